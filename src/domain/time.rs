@@ -1,0 +1,122 @@
+//! Points in time and the length of a minute.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// A point in time: milliseconds since the Unix epoch, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub i64);
+
+/// A span of time in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(pub i64);
+
+impl Timestamp {
+    /// The earliest representable instant.
+    pub const MIN: Self = Self(i64::MIN);
+    /// The latest representable instant.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// The span from `earlier` to `self`; negative where `earlier` is the later one.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Millis {
+        Millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The next instant that a timestamp can tell apart from this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl Add<Millis> for Timestamp {
+    type Output = Self;
+
+    fn add(self, span: Millis) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+impl Sub<Millis> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, span: Millis) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with milliseconds: `2024-01-15T10:30:45.123Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What lies outside chrono's years (±262,000) cannot come from a clock or a request.
+        let time = DateTime::<Utc>::from_timestamp_millis(self.0).unwrap_or_default();
+        f.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+
+impl Millis {
+    /// The span as a standard duration; a negative one is zero.
+    #[must_use]
+    pub fn to_duration(self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0).unwrap_or(0))
+    }
+}
+
+/// How many of the session rules' minutes pass in one real minute.
+///
+/// It is 1 but in black-box tests, which watch a session live and die in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeScale(u32);
+
+impl TimeScale {
+    /// Real time.
+    pub const REAL: Self = Self(1);
+    /// The fastest scale: a minute is one millisecond.
+    pub const MAX: u32 = 60_000;
+
+    /// A scale of `factor`, put into 1..=[`Self::MAX`].
+    #[must_use]
+    pub fn new(factor: u32) -> Self {
+        Self(factor.clamp(1, Self::MAX))
+    }
+
+    /// The real span that `minutes` last.
+    #[must_use]
+    pub fn minutes(self, minutes: u32) -> Millis {
+        Millis(i64::from(minutes) * 60_000 / i64::from(self.0))
+    }
+
+    /// How many minutes `span` is, rounded up.
+    #[must_use]
+    pub fn minutes_in(self, span: Millis) -> i64 {
+        let scaled = span.0.max(0).saturating_mul(i64::from(self.0));
+        scaled / 60_000 + i64::from(scaled % 60_000 != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_with_milliseconds_in_utc() {
+        assert_eq!(
+            Timestamp(1_705_314_645_123).to_string(),
+            "2024-01-15T10:30:45.123Z"
+        );
+        assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_scaled_minute_is_shorter() {
+        assert_eq!(TimeScale::REAL.minutes(2), Millis(120_000));
+        assert_eq!(TimeScale::new(600).minutes(5), Millis(500));
+        assert_eq!(TimeScale::new(600).minutes_in(Millis(401)), 5);
+        assert_eq!(TimeScale::REAL.minutes_in(Millis(60_000)), 1);
+        assert_eq!(TimeScale::REAL.minutes_in(Millis(-5)), 0);
+    }
+}

@@ -1,0 +1,239 @@
+//! The timeout policy: where each setting of a session comes from, and its bounds.
+
+use serde_json::{Map, Value};
+
+use super::number;
+
+/// A session's timeouts, as resolved when it was created or patched. Minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeoutConfig {
+    /// How long a session lives after its creation or last renewal.
+    pub timeout_minutes: u32,
+    /// Whether activity renews the session.
+    pub auto_renew: bool,
+    /// How long a session lives at most, renewed or not.
+    pub max_duration_minutes: u32,
+    /// How long before its expiry a session counts as near it.
+    pub warning_threshold_minutes: u32,
+}
+
+/// What one level of precedence (a request, an agent) says of the timeouts.
+///
+/// Numbers are finite and truncated, but not yet held to any bounds.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct TimeoutOverrides {
+    /// `timeoutMinutes`
+    pub timeout_minutes: Option<f64>,
+    /// `autoRenew`
+    pub auto_renew: Option<bool>,
+    /// `maxDurationMinutes`
+    pub max_duration_minutes: Option<f64>,
+    /// `warningThresholdMinutes`
+    pub warning_threshold_minutes: Option<f64>,
+}
+
+/// A timeout setting that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidTimeout {
+    /// The field at fault, as the client spells it.
+    pub field: &'static str,
+    /// What is wrong and what is allowed.
+    pub reason: String,
+}
+
+/// The server's own bounds and defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeoutPolicy {
+    /// The shortest timeout, in minutes.
+    pub min_timeout_minutes: u32,
+    /// The longest timeout, in minutes; at least the shortest.
+    pub max_timeout_minutes: u32,
+    /// What applies where neither the request nor the agent says anything.
+    pub defaults: TimeoutConfig,
+}
+
+const TIMEOUT: &str = "timeoutMinutes";
+const AUTO_RENEW: &str = "autoRenew";
+const MAX_DURATION: &str = "maxDurationMinutes";
+const WARNING: &str = "warningThresholdMinutes";
+
+impl TimeoutOverrides {
+    /// Reads the fields of a request. What is not a finite number counts as not given.
+    ///
+    /// # Errors
+    /// The first field, in the order of the documents, whose JSON type is wrong.
+    pub fn from_request(fields: &Map<String, Value>) -> Result<Self, InvalidTimeout> {
+        Ok(Self {
+            timeout_minutes: number_field(fields, TIMEOUT)?,
+            auto_renew: flag_field(fields, AUTO_RENEW)?,
+            max_duration_minutes: number_field(fields, MAX_DURATION)?,
+            warning_threshold_minutes: number_field(fields, WARNING)?,
+        })
+    }
+
+    /// Reads a character file's `settings`, where everything unreadable counts as not given.
+    #[must_use]
+    pub fn from_agent_settings(settings: &Map<String, Value>) -> Self {
+        let number = |name| {
+            settings
+                .get(name)
+                .and_then(|value| finite(value).ok().flatten())
+        };
+        Self {
+            timeout_minutes: number("SESSION_TIMEOUT_MINUTES"),
+            auto_renew: settings.get("SESSION_AUTO_RENEW").and_then(lenient_flag),
+            max_duration_minutes: number("SESSION_MAX_DURATION_MINUTES"),
+            warning_threshold_minutes: number("SESSION_WARNING_THRESHOLD_MINUTES"),
+        }
+    }
+}
+
+impl TimeoutPolicy {
+    /// The timeouts of a new session: the request's, else the agent's, else the defaults, and
+    /// the bounds applied to the merged result.
+    #[must_use]
+    pub fn resolve(&self, request: TimeoutOverrides, agent: TimeoutOverrides) -> TimeoutConfig {
+        let merged = TimeoutOverrides {
+            timeout_minutes: request.timeout_minutes.or(agent.timeout_minutes),
+            auto_renew: request.auto_renew.or(agent.auto_renew),
+            max_duration_minutes: request.max_duration_minutes.or(agent.max_duration_minutes),
+            warning_threshold_minutes: request
+                .warning_threshold_minutes
+                .or(agent.warning_threshold_minutes),
+        };
+        self.bounded(merged, self.defaults)
+    }
+
+    /// The timeouts of a session after a PATCH: a field that is not given keeps its value.
+    ///
+    /// # Errors
+    /// A `timeoutMinutes` outside the bounds.
+    pub fn patch(
+        &self,
+        present: TimeoutConfig,
+        patch: TimeoutOverrides,
+    ) -> Result<TimeoutConfig, InvalidTimeout> {
+        let (min, max) = (self.min_timeout_minutes, self.max_timeout_minutes);
+        let allowed = f64::from(min)..=f64::from(max);
+        if let Some(minutes) = patch
+            .timeout_minutes
+            .filter(|minutes| !allowed.contains(minutes))
+        {
+            return Err(InvalidTimeout {
+                field: TIMEOUT,
+                reason: format!("{TIMEOUT} must be between {min} and {max}, not {minutes}"),
+            });
+        }
+        Ok(self.bounded(patch, present))
+    }
+
+    fn bounded(&self, given: TimeoutOverrides, fallback: TimeoutConfig) -> TimeoutConfig {
+        let max = self.max_timeout_minutes;
+        let timeout = clamp(
+            given.timeout_minutes,
+            fallback.timeout_minutes,
+            self.min_timeout_minutes,
+            max,
+        );
+        TimeoutConfig {
+            timeout_minutes: timeout,
+            auto_renew: given.auto_renew.unwrap_or(fallback.auto_renew),
+            max_duration_minutes: clamp(
+                given.max_duration_minutes,
+                fallback.max_duration_minutes,
+                timeout,
+                max.saturating_mul(2),
+            ),
+            warning_threshold_minutes: clamp(
+                given.warning_threshold_minutes,
+                fallback.warning_threshold_minutes,
+                1,
+                max,
+            ),
+        }
+    }
+}
+
+fn clamp(given: Option<f64>, fallback: u32, min: u32, max: u32) -> u32 {
+    let value = given
+        .unwrap_or(f64::from(fallback))
+        .clamp(f64::from(min), f64::from(max));
+    // The value is a whole number between two u32s.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let value = value as u32;
+    value
+}
+
+fn number_field(
+    fields: &Map<String, Value>,
+    field: &'static str,
+) -> Result<Option<f64>, InvalidTimeout> {
+    let Some(value) = fields.get(field) else {
+        return Ok(None);
+    };
+    finite(value).map_err(|found| InvalidTimeout {
+        field,
+        reason: format!("{field} must be a number or a numeric string, not {found}"),
+    })
+}
+
+fn flag_field(
+    fields: &Map<String, Value>,
+    field: &'static str,
+) -> Result<Option<bool>, InvalidTimeout> {
+    match fields.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(flag)) => Ok(Some(*flag)),
+        Some(other) => Err(InvalidTimeout {
+            field,
+            reason: format!("{field} must be true or false, not {}", kind(other)),
+        }),
+    }
+}
+
+/// The finite number, truncated, that a JSON value stands for, if any; else, for a JSON type
+/// that stands for no number at all, that type's name.
+fn finite(value: &Value) -> Result<Option<f64>, &'static str> {
+    let number = match value {
+        Value::Null => return Ok(None),
+        Value::String(text) if number::is_blank(text) => return Ok(None),
+        Value::String(text) => number::from_text(text),
+        Value::Number(number) => number.as_f64().unwrap_or(f64::NAN),
+        other => return Err(kind(other)),
+    };
+    Ok(number.is_finite().then(|| number.trunc()))
+}
+
+fn lenient_flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
+        },
+        Value::Number(number) => match number.as_u64() {
+            Some(1) => Some(true),
+            Some(0) => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The JSON type of a value, with its article.
+#[must_use]
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+#[path = "timeout_tests.rs"]
+mod tests;

@@ -1,0 +1,146 @@
+//! A turn: a stored user message that waits for the agent's reply, and how that ends.
+
+use super::id::SessionId;
+use super::message::{Body, Message, TurnFailure};
+use super::time::Timestamp;
+
+/// The most open turns of one session.
+pub const MAX_OPEN_TURNS: usize = 16;
+
+/// After this many crashes of the server in the same turn, it is closed with an error.
+pub const MAX_CRASHES: u8 = 3;
+
+/// A turn that is still to be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenTurn {
+    /// The session.
+    pub session_id: SessionId,
+    /// Its place among the session's open turns; they run in this order.
+    pub position: u32,
+    /// When the user's message was stored, which names it within the session.
+    pub message_at: Timestamp,
+    /// Whether the agent was ever asked. Such a turn outlives its session's expiry.
+    pub begun: bool,
+    /// Whether the agent is being asked by the running server.
+    pub running: bool,
+    /// How often the server crashed while the agent was being asked.
+    pub crashes: u8,
+}
+
+/// Whether the agent may be asked.
+#[derive(Debug)]
+pub enum Begun {
+    /// It may, and it is noted that it was.
+    Now,
+    /// It may not: the turn was closed with this failure.
+    Closed(TurnFailure),
+    /// The turn is no longer there.
+    Gone,
+}
+
+/// What an agent replied.
+#[derive(Debug, Clone, Default)]
+pub struct Reply {
+    /// The text, with the reply's own metadata and attachments.
+    pub body: Body,
+    /// What the agent thought.
+    pub thought: Option<String>,
+    /// The text of a JSON array: what the agent did.
+    pub actions: Option<String>,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone)]
+pub enum Closed {
+    /// With this reply.
+    Replied(Message),
+    /// Without one.
+    Failed(TurnFailure),
+    /// The turn is no longer there.
+    Gone,
+}
+
+/// A message of the user and what the agent replied, if it did.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// The user's message.
+    pub message: Message,
+    /// The agent's reply.
+    pub reply: Option<Message>,
+}
+
+impl Reply {
+    /// A reply that is nothing but a text.
+    #[must_use]
+    pub fn text(text: String) -> Self {
+        let body = Body {
+            content: text,
+            ..Body::default()
+        };
+        Self {
+            body,
+            ..Self::default()
+        }
+    }
+}
+
+impl OpenTurn {
+    /// Notes that the server which asked the agent is no more.
+    pub fn recover(&mut self, after_a_crash: bool) {
+        if self.running && after_a_crash {
+            self.crashes = self.crashes.saturating_add(1);
+        }
+        self.running = false;
+    }
+
+    /// Whether the turn has crashed the server so often that it is not tried again.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.crashes >= MAX_CRASHES
+    }
+}
+
+impl TurnFailure {
+    /// The session expired before the agent was asked.
+    #[must_use]
+    pub fn session_expired() -> Self {
+        Self::new(
+            "SESSION_EXPIRED",
+            "The session expired before the agent was asked",
+        )
+    }
+
+    /// The agent failed for good.
+    #[must_use]
+    pub fn agent_error() -> Self {
+        Self::new("AGENT_ERROR", "The agent could not answer")
+    }
+
+    /// The agent took too long.
+    #[must_use]
+    pub fn agent_timeout() -> Self {
+        Self::new("AGENT_TIMEOUT", "The agent did not answer in time")
+    }
+
+    /// The agent is no longer there.
+    #[must_use]
+    pub fn agent_not_found() -> Self {
+        Self::new("AGENT_NOT_FOUND", "The session's agent no longer exists")
+    }
+
+    /// The turn crashed the server too often.
+    #[must_use]
+    pub fn crashed_too_often() -> Self {
+        Self::new(
+            "AGENT_ERROR",
+            "The server stopped three times while the agent was answering",
+        )
+    }
+
+    fn new(code: &str, message: &str) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.to_owned(),
+        }
+    }
+}
