@@ -1,0 +1,40 @@
+//! The commands: each checks everything first and writes after.
+//!
+//! There is no way back in the middle of a transaction that others share, so a command that
+//! refuses must not have written anything. What a rule decides is the domain's; the commands load,
+//! ask it, and store.
+
+mod activity;
+mod create;
+mod delete;
+mod purge;
+mod send;
+mod turn;
+
+pub use activity::{Heartbeat, PatchTimeout, Renew};
+pub use create::{CreateKey, CreateSession, Created};
+pub use delete::DeleteSession;
+pub use purge::{Purge, Purged, WalkTallies};
+pub use send::{SendMessage, Sent};
+pub use turn::{BeginTurn, CloseTurn, ExpireTurns};
+
+use super::txn::{Result, Txn};
+pub use crate::domain::turn::{Begun, Closed, Reply};
+
+/// Something to do in one transaction.
+pub trait Command: sealed::Apply + Send + 'static {}
+
+impl<C: sealed::Apply + Send + 'static> Command for C {}
+
+pub(super) mod sealed {
+    use super::{Result, Txn};
+
+    /// What the writer calls. Commands are made outside of the store, but written only in it.
+    pub trait Apply {
+        /// What the caller gets once the commit is on disk.
+        type Output: Send + 'static;
+
+        /// Checks, then writes.
+        fn apply(self, txn: &mut Txn<'_>) -> Result<Self::Output>;
+    }
+}

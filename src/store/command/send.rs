@@ -1,0 +1,169 @@
+//! Storing a user's message, which opens a turn.
+
+use std::sync::Arc;
+
+use super::sealed::Apply;
+use crate::domain::error::Refusal;
+use crate::domain::id::{MessageId, SessionId, TurnId};
+use crate::domain::key::IdempotencyKey;
+use crate::domain::message::{Body, Message, Role, TurnState};
+use crate::domain::session::Session;
+use crate::domain::turn::{MAX_OPEN_TURNS, OpenTurn};
+use crate::events::Event;
+use crate::store::txn::{Result, Txn};
+
+/// Stores a user's message and opens its turn, or finds the one that the same key stored.
+#[derive(Debug)]
+pub struct SendMessage {
+    /// The session.
+    pub session_id: SessionId,
+    /// The message's id, if it is new.
+    pub message_id: MessageId,
+    /// Its turn's id.
+    pub turn_id: TurnId,
+    /// The id of the reply to come.
+    pub reply_id: MessageId,
+    /// What it says.
+    pub body: Body,
+    /// The name of this send within its session.
+    pub key: Option<IdempotencyKey>,
+    /// Whether the session's agent is there to be asked.
+    pub has_agent: bool,
+    /// Whether the agent has a place free, so that a turn that is alone begins at once. That
+    /// saves the commit which would note its beginning.
+    pub begins_at_once: bool,
+}
+
+/// A message that is stored, now or before.
+#[derive(Debug)]
+pub struct Sent {
+    /// The session as it is.
+    pub session: Session,
+    /// The message as it is.
+    pub message: Message,
+    /// Whether it renewed the session.
+    pub renewed: bool,
+    /// Whether an earlier call with the same key stored it.
+    pub replayed: bool,
+}
+
+impl Apply for SendMessage {
+    type Output = Sent;
+
+    fn apply(self, txn: &mut Txn<'_>) -> Result<Sent> {
+        let session = txn.kept_session(self.session_id)?;
+        if let Some(key) = &self.key
+            && let Some(earlier) = txn.message_of_key(session.id, key)?
+        {
+            return self.repeat(txn, session, earlier);
+        }
+        session.require_active(txn.now, txn.rules.kept)?;
+        let turns = self.place_for_a_turn(txn, &session)?;
+        self.store(txn, &session, &turns)
+    }
+}
+
+impl SendMessage {
+    fn store(self, txn: &mut Txn<'_>, before: &Session, turns: &[OpenTurn]) -> Result<Sent> {
+        let mut session = before.clone();
+        let renewed = session.touch(txn.now, txn.rules.scale);
+        let message = Message {
+            id: self.message_id,
+            session_id: session.id,
+            author_id: session.user_id.0,
+            created_at: txn.next_message_at(session.id)?,
+            body: self.body,
+            role: Role::User {
+                turn_id: self.turn_id,
+                reply_id: self.reply_id,
+                turn: TurnState::Open,
+            },
+        };
+        txn.put_message(&message)?;
+        txn.update_session(before, &session)?;
+        if let Some(key) = &self.key {
+            txn.put_message_key(session.id, key, message.created_at)?;
+        }
+        txn.put_turn(&new_turn(&message, turns, self.begins_at_once))?;
+
+        let shared = Arc::new(session.clone());
+        let stored = Event::MessageStored {
+            session: Arc::clone(&shared),
+            message: Arc::new(message.clone()),
+        };
+        txn.publish(session.id, stored);
+        if renewed {
+            txn.publish(session.id, Event::Renewed { session: shared });
+        }
+        if turns.is_empty() {
+            txn.publish(session.id, Event::Busy);
+        }
+        Ok(Sent {
+            session,
+            message,
+            renewed,
+            replayed: false,
+        })
+    }
+
+    /// Answers a repeat from what is stored, and opens a failed turn again.
+    fn repeat(self, txn: &mut Txn<'_>, session: Session, mut message: Message) -> Result<Sent> {
+        if !self.body.says_the_same(&message.body) {
+            let key = self
+                .key
+                .map_or_else(String::new, |key| key.as_str().to_owned());
+            return Err(Refusal::IdempotencyConflict { key }.into());
+        }
+        if let Role::User {
+            turn: turn @ TurnState::Failed(_),
+            ..
+        } = &mut message.role
+        {
+            session.require_active(txn.now, txn.rules.kept)?;
+            let turns = self.place_for_a_turn(txn, &session)?;
+            *turn = TurnState::Open;
+            txn.put_message(&message)?;
+            txn.put_turn(&new_turn(&message, &turns, self.begins_at_once))?;
+            if turns.is_empty() {
+                txn.publish(session.id, Event::Busy);
+            }
+        }
+        Ok(Sent {
+            session,
+            message,
+            renewed: false,
+            replayed: true,
+        })
+    }
+
+    /// The session's open turns, if one more is allowed.
+    fn place_for_a_turn(&self, txn: &Txn<'_>, session: &Session) -> Result<Vec<OpenTurn>> {
+        if !self.has_agent {
+            return Err(Refusal::AgentNotFound(session.agent_id).into());
+        }
+        let turns = txn.open_turns(session.id)?;
+        if turns.len() >= MAX_OPEN_TURNS {
+            return Err(Refusal::SessionBusy {
+                limit: MAX_OPEN_TURNS,
+            }
+            .into());
+        }
+        if txn.open_turn_count()? >= txn.rules.max_pending_turns {
+            return Err(Refusal::ServerBusy.into());
+        }
+        Ok(turns)
+    }
+}
+
+/// A turn behind those that are open now.
+fn new_turn(message: &Message, turns: &[OpenTurn], begins_at_once: bool) -> OpenTurn {
+    let begins = begins_at_once && turns.is_empty();
+    OpenTurn {
+        session_id: message.session_id,
+        position: turns.last().map_or(0, |last| last.position + 1),
+        message_at: message.created_at,
+        begun: begins,
+        running: begins,
+        crashes: 0,
+    }
+}

@@ -1,0 +1,191 @@
+//! The life of an open turn.
+
+use std::sync::Arc;
+
+use super::sealed::Apply;
+use crate::domain::id::{MessageId, SessionId};
+use crate::domain::message::{Message, Role, TurnFailure, TurnState};
+use crate::domain::session::{Session, Standing};
+use crate::domain::time::Timestamp;
+use crate::domain::turn::{Begun, Closed, OpenTurn, Reply};
+use crate::events::Event;
+use crate::store::txn::{Result, Txn};
+
+/// Notes that the agent is about to be asked.
+#[derive(Debug)]
+pub struct BeginTurn(pub OpenTurn);
+
+/// Closes a turn with the agent's reply, or without.
+#[derive(Debug)]
+pub struct CloseTurn {
+    /// The session.
+    pub session_id: SessionId,
+    /// The time of the user's message.
+    pub message_at: Timestamp,
+    /// The reply, or why there is none.
+    pub result: std::result::Result<Reply, TurnFailure>,
+}
+
+/// Closes the turns of an expired session that have not begun.
+#[derive(Debug)]
+pub struct ExpireTurns(pub SessionId);
+
+impl Apply for BeginTurn {
+    type Output = Begun;
+
+    fn apply(self, txn: &mut Txn<'_>) -> Result<Begun> {
+        let Self(wanted) = self;
+        let turns = txn.open_turns(wanted.session_id)?;
+        let found = turns
+            .iter()
+            .find(|turn| turn.message_at == wanted.message_at);
+        let (Some(turn), Some(session)) = (found, txn.session(wanted.session_id)?) else {
+            return Ok(Begun::Gone);
+        };
+        let expired = session.standing(txn.now, txn.rules.kept) != Standing::Active;
+        let failure = if turn.is_exhausted() {
+            TurnFailure::crashed_too_often()
+        } else if expired && !turn.begun {
+            TurnFailure::session_expired()
+        } else {
+            let begun = OpenTurn {
+                begun: true,
+                running: true,
+                ..turn.clone()
+            };
+            txn.put_turn(&begun)?;
+            return Ok(Begun::Now);
+        };
+        close(txn, &session, turn, turns.len() == 1, Err(failure.clone()))?;
+        Ok(Begun::Closed(failure))
+    }
+}
+
+impl Apply for CloseTurn {
+    type Output = Closed;
+
+    fn apply(self, txn: &mut Txn<'_>) -> Result<Closed> {
+        let turns = txn.open_turns(self.session_id)?;
+        let found = turns.iter().find(|turn| turn.message_at == self.message_at);
+        let (Some(turn), Some(session)) = (found, txn.session(self.session_id)?) else {
+            return already_closed(txn, self.session_id, self.message_at);
+        };
+        close(txn, &session, turn, turns.len() == 1, self.result)
+    }
+}
+
+impl Apply for ExpireTurns {
+    /// The messages whose turns were closed.
+    type Output = Vec<MessageId>;
+
+    fn apply(self, txn: &mut Txn<'_>) -> Result<Vec<MessageId>> {
+        let Some(session) = txn.session(self.0)? else {
+            return Ok(Vec::new());
+        };
+        if session.standing(txn.now, txn.rules.kept) == Standing::Active {
+            return Ok(Vec::new());
+        }
+        let turns = txn.open_turns(session.id)?;
+        let mut left = turns.len();
+        let mut closed = Vec::new();
+        for turn in turns.iter().filter(|turn| !turn.begun) {
+            let message = txn.message(session.id, turn.message_at)?;
+            let message_id = message.map(|message| message.id);
+            close(
+                txn,
+                &session,
+                turn,
+                left == 1,
+                Err(TurnFailure::session_expired()),
+            )?;
+            closed.extend(message_id);
+            left -= 1;
+        }
+        Ok(closed)
+    }
+}
+
+/// Closes a turn in one transaction with what it brought.
+fn close(
+    txn: &mut Txn<'_>,
+    session: &Session,
+    turn: &OpenTurn,
+    is_last: bool,
+    result: std::result::Result<Reply, TurnFailure>,
+) -> Result<Closed> {
+    let Some(mut message) = txn.message(session.id, turn.message_at)? else {
+        txn.remove_turn(turn)?;
+        return Ok(Closed::Gone);
+    };
+    let message_id = message.id;
+    let Role::User {
+        reply_id,
+        turn: state,
+        ..
+    } = &mut message.role
+    else {
+        txn.remove_turn(turn)?;
+        return Ok(Closed::Gone);
+    };
+    let reply_id = *reply_id;
+    let closed = match result {
+        Ok(reply) => {
+            let reply = Message {
+                id: reply_id,
+                session_id: session.id,
+                author_id: session.agent_id.0,
+                created_at: txn.next_message_at(session.id)?,
+                body: reply.body,
+                role: Role::Agent {
+                    in_reply_to: Some(message_id),
+                    thought: reply.thought,
+                    actions: reply.actions,
+                },
+            };
+            *state = TurnState::Replied(reply.created_at);
+            txn.put_message(&reply)?;
+            let stored = Event::MessageStored {
+                session: Arc::new(session.clone()),
+                message: Arc::new(reply.clone()),
+            };
+            txn.publish(session.id, stored);
+            Closed::Replied(reply)
+        }
+        Err(failure) => {
+            *state = TurnState::Failed(failure.clone());
+            let failed = Event::TurnFailed {
+                reply_id,
+                failure: failure.clone(),
+            };
+            txn.publish(session.id, failed);
+            Closed::Failed(failure)
+        }
+    };
+    txn.put_message(&message)?;
+    txn.remove_turn(turn)?;
+    txn.publish(session.id, Event::TurnEnded);
+    if is_last {
+        txn.publish(session.id, Event::Idle);
+    }
+    Ok(closed)
+}
+
+/// How a turn ended that is not open: a close whose answer was lost may come twice.
+fn already_closed(txn: &Txn<'_>, session: SessionId, message_at: Timestamp) -> Result<Closed> {
+    let Some(message) = txn.message(session, message_at)? else {
+        return Ok(Closed::Gone);
+    };
+    match message.role {
+        Role::User {
+            turn: TurnState::Replied(at),
+            ..
+        } => Ok(txn
+            .message(session, at)?
+            .map_or(Closed::Gone, Closed::Replied)),
+        Role::User {
+            turn: TurnState::Failed(failure),
+            ..
+        } => Ok(Closed::Failed(failure)),
+        _ => Ok(Closed::Gone),
+    }
+}

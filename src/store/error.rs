@@ -1,0 +1,128 @@
+//! What the rest of the crate hears of the store's troubles.
+
+use super::record::RecordError;
+use crate::domain::error::Refusal;
+
+/// Why a read gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The database is closed, being reopened, or failed to read.
+    #[error("the database cannot be read: {0}")]
+    Storage(#[source] Box<redb::Error>),
+    /// There is no open database at present.
+    #[error("the database is not open")]
+    Closed,
+    /// What is stored under the key that was asked for is damaged.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The rules refuse it; nothing was written.
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    /// The queue is full; nothing was written.
+    #[error("too many commands are waiting")]
+    Overloaded,
+    /// The store is closing; nothing was written.
+    #[error("the store is closed")]
+    Closed,
+    /// The database failed before the commit; nothing was written.
+    #[error("the database failed")]
+    Storage,
+    /// The commit failed half-way: it may or may not be on disk.
+    #[error("the commit failed, its outcome is unknown")]
+    OutcomeUnknown,
+    /// A record that the command needs is damaged; nothing was written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Why a database file could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process holds it.
+    #[error("another process has the database open")]
+    InUse,
+    /// It was written by a newer version of this program.
+    #[error(
+        "the database has schema version {found}, and this version of sessiond reads up to \
+         {known}; run the newer sessiond that wrote it. Nothing was changed"
+    )]
+    Newer {
+        /// The file's schema version.
+        found: u32,
+        /// The newest that this build reads.
+        known: u32,
+    },
+    /// It is no database of this program.
+    #[error("the file is not a sessiond database ({0}). Nothing was changed")]
+    Foreign(String),
+    /// It is damaged.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// The file system refuses.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// The database failed otherwise.
+    #[error("the database cannot be opened: {0}")]
+    Storage(#[source] Box<redb::Error>),
+}
+
+/// Why a command stops in the middle of its transaction.
+///
+/// A refusal is that one caller's answer. A failure spoils the whole batch.
+#[derive(Debug)]
+pub enum CommandError {
+    /// The caller alone is refused.
+    Refused(Refusal),
+    /// A record that the caller needs is damaged.
+    Record(RecordError),
+    /// The database failed.
+    Storage(Box<redb::Error>),
+}
+
+impl From<Refusal> for CommandError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<RecordError> for CommandError {
+    fn from(error: RecordError) -> Self {
+        Self::Record(error)
+    }
+}
+
+macro_rules! from_redb {
+    ($($error:ty),+) => {
+        $(
+            impl From<$error> for ReadError {
+                fn from(error: $error) -> Self {
+                    Self::Storage(Box::new(error.into()))
+                }
+            }
+
+            impl From<$error> for CommandError {
+                fn from(error: $error) -> Self {
+                    Self::Storage(Box::new(error.into()))
+                }
+            }
+
+            impl From<$error> for OpenError {
+                fn from(error: $error) -> Self {
+                    Self::Storage(Box::new(error.into()))
+                }
+            }
+        )+
+    };
+}
+
+from_redb!(
+    redb::StorageError,
+    redb::TableError,
+    redb::TransactionError,
+    redb::CommitError
+);

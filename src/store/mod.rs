@@ -1,0 +1,228 @@
+//! Sessions and messages on disk: one redb file, one writer, any number of readers.
+//!
+//! The rest of the crate opens a [`Store`], reads from it in closures and submits commands to it.
+//! A command that was answered is on disk. No transaction leaves this folder.
+
+mod check;
+pub mod command;
+mod damage;
+pub mod error;
+mod open;
+pub mod reader;
+mod record;
+mod tables;
+mod tally;
+mod txn;
+mod writer;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::JoinHandle;
+
+use redb::{Database, ReadableDatabase};
+use tokio::sync::oneshot;
+
+use self::command::Command;
+use self::damage::Damage;
+use self::error::{OpenError, ReadError, SubmitError};
+pub use self::open::Found;
+use self::reader::Reader;
+pub use self::writer::Deadlines;
+use self::writer::{Pending, Work, Writer};
+use crate::clock::Clock;
+use crate::domain::rules::Rules;
+use crate::events::EventBus;
+
+/// How many commands may wait. At the measured rates that is about a tenth of a second of work.
+const QUEUE: usize = 8192;
+
+/// The database, open.
+#[derive(Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+    queue: SyncSender<Work>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What readers and the writer share.
+#[derive(Debug)]
+struct Shared {
+    /// None while the writer opens it anew.
+    database: RwLock<Option<Database>>,
+    healthy: AtomicBool,
+    damage: Damage,
+    deadlines: Deadlines,
+    rules: Rules,
+}
+
+impl Store {
+    /// Opens the file, or makes it, with a cache of so many bytes.
+    ///
+    /// # Errors
+    /// The file is in use, foreign, damaged, of a newer version, or cannot be reached. It is then
+    /// left as it was.
+    pub fn open(
+        path: &Path,
+        cache_bytes: usize,
+        rules: Rules,
+        clock: Clock,
+        events: EventBus,
+    ) -> Result<(Self, Found), OpenError> {
+        open::refuse_unreadable(path)?;
+        Self::open_with(open::file_opener(path, cache_bytes), rules, clock, events)
+    }
+
+    fn open_with(
+        opener: open::Opener,
+        rules: Rules,
+        clock: Clock,
+        events: EventBus,
+    ) -> Result<(Self, Found), OpenError> {
+        let database = opener()?;
+        let found = open::prepare(&database, clock.now(), &rules)?;
+        let shared = Arc::new(Shared {
+            database: RwLock::new(Some(database)),
+            healthy: AtomicBool::new(true),
+            damage: Damage::default(),
+            deadlines: Deadlines::new(),
+            rules,
+        });
+        let (queue, work) = mpsc::sync_channel(QUEUE);
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            opener,
+            work,
+            rules,
+            clock,
+            events,
+        };
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || writer.run())?;
+        let store = Self {
+            shared,
+            queue,
+            writer: Mutex::new(Some(thread)),
+        };
+        Ok((store, found))
+    }
+
+    /// Reads from a snapshot, which lives for the closure alone.
+    ///
+    /// # Errors
+    /// What the closure returns, or that the database cannot be read at present.
+    pub fn read<T>(
+        &self,
+        read: impl FnOnce(&Reader<'_>) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let txn = {
+            let database = self.shared.database();
+            database.as_ref().ok_or(ReadError::Closed)?.begin_read()?
+        };
+        read(&Reader {
+            txn: &txn,
+            damage: &self.shared.damage,
+        })
+    }
+
+    /// Submits a command and waits until it is on disk, or refused.
+    ///
+    /// # Errors
+    /// See [`SubmitError`]. Where the caller stops waiting, the command is carried out all the
+    /// same.
+    pub async fn submit<C: Command>(&self, command: C) -> Result<C::Output, SubmitError> {
+        let (pending, answer) = Pending::new(command);
+        self.queue
+            .try_send(Work::Job(Box::new(pending)))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => SubmitError::Overloaded,
+                TrySendError::Disconnected(_) => SubmitError::Closed,
+            })?;
+        // The writer answers all that it takes; what it does not take any more is not done.
+        answer.await.unwrap_or(Err(SubmitError::Closed))
+    }
+
+    /// Whether the last commit succeeded.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.shared.is_healthy()
+    }
+
+    /// How many sessions were met with whose records are damaged.
+    #[must_use]
+    pub fn damaged_sessions(&self) -> u64 {
+        self.shared.damage.sessions()
+    }
+
+    /// The instants at which sessions fall due.
+    #[must_use]
+    pub fn deadlines(&self) -> &Deadlines {
+        &self.shared.deadlines
+    }
+
+    /// The settings on which the rules depend.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.shared.rules
+    }
+
+    /// Checks every record, index row and tally; returns what does not fit, a line each.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn check(&self) -> Result<Vec<String>, ReadError> {
+        self.read(|reader| check::check(reader.txn))
+    }
+
+    /// Carries out what is queued, records a clean stop and closes the file. With `clear` all
+    /// sessions and messages are removed first. Returns whether all of that is on disk.
+    pub async fn close(&self, clear: bool) -> bool {
+        let (done, stopped) = oneshot::channel();
+        let mut work = Work::Stop { clear, done };
+        loop {
+            match self.queue.try_send(work) {
+                Ok(()) => break,
+                Err(TrySendError::Disconnected(_)) => return false,
+                Err(TrySendError::Full(back)) => work = back,
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let recorded = stopped.await.unwrap_or(false);
+        let writer = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(writer) = writer {
+            // It has answered, so it is about to end.
+            let _ = writer.join();
+        }
+        recorded
+    }
+}
+
+impl Shared {
+    fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn database_mut(&self) -> RwLockWriteGuard<'_, Option<Database>> {
+        self.database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+    }
+
+    fn set_healthy(&self, healthy: bool) {
+        self.healthy.store(healthy, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

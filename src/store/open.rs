@@ -1,0 +1,232 @@
+//! Opening the file: what is refused, what is made, what is found.
+
+use std::fs::{self, OpenOptions};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTableMetadata, WriteTransaction};
+
+use super::error::{CommandError, OpenError, ReadError};
+use super::record::{self, RecordError, Tally};
+use super::tables::{self, META, SCHEMA_VERSION, SESSIONS, meta};
+use super::txn::Txn;
+use super::writer::begin_write;
+use crate::domain::rules::Rules;
+use crate::domain::time::Timestamp;
+
+/// Opens the database, the first time and after a failure.
+pub(super) type Opener = Box<dyn Fn() -> Result<Database, OpenError> + Send>;
+
+/// What was found in a file when it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// How many sessions it holds, active and expired.
+    pub sessions: u64,
+    /// Whether the last stop was clean; none for a new file.
+    pub clean_stop: Option<bool>,
+}
+
+/// An opener of a file, which is made with the mode 0600 if it is not there.
+pub(super) fn file_opener(path: &Path, cache_bytes: usize) -> Opener {
+    let path = path.to_owned();
+    Box::new(move || {
+        let file = create_private(&path)?;
+        let open = || {
+            Database::builder()
+                .set_cache_size(cache_bytes)
+                .set_repair_callback(|repair| {
+                    tracing::info!(progress = repair.progress(), "repairing the database");
+                })
+                .create_file(file)
+        };
+        shielded(open)
+    })
+}
+
+/// Refuses a file that this build must not touch, without touching it.
+///
+/// What cannot be read without a repair passes; [`prepare`] looks at it again.
+pub(super) fn refuse_unreadable(path: &Path) -> Result<(), OpenError> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.len() == 0 => return Ok(()),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
+    let database = match shielded(|| Database::builder().open_read_only(path)) {
+        Ok(database) => database,
+        Err(OpenError::Storage(error)) if matches!(*error, redb::Error::RepairAborted) => {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let txn = database.begin_read()?;
+    match txn.open_table(META) {
+        Ok(table) => check_schema(schema_of(&table)?),
+        Err(error) => Err(foreign(&error)),
+    }
+}
+
+/// Makes the tables of a new file, and notes that a server is running.
+pub(super) fn prepare(
+    database: &Database,
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<Found, OpenError> {
+    let txn = begin_write(database).map_err(OpenError::Storage)?;
+    let is_new = txn.list_tables()?.next().is_none();
+    if !is_new {
+        let table = txn.open_table(META).map_err(|error| foreign(&error))?;
+        check_schema(schema_of(&table)?)?;
+    }
+    tables::create_all(&txn)?;
+    let found = Found {
+        sessions: txn.open_table(SESSIONS)?.len()?,
+        clean_stop: if is_new {
+            None
+        } else {
+            Some(stopped_cleanly(&txn)?)
+        },
+    };
+    if is_new {
+        let version = record::encode_number(SCHEMA_VERSION).map_err(|error| unwritable(&error))?;
+        txn.open_table(META)?
+            .insert(meta::SCHEMA, version.as_slice())?;
+    }
+    let after_a_crash = found.clean_stop == Some(false);
+    start(&txn, now, rules, after_a_crash).map_err(command_error)?;
+    txn.commit()?;
+    Ok(found)
+}
+
+/// Records that the server stopped as it should.
+pub(super) fn write_stop(txn: &WriteTransaction, cleared: bool) -> Result<(), CommandError> {
+    let mut table = txn.open_table(META)?;
+    table.insert(meta::CLEAN_STOP, record::encode_number(1)?.as_slice())?;
+    if cleared {
+        let none = record::encode_tally(Tally {
+            point: Timestamp::MIN,
+            rows: 0,
+        })?;
+        for name in [meta::EXPIRED, meta::WARNED, meta::ENDED] {
+            table.insert(name, none.as_slice())?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts a foreign error of redb's into ours.
+pub(super) fn database_error(error: DatabaseError) -> OpenError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => OpenError::InUse,
+        DatabaseError::Storage(redb::StorageError::Corrupted(reason)) => OpenError::Damaged(reason),
+        DatabaseError::Storage(redb::StorageError::Io(error))
+            if error.kind() == std::io::ErrorKind::InvalidData =>
+        {
+            OpenError::Foreign("it has no redb header".into())
+        }
+        other => OpenError::Storage(Box::new(other.into())),
+    }
+}
+
+fn start(
+    txn: &WriteTransaction,
+    now: Timestamp,
+    rules: &Rules,
+    after_a_crash: bool,
+) -> Result<(), CommandError> {
+    let mut txn = Txn::open(txn, rules, now)?;
+    txn.set_clean_stop(false)?;
+    txn.walk_tallies()?;
+    for mut turn in txn.all_open_turns()? {
+        let before = turn.clone();
+        turn.recover(after_a_crash);
+        if turn != before {
+            txn.put_turn(&turn)?;
+        }
+    }
+    txn.finish()?;
+    Ok(())
+}
+
+/// redb panics on some damaged files (its issues 1303 and 1333).
+fn shielded<T>(open: impl FnOnce() -> Result<T, DatabaseError>) -> Result<T, OpenError> {
+    match catch_unwind(AssertUnwindSafe(open)) {
+        Ok(opened) => opened.map_err(database_error),
+        Err(_) => Err(OpenError::Damaged("it is cut off or inconsistent".into())),
+    }
+}
+
+fn create_private(path: &Path) -> Result<fs::File, std::io::Error> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn schema_of(
+    table: &impl redb::ReadableTable<&'static str, &'static [u8]>,
+) -> Result<u32, OpenError> {
+    let Some(bytes) = table.get(meta::SCHEMA)? else {
+        return Err(OpenError::Foreign("it has no schema version".into()));
+    };
+    match record::decode_number(bytes.value()) {
+        Ok(version) => Ok(version),
+        // A later version may have given up even this record's layout.
+        Err(RecordError::UnknownVersion(version)) => Err(OpenError::Newer {
+            found: version.into(),
+            known: SCHEMA_VERSION,
+        }),
+        Err(error) => Err(OpenError::Damaged(error.to_string())),
+    }
+}
+
+fn check_schema(found: u32) -> Result<(), OpenError> {
+    match found {
+        SCHEMA_VERSION => Ok(()),
+        0 => Err(OpenError::Damaged("its schema version is 0".into())),
+        _ => Err(OpenError::Newer {
+            found,
+            known: SCHEMA_VERSION,
+        }),
+    }
+}
+
+fn stopped_cleanly(txn: &WriteTransaction) -> Result<bool, OpenError> {
+    let table = txn.open_table(META)?;
+    let Some(bytes) = redb::ReadableTable::get(&table, meta::CLEAN_STOP)? else {
+        return Ok(false);
+    };
+    Ok(record::decode_number(bytes.value()) == Ok(1))
+}
+
+fn foreign(error: &redb::TableError) -> OpenError {
+    match error {
+        redb::TableError::TableDoesNotExist(_) => {
+            OpenError::Foreign("it is a redb database of another program".into())
+        }
+        other => OpenError::Foreign(other.to_string()),
+    }
+}
+
+fn unwritable(error: &RecordError) -> OpenError {
+    OpenError::Damaged(error.to_string())
+}
+
+fn command_error(error: CommandError) -> OpenError {
+    match error {
+        CommandError::Storage(error) => OpenError::Storage(error),
+        other => OpenError::Damaged(format!("{other:?}")),
+    }
+}
+
+impl From<ReadError> for CommandError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Storage(error) => Self::Storage(error),
+            ReadError::Closed => Self::Storage(Box::new(redb::Error::DatabaseClosed)),
+            ReadError::Record(error) => Self::Record(error),
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! A snapshot to read from. It lives for one closure and never crosses an await.
+
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
+
+use super::damage::Damage;
+use super::error::ReadError;
+use super::record;
+use super::tables::{
+    EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS, USER_SESSIONS, WARNINGS,
+};
+use super::tally::{Tallies, moved, rows_between};
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::key::IdempotencyKey;
+use crate::domain::message::{Message, Role, TurnState};
+use crate::domain::rules::Rules;
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
+pub use crate::domain::turn::Exchange;
+use crate::domain::turn::OpenTurn;
+
+type Result<T> = std::result::Result<T, ReadError>;
+
+/// A consistent view of everything stored.
+pub struct Reader<'a> {
+    pub(super) txn: &'a ReadTransaction,
+    pub(super) damage: &'a Damage,
+}
+
+/// The numbers of sessions, for health and totals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// Sessions that can be used.
+    pub active: u64,
+    /// Sessions that have expired and are still kept.
+    pub expired: u64,
+    /// Active sessions within their warning threshold.
+    pub near_expiration: u64,
+}
+
+/// Which messages a page holds: times exclusive.
+#[derive(Debug, Clone, Copy)]
+pub struct PageRequest {
+    /// Only messages earlier than this.
+    pub before: Option<Timestamp>,
+    /// Only messages later than this.
+    pub after: Option<Timestamp>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A page of messages.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The messages, newest first.
+    pub messages: Vec<Message>,
+    /// Whether there are more in the direction of paging.
+    pub has_more: bool,
+}
+
+/// One of the two time-ordered indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    /// Sessions by the instant of their expiry.
+    Expiry,
+    /// Sessions by the instant from which they are near their expiry.
+    Warning,
+}
+
+impl Reader<'_> {
+    /// The session of an id, active or not.
+    ///
+    /// # Errors
+    /// The database fails, or the record is damaged.
+    pub fn session(&self, id: SessionId) -> Result<Option<Session>> {
+        let sessions = self.txn.open_table(SESSIONS)?;
+        let Some(bytes) = sessions.get(u128::from(id))? else {
+            return Ok(None);
+        };
+        let session = record::decode_session(id, bytes.value());
+        Ok(Some(
+            session.inspect_err(|error| self.damage.note(id, error))?,
+        ))
+    }
+
+    /// Sessions in descending order of their ids, from below `below` on; damaged ones are left
+    /// out. The second value is where to go on, none at the end.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn sessions_below(
+        &self,
+        below: Option<SessionId>,
+        limit: usize,
+    ) -> Result<(Vec<Session>, Option<SessionId>)> {
+        let table = self.txn.open_table(SESSIONS)?;
+        let end = below.map_or(u128::MAX, u128::from);
+        let mut sessions = Vec::with_capacity(limit);
+        let mut last = None;
+        for row in table.range(..end)?.rev().take(limit) {
+            let (id, bytes) = row?;
+            let id = SessionId::from(id.value());
+            last = Some(id);
+            match record::decode_session(id, bytes.value()) {
+                Ok(session) => sessions.push(session),
+                Err(error) => self.damage.note(id, &error),
+            }
+        }
+        Ok((sessions, last))
+    }
+
+    /// The same as [`Self::sessions_below`], of one user.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn user_sessions_below(
+        &self,
+        user: UserId,
+        below: Option<SessionId>,
+        limit: usize,
+    ) -> Result<(Vec<Session>, Option<SessionId>)> {
+        let index = self.txn.open_table(USER_SESSIONS)?;
+        let user = u128::from(user);
+        let end = below.map_or(u128::MAX, u128::from);
+        let mut sessions = Vec::with_capacity(limit);
+        let mut last = None;
+        for row in index.range((user, 0)..(user, end))?.rev().take(limit) {
+            let id = SessionId::from(row?.0.value().1);
+            last = Some(id);
+            match self.session(id) {
+                Ok(session) => sessions.extend(session),
+                Err(ReadError::Record(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((sessions, last))
+    }
+
+    /// The message of a session that was stored at a time.
+    ///
+    /// # Errors
+    /// The database fails, or the record is damaged.
+    pub fn message(&self, session: SessionId, at: Timestamp) -> Result<Option<Message>> {
+        let messages = self.txn.open_table(MESSAGES)?;
+        let Some(bytes) = messages.get((session.into(), at.0))? else {
+            return Ok(None);
+        };
+        let message = record::decode_message(session, at, bytes.value());
+        Ok(Some(
+            message.inspect_err(|error| self.damage.note(session, error))?,
+        ))
+    }
+
+    /// Whether a message of the session was stored under a key.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn knows_key(&self, session: SessionId, key: &IdempotencyKey) -> Result<bool> {
+        let keys = self.txn.open_table(MESSAGE_KEYS)?;
+        Ok(keys.get((session.into(), key.as_str()))?.is_some())
+    }
+
+    /// A page of a session's messages; damaged ones are left out.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn messages(&self, session: SessionId, request: PageRequest) -> Result<Page> {
+        let first = request.after.map_or(i64::MIN, |after| after.next().0);
+        let end = request.before.map_or(i64::MAX, |before| before.0);
+        if first >= end {
+            return Ok(Page {
+                messages: Vec::new(),
+                has_more: false,
+            });
+        }
+        let table = self.txn.open_table(MESSAGES)?;
+        let id = u128::from(session);
+        let rows = table.range((id, first)..(id, end))?;
+        let forward = request.after.is_some() && request.before.is_none();
+        if forward {
+            let mut page = self.collect(session, request.limit, rows)?;
+            page.messages.reverse();
+            Ok(page)
+        } else {
+            self.collect(session, request.limit, rows.rev())
+        }
+    }
+
+    /// The exchanges before a message of the user, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn exchanges_before(
+        &self,
+        session: SessionId,
+        message_at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Exchange>> {
+        let table = self.txn.open_table(MESSAGES)?;
+        let id = u128::from(session);
+        let mut exchanges = Vec::new();
+        for row in table.range((id, i64::MIN)..(id, message_at.0))?.rev() {
+            if exchanges.len() == limit {
+                break;
+            }
+            let (key, bytes) = row?;
+            let at = Timestamp(key.value().1);
+            let message = match record::decode_message(session, at, bytes.value()) {
+                Ok(message) => message,
+                Err(error) => {
+                    self.damage.note(session, &error);
+                    continue;
+                }
+            };
+            let reply = match &message.role {
+                Role::Agent { .. } => continue,
+                Role::User {
+                    turn: TurnState::Replied(at),
+                    ..
+                } => self.undamaged(session, *at)?,
+                Role::User { .. } => None,
+            };
+            exchanges.push(Exchange { message, reply });
+        }
+        exchanges.reverse();
+        Ok(exchanges)
+    }
+
+    /// The open turn of a session that is to run next.
+    ///
+    /// # Errors
+    /// The database fails, or the record is damaged.
+    pub fn next_turn(&self, session: SessionId) -> Result<Option<OpenTurn>> {
+        let turns = self.txn.open_table(OPEN_TURNS)?;
+        let id = u128::from(session);
+        let first = turns.range((id, 0)..=(id, u32::MAX))?.next().transpose()?;
+        let Some((key, bytes)) = first else {
+            return Ok(None);
+        };
+        let turn = record::decode_turn(session, key.value().1, bytes.value());
+        Ok(Some(
+            turn.inspect_err(|error| self.damage.note(session, error))?,
+        ))
+    }
+
+    /// The sessions that have open turns.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn sessions_with_turns(&self) -> Result<Vec<SessionId>> {
+        let turns = self.txn.open_table(OPEN_TURNS)?;
+        let mut sessions: Vec<SessionId> = Vec::new();
+        for row in turns.iter()? {
+            let session = SessionId::from(row?.0.value().0);
+            if sessions.last() != Some(&session) {
+                sessions.push(session);
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// The first rows of an index after a place in it, up to a time and including it.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn due(
+        &self,
+        deadline: Deadline,
+        after: Option<(Timestamp, SessionId)>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, SessionId)>> {
+        due_rows(&self.index(deadline)?, after, until, limit)
+    }
+
+    /// The time of an index's first row after a time.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn next_due(&self, deadline: Deadline, after: Timestamp) -> Result<Option<Timestamp>> {
+        let index = self.index(deadline)?;
+        let first = index.range((after.next().0, 0)..)?.next().transpose()?;
+        Ok(first.map(|(key, _)| Timestamp(key.value().0)))
+    }
+
+    /// How many sessions there are of each standing. Costs what fell due of late, never what is
+    /// stored.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn stats(&self, now: Timestamp, rules: &Rules) -> Result<Stats> {
+        let expiry = self.txn.open_table(EXPIRY)?;
+        let warnings = self.txn.open_table(WARNINGS)?;
+        let tallies = Tallies::load(&self.txn.open_table(META)?)?;
+        let count_expiry = |from, to| rows_between(&expiry, from, to);
+        let count_warnings = |from, to| rows_between(&warnings, from, to);
+        let expired = moved(tallies.expired, now, &count_expiry)?.rows;
+        let warned = moved(tallies.warned, now, &count_warnings)?.rows;
+        let ended = moved(tallies.ended, now - rules.kept, &count_expiry)?.rows;
+        Ok(Stats {
+            active: expiry.len()?.saturating_sub(expired),
+            expired: expired.saturating_sub(ended),
+            near_expiration: warned.saturating_sub(expired),
+        })
+    }
+
+    /// How many sessions are stored, whatever their standing.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn session_count(&self) -> Result<u64> {
+        Ok(self.txn.open_table(SESSIONS)?.len()?)
+    }
+
+    fn index(&self, deadline: Deadline) -> Result<redb::ReadOnlyTable<(i64, u128), ()>> {
+        Ok(self.txn.open_table(match deadline {
+            Deadline::Expiry => EXPIRY,
+            Deadline::Warning => WARNINGS,
+        })?)
+    }
+
+    fn collect<'r>(
+        &self,
+        session: SessionId,
+        limit: usize,
+        rows: impl Iterator<
+            Item = std::result::Result<
+                (
+                    redb::AccessGuard<'r, (u128, i64)>,
+                    redb::AccessGuard<'r, &'static [u8]>,
+                ),
+                redb::StorageError,
+            >,
+        >,
+    ) -> Result<Page> {
+        let mut messages = Vec::with_capacity(limit);
+        for row in rows {
+            let (key, bytes) = row?;
+            let at = Timestamp(key.value().1);
+            match record::decode_message(session, at, bytes.value()) {
+                Ok(_) if messages.len() == limit => {
+                    return Ok(Page {
+                        messages,
+                        has_more: true,
+                    });
+                }
+                Ok(message) => messages.push(message),
+                Err(error) => self.damage.note(session, &error),
+            }
+        }
+        Ok(Page {
+            messages,
+            has_more: false,
+        })
+    }
+
+    fn undamaged(&self, session: SessionId, at: Timestamp) -> Result<Option<Message>> {
+        match self.message(session, at) {
+            Err(ReadError::Record(_)) => Ok(None),
+            other => other,
+        }
+    }
+}
+
+/// The first rows of a time-ordered index after a place in it, up to a time and including it.
+pub(super) fn due_rows(
+    index: &impl ReadableTable<(i64, u128), ()>,
+    after: Option<(Timestamp, SessionId)>,
+    until: Timestamp,
+    limit: usize,
+) -> Result<Vec<(Timestamp, SessionId)>> {
+    use std::ops::Bound;
+
+    let start = after.map_or(Bound::Unbounded, |(at, id)| {
+        Bound::Excluded((at.0, u128::from(id)))
+    });
+    let end = (until.0, u128::MAX);
+    if matches!(start, Bound::Excluded(start) if start >= end) {
+        return Ok(Vec::new());
+    }
+    let mut rows = Vec::new();
+    for row in index.range((start, Bound::Included(end)))?.take(limit) {
+        let (at, id) = row?.0.value();
+        rows.push((Timestamp(at), SessionId::from(id)));
+    }
+    Ok(rows)
+}

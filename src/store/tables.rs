@@ -1,0 +1,103 @@
+//! The on-disk contract: every table, every key. What a value holds stands in `record.rs`.
+//!
+//! Ids are `UUIDv7` as `u128`, so that new rows land at a tree's right edge. Times are
+//! milliseconds since the epoch as `i64`. Each value is framed as `[version][crc32][bincode]`;
+//! an index row's value is empty.
+//!
+//! | table | holds one row for |
+//! |---|---|
+//! | `sessions` | each kept session, active or expired |
+//! | `expiry` | each kept session, at the instant of its expiry |
+//! | `warnings` | each kept session, at the instant from which it is near its expiry |
+//! | `user_sessions` | each kept session, under its user |
+//! | `create_keys` | each idempotency key of a user's creates |
+//! | `messages` | each message, in the order of its session |
+//! | `message_keys` | each idempotency key of a session's messages |
+//! | `open_turns` | each turn that waits for its reply, in the order of running |
+//! | `deletions` | each deleted session whose messages are still to be removed |
+//! | `meta` | the names in [`meta`] |
+//!
+//! Nothing is written when time passes: a session is active or expired by the clock alone, and
+//! its rows in the two time-ordered indexes stay exact until it is purged.
+
+use redb::{TableDefinition, TableError, WriteTransaction};
+
+/// The version of this contract. A file of a newer one is refused.
+pub(super) const SCHEMA_VERSION: u32 = 1;
+
+/// session
+pub(super) const SESSIONS: TableDefinition<u128, &[u8]> = TableDefinition::new("sessions");
+
+/// (`expires_at`, session)
+pub(super) const EXPIRY: TableDefinition<(i64, u128), ()> = TableDefinition::new("expiry");
+
+/// (`warn_at`, session)
+pub(super) const WARNINGS: TableDefinition<(i64, u128), ()> = TableDefinition::new("warnings");
+
+/// (user, session)
+pub(super) const USER_SESSIONS: TableDefinition<(u128, u128), ()> =
+    TableDefinition::new("user_sessions");
+
+/// (user, key)
+pub(super) const CREATE_KEYS: TableDefinition<(u128, &str), &[u8]> =
+    TableDefinition::new("create_keys");
+
+/// (session, `created_at`)
+pub(super) const MESSAGES: TableDefinition<(u128, i64), &[u8]> = TableDefinition::new("messages");
+
+/// (session, key)
+pub(super) const MESSAGE_KEYS: TableDefinition<(u128, &str), &[u8]> =
+    TableDefinition::new("message_keys");
+
+/// (session, position)
+pub(super) const OPEN_TURNS: TableDefinition<(u128, u32), &[u8]> =
+    TableDefinition::new("open_turns");
+
+/// session
+pub(super) const DELETIONS: TableDefinition<u128, ()> = TableDefinition::new("deletions");
+
+/// a name of [`meta`]
+pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+
+/// The rows of the table `meta`.
+pub(super) mod meta {
+    /// The schema version that the file has.
+    pub(in crate::store) const SCHEMA: &str = "schema_version";
+    /// Whether the last stop was clean.
+    pub(in crate::store) const CLEAN_STOP: &str = "clean_stop";
+    /// How many rows of `expiry` lie at or before a point in time near now.
+    pub(in crate::store) const EXPIRED: &str = "tally_expired";
+    /// How many rows of `warnings` lie at or before a point in time near now.
+    pub(in crate::store) const WARNED: &str = "tally_warned";
+    /// How many rows of `expiry` lie at or before the instant up to which sessions are purged.
+    pub(in crate::store) const ENDED: &str = "tally_ended";
+}
+
+/// Makes every table that is not there yet, since a reader cannot.
+pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), TableError> {
+    txn.open_table(SESSIONS)?;
+    txn.open_table(EXPIRY)?;
+    txn.open_table(WARNINGS)?;
+    txn.open_table(USER_SESSIONS)?;
+    txn.open_table(CREATE_KEYS)?;
+    txn.open_table(MESSAGES)?;
+    txn.open_table(MESSAGE_KEYS)?;
+    txn.open_table(OPEN_TURNS)?;
+    txn.open_table(DELETIONS)?;
+    txn.open_table(META)?;
+    Ok(())
+}
+
+/// Empties every table but `meta`.
+pub(super) fn delete_all(txn: &WriteTransaction) -> Result<(), TableError> {
+    txn.delete_table(SESSIONS)?;
+    txn.delete_table(EXPIRY)?;
+    txn.delete_table(WARNINGS)?;
+    txn.delete_table(USER_SESSIONS)?;
+    txn.delete_table(CREATE_KEYS)?;
+    txn.delete_table(MESSAGES)?;
+    txn.delete_table(MESSAGE_KEYS)?;
+    txn.delete_table(OPEN_TURNS)?;
+    txn.delete_table(DELETIONS)?;
+    create_all(txn)
+}

@@ -1,0 +1,413 @@
+//! The writer's transaction: the tables, kept in step with each other.
+//!
+//! Whatever changes a session's row changes its index rows and the tallies with it, so that no
+//! command can forget one.
+
+use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
+
+use super::error::CommandError;
+use super::record::{self, CreateClaim, RecordError};
+use super::tables::{
+    CREATE_KEYS, DELETIONS, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
+    USER_SESSIONS, WARNINGS, meta,
+};
+use super::tally::Tallies;
+use crate::domain::error::Refusal;
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::key::IdempotencyKey;
+use crate::domain::message::Message;
+use crate::domain::rules::Rules;
+use crate::domain::session::{Session, Standing};
+use crate::domain::time::Timestamp;
+use crate::domain::turn::OpenTurn;
+use crate::events::{Event, Happening};
+
+pub(super) type Result<T> = std::result::Result<T, CommandError>;
+
+type Bytes = &'static [u8];
+
+/// One transaction of the writer, and what it will tell after its commit.
+pub struct Txn<'t> {
+    pub(super) rules: &'t Rules,
+    pub(super) now: Timestamp,
+    sessions: Table<'t, u128, Bytes>,
+    expiry: Table<'t, (i64, u128), ()>,
+    warnings: Table<'t, (i64, u128), ()>,
+    user_sessions: Table<'t, (u128, u128), ()>,
+    create_keys: Table<'t, (u128, &'static str), Bytes>,
+    messages: Table<'t, (u128, i64), Bytes>,
+    message_keys: Table<'t, (u128, &'static str), Bytes>,
+    open_turns: Table<'t, (u128, u32), Bytes>,
+    deletions: Table<'t, u128, ()>,
+    meta: Table<'t, &'static str, Bytes>,
+    tallies: Tallies,
+    /// The earliest deadline that was written.
+    pub(super) earliest_deadline: Timestamp,
+    pub(super) happenings: Vec<Happening>,
+    pub(super) dirty: bool,
+}
+
+/// What a transaction leaves for after its commit.
+pub(super) struct Leavings {
+    pub(super) happenings: Vec<Happening>,
+    pub(super) earliest_deadline: Timestamp,
+    pub(super) dirty: bool,
+}
+
+impl<'t> Txn<'t> {
+    pub(super) fn open(
+        txn: &'t WriteTransaction,
+        rules: &'t Rules,
+        now: Timestamp,
+    ) -> Result<Self> {
+        let meta = txn.open_table(META)?;
+        let expiry = txn.open_table(EXPIRY)?;
+        let warnings = txn.open_table(WARNINGS)?;
+        let tallies = Tallies::load(&meta)?;
+        Ok(Self {
+            rules,
+            now,
+            sessions: txn.open_table(SESSIONS)?,
+            expiry,
+            warnings,
+            user_sessions: txn.open_table(USER_SESSIONS)?,
+            create_keys: txn.open_table(CREATE_KEYS)?,
+            messages: txn.open_table(MESSAGES)?,
+            message_keys: txn.open_table(MESSAGE_KEYS)?,
+            open_turns: txn.open_table(OPEN_TURNS)?,
+            deletions: txn.open_table(DELETIONS)?,
+            meta,
+            tallies,
+            earliest_deadline: Timestamp::MAX,
+            happenings: Vec::new(),
+            dirty: false,
+        })
+    }
+
+    /// Writes what is kept aside until the end of the transaction.
+    pub(super) fn finish(mut self) -> Result<Leavings> {
+        self.tallies.save(&mut self.meta)?;
+        Ok(Leavings {
+            happenings: self.happenings,
+            earliest_deadline: self.earliest_deadline,
+            dirty: self.dirty,
+        })
+    }
+
+    /// Tells the session's listeners after the commit.
+    pub(super) fn publish(&mut self, session_id: SessionId, event: Event) {
+        self.happenings.push(Happening::new(session_id, event));
+    }
+
+    // Sessions
+
+    /// The session, if there is one that is active or still kept.
+    pub(super) fn kept_session(&self, id: SessionId) -> Result<Session> {
+        match self.session(id)? {
+            Some(session) if session.standing(self.now, self.rules.kept) != Standing::Gone => {
+                Ok(session)
+            }
+            _ => Err(Refusal::SessionNotFound(id).into()),
+        }
+    }
+
+    /// The session, if it is active.
+    pub(super) fn active_session(&self, id: SessionId) -> Result<Session> {
+        let session = self.kept_session(id)?;
+        session.require_active(self.now, self.rules.kept)?;
+        Ok(session)
+    }
+
+    pub(super) fn session(&self, id: SessionId) -> Result<Option<Session>> {
+        let Some(bytes) = self.sessions.get(u128::from(id))? else {
+            return Ok(None);
+        };
+        Ok(Some(record::decode_session(id, bytes.value())?))
+    }
+
+    pub(super) fn insert_session(&mut self, session: &Session) -> Result<()> {
+        let id = u128::from(session.id);
+        self.put_session(session)?;
+        self.add_deadlines(session)?;
+        self.user_sessions
+            .insert((session.user_id.into(), id), ())?;
+        Ok(())
+    }
+
+    /// Replaces a session by what became of it.
+    pub(super) fn update_session(&mut self, before: &Session, after: &Session) -> Result<()> {
+        self.put_session(after)?;
+        if (before.expires_at, before.warn_at) != (after.expires_at, after.warn_at) {
+            self.remove_deadlines(before)?;
+            self.add_deadlines(after)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a session's rows, all but its messages and their keys.
+    pub(super) fn remove_session(&mut self, session: &Session) -> Result<()> {
+        let id = u128::from(session.id);
+        self.dirty = true;
+        self.sessions.remove(id)?;
+        self.remove_deadlines(session)?;
+        self.user_sessions.remove((session.user_id.into(), id))?;
+        if let Some(key) = &session.create_key {
+            // The key may name a later session by now.
+            let claim = self.create_claim(session.user_id, key)?;
+            if claim.is_some_and(|claim| claim.session_id == session.id) {
+                self.create_keys
+                    .remove((session.user_id.into(), key.as_str()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first sessions, by expiry, that expire at or before a time.
+    pub(super) fn expired_until(
+        &self,
+        until: Timestamp,
+        after: Option<(Timestamp, SessionId)>,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, SessionId)>> {
+        super::reader::due_rows(&self.expiry, after, until, limit).map_err(Into::into)
+    }
+
+    fn put_session(&mut self, session: &Session) -> Result<()> {
+        let bytes = whole(record::encode_session(session))?;
+        self.dirty = true;
+        self.sessions
+            .insert(u128::from(session.id), bytes.as_slice())?;
+        Ok(())
+    }
+
+    fn add_deadlines(&mut self, session: &Session) -> Result<()> {
+        let id = u128::from(session.id);
+        self.expiry.insert((session.expires_at.0, id), ())?;
+        self.warnings.insert((session.warn_at.0, id), ())?;
+        self.tallies.session_added(session);
+        // A warning that is due at once is not a deadline: it was told or is not to be.
+        let next = if session.warn_at > self.now {
+            session.warn_at
+        } else {
+            session.expires_at
+        };
+        self.earliest_deadline = self.earliest_deadline.min(next);
+        Ok(())
+    }
+
+    fn remove_deadlines(&mut self, session: &Session) -> Result<()> {
+        let id = u128::from(session.id);
+        let expiry = self.expiry.remove((session.expires_at.0, id))?.is_some();
+        let warning = self.warnings.remove((session.warn_at.0, id))?.is_some();
+        self.tallies.session_removed(session, expiry, warning);
+        Ok(())
+    }
+
+    // Idempotency keys
+
+    pub(super) fn create_claim(
+        &self,
+        user: UserId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<CreateClaim>> {
+        let Some(bytes) = self.create_keys.get((user.into(), key.as_str()))? else {
+            return Ok(None);
+        };
+        Ok(Some(record::decode_claim(bytes.value())?))
+    }
+
+    pub(super) fn put_create_claim(
+        &mut self,
+        user: UserId,
+        key: &IdempotencyKey,
+        claim: &CreateClaim,
+    ) -> Result<()> {
+        let bytes = whole(record::encode_claim(claim))?;
+        self.dirty = true;
+        self.create_keys
+            .insert((user.into(), key.as_str()), bytes.as_slice())?;
+        Ok(())
+    }
+
+    pub(super) fn message_of_key(
+        &self,
+        session: SessionId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Message>> {
+        let Some(bytes) = self.message_keys.get((session.into(), key.as_str()))? else {
+            return Ok(None);
+        };
+        let at = record::decode_time(bytes.value())?;
+        self.message(session, at)
+    }
+
+    pub(super) fn put_message_key(
+        &mut self,
+        session: SessionId,
+        key: &IdempotencyKey,
+        at: Timestamp,
+    ) -> Result<()> {
+        let bytes = whole(record::encode_time(at))?;
+        self.dirty = true;
+        self.message_keys
+            .insert((session.into(), key.as_str()), bytes.as_slice())?;
+        Ok(())
+    }
+
+    // Messages
+
+    pub(super) fn message(&self, session: SessionId, at: Timestamp) -> Result<Option<Message>> {
+        let Some(bytes) = self.messages.get((session.into(), at.0))? else {
+            return Ok(None);
+        };
+        Ok(Some(record::decode_message(session, at, bytes.value())?))
+    }
+
+    pub(super) fn put_message(&mut self, message: &Message) -> Result<()> {
+        let bytes = whole(record::encode_message(message))?;
+        self.dirty = true;
+        let key = (message.session_id.into(), message.created_at.0);
+        self.messages.insert(key, bytes.as_slice())?;
+        Ok(())
+    }
+
+    /// The time of the session's next message: now, or just after the message before it.
+    pub(super) fn next_message_at(&self, session: SessionId) -> Result<Timestamp> {
+        let id = u128::from(session);
+        let last = self
+            .messages
+            .range((id, i64::MIN)..=(id, i64::MAX))?
+            .next_back();
+        let Some(last) = last.transpose()? else {
+            return Ok(self.now);
+        };
+        let (_, at) = last.0.value();
+        Ok(self.now.max(Timestamp(at).next()))
+    }
+
+    // Turns
+
+    /// How many turns are open in all.
+    pub(super) fn open_turn_count(&self) -> Result<u64> {
+        Ok(self.open_turns.len()?)
+    }
+
+    /// The session's open turns, in the order of running.
+    pub(super) fn open_turns(&self, session: SessionId) -> Result<Vec<OpenTurn>> {
+        let id = u128::from(session);
+        let mut turns = Vec::new();
+        for row in self.open_turns.range((id, 0)..=(id, u32::MAX))? {
+            let (key, bytes) = row?;
+            turns.push(record::decode_turn(session, key.value().1, bytes.value())?);
+        }
+        Ok(turns)
+    }
+
+    /// Every open turn; damaged ones are left out.
+    pub(super) fn all_open_turns(&self) -> Result<Vec<OpenTurn>> {
+        let mut turns = Vec::new();
+        for row in self.open_turns.iter()? {
+            let (key, bytes) = row?;
+            let (session, position) = key.value();
+            match record::decode_turn(session.into(), position, bytes.value()) {
+                Ok(turn) => turns.push(turn),
+                Err(error) => tracing::error!(
+                    session = %SessionId::from(session), %error, "an open turn's record is damaged"
+                ),
+            }
+        }
+        Ok(turns)
+    }
+
+    pub(super) fn put_turn(&mut self, turn: &OpenTurn) -> Result<()> {
+        let bytes = whole(record::encode_turn(turn))?;
+        self.dirty = true;
+        let key = (turn.session_id.into(), turn.position);
+        self.open_turns.insert(key, bytes.as_slice())?;
+        Ok(())
+    }
+
+    pub(super) fn remove_turn(&mut self, turn: &OpenTurn) -> Result<()> {
+        self.dirty = true;
+        self.open_turns
+            .remove((turn.session_id.into(), turn.position))?;
+        Ok(())
+    }
+
+    // Deletions
+
+    /// Notes that a session's messages are to be removed later.
+    pub(super) fn defer_deletion(&mut self, session: SessionId) -> Result<()> {
+        self.dirty = true;
+        self.deletions.insert(u128::from(session), ())?;
+        Ok(())
+    }
+
+    /// The first deletion that is still to be carried out.
+    pub(super) fn next_deletion(&self) -> Result<Option<SessionId>> {
+        Ok(self
+            .deletions
+            .first()?
+            .map(|(id, _)| SessionId::from(id.value())))
+    }
+
+    pub(super) fn finish_deletion(&mut self, session: SessionId) -> Result<()> {
+        self.dirty = true;
+        self.deletions.remove(u128::from(session))?;
+        Ok(())
+    }
+
+    /// Removes up to `limit` of a session's messages and message keys; returns how many.
+    pub(super) fn remove_messages(&mut self, session: SessionId, limit: usize) -> Result<usize> {
+        let id = u128::from(session);
+        let mut removed = 0;
+        let range = (id, i64::MIN)..=(id, i64::MAX);
+        for row in self
+            .messages
+            .extract_from_if(range, |_, _| true)?
+            .take(limit)
+        {
+            row?;
+            removed += 1;
+        }
+        let keys = (id, "")..(id.saturating_add(1), "");
+        for row in self
+            .message_keys
+            .extract_from_if(keys, |_, _| true)?
+            .take(limit - removed)
+        {
+            row?;
+            removed += 1;
+        }
+        self.dirty |= removed > 0;
+        Ok(removed)
+    }
+
+    // The file as a whole
+
+    /// Moves the tallies to the present time.
+    pub(super) fn walk_tallies(&mut self) -> Result<()> {
+        let ended = self.now - self.rules.kept;
+        let moved = self
+            .tallies
+            .walk(&self.expiry, &self.warnings, self.now, ended)?;
+        self.dirty |= moved;
+        Ok(())
+    }
+
+    pub(super) fn set_clean_stop(&mut self, clean: bool) -> Result<()> {
+        let bytes = whole(record::encode_number(clean.into()))?;
+        self.dirty = true;
+        self.meta.insert(meta::CLEAN_STOP, bytes.as_slice())?;
+        Ok(())
+    }
+}
+
+/// A record that this build cannot write is the whole batch's trouble, since rows before it may
+/// have been written already.
+fn whole(encoded: std::result::Result<Vec<u8>, RecordError>) -> Result<Vec<u8>> {
+    encoded.map_err(|error| {
+        let error = redb::StorageError::Corrupted(error.to_string());
+        CommandError::Storage(Box::new(error.into()))
+    })
+}
