@@ -1,0 +1,322 @@
+//! Character files: `ElizaOS`'s description of an agent.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha1::{Digest, Sha1};
+use uuid::Uuid;
+
+use crate::domain::id::{AgentId, parse_uuid};
+use crate::domain::time::Timestamp;
+use crate::domain::timeout::TimeoutOverrides;
+
+/// The id of the built-in agent, which is that of any character named "Eliza".
+pub const ELIZA_ID: Uuid = Uuid::from_u128(0xb850_bc30_45f8_0041_a00a_83df_46d8_555d);
+
+const BUILT_IN: &str = include_str!("eliza.json");
+
+/// Who an agent is.
+#[derive(Debug, Clone)]
+pub struct Character {
+    /// Its id.
+    pub id: AgentId,
+    /// Its name.
+    pub name: String,
+    /// What may be shown of its file.
+    pub profile: Profile,
+    /// Its sessions' timeouts, where it has a say.
+    pub timeouts: TimeoutOverrides,
+    /// Who answers for it.
+    pub backend: BackendConfig,
+    /// When its file was last changed.
+    pub modified_at: Timestamp,
+    /// Its file; none for the built-in agent.
+    pub file: Option<PathBuf>,
+}
+
+/// What may be shown of a character file: never its settings, secrets or knowledge.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Profile {
+    /// A text, or a list of lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bio: Option<Value>,
+    /// As in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<Value>,
+    /// As in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<Value>,
+    /// As in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adjectives: Option<Value>,
+    /// As in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topics: Option<Value>,
+    /// As in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub style: Option<Value>,
+    /// As in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_examples: Option<Value>,
+    /// As in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub post_examples: Option<Value>,
+    /// As in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugins: Option<Value>,
+}
+
+/// `settings.backend`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendConfig {
+    /// Which backend.
+    #[serde(rename = "type", deserialize_with = "known_backend")]
+    pub kind: String,
+    /// How long a whole turn may take.
+    #[serde(default = "default_timeout")]
+    timeout_seconds: u32,
+    /// How many turns it runs at once.
+    #[serde(default = "default_concurrency")]
+    max_concurrency: u32,
+}
+
+/// A character file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}:{line}: {reason}", path.display())]
+pub struct CharacterError {
+    /// The file.
+    pub path: PathBuf,
+    /// The line at fault, from 1.
+    pub line: usize,
+    /// What is wrong, and what is allowed.
+    pub reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    rename_all = "camelCase",
+    expecting = "a character, which is a JSON object"
+)]
+struct CharacterFile {
+    #[serde(default, deserialize_with = "optional_uuid")]
+    id: Option<Uuid>,
+    #[serde(deserialize_with = "non_empty")]
+    name: String,
+    #[serde(default)]
+    settings: Option<Settings>,
+    #[serde(flatten)]
+    profile: Profile,
+}
+
+#[derive(Default, Deserialize)]
+struct Settings {
+    #[serde(default)]
+    backend: Option<BackendConfig>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+impl Character {
+    /// Reads a character from the text of its file.
+    ///
+    /// # Errors
+    /// The text is no character, with the line at fault.
+    pub fn parse(path: &Path, text: &str, modified_at: Timestamp) -> Result<Self, CharacterError> {
+        let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+        let file: CharacterFile = serde_json::from_str(text).map_err(|error| CharacterError {
+            path: path.to_owned(),
+            line: error.line().max(1),
+            reason: reason_of(&error),
+        })?;
+        let settings = file.settings.unwrap_or_default();
+        Ok(Self {
+            id: AgentId(file.id.unwrap_or_else(|| id_of_name(&file.name))),
+            name: file.name,
+            profile: file.profile,
+            timeouts: TimeoutOverrides::from_agent_settings(&settings.others),
+            backend: settings.backend.unwrap_or_default(),
+            modified_at,
+            file: Some(path.to_owned()),
+        })
+    }
+
+    /// The agent that needs nothing outside the binary.
+    ///
+    /// # Errors
+    /// Never, since its file is part of the program and tested.
+    pub fn built_in(modified_at: Timestamp) -> Result<Self, CharacterError> {
+        let character = Self::parse(Path::new("(built in)"), BUILT_IN, modified_at)?;
+        Ok(Self {
+            file: None,
+            ..character
+        })
+    }
+
+    /// What the agent is, in a line: the first one where there are several.
+    #[must_use]
+    pub fn bio_line(&self) -> &str {
+        let text = match &self.profile.bio {
+            Some(Value::String(text)) => text,
+            Some(Value::Array(lines)) => lines.iter().find_map(Value::as_str).unwrap_or_default(),
+            _ => "",
+        };
+        text.lines().next().unwrap_or_default()
+    }
+}
+
+impl BackendConfig {
+    /// How long a whole turn may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds.max(1).into())
+    }
+
+    /// How many turns it runs at once.
+    #[must_use]
+    pub fn max_concurrency(&self) -> usize {
+        usize::try_from(self.max_concurrency.max(1)).unwrap_or(usize::MAX)
+    }
+}
+
+impl Default for BackendConfig {
+    fn default() -> Self {
+        Self {
+            kind: "eliza".into(),
+            timeout_seconds: default_timeout(),
+            max_concurrency: default_concurrency(),
+        }
+    }
+}
+
+/// The id that `ElizaOS` derives from a name: its `stringToUuid` takes the SHA-1 of the name as
+/// `encodeURIComponent` writes it, and marks variant and version in its own way.
+#[must_use]
+pub fn id_of_name(name: &str) -> Uuid {
+    let digest = Sha1::digest(encode_uri_component(name).as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    bytes[6] &= 0x0f;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    Uuid::from_bytes(bytes)
+}
+
+/// JavaScript's `encodeURIComponent` (ECMA-262, `Encode`).
+fn encode_uri_component(text: &str) -> String {
+    use std::fmt::Write as _;
+
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+fn default_timeout() -> u32 {
+    120
+}
+
+fn default_concurrency() -> u32 {
+    8
+}
+
+fn known_backend<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let kind = String::deserialize(deserializer)?;
+    if kind == "eliza" {
+        return Ok(kind);
+    }
+    Err(D::Error::custom(format!(
+        "settings.backend.type is {kind:?}, and this build has only \"eliza\""
+    )))
+}
+
+fn optional_uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let id = parse_uuid(&text)
+        .ok_or_else(|| D::Error::custom(format!("id is {text:?}, which is not a UUID")))?;
+    Ok(Some(id))
+}
+
+fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.trim().is_empty() {
+        return Err(D::Error::custom("name must not be empty"));
+    }
+    Ok(text)
+}
+
+/// The error without the place, which is told apart from it.
+fn reason_of(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<Character, CharacterError> {
+        Character::parse(Path::new("ada.json"), text, Timestamp(0))
+    }
+
+    #[test]
+    fn an_id_is_derived_from_the_name_as_elizaos_does() {
+        assert_eq!(id_of_name("Eliza"), ELIZA_ID);
+        assert_eq!(Character::built_in(Timestamp(0)).unwrap().id.0, ELIZA_ID);
+        assert_eq!(encode_uri_component("Zoë (2)!"), "Zo%C3%AB%20(2)!");
+    }
+
+    #[test]
+    fn an_older_or_fuller_file_is_read() {
+        let text = json!({
+            "name": "Ada", "bio": ["First line", "Second"], "secrets": {"KEY": "x"},
+            "clients": ["discord"], "knowledge": ["k"], "lore": [],
+            "settings": {"SESSION_TIMEOUT_MINUTES": "45", "SESSION_AUTO_RENEW": "false",
+                         "voice": {"model": "en"}, "secrets": {"API": "y"}},
+        });
+        let ada = parse(&text.to_string()).unwrap();
+        assert_eq!(ada.bio_line(), "First line");
+        assert_eq!(ada.timeouts.timeout_minutes, Some(45.0));
+        assert_eq!(ada.timeouts.auto_renew, Some(false));
+        assert_eq!(ada.backend.timeout(), Duration::from_mins(2));
+        let shown = serde_json::to_string(&ada.profile).unwrap();
+        assert_eq!(shown, r#"{"bio":["First line","Second"]}"#);
+    }
+
+    #[test]
+    fn a_broken_file_is_named_with_its_line() {
+        for (text, line, reason) in [
+            ("{\n\"name\": \"Ada\",\n}", 3, "trailing comma"),
+            ("{\n\"id\": \"abc\",\n\"name\": \"Ada\"}", 2, "not a UUID"),
+            ("{\"bio\": \"x\"}", 1, "missing field `name`"),
+            ("{\"name\":\n\"\"}", 2, "must not be empty"),
+            ("[]", 1, "expected"),
+            (
+                "{\"name\": \"A\",\n\"settings\": {\n\"backend\": {\"type\": \"openai\"}}}",
+                3,
+                "only \"eliza\"",
+            ),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.reason.contains(reason), "{text}: {error}");
+            assert!(
+                error.to_string().starts_with(&format!("ada.json:{line}: ")),
+                "{text}: {error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! An agent for tests, which does what the message says.
+//!
+//! A message is a list of steps, divided by `|`:
+//! `say TEXT` streams a chunk, `wait MILLISECONDS` waits by the clock, `hold` waits for ever,
+//! `fail` fails, `panic` panics, `end` ends the stream without a reply, `think TEXT` and
+//! `act NAME` set thought and actions, `history` says how the agent sees the conversation so far,
+//! `long BYTES` streams as many bytes. What was said is the reply, or else an echo of the message.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use super::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest};
+use crate::clock::Clock;
+use crate::domain::message::json_text;
+use crate::domain::turn::{Exchange, Reply};
+
+/// Does what the message says.
+#[derive(Debug, Clone)]
+pub struct Scripted {
+    clock: Clock,
+}
+
+struct Script {
+    clock: Clock,
+    steps: std::vec::IntoIter<String>,
+    history: Vec<Exchange>,
+    reply: Reply,
+    actions: Vec<String>,
+    echo: String,
+}
+
+impl Scripted {
+    /// An agent that waits by this clock.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock }
+    }
+}
+
+impl Backend for Scripted {
+    fn kind(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn history_limit(&self) -> usize {
+        40
+    }
+
+    fn reply(&self, request: TurnRequest) -> ReplyStream {
+        let echo = request.message.body.content;
+        let steps: Vec<String> = echo.split('|').map(|step| step.trim().to_owned()).collect();
+        let script = Script {
+            clock: self.clock.clone(),
+            steps: steps.into_iter(),
+            history: request.history,
+            reply: Reply::default(),
+            actions: Vec::new(),
+            echo,
+        };
+        stream::unfold(Some(script), |script| async move {
+            let mut script = script?;
+            let piece = script.next_piece().await?;
+            let goes_on = matches!(piece, Ok(Piece::Chunk(_)));
+            Some((piece, goes_on.then_some(script)))
+        })
+        .boxed()
+    }
+}
+
+impl Script {
+    async fn next_piece(&mut self) -> Option<Result<Piece, BackendError>> {
+        while let Some(step) = self.steps.next() {
+            let (verb, rest) = step.split_once(' ').unwrap_or((step.as_str(), ""));
+            match verb {
+                "say" => return Some(Ok(self.say(rest.to_owned()))),
+                "history" => {
+                    let seen = self.seen();
+                    return Some(Ok(self.say(seen)));
+                }
+                "long" => return Some(Ok(self.say("é".repeat(rest.parse().unwrap_or(0) / 2)))),
+                "wait" => {
+                    let span = Duration::from_millis(rest.parse().unwrap_or(0));
+                    self.clock.sleep(span).await;
+                }
+                "hold" => std::future::pending().await,
+                "fail" => return Some(Err(BackendError(format!("told to fail: {rest}")))),
+                #[allow(clippy::panic)]
+                "panic" => panic!("told to panic"),
+                "end" => return None,
+                "think" => self.reply.thought = Some(rest.to_owned()),
+                "act" => self.actions.push(rest.to_owned()),
+                _ => {}
+            }
+        }
+        if self.reply.body.content.is_empty() {
+            self.reply.body.content.clone_from(&self.echo);
+        }
+        if !self.actions.is_empty() {
+            self.reply.actions = Some(json_text(&self.actions));
+        }
+        Some(Ok(Piece::Done(std::mem::take(&mut self.reply))))
+    }
+
+    fn say(&mut self, text: String) -> Piece {
+        self.reply.body.content.push_str(&text);
+        Piece::Chunk(text)
+    }
+
+    fn seen(&self) -> String {
+        let turns = self.history.iter().map(|exchange| {
+            let reply = exchange
+                .reply
+                .as_ref()
+                .map_or("-", |reply| &reply.body.content);
+            format!("{} > {reply}", exchange.message.body.content)
+        });
+        turns.collect::<Vec<_>>().join("; ")
+    }
+}
