@@ -1,0 +1,149 @@
+//! Why a call fails, whatever it came by. What a client is told stands with each interface.
+
+use crate::domain::error::Refusal;
+use crate::domain::id::AgentId;
+use crate::domain::message::{InvalidMessage, Message, TurnFailure};
+use crate::domain::session::Session;
+use crate::domain::timeout::InvalidTimeout;
+use crate::store::error::{ReadError, SubmitError};
+
+/// Why a call fails.
+#[derive(Debug)]
+pub enum AppError {
+    /// The input breaks a rule.
+    Invalid(Invalid),
+    /// The session's path does not even name one.
+    UnknownSession(String),
+    /// The rules refuse it.
+    Refused(Refusal),
+    /// The server cannot do it at present; nothing was written.
+    Unavailable(Unavailable),
+    /// A commit failed half-way: it may or may not be stored.
+    OutcomeUnknown,
+    /// What is stored is damaged, or the server is at fault.
+    Internal,
+    /// The message was kept, but its reply does not come on this call.
+    NoReply(Box<NoReply>),
+}
+
+/// Input that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Invalid {
+    /// A field that is no UUID.
+    Uuid {
+        /// The field.
+        field: &'static str,
+        /// What was given, where it was a string.
+        value: Option<String>,
+    },
+    /// Fields that are missing, null or empty.
+    MissingFields(Vec<&'static str>),
+    /// Content, attachments or transport.
+    Content(String),
+    /// Metadata.
+    Metadata(String),
+    /// A parameter of a page.
+    Pagination {
+        /// Which.
+        parameter: &'static str,
+        /// What was given.
+        value: String,
+        /// What is allowed.
+        reason: String,
+    },
+    /// A timeout setting.
+    Timeout(InvalidTimeout),
+    /// The body as a whole, or the idempotency key.
+    Body(String),
+}
+
+/// Why the server cannot do something at present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unavailable {
+    /// Too much is waiting.
+    Overloaded,
+    /// It is stopping.
+    ShuttingDown,
+    /// The database fails.
+    Storage,
+}
+
+/// A kept message without its reply.
+#[derive(Debug)]
+pub struct NoReply {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// The session.
+    pub session: Session,
+    /// The message.
+    pub message: Message,
+    /// Why there is no reply.
+    pub reason: NoReplyReason,
+}
+
+/// Why a kept message has no reply on this call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoReplyReason {
+    /// The turn was closed without one.
+    Failed(TurnFailure),
+    /// The caller's time is over while the turn still stands.
+    StillPending,
+    /// The server is stopping; the turn goes on at its next start.
+    ShuttingDown,
+}
+
+impl From<ReadError> for AppError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Record(_) => Self::Internal,
+            ReadError::Closed => Self::Unavailable(Unavailable::Storage),
+            ReadError::Storage(error) => {
+                tracing::error!(%error, "a read failed");
+                Self::Unavailable(Unavailable::Storage)
+            }
+        }
+    }
+}
+
+impl From<SubmitError> for AppError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(refusal) => Self::Refused(refusal),
+            SubmitError::Overloaded => Self::Unavailable(Unavailable::Overloaded),
+            SubmitError::Closed => Self::Unavailable(Unavailable::ShuttingDown),
+            SubmitError::Storage => Self::Unavailable(Unavailable::Storage),
+            SubmitError::OutcomeUnknown => Self::OutcomeUnknown,
+            SubmitError::Record(error) => {
+                tracing::error!(%error, "a command met with a damaged record");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<Refusal> for AppError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Invalid> for AppError {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}
+
+impl From<InvalidTimeout> for AppError {
+    fn from(invalid: InvalidTimeout) -> Self {
+        Self::Invalid(Invalid::Timeout(invalid))
+    }
+}
+
+impl From<InvalidMessage> for AppError {
+    fn from(invalid: InvalidMessage) -> Self {
+        Self::Invalid(match invalid {
+            InvalidMessage::Content(reason) => Invalid::Content(reason),
+            InvalidMessage::Metadata(reason) => Invalid::Metadata(reason),
+        })
+    }
+}

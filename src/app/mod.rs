@@ -1,0 +1,156 @@
+//! The use cases: load, let the domain decide, have the store commit, tell the waiters.
+//!
+//! HTTP and sockets meet the same rules here and nowhere else.
+
+mod create;
+pub mod error;
+mod ids;
+mod ledger;
+mod messages;
+mod send;
+mod sessions;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::create::CreateRequest;
+use self::ids::Ids;
+use self::ledger::StoreLedger;
+pub use self::messages::Transcript;
+pub use self::send::{SendRequest, SentMessage, SentTurn};
+pub use self::sessions::{Health, SessionFilter, SessionSlice, Status};
+use crate::agents::feed::{Ending, Feeds};
+use crate::agents::registry::Registry;
+use crate::agents::runner::{Parts, Runner};
+use crate::clock::Clock;
+use crate::domain::id::{MessageId, SessionId};
+use crate::domain::message::TurnFailure;
+use crate::domain::time::Timestamp;
+use crate::events::EventBus;
+use crate::store::Store;
+
+/// The running server, whatever it is spoken to by.
+#[derive(Debug)]
+pub struct App {
+    store: Arc<Store>,
+    agents: Arc<Registry>,
+    runner: Runner<StoreLedger>,
+    feeds: Feeds,
+    events: EventBus,
+    clock: Clock,
+    ids: Ids,
+    /// Work that goes on when the caller has gone away.
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+    started: Instant,
+}
+
+impl App {
+    /// The server over an open store. Turns that were cut off are taken up by [`Self::recover`].
+    #[must_use]
+    pub fn new(store: Arc<Store>, agents: Arc<Registry>, events: EventBus, clock: Clock) -> Self {
+        let feeds = Feeds::default();
+        let ledger = StoreLedger::new(Arc::clone(&store));
+        let runner = Runner::new(Parts {
+            ledger,
+            agents: Arc::clone(&agents),
+            feeds: feeds.clone(),
+            events: events.clone(),
+            clock: clock.clone(),
+        });
+        Self {
+            store,
+            agents,
+            runner,
+            feeds,
+            events,
+            ids: Ids::new(clock.clone()),
+            clock,
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Takes up the turns that the last stop cut off.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn recover(&self) -> Result<usize, error::AppError> {
+        // The method itself is not general enough over the snapshot's lifetime.
+        #[allow(clippy::redundant_closure_for_method_calls)]
+        let sessions = self.store.read(|reader| reader.sessions_with_turns())?;
+        for session in &sessions {
+            self.runner.wake(*session);
+        }
+        Ok(sessions.len())
+    }
+
+    /// The agents.
+    #[must_use]
+    pub fn agents(&self) -> &Registry {
+        &self.agents
+    }
+
+    /// What happens in the sessions.
+    #[must_use]
+    pub fn events(&self) -> &EventBus {
+        &self.events
+    }
+
+    /// The present time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Cancelled once the server is stopping.
+    #[must_use]
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
+    /// Begins to stop: whoever waits for a turn is told, and no new turn is begun. What is being
+    /// written is still written.
+    pub fn begin_stop(&self) {
+        self.stopping.cancel();
+        self.runner.begin_stop();
+    }
+
+    /// Ends the turns and what goes on without its caller.
+    pub async fn finish_stop(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.runner.finish_stop().await;
+    }
+
+    /// Ends whatever is going on for sessions that are no more.
+    pub(crate) fn forget(&self, sessions: &[SessionId]) {
+        for session in sessions {
+            self.runner.forget(*session);
+        }
+    }
+
+    /// Tells those who wait for turns that were closed because their session expired.
+    pub(crate) fn end_unasked(&self, session: SessionId, messages: &[MessageId]) {
+        for message in messages {
+            let ending = Ending::Failed(TurnFailure::session_expired());
+            self.feeds.end(session, *message, ending);
+        }
+    }
+
+    pub(crate) fn feeds(&self) -> &Feeds {
+        &self.feeds
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}

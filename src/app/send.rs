@@ -1,0 +1,250 @@
+//! Sending a message, and waiting for what comes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::App;
+use super::create::header_key;
+use super::error::{AppError, Invalid, NoReply, NoReplyReason, Unavailable};
+use crate::agents::feed::{Ending, Waiter};
+use crate::domain::error::Refusal;
+use crate::domain::id::{MessageId, SessionId, TurnId};
+use crate::domain::key::IdempotencyKey;
+use crate::domain::message::{
+    Body, Message, Role, TurnState, attachments, content, message_metadata,
+};
+use crate::domain::session::{Session, Standing};
+use crate::store::command::{SendMessage, Sent};
+
+/// How much longer than the agent's whole time a caller waits.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a client asks for when it sends a message.
+#[derive(Debug)]
+pub struct SendRequest {
+    /// The session as the path names it.
+    pub session: String,
+    /// The body's fields.
+    pub fields: Map<String, Value>,
+    /// The idempotency key as it was sent beside the body.
+    pub key: Option<String>,
+}
+
+/// A message that is stored.
+#[derive(Debug)]
+pub struct SentMessage {
+    /// What the store says of it.
+    pub sent: Sent,
+    /// The `clientMessageId` that came with it.
+    pub client_message_id: Option<String>,
+    /// Its turn: to be waited for, or over.
+    pub turn: SentTurn,
+}
+
+/// The turn of a message that was sent.
+#[derive(Debug)]
+pub enum SentTurn {
+    /// It is open.
+    Open(Waiter),
+    /// It is over.
+    Ended(Ending),
+}
+
+impl App {
+    /// Stores a user's message and sees to it that its turn is run, also where the caller goes
+    /// away.
+    ///
+    /// # Errors
+    /// The input is invalid, or the store refuses or fails.
+    pub async fn send(self: &Arc<Self>, request: SendRequest) -> Result<SentMessage, AppError> {
+        let header_key = request.key.as_deref().map(header_key).transpose()?;
+        let client_message_id = client_message_id(request.fields.get("clientMessageId"))?;
+        let key = match (header_key, &client_message_id) {
+            (Some(key), _) => Some(key),
+            (None, Some(id)) => Some(id.clone()),
+            (None, None) => None,
+        };
+        let session = self.session_to_send_to(&request.session, key.as_ref())?;
+        let body = Body {
+            content: content(request.fields.get("content"))?,
+            metadata: message_metadata(request.fields.get("metadata"))?,
+            attachments: attachments(request.fields.get("attachments"))?,
+        };
+        if self.stopping.is_cancelled() {
+            return Err(AppError::Unavailable(Unavailable::ShuttingDown));
+        }
+        let agent = self.agents.get(session.agent_id);
+        let command = SendMessage {
+            session_id: session.id,
+            message_id: MessageId(self.ids.next()),
+            turn_id: TurnId(self.ids.next()),
+            reply_id: MessageId(self.ids.next()),
+            body,
+            key,
+            has_agent: agent.is_some(),
+            begins_at_once: agent.is_some_and(|agent| self.runner.has_place(&agent)),
+        };
+        // A task of its own: the turn is run even if the caller goes away now.
+        let app = Arc::clone(self);
+        let stored = self
+            .tasks
+            .spawn(async move { app.store_message(command).await })
+            .await;
+        let (sent, turn) = stored.map_err(|_| AppError::Internal)??;
+        let client_message_id = client_message_id.map(|id| id.as_str().to_owned());
+        Ok(SentMessage {
+            sent,
+            client_message_id,
+            turn,
+        })
+    }
+
+    /// Waits for the reply to a message, as long as its agent may take and a little longer.
+    ///
+    /// # Errors
+    /// There is no reply, or none in time.
+    pub async fn reply(&self, message: &mut SentMessage) -> Result<Arc<Message>, AppError> {
+        let agent_id = message.sent.session.agent_id;
+        let ending = match &mut message.turn {
+            SentTurn::Ended(ending) => Some(ending.clone()),
+            SentTurn::Open(waiter) => {
+                let allowed = self
+                    .agents
+                    .get(agent_id)
+                    .map_or(Duration::ZERO, |agent| agent.character.backend.timeout());
+                self.clock
+                    .timeout(allowed + PATIENCE, waiter.end())
+                    .await
+                    .flatten()
+            }
+        };
+        let reason = match ending {
+            Some(Ending::Replied(reply)) => return Ok(reply),
+            Some(Ending::Failed(failure)) => NoReplyReason::Failed(failure),
+            Some(Ending::Stopping) => NoReplyReason::ShuttingDown,
+            Some(Ending::Deleted) => {
+                return Err(Refusal::SessionNotFound(message.sent.session.id).into());
+            }
+            None => NoReplyReason::StillPending,
+        };
+        Err(AppError::NoReply(Box::new(NoReply {
+            agent_id,
+            session: message.sent.session.clone(),
+            message: message.sent.message.clone(),
+            reason,
+        })))
+    }
+
+    async fn store_message(&self, command: SendMessage) -> Result<(Sent, SentTurn), AppError> {
+        let (session, message) = (command.session_id, command.message_id);
+        // Waiting begins before the message is stored, so that no piece of the reply is missed.
+        let waiter = self.feeds().wait_for(session, message);
+        let sent = match self.store.submit(command).await {
+            Ok(sent) => sent,
+            Err(error) => {
+                self.feeds().discard(session, message);
+                return Err(error.into());
+            }
+        };
+        if sent.message.id == message {
+            self.runner.wake(session);
+            let turn = if self.stopping.is_cancelled() {
+                SentTurn::Ended(Ending::Stopping)
+            } else {
+                SentTurn::Open(waiter)
+            };
+            return Ok((sent, turn));
+        }
+        self.feeds().discard(session, message);
+        self.join(sent)
+    }
+
+    /// Joins the turn of a message that was stored before.
+    fn join(&self, sent: Sent) -> Result<(Sent, SentTurn), AppError> {
+        let (session, message) = (sent.session.id, sent.message.id);
+        let waiter = self.feeds().wait_for(session, message);
+        self.runner.wake(session);
+        // The turn may have ended before the waiting began: then the feed would never say so.
+        let at = sent.message.created_at;
+        let stored = self.store.read(|reader| {
+            let Some(message) = reader.message(session, at)? else {
+                return Ok(Some(Ending::Deleted));
+            };
+            let ending = match message.role {
+                Role::User {
+                    turn: TurnState::Replied(at),
+                    ..
+                } => reader
+                    .message(session, at)?
+                    .map_or(Ending::Deleted, |reply| Ending::Replied(Arc::new(reply))),
+                Role::User {
+                    turn: TurnState::Failed(failure),
+                    ..
+                } => Ending::Failed(failure),
+                _ => return Ok(None),
+            };
+            Ok(Some(ending))
+        });
+        match stored? {
+            None if self.stopping.is_cancelled() => Ok((sent, SentTurn::Ended(Ending::Stopping))),
+            None => Ok((sent, SentTurn::Open(waiter))),
+            Some(ending) => {
+                self.feeds().discard(session, message);
+                Ok((sent, SentTurn::Ended(ending)))
+            }
+        }
+    }
+
+    /// The session, unless it is certain that it takes no message.
+    fn session_to_send_to(
+        &self,
+        path: &str,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Session, AppError> {
+        let session = self.kept_session(path)?;
+        let (now, kept) = (self.clock.now(), self.store.rules().kept);
+        if session.standing(now, kept) == Standing::Active {
+            return Ok(session);
+        }
+        let is_known = |key| self.store.read(|reader| reader.knows_key(session.id, key));
+        match key.map(is_known).transpose()? {
+            Some(true) => Ok(session),
+            _ => Err(session.require_active(now, kept).err().map_or(
+                // The clock stepped back between the two looks: the store will look again.
+                AppError::Refused(Refusal::SessionNotFound(session.id)),
+                AppError::Refused,
+            )),
+        }
+    }
+}
+
+impl SentMessage {
+    /// The id that the reply has or will have.
+    #[must_use]
+    pub fn reply_id(&self) -> Option<MessageId> {
+        match &self.sent.message.role {
+            Role::User { reply_id, .. } => Some(*reply_id),
+            Role::Agent { .. } => None,
+        }
+    }
+
+    /// The session that it is in.
+    #[must_use]
+    pub fn session_id(&self) -> SessionId {
+        self.sent.session.id
+    }
+}
+
+fn client_message_id(value: Option<&Value>) -> Result<Option<IdempotencyKey>, Invalid> {
+    let text = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value) => value.as_str(),
+    };
+    let wrong =
+        || Invalid::Content("clientMessageId must be 1 to 255 visible ASCII characters".into());
+    text.and_then(IdempotencyKey::parse)
+        .map(Some)
+        .ok_or_else(wrong)
+}

@@ -1,0 +1,53 @@
+//! `sessiond serve`
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+
+use crate::config::Config;
+use crate::{run, shutdown, telemetry};
+
+/// Serves until a signal says to stop.
+pub(super) fn run(config: &Config) -> anyhow::Result<()> {
+    telemetry::start(config.log_format);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    raise_file_limit(config.server.max_connections);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(async {
+        let listener = listen(config).await?;
+        run::run(config.clone(), listener, shutdown::signal()).await
+    });
+    // What is left is blocked in a system call at worst; the data is on disk.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
+    let addresses = config.server.addresses.as_slice();
+    TcpListener::bind(addresses).await.with_context(|| {
+        let port = addresses.first().map_or(0, std::net::SocketAddr::port);
+        format!(
+            "cannot listen on {}:{port}; another program may be using it, choose another port \
+             with --server-port",
+            config.server.host
+        )
+    })
+}
+
+/// A connection is a file, and many systems allow a process 1024 of them at first.
+fn raise_file_limit(connections: usize) {
+    let wanted = u64::try_from(connections)
+        .unwrap_or(u64::MAX)
+        .saturating_add(64);
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(limit) if limit < wanted => tracing::warn!(
+            limit,
+            "the system allows fewer open files than MAX_CONNECTIONS needs; raise `ulimit -n`"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
+    }
+}

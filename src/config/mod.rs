@@ -1,0 +1,372 @@
+//! The configuration. Nothing else reads arguments or the environment.
+
+mod settings;
+mod source;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use self::settings::TIME_SCALE;
+pub use self::settings::{NOT_IN_THIS_BUILD, SETTINGS, Setting};
+pub use self::source::Source;
+use crate::domain::rules::Rules;
+use crate::domain::time::{Millis, TimeScale};
+use crate::domain::timeout::{TimeoutConfig, TimeoutPolicy};
+
+/// The validated configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// On which the rules of sessions depend.
+    pub rules: Rules,
+    /// How often sessions past their keeping are removed.
+    pub cleanup_interval: Millis,
+    /// Whether a stop removes all sessions and messages.
+    pub clear_on_shutdown: bool,
+    /// Where the data is.
+    pub storage: StorageConfig,
+    /// How the server is reached.
+    pub server: ServerConfig,
+    /// How the log is written; none to decide by whether it goes to a terminal.
+    pub log_format: Option<LogFormat>,
+    /// What was put right, for the log.
+    pub warnings: Vec<String>,
+}
+
+/// Where the data is.
+#[derive(Debug, Clone)]
+pub struct StorageConfig {
+    /// The folder of the database and the agents.
+    pub data_dir: PathBuf,
+    /// The database's cache.
+    pub cache_bytes: usize,
+}
+
+/// How the server is reached.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// The host as it was given.
+    pub host: String,
+    /// The addresses that it stands for, with the port.
+    pub addresses: Vec<SocketAddr>,
+    /// The most connections at once.
+    pub max_connections: usize,
+    /// The token that every call must bring.
+    pub auth_token: Option<SecretString>,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// A setting that stops the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl Config {
+    /// Reads and validates every setting.
+    ///
+    /// # Errors
+    /// A value is unreadable, not allowed, or of a setting that this build does not have.
+    pub fn read(mut source: Source) -> Result<Self, ConfigError> {
+        refuse_unknown(&source)?;
+        let server = server(&mut source)?;
+        let scale = time_scale(&mut source, &server)?;
+        let policy = policy(&mut source)?;
+        let cleanup = source.number("SESSION_CLEANUP_INTERVAL_MINUTES", 5, &(1..=60))?;
+        let retention = source.number("SESSION_RETENTION_MINUTES", 10_080, &(0..=5_256_000))?;
+        let pending = source.number("MAX_PENDING_TURNS", 10_000, &(1..=1_000_000))?;
+        let rules = Rules {
+            policy,
+            scale,
+            kept: scale.minutes(retention.max(cleanup)),
+            max_pending_turns: pending.into(),
+        };
+        Ok(Self {
+            rules,
+            cleanup_interval: scale.minutes(cleanup),
+            clear_on_shutdown: source.switch("CLEAR_SESSIONS_ON_SHUTDOWN")?,
+            storage: storage(&mut source)?,
+            server,
+            log_format: log_format(&source)?,
+            warnings: source.into_warnings(),
+        })
+    }
+}
+
+impl ServerConfig {
+    /// Whether the server can be reached from this machine alone.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.addresses
+            .iter()
+            .all(|address| address.ip().to_canonical().is_loopback())
+    }
+}
+
+impl ConfigError {
+    fn new(message: String) -> Self {
+        Self(message)
+    }
+
+    fn unreadable(name: &str, value: &str, allowed: &str) -> Self {
+        Self(format!("{name} is {value:?}; allowed is {allowed}"))
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+fn refuse_unknown(source: &Source) -> Result<(), ConfigError> {
+    for name in NOT_IN_THIS_BUILD {
+        if source.text(name).is_some() {
+            return Err(ConfigError::new(format!(
+                "{name} is set, but this build of sessiond does not implement it yet; unset it"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn policy(source: &mut Source) -> Result<TimeoutPolicy, ConfigError> {
+    let min = source.number("SESSION_MIN_TIMEOUT_MINUTES", 5, &(1..=60))?;
+    let max = source.number("SESSION_MAX_TIMEOUT_MINUTES", 1440, &(60..=10_080))?;
+    let default = source.number("SESSION_DEFAULT_TIMEOUT_MINUTES", 30, &(1..=10_080))?;
+    let timeout = default.clamp(min, max);
+    if timeout != default {
+        source.warn(format!(
+            "SESSION_DEFAULT_TIMEOUT_MINUTES is {default}, outside the timeouts of {min} to \
+             {max} that sessions can have; {timeout} is used"
+        ));
+    }
+    let duration = source.number("SESSION_MAX_DURATION_MINUTES", 720, &(60..=20_160))?;
+    let max_duration = duration.min(max * 2);
+    if max_duration != duration {
+        source.warn(format!(
+            "SESSION_MAX_DURATION_MINUTES is {duration}, more than twice \
+             SESSION_MAX_TIMEOUT_MINUTES; {max_duration} is used"
+        ));
+    }
+    Ok(TimeoutPolicy {
+        min_timeout_minutes: min,
+        max_timeout_minutes: max,
+        defaults: TimeoutConfig {
+            timeout_minutes: timeout,
+            auto_renew: true,
+            max_duration_minutes: max_duration,
+            warning_threshold_minutes: source.number(
+                "SESSION_WARNING_THRESHOLD_MINUTES",
+                5,
+                &(1..=60),
+            )?,
+        },
+    })
+}
+
+fn storage(source: &mut Source) -> Result<StorageConfig, ConfigError> {
+    let megabytes = source.number("SESSIOND_CACHE_MB", 256, &(16..=65_536))?;
+    let megabytes = usize::try_from(megabytes).unwrap_or(usize::MAX);
+    Ok(StorageConfig {
+        data_dir: source.text("DATA_DIR").unwrap_or("data").into(),
+        cache_bytes: megabytes.saturating_mul(1 << 20),
+    })
+}
+
+fn server(source: &mut Source) -> Result<ServerConfig, ConfigError> {
+    let host = source.text("SERVER_HOST").unwrap_or("127.0.0.1").to_owned();
+    let port = match source.text("SERVER_PORT") {
+        None => 3000,
+        Some(text) => text
+            .parse::<u16>()
+            .map_err(|_| ConfigError::unreadable("SERVER_PORT", text, "a port of 0 to 65535"))?,
+    };
+    let addresses = addresses(&host, port)?;
+    let max_connections = source.number("MAX_CONNECTIONS", 10_000, &(1..=1_000_000))?;
+    let server = ServerConfig {
+        host,
+        addresses,
+        max_connections: usize::try_from(max_connections).unwrap_or(usize::MAX),
+        auth_token: source
+            .text("ELIZA_SERVER_AUTH_TOKEN")
+            .map(SecretString::from),
+    };
+    let is_open = server.auth_token.is_none() && !source.switch("SESSIOND_INSECURE")?;
+    if is_open && !server.is_loopback() {
+        return Err(ConfigError::new(format!(
+            "SERVER_HOST is {:?}, which other machines can reach, and no token is set: anybody \
+             could read every conversation. Set ELIZA_SERVER_AUTH_TOKEN to a secret of your own, \
+             or SESSIOND_INSECURE=true if something else guards this address",
+            server.host
+        )));
+    }
+    Ok(server)
+}
+
+fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConfigError> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let found: Vec<SocketAddr> = (bare, port)
+        .to_socket_addrs()
+        .map(Iterator::collect)
+        .unwrap_or_default();
+    if found.is_empty() {
+        let allowed = "an IP address of this machine, or a host name that stands for one";
+        return Err(ConfigError::unreadable("SERVER_HOST", host, allowed));
+    }
+    Ok(found)
+}
+
+fn time_scale(source: &mut Source, server: &ServerConfig) -> Result<TimeScale, ConfigError> {
+    if source.text(TIME_SCALE).is_some() && !server.is_loopback() {
+        return Err(ConfigError::new(format!(
+            "{TIME_SCALE} is for tests on a loopback address, and SERVER_HOST is {:?}",
+            server.host
+        )));
+    }
+    Ok(TimeScale::new(source.number(
+        TIME_SCALE,
+        1,
+        &(1..=TimeScale::MAX),
+    )?))
+}
+
+fn log_format(source: &Source) -> Result<Option<LogFormat>, ConfigError> {
+    match source.text("LOG_FORMAT") {
+        None => Ok(None),
+        Some("text") => Ok(Some(LogFormat::Text)),
+        Some("json") => Ok(Some(LogFormat::Json)),
+        Some(other) => Err(ConfigError::unreadable("LOG_FORMAT", other, "text or json")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn read(values: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let layer = values
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        Config::read(Source::of_layers(vec![layer]))
+    }
+
+    fn error(values: &[(&str, &str)]) -> String {
+        read(values).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn without_settings_the_documented_defaults_apply() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.rules.policy.defaults.timeout_minutes, 30);
+        assert_eq!(config.rules.policy.defaults.max_duration_minutes, 720);
+        assert_eq!(config.rules.kept, Millis(10_080 * 60_000));
+        assert_eq!(config.server.addresses, ["127.0.0.1:3000".parse().unwrap()]);
+        assert!(config.warnings.is_empty());
+    }
+
+    #[test]
+    fn a_flag_beats_the_environment_which_beats_the_file_and_empty_is_unset() {
+        let layer = |value: &str| HashMap::from([("SERVER_PORT".to_owned(), value.to_owned())]);
+        let port = |layers| {
+            Config::read(Source::of_layers(layers))
+                .unwrap()
+                .server
+                .addresses[0]
+                .port()
+        };
+        assert_eq!(port(vec![layer("1"), layer("2"), layer("3")]), 1);
+        assert_eq!(port(vec![layer(""), layer("2"), layer("3")]), 2);
+        assert_eq!(port(vec![layer(""), layer(" "), layer("3")]), 3);
+        assert_eq!(port(vec![layer("")]), 3000);
+    }
+
+    #[test]
+    fn an_unreadable_value_is_named_with_what_is_allowed() {
+        assert_eq!(
+            error(&[("SESSION_MIN_TIMEOUT_MINUTES", "5m")]),
+            "SESSION_MIN_TIMEOUT_MINUTES is \"5m\"; allowed is a whole number of 1 to 60"
+        );
+        assert_eq!(
+            error(&[("SERVER_PORT", "65536")]),
+            "SERVER_PORT is \"65536\"; allowed is a port of 0 to 65535"
+        );
+        assert!(error(&[("CLEAR_SESSIONS_ON_SHUTDOWN", "yes")]).contains("true, false, 1 or 0"));
+        assert!(error(&[("LOG_FORMAT", "xml")]).contains("text or json"));
+        assert!(error(&[("JWT_SECRET", "x")]).contains("does not implement it yet"));
+    }
+
+    #[test]
+    fn a_number_out_of_bounds_is_clamped_with_a_warning() {
+        let config = read(&[
+            ("SESSION_MIN_TIMEOUT_MINUTES", "-3"),
+            (
+                "SESSION_MAX_TIMEOUT_MINUTES",
+                "99999999999999999999999999999999999999999999",
+            ),
+            ("SESSION_DEFAULT_TIMEOUT_MINUTES", "20000"),
+            ("SESSION_MAX_DURATION_MINUTES", "20160"),
+        ])
+        .unwrap();
+        assert_eq!(config.rules.policy.min_timeout_minutes, 1);
+        assert_eq!(config.rules.policy.max_timeout_minutes, 10_080);
+        assert_eq!(config.rules.policy.defaults.timeout_minutes, 10_080);
+        assert_eq!(config.warnings.len(), 3, "{:?}", config.warnings);
+        let config = read(&[
+            ("SESSION_MAX_TIMEOUT_MINUTES", "60"),
+            ("SESSION_DEFAULT_TIMEOUT_MINUTES", "90"),
+        ])
+        .unwrap();
+        assert_eq!(config.rules.policy.defaults.timeout_minutes, 60);
+        assert_eq!(config.rules.policy.defaults.max_duration_minutes, 120);
+        assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn the_world_is_not_listened_to_without_a_token() {
+        assert!(error(&[("SERVER_HOST", "0.0.0.0")]).contains("ELIZA_SERVER_AUTH_TOKEN"));
+        assert!(error(&[("SERVER_HOST", "::")]).contains("SESSIOND_INSECURE"));
+        assert!(read(&[("SERVER_HOST", "0.0.0.0"), ("ELIZA_SERVER_AUTH_TOKEN", "t")]).is_ok());
+        assert!(read(&[("SERVER_HOST", "0.0.0.0"), ("SESSIOND_INSECURE", "1")]).is_ok());
+        for loopback in ["127.0.0.2", "::1", "[::1]", "localhost"] {
+            assert!(read(&[("SERVER_HOST", loopback)]).is_ok(), "{loopback}");
+        }
+    }
+
+    #[test]
+    fn scaled_time_is_for_loopback_alone() {
+        let config = read(&[("SESSION_TIME_SCALE", "600")]).unwrap();
+        assert_eq!(config.cleanup_interval, Millis(500));
+        let refused = [
+            ("SESSION_TIME_SCALE", "600"),
+            ("SERVER_HOST", "0.0.0.0"),
+            ("ELIZA_SERVER_AUTH_TOKEN", "t"),
+        ];
+        assert!(error(&refused).contains("loopback"));
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        let config = read(&[("ELIZA_SERVER_AUTH_TOKEN", "s3cret")]).unwrap();
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,137 @@
+//! Where the values of the settings come from: flag over environment over `.env` over default.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use super::ConfigError;
+
+/// The values that were set, by name. Empty ones count as unset.
+#[derive(Default)]
+pub struct Source {
+    layers: Vec<HashMap<String, String>>,
+    warnings: Vec<String>,
+}
+
+impl Source {
+    /// The values of these flags, of the process's environment, and of the `.env` file in the
+    /// working directory.
+    ///
+    /// # Errors
+    /// The `.env` file cannot be read.
+    pub fn of_process(flags: HashMap<String, String>) -> Result<Self, ConfigError> {
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            // A setting that is not Unicode is no setting of ours.
+            Some((
+                name.into_string().ok()?,
+                value.to_string_lossy().into_owned(),
+            ))
+        });
+        let file = read_env_file(Path::new(".env"))?;
+        Ok(Self::of_layers(vec![flags, environment.collect(), file]))
+    }
+
+    /// The values of these layers, the first one first.
+    #[must_use]
+    pub fn of_layers(layers: Vec<HashMap<String, String>>) -> Self {
+        Self {
+            layers,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// What was put right, for the log.
+    #[must_use]
+    pub fn into_warnings(self) -> Vec<String> {
+        self.warnings
+    }
+
+    /// A value, if it is set.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        let mut layers = self.layers.iter();
+        layers.find_map(|layer| {
+            layer
+                .get(name)
+                .map(|value| value.trim())
+                .filter(|v| !v.is_empty())
+        })
+    }
+
+    /// A whole number, put into its bounds with a warning.
+    pub(super) fn number(
+        &mut self,
+        name: &str,
+        default: u32,
+        bounds: &RangeInclusive<u32>,
+    ) -> Result<u32, ConfigError> {
+        let Some(text) = self.text(name).map(str::to_owned) else {
+            return Ok(default);
+        };
+        let (min, max) = (*bounds.start(), *bounds.end());
+        if !is_whole_number(&text) {
+            return Err(ConfigError::unreadable(
+                name,
+                &text,
+                &format!("a whole number of {min} to {max}"),
+            ));
+        }
+        // What is too long for the type is out of any bounds.
+        let value = text.parse::<i128>().unwrap_or(if text.starts_with('-') {
+            i128::MIN
+        } else {
+            i128::MAX
+        });
+        let clamped = u32::try_from(value.clamp(min.into(), max.into())).unwrap_or(max);
+        if i128::from(clamped) != value {
+            self.warn(format!(
+                "{name} is {text}, outside {min} to {max}; {clamped} is used"
+            ));
+        }
+        Ok(clamped)
+    }
+
+    /// A switch.
+    pub(super) fn switch(&self, name: &str) -> Result<bool, ConfigError> {
+        let Some(text) = self.text(name) else {
+            return Ok(false);
+        };
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err(ConfigError::unreadable(name, text, "true, false, 1 or 0")),
+        }
+    }
+
+    pub(super) fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+}
+
+fn is_whole_number(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn read_env_file(path: &Path) -> Result<HashMap<String, String>, ConfigError> {
+    let entries = match dotenvy::from_path_iter(path) {
+        Ok(entries) => entries,
+        Err(error) if error.not_found() => return Ok(HashMap::new()),
+        Err(error) => return Err(ConfigError::new(format!(".env cannot be read: {error}"))),
+    };
+    let mut values = HashMap::new();
+    for entry in entries {
+        let (name, value) = entry.map_err(|error| {
+            // The line itself may hold a secret.
+            let reason = match error {
+                dotenvy::Error::LineParse(_, place) => {
+                    format!("a line is not NAME=VALUE, near its character {place}")
+                }
+                other => other.to_string(),
+            };
+            ConfigError::new(format!(".env cannot be read: {reason}"))
+        })?;
+        values.insert(name, value);
+    }
+    Ok(values)
+}

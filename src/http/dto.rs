@@ -1,0 +1,436 @@
+//! What goes over the wire when a call succeeds.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use crate::agents::registry::Agent;
+use crate::app::{Health, SentMessage, Status};
+use crate::domain::message::{Message, Role, TurnState};
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
+use crate::store::reader::{Page, Stats};
+
+/// A JSON response.
+pub(super) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
+    // The types here have string keys and no failing `Serialize`.
+    let bytes = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+/// A session.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SessionInfo<'a> {
+    session_id: String,
+    channel_id: String,
+    agent_id: String,
+    user_id: String,
+    created_at: String,
+    last_activity: String,
+    expires_at: String,
+    timeout_config: TimeoutInfo,
+    renewal_count: u32,
+    time_remaining: i64,
+    is_near_expiration: bool,
+    metadata: Raw<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TimeoutInfo {
+    timeout_minutes: u32,
+    auto_renew: bool,
+    max_duration_minutes: u32,
+    warning_threshold_minutes: u32,
+}
+
+/// JSON that is stored as text.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Raw<'a> {
+    Text(&'a RawValue),
+    Empty(Map<String, Value>),
+}
+
+impl<'a> From<&'a str> for Raw<'a> {
+    fn from(text: &'a str) -> Self {
+        // What is stored was written as JSON, under a checksum.
+        serde_json::from_str(text).map_or_else(|_| Self::Empty(Map::new()), Self::Text)
+    }
+}
+
+impl<'a> SessionInfo<'a> {
+    pub(super) fn new(session: &'a Session, now: Timestamp) -> Self {
+        let id = session.id.to_string();
+        Self {
+            channel_id: id.clone(),
+            session_id: id,
+            agent_id: session.agent_id.to_string(),
+            user_id: session.user_id.to_string(),
+            created_at: session.created_at.to_string(),
+            last_activity: session.last_activity.to_string(),
+            expires_at: session.expires_at.to_string(),
+            timeout_config: TimeoutInfo {
+                timeout_minutes: session.timeout.timeout_minutes,
+                auto_renew: session.timeout.auto_renew,
+                max_duration_minutes: session.timeout.max_duration_minutes,
+                warning_threshold_minutes: session.timeout.warning_threshold_minutes,
+            },
+            renewal_count: session.renewal_count,
+            time_remaining: session.time_remaining(now).0,
+            is_near_expiration: session.is_near_expiration(now),
+            metadata: session.metadata.as_str().into(),
+        }
+    }
+}
+
+/// The numbers of a session list.
+#[derive(Serialize)]
+pub(super) struct StatsInfo {
+    #[serde(rename = "totalSessions")]
+    total: u64,
+    #[serde(rename = "activeSessions")]
+    active: u64,
+    #[serde(rename = "expiredSessions")]
+    expired: u64,
+}
+
+impl From<Stats> for StatsInfo {
+    fn from(stats: Stats) -> Self {
+        Self {
+            total: stats.active + stats.expired,
+            active: stats.active,
+            expired: stats.expired,
+        }
+    }
+}
+
+/// A user's message in the answer to its sending.
+#[derive(Serialize, Clone)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UserMessage {
+    id: String,
+    channel_id: String,
+    content: String,
+    author_id: String,
+    created_at: String,
+    metadata: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attachments: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_message_id: Option<String>,
+}
+
+impl UserMessage {
+    pub(super) fn new(
+        session: &Session,
+        message: &Message,
+        client_message_id: Option<&str>,
+    ) -> Self {
+        Self {
+            id: message.id.to_string(),
+            channel_id: session.id.to_string(),
+            content: message.body.content.clone(),
+            author_id: message.author_id.to_string(),
+            created_at: message.created_at.to_string(),
+            metadata: metadata(session, message),
+            attachments: parsed(message.body.attachments.as_deref()),
+            client_message_id: client_message_id.map(str::to_owned),
+        }
+    }
+}
+
+/// An agent's reply in the answer to a message, and at the end of a stream.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AgentResponse {
+    id: String,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thought: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actions: Option<Value>,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_reply_to: Option<String>,
+}
+
+impl From<&Message> for AgentResponse {
+    fn from(reply: &Message) -> Self {
+        let (in_reply_to, thought, actions) = match &reply.role {
+            Role::Agent {
+                in_reply_to,
+                thought,
+                actions,
+            } => (
+                in_reply_to.map(|id| id.to_string()),
+                thought.clone(),
+                parsed(actions.as_deref()),
+            ),
+            Role::User { .. } => (None, None, None),
+        };
+        Self {
+            id: reply.id.to_string(),
+            text: reply.body.content.clone(),
+            thought,
+            actions,
+            created_at: reply.created_at.to_string(),
+            in_reply_to,
+        }
+    }
+}
+
+/// What sending a message did to its session.
+#[derive(Serialize, Clone)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SessionStatus {
+    expires_at: String,
+    renewal_count: u32,
+    was_renewed: bool,
+    is_near_expiration: bool,
+}
+
+impl SessionStatus {
+    pub(super) fn new(session: &Session, was_renewed: bool, now: Timestamp) -> Self {
+        Self {
+            expires_at: session.expires_at.to_string(),
+            renewal_count: session.renewal_count,
+            was_renewed,
+            is_near_expiration: session.is_near_expiration(now),
+        }
+    }
+}
+
+/// The answer to a message that was sent: one object for every documented shape.
+pub(super) fn sent(message: &SentMessage, reply: Option<&Message>, now: Timestamp) -> Value {
+    let user_message = user_message(message);
+    let status = session_status(message, now);
+    let reply = reply.map(AgentResponse::from);
+    let mut data = Map::new();
+    data.insert("success".into(), true.into());
+    data.insert("userMessage".into(), json!(user_message));
+    if let Some(reply) = reply {
+        data.insert("agentResponse".into(), json!(reply));
+    }
+    data.insert("sessionStatus".into(), json!(status));
+
+    let mut answer = Map::new();
+    answer.insert("success".into(), true.into());
+    answer.insert("id".into(), user_message.id.into());
+    answer.insert("content".into(), user_message.content.into());
+    answer.insert("authorId".into(), user_message.author_id.into());
+    answer.insert("createdAt".into(), user_message.created_at.into());
+    answer.insert("metadata".into(), user_message.metadata.into());
+    answer.extend(
+        data.iter()
+            .skip(1)
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    answer.insert("data".into(), data.into());
+    answer.into()
+}
+
+/// The user's message of a send.
+pub(super) fn user_message(message: &SentMessage) -> UserMessage {
+    let client_message_id = message.client_message_id.as_deref();
+    UserMessage::new(
+        &message.sent.session,
+        &message.sent.message,
+        client_message_id,
+    )
+}
+
+/// The state of the session after a send.
+pub(super) fn session_status(message: &SentMessage, now: Timestamp) -> SessionStatus {
+    SessionStatus::new(&message.sent.session, message.sent.renewed, now)
+}
+
+/// A page of messages.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MessageList {
+    messages: Vec<MessageInfo>,
+    has_more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursors: Option<Cursors>,
+}
+
+#[derive(Serialize)]
+struct Cursors {
+    before: i64,
+    after: i64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageInfo {
+    id: String,
+    content: String,
+    author_id: String,
+    is_agent: bool,
+    created_at: String,
+    metadata: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attachments: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_reply_to: Option<String>,
+}
+
+impl MessageList {
+    pub(super) fn new(session: &Session, page: &Page) -> Self {
+        let cursors = match (page.messages.last(), page.messages.first()) {
+            (Some(oldest), Some(newest)) => Some(Cursors {
+                before: oldest.created_at.0,
+                after: newest.created_at.0,
+            }),
+            _ => None,
+        };
+        let messages = page
+            .messages
+            .iter()
+            .map(|message| MessageInfo::new(session, message));
+        Self {
+            messages: messages.collect(),
+            has_more: page.has_more,
+            cursors,
+        }
+    }
+}
+
+impl MessageInfo {
+    fn new(session: &Session, message: &Message) -> Self {
+        let in_reply_to = match &message.role {
+            Role::Agent { in_reply_to, .. } => in_reply_to.map(|id| id.to_string()),
+            Role::User { .. } => None,
+        };
+        Self {
+            id: message.id.to_string(),
+            content: message.body.content.clone(),
+            author_id: message.author_id.to_string(),
+            is_agent: message.is_agent(),
+            created_at: message.created_at.to_string(),
+            metadata: metadata(session, message),
+            attachments: parsed(message.body.attachments.as_deref()),
+            in_reply_to,
+        }
+    }
+}
+
+/// A message's metadata. A user's message inherits its session's; the session's id is always the
+/// server's own.
+fn metadata(session: &Session, message: &Message) -> Map<String, Value> {
+    let own = object(message.body.metadata.as_deref());
+    let mut metadata = match &message.role {
+        Role::User { turn, .. } => {
+            let mut metadata = object(Some(&session.metadata));
+            metadata.extend(own);
+            metadata.shift_remove("agentError");
+            if let TurnState::Failed(failure) = turn {
+                let error = json!({ "code": failure.code, "message": failure.message });
+                metadata.insert("agentError".into(), error);
+            }
+            metadata
+        }
+        Role::Agent {
+            thought, actions, ..
+        } => {
+            let mut metadata = own;
+            if let Some(thought) = thought {
+                metadata.insert("thought".into(), thought.clone().into());
+            }
+            if let Some(actions) = parsed(actions.as_deref()) {
+                metadata.insert("actions".into(), actions);
+            }
+            metadata
+        }
+    };
+    metadata.insert("sessionId".into(), session.id.to_string().into());
+    metadata
+}
+
+fn object(text: Option<&str>) -> Map<String, Value> {
+    match text {
+        None | Some("{}") => Map::new(),
+        Some(text) => serde_json::from_str(text).unwrap_or_default(),
+    }
+}
+
+fn parsed(text: Option<&str>) -> Option<Value> {
+    text.and_then(|text| serde_json::from_str(text).ok())
+}
+
+/// The state of the service.
+pub(super) fn health(health: &Health, now: Timestamp) -> Map<String, Value> {
+    let count = |count: fn(&Stats) -> u64| health.stats.as_ref().map_or(0, count);
+    let mut body = Map::new();
+    body.insert("status".into(), status(health.status).into());
+    body.insert("activeSessions".into(), count(|stats| stats.active).into());
+    body.insert("timestamp".into(), now.to_string().into());
+    body.insert(
+        "expiringSoon".into(),
+        count(|stats| stats.near_expiration).into(),
+    );
+    if health.invalid_sessions > 0 {
+        body.insert("invalidSessions".into(), health.invalid_sessions.into());
+    }
+    body.insert("uptime".into(), health.uptime.as_secs_f64().into());
+    body
+}
+
+/// The word for a status.
+pub(super) fn status(status: Status) -> &'static str {
+    match status {
+        Status::Healthy => "healthy",
+        Status::Degraded => "degraded",
+        Status::Unhealthy => "unhealthy",
+    }
+}
+
+/// An agent in the list.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AgentSummary<'a> {
+    id: String,
+    name: &'a str,
+    character_name: &'a str,
+    bio: &'a str,
+    status: &'static str,
+    enabled: bool,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl<'a> From<&'a Agent> for AgentSummary<'a> {
+    fn from(agent: &'a Agent) -> Self {
+        let character = &agent.character;
+        Self {
+            id: character.id.to_string(),
+            name: &character.name,
+            character_name: &character.name,
+            bio: character.bio_line(),
+            status: "active",
+            enabled: true,
+            created_at: character.modified_at.0,
+            updated_at: character.modified_at.0,
+        }
+    }
+}
+
+/// An agent by itself: the summary, and what may be shown of its file.
+pub(super) fn agent(agent: &Agent) -> Value {
+    let mut body = json!(AgentSummary::from(agent));
+    if let (Some(body), Value::Object(profile)) =
+        (body.as_object_mut(), json!(agent.character.profile))
+    {
+        body.extend(profile);
+    }
+    body
+}

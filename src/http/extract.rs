@@ -1,0 +1,108 @@
+//! What a handler gets of a request, each refused in the API's own error form.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde_json::{Map, Value};
+
+use super::connections::Connection;
+use super::error::ApiError;
+use crate::app::error::Invalid;
+use crate::domain::timeout::kind;
+
+/// The largest body, in bytes.
+const MAX_BODY: usize = 2 * 1024 * 1024;
+
+/// A request's body must arrive within this time.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A body that is a JSON object.
+pub(super) struct JsonObject(pub(super) Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for JsonObject {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            return Err(ApiError::unsupported_media_type());
+        }
+        let connection = request.extensions().get::<Arc<Connection>>().cloned();
+        let bytes = read(request.into_body(), connection).await?;
+        match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(fields)) => Ok(Self(fields)),
+            Ok(other) => {
+                let reason = format!("the body must be a JSON object, not {}", kind(&other));
+                Err(Invalid::Body(reason).into())
+            }
+            Err(error) => Err(Invalid::Body(format!("the body is not JSON: {error}")).into()),
+        }
+    }
+}
+
+/// The last part of a path that names something.
+pub(super) struct PathId(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let id = Path::<String>::from_request_parts(parts, state).await;
+        // What is not even text is no id, and so simply not found.
+        Ok(Self(
+            id.map_or_else(|_| "(not UTF-8)".to_owned(), |Path(id)| id),
+        ))
+    }
+}
+
+/// The `Idempotency-Key` header as it was sent.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("idempotency-key")?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+/// A missing content type is read as JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return true;
+    };
+    let Ok(value) = value.to_str() else {
+        return false;
+    };
+    let essence = value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let is_suffixed = essence.starts_with("application/") && essence.ends_with("+json");
+    essence == "application/json" || is_suffixed
+}
+
+async fn read(
+    body: Body,
+    connection: Option<Arc<Connection>>,
+) -> Result<hyper::body::Bytes, ApiError> {
+    let declared = body.size_hint().lower();
+    if declared > MAX_BODY as u64 {
+        return Err(ApiError::payload_too_large(MAX_BODY));
+    }
+    let Ok(read) = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await
+    else {
+        if let Some(connection) = connection {
+            connection.close();
+        }
+        // Nobody is left to be answered.
+        return Err(Invalid::Body("the body did not arrive in time".into()).into());
+    };
+    match read {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::payload_too_large(MAX_BODY)),
+        Err(_) => Err(Invalid::Body("the body was cut off".into()).into()),
+    }
+}

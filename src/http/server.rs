@@ -1,0 +1,210 @@
+//! The accept loop: limits, timeouts and the drain.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::Request;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use super::connections::{Admission, Connections, UnderWay};
+use super::router;
+use crate::app::App;
+use crate::config::ServerConfig;
+
+/// A request's head must arrive within this time of the connection or of the last response.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long requests under way may take at a stop.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long to wait where the system has no room for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until `shutdown` is over, then answers what is under way.
+pub async fn serve(
+    listener: TcpListener,
+    config: &ServerConfig,
+    app: &Arc<App>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let server = Server {
+        router: router::router(Arc::clone(app), config),
+        connections: Arc::new(Connections::new(config.max_connections)),
+        draining: CancellationToken::new(),
+        cut_off: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    };
+    tokio::select! {
+        () = server.accept(&listener) => {}
+        () = shutdown => {}
+    }
+    drop(listener);
+    app.begin_stop();
+    server.drain().await;
+}
+
+struct Server {
+    router: Router,
+    connections: Arc<Connections>,
+    draining: CancellationToken,
+    cut_off: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    async fn accept(&self, listener: &TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.serve(stream, peer),
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+        let Some(admission) = self.connections.admit(peer.ip()) else {
+            tracing::debug!("a connection is turned away: there are too many");
+            return;
+        };
+        // Answers are small and are to leave at once. A failure costs some delay, no more.
+        let _ = stream.set_nodelay(true);
+        let (draining, cut_off) = (self.draining.clone(), self.cut_off.clone());
+        let router = self.router.clone();
+        self.tasks.spawn(async move {
+            let connection = Arc::clone(&admission.connection);
+            tokio::select! {
+                () = serve_connection(stream, router, admission, draining) => {}
+                () = connection.closed() => {}
+                () = cut_off.cancelled() => {}
+            }
+        });
+    }
+
+    async fn drain(self) {
+        self.draining.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(DRAIN, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                connections = self.tasks.len(),
+                "the drain is over, connections are cut"
+            );
+            self.cut_off.cancel();
+            self.tasks.wait().await;
+        }
+    }
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    router: Router,
+    admission: Admission,
+    draining: CancellationToken,
+) {
+    let connection = Arc::clone(&admission.connection);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let under_way = connection.begin();
+        request.extensions_mut().insert(Arc::clone(&connection));
+        trim_slash(&mut request);
+        let answer = router.clone().oneshot(request.map(Body::new));
+        async move {
+            let response = answer.await?;
+            Ok::<_, Infallible>(response.map(|body| Answer {
+                body,
+                _under_way: under_way,
+            }))
+        }
+    });
+    let http = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(http);
+    let ended = tokio::select! {
+        ended = http.as_mut() => ended,
+        () = draining.cancelled() => {
+            http.as_mut().graceful_shutdown();
+            http.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// A trailing slash makes no difference.
+fn trim_slash(request: &mut Request<Incoming>) {
+    let path = request.uri().path();
+    if path.len() == 1 || !path.ends_with('/') {
+        return;
+    }
+    let trimmed = match path.trim_end_matches('/') {
+        "" => "/",
+        trimmed => trimmed,
+    };
+    let target = match request.uri().query() {
+        Some(query) => format!("{trimmed}?{query}"),
+        None => trimmed.to_owned(),
+    };
+    // A part of a valid target is one too.
+    if let Ok(uri) = target.parse() {
+        *request.uri_mut() = uri;
+    }
+}
+
+/// Whether an accept failed because of that one connection.
+fn is_of_the_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+/// A response's body, during which its request is under way.
+struct Answer {
+    body: Body,
+    _under_way: UnderWay,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,127 @@
+//! The reply to a message as a stream of server-sent events.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream};
+use serde::Serialize;
+use serde_json::json;
+
+use super::dto::{self, AgentResponse};
+use crate::agents::feed::{Ending, News, Waiter};
+use crate::app::{SentMessage, SentTurn};
+use crate::domain::time::Timestamp;
+
+/// A comment this often keeps a stream open.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The response to a message that was sent with the transport `sse`.
+pub(super) fn reply_stream(message: SentMessage, now: Timestamp) -> Response {
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    let mut response = Sse::new(events(message, now))
+        .keep_alive(keep_alive)
+        .into_response();
+    response.headers_mut().insert(
+        HeaderName::from_static("x-accel-buffering"),
+        HeaderValue::from_static("no"),
+    );
+    response
+}
+
+/// Where the stream stands.
+struct Reply {
+    message_id: String,
+    index: u32,
+    turn: SentTurn,
+    /// What is told before the next news.
+    pending: Vec<Event>,
+    is_over: bool,
+}
+
+fn events(message: SentMessage, now: Timestamp) -> impl Stream<Item = Result<Event, Infallible>> {
+    let mut first = json!(dto::user_message(&message));
+    if let Some(first) = first.as_object_mut() {
+        first.insert(
+            "sessionStatus".into(),
+            json!(dto::session_status(&message, now)),
+        );
+    }
+    let reply = Reply {
+        message_id: message
+            .reply_id()
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
+        index: 0,
+        turn: message.turn,
+        pending: vec![event("user_message", &first)],
+        is_over: false,
+    };
+    stream::unfold(reply, |mut reply| async move {
+        let event = reply.next().await?;
+        Some((Ok(event), reply))
+    })
+}
+
+impl Reply {
+    async fn next(&mut self) -> Option<Event> {
+        if let Some(event) = self.pending.pop() {
+            return Some(event);
+        }
+        if self.is_over {
+            return None;
+        }
+        let news = match &mut self.turn {
+            SentTurn::Open(waiter) => next_news(waiter).await,
+            SentTurn::Ended(ending) => News::End(ending.clone()),
+        };
+        Some(match news {
+            News::Chunk(text) => self.chunk(&text),
+            News::End(ending) => self.end(&ending),
+        })
+    }
+
+    fn chunk(&mut self, text: &str) -> Event {
+        let chunk = json!({ "messageId": self.message_id, "chunk": text, "index": self.index });
+        self.index += 1;
+        event("chunk", &chunk)
+    }
+
+    fn end(&mut self, ending: &Ending) -> Event {
+        self.is_over = true;
+        match ending {
+            Ending::Replied(reply) => {
+                let done = event("done", &AgentResponse::from(&**reply));
+                if self.index > 0 || reply.body.content.is_empty() {
+                    return done;
+                }
+                // A reply that was not streamed to this client comes as one piece.
+                self.pending.push(done);
+                self.chunk(&reply.body.content)
+            }
+            Ending::Failed(failure) => error(&failure.code, &failure.message),
+            Ending::Deleted => error("SESSION_NOT_FOUND", "Session not found"),
+            Ending::Stopping => error(
+                "SERVICE_UNAVAILABLE",
+                "The server is stopping; the reply will come after its next start",
+            ),
+        }
+    }
+}
+
+async fn next_news(waiter: &mut Waiter) -> News {
+    // A feed that is gone without a word was a deleted session's.
+    waiter.next().await.unwrap_or(News::End(Ending::Deleted))
+}
+
+fn error(code: &str, message: &str) -> Event {
+    event("error", &json!({ "error": message, "code": code }))
+}
+
+fn event<T: Serialize>(name: &str, data: &T) -> Event {
+    Event::default()
+        .event(name)
+        .data(serde_json::to_string(data).unwrap_or_default())
+}

@@ -1,0 +1,216 @@
+//! What happens by the clock alone.
+//!
+//! The janitor sleeps until the next deadline in the store's indexes, or until an earlier one is
+//! written, and tells what fell due. At every cleanup interval it removes what is past its
+//! keeping, in slices through the same writer as everybody else. Its work is proportional to what
+//! is due, never to what is stored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::app::error::AppError;
+use crate::domain::id::SessionId;
+use crate::domain::session::Session;
+use crate::domain::time::{Millis, Timestamp};
+use crate::events::{Event, Happening};
+use crate::store::command::{ExpireTurns, WalkTallies};
+use crate::store::error::ReadError;
+use crate::store::reader::Deadline;
+
+/// How many index rows are looked at in one go.
+const SLICE: usize = 500;
+
+/// Deadlines closer together than this are met together.
+const COALESCE: Millis = Millis(20);
+
+/// After so many rows fell due, the tallies are moved, so that health has few rows to count.
+const ROWS_TO_WALK: usize = 1000;
+
+/// How long to wait where the store fails.
+const PAUSE: Duration = Duration::from_secs(1);
+
+type Place = (Timestamp, SessionId);
+
+/// What is due, with the session where a warning needs it.
+type Due = Vec<(Place, Option<Session>)>;
+
+/// Keeps the house until it is told to stop.
+#[derive(Debug)]
+pub struct Janitor {
+    app: Arc<App>,
+    interval: Millis,
+    next_sweep: Timestamp,
+    warned: Place,
+    expired: Place,
+    rows_since_walk: usize,
+}
+
+impl Janitor {
+    /// A janitor that sweeps at once and then at every interval.
+    #[must_use]
+    pub fn new(app: Arc<App>, interval: Millis) -> Self {
+        let now = app.now();
+        // Nobody can have listened to what fell due before the start.
+        let place = (now, SessionId::from(u128::MAX));
+        Self {
+            app,
+            interval,
+            next_sweep: now,
+            warned: place,
+            expired: place,
+            rows_since_walk: 0,
+        }
+    }
+
+    /// Works until it is told to stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let _ = stop.run_until_cancelled(self.work()).await;
+    }
+
+    async fn work(&mut self) {
+        loop {
+            // From here on an earlier deadline wakes the janitor even if it is written before the
+            // alarm is set.
+            self.app.store().deadlines().set(Timestamp::MAX);
+            match self.round().await {
+                Ok(next) => self.sleep_until(next).await,
+                Err(error) => {
+                    tracing::warn!(?error, "what fell due cannot be dealt with yet");
+                    self.app.clock().sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Deals with all that is due; returns when there is more to do.
+    async fn round(&mut self) -> Result<Timestamp, AppError> {
+        let now = self.app.now();
+        self.tell_warnings(now).await?;
+        self.tell_expiries(now).await?;
+        if now >= self.next_sweep {
+            self.sweep().await?;
+            self.next_sweep = now + self.interval;
+        } else if self.rows_since_walk >= ROWS_TO_WALK {
+            self.app.store().submit(WalkTallies).await?;
+            self.rows_since_walk = 0;
+        }
+        let (warning, expiry) = self.app.store().read(|reader| {
+            let warning = reader.next_due(Deadline::Warning, self.warned.0.max(now))?;
+            Ok((
+                warning,
+                reader.next_due(Deadline::Expiry, self.expired.0.max(now))?,
+            ))
+        })?;
+        let deadlines = [warning, expiry].into_iter().flatten();
+        Ok(deadlines
+            .chain([self.next_sweep])
+            .min()
+            .unwrap_or(self.next_sweep))
+    }
+
+    async fn sleep_until(&self, next: Timestamp) {
+        let deadlines = self.app.store().deadlines();
+        deadlines.set(next);
+        let alarm = next.max(self.app.now() + COALESCE);
+        tokio::select! {
+            () = self.app.clock().sleep_until(alarm) => {}
+            () = deadlines.sooner() => {}
+        }
+    }
+
+    async fn sweep(&mut self) -> Result<(), AppError> {
+        let removed = self.app.purge().await?;
+        self.app.store().submit(WalkTallies).await?;
+        self.rows_since_walk = 0;
+        if removed > 0 {
+            tracing::info!(sessions = removed, "removed sessions past their keeping");
+        }
+        Ok(())
+    }
+
+    async fn tell_warnings(&mut self, now: Timestamp) -> Result<(), AppError> {
+        while let Some(slice) = self.due(Deadline::Warning, self.warned, now)? {
+            for (place, session) in slice {
+                self.warned = place;
+                if let Some(session) = session.filter(|session| is_to_be_warned(session, now)) {
+                    self.tell_warning(session, now);
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    fn tell_warning(&self, session: Session, now: Timestamp) {
+        let scale = self.app.store().rules().scale;
+        let minutes_remaining = scale.minutes_in(session.time_remaining(now));
+        let id = session.id;
+        let event = Event::NearExpiration {
+            session: Arc::new(session),
+            minutes_remaining,
+        };
+        self.app.events().publish(Happening::new(id, event));
+    }
+
+    async fn tell_expiries(&mut self, now: Timestamp) -> Result<(), AppError> {
+        while let Some(slice) = self.due(Deadline::Expiry, self.expired, now)? {
+            for (place, _) in slice {
+                let (expired_at, id) = place;
+                self.close_turns(id).await?;
+                self.expired = place;
+                let event = Event::Expired { expired_at };
+                self.app.events().publish(Happening::new(id, event));
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Closes the turns of an expired session that the agent was not asked for.
+    async fn close_turns(&self, id: SessionId) -> Result<(), AppError> {
+        let has_turns = self.app.store().read(|reader| match reader.next_turn(id) {
+            Err(ReadError::Record(_)) => Ok(false),
+            turn => Ok(turn?.is_some()),
+        })?;
+        if has_turns {
+            let closed = self.app.store().submit(ExpireTurns(id)).await?;
+            self.app.end_unasked(id, &closed);
+        }
+        Ok(())
+    }
+
+    /// The next slice of what is due, with the sessions where a warning needs them.
+    fn due(
+        &mut self,
+        deadline: Deadline,
+        after: Place,
+        now: Timestamp,
+    ) -> Result<Option<Due>, AppError> {
+        let slice = self.app.store().read(|reader| {
+            let places = reader.due(deadline, Some(after), now, SLICE)?;
+            let mut slice = Vec::with_capacity(places.len());
+            for place in places {
+                let session = match deadline {
+                    Deadline::Expiry => None,
+                    Deadline::Warning => match reader.session(place.1) {
+                        Err(ReadError::Record(_)) => None,
+                        session => session?,
+                    },
+                };
+                slice.push((place, session));
+            }
+            Ok(slice)
+        })?;
+        self.rows_since_walk += slice.len();
+        Ok((!slice.is_empty()).then_some(slice))
+    }
+}
+
+/// Whether the time left has just fallen to the threshold: a session that was created, renewed or
+/// patched within it is not warned of here.
+fn is_to_be_warned(session: &Session, now: Timestamp) -> bool {
+    session.is_near_expiration(now) && session.warn_at > session.scheduled_at
+}

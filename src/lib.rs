@@ -1,0 +1,27 @@
+//! sessiond: a self-hosted, durable server of the `ElizaOS` Sessions API.
+//!
+//! The layers, from the inside out; each knows only those before it:
+//!
+//! - [`domain`]: the rules, as plain values. Time is an argument.
+//! - [`store`]: sessions and messages in one redb file, behind open, read and submit.
+//! - [`events`]: what happened, for whoever listens.
+//! - [`agents`]: who answers, and the turn runner.
+//! - [`app`]: the use cases. A request passes here whatever it came by: load, let the domain
+//!   decide, have the store commit, tell the waiters.
+//! - [`janitor`]: what happens by the clock alone.
+//! - [`http`]: the wire.
+//! - [`config`], [`cli`], [`mod@run`]: the process around them.
+
+pub mod agents;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod events;
+pub mod http;
+pub mod janitor;
+pub mod run;
+pub mod shutdown;
+pub mod store;
+pub mod telemetry;
