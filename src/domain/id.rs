@@ -36,6 +36,14 @@ macro_rules! id {
             }
         }
 
+        impl serde::Serialize for $name {
+            /// As it is shown.
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut text = Uuid::encode_buffer();
+                serializer.serialize_str(self.0.hyphenated().encode_lower(&mut text))
+            }
+        }
+
         impl From<u128> for $name {
             fn from(value: u128) -> Self {
                 Self(Uuid::from_u128(value))

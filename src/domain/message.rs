@@ -124,7 +124,7 @@ pub fn same_json(one: Option<&str>, other: Option<&str>) -> bool {
         return false;
     };
     let parse = |text| serde_json::from_str::<Value>(text).ok();
-    parse(one) == parse(other)
+    parse(one).is_some_and(|one| parse(other) == Some(one))
 }
 
 /// Reads the `content` of a user's message.

@@ -140,7 +140,7 @@ impl Session {
                 session_id: self.id,
                 max_duration_minutes: self.timeout.max_duration_minutes,
                 created_at: self.created_at,
-                age: now.since(self.created_at),
+                age: Millis(now.since(self.created_at).0.max(0)),
             });
         }
         self.last_activity = self.last_activity.max(now);

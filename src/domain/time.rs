@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike as _, SecondsFormat, Timelike as _, Utc};
 
 /// A point in time: milliseconds since the Unix epoch, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +54,39 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What lies outside chrono's years (±262,000) cannot come from a clock or a request.
         let time = DateTime::<Utc>::from_timestamp_millis(self.0).unwrap_or_default();
-        f.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let Ok(year @ 0..=9999) = u32::try_from(time.year()) else {
+            return f.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true));
+        };
+        // Every response has several times in it, and the general formatter is slow.
+        let fields = [
+            (0..4, year),
+            (5..7, time.month()),
+            (8..10, time.day()),
+            (11..13, time.hour()),
+            (14..16, time.minute()),
+            (17..19, time.second()),
+            (20..23, time.timestamp_subsec_millis()),
+        ];
+        for (place, value) in fields {
+            write_digits(&mut text[place], value);
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+impl serde::Serialize for Timestamp {
+    /// As it is shown.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Writes a number's last digits into a place, from the right.
+fn write_digits(place: &mut [u8], mut value: u32) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(value % 10).unwrap_or_default();
+        value /= 10;
     }
 }
 
@@ -109,6 +141,16 @@ mod tests {
             "2024-01-15T10:30:45.123Z"
         );
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn any_time_is_shown_as_the_calendar_library_shows_it() {
+        let samples = (-70_000_000_000_000..260_000_000_000_000i64).step_by(987_654_321_987);
+        for millis in samples.chain([-1, 0, 951_782_399_999, 951_782_400_000]) {
+            let time = DateTime::<Utc>::from_timestamp_millis(millis).unwrap();
+            let expected = time.to_rfc3339_opts(SecondsFormat::Millis, true);
+            assert_eq!(Timestamp(millis).to_string(), expected);
+        }
     }
 
     #[test]

@@ -1,1 +1,886 @@
+use super::*;
+use proptest::prelude::*;
+use rstest::rstest;
+use serde_json::json;
 
+const MIN: u32 = 5;
+const MAX: u32 = 1440;
+
+/// No two of its numbers are equal, so that a test sees which one it got.
+const POLICY: TimeoutPolicy = TimeoutPolicy {
+    min_timeout_minutes: MIN,
+    max_timeout_minutes: MAX,
+    defaults: TimeoutConfig {
+        timeout_minutes: 30,
+        auto_renew: true,
+        max_duration_minutes: 720,
+        warning_threshold_minutes: 6,
+    },
+};
+
+/// A session's timeouts before a PATCH. No number of it is a default.
+const PRESENT: TimeoutConfig = TimeoutConfig {
+    timeout_minutes: 60,
+    auto_renew: false,
+    max_duration_minutes: 600,
+    warning_threshold_minutes: 10,
+};
+
+const NUMBER_FIELDS: [&str; 3] = [TIMEOUT, MAX_DURATION, WARNING];
+
+/// What an agent says, in the words of a character file.
+const AGENT_FIELDS: [(&str, &str); 4] = [
+    (TIMEOUT, "SESSION_TIMEOUT_MINUTES"),
+    (AUTO_RENEW, "SESSION_AUTO_RENEW"),
+    (MAX_DURATION, "SESSION_MAX_DURATION_MINUTES"),
+    (WARNING, "SESSION_WARNING_THRESHOLD_MINUTES"),
+];
+
+#[allow(clippy::needless_pass_by_value)]
+fn request(fields: Value) -> TimeoutOverrides {
+    TimeoutOverrides::from_request(fields.as_object().unwrap()).unwrap()
+}
+
+#[allow(clippy::needless_pass_by_value)]
+fn refused(fields: Value) -> InvalidTimeout {
+    TimeoutOverrides::from_request(fields.as_object().unwrap()).unwrap_err()
+}
+
+#[allow(clippy::needless_pass_by_value)]
+fn agent(settings: Value) -> TimeoutOverrides {
+    TimeoutOverrides::from_agent_settings(settings.as_object().unwrap())
+}
+
+/// The timeouts of a session that asks for `fields`, of an agent that says nothing.
+fn created(fields: Value) -> TimeoutConfig {
+    POLICY.resolve(request(fields), TimeoutOverrides::default())
+}
+
+/// The timeouts of [`PRESENT`] after a PATCH of `fields`.
+fn patched(fields: Value) -> Result<TimeoutConfig, InvalidTimeout> {
+    POLICY.patch(PRESENT, request(fields))
+}
+
+/// What a request says that asks for all of `config`.
+fn as_overrides(config: TimeoutConfig) -> TimeoutOverrides {
+    TimeoutOverrides {
+        timeout_minutes: Some(config.timeout_minutes.into()),
+        auto_renew: Some(config.auto_renew),
+        max_duration_minutes: Some(config.max_duration_minutes.into()),
+        warning_threshold_minutes: Some(config.warning_threshold_minutes.into()),
+    }
+}
+
+/// Whether a session's timeouts keep every bound of `policy`.
+fn keeps_the_bounds(config: TimeoutConfig, policy: &TimeoutPolicy) -> bool {
+    let (min, max) = (policy.min_timeout_minutes, policy.max_timeout_minutes);
+    (min..=max).contains(&config.timeout_minutes)
+        && (config.timeout_minutes..=2 * max).contains(&config.max_duration_minutes)
+        && (1..=max).contains(&config.warning_threshold_minutes)
+}
+
+// Where a setting comes from
+
+#[test]
+fn a_session_that_asks_for_nothing_gets_the_defaults() {
+    assert_eq!(created(json!({})), POLICY.defaults);
+}
+
+#[test]
+fn an_agents_setting_beats_the_default() {
+    let settings = agent(json!({
+        "SESSION_TIMEOUT_MINUTES": 45,
+        "SESSION_AUTO_RENEW": false,
+        "SESSION_MAX_DURATION_MINUTES": 500,
+        "SESSION_WARNING_THRESHOLD_MINUTES": 7,
+    }));
+    let expected = TimeoutConfig {
+        timeout_minutes: 45,
+        auto_renew: false,
+        max_duration_minutes: 500,
+        warning_threshold_minutes: 7,
+    };
+    assert_eq!(POLICY.resolve(request(json!({})), settings), expected);
+}
+
+#[test]
+fn a_request_beats_the_agents_setting() {
+    let settings = agent(json!({
+        "SESSION_TIMEOUT_MINUTES": 45,
+        "SESSION_AUTO_RENEW": true,
+        "SESSION_MAX_DURATION_MINUTES": 500,
+        "SESSION_WARNING_THRESHOLD_MINUTES": 7,
+    }));
+    let asked = request(json!({
+        "timeoutMinutes": 50,
+        "autoRenew": false,
+        "maxDurationMinutes": 400,
+        "warningThresholdMinutes": 8,
+    }));
+    let expected = TimeoutConfig {
+        timeout_minutes: 50,
+        auto_renew: false,
+        max_duration_minutes: 400,
+        warning_threshold_minutes: 8,
+    };
+    assert_eq!(POLICY.resolve(asked, settings), expected);
+}
+
+#[test]
+fn each_field_falls_back_on_its_own() {
+    let settings = agent(json!({
+        "SESSION_TIMEOUT_MINUTES": 45,
+        "SESSION_MAX_DURATION_MINUTES": 500,
+    }));
+    let asked = request(json!({ "timeoutMinutes": 50, "autoRenew": false }));
+    let expected = TimeoutConfig {
+        timeout_minutes: 50,
+        auto_renew: false,
+        max_duration_minutes: 500,
+        warning_threshold_minutes: 6,
+    };
+    assert_eq!(POLICY.resolve(asked, settings), expected);
+}
+
+#[rstest]
+#[case::no_number("abc")]
+#[case::not_a_number("NaN")]
+#[case::infinity("Infinity")]
+#[case::minus_infinity("-Infinity")]
+#[case::thousands("1,000")]
+#[case::two_points("12.34.56")]
+#[case::too_large("10e308")]
+#[case::with_a_unit("30min")]
+fn what_is_no_finite_number_falls_back_level_by_level(#[case] text: &str) {
+    let asked = request(json!({
+        "timeoutMinutes": text,
+        "maxDurationMinutes": text,
+        "warningThresholdMinutes": text,
+    }));
+    let clear = agent(json!({
+        "SESSION_TIMEOUT_MINUTES": 45,
+        "SESSION_MAX_DURATION_MINUTES": 500,
+        "SESSION_WARNING_THRESHOLD_MINUTES": 7,
+    }));
+    let expected = TimeoutConfig {
+        timeout_minutes: 45,
+        auto_renew: true,
+        max_duration_minutes: 500,
+        warning_threshold_minutes: 7,
+    };
+    assert_eq!(POLICY.resolve(asked, clear), expected, "to the agent");
+
+    let unclear = agent(json!({
+        "SESSION_TIMEOUT_MINUTES": text,
+        "SESSION_MAX_DURATION_MINUTES": text,
+        "SESSION_WARNING_THRESHOLD_MINUTES": text,
+    }));
+    assert_eq!(
+        POLICY.resolve(asked, unclear),
+        POLICY.defaults,
+        "to the default"
+    );
+    assert_eq!(POLICY.patch(PRESENT, asked), Ok(PRESENT), "to the present");
+}
+
+#[rstest]
+#[case::null(json!(null))]
+#[case::empty(json!(""))]
+#[case::blank(json!("  "))]
+#[case::other_white_space(json!("\t\n\u{a0}\u{feff}"))]
+fn null_and_blank_text_are_absent(#[case] nothing: Value) {
+    for field in NUMBER_FIELDS {
+        let asked = json!({ field: nothing });
+        assert_eq!(
+            request(asked.clone()),
+            TimeoutOverrides::default(),
+            "{field}"
+        );
+        assert_eq!(created(asked.clone()), POLICY.defaults, "{field}");
+        assert_eq!(patched(asked), Ok(PRESENT), "{field}");
+    }
+}
+
+#[test]
+fn a_null_auto_renew_is_absent() {
+    let settings = agent(json!({ "SESSION_AUTO_RENEW": false }));
+    let asked = request(json!({ "autoRenew": null }));
+    assert!(!POLICY.resolve(asked, settings).auto_renew);
+    assert_eq!(patched(json!({ "autoRenew": null })), Ok(PRESENT));
+}
+
+#[test]
+fn unknown_fields_are_ignored() {
+    let asked = json!({ "timeout": 99, "TimeoutMinutes": [], "SESSION_TIMEOUT_MINUTES": {} });
+    assert_eq!(request(asked), TimeoutOverrides::default());
+}
+
+// What JavaScript's Number() makes of a value
+
+/// What becomes of a `timeoutMinutes`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Outcome {
+    /// It is as good as not there.
+    Absent,
+    /// It is taken, on create and on PATCH.
+    Taken(u32),
+    /// It is out of bounds: clamped on create, refused on PATCH.
+    Outside(u32),
+}
+use Outcome::{Absent, Outside, Taken};
+
+#[rstest]
+#[case(json!(null), Absent)]
+#[case(json!(""), Absent)]
+#[case(json!("  "), Absent)]
+#[case(json!("1,000"), Absent)]
+#[case(json!("12.34.56"), Absent)]
+#[case(json!("10e308"), Absent)]
+#[case(json!("Infinity"), Absent)]
+#[case(json!("-Infinity"), Absent)]
+#[case(json!("infinity"), Absent)]
+#[case(json!("inf"), Absent)]
+#[case(json!("nan"), Absent)]
+#[case(json!("1_000"), Absent)]
+#[case(json!("1 000"), Absent)]
+#[case(json!("60n"), Absent)]
+#[case(json!("0x"), Absent)]
+#[case(json!("-0x10"), Absent)]
+#[case(json!("٣٠"), Absent)]
+#[case(json!("0x10"), Taken(16))]
+#[case(json!("0XfF"), Taken(255))]
+#[case(json!("0o17"), Taken(15))]
+#[case(json!("0b1010"), Taken(10))]
+#[case(json!("010"), Taken(10))]
+#[case(json!("1e2"), Taken(100))]
+#[case(json!("1.5E+2"), Taken(150))]
+#[case(json!("600e-1"), Taken(60))]
+#[case(json!(" 42\n"), Taken(42))]
+#[case(json!("+42"), Taken(42))]
+#[case(json!("42."), Taken(42))]
+#[case(json!(12.9), Taken(12))]
+#[case(json!("12.9"), Taken(12))]
+#[case(json!(5), Taken(5))]
+#[case(json!(5.999), Taken(5))]
+#[case(json!(1440), Taken(1440))]
+#[case(json!(1440.9), Taken(1440))]
+#[case(json!("1440.9"), Taken(1440))]
+#[case(json!(4.999), Outside(5))]
+#[case(json!(0), Outside(5))]
+#[case(json!("0"), Outside(5))]
+#[case(json!("-0"), Outside(5))]
+#[case(json!(-0.0), Outside(5))]
+#[case(json!(".5"), Outside(5))]
+#[case(json!(-12.9), Outside(5))]
+#[case(json!("-60"), Outside(5))]
+#[case(json!(i64::MIN), Outside(5))]
+#[case(json!(1441), Outside(1440))]
+#[case(json!("1441"), Outside(1440))]
+#[case(json!(4_294_967_326_u64), Outside(1440))]
+#[case(json!(u64::MAX), Outside(1440))]
+#[case(json!(1e300), Outside(1440))]
+#[case(json!("1e300"), Outside(1440))]
+fn a_timeout_is_read_as_javascript_reads_it(#[case] value: Value, #[case] outcome: Outcome) {
+    let asked = json!({ "timeoutMinutes": value });
+    let settings = agent(json!({ "SESSION_TIMEOUT_MINUTES": 45 }));
+    let on_create = POLICY.resolve(request(asked.clone()), settings);
+    let on_patch = patched(asked);
+    match outcome {
+        Absent => {
+            assert_eq!(on_create.timeout_minutes, 45);
+            assert_eq!(on_patch, Ok(PRESENT));
+        }
+        Taken(minutes) => {
+            assert_eq!(on_create.timeout_minutes, minutes);
+            assert_eq!(on_patch.unwrap().timeout_minutes, minutes);
+        }
+        Outside(clamped) => {
+            assert_eq!(on_create.timeout_minutes, clamped);
+            assert_eq!(on_patch.unwrap_err().field, "timeoutMinutes");
+        }
+    }
+}
+
+#[rstest]
+#[case(json!(null), None)]
+#[case(json!(""), None)]
+#[case(json!("  "), None)]
+#[case(json!("1,000"), None)]
+#[case(json!("12.34.56"), None)]
+#[case(json!("10e308"), None)]
+#[case(json!("Infinity"), None)]
+#[case(json!("0x50"), Some((80, 80)))]
+#[case(json!("070"), Some((70, 70)))]
+#[case(json!("1e2"), Some((100, 100)))]
+#[case(json!(100.9), Some((100, 100)))]
+#[case(json!("-0"), Some((60, 1)))]
+#[case(json!(0.9), Some((60, 1)))]
+#[case(json!(-1), Some((60, 1)))]
+#[case(json!(1), Some((60, 1)))]
+#[case(json!(59), Some((60, 59)))]
+#[case(json!(60), Some((60, 60)))]
+#[case(json!(1440), Some((1440, 1440)))]
+#[case(json!(1441), Some((1441, 1440)))]
+#[case(json!(2880), Some((2880, 1440)))]
+#[case(json!(2880.9), Some((2880, 1440)))]
+#[case(json!(2881), Some((2880, 1440)))]
+#[case(json!(1e300), Some((2880, 1440)))]
+fn the_other_numbers_are_clamped_on_create_and_on_patch(
+    #[case] value: Value,
+    #[case] max_and_warning: Option<(u32, u32)>,
+) {
+    let asked = |field: &str| json!({ "timeoutMinutes": 60, field: value });
+
+    let on_create = created(asked(MAX_DURATION)).max_duration_minutes;
+    assert_eq!(on_create, max_and_warning.map_or(720, |(max, _)| max));
+    let on_create = created(asked(WARNING)).warning_threshold_minutes;
+    assert_eq!(on_create, max_and_warning.map_or(6, |(_, warning)| warning));
+
+    let on_patch = patched(asked(MAX_DURATION)).unwrap().max_duration_minutes;
+    assert_eq!(on_patch, max_and_warning.map_or(600, |(max, _)| max));
+    let on_patch = patched(asked(WARNING)).unwrap().warning_threshold_minutes;
+    assert_eq!(on_patch, max_and_warning.map_or(10, |(_, warning)| warning));
+}
+
+// Bounds
+
+#[test]
+fn the_longest_duration_is_never_shorter_than_the_timeout() {
+    let asked = json!({ "timeoutMinutes": 300, "maxDurationMinutes": 100 });
+    assert_eq!(created(asked.clone()).max_duration_minutes, 300);
+    assert_eq!(patched(asked).unwrap().max_duration_minutes, 300);
+
+    let clamped = created(json!({ "timeoutMinutes": 9999, "maxDurationMinutes": 100 }));
+    assert_eq!(
+        (clamped.timeout_minutes, clamped.max_duration_minutes),
+        (1440, 1440)
+    );
+}
+
+#[test]
+fn a_default_duration_gives_way_to_a_longer_timeout() {
+    assert_eq!(
+        created(json!({ "timeoutMinutes": 1000 })).max_duration_minutes,
+        1000
+    );
+}
+
+#[test]
+fn the_bounds_apply_to_the_merged_values_not_level_by_level() {
+    // The agent's timeout is longer than the default duration, but it is not the one that counts.
+    let settings = agent(json!({ "SESSION_TIMEOUT_MINUTES": 1000 }));
+    let config = POLICY.resolve(request(json!({ "timeoutMinutes": 50 })), settings);
+    assert_eq!(config.timeout_minutes, 50);
+    assert_eq!(config.max_duration_minutes, 720);
+}
+
+#[test]
+fn an_agents_values_are_clamped_like_a_requests() {
+    let settings = agent(json!({
+        "SESSION_TIMEOUT_MINUTES": 9999,
+        "SESSION_MAX_DURATION_MINUTES": "1e9",
+        "SESSION_WARNING_THRESHOLD_MINUTES": -1,
+    }));
+    let expected = TimeoutConfig {
+        timeout_minutes: 1440,
+        auto_renew: true,
+        max_duration_minutes: 2880,
+        warning_threshold_minutes: 1,
+    };
+    assert_eq!(POLICY.resolve(request(json!({})), settings), expected);
+}
+
+#[test]
+fn defaults_out_of_bounds_are_clamped_too() {
+    let policy = TimeoutPolicy {
+        min_timeout_minutes: 10,
+        max_timeout_minutes: 60,
+        defaults: TimeoutConfig {
+            timeout_minutes: 10_080,
+            auto_renew: false,
+            max_duration_minutes: 20_160,
+            warning_threshold_minutes: 0,
+        },
+    };
+    let nothing = TimeoutOverrides::default();
+    let expected = TimeoutConfig {
+        timeout_minutes: 60,
+        auto_renew: false,
+        max_duration_minutes: 120,
+        warning_threshold_minutes: 1,
+    };
+    assert_eq!(policy.resolve(nothing, nothing), expected);
+}
+
+#[rstest]
+#[case::below(json!(4), "not 4")]
+#[case::above(json!("1441.7"), "not 1441")]
+#[case::far_below(json!(-30.9), "not -30")]
+fn a_patched_timeout_out_of_bounds_is_refused_and_says_what_is_allowed(
+    #[case] minutes: Value,
+    #[case] found: &str,
+) {
+    let error = patched(json!({ "timeoutMinutes": minutes })).unwrap_err();
+    assert_eq!(error.field, "timeoutMinutes");
+    for part in ["timeoutMinutes", "5", "1440", found] {
+        assert!(
+            error.reason.contains(part),
+            "{part:?} is not in {:?}",
+            error.reason
+        );
+    }
+}
+
+// PATCH
+
+#[test]
+fn an_empty_patch_changes_nothing() {
+    assert_eq!(patched(json!({})), Ok(PRESENT));
+}
+
+#[rstest]
+#[case(json!({ "timeoutMinutes": 90 }), TimeoutConfig { timeout_minutes: 90, ..PRESENT })]
+#[case(json!({ "autoRenew": true }), TimeoutConfig { auto_renew: true, ..PRESENT })]
+#[case(json!({ "maxDurationMinutes": 90 }), TimeoutConfig { max_duration_minutes: 90, ..PRESENT })]
+#[case(json!({ "warningThresholdMinutes": 90 }), TimeoutConfig { warning_threshold_minutes: 90, ..PRESENT })]
+fn a_patch_changes_only_the_field_that_it_names(
+    #[case] fields: Value,
+    #[case] expected: TimeoutConfig,
+) {
+    assert_eq!(patched(fields), Ok(expected));
+}
+
+#[test]
+fn a_patch_does_not_look_at_the_defaults_or_the_agent() {
+    let policy = TimeoutPolicy {
+        defaults: TimeoutConfig {
+            timeout_minutes: 33,
+            auto_renew: true,
+            max_duration_minutes: 333,
+            warning_threshold_minutes: 3,
+        },
+        ..POLICY
+    };
+    assert_eq!(policy.patch(PRESENT, request(json!({}))), Ok(PRESENT));
+}
+
+#[test]
+fn a_larger_timeout_raises_the_longest_duration() {
+    let raised = patched(json!({ "timeoutMinutes": 700 })).unwrap();
+    assert_eq!(raised.max_duration_minutes, 700);
+
+    let enough = patched(json!({ "timeoutMinutes": 600 })).unwrap();
+    assert_eq!(enough.max_duration_minutes, 600);
+
+    let smaller = patched(json!({ "timeoutMinutes": 5 })).unwrap();
+    assert_eq!(smaller.max_duration_minutes, 600);
+}
+
+#[test]
+fn a_patched_duration_shorter_than_the_present_timeout_is_that_timeout() {
+    let patched = patched(json!({ "maxDurationMinutes": 7 })).unwrap();
+    assert_eq!(
+        (patched.timeout_minutes, patched.max_duration_minutes),
+        (60, 60)
+    );
+}
+
+#[test]
+fn a_patch_brings_old_values_under_todays_bounds() {
+    let policy = TimeoutPolicy {
+        min_timeout_minutes: 10,
+        max_timeout_minutes: 100,
+        ..POLICY
+    };
+    let old = TimeoutConfig {
+        timeout_minutes: 1000,
+        auto_renew: false,
+        max_duration_minutes: 2000,
+        warning_threshold_minutes: 500,
+    };
+    let expected = TimeoutConfig {
+        timeout_minutes: 100,
+        auto_renew: true,
+        max_duration_minutes: 200,
+        warning_threshold_minutes: 100,
+    };
+    let patch = request(json!({ "autoRenew": true }));
+    assert_eq!(policy.patch(old, patch), Ok(expected));
+}
+
+// Wrong JSON types
+
+#[rstest]
+fn a_wrong_type_for_a_number_is_refused_by_name(
+    #[values(TIMEOUT, MAX_DURATION, WARNING)] field: &'static str,
+    #[values(
+        (json!(true), "a boolean"),
+        (json!(false), "a boolean"),
+        (json!([]), "an array"),
+        (json!([30]), "an array"),
+        (json!({}), "an object"),
+        (json!({ "minutes": 30 }), "an object"),
+    )]
+    wrong: (Value, &str),
+) {
+    let (value, found) = wrong;
+    let error = refused(json!({ field: value }));
+    assert_eq!(error.field, field);
+    assert!(error.reason.contains(field), "{:?}", error.reason);
+    assert!(error.reason.contains(found), "{:?}", error.reason);
+}
+
+#[rstest]
+#[case(json!("true"), "a string")]
+#[case(json!("false"), "a string")]
+#[case(json!(""), "a string")]
+#[case(json!(1), "a number")]
+#[case(json!(0), "a number")]
+#[case(json!([true]), "an array")]
+#[case(json!({}), "an object")]
+fn auto_renew_is_a_boolean_or_null(#[case] value: Value, #[case] found: &str) {
+    let error = refused(json!({ "autoRenew": value }));
+    assert_eq!(error.field, "autoRenew");
+    assert!(error.reason.contains("autoRenew"), "{:?}", error.reason);
+    assert!(error.reason.contains(found), "{:?}", error.reason);
+}
+
+#[test]
+fn of_several_wrong_fields_the_first_one_of_the_documents_is_named() {
+    let documented = [TIMEOUT, AUTO_RENEW, MAX_DURATION, WARNING];
+    // The client's own order of keys does not matter.
+    for reversed in [false, true] {
+        for first in 0..documented.len() {
+            let mut wrong = documented[first..].to_vec();
+            if reversed {
+                wrong.reverse();
+            }
+            let fields: Map<String, Value> = wrong
+                .into_iter()
+                .map(|field| (field.to_owned(), json!([])))
+                .collect();
+            assert_eq!(refused(Value::Object(fields)).field, documented[first]);
+        }
+    }
+}
+
+#[test]
+fn a_wrong_type_is_named_behind_fields_that_are_merely_unreadable() {
+    let fields = json!({
+        "timeoutMinutes": "abc",
+        "autoRenew": null,
+        "maxDurationMinutes": "",
+        "warningThresholdMinutes": false,
+    });
+    assert_eq!(refused(fields).field, "warningThresholdMinutes");
+}
+
+// Agent settings
+
+#[rstest]
+#[case::a_number(json!(45), Some(45.0))]
+#[case::a_fraction(json!(45.9), Some(45.0))]
+#[case::text(json!("45"), Some(45.0))]
+#[case::padded_text(json!(" 45.9 "), Some(45.0))]
+#[case::hexadecimal(json!("0x2D"), Some(45.0))]
+#[case::null(json!(null), None)]
+#[case::blank(json!("  "), None)]
+#[case::no_number(json!("half an hour"), None)]
+#[case::too_large(json!("10e308"), None)]
+#[case::a_boolean(json!(true), None)]
+#[case::an_array(json!([45]), None)]
+#[case::an_object(json!({ "minutes": 45 }), None)]
+fn an_agents_number_is_read_where_it_can_be(#[case] value: Value, #[case] read: Option<f64>) {
+    assert_eq!(
+        agent(json!({ "SESSION_TIMEOUT_MINUTES": value })),
+        TimeoutOverrides {
+            timeout_minutes: read,
+            ..TimeoutOverrides::default()
+        }
+    );
+    assert_eq!(
+        agent(json!({ "SESSION_MAX_DURATION_MINUTES": value })),
+        TimeoutOverrides {
+            max_duration_minutes: read,
+            ..TimeoutOverrides::default()
+        }
+    );
+    assert_eq!(
+        agent(json!({ "SESSION_WARNING_THRESHOLD_MINUTES": value })),
+        TimeoutOverrides {
+            warning_threshold_minutes: read,
+            ..TimeoutOverrides::default()
+        }
+    );
+}
+
+#[rstest]
+#[case(json!(true), Some(true))]
+#[case(json!(false), Some(false))]
+#[case(json!("true"), Some(true))]
+#[case(json!("false"), Some(false))]
+#[case(json!(" TRUE "), Some(true))]
+#[case(json!("False"), Some(false))]
+#[case(json!("1"), Some(true))]
+#[case(json!("0"), Some(false))]
+#[case(json!(1), Some(true))]
+#[case(json!(0), Some(false))]
+#[case(json!(2), None)]
+#[case(json!(-1), None)]
+#[case(json!(0.5), None)]
+#[case(json!("perhaps"), None)]
+#[case(json!(""), None)]
+#[case(json!(null), None)]
+#[case(json!([true]), None)]
+#[case(json!({}), None)]
+fn an_agents_auto_renew_is_read_where_it_can_be(
+    #[case] value: Value,
+    #[case] expected: Option<bool>,
+) {
+    let settings = agent(json!({ "SESSION_AUTO_RENEW": value }));
+    assert_eq!(settings.auto_renew, expected);
+    let resolved = POLICY.resolve(request(json!({})), settings);
+    assert_eq!(resolved.auto_renew, expected.unwrap_or(true));
+}
+
+#[test]
+fn one_unreadable_setting_leaves_an_agents_others_alone() {
+    let settings = agent(json!({
+        "SESSION_TIMEOUT_MINUTES": [],
+        "SESSION_AUTO_RENEW": "perhaps",
+        "SESSION_MAX_DURATION_MINUTES": "500",
+        "SESSION_WARNING_THRESHOLD_MINUTES": {},
+        "model": "large",
+        "timeoutMinutes": 99,
+    }));
+    let expected = TimeoutOverrides {
+        max_duration_minutes: Some(500.0),
+        ..TimeoutOverrides::default()
+    };
+    assert_eq!(settings, expected);
+}
+
+// Whatever a client sends
+
+/// Any policy that the configuration can make.
+fn any_policy() -> impl Strategy<Value = TimeoutPolicy> {
+    let defaults = (
+        0..=30_000_u32,
+        any::<bool>(),
+        0..=30_000_u32,
+        0..=30_000_u32,
+    );
+    (1..=60_u32, 60..=10_080_u32, defaults).prop_map(|(min, max, defaults)| TimeoutPolicy {
+        min_timeout_minutes: min,
+        max_timeout_minutes: max,
+        defaults: TimeoutConfig {
+            timeout_minutes: defaults.0,
+            auto_renew: defaults.1,
+            max_duration_minutes: defaults.2,
+            warning_threshold_minutes: defaults.3,
+        },
+    })
+}
+
+/// Any value that may stand for a number: numbers, texts of numbers, and what is neither.
+fn any_number() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        (-100..20_000_i64).prop_map(Value::from),
+        (-100.0..20_000.0).prop_map(|number: f64| json!(number)),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        (-100..20_000_i64).prop_map(|number| json!(number.to_string())),
+        (-100.0..20_000.0).prop_map(|number: f64| json!(number.to_string())),
+        any::<f64>().prop_map(|number| json!(number.to_string())),
+        "[ 0-9.,eExX+-]{0,8}".prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ]
+}
+
+/// Any request that has no wrong types.
+fn any_request() -> impl Strategy<Value = Value> {
+    let flag = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from)];
+    let fields = (any_number(), flag, any_number(), any_number());
+    (fields, any::<[bool; 4]>()).prop_map(|((timeout, flag, max, warning), given)| {
+        let fields = [
+            (TIMEOUT, timeout),
+            (AUTO_RENEW, flag),
+            (MAX_DURATION, max),
+            (WARNING, warning),
+        ];
+        fields
+            .into_iter()
+            .zip(given)
+            .filter(|(_, given)| *given)
+            .map(|((name, value), _)| (name.to_owned(), value))
+            .collect::<Map<_, _>>()
+            .into()
+    })
+}
+
+/// The same wishes in the words of a character file.
+fn as_settings(request: &Value) -> Value {
+    let settings: Map<String, Value> = AGENT_FIELDS
+        .into_iter()
+        .filter_map(|(field, setting)| Some((setting.to_owned(), request.get(field)?.clone())))
+        .collect();
+    settings.into()
+}
+
+proptest! {
+    #[test]
+    fn every_new_session_keeps_the_bounds(
+        policy in any_policy(),
+        asked in any_request(),
+        settings in any_request(),
+    ) {
+        let config = policy.resolve(request(asked), agent(as_settings(&settings)));
+        prop_assert!(keeps_the_bounds(config, &policy), "{config:?}");
+    }
+
+    #[test]
+    fn every_patched_session_keeps_the_bounds(
+        policy in any_policy(),
+        // A session may be older than the policy.
+        older in any_policy(),
+        fields in any_request(),
+    ) {
+        let present = older.resolve(TimeoutOverrides::default(), TimeoutOverrides::default());
+        let patch = request(fields);
+        match policy.patch(present, patch) {
+            Ok(config) => prop_assert!(keeps_the_bounds(config, &policy), "{config:?}"),
+            Err(error) => {
+                let minutes = patch.timeout_minutes.unwrap();
+                let allowed = f64::from(policy.min_timeout_minutes)
+                    ..=f64::from(policy.max_timeout_minutes);
+                prop_assert!(!allowed.contains(&minutes), "{minutes}");
+                prop_assert_eq!(error.field, TIMEOUT);
+            }
+        }
+    }
+
+    #[test]
+    fn the_request_comes_before_the_agent_and_the_agent_before_the_default(
+        asked in any_request(),
+        settings in any_request(),
+    ) {
+        let by_level = [request(asked), agent(as_settings(&settings))];
+        let config = POLICY.resolve(by_level[0], by_level[1]);
+
+        let pick = |of: fn(&TimeoutOverrides) -> Option<f64>, default: u32| {
+            by_level.iter().find_map(of).unwrap_or(f64::from(default))
+        };
+        let timeout = pick(|level| level.timeout_minutes, 30).clamp(5.0, 1440.0);
+        let max = pick(|level| level.max_duration_minutes, 720).clamp(timeout, 2880.0);
+        let warning = pick(|level| level.warning_threshold_minutes, 6).clamp(1.0, 1440.0);
+        let auto_renew = by_level.iter().find_map(|level| level.auto_renew).unwrap_or(true);
+        let expected = TimeoutOverrides {
+            timeout_minutes: Some(timeout),
+            auto_renew: Some(auto_renew),
+            max_duration_minutes: Some(max),
+            warning_threshold_minutes: Some(warning),
+        };
+        prop_assert_eq!(as_overrides(config), expected);
+    }
+
+    #[test]
+    fn a_patch_leaves_every_absent_field_alone(fields in any_request()) {
+        let patch = request(fields);
+        let Ok(config) = POLICY.patch(PRESENT, patch) else {
+            return Ok(());
+        };
+        if patch.timeout_minutes.is_none() {
+            prop_assert_eq!(config.timeout_minutes, PRESENT.timeout_minutes);
+        }
+        if patch.auto_renew.is_none() {
+            prop_assert_eq!(config.auto_renew, PRESENT.auto_renew);
+        }
+        if patch.max_duration_minutes.is_none() {
+            let raised = PRESENT.max_duration_minutes.max(config.timeout_minutes);
+            prop_assert_eq!(config.max_duration_minutes, raised);
+        }
+        if patch.warning_threshold_minutes.is_none() {
+            prop_assert_eq!(config.warning_threshold_minutes, PRESENT.warning_threshold_minutes);
+        }
+    }
+
+    #[test]
+    fn the_same_patch_twice_is_the_patch_once(fields in any_request()) {
+        let patch = request(fields);
+        if let Ok(once) = POLICY.patch(PRESENT, patch) {
+            prop_assert_eq!(POLICY.patch(once, patch), Ok(once));
+        }
+    }
+
+    #[test]
+    fn a_number_and_its_text_mean_the_same(
+        number in prop_oneof![prop::num::f64::ANY, -100.0..20_000.0],
+    ) {
+        let as_number = Value::from(number);
+        for field in NUMBER_FIELDS {
+            let by_number = request(json!({ field: as_number }));
+            // What is not finite is null in JSON, and "NaN" or "inf" as text: absent all the same.
+            prop_assert_eq!(by_number, request(json!({ field: number.to_string() })));
+            prop_assert_eq!(by_number, request(json!({ field: as_number.to_string() })));
+        }
+    }
+
+    #[test]
+    fn an_agents_values_are_read_like_a_requests(fields in any_request()) {
+        prop_assert_eq!(agent(as_settings(&fields)), request(fields));
+    }
+
+    #[test]
+    fn minutes_in_bounds_are_taken_as_they_are(
+        timeout in MIN..=MAX,
+        more in 0..=MAX,
+        warning in 1..=MAX,
+        auto_renew: bool,
+    ) {
+        let expected = TimeoutConfig {
+            timeout_minutes: timeout,
+            auto_renew,
+            max_duration_minutes: timeout + more,
+            warning_threshold_minutes: warning,
+        };
+        let asked = json!({
+            "timeoutMinutes": timeout,
+            "autoRenew": auto_renew,
+            "maxDurationMinutes": timeout + more,
+            "warningThresholdMinutes": warning,
+        });
+        prop_assert_eq!(created(asked.clone()), expected);
+        prop_assert_eq!(patched(asked), Ok(expected));
+    }
+
+    #[test]
+    fn any_json_at_all_is_read_or_refused_by_field(values in any_json_values()) {
+        let fields: Map<String, Value> = [TIMEOUT, AUTO_RENEW, MAX_DURATION, WARNING]
+            .into_iter()
+            .map(str::to_owned)
+            .zip(values)
+            .collect();
+        let first_wrong = fields.iter().find(|(name, value)| match value {
+            Value::Null => false,
+            Value::Bool(_) => *name != AUTO_RENEW,
+            Value::Number(_) | Value::String(_) => *name == AUTO_RENEW,
+            Value::Array(_) | Value::Object(_) => true,
+        });
+        let read = TimeoutOverrides::from_request(&fields);
+        prop_assert_eq!(
+            read.err().map(|error| error.field),
+            first_wrong.map(|(name, _)| name.as_str())
+        );
+    }
+}
+
+fn any_json_values() -> impl Strategy<Value = Vec<Value>> {
+    let value = prop_oneof![
+        3 => any_number(),
+        3 => any::<bool>().prop_map(Value::from),
+        1 => Just(json!([])),
+        1 => Just(json!({})),
+    ];
+    prop::collection::vec(value, 4)
+}

@@ -14,6 +14,7 @@ pub(super) struct Connections {
     max: usize,
     max_per_address: usize,
     started: Instant,
+    cut_off: CancellationToken,
     open: Mutex<Open>,
 }
 
@@ -49,11 +50,13 @@ pub(super) struct Admission {
 pub(super) struct UnderWay(Arc<Connection>);
 
 impl Connections {
-    pub(super) fn new(max: usize) -> Self {
+    /// At most `max` connections, all of which `cut_off` closes at once.
+    pub(super) fn new(max: usize, cut_off: CancellationToken) -> Self {
         Self {
             max,
             max_per_address: (max / 4).max(1),
             started: Instant::now(),
+            cut_off,
             open: Mutex::default(),
         }
     }
@@ -77,7 +80,7 @@ impl Connections {
             busy: AtomicUsize::new(0),
             idle_since: AtomicU64::new(millis_since(self.started)),
             started: self.started,
-            closed: CancellationToken::new(),
+            closed: self.cut_off.child_token(),
         });
         open.connections.insert(id, Arc::clone(&connection));
         *open.per_address.entry(address).or_default() += 1;
@@ -168,7 +171,7 @@ mod tests {
 
     #[test]
     fn at_the_limit_the_longest_idle_connection_gives_way() {
-        let connections = Arc::new(Connections::new(2));
+        let connections = Arc::new(Connections::new(2, CancellationToken::new()));
         let first = connections.admit(address(1)).unwrap();
         let second = connections.admit(address(2)).unwrap();
         let request = first.connection.begin();
@@ -187,7 +190,7 @@ mod tests {
 
     #[test]
     fn an_address_has_a_quarter_of_the_connections_at_most_but_for_loopback() {
-        let connections = Arc::new(Connections::new(8));
+        let connections = Arc::new(Connections::new(8, CancellationToken::new()));
         let open: Vec<_> = (0..3)
             .map(|_| connections.admit(address(1)).unwrap())
             .collect();

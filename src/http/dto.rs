@@ -6,18 +6,24 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use crate::agents::registry::Agent;
 use crate::app::{Health, SentMessage, Status};
+use crate::domain::id::{AgentId, MessageId, SessionId, UserId};
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::store::reader::{Page, Stats};
 
+/// Most responses are no larger.
+const USUAL_BYTES: usize = 1024;
+
 /// A JSON response.
 pub(super) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
     // The types here have string keys and no failing `Serialize`.
-    let bytes = serde_json::to_vec(value).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    let _ = serde_json::to_writer(&mut bytes, value);
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
@@ -29,13 +35,13 @@ pub(super) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Resp
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SessionInfo<'a> {
-    session_id: String,
-    channel_id: String,
-    agent_id: String,
-    user_id: String,
-    created_at: String,
-    last_activity: String,
-    expires_at: String,
+    session_id: SessionId,
+    channel_id: SessionId,
+    agent_id: AgentId,
+    user_id: UserId,
+    created_at: Timestamp,
+    last_activity: Timestamp,
+    expires_at: Timestamp,
     timeout_config: TimeoutInfo,
     renewal_count: u32,
     time_remaining: i64,
@@ -69,15 +75,14 @@ impl<'a> From<&'a str> for Raw<'a> {
 
 impl<'a> SessionInfo<'a> {
     pub(super) fn new(session: &'a Session, now: Timestamp) -> Self {
-        let id = session.id.to_string();
         Self {
-            channel_id: id.clone(),
-            session_id: id,
-            agent_id: session.agent_id.to_string(),
-            user_id: session.user_id.to_string(),
-            created_at: session.created_at.to_string(),
-            last_activity: session.last_activity.to_string(),
-            expires_at: session.expires_at.to_string(),
+            session_id: session.id,
+            channel_id: session.id,
+            agent_id: session.agent_id,
+            user_id: session.user_id,
+            created_at: session.created_at,
+            last_activity: session.last_activity,
+            expires_at: session.expires_at,
             timeout_config: TimeoutInfo {
                 timeout_minutes: session.timeout.timeout_minutes,
                 auto_renew: session.timeout.auto_renew,
@@ -117,11 +122,11 @@ impl From<Stats> for StatsInfo {
 #[derive(Serialize, Clone)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UserMessage {
-    id: String,
-    channel_id: String,
+    id: MessageId,
+    channel_id: SessionId,
     content: String,
-    author_id: String,
-    created_at: String,
+    author_id: Uuid,
+    created_at: Timestamp,
     metadata: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attachments: Option<Value>,
@@ -136,11 +141,11 @@ impl UserMessage {
         client_message_id: Option<&str>,
     ) -> Self {
         Self {
-            id: message.id.to_string(),
-            channel_id: session.id.to_string(),
+            id: message.id,
+            channel_id: session.id,
             content: message.body.content.clone(),
-            author_id: message.author_id.to_string(),
-            created_at: message.created_at.to_string(),
+            author_id: message.author_id,
+            created_at: message.created_at,
             metadata: metadata(session, message),
             attachments: parsed(message.body.attachments.as_deref()),
             client_message_id: client_message_id.map(str::to_owned),
@@ -152,15 +157,15 @@ impl UserMessage {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AgentResponse {
-    id: String,
+    id: MessageId,
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     thought: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     actions: Option<Value>,
-    created_at: String,
+    created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
-    in_reply_to: Option<String>,
+    in_reply_to: Option<MessageId>,
 }
 
 impl From<&Message> for AgentResponse {
@@ -170,19 +175,15 @@ impl From<&Message> for AgentResponse {
                 in_reply_to,
                 thought,
                 actions,
-            } => (
-                in_reply_to.map(|id| id.to_string()),
-                thought.clone(),
-                parsed(actions.as_deref()),
-            ),
+            } => (*in_reply_to, thought.clone(), parsed(actions.as_deref())),
             Role::User { .. } => (None, None, None),
         };
         Self {
-            id: reply.id.to_string(),
+            id: reply.id,
             text: reply.body.content.clone(),
             thought,
             actions,
-            created_at: reply.created_at.to_string(),
+            created_at: reply.created_at,
             in_reply_to,
         }
     }
@@ -192,7 +193,7 @@ impl From<&Message> for AgentResponse {
 #[derive(Serialize, Clone)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SessionStatus {
-    expires_at: String,
+    expires_at: Timestamp,
     renewal_count: u32,
     was_renewed: bool,
     is_near_expiration: bool,
@@ -201,7 +202,7 @@ pub(super) struct SessionStatus {
 impl SessionStatus {
     pub(super) fn new(session: &Session, was_renewed: bool, now: Timestamp) -> Self {
         Self {
-            expires_at: session.expires_at.to_string(),
+            expires_at: session.expires_at,
             renewal_count: session.renewal_count,
             was_renewed,
             is_near_expiration: session.is_near_expiration(now),
@@ -224,11 +225,16 @@ pub(super) fn sent(message: &SentMessage, reply: Option<&Message>, now: Timestam
 
     let mut answer = Map::new();
     answer.insert("success".into(), true.into());
-    answer.insert("id".into(), user_message.id.into());
-    answer.insert("content".into(), user_message.content.into());
-    answer.insert("authorId".into(), user_message.author_id.into());
-    answer.insert("createdAt".into(), user_message.created_at.into());
-    answer.insert("metadata".into(), user_message.metadata.into());
+    if let Some(Value::Object(user_message)) = data.get("userMessage") {
+        // The oldest documented shape is the message itself.
+        for name in ["id", "content", "authorId", "createdAt", "metadata"] {
+            answer.extend(
+                user_message
+                    .get(name)
+                    .map(|value| (name.to_owned(), value.clone())),
+            );
+        }
+    }
     answer.extend(
         data.iter()
             .skip(1)
@@ -272,16 +278,16 @@ struct Cursors {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct MessageInfo {
-    id: String,
+    id: MessageId,
     content: String,
-    author_id: String,
+    author_id: Uuid,
     is_agent: bool,
-    created_at: String,
+    created_at: Timestamp,
     metadata: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attachments: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    in_reply_to: Option<String>,
+    in_reply_to: Option<MessageId>,
 }
 
 impl MessageList {
@@ -308,15 +314,15 @@ impl MessageList {
 impl MessageInfo {
     fn new(session: &Session, message: &Message) -> Self {
         let in_reply_to = match &message.role {
-            Role::Agent { in_reply_to, .. } => in_reply_to.map(|id| id.to_string()),
+            Role::Agent { in_reply_to, .. } => *in_reply_to,
             Role::User { .. } => None,
         };
         Self {
-            id: message.id.to_string(),
+            id: message.id,
             content: message.body.content.clone(),
-            author_id: message.author_id.to_string(),
+            author_id: message.author_id,
             is_agent: message.is_agent(),
-            created_at: message.created_at.to_string(),
+            created_at: message.created_at,
             metadata: metadata(session, message),
             attachments: parsed(message.body.attachments.as_deref()),
             in_reply_to,
@@ -398,7 +404,7 @@ pub(super) fn status(status: Status) -> &'static str {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AgentSummary<'a> {
-    id: String,
+    id: AgentId,
     name: &'a str,
     character_name: &'a str,
     bio: &'a str,
@@ -412,7 +418,7 @@ impl<'a> From<&'a Agent> for AgentSummary<'a> {
     fn from(agent: &'a Agent) -> Self {
         let character = &agent.character;
         Self {
-            id: character.id.to_string(),
+            id: character.id,
             name: &character.name,
             character_name: &character.name,
             bio: character.bio_line(),

@@ -1,63 +1,113 @@
 //! What every call passes on its way in and out.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::Router;
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tower::ServiceExt as _;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::auth::Guard;
 use super::error::ApiError;
-use super::router::ApiState;
+use super::router::{ApiState, router};
+use crate::app::App;
+use crate::config::ServerConfig;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest request id that is taken over from a client.
 const MAX_REQUEST_ID: usize = 128;
 
-/// The outermost layer: the request's id, the credentials, the error form, the headers that every
-/// response has, and a line in the log.
-pub(super) async fn outermost(
-    State(state): State<ApiState>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let started = Instant::now();
-    let (id, id_header) = request_id(request.headers());
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let span = tracing::info_span!("request", request_id = %id);
-    let response = async {
-        if state.guard.admits(&path, request.headers()) {
-            next.run(request).await
-        } else {
-            ApiError::unauthorized().into_response()
+/// What stands around the router. It is called directly, not as a layer of it, which would cost
+/// every request a boxed future and a copy of the route.
+#[derive(Debug, Clone)]
+pub(super) struct Outermost {
+    state: ApiState,
+    guard: Arc<Guard>,
+    router: Router,
+}
+
+impl Outermost {
+    pub(super) fn new(app: &Arc<App>, config: &ServerConfig) -> Self {
+        let state = ApiState {
+            app: Arc::clone(app),
+        };
+        let guard = Arc::new(Guard::new(config.auth_token.as_ref()));
+        let router = router(state.clone());
+        Self {
+            state,
+            guard,
+            router,
         }
-    };
-    let mut response = response.instrument(span.clone()).await;
-    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        response = error.render(state.app.now());
-    } else if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        response = ApiError::method_not_allowed(&method, &path).render(state.app.now());
     }
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, id_header);
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    let status = response.status();
-    let elapsed = started.elapsed();
-    span.in_scope(|| {
-        if status.is_server_error() {
-            tracing::warn!(%method, %path, status = status.as_u16(), ?elapsed, "answered");
-        } else {
-            tracing::debug!(%method, %path, status = status.as_u16(), ?elapsed, "answered");
+
+    /// Answers a request: its id, the credentials, the error form, the headers that every
+    /// response has, and a line in the log.
+    pub(super) async fn answer(self, mut request: Request) -> Response {
+        let started = Instant::now();
+        let (id, id_header) = request_id(request.headers());
+        trim_slash(&mut request);
+        let method = request.method().clone();
+        let uri = request.uri().clone();
+        let span = tracing::info_span!("request", request_id = %id);
+        let response = async {
+            if self.guard.admits(uri.path(), request.headers()) {
+                let Ok(response) = self.router.oneshot(request).await;
+                response
+            } else {
+                ApiError::unauthorized().into_response()
+            }
+        };
+        let mut response = response.instrument(span.clone()).await;
+        let now = || self.state.app.now();
+        if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+            response = error.render(now());
+        } else if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            let allow = response.headers_mut().remove(header::ALLOW);
+            response = ApiError::method_not_allowed(&method, uri.path()).render(now());
+            response
+                .headers_mut()
+                .extend(allow.map(|allow| (header::ALLOW, allow)));
         }
-    });
-    response
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, id_header);
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        let _entered = span.enter();
+        let (path, status, elapsed) = (uri.path(), response.status(), started.elapsed());
+        if status.is_server_error() {
+            tracing::warn!(%method, path, status = status.as_u16(), ?elapsed, "answered");
+        } else {
+            tracing::debug!(%method, path, status = status.as_u16(), ?elapsed, "answered");
+        }
+        response
+    }
+}
+
+/// A trailing slash makes no difference.
+fn trim_slash(request: &mut Request) {
+    let path = request.uri().path();
+    if path.len() == 1 || !path.ends_with('/') {
+        return;
+    }
+    let trimmed = match path.trim_end_matches('/') {
+        "" => "/",
+        trimmed => trimmed,
+    };
+    let target = match request.uri().query() {
+        Some(query) => format!("{trimmed}?{query}"),
+        None => trimmed.to_owned(),
+    };
+    // A part of a valid target is one too.
+    if let Ok(uri) = target.parse() {
+        *request.uri_mut() = uri;
+    }
 }
 
 /// The client's request id where it is sane, else a new one.

@@ -4,41 +4,42 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::from_fn_with_state;
 use axum::routing::{get, patch, post};
 
-use super::auth::Guard;
 use super::error::ApiError;
-use super::middleware::outermost;
 use super::routes::{agents, health, messages, sessions};
 use crate::app::App;
-use crate::config::ServerConfig;
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
 pub(super) struct ApiState {
     pub(super) app: Arc<App>,
-    pub(super) guard: Guard,
 }
 
-pub(super) fn router(app: Arc<App>, config: &ServerConfig) -> Router {
-    let guard = Guard::new(config.auth_token.as_ref());
-    let state = ApiState { app, guard };
-
-    let session = Router::new()
-        .route("/", get(sessions::show).delete(sessions::delete))
-        .route("/messages", get(messages::list).post(messages::send))
-        .route("/renew", post(sessions::renew))
-        .route("/timeout", patch(sessions::patch_timeout))
-        .route("/heartbeat", post(sessions::heartbeat));
-
+pub(super) fn router(state: ApiState) -> Router {
     Router::new()
         .route(
             "/api/messaging/sessions",
             get(sessions::list).post(sessions::create),
         )
         .route("/api/messaging/sessions/health", get(health::sessions))
-        .nest("/api/messaging/sessions/{id}", session)
+        .route(
+            "/api/messaging/sessions/{id}",
+            get(sessions::show).delete(sessions::delete),
+        )
+        .route(
+            "/api/messaging/sessions/{id}/messages",
+            get(messages::list).post(messages::send),
+        )
+        .route("/api/messaging/sessions/{id}/renew", post(sessions::renew))
+        .route(
+            "/api/messaging/sessions/{id}/timeout",
+            patch(sessions::patch_timeout),
+        )
+        .route(
+            "/api/messaging/sessions/{id}/heartbeat",
+            post(sessions::heartbeat),
+        )
         .route(
             "/api/messaging/channels/{id}/messages",
             get(messages::transcript),
@@ -48,7 +49,6 @@ pub(super) fn router(app: Arc<App>, config: &ServerConfig) -> Router {
         .route("/healthz", get(health::alive))
         .route("/health", get(health::overall))
         .fallback(unknown)
-        .layer(from_fn_with_state(state.clone(), outermost))
         .with_state(state)
 }
 

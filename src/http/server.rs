@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::Request;
 use http_body::{Frame, SizeHint};
@@ -19,10 +18,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
 use super::connections::{Admission, Connections, UnderWay};
-use super::router;
+use super::middleware::Outermost;
 use crate::app::App;
 use crate::config::ServerConfig;
 
@@ -42,11 +40,12 @@ pub async fn serve(
     app: &Arc<App>,
     shutdown: impl Future<Output = ()>,
 ) {
+    let cut_off = CancellationToken::new();
     let server = Server {
-        router: router::router(Arc::clone(app), config),
-        connections: Arc::new(Connections::new(config.max_connections)),
+        outermost: Outermost::new(app, config),
+        connections: Arc::new(Connections::new(config.max_connections, cut_off.clone())),
         draining: CancellationToken::new(),
-        cut_off: CancellationToken::new(),
+        cut_off,
         tasks: TaskTracker::new(),
     };
     tokio::select! {
@@ -59,7 +58,7 @@ pub async fn serve(
 }
 
 struct Server {
-    router: Router,
+    outermost: Outermost,
     connections: Arc<Connections>,
     draining: CancellationToken,
     cut_off: CancellationToken,
@@ -87,14 +86,13 @@ impl Server {
         };
         // Answers are small and are to leave at once. A failure costs some delay, no more.
         let _ = stream.set_nodelay(true);
-        let (draining, cut_off) = (self.draining.clone(), self.cut_off.clone());
-        let router = self.router.clone();
+        let draining = self.draining.clone();
+        let outermost = self.outermost.clone();
         self.tasks.spawn(async move {
             let connection = Arc::clone(&admission.connection);
             tokio::select! {
-                () = serve_connection(stream, router, admission, draining) => {}
+                () = serve_connection(stream, outermost, admission, draining) => {}
                 () = connection.closed() => {}
-                () = cut_off.cancelled() => {}
             }
         });
     }
@@ -118,7 +116,7 @@ impl Server {
 
 async fn serve_connection(
     stream: TcpStream,
-    router: Router,
+    outermost: Outermost,
     admission: Admission,
     draining: CancellationToken,
 ) {
@@ -126,10 +124,9 @@ async fn serve_connection(
     let service = service_fn(move |mut request: Request<Incoming>| {
         let under_way = connection.begin();
         request.extensions_mut().insert(Arc::clone(&connection));
-        trim_slash(&mut request);
-        let answer = router.clone().oneshot(request.map(Body::new));
+        let answer = outermost.clone().answer(request.map(Body::new));
         async move {
-            let response = answer.await?;
+            let response = answer.await;
             Ok::<_, Infallible>(response.map(|body| Answer {
                 body,
                 _under_way: under_way,
@@ -150,26 +147,6 @@ async fn serve_connection(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
-    }
-}
-
-/// A trailing slash makes no difference.
-fn trim_slash(request: &mut Request<Incoming>) {
-    let path = request.uri().path();
-    if path.len() == 1 || !path.ends_with('/') {
-        return;
-    }
-    let trimmed = match path.trim_end_matches('/') {
-        "" => "/",
-        trimmed => trimmed,
-    };
-    let target = match request.uri().query() {
-        Some(query) => format!("{trimmed}?{query}"),
-        None => trimmed.to_owned(),
-    };
-    // A part of a valid target is one too.
-    if let Ok(uri) = target.parse() {
-        *request.uri_mut() = uri;
     }
 }
 
