@@ -4,17 +4,18 @@
 //! commits; the turn runner publishes the chunks of a reply that is still coming. So all listeners
 //! of a session hear the same things in the same order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::broadcast;
+use tokio::sync::mpsc;
 
-use crate::domain::id::{MessageId, SessionId};
+use crate::domain::id::{AgentId, MessageId, SessionId};
 use crate::domain::message::{Message, TurnFailure};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 
-/// How many events a listener may lag behind before it is told that it missed some.
+/// How many events a listener may lag behind before it is given up.
 const BACKLOG: usize = 1024;
 
 /// Something that happened in a session.
@@ -26,6 +27,8 @@ pub enum Event {
         session: Arc<Session>,
         /// The message.
         message: Arc<Message>,
+        /// Who sent it, where a listener did.
+        echo: Option<Echo>,
     },
     /// The session was renewed.
     Renewed {
@@ -40,6 +43,8 @@ pub enum Event {
     ReplyChunk {
         /// The id that the reply will have.
         reply_id: MessageId,
+        /// Who replies.
+        agent_id: AgentId,
         /// Its place among the reply's pieces, from 0.
         index: u32,
         /// The text.
@@ -49,8 +54,12 @@ pub enum Event {
     TurnFailed {
         /// The id that the reply would have had.
         reply_id: MessageId,
-        /// Why.
+        /// Who was to reply.
+        agent_id: AgentId,
+        /// Why there is none.
         failure: TurnFailure,
+        /// What was streamed of it.
+        partial: Option<String>,
     },
     /// A turn was closed, with a reply or without.
     TurnEnded,
@@ -69,6 +78,19 @@ pub enum Event {
     /// The session was deleted.
     Deleted,
 }
+
+/// Which listener sent a message, and what it called it. Nobody else is told the latter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Echo {
+    /// The listener.
+    pub listener: ListenerId,
+    /// Its own name for the message.
+    pub client_message_id: String,
+}
+
+/// Tells one listener from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenerId(u64);
 
 /// An event and the session that it happened in.
 #[derive(Debug, Clone)]
@@ -90,62 +112,136 @@ impl Happening {
 /// Carries events from where they happen to the listeners of their session.
 #[derive(Debug, Clone, Default)]
 pub struct EventBus {
-    rooms: Arc<Mutex<HashMap<SessionId, broadcast::Sender<Event>>>>,
+    rooms: Arc<Mutex<HashMap<SessionId, Vec<Seat>>>>,
+    next_id: Arc<AtomicU64>,
 }
 
-/// A listener's end: what happens in one session from now on.
+/// A listener's place in a room.
+#[derive(Debug, Clone)]
+struct Seat {
+    listener: ListenerId,
+    events: mpsc::Sender<Arc<Happening>>,
+    has_lagged: Arc<AtomicBool>,
+}
+
+/// A listener's end: what happens in the sessions that it has joined.
 #[derive(Debug)]
 pub struct Listener {
-    session_id: SessionId,
-    events: Option<broadcast::Receiver<Event>>,
+    seat: Seat,
+    sessions: HashSet<SessionId>,
+    events: mpsc::Receiver<Arc<Happening>>,
     bus: EventBus,
 }
+
+/// A listener lagged so far behind that it was given up: it missed something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lagged;
 
 impl EventBus {
     /// Tells the session's listeners, of which there may be none.
     pub fn publish(&self, happening: Happening) {
-        if let Some(room) = self.rooms().get(&happening.session_id) {
-            // An error says that the last listener has just gone.
-            let _ = room.send(happening.event);
-        }
+        let mut rooms = self.rooms();
+        let Some(room) = rooms.get_mut(&happening.session_id) else {
+            return;
+        };
+        let happening = Arc::new(happening);
+        room.retain(|seat| {
+            let is_told = seat.events.try_send(Arc::clone(&happening)).is_ok();
+            if !is_told {
+                seat.has_lagged.store(true, Ordering::Release);
+            }
+            is_told
+        });
     }
 
-    /// Listens to a session from now on.
+    /// A listener that has joined no session yet.
     #[must_use]
-    pub fn listen(&self, session_id: SessionId) -> Listener {
-        let mut rooms = self.rooms();
-        let room = rooms
-            .entry(session_id)
-            .or_insert_with(|| broadcast::channel(BACKLOG).0);
+    pub fn listener(&self) -> Listener {
+        let (sender, events) = mpsc::channel(BACKLOG);
+        let seat = Seat {
+            listener: ListenerId(self.next_id.fetch_add(1, Ordering::Relaxed)),
+            events: sender,
+            has_lagged: Arc::default(),
+        };
         Listener {
-            session_id,
-            events: Some(room.subscribe()),
+            seat,
+            sessions: HashSet::new(),
+            events,
             bus: self.clone(),
         }
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<SessionId, broadcast::Sender<Event>>> {
+    fn rooms(&self) -> MutexGuard<'_, HashMap<SessionId, Vec<Seat>>> {
         // No code panics with the lock held, and the map is whole between any two statements.
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Listener {
-    /// The next event; none once the listener has lagged too far behind to be told all.
-    pub async fn next(&mut self) -> Option<Event> {
-        self.events.as_mut()?.recv().await.ok()
+    /// What tells this listener from others.
+    #[must_use]
+    pub fn id(&self) -> ListenerId {
+        self.seat.listener
+    }
+
+    /// How many sessions it has joined.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether it has joined a session.
+    #[must_use]
+    pub fn has_joined(&self, session: SessionId) -> bool {
+        self.sessions.contains(&session)
+    }
+
+    /// Listens to a session from now on.
+    pub fn join(&mut self, session: SessionId) {
+        if self.sessions.insert(session) {
+            self.bus
+                .rooms()
+                .entry(session)
+                .or_default()
+                .push(self.seat.clone());
+        }
+    }
+
+    /// Listens to a session no more. What was already told of it may still come.
+    pub fn leave(&mut self, session: SessionId) {
+        if self.sessions.remove(&session) {
+            self.vacate(&mut self.bus.rooms(), session);
+        }
+    }
+
+    /// The next event of any of its sessions.
+    ///
+    /// # Errors
+    /// It has lagged too far behind to be told all.
+    pub async fn next(&mut self) -> Result<Arc<Happening>, Lagged> {
+        if self.seat.has_lagged.load(Ordering::Acquire) {
+            return Err(Lagged);
+        }
+        // The listener holds a sender itself, so the channel is never closed.
+        self.events.recv().await.ok_or(Lagged)
+    }
+
+    fn vacate(&self, rooms: &mut HashMap<SessionId, Vec<Seat>>, session: SessionId) {
+        let Some(room) = rooms.get_mut(&session) else {
+            return;
+        };
+        room.retain(|seat| seat.listener != self.seat.listener);
+        if room.is_empty() {
+            rooms.remove(&session);
+        }
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
         let mut rooms = self.bus.rooms();
-        self.events = None;
-        if rooms
-            .get(&self.session_id)
-            .is_some_and(|room| room.receiver_count() == 0)
-        {
-            rooms.remove(&self.session_id);
+        for session in &self.sessions {
+            self.vacate(&mut rooms, *session);
         }
     }
 }
@@ -155,14 +251,37 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_listener_hears_its_own_session_and_leaves_nothing_behind() {
+    async fn a_listener_hears_its_own_sessions_and_leaves_nothing_behind() {
         let bus = EventBus::default();
-        let (mine, other) = (SessionId::from(1), SessionId::from(2));
-        let mut listener = bus.listen(mine);
+        let [one, two, other] = [1, 2, 3].map(SessionId::from);
+        let mut listener = bus.listener();
+        listener.join(one);
+        listener.join(one);
+        listener.join(two);
         bus.publish(Happening::new(other, Event::Busy));
-        bus.publish(Happening::new(mine, Event::Deleted));
-        assert!(matches!(listener.next().await, Some(Event::Deleted)));
+        bus.publish(Happening::new(one, Event::Busy));
+        bus.publish(Happening::new(two, Event::Deleted));
+        let heard = [
+            listener.next().await.unwrap(),
+            listener.next().await.unwrap(),
+        ];
+        assert_eq!(heard.map(|happening| happening.session_id), [one, two]);
+        listener.leave(one);
+        bus.publish(Happening::new(one, Event::Busy));
+        assert!(listener.events.is_empty());
         drop(listener);
         assert!(bus.rooms().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_lags_too_far_behind_is_told_so_and_not_left_with_a_gap() {
+        let bus = EventBus::default();
+        let session = SessionId::from(1);
+        let mut listener = bus.listener();
+        listener.join(session);
+        for _ in 0..=BACKLOG {
+            bus.publish(Happening::new(session, Event::Busy));
+        }
+        assert_eq!(listener.next().await.unwrap_err(), Lagged);
     }
 }

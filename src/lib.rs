@@ -8,12 +8,15 @@
 //! - [`agents`]: who answers, and the turn runner.
 //! - [`app`]: the use cases. A request passes here whatever it came by: load, let the domain
 //!   decide, have the store commit, tell the waiters.
+//! - [`auth`]: who may call, by whichever way.
 //! - [`janitor`]: what happens by the clock alone.
-//! - [`http`]: the wire.
+//! - [`wire`]: events as clients see them, by whichever way they come.
+//! - [`http`], [`realtime`]: the API over HTTP, and over Socket.IO.
 //! - [`config`], [`cli`], [`mod@run`]: the process around them.
 
 pub mod agents;
 pub mod app;
+pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -21,7 +24,9 @@ pub mod domain;
 pub mod events;
 pub mod http;
 pub mod janitor;
+pub mod realtime;
 pub mod run;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod wire;

@@ -11,11 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agents::registry::{Agent, Registry};
 use crate::app::App;
+use crate::auth::Guard;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::events::EventBus;
-use crate::http;
+use crate::http::{self, Sockets};
 use crate::janitor::Janitor;
+use crate::realtime::{self, Realtime};
 use crate::store::{Found, Store};
 
 /// The name of the database in the data folder.
@@ -106,7 +108,24 @@ pub async fn run_with(
     let janitor = Janitor::new(Arc::clone(&app), config.cleanup_interval);
     let janitor = tokio::spawn(janitor.run(stop.child_token()));
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    http::serve(listener, &config.server, &app, shutdown).await;
+    let guard = Arc::new(Guard::new(config.server.auth_token.as_ref()));
+    let realtime = Realtime::new(&app, Arc::clone(&guard));
+    let sockets = Sockets {
+        path: realtime::PATH,
+        router: realtime.router(),
+    };
+    let parts = http::Parts {
+        app: &app,
+        guard,
+        sockets,
+    };
+    // Sockets are told of the stop when everybody else is.
+    let closing = async {
+        app.stopping().cancelled().await;
+        realtime.close().await;
+    };
+    let serving = http::serve(listener, config.server.max_connections, parts, shutdown);
+    tokio::join!(serving, closing);
 
     if tokio::time::timeout(FINISH, app.finish_stop())
         .await

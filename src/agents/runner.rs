@@ -52,6 +52,7 @@ pub trait Ledger: Send + Sync + 'static {
         &self,
         turn: &OpenTurn,
         result: Result<Reply, TurnFailure>,
+        partial: Option<String>,
     ) -> impl Future<Output = Result<Closed, LedgerError>> + Send;
 }
 
@@ -267,7 +268,7 @@ impl<L: Ledger> Inner<L> {
         let PendingTurn { turn, request, .. } = pending;
         let Some(agent) = self.agents.get(request.agent_id) else {
             return self
-                .close(pending, Err(TurnFailure::agent_not_found()))
+                .close(pending, Err(TurnFailure::agent_not_found()), None)
                 .await;
         };
         // The semaphore is never closed.
@@ -284,15 +285,22 @@ impl<L: Ledger> Inner<L> {
                 Begun::Gone => return Ok(()),
             }
         }
-        let result = self.ask(&agent, pending).await;
-        self.close(pending, result).await
+        let mut streamed = Streamed::default();
+        let result = self.ask(&agent, pending, &mut streamed).await;
+        let partial = Some(streamed.text).filter(|text| !text.is_empty());
+        self.close(pending, result, partial).await
     }
 
     /// Asks the agent, within its time.
-    async fn ask(&self, agent: &Agent, pending: &PendingTurn) -> Result<Reply, TurnFailure> {
+    async fn ask(
+        &self,
+        agent: &Agent,
+        pending: &PendingTurn,
+        streamed: &mut Streamed,
+    ) -> Result<Reply, TurnFailure> {
         let session = pending.turn.session_id;
         let agent_id = agent.character.id;
-        let reply = AssertUnwindSafe(self.stream(agent, pending)).catch_unwind();
+        let reply = AssertUnwindSafe(self.stream(agent, pending, streamed)).catch_unwind();
         let failure = match self
             .clock
             .timeout(agent.character.backend.timeout(), reply)
@@ -315,24 +323,26 @@ impl<L: Ledger> Inner<L> {
         Err(failure)
     }
 
-    async fn stream(&self, agent: &Agent, pending: &PendingTurn) -> Result<Reply, BackendError> {
+    async fn stream(
+        &self,
+        agent: &Agent,
+        pending: &PendingTurn,
+        streamed: &mut Streamed,
+    ) -> Result<Reply, BackendError> {
         let mut pieces = agent.backend.reply(pending.request.clone());
-        let mut streamed = String::new();
-        let mut index = 0;
         while let Some(piece) = pieces.next().await {
             match piece? {
                 Piece::Chunk(mut chunk) => {
-                    let is_full = cut_off(&mut chunk, MAX_REPLY_BYTES - streamed.len());
-                    streamed.push_str(&chunk);
-                    self.tell_chunk(pending, &mut index, &chunk);
+                    let is_full = cut_off(&mut chunk, MAX_REPLY_BYTES - streamed.text.len());
+                    self.tell_chunk(pending, streamed, &chunk);
                     if is_full {
-                        return Ok(Reply::text(streamed));
+                        return Ok(Reply::text(streamed.text.clone()));
                     }
                 }
                 Piece::Done(mut reply) => {
                     cut_off(&mut reply.body.content, MAX_REPLY_BYTES);
-                    if index == 0 {
-                        self.tell_chunk(pending, &mut index, &reply.body.content);
+                    if streamed.chunks == 0 {
+                        self.tell_chunk(pending, streamed, &reply.body.content);
                     }
                     return Ok(reply);
                 }
@@ -343,7 +353,7 @@ impl<L: Ledger> Inner<L> {
         ))
     }
 
-    fn tell_chunk(&self, pending: &PendingTurn, index: &mut u32, chunk: &str) {
+    fn tell_chunk(&self, pending: &PendingTurn, streamed: &mut Streamed, chunk: &str) {
         if chunk.is_empty() {
             return;
         }
@@ -353,11 +363,13 @@ impl<L: Ledger> Inner<L> {
             .push(session_id, pending.request.message.id, Arc::clone(&text));
         let event = Event::ReplyChunk {
             reply_id: pending.reply_id,
-            index: *index,
+            agent_id: pending.request.agent_id,
+            index: streamed.chunks,
             text,
         };
         self.events.publish(Happening::new(session_id, event));
-        *index += 1;
+        streamed.text.push_str(chunk);
+        streamed.chunks += 1;
     }
 
     /// Closes the turn, however long the ledger takes to be able to.
@@ -365,9 +377,13 @@ impl<L: Ledger> Inner<L> {
         &self,
         pending: &PendingTurn,
         result: Result<Reply, TurnFailure>,
+        partial: Option<String>,
     ) -> Result<(), LedgerError> {
         let closed = loop {
-            match self.ledger.close(&pending.turn, result.clone()).await {
+            let closing = self
+                .ledger
+                .close(&pending.turn, result.clone(), partial.clone());
+            match closing.await {
                 Ok(closed) => break closed,
                 Err(LedgerError::Later) => self.clock.sleep(LEDGER_PAUSE).await,
                 Err(error) => return Err(error),
@@ -385,6 +401,13 @@ impl<L: Ledger> Inner<L> {
         self.feeds
             .end(pending.turn.session_id, pending.request.message.id, ending);
     }
+}
+
+/// What was streamed of a reply so far.
+#[derive(Debug, Default)]
+struct Streamed {
+    text: String,
+    chunks: u32,
 }
 
 /// Cuts a text off at a length in bytes, at a character's boundary; returns whether it was cut.

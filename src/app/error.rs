@@ -92,6 +92,65 @@ pub enum NoReplyReason {
     ShuttingDown,
 }
 
+impl std::fmt::Display for AppError {
+    /// The error in a sentence for the client.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Invalid(invalid) => invalid.fmt(f),
+            Self::UnknownSession(_) | Self::Refused(Refusal::SessionNotFound(_)) => {
+                f.write_str("Session not found")
+            }
+            Self::Refused(refusal) => refusal_in_words(refusal, f),
+            Self::Unavailable(Unavailable::Overloaded) => {
+                f.write_str("The server has too much to do; try again")
+            }
+            Self::Unavailable(Unavailable::ShuttingDown) => f.write_str("The server is stopping"),
+            Self::Unavailable(Unavailable::Storage) => {
+                f.write_str("The server's database cannot be used at present")
+            }
+            Self::OutcomeUnknown => f.write_str(
+                "The server cannot tell whether this was stored; a retry with the same id is safe",
+            ),
+            Self::Internal => f.write_str("Internal server error"),
+            Self::NoReply(_) => f.write_str("The agent did not reply"),
+        }
+    }
+}
+
+impl std::fmt::Display for Invalid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Uuid { field, .. } => write!(f, "{field} must be a UUID"),
+            Self::MissingFields(fields) => write!(f, "Missing: {}", fields.join(", ")),
+            Self::Content(reason)
+            | Self::Metadata(reason)
+            | Self::Body(reason)
+            | Self::Pagination { reason, .. }
+            | Self::Timeout(InvalidTimeout { reason, .. }) => f.write_str(reason),
+        }
+    }
+}
+
+fn refusal_in_words(refusal: &Refusal, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    match refusal {
+        Refusal::SessionNotFound(_) => f.write_str("Session not found"),
+        Refusal::SessionExpired { .. } => f.write_str("Session has expired"),
+        Refusal::RenewalRefused(_) => f.write_str("Session cannot be renewed"),
+        Refusal::InvalidTimeout(invalid) => f.write_str(&invalid.reason),
+        Refusal::AgentNotFound(_) => f.write_str("Agent not found"),
+        Refusal::IdempotencyConflict { .. } => {
+            f.write_str("The message's id was used with another body")
+        }
+        Refusal::SessionBusy { limit } => {
+            write!(
+                f,
+                "At most {limit} messages of a session can wait for a reply"
+            )
+        }
+        Refusal::ServerBusy => f.write_str("The server has too much to do; try again"),
+    }
+}
+
 impl From<ReadError> for AppError {
     fn from(error: ReadError) -> Self {
         match error {

@@ -49,11 +49,13 @@ impl Ledger for StoreLedger {
         &self,
         turn: &OpenTurn,
         result: Result<Reply, TurnFailure>,
+        partial: Option<String>,
     ) -> Result<Closed, LedgerError> {
         let command = CloseTurn {
             session_id: turn.session_id,
             message_at: turn.message_at,
             result,
+            partial,
         };
         self.store
             .submit(command)

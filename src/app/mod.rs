@@ -4,6 +4,7 @@
 
 mod create;
 pub mod error;
+mod follow;
 mod ids;
 mod ledger;
 mod messages;
@@ -17,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::create::CreateRequest;
+pub use self::follow::{Followed, Follower, SessionState};
 use self::ids::Ids;
 use self::ledger::StoreLedger;
 pub use self::messages::Transcript;
-pub use self::send::{SendRequest, SentMessage, SentTurn};
+pub use self::send::{SendRequest, SendingSocket, SentMessage, SentTurn};
 pub use self::sessions::{Health, SessionFilter, SessionSlice, Status};
 use crate::agents::feed::{Ending, Feeds};
 use crate::agents::registry::Registry;

@@ -10,12 +10,13 @@ use super::create::header_key;
 use super::error::{AppError, Invalid, NoReply, NoReplyReason, Unavailable};
 use crate::agents::feed::{Ending, Waiter};
 use crate::domain::error::Refusal;
-use crate::domain::id::{MessageId, SessionId, TurnId};
+use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{
-    Body, Message, Role, TurnState, attachments, content, message_metadata,
+    Body, Message, Role, Sender, TurnState, attachments, content, message_metadata,
 };
 use crate::domain::session::{Session, Standing};
+use crate::events::{Echo, ListenerId};
 use crate::store::command::{SendMessage, Sent};
 
 /// How much longer than the agent's whole time a caller waits.
@@ -30,6 +31,19 @@ pub struct SendRequest {
     pub fields: Map<String, Value>,
     /// The idempotency key as it was sent beside the body.
     pub key: Option<String>,
+    /// The socket that sends it; none where it comes by HTTP.
+    pub socket: Option<SendingSocket>,
+}
+
+/// A socket that sends a message.
+#[derive(Debug)]
+pub struct SendingSocket {
+    /// Its listener.
+    pub listener: ListenerId,
+    /// Who it says is sending.
+    pub sender_id: Option<String>,
+    /// What the sender calls themselves.
+    pub sender_name: Option<String>,
 }
 
 /// A message that is stored.
@@ -67,6 +81,9 @@ impl App {
             (None, None) => None,
         };
         let session = self.session_to_send_to(&request.session, key.as_ref())?;
+        if let Some(socket) = &request.socket {
+            require_own(socket, &session)?;
+        }
         let body = Body {
             content: content(request.fields.get("content"))?,
             metadata: message_metadata(request.fields.get("metadata"))?,
@@ -75,6 +92,9 @@ impl App {
         if self.stopping.is_cancelled() {
             return Err(AppError::Unavailable(Unavailable::ShuttingDown));
         }
+        let client_message_id = client_message_id.map(|id| id.as_str().to_owned());
+        let listener = request.socket.as_ref().map(|socket| socket.listener);
+        let echo = listener.zip(client_message_id.clone());
         let agent = self.agents.get(session.agent_id);
         let command = SendMessage {
             session_id: session.id,
@@ -82,6 +102,14 @@ impl App {
             turn_id: TurnId(self.ids.next()),
             reply_id: MessageId(self.ids.next()),
             body,
+            sender: Sender {
+                by_socket: request.socket.is_some(),
+                name: request.socket.and_then(|socket| socket.sender_name),
+            },
+            echo: echo.map(|(listener, client_message_id)| Echo {
+                listener,
+                client_message_id,
+            }),
             key,
             has_agent: agent.is_some(),
             begins_at_once: agent.is_some_and(|agent| self.runner.has_place(&agent)),
@@ -93,7 +121,6 @@ impl App {
             .spawn(async move { app.store_message(command).await })
             .await;
         let (sent, turn) = stored.map_err(|_| AppError::Internal)??;
-        let client_message_id = client_message_id.map(|id| id.as_str().to_owned());
         Ok(SentMessage {
             sent,
             client_message_id,
@@ -235,6 +262,17 @@ impl SentMessage {
     pub fn session_id(&self) -> SessionId {
         self.sent.session.id
     }
+}
+
+/// A socket speaks only as its session's user.
+fn require_own(socket: &SendingSocket, session: &Session) -> Result<(), Invalid> {
+    let sender = socket.sender_id.as_deref().and_then(UserId::parse);
+    if sender == Some(session.user_id) {
+        return Ok(());
+    }
+    Err(Invalid::Content(
+        "senderId must be the session's user".into(),
+    ))
 }
 
 fn client_message_id(value: Option<&Value>) -> Result<Option<IdempotencyKey>, Invalid> {

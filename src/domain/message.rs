@@ -53,6 +53,8 @@ pub enum Role {
         turn_id: TurnId,
         /// The id of the reply, fixed when the message is stored.
         reply_id: MessageId,
+        /// How it was sent.
+        sender: Sender,
         /// How the turn stands.
         turn: TurnState,
     },
@@ -65,6 +67,15 @@ pub enum Role {
         /// The text of a JSON array: what the agent did.
         actions: Option<String>,
     },
+}
+
+/// How a user's message was sent, as the listeners of its session are told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sender {
+    /// Whether it came by a socket.
+    pub by_socket: bool,
+    /// What the sender called themselves.
+    pub name: Option<String>,
 }
 
 /// How the turn of a user's message stands.

@@ -387,6 +387,7 @@ fn only_an_agents_message_is_an_agents() {
     let user = by(Role::User {
         turn_id: TurnId::from(5),
         reply_id: MessageId::from(6),
+        sender: Sender::default(),
         turn: TurnState::Open,
     });
     assert!(agent.is_agent());

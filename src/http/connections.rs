@@ -142,6 +142,13 @@ impl Connection {
     }
 }
 
+impl UnderWay {
+    /// Keeps the connection from giving way, whatever becomes of this request.
+    pub(super) fn for_ever(&self) {
+        self.0.busy.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0

@@ -11,11 +11,10 @@ use tower::ServiceExt as _;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::auth::Guard;
 use super::error::ApiError;
 use super::router::{ApiState, router};
 use crate::app::App;
-use crate::config::ServerConfig;
+use crate::auth::Guard;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -29,19 +28,29 @@ pub(super) struct Outermost {
     state: ApiState,
     guard: Arc<Guard>,
     router: Router,
+    sockets: Sockets,
+}
+
+/// Who answers below another path, in a form, and to credentials, of their own.
+#[derive(Debug, Clone)]
+pub struct Sockets {
+    /// The path.
+    pub path: &'static str,
+    /// Who answers.
+    pub router: Router,
 }
 
 impl Outermost {
-    pub(super) fn new(app: &Arc<App>, config: &ServerConfig) -> Self {
+    pub(super) fn new(app: &Arc<App>, guard: Arc<Guard>, sockets: Sockets) -> Self {
         let state = ApiState {
             app: Arc::clone(app),
         };
-        let guard = Arc::new(Guard::new(config.auth_token.as_ref()));
         let router = router(state.clone());
         Self {
             state,
             guard,
             router,
+            sockets,
         }
     }
 
@@ -53,9 +62,13 @@ impl Outermost {
         trim_slash(&mut request);
         let method = request.method().clone();
         let uri = request.uri().clone();
+        let is_for_sockets = self.sockets.is_for(uri.path());
         let span = tracing::info_span!("request", request_id = %id);
         let response = async {
-            if self.guard.admits(uri.path(), request.headers()) {
+            if is_for_sockets {
+                let Ok(response) = self.sockets.router.oneshot(request).await;
+                response
+            } else if self.guard.admits(uri.path(), request.headers()) {
                 let Ok(response) = self.router.oneshot(request).await;
                 response
             } else {
@@ -66,7 +79,7 @@ impl Outermost {
         let now = || self.state.app.now();
         if let Some(error) = response.extensions_mut().remove::<ApiError>() {
             response = error.render(now());
-        } else if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        } else if response.status() == StatusCode::METHOD_NOT_ALLOWED && !is_for_sockets {
             let allow = response.headers_mut().remove(header::ALLOW);
             response = ApiError::method_not_allowed(&method, uri.path()).render(now());
             response
@@ -87,6 +100,13 @@ impl Outermost {
             tracing::debug!(%method, path, status = status.as_u16(), ?elapsed, "answered");
         }
         response
+    }
+}
+
+impl Sockets {
+    fn is_for(&self, path: &str) -> bool {
+        let rest = path.strip_prefix(self.path);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The API over HTTP/1.1.
 
-mod auth;
 mod connections;
+mod counted;
 mod dto;
 mod error;
 mod extract;
@@ -12,4 +12,5 @@ mod routes;
 mod server;
 mod sse;
 
-pub use self::server::serve;
+pub use self::middleware::Sockets;
+pub use self::server::{Parts, serve};

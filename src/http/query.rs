@@ -57,6 +57,11 @@ impl Parameters {
         })
     }
 
+    /// The time after which a stream of events begins.
+    pub(super) fn after(&self) -> Result<Option<Timestamp>, Invalid> {
+        self.cursor("after", Rounding::Down)
+    }
+
     /// Which sessions are asked for.
     pub(super) fn filter(&self) -> Result<SessionFilter, Invalid> {
         let wrong = |field, value: &str| Invalid::Uuid {

@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::routing::{get, patch, post};
 
 use super::error::ApiError;
-use super::routes::{agents, health, messages, sessions};
+use super::routes::{agents, events, health, messages, sessions};
 use crate::app::App;
 
 /// What the handlers share.
@@ -40,6 +40,7 @@ pub(super) fn router(state: ApiState) -> Router {
             "/api/messaging/sessions/{id}/heartbeat",
             post(sessions::heartbeat),
         )
+        .route("/api/messaging/sessions/{id}/events", get(events::follow))
         .route(
             "/api/messaging/channels/{id}/messages",
             get(messages::transcript),

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::Request;
+use axum::http::{Request, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connections::{Admission, Connections, UnderWay};
-use super::middleware::Outermost;
+use super::counted::Counted;
+use super::middleware::{Outermost, Sockets};
 use crate::app::App;
-use crate::config::ServerConfig;
+use crate::auth::Guard;
 
 /// A request's head must arrive within this time of the connection or of the last response.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -33,17 +34,33 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How long to wait where the system has no room for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// What answers.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// The use cases.
+    pub app: &'a Arc<App>,
+    /// Who may call.
+    pub guard: Arc<Guard>,
+    /// What stands beside the API.
+    pub sockets: Sockets,
+}
+
 /// Serves until `shutdown` is over, then answers what is under way.
 pub async fn serve(
     listener: TcpListener,
-    config: &ServerConfig,
-    app: &Arc<App>,
+    max_connections: usize,
+    parts: Parts<'_>,
     shutdown: impl Future<Output = ()>,
 ) {
+    let Parts {
+        app,
+        guard,
+        sockets,
+    } = parts;
     let cut_off = CancellationToken::new();
     let server = Server {
-        outermost: Outermost::new(app, config),
-        connections: Arc::new(Connections::new(config.max_connections, cut_off.clone())),
+        outermost: Outermost::new(app, guard, sockets),
+        connections: Arc::new(Connections::new(max_connections, cut_off.clone())),
         draining: CancellationToken::new(),
         cut_off,
         tasks: TaskTracker::new(),
@@ -127,6 +144,10 @@ async fn serve_connection(
         let answer = outermost.clone().answer(request.map(Body::new));
         async move {
             let response = answer.await;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                // A socket is under way as long as it is open.
+                under_way.for_ever();
+            }
             Ok::<_, Infallible>(response.map(|body| Answer {
                 body,
                 _under_way: under_way,
@@ -136,7 +157,8 @@ async fn serve_connection(
     let http = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Counted::new(stream, admission)), service)
+        .with_upgrades();
     tokio::pin!(http);
     let ended = tokio::select! {
         ended = http.as_mut() => ended,

@@ -18,17 +18,30 @@ use crate::domain::time::Timestamp;
 /// A comment this often keeps a stream open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// The response to a message that was sent with the transport `sse`.
-pub(super) fn reply_stream(message: SentMessage, now: Timestamp) -> Response {
+/// A response of events.
+pub(super) fn response<S>(events: S) -> Response
+where
+    S: Stream<Item = Result<Event, Infallible>> + Send + 'static,
+{
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
-    let mut response = Sse::new(events(message, now))
-        .keep_alive(keep_alive)
-        .into_response();
+    let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
     response.headers_mut().insert(
         HeaderName::from_static("x-accel-buffering"),
         HeaderValue::from_static("no"),
     );
     response
+}
+
+/// The response to a message that was sent with the transport `sse`.
+pub(super) fn reply_stream(message: SentMessage, now: Timestamp) -> Response {
+    response(events(message, now))
+}
+
+/// An event with its data as JSON.
+pub(super) fn event<T: Serialize>(name: &str, data: &T) -> Event {
+    Event::default()
+        .event(name)
+        .data(serde_json::to_string(data).unwrap_or_default())
 }
 
 /// Where the stream stands.
@@ -118,10 +131,4 @@ async fn next_news(waiter: &mut Waiter) -> News {
 
 fn error(code: &str, message: &str) -> Event {
     event("error", &json!({ "error": message, "code": code }))
-}
-
-fn event<T: Serialize>(name: &str, data: &T) -> Event {
-    Event::default()
-        .event(name)
-        .data(serde_json::to_string(data).unwrap_or_default())
 }

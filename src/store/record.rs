@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
-use crate::domain::message::{Body, Message, Role, TurnFailure, TurnState};
+use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides};
@@ -104,6 +104,8 @@ enum RoleRecord<'a> {
     User {
         turn_id: [u8; 16],
         reply_id: [u8; 16],
+        by_socket: bool,
+        sender_name: Option<Cow<'a, str>>,
         turn: TurnRecord<'a>,
     },
     Agent {
@@ -202,10 +204,13 @@ pub(super) fn encode_message(message: &Message) -> Result<Vec<u8>, RecordError> 
         Role::User {
             turn_id,
             reply_id,
+            sender,
             turn,
         } => RoleRecord::User {
             turn_id: *turn_id.0.as_bytes(),
             reply_id: *reply_id.0.as_bytes(),
+            by_socket: sender.by_socket,
+            sender_name: sender.name.as_deref().map(Cow::Borrowed),
             turn: match turn {
                 TurnState::Open => TurnRecord::Open,
                 TurnState::Replied(at) => TurnRecord::Replied(at.0),
@@ -246,10 +251,16 @@ pub(super) fn decode_message(
         RoleRecord::User {
             turn_id,
             reply_id,
+            by_socket,
+            sender_name,
             turn,
         } => Role::User {
             turn_id: TurnId(Uuid::from_bytes(turn_id)),
             reply_id: MessageId(Uuid::from_bytes(reply_id)),
+            sender: Sender {
+                by_socket,
+                name: sender_name.map(Cow::into_owned),
+            },
             turn: match turn {
                 TurnRecord::Open => TurnState::Open,
                 TurnRecord::Replied(at) => TurnState::Replied(Timestamp(at)),

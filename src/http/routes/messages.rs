@@ -42,6 +42,7 @@ pub(in crate::http) async fn send(
         session,
         fields,
         key: idempotency_key(&headers),
+        socket: None,
     };
     let mut message = state.app.send(request).await.map_err(failed)?;
     let is_replayed = message.sent.replayed;

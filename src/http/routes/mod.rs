@@ -1,6 +1,7 @@
 //! The handlers, a file for each resource.
 
 pub(super) mod agents;
+pub(super) mod events;
 pub(super) mod health;
 mod listing;
 pub(super) mod messages;

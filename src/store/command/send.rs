@@ -6,10 +6,10 @@ use super::sealed::Apply;
 use crate::domain::error::Refusal;
 use crate::domain::id::{MessageId, SessionId, TurnId};
 use crate::domain::key::IdempotencyKey;
-use crate::domain::message::{Body, Message, Role, TurnState};
+use crate::domain::message::{Body, Message, Role, Sender, TurnState};
 use crate::domain::session::Session;
 use crate::domain::turn::{MAX_OPEN_TURNS, OpenTurn};
-use crate::events::Event;
+use crate::events::{Echo, Event};
 use crate::store::txn::{Result, Txn};
 
 /// Stores a user's message and opens its turn, or finds the one that the same key stored.
@@ -25,6 +25,10 @@ pub struct SendMessage {
     pub reply_id: MessageId,
     /// What it says.
     pub body: Body,
+    /// How it was sent.
+    pub sender: Sender,
+    /// Which listener sent it, and what it called it.
+    pub echo: Option<Echo>,
     /// The name of this send within its session.
     pub key: Option<IdempotencyKey>,
     /// Whether the session's agent is there to be asked.
@@ -76,6 +80,7 @@ impl SendMessage {
             role: Role::User {
                 turn_id: self.turn_id,
                 reply_id: self.reply_id,
+                sender: self.sender,
                 turn: TurnState::Open,
             },
         };
@@ -90,6 +95,7 @@ impl SendMessage {
         let stored = Event::MessageStored {
             session: Arc::clone(&shared),
             message: Arc::new(message.clone()),
+            echo: self.echo,
         };
         txn.publish(session.id, stored);
         if renewed {

@@ -8,6 +8,7 @@ use crate::domain::message::{Message, Role, TurnFailure, TurnState};
 use crate::domain::session::{Session, Standing};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{Begun, Closed, OpenTurn, Reply};
+
 use crate::events::Event;
 use crate::store::txn::{Result, Txn};
 
@@ -24,6 +25,8 @@ pub struct CloseTurn {
     pub message_at: Timestamp,
     /// The reply, or why there is none.
     pub result: std::result::Result<Reply, TurnFailure>,
+    /// What was streamed of a reply that was not completed, for the listeners.
+    pub partial: Option<String>,
 }
 
 /// Closes the turns of an expired session that have not begun.
@@ -56,7 +59,17 @@ impl Apply for BeginTurn {
             txn.put_turn(&begun)?;
             return Ok(Begun::Now);
         };
-        close(txn, &session, turn, turns.len() == 1, Err(failure.clone()))?;
+        let result = Err(failure.clone());
+        close(
+            txn,
+            &session,
+            turn,
+            turns.len() == 1,
+            Ending {
+                result,
+                partial: None,
+            },
+        )?;
         Ok(Begun::Closed(failure))
     }
 }
@@ -70,7 +83,11 @@ impl Apply for CloseTurn {
         let (Some(turn), Some(session)) = (found, txn.session(self.session_id)?) else {
             return already_closed(txn, self.session_id, self.message_at);
         };
-        close(txn, &session, turn, turns.len() == 1, self.result)
+        let ending = Ending {
+            result: self.result,
+            partial: self.partial,
+        };
+        close(txn, &session, turn, turns.len() == 1, ending)
     }
 }
 
@@ -91,12 +108,16 @@ impl Apply for ExpireTurns {
         for turn in turns.iter().filter(|turn| !turn.begun) {
             let message = txn.message(session.id, turn.message_at)?;
             let message_id = message.map(|message| message.id);
+            let result = Err(TurnFailure::session_expired());
             close(
                 txn,
                 &session,
                 turn,
                 left == 1,
-                Err(TurnFailure::session_expired()),
+                Ending {
+                    result,
+                    partial: None,
+                },
             )?;
             closed.extend(message_id);
             left -= 1;
@@ -105,13 +126,19 @@ impl Apply for ExpireTurns {
     }
 }
 
+/// What a turn is closed with.
+struct Ending {
+    result: std::result::Result<Reply, TurnFailure>,
+    partial: Option<String>,
+}
+
 /// Closes a turn in one transaction with what it brought.
 fn close(
     txn: &mut Txn<'_>,
     session: &Session,
     turn: &OpenTurn,
     is_last: bool,
-    result: std::result::Result<Reply, TurnFailure>,
+    ending: Ending,
 ) -> Result<Closed> {
     let Some(mut message) = txn.message(session.id, turn.message_at)? else {
         txn.remove_turn(turn)?;
@@ -128,7 +155,7 @@ fn close(
         return Ok(Closed::Gone);
     };
     let reply_id = *reply_id;
-    let closed = match result {
+    let closed = match ending.result {
         Ok(reply) => {
             let reply = Message {
                 id: reply_id,
@@ -147,6 +174,7 @@ fn close(
             let stored = Event::MessageStored {
                 session: Arc::new(session.clone()),
                 message: Arc::new(reply.clone()),
+                echo: None,
             };
             txn.publish(session.id, stored);
             Closed::Replied(reply)
@@ -155,7 +183,9 @@ fn close(
             *state = TurnState::Failed(failure.clone());
             let failed = Event::TurnFailed {
                 reply_id,
+                agent_id: session.agent_id,
                 failure: failure.clone(),
+                partial: ending.partial,
             };
             txn.publish(session.id, failed);
             Closed::Failed(failure)

@@ -1,0 +1,169 @@
+//! What happens in a session, as a stream of server-sent events.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::response::sse::Event;
+use futures_util::stream;
+
+use crate::app::error::{AppError, Invalid};
+use crate::app::{App, Follower};
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
+use crate::http::error::ApiError;
+use crate::http::extract::PathId;
+use crate::http::query::Parameters;
+use crate::http::router::ApiState;
+use crate::http::sse;
+use crate::wire::{self, WireEvent};
+
+/// `GET /api/messaging/sessions/{id}/events`
+pub(in crate::http) async fn follow(
+    State(state): State<ApiState>,
+    PathId(path): PathId,
+    headers: HeaderMap,
+    parameters: Parameters,
+) -> Result<Response, ApiError> {
+    let mut follower = Follower::new(&state.app);
+    let session = follower.join(&path)?;
+    let after = resume_point(&headers, &parameters)?;
+    let feed = Feed {
+        app: state.app,
+        follower,
+        session,
+        told_until: after.unwrap_or(Timestamp::MIN),
+        phase: if after.is_some() {
+            Phase::Replay
+        } else {
+            Phase::State
+        },
+        waiting: VecDeque::new(),
+    };
+    let events = stream::unfold(feed, |mut feed| async move {
+        let event = feed.next().await?;
+        Some((Ok(event), feed))
+    });
+    Ok(sse::response(events))
+}
+
+/// A session's events for one client.
+struct Feed {
+    app: Arc<App>,
+    follower: Follower,
+    session: Session,
+    /// The time of the newest message that the client was told, or knows.
+    told_until: Timestamp,
+    phase: Phase,
+    waiting: VecDeque<Event>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// What was stored while the client was away.
+    Replay,
+    /// How things stand.
+    State,
+    /// What happens from now on.
+    Live,
+    /// Nothing more.
+    Over,
+}
+
+impl Feed {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                return Some(event);
+            }
+            let stopping = self.app.stopping().clone();
+            match self.phase {
+                // What cannot be read now is asked for again by a client that resumes.
+                Phase::Replay => self.replay().ok()?,
+                Phase::State => self.state().ok()?,
+                Phase::Live => stopping.run_until_cancelled(self.live()).await??,
+                Phase::Over => return None,
+            }
+        }
+    }
+
+    fn replay(&mut self) -> Result<(), AppError> {
+        let messages = self
+            .follower
+            .stored_after(self.session.id, self.told_until)?;
+        for message in &messages {
+            self.tell(&wire::message_broadcast(
+                &self.app,
+                &self.session,
+                message,
+                None,
+            ));
+        }
+        if messages.is_empty() {
+            self.phase = Phase::State;
+        }
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<(), AppError> {
+        let state = self.follower.state(self.session.id)?;
+        // A message that was stored since the replay comes live: the state is of the moment, its
+        // id of what the client has been told.
+        let newest = state.newest.unwrap_or(Timestamp(0));
+        if self.told_until == Timestamp::MIN {
+            self.told_until = newest;
+        } else if newest > self.told_until {
+            self.phase = Phase::Replay;
+            return Ok(());
+        }
+        let payload = wire::state(&state, self.app.now());
+        let event = sse::event("state", &payload).id(newest.0.to_string());
+        self.waiting.push_back(event);
+        self.phase = Phase::Live;
+        Ok(())
+    }
+
+    /// None where the client has to resume.
+    async fn live(&mut self) -> Option<()> {
+        let followed = self.follower.next().await.ok()?;
+        let event = wire::event(&self.app, self.follower.id(), &followed.happening);
+        // The replay and the state have told of these already.
+        if event.message_at.is_none_or(|at| at > self.told_until) {
+            self.tell(&event);
+        }
+        if followed.is_last {
+            self.phase = Phase::Over;
+        }
+        Some(())
+    }
+
+    fn tell(&mut self, event: &WireEvent) {
+        let mut sent = sse::event(event.name, &event.payload);
+        if let Some(at) = event.message_at {
+            sent = sent.id(at.0.to_string());
+            self.told_until = at;
+        }
+        self.waiting.push_back(sent);
+    }
+}
+
+/// Where a client resumes: its last event, which beats the parameter.
+fn resume_point(
+    headers: &HeaderMap,
+    parameters: &Parameters,
+) -> Result<Option<Timestamp>, Invalid> {
+    let Some(id) = headers.get("last-event-id") else {
+        return parameters.after();
+    };
+    let text = String::from_utf8_lossy(id.as_bytes());
+    let Ok(at) = text.parse() else {
+        return Err(Invalid::Pagination {
+            parameter: "Last-Event-ID",
+            value: text.into_owned(),
+            reason: "Last-Event-ID must be the id of an earlier event".into(),
+        });
+    };
+    Ok(Some(Timestamp(at)))
+}
