@@ -15,6 +15,7 @@ mod tally;
 mod txn;
 mod writer;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
@@ -121,9 +122,14 @@ impl Store {
             let database = self.shared.database();
             database.as_ref().ok_or(ReadError::Closed)?.begin_read()?
         };
-        read(&Reader {
+        let reader = Reader {
             txn: &txn,
             damage: &self.shared.damage,
+        };
+        // redb panics on pages that make no sense; the caller hears an error.
+        catch_unwind(AssertUnwindSafe(|| read(&reader))).unwrap_or_else(|_| {
+            let error = redb::StorageError::Corrupted("a read panicked".into());
+            Err(error.into())
         })
     }
 

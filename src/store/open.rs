@@ -38,6 +38,7 @@ pub(super) fn file_opener(path: &Path, cache_bytes: usize) -> Opener {
                     tracing::info!(progress = repair.progress(), "repairing the database");
                 })
                 .create_file(file)
+                .map_err(database_error)
         };
         shielded(open)
     })
@@ -53,14 +54,22 @@ pub(super) fn refuse_unreadable(path: &Path) -> Result<(), OpenError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     }
-    let database = match shielded(|| Database::builder().open_read_only(path)) {
+    shielded(|| refuse_unreadable_database(path))
+}
+
+fn refuse_unreadable_database(path: &Path) -> Result<(), OpenError> {
+    let database = match Database::builder().open_read_only(path) {
         Ok(database) => database,
-        Err(OpenError::Storage(error)) if matches!(*error, redb::Error::RepairAborted) => {
-            return Ok(());
-        }
-        Err(error) => return Err(error),
+        Err(DatabaseError::RepairAborted) => return Ok(()),
+        Err(error) => return Err(database_error(error)),
     };
     let txn = database.begin_read()?;
+    let is_new =
+        txn.list_tables()?.next().is_none() && txn.list_multimap_tables()?.next().is_none();
+    if is_new {
+        // A first start was cut off before its first commit.
+        return Ok(());
+    }
     match txn.open_table(META) {
         Ok(table) => check_schema(schema_of(&table)?),
         Err(error) => Err(foreign(&error)),
@@ -73,8 +82,17 @@ pub(super) fn prepare(
     now: Timestamp,
     rules: &Rules,
 ) -> Result<Found, OpenError> {
+    shielded(|| prepare_unshielded(database, now, rules))
+}
+
+fn prepare_unshielded(
+    database: &Database,
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<Found, OpenError> {
     let txn = begin_write(database).map_err(OpenError::Storage)?;
-    let is_new = txn.list_tables()?.next().is_none();
+    let is_new =
+        txn.list_tables()?.next().is_none() && txn.list_multimap_tables()?.next().is_none();
     if !is_new {
         let table = txn.open_table(META).map_err(|error| foreign(&error))?;
         check_schema(schema_of(&table)?)?;
@@ -125,6 +143,11 @@ pub(super) fn database_error(error: DatabaseError) -> OpenError {
         {
             OpenError::Foreign("it has no redb header".into())
         }
+        DatabaseError::Storage(redb::StorageError::Io(error))
+            if error.kind() == std::io::ErrorKind::UnexpectedEof =>
+        {
+            OpenError::Damaged("it is cut off".into())
+        }
         other => OpenError::Storage(Box::new(other.into())),
     }
 }
@@ -150,11 +173,9 @@ fn start(
 }
 
 /// redb panics on some damaged files (its issues 1303 and 1333).
-fn shielded<T>(open: impl FnOnce() -> Result<T, DatabaseError>) -> Result<T, OpenError> {
-    match catch_unwind(AssertUnwindSafe(open)) {
-        Ok(opened) => opened.map_err(database_error),
-        Err(_) => Err(OpenError::Damaged("it is cut off or inconsistent".into())),
-    }
+fn shielded<T>(open: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    let damaged = || OpenError::Damaged("it is cut off or inconsistent".into());
+    catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| Err(damaged()))
 }
 
 fn create_private(path: &Path) -> Result<fs::File, std::io::Error> {

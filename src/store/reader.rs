@@ -225,21 +225,21 @@ impl Reader<'_> {
         Ok(exchanges)
     }
 
-    /// The open turn of a session that is to run next.
+    /// The open turn of a session that is to run next; damaged ones are left out.
     ///
     /// # Errors
-    /// The database fails, or the record is damaged.
+    /// The database fails.
     pub fn next_turn(&self, session: SessionId) -> Result<Option<OpenTurn>> {
         let turns = self.txn.open_table(OPEN_TURNS)?;
         let id = u128::from(session);
-        let first = turns.range((id, 0)..=(id, u32::MAX))?.next().transpose()?;
-        let Some((key, bytes)) = first else {
-            return Ok(None);
-        };
-        let turn = record::decode_turn(session, key.value().1, bytes.value());
-        Ok(Some(
-            turn.inspect_err(|error| self.damage.note(session, error))?,
-        ))
+        for row in turns.range((id, 0)..=(id, u32::MAX))? {
+            let (key, bytes) = row?;
+            match record::decode_turn(session, key.value().1, bytes.value()) {
+                Ok(turn) => return Ok(Some(turn)),
+                Err(error) => self.damage.note(session, &error),
+            }
+        }
+        Ok(None)
     }
 
     /// The sessions that have open turns.

@@ -27,6 +27,9 @@ const HEADER: usize = 5;
 /// The largest record: a reply of 64 KiB and its metadata fit many times over.
 const MAX_RECORD_BYTES: usize = 1 << 20;
 
+/// The decoder counts a number at its full width, not at that which it has in the record.
+const HEADROOM: usize = 1024;
+
 const CONFIG: bincode::config::Configuration<
     bincode::config::LittleEndian,
     bincode::config::Varint,
@@ -386,6 +389,11 @@ fn encode<T: Encode>(record: &T) -> Result<Vec<u8>, RecordError> {
     let mut bytes = vec![0; HEADER];
     bincode::encode_into_std_write(record, &mut bytes, CONFIG)
         .map_err(|error| RecordError::Layout(error.to_string()))?;
+    // bincode holds a decoder to its limit, but not an encoder.
+    if bytes.len() > MAX_RECORD_BYTES - HEADROOM {
+        let found = bytes.len();
+        return Err(RecordError::Layout(format!("{found} bytes are too many")));
+    }
     let crc = crc32fast::hash(&bytes[HEADER..]);
     bytes[0] = VERSION;
     bytes[1..HEADER].copy_from_slice(&crc.to_le_bytes());

@@ -1,1 +1,458 @@
+//! What is written comes back, and nothing else does.
 
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::*;
+
+/// Bytes are decoded as every kind of record in turn; how many of them took it.
+fn accepted(bytes: &[u8]) -> usize {
+    [
+        decode_session(SessionId::from(1), bytes).is_ok(),
+        decode_message(SessionId::from(1), Timestamp(1), bytes).is_ok(),
+        decode_turn(SessionId::from(1), 0, bytes).is_ok(),
+        decode_claim(bytes).is_ok(),
+        decode_time(bytes).is_ok(),
+        decode_tally(bytes).is_ok(),
+        decode_number(bytes).is_ok(),
+    ]
+    .into_iter()
+    .filter(|accepted| *accepted)
+    .count()
+}
+
+/// A whole frame around any content.
+fn framed(content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    bytes.extend(crc32fast::hash(content).to_le_bytes());
+    bytes.extend(content);
+    bytes
+}
+
+/// No truncation and no flipped bit of a record passes as a record.
+fn assert_guarded<T: std::fmt::Debug>(
+    bytes: &[u8],
+    decode: impl Fn(&[u8]) -> Result<T, RecordError>,
+) -> Result<(), TestCaseError> {
+    for length in 0..bytes.len() {
+        let cut = decode(&bytes[..length]);
+        prop_assert!(cut.is_err(), "cut off after {length} bytes: {cut:?}");
+    }
+    for bit in 0..bytes.len() * 8 {
+        let mut damaged = bytes.to_vec();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let read = decode(&damaged);
+        prop_assert!(read.is_err(), "with bit {bit} flipped: {read:?}");
+    }
+    Ok(())
+}
+
+fn id<T: From<u128> + std::fmt::Debug>() -> impl Strategy<Value = T> {
+    any::<u128>().prop_map(T::from)
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    any::<i64>().prop_map(Timestamp)
+}
+
+fn text() -> impl Strategy<Value = String> {
+    "\\PC{0,40}"
+}
+
+fn key() -> impl Strategy<Value = IdempotencyKey> {
+    "[!-~]{1,255}".prop_map(|text| IdempotencyKey::parse(&text).unwrap())
+}
+
+fn finite() -> impl Strategy<Value = f64> {
+    use proptest::num::f64::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
+    NORMAL | SUBNORMAL | ZERO | POSITIVE | NEGATIVE
+}
+
+prop_compose! {
+    fn timeout()(
+        timeout_minutes: u32,
+        auto_renew: bool,
+        max_duration_minutes: u32,
+        warning_threshold_minutes: u32,
+    ) -> TimeoutConfig {
+        TimeoutConfig {
+            timeout_minutes,
+            auto_renew,
+            max_duration_minutes,
+            warning_threshold_minutes,
+        }
+    }
+}
+
+prop_compose! {
+    fn session()(
+        (id, agent_id, user_id) in (id(), id(), id()),
+        (created_at, last_activity, window_start) in (time(), time(), time()),
+        (expires_at, warn_at, scheduled_at) in (time(), time(), time()),
+        timeout in timeout(),
+        renewal_count: u32,
+        metadata in text(),
+        create_key in option::of(key()),
+    ) -> Session {
+        Session {
+            id,
+            agent_id,
+            user_id,
+            created_at,
+            last_activity,
+            window_start,
+            expires_at,
+            warn_at,
+            scheduled_at,
+            timeout,
+            renewal_count,
+            metadata,
+            create_key,
+        }
+    }
+}
+
+fn turn_state() -> impl Strategy<Value = TurnState> {
+    prop_oneof![
+        Just(TurnState::Open),
+        time().prop_map(TurnState::Replied),
+        (text(), text())
+            .prop_map(|(code, message)| TurnState::Failed(TurnFailure { code, message })),
+    ]
+}
+
+fn role() -> impl Strategy<Value = Role> {
+    let user = (id(), id(), turn_state()).prop_map(|(turn_id, reply_id, turn)| Role::User {
+        turn_id,
+        reply_id,
+        turn,
+    });
+    let agent = (option::of(id()), option::of(text()), option::of(text())).prop_map(
+        |(in_reply_to, thought, actions)| Role::Agent {
+            in_reply_to,
+            thought,
+            actions,
+        },
+    );
+    prop_oneof![user, agent]
+}
+
+prop_compose! {
+    fn message()(
+        id in id(),
+        session_id in id(),
+        author_id in any::<u128>().prop_map(Uuid::from_u128),
+        created_at in time(),
+        content in text(),
+        metadata in option::of(text()),
+        attachments in option::of(text()),
+        role in role(),
+    ) -> Message {
+        let body = Body { content, metadata, attachments };
+        Message { id, session_id, author_id, created_at, body, role }
+    }
+}
+
+prop_compose! {
+    fn open_turn()(
+        session_id in id(),
+        position: u32,
+        message_at in time(),
+        begun: bool,
+        running: bool,
+        crashes: u8,
+    ) -> OpenTurn {
+        OpenTurn { session_id, position, message_at, begun, running, crashes }
+    }
+}
+
+prop_compose! {
+    fn claim()(
+        session_id in id(),
+        created_at in time(),
+        timeout_minutes in option::of(finite()),
+        auto_renew: Option<bool>,
+        max_duration_minutes in option::of(finite()),
+        warning_threshold_minutes in option::of(finite()),
+    ) -> CreateClaim {
+        let timeout = TimeoutOverrides {
+            timeout_minutes,
+            auto_renew,
+            max_duration_minutes,
+            warning_threshold_minutes,
+        };
+        CreateClaim { session_id, created_at, timeout }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_session_comes_back_as_it_was_and_damaged_not_at_all(session in session()) {
+        let bytes = encode_session(&session).unwrap();
+        prop_assert_eq!(&decode_session(session.id, &bytes).unwrap(), &session);
+        assert_guarded(&bytes, |bytes| decode_session(session.id, bytes))?;
+    }
+
+    #[test]
+    fn a_message_comes_back_as_it_was_and_damaged_not_at_all(message in message()) {
+        let (session, at) = (message.session_id, message.created_at);
+        let bytes = encode_message(&message).unwrap();
+        prop_assert_eq!(&decode_message(session, at, &bytes).unwrap(), &message);
+        assert_guarded(&bytes, |bytes| decode_message(session, at, bytes))?;
+    }
+
+    #[test]
+    fn an_open_turn_comes_back_as_it_was_and_damaged_not_at_all(turn in open_turn()) {
+        let (session, position) = (turn.session_id, turn.position);
+        let bytes = encode_turn(&turn).unwrap();
+        prop_assert_eq!(&decode_turn(session, position, &bytes).unwrap(), &turn);
+        assert_guarded(&bytes, |bytes| decode_turn(session, position, bytes))?;
+    }
+
+    #[test]
+    fn a_create_key_comes_back_as_it_was_and_damaged_not_at_all(claim in claim()) {
+        let bytes = encode_claim(&claim).unwrap();
+        prop_assert_eq!(&decode_claim(&bytes).unwrap(), &claim);
+        assert_guarded(&bytes, decode_claim)?;
+    }
+
+    #[test]
+    fn small_values_come_back_as_they_were_and_damaged_not_at_all(
+        point in time(),
+        rows: u64,
+        number: u32,
+    ) {
+        let tally = Tally { point, rows };
+        let bytes = encode_tally(tally).unwrap();
+        prop_assert_eq!(decode_tally(&bytes).unwrap(), tally);
+        assert_guarded(&bytes, decode_tally)?;
+
+        let bytes = encode_time(point).unwrap();
+        prop_assert_eq!(decode_time(&bytes).unwrap(), point);
+        assert_guarded(&bytes, decode_time)?;
+
+        let bytes = encode_number(number).unwrap();
+        prop_assert_eq!(decode_number(&bytes).unwrap(), number);
+        assert_guarded(&bytes, decode_number)?;
+    }
+
+    #[test]
+    fn random_bytes_are_never_a_record(bytes in vec(any::<u8>(), 0..300)) {
+        // One in 2^40 would pass the frame.
+        prop_assert_eq!(accepted(&bytes), 0);
+    }
+
+    #[test]
+    fn random_bytes_in_a_sound_frame_are_refused_or_read_but_crash_nothing(
+        content in vec(any::<u8>(), 0..300),
+    ) {
+        accepted(&framed(&content));
+    }
+
+    #[test]
+    fn a_damaged_length_asks_for_no_memory(
+        message in message(),
+        session in session(),
+        length in prop_oneof![Just(u64::MAX), Just(1 << 62), Just(1 << 40), Just(1 << 21)],
+    ) {
+        // bincode writes a number of 64 bits as 253 and its bytes. Put at every place, it comes to
+        // stand where a text's length is read, too.
+        let length = [&[253], &length.to_le_bytes()[..]].concat();
+        for bytes in [encode_message(&message).unwrap(), encode_session(&session).unwrap()] {
+            let content = &bytes[HEADER..];
+            for place in 0..content.len() {
+                accepted(&framed(&[&content[..place], &length, &content[place..]].concat()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_left_over_after_a_record_makes_it_unreadable(
+        session in session(),
+        rest in vec(any::<u8>(), 1..9),
+    ) {
+        let bytes = encode_session(&session).unwrap();
+        let longer = framed(&[&bytes[HEADER..], &rest].concat());
+        let error = decode_session(session.id, &longer).unwrap_err();
+        prop_assert!(matches!(error, RecordError::Layout(_)), "{error:?}");
+    }
+}
+
+#[test]
+fn the_length_of_a_text_is_limited() {
+    // An agent's message with nothing in it, cut before the length of its content.
+    let head = [0; 32];
+    for length in [MAX_RECORD_BYTES as u64 + 1, 1 << 32, u64::MAX] {
+        let length = [&[253], &length.to_le_bytes()[..]].concat();
+        let bytes = framed(&[&head[..], &length].concat());
+        let error = decode_message(SessionId::from(1), Timestamp(1), &bytes).unwrap_err();
+        assert!(matches!(error, RecordError::Layout(_)), "{error:?}");
+    }
+}
+
+#[test]
+fn a_record_of_another_version_says_so() {
+    let good = encode_number(7).unwrap();
+    for version in (0..=u8::MAX).filter(|version| *version != VERSION) {
+        let mut bytes = good.clone();
+        bytes[0] = version;
+        let error = decode_number(&bytes).unwrap_err();
+        assert_eq!(error, RecordError::UnknownVersion(version));
+    }
+}
+
+#[test]
+fn each_kind_of_damage_is_told_apart() {
+    let good = encode_number(7).unwrap();
+    assert_eq!(decode_number(&[]), Err(RecordError::TooShort(0)));
+    assert_eq!(decode_number(&good[..4]), Err(RecordError::TooShort(4)));
+    let flipped = [&good[..5], &[good[5] ^ 1]].concat();
+    assert_eq!(decode_number(&flipped), Err(RecordError::Checksum));
+    let empty = framed(&[]);
+    assert!(matches!(decode_number(&empty), Err(RecordError::Layout(_))));
+}
+
+#[test]
+fn a_session_whose_key_is_no_key_is_damaged() {
+    let session = sample_session();
+    let bytes = encode_session(&session).unwrap();
+    let content = &bytes[HEADER..];
+    // The key stands last.
+    let spoilt = [&content[..content.len() - 1], b" "].concat();
+    let error = decode_session(session.id, &framed(&spoilt)).unwrap_err();
+    assert!(matches!(error, RecordError::Layout(_)), "{error:?}");
+}
+
+#[test]
+fn the_largest_messages_that_the_rules_allow_come_back() {
+    let mut message = sample_message();
+    message.body = Body {
+        content: "\u{1F600}".repeat(16 * 1024),
+        metadata: Some("m".repeat(10_240)),
+        attachments: Some("a".repeat(16 * 1024)),
+    };
+    let bytes = encode_message(&message).unwrap();
+    let read = decode_message(message.session_id, message.created_at, &bytes);
+    assert_eq!(read.unwrap(), message);
+}
+
+#[test]
+fn what_could_not_be_read_back_is_not_written() {
+    let mut message = sample_message();
+    let near = (0..2_000).step_by(10).map(|less| MAX_RECORD_BYTES - less);
+    for bytes in near.chain([MAX_RECORD_BYTES + 1, 3 << 20]) {
+        message.body.content = "x".repeat(bytes);
+        if let Ok(written) = encode_message(&message) {
+            let read = decode_message(message.session_id, message.created_at, &written);
+            assert!(read.is_ok(), "{bytes} bytes: {:?}", read.map(drop));
+        }
+    }
+}
+
+/// The layout of version 1, byte by byte: a change here is a new version.
+#[test]
+fn version_1_is_written_as_it_always_was() {
+    let turn = OpenTurn {
+        session_id: SessionId::from(1),
+        position: 0,
+        message_at: Timestamp(1_705_314_645_123),
+        begun: true,
+        running: false,
+        crashes: 2,
+    };
+    let claim = CreateClaim {
+        session_id: SessionId::from(0x0123),
+        created_at: Timestamp(-1),
+        timeout: TimeoutOverrides {
+            timeout_minutes: Some(30.0),
+            auto_renew: Some(false),
+            max_duration_minutes: None,
+            warning_threshold_minutes: None,
+        },
+    };
+    let tally = Tally {
+        point: Timestamp(1_000),
+        rows: 300,
+    };
+    let written = [
+        ("session", encode_session(&sample_session())),
+        ("message", encode_message(&sample_message())),
+        ("turn", encode_turn(&turn)),
+        ("claim", encode_claim(&claim)),
+        ("time", encode_time(Timestamp(1_000))),
+        ("tally", encode_tally(tally)),
+        ("number", encode_number(1)),
+    ]
+    .map(|(name, bytes)| format!("{name} {}", hex(&bytes.unwrap())));
+    assert_eq!(written.join("\n"), LAYOUT.trim());
+}
+
+const LAYOUT: &str = "
+session 01fadd10a80000000000000000000000000000000a0000000000000000000000000000000bfbd007fba00ffb7017f\
+b401ffb1027fbe02e1e01fbd0020507077b2261223a317d01056b65792d31
+message 0138b8c1ef0000000000000000000000000000000c0000000000000000000000000000000b076772c3bcc39f6501\
+077b2262223a327d00000000000000000000000000000000000d0000000000000000000000000000000e020b4147454e545f\
+4552524f52026e6f
+turn 0136b63d82fd06e958191a030000010002
+claim 01c19a72a90000000000000000000000000000012301010000000000003e4001000000
+time 019f158c59fbd007
+tally 0190c8122dfbd007fb2c01
+number 011bdf05a501
+";
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+fn sample_session() -> Session {
+    Session {
+        id: SessionId::from(1),
+        agent_id: AgentId::from(0xa),
+        user_id: UserId::from(0xb),
+        created_at: Timestamp(1_000),
+        last_activity: Timestamp(2_000),
+        window_start: Timestamp(3_000),
+        expires_at: Timestamp(4_000),
+        warn_at: Timestamp(5_000),
+        scheduled_at: Timestamp(6_000),
+        timeout: TimeoutConfig {
+            timeout_minutes: 30,
+            auto_renew: true,
+            max_duration_minutes: 720,
+            warning_threshold_minutes: 5,
+        },
+        renewal_count: 7,
+        metadata: r#"{"a":1}"#.into(),
+        create_key: IdempotencyKey::parse("key-1"),
+    }
+}
+
+fn sample_message() -> Message {
+    Message {
+        id: MessageId::from(0xc),
+        session_id: SessionId::from(1),
+        author_id: Uuid::from_u128(0xb),
+        created_at: Timestamp(1_000),
+        body: Body {
+            content: "grüße".into(),
+            metadata: Some(r#"{"b":2}"#.into()),
+            attachments: None,
+        },
+        role: Role::User {
+            turn_id: TurnId::from(0xd),
+            reply_id: MessageId::from(0xe),
+            turn: TurnState::Failed(TurnFailure {
+                code: "AGENT_ERROR".into(),
+                message: "no".into(),
+            }),
+        },
+    }
+}

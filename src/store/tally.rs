@@ -39,7 +39,8 @@ impl Tallies {
         let load = |name: &str| -> Result<Tally, ReadError> {
             match meta.get(name)? {
                 None => Ok(START),
-                Some(bytes) => Ok(record::decode_tally(bytes.value())?),
+                // One that is damaged is counted anew.
+                Some(bytes) => Ok(record::decode_tally(bytes.value()).unwrap_or(START)),
             }
         };
         Ok(Self {

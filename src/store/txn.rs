@@ -152,9 +152,13 @@ impl<'t> Txn<'t> {
         self.remove_deadlines(session)?;
         self.user_sessions.remove((session.user_id.into(), id))?;
         if let Some(key) = &session.create_key {
-            // The key may name a later session by now.
-            let claim = self.create_claim(session.user_id, key)?;
-            if claim.is_some_and(|claim| claim.session_id == session.id) {
+            // The key may name a later session by now. A damaged claim is of no use to anyone.
+            let is_ours = match self.create_claim(session.user_id, key) {
+                Ok(claim) => claim.is_some_and(|claim| claim.session_id == session.id),
+                Err(CommandError::Record(_)) => true,
+                Err(error) => return Err(error),
+            };
+            if is_ours {
                 self.create_keys
                     .remove((session.user_id.into(), key.as_str()))?;
             }
@@ -263,8 +267,22 @@ impl<'t> Txn<'t> {
         Ok(Some(record::decode_message(session, at, bytes.value())?))
     }
 
+    /// The same; a damaged message counts as none.
+    pub(super) fn undamaged_message(
+        &self,
+        session: SessionId,
+        at: Timestamp,
+    ) -> Result<Option<Message>> {
+        match self.message(session, at) {
+            Err(CommandError::Record(_)) => Ok(None),
+            other => other,
+        }
+    }
+
+    /// Stores a message; one that is too large is its caller's trouble alone, so that a command
+    /// must write its new message first.
     pub(super) fn put_message(&mut self, message: &Message) -> Result<()> {
-        let bytes = whole(record::encode_message(message))?;
+        let bytes = record::encode_message(message)?;
         self.dirty = true;
         let key = (message.session_id.into(), message.created_at.0);
         self.messages.insert(key, bytes.as_slice())?;
@@ -292,15 +310,24 @@ impl<'t> Txn<'t> {
         Ok(self.open_turns.len()?)
     }
 
-    /// The session's open turns, in the order of running.
+    /// The session's open turns, in the order of running; damaged ones are left out.
     pub(super) fn open_turns(&self, session: SessionId) -> Result<Vec<OpenTurn>> {
         let id = u128::from(session);
         let mut turns = Vec::new();
         for row in self.open_turns.range((id, 0)..=(id, u32::MAX))? {
             let (key, bytes) = row?;
-            turns.push(record::decode_turn(session, key.value().1, bytes.value())?);
+            turns.extend(record::decode_turn(session, key.value().1, bytes.value()));
         }
         Ok(turns)
+    }
+
+    /// The place behind all of the session's open turns, the damaged ones too.
+    pub(super) fn next_turn_position(&self, session: SessionId) -> Result<u32> {
+        let id = u128::from(session);
+        let last = self.open_turns.range((id, 0)..=(id, u32::MAX))?.next_back();
+        Ok(last
+            .transpose()?
+            .map_or(0, |(key, _)| key.value().1.saturating_add(1)))
     }
 
     /// Every open turn; damaged ones are left out.
@@ -332,6 +359,19 @@ impl<'t> Txn<'t> {
         self.open_turns
             .remove((turn.session_id.into(), turn.position))?;
         Ok(())
+    }
+
+    /// Removes all of a session's open turns; returns how many.
+    pub(super) fn remove_turns(&mut self, session: SessionId) -> Result<usize> {
+        let id = u128::from(session);
+        let mut removed = 0;
+        let range = (id, 0)..=(id, u32::MAX);
+        for row in self.open_turns.extract_from_if(range, |_, _| true)? {
+            row?;
+            removed += 1;
+        }
+        self.dirty |= removed > 0;
+        Ok(removed)
     }
 
     // Deletions

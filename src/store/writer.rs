@@ -209,7 +209,10 @@ impl Writer {
         });
         match outcome {
             Ok(leavings) => {
-                self.shared.set_healthy(true);
+                // Where there was nothing to commit, nothing is known of the disk.
+                if leavings.dirty {
+                    self.shared.set_healthy(true);
+                }
                 self.shared.deadlines.note(leavings.earliest_deadline);
                 for happening in leavings.happenings {
                     self.events.publish(happening);
@@ -313,8 +316,10 @@ fn stop(shared: &Shared, clear: bool) -> Result<(), Box<redb::Error>> {
     open::write_stop(&txn, clear).map_err(storage)?;
     txn.commit().map_err(|error| Box::new(error.into()))?;
     if clear {
-        // What was removed must not linger in free pages.
-        database.compact().map_err(|error| Box::new(error.into()))?;
+        // What was removed should not linger in free pages, but it is gone either way.
+        if let Err(error) = database.compact() {
+            tracing::warn!(%error, "the cleared database cannot be made smaller");
+        }
     }
     Ok(())
 }

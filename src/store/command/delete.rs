@@ -29,15 +29,12 @@ impl Apply for DeleteSession {
 ///
 /// Returns how many rows went, and whether that was all of them.
 pub(super) fn erase(txn: &mut Txn<'_>, session: &Session, budget: usize) -> Result<(usize, bool)> {
-    let turns = txn.open_turns(session.id)?;
     txn.remove_session(session)?;
-    for turn in &turns {
-        txn.remove_turn(turn)?;
-    }
+    let turns = txn.remove_turns(session.id)?;
     let removed = txn.remove_messages(session.id, budget)?;
     let is_done = removed < budget;
     if !is_done {
         txn.defer_deletion(session.id)?;
     }
-    Ok((1 + turns.len() + removed, is_done))
+    Ok((1 + turns + removed, is_done))
 }

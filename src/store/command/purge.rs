@@ -46,7 +46,7 @@ impl Apply for Purge {
             };
             match txn.session(place.1) {
                 Ok(Some(session)) => {
-                    removed += erase(txn, &session, SLICE)?.0;
+                    removed += erase(txn, &session, SLICE - removed)?.0;
                     purged.sessions.push(session.id);
                 }
                 // Without its record it is unknown which rows belong to it: it stays.

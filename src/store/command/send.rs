@@ -71,11 +71,13 @@ impl SendMessage {
     fn store(self, txn: &mut Txn<'_>, before: &Session, turns: &[OpenTurn]) -> Result<Sent> {
         let mut session = before.clone();
         let renewed = session.touch(txn.now, txn.rules.scale);
+        // The activity's own instant, where the clock has stepped back since the last one too.
+        let created_at = txn.next_message_at(session.id)?.max(session.last_activity);
         let message = Message {
             id: self.message_id,
             session_id: session.id,
             author_id: session.user_id.0,
-            created_at: txn.next_message_at(session.id)?,
+            created_at,
             body: self.body,
             role: Role::User {
                 turn_id: self.turn_id,
@@ -89,7 +91,8 @@ impl SendMessage {
         if let Some(key) = &self.key {
             txn.put_message_key(session.id, key, message.created_at)?;
         }
-        txn.put_turn(&new_turn(&message, turns, self.begins_at_once))?;
+        let begins = self.begins_at_once && turns.is_empty();
+        open_turn(txn, &message, begins)?;
 
         let shared = Arc::new(session.clone());
         let stored = Event::MessageStored {
@@ -129,7 +132,7 @@ impl SendMessage {
             let turns = self.place_for_a_turn(txn, &session)?;
             *turn = TurnState::Open;
             txn.put_message(&message)?;
-            txn.put_turn(&new_turn(&message, &turns, self.begins_at_once))?;
+            open_turn(txn, &message, self.begins_at_once && turns.is_empty())?;
             if turns.is_empty() {
                 txn.publish(session.id, Event::Busy);
             }
@@ -161,15 +164,15 @@ impl SendMessage {
     }
 }
 
-/// A turn behind those that are open now.
-fn new_turn(message: &Message, turns: &[OpenTurn], begins_at_once: bool) -> OpenTurn {
-    let begins = begins_at_once && turns.is_empty();
-    OpenTurn {
+/// Opens a turn behind those that are open now.
+fn open_turn(txn: &mut Txn<'_>, message: &Message, begins: bool) -> Result<()> {
+    let position = txn.next_turn_position(message.session_id)?;
+    txn.put_turn(&OpenTurn {
         session_id: message.session_id,
-        position: turns.last().map_or(0, |last| last.position + 1),
+        position,
         message_at: message.created_at,
         begun: begins,
         running: begins,
         crashes: 0,
-    }
+    })
 }

@@ -106,7 +106,7 @@ impl Apply for ExpireTurns {
         let mut left = turns.len();
         let mut closed = Vec::new();
         for turn in turns.iter().filter(|turn| !turn.begun) {
-            let message = txn.message(session.id, turn.message_at)?;
+            let message = txn.undamaged_message(session.id, turn.message_at)?;
             let message_id = message.map(|message| message.id);
             let result = Err(TurnFailure::session_expired());
             close(
@@ -140,8 +140,9 @@ fn close(
     is_last: bool,
     ending: Ending,
 ) -> Result<Closed> {
-    let Some(mut message) = txn.message(session.id, turn.message_at)? else {
-        txn.remove_turn(turn)?;
+    let Some(mut message) = txn.undamaged_message(session.id, turn.message_at)? else {
+        // Those behind it must not wait for ever.
+        end(txn, turn, is_last)?;
         return Ok(Closed::Gone);
     };
     let message_id = message.id;
@@ -151,7 +152,7 @@ fn close(
         ..
     } = &mut message.role
     else {
-        txn.remove_turn(turn)?;
+        end(txn, turn, is_last)?;
         return Ok(Closed::Gone);
     };
     let reply_id = *reply_id;
@@ -192,12 +193,17 @@ fn close(
         }
     };
     txn.put_message(&message)?;
-    txn.remove_turn(turn)?;
-    txn.publish(session.id, Event::TurnEnded);
-    if is_last {
-        txn.publish(session.id, Event::Idle);
-    }
+    end(txn, turn, is_last)?;
     Ok(closed)
+}
+
+fn end(txn: &mut Txn<'_>, turn: &OpenTurn, is_last: bool) -> Result<()> {
+    txn.remove_turn(turn)?;
+    txn.publish(turn.session_id, Event::TurnEnded);
+    if is_last {
+        txn.publish(turn.session_id, Event::Idle);
+    }
+    Ok(())
 }
 
 /// How a turn ended that is not open: a close whose answer was lost may come twice.

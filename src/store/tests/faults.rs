@@ -1,0 +1,194 @@
+//! A disk that fails, and heals.
+
+use super::super::command::Heartbeat;
+use super::disk::Fault;
+use super::*;
+
+/// A store with a session, and its disk.
+fn failing_rig() -> (Rig, Disk, Session) {
+    let disk = Disk::default();
+    let mut rig = Rig::on_disk(&disk);
+    let session = rig.create();
+    (rig, disk, session)
+}
+
+/// Waits for real until the store has found out by itself that it can write again.
+fn wait_until_healthy(rig: &Rig) {
+    rig.wait(async {
+        for _ in 0..100 {
+            if rig.store().is_healthy() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the store does not recover");
+    });
+}
+
+fn assert_works(rig: &mut Rig, session: &Session) {
+    assert!(rig.store().is_healthy());
+    let sent = rig.send(session.id, "after");
+    assert_eq!(rig.stored(&sent.message), sent.message);
+}
+
+#[test]
+fn a_write_that_fails_is_said_to_have_failed_and_the_store_heals_by_itself() {
+    let (mut rig, disk, session) = failing_rig();
+    disk.fail(Some(Fault::Writes));
+
+    let lost = rig.message(session.id, "lost?");
+    let error = rig.submit(lost).unwrap_err();
+    assert!(
+        matches!(error, SubmitError::Storage | SubmitError::OutcomeUnknown),
+        "{error:?}"
+    );
+    assert!(!rig.store().is_healthy());
+
+    disk.fail(None);
+    wait_until_healthy(&rig);
+    assert_works(&mut rig, &session);
+}
+
+#[test]
+fn the_outcome_of_a_commit_that_fails_at_its_sync_is_unknown() {
+    let (mut rig, disk, session) = failing_rig();
+    disk.fail(Some(Fault::Syncs));
+
+    let message = rig.keyed_message(session.id, "once", "k");
+    let error = rig.submit(message).unwrap_err();
+    assert!(matches!(error, SubmitError::OutcomeUnknown), "{error:?}");
+    assert!(!rig.store().is_healthy());
+
+    disk.fail(None);
+    wait_until_healthy(&rig);
+    // Whether it was stored or not: with its key, it is now stored once.
+    let again = rig.keyed_message(session.id, "once", "k");
+    rig.submit(again).unwrap();
+    assert_eq!(contents(&rig.transcript(session.id)), ["once"]);
+    assert_works(&mut rig, &session);
+}
+
+#[test]
+fn while_the_disk_is_away_calls_are_refused_at_once_and_never_lie() {
+    let (mut rig, disk, session) = failing_rig();
+    disk.fail(Some(Fault::Everything));
+
+    for _ in 0..3 {
+        let message = rig.message(session.id, "lost?");
+        let error = rig.submit(message).unwrap_err();
+        assert!(
+            matches!(error, SubmitError::Storage | SubmitError::OutcomeUnknown),
+            "{error:?}"
+        );
+        assert!(!rig.store().is_healthy());
+        let read = rig.store().read(|reader| reader.session(session.id));
+        assert!(
+            matches!(read, Err(ReadError::Closed | ReadError::Storage(_))),
+            "{read:?}"
+        );
+    }
+
+    disk.fail(None);
+    wait_until_healthy(&rig);
+    assert_eq!(rig.session(session.id), Some(session.clone()));
+    assert_works(&mut rig, &session);
+}
+
+#[test]
+fn all_callers_of_a_failed_batch_are_told_and_hear_of_no_events() {
+    let (mut rig, disk, session) = failing_rig();
+    let mut listener = rig.bus.listen(session.id);
+    let messages: Vec<_> = (0..5).map(|_| rig.message(session.id, "lost?")).collect();
+    disk.fail(Some(Fault::Writes));
+    let answers = rig.wait(futures_util::future::join_all(
+        messages
+            .into_iter()
+            .map(|message| rig.store().submit(message)),
+    ));
+    assert!(answers.iter().all(Result::is_err));
+    assert_eq!(heard(&mut listener), Vec::<String>::new());
+
+    disk.fail(None);
+    wait_until_healthy(&rig);
+    assert_works(&mut rig, &session);
+}
+
+/// Sends until the disk is full.
+fn fill(rig: &mut Rig, session: SessionId) -> SubmitError {
+    let content = "x".repeat(64 * 1024);
+    for _ in 0..200 {
+        let message = rig.message(session, &content);
+        let sent = match rig.submit(message) {
+            Ok(sent) => sent,
+            Err(error) => return error,
+        };
+        if let Err(error) = rig.submit(failure(&sent.message)) {
+            return error;
+        }
+    }
+    panic!("the disk does not get full");
+}
+
+#[test]
+fn a_full_disk_refuses_what_does_not_fit_and_takes_the_rest() {
+    let (mut rig, disk, session) = failing_rig();
+    disk.fail(Some(Fault::Growth));
+    let error = fill(&mut rig, session.id);
+    assert!(
+        matches!(error, SubmitError::Storage | SubmitError::OutcomeUnknown),
+        "{error:?}"
+    );
+    assert!(!rig.store().is_healthy());
+    let kept = rig.transcript(session.id).len();
+
+    // The probe is small, and fits.
+    wait_until_healthy(&rig);
+    rig.submit(Heartbeat(session.id)).unwrap();
+    assert_eq!(rig.transcript(session.id).len(), kept);
+
+    disk.fail(None);
+    assert_works(&mut rig, &session);
+}
+
+#[test]
+fn a_refusal_does_not_make_a_store_healthy_that_cannot_write() {
+    let (mut rig, disk, session) = failing_rig();
+    disk.fail(Some(Fault::Growth));
+    fill(&mut rig, session.id);
+    assert!(!rig.store().is_healthy());
+
+    // A refusal writes nothing, so it proves nothing.
+    let stranger = SessionId::from(u128::MAX - 1);
+    let refusal = rig.refusal(Heartbeat(stranger));
+    assert_eq!(refusal, Refusal::SessionNotFound(stranger));
+    assert!(!rig.store().is_healthy());
+
+    disk.fail(None);
+    wait_until_healthy(&rig);
+    assert_works(&mut rig, &session);
+}
+
+#[test]
+fn a_stop_that_cannot_be_recorded_says_so() {
+    let (mut rig, disk, session) = failing_rig();
+    disk.fail(Some(Fault::Writes));
+    let store = rig.store.take().unwrap();
+    assert!(!rig.wait(store.close(false)));
+    drop(store);
+
+    disk.fail(None);
+    let found = rig.open();
+    assert_eq!(found.clean_stop, Some(false));
+    assert_works(&mut rig, &session);
+}
+
+#[test]
+fn a_store_is_not_opened_on_a_disk_that_fails() {
+    let disk = Disk::default();
+    disk.fail(Some(Fault::Writes));
+    let mut rig = Rig::closed(rules());
+    rig.disk = Some(disk.clone());
+    let error = rig.try_open().unwrap_err();
+    assert!(matches!(error, OpenError::Storage(_)), "{error}");
+    disk.fail(None);
+}

@@ -1,0 +1,300 @@
+//! Files that are opened, made, or refused and left as they were.
+
+use super::super::command::{DeleteSession, WalkTallies};
+use super::super::tables::{META, SCHEMA_VERSION, SESSIONS, meta};
+use super::*;
+
+/// The file of a store that was stopped, with something in it.
+fn sample() -> (Rig, Session) {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    for _ in 0..5 {
+        let sent = rig.send(session.id, &"hello ".repeat(500));
+        rig.reply(&sent.message, &"well ".repeat(500));
+    }
+    rig.close(false);
+    (rig, session)
+}
+
+/// Tries to open a file of these bytes; the error, after which the file has the same bytes.
+fn refused(bytes: &[u8]) -> OpenError {
+    let mut rig = Rig::closed(rules());
+    std::fs::write(rig.path(), bytes).unwrap();
+    let error = rig.try_open().unwrap_err();
+    assert!(rig.bytes() == bytes, "changed, though refused: {error}");
+    std::fs::remove_file(rig.path()).unwrap();
+    error
+}
+
+/// A database of redb's that this program did not make.
+fn redb_file(fill: impl FnOnce(&WriteTransaction)) -> Vec<u8> {
+    let dir = temp_dir();
+    let path = dir.path().join("other.redb");
+    drop(Database::create(&path).unwrap());
+    edit(&path, fill);
+    std::fs::read(path).unwrap()
+}
+
+fn write_schema(txn: &WriteTransaction, version: &[u8]) {
+    let mut table = txn.open_table(META).unwrap();
+    table.insert(meta::SCHEMA, version).unwrap();
+}
+
+#[test]
+fn a_file_of_a_newer_schema_is_refused_and_left_as_it_was() {
+    let (rig, _) = sample();
+    let sound = rig.bytes();
+    let mut versions = [2, 3, u32::MAX].map(|version| record::encode_number(version).unwrap());
+    for version in &versions {
+        rig.edit(|txn| write_schema(txn, version));
+        let error = refused(&rig.bytes());
+        assert!(
+            matches!(error, OpenError::Newer { found, known: SCHEMA_VERSION } if found > 1),
+            "{error:?}"
+        );
+        let text = error.to_string();
+        assert!(text.contains("newer") && text.contains("Nothing was changed"));
+    }
+
+    // A later version may have another layout even for the row that says so.
+    versions[0][0] = 9;
+    rig.edit(|txn| write_schema(txn, &versions[0]));
+    let error = refused(&rig.bytes());
+    assert!(
+        matches!(error, OpenError::Newer { found: 9, .. }),
+        "{error:?}"
+    );
+    std::fs::write(rig.path(), sound).unwrap();
+}
+
+#[test]
+fn a_file_of_a_newer_schema_is_refused_after_a_crash_too() {
+    let mut rig = Rig::new();
+    rig.create();
+    let store = rig.store.take().unwrap();
+    {
+        let database = store.shared.database();
+        let txn = writer::begin_write(database.as_ref().unwrap()).unwrap();
+        write_schema(&txn, &record::encode_number(2).unwrap());
+        txn.commit().unwrap();
+    }
+    let crashed = rig.bytes();
+    drop_and_wait(store);
+    std::fs::write(rig.path(), crashed).unwrap();
+    // Not byte by byte as it was: redb cannot read it before it has repaired it.
+    let error = rig.try_open().unwrap_err();
+    assert!(
+        matches!(error, OpenError::Newer { found: 2, .. }),
+        "{error:?}"
+    );
+    rig.edit(|txn| write_schema(txn, &record::encode_number(1).unwrap()));
+}
+
+#[test]
+fn a_file_whose_schema_version_is_damaged_is_refused() {
+    let (rig, _) = sample();
+    let sound = rig.bytes();
+    rig.edit(|txn| damage(txn, META, meta::SCHEMA));
+    let error = refused(&rig.bytes());
+    assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
+    std::fs::write(rig.path(), &sound).unwrap();
+
+    rig.edit(|txn| write_schema(txn, &record::encode_number(0).unwrap()));
+    let error = refused(&rig.bytes());
+    assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
+    std::fs::write(rig.path(), sound).unwrap();
+}
+
+#[test]
+fn a_database_of_another_program_is_refused() {
+    let other: TableDefinition<u64, &str> = TableDefinition::new("other");
+    let unversioned: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+    let mistyped: TableDefinition<u64, u64> = TableDefinition::new("meta");
+    for bytes in [
+        redb_file(|txn| drop(txn.open_table(other).unwrap().insert(1, "x"))),
+        redb_file(|txn| drop(txn.open_table(unversioned))),
+        redb_file(|txn| drop(txn.open_table(mistyped))),
+    ] {
+        let error = refused(&bytes);
+        assert!(matches!(error, OpenError::Foreign(_)), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("not a sessiond database"), "{text}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let mut zeros = vec![0; 4096];
+    for bytes in [
+        b"hello".to_vec(),
+        b"h".to_vec(),
+        "A text of some length. ".repeat(1000).into_bytes(),
+        b"SQLite format 3\0".repeat(512),
+        zeros.clone(),
+    ] {
+        let error = refused(&bytes);
+        assert!(
+            matches!(error, OpenError::Foreign(_) | OpenError::Damaged(_)),
+            "{error:?}"
+        );
+    }
+    // redb's magic number, and nothing after it.
+    zeros[..9].copy_from_slice(b"redb\x1a\x0a\xa9\x0d\x0a");
+    let error = refused(&zeros);
+    assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
+}
+
+#[test]
+fn an_empty_file_becomes_a_new_database() {
+    let mut rig = Rig::closed(rules());
+    std::fs::write(rig.path(), b"").unwrap();
+    let found = rig.open();
+    assert_eq!((found.sessions, found.clean_stop), (0, None));
+    rig.create();
+    assert_eq!(rig.restart().sessions, 1);
+}
+
+#[test]
+fn a_database_in_which_nothing_was_ever_made_becomes_a_new_one() {
+    // What a first start leaves that was cut off before its first commit.
+    let mut rig = Rig::closed(rules());
+    drop(Database::create(rig.path()).unwrap());
+    let found = rig.open();
+    assert_eq!((found.sessions, found.clean_stop), (0, None));
+    rig.create();
+    assert_eq!(rig.restart().sessions, 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let rig = Rig::new();
+    let mode = std::fs::metadata(rig.path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_file_that_was_cut_off_is_refused_or_read_but_never_a_crash() {
+    let (rig, session) = sample();
+    let whole = rig.bytes();
+    let pages = whole.len() / 4096;
+    let lengths = (0..pages)
+        .step_by(pages / 16)
+        .flat_map(|page| [page * 4096, page * 4096 + 100])
+        .chain([1, 8, 9, 64, 320, 4095, 4097])
+        .chain([whole.len() - 4096, whole.len() - 1]);
+    for length in lengths.filter(|length| *length > 0) {
+        let cut = &whole[..length];
+        let mut other = Rig::closed(rules());
+        std::fs::write(other.path(), cut).unwrap();
+        match other.try_open() {
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                assert!(
+                    matches!(error, OpenError::Damaged(_) | OpenError::Foreign(_)),
+                    "{length} bytes: {error:?}"
+                );
+                assert!(
+                    other.bytes() == cut,
+                    "{length} bytes: changed, though refused"
+                );
+                std::fs::remove_file(other.path()).unwrap();
+            }
+            // What was cut off held nothing.
+            Ok(found) => {
+                assert_eq!(found.sessions, 1);
+                assert_eq!(other.transcript(session.id), {
+                    let mut sound = Rig::closed(rules());
+                    std::fs::write(sound.path(), &whole).unwrap();
+                    sound.open();
+                    sound.transcript(session.id)
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_directory_in_the_place_of_the_file_is_refused() {
+    let mut rig = Rig::closed(rules());
+    std::fs::create_dir(rig.path()).unwrap();
+    std::fs::write(rig.path().join("within"), b"x").unwrap();
+    let error = rig.try_open().unwrap_err();
+    assert!(error.to_string().contains("directory"), "{error}");
+    assert_eq!(std::fs::read(rig.path().join("within")).unwrap(), b"x");
+    std::fs::remove_dir_all(rig.path()).unwrap();
+}
+
+#[test]
+fn a_file_in_a_directory_that_is_not_there_is_refused() {
+    let mut rig = Rig::closed(rules());
+    let path = rig.dir.path().join("no/such/sessiond.redb");
+    let clock = rig.clock.clone();
+    let error = Store::open(&path, CACHE_BYTES, rig.rules, clock, rig.bus.clone()).unwrap_err();
+    assert!(matches!(error, OpenError::Io(_)), "{error:?}");
+    rig.open();
+}
+
+/// Opens a file of these bytes and uses it, whatever comes of that.
+fn misuse(bytes: &[u8], session: SessionId) {
+    let mut rig = Rig::closed(rules());
+    std::fs::write(rig.path(), bytes).unwrap();
+    if rig.try_open().is_ok() {
+        // redb verifies no page when it reads, so anything may come; but the writer lives.
+        let _ = rig.store().check();
+        let request = PageRequest {
+            before: None,
+            after: None,
+            limit: 100,
+        };
+        let _ = rig.store().read(|reader| reader.messages(session, request));
+        for _ in 0..3 {
+            let message = rig.message(session, &"hello ".repeat(2000));
+            let _ = rig.submit(message);
+            let _ = rig.submit(DeleteSession(SessionId::from(u128::MAX)));
+            let _ = rig.submit(WalkTallies);
+        }
+        let _ = rig.submit(DeleteSession(session));
+        let _ = rig.submit(Purge::default());
+        let store = rig.store.take().unwrap();
+        let _ = rig.wait(store.close(false));
+    }
+    std::fs::remove_file(rig.path()).unwrap();
+}
+
+#[test]
+fn a_file_with_damaged_pages_crashes_nothing() {
+    let (rig, session) = sample();
+    let whole = rig.bytes();
+    let damages: [fn(&mut [u8]); 4] = [
+        |page| page.iter_mut().step_by(97).for_each(|byte| *byte = !*byte),
+        |page| page.fill(0),
+        |page| page[..64].fill(0xff),
+        |page| page[2000..].fill(0x55),
+    ];
+    // The first page is the header, without which there is no opening.
+    for page in 1..whole.len() / 4096 {
+        let place = page * 4096..(page + 1) * 4096;
+        if whole[place.clone()].iter().all(|byte| *byte == 0) {
+            continue;
+        }
+        for damage in damages {
+            let mut bytes = whole.clone();
+            damage(&mut bytes[place.clone()]);
+            misuse(&bytes, session.id);
+        }
+    }
+}
+
+#[test]
+fn an_older_file_without_a_table_gets_it() {
+    let (mut rig, session) = sample();
+    rig.edit(|txn| {
+        txn.delete_table(tables::DELETIONS).unwrap();
+    });
+    rig.open();
+    assert_eq!(rig.session(session.id).unwrap().id, session.id);
+    assert_eq!(rig.rows(SESSIONS), 1);
+}

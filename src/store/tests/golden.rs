@@ -1,0 +1,237 @@
+//! A file that version 1 of the schema wrote, read by whatever this version is.
+//!
+//! The file is never to be made anew, but where a change of version 1 itself was meant, before
+//! its first release: `SESSIOND_REGENERATE_GOLDEN=1 cargo test --lib golden`.
+
+use super::super::command::{BeginTurn, DeleteSession, Heartbeat, PatchTimeout};
+use super::super::tables::{CREATE_KEYS, MESSAGE_KEYS, OPEN_TURNS};
+use super::*;
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1.redb");
+
+/// Puts something of everything into a store.
+fn fill(rig: &mut Rig) {
+    let mut creation = rig.keyed_creation("create-1");
+    creation.asked.timeout.timeout_minutes = Some(30.0);
+    let alice = rig.submit(creation).unwrap().session;
+    let mut creation = rig.creation();
+    creation.new.user_id = UserId::from(BOB);
+    creation.new.metadata = "{}".into();
+    creation.new.timeout.auto_renew = false;
+    let bob = rig.submit(creation).unwrap().session;
+    let deleted = rig.create();
+
+    rig.pass(SECOND);
+    let mut message = rig.keyed_message(alice.id, "Grüße", "send-1");
+    message.body.metadata = Some(r#"{"mood":"fine"}"#.into());
+    message.body.attachments =
+        Some(r#"[{"type":"image","url":"https://example.org/a.png"}]"#.into());
+    let replied = rig.submit(message).unwrap().message;
+    rig.pass(SECOND);
+    rig.submit(CloseTurn {
+        session_id: alice.id,
+        message_at: replied.created_at,
+        result: Ok(Reply {
+            body: says("Well met."),
+            thought: Some("a greeting".into()),
+            actions: Some(r#"["REPLY"]"#.into()),
+        }),
+    })
+    .unwrap();
+    let failed = rig.send(alice.id, "Will this fail?").message;
+    rig.fail(&failed);
+    rig.send(alice.id, "Are you there?");
+    let turn = rig.next_turn(alice.id).unwrap();
+    rig.submit(BeginTurn(turn)).unwrap();
+    let message = rig.keyed_message(alice.id, "And now?", "send-2");
+    rig.submit(message).unwrap();
+
+    rig.submit(Heartbeat(bob.id)).unwrap();
+    rig.submit(PatchTimeout {
+        session_id: bob.id,
+        patch: TimeoutOverrides {
+            timeout_minutes: Some(60.0),
+            warning_threshold_minutes: Some(7.0),
+            ..TimeoutOverrides::default()
+        },
+    })
+    .unwrap();
+    rig.send(deleted.id, "What was deleted is not here.");
+    rig.submit(DeleteSession(deleted.id)).unwrap();
+}
+
+#[test]
+fn the_golden_file_is_made_anew_where_that_is_asked_for() {
+    if std::env::var_os("SESSIOND_REGENERATE_GOLDEN").is_none() {
+        return;
+    }
+    let mut rig = Rig::new();
+    fill(&mut rig);
+    rig.close(false);
+    let mut database = Database::open(rig.path()).unwrap();
+    database.compact().unwrap();
+    drop(database);
+    std::fs::create_dir_all(Path::new(GOLDEN).parent().unwrap()).unwrap();
+    std::fs::copy(rig.path(), GOLDEN).unwrap();
+}
+
+/// A rig on a copy of the golden file.
+fn golden() -> Rig {
+    let mut rig = Rig::closed(rules());
+    std::fs::copy(GOLDEN, rig.path()).unwrap();
+    let found = rig.open();
+    assert_eq!((found.sessions, found.clean_stop), (2, Some(true)));
+    rig
+}
+
+#[test]
+fn a_file_of_version_1_holds_its_sessions() {
+    let rig = golden();
+    let (sessions, _) = rig.read(|reader| reader.sessions_below(None, 10));
+    let alice = Session {
+        id: SessionId::from(1),
+        agent_id: AgentId::from(ELIZA),
+        user_id: UserId::from(ALICE),
+        created_at: START,
+        last_activity: Timestamp(START.0 + 2_000),
+        window_start: Timestamp(START.0 + 2_000),
+        expires_at: Timestamp(START.0 + 2_000 + 1_800_000),
+        warn_at: Timestamp(START.0 + 2_000 + 1_500_000),
+        scheduled_at: Timestamp(START.0 + 2_000),
+        timeout: TimeoutConfig {
+            timeout_minutes: 30,
+            auto_renew: true,
+            max_duration_minutes: 720,
+            warning_threshold_minutes: 5,
+        },
+        renewal_count: 4,
+        metadata: r#"{"username":"Alice"}"#.into(),
+        create_key: Some(key("create-1")),
+    };
+    let bob = Session {
+        id: SessionId::from(2),
+        agent_id: AgentId::from(ELIZA),
+        user_id: UserId::from(BOB),
+        created_at: START,
+        last_activity: Timestamp(START.0 + 2_000),
+        window_start: START,
+        expires_at: Timestamp(START.0 + 3_600_000),
+        warn_at: Timestamp(START.0 + 3_180_000),
+        scheduled_at: Timestamp(START.0 + 2_000),
+        timeout: TimeoutConfig {
+            timeout_minutes: 60,
+            auto_renew: false,
+            max_duration_minutes: 720,
+            warning_threshold_minutes: 7,
+        },
+        renewal_count: 0,
+        metadata: "{}".into(),
+        create_key: None,
+    };
+    assert_eq!(sessions, [bob, alice]);
+}
+
+#[test]
+fn a_file_of_version_1_holds_its_messages() {
+    let rig = golden();
+    let user = |ids: u128, at, content: &str, turn| Message {
+        id: MessageId::from(ids),
+        session_id: SessionId::from(1),
+        author_id: UserId::from(ALICE).0,
+        created_at: Timestamp(START.0 + at),
+        body: says(content),
+        role: Role::User {
+            turn_id: TurnId::from(ids + 1),
+            reply_id: MessageId::from(ids + 2),
+            turn,
+        },
+    };
+    let replied = TurnState::Replied(Timestamp(START.0 + 2_000));
+    let mut first = user(4, 1_000, "Grüße", replied);
+    first.body.metadata = Some(r#"{"mood":"fine"}"#.into());
+    first.body.attachments = Some(r#"[{"type":"image","url":"https://example.org/a.png"}]"#.into());
+    let reply = Message {
+        id: MessageId::from(6),
+        session_id: SessionId::from(1),
+        author_id: AgentId::from(ELIZA).0,
+        created_at: Timestamp(START.0 + 2_000),
+        body: says("Well met."),
+        role: Role::Agent {
+            in_reply_to: Some(MessageId::from(4)),
+            thought: Some("a greeting".into()),
+            actions: Some(r#"["REPLY"]"#.into()),
+        },
+    };
+    let failure = TurnFailure {
+        code: "AGENT_ERROR".into(),
+        message: "The agent could not answer".into(),
+    };
+    assert_eq!(
+        rig.transcript(SessionId::from(1)),
+        [
+            user(13, 2_003, "And now?", TurnState::Open),
+            user(10, 2_002, "Are you there?", TurnState::Open),
+            user(7, 2_001, "Will this fail?", TurnState::Failed(failure)),
+            reply,
+            first,
+        ]
+    );
+    assert_eq!(rig.transcript(SessionId::from(2)), []);
+    assert_eq!(rig.transcript(SessionId::from(3)), []);
+}
+
+#[test]
+fn a_file_of_version_1_holds_its_keys_and_open_turns() {
+    let mut rig = golden();
+    let rows = (
+        rig.rows(CREATE_KEYS),
+        rig.rows(MESSAGE_KEYS),
+        rig.rows(OPEN_TURNS),
+    );
+    assert_eq!(rows, (1, 2, 2));
+    let alice = SessionId::from(1);
+
+    // It had begun when the server stopped, which was a clean stop.
+    let turn = OpenTurn {
+        session_id: alice,
+        position: 0,
+        message_at: Timestamp(START.0 + 2_002),
+        begun: true,
+        running: false,
+        crashes: 0,
+    };
+    assert_eq!(rig.next_turn(alice), Some(turn));
+    let there = rig.transcript(alice).remove(1);
+    rig.reply(&there, "Yes.");
+    let turn = OpenTurn {
+        session_id: alice,
+        position: 1,
+        message_at: Timestamp(START.0 + 2_003),
+        begun: false,
+        running: false,
+        crashes: 0,
+    };
+    assert_eq!(rig.next_turn(alice), Some(turn));
+
+    let repeat = rig.keyed_message(alice, "And now?", "send-2");
+    let repeat: Sent = rig.submit(repeat).unwrap();
+    assert!(repeat.replayed);
+    assert_eq!(repeat.message.id, MessageId::from(13));
+    let mut creation = rig.keyed_creation("create-1");
+    creation.asked.timeout.timeout_minutes = Some(30.0);
+    let repeat: Created = rig.submit(creation).unwrap();
+    assert!(repeat.replayed);
+    assert_eq!(repeat.session.id, alice);
+}
+
+#[test]
+fn a_file_of_version_1_goes_on_to_its_end() {
+    let mut rig = golden();
+    rig.last_id = 100;
+    let session = rig.create();
+    let sent = rig.send(session.id, "hello");
+    rig.reply(&sent.message, "well");
+    rig.pass(Millis(10 * HOUR.0));
+    assert_eq!(rig.purge().1.len(), 3);
+    assert_eq!(rig.all_rows(), 0);
+}

@@ -1,0 +1,209 @@
+//! Deleting and purging: nothing is left behind, and nobody waits long.
+
+use super::super::command::DeleteSession;
+use super::super::command::sealed::Apply;
+use super::super::tables::{DELETIONS, MESSAGES};
+use super::super::txn::{self, Txn};
+use super::*;
+
+/// What one slice may remove: 500 rows, and the few of the last session that it reaches.
+const MOST_PER_SLICE: u64 = 540;
+
+/// Fills a session with so many answered messages, half of them the agent's, with a key for each
+/// of the user's.
+#[derive(Debug)]
+struct Fill(SessionId, u32);
+
+impl Apply for Fill {
+    type Output = ();
+
+    fn apply(self, txn: &mut Txn<'_>) -> txn::Result<()> {
+        let Self(session_id, messages) = self;
+        for number in 0..messages / 2 {
+            let at = Timestamp(START.0 + 2 * i64::from(number));
+            let id = MessageId::from(u128::from(number));
+            let message = |id, created_at, role| Message {
+                id,
+                session_id,
+                author_id: id.0,
+                created_at,
+                body: says("hello"),
+                role,
+            };
+            let user = Role::User {
+                turn_id: TurnId::from(u128::from(number)),
+                reply_id: id,
+                turn: TurnState::Replied(at.next()),
+            };
+            let agent = Role::Agent {
+                in_reply_to: None,
+                thought: None,
+                actions: None,
+            };
+            txn.put_message(&message(MessageId::from(7), at, user))?;
+            txn.put_message(&message(id, at.next(), agent))?;
+            txn.put_message_key(session_id, &key(&format!("k{number}")), at)?;
+        }
+        Ok(())
+    }
+}
+
+/// Submits one purge after the other; the rows that each slice removed, and who is gone.
+fn slices(rig: &Rig) -> (Vec<u64>, Vec<SessionId>) {
+    let mut removed = Vec::new();
+    let mut gone = Vec::new();
+    let mut next = Some(Purge::default());
+    while let Some(purge) = next {
+        let before = rig.all_rows();
+        let purged = rig.submit(purge).unwrap();
+        removed.push(before.saturating_sub(rig.all_rows()));
+        gone.extend(purged.sessions);
+        next = purged.next;
+        assert_eq!(rig.store().check().unwrap(), Vec::<String>::new());
+    }
+    (removed, gone)
+}
+
+#[test]
+fn a_deleted_session_with_2000_messages_is_gone_at_once_and_its_rows_in_slices() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    let bystander = rig.create();
+    rig.submit(Fill(bystander.id, 10)).unwrap();
+    let before = rig.all_rows();
+    rig.submit(Fill(session.id, 2000)).unwrap();
+    rig.ask(session.id, "the last one");
+
+    let has_rest = rig.submit(DeleteSession(session.id)).unwrap();
+    assert!(has_rest);
+    assert_eq!(rig.session(session.id), None);
+    let gone = Refusal::SessionNotFound(session.id);
+    assert_eq!(rig.refusal(DeleteSession(session.id)), gone);
+    let repeat = rig.keyed_message(session.id, "hello", "k1");
+    assert_eq!(rig.refusal(repeat), gone);
+    assert_eq!(rig.rows(MESSAGES), 10 + 2001 - 500);
+    assert_eq!(rig.store().check().unwrap(), Vec::<String>::new());
+
+    let (removed, purged) = slices(&rig);
+    assert!(purged.is_empty(), "a deleted session is not purged again");
+    assert!(
+        removed.iter().all(|rows| *rows <= MOST_PER_SLICE),
+        "{removed:?}"
+    );
+    assert_eq!(rig.rows(DELETIONS), 0);
+    // All that is gone but the session's own four rows was there before it was filled.
+    assert_eq!(rig.all_rows(), before - 4);
+    assert_eq!(rig.transcript(bystander.id).len(), 10);
+}
+
+#[test]
+fn a_deletion_goes_on_after_a_crash() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    rig.submit(Fill(session.id, 1500)).unwrap();
+    assert!(rig.submit(DeleteSession(session.id)).unwrap());
+    rig.kill();
+    assert_eq!(rig.open().sessions, 0);
+    let purged = rig.submit(Purge::default()).unwrap();
+    assert!(purged.next.is_some());
+    rig.restart();
+    slices(&rig);
+    assert_eq!(rig.all_rows(), 0);
+}
+
+#[test]
+fn sessions_of_exactly_a_slice_are_removed_whole() {
+    for messages in [332, 334, 336, 498, 500, 502, 666, 668] {
+        let mut rig = Rig::new();
+        let session = rig.create();
+        rig.submit(Fill(session.id, messages)).unwrap();
+        let has_rest = rig.submit(DeleteSession(session.id)).unwrap();
+        assert_eq!(has_rest, rig.rows(DELETIONS) == 1, "{messages} messages");
+        slices(&rig);
+        assert_eq!(rig.all_rows(), 0, "{messages} messages");
+    }
+}
+
+#[test]
+fn what_is_past_its_keeping_goes_in_slices_in_the_order_of_expiry() {
+    let mut rig = Rig::new();
+    let mut expected = Vec::new();
+    for number in 0..40_u32 {
+        let session = rig.create_with(TimeoutConfig {
+            timeout_minutes: 40 - number % 20,
+            ..TIMEOUT
+        });
+        // Up to 999 rows, so that one session can fill a slice and the next one another.
+        rig.submit(Fill(session.id, number * 37 % 332 * 2)).unwrap();
+        expected.push((session.expires_at, session.id));
+    }
+    let alive = rig.create_with(TimeoutConfig {
+        timeout_minutes: 120,
+        ..TIMEOUT
+    });
+    rig.submit(Fill(alive.id, 10)).unwrap();
+    expected.sort();
+
+    rig.pass(Millis(100 * MINUTE.0));
+    let (removed, gone) = slices(&rig);
+    let expected: Vec<_> = expected.into_iter().map(|(_, id)| id).collect();
+    assert_eq!(gone, expected);
+    assert!(
+        removed.iter().all(|rows| *rows <= MOST_PER_SLICE),
+        "{removed:?}"
+    );
+    assert_eq!(rig.rows(MESSAGES), 10);
+    assert_eq!(rig.rows(DELETIONS), 0);
+    assert_eq!(rig.session(alive.id), Some(alive));
+}
+
+#[test]
+fn a_session_is_kept_to_the_last_millisecond() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    rig.hand.set(session.expires_at + KEPT - Millis(1));
+    assert_eq!(slices(&rig).1, []);
+    rig.pass(Millis(1));
+    assert_eq!(slices(&rig).1, [session.id]);
+    assert_eq!(rig.all_rows(), 0);
+}
+
+#[test]
+fn a_shorter_keeping_applies_to_what_is_already_kept() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    rig.hand.set(session.expires_at + MINUTE);
+    rig.close(false);
+    rig.rules.kept = MINUTE;
+    rig.open();
+    let stats = rig.read(|reader| reader.stats(rig.now(), &rig.rules));
+    assert_eq!((stats.active, stats.expired), (0, 0));
+    assert_eq!(slices(&rig).1, [session.id]);
+}
+
+#[test]
+fn a_purge_takes_keys_and_open_turns_along() {
+    let mut rig = Rig::new();
+    let creation = rig.keyed_creation("k");
+    let session = rig.submit(creation).unwrap().session;
+    let message = rig.keyed_message(session.id, "hello", "k");
+    let sent = rig.submit(message).unwrap();
+    rig.ask(session.id, "again");
+    rig.hand.set(sent.session.expires_at + KEPT);
+    assert_eq!(slices(&rig).1, [session.id]);
+    assert_eq!(rig.all_rows(), 0);
+    // What a runner was still about to bring finds nothing.
+    let late = rig.submit(answer(&sent.message, "late")).unwrap();
+    assert!(matches!(late, Closed::Gone));
+    assert_eq!(rig.all_rows(), 0);
+}
+
+#[test]
+fn a_purge_of_nothing_writes_nothing() {
+    let disk = Disk::default();
+    let mut rig = Rig::on_disk(&disk);
+    rig.create();
+    let syncs = disk.syncs();
+    assert_eq!(rig.purge(), (1, Vec::new()));
+    assert_eq!(disk.syncs(), syncs);
+}

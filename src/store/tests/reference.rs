@@ -1,0 +1,632 @@
+//! The contract once more, over plain maps: slow, obvious, and without a line of the store's.
+//!
+//! Of the domain it takes the values alone, none of the rules.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::super::reader::Stats;
+use super::*;
+use crate::domain::error::RenewalRefused;
+use crate::domain::timeout::InvalidTimeout;
+
+pub(super) type Result<T> = std::result::Result<T, Refusal>;
+
+/// What the store should hold.
+pub(super) struct Reference {
+    pub(super) now: Timestamp,
+    rules: Rules,
+    sessions: BTreeMap<SessionId, Kept>,
+    create_keys: HashMap<(UserId, String), Claim>,
+}
+
+/// A session with all that belongs to it.
+struct Kept {
+    session: Session,
+    messages: BTreeMap<Timestamp, Message>,
+    keys: HashMap<String, Timestamp>,
+    /// In the order of running.
+    turns: Vec<Turn>,
+}
+
+struct Claim {
+    session_id: SessionId,
+    at: Timestamp,
+    asked: TimeoutOverrides,
+}
+
+/// What a client can tell of an open turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) message_at: Timestamp,
+    pub(super) begun: bool,
+    pub(super) running: bool,
+    pub(super) crashes: u8,
+}
+
+/// How a turn began, or ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fate {
+    Begun,
+    Replied(Message),
+    Failed(String),
+    Gone,
+}
+
+/// What came of a send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) session: Session,
+    pub(super) message: Message,
+    pub(super) renewed: bool,
+    pub(super) replayed: bool,
+}
+
+impl Reference {
+    pub(super) fn new(rules: Rules, now: Timestamp) -> Self {
+        Self {
+            now,
+            rules,
+            sessions: BTreeMap::new(),
+            create_keys: HashMap::new(),
+        }
+    }
+
+    // Calls
+
+    pub(super) fn create(&mut self, creation: &CreateSession) -> Result<(Session, bool)> {
+        let new = &creation.new;
+        let asked = creation.asked.timeout;
+        let name = new.create_key.as_ref().map(|key| key.as_str().to_owned());
+        if let Some(name) = &name
+            && let Some(earlier) = self.created_under(new.user_id, name)
+        {
+            let claim = &self.create_keys[&(new.user_id, name.clone())];
+            let same_metadata = json(&earlier.metadata) == json(&new.metadata);
+            let same = earlier.agent_id == new.agent_id && same_metadata && claim.asked == asked;
+            return if same {
+                Ok((earlier, true))
+            } else {
+                Err(Refusal::IdempotencyConflict { key: name.clone() })
+            };
+        }
+        let mut session = Session {
+            id: new.id,
+            agent_id: new.agent_id,
+            user_id: new.user_id,
+            created_at: self.now,
+            last_activity: self.now,
+            window_start: self.now,
+            expires_at: self.now,
+            warn_at: self.now,
+            scheduled_at: self.now,
+            timeout: new.timeout,
+            renewal_count: 0,
+            metadata: new.metadata.clone(),
+            create_key: new.create_key.clone(),
+        };
+        schedule(&mut session, self.now);
+        let kept = Kept {
+            session: session.clone(),
+            messages: BTreeMap::new(),
+            keys: HashMap::new(),
+            turns: Vec::new(),
+        };
+        self.sessions.insert(session.id, kept);
+        if let Some(name) = name {
+            let claim = Claim {
+                session_id: session.id,
+                at: self.now,
+                asked,
+            };
+            self.create_keys.insert((session.user_id, name), claim);
+        }
+        Ok((session, false))
+    }
+
+    pub(super) fn heartbeat(&mut self, id: SessionId) -> Result<Session> {
+        let now = self.now;
+        let kept = self.active(id)?;
+        touch(&mut kept.session, now);
+        Ok(kept.session.clone())
+    }
+
+    pub(super) fn renew(&mut self, id: SessionId) -> Result<Session> {
+        let now = self.now;
+        let session = &mut self.active(id)?.session;
+        if stands_at_its_end(session) {
+            return Err(Refusal::RenewalRefused(RenewalRefused {
+                session_id: id,
+                max_duration_minutes: session.timeout.max_duration_minutes,
+                created_at: session.created_at,
+                age: Millis(now.since(session.created_at).0.max(0)),
+            }));
+        }
+        renew(session, now);
+        Ok(session.clone())
+    }
+
+    /// A refusal names its field only where the contract says which it is.
+    pub(super) fn patch(&mut self, id: SessionId, patch: TimeoutOverrides) -> Result<Session> {
+        let now = self.now;
+        let policy = self.rules.policy;
+        let (min, max) = (policy.min_timeout_minutes, policy.max_timeout_minutes);
+        let session = &mut self.active(id)?.session;
+        let refused = |field| {
+            Err(Refusal::InvalidTimeout(InvalidTimeout {
+                field,
+                reason: String::new(),
+            }))
+        };
+        if let Some(minutes) = patch.timeout_minutes
+            && (minutes < f64::from(min) || minutes > f64::from(max))
+        {
+            return refused("timeoutMinutes");
+        }
+        let mut patched = session.clone();
+        let timeout = &mut patched.timeout;
+        timeout.timeout_minutes = whole(patch.timeout_minutes, timeout.timeout_minutes);
+        timeout.timeout_minutes = timeout.timeout_minutes.max(min).min(max);
+        timeout.max_duration_minutes =
+            whole(patch.max_duration_minutes, timeout.max_duration_minutes);
+        timeout.max_duration_minutes = timeout
+            .max_duration_minutes
+            .max(timeout.timeout_minutes)
+            .min(2 * max);
+        timeout.warning_threshold_minutes = whole(
+            patch.warning_threshold_minutes,
+            timeout.warning_threshold_minutes,
+        );
+        timeout.warning_threshold_minutes = timeout.warning_threshold_minutes.max(1).min(max);
+        timeout.auto_renew = patch.auto_renew.unwrap_or(timeout.auto_renew);
+        schedule(&mut patched, now);
+        if patched.expires_at <= now {
+            return refused("");
+        }
+        *session = patched;
+        Ok(session.clone())
+    }
+
+    pub(super) fn send(&mut self, send: &SendMessage) -> Result<Outcome> {
+        let now = self.now;
+        let pending: usize = self.sessions.values().map(|kept| kept.turns.len()).sum();
+        let server_is_full = pending as u64 >= self.rules.max_pending_turns;
+        let name = send.key.as_ref().map(|key| key.as_str().to_owned());
+        let kept = self.kept(send.session_id)?;
+        let earlier = name.as_ref().and_then(|name| kept.keys.get(name)).copied();
+
+        if let Some(at) = earlier {
+            let message = kept.messages[&at].clone();
+            if !same_body(&message.body, &send.body) {
+                let key = name.unwrap();
+                return Err(Refusal::IdempotencyConflict { key });
+            }
+            if matches!(super::turn_state(&message), TurnState::Failed(_)) {
+                let kept = self.active(send.session_id)?;
+                has_place(kept, send, server_is_full)?;
+                let message = kept.messages.get_mut(&at).unwrap();
+                set_turn(message, TurnState::Open);
+                kept.turns.push(new_turn(at, kept.turns.is_empty(), send));
+            }
+            let kept = self.kept(send.session_id)?;
+            return Ok(Outcome {
+                session: kept.session.clone(),
+                message: kept.messages[&at].clone(),
+                renewed: false,
+                replayed: true,
+            });
+        }
+
+        let kept = self.active(send.session_id)?;
+        has_place(kept, send, server_is_full)?;
+        let renewed = touch(&mut kept.session, now);
+        // The instant of the activity that it is, and after every message before it.
+        let at = kept.next_message_at(kept.session.last_activity);
+        let message = Message {
+            id: send.message_id,
+            session_id: send.session_id,
+            author_id: kept.session.user_id.0,
+            created_at: at,
+            body: send.body.clone(),
+            role: Role::User {
+                turn_id: send.turn_id,
+                reply_id: send.reply_id,
+                turn: TurnState::Open,
+            },
+        };
+        kept.messages.insert(at, message.clone());
+        kept.keys.extend(name.map(|name| (name, at)));
+        kept.turns.push(new_turn(at, kept.turns.is_empty(), send));
+        Ok(Outcome {
+            session: kept.session.clone(),
+            message,
+            renewed,
+            replayed: false,
+        })
+    }
+
+    pub(super) fn begin(&mut self, id: SessionId, at: Timestamp) -> Fate {
+        let now = self.now;
+        let Some(kept) = self.sessions.get_mut(&id) else {
+            return Fate::Gone;
+        };
+        let expired = now >= kept.session.expires_at;
+        let Some(turn) = kept.turns.iter_mut().find(|turn| turn.message_at == at) else {
+            return Fate::Gone;
+        };
+        if turn.crashes >= 3 {
+            return kept.end(at, TurnFailure::crashed_too_often());
+        }
+        if expired && !turn.begun {
+            return kept.end(at, TurnFailure::session_expired());
+        }
+        turn.begun = true;
+        turn.running = true;
+        Fate::Begun
+    }
+
+    pub(super) fn close(
+        &mut self,
+        id: SessionId,
+        at: Timestamp,
+        result: &std::result::Result<Reply, TurnFailure>,
+    ) -> Fate {
+        let now = self.now;
+        let Some(kept) = self.sessions.get_mut(&id) else {
+            return Fate::Gone;
+        };
+        if !kept.turns.iter().any(|turn| turn.message_at == at) {
+            // It may be the repeat of a close whose answer was lost.
+            return kept.ended(at);
+        }
+        let reply = match result {
+            Err(failure) => return kept.end(at, failure.clone()),
+            Ok(reply) => reply,
+        };
+        let message = &kept.messages[&at];
+        let Role::User { reply_id, .. } = message.role else {
+            unreachable!("the agent's messages open no turns")
+        };
+        let reply = Message {
+            id: reply_id,
+            session_id: id,
+            author_id: kept.session.agent_id.0,
+            created_at: kept.next_message_at(now),
+            body: reply.body.clone(),
+            role: Role::Agent {
+                in_reply_to: Some(message.id),
+                thought: reply.thought.clone(),
+                actions: reply.actions.clone(),
+            },
+        };
+        kept.turns.retain(|turn| turn.message_at != at);
+        kept.messages.insert(reply.created_at, reply.clone());
+        let message = kept.messages.get_mut(&at).unwrap();
+        set_turn(message, TurnState::Replied(reply.created_at));
+        Fate::Replied(reply)
+    }
+
+    /// The messages whose turns were closed.
+    pub(super) fn expire_turns(&mut self, id: SessionId) -> Vec<MessageId> {
+        let now = self.now;
+        let Some(kept) = self.sessions.get_mut(&id) else {
+            return Vec::new();
+        };
+        if now < kept.session.expires_at {
+            return Vec::new();
+        }
+        let waiting: Vec<Timestamp> = kept
+            .turns
+            .iter()
+            .filter(|turn| !turn.begun)
+            .map(|turn| turn.message_at)
+            .collect();
+        for at in &waiting {
+            kept.end(*at, TurnFailure::session_expired());
+        }
+        waiting.iter().map(|at| kept.messages[at].id).collect()
+    }
+
+    pub(super) fn delete(&mut self, id: SessionId) -> Result<()> {
+        self.kept(id)?;
+        self.remove(id);
+        Ok(())
+    }
+
+    /// The sessions that are gone, in the order of their expiry.
+    pub(super) fn purge(&mut self) -> Vec<SessionId> {
+        let (now, keeping) = (self.now, self.rules.kept);
+        let mut ended: Vec<(Timestamp, SessionId)> = self
+            .sessions
+            .values()
+            .map(|kept| (kept.session.expires_at, kept.session.id))
+            .filter(|(expires_at, _)| now >= *expires_at + keeping)
+            .collect();
+        ended.sort();
+        let ids: Vec<SessionId> = ended.into_iter().map(|(_, id)| id).collect();
+        for id in &ids {
+            self.remove(*id);
+        }
+        ids
+    }
+
+    /// The end of the server, and its next start.
+    pub(super) fn restart(&mut self, after_a_crash: bool) {
+        for kept in self.sessions.values_mut() {
+            for turn in &mut kept.turns {
+                if turn.running && after_a_crash {
+                    turn.crashes += 1;
+                }
+                turn.running = false;
+            }
+        }
+    }
+
+    // Reads
+
+    pub(super) fn session(&self, id: SessionId) -> Option<Session> {
+        self.sessions.get(&id).map(|kept| kept.session.clone())
+    }
+
+    pub(super) fn session_count(&self) -> u64 {
+        self.sessions.len() as u64
+    }
+
+    pub(super) fn next_turn(&self, id: SessionId) -> Option<Turn> {
+        self.sessions.get(&id)?.turns.first().cloned()
+    }
+
+    pub(super) fn sessions_with_turns(&self) -> Vec<SessionId> {
+        let busy = |kept: &&Kept| !kept.turns.is_empty();
+        let kept = self.sessions.values().filter(busy);
+        kept.map(|kept| kept.session.id).collect()
+    }
+
+    pub(super) fn knows_key(&self, id: SessionId, name: &str) -> bool {
+        self.sessions
+            .get(&id)
+            .is_some_and(|kept| kept.keys.contains_key(name))
+    }
+
+    /// The times of a session's messages.
+    pub(super) fn message_times(&self, id: SessionId) -> Vec<Timestamp> {
+        self.sessions
+            .get(&id)
+            .map(|kept| kept.messages.keys().copied().collect())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let sessions = || self.sessions.values().map(|kept| &kept.session);
+        let count = |holds: &dyn Fn(&&Session) -> bool| sessions().filter(holds).count() as u64;
+        let (now, keeping) = (self.now, self.rules.kept);
+        Stats {
+            active: count(&|session| now < session.expires_at),
+            expired: count(&|session| {
+                session.expires_at <= now && now < session.expires_at + keeping
+            }),
+            near_expiration: count(&|session| session.warn_at <= now && now < session.expires_at),
+        }
+    }
+
+    pub(super) fn sessions_below(
+        &self,
+        user: Option<UserId>,
+        below: Option<SessionId>,
+        limit: usize,
+    ) -> (Vec<Session>, Option<SessionId>) {
+        let sessions: Vec<Session> = self
+            .sessions
+            .values()
+            .rev()
+            .map(|kept| kept.session.clone())
+            .filter(|session| user.is_none_or(|user| session.user_id == user))
+            .filter(|session| below.is_none_or(|below| session.id < below))
+            .take(limit)
+            .collect();
+        let last = sessions.last().map(|session| session.id);
+        (sessions, last)
+    }
+
+    pub(super) fn page(
+        &self,
+        id: SessionId,
+        before: Option<Timestamp>,
+        after: Option<Timestamp>,
+        limit: usize,
+    ) -> (Vec<Message>, bool) {
+        let Some(kept) = self.sessions.get(&id) else {
+            return (Vec::new(), false);
+        };
+        let mut found: Vec<Message> = kept
+            .messages
+            .values()
+            .filter(|message| before.is_none_or(|before| message.created_at < before))
+            .filter(|message| after.is_none_or(|after| message.created_at > after))
+            .cloned()
+            .collect();
+        let has_more = found.len() > limit;
+        if after.is_some() && before.is_none() {
+            found.truncate(limit);
+        } else {
+            found.drain(..found.len().saturating_sub(limit));
+        }
+        found.reverse();
+        (found, has_more)
+    }
+
+    /// What the agent is told of the conversation before a message.
+    pub(super) fn exchanges(
+        &self,
+        id: SessionId,
+        at: Timestamp,
+        limit: usize,
+    ) -> Vec<(Message, Option<Message>)> {
+        let Some(kept) = self.sessions.get(&id) else {
+            return Vec::new();
+        };
+        let earlier = kept
+            .messages
+            .values()
+            .filter(|message| message.created_at < at && matches!(message.role, Role::User { .. }));
+        let mut exchanges: Vec<(Message, Option<Message>)> = earlier
+            .map(|message| {
+                let reply = match super::turn_state(message) {
+                    TurnState::Replied(at) => Some(kept.messages[&at].clone()),
+                    _ => None,
+                };
+                (message.clone(), reply)
+            })
+            .collect();
+        exchanges.drain(..exchanges.len().saturating_sub(limit));
+        exchanges
+    }
+
+    // Steps that several calls share
+
+    /// A session that is active, or expired and still kept.
+    fn kept(&mut self, id: SessionId) -> Result<&mut Kept> {
+        let (now, keeping) = (self.now, self.rules.kept);
+        self.sessions
+            .get_mut(&id)
+            .filter(|kept| now < kept.session.expires_at + keeping)
+            .ok_or(Refusal::SessionNotFound(id))
+    }
+
+    fn active(&mut self, id: SessionId) -> Result<&mut Kept> {
+        let now = self.now;
+        let kept = self.kept(id)?;
+        if now < kept.session.expires_at {
+            Ok(kept)
+        } else {
+            Err(Refusal::SessionExpired {
+                session_id: id,
+                expires_at: kept.session.expires_at,
+            })
+        }
+    }
+
+    /// The session that a key made, while the key is remembered.
+    fn created_under(&self, user: UserId, name: &str) -> Option<Session> {
+        let claim = self.create_keys.get(&(user, name.to_owned()))?;
+        let session = &self.sessions.get(&claim.session_id)?.session;
+        let is_fresh = self.now < claim.at + Millis(24 * HOUR.0);
+        (is_fresh && self.now < session.expires_at).then(|| session.clone())
+    }
+
+    fn remove(&mut self, id: SessionId) {
+        self.sessions.remove(&id);
+        self.create_keys.retain(|_, claim| claim.session_id != id);
+    }
+}
+
+impl Kept {
+    fn next_message_at(&self, now: Timestamp) -> Timestamp {
+        match self.messages.last_key_value() {
+            Some((last, _)) => now.max(*last + Millis(1)),
+            None => now,
+        }
+    }
+
+    /// Closes a turn without a reply.
+    fn end(&mut self, at: Timestamp, failure: TurnFailure) -> Fate {
+        self.turns.retain(|turn| turn.message_at != at);
+        let message = self.messages.get_mut(&at).unwrap();
+        set_turn(message, TurnState::Failed(failure.clone()));
+        Fate::Failed(failure.message)
+    }
+
+    /// How a turn ended that is not open.
+    fn ended(&self, at: Timestamp) -> Fate {
+        let Some(Role::User { turn, .. }) = self.messages.get(&at).map(|message| &message.role)
+        else {
+            return Fate::Gone;
+        };
+        match turn {
+            TurnState::Open => Fate::Gone,
+            TurnState::Replied(at) => Fate::Replied(self.messages[at].clone()),
+            TurnState::Failed(failure) => Fate::Failed(failure.message.clone()),
+        }
+    }
+}
+
+fn minutes(minutes: u32) -> Millis {
+    Millis(i64::from(minutes) * MINUTE.0)
+}
+
+fn latest_end(session: &Session) -> Timestamp {
+    session.created_at + minutes(session.timeout.max_duration_minutes)
+}
+
+fn stands_at_its_end(session: &Session) -> bool {
+    session.expires_at >= latest_end(session)
+}
+
+fn schedule(session: &mut Session, now: Timestamp) {
+    let window_end = session.window_start + minutes(session.timeout.timeout_minutes);
+    session.expires_at = window_end.min(latest_end(session));
+    session.warn_at = session.expires_at - minutes(session.timeout.warning_threshold_minutes);
+    session.scheduled_at = now;
+}
+
+fn renew(session: &mut Session, now: Timestamp) {
+    session.last_activity = session.last_activity.max(now);
+    session.window_start = session.window_start.max(now);
+    session.renewal_count += 1;
+    schedule(session, now);
+}
+
+/// The user did something; whether that renewed the session.
+fn touch(session: &mut Session, now: Timestamp) -> bool {
+    session.last_activity = session.last_activity.max(now);
+    let renews = session.timeout.auto_renew && !stands_at_its_end(session);
+    if renews {
+        renew(session, now);
+    }
+    renews
+}
+
+fn has_place(kept: &Kept, send: &SendMessage, server_is_full: bool) -> Result<()> {
+    if !send.has_agent {
+        return Err(Refusal::AgentNotFound(kept.session.agent_id));
+    }
+    if kept.turns.len() >= 16 {
+        return Err(Refusal::SessionBusy { limit: 16 });
+    }
+    if server_is_full {
+        return Err(Refusal::ServerBusy);
+    }
+    Ok(())
+}
+
+fn new_turn(message_at: Timestamp, is_alone: bool, send: &SendMessage) -> Turn {
+    let begins = is_alone && send.begins_at_once;
+    Turn {
+        message_at,
+        begun: begins,
+        running: begins,
+        crashes: 0,
+    }
+}
+
+fn set_turn(message: &mut Message, state: TurnState) {
+    if let Role::User { turn, .. } = &mut message.role {
+        *turn = state;
+    }
+}
+
+/// A given number of minutes cut to what a `u32` holds, or the present one.
+fn whole(given: Option<f64>, present: u32) -> u32 {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    given.map_or(present, |minutes| minutes as u32)
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn same_body(one: &Body, other: &Body) -> bool {
+    let value = |text: &Option<String>| text.as_deref().map(json);
+    one.content == other.content
+        && value(&one.metadata) == value(&other.metadata)
+        && value(&one.attachments) == value(&other.attachments)
+}

@@ -1,0 +1,340 @@
+//! What every test of the store stands on.
+
+use super::*;
+
+/// A store on a file of its own, with a clock that only the test moves.
+///
+/// When it is dropped at the end of a test, the whole file must be sound.
+pub(super) struct Rig {
+    pub(super) store: Option<Store>,
+    pub(super) dir: TempDir,
+    /// In the place of the file, in tests of a failing disk.
+    pub(super) disk: Option<Disk>,
+    pub(super) rules: Rules,
+    pub(super) clock: Clock,
+    pub(super) hand: ClockHand,
+    pub(super) bus: EventBus,
+    pub(super) runtime: Runtime,
+    pub(super) faults: Vec<String>,
+    pub(super) last_id: u128,
+}
+
+impl Rig {
+    /// An open store, and empty.
+    pub(super) fn new() -> Self {
+        Self::with_rules(rules())
+    }
+
+    pub(super) fn with_rules(rules: Rules) -> Self {
+        let mut rig = Self::closed(rules);
+        let found = rig.open();
+        assert_eq!((found.sessions, found.clean_stop), (0, None));
+        rig
+    }
+
+    /// A store on a disk that the test can break.
+    pub(super) fn on_disk(disk: &Disk) -> Self {
+        let mut rig = Self::closed(rules());
+        rig.disk = Some(disk.clone());
+        rig.open();
+        rig
+    }
+
+    /// A place for a store, without a file.
+    pub(super) fn closed(rules: Rules) -> Self {
+        let (clock, hand) = Clock::manual(START);
+        Self {
+            store: None,
+            dir: temp_dir(),
+            disk: None,
+            rules,
+            clock,
+            hand,
+            bus: EventBus::default(),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .unwrap(),
+            faults: Vec::new(),
+            last_id: 0,
+        }
+    }
+
+    // The file
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.dir.path().join("sessiond.redb")
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        std::fs::read(self.path()).unwrap()
+    }
+
+    pub(super) fn try_open(&mut self) -> Result<Found, OpenError> {
+        let (rules, clock, bus) = (self.rules, self.clock.clone(), self.bus.clone());
+        let (store, found) = match &self.disk {
+            Some(disk) => Store::open_with(disk.opener(), rules, clock, bus)?,
+            None => Store::open(&self.path(), CACHE_BYTES, rules, clock, bus)?,
+        };
+        self.store = Some(store);
+        Ok(found)
+    }
+
+    pub(super) fn open(&mut self) -> Found {
+        self.try_open().unwrap()
+    }
+
+    /// Stops as a server does.
+    pub(super) fn close(&mut self, clear: bool) {
+        let store = self.store.take().unwrap();
+        assert!(self.runtime.block_on(store.close(clear)));
+    }
+
+    /// Drops the handle without a word to it.
+    pub(super) fn drop_store(&mut self) {
+        drop_and_wait(self.store.take().unwrap());
+    }
+
+    /// Leaves the file as `kill -9` would: just what is in it at this moment.
+    pub(super) fn kill(&mut self) {
+        let bytes = self.bytes();
+        self.drop_store();
+        std::fs::write(self.path(), bytes).unwrap();
+    }
+
+    /// Stops as a server does, and starts again.
+    pub(super) fn restart(&mut self) -> Found {
+        self.close(false);
+        self.open()
+    }
+
+    /// Changes the file behind the store's back.
+    pub(super) fn edit(&self, change: impl FnOnce(&WriteTransaction)) {
+        assert!(self.store.is_none(), "the store is open");
+        edit(&self.path(), change);
+    }
+
+    /// What the check at the end of the test is to find, beside nothing.
+    pub(super) fn expect_faults(&mut self, faults: &[&str]) {
+        self.faults = faults.iter().map(ToString::to_string).collect();
+    }
+
+    // Calls
+
+    pub(super) fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    pub(super) fn wait<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    pub(super) fn submit<C: Command>(&self, command: C) -> Result<C::Output, SubmitError> {
+        self.wait(self.store().submit(command))
+    }
+
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, ReadError>) -> T {
+        self.store().read(read).unwrap()
+    }
+
+    pub(super) fn refusal<C: Command<Output: std::fmt::Debug>>(&self, command: C) -> Refusal {
+        match self.submit(command) {
+            Err(SubmitError::Refused(refusal)) => refusal,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Moves the clock, back too.
+    pub(super) fn pass(&self, span: Millis) {
+        self.hand.set(self.now() + span);
+    }
+
+    pub(super) fn next_id<T: From<u128>>(&mut self) -> T {
+        self.last_id += 1;
+        T::from(self.last_id)
+    }
+
+    // Sessions
+
+    pub(super) fn creation(&mut self) -> CreateSession {
+        let new = NewSession {
+            id: self.next_id(),
+            agent_id: AgentId::from(ELIZA),
+            user_id: UserId::from(ALICE),
+            timeout: TIMEOUT,
+            metadata: r#"{"username":"Alice"}"#.into(),
+            create_key: None,
+        };
+        let asked = CreateKey {
+            timeout: TimeoutOverrides::default(),
+        };
+        CreateSession { new, asked }
+    }
+
+    pub(super) fn keyed_creation(&mut self, name: &str) -> CreateSession {
+        let mut creation = self.creation();
+        creation.new.create_key = Some(key(name));
+        creation
+    }
+
+    pub(super) fn create(&mut self) -> Session {
+        let creation = self.creation();
+        self.submit(creation).unwrap().session
+    }
+
+    pub(super) fn create_with(&mut self, timeout: TimeoutConfig) -> Session {
+        let mut creation = self.creation();
+        creation.new.timeout = timeout;
+        self.submit(creation).unwrap().session
+    }
+
+    pub(super) fn session(&self, id: SessionId) -> Option<Session> {
+        self.read(|reader| reader.session(id))
+    }
+
+    // The closures that clippy would have are not general enough in their lifetimes.
+
+    #[allow(clippy::redundant_closure_for_method_calls)]
+    pub(super) fn session_count(&self) -> u64 {
+        self.read(|reader| reader.session_count())
+    }
+
+    #[allow(clippy::redundant_closure_for_method_calls)]
+    pub(super) fn sessions_with_turns(&self) -> Vec<SessionId> {
+        self.read(|reader| reader.sessions_with_turns())
+    }
+
+    // Messages
+
+    pub(super) fn message(&mut self, session: SessionId, content: &str) -> SendMessage {
+        SendMessage {
+            session_id: session,
+            message_id: self.next_id(),
+            turn_id: self.next_id(),
+            reply_id: self.next_id(),
+            body: says(content),
+            key: None,
+            has_agent: true,
+            begins_at_once: false,
+        }
+    }
+
+    pub(super) fn keyed_message(
+        &mut self,
+        session: SessionId,
+        content: &str,
+        name: &str,
+    ) -> SendMessage {
+        let mut message = self.message(session, content);
+        message.key = Some(key(name));
+        message
+    }
+
+    pub(super) fn send(&mut self, session: SessionId, content: &str) -> Sent {
+        let message = self.message(session, content);
+        self.submit(message).unwrap()
+    }
+
+    /// Sends a message and begins its turn.
+    pub(super) fn ask(&mut self, session: SessionId, content: &str) -> Sent {
+        let mut message = self.message(session, content);
+        message.begins_at_once = true;
+        self.submit(message).unwrap()
+    }
+
+    pub(super) fn reply(&self, message: &Message, content: &str) -> Message {
+        match self.submit(answer(message, content)).unwrap() {
+            Closed::Replied(reply) => reply,
+            other => panic!("no reply: {other:?}"),
+        }
+    }
+
+    pub(super) fn fail(&self, message: &Message) -> Closed {
+        self.submit(failure(message)).unwrap()
+    }
+
+    pub(super) fn stored(&self, message: &Message) -> Message {
+        self.read(|reader| reader.message(message.session_id, message.created_at))
+            .unwrap()
+    }
+
+    pub(super) fn next_turn(&self, session: SessionId) -> Option<OpenTurn> {
+        self.read(|reader| reader.next_turn(session))
+    }
+
+    /// Every message of a session, newest first.
+    pub(super) fn transcript(&self, session: SessionId) -> Vec<Message> {
+        self.page(session, None, None, 10_000).messages
+    }
+
+    pub(super) fn page(
+        &self,
+        session: SessionId,
+        before: Option<Timestamp>,
+        after: Option<Timestamp>,
+        limit: usize,
+    ) -> Page {
+        let request = PageRequest {
+            before,
+            after,
+            limit,
+        };
+        self.read(|reader| reader.messages(session, request))
+    }
+
+    /// Purges until nothing is left; how many slices that took, and who is gone.
+    pub(super) fn purge(&self) -> (usize, Vec<SessionId>) {
+        let mut slices = 0;
+        let mut sessions = Vec::new();
+        let mut next = Some(Purge::default());
+        while let Some(purge) = next {
+            let purged = self.submit(purge).unwrap();
+            sessions.extend(purged.sessions);
+            next = purged.next;
+            slices += 1;
+        }
+        (slices, sessions)
+    }
+
+    // What is in the file
+
+    pub(super) fn rows<K: redb::Key + 'static, V: redb::Value + 'static>(
+        &self,
+        table: TableDefinition<K, V>,
+    ) -> u64 {
+        self.read(|reader| Ok(reader.txn.open_table(table)?.len()?))
+    }
+
+    /// How many rows there are of everything but `meta`.
+    pub(super) fn all_rows(&self) -> u64 {
+        self.rows(tables::SESSIONS)
+            + self.rows(tables::EXPIRY)
+            + self.rows(tables::WARNINGS)
+            + self.rows(tables::USER_SESSIONS)
+            + self.rows(tables::CREATE_KEYS)
+            + self.rows(tables::MESSAGES)
+            + self.rows(tables::MESSAGE_KEYS)
+            + self.rows(tables::OPEN_TURNS)
+            + self.rows(tables::DELETIONS)
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        if self.store.is_none() {
+            self.open();
+        }
+        let mut found = self.store().check().unwrap();
+        found.sort();
+        self.faults.sort();
+        assert_eq!(found, self.faults);
+        self.drop_store();
+    }
+}

@@ -1,0 +1,358 @@
+//! Sessions: their keys, their end, their lists and numbers.
+
+use super::super::command::{DeleteSession, Heartbeat, PatchTimeout, Renew, WalkTallies};
+use super::super::reader::{Deadline, Stats};
+use super::*;
+use crate::domain::session::Standing;
+
+/// Timeouts under which a session outlives its create key.
+const LONG: TimeoutConfig = TimeoutConfig {
+    timeout_minutes: 1440,
+    auto_renew: true,
+    max_duration_minutes: 2880,
+    warning_threshold_minutes: 5,
+};
+
+fn keyed(rig: &mut Rig, timeout: TimeoutConfig) -> CreateSession {
+    let mut creation = rig.keyed_creation("k");
+    creation.new.timeout = timeout;
+    creation
+}
+
+fn made(rig: &Rig, creation: CreateSession) -> Session {
+    let created: Created = rig.submit(creation).unwrap();
+    assert!(!created.replayed);
+    created.session
+}
+
+fn repeated(rig: &Rig, creation: CreateSession) -> Session {
+    let created: Created = rig.submit(creation).unwrap();
+    assert!(created.replayed);
+    created.session
+}
+
+#[test]
+fn a_create_key_makes_one_session_for_24_hours() {
+    let mut rig = Rig::new();
+    let creation = keyed(&mut rig, LONG);
+    let first = made(&rig, creation);
+    rig.pass(Millis(12 * HOUR.0));
+    rig.submit(Heartbeat(first.id)).unwrap();
+
+    rig.pass(Millis(12 * HOUR.0 - 1));
+    let again = keyed(&mut rig, LONG);
+    let found = repeated(&rig, again);
+    assert_eq!(found.id, first.id);
+    assert_eq!(found.renewal_count, 1, "the repeat answers the present");
+
+    rig.pass(Millis(1));
+    let again = keyed(&mut rig, LONG);
+    let second = made(&rig, again);
+    assert_ne!(second.id, first.id);
+
+    // The key is the second session's now, and stays when the first one goes.
+    rig.submit(DeleteSession(first.id)).unwrap();
+    let again = keyed(&mut rig, LONG);
+    assert_eq!(repeated(&rig, again).id, second.id);
+}
+
+#[test]
+fn a_create_key_is_forgotten_when_its_session_expires() {
+    let mut rig = Rig::new();
+    let creation = keyed(&mut rig, TIMEOUT);
+    let first = made(&rig, creation);
+    rig.pass(Millis(30 * MINUTE.0 - 1));
+    let again = keyed(&mut rig, TIMEOUT);
+    assert_eq!(repeated(&rig, again).id, first.id);
+    rig.pass(Millis(1));
+    let again = keyed(&mut rig, TIMEOUT);
+    assert_ne!(made(&rig, again).id, first.id);
+}
+
+#[test]
+fn a_create_key_is_forgotten_when_its_session_is_deleted() {
+    let mut rig = Rig::new();
+    let creation = keyed(&mut rig, TIMEOUT);
+    let first = made(&rig, creation);
+    rig.submit(DeleteSession(first.id)).unwrap();
+    assert_eq!(rig.all_rows(), 0);
+    let again = keyed(&mut rig, TIMEOUT);
+    assert_ne!(made(&rig, again).id, first.id);
+}
+
+#[test]
+fn a_create_key_with_another_request_is_refused_and_other_users_have_their_own() {
+    let mut rig = Rig::new();
+    let creation = rig.keyed_creation("k");
+    let first = made(&rig, creation);
+
+    let conflict = Refusal::IdempotencyConflict { key: "k".into() };
+    let mut other = rig.keyed_creation("k");
+    other.new.agent_id = AgentId::from(1);
+    assert_eq!(rig.refusal(other), conflict);
+    let mut other = rig.keyed_creation("k");
+    other.new.metadata = "{}".into();
+    assert_eq!(rig.refusal(other), conflict);
+    let mut other = rig.keyed_creation("k");
+    other.asked.timeout.auto_renew = Some(true);
+    assert_eq!(rig.refusal(other), conflict);
+
+    let mut other = rig.keyed_creation("k");
+    other.new.user_id = UserId::from(BOB);
+    assert_ne!(made(&rig, other).id, first.id);
+    // What the request resolved to is not what it asked for.
+    let mut same = rig.keyed_creation("k");
+    same.new.timeout = LONG;
+    assert_eq!(repeated(&rig, same), first);
+}
+
+#[test]
+fn an_expired_session_is_told_apart_until_its_keeping_ends_whether_or_not_it_was_purged() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    let expired = Refusal::SessionExpired {
+        session_id: session.id,
+        expires_at: session.expires_at,
+    };
+    let gone = Refusal::SessionNotFound(session.id);
+    let patch = || PatchTimeout {
+        session_id: session.id,
+        patch: TimeoutOverrides::default(),
+    };
+
+    for (at, refusal) in [
+        (session.expires_at, &expired),
+        (session.expires_at + KEPT - Millis(1), &expired),
+        (session.expires_at + KEPT, &gone),
+    ] {
+        rig.hand.set(at);
+        assert_eq!(rig.refusal(Heartbeat(session.id)), *refusal);
+        assert_eq!(rig.refusal(Renew(session.id)), *refusal);
+        assert_eq!(rig.refusal(patch()), *refusal);
+        let message = rig.message(session.id, "hello");
+        assert_eq!(rig.refusal(message), *refusal);
+    }
+    assert_eq!(rig.refusal(DeleteSession(session.id)), gone);
+    assert_eq!(rig.session_count(), 1);
+}
+
+#[test]
+fn an_expired_session_that_is_still_kept_can_be_deleted() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    rig.send(session.id, "hello");
+    rig.hand.set(session.expires_at);
+    assert!(!rig.submit(DeleteSession(session.id)).unwrap());
+    assert_eq!(rig.all_rows(), 0);
+    let gone = Refusal::SessionNotFound(session.id);
+    assert_eq!(rig.refusal(DeleteSession(session.id)), gone);
+}
+
+#[test]
+fn a_sessions_times_stand_still_while_the_clock_is_behind_them() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    rig.pass(MINUTE);
+    let before = rig.submit(Heartbeat(session.id)).unwrap();
+    assert_eq!(before.last_activity, START + MINUTE);
+
+    rig.pass(Millis(-30_000));
+    let during = rig.submit(Heartbeat(session.id)).unwrap();
+    assert_eq!(during.last_activity, before.last_activity);
+    assert_eq!(during.window_start, before.window_start);
+    assert_eq!(during.expires_at, before.expires_at);
+    assert_eq!(during.renewal_count, 2);
+
+    rig.pass(MINUTE);
+    let after = rig.submit(Heartbeat(session.id)).unwrap();
+    assert_eq!(after.last_activity, rig.now());
+}
+
+#[test]
+fn a_patch_that_is_refused_changes_nothing() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    rig.pass(Millis(10 * MINUTE.0));
+    for patch in [
+        // It would have expired five minutes ago.
+        TimeoutOverrides {
+            timeout_minutes: Some(5.0),
+            ..TimeoutOverrides::default()
+        },
+        TimeoutOverrides {
+            timeout_minutes: Some(1441.0),
+            auto_renew: Some(false),
+            ..TimeoutOverrides::default()
+        },
+    ] {
+        let refusal = rig.refusal(PatchTimeout {
+            session_id: session.id,
+            patch,
+        });
+        assert!(matches!(refusal, Refusal::InvalidTimeout(_)), "{refusal:?}");
+        assert_eq!(rig.session(session.id), Some(session.clone()));
+    }
+}
+
+#[test]
+fn lists_go_from_the_newest_to_the_oldest_and_their_pages_meet() {
+    let mut rig = Rig::new();
+    for number in 0..25 {
+        let mut creation = rig.creation();
+        creation.new.user_id = UserId::from([ALICE, BOB][number % 2]);
+        rig.submit(creation).unwrap();
+    }
+    let all = |read: &dyn Fn(&Reader<'_>, Option<SessionId>) -> _| {
+        let mut ids = Vec::new();
+        let mut below = None;
+        loop {
+            let (sessions, next): (Vec<Session>, _) = rig.read(|reader| read(reader, below));
+            ids.extend(sessions.iter().map(|session| u128::from(session.id)));
+            below = next;
+            if below.is_none() {
+                return ids;
+            }
+        }
+    };
+    let everyone = all(&|reader, below| reader.sessions_below(below, 4));
+    assert_eq!(everyone, (1..=25).rev().collect::<Vec<_>>());
+    let bob = UserId::from(BOB);
+    let bobs = all(&|reader, below| reader.user_sessions_below(bob, below, 5));
+    assert_eq!(bobs, (1..=12).rev().map(|n| n * 2).collect::<Vec<_>>());
+    let nobody = UserId::from(1);
+    assert!(all(&|reader, below| reader.user_sessions_below(nobody, below, 5)).is_empty());
+}
+
+impl Rig {
+    fn stats(&self) -> Stats {
+        self.read(|reader| reader.stats(self.now(), &self.rules))
+    }
+
+    /// The same numbers, from every session there is.
+    fn counted(&self) -> Stats {
+        let (sessions, _) = self.read(|reader| reader.sessions_below(None, 10_000));
+        let now = self.now();
+        let standing = |wanted| move |session: &&Session| session.standing(now, KEPT) == wanted;
+        let count = |wanted| sessions.iter().filter(standing(wanted)).count() as u64;
+        Stats {
+            active: count(Standing::Active),
+            expired: count(Standing::Expired),
+            near_expiration: sessions
+                .iter()
+                .filter(|session| session.is_near_expiration(now))
+                .count() as u64,
+        }
+    }
+}
+
+#[test]
+fn the_numbers_never_disagree_with_a_full_count_wherever_the_clock_goes() {
+    let mut rig = Rig::new();
+    let mut ids = Vec::new();
+    for step in 0..300_u32 {
+        // Forward and back by a step that looks random, forward on the whole.
+        let wild = step.wrapping_mul(2_654_435_761) >> 8;
+        let minutes = i64::from(wild % 40) - 15;
+        rig.pass(Millis(minutes * MINUTE.0 + i64::from(wild % 3) - 1));
+        match wild % 8 {
+            0..=2 => {
+                let session = rig.create_with(TimeoutConfig {
+                    timeout_minutes: 5 + wild % 90,
+                    warning_threshold_minutes: 1 + wild % 60,
+                    ..TIMEOUT
+                });
+                ids.push(session.id);
+            }
+            3 if !ids.is_empty() => {
+                let _ = rig.submit(Heartbeat(ids[wild as usize % ids.len()]));
+            }
+            4 if !ids.is_empty() => {
+                let _ = rig.submit(DeleteSession(ids[wild as usize % ids.len()]));
+            }
+            5 => rig.submit(WalkTallies).unwrap(),
+            6 => drop(rig.purge()),
+            7 if step % 5 == 0 => drop(rig.restart()),
+            _ => {}
+        }
+        assert_eq!(rig.stats(), rig.counted(), "after step {step}");
+        assert_eq!(rig.store().check().unwrap(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_numbers_fit_just_before_at_and_just_after_each_deadline() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    let numbers = |active, near_expiration, expired| Stats {
+        active,
+        expired,
+        near_expiration,
+    };
+    for walks in [false, true] {
+        for (at, expected) in [
+            (session.expires_at + KEPT, numbers(0, 0, 0)),
+            (session.expires_at + KEPT - Millis(1), numbers(0, 0, 1)),
+            (session.expires_at, numbers(0, 0, 1)),
+            (session.expires_at - Millis(1), numbers(1, 1, 0)),
+            (session.warn_at, numbers(1, 1, 0)),
+            (session.warn_at - Millis(1), numbers(1, 0, 0)),
+        ] {
+            rig.hand.set(at);
+            if walks {
+                rig.submit(WalkTallies).unwrap();
+            }
+            assert_eq!(rig.stats(), expected, "at {at}");
+        }
+    }
+}
+
+#[test]
+fn what_falls_due_is_found_in_order_and_in_slices() {
+    let mut rig = Rig::new();
+    let minutes = [20, 10, 30, 10];
+    let sessions = minutes.map(|minutes| {
+        rig.create_with(TimeoutConfig {
+            timeout_minutes: minutes,
+            ..TIMEOUT
+        })
+    });
+    let until = START + Millis(20 * MINUTE.0);
+    let due = |after, limit| rig.read(|reader| reader.due(Deadline::Expiry, after, until, limit));
+    let place = |index: usize| (sessions[index].expires_at, sessions[index].id);
+    assert_eq!(due(None, 10), [place(1), place(3), place(0)]);
+    assert_eq!(due(None, 1), [place(1)]);
+    assert_eq!(due(Some(place(1)), 10), [place(3), place(0)]);
+    assert_eq!(due(Some(place(2)), 10), []);
+
+    let next = |deadline, after| rig.read(|reader| reader.next_due(deadline, after));
+    assert_eq!(next(Deadline::Expiry, START), Some(place(1).0));
+    assert_eq!(next(Deadline::Expiry, place(1).0), Some(place(0).0));
+    assert_eq!(next(Deadline::Expiry, place(2).0), None);
+    assert_eq!(
+        next(Deadline::Warning, START),
+        Some(START + Millis(5 * MINUTE.0))
+    );
+}
+
+#[test]
+fn the_janitor_is_woken_by_a_deadline_before_its_alarm_alone() {
+    let mut rig = Rig::new();
+    let is_woken = |rig: &Rig| {
+        let sooner = std::pin::pin!(rig.store().deadlines().sooner());
+        poke(sooner).is_ready()
+    };
+    rig.store().deadlines().set(Timestamp::MAX);
+    let session = rig.create();
+    assert!(is_woken(&rig));
+    assert!(!is_woken(&rig));
+
+    rig.store().deadlines().set(session.warn_at);
+    rig.pass(MINUTE);
+    rig.submit(Heartbeat(session.id)).unwrap();
+    assert!(!is_woken(&rig), "a renewal puts the deadline off");
+    rig.create_with(TimeoutConfig {
+        timeout_minutes: 10,
+        ..TIMEOUT
+    });
+    assert!(is_woken(&rig));
+}

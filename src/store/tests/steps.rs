@@ -1,0 +1,237 @@
+//! The steps that the [`model`](super::model) test takes.
+
+use proptest::option;
+use proptest::prelude::*;
+
+use super::*;
+
+/// What names a session, a message, a body: an index into what there is, so that it shrinks.
+pub(super) type Index = u8;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Step {
+    Session(SessionCall),
+    /// What happens to the turns of a session.
+    Turn(Index, TurnCall),
+    Look(Look),
+    Purge,
+    WalkTallies,
+    Pass(Millis),
+    /// Time until just before, or after, a session's expiry or the end of its keeping.
+    PassToTheEnd {
+        session: Index,
+        of_keeping: bool,
+        offset: i64,
+    },
+    Restart,
+    Drop,
+    Kill,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum SessionCall {
+    Create {
+        user: Index,
+        key: Option<Index>,
+        timeout: TimeoutConfig,
+        /// Agent, metadata and asked-for timeouts: what a key is compared by.
+        variant: Index,
+    },
+    Heartbeat(Index),
+    Renew(Index),
+    Patch(Index, TimeoutOverrides),
+    Send {
+        session: Index,
+        body: Index,
+        key: Option<Index>,
+        has_agent: bool,
+        begins_at_once: bool,
+    },
+    /// That many messages at once.
+    Burst(Index, u8),
+    Delete(Index),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum TurnCall {
+    Begin(Index),
+    Close {
+        message: Index,
+        replies: bool,
+    },
+    /// Whatever turn is the next, begun and answered.
+    Run,
+    /// Whatever turn is the next, begun and cut off by a crash, that many times.
+    CrashIn(u8),
+    Expire,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Look {
+    List {
+        user: Option<Index>,
+        below: Option<Index>,
+        limit: usize,
+    },
+    Page {
+        session: Index,
+        before: Option<(Index, i64)>,
+        after: Option<(Index, i64)>,
+        limit: usize,
+    },
+    Exchanges {
+        session: Index,
+        message: Index,
+        limit: usize,
+    },
+}
+
+fn index() -> impl Strategy<Value = Index> {
+    prop_oneof![16 => 0..3_u8, 1 => any::<u8>()]
+}
+
+fn timeout() -> impl Strategy<Value = TimeoutConfig> {
+    (5..90_u32, any::<bool>(), 0..400_u32, 1..60_u32).prop_map(
+        |(timeout_minutes, auto_renew, more, warning_threshold_minutes)| TimeoutConfig {
+            timeout_minutes,
+            auto_renew,
+            max_duration_minutes: timeout_minutes + more,
+            warning_threshold_minutes,
+        },
+    )
+}
+
+fn minutes() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => (0..100_i32).prop_map(f64::from),
+        1 => prop::sample::select(vec![-1.0, 4.0, 5.0, 1440.0, 1441.0, 2880.0, 2881.0, 1e300]),
+    ]
+}
+
+prop_compose! {
+    fn overrides()(
+        timeout_minutes in option::of(minutes()),
+        auto_renew: Option<bool>,
+        max_duration_minutes in option::of(minutes()),
+        warning_threshold_minutes in option::of(minutes()),
+    ) -> TimeoutOverrides {
+        TimeoutOverrides {
+            timeout_minutes,
+            auto_renew,
+            max_duration_minutes,
+            warning_threshold_minutes,
+        }
+    }
+}
+
+fn span() -> impl Strategy<Value = Millis> {
+    prop_oneof![
+        3 => 0..5_i64,
+        2 => -5..0_i64,
+        1 => -20_000..0_i64,
+        5 => (1..20_i64).prop_map(|minutes| minutes * MINUTE.0),
+        1 => (20..200_i64).prop_map(|minutes| minutes * MINUTE.0),
+    ]
+    .prop_map(Millis)
+}
+
+fn place() -> impl Strategy<Value = Option<(Index, i64)>> {
+    option::of((any::<u8>(), -1..=1_i64))
+}
+
+prop_compose! {
+    fn create()(
+        user in index(),
+        key in option::of(0..2_u8),
+        timeout in timeout(),
+        variant in index(),
+    ) -> SessionCall {
+        SessionCall::Create { user, key, timeout, variant }
+    }
+}
+
+prop_compose! {
+    fn send()(
+        session in index(),
+        body in prop_oneof![4 => 0..3_u8, 1 => any::<u8>()],
+        key in option::weighted(0.7, 0..3_u8),
+        has_agent in prop::bool::weighted(0.95),
+        begins_at_once: bool,
+    ) -> SessionCall {
+        SessionCall::Send { session, body, key, has_agent, begins_at_once }
+    }
+}
+
+fn session_call() -> impl Strategy<Value = SessionCall> {
+    prop_oneof![
+        7 => create(),
+        3 => index().prop_map(SessionCall::Heartbeat),
+        3 => index().prop_map(SessionCall::Renew),
+        4 => (index(), overrides())
+            .prop_map(|(session, patch)| SessionCall::Patch(session, patch)),
+        14 => send(),
+        2 => (index(), 1..20_u8)
+            .prop_map(|(session, messages)| SessionCall::Burst(session, messages)),
+        2 => index().prop_map(SessionCall::Delete),
+    ]
+}
+
+fn turn_call() -> impl Strategy<Value = TurnCall> {
+    prop_oneof![
+        4 => any::<u8>().prop_map(TurnCall::Begin),
+        4 => (any::<u8>(), any::<bool>())
+            .prop_map(|(message, replies)| TurnCall::Close { message, replies }),
+        8 => Just(TurnCall::Run),
+        2 => (1..5_u8).prop_map(TurnCall::CrashIn),
+        3 => Just(TurnCall::Expire),
+    ]
+}
+
+prop_compose! {
+    fn list()(
+        user in option::of(index()),
+        below in option::of(index()),
+        limit in 1..5_usize,
+    ) -> Look {
+        Look::List { user, below, limit }
+    }
+}
+
+prop_compose! {
+    fn page()(
+        session in index(),
+        before in place(),
+        after in place(),
+        limit in 1..6_usize,
+    ) -> Look {
+        Look::Page { session, before, after, limit }
+    }
+}
+
+prop_compose! {
+    fn exchanges()(session in index(), message: u8, limit in 0..4_usize) -> Look {
+        Look::Exchanges { session, message, limit }
+    }
+}
+
+prop_compose! {
+    fn end()(session in index(), of_keeping: bool, offset in -1..=1_i64) -> Step {
+        Step::PassToTheEnd { session, of_keeping, offset }
+    }
+}
+
+pub(super) fn step() -> impl Strategy<Value = Step> {
+    let look = prop_oneof![3 => list(), 4 => page(), 2 => exchanges()];
+    prop_oneof![
+        35 => session_call().prop_map(Step::Session),
+        21 => (index(), turn_call()).prop_map(|(session, turn)| Step::Turn(session, turn)),
+        9 => look.prop_map(Step::Look),
+        3 => Just(Step::Purge),
+        2 => Just(Step::WalkTallies),
+        10 => span().prop_map(Step::Pass),
+        3 => end(),
+        2 => Just(Step::Restart),
+        2 => Just(Step::Drop),
+        2 => Just(Step::Kill),
+    ]
+}
