@@ -123,10 +123,15 @@ fn turn_state() -> impl Strategy<Value = TurnState> {
 }
 
 fn role() -> impl Strategy<Value = Role> {
-    let user = (id(), id(), turn_state()).prop_map(|(turn_id, reply_id, turn)| Role::User {
-        turn_id,
-        reply_id,
-        turn,
+    let sender = (any::<bool>(), option::of(text()))
+        .prop_map(|(by_socket, name)| Sender { by_socket, name });
+    let user = (id(), id(), sender, turn_state()).prop_map(|(turn_id, reply_id, sender, turn)| {
+        Role::User {
+            turn_id,
+            reply_id,
+            sender,
+            turn,
+        }
     });
     let agent = (option::of(id()), option::of(text()), option::of(text())).prop_map(
         |(in_reply_to, thought, actions)| Role::Agent {
@@ -393,9 +398,8 @@ fn version_1_is_written_as_it_always_was() {
 const LAYOUT: &str = "
 session 01fadd10a80000000000000000000000000000000a0000000000000000000000000000000bfbd007fba00ffb7017f\
 b401ffb1027fbe02e1e01fbd0020507077b2261223a317d01056b65792d31
-message 0138b8c1ef0000000000000000000000000000000c0000000000000000000000000000000b076772c3bcc39f6501\
-077b2262223a327d00000000000000000000000000000000000d0000000000000000000000000000000e020b4147454e545f\
-4552524f52026e6f
+message 01f34c987f0000000000000000000000000000000c0000000000000000000000000000000b076772c3bcc39f6501\
+077b2262223a327d00000000000000000000000000000000000d0000000000000000000000000000000e010103416461020b4147454e545f4552524f52026e6f
 turn 0136b63d82fd06e958191a030000010002
 claim 01c19a72a90000000000000000000000000000012301010000000000003e4001000000
 time 019f158c59fbd007
@@ -449,6 +453,10 @@ fn sample_message() -> Message {
         role: Role::User {
             turn_id: TurnId::from(0xd),
             reply_id: MessageId::from(0xe),
+            sender: Sender {
+                by_socket: true,
+                name: Some("Ada".into()),
+            },
             turn: TurnState::Failed(TurnFailure {
                 code: "AGENT_ERROR".into(),
                 message: "no".into(),

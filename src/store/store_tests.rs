@@ -23,7 +23,7 @@ use crate::clock::ClockHand;
 use crate::domain::error::Refusal;
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
-use crate::domain::message::{Body, Message, Role, TurnFailure, TurnState};
+use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
 use crate::domain::session::{NewSession, Session};
 use crate::domain::time::{Millis, TimeScale, Timestamp};
 use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides, TimeoutPolicy};
@@ -156,6 +156,7 @@ fn says(content: &str) -> Body {
 
 fn answer(message: &Message, content: &str) -> CloseTurn {
     CloseTurn {
+        partial: None,
         session_id: message.session_id,
         message_at: message.created_at,
         result: Ok(Reply {
@@ -167,6 +168,7 @@ fn answer(message: &Message, content: &str) -> CloseTurn {
 
 fn failure(message: &Message) -> CloseTurn {
     CloseTurn {
+        partial: None,
         session_id: message.session_id,
         message_at: message.created_at,
         result: Err(TurnFailure::agent_error()),
@@ -187,15 +189,22 @@ fn contents(messages: &[Message]) -> Vec<&str> {
         .collect()
 }
 
+/// A listener of one session.
+fn listen(bus: &EventBus, session: SessionId) -> Listener {
+    let mut listener = bus.listener();
+    listener.join(session);
+    listener
+}
+
 /// What a listener has heard since it was last asked, a word or two for each event.
 fn heard(listener: &mut Listener) -> Vec<String> {
     let mut heard = Vec::new();
     loop {
         let next = std::pin::pin!(listener.next());
-        let Poll::Ready(Some(event)) = poke(next) else {
+        let Poll::Ready(Ok(happening)) = poke(next) else {
             return heard;
         };
-        heard.push(match event {
+        heard.push(match &happening.event {
             Event::MessageStored { message, .. } => {
                 let who = if message.is_agent() { "agent" } else { "user" };
                 format!("{who}: {}", message.body.content)

@@ -133,7 +133,7 @@ fn a_turn_whose_message_is_damaged_ends_and_the_next_one_runs() {
         session.id, bad.created_at
     );
     rig.expect_faults(&[&fault]);
-    let mut listener = rig.bus.listen(session.id);
+    let mut listener = listen(&rig.bus, session.id);
 
     let turn = rig.next_turn(session.id).unwrap();
     rig.submit(BeginTurn(turn)).unwrap();
@@ -335,6 +335,7 @@ fn no_damaged_record_is_in_the_way_of_another_session() {
         let _ = rig.submit(again);
         for offset in 0..4 {
             let late = CloseTurn {
+                partial: None,
                 session_id: victim.id,
                 message_at: START + Millis(offset),
                 result: Err(TurnFailure::agent_error()),

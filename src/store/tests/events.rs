@@ -9,7 +9,7 @@ use super::*;
 fn a_turn_alone_is_heard_from_its_message_to_idle() {
     let mut rig = Rig::new();
     let session = rig.create();
-    let mut listener = rig.bus.listen(session.id);
+    let mut listener = listen(&rig.bus, session.id);
     let sent = rig.ask(session.id, "hello");
     assert_eq!(heard(&mut listener), ["user: hello", "renewed 1", "busy"]);
     rig.reply(&sent.message, "well");
@@ -23,7 +23,7 @@ fn between_the_first_turn_and_the_last_a_session_is_busy_once() {
         auto_renew: false,
         ..TIMEOUT
     });
-    let mut listener = rig.bus.listen(session.id);
+    let mut listener = listen(&rig.bus, session.id);
     let first = rig.send(session.id, "first").message;
     let second = rig.send(session.id, "second").message;
     rig.reply(&first, "re: first");
@@ -49,7 +49,7 @@ fn a_repeat_is_heard_only_where_it_opens_its_turn_again() {
     let session = rig.create();
     let message = rig.keyed_message(session.id, "hello", "k");
     let sent = rig.submit(message).unwrap();
-    let mut listener = rig.bus.listen(session.id);
+    let mut listener = listen(&rig.bus, session.id);
     let repeat = rig.keyed_message(session.id, "hello", "k");
     rig.submit(repeat).unwrap();
     assert_eq!(heard(&mut listener), Vec::<String>::new());
@@ -73,7 +73,7 @@ fn renewals_are_heard_and_what_is_no_renewal_is_not() {
         auto_renew: false,
         ..TIMEOUT
     });
-    let mut listener = rig.bus.listen(session.id);
+    let mut listener = listen(&rig.bus, session.id);
     rig.submit(Heartbeat(session.id)).unwrap();
     assert_eq!(heard(&mut listener), Vec::<String>::new());
     rig.submit(Renew(session.id)).unwrap();
@@ -101,7 +101,7 @@ fn turns_closed_at_the_expiry_and_a_deletion_are_heard() {
     let session = rig.create();
     let sent = rig.send(session.id, "first");
     rig.send(session.id, "second");
-    let mut listener = rig.bus.listen(session.id);
+    let mut listener = listen(&rig.bus, session.id);
     rig.hand.set(sent.session.expires_at);
     assert_eq!(rig.submit(ExpireTurns(session.id)).unwrap().len(), 2);
     rig.submit(DeleteSession(session.id)).unwrap();
@@ -122,7 +122,7 @@ fn turns_closed_at_the_expiry_and_a_deletion_are_heard() {
 fn what_is_refused_is_not_heard() {
     let mut rig = Rig::new();
     let session = rig.create();
-    let mut listener = rig.bus.listen(session.id);
+    let mut listener = listen(&rig.bus, session.id);
     rig.hand.set(session.expires_at);
     rig.refusal(Heartbeat(session.id));
     let message = rig.message(session.id, "hello");
@@ -134,7 +134,7 @@ fn what_is_refused_is_not_heard() {
 fn commands_of_one_batch_are_heard_in_their_order() {
     let mut rig = Rig::new();
     let session = rig.create();
-    let mut listener = rig.bus.listen(session.id);
+    let mut listener = listen(&rig.bus, session.id);
     let messages: Vec<_> = (0..10)
         .map(|number| rig.message(session.id, &number.to_string()))
         .collect();
@@ -164,7 +164,7 @@ fn a_turn_that_crashed_too_often_is_heard_to_end() {
             rig.submit(BeginTurn(turn)).unwrap();
         }
     }
-    let mut listener = rig.bus.listen(session.id);
+    let mut listener = listen(&rig.bus, session.id);
     let turn = rig.next_turn(session.id).unwrap();
     rig.submit(BeginTurn(turn)).unwrap();
     assert_eq!(

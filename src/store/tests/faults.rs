@@ -97,7 +97,7 @@ fn while_the_disk_is_away_calls_are_refused_at_once_and_never_lie() {
 #[test]
 fn all_callers_of_a_failed_batch_are_told_and_hear_of_no_events() {
     let (mut rig, disk, session) = failing_rig();
-    let mut listener = rig.bus.listen(session.id);
+    let mut listener = listen(&rig.bus, session.id);
     let messages: Vec<_> = (0..5).map(|_| rig.message(session.id, "lost?")).collect();
     disk.fail(Some(Fault::Writes));
     let answers = rig.wait(futures_util::future::join_all(

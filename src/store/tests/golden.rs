@@ -29,6 +29,7 @@ fn fill(rig: &mut Rig) {
     let replied = rig.submit(message).unwrap().message;
     rig.pass(SECOND);
     rig.submit(CloseTurn {
+        partial: None,
         session_id: alice.id,
         message_at: replied.created_at,
         result: Ok(Reply {
@@ -141,6 +142,7 @@ fn a_file_of_version_1_holds_its_messages() {
         created_at: Timestamp(START.0 + at),
         body: says(content),
         role: Role::User {
+            sender: Sender::default(),
             turn_id: TurnId::from(ids + 1),
             reply_id: MessageId::from(ids + 2),
             turn,

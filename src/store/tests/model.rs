@@ -263,6 +263,7 @@ impl Pair {
         };
         let expected = self.reference.close(session_id, message_at, &result);
         let close = CloseTurn {
+            partial: None,
             session_id,
             message_at,
             result,

@@ -31,6 +31,7 @@ impl Apply for Fill {
                 role,
             };
             let user = Role::User {
+                sender: Sender::default(),
                 turn_id: TurnId::from(u128::from(number)),
                 reply_id: id,
                 turn: TurnState::Replied(at.next()),

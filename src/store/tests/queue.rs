@@ -111,7 +111,7 @@ fn a_refused_command_spoils_no_other_of_its_batch() {
 fn a_refused_command_silences_no_other_of_its_batch() {
     let mut rig = Rig::new();
     let session = rig.create();
-    let mut listener = rig.bus.listen(session.id);
+    let mut listener = listen(&rig.bus, session.id);
     let stranger = SessionId::from(u128::MAX);
     let messages = (0..10)
         .flat_map(|number| {
@@ -131,7 +131,7 @@ fn a_refused_command_silences_no_other_of_its_batch() {
 #[test]
 fn what_a_refused_command_would_have_told_is_not_heard() {
     let rig = Rig::new();
-    let mut listener = rig.bus.listen(SessionId::from(1));
+    let mut listener = listen(&rig.bus, SessionId::from(1));
     assert_eq!(rig.refusal(Misbehave::Refuse), Refusal::ServerBusy);
     assert_eq!(heard(&mut listener), Vec::<String>::new());
 }
@@ -158,7 +158,7 @@ fn each_command_of_a_batch_sees_what_those_before_it_did() {
 fn a_command_that_panics_or_fails_takes_its_batch_along_and_nothing_else() {
     for misbehave in [Misbehave::Panic, Misbehave::Fail] {
         let mut rig = Rig::new();
-        let mut listener = rig.bus.listen(SessionId::from(1));
+        let mut listener = listen(&rig.bus, SessionId::from(1));
         let before = rig.create();
         let error = rig.submit(misbehave).unwrap_err();
         assert!(matches!(error, SubmitError::Storage), "{error:?}");

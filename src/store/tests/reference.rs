@@ -228,6 +228,7 @@ impl Reference {
             created_at: at,
             body: send.body.clone(),
             role: Role::User {
+                sender: Sender::default(),
                 turn_id: send.turn_id,
                 reply_id: send.reply_id,
                 turn: TurnState::Open,

@@ -217,6 +217,8 @@ impl Rig {
             turn_id: self.next_id(),
             reply_id: self.next_id(),
             body: says(content),
+            sender: Sender::default(),
+            echo: None,
             key: None,
             has_agent: true,
             begins_at_once: false,
