@@ -24,7 +24,9 @@ use self::ledger::StoreLedger;
 pub use self::messages::Transcript;
 pub use self::send::{SendRequest, SendingSocket, SentMessage, SentTurn};
 pub use self::sessions::{Health, SessionFilter, SessionSlice, Status};
-use crate::agents::feed::{Ending, Feeds};
+use crate::agents::feed::Feeds;
+pub use crate::agents::feed::{Ending, News, Waiter};
+pub use crate::agents::registry::Agent;
 use crate::agents::registry::Registry;
 use crate::agents::runner::{Parts, Runner};
 use crate::clock::Clock;
@@ -33,6 +35,7 @@ use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
 use crate::events::EventBus;
 use crate::store::Store;
+pub use crate::store::reader::{Page, PageRequest, Stats};
 
 /// The running server, whatever it is spoken to by.
 #[derive(Debug)]

@@ -8,13 +8,13 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::agents::registry::Agent;
+use crate::app::Agent;
 use crate::app::{Health, SentMessage, Status};
+use crate::app::{Page, Stats};
 use crate::domain::id::{AgentId, MessageId, SessionId, UserId};
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::store::reader::{Page, Stats};
 
 /// Most responses are no larger.
 const USUAL_BYTES: usize = 1024;

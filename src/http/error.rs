@@ -1,6 +1,6 @@
 //! What a client reads when a call fails. What the log reads is written where the failure is met.
 //!
-//! Status codes stand here and nowhere else. A handler's error travels as an extension of its
+//! The statuses of errors stand here and nowhere else. A handler's error travels as an extension of its
 //! response to the outermost layer, which alone knows the time that the body has to name.
 
 use axum::body::Body;

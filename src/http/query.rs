@@ -5,12 +5,12 @@ use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
 
 use super::error::ApiError;
+use crate::app::PageRequest;
 use crate::app::SessionFilter;
 use crate::app::error::Invalid;
 use crate::domain::id::{AgentId, SessionId, UserId};
 use crate::domain::number;
 use crate::domain::time::Timestamp;
-use crate::store::reader::PageRequest;
 
 /// The page of messages where no limit is given.
 const DEFAULT_MESSAGES: usize = 50;

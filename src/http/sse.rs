@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::dto::{self, AgentResponse};
-use crate::agents::feed::{Ending, News, Waiter};
+use crate::app::{Ending, News, Waiter};
 use crate::app::{SentMessage, SentTurn};
 use crate::domain::time::Timestamp;
 

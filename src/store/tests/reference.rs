@@ -44,6 +44,7 @@ pub(super) struct Turn {
 }
 
 /// How a turn began, or ended.
+#[allow(clippy::large_enum_variant, reason = "a handful of them live at once")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
     Begun,
