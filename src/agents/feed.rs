@@ -102,7 +102,7 @@ impl Feeds {
         }
     }
 
-    /// Forgets the feed of a message that was not stored, or whose turn is over.
+    /// Forgets the feed of a message that was not stored.
     pub fn discard(&self, session: SessionId, message: MessageId) {
         self.lock().remove(&(session, message));
     }

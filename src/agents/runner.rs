@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -78,6 +79,18 @@ pub struct PendingTurn {
     pub request: TurnRequest,
 }
 
+/// A place among the turns that an agent runs at once, until it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl From<OwnedSemaphorePermit> for Place {
+    fn from(permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: permit }
+    }
+}
+
 /// Runs the turns.
 #[derive(Debug)]
 pub struct Runner<L> {
@@ -108,6 +121,8 @@ struct Inner<L> {
 struct Lane {
     /// Whether the ledger may have more than the lane has seen.
     look_again: bool,
+    /// The place that was kept for its first turn.
+    place: Option<Place>,
     /// Cancels what the lane is doing.
     cancel: CancellationToken,
 }
@@ -154,6 +169,12 @@ impl<L: Ledger> Runner<L> {
 
     /// Runs the open turns of a session, unless they are being run already.
     pub fn wake(&self, session: SessionId) {
+        self.wake_with(session, None);
+    }
+
+    /// As [`Self::wake`], with a place for the first turn. It is given up where the lane has work
+    /// before that.
+    pub fn wake_with(&self, session: SessionId, place: Option<Place>) {
         if self.inner.stopping.is_cancelled() {
             return;
         }
@@ -163,9 +184,10 @@ impl<L: Ledger> Runner<L> {
                 lane.get_mut().look_again = true;
                 return;
             }
-            Entry::Vacant(place) => {
-                place.insert(Lane {
+            Entry::Vacant(lane) => {
+                lane.insert(Lane {
                     look_again: false,
+                    place,
                     cancel: cancel.clone(),
                 });
             }
@@ -184,10 +206,11 @@ impl<L: Ledger> Runner<L> {
         self.inner.feeds.end_session(session, &Ending::Deleted);
     }
 
-    /// Whether a turn of this agent would run at once.
+    /// Keeps a place for a turn of this agent, which then runs at once, if one is free.
     #[must_use]
-    pub fn has_place(&self, agent: &Agent) -> bool {
-        agent.places.available_permits() > 0
+    pub fn keep_place(&self, agent: &Agent) -> Option<Place> {
+        let place = Arc::clone(&agent.places).try_acquire_owned();
+        place.ok().map(Place::from)
     }
 
     /// Begins to stop all turns where they are, to be taken up again at the next start.
@@ -214,8 +237,14 @@ impl<L: Ledger> Inner<L> {
         let _ = cancel.run_until_cancelled(self.run_turns(session)).await;
         if cancel.is_cancelled() {
             self.lanes().remove(&session);
-            // A piece of the reply may have come between the end of the feeds and that of the lane.
-            self.feeds.end_session(session, &Ending::Deleted);
+            // A piece of the reply may have come between the end of the feeds and that of the lane;
+            // at a stop, the lane may even end before the feeds do.
+            let ending = if self.stopping.is_cancelled() {
+                Ending::Stopping
+            } else {
+                Ending::Deleted
+            };
+            self.feeds.end_session(session, &ending);
         }
     }
 
@@ -271,9 +300,17 @@ impl<L: Ledger> Inner<L> {
                 .close(pending, Err(TurnFailure::agent_not_found()), None)
                 .await;
         };
-        // The semaphore is never closed.
-        let Ok(_place) = Arc::clone(&agent.places).acquire_owned().await else {
-            return Err(LedgerError::Closed);
+        let kept = self
+            .lanes()
+            .get_mut(&turn.session_id)
+            .and_then(|lane| lane.place.take());
+        let _place = match kept {
+            Some(place) => place,
+            None => match Arc::clone(&agent.places).acquire_owned().await {
+                Ok(place) => place.into(),
+                // The semaphore is never closed.
+                Err(_) => return Err(LedgerError::Closed),
+            },
         };
         if !turn.running {
             match self.ledger.begin(turn).await? {

@@ -9,6 +9,7 @@ use super::App;
 use super::create::header_key;
 use super::error::{AppError, Invalid, NoReply, NoReplyReason, Unavailable};
 use crate::agents::feed::{Ending, Waiter};
+use crate::agents::runner::Place;
 use crate::domain::error::Refusal;
 use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
@@ -96,6 +97,10 @@ impl App {
         let listener = request.socket.as_ref().map(|socket| socket.listener);
         let echo = listener.zip(client_message_id.clone());
         let agent = self.agents.get(session.agent_id);
+        // Whether the turn begins at once is stored with it, so its place must be certain.
+        let place = agent
+            .as_ref()
+            .and_then(|agent| self.runner.keep_place(agent));
         let command = SendMessage {
             session_id: session.id,
             message_id: MessageId(self.ids.next()),
@@ -112,13 +117,13 @@ impl App {
             }),
             key,
             has_agent: agent.is_some(),
-            begins_at_once: agent.is_some_and(|agent| self.runner.has_place(&agent)),
+            begins_at_once: place.is_some(),
         };
         // A task of its own: the turn is run even if the caller goes away now.
         let app = Arc::clone(self);
         let stored = self
             .tasks
-            .spawn(async move { app.store_message(command).await })
+            .spawn(async move { app.store_message(command, place).await })
             .await;
         let (sent, turn) = stored.map_err(|_| AppError::Internal)??;
         Ok(SentMessage {
@@ -156,15 +161,22 @@ impl App {
             }
             None => NoReplyReason::StillPending,
         };
+        let session = message.sent.session.clone();
+        // Its expiry may have been moved while the caller waited.
+        let present = self.store.read(|reader| reader.session(session.id));
         Err(AppError::NoReply(Box::new(NoReply {
             agent_id,
-            session: message.sent.session.clone(),
+            session: present.ok().flatten().unwrap_or(session),
             message: message.sent.message.clone(),
             reason,
         })))
     }
 
-    async fn store_message(&self, command: SendMessage) -> Result<(Sent, SentTurn), AppError> {
+    async fn store_message(
+        &self,
+        command: SendMessage,
+        place: Option<Place>,
+    ) -> Result<(Sent, SentTurn), AppError> {
         let (session, message) = (command.session_id, command.message_id);
         // Waiting begins before the message is stored, so that no piece of the reply is missed.
         let waiter = self.feeds().wait_for(session, message);
@@ -176,7 +188,7 @@ impl App {
             }
         };
         if sent.message.id == message {
-            self.runner.wake(session);
+            self.runner.wake_with(session, place);
             let turn = if self.stopping.is_cancelled() {
                 SentTurn::Ended(Ending::Stopping)
             } else {
@@ -218,7 +230,8 @@ impl App {
             None if self.stopping.is_cancelled() => Ok((sent, SentTurn::Ended(Ending::Stopping))),
             None => Ok((sent, SentTurn::Open(waiter))),
             Some(ending) => {
-                self.feeds().discard(session, message);
+                // Whoever else waits hears it too: the runner may not have come to that yet.
+                self.feeds().end(session, message, ending.clone());
                 Ok((sent, SentTurn::Ended(ending)))
             }
         }

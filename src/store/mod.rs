@@ -8,6 +8,7 @@ pub mod command;
 mod damage;
 pub mod error;
 mod open;
+mod peek;
 pub mod reader;
 mod record;
 mod tables;

@@ -7,6 +7,7 @@ use std::path::Path;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTableMetadata, WriteTransaction};
 
 use super::error::{CommandError, OpenError, ReadError};
+use super::peek::Peek;
 use super::record::{self, RecordError, Tally};
 use super::tables::{self, META, SCHEMA_VERSION, SESSIONS, meta};
 use super::txn::Txn;
@@ -45,8 +46,6 @@ pub(super) fn file_opener(path: &Path, cache_bytes: usize) -> Opener {
 }
 
 /// Refuses a file that this build must not touch, without touching it.
-///
-/// What cannot be read without a repair passes; [`prepare`] looks at it again.
 pub(super) fn refuse_unreadable(path: &Path) -> Result<(), OpenError> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.len() == 0 => return Ok(()),
@@ -58,11 +57,19 @@ pub(super) fn refuse_unreadable(path: &Path) -> Result<(), OpenError> {
 }
 
 fn refuse_unreadable_database(path: &Path) -> Result<(), OpenError> {
-    let database = match Database::builder().open_read_only(path) {
-        Ok(database) => database,
-        Err(DatabaseError::RepairAborted) => return Ok(()),
-        Err(error) => return Err(database_error(error)),
-    };
+    match Database::builder().open_read_only(path) {
+        Ok(database) => refuse_foreign(&database),
+        Err(DatabaseError::RepairAborted) => {
+            // A crash left it, and it cannot be read before it is recovered.
+            let peek = Peek::into(path)?;
+            let recovered = Database::builder().create_with_backend(peek);
+            refuse_foreign(&recovered.map_err(database_error)?)
+        }
+        Err(error) => Err(database_error(error)),
+    }
+}
+
+fn refuse_foreign(database: &impl ReadableDatabase) -> Result<(), OpenError> {
     let txn = database.begin_read()?;
     let is_new =
         txn.list_tables()?.next().is_none() && txn.list_multimap_tables()?.next().is_none();

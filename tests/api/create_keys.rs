@@ -1,0 +1,209 @@
+//! Creating a session again under its key.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Answer, ELIZA, HOUR, MINUTE, SESSIONS, Server, answer, at, just_before, time,
+};
+
+const OTHER: &str = "22222222-0000-0000-0000-000000000002";
+
+async fn create(server: &Server, key: &str, fields: Value) -> Answer {
+    let request = server.creating(&fields);
+    answer(request.header("idempotency-key", key)).await
+}
+
+/// The id of a session that was made now.
+async fn new(server: &Server, key: &str, fields: Value) -> String {
+    let created = create(server, key, fields).await.expect(201);
+    assert!(
+        !created.has_header("idempotent-replayed"),
+        "{:#}",
+        created.body
+    );
+    created.body["sessionId"].as_str().unwrap().to_owned()
+}
+
+/// The id of a session that was made before.
+async fn replayed(server: &Server, key: &str, fields: Value) -> String {
+    let created = create(server, key, fields).await.expect(201);
+    assert_eq!(created.header("idempotent-replayed"), "true");
+    created.body["sessionId"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_repeat_answers_the_present_session() {
+    let mut server = Server::start().await;
+    let fields = json!({ "metadata": { "a": 1 }, "timeoutConfig": { "timeoutMinutes": 40 } });
+    let session = new(&server, "k", fields.clone()).await;
+    server.advance(10 * MINUTE);
+    server
+        .post(&at(&session, "/renew"), json!({}))
+        .await
+        .expect(200);
+    let patch = json!({ "timeoutMinutes": 60 });
+    server
+        .patch(&at(&session, "/timeout"), patch)
+        .await
+        .expect(200);
+    server.advance(MINUTE);
+    let present = server.info(&session).await;
+    let again = create(&server, "k", fields.clone()).await.expect(201);
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(again.header("location"), at(&session, ""));
+    assert_eq!(again.body, present);
+    assert_eq!(
+        again.body["lastActivity"],
+        time(10 * MINUTE),
+        "it is no activity"
+    );
+    server.restart().await;
+    assert_eq!(replayed(&server, "k", fields).await, session);
+    assert_eq!(server.get(SESSIONS).await.body["total"], 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_is_its_users_own() {
+    let server = Server::start().await;
+    let session = new(&server, "k", json!({})).await;
+    let other = new(&server, "k", json!({ "userId": OTHER })).await;
+    assert_ne!(session, other);
+    assert_eq!(replayed(&server, "k", json!({})).await, session);
+    assert_eq!(
+        replayed(&server, "k", json!({ "userId": OTHER })).await,
+        other
+    );
+    new(&server, "K", json!({})).await;
+    new(&server, "k2", json!({})).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn another_body_under_the_same_key_is_a_conflict() {
+    let server = Server::start().await;
+    let fields = json!({ "metadata": { "a": 1, "b": { "c": 2 } },
+                         "timeoutConfig": { "timeoutMinutes": 40, "autoRenew": false } });
+    let session = new(&server, "k", fields.clone()).await;
+    for (field, other) in [
+        ("agentId", json!(ELIZA)),
+        ("metadata", json!({ "a": 1 })),
+        ("metadata", json!({ "a": 1, "b": { "c": 3 } })),
+        ("metadata", json!(null)),
+        ("timeoutConfig", json!({ "timeoutMinutes": 40 })),
+        (
+            "timeoutConfig",
+            json!({ "timeoutMinutes": 41, "autoRenew": false }),
+        ),
+        ("timeoutConfig", json!(null)),
+    ] {
+        let mut changed = fields.clone();
+        changed[field] = other.clone();
+        let refused = create(&server, "k", changed).await;
+        let details = refused.error(409, "IDEMPOTENCY_CONFLICT", "IdempotencyConflictError");
+        assert_eq!(details, json!({ "key": "k" }), "{field}: {other}");
+    }
+    let same = json!({ "timeoutConfig": { "autoRenew": false, "timeoutMinutes": 40 },
+                       "metadata": { "b": { "c": 2 }, "a": 1 }, "unknown": true });
+    assert_eq!(replayed(&server, "k", same).await, session);
+    assert_eq!(server.get(SESSIONS).await.body["total"], 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_remembered_for_24_hours() {
+    let server = Server::builder()
+        .set("SESSION_MAX_TIMEOUT_MINUTES", "10080")
+        .start()
+        .await;
+    let long =
+        json!({ "timeoutConfig": { "timeoutMinutes": 10_080, "maxDurationMinutes": 10_080 } });
+    let first = new(&server, "k", long.clone()).await;
+    server.set_clock(just_before(24 * HOUR));
+    assert_eq!(replayed(&server, "k", long.clone()).await, first);
+    server.set_clock(24 * HOUR);
+    let second = new(&server, "k", long.clone()).await;
+    assert_ne!(second, first);
+    assert_eq!(replayed(&server, "k", long.clone()).await, second);
+    // The key is the second one's now, whatever becomes of the first.
+    server.delete(&at(&first, "")).await.expect(200);
+    assert_eq!(replayed(&server, "k", long.clone()).await, second);
+    server.set_clock(just_before(48 * HOUR));
+    assert_eq!(replayed(&server, "k", long.clone()).await, second);
+    server.set_clock(48 * HOUR);
+    let other_body = new(&server, "k", json!({})).await;
+    assert_ne!(
+        other_body, second,
+        "a key that is forgotten is in nobody's way"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_forgotten_when_its_session_has_expired() {
+    let server = Server::start().await;
+    let first = new(&server, "k", json!({})).await;
+    server.set_clock(just_before(30 * MINUTE));
+    assert_eq!(replayed(&server, "k", json!({})).await, first);
+    server.set_clock(30 * MINUTE);
+    let second = new(&server, "k", json!({ "metadata": { "other": true } })).await;
+    assert_ne!(second, first);
+    server.get(&at(&first, "")).await.expect(410);
+    create(&server, "k", json!({})).await.expect(409);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_forgotten_when_its_session_is_deleted() {
+    let server = Server::start().await;
+    let first = new(&server, "k", json!({})).await;
+    server.delete(&at(&first, "")).await.expect(200);
+    let second = new(&server, "k", json!({ "agentId": ELIZA })).await;
+    assert_ne!(second, first);
+    server.delete(&at(&second, "")).await.expect(200);
+    new(&server, "k", json!({})).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn it_goes_with_the_sweep_of_its_session() {
+    let server = Server::builder()
+        .set("SESSION_RETENTION_MINUTES", "0")
+        .start()
+        .await;
+    let first = new(&server, "k", json!({})).await;
+    new(&server, "another", json!({ "userId": OTHER })).await;
+    server.set_clock(31 * MINUTE);
+    let second = new(&server, "k", json!({})).await;
+    server.set_clock(41 * MINUTE);
+    server.settle().await;
+    server.get(&at(&first, "")).await.expect(404);
+    assert_eq!(replayed(&server, "k", json!({})).await, second);
+    assert_eq!(server.stop().await, 1, "the others are swept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_creates_at_once_make_one_session() {
+    let server = Server::start().await;
+    for round in 0..5 {
+        let key = format!("k{round}");
+        let creates = (0..20).map(|_| {
+            let request = server.creating(&json!({ "metadata": { "round": round } }));
+            tokio::spawn(answer(request.header("idempotency-key", &key)))
+        });
+        let answers: Vec<Answer> = join_all(creates)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+        let new = answers
+            .iter()
+            .filter(|answer| !answer.has_header("idempotent-replayed"));
+        assert_eq!(new.count(), 1);
+        for answer in &answers {
+            assert_eq!(answer.clone().expect(201).body, answers[0].body);
+        }
+    }
+    assert_eq!(server.stop().await, 5);
+}

@@ -1,0 +1,232 @@
+//! How a turn ends without a reply, or with less than the agent said.
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Answer, HOUR, MINUTE, SCRIPTED, SECOND, Server, USER, at, contents, just_before, names,
+};
+
+/// The user's message that an answer without a reply says was kept: the one of this session's
+/// history.
+async fn assert_kept(server: &Server, session: &str, kept: &Value) {
+    let history = server.history(session).await;
+    let stored = history.iter().find(|message| message["id"] == kept["id"]);
+    let stored = stored.expect("it is in the history");
+    assert_eq!(kept["channelId"], session);
+    assert_eq!(kept["authorId"], USER);
+    for field in ["content", "createdAt"] {
+        assert_eq!(kept[field], stored[field], "{field}");
+    }
+}
+
+async fn ask_in_vain(server: &Server, session: &str, content: &str) -> Answer {
+    let fields = json!({ "content": content, "transport": "http" });
+    server.send(session, fields).await
+}
+
+#[tokio::test]
+async fn an_agent_that_fails_is_a_502_and_its_message_says_so() {
+    let server = Server::start().await;
+    for content in [
+        "fail",
+        "say some|fail",
+        "end",
+        "say some|end",
+        "panic",
+        "say some|panic",
+    ] {
+        let session = server.session().await;
+        let failed = ask_in_vain(&server, &session, content).await;
+        let details = failed.error(502, "AGENT_ERROR", "AgentError");
+        assert_eq!(
+            names(&details),
+            ["agentId", "userMessage", "pending"],
+            "{content}"
+        );
+        assert_eq!(details["agentId"], SCRIPTED);
+        assert_eq!(details["pending"], false);
+        assert!(
+            !failed.body.to_string().contains("told to"),
+            "the agent's own words stay inside"
+        );
+        assert_kept(&server, &session, &details["userMessage"]).await;
+
+        let history = server.history(&session).await;
+        assert_eq!(contents(&history), [content], "no reply is stored");
+        let error = &history[0]["metadata"]["agentError"];
+        assert_eq!(names(error), ["code", "message"]);
+        assert_eq!(error["code"], "AGENT_ERROR");
+        assert!(!error["message"].as_str().unwrap().is_empty());
+        assert_eq!(
+            server.ask(&session, "say hello").await,
+            "hello",
+            "it goes on"
+        );
+    }
+    server.get("/health").await.expect(200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_takes_too_long_is_a_504() {
+    let server = Server::builder().agent_timeout(MINUTE).start().await;
+    let session = server.session().await;
+    let waiting = server.wait_for(&session, "say some|hold");
+    server.history_of(&session, 1).await;
+    server.settle().await;
+    server.advance(59 * SECOND);
+    server.settle().await;
+    assert!(!waiting.is_finished());
+    server.advance(SECOND);
+    let details = waiting
+        .await
+        .unwrap()
+        .error(504, "AGENT_TIMEOUT", "AgentTimeoutError");
+    assert_eq!(names(&details), ["agentId", "userMessage", "pending"]);
+    assert_eq!(details["agentId"], SCRIPTED);
+    assert_eq!(details["pending"], false);
+    assert_kept(&server, &session, &details["userMessage"]).await;
+    let history = server.history(&session).await;
+    assert_eq!(history.len(), 1);
+    assert_eq!(
+        history[0]["metadata"]["agentError"]["code"],
+        "AGENT_TIMEOUT"
+    );
+    assert_eq!(server.ask(&session, "say hello").await, "hello");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_has_two_minutes_unless_it_is_told_otherwise() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let events = server
+        .begin(&session, "say some|wait 119999|say more")
+        .await;
+    server.advance(just_before(2 * MINUTE));
+    assert_eq!(events.end("done").await["text"], "somemore");
+    let events = server.begin(&session, "say some|wait 120001").await;
+    server.advance(2 * MINUTE);
+    assert_eq!(events.end("error").await["code"], "AGENT_TIMEOUT");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_wait_lasts_a_second_longer_than_the_agent_may_take_and_the_turn_still_stands() {
+    let server = Server::builder().agent_timeout(10 * SECOND).start().await;
+    let session = server.session().await;
+    let running = server.begin(&session, "say one|hold").await;
+    server.advance(5 * SECOND);
+    let waiting = server.wait_for(&session, "say so:|wait 8000|history");
+    server.history_of(&session, 2).await;
+    server.settle().await;
+    server.advance(5 * SECOND);
+    // Only now does the second turn begin, with all of its time.
+    assert_eq!(running.end("error").await["code"], "AGENT_TIMEOUT");
+    server.settle().await;
+    server.advance(5 * SECOND);
+    server.settle().await;
+    assert!(!waiting.is_finished(), "ten seconds are over, not eleven");
+    server.advance(SECOND);
+    let details = waiting
+        .await
+        .unwrap()
+        .error(504, "AGENT_TIMEOUT", "AgentTimeoutError");
+    assert_eq!(details["pending"], true);
+    assert_kept(&server, &session, &details["userMessage"]).await;
+    assert_eq!(
+        details["userMessage"]["metadata"],
+        json!({ "sessionId": session })
+    );
+    let history = server.history(&session).await;
+    assert_eq!(
+        history[1]["metadata"],
+        json!({ "sessionId": session }),
+        "no error, it is open"
+    );
+    server.advance(2 * SECOND);
+    let history = server.history_of(&session, 3).await;
+    assert_eq!(history[2]["content"], "so:say one|hold > -");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_reply_is_cut_off_at_64_kibibytes_at_a_characters_boundary() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    for (content, bytes) in [
+        ("long 65536", 65_536),
+        ("long 65538", 65_536),
+        ("long 200000", 65_536),
+        ("say a|long 65536", 65_535),
+        ("say a|long 200000|say more", 65_535),
+        ("say a|long 65532|say bcd", 65_536),
+        ("say a|long 65532|say bcde|say f", 65_536),
+        ("long 40000|long 40000|fail", 65_536),
+        ("long 65536|say x|hold", 65_536),
+    ] {
+        let events = server.stream(&session, content).await.rest().await;
+        let chunks = events.iter().filter(|(name, _)| name == "chunk");
+        let streamed: String = chunks
+            .map(|(_, chunk)| chunk["chunk"].as_str().unwrap())
+            .collect();
+        let (last, done) = events.last().unwrap();
+        assert_eq!(
+            (last.as_str(), streamed.len()),
+            ("done", bytes),
+            "{content}"
+        );
+        assert!(!streamed.contains(char::REPLACEMENT_CHARACTER));
+        assert_eq!(done["text"], streamed);
+        let history = server.history(&session).await;
+        assert_eq!(history.last().unwrap()["content"], streamed);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn deleting_a_session_cancels_its_turns() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let running = server.begin(&session, "say one|wait 1000").await;
+    let over_http = server.wait_for(&session, "say two");
+    server.history_of(&session, 2).await;
+    let mut over_sse = server.stream(&session, "say three").await;
+    over_sse.expect("user_message").await;
+    server.settle().await;
+    server.delete(&at(&session, "")).await.expect(200);
+    let missing = over_http.await.unwrap();
+    let details = missing.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
+    assert_eq!(details, json!({ "sessionId": session }));
+    for events in [running, over_sse] {
+        assert_eq!(events.end("error").await["code"], "SESSION_NOT_FOUND");
+    }
+    server.advance(SECOND);
+    server.settle().await;
+    server
+        .get(&format!("/api/messaging/channels/{session}/messages"))
+        .await
+        .expect(404);
+    assert_eq!(server.stop().await, 0);
+}
+
+#[tokio::test]
+async fn deleting_an_expired_session_cancels_the_turn_that_still_runs() {
+    let server = Server::builder()
+        .agent_timeout(HOUR)
+        .agent_places(1)
+        .start()
+        .await;
+    let session = server.session().await;
+    let running = server.begin(&session, "say one|wait 2400000").await;
+    server.advance(31 * MINUTE);
+    server.delete(&at(&session, "")).await.expect(200);
+    assert_eq!(running.end("error").await["code"], "SESSION_NOT_FOUND");
+    let other = server.session().await;
+    assert_eq!(
+        server.ask(&other, "say hi").await,
+        "hi",
+        "its place is free again"
+    );
+    server.stop().await;
+}

@@ -1,0 +1,173 @@
+//! The calls of the API.
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use super::answer::{Answer, answer};
+use super::server::{NOBODY, SCRIPTED, SESSIONS, START, Server, USER};
+use super::sse::Events;
+
+/// A path of a session.
+pub(crate) fn at(session: &str, rest: &str) -> String {
+    format!("{SESSIONS}/{session}{rest}")
+}
+
+/// The time so long after the start, as it is written on the wire.
+pub(crate) fn time(since_start: Duration) -> String {
+    let since_start = i64::try_from(since_start.as_millis()).unwrap();
+    sessiond::domain::time::Timestamp(START.0 + since_start).to_string()
+}
+
+/// The last instant before a time.
+pub(crate) fn just_before(time: Duration) -> Duration {
+    time.saturating_sub(Duration::from_millis(1))
+}
+
+/// Looks until there is something to see. For what the server does on its own alone.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..2000 {
+        if let Some(found) = look().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it never came to this: {what}");
+}
+
+impl Server {
+    /// A call to be completed.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client()
+            .request(method, format!("{}{path}", self.url()))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Value>) -> Answer {
+        answer(self.request(Method::POST, path).json(&body.into())).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: impl Into<Value>) -> Answer {
+        answer(self.request(Method::PATCH, path).json(&body.into())).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        answer(self.request(Method::DELETE, path)).await
+    }
+
+    // Sessions
+
+    /// A create with these fields, beside or in the place of the usual ones.
+    pub(crate) fn creating(&self, fields: &Value) -> RequestBuilder {
+        let mut body = json!({ "agentId": SCRIPTED, "userId": USER });
+        let fields = fields.as_object().expect("fields are an object").clone();
+        body.as_object_mut().unwrap().extend(fields);
+        self.request(Method::POST, SESSIONS).json(&body)
+    }
+
+    /// Creates a session; see [`Self::creating`].
+    pub(crate) async fn create(&self, fields: Value) -> Answer {
+        answer(self.creating(&fields)).await
+    }
+
+    /// A new session's id; see [`Self::creating`].
+    pub(crate) async fn session_with(&self, fields: Value) -> String {
+        let created = self.create(fields).await.expect(201);
+        created.body["sessionId"].as_str().unwrap().to_owned()
+    }
+
+    /// A new session's id.
+    pub(crate) async fn session(&self) -> String {
+        self.session_with(json!({})).await
+    }
+
+    /// The session as it is.
+    pub(crate) async fn info(&self, session: &str) -> Value {
+        self.get(&at(session, "")).await.expect(200).body
+    }
+
+    // Messages
+
+    /// A send with these fields.
+    pub(crate) fn sending(&self, session: &str, fields: &Value) -> RequestBuilder {
+        self.request(Method::POST, &at(session, "/messages"))
+            .json(fields)
+    }
+
+    /// Sends a message with these fields.
+    pub(crate) async fn send(&self, session: &str, fields: Value) -> Answer {
+        answer(self.sending(session, &fields)).await
+    }
+
+    /// Sends a message and waits for the reply: its text.
+    pub(crate) async fn ask(&self, session: &str, content: &str) -> String {
+        let sent = json!({ "content": content, "transport": "http" });
+        let answer = self.send(session, sent).await.expect(201);
+        let text = answer.body["agentResponse"]["text"].as_str();
+        text.expect("there is a reply").to_owned()
+    }
+
+    /// Sends a message and does not wait for the reply: the message's id.
+    pub(crate) async fn tell(&self, session: &str, content: &str) -> String {
+        let sent = self.send(session, json!({ "content": content })).await;
+        sent.expect(201).body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends a message with the transport `sse`.
+    pub(crate) async fn stream(&self, session: &str, content: &str) -> Events {
+        let sent = json!({ "content": content, "transport": "sse" });
+        Events::open(self.sending(session, &sent)).await
+    }
+
+    /// Sends a message with the transport `sse` and returns when the agent has said its first
+    /// piece, so that its turn is running for certain.
+    pub(crate) async fn begin(&self, session: &str, content: &str) -> Events {
+        let mut events = self.stream(session, content).await;
+        events.expect("user_message").await;
+        events.expect("chunk").await;
+        events
+    }
+
+    /// Sends a message with the transport `http` and goes on; see [`Self::settle`].
+    pub(crate) fn wait_for(&self, session: &str, content: &str) -> JoinHandle<Answer> {
+        let sent = json!({ "content": content, "transport": "http" });
+        tokio::spawn(answer(self.sending(session, &sent)))
+    }
+
+    /// All messages of a session that is active or kept, oldest first.
+    pub(crate) async fn history(&self, session: &str) -> Vec<Value> {
+        let path = format!("/api/messaging/channels/{session}/messages?limit=100");
+        let page = self.get(&path).await.expect(200).body;
+        assert_eq!(page["hasMore"], false, "all of it is on one page");
+        let messages = page["messages"].as_array().unwrap();
+        messages.iter().rev().cloned().collect()
+    }
+
+    /// As [`Self::history`], as soon as there are so many messages.
+    pub(crate) async fn history_of(&self, session: &str, count: usize) -> Vec<Value> {
+        eventually(&format!("{count} messages"), async || {
+            let messages = self.history(session).await;
+            (messages.len() >= count).then_some(messages)
+        })
+        .await
+    }
+
+    /// Lets the server do what it was asked before: these calls pass all of its queues.
+    pub(crate) async fn settle(&self) {
+        let path = at(NOBODY, "/heartbeat");
+        for _ in 0..3 {
+            self.post(&path, Value::Null).await.expect(404);
+        }
+    }
+}
+
+/// The contents of some messages.
+pub(crate) fn contents(messages: &[Value]) -> Vec<&str> {
+    let contents = messages.iter().map(|message| &message["content"]);
+    contents.map(|content| content.as_str().unwrap()).collect()
+}

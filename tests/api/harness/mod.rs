@@ -1,0 +1,15 @@
+//! What the tests share.
+
+mod answer;
+mod calls;
+mod server;
+mod sse;
+mod wire;
+
+pub(crate) use self::answer::{Answer, answer, assert_v7, names};
+pub(crate) use self::calls::{at, contents, eventually, just_before, time};
+pub(crate) use self::server::{
+    Builder, ELIZA, HOUR, MINUTE, NOBODY, SCRIPTED, SECOND, SESSIONS, START, Server, USER,
+};
+pub(crate) use self::sse::Events;
+pub(crate) use self::wire::Wire;

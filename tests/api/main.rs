@@ -1,0 +1,38 @@
+//! What a user of the API sees, over HTTP, against the server in this process: a clock that the
+//! tests move, and an agent that does what a message says.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a helper that cannot do its work fails the test"
+)]
+
+mod agents;
+mod auth;
+mod bodies;
+mod content;
+mod create;
+mod create_keys;
+mod damage;
+mod delete;
+mod endings;
+mod errors;
+mod expiring_turns;
+mod expiry;
+mod harness;
+mod health;
+mod history;
+mod listing;
+mod message_keys;
+mod patch;
+mod paths;
+mod raw;
+mod renewal;
+mod reopened;
+mod request_ids;
+mod retries;
+mod send;
+mod stops;
+mod stream;
+mod timeouts;
+mod turns;

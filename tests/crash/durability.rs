@@ -1,0 +1,164 @@
+//! Whatever was acknowledged is there after a crash, and nothing is there twice.
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use sessiond::clock::Clock;
+use sessiond::config::{Config, Source};
+use sessiond::events::EventBus;
+use sessiond::store::Store;
+use uuid::Uuid;
+
+use super::api::{Api, answer};
+use super::audit::{self, Findings};
+use super::client::{Client, Tracked};
+use super::rng::{self, Rng};
+use super::support::process;
+use super::support::server::Server;
+
+const CLIENTS: u32 = 8;
+const CRASHES: u32 = 12;
+
+/// The longest time under load before a crash, in milliseconds.
+const LONGEST_RUN: u64 = 900;
+
+/// The longest time that a deletion has before it is cut off, in milliseconds.
+const LONGEST_DELETION: u64 = 20;
+
+/// The longest time that a start has before it is cut off, in milliseconds.
+const LONGEST_START: u64 = 60;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_acknowledged_write_survives_sigkill() {
+    let seed = rng::seed();
+    eprintln!("{}={seed} makes the same choices again", rng::SEED);
+    let mut rng = Rng::new(seed);
+    let mut server = Server::start();
+    let mut clients = clients(&server, seed).await;
+    let mut unheard = Findings::default();
+
+    for crash in 1..=CRASHES {
+        let api = Api::new(server.url());
+        let killed = Arc::new(AtomicBool::new(false));
+        let running: Vec<_> = clients
+            .into_iter()
+            .map(|client| tokio::spawn(client.run(api.clone(), Arc::clone(&killed))))
+            .collect();
+        tokio::time::sleep(Duration::from_millis(rng.below(LONGEST_RUN))).await;
+        killed.store(true, Ordering::SeqCst);
+        server.kill9();
+        let ended = join_all(running).await.into_iter();
+        clients = ended
+            .map(|client| client.expect("a client met what it did not expect"))
+            .collect();
+        if rng.below(3) == 0 {
+            cut_off_start(&server, Duration::from_millis(rng.below(LONGEST_START)));
+        }
+
+        let since = Instant::now();
+        server.restart();
+        let started = since.elapsed();
+        let found = audit(&mut clients, &Api::new(server.url())).await;
+        let has_open_turns = server.log().contains("taking up the turns");
+        eprintln!(
+            "crash {crash}: {found:?}, turns cut off: {has_open_turns}, started in {started:?}, \
+             audited by {:?}",
+            since.elapsed()
+        );
+        unheard.stored_unheard += found.stored_unheard;
+        unheard.not_stored += found.not_stored;
+    }
+    assert!(
+        unheard.stored_unheard + unheard.not_stored > 0,
+        "no crash met a call under way"
+    );
+
+    let found = audit(&mut clients, &Api::new(server.url())).await;
+    cut_off_deletion(&mut server, &clients[0].sessions[0].id, &mut rng).await;
+    assert!(server.terminate().success(), "{}", server.log());
+    check_file(&server, found.sessions - 1).await;
+}
+
+/// Kills the server while it removes a session, which at its size takes several transactions.
+async fn cut_off_deletion(server: &mut Server, session: &str, rng: &mut Rng) {
+    let (api, id) = (Api::new(server.url()), session.to_owned());
+    let deletion = tokio::spawn(async move { api.delete(&id).await });
+    tokio::time::sleep(Duration::from_millis(rng.below(LONGEST_DELETION))).await;
+    server.kill9();
+    let acknowledged = deletion.await.expect("the call ends").is_ok();
+    server.restart();
+    let api = Api::new(server.url());
+    let again = api.delete(session).await.expect("the server lives").status;
+    eprintln!("deletion: acknowledged {acknowledged}, then {again}");
+    assert!(
+        again == 404 || (again == 200 && !acknowledged),
+        "{again} after a deletion that was acknowledged: {acknowledged}"
+    );
+    let messages = api.get(&format!("/{session}/messages")).await;
+    assert_eq!(messages.expect("the server lives").status, 404);
+}
+
+/// The clients, with a session that they share.
+async fn clients(server: &Server, seed: u64) -> Vec<Client> {
+    let request = Api::new(server.url()).create(&Uuid::new_v4().to_string());
+    let shared = answer(request).await.expect("the server lives").expect(201);
+    (0..CLIENTS)
+        .map(|number| Client::new(number, seed, Tracked::new(&shared, true)))
+        .collect()
+}
+
+async fn audit(clients: &mut [Client], api: &Api) -> Findings {
+    let own = clients.iter_mut().map(|client| async {
+        let mut findings = Findings::default();
+        audit::own_sessions(client, api, &mut findings).await;
+        findings
+    });
+    let mut all = Findings::default();
+    for one in join_all(own).await {
+        all.sessions += one.sessions;
+        all.messages += one.messages;
+        all.stored_unheard += one.stored_unheard;
+        all.not_stored += one.not_stored;
+    }
+    audit::shared_session(clients, api, &mut all).await;
+    all
+}
+
+/// Starts the server on the same folder and kills it, perhaps before it listens.
+fn cut_off_start(server: &Server, after: Duration) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sessiond"))
+        .current_dir(server.home())
+        .env_clear()
+        .env("DATA_DIR", server.data_dir())
+        .env("SERVER_PORT", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary under test can be started");
+    std::thread::sleep(after);
+    let ended = child.try_wait().expect("a child can be waited for");
+    assert!(ended.is_none(), "the start failed: {ended:?}");
+    process::kill(&mut child);
+}
+
+/// Every record, index row and tally of the file fits.
+async fn check_file(server: &Server, sessions: u64) {
+    let config = Config::read(Source::of_layers(Vec::new())).expect("the defaults are valid");
+    let (store, opened) = Store::open(
+        &server.data_dir().join("sessiond.redb"),
+        config.storage.cache_bytes,
+        config.rules,
+        Clock::system(),
+        EventBus::default(),
+    )
+    .expect("the file can be opened");
+    assert_eq!(opened.clean_stop, Some(true));
+    assert_eq!(opened.sessions, sessions);
+    let faults = store.check().expect("the file can be read");
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(store.close(false).await);
+}

@@ -1,0 +1,26 @@
+//! The real server, started, stopped and killed in every way that may happen to it.
+
+#![cfg(unix)]
+#![allow(
+    clippy::expect_used,
+    reason = "a helper that cannot do its work fails the test"
+)]
+#![allow(
+    clippy::print_stderr,
+    reason = "the test harness shows it when the test has failed"
+)]
+
+mod api;
+mod audit;
+mod client;
+mod durability;
+mod rng;
+mod scripted;
+mod sse;
+mod start;
+mod start_data;
+mod start_settings;
+mod stop;
+#[path = "../support/mod.rs"]
+mod support;
+mod turns;

@@ -1,0 +1,191 @@
+//! A server with an agent that can be slow, which the real binary does not have: this test binary
+//! itself, run once more as a process of its own.
+
+use std::collections::HashMap;
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sessiond::agents::character::Character;
+use sessiond::agents::registry::Agent;
+use sessiond::agents::scripted::Scripted;
+use sessiond::clock::Clock;
+use sessiond::config::{Config, Source};
+use sessiond::domain::time::Timestamp;
+use sessiond::run::{self, Parts};
+use sessiond::{shutdown, telemetry};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use super::support::process;
+
+/// The agent that does what a message says.
+pub(crate) const AGENT: &str = "5c219ed0-0000-0000-0000-000000000001";
+
+/// Makes [`child_server`] a server.
+const IS_CHILD: &str = "SESSIOND_TEST_IS_CHILD_SERVER";
+
+/// A start or a stop that takes longer has failed. Generous: a test machine may be busy.
+const LIMIT: Duration = Duration::from_mins(1);
+
+const POLL: Duration = Duration::from_millis(10);
+
+/// A running server. Dropped, it is killed and its folder removed; where the test has failed, its
+/// log is shown.
+#[derive(Debug)]
+pub(crate) struct ScriptedServer {
+    settings: Vec<(&'static str, &'static str)>,
+    folder: TempDir,
+    child: Child,
+    url: String,
+    starts: u32,
+}
+
+impl ScriptedServer {
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// A server with some settings.
+    pub(crate) fn with(settings: &[(&'static str, &'static str)]) -> Self {
+        let folder = TempDir::with_prefix("sessiond-scripted-").expect("a temporary directory");
+        let settings = settings.to_vec();
+        let (child, url) = launch(folder.path(), &settings, 1);
+        Self {
+            settings,
+            folder,
+            child,
+            url,
+            starts: 1,
+        }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// What it has logged since its last start.
+    pub(crate) fn log(&self) -> String {
+        read_log(&log_file(self.folder.path(), self.starts))
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn kill9(&mut self) {
+        process::kill(&mut self.child);
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let status = Command::new("sh")
+            .args(["-c", r#"kill -s TERM "$0""#, &pid])
+            .status()
+            .expect("a shell can be started");
+        assert!(status.success(), "the server is there to be stopped");
+        let status = process::wait_at_most(&mut self.child, LIMIT);
+        status.expect("the server stops when it is asked to")
+    }
+
+    /// Starts it again: the same data and settings, a new port.
+    pub(crate) fn restart(&mut self) {
+        self.kill9();
+        self.starts += 1;
+        (self.child, self.url) = launch(self.folder.path(), &self.settings, self.starts);
+    }
+}
+
+impl Drop for ScriptedServer {
+    fn drop(&mut self) {
+        self.kill9();
+        if thread::panicking() {
+            for start in 1..=self.starts {
+                let log = read_log(&log_file(self.folder.path(), start));
+                eprintln!("The log of the scripted server's start {start}:\n{log}");
+            }
+        }
+    }
+}
+
+fn launch(folder: &Path, settings: &[(&str, &str)], start: u32) -> (Child, String) {
+    let log_file = log_file(folder, start);
+    let log = File::create(&log_file).expect("a log file can be made");
+    let errors = log.try_clone().expect("a file can be cloned");
+    let mut child = Command::new(env::current_exe().expect("the path of this test binary"))
+        .args(["--exact", "scripted::child_server", "--nocapture"])
+        .current_dir(folder)
+        .env_clear()
+        .env(IS_CHILD, "1")
+        .env("DATA_DIR", folder.join("data"))
+        .env("SERVER_PORT", "0")
+        .env("LOG_FORMAT", "text")
+        .envs(settings.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        .spawn()
+        .expect("this test binary can be started");
+    let since = Instant::now();
+    loop {
+        let log = read_log(&log_file);
+        let line = log.split_once("listening on ").map(|(_, rest)| rest);
+        if let Some((url, _)) = line.and_then(|rest| rest.split_once('\n')) {
+            return (child, url.trim().to_owned());
+        }
+        let has_ended = child.try_wait().expect("a child can be waited for");
+        if has_ended.is_some() || since.elapsed() > LIMIT {
+            process::kill(&mut child);
+            panic!("the scripted server does not listen; its log:\n{log}");
+        }
+        thread::sleep(POLL);
+    }
+}
+
+fn log_file(folder: &Path, start: u32) -> PathBuf {
+    folder.join(format!("{start}.log"))
+}
+
+fn read_log(file: &Path) -> String {
+    fs::read_to_string(file).expect("the log can be read")
+}
+
+/// No test, but the server, where a test starts it.
+#[test]
+fn child_server() {
+    if env::var_os(IS_CHILD).is_none() {
+        return;
+    }
+    let source = Source::of_process(HashMap::new()).expect("the environment can be read");
+    let config = Config::read(source).expect("the settings are valid");
+    telemetry::start(config.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime can be made");
+    let ended = runtime.block_on(async {
+        let listener = TcpListener::bind(config.server.addresses.as_slice()).await?;
+        let parts = Parts {
+            clock: Clock::system(),
+            agents: vec![agent()],
+        };
+        run::run_with(config, parts, listener, shutdown::signal()).await
+    });
+    runtime.shutdown_background();
+    ended.expect("the server runs and stops as it should");
+}
+
+fn agent() -> Agent {
+    let text = format!(r#"{{ "id": "{AGENT}", "name": "Scripted" }}"#);
+    let character = Character::parse(Path::new("scripted.json"), &text, Timestamp(0));
+    let backend = Scripted::new(Clock::system());
+    Agent::with_backend(
+        character.expect("the character is valid"),
+        Box::new(backend),
+    )
+}

@@ -1,0 +1,228 @@
+//! What the real binary does with a data folder that is not as it should be.
+
+use std::fs;
+use std::path::Path;
+
+use redb::{Database, TableDefinition};
+use serde_json::json;
+
+use super::api::{Api, answer};
+use super::start::refused;
+use super::support::server::{Builder, Server};
+
+const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+
+/// A server with these character files.
+fn with_agents(files: &[(&str, &str)]) -> Builder {
+    let builder = Server::builder();
+    let folder = builder.data_dir().join("agents");
+    fs::create_dir_all(&folder).expect("a folder can be made");
+    for (name, text) in files {
+        fs::write(folder.join(name), text).expect("a file can be written");
+    }
+    builder
+}
+
+/// A server whose database is this file.
+fn with_database(bytes: &[u8]) -> Builder {
+    let builder = Server::builder();
+    fs::create_dir(builder.data_dir()).expect("a folder can be made");
+    fs::write(database(&builder), bytes).expect("a file can be written");
+    builder
+}
+
+fn database(builder: &Builder) -> std::path::PathBuf {
+    builder.data_dir().join("sessiond.redb")
+}
+
+/// What a start says that is refused without touching the data folder.
+fn refused_untouched(builder: &Builder) -> String {
+    let before = contents(&builder.data_dir());
+    let log = refused(builder);
+    assert!(
+        contents(&builder.data_dir()) == before,
+        "the data folder has changed: {log}"
+    );
+    log
+}
+
+/// The files of a folder, by name.
+fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("the folder can be read") {
+        let entry = entry.expect("the folder can be read");
+        if entry.path().is_file() {
+            let bytes = fs::read(entry.path()).expect("the file can be read");
+            files.push((entry.file_name().to_string_lossy().into_owned(), bytes));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn a_broken_character_file_is_named_with_its_line() {
+    for (text, line, reason) in [
+        ("{\n  \"name\": \"Ada\",\n}", 3, "trailing comma"),
+        ("{\n  \"bio\": \"no name\"\n}", 3, "name"),
+        ("", 1, "EOF"),
+        ("[\"Ada\"]", 1, "JSON object"),
+    ] {
+        let builder = with_agents(&[("ada.json", text), ("zoe.json", r#"{"name":"Zoe"}"#)]);
+        let log = refused(&builder);
+        let place = format!("agents/ada.json:{line}: ");
+        assert!(log.contains(&place), "{place} is missing in {log}");
+        assert!(log.contains(reason), "{reason} is missing in {log}");
+        assert!(
+            !database(&builder).exists(),
+            "a refused start leaves nothing"
+        );
+    }
+}
+
+#[test]
+fn a_backend_that_there_is_not_is_named() {
+    let text =
+        "{\n\"name\": \"Ada\",\n\"settings\": {\n\"backend\": { \"type\": \"oracle\" }\n}\n}";
+    let log = refused(&with_agents(&[("ada.json", text)]));
+    for part in ["agents/ada.json:4: ", "backend.type", "oracle", "eliza"] {
+        assert!(log.contains(part), "{part} is missing in {log}");
+    }
+}
+
+#[test]
+fn two_files_of_one_id_are_named() {
+    let id = "0a0b0c0d-0000-0000-0000-000000000001";
+    let ada = json!({ "id": id, "name": "Ada" }).to_string();
+    let bob = json!({ "id": id.to_uppercase(), "name": "Bob" }).to_string();
+    let log = refused(&with_agents(&[("a.json", &ada), ("b.json", &bob)]));
+    for part in ["agents/a.json", "agents/b.json", id] {
+        assert!(log.contains(part), "{part} is missing in {log}");
+    }
+}
+
+#[tokio::test]
+async fn the_banner_names_the_agents_and_they_answer() {
+    let server = with_agents(&[("ada.json", r#"{"name":"Ada"}"#)]).start();
+    let log = server.log();
+    assert!(log.contains(r#"agent name="Eliza""#), "{log}");
+    assert!(log.contains(r#"agent name="Ada""#), "{log}");
+    assert!(log.contains(r#"backend="eliza""#), "{log}");
+    assert!(log.contains("last_stop=\"none, the database is new\""));
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_folder_is_refused() {
+    let mut first = Server::start();
+    let api = Api::new(first.url());
+    let user = "4a4d0f0e-51a7-4c36-9b3c-0c7a3ce3f2a1";
+    answer(api.create(user))
+        .await
+        .expect("an answer")
+        .expect(201);
+    let builder = Server::builder().env("DATA_DIR", first.data_dir());
+    let log = refused(&builder);
+    assert!(
+        log.contains("another process has the database open"),
+        "{log}"
+    );
+    assert!(log.contains("sessiond.redb"), "{log}");
+    answer(api.create(user))
+        .await
+        .expect("an answer")
+        .expect(201);
+
+    // A crash leaves no lock behind.
+    first.kill9();
+    let second = builder.start();
+    let list = Api::new(second.url()).get("").await;
+    assert_eq!(list.expect("an answer").expect(200)["total"], 2);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_untouched() {
+    let text = "Dear diary, ".repeat(1000);
+    for bytes in [text.as_bytes(), b"x", &[0; 8192]] {
+        let log = refused_untouched(&with_database(bytes));
+        assert!(log.contains("sessiond.redb"), "{log}");
+        assert!(log.contains("not a sessiond database"), "{log}");
+    }
+}
+
+#[test]
+fn a_database_of_another_program_is_refused_untouched() {
+    let other: TableDefinition<u64, u64> = TableDefinition::new("another program's");
+    let builder = with_database(b"");
+    let path = database(&builder);
+    let database = Database::create(&path).expect("a database can be made");
+    let txn = database.begin_write().expect("it can be written");
+    let mut table = txn.open_table(other).expect("a table can be made");
+    table.insert(1, 2).expect("a row can be written");
+    drop(table);
+    txn.commit().expect("it can be committed");
+    for bytes in stopped_and_crashed(database, &path) {
+        let log = refused_untouched(&with_database(&bytes));
+        assert!(log.contains("not a sessiond database"), "{log}");
+    }
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_refused_untouched() {
+    // [version of the record][its checksum][the schema version]
+    let schema = |version: u8| {
+        let crc = crc32fast::hash(&[version]).to_le_bytes();
+        [vec![1], crc.to_vec(), vec![version]].concat()
+    };
+    let a_later_layout = vec![2, 1, 2, 3, 4, 5, 6, 7, 8];
+    for value in [schema(2), schema(99), a_later_layout] {
+        let mut server = Server::start();
+        assert!(server.terminate().success());
+        let path = server.data_dir().join("sessiond.redb");
+        let database = Database::create(&path).expect("the database can be opened");
+        let mut txn = database.begin_write().expect("it can be written");
+        // As sessiond does, so that a crash leaves nothing to repair.
+        txn.set_quick_repair(true);
+        let mut table = txn.open_table(META).expect("the table is there");
+        let before = table
+            .insert("schema_version", value.as_slice())
+            .expect("a row can be written");
+        assert_eq!(before.map(|row| row.value().to_vec()), Some(schema(1)));
+        drop(table);
+        txn.commit().expect("it can be committed");
+        for bytes in stopped_and_crashed(database, &path) {
+            let log = refused_untouched(&with_database(&bytes));
+            assert!(log.contains("newer"), "{log}");
+        }
+    }
+}
+
+/// A database's file after a stop, and after a crash.
+fn stopped_and_crashed(database: Database, path: &Path) -> [Vec<u8>; 2] {
+    let crashed = fs::read(path).expect("the file can be read");
+    drop(database);
+    let stopped = fs::read(path).expect("the file can be read");
+    assert!(stopped != crashed, "a stop is noted");
+    [stopped, crashed]
+}
+
+#[test]
+fn a_cut_off_database_is_refused_without_a_panic() {
+    let mut server = Server::start();
+    assert!(server.terminate().success());
+    let path = server.data_dir().join("sessiond.redb");
+    let bytes = fs::read(&path).expect("the file can be read");
+    for length in [100, 4096, bytes.len() / 2, bytes.len() - 1] {
+        let builder = with_database(&bytes[..length]);
+        let log = refused_untouched(&builder);
+        assert!(log.contains("sessiond.redb"), "{length}: {log}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_named() {
+    let builder = Server::builder();
+    fs::write(builder.data_dir(), "a file").expect("a file can be written");
+    let log = refused(&builder);
+    let name = builder.data_dir().display().to_string();
+    assert!(log.contains(&name), "{name} is missing in {log}");
+}

@@ -1,0 +1,186 @@
+//! How the real binary reads its settings.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use chrono::DateTime;
+use serde_json::Value;
+
+use super::api::{Api, answer, text};
+use super::start::refused;
+use super::support::server::Server;
+
+const USER: &str = "3f1d0a52-4d1c-4f6e-9b41-0f6f0f1a2b3c";
+
+#[test]
+fn an_unreadable_setting_is_named_with_its_value_and_what_is_allowed() {
+    for (name, value, allowed) in [
+        ("SESSION_DEFAULT_TIMEOUT_MINUTES", "5m", "1 to 10080"),
+        ("SESSION_MIN_TIMEOUT_MINUTES", "1.5", "1 to 60"),
+        ("SESSION_MAX_TIMEOUT_MINUTES", "0x10", "60 to 10080"),
+        ("SESSION_MAX_DURATION_MINUTES", "1e3", "60 to 20160"),
+        ("SESSION_WARNING_THRESHOLD_MINUTES", "five", "1 to 60"),
+        ("SESSION_CLEANUP_INTERVAL_MINUTES", "NaN", "1 to 60"),
+        ("CLEAR_SESSIONS_ON_SHUTDOWN", "maybe", "true, false, 1 or 0"),
+        ("SESSION_RETENTION_MINUTES", "forever", "0 to 5256000"),
+        ("SERVER_PORT", "70000", "0 to 65535"),
+        ("SERVER_PORT", "-1", "0 to 65535"),
+        ("SESSIOND_CACHE_MB", "1GB", "16 to 65536"),
+        ("MAX_CONNECTIONS", "many", "1 to 1000000"),
+        ("MAX_PENDING_TURNS", "1 000", "1 to 1000000"),
+        ("SESSIOND_INSECURE", "yes", "true, false, 1 or 0"),
+        ("LOG_FORMAT", "xml", "text or json"),
+        ("SESSION_TIME_SCALE", "fast", "a whole number"),
+    ] {
+        let builder = Server::builder().env(name, value);
+        let log = refused(&builder);
+        for part in [name, value, allowed] {
+            assert!(log.contains(part), "{part} is missing in {log}");
+        }
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(
+            !builder.data_dir().exists(),
+            "a refused start leaves nothing"
+        );
+    }
+    let log = refused(&Server::builder().arg("--server-port=x"));
+    assert!(log.contains("SERVER_PORT is \"x\""), "{log}");
+}
+
+#[test]
+fn a_number_out_of_bounds_is_clamped_with_a_warning() {
+    let builder = Server::builder().env("SESSION_MIN_TIMEOUT_MINUTES", "61");
+    let server = builder.env("SESSIOND_CACHE_MB", "-5").start();
+    let log = server.log();
+    for warning in [
+        "SESSION_MIN_TIMEOUT_MINUTES is 61, outside 1 to 60; 60 is used",
+        "SESSIOND_CACHE_MB is -5, outside 16 to 65536; 16 is used",
+    ] {
+        assert!(log.contains(warning), "{warning} is missing in {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_flag_beats_the_environment_which_beats_the_file_and_empty_is_unset() {
+    let builder = Server::builder()
+        .env("SESSION_DEFAULT_TIMEOUT_MINUTES", "42")
+        .env("SESSION_WARNING_THRESHOLD_MINUTES", "8")
+        .env("SESSION_MAX_DURATION_MINUTES", "")
+        .env("SESSIOND_CACHE_MB", "")
+        .arg("--session-default-timeout-minutes")
+        .arg("43");
+    let file = "# of the working directory\n\
+                SESSION_DEFAULT_TIMEOUT_MINUTES=41\n\
+                SESSION_WARNING_THRESHOLD_MINUTES=\"7\"\n\
+                export SESSION_MAX_DURATION_MINUTES=601 # so it is\n\
+                OF_ANOTHER_PROGRAM=x\n";
+    fs::write(builder.home().join(".env"), file).expect("a file can be written");
+    let server = builder.start();
+    let session = answer(Api::new(server.url()).create(USER)).await;
+    let timeout = &session.expect("an answer").expect(201)["timeoutConfig"];
+    assert_eq!(timeout["timeoutMinutes"], 43, "the flag's");
+    assert_eq!(timeout["warningThresholdMinutes"], 8, "the environment's");
+    assert_eq!(timeout["maxDurationMinutes"], 601, "the file's");
+}
+
+#[test]
+fn a_broken_env_file_stops_the_start_and_keeps_its_secrets() {
+    let builder = Server::builder();
+    let file = "SERVER_PORT=0\nthis is no setting s3cret\n";
+    fs::write(builder.home().join(".env"), file).expect("a file can be written");
+    let log = refused(&builder);
+    assert!(log.contains(".env"), "{log}");
+    assert!(!log.contains("s3cret"), "{log}");
+}
+
+#[test]
+fn the_log_is_json_where_that_is_wanted_and_where_it_is_no_terminal() {
+    for format in ["json", ""] {
+        let mut server = Server::builder().env("LOG_FORMAT", format).start();
+        assert!(server.terminate().success());
+        for line in server.log().lines() {
+            let entry: Value = match serde_json::from_str(line) {
+                Ok(entry) => entry,
+                Err(error) => panic!("{line}: {error}"),
+            };
+            assert!(entry["timestamp"].is_string(), "{line}");
+            assert!(entry["message"].is_string(), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_scaled_time_a_session_lives_and_dies_before_ones_eyes() {
+    // A minute is a tenth of a second.
+    let server = Server::builder()
+        .env("SESSION_TIME_SCALE", "600")
+        .env("SESSION_RETENTION_MINUTES", "25")
+        .env("SESSION_CLEANUP_INTERVAL_MINUTES", "1")
+        .start();
+    let api = Api::new(server.url());
+    let body = serde_json::json!({
+        "agentId": sessiond::agents::character::ELIZA_ID.to_string(),
+        "userId": USER,
+        "timeoutConfig": { "timeoutMinutes": 5 },
+    });
+    let session = answer(api.post("", &body)).await.expect("an answer");
+    let session = session.expect(201);
+    let lives = millis(&session, "expiresAt") - millis(&session, "createdAt");
+    assert_eq!(lives, 500, "the times on the wire are real ones");
+
+    let path = format!("/{}", text(&session, "sessionId"));
+    let since = Instant::now();
+    let mut seen = Vec::new();
+    while seen.last() != Some(&404) {
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "{seen:?} is all there was"
+        );
+        let before = since.elapsed();
+        let found = api.get(&path).await.expect("an answer");
+        match found.status {
+            // The session was made before the first look.
+            410 => {
+                assert!(since.elapsed() < Duration::from_secs(4), "or it is purged");
+                let expires_at = &found.body["details"]["expiresAt"];
+                assert_eq!(*expires_at, session["expiresAt"], "{}", found.body);
+            }
+            200 => assert!(before < Duration::from_millis(500), "it has expired"),
+            _ => {}
+        }
+        if seen.last() != Some(&found.status) {
+            seen.push(found.status);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // A busy machine may miss its half a second of life.
+    assert!(seen == [200, 410, 404] || seen == [410, 404], "{seen:?}");
+
+    // It is removed, not only hidden.
+    while !server.log().contains("removed sessions past their keeping") {
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "{}",
+            server.log()
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let list = api.get("").await.expect("an answer").expect(200);
+    assert_eq!(list["stats"]["totalSessions"], 0, "{list}");
+}
+
+#[test]
+fn scaled_time_is_for_loopback_alone() {
+    let builder = Server::builder()
+        .env("SESSION_TIME_SCALE", "600")
+        .env("SERVER_HOST", "0.0.0.0")
+        .env("ELIZA_SERVER_AUTH_TOKEN", "t");
+    let log = refused(&builder);
+    assert!(log.contains("SESSION_TIME_SCALE"), "{log}");
+    assert!(log.contains("loopback"), "{log}");
+}
+
+fn millis(session: &Value, member: &str) -> i64 {
+    let time = DateTime::parse_from_rfc3339(&text(session, member));
+    time.expect("a time of RFC 3339").timestamp_millis()
+}

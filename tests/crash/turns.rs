@@ -1,0 +1,195 @@
+//! Turns that a crash cuts off go on at the next start.
+
+use std::time::{Duration, Instant};
+
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+
+use super::api::{Api, answer, text};
+use super::scripted::{AGENT, ScriptedServer};
+use super::sse::Events;
+
+/// A reply comes within this time. Generous: a test machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const POLL: Duration = Duration::from_millis(20);
+
+const USER: &str = "9d3c1a52-6f0e-4b7e-8a55-0c1d2e3f4a5b";
+
+/// A session of the scripted agent.
+pub(crate) async fn session(api: &Api) -> String {
+    let body = json!({ "agentId": AGENT, "userId": USER });
+    let session = answer(api.post("", &body)).await.expect("an answer");
+    text(&session.expect(201), "sessionId")
+}
+
+/// A message with a key, which is its script.
+pub(crate) fn message(api: &Api, session: &str, script: &str, transport: &str) -> RequestBuilder {
+    let body = json!({ "content": script, "transport": transport });
+    api.post(&format!("/{session}/messages"), &body)
+        .header("Idempotency-Key", script.replace(' ', "_"))
+}
+
+/// Sends a message without waiting for its reply; returns its id.
+async fn leave(api: &Api, session: &str, script: &str) -> String {
+    let sent = answer(message(api, session, script, "websocket")).await;
+    text(&sent.expect("an answer").expect(201), "id")
+}
+
+/// Sends a message, or joins its turn, and reads its reply to the first chunk. The stream stays
+/// open while what is returned lives.
+pub(crate) async fn until_chunk(api: &Api, session: &str, script: &str) -> (Events, Value, Value) {
+    let mut events = Events::open(message(api, session, script, "sse")).await;
+    let stored = events.expect("user_message").await;
+    let chunk = events.expect("chunk").await;
+    (events, stored, chunk)
+}
+
+/// Joins a turn, which has to run and never to have been closed: then the one behind it would
+/// have been answered.
+async fn still_runs(api: &Api, session: &str, script: &str) -> Events {
+    let (stream, _, _) = until_chunk(api, session, script).await;
+    let messages = api.history(session).await.expect("an answer");
+    assert_eq!(messages.len(), 2, "{messages:#?}");
+    let metadata = &messages[0]["metadata"];
+    assert!(metadata.get("agentError").is_none(), "{metadata}");
+    stream
+}
+
+/// The messages of a session, oldest first, once one after another has so many.
+async fn history_of(api: &Api, session: &str, messages: usize) -> Vec<Value> {
+    let since = Instant::now();
+    loop {
+        let found = api.history(session).await.expect("an answer");
+        if found.len() >= messages {
+            return found;
+        }
+        assert!(since.elapsed() < PATIENCE, "{found:#?}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+#[tokio::test]
+async fn a_turn_cut_off_in_the_middle_of_a_reply_goes_on_at_the_next_start() {
+    const FIRST: &str = "say half|wait 2000|say whole";
+    let mut server = ScriptedServer::start();
+    let api = Api::new(server.url());
+    let session = session(&api).await;
+    let (stream, first, chunk) = until_chunk(&api, &session, FIRST).await;
+    let first = text(&first, "id");
+    let reply = text(&chunk, "messageId");
+    let second = leave(&api, &session, "say second").await;
+    let third = leave(&api, &session, "history").await;
+    server.kill9();
+    drop(stream);
+
+    server.restart();
+    let api = Api::new(server.url());
+    let stored = api.history(&session).await.expect("an answer");
+    assert_eq!(
+        stored.len(),
+        3,
+        "the crash came before the replies: {stored:#?}"
+    );
+    let mut stream = Events::open(message(&api, &session, FIRST, "sse")).await;
+    assert_eq!(text(&stream.expect("user_message").await, "id"), first);
+    let streamed = stream.reply().await;
+    assert_eq!(
+        streamed.id, reply,
+        "the reply has the id that its chunks had before"
+    );
+    assert_eq!(streamed.text, "halfwhole", "it is streamed from its start");
+    assert_eq!(streamed.done["id"], *reply);
+    assert_eq!(streamed.done["inReplyTo"], *first);
+
+    let seen = "say half|wait 2000|say whole > halfwhole; say second > second";
+    let messages = history_of(&api, &session, 6).await;
+    let said: Vec<(&Value, &Value)> = messages
+        .iter()
+        .map(|message| (&message["content"], &message["inReplyTo"]))
+        .collect();
+    let none = &Value::Null;
+    assert_eq!(
+        said,
+        [
+            (&json!(FIRST), none),
+            (&json!("say second"), none),
+            (&json!("history"), none),
+            (&json!("halfwhole"), &json!(first)),
+            (&json!("second"), &json!(second)),
+            (&json!(seen), &json!(third)),
+        ]
+    );
+    assert_eq!(messages[3]["id"], *reply);
+}
+
+#[tokio::test]
+async fn after_the_third_crash_in_the_same_turn_it_is_closed_with_an_error() {
+    const SCRIPT: &str = "say on|hold";
+    let mut server = ScriptedServer::start();
+    let api = Api::new(server.url());
+    let session = session(&api).await;
+    let (_, sent, _) = until_chunk(&api, &session, SCRIPT).await;
+    leave(&api, &session, "history").await;
+    for _ in 1..=3 {
+        still_runs(&Api::new(server.url()), &session, SCRIPT).await;
+        server.kill9();
+        server.restart();
+    }
+
+    let api = Api::new(server.url());
+    let messages = history_of(&api, &session, 3).await;
+    assert_eq!(messages[0]["id"], sent["id"]);
+    let error = &messages[0]["metadata"]["agentError"];
+    assert_eq!(error["code"], "AGENT_ERROR", "{messages:#?}");
+    assert!(error["message"].is_string());
+    assert!(messages[1]["metadata"].get("agentError").is_none());
+    assert_eq!(messages[2]["inReplyTo"], messages[1]["id"]);
+    assert_eq!(
+        messages[2]["content"],
+        format!("{SCRIPT} > -"),
+        "the failed turn is seen as its message alone"
+    );
+    assert_eq!(messages.len(), 3);
+}
+
+#[tokio::test]
+async fn a_stop_in_the_middle_of_a_turn_is_no_crash() {
+    const SCRIPT: &str = "say on|hold";
+    let mut server = ScriptedServer::start();
+    let api = Api::new(server.url());
+    let session = session(&api).await;
+    until_chunk(&api, &session, SCRIPT).await;
+    leave(&api, &session, "say next").await;
+    for _ in 1..=4 {
+        let mut stream = still_runs(&Api::new(server.url()), &session, SCRIPT).await;
+        assert!(server.terminate().success(), "{}", server.log());
+        let error = stream.expect("error").await;
+        assert_eq!(error["code"], "SERVICE_UNAVAILABLE");
+        stream.expect_end().await;
+        server.restart();
+    }
+    still_runs(&Api::new(server.url()), &session, SCRIPT).await;
+}
+
+#[tokio::test]
+async fn a_failed_turn_that_is_asked_for_again_may_crash_three_times_more() {
+    const SCRIPT: &str = "say on|hold";
+    let mut server = ScriptedServer::start();
+    let session = session(&Api::new(server.url())).await;
+    for round in 1..=2 {
+        for _ in 1..=3 {
+            let api = Api::new(server.url());
+            let (_stream, ..) = until_chunk(&api, &session, SCRIPT).await;
+            server.kill9();
+            server.restart();
+        }
+        let api = Api::new(server.url());
+        let since = Instant::now();
+        while api.history(&session).await.expect("an answer")[0]["metadata"]["agentError"].is_null()
+        {
+            assert!(since.elapsed() < PATIENCE, "in round {round}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
