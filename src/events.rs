@@ -16,7 +16,11 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 
 /// How many events a listener may lag behind before it is given up.
-const BACKLOG: usize = 1024;
+///
+/// A listener may be in some hundred rooms, and a turn has a dozen events and more: one turn in
+/// each of them at once must fit, however seldom the listener is given the time to take them. An
+/// idle listener pays nothing for it, and those that wait for the same event share it.
+const BACKLOG: usize = 8192;
 
 /// Something that happened in a session.
 #[derive(Debug, Clone)]
@@ -74,6 +78,8 @@ pub enum Event {
     Expired {
         /// When.
         expired_at: Timestamp,
+        /// Whether turns are still running, after which [`Event::Idle`] comes.
+        has_turns: bool,
     },
     /// The session was deleted.
     Deleted,
@@ -152,6 +158,12 @@ impl EventBus {
             }
             is_told
         });
+    }
+
+    /// Whether anybody listens to a session.
+    #[must_use]
+    pub fn is_heard(&self, session: SessionId) -> bool {
+        self.rooms().contains_key(&session)
     }
 
     /// A listener that has joined no session yet.

@@ -16,8 +16,8 @@ use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::domain::time::{Millis, Timestamp};
 use crate::events::{Event, Happening};
-use crate::store::command::{ExpireTurns, WalkTallies};
-use crate::store::error::ReadError;
+use crate::store::command::{Expire, WalkTallies};
+use crate::store::error::{ReadError, SubmitError};
 use crate::store::reader::Deadline;
 
 /// How many index rows are looked at in one go.
@@ -158,26 +158,29 @@ impl Janitor {
     async fn tell_expiries(&mut self, now: Timestamp) -> Result<(), AppError> {
         while let Some(slice) = self.due(Deadline::Expiry, self.expired, now)? {
             for (place, _) in slice {
-                let (expired_at, id) = place;
-                self.close_turns(id).await?;
+                self.expire(place.1).await?;
                 self.expired = place;
-                let event = Event::Expired { expired_at };
-                self.app.events().publish(Happening::new(id, event));
             }
             tokio::task::yield_now().await;
         }
         Ok(())
     }
 
-    /// Closes the turns of an expired session that the agent was not asked for.
-    async fn close_turns(&self, id: SessionId) -> Result<(), AppError> {
+    /// Closes the turns of an expired session that the agent was not asked for, and tells of the
+    /// expiry. Where there is nobody to tell and nothing to close, that costs no write.
+    async fn expire(&self, id: SessionId) -> Result<(), AppError> {
         let has_turns = self.app.store().read(|reader| match reader.next_turn(id) {
             Err(ReadError::Record(_)) => Ok(false),
             turn => Ok(turn?.is_some()),
         })?;
-        if has_turns {
-            let closed = self.app.store().submit(ExpireTurns(id)).await?;
-            self.app.end_unasked(id, &closed);
+        if !has_turns && !self.app.events().is_heard(id) {
+            return Ok(());
+        }
+        match self.app.store().submit(Expire(id)).await {
+            Ok(closed) => self.app.end_unasked(id, &closed),
+            // A damaged session must not keep the others from being told.
+            Err(SubmitError::Record(_)) => {}
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }

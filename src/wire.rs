@@ -108,7 +108,7 @@ pub fn event(app: &App, listener: ListenerId, happening: &Happening) -> WireEven
                 "expiresAt": session.expires_at,
             }),
         ),
-        Event::Expired { expired_at } => (
+        Event::Expired { expired_at, .. } => (
             "sessionExpired",
             json!({ "sessionId": id, "expiredAt": expired_at }),
         ),

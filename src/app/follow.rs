@@ -154,7 +154,7 @@ impl Follower {
             }
             let is_last = match happening.event {
                 Event::Deleted => true,
-                Event::Expired { .. } => !self.has_turns(session),
+                Event::Expired { has_turns, .. } => !has_turns,
                 Event::Idle => self.ending.contains(&session),
                 _ => false,
             };
@@ -165,11 +165,5 @@ impl Follower {
             }
             return Ok(Followed { happening, is_last });
         }
-    }
-
-    fn has_turns(&self, session: SessionId) -> bool {
-        let turn = self.app.store.read(|reader| reader.next_turn(session));
-        // Where that cannot be told, the session is over.
-        turn.is_ok_and(|turn| turn.is_some())
     }
 }

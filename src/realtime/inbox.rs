@@ -34,18 +34,22 @@ pub(super) struct Inbox {
     pub(super) entity_id: Option<Uuid>,
     /// Cancelled when the socket is no more.
     pub(super) closed: CancellationToken,
+    /// Cancelled when more has come than can wait: something that the client sent is lost.
+    pub(super) overrun: CancellationToken,
 }
 
 impl Inbox {
     /// Listens to a socket that is about to be connected.
     pub(super) fn open(socket: &SocketRef, entity_id: Option<Uuid>) -> Self {
         let (queue, sent) = mpsc::channel(MAX_QUEUED);
+        let overrun = CancellationToken::new();
         for event in EVENTS {
             socket.on(
                 event,
                 InOrder {
                     event,
                     queue: queue.clone(),
+                    overrun: overrun.clone(),
                 },
             );
         }
@@ -56,6 +60,7 @@ impl Inbox {
             sent: Arc::new(Mutex::new(Some(sent))),
             entity_id,
             closed,
+            overrun,
         }
     }
 
@@ -72,6 +77,7 @@ impl Inbox {
 struct InOrder {
     event: &'static str,
     queue: mpsc::Sender<Sent>,
+    overrun: CancellationToken,
 }
 
 impl MessageHandler<LocalAdapter, InOrder> for InOrder {
@@ -88,8 +94,7 @@ impl MessageHandler<LocalAdapter, InOrder> for InOrder {
             Ok(TryData(Err(_))) | Err(_) => Value::Null,
         };
         if self.queue.try_send(wish(self.event, &data)).is_err() {
-            tracing::warn!(socket = %socket.id, "a socket sends faster than it can be answered");
-            let _ = socket.disconnect();
+            self.overrun.cancel();
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -23,29 +24,41 @@ const MAX_ROOMS: usize = 256;
 /// The message that is being stored for a socket.
 type Sending = Pin<Box<dyn Future<Output = Result<SentMessage, AppError>> + Send>>;
 
-/// The client cannot keep up, or is gone.
+/// How long to wait until a socket that has no room for its own end is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The client cannot keep up, sends too much, or is gone.
 #[derive(Debug)]
 struct GivenUp(String);
 
 /// Speaks for a connected socket until it is no more.
 pub(super) async fn run(app: Arc<App>, socket: SocketRef, inbox: Inbox) {
-    let closed = inbox.closed.clone();
-    let id = socket.id;
     let session = async {
         let mut task = Task {
             follower: Follower::new(&app),
             app,
-            socket,
+            socket: socket.clone(),
             sending: None,
         };
         task.greet(inbox.entity_id)?;
-        task.work(&inbox).await.map(|()| task.socket)
+        task.work(&inbox).await
     };
-    tokio::select! {
-        () = closed.cancelled() => {}
-        ended = session => if let Err(GivenUp(reason)) = ended {
-            tracing::info!(socket = %id, reason, "a socket is disconnected");
-        }
+    let ended = tokio::select! {
+        () = inbox.closed.cancelled() => return,
+        () = inbox.overrun.cancelled() => Err(GivenUp("it sends faster than it can be answered".into())),
+        ended = session => ended,
+    };
+    if let Err(GivenUp(reason)) = ended {
+        tracing::info!(socket = %socket.id, reason, "a socket is disconnected");
+        inbox.closed.run_until_cancelled(hang_up(&socket)).await;
+    }
+}
+
+/// Disconnects a socket, so that its client knows that it misses something. Where too much waits
+/// for the client already, it is told as soon as it has read some of that.
+async fn hang_up(socket: &SocketRef) {
+    while socket.clone().disconnect().is_err() {
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -160,10 +173,8 @@ impl Task {
     }
 
     fn tell(&self, followed: Result<Followed, Lagged>) -> Result<(), GivenUp> {
-        let Ok(followed) = followed else {
-            let _ = self.socket.clone().disconnect();
-            return Err(GivenUp("it lags behind what happens in its rooms".into()));
-        };
+        let followed = followed
+            .map_err(|Lagged| GivenUp("it lags behind what happens in its rooms".into()))?;
         let event = wire::event(&self.app, self.follower.id(), &followed.happening);
         self.emit(event.name, &event.payload)
     }
@@ -175,10 +186,9 @@ impl Task {
     /// Sends an event. A client that cannot take it is disconnected, since it would miss it
     /// without knowing.
     fn emit<T: Serialize>(&self, name: &str, payload: &T) -> Result<(), GivenUp> {
-        self.socket.emit(name, payload).map_err(|error| {
-            let _ = self.socket.clone().disconnect();
-            GivenUp(error.to_string())
-        })
+        self.socket
+            .emit(name, payload)
+            .map_err(|error| GivenUp(error.to_string()))
     }
 }
 

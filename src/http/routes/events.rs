@@ -112,12 +112,13 @@ impl Feed {
         // A message that was stored since the replay comes live: the state is of the moment, its
         // id of what the client has been told.
         let newest = state.newest.unwrap_or(Timestamp(0));
-        if self.told_until == Timestamp::MIN {
-            self.told_until = newest;
-        } else if newest > self.told_until {
+        if self.told_until != Timestamp::MIN && newest > self.told_until {
             self.phase = Phase::Replay;
             return Ok(());
         }
+        // Also where the client resumes after a time that is yet to come: what is stored from now
+        // on is live.
+        self.told_until = newest;
         let payload = wire::state(&state, self.app.now());
         let event = sse::event("state", &payload).id(newest.0.to_string());
         self.waiting.push_back(event);

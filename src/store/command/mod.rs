@@ -16,7 +16,7 @@ pub use create::{CreateKey, CreateSession, Created};
 pub use delete::DeleteSession;
 pub use purge::{Purge, Purged, WalkTallies};
 pub use send::{SendMessage, Sent};
-pub use turn::{BeginTurn, CloseTurn, ExpireTurns};
+pub use turn::{BeginTurn, CloseTurn, Expire};
 
 use super::txn::{Result, Txn};
 pub use crate::domain::turn::{Begun, Closed, Reply};

@@ -29,9 +29,10 @@ pub struct CloseTurn {
     pub partial: Option<String>,
 }
 
-/// Closes the turns of an expired session that have not begun.
+/// Closes the turns of an expired session that have not begun, and tells of its expiry: in the
+/// writer's order, so that the listeners hear of every turn that ends later after it.
 #[derive(Debug)]
-pub struct ExpireTurns(pub SessionId);
+pub struct Expire(pub SessionId);
 
 impl Apply for BeginTurn {
     type Output = Begun;
@@ -91,7 +92,7 @@ impl Apply for CloseTurn {
     }
 }
 
-impl Apply for ExpireTurns {
+impl Apply for Expire {
     /// The messages whose turns were closed.
     type Output = Vec<MessageId>;
 
@@ -122,6 +123,11 @@ impl Apply for ExpireTurns {
             closed.extend(message_id);
             left -= 1;
         }
+        let expired = Event::Expired {
+            expired_at: session.expires_at,
+            has_turns: left > 0,
+        };
+        txn.publish(session.id, expired);
         Ok(closed)
     }
 }

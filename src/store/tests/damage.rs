@@ -1,6 +1,6 @@
 //! Records that cannot be decoded: counted, stepped over, and in nobody else's way.
 
-use super::super::command::{BeginTurn, DeleteSession, ExpireTurns, Heartbeat, WalkTallies};
+use super::super::command::{BeginTurn, DeleteSession, Expire, Heartbeat, WalkTallies};
 use super::super::tables::{CREATE_KEYS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS, meta};
 use super::*;
 
@@ -164,7 +164,7 @@ fn turns_of_damaged_messages_are_closed_at_the_expiry_with_the_others() {
     );
     rig.expect_faults(&[&fault]);
     rig.pass(HOUR);
-    let closed = rig.submit(ExpireTurns(session.id)).unwrap();
+    let closed = rig.submit(Expire(session.id)).unwrap();
     assert_eq!(closed, [good.id]);
     assert_eq!(rig.next_turn(session.id), None);
 }
@@ -186,7 +186,7 @@ fn a_damaged_turn_stops_neither_its_session_nor_a_purge() {
     rig.reply(&good, "well");
 
     rig.pass(Millis(10 * HOUR.0));
-    rig.submit(ExpireTurns(session.id)).unwrap();
+    rig.submit(Expire(session.id)).unwrap();
     assert_eq!(rig.next_turn(session.id), None);
     assert_eq!(rig.purge().1, [session.id]);
     assert_eq!(rig.all_rows(), 0);
@@ -350,7 +350,7 @@ fn no_damaged_record_is_in_the_way_of_another_session() {
         assert!(rig.store().is_healthy(), "spoil {nth}");
 
         rig.pass(Millis(20 * HOUR.0));
-        let _ = rig.submit(ExpireTurns(victim.id));
+        let _ = rig.submit(Expire(victim.id));
         let (_, gone) = rig.purge();
         assert!(gone.contains(&bystander.id), "spoil {nth}");
         assert_eq!(gone.contains(&victim.id), nth != 0, "spoil {nth}");

@@ -1,8 +1,6 @@
 //! Listeners hear what was committed, in the order of the commits.
 
-use super::super::command::{
-    BeginTurn, DeleteSession, ExpireTurns, Heartbeat, PatchTimeout, Renew,
-};
+use super::super::command::{BeginTurn, DeleteSession, Expire, Heartbeat, PatchTimeout, Renew};
 use super::*;
 
 #[test]
@@ -103,7 +101,7 @@ fn turns_closed_at_the_expiry_and_a_deletion_are_heard() {
     rig.send(session.id, "second");
     let mut listener = listen(&rig.bus, session.id);
     rig.hand.set(sent.session.expires_at);
-    assert_eq!(rig.submit(ExpireTurns(session.id)).unwrap().len(), 2);
+    assert_eq!(rig.submit(Expire(session.id)).unwrap().len(), 2);
     rig.submit(DeleteSession(session.id)).unwrap();
     assert_eq!(
         heard(&mut listener),

@@ -1,6 +1,6 @@
 //! Messages: their order, their pages, their keys, their turns.
 
-use super::super::command::{BeginTurn, Begun, ExpireTurns, Heartbeat};
+use super::super::command::{BeginTurn, Begun, Expire, Heartbeat};
 use super::super::reader::Exchange;
 use super::*;
 
@@ -264,7 +264,7 @@ fn turns_that_had_not_begun_when_the_session_expired_are_closed_and_a_running_on
     let session = rig.create();
     let running = rig.ask(session.id, "first");
     let waiting = rig.send(session.id, "second");
-    assert_eq!(rig.submit(ExpireTurns(session.id)).unwrap(), []);
+    assert_eq!(rig.submit(Expire(session.id)).unwrap(), []);
 
     rig.hand.set(waiting.session.expires_at);
     let late = rig.submit(BeginTurn(OpenTurn {
@@ -282,7 +282,7 @@ fn turns_that_had_not_begun_when_the_session_expired_are_closed_and_a_running_on
         TurnState::Failed(expired)
     );
 
-    assert_eq!(rig.submit(ExpireTurns(session.id)).unwrap(), []);
+    assert_eq!(rig.submit(Expire(session.id)).unwrap(), []);
     rig.reply(&running.message, "well");
     assert_eq!(
         contents(&rig.transcript(session.id)),

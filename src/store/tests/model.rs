@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::command::{
-    BeginTurn, Begun, DeleteSession, ExpireTurns, Heartbeat, PatchTimeout, Renew, WalkTallies,
+    BeginTurn, Begun, DeleteSession, Expire, Heartbeat, PatchTimeout, Renew, WalkTallies,
 };
 use super::reference::{Fate, Outcome, Reference, Turn};
 use super::steps::{Index, Look, SessionCall, Step, TurnCall, step};
@@ -145,7 +145,7 @@ impl Pair {
                 }
             }
             TurnCall::Expire => {
-                let found = self.rig.submit(ExpireTurns(id)).unwrap();
+                let found = self.rig.submit(Expire(id)).unwrap();
                 prop_assert_eq!(found, self.reference.expire_turns(id));
             }
         }

@@ -1,0 +1,126 @@
+//! Warnings of the end, by the moved clock.
+
+use serde_json::{Value, json};
+
+use crate::reader::Reader;
+use crate::server::Server;
+
+/// A session that does not renew itself.
+async fn session(server: &Server, timeout: u32, threshold: u32) -> String {
+    server.create(timeouts(timeout, threshold)).await
+}
+
+fn timeouts(timeout: u32, threshold: u32) -> Value {
+    json!({
+        "timeoutMinutes": timeout, "warningThresholdMinutes": threshold, "autoRenew": false,
+    })
+}
+
+async fn is_warned(reader: &mut Reader, session: &str, minutes: u32, expires_at: &Value) {
+    let warning = reader.expect("sessionExpirationWarning").await;
+    assert_eq!(
+        warning.data,
+        json!({ "sessionId": session, "minutesRemaining": minutes, "expiresAt": expires_at })
+    );
+    assert_eq!(warning.id, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_is_warned_once_when_its_time_falls_to_the_threshold_and_again_after_a_renewal() {
+    let server = Server::start().await;
+    let session = session(&server, 10, 3).await;
+    let mut reader = server.follow_live(&session).await;
+    let expires_at = server.patch(&session, json!({})).await["expiresAt"].clone();
+    server.minutes_pass(6).await;
+    reader.stays_silent().await;
+    server.minutes_pass(1).await;
+    is_warned(&mut reader, &session, 3, &expires_at).await;
+    server.minutes_pass(1).await;
+    server.post(&session, "/heartbeat").await;
+    server.send(&session, "say hi").await;
+    let events = reader.until_idle().await;
+    assert!(
+        !events.iter().any(|event| event.name.starts_with("session")),
+        "{events:?}"
+    );
+    reader.stays_silent().await;
+
+    let renewed = server.post(&session, "/renew").await;
+    reader.expect("sessionRenewed").await;
+    server.minutes_pass(6).await;
+    reader.stays_silent().await;
+    server.minutes_pass(1).await;
+    is_warned(&mut reader, &session, 3, &renewed["expiresAt"]).await;
+    server.minutes_pass(3).await;
+    let names: Vec<_> = reader.rest().await.into_iter().map(|it| it.name).collect();
+    assert_eq!(names, ["sessionExpired"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_begins_or_is_renewed_within_the_threshold_is_not_warned() {
+    let server = Server::start().await;
+    for (timeout, threshold) in [(5, 5), (5, 30)] {
+        let session = session(&server, timeout, threshold).await;
+        let mut reader = server.follow(&session).await;
+        let state = reader.expect("state").await;
+        assert_eq!(state.data["isNearExpiration"], true);
+        server.minutes_pass(2).await;
+        reader.stays_silent().await;
+        server.post(&session, "/renew").await;
+        reader.expect("sessionRenewed").await;
+        server.minutes_pass(4).await;
+        reader.stays_silent().await;
+        server.minutes_pass(1).await;
+        reader.expect("sessionExpired").await;
+        assert_eq!(reader.rest().await, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_whose_timeout_is_cut_down_into_the_threshold_is_warned_at_once() {
+    let server = Server::start().await;
+    let session = session(&server, 30, 5).await;
+    let mut reader = server.follow_live(&session).await;
+    server.minutes_pass(2).await;
+    let patched = server.patch(&session, json!({ "timeoutMinutes": 7 })).await;
+    is_warned(&mut reader, &session, 5, &patched["expiresAt"]).await;
+    server.patch(&session, json!({ "timeoutMinutes": 6 })).await;
+    server.minutes_pass(1).await;
+    reader.stays_silent().await;
+
+    // Out of the threshold again, it falls to it again.
+    let patched = server
+        .patch(&session, json!({ "timeoutMinutes": 20 }))
+        .await;
+    reader.stays_silent().await;
+    server.minutes_pass(12).await;
+    is_warned(&mut reader, &session, 5, &patched["expiresAt"]).await;
+    reader.stays_silent().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_whose_threshold_is_raised_above_its_time_is_warned_at_once() {
+    let server = Server::start().await;
+    let session = session(&server, 30, 5).await;
+    let mut reader = server.follow_live(&session).await;
+    let raised = json!({ "warningThresholdMinutes": 60 });
+    let patched = server.patch(&session, raised.clone()).await;
+    is_warned(&mut reader, &session, 30, &patched["expiresAt"]).await;
+    server.patch(&session, raised).await;
+    server.minutes_pass(26).await;
+    reader.stays_silent().await;
+    server.minutes_pass(4).await;
+    reader.expect("sessionExpired").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_minutes_of_a_warning_are_rounded_up() {
+    let server = Server::start().await;
+    let session = session(&server, 10, 5).await;
+    let mut reader = server.follow_live(&session).await;
+    let expires_at = server.patch(&session, json!({})).await["expiresAt"].clone();
+    // The clock leaps over the threshold: 1 minute and a bit are left.
+    server.minutes_pass(8).await;
+    is_warned(&mut reader, &session, 2, &expires_at).await;
+    reader.stays_silent().await;
+}
