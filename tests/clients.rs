@@ -17,7 +17,8 @@ use std::fs;
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use support::process::wait_at_most;
 use support::server::Server;
@@ -25,7 +26,16 @@ use support::server::Server;
 const REQUIRED: &str = "SESSIOND_REQUIRE_CLIENT_TESTS";
 
 const INSTALL_LIMIT: Duration = Duration::from_mins(3);
-const TEST_LIMIT: Duration = Duration::from_mins(3);
+const TEST_LIMIT: Duration = Duration::from_mins(5);
+
+/// How long the listeners may take until all of them listen.
+const READY_LIMIT: Duration = Duration::from_mins(1);
+/// How long a stop may take.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(10);
+
+/// What the guarded server asks for.
+const TOKEN: &str = "let-the-client-tests-in";
 
 #[test]
 fn the_published_clients_work_unchanged() {
@@ -39,17 +49,54 @@ fn the_published_clients_work_unchanged() {
     }
 
     let server = Server::start();
+    // A session's minutes are seconds here.
+    let fast = Server::builder()
+        .env("SESSION_TIME_SCALE", "60")
+        .env("SESSION_MIN_TIMEOUT_MINUTES", "1")
+        .start();
+    let guarded = Server::builder()
+        .env("ELIZA_SERVER_AUTH_TOKEN", TOKEN)
+        .start();
     let tests = run(
         Command::new("node")
             .args(["--test", "--test-reporter=spec"])
             .args(test_files(folder.path()))
             .current_dir(folder.path())
-            .env("SESSIOND_URL", server.url()),
+            .env("SESSIOND_URL", server.url())
+            .env("SESSIOND_FAST_URL", fast.url())
+            .env("SESSIOND_GUARDED_URL", guarded.url())
+            .env("SESSIOND_TOKEN", TOKEN),
         TEST_LIMIT,
     );
     if let Err(reason) = tests {
         panic!("{reason}");
     }
+    a_stop_tells_who_listens_and_is_clean(folder.path(), server);
+}
+
+/// A stop while sockets and an event stream are open.
+fn a_stop_tells_who_listens_and_is_clean(folder: &Path, mut server: Server) {
+    let ready = folder.join("ready");
+    let mut listening = Command::new("node");
+    listening
+        .arg("sockets-stop.mjs")
+        .current_dir(folder)
+        .env("SESSIOND_URL", server.url())
+        .env("SESSIOND_READY", &ready);
+    let listening = thread::spawn(move || run(&mut listening, READY_LIMIT + STOP_LIMIT));
+    let start = Instant::now();
+    while !ready.exists() && !listening.is_finished() && start.elapsed() < READY_LIMIT {
+        thread::sleep(POLL);
+    }
+
+    server.signal("TERM");
+    let status = server.wait_at_most(STOP_LIMIT);
+    let told = listening.join().expect("the listeners' thread ends");
+    if let Err(reason) = told {
+        panic!("{reason}");
+    }
+    let status = status.expect("the stop is quick");
+    assert!(status.success(), "the stop is clean");
 }
 
 /// Installs exactly what the lock file names; the error says what was in the way.

@@ -28,7 +28,7 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// The instant from which it is near its expiration.
     pub warn_at: Timestamp,
-    /// When the two instants above were last computed.
+    /// When the two instants above were last moved.
     pub scheduled_at: Timestamp,
     /// Its timeouts.
     pub timeout: TimeoutConfig,
@@ -183,6 +183,10 @@ impl Session {
                     patched.expires_at
                 ),
             });
+        }
+        if (patched.expires_at, patched.warn_at) == (self.expires_at, self.warn_at) {
+            // A warning that is due and not told yet is still to be told.
+            patched.scheduled_at = self.scheduled_at;
         }
         *self = patched;
         Ok(())

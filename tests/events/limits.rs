@@ -11,7 +11,7 @@ use crate::server::Server;
 /// More than the sockets' buffers on both sides hold.
 const LONG_TURNS: usize = 40;
 /// Many events in few messages, more than the server keeps for a client that does not read.
-const CHUNKED_TURNS: usize = 4;
+const CHUNKED_TURNS: usize = 20;
 const CHUNKS: usize = 600;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

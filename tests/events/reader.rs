@@ -71,12 +71,17 @@ impl Reader {
 
     /// The next event; none where the stream has ended. Dropping the wait loses nothing.
     pub(crate) async fn next(&mut self) -> Option<Event> {
+        // Comments keep the stream open, but they are not what is waited for.
+        let event = timeout(LIMIT, self.next_at_last()).await;
+        event.expect("an event, or the end, within the limit")
+    }
+
+    async fn next_at_last(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.parse() {
                 return Some(event);
             }
-            let more = timeout(LIMIT, self.response.chunk());
-            let more = more.await.expect("an event, or the end, within the limit");
+            let more = self.response.chunk().await;
             self.unread
                 .extend_from_slice(&more.expect("the stream is whole")?);
         }

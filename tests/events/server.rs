@@ -30,6 +30,9 @@ const USER: &str = "11111111-2222-4333-8444-555555555555";
 /// How long something that a test cannot see may take, such as a script's step to its next wait.
 const SETTLE: Duration = Duration::from_millis(150);
 
+/// No call takes this long, and no stream is silent for so long: comments keep it open.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) url: String,
@@ -82,7 +85,7 @@ impl Server {
         }));
         Self {
             url,
-            http: Client::new(),
+            http: Client::builder().read_timeout(CALL_LIMIT).build().unwrap(),
             hand,
             agent: id,
             shutdown,
@@ -109,9 +112,14 @@ impl Server {
 
     /// Moves the clock on, to a little after the instant, once all has settled.
     pub(crate) async fn minutes_pass(&self, minutes: u64) {
+        self.millis_pass(minutes * 60_000 + 100).await;
+    }
+
+    /// Moves the clock on by exactly so much, once all has settled.
+    pub(crate) async fn millis_pass(&self, millis: u64) {
         tokio::time::sleep(SETTLE).await;
         let hand = self.hand.as_ref().expect("a clock that can be moved");
-        hand.advance(Duration::from_secs(minutes * 60) + Duration::from_millis(100));
+        hand.advance(Duration::from_millis(millis));
     }
 
     pub(crate) fn at(&self, session: &str, rest: &str) -> String {

@@ -124,3 +124,18 @@ async fn the_minutes_of_a_warning_are_rounded_up() {
     is_warned(&mut reader, &session, 2, &expires_at).await;
     reader.stays_silent().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_patch_just_before_the_warning_is_told_does_not_suppress_it() {
+    let server = Server::start().await;
+    let session = session(&server, 10, 3).await;
+    let mut reader = server.follow_live(&session).await;
+    // The server meets deadlines that are close together at once, so it is a little late here.
+    server.millis_pass(239_990).await;
+    let patched = server.patch(&session, json!({ "timeoutMinutes": 7 })).await;
+    server.millis_pass(15).await;
+    server.patch(&session, json!({ "autoRenew": false })).await;
+    server.millis_pass(1000).await;
+    is_warned(&mut reader, &session, 3, &patched["expiresAt"]).await;
+    reader.stays_silent().await;
+}

@@ -260,8 +260,13 @@ impl Server {
     /// Asks the server to stop (SIGTERM) and waits until it has.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM");
-        let status = process::wait_at_most(&mut self.run.child, STOP_LIMIT);
+        let status = self.wait_at_most(STOP_LIMIT);
         status.expect("the server stops when it is asked to")
+    }
+
+    /// Waits until the server ends. After `limit` it is killed, and the answer is `None`.
+    pub(crate) fn wait_at_most(&mut self, limit: Duration) -> Option<ExitStatus> {
+        process::wait_at_most(&mut self.run.child, limit)
     }
 
     /// Starts the server again: the same data and settings, a new port. One that still runs is

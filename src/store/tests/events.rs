@@ -111,6 +111,7 @@ fn turns_closed_at_the_expiry_and_a_deletion_are_heard() {
             "failed SESSION_EXPIRED",
             "ended",
             "idle",
+            "expired",
             "deleted"
         ]
     );

@@ -180,6 +180,9 @@ impl Reference {
         timeout.warning_threshold_minutes = timeout.warning_threshold_minutes.max(1).min(max);
         timeout.auto_renew = patch.auto_renew.unwrap_or(timeout.auto_renew);
         schedule(&mut patched, now);
+        if (patched.expires_at, patched.warn_at) == (session.expires_at, session.warn_at) {
+            patched.scheduled_at = session.scheduled_at;
+        }
         if patched.expires_at <= now {
             return refused("");
         }
