@@ -1,32 +1,48 @@
 //! When to stop.
 
-/// Waits for SIGINT or SIGTERM.
-pub async fn signal() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            // Without a handler the signal ends the process by itself.
-            std::future::pending::<()>().await;
-        }
+use std::future::Future;
+
+/// Begins to listen for SIGINT and SIGTERM, and waits for one of them.
+///
+/// From this call on, not only from the first poll, neither ends the process by itself: a stop
+/// that is asked for during the start is as clean as a later one.
+pub fn signal() -> impl Future<Output = ()> {
+    #[cfg(unix)]
+    let (interrupt, terminate) = {
+        use tokio::signal::unix::SignalKind;
+
+        (
+            listen(SignalKind::interrupt()),
+            listen(SignalKind::terminate()),
+        )
     };
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate() => {}
+    #[cfg(not(unix))]
+    let (interrupt, terminate) = (ctrl_c(), std::future::pending());
+    async {
+        tokio::select! {
+            () = interrupt => {}
+            () = terminate => {}
+        }
     }
 }
 
 #[cfg(unix)]
-async fn terminate() {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    match signal(SignalKind::terminate()) {
-        Ok(mut signal) => {
-            signal.recv().await;
+fn listen(kind: tokio::signal::unix::SignalKind) -> impl Future<Output = ()> {
+    let signal = tokio::signal::unix::signal(kind);
+    async {
+        match signal {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            // Without a handler the signal ends the process by itself.
+            Err(_) => std::future::pending().await,
         }
-        Err(_) => std::future::pending().await,
     }
 }
 
 #[cfg(not(unix))]
-async fn terminate() {
-    std::future::pending().await
+async fn ctrl_c() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }

@@ -17,8 +17,9 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
+        let stop = shutdown::signal();
         let listener = listen(config).await?;
-        run::run(config.clone(), listener, shutdown::signal()).await
+        run::run(config.clone(), listener, stop).await
     });
     // What is left is blocked in a system call at worst; the data is on disk.
     runtime.shutdown_background();

@@ -1,6 +1,7 @@
 //! Opening the file: what is refused, what is made, what is found.
 
 use std::fs::{self, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -14,6 +15,15 @@ use super::txn::Txn;
 use super::writer::begin_write;
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
+
+/// A new database is not longer than this, several times over.
+const LONGEST_NEW: u64 = 4 << 20;
+
+/// The bytes that redb marks its files with.
+const MARK: usize = 9;
+
+/// The page in which redb has its header.
+const HEADER: usize = 4096;
 
 /// Opens the database, the first time and after a failure.
 pub(super) type Opener = Box<dyn Fn() -> Result<Database, OpenError> + Send>;
@@ -32,6 +42,9 @@ pub(super) fn file_opener(path: &Path, cache_bytes: usize) -> Opener {
     let path = path.to_owned();
     Box::new(move || {
         let file = create_private(&path)?;
+        if is_unfinished(&file)? {
+            empty(&file)?;
+        }
         let open = || {
             Database::builder()
                 .set_cache_size(cache_bytes)
@@ -49,6 +62,7 @@ pub(super) fn file_opener(path: &Path, cache_bytes: usize) -> Opener {
 pub(super) fn refuse_unreadable(path: &Path) -> Result<(), OpenError> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.len() == 0 => return Ok(()),
+        Ok(_) if is_unfinished(&fs::File::open(path)?)? => return Ok(()),
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
@@ -191,6 +205,37 @@ fn create_private(path: &Path) -> Result<fs::File, std::io::Error> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+/// Whether the making of a database was cut off in this file. redb makes the file as long as it
+/// is to be, then writes a header, and its mark, which every database begins with, last of all.
+fn is_unfinished(mut file: &fs::File) -> std::io::Result<bool> {
+    let length = file.metadata()?.len();
+    if length == 0 || length > LONGEST_NEW {
+        return Ok(false);
+    }
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(LONGEST_NEW).read_to_end(&mut bytes)?;
+    let header = HEADER.min(bytes.len());
+    bytes[MARK.min(header)..header].fill(0);
+    Ok(bytes.iter().all(|byte| *byte == 0))
+}
+
+/// Empties a file that nobody has open.
+fn empty(file: &fs::File) -> Result<(), OpenError> {
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => return Err(OpenError::InUse),
+        Err(fs::TryLockError::Error(error)) => return Err(error.into()),
+    }
+    // Whoever had it open before the lock was taken may have finished it.
+    if is_unfinished(file)? {
+        tracing::warn!("the making of the database was cut off; it is made anew");
+        file.set_len(0)?;
+    }
+    file.unlock()?;
+    Ok(())
 }
 
 fn schema_of(

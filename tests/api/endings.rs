@@ -230,3 +230,29 @@ async fn deleting_an_expired_session_cancels_the_turn_that_still_runs() {
     );
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_sends_while_a_session_is_deleted_gets_a_reply_or_a_404() {
+    let server = Server::start().await;
+    for round in 0..10 {
+        let session = server.session().await;
+        let asks: Vec<_> = (0..6)
+            .map(|_| server.wait_for(&session, "say one|say two"))
+            .collect();
+        if round % 2 == 0 {
+            server.history_of(&session, 1).await;
+        }
+        let deleted = server.delete(&at(&session, "")).await.expect(200);
+        assert_eq!(deleted.body["success"], true);
+        for ask in asks {
+            let answer = ask.await.unwrap();
+            if answer.status == 201 {
+                assert_eq!(answer.body["agentResponse"]["text"], "onetwo");
+            } else {
+                answer.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
+            }
+        }
+        server.get(&at(&session, "")).await.expect(404);
+    }
+    assert_eq!(server.stop().await, 0);
+}

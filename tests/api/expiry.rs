@@ -260,3 +260,34 @@ async fn a_sweep_takes_the_expired_and_leaves_the_others() {
     server.settle().await;
     assert_eq!(server.stop().await, 10);
 }
+
+#[tokio::test]
+async fn the_minutes_of_a_session_can_be_shortened_for_tests_and_no_others() {
+    let server = Server::builder()
+        .set("SESSION_TIME_SCALE", "60")
+        .set("SESSION_RETENTION_MINUTES", "60")
+        .start()
+        .await;
+    let session = server.session().await;
+    let info = server.info(&session).await;
+    assert_eq!(info["timeoutConfig"]["timeoutMinutes"], 30);
+    assert_eq!(info["expiresAt"], time(Duration::from_secs(30)));
+    server.set_clock(Duration::from_secs(25));
+    assert_eq!(server.info(&session).await["isNearExpiration"], true);
+    let running = server.begin(&session, "say one|wait 40000|say two").await;
+    assert_eq!(
+        server.info(&session).await["expiresAt"],
+        time(Duration::from_secs(55))
+    );
+    server.set_clock(Duration::from_secs(55));
+    expect_expired(&server, &session, &time(Duration::from_secs(55))).await;
+    server.set_clock(Duration::from_secs(65));
+    assert_eq!(
+        running.end("done").await["text"],
+        "onetwo",
+        "an agent's time is a real one"
+    );
+    server.set_clock(Duration::from_secs(115));
+    expect_gone(&server, &session).await;
+    server.stop().await;
+}

@@ -149,7 +149,7 @@ async fn another_body_under_the_same_key_is_a_conflict() {
         }
     }
     // The same, otherwise spelled; and what a client cannot set does not count.
-    let same = json!({ "content": "x", "metadata": { "b": [2], "a": 1, "sessionId": "?" },
+    let same = json!({ "content": "x", "metadata": { "b": [2], "a": 1, "sessionId": "?", "agentError": 5 },
                        "attachments": [{ "url": "u", "type": "t" }], "transport": "http" });
     let again = send(&server, &session, "k", same).await.expect(201);
     assert_replayed(&again);

@@ -33,6 +33,8 @@ async fn what_is_absent_keeps_its_value() {
         .await;
     let before = server.info(&session).await;
     assert_eq!(patch(&server, &session, json!({})).await, before);
+    let others = json!({ "metadata": { "a": 1 }, "userId": NOBODY, "expiresAt": "never" });
+    assert_eq!(patch(&server, &session, others).await, before);
     let nothing = json!({ "timeoutMinutes": null, "autoRenew": null, "maxDurationMinutes": " ",
                           "warningThresholdMinutes": "" });
     assert_eq!(patch(&server, &session, nothing).await, before);

@@ -219,3 +219,71 @@ async fn a_second_server_on_the_same_folder_does_not_start() {
     server.ask(&session, "x").await;
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_stop_in_the_middle_of_many_sends_keeps_its_word_to_each() {
+    for _ in 0..4 {
+        let mut server = Server::start().await;
+        let sessions = join_all((0..12).map(|_| server.session())).await;
+        let sends: Vec<_> = (0..72)
+            .map(|index| {
+                let session = sessions[index % sessions.len()].clone();
+                let content = format!("say number {index}");
+                let fields = json!({ "content": content, "transport": "http" });
+                let request = server.sending(&session, &fields);
+                tokio::spawn(async move { (session, content, request.send().await) })
+            })
+            .collect();
+        server.history_of(&sessions[0], 1).await;
+        let ended = server.begin_stop();
+        let mut outcomes = Vec::new();
+        for send in sends {
+            let (session, content, response) = send.await.unwrap();
+            // A connection that was not yet accepted is refused; nothing is promised for that.
+            if let Ok(response) = response {
+                let status = response.status().as_u16();
+                let body: Value = response.json().await.unwrap();
+                outcomes.push((session, content, status, body));
+            }
+        }
+        server.finish_stop(ended).await;
+
+        server.launch_with(|setup| setup).await;
+        for (session, content, status, body) in outcomes {
+            let is_kept = match status {
+                201 => true,
+                503 => body["details"].get("userMessage").is_some(),
+                _ => panic!("{status}: {body:#}"),
+            };
+            let history = eventually("every message has its reply", async || {
+                let history = server.history(&session).await;
+                let replies = history.iter().filter(|message| message["isAgent"] == true);
+                (2 * replies.count() == history.len()).then_some(history)
+            })
+            .await;
+            let said = content.trim_start_matches("say ");
+            let count = |text: &str| contents(&history).iter().filter(|it| **it == text).count();
+            let expected = usize::from(is_kept);
+            assert_eq!(
+                (count(&content), count(said)),
+                (expected, expected),
+                "{status}"
+            );
+        }
+        server.stop().await;
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_data_is_for_the_servers_own_user_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let server = Server::start().await;
+    let database = server.database();
+    for (path, mode) in [(database.parent().unwrap(), 0o700), (&database, 0o600)] {
+        let permissions = std::fs::metadata(path).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, mode, "{}", path.display());
+    }
+    server.stop().await;
+}

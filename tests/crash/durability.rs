@@ -1,5 +1,6 @@
 //! Whatever was acknowledged is there after a crash, and nothing is there twice.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,12 @@ const LONGEST_DELETION: u64 = 20;
 /// The longest time that a start has before it is cut off, in milliseconds.
 const LONGEST_START: u64 = 60;
 
+/// How often a first start is cut off.
+const FIRST_STARTS: u32 = 30;
+
+/// The longest time that a first start has before it is cut off, in microseconds.
+const LONGEST_FIRST_START: u64 = 25_000;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_write_survives_sigkill() {
     let seed = rng::seed();
@@ -55,7 +62,8 @@ async fn every_acknowledged_write_survives_sigkill() {
             .map(|client| client.expect("a client met what it did not expect"))
             .collect();
         if rng.below(3) == 0 {
-            cut_off_start(&server, Duration::from_millis(rng.below(LONGEST_START)));
+            let after = Duration::from_millis(rng.below(LONGEST_START));
+            cut_off_start(server.home(), &server.data_dir(), after);
         }
 
         let since = Instant::now();
@@ -127,12 +135,31 @@ async fn audit(clients: &mut [Client], api: &Api) -> Findings {
     all
 }
 
-/// Starts the server on the same folder and kills it, perhaps before it listens.
-fn cut_off_start(server: &Server, after: Duration) {
+#[test]
+fn a_first_start_that_is_cut_off_leaves_nothing_that_stops_the_next_one() {
+    let seed = rng::seed();
+    eprintln!("{}={seed} makes the same choices again", rng::SEED);
+    let mut rng = Rng::new(seed);
+    for _ in 0..FIRST_STARTS {
+        let builder = Server::builder();
+        let after = Duration::from_micros(rng.below(LONGEST_FIRST_START));
+        cut_off_start(builder.home(), &builder.data_dir(), after);
+        let files = std::fs::read_dir(builder.data_dir()).map_or(0, Iterator::count);
+        let mut server = builder.start();
+        let log = server.log();
+        eprintln!("cut off after {after:?}, when there were {files} files: {log}");
+        let last_stop = ["none, the database is new", "not clean"];
+        assert!(last_stop.iter().any(|text| log.contains(text)), "{log}");
+        assert!(server.terminate().success());
+    }
+}
+
+/// Starts the server and kills it, perhaps before it listens.
+fn cut_off_start(home: &Path, data_dir: &Path, after: Duration) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_sessiond"))
-        .current_dir(server.home())
+        .current_dir(home)
         .env_clear()
-        .env("DATA_DIR", server.data_dir())
+        .env("DATA_DIR", data_dir)
         .env("SERVER_PORT", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -169,12 +169,13 @@ fn child_server() {
         .build()
         .expect("a runtime can be made");
     let ended = runtime.block_on(async {
+        let stop = shutdown::signal();
         let listener = TcpListener::bind(config.server.addresses.as_slice()).await?;
         let parts = Parts {
             clock: Clock::system(),
             agents: vec![agent()],
         };
-        run::run_with(config, parts, listener, shutdown::signal()).await
+        run::run_with(config, parts, listener, stop).await
     });
     runtime.shutdown_background();
     ended.expect("the server runs and stops as it should");

@@ -1,6 +1,6 @@
 //! What the real binary does with a data folder that is not as it should be.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
 use redb::{Database, TableDefinition};
@@ -27,11 +27,11 @@ fn with_agents(files: &[(&str, &str)]) -> Builder {
 fn with_database(bytes: &[u8]) -> Builder {
     let builder = Server::builder();
     fs::create_dir(builder.data_dir()).expect("a folder can be made");
-    fs::write(database(&builder), bytes).expect("a file can be written");
+    fs::write(database_of(&builder), bytes).expect("a file can be written");
     builder
 }
 
-fn database(builder: &Builder) -> std::path::PathBuf {
+fn database_of(builder: &Builder) -> std::path::PathBuf {
     builder.data_dir().join("sessiond.redb")
 }
 
@@ -74,7 +74,7 @@ fn a_broken_character_file_is_named_with_its_line() {
         assert!(log.contains(&place), "{place} is missing in {log}");
         assert!(log.contains(reason), "{reason} is missing in {log}");
         assert!(
-            !database(&builder).exists(),
+            !database_of(&builder).exists(),
             "a refused start leaves nothing"
         );
     }
@@ -142,7 +142,9 @@ async fn a_second_server_on_the_same_folder_is_refused() {
 #[test]
 fn a_file_that_is_no_database_is_refused_untouched() {
     let text = "Dear diary, ".repeat(1000);
-    for bytes in [text.as_bytes(), b"x", &[0; 8192]] {
+    let mut almost_nothing = vec![0; 8192];
+    almost_nothing[5000] = 1;
+    for bytes in [text.as_bytes(), b"x", &almost_nothing] {
         let log = refused_untouched(&with_database(bytes));
         assert!(log.contains("sessiond.redb"), "{log}");
         assert!(log.contains("not a sessiond database"), "{log}");
@@ -153,7 +155,7 @@ fn a_file_that_is_no_database_is_refused_untouched() {
 fn a_database_of_another_program_is_refused_untouched() {
     let other: TableDefinition<u64, u64> = TableDefinition::new("another program's");
     let builder = with_database(b"");
-    let path = database(&builder);
+    let path = database_of(&builder);
     let database = Database::create(&path).expect("a database can be made");
     let txn = database.begin_write().expect("it can be written");
     let mut table = txn.open_table(other).expect("a table can be made");
@@ -216,6 +218,48 @@ fn a_cut_off_database_is_refused_without_a_panic() {
         let log = refused_untouched(&builder);
         assert!(log.contains("sessiond.redb"), "{length}: {log}");
     }
+}
+
+#[test]
+fn a_database_whose_making_was_cut_off_is_made_anew() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path().join("new.redb");
+    let database = Database::create(&path).expect("a database can be made");
+    let mut bytes = fs::read(&path).expect("the file can be read");
+    let file = File::open(&path).expect("the file can be opened");
+    let locked = file.try_lock();
+    assert!(
+        matches!(locked, Err(TryLockError::WouldBlock)),
+        "redb's lock is seen: {locked:?}"
+    );
+    drop(database);
+
+    // redb sets the length, writes a header of 320 bytes, and its mark of 9 bytes last.
+    bytes[..9].fill(0);
+    bytes[320..].fill(0);
+    let mut nothing = bytes.clone();
+    nothing.fill(0);
+    for bytes in [b"", bytes.as_slice(), &nothing] {
+        let mut server = with_database(bytes).start();
+        let log = server.log();
+        assert!(log.contains("the database is new"), "{log}");
+        assert!(server.terminate().success());
+        server.restart();
+        let log = server.log();
+        assert!(log.contains(r#"last_stop="clean""#), "{log}");
+    }
+
+    // Unless another server is about to make it.
+    let builder = with_database(&nothing);
+    let file = File::open(database_of(&builder)).expect("the file can be opened");
+    file.lock().expect("the file can be locked");
+    let log = refused_untouched(&builder);
+    assert!(
+        log.contains("another process has the database open"),
+        "{log}"
+    );
+    drop(file);
+    drop(builder.start());
 }
 
 #[test]

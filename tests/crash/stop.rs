@@ -99,7 +99,20 @@ async fn a_stop_is_clean() {
 }
 
 #[test]
-fn clients_that_dawdle_do_not_hold_up_a_stop() {
+fn a_stop_right_after_the_start_is_clean() {
+    let mut server = Server::start();
+    for start in 1..=20 {
+        stops_in_time(|| server.terminate());
+        let log = server.log();
+        assert!(log.contains("stopped"), "start {start}: {log}");
+        server.restart();
+        let log = server.log();
+        assert!(log.contains(r#"last_stop="clean""#), "{log}");
+    }
+}
+
+#[test]
+fn neither_clients_that_dawdle_nor_further_signals_upset_a_stop() {
     let mut server = Server::start();
     let head = b"GET /healthz HTTP/1.1\r\nHost: loc";
     let half_a_head = connection(server.url(), head);
@@ -107,9 +120,17 @@ fn clients_that_dawdle_do_not_hold_up_a_stop() {
                  Content-Length: 100\r\n\r\n{\"agentId\":";
     let half_a_body = connection(server.url(), body);
     thread::sleep(Duration::from_millis(50));
-    stops_in_time(|| server.terminate());
+    stops_in_time(|| {
+        server.signal("TERM");
+        thread::sleep(Duration::from_millis(50));
+        server.signal("INT");
+        server.terminate()
+    });
     drop((half_a_head, half_a_body));
     assert!(server.log().contains("stopped"), "{}", server.log());
+    server.restart();
+    let log = server.log();
+    assert!(log.contains(r#"last_stop="clean""#), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -153,21 +174,6 @@ fn sigint_works_as_sigterm() {
         assert!(since.elapsed() < LIMIT, "{}", server.log());
         thread::sleep(Duration::from_millis(10));
     }
-    server.restart();
-    let log = server.log();
-    assert!(log.contains(r#"last_stop="clean""#), "{log}");
-}
-
-#[test]
-fn a_second_signal_during_the_stop_changes_nothing() {
-    let mut server = Server::start();
-    let half_a_head = connection(server.url(), b"GET / HT");
-    thread::sleep(Duration::from_millis(50));
-    server.signal("TERM");
-    thread::sleep(Duration::from_millis(50));
-    server.signal("INT");
-    stops_in_time(|| server.terminate());
-    drop(half_a_head);
     server.restart();
     let log = server.log();
     assert!(log.contains(r#"last_stop="clean""#), "{log}");

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
@@ -192,4 +195,36 @@ async fn a_failed_turn_that_is_asked_for_again_may_crash_three_times_more() {
             tokio::time::sleep(POLL).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_turn_that_waits_for_a_place_has_not_begun() {
+    /// How many turns an agent runs at once.
+    const PLACES: usize = 8;
+    const SESSIONS: usize = 20;
+    // A minute is a tenth of a second.
+    let server = ScriptedServer::with(&[("SESSION_TIME_SCALE", "600")]);
+    let api = Api::new(server.url());
+    let body = json!({
+        "agentId": AGENT,
+        "userId": USER,
+        "timeoutConfig": { "timeoutMinutes": 20 },
+    });
+    let creates = (0..SESSIONS).map(|_| answer(api.post("", &body)));
+    let mut sessions = Vec::new();
+    for session in join_all(creates).await {
+        sessions.push(text(&session.expect("an answer").expect(201), "sessionId"));
+    }
+    let sends = sessions
+        .iter()
+        .map(|session| answer(message(&api, session, "hold", "http")));
+    let mut unasked: FuturesUnordered<_> = sends.collect();
+    for _ in PLACES..SESSIONS {
+        let refused = unasked.next().await.expect("not all of them run");
+        let refused = refused.expect("an answer").expect(410);
+        assert_eq!(refused["code"], "SESSION_EXPIRED", "{refused}");
+        assert_eq!(refused["details"]["userMessage"]["content"], "hold");
+    }
+    let rest = tokio::time::timeout(Duration::from_millis(300), unasked.next()).await;
+    assert!(rest.is_err(), "those that run go on: {rest:?}");
 }

@@ -10,7 +10,8 @@ use crate::server::Server;
 
 /// More than the sockets' buffers on both sides hold.
 const LONG_TURNS: usize = 40;
-/// Many events in few messages, more than the server keeps for a client that does not read.
+/// Many events in few messages: with their chunks, half again as many as the server keeps for a
+/// client that does not read.
 const CHUNKED_TURNS: usize = 20;
 const CHUNKS: usize = 600;
 

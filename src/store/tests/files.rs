@@ -125,12 +125,15 @@ fn a_database_of_another_program_is_refused() {
 #[test]
 fn a_file_that_is_no_database_is_refused() {
     let mut zeros = vec![0; 4096];
+    // Zeros alone would be a first start that was cut off.
+    let mut hardly_anything = vec![0; 8192];
+    hardly_anything[5000] = 1;
     for bytes in [
         b"hello".to_vec(),
         b"h".to_vec(),
         "A text of some length. ".repeat(1000).into_bytes(),
         b"SQLite format 3\0".repeat(512),
-        zeros.clone(),
+        hardly_anything,
     ] {
         let error = refused(&bytes);
         assert!(
