@@ -1,5 +1,10 @@
 //! What each role may, at every endpoint there is.
 
+#![allow(
+    clippy::match_same_arms,
+    reason = "a line for each thing that is said"
+)]
+
 use reqwest::Method;
 use serde_json::json;
 use sessiond::guard::access::Access;
