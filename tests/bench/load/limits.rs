@@ -1,0 +1,35 @@
+//! What the machine could do at best, in the same minute.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::child::this_program;
+
+/// How fast a page is overwritten and synced. Times are in microseconds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Syncs {
+    /// How many a second.
+    pub(crate) per_second: f64,
+    /// The median.
+    pub(crate) p50: f64,
+    /// What one in a hundred exceeds.
+    pub(crate) p99: f64,
+}
+
+/// Measures syncs in a process of its own.
+pub(crate) fn syncs(folder: &Path, time: Duration) -> anyhow::Result<Syncs> {
+    let file = folder.join("page");
+    let seconds = time.as_secs_f64().to_string();
+    let ended = this_program(&["sync".as_ref(), file.as_os_str(), seconds.as_ref()])?
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !ended.status.success() {
+        bail!("no page can be synced in {}", folder.display());
+    }
+    serde_json::from_slice(&ended.stdout).context("the figures of the syncs")
+}

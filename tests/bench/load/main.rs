@@ -1,0 +1,64 @@
+//! The load generator: how fast a server of this API is, beside what the machine could do.
+//!
+//! `cargo run --release --example load -- --help`
+
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    clippy::format_push_string,
+    reason = "figures are rounded anyway, and a report is written once"
+)]
+
+mod api;
+mod args;
+mod bare;
+mod child;
+mod client;
+mod drive;
+mod figures;
+mod limits;
+mod million;
+mod print;
+mod report;
+mod requests;
+mod rounds;
+mod scenario;
+mod serve;
+mod sync;
+mod target;
+mod usage;
+
+use std::process::ExitCode;
+
+/// The same as the program's, so that the server is measured as it is shipped.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match args::command().get_matches().try_into().and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: args::Task) -> anyhow::Result<()> {
+    match task {
+        args::Task::Measure(options) => one_thread()?.block_on(report::measure(&options)),
+        args::Task::Million(options) => one_thread()?.block_on(million::measure(&options)),
+        args::Task::Serve(ready) => serve::run(&ready),
+        args::Task::Bare(ready, bytes) => bare::run(&ready, bytes),
+        args::Task::Sync(file, seconds) => sync::run(&file, seconds),
+    }
+}
+
+/// All connections of the generator share one thread: it is to leave the cores to the server.
+fn one_thread() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}

@@ -1,0 +1,234 @@
+//! What is measured.
+
+use std::rc::Rc;
+
+use anyhow::bail;
+
+use crate::api::{Api, SESSIONS, message};
+use crate::requests::{Choice, Request};
+
+/// How many messages a page has.
+const PAGE: usize = 50;
+
+/// How many sessions are listed.
+const LISTED: usize = 4;
+
+/// How many different bodies are sent.
+const BODIES: usize = 100;
+
+/// A kind of load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scenario {
+    /// Sessions are created.
+    Create,
+    /// Sessions are read.
+    Get,
+    /// Sessions are renewed by heartbeats.
+    Heartbeat,
+    /// The same by one connection: what a single durable write takes.
+    Alone,
+    /// Messages are sent, and their replies waited for.
+    Send,
+    /// The newest messages of long sessions are read.
+    List,
+    /// All of that, as on an ordinary day.
+    Mixed,
+}
+
+/// How much there is to ask for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stock {
+    /// How many sessions.
+    pub(crate) sessions: usize,
+    /// How many messages a listed one has.
+    pub(crate) messages: usize,
+}
+
+/// What is to be reached.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Goal {
+    /// At least this share of the bare server's throughput.
+    ShareOfBare(f64),
+    /// A median latency of at most so many syncs.
+    Syncs(f64),
+}
+
+impl Scenario {
+    /// All of them, in the order in which they are measured.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Create,
+        Self::Get,
+        Self::Heartbeat,
+        Self::Alone,
+        Self::Send,
+        Self::List,
+        Self::Mixed,
+    ];
+
+    /// Reads a name.
+    pub(crate) fn parse(name: &str) -> anyhow::Result<Self> {
+        let found = Self::ALL
+            .into_iter()
+            .find(|scenario| scenario.name() == name.trim());
+        let Some(scenario) = found else {
+            let names: Vec<_> = Self::ALL.iter().map(|scenario| scenario.name()).collect();
+            bail!(
+                "there is no scenario {name:?}; there are {}, and million by itself",
+                names.join(", ")
+            );
+        };
+        Ok(scenario)
+    }
+
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Get => "get",
+            Self::Heartbeat => "heartbeat",
+            Self::Alone => "alone",
+            Self::Send => "send",
+            Self::List => "list",
+            Self::Mixed => "mixed",
+        }
+    }
+
+    /// How many connections it has unless told otherwise.
+    pub(crate) fn connections(self) -> usize {
+        match self {
+            Self::Alone => 1,
+            Self::Get | Self::List => 32,
+            Self::Create | Self::Heartbeat | Self::Send | Self::Mixed => 128,
+        }
+    }
+
+    /// What is to be reached, where anything is.
+    pub(crate) fn goal(self) -> Option<Goal> {
+        match self {
+            Self::Create | Self::List => Some(Goal::ShareOfBare(0.5)),
+            Self::Get => Some(Goal::ShareOfBare(0.8)),
+            Self::Heartbeat => Some(Goal::ShareOfBare(0.4)),
+            Self::Alone => Some(Goal::Syncs(4.0)),
+            Self::Send => Some(Goal::ShareOfBare(0.2)),
+            Self::Mixed => None,
+        }
+    }
+
+    /// Whether it is held against syncs.
+    pub(crate) fn writes(self) -> bool {
+        !matches!(self, Self::Get | Self::List)
+    }
+
+    /// Makes what it asks for, and says what each connection is to ask.
+    pub(crate) async fn prepare(
+        self,
+        api: &Api,
+        connections: usize,
+        stock: Stock,
+    ) -> anyhow::Result<Vec<Choice>> {
+        if self == Self::Create {
+            return Ok(vec![creates(api).into(); connections]);
+        }
+        let sessions = api.create_sessions(stock.sessions.max(connections)).await?;
+        match self {
+            Self::Create => Ok(Vec::new()),
+            Self::Get => Ok(vec![gets(api, &sessions).into(); connections]),
+            Self::Heartbeat | Self::Alone => {
+                Ok(vec![heartbeats(api, &sessions).into(); connections])
+            }
+            Self::Send => Ok(sends(api, &sessions, connections)),
+            Self::List => {
+                let listed = &sessions[..LISTED.min(sessions.len())];
+                api.fill(listed, stock.messages).await?;
+                Ok(vec![lists(api, listed).into(); connections])
+            }
+            Self::Mixed => mixed(api, &sessions, connections, stock).await,
+        }
+    }
+}
+
+fn creates(api: &Api) -> Vec<Request> {
+    let create = |user| Request {
+        bytes: api
+            .target
+            .request("POST", SESSIONS, Some(&api.new_session(user))),
+        expected: 201,
+    };
+    (0..BODIES).map(create).collect()
+}
+
+/// Reads of sessions.
+pub(crate) fn gets(api: &Api, sessions: &[String]) -> Vec<Request> {
+    let get = |id| Request {
+        bytes: api.target.request("GET", &format!("{SESSIONS}/{id}"), None),
+        expected: 200,
+    };
+    sessions.iter().map(get).collect()
+}
+
+/// Heartbeats of sessions.
+pub(crate) fn heartbeats(api: &Api, sessions: &[String]) -> Vec<Request> {
+    let heartbeat = |id| Request {
+        bytes: api
+            .target
+            .request("POST", &format!("{SESSIONS}/{id}/heartbeat"), None),
+        expected: 200,
+    };
+    sessions.iter().map(heartbeat).collect()
+}
+
+fn lists(api: &Api, sessions: &[String]) -> Vec<Request> {
+    let list = |id| Request {
+        bytes: api.target.request(
+            "GET",
+            &format!("{SESSIONS}/{id}/messages?limit={PAGE}"),
+            None,
+        ),
+        expected: 200,
+    };
+    sessions.iter().map(list).collect()
+}
+
+/// Turns of one session run one after the other, so no two connections share a session.
+fn sends(api: &Api, sessions: &[String], connections: usize) -> Vec<Choice> {
+    let own = |connection| -> Choice {
+        let own = sessions.iter().skip(connection).step_by(connections);
+        let send = |(topic, id)| Request {
+            bytes: api.target.request(
+                "POST",
+                &format!("{SESSIONS}/{id}/messages"),
+                Some(&message(Some(topic))),
+            ),
+            expected: 201,
+        };
+        own.enumerate().map(send).collect()
+    };
+    (0..connections).map(own).collect()
+}
+
+/// Of a hundred calls: 45 reads, 25 heartbeats, 15 pages, 12 messages and 3 creates.
+async fn mixed(
+    api: &Api,
+    sessions: &[String],
+    connections: usize,
+    stock: Stock,
+) -> anyhow::Result<Vec<Choice>> {
+    let listed = &sessions[..LISTED.min(sessions.len())];
+    api.fill(listed, stock.messages).await?;
+    let messages = sends(api, sessions, connections);
+    let day = |(connection, own): (usize, &Choice)| -> Choice {
+        let mut calls = Vec::with_capacity(100);
+        let offset = connection * 45;
+        let some = |count| {
+            let from = sessions.iter().cycle().skip(offset % sessions.len());
+            from.take(count).cloned().collect::<Vec<_>>()
+        };
+        calls.extend(gets(api, &some(45)));
+        calls.extend(heartbeats(api, &some(25)));
+        calls.extend(lists(api, listed).iter().cycle().take(15).cloned());
+        calls.extend(own.iter().cycle().take(12).cloned());
+        calls.extend(creates(api).into_iter().take(3));
+        Rc::from(calls)
+    };
+    Ok(messages.iter().enumerate().map(day).collect())
+}

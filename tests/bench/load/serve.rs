@@ -1,0 +1,43 @@
+//! The server to be measured: this process, started anew.
+
+use std::collections::HashMap;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use sessiond::config::{Config, Source};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// Serves until the standard input ends: so it ends with who started it, whatever befalls that.
+pub(crate) fn run(ready: &Path) -> anyhow::Result<()> {
+    let config = Config::read(Source::of_process(HashMap::new())?)?;
+    sessiond::telemetry::start(config.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(async {
+        let listener = TcpListener::bind(config.server.addresses.as_slice()).await?;
+        announce(ready, &listener)?;
+        sessiond::run::run(config, listener, input_ends()).await
+    });
+    runtime.shutdown_background();
+    ended
+}
+
+/// Writes down where the listener is, whole or not at all.
+pub(crate) fn announce(ready: &Path, listener: &TcpListener) -> io::Result<()> {
+    let draft = ready.with_extension("draft");
+    std::fs::write(&draft, listener.local_addr()?.to_string())?;
+    std::fs::rename(draft, ready)
+}
+
+/// Waits for the end of the standard input.
+pub(crate) async fn input_ends() {
+    let (ended, end) = oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        // An error ends it as well.
+        let _ = io::stdin().lock().read_to_end(&mut Vec::new());
+        drop(ended);
+    });
+    let _ = end.await;
+}

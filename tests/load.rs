@@ -1,0 +1,149 @@
+//! The load generator does its work: a moment of each scenario, against a server of its own and
+//! against one that runs already.
+
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a helper that cannot do its work fails the test"
+)]
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+#[path = "support/process.rs"]
+#[allow(dead_code, reason = "shared with tests that use more of it")]
+mod process;
+#[path = "support/server.rs"]
+#[allow(dead_code, reason = "shared with tests that use more of it")]
+mod server;
+
+/// The example beside this test's own binary; built first where the tests were asked for by name,
+/// since cargo builds examples only with all of them.
+fn program() -> PathBuf {
+    let deps = std::env::current_exe().expect("a test has a path");
+    let target = deps.ancestors().nth(2).expect("deps has a parent");
+    let name = format!("load{}", std::env::consts::EXE_SUFFIX);
+    let program = target.join("examples").join(name);
+    if !program.exists() {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--locked", "--example", "load"]);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        assert!(build.status().expect("cargo can be started").success());
+    }
+    program
+}
+
+fn load(args: &[&str]) -> Output {
+    let mut command = Command::new(program());
+    command.args(args);
+    command.output().expect("the load generator can be started")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn every_scenario_is_measured_beside_the_limits() {
+    let output = load(&[
+        "--json",
+        "--seconds=0.2",
+        "--rounds=1",
+        "--connections=2",
+        "--sessions=10",
+        "--messages=60",
+    ]);
+    assert!(output.status.success(), "{}", said(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("the report is JSON");
+    let outcomes = report["scenarios"].as_array().expect("there are outcomes");
+    let names: Vec<_> = outcomes
+        .iter()
+        .map(|one| one["scenario"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "create",
+            "get",
+            "heartbeat",
+            "alone",
+            "send",
+            "list",
+            "mixed"
+        ]
+    );
+    for outcome in outcomes {
+        assert!(
+            outcome["ours"]["perSecond"].as_f64().unwrap() > 0.0,
+            "{outcome}"
+        );
+        assert!(
+            outcome["ours"]["p999"].as_f64() >= outcome["ours"]["p50"].as_f64(),
+            "{outcome}"
+        );
+        assert_eq!(
+            outcome["ours"]["errors"],
+            serde_json::json!({}),
+            "{outcome}"
+        );
+        assert!(outcome["share"].as_f64().unwrap() > 0.0, "{outcome}");
+        let writes = !["get", "list"].contains(&outcome["scenario"].as_str().unwrap());
+        assert_eq!(outcome["inSyncs"].is_number(), writes, "{outcome}");
+    }
+}
+
+#[test]
+fn a_server_that_runs_already_is_measured_with_its_token() {
+    let server = server::Server::builder()
+        .env("ELIZA_SERVER_AUTH_TOKEN", "not-a-secret-of-anybody")
+        .start();
+    let common = [
+        "--url",
+        server.url(),
+        "--scenario=get",
+        "--seconds=0.1",
+        "--rounds=1",
+    ];
+    let refused = load(&[&common[..], &["--json"]].concat());
+    assert!(!refused.status.success());
+    assert!(said(&refused).contains("--token"), "{}", said(&refused));
+
+    let token = [
+        "--token",
+        "not-a-secret-of-anybody",
+        "--sessions=10",
+        "--no-limits",
+    ];
+    let told = load(&[&common[..], &token[..]].concat());
+    assert!(told.status.success(), "{}", said(&told));
+    assert!(
+        String::from_utf8_lossy(&told.stdout).contains("\nget "),
+        "{told:?}"
+    );
+
+    let stranger = ["--agent", "00000000-0000-0000-0000-000000000001"];
+    let refused = load(&[&common[..], &token[..], &stranger[..]].concat());
+    assert!(
+        said(&refused).contains("has no agent"),
+        "{}",
+        said(&refused)
+    );
+}
+
+#[test]
+fn what_cannot_be_measured_is_said_in_words() {
+    for (args, words) in [
+        (["--url", "http://127.0.0.1:1"], "no server answers at"),
+        (["--url", "https://example.org"], "must be http://HOST:PORT"),
+        (["--scenario", "dance"], "there is no scenario"),
+    ] {
+        let output = load(&args);
+        assert!(!output.status.success(), "{args:?}");
+        assert!(said(&output).contains(words), "{args:?}: {}", said(&output));
+    }
+}
