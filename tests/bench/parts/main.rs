@@ -1,1 +1,28 @@
-fn main() {}
+//! `cargo bench`: what the parts cost by themselves.
+//!
+//! The store is measured with 1,000 and 100,000 sessions; with `BENCH_MILLION=1` in the
+//! environment, with a million too, which takes a while to prepare.
+
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "the store's own file, since it is not public; the benchmarks use a part of it"
+)]
+#[path = "../../../src/store/record.rs"]
+mod record;
+mod records;
+mod rules;
+mod samples;
+mod stored;
+mod writes;
+
+/// Where the store's file looks for it.
+use sessiond::domain;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    divan::main();
+}

@@ -1,0 +1,180 @@
+//! Stores of several sizes, and what reading from them costs.
+
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use divan::Bencher;
+use futures_util::future::join_all;
+use sessiond::clock::{Clock, ClockHand};
+use sessiond::domain::id::{MessageId, SessionId, TurnId};
+use sessiond::domain::message::Sender;
+use sessiond::domain::rules::Rules;
+use sessiond::domain::session::NewSession;
+use sessiond::domain::time::{Millis, TimeScale, Timestamp};
+use sessiond::domain::timeout::TimeoutOverrides;
+use sessiond::events::EventBus;
+use sessiond::store::Store;
+use sessiond::store::command::{CreateKey, CreateSession, SendMessage};
+use sessiond::store::reader::PageRequest;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::samples::{LONG, NOW, POLICY, body, id, new_session};
+
+/// How many commands share a commit while a store is prepared.
+const BATCH: usize = 1000;
+
+/// How many messages the longest session has.
+const MESSAGES: usize = 1000;
+
+/// The rules under which everything happens.
+pub(crate) const RULES: Rules = Rules {
+    policy: POLICY,
+    scale: TimeScale::REAL,
+    kept: Millis(5 * 60 * 1000),
+    max_pending_turns: 1_000_000_000,
+    max_sessions_per_user: 0,
+};
+
+/// A store with so many sessions.
+pub(crate) struct Stored {
+    pub(crate) store: Store,
+    pub(crate) hand: ClockHand,
+    pub(crate) runtime: Runtime,
+    /// Its sessions; the first one has many messages.
+    pub(crate) ids: Vec<SessionId>,
+}
+
+/// The stores that were made, which are good for all benchmarks of their size.
+static STORES: LazyLock<Mutex<BTreeMap<usize, &'static Stored>>> = LazyLock::new(Mutex::default);
+
+/// The numbers of sessions to measure with.
+pub(crate) fn sizes() -> Vec<usize> {
+    let mut sizes = vec![1_000, 100_000];
+    if std::env::var_os("BENCH_MILLION").is_some() {
+        sizes.push(1_000_000);
+    }
+    sizes
+}
+
+/// The store of a size.
+#[allow(
+    clippy::expect_used,
+    reason = "a benchmark without its store has nothing to measure"
+)]
+pub(crate) fn stored(sessions: usize) -> &'static Stored {
+    let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
+    stores
+        .entry(sessions)
+        .or_insert_with(|| Box::leak(Box::new(Stored::new(sessions).expect("a store is made"))))
+}
+
+impl Stored {
+    fn new(sessions: usize) -> anyhow::Result<Self> {
+        let folder = TempDir::with_prefix("sessiond-bench-")?;
+        let (clock, hand) = Clock::manual(NOW);
+        let path = folder.path().join("store.redb");
+        let (store, _) = Store::open(&path, 256 << 20, RULES, clock, EventBus::default())?;
+        // The file lives on while it is open, and nobody has to remove it.
+        drop(folder);
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let mut stored = Self {
+            store,
+            hand,
+            runtime,
+            ids: Vec::with_capacity(sessions),
+        };
+        while stored.ids.len() < sessions {
+            let count = BATCH.min(sessions - stored.ids.len());
+            let made = stored.create((0..count).map(|_| new_session(LONG)).collect())?;
+            stored.ids.extend(made);
+        }
+        let first = stored.ids[0];
+        stored.send((0..MESSAGES).map(|_| first))?;
+        Ok(stored)
+    }
+
+    /// Creates sessions, all in one commit if the writer is quick.
+    pub(crate) fn create(&self, new: Vec<NewSession>) -> anyhow::Result<Vec<SessionId>> {
+        let asked = CreateKey {
+            timeout: TimeoutOverrides::default(),
+        };
+        let waiting = new
+            .into_iter()
+            .map(|new| self.store.submit(CreateSession { new, asked }));
+        let created = self.runtime.block_on(join_all(waiting));
+        let ids = created.into_iter().map(|created| Ok(created?.session.id));
+        ids.collect::<Result<_, sessiond::store::error::SubmitError>>()
+            .map_err(|error| refused(&error))
+    }
+
+    /// Sends messages to these sessions.
+    pub(crate) fn send(&self, to: impl Iterator<Item = SessionId>) -> anyhow::Result<()> {
+        let sends = to.map(|session_id| self.store.submit(send_message(session_id)));
+        for sent in self.runtime.block_on(join_all(sends)) {
+            sent.map_err(|error| refused(&error))?;
+        }
+        Ok(())
+    }
+}
+
+fn refused(error: &sessiond::store::error::SubmitError) -> anyhow::Error {
+    anyhow::anyhow!("the store refused: {error:?}")
+}
+
+fn send_message(session_id: SessionId) -> SendMessage {
+    SendMessage {
+        session_id,
+        message_id: MessageId(id()),
+        turn_id: TurnId(id()),
+        reply_id: MessageId(id()),
+        body: body(),
+        sender: Sender::default(),
+        echo: None,
+        key: None,
+        has_agent: false,
+        begins_at_once: false,
+    }
+}
+
+#[divan::bench(args = sizes())]
+fn session(bencher: Bencher<'_, '_>, sessions: usize) {
+    let stored = stored(sessions);
+    let mut at = 0;
+    bencher.bench_local(|| {
+        // A prime step, so that neighbours in time are none in the tree.
+        at = (at + 7919) % stored.ids.len();
+        stored
+            .store
+            .read(|reader| reader.session(stored.ids[at]))
+            .is_ok()
+    });
+}
+
+#[divan::bench(args = sizes())]
+fn page_of_50_messages(bencher: Bencher<'_, '_>, sessions: usize) {
+    let stored = stored(sessions);
+    let page = PageRequest {
+        before: None,
+        after: None,
+        limit: 50,
+    };
+    bencher.bench_local(|| {
+        stored
+            .store
+            .read(|reader| reader.messages(stored.ids[0], page))
+    });
+}
+
+#[divan::bench(args = sizes())]
+fn page_of_100_sessions(bencher: Bencher<'_, '_>, sessions: usize) {
+    let stored = stored(sessions);
+    bencher.bench_local(|| stored.store.read(|reader| reader.sessions_below(None, 100)));
+}
+
+#[divan::bench(args = sizes())]
+fn stats(bencher: Bencher<'_, '_>, sessions: usize) {
+    let stored = stored(sessions);
+    let now = Timestamp(NOW.0 + 1);
+    bencher.bench_local(|| stored.store.read(|reader| reader.stats(now, &RULES)));
+}

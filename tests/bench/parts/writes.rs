@@ -1,0 +1,113 @@
+//! What writing to stores of several sizes costs, each write on disk before it counts.
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use futures_util::future::join_all;
+use sessiond::domain::time::{Millis, Timestamp};
+use sessiond::domain::timeout::TimeoutConfig;
+use sessiond::store::command::{Heartbeat, Purge};
+
+use crate::samples::{LONG, NOW, new_session};
+use crate::stored::{Stored, sizes, stored};
+
+/// How many callers wait for the same commit.
+const TOGETHER: usize = 64;
+
+/// How many sessions a slice of a purge removes.
+const SLICE: usize = 500;
+
+#[divan::bench(args = sizes(), max_time = 2)]
+fn create(bencher: Bencher<'_, '_>, sessions: usize) {
+    let stored = stored(sessions);
+    bencher
+        .with_inputs(|| vec![new_session(LONG)])
+        .bench_local_values(|new| stored.create(new).is_ok());
+}
+
+#[divan::bench(args = sizes(), max_time = 2)]
+fn create_64_together(bencher: Bencher<'_, '_>, sessions: usize) {
+    let stored = stored(sessions);
+    bencher
+        .counter(ItemsCount::new(TOGETHER))
+        .with_inputs(|| (0..TOGETHER).map(|_| new_session(LONG)).collect())
+        .bench_local_values(|new| stored.create(new).is_ok());
+}
+
+#[divan::bench(args = sizes(), max_time = 2)]
+fn heartbeat(bencher: Bencher<'_, '_>, sessions: usize) {
+    let mut beats = Beats::of(sessions);
+    bencher.bench_local(|| beats.beat(1));
+}
+
+#[divan::bench(args = sizes(), max_time = 2)]
+fn heartbeat_64_together(bencher: Bencher<'_, '_>, sessions: usize) {
+    let mut beats = Beats::of(sessions);
+    bencher
+        .counter(ItemsCount::new(TOGETHER))
+        .bench_local(|| beats.beat(TOGETHER));
+}
+
+#[divan::bench(args = sizes(), max_time = 2)]
+fn message(bencher: Bencher<'_, '_>, sessions: usize) {
+    let stored = stored(sessions);
+    let mut at = 0;
+    bencher.bench_local(|| {
+        at = (at + 7919) % stored.ids.len();
+        stored.send(std::iter::once(stored.ids[at])).is_ok()
+    });
+}
+
+#[divan::bench(args = sizes(), max_time = 2)]
+fn purge_500(bencher: Bencher<'_, '_>, sessions: usize) {
+    let stored = stored(sessions);
+    bencher
+        .counter(ItemsCount::new(SLICE))
+        .with_inputs(|| bury(stored))
+        .bench_local_values(|()| {
+            let purge = stored.store.submit(Purge::default());
+            let purged = stored.runtime.block_on(purge);
+            stored.hand.set(NOW);
+            purged.map(|purged| purged.sessions.len()).ok()
+        });
+}
+
+/// Makes sessions, and lets the time pass after which they are to be removed.
+fn bury(stored: &Stored) {
+    let short = TimeoutConfig {
+        timeout_minutes: 5,
+        max_duration_minutes: 5,
+        ..LONG
+    };
+    // Where it fails the purge finds nothing, and says so by its time.
+    let _ = stored.create((0..SLICE).map(|_| new_session(short)).collect());
+    stored.hand.set(NOW + Millis(11 * 60 * 1000));
+}
+
+/// Heartbeats all over a store, each a millisecond after the last.
+struct Beats {
+    stored: &'static Stored,
+    at: usize,
+    now: Timestamp,
+}
+
+impl Beats {
+    fn of(sessions: usize) -> Self {
+        Self {
+            stored: stored(sessions),
+            at: 0,
+            now: NOW,
+        }
+    }
+
+    fn beat(&mut self, count: usize) -> bool {
+        let Self { stored, at, now } = self;
+        *now = now.next();
+        stored.hand.set(*now);
+        let beats = (0..count).map(|_| {
+            *at = (*at + 7919) % stored.ids.len();
+            stored.store.submit(Heartbeat(stored.ids[*at]))
+        });
+        let done = stored.runtime.block_on(join_all(beats));
+        done.iter().all(Result::is_ok)
+    }
+}
