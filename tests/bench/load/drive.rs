@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use futures_util::future::join_all;
 
 use crate::api::shortened;
@@ -14,6 +15,9 @@ use crate::usage;
 
 /// An answer that takes longer than that after the end of a run will not come.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How many answers tell how long they are.
+const PROBES: usize = 50;
 
 /// How long a connection that failed waits until it tries again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -76,6 +80,27 @@ pub(crate) async fn drive(course: Course<'_>, time: Duration) -> anyhow::Result<
     let mut figures = tally.figures(time);
     figures.server_cpu = used.map(|used| used.as_secs_f64() * 1e6 / tally.count().max(1) as f64);
     Ok(figures)
+}
+
+/// How long the bodies of good answers are; a server that has none is not worth a run.
+pub(crate) async fn mean_body(course: Course<'_>) -> anyhow::Result<usize> {
+    let mut total = 0;
+    let mut dice = Dice::new(0);
+    let mut connection = Connection::open(course.address).await?;
+    for number in 0..PROBES {
+        let choice = &course.connections[number % course.connections.len()];
+        let request = &choice[dice.below(choice.len())];
+        let (status, body) = connection.send(&request.bytes).await?;
+        if status != request.expected {
+            bail!(
+                "the server answers {status} and not {}: {}",
+                request.expected,
+                shortened(body)
+            );
+        }
+        total += body.len();
+    }
+    Ok(total / PROBES)
 }
 
 impl Run<'_> {

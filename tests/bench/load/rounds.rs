@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::child::Server;
-use crate::drive::{Course, drive};
+use crate::drive::{self, Course, drive};
 use crate::figures::{Figures, median};
 use crate::limits::{self, Syncs};
 use crate::scenario::{Goal, Scenario};
@@ -85,20 +85,12 @@ pub(crate) async fn run(plan: &Plan<'_>, mut step: impl FnMut()) -> anyhow::Resu
 impl Plan<'_> {
     /// Starts a bare server whose answers are as long as ours.
     async fn bare(&self) -> anyhow::Result<Option<Server>> {
-        let probe = drive(self.course, self.time.min(Duration::from_millis(300))).await?;
-        if probe.per_second == 0.0 {
-            let said = probe
-                .first_error
-                .unwrap_or_else(|| "it did not answer at all".into());
-            bail!(
-                "the server has no good answer to `{}`: {said}",
-                self.scenario.name()
-            );
-        }
+        let bytes = drive::mean_body(self.course).await;
+        let bytes = bytes.with_context(|| format!("before `{}`", self.scenario.name()))?;
         let Some(folder) = self.limits else {
             return Ok(None);
         };
-        Server::start_bare(folder, probe.body_bytes as usize).map(Some)
+        Server::start_bare(folder, bytes).map(Some)
     }
 
     async fn round(&self, bare: Option<&Server>) -> anyhow::Result<Round> {
