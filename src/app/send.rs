@@ -197,14 +197,14 @@ impl App {
             return Ok((sent, turn));
         }
         self.feeds().discard(session, message);
-        self.join(sent)
+        self.join(sent, place)
     }
 
-    /// Joins the turn of a message that was stored before.
-    fn join(&self, sent: Sent) -> Result<(Sent, SentTurn), AppError> {
+    /// Joins the turn of a message that was stored before, which may have been opened again.
+    fn join(&self, sent: Sent, place: Option<Place>) -> Result<(Sent, SentTurn), AppError> {
         let (session, message) = (sent.session.id, sent.message.id);
         let waiter = self.feeds().wait_for(session, message);
-        self.runner.wake(session);
+        self.runner.wake_with(session, place);
         // The turn may have ended before the waiting began: then the feed would never say so.
         let at = sent.message.created_at;
         let stored = self.store.read(|reader| {
