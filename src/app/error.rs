@@ -16,6 +16,8 @@ pub enum AppError {
     UnknownSession(String),
     /// The rules refuse it.
     Refused(Refusal),
+    /// The caller may not do this, for this reason.
+    Forbidden(String),
     /// The server cannot do it at present; nothing was written.
     Unavailable(Unavailable),
     /// A commit failed half-way: it may or may not be stored.
@@ -101,6 +103,7 @@ impl std::fmt::Display for AppError {
                 f.write_str("Session not found")
             }
             Self::Refused(refusal) => refusal_in_words(refusal, f),
+            Self::Forbidden(reason) => f.write_str(reason),
             Self::Unavailable(Unavailable::Overloaded) => {
                 f.write_str("The server has too much to do; try again")
             }

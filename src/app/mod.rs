@@ -10,6 +10,7 @@ mod ledger;
 mod messages;
 mod send;
 mod sessions;
+mod submit;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,10 +25,11 @@ use self::ledger::StoreLedger;
 pub use self::messages::Transcript;
 pub use self::send::{SendRequest, SendingSocket, SentMessage, SentTurn};
 pub use self::sessions::{Health, SessionFilter, SessionSlice, Status};
+pub use self::submit::{SubmitRequest, SubmittedReply};
 use crate::agents::feed::Feeds;
 pub use crate::agents::feed::{Ending, News, Waiter};
 pub use crate::agents::registry::Agent;
-use crate::agents::registry::Registry;
+use crate::agents::registry::{Agents, Registry};
 use crate::agents::runner::{Parts, Runner};
 use crate::clock::Clock;
 use crate::domain::id::{MessageId, SessionId};
@@ -41,7 +43,7 @@ pub use crate::store::reader::{Page, PageRequest, Stats};
 #[derive(Debug)]
 pub struct App {
     store: Arc<Store>,
-    agents: Arc<Registry>,
+    agents: Arc<Agents>,
     runner: Runner<StoreLedger>,
     feeds: Feeds,
     events: EventBus,
@@ -56,7 +58,8 @@ pub struct App {
 impl App {
     /// The server over an open store. Turns that were cut off are taken up by [`Self::recover`].
     #[must_use]
-    pub fn new(store: Arc<Store>, agents: Arc<Registry>, events: EventBus, clock: Clock) -> Self {
+    pub fn new(store: Arc<Store>, agents: Registry, events: EventBus, clock: Clock) -> Self {
+        let agents = Arc::new(Agents::new(agents));
         let feeds = Feeds::default();
         let ledger = StoreLedger::new(Arc::clone(&store));
         let runner = Runner::new(Parts {
@@ -94,10 +97,17 @@ impl App {
         Ok(sessions.len())
     }
 
-    /// The agents.
+    /// The agents as they are now.
     #[must_use]
-    pub fn agents(&self) -> &Registry {
-        &self.agents
+    pub fn agents(&self) -> Arc<Registry> {
+        self.agents.now()
+    }
+
+    /// Puts other agents in the place of those that are there. They answer from the next turn on;
+    /// the open turns of one that is gone are closed.
+    pub fn replace_agents(&self, agents: Registry) {
+        self.agents.replace(agents);
+        self.runner.look_again();
     }
 
     /// What happens in the sessions.

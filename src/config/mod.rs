@@ -1,5 +1,6 @@
 //! The configuration. Nothing else reads arguments or the environment.
 
+mod environment;
 mod settings;
 mod source;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
+pub use self::environment::Environment;
 use self::settings::TIME_SCALE;
 pub use self::settings::{NOT_IN_THIS_BUILD, SETTINGS, Setting};
 pub use self::source::Source;
@@ -31,6 +33,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// How the log is written; none to decide by whether it goes to a terminal.
     pub log_format: Option<LogFormat>,
+    /// The variables that character files may name.
+    pub environment: Environment,
     /// What was put right, for the log.
     pub warnings: Vec<String>,
 }
@@ -96,6 +100,7 @@ impl Config {
             storage: storage(&mut source)?,
             server,
             log_format: log_format(&source)?,
+            environment: source.environment(),
             warnings: source.into_warnings(),
         })
     }
@@ -366,7 +371,9 @@ mod tests {
 
     #[test]
     fn a_token_is_not_shown() {
-        let config = read(&[("ELIZA_SERVER_AUTH_TOKEN", "s3cret")]).unwrap();
+        let config = read(&[("ELIZA_SERVER_AUTH_TOKEN", "s3cret"), ("MY_KEY", "s3cret")]).unwrap();
         assert!(!format!("{config:?}").contains("s3cret"));
+        assert!(config.environment.get("MY_KEY").is_some());
+        assert!(config.environment.get("NO_KEY").is_none());
     }
 }

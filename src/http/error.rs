@@ -116,6 +116,17 @@ impl ApiError {
         .text(text)
     }
 
+    /// Something that a caller with these credentials may not do.
+    pub(super) fn forbidden(reason: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "FORBIDDEN",
+            "ForbiddenError",
+            "This is not allowed",
+        )
+        .text(reason)
+    }
+
     /// A path that is not of the API.
     pub(super) fn not_found(method: &Method, path: &str) -> Self {
         Self::new(
@@ -226,6 +237,7 @@ impl ApiError {
             AppError::Invalid(invalid) => Self::from(invalid),
             AppError::UnknownSession(path) => session_not_found(&echo(&path)),
             AppError::Refused(refusal) => Self::from(refusal),
+            AppError::Forbidden(reason) => Self::forbidden(reason),
             AppError::Unavailable(reason) => unavailable(reason),
             AppError::OutcomeUnknown => internal(call)
                 .text(

@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::routing::{get, patch, post};
 
 use super::error::ApiError;
-use super::routes::{agents, events, health, messages, sessions};
+use super::routes::{agents, events, health, messages, sessions, submit};
 use crate::app::App;
 
 /// What the handlers share.
@@ -45,6 +45,7 @@ pub(super) fn router(state: ApiState) -> Router {
             "/api/messaging/channels/{id}/messages",
             get(messages::transcript),
         )
+        .route("/api/messaging/submit", post(submit::submit))
         .route("/api/agents", get(agents::list))
         .route("/api/agents/{id}", get(agents::show))
         .route("/healthz", get(health::alive))

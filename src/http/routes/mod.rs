@@ -6,3 +6,4 @@ pub(super) mod health;
 mod listing;
 pub(super) mod messages;
 pub(super) mod sessions;
+pub(super) mod submit;
