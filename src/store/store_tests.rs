@@ -62,6 +62,8 @@ mod rig;
 mod sessions;
 #[path = "tests/steps.rs"]
 mod steps;
+#[path = "tests/submit.rs"]
+mod submit;
 
 const CACHE_BYTES: usize = 1 << 20;
 

@@ -8,6 +8,7 @@
 )]
 
 mod command;
+mod crash;
 mod elizaos;
 mod examples;
 mod external;
@@ -16,6 +17,7 @@ mod failures;
 #[allow(dead_code, unused_imports, reason = "shared with the tests of the API")]
 mod harness;
 mod openai;
+mod order;
 mod reload;
 mod secrets;
 mod settings;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use crate::stand_in::{AGENT, OTHER, StandIn, character};
+use crate::stand_in::{AGENT, OTHER, StandIn, character, client};
 use crate::support::server::Server as Process;
 
 struct Running {
@@ -26,7 +26,7 @@ impl Running {
         let process = tokio::task::spawn_blocking(|| setup.start()).await.unwrap();
         Self {
             process,
-            client: Client::new(),
+            client: client(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::stand_in::{AGENT, StandIn, character};
+use crate::stand_in::{AGENT, StandIn, character, client};
 use crate::support::server::Server as Process;
 
 const KEY: &str = "sk-veryverysecret";
@@ -23,7 +23,7 @@ async fn the_log_has_the_servers_words_but_neither_keys_nor_the_conversation() {
     std::fs::write(folder.join("agent.json"), file.to_string()).unwrap();
     let server = tokio::task::spawn_blocking(|| setup.start()).await.unwrap();
 
-    let client = reqwest::Client::new();
+    let client = client();
     let created = client
         .post(server.at("/api/messaging/sessions"))
         .json(&json!({ "agentId": AGENT, "userId": AGENT }))

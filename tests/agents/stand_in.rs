@@ -227,6 +227,13 @@ fn header_in<'a>(head: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
+/// A client for a server that is a process of its own.
+pub(crate) fn client() -> reqwest::Client {
+    // The client can speak TLS, and wants to be told by what means, though no test does.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 /// A character with this backend.
 pub(crate) fn character(id: &str, backend: &Value) -> Value {
     json!({
