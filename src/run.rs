@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 use crate::agents::registry::{Agent, Registry, Tools};
 use crate::agents::variables::Variables;
 use crate::app::App;
-use crate::auth::Guard;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::events::EventBus;
+use crate::guard::Guard;
+use crate::guard::rate::Limits;
 use crate::http::{self, Sockets};
 use crate::janitor::Janitor;
 use crate::realtime::{self, Realtime};
@@ -89,7 +90,13 @@ pub async fn run_with(
     )
     .with_context(|| format!("the database {}", path.display()))?;
     let store = Arc::new(store);
-    let app = Arc::new(App::new(Arc::clone(&store), agents, events, clock));
+    let app = Arc::new(App::new(
+        Arc::clone(&store),
+        agents,
+        events,
+        Limits::new(config.guard.rates, &clock),
+        clock.clone(),
+    ));
     banner(&path, found, &app);
 
     let turns = app
@@ -108,7 +115,7 @@ pub async fn run_with(
     let reloader = stop.child_token().run_until_cancelled_owned(reloader);
     let reloader = tokio::spawn(reloader);
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    let guard = Arc::new(Guard::new(config.server.auth_token.as_ref()));
+    let guard = Arc::new(Guard::new(config.guard, clock));
     let realtime = Realtime::new(&app, Arc::clone(&guard));
     let sockets = Sockets {
         path: realtime::PATH,

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::App;
 use super::create::{header_key, require, uuid_field};
 use super::error::{AppError, Invalid, Unavailable};
+use super::target::{Scope, Target};
 use crate::agents::backend::Answering;
 use crate::agents::feed::Ending;
 use crate::domain::id::{AgentId, MessageId, SessionId};
@@ -74,11 +75,12 @@ impl App {
             None | Some(Value::Null) => None,
             Some(_) => Some(MessageId(uuid_field(&fields, "in_reply_to_message_id")?)),
         };
-        let session = self.kept_session(&channel.to_string())?;
+        let session = self.kept_session(&Target {
+            name: channel.to_string(),
+            scope: Scope::All,
+        })?;
         if session.agent_id != author {
-            return Err(AppError::Forbidden(
-                "author_id must be the session's agent".into(),
-            ));
+            return Err(AppError::Forbidden("author_id must be the session's agent"));
         }
         let key = key(request.key.as_deref(), fields.get("messageId"))?;
         let reply = reply(&fields)?;
