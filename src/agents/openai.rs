@@ -1,9 +1,11 @@
 //! Any server that speaks the chat completions of `OpenAI`: Ollama, llama.cpp, vLLM, LM Studio, or
 //! a hosted model.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::try_stream;
+use eventsource_stream::Event;
 use futures_util::stream::{Stream, StreamExt as _};
 use reqwest::{Client, RequestBuilder, Response, Url};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -24,6 +26,9 @@ const MAX_HISTORY: usize = 1000;
 /// How long a stream may take to end once the model has finished, so that the connection can be
 /// used again.
 const GRACE: Duration = Duration::from_millis(250);
+
+/// What stands in a stream's last event.
+const LAST: &str = "[DONE]";
 
 /// A model.
 #[derive(Debug, Clone)]
@@ -218,38 +223,41 @@ impl Backend for OpenAi {
 fn pieces(response: Response, scrub: Scrub) -> impl Stream<Item = Result<Piece, BackendError>> {
     try_stream! {
         let mut said = String::new();
-        let mut is_finished = false;
         let mut events = Box::pin(upstream::events(response, scrub.clone()));
         loop {
-            let next = events.next();
-            let event = if is_finished {
-                // Nothing that matters comes any more.
-                tokio::time::timeout(GRACE, next).await.ok().flatten()
-            } else {
-                next.await
-            };
-            let event = match event {
-                Some(event) if !is_finished => event?,
-                Some(Ok(event)) if event.data != "[DONE]" => continue,
-                _ => break,
-            };
-            if event.data == "[DONE]" {
-                is_finished = true;
-                break;
+            let event = events.next().await.ok_or_else(cut_off)??;
+            match event.data.trim() {
+                LAST => break,
+                "" => continue,
+                _ => {}
             }
-            let part: Part = upstream::data(&event)?;
-            let (text, ends) = delta(part, &scrub)?;
-            is_finished = ends;
+            let (text, ends) = delta(upstream::data(&event)?, &scrub)?;
             if !text.is_empty() {
                 said.push_str(&text);
                 yield Piece::Chunk(text);
             }
-        }
-        if !is_finished {
-            Err(BackendError::Final("the stream ended before the reply did".into()))?;
+            if ends {
+                // Nothing that matters comes any more, and some servers end nothing.
+                let _ = tokio::time::timeout(GRACE, skip_to_the_end(events)).await;
+                break;
+            }
         }
         yield Piece::Done(Reply::text(some_text(said)?));
     }
+}
+
+/// Reads what comes after the reply, so that the connection can be used again.
+async fn skip_to_the_end(events: impl Stream<Item = Result<Event, BackendError>>) {
+    let mut events = pin!(events);
+    while let Some(Ok(event)) = events.next().await {
+        if event.data.trim() == LAST {
+            return;
+        }
+    }
+}
+
+fn cut_off() -> BackendError {
+    BackendError::Final("the stream ended before the reply did".into())
 }
 
 /// What a piece of a stream says, and whether it is the last.

@@ -220,7 +220,7 @@ async fn tries_and_waits_count_among_the_time_of_the_turn() {
     call.answer_with(503, &[("retry-after", "4")], "").await;
     // The second try is answered by silence.
     let call = stand_in.next_in_time(&server).await;
-    server.advance(Duration::from_millis(1_000));
+    server.advance(SECOND);
     assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_TIMEOUT").await;
     call.expect_gone().await;
     server.stop().await;

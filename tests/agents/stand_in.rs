@@ -149,10 +149,9 @@ impl Call {
 
     /// Answers with these headers and this body.
     pub(crate) async fn answer_with(mut self, status: u16, headers: &[(&str, &str)], body: &str) {
-        let headers: String = headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}\r\n"))
-            .collect();
+        let headers = headers.iter().fold(String::new(), |text, (name, value)| {
+            text + name + ": " + value + "\r\n"
+        });
         let length = body.len();
         self.write(format!(
             "HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"

@@ -237,3 +237,19 @@ async fn submitting_is_not_activity() {
     assert_eq!(server.info(&session).await["lastActivity"], before);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn it_needs_the_servers_token_where_there_is_one() {
+    let server = Server::builder()
+        .set("ELIZA_SERVER_AUTH_TOKEN", "s3cret")
+        .start()
+        .await;
+    let body = json!({ "channel_id": NOBODY, "author_id": AGENT, "content": "Hi" });
+    let request = || server.request(reqwest::Method::POST, SUBMIT).json(&body);
+    answer(request())
+        .await
+        .error(401, "UNAUTHORIZED", "UnauthorizedError");
+    let known = answer(request().header("x-api-key", "s3cret")).await;
+    known.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
+    server.stop().await;
+}
