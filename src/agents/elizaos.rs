@@ -241,7 +241,7 @@ fn pieces(response: Response, scrub: Scrub) -> impl Stream<Item = Result<Piece, 
         let mut said: Option<String> = None;
         for await event in upstream::events(response, scrub.clone()) {
             let event = event?;
-            match event.event.as_str() {
+            match event.name.as_str() {
                 "chunk" => {
                     let Chunk { chunk } = upstream::data(&event)?;
                     said.get_or_insert_default().push_str(&chunk);

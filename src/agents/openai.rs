@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::try_stream;
-use eventsource_stream::Event;
 use futures_util::stream::{Stream, StreamExt as _};
 use reqwest::{Client, RequestBuilder, Response, Url};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -17,6 +16,7 @@ use super::character::{Character, SettingsFault};
 use super::prompt;
 use super::registry::Tools;
 use super::scrub::Scrub;
+use super::sse::Event;
 use super::upstream;
 use crate::domain::turn::{Exchange, Reply};
 

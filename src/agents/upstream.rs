@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use eventsource_stream::{Event, EventStreamError, Eventsource as _};
-use futures_util::stream::{self, Stream, StreamExt as _};
+use async_stream::try_stream;
+use futures_util::stream::Stream;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde::de::DeserializeOwned;
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::backend::{BackendError, RetryAfter};
 use super::scrub::Scrub;
+use super::sse::{Event, Parser};
 use crate::domain::time::Timestamp;
 
 /// A server that takes longer to accept a connection is as good as gone.
@@ -22,9 +23,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The largest answer that is read whole, in bytes.
 const MAX_ANSWER: usize = 4 << 20;
-
-/// The longest line of an event stream, in bytes.
-const MAX_LINE: usize = 1 << 20;
 
 /// How much of a refusal is read for the log, in bytes.
 const MAX_REFUSAL: usize = 16 * 1024;
@@ -136,28 +134,28 @@ pub(super) async fn json<T: DeserializeOwned>(
 
 /// An answer event by event. What comes last counts even without the empty line after it.
 pub(super) fn events(
-    response: Response,
+    mut response: Response,
     scrub: Scrub,
-) -> impl Stream<Item = Result<Event, BackendError>> {
-    let mut line = 0;
-    let bytes = response.bytes_stream().map(move |part| {
-        let part = part.map_err(|error| format!("the stream broke: {}", in_words(error)))?;
-        line = match part.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')) {
-            Some(end) => part.len() - end - 1,
-            None => line + part.len(),
-        };
-        if line > MAX_LINE {
-            return Err(format!(
-                "the stream has a line of more than {MAX_LINE} bytes"
-            ));
+) -> impl Stream<Item = Result<Event, BackendError>> + Send {
+    try_stream! {
+        let mut parser = Parser::default();
+        loop {
+            let part = response.chunk().await.map_err(|error| {
+                let broke = format!("the stream broke: {}", in_words(error));
+                BackendError::Final(scrub.clean(&broke))
+            })?;
+            let events = match &part {
+                Some(part) => parser.feed(part),
+                None => parser.finish(),
+            };
+            for event in events.map_err(|fault| BackendError::Final(fault.into()))? {
+                yield event;
+            }
+            if part.is_none() {
+                break;
+            }
         }
-        Ok(part)
-    });
-    let end = stream::iter([Ok("\n\n".into())]);
-    bytes
-        .chain(end)
-        .eventsource()
-        .map(move |event| event.map_err(|error| stream_error(error, &scrub)))
+    }
 }
 
 /// The failure that an event tells of.
@@ -198,14 +196,6 @@ fn not_understood(what: &str, error: &serde_json::Error) -> BackendError {
         error.line(),
         error.column()
     ))
-}
-
-fn stream_error(error: EventStreamError<String>, scrub: &Scrub) -> BackendError {
-    BackendError::Final(match error {
-        EventStreamError::Utf8(_) => "the stream is not UTF-8".into(),
-        EventStreamError::Parser(_) => "the stream is not one of events".into(),
-        EventStreamError::Transport(error) => scrub.clean(&error),
-    })
 }
 
 async fn read(mut response: Response, max: usize) -> Result<Vec<u8>, String> {

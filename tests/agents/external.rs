@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::{Events, MINUTE, Server, at, eventually};
-use crate::stand_in::{AGENT, said, server_with};
+use crate::stand_in::{AGENT, character, said, server_with};
 
 async fn external() -> Server {
     server_with(json!({ "type": "external", "maxConcurrency": 1, "timeoutSeconds": 60 })).await
@@ -250,5 +250,33 @@ async fn sixteen_messages_wait_and_no_more() {
     refused.error(429, "RATE_LIMIT_EXCEEDED", "RateLimitError");
     server.submit(&session, json!({})).await.expect(201);
     server.tell(&session, "x").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn turns_that_wait_are_asked_in_order_where_the_agent_answers_itself_now() {
+    let mut server = external().await;
+    let session = server.talk().await;
+    for content in ["One", "Two"] {
+        server.tell(&session, content).await;
+    }
+    let rules = character(AGENT, &json!({ "type": "eliza" }));
+    server
+        .restart_with(|setup| setup.character("agent.json", &rules))
+        .await;
+    let history = server.history_of(&session, 4).await;
+    assert_eq!(history[2]["inReplyTo"], history[0]["id"]);
+    assert_eq!(history[3]["inReplyTo"], history[1]["id"]);
+    // And the other way round: what was not begun waits from then on.
+    server
+        .restart_with(|setup| {
+            let external = json!({ "type": "external", "timeoutSeconds": 60 });
+            setup.character("agent.json", &character(AGENT, &external))
+        })
+        .await;
+    let asking = server.wait_for(&session, "Three");
+    server.history_of(&session, 5).await;
+    server.submit(&session, json!({})).await.expect(201);
+    asking.await.unwrap().expect(201);
     server.stop().await;
 }

@@ -315,3 +315,28 @@ async fn https_to_something_else_is_a_failure_like_any_other() {
     assert!([502, 504].contains(&answer.status), "{:#}", answer.body);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_no_stream_of_text_fails_the_turn_and_nothing_else() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(backend(&stand_in)).await;
+    let endless = vec![b'x'; 2 << 20];
+    let not_utf8 = b"data: \xff\xfe\n\n".to_vec();
+    let not_ours = b"data: {\"choices\": 7}\n\n".to_vec();
+    for bytes in [endless, not_utf8, not_ours] {
+        let session = server.talk().await;
+        let asking = server.wait_for(&session, "Hello?");
+        let mut call = stand_in.next().await;
+        call.open_stream().await;
+        call.write(&bytes).await;
+        assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_ERROR").await;
+    }
+    // An answer in one piece has its limit too.
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let call = stand_in.next().await;
+    let json = [("content-type", "application/json")];
+    call.answer_with(200, &json, &" ".repeat(5 << 20)).await;
+    assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_ERROR").await;
+    server.stop().await;
+}

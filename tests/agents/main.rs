@@ -17,7 +17,6 @@ mod failures;
 #[allow(dead_code, unused_imports, reason = "shared with the tests of the API")]
 mod harness;
 mod openai;
-mod order;
 mod reload;
 mod secrets;
 mod settings;

@@ -228,3 +228,6 @@ impl<L: Ledger> Runner<L> {
         self.inner.tasks.spawn_on(lane, &runtime);
     }
 }
+
+#[cfg(test)]
+mod tests;
