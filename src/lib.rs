@@ -9,6 +9,7 @@
 //! - [`app`]: the use cases. A request passes here whatever it came by: load, let the domain
 //!   decide, have the store commit, tell the waiters.
 //! - [`auth`]: who may call, by whichever way.
+//! - [`archive`]: sessions as lines of JSON, to be taken elsewhere.
 //! - [`janitor`]: what happens by the clock alone.
 //! - [`wire`]: events as clients see them, by whichever way they come.
 //! - [`http`], [`realtime`]: the API over HTTP, and over Socket.IO.
@@ -16,6 +17,7 @@
 
 pub mod agents;
 pub mod app;
+pub mod archive;
 pub mod auth;
 pub mod cli;
 pub mod clock;
