@@ -3,10 +3,16 @@
 //! The rest of the crate opens a [`Store`], reads from it in closures and submits commands to it.
 //! A command that was answered is on disk. No transaction leaves this folder.
 
+mod aside;
 mod check;
 pub mod command;
+mod copy;
 mod damage;
 pub mod error;
+mod export;
+pub mod file;
+pub mod import;
+mod medium;
 mod open;
 mod peek;
 pub mod reader;
@@ -14,6 +20,7 @@ mod record;
 mod tables;
 mod tally;
 mod txn;
+mod verify;
 mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,10 +36,11 @@ use tokio::sync::oneshot;
 use self::command::Command;
 use self::damage::Damage;
 use self::error::{OpenError, ReadError, SubmitError};
+use self::medium::{FileMedium, Medium};
 pub use self::open::Found;
 use self::reader::Reader;
 pub use self::writer::Deadlines;
-use self::writer::{Pending, Work, Writer};
+use self::writer::{Pending, State, Work, Writer};
 use crate::clock::Clock;
 use crate::domain::rules::Rules;
 use crate::events::EventBus;
@@ -73,32 +81,35 @@ impl Store {
         events: EventBus,
     ) -> Result<(Self, Found), OpenError> {
         open::refuse_unreadable(path)?;
-        Self::open_with(open::file_opener(path, cache_bytes), rules, clock, events)
+        let medium = FileMedium::new(path, cache_bytes);
+        Self::open_with(Box::new(medium), rules, clock, events)
     }
 
     fn open_with(
-        opener: open::Opener,
+        medium: Box<dyn Medium>,
         rules: Rules,
         clock: Clock,
         events: EventBus,
     ) -> Result<(Self, Found), OpenError> {
-        let database = opener()?;
-        let found = open::prepare(&database, clock.now(), &rules)?;
+        let database = medium.open()?;
+        let damage = Damage::default();
+        let found = open::prepare(&database, clock.now(), &rules, &damage)?;
         let shared = Arc::new(Shared {
             database: RwLock::new(Some(database)),
             healthy: AtomicBool::new(true),
-            damage: Damage::default(),
+            damage,
             deadlines: Deadlines::new(),
             rules,
         });
         let (queue, work) = mpsc::sync_channel(QUEUE);
         let writer = Writer {
             shared: Arc::clone(&shared),
-            opener,
+            medium,
             work,
             rules,
             clock,
             events,
+            state: State::new(),
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
@@ -128,10 +139,15 @@ impl Store {
             damage: &self.shared.damage,
         };
         // redb panics on pages that make no sense; the caller hears an error.
-        catch_unwind(AssertUnwindSafe(|| read(&reader))).unwrap_or_else(|_| {
+        let result = catch_unwind(AssertUnwindSafe(|| read(&reader))).unwrap_or_else(|_| {
             let error = redb::StorageError::Corrupted("a read panicked".into());
             Err(error.into())
-        })
+        });
+        if self.shared.damage.has_waiting() {
+            // Where the queue is full, the writer looks after its next batch.
+            let _ = self.queue.try_send(Work::Damage);
+        }
+        result
     }
 
     /// Submits a command and waits until it is on disk, or refused.
@@ -157,7 +173,7 @@ impl Store {
         self.shared.is_healthy()
     }
 
-    /// How many sessions were met with whose records are damaged.
+    /// How many sessions have records that cannot be decoded, as far as they were met.
     #[must_use]
     pub fn damaged_sessions(&self) -> u64 {
         self.shared.damage.sessions()
@@ -180,7 +196,13 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub fn check(&self) -> Result<Vec<String>, ReadError> {
-        self.read(|reader| check::check(reader.txn))
+        self.read(|reader| {
+            let mut faults = Vec::new();
+            check::check(reader.txn, &mut |_| {}, &mut |fault| {
+                faults.push(fault.text)
+            })?;
+            Ok(faults)
+        })
     }
 
     /// Carries out what is queued, records a clean stop and closes the file. With `clear` all

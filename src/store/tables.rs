@@ -15,6 +15,7 @@
 //! | `message_keys` | each idempotency key of a session's messages |
 //! | `open_turns` | each turn that waits for its reply, in the order of running |
 //! | `deletions` | each deleted session whose messages are still to be removed |
+//! | `damaged` | each record that could not be decoded, moved out of its own table |
 //! | `meta` | the names in [`meta`] |
 //!
 //! Nothing is written when time passes: a session is active or expired by the clock alone, and
@@ -56,6 +57,9 @@ pub(super) const OPEN_TURNS: TableDefinition<(u128, u32), &[u8]> =
 /// session
 pub(super) const DELETIONS: TableDefinition<u128, ()> = TableDefinition::new("deletions");
 
+/// (session, or nil where it is not known; which of its records)
+pub(super) const DAMAGED: TableDefinition<(u128, &str), &[u8]> = TableDefinition::new("damaged");
+
 /// a name of [`meta`]
 pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
@@ -84,6 +88,7 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), TableError> {
     txn.open_table(MESSAGE_KEYS)?;
     txn.open_table(OPEN_TURNS)?;
     txn.open_table(DELETIONS)?;
+    txn.open_table(DAMAGED)?;
     txn.open_table(META)?;
     Ok(())
 }
@@ -99,5 +104,6 @@ pub(super) fn delete_all(txn: &WriteTransaction) -> Result<(), TableError> {
     txn.delete_table(MESSAGE_KEYS)?;
     txn.delete_table(OPEN_TURNS)?;
     txn.delete_table(DELETIONS)?;
+    txn.delete_table(DAMAGED)?;
     create_all(txn)
 }

@@ -14,6 +14,7 @@ mod turn;
 pub use activity::{Heartbeat, PatchTimeout, Renew};
 pub use create::{CreateKey, CreateSession, Created};
 pub use delete::DeleteSession;
+pub(in crate::store) use delete::erase;
 pub use purge::{Purge, Purged, WalkTallies};
 pub use send::{SendMessage, Sent};
 pub use turn::{BeginTurn, CloseTurn, Expire};

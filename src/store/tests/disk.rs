@@ -5,7 +5,9 @@ use std::sync::atomic::AtomicUsize;
 
 use redb::StorageBackend;
 
-use super::super::open::{Opener, database_error};
+use super::super::medium::{Medium, look_into};
+use super::super::open::database_error;
+use super::super::peek::Source;
 use super::*;
 
 /// Shared by all who hold it, as a real disk is.
@@ -17,6 +19,8 @@ struct Inner {
     bytes: Mutex<Vec<u8>>,
     fault: Mutex<Option<Fault>>,
     syncs: AtomicUsize,
+    /// How many bytes are free; none for as many as one likes.
+    room: Mutex<Option<u64>>,
     /// What was done since the log was begun.
     log: Mutex<Option<Vec<Done>>>,
 }
@@ -68,18 +72,19 @@ impl Disk {
         self.0.log.lock().unwrap().clone().unwrap_or_default()
     }
 
-    pub(super) fn opener(&self) -> Opener {
-        let disk = self.clone();
-        Box::new(move || {
-            Database::builder()
-                .set_cache_size(CACHE_BYTES)
-                .create_with_backend(disk.clone())
-                .map_err(database_error)
-        })
+    pub(super) fn set_room(&self, room: Option<u64>) {
+        *self.0.room.lock().unwrap() = room;
+    }
+
+    pub(super) fn medium(&self) -> Box<dyn Medium> {
+        Box::new(self.clone())
     }
 
     fn check(&self, faults: &[Fault]) -> io::Result<()> {
         match *self.0.fault.lock().unwrap() {
+            Some(Fault::Growth) if faults.contains(&Fault::Growth) => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
             Some(fault) if faults.contains(&fault) => Err(io::Error::other("the disk failed")),
             _ => Ok(()),
         }
@@ -106,6 +111,33 @@ impl Done {
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Inner").finish_non_exhaustive()
+    }
+}
+
+impl Medium for Disk {
+    fn open(&self) -> Result<Database, OpenError> {
+        Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create_with_backend(self.clone())
+            .map_err(database_error)
+    }
+
+    fn look(&self) -> Result<Database, OpenError> {
+        look_into(self.clone(), CACHE_BYTES)
+    }
+
+    fn room(&self) -> Option<u64> {
+        *self.0.room.lock().unwrap()
+    }
+}
+
+impl Source for Disk {
+    fn length(&self) -> io::Result<u64> {
+        StorageBackend::len(self)
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.read(offset, out)
     }
 }
 
