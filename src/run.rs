@@ -21,7 +21,7 @@ use crate::realtime::{self, Realtime};
 use crate::store::{Found, Store};
 
 /// The name of the database in the data folder.
-const DATABASE: &str = "sessiond.redb";
+pub(crate) const DATABASE: &str = "sessiond.redb";
 
 /// How long the work that goes on without its caller may take at a stop.
 const FINISH: Duration = Duration::from_secs(3);
@@ -143,7 +143,7 @@ pub async fn run_with(
     Ok(())
 }
 
-fn make_folder(folder: &Path) -> anyhow::Result<()> {
+pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -2,6 +2,7 @@
 //!
 //! HTTP and sockets meet the same rules here and nowhere else.
 
+mod admin;
 mod create;
 pub mod error;
 mod follow;
@@ -14,9 +15,11 @@ mod sessions;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::admin::{Backup, Export};
 pub use self::create::CreateRequest;
 pub use self::follow::{Followed, Follower, SessionState};
 use self::ids::Ids;
@@ -51,6 +54,8 @@ pub struct App {
     tasks: TaskTracker,
     stopping: CancellationToken,
     started: Instant,
+    /// A backup is made one at a time.
+    backups: Arc<Semaphore>,
 }
 
 impl App {
@@ -77,6 +82,7 @@ impl App {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             started: Instant::now(),
+            backups: Arc::new(Semaphore::new(1)),
         }
     }
 

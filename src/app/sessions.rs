@@ -203,6 +203,6 @@ impl App {
 }
 
 /// The session that a path names. What is no id names none.
-fn session_id(path: &str) -> Result<SessionId, AppError> {
+pub(super) fn session_id(path: &str) -> Result<SessionId, AppError> {
     SessionId::parse(path).ok_or_else(|| AppError::UnknownSession(path.to_owned()))
 }

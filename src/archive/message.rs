@@ -89,7 +89,6 @@ struct FailurePart {
 struct OpenPart {
     position: u32,
     begun: bool,
-    running: bool,
     crashes: u8,
 }
 
@@ -197,7 +196,8 @@ impl UserPart {
             position: open.position,
             message_at,
             begun: open.begun,
-            running: open.running,
+            // Nobody is being asked by whoever reads the line.
+            running: false,
             crashes: open.crashes,
         });
         let role = Role::User {
@@ -234,7 +234,6 @@ impl TurnPart {
             open: open.map(|open| OpenPart {
                 position: open.position,
                 begun: open.begun,
-                running: open.running,
                 crashes: open.crashes,
             }),
         };

@@ -105,7 +105,7 @@ fn role() -> impl Strategy<Value = Role> {
 
 fn message() -> impl Strategy<Value = Item> {
     let ids = any::<[u128; 3]>();
-    let turn = any::<Option<(u32, bool, bool, u8)>>();
+    let turn = any::<Option<(u32, bool, u8)>>();
     (
         (ids, at(), any::<String>(), proptest::option::of(object())),
         (role(), proptest::collection::vec(key(), 0..3), turn),
@@ -124,12 +124,12 @@ fn message() -> impl Strategy<Value = Item> {
                 role,
             };
             let turn = turn.filter(|_| !message.is_agent());
-            let turn = turn.map(|(position, begun, running, crashes)| OpenTurn {
+            let turn = turn.map(|(position, begun, crashes)| OpenTurn {
                 session_id: message.session_id,
                 position,
                 message_at: at,
                 begun,
-                running,
+                running: false,
                 crashes,
             });
             Item::Message(ArchivedMessage {

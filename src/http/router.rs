@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::routing::{get, patch, post};
 
 use super::error::ApiError;
-use super::routes::{agents, events, health, messages, sessions};
+use super::routes::{admin, agents, events, health, messages, sessions};
 use crate::app::App;
 
 /// What the handlers share.
@@ -47,6 +47,8 @@ pub(super) fn router(state: ApiState) -> Router {
         )
         .route("/api/agents", get(agents::list))
         .route("/api/agents/{id}", get(agents::show))
+        .route("/api/admin/backup", get(admin::backup))
+        .route("/api/admin/export", get(admin::export))
         .route("/healthz", get(health::alive))
         .route("/health", get(health::overall))
         .fallback(unknown)

@@ -8,8 +8,8 @@ use redb::{Database, ReadableDatabase, ReadableTableMetadata};
 pub use super::check::Progress;
 use super::copy;
 use super::damage::Damage;
-use super::error::{CopyError, OpenError, ReadError};
-pub use super::export::Cursor;
+use super::error::{CopyError, OpenError};
+use super::export::Cursor;
 use super::medium::look_into;
 use super::open::{self, database_error, shielded};
 use super::reader::Reader;
@@ -149,25 +149,6 @@ impl Look {
             reader.export(cursor, rows, now).map_err(read_error)
         })
     }
-
-    /// Reads from the file.
-    ///
-    /// # Errors
-    /// What the closure returns, or that it cannot be read.
-    pub fn read<T>(
-        &self,
-        read: impl FnOnce(&Reader<'_>) -> Result<T, ReadError>,
-    ) -> Result<T, OpenError> {
-        let damage = Damage::default();
-        shielded(|| {
-            let txn = self.database.begin_read()?;
-            let reader = Reader {
-                txn: &txn,
-                damage: &damage,
-            };
-            read(&reader).map_err(read_error)
-        })
-    }
 }
 
 /// Makes a file as small as it can be; returns its length before and after.
@@ -193,22 +174,4 @@ fn compact_once(database: &mut Database) -> Result<bool, OpenError> {
     database
         .compact()
         .map_err(|error| OpenError::Storage(Box::new(error.into())))
-}
-
-/// Makes a file for a database beside others: for its owner alone, and only if it is not there.
-///
-/// # Errors
-/// It is there already, or cannot be made.
-pub fn make(path: &Path) -> std::io::Result<File> {
-    let mut options = std::fs::OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-/// How many bytes are free on the disk of a folder; none where that cannot be told.
-#[must_use]
-pub fn free_bytes(folder: &Path) -> Option<u64> {
-    super::medium::free_bytes(folder)
 }

@@ -23,8 +23,9 @@ mod txn;
 mod verify;
 mod writer;
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -35,7 +36,8 @@ use tokio::sync::oneshot;
 
 use self::command::Command;
 use self::damage::Damage;
-use self::error::{OpenError, ReadError, SubmitError};
+use self::error::{CopyError, OpenError, ReadError, SubmitError};
+pub use self::export::Cursor;
 use self::medium::{FileMedium, Medium};
 pub use self::open::Found;
 use self::reader::Reader;
@@ -43,6 +45,7 @@ pub use self::writer::Deadlines;
 use self::writer::{Pending, State, Work, Writer};
 use crate::clock::Clock;
 use crate::domain::rules::Rules;
+use crate::domain::time::Timestamp;
 use crate::events::EventBus;
 
 /// How many commands may wait. At the measured rates that is about a tenth of a second of work.
@@ -65,6 +68,8 @@ struct Shared {
     damage: Damage,
     deadlines: Deadlines,
     rules: Rules,
+    /// Where the file is, if it is one.
+    path: Option<PathBuf>,
 }
 
 impl Store {
@@ -81,12 +86,13 @@ impl Store {
         events: EventBus,
     ) -> Result<(Self, Found), OpenError> {
         open::refuse_unreadable(path)?;
-        let medium = FileMedium::new(path, cache_bytes);
-        Self::open_with(Box::new(medium), rules, clock, events)
+        let medium = Box::new(FileMedium::new(path, cache_bytes));
+        Self::open_with(medium, Some(path.to_owned()), rules, clock, events)
     }
 
     fn open_with(
         medium: Box<dyn Medium>,
+        path: Option<PathBuf>,
         rules: Rules,
         clock: Clock,
         events: EventBus,
@@ -100,6 +106,7 @@ impl Store {
             damage,
             deadlines: Deadlines::new(),
             rules,
+            path,
         });
         let (queue, work) = mpsc::sync_channel(QUEUE);
         let writer = Writer {
@@ -203,6 +210,43 @@ impl Store {
             })?;
             Ok(faults)
         })
+    }
+
+    /// Makes a checked copy of everything, as it is at one moment, in a file that has no name and
+    /// is gone with its handle. Writers do not wait for it.
+    ///
+    /// # Errors
+    /// The disk has no room for it or fails, or what is stored is not sound.
+    pub fn copy(&self, now: Timestamp) -> Result<File, CopyError> {
+        let folder = self.shared.path.as_deref().and_then(Path::parent);
+        let file = tempfile::tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        self.require_room_for_copy()?;
+        let snapshot = {
+            let database = self.shared.database();
+            let database = database.as_ref();
+            copy::begin_read(
+                database
+                    .ok_or_else(|| OpenError::Storage(Box::new(redb::Error::DatabaseClosed)))?,
+            )?
+        };
+        let mut copied = copy::copy(snapshot, file.try_clone()?, &mut |_| {})?;
+        copy::settle(&mut copied, &self.shared.rules, now, &mut |_| {})?;
+        drop(copied);
+        Ok(file)
+    }
+
+    fn require_room_for_copy(&self) -> Result<(), CopyError> {
+        let Some(path) = &self.shared.path else {
+            return Ok(());
+        };
+        // A copy is never longer than what it is made of.
+        let needed = std::fs::metadata(path)?
+            .len()
+            .saturating_add(writer::RESERVE);
+        match path.parent().and_then(medium::free_bytes) {
+            Some(free) if free < needed => Err(CopyError::NoRoom { needed, free }),
+            _ => Ok(()),
+        }
     }
 
     /// Carries out what is queued, records a clean stop and closes the file. With `clear` all

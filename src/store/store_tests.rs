@@ -30,6 +30,8 @@ use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides, TimeoutPolicy};
 use crate::domain::turn::OpenTurn;
 use crate::events::{Event, Listener};
 
+#[path = "tests/archive.rs"]
+mod archived;
 #[path = "tests/crashes.rs"]
 mod crashes;
 #[path = "tests/damage.rs"]

@@ -35,7 +35,7 @@ const PAUSE_PER_CHECK: u32 = 10;
 
 /// Below so many free bytes the rest is for deletions: a file that copies on write needs room to
 /// give room.
-const RESERVE: u64 = 8 << 20;
+pub(super) const RESERVE: u64 = 8 << 20;
 
 /// How many faults of a check are logged.
 const FAULTS_TOLD: usize = 20;

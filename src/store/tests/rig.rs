@@ -75,7 +75,7 @@ impl Rig {
     pub(super) fn try_open(&mut self) -> Result<Found, OpenError> {
         let (rules, clock, bus) = (self.rules, self.clock.clone(), self.bus.clone());
         let (store, found) = match &self.disk {
-            Some(disk) => Store::open_with(disk.medium(), rules, clock, bus)?,
+            Some(disk) => Store::open_with(disk.medium(), None, rules, clock, bus)?,
             None => Store::open(&self.path(), CACHE_BYTES, rules, clock, bus)?,
         };
         self.store = Some(store);
