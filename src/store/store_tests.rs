@@ -40,6 +40,8 @@ mod damaged;
 mod disk;
 #[path = "tests/events.rs"]
 mod events;
+#[path = "tests/fault_points.rs"]
+mod fault_points;
 #[path = "tests/faults.rs"]
 mod faults;
 #[path = "tests/files.rs"]

@@ -299,6 +299,19 @@ impl Rig {
         (slices, sessions)
     }
 
+    /// Waits for real until the store has found out by itself that it can write again.
+    pub(super) fn wait_until_healthy(&self) {
+        self.wait(async {
+            for _ in 0..1_000 {
+                if self.store().is_healthy() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            panic!("the store does not recover");
+        });
+    }
+
     // Damage
 
     /// Waits until the writer has set aside what was met.
