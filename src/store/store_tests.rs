@@ -52,6 +52,10 @@ mod golden;
 mod messages;
 #[path = "tests/model.rs"]
 mod model;
+#[path = "tests/month.rs"]
+mod month;
+#[path = "tests/overload.rs"]
+mod overload;
 #[path = "tests/power_cut.rs"]
 mod power_cut;
 #[path = "tests/purge.rs"]
