@@ -24,10 +24,16 @@ pub(super) fn verify_with(
     progress: &mut dyn FnMut(Progress),
     report: &mut dyn FnMut(Fault),
 ) -> Result<(), OpenError> {
-    let is_whole = shielded(|| database.check_integrity().map_err(database_error))?;
-    if !is_whole {
+    let found = match shielded(|| database.check_integrity().map_err(database_error)) {
+        Ok(true) => None,
+        Ok(false) => Some("the file is not as it was left".to_owned()),
+        // Which records that concerns, the rest of the check may tell.
+        Err(OpenError::Damaged(reason)) => Some(reason),
+        Err(error) => return Err(error),
+    };
+    if let Some(reason) = found {
         report(Fault {
-            text: "pages: redb's own check found the file inconsistent".into(),
+            text: format!("pages: {reason}"),
             place: None,
         });
     }

@@ -14,6 +14,8 @@ mod api;
 mod audit;
 mod client;
 mod durability;
+mod history;
+mod order;
 mod rng;
 mod scripted;
 mod sse;
