@@ -24,6 +24,9 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod janitor;
 pub mod realtime;

@@ -11,6 +11,8 @@ mod damage;
 pub mod error;
 mod export;
 pub mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod import;
 mod medium;
 mod open;
