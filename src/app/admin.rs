@@ -44,8 +44,11 @@ impl App {
         let turn = turn.map_err(|_| AppError::Unavailable(Unavailable::Overloaded))?;
         let app = Arc::clone(self);
         let copied = tokio::task::spawn_blocking(move || {
-            let file = app.store.copy(app.now()).map_err(copy_error)?;
-            let length = file.metadata().map_err(|error| copy_error(error.into()))?;
+            let file = app
+                .store
+                .copy(app.now())
+                .map_err(|error| copy_error(&error))?;
+            let length = file.metadata().map_err(|error| copy_error(&error.into()))?;
             Ok::<_, AppError>((file, length.len()))
         });
         let (file, length) = copied.await.map_err(|_| AppError::Internal)??;
@@ -146,7 +149,7 @@ fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
     file.read_exact(bytes)
 }
 
-fn copy_error(error: CopyError) -> AppError {
+fn copy_error(error: &CopyError) -> AppError {
     tracing::error!(%error, "no backup was made");
     match error {
         CopyError::NoRoom { .. } => AppError::Unavailable(Unavailable::Storage),

@@ -18,20 +18,16 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
         bail!("{} exists; a backup replaces nothing", target.display());
     }
     let mut file = place::beside(target)?;
-    match place::look(config)? {
-        Some(look) => {
-            let bar = Bar::rows("copying");
-            let now = Clock::system().now();
-            let copy = file.as_file().try_clone()?;
-            look.copy_to(copy, &config.rules, now, &mut |at| bar.show(at))?;
-        }
-        None => {
-            let bar = Bar::bytes("the server sends");
-            let told = &mut |bytes| bar.add(bytes);
-            ask::download(config, "/api/admin/backup", &mut file, told)?;
-            file.flush()?;
-            file.as_file().sync_all()?;
-        }
+    if let Some(look) = place::look(config)? {
+        let bar = Bar::rows("copying");
+        let now = Clock::system().now();
+        look.copy_to(file.as_file(), &config.rules, now, &mut |at| bar.show(at))?;
+    } else {
+        let bar = Bar::bytes("the server sends");
+        let told = &mut |bytes| bar.add(bytes);
+        ask::download(config, "/api/admin/backup", &mut file, told)?;
+        file.flush()?;
+        file.as_file().sync_all()?;
     }
     let mut copy = Look::into(file.path(), config.storage.cache_bytes)?;
     let faults = check::faults(&mut copy, "checking")?;

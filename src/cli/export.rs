@@ -25,18 +25,16 @@ pub(super) fn run(config: &Config, session: Option<&str>) -> anyhow::Result<()> 
             None => bail!("{text:?} is no session's id"),
         },
     };
-    match place::look(config)? {
-        Some(look) => write(&look, id),
-        None => {
-            let path = match id {
-                None => "/api/admin/export".to_owned(),
-                Some(id) => format!("/api/admin/export?session={id}"),
-            };
-            let mut out = BufWriter::new(std::io::stdout().lock());
-            ask::download(config, &path, &mut out, &mut |_| {})?;
-            Ok(out.flush()?)
-        }
+    if let Some(look) = place::look(config)? {
+        return write(&look, id);
     }
+    let path = match id {
+        None => "/api/admin/export".to_owned(),
+        Some(id) => format!("/api/admin/export?session={id}"),
+    };
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    ask::download(config, &path, &mut out, &mut |_| {})?;
+    Ok(out.flush()?)
 }
 
 fn write(look: &Look, id: Option<SessionId>) -> anyhow::Result<()> {

@@ -21,7 +21,7 @@ pub(super) fn run(config: &Config, source: &Path, is_forced: bool) -> anyhow::Re
         );
     }
     let mut look = Look::into(source, config.storage.cache_bytes)
-        .with_context(|| format!("{} cannot be restored", source.display()))?;
+        .with_context(|| format!("{} is not restored, nothing was changed", source.display()))?;
     let faults = check::faults(&mut look, "checking")?;
     if faults > 0 {
         bail!(
@@ -33,8 +33,9 @@ pub(super) fn run(config: &Config, source: &Path, is_forced: bool) -> anyhow::Re
     {
         let bar = Bar::rows("copying");
         let now = Clock::system().now();
-        let file = replacement.file().try_clone()?;
-        look.copy_to(file, &config.rules, now, &mut |at| bar.show(at))?;
+        look.copy_to(replacement.file(), &config.rules, now, &mut |at| {
+            bar.show(at)
+        })?;
     }
     let sessions = look.sessions()?;
     replacement.take_place()?;

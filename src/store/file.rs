@@ -117,7 +117,7 @@ impl Look {
     /// are set aside in the copy.
     pub fn copy_to(
         &self,
-        file: File,
+        file: &File,
         rules: &Rules,
         now: Timestamp,
         progress: &mut dyn FnMut(Progress),

@@ -141,7 +141,7 @@ impl Import {
         match item {
             Item::Session(session) => self.session(txn, number, session),
             Item::Message(message) => self.message(txn, number, message),
-            Item::SetAside(aside) => self.set_aside(txn, number, aside),
+            Item::SetAside(aside) => self.set_aside(txn, number, &aside),
             Item::Deleted(id) => self.deleted(txn, number, id),
         }
     }
@@ -298,7 +298,7 @@ impl Import {
         Ok(())
     }
 
-    fn set_aside(&mut self, txn: &mut Txn<'_>, number: u64, aside: SetAside) -> Result<(), Stop> {
+    fn set_aside(&mut self, txn: &mut Txn<'_>, number: u64, aside: &SetAside) -> Result<(), Stop> {
         let is_current =
             |current: &Option<Current>| current.as_ref().is_some_and(|at| at.id == aside.owner);
         if aside.owner != NOBODY && !is_current(&self.current) {
@@ -309,9 +309,9 @@ impl Import {
             && current.id == aside.owner
         {
             current.messages_aside.insert(aside.place.clone());
-            current.is_lost |= aside::is_session(&aside);
+            current.is_lost |= aside::is_session(aside);
         }
-        match txn.put_aside(&aside) {
+        match txn.put_aside(aside) {
             Err(CommandError::Record(error)) => Err(Stop::Line(number, error.to_string())),
             other => {
                 self.imported.set_aside += 1;

@@ -208,7 +208,7 @@ impl Store {
         self.read(|reader| {
             let mut faults = Vec::new();
             check::check(reader.txn, &mut |_| {}, &mut |fault| {
-                faults.push(fault.text)
+                faults.push(fault.text);
             })?;
             Ok(faults)
         })

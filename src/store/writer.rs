@@ -342,7 +342,7 @@ impl Writer {
 
     /// Looks at all that is on the disk, whatever the system or the old handle remember of it.
     fn is_sound(&self) -> bool {
-        let looked = self.medium.look().and_then(|database| verify(database));
+        let looked = self.medium.look().and_then(verify);
         match looked {
             Ok(faults) if faults.is_empty() => return true,
             Ok(faults) => {

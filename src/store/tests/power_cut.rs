@@ -179,7 +179,7 @@ fn what_was_answered_survives_a_power_cut_at_any_moment() {
     let log = disk.log();
     let mut synced = before;
     let mut pending: Vec<Done> = Vec::new();
-    let mut cuts = 0;
+    let mut cuts: u64 = 0;
     for (place, done) in log.iter().enumerate() {
         pending.push(done.clone());
         if !matches!(done, Done::Sync) {
@@ -203,6 +203,6 @@ fn what_was_answered_survives_a_power_cut_at_any_moment() {
             done.redo(&mut synced);
         }
     }
-    assert!(cuts as u64 > commands, "{cuts}");
+    assert!(cuts > commands, "{cuts}");
     println!("{cuts} cuts, and each again at every sync of the opening after it");
 }
