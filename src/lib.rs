@@ -8,8 +8,8 @@
 //! - [`agents`]: who answers, and the turn runner.
 //! - [`app`]: the use cases. A request passes here whatever it came by: load, let the domain
 //!   decide, have the store commit, tell the waiters.
-//! - [`auth`]: who may call, by whichever way.
 //! - [`archive`]: sessions as lines of JSON, to be taken elsewhere.
+//! - [`guard`]: who may do what, by whichever way they come.
 //! - [`janitor`]: what happens by the clock alone.
 //! - [`wire`]: events as clients see them, by whichever way they come.
 //! - [`http`], [`realtime`]: the API over HTTP, and over Socket.IO.
@@ -18,7 +18,6 @@
 pub mod agents;
 pub mod app;
 pub mod archive;
-pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -27,6 +26,7 @@ pub mod events;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod guard;
 pub mod http;
 pub mod janitor;
 pub mod realtime;

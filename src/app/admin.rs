@@ -8,9 +8,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::App;
 use super::error::{AppError, Unavailable};
-use super::sessions::session_id;
 use crate::archive;
 use crate::domain::error::Refusal;
+use crate::domain::id::SessionId;
 use crate::store::Cursor;
 use crate::store::error::CopyError;
 
@@ -68,7 +68,8 @@ impl App {
         let cursor = match session {
             None => Cursor::all(),
             Some(path) => {
-                let id = session_id(path)?;
+                let id = SessionId::parse(path)
+                    .ok_or_else(|| AppError::UnknownSession(path.to_owned()))?;
                 self.require_stored(id)?;
                 Cursor::only(id)
             }
@@ -80,7 +81,7 @@ impl App {
     }
 
     /// Lets an id pass of which anything is stored, be it damaged.
-    fn require_stored(&self, id: crate::domain::id::SessionId) -> Result<(), AppError> {
+    fn require_stored(&self, id: SessionId) -> Result<(), AppError> {
         let mut cursor = Cursor::only(id);
         let now = self.now();
         let items = self

@@ -90,7 +90,8 @@ pub(super) async fn text(body: Incoming) -> anyhow::Result<String> {
 
 /// The credentials of whoever runs the server.
 fn token(config: &Config) -> Option<&str> {
-    let token = config.server.auth_token.as_ref()?;
+    let tokens = &config.guard.tokens;
+    let token = tokens.admin.as_ref().or(tokens.server.as_ref())?;
     Some(token.expose_secret())
 }
 

@@ -34,7 +34,7 @@ pub(super) fn run(config: &Config, source: &Path, is_forced: bool) -> anyhow::Re
         let bar = Bar::rows("copying");
         let now = Clock::system().now();
         look.copy_to(replacement.file(), &config.rules, now, &mut |at| {
-            bar.show(at)
+            bar.show(at);
         })?;
     }
     let sessions = look.sessions()?;

@@ -13,7 +13,7 @@ use super::damage::{NOBODY, Spot};
 use super::error::ReadError;
 use super::reader::Reader;
 use super::record;
-use super::tables::{CREATE_KEYS, DAMAGED, MESSAGE_KEYS, MESSAGES, OPEN_TURNS, SESSIONS};
+use super::tables::{CREATE_KEYS, DAMAGED, MESSAGE_KEYS, OPEN_TURNS};
 use crate::domain::archive::{ArchivedMessage, ArchivedSession, Claim, Item, SetAside};
 use crate::domain::id::SessionId;
 use crate::domain::key::IdempotencyKey;
@@ -102,7 +102,7 @@ impl Reader<'_> {
         };
         cursor.after = Some(id);
         let before = items.len();
-        let sessions = self.txn.open_table(SESSIONS)?;
+        let sessions = &self.snapshot.sessions;
         if let Some(bytes) = sessions.get(u128::from(id))? {
             items.push(match record::decode_session(id, bytes.value()) {
                 Ok(session) => Item::Session(self.archived(session)?),
@@ -122,11 +122,11 @@ impl Reader<'_> {
     /// The next id that has a session, or records that are set aside.
     fn next_owner(&self, after: Option<SessionId>) -> Result<Option<SessionId>> {
         let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(u128::from(id)));
-        let sessions = self.txn.open_table(SESSIONS)?;
+        let sessions = &self.snapshot.sessions;
         let session = sessions.range((start, Bound::Unbounded))?.next();
         let session = session.transpose()?.map(|(id, _)| id.value());
 
-        let damaged = self.txn.open_table(DAMAGED)?;
+        let damaged = self.snapshot.txn.open_table(DAMAGED)?;
         let owner = match after {
             None => damaged.range((0_u128, "")..)?.next(),
             Some(id) => match u128::from(id).checked_add(1) {
@@ -145,7 +145,7 @@ impl Reader<'_> {
                 claim: None,
             });
         };
-        let claims = self.txn.open_table(CREATE_KEYS)?;
+        let claims = self.snapshot.txn.open_table(CREATE_KEYS)?;
         let row = claims.get((u128::from(session.user_id), key.as_str()))?;
         let claim = row.and_then(|bytes| record::decode_claim(bytes.value()).ok());
         let claim = claim.filter(|claim| claim.session_id == session.id);
@@ -160,7 +160,7 @@ impl Reader<'_> {
 
     fn set_aside_of(&self, id: SessionId, items: &mut Vec<Item>) -> Result<()> {
         let raw = u128::from(id);
-        let rows = self.txn.open_table(DAMAGED)?;
+        let rows = self.snapshot.txn.open_table(DAMAGED)?;
         for row in rows.range((raw, "")..(raw.saturating_add(1), ""))? {
             let (key, bytes) = row?;
             let (owner, place) = key.value();
@@ -175,20 +175,20 @@ impl Reader<'_> {
 
     fn within(&self, id: SessionId) -> Result<Within> {
         let raw = u128::from(id);
-        let messages = self.txn.open_table(MESSAGES)?;
+        let messages = &self.snapshot.messages;
         let last = messages
             .range((raw, i64::MIN)..=(raw, i64::MAX))?
             .next_back();
         let until = last.transpose()?.map_or(i64::MIN, |(key, _)| key.value().1);
         let mut turns = HashMap::new();
-        let rows = self.txn.open_table(OPEN_TURNS)?;
+        let rows = self.snapshot.txn.open_table(OPEN_TURNS)?;
         for row in rows.range((raw, 0)..=(raw, u32::MAX))? {
             let (key, bytes) = row?;
             let turn = record::decode_turn(id, key.value().1, bytes.value());
             turns.extend(turn.map(|turn| (turn.message_at, turn)));
         }
         let mut keys: HashMap<Timestamp, Vec<IdempotencyKey>> = HashMap::new();
-        let rows = self.txn.open_table(MESSAGE_KEYS)?;
+        let rows = self.snapshot.txn.open_table(MESSAGE_KEYS)?;
         for row in rows.range((raw, "")..(raw.saturating_add(1), ""))? {
             let (key, bytes) = row?;
             let (_, name) = key.value();
@@ -224,7 +224,7 @@ impl Reader<'_> {
         if within.after >= within.until {
             return Ok(None);
         }
-        let messages = self.txn.open_table(MESSAGES)?;
+        let messages = &self.snapshot.messages;
         for row in messages.range((start, end))? {
             if items.len() >= rows {
                 return Ok(Some(within));
@@ -247,11 +247,11 @@ impl Reader<'_> {
     /// Whether a session was deleted while it was exported.
     fn is_gone(&self, id: SessionId) -> Result<bool> {
         let raw = u128::from(id);
-        if self.txn.open_table(SESSIONS)?.get(raw)?.is_some() {
+        if self.snapshot.sessions.get(raw)?.is_some() {
             return Ok(false);
         }
         let place = Spot::Session.to_string();
-        let damaged = self.txn.open_table(DAMAGED)?;
+        let damaged = self.snapshot.txn.open_table(DAMAGED)?;
         Ok(damaged.get((raw, place.as_str()))?.is_none())
     }
 }

@@ -13,6 +13,7 @@ use super::export::Cursor;
 use super::medium::look_into;
 use super::open::{self, database_error, shielded};
 use super::reader::Reader;
+use super::snapshot::Snapshot;
 use super::tables::{self, DAMAGED, SESSIONS};
 use super::verify::{read_error, verify_with};
 use super::writer::begin_write;
@@ -141,9 +142,9 @@ impl Look {
     ) -> Result<Vec<Item>, OpenError> {
         let damage = Damage::default();
         shielded(|| {
-            let txn = self.database.begin_read()?;
+            let snapshot = Snapshot::of(&self.database).map_err(read_error)?;
             let reader = Reader {
-                txn: &txn,
+                snapshot: &snapshot,
                 damage: &damage,
             };
             reader.export(cursor, rows, now).map_err(read_error)

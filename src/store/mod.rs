@@ -19,6 +19,7 @@ mod open;
 mod peek;
 pub mod reader;
 mod record;
+mod snapshot;
 mod tables;
 mod tally;
 mod txn;
@@ -33,7 +34,6 @@ use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
-use redb::{Database, ReadableDatabase};
 use tokio::sync::oneshot;
 
 use self::command::Command;
@@ -43,6 +43,7 @@ pub use self::export::Cursor;
 use self::medium::{FileMedium, Medium};
 pub use self::open::Found;
 use self::reader::Reader;
+use self::snapshot::OpenDatabase;
 pub use self::writer::Deadlines;
 use self::writer::{Pending, State, Work, Writer};
 use crate::clock::Clock;
@@ -65,7 +66,7 @@ pub struct Store {
 #[derive(Debug)]
 struct Shared {
     /// None while the writer opens it anew.
-    database: RwLock<Option<Database>>,
+    database: RwLock<Option<OpenDatabase>>,
     healthy: AtomicBool,
     damage: Damage,
     deadlines: Deadlines,
@@ -103,7 +104,7 @@ impl Store {
         let damage = Damage::default();
         let found = open::prepare(&database, clock.now(), &rules, &damage)?;
         let shared = Arc::new(Shared {
-            database: RwLock::new(Some(database)),
+            database: RwLock::new(Some(OpenDatabase::new(database))),
             healthy: AtomicBool::new(true),
             damage,
             deadlines: Deadlines::new(),
@@ -139,12 +140,12 @@ impl Store {
         &self,
         read: impl FnOnce(&Reader<'_>) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
-        let txn = {
+        let snapshot = {
             let database = self.shared.database();
-            database.as_ref().ok_or(ReadError::Closed)?.begin_read()?
+            database.as_ref().ok_or(ReadError::Closed)?.snapshot()?
         };
         let reader = Reader {
-            txn: &txn,
+            snapshot: &snapshot,
             damage: &self.shared.damage,
         };
         // redb panics on pages that make no sense; the caller hears an error.
@@ -207,7 +208,7 @@ impl Store {
     pub fn check(&self) -> Result<Vec<String>, ReadError> {
         self.read(|reader| {
             let mut faults = Vec::new();
-            check::check(reader.txn, &mut |_| {}, &mut |fault| {
+            check::check(&reader.snapshot.txn, &mut |_| {}, &mut |fault| {
                 faults.push(fault.text);
             })?;
             Ok(faults)
@@ -226,10 +227,9 @@ impl Store {
         let snapshot = {
             let database = self.shared.database();
             let database = database.as_ref();
-            copy::begin_read(
-                database
-                    .ok_or_else(|| OpenError::Storage(Box::new(redb::Error::DatabaseClosed)))?,
-            )?
+            let open = database
+                .ok_or_else(|| OpenError::Storage(Box::new(redb::Error::DatabaseClosed)))?;
+            copy::begin_read(&open.database)?
         };
         let mut copied = copy::copy(snapshot, file.try_clone()?, &mut |_| {})?;
         copy::settle(&mut copied, &self.shared.rules, now, &mut |_| {})?;
@@ -279,11 +279,11 @@ impl Store {
 }
 
 impl Shared {
-    fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
+    fn database(&self) -> RwLockReadGuard<'_, Option<OpenDatabase>> {
         self.database.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn database_mut(&self) -> RwLockWriteGuard<'_, Option<Database>> {
+    fn database_mut(&self) -> RwLockWriteGuard<'_, Option<OpenDatabase>> {
         self.database
             .write()
             .unwrap_or_else(PoisonError::into_inner)

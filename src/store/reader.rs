@@ -1,13 +1,12 @@
 //! A snapshot to read from. It lives for one closure and never crosses an await.
 
-use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
+use redb::{ReadableTable, ReadableTableMetadata};
 
 use super::damage::{Damage, Spot};
 use super::error::ReadError;
 use super::record::{self, RecordError};
-use super::tables::{
-    DAMAGED, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS, USER_SESSIONS, WARNINGS,
-};
+use super::snapshot::Snapshot;
+use super::tables::{DAMAGED, EXPIRY, MESSAGE_KEYS, META, OPEN_TURNS, USER_SESSIONS, WARNINGS};
 use super::tally::{Tallies, moved, rows_between};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
@@ -22,12 +21,12 @@ type Result<T> = std::result::Result<T, ReadError>;
 
 /// A consistent view of everything stored.
 pub struct Reader<'a> {
-    pub(super) txn: &'a ReadTransaction,
+    pub(super) snapshot: &'a Snapshot,
     pub(super) damage: &'a Damage,
 }
 
 /// The numbers of sessions, for health and totals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Sessions that can be used.
     pub active: u64,
@@ -72,8 +71,7 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails, or the record is damaged.
     pub fn session(&self, id: SessionId) -> Result<Option<Session>> {
-        let sessions = self.txn.open_table(SESSIONS)?;
-        let Some(bytes) = sessions.get(u128::from(id))? else {
+        let Some(bytes) = self.snapshot.sessions.get(u128::from(id))? else {
             self.refuse_set_aside(id)?;
             return Ok(None);
         };
@@ -93,7 +91,7 @@ impl Reader<'_> {
         below: Option<SessionId>,
         limit: usize,
     ) -> Result<(Vec<Session>, Option<SessionId>)> {
-        let table = self.txn.open_table(SESSIONS)?;
+        let table = &self.snapshot.sessions;
         let end = below.map_or(u128::MAX, u128::from);
         let mut sessions = Vec::with_capacity(limit);
         let mut last = None;
@@ -119,7 +117,7 @@ impl Reader<'_> {
         below: Option<SessionId>,
         limit: usize,
     ) -> Result<(Vec<Session>, Option<SessionId>)> {
-        let index = self.txn.open_table(USER_SESSIONS)?;
+        let index = self.snapshot.txn.open_table(USER_SESSIONS)?;
         let user = u128::from(user);
         let end = below.map_or(u128::MAX, u128::from);
         let mut sessions = Vec::with_capacity(limit);
@@ -141,8 +139,7 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails, or the record is damaged.
     pub fn message(&self, session: SessionId, at: Timestamp) -> Result<Option<Message>> {
-        let messages = self.txn.open_table(MESSAGES)?;
-        let Some(bytes) = messages.get((session.into(), at.0))? else {
+        let Some(bytes) = self.snapshot.messages.get((session.into(), at.0))? else {
             return Ok(None);
         };
         let message = record::decode_message(session, at, bytes.value());
@@ -156,7 +153,7 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn knows_key(&self, session: SessionId, key: &IdempotencyKey) -> Result<bool> {
-        let keys = self.txn.open_table(MESSAGE_KEYS)?;
+        let keys = self.snapshot.txn.open_table(MESSAGE_KEYS)?;
         Ok(keys.get((session.into(), key.as_str()))?.is_some())
     }
 
@@ -173,7 +170,7 @@ impl Reader<'_> {
                 has_more: false,
             });
         }
-        let table = self.txn.open_table(MESSAGES)?;
+        let table = &self.snapshot.messages;
         let id = u128::from(session);
         let rows = table.range((id, first)..(id, end))?;
         let forward = request.after.is_some() && request.before.is_none();
@@ -196,7 +193,7 @@ impl Reader<'_> {
         message_at: Timestamp,
         limit: usize,
     ) -> Result<Vec<Exchange>> {
-        let table = self.txn.open_table(MESSAGES)?;
+        let table = &self.snapshot.messages;
         let id = u128::from(session);
         let mut exchanges = Vec::new();
         for row in table.range((id, i64::MIN)..(id, message_at.0))?.rev() {
@@ -231,7 +228,7 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn next_turn(&self, session: SessionId) -> Result<Option<OpenTurn>> {
-        let turns = self.txn.open_table(OPEN_TURNS)?;
+        let turns = self.snapshot.txn.open_table(OPEN_TURNS)?;
         let id = u128::from(session);
         for row in turns.range((id, 0)..=(id, u32::MAX))? {
             let (key, bytes) = row?;
@@ -249,7 +246,7 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn sessions_with_turns(&self) -> Result<Vec<SessionId>> {
-        let turns = self.txn.open_table(OPEN_TURNS)?;
+        let turns = self.snapshot.txn.open_table(OPEN_TURNS)?;
         let mut sessions: Vec<SessionId> = Vec::new();
         for row in turns.iter()? {
             let session = SessionId::from(row?.0.value().0);
@@ -290,9 +287,9 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn stats(&self, now: Timestamp, rules: &Rules) -> Result<Stats> {
-        let expiry = self.txn.open_table(EXPIRY)?;
-        let warnings = self.txn.open_table(WARNINGS)?;
-        let tallies = Tallies::load(&self.txn.open_table(META)?)?;
+        let expiry = self.snapshot.txn.open_table(EXPIRY)?;
+        let warnings = self.snapshot.txn.open_table(WARNINGS)?;
+        let tallies = Tallies::load(&self.snapshot.txn.open_table(META)?)?;
         let count_expiry = |from, to| rows_between(&expiry, from, to);
         let count_warnings = |from, to| rows_between(&warnings, from, to);
         let expired = moved(tallies.expired, now, &count_expiry)?.rows;
@@ -310,12 +307,12 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn session_count(&self) -> Result<u64> {
-        Ok(self.txn.open_table(SESSIONS)?.len()?)
+        Ok(self.snapshot.sessions.len()?)
     }
 
     /// Fails where the session's own record is missing because it is set aside.
     fn refuse_set_aside(&self, id: SessionId) -> Result<()> {
-        let damaged = self.txn.open_table(DAMAGED)?;
+        let damaged = self.snapshot.txn.open_table(DAMAGED)?;
         let place = Spot::Session.to_string();
         match damaged.get((u128::from(id), place.as_str()))? {
             None => Ok(()),
@@ -324,7 +321,7 @@ impl Reader<'_> {
     }
 
     fn index(&self, deadline: Deadline) -> Result<redb::ReadOnlyTable<(i64, u128), ()>> {
-        Ok(self.txn.open_table(match deadline {
+        Ok(self.snapshot.txn.open_table(match deadline {
             Deadline::Expiry => EXPIRY,
             Deadline::Warning => WARNINGS,
         })?)

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::data::{Place, client, talk};
+use super::data::{Place, beside, client, succeeded, talk};
 use super::support::server::Server;
 
 #[tokio::test]
@@ -63,4 +63,28 @@ async fn one_backup_is_made_at_a_time_and_leaves_nothing_behind() {
     assert_eq!(names(), before);
     let again = get().await.expect("an answer");
     assert_eq!(again.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_commands_bring_the_token_that_the_server_asks_for() {
+    let server = Server::builder()
+        .env("ELIZA_SERVER_AUTH_TOKEN", "for-users-of-the-api")
+        .env("SESSIOND_ADMIN_TOKEN", "for-the-operator")
+        .start();
+    let refused = beside(&server, &["export"]).output().expect("it runs");
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("401"), "{said}");
+    let wrong = beside(&server, &["export"])
+        .env("ELIZA_SERVER_AUTH_TOKEN", "for-users-of-the-api")
+        .output()
+        .expect("it runs");
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("403"));
+    let place = Place::new();
+    let file = place.path("backup.redb");
+    let right = beside(&server, &["backup", file.to_str().expect("UTF-8")])
+        .env("SESSIOND_ADMIN_TOKEN", "for-the-operator")
+        .output()
+        .expect("it runs");
+    succeeded(&right);
 }

@@ -118,7 +118,7 @@ pub(crate) async fn talk(server: &Server) -> Vec<String> {
     let mut sessions = Vec::new();
     for number in 0..4 {
         let body = json!({
-            "agentId": ELIZA_ID.to_string(), "userId": USER, "metadata": { "number": number, "pi": 3.14 },
+            "agentId": ELIZA_ID.to_string(), "userId": USER, "metadata": { "number": number, "half": 0.5 },
         });
         let session: Value = http
             .post(server.at("/api/messaging/sessions"))

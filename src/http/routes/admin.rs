@@ -19,7 +19,7 @@ pub(in crate::http) async fn backup(State(state): State<ApiState>) -> Result<Res
     let backup = state.app.backup().await?;
     let length = backup.length();
     let pieces = stream::unfold((backup, 0), |(backup, offset)| next_piece(backup, offset));
-    let name = HeaderValue::from_static("attachment; filename=\"sessiond-backup.redb\"");
+    let name = HeaderValue::from_static("attachment; filename=\"sessiond.backup\"");
     let mut response = attachment(Body::from_stream(pieces), "application/octet-stream", name);
     let length = HeaderValue::from(length);
     response

@@ -14,7 +14,7 @@ use crate::app::{App, Follower};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::http::error::ApiError;
-use crate::http::extract::PathId;
+use crate::http::extract::SessionPath;
 use crate::http::query::Parameters;
 use crate::http::router::ApiState;
 use crate::http::sse;
@@ -23,12 +23,12 @@ use crate::wire::{self, WireEvent};
 /// `GET /api/messaging/sessions/{id}/events`
 pub(in crate::http) async fn follow(
     State(state): State<ApiState>,
-    PathId(path): PathId,
+    SessionPath(target): SessionPath,
     headers: HeaderMap,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let mut follower = Follower::new(&state.app);
-    let session = follower.join(&path)?;
+    let session = follower.join(&target)?;
     let after = resume_point(&headers, &parameters)?;
     let feed = Feed {
         app: state.app,

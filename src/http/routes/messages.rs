@@ -10,7 +10,7 @@ use crate::app::error::{AppError, Invalid};
 use crate::domain::timeout::kind;
 use crate::http::dto::{self, MessageList};
 use crate::http::error::{ApiError, Call};
-use crate::http::extract::{JsonObject, PathId, idempotency_key};
+use crate::http::extract::{CalledBy, JsonObject, SessionPath, idempotency_key};
 use crate::http::query::Parameters;
 use crate::http::router::ApiState;
 use crate::http::sse;
@@ -32,7 +32,8 @@ pub(in crate::http) enum Transport {
 /// `POST /api/messaging/sessions/{id}/messages`
 pub(in crate::http) async fn send(
     State(state): State<ApiState>,
-    PathId(session): PathId,
+    SessionPath(session): SessionPath,
+    CalledBy(visitor): CalledBy,
     headers: HeaderMap,
     JsonObject(fields): JsonObject,
 ) -> Result<Response, ApiError> {
@@ -40,6 +41,7 @@ pub(in crate::http) async fn send(
     let transport = transport(&fields)?;
     let request = SendRequest {
         session,
+        address: visitor.address,
         fields,
         key: idempotency_key(&headers),
         socket: None,
@@ -69,7 +71,7 @@ pub(in crate::http) async fn send(
 /// `GET /api/messaging/sessions/{id}/messages`
 pub(in crate::http) async fn list(
     State(state): State<ApiState>,
-    PathId(session): PathId,
+    SessionPath(session): SessionPath,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let transcript = state.app.messages(&session, parameters.messages()?)?;
@@ -82,7 +84,7 @@ pub(in crate::http) async fn list(
 /// `GET /api/messaging/channels/{id}/messages`
 pub(in crate::http) async fn transcript(
     State(state): State<ApiState>,
-    PathId(channel): PathId,
+    SessionPath(channel): SessionPath,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let transcript = state.app.transcript(&channel, parameters.messages()?)?;

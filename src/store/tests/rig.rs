@@ -325,7 +325,7 @@ impl Rig {
     /// The records that are set aside.
     pub(super) fn set_aside(&self) -> Vec<SetAside> {
         let mut found = Vec::new();
-        self.read(|reader| check::set_aside(reader.txn, &mut |aside| found.push(aside)));
+        self.read(|reader| check::set_aside(&reader.snapshot.txn, &mut |aside| found.push(aside)));
         found
     }
 
@@ -335,7 +335,7 @@ impl Rig {
         &self,
         table: TableDefinition<K, V>,
     ) -> u64 {
-        self.read(|reader| Ok(reader.txn.open_table(table)?.len()?))
+        self.read(|reader| Ok(reader.snapshot.txn.open_table(table)?.len()?))
     }
 
     /// How many rows there are of everything but `meta`.
