@@ -14,6 +14,7 @@ mod api;
 mod audit;
 mod client;
 mod durability;
+mod full_disk;
 mod history;
 mod order;
 mod rng;

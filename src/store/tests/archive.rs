@@ -392,3 +392,76 @@ fn an_item_that_is_no_session_belongs_to_one() {
         panic!("imported");
     };
 }
+
+/// How long a copy of a larger store takes, and what the file grows by while others write.
+///
+/// `cargo test --release --lib -- --ignored --nocapture a_copy_is_measured`
+#[test]
+#[ignore = "a measurement"]
+fn a_copy_is_measured() {
+    use std::time::Instant;
+
+    let mut rig = Rig::with_rules(Rules {
+        max_pending_turns: 1_000_000,
+        ..rules()
+    });
+    let creations: Vec<_> = (0..8_000).map(|_| rig.creation()).collect();
+    for slice in creations.chunks(4_000) {
+        let created = slice.iter().map(|creation| {
+            let new = creation.new.clone();
+            let asked = CreateKey { ..creation.asked };
+            rig.store().submit(CreateSession { new, asked })
+        });
+        rig.wait(futures_util::future::join_all(created));
+    }
+    let (sessions, _) = rig.read(|reader| reader.sessions_below(None, 8_000));
+    for _ in 0..10 {
+        for slice in sessions.chunks(4_000) {
+            let messages: Vec<_> = slice
+                .iter()
+                .map(|session| rig.message(session.id, &"hello ".repeat(30)))
+                .collect();
+            let sent = messages
+                .into_iter()
+                .map(|message| rig.store().submit(message));
+            rig.wait(futures_util::future::join_all(sent));
+        }
+    }
+    let rows = rig.all_rows();
+    let before = std::fs::metadata(rig.path()).unwrap().len();
+
+    let store = rig.store();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let (took, length, slowest) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            let mut slowest = Duration::ZERO;
+            let mut number = 0;
+            while !is_over.load(Ordering::SeqCst) {
+                let asked = Instant::now();
+                let beats = (0..32).map(|nth| {
+                    let session = &sessions[(number * 32 + nth) % sessions.len()];
+                    store.submit(super::super::command::Heartbeat(session.id))
+                });
+                runtime.block_on(futures_util::future::join_all(beats));
+                slowest = slowest.max(asked.elapsed());
+                number += 1;
+            }
+            slowest
+        });
+        let began = Instant::now();
+        let copy = store.copy(START).unwrap();
+        let took = began.elapsed();
+        is_over.store(true, Ordering::SeqCst);
+        let length = copy.metadata().unwrap().len();
+        (took, length, writer.join().unwrap())
+    });
+    let after = std::fs::metadata(rig.path()).unwrap().len();
+    println!(
+        "{rows} rows, {before} bytes: copied and checked in {took:?} to {length} bytes; the file \
+         grew to {after}, the slowest write took {slowest:?}"
+    );
+    assert!(length <= before);
+}
