@@ -1,6 +1,6 @@
 //! Finds an order of calls that explains what was answered.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Moments, each later than the one before.
@@ -82,13 +82,12 @@ impl Session {
     fn send(&mut self, key: u64, answer: Option<&Answer>) -> Option<()> {
         let known = self.messages.iter_mut().find(|(other, _)| *other == key);
         let was_there = known.is_some();
-        let id = match known {
-            Some((_, id)) => id,
-            None => {
-                self.renewals += 1;
-                self.messages.push((key, None));
-                &mut self.messages.last_mut()?.1
-            }
+        let id = if let Some((_, id)) = known {
+            id
+        } else {
+            self.renewals += 1;
+            self.messages.push((key, None));
+            &mut self.messages.last_mut()?.1
         };
         let Some(answer) = answer else {
             return Some(());
@@ -130,7 +129,7 @@ pub(crate) fn explain(history: &[Event]) -> Result<(), String> {
         furthest: 0,
         stuck: String::new(),
     };
-    let left: BTreeMap<usize, ()> = (0..search.events.len()).map(|n| (n, ())).collect();
+    let left: BTreeSet<usize> = (0..search.events.len()).collect();
     if search.go(left, Session::default()) {
         return Ok(());
     }
@@ -146,7 +145,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn go(&mut self, left: BTreeMap<usize, ()>, session: Session) -> bool {
+    fn go(&mut self, left: BTreeSet<usize>, session: Session) -> bool {
         // Depth first, without recursion: histories are longer than a stack is deep.
         let mut stack = vec![(left, session)];
         while let Some((left, session)) = stack.pop() {
@@ -156,7 +155,7 @@ impl Search<'_> {
             {
                 return true;
             }
-            let names: Vec<usize> = left.keys().copied().collect();
+            let names: Vec<usize> = left.iter().copied().collect();
             if !self.seen.insert((names, session.clone())) {
                 continue;
             }
@@ -174,7 +173,7 @@ impl Search<'_> {
     }
 
     /// The calls that may come next: none of those left was answered before they began.
-    fn candidates(&self, left: &BTreeMap<usize, ()>) -> Vec<usize> {
+    fn candidates(&self, left: &BTreeSet<usize>) -> Vec<usize> {
         let answered = left
             .keys()
             .filter(|index| self.events[**index].answer.is_some());
@@ -190,7 +189,7 @@ impl Search<'_> {
         heard.into_iter().chain(unheard).collect()
     }
 
-    fn note(&mut self, left: &BTreeMap<usize, ()>, session: &Session) {
+    fn note(&mut self, left: &BTreeSet<usize>, session: &Session) {
         let done = self.events.len() - left.len();
         if done >= self.furthest {
             self.furthest = done;
@@ -213,12 +212,12 @@ fn event(call: Call, began: u64, ended: u64, answer: Option<Answer>) -> Event {
     }
 }
 
-fn sent(id: &str, is_replayed: bool, renewals: u64) -> Option<Answer> {
-    Some(Answer::Sent {
+fn sent(id: &str, is_replayed: bool, renewals: u64) -> Answer {
+    Answer::Sent {
         id: id.to_owned(),
         is_replayed,
         renewals,
-    })
+    }
 }
 
 #[test]
@@ -226,8 +225,8 @@ fn an_order_is_found_where_there_is_one() {
     let history = [
         event(Call::Show, 0, 9, Some(Answer::Renewals(2))),
         event(Call::Heartbeat, 1, 8, Some(Answer::Renewals(1))),
-        event(Call::Send(1), 2, 7, sent("a", false, 2)),
-        event(Call::Send(1), 10, 11, sent("a", true, 2)),
+        event(Call::Send(1), 2, 7, Some(sent("a", false, 2))),
+        event(Call::Send(1), 10, 11, Some(sent("a", true, 2))),
         event(Call::Renew, 12, 13, None),
         event(Call::Show, 20, 21, Some(Answer::Renewals(3))),
         event(Call::Heartbeat, 22, 23, None),
@@ -239,20 +238,20 @@ fn an_order_is_found_where_there_is_one() {
 #[test]
 fn what_cannot_have_happened_is_not_explained() {
     let lost = [
-        event(Call::Send(1), 0, 1, sent("a", false, 1)),
+        event(Call::Send(1), 0, 1, Some(sent("a", false, 1))),
         event(Call::List, 2, 3, Some(Answer::Messages(Vec::new()))),
     ];
     let twice = [
-        event(Call::Send(1), 0, 1, sent("a", false, 1)),
-        event(Call::Send(1), 2, 3, sent("b", false, 2)),
+        event(Call::Send(1), 0, 1, Some(sent("a", false, 1))),
+        event(Call::Send(1), 2, 3, Some(sent("b", false, 2))),
     ];
     let back = [
         event(Call::Heartbeat, 0, 1, Some(Answer::Renewals(1))),
         event(Call::Show, 2, 3, Some(Answer::Renewals(0))),
     ];
     let swapped = [
-        event(Call::Send(1), 0, 1, sent("a", false, 1)),
-        event(Call::Send(2), 2, 3, sent("b", false, 2)),
+        event(Call::Send(1), 0, 1, Some(sent("a", false, 1))),
+        event(Call::Send(2), 2, 3, Some(sent("b", false, 2))),
         event(
             Call::List,
             4,
