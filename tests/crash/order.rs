@@ -150,7 +150,7 @@ impl Search<'_> {
         let mut stack = vec![(left, session)];
         while let Some((left, session)) = stack.pop() {
             if left
-                .keys()
+                .iter()
                 .all(|index| self.events[*index].answer.is_none())
             {
                 return true;
@@ -175,12 +175,12 @@ impl Search<'_> {
     /// The calls that may come next: none of those left was answered before they began.
     fn candidates(&self, left: &BTreeSet<usize>) -> Vec<usize> {
         let answered = left
-            .keys()
+            .iter()
             .filter(|index| self.events[**index].answer.is_some());
         let first_end = answered.map(|index| self.events[*index].ended).min();
         let first_end = first_end.unwrap_or(u64::MAX);
         let may_be = left
-            .keys()
+            .iter()
             .copied()
             .filter(|index| self.events[*index].began < first_end);
         // What has no answer is tried last: mostly it did nothing.
