@@ -1,9 +1,6 @@
 //! What each role may, at every endpoint there is.
 
-#![allow(
-    clippy::match_same_arms,
-    reason = "a line for each thing that is said"
-)]
+#![allow(clippy::match_same_arms, reason = "a line for each thing that is said")]
 
 use reqwest::Method;
 use serde_json::json;
