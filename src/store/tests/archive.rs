@@ -146,6 +146,23 @@ fn an_imported_database_serves_as_the_exported_one_did() {
 }
 
 #[test]
+fn a_turn_that_was_opened_again_keeps_its_place_behind_the_others() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    let first = rig.keyed_message(session.id, "first", "k");
+    let first = rig.submit(first).unwrap().message;
+    let second = rig.send(session.id, "second").message;
+    rig.fail(&first);
+    let again = rig.keyed_message(session.id, "first", "k");
+    rig.submit(again).unwrap();
+    assert_eq!(
+        rig.next_turn(session.id).unwrap().message_at,
+        second.created_at
+    );
+    assert_comes_back(&rig);
+}
+
+#[test]
 fn what_happens_during_an_export_is_not_half_in_it() {
     let mut rig = Rig::new();
     let session = rig.create();
