@@ -81,6 +81,11 @@ const RULES: &[Rule] = &[
         never: &["crate::store", "crate::http", "crate::app"],
     },
     Rule {
+        part: "archive",
+        but: &[],
+        never: &["crate::http", "crate::app", "crate::store", "redb"],
+    },
+    Rule {
         part: "wire.rs",
         but: &[],
         never: &["crate::http", "crate::realtime", "crate::store"],
