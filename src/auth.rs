@@ -6,7 +6,10 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 /// The paths that need no credentials: they hold no data.
-const OPEN_PATHS: [&str; 2] = ["/healthz", "/health"];
+const OPEN_PATHS: [&str; 5] = ["/healthz", "/health", "/", "/docs", "/openapi.json"];
+
+/// Below it are the console's files, which hold no data either.
+const OPEN_FOLDER: &str = "/console/";
 
 /// The server's token, if it has one.
 ///
@@ -29,7 +32,7 @@ impl Guard {
     /// Whether a call may pass.
     #[must_use]
     pub fn admits(&self, path: &str, headers: &HeaderMap) -> bool {
-        OPEN_PATHS.contains(&path) || self.knows(headers, None)
+        OPEN_PATHS.contains(&path) || path.starts_with(OPEN_FOLDER) || self.knows(headers, None)
     }
 
     /// Whether these headers, or this key beside them, are those of somebody who may call.

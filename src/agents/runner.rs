@@ -11,12 +11,13 @@ use std::collections::hash_map::Entry;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::backend::{BackendError, Piece, TurnRequest};
 use super::feed::{Ending, Feeds};
@@ -26,6 +27,7 @@ use crate::domain::id::{AgentId, MessageId, SessionId};
 use crate::domain::message::TurnFailure;
 use crate::domain::turn::{Begun, Closed, OpenTurn, Reply};
 use crate::events::{Event, EventBus, Happening};
+use crate::metrics::AgentMeters;
 
 /// A reply is cut off here, in bytes.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
@@ -112,6 +114,7 @@ struct Inner<L> {
     feeds: Feeds,
     events: EventBus,
     clock: Clock,
+    meters: AgentMeters,
     lanes: Mutex<HashMap<SessionId, Lane>>,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -140,6 +143,8 @@ pub struct Parts<L> {
     pub events: EventBus,
     /// What times the turns.
     pub clock: Clock,
+    /// What counts how long the agents take.
+    pub meters: AgentMeters,
 }
 
 impl<L: Ledger> Runner<L> {
@@ -152,6 +157,7 @@ impl<L: Ledger> Runner<L> {
             feeds,
             events,
             clock,
+            meters,
         } = parts;
         Self {
             inner: Arc::new(Inner {
@@ -160,6 +166,7 @@ impl<L: Ledger> Runner<L> {
                 feeds,
                 events,
                 clock,
+                meters,
                 lanes: Mutex::default(),
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
@@ -323,7 +330,15 @@ impl<L: Ledger> Inner<L> {
             }
         }
         let mut streamed = Streamed::default();
-        let result = self.ask(&agent, pending, &mut streamed).await;
+        let span = tracing::debug_span!(
+            "turn", session = %turn.session_id, agent = %request.agent_id
+        );
+        let started = Instant::now();
+        let asking = self.ask(&agent, pending, &mut streamed);
+        let result = asking.instrument(span.clone()).await;
+        let elapsed = started.elapsed();
+        self.meters.answered(request.agent_id, elapsed);
+        span.in_scope(|| tracing::debug!(?elapsed, replied = result.is_ok(), "asked"));
         let partial = Some(streamed.text).filter(|text| !text.is_empty());
         self.close(pending, result, partial).await
     }

@@ -34,6 +34,7 @@ use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
 use crate::events::EventBus;
+use crate::metrics::Metrics;
 use crate::store::Store;
 pub use crate::store::reader::{Page, PageRequest, Stats};
 
@@ -51,6 +52,7 @@ pub struct App {
     tasks: TaskTracker,
     stopping: CancellationToken,
     started: Instant,
+    metrics: Metrics,
 }
 
 impl App {
@@ -59,12 +61,14 @@ impl App {
     pub fn new(store: Arc<Store>, agents: Arc<Registry>, events: EventBus, clock: Clock) -> Self {
         let feeds = Feeds::default();
         let ledger = StoreLedger::new(Arc::clone(&store));
+        let metrics = Metrics::new(store.meters());
         let runner = Runner::new(Parts {
             ledger,
             agents: Arc::clone(&agents),
             feeds: feeds.clone(),
             events: events.clone(),
             clock: clock.clone(),
+            meters: metrics.agents.clone(),
         });
         Self {
             store,
@@ -77,6 +81,7 @@ impl App {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             started: Instant::now(),
+            metrics,
         }
     }
 
@@ -98,6 +103,12 @@ impl App {
     #[must_use]
     pub fn agents(&self) -> &Registry {
         &self.agents
+    }
+
+    /// The figures.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// What happens in the sessions.

@@ -94,10 +94,16 @@ impl Outermost {
         );
         let _entered = span.enter();
         let (path, status, elapsed) = (uri.path(), response.status(), started.elapsed());
+        let route = self.state.app.metrics().requests.observe(
+            method.as_str(),
+            path,
+            status.as_u16(),
+            elapsed,
+        );
         if status.is_server_error() {
-            tracing::warn!(%method, path, status = status.as_u16(), ?elapsed, "answered");
+            tracing::warn!(%method, route, path, status = status.as_u16(), ?elapsed, "answered");
         } else {
-            tracing::debug!(%method, path, status = status.as_u16(), ?elapsed, "answered");
+            tracing::debug!(%method, route, path, status = status.as_u16(), ?elapsed, "answered");
         }
         response
     }

@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::routing::{get, patch, post};
 
 use super::error::ApiError;
-use super::routes::{agents, events, health, messages, sessions};
+use super::routes::{agents, console, events, health, messages, metrics, sessions};
 use crate::app::App;
 
 /// What the handlers share.
@@ -47,6 +47,10 @@ pub(super) fn router(state: ApiState) -> Router {
         )
         .route("/api/agents", get(agents::list))
         .route("/api/agents/{id}", get(agents::show))
+        .route("/", get(console::file))
+        .route("/docs", get(console::file))
+        .route("/console/{file}", get(console::file))
+        .route("/metrics", get(metrics::show))
         .route("/healthz", get(health::alive))
         .route("/health", get(health::overall))
         .fallback(unknown)

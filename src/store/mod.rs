@@ -17,7 +17,7 @@ mod txn;
 mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -36,6 +36,7 @@ use self::writer::{Pending, Work, Writer};
 use crate::clock::Clock;
 use crate::domain::rules::Rules;
 use crate::events::EventBus;
+use crate::metrics::StoreMeters;
 
 /// How many commands may wait. At the measured rates that is about a tenth of a second of work.
 const QUEUE: usize = 8192;
@@ -46,6 +47,8 @@ pub struct Store {
     shared: Arc<Shared>,
     queue: SyncSender<Work>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// None where the database is no file.
+    file: Option<PathBuf>,
 }
 
 /// What readers and the writer share.
@@ -57,6 +60,7 @@ struct Shared {
     damage: Damage,
     deadlines: Deadlines,
     rules: Rules,
+    meters: StoreMeters,
 }
 
 impl Store {
@@ -73,7 +77,10 @@ impl Store {
         events: EventBus,
     ) -> Result<(Self, Found), OpenError> {
         open::refuse_unreadable(path)?;
-        Self::open_with(open::file_opener(path, cache_bytes), rules, clock, events)
+        let opener = open::file_opener(path, cache_bytes);
+        let (mut store, found) = Self::open_with(opener, rules, clock, events)?;
+        store.file = Some(path.to_owned());
+        Ok((store, found))
     }
 
     fn open_with(
@@ -90,6 +97,7 @@ impl Store {
             damage: Damage::default(),
             deadlines: Deadlines::new(),
             rules,
+            meters: StoreMeters::default(),
         });
         let (queue, work) = mpsc::sync_channel(QUEUE);
         let writer = Writer {
@@ -107,6 +115,7 @@ impl Store {
             shared,
             queue,
             writer: Mutex::new(Some(thread)),
+            file: None,
         };
         Ok((store, found))
     }
@@ -141,11 +150,16 @@ impl Store {
     /// same.
     pub async fn submit<C: Command>(&self, command: C) -> Result<C::Output, SubmitError> {
         let (pending, answer) = Pending::new(command);
+        // Counted before it is there to be taken, so that the queue is never shorter than nothing.
+        self.shared.meters.queue.inc();
         self.queue
             .try_send(Work::Job(Box::new(pending)))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => SubmitError::Overloaded,
-                TrySendError::Disconnected(_) => SubmitError::Closed,
+            .map_err(|error| {
+                self.shared.meters.queue.dec();
+                match error {
+                    TrySendError::Full(_) => SubmitError::Overloaded,
+                    TrySendError::Disconnected(_) => SubmitError::Closed,
+                }
             })?;
         // The writer answers all that it takes; what it does not take any more is not done.
         answer.await.unwrap_or(Err(SubmitError::Closed))
@@ -167,6 +181,19 @@ impl Store {
     #[must_use]
     pub fn deadlines(&self) -> &Deadlines {
         &self.shared.deadlines
+    }
+
+    /// What the store counts.
+    #[must_use]
+    pub fn meters(&self) -> &StoreMeters {
+        &self.shared.meters
+    }
+
+    /// The size of the file; 0 where there is none.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        let metadata = self.file.as_ref().and_then(|file| file.metadata().ok());
+        metadata.map_or(0, |metadata| metadata.len())
     }
 
     /// The settings on which the rules depend.

@@ -303,6 +303,15 @@ impl Reader<'_> {
         })
     }
 
+    /// How many messages are stored, and how many turns are open.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn row_counts(&self) -> Result<(u64, u64)> {
+        let messages = self.txn.open_table(MESSAGES)?.len()?;
+        Ok((messages, self.txn.open_table(OPEN_TURNS)?.len()?))
+    }
+
     /// How many sessions are stored, whatever their standing.
     ///
     /// # Errors

@@ -44,12 +44,15 @@ pub struct Txn<'t> {
     /// The earliest deadline that was written.
     pub(super) earliest_deadline: Timestamp,
     pub(super) happenings: Vec<Happening>,
+    /// How many sessions were created.
+    pub(super) created: u64,
     pub(super) dirty: bool,
 }
 
 /// What a transaction leaves for after its commit.
 pub(super) struct Leavings {
     pub(super) happenings: Vec<Happening>,
+    pub(super) created: u64,
     pub(super) earliest_deadline: Timestamp,
     pub(super) dirty: bool,
 }
@@ -80,6 +83,7 @@ impl<'t> Txn<'t> {
             tallies,
             earliest_deadline: Timestamp::MAX,
             happenings: Vec::new(),
+            created: 0,
             dirty: false,
         })
     }
@@ -89,6 +93,7 @@ impl<'t> Txn<'t> {
         self.tallies.save(&mut self.meta)?;
         Ok(Leavings {
             happenings: self.happenings,
+            created: self.created,
             earliest_deadline: self.earliest_deadline,
             dirty: self.dirty,
         })
@@ -131,6 +136,7 @@ impl<'t> Txn<'t> {
         self.add_deadlines(session)?;
         self.user_sessions
             .insert((session.user_id.into(), id), ())?;
+        self.created += 1;
         Ok(())
     }
 

@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redb::{Database, WriteTransaction};
 use tokio::sync::oneshot;
@@ -151,6 +151,7 @@ impl Writer {
         loop {
             match self.next_work() {
                 Ok(Work::Job(first)) => {
+                    self.shared.meters.queue.dec();
                     if let Some((clear, done)) = self.run_batch(first) {
                         return self.stop(clear, done);
                     }
@@ -175,7 +176,10 @@ impl Writer {
         let mut stop = None;
         while jobs.len() < MAX_BATCH {
             match self.work.try_recv() {
-                Ok(Work::Job(job)) => jobs.push(job),
+                Ok(Work::Job(job)) => {
+                    self.shared.meters.queue.dec();
+                    jobs.push(job);
+                }
                 Ok(Work::Stop { clear, done }) => {
                     stop = Some((clear, done));
                     break;
@@ -183,12 +187,17 @@ impl Writer {
                 Err(_) => break,
             }
         }
-        let fate = self.commit(|txn, clock| {
-            for job in &mut jobs {
-                txn.now = clock.now();
-                job.apply(txn)?;
-            }
-            Ok(())
+        let commands = jobs.len();
+        self.shared.meters.batch.observe_number(commands);
+        let span = tracing::debug_span!("commit", commands);
+        let fate = span.in_scope(|| {
+            self.commit(|txn, clock| {
+                for job in &mut jobs {
+                    txn.now = clock.now();
+                    job.apply(txn)?;
+                }
+                Ok(())
+            })
         });
         for job in jobs {
             job.answer(fate);
@@ -214,6 +223,9 @@ impl Writer {
                     self.shared.set_healthy(true);
                 }
                 self.shared.deadlines.note(leavings.earliest_deadline);
+                self.shared
+                    .meters
+                    .committed(leavings.created, leavings.happenings.iter());
                 for happening in leavings.happenings {
                     self.events.publish(happening);
                 }
@@ -226,6 +238,7 @@ impl Writer {
 
     fn failed(&mut self, fate: Fate, error: &redb::Error) -> Fate {
         self.shared.set_healthy(false);
+        self.shared.meters.failed();
         tracing::error!(%error, ?fate, "a write failed");
         self.reopen();
         fate
@@ -274,9 +287,13 @@ fn transact(
     work(&mut txn, clock).map_err(BatchError::NotDone)?;
     let leavings = txn.finish().map_err(not_done)?;
     if leavings.dirty {
+        let started = Instant::now();
         begun
             .commit()
             .map_err(|error| BatchError::Unknown(Box::new(error.into())))?;
+        let elapsed = started.elapsed();
+        shared.meters.commit.observe(elapsed);
+        tracing::debug!(?elapsed, "committed");
     } else {
         begun
             .abort()

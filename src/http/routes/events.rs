@@ -18,6 +18,7 @@ use crate::http::extract::PathId;
 use crate::http::query::Parameters;
 use crate::http::router::ApiState;
 use crate::http::sse;
+use crate::metrics::Open;
 use crate::wire::{self, WireEvent};
 
 /// `GET /api/messaging/sessions/{id}/events`
@@ -30,6 +31,7 @@ pub(in crate::http) async fn follow(
     let mut follower = Follower::new(&state.app);
     let session = follower.join(&path)?;
     let after = resume_point(&headers, &parameters)?;
+    let open = Open::new(&state.app.metrics().event_streams);
     let feed = Feed {
         app: state.app,
         follower,
@@ -41,6 +43,7 @@ pub(in crate::http) async fn follow(
             Phase::State
         },
         waiting: VecDeque::new(),
+        _open: open,
     };
     let events = stream::unfold(feed, |mut feed| async move {
         let event = feed.next().await?;
@@ -58,6 +61,7 @@ struct Feed {
     told_until: Timestamp,
     phase: Phase,
     waiting: VecDeque<Event>,
+    _open: Open,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use crate::http::extract::{JsonObject, PathId, idempotency_key};
 use crate::http::query::Parameters;
 use crate::http::router::ApiState;
 use crate::http::sse;
+use crate::metrics::Open;
 
 /// Says that a call with an idempotency key was answered from what an earlier one did.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -47,7 +48,10 @@ pub(in crate::http) async fn send(
     let mut message = state.app.send(request).await.map_err(failed)?;
     let is_replayed = message.sent.replayed;
     let mut response = match transport {
-        Transport::Sse => sse::reply_stream(message, state.app.now()),
+        Transport::Sse => {
+            let open = Open::new(&state.app.metrics().reply_streams);
+            sse::reply_stream(message, state.app.now(), open)
+        }
         Transport::Websocket => dto::json(
             StatusCode::CREATED,
             &dto::sent(&message, None, state.app.now()),
