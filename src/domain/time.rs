@@ -52,13 +52,31 @@ impl Sub<Millis> for Timestamp {
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds: `2024-01-15T10:30:45.123Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.usual_text() {
+            Some(text) => f.write_str(std::str::from_utf8(&text).unwrap_or_default()),
+            None => f.write_str(
+                &self
+                    .date_time()
+                    .to_rfc3339_opts(SecondsFormat::Millis, true),
+            ),
+        }
+    }
+}
+
+impl Timestamp {
+    fn date_time(self) -> DateTime<Utc> {
         // What lies outside chrono's years (±262,000) cannot come from a clock or a request.
-        let time = DateTime::<Utc>::from_timestamp_millis(self.0).unwrap_or_default();
-        let mut text = *b"0000-00-00T00:00:00.000Z";
-        let Ok(year @ 0..=9999) = u32::try_from(time.year()) else {
-            return f.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true));
+        DateTime::from_timestamp_millis(self.0).unwrap_or_default()
+    }
+
+    /// How a time of the usual years is shown. Every response has several times in it, and the
+    /// general formatter is slow.
+    fn usual_text(self) -> Option<[u8; 24]> {
+        let time = self.date_time();
+        let year @ 0..=9999 = u32::try_from(time.year()).ok()? else {
+            return None;
         };
-        // Every response has several times in it, and the general formatter is slow.
+        let mut text = *b"0000-00-00T00:00:00.000Z";
         let fields = [
             (0..4, year),
             (5..7, time.month()),
@@ -71,14 +89,17 @@ impl fmt::Display for Timestamp {
         for (place, value) in fields {
             write_digits(&mut text[place], value);
         }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        Some(text)
     }
 }
 
 impl serde::Serialize for Timestamp {
     /// As it is shown.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match self.usual_text() {
+            Some(text) => serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default()),
+            None => serializer.collect_str(self),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ const MAX_REQUEST_ID: usize = 128;
 
 /// What stands around the router. It is called directly, not as a layer of it, which would cost
 /// every request a boxed future and a copy of the route.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Outermost {
     state: ApiState,
     guard: Arc<Guard>,
@@ -56,20 +56,20 @@ impl Outermost {
 
     /// Answers a request: its id, the credentials, the error form, the headers that every
     /// response has, and a line in the log.
-    pub(super) async fn answer(self, mut request: Request) -> Response {
+    pub(super) async fn answer(&self, mut request: Request) -> Response {
         let started = Instant::now();
-        let (id, id_header) = request_id(request.headers());
+        let id = request_id(request.headers());
         trim_slash(&mut request);
         let method = request.method().clone();
         let uri = request.uri().clone();
         let is_for_sockets = self.sockets.is_for(uri.path());
-        let span = tracing::info_span!("request", request_id = %id);
+        let span = tracing::info_span!("request", request_id = id.to_str().unwrap_or_default());
         let response = async {
             if is_for_sockets {
-                let Ok(response) = self.sockets.router.oneshot(request).await;
+                let Ok(response) = self.sockets.router.clone().oneshot(request).await;
                 response
             } else if self.guard.admits(uri.path(), request.headers()) {
-                let Ok(response) = self.router.oneshot(request).await;
+                let Ok(response) = self.router.clone().oneshot(request).await;
                 response
             } else {
                 ApiError::unauthorized().into_response()
@@ -87,7 +87,7 @@ impl Outermost {
                 .extend(allow.map(|allow| (header::ALLOW, allow)));
         }
         let headers = response.headers_mut();
-        headers.insert(REQUEST_ID, id_header);
+        headers.insert(REQUEST_ID, id);
         headers.insert(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
@@ -137,17 +137,16 @@ fn trim_slash(request: &mut Request) {
 }
 
 /// The client's request id where it is sane, else a new one.
-fn request_id(headers: &HeaderMap) -> (String, HeaderValue) {
+fn request_id(headers: &HeaderMap) -> HeaderValue {
     if let Some(value) = headers.get(REQUEST_ID)
-        && let Ok(text) = value.to_str()
-        && is_sane(text)
+        && value.to_str().is_ok_and(is_sane)
     {
-        return (text.to_owned(), value.clone());
+        return value.clone();
     }
-    let id = Uuid::new_v4().to_string();
+    let mut text = Uuid::encode_buffer();
+    let id = Uuid::new_v4().hyphenated().encode_lower(&mut text);
     // A UUID's text is a valid header.
-    let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("-"));
-    (id, header)
+    HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("-"))
 }
 
 fn is_sane(id: &str) -> bool {

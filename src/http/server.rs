@@ -59,7 +59,7 @@ pub async fn serve(
     } = parts;
     let cut_off = CancellationToken::new();
     let server = Server {
-        outermost: Outermost::new(app, guard, sockets),
+        outermost: Arc::new(Outermost::new(app, guard, sockets)),
         connections: Arc::new(Connections::new(max_connections, cut_off.clone())),
         draining: CancellationToken::new(),
         cut_off,
@@ -75,7 +75,7 @@ pub async fn serve(
 }
 
 struct Server {
-    outermost: Outermost,
+    outermost: Arc<Outermost>,
     connections: Arc<Connections>,
     draining: CancellationToken,
     cut_off: CancellationToken,
@@ -104,7 +104,7 @@ impl Server {
         // Answers are small and are to leave at once. A failure costs some delay, no more.
         let _ = stream.set_nodelay(true);
         let draining = self.draining.clone();
-        let outermost = self.outermost.clone();
+        let outermost = Arc::clone(&self.outermost);
         self.tasks.spawn(async move {
             let connection = Arc::clone(&admission.connection);
             tokio::select! {
@@ -133,7 +133,7 @@ impl Server {
 
 async fn serve_connection(
     stream: TcpStream,
-    outermost: Outermost,
+    outermost: Arc<Outermost>,
     admission: Admission,
     draining: CancellationToken,
 ) {
@@ -141,9 +141,9 @@ async fn serve_connection(
     let service = service_fn(move |mut request: Request<Incoming>| {
         let under_way = connection.begin();
         request.extensions_mut().insert(Arc::clone(&connection));
-        let answer = outermost.clone().answer(request.map(Body::new));
+        let outermost = Arc::clone(&outermost);
         async move {
-            let response = answer.await;
+            let response = outermost.answer(request.map(Body::new)).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 // A socket is under way as long as it is open.
                 under_way.for_ever();

@@ -11,6 +11,7 @@ mod open;
 mod peek;
 pub mod reader;
 mod record;
+mod snapshot;
 mod tables;
 mod tally;
 mod txn;
@@ -23,7 +24,6 @@ use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
-use redb::{Database, ReadableDatabase};
 use tokio::sync::oneshot;
 
 use self::command::Command;
@@ -31,6 +31,7 @@ use self::damage::Damage;
 use self::error::{OpenError, ReadError, SubmitError};
 pub use self::open::Found;
 use self::reader::Reader;
+use self::snapshot::OpenDatabase;
 pub use self::writer::Deadlines;
 use self::writer::{Pending, Work, Writer};
 use crate::clock::Clock;
@@ -55,7 +56,7 @@ pub struct Store {
 #[derive(Debug)]
 struct Shared {
     /// None while the writer opens it anew.
-    database: RwLock<Option<Database>>,
+    database: RwLock<Option<OpenDatabase>>,
     healthy: AtomicBool,
     damage: Damage,
     deadlines: Deadlines,
@@ -92,7 +93,7 @@ impl Store {
         let database = opener()?;
         let found = open::prepare(&database, clock.now(), &rules)?;
         let shared = Arc::new(Shared {
-            database: RwLock::new(Some(database)),
+            database: RwLock::new(Some(OpenDatabase::new(database))),
             healthy: AtomicBool::new(true),
             damage: Damage::default(),
             deadlines: Deadlines::new(),
@@ -128,12 +129,12 @@ impl Store {
         &self,
         read: impl FnOnce(&Reader<'_>) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
-        let txn = {
+        let snapshot = {
             let database = self.shared.database();
-            database.as_ref().ok_or(ReadError::Closed)?.begin_read()?
+            database.as_ref().ok_or(ReadError::Closed)?.snapshot()?
         };
         let reader = Reader {
-            txn: &txn,
+            snapshot: &snapshot,
             damage: &self.shared.damage,
         };
         // redb panics on pages that make no sense; the caller hears an error.
@@ -207,7 +208,7 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub fn check(&self) -> Result<Vec<String>, ReadError> {
-        self.read(|reader| check::check(reader.txn))
+        self.read(|reader| check::check(&reader.snapshot.txn))
     }
 
     /// Carries out what is queued, records a clean stop and closes the file. With `clear` all
@@ -238,11 +239,11 @@ impl Store {
 }
 
 impl Shared {
-    fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
+    fn database(&self) -> RwLockReadGuard<'_, Option<OpenDatabase>> {
         self.database.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn database_mut(&self) -> RwLockWriteGuard<'_, Option<Database>> {
+    fn database_mut(&self) -> RwLockWriteGuard<'_, Option<OpenDatabase>> {
         self.database
             .write()
             .unwrap_or_else(PoisonError::into_inner)

@@ -1,13 +1,12 @@
 //! A snapshot to read from. It lives for one closure and never crosses an await.
 
-use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
+use redb::{ReadableTable, ReadableTableMetadata};
 
 use super::damage::Damage;
 use super::error::ReadError;
 use super::record;
-use super::tables::{
-    EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS, USER_SESSIONS, WARNINGS,
-};
+use super::snapshot::Snapshot;
+use super::tables::{EXPIRY, MESSAGE_KEYS, META, OPEN_TURNS, USER_SESSIONS, WARNINGS};
 use super::tally::{Tallies, moved, rows_between};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
@@ -22,7 +21,7 @@ type Result<T> = std::result::Result<T, ReadError>;
 
 /// A consistent view of everything stored.
 pub struct Reader<'a> {
-    pub(super) txn: &'a ReadTransaction,
+    pub(super) snapshot: &'a Snapshot,
     pub(super) damage: &'a Damage,
 }
 
@@ -72,8 +71,7 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails, or the record is damaged.
     pub fn session(&self, id: SessionId) -> Result<Option<Session>> {
-        let sessions = self.txn.open_table(SESSIONS)?;
-        let Some(bytes) = sessions.get(u128::from(id))? else {
+        let Some(bytes) = self.snapshot.sessions.get(u128::from(id))? else {
             return Ok(None);
         };
         let session = record::decode_session(id, bytes.value());
@@ -92,7 +90,7 @@ impl Reader<'_> {
         below: Option<SessionId>,
         limit: usize,
     ) -> Result<(Vec<Session>, Option<SessionId>)> {
-        let table = self.txn.open_table(SESSIONS)?;
+        let table = &self.snapshot.sessions;
         let end = below.map_or(u128::MAX, u128::from);
         let mut sessions = Vec::with_capacity(limit);
         let mut last = None;
@@ -118,7 +116,7 @@ impl Reader<'_> {
         below: Option<SessionId>,
         limit: usize,
     ) -> Result<(Vec<Session>, Option<SessionId>)> {
-        let index = self.txn.open_table(USER_SESSIONS)?;
+        let index = self.snapshot.txn.open_table(USER_SESSIONS)?;
         let user = u128::from(user);
         let end = below.map_or(u128::MAX, u128::from);
         let mut sessions = Vec::with_capacity(limit);
@@ -140,8 +138,7 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails, or the record is damaged.
     pub fn message(&self, session: SessionId, at: Timestamp) -> Result<Option<Message>> {
-        let messages = self.txn.open_table(MESSAGES)?;
-        let Some(bytes) = messages.get((session.into(), at.0))? else {
+        let Some(bytes) = self.snapshot.messages.get((session.into(), at.0))? else {
             return Ok(None);
         };
         let message = record::decode_message(session, at, bytes.value());
@@ -155,7 +152,7 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn knows_key(&self, session: SessionId, key: &IdempotencyKey) -> Result<bool> {
-        let keys = self.txn.open_table(MESSAGE_KEYS)?;
+        let keys = self.snapshot.txn.open_table(MESSAGE_KEYS)?;
         Ok(keys.get((session.into(), key.as_str()))?.is_some())
     }
 
@@ -172,7 +169,7 @@ impl Reader<'_> {
                 has_more: false,
             });
         }
-        let table = self.txn.open_table(MESSAGES)?;
+        let table = &self.snapshot.messages;
         let id = u128::from(session);
         let rows = table.range((id, first)..(id, end))?;
         let forward = request.after.is_some() && request.before.is_none();
@@ -195,7 +192,7 @@ impl Reader<'_> {
         message_at: Timestamp,
         limit: usize,
     ) -> Result<Vec<Exchange>> {
-        let table = self.txn.open_table(MESSAGES)?;
+        let table = &self.snapshot.messages;
         let id = u128::from(session);
         let mut exchanges = Vec::new();
         for row in table.range((id, i64::MIN)..(id, message_at.0))?.rev() {
@@ -230,7 +227,7 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn next_turn(&self, session: SessionId) -> Result<Option<OpenTurn>> {
-        let turns = self.txn.open_table(OPEN_TURNS)?;
+        let turns = self.snapshot.txn.open_table(OPEN_TURNS)?;
         let id = u128::from(session);
         for row in turns.range((id, 0)..=(id, u32::MAX))? {
             let (key, bytes) = row?;
@@ -247,7 +244,7 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn sessions_with_turns(&self) -> Result<Vec<SessionId>> {
-        let turns = self.txn.open_table(OPEN_TURNS)?;
+        let turns = self.snapshot.txn.open_table(OPEN_TURNS)?;
         let mut sessions: Vec<SessionId> = Vec::new();
         for row in turns.iter()? {
             let session = SessionId::from(row?.0.value().0);
@@ -288,9 +285,9 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn stats(&self, now: Timestamp, rules: &Rules) -> Result<Stats> {
-        let expiry = self.txn.open_table(EXPIRY)?;
-        let warnings = self.txn.open_table(WARNINGS)?;
-        let tallies = Tallies::load(&self.txn.open_table(META)?)?;
+        let expiry = self.snapshot.txn.open_table(EXPIRY)?;
+        let warnings = self.snapshot.txn.open_table(WARNINGS)?;
+        let tallies = Tallies::load(&self.snapshot.txn.open_table(META)?)?;
         let count_expiry = |from, to| rows_between(&expiry, from, to);
         let count_warnings = |from, to| rows_between(&warnings, from, to);
         let expired = moved(tallies.expired, now, &count_expiry)?.rows;
@@ -317,11 +314,11 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn session_count(&self) -> Result<u64> {
-        Ok(self.txn.open_table(SESSIONS)?.len()?)
+        Ok(self.snapshot.sessions.len()?)
     }
 
     fn index(&self, deadline: Deadline) -> Result<redb::ReadOnlyTable<(i64, u128), ()>> {
-        Ok(self.txn.open_table(match deadline {
+        Ok(self.snapshot.txn.open_table(match deadline {
             Deadline::Expiry => EXPIRY,
             Deadline::Warning => WARNINGS,
         })?)

@@ -15,7 +15,8 @@ use tokio::sync::oneshot;
 use super::command::Command;
 use super::command::sealed::Apply;
 use super::error::{CommandError, SubmitError};
-use super::open::{self, Opener};
+use super::open::Opener;
+use super::snapshot::OpenDatabase;
 use super::txn::{Leavings, Txn};
 use super::{Shared, tables};
 use crate::clock::Clock;
@@ -249,7 +250,7 @@ impl Writer {
         let mut database = self.shared.database_mut();
         drop(database.take());
         match (self.opener)() {
-            Ok(opened) => *database = Some(opened),
+            Ok(opened) => *database = Some(OpenDatabase::new(opened)),
             Err(error) => tracing::error!(%error, "the database cannot be reopened yet"),
         }
     }
@@ -292,6 +293,9 @@ fn transact(
             .commit()
             .map_err(|error| BatchError::Unknown(Box::new(error.into())))?;
         let elapsed = started.elapsed();
+        if let Some(open) = shared.database().as_ref() {
+            open.forget_snapshot();
+        }
         shared.meters.commit.observe(elapsed);
         tracing::debug!(?elapsed, "committed");
     } else {
@@ -305,10 +309,10 @@ fn transact(
 /// Begins a transaction whose commit is durable and leaves nothing to repair.
 fn begin(shared: &Shared) -> Result<WriteTransaction, Box<redb::Error>> {
     let database = shared.database();
-    let Some(database) = database.as_ref() else {
+    let Some(open) = database.as_ref() else {
         return Err(Box::new(redb::Error::DatabaseClosed));
     };
-    begin_write(database)
+    begin_write(&open.database)
 }
 
 pub(super) fn begin_write(database: &Database) -> Result<WriteTransaction, Box<redb::Error>> {
@@ -323,18 +327,19 @@ pub(super) fn begin_write(database: &Database) -> Result<WriteTransaction, Box<r
 /// Records a clean stop, and with it the end of all sessions where that is wanted.
 fn stop(shared: &Shared, clear: bool) -> Result<(), Box<redb::Error>> {
     let mut database = shared.database_mut();
-    let Some(database) = database.as_mut() else {
+    let Some(open) = database.as_mut() else {
         return Err(Box::new(redb::Error::DatabaseClosed));
     };
-    let txn = begin_write(database)?;
+    let txn = begin_write(&open.database)?;
     if clear {
         tables::delete_all(&txn).map_err(|error| Box::new(error.into()))?;
     }
-    open::write_stop(&txn, clear).map_err(storage)?;
+    super::open::write_stop(&txn, clear).map_err(storage)?;
     txn.commit().map_err(|error| Box::new(error.into()))?;
+    open.forget_snapshot();
     if clear {
         // What was removed should not linger in free pages, but it is gone either way.
-        if let Err(error) = database.compact() {
+        if let Err(error) = open.database.compact() {
             tracing::warn!(%error, "the cleared database cannot be made smaller");
         }
     }

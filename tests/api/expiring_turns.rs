@@ -84,6 +84,30 @@ async fn a_turn_that_waits_for_a_place_has_not_begun() {
     server.stop().await;
 }
 
+/// Asserts that of the turns of these sessions, which all take an hour, one alone has begun when
+/// the sessions expire.
+async fn assert_one_has_begun(server: &Server, sessions: &[String]) {
+    server.settle().await;
+    server.advance(30 * MINUTE);
+    let last_of = async |session: &String| {
+        let history = server.history(session).await;
+        let asked = history.into_iter().rfind(|it| it["isAgent"] == false);
+        asked.expect("there is a message")["metadata"]["agentError"]["code"].clone()
+    };
+    eventually(
+        "all but the one that has the place are closed",
+        async || {
+            let mut closed = 0;
+            for session in sessions {
+                closed += usize::from(last_of(session).await == "SESSION_EXPIRED");
+            }
+            assert!(closed < sessions.len());
+            (closed + 1 == sessions.len()).then_some(())
+        },
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn nor_has_it_where_several_came_for_one_place_at_once() {
     let server = Server::builder()
@@ -94,28 +118,36 @@ async fn nor_has_it_where_several_came_for_one_place_at_once() {
     let sessions = join_all((0..6).map(|_| server.session())).await;
     let content = "say one|wait 3600000";
     join_all(sessions.iter().map(|session| server.tell(session, content))).await;
-    server.settle().await;
+    assert_one_has_begun(&server, &sessions).await;
     server.advance(30 * MINUTE);
-    eventually(
-        "all but the one that has the place are closed",
-        async || {
-            let mut closed = 0;
-            for session in &sessions {
-                let history = server.history(session).await;
-                let code = &history[0]["metadata"]["agentError"]["code"];
-                closed += usize::from(code == "SESSION_EXPIRED");
-            }
-            (closed == 5).then_some(())
-        },
-    )
-    .await;
-    server.advance(30 * MINUTE);
-    server.settle().await;
-    let mut replies = 0;
-    for session in &sessions {
-        replies += server.history(session).await.len() - 1;
+    let replies = eventually("the one is answered", async || {
+        let mut replies = 0;
+        for session in &sessions {
+            replies += server.history(session).await.len() - 1;
+        }
+        (replies > 0).then_some(replies)
+    });
+    assert_eq!(replies.await, 1);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nor_has_it_where_one_of_them_came_right_after_a_reply() {
+    let server = Server::builder()
+        .agent_places(1)
+        .agent_timeout(2 * HOUR)
+        .start()
+        .await;
+    for _ in 0..20 {
+        let sessions = join_all((0..4).map(|_| server.session())).await;
+        server.ask(&sessions[0], "say hello").await;
+        let content = "say one|wait 3600000";
+        join_all(sessions.iter().map(|session| server.tell(session, content))).await;
+        assert_one_has_begun(&server, &sessions).await;
+        for session in &sessions {
+            server.delete(&at(session, "")).await.expect(200);
+        }
     }
-    assert_eq!(replies, 1);
     server.stop().await;
 }
 
@@ -141,6 +173,34 @@ async fn the_expiry_is_the_one_that_the_session_has_by_then() {
     assert_eq!(details["expiresAt"], time(50 * MINUTE));
     assert!(details["userMessage"].is_object());
     drop(running);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_expiry_comes_in_time_however_rare_the_sweeps_are() {
+    let server = Server::builder()
+        .set("SESSION_CLEANUP_INTERVAL_MINUTES", "60")
+        .agent_timeout(5 * HOUR)
+        .start()
+        .await;
+    for minutes in [5, 7, 30] {
+        let config = json!({ "timeoutMinutes": minutes });
+        let session = server
+            .session_with(json!({ "timeoutConfig": config }))
+            .await;
+        let running = server.begin(&session, "say one|hold").await;
+        let waiting = server.wait_for(&session, "say never");
+        server.history_of(&session, 2).await;
+        server.settle().await;
+        // One minute at a time: past its warning first, then to its expiry.
+        for _ in 0..minutes {
+            assert!(!waiting.is_finished());
+            server.advance(MINUTE);
+            server.settle().await;
+        }
+        waiting.await.unwrap().expect(410);
+        drop(running);
+    }
     server.stop().await;
 }
 

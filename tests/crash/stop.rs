@@ -64,6 +64,9 @@ async fn a_stop_is_clean() {
     let silent = connection(server.url(), b"");
     let streamed_in = session(&api).await;
     let (mut stream, ..) = until_chunk(&api, &streamed_in, STREAMED).await;
+    let watched = api.request(Method::GET, &format!("/{streamed_in}/events"));
+    let mut watching = Events::open(watched).await;
+    watching.expect("state").await;
     let waited_in = session(&api).await;
     let waiting = tokio::spawn(answer(message(&api, &waited_in, "hold", "http")));
     while api.history(&waited_in).await.expect("an answer").is_empty() {
@@ -74,6 +77,7 @@ async fn a_stop_is_clean() {
     let error = stream.expect("error").await;
     assert_eq!(error["code"], "SERVICE_UNAVAILABLE");
     stream.expect_end().await;
+    watching.expect_end().await;
     assert!(is_closed(idle) && is_closed(silent));
     let refused = waiting.await.expect("the wait ends").expect("an answer");
     let refused = refused.expect(503);
@@ -83,6 +87,7 @@ async fn a_stop_is_clean() {
     let log = server.log();
     assert!(log.contains("stopped"), "{log}");
     assert!(!log.contains("ERROR"), "{log}");
+    assert!(!log.contains("connections are cut"), "{log}");
 
     server.restart();
     let log = server.log();

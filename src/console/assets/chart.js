@@ -6,8 +6,9 @@ const WIDTH = 320;
 const HEIGHT = 72;
 const TOP = 6;
 
-/** How many points it holds. */
-export const POINTS = 90;
+/** How many points it holds, and as how many it is drawn at least. */
+const POINTS = 90;
+const FEWEST = 15;
 
 let charts = 0;
 
@@ -48,7 +49,8 @@ export class Chart {
     const low = this.from === 'lowest' ? Math.min(...this.points) : this.from;
     const high = Math.max(...this.points, low);
     const span = high - low || 1;
-    const step = WIDTH / (POINTS - 1);
+    // A young chart is drawn wider, so that there is something to see.
+    const step = WIDTH / Math.max(this.points.length - 1, FEWEST);
     const start = WIDTH - step * (this.points.length - 1);
     const places = this.points.map((value, index) => {
       const y = high === low ? HEIGHT - 1 : HEIGHT - 1 - ((value - low) / span) * (HEIGHT - TOP - 1);

@@ -17,6 +17,7 @@ export class Conversation {
   /** Messages of ours that the server has not confirmed, in their order. */
   sending = [];
   agentName = 'Agent';
+  userName = 'User';
   isClosed = false;
 
   /** `earlier(before)` loads an earlier page; `sent(status)` hears how a message left the session. */
@@ -79,7 +80,7 @@ export class Conversation {
   }
 
   bubble(id, isAgent, name) {
-    const bubble = new Bubble(isAgent, isAgent ? this.agentName : name ?? 'User');
+    const bubble = new Bubble(isAgent, isAgent ? this.agentName : name ?? this.userName);
     if (id) this.bubbles.set(id, bubble);
     return bubble;
   }

@@ -6,7 +6,7 @@ import { Countdown } from './countdown.js';
 import { changeTimeout, confirmDelete } from './dialogs.js';
 import { download, emptyState, h, notify, setText } from './dom.js';
 import { follow } from './live.js';
-import { count, fullTime, short } from './words.js';
+import { count, fullTime, nameOf, short } from './words.js';
 
 const PAGE = 50;
 
@@ -40,6 +40,7 @@ class SessionPage {
     const page = await this.firstPage(api.messages);
     if (this.signal.aborted) return;
     this.build();
+    this.conversation.userName = nameOf(this.session) ?? 'User';
     this.conversation.show(page);
     this.nameAgent();
     this.unfollow = follow(this.id, page.cursors?.after ?? 0, {
@@ -129,7 +130,6 @@ class SessionPage {
   take(session) {
     this.session = session;
     this.countdown.take(session);
-    this.conversation.userId = session.userId;
     const { timeoutConfig: times } = session;
     this.showFacts([
       ['Session', session.sessionId, 'mono'],

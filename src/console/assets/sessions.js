@@ -4,7 +4,7 @@ import { api, namesOfAgents, tokenUser } from './api.js';
 import { Countdown } from './countdown.js';
 import { startConversation } from './dialogs.js';
 import { emptyState, h, setText } from './dom.js';
-import { ago, count, fullTime, plural, short } from './words.js';
+import { ago, count, fullTime, nameOf, plural, short } from './words.js';
 
 const PAGE = 25;
 const REFRESH_EVERY = 3000;
@@ -168,12 +168,12 @@ class Row {
     this.agent = h('td', { 'data-label': 'Agent' });
     this.activity = h('td', { 'data-label': 'Last activity', class: 'muted' });
     this.renewals = h('td', { 'data-label': 'Renewals', class: 'number muted' });
-    const name = session.metadata.username ?? session.metadata.name;
+    const name = nameOf(session);
     this.element = h('tr', {},
       h('td', { 'data-label': 'Time left' }, this.countdown.element),
       h('td', { 'data-label': 'Session' }, h('a', { class: 'mono', href: `#/sessions/${session.sessionId}`, title: session.sessionId }, short(session.sessionId))),
       this.agent,
-      h('td', { 'data-label': 'User', class: 'user', title: session.userId }, typeof name === 'string' && name
+      h('td', { 'data-label': 'User', class: 'user', title: session.userId }, name
         ? h('span', { class: 'clip' }, name)
         : h('span', { class: 'mono muted' }, short(session.userId))),
       this.activity, this.renewals);

@@ -61,3 +61,9 @@ export function round(value) {
 
 /** The end of an id that tells it from others at a glance. */
 export const short = (id) => `…${id.slice(-8)}`;
+
+/** What a session's metadata call its user, where they do. */
+export function nameOf({ metadata }) {
+  const name = metadata.username ?? metadata.name;
+  return typeof name === 'string' && name ? name : undefined;
+}

@@ -74,7 +74,7 @@ fn a_file_of_a_newer_schema_is_refused_after_a_crash_too() {
     let store = rig.store.take().unwrap();
     {
         let database = store.shared.database();
-        let txn = writer::begin_write(database.as_ref().unwrap()).unwrap();
+        let txn = writer::begin_write(&database.as_ref().unwrap().database).unwrap();
         write_schema(&txn, &record::encode_number(2).unwrap());
         txn.commit().unwrap();
     }

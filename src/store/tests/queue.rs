@@ -281,3 +281,24 @@ fn time_is_read_where_a_command_is_applied_not_where_it_was_submitted() {
         Err(SubmitError::Refused(Refusal::SessionExpired { .. }))
     ));
 }
+
+#[test]
+fn what_was_answered_is_read_at_once_while_others_read_all_the_time() {
+    let mut rig = Rig::new();
+    let id = rig.create().id;
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    rig.session(id).unwrap();
+                }
+            });
+        }
+        for count in 1..=300 {
+            rig.submit(Heartbeat(id)).unwrap();
+            assert_eq!(rig.session(id).unwrap().renewal_count, count);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}

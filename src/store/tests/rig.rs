@@ -308,7 +308,7 @@ impl Rig {
         &self,
         table: TableDefinition<K, V>,
     ) -> u64 {
-        self.read(|reader| Ok(reader.txn.open_table(table)?.len()?))
+        self.read(|reader| Ok(reader.snapshot.txn.open_table(table)?.len()?))
     }
 
     /// How many rows there are of everything but `meta`.

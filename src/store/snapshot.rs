@@ -1,0 +1,78 @@
+//! The newest snapshot, shared by all who read until the next commit.
+//!
+//! To begin a transaction and open a table costs as much as to read a row. What was committed
+//! last is what every reader wants, so they share one snapshot of it; the writer drops it with
+//! each commit, and before anybody is told of that commit. It never holds back a page that could
+//! be used again: the pages of the last commit are in use with or without it.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _};
+
+use super::error::ReadError;
+use super::tables::{MESSAGES, SESSIONS};
+
+/// A database that is open, and the snapshot of its last commit.
+#[derive(Debug)]
+pub(super) struct OpenDatabase {
+    pub(super) database: Database,
+    newest: RwLock<Option<Arc<Snapshot>>>,
+}
+
+/// A consistent view of everything, with the tables that most readers want open.
+pub(super) struct Snapshot {
+    pub(super) txn: ReadTransaction,
+    pub(super) sessions: ReadOnlyTable<u128, &'static [u8]>,
+    pub(super) messages: ReadOnlyTable<(u128, i64), &'static [u8]>,
+}
+
+impl OpenDatabase {
+    pub(super) fn new(database: Database) -> Self {
+        Self {
+            database,
+            newest: RwLock::default(),
+        }
+    }
+
+    /// The snapshot of the last commit.
+    pub(super) fn snapshot(&self) -> Result<Arc<Snapshot>, ReadError> {
+        let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(snapshot) = newest.as_ref() {
+            return Ok(Arc::clone(snapshot));
+        }
+        drop(newest);
+        let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(snapshot) = newest.as_ref() {
+            return Ok(Arc::clone(snapshot));
+        }
+        // It is taken with the lock held: a commit that it does not show has yet to forget it.
+        let snapshot = Arc::new(Snapshot::of(&self.database)?);
+        *newest = Some(Arc::clone(&snapshot));
+        Ok(snapshot)
+    }
+
+    /// Drops the snapshot, since there was a commit or is to be no reader.
+    pub(super) fn forget_snapshot(&self) {
+        let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
+        let forgotten = newest.take();
+        drop(newest);
+        drop(forgotten);
+    }
+}
+
+impl Snapshot {
+    fn of(database: &Database) -> Result<Self, ReadError> {
+        let txn = database.begin_read()?;
+        Ok(Self {
+            sessions: txn.open_table(SESSIONS)?,
+            messages: txn.open_table(MESSAGES)?,
+            txn,
+        })
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot").finish_non_exhaustive()
+    }
+}
