@@ -305,8 +305,8 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn row_counts(&self) -> Result<(u64, u64)> {
-        let messages = self.txn.open_table(MESSAGES)?.len()?;
-        Ok((messages, self.txn.open_table(OPEN_TURNS)?.len()?))
+        let turns = self.snapshot.txn.open_table(OPEN_TURNS)?;
+        Ok((self.snapshot.messages.len()?, turns.len()?))
     }
 
     /// How many sessions are stored, whatever their standing.

@@ -93,6 +93,11 @@ forget.addEventListener('click', () => {
   token.forget();
   startAnew();
 });
+// The address names the view, so that it cannot name a place in it too.
+document.querySelector('.skip').addEventListener('click', (event) => {
+  event.preventDefault();
+  main.focus();
+});
 addEventListener('hashchange', show);
 document.addEventListener('visibilitychange', refreshHealth);
 setInterval(refreshHealth, HEALTH_EVERY);
