@@ -116,6 +116,17 @@ impl ApiError {
         .text(text)
     }
 
+    /// Something that a caller with these credentials may not do.
+    pub(super) fn forbidden(reason: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "FORBIDDEN",
+            "ForbiddenError",
+            "This is not allowed",
+        )
+        .text(reason)
+    }
+
     /// A path that is not of the API.
     pub(super) fn not_found(method: &Method, path: &str) -> Self {
         Self::new(
@@ -183,6 +194,11 @@ impl ApiError {
     /// The state of a service that cannot write.
     pub(super) fn unhealthy() -> Self {
         unavailable(Unavailable::Storage)
+    }
+
+    /// Whether the client is told when to try again.
+    pub(super) fn has_retry_after(&self) -> bool {
+        self.retry_after.is_some()
     }
 
     /// The body's members.

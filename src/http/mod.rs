@@ -6,6 +6,7 @@ mod dto;
 mod error;
 mod extract;
 mod middleware;
+mod openapi;
 mod query;
 mod router;
 mod routes;

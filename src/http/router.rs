@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::routing::{get, patch, post};
+use axum::routing::get;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::error::ApiError;
+use super::openapi;
 use super::routes::{agents, console, events, health, messages, metrics, sessions};
 use crate::app::App;
 
@@ -17,42 +20,28 @@ pub(super) struct ApiState {
 }
 
 pub(super) fn router(state: ApiState) -> Router {
-    Router::new()
-        .route(
-            "/api/messaging/sessions",
-            get(sessions::list).post(sessions::create),
-        )
-        .route("/api/messaging/sessions/health", get(health::sessions))
-        .route(
-            "/api/messaging/sessions/{id}",
-            get(sessions::show).delete(sessions::delete),
-        )
-        .route(
-            "/api/messaging/sessions/{id}/messages",
-            get(messages::list).post(messages::send),
-        )
-        .route("/api/messaging/sessions/{id}/renew", post(sessions::renew))
-        .route(
-            "/api/messaging/sessions/{id}/timeout",
-            patch(sessions::patch_timeout),
-        )
-        .route(
-            "/api/messaging/sessions/{id}/heartbeat",
-            post(sessions::heartbeat),
-        )
-        .route("/api/messaging/sessions/{id}/events", get(events::follow))
-        .route(
-            "/api/messaging/channels/{id}/messages",
-            get(messages::transcript),
-        )
-        .route("/api/agents", get(agents::list))
-        .route("/api/agents/{id}", get(agents::show))
-        .route("/", get(console::file))
-        .route("/docs", get(console::file))
+    let (router, document) = OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(sessions::list, sessions::create))
+        .routes(routes!(health::sessions))
+        .routes(routes!(sessions::show, sessions::delete))
+        .routes(routes!(messages::list, messages::send))
+        .routes(routes!(sessions::renew))
+        .routes(routes!(sessions::patch_timeout))
+        .routes(routes!(sessions::heartbeat))
+        .routes(routes!(events::follow))
+        .routes(routes!(messages::transcript))
+        .routes(routes!(agents::list))
+        .routes(routes!(agents::show))
+        .routes(routes!(metrics::show))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::overall))
+        .routes(routes!(console::page))
+        .routes(routes!(console::docs))
+        .split_for_parts();
+    let description = openapi::handler(openapi::finish(document));
+    router
+        .route("/openapi.json", get(description))
         .route("/console/{file}", get(console::file))
-        .route("/metrics", get(metrics::show))
-        .route("/healthz", get(health::alive))
-        .route("/health", get(health::overall))
         .fallback(unknown)
         .with_state(state)
 }

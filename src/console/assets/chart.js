@@ -26,7 +26,7 @@ export class Chart {
     this.area = svg('path', { class: 'area' });
     this.line = svg('path', { class: 'line' });
     this.drawing = svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' }, this.area, this.line);
-    this.element = h('section', { class: 'card chart', 'aria-labelledby': id }, h('h3', { id }, title), this.value, this.drawing, this.note);
+    this.element = h('section', { class: 'card chart', 'aria-labelledby': id }, h('h2', { id, class: 'chart-title' }, title), this.value, this.drawing, this.note);
   }
 
   push(value, note = '') {

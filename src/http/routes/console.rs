@@ -8,7 +8,35 @@ use axum::response::{IntoResponse, Response};
 use crate::console::{self, CONTENT_SECURITY_POLICY, File};
 use crate::http::error::ApiError;
 
-/// `GET /`, `GET /docs`, `GET /console/…`
+/// `GET /`
+#[utoipa::path(
+    get,
+    path = "/",
+    operation_id = "getConsole",
+    tag = "operations",
+    summary = "The console",
+    description = "A page for people.",
+    responses((status = 200, description = "The page", content_type = "text/html; charset=utf-8", body = String)),
+)]
+pub(in crate::http) async fn page(request: Request) -> Response {
+    file(request).await
+}
+
+/// `GET /docs`
+#[utoipa::path(
+    get,
+    path = "/docs",
+    operation_id = "getDocs",
+    tag = "operations",
+    summary = "This description for people",
+    description = "A page that works offline.",
+    responses((status = 200, description = "The page", content_type = "text/html; charset=utf-8", body = String)),
+)]
+pub(in crate::http) async fn docs(request: Request) -> Response {
+    file(request).await
+}
+
+/// `GET /console/…`
 pub(in crate::http) async fn file(request: Request) -> Response {
     match console::file(request.uri().path()) {
         Some(file) => respond(file, request.headers()),

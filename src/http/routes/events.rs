@@ -15,6 +15,7 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::http::error::ApiError;
 use crate::http::extract::PathId;
+use crate::http::openapi::bodies;
 use crate::http::query::Parameters;
 use crate::http::router::ApiState;
 use crate::http::sse;
@@ -22,6 +23,20 @@ use crate::metrics::Open;
 use crate::wire::{self, WireEvent};
 
 /// `GET /api/messaging/sessions/{id}/events`
+#[utoipa::path(
+    get,
+    path = "/api/messaging/sessions/{sessionId}/events",
+    operation_id = "followSession",
+    tag = "messages",
+    summary = "Follow what happens in a session",
+    description = "The events of the sockets, under the same names, until the session has ended. With `Last-Event-ID` or `after`, every stored message after it comes first; then one `state`; then what happens.",
+    params(
+        ("sessionId" = String, Path, format = Uuid, description = "The session"),
+        ("Last-Event-ID" = Option<i64>, Header, description = "The id of the last event that the client has"),
+        ("after" = inline(Option<bodies::Cursor>), Query, description = "The same as a parameter, which the header beats"),
+    ),
+    responses((status = 200, description = "The events", content_type = "text/event-stream", body = String)),
+)]
 pub(in crate::http) async fn follow(
     State(state): State<ApiState>,
     PathId(path): PathId,
