@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -21,7 +21,10 @@ pub struct Clock(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
-    System { latest: Arc<AtomicI64> },
+    System {
+        latest: Arc<AtomicI64>,
+        started: Instant,
+    },
     Manual(watch::Receiver<Timestamp>),
 }
 
@@ -35,6 +38,7 @@ impl Clock {
     pub fn system() -> Self {
         Self(Kind::System {
             latest: Arc::new(AtomicI64::new(i64::MIN)),
+            started: Instant::now(),
         })
     }
 
@@ -49,12 +53,21 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Kind::System { latest } => {
+            Kind::System { latest, .. } => {
                 let now = system_time();
                 note_step(latest, now);
                 now
             }
             Kind::Manual(time) => *time.borrow(),
+        }
+    }
+
+    /// The time since some moment before, which no step of the system's clock changes.
+    #[must_use]
+    pub fn monotonic(&self) -> Duration {
+        match &self.0 {
+            Kind::System { started, .. } => started.elapsed(),
+            Kind::Manual(time) => time.borrow().since(Timestamp(0)).to_duration(),
         }
     }
 

@@ -9,7 +9,7 @@
 //! - [`agents`]: who answers, and the turn runner.
 //! - [`app`]: the use cases. A request passes here whatever it came by: load, let the domain
 //!   decide, have the store commit, tell the waiters.
-//! - [`auth`]: who may call, by whichever way.
+//! - [`guard`]: who may do what, by whichever way they come.
 //! - [`janitor`]: what happens by the clock alone.
 //! - [`wire`]: events as clients see them, by whichever way they come.
 //! - [`console`]: the operator's page, as files.
@@ -18,13 +18,13 @@
 
 pub mod agents;
 pub mod app;
-pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod console;
 pub mod domain;
 pub mod events;
+pub mod guard;
 pub mod http;
 pub mod janitor;
 pub mod metrics;

@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agents::registry::{Agent, Registry};
 use crate::app::App;
-use crate::auth::Guard;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::events::EventBus;
+use crate::guard::Guard;
+use crate::guard::rate::Limits;
 use crate::http::{self, Sockets};
 use crate::janitor::Janitor;
 use crate::realtime::{self, Realtime};
@@ -91,7 +92,8 @@ pub async fn run_with(
         Arc::clone(&store),
         Arc::new(agents),
         events,
-        clock,
+        Limits::new(config.guard.rates, &clock),
+        clock.clone(),
     ));
     banner(&path, found, &app);
 
@@ -108,7 +110,7 @@ pub async fn run_with(
     let janitor = Janitor::new(Arc::clone(&app), config.cleanup_interval);
     let janitor = tokio::spawn(janitor.run(stop.child_token()));
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    let guard = Arc::new(Guard::new(config.server.auth_token.as_ref()));
+    let guard = Arc::new(Guard::new(config.guard, clock));
     let realtime = Realtime::new(&app, Arc::clone(&guard));
     let sockets = Sockets {
         path: realtime::PATH,

@@ -2,7 +2,11 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::LogFormat;
 
@@ -17,12 +21,21 @@ pub fn start(format: Option<LogFormat>) {
     } else {
         LogFormat::Json
     };
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(is_terminal);
-    // An error says that a log was started before, as tests do.
-    let _ = match format.unwrap_or(default) {
-        LogFormat::Text => log.with_target(false).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    let log = tracing_subscriber::fmt::layer().with_ansi(is_terminal);
+    let log = match format.unwrap_or(default) {
+        LogFormat::Text => log.with_target(false).boxed(),
+        LogFormat::Json => log.json().flatten_event(true).boxed(),
     };
+    // An error says that a log was started before, as tests do.
+    let _ = tracing_subscriber::registry()
+        .with(log.with_filter(filter_fn(is_ours_or_harmless)))
+        .with(filter)
+        .try_init();
+}
+
+/// Whether an event may be logged at all. What the libraries below say in detail shows the bytes
+/// that pass through them: contents, keys and tokens, which no log is to hold at any level.
+fn is_ours_or_harmless(metadata: &Metadata<'_>) -> bool {
+    let is_ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
+    is_ours || *metadata.level() <= Level::INFO
 }

@@ -17,7 +17,7 @@ const RULES: &[Rule] = &[
         never: &[
             "crate::agents",
             "crate::app",
-            "crate::auth",
+            "crate::guard",
             "crate::cli",
             "crate::clock",
             "crate::config",

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use support::node::{self, run};
 use support::server::Server;
 
-const TEST_LIMIT: Duration = Duration::from_mins(5);
+const INSTALL_LIMIT: Duration = Duration::from_mins(3);
+const TEST_LIMIT: Duration = Duration::from_mins(8);
 
 /// How long the listeners may take until all of them listen.
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -59,6 +60,74 @@ fn the_published_clients_work_unchanged() {
         panic!("{reason}");
     }
     a_stop_tells_who_listens_and_is_clean(folder.path(), server);
+}
+
+/// Thousands of calls, right and wrong ones, made from the server's own description of its API.
+#[test]
+fn the_description_holds_against_the_server() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+    let packages = folder.path().join("packages");
+    let installed = run(
+        Command::new("python3")
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
+            .arg("--target")
+            .arg(&packages)
+            .arg("--requirement")
+            .arg(source.join("requirements.txt")),
+        INSTALL_LIMIT,
+    );
+    if let Err(reason) = installed {
+        return node::skip(&reason);
+    }
+    let server = Server::start();
+    let channel = create_session(&server);
+    let tests = run(
+        Command::new(packages.join("bin/schemathesis"))
+            .arg("--config-file")
+            .arg(source.join("schemathesis.toml"))
+            .args(["run", "--no-color", "--workers=2", "--checks=all"])
+            .args(["--max-examples=300", "--seed=1", "--continue-on-failure"])
+            .args(["--request-timeout=30", "--suppress-health-check=all"])
+            .arg(server.at("/openapi.json"))
+            .current_dir(folder.path())
+            .env("PYTHONPATH", &packages)
+            .env("SESSIOND_CHANNEL", channel),
+        TEST_LIMIT,
+    );
+    if let Err(reason) = tests {
+        panic!("{reason}");
+    }
+}
+
+/// A session with the built-in agent; returns its id.
+fn create_session(server: &Server) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let session: serde_json::Value = runtime.block_on(async {
+        reqwest::Client::new()
+            .post(server.at("/api/messaging/sessions"))
+            .json(&serde_json::json!({
+                "agentId": "b850bc30-45f8-0041-a00a-83df46d8555d",
+                "userId": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+            }))
+            .send()
+            .await
+            .expect("an answer")
+            .json()
+            .await
+            .expect("a session")
+    });
+    let id = session["sessionId"].as_str();
+    id.expect("the session's id").to_owned()
 }
 
 /// A stop while sockets and an event stream are open.

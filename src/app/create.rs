@@ -1,10 +1,13 @@
 //! Creating a session.
 
+use std::net::IpAddr;
+
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::App;
 use super::error::{AppError, Invalid};
+use super::target::Scope;
 use crate::domain::error::Refusal;
 use crate::domain::id::{AgentId, SessionId, UserId, parse_uuid};
 use crate::domain::key::IdempotencyKey;
@@ -20,6 +23,10 @@ pub struct CreateRequest {
     pub fields: Map<String, Value>,
     /// The idempotency key as it was sent.
     pub key: Option<String>,
+    /// Whose sessions the caller meets, and so may create.
+    pub scope: Scope,
+    /// Where the call comes from.
+    pub address: IpAddr,
 }
 
 impl App {
@@ -28,10 +35,16 @@ impl App {
     /// # Errors
     /// The input is invalid, the agent is unknown, or the store refuses or fails.
     pub async fn create_session(&self, request: CreateRequest) -> Result<Created, AppError> {
+        self.limits.count_create(request.address)?;
         let fields = &request.fields;
         require(fields, &["agentId", "userId"])?;
         let agent_id = AgentId(uuid_field(fields, "agentId")?);
         let user_id = UserId(uuid_field(fields, "userId")?);
+        if !request.scope.includes(user_id) {
+            return Err(AppError::Forbidden(
+                "a user creates sessions of its own alone",
+            ));
+        }
         let create_key = request.key.as_deref().map(header_key).transpose()?;
         let agent = self
             .agents

@@ -5,6 +5,7 @@ use crate::domain::id::AgentId;
 use crate::domain::message::{InvalidMessage, Message, TurnFailure};
 use crate::domain::session::Session;
 use crate::domain::timeout::InvalidTimeout;
+use crate::guard::rate::TooMany;
 use crate::store::error::{ReadError, SubmitError};
 
 /// Why a call fails.
@@ -14,6 +15,10 @@ pub enum AppError {
     Invalid(Invalid),
     /// The session's path does not even name one.
     UnknownSession(String),
+    /// The caller may not do it, and why.
+    Forbidden(&'static str),
+    /// The caller has done it too often.
+    TooMany(TooMany),
     /// The rules refuse it.
     Refused(Refusal),
     /// The server cannot do it at present; nothing was written.
@@ -100,6 +105,10 @@ impl std::fmt::Display for AppError {
             Self::UnknownSession(_) | Self::Refused(Refusal::SessionNotFound(_)) => {
                 f.write_str("Session not found")
             }
+            Self::Forbidden(reason) => f.write_str(reason),
+            Self::TooMany(TooMany { retry_after }) => {
+                write!(f, "Too many requests; try again in {retry_after} s")
+            }
             Self::Refused(refusal) => refusal_in_words(refusal, f),
             Self::Unavailable(Unavailable::Overloaded) => {
                 f.write_str("The server has too much to do; try again")
@@ -147,6 +156,9 @@ fn refusal_in_words(refusal: &Refusal, f: &mut std::fmt::Formatter<'_>) -> std::
                 "At most {limit} messages of a session can wait for a reply"
             )
         }
+        Refusal::TooManySessions { limit, .. } => {
+            write!(f, "A user can have at most {limit} active sessions")
+        }
         Refusal::ServerBusy => f.write_str("The server has too much to do; try again"),
     }
 }
@@ -177,6 +189,12 @@ impl From<SubmitError> for AppError {
                 Self::Internal
             }
         }
+    }
+}
+
+impl From<TooMany> for AppError {
+    fn from(too_many: TooMany) -> Self {
+        Self::TooMany(too_many)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::App;
 use super::error::AppError;
+use super::target::Target;
 use crate::domain::error::Refusal;
 use crate::domain::id::SessionId;
 use crate::domain::message::Message;
@@ -78,11 +79,11 @@ impl Follower {
     ///
     /// # Errors
     /// It is unknown or expired, or the store fails.
-    pub fn join(&mut self, path: &str) -> Result<Session, AppError> {
-        let session = self.app.session(path)?;
+    pub fn join(&mut self, target: &Target) -> Result<Session, AppError> {
+        let session = self.app.session(target)?;
         // Listening begins before the state is read, so that nothing falls between the two.
         self.listener.join(session.id);
-        let joined = self.app.session(path);
+        let joined = self.app.session(target);
         if joined.is_err() {
             self.leave(session.id);
         }

@@ -2,6 +2,7 @@
 
 use super::App;
 use super::error::AppError;
+use super::target::Target;
 use crate::domain::session::Session;
 use crate::store::reader::{Page, PageRequest};
 
@@ -19,8 +20,8 @@ impl App {
     ///
     /// # Errors
     /// The session is unknown or expired, or the store fails.
-    pub fn messages(&self, path: &str, request: PageRequest) -> Result<Transcript, AppError> {
-        let session = self.session(path)?;
+    pub fn messages(&self, target: &Target, request: PageRequest) -> Result<Transcript, AppError> {
+        let session = self.session(target)?;
         self.page(session, request)
     }
 
@@ -28,8 +29,12 @@ impl App {
     ///
     /// # Errors
     /// The session is unknown, or the store fails.
-    pub fn transcript(&self, path: &str, request: PageRequest) -> Result<Transcript, AppError> {
-        let session = self.kept_session(path)?;
+    pub fn transcript(
+        &self,
+        target: &Target,
+        request: PageRequest,
+    ) -> Result<Transcript, AppError> {
+        let session = self.kept_session(target)?;
         self.page(session, request)
     }
 

@@ -10,6 +10,7 @@ mod ledger;
 mod messages;
 mod send;
 mod sessions;
+mod target;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,6 +25,7 @@ use self::ledger::StoreLedger;
 pub use self::messages::Transcript;
 pub use self::send::{SendRequest, SendingSocket, SentMessage, SentTurn};
 pub use self::sessions::{Health, SessionFilter, SessionSlice, Status};
+pub use self::target::{Scope, Target};
 use crate::agents::feed::Feeds;
 pub use crate::agents::feed::{Ending, News, Waiter};
 pub use crate::agents::registry::Agent;
@@ -34,6 +36,7 @@ use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
 use crate::events::EventBus;
+use crate::guard::rate::Limits;
 use crate::metrics::Metrics;
 use crate::store::Store;
 pub use crate::store::reader::{Page, PageRequest, Stats};
@@ -47,6 +50,7 @@ pub struct App {
     feeds: Feeds,
     events: EventBus,
     clock: Clock,
+    limits: Limits,
     ids: Ids,
     /// Work that goes on when the caller has gone away.
     tasks: TaskTracker,
@@ -58,7 +62,13 @@ pub struct App {
 impl App {
     /// The server over an open store. Turns that were cut off are taken up by [`Self::recover`].
     #[must_use]
-    pub fn new(store: Arc<Store>, agents: Arc<Registry>, events: EventBus, clock: Clock) -> Self {
+    pub fn new(
+        store: Arc<Store>,
+        agents: Arc<Registry>,
+        events: EventBus,
+        limits: Limits,
+        clock: Clock,
+    ) -> Self {
         let feeds = Feeds::default();
         let ledger = StoreLedger::new(Arc::clone(&store));
         let metrics = Metrics::new(store.meters());
@@ -76,6 +86,7 @@ impl App {
             runner,
             feeds,
             events,
+            limits,
             ids: Ids::new(clock.clone()),
             clock,
             tasks: TaskTracker::new(),

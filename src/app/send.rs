@@ -1,5 +1,6 @@
 //! Sending a message, and waiting for what comes of it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use serde_json::{Map, Value};
 use super::App;
 use super::create::header_key;
 use super::error::{AppError, Invalid, NoReply, NoReplyReason, Unavailable};
+use super::target::Target;
 use crate::agents::feed::{Ending, Waiter};
 use crate::agents::runner::Place;
 use crate::domain::error::Refusal;
@@ -26,8 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What a client asks for when it sends a message.
 #[derive(Debug)]
 pub struct SendRequest {
-    /// The session as the path names it.
-    pub session: String,
+    /// The session.
+    pub session: Target,
+    /// Where the call comes from.
+    pub address: IpAddr,
     /// The body's fields.
     pub fields: Map<String, Value>,
     /// The idempotency key as it was sent beside the body.
@@ -82,6 +86,7 @@ impl App {
             (None, None) => None,
         };
         let session = self.session_to_send_to(&request.session, key.as_ref())?;
+        self.limits.count_message(session.id, request.address)?;
         if let Some(socket) = &request.socket {
             require_own(socket, &session)?;
         }
@@ -240,10 +245,10 @@ impl App {
     /// The session, unless it is certain that it takes no message.
     fn session_to_send_to(
         &self,
-        path: &str,
+        target: &Target,
         key: Option<&IdempotencyKey>,
     ) -> Result<Session, AppError> {
-        let session = self.kept_session(path)?;
+        let session = self.kept_session(target)?;
         let (now, kept) = (self.clock.now(), self.store.rules().kept);
         if session.standing(now, kept) == Standing::Active {
             return Ok(session);

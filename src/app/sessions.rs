@@ -6,13 +6,16 @@ use serde_json::{Map, Value};
 
 use super::App;
 use super::error::AppError;
-use crate::domain::error::Refusal;
+use super::target::Target;
 use crate::domain::id::{AgentId, SessionId, UserId};
 use crate::domain::session::{Session, Standing};
 use crate::domain::timeout::TimeoutOverrides;
 use crate::metrics::State;
 use crate::store::command::{DeleteSession, Heartbeat, PatchTimeout, Purge, Renew};
 use crate::store::reader::Stats;
+
+/// How many sessions are read at once where all of a user's are looked at.
+const SLICE: usize = 500;
 
 /// Which sessions a list holds.
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,42 +60,33 @@ pub struct Health {
 }
 
 impl App {
-    /// An active session, as its path names it. Reading is not activity.
+    /// An active session. Reading is not activity.
     ///
     /// # Errors
     /// It is unknown or expired, or the store fails.
-    pub fn session(&self, path: &str) -> Result<Session, AppError> {
-        let session = self.kept_session(path)?;
+    pub fn session(&self, target: &Target) -> Result<Session, AppError> {
+        let session = self.kept_session(target)?;
         session.require_active(self.clock.now(), self.store.rules().kept)?;
         Ok(session)
-    }
-
-    /// A session that is active or still kept.
-    pub(super) fn kept_session(&self, path: &str) -> Result<Session, AppError> {
-        let id = session_id(path)?;
-        let kept = self.store.rules().kept;
-        match self.store.read(|reader| reader.session(id))? {
-            Some(session) if session.standing(self.clock.now(), kept) != Standing::Gone => {
-                Ok(session)
-            }
-            _ => Err(Refusal::SessionNotFound(id).into()),
-        }
     }
 
     /// Renews a session by hand.
     ///
     /// # Errors
     /// It is unknown, expired, or has nothing left to give; or the store fails.
-    pub async fn renew(&self, path: &str) -> Result<Session, AppError> {
-        Ok(self.store.submit(Renew(session_id(path)?)).await?)
+    pub async fn renew(&self, target: &Target) -> Result<Session, AppError> {
+        Ok(self.store.submit(Renew(self.reachable(target)?)).await?)
     }
 
     /// Keeps a session alive.
     ///
     /// # Errors
     /// It is unknown or expired, or the store fails.
-    pub async fn heartbeat(&self, path: &str) -> Result<Session, AppError> {
-        Ok(self.store.submit(Heartbeat(session_id(path)?)).await?)
+    pub async fn heartbeat(&self, target: &Target) -> Result<Session, AppError> {
+        Ok(self
+            .store
+            .submit(Heartbeat(self.reachable(target)?))
+            .await?)
     }
 
     /// Changes a session's timeouts.
@@ -101,10 +95,10 @@ impl App {
     /// It is unknown or expired, a field is invalid, or the store fails.
     pub async fn patch_timeout(
         &self,
-        path: &str,
+        target: &Target,
         fields: &Map<String, Value>,
     ) -> Result<Session, AppError> {
-        let session_id = self.session(path)?.id;
+        let session_id = self.session(target)?.id;
         let command = PatchTimeout {
             session_id,
             patch: TimeoutOverrides::from_request(fields)?,
@@ -116,8 +110,8 @@ impl App {
     ///
     /// # Errors
     /// It is unknown, or the store fails.
-    pub async fn delete(self: &Arc<Self>, path: &str) -> Result<SessionId, AppError> {
-        let id = session_id(path)?;
+    pub async fn delete(self: &Arc<Self>, target: &Target) -> Result<SessionId, AppError> {
+        let id = self.reachable(target)?;
         let app = Arc::clone(self);
         let erased = self.tasks.spawn(async move {
             let has_more = app.store.submit(DeleteSession(id)).await?;
@@ -208,6 +202,33 @@ impl App {
         })
     }
 
+    /// How many sessions of a user there are of each standing.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn stats_of(&self, user: UserId) -> Result<Stats, AppError> {
+        let (now, kept) = (self.clock.now(), self.store.rules().kept);
+        let mut stats = Stats::default();
+        let mut below = None;
+        loop {
+            let (sessions, next) = self
+                .store
+                .read(|reader| reader.user_sessions_below(user, below, SLICE))?;
+            for session in &sessions {
+                match session.standing(now, kept) {
+                    Standing::Active => stats.active += 1,
+                    Standing::Expired => stats.expired += 1,
+                    Standing::Gone => {}
+                }
+                stats.near_expiration += u64::from(session.is_near_expiration(now));
+            }
+            if next.is_none() {
+                return Ok(stats);
+            }
+            below = next;
+        }
+    }
+
     /// How the service is.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -228,9 +249,4 @@ impl App {
             uptime: self.started.elapsed(),
         }
     }
-}
-
-/// The session that a path names. What is no id names none.
-fn session_id(path: &str) -> Result<SessionId, AppError> {
-    SessionId::parse(path).ok_or_else(|| AppError::UnknownSession(path.to_owned()))
 }

@@ -7,14 +7,22 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use self::settings::TIME_SCALE;
-pub use self::settings::{NOT_IN_THIS_BUILD, SETTINGS, Setting};
+pub use self::settings::{SETTINGS, Setting};
 pub use self::source::Source;
 use crate::domain::rules::Rules;
 use crate::domain::time::{Millis, TimeScale};
 use crate::domain::timeout::{TimeoutConfig, TimeoutPolicy};
+use crate::guard::Policy;
+use crate::guard::address::TrustedProxies;
+use crate::guard::identity::{self, Tokens};
+use crate::guard::origin::{AllowedOrigins, Origins};
+use crate::guard::rate::Rates;
+
+/// The shortest key of HS256, in bytes (RFC 7518, 3.2).
+const MIN_JWT_KEY: usize = 32;
 
 /// The validated configuration.
 #[derive(Debug, Clone)]
@@ -29,6 +37,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// How the server is reached.
     pub server: ServerConfig,
+    /// Who may do what.
+    pub guard: Policy,
     /// How the log is written; none to decide by whether it goes to a terminal.
     pub log_format: Option<LogFormat>,
     /// What was put right, for the log.
@@ -53,8 +63,6 @@ pub struct ServerConfig {
     pub addresses: Vec<SocketAddr>,
     /// The most connections at once.
     pub max_connections: usize,
-    /// The token that every call must bring.
-    pub auth_token: Option<SecretString>,
 }
 
 /// How the log is written.
@@ -74,10 +82,10 @@ impl Config {
     /// Reads and validates every setting.
     ///
     /// # Errors
-    /// A value is unreadable, not allowed, or of a setting that this build does not have.
+    /// A value is unreadable or not allowed.
     pub fn read(mut source: Source) -> Result<Self, ConfigError> {
-        refuse_unknown(&source)?;
         let server = server(&mut source)?;
+        let guard = guard(&mut source, &server)?;
         let scale = time_scale(&mut source, &server)?;
         let policy = policy(&mut source)?;
         let cleanup = source.number("SESSION_CLEANUP_INTERVAL_MINUTES", 5, &(1..=60))?;
@@ -88,6 +96,7 @@ impl Config {
             scale,
             kept: scale.minutes(retention.max(cleanup)),
             max_pending_turns: pending.into(),
+            max_sessions_per_user: source.number("MAX_SESSIONS_PER_USER", 0, &(0..=u32::MAX))?,
         };
         Ok(Self {
             rules,
@@ -95,6 +104,7 @@ impl Config {
             clear_on_shutdown: source.switch("CLEAR_SESSIONS_ON_SHUTDOWN")?,
             storage: storage(&mut source)?,
             server,
+            guard,
             log_format: log_format(&source)?,
             warnings: source.into_warnings(),
         })
@@ -128,17 +138,6 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-fn refuse_unknown(source: &Source) -> Result<(), ConfigError> {
-    for name in NOT_IN_THIS_BUILD {
-        if source.text(name).is_some() {
-            return Err(ConfigError::new(format!(
-                "{name} is set, but this build of sessiond does not implement it yet; unset it"
-            )));
-        }
-    }
-    Ok(())
-}
 
 fn policy(source: &mut Source) -> Result<TimeoutPolicy, ConfigError> {
     let min = source.number("SESSION_MIN_TIMEOUT_MINUTES", 5, &(1..=60))?;
@@ -194,24 +193,89 @@ fn server(source: &mut Source) -> Result<ServerConfig, ConfigError> {
     };
     let addresses = addresses(&host, port)?;
     let max_connections = source.number("MAX_CONNECTIONS", 10_000, &(1..=1_000_000))?;
-    let server = ServerConfig {
+    Ok(ServerConfig {
         host,
         addresses,
         max_connections: usize::try_from(max_connections).unwrap_or(usize::MAX),
-        auth_token: source
-            .text("ELIZA_SERVER_AUTH_TOKEN")
-            .map(SecretString::from),
-    };
-    let is_open = server.auth_token.is_none() && !source.switch("SESSIOND_INSECURE")?;
-    if is_open && !server.is_loopback() {
+    })
+}
+
+fn guard(source: &mut Source, server: &ServerConfig) -> Result<Policy, ConfigError> {
+    let tokens = tokens(source);
+    let insecure = source.switch("SESSIOND_INSECURE")?;
+    if tokens.are_unset() && !insecure && !server.is_loopback() {
         return Err(ConfigError::new(format!(
-            "SERVER_HOST is {:?}, which other machines can reach, and no token is set: anybody \
-             could read every conversation. Set ELIZA_SERVER_AUTH_TOKEN to a secret of your own, \
-             or SESSIOND_INSECURE=true if something else guards this address",
-            server.host
+            "SERVER_HOST is {:?}, which other machines can reach, and nobody is asked who they \
+             are: anybody could read every conversation. Set ELIZA_SERVER_AUTH_TOKEN (or \
+             SESSIOND_ADMIN_TOKEN, or JWT_SECRET) to a secret, for example to this one, which \
+             was made just now:\n\n    ELIZA_SERVER_AUTH_TOKEN={}\n\nor set \
+             SESSIOND_INSECURE=true if something else guards this address",
+            server.host,
+            identity::random_token(),
         )));
     }
-    Ok(server)
+    let only_local_names =
+        (tokens.are_unset() && server.is_loopback()).then(|| server.host.clone());
+    Ok(Policy {
+        tokens,
+        origins: Origins {
+            allowed: allowed_origins(source, server)?,
+            only_local_names,
+        },
+        proxies: trusted_proxies(source)?,
+        rates: Rates {
+            creates: source.number("RATE_LIMIT_CREATES_PER_MINUTE", 0, &(0..=u32::MAX))?,
+            messages: source.number("RATE_LIMIT_MESSAGES_PER_MINUTE", 0, &(0..=u32::MAX))?,
+        },
+    })
+}
+
+fn tokens(source: &mut Source) -> Tokens {
+    let secret = |name| source.text(name).map(SecretString::from);
+    let tokens = Tokens {
+        server: secret("ELIZA_SERVER_AUTH_TOKEN"),
+        admin: secret("SESSIOND_ADMIN_TOKEN"),
+        jwt: secret("JWT_SECRET"),
+    };
+    let is_short = |key: &SecretString| key.expose_secret().len() < MIN_JWT_KEY;
+    if tokens.jwt.as_ref().is_some_and(is_short) {
+        source.warn(format!(
+            "JWT_SECRET is shorter than the {MIN_JWT_KEY} bytes that HS256 asks for (RFC 7518): \
+             whoever has one token can try to guess it"
+        ));
+    }
+    let [admin, server] = [&tokens.admin, &tokens.server]
+        .map(|token| token.as_ref().map(ExposeSecret::expose_secret));
+    if admin.is_some() && admin == server {
+        source.warn(
+            "SESSIOND_ADMIN_TOKEN is the same as ELIZA_SERVER_AUTH_TOKEN: everybody who has it \
+             is an admin"
+                .into(),
+        );
+    }
+    tokens
+}
+
+fn allowed_origins(source: &Source, server: &ServerConfig) -> Result<AllowedOrigins, ConfigError> {
+    let Some(list) = source.text("CORS_ORIGIN") else {
+        return Ok(if server.is_loopback() {
+            AllowedOrigins::Loopback
+        } else {
+            AllowedOrigins::None
+        });
+    };
+    AllowedOrigins::parse(list).map_err(|part| {
+        let allowed = "a comma-separated list of origins such as https://chat.example, or *";
+        ConfigError::unreadable("CORS_ORIGIN", part, allowed)
+    })
+}
+
+fn trusted_proxies(source: &Source) -> Result<TrustedProxies, ConfigError> {
+    let list = source.text("TRUSTED_PROXIES").unwrap_or_default();
+    TrustedProxies::parse(list).map_err(|part| {
+        let allowed = "a comma-separated list of networks such as 10.0.0.0/8, or of addresses";
+        ConfigError::unreadable("TRUSTED_PROXIES", part, allowed)
+    })
 }
 
 fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConfigError> {
@@ -312,7 +376,6 @@ mod tests {
         );
         assert!(error(&[("CLEAR_SESSIONS_ON_SHUTDOWN", "yes")]).contains("true, false, 1 or 0"));
         assert!(error(&[("LOG_FORMAT", "xml")]).contains("text or json"));
-        assert!(error(&[("JWT_SECRET", "x")]).contains("does not implement it yet"));
     }
 
     #[test]
@@ -365,8 +428,98 @@ mod tests {
     }
 
     #[test]
+    fn any_of_the_tokens_will_do_for_the_world() {
+        for name in [
+            "ELIZA_SERVER_AUTH_TOKEN",
+            "SESSIOND_ADMIN_TOKEN",
+            "JWT_SECRET",
+        ] {
+            assert!(
+                read(&[("SERVER_HOST", "0.0.0.0"), (name, "t")]).is_ok(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_refusal_shows_a_fresh_token_to_copy() {
+        let token = || {
+            let refused = error(&[("SERVER_HOST", "0.0.0.0")]);
+            let (_, token) = refused.split_once("ELIZA_SERVER_AUTH_TOKEN=").unwrap();
+            token.split_whitespace().next().unwrap().to_owned()
+        };
+        let first = token();
+        assert!(first.len() >= 64 && first.chars().all(|it| it.is_ascii_hexdigit()));
+        assert_ne!(first, token());
+    }
+
+    #[test]
+    fn a_local_server_without_tokens_answers_to_local_names_alone() {
+        let names = |values| read(values).unwrap().guard.origins.only_local_names;
+        assert_eq!(names(&[]).as_deref(), Some("127.0.0.1"));
+        assert_eq!(
+            names(&[("SERVER_HOST", "localhost")]).as_deref(),
+            Some("localhost")
+        );
+        assert_eq!(names(&[("JWT_SECRET", "t")]), None);
+        assert_eq!(
+            names(&[("SERVER_HOST", "0.0.0.0"), ("SESSIOND_INSECURE", "1")]),
+            None
+        );
+    }
+
+    #[test]
+    fn pages_of_this_machine_may_call_a_local_server_unless_others_are_named() {
+        let allowed = |values| read(values).unwrap().guard.origins.allowed;
+        assert_eq!(allowed(&[]), AllowedOrigins::Loopback);
+        assert_eq!(allowed(&[("CORS_ORIGIN", "*")]), AllowedOrigins::Any);
+        let world = [("SERVER_HOST", "0.0.0.0"), ("SESSIOND_INSECURE", "1")];
+        assert_eq!(allowed(&world), AllowedOrigins::None);
+        assert_eq!(
+            error(&[("CORS_ORIGIN", "https://a.example, b.example")]),
+            "CORS_ORIGIN is \"b.example\"; allowed is a comma-separated list of origins such as \
+             https://chat.example, or *"
+        );
+        assert!(error(&[("TRUSTED_PROXIES", "10.0.0.0/40")]).contains("10.0.0.0/8"));
+    }
+
+    #[test]
+    fn weak_secrets_are_warned_of() {
+        let long = "a key of thirty-two bytes and more";
+        for (values, warnings) in [
+            (vec![("JWT_SECRET", "short")], 1),
+            (vec![("JWT_SECRET", long)], 0),
+            (
+                vec![
+                    ("SESSIOND_ADMIN_TOKEN", "t"),
+                    ("ELIZA_SERVER_AUTH_TOKEN", "t"),
+                ],
+                1,
+            ),
+        ] {
+            assert_eq!(
+                read(&values).unwrap().warnings.len(),
+                warnings,
+                "{values:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_token_is_not_shown() {
-        let config = read(&[("ELIZA_SERVER_AUTH_TOKEN", "s3cret")]).unwrap();
-        assert!(!format!("{config:?}").contains("s3cret"));
+        for name in [
+            "ELIZA_SERVER_AUTH_TOKEN",
+            "SESSIOND_ADMIN_TOKEN",
+            "JWT_SECRET",
+        ] {
+            let config = read(&[(name, "s3cret")]).unwrap();
+            assert!(!format!("{config:?}").contains("s3cret"), "{name}");
+            assert!(
+                config
+                    .warnings
+                    .iter()
+                    .all(|warning| !warning.contains("s3cret"))
+            );
+        }
     }
 }

@@ -126,11 +126,46 @@ pub const SETTINGS: &[Setting] = &[
         "The token that every call must bring as X-API-KEY or Bearer",
     ),
     Setting::new(
+        "SESSIOND_ADMIN_TOKEN",
+        "unset",
+        "The token of admins, who may do everything",
+    ),
+    Setting::new(
+        "JWT_SECRET",
+        "unset",
+        "The key of users' JSON Web Tokens (HS256), at least 32 bytes",
+    ),
+    Setting::new(
         "SESSIOND_INSECURE",
         "false",
-        "Whether to listen on an address that is not loopback without a token, true/false/1/0",
+        "Whether to listen on an address that is not loopback without any token, true/false/1/0",
     )
     .switch(),
+    Setting::new(
+        "CORS_ORIGIN",
+        "own origin, and on loopback those of this machine",
+        "Whose web pages may call: a comma-separated list of origins, or *",
+    ),
+    Setting::new(
+        "RATE_LIMIT_CREATES_PER_MINUTE",
+        "0",
+        "The most sessions that an address may create in a minute; 0 for any number",
+    ),
+    Setting::new(
+        "RATE_LIMIT_MESSAGES_PER_MINUTE",
+        "0",
+        "The most messages that an address may send to a session in a minute; 0 for any number",
+    ),
+    Setting::new(
+        "TRUSTED_PROXIES",
+        "none",
+        "The proxies whose X-Forwarded-For is believed: comma-separated networks or addresses",
+    ),
+    Setting::new(
+        "MAX_SESSIONS_PER_USER",
+        "0",
+        "The most active sessions of a user; 0 for any number",
+    ),
     Setting::new(
         "LOG_FORMAT",
         "text on a terminal, else json",
@@ -145,15 +180,3 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 pub(super) const TIME_SCALE: &str = "SESSION_TIME_SCALE";
-
-/// Settings of the documentation that this build does not have yet. Whoever sets one relies on
-/// it, so the start is stopped.
-pub const NOT_IN_THIS_BUILD: &[&str] = &[
-    "SESSIOND_ADMIN_TOKEN",
-    "JWT_SECRET",
-    "CORS_ORIGIN",
-    "RATE_LIMIT_CREATES_PER_MINUTE",
-    "RATE_LIMIT_MESSAGES_PER_MINUTE",
-    "TRUSTED_PROXIES",
-    "MAX_SESSIONS_PER_USER",
-];

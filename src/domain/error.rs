@@ -32,6 +32,15 @@ pub enum Refusal {
         /// How many that is.
         limit: usize,
     },
+    /// The user has as many active sessions as a user may have.
+    TooManySessions {
+        /// How many that is.
+        limit: u32,
+        /// When the first of them expires.
+        next_expiry: Timestamp,
+        /// How long that is from now.
+        left: Millis,
+    },
     /// The server has as many open turns as it may have.
     ServerBusy,
 }

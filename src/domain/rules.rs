@@ -17,4 +17,6 @@ pub struct Rules {
     pub kept: Millis,
     /// The most open turns in all.
     pub max_pending_turns: u64,
+    /// The most active sessions of a user; 0 for any number.
+    pub max_sessions_per_user: u32,
 }

@@ -8,11 +8,15 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::guard::address::TrustedProxies;
+
 /// The open connections.
 #[derive(Debug)]
 pub(super) struct Connections {
     max: usize,
     max_per_address: usize,
+    /// Who brings many clients from one address.
+    proxies: TrustedProxies,
     started: Instant,
     cut_off: CancellationToken,
     open: Mutex<Open>,
@@ -51,10 +55,11 @@ pub(super) struct UnderWay(Arc<Connection>);
 
 impl Connections {
     /// At most `max` connections, all of which `cut_off` closes at once.
-    pub(super) fn new(max: usize, cut_off: CancellationToken) -> Self {
+    pub(super) fn new(max: usize, proxies: TrustedProxies, cut_off: CancellationToken) -> Self {
         Self {
             max,
             max_per_address: (max / 4).max(1),
+            proxies,
             started: Instant::now(),
             cut_off,
             open: Mutex::default(),
@@ -67,7 +72,8 @@ impl Connections {
         let address = address.to_canonical();
         let mut open = self.lock();
         let of_address = open.per_address.get(&address).copied().unwrap_or(0);
-        if !address.is_loopback() && of_address >= self.max_per_address {
+        let is_exempt = address.is_loopback() || self.proxies.contains(address);
+        if !is_exempt && of_address >= self.max_per_address {
             open.evict(|connection| connection.address == address)?;
         } else if open.connections.len() >= self.max {
             open.evict(|_| true)?;
@@ -125,6 +131,11 @@ impl Open {
 }
 
 impl Connection {
+    /// Where it comes from.
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// Notes that a request has arrived.
     pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
         self.busy.fetch_add(1, Ordering::Relaxed);
@@ -178,7 +189,11 @@ mod tests {
 
     #[test]
     fn at_the_limit_the_longest_idle_connection_gives_way() {
-        let connections = Arc::new(Connections::new(2, CancellationToken::new()));
+        let connections = Arc::new(Connections::new(
+            2,
+            TrustedProxies::default(),
+            CancellationToken::new(),
+        ));
         let first = connections.admit(address(1)).unwrap();
         let second = connections.admit(address(2)).unwrap();
         let request = first.connection.begin();
@@ -197,7 +212,11 @@ mod tests {
 
     #[test]
     fn an_address_has_a_quarter_of_the_connections_at_most_but_for_loopback() {
-        let connections = Arc::new(Connections::new(8, CancellationToken::new()));
+        let connections = Arc::new(Connections::new(
+            8,
+            TrustedProxies::parse("10.0.0.9").unwrap(),
+            CancellationToken::new(),
+        ));
         let open: Vec<_> = (0..3)
             .map(|_| connections.admit(address(1)).unwrap())
             .collect();
@@ -210,7 +229,15 @@ mod tests {
             .map(|_| connections.admit(IpAddr::from([127, 0, 0, 1])).unwrap())
             .collect();
         assert!(local.iter().all(|it| !it.connection.closed.is_cancelled()));
-        drop((open, local));
+        let proxied: Vec<_> = (0..4)
+            .map(|_| connections.admit(address(9)).unwrap())
+            .collect();
+        assert!(
+            proxied
+                .iter()
+                .all(|it| !it.connection.closed.is_cancelled())
+        );
+        drop((open, local, proxied));
         assert!(connections.lock().per_address.is_empty());
     }
 }

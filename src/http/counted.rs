@@ -1,29 +1,56 @@
-//! A stream that keeps its connection counted, also after it was upgraded to a WebSocket.
+//! A stream that keeps its connection counted, also after it was upgraded to a WebSocket, and
+//! that fails when its client takes nothing of what it is sent.
 
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 
 use super::connections::Admission;
 
-pub(super) struct Counted {
-    stream: TcpStream,
+/// How long a client may take nothing while there is something for it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(super) struct Counted<S = TcpStream> {
+    stream: S,
+    /// Runs while a write waits.
+    patience: Option<Pin<Box<Sleep>>>,
     _admission: Admission,
 }
 
-impl Counted {
-    pub(super) fn new(stream: TcpStream, admission: Admission) -> Self {
+impl<S> Counted<S> {
+    pub(super) fn new(stream: S, admission: Admission) -> Self {
         Self {
             stream,
+            patience: None,
             _admission: admission,
         }
     }
+
+    /// What becomes of a write: one that waits too long fails.
+    fn patiently<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.patience = None;
+            return written;
+        }
+        let patience = self
+            .patience
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_TIMEOUT)));
+        ready!(patience.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
-impl AsyncRead for Counted {
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -33,13 +60,14 @@ impl AsyncRead for Counted {
     }
 }
 
-impl AsyncWrite for Counted {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.patiently(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -55,10 +83,50 @@ impl AsyncWrite for Counted {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.patiently(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::connections::Connections;
+    use super::*;
+    use crate::guard::address::TrustedProxies;
+
+    fn stream() -> (Counted<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
+        let (server, client) = tokio::io::duplex(8);
+        let connections = Connections::new(1, TrustedProxies::default(), CancellationToken::new());
+        let admission = Arc::new(connections).admit([127, 0, 0, 1].into()).unwrap();
+        (Counted::new(server, admission), client)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_given_up() {
+        let (mut server, _client) = stream();
+        let error = server.write_all(&[0; 9]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_a_little_now_and_then_is_served_to_the_end() {
+        let (mut server, mut client) = stream();
+        let reading = tokio::spawn(async move {
+            for _ in 0..100 {
+                tokio::time::sleep(WRITE_TIMEOUT.mul_f32(0.9)).await;
+                client.read_u8().await.unwrap();
+            }
+        });
+        server.write_all(&[0; 100]).await.unwrap();
+        reading.await.unwrap();
     }
 }

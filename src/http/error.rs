@@ -13,12 +13,14 @@ use super::dto;
 use crate::app::error::{AppError, Invalid, NoReply, NoReplyReason, Unavailable};
 use crate::domain::error::{Refusal, RenewalRefused};
 use crate::domain::time::Timestamp;
+use crate::guard::origin::Foreign;
+use crate::guard::rate::TooMany;
 
 /// The longest part of a client's own text that comes back in an error.
 const MAX_ECHO: usize = 100;
 
 /// How long a client is told to wait, in seconds.
-const RETRY_AFTER: u32 = 1;
+const RETRY_AFTER: u64 = 1;
 
 /// An error as a client reads it.
 #[derive(Debug, Clone)]
@@ -31,7 +33,7 @@ pub(super) struct ApiError {
     text: String,
     /// The same for programs.
     details: Map<String, Value>,
-    retry_after: Option<u32>,
+    retry_after: Option<u64>,
 }
 
 /// The call in which an error happened, where that decides the code of a 500.
@@ -97,11 +99,44 @@ impl ApiError {
         self
     }
 
-    fn retry_after(self, seconds: u32) -> Self {
+    fn retry_after(self, seconds: u64) -> Self {
         Self {
             retry_after: Some(seconds),
             ..self
         }
+    }
+
+    /// A caller that may not do it.
+    pub(super) fn forbidden(reason: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "FORBIDDEN",
+            "ForbiddenError",
+            "Forbidden",
+        )
+        .text(reason)
+    }
+
+    /// A web page that may not call.
+    pub(super) fn foreign(foreign: Foreign) -> Self {
+        Self::forbidden(match foreign {
+            Foreign::Origin => "Pages of this origin may not call; CORS_ORIGIN says whose may",
+            Foreign::Host => {
+                "Host must be localhost or a loopback address while the server asks for no token"
+            }
+        })
+    }
+
+    /// A caller that has done it too often.
+    fn too_many(seconds: u64) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "RATE_LIMIT_EXCEEDED",
+            "RateLimitError",
+            "Too many requests",
+        )
+        .detail("retryAfter", seconds)
+        .retry_after(seconds)
     }
 
     /// A call without valid credentials.
@@ -114,17 +149,6 @@ impl ApiError {
             "Credentials are missing or wrong",
         )
         .text(text)
-    }
-
-    /// Something that a caller with these credentials may not do.
-    pub(super) fn forbidden(reason: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "FORBIDDEN",
-            "ForbiddenError",
-            "This is not allowed",
-        )
-        .text(reason)
     }
 
     /// A path that is not of the API.
@@ -241,6 +265,10 @@ impl ApiError {
         match error {
             AppError::Invalid(invalid) => Self::from(invalid),
             AppError::UnknownSession(path) => session_not_found(&echo(&path)),
+            AppError::Forbidden(reason) => Self::forbidden(reason),
+            AppError::TooMany(TooMany { retry_after }) => {
+                Self::too_many(retry_after).text(format!("Try again in {retry_after} s"))
+            }
             AppError::Refused(refusal) => Self::from(refusal),
             AppError::Unavailable(reason) => unavailable(reason),
             AppError::OutcomeUnknown => internal(call)
@@ -339,17 +367,14 @@ impl From<Refusal> for ApiError {
                 "The idempotency key was used with another body",
             )
             .detail("key", key),
-            Refusal::SessionBusy { limit } => Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "RATE_LIMIT_EXCEEDED",
-                "RateLimitError",
-                "Too many messages are waiting for a reply",
-            )
-            .text(format!(
+            Refusal::SessionBusy { limit } => Self::too_many(RETRY_AFTER).text(format!(
                 "At most {limit} messages of a session can wait for a reply"
-            ))
-            .detail("retryAfter", RETRY_AFTER)
-            .retry_after(RETRY_AFTER),
+            )),
+            Refusal::TooManySessions { limit, left, .. } => {
+                let seconds = u64::try_from(left.0).unwrap_or(0).div_ceil(1000).max(1);
+                Self::too_many(seconds)
+                    .text(format!("A user can have at most {limit} active sessions"))
+            }
             Refusal::ServerBusy => unavailable(Unavailable::Overloaded),
         }
     }

@@ -14,7 +14,9 @@ use serde_json::{Map, Value};
 use super::connections::Connection;
 use super::error::ApiError;
 use crate::app::error::Invalid;
+use crate::app::{Scope, Target};
 use crate::domain::timeout::kind;
+use crate::guard::Visitor;
 
 /// The largest body, in bytes.
 const MAX_BODY: usize = 2 * 1024 * 1024;
@@ -57,6 +59,35 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
         Ok(Self(
             id.map_or_else(|_| "(not UTF-8)".to_owned(), |Path(id)| id),
         ))
+    }
+}
+
+/// The session that a path names, as its caller meets it.
+pub(super) struct SessionPath(pub(super) Target);
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let CalledBy(visitor) = CalledBy::from_request_parts(parts, state).await?;
+        let PathId(name) = PathId::from_request_parts(parts, state).await?;
+        Ok(Self(Target {
+            name,
+            scope: Scope::of(visitor.caller.user()),
+        }))
+    }
+}
+
+/// Who calls, and from where.
+pub(super) struct CalledBy(pub(super) Visitor);
+
+impl<S: Send + Sync> FromRequestParts<S> for CalledBy {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        // Nothing gets here without one; if anything ever did, it would be nobody.
+        let visitor = parts.extensions.get::<Visitor>().copied();
+        visitor.map(Self).ok_or_else(ApiError::unauthorized)
     }
 }
 

@@ -1,22 +1,31 @@
 //! What every call passes on its way in and out.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use http_body::Body as _;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::connections::Connection;
 use super::error::ApiError;
-use super::router::{ApiState, router};
+use super::router::{ApiState, Route, Routes};
 use crate::app::App;
-use crate::auth::Guard;
+use crate::guard::access::Access;
+use crate::guard::identity::{Caller, Credentials, Unauthorized};
+use crate::guard::origin::{is_preflight, preflight_headers};
+use crate::guard::{AUDIT, Guard, Visitor};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-resource-policy");
 
 /// The longest request id that is taken over from a client.
 const MAX_REQUEST_ID: usize = 128;
@@ -25,9 +34,9 @@ const MAX_REQUEST_ID: usize = 128;
 /// every request a boxed future and a copy of the route.
 #[derive(Debug)]
 pub(super) struct Outermost {
-    state: ApiState,
+    app: Arc<App>,
     guard: Arc<Guard>,
-    router: Router,
+    routes: Routes,
     sockets: Sockets,
 }
 
@@ -45,41 +54,49 @@ impl Outermost {
         let state = ApiState {
             app: Arc::clone(app),
         };
-        let router = router(state.clone());
         Self {
-            state,
+            app: Arc::clone(app),
             guard,
-            router,
+            routes: Routes::new(state),
             sockets,
         }
     }
 
-    /// Answers a request: its id, the credentials, the error form, the headers that every
-    /// response has, and a line in the log.
-    pub(super) async fn answer(&self, mut request: Request) -> Response {
+    /// Answers a request: its id, who calls and from where, the error form, the headers that
+    /// every response has, and its lines in the log.
+    pub(super) async fn answer(
+        &self,
+        mut request: Request,
+        connection: &Arc<Connection>,
+    ) -> Response {
         let started = Instant::now();
         let id = request_id(request.headers());
         trim_slash(&mut request);
-        let method = request.method().clone();
-        let uri = request.uri().clone();
-        let is_for_sockets = self.sockets.is_for(uri.path());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let route = self.route(&method, uri.path());
+        let asked = Asked {
+            route,
+            address: self
+                .guard
+                .proxies
+                .client(connection.address(), request.headers()),
+            caller: self.caller(route, request.headers()),
+        };
         let span = tracing::info_span!("request", request_id = id.to_str().unwrap_or_default());
-        let response = async {
-            if is_for_sockets {
-                let Ok(response) = self.sockets.router.clone().oneshot(request).await;
-                response
-            } else if self.guard.admits(uri.path(), request.headers()) {
-                let Ok(response) = self.router.clone().oneshot(request).await;
-                response
-            } else {
-                ApiError::unauthorized().into_response()
+        let admitted = self.guard.origins.admit(&uri, request.headers());
+        let (mut response, cross_origin) = match admitted {
+            Err(foreign) => (ApiError::foreign(foreign).into_response(), None),
+            Ok(cross_origin) => {
+                let response = self.respond(request, &asked, connection);
+                (response.instrument(span.clone()).await, Some(cross_origin))
             }
         };
-        let mut response = response.instrument(span.clone()).await;
-        let now = || self.state.app.now();
+        let now = || self.app.now();
         if let Some(error) = response.extensions_mut().remove::<ApiError>() {
             response = error.render(now());
-        } else if response.status() == StatusCode::METHOD_NOT_ALLOWED && !is_for_sockets {
+        } else if response.status() == StatusCode::METHOD_NOT_ALLOWED
+            && !self.sockets.are_at(uri.path())
+        {
             let allow = response.headers_mut().remove(header::ALLOW);
             response = ApiError::method_not_allowed(&method, uri.path()).render(now());
             response
@@ -87,19 +104,17 @@ impl Outermost {
                 .extend(allow.map(|allow| (header::ALLOW, allow)));
         }
         let headers = response.headers_mut();
+        if let Some(cross_origin) = cross_origin {
+            cross_origin.write_to(headers);
+        }
         headers.insert(REQUEST_ID, id);
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
+        secure(headers);
         let _entered = span.enter();
         let (path, status, elapsed) = (uri.path(), response.status(), started.elapsed());
-        let route = self.state.app.metrics().requests.observe(
-            method.as_str(),
-            path,
-            status.as_u16(),
-            elapsed,
-        );
+        audit(&method, path, status, &asked);
+        let requests = &self.app.metrics().requests;
+        requests.observe(method.as_str(), route.path, status.as_u16(), elapsed);
+        let route = route.path;
         if status.is_server_error() {
             tracing::warn!(%method, route, path, status = status.as_u16(), ?elapsed, "answered");
         } else {
@@ -107,10 +122,108 @@ impl Outermost {
         }
         response
     }
+
+    /// Whoever answers below the sockets' path asks for credentials of their own.
+    fn route(&self, method: &Method, path: &str) -> Route {
+        if self.sockets.are_at(path) {
+            return Route {
+                path: self.sockets.path,
+                access: Access::Open,
+            };
+        }
+        self.routes.find(method, path)
+    }
+
+    fn caller(&self, route: Route, headers: &HeaderMap) -> Result<Caller, Unauthorized> {
+        match route.access {
+            Access::Open => Ok(Caller::Anonymous),
+            _ => self.guard.identify(&Credentials::of_headers(headers)),
+        }
+    }
+
+    /// What becomes of a request that no foreign page makes.
+    async fn respond(
+        &self,
+        mut request: Request,
+        asked: &Asked,
+        connection: &Arc<Connection>,
+    ) -> Response {
+        if is_preflight(request.method(), request.headers()) {
+            let mut response = StatusCode::NO_CONTENT.into_response();
+            response.headers_mut().extend(preflight_headers());
+            return response;
+        }
+        let Ok(caller) = asked.caller else {
+            return ApiError::unauthorized().into_response();
+        };
+        if !self.guard.permits(caller, asked.route.access) {
+            return ApiError::forbidden("These credentials do not allow this call").into_response();
+        }
+        request.extensions_mut().insert(Visitor {
+            caller,
+            address: asked.address,
+        });
+        let router = if self.sockets.are_at(request.uri().path()) {
+            &self.sockets.router
+        } else {
+            if !request.body().is_end_stream() {
+                request.extensions_mut().insert(Arc::clone(connection));
+            }
+            &self.routes.router
+        };
+        let Ok(response) = router.clone().oneshot(request).await;
+        response
+    }
+}
+
+/// What a request asks for, and who asks.
+struct Asked {
+    route: Route,
+    address: IpAddr,
+    caller: Result<Caller, Unauthorized>,
+}
+
+/// Writes down each use of what is for admins, and each refusal.
+fn audit(method: &Method, path: &str, status: StatusCode, asked: &Asked) {
+    let is_refusal = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    let is_admins = asked.route.access.is_for_admins() || asked.caller == Ok(Caller::Admin);
+    if !is_refusal && !is_admins {
+        return;
+    }
+    let Asked { route, address, .. } = asked;
+    let (route, status) = (route.path, status.as_u16());
+    match &asked.caller {
+        Ok(who) => {
+            tracing::info!(target: AUDIT, %who, %address, %method, route, path, status, "audit");
+        }
+        Err(reason) => {
+            tracing::info!(target: AUDIT, who = "unknown", %reason, %address, %method, route, path, status, "audit");
+        }
+    }
+}
+
+/// What every response of an API says to browsers. A page says it for itself.
+fn secure(headers: &mut HeaderMap) {
+    const FOR_NO_PAGE: HeaderValue =
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(FOR_NO_PAGE);
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(CROSS_ORIGIN_RESOURCE_POLICY)
+        .or_insert(HeaderValue::from_static("same-origin"));
 }
 
 impl Sockets {
-    fn is_for(&self, path: &str) -> bool {
+    fn are_at(&self, path: &str) -> bool {
         let rest = path.strip_prefix(self.path);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }

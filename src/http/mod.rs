@@ -14,4 +14,5 @@ mod server;
 mod sse;
 
 pub use self::middleware::Sockets;
+pub use self::router::{Endpoint, endpoints};
 pub use self::server::{Parts, serve};

@@ -1,17 +1,19 @@
-//! The whole API on one page.
+//! The whole API on one page: what can be called, and to whom it is open.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::routing::get;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::routing::{self, MethodRouter};
 
 use super::error::ApiError;
 use super::openapi;
 use super::routes::{agents, console, events, health, messages, metrics, sessions};
 use crate::app::App;
+use crate::guard::access::Access;
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
@@ -19,31 +21,195 @@ pub(super) struct ApiState {
     pub(super) app: Arc<App>,
 }
 
-pub(super) fn router(state: ApiState) -> Router {
-    let (router, document) = OpenApiRouter::with_openapi(openapi::base())
-        .routes(routes!(sessions::list, sessions::create))
-        .routes(routes!(health::sessions))
-        .routes(routes!(sessions::show, sessions::delete))
-        .routes(routes!(messages::list, messages::send))
-        .routes(routes!(sessions::renew))
-        .routes(routes!(sessions::patch_timeout))
-        .routes(routes!(sessions::heartbeat))
-        .routes(routes!(events::follow))
-        .routes(routes!(messages::transcript))
-        .routes(routes!(agents::list))
-        .routes(routes!(agents::show))
-        .routes(routes!(metrics::show))
-        .routes(routes!(health::alive))
-        .routes(routes!(health::overall))
-        .routes(routes!(console::page))
-        .routes(routes!(console::docs))
-        .split_for_parts();
-    let description = openapi::handler(openapi::finish(document));
-    router
-        .route("/openapi.json", get(description))
-        .route("/console/{file}", get(console::file))
-        .fallback(unknown)
-        .with_state(state)
+/// Something that can be called.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// The method.
+    pub method: Method,
+    /// The path, with the names of its variable parts in braces.
+    pub path: &'static str,
+    /// To whom it is open.
+    pub access: Access,
+    handler: MethodRouter<ApiState>,
+}
+
+/// Everything that can be called.
+#[must_use]
+pub fn endpoints() -> Vec<Endpoint> {
+    use Access::{Admin, Known, Listing, Open};
+
+    let sessions = "/api/messaging/sessions";
+    let session = "/api/messaging/sessions/{sessionId}";
+    let messages = "/api/messaging/sessions/{sessionId}/messages";
+    vec![
+        get(sessions, Listing, sessions::list),
+        post(sessions, Known, sessions::create),
+        get("/api/messaging/sessions/health", Known, health::sessions),
+        get(session, Known, sessions::show),
+        delete(session, Known, sessions::delete),
+        get(messages, Known, messages::list),
+        post(messages, Known, messages::send),
+        post(
+            "/api/messaging/sessions/{sessionId}/renew",
+            Known,
+            sessions::renew,
+        ),
+        patch(
+            "/api/messaging/sessions/{sessionId}/timeout",
+            Known,
+            sessions::patch_timeout,
+        ),
+        post(
+            "/api/messaging/sessions/{sessionId}/heartbeat",
+            Known,
+            sessions::heartbeat,
+        ),
+        get(
+            "/api/messaging/sessions/{sessionId}/events",
+            Known,
+            events::follow,
+        ),
+        get(
+            "/api/messaging/channels/{channelId}/messages",
+            Admin,
+            messages::transcript,
+        ),
+        get("/api/agents", Known, agents::list),
+        get("/api/agents/{agentId}", Known, agents::show),
+        get("/metrics", Admin, metrics::show),
+        get("/", Open, console::page),
+        get("/docs", Open, console::docs),
+        get("/console/{file}", Open, console::file),
+        get("/openapi.json", Open, openapi::show),
+        get("/healthz", Open, health::alive),
+        get("/health", Open, health::overall),
+    ]
+}
+
+/// The endpoints as they are found by a request.
+#[derive(Debug)]
+pub(super) struct Routes {
+    /// What answers.
+    pub(super) router: Router,
+    places: matchit::Router<Place>,
+}
+
+/// The methods of a path, and to whom each is open.
+#[derive(Debug, Clone)]
+struct Place {
+    path: &'static str,
+    rules: Vec<(Method, Access)>,
+}
+
+/// What is known of a request by its method and path.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Route {
+    /// The path with the names of its variable parts.
+    pub(super) path: &'static str,
+    /// To whom it is open.
+    pub(super) access: Access,
+}
+
+impl Routes {
+    pub(super) fn new(state: ApiState) -> Self {
+        let mut router = Router::new();
+        let mut places: Vec<Place> = Vec::new();
+        for endpoint in endpoints() {
+            let rule = (endpoint.method, endpoint.access);
+            match places.iter_mut().find(|place| place.path == endpoint.path) {
+                Some(place) => place.rules.push(rule),
+                None => places.push(Place {
+                    path: endpoint.path,
+                    rules: vec![rule],
+                }),
+            }
+            router = router.route(endpoint.path, endpoint.handler);
+        }
+        Self {
+            router: router.fallback(unknown).with_state(state),
+            places: index(places),
+        }
+    }
+
+    /// What a request asks for. What there is not is for those alone who may ask.
+    pub(super) fn find(&self, method: &Method, path: &str) -> Route {
+        let Ok(found) = self.places.at(path) else {
+            return Route {
+                path: "unknown",
+                access: Access::Known,
+            };
+        };
+        let asked = if method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
+        let place = found.value;
+        let rule = place.rules.iter().find(|(method, _)| method == asked);
+        Route {
+            path: place.path,
+            access: rule.map_or(Access::Known, |(_, access)| *access),
+        }
+    }
+}
+
+#[allow(clippy::expect_used)]
+fn index(places: Vec<Place>) -> matchit::Router<Place> {
+    let mut index = matchit::Router::new();
+    for place in places {
+        index
+            .insert(place.path, place)
+            .expect("the paths above are valid, and each is here once");
+    }
+    index
+}
+
+fn get<H: Handler<T, ApiState>, T: 'static>(
+    path: &'static str,
+    access: Access,
+    handler: H,
+) -> Endpoint {
+    Endpoint::new(Method::GET, path, access, routing::get(handler))
+}
+
+fn post<H: Handler<T, ApiState>, T: 'static>(
+    path: &'static str,
+    access: Access,
+    handler: H,
+) -> Endpoint {
+    Endpoint::new(Method::POST, path, access, routing::post(handler))
+}
+
+fn patch<H: Handler<T, ApiState>, T: 'static>(
+    path: &'static str,
+    access: Access,
+    handler: H,
+) -> Endpoint {
+    Endpoint::new(Method::PATCH, path, access, routing::patch(handler))
+}
+
+fn delete<H: Handler<T, ApiState>, T: 'static>(
+    path: &'static str,
+    access: Access,
+    handler: H,
+) -> Endpoint {
+    Endpoint::new(Method::DELETE, path, access, routing::delete(handler))
+}
+
+impl Endpoint {
+    fn new(
+        method: Method,
+        path: &'static str,
+        access: Access,
+        handler: MethodRouter<ApiState, Infallible>,
+    ) -> Self {
+        Self {
+            method,
+            path,
+            access,
+            handler,
+        }
+    }
 }
 
 async fn unknown(request: Request) -> ApiError {

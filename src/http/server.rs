@@ -23,10 +23,13 @@ use super::connections::{Admission, Connections, UnderWay};
 use super::counted::Counted;
 use super::middleware::{Outermost, Sockets};
 use crate::app::App;
-use crate::auth::Guard;
+use crate::guard::Guard;
 
 /// A request's head must arrive within this time of the connection or of the last response.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The most bytes of a request's head, and the most that is read ahead.
+const MAX_HEAD: usize = 64 * 1024;
 
 /// How long requests under way may take at a stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -59,8 +62,12 @@ pub async fn serve(
     } = parts;
     let cut_off = CancellationToken::new();
     let server = Server {
+        connections: Arc::new(Connections::new(
+            max_connections,
+            guard.proxies.clone(),
+            cut_off.clone(),
+        )),
         outermost: Arc::new(Outermost::new(app, guard, sockets)),
-        connections: Arc::new(Connections::new(max_connections, cut_off.clone())),
         draining: CancellationToken::new(),
         cut_off,
         tasks: TaskTracker::new(),
@@ -138,12 +145,12 @@ async fn serve_connection(
     draining: CancellationToken,
 ) {
     let connection = Arc::clone(&admission.connection);
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let under_way = connection.begin();
-        request.extensions_mut().insert(Arc::clone(&connection));
-        let outermost = Arc::clone(&outermost);
+        let (outermost, connection) = (Arc::clone(&outermost), Arc::clone(&connection));
         async move {
-            let response = outermost.answer(request.map(Body::new)).await;
+            let request = request.map(Body::new);
+            let response = outermost.answer(request, &connection).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 // A socket is under way as long as it is open.
                 under_way.for_ever();
@@ -157,6 +164,7 @@ async fn serve_connection(
     let http = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(Counted::new(stream, admission)), service)
         .with_upgrades();
     tokio::pin!(http);

@@ -6,7 +6,6 @@
 mod histogram;
 mod process;
 mod requests;
-mod route;
 mod store;
 
 use std::time::Duration;
@@ -21,7 +20,6 @@ pub use self::histogram::Histogram;
 use self::histogram::{ANSWERS, DURATIONS};
 use self::process::Process;
 pub use self::requests::Requests;
-pub use self::route::Route;
 pub use self::store::StoreMeters;
 use crate::domain::id::AgentId;
 

@@ -1,6 +1,7 @@
 //! How long requests take, by method, route and status.
 //!
-//! Each combination has a cell of its own in a table, so that an observation is two additions.
+//! Each combination has a cell of its own in a table, so that an observation is a short search and
+//! two additions.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -12,7 +13,6 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::histogram::{DURATIONS, Histogram};
-use super::route::{LABELS, Route};
 
 const METHODS: [&str; 8] = [
     "GET", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "PUT", "other",
@@ -24,14 +24,24 @@ const STATUSES: [u16; 25] = [
     429, 500, 502, 503, 504, 0,
 ];
 
+/// More routes than the server has. What comes after them shares the last place.
+const ROUTES: usize = 48;
+
 /// The requests answered so far. A clone is the same table.
 #[derive(Clone)]
-pub struct Requests(Arc<[OnceLock<Histogram>]>);
+pub struct Requests(Arc<[Row]>);
+
+/// The requests of a route.
+#[derive(Default)]
+struct Row {
+    /// The route, once there was a request of it.
+    route: OnceLock<&'static str>,
+    cells: OnceLock<Box<[OnceLock<Histogram>]>>,
+}
 
 impl Default for Requests {
     fn default() -> Self {
-        let cells = LABELS.len() * METHODS.len() * STATUSES.len();
-        Self((0..cells).map(|_| OnceLock::new()).collect())
+        Self((0..ROUTES).map(|_| Row::default()).collect())
     }
 }
 
@@ -42,24 +52,27 @@ impl fmt::Debug for Requests {
 }
 
 impl Requests {
-    /// Counts a request by the time until the head of its answer; returns its route.
-    pub fn observe(
-        &self,
-        method: &str,
-        path: &str,
-        status: u16,
-        elapsed: Duration,
-    ) -> &'static str {
-        let method = place(&METHODS, &method);
-        let status = place(&STATUSES, &status);
-        let route = Route::of(path);
-        let cell = (route as usize * METHODS.len() + method) * STATUSES.len() + status;
-        if let Some(cell) = self.0.get(cell) {
+    /// Counts a request by the time until the head of its answer. Its route is one of those that
+    /// the server has: a label that hangs on what clients ask for could grow without end.
+    pub fn observe(&self, method: &str, route: &'static str, status: u16, elapsed: Duration) {
+        let cell = place(&METHODS, &method) * STATUSES.len() + place(&STATUSES, &status);
+        let cells = self.row(route).cells.get_or_init(empty_cells);
+        if let Some(cell) = cells.get(cell) {
             cell.get_or_init(|| Histogram::of_durations(DURATIONS))
                 .observe(elapsed);
         }
-        route.label()
     }
+
+    fn row(&self, route: &'static str) -> &Row {
+        let is_its = |row: &&Row| *row.route.get_or_init(|| route) == route;
+        let last = &self.0[ROUTES - 1];
+        self.0.iter().find(is_its).unwrap_or(last)
+    }
+}
+
+fn empty_cells() -> Box<[OnceLock<Histogram>]> {
+    let cells = METHODS.len() * STATUSES.len();
+    (0..cells).map(|_| OnceLock::new()).collect()
 }
 
 /// Where a value stands; the last place is that of all others.
@@ -72,26 +85,29 @@ impl Collector for Requests {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut requests = encoder.encode_descriptor(
             "http_request_duration",
-            "The time from a request's head to the head of its answer",
+            "The time from a request's head to the head of its answer.",
             Some(&Unit::Seconds),
             MetricType::Histogram,
         )?;
-        for (cell, histogram) in self.0.iter().enumerate() {
-            let Some(histogram) = histogram.get() else {
+        for row in self.0.iter() {
+            let (Some(route), Some(cells)) = (row.route.get(), row.cells.get()) else {
                 continue;
             };
-            let (rest, status) = (cell / STATUSES.len(), cell % STATUSES.len());
-            let (route, method) = (rest / METHODS.len(), rest % METHODS.len());
-            let status = match STATUSES[status] {
-                0 => "other".to_owned(),
-                status => status.to_string(),
-            };
-            let labels = [
-                ("method", METHODS[method].to_owned()),
-                ("route", LABELS[route].to_owned()),
-                ("status", status),
-            ];
-            histogram.encode(requests.encode_family(&labels)?)?;
+            for (cell, histogram) in cells.iter().enumerate() {
+                let Some(histogram) = histogram.get() else {
+                    continue;
+                };
+                let status = match STATUSES[cell % STATUSES.len()] {
+                    0 => "other".to_owned(),
+                    status => status.to_string(),
+                };
+                let labels = [
+                    ("method", METHODS[cell / STATUSES.len()].to_owned()),
+                    ("route", (*route).to_owned()),
+                    ("status", status),
+                ];
+                histogram.encode(requests.encode_family(&labels)?)?;
+            }
         }
         Ok(())
     }
@@ -109,21 +125,21 @@ mod tests {
         let elapsed = Duration::from_millis(2);
         requests.observe("GET", "/healthz", 200, elapsed);
         requests.observe("GET", "/healthz", 200, elapsed);
-        requests.observe("BREW", "/a", 418, elapsed);
-        requests.observe("BREW", "/b", 419, elapsed);
+        requests.observe("BREW", "unknown", 418, elapsed);
+        requests.observe("STEEP", "unknown", 419, elapsed);
         let mut registry = Registry::default();
         registry.register_collector(Box::new(requests));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let counts: Vec<_> = text
             .lines()
-            .filter(|line| line.contains("_count{"))
+            .filter_map(|line| line.strip_prefix("http_request_duration_seconds_count"))
             .collect();
         assert_eq!(
             counts,
             [
-                "http_request_duration_seconds_count{method=\"GET\",route=\"/healthz\",status=\"200\"} 2",
-                "http_request_duration_seconds_count{method=\"other\",route=\"unknown\",status=\"other\"} 2",
+                "{method=\"GET\",route=\"/healthz\",status=\"200\"} 2",
+                "{method=\"other\",route=\"unknown\",status=\"other\"} 2",
             ]
         );
     }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::payload::{Wish, wish};
+use crate::guard::Visitor;
 
 /// How many events may wait for a socket's task.
 const MAX_QUEUED: usize = 256;
@@ -30,7 +31,9 @@ pub(super) type Sent = Result<Wish, &'static str>;
 #[derive(Debug, Clone)]
 pub(super) struct Inbox {
     sent: Arc<Mutex<Option<mpsc::Receiver<Sent>>>>,
-    /// Who connected, if they said so.
+    /// Who connected, and from where.
+    pub(super) visitor: Visitor,
+    /// Whom they call themselves, if they said so.
     pub(super) entity_id: Option<Uuid>,
     /// Cancelled when the socket is no more.
     pub(super) closed: CancellationToken,
@@ -40,7 +43,7 @@ pub(super) struct Inbox {
 
 impl Inbox {
     /// Listens to a socket that is about to be connected.
-    pub(super) fn open(socket: &SocketRef, entity_id: Option<Uuid>) -> Self {
+    pub(super) fn open(socket: &SocketRef, visitor: Visitor, entity_id: Option<Uuid>) -> Self {
         let (queue, sent) = mpsc::channel(MAX_QUEUED);
         let overrun = CancellationToken::new();
         for event in EVENTS {
@@ -58,6 +61,7 @@ impl Inbox {
         socket.on_disconnect(move || async move { token.cancel() });
         Self {
             sent: Arc::new(Mutex::new(Some(sent))),
+            visitor,
             entity_id,
             closed,
             overrun,

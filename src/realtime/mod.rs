@@ -15,7 +15,8 @@ use socketioxide::{ParserConfig, SocketIo};
 use self::inbox::Inbox;
 use self::payload::Handshake;
 use crate::app::App;
-use crate::auth::Guard;
+use crate::guard::identity::{Credentials, Unauthorized};
+use crate::guard::{AUDIT, Guard, Visitor};
 
 /// The largest message of a client, and the largest poll, in bytes.
 const MAX_MESSAGE: usize = 1024 * 1024;
@@ -96,10 +97,26 @@ impl Realtime {
 /// early for the handlers.
 fn admit(socket: &SocketRef, auth: serde_json::Value, guard: &Guard) -> Result<(), Refused> {
     let handshake = Handshake::from(auth);
-    if !guard.knows(&socket.req_parts().headers, handshake.api_key.as_deref()) {
+    let request = socket.req_parts();
+    // Whoever stands before the sockets has noted where they come from.
+    let Some(visitor) = request.extensions.get::<Visitor>() else {
         return Err(Refused::Credentials);
-    }
+    };
+    let credentials = Credentials::of_headers(&request.headers)
+        .or_rather(handshake.api_key.as_deref(), handshake.token.as_deref());
+    let caller = guard
+        .identify(&credentials)
+        .map_err(|reason| refused(visitor, reason))?;
     let entity_id = handshake.entity_id().map_err(|()| Refused::EntityId)?;
-    socket.extensions.insert(Inbox::open(socket, entity_id));
+    let visitor = Visitor { caller, ..*visitor };
+    socket
+        .extensions
+        .insert(Inbox::open(socket, visitor, entity_id));
     Ok(())
+}
+
+fn refused(visitor: &Visitor, reason: Unauthorized) -> Refused {
+    let address = visitor.address;
+    tracing::info!(target: AUDIT, who = "unknown", %reason, %address, route = PATH, "audit");
+    Refused::Credentials
 }

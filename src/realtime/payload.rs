@@ -9,6 +9,7 @@ use crate::domain::id::parse_uuid;
 #[derive(Debug, Default)]
 pub(super) struct Handshake {
     pub(super) api_key: Option<String>,
+    pub(super) token: Option<String>,
     entity_id: Option<Value>,
 }
 
@@ -19,6 +20,7 @@ impl From<Value> for Handshake {
         };
         Self {
             api_key: text(&auth, "apiKey"),
+            token: text(&auth, "token"),
             entity_id: auth.remove("entityId"),
         }
     }

@@ -13,9 +13,10 @@ use uuid::Uuid;
 use super::inbox::{Inbox, Sent};
 use super::payload::{Message, Wish};
 use crate::app::error::AppError;
-use crate::app::{App, Followed, Follower, SendRequest, SendingSocket, SentMessage};
+use crate::app::{App, Followed, Follower, Scope, SendRequest, SendingSocket, SentMessage, Target};
 use crate::domain::id::SessionId;
 use crate::events::Lagged;
+use crate::guard::Visitor;
 use crate::metrics::Open;
 use crate::wire;
 
@@ -40,6 +41,7 @@ pub(super) async fn run(app: Arc<App>, socket: SocketRef, inbox: Inbox) {
             follower: Follower::new(&app),
             app,
             socket: socket.clone(),
+            visitor: inbox.visitor,
             sending: None,
         };
         task.greet(inbox.entity_id)?;
@@ -67,6 +69,7 @@ async fn hang_up(socket: &SocketRef) {
 struct Task {
     app: Arc<App>,
     socket: SocketRef,
+    visitor: Visitor,
     follower: Follower,
     sending: Option<Sending>,
 }
@@ -128,7 +131,7 @@ impl Task {
         if is_new && self.follower.session_count() >= MAX_ROOMS {
             return self.refuse(&format!("a socket can be in at most {MAX_ROOMS} rooms"));
         }
-        let joined = self.follower.join(room);
+        let joined = self.follower.join(&self.target(room.to_owned()));
         let state = match joined.and_then(|session| self.follower.state(session.id)) {
             Ok(state) => state,
             Err(error) => return self.refuse(&error.to_string()),
@@ -149,7 +152,8 @@ impl Task {
     fn send(&mut self, message: Message) {
         let app = Arc::clone(&self.app);
         let request = SendRequest {
-            session: message.room,
+            session: self.target(message.room),
+            address: self.visitor.address,
             fields: message.fields,
             key: None,
             socket: Some(SendingSocket {
@@ -159,6 +163,14 @@ impl Task {
             }),
         };
         self.sending = Some(Box::pin(async move { app.send(request).await }));
+    }
+
+    /// A session as this socket's client names and meets it.
+    fn target(&self, name: String) -> Target {
+        Target {
+            name,
+            scope: Scope::of(self.visitor.caller.user()),
+        }
     }
 
     fn acknowledge(&self, stored: Result<SentMessage, AppError>) -> Result<(), GivenUp> {

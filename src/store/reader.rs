@@ -26,7 +26,7 @@ pub struct Reader<'a> {
 }
 
 /// The numbers of sessions, for health and totals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Sessions that can be used.
     pub active: u64,

@@ -97,6 +97,7 @@ fn rules() -> Rules {
         scale: TimeScale::REAL,
         kept: KEPT,
         max_pending_turns: 10_000,
+        max_sessions_per_user: 0,
     }
 }
 

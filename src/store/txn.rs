@@ -130,6 +130,28 @@ impl<'t> Txn<'t> {
         Ok(Some(record::decode_session(id, bytes.value())?))
     }
 
+    /// How many active sessions a user has, and when the first of them expires. Costs what is kept
+    /// of that user.
+    pub(super) fn active_sessions(&self, user: UserId) -> Result<(u64, Timestamp)> {
+        let user = u128::from(user);
+        let (mut active, mut next_expiry) = (0, Timestamp::MAX);
+        for row in self.user_sessions.range((user, 0)..=(user, u128::MAX))? {
+            let id = SessionId::from(row?.0.value().1);
+            let session = match self.session(id) {
+                Ok(session) => session,
+                // A damaged one is nobody's to use.
+                Err(CommandError::Record(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            let expires_at = session.map(|session| session.expires_at);
+            if let Some(expires_at) = expires_at.filter(|expires_at| *expires_at > self.now) {
+                active += 1;
+                next_expiry = next_expiry.min(expires_at);
+            }
+        }
+        Ok((active, next_expiry))
+    }
+
     pub(super) fn insert_session(&mut self, session: &Session) -> Result<()> {
         let id = u128::from(session.id);
         self.put_session(session)?;

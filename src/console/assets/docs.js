@@ -44,7 +44,7 @@ class Description {
     const found = this.resolve(schema);
     if (found.example !== undefined) return found.example;
     if (found.enum) return found.enum[0];
-    const any = found.anyOf ?? found.oneOf ?? found.allOf;
+    const any = !found.properties && (found.anyOf ?? found.oneOf ?? found.allOf);
     if (any) return this.example(any.find((option) => option.type !== 'null') ?? any[0], depth);
     const type = [found.type].flat().find((name) => name !== 'null');
     if (type === 'object' && depth < 6) {
@@ -63,7 +63,7 @@ function code(value, label) {
 
 function fields(entries, caption) {
   return h('table', { class: 'fields' }, h('caption', {}, caption),
-    h('thead', { class: 'hidden' }, h('tr', {}, ...['Name', 'Type', 'Meaning'].map((name) => h('th', { scope: 'col' }, name)))),
+    h('thead', {}, h('tr', {}, ...['Name', 'Type', 'Meaning'].map((name) => h('th', { scope: 'col' }, name)))),
     h('tbody', {}, ...entries.map(({ name, type, required, text }) => h('tr', {},
       h('th', { scope: 'row' }, h('code', {}, name), required && h('span', { class: 'required' }, ' required')),
       h('td', { class: 'muted' }, type),

@@ -236,6 +236,27 @@ pub(in crate::http) struct ErrorDetail {
     timestamp: String,
 }
 
+/// One of either: a transport, or a mode that is valid.
+pub(super) fn transport_or_mode() -> serde_json::Value {
+    json!([
+        { "required": ["transport"], "properties": { "transport": { "type": "string" } } },
+        { "properties": { "mode": { "enum": ["websocket", "sync", "stream", null] } } },
+    ])
+}
+
+/// An event of a stream.
+#[derive(ToSchema)]
+pub(in crate::http) struct StreamEvent {
+    /// Its name.
+    #[schema(example = "chunk")]
+    event: String,
+    /// An object of JSON.
+    #[schema(
+        example = r#"{"messageId":"018d0d2e-5b01-7a3e-8f5b-3c90c3cc0d45","chunk":"Hello ","index":0}"#
+    )]
+    data: String,
+}
+
 /// A point in time in a query.
 pub(in crate::http) struct Cursor;
 
@@ -258,7 +279,7 @@ fn schema(value: serde_json::Value) -> Schema {
 }
 
 fn anything() -> Schema {
-    schema(json!({}))
+    schema(json!({ "type": ["array", "boolean", "number", "object", "string", "null"] }))
 }
 
 fn no() -> Schema {
@@ -294,9 +315,10 @@ fn transport() -> Schema {
 
 fn mode() -> Schema {
     schema(json!({
-        "type": ["string", "null"],
-        "enum": ["websocket", "sync", "stream", null],
-        "description": "The same in older words; `transport` wins",
+        "type": ["array", "boolean", "number", "object", "string", "null"],
+        "example": "sync",
+        "description": "The same in older words: `websocket`, `sync` or `stream`; ignored where \
+            there is a `transport`",
     }))
 }
 
@@ -318,7 +340,7 @@ fn attachments() -> Schema {
             "properties": {
                 "type": { "type": "string", "minLength": 1, "example": "image" },
                 "url": { "type": "string", "minLength": 1, "example": "https://example.org/cat.png" },
-                "name": { "type": "string" },
+                "name": { "type": ["array", "boolean", "number", "object", "string", "null"], "example": "A cat" },
             },
         },
     }))

@@ -1,12 +1,12 @@
 //! The description of the API, made from the handlers and from what they answer with.
 //!
-//! A handler's own annotation says where it is served and what it takes, and the router serves it
-//! there; the errors are examples of the real ones.
+//! A handler's own annotation says what it takes and answers, the router's table to whom it is
+//! open, and the examples of the errors are the errors.
 
 pub(super) mod bodies;
 mod errors;
 
-use std::sync::Arc;
+use std::sync::LazyLock;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
@@ -15,14 +15,9 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-/// Calls that need no credentials.
-const OPEN: &[&str] = &[
-    "getConsole",
-    "getDocs",
-    "getHealth",
-    "getLiveness",
-    "getOpenApi",
-];
+use super::router::endpoints;
+use super::routes::{agents, console, events, health, messages, metrics, sessions};
+use crate::guard::access::Access;
 
 /// What stands above all calls.
 #[derive(OpenApi)]
@@ -34,6 +29,28 @@ const OPEN: &[&str] = &[
             fields of a request are ignored. Every answer carries `X-Request-Id`, and every error \
             has one form: `error.message` is for people, `code` and `details` are for programs.",
     ),
+    paths(
+        sessions::create,
+        sessions::list,
+        sessions::show,
+        sessions::renew,
+        sessions::patch_timeout,
+        sessions::heartbeat,
+        sessions::delete,
+        messages::send,
+        messages::list,
+        messages::transcript,
+        events::follow,
+        agents::list,
+        agents::show,
+        health::sessions,
+        health::overall,
+        health::alive,
+        metrics::show,
+        console::page,
+        console::docs,
+        show,
+    ),
     components(schemas(bodies::Error)),
     tags(
         (name = "sessions", description = "Sessions between a user and an agent"),
@@ -44,13 +61,29 @@ const OPEN: &[&str] = &[
 )]
 struct Description;
 
-/// The description before any call is in it.
-pub(super) fn base() -> utoipa::openapi::OpenApi {
-    Description::openapi()
+/// `GET /openapi.json`
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    operation_id = "getOpenApi",
+    tag = "operations",
+    summary = "This description",
+    description = "As OpenAPI 3.1.",
+    responses((status = 200, description = "The description", body = Object)),
+)]
+pub(super) async fn show() -> Response {
+    static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
+
+    let mut response = Response::new(Body::from(TEXT.clone()));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
 }
 
-/// The description with what all calls have in common, as it is served.
-pub(super) fn finish(mut document: utoipa::openapi::OpenApi) -> Value {
+/// The whole description.
+#[must_use]
+fn document() -> Value {
+    let mut document = Description::openapi();
     let components = document.components.get_or_insert_default();
     components.add_security_scheme(
         "bearer",
@@ -72,68 +105,26 @@ pub(super) fn finish(mut document: utoipa::openapi::OpenApi) -> Value {
     // A server without any token asks nobody for one.
     document["security"] = json!([{}, { "bearer": [] }, { "apiKey": [] }]);
     document["components"]["responses"] = errors::responses();
-    document["paths"]["/openapi.json"] = own_path();
-    for operation in operations(&mut document) {
-        complete(operation);
+    document["components"]["schemas"]["SendMessageRequest"]["anyOf"] = bodies::transport_or_mode();
+    for endpoint in endpoints() {
+        let method = endpoint.method.as_str().to_ascii_lowercase();
+        let paths = document["paths"].as_object_mut();
+        let path = paths.and_then(|paths| paths.get_mut(endpoint.path));
+        if let Some(operation) = path.and_then(|path| path.get_mut(&method)) {
+            complete(operation, endpoint.access);
+        }
     }
     document
 }
 
-/// The description's own place in itself.
-fn own_path() -> Value {
-    json!({ "get": {
-        "operationId": "getOpenApi",
-        "tags": ["operations"],
-        "summary": "This description",
-        "description": "As OpenAPI 3.1.",
-        "responses": { "200": {
-            "description": "The description",
-            "content": { "application/json": { "schema": { "type": "object" } } },
-        } },
-    } })
-}
-
-/// The handler that serves a description.
-pub(super) fn handler(document: Value) -> impl Fn() -> std::future::Ready<Response> + Clone {
-    // Written out when it is first asked for.
-    let text = Arc::new(std::sync::LazyLock::new(move || {
-        Bytes::from(document.to_string())
-    }));
-    move || {
-        let mut response = Response::new(Body::from(Bytes::clone(&text)));
-        for (name, value) in [
-            (header::CONTENT_TYPE, "application/json"),
-            (header::CACHE_CONTROL, "no-cache"),
-        ] {
-            response
-                .headers_mut()
-                .insert(name, HeaderValue::from_static(value));
-        }
-        std::future::ready(response)
-    }
-}
-
-fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
-    let paths = document["paths"].as_object_mut();
-    paths
-        .into_iter()
-        .flat_map(|paths| paths.values_mut())
-        .filter_map(Value::as_object_mut)
-        .flat_map(|path| path.values_mut())
-        .filter(|operation| operation["operationId"].is_string())
-}
-
-/// Adds the errors that a call may answer with.
-fn complete(operation: &mut Value) {
+/// Adds to whom a call is open, and the errors that it may answer with.
+fn complete(operation: &mut Value, access: Access) {
     let id = operation["operationId"]
         .as_str()
         .unwrap_or_default()
         .to_owned();
-    let is_open = OPEN.contains(&id.as_str());
-    if is_open {
+    let credentials: &[&str] = if access == Access::Open {
         operation["security"] = json!([]);
-    }
-    let credentials: &[&str] = if is_open {
         &["Forbidden"]
     } else {
         &["Unauthorized", "Forbidden"]
@@ -141,5 +132,52 @@ fn complete(operation: &mut Value) {
     for name in credentials.iter().chain(errors::of(&id)) {
         let reference = json!({ "$ref": format!("#/components/responses/{name}") });
         operation["responses"][errors::status(name)] = reference;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The console's files are no calls of the API.
+    const NOT_DESCRIBED: &str = "/console/{file}";
+
+    #[test]
+    fn what_can_be_called_is_described_and_what_is_described_can_be_called() {
+        let document = document();
+        let described: BTreeSet<_> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| {
+                let methods = item.as_object().unwrap().keys();
+                methods.map(move |method| format!("{} {path}", method.to_ascii_uppercase()))
+            })
+            .collect();
+        let served: BTreeSet<_> = endpoints()
+            .iter()
+            .filter(|endpoint| endpoint.path != NOT_DESCRIBED)
+            .map(|endpoint| format!("{} {}", endpoint.method, endpoint.path))
+            .collect();
+        assert_eq!(described, served);
+    }
+
+    #[test]
+    fn the_description_is_this() {
+        let text = serde_json::to_string_pretty(&document()).unwrap();
+        insta::assert_snapshot!("openapi", text);
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = document();
+        let text = document.to_string();
+        for reference in text.split("\"$ref\":\"").skip(1) {
+            let (reference, _) = reference.split_once('"').unwrap();
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::app::{App, Follower};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::http::error::ApiError;
-use crate::http::extract::PathId;
+use crate::http::extract::SessionPath;
 use crate::http::openapi::bodies;
 use crate::http::query::Parameters;
 use crate::http::router::ApiState;
@@ -35,16 +35,16 @@ use crate::wire::{self, WireEvent};
         ("Last-Event-ID" = Option<i64>, Header, description = "The id of the last event that the client has"),
         ("after" = inline(Option<bodies::Cursor>), Query, description = "The same as a parameter, which the header beats"),
     ),
-    responses((status = 200, description = "The events", content_type = "text/event-stream", body = String)),
+    responses((status = 200, description = "The events", content_type = "text/event-stream", body = bodies::StreamEvent)),
 )]
 pub(in crate::http) async fn follow(
     State(state): State<ApiState>,
-    PathId(path): PathId,
+    SessionPath(target): SessionPath,
     headers: HeaderMap,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let mut follower = Follower::new(&state.app);
-    let session = follower.join(&path)?;
+    let session = follower.join(&target)?;
     let after = resume_point(&headers, &parameters)?;
     let open = Open::new(&state.app.metrics().event_streams);
     let feed = Feed {

@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 
 use crate::app::error::AppError;
-use crate::app::{App, SessionFilter};
+use crate::app::{App, Scope, SessionFilter};
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::http::dto::{SessionInfo, StatsInfo};
@@ -21,6 +21,7 @@ const SLICE: usize = 200;
 pub(super) struct Listing {
     app: Arc<App>,
     filter: SessionFilter,
+    scope: Scope,
     /// Where the next slice begins.
     below: Option<SessionId>,
     /// How many sessions the page still takes; none for a list of all.
@@ -44,13 +45,14 @@ enum Phase {
 impl Listing {
     pub(super) fn new(
         app: &Arc<App>,
-        filter: SessionFilter,
+        (filter, scope): (SessionFilter, Scope),
         below: Option<SessionId>,
         limit: Option<usize>,
     ) -> Self {
         Self {
             app: Arc::clone(app),
             filter,
+            scope,
             below,
             left: limit,
             last: None,
@@ -126,7 +128,10 @@ impl Listing {
     }
 
     async fn write_tail(&mut self, part: &mut Vec<u8>) -> Result<(), AppError> {
-        let stats = self.app.stats()?;
+        let stats = match self.scope {
+            Scope::All => self.app.stats()?,
+            Scope::Of(user) => self.app.stats_of(user)?,
+        };
         let is_filtered = self.filter.agent.is_some() || self.filter.user.is_some();
         let total = match (is_filtered, self.left) {
             (false, _) => stats.active,

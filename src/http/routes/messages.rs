@@ -10,7 +10,7 @@ use crate::app::error::{AppError, Invalid};
 use crate::domain::timeout::kind;
 use crate::http::dto::{self, MessageList};
 use crate::http::error::{ApiError, Call};
-use crate::http::extract::{JsonObject, PathId, idempotency_key};
+use crate::http::extract::{CalledBy, JsonObject, SessionPath, idempotency_key};
 use crate::http::openapi::bodies;
 use crate::http::query::Parameters;
 use crate::http::router::ApiState;
@@ -42,13 +42,14 @@ enum Transport {
     params(("sessionId" = String, Path, format = Uuid, description = "The session"), ("Idempotency-Key" = Option<String>, Header, description = "A name for the call, under which a repeat stores nothing: 1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
     request_body(content = bodies::SendMessageRequest),
     responses(
-        (status = 200, description = "With `sse`: `user_message`, then a `chunk` for each piece of the reply, then one `done` or one `error`", content_type = "text/event-stream", body = String, headers(("Idempotent-Replayed" = Option<String>, description = "`true` where an earlier call with this key has done it"))),
+        (status = 200, description = "With `sse`: `user_message`, then a `chunk` for each piece of the reply, then one `done` or one `error`", content_type = "text/event-stream", body = bodies::StreamEvent, headers(("Idempotent-Replayed" = Option<String>, description = "`true` where an earlier call with this key has done it"))),
         (status = 201, description = "With `websocket` and `http`: the message is stored", body = bodies::SentMessage, headers(("Idempotent-Replayed" = Option<String>, description = "`true` where an earlier call with this key has done it"))),
     ),
 )]
 pub(in crate::http) async fn send(
     State(state): State<ApiState>,
-    PathId(session): PathId,
+    SessionPath(session): SessionPath,
+    CalledBy(visitor): CalledBy,
     headers: HeaderMap,
     JsonObject(fields): JsonObject,
 ) -> Result<Response, ApiError> {
@@ -56,6 +57,7 @@ pub(in crate::http) async fn send(
     let transport = transport(&fields)?;
     let request = SendRequest {
         session,
+        address: visitor.address,
         fields,
         key: idempotency_key(&headers),
         socket: None,
@@ -103,7 +105,7 @@ pub(in crate::http) async fn send(
 )]
 pub(in crate::http) async fn list(
     State(state): State<ApiState>,
-    PathId(session): PathId,
+    SessionPath(session): SessionPath,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let transcript = state.app.messages(&session, parameters.messages()?)?;
@@ -131,7 +133,7 @@ pub(in crate::http) async fn list(
 )]
 pub(in crate::http) async fn transcript(
     State(state): State<ApiState>,
-    PathId(channel): PathId,
+    SessionPath(channel): SessionPath,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let transcript = state.app.transcript(&channel, parameters.messages()?)?;

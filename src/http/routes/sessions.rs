@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::listing::Listing;
 use super::messages::REPLAYED;
-use crate::app::{App, CreateRequest};
+use crate::app::{App, CreateRequest, Scope};
 use crate::domain::session::Session;
 use crate::http::dto::{self, SessionInfo};
 use crate::http::error::{ApiError, Call};
-use crate::http::extract::{JsonObject, PathId, idempotency_key};
+use crate::http::extract::{CalledBy, JsonObject, SessionPath, idempotency_key};
 use crate::http::openapi::bodies;
 use crate::http::query::Parameters;
 use crate::http::router::ApiState;
@@ -30,12 +30,15 @@ use crate::http::router::ApiState;
 )]
 pub(in crate::http) async fn create(
     State(state): State<ApiState>,
+    CalledBy(visitor): CalledBy,
     headers: HeaderMap,
     JsonObject(fields): JsonObject,
 ) -> Result<Response, ApiError> {
     let request = CreateRequest {
         fields,
         key: idempotency_key(&headers),
+        scope: Scope::of(visitor.caller.user()),
+        address: visitor.address,
     };
     let created = state.app.create_session(request).await;
     let created = created.map_err(|error| ApiError::of(error, Call::Create))?;
@@ -66,9 +69,9 @@ pub(in crate::http) async fn create(
 )]
 pub(in crate::http) async fn show(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    SessionPath(target): SessionPath,
 ) -> Result<Response, ApiError> {
-    let session = state.app.session(&id)?;
+    let session = state.app.session(&target)?;
     Ok(info(&state.app, &session, StatusCode::OK))
 }
 
@@ -85,9 +88,9 @@ pub(in crate::http) async fn show(
 )]
 pub(in crate::http) async fn renew(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    SessionPath(target): SessionPath,
 ) -> Result<Response, ApiError> {
-    let session = state.app.renew(&id).await?;
+    let session = state.app.renew(&target).await?;
     Ok(info(&state.app, &session, StatusCode::OK))
 }
 
@@ -104,9 +107,9 @@ pub(in crate::http) async fn renew(
 )]
 pub(in crate::http) async fn heartbeat(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    SessionPath(target): SessionPath,
 ) -> Result<Response, ApiError> {
-    let session = state.app.heartbeat(&id).await?;
+    let session = state.app.heartbeat(&target).await?;
     Ok(info(&state.app, &session, StatusCode::OK))
 }
 
@@ -124,10 +127,10 @@ pub(in crate::http) async fn heartbeat(
 )]
 pub(in crate::http) async fn patch_timeout(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    SessionPath(target): SessionPath,
     JsonObject(fields): JsonObject,
 ) -> Result<Response, ApiError> {
-    let session = state.app.patch_timeout(&id, &fields).await?;
+    let session = state.app.patch_timeout(&target, &fields).await?;
     Ok(info(&state.app, &session, StatusCode::OK))
 }
 
@@ -144,9 +147,9 @@ pub(in crate::http) async fn patch_timeout(
 )]
 pub(in crate::http) async fn delete(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    SessionPath(target): SessionPath,
 ) -> Result<Response, ApiError> {
-    let id = state.app.delete(&id).await?;
+    let id = state.app.delete(&target).await?;
     let message = format!("Session {id} deleted successfully");
     let data = json!({ "success": true, "message": message });
     let body = json!({ "success": true, "message": message, "data": data });
@@ -171,11 +174,18 @@ pub(in crate::http) async fn delete(
 )]
 pub(in crate::http) async fn list(
     State(state): State<ApiState>,
+    CalledBy(visitor): CalledBy,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let filter = parameters.filter()?;
+    let scope = Scope::of(visitor.caller.user());
+    if scope != Scope::All && !filter.user.is_some_and(|user| scope.includes(user)) {
+        return Err(ApiError::forbidden(
+            "A user lists its own sessions: ?userId=",
+        ));
+    }
     let (below, limit) = parameters.sessions()?;
-    Ok(Listing::new(&state.app, filter, below, limit)
+    Ok(Listing::new(&state.app, (filter, scope), below, limit)
         .respond()
         .await?)
 }

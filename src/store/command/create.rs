@@ -73,9 +73,29 @@ impl Apply for CreateSession {
 
 impl CreateSession {
     fn insert(self, txn: &mut Txn<'_>) -> Result<Session> {
+        self.require_room(txn)?;
         let session = Session::create(self.new, txn.now, txn.rules.scale);
         txn.insert_session(&session)?;
         Ok(session)
+    }
+
+    /// Refuses where the user has as many active sessions as a user may have. Counted here, where
+    /// no other create comes in between.
+    fn require_room(&self, txn: &Txn<'_>) -> Result<()> {
+        let limit = txn.rules.max_sessions_per_user;
+        if limit == 0 {
+            return Ok(());
+        }
+        let (active, next_expiry) = txn.active_sessions(self.new.user_id)?;
+        if active < u64::from(limit) {
+            return Ok(());
+        }
+        Err(Refusal::TooManySessions {
+            limit,
+            next_expiry,
+            left: next_expiry.since(txn.now),
+        }
+        .into())
     }
 
     /// The session that the key made, while the key is remembered.

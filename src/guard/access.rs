@@ -1,0 +1,73 @@
+//! What each role may use.
+
+use super::identity::Caller;
+
+/// To whom something is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody: it holds no data.
+    Open,
+    /// Whoever has credentials. What a user meets is confined to its own sessions.
+    Known,
+    /// The session list: admins, and users for their own sessions.
+    Listing,
+    /// What an agent that runs elsewhere uses: the server's token and admins.
+    Agent,
+    /// Admins.
+    Admin,
+}
+
+impl Access {
+    /// Whether a caller may. `has_admins` says whether admins are told apart from the server's
+    /// token: where they are not, that token is all there is.
+    #[must_use]
+    // A line for each thing that is said.
+    #[allow(clippy::match_same_arms)]
+    pub fn permits(self, caller: Caller, has_admins: bool) -> bool {
+        match (self, caller) {
+            (Self::Open | Self::Known, _) | (_, Caller::Anonymous | Caller::Admin) => true,
+            (Self::Agent, Caller::Server) => true,
+            (Self::Listing | Self::Admin, Caller::Server) => !has_admins,
+            (Self::Listing, Caller::User(_)) => true,
+            (Self::Agent | Self::Admin, Caller::User(_)) => false,
+        }
+    }
+
+    /// Whether each use is written down.
+    #[must_use]
+    pub fn is_for_admins(self) -> bool {
+        matches!(self, Self::Listing | Self::Admin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::UserId;
+
+    #[test]
+    fn each_role_may_what_the_documentation_says() {
+        let user = Caller::User(UserId::from(1));
+        let callers = [Caller::Anonymous, Caller::Server, user, Caller::Admin];
+        let table = [
+            (Access::Open, [true; 4], [true; 4]),
+            (Access::Known, [true; 4], [true; 4]),
+            (Access::Listing, [true; 4], [true, false, true, true]),
+            (
+                Access::Agent,
+                [true, true, false, true],
+                [true, true, false, true],
+            ),
+            (
+                Access::Admin,
+                [true, true, false, true],
+                [true, false, false, true],
+            ),
+        ];
+        for (access, without_admins, with_admins) in table {
+            let permits = |has_admins| callers.map(|caller| access.permits(caller, has_admins));
+            assert_eq!(permits(false), without_admins, "{access:?}");
+            assert_eq!(permits(true), with_admins, "{access:?}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Which web pages may call, and under which name: a browser lets any page send requests to any
+//! server, and says whose page it is in `Origin`.
+
+use std::net::IpAddr;
+
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+
+/// Which web pages may call.
+#[derive(Debug, Clone, Default)]
+pub struct Origins {
+    /// Whose pages may call beside the server's own.
+    pub allowed: AllowedOrigins,
+    /// Where only this machine's own names for the server are answered to, the name that it was
+    /// given: a foreign name that stands for this address is a page's trick (DNS rebinding).
+    pub only_local_names: Option<String>,
+}
+
+/// Whose pages may call beside the server's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum AllowedOrigins {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Those of this machine, on any port.
+    Loopback,
+    /// Those of a list.
+    List(Vec<Origin>),
+    /// Everybody's.
+    Any,
+}
+
+/// Where a page comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    scheme: String,
+    host: String,
+    port: u16,
+}
+
+/// Why a page may not call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foreign {
+    /// Its `Origin` is neither the server's nor allowed.
+    Origin,
+    /// It names the server by a name that is not this machine's.
+    Host,
+}
+
+/// What the answer to a page that may call says to its browser.
+#[derive(Debug, Clone, Default)]
+pub struct CrossOrigin {
+    allow: Option<HeaderValue>,
+    varies: bool,
+}
+
+const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE";
+const REQUEST_HEADERS: &str =
+    "Content-Type, Authorization, X-API-KEY, Idempotency-Key, Last-Event-ID, X-Request-Id";
+const EXPOSED_HEADERS: &str = "Location, Retry-After, X-Request-Id, Idempotent-Replayed";
+
+/// How long a browser may remember the answer to a preflight, in seconds.
+const MAX_AGE: &str = "600";
+
+impl AllowedOrigins {
+    /// Reads a comma-separated list, or `*`.
+    ///
+    /// # Errors
+    /// The part that is no origin.
+    pub fn parse(list: &str) -> Result<Self, &str> {
+        if list.trim() == "*" {
+            return Ok(Self::Any);
+        }
+        let parts = list.split(',').map(str::trim).filter(|it| !it.is_empty());
+        parts
+            .map(|part| Origin::parse(part.strip_suffix('/').unwrap_or(part)).ok_or(part))
+            .collect::<Result<_, _>>()
+            .map(Self::List)
+    }
+
+    fn contain(&self, origin: Option<&Origin>) -> bool {
+        match (self, origin) {
+            (Self::Any, _) => true,
+            (Self::Loopback, Some(origin)) => is_loopback(&origin.host),
+            (Self::List(list), Some(origin)) => list.contains(origin),
+            (Self::None, _) | (_, None) => false,
+        }
+    }
+}
+
+impl Origin {
+    fn parse(text: &str) -> Option<Self> {
+        let (scheme, authority) = text.split_once("://")?;
+        let is_scheme = scheme.starts_with(|it: char| it.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|it| it.is_ascii_alphanumeric() || "+-.".contains(it));
+        if !is_scheme || authority.contains('@') {
+            return None;
+        }
+        let authority: Authority = authority.parse().ok()?;
+        let scheme = scheme.to_ascii_lowercase();
+        Some(Self {
+            host: authority.host().to_ascii_lowercase(),
+            port: port(&authority, &scheme)?,
+            scheme,
+        })
+    }
+
+    /// Whether a page of this origin calls the server it came from. The scheme does not count:
+    /// whoever ends TLS before the server knows it, the server does not.
+    fn is_of(&self, host: &Authority) -> bool {
+        self.host.eq_ignore_ascii_case(host.host()) && port(host, &self.scheme) == Some(self.port)
+    }
+}
+
+impl Origins {
+    /// Whether a request may be looked at at all.
+    ///
+    /// # Errors
+    /// It comes from a foreign page, or under a foreign name.
+    pub fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<CrossOrigin, Foreign> {
+        let host = host(uri, headers);
+        if let Some(given) = &self.only_local_names
+            && !host
+                .as_ref()
+                .is_some_and(|host| is_local_name(host.host(), given))
+        {
+            return Err(Foreign::Host);
+        }
+        let varies = self.allowed != AllowedOrigins::Any;
+        let mut sent = headers.get_all(header::ORIGIN).iter();
+        let Some(value) = sent.next() else {
+            return Ok(CrossOrigin {
+                allow: None,
+                varies,
+            });
+        };
+        let origin = value.to_str().ok().and_then(Origin::parse);
+        let is_own = match (&origin, &host) {
+            (Some(origin), Some(host)) => origin.is_of(host),
+            _ => false,
+        };
+        if sent.next().is_some() || !(is_own || self.allowed.contain(origin.as_ref())) {
+            return Err(Foreign::Origin);
+        }
+        let allow = if varies {
+            value.clone()
+        } else {
+            HeaderValue::from_static("*")
+        };
+        Ok(CrossOrigin {
+            allow: Some(allow),
+            varies,
+        })
+    }
+}
+
+impl CrossOrigin {
+    /// Says to the browser that the page may read the response.
+    pub fn write_to(self, headers: &mut HeaderMap) {
+        if self.varies {
+            headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        }
+        if let Some(origin) = self.allow {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(
+                header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static(EXPOSED_HEADERS),
+            );
+        }
+    }
+}
+
+/// Whether a browser asks beforehand whether a page may make a request.
+#[must_use]
+pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS
+        && headers.contains_key(header::ORIGIN)
+        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// What a page that may call may send.
+#[must_use]
+pub fn preflight_headers() -> [(HeaderName, HeaderValue); 3] {
+    [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS),
+        (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE),
+    ]
+    .map(|(name, value)| (name, HeaderValue::from_static(value)))
+}
+
+/// The name by which the client calls the server; none where there is not exactly one.
+fn host(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
+    if let Some(authority) = uri.authority() {
+        return Some(authority.clone());
+    }
+    let mut sent = headers.get_all(header::HOST).iter();
+    let host = sent.next()?;
+    if sent.next().is_some() {
+        return None;
+    }
+    Authority::try_from(host.as_bytes()).ok()
+}
+
+/// The port, which is the scheme's usual one where none is named; none where what is named is no
+/// port.
+fn port(authority: &Authority, scheme: &str) -> Option<u16> {
+    let text = authority.as_str().rsplit('@').next().unwrap_or_default();
+    match text.get(authority.host().len()..) {
+        None | Some("") => Some(match scheme {
+            "http" | "ws" => 80,
+            "https" | "wss" => 443,
+            _ => 0,
+        }),
+        Some(named) => named.strip_prefix(':')?.parse().ok(),
+    }
+}
+
+fn is_local_name(host: &str, given: &str) -> bool {
+    is_loopback(host) || bare(host).eq_ignore_ascii_case(bare(given))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = bare(host);
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return address.to_canonical().is_loopback();
+    }
+    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// An IPv6 address without its brackets.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host)
+}
+
+#[cfg(test)]
+#[path = "origin_tests.rs"]
+mod tests;

@@ -1,0 +1,199 @@
+use super::*;
+
+fn headers(host: &str, origin: Option<&str>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::HOST, host.parse().unwrap());
+    if let Some(origin) = origin {
+        headers.insert(header::ORIGIN, origin.parse().unwrap());
+    }
+    headers
+}
+
+fn admits(allowed: &str, host: &str, origin: &str) -> bool {
+    let allowed = match allowed {
+        "" => AllowedOrigins::None,
+        "loopback" => AllowedOrigins::Loopback,
+        list => AllowedOrigins::parse(list).unwrap(),
+    };
+    let origins = Origins {
+        allowed,
+        only_local_names: None,
+    };
+    let uri = Uri::from_static("/api/agents");
+    origins.admit(&uri, &headers(host, Some(origin))).is_ok()
+}
+
+#[test]
+fn the_servers_own_pages_may_call_whatever_their_scheme() {
+    for (host, origin) in [
+        ("chat.example:3000", "http://chat.example:3000"),
+        ("chat.example", "https://chat.example"),
+        ("chat.example", "https://chat.example:443"),
+        ("chat.example:443", "https://chat.example"),
+        ("chat.example:80", "http://chat.example"),
+        ("Chat.Example", "http://chat.example"),
+        ("[::1]:3000", "http://[::1]:3000"),
+    ] {
+        assert!(admits("", host, origin), "{host} {origin}");
+    }
+}
+
+#[test]
+fn other_pages_may_not() {
+    for (host, origin) in [
+        ("chat.example:3000", "http://chat.example"),
+        ("chat.example:3000", "http://chat.example:3001"),
+        ("chat.example", "http://chat.example:443"),
+        ("chat.example", "http://evil.example"),
+        ("chat.example", "http://chat.example.evil.example"),
+        ("chat.example", "http://chat.example@evil.example"),
+        ("chat.example", "null"),
+        ("chat.example", ""),
+        ("chat.example", "chat.example"),
+        ("chat.example", "http://"),
+        ("chat.example", "http://chat.example/x"),
+        ("chat.example", "http://chat.example:x"),
+        ("chat.example", "http://chat.example http://evil.example"),
+        ("127.0.0.1:3000", "http://127.0.0.1:8080"),
+    ] {
+        assert!(!admits("", host, origin), "{host} {origin}");
+    }
+}
+
+#[test]
+fn those_of_this_machine_may_where_they_are_allowed() {
+    for origin in [
+        "http://localhost:5173",
+        "https://app.localhost",
+        "http://127.0.0.1:8080",
+        "http://127.9.9.9",
+        "http://[::1]:8080",
+    ] {
+        assert!(admits("loopback", "127.0.0.1:3000", origin), "{origin}");
+    }
+    for origin in [
+        "null",
+        "http://localhost.evil.example",
+        "http://evillocalhost",
+        "http://127.0.0.1.evil.example",
+        "http://10.0.0.1",
+    ] {
+        assert!(!admits("loopback", "127.0.0.1:3000", origin), "{origin}");
+    }
+}
+
+#[test]
+fn those_of_a_list_may_and_no_others() {
+    let list = "https://App.example, http://localhost:5173/ ,https://b.example:443";
+    for (origin, expected) in [
+        ("https://app.example", true),
+        ("https://app.example:443", true),
+        ("https://b.example", true),
+        ("http://localhost:5173", true),
+        ("http://app.example", false),
+        ("https://app.example:8443", false),
+        ("https://x.app.example", false),
+        ("http://localhost:5174", false),
+        ("null", false),
+    ] {
+        assert_eq!(admits(list, "chat.example", origin), expected, "{origin}");
+    }
+    assert!(admits("*", "chat.example", "null"));
+    assert!(admits("*", "chat.example", "https://any.example"));
+}
+
+#[test]
+fn what_is_no_origin_in_a_list_is_named() {
+    for wrong in [
+        "example.com",
+        "https://",
+        "https://a.example/path",
+        "null",
+        "*.example",
+    ] {
+        let list = format!("https://a.example, {wrong}");
+        assert_eq!(AllowedOrigins::parse(&list), Err(wrong));
+    }
+}
+
+#[test]
+fn a_local_server_answers_to_local_names_alone() {
+    let origins = Origins {
+        allowed: AllowedOrigins::Loopback,
+        only_local_names: Some("Dev.Box".into()),
+    };
+    let uri = Uri::from_static("/");
+    for (host, expected) in [
+        ("localhost", true),
+        ("LOCALHOST:3000", true),
+        ("localhost.:3000", true),
+        ("x.y.localhost:1", true),
+        ("127.0.0.1", true),
+        ("127.1.2.3:9", true),
+        ("[::1]:3000", true),
+        ("[::ffff:127.0.0.1]", true),
+        ("dev.box:3000", true),
+        ("evil.example", false),
+        ("evil.example:3000", false),
+        ("localhost.evil.example", false),
+        ("0.0.0.0", false),
+        ("192.168.1.1", false),
+        ("[::]", false),
+        ("", false),
+        ("a b", false),
+    ] {
+        let admitted = origins.admit(&uri, &headers(host, None));
+        assert_eq!(admitted.is_ok(), expected, "{host:?}");
+    }
+    assert_eq!(
+        origins.admit(&uri, &HeaderMap::new()).unwrap_err(),
+        Foreign::Host
+    );
+    let mut twice = headers("localhost", None);
+    twice.append(header::HOST, HeaderValue::from_static("evil.example"));
+    assert!(origins.admit(&uri, &twice).is_err());
+    // What the request line names beats the header.
+    let absolute = Uri::from_static("http://evil.example/");
+    assert!(
+        origins
+            .admit(&absolute, &headers("localhost", None))
+            .is_err()
+    );
+    // A rebound page's origin is that of its host.
+    let rebound = headers("evil.example:3000", Some("http://evil.example:3000"));
+    assert_eq!(origins.admit(&uri, &rebound).unwrap_err(), Foreign::Host);
+}
+
+#[test]
+fn a_browser_is_told_who_may_read() {
+    let told = |allowed, origin| {
+        let origins = Origins {
+            allowed,
+            only_local_names: None,
+        };
+        let uri = Uri::from_static("/");
+        let mut response = HeaderMap::new();
+        let request = headers("chat.example", origin);
+        origins
+            .admit(&uri, &request)
+            .unwrap()
+            .write_to(&mut response);
+        let text = |name| response.get(name).map(|it| it.to_str().unwrap().to_owned());
+        (
+            text(header::ACCESS_CONTROL_ALLOW_ORIGIN),
+            text(header::VARY),
+            response.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS),
+        )
+    };
+    let list = AllowedOrigins::parse("https://a.example").unwrap();
+    let vary = Some("Origin".to_owned());
+    assert_eq!(
+        told(list.clone(), Some("https://a.example")),
+        (Some("https://a.example".into()), vary.clone(), false)
+    );
+    assert_eq!(told(list, None), (None, vary, false));
+    assert_eq!(
+        told(AllowedOrigins::Any, Some("null")),
+        (Some("*".into()), None, false)
+    );
+}

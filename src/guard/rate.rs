@@ -1,0 +1,266 @@
+//! How often something may be done.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::clock::Clock as _;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::state::keyed::ShrinkableKeyedStateStore;
+use governor::{Quota, clock};
+
+use crate::clock::Clock;
+use crate::domain::id::SessionId;
+
+/// The most keys that are told apart. Beyond it all new ones share one allowance, so that memory
+/// stays bounded and nobody who has an allowance loses it.
+const MAX_KEYS: usize = 100_000;
+
+/// How many calls lie between two clean-ups of a full limiter.
+const CLEAN_UP_EVERY: usize = 1024;
+
+/// How often something may be done in a minute; 0 for any number of times.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rates {
+    /// How many sessions an address may create.
+    pub creates: u32,
+    /// How many messages an address may send to a session.
+    pub messages: u32,
+}
+
+/// Counts what is limited.
+#[derive(Debug)]
+pub struct Limits {
+    creates: Option<RateLimiter<IpAddr>>,
+    messages: Option<RateLimiter<(SessionId, IpAddr)>>,
+}
+
+impl Limits {
+    /// Nothing has been counted yet.
+    #[must_use]
+    pub fn new(rates: Rates, clock: &Clock) -> Self {
+        Self {
+            creates: RateLimiter::per_minute(rates.creates, clock),
+            messages: RateLimiter::per_minute(rates.messages, clock),
+        }
+    }
+
+    /// Counts a session that an address is about to create.
+    ///
+    /// # Errors
+    /// It has created too many.
+    pub fn count_create(&self, address: IpAddr) -> Result<(), TooMany> {
+        count(self.creates.as_ref(), &address)
+    }
+
+    /// Counts a message that an address is about to send to a session.
+    ///
+    /// # Errors
+    /// It has sent too many.
+    pub fn count_message(&self, session: SessionId, address: IpAddr) -> Result<(), TooMany> {
+        count(self.messages.as_ref(), &(session, address))
+    }
+}
+
+fn count<K: Clone + Hash + Eq>(limiter: Option<&RateLimiter<K>>, key: &K) -> Result<(), TooMany> {
+    limiter.map_or(Ok(()), |limiter| limiter.count(key))
+}
+
+/// Allows each key so many calls a minute, in a burst or one after the other.
+#[derive(Debug)]
+struct RateLimiter<K: Clone + Hash + Eq> {
+    limiter: governor::RateLimiter<K, Bounded<K>, Monotonic, NoOpMiddleware<Duration>>,
+    max_keys: usize,
+    calls: AtomicUsize,
+    clock: Monotonic,
+}
+
+/// There were too many calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooMany {
+    /// After how many seconds the next one is allowed, at least 1.
+    pub retry_after: u64,
+}
+
+impl<K: Clone + Hash + Eq> RateLimiter<K> {
+    /// A limiter of so many calls; none where any number is allowed.
+    fn per_minute(calls: u32, clock: &Clock) -> Option<Self> {
+        Some(Self::with_keys(NonZeroU32::new(calls)?, clock, MAX_KEYS))
+    }
+
+    fn with_keys(calls: NonZeroU32, clock: &Clock, max_keys: usize) -> Self {
+        let clock = Monotonic(clock.clone());
+        let states = Bounded {
+            max_keys,
+            states: Mutex::default(),
+        };
+        Self {
+            limiter: governor::RateLimiter::new(Quota::per_minute(calls), states, clock.clone()),
+            max_keys,
+            calls: AtomicUsize::new(0),
+            clock,
+        }
+    }
+
+    /// Counts a call of a key.
+    ///
+    /// # Errors
+    /// It had too many; this one does not count.
+    fn count(&self, key: &K) -> Result<(), TooMany> {
+        self.clean_up();
+        self.limiter.check_key(key).map_err(|until| {
+            let wait = until.wait_time_from(self.clock.now());
+            let seconds = wait.as_millis().div_ceil(1000).max(1);
+            TooMany {
+                retry_after: u64::try_from(seconds).unwrap_or(u64::MAX),
+            }
+        })
+    }
+
+    /// Forgets keys whose allowance is whole again, where there is no room for more. Not at every
+    /// call, since it walks over all of them.
+    fn clean_up(&self) {
+        let calls = self.calls.fetch_add(1, Ordering::Relaxed);
+        if calls.is_multiple_of(CLEAN_UP_EVERY) && self.limiter.len() >= self.max_keys {
+            self.limiter.retain_recent();
+        }
+    }
+}
+
+/// What is known of each key, and of all beyond the most.
+#[derive(Debug)]
+struct Bounded<K> {
+    max_keys: usize,
+    states: Mutex<States<K>>,
+}
+
+#[derive(Debug)]
+struct States<K> {
+    by_key: HashMap<K, Nanos>,
+    shared: Option<Nanos>,
+}
+
+impl<K> Default for States<K> {
+    fn default() -> Self {
+        Self {
+            by_key: HashMap::new(),
+            shared: None,
+        }
+    }
+}
+
+impl<K> Bounded<K> {
+    fn with<T>(&self, work: impl FnOnce(&mut States<K>) -> T) -> T {
+        // No code panics with the lock held.
+        work(&mut self.states.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<K: Clone + Hash + Eq> StateStore for Bounded<K> {
+    type Key = K;
+
+    fn measure_and_replace<T, F, E>(&self, key: &K, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        self.with(|states| {
+            if let Some(state) = states.by_key.get_mut(key) {
+                let (outcome, next) = measure(Some(*state))?;
+                *state = next;
+                return Ok(outcome);
+            }
+            if states.by_key.len() >= self.max_keys {
+                let (outcome, next) = measure(states.shared)?;
+                states.shared = Some(next);
+                return Ok(outcome);
+            }
+            let (outcome, next) = measure(None)?;
+            states.by_key.insert(key.clone(), next);
+            Ok(outcome)
+        })
+    }
+}
+
+impl<K: Clone + Hash + Eq> ShrinkableKeyedStateStore<K> for Bounded<K> {
+    fn retain_recent(&self, drop_below: Nanos) {
+        self.with(|states| states.by_key.retain(|_, state| *state > drop_below));
+    }
+
+    fn len(&self) -> usize {
+        self.with(|states| states.by_key.len())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The server's clock as the library reads it: never backwards.
+#[derive(Debug, Clone)]
+struct Monotonic(Clock);
+
+impl clock::Clock for Monotonic {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.monotonic()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    fn limiter(max_keys: usize) -> (RateLimiter<u32>, crate::clock::ClockHand) {
+        let (clock, hand) = Clock::manual(Timestamp(1_000));
+        let calls = NonZeroU32::new(10).unwrap();
+        (RateLimiter::with_keys(calls, &clock, max_keys), hand)
+    }
+
+    #[test]
+    fn a_key_has_its_burst_and_then_its_rate() {
+        let (limiter, hand) = limiter(10);
+        for _ in 0..10 {
+            assert_eq!(limiter.count(&1), Ok(()));
+        }
+        assert_eq!(limiter.count(&1), Err(TooMany { retry_after: 6 }));
+        assert_eq!(limiter.count(&2), Ok(()), "another key has its own");
+        hand.advance(Duration::from_millis(5_500));
+        assert_eq!(limiter.count(&1), Err(TooMany { retry_after: 1 }));
+        hand.advance(Duration::from_millis(500));
+        assert_eq!(limiter.count(&1), Ok(()));
+        assert_eq!(limiter.count(&1), Err(TooMany { retry_after: 6 }));
+    }
+
+    #[test]
+    fn any_number_of_keys_takes_bounded_memory_and_keeps_the_limit() {
+        let (limiter, hand) = limiter(100);
+        assert_eq!(limiter.count(&0), Ok(()));
+        let allowed = (1..5_000).filter(|key| limiter.count(key).is_ok()).count();
+        assert_eq!(allowed, 109, "ninety-nine keys once, the rest shares ten");
+        for _ in 0..9 {
+            assert_eq!(limiter.count(&0), Ok(()), "it keeps its own allowance");
+        }
+        assert!(limiter.count(&0).is_err());
+        assert_eq!(limiter.limiter.len(), 100);
+        hand.advance(Duration::from_mins(2));
+        let allowed = (5_000..10_000)
+            .filter(|key| limiter.count(key).is_ok())
+            .count();
+        assert!(allowed >= 110, "{allowed}: the first hundred are forgotten");
+        assert!(limiter.limiter.len() <= 100);
+    }
+
+    #[test]
+    fn nothing_is_limited_where_no_limit_is_set() {
+        let (clock, _hand) = Clock::manual(Timestamp(0));
+        assert!(RateLimiter::<u32>::per_minute(0, &clock).is_none());
+    }
+}
