@@ -1,7 +1,9 @@
 //! The command line.
 
+mod completions;
 mod healthcheck;
 mod serve;
+mod token;
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -16,11 +18,19 @@ use crate::config::{Config, SETTINGS, Source};
 pub fn main() -> ExitCode {
     let matches = command().get_matches();
     let (name, matches) = matches.subcommand().unwrap_or(("serve", &matches));
-    let ended = config(matches).and_then(|config| match name {
-        "healthcheck" => healthcheck::run(&config),
-        _ => serve::run(&config),
-    });
-    match ended {
+    // These need no settings, and so no valid ones either.
+    let simple = match name {
+        "token" => Some(token::run()),
+        "completions" => Some(completions::run(matches)),
+        _ => None,
+    };
+    let configured = || {
+        config(matches).and_then(|config| match name {
+            "healthcheck" => healthcheck::run(&config),
+            _ => serve::run(&config),
+        })
+    };
+    match simple.unwrap_or_else(configured) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
@@ -38,9 +48,15 @@ pub fn command() -> Command {
     Command::new("sessiond")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A self-hosted, durable server of the ElizaOS Sessions API")
+        .before_help(
+            "Without a command it serves: start it, and open http://127.0.0.1:3000 in a browser. \
+             Nothing needs to be set for that.",
+        )
         .after_help(
             "Each setting is a flag, an environment variable, or a line of a .env file in the \
-             working directory, in this order of precedence. RUST_LOG sets the log's levels.",
+             working directory, in this order of precedence. RUST_LOG sets the log's levels.\n\n\
+             To serve other machines:\n  \
+             ELIZA_SERVER_AUTH_TOKEN=$(sessiond token) sessiond --server-host 0.0.0.0",
         )
         .styles(styles)
         .args(SETTINGS.iter().map(arg))
@@ -49,6 +65,8 @@ pub fn command() -> Command {
             Command::new("healthcheck")
                 .about("Ask the running server how it is; the exit code is 0 when it is healthy"),
         )
+        .subcommand(Command::new("token").about("Print a fresh random token"))
+        .subcommand(completions::command())
 }
 
 fn arg(setting: &crate::config::Setting) -> Arg {
@@ -63,6 +81,7 @@ fn arg(setting: &crate::config::Setting) -> Arg {
         .allow_hyphen_values(true)
         .action(ArgAction::Set)
         .hide(setting.is_hidden)
+        .help_heading(heading(setting.name))
         .global(true);
     if setting.is_switch {
         return arg
@@ -71,6 +90,17 @@ fn arg(setting: &crate::config::Setting) -> Arg {
             .default_missing_value("true");
     }
     arg
+}
+
+/// Under what a setting stands in the help.
+fn heading(name: &str) -> &'static str {
+    match name {
+        "SERVER_HOST" | "SERVER_PORT" | "MAX_CONNECTIONS" | "LOG_FORMAT" => "Server",
+        "DATA_DIR" | "SESSIOND_CACHE_MB" => "Data",
+        "MAX_PENDING_TURNS" => "Agents",
+        _ if name.starts_with("SESSION_") || name == "CLEAR_SESSIONS_ON_SHUTDOWN" => "Sessions",
+        _ => "Access",
+    }
 }
 
 fn config(matches: &ArgMatches) -> anyhow::Result<Config> {

@@ -19,6 +19,7 @@ mod endings;
 mod errors;
 mod expiring_turns;
 mod expiry;
+mod figures;
 mod harness;
 mod health;
 mod history;
