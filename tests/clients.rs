@@ -29,6 +29,9 @@ const POLL: Duration = Duration::from_millis(10);
 /// What the guarded server asks for.
 const TOKEN: &str = "let-the-client-tests-in";
 
+/// What users' tokens are signed with.
+const JWT_SECRET: &str = "what-the-users-of-the-client-tests-sign-with";
+
 #[test]
 fn the_published_clients_work_unchanged() {
     let folder = match node::prepare("clients") {
@@ -44,6 +47,13 @@ fn the_published_clients_work_unchanged() {
         .start();
     let guarded = Server::builder()
         .env("ELIZA_SERVER_AUTH_TOKEN", TOKEN)
+        .env("RUST_LOG", "trace")
+        .start();
+    let users = Server::builder()
+        .env("JWT_SECRET", JWT_SECRET)
+        .env("SESSIOND_ADMIN_TOKEN", TOKEN)
+        .env("RATE_LIMIT_MESSAGES_PER_MINUTE", "3")
+        .env("RUST_LOG", "trace")
         .start();
     let tests = run(
         Command::new("node")
@@ -53,11 +63,17 @@ fn the_published_clients_work_unchanged() {
             .env("SESSIOND_URL", server.url())
             .env("SESSIOND_FAST_URL", fast.url())
             .env("SESSIOND_GUARDED_URL", guarded.url())
-            .env("SESSIOND_TOKEN", TOKEN),
+            .env("SESSIOND_TOKEN", TOKEN)
+            .env("SESSIOND_USERS_URL", users.url())
+            .env("SESSIOND_JWT_SECRET", JWT_SECRET)
+            .env("SESSIOND_ADMIN_TOKEN", TOKEN),
         TEST_LIMIT,
     );
     if let Err(reason) = tests {
         panic!("{reason}");
+    }
+    for server in [&guarded, &users] {
+        the_log_holds_nothing_private(&server.log());
     }
     a_stop_tells_who_listens_and_is_clean(folder.path(), server);
 }
@@ -128,6 +144,15 @@ fn create_session(server: &Server) -> String {
     });
     let id = session["sessionId"].as_str();
     id.expect("the session's id").to_owned()
+}
+
+/// The sockets' traffic at the loudest level: no content, no token, no part of one.
+fn the_log_holds_nothing_private(log: &str) {
+    assert!(log.contains("DEBUG"), "it is as loud as can be");
+    for private in [TOKEN, JWT_SECRET, "Hello.", "Three.", "eyJ"] {
+        let line = log.lines().find(|line| line.contains(private));
+        assert_eq!(line, None, "{private} is in the log");
+    }
 }
 
 /// A stop while sockets and an event stream are open.

@@ -1,4 +1,5 @@
-use hmac::Mac as _;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use serde_json::{Value, json};
 
 use super::*;
@@ -7,35 +8,12 @@ const SECRET: &str = "a secret of at least thirty-two bytes";
 const USER: &str = "3c90c3cc-0d44-4b50-8888-8dd25736052a";
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
-/// Base64 without padding, as the tokens use it.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let mut word = [0; 3];
-        word[..chunk.len()].copy_from_slice(chunk);
-        let [a, b, c] = word.map(usize::from);
-        let digits = [
-            a >> 2,
-            (a & 3) << 4 | b >> 4,
-            (b & 15) << 2 | c >> 6,
-            c & 63,
-        ];
-        text.extend(
-            digits[..=chunk.len()]
-                .iter()
-                .map(|it| char::from(ALPHABET[*it])),
-        );
-    }
-    text
-}
-
 fn signed(header: &Value, claims: &Value, secret: &str) -> String {
-    let part = |value: &Value| base64(value.to_string().as_bytes());
+    let part = |value: &Value| BASE64.encode(value.to_string());
     let message = format!("{}.{}", part(header), part(claims));
     let mut hmac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     hmac.update(message.as_bytes());
-    format!("{message}.{}", base64(&hmac.finalize().into_bytes()))
+    format!("{message}.{}", BASE64.encode(hmac.finalize().into_bytes()))
 }
 
 fn verify(token: &str) -> Result<UserId, Rejected> {

@@ -7,6 +7,9 @@
     reason = "a helper that cannot do its work fails the test"
 )]
 
+#[path = "../support/jwt.rs"]
+mod jwt;
+
 mod agents;
 mod auth;
 mod bodies;
@@ -20,6 +23,7 @@ mod errors;
 mod expiring_turns;
 mod expiry;
 mod figures;
+mod hangups;
 mod harness;
 mod health;
 mod history;
@@ -27,13 +31,17 @@ mod listing;
 mod message_keys;
 mod patch;
 mod paths;
+mod quotas;
 mod raw;
 mod renewal;
 mod reopened;
 mod request_ids;
 mod retries;
+mod roles;
 mod send;
 mod stops;
 mod stream;
 mod timeouts;
 mod turns;
+mod users;
+mod web_pages;

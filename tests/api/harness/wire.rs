@@ -91,6 +91,22 @@ impl Wire {
         assert!(rest.is_empty(), "more came: {rest}");
     }
 
+    /// Reads to the end, however long that takes; returns how much came.
+    pub(crate) async fn drain_at_leisure(&mut self) -> usize {
+        let mut bytes = vec![0; 64 * 1024];
+        let mut count = 0;
+        loop {
+            if self.stream.readable().await.is_err() {
+                return count;
+            }
+            match self.stream.try_read(&mut bytes) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Ok(0) | Err(_) => return count,
+                Ok(read) => count += read,
+            }
+        }
+    }
+
     /// Reads some more; false at the end, however the connection ended.
     async fn read(&mut self) -> bool {
         let mut bytes = vec![0; 16 * 1024];

@@ -1,0 +1,148 @@
+//! Clients that keep the server waiting. The time is tokio's own, and stands still but for the
+//! waiting: where everybody waits, it goes on to the next timeout.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::harness::{SESSIONS, Server, Wire};
+
+/// How long it takes until the server hangs up.
+async fn until_hung_up(wire: &mut Wire) -> Duration {
+    let start = Instant::now();
+    wire.drain_at_leisure().await;
+    start.elapsed()
+}
+
+async fn server_and_wire() -> (Server, Wire) {
+    let server = Server::start().await;
+    let wire = Wire::open(&server).await;
+    // The server has taken the connection up.
+    server.settle().await;
+    (server, wire)
+}
+
+fn assert_about(found: Duration, seconds: u64) {
+    let expected = Duration::from_secs(seconds);
+    let margin = Duration::from_secs(1);
+    assert!(
+        (expected.saturating_sub(margin)..=expected + margin).contains(&found),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_is_hung_up_on() {
+    let (server, mut wire) = server_and_wire().await;
+    tokio::time::pause();
+    assert_about(until_hung_up(&mut wire).await, 15);
+    tokio::time::resume();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn so_is_one_that_never_comes_to_the_end_of_its_head() {
+    let (server, mut wire) = server_and_wire().await;
+    wire.write("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-a: ")
+        .await;
+    server.settle().await;
+    tokio::time::pause();
+    assert_about(until_hung_up(&mut wire).await, 15);
+    tokio::time::resume();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn so_is_one_that_is_idle_after_a_response() {
+    let (server, mut wire) = server_and_wire().await;
+    assert_eq!(wire.get("/healthz").await.status, 200);
+    tokio::time::pause();
+    assert_about(until_hung_up(&mut wire).await, 15);
+    tokio::time::resume();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn so_is_one_whose_body_does_not_come() {
+    let (server, mut wire) = server_and_wire().await;
+    wire.write(format!(
+        "POST {SESSIONS} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{{"
+    ))
+    .await;
+    server.settle().await;
+    tokio::time::pause();
+    assert_about(until_hung_up(&mut wire).await, 30);
+    tokio::time::resume();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn so_is_one_that_never_reads_what_it_asked_for() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    for _ in 0..15 {
+        let content = "ä".repeat(4000);
+        let fields = json!({ "content": content, "metadata": { "x": "y".repeat(9000) } });
+        server.send(&session, fields).await.expect(201);
+        server.settle().await;
+        server.history_of(&session, 1).await;
+    }
+    let page = server.get(&format!("{SESSIONS}/{session}/messages")).await;
+    let size = page.expect(200).body.to_string().len();
+    let mut wire = Wire::open(&server).await;
+    // More than any buffer between the two takes.
+    let asked = 400;
+    let request = format!("GET {SESSIONS}/{session}/messages HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    wire.write(request.repeat(asked)).await;
+    server.settle().await;
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    tokio::time::resume();
+    let read = wire.drain_at_leisure().await;
+    assert!(
+        read > 0 && read < size * asked,
+        "{read} of {}",
+        size * asked
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn two_lengths_are_no_way_to_smuggle_a_request() {
+    let server = Server::start().await;
+    let smuggled = "DELETE /api/agents HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let head = format!("POST {SESSIONS} HTTP/1.1\r\nhost: localhost\r\n");
+    for (lengths, body) in [
+        (
+            "content-length: 4\r\ntransfer-encoding: chunked\r\n",
+            "0\r\n\r\n",
+        ),
+        (
+            "transfer-encoding: chunked\r\ncontent-length: 4\r\n",
+            "0\r\n\r\n",
+        ),
+        ("content-length: 0\r\ncontent-length: 10\r\n", ""),
+        ("content-length: 0, 10\r\n", ""),
+        ("content-length: +0\r\n", ""),
+        ("content-length: 0x0\r\n", ""),
+        ("content-length : 0\r\n", ""),
+        ("transfer-encoding: xchunked\r\n", "0\r\n\r\n"),
+        ("transfer-encoding: chunked, identity\r\n", "0\r\n\r\n"),
+        ("transfer-encoding:\u{b}chunked\r\n", "0\r\n\r\n"),
+        ("transfer-encoding : chunked\r\n", "0\r\n\r\n"),
+        ("transfer-encoding: chunked\r\n", "1;\nx\r\n0\r\n\r\n"),
+        ("transfer-encoding: chunked\r\n", "0x1\r\nx\r\n0\r\n\r\n"),
+        ("transfer-encoding: chunked\r\n", "-1\r\nx\r\n0\r\n\r\n"),
+        ("transfer-encoding: chunked\r\n", "fffffffffffffffff\r\nx"),
+        ("transfer-encoding: chunked\r\n", "2\r\n{}0\r\n\r\n"),
+    ] {
+        let mut wire = Wire::open(&server).await;
+        wire.write(format!("{head}{lengths}\r\n{body}{smuggled}"))
+            .await;
+        let reply = wire.reply().await;
+        assert_eq!(reply.status, 400, "{lengths:?} {body:?} {}", reply.head);
+        wire.expect_close().await;
+    }
+    server.stop().await;
+}

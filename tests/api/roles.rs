@@ -1,0 +1,247 @@
+//! What each role may, at every endpoint there is.
+
+#![allow(clippy::match_same_arms, reason = "a line for each thing that is said")]
+
+use reqwest::Method;
+use serde_json::json;
+use sessiond::guard::access::Access;
+use sessiond::http::endpoints;
+
+use crate::harness::{Answer, ELIZA, NOBODY, SESSIONS, START, Server, USER, answer};
+use crate::jwt;
+
+const SERVER: &str = "the server's token";
+const ADMIN: &str = "the admins' token";
+
+/// Everything that can be called, and to whom it is open. Whoever adds an endpoint says so here.
+const TABLE: &[(&str, &str, Access)] = &[
+    ("GET", "/api/messaging/sessions", Access::Listing),
+    ("POST", "/api/messaging/sessions", Access::Known),
+    ("GET", "/api/messaging/sessions/health", Access::Known),
+    ("GET", "/api/messaging/sessions/{id}", Access::Known),
+    ("DELETE", "/api/messaging/sessions/{id}", Access::Known),
+    (
+        "GET",
+        "/api/messaging/sessions/{id}/messages",
+        Access::Known,
+    ),
+    (
+        "POST",
+        "/api/messaging/sessions/{id}/messages",
+        Access::Known,
+    ),
+    ("POST", "/api/messaging/sessions/{id}/renew", Access::Known),
+    (
+        "PATCH",
+        "/api/messaging/sessions/{id}/timeout",
+        Access::Known,
+    ),
+    (
+        "POST",
+        "/api/messaging/sessions/{id}/heartbeat",
+        Access::Known,
+    ),
+    ("GET", "/api/messaging/sessions/{id}/events", Access::Known),
+    (
+        "GET",
+        "/api/messaging/channels/{id}/messages",
+        Access::Admin,
+    ),
+    ("GET", "/api/agents", Access::Known),
+    ("GET", "/api/agents/{id}", Access::Known),
+    ("GET", "/healthz", Access::Open),
+    ("GET", "/health", Access::Open),
+];
+
+#[test]
+fn every_endpoint_has_a_stated_rule() {
+    let found: Vec<_> = endpoints()
+        .iter()
+        .map(|it| (it.method.to_string(), it.path, it.access))
+        .collect();
+    let stated: Vec<_> = TABLE
+        .iter()
+        .map(|(method, path, access)| ((*method).to_owned(), *path, *access))
+        .collect();
+    assert_eq!(found, stated);
+}
+
+/// Somebody with these credentials.
+struct Caller {
+    name: &'static str,
+    header: Option<(&'static str, String)>,
+}
+
+fn caller(name: &'static str, header: Option<(&'static str, String)>) -> Caller {
+    Caller { name, header }
+}
+
+fn callers() -> Vec<Caller> {
+    let user = jwt::token(USER, START.0 / 1000 + 3600);
+    vec![
+        caller("anonymous", None),
+        caller("wrong key", Some(("x-api-key", "wrong".into()))),
+        caller(
+            "wrong bearer",
+            Some(("authorization", "Bearer wrong".into())),
+        ),
+        caller("server", Some(("x-api-key", SERVER.into()))),
+        caller("user", Some(("authorization", format!("Bearer {user}")))),
+        caller("admin", Some(("authorization", format!("Bearer {ADMIN}")))),
+    ]
+}
+
+async fn call(server: &Server, method: &str, path: &str, by: &Caller) -> Answer {
+    // Of nobody's: what is open answers with a 404 or the like.
+    let id = if path.starts_with("/api/agents") {
+        ELIZA
+    } else {
+        NOBODY
+    };
+    let method = Method::from_bytes(method.as_bytes()).unwrap();
+    let request = server.request(method, &path.replace("{id}", id));
+    let request = match &by.header {
+        Some((name, value)) => request.header(*name, value),
+        None => request,
+    };
+    answer(request).await
+}
+
+/// What becomes of every call of every caller: "" where it is let in.
+async fn assert_matrix(server: &Server, expected: impl Fn(&str, Access) -> u16) {
+    for (method, path, access) in TABLE {
+        for by in callers() {
+            let answer = call(server, method, path, &by).await;
+            let wanted = match by.name {
+                "user"
+                    if *path == SESSIONS && *method == "GET" && expected("user", *access) == 0 =>
+                {
+                    403
+                }
+                name => expected(name, *access),
+            };
+            let found = match answer.status {
+                401 | 403 => answer.status,
+                _ => 0,
+            };
+            assert_eq!(found, wanted, "{method} {path} by {}", by.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_all_three_secrets_each_role_has_its_own() {
+    let server = Server::builder()
+        .set("ELIZA_SERVER_AUTH_TOKEN", SERVER)
+        .set("SESSIOND_ADMIN_TOKEN", ADMIN)
+        .set("JWT_SECRET", jwt::KEY)
+        .start()
+        .await;
+    assert_matrix(&server, |name, access| match (name, access) {
+        (_, Access::Open) | ("admin", _) => 0,
+        ("anonymous" | "wrong key" | "wrong bearer", _) => 401,
+        ("server", Access::Listing | Access::Admin) => 403,
+        ("user", Access::Admin | Access::Agent) => 403,
+        _ => 0,
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_servers_token_alone_is_for_everything() {
+    let server = Server::builder()
+        .set("ELIZA_SERVER_AUTH_TOKEN", SERVER)
+        .start()
+        .await;
+    assert_matrix(&server, |name, access| match (name, access) {
+        (_, Access::Open) | ("server", _) => 0,
+        _ => 401,
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn without_an_admins_token_users_leave_nobody_to_be_admin() {
+    let server = Server::builder()
+        .set("ELIZA_SERVER_AUTH_TOKEN", SERVER)
+        .set("JWT_SECRET", jwt::KEY)
+        .start()
+        .await;
+    assert_matrix(&server, |name, access| match (name, access) {
+        (_, Access::Open) => 0,
+        ("server", Access::Listing | Access::Admin) => 403,
+        ("user", Access::Admin | Access::Agent) => 403,
+        ("server" | "user", _) => 0,
+        _ => 401,
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_admins_token_alone_guards_everything() {
+    let server = Server::builder()
+        .set("SESSIOND_ADMIN_TOKEN", ADMIN)
+        .start()
+        .await;
+    assert_matrix(&server, |name, access| match (name, access) {
+        (_, Access::Open) | ("admin", _) => 0,
+        _ => 401,
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn where_nothing_is_set_everybody_may_do_everything() {
+    let server = Server::start().await;
+    for by in callers().iter().filter(|by| by.name != "nobody") {
+        for (method, path, _) in TABLE {
+            let status = call(&server, method, path, by).await.status;
+            assert!(![401, 403].contains(&status), "{method} {path} {}", by.name);
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_403_says_so_in_the_form_of_every_error() {
+    let server = Server::builder()
+        .set("ELIZA_SERVER_AUTH_TOKEN", SERVER)
+        .set("SESSIOND_ADMIN_TOKEN", ADMIN)
+        .start()
+        .await;
+    let by = caller("server", Some(("x-api-key", SERVER.into())));
+    let refused = call(&server, "GET", SESSIONS, &by).await;
+    let details = refused.error(403, "FORBIDDEN", "ForbiddenError");
+    assert_eq!(details, json!({}));
+    let by = caller("anonymous", None);
+    let refused = call(&server, "GET", SESSIONS, &by).await;
+    assert_eq!(refused.header("www-authenticate"), "Bearer");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn either_of_two_credentials_will_do() {
+    let server = Server::builder()
+        .set("ELIZA_SERVER_AUTH_TOKEN", SERVER)
+        .set("SESSIOND_ADMIN_TOKEN", ADMIN)
+        .start()
+        .await;
+    for (key, bearer, status) in [
+        ("wrong", ADMIN, 200),
+        (ADMIN, "wrong", 200),
+        (SERVER, ADMIN, 403),
+        (ADMIN, SERVER, 200),
+        ("wrong", "wrong", 401),
+    ] {
+        let request = server
+            .request(Method::GET, SESSIONS)
+            .header("x-api-key", key)
+            .header("authorization", format!("Bearer {bearer}"));
+        assert_eq!(answer(request).await.status, status, "{key} {bearer}");
+    }
+    server.stop().await;
+}

@@ -1,0 +1,213 @@
+//! What the pages of other sites can do to a server that they can reach.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{SESSIONS, Server, answer};
+
+/// A request as a browser makes it for a page.
+async fn from_page(server: &Server, method: Method, path: &str, origin: &str) -> (u16, String) {
+    let request = server.request(method, path).header("origin", origin);
+    let response = request.body("{}").send().await.unwrap();
+    let status = response.status().as_u16();
+    let allowed = response.headers().get("access-control-allow-origin");
+    let allowed = allowed.map_or("", |value| value.to_str().unwrap());
+    (status, allowed.to_owned())
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_are_refused_before_any_work() {
+    let server = Server::start().await;
+    for origin in [
+        "https://evil.example",
+        "null",
+        "http://127.0.0.1.evil.example",
+        "x",
+    ] {
+        for (method, path) in [
+            (Method::POST, SESSIONS),
+            (Method::GET, "/healthz"),
+            (Method::GET, "/nope"),
+            (Method::GET, "/socket.io/?EIO=4&transport=polling"),
+            (Method::OPTIONS, SESSIONS),
+        ] {
+            let request = server.request(method, path).header("origin", origin);
+            let refused = answer(request.header("content-type", "text/plain").body("{")).await;
+            refused.error(403, "FORBIDDEN", "ForbiddenError");
+            assert!(!refused.has_header("access-control-allow-origin"));
+        }
+    }
+    assert_eq!(server.get(SESSIONS).await.body["total"], 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_form_of_another_site_creates_nothing() {
+    let server = Server::start().await;
+    // What a form, or a fetch of an untyped Blob, can send without being asked beforehand.
+    for kind in [
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+        None,
+    ] {
+        let body = json!({ "agentId": crate::harness::ELIZA, "userId": crate::harness::USER });
+        let mut request = server
+            .request(Method::POST, SESSIONS)
+            .header("origin", "http://evil.example")
+            .body(body.to_string());
+        if let Some(kind) = kind {
+            request = request.header("content-type", kind);
+        }
+        answer(request).await.expect(403);
+    }
+    assert_eq!(server.get(SESSIONS).await.body["total"], 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_this_machine_may_call_a_server_on_loopback() {
+    let server = Server::start().await;
+    for origin in [
+        "http://localhost:5173",
+        "http://127.0.0.1:8080",
+        server.url(),
+    ] {
+        let found = from_page(&server, Method::GET, "/api/agents", origin).await;
+        assert_eq!(found, (200, origin.to_owned()));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_foreign_name_for_this_address_is_refused_where_nobody_is_asked_who_they_are() {
+    let status = async |server: &Server, host: &str, token: &str| {
+        let request = server
+            .request(Method::GET, "/api/agents")
+            .header("host", host)
+            .header("x-api-key", token);
+        answer(request).await.status
+    };
+    let server = Server::start().await;
+    for (host, expected) in [
+        ("localhost", 200),
+        ("x.localhost:1", 200),
+        ("127.0.0.1:80", 200),
+        ("[::1]", 200),
+        ("evil.example", 403),
+        ("evil.example:3000", 403),
+        ("192.168.0.7", 403),
+    ] {
+        assert_eq!(status(&server, host, "").await, expected, "{host}");
+    }
+    server.stop().await;
+    let guarded = Server::builder()
+        .set("ELIZA_SERVER_AUTH_TOKEN", "t")
+        .start()
+        .await;
+    assert_eq!(status(&guarded, "chat.example", "t").await, 200);
+    guarded.stop().await;
+}
+
+#[tokio::test]
+async fn the_pages_of_a_list_may_call_and_read_and_no_others() {
+    let server = Server::builder()
+        .set("CORS_ORIGIN", "https://chat.example, http://localhost:5173")
+        .start()
+        .await;
+    let get = async |origin| from_page(&server, Method::GET, "/api/agents", origin).await;
+    assert_eq!(
+        get("https://chat.example").await,
+        (200, "https://chat.example".into())
+    );
+    assert_eq!(get("http://localhost:5173").await.0, 200);
+    assert_eq!(get("http://localhost:5174").await.0, 403);
+    assert_eq!(get("http://chat.example").await.0, 403);
+    assert_eq!(get(server.url()).await.0, 200, "its own");
+    let plain = server.get("/api/agents").await;
+    assert_eq!(plain.header("vary"), "Origin");
+    assert!(!plain.has_header("access-control-allow-origin"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn any_page_may_where_that_is_wanted() {
+    let server = Server::builder().set("CORS_ORIGIN", "*").start().await;
+    for origin in ["https://any.example", "null"] {
+        let found = from_page(&server, Method::GET, "/api/agents", origin).await;
+        assert_eq!(found, (200, "*".to_owned()));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_preflight_needs_no_token_and_is_told_what_may_be_sent() {
+    let server = Server::builder()
+        .set("ELIZA_SERVER_AUTH_TOKEN", "t")
+        .set("CORS_ORIGIN", "https://chat.example")
+        .start()
+        .await;
+    let preflight = async |path: &str, origin: &str| {
+        let request = server
+            .request(Method::OPTIONS, path)
+            .header("origin", origin)
+            .header("access-control-request-method", "PATCH")
+            .header(
+                "access-control-request-headers",
+                "authorization,idempotency-key",
+            );
+        request.send().await.unwrap()
+    };
+    for path in [SESSIONS, "/api/messaging/sessions/x/timeout", "/socket.io/"] {
+        let response = preflight(path, "https://chat.example").await;
+        assert_eq!(response.status(), 204, "{path}");
+        let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!(
+            header("access-control-allow-origin"),
+            "https://chat.example"
+        );
+        assert_eq!(header("vary"), "Origin");
+        assert!(header("access-control-allow-methods").contains("PATCH"));
+        assert_eq!(
+            header("access-control-allow-headers"),
+            "Content-Type, Authorization, X-API-KEY, Idempotency-Key, Last-Event-ID, X-Request-Id"
+        );
+        let credentials = "access-control-allow-credentials";
+        assert!(!response.headers().contains_key(credentials));
+    }
+    assert_eq!(
+        preflight(SESSIONS, "https://evil.example").await.status(),
+        403
+    );
+    // What is no preflight is a call like any other.
+    let options = server.request(Method::OPTIONS, SESSIONS);
+    answer(options.header("x-api-key", "t")).await.expect(405);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_may_read_the_headers_that_matter() {
+    let server = Server::start().await;
+    let request = server
+        .request(Method::GET, "/api/agents")
+        .header("origin", "http://localhost:5173");
+    assert_eq!(
+        answer(request)
+            .await
+            .header("access-control-expose-headers"),
+        "Location, Retry-After, X-Request-Id, Idempotent-Replayed"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn every_response_tells_browsers_to_make_nothing_of_it() {
+    let server = Server::start().await;
+    for path in ["/api/agents", "/nope", SESSIONS, "/healthz"] {
+        let answer = server.get(path).await;
+        let policy = "default-src 'none'; frame-ancestors 'none'";
+        assert_eq!(answer.header("content-security-policy"), policy);
+        assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    server.stop().await;
+}

@@ -1,0 +1,189 @@
+//! What the log says, and what it never says.
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+
+#[path = "../support/jwt.rs"]
+mod jwt;
+
+use crate::support::server::{Builder, Server};
+
+const ELIZA: &str = "b850bc30-45f8-0041-a00a-83df46d8555d";
+const USER: &str = "3c90c3cc-0d44-4b50-8888-8dd25736052a";
+const SESSIONS: &str = "/api/messaging/sessions";
+
+/// Every text that is private begins with this.
+const PRIVATE: &str = "PRIVATE";
+const SERVER: &str = "PRIVATE-server-token";
+const ADMIN: &str = "PRIVATE-admin-token";
+const WRONG: &str = "PRIVATE-wrong-token";
+
+fn guarded() -> Builder {
+    Server::builder()
+        .env("ELIZA_SERVER_AUTH_TOKEN", SERVER)
+        .env("SESSIOND_ADMIN_TOKEN", ADMIN)
+        .env("JWT_SECRET", jwt::KEY)
+}
+
+/// A call, whose answer is read to its end.
+async fn call(
+    server: &Server,
+    method: Method,
+    path: &str,
+    token: &str,
+    body: &Value,
+) -> (StatusCode, String) {
+    let response = Client::new()
+        .request(method, server.at(path))
+        .bearer_auth(token)
+        .header(
+            "idempotency-key",
+            format!("{PRIVATE}-key-{}", body.to_string().len()),
+        )
+        .json(body)
+        .send()
+        .await
+        .expect("the server answers");
+    let status = response.status();
+    (status, response.text().await.unwrap())
+}
+
+async fn session(server: &Server, token: &str) -> String {
+    let metadata = json!({ "PRIVATE-name": "PRIVATE-value", "username": "PRIVATE-user" });
+    let body = json!({ "agentId": ELIZA, "userId": USER, "metadata": metadata });
+    let (status, answer) = call(server, Method::POST, SESSIONS, token, &body).await;
+    assert_eq!(status, 201, "{answer}");
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    answer["sessionId"].as_str().unwrap().to_owned()
+}
+
+/// All that a client can do, right and wrong, with something private in every place for it.
+async fn traffic(server: &Server, token: &str) {
+    let session = session(server, token).await;
+    let at = |rest: &str| format!("{SESSIONS}/{session}{rest}");
+    let attachments = json!([{ "type": "image", "url": "https://PRIVATE.example/x" }]);
+    for transport in ["http", "sse", "websocket"] {
+        let body = json!({
+            "content": format!("PRIVATE words by {transport}"), "transport": transport,
+            "metadata": { "PRIVATE-name": "PRIVATE-value" }, "attachments": attachments,
+        });
+        let (status, answer) = call(server, Method::POST, &at("/messages"), token, &body).await;
+        assert!(status.is_success(), "{answer}");
+    }
+    for (method, rest, body) in [
+        (Method::GET, "", json!({})),
+        (Method::GET, "/messages?limit=PRIVATE", json!({})),
+        (Method::GET, "/messages?before=PRIVATE", json!({})),
+        (Method::POST, "/messages", json!({ "content": ["PRIVATE"] })),
+        (
+            Method::POST,
+            "/messages",
+            json!({ "content": "PRIVATE", "transport": "PRIVATE" }),
+        ),
+        (
+            Method::POST,
+            "/messages",
+            json!({ "content": "PRIVATE", "metadata": "PRIVATE" }),
+        ),
+        (Method::POST, "/messages", json!("PRIVATE")),
+        (
+            Method::PATCH,
+            "/timeout",
+            json!({ "timeoutMinutes": "PRIVATE" }),
+        ),
+        (Method::PATCH, "/timeout", json!({ "autoRenew": "PRIVATE" })),
+        (Method::POST, "/renew", json!({ "x": "PRIVATE" })),
+        (Method::POST, "/heartbeat", json!({ "x": "PRIVATE" })),
+    ] {
+        call(server, method, &at(rest), token, &body).await;
+    }
+    for path in [
+        SESSIONS,
+        "/api/agents",
+        &format!("{SESSIONS}?cursor=PRIVATE"),
+    ] {
+        call(server, Method::GET, path, token, &json!({})).await;
+    }
+    let create = json!({ "agentId": "PRIVATE", "userId": "PRIVATE", "metadata": "PRIVATE" });
+    call(server, Method::POST, SESSIONS, token, &create).await;
+    call(server, Method::DELETE, &at(""), token, &json!({})).await;
+}
+
+#[tokio::test]
+async fn the_log_holds_nothing_private_at_any_level() {
+    let mut server = guarded().env("RUST_LOG", "trace").start();
+    let user = jwt::token(USER, i64::from(u32::MAX));
+    for token in [SERVER, ADMIN, WRONG, &user] {
+        if token != WRONG {
+            traffic(&server, token).await;
+        }
+        call(&server, Method::GET, SESSIONS, token, &json!({})).await;
+    }
+    assert!(server.terminate().success());
+    let log = server.log();
+    assert!(
+        log.contains("TRACE") || log.contains("DEBUG"),
+        "it is as loud as can be"
+    );
+    let signature = user.rsplit('.').next().unwrap();
+    for private in [PRIVATE, jwt::KEY, &user, signature] {
+        let line = log.lines().find(|line| line.contains(private));
+        assert_eq!(line, None, "{private} is in the log");
+    }
+}
+
+#[tokio::test]
+async fn what_admins_do_and_who_is_refused_is_written_down() {
+    let mut server = guarded().env("LOG_FORMAT", "json").start();
+    let user = jwt::token(USER, i64::from(u32::MAX));
+    let own = session(&server, &user).await;
+    let transcript = format!("/api/messaging/channels/{own}/messages");
+    let transcripts = "/api/messaging/channels/{id}/messages";
+    let calls = [
+        (Method::GET, SESSIONS, ADMIN, "admin", SESSIONS, 200),
+        (Method::GET, &transcript, ADMIN, "admin", transcripts, 200),
+        (Method::GET, &transcript, SERVER, "server", transcripts, 403),
+        (
+            Method::GET,
+            &transcript,
+            &user,
+            &format!("user {USER}"),
+            transcripts,
+            403,
+        ),
+        (Method::GET, SESSIONS, WRONG, "unknown", SESSIONS, 401),
+        (Method::GET, "/nope", "", "unknown", "unknown", 401),
+    ];
+    for (method, path, token, ..) in &calls {
+        call(&server, method.clone(), path, token, &json!({})).await;
+    }
+    // What is neither is no line of it.
+    call(&server, Method::GET, "/api/agents", &user, &json!({})).await;
+    assert!(server.terminate().success());
+    let lines: Vec<Value> = server
+        .log()
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|line: &Value| line["target"] == "sessiond::audit")
+        .collect();
+    assert_eq!(lines.len(), calls.len(), "{lines:#?}");
+    for (line, (method, path, _, who, route, status)) in lines.iter().zip(calls) {
+        let found = (
+            &line["method"],
+            &line["path"],
+            &line["who"],
+            &line["route"],
+            &line["status"],
+        );
+        let wanted = (
+            &json!(method.as_str()),
+            &json!(path),
+            &json!(who),
+            &json!(route),
+            &json!(status),
+        );
+        assert_eq!(found, wanted);
+        assert_eq!(line["address"], "127.0.0.1");
+        assert_eq!(line["level"], "INFO");
+    }
+}

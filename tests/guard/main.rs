@@ -1,0 +1,14 @@
+//! What the real server lets out, and lets in: its log, its refusals, and crowds.
+
+#![cfg(unix)]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a helper that cannot do its work fails the test"
+)]
+
+mod crowd;
+mod log;
+mod refusal;
+#[path = "../support/mod.rs"]
+mod support;
