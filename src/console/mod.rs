@@ -59,12 +59,8 @@ fn content_type(path: &str) -> &'static str {
 
 fn etag(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
-    let hex: String = digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("\"{hex}\"")
+    let start: [u8; 8] = std::array::from_fn(|index| digest[index]);
+    format!("\"{:016x}\"", u64::from_be_bytes(start))
 }
 
 #[cfg(test)]

@@ -23,8 +23,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use self::command::Command;
 use self::damage::Damage;
@@ -162,8 +164,15 @@ impl Store {
                     TrySendError::Disconnected(_) => SubmitError::Closed,
                 }
             })?;
+        let span = tracing::debug_span!("queue");
+        let submitted = (!span.is_disabled()).then(Instant::now);
+        let answered = answer.instrument(span.clone()).await;
+        if let Some(submitted) = submitted {
+            let elapsed = submitted.elapsed();
+            span.in_scope(|| tracing::debug!(?elapsed, "written"));
+        }
         // The writer answers all that it takes; what it does not take any more is not done.
-        answer.await.unwrap_or(Err(SubmitError::Closed))
+        answered.unwrap_or(Err(SubmitError::Closed))
     }
 
     /// Whether the last commit succeeded.

@@ -210,6 +210,7 @@ pub(in crate::http) struct AgentDetail {
 
 /// A call that failed.
 #[derive(ToSchema)]
+#[allow(clippy::struct_field_names)] // The wire has it so.
 pub(in crate::http) struct Error {
     #[schema(schema_with = no)]
     success: (),
@@ -357,7 +358,7 @@ fn minutes(least: u32, most: Option<u32>) -> serde_json::Value {
     minutes
 }
 
-fn timeouts(is_nullable: bool, timeout: serde_json::Value) -> Schema {
+fn timeouts(is_nullable: bool, timeout: &serde_json::Value) -> Schema {
     let kind = if is_nullable {
         json!(["object", "null"])
     } else {
@@ -376,7 +377,7 @@ fn timeouts(is_nullable: bool, timeout: serde_json::Value) -> Schema {
 }
 
 fn create_timeouts() -> Schema {
-    timeouts(true, minutes(30, None))
+    timeouts(true, &minutes(30, None))
 }
 
 /// Other timeouts for a session. What is absent stays as it is.
@@ -385,7 +386,7 @@ pub(in crate::http) struct TimeoutRequest;
 impl utoipa::PartialSchema for TimeoutRequest {
     fn schema() -> utoipa::openapi::RefOr<Schema> {
         // The server's own bounds may be others; these are the ones that it has unless they are set.
-        timeouts(false, minutes(5, Some(1440))).into()
+        timeouts(false, &minutes(5, Some(1440))).into()
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub(super) mod bodies;
 mod errors;
+mod examples;
 
 use std::sync::LazyLock;
 
@@ -129,7 +130,7 @@ fn complete(operation: &mut Value, access: Access) {
     } else {
         &["Unauthorized", "Forbidden"]
     };
-    for name in credentials.iter().chain(errors::of(&id)) {
+    for name in credentials.iter().copied().chain(errors::of(&id)) {
         let reference = json!({ "$ref": format!("#/components/responses/{name}") });
         operation["responses"][errors::status(name)] = reference;
     }
