@@ -96,7 +96,7 @@ impl TypedMetric for Histogram {
 impl EncodeMetric for Histogram {
     #[allow(clippy::cast_precision_loss)] // It is read to some digits.
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let bounds = self.0.bounds.iter().copied().chain([f64::MAX]);
+        let bounds = self.0.bounds.iter().copied().chain([f64::INFINITY]);
         let counts = self
             .0
             .counts
