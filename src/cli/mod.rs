@@ -1,5 +1,6 @@
 //! The command line.
 
+mod agents;
 mod completions;
 mod healthcheck;
 mod serve;
@@ -26,6 +27,7 @@ pub fn main() -> ExitCode {
     };
     let configured = || {
         config(matches).and_then(|config| match name {
+            "agents" => agents::run(&config, matches.get_flag("probe")),
             "healthcheck" => healthcheck::run(&config),
             _ => serve::run(&config),
         })
@@ -61,6 +63,16 @@ pub fn command() -> Command {
         .styles(styles)
         .args(SETTINGS.iter().map(arg))
         .subcommand(Command::new("serve").about("Serve the API; the same as no command"))
+        .subcommand(
+            Command::new("agents")
+                .about("List the agents with their backends")
+                .arg(
+                    Arg::new("probe")
+                        .long("probe")
+                        .help("Ask each of them one short question; the exit code is 1 if one does not answer")
+                        .action(ArgAction::SetTrue),
+                ),
+        )
         .subcommand(
             Command::new("healthcheck")
                 .about("Ask the running server how it is; the exit code is 0 when it is healthy"),

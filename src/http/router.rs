@@ -11,7 +11,7 @@ use axum::routing::{self, MethodRouter};
 
 use super::error::ApiError;
 use super::openapi;
-use super::routes::{agents, console, events, health, messages, metrics, sessions};
+use super::routes::{agents, console, events, health, messages, metrics, sessions, submit};
 use crate::app::App;
 use crate::guard::access::Access;
 
@@ -36,7 +36,7 @@ pub struct Endpoint {
 /// Everything that can be called.
 #[must_use]
 pub fn endpoints() -> Vec<Endpoint> {
-    use Access::{Admin, Known, Listing, Open};
+    use Access::{Admin, Agent, Known, Listing, Open};
 
     let sessions = "/api/messaging/sessions";
     let session = "/api/messaging/sessions/{sessionId}";
@@ -74,6 +74,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             Admin,
             messages::transcript,
         ),
+        post("/api/messaging/submit", Agent, submit::submit),
         get("/api/agents", Known, agents::list),
         get("/api/agents/{agentId}", Known, agents::show),
         get("/metrics", Admin, metrics::show),

@@ -8,7 +8,7 @@ use super::error::ReadError;
 use super::record;
 use super::tables::{
     CREATE_KEYS, DELETIONS, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SCHEMA_VERSION,
-    SESSIONS, USER_SESSIONS, WARNINGS, meta,
+    SESSIONS, SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, WARNINGS, meta,
 };
 use super::tally::{Tallies, rows_between};
 use crate::domain::id::SessionId;
@@ -33,6 +33,8 @@ pub(super) fn check(txn: &ReadTransaction) -> Result<Vec<String>> {
     let messages = check.messages()?;
     check.open_turns(&messages)?;
     check.message_keys(&messages)?;
+    check.submit_keys(&messages)?;
+    check.upstreams()?;
     check.create_keys()?;
     Ok(check.faults)
 }
@@ -178,19 +180,10 @@ impl Check<'_> {
             }
         }
         for ((session, at), message) in &messages {
-            let Role::User {
-                reply_id,
-                turn: TurnState::Replied(reply_at),
-                ..
-            } = &message.role
-            else {
-                continue;
-            };
             if deletions.contains(session) {
                 continue;
             }
-            let reply = messages.get(&(*session, *reply_at));
-            if reply.is_none_or(|reply| !reply.is_agent() || reply.id != *reply_id) {
+            if !has_its_reply(&messages, message) {
                 self.fault(format!(
                     "messages: the reply to ({session}, {at}) is not there"
                 ));
@@ -207,6 +200,11 @@ impl Check<'_> {
             let session = SessionId::from(session);
             match record::decode_turn(session, position, bytes.value()) {
                 Ok(turn) => {
+                    if turn.waits_until.is_some() && (turn.running || !turn.begun) {
+                        self.fault(format!(
+                            "open_turns: ({session}, {position}) waits and does not"
+                        ));
+                    }
                     if !turns.insert((session, turn.message_at)) {
                         self.fault(format!("open_turns: {session} has a turn twice"));
                     }
@@ -249,6 +247,36 @@ impl Check<'_> {
         Ok(())
     }
 
+    fn submit_keys(&mut self, messages: &Messages) -> Result<()> {
+        for row in self.txn.open_table(SUBMIT_KEYS)?.iter()? {
+            let (key, bytes) = row?;
+            let session = SessionId::from(key.value().0);
+            if !self.sessions.contains_key(&session) {
+                continue;
+            }
+            match record::decode_time(bytes.value()) {
+                Ok(at) if messages.get(&(session, at)).is_some_and(Message::is_agent) => {}
+                Ok(at) => self.fault(format!("submit_keys: ({session}, {at}) is no reply")),
+                Err(error) => self.fault(format!("submit_keys: {session}: {error}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn upstreams(&mut self) -> Result<()> {
+        for row in self.txn.open_table(UPSTREAMS)?.iter()? {
+            let (session, bytes) = row?;
+            let session = SessionId::from(session.value());
+            if !self.sessions.contains_key(&session) {
+                self.fault(format!("upstreams: {session} is no session"));
+            }
+            if let Err(error) = record::decode_upstream(bytes.value()) {
+                self.fault(format!("upstreams: {session}: {error}"));
+            }
+        }
+        Ok(())
+    }
+
     fn create_keys(&mut self) -> Result<()> {
         for row in self.txn.open_table(CREATE_KEYS)?.iter()? {
             let (_, bytes) = row?;
@@ -262,4 +290,35 @@ impl Check<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a replied message has its reply: of the id that was fixed for it, or one that a later
+/// message shares with it.
+fn has_its_reply(messages: &Messages, message: &Message) -> bool {
+    let Role::User {
+        reply_id,
+        turn: TurnState::Replied(at),
+        ..
+    } = &message.role
+    else {
+        return true;
+    };
+    let Some(reply) = messages.get(&(message.session_id, *at)) else {
+        return false;
+    };
+    let Role::Agent { in_reply_to, .. } = &reply.role else {
+        return false;
+    };
+    if reply.id == *reply_id {
+        return *in_reply_to == Some(message.id);
+    }
+    let later = (message.session_id, message.created_at.next())..(message.session_id, *at);
+    messages.range(later).any(|(_, other)| {
+        let has_the_same = matches!(
+            &other.role,
+            Role::User { reply_id, turn: TurnState::Replied(other_at), .. }
+                if *reply_id == reply.id && other_at == at
+        );
+        has_the_same && *in_reply_to == Some(other.id)
+    })
 }

@@ -9,7 +9,7 @@ use super::error::CommandError;
 use super::record::{self, CreateClaim, RecordError};
 use super::tables::{
     CREATE_KEYS, DELETIONS, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
-    USER_SESSIONS, WARNINGS, meta,
+    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, WARNINGS, meta,
 };
 use super::tally::Tallies;
 use crate::domain::error::Refusal;
@@ -37,6 +37,8 @@ pub struct Txn<'t> {
     create_keys: Table<'t, (u128, &'static str), Bytes>,
     messages: Table<'t, (u128, i64), Bytes>,
     message_keys: Table<'t, (u128, &'static str), Bytes>,
+    submit_keys: Table<'t, (u128, &'static str), Bytes>,
+    upstreams: Table<'t, u128, Bytes>,
     open_turns: Table<'t, (u128, u32), Bytes>,
     deletions: Table<'t, u128, ()>,
     meta: Table<'t, &'static str, Bytes>,
@@ -77,6 +79,8 @@ impl<'t> Txn<'t> {
             create_keys: txn.open_table(CREATE_KEYS)?,
             messages: txn.open_table(MESSAGES)?,
             message_keys: txn.open_table(MESSAGE_KEYS)?,
+            submit_keys: txn.open_table(SUBMIT_KEYS)?,
+            upstreams: txn.open_table(UPSTREAMS)?,
             open_turns: txn.open_table(OPEN_TURNS)?,
             deletions: txn.open_table(DELETIONS)?,
             meta,
@@ -177,6 +181,7 @@ impl<'t> Txn<'t> {
         let id = u128::from(session.id);
         self.dirty = true;
         self.sessions.remove(id)?;
+        self.upstreams.remove(id)?;
         self.remove_deadlines(session)?;
         self.user_sessions.remove((session.user_id.into(), id))?;
         if let Some(key) = &session.create_key {
@@ -283,6 +288,41 @@ impl<'t> Txn<'t> {
         self.dirty = true;
         self.message_keys
             .insert((session.into(), key.as_str()), bytes.as_slice())?;
+        Ok(())
+    }
+
+    pub(super) fn reply_of_key(
+        &self,
+        session: SessionId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Message>> {
+        let Some(bytes) = self.submit_keys.get((session.into(), key.as_str()))? else {
+            return Ok(None);
+        };
+        let at = record::decode_time(bytes.value())?;
+        self.message(session, at)
+    }
+
+    pub(super) fn put_submit_key(
+        &mut self,
+        session: SessionId,
+        key: &IdempotencyKey,
+        at: Timestamp,
+    ) -> Result<()> {
+        let bytes = whole(record::encode_time(at))?;
+        self.dirty = true;
+        self.submit_keys
+            .insert((session.into(), key.as_str()), bytes.as_slice())?;
+        Ok(())
+    }
+
+    // Other servers
+
+    pub(super) fn put_upstream(&mut self, session: SessionId, name: &str) -> Result<()> {
+        let bytes = record::encode_upstream(name)?;
+        self.dirty = true;
+        self.upstreams
+            .insert(u128::from(session), bytes.as_slice())?;
         Ok(())
     }
 
@@ -425,7 +465,7 @@ impl<'t> Txn<'t> {
         Ok(())
     }
 
-    /// Removes up to `limit` of a session's messages and message keys; returns how many.
+    /// Removes up to `limit` of a session's messages and their keys; returns how many.
     pub(super) fn remove_messages(&mut self, session: SessionId, limit: usize) -> Result<usize> {
         let id = u128::from(session);
         let mut removed = 0;
@@ -438,14 +478,15 @@ impl<'t> Txn<'t> {
             row?;
             removed += 1;
         }
-        let keys = (id, "")..(id.saturating_add(1), "");
-        for row in self
-            .message_keys
-            .extract_from_if(keys, |_, _| true)?
-            .take(limit - removed)
-        {
-            row?;
-            removed += 1;
+        for table in [&mut self.message_keys, &mut self.submit_keys] {
+            let keys = (id, "")..(id.saturating_add(1), "");
+            for row in table
+                .extract_from_if(keys, |_, _| true)?
+                .take(limit - removed)
+            {
+                row?;
+                removed += 1;
+            }
         }
         self.dirty |= removed > 0;
         Ok(removed)

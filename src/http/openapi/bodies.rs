@@ -91,6 +91,60 @@ pub(in crate::http) struct SentData {
     session_status: SessionStatus,
 }
 
+/// A reply of an agent that runs elsewhere.
+#[derive(ToSchema)]
+pub(in crate::http) struct SubmitRequest {
+    /// The session.
+    #[schema(value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", example = "018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44")]
+    channel_id: String,
+    /// The session's agent.
+    #[schema(value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", example = "b850bc30-45f8-0041-a00a-83df46d8555d")]
+    author_id: String,
+    /// What the agent says, at most 64 KiB.
+    #[schema(min_length = 1, example = "Here I am.")]
+    content: String,
+    /// A name for the reply, under which a repeat stores nothing.
+    #[schema(rename = "messageId", schema_with = client_message_id)]
+    message_id: Option<()>,
+    /// The message that it answers.
+    #[schema(schema_with = answered)]
+    in_reply_to_message_id: Option<()>,
+    /// Its `thought`, a text, and its `actions`, a list, are taken over.
+    #[schema(schema_with = anything)]
+    raw_message: Option<()>,
+    /// Anything that the agent wants to keep with it, at most 10,240 bytes.
+    #[schema(schema_with = metadata)]
+    metadata: Option<()>,
+}
+
+/// What a submission answers.
+#[derive(ToSchema)]
+pub(in crate::http) struct Submitted {
+    success: bool,
+    data: SubmittedMessage,
+}
+
+/// A reply that was submitted.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(in crate::http) struct SubmittedMessage {
+    #[schema(value_type = String, format = Uuid)]
+    id: String,
+    #[schema(value_type = String, format = Uuid)]
+    channel_id: String,
+    content: String,
+    #[schema(value_type = String, format = Uuid)]
+    author_id: String,
+    is_agent: bool,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: String,
+    #[schema(value_type = Object)]
+    metadata: (),
+    /// The message that it answers.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    in_reply_to: Option<String>,
+}
+
 /// A list of sessions.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
@@ -328,6 +382,15 @@ fn client_message_id() -> Schema {
         json!({ "type": ["string", "null"], "pattern": "^[!-~]{1,255}$", "example": "m-1",
         "description": "A name for the message, under which a repeat stores nothing" }),
     )
+}
+
+fn answered() -> Schema {
+    schema(json!({
+        "type": ["string", "null"],
+        "format": "uuid",
+        "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+        "description": "The message that it answers",
+    }))
 }
 
 fn attachments() -> Schema {

@@ -17,7 +17,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::router::endpoints;
-use super::routes::{agents, console, events, health, messages, metrics, sessions};
+use super::routes::{agents, console, events, health, messages, metrics, sessions, submit};
 use crate::guard::access::Access;
 
 /// What stands above all calls.
@@ -44,6 +44,7 @@ use crate::guard::access::Access;
         events::follow,
         agents::list,
         agents::show,
+        submit::submit,
         health::sessions,
         health::overall,
         health::alive,

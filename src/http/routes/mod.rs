@@ -8,3 +8,4 @@ mod listing;
 pub(super) mod messages;
 pub(super) mod metrics;
 pub(super) mod sessions;
+pub(super) mod submit;

@@ -221,7 +221,7 @@ impl Rig {
             echo: None,
             key: None,
             has_agent: true,
-            begins_at_once: false,
+            beginning: Beginning::InTurn,
         }
     }
 
@@ -244,7 +244,7 @@ impl Rig {
     /// Sends a message and begins its turn.
     pub(super) fn ask(&mut self, session: SessionId, content: &str) -> Sent {
         let mut message = self.message(session, content);
-        message.begins_at_once = true;
+        message.beginning = Beginning::AtOnce;
         self.submit(message).unwrap()
     }
 
@@ -320,6 +320,8 @@ impl Rig {
             + self.rows(tables::CREATE_KEYS)
             + self.rows(tables::MESSAGES)
             + self.rows(tables::MESSAGE_KEYS)
+            + self.rows(tables::SUBMIT_KEYS)
+            + self.rows(tables::UPSTREAMS)
             + self.rows(tables::OPEN_TURNS)
             + self.rows(tables::DELETIONS)
     }
