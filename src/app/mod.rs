@@ -2,6 +2,7 @@
 //!
 //! HTTP and sockets meet the same rules here and nowhere else.
 
+mod admin;
 mod create;
 pub mod error;
 mod follow;
@@ -16,9 +17,11 @@ mod target;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::admin::{Backup, Export};
 pub use self::create::CreateRequest;
 pub use self::follow::{Followed, Follower, SessionState};
 use self::ids::Ids;
@@ -59,6 +62,8 @@ pub struct App {
     stopping: CancellationToken,
     started: Instant,
     metrics: Metrics,
+    /// A backup is made one at a time.
+    backups: Arc<Semaphore>,
 }
 
 impl App {
@@ -96,6 +101,7 @@ impl App {
             stopping: CancellationToken::new(),
             started: Instant::now(),
             metrics,
+            backups: Arc::new(Semaphore::new(1)),
         }
     }
 

@@ -11,7 +11,7 @@ use axum::routing::{self, MethodRouter};
 
 use super::error::ApiError;
 use super::openapi;
-use super::routes::{agents, console, events, health, messages, metrics, sessions, submit};
+use super::routes::{admin, agents, console, events, health, messages, metrics, sessions, submit};
 use crate::app::App;
 use crate::guard::access::Access;
 
@@ -82,6 +82,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         get("/docs", Open, console::docs),
         get("/console/{file}", Open, console::file),
         get("/openapi.json", Open, openapi::show),
+        get("/api/admin/backup", Admin, admin::backup),
+        get("/api/admin/export", Admin, admin::export),
         get("/healthz", Open, health::alive),
         get("/health", Open, health::overall),
     ]

@@ -312,6 +312,17 @@ pub(in crate::http) struct StreamEvent {
     data: String,
 }
 
+/// Anything at all.
+pub(in crate::http) struct Bytes;
+
+impl utoipa::PartialSchema for Bytes {
+    fn schema() -> utoipa::openapi::RefOr<Schema> {
+        schema(json!({ "type": "string", "format": "binary" })).into()
+    }
+}
+
+impl ToSchema for Bytes {}
+
 /// A point in time in a query.
 pub(in crate::http) struct Cursor;
 

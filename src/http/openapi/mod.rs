@@ -17,7 +17,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::router::endpoints;
-use super::routes::{agents, console, events, health, messages, metrics, sessions, submit};
+use super::routes::{admin, agents, console, events, health, messages, metrics, sessions, submit};
 use crate::guard::access::Access;
 
 /// What stands above all calls.
@@ -45,6 +45,8 @@ use crate::guard::access::Access;
         agents::list,
         agents::show,
         submit::submit,
+        admin::backup,
+        admin::export,
         health::sessions,
         health::overall,
         health::alive,
