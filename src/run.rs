@@ -214,9 +214,12 @@ pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(folder)
-        .with_context(|| format!("the data folder {} cannot be made", folder.display()))
+    builder.create(folder).with_context(|| {
+        format!(
+            "the data folder {} cannot be made; choose another one with --data-dir",
+            folder.display()
+        )
+    })
 }
 
 fn banner(path: &Path, found: Found, app: &App) {

@@ -86,6 +86,21 @@ const RULES: &[Rule] = &[
         never: &["crate::http", "crate::app", "crate::store", "redb"],
     },
     Rule {
+        part: "metrics",
+        but: &[],
+        never: &[
+            "crate::store",
+            "crate::http",
+            "crate::app",
+            "crate::realtime",
+        ],
+    },
+    Rule {
+        part: "console",
+        but: &[],
+        never: &["crate::"],
+    },
+    Rule {
         part: "wire.rs",
         but: &[],
         never: &["crate::http", "crate::realtime", "crate::store"],

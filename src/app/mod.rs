@@ -42,6 +42,7 @@ use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
 use crate::events::EventBus;
 use crate::guard::rate::Limits;
+use crate::metrics::Metrics;
 use crate::store::Store;
 pub use crate::store::reader::{Page, PageRequest, Stats};
 
@@ -60,6 +61,7 @@ pub struct App {
     tasks: TaskTracker,
     stopping: CancellationToken,
     started: Instant,
+    metrics: Metrics,
     /// A backup is made one at a time.
     backups: Arc<Semaphore>,
 }
@@ -77,12 +79,14 @@ impl App {
         let agents = Arc::new(Agents::new(agents));
         let feeds = Feeds::default();
         let ledger = StoreLedger::new(Arc::clone(&store));
+        let metrics = Metrics::new(store.meters());
         let runner = Runner::new(Parts {
             ledger,
             agents: Arc::clone(&agents),
             feeds: feeds.clone(),
             events: events.clone(),
             clock: clock.clone(),
+            meters: metrics.agents.clone(),
         });
         Self {
             store,
@@ -96,6 +100,7 @@ impl App {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             started: Instant::now(),
+            metrics,
             backups: Arc::new(Semaphore::new(1)),
         }
     }
@@ -125,6 +130,12 @@ impl App {
     pub fn replace_agents(&self, agents: Registry) {
         self.agents.replace(agents);
         self.runner.look_again();
+    }
+
+    /// The figures.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// What happens in the sessions.

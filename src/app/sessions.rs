@@ -10,6 +10,7 @@ use super::target::Target;
 use crate::domain::id::{AgentId, SessionId, UserId};
 use crate::domain::session::{Session, Standing};
 use crate::domain::timeout::TimeoutOverrides;
+use crate::metrics::State;
 use crate::store::command::{DeleteSession, Heartbeat, PatchTimeout, Purge, Renew};
 use crate::store::reader::Stats;
 
@@ -164,6 +165,10 @@ impl App {
         loop {
             let purged = self.store.submit(slice).await?;
             self.forget(&purged.sessions);
+            self.metrics
+                .clock
+                .purged
+                .inc_by(purged.sessions.len() as u64);
             removed += purged.sessions.len();
             match purged.next {
                 Some(next) => slice = next,
@@ -203,6 +208,29 @@ impl App {
         Ok(self
             .store
             .read(|reader| reader.stats(self.clock.now(), rules))?)
+    }
+
+    /// All figures as text.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        self.metrics.text(self.state().ok())
+    }
+
+    fn state(&self) -> Result<State, AppError> {
+        let stats = self.stats()?;
+        // The method itself is not general enough over the snapshot's lifetime.
+        #[allow(clippy::redundant_closure_for_method_calls)]
+        let (messages, open_turns) = self.store.read(|reader| reader.row_counts())?;
+        Ok(State {
+            active: stats.active,
+            expiring_soon: stats.near_expiration,
+            kept: stats.expired,
+            invalid: self.store.damaged_sessions(),
+            messages,
+            open_turns,
+            database_bytes: self.store.file_bytes(),
+            is_healthy: self.store.is_healthy(),
+        })
     }
 
     /// How many sessions of a user there are of each standing.

@@ -6,12 +6,14 @@ mod backup;
 mod bar;
 mod check;
 mod compact;
+mod completions;
 mod export;
 mod healthcheck;
 mod import;
 mod place;
 mod restore;
 mod serve;
+mod token;
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -29,21 +31,29 @@ use crate::config::{Config, SETTINGS, Source};
 pub fn main() -> ExitCode {
     let matches = command().get_matches();
     let (name, matches) = matches.subcommand().unwrap_or(("serve", &matches));
-    let ended = config(matches).and_then(|config| match name {
-        "agents" => agents::run(&config, matches.get_flag("probe")),
-        "healthcheck" => healthcheck::run(&config),
-        "check" => check::run(&config),
-        "compact" => compact::run(&config),
-        "backup" => backup::run(&config, file(matches)?),
-        "restore" => restore::run(&config, file(matches)?, matches.get_flag(FORCE)),
-        "export" => export::run(
-            &config,
-            matches.get_one::<String>(SESSION).map(String::as_str),
-        ),
-        "import" => import::run(&config, file(matches).ok()),
-        _ => serve::run(&config),
-    });
-    match ended {
+    // These need no settings, and so no valid ones either.
+    let simple = match name {
+        "token" => Some(token::run()),
+        "completions" => Some(completions::run(matches)),
+        _ => None,
+    };
+    let configured = || {
+        config(matches).and_then(|config| match name {
+            "agents" => agents::run(&config, matches.get_flag("probe")),
+            "healthcheck" => healthcheck::run(&config),
+            "check" => check::run(&config),
+            "compact" => compact::run(&config),
+            "backup" => backup::run(&config, file(matches)?),
+            "restore" => restore::run(&config, file(matches)?, matches.get_flag(FORCE)),
+            "export" => export::run(
+                &config,
+                matches.get_one::<String>(SESSION).map(String::as_str),
+            ),
+            "import" => import::run(&config, file(matches).ok()),
+            _ => serve::run(&config),
+        })
+    };
+    match simple.unwrap_or_else(configured) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
@@ -61,9 +71,15 @@ pub fn command() -> Command {
     Command::new("sessiond")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A self-hosted, durable server of the ElizaOS Sessions API")
+        .before_help(
+            "Without a command it serves: start it, and open http://127.0.0.1:3000 in a browser. \
+             Nothing needs to be set for that.",
+        )
         .after_help(
             "Each setting is a flag, an environment variable, or a line of a .env file in the \
-             working directory, in this order of precedence. RUST_LOG sets the log's levels.",
+             working directory, in this order of precedence. RUST_LOG sets the log's levels.\n\n\
+             To serve other machines:\n  \
+             ELIZA_SERVER_AUTH_TOKEN=$(sessiond token) sessiond --server-host 0.0.0.0",
         )
         .styles(styles)
         .args(SETTINGS.iter().map(arg))
@@ -82,6 +98,8 @@ pub fn command() -> Command {
             Command::new("healthcheck")
                 .about("Ask the running server how it is; the exit code is 0 when it is healthy"),
         )
+        .subcommand(Command::new("token").about("Print a fresh random token"))
+        .subcommand(completions::command())
         .subcommands(data_commands())
 }
 
@@ -148,6 +166,7 @@ fn arg(setting: &crate::config::Setting) -> Arg {
         .allow_hyphen_values(true)
         .action(ArgAction::Set)
         .hide(setting.is_hidden)
+        .help_heading(heading(setting.name))
         .global(true);
     if setting.is_switch {
         return arg
@@ -156,6 +175,17 @@ fn arg(setting: &crate::config::Setting) -> Arg {
             .default_missing_value("true");
     }
     arg
+}
+
+/// Under what a setting stands in the help.
+fn heading(name: &str) -> &'static str {
+    match name {
+        "SERVER_HOST" | "SERVER_PORT" | "MAX_CONNECTIONS" | "LOG_FORMAT" => "Server",
+        "DATA_DIR" | "SESSIOND_CACHE_MB" => "Data",
+        "MAX_PENDING_TURNS" => "Agents",
+        _ if name.starts_with("SESSION_") || name == "CLEAR_SESSIONS_ON_SHUTDOWN" => "Sessions",
+        _ => "Access",
+    }
 }
 
 fn config(matches: &ArgMatches) -> anyhow::Result<Config> {

@@ -8,6 +8,7 @@ mod extract;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod middleware;
+mod openapi;
 mod query;
 mod router;
 mod routes;

@@ -33,8 +33,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use self::command::Command;
 use self::damage::Damage;
@@ -50,6 +52,7 @@ use crate::clock::Clock;
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
 use crate::events::EventBus;
+use crate::metrics::StoreMeters;
 
 /// How many commands may wait. At the measured rates that is about a tenth of a second of work.
 const QUEUE: usize = 8192;
@@ -71,6 +74,7 @@ struct Shared {
     damage: Damage,
     deadlines: Deadlines,
     rules: Rules,
+    meters: StoreMeters,
     /// Where the file is, if it is one.
     path: Option<PathBuf>,
 }
@@ -109,6 +113,7 @@ impl Store {
             damage,
             deadlines: Deadlines::new(),
             rules,
+            meters: StoreMeters::default(),
             path,
         });
         let (queue, work) = mpsc::sync_channel(QUEUE);
@@ -167,14 +172,26 @@ impl Store {
     /// same.
     pub async fn submit<C: Command>(&self, command: C) -> Result<C::Output, SubmitError> {
         let (pending, answer) = Pending::new(command);
+        // Counted before it is there to be taken, so that the queue is never shorter than nothing.
+        self.shared.meters.queue.inc();
         self.queue
             .try_send(Work::Job(Box::new(pending)))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => SubmitError::Overloaded,
-                TrySendError::Disconnected(_) => SubmitError::Closed,
+            .map_err(|error| {
+                self.shared.meters.queue.dec();
+                match error {
+                    TrySendError::Full(_) => SubmitError::Overloaded,
+                    TrySendError::Disconnected(_) => SubmitError::Closed,
+                }
             })?;
+        let span = tracing::debug_span!("queue");
+        let submitted = (!span.is_disabled()).then(Instant::now);
+        let answered = answer.instrument(span.clone()).await;
+        if let Some(submitted) = submitted {
+            let elapsed = submitted.elapsed();
+            span.in_scope(|| tracing::debug!(?elapsed, "written"));
+        }
         // The writer answers all that it takes; what it does not take any more is not done.
-        answer.await.unwrap_or(Err(SubmitError::Closed))
+        answered.unwrap_or(Err(SubmitError::Closed))
     }
 
     /// Whether the last commit succeeded.
@@ -193,6 +210,20 @@ impl Store {
     #[must_use]
     pub fn deadlines(&self) -> &Deadlines {
         &self.shared.deadlines
+    }
+
+    /// What the store counts.
+    #[must_use]
+    pub fn meters(&self) -> &StoreMeters {
+        &self.shared.meters
+    }
+
+    /// The size of the file; 0 where there is none.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        let path = self.shared.path.as_ref();
+        let metadata = path.and_then(|path| path.metadata().ok());
+        metadata.map_or(0, |metadata| metadata.len())
     }
 
     /// The settings on which the rules depend.

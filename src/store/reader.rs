@@ -339,6 +339,15 @@ impl Reader<'_> {
         })
     }
 
+    /// How many messages are stored, and how many turns are open.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn row_counts(&self) -> Result<(u64, u64)> {
+        let turns = self.snapshot.txn.open_table(OPEN_TURNS)?;
+        Ok((self.snapshot.messages.len()?, turns.len()?))
+    }
+
     /// How many sessions are stored, whatever their standing.
     ///
     /// # Errors

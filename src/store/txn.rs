@@ -51,6 +51,8 @@ pub struct Txn<'t> {
     /// The earliest deadline that was written.
     pub(super) earliest_deadline: Timestamp,
     pub(super) happenings: Vec<Happening>,
+    /// How many sessions were created.
+    pub(super) created: u64,
     pub(super) dirty: bool,
     /// Whether the disk has room for more than a deletion.
     pub(super) has_room: bool,
@@ -63,6 +65,7 @@ pub struct Txn<'t> {
 /// What a transaction leaves for after its commit.
 pub(super) struct Leavings {
     pub(super) happenings: Vec<Happening>,
+    pub(super) created: u64,
     pub(super) earliest_deadline: Timestamp,
     pub(super) dirty: bool,
     pub(super) damaged_now: Vec<SessionId>,
@@ -99,6 +102,7 @@ impl<'t> Txn<'t> {
             tallies,
             earliest_deadline: Timestamp::MAX,
             happenings: Vec::new(),
+            created: 0,
             dirty: false,
             has_room: true,
             damage,
@@ -112,6 +116,7 @@ impl<'t> Txn<'t> {
         self.tallies.save(&mut self.meta)?;
         Ok(Leavings {
             happenings: self.happenings,
+            created: self.created,
             earliest_deadline: self.earliest_deadline,
             dirty: self.dirty,
             damaged_now: self.damaged_now,
@@ -188,6 +193,7 @@ impl<'t> Txn<'t> {
         self.add_deadlines(session)?;
         self.user_sessions
             .insert((session.user_id.into(), id), ())?;
+        self.created += 1;
         Ok(())
     }
 

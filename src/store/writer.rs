@@ -197,6 +197,7 @@ impl Writer {
             self.probe_if_due();
             match self.next_work() {
                 Ok(Work::Job(first)) => {
+                    self.shared.meters.queue.dec();
                     let stop = self.run_batch(first);
                     self.set_damage_aside();
                     if let Some((clear, done)) = stop {
@@ -228,7 +229,10 @@ impl Writer {
         let mut stop = None;
         while jobs.len() < MAX_BATCH {
             match self.work.try_recv() {
-                Ok(Work::Job(job)) => jobs.push(job),
+                Ok(Work::Job(job)) => {
+                    self.shared.meters.queue.dec();
+                    jobs.push(job);
+                }
                 Ok(Work::Damage) => {}
                 Ok(Work::Stop { clear, done }) => {
                     stop = Some((clear, done));
@@ -237,12 +241,17 @@ impl Writer {
                 Err(_) => break,
             }
         }
-        let fate = self.commit(|txn, clock| {
-            for job in &mut jobs {
-                txn.now = clock.now();
-                job.apply(txn)?;
-            }
-            Ok(())
+        let commands = jobs.len();
+        self.shared.meters.batch.observe_number(commands);
+        let span = tracing::debug_span!("commit", commands);
+        let fate = span.in_scope(|| {
+            self.commit(|txn, clock| {
+                for job in &mut jobs {
+                    txn.now = clock.now();
+                    job.apply(txn)?;
+                }
+                Ok(())
+            })
         });
         for job in jobs {
             job.answer(fate);
@@ -284,6 +293,9 @@ impl Writer {
         let damage = &self.shared.damage;
         damage.settle(&leavings.damaged_now, &leavings.sound_now);
         self.shared.deadlines.note(leavings.earliest_deadline);
+        self.shared
+            .meters
+            .committed(leavings.created, leavings.happenings.iter());
         for happening in leavings.happenings {
             self.events.publish(happening);
         }
@@ -309,6 +321,7 @@ impl Writer {
     /// After any I/O error a redb handle refuses to write for good; a new one does not.
     fn failed(&mut self, fate: Fate, error: &redb::Error) -> Fate {
         self.shared.set_healthy(false);
+        self.shared.meters.failed();
         tracing::error!(%error, ?fate, "a write failed");
         if is_full(error) {
             self.reopen();
@@ -411,12 +424,16 @@ fn transact(
     work(&mut txn, clock).map_err(BatchError::NotDone)?;
     let leavings = txn.finish().map_err(not_done)?;
     if leavings.dirty {
+        let started = Instant::now();
         begun
             .commit()
             .map_err(|error| BatchError::Unknown(Box::new(error.into())))?;
+        let elapsed = started.elapsed();
         if let Some(open) = shared.database().as_ref() {
             open.forget_snapshot();
         }
+        shared.meters.commit.observe(elapsed);
+        tracing::debug!(?elapsed, "committed");
     } else {
         begun
             .abort()

@@ -13,6 +13,7 @@
 mod api;
 mod audit;
 mod client;
+mod commands;
 mod durability;
 mod full_disk;
 mod history;

@@ -3,10 +3,11 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::lanes::{Place, Running};
 use super::retry::{self, MAX_TRIES};
@@ -184,7 +185,14 @@ impl<L: Ledger> Inner<L> {
             }
         }
         let mut streamed = Streamed::default();
-        let result = self.ask(agent, pending, running, &mut streamed).await;
+        let agent_id = agent.character.id;
+        let span = tracing::debug_span!("turn", session = %turn.session_id, agent = %agent_id);
+        let started = Instant::now();
+        let asking = self.ask(agent, pending, running, &mut streamed);
+        let result = asking.instrument(span.clone()).await;
+        let elapsed = started.elapsed();
+        self.meters.answered(agent_id, elapsed);
+        span.in_scope(|| tracing::debug!(?elapsed, replied = result.is_ok(), "asked"));
         Ok(Asked::Answered {
             result,
             partial: Some(streamed.text).filter(|text| !text.is_empty()),

@@ -30,6 +30,7 @@ use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply};
 use crate::events::EventBus;
+use crate::metrics::AgentMeters;
 
 /// What is stored of the turns.
 pub trait Ledger: Send + Sync + 'static {
@@ -113,6 +114,7 @@ struct Inner<L> {
     feeds: Feeds,
     events: EventBus,
     clock: Clock,
+    meters: AgentMeters,
     lanes: Lanes,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -131,6 +133,8 @@ pub struct Parts<L> {
     pub events: EventBus,
     /// What times the turns.
     pub clock: Clock,
+    /// What counts how long the agents take.
+    pub meters: AgentMeters,
 }
 
 impl<L: Ledger> Runner<L> {
@@ -143,6 +147,7 @@ impl<L: Ledger> Runner<L> {
             feeds,
             events,
             clock,
+            meters,
         } = parts;
         Self {
             inner: Arc::new(Inner {
@@ -151,6 +156,7 @@ impl<L: Ledger> Runner<L> {
                 feeds,
                 events,
                 clock,
+                meters,
                 lanes: Lanes::default(),
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),

@@ -66,6 +66,7 @@ fn runner(ledger: &Empty) -> Runner<Empty> {
         feeds: Feeds::default(),
         events: EventBus::default(),
         clock,
+        meters: AgentMeters::default(),
     })
 }
 

@@ -8,6 +8,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use crate::app::{Backup, Export};
 use crate::http::error::ApiError;
+use crate::http::openapi::bodies;
 use crate::http::query::Parameters;
 use crate::http::router::ApiState;
 
@@ -15,6 +16,15 @@ use crate::http::router::ApiState;
 const PIECE: usize = 256 * 1024;
 
 /// `GET /api/admin/backup`
+#[utoipa::path(
+    get,
+    path = "/api/admin/backup",
+    operation_id = "backupDatabase",
+    tag = "operations",
+    summary = "Download a checked copy of the database",
+    description = "For administrators. It is made without keeping writers waiting, one at a time.",
+    responses((status = 200, description = "The copy", content_type = "application/octet-stream", body = bodies::Bytes)),
+)]
 pub(in crate::http) async fn backup(State(state): State<ApiState>) -> Result<Response, ApiError> {
     let backup = state.app.backup().await?;
     let length = backup.length();
@@ -29,6 +39,16 @@ pub(in crate::http) async fn backup(State(state): State<ApiState>) -> Result<Res
 }
 
 /// `GET /api/admin/export`
+#[utoipa::path(
+    get,
+    path = "/api/admin/export",
+    operation_id = "exportSessions",
+    tag = "operations",
+    summary = "Export sessions as JSON Lines",
+    description = "For administrators: a `session` line, then its `message` lines, oldest first.",
+    params(("session" = Option<String>, Query, format = Uuid, description = "Only this session")),
+    responses((status = 200, description = "The lines", content_type = "application/x-ndjson", body = String)),
+)]
 pub(in crate::http) async fn export(
     State(state): State<ApiState>,
     parameters: Parameters,
