@@ -1,9 +1,6 @@
 //! What each role may, at every endpoint there is.
 
-#![allow(
-    clippy::match_same_arms,
-    reason = "a line for each thing that is said"
-)]
+#![allow(clippy::match_same_arms, reason = "a line for each thing that is said")]
 
 use reqwest::Method;
 use serde_json::json;
@@ -50,6 +47,7 @@ const TABLE: &[(&str, &str, Access)] = &[
         "/api/messaging/channels/{id}/messages",
         Access::Admin,
     ),
+    ("POST", "/api/messaging/submit", Access::Agent),
     ("GET", "/api/agents", Access::Known),
     ("GET", "/api/agents/{id}", Access::Known),
     ("GET", "/healthz", Access::Open),
