@@ -8,6 +8,7 @@
 //! - [`agents`]: who answers, and the turn runner.
 //! - [`app`]: the use cases. A request passes here whatever it came by: load, let the domain
 //!   decide, have the store commit, tell the waiters.
+//! - [`archive`]: sessions as lines of JSON, to be taken elsewhere.
 //! - [`guard`]: who may do what, by whichever way they come.
 //! - [`janitor`]: what happens by the clock alone.
 //! - [`wire`]: events as clients see them, by whichever way they come.
@@ -16,11 +17,15 @@
 
 pub mod agents;
 pub mod app;
+pub mod archive;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guard;
 pub mod http;
 pub mod janitor;

@@ -24,7 +24,7 @@ use crate::shutdown::{self, Hangups};
 use crate::store::{Found, Store};
 
 /// The name of the database in the data folder.
-const DATABASE: &str = "sessiond.redb";
+pub(crate) const DATABASE: &str = "sessiond.redb";
 
 /// How long the work that goes on without its caller may take at a stop.
 const FINISH: Duration = Duration::from_secs(3);
@@ -209,7 +209,7 @@ async fn reload_agents(app: Arc<App>, source: AgentSource, mut hangups: Hangups)
     }
 }
 
-fn make_folder(folder: &Path) -> anyhow::Result<()> {
+pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -145,8 +145,9 @@ fn ledger_error(error: &SubmitError) -> LedgerError {
         SubmitError::Closed => LedgerError::Closed,
         SubmitError::Record(_) | SubmitError::Refused(_) => LedgerError::Damaged,
         // A turn can be begun and closed twice, so an unknown outcome is tried again.
-        SubmitError::Overloaded | SubmitError::Storage | SubmitError::OutcomeUnknown => {
-            LedgerError::Later
-        }
+        SubmitError::Overloaded
+        | SubmitError::Storage
+        | SubmitError::NoRoom
+        | SubmitError::OutcomeUnknown => LedgerError::Later,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! HTTP and sockets meet the same rules here and nowhere else.
 
+mod admin;
 mod create;
 pub mod error;
 mod follow;
@@ -16,9 +17,11 @@ mod target;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::admin::{Backup, Export};
 pub use self::create::CreateRequest;
 pub use self::follow::{Followed, Follower, SessionState};
 use self::ids::Ids;
@@ -57,6 +60,8 @@ pub struct App {
     tasks: TaskTracker,
     stopping: CancellationToken,
     started: Instant,
+    /// A backup is made one at a time.
+    backups: Arc<Semaphore>,
 }
 
 impl App {
@@ -91,6 +96,7 @@ impl App {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             started: Instant::now(),
+            backups: Arc::new(Semaphore::new(1)),
         }
     }
 

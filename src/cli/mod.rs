@@ -1,12 +1,24 @@
 //! The command line.
 
 mod agents;
+mod ask;
+mod backup;
+mod bar;
+mod check;
+mod compact;
+mod export;
 mod healthcheck;
+mod import;
+mod place;
+mod restore;
 mod serve;
 
 use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
@@ -20,6 +32,15 @@ pub fn main() -> ExitCode {
     let ended = config(matches).and_then(|config| match name {
         "agents" => agents::run(&config, matches.get_flag("probe")),
         "healthcheck" => healthcheck::run(&config),
+        "check" => check::run(&config),
+        "compact" => compact::run(&config),
+        "backup" => backup::run(&config, file(matches)?),
+        "restore" => restore::run(&config, file(matches)?, matches.get_flag(FORCE)),
+        "export" => export::run(
+            &config,
+            matches.get_one::<String>(SESSION).map(String::as_str),
+        ),
+        "import" => import::run(&config, file(matches).ok()),
         _ => serve::run(&config),
     });
     match ended {
@@ -61,6 +82,58 @@ pub fn command() -> Command {
             Command::new("healthcheck")
                 .about("Ask the running server how it is; the exit code is 0 when it is healthy"),
         )
+        .subcommands(data_commands())
+}
+
+const FILE: &str = "FILE";
+const FORCE: &str = "force";
+const SESSION: &str = "session";
+
+/// The commands that work on the database in `DATA_DIR`.
+fn data_commands() -> [Command; 6] {
+    let file = || {
+        Arg::new(FILE)
+            .required(true)
+            .value_parser(clap::value_parser!(PathBuf))
+    };
+    let force = Arg::new(FORCE)
+        .long("force")
+        .action(ArgAction::SetTrue)
+        .help("Replace the database that is there");
+    let session = Arg::new(SESSION)
+        .long("session")
+        .value_name("ID")
+        .help("Only this session");
+    [
+        Command::new("check").about(
+            "Check every page, record and index row; a line for each fault, and the exit code 1",
+        ),
+        Command::new("compact").about("Make the database as small as it can be"),
+        Command::new("backup")
+            .about("Write a checked copy to a new file; a running server is asked for it")
+            .arg(file()),
+        Command::new("restore")
+            .about("Put a backup in the place of the database")
+            .arg(file())
+            .arg(force),
+        Command::new("export")
+            .about("Print sessions as JSON Lines; a running server is asked for them")
+            .arg(session),
+        Command::new("import")
+            .about("Make a database of exported lines, from a file or standard input")
+            .arg(file().required(false)),
+    ]
+}
+
+fn file(matches: &ArgMatches) -> anyhow::Result<&Path> {
+    let path = matches.get_one::<PathBuf>(FILE);
+    path.map(PathBuf::as_path).context("a file must be named")
+}
+
+/// A line of a command's answer.
+fn say(text: &str) {
+    // Whoever closed standard output does not want to know.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 fn arg(setting: &crate::config::Setting) -> Arg {

@@ -5,6 +5,8 @@ mod counted;
 mod dto;
 mod error;
 mod extract;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod middleware;
 mod query;
 mod router;

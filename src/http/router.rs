@@ -10,7 +10,7 @@ use axum::http::Method;
 use axum::routing::{self, MethodRouter};
 
 use super::error::ApiError;
-use super::routes::{agents, events, health, messages, sessions, submit};
+use super::routes::{admin, agents, events, health, messages, sessions, submit};
 use crate::app::App;
 use crate::guard::access::Access;
 
@@ -68,6 +68,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         post("/api/messaging/submit", Agent, submit::submit),
         get("/api/agents", Known, agents::list),
         get("/api/agents/{id}", Known, agents::show),
+        get("/api/admin/backup", Admin, admin::backup),
+        get("/api/admin/export", Admin, admin::export),
         get("/healthz", Open, health::alive),
         get("/health", Open, health::overall),
     ]

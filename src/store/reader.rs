@@ -2,11 +2,13 @@
 
 use redb::{ReadableTable, ReadableTableMetadata};
 
-use super::damage::Damage;
+use super::damage::{Damage, Spot};
 use super::error::ReadError;
-use super::record;
+use super::record::{self, RecordError};
 use super::snapshot::Snapshot;
-use super::tables::{EXPIRY, MESSAGE_KEYS, META, OPEN_TURNS, UPSTREAMS, USER_SESSIONS, WARNINGS};
+use super::tables::{
+    DAMAGED, EXPIRY, MESSAGE_KEYS, META, OPEN_TURNS, UPSTREAMS, USER_SESSIONS, WARNINGS,
+};
 use super::tally::{Tallies, moved, rows_between};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
@@ -72,12 +74,13 @@ impl Reader<'_> {
     /// The database fails, or the record is damaged.
     pub fn session(&self, id: SessionId) -> Result<Option<Session>> {
         let Some(bytes) = self.snapshot.sessions.get(u128::from(id))? else {
+            self.refuse_set_aside(id)?;
             return Ok(None);
         };
         let session = record::decode_session(id, bytes.value());
-        Ok(Some(
-            session.inspect_err(|error| self.damage.note(id, error))?,
-        ))
+        Ok(Some(session.inspect_err(|error| {
+            self.damage.note(id, Spot::Session, error);
+        })?))
     }
 
     /// Sessions in descending order of their ids, from below `below` on; damaged ones are left
@@ -100,7 +103,7 @@ impl Reader<'_> {
             last = Some(id);
             match record::decode_session(id, bytes.value()) {
                 Ok(session) => sessions.push(session),
-                Err(error) => self.damage.note(id, &error),
+                Err(error) => self.damage.note(id, Spot::Session, &error),
             }
         }
         Ok((sessions, last))
@@ -142,9 +145,9 @@ impl Reader<'_> {
             return Ok(None);
         };
         let message = record::decode_message(session, at, bytes.value());
-        Ok(Some(
-            message.inspect_err(|error| self.damage.note(session, error))?,
-        ))
+        Ok(Some(message.inspect_err(|error| {
+            self.damage.note(session, Spot::Message(at), error);
+        })?))
     }
 
     /// Whether a message of the session was stored under a key.
@@ -204,7 +207,7 @@ impl Reader<'_> {
             let message = match record::decode_message(session, at, bytes.value()) {
                 Ok(message) => message,
                 Err(error) => {
-                    self.damage.note(session, &error);
+                    self.damage.note(session, Spot::Message(at), &error);
                     continue;
                 }
             };
@@ -231,9 +234,10 @@ impl Reader<'_> {
         let id = u128::from(session);
         for row in turns.range((id, 0)..=(id, u32::MAX))? {
             let (key, bytes) = row?;
-            match record::decode_turn(session, key.value().1, bytes.value()) {
+            let position = key.value().1;
+            match record::decode_turn(session, position, bytes.value()) {
                 Ok(turn) => return Ok(Some(turn)),
-                Err(error) => self.damage.note(session, &error),
+                Err(error) => self.damage.note(session, Spot::Turn(position), &error),
             }
         }
         Ok(None)
@@ -249,9 +253,10 @@ impl Reader<'_> {
         let mut turns = Vec::new();
         for row in table.range((id, 0)..=(id, u32::MAX))? {
             let (key, bytes) = row?;
-            match record::decode_turn(session, key.value().1, bytes.value()) {
+            let position = key.value().1;
+            match record::decode_turn(session, position, bytes.value()) {
                 Ok(turn) => turns.push(turn),
-                Err(error) => self.damage.note(session, &error),
+                Err(error) => self.damage.note(session, Spot::Turn(position), &error),
             }
         }
         Ok(turns)
@@ -269,7 +274,7 @@ impl Reader<'_> {
         };
         let name = record::decode_upstream(bytes.value());
         Ok(name
-            .inspect_err(|error| self.damage.note(session, error))
+            .inspect_err(|error| self.damage.note(session, Spot::Upstream, error))
             .ok())
     }
 
@@ -342,6 +347,16 @@ impl Reader<'_> {
         Ok(self.snapshot.sessions.len()?)
     }
 
+    /// Fails where the session's own record is missing because it is set aside.
+    fn refuse_set_aside(&self, id: SessionId) -> Result<()> {
+        let damaged = self.snapshot.txn.open_table(DAMAGED)?;
+        let place = Spot::Session.to_string();
+        match damaged.get((u128::from(id), place.as_str()))? {
+            None => Ok(()),
+            Some(_) => Err(RecordError::SetAside.into()),
+        }
+    }
+
     fn index(&self, deadline: Deadline) -> Result<redb::ReadOnlyTable<(i64, u128), ()>> {
         Ok(self.snapshot.txn.open_table(match deadline {
             Deadline::Expiry => EXPIRY,
@@ -375,7 +390,7 @@ impl Reader<'_> {
                     });
                 }
                 Ok(message) => messages.push(message),
-                Err(error) => self.damage.note(session, &error),
+                Err(error) => self.damage.note(session, Spot::Message(at), &error),
             }
         }
         Ok(Page {

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use bincode::{BorrowDecode, Encode};
 use uuid::Uuid;
 
+use crate::domain::archive::SetAside;
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
@@ -55,7 +56,13 @@ pub enum RecordError {
     /// The content is not of the layout.
     #[error("the record cannot be decoded: {0}")]
     Layout(String),
+    /// It was one of these when it was met first, and lies elsewhere since.
+    #[error("the record was damaged and is set aside")]
+    SetAside,
 }
+
+/// The most bytes of a record that is set aside; what fits its own table fits here.
+const MAX_ASIDE_BYTES: usize = MAX_RECORD_BYTES - 8 * HEADROOM;
 
 /// A claim of an idempotency key on a create.
 #[derive(Debug, Clone, PartialEq)]
@@ -155,6 +162,14 @@ struct CreateKeyRecord {
     auto_renew: Option<bool>,
     max_duration_minutes: Option<f64>,
     warning_threshold_minutes: Option<f64>,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct SetAsideRecord<'a> {
+    reason: Cow<'a, str>,
+    found_at: i64,
+    expires_at: Option<i64>,
+    bytes: Cow<'a, [u8]>,
 }
 
 /// The bytes of a session.
@@ -376,6 +391,34 @@ pub(super) fn decode_claim(bytes: &[u8]) -> Result<CreateClaim, RecordError> {
             max_duration_minutes: record.max_duration_minutes,
             warning_threshold_minutes: record.warning_threshold_minutes,
         },
+    })
+}
+
+/// The bytes of a record that is set aside.
+pub(super) fn encode_set_aside(aside: &SetAside) -> Result<Vec<u8>, RecordError> {
+    let kept = aside.bytes.len().min(MAX_ASIDE_BYTES);
+    encode(&SetAsideRecord {
+        reason: Cow::Borrowed(&aside.reason),
+        found_at: aside.found_at.0,
+        expires_at: aside.expires_at.map(|at| at.0),
+        bytes: Cow::Borrowed(&aside.bytes[..kept]),
+    })
+}
+
+/// A record that is set aside, from its own row's bytes.
+pub(super) fn decode_set_aside(
+    owner: SessionId,
+    place: &str,
+    bytes: &[u8],
+) -> Result<SetAside, RecordError> {
+    let record: SetAsideRecord<'_> = decode(bytes)?;
+    Ok(SetAside {
+        owner,
+        place: place.to_owned(),
+        reason: record.reason.into_owned(),
+        found_at: Timestamp(record.found_at),
+        expires_at: record.expires_at.map(Timestamp),
+        bytes: record.bytes.into_owned(),
     })
 }
 

@@ -30,6 +30,8 @@ use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides, TimeoutPolicy};
 use crate::domain::turn::{Beginning, OpenTurn};
 use crate::events::{Event, Listener};
 
+#[path = "tests/archive.rs"]
+mod archived;
 #[path = "tests/crashes.rs"]
 mod crashes;
 #[path = "tests/damage.rs"]
@@ -38,6 +40,8 @@ mod damaged;
 mod disk;
 #[path = "tests/events.rs"]
 mod events;
+#[path = "tests/fault_points.rs"]
+mod fault_points;
 #[path = "tests/faults.rs"]
 mod faults;
 #[path = "tests/files.rs"]
@@ -48,6 +52,10 @@ mod golden;
 mod messages;
 #[path = "tests/model.rs"]
 mod model;
+#[path = "tests/month.rs"]
+mod month;
+#[path = "tests/overload.rs"]
+mod overload;
 #[path = "tests/power_cut.rs"]
 mod power_cut;
 #[path = "tests/purge.rs"]

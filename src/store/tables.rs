@@ -17,6 +17,7 @@
 //! | `upstreams` | each session that another server keeps a session for |
 //! | `open_turns` | each turn that waits for its reply, in the order of running |
 //! | `deletions` | each deleted session whose messages are still to be removed |
+//! | `damaged` | each record that could not be decoded, moved out of its own table |
 //! | `meta` | the names in [`meta`] |
 //!
 //! Nothing is written when time passes: a session is active or expired by the clock alone, and
@@ -65,6 +66,9 @@ pub(super) const OPEN_TURNS: TableDefinition<(u128, u32), &[u8]> =
 /// session
 pub(super) const DELETIONS: TableDefinition<u128, ()> = TableDefinition::new("deletions");
 
+/// (session, or nil where it is not known; which of its records)
+pub(super) const DAMAGED: TableDefinition<(u128, &str), &[u8]> = TableDefinition::new("damaged");
+
 /// a name of [`meta`]
 pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
@@ -95,6 +99,7 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), TableError> {
     txn.open_table(UPSTREAMS)?;
     txn.open_table(OPEN_TURNS)?;
     txn.open_table(DELETIONS)?;
+    txn.open_table(DAMAGED)?;
     txn.open_table(META)?;
     Ok(())
 }
@@ -112,5 +117,6 @@ pub(super) fn delete_all(txn: &WriteTransaction) -> Result<(), TableError> {
     txn.delete_table(UPSTREAMS)?;
     txn.delete_table(OPEN_TURNS)?;
     txn.delete_table(DELETIONS)?;
+    txn.delete_table(DAMAGED)?;
     create_all(txn)
 }

@@ -20,7 +20,7 @@ pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 
 /// How a client wants to get the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Transport {
+pub(in crate::http) enum Transport {
     /// Later, by a socket or from the history.
     Websocket,
     /// In the response.
@@ -95,7 +95,7 @@ pub(in crate::http) async fn transcript(
 }
 
 /// The transport; the older `mode` where there is none.
-fn transport(fields: &Map<String, Value>) -> Result<Transport, Invalid> {
+pub(in crate::http) fn transport(fields: &Map<String, Value>) -> Result<Transport, Invalid> {
     let given = |name| fields.get(name).filter(|value| !value.is_null());
     let (name, value, words) = if let Some(value) = given("transport") {
         ("transport", value, ["websocket", "http", "sse"])

@@ -1,5 +1,6 @@
 //! The handlers, a file for each resource.
 
+pub(super) mod admin;
 pub(super) mod agents;
 pub(super) mod events;
 pub(super) mod health;

@@ -16,6 +16,7 @@ mod upstream;
 pub use activity::{Heartbeat, PatchTimeout, Renew};
 pub use create::{CreateKey, CreateSession, Created};
 pub use delete::DeleteSession;
+pub(in crate::store) use delete::erase;
 pub use purge::{Purge, Purged, WalkTallies};
 pub use send::{SendMessage, Sent};
 pub use submit::{SubmitReply, Submitted};

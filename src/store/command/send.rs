@@ -158,6 +158,7 @@ impl SendMessage {
         if txn.open_turn_count()? >= txn.rules.max_pending_turns {
             return Err(Refusal::ServerBusy.into());
         }
+        txn.require_room()?;
         Ok(turns)
     }
 }

@@ -435,5 +435,6 @@ proptest! {
             pair.take(step)?;
         }
         pair.compare()?;
+        super::archived::assert_comes_back(&pair.rig);
     }
 }

@@ -248,14 +248,6 @@ impl Server {
         self.finish_stop(ended).await
     }
 
-    /// As [`Self::stop`], where the test has damaged the database.
-    pub(crate) async fn stop_damaged(mut self) {
-        let ended = self.begin_stop();
-        Self::finish(ended).await;
-        let (_, faults) = self.inspect().await;
-        assert!(!faults.is_empty(), "the damage is found");
-    }
-
     /// Stops the server cleanly and starts it again on the same folder.
     pub(crate) async fn restart(&mut self) {
         self.restart_with(|setup| setup).await;
