@@ -72,6 +72,7 @@ fn session() -> impl Strategy<Value = Item> {
                     create_key,
                 },
                 claim: has_claim.then_some(claim),
+                upstream: has_claim.then(|| "their-session".to_owned()),
             })
         })
 }
@@ -131,6 +132,7 @@ fn message() -> impl Strategy<Value = Item> {
                 begun,
                 running: false,
                 crashes,
+                waits_until: begun.then_some(at),
             });
             Item::Message(ArchivedMessage {
                 message,
