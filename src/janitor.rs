@@ -6,7 +6,7 @@
 //! is due, never to what is stored.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -122,7 +122,9 @@ impl Janitor {
     }
 
     async fn sweep(&mut self) -> Result<(), AppError> {
+        let started = Instant::now();
         let removed = self.app.purge().await?;
+        self.app.metrics().clock.sweep.observe(started.elapsed());
         self.app.store().submit(WalkTallies).await?;
         self.rows_since_walk = 0;
         if removed > 0 {
@@ -160,10 +162,20 @@ impl Janitor {
             for (place, _) in slice {
                 self.expire(place.1).await?;
                 self.expired = place;
+                self.count_expiry(place.0);
             }
             tokio::task::yield_now().await;
         }
         Ok(())
+    }
+
+    fn count_expiry(&self, expired_at: Timestamp) {
+        let lag = self.app.now().since(expired_at).0;
+        let meters = &self.app.metrics().clock;
+        meters.expired.inc();
+        meters.lag.observe(Duration::from_millis(
+            u64::try_from(lag).unwrap_or_default(),
+        ));
     }
 
     /// Closes the turns of an expired session that the agent was not asked for, and tells of the

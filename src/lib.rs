@@ -5,25 +5,34 @@
 //! - [`domain`]: the rules, as plain values. Time is an argument.
 //! - [`store`]: sessions and messages in one redb file, behind open, read and submit.
 //! - [`events`]: what happened, for whoever listens.
+//! - [`metrics`]: the figures, counted where they arise.
 //! - [`agents`]: who answers, and the turn runner.
 //! - [`app`]: the use cases. A request passes here whatever it came by: load, let the domain
 //!   decide, have the store commit, tell the waiters.
+//! - [`archive`]: sessions as lines of JSON, to be taken elsewhere.
 //! - [`guard`]: who may do what, by whichever way they come.
 //! - [`janitor`]: what happens by the clock alone.
 //! - [`wire`]: events as clients see them, by whichever way they come.
+//! - [`console`]: the operator's page, as files.
 //! - [`http`], [`realtime`]: the API over HTTP, and over Socket.IO.
 //! - [`config`], [`cli`], [`mod@run`]: the process around them.
 
 pub mod agents;
 pub mod app;
+pub mod archive;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod domain;
 pub mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guard;
 pub mod http;
 pub mod janitor;
+pub mod metrics;
 pub mod realtime;
 pub mod run;
 pub mod shutdown;

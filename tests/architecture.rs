@@ -81,6 +81,26 @@ const RULES: &[Rule] = &[
         never: &["crate::store", "crate::http", "crate::app"],
     },
     Rule {
+        part: "archive",
+        but: &[],
+        never: &["crate::http", "crate::app", "crate::store", "redb"],
+    },
+    Rule {
+        part: "metrics",
+        but: &[],
+        never: &[
+            "crate::store",
+            "crate::http",
+            "crate::app",
+            "crate::realtime",
+        ],
+    },
+    Rule {
+        part: "console",
+        but: &[],
+        never: &["crate::"],
+    },
+    Rule {
         part: "wire.rs",
         but: &[],
         never: &["crate::http", "crate::realtime", "crate::store"],

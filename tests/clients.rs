@@ -1,8 +1,6 @@
 //! The published clients, unchanged, against the real server.
 //!
-//! This needs node and npm, and the npm registry or a warm cache of it. Where they are missing the
-//! test says so and passes, so that `cargo test` works anywhere; with a value in
-//! `SESSIOND_REQUIRE_CLIENT_TESTS` it fails instead.
+//! What they need, and what happens where it is missing, is said in `support/node.rs`.
 
 #![allow(
     clippy::expect_used,
@@ -11,22 +9,16 @@
 
 mod support;
 
-use std::env;
-use std::ffi::OsString;
-use std::fs;
-use std::io::{self, Read, Seek, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::process::wait_at_most;
+use support::node::{self, run};
 use support::server::Server;
 
-const REQUIRED: &str = "SESSIOND_REQUIRE_CLIENT_TESTS";
-
 const INSTALL_LIMIT: Duration = Duration::from_mins(3);
-const TEST_LIMIT: Duration = Duration::from_mins(5);
+const TEST_LIMIT: Duration = Duration::from_mins(8);
 
 /// How long the listeners may take until all of them listen.
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -42,14 +34,10 @@ const JWT_SECRET: &str = "what-the-users-of-the-client-tests-sign-with";
 
 #[test]
 fn the_published_clients_work_unchanged() {
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    copy_files(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients"),
-        folder.path(),
-    );
-    if let Err(reason) = install(folder.path()).or_else(|_| install(folder.path())) {
-        return skip(&reason);
-    }
+    let folder = match node::prepare("clients") {
+        Ok(folder) => folder,
+        Err(reason) => return node::skip(&reason),
+    };
 
     let server = Server::start();
     // A session's minutes are seconds here.
@@ -70,7 +58,7 @@ fn the_published_clients_work_unchanged() {
     let tests = run(
         Command::new("node")
             .args(["--test", "--test-reporter=spec"])
-            .args(test_files(folder.path()))
+            .args(node::test_files(folder.path()))
             .current_dir(folder.path())
             .env("SESSIOND_URL", server.url())
             .env("SESSIOND_FAST_URL", fast.url())
@@ -88,6 +76,74 @@ fn the_published_clients_work_unchanged() {
         the_log_holds_nothing_private(&server.log());
     }
     a_stop_tells_who_listens_and_is_clean(folder.path(), server);
+}
+
+/// Thousands of calls, right and wrong ones, made from the server's own description of its API.
+#[test]
+fn the_description_holds_against_the_server() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+    let packages = folder.path().join("packages");
+    let installed = run(
+        Command::new("python3")
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
+            .arg("--target")
+            .arg(&packages)
+            .arg("--requirement")
+            .arg(source.join("requirements.txt")),
+        INSTALL_LIMIT,
+    );
+    if let Err(reason) = installed {
+        return node::skip(&reason);
+    }
+    let server = Server::start();
+    let channel = create_session(&server);
+    let tests = run(
+        Command::new(packages.join("bin/schemathesis"))
+            .arg("--config-file")
+            .arg(source.join("schemathesis.toml"))
+            .args(["run", "--no-color", "--workers=2", "--checks=all"])
+            .args(["--max-examples=300", "--seed=1", "--continue-on-failure"])
+            .args(["--request-timeout=30", "--suppress-health-check=all"])
+            .arg(server.at("/openapi.json"))
+            .current_dir(folder.path())
+            .env("PYTHONPATH", &packages)
+            .env("SESSIOND_CHANNEL", channel),
+        TEST_LIMIT,
+    );
+    if let Err(reason) = tests {
+        panic!("{reason}");
+    }
+}
+
+/// A session with the built-in agent; returns its id.
+fn create_session(server: &Server) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let session: serde_json::Value = runtime.block_on(async {
+        reqwest::Client::new()
+            .post(server.at("/api/messaging/sessions"))
+            .json(&serde_json::json!({
+                "agentId": "b850bc30-45f8-0041-a00a-83df46d8555d",
+                "userId": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+            }))
+            .send()
+            .await
+            .expect("an answer")
+            .json()
+            .await
+            .expect("a session")
+    });
+    let id = session["sessionId"].as_str();
+    id.expect("the session's id").to_owned()
 }
 
 /// The sockets' traffic at the loudest level: no content, no token, no part of one.
@@ -122,77 +178,4 @@ fn a_stop_tells_who_listens_and_is_clean(folder: &Path, mut server: Server) {
     }
     let status = status.expect("the stop is quick");
     assert!(status.success(), "the stop is clean");
-}
-
-/// Installs exactly what the lock file names; the error says what was in the way.
-fn install(folder: &Path) -> Result<(), String> {
-    let command = ["ci", "--no-audit", "--no-fund", "--prefer-offline"];
-    // npm's own patience would keep a tester without a network waiting for minutes.
-    let patience = [
-        "--fetch-retries=2",
-        "--fetch-retry-mintimeout=1000",
-        "--fetch-retry-maxtimeout=3000",
-    ];
-    run(
-        Command::new("npm")
-            .args(command)
-            .args(patience)
-            .current_dir(folder),
-        INSTALL_LIMIT,
-    )
-}
-
-/// The test files by name: left to look for them itself, node is content to find none.
-fn test_files(folder: &Path) -> Vec<OsString> {
-    let files: Vec<_> = fs::read_dir(folder)
-        .expect("a directory can be read")
-        .map(|entry| entry.expect("a directory can be read").file_name())
-        .filter(|name| name.to_string_lossy().ends_with(".test.mjs"))
-        .collect();
-    assert!(!files.is_empty(), "there are client tests");
-    files
-}
-
-/// Runs a command to its end; the error has its whole output.
-fn run(command: &mut Command, limit: Duration) -> Result<(), String> {
-    let name = format!("{command:?}");
-    // A file, not a pipe: it cannot fill up, and nobody waits for a grandchild to close it.
-    let mut output = tempfile::tempfile().expect("a temporary file");
-    let stdout = output.try_clone().expect("a file can be cloned");
-    let stderr = output.try_clone().expect("a file can be cloned");
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(stdout)
-        .stderr(stderr)
-        .spawn()
-        .map_err(|error| format!("{name} cannot be started: {error}"))?;
-
-    let how = match wait_at_most(&mut child, limit) {
-        Some(status) if status.success() => return Ok(()),
-        Some(status) => format!("ended with {status}"),
-        None => format!("was stopped after {} s", limit.as_secs()),
-    };
-    let mut text = Vec::new();
-    output.rewind().expect("a file can be read again");
-    output.read_to_end(&mut text).expect("a file can be read");
-    let text = String::from_utf8_lossy(&text);
-    Err(format!("{name} {how}. Its output:\n{text}"))
-}
-
-/// Leaves the test where that is allowed.
-fn skip(reason: &str) {
-    let required = env::var_os(REQUIRED).is_some_and(|value| !value.is_empty());
-    assert!(!required, "{REQUIRED} is set, but {reason}");
-    // Written past the test harness, which hides what a test prints unless it fails.
-    let _ = writeln!(io::stderr(), "client tests skipped: {reason}");
-}
-
-/// Copies the files of a directory, so that nothing is installed into the source tree.
-fn copy_files(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).expect("a directory to copy") {
-        let entry = entry.expect("a directory can be read");
-        if entry.file_type().expect("a file type").is_file() {
-            fs::copy(entry.path(), to.join(entry.file_name())).expect("a file can be copied");
-        }
-    }
 }

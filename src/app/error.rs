@@ -182,7 +182,7 @@ impl From<SubmitError> for AppError {
             SubmitError::Refused(refusal) => Self::Refused(refusal),
             SubmitError::Overloaded => Self::Unavailable(Unavailable::Overloaded),
             SubmitError::Closed => Self::Unavailable(Unavailable::ShuttingDown),
-            SubmitError::Storage => Self::Unavailable(Unavailable::Storage),
+            SubmitError::Storage | SubmitError::NoRoom => Self::Unavailable(Unavailable::Storage),
             SubmitError::OutcomeUnknown => Self::OutcomeUnknown,
             SubmitError::Record(error) => {
                 tracing::error!(%error, "a command met with a damaged record");

@@ -2,6 +2,7 @@
 //!
 //! HTTP and sockets meet the same rules here and nowhere else.
 
+mod admin;
 mod create;
 pub mod error;
 mod follow;
@@ -10,14 +11,17 @@ mod ledger;
 mod messages;
 mod send;
 mod sessions;
+mod submit;
 mod target;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::admin::{Backup, Export};
 pub use self::create::CreateRequest;
 pub use self::follow::{Followed, Follower, SessionState};
 use self::ids::Ids;
@@ -25,11 +29,12 @@ use self::ledger::StoreLedger;
 pub use self::messages::Transcript;
 pub use self::send::{SendRequest, SendingSocket, SentMessage, SentTurn};
 pub use self::sessions::{Health, SessionFilter, SessionSlice, Status};
+pub use self::submit::{SubmitRequest, SubmittedReply};
 pub use self::target::{Scope, Target};
 use crate::agents::feed::Feeds;
 pub use crate::agents::feed::{Ending, News, Waiter};
 pub use crate::agents::registry::Agent;
-use crate::agents::registry::Registry;
+use crate::agents::registry::{Agents, Registry};
 use crate::agents::runner::{Parts, Runner};
 use crate::clock::Clock;
 use crate::domain::id::{MessageId, SessionId};
@@ -37,6 +42,7 @@ use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
 use crate::events::EventBus;
 use crate::guard::rate::Limits;
+use crate::metrics::Metrics;
 use crate::store::Store;
 pub use crate::store::reader::{Page, PageRequest, Stats};
 
@@ -44,7 +50,7 @@ pub use crate::store::reader::{Page, PageRequest, Stats};
 #[derive(Debug)]
 pub struct App {
     store: Arc<Store>,
-    agents: Arc<Registry>,
+    agents: Arc<Agents>,
     runner: Runner<StoreLedger>,
     feeds: Feeds,
     events: EventBus,
@@ -55,6 +61,9 @@ pub struct App {
     tasks: TaskTracker,
     stopping: CancellationToken,
     started: Instant,
+    metrics: Metrics,
+    /// A backup is made one at a time.
+    backups: Arc<Semaphore>,
 }
 
 impl App {
@@ -62,19 +71,22 @@ impl App {
     #[must_use]
     pub fn new(
         store: Arc<Store>,
-        agents: Arc<Registry>,
+        agents: Registry,
         events: EventBus,
         limits: Limits,
         clock: Clock,
     ) -> Self {
+        let agents = Arc::new(Agents::new(agents));
         let feeds = Feeds::default();
         let ledger = StoreLedger::new(Arc::clone(&store));
+        let metrics = Metrics::new(store.meters());
         let runner = Runner::new(Parts {
             ledger,
             agents: Arc::clone(&agents),
             feeds: feeds.clone(),
             events: events.clone(),
             clock: clock.clone(),
+            meters: metrics.agents.clone(),
         });
         Self {
             store,
@@ -88,6 +100,8 @@ impl App {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             started: Instant::now(),
+            metrics,
+            backups: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -105,10 +119,23 @@ impl App {
         Ok(sessions.len())
     }
 
-    /// The agents.
+    /// The agents as they are now.
     #[must_use]
-    pub fn agents(&self) -> &Registry {
-        &self.agents
+    pub fn agents(&self) -> Arc<Registry> {
+        self.agents.now()
+    }
+
+    /// Puts other agents in the place of those that are there. They answer from the next turn on;
+    /// the open turns of one that is gone are closed.
+    pub fn replace_agents(&self, agents: Registry) {
+        self.agents.replace(agents);
+        self.runner.look_again();
+    }
+
+    /// The figures.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// What happens in the sessions.

@@ -10,6 +10,7 @@ use super::target::Target;
 use crate::domain::id::{AgentId, SessionId, UserId};
 use crate::domain::session::{Session, Standing};
 use crate::domain::timeout::TimeoutOverrides;
+use crate::metrics::State;
 use crate::store::command::{DeleteSession, Heartbeat, PatchTimeout, Purge, Renew};
 use crate::store::reader::Stats;
 
@@ -74,7 +75,9 @@ impl App {
     /// # Errors
     /// It is unknown, expired, or has nothing left to give; or the store fails.
     pub async fn renew(&self, target: &Target) -> Result<Session, AppError> {
-        Ok(self.store.submit(Renew(self.reachable(target)?)).await?)
+        let session = self.store.submit(Renew(self.reachable(target)?)).await?;
+        self.renew_upstream(&session);
+        Ok(session)
     }
 
     /// Keeps a session alive.
@@ -82,10 +85,39 @@ impl App {
     /// # Errors
     /// It is unknown or expired, or the store fails.
     pub async fn heartbeat(&self, target: &Target) -> Result<Session, AppError> {
-        Ok(self
+        let session = self
             .store
             .submit(Heartbeat(self.reachable(target)?))
-            .await?)
+            .await?;
+        self.renew_upstream(&session);
+        Ok(session)
+    }
+
+    /// Has the server behind the session's agent, if it has a session for ours, renew that too.
+    /// A message does so by itself. Nobody waits for it: where it fails, the next message finds
+    /// out.
+    fn renew_upstream(&self, session: &Session) {
+        let Some(agent) = self.agents.get(session.agent_id) else {
+            return;
+        };
+        if !agent.backend.wants().upstream {
+            return;
+        }
+        let name = self.store.read(|reader| reader.upstream(session.id));
+        let renewal = name
+            .ok()
+            .flatten()
+            .and_then(|name| agent.backend.renew(name));
+        let Some(renewal) = renewal else {
+            return;
+        };
+        let (id, clock, stopping) = (session.id, self.clock.clone(), self.stopping.clone());
+        self.tasks.spawn(async move {
+            let renewal = clock.timeout(agent.character.backend.timeout(), renewal);
+            if let Some(Some(Err(error))) = stopping.run_until_cancelled(renewal).await {
+                tracing::info!(session = %id, %error, "the session behind was not renewed");
+            }
+        });
     }
 
     /// Changes a session's timeouts.
@@ -133,6 +165,10 @@ impl App {
         loop {
             let purged = self.store.submit(slice).await?;
             self.forget(&purged.sessions);
+            self.metrics
+                .clock
+                .purged
+                .inc_by(purged.sessions.len() as u64);
             removed += purged.sessions.len();
             match purged.next {
                 Some(next) => slice = next,
@@ -172,6 +208,29 @@ impl App {
         Ok(self
             .store
             .read(|reader| reader.stats(self.clock.now(), rules))?)
+    }
+
+    /// All figures as text.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        self.metrics.text(self.state().ok())
+    }
+
+    fn state(&self) -> Result<State, AppError> {
+        let stats = self.stats()?;
+        // The method itself is not general enough over the snapshot's lifetime.
+        #[allow(clippy::redundant_closure_for_method_calls)]
+        let (messages, open_turns) = self.store.read(|reader| reader.row_counts())?;
+        Ok(State {
+            active: stats.active,
+            expiring_soon: stats.near_expiration,
+            kept: stats.expired,
+            invalid: self.store.damaged_sessions(),
+            messages,
+            open_turns,
+            database_bytes: self.store.file_bytes(),
+            is_healthy: self.store.is_healthy(),
+        })
     }
 
     /// How many sessions of a user there are of each standing.

@@ -1,11 +1,26 @@
 //! The command line.
 
+mod agents;
+mod ask;
+mod backup;
+mod bar;
+mod check;
+mod compact;
+mod completions;
+mod export;
 mod healthcheck;
+mod import;
+mod place;
+mod restore;
 mod serve;
+mod token;
 
 use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
@@ -16,11 +31,29 @@ use crate::config::{Config, SETTINGS, Source};
 pub fn main() -> ExitCode {
     let matches = command().get_matches();
     let (name, matches) = matches.subcommand().unwrap_or(("serve", &matches));
-    let ended = config(matches).and_then(|config| match name {
-        "healthcheck" => healthcheck::run(&config),
-        _ => serve::run(&config),
-    });
-    match ended {
+    // These need no settings, and so no valid ones either.
+    let simple = match name {
+        "token" => Some(token::run()),
+        "completions" => Some(completions::run(matches)),
+        _ => None,
+    };
+    let configured = || {
+        config(matches).and_then(|config| match name {
+            "agents" => agents::run(&config, matches.get_flag("probe")),
+            "healthcheck" => healthcheck::run(&config),
+            "check" => check::run(&config),
+            "compact" => compact::run(&config),
+            "backup" => backup::run(&config, file(matches)?),
+            "restore" => restore::run(&config, file(matches)?, matches.get_flag(FORCE)),
+            "export" => export::run(
+                &config,
+                matches.get_one::<String>(SESSION).map(String::as_str),
+            ),
+            "import" => import::run(&config, file(matches).ok()),
+            _ => serve::run(&config),
+        })
+    };
+    match simple.unwrap_or_else(configured) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
@@ -38,17 +71,87 @@ pub fn command() -> Command {
     Command::new("sessiond")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A self-hosted, durable server of the ElizaOS Sessions API")
+        .before_help(
+            "Without a command it serves: start it, and open http://127.0.0.1:3000 in a browser. \
+             Nothing needs to be set for that.",
+        )
         .after_help(
             "Each setting is a flag, an environment variable, or a line of a .env file in the \
-             working directory, in this order of precedence. RUST_LOG sets the log's levels.",
+             working directory, in this order of precedence. RUST_LOG sets the log's levels.\n\n\
+             To serve other machines:\n  \
+             ELIZA_SERVER_AUTH_TOKEN=$(sessiond token) sessiond --server-host 0.0.0.0",
         )
         .styles(styles)
         .args(SETTINGS.iter().map(arg))
         .subcommand(Command::new("serve").about("Serve the API; the same as no command"))
         .subcommand(
+            Command::new("agents")
+                .about("List the agents with their backends")
+                .arg(
+                    Arg::new("probe")
+                        .long("probe")
+                        .help("Ask each of them one short question; the exit code is 1 if one does not answer")
+                        .action(ArgAction::SetTrue),
+                ),
+        )
+        .subcommand(
             Command::new("healthcheck")
                 .about("Ask the running server how it is; the exit code is 0 when it is healthy"),
         )
+        .subcommand(Command::new("token").about("Print a fresh random token"))
+        .subcommand(completions::command())
+        .subcommands(data_commands())
+}
+
+const FILE: &str = "FILE";
+const FORCE: &str = "force";
+const SESSION: &str = "session";
+
+/// The commands that work on the database in `DATA_DIR`.
+fn data_commands() -> [Command; 6] {
+    let file = || {
+        Arg::new(FILE)
+            .required(true)
+            .value_parser(clap::value_parser!(PathBuf))
+    };
+    let force = Arg::new(FORCE)
+        .long("force")
+        .action(ArgAction::SetTrue)
+        .help("Replace the database that is there");
+    let session = Arg::new(SESSION)
+        .long("session")
+        .value_name("ID")
+        .help("Only this session");
+    [
+        Command::new("check").about(
+            "Check every page, record and index row; a line for each fault, and the exit code 1",
+        ),
+        Command::new("compact").about("Make the database as small as it can be"),
+        Command::new("backup")
+            .about("Write a checked copy to a new file; a running server is asked for it")
+            .arg(file()),
+        Command::new("restore")
+            .about("Put a backup in the place of the database")
+            .arg(file())
+            .arg(force),
+        Command::new("export")
+            .about("Print sessions as JSON Lines; a running server is asked for them")
+            .arg(session),
+        Command::new("import")
+            .about("Make a database of exported lines, from a file or standard input")
+            .arg(file().required(false)),
+    ]
+}
+
+fn file(matches: &ArgMatches) -> anyhow::Result<&Path> {
+    let path = matches.get_one::<PathBuf>(FILE);
+    path.map(PathBuf::as_path).context("a file must be named")
+}
+
+/// A line of a command's answer.
+fn say(text: &str) {
+    // Whoever closed standard output does not want to know.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 fn arg(setting: &crate::config::Setting) -> Arg {
@@ -63,6 +166,7 @@ fn arg(setting: &crate::config::Setting) -> Arg {
         .allow_hyphen_values(true)
         .action(ArgAction::Set)
         .hide(setting.is_hidden)
+        .help_heading(heading(setting.name))
         .global(true);
     if setting.is_switch {
         return arg
@@ -71,6 +175,17 @@ fn arg(setting: &crate::config::Setting) -> Arg {
             .default_missing_value("true");
     }
     arg
+}
+
+/// Under what a setting stands in the help.
+fn heading(name: &str) -> &'static str {
+    match name {
+        "SERVER_HOST" | "SERVER_PORT" | "MAX_CONNECTIONS" | "LOG_FORMAT" => "Server",
+        "DATA_DIR" | "SESSIOND_CACHE_MB" => "Data",
+        "MAX_PENDING_TURNS" => "Agents",
+        _ if name.starts_with("SESSION_") || name == "CLEAR_SESSIONS_ON_SHUTDOWN" => "Sessions",
+        _ => "Access",
+    }
 }
 
 fn config(matches: &ArgMatches) -> anyhow::Result<Config> {

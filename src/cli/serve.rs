@@ -1,6 +1,7 @@
 //! `sessiond serve`
 
-use anyhow::Context as _;
+use std::io::ErrorKind;
+
 use tokio::net::TcpListener;
 
 use crate::config::Config;
@@ -28,14 +29,30 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
 
 async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     let addresses = config.server.addresses.as_slice();
-    TcpListener::bind(addresses).await.with_context(|| {
+    TcpListener::bind(addresses).await.map_err(|error| {
         let port = addresses.first().map_or(0, std::net::SocketAddr::port);
-        format!(
-            "cannot listen on {}:{port}; another program may be using it, choose another port \
-             with --server-port",
-            config.server.host
-        )
+        let host = &config.server.host;
+        let remedy = remedy(error.kind());
+        anyhow::Error::new(error).context(format!("cannot listen on {host}:{port}; {remedy}"))
     })
+}
+
+/// What can be done about an address that cannot be listened on.
+fn remedy(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::AddrInUse => {
+            "another program is using it, maybe another sessiond: stop that one, or choose another \
+             port with --server-port"
+        }
+        ErrorKind::PermissionDenied => {
+            "ports below 1024 need a privilege: choose another port with --server-port"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: choose another one with --server-host, as 127.0.0.1 \
+             or 0.0.0.0"
+        }
+        _ => "choose another address with --server-host and --server-port",
+    }
 }
 
 /// A connection is a file, and many systems allow a process 1024 of them at first.

@@ -113,6 +113,18 @@ impl Message {
     pub fn is_agent(&self) -> bool {
         matches!(self.role, Role::Agent { .. })
     }
+
+    /// Whether it is a user's message whose reply is still to come.
+    #[must_use]
+    pub fn has_open_turn(&self) -> bool {
+        matches!(
+            self.role,
+            Role::User {
+                turn: TurnState::Open,
+                ..
+            }
+        )
+    }
 }
 
 impl Body {

@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, makes an id, or knows of a store or a wire: time is an argument,
 //! and every rule can be tried with values alone.
 
+pub mod archive;
 pub mod error;
 pub mod id;
 pub mod key;

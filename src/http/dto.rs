@@ -6,6 +6,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::Agent;
@@ -32,29 +33,49 @@ pub(super) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Resp
 }
 
 /// A session.
-#[derive(Serialize)]
+#[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SessionInfo<'a> {
+    #[schema(value_type = String, format = Uuid)]
     session_id: SessionId,
+    /// The same: a session is its own channel.
+    #[schema(value_type = String, format = Uuid)]
     channel_id: SessionId,
+    #[schema(value_type = String, format = Uuid)]
     agent_id: AgentId,
+    /// The user, as the client names them.
+    #[schema(value_type = String, format = Uuid)]
     user_id: UserId,
+    #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     created_at: Timestamp,
+    /// When the user last did something in it.
+    #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     last_activity: Timestamp,
+    /// The instant from which it is expired.
+    #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     expires_at: Timestamp,
     timeout_config: TimeoutInfo,
+    /// How often it was renewed.
     renewal_count: u32,
+    /// In milliseconds.
     time_remaining: i64,
+    /// Whether no more is left than the warning threshold.
     is_near_expiration: bool,
+    /// The client's own data.
+    #[schema(value_type = Object)]
     metadata: Raw<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct TimeoutInfo {
+    /// How long it lives after its creation or last renewal.
     timeout_minutes: u32,
+    /// Whether activity renews it.
     auto_renew: bool,
+    /// How long it lives at most, renewed or not.
     max_duration_minutes: u32,
+    /// How long before its expiry it counts as near it.
     warning_threshold_minutes: u32,
 }
 
@@ -98,12 +119,15 @@ impl<'a> SessionInfo<'a> {
 }
 
 /// The numbers of a session list.
-#[derive(Serialize)]
+#[derive(ToSchema, Serialize)]
 pub(super) struct StatsInfo {
+    /// The sum of the other two.
     #[serde(rename = "totalSessions")]
     total: u64,
+    /// Sessions that can be used.
     #[serde(rename = "activeSessions")]
     active: u64,
+    /// Sessions that have expired and are still kept.
     #[serde(rename = "expiredSessions")]
     expired: u64,
 }
@@ -119,17 +143,25 @@ impl From<Stats> for StatsInfo {
 }
 
 /// A user's message in the answer to its sending.
-#[derive(Serialize, Clone)]
+#[derive(ToSchema, Serialize, Clone)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UserMessage {
+    #[schema(value_type = String, format = Uuid)]
     id: MessageId,
+    #[schema(value_type = String, format = Uuid)]
     channel_id: SessionId,
     content: String,
+    #[schema(value_type = String, format = Uuid)]
     author_id: Uuid,
+    #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     created_at: Timestamp,
+    /// The session's metadata, then the message's own, then `sessionId`.
+    #[schema(value_type = Object)]
     metadata: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
     attachments: Option<Value>,
+    /// As the client sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_message_id: Option<String>,
 }
@@ -154,17 +186,25 @@ impl UserMessage {
 }
 
 /// An agent's reply in the answer to a message, and at the end of a stream.
-#[derive(Serialize)]
+#[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AgentResponse {
+    #[schema(value_type = String, format = Uuid)]
     id: MessageId,
+    /// What the agent says.
     text: String,
+    /// What it thought.
     #[serde(skip_serializing_if = "Option::is_none")]
     thought: Option<String>,
+    /// What it did.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<serde_json::Value>>)]
     actions: Option<Value>,
+    #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     created_at: Timestamp,
+    /// The message that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Uuid)]
     in_reply_to: Option<MessageId>,
 }
 
@@ -190,11 +230,13 @@ impl From<&Message> for AgentResponse {
 }
 
 /// What sending a message did to its session.
-#[derive(Serialize, Clone)]
+#[derive(ToSchema, Serialize, Clone)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SessionStatus {
+    #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     expires_at: Timestamp,
     renewal_count: u32,
+    /// Whether this call renewed the session.
     was_renewed: bool,
     is_near_expiration: bool,
 }
@@ -260,33 +302,47 @@ pub(super) fn session_status(message: &SentMessage, now: Timestamp) -> SessionSt
 }
 
 /// A page of messages.
-#[derive(Serialize)]
+#[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MessageList {
+    /// Newest first.
     messages: Vec<MessageInfo>,
+    /// Whether there are more in the direction of paging.
     has_more: bool,
+    /// Where to go on; absent where there is no message.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursors: Option<Cursors>,
 }
 
-#[derive(Serialize)]
+#[derive(ToSchema, Serialize)]
 struct Cursors {
+    /// The time of the oldest message, in milliseconds of the epoch.
     before: i64,
+    /// The time of the newest message, in milliseconds of the epoch.
     after: i64,
 }
 
-#[derive(Serialize)]
+#[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct MessageInfo {
+    #[schema(value_type = String, format = Uuid)]
     id: MessageId,
     content: String,
+    /// The user's or the agent's id.
+    #[schema(value_type = String, format = Uuid)]
     author_id: Uuid,
     is_agent: bool,
+    #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     created_at: Timestamp,
+    /// With `agentError` where the agent failed for good.
+    #[schema(value_type = Object)]
     metadata: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
     attachments: Option<Value>,
+    /// The message that a reply answers.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Uuid)]
     in_reply_to: Option<MessageId>,
 }
 
@@ -309,6 +365,15 @@ impl MessageList {
             cursors,
         }
     }
+}
+
+/// A reply that was submitted.
+pub(super) fn submitted(session: &Session, message: &Message) -> Value {
+    let mut data = json!(MessageInfo::new(session, message));
+    if let Some(data) = data.as_object_mut() {
+        data.insert("channelId".into(), session.id.to_string().into());
+    }
+    json!({ "success": true, "data": data })
 }
 
 impl MessageInfo {
@@ -401,16 +466,20 @@ pub(super) fn status(status: Status) -> &'static str {
 }
 
 /// An agent in the list.
-#[derive(Serialize)]
+#[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AgentSummary<'a> {
+    #[schema(value_type = String, format = Uuid)]
     id: AgentId,
     name: &'a str,
     character_name: &'a str,
+    /// The first line of it.
     bio: &'a str,
     status: &'static str,
     enabled: bool,
+    /// In milliseconds of the epoch.
     created_at: i64,
+    /// In milliseconds of the epoch.
     updated_at: i64,
 }
 

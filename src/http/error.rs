@@ -220,6 +220,11 @@ impl ApiError {
         unavailable(Unavailable::Storage)
     }
 
+    /// Whether the client is told when to try again.
+    pub(super) fn has_retry_after(&self) -> bool {
+        self.retry_after.is_some()
+    }
+
     /// The body's members.
     pub(super) fn document(&self, now: Timestamp) -> Value {
         json!(Document {

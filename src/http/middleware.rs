@@ -112,10 +112,13 @@ impl Outermost {
         let _entered = span.enter();
         let (path, status, elapsed) = (uri.path(), response.status(), started.elapsed());
         audit(&method, path, status, &asked);
+        let requests = &self.app.metrics().requests;
+        requests.observe(method.as_str(), route.path, status.as_u16(), elapsed);
+        let route = route.path;
         if status.is_server_error() {
-            tracing::warn!(%method, path, status = status.as_u16(), ?elapsed, "answered");
+            tracing::warn!(%method, route, path, status = status.as_u16(), ?elapsed, "answered");
         } else {
-            tracing::debug!(%method, path, status = status.as_u16(), ?elapsed, "answered");
+            tracing::debug!(%method, route, path, status = status.as_u16(), ?elapsed, "answered");
         }
         response
     }

@@ -5,7 +5,10 @@ mod counted;
 mod dto;
 mod error;
 mod extract;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod middleware;
+mod openapi;
 mod query;
 mod router;
 mod routes;

@@ -57,6 +57,11 @@ impl Parameters {
         })
     }
 
+    /// The session that is named, as it is named.
+    pub(super) fn session(&self) -> Option<&str> {
+        self.get("session")
+    }
+
     /// The time after which a stream of events begins.
     pub(super) fn after(&self) -> Result<Option<Timestamp>, Invalid> {
         self.cursor("after", Rounding::Down)

@@ -10,7 +10,8 @@ use axum::http::Method;
 use axum::routing::{self, MethodRouter};
 
 use super::error::ApiError;
-use super::routes::{agents, events, health, messages, sessions};
+use super::openapi;
+use super::routes::{admin, agents, console, events, health, messages, metrics, sessions, submit};
 use crate::app::App;
 use crate::guard::access::Access;
 
@@ -35,11 +36,11 @@ pub struct Endpoint {
 /// Everything that can be called.
 #[must_use]
 pub fn endpoints() -> Vec<Endpoint> {
-    use Access::{Admin, Known, Listing, Open};
+    use Access::{Admin, Agent, Known, Listing, Open};
 
     let sessions = "/api/messaging/sessions";
-    let session = "/api/messaging/sessions/{id}";
-    let messages = "/api/messaging/sessions/{id}/messages";
+    let session = "/api/messaging/sessions/{sessionId}";
+    let messages = "/api/messaging/sessions/{sessionId}/messages";
     vec![
         get(sessions, Listing, sessions::list),
         post(sessions, Known, sessions::create),
@@ -48,25 +49,41 @@ pub fn endpoints() -> Vec<Endpoint> {
         delete(session, Known, sessions::delete),
         get(messages, Known, messages::list),
         post(messages, Known, messages::send),
-        post("/api/messaging/sessions/{id}/renew", Known, sessions::renew),
+        post(
+            "/api/messaging/sessions/{sessionId}/renew",
+            Known,
+            sessions::renew,
+        ),
         patch(
-            "/api/messaging/sessions/{id}/timeout",
+            "/api/messaging/sessions/{sessionId}/timeout",
             Known,
             sessions::patch_timeout,
         ),
         post(
-            "/api/messaging/sessions/{id}/heartbeat",
+            "/api/messaging/sessions/{sessionId}/heartbeat",
             Known,
             sessions::heartbeat,
         ),
-        get("/api/messaging/sessions/{id}/events", Known, events::follow),
         get(
-            "/api/messaging/channels/{id}/messages",
+            "/api/messaging/sessions/{sessionId}/events",
+            Known,
+            events::follow,
+        ),
+        get(
+            "/api/messaging/channels/{channelId}/messages",
             Admin,
             messages::transcript,
         ),
+        post("/api/messaging/submit", Agent, submit::submit),
         get("/api/agents", Known, agents::list),
-        get("/api/agents/{id}", Known, agents::show),
+        get("/api/agents/{agentId}", Known, agents::show),
+        get("/metrics", Admin, metrics::show),
+        get("/", Open, console::page),
+        get("/docs", Open, console::docs),
+        get("/console/{file}", Open, console::file),
+        get("/openapi.json", Open, openapi::show),
+        get("/api/admin/backup", Admin, admin::backup),
+        get("/api/admin/export", Admin, admin::export),
         get("/healthz", Open, health::alive),
         get("/health", Open, health::overall),
     ]

@@ -14,6 +14,7 @@ use super::dto::{self, AgentResponse};
 use crate::app::{Ending, News, Waiter};
 use crate::app::{SentMessage, SentTurn};
 use crate::domain::time::Timestamp;
+use crate::metrics::Open;
 
 /// A comment this often keeps a stream open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -33,8 +34,8 @@ where
 }
 
 /// The response to a message that was sent with the transport `sse`.
-pub(super) fn reply_stream(message: SentMessage, now: Timestamp) -> Response {
-    response(events(message, now))
+pub(super) fn reply_stream(message: SentMessage, now: Timestamp, open: Open) -> Response {
+    response(events(message, now, open))
 }
 
 /// An event with its data as JSON.
@@ -52,9 +53,14 @@ struct Reply {
     /// What is told before the next news.
     pending: Vec<Event>,
     is_over: bool,
+    _open: Open,
 }
 
-fn events(message: SentMessage, now: Timestamp) -> impl Stream<Item = Result<Event, Infallible>> {
+fn events(
+    message: SentMessage,
+    now: Timestamp,
+    open: Open,
+) -> impl Stream<Item = Result<Event, Infallible>> {
     let mut first = json!(dto::user_message(&message));
     if let Some(first) = first.as_object_mut() {
         first.insert(
@@ -71,6 +77,7 @@ fn events(message: SentMessage, now: Timestamp) -> impl Stream<Item = Result<Eve
         turn: message.turn,
         pending: vec![event("user_message", &first)],
         is_over: false,
+        _open: open,
     };
     stream::unfold(reply, |mut reply| async move {
         let event = reply.next().await?;
@@ -110,7 +117,9 @@ impl Reply {
                 if self.index > 0 || reply.body.content.is_empty() {
                     return done;
                 }
-                // A reply that was not streamed to this client comes as one piece.
+                // A reply that was not streamed to this client comes as one piece. It may be one
+                // that answers a later message too, and has its id from there.
+                self.message_id = reply.id.to_string();
                 self.pending.push(done);
                 self.chunk(&reply.body.content)
             }

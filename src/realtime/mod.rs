@@ -1,5 +1,7 @@
 //! The API over Socket.IO, for clients of version 4.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod inbox;
 mod payload;
 mod socket;

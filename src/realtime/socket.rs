@@ -17,6 +17,7 @@ use crate::app::{App, Followed, Follower, Scope, SendRequest, SendingSocket, Sen
 use crate::domain::id::SessionId;
 use crate::events::Lagged;
 use crate::guard::Visitor;
+use crate::metrics::Open;
 use crate::wire;
 
 /// The most rooms of a socket.
@@ -34,6 +35,7 @@ struct GivenUp(String);
 
 /// Speaks for a connected socket until it is no more.
 pub(super) async fn run(app: Arc<App>, socket: SocketRef, inbox: Inbox) {
+    let _open = Open::new(&app.metrics().sockets);
     let session = async {
         let mut task = Task {
             follower: Follower::new(&app),

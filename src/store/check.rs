@@ -1,60 +1,206 @@
 //! The invariants of the file, checked in full.
+//!
+//! The tables are walked side by side, a row at a time, so that the check of a large file takes
+//! no more memory than that of a small one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashSet;
 
-use redb::{ReadTransaction, ReadableTable};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, ReadableTableMetadata as _};
 
+use super::aside;
+use super::damage::{NOBODY, Place, Spot};
 use super::error::ReadError;
-use super::record;
+use super::record::{self, RecordError};
 use super::tables::{
-    CREATE_KEYS, DELETIONS, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SCHEMA_VERSION,
-    SESSIONS, USER_SESSIONS, WARNINGS, meta,
+    CREATE_KEYS, DAMAGED, DELETIONS, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS,
+    SCHEMA_VERSION, SESSIONS, SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, WARNINGS, meta,
 };
 use super::tally::{Tallies, rows_between};
-use crate::domain::id::SessionId;
+use crate::domain::archive::SetAside;
+use crate::domain::id::{MessageId, SessionId};
+use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 
 type Result<T> = std::result::Result<T, ReadError>;
 
-/// What does not fit, a line each.
-pub(super) fn check(txn: &ReadTransaction) -> Result<Vec<String>> {
+/// Something that does not fit.
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    /// In a line.
+    pub(super) text: String,
+    /// The record that cannot be decoded, where that is the fault. It can be set aside.
+    pub(super) place: Option<Place>,
+}
+
+/// How far a check is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// The rows that were looked at.
+    pub done: u64,
+    /// The rows that there are.
+    pub total: u64,
+}
+
+/// How often progress is told, in rows.
+const TELL_EVERY: u64 = 1 << 12;
+
+/// Tells what does not fit, a fault at a time.
+pub(super) fn check(
+    txn: &ReadTransaction,
+    progress: &mut dyn FnMut(Progress),
+    report: &mut dyn FnMut(Fault),
+) -> Result<()> {
+    let tables = Tables::open(txn)?;
     let mut check = Check {
-        txn,
-        faults: Vec::new(),
-        sessions: BTreeMap::new(),
+        progress: Progress {
+            done: 0,
+            total: tables.rows()?,
+        },
+        tables: &tables,
+        tell: progress,
+        report,
     };
     check.schema()?;
     check.sessions()?;
-    check.deadlines()?;
+    check.expiry()?;
+    check.warnings()?;
     check.user_sessions()?;
     check.tallies()?;
-    let messages = check.messages()?;
-    check.open_turns(&messages)?;
-    check.message_keys(&messages)?;
+    check.deletions()?;
+    check.messages()?;
+    check.open_turns()?;
+    check.message_keys()?;
+    check.submit_keys()?;
+    check.upstreams()?;
     check.create_keys()?;
-    Ok(check.faults)
+    (check.tell)(Progress {
+        done: check.progress.total,
+        ..check.progress
+    });
+    Ok(())
+}
+
+/// The records that are set aside.
+pub(super) fn set_aside(txn: &ReadTransaction, tell: &mut dyn FnMut(SetAside)) -> Result<()> {
+    for row in txn.open_table(DAMAGED)?.iter()? {
+        let (key, bytes) = row?;
+        let (owner, place) = key.value();
+        tell(aside::of_row(owner.into(), place, bytes.value()));
+    }
+    Ok(())
+}
+
+struct Tables {
+    sessions: ReadOnlyTable<u128, &'static [u8]>,
+    expiry: ReadOnlyTable<(i64, u128), ()>,
+    warnings: ReadOnlyTable<(i64, u128), ()>,
+    user_sessions: ReadOnlyTable<(u128, u128), ()>,
+    create_keys: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
+    messages: ReadOnlyTable<(u128, i64), &'static [u8]>,
+    message_keys: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
+    submit_keys: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
+    upstreams: ReadOnlyTable<u128, &'static [u8]>,
+    open_turns: ReadOnlyTable<(u128, u32), &'static [u8]>,
+    deletions: ReadOnlyTable<u128, ()>,
+    damaged: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
+    meta: ReadOnlyTable<&'static str, &'static [u8]>,
+}
+
+impl Tables {
+    fn open(txn: &ReadTransaction) -> Result<Self> {
+        Ok(Self {
+            sessions: txn.open_table(SESSIONS)?,
+            expiry: txn.open_table(EXPIRY)?,
+            warnings: txn.open_table(WARNINGS)?,
+            user_sessions: txn.open_table(USER_SESSIONS)?,
+            create_keys: txn.open_table(CREATE_KEYS)?,
+            messages: txn.open_table(MESSAGES)?,
+            message_keys: txn.open_table(MESSAGE_KEYS)?,
+            submit_keys: txn.open_table(SUBMIT_KEYS)?,
+            upstreams: txn.open_table(UPSTREAMS)?,
+            open_turns: txn.open_table(OPEN_TURNS)?,
+            deletions: txn.open_table(DELETIONS)?,
+            damaged: txn.open_table(DAMAGED)?,
+            meta: txn.open_table(META)?,
+        })
+    }
+
+    fn rows(&self) -> Result<u64> {
+        Ok(self.sessions.len()?
+            + self.expiry.len()?
+            + self.warnings.len()?
+            + self.user_sessions.len()?
+            + self.create_keys.len()?
+            + self.messages.len()?
+            + self.message_keys.len()?
+            + self.submit_keys.len()?
+            + self.upstreams.len()?
+            + self.open_turns.len()?)
+    }
+
+    /// A session's record, whether it can be decoded or not.
+    fn session(&self, id: SessionId) -> Result<Option<std::result::Result<Session, RecordError>>> {
+        let bytes = self.sessions.get(u128::from(id))?;
+        Ok(bytes.map(|bytes| record::decode_session(id, bytes.value())))
+    }
+
+    fn message(
+        &self,
+        session: SessionId,
+        at: Timestamp,
+    ) -> Result<Option<std::result::Result<Message, RecordError>>> {
+        let bytes = self.messages.get((u128::from(session), at.0))?;
+        Ok(bytes.map(|bytes| record::decode_message(session, at, bytes.value())))
+    }
+
+    fn is_set_aside(&self, owner: SessionId, spot: &Spot) -> Result<bool> {
+        let place = spot.to_string();
+        let row = self.damaged.get((u128::from(owner), place.as_str()))?;
+        Ok(row.is_some())
+    }
+}
+
+/// What is known of the session whose messages are being walked.
+struct Owner {
+    id: SessionId,
+    /// There is a session, or its record is set aside.
+    is_kept: bool,
+    /// Its messages are being removed.
+    is_leaving: bool,
+    /// Its record is set aside, so its turns are gone.
+    is_lost: bool,
+    turns: HashSet<Timestamp>,
 }
 
 struct Check<'a> {
-    txn: &'a ReadTransaction,
-    faults: Vec<String>,
-    /// None for a session whose record is damaged.
-    sessions: BTreeMap<SessionId, Option<Session>>,
+    tables: &'a Tables,
+    progress: Progress,
+    tell: &'a mut dyn FnMut(Progress),
+    report: &'a mut dyn FnMut(Fault),
 }
 
-type InstantOf = fn(&Session) -> Timestamp;
-type Messages = BTreeMap<(SessionId, Timestamp), Message>;
-
 impl Check<'_> {
-    fn fault(&mut self, fault: impl Into<String>) {
-        self.faults.push(fault.into());
+    fn fault(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        (self.report)(Fault { text, place: None });
+    }
+
+    fn damaged(&mut self, text: String, owner: SessionId, spot: Spot) {
+        let place = Some((owner, spot));
+        (self.report)(Fault { text, place });
+    }
+
+    fn step(&mut self) {
+        self.progress.done += 1;
+        if self.progress.done.is_multiple_of(TELL_EVERY) {
+            (self.tell)(self.progress);
+        }
     }
 
     fn schema(&mut self) -> Result<()> {
-        let table = self.txn.open_table(META)?;
-        let version = match table.get(meta::SCHEMA)? {
+        let version = match self.tables.meta.get(meta::SCHEMA)? {
             None => None,
             Some(bytes) => Some(record::decode_number(bytes.value())?),
         };
@@ -64,68 +210,81 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Every session decodes and has its row in each index.
     fn sessions(&mut self) -> Result<()> {
-        let table = self.txn.open_table(SESSIONS)?;
-        for row in table.iter()? {
+        for row in self.tables.sessions.iter()? {
+            self.step();
             let (id, bytes) = row?;
             let id = SessionId::from(id.value());
             let session = match record::decode_session(id, bytes.value()) {
-                Ok(session) => Some(session),
+                Ok(session) => session,
                 Err(error) => {
-                    self.fault(format!("sessions: {id}: {error}"));
-                    None
+                    self.damaged(format!("sessions: {id}: {error}"), id, Spot::Session);
+                    continue;
                 }
             };
-            self.sessions.insert(id, session);
+            let raw = u128::from(id);
+            let at = session.expires_at;
+            if self.tables.expiry.get((at.0, raw))?.is_none() {
+                self.fault(format!("expiry: session {id} has no row at {at}"));
+            }
+            let at = session.warn_at;
+            if self.tables.warnings.get((at.0, raw))?.is_none() {
+                self.fault(format!("warnings: session {id} has no row at {at}"));
+            }
+            let place = (session.user_id.into(), raw);
+            if self.tables.user_sessions.get(place)?.is_none() {
+                self.fault(format!("user_sessions: session {id} has no row"));
+            }
         }
         Ok(())
     }
 
-    fn deadlines(&mut self) -> Result<()> {
-        let rules: [(&str, _, InstantOf); 2] = [
-            ("expiry", EXPIRY, |session| session.expires_at),
-            ("warnings", WARNINGS, |session| session.warn_at),
-        ];
-        for (name, definition, at) in rules {
-            let mut rows = BTreeSet::new();
-            for row in self.txn.open_table(definition)?.iter()? {
-                let (time, id) = row?.0.value();
-                rows.insert((Timestamp(time), SessionId::from(id)));
-            }
-            let known = self.sessions.clone();
-            for (id, session) in &known {
-                let Some(session) = session else { continue };
-                if !rows.remove(&(at(session), *id)) {
-                    self.fault(format!(
-                        "{name}: session {id} has no row at {}",
-                        at(session)
-                    ));
-                }
-            }
-            for (time, id) in rows {
-                if !matches!(known.get(&id), Some(None)) {
-                    self.fault(format!("{name}: the row ({time}, {id}) has no session"));
-                }
-            }
+    fn expiry(&mut self) -> Result<()> {
+        for row in self.tables.expiry.iter()? {
+            self.deadline("expiry", row?.0.value(), |session| session.expires_at)?;
+        }
+        Ok(())
+    }
+
+    fn warnings(&mut self) -> Result<()> {
+        for row in self.tables.warnings.iter()? {
+            self.deadline("warnings", row?.0.value(), |session| session.warn_at)?;
+        }
+        Ok(())
+    }
+
+    /// A row of an index has its session. What belongs to a damaged record cannot be told.
+    fn deadline(
+        &mut self,
+        name: &str,
+        (at, id): (i64, u128),
+        of: fn(&Session) -> Timestamp,
+    ) -> Result<()> {
+        self.step();
+        let (at, id) = (Timestamp(at), SessionId::from(id));
+        let fits = match self.tables.session(id)? {
+            None => false,
+            Some(Err(_)) => true,
+            Some(Ok(session)) => of(&session) == at,
+        };
+        if !fits {
+            self.fault(format!("{name}: the row ({at}, {id}) has no session"));
         }
         Ok(())
     }
 
     fn user_sessions(&mut self) -> Result<()> {
-        let mut rows = BTreeSet::new();
-        for row in self.txn.open_table(USER_SESSIONS)?.iter()? {
+        for row in self.tables.user_sessions.iter()? {
+            self.step();
             let (user, id) = row?.0.value();
-            rows.insert((user, SessionId::from(id)));
-        }
-        let known = self.sessions.clone();
-        for (id, session) in &known {
-            let Some(session) = session else { continue };
-            if !rows.remove(&(session.user_id.into(), *id)) {
-                self.fault(format!("user_sessions: session {id} has no row"));
-            }
-        }
-        for (_, id) in rows {
-            if !matches!(known.get(&id), Some(None)) {
+            let id = SessionId::from(id);
+            let fits = match self.tables.session(id)? {
+                None => false,
+                Some(Err(_)) => true,
+                Some(Ok(session)) => u128::from(session.user_id) == user,
+            };
+            if !fits {
                 self.fault(format!("user_sessions: the row of {id} has no session"));
             }
         }
@@ -133,14 +292,17 @@ impl Check<'_> {
     }
 
     fn tallies(&mut self) -> Result<()> {
-        let tallies = Tallies::load(&self.txn.open_table(META)?)?;
-        let expiry = self.txn.open_table(EXPIRY)?;
-        let warnings = self.txn.open_table(WARNINGS)?;
-        for (name, index, tally) in [
-            ("expired", &expiry, tallies.expired),
-            ("warned", &warnings, tallies.warned),
-            ("ended", &expiry, tallies.ended),
+        let tallies = Tallies::load(&self.tables.meta)?;
+        for (name, is_expiry, tally) in [
+            ("expired", true, tallies.expired),
+            ("warned", false, tallies.warned),
+            ("ended", true, tallies.ended),
         ] {
+            let index = if is_expiry {
+                &self.tables.expiry
+            } else {
+                &self.tables.warnings
+            };
             let rows = rows_between(index, Timestamp::MIN, tally.point)?;
             if rows != tally.rows {
                 let said = tally.rows;
@@ -152,112 +314,254 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn messages(&mut self) -> Result<Messages> {
-        let mut deletions = BTreeSet::new();
-        for row in self.txn.open_table(DELETIONS)?.iter()? {
-            deletions.insert(SessionId::from(row?.0.value()));
-        }
-        for id in &deletions {
-            if self.sessions.contains_key(id) {
+    fn deletions(&mut self) -> Result<()> {
+        for row in self.tables.deletions.iter()? {
+            let id = row?.0.value();
+            if self.tables.sessions.get(id)?.is_some() {
+                let id = SessionId::from(id);
                 self.fault(format!("deletions: {id} is a session"));
             }
-        }
-        let mut messages = Messages::new();
-        for row in self.txn.open_table(MESSAGES)?.iter()? {
-            let (key, bytes) = row?;
-            let (session, at) = key.value();
-            let (session, at) = (SessionId::from(session), Timestamp(at));
-            if !self.sessions.contains_key(&session) && !deletions.contains(&session) {
-                self.fault(format!("messages: ({session}, {at}) has no session"));
-            }
-            match record::decode_message(session, at, bytes.value()) {
-                Ok(message) => {
-                    messages.insert((session, at), message);
-                }
-                Err(error) => self.fault(format!("messages: ({session}, {at}): {error}")),
-            }
-        }
-        for ((session, at), message) in &messages {
-            let Role::User {
-                reply_id,
-                turn: TurnState::Replied(reply_at),
-                ..
-            } = &message.role
-            else {
-                continue;
-            };
-            if deletions.contains(session) {
-                continue;
-            }
-            let reply = messages.get(&(*session, *reply_at));
-            if reply.is_none_or(|reply| !reply.is_agent() || reply.id != *reply_id) {
-                self.fault(format!(
-                    "messages: the reply to ({session}, {at}) is not there"
-                ));
-            }
-        }
-        Ok(messages)
-    }
-
-    fn open_turns(&mut self, messages: &Messages) -> Result<()> {
-        let mut turns = BTreeSet::new();
-        for row in self.txn.open_table(OPEN_TURNS)?.iter()? {
-            let (key, bytes) = row?;
-            let (session, position) = key.value();
-            let session = SessionId::from(session);
-            match record::decode_turn(session, position, bytes.value()) {
-                Ok(turn) => {
-                    if !turns.insert((session, turn.message_at)) {
-                        self.fault(format!("open_turns: {session} has a turn twice"));
-                    }
-                }
-                Err(error) => self.fault(format!("open_turns: ({session}, {position}): {error}")),
-            }
-        }
-        for (place, message) in messages {
-            let is_open = matches!(
-                &message.role,
-                Role::User {
-                    turn: TurnState::Open,
-                    ..
-                }
-            );
-            let is_kept = self.sessions.contains_key(&place.0);
-            if is_open && is_kept && !turns.remove(place) {
-                self.fault(format!("open_turns: ({}, {}) has no row", place.0, place.1));
-            }
-        }
-        for (session, at) in turns {
-            self.fault(format!("open_turns: ({session}, {at}) has no open message"));
         }
         Ok(())
     }
 
-    fn message_keys(&mut self, messages: &Messages) -> Result<()> {
-        for row in self.txn.open_table(MESSAGE_KEYS)?.iter()? {
+    fn messages(&mut self) -> Result<()> {
+        let mut owner: Option<Owner> = None;
+        for row in self.tables.messages.iter()? {
+            self.step();
             let (key, bytes) = row?;
-            let session = SessionId::from(key.value().0);
-            if !self.sessions.contains_key(&session) {
+            let (session, at) = key.value();
+            let (session, at) = (SessionId::from(session), Timestamp(at));
+            let owner = match owner.take() {
+                Some(same) if same.id == session => owner.insert(same),
+                _ => owner.insert(self.owner(session)?),
+            };
+            if !owner.is_kept && !owner.is_leaving {
+                self.fault(format!("messages: ({session}, {at}) has no session"));
+            }
+            match record::decode_message(session, at, bytes.value()) {
+                Ok(message) => self.message(owner, &message)?,
+                Err(error) => {
+                    let text = format!("messages: ({session}, {at}): {error}");
+                    self.damaged(text, session, Spot::Message(at));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn owner(&self, id: SessionId) -> Result<Owner> {
+        let raw = u128::from(id);
+        let is_lost = self.tables.is_set_aside(id, &Spot::Session)?;
+        let mut turns = HashSet::new();
+        for row in self.tables.open_turns.range((raw, 0)..=(raw, u32::MAX))? {
+            let (key, bytes) = row?;
+            let turn = record::decode_turn(id, key.value().1, bytes.value());
+            turns.extend(turn.map(|turn| turn.message_at));
+        }
+        Ok(Owner {
+            id,
+            is_kept: is_lost || self.tables.sessions.get(raw)?.is_some(),
+            is_leaving: self.tables.deletions.get(raw)?.is_some(),
+            is_lost,
+            turns,
+        })
+    }
+
+    fn message(&mut self, owner: &Owner, message: &Message) -> Result<()> {
+        let Role::User { reply_id, turn, .. } = &message.role else {
+            return Ok(());
+        };
+        let (session, at) = (owner.id, message.created_at);
+        match turn {
+            TurnState::Replied(_) if owner.is_leaving => {}
+            TurnState::Replied(reply_at) => {
+                let is_there = match self.tables.message(session, *reply_at)? {
+                    Some(Ok(reply)) => self.is_reply_to(&reply, message, *reply_id)?,
+                    Some(Err(_)) => false,
+                    None => self
+                        .tables
+                        .is_set_aside(session, &Spot::Message(*reply_at))?,
+                };
+                if !is_there {
+                    self.fault(format!(
+                        "messages: the reply to ({session}, {at}) is not there"
+                    ));
+                }
+            }
+            TurnState::Open => {
+                let needs_row = owner.is_kept && !owner.is_lost;
+                if needs_row && !owner.turns.contains(&at) {
+                    self.fault(format!("open_turns: ({session}, {at}) has no row"));
+                }
+            }
+            TurnState::Failed(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a message has its reply: of the id that was fixed for it, or one that a later
+    /// message shares with it.
+    fn is_reply_to(&self, reply: &Message, message: &Message, fixed: MessageId) -> Result<bool> {
+        let Role::Agent { in_reply_to, .. } = &reply.role else {
+            return Ok(false);
+        };
+        if reply.id == fixed {
+            return Ok(*in_reply_to == Some(message.id));
+        }
+        let session = message.session_id;
+        let raw = u128::from(session);
+        let later = (raw, message.created_at.next().0)..(raw, reply.created_at.0);
+        for row in self.tables.messages.range(later)? {
+            let (key, bytes) = row?;
+            let at = Timestamp(key.value().1);
+            let Ok(other) = record::decode_message(session, at, bytes.value()) else {
+                continue;
+            };
+            let shares_it = matches!(
+                &other.role,
+                Role::User { reply_id, turn: TurnState::Replied(at), .. }
+                    if *reply_id == reply.id && *at == reply.created_at
+            );
+            if shares_it && *in_reply_to == Some(other.id) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn open_turns(&mut self) -> Result<()> {
+        let mut seen: (Option<SessionId>, HashSet<Timestamp>) = (None, HashSet::new());
+        for row in self.tables.open_turns.iter()? {
+            self.step();
+            let (key, bytes) = row?;
+            let (session, position) = key.value();
+            let session = SessionId::from(session);
+            if seen.0 != Some(session) {
+                seen = (Some(session), HashSet::new());
+            }
+            let turn = match record::decode_turn(session, position, bytes.value()) {
+                Ok(turn) => turn,
+                Err(error) => {
+                    let text = format!("open_turns: ({session}, {position}): {error}");
+                    self.damaged(text, session, Spot::Turn(position));
+                    continue;
+                }
+            };
+            let at = turn.message_at;
+            if turn.waits_until.is_some() && (turn.running || !turn.begun) {
+                self.fault(format!(
+                    "open_turns: ({session}, {position}) waits and does not"
+                ));
+            }
+            if !seen.1.insert(at) {
+                self.fault(format!("open_turns: {session} has a turn twice"));
+            }
+            // A message that cannot be decoded is told where it stands.
+            let is_open = match self.tables.message(session, at)? {
+                None => false,
+                Some(message) => message.is_ok_and(|message| message.has_open_turn()),
+            };
+            let is_damaged = matches!(self.tables.message(session, at)?, Some(Err(_)));
+            if !is_open && !is_damaged {
+                self.fault(format!("open_turns: ({session}, {at}) has no open message"));
+            }
+        }
+        Ok(())
+    }
+
+    fn message_keys(&mut self) -> Result<()> {
+        for row in self.tables.message_keys.iter()? {
+            self.step();
+            let (key, bytes) = row?;
+            let (session, name) = key.value();
+            if self.tables.sessions.get(session)?.is_none() {
                 continue;
             }
+            let session = SessionId::from(session);
             match record::decode_time(bytes.value()) {
-                Ok(at) if messages.contains_key(&(session, at)) => {}
+                Ok(at) if self.tables.message(session, at)?.is_some() => {}
                 Ok(at) => self.fault(format!("message_keys: ({session}, {at}) is no message")),
-                Err(error) => self.fault(format!("message_keys: {session}: {error}")),
+                Err(error) => {
+                    let text = format!("message_keys: {session}: {error}");
+                    match IdempotencyKey::parse(name) {
+                        Some(key) => self.damaged(text, session, Spot::MessageKey(key)),
+                        None => self.fault(text),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn submit_keys(&mut self) -> Result<()> {
+        for row in self.tables.submit_keys.iter()? {
+            self.step();
+            let (key, bytes) = row?;
+            let (session, name) = key.value();
+            if self.tables.sessions.get(session)?.is_none() {
+                continue;
+            }
+            let session = SessionId::from(session);
+            match record::decode_time(bytes.value()) {
+                Ok(at) if self.is_reply(session, at)? => {}
+                Ok(at) => self.fault(format!("submit_keys: ({session}, {at}) is no reply")),
+                Err(error) => {
+                    let text = format!("submit_keys: {session}: {error}");
+                    match IdempotencyKey::parse(name) {
+                        Some(key) => self.damaged(text, session, Spot::SubmitKey(key)),
+                        None => self.fault(text),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a reply stands there; of one that cannot be decoded it is not known.
+    fn is_reply(&self, session: SessionId, at: Timestamp) -> Result<bool> {
+        Ok(match self.tables.message(session, at)? {
+            None => false,
+            Some(Ok(message)) => message.is_agent(),
+            Some(Err(_)) => true,
+        })
+    }
+
+    fn upstreams(&mut self) -> Result<()> {
+        for row in self.tables.upstreams.iter()? {
+            self.step();
+            let (session, bytes) = row?;
+            let session = SessionId::from(session.value());
+            if self.tables.session(session)?.is_none() {
+                self.fault(format!("upstreams: {session} is no session"));
+            }
+            if let Err(error) = record::decode_upstream(bytes.value()) {
+                let text = format!("upstreams: {session}: {error}");
+                self.damaged(text, session, Spot::Upstream);
             }
         }
         Ok(())
     }
 
     fn create_keys(&mut self) -> Result<()> {
-        for row in self.txn.open_table(CREATE_KEYS)?.iter()? {
-            let (_, bytes) = row?;
+        for row in self.tables.create_keys.iter()? {
+            self.step();
+            let (key, bytes) = row?;
+            let (user, name) = key.value();
             match record::decode_claim(bytes.value()) {
-                Ok(claim) if self.sessions.contains_key(&claim.session_id) => {}
+                Ok(claim) if self.tables.session(claim.session_id)?.is_some() => {}
                 Ok(claim) => {
                     self.fault(format!("create_keys: {} is no session", claim.session_id));
                 }
-                Err(error) => self.fault(format!("create_keys: {error}")),
+                Err(error) => {
+                    let text = format!("create_keys: {error}");
+                    match IdempotencyKey::parse(name) {
+                        Some(key) => {
+                            self.damaged(text, NOBODY, Spot::CreateKey(user.into(), key));
+                        }
+                        None => self.fault(text),
+                    }
+                }
             }
         }
         Ok(())

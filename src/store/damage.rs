@@ -1,32 +1,117 @@
-//! Which sessions have records that cannot be decoded.
+//! Which records cannot be decoded: those that are set aside, and those that wait for it.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::record::RecordError;
-use crate::domain::id::SessionId;
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::key::IdempotencyKey;
+use crate::domain::time::Timestamp;
 
 /// More sessions than this are not told apart.
 const MAX_SESSIONS: usize = 100_000;
 
+/// More records than this do not wait at once; the others are met again.
+const MAX_WAITING: usize = 500;
+
+/// A record, as its owner knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Spot {
+    /// The session itself.
+    Session,
+    /// The message of a time.
+    Message(Timestamp),
+    /// The open turn at a position.
+    Turn(u32),
+    /// The key of a message.
+    MessageKey(IdempotencyKey),
+    /// The key of a submitted reply.
+    SubmitKey(IdempotencyKey),
+    /// What the server behind the agent calls the session.
+    Upstream,
+    /// The key of a create. Whose session it named is not known.
+    CreateKey(UserId, IdempotencyKey),
+}
+
+/// A record and its owner, which is nil for the key of a create.
+pub(super) type Place = (SessionId, Spot);
+
+/// The owner of the records whose session is not known.
+pub(super) const NOBODY: SessionId = SessionId(uuid::Uuid::nil());
+
+impl fmt::Display for Spot {
+    /// The key under which the record is set aside.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session => f.write_str("session"),
+            Self::Message(at) => write!(f, "message {}", at.0),
+            Self::Turn(position) => write!(f, "turn {position}"),
+            Self::MessageKey(key) => write!(f, "message_key {}", key.as_str()),
+            Self::SubmitKey(key) => write!(f, "submit_key {}", key.as_str()),
+            Self::Upstream => f.write_str("upstream"),
+            Self::CreateKey(user, key) => write!(f, "create_key {user} {}", key.as_str()),
+        }
+    }
+}
+
 /// The damage met with so far: each session is logged once and counted once.
 #[derive(Debug, Default)]
-pub(super) struct Damage {
-    sessions: Mutex<HashSet<SessionId>>,
+pub(super) struct Damage(Mutex<Met>);
+
+#[derive(Debug, Default)]
+struct Met {
+    sessions: HashSet<SessionId>,
+    waiting: HashSet<Place>,
 }
 
 impl Damage {
-    pub(super) fn note(&self, session: SessionId, error: &RecordError) {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        if sessions.len() < MAX_SESSIONS && sessions.insert(session) {
-            tracing::error!(%session, %error, "a stored record is damaged and is skipped");
+    /// Notes a record that cannot be decoded. The writer sets it aside.
+    pub(super) fn note(&self, session: SessionId, spot: Spot, error: &RecordError) {
+        if *error == RecordError::SetAside {
+            return;
+        }
+        let mut met = self.met();
+        if met.waiting.len() < MAX_WAITING {
+            met.waiting.insert((session, spot));
+        }
+        if met.sessions.len() < MAX_SESSIONS && met.sessions.insert(session) {
+            tracing::error!(%session, %error, "a stored record is damaged");
+        }
+    }
+
+    /// Whether a record waits to be set aside.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.met().waiting.is_empty()
+    }
+
+    /// The records that wait, which from now on do not.
+    pub(super) fn take_waiting(&self) -> Vec<Place> {
+        self.met().waiting.drain().collect()
+    }
+
+    /// Notes whose records are set aside, and who has none any more.
+    pub(super) fn settle(&self, damaged: &[SessionId], sound: &[SessionId]) {
+        if damaged.is_empty() && sound.is_empty() {
+            return;
+        }
+        let mut met = self.met();
+        for session in sound {
+            met.sessions.remove(session);
+        }
+        for session in damaged {
+            if met.sessions.len() < MAX_SESSIONS {
+                met.sessions.insert(*session);
+            }
         }
     }
 
     pub(super) fn sessions(&self) -> u64 {
-        self.sessions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len() as u64
+        self.met().sessions.len() as u64
+    }
+
+    fn met(&self) -> MutexGuard<'_, Met> {
+        // No code panics with the lock held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

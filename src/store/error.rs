@@ -32,6 +32,9 @@ pub enum SubmitError {
     /// The database failed before the commit; nothing was written.
     #[error("the database failed")]
     Storage,
+    /// The disk has hardly any room left; nothing was written.
+    #[error("the disk is nearly full")]
+    NoRoom,
     /// The commit failed half-way: it may or may not be on disk.
     #[error("the commit failed, its outcome is unknown")]
     OutcomeUnknown,
@@ -71,6 +74,47 @@ pub enum OpenError {
     Storage(#[source] Box<redb::Error>),
 }
 
+/// Why a copy was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The disk is too full.
+    #[error("a copy needs {needed} bytes and the disk has {free} free")]
+    NoRoom {
+        /// What the copy may take.
+        needed: u64,
+        /// What is free.
+        free: u64,
+    },
+    /// What is stored does not fit together.
+    #[error("what is stored is not sound: {0}")]
+    Unsound(String),
+    /// A file failed.
+    #[error(transparent)]
+    Failed(#[from] OpenError),
+}
+
+impl From<std::io::Error> for CopyError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Why nothing was imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// A line does not fit.
+    #[error("line {number}: {reason}")]
+    Line {
+        /// Its number, from 1.
+        number: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The new file failed.
+    #[error(transparent)]
+    Failed(#[from] OpenError),
+}
+
 /// Why a command stops in the middle of its transaction.
 ///
 /// A refusal is that one caller's answer. A failure spoils the whole batch.
@@ -80,6 +124,8 @@ pub enum CommandError {
     Refused(Refusal),
     /// A record that the caller needs is damaged.
     Record(RecordError),
+    /// The disk has hardly any room left, and the caller would need some.
+    NoRoom,
     /// The database failed.
     Storage(Box<redb::Error>),
 }

@@ -3,10 +3,18 @@
 //! The rest of the crate opens a [`Store`], reads from it in closures and submits commands to it.
 //! A command that was answered is on disk. No transaction leaves this folder.
 
+mod aside;
 mod check;
 pub mod command;
+mod copy;
 mod damage;
 pub mod error;
+mod export;
+pub mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+pub mod import;
+mod medium;
 mod open;
 mod peek;
 pub mod reader;
@@ -15,28 +23,36 @@ mod snapshot;
 mod tables;
 mod tally;
 mod txn;
+mod verify;
 mod writer;
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use self::command::Command;
 use self::damage::Damage;
-use self::error::{OpenError, ReadError, SubmitError};
+use self::error::{CopyError, OpenError, ReadError, SubmitError};
+pub use self::export::Cursor;
+use self::medium::{FileMedium, Medium};
 pub use self::open::Found;
 use self::reader::Reader;
 use self::snapshot::OpenDatabase;
 pub use self::writer::Deadlines;
-use self::writer::{Pending, Work, Writer};
+use self::writer::{Pending, State, Work, Writer};
 use crate::clock::Clock;
 use crate::domain::rules::Rules;
+use crate::domain::time::Timestamp;
 use crate::events::EventBus;
+use crate::metrics::StoreMeters;
 
 /// How many commands may wait. At the measured rates that is about a tenth of a second of work.
 const QUEUE: usize = 8192;
@@ -58,6 +74,9 @@ struct Shared {
     damage: Damage,
     deadlines: Deadlines,
     rules: Rules,
+    meters: StoreMeters,
+    /// Where the file is, if it is one.
+    path: Option<PathBuf>,
 }
 
 impl Store {
@@ -74,32 +93,38 @@ impl Store {
         events: EventBus,
     ) -> Result<(Self, Found), OpenError> {
         open::refuse_unreadable(path)?;
-        Self::open_with(open::file_opener(path, cache_bytes), rules, clock, events)
+        let medium = Box::new(FileMedium::new(path, cache_bytes));
+        Self::open_with(medium, Some(path.to_owned()), rules, clock, events)
     }
 
     fn open_with(
-        opener: open::Opener,
+        medium: Box<dyn Medium>,
+        path: Option<PathBuf>,
         rules: Rules,
         clock: Clock,
         events: EventBus,
     ) -> Result<(Self, Found), OpenError> {
-        let database = opener()?;
-        let found = open::prepare(&database, clock.now(), &rules)?;
+        let database = medium.open()?;
+        let damage = Damage::default();
+        let found = open::prepare(&database, clock.now(), &rules, &damage)?;
         let shared = Arc::new(Shared {
             database: RwLock::new(Some(OpenDatabase::new(database))),
             healthy: AtomicBool::new(true),
-            damage: Damage::default(),
+            damage,
             deadlines: Deadlines::new(),
             rules,
+            meters: StoreMeters::default(),
+            path,
         });
         let (queue, work) = mpsc::sync_channel(QUEUE);
         let writer = Writer {
             shared: Arc::clone(&shared),
-            opener,
+            medium,
             work,
             rules,
             clock,
             events,
+            state: State::new(),
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
@@ -129,10 +154,15 @@ impl Store {
             damage: &self.shared.damage,
         };
         // redb panics on pages that make no sense; the caller hears an error.
-        catch_unwind(AssertUnwindSafe(|| read(&reader))).unwrap_or_else(|_| {
+        let result = catch_unwind(AssertUnwindSafe(|| read(&reader))).unwrap_or_else(|_| {
             let error = redb::StorageError::Corrupted("a read panicked".into());
             Err(error.into())
-        })
+        });
+        if self.shared.damage.has_waiting() {
+            // Where the queue is full, the writer looks after its next batch.
+            let _ = self.queue.try_send(Work::Damage);
+        }
+        result
     }
 
     /// Submits a command and waits until it is on disk, or refused.
@@ -142,14 +172,26 @@ impl Store {
     /// same.
     pub async fn submit<C: Command>(&self, command: C) -> Result<C::Output, SubmitError> {
         let (pending, answer) = Pending::new(command);
+        // Counted before it is there to be taken, so that the queue is never shorter than nothing.
+        self.shared.meters.queue.inc();
         self.queue
             .try_send(Work::Job(Box::new(pending)))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => SubmitError::Overloaded,
-                TrySendError::Disconnected(_) => SubmitError::Closed,
+            .map_err(|error| {
+                self.shared.meters.queue.dec();
+                match error {
+                    TrySendError::Full(_) => SubmitError::Overloaded,
+                    TrySendError::Disconnected(_) => SubmitError::Closed,
+                }
             })?;
+        let span = tracing::debug_span!("queue");
+        let submitted = (!span.is_disabled()).then(Instant::now);
+        let answered = answer.instrument(span.clone()).await;
+        if let Some(submitted) = submitted {
+            let elapsed = submitted.elapsed();
+            span.in_scope(|| tracing::debug!(?elapsed, "written"));
+        }
         // The writer answers all that it takes; what it does not take any more is not done.
-        answer.await.unwrap_or(Err(SubmitError::Closed))
+        answered.unwrap_or(Err(SubmitError::Closed))
     }
 
     /// Whether the last commit succeeded.
@@ -158,7 +200,7 @@ impl Store {
         self.shared.is_healthy()
     }
 
-    /// How many sessions were met with whose records are damaged.
+    /// How many sessions have records that cannot be decoded, as far as they were met.
     #[must_use]
     pub fn damaged_sessions(&self) -> u64 {
         self.shared.damage.sessions()
@@ -168,6 +210,20 @@ impl Store {
     #[must_use]
     pub fn deadlines(&self) -> &Deadlines {
         &self.shared.deadlines
+    }
+
+    /// What the store counts.
+    #[must_use]
+    pub fn meters(&self) -> &StoreMeters {
+        &self.shared.meters
+    }
+
+    /// The size of the file; 0 where there is none.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        let path = self.shared.path.as_ref();
+        let metadata = path.and_then(|path| path.metadata().ok());
+        metadata.map_or(0, |metadata| metadata.len())
     }
 
     /// The settings on which the rules depend.
@@ -181,7 +237,49 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub fn check(&self) -> Result<Vec<String>, ReadError> {
-        self.read(|reader| check::check(&reader.snapshot.txn))
+        self.read(|reader| {
+            let mut faults = Vec::new();
+            check::check(&reader.snapshot.txn, &mut |_| {}, &mut |fault| {
+                faults.push(fault.text);
+            })?;
+            Ok(faults)
+        })
+    }
+
+    /// Makes a checked copy of everything, as it is at one moment, in a file that has no name and
+    /// is gone with its handle. Writers do not wait for it.
+    ///
+    /// # Errors
+    /// The disk has no room for it or fails, or what is stored is not sound.
+    pub fn copy(&self, now: Timestamp) -> Result<File, CopyError> {
+        let folder = self.shared.path.as_deref().and_then(Path::parent);
+        let file = tempfile::tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        self.require_room_for_copy()?;
+        let snapshot = {
+            let database = self.shared.database();
+            let database = database.as_ref();
+            let open = database
+                .ok_or_else(|| OpenError::Storage(Box::new(redb::Error::DatabaseClosed)))?;
+            copy::begin_read(&open.database)?
+        };
+        let mut copied = copy::copy(snapshot, file.try_clone()?, &mut |_| {})?;
+        copy::settle(&mut copied, &self.shared.rules, now, &mut |_| {})?;
+        drop(copied);
+        Ok(file)
+    }
+
+    fn require_room_for_copy(&self) -> Result<(), CopyError> {
+        let Some(path) = &self.shared.path else {
+            return Ok(());
+        };
+        // A copy is never longer than what it is made of.
+        let needed = std::fs::metadata(path)?
+            .len()
+            .saturating_add(writer::RESERVE);
+        match path.parent().and_then(medium::free_bytes) {
+            Some(free) if free < needed => Err(CopyError::NoRoom { needed, free }),
+            _ => Ok(()),
+        }
     }
 
     /// Carries out what is queued, records a clean stop and closes the file. With `clear` all

@@ -7,12 +7,15 @@ use std::path::Path;
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTableMetadata, WriteTransaction};
 
+use super::aside;
+use super::damage::Damage;
 use super::error::{CommandError, OpenError, ReadError};
 use super::peek::Peek;
 use super::record::{self, RecordError, Tally};
-use super::tables::{self, META, SCHEMA_VERSION, SESSIONS, meta};
+use super::tables::{self, DAMAGED, META, SCHEMA_VERSION, SESSIONS, meta};
 use super::txn::Txn;
 use super::writer::begin_write;
+use crate::domain::id::SessionId;
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
 
@@ -25,9 +28,6 @@ const MARK: usize = 9;
 /// The page in which redb has its header.
 const HEADER: usize = 4096;
 
-/// Opens the database, the first time and after a failure.
-pub(super) type Opener = Box<dyn Fn() -> Result<Database, OpenError> + Send>;
-
 /// What was found in a file when it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
@@ -37,25 +37,22 @@ pub struct Found {
     pub clean_stop: Option<bool>,
 }
 
-/// An opener of a file, which is made with the mode 0600 if it is not there.
-pub(super) fn file_opener(path: &Path, cache_bytes: usize) -> Opener {
-    let path = path.to_owned();
-    Box::new(move || {
-        let file = create_private(&path)?;
-        if is_unfinished(&file)? {
-            empty(&file)?;
-        }
-        let open = || {
-            Database::builder()
-                .set_cache_size(cache_bytes)
-                .set_repair_callback(|repair| {
-                    tracing::info!(progress = repair.progress(), "repairing the database");
-                })
-                .create_file(file)
-                .map_err(database_error)
-        };
-        shielded(open)
-    })
+/// Opens a file, which is made with the mode 0600 if it is not there.
+pub(super) fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, OpenError> {
+    let file = create_private(path)?;
+    if is_unfinished(&file)? {
+        empty(&file)?;
+    }
+    let open = || {
+        Database::builder()
+            .set_cache_size(cache_bytes)
+            .set_repair_callback(|repair| {
+                tracing::info!(progress = repair.progress(), "repairing the database");
+            })
+            .create_file(file)
+            .map_err(database_error)
+    };
+    shielded(open)
 }
 
 /// Refuses a file that this build must not touch, without touching it.
@@ -75,7 +72,7 @@ fn refuse_unreadable_database(path: &Path) -> Result<(), OpenError> {
         Ok(database) => refuse_foreign(&database),
         Err(DatabaseError::RepairAborted) => {
             // A crash left it, and it cannot be read before it is recovered.
-            let peek = Peek::into(path)?;
+            let peek = Peek::into(fs::File::open(path)?)?;
             let recovered = Database::builder().create_with_backend(peek);
             refuse_foreign(&recovered.map_err(database_error)?)
         }
@@ -83,7 +80,7 @@ fn refuse_unreadable_database(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn refuse_foreign(database: &impl ReadableDatabase) -> Result<(), OpenError> {
+pub(super) fn refuse_foreign(database: &impl ReadableDatabase) -> Result<(), OpenError> {
     let txn = database.begin_read()?;
     let is_new =
         txn.list_tables()?.next().is_none() && txn.list_multimap_tables()?.next().is_none();
@@ -102,14 +99,16 @@ pub(super) fn prepare(
     database: &Database,
     now: Timestamp,
     rules: &Rules,
+    damage: &Damage,
 ) -> Result<Found, OpenError> {
-    shielded(|| prepare_unshielded(database, now, rules))
+    shielded(|| prepare_unshielded(database, now, rules, damage))
 }
 
 fn prepare_unshielded(
     database: &Database,
     now: Timestamp,
     rules: &Rules,
+    damage: &Damage,
 ) -> Result<Found, OpenError> {
     let txn = begin_write(database).map_err(OpenError::Storage)?;
     let is_new =
@@ -133,7 +132,7 @@ fn prepare_unshielded(
             .insert(meta::SCHEMA, version.as_slice())?;
     }
     let after_a_crash = found.clean_stop == Some(false);
-    start(&txn, now, rules, after_a_crash).map_err(command_error)?;
+    start(&txn, now, rules, damage, after_a_crash).map_err(command_error)?;
     txn.commit()?;
     Ok(found)
 }
@@ -177,11 +176,16 @@ fn start(
     txn: &WriteTransaction,
     now: Timestamp,
     rules: &Rules,
+    damage: &Damage,
     after_a_crash: bool,
 ) -> Result<(), CommandError> {
-    let mut txn = Txn::open(txn, rules, now)?;
+    damage.settle(&owners_of_damage(txn)?, &[]);
+    let mut txn = Txn::open(txn, rules, damage, now)?;
     txn.set_clean_stop(false)?;
     txn.walk_tallies()?;
+    // A damaged turn is opened again by its message before anybody looks for turns to take up.
+    txn.all_open_turns()?;
+    aside::set_aside(&mut txn, &damage.take_waiting())?;
     for mut turn in txn.all_open_turns()? {
         let before = turn.clone();
         turn.recover(after_a_crash);
@@ -189,17 +193,30 @@ fn start(
             txn.put_turn(&turn)?;
         }
     }
-    txn.finish()?;
+    let leavings = txn.finish()?;
+    damage.settle(&leavings.damaged_now, &leavings.sound_now);
     Ok(())
 }
 
+/// The sessions some of whose records are set aside.
+fn owners_of_damage(txn: &WriteTransaction) -> Result<Vec<SessionId>, CommandError> {
+    let mut owners = Vec::new();
+    for row in redb::ReadableTable::iter(&txn.open_table(DAMAGED)?)? {
+        let owner = SessionId::from(row?.0.value().0);
+        if owners.last() != Some(&owner) {
+            owners.push(owner);
+        }
+    }
+    Ok(owners)
+}
+
 /// redb panics on some damaged files (its issues 1303 and 1333).
-fn shielded<T>(open: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
+pub(super) fn shielded<T>(open: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
     let damaged = || OpenError::Damaged("it is cut off or inconsistent".into());
     catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| Err(damaged()))
 }
 
-fn create_private(path: &Path) -> Result<fs::File, std::io::Error> {
+pub(super) fn create_private(path: &Path) -> Result<fs::File, std::io::Error> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]

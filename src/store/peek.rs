@@ -1,17 +1,46 @@
-//! Looking into a file that a crash left, without touching it.
+//! Looking into a file without touching it.
 //!
-//! redb recovers such a file as soon as it opens it, and even a recovery is too much for a file
-//! that is then refused. Here redb recovers what it sees of it: what it writes stays in memory.
+//! redb recovers a file that a crash left as soon as it opens it, and writes to any file that it
+//! opens in full. That is too much for a file that is then refused, or whose disk is not to be
+//! trusted. Here redb does all that to what it sees of the file: what it writes stays in memory.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::path::Path;
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redb::StorageBackend;
 
 const BLOCK: usize = 4096;
+
+/// What is looked into.
+pub(super) trait Source: std::fmt::Debug + Send + 'static {
+    /// How long it is.
+    fn length(&self) -> io::Result<u64>;
+
+    /// Fills the buffer with what stands at a place of it.
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
+}
+
+impl Source for File {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    #[cfg(unix)]
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(self, out, offset)
+    }
+
+    #[cfg(not(unix))]
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        use std::io::{Read as _, Seek as _};
+
+        let mut file = self;
+        file.seek(io::SeekFrom::Start(offset))?;
+        file.read_exact(out)
+    }
+}
 
 /// A file, and what would have been written to it.
 #[derive(Debug)]
@@ -19,7 +48,7 @@ pub(super) struct Peek(Mutex<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    file: File,
+    source: Box<dyn Source>,
     /// How much of the file counts.
     file_length: u64,
     length: u64,
@@ -27,11 +56,10 @@ struct Inner {
 }
 
 impl Peek {
-    pub(super) fn into(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
+    pub(super) fn into(source: impl Source) -> io::Result<Self> {
+        let length = source.length()?;
         Ok(Self(Mutex::new(Inner {
-            file,
+            source: Box::new(source),
             file_length: length,
             length,
             written: HashMap::new(),
@@ -50,7 +78,10 @@ impl StorageBackend for Peek {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let mut inner = self.inner();
+        let inner = self.inner();
+        if inner.written.is_empty() && offset + out.len() as u64 <= inner.file_length {
+            return inner.source.read_at(offset, out);
+        }
         for (block, within, part) in parts(offset, out.len()) {
             let bytes = inner.block(block)?;
             out[part].copy_from_slice(&bytes[within]);
@@ -88,7 +119,7 @@ impl StorageBackend for Peek {
 }
 
 impl Inner {
-    fn block(&mut self, block: u64) -> io::Result<Box<[u8; BLOCK]>> {
+    fn block(&self, block: u64) -> io::Result<Box<[u8; BLOCK]>> {
         if let Some(bytes) = self.written.get(&block) {
             return Ok(bytes.clone());
         }
@@ -96,8 +127,7 @@ impl Inner {
         let start = block * BLOCK as u64;
         let left = self.file_length.saturating_sub(start);
         let left = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
-        self.file.seek(SeekFrom::Start(start))?;
-        self.file.read_exact(&mut bytes[..left])?;
+        self.source.read_at(start, &mut bytes[..left])?;
         Ok(bytes)
     }
 }
@@ -129,7 +159,7 @@ mod tests {
         let path = folder.path().join("file");
         let bytes: Vec<u8> = (0..10_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         std::fs::write(&path, &bytes).unwrap();
-        let peek = Peek::into(&path).unwrap();
+        let peek = Peek::into(File::open(&path).unwrap()).unwrap();
         let mut expected = bytes.clone();
 
         peek.write(4_000, &[7; 5_000]).unwrap();

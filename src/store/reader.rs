@@ -2,11 +2,13 @@
 
 use redb::{ReadableTable, ReadableTableMetadata};
 
-use super::damage::Damage;
+use super::damage::{Damage, Spot};
 use super::error::ReadError;
-use super::record;
+use super::record::{self, RecordError};
 use super::snapshot::Snapshot;
-use super::tables::{EXPIRY, MESSAGE_KEYS, META, OPEN_TURNS, USER_SESSIONS, WARNINGS};
+use super::tables::{
+    DAMAGED, EXPIRY, MESSAGE_KEYS, META, OPEN_TURNS, UPSTREAMS, USER_SESSIONS, WARNINGS,
+};
 use super::tally::{Tallies, moved, rows_between};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
@@ -72,12 +74,13 @@ impl Reader<'_> {
     /// The database fails, or the record is damaged.
     pub fn session(&self, id: SessionId) -> Result<Option<Session>> {
         let Some(bytes) = self.snapshot.sessions.get(u128::from(id))? else {
+            self.refuse_set_aside(id)?;
             return Ok(None);
         };
         let session = record::decode_session(id, bytes.value());
-        Ok(Some(
-            session.inspect_err(|error| self.damage.note(id, error))?,
-        ))
+        Ok(Some(session.inspect_err(|error| {
+            self.damage.note(id, Spot::Session, error);
+        })?))
     }
 
     /// Sessions in descending order of their ids, from below `below` on; damaged ones are left
@@ -100,7 +103,7 @@ impl Reader<'_> {
             last = Some(id);
             match record::decode_session(id, bytes.value()) {
                 Ok(session) => sessions.push(session),
-                Err(error) => self.damage.note(id, &error),
+                Err(error) => self.damage.note(id, Spot::Session, &error),
             }
         }
         Ok((sessions, last))
@@ -142,9 +145,9 @@ impl Reader<'_> {
             return Ok(None);
         };
         let message = record::decode_message(session, at, bytes.value());
-        Ok(Some(
-            message.inspect_err(|error| self.damage.note(session, error))?,
-        ))
+        Ok(Some(message.inspect_err(|error| {
+            self.damage.note(session, Spot::Message(at), error);
+        })?))
     }
 
     /// Whether a message of the session was stored under a key.
@@ -204,7 +207,7 @@ impl Reader<'_> {
             let message = match record::decode_message(session, at, bytes.value()) {
                 Ok(message) => message,
                 Err(error) => {
-                    self.damage.note(session, &error);
+                    self.damage.note(session, Spot::Message(at), &error);
                     continue;
                 }
             };
@@ -231,12 +234,48 @@ impl Reader<'_> {
         let id = u128::from(session);
         for row in turns.range((id, 0)..=(id, u32::MAX))? {
             let (key, bytes) = row?;
-            match record::decode_turn(session, key.value().1, bytes.value()) {
+            let position = key.value().1;
+            match record::decode_turn(session, position, bytes.value()) {
                 Ok(turn) => return Ok(Some(turn)),
-                Err(error) => self.damage.note(session, &error),
+                Err(error) => self.damage.note(session, Spot::Turn(position), &error),
             }
         }
         Ok(None)
+    }
+
+    /// The open turns of a session, in the order of running; damaged ones are left out.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn open_turns(&self, session: SessionId) -> Result<Vec<OpenTurn>> {
+        let table = self.snapshot.txn.open_table(OPEN_TURNS)?;
+        let id = u128::from(session);
+        let mut turns = Vec::new();
+        for row in table.range((id, 0)..=(id, u32::MAX))? {
+            let (key, bytes) = row?;
+            let position = key.value().1;
+            match record::decode_turn(session, position, bytes.value()) {
+                Ok(turn) => turns.push(turn),
+                Err(error) => self.damage.note(session, Spot::Turn(position), &error),
+            }
+        }
+        Ok(turns)
+    }
+
+    /// The name that the server behind a session's agent has for it. A damaged one is none, and
+    /// is made anew.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn upstream(&self, session: SessionId) -> Result<Option<String>> {
+        let table = self.snapshot.txn.open_table(UPSTREAMS)?;
+        let Some(bytes) = table.get(u128::from(session))? else {
+            return Ok(None);
+        };
+        let name = record::decode_upstream(bytes.value());
+        Ok(name
+            .inspect_err(|error| self.damage.note(session, Spot::Upstream, error))
+            .ok())
     }
 
     /// The sessions that have open turns.
@@ -300,12 +339,31 @@ impl Reader<'_> {
         })
     }
 
+    /// How many messages are stored, and how many turns are open.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn row_counts(&self) -> Result<(u64, u64)> {
+        let turns = self.snapshot.txn.open_table(OPEN_TURNS)?;
+        Ok((self.snapshot.messages.len()?, turns.len()?))
+    }
+
     /// How many sessions are stored, whatever their standing.
     ///
     /// # Errors
     /// The database fails.
     pub fn session_count(&self) -> Result<u64> {
         Ok(self.snapshot.sessions.len()?)
+    }
+
+    /// Fails where the session's own record is missing because it is set aside.
+    fn refuse_set_aside(&self, id: SessionId) -> Result<()> {
+        let damaged = self.snapshot.txn.open_table(DAMAGED)?;
+        let place = Spot::Session.to_string();
+        match damaged.get((u128::from(id), place.as_str()))? {
+            None => Ok(()),
+            Some(_) => Err(RecordError::SetAside.into()),
+        }
     }
 
     fn index(&self, deadline: Deadline) -> Result<redb::ReadOnlyTable<(i64, u128), ()>> {
@@ -341,7 +399,7 @@ impl Reader<'_> {
                     });
                 }
                 Ok(message) => messages.push(message),
-                Err(error) => self.damage.note(session, &error),
+                Err(error) => self.damage.note(session, Spot::Message(at), &error),
             }
         }
         Ok(Page {

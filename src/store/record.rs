@@ -5,14 +5,15 @@
 //! checksum, because redb does not verify pages when it reads them. Decoding is limited in size,
 //! since a damaged length would otherwise ask for exabytes.
 //!
-//! The structs are the layout of version 1. They are never the wire's types: a change here is a
-//! new version, and the old one stays readable.
+//! The structs are the layout of version 1, but where they say otherwise. They are never the
+//! wire's types: a change here is a new version, and the old one stays readable.
 
 use std::borrow::Cow;
 
 use bincode::{BorrowDecode, Encode};
 use uuid::Uuid;
 
+use crate::domain::archive::SetAside;
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
@@ -22,6 +23,10 @@ use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides};
 use crate::domain::turn::OpenTurn;
 
 const VERSION: u8 = 1;
+
+/// The version of an open turn that waits for a reply to be submitted.
+const WAITING_TURN: u8 = 2;
+
 const HEADER: usize = 5;
 
 /// The largest record: a reply of 64 KiB and its metadata fit many times over.
@@ -51,7 +56,13 @@ pub enum RecordError {
     /// The content is not of the layout.
     #[error("the record cannot be decoded: {0}")]
     Layout(String),
+    /// It was one of these when it was met first, and lies elsewhere since.
+    #[error("the record was damaged and is set aside")]
+    SetAside,
 }
+
+/// The most bytes of a record that is set aside; what fits its own table fits here.
+const MAX_ASIDE_BYTES: usize = MAX_RECORD_BYTES - 8 * HEADROOM;
 
 /// A claim of an idempotency key on a create.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,6 +147,13 @@ struct OpenTurnRecord {
     crashes: u8,
 }
 
+/// Version 2 of an open turn; one that does not wait has version 1.
+#[derive(Encode, BorrowDecode)]
+struct WaitingTurnRecord {
+    turn: OpenTurnRecord,
+    waits_until: i64,
+}
+
 #[derive(Encode, BorrowDecode)]
 struct CreateKeyRecord {
     session: [u8; 16],
@@ -144,6 +162,14 @@ struct CreateKeyRecord {
     auto_renew: Option<bool>,
     max_duration_minutes: Option<f64>,
     warning_threshold_minutes: Option<f64>,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct SetAsideRecord<'a> {
+    reason: Cow<'a, str>,
+    found_at: i64,
+    expires_at: Option<i64>,
+    bytes: Cow<'a, [u8]>,
 }
 
 /// The bytes of a session.
@@ -299,12 +325,22 @@ pub(super) fn decode_message(
 
 /// The bytes of an open turn.
 pub(super) fn encode_turn(turn: &OpenTurn) -> Result<Vec<u8>, RecordError> {
-    encode(&OpenTurnRecord {
+    let record = OpenTurnRecord {
         message_at: turn.message_at.0,
         begun: turn.begun,
         running: turn.running,
         crashes: turn.crashes,
-    })
+    };
+    match turn.waits_until {
+        None => encode(&record),
+        Some(until) => encode_version(
+            WAITING_TURN,
+            &WaitingTurnRecord {
+                turn: record,
+                waits_until: until.0,
+            },
+        ),
+    }
 }
 
 /// The open turn at a position of a session, from its bytes.
@@ -313,7 +349,13 @@ pub(super) fn decode_turn(
     position: u32,
     bytes: &[u8],
 ) -> Result<OpenTurn, RecordError> {
-    let record: OpenTurnRecord = decode(bytes)?;
+    let (record, waits_until): (OpenTurnRecord, _) = match bytes.first() {
+        Some(&WAITING_TURN) => {
+            let record: WaitingTurnRecord = decode_version(WAITING_TURN, bytes)?;
+            (record.turn, Some(Timestamp(record.waits_until)))
+        }
+        _ => (decode(bytes)?, None),
+    };
     Ok(OpenTurn {
         session_id,
         position,
@@ -321,6 +363,7 @@ pub(super) fn decode_turn(
         begun: record.begun,
         running: record.running,
         crashes: record.crashes,
+        waits_until,
     })
 }
 
@@ -351,6 +394,34 @@ pub(super) fn decode_claim(bytes: &[u8]) -> Result<CreateClaim, RecordError> {
     })
 }
 
+/// The bytes of a record that is set aside.
+pub(super) fn encode_set_aside(aside: &SetAside) -> Result<Vec<u8>, RecordError> {
+    let kept = aside.bytes.len().min(MAX_ASIDE_BYTES);
+    encode(&SetAsideRecord {
+        reason: Cow::Borrowed(&aside.reason),
+        found_at: aside.found_at.0,
+        expires_at: aside.expires_at.map(|at| at.0),
+        bytes: Cow::Borrowed(&aside.bytes[..kept]),
+    })
+}
+
+/// A record that is set aside, from its own row's bytes.
+pub(super) fn decode_set_aside(
+    owner: SessionId,
+    place: &str,
+    bytes: &[u8],
+) -> Result<SetAside, RecordError> {
+    let record: SetAsideRecord<'_> = decode(bytes)?;
+    Ok(SetAside {
+        owner,
+        place: place.to_owned(),
+        reason: record.reason.into_owned(),
+        found_at: Timestamp(record.found_at),
+        expires_at: record.expires_at.map(Timestamp),
+        bytes: record.bytes.into_owned(),
+    })
+}
+
 /// The bytes of a message key's row: the time of the message that it names.
 pub(super) fn encode_time(time: Timestamp) -> Result<Vec<u8>, RecordError> {
     encode(&time.0)
@@ -359,6 +430,16 @@ pub(super) fn encode_time(time: Timestamp) -> Result<Vec<u8>, RecordError> {
 /// A time from its bytes.
 pub(super) fn decode_time(bytes: &[u8]) -> Result<Timestamp, RecordError> {
     decode(bytes).map(Timestamp)
+}
+
+/// The bytes of the name that another server has for a session.
+pub(super) fn encode_upstream(name: &str) -> Result<Vec<u8>, RecordError> {
+    encode(&name)
+}
+
+/// The name that another server has for a session, from its bytes.
+pub(super) fn decode_upstream(bytes: &[u8]) -> Result<String, RecordError> {
+    decode::<&str>(bytes).map(str::to_owned)
 }
 
 /// The bytes of a tally.
@@ -386,6 +467,10 @@ pub(super) fn decode_number(bytes: &[u8]) -> Result<u32, RecordError> {
 }
 
 fn encode<T: Encode>(record: &T) -> Result<Vec<u8>, RecordError> {
+    encode_version(VERSION, record)
+}
+
+fn encode_version<T: Encode>(version: u8, record: &T) -> Result<Vec<u8>, RecordError> {
     let mut bytes = vec![0; HEADER];
     bincode::encode_into_std_write(record, &mut bytes, CONFIG)
         .map_err(|error| RecordError::Layout(error.to_string()))?;
@@ -395,17 +480,24 @@ fn encode<T: Encode>(record: &T) -> Result<Vec<u8>, RecordError> {
         return Err(RecordError::Layout(format!("{found} bytes are too many")));
     }
     let crc = crc32fast::hash(&bytes[HEADER..]);
-    bytes[0] = VERSION;
+    bytes[0] = version;
     bytes[1..HEADER].copy_from_slice(&crc.to_le_bytes());
     Ok(bytes)
 }
 
 fn decode<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, RecordError> {
+    decode_version(VERSION, bytes)
+}
+
+fn decode_version<'a, T: BorrowDecode<'a, ()>>(
+    wanted: u8,
+    bytes: &'a [u8],
+) -> Result<T, RecordError> {
     let Some((header, content)) = bytes.split_first_chunk::<HEADER>() else {
         return Err(RecordError::TooShort(bytes.len()));
     };
     let [version, crc @ ..] = *header;
-    if version != VERSION {
+    if version != wanted {
         return Err(RecordError::UnknownVersion(version));
     }
     if crc32fast::hash(content) != u32::from_le_bytes(crc) {

@@ -61,7 +61,7 @@ impl OpenDatabase {
 }
 
 impl Snapshot {
-    fn of(database: &Database) -> Result<Self, ReadError> {
+    pub(super) fn of(database: &Database) -> Result<Self, ReadError> {
         let txn = database.begin_read()?;
         Ok(Self {
             sessions: txn.open_table(SESSIONS)?,

@@ -27,9 +27,11 @@ use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState
 use crate::domain::session::{NewSession, Session};
 use crate::domain::time::{Millis, TimeScale, Timestamp};
 use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides, TimeoutPolicy};
-use crate::domain::turn::OpenTurn;
+use crate::domain::turn::{Beginning, OpenTurn};
 use crate::events::{Event, Listener};
 
+#[path = "tests/archive.rs"]
+mod archived;
 #[path = "tests/crashes.rs"]
 mod crashes;
 #[path = "tests/damage.rs"]
@@ -38,6 +40,8 @@ mod damaged;
 mod disk;
 #[path = "tests/events.rs"]
 mod events;
+#[path = "tests/fault_points.rs"]
+mod fault_points;
 #[path = "tests/faults.rs"]
 mod faults;
 #[path = "tests/files.rs"]
@@ -48,6 +52,10 @@ mod golden;
 mod messages;
 #[path = "tests/model.rs"]
 mod model;
+#[path = "tests/month.rs"]
+mod month;
+#[path = "tests/overload.rs"]
+mod overload;
 #[path = "tests/power_cut.rs"]
 mod power_cut;
 #[path = "tests/purge.rs"]
@@ -62,6 +70,8 @@ mod rig;
 mod sessions;
 #[path = "tests/steps.rs"]
 mod steps;
+#[path = "tests/submit.rs"]
+mod submit;
 
 const CACHE_BYTES: usize = 1 << 20;
 

@@ -13,8 +13,11 @@
 //! | `create_keys` | each idempotency key of a user's creates |
 //! | `messages` | each message, in the order of its session |
 //! | `message_keys` | each idempotency key of a session's messages |
+//! | `submit_keys` | each idempotency key of a session's submitted replies |
+//! | `upstreams` | each session that another server keeps a session for |
 //! | `open_turns` | each turn that waits for its reply, in the order of running |
 //! | `deletions` | each deleted session whose messages are still to be removed |
+//! | `damaged` | each record that could not be decoded, moved out of its own table |
 //! | `meta` | the names in [`meta`] |
 //!
 //! Nothing is written when time passes: a session is active or expired by the clock alone, and
@@ -49,12 +52,22 @@ pub(super) const MESSAGES: TableDefinition<(u128, i64), &[u8]> = TableDefinition
 pub(super) const MESSAGE_KEYS: TableDefinition<(u128, &str), &[u8]> =
     TableDefinition::new("message_keys");
 
+/// (session, key)
+pub(super) const SUBMIT_KEYS: TableDefinition<(u128, &str), &[u8]> =
+    TableDefinition::new("submit_keys");
+
+/// session
+pub(super) const UPSTREAMS: TableDefinition<u128, &[u8]> = TableDefinition::new("upstreams");
+
 /// (session, position)
 pub(super) const OPEN_TURNS: TableDefinition<(u128, u32), &[u8]> =
     TableDefinition::new("open_turns");
 
 /// session
 pub(super) const DELETIONS: TableDefinition<u128, ()> = TableDefinition::new("deletions");
+
+/// (session, or nil where it is not known; which of its records)
+pub(super) const DAMAGED: TableDefinition<(u128, &str), &[u8]> = TableDefinition::new("damaged");
 
 /// a name of [`meta`]
 pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -82,8 +95,11 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), TableError> {
     txn.open_table(CREATE_KEYS)?;
     txn.open_table(MESSAGES)?;
     txn.open_table(MESSAGE_KEYS)?;
+    txn.open_table(SUBMIT_KEYS)?;
+    txn.open_table(UPSTREAMS)?;
     txn.open_table(OPEN_TURNS)?;
     txn.open_table(DELETIONS)?;
+    txn.open_table(DAMAGED)?;
     txn.open_table(META)?;
     Ok(())
 }
@@ -97,7 +113,10 @@ pub(super) fn delete_all(txn: &WriteTransaction) -> Result<(), TableError> {
     txn.delete_table(CREATE_KEYS)?;
     txn.delete_table(MESSAGES)?;
     txn.delete_table(MESSAGE_KEYS)?;
+    txn.delete_table(SUBMIT_KEYS)?;
+    txn.delete_table(UPSTREAMS)?;
     txn.delete_table(OPEN_TURNS)?;
     txn.delete_table(DELETIONS)?;
+    txn.delete_table(DAMAGED)?;
     create_all(txn)
 }

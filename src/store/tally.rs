@@ -74,16 +74,16 @@ impl Tallies {
 
     /// Notes the removal of those of a session's two rows that were there.
     pub(super) fn session_removed(&mut self, session: &Session, expiry: bool, warning: bool) {
-        let expires_at = if expiry {
-            session.expires_at
-        } else {
-            Timestamp::MAX
-        };
-        let warn_at = if warning {
-            session.warn_at
-        } else {
-            Timestamp::MAX
-        };
+        self.rows_removed(
+            expiry.then_some(session.expires_at),
+            warning.then_some(session.warn_at),
+        );
+    }
+
+    /// Notes the removal of a row of either index.
+    pub(super) fn rows_removed(&mut self, expiry: Option<Timestamp>, warning: Option<Timestamp>) {
+        let expires_at = expiry.unwrap_or(Timestamp::MAX);
+        let warn_at = warning.unwrap_or(Timestamp::MAX);
         self.shift(expires_at, warn_at, |tally| {
             tally.rows = tally.rows.saturating_sub(1);
         });

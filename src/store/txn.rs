@@ -3,15 +3,19 @@
 //! Whatever changes a session's row changes its index rows and the tallies with it, so that no
 //! command can forget one.
 
+use std::collections::{HashMap, HashSet};
+
 use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
+use super::damage::{Damage, NOBODY, Spot};
 use super::error::CommandError;
 use super::record::{self, CreateClaim, RecordError};
 use super::tables::{
-    CREATE_KEYS, DELETIONS, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
-    USER_SESSIONS, WARNINGS, meta,
+    CREATE_KEYS, DAMAGED, DELETIONS, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
+    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, WARNINGS, meta,
 };
 use super::tally::Tallies;
+use crate::domain::archive::SetAside;
 use crate::domain::error::Refusal;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
@@ -37,27 +41,42 @@ pub struct Txn<'t> {
     create_keys: Table<'t, (u128, &'static str), Bytes>,
     messages: Table<'t, (u128, i64), Bytes>,
     message_keys: Table<'t, (u128, &'static str), Bytes>,
+    submit_keys: Table<'t, (u128, &'static str), Bytes>,
+    upstreams: Table<'t, u128, Bytes>,
     open_turns: Table<'t, (u128, u32), Bytes>,
     deletions: Table<'t, u128, ()>,
+    damaged: Table<'t, (u128, &'static str), Bytes>,
     meta: Table<'t, &'static str, Bytes>,
     tallies: Tallies,
     /// The earliest deadline that was written.
     pub(super) earliest_deadline: Timestamp,
     pub(super) happenings: Vec<Happening>,
+    /// How many sessions were created.
+    pub(super) created: u64,
     pub(super) dirty: bool,
+    /// Whether the disk has room for more than a deletion.
+    pub(super) has_room: bool,
+    damage: &'t Damage,
+    /// The sessions some of whose records were set aside, and those that have none any more.
+    damaged_now: Vec<SessionId>,
+    sound_now: Vec<SessionId>,
 }
 
 /// What a transaction leaves for after its commit.
 pub(super) struct Leavings {
     pub(super) happenings: Vec<Happening>,
+    pub(super) created: u64,
     pub(super) earliest_deadline: Timestamp,
     pub(super) dirty: bool,
+    pub(super) damaged_now: Vec<SessionId>,
+    pub(super) sound_now: Vec<SessionId>,
 }
 
 impl<'t> Txn<'t> {
     pub(super) fn open(
         txn: &'t WriteTransaction,
         rules: &'t Rules,
+        damage: &'t Damage,
         now: Timestamp,
     ) -> Result<Self> {
         let meta = txn.open_table(META)?;
@@ -74,13 +93,21 @@ impl<'t> Txn<'t> {
             create_keys: txn.open_table(CREATE_KEYS)?,
             messages: txn.open_table(MESSAGES)?,
             message_keys: txn.open_table(MESSAGE_KEYS)?,
+            submit_keys: txn.open_table(SUBMIT_KEYS)?,
+            upstreams: txn.open_table(UPSTREAMS)?,
             open_turns: txn.open_table(OPEN_TURNS)?,
             deletions: txn.open_table(DELETIONS)?,
+            damaged: txn.open_table(DAMAGED)?,
             meta,
             tallies,
             earliest_deadline: Timestamp::MAX,
             happenings: Vec::new(),
+            created: 0,
             dirty: false,
+            has_room: true,
+            damage,
+            damaged_now: Vec::new(),
+            sound_now: Vec::new(),
         })
     }
 
@@ -89,14 +116,25 @@ impl<'t> Txn<'t> {
         self.tallies.save(&mut self.meta)?;
         Ok(Leavings {
             happenings: self.happenings,
+            created: self.created,
             earliest_deadline: self.earliest_deadline,
             dirty: self.dirty,
+            damaged_now: self.damaged_now,
+            sound_now: self.sound_now,
         })
     }
 
     /// Tells the session's listeners after the commit.
     pub(super) fn publish(&mut self, session_id: SessionId, event: Event) {
         self.happenings.push(Happening::new(session_id, event));
+    }
+
+    /// Lets a command pass that would make the file grow.
+    pub(super) fn require_room(&self) -> Result<()> {
+        if self.has_room {
+            return Ok(());
+        }
+        Err(CommandError::NoRoom)
     }
 
     // Sessions
@@ -120,9 +158,11 @@ impl<'t> Txn<'t> {
 
     pub(super) fn session(&self, id: SessionId) -> Result<Option<Session>> {
         let Some(bytes) = self.sessions.get(u128::from(id))? else {
+            self.refuse_set_aside(id, &Spot::Session)?;
             return Ok(None);
         };
-        Ok(Some(record::decode_session(id, bytes.value())?))
+        let session = record::decode_session(id, bytes.value());
+        Ok(Some(self.noted(id, || Spot::Session, session)?))
     }
 
     /// How many active sessions a user has, and when the first of them expires. Costs what is kept
@@ -153,6 +193,7 @@ impl<'t> Txn<'t> {
         self.add_deadlines(session)?;
         self.user_sessions
             .insert((session.user_id.into(), id), ())?;
+        self.created += 1;
         Ok(())
     }
 
@@ -171,6 +212,7 @@ impl<'t> Txn<'t> {
         let id = u128::from(session.id);
         self.dirty = true;
         self.sessions.remove(id)?;
+        self.upstreams.remove(id)?;
         self.remove_deadlines(session)?;
         self.user_sessions.remove((session.user_id.into(), id))?;
         if let Some(key) = &session.create_key {
@@ -221,6 +263,53 @@ impl<'t> Txn<'t> {
         Ok(())
     }
 
+    /// Takes out the rows that the indexes have of sessions whose records are lost; returns when
+    /// they expire. Which rows those are can only be found by looking at all.
+    pub(super) fn remove_index_rows(
+        &mut self,
+        ids: &HashSet<SessionId>,
+    ) -> Result<HashMap<SessionId, Timestamp>> {
+        let mut expiries = HashMap::new();
+        for (at, id) in places_of(&self.expiry, ids)? {
+            self.expiry.remove((at, id))?;
+            self.tallies.rows_removed(Some(Timestamp(at)), None);
+            expiries.insert(SessionId::from(id), Timestamp(at));
+        }
+        for (at, id) in places_of(&self.warnings, ids)? {
+            self.warnings.remove((at, id))?;
+            self.tallies.rows_removed(None, Some(Timestamp(at)));
+        }
+        let mut rows = Vec::new();
+        for row in self.user_sessions.iter()? {
+            let (user, id) = row?.0.value();
+            if ids.contains(&SessionId::from(id)) {
+                rows.push((user, id));
+            }
+        }
+        for row in rows {
+            self.user_sessions.remove(row)?;
+        }
+        self.remove_claims_of(ids)?;
+        self.dirty = true;
+        Ok(expiries)
+    }
+
+    fn remove_claims_of(&mut self, ids: &HashSet<SessionId>) -> Result<()> {
+        let mut keys = Vec::new();
+        for row in self.create_keys.iter()? {
+            let (key, bytes) = row?;
+            let claim = record::decode_claim(bytes.value());
+            if claim.is_ok_and(|claim| ids.contains(&claim.session_id)) {
+                let (user, key) = key.value();
+                keys.push((user, key.to_owned()));
+            }
+        }
+        for (user, key) in keys {
+            self.create_keys.remove((user, key.as_str()))?;
+        }
+        Ok(())
+    }
+
     fn remove_deadlines(&mut self, session: &Session) -> Result<()> {
         let id = u128::from(session.id);
         let expiry = self.expiry.remove((session.expires_at.0, id))?.is_some();
@@ -236,10 +325,13 @@ impl<'t> Txn<'t> {
         user: UserId,
         key: &IdempotencyKey,
     ) -> Result<Option<CreateClaim>> {
+        let spot = || Spot::CreateKey(user, key.clone());
         let Some(bytes) = self.create_keys.get((user.into(), key.as_str()))? else {
+            self.refuse_set_aside(NOBODY, &spot())?;
             return Ok(None);
         };
-        Ok(Some(record::decode_claim(bytes.value())?))
+        let claim = record::decode_claim(bytes.value());
+        Ok(Some(self.noted(NOBODY, spot, claim)?))
     }
 
     pub(super) fn put_create_claim(
@@ -260,10 +352,12 @@ impl<'t> Txn<'t> {
         session: SessionId,
         key: &IdempotencyKey,
     ) -> Result<Option<Message>> {
+        let spot = || Spot::MessageKey(key.clone());
         let Some(bytes) = self.message_keys.get((session.into(), key.as_str()))? else {
+            self.refuse_set_aside(session, &spot())?;
             return Ok(None);
         };
-        let at = record::decode_time(bytes.value())?;
+        let at = self.noted(session, spot, record::decode_time(bytes.value()))?;
         self.message(session, at)
     }
 
@@ -280,13 +374,49 @@ impl<'t> Txn<'t> {
         Ok(())
     }
 
+    pub(super) fn reply_of_key(
+        &self,
+        session: SessionId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Message>> {
+        let Some(bytes) = self.submit_keys.get((session.into(), key.as_str()))? else {
+            return Ok(None);
+        };
+        let at = record::decode_time(bytes.value())?;
+        self.message(session, at)
+    }
+
+    pub(super) fn put_submit_key(
+        &mut self,
+        session: SessionId,
+        key: &IdempotencyKey,
+        at: Timestamp,
+    ) -> Result<()> {
+        let bytes = whole(record::encode_time(at))?;
+        self.dirty = true;
+        self.submit_keys
+            .insert((session.into(), key.as_str()), bytes.as_slice())?;
+        Ok(())
+    }
+
+    // Other servers
+
+    pub(super) fn put_upstream(&mut self, session: SessionId, name: &str) -> Result<()> {
+        let bytes = record::encode_upstream(name)?;
+        self.dirty = true;
+        self.upstreams
+            .insert(u128::from(session), bytes.as_slice())?;
+        Ok(())
+    }
+
     // Messages
 
     pub(super) fn message(&self, session: SessionId, at: Timestamp) -> Result<Option<Message>> {
         let Some(bytes) = self.messages.get((session.into(), at.0))? else {
             return Ok(None);
         };
-        Ok(Some(record::decode_message(session, at, bytes.value())?))
+        let message = record::decode_message(session, at, bytes.value());
+        Ok(Some(self.noted(session, || Spot::Message(at), message)?))
     }
 
     /// The same; a damaged message counts as none.
@@ -338,7 +468,9 @@ impl<'t> Txn<'t> {
         let mut turns = Vec::new();
         for row in self.open_turns.range((id, 0)..=(id, u32::MAX))? {
             let (key, bytes) = row?;
-            turns.extend(record::decode_turn(session, key.value().1, bytes.value()));
+            let position = key.value().1;
+            let turn = record::decode_turn(session, position, bytes.value());
+            turns.extend(self.noted(session, || Spot::Turn(position), turn));
         }
         Ok(turns)
     }
@@ -358,12 +490,9 @@ impl<'t> Txn<'t> {
         for row in self.open_turns.iter()? {
             let (key, bytes) = row?;
             let (session, position) = key.value();
-            match record::decode_turn(session.into(), position, bytes.value()) {
-                Ok(turn) => turns.push(turn),
-                Err(error) => tracing::error!(
-                    session = %SessionId::from(session), %error, "an open turn's record is damaged"
-                ),
-            }
+            let session = SessionId::from(session);
+            let turn = record::decode_turn(session, position, bytes.value());
+            turns.extend(self.noted(session, || Spot::Turn(position), turn));
         }
         Ok(turns)
     }
@@ -419,7 +548,8 @@ impl<'t> Txn<'t> {
         Ok(())
     }
 
-    /// Removes up to `limit` of a session's messages and message keys; returns how many.
+    /// Removes up to `limit` of a session's messages, their keys and the records that are set aside;
+    /// returns how many.
     pub(super) fn remove_messages(&mut self, session: SessionId, limit: usize) -> Result<usize> {
         let id = u128::from(session);
         let mut removed = 0;
@@ -433,16 +563,164 @@ impl<'t> Txn<'t> {
             removed += 1;
         }
         let keys = (id, "")..(id.saturating_add(1), "");
-        for row in self
-            .message_keys
-            .extract_from_if(keys, |_, _| true)?
-            .take(limit - removed)
-        {
-            row?;
-            removed += 1;
+        for table in [
+            &mut self.message_keys,
+            &mut self.submit_keys,
+            &mut self.damaged,
+        ] {
+            for row in table
+                .extract_from_if(keys.clone(), |_, _| true)?
+                .take(limit - removed)
+            {
+                row?;
+                removed += 1;
+            }
+        }
+        if removed < limit {
+            self.sound_now.push(session);
         }
         self.dirty |= removed > 0;
         Ok(removed)
+    }
+
+    // Damage
+
+    /// What was decoded; where it could not be, that is noted.
+    pub(super) fn noted<T>(
+        &self,
+        owner: SessionId,
+        spot: impl FnOnce() -> Spot,
+        decoded: std::result::Result<T, RecordError>,
+    ) -> std::result::Result<T, RecordError> {
+        decoded.inspect_err(|error| self.damage.note(owner, spot(), error))
+    }
+
+    /// Fails where a record is missing because it is set aside.
+    fn refuse_set_aside(&self, owner: SessionId, spot: &Spot) -> Result<()> {
+        // Nearly always there is nothing, and that costs nothing.
+        if self.damaged.is_empty()? {
+            return Ok(());
+        }
+        let place = spot.to_string();
+        match self.damaged.get((owner.into(), place.as_str()))? {
+            None => Ok(()),
+            Some(_) => Err(RecordError::SetAside.into()),
+        }
+    }
+
+    /// The bytes of a record, whatever they are.
+    pub(super) fn bytes_at(&self, owner: SessionId, spot: &Spot) -> Result<Option<Vec<u8>>> {
+        let id = u128::from(owner);
+        let bytes = match spot {
+            Spot::Session => self.sessions.get(id)?,
+            Spot::Message(at) => self.messages.get((id, at.0))?,
+            Spot::Turn(position) => self.open_turns.get((id, *position))?,
+            Spot::MessageKey(key) => self.message_keys.get((id, key.as_str()))?,
+            Spot::SubmitKey(key) => self.submit_keys.get((id, key.as_str()))?,
+            Spot::Upstream => self.upstreams.get(id)?,
+            Spot::CreateKey(user, key) => {
+                self.create_keys.get((u128::from(*user), key.as_str()))?
+            }
+        };
+        Ok(bytes.map(|bytes| bytes.value().to_vec()))
+    }
+
+    /// Takes a record out of its table.
+    pub(super) fn take_out(&mut self, owner: SessionId, spot: &Spot) -> Result<()> {
+        let id = u128::from(owner);
+        self.dirty = true;
+        match spot {
+            Spot::Session => drop(self.sessions.remove(id)?),
+            Spot::Message(at) => drop(self.messages.remove((id, at.0))?),
+            Spot::Turn(position) => drop(self.open_turns.remove((id, *position))?),
+            Spot::MessageKey(key) => drop(self.message_keys.remove((id, key.as_str()))?),
+            Spot::SubmitKey(key) => drop(self.submit_keys.remove((id, key.as_str()))?),
+            Spot::Upstream => drop(self.upstreams.remove(id)?),
+            Spot::CreateKey(user, key) => {
+                drop(self.create_keys.remove((u128::from(*user), key.as_str()))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a record aside.
+    pub(super) fn put_aside(&mut self, aside: &SetAside) -> Result<()> {
+        let bytes = whole(record::encode_set_aside(aside))?;
+        self.dirty = true;
+        self.damaged
+            .insert((aside.owner.into(), aside.place.as_str()), bytes.as_slice())?;
+        self.damaged_now.push(aside.owner);
+        Ok(())
+    }
+
+    /// Notes that a record is not damaged after all.
+    pub(super) fn is_sound_after_all(&mut self, owner: SessionId) -> Result<()> {
+        let id = u128::from(owner);
+        let rows = (id, "")..(id.saturating_add(1), "");
+        if self.damaged.range(rows)?.next().is_none() {
+            self.sound_now.push(owner);
+        }
+        Ok(())
+    }
+
+    /// The records that are set aside, from a place on, at most `limit`.
+    pub(super) fn set_aside_after(
+        &self,
+        after: Option<&(SessionId, String)>,
+        limit: usize,
+    ) -> Result<Vec<SetAside>> {
+        use std::ops::Bound;
+
+        let start = after.map_or(Bound::Unbounded, |(owner, place)| {
+            Bound::Excluded((u128::from(*owner), place.as_str()))
+        });
+        let mut found = Vec::new();
+        let rows = self
+            .damaged
+            .range::<(u128, &str)>((start, Bound::Unbounded))?;
+        for row in rows.take(limit) {
+            let (key, bytes) = row?;
+            let (owner, place) = key.value();
+            found.push(super::aside::of_row(owner.into(), place, bytes.value()));
+        }
+        Ok(found)
+    }
+
+    /// Forgets a record that was set aside.
+    pub(super) fn drop_aside(&mut self, aside: &SetAside) -> Result<()> {
+        self.dirty = true;
+        self.damaged
+            .remove((aside.owner.into(), aside.place.as_str()))?;
+        self.is_sound_after_all(aside.owner)
+    }
+
+    /// Removes the keys that name a message.
+    pub(super) fn remove_keys_of(&mut self, session: SessionId, at: Timestamp) -> Result<()> {
+        let id = u128::from(session);
+        let names_it = |_: (u128, &str), bytes: &[u8]| record::decode_time(bytes) == Ok(at);
+        let rows = (id, "")..(id.saturating_add(1), "");
+        for keys in [&mut self.message_keys, &mut self.submit_keys] {
+            for row in keys.extract_from_if(rows.clone(), names_it)? {
+                row?;
+                self.dirty = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// The session's messages whose turns are open, oldest first; damaged ones are left out.
+    pub(super) fn messages_with_open_turns(&self, session: SessionId) -> Result<Vec<Timestamp>> {
+        let id = u128::from(session);
+        let mut open = Vec::new();
+        for row in self.messages.range((id, i64::MIN)..=(id, i64::MAX))? {
+            let (key, bytes) = row?;
+            let at = Timestamp(key.value().1);
+            let message = record::decode_message(session, at, bytes.value());
+            if message.is_ok_and(|message| message.has_open_turn()) {
+                open.push(at);
+            }
+        }
+        Ok(open)
     }
 
     // The file as a whole
@@ -463,6 +741,21 @@ impl<'t> Txn<'t> {
         self.meta.insert(meta::CLEAN_STOP, bytes.as_slice())?;
         Ok(())
     }
+}
+
+/// The rows that an index has of some sessions.
+fn places_of(
+    index: &Table<'_, (i64, u128), ()>,
+    ids: &HashSet<SessionId>,
+) -> Result<Vec<(i64, u128)>> {
+    let mut places = Vec::new();
+    for row in index.iter()? {
+        let (at, id) = row?.0.value();
+        if ids.contains(&SessionId::from(id)) {
+            places.push((at, id));
+        }
+    }
+    Ok(places)
 }
 
 /// A record that this build cannot write is the whole batch's trouble, since rows before it may

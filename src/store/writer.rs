@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redb::{Database, WriteTransaction};
 use tokio::sync::oneshot;
@@ -15,10 +15,11 @@ use tokio::sync::oneshot;
 use super::command::Command;
 use super::command::sealed::Apply;
 use super::error::{CommandError, SubmitError};
-use super::open::Opener;
+use super::medium::{Medium, is_full};
 use super::snapshot::OpenDatabase;
 use super::txn::{Leavings, Txn};
-use super::{Shared, tables};
+use super::verify::verify;
+use super::{Shared, aside, open, tables};
 use crate::clock::Clock;
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
@@ -30,10 +31,22 @@ const MAX_BATCH: usize = 1024;
 /// How often a failing database is tried again.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A check that takes long is not made so often that it does nothing else.
+const PAUSE_PER_CHECK: u32 = 10;
+
+/// Below so many free bytes the rest is for deletions: a file that copies on write needs room to
+/// give room.
+pub(super) const RESERVE: u64 = 8 << 20;
+
+/// How many faults of a check are logged.
+const FAULTS_TOLD: usize = 20;
+
 /// What reaches the writer.
 pub(super) enum Work {
     /// A command to carry out.
     Job(Box<dyn Job>),
+    /// Damaged records wait to be set aside.
+    Damage,
     /// The end: what is queued before it is carried out.
     Stop {
         /// Whether to remove every session and message.
@@ -122,6 +135,7 @@ impl<C: Command> Job for Pending<C> {
             (Fate::Committed, Some(Err(CommandError::Record(error)))) => {
                 Err(SubmitError::Record(error))
             }
+            (Fate::Committed, Some(Err(CommandError::NoRoom))) => Err(SubmitError::NoRoom),
         };
         // A caller that has gone away does not want to know.
         let _ = self.caller.send(answer);
@@ -131,11 +145,41 @@ impl<C: Command> Job for Pending<C> {
 /// The writer's own state.
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
-    pub(super) opener: Opener,
+    pub(super) medium: Box<dyn Medium>,
     pub(super) work: Receiver<Work>,
     pub(super) rules: Rules,
     pub(super) clock: Clock,
     pub(super) events: EventBus,
+    pub(super) state: State,
+}
+
+/// Whether the database may be written.
+#[derive(Debug)]
+pub(super) struct State {
+    mode: Mode,
+    /// When a failing database is tried again.
+    next_probe: Instant,
+    had_room: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// It may.
+    Open,
+    /// It was spoilt by nothing, but could not be opened to write.
+    Closed,
+    /// What is on the disk is not to be trusted before it has been checked in full.
+    Suspect,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self {
+            mode: Mode::Open,
+            next_probe: Instant::now(),
+            had_room: true,
+        }
+    }
 }
 
 /// Why a batch came to nothing.
@@ -150,14 +194,19 @@ impl Writer {
     /// Works until it is told to stop, or nobody is left who could give it work.
     pub(super) fn run(mut self) {
         loop {
+            self.probe_if_due();
             match self.next_work() {
                 Ok(Work::Job(first)) => {
-                    if let Some((clear, done)) = self.run_batch(first) {
+                    self.shared.meters.queue.dec();
+                    let stop = self.run_batch(first);
+                    self.set_damage_aside();
+                    if let Some((clear, done)) = stop {
                         return self.stop(clear, done);
                     }
                 }
+                Ok(Work::Damage) => self.set_damage_aside(),
                 Ok(Work::Stop { clear, done }) => return self.stop(clear, done),
-                Err(RecvTimeoutError::Timeout) => self.probe(),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -167,7 +216,11 @@ impl Writer {
         if self.shared.is_healthy() {
             return self.work.recv().map_err(|_| RecvTimeoutError::Disconnected);
         }
-        self.work.recv_timeout(PROBE_INTERVAL)
+        let patience = self
+            .state
+            .next_probe
+            .saturating_duration_since(Instant::now());
+        self.work.recv_timeout(patience)
     }
 
     /// Carries out a batch; returns the stop that ended it, if one did.
@@ -176,7 +229,11 @@ impl Writer {
         let mut stop = None;
         while jobs.len() < MAX_BATCH {
             match self.work.try_recv() {
-                Ok(Work::Job(job)) => jobs.push(job),
+                Ok(Work::Job(job)) => {
+                    self.shared.meters.queue.dec();
+                    jobs.push(job);
+                }
+                Ok(Work::Damage) => {}
                 Ok(Work::Stop { clear, done }) => {
                     stop = Some((clear, done));
                     break;
@@ -184,12 +241,17 @@ impl Writer {
                 Err(_) => break,
             }
         }
-        let fate = self.commit(|txn, clock| {
-            for job in &mut jobs {
-                txn.now = clock.now();
-                job.apply(txn)?;
-            }
-            Ok(())
+        let commands = jobs.len();
+        self.shared.meters.batch.observe_number(commands);
+        let span = tracing::debug_span!("commit", commands);
+        let fate = span.in_scope(|| {
+            self.commit(|txn, clock| {
+                for job in &mut jobs {
+                    txn.now = clock.now();
+                    job.apply(txn)?;
+                }
+                Ok(())
+            })
         });
         for job in jobs {
             job.answer(fate);
@@ -197,12 +259,16 @@ impl Writer {
         stop
     }
 
-    /// Runs one transaction to its end and, where it failed, opens the database anew.
+    /// Runs one transaction to its end. Where the database may not be written, nothing is tried.
     fn commit(
         &mut self,
         work: impl FnOnce(&mut Txn<'_>, &Clock) -> Result<(), Box<redb::Error>>,
     ) -> Fate {
-        let attempt = || transact(&self.shared, &self.rules, &self.clock, work);
+        if self.state.mode != Mode::Open {
+            return Fate::NotDone;
+        }
+        let has_room = self.has_room();
+        let attempt = || transact(&self.shared, &self.rules, &self.clock, has_room, work);
         // A panic in here is a bug; it must not take the writer away from everybody else.
         let outcome = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
             let error = redb::StorageError::Corrupted("a command panicked".into());
@@ -210,14 +276,7 @@ impl Writer {
         });
         match outcome {
             Ok(leavings) => {
-                // Where there was nothing to commit, nothing is known of the disk.
-                if leavings.dirty {
-                    self.shared.set_healthy(true);
-                }
-                self.shared.deadlines.note(leavings.earliest_deadline);
-                for happening in leavings.happenings {
-                    self.events.publish(happening);
-                }
+                self.committed(leavings);
                 Fate::Committed
             }
             Err(BatchError::NotDone(error)) => self.failed(Fate::NotDone, &error),
@@ -225,36 +284,124 @@ impl Writer {
         }
     }
 
+    fn committed(&mut self, leavings: Leavings) {
+        // Where there was nothing to commit, nothing is known of the disk.
+        if leavings.dirty && !self.shared.is_healthy() {
+            tracing::info!("the database can be written again");
+            self.shared.set_healthy(true);
+        }
+        let damage = &self.shared.damage;
+        damage.settle(&leavings.damaged_now, &leavings.sound_now);
+        self.shared.deadlines.note(leavings.earliest_deadline);
+        self.shared
+            .meters
+            .committed(leavings.created, leavings.happenings.iter());
+        for happening in leavings.happenings {
+            self.events.publish(happening);
+        }
+    }
+
+    /// Whether there is room for more than deletions.
+    fn has_room(&mut self) -> bool {
+        let has_room = self.medium.room().is_none_or(|room| room >= RESERVE);
+        match (self.state.had_room, has_room) {
+            (true, false) => tracing::error!(
+                reserve = RESERVE,
+                "the disk is nearly full; nothing new is stored until there is room"
+            ),
+            (false, true) => tracing::info!("there is room on the disk again"),
+            _ => {}
+        }
+        self.state.had_room = has_room;
+        has_room
+    }
+
+    // Failures
+
+    /// After any I/O error a redb handle refuses to write for good; a new one does not.
     fn failed(&mut self, fate: Fate, error: &redb::Error) -> Fate {
         self.shared.set_healthy(false);
+        self.shared.meters.failed();
         tracing::error!(%error, ?fate, "a write failed");
-        self.reopen();
+        if is_full(error) {
+            self.reopen();
+            self.state.next_probe = Instant::now() + PROBE_INTERVAL;
+        } else {
+            // Reads go on with the old handle.
+            self.state.mode = Mode::Suspect;
+            self.state.next_probe = self.state.next_probe.max(Instant::now());
+        }
         fate
     }
 
-    /// After an I/O error a redb handle refuses to write for good; a new one does not.
+    /// Tries from time to time whether a failing database can be written again, also where there
+    /// is always something else to do.
+    fn probe_if_due(&mut self) {
+        if self.shared.is_healthy() || Instant::now() < self.state.next_probe {
+            return;
+        }
+        let began = Instant::now();
+        if self.state.mode == Mode::Suspect && !self.is_sound() {
+            let pause = (began.elapsed() * PAUSE_PER_CHECK).max(PROBE_INTERVAL);
+            self.state.next_probe = Instant::now() + pause;
+            return;
+        }
+        if self.state.mode != Mode::Open {
+            self.reopen();
+        }
+        // Before the attempt, so that what fails in it does not move it.
+        self.state.next_probe = Instant::now() + PROBE_INTERVAL;
+        self.commit(|txn, _| txn.set_clean_stop(false).map_err(storage));
+    }
+
+    /// Looks at all that is on the disk, whatever the system or the old handle remember of it.
+    fn is_sound(&self) -> bool {
+        let looked = self.medium.look().and_then(verify);
+        match looked {
+            Ok(faults) if faults.is_empty() => return true,
+            Ok(faults) => {
+                for fault in faults.iter().take(FAULTS_TOLD) {
+                    tracing::error!(%fault, "the database is not sound");
+                }
+            }
+            Err(error) => tracing::error!(%error, "the database cannot be checked"),
+        }
+        tracing::error!("the database stays as it is and is only read");
+        false
+    }
+
+    /// Opens the database anew. Where that fails, it can still be read if it can be looked at.
     fn reopen(&mut self) {
         let mut database = self.shared.database_mut();
         drop(database.take());
-        match (self.opener)() {
-            Ok(opened) => *database = Some(OpenDatabase::new(opened)),
-            Err(error) => tracing::error!(%error, "the database cannot be reopened yet"),
+        match self.medium.open() {
+            Ok(opened) => {
+                *database = Some(OpenDatabase::new(opened));
+                self.state.mode = Mode::Open;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the database cannot be opened to write yet");
+                *database = self.medium.look().ok().map(OpenDatabase::new);
+                self.state.mode = Mode::Closed;
+            }
         }
     }
 
-    /// Tries whether the database can be written again.
-    fn probe(&mut self) {
-        if self.shared.database().is_none() {
-            self.reopen();
+    /// Moves the records that were met and cannot be decoded out of the way.
+    fn set_damage_aside(&mut self) {
+        if !self.shared.damage.has_waiting() {
+            return;
         }
-        let fate = self.commit(|txn, _| txn.set_clean_stop(false).map_err(storage));
-        if fate == Fate::Committed {
-            tracing::info!("the database can be written again");
-        }
+        let places = self.shared.damage.take_waiting();
+        self.commit(|txn, _| aside::set_aside(txn, &places).map_err(storage));
     }
 
     fn stop(self, clear: bool, done: oneshot::Sender<bool>) {
-        let stopped = stop(&self.shared, clear);
+        let stopped = if self.state.mode == Mode::Open {
+            stop(&self.shared, clear)
+        } else {
+            Err(Box::new(redb::Error::DatabaseClosed))
+        };
         if let Err(error) = &stopped {
             tracing::error!(%error, "the stop could not be recorded");
         }
@@ -267,20 +414,26 @@ fn transact(
     shared: &Shared,
     rules: &Rules,
     clock: &Clock,
+    has_room: bool,
     work: impl FnOnce(&mut Txn<'_>, &Clock) -> Result<(), Box<redb::Error>>,
 ) -> Result<Leavings, BatchError> {
     let not_done = |error: CommandError| BatchError::NotDone(storage(error));
     let begun = begin(shared).map_err(BatchError::NotDone)?;
-    let mut txn = Txn::open(&begun, rules, clock.now()).map_err(not_done)?;
+    let mut txn = Txn::open(&begun, rules, &shared.damage, clock.now()).map_err(not_done)?;
+    txn.has_room = has_room;
     work(&mut txn, clock).map_err(BatchError::NotDone)?;
     let leavings = txn.finish().map_err(not_done)?;
     if leavings.dirty {
+        let started = Instant::now();
         begun
             .commit()
             .map_err(|error| BatchError::Unknown(Box::new(error.into())))?;
+        let elapsed = started.elapsed();
         if let Some(open) = shared.database().as_ref() {
             open.forget_snapshot();
         }
+        shared.meters.commit.observe(elapsed);
+        tracing::debug!(?elapsed, "committed");
     } else {
         begun
             .abort()
@@ -317,7 +470,7 @@ fn stop(shared: &Shared, clear: bool) -> Result<(), Box<redb::Error>> {
     if clear {
         tables::delete_all(&txn).map_err(|error| Box::new(error.into()))?;
     }
-    super::open::write_stop(&txn, clear).map_err(storage)?;
+    open::write_stop(&txn, clear).map_err(storage)?;
     txn.commit().map_err(|error| Box::new(error.into()))?;
     open.forget_snapshot();
     if clear {

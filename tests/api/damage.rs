@@ -87,11 +87,23 @@ async fn a_damaged_session_is_counted_and_skipped_and_harms_no_other() {
         assert_eq!(list["sessions"][0]["sessionId"], whole);
     }
     assert_eq!(server.ask(&whole, "say hello").await, "hello");
+
+    // The count outlives a restart, until the session is erased.
+    server.restart().await;
+    let health = server.get(&format!("{SESSIONS}/health")).await;
+    assert_eq!(health.expect(200).body["invalidSessions"], 1);
+    let failed = server.get(&at(&damaged, "")).await;
+    failed.error(500, "INTERNAL_SERVER_ERROR", "InternalServerError");
+    server.delete(&at(&damaged, "")).await.expect(200);
+    server.get(&at(&damaged, "")).await.expect(404);
+    let health = server.get("/health").await.expect(200).body;
+    assert_eq!(health, json!({ "status": "healthy" }));
     server.advance(31 * MINUTE);
     server.settle().await;
     server.get(&at(&whole, "")).await.expect(410);
     server.session().await;
-    server.stop_damaged().await;
+    // What was damaged is set aside, and the rest is whole.
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -116,7 +128,7 @@ async fn a_damaged_message_is_left_out_of_its_conversation() {
     );
     let seen = server.ask(&session, "history").await;
     assert_eq!(seen, "one > one; three > three");
-    server.stop_damaged().await;
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -139,7 +151,8 @@ async fn a_damaged_create_key_fails_its_creates_alone() {
     assert_eq!(details, json!({}));
     create(&server, "other").await.expect(201);
     server.session().await;
-    server.stop_damaged().await;
+    // What was damaged is set aside, and the rest is whole.
+    server.stop().await;
 }
 
 #[tokio::test]

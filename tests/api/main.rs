@@ -22,6 +22,7 @@ mod endings;
 mod errors;
 mod expiring_turns;
 mod expiry;
+mod figures;
 mod hangups;
 mod harness;
 mod health;

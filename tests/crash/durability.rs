@@ -20,8 +20,15 @@ use super::rng::{self, Rng};
 use super::support::process;
 use super::support::server::Server;
 
+/// How many clients there are, if the environment does not say.
 const CLIENTS: u32 = 8;
+
+/// How often the server is killed, if the environment does not say.
 const CRASHES: u32 = 12;
+
+/// The variables that make a longer run of it.
+const CLIENTS_VARIABLE: &str = "SESSIOND_CRASH_CLIENTS";
+const CRASHES_VARIABLE: &str = "SESSIOND_CRASHES";
 
 /// The longest time under load before a crash, in milliseconds.
 const LONGEST_RUN: u64 = 900;
@@ -47,7 +54,7 @@ async fn every_acknowledged_write_survives_sigkill() {
     let mut clients = clients(&server, seed).await;
     let mut unheard = Findings::default();
 
-    for crash in 1..=CRASHES {
+    for crash in 1..=number_of(CRASHES_VARIABLE, CRASHES) {
         let api = Api::new(server.url());
         let killed = Arc::new(AtomicBool::new(false));
         let running: Vec<_> = clients
@@ -90,6 +97,12 @@ async fn every_acknowledged_write_survives_sigkill() {
     check_file(&server, found.sessions - 1).await;
 }
 
+/// A number of the environment, else this one.
+fn number_of(variable: &str, usual: u32) -> u32 {
+    let text = std::env::var(variable);
+    text.map_or(usual, |text| text.parse().expect("a number"))
+}
+
 /// Kills the server while it removes a session, which at its size takes several transactions.
 async fn cut_off_deletion(server: &mut Server, session: &str, rng: &mut Rng) {
     let (api, id) = (Api::new(server.url()), session.to_owned());
@@ -113,7 +126,7 @@ async fn cut_off_deletion(server: &mut Server, session: &str, rng: &mut Rng) {
 async fn clients(server: &Server, seed: u64) -> Vec<Client> {
     let request = Api::new(server.url()).create(&Uuid::new_v4().to_string());
     let shared = answer(request).await.expect("the server lives").expect(201);
-    (0..CLIENTS)
+    (0..number_of(CLIENTS_VARIABLE, CLIENTS))
         .map(|number| Client::new(number, seed, Tracked::new(&shared, true)))
         .collect()
 }

@@ -13,7 +13,11 @@
 mod api;
 mod audit;
 mod client;
+mod commands;
 mod durability;
+mod full_disk;
+mod history;
+mod order;
 mod rng;
 mod scripted;
 mod sse;

@@ -13,5 +13,6 @@
     reason = "the test harness shows it when the test has failed"
 )]
 
+pub(crate) mod node;
 pub(crate) mod process;
 pub(crate) mod server;

@@ -11,11 +11,22 @@ use crate::domain::id::AgentId;
 use crate::http::dto::{self, AgentSummary};
 use crate::http::error::ApiError;
 use crate::http::extract::PathId;
+use crate::http::openapi::bodies;
 use crate::http::router::ApiState;
 
 /// `GET /api/agents`
+#[utoipa::path(
+    get,
+    path = "/api/agents",
+    operation_id = "listAgents",
+    tag = "agents",
+    summary = "List the agents",
+    description = "All of them.",
+    responses((status = 200, description = "The agents", body = bodies::AgentListAnswer)),
+)]
 pub(in crate::http) async fn list(State(state): State<ApiState>) -> Response {
-    let agents: Vec<_> = state.app.agents().iter().map(AgentSummary::from).collect();
+    let registry = state.app.agents();
+    let agents: Vec<_> = registry.iter().map(AgentSummary::from).collect();
     dto::json(
         StatusCode::OK,
         &json!({ "success": true, "data": { "agents": agents } }),
@@ -23,6 +34,16 @@ pub(in crate::http) async fn list(State(state): State<ApiState>) -> Response {
 }
 
 /// `GET /api/agents/{id}`
+#[utoipa::path(
+    get,
+    path = "/api/agents/{agentId}",
+    operation_id = "getAgent",
+    tag = "agents",
+    summary = "Get an agent",
+    description = "With what may be shown of its file: never its settings, secrets or knowledge.",
+    params(("agentId" = String, Path, format = Uuid, description = "The agent")),
+    responses((status = 200, description = "The agent", body = bodies::AgentAnswer)),
+)]
 pub(in crate::http) async fn show(
     State(state): State<ApiState>,
     PathId(path): PathId,

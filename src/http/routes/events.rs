@@ -15,12 +15,28 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::http::error::ApiError;
 use crate::http::extract::SessionPath;
+use crate::http::openapi::bodies;
 use crate::http::query::Parameters;
 use crate::http::router::ApiState;
 use crate::http::sse;
+use crate::metrics::Open;
 use crate::wire::{self, WireEvent};
 
 /// `GET /api/messaging/sessions/{id}/events`
+#[utoipa::path(
+    get,
+    path = "/api/messaging/sessions/{sessionId}/events",
+    operation_id = "followSession",
+    tag = "messages",
+    summary = "Follow what happens in a session",
+    description = "The events of the sockets, under the same names, until the session has ended. With `Last-Event-ID` or `after`, every stored message after it comes first; then one `state`; then what happens.",
+    params(
+        ("sessionId" = String, Path, format = Uuid, description = "The session"),
+        ("Last-Event-ID" = Option<i64>, Header, description = "The id of the last event that the client has"),
+        ("after" = inline(Option<bodies::Cursor>), Query, description = "The same as a parameter, which the header beats"),
+    ),
+    responses((status = 200, description = "The events", content_type = "text/event-stream", body = bodies::StreamEvent)),
+)]
 pub(in crate::http) async fn follow(
     State(state): State<ApiState>,
     SessionPath(target): SessionPath,
@@ -30,6 +46,7 @@ pub(in crate::http) async fn follow(
     let mut follower = Follower::new(&state.app);
     let session = follower.join(&target)?;
     let after = resume_point(&headers, &parameters)?;
+    let open = Open::new(&state.app.metrics().event_streams);
     let feed = Feed {
         app: state.app,
         follower,
@@ -41,6 +58,7 @@ pub(in crate::http) async fn follow(
             Phase::State
         },
         waiting: VecDeque::new(),
+        _open: open,
     };
     let events = stream::unfold(feed, |mut feed| async move {
         let event = feed.next().await?;
@@ -58,6 +76,7 @@ struct Feed {
     told_until: Timestamp,
     phase: Phase,
     waiting: VecDeque<Event>,
+    _open: Open,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,15 +9,40 @@ use crate::app::{Health, Status};
 use crate::domain::time::Timestamp;
 use crate::http::dto;
 use crate::http::error::ApiError;
+use crate::http::openapi::bodies;
 use crate::http::router::ApiState;
 
 /// `GET /api/messaging/sessions/health`
+#[utoipa::path(
+    get,
+    path = "/api/messaging/sessions/health",
+    operation_id = "getSessionsHealth",
+    tag = "operations",
+    summary = "How the service is",
+    description = "With how many sessions there are.",
+    responses(
+        (status = 200, description = "It works", body = bodies::SessionsHealth),
+        (status = 503, description = "The last write failed; the answer is an error too", body = bodies::SessionsHealth),
+    ),
+)]
 pub(in crate::http) async fn sessions(State(state): State<ApiState>) -> Response {
     let (health, now) = (state.app.health(), state.app.now());
     respond(&health, dto::health(&health, now), now)
 }
 
 /// `GET /health`: the status and nothing else.
+#[utoipa::path(
+    get,
+    path = "/health",
+    operation_id = "getHealth",
+    tag = "operations",
+    summary = "Whether the service is healthy",
+    description = "Its status and nothing else.",
+    responses(
+        (status = 200, description = "It works", body = bodies::Health),
+        (status = 503, description = "The last write failed; the answer is an error too", body = bodies::Health),
+    ),
+)]
 pub(in crate::http) async fn overall(State(state): State<ApiState>) -> Response {
     let (health, now) = (state.app.health(), state.app.now());
     let mut body = Map::new();
@@ -26,6 +51,15 @@ pub(in crate::http) async fn overall(State(state): State<ApiState>) -> Response 
 }
 
 /// `GET /healthz`: the process answers.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "getLiveness",
+    tag = "operations",
+    summary = "Whether the process answers",
+    description = "It says nothing of the database.",
+    responses((status = 200, description = "It does", body = bodies::Alive)),
+)]
 pub(in crate::http) async fn alive() -> Response {
     dto::json(StatusCode::OK, &json!({ "status": "ok" }))
 }

@@ -11,16 +11,18 @@ use crate::domain::timeout::kind;
 use crate::http::dto::{self, MessageList};
 use crate::http::error::{ApiError, Call};
 use crate::http::extract::{CalledBy, JsonObject, SessionPath, idempotency_key};
+use crate::http::openapi::bodies;
 use crate::http::query::Parameters;
 use crate::http::router::ApiState;
 use crate::http::sse;
+use crate::metrics::Open;
 
 /// Says that a call with an idempotency key was answered from what an earlier one did.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// How a client wants to get the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Transport {
+pub(in crate::http) enum Transport {
     /// Later, by a socket or from the history.
     Websocket,
     /// In the response.
@@ -30,6 +32,20 @@ enum Transport {
 }
 
 /// `POST /api/messaging/sessions/{id}/messages`
+#[utoipa::path(
+    post,
+    path = "/api/messaging/sessions/{sessionId}/messages",
+    operation_id = "sendMessage",
+    tag = "messages",
+    summary = "Send a message",
+    description = "The `transport` says how the reply comes. With a key, in the header or as `clientMessageId`, a repeat stores nothing: it joins the reply that is still coming, or answers from what is stored.",
+    params(("sessionId" = String, Path, format = Uuid, description = "The session"), ("Idempotency-Key" = Option<String>, Header, description = "A name for the call, under which a repeat stores nothing: 1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
+    request_body(content = bodies::SendMessageRequest),
+    responses(
+        (status = 200, description = "With `sse`: `user_message`, then a `chunk` for each piece of the reply, then one `done` or one `error`", content_type = "text/event-stream", body = bodies::StreamEvent, headers(("Idempotent-Replayed" = Option<String>, description = "`true` where an earlier call with this key has done it"))),
+        (status = 201, description = "With `websocket` and `http`: the message is stored", body = bodies::SentMessage, headers(("Idempotent-Replayed" = Option<String>, description = "`true` where an earlier call with this key has done it"))),
+    ),
+)]
 pub(in crate::http) async fn send(
     State(state): State<ApiState>,
     SessionPath(session): SessionPath,
@@ -49,7 +65,10 @@ pub(in crate::http) async fn send(
     let mut message = state.app.send(request).await.map_err(failed)?;
     let is_replayed = message.sent.replayed;
     let mut response = match transport {
-        Transport::Sse => sse::reply_stream(message, state.app.now()),
+        Transport::Sse => {
+            let open = Open::new(&state.app.metrics().reply_streams);
+            sse::reply_stream(message, state.app.now(), open)
+        }
         Transport::Websocket => dto::json(
             StatusCode::CREATED,
             &dto::sent(&message, None, state.app.now()),
@@ -69,6 +88,21 @@ pub(in crate::http) async fn send(
 }
 
 /// `GET /api/messaging/sessions/{id}/messages`
+#[utoipa::path(
+    get,
+    path = "/api/messaging/sessions/{sessionId}/messages",
+    operation_id = "getMessages",
+    tag = "messages",
+    summary = "List the messages of a session",
+    description = "Newest first.",
+    params(
+        ("sessionId" = String, Path, format = Uuid, description = "The session"),
+        ("limit" = Option<String>, Query, description = "How many to a page, 1 to 100; 50 where it is no number"),
+        ("before" = inline(Option<bodies::Cursor>), Query, description = "Only messages before this time: milliseconds of the epoch, or RFC 3339"),
+        ("after" = inline(Option<bodies::Cursor>), Query, description = "Only messages after this time; alone, the page is the oldest of them"),
+    ),
+    responses((status = 200, description = "A page of messages", body = MessageList)),
+)]
 pub(in crate::http) async fn list(
     State(state): State<ApiState>,
     SessionPath(session): SessionPath,
@@ -82,6 +116,21 @@ pub(in crate::http) async fn list(
 }
 
 /// `GET /api/messaging/channels/{id}/messages`
+#[utoipa::path(
+    get,
+    path = "/api/messaging/channels/{channelId}/messages",
+    operation_id = "getTranscript",
+    tag = "messages",
+    summary = "List the messages of a session, also when it has expired",
+    description = "For administrators. A session is its own channel.",
+    params(
+        ("channelId" = String, Path, format = Uuid, description = "The session"),
+        ("limit" = Option<String>, Query, description = "How many to a page, 1 to 100; 50 where it is no number"),
+        ("before" = inline(Option<bodies::Cursor>), Query, description = "Only messages before this time: milliseconds of the epoch, or RFC 3339"),
+        ("after" = inline(Option<bodies::Cursor>), Query, description = "Only messages after this time; alone, the page is the oldest of them"),
+    ),
+    responses((status = 200, description = "A page of messages", body = MessageList)),
+)]
 pub(in crate::http) async fn transcript(
     State(state): State<ApiState>,
     SessionPath(channel): SessionPath,
@@ -95,7 +144,7 @@ pub(in crate::http) async fn transcript(
 }
 
 /// The transport; the older `mode` where there is none.
-fn transport(fields: &Map<String, Value>) -> Result<Transport, Invalid> {
+pub(in crate::http) fn transport(fields: &Map<String, Value>) -> Result<Transport, Invalid> {
     let given = |name| fields.get(name).filter(|value| !value.is_null());
     let (name, value, words) = if let Some(value) = given("transport") {
         ("transport", value, ["websocket", "http", "sse"])

@@ -1,8 +1,12 @@
 //! The handlers, a file for each resource.
 
+pub(super) mod admin;
 pub(super) mod agents;
+pub(super) mod console;
 pub(super) mod events;
 pub(super) mod health;
 mod listing;
 pub(super) mod messages;
+pub(super) mod metrics;
 pub(super) mod sessions;
+pub(super) mod submit;

@@ -12,10 +12,22 @@ use crate::domain::session::Session;
 use crate::http::dto::{self, SessionInfo};
 use crate::http::error::{ApiError, Call};
 use crate::http::extract::{CalledBy, JsonObject, SessionPath, idempotency_key};
+use crate::http::openapi::bodies;
 use crate::http::query::Parameters;
 use crate::http::router::ApiState;
 
 /// `POST /api/messaging/sessions`
+#[utoipa::path(
+    post,
+    path = "/api/messaging/sessions",
+    operation_id = "createSession",
+    tag = "sessions",
+    summary = "Create a session",
+    description = "Between a user and an agent. With an `Idempotency-Key`, a repeat by the same user answers with the session that the first call made, for 24 hours or until it has ended.",
+    params(("Idempotency-Key" = Option<String>, Header, description = "A name for the call, under which a repeat stores nothing: 1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
+    request_body(content = bodies::CreateSessionRequest),
+    responses((status = 201, description = "The session", body = SessionInfo, headers(("Location" = String, description = "Where the session is"), ("Idempotent-Replayed" = Option<String>, description = "`true` where an earlier call with this key has done it")))),
+)]
 pub(in crate::http) async fn create(
     State(state): State<ApiState>,
     CalledBy(visitor): CalledBy,
@@ -45,6 +57,16 @@ pub(in crate::http) async fn create(
 }
 
 /// `GET /api/messaging/sessions/{id}`
+#[utoipa::path(
+    get,
+    path = "/api/messaging/sessions/{sessionId}",
+    operation_id = "getSession",
+    tag = "sessions",
+    summary = "Get a session",
+    description = "Reading is not activity.",
+    params(("sessionId" = String, Path, format = Uuid, description = "The session")),
+    responses((status = 200, description = "The session", body = SessionInfo)),
+)]
 pub(in crate::http) async fn show(
     State(state): State<ApiState>,
     SessionPath(target): SessionPath,
@@ -54,6 +76,16 @@ pub(in crate::http) async fn show(
 }
 
 /// `POST /api/messaging/sessions/{id}/renew`
+#[utoipa::path(
+    post,
+    path = "/api/messaging/sessions/{sessionId}/renew",
+    operation_id = "renewSession",
+    tag = "sessions",
+    summary = "Renew a session",
+    description = "Whatever its `autoRenew` is, unless it already lasts as long as it can. A body is not needed, and ignored.",
+    params(("sessionId" = String, Path, format = Uuid, description = "The session")),
+    responses((status = 200, description = "The session", body = SessionInfo)),
+)]
 pub(in crate::http) async fn renew(
     State(state): State<ApiState>,
     SessionPath(target): SessionPath,
@@ -63,6 +95,16 @@ pub(in crate::http) async fn renew(
 }
 
 /// `POST /api/messaging/sessions/{id}/heartbeat`
+#[utoipa::path(
+    post,
+    path = "/api/messaging/sessions/{sessionId}/heartbeat",
+    operation_id = "sendHeartbeat",
+    tag = "sessions",
+    summary = "Keep a session alive",
+    description = "Counts as activity, and renews the session if its `autoRenew` is on. A body is not needed, and ignored.",
+    params(("sessionId" = String, Path, format = Uuid, description = "The session")),
+    responses((status = 200, description = "The session", body = SessionInfo)),
+)]
 pub(in crate::http) async fn heartbeat(
     State(state): State<ApiState>,
     SessionPath(target): SessionPath,
@@ -72,6 +114,17 @@ pub(in crate::http) async fn heartbeat(
 }
 
 /// `PATCH /api/messaging/sessions/{id}/timeout`
+#[utoipa::path(
+    patch,
+    path = "/api/messaging/sessions/{sessionId}/timeout",
+    operation_id = "updateSessionTimeout",
+    tag = "sessions",
+    summary = "Change the timeouts of a session",
+    description = "What is absent stays as it is. This is neither activity nor a renewal; a change that would end the session at once is refused.",
+    params(("sessionId" = String, Path, format = Uuid, description = "The session")),
+    request_body(content = bodies::TimeoutRequest),
+    responses((status = 200, description = "The session", body = SessionInfo)),
+)]
 pub(in crate::http) async fn patch_timeout(
     State(state): State<ApiState>,
     SessionPath(target): SessionPath,
@@ -82,6 +135,16 @@ pub(in crate::http) async fn patch_timeout(
 }
 
 /// `DELETE /api/messaging/sessions/{id}`
+#[utoipa::path(
+    delete,
+    path = "/api/messaging/sessions/{sessionId}",
+    operation_id = "deleteSession",
+    tag = "sessions",
+    summary = "Delete a session",
+    description = "Erases the session and its messages at once, also one that has expired and is still kept.",
+    params(("sessionId" = String, Path, format = Uuid, description = "The session")),
+    responses((status = 200, description = "It is erased", body = bodies::Deleted)),
+)]
 pub(in crate::http) async fn delete(
     State(state): State<ApiState>,
     SessionPath(target): SessionPath,
@@ -94,6 +157,21 @@ pub(in crate::http) async fn delete(
 }
 
 /// `GET /api/messaging/sessions`
+#[utoipa::path(
+    get,
+    path = "/api/messaging/sessions",
+    operation_id = "listSessions",
+    tag = "sessions",
+    summary = "List the active sessions",
+    description = "Newest first. For administrators; a user may list their own with `userId`.",
+    params(
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "How many to a page; all where neither this nor `cursor` is given"),
+        ("cursor" = Option<String>, Query, format = Uuid, description = "The `nextCursor` of the page before"),
+        ("agentId" = Option<String>, Query, format = Uuid, description = "Only the sessions of this agent"),
+        ("userId" = Option<String>, Query, format = Uuid, description = "Only the sessions of this user"),
+    ),
+    responses((status = 200, description = "The sessions", body = bodies::SessionList)),
+)]
 pub(in crate::http) async fn list(
     State(state): State<ApiState>,
     CalledBy(visitor): CalledBy,

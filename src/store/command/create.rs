@@ -11,7 +11,7 @@ use crate::store::record::CreateClaim;
 use crate::store::txn::{Result, Txn};
 
 /// How long a create's key is remembered: 24 hours.
-const KEY_LIFE: Millis = Millis(24 * 60 * 60 * 1000);
+pub(super) const KEY_LIFE: Millis = Millis(24 * 60 * 60 * 1000);
 
 /// Creates a session, or finds the one that the same key made.
 #[derive(Debug)]
@@ -73,6 +73,7 @@ impl Apply for CreateSession {
 
 impl CreateSession {
     fn insert(self, txn: &mut Txn<'_>) -> Result<Session> {
+        txn.require_room()?;
         self.require_room(txn)?;
         let session = Session::create(self.new, txn.now, txn.rules.scale);
         txn.insert_session(&session)?;

@@ -4,6 +4,9 @@ use super::sealed::Apply;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::events::Event;
+use crate::store::aside;
+use crate::store::damage::Spot;
+use crate::store::error::CommandError;
 use crate::store::txn::{Result, Txn};
 
 /// How many rows a deletion removes at once; the rest goes in slices.
@@ -18,23 +21,48 @@ impl Apply for DeleteSession {
     type Output = bool;
 
     fn apply(self, txn: &mut Txn<'_>) -> Result<bool> {
-        let session = txn.kept_session(self.0)?;
-        let (_, is_done) = erase(txn, &session, AT_ONCE)?;
-        txn.publish(session.id, Event::Deleted);
+        let Self(id) = self;
+        let session = match txn.kept_session(id) {
+            Ok(session) => Some(session),
+            // What cannot be read can be erased all the same.
+            Err(CommandError::Record(_)) => None,
+            Err(error) => return Err(error),
+        };
+        if session.is_none() {
+            // So that its rows in the indexes go too.
+            aside::set_aside(txn, &[(id, Spot::Session)])?;
+        }
+        let (_, is_done) = erase(txn, id, session.as_ref(), AT_ONCE)?;
+        txn.publish(id, Event::Deleted);
         Ok(!is_done)
     }
 }
 
-/// Removes all that belongs to a session, at most about `budget` rows of its messages now.
+/// How many rows a session has beside its messages, their keys, and its open turns.
+const OWN_ROWS: usize = 5;
+
+/// Removes all that belongs to a session, at most about `budget` rows of its messages now. Where
+/// there is no session, its own record is lost and its index rows are gone already.
 ///
 /// Returns how many rows went, and whether that was all of them.
-pub(super) fn erase(txn: &mut Txn<'_>, session: &Session, budget: usize) -> Result<(usize, bool)> {
-    txn.remove_session(session)?;
-    let turns = txn.remove_turns(session.id)?;
-    let removed = txn.remove_messages(session.id, budget)?;
+pub(in crate::store) fn erase(
+    txn: &mut Txn<'_>,
+    id: SessionId,
+    session: Option<&Session>,
+    budget: usize,
+) -> Result<(usize, bool)> {
+    let own = match session {
+        None => 0,
+        Some(session) => {
+            txn.remove_session(session)?;
+            OWN_ROWS
+        }
+    };
+    let turns = txn.remove_turns(id)?;
+    let removed = txn.remove_messages(id, budget)?;
     let is_done = removed < budget;
     if !is_done {
-        txn.defer_deletion(session.id)?;
+        txn.defer_deletion(id)?;
     }
-    Ok((1 + turns + removed, is_done))
+    Ok((own + turns + removed, is_done))
 }

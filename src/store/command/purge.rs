@@ -1,21 +1,30 @@
 //! Removing what is past its keeping, in slices.
 
+use super::create::KEY_LIFE;
 use super::delete::erase;
 use super::sealed::Apply;
+use crate::domain::archive::SetAside;
 use crate::domain::id::SessionId;
 use crate::domain::time::Timestamp;
+use crate::store::aside;
+use crate::store::damage::NOBODY;
 use crate::store::error::CommandError;
 use crate::store::txn::{Result, Txn};
 
 /// How many rows one slice removes, so that a live request never waits for more.
 const SLICE: usize = 500;
 
+/// How many records that are set aside are held at once: they may be large.
+const AT_ONCE: usize = 16;
+
 /// Removes a slice of what is past its keeping: messages of deleted sessions first, then sessions
-/// in the order of their expiry.
+/// in the order of their expiry, then those whose records were lost.
 #[derive(Debug, Default)]
 pub struct Purge {
     /// Go on after this place in the expiry index, which stepped over a damaged session.
     pub after: Option<(Timestamp, SessionId)>,
+    /// Go on after this place in the table of what is set aside.
+    aside: Option<(SessionId, String)>,
 }
 
 /// What a slice did.
@@ -36,27 +45,78 @@ impl Apply for Purge {
 
     fn apply(self, txn: &mut Txn<'_>) -> Result<Purged> {
         let mut purged = Purged::default();
-        let mut removed = carry_on_deletions(txn, SLICE)?;
-        let until = txn.now - txn.rules.kept;
-        let mut after = self.after;
-        while removed < SLICE {
-            // What was erased is no longer in the index, so each look begins where it ended.
-            let Some(place) = txn.expired_until(until, after, 1)?.first().copied() else {
-                return Ok(purged);
-            };
-            match txn.session(place.1) {
-                Ok(Some(session)) => {
-                    removed += erase(txn, &session, SLICE - removed)?.0;
-                    purged.sessions.push(session.id);
-                }
-                // Without its record it is unknown which rows belong to it: it stays.
-                Ok(None) | Err(CommandError::Record(_)) => after = Some(place),
-                Err(error) => return Err(error),
-            }
+        let mut budget = SLICE.saturating_sub(carry_on_deletions(txn, SLICE)?);
+        let mut rest = self;
+        let is_done = purge_expired(txn, &mut rest.after, &mut budget, &mut purged.sessions)?
+            && purge_damaged(txn, &mut rest.aside, &mut budget, &mut purged.sessions)?;
+        if !is_done {
+            purged.next = Some(rest);
         }
-        purged.next = Some(Self { after });
         Ok(purged)
     }
+}
+
+/// Returns whether nothing is left.
+fn purge_expired(
+    txn: &mut Txn<'_>,
+    after: &mut Option<(Timestamp, SessionId)>,
+    budget: &mut usize,
+    gone: &mut Vec<SessionId>,
+) -> Result<bool> {
+    let until = txn.now - txn.rules.kept;
+    while *budget > 0 {
+        // What was erased is no longer in the index, so each look begins where it ended.
+        let Some(place) = txn.expired_until(until, *after, 1)?.first().copied() else {
+            return Ok(true);
+        };
+        match txn.session(place.1) {
+            Ok(Some(session)) => {
+                let removed = erase(txn, session.id, Some(&session), *budget)?.0;
+                *budget = budget.saturating_sub(removed);
+                gone.push(session.id);
+            }
+            // Its record is set aside after this, and its rows with it.
+            Ok(None) | Err(CommandError::Record(_)) => {
+                *after = Some(place);
+                *budget -= 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+/// The same, of what is set aside.
+fn purge_damaged(
+    txn: &mut Txn<'_>,
+    after: &mut Option<(SessionId, String)>,
+    budget: &mut usize,
+    gone: &mut Vec<SessionId>,
+) -> Result<bool> {
+    while *budget > 0 {
+        let rows = txn.set_aside_after(after.as_ref(), (*budget).min(AT_ONCE))?;
+        let Some(last) = rows.last() else {
+            return Ok(true);
+        };
+        *after = Some((last.owner, last.place.clone()));
+        for row in rows {
+            *budget = budget.saturating_sub(1);
+            if aside::is_session(&row) && has_ended(txn, &row) {
+                let removed = erase(txn, row.owner, None, (*budget).max(1))?.0;
+                *budget = budget.saturating_sub(removed);
+                gone.push(row.owner);
+            } else if row.owner == NOBODY && txn.now.since(row.found_at) >= KEY_LIFE {
+                txn.drop_aside(&row)?;
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a session whose record is lost is past its keeping. Where its expiry is lost too, it
+/// is kept as if it had expired when that was found.
+fn has_ended(txn: &Txn<'_>, aside: &SetAside) -> bool {
+    aside.expires_at.unwrap_or(aside.found_at) + txn.rules.kept <= txn.now
 }
 
 fn carry_on_deletions(txn: &mut Txn<'_>, budget: usize) -> Result<usize> {

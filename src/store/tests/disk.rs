@@ -1,11 +1,13 @@
 //! A disk in memory that can fail, and that remembers what was done to it.
 
 use std::io;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use redb::StorageBackend;
 
-use super::super::open::{Opener, database_error};
+use super::super::medium::{Medium, look_into};
+use super::super::open::database_error;
+use super::super::peek::Source;
 use super::*;
 
 /// Shared by all who hold it, as a real disk is.
@@ -17,6 +19,13 @@ struct Inner {
     bytes: Mutex<Vec<u8>>,
     fault: Mutex<Option<Fault>>,
     syncs: AtomicUsize,
+    /// What is to fail once, and after how many more operations.
+    once: Mutex<Option<(Failure, usize)>>,
+    has_failed: AtomicBool,
+    /// How long a sync takes.
+    sync_time: Mutex<Duration>,
+    /// How many bytes are free; none for as many as one likes.
+    room: Mutex<Option<u64>>,
     /// What was done since the log was begun.
     log: Mutex<Option<Vec<Done>>>,
 }
@@ -27,9 +36,22 @@ pub(super) enum Fault {
     Writes,
     /// The writes themselves do not fail: the commit does, at its end.
     Syncs,
-    /// The disk is full.
+    /// The disk is full: the file cannot grow.
     Growth,
+    /// The disk is full, and copies on write itself: nothing can be written.
+    Full,
     Everything,
+}
+
+/// How a single operation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// EIO.
+    Io,
+    /// ENOSPC.
+    Full,
+    /// A part of it is done.
+    Short,
 }
 
 /// Something done to the disk.
@@ -56,6 +78,50 @@ impl Disk {
         *self.0.fault.lock().unwrap() = fault;
     }
 
+    /// Fails one write, change of length or sync, after so many others.
+    pub(super) fn fail_once(&self, failure: Failure, after: usize) {
+        self.0.has_failed.store(false, Ordering::SeqCst);
+        *self.0.once.lock().unwrap() = Some((failure, after));
+    }
+
+    pub(super) fn forget_failure(&self) {
+        *self.0.once.lock().unwrap() = None;
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.0.has_failed.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set_bytes(&self, bytes: Vec<u8>) {
+        *self.0.bytes.lock().unwrap() = bytes;
+    }
+
+    pub(super) fn set_sync_time(&self, time: Duration) {
+        *self.0.sync_time.lock().unwrap() = time;
+    }
+
+    /// The failure whose turn it is.
+    fn due_failure(&self) -> Option<Failure> {
+        let mut once = self.0.once.lock().unwrap();
+        let (failure, left) = once.as_mut()?;
+        if *left > 0 {
+            *left -= 1;
+            return None;
+        }
+        let failure = *failure;
+        *once = None;
+        self.0.has_failed.store(true, Ordering::SeqCst);
+        Some(failure)
+    }
+
+    fn fail_if_due(&self) -> io::Result<()> {
+        match self.due_failure() {
+            None => Ok(()),
+            Some(Failure::Full) => Err(io::ErrorKind::StorageFull.into()),
+            Some(_) => Err(io::Error::other("the disk failed once")),
+        }
+    }
+
     pub(super) fn syncs(&self) -> usize {
         self.0.syncs.load(Ordering::SeqCst)
     }
@@ -68,18 +134,19 @@ impl Disk {
         self.0.log.lock().unwrap().clone().unwrap_or_default()
     }
 
-    pub(super) fn opener(&self) -> Opener {
-        let disk = self.clone();
-        Box::new(move || {
-            Database::builder()
-                .set_cache_size(CACHE_BYTES)
-                .create_with_backend(disk.clone())
-                .map_err(database_error)
-        })
+    pub(super) fn set_room(&self, room: Option<u64>) {
+        *self.0.room.lock().unwrap() = room;
+    }
+
+    pub(super) fn medium(&self) -> Box<dyn Medium> {
+        Box::new(self.clone())
     }
 
     fn check(&self, faults: &[Fault]) -> io::Result<()> {
         match *self.0.fault.lock().unwrap() {
+            Some(fault @ (Fault::Growth | Fault::Full)) if faults.contains(&fault) => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
             Some(fault) if faults.contains(&fault) => Err(io::Error::other("the disk failed")),
             _ => Ok(()),
         }
@@ -109,6 +176,33 @@ impl std::fmt::Debug for Inner {
     }
 }
 
+impl Medium for Disk {
+    fn open(&self) -> Result<Database, OpenError> {
+        Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create_with_backend(self.clone())
+            .map_err(database_error)
+    }
+
+    fn look(&self) -> Result<Database, OpenError> {
+        look_into(self.clone(), CACHE_BYTES)
+    }
+
+    fn room(&self) -> Option<u64> {
+        *self.0.room.lock().unwrap()
+    }
+}
+
+impl Source for Disk {
+    fn length(&self) -> io::Result<u64> {
+        StorageBackend::len(self)
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.read(offset, out)
+    }
+}
+
 impl StorageBackend for Disk {
     fn len(&self) -> io::Result<u64> {
         self.check(&[Fault::Everything])?;
@@ -125,7 +219,8 @@ impl StorageBackend for Disk {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.check(&[Fault::Writes, Fault::Growth, Fault::Everything])?;
+        self.check(&[Fault::Writes, Fault::Growth, Fault::Full, Fault::Everything])?;
+        self.fail_if_due()?;
         let done = Done::SetLen(place(len));
         done.redo(&mut self.0.bytes.lock().unwrap());
         self.note(done);
@@ -134,17 +229,31 @@ impl StorageBackend for Disk {
 
     fn sync_data(&self) -> io::Result<()> {
         self.check(&[Fault::Syncs, Fault::Everything])?;
+        self.fail_if_due()?;
+        let time = *self.0.sync_time.lock().unwrap();
+        if !time.is_zero() {
+            std::thread::sleep(time);
+        }
         self.0.syncs.fetch_add(1, Ordering::SeqCst);
         self.note(Done::Sync);
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.check(&[Fault::Writes, Fault::Everything])?;
-        let done = Done::Write(place(offset), data.to_vec());
+        self.check(&[Fault::Writes, Fault::Full, Fault::Everything])?;
+        let (written, failed) = match self.due_failure() {
+            None => (data, None),
+            Some(Failure::Full) => (&data[..0], Some(io::ErrorKind::StorageFull.into())),
+            Some(Failure::Io) => (&data[..0], Some(io::Error::other("the disk failed once"))),
+            Some(Failure::Short) => (
+                &data[..data.len() / 2],
+                Some(io::ErrorKind::WriteZero.into()),
+            ),
+        };
+        let done = Done::Write(place(offset), written.to_vec());
         done.redo(&mut self.0.bytes.lock().unwrap());
         self.note(done);
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }
 

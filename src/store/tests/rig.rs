@@ -1,6 +1,8 @@
 //! What every test of the store stands on.
 
+use super::super::command::WalkTallies;
 use super::*;
+use crate::domain::archive::SetAside;
 
 /// A store on a file of its own, with a clock that only the test moves.
 ///
@@ -73,7 +75,7 @@ impl Rig {
     pub(super) fn try_open(&mut self) -> Result<Found, OpenError> {
         let (rules, clock, bus) = (self.rules, self.clock.clone(), self.bus.clone());
         let (store, found) = match &self.disk {
-            Some(disk) => Store::open_with(disk.opener(), rules, clock, bus)?,
+            Some(disk) => Store::open_with(disk.medium(), None, rules, clock, bus)?,
             None => Store::open(&self.path(), CACHE_BYTES, rules, clock, bus)?,
         };
         self.store = Some(store);
@@ -112,11 +114,6 @@ impl Rig {
     pub(super) fn edit(&self, change: impl FnOnce(&WriteTransaction)) {
         assert!(self.store.is_none(), "the store is open");
         edit(&self.path(), change);
-    }
-
-    /// What the check at the end of the test is to find, beside nothing.
-    pub(super) fn expect_faults(&mut self, faults: &[&str]) {
-        self.faults = faults.iter().map(ToString::to_string).collect();
     }
 
     // Calls
@@ -221,7 +218,7 @@ impl Rig {
             echo: None,
             key: None,
             has_agent: true,
-            begins_at_once: false,
+            beginning: Beginning::InTurn,
         }
     }
 
@@ -244,7 +241,7 @@ impl Rig {
     /// Sends a message and begins its turn.
     pub(super) fn ask(&mut self, session: SessionId, content: &str) -> Sent {
         let mut message = self.message(session, content);
-        message.begins_at_once = true;
+        message.beginning = Beginning::AtOnce;
         self.submit(message).unwrap()
     }
 
@@ -302,6 +299,36 @@ impl Rig {
         (slices, sessions)
     }
 
+    /// Waits for real until the store has found out by itself that it can write again.
+    pub(super) fn wait_until_healthy(&self) {
+        self.wait(async {
+            for _ in 0..6_000 {
+                if self.store().is_healthy() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            panic!("the store does not recover");
+        });
+    }
+
+    // Damage
+
+    /// Waits until the writer has set aside what was met.
+    pub(super) fn settle(&self) {
+        // It does that between two commands.
+        for _ in 0..2 {
+            self.submit(WalkTallies).unwrap();
+        }
+    }
+
+    /// The records that are set aside.
+    pub(super) fn set_aside(&self) -> Vec<SetAside> {
+        let mut found = Vec::new();
+        self.read(|reader| check::set_aside(&reader.snapshot.txn, &mut |aside| found.push(aside)));
+        found
+    }
+
     // What is in the file
 
     pub(super) fn rows<K: redb::Key + 'static, V: redb::Value + 'static>(
@@ -320,8 +347,11 @@ impl Rig {
             + self.rows(tables::CREATE_KEYS)
             + self.rows(tables::MESSAGES)
             + self.rows(tables::MESSAGE_KEYS)
+            + self.rows(tables::SUBMIT_KEYS)
+            + self.rows(tables::UPSTREAMS)
             + self.rows(tables::OPEN_TURNS)
             + self.rows(tables::DELETIONS)
+            + self.rows(tables::DAMAGED)
     }
 }
 

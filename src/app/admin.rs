@@ -1,0 +1,159 @@
+//! What an operator asks of a running server.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::App;
+use super::error::{AppError, Unavailable};
+use crate::archive;
+use crate::domain::error::Refusal;
+use crate::domain::id::SessionId;
+use crate::store::Cursor;
+use crate::store::error::CopyError;
+
+/// How many rows of an export are read, written out and forgotten at once.
+const EXPORT_SLICE: usize = 500;
+
+/// A copy of the database. Where it is let go, its file is gone.
+#[derive(Debug)]
+pub struct Backup {
+    file: Arc<File>,
+    length: u64,
+    /// The next one begins when this one is let go.
+    _turn: OwnedSemaphorePermit,
+}
+
+/// An export that is being written out.
+#[derive(Debug)]
+pub struct Export {
+    app: Arc<App>,
+    cursor: Cursor,
+}
+
+impl App {
+    /// Makes a consistent, checked copy of the database beside it. Nobody waits for that but the
+    /// caller.
+    ///
+    /// # Errors
+    /// One is being made, the disk has no room for it or fails, or what is stored is not sound.
+    pub async fn backup(self: &Arc<Self>) -> Result<Backup, AppError> {
+        let turn = Arc::clone(&self.backups).try_acquire_owned();
+        let turn = turn.map_err(|_| AppError::Unavailable(Unavailable::Overloaded))?;
+        let app = Arc::clone(self);
+        let copied = tokio::task::spawn_blocking(move || {
+            let file = app
+                .store
+                .copy(app.now())
+                .map_err(|error| copy_error(&error))?;
+            let length = file.metadata().map_err(|error| copy_error(&error.into()))?;
+            Ok::<_, AppError>((file, length.len()))
+        });
+        let (file, length) = copied.await.map_err(|_| AppError::Internal)??;
+        tracing::info!(bytes = length, "made a backup");
+        Ok(Backup {
+            file: Arc::new(file),
+            length,
+            _turn: turn,
+        })
+    }
+
+    /// An export of all sessions, or of one.
+    ///
+    /// # Errors
+    /// There is no such session, or the store fails.
+    pub fn export(self: &Arc<Self>, session: Option<&str>) -> Result<Export, AppError> {
+        let cursor = match session {
+            None => Cursor::all(),
+            Some(path) => {
+                let id = SessionId::parse(path)
+                    .ok_or_else(|| AppError::UnknownSession(path.to_owned()))?;
+                self.require_stored(id)?;
+                Cursor::only(id)
+            }
+        };
+        Ok(Export {
+            app: Arc::clone(self),
+            cursor,
+        })
+    }
+
+    /// Lets an id pass of which anything is stored, be it damaged.
+    fn require_stored(&self, id: SessionId) -> Result<(), AppError> {
+        let mut cursor = Cursor::only(id);
+        let now = self.now();
+        let items = self
+            .store
+            .read(|reader| reader.export(&mut cursor, 1, now))?;
+        if items.is_empty() {
+            return Err(Refusal::SessionNotFound(id).into());
+        }
+        Ok(())
+    }
+}
+
+impl Backup {
+    /// How long it is.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// A piece of it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let file = Arc::clone(&self.file);
+        let read = move || {
+            let mut bytes = vec![0; length];
+            read_at(&file, offset, &mut bytes)?;
+            Ok(bytes)
+        };
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(io::Error::other)?
+    }
+}
+
+impl Export {
+    /// The next lines; none at the end.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn next_lines(&mut self) -> Result<Option<String>, AppError> {
+        if self.cursor.is_done() {
+            return Ok(None);
+        }
+        let (cursor, now) = (&mut self.cursor, self.app.now());
+        let read = self
+            .app
+            .store
+            .read(|reader| reader.export(cursor, EXPORT_SLICE, now));
+        Ok(Some(read?.iter().map(archive::line).collect()))
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+#[cfg(not(unix))]
+fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+    use std::io::{Read as _, Seek as _};
+
+    let mut file = file;
+    file.seek(io::SeekFrom::Start(offset))?;
+    file.read_exact(bytes)
+}
+
+fn copy_error(error: &CopyError) -> AppError {
+    tracing::error!(%error, "no backup was made");
+    match error {
+        CopyError::NoRoom { .. } => AppError::Unavailable(Unavailable::Storage),
+        CopyError::Unsound(_) | CopyError::Failed(_) => AppError::Internal,
+    }
+}

@@ -1,0 +1,144 @@
+//! A session's line.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{id, time};
+use crate::domain::archive::{ArchivedSession, Claim};
+use crate::domain::id::{AgentId, SessionId, UserId};
+use crate::domain::key::IdempotencyKey;
+use crate::domain::session::Session;
+use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct SessionLine {
+    r#type: String,
+    session_id: String,
+    agent_id: String,
+    user_id: String,
+    created_at: String,
+    last_activity: String,
+    window_start: String,
+    expires_at: String,
+    warn_at: String,
+    scheduled_at: String,
+    timeout_config: Timeouts,
+    renewal_count: u32,
+    metadata: Box<RawValue>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    create_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    claim: Option<ClaimPart>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upstream: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Timeouts {
+    timeout_minutes: u32,
+    auto_renew: bool,
+    max_duration_minutes: u32,
+    warning_threshold_minutes: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct ClaimPart {
+    created_at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeout_minutes: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    auto_renew: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_duration_minutes: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    warning_threshold_minutes: Option<f64>,
+}
+
+impl SessionLine {
+    pub(super) fn of(archived: &ArchivedSession) -> Self {
+        let session = &archived.session;
+        Self {
+            r#type: "session".into(),
+            session_id: session.id.to_string(),
+            agent_id: session.agent_id.to_string(),
+            user_id: session.user_id.to_string(),
+            created_at: session.created_at.to_string(),
+            last_activity: session.last_activity.to_string(),
+            window_start: session.window_start.to_string(),
+            expires_at: session.expires_at.to_string(),
+            warn_at: session.warn_at.to_string(),
+            scheduled_at: session.scheduled_at.to_string(),
+            timeout_config: Timeouts {
+                timeout_minutes: session.timeout.timeout_minutes,
+                auto_renew: session.timeout.auto_renew,
+                max_duration_minutes: session.timeout.max_duration_minutes,
+                warning_threshold_minutes: session.timeout.warning_threshold_minutes,
+            },
+            renewal_count: session.renewal_count,
+            metadata: super::message::raw(&session.metadata),
+            create_key: session.create_key.as_ref().map(|key| key.as_str().into()),
+            claim: archived.claim.as_ref().map(ClaimPart::of),
+            upstream: archived.upstream.clone(),
+        }
+    }
+
+    pub(super) fn into_item(self) -> Result<ArchivedSession, String> {
+        let claim = self.claim.map(ClaimPart::into_claim).transpose()?;
+        let create_key = self
+            .create_key
+            .map(|key| IdempotencyKey::parse(&key).ok_or_else(|| "createKey is no key".to_owned()));
+        let config = self.timeout_config;
+        let session = Session {
+            id: SessionId::from(id("sessionId", &self.session_id)?),
+            agent_id: AgentId::from(id("agentId", &self.agent_id)?),
+            user_id: UserId::from(id("userId", &self.user_id)?),
+            created_at: time("createdAt", &self.created_at)?,
+            last_activity: time("lastActivity", &self.last_activity)?,
+            window_start: time("windowStart", &self.window_start)?,
+            expires_at: time("expiresAt", &self.expires_at)?,
+            warn_at: time("warnAt", &self.warn_at)?,
+            scheduled_at: time("scheduledAt", &self.scheduled_at)?,
+            timeout: TimeoutConfig {
+                timeout_minutes: config.timeout_minutes,
+                auto_renew: config.auto_renew,
+                max_duration_minutes: config.max_duration_minutes,
+                warning_threshold_minutes: config.warning_threshold_minutes,
+            },
+            renewal_count: self.renewal_count,
+            metadata: super::message::json(&self.metadata, '{', "metadata")?,
+            create_key: create_key.transpose()?,
+        };
+        Ok(ArchivedSession {
+            session,
+            claim,
+            upstream: self.upstream,
+        })
+    }
+}
+
+impl ClaimPart {
+    fn of(claim: &Claim) -> Self {
+        Self {
+            created_at: claim.created_at.to_string(),
+            timeout_minutes: claim.timeout.timeout_minutes,
+            auto_renew: claim.timeout.auto_renew,
+            max_duration_minutes: claim.timeout.max_duration_minutes,
+            warning_threshold_minutes: claim.timeout.warning_threshold_minutes,
+        }
+    }
+
+    fn into_claim(self) -> Result<Claim, String> {
+        Ok(Claim {
+            created_at: time("claim.createdAt", &self.created_at)?,
+            timeout: TimeoutOverrides {
+                timeout_minutes: self.timeout_minutes,
+                auto_renew: self.auto_renew,
+                max_duration_minutes: self.max_duration_minutes,
+                warning_threshold_minutes: self.warning_threshold_minutes,
+            },
+        })
+    }
+}

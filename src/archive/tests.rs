@@ -1,0 +1,222 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::archive::{ArchivedMessage, ArchivedSession, Claim, SetAside};
+use crate::domain::id::{AgentId, MessageId, TurnId, UserId};
+use crate::domain::key::IdempotencyKey;
+use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
+use crate::domain::session::Session;
+use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides};
+use crate::domain::turn::OpenTurn;
+
+fn at() -> impl Strategy<Value = Timestamp> {
+    (-60_000_000_000_000_i64..250_000_000_000_000).prop_map(Timestamp)
+}
+
+fn object() -> impl Strategy<Value = String> {
+    any::<(String, f64)>().prop_map(|(text, number)| {
+        serde_json::json!({ "text": text, "number": number, "more": [null, true] }).to_string()
+    })
+}
+
+fn key() -> impl Strategy<Value = IdempotencyKey> {
+    "[!-~]{1,255}".prop_map(|text| IdempotencyKey::parse(&text).unwrap())
+}
+
+fn session() -> impl Strategy<Value = Item> {
+    let times = proptest::array::uniform7(at());
+    let overrides = (
+        proptest::option::of(-1e300..1e300),
+        any::<Option<bool>>(),
+        proptest::option::of(0.0..1e9),
+    );
+    let ids = any::<[u128; 3]>();
+    (
+        ids,
+        times,
+        object(),
+        proptest::option::of(key()),
+        any::<([u32; 4], bool, bool)>(),
+        overrides,
+        any::<Option<String>>(),
+    )
+        .prop_map(
+            |(ids, times, metadata, create_key, numbers, overrides, upstream)| {
+                let (numbers, auto_renew, has_claim) = numbers;
+                let claim = Claim {
+                    created_at: times[6],
+                    timeout: TimeoutOverrides {
+                        timeout_minutes: overrides.0,
+                        auto_renew: overrides.1,
+                        max_duration_minutes: overrides.2,
+                        warning_threshold_minutes: None,
+                    },
+                };
+                Item::Session(ArchivedSession {
+                    session: Session {
+                        id: SessionId::from(ids[0]),
+                        agent_id: AgentId::from(ids[1]),
+                        user_id: UserId::from(ids[2]),
+                        created_at: times[0],
+                        last_activity: times[1],
+                        window_start: times[2],
+                        expires_at: times[3],
+                        warn_at: times[4],
+                        scheduled_at: times[5],
+                        timeout: TimeoutConfig {
+                            timeout_minutes: numbers[0],
+                            auto_renew,
+                            max_duration_minutes: numbers[1],
+                            warning_threshold_minutes: numbers[2],
+                        },
+                        renewal_count: numbers[3],
+                        metadata,
+                        create_key,
+                    },
+                    claim: has_claim.then_some(claim),
+                    upstream,
+                })
+            },
+        )
+}
+
+fn turn_state() -> impl Strategy<Value = TurnState> {
+    prop_oneof![
+        Just(TurnState::Open),
+        at().prop_map(TurnState::Replied),
+        any::<(String, String)>()
+            .prop_map(|(code, message)| { TurnState::Failed(TurnFailure { code, message }) }),
+    ]
+}
+
+fn role() -> impl Strategy<Value = Role> {
+    let user = (any::<(u128, u128, bool, Option<String>)>(), turn_state()).prop_map(
+        |((turn_id, reply_id, by_socket, name), turn)| Role::User {
+            turn_id: TurnId::from(turn_id),
+            reply_id: MessageId::from(reply_id),
+            sender: Sender { by_socket, name },
+            turn,
+        },
+    );
+    let agent =
+        any::<(Option<u128>, Option<String>, bool)>().prop_map(|(to, thought, acts)| Role::Agent {
+            in_reply_to: to.map(MessageId::from),
+            thought,
+            actions: acts.then(|| r#"["REPLY"]"#.to_owned()),
+        });
+    prop_oneof![user, agent]
+}
+
+fn message() -> impl Strategy<Value = Item> {
+    let ids = any::<[u128; 3]>();
+    let turn = proptest::option::of((any::<(u32, bool, u8)>(), proptest::option::of(at())));
+    (
+        (ids, at(), any::<String>(), proptest::option::of(object())),
+        (role(), proptest::collection::vec(key(), 0..3), turn),
+    )
+        .prop_map(|((ids, at, content, metadata), (role, keys, turn))| {
+            let message = Message {
+                id: MessageId::from(ids[0]),
+                session_id: SessionId::from(ids[1]),
+                author_id: uuid::Uuid::from_u128(ids[2]),
+                created_at: at,
+                body: Body {
+                    content,
+                    metadata,
+                    attachments: None,
+                },
+                role,
+            };
+            let turn = turn.filter(|_| !message.is_agent());
+            let turn = turn.map(|((position, begun, crashes), waits_until)| OpenTurn {
+                session_id: message.session_id,
+                position,
+                message_at: at,
+                begun,
+                running: false,
+                crashes,
+                waits_until,
+            });
+            Item::Message(ArchivedMessage {
+                message,
+                keys,
+                turn,
+            })
+        })
+}
+
+fn set_aside() -> impl Strategy<Value = Item> {
+    let texts = any::<(u128, String, String, Vec<u8>)>();
+    (texts, at(), proptest::option::of(at())).prop_map(
+        |((owner, place, reason, bytes), found_at, expires_at)| {
+            Item::SetAside(SetAside {
+                owner: SessionId::from(owner),
+                place,
+                reason,
+                found_at,
+                expires_at,
+                bytes,
+            })
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn an_item_comes_back_from_its_line(
+        item in prop_oneof![
+            session(),
+            message(),
+            set_aside(),
+            any::<u128>().prop_map(|id| Item::Deleted(SessionId::from(id))),
+        ],
+    ) {
+        let text = line(&item);
+        prop_assert!(text.ends_with('\n') && text.matches('\n').count() == 1);
+        let parsed = parse(text.trim_end_matches('\n'));
+        prop_assert_eq!(parsed.as_ref(), Ok(&item));
+        prop_assert_eq!(line(&parsed.unwrap()), text);
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in any::<String>()) {
+        let _ = parse(&text);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_line_is_said() {
+    for (text, reason) in [
+        ("", "EOF"),
+        ("{}", "missing field `type`"),
+        (r#"{"type":"agent"}"#, "known are session"),
+        (
+            r#"{"type":"deleted","sessionId":"x"}"#,
+            "sessionId is no UUID",
+        ),
+        (
+            r#"{"type":"deleted","sessionId":"x","more":1}"#,
+            "unknown field",
+        ),
+    ] {
+        let error = parse(text).unwrap_err();
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn a_time_must_be_exact() {
+    assert!(time("at", "2024-01-15T10:30:45.123Z").is_ok());
+    for text in ["2024-01-15T10:30:45Z", "2024-01-15T10:30:45.1234Z", "1"] {
+        assert!(time("at", text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn bytes_come_back_from_their_text() {
+    let bytes: Vec<u8> = (0..=255).collect();
+    assert_eq!(hex::decode(&hex::encode(&bytes)), Some(bytes));
+    for text in ["0", "0g", "ä0"] {
+        assert_eq!(hex::decode(text), None);
+    }
+}

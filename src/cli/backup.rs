@@ -1,0 +1,44 @@
+//! `sessiond backup FILE`
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+
+use super::bar::Bar;
+use super::{ask, check, place, say};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::store::file::Look;
+
+/// Writes a checked copy of the database to a file that is not there yet. Where a server holds
+/// the database, that one makes the copy.
+pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
+    if target.try_exists()? {
+        bail!("{} exists; a backup replaces nothing", target.display());
+    }
+    let mut file = place::beside(target)?;
+    if let Some(look) = place::look(config)? {
+        let bar = Bar::rows("copying");
+        let now = Clock::system().now();
+        look.copy_to(file.as_file(), &config.rules, now, &mut |at| bar.show(at))?;
+    } else {
+        let bar = Bar::bytes("the server sends");
+        let told = &mut |bytes| bar.add(bytes);
+        ask::download(config, "/api/admin/backup", &mut file, told)?;
+        file.flush()?;
+        file.as_file().sync_all()?;
+    }
+    let mut copy = Look::into(file.path(), config.storage.cache_bytes)?;
+    let faults = check::faults(&mut copy, "checking")?;
+    let sessions = copy.sessions()?;
+    drop(copy);
+    if faults > 0 {
+        bail!("the copy has {faults} faults and was thrown away");
+    }
+    file.persist_noclobber(target)
+        .with_context(|| target.display().to_string())?;
+    place::sync_folder(target)?;
+    say(&format!("{}: {sessions} sessions", target.display()));
+    Ok(())
+}

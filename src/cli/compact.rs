@@ -1,0 +1,16 @@
+//! `sessiond compact`
+
+use anyhow::Context as _;
+
+use super::{place, say};
+use crate::config::Config;
+use crate::store::file;
+
+/// Makes the database as small as it can be.
+pub(super) fn run(config: &Config) -> anyhow::Result<()> {
+    let path = place::database(config);
+    let (before, after) = file::compact(&path, config.storage.cache_bytes)
+        .with_context(|| format!("{} was not compacted", path.display()))?;
+    say(&format!("{}: {before} bytes, now {after}", path.display()));
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! `sessiond completions SHELL`
+
+use std::io::{self, Write as _};
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
+
+const SHELL: &str = "SHELL";
+
+/// The command's arguments.
+pub(super) fn command() -> Command {
+    Command::new("completions")
+        .about("Print a script that completes sessiond's arguments in a shell")
+        .arg(
+            Arg::new(SHELL)
+                .required(true)
+                .value_parser(value_parser!(Shell))
+                .help("The shell"),
+        )
+}
+
+/// Prints the script for a shell.
+pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+    let Some(shell) = matches.get_one::<Shell>(SHELL) else {
+        return Ok(());
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(*shell, &mut super::command(), "sessiond", &mut script);
+    io::stdout().write_all(&script)?;
+    Ok(())
+}

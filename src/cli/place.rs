@@ -1,0 +1,107 @@
+//! Where the database lies, and how another one takes its place.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use tempfile::NamedTempFile;
+
+use crate::config::Config;
+use crate::run::{DATABASE, make_folder};
+use crate::store::error::OpenError;
+use crate::store::file::Look;
+
+/// The database of this configuration.
+pub(super) fn database(config: &Config) -> PathBuf {
+    config.storage.data_dir.join(DATABASE)
+}
+
+/// Looks into the database; none where a server holds it.
+pub(super) fn look(config: &Config) -> anyhow::Result<Option<Look>> {
+    let path = database(config);
+    match Look::into(&path, config.storage.cache_bytes) {
+        Ok(look) => Ok(Some(look)),
+        Err(OpenError::InUse) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("the database {}", path.display())),
+    }
+}
+
+/// A new database beside the one that it is to replace. Until then, it is gone when it is dropped.
+pub(super) struct Replacement {
+    file: NamedTempFile,
+    target: PathBuf,
+    /// The one that is there, locked, so that no server takes it meanwhile.
+    present: Option<File>,
+}
+
+impl Replacement {
+    /// An empty file beside the database, which is locked where there is one.
+    pub(super) fn of(config: &Config) -> anyhow::Result<Self> {
+        let folder = &config.storage.data_dir;
+        make_folder(folder)?;
+        let target = database(config);
+        let present = match fs::metadata(&target) {
+            Ok(_) => Some(lock(&target)?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| target.display().to_string()),
+        };
+        Ok(Self {
+            file: beside(&target)?,
+            target,
+            present,
+        })
+    }
+
+    /// The file to be filled.
+    pub(super) fn file(&self) -> &File {
+        self.file.as_file()
+    }
+
+    /// Puts the new database in its place.
+    pub(super) fn take_place(self) -> anyhow::Result<()> {
+        let target = self.target;
+        if self.present.is_some() {
+            self.file.persist(&target)?;
+        } else {
+            // Where a server has made one meanwhile, that one stays.
+            self.file.persist_noclobber(&target)?;
+        }
+        sync_folder(&target)
+    }
+}
+
+/// A file of the same folder, for its owner alone, that has another name until it is complete.
+pub(super) fn beside(target: &Path) -> anyhow::Result<NamedTempFile> {
+    let folder = match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    tempfile::Builder::new()
+        .prefix(".sessiond-")
+        .suffix(".partial")
+        .tempfile_in(folder)
+        .with_context(|| format!("no file can be made in {}", folder.display()))
+}
+
+/// Makes a new name outlive a power cut.
+pub(super) fn sync_folder(target: &Path) -> anyhow::Result<()> {
+    let folder = match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn lock(path: &Path) -> anyhow::Result<File> {
+    let file = File::open(path).with_context(|| path.display().to_string())?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("a server holds {}; stop it first", path.display())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| path.display().to_string()),
+    }
+}

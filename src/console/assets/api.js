@@ -1,0 +1,123 @@
+// Calls of the server. The token is kept for this tab alone, and never stands in an address.
+
+const TOKEN = 'sessiond.token';
+const SESSIONS = '/api/messaging/sessions';
+
+/** Who is told that a token is asked for, or is wrong. */
+let onUnauthorized = () => {};
+
+/** An answer that is not the one that was hoped for, in words for people. */
+export class CallError extends Error {
+  constructor(status, code, message, details = {}) {
+    super(message);
+    Object.assign(this, { status, code, details });
+  }
+}
+
+export const token = {
+  get: () => sessionStorage.getItem(TOKEN) ?? '',
+  set: (value) => sessionStorage.setItem(TOKEN, value),
+  forget: () => sessionStorage.removeItem(TOKEN),
+};
+
+/** The user that a token names, where it names one. */
+export function tokenUser() {
+  try {
+    const payload = token.get().split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
+    return JSON.parse(atob(payload)).sub;
+  } catch {
+    return undefined;
+  }
+}
+
+export function whenUnauthorized(tell) {
+  onUnauthorized = tell;
+}
+
+/** A response with a status of success; anything else is thrown. */
+export async function call(path, { method = 'GET', body, headers = {}, signal } = {}) {
+  const sent = { Accept: 'application/json', ...headers };
+  const bearer = token.get();
+  if (bearer) sent.Authorization = `Bearer ${bearer}`;
+  if (body !== undefined) sent['Content-Type'] = 'application/json';
+  let response;
+  try {
+    response = await fetch(path, {
+      method, signal, headers: sent, cache: 'no-store', body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new CallError(0, 'UNREACHABLE', 'The server does not answer. It is tried again.');
+  }
+  if (response.ok) return response;
+  const error = await failure(response);
+  if (response.status === 401) onUnauthorized(bearer);
+  throw error;
+}
+
+async function failure(response) {
+  let answer = {};
+  try {
+    answer = await response.json();
+  } catch {
+    // A proxy in between may answer in its own words.
+  }
+  const message = answer.error?.details || answer.error?.message || `The server answered ${response.status}.`;
+  return new CallError(response.status, answer.code ?? '', message, { ...answer.details, body: answer });
+}
+
+const json = async (path, options) => (await call(path, options)).json();
+const session = (id) => `${SESSIONS}/${encodeURIComponent(id)}`;
+
+/** Parameters that are set, as a query. */
+function query(parameters) {
+  const set = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== '');
+  return set.length ? `?${new URLSearchParams(set)}` : '';
+}
+
+export const api = {
+  sessions: (parameters, signal) => json(SESSIONS + query(parameters), { signal }),
+  create: (body) => json(SESSIONS, { method: 'POST', body }),
+  session: (id, signal) => json(session(id), { signal }),
+  renew: (id) => json(`${session(id)}/renew`, { method: 'POST' }),
+  setTimeout: (id, body) => json(`${session(id)}/timeout`, { method: 'PATCH', body }),
+  remove: (id) => json(session(id), { method: 'DELETE' }),
+  messages: (id, parameters, signal) => json(`${session(id)}/messages${query(parameters)}`, { signal }),
+  transcript: (id, parameters, signal) =>
+    json(`/api/messaging/channels/${encodeURIComponent(id)}/messages${query(parameters)}`, { signal }),
+  send: (id, body) => json(`${session(id)}/messages`, { method: 'POST', body }),
+  agents: async (signal) => (await json('/api/agents', { signal })).data.agents,
+  /** How the service is, also when it says so with an error. */
+  health: async (signal) => {
+    try {
+      return await json(`${SESSIONS}/health`, { signal });
+    } catch (error) {
+      if (error.status === 503 && error.details.body?.status) return error.details.body;
+      throw error;
+    }
+  },
+  metrics: async (signal) => (await call('/metrics', { signal, headers: { Accept: 'text/plain' } })).text(),
+  events: (id, lastEventId, signal) =>
+    call(`${session(id)}/events`, {
+      signal,
+      headers: { Accept: 'text/event-stream', ...(lastEventId === undefined ? {} : { 'Last-Event-ID': String(lastEventId) }) },
+    }),
+};
+
+let agentNames;
+
+/** The agents' names by id, asked for once. */
+export async function namesOfAgents() {
+  agentNames ??= api.agents().then((agents) => new Map(agents.map(({ id, name }) => [id, name])));
+  try {
+    return await agentNames;
+  } catch (error) {
+    agentNames = undefined;
+    throw error;
+  }
+}
+
+/** After a new token everything is asked for anew. */
+export function forgetNames() {
+  agentNames = undefined;
+}

@@ -1,0 +1,79 @@
+// The time that a session has left, running down on the page. The server's own figures are taken
+// from the moment they came, so that a wrong clock in the browser does no harm.
+
+import { h, setText } from './dom.js';
+import { duration } from './words.js';
+
+const MINUTE = 60_000;
+const TICK = 250;
+
+const running = new Set();
+
+/** One clock for all of them. */
+setInterval(() => {
+  for (const countdown of running) countdown.tick();
+}, TICK);
+
+/** A bar and its words. `ended` is called once, when the time is over. */
+export class Countdown {
+  constructor(session, { ended = () => {} } = {}) {
+    this.fill = h('span', { class: 'bar-fill' });
+    this.words = h('span', { class: 'bar-words' });
+    this.element = h('span', { class: 'countdown' }, h('span', { class: 'bar', 'aria-hidden': 'true' }, this.fill), this.words);
+    this.ended = ended;
+    this.take(session);
+    running.add(this);
+  }
+
+  /** Takes over what the server says now. */
+  take(session) {
+    const remaining = session.timeRemaining;
+    const { timeoutMinutes, warningThresholdMinutes, autoRenew } = session.timeoutConfig;
+    const since = session.renewalCount > 0 && autoRenew ? session.lastActivity : session.createdAt;
+    const window = new Date(session.expiresAt) - new Date(since);
+    this.total = Math.max(remaining, Math.min(timeoutMinutes * MINUTE, window), 1);
+    this.threshold = warningThresholdMinutes * MINUTE * Math.min(1, window / (timeoutMinutes * MINUTE));
+    this.wasWarned = session.isNearExpiration;
+    this.until = performance.now() + remaining;
+    this.isOver = false;
+    this.show();
+  }
+
+  /** The server says that the end is near. */
+  warn() {
+    this.wasWarned = true;
+    this.show();
+  }
+
+  /** It is over, whatever the time. */
+  finish() {
+    this.until = performance.now();
+    this.tick();
+  }
+
+  get remaining() {
+    return Math.max(0, this.until - performance.now());
+  }
+
+  tick() {
+    if (!this.element.isConnected) return;
+    if (this.isOver) return;
+    this.show();
+    if (this.remaining > 0) return;
+    this.isOver = true;
+    this.ended();
+  }
+
+  stop() {
+    running.delete(this);
+  }
+
+  show() {
+    const { remaining } = this;
+    const isNear = this.wasWarned || remaining <= this.threshold;
+    const state = remaining <= 0 ? 'over' : isNear ? 'near' : 'far';
+    if (this.element.dataset.state !== state) this.element.dataset.state = state;
+    this.fill.style.transform = `scaleX(${Math.min(1, remaining / this.total).toFixed(4)})`;
+    setText(this.words, remaining <= 0 ? 'expired' : `${duration(Math.ceil(remaining / 1000) * 1000)} left`);
+  }
+}

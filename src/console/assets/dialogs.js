@@ -1,0 +1,170 @@
+// The questions that the console asks, each in a dialog that the keyboard can leave.
+
+import { api } from './api.js';
+import { h } from './dom.js';
+
+const USER = 'sessiond.user';
+
+let fields = 0;
+
+/** A labelled field; the label is read out with its hint. */
+function field(label, input, hint) {
+  fields += 1;
+  input.id = `field-${fields}`;
+  const parts = [h('label', { for: input.id }, label), input];
+  if (hint) {
+    input.setAttribute('aria-describedby', `${input.id}-hint`);
+    parts.push(h('p', { class: 'hint', id: `${input.id}-hint` }, hint));
+  }
+  return h('div', { class: 'field' }, ...parts);
+}
+
+/**
+ * Asks with a form. `submit` gets to work when it is sent; what it throws is shown, and the
+ * dialog stays. The answer is what it returned, or undefined.
+ */
+function ask({ title, intro, problem = '', content = [], action, danger = false, submit }) {
+  return new Promise((resolve) => {
+    const error = h('p', { class: 'problem', role: 'alert' }, problem);
+    const send = h('button', { type: 'submit', class: danger ? 'danger' : 'primary' }, action);
+    const cancel = h('button', { type: 'button', class: 'quiet', onclick: () => dialog.close() }, 'Cancel');
+    const form = h('form', { class: 'form' },
+      h('h2', { id: 'dialog-title' }, title),
+      intro && h('p', { class: 'intro' }, intro),
+      ...content, error, h('div', { class: 'actions' }, cancel, send));
+    const dialog = h('dialog', { 'aria-labelledby': 'dialog-title' }, form);
+    let answer;
+    form.addEventListener('submit', async (event) => {
+      event.preventDefault();
+      send.disabled = true;
+      error.textContent = '';
+      try {
+        answer = await submit();
+        dialog.close();
+      } catch (failure) {
+        error.textContent = failure.message;
+      } finally {
+        send.disabled = false;
+      }
+    });
+    dialog.addEventListener('close', () => {
+      dialog.remove();
+      resolve(answer);
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+/** Asks for the token. */
+export function askForToken(problem) {
+  const input = h('input', { type: 'password', autocomplete: 'off', spellcheck: 'false', required: true });
+  return ask({
+    title: 'This server asks for a token',
+    intro: 'It is kept for this tab only, and forgotten when the tab is closed.',
+    problem,
+    content: [field('Token', input, 'The server’s or the administrator’s token, or a JWT of a user.')],
+    action: 'Continue',
+    submit: async () => input.value.trim(),
+  });
+}
+
+/** Asks with whom to talk; the answer is the new session. */
+export async function startConversation() {
+  let agents;
+  try {
+    agents = await api.agents();
+  } catch (error) {
+    agents = [];
+    if (error.status === 401) return undefined;
+  }
+  const agent = h('select', { required: true }, ...agents.map(({ id, name }) => h('option', { value: id }, name)));
+  const user = h('input', { value: rememberedUser(), required: true, spellcheck: 'false', autocomplete: 'off', class: 'mono' });
+  const minutes = h('input', { type: 'number', min: '1', step: '1', inputmode: 'numeric', placeholder: 'as the agent has it' });
+  const metadata = h('textarea', { rows: '2', spellcheck: 'false', class: 'mono', placeholder: '{}' });
+  return ask({
+    title: 'Start a conversation',
+    content: [
+      field('Agent', agent),
+      field('User', user, 'Any UUID. This one was made for this tab.'),
+      field('Timeout in minutes', minutes),
+      field('Metadata', metadata, 'A JSON object, if you like.'),
+    ],
+    action: 'Start',
+    submit: async () => {
+      const userId = user.value.trim();
+      const body = { agentId: agent.value, userId };
+      if (minutes.value) body.timeoutConfig = { timeoutMinutes: Number(minutes.value) };
+      if (metadata.value.trim()) body.metadata = objectOf(metadata.value);
+      const session = await api.create(body);
+      sessionStorage.setItem(USER, userId);
+      return session;
+    },
+  });
+}
+
+function rememberedUser() {
+  const known = sessionStorage.getItem(USER);
+  if (known) return known;
+  const made = newId();
+  sessionStorage.setItem(USER, made);
+  return made;
+}
+
+/** A random UUID, also on a page that was not loaded over HTTPS. */
+export function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+function objectOf(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error('The metadata is not JSON.');
+  }
+}
+
+/** Asks for other timeouts; the answer is the session as it is then. */
+export function changeTimeout(session) {
+  const now = session.timeoutConfig;
+  const input = (value) => h('input', { type: 'number', min: '1', step: '1', inputmode: 'numeric', required: true, value });
+  const timeout = input(now.timeoutMinutes);
+  const maximum = input(now.maxDurationMinutes);
+  const warning = input(now.warningThresholdMinutes);
+  const renews = h('input', { type: 'checkbox', id: 'renews', checked: now.autoRenew });
+  return ask({
+    title: 'Change the timeout',
+    intro: 'This is not a renewal: the time counts from the creation or the last renewal.',
+    content: [
+      field('Minutes without activity', timeout),
+      field('Minutes at most in all', maximum),
+      field('Minutes of warning before the end', warning),
+      h('div', { class: 'check' }, renews, h('label', { for: 'renews' }, 'A message renews the session')),
+    ],
+    action: 'Change',
+    submit: () => api.setTimeout(session.sessionId, {
+      timeoutMinutes: Number(timeout.value),
+      maxDurationMinutes: Number(maximum.value),
+      warningThresholdMinutes: Number(warning.value),
+      autoRenew: renews.checked,
+    }),
+  });
+}
+
+/** Asks whether to delete; true once it is done. */
+export function confirmDelete(id) {
+  return ask({
+    title: 'Delete this session?',
+    intro: 'The session and all of its messages are erased at once. This cannot be undone.',
+    action: 'Delete',
+    danger: true,
+    submit: async () => {
+      await api.remove(id);
+      return true;
+    },
+  });
+}

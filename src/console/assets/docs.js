@@ -1,0 +1,139 @@
+// The page over /openapi.json: every call with what it takes, what it answers, and an example.
+
+import { emptyState, h } from './dom.js';
+
+const main = document.querySelector('#main');
+
+/** What stands in the code as `…` is shown as code. */
+function prose(text = '') {
+  return text.split(/(`[^`]*`)/).map((part) => (part.startsWith('`') && part.length > 2 ? h('code', {}, part.slice(1, -1)) : part));
+}
+
+/** A document, with what it takes to follow its references. */
+class Description {
+  constructor(document) {
+    this.document = document;
+  }
+
+  resolve(value) {
+    if (!value?.$ref) return value ?? {};
+    const path = value.$ref.replace(/^#\//, '').split('/');
+    return this.resolve(path.reduce((found, key) => found?.[key], this.document));
+  }
+
+  /** The calls by their tags. */
+  groups() {
+    const all = Object.entries(this.document.paths).flatMap(([path, item]) =>
+      Object.entries(item).map(([method, operation]) => ({ ...operation, path, method })));
+    return this.document.tags.map((tag) => ({ ...tag, operations: all.filter(({ tags }) => tags?.includes(tag.name)) }));
+  }
+
+  /** A schema's type in words. */
+  type(schema) {
+    const found = this.resolve(schema);
+    if (found.enum) return found.enum.map((value) => JSON.stringify(value)).join(' or ');
+    const any = found.anyOf ?? found.oneOf;
+    if (any) return [...new Set(any.map((option) => this.type(option)))].join(' or ');
+    const types = [found.type ?? 'any'].flat().map((type) => (type === 'array' ? `array of ${this.type(found.items)}` : type));
+    const format = found.format && !/^int|^double/.test(found.format) ? ` (${found.format})` : '';
+    return types.join(' or ') + format;
+  }
+
+  /** What a schema's value may look like. */
+  example(schema, depth = 0) {
+    const found = this.resolve(schema);
+    if (found.example !== undefined) return found.example;
+    if (found.enum) return found.enum[0];
+    const any = !found.properties && (found.anyOf ?? found.oneOf ?? found.allOf);
+    if (any) return this.example(any.find((option) => option.type !== 'null') ?? any[0], depth);
+    const type = [found.type].flat().find((name) => name !== 'null');
+    if (type === 'object' && depth < 6) {
+      return Object.fromEntries(Object.entries(found.properties ?? {}).map(([name, value]) => [name, this.example(value, depth + 1)]));
+    }
+    if (type === 'array') return [this.example(found.items, depth + 1)];
+    if (type === 'string') return found.format === 'uuid' ? '018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44' : found.format === 'date-time' ? '2024-01-15T10:30:45.123Z' : 'text';
+    return { boolean: true, integer: found.minimum ?? 1, number: found.minimum ?? 1 }[type] ?? {};
+  }
+}
+
+function code(value, label) {
+  const text = typeof value === 'string' ? value : JSON.stringify(value, undefined, 2);
+  return h('pre', { class: 'sample', tabindex: '0', 'aria-label': label }, text);
+}
+
+function fields(entries, caption) {
+  return h('table', { class: 'fields' }, h('caption', {}, caption),
+    h('thead', {}, h('tr', {}, ...['Name', 'Type', 'Meaning'].map((name) => h('th', { scope: 'col' }, name)))),
+    h('tbody', {}, ...entries.map(({ name, type, required, text }) => h('tr', {},
+      h('th', { scope: 'row' }, h('code', {}, name), required && h('span', { class: 'required' }, ' required')),
+      h('td', { class: 'muted' }, type),
+      h('td', {}, ...prose(text))))));
+}
+
+function schemaFields(description, schema, caption) {
+  const { properties, required = [] } = description.resolve(schema);
+  if (!properties) return undefined;
+  return fields(Object.entries(properties).map(([name, value]) => ({
+    name, type: description.type(value), required: required.includes(name), text: value.description ?? description.resolve(value).description,
+  })), caption);
+}
+
+function requestBody(description, { requestBody: body }) {
+  if (!body) return [];
+  const { schema } = description.resolve(body).content['application/json'];
+  return [schemaFields(description, schema, 'Body'), code(description.example(schema), 'Example of a body')];
+}
+
+function parameters(description, { parameters: list }) {
+  if (!list?.length) return [];
+  return [fields(list.map(({ name, in: place, schema, required, description: text }) => ({
+    name, required, type: `${description.type(schema)}, ${{ query: 'in the query', path: 'in the path', header: 'a header' }[place]}`, text,
+  })), 'Parameters')];
+}
+
+function response(description, status, value) {
+  const { description: text, content = {} } = description.resolve(value);
+  const [type, media = {}] = Object.entries(content)[0] ?? [];
+  const isError = Number(status) >= 400;
+  const samples = Object.entries(media.examples ?? {}).flatMap(([name, { value: sample }]) => [
+    h('p', { class: 'sample-name muted' }, sample.error?.type ?? name), code(sample, `Example: ${name}`)]);
+  if (!samples.length && type === 'application/json') {
+    samples.push(schemaFields(description, media.schema, 'Fields'), code(description.example(media.schema), `Example of an answer with ${status}`));
+  }
+  return h('details', { open: false }, h('summary', {},
+    h('span', { class: isError ? 'status bad' : 'status' }, status), ' ', ...prose(text), type && type !== 'application/json' && h('span', { class: 'muted' }, ` · ${type}`)),
+  ...samples.filter(Boolean));
+}
+
+function operation(description, call) {
+  const { operationId, method, path, summary, description: text, responses, security } = call;
+  const isOpen = security?.length === 0;
+  const statuses = Object.entries(responses).sort(([a], [b]) => a - b);
+  return h('section', { class: 'operation card', id: operationId, 'aria-labelledby': `${operationId}-title` },
+    h('h3', { id: `${operationId}-title` }, summary),
+    h('p', { class: 'call' }, h('span', { class: `method ${method}` }, method.toUpperCase()), h('code', {}, path)),
+    h('p', {}, ...prose(text), isOpen && ' It needs no credentials.'),
+    ...parameters(description, call), ...requestBody(description, call),
+    h('h4', {}, 'Answers'), ...statuses.map(([status, value]) => response(description, status, value)));
+}
+
+async function show() {
+  const answer = await fetch('/openapi.json');
+  if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
+  const description = new Description(await answer.json());
+  const { info } = description.document;
+  const groups = description.groups();
+  const contents = h('nav', { class: 'contents', 'aria-label': 'Calls' }, ...groups.flatMap(({ name, operations }) => [
+    h('p', { class: 'muted' }, name),
+    h('ul', {}, ...operations.map(({ operationId, summary }) => h('li', {}, h('a', { href: `#${operationId}` }, summary))))]));
+  const head = h('div', {}, h('h1', {}, 'The API'), h('p', { class: 'summary' }, `${info.title} ${info.version}`),
+    ...info.description.split('\n\n').map((text) => h('p', { class: 'lead' }, ...prose(text))));
+  main.replaceChildren(h('div', { class: 'docs' }, contents, h('div', { class: 'view' }, head,
+    ...groups.flatMap(({ name, description: text, operations }) => [
+      h('h2', { class: 'group' }, name[0].toUpperCase() + name.slice(1), h('span', { class: 'muted' }, text)),
+      ...operations.map((call) => operation(description, call))]))));
+  // The place that the address names is there only now.
+  if (location.hash.length > 1) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+}
+
+show().catch((error) => main.replaceChildren(emptyState('The description cannot be shown', error.message)));

@@ -1,0 +1,467 @@
+//! What is taken and answered, where the code has no type of the same shape: requests are read
+//! field by field, since each wrong one has an error of its own, and some answers are put together
+//! of several types.
+
+#![allow(
+    dead_code,
+    reason = "these are read by the description's macros, and never made"
+)]
+
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa::openapi::Schema;
+
+use crate::http::dto::{
+    AgentResponse, AgentSummary, SessionInfo, SessionStatus, StatsInfo, UserMessage,
+};
+
+/// A new session.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(in crate::http) struct CreateSessionRequest {
+    /// Who answers.
+    #[schema(value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", example = "b850bc30-45f8-0041-a00a-83df46d8555d")]
+    agent_id: String,
+    /// Who asks: any UUID of the client's own.
+    #[schema(value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", example = "3c90c3cc-0d44-4b50-8888-8dd25736052a")]
+    user_id: String,
+    /// Anything that the client wants to keep with the session, at most 10,240 bytes.
+    #[schema(schema_with = metadata)]
+    metadata: Option<()>,
+    /// How long it lives. What is absent is the agent's setting, else the server's.
+    #[schema(schema_with = create_timeouts)]
+    timeout_config: Option<()>,
+}
+
+/// A user's message.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(in crate::http) struct SendMessageRequest {
+    /// What is said.
+    #[schema(min_length = 1, max_length = 4000, example = "Hello!")]
+    content: String,
+    /// Anything that the client wants to keep with the message, at most 10,240 bytes.
+    #[schema(schema_with = metadata)]
+    metadata: Option<()>,
+    /// What comes with it, 16 KiB in all.
+    #[schema(schema_with = attachments)]
+    attachments: Option<()>,
+    /// How the reply comes: `websocket` by the sockets, the event stream and the history, `http`
+    /// in the answer, `sse` as a stream.
+    #[schema(schema_with = transport)]
+    transport: Option<()>,
+    /// The same in older words, where `transport` is absent.
+    #[schema(schema_with = mode)]
+    mode: Option<()>,
+    /// A name for the message, under which a repeat stores nothing.
+    #[schema(schema_with = client_message_id)]
+    client_message_id: Option<()>,
+}
+
+/// The answer to a message: one object for every documented shape.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(in crate::http) struct SentMessage {
+    success: bool,
+    /// The message's id.
+    #[schema(value_type = String, format = Uuid)]
+    id: String,
+    content: String,
+    #[schema(value_type = String, format = Uuid)]
+    author_id: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: String,
+    #[schema(value_type = Object)]
+    metadata: (),
+    user_message: UserMessage,
+    /// The reply, where the transport is `http`.
+    agent_response: Option<AgentResponse>,
+    session_status: SessionStatus,
+    /// The same once more.
+    data: SentData,
+}
+
+/// The parts of the answer to a message.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(in crate::http) struct SentData {
+    success: bool,
+    user_message: UserMessage,
+    agent_response: Option<AgentResponse>,
+    session_status: SessionStatus,
+}
+
+/// A reply of an agent that runs elsewhere.
+#[derive(ToSchema)]
+pub(in crate::http) struct SubmitRequest {
+    /// The session.
+    #[schema(value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", example = "018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44")]
+    channel_id: String,
+    /// The session's agent.
+    #[schema(value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", example = "b850bc30-45f8-0041-a00a-83df46d8555d")]
+    author_id: String,
+    /// What the agent says, at most 64 KiB.
+    #[schema(min_length = 1, example = "Here I am.")]
+    content: String,
+    /// A name for the reply, under which a repeat stores nothing.
+    #[schema(rename = "messageId", schema_with = client_message_id)]
+    message_id: Option<()>,
+    /// The message that it answers.
+    #[schema(schema_with = answered)]
+    in_reply_to_message_id: Option<()>,
+    /// Its `thought`, a text, and its `actions`, a list, are taken over.
+    #[schema(schema_with = anything)]
+    raw_message: Option<()>,
+    /// Anything that the agent wants to keep with it, at most 10,240 bytes.
+    #[schema(schema_with = metadata)]
+    metadata: Option<()>,
+}
+
+/// What a submission answers.
+#[derive(ToSchema)]
+pub(in crate::http) struct Submitted {
+    success: bool,
+    data: SubmittedMessage,
+}
+
+/// A reply that was submitted.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(in crate::http) struct SubmittedMessage {
+    #[schema(value_type = String, format = Uuid)]
+    id: String,
+    #[schema(value_type = String, format = Uuid)]
+    channel_id: String,
+    content: String,
+    #[schema(value_type = String, format = Uuid)]
+    author_id: String,
+    is_agent: bool,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: String,
+    #[schema(value_type = Object)]
+    metadata: (),
+    /// The message that it answers.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    in_reply_to: Option<String>,
+}
+
+/// A list of sessions.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(in crate::http) struct SessionList<'a> {
+    /// Active sessions, newest first.
+    sessions: Vec<SessionInfo<'a>>,
+    /// Where the next page begins; absent on the last one.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    next_cursor: Option<String>,
+    /// How many sessions the filter matches.
+    total: u64,
+    stats: StatsInfo,
+}
+
+/// What a deletion answers.
+#[derive(ToSchema)]
+pub(in crate::http) struct Deleted {
+    success: bool,
+    #[schema(example = "Session 018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44 deleted successfully")]
+    message: String,
+    data: DeletedData,
+}
+
+/// The same once more.
+#[derive(ToSchema)]
+pub(in crate::http) struct DeletedData {
+    success: bool,
+    message: String,
+}
+
+/// How the service is.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(in crate::http) struct SessionsHealth {
+    /// `degraded` where a stored record is damaged, `unhealthy` from a failed commit on.
+    #[schema(schema_with = status)]
+    status: (),
+    active_sessions: u64,
+    #[schema(value_type = String, format = DateTime)]
+    timestamp: String,
+    /// Active sessions within their warning threshold.
+    expiring_soon: u64,
+    /// Sessions with damaged records; absent where there are none.
+    invalid_sessions: Option<u64>,
+    /// For how many seconds the server has been running.
+    uptime: f64,
+}
+
+/// The status and nothing else.
+#[derive(ToSchema)]
+pub(in crate::http) struct Health {
+    #[schema(schema_with = status)]
+    status: (),
+}
+
+/// The process answers.
+#[derive(ToSchema)]
+pub(in crate::http) struct Alive {
+    #[schema(schema_with = ok)]
+    status: (),
+}
+
+/// The agents.
+#[derive(ToSchema)]
+pub(in crate::http) struct AgentListAnswer<'a> {
+    success: bool,
+    data: AgentList<'a>,
+}
+
+/// The agents.
+#[derive(ToSchema)]
+pub(in crate::http) struct AgentList<'a> {
+    agents: Vec<AgentSummary<'a>>,
+}
+
+/// An agent.
+#[derive(ToSchema)]
+pub(in crate::http) struct AgentAnswer {
+    success: bool,
+    data: AgentDetail,
+}
+
+/// An agent, with what may be shown of its file.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(in crate::http) struct AgentDetail {
+    #[schema(value_type = String, format = Uuid)]
+    id: String,
+    name: String,
+    character_name: String,
+    /// As in the file: a text, or a list of lines.
+    #[schema(schema_with = anything)]
+    bio: Option<()>,
+    status: String,
+    enabled: bool,
+    /// In milliseconds of the epoch.
+    created_at: i64,
+    /// In milliseconds of the epoch.
+    updated_at: i64,
+    #[schema(schema_with = anything)]
+    username: Option<()>,
+    #[schema(schema_with = anything)]
+    system: Option<()>,
+    #[schema(schema_with = anything)]
+    adjectives: Option<()>,
+    #[schema(schema_with = anything)]
+    topics: Option<()>,
+    #[schema(schema_with = anything)]
+    style: Option<()>,
+    #[schema(schema_with = anything)]
+    message_examples: Option<()>,
+    #[schema(schema_with = anything)]
+    post_examples: Option<()>,
+    #[schema(schema_with = anything)]
+    plugins: Option<()>,
+}
+
+/// A call that failed.
+#[derive(ToSchema)]
+#[allow(clippy::struct_field_names)] // The wire has it so.
+pub(in crate::http) struct Error {
+    #[schema(schema_with = no)]
+    success: (),
+    error: ErrorDetail,
+    /// The same as `error.code`.
+    code: String,
+    /// What happened, for programs.
+    #[schema(value_type = Object)]
+    details: (),
+}
+
+/// What went wrong.
+#[derive(ToSchema)]
+pub(in crate::http) struct ErrorDetail {
+    #[schema(example = "SESSION_EXPIRED")]
+    code: String,
+    #[schema(example = "SessionExpiredError")]
+    r#type: String,
+    /// For people.
+    message: String,
+    /// For people, in more words.
+    details: String,
+    #[schema(value_type = String, format = DateTime)]
+    timestamp: String,
+}
+
+/// One of either: a transport, or a mode that is valid.
+pub(super) fn transport_or_mode() -> serde_json::Value {
+    json!([
+        { "required": ["transport"], "properties": { "transport": { "type": "string" } } },
+        { "properties": { "mode": { "enum": ["websocket", "sync", "stream", null] } } },
+    ])
+}
+
+/// An event of a stream.
+#[derive(ToSchema)]
+pub(in crate::http) struct StreamEvent {
+    /// Its name.
+    #[schema(example = "chunk")]
+    event: String,
+    /// An object of JSON.
+    #[schema(
+        example = r#"{"messageId":"018d0d2e-5b01-7a3e-8f5b-3c90c3cc0d45","chunk":"Hello ","index":0}"#
+    )]
+    data: String,
+}
+
+/// Anything at all.
+pub(in crate::http) struct Bytes;
+
+impl utoipa::PartialSchema for Bytes {
+    fn schema() -> utoipa::openapi::RefOr<Schema> {
+        schema(json!({ "type": "string", "format": "binary" })).into()
+    }
+}
+
+impl ToSchema for Bytes {}
+
+/// A point in time in a query.
+pub(in crate::http) struct Cursor;
+
+impl utoipa::PartialSchema for Cursor {
+    fn schema() -> utoipa::openapi::RefOr<Schema> {
+        const MOST: i64 = 1 << 53;
+        schema(json!({ "anyOf": [
+            { "type": "integer", "format": "int64", "minimum": -MOST, "maximum": MOST },
+            { "type": "string", "format": "date-time" },
+        ] }))
+        .into()
+    }
+}
+
+impl ToSchema for Cursor {}
+
+/// A schema as it is written in the document.
+fn schema(value: serde_json::Value) -> Schema {
+    serde_json::from_value(value).unwrap_or_default()
+}
+
+fn anything() -> Schema {
+    schema(json!({ "type": ["array", "boolean", "number", "object", "string", "null"] }))
+}
+
+fn no() -> Schema {
+    schema(json!({ "type": "boolean", "enum": [false] }))
+}
+
+fn ok() -> Schema {
+    schema(json!({ "type": "string", "enum": ["ok"] }))
+}
+
+fn status() -> Schema {
+    schema(json!({
+        "type": "string",
+        "enum": ["healthy", "degraded", "unhealthy"],
+        "description": "`degraded` where a stored record is damaged, `unhealthy` from a failed commit on",
+    }))
+}
+
+fn metadata() -> Schema {
+    schema(
+        json!({ "type": ["object", "null"], "description": "Anything that the client wants to keep with it, at most 10,240 bytes", "example": { "platform": "web", "username": "Ada" } }),
+    )
+}
+
+fn transport() -> Schema {
+    schema(json!({
+        "type": ["string", "null"],
+        "enum": ["websocket", "http", "sse", null],
+        "description": "How the reply comes: `websocket` by the sockets, the event stream and the \
+            history; `http` in the answer; `sse` as a stream",
+    }))
+}
+
+fn mode() -> Schema {
+    schema(json!({
+        "type": ["array", "boolean", "number", "object", "string", "null"],
+        "example": "sync",
+        "description": "The same in older words: `websocket`, `sync` or `stream`; ignored where \
+            there is a `transport`",
+    }))
+}
+
+fn client_message_id() -> Schema {
+    schema(
+        json!({ "type": ["string", "null"], "pattern": "^[!-~]{1,255}$", "example": "m-1",
+        "description": "A name for the message, under which a repeat stores nothing" }),
+    )
+}
+
+fn answered() -> Schema {
+    schema(json!({
+        "type": ["string", "null"],
+        "format": "uuid",
+        "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+        "description": "The message that it answers",
+    }))
+}
+
+fn attachments() -> Schema {
+    schema(json!({
+        "type": ["array", "null"],
+        "description": "What comes with the message, 16 KiB in all",
+        "maxItems": 10,
+        "items": {
+            "type": "object",
+            "required": ["type", "url"],
+            "properties": {
+                "type": { "type": "string", "minLength": 1, "example": "image" },
+                "url": { "type": "string", "minLength": 1, "example": "https://example.org/cat.png" },
+                "name": { "type": ["array", "boolean", "number", "object", "string", "null"], "example": "A cat" },
+            },
+        },
+    }))
+}
+
+/// Numbers may come as strings, which are read as JavaScript reads them; what is none then, or
+/// null, is as good as absent.
+fn minutes(least: u32, most: Option<u32>) -> serde_json::Value {
+    let mut minutes = json!({ "type": ["number", "string", "null"], "example": least.max(1) });
+    if let (Some(minutes), Some(most)) = (minutes.as_object_mut(), most) {
+        minutes.insert("minimum".into(), least.into());
+        minutes.insert("maximum".into(), most.into());
+    }
+    minutes
+}
+
+fn timeouts(is_nullable: bool, timeout: &serde_json::Value) -> Schema {
+    let kind = if is_nullable {
+        json!(["object", "null"])
+    } else {
+        json!("object")
+    };
+    schema(json!({
+        "type": kind,
+        "description": "How long a session lives. Numbers may be strings",
+        "properties": {
+            "timeoutMinutes": timeout,
+            "autoRenew": { "type": ["boolean", "null"] },
+            "maxDurationMinutes": minutes(720, None),
+            "warningThresholdMinutes": minutes(5, None),
+        },
+    }))
+}
+
+fn create_timeouts() -> Schema {
+    timeouts(true, &minutes(30, None))
+}
+
+/// Other timeouts for a session. What is absent stays as it is.
+pub(in crate::http) struct TimeoutRequest;
+
+impl utoipa::PartialSchema for TimeoutRequest {
+    fn schema() -> utoipa::openapi::RefOr<Schema> {
+        // The server's own bounds may be others; these are the ones that it has unless they are set.
+        timeouts(false, &minutes(5, Some(1440))).into()
+    }
+}
+
+impl ToSchema for TimeoutRequest {}

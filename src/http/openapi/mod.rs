@@ -1,0 +1,187 @@
+//! The description of the API, made from the handlers and from what they answer with.
+//!
+//! A handler's own annotation says what it takes and answers, the router's table to whom it is
+//! open, and the examples of the errors are the errors.
+
+pub(super) mod bodies;
+mod errors;
+mod examples;
+
+use std::sync::LazyLock;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use super::router::endpoints;
+use super::routes::{admin, agents, console, events, health, messages, metrics, sessions, submit};
+use crate::guard::access::Access;
+
+/// What stands above all calls.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "sessiond",
+        description = "A self-hosted, durable server of the ElizaOS Sessions API.\n\nEverything is \
+            JSON, in UTF-8. Times are RFC 3339 in UTC with milliseconds, ids are UUIDs. Unknown \
+            fields of a request are ignored. Every answer carries `X-Request-Id`, and every error \
+            has one form: `error.message` is for people, `code` and `details` are for programs.",
+    ),
+    paths(
+        sessions::create,
+        sessions::list,
+        sessions::show,
+        sessions::renew,
+        sessions::patch_timeout,
+        sessions::heartbeat,
+        sessions::delete,
+        messages::send,
+        messages::list,
+        messages::transcript,
+        events::follow,
+        agents::list,
+        agents::show,
+        submit::submit,
+        admin::backup,
+        admin::export,
+        health::sessions,
+        health::overall,
+        health::alive,
+        metrics::show,
+        console::page,
+        console::docs,
+        show,
+    ),
+    components(schemas(bodies::Error)),
+    tags(
+        (name = "sessions", description = "Sessions between a user and an agent"),
+        (name = "messages", description = "What is said in them"),
+        (name = "agents", description = "Who answers"),
+        (name = "operations", description = "The server itself"),
+    ),
+)]
+struct Description;
+
+/// `GET /openapi.json`
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    operation_id = "getOpenApi",
+    tag = "operations",
+    summary = "This description",
+    description = "As OpenAPI 3.1.",
+    responses((status = 200, description = "The description", body = Object)),
+)]
+pub(super) async fn show() -> Response {
+    static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
+
+    let mut response = Response::new(Body::from(TEXT.clone()));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+/// The whole description.
+#[must_use]
+fn document() -> Value {
+    let mut document = Description::openapi();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme(
+        "bearer",
+        SecurityScheme::Http(
+            HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .description(Some("A token of the server, or the JWT of a user"))
+                .build(),
+        ),
+    );
+    components.add_security_scheme(
+        "apiKey",
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+            "X-API-KEY",
+            "A token of the server",
+        ))),
+    );
+    let mut document = json!(document);
+    // A server without any token asks nobody for one.
+    document["security"] = json!([{}, { "bearer": [] }, { "apiKey": [] }]);
+    document["components"]["responses"] = errors::responses();
+    document["components"]["schemas"]["SendMessageRequest"]["anyOf"] = bodies::transport_or_mode();
+    for endpoint in endpoints() {
+        let method = endpoint.method.as_str().to_ascii_lowercase();
+        let paths = document["paths"].as_object_mut();
+        let path = paths.and_then(|paths| paths.get_mut(endpoint.path));
+        if let Some(operation) = path.and_then(|path| path.get_mut(&method)) {
+            complete(operation, endpoint.access);
+        }
+    }
+    document
+}
+
+/// Adds to whom a call is open, and the errors that it may answer with.
+fn complete(operation: &mut Value, access: Access) {
+    let id = operation["operationId"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let credentials: &[&str] = if access == Access::Open {
+        operation["security"] = json!([]);
+        &["Forbidden"]
+    } else {
+        &["Unauthorized", "Forbidden"]
+    };
+    for name in credentials.iter().copied().chain(errors::of(&id)) {
+        let reference = json!({ "$ref": format!("#/components/responses/{name}") });
+        operation["responses"][errors::status(name)] = reference;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The console's files are no calls of the API.
+    const NOT_DESCRIBED: &str = "/console/{file}";
+
+    #[test]
+    fn what_can_be_called_is_described_and_what_is_described_can_be_called() {
+        let document = document();
+        let described: BTreeSet<_> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| {
+                let methods = item.as_object().unwrap().keys();
+                methods.map(move |method| format!("{} {path}", method.to_ascii_uppercase()))
+            })
+            .collect();
+        let served: BTreeSet<_> = endpoints()
+            .iter()
+            .filter(|endpoint| endpoint.path != NOT_DESCRIBED)
+            .map(|endpoint| format!("{} {}", endpoint.method, endpoint.path))
+            .collect();
+        assert_eq!(described, served);
+    }
+
+    #[test]
+    fn the_description_is_this() {
+        let text = serde_json::to_string_pretty(&document()).unwrap();
+        insta::assert_snapshot!("openapi", text);
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = document();
+        let text = document.to_string();
+        for reference in text.split("\"$ref\":\"").skip(1) {
+            let (reference, _) = reference.split_once('"').unwrap();
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What an operator asks for.
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::app::{Backup, Export};
+use crate::http::error::ApiError;
+use crate::http::openapi::bodies;
+use crate::http::query::Parameters;
+use crate::http::router::ApiState;
+
+/// How much of a backup is read and sent at once.
+const PIECE: usize = 256 * 1024;
+
+/// `GET /api/admin/backup`
+#[utoipa::path(
+    get,
+    path = "/api/admin/backup",
+    operation_id = "backupDatabase",
+    tag = "operations",
+    summary = "Download a checked copy of the database",
+    description = "For administrators. It is made without keeping writers waiting, one at a time.",
+    responses((status = 200, description = "The copy", content_type = "application/octet-stream", body = bodies::Bytes)),
+)]
+pub(in crate::http) async fn backup(State(state): State<ApiState>) -> Result<Response, ApiError> {
+    let backup = state.app.backup().await?;
+    let length = backup.length();
+    let pieces = stream::unfold((backup, 0), |(backup, offset)| next_piece(backup, offset));
+    let name = HeaderValue::from_static("attachment; filename=\"sessiond.backup\"");
+    let mut response = attachment(Body::from_stream(pieces), "application/octet-stream", name);
+    let length = HeaderValue::from(length);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, length);
+    Ok(response)
+}
+
+/// `GET /api/admin/export`
+#[utoipa::path(
+    get,
+    path = "/api/admin/export",
+    operation_id = "exportSessions",
+    tag = "operations",
+    summary = "Export sessions as JSON Lines",
+    description = "For administrators: a `session` line, then its `message` lines, oldest first.",
+    params(("session" = Option<String>, Query, format = Uuid, description = "Only this session")),
+    responses((status = 200, description = "The lines", content_type = "application/x-ndjson", body = String)),
+)]
+pub(in crate::http) async fn export(
+    State(state): State<ApiState>,
+    parameters: Parameters,
+) -> Result<Response, ApiError> {
+    let mut export = state.app.export(parameters.session())?;
+    // What fails in the first slice is an error of its own; what fails later cuts the body off.
+    let first = export.next_lines()?.unwrap_or_default();
+    let rest = stream::unfold(Some(export), next_lines);
+    let lines = stream::iter([Ok(Bytes::from(first))]).chain(rest);
+    let name = HeaderValue::from_static("attachment; filename=\"sessiond-export.jsonl\"");
+    let body = Body::from_stream(lines);
+    Ok(attachment(body, "application/x-ndjson", name))
+}
+
+async fn next_piece(
+    backup: Backup,
+    offset: u64,
+) -> Option<(std::io::Result<Bytes>, (Backup, u64))> {
+    let left = backup
+        .length()
+        .checked_sub(offset)
+        .filter(|left| *left > 0)?;
+    let length = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+    let piece = backup.read(offset, length).await.map(Bytes::from);
+    // After a failure nothing more is asked for.
+    Some((piece, (backup, offset + length as u64)))
+}
+
+async fn next_lines(export: Option<Export>) -> Option<(std::io::Result<Bytes>, Option<Export>)> {
+    let mut export = export?;
+    // The slices are read on the worker itself: others get their turn in between.
+    tokio::task::yield_now().await;
+    match export.next_lines() {
+        Ok(lines) => lines.map(|lines| (Ok(lines.into()), Some(export))),
+        Err(error) => {
+            let error = std::io::Error::other(format!("{error:?}"));
+            Some((Err(error), None))
+        }
+    }
+}
+
+fn attachment(body: Body, kind: &'static str, name: HeaderValue) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CONTENT_DISPOSITION, name);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

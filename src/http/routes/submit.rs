@@ -1,0 +1,46 @@
+//! Replies of agents that run elsewhere.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+
+use crate::app::SubmitRequest;
+use crate::http::dto;
+use crate::http::error::{ApiError, Call};
+use crate::http::extract::{JsonObject, idempotency_key};
+use crate::http::openapi::bodies;
+use crate::http::router::ApiState;
+use crate::http::routes::messages::REPLAYED;
+
+/// `POST /api/messaging/submit`
+#[utoipa::path(
+    post,
+    path = "/api/messaging/submit",
+    operation_id = "submitMessage",
+    tag = "agents",
+    summary = "Submit the reply of an agent that runs elsewhere",
+    description = "For the server's clients and administrators. It closes the turn that `in_reply_to_message_id` names, or all of the session's that wait for a reply; where there is none, it is a further message of the agent. The fields may also be spelled `channelId`, `agentId` and `inReplyToMessageId`.",
+    params(("Idempotency-Key" = Option<String>, Header, description = "A name for the call, under which a repeat stores nothing: 1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
+    request_body(content = bodies::SubmitRequest),
+    responses((status = 201, description = "The reply is stored", body = bodies::Submitted, headers(("Idempotent-Replayed" = Option<String>, description = "`true` where an earlier call with this key has done it")))),
+)]
+pub(in crate::http) async fn submit(
+    State(state): State<ApiState>,
+    headers: HeaderMap,
+    JsonObject(fields): JsonObject,
+) -> Result<Response, ApiError> {
+    let request = SubmitRequest {
+        fields,
+        key: idempotency_key(&headers),
+    };
+    let submitted = state.app.submit(request).await;
+    let submitted = submitted.map_err(|error| ApiError::of(error, Call::Send))?;
+    let body = dto::submitted(&submitted.session, &submitted.message);
+    let mut response = dto::json(StatusCode::CREATED, &body);
+    if submitted.replayed {
+        response
+            .headers_mut()
+            .insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}

@@ -1,0 +1,178 @@
+//! A database file that no server holds.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use redb::{Database, ReadableDatabase, ReadableTableMetadata};
+
+pub use super::check::Progress;
+use super::copy;
+use super::damage::Damage;
+use super::error::{CopyError, OpenError};
+use super::export::Cursor;
+use super::medium::look_into;
+use super::open::{self, database_error, shielded};
+use super::reader::Reader;
+use super::snapshot::Snapshot;
+use super::tables::{self, DAMAGED, SESSIONS};
+use super::verify::{read_error, verify_with};
+use super::writer::begin_write;
+use crate::domain::archive::{Item, SetAside};
+use crate::domain::rules::Rules;
+use crate::domain::time::Timestamp;
+
+/// A file that is looked at and not touched, whatever state it was left in.
+#[derive(Debug)]
+pub struct Look {
+    database: Database,
+    length: u64,
+    /// While it is open, no server can take the file.
+    _lock: File,
+}
+
+impl Look {
+    /// Looks into a file.
+    ///
+    /// # Errors
+    /// It is not there, in use, foreign, damaged, or of a newer version.
+    pub fn into(path: &Path, cache_bytes: usize) -> Result<Self, OpenError> {
+        let file = File::open(path)?;
+        match file.try_lock_shared() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        let length = file.metadata()?.len();
+        if length == 0 {
+            return Err(OpenError::Foreign("it is empty".into()));
+        }
+        let database = look_into(file.try_clone()?, cache_bytes)?;
+        shielded(|| {
+            open::refuse_foreign(&database)?;
+            // An older file lacks the newer tables; they are made in memory alone.
+            let txn = begin_write(&database).map_err(OpenError::Storage)?;
+            tables::create_all(&txn)?;
+            txn.commit()?;
+            Ok(())
+        })?;
+        Ok(Self {
+            database,
+            length,
+            _lock: file,
+        })
+    }
+
+    /// How long the file is.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// How many sessions it holds.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn sessions(&self) -> Result<u64, OpenError> {
+        shielded(|| Ok(self.database.begin_read()?.open_table(SESSIONS)?.len()?))
+    }
+
+    /// Whether it holds nothing at all.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn is_empty(&self) -> Result<bool, OpenError> {
+        let sessions = self.sessions()?;
+        let damaged = shielded(|| Ok(self.database.begin_read()?.open_table(DAMAGED)?.len()?))?;
+        Ok(sessions == 0 && damaged == 0)
+    }
+
+    /// Checks every page, record, index row and tally; tells what does not fit, a line each.
+    ///
+    /// # Errors
+    /// It cannot be read on.
+    pub fn check(
+        &mut self,
+        progress: &mut dyn FnMut(Progress),
+        report: &mut dyn FnMut(String),
+    ) -> Result<(), OpenError> {
+        verify_with(&mut self.database, progress, &mut |fault| {
+            report(fault.text);
+        })
+    }
+
+    /// The records that were set aside because they cannot be decoded.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn set_aside(&self, tell: &mut dyn FnMut(SetAside)) -> Result<(), OpenError> {
+        shielded(|| {
+            let txn = self.database.begin_read()?;
+            super::check::set_aside(&txn, tell).map_err(read_error)
+        })
+    }
+
+    /// Copies everything into an empty file, and checks the copy.
+    ///
+    /// # Errors
+    /// Either file fails, or what is stored is not sound. Single records that cannot be decoded
+    /// are set aside in the copy.
+    pub fn copy_to(
+        &self,
+        file: &File,
+        rules: &Rules,
+        now: Timestamp,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), CopyError> {
+        let snapshot = copy::begin_read(&self.database)?;
+        let mut database = copy::copy(snapshot, file.try_clone()?, progress)?;
+        copy::settle(&mut database, rules, now, progress)?;
+        drop(database);
+        Ok(file.sync_all()?)
+    }
+
+    /// The next items of an export, of about `rows` rows.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn export(
+        &self,
+        cursor: &mut Cursor,
+        rows: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Item>, OpenError> {
+        let damage = Damage::default();
+        shielded(|| {
+            let snapshot = Snapshot::of(&self.database).map_err(read_error)?;
+            let reader = Reader {
+                snapshot: &snapshot,
+                damage: &damage,
+            };
+            reader.export(cursor, rows, now).map_err(read_error)
+        })
+    }
+}
+
+/// Makes a file as small as it can be; returns its length before and after.
+///
+/// # Errors
+/// It is in use, foreign, damaged or of a newer version, and then unchanged; or the disk fails.
+pub fn compact(path: &Path, cache_bytes: usize) -> Result<(u64, u64), OpenError> {
+    let before = std::fs::metadata(path)?.len();
+    open::refuse_unreadable(path)?;
+    shielded(|| {
+        let mut database = Database::builder()
+            .set_cache_size(cache_bytes)
+            .open(path)
+            .map_err(database_error)?;
+        // A pass may free what another one can use.
+        while compact_once(&mut database)? {}
+        Ok(())
+    })?;
+    Ok((before, std::fs::metadata(path)?.len()))
+}
+
+fn compact_once(database: &mut Database) -> Result<bool, OpenError> {
+    database
+        .compact()
+        .map_err(|error| OpenError::Storage(Box::new(error.into())))
+}

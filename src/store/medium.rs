@@ -1,0 +1,117 @@
+//! What a database lies on: the file on its disk, or what a test puts in its place.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use redb::Database;
+
+use super::error::OpenError;
+use super::open::{self, database_error, shielded};
+use super::peek::Peek;
+
+/// What a database lies on.
+pub(super) trait Medium: Send {
+    /// Opens the database to write, the first time and after a failure.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    fn open(&self) -> Result<Database, OpenError>;
+
+    /// Opens what lies there to look at: nothing reaches the medium. What the system remembers of
+    /// it is forgotten first, so that what is seen is what is there.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    fn look(&self) -> Result<Database, OpenError>;
+
+    /// How many bytes are free; none where that cannot be told.
+    fn room(&self) -> Option<u64>;
+}
+
+/// A file.
+#[derive(Debug)]
+pub(super) struct FileMedium {
+    path: PathBuf,
+    cache_bytes: usize,
+}
+
+impl FileMedium {
+    pub(super) fn new(path: &Path, cache_bytes: usize) -> Self {
+        Self {
+            path: path.to_owned(),
+            cache_bytes,
+        }
+    }
+}
+
+impl Medium for FileMedium {
+    fn open(&self) -> Result<Database, OpenError> {
+        open::open_file(&self.path, self.cache_bytes)
+    }
+
+    fn look(&self) -> Result<Database, OpenError> {
+        let file = File::open(&self.path)?;
+        forget_cached(&file);
+        look_into(file, self.cache_bytes)
+    }
+
+    fn room(&self) -> Option<u64> {
+        free_bytes(self.path.parent()?)
+    }
+}
+
+/// Opens a file to look at.
+pub(super) fn look_into(
+    source: impl super::peek::Source,
+    cache_bytes: usize,
+) -> Result<Database, OpenError> {
+    shielded(|| {
+        Database::builder()
+            .set_cache_size(cache_bytes)
+            .create_with_backend(Peek::into(source)?)
+            .map_err(database_error)
+    })
+}
+
+/// After a failed sync the system may hold pages for written that are not. What it forgets it
+/// reads again from the disk.
+#[cfg(target_os = "linux")]
+fn forget_cached(file: &File) {
+    // It is advice: where it is not taken, the check sees what every reader would see.
+    if let Err(error) = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed) {
+        tracing::warn!(%error, "the system's cache of the database cannot be emptied");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forget_cached(_: &File) {}
+
+/// How many bytes are free for this process on the disk of a folder.
+#[cfg(unix)]
+pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+#[cfg(not(unix))]
+pub(super) fn free_bytes(_: &Path) -> Option<u64> {
+    None
+}
+
+/// Whether an error says that the disk is full, which it may not be for long and which has spoilt
+/// nothing.
+pub(super) fn is_full(error: &redb::Error) -> bool {
+    let redb::Error::Io(error) = error else {
+        return false;
+    };
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}

@@ -1,0 +1,504 @@
+//! Copies, exports and imports: all of it comes back, or nothing does.
+
+use super::super::command::{BeginTurn, DeleteSession, KeepUpstream};
+use super::super::error::{CopyError, ImportError};
+use super::super::file::{self, Look};
+use super::super::import::{self, Imported, Line};
+use super::super::tables::{EXPIRY, MESSAGES, SESSIONS};
+use super::*;
+use crate::archive;
+use crate::domain::archive::Item;
+
+/// Everything as lines, read in slices of about so many rows.
+fn export(rig: &Rig, rows: usize) -> Vec<String> {
+    let mut cursor = Cursor::all();
+    let mut lines = Vec::new();
+    while !cursor.is_done() {
+        let items = rig.read(|reader| reader.export(&mut cursor, rows, START));
+        assert!(items.len() <= rows + 40, "a slice of {}", items.len());
+        lines.extend(items.iter().map(archive::line));
+    }
+    lines
+}
+
+fn numbered(lines: &[String]) -> Vec<Line> {
+    let parsed = lines.iter().map(|line| archive::parse(line.trim()));
+    (1..).zip(parsed).collect()
+}
+
+/// Imports lines into a file of its own.
+fn import(lines: &[String]) -> Result<(TempDir, Imported), ImportError> {
+    let dir = temp_dir();
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(dir.path().join("new.redb"))
+        .unwrap();
+    let mut lines = numbered(lines).into_iter();
+    let imported = import::import(&file, &mut lines, &rules(), START, &mut |_| {})?;
+    Ok((dir, imported))
+}
+
+fn look(dir: &TempDir) -> Look {
+    Look::into(&dir.path().join("new.redb"), CACHE_BYTES).unwrap()
+}
+
+fn export_of(look: &Look) -> Vec<String> {
+    let mut cursor = Cursor::all();
+    let mut lines = Vec::new();
+    while !cursor.is_done() {
+        let items = look.export(&mut cursor, 7, START).unwrap();
+        lines.extend(items.iter().map(archive::line));
+    }
+    lines
+}
+
+fn faults_of(look: &mut Look) -> Vec<String> {
+    let mut faults = Vec::new();
+    look.check(&mut |_| {}, &mut |fault| faults.push(fault))
+        .unwrap();
+    faults
+}
+
+/// Whatever the store holds, a copy and an export of it hold the same.
+pub(super) fn assert_comes_back(rig: &Rig) {
+    let lines = export(rig, 5);
+    assert_eq!(lines, export(rig, 10_000));
+    let (dir, imported) = import(&lines).unwrap();
+    assert_eq!(imported.sessions, rig.session_count());
+    let mut imported = look(&dir);
+    assert_eq!(export_of(&imported), lines);
+    assert_eq!(faults_of(&mut imported), Vec::<String>::new());
+
+    let copy = rig.store().copy(rig.now()).unwrap();
+    let dir = temp_dir();
+    let path = dir.path().join("new.redb");
+    std::io::copy(&mut &copy, &mut File::create(&path).unwrap()).unwrap();
+    let mut copy = look(&dir);
+    assert_eq!(export_of(&copy), lines);
+    assert_eq!(faults_of(&mut copy), Vec::<String>::new());
+}
+
+/// A store with something of everything.
+fn filled() -> Rig {
+    let mut rig = Rig::new();
+    let creation = rig.keyed_creation("create");
+    let busy = rig.submit(creation).unwrap().session;
+    for number in 0..20 {
+        let message = rig.keyed_message(busy.id, &format!("message {number}"), &number.to_string());
+        let message = rig.submit(message).unwrap().message;
+        match number % 4 {
+            0 => drop(rig.reply(&message, "well")),
+            1 => drop(rig.fail(&message)),
+            _ => {}
+        }
+    }
+    let turn = rig.next_turn(busy.id).unwrap();
+    rig.submit(BeginTurn(turn)).unwrap();
+    submitted(&mut rig);
+    let expired = rig.create_with(TimeoutConfig {
+        timeout_minutes: 5,
+        ..TIMEOUT
+    });
+    rig.send(expired.id, "late");
+    rig.pass(Millis(6 * MINUTE.0));
+    rig
+}
+
+/// A session of an agent that runs elsewhere: a reply to two messages, with a key, a message that
+/// waits for another, and a name of its own for the session.
+fn submitted(rig: &mut Rig) {
+    let session = rig.create().id;
+    submit::wait(rig, session, "one");
+    submit::wait(rig, session, "two");
+    let mut reply = submit::submit(rig, session, "to both");
+    reply.key = IdempotencyKey::parse("their-key");
+    rig.submit(reply).unwrap();
+    submit::wait(rig, session, "three");
+    rig.submit(KeepUpstream {
+        session_id: session,
+        name: "their-session".into(),
+    })
+    .unwrap();
+}
+
+#[test]
+fn all_that_is_stored_comes_back_from_a_copy_and_from_an_export() {
+    let rig = filled();
+    assert_comes_back(&rig);
+    let lines = export(&rig, 5).concat();
+    for word in [
+        "\"claim\"",
+        "\"windowStart\"",
+        "\"open\"",
+        "\"failed\"",
+        "\"keys\"",
+        "\"waitsUntil\"",
+        "\"their-key\"",
+        "\"upstream\":\"their-session\"",
+    ] {
+        assert!(lines.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn an_imported_database_serves_as_the_exported_one_did() {
+    let rig = filled();
+    let (dir, _) = import(&export(&rig, 5)).unwrap();
+    let mut other = Rig::closed(rules());
+    std::fs::copy(dir.path().join("new.redb"), other.path()).unwrap();
+    other.hand.set(rig.now());
+    other.last_id = rig.last_id;
+    let found = other.open();
+    assert_eq!((found.sessions, found.clean_stop), (3, Some(true)));
+    let busy = SessionId::from(1);
+    assert_eq!(other.transcript(busy), rig.transcript(busy));
+    assert_eq!(
+        other.next_turn(busy).unwrap().message_at,
+        rig.next_turn(busy).unwrap().message_at
+    );
+    let creation = other.keyed_creation("create");
+    let created = other.submit(creation).unwrap();
+    assert!(created.replayed && created.session.id == busy);
+    let repeat = other.keyed_message(busy, "message 3", "3");
+    assert!(other.submit(repeat).unwrap().replayed);
+}
+
+#[test]
+fn a_turn_that_was_opened_again_keeps_its_place_behind_the_others() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    let first = rig.keyed_message(session.id, "first", "k");
+    let first = rig.submit(first).unwrap().message;
+    let second = rig.send(session.id, "second").message;
+    rig.fail(&first);
+    let again = rig.keyed_message(session.id, "first", "k");
+    rig.submit(again).unwrap();
+    assert_eq!(
+        rig.next_turn(session.id).unwrap().message_at,
+        second.created_at
+    );
+    assert_comes_back(&rig);
+}
+
+#[test]
+fn what_happens_during_an_export_is_not_half_in_it() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    let messages: Vec<_> = (0..10)
+        .map(|n| rig.send(session.id, &n.to_string()).message)
+        .collect();
+    let before = export(&rig, 100);
+
+    let mut cursor = Cursor::all();
+    let mut lines = Vec::new();
+    let mut take = |rig: &Rig, lines: &mut Vec<String>| {
+        let items = rig.read(|reader| reader.export(&mut cursor, 4, START));
+        lines.extend(items.iter().map(archive::line));
+        cursor.is_done()
+    };
+    take(&rig, &mut lines);
+    rig.reply(&messages[8], "a reply that came later");
+    rig.fail(&messages[9]);
+    rig.send(session.id, "a message that came later");
+    while !take(&rig, &mut lines) {}
+    // The failure is known already; what else it was is as it was.
+    assert_eq!(lines.len(), before.len());
+    assert_eq!(lines[..10], before[..10]);
+    import(&lines).unwrap();
+}
+
+#[test]
+fn a_session_that_is_deleted_during_an_export_is_taken_back() {
+    let mut rig = Rig::new();
+    let (gone, kept) = (rig.create(), rig.create());
+    for number in 0..10 {
+        let sent = rig.send(gone.id, &number.to_string());
+        rig.reply(&sent.message, "well");
+    }
+    let mut cursor = Cursor::all();
+    let mut lines: Vec<String> = Vec::new();
+    let items = rig.read(|reader| reader.export(&mut cursor, 4, START));
+    lines.extend(items.iter().map(archive::line));
+    rig.submit(DeleteSession(gone.id)).unwrap();
+    while !cursor.is_done() {
+        let items = rig.read(|reader| reader.export(&mut cursor, 4, START));
+        lines.extend(items.iter().map(archive::line));
+    }
+    assert!(lines.iter().any(|line| line.contains("\"deleted\"")));
+    let (dir, imported) = import(&lines).unwrap();
+    assert_eq!(imported.sessions, 1);
+    let left = export_of(&look(&dir));
+    assert_eq!(left.len(), 1);
+    assert!(left[0].contains(&kept.id.to_string()));
+}
+
+#[test]
+fn a_line_that_does_not_fit_is_named_by_its_number() {
+    let lines = export(&filled(), 100);
+    let without = |index: usize| {
+        let mut lines = lines.clone();
+        lines.remove(index);
+        lines
+    };
+    let edited = |index: usize, from: &str, to: &str| {
+        let mut lines = lines.clone();
+        assert!(lines[index].contains(from), "{}", lines[index]);
+        lines[index] = lines[index].replacen(from, to, 1);
+        lines
+    };
+    let mut twice = lines.clone();
+    twice.push(lines[0].clone());
+    let mut again = lines.clone();
+    again.insert(1, lines[1].clone());
+    let cases: [(Vec<String>, u64, &str); 9] = [
+        (without(0), 1, "does not follow its session"),
+        (without(2), 2, "its reply does not follow"),
+        (twice, lines.len() as u64 + 1, "is there twice"),
+        (again, 3, "not later than"),
+        (edited(3, "\"content\"", "\"contents\""), 4, "unknown field"),
+        (
+            edited(3, "\"createdAt\":\"2024", "\"createdAt\":\"20x4"),
+            4,
+            "createdAt is no time",
+        ),
+        (
+            edited(3, "\"keys\":[\"1\"]", "\"keys\":[\"0\"]"),
+            4,
+            "has its key",
+        ),
+        (
+            edited(0, "\"metadata\":{", "\"metadata\":[{"),
+            1,
+            "expected",
+        ),
+        (
+            edited(0, "\"type\":\"session\"", "\"type\":\"cat\""),
+            1,
+            "known are",
+        ),
+    ];
+    for (lines, number, reason) in cases {
+        match import(&lines) {
+            Err(ImportError::Line {
+                number: found,
+                reason: said,
+            }) => {
+                assert!(
+                    found == number && said.contains(reason),
+                    "line {found}: {said}"
+                );
+            }
+            other => panic!("{reason}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn damaged_records_are_exported_and_come_back() {
+    let mut rig = filled();
+    rig.close(false);
+    rig.edit(|txn| {
+        damage(txn, SESSIONS, 1);
+        damage(txn, MESSAGES, (1, START.0));
+    });
+    rig.open();
+    // Met by the export alone, they are in it; set aside, they are again.
+    let lines = export(&rig, 5);
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line.contains("\"damaged\""))
+            .count(),
+        2
+    );
+    import(&lines).unwrap();
+    rig.settle();
+    assert_eq!(rig.set_aside().len(), 2);
+    let lines = export(&rig, 5);
+    let (dir, imported) = import(&lines).unwrap();
+    assert_eq!(imported.set_aside, 2);
+    let mut imported = look(&dir);
+    assert_eq!(export_of(&imported), lines);
+    assert_eq!(faults_of(&mut imported), Vec::<String>::new());
+}
+
+#[test]
+fn a_copy_sets_damaged_records_aside_in_itself_alone() {
+    let mut rig = filled();
+    rig.close(false);
+    rig.edit(|txn| damage(txn, SESSIONS, 1));
+    rig.open();
+    let copy = rig.store().copy(rig.now()).unwrap();
+    let dir = temp_dir();
+    let path = dir.path().join("new.redb");
+    std::io::copy(&mut &copy, &mut File::create(&path).unwrap()).unwrap();
+    let mut copy = look(&dir);
+    assert_eq!(faults_of(&mut copy), Vec::<String>::new());
+    let mut aside = 0;
+    copy.set_aside(&mut |_| aside += 1).unwrap();
+    assert_eq!(aside, 1);
+    assert_eq!(rig.set_aside(), []);
+    assert_eq!(rig.store().check().unwrap().len(), 1);
+    let _ = rig
+        .store()
+        .read(|reader| reader.session(SessionId::from(1)));
+    rig.settle();
+}
+
+#[test]
+fn a_copy_of_what_is_not_sound_is_not_given() {
+    let mut rig = filled();
+    let (sessions, _) = rig.read(|reader| reader.sessions_below(None, 10));
+    let (id, expires_at) = (sessions[1].id, sessions[1].expires_at);
+    rig.close(false);
+    let sound = rig.bytes();
+    rig.edit(|txn| {
+        let mut rows = txn.open_table(EXPIRY).unwrap();
+        rows.remove((expires_at.0, u128::from(id)))
+            .unwrap()
+            .unwrap();
+    });
+    rig.open();
+    let error = rig.store().copy(rig.now()).unwrap_err();
+    assert!(matches!(error, CopyError::Unsound(_)), "{error}");
+    assert_eq!(std::fs::read_dir(rig.dir.path()).unwrap().count(), 1);
+    rig.drop_store();
+    std::fs::write(rig.path(), sound).unwrap();
+}
+
+#[test]
+fn looking_at_a_file_changes_nothing_whatever_state_it_was_left_in() {
+    let mut rig = filled();
+    let lines = export(&rig, 5);
+    rig.kill();
+    let bytes = rig.bytes();
+    let mut look = Look::into(&rig.path(), CACHE_BYTES).unwrap();
+    assert_eq!(faults_of(&mut look), Vec::<String>::new());
+    assert_eq!(export_of(&look), lines);
+    assert_eq!(look.sessions().unwrap(), 3);
+    // No server takes it meanwhile.
+    let error = rig.try_open().unwrap_err();
+    assert!(matches!(error, OpenError::InUse), "{error}");
+    drop(look);
+    assert!(rig.bytes() == bytes);
+    rig.open();
+    let error = Look::into(&rig.path(), CACHE_BYTES).unwrap_err();
+    assert!(matches!(error, OpenError::InUse), "{error}");
+}
+
+#[test]
+fn the_golden_file_is_looked_at_and_exported() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1.redb");
+    let before = std::fs::read(golden).unwrap();
+    let mut look = Look::into(Path::new(golden), CACHE_BYTES).unwrap();
+    assert_eq!(faults_of(&mut look), Vec::<String>::new());
+    let lines = export_of(&look);
+    drop(look);
+    assert!(std::fs::read(golden).unwrap() == before);
+    assert_eq!(lines.len(), 7);
+    let (dir, _) = import(&lines).unwrap();
+    assert_eq!(export_of(&self::look(&dir)), lines);
+}
+
+#[test]
+fn a_file_is_compacted_and_holds_the_same() {
+    let mut rig = filled();
+    for _ in 0..50 {
+        let session = rig.create();
+        rig.send(session.id, &"x".repeat(100_000));
+        rig.submit(DeleteSession(session.id)).unwrap();
+    }
+    let lines = export(&rig, 5);
+    let path = rig.path();
+    let error = file::compact(&path, CACHE_BYTES).unwrap_err();
+    assert!(matches!(error, OpenError::InUse), "{error}");
+    rig.close(false);
+    let (before, after) = file::compact(&path, CACHE_BYTES).unwrap();
+    assert!(after < before / 2, "{before} bytes, now {after}");
+    let found = rig.open();
+    assert_eq!(found.clean_stop, Some(true));
+    assert!(export(&rig, 5) == lines);
+}
+
+#[test]
+fn an_item_that_is_no_session_belongs_to_one() {
+    let line = archive::line(&Item::Deleted(SessionId::from(7)));
+    let Err(ImportError::Line { number: 1, .. }) = import(&[line]) else {
+        panic!("imported");
+    };
+}
+
+/// How long a copy of a larger store takes, and what the file grows by while others write.
+///
+/// `cargo test --release --lib -- --ignored --nocapture a_copy_is_measured`
+#[test]
+#[ignore = "a measurement"]
+fn a_copy_is_measured() {
+    use std::time::Instant;
+
+    let mut rig = Rig::with_rules(Rules {
+        max_pending_turns: 1_000_000,
+        ..rules()
+    });
+    let creations: Vec<_> = (0..8_000).map(|_| rig.creation()).collect();
+    for slice in creations.chunks(4_000) {
+        let created = slice.iter().map(|creation| {
+            let new = creation.new.clone();
+            let asked = CreateKey { ..creation.asked };
+            rig.store().submit(CreateSession { new, asked })
+        });
+        rig.wait(futures_util::future::join_all(created));
+    }
+    let (sessions, _) = rig.read(|reader| reader.sessions_below(None, 8_000));
+    for _ in 0..10 {
+        for slice in sessions.chunks(4_000) {
+            let messages: Vec<_> = slice
+                .iter()
+                .map(|session| rig.message(session.id, &"hello ".repeat(30)))
+                .collect();
+            let sent = messages
+                .into_iter()
+                .map(|message| rig.store().submit(message));
+            rig.wait(futures_util::future::join_all(sent));
+        }
+    }
+    let rows = rig.all_rows();
+    let before = std::fs::metadata(rig.path()).unwrap().len();
+
+    let store = rig.store();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let (took, length, slowest) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            let mut slowest = Duration::ZERO;
+            let mut number = 0;
+            while !is_over.load(Ordering::SeqCst) {
+                let asked = Instant::now();
+                let beats = (0..32).map(|nth| {
+                    let session = &sessions[(number * 32 + nth) % sessions.len()];
+                    store.submit(super::super::command::Heartbeat(session.id))
+                });
+                runtime.block_on(futures_util::future::join_all(beats));
+                slowest = slowest.max(asked.elapsed());
+                number += 1;
+            }
+            slowest
+        });
+        let began = Instant::now();
+        let copy = store.copy(START).unwrap();
+        let took = began.elapsed();
+        is_over.store(true, Ordering::SeqCst);
+        let length = copy.metadata().unwrap().len();
+        (took, length, writer.join().unwrap())
+    });
+    let after = std::fs::metadata(rig.path()).unwrap().len();
+    println!(
+        "{rows} rows, {before} bytes: copied and checked in {took:?} to {length} bytes; the file \
+         grew to {after}, the slowest write took {slowest:?}"
+    );
+    assert!(length <= before);
+}

@@ -1,0 +1,194 @@
+//! The figures at `/metrics`: that each moves when what it counts happens.
+
+use std::time::Duration;
+
+use reqwest::{Method, header};
+use serde_json::{Value, json};
+
+use crate::harness::{MINUTE, NOBODY, SCRIPTED, SESSIONS, Server, at, eventually};
+
+/// The figures as their text has them: `name{labels}` and the value.
+struct Figures(String);
+
+impl Figures {
+    async fn of(server: &Server) -> Self {
+        let response = server
+            .request(Method::GET, "/metrics")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 200);
+        let kind = response.headers()[header::CONTENT_TYPE].to_str().unwrap();
+        assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
+        let text = response.text().await.unwrap();
+        assert!(text.ends_with("# EOF\n"), "{text}");
+        Self(text)
+    }
+
+    /// The value of a figure; 0 where it is not there.
+    fn get(&self, name: &str) -> f64 {
+        let value = self.0.lines().find_map(|line| {
+            let (found, value) = line.rsplit_once(' ')?;
+            (found == name).then(|| value.parse().unwrap())
+        });
+        value.unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn assert(&self, expected: &[(&str, f64)]) {
+        for (name, value) in expected {
+            let found = self.get(name);
+            assert!(
+                (found - value).abs() < 1e-9,
+                "{name} is {found}, not {value}"
+            );
+        }
+    }
+}
+
+fn of_agent(name: &str, rest: &str) -> String {
+    format!("{name}{{agent=\"{SCRIPTED}\",{rest}}}")
+}
+
+#[tokio::test]
+async fn sessions_messages_and_turns_are_counted() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let short = server
+        .session_with(json!({ "timeoutConfig": { "timeoutMinutes": 5, "autoRenew": false } }))
+        .await;
+    let deleted = server.session().await;
+    server.ask(&session, "say hello").await;
+    let failed = json!({ "content": "fail", "transport": "http" });
+    server.send(&session, failed).await.expect(502);
+    server
+        .post(&at(&session, "/renew"), Value::Null)
+        .await
+        .expect(200);
+    server.delete(&at(&deleted, "")).await.expect(200);
+
+    let figures = Figures::of(&server).await;
+    figures.assert(&[
+        ("sessiond_sessions_created_total", 3.0),
+        // By two messages, and by hand.
+        ("sessiond_sessions_renewed_total", 3.0),
+        ("sessiond_sessions_deleted_total", 1.0),
+        ("sessiond_sessions_active", 2.0),
+        ("sessiond_sessions_expiring_soon", 1.0),
+        ("sessiond_sessions_kept", 0.0),
+        ("sessiond_messages_stored", 3.0),
+        ("sessiond_turns_open", 0.0),
+        ("sessiond_healthy", 1.0),
+        ("sessiond_writer_failures_total", 0.0),
+        ("sessiond_writer_queue_commands", 0.0),
+        (&of_agent("sessiond_messages_total", "role=\"user\""), 2.0),
+        (&of_agent("sessiond_messages_total", "role=\"agent\""), 1.0),
+        (
+            &of_agent("sessiond_turns_total", "outcome=\"replied\""),
+            1.0,
+        ),
+        (&of_agent("sessiond_turns_total", "outcome=\"failed\""), 1.0),
+        (
+            &format!("sessiond_agent_answer_duration_seconds_count{{agent=\"{SCRIPTED}\"}}"),
+            2.0,
+        ),
+    ]);
+    assert!(figures.get("sessiond_database_size_bytes") > 1000.0);
+    let commits = figures.get("sessiond_writer_commit_duration_seconds_count");
+    let batches = figures.get("sessiond_writer_batch_commands_count");
+    assert!(
+        0.0 < commits && commits <= batches,
+        "{commits} of {batches}"
+    );
+    assert!(figures.get("sessiond_writer_batch_commands_sum") >= batches);
+
+    server.advance(5 * MINUTE);
+    let figures = eventually("the expiry", async || {
+        let figures = Figures::of(&server).await;
+        (figures.get("sessiond_sessions_expired_total") > 0.0).then_some(figures)
+    })
+    .await;
+    figures.assert(&[
+        ("sessiond_sessions_expired_total", 1.0),
+        ("sessiond_sessions_active", 1.0),
+        ("sessiond_sessions_kept", 1.0),
+        ("sessiond_expiry_lag_seconds_count", 1.0),
+    ]);
+    server.get(&at(&short, "")).await.expect(410);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_their_shape_and_never_by_what_clients_write() {
+    let server = Server::start().await;
+    for path in ["/wp-login.php", "/.env", "/api/messaging/sessionsx"] {
+        server.get(path).await.expect(404);
+    }
+    for id in [NOBODY, "abc"] {
+        server.get(&at(id, "")).await.expect(404);
+    }
+    server.get(SESSIONS).await.expect(200);
+    let figures = Figures::of(&server).await;
+    let count = |method: &str, route: &str, status: u16| {
+        figures.get(&format!(
+            "sessiond_http_request_duration_seconds_count{{method=\"{method}\",route=\"{route}\",\
+             status=\"{status}\"}}"
+        ))
+    };
+    assert!((count("GET", "unknown", 404) - 3.0).abs() < 1e-9);
+    assert!((count("GET", "/api/messaging/sessions/{sessionId}", 404) - 2.0).abs() < 1e-9);
+    assert!((count("GET", "/api/messaging/sessions", 200) - 1.0).abs() < 1e-9);
+    assert!(!figures.0.contains("wp-login"), "{}", figures.0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn open_streams_are_counted_while_they_are_open() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let streams = async |name: &str, count: f64| {
+        eventually(&format!("{name} is {count}"), async || {
+            let open = Figures::of(&server).await.get(name);
+            ((open - count).abs() < 1e-9).then_some(())
+        })
+        .await;
+    };
+    let reply = server.begin(&session, "say hello|hold").await;
+    let events = server.request(Method::GET, &at(&session, "/events"));
+    let events = events.send().await.unwrap();
+    streams("sessiond_reply_streams_open", 1.0).await;
+    streams("sessiond_event_streams_open", 1.0).await;
+    streams("sessiond_turns_open", 1.0).await;
+    drop((reply, events));
+    // A client that has gone is noticed when something is sent to it.
+    server.delete(&at(&session, "")).await.expect(200);
+    streams("sessiond_reply_streams_open", 0.0).await;
+    streams("sessiond_event_streams_open", 0.0).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_figures_are_for_administrators_and_the_pages_for_everybody() {
+    let server = Server::builder()
+        .set("ELIZA_SERVER_AUTH_TOKEN", "server-token")
+        .set("SESSIOND_ADMIN_TOKEN", "admin-token")
+        .start()
+        .await;
+    let status = async |path: &str, token: Option<&str>| {
+        let mut request = server
+            .request(Method::GET, path)
+            .timeout(Duration::from_secs(10));
+        if let Some(token) = token {
+            request = request.header("X-API-KEY", token);
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(status("/metrics", None).await, 401);
+    assert_eq!(status("/metrics", Some("server-token")).await, 403);
+    assert_eq!(status("/metrics", Some("admin-token")).await, 200);
+    for path in ["/", "/docs", "/openapi.json", "/console/app.js"] {
+        assert_eq!(status(path, None).await, 200, "{path}");
+    }
+    assert_eq!(status("/console/nothing.js", None).await, 404);
+    server.stop().await;
+}

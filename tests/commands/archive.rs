@@ -1,0 +1,88 @@
+//! `export` and `import`.
+
+use std::fs::File;
+
+use super::data::{Place, beside, succeeded, talk};
+use super::support::server::Server;
+
+#[tokio::test]
+async fn what_is_exported_imported_and_exported_again_is_the_same_to_the_last_byte() {
+    let mut server = Server::start();
+    let sessions = talk(&server).await;
+    let live = beside(&server, &["export"]).output().expect("it runs");
+    let live = succeeded(&live);
+    assert!(server.terminate().success());
+    let place = Place::of(&server);
+    let exported = place.succeeds(&["export"]);
+    assert_eq!(exported.lines().count(), 4 + 2 * (1 + 2 + 3 + 4));
+    assert!(live == exported, "the server exports the same as the file");
+
+    let lines = place.path("sessions.jsonl");
+    std::fs::write(&lines, &exported).expect("a file");
+    let other = Place::new();
+    let said = other.succeeds(&["import", lines.to_str().expect("UTF-8")]);
+    assert!(said.contains("4 sessions, 20 messages"), "{said}");
+    assert!(other.succeeds(&["export"]) == exported);
+    assert!(other.succeeds(&["check"]).contains("sound, 4 sessions"));
+    assert_eq!(other.names(), ["sessiond.redb"]);
+
+    // By standard input too.
+    let third = Place::new();
+    let mut import = third.command(&["import"]);
+    import.stdin(File::open(&lines).expect("the file"));
+    succeeded(&import.output().expect("it runs"));
+    assert!(third.succeeds(&["export"]) == exported);
+
+    let one = other.succeeds(&["export", "--session", &sessions[2]]);
+    assert_eq!(one.lines().count(), 1 + 2 * 3);
+    assert!(exported.contains(&one));
+    let none = "00000000-0000-7000-8000-000000000000";
+    assert!(
+        other
+            .fails(&["export", "--session", none])
+            .contains("there is no session")
+    );
+    assert!(
+        other
+            .fails(&["export", "--session", "x"])
+            .contains("no session's id")
+    );
+}
+
+#[tokio::test]
+async fn an_import_is_whole_or_not_at_all() {
+    let mut server = Server::start();
+    talk(&server).await;
+    assert!(server.terminate().success());
+    let place = Place::of(&server);
+    let exported = place.succeeds(&["export"]);
+    let lines = place.path("sessions.jsonl");
+    let path = lines.to_str().expect("UTF-8");
+    std::fs::write(&lines, &exported).expect("a file");
+    let said = place.fails(&["import", path]);
+    assert!(said.contains("an import needs an empty database"), "{said}");
+
+    let other = Place::new();
+    for (number, bad) in [(1, "no json"), (7, "{\"type\":\"cat\"}"), (24, "{")] {
+        let mut spoilt: Vec<&str> = exported.lines().collect();
+        spoilt.insert(number - 1, bad);
+        std::fs::write(&lines, spoilt.join("\n")).expect("a file");
+        let said = other.fails(&["import", path]);
+        let expected = format!("nothing was imported: line {number}: ");
+        assert!(said.contains(&expected), "{said}");
+    }
+    std::fs::write(&lines, [0xff, 0xfe, b'\n']).expect("a file");
+    let said = other.fails(&["import", path]);
+    assert!(said.contains("line 1: it is no UTF-8"), "{said}");
+    assert!(!other.fails(&["import", "/no/such/file"]).is_empty());
+
+    // What failed is in nobody's way, and neither is a database without a session.
+    std::fs::write(&lines, &exported).expect("a file");
+    let mut empty = Server::start();
+    assert!(empty.terminate().success());
+    let empty = Place::of(&empty);
+    for place in [&other, &empty] {
+        place.succeeds(&["import", path]);
+        assert!(place.succeeds(&["export"]) == exported);
+    }
+}

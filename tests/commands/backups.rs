@@ -1,0 +1,115 @@
+//! `backup` and `restore`.
+
+use super::data::{Place, beside, succeeded, talk};
+use super::support::server::Server;
+
+#[tokio::test]
+async fn a_backup_of_a_running_server_is_restored_whole() {
+    let mut server = Server::start();
+    talk(&server).await;
+    let place = Place::new();
+    let file = place.path("backup.redb");
+    let path = file.to_str().expect("UTF-8");
+    let backup = beside(&server, &["backup", path])
+        .output()
+        .expect("it runs");
+    assert!(succeeded(&backup).contains("4 sessions"));
+    let exported = beside(&server, &["export"]).output().expect("it runs");
+    let exported = succeeded(&exported);
+    assert!(server.terminate().success());
+
+    place.succeeds(&["restore", path]);
+    assert!(place.succeeds(&["export"]) == exported);
+    assert!(place.succeeds(&["check"]).contains("sound"));
+    assert_eq!(place.names(), ["sessiond.redb"]);
+
+    // Of a database that no server holds, it is the same.
+    let again = place.path("again.redb");
+    place.succeeds(&["backup", again.to_str().expect("UTF-8")]);
+    let other = Place::new();
+    other.succeeds(&["restore", again.to_str().expect("UTF-8")]);
+    assert!(other.succeeds(&["export"]) == exported);
+}
+
+#[tokio::test]
+async fn refusals_leave_everything_as_it_was() {
+    let mut server = Server::start();
+    talk(&server).await;
+    let held = beside(&server, &["restore", "x"])
+        .output()
+        .expect("it runs");
+    assert_eq!(held.status.code(), Some(1));
+    for command in ["check", "compact"] {
+        let refused = beside(&server, &[command]).output().expect("it runs");
+        assert_eq!(refused.status.code(), Some(1), "{command}");
+    }
+    assert!(server.terminate().success());
+    let place = Place::of(&server);
+    let file = place.path("backup.redb");
+    let path = file.to_str().expect("UTF-8");
+    place.succeeds(&["backup", path]);
+    assert!(
+        place
+            .fails(&["backup", path])
+            .contains("a backup replaces nothing")
+    );
+    assert!(place.fails(&["restore", path]).contains("--force"));
+    assert!(
+        !place
+            .fails(&["restore", "--force", "/no/such/file"])
+            .is_empty()
+    );
+
+    // A file that fails its check is no backup.
+    let sound = std::fs::read(&file).expect("the backup");
+    let mut spoilt = sound.clone();
+    let place_of_text = spoilt
+        .windows(6)
+        .rposition(|window| window == b"hello ")
+        .expect("a message");
+    spoilt[place_of_text] ^= 1;
+    let cut = sound[..sound.len() / 2].to_vec();
+    for (bytes, reason) in [
+        (spoilt, "is not restored"),
+        (cut, "damaged"),
+        (b"SQLite format 3\0".repeat(512), "not a sessiond database"),
+        (Vec::new(), "not a sessiond database"),
+    ] {
+        std::fs::write(&file, bytes).expect("a file");
+        let said = place.fails(&["restore", "--force", path]);
+        assert!(said.contains(reason), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+
+    // With --force a sound one takes the place of what is there.
+    std::fs::write(&file, sound).expect("a file");
+    let exported = place.succeeds(&["export"]);
+    std::fs::write(place.database(), b"hardly a database").expect("a file");
+    place.succeeds(&["restore", "--force", path]);
+    assert!(place.succeeds(&["export"]) == exported);
+}
+
+#[tokio::test]
+async fn a_server_that_holds_the_database_is_not_replaced() {
+    let server = Server::start();
+    talk(&server).await;
+    let place = Place::new();
+    let file = place.path("backup.redb");
+    let path = file.to_str().expect("UTF-8");
+    succeeded(
+        &beside(&server, &["backup", path])
+            .output()
+            .expect("it runs"),
+    );
+    let before = talk(&server).await;
+    let refused = beside(&server, &["restore", "--force", path])
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("stop it first"),
+        "{said}"
+    );
+    let exported = beside(&server, &["export"]).output().expect("it runs");
+    assert!(succeeded(&exported).contains(&before[0]));
+}

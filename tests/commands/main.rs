@@ -1,0 +1,15 @@
+//! The commands that work on the data, with the real binary.
+
+#![cfg(unix)]
+#![allow(
+    clippy::expect_used,
+    reason = "a helper that cannot do its work fails the test"
+)]
+
+mod admin;
+mod archive;
+mod backups;
+mod checks;
+mod data;
+#[path = "../support/mod.rs"]
+mod support;

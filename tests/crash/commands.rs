@@ -1,0 +1,34 @@
+//! The commands that need no server and no settings.
+
+use crate::support::server::Server;
+
+#[test]
+fn a_token_needs_no_valid_settings_and_is_another_one_each_time() {
+    let tokens = [0; 2].map(|_| {
+        let finished = Server::builder()
+            .env("SERVER_PORT", "no port")
+            .arg("token")
+            .run();
+        assert!(finished.status.success(), "{}", finished.log);
+        finished.log.trim().to_owned()
+    });
+    assert_ne!(tokens[0], tokens[1]);
+    assert!(tokens.iter().all(|token| token.len() == 64));
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let finished = Server::builder().arg("completions").arg(shell).run();
+        assert!(finished.status.success(), "{}", finished.log);
+        assert!(finished.log.contains("healthcheck"), "{shell}");
+        assert!(finished.log.contains("server-port"), "{shell}");
+    }
+    let finished = Server::builder().arg("completions").arg("tcsh").run();
+    assert!(!finished.status.success());
+    assert!(
+        finished.log.contains("[possible values:"),
+        "{}",
+        finished.log
+    );
+}

@@ -1,0 +1,187 @@
+//! Whether what concurrent clients saw can have happened one call after the other.
+//!
+//! Some clients call on few sessions and note when each call began, when its answer came, and
+//! what it was. The calls of a session are then put into an order in which each takes effect at
+//! one instant between its beginning and its answer, and in which a simple model of a session
+//! gives the same answers. Calls whose answer a crash cut off may have had their effect or not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::api::{Api, Lost, answer, number, text};
+use super::order::{self, Answer, Call, Event};
+use super::rng::{self, Rng};
+use super::support::server::Server;
+
+const CLIENTS: u64 = 6;
+const SESSIONS: usize = 2;
+
+/// The fewest crashes, and the most that a slow machine needs for a history worth the name.
+const ROUNDS: std::ops::Range<u32> = 4..60;
+
+/// So many calls of each session make a history.
+const ENOUGH: usize = 30;
+
+/// How long the clients call before the server is killed, in milliseconds.
+const LONGEST_ROUND: u64 = 120;
+
+/// Few names, so that sends repeat each other.
+const KEYS: u64 = 24;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_concurrent_clients_see_can_have_happened_in_some_order() {
+    let seed = rng::seed();
+    eprintln!("{}={seed} makes the same choices again", rng::SEED);
+    let mut rng = Rng::new(seed);
+    let mut server = Server::start();
+    let mut sessions = Vec::new();
+    for _ in 0..SESSIONS {
+        let request = Api::new(server.url()).create(&Uuid::new_v4().to_string());
+        let session = answer(request).await.expect("the server lives").expect(201);
+        sessions.push(text(&session, "sessionId"));
+    }
+    let clock = Arc::new(order::Ticks::default());
+    let mut histories: Vec<Vec<Event>> = vec![Vec::new(); SESSIONS];
+    for round in 0..ROUNDS.end {
+        let is_enough = histories.iter().all(|history| history.len() >= ENOUGH);
+        if round >= ROUNDS.start && is_enough {
+            break;
+        }
+        let stopped = Arc::new(AtomicBool::new(false));
+        let running: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                let client = Client {
+                    api: Api::new(server.url()),
+                    rng: Rng::new(rng.next()),
+                    sessions: sessions.clone(),
+                    clock: Arc::clone(&clock),
+                    seen: Vec::new(),
+                };
+                tokio::spawn(client.run(Arc::clone(&stopped)))
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(20 + rng.below(LONGEST_ROUND))).await;
+        stopped.store(true, Ordering::SeqCst);
+        server.kill9();
+        for seen in join_all(running).await {
+            for (session, event) in seen.expect("a client met what it did not expect") {
+                histories[session].push(event);
+            }
+        }
+        server.restart();
+    }
+    // What is there in the end is an answer, too.
+    let mut last = Client {
+        api: Api::new(server.url()),
+        rng: Rng::new(seed),
+        sessions: sessions.clone(),
+        clock,
+        seen: Vec::new(),
+    };
+    for session in 0..SESSIONS {
+        last.call(session, Call::List)
+            .await
+            .expect("the server lives");
+        last.call(session, Call::Show)
+            .await
+            .expect("the server lives");
+    }
+    for (session, event) in last.seen {
+        histories[session].push(event);
+    }
+    for history in &histories {
+        let unheard = history
+            .iter()
+            .filter(|event| event.answer.is_none())
+            .count();
+        eprintln!("{} calls, {unheard} without an answer", history.len());
+        assert!(history.len() >= ENOUGH, "hardly a history");
+        if let Err(stuck) = order::explain(history) {
+            panic!("{}={seed}: no order explains it: {stuck}", rng::SEED);
+        }
+    }
+}
+
+struct Client {
+    api: Api,
+    rng: Rng,
+    sessions: Vec<String>,
+    clock: Arc<order::Ticks>,
+    seen: Vec<(usize, Event)>,
+}
+
+impl Client {
+    async fn run(mut self, stopped: Arc<AtomicBool>) -> Vec<(usize, Event)> {
+        while !stopped.load(Ordering::SeqCst) {
+            let session = usize::try_from(self.rng.below(SESSIONS as u64)).expect("a few");
+            let call = match self.rng.below(10) {
+                0..5 => Call::Send(self.rng.below(KEYS)),
+                5 => Call::Heartbeat,
+                6 => Call::Renew,
+                7 => Call::Show,
+                _ => Call::List,
+            };
+            if self.call(session, call).await.is_err() {
+                break;
+            }
+        }
+        self.seen
+    }
+
+    async fn call(&mut self, session: usize, call: Call) -> Result<(), Lost> {
+        let began = self.clock.next();
+        let heard = self.ask(&self.sessions[session], call).await;
+        let event = Event {
+            call,
+            began,
+            ended: self.clock.next(),
+            answer: heard.as_ref().ok().cloned(),
+        };
+        self.seen.push((session, event));
+        heard.map(|_| ())
+    }
+
+    async fn ask(&self, id: &str, call: Call) -> Result<Answer, Lost> {
+        let plain = |method, path: &str| self.api.request(method, &format!("/{id}{path}"));
+        let request = match call {
+            Call::Send(key) => self
+                .api
+                .post(
+                    &format!("/{id}/messages"),
+                    &json!({ "content": format!("word {key}") }),
+                )
+                .header("Idempotency-Key", format!("key-{key}")),
+            Call::Heartbeat => plain(Method::POST, "/heartbeat"),
+            Call::Renew => plain(Method::POST, "/renew"),
+            Call::Show => plain(Method::GET, ""),
+            Call::List => plain(Method::GET, "/messages?limit=100"),
+        };
+        let answered = answer(request).await?;
+        let body = &answered.body;
+        Ok(match (answered.status, call) {
+            (429, Call::Send(_)) => Answer::Busy,
+            (201, Call::Send(_)) => Answer::Sent {
+                id: text(&body["userMessage"], "id"),
+                is_replayed: answered.is_replayed,
+                renewals: number(&body["sessionStatus"], "renewalCount"),
+            },
+            (200, Call::List) => Answer::Messages(messages(body)),
+            (200, _) => Answer::Renewals(number(body, "renewalCount")),
+            other => panic!("{other:?}: {body}"),
+        })
+    }
+}
+
+/// The user's messages, oldest first.
+fn messages(body: &Value) -> Vec<String> {
+    let list = body["messages"].as_array().expect("a list");
+    assert_eq!(body["hasMore"], false, "more than a page");
+    let own = list.iter().filter(|message| message["isAgent"] == false);
+    own.rev().map(|message| text(message, "id")).collect()
+}

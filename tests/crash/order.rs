@@ -1,0 +1,265 @@
+//! Finds an order of calls that explains what was answered.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Moments, each later than the one before.
+#[derive(Debug, Default)]
+pub(crate) struct Ticks(AtomicU64);
+
+impl Ticks {
+    pub(crate) fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::SeqCst)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// A message under the key of a number.
+    Send(u64),
+    Heartbeat,
+    Renew,
+    Show,
+    List,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Sent {
+        id: String,
+        is_replayed: bool,
+        renewals: u64,
+    },
+    /// Too many messages wait for a reply, which the model does not count.
+    Busy,
+    Renewals(u64),
+    /// The ids of the user's messages, oldest first.
+    Messages(Vec<String>),
+}
+
+/// A call and what came of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    pub(crate) call: Call,
+    pub(crate) began: u64,
+    pub(crate) ended: u64,
+    /// None where it was cut off.
+    pub(crate) answer: Option<Answer>,
+}
+
+/// A session as the model has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+struct Session {
+    renewals: u64,
+    /// The key of each message, and its id where that is known.
+    messages: Vec<(u64, Option<String>)>,
+}
+
+impl Session {
+    /// What is after a call with this answer; none where it cannot have been answered so.
+    fn after(&self, event: &Event) -> Option<Self> {
+        let mut next = self.clone();
+        match (event.call, &event.answer) {
+            (Call::Send(_), Some(Answer::Busy)) | (Call::Show | Call::List, None) => {}
+            (Call::Send(key), answer) => next.send(key, answer.as_ref())?,
+            (Call::Heartbeat | Call::Renew, answer) => {
+                next.renewals += 1;
+                let renewals = next.renewals;
+                (answer
+                    .as_ref()
+                    .is_none_or(|a| *a == Answer::Renewals(renewals)))
+                .then_some(())?;
+            }
+            (Call::Show, Some(answer)) => {
+                (*answer == Answer::Renewals(self.renewals)).then_some(())?;
+            }
+            (Call::List, Some(Answer::Messages(ids))) => next.list(ids)?,
+            (Call::List, Some(_)) => return None,
+        }
+        Some(next)
+    }
+
+    fn send(&mut self, key: u64, answer: Option<&Answer>) -> Option<()> {
+        let known = self.messages.iter_mut().find(|(other, _)| *other == key);
+        let was_there = known.is_some();
+        let id = if let Some((_, id)) = known {
+            id
+        } else {
+            self.renewals += 1;
+            self.messages.push((key, None));
+            &mut self.messages.last_mut()?.1
+        };
+        let Some(answer) = answer else {
+            return Some(());
+        };
+        let Answer::Sent {
+            id: said,
+            is_replayed,
+            renewals,
+        } = answer
+        else {
+            return None;
+        };
+        let is_same = id.get_or_insert_with(|| said.clone()) == said;
+        let fits = is_same && *is_replayed == was_there && *renewals == self.renewals;
+        fits.then_some(())
+    }
+
+    fn list(&mut self, ids: &[String]) -> Option<()> {
+        if ids.len() != self.messages.len() {
+            return None;
+        }
+        for ((_, known), id) in self.messages.iter_mut().zip(ids) {
+            if known.get_or_insert_with(|| id.clone()) != id {
+                return None;
+            }
+        }
+        Some(())
+    }
+}
+
+/// Finds an order of the calls; where there is none, says how far it came.
+pub(crate) fn explain(history: &[Event]) -> Result<(), String> {
+    // By their beginnings, so that what can come next is near the front.
+    let mut events: Vec<&Event> = history.iter().collect();
+    events.sort_by_key(|event| event.began);
+    let mut search = Search {
+        events,
+        seen: HashSet::new(),
+        furthest: 0,
+        stuck: String::new(),
+    };
+    let left: BTreeSet<usize> = (0..search.events.len()).collect();
+    if search.go(left, Session::default()) {
+        return Ok(());
+    }
+    Err(search.stuck)
+}
+
+struct Search<'a> {
+    events: Vec<&'a Event>,
+    /// What was tried: the calls that were left, and the session.
+    seen: HashSet<(Vec<usize>, Session)>,
+    furthest: usize,
+    stuck: String,
+}
+
+impl Search<'_> {
+    fn go(&mut self, left: BTreeSet<usize>, session: Session) -> bool {
+        // Depth first, without recursion: histories are longer than a stack is deep.
+        let mut stack = vec![(left, session)];
+        while let Some((left, session)) = stack.pop() {
+            if left
+                .iter()
+                .all(|index| self.events[*index].answer.is_none())
+            {
+                return true;
+            }
+            let names: Vec<usize> = left.iter().copied().collect();
+            if !self.seen.insert((names, session.clone())) {
+                continue;
+            }
+            self.note(&left, &session);
+            let candidates = self.candidates(&left);
+            for index in candidates.into_iter().rev() {
+                if let Some(next) = session.after(self.events[index]) {
+                    let mut rest = left.clone();
+                    rest.remove(&index);
+                    stack.push((rest, next));
+                }
+            }
+        }
+        false
+    }
+
+    /// The calls that may come next: none of those left was answered before they began.
+    fn candidates(&self, left: &BTreeSet<usize>) -> Vec<usize> {
+        let answered = left
+            .iter()
+            .filter(|index| self.events[**index].answer.is_some());
+        let first_end = answered.map(|index| self.events[*index].ended).min();
+        let first_end = first_end.unwrap_or(u64::MAX);
+        let may_be = left
+            .iter()
+            .copied()
+            .filter(|index| self.events[*index].began < first_end);
+        // What has no answer is tried last: mostly it did nothing.
+        let (heard, unheard): (Vec<_>, Vec<_>) =
+            may_be.partition(|index| self.events[*index].answer.is_some());
+        heard.into_iter().chain(unheard).collect()
+    }
+
+    fn note(&mut self, left: &BTreeSet<usize>, session: &Session) {
+        let done = self.events.len() - left.len();
+        if done >= self.furthest {
+            self.furthest = done;
+            let next: Vec<&&Event> = self
+                .candidates(left)
+                .into_iter()
+                .map(|index| &self.events[index])
+                .collect();
+            self.stuck = format!("after {done} calls {session:?}; next {next:#?}");
+        }
+    }
+}
+
+fn event(call: Call, began: u64, ended: u64, answer: Option<Answer>) -> Event {
+    Event {
+        call,
+        began,
+        ended,
+        answer,
+    }
+}
+
+fn sent(id: &str, is_replayed: bool, renewals: u64) -> Answer {
+    Answer::Sent {
+        id: id.to_owned(),
+        is_replayed,
+        renewals,
+    }
+}
+
+#[test]
+fn an_order_is_found_where_there_is_one() {
+    let history = [
+        event(Call::Show, 0, 9, Some(Answer::Renewals(2))),
+        event(Call::Heartbeat, 1, 8, Some(Answer::Renewals(1))),
+        event(Call::Send(1), 2, 7, Some(sent("a", false, 2))),
+        event(Call::Send(1), 10, 11, Some(sent("a", true, 2))),
+        event(Call::Renew, 12, 13, None),
+        event(Call::Show, 20, 21, Some(Answer::Renewals(3))),
+        event(Call::Heartbeat, 22, 23, None),
+        event(Call::Show, 24, 25, Some(Answer::Renewals(3))),
+    ];
+    explain(&history).unwrap_or_else(|stuck| panic!("{stuck}"));
+}
+
+#[test]
+fn what_cannot_have_happened_is_not_explained() {
+    let lost = [
+        event(Call::Send(1), 0, 1, Some(sent("a", false, 1))),
+        event(Call::List, 2, 3, Some(Answer::Messages(Vec::new()))),
+    ];
+    let twice = [
+        event(Call::Send(1), 0, 1, Some(sent("a", false, 1))),
+        event(Call::Send(1), 2, 3, Some(sent("b", false, 2))),
+    ];
+    let back = [
+        event(Call::Heartbeat, 0, 1, Some(Answer::Renewals(1))),
+        event(Call::Show, 2, 3, Some(Answer::Renewals(0))),
+    ];
+    let swapped = [
+        event(Call::Send(1), 0, 1, Some(sent("a", false, 1))),
+        event(Call::Send(2), 2, 3, Some(sent("b", false, 2))),
+        event(
+            Call::List,
+            4,
+            5,
+            Some(Answer::Messages(vec!["b".into(), "a".into()])),
+        ),
+    ];
+    for history in [&lost[..], &twice, &back, &swapped] {
+        assert!(explain(history).is_err(), "{history:?}");
+    }
+}
