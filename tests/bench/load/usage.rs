@@ -1,6 +1,6 @@
 //! What a process uses, as Linux tells it; nothing elsewhere.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::time::Duration;
 
 /// How many ticks a second of processor time has; Linux tells every program 100.
@@ -31,4 +31,20 @@ pub(crate) fn memory(pid: u32) -> Option<(u64, u64)> {
 pub(crate) fn load_average() -> Option<f64> {
     let text = fs::read_to_string("/proc/loadavg").ok()?;
     text.split_whitespace().next()?.parse().ok()
+}
+
+/// How much of the disk a file takes; one with holes takes less than its length.
+#[cfg(unix)]
+#[allow(clippy::unnecessary_wraps, reason = "other systems do not say")]
+pub(crate) fn on_disk(file: &Metadata) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    // That is the unit, whatever the file system's own is.
+    Some(file.blocks() * 512)
+}
+
+/// How much of the disk a file takes: not known here.
+#[cfg(not(unix))]
+pub(crate) fn on_disk(_: &Metadata) -> Option<u64> {
+    None
 }

@@ -12,6 +12,7 @@ use sessiond::domain::rules::Rules;
 use sessiond::domain::session::NewSession;
 use sessiond::domain::time::{Millis, TimeScale, Timestamp};
 use sessiond::domain::timeout::TimeoutOverrides;
+use sessiond::domain::turn::Beginning;
 use sessiond::events::EventBus;
 use sessiond::store::Store;
 use sessiond::store::command::{CreateKey, CreateSession, SendMessage};
@@ -133,7 +134,7 @@ fn send_message(session_id: SessionId) -> SendMessage {
         echo: None,
         key: None,
         has_agent: false,
-        begins_at_once: false,
+        beginning: Beginning::InTurn,
     }
 }
 

@@ -40,6 +40,25 @@ const HALF_HOUR: Millis = Millis(30 * 60 * 1000);
 /// Of how many filled sessions one is known by its id.
 const KEEP: usize = 100;
 
+/// What the sizes are called.
+struct Weighed {
+    data: &'static str,
+    file: &'static str,
+    disk: &'static str,
+}
+
+const FILLED: Weighed = Weighed {
+    data: "its data",
+    file: "the file, times its data",
+    disk: "on the disk, times its data",
+};
+
+const AFTER_A_DAY: Weighed = Weighed {
+    data: "its data after a day",
+    file: "the file after a day, times its data",
+    disk: "on the disk after a day, times its data",
+};
+
 /// A run.
 struct Run<'a> {
     options: &'a Options,
@@ -60,11 +79,11 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<()> {
     std::fs::create_dir_all(&run.folder)?;
     let mut table = Table::new(run.sessions);
     let known = run.fill(&mut table).await?;
-    run.weigh(&mut table, "file, times its data")?;
+    run.weigh(&mut table, &FILLED)?;
     standing::measure(&run, &known, &mut table).await?;
     expiry::measure(&run, &mut table).await?;
     churn::measure(&run, &mut table).await?;
-    run.weigh(&mut table, "file, times its data, after a day")?;
+    run.weigh(&mut table, &AFTER_A_DAY)?;
     table.load_average = usage::load_average();
     let text = if options.json {
         serde_json::to_string_pretty(&table)?
@@ -126,10 +145,14 @@ impl Run<'_> {
         Ok(known)
     }
 
-    fn weigh(&self, table: &mut Table, what: &'static str) -> anyhow::Result<()> {
+    fn weigh(&self, table: &mut Table, what: &Weighed) -> anyhow::Result<()> {
         let size = Size::of(&self.folder)?;
-        table.tell("its data", size.data as f64 / 1e6, "MB");
-        table.hold(what, size.ratio(), "", 1.3);
+        let times = |bytes: u64| bytes as f64 / size.data.max(1) as f64;
+        table.tell(what.data, size.data as f64 / 1e6, "MB");
+        table.hold(what.file, times(size.file), "", 1.3);
+        if let Some(disk) = size.disk {
+            table.tell(what.disk, times(disk), "");
+        }
         Ok(())
     }
 }
