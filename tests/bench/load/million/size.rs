@@ -1,6 +1,5 @@
 //! How large a file is, and how much of it is data.
 
-use std::fs::Metadata;
 use std::path::Path;
 
 use redb::Database;
