@@ -26,6 +26,10 @@ use crate::guard::rate::Rates;
 /// The shortest key of HS256, in bytes (RFC 7518, 3.2).
 const MIN_JWT_KEY: usize = 32;
 
+/// How many bytes of pages fit into a megabyte: redb counts pages of 4 KiB, but each has a header
+/// where it is allocated, and what is a little over 4 KiB takes 5 KiB of memory.
+const PAGES_OF_A_MEGABYTE: usize = (1 << 20) / 5 * 4;
+
 /// The validated configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -54,7 +58,7 @@ pub struct Config {
 pub struct StorageConfig {
     /// The folder of the database and the agents.
     pub data_dir: PathBuf,
-    /// The database's cache.
+    /// How many bytes of pages the database caches.
     pub cache_bytes: usize,
 }
 
@@ -184,7 +188,7 @@ fn storage(source: &mut Source) -> Result<StorageConfig, ConfigError> {
     let megabytes = usize::try_from(megabytes).unwrap_or(usize::MAX);
     Ok(StorageConfig {
         data_dir: source.text("DATA_DIR").unwrap_or("data").into(),
-        cache_bytes: megabytes.saturating_mul(1 << 20),
+        cache_bytes: megabytes.saturating_mul(PAGES_OF_A_MEGABYTE),
     })
 }
 
