@@ -26,6 +26,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     };
     let mut script = Vec::new();
     clap_complete::generate(*shell, &mut super::command(), "sessiond", &mut script);
-    io::stdout().write_all(&script)?;
+    // Whoever closed standard output does not want to know.
+    let _ = io::stdout().write_all(&script);
     Ok(())
 }
