@@ -96,6 +96,11 @@ const RULES: &[Rule] = &[
         never: &["crate::"],
     },
     Rule {
+        part: "archive",
+        but: &[],
+        never: &["crate::http", "crate::app", "crate::store", "redb"],
+    },
+    Rule {
         part: "wire.rs",
         but: &[],
         never: &["crate::http", "crate::realtime", "crate::store"],

@@ -92,7 +92,9 @@ struct Current {
     /// Its own record is among those that are set aside.
     is_lost: bool,
     last_message: Timestamp,
-    next_position: u32,
+    positions: HashSet<u32>,
+    /// Messages whose turns are open and have no position.
+    unplaced: Vec<Timestamp>,
     /// The replies that are to come: the line that says so, and their ids.
     replies: HashMap<Timestamp, (u64, MessageId)>,
     messages_aside: HashSet<String>,
@@ -126,7 +128,7 @@ impl Import {
         for _ in 0..BATCH {
             let Some((number, item)) = lines.next() else {
                 has_more = false;
-                self.end_session().map_err(import_error)?;
+                self.end_session(&mut rows).map_err(import_error)?;
                 break;
             };
             let item = item.map_err(|reason| ImportError::Line { number, reason })?;
@@ -187,12 +189,12 @@ impl Import {
 
     fn begin_session(
         &mut self,
-        txn: &Txn<'_>,
+        txn: &mut Txn<'_>,
         number: u64,
         id: SessionId,
         is_lost: bool,
     ) -> Result<(), Stop> {
-        self.end_session()?;
+        self.end_session(txn)?;
         let is_known = match txn.session(id) {
             Ok(session) => session.is_some(),
             Err(CommandError::Record(_)) => true,
@@ -205,18 +207,31 @@ impl Import {
             id,
             is_lost,
             last_message: Timestamp::MIN,
-            next_position: 0,
+            positions: HashSet::new(),
+            unplaced: Vec::new(),
             replies: HashMap::new(),
             messages_aside: HashSet::new(),
         });
         Ok(())
     }
 
-    /// Refuses a session that ends without the replies that its messages name.
-    fn end_session(&mut self) -> Result<(), Stop> {
+    /// Opens the turns that have no position of their own behind the others. Refuses a session that
+    /// ends without the replies that its messages name.
+    fn end_session(&mut self, txn: &mut Txn<'_>) -> Result<(), Stop> {
         let Some(current) = self.current.take() else {
             return Ok(());
         };
+        for message_at in &current.unplaced {
+            txn.put_turn(&OpenTurn {
+                session_id: current.id,
+                position: txn.next_turn_position(current.id)?,
+                message_at: *message_at,
+                begun: true,
+                running: false,
+                crashes: 0,
+                waits_until: None,
+            })?;
+        }
         let is_missing = |at: &Timestamp| {
             let place = Spot::Message(*at).to_string();
             !current.messages_aside.contains(&place)
@@ -280,21 +295,11 @@ impl Import {
             }
             Role::User { .. } => {}
         }
-        if is_open && !current.is_lost {
-            let turn = turn.unwrap_or(OpenTurn {
-                session_id: current.id,
-                position: current.next_position,
-                message_at: at,
-                begun: true,
-                running: false,
-                crashes: 0,
-                waits_until: None,
-            });
-            if turn.position < current.next_position {
-                return wrong("the position of its turn is not behind that of the turn before");
-            }
-            current.next_position = turn.position.saturating_add(1);
-            txn.put_turn(&turn)?;
+        match turn {
+            _ if !is_open || current.is_lost => {}
+            None => current.unplaced.push(at),
+            Some(turn) if current.positions.insert(turn.position) => txn.put_turn(&turn)?,
+            Some(_) => return wrong("another turn of the session has its position"),
         }
         for key in keys {
             let is_taken = if message.is_agent() {

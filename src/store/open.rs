@@ -7,6 +7,7 @@ use std::path::Path;
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTableMetadata, WriteTransaction};
 
+use super::aside;
 use super::damage::Damage;
 use super::error::{CommandError, OpenError, ReadError};
 use super::peek::Peek;
@@ -182,6 +183,9 @@ fn start(
     let mut txn = Txn::open(txn, rules, damage, now)?;
     txn.set_clean_stop(false)?;
     txn.walk_tallies()?;
+    // A damaged turn is opened again by its message before anybody looks for turns to take up.
+    txn.all_open_turns()?;
+    aside::set_aside(&mut txn, &damage.take_waiting())?;
     for mut turn in txn.all_open_turns()? {
         let before = turn.clone();
         turn.recover(after_a_crash);
@@ -189,7 +193,8 @@ fn start(
             txn.put_turn(&turn)?;
         }
     }
-    txn.finish()?;
+    let leavings = txn.finish()?;
+    damage.settle(&leavings.damaged_now, &leavings.sound_now);
     Ok(())
 }
 

@@ -193,8 +193,6 @@ enum BatchError {
 impl Writer {
     /// Works until it is told to stop, or nobody is left who could give it work.
     pub(super) fn run(mut self) {
-        // What the opening met.
-        self.set_damage_aside();
         loop {
             self.probe_if_due();
             match self.next_work() {

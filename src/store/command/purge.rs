@@ -14,6 +14,9 @@ use crate::store::txn::{Result, Txn};
 /// How many rows one slice removes, so that a live request never waits for more.
 const SLICE: usize = 500;
 
+/// How many records that are set aside are held at once: they may be large.
+const AT_ONCE: usize = 16;
+
 /// Removes a slice of what is past its keeping: messages of deleted sessions first, then sessions
 /// in the order of their expiry, then those whose records were lost.
 #[derive(Debug, Default)]
@@ -91,7 +94,7 @@ fn purge_damaged(
     gone: &mut Vec<SessionId>,
 ) -> Result<bool> {
     while *budget > 0 {
-        let rows = txn.set_aside_after(after.as_ref(), *budget)?;
+        let rows = txn.set_aside_after(after.as_ref(), (*budget).min(AT_ONCE))?;
         let Some(last) = rows.last() else {
             return Ok(true);
         };

@@ -259,10 +259,7 @@ fn a_damaged_turn_is_opened_again_by_its_message() {
         damage(txn, OPEN_TURNS, (u128::from(session.id), 0));
         damage(txn, OPEN_TURNS, (u128::from(session.id), 1));
     });
-    let turn = rig.next_turn(session.id).unwrap();
-    assert_eq!(turn.message_at, messages[2].created_at);
     assert_eq!(rig.store().damaged_sessions(), 1);
-    rig.settle();
     assert_eq!(rig.set_aside().len(), 2);
     for message in &messages {
         let turn = rig.next_turn(session.id).unwrap();
@@ -294,21 +291,12 @@ fn a_damaged_turn_at_the_end_is_not_written_over() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.send(session.id, "good");
-    let bad = rig.send(session.id, "bad").message;
+    rig.send(session.id, "bad");
     spoil(&mut rig, |txn| {
         damage(txn, OPEN_TURNS, (u128::from(session.id), 1));
     });
-    let faults = [
-        format!(
-            "open_turns: ({}, {}) has no row",
-            session.id, bad.created_at
-        ),
-        format!(
-            "open_turns: ({}, 1): the record's checksum does not match",
-            session.id
-        ),
-    ];
-    assert_eq!(rig.store().check().unwrap(), faults);
+    assert_eq!(rig.set_aside().len(), 1);
+    assert_eq!(rig.store().check().unwrap(), Vec::<String>::new());
     rig.send(session.id, "another");
     assert_eq!(rig.rows(OPEN_TURNS), 3);
     rig.settle();
@@ -437,7 +425,8 @@ fn no_damaged_record_is_in_the_way_of_another_session() {
         rig.edit(|txn| spoil(txn));
         rig.open();
         let faults = rig.store().check().unwrap();
-        assert!(!faults.is_empty(), "spoil {nth} is not seen");
+        let is_seen = !faults.is_empty() || !rig.set_aside().is_empty();
+        assert!(is_seen, "spoil {nth} is not seen");
 
         // Whatever comes of these, nothing hangs or panics.
         let _ = rig.submit(Heartbeat(victim.id));

@@ -302,7 +302,7 @@ impl Rig {
     /// Waits for real until the store has found out by itself that it can write again.
     pub(super) fn wait_until_healthy(&self) {
         self.wait(async {
-            for _ in 0..1_000 {
+            for _ in 0..6_000 {
                 if self.store().is_healthy() {
                     return;
                 }
