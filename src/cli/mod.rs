@@ -34,7 +34,10 @@ pub fn main() -> ExitCode {
     // These need no settings, and so no valid ones either.
     let simple = match name {
         "token" => Some(token::run()),
-        "completions" => Some(completions::run(matches)),
+        "completions" => {
+            completions::run(matches);
+            Some(Ok(()))
+        }
         _ => None,
     };
     let configured = || {
