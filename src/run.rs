@@ -1,7 +1,7 @@
 //! The server's life, from an open file to a clean stop.
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::agents::registry::{Agent, Registry};
+use crate::agents::registry::{Agent, Registry, Tools};
+use crate::agents::variables::Variables;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -19,6 +20,7 @@ use crate::guard::rate::Limits;
 use crate::http::{self, Sockets};
 use crate::janitor::Janitor;
 use crate::realtime::{self, Realtime};
+use crate::shutdown::{self, Hangups};
 use crate::store::{Found, Store};
 
 /// The name of the database in the data folder.
@@ -73,10 +75,10 @@ pub async fn run_with(
     } = parts;
     let folder = &config.storage.data_dir;
     make_folder(folder)?;
-    let mut agents = Registry::load(&folder.join("agents"), clock.now())?;
-    for agent in more_agents {
-        agents.add(agent);
-    }
+    // From here on a signal to read the files again does not end the process.
+    let hangups = shutdown::hangups();
+    let source = AgentSource::new(&config, clock.clone(), more_agents)?;
+    let agents = source.load()?;
     let path = folder.join(DATABASE);
     let events = EventBus::default();
     let (store, found) = Store::open(
@@ -90,7 +92,7 @@ pub async fn run_with(
     let store = Arc::new(store);
     let app = Arc::new(App::new(
         Arc::clone(&store),
-        Arc::new(agents),
+        agents,
         events,
         Limits::new(config.guard.rates, &clock),
         clock.clone(),
@@ -109,6 +111,9 @@ pub async fn run_with(
     let stop = CancellationToken::new();
     let janitor = Janitor::new(Arc::clone(&app), config.cleanup_interval);
     let janitor = tokio::spawn(janitor.run(stop.child_token()));
+    let reloader = reload_agents(Arc::clone(&app), source, hangups);
+    let reloader = stop.child_token().run_until_cancelled_owned(reloader);
+    let reloader = tokio::spawn(reloader);
     tracing::info!("listening on http://{}", listener.local_addr()?);
     let guard = Arc::new(Guard::new(config.guard, clock));
     let realtime = Realtime::new(&app, Arc::clone(&guard));
@@ -138,11 +143,70 @@ pub async fn run_with(
     stop.cancel();
     // A janitor that panicked has nothing more to do either.
     let _ = janitor.await;
+    let _ = reloader.await;
     if !store.close(config.clear_on_shutdown).await {
         bail!("the stop could not be recorded in {}", path.display());
     }
     tracing::info!(cleared = config.clear_on_shutdown, "stopped");
     Ok(())
+}
+
+/// Where the agents come from, at the start and whenever their files are read again.
+struct AgentSource {
+    folder: PathBuf,
+    clock: Clock,
+    tools: Tools,
+    /// Those that have no files.
+    others: Vec<Arc<Agent>>,
+}
+
+impl AgentSource {
+    fn new(config: &Config, clock: Clock, others: Vec<Agent>) -> anyhow::Result<Self> {
+        Ok(Self {
+            folder: agents_folder(config),
+            clock,
+            tools: agent_tools(config)?,
+            others: others.into_iter().map(Arc::new).collect(),
+        })
+    }
+
+    fn load(&self) -> anyhow::Result<Registry> {
+        let mut agents = Registry::load(&self.folder, self.clock.now(), &self.tools)?;
+        for agent in &self.others {
+            agents.add(Arc::clone(agent));
+        }
+        Ok(agents)
+    }
+}
+
+/// The folder of the character files.
+#[must_use]
+pub fn agents_folder(config: &Config) -> PathBuf {
+    config.storage.data_dir.join("agents")
+}
+
+/// What the agents' backends are made with.
+///
+/// # Errors
+/// There can be no HTTP client on this machine.
+pub fn agent_tools(config: &Config) -> anyhow::Result<Tools> {
+    let environment = config.environment.clone();
+    let variables = Variables::new(move |name| environment.get(name));
+    Ok(Tools::new(variables)?)
+}
+
+/// Reads the character files again at each signal. Where one is broken, all stays as it is.
+async fn reload_agents(app: Arc<App>, source: AgentSource, mut hangups: Hangups) {
+    while hangups.next().await {
+        match source.load() {
+            Ok(agents) => {
+                app.replace_agents(agents);
+                tracing::info!("the character files were read again");
+                name_agents(&app);
+            }
+            Err(error) => tracing::error!("the agents stay as they are: {error:#}"),
+        }
+    }
 }
 
 pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
@@ -170,6 +234,10 @@ fn banner(path: &Path, found: Found, app: &App) {
         last_stop,
         "sessiond"
     );
+    name_agents(app);
+}
+
+fn name_agents(app: &App) {
     for agent in app.agents().iter() {
         tracing::info!(
             name = agent.character.name,

@@ -1,4 +1,4 @@
-//! When to stop.
+//! When to stop, and when to read files again.
 
 use std::future::Future;
 
@@ -37,6 +37,39 @@ fn listen(kind: tokio::signal::unix::SignalKind) -> impl Future<Output = ()> {
             // Without a handler the signal ends the process by itself.
             Err(_) => std::future::pending().await,
         }
+    }
+}
+
+/// The SIGHUPs that the process gets, from the call on that made it.
+#[derive(Debug)]
+pub struct Hangups {
+    #[cfg(unix)]
+    signal: Option<tokio::signal::unix::Signal>,
+}
+
+/// Begins to listen for SIGHUP, which then no longer ends the process.
+#[must_use]
+pub fn hangups() -> Hangups {
+    Hangups {
+        #[cfg(unix)]
+        signal: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok(),
+    }
+}
+
+impl Hangups {
+    /// Waits for the next one; false where none can come any more.
+    #[cfg(unix)]
+    pub async fn next(&mut self) -> bool {
+        match &mut self.signal {
+            Some(signal) => signal.recv().await.is_some(),
+            None => false,
+        }
+    }
+
+    /// There are none on this system.
+    #[cfg(not(unix))]
+    pub async fn next(&mut self) -> bool {
+        false
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::fmt::Debug;
 use std::pin::Pin;
+use std::time::Duration;
 
-use futures_util::stream::{self, Stream, StreamExt};
+use futures_util::future::BoxFuture;
+use futures_util::stream::Stream;
 
-use super::eliza;
-use crate::domain::id::{AgentId, SessionId, TurnId, UserId};
+use crate::domain::id::TurnId;
 use crate::domain::message::Message;
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
 use crate::domain::turn::{Exchange, Reply};
 
 /// A reply as it comes: pieces of text, then the whole, or a failure in its place.
@@ -20,28 +23,71 @@ pub enum Piece {
     Chunk(String),
     /// The reply as it is to be stored; the last piece.
     Done(Reply),
+    /// The reply is to be submitted by somebody; the last piece.
+    Later,
+    /// The name that the server behind has for the session, to be kept with it.
+    Upstream(String),
 }
 
-/// Why a backend gave no reply. The text is for the log, never for the client.
+/// Why a backend gave no reply. The text is for the log, never for the client, and has neither
+/// keys nor anything of the conversation in it.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub struct BackendError(pub String);
+pub enum BackendError {
+    /// It may answer when it is asked again.
+    #[error("{detail}")]
+    Transient {
+        /// What it said.
+        detail: String,
+        /// When it wants to be asked again, if it said so.
+        retry_after: Option<RetryAfter>,
+    },
+    /// It will not.
+    #[error("{0}")]
+    Final(String),
+}
+
+/// When to ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// After so long.
+    Span(Duration),
+    /// Not before then.
+    Time(Timestamp),
+}
 
 /// What a backend is asked.
 #[derive(Debug, Clone)]
 pub struct TurnRequest {
     /// The turn, the same however often it is tried.
     pub turn_id: TurnId,
-    /// The session.
-    pub session_id: SessionId,
-    /// The agent that is to answer.
-    pub agent_id: AgentId,
-    /// The user who asks.
-    pub user_id: UserId,
+    /// The session, which names the agent and the user.
+    pub session: Session,
     /// The earlier turns, oldest first, as many as the backend wants.
     pub history: Vec<Exchange>,
     /// The user's message.
     pub message: Message,
+    /// The name that the server behind has for the session, where the backend wants it.
+    pub upstream: Option<String>,
+}
+
+/// What a backend wants to know beside the message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// How many earlier turns.
+    pub history: usize,
+    /// Whether it has a session of its own for each of ours.
+    pub upstream: bool,
+}
+
+/// Where the replies of a backend come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answering {
+    /// From the backend itself.
+    Itself,
+    /// From the backend, or by a submit.
+    Either,
+    /// By a submit alone.
+    BySubmit,
 }
 
 /// Answers for an agent.
@@ -49,37 +95,23 @@ pub trait Backend: Debug + Send + Sync {
     /// Its name, as in a character file's `settings.backend.type`.
     fn kind(&self) -> &'static str;
 
-    /// How many earlier turns it wants to see.
-    fn history_limit(&self) -> usize;
+    /// What it wants to know beside the message.
+    fn wants(&self) -> Wants {
+        Wants::default()
+    }
 
-    /// Answers a message. A stream that ends without [`Piece::Done`] has failed.
+    /// Where its replies come from.
+    fn answering(&self) -> Answering {
+        Answering::Itself
+    }
+
+    /// Answers a message. A stream that ends without a last piece has failed; one that is dropped
+    /// is called off.
     fn reply(&self, request: TurnRequest) -> ReplyStream;
-}
 
-/// The rule engine in the binary.
-#[derive(Debug, Clone, Copy)]
-pub struct Eliza;
-
-impl Backend for Eliza {
-    fn kind(&self) -> &'static str {
-        "eliza"
-    }
-
-    fn history_limit(&self) -> usize {
-        50
-    }
-
-    fn reply(&self, request: TurnRequest) -> ReplyStream {
-        let earlier: Vec<&str> = request
-            .history
-            .iter()
-            .map(|exchange| exchange.message.body.content.as_str())
-            .collect();
-        let text = eliza::respond(&earlier, &request.message.body.content);
-        let mut pieces: Vec<_> = eliza::chunks(&text)
-            .map(|chunk| Ok(Piece::Chunk(chunk.to_owned())))
-            .collect();
-        pieces.push(Ok(Piece::Done(Reply::text(text))));
-        stream::iter(pieces).boxed()
+    /// Renews the session that the server behind has by this name; none where there is no such
+    /// thing.
+    fn renew(&self, _upstream: String) -> Option<BoxFuture<'static, Result<(), BackendError>>> {
+        None
     }
 }

@@ -3,12 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::de::{Deserializer, Error as _};
+use reqwest::Url;
+use secrecy::SecretString;
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use sha1::{Digest, Sha1};
 use uuid::Uuid;
 
+use super::registry::Tools;
+use super::upstream;
 use crate::domain::id::{AgentId, parse_uuid};
 use crate::domain::time::Timestamp;
 use crate::domain::timeout::TimeoutOverrides;
@@ -70,19 +75,35 @@ pub struct Profile {
     pub plugins: Option<Value>,
 }
 
-/// `settings.backend`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// `settings.backend`. Each backend reads its own fields of it.
+#[derive(Debug, Clone)]
 pub struct BackendConfig {
-    /// Which backend.
-    #[serde(rename = "type", deserialize_with = "known_backend")]
-    pub kind: String,
-    /// How long a whole turn may take.
+    /// Which backend; none where the file does not say.
+    pub kind: Option<String>,
+    timeout_seconds: u32,
+    max_concurrency: u32,
+    /// As it stands in the file.
+    text: String,
+    /// The line in which it begins.
+    line: usize,
+}
+
+/// The fields that all backends have.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CommonFields {
+    r#type: String,
     #[serde(default = "default_timeout")]
     timeout_seconds: u32,
-    /// How many turns it runs at once.
     #[serde(default = "default_concurrency")]
     max_concurrency: u32,
+}
+
+/// What is wrong with `settings.backend`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsFault {
+    line: usize,
+    reason: String,
 }
 
 /// A character file that cannot be used.
@@ -102,21 +123,21 @@ pub struct CharacterError {
     rename_all = "camelCase",
     expecting = "a character, which is a JSON object"
 )]
-struct CharacterFile {
+struct CharacterFile<'a> {
     #[serde(default, deserialize_with = "optional_uuid")]
     id: Option<Uuid>,
     #[serde(deserialize_with = "non_empty")]
     name: String,
-    #[serde(default)]
-    settings: Option<Settings>,
+    #[serde(default, borrow)]
+    settings: Option<Settings<'a>>,
     #[serde(flatten)]
     profile: Profile,
 }
 
 #[derive(Default, Deserialize)]
-struct Settings {
-    #[serde(default)]
-    backend: Option<BackendConfig>,
+struct Settings<'a> {
+    #[serde(default, borrow)]
+    backend: Option<&'a RawValue>,
     #[serde(flatten)]
     others: Map<String, Value>,
 }
@@ -128,18 +149,24 @@ impl Character {
     /// The text is no character, with the line at fault.
     pub fn parse(path: &Path, text: &str, modified_at: Timestamp) -> Result<Self, CharacterError> {
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-        let file: CharacterFile = serde_json::from_str(text).map_err(|error| CharacterError {
+        let fails = |fault: SettingsFault| CharacterError {
             path: path.to_owned(),
-            line: error.line().max(1),
-            reason: reason_of(&error),
-        })?;
+            line: fault.line,
+            reason: fault.reason,
+        };
+        let file: CharacterFile<'_> =
+            serde_json::from_str(text).map_err(|error| fails(SettingsFault::of(&error, 1)))?;
         let settings = file.settings.unwrap_or_default();
+        let backend = match settings.backend {
+            Some(backend) => BackendConfig::parse(text, backend.get()).map_err(fails)?,
+            None => BackendConfig::default(),
+        };
         Ok(Self {
             id: AgentId(file.id.unwrap_or_else(|| id_of_name(&file.name))),
             name: file.name,
             profile: file.profile,
             timeouts: TimeoutOverrides::from_agent_settings(&settings.others),
-            backend: settings.backend.unwrap_or_default(),
+            backend,
             modified_at,
             file: Some(path.to_owned()),
         })
@@ -157,6 +184,17 @@ impl Character {
         })
     }
 
+    /// A fault of the character's file.
+    #[must_use]
+    pub fn fault(&self, fault: SettingsFault) -> CharacterError {
+        let path = self.file.clone();
+        CharacterError {
+            path: path.unwrap_or_else(|| PathBuf::from("(built in)")),
+            line: fault.line,
+            reason: fault.reason,
+        }
+    }
+
     /// What the agent is, in a line: the first one where there are several.
     #[must_use]
     pub fn bio_line(&self) -> &str {
@@ -170,6 +208,71 @@ impl Character {
 }
 
 impl BackendConfig {
+    /// Reads the part of a file's text that it is.
+    fn parse(file: &str, text: &str) -> Result<Self, SettingsFault> {
+        // Both are of the same bytes, so their places tell where the one lies in the other.
+        let start = text.as_ptr().addr().saturating_sub(file.as_ptr().addr());
+        let before = file.as_bytes().iter().take(start);
+        let line = 1 + before.filter(|byte| **byte == b'\n').count();
+        let fields: CommonFields =
+            serde_json::from_str(text).map_err(|error| SettingsFault::of(&error, line))?;
+        Ok(Self {
+            kind: Some(fields.r#type),
+            timeout_seconds: fields.timeout_seconds,
+            max_concurrency: fields.max_concurrency,
+            text: text.to_owned(),
+            line,
+        })
+    }
+
+    /// The fields of a backend.
+    ///
+    /// # Errors
+    /// One is missing, or of another kind.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, SettingsFault> {
+        serde_json::from_str(&self.text).map_err(|error| SettingsFault::of(&error, self.line))
+    }
+
+    /// Something that is wrong with it.
+    #[must_use]
+    pub fn fault(&self, reason: String) -> SettingsFault {
+        SettingsFault {
+            line: self.line,
+            reason,
+        }
+    }
+
+    /// Reads the address of a server.
+    pub(super) fn address(&self, name: &str, text: &str) -> Result<Url, SettingsFault> {
+        upstream::address(text).ok_or_else(|| {
+            self.fault(format!(
+                "{name} must be an address that begins with http:// or https://"
+            ))
+        })
+    }
+
+    /// The secret in the variable that a field names.
+    pub(super) fn secret(
+        &self,
+        field: &str,
+        variable: Option<&str>,
+        tools: &Tools,
+    ) -> Result<Option<SecretString>, SettingsFault> {
+        let Some(name) = variable.filter(|name| !name.is_empty()) else {
+            return Ok(None);
+        };
+        match tools.variables.get(name) {
+            Some(secret) => Ok(Some(secret)),
+            // Whoever took the field for the secret itself must not find it in the log.
+            None if is_variable(name) => Err(self.fault(format!(
+                "settings.backend.{field} names the variable {name}, which is not set"
+            ))),
+            None => Err(self.fault(format!(
+                "settings.backend.{field} must be the name of a variable, not a secret itself"
+            ))),
+        }
+    }
+
     /// How long a whole turn may take.
     #[must_use]
     pub fn timeout(&self) -> Duration {
@@ -186,9 +289,21 @@ impl BackendConfig {
 impl Default for BackendConfig {
     fn default() -> Self {
         Self {
-            kind: "eliza".into(),
+            kind: None,
             timeout_seconds: default_timeout(),
             max_concurrency: default_concurrency(),
+            text: "{}".into(),
+            line: 1,
+        }
+    }
+}
+
+impl SettingsFault {
+    /// What a reader complains of, in a text that begins at this line.
+    fn of(error: &serde_json::Error, first_line: usize) -> Self {
+        Self {
+            line: first_line + error.line().saturating_sub(1),
+            reason: reason_of(error),
         }
     }
 }
@@ -229,14 +344,10 @@ fn default_concurrency() -> u32 {
     8
 }
 
-fn known_backend<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let kind = String::deserialize(deserializer)?;
-    if kind == "eliza" {
-        return Ok(kind);
-    }
-    Err(D::Error::custom(format!(
-        "settings.backend.type is {kind:?}, and this build has only \"eliza\""
-    )))
+/// Whether a text looks like a variable's name, as people write them.
+fn is_variable(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    name.bytes().all(is_allowed)
 }
 
 fn optional_uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
@@ -306,9 +417,9 @@ mod tests {
             ("{\"name\":\n\"\"}", 2, "must not be empty"),
             ("[]", 1, "expected"),
             (
-                "{\"name\": \"A\",\n\"settings\": {\n\"backend\": {\"type\": \"openai\"}}}",
-                3,
-                "only \"eliza\"",
+                "{\"name\": \"A\",\n\"settings\": {\n\"backend\": {\n\"type\": 7}}}",
+                4,
+                "expected a string",
             ),
         ] {
             let error = parse(text).unwrap_err();

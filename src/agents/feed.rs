@@ -83,6 +83,13 @@ impl Feeds {
         }
     }
 
+    /// The messages of a session whose turns are waited for or running.
+    #[must_use]
+    pub fn open_in(&self, session: SessionId) -> Vec<MessageId> {
+        let range = (session, MessageId::from(0))..=(session, MessageId::from(u128::MAX));
+        self.lock().range(range).map(|(key, _)| key.1).collect()
+    }
+
     /// Ends all turns of a session.
     pub fn end_session(&self, session: SessionId, ending: &Ending) {
         let mut open = self.lock();

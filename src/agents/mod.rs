@@ -1,12 +1,25 @@
-//! The agents: who they are, who answers for them, and how their turns are run.
+//! The agents: who they are, how they are reached, and how their turns are run.
 //!
-//! Nothing here knows of the store or of HTTP: the turn runner reaches what is stored through its
+//! Each backend is a file of its own behind the [`backend::Backend`] trait: `eliza`, `openai`,
+//! `webhook`, `elizaos`, `external`. The [`registry`] knows them by name. Nothing here knows
+//! of the store or of HTTP: the turn runner reaches what is stored through its
 //! [`runner::Ledger`].
 
+mod answer;
 pub mod backend;
 pub mod character;
 mod eliza;
+mod elizaos;
+mod external;
 pub mod feed;
+mod openai;
+pub mod probe;
+mod prompt;
 pub mod registry;
 pub mod runner;
 pub mod scripted;
+mod scrub;
+mod sse;
+mod upstream;
+pub mod variables;
+mod webhook;

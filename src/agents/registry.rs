@@ -1,17 +1,56 @@
-//! Which agents there are.
+//! Which agents there are, and who answers for them.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use reqwest::Client;
 use tokio::sync::Semaphore;
 
-use super::backend::{Backend, Eliza};
-use super::character::{Character, CharacterError};
+use super::backend::Backend;
+use super::character::{Character, CharacterError, SettingsFault};
+use super::eliza::backend::Eliza;
+use super::elizaos::ElizaOs;
+use super::external::External;
+use super::openai::OpenAi;
+use super::upstream;
+use super::variables::Variables;
+use super::webhook::Webhook;
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
+
+/// Makes a backend of what a character's file says.
+type Make = fn(&Character, &Tools) -> Result<Box<dyn Backend>, SettingsFault>;
+
+/// The backends by their names in `settings.backend.type`.
+const BACKENDS: [(&str, Make); 5] = [
+    ("eliza", |_, _| Ok(Box::new(Eliza))),
+    ("openai", OpenAi::from_settings),
+    ("webhook", Webhook::from_settings),
+    ("elizaos", ElizaOs::from_settings),
+    ("external", |_, _| Ok(Box::new(External))),
+];
+
+/// What backends are made with.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    pub(super) variables: Variables,
+    pub(super) client: Client,
+}
+
+impl Tools {
+    /// Tools that find their secrets in these variables.
+    ///
+    /// # Errors
+    /// There can be no HTTP client on this machine.
+    pub fn new(variables: Variables) -> Result<Self, RegistryError> {
+        let client =
+            upstream::client().map_err(|error| RegistryError::Client(error.to_string()))?;
+        Ok(Self { variables, client })
+    }
+}
 
 /// An agent that can be asked.
 #[derive(Debug)]
@@ -46,6 +85,9 @@ pub enum RegistryError {
         /// Why.
         error: io::Error,
     },
+    /// There can be no HTTP client.
+    #[error("other servers cannot be reached: {0}")]
+    Client(String),
     /// Two files are of one agent.
     #[error(
         "{} and {} both have the agent id {id}; give one of them another name or id",
@@ -64,9 +106,14 @@ pub enum RegistryError {
 
 impl Agent {
     /// An agent with the backend that its character names.
-    #[must_use]
-    pub fn new(character: Character) -> Self {
-        Self::with_backend(character, Box::new(Eliza))
+    ///
+    /// # Errors
+    /// There is no such backend, or its settings are wrong.
+    pub fn new(character: Character, tools: &Tools) -> Result<Self, CharacterError> {
+        match backend(&character, tools) {
+            Ok(backend) => Ok(Self::with_backend(character, backend)),
+            Err(fault) => Err(character.fault(fault)),
+        }
     }
 
     /// An agent with a backend of its own.
@@ -84,6 +131,72 @@ impl Agent {
             places,
         }
     }
+
+    /// Takes over the places of an earlier agent that has as many: turns that still run count
+    /// among them.
+    fn keep_places(&mut self, earlier: &Self) {
+        let limit = |agent: &Self| agent.character.backend.max_concurrency();
+        if limit(self) == limit(earlier) {
+            self.places = Arc::clone(&earlier.places);
+        }
+    }
+}
+
+/// Who answers for a character. One whose file does not say is answered for by the model that
+/// `ElizaOS`'s variables name, or else by the rule engine.
+fn backend(character: &Character, tools: &Tools) -> Result<Box<dyn Backend>, SettingsFault> {
+    let Some(kind) = &character.backend.kind else {
+        let model = OpenAi::from_variables(character, tools)?;
+        return Ok(model.unwrap_or_else(|| Box::new(Eliza)));
+    };
+    let Some((_, make)) = BACKENDS.iter().find(|(name, _)| name == kind) else {
+        let names = BACKENDS.map(|(name, _)| name).join(", ");
+        return Err(character.backend.fault(format!(
+            "settings.backend.type is {kind:?}; allowed is {names}"
+        )));
+    };
+    make(character, tools)
+}
+
+/// The agents as they are now: their files may be read again while the server runs.
+#[derive(Debug)]
+pub struct Agents {
+    current: RwLock<Arc<Registry>>,
+}
+
+impl Agents {
+    /// These agents, until others take their place.
+    #[must_use]
+    pub fn new(registry: Registry) -> Self {
+        Self {
+            current: RwLock::new(Arc::new(registry)),
+        }
+    }
+
+    /// The agents as they are now.
+    #[must_use]
+    pub fn now(&self) -> Arc<Registry> {
+        // No code panics with the lock held.
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&current)
+    }
+
+    /// The agent of an id.
+    #[must_use]
+    pub fn get(&self, id: AgentId) -> Option<Arc<Agent>> {
+        self.now().get(id)
+    }
+
+    /// Puts others in their place. An agent that was there before keeps its places.
+    pub fn replace(&self, mut registry: Registry) {
+        let before = self.now();
+        for (id, agent) in &mut registry.agents {
+            if let (Some(earlier), Some(agent)) = (before.agents.get(id), Arc::get_mut(agent)) {
+                agent.keep_places(earlier);
+            }
+        }
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(registry);
+    }
 }
 
 impl Registry {
@@ -92,14 +205,18 @@ impl Registry {
     ///
     /// # Errors
     /// A file is broken or unreadable, or two are of one agent.
-    pub fn load(folder: &Path, started_at: Timestamp) -> Result<Self, RegistryError> {
-        let mut agents = vec![Agent::new(Character::built_in(started_at)?)];
+    pub fn load(
+        folder: &Path,
+        started_at: Timestamp,
+        tools: &Tools,
+    ) -> Result<Self, RegistryError> {
+        let mut agents = vec![Agent::new(Character::built_in(started_at)?, tools)?];
         for path in character_files(folder)? {
             let character = read(&path)?;
             let earlier = agents
                 .iter()
                 .position(|agent| agent.character.id == character.id);
-            let agent = Agent::new(character);
+            let agent = Agent::new(character, tools)?;
             match earlier.map(|index| (index, agents[index].character.file.clone())) {
                 None => agents.push(agent),
                 Some((index, None)) => agents[index] = agent,
@@ -129,9 +246,9 @@ impl Registry {
     }
 
     /// Adds an agent, or replaces the one of its id.
-    pub fn add(&mut self, agent: Agent) {
+    pub fn add(&mut self, agent: Arc<Agent>) {
         let id = agent.character.id;
-        if self.agents.insert(id, Arc::new(agent)).is_none() {
+        if self.agents.insert(id, agent).is_none() {
             self.order.push(id);
         }
     }
@@ -194,6 +311,10 @@ mod tests {
     use super::*;
     use crate::agents::character::ELIZA_ID;
 
+    fn tools() -> Tools {
+        Tools::new(Variables::default()).unwrap()
+    }
+
     #[test]
     fn a_file_replaces_the_built_in_agent_of_its_id() {
         let folder = tempfile::tempdir().unwrap();
@@ -205,7 +326,7 @@ mod tests {
         fs::write(folder.path().join("b.json"), r#"{"name":"Ada"}"#).unwrap();
         fs::write(folder.path().join("notes.txt"), "not an agent").unwrap();
         fs::create_dir(folder.path().join("examples.json")).unwrap();
-        let registry = Registry::load(folder.path(), Timestamp(0)).unwrap();
+        let registry = Registry::load(folder.path(), Timestamp(0), &tools()).unwrap();
         let names: Vec<_> = registry
             .iter()
             .map(|agent| agent.character.name.as_str())
@@ -220,7 +341,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.json"), r#"{"name":"Ada"}"#).unwrap();
         fs::write(folder.path().join("b.json"), r#"{"name":"Ada"}"#).unwrap();
-        let error = Registry::load(folder.path(), Timestamp(0))
+        let error = Registry::load(folder.path(), Timestamp(0), &tools())
             .unwrap_err()
             .to_string();
         assert!(
@@ -231,7 +352,8 @@ mod tests {
 
     #[test]
     fn without_a_folder_there_is_the_built_in_agent() {
-        let registry = Registry::load(Path::new("/nonexistent/agents"), Timestamp(7)).unwrap();
+        let registry =
+            Registry::load(Path::new("/nonexistent/agents"), Timestamp(7), &tools()).unwrap();
         assert_eq!(registry.iter().count(), 1);
     }
 }

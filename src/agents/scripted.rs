@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest};
+use super::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest, Wants};
 use crate::clock::Clock;
 use crate::domain::message::json_text;
 use crate::domain::turn::{Exchange, Reply};
@@ -44,8 +44,11 @@ impl Backend for Scripted {
         "scripted"
     }
 
-    fn history_limit(&self) -> usize {
-        40
+    fn wants(&self) -> Wants {
+        Wants {
+            history: 40,
+            upstream: false,
+        }
     }
 
     fn reply(&self, request: TurnRequest) -> ReplyStream {
@@ -85,7 +88,7 @@ impl Script {
                     self.clock.sleep(span).await;
                 }
                 "hold" => std::future::pending().await,
-                "fail" => return Some(Err(BackendError(format!("told to fail: {rest}")))),
+                "fail" => return Some(Err(BackendError::Final("it was told to fail".into()))),
                 #[allow(clippy::panic)]
                 "panic" => panic!("told to panic"),
                 "end" => return None,

@@ -76,7 +76,7 @@ pub(super) fn header_key(text: &str) -> Result<IdempotencyKey, Invalid> {
 }
 
 /// Refuses fields that are absent, null or empty.
-fn require(fields: &Map<String, Value>, names: &[&'static str]) -> Result<(), Invalid> {
+pub(super) fn require(fields: &Map<String, Value>, names: &[&'static str]) -> Result<(), Invalid> {
     let is_missing = |name: &&'static str| match fields.get(*name) {
         None | Some(Value::Null) => true,
         Some(Value::String(text)) => text.is_empty(),
@@ -90,7 +90,10 @@ fn require(fields: &Map<String, Value>, names: &[&'static str]) -> Result<(), In
     }
 }
 
-fn uuid_field(fields: &Map<String, Value>, field: &'static str) -> Result<Uuid, Invalid> {
+pub(super) fn uuid_field(
+    fields: &Map<String, Value>,
+    field: &'static str,
+) -> Result<Uuid, Invalid> {
     let text = fields.get(field).and_then(Value::as_str);
     text.and_then(parse_uuid).ok_or_else(|| Invalid::Uuid {
         field,

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::agents::backend::TurnRequest;
+use crate::agents::backend::{TurnRequest, Wants};
 use crate::agents::runner::{Ledger, LedgerError, PendingTurn};
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::{Role, TurnFailure};
-use crate::domain::turn::{Begun, Closed, OpenTurn, Reply};
+use crate::domain::time::Timestamp;
+use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply};
 use crate::store::Store;
-use crate::store::command::{BeginTurn, CloseTurn};
+use crate::store::command::{BeginTurn, CloseTurn, KeepUpstream, ParkTurn};
 use crate::store::error::{ReadError, SubmitError};
 use crate::store::reader::Reader;
 
@@ -28,10 +29,10 @@ impl Ledger for StoreLedger {
     fn next(
         &self,
         session: SessionId,
-        history_limit: &(dyn Fn(AgentId) -> usize + Sync),
+        wants: &(dyn Fn(AgentId) -> Wants + Sync),
     ) -> Result<Option<PendingTurn>, LedgerError> {
         self.store
-            .read(|reader| pending_turn(reader, session, history_limit))
+            .read(|reader| pending_turn(reader, session, wants))
             .map_err(|error| match error {
                 ReadError::Record(_) => LedgerError::Damaged,
                 ReadError::Storage(_) | ReadError::Closed => LedgerError::Later,
@@ -41,6 +42,29 @@ impl Ledger for StoreLedger {
     async fn begin(&self, turn: &OpenTurn) -> Result<Begun, LedgerError> {
         self.store
             .submit(BeginTurn(turn.clone()))
+            .await
+            .map_err(|error| ledger_error(&error))
+    }
+
+    async fn park(&self, turn: &OpenTurn, until: Timestamp) -> Result<Parked, LedgerError> {
+        let command = ParkTurn {
+            session_id: turn.session_id,
+            message_at: turn.message_at,
+            until,
+        };
+        self.store
+            .submit(command)
+            .await
+            .map_err(|error| ledger_error(&error))
+    }
+
+    async fn keep_upstream(&self, session: SessionId, name: String) -> Result<(), LedgerError> {
+        let command = KeepUpstream {
+            session_id: session,
+            name,
+        };
+        self.store
+            .submit(command)
             .await
             .map_err(|error| ledger_error(&error))
     }
@@ -67,9 +91,9 @@ impl Ledger for StoreLedger {
 fn pending_turn(
     reader: &Reader<'_>,
     session_id: SessionId,
-    history_limit: &(dyn Fn(AgentId) -> usize + Sync),
+    wants: &(dyn Fn(AgentId) -> Wants + Sync),
 ) -> Result<Option<PendingTurn>, ReadError> {
-    let Some(turn) = reader.next_turn(session_id)? else {
+    let Some(turn) = next_turn(reader, session_id)? else {
         return Ok(None);
     };
     let session = reader.session(session_id)?;
@@ -83,20 +107,37 @@ fn pending_turn(
     else {
         return Ok(None);
     };
-    let limit = history_limit(session.agent_id);
+    let wants = wants(session.agent_id);
+    let upstream = if wants.upstream {
+        reader.upstream(session_id)?
+    } else {
+        None
+    };
     let request = TurnRequest {
         turn_id,
-        session_id,
-        agent_id: session.agent_id,
-        user_id: session.user_id,
-        history: reader.exchanges_before(session_id, turn.message_at, limit)?,
+        session,
+        history: reader.exchanges_before(session_id, turn.message_at, wants.history)?,
         message,
+        upstream,
     };
     Ok(Some(PendingTurn {
         turn,
         reply_id,
         request,
     }))
+}
+
+/// The first open turn; of those that wait for a submit, the one whose time is over first.
+fn next_turn(reader: &Reader<'_>, session_id: SessionId) -> Result<Option<OpenTurn>, ReadError> {
+    let Some(first) = reader.next_turn(session_id)? else {
+        return Ok(None);
+    };
+    if first.waits_until.is_none() {
+        return Ok(Some(first));
+    }
+    let turns = reader.open_turns(session_id)?.into_iter();
+    let waiting = turns.filter(|turn| turn.waits_until.is_some());
+    Ok(waiting.min_by_key(|turn| (turn.waits_until, turn.position)))
 }
 
 fn ledger_error(error: &SubmitError) -> LedgerError {

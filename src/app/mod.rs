@@ -11,6 +11,7 @@ mod ledger;
 mod messages;
 mod send;
 mod sessions;
+mod submit;
 mod target;
 
 use std::sync::Arc;
@@ -28,11 +29,12 @@ use self::ledger::StoreLedger;
 pub use self::messages::Transcript;
 pub use self::send::{SendRequest, SendingSocket, SentMessage, SentTurn};
 pub use self::sessions::{Health, SessionFilter, SessionSlice, Status};
+pub use self::submit::{SubmitRequest, SubmittedReply};
 pub use self::target::{Scope, Target};
 use crate::agents::feed::Feeds;
 pub use crate::agents::feed::{Ending, News, Waiter};
 pub use crate::agents::registry::Agent;
-use crate::agents::registry::Registry;
+use crate::agents::registry::{Agents, Registry};
 use crate::agents::runner::{Parts, Runner};
 use crate::clock::Clock;
 use crate::domain::id::{MessageId, SessionId};
@@ -47,7 +49,7 @@ pub use crate::store::reader::{Page, PageRequest, Stats};
 #[derive(Debug)]
 pub struct App {
     store: Arc<Store>,
-    agents: Arc<Registry>,
+    agents: Arc<Agents>,
     runner: Runner<StoreLedger>,
     feeds: Feeds,
     events: EventBus,
@@ -67,11 +69,12 @@ impl App {
     #[must_use]
     pub fn new(
         store: Arc<Store>,
-        agents: Arc<Registry>,
+        agents: Registry,
         events: EventBus,
         limits: Limits,
         clock: Clock,
     ) -> Self {
+        let agents = Arc::new(Agents::new(agents));
         let feeds = Feeds::default();
         let ledger = StoreLedger::new(Arc::clone(&store));
         let runner = Runner::new(Parts {
@@ -111,10 +114,17 @@ impl App {
         Ok(sessions.len())
     }
 
-    /// The agents.
+    /// The agents as they are now.
     #[must_use]
-    pub fn agents(&self) -> &Registry {
-        &self.agents
+    pub fn agents(&self) -> Arc<Registry> {
+        self.agents.now()
+    }
+
+    /// Puts other agents in the place of those that are there. They answer from the next turn on;
+    /// the open turns of one that is gone are closed.
+    pub fn replace_agents(&self, agents: Registry) {
+        self.agents.replace(agents);
+        self.runner.look_again();
     }
 
     /// What happens in the sessions.

@@ -9,9 +9,12 @@ use serde_json::{Map, Value};
 use super::App;
 use super::create::header_key;
 use super::error::{AppError, Invalid, NoReply, NoReplyReason, Unavailable};
+use super::ledger::StoreLedger;
 use super::target::Target;
+use crate::agents::backend::Answering;
 use crate::agents::feed::{Ending, Waiter};
-use crate::agents::runner::Place;
+use crate::agents::registry::Agent;
+use crate::agents::runner::Claim;
 use crate::domain::error::Refusal;
 use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
@@ -19,8 +22,11 @@ use crate::domain::message::{
     Body, Message, Role, Sender, TurnState, attachments, content, message_metadata,
 };
 use crate::domain::session::{Session, Standing};
+use crate::domain::time::Millis;
+use crate::domain::turn::Beginning;
 use crate::events::{Echo, ListenerId};
 use crate::store::command::{SendMessage, Sent};
+use crate::store::error::SubmitError;
 
 /// How much longer than the agent's whole time a caller waits.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -102,10 +108,10 @@ impl App {
         let listener = request.socket.as_ref().map(|socket| socket.listener);
         let echo = listener.zip(client_message_id.clone());
         let agent = self.agents.get(session.agent_id);
-        // Whether the turn begins at once is stored with it, so its place must be certain.
-        let place = agent
-            .as_ref()
-            .and_then(|agent| self.runner.keep_place(agent));
+        let (beginning, claim) = match &agent {
+            Some(agent) => self.beginning(session.id, agent),
+            None => (Beginning::InTurn, None),
+        };
         let command = SendMessage {
             session_id: session.id,
             message_id: MessageId(self.ids.next()),
@@ -122,13 +128,13 @@ impl App {
             }),
             key,
             has_agent: agent.is_some(),
-            begins_at_once: place.is_some(),
+            beginning,
         };
         // A task of its own: the turn is run even if the caller goes away now.
         let app = Arc::clone(self);
         let stored = self
             .tasks
-            .spawn(async move { app.store_message(command, place).await })
+            .spawn(async move { app.store_message(command, claim).await })
             .await;
         let (sent, turn) = stored.map_err(|_| AppError::Internal)??;
         Ok(SentMessage {
@@ -180,7 +186,7 @@ impl App {
     async fn store_message(
         &self,
         command: SendMessage,
-        place: Option<Place>,
+        claim: Option<Claim<StoreLedger>>,
     ) -> Result<(Sent, SentTurn), AppError> {
         let (session, message) = (command.session_id, command.message_id);
         // Waiting begins before the message is stored, so that no piece of the reply is missed.
@@ -189,11 +195,15 @@ impl App {
             Ok(sent) => sent,
             Err(error) => {
                 self.feeds().discard(session, message);
+                if matches!(error, SubmitError::OutcomeUnknown) {
+                    // Its turn may be open all the same.
+                    self.runner.wake(session);
+                }
                 return Err(error.into());
             }
         };
         if sent.message.id == message {
-            self.runner.wake_with(session, place);
+            self.run_turns(session, claim);
             let turn = if self.stopping.is_cancelled() {
                 SentTurn::Ended(Ending::Stopping)
             } else {
@@ -202,14 +212,44 @@ impl App {
             return Ok((sent, turn));
         }
         self.feeds().discard(session, message);
-        self.join(sent)
+        self.join(sent, claim)
     }
 
-    /// Joins the turn of a message that was stored before.
-    fn join(&self, sent: Sent) -> Result<(Sent, SentTurn), AppError> {
+    /// How the turn of a new message begins, with the lane that it has to itself where it begins
+    /// at once: that is stored with it, so it must be certain.
+    fn beginning(
+        &self,
+        session: SessionId,
+        agent: &Agent,
+    ) -> (Beginning, Option<Claim<StoreLedger>>) {
+        if agent.backend.answering() == Answering::BySubmit {
+            let span = agent.character.backend.timeout().as_millis();
+            let span = Millis(i64::try_from(span).unwrap_or(i64::MAX));
+            return (Beginning::Waiting(span), None);
+        }
+        match self.runner.claim(session, agent) {
+            Some(claim) => (Beginning::AtOnce, Some(claim)),
+            None => (Beginning::InTurn, None),
+        }
+    }
+
+    /// Runs the turns of a session, in the lane that was claimed if one was.
+    fn run_turns(&self, session: SessionId, claim: Option<Claim<StoreLedger>>) {
+        match claim {
+            Some(claim) => drop(claim),
+            None => self.runner.wake(session),
+        }
+    }
+
+    /// Joins the turn of a message that was stored before, which may have been opened again.
+    fn join(
+        &self,
+        sent: Sent,
+        claim: Option<Claim<StoreLedger>>,
+    ) -> Result<(Sent, SentTurn), AppError> {
         let (session, message) = (sent.session.id, sent.message.id);
         let waiter = self.feeds().wait_for(session, message);
-        self.runner.wake(session);
+        self.run_turns(session, claim);
         // The turn may have ended before the waiting began: then the feed would never say so.
         let at = sent.message.created_at;
         let stored = self.store.read(|reader| {

@@ -74,7 +74,9 @@ impl App {
     /// # Errors
     /// It is unknown, expired, or has nothing left to give; or the store fails.
     pub async fn renew(&self, target: &Target) -> Result<Session, AppError> {
-        Ok(self.store.submit(Renew(self.reachable(target)?)).await?)
+        let session = self.store.submit(Renew(self.reachable(target)?)).await?;
+        self.renew_upstream(&session);
+        Ok(session)
     }
 
     /// Keeps a session alive.
@@ -82,10 +84,39 @@ impl App {
     /// # Errors
     /// It is unknown or expired, or the store fails.
     pub async fn heartbeat(&self, target: &Target) -> Result<Session, AppError> {
-        Ok(self
+        let session = self
             .store
             .submit(Heartbeat(self.reachable(target)?))
-            .await?)
+            .await?;
+        self.renew_upstream(&session);
+        Ok(session)
+    }
+
+    /// Has the server behind the session's agent, if it has a session for ours, renew that too.
+    /// A message does so by itself. Nobody waits for it: where it fails, the next message finds
+    /// out.
+    fn renew_upstream(&self, session: &Session) {
+        let Some(agent) = self.agents.get(session.agent_id) else {
+            return;
+        };
+        if !agent.backend.wants().upstream {
+            return;
+        }
+        let name = self.store.read(|reader| reader.upstream(session.id));
+        let renewal = name
+            .ok()
+            .flatten()
+            .and_then(|name| agent.backend.renew(name));
+        let Some(renewal) = renewal else {
+            return;
+        };
+        let (id, clock, stopping) = (session.id, self.clock.clone(), self.stopping.clone());
+        self.tasks.spawn(async move {
+            let renewal = clock.timeout(agent.character.backend.timeout(), renewal);
+            if let Some(Some(Err(error))) = stopping.run_until_cancelled(renewal).await {
+                tracing::info!(session = %id, %error, "the session behind was not renewed");
+            }
+        });
     }
 
     /// Changes a session's timeouts.

@@ -90,6 +90,8 @@ struct OpenPart {
     position: u32,
     begun: bool,
     crashes: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waits_until: Option<String>,
 }
 
 impl MessageLine {
@@ -191,15 +193,22 @@ impl UserPart {
             }),
             _ => return Err("its turn's state does not fit what else is said of it".into()),
         };
-        let open = part.open.map(|open| OpenTurn {
-            session_id,
-            position: open.position,
-            message_at,
-            begun: open.begun,
-            // Nobody is being asked by whoever reads the line.
-            running: false,
-            crashes: open.crashes,
+        let open = part.open.map(|open| {
+            let waits_until = open
+                .waits_until
+                .map(|text| time("turn.open.waitsUntil", &text));
+            Ok::<_, String>(OpenTurn {
+                session_id,
+                position: open.position,
+                message_at,
+                begun: open.begun,
+                // Nobody is being asked by whoever reads the line.
+                running: false,
+                waits_until: waits_until.transpose()?,
+                crashes: open.crashes,
+            })
         });
+        let open = open.transpose()?;
         let role = Role::User {
             turn_id: TurnId::from(id("user.turnId", &self.turn_id)?),
             reply_id: MessageId::from(id("user.replyId", &self.reply_id)?),
@@ -235,6 +244,7 @@ impl TurnPart {
                 position: open.position,
                 begun: open.begun,
                 crashes: open.crashes,
+                waits_until: open.waits_until.map(|until| until.to_string()),
             }),
         };
         match turn {

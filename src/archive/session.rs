@@ -30,6 +30,8 @@ pub(super) struct SessionLine {
     create_key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claim: Option<ClaimPart>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upstream: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,6 +81,7 @@ impl SessionLine {
             metadata: super::message::raw(&session.metadata),
             create_key: session.create_key.as_ref().map(|key| key.as_str().into()),
             claim: archived.claim.as_ref().map(ClaimPart::of),
+            upstream: archived.upstream.clone(),
         }
     }
 
@@ -108,7 +111,11 @@ impl SessionLine {
             metadata: super::message::json(&self.metadata, '{', "metadata")?,
             create_key: create_key.transpose()?,
         };
-        Ok(ArchivedSession { session, claim })
+        Ok(ArchivedSession {
+            session,
+            claim,
+            upstream: self.upstream,
+        })
     }
 }
 

@@ -72,6 +72,7 @@ fn session() -> impl Strategy<Value = Item> {
                     create_key,
                 },
                 claim: has_claim.then_some(claim),
+                upstream: has_claim.then(|| "there".to_owned()),
             })
         })
 }
@@ -130,6 +131,7 @@ fn message() -> impl Strategy<Value = Item> {
                 message_at: at,
                 begun,
                 running: false,
+                waits_until: begun.then_some(at),
                 crashes,
             });
             Item::Message(ArchivedMessage {

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod agents;
 mod ask;
 mod backup;
 mod bar;
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
     let matches = command().get_matches();
     let (name, matches) = matches.subcommand().unwrap_or(("serve", &matches));
     let ended = config(matches).and_then(|config| match name {
+        "agents" => agents::run(&config, matches.get_flag("probe")),
         "healthcheck" => healthcheck::run(&config),
         "check" => check::run(&config),
         "compact" => compact::run(&config),
@@ -66,6 +68,16 @@ pub fn command() -> Command {
         .styles(styles)
         .args(SETTINGS.iter().map(arg))
         .subcommand(Command::new("serve").about("Serve the API; the same as no command"))
+        .subcommand(
+            Command::new("agents")
+                .about("List the agents with their backends")
+                .arg(
+                    Arg::new("probe")
+                        .long("probe")
+                        .help("Ask each of them one short question; the exit code is 1 if one does not answer")
+                        .action(ArgAction::SetTrue),
+                ),
+        )
         .subcommand(
             Command::new("healthcheck")
                 .about("Ask the running server how it is; the exit code is 0 when it is healthy"),

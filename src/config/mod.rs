@@ -1,5 +1,6 @@
 //! The configuration. Nothing else reads arguments or the environment.
 
+mod environment;
 mod settings;
 mod source;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub use self::environment::Environment;
 use self::settings::TIME_SCALE;
 pub use self::settings::{SETTINGS, Setting};
 pub use self::source::Source;
@@ -41,6 +43,8 @@ pub struct Config {
     pub guard: Policy,
     /// How the log is written; none to decide by whether it goes to a terminal.
     pub log_format: Option<LogFormat>,
+    /// The variables that character files may name.
+    pub environment: Environment,
     /// What was put right, for the log.
     pub warnings: Vec<String>,
 }
@@ -106,6 +110,7 @@ impl Config {
             server,
             guard,
             log_format: log_format(&source)?,
+            environment: source.environment(),
             warnings: source.into_warnings(),
         })
     }
@@ -521,5 +526,9 @@ mod tests {
                     .all(|warning| !warning.contains("s3cret"))
             );
         }
+        let config = read(&[("MY_KEY", "s3cret")]).unwrap();
+        assert!(!format!("{config:?}").contains("s3cret"));
+        assert!(config.environment.get("MY_KEY").is_some());
+        assert!(config.environment.get("NO_KEY").is_none());
     }
 }

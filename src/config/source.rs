@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use super::ConfigError;
+use super::{ConfigError, Environment};
 
 /// The values that were set, by name. Empty ones count as unset.
 #[derive(Default)]
@@ -56,6 +56,13 @@ impl Source {
                 .map(|value| value.trim())
                 .filter(|v| !v.is_empty())
         })
+    }
+
+    /// All values, for those that are named elsewhere.
+    pub(super) fn environment(&self) -> Environment {
+        let names = self.layers.iter().flat_map(HashMap::keys);
+        let values = names.filter_map(|name| Some((name.clone(), self.text(name)?.to_owned())));
+        values.collect()
     }
 
     /// A whole number, put into its bounds with a warning.

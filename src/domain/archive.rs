@@ -28,6 +28,8 @@ pub struct ArchivedSession {
     pub session: Session,
     /// The claim.
     pub claim: Option<Claim>,
+    /// Its name on the server behind its agent.
+    pub upstream: Option<String>,
 }
 
 /// A claim of an idempotency key on a create.

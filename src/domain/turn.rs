@@ -2,7 +2,7 @@
 
 use super::id::SessionId;
 use super::message::{Body, Message, TurnFailure};
-use super::time::Timestamp;
+use super::time::{Millis, Timestamp};
 
 /// The most open turns of one session.
 pub const MAX_OPEN_TURNS: usize = 16;
@@ -25,6 +25,19 @@ pub struct OpenTurn {
     pub running: bool,
     /// How often the server crashed while the agent was being asked.
     pub crashes: u8,
+    /// Until when it waits for a reply that is submitted; none where the agent itself is asked.
+    pub waits_until: Option<Timestamp>,
+}
+
+/// How the turn of a new message begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// Once it is its turn.
+    InTurn,
+    /// At once where it is alone: it has a place. That saves the commit which would note it.
+    AtOnce,
+    /// At once, to wait this long for a reply that is submitted.
+    Waiting(Millis),
 }
 
 /// Whether the agent may be asked.
@@ -35,6 +48,15 @@ pub enum Begun {
     /// It may not: the turn was closed with this failure.
     Closed(TurnFailure),
     /// The turn is no longer there.
+    Gone,
+}
+
+/// Whether a turn may wait for a reply that is submitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parked {
+    /// It waits.
+    Waiting,
+    /// It is no longer open.
     Gone,
 }
 

@@ -311,6 +311,15 @@ impl MessageList {
     }
 }
 
+/// A reply that was submitted.
+pub(super) fn submitted(session: &Session, message: &Message) -> Value {
+    let mut data = json!(MessageInfo::new(session, message));
+    if let Some(data) = data.as_object_mut() {
+        data.insert("channelId".into(), session.id.to_string().into());
+    }
+    json!({ "success": true, "data": data })
+}
+
 impl MessageInfo {
     fn new(session: &Session, message: &Message) -> Self {
         let in_reply_to = match &message.role {

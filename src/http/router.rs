@@ -10,7 +10,7 @@ use axum::http::Method;
 use axum::routing::{self, MethodRouter};
 
 use super::error::ApiError;
-use super::routes::{admin, agents, events, health, messages, sessions};
+use super::routes::{admin, agents, events, health, messages, sessions, submit};
 use crate::app::App;
 use crate::guard::access::Access;
 
@@ -35,7 +35,7 @@ pub struct Endpoint {
 /// Everything that can be called.
 #[must_use]
 pub fn endpoints() -> Vec<Endpoint> {
-    use Access::{Admin, Known, Listing, Open};
+    use Access::{Admin, Agent, Known, Listing, Open};
 
     let sessions = "/api/messaging/sessions";
     let session = "/api/messaging/sessions/{id}";
@@ -65,6 +65,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             Admin,
             messages::transcript,
         ),
+        post("/api/messaging/submit", Agent, submit::submit),
         get("/api/agents", Known, agents::list),
         get("/api/agents/{id}", Known, agents::show),
         get("/api/admin/backup", Admin, admin::backup),

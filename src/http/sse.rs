@@ -110,7 +110,9 @@ impl Reply {
                 if self.index > 0 || reply.body.content.is_empty() {
                     return done;
                 }
-                // A reply that was not streamed to this client comes as one piece.
+                // A reply that was not streamed to this client comes as one piece. It may be one
+                // that answers a later message too, and has its id from there.
+                self.message_id = reply.id.to_string();
                 self.pending.push(done);
                 self.chunk(&reply.body.content)
             }

@@ -66,7 +66,8 @@ fn why(owner: SessionId, spot: &Spot, bytes: &[u8]) -> Option<RecordError> {
         Spot::Session => record::decode_session(owner, bytes).err(),
         Spot::Message(at) => record::decode_message(owner, *at, bytes).err(),
         Spot::Turn(position) => record::decode_turn(owner, *position, bytes).err(),
-        Spot::MessageKey(_) => record::decode_time(bytes).err(),
+        Spot::MessageKey(_) | Spot::SubmitKey(_) => record::decode_time(bytes).err(),
+        Spot::Upstream => record::decode_upstream(bytes).err(),
         Spot::CreateKey(..) => record::decode_claim(bytes).err(),
     }
 }
@@ -81,7 +82,11 @@ fn mend(txn: &mut Txn<'_>, owner: SessionId, spot: &Spot, is_lost: bool) -> Resu
             end_turn_of(txn, owner, *at)?;
         }
         Spot::Turn(position) if !is_lost => open_again(txn, owner, *position)?,
-        Spot::Turn(_) | Spot::MessageKey(_) | Spot::CreateKey(..) => {}
+        Spot::Turn(_)
+        | Spot::MessageKey(_)
+        | Spot::SubmitKey(_)
+        | Spot::Upstream
+        | Spot::CreateKey(..) => {}
     }
     Ok(())
 }
@@ -118,6 +123,7 @@ fn open_again(txn: &mut Txn<'_>, session: SessionId, position: u32) -> Result<()
         // It may have been asked, so it outlives the session's expiry.
         begun: true,
         running: false,
+        waits_until: None,
         crashes: 0,
     })
 }

@@ -13,11 +13,11 @@ use super::error::ReadError;
 use super::record::{self, RecordError};
 use super::tables::{
     CREATE_KEYS, DAMAGED, DELETIONS, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS,
-    SCHEMA_VERSION, SESSIONS, USER_SESSIONS, WARNINGS, meta,
+    SCHEMA_VERSION, SESSIONS, SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, WARNINGS, meta,
 };
 use super::tally::{Tallies, rows_between};
 use crate::domain::archive::SetAside;
-use crate::domain::id::SessionId;
+use crate::domain::id::{MessageId, SessionId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::session::Session;
@@ -72,6 +72,8 @@ pub(super) fn check(
     check.messages()?;
     check.open_turns()?;
     check.message_keys()?;
+    check.submit_keys()?;
+    check.upstreams()?;
     check.create_keys()?;
     (check.tell)(Progress {
         done: check.progress.total,
@@ -98,6 +100,8 @@ struct Tables {
     create_keys: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
     messages: ReadOnlyTable<(u128, i64), &'static [u8]>,
     message_keys: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
+    submit_keys: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
+    upstreams: ReadOnlyTable<u128, &'static [u8]>,
     open_turns: ReadOnlyTable<(u128, u32), &'static [u8]>,
     deletions: ReadOnlyTable<u128, ()>,
     damaged: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
@@ -114,6 +118,8 @@ impl Tables {
             create_keys: txn.open_table(CREATE_KEYS)?,
             messages: txn.open_table(MESSAGES)?,
             message_keys: txn.open_table(MESSAGE_KEYS)?,
+            submit_keys: txn.open_table(SUBMIT_KEYS)?,
+            upstreams: txn.open_table(UPSTREAMS)?,
             open_turns: txn.open_table(OPEN_TURNS)?,
             deletions: txn.open_table(DELETIONS)?,
             damaged: txn.open_table(DAMAGED)?,
@@ -129,6 +135,8 @@ impl Tables {
             + self.create_keys.len()?
             + self.messages.len()?
             + self.message_keys.len()?
+            + self.submit_keys.len()?
+            + self.upstreams.len()?
             + self.open_turns.len()?)
     }
 
@@ -369,7 +377,7 @@ impl Check<'_> {
             TurnState::Replied(_) if owner.is_leaving => {}
             TurnState::Replied(reply_at) => {
                 let is_there = match self.tables.message(session, *reply_at)? {
-                    Some(Ok(reply)) => reply.is_agent() && reply.id == *reply_id,
+                    Some(Ok(reply)) => self.answers(&reply, message, *reply_id)?,
                     Some(Err(_)) => false,
                     None => self
                         .tables
@@ -392,6 +400,35 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Whether a reply is a message's own, or one that answered it with a later message.
+    fn answers(&self, reply: &Message, message: &Message, reply_id: MessageId) -> Result<bool> {
+        let Role::Agent { in_reply_to, .. } = &reply.role else {
+            return Ok(false);
+        };
+        if reply.id == reply_id {
+            return Ok(*in_reply_to == Some(message.id));
+        }
+        let session = message.session_id;
+        let id = u128::from(session);
+        let later = (id, message.created_at.next().0)..(id, reply.created_at.0);
+        for row in self.tables.messages.range(later)? {
+            let (key, bytes) = row?;
+            let at = Timestamp(key.value().1);
+            let Ok(other) = record::decode_message(session, at, bytes.value()) else {
+                continue;
+            };
+            let has_the_same = matches!(
+                &other.role,
+                Role::User { reply_id, turn: TurnState::Replied(other_at), .. }
+                    if *reply_id == reply.id && *other_at == reply.created_at
+            );
+            if has_the_same && *in_reply_to == Some(other.id) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn open_turns(&mut self) -> Result<()> {
         let mut seen: (Option<SessionId>, HashSet<Timestamp>) = (None, HashSet::new());
         for row in self.tables.open_turns.iter()? {
@@ -410,6 +447,11 @@ impl Check<'_> {
                     continue;
                 }
             };
+            if turn.waits_until.is_some() && (turn.running || !turn.begun) {
+                self.fault(format!(
+                    "open_turns: ({session}, {position}) waits and does not"
+                ));
+            }
             let at = turn.message_at;
             if !seen.1.insert(at) {
                 self.fault(format!("open_turns: {session} has a turn twice"));
@@ -446,6 +488,53 @@ impl Check<'_> {
                         None => self.fault(text),
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn submit_keys(&mut self) -> Result<()> {
+        for row in self.tables.submit_keys.iter()? {
+            self.step();
+            let (key, bytes) = row?;
+            let (session, name) = key.value();
+            if self.tables.sessions.get(session)?.is_none() {
+                continue;
+            }
+            let session = SessionId::from(session);
+            match record::decode_time(bytes.value()) {
+                Ok(at) => {
+                    let reply = self.tables.message(session, at)?;
+                    // One that cannot be decoded is told where it stands.
+                    let fits =
+                        reply.is_some_and(|reply| reply.map_or(true, |reply| reply.is_agent()));
+                    if !fits {
+                        self.fault(format!("submit_keys: ({session}, {at}) is no reply"));
+                    }
+                }
+                Err(error) => {
+                    let text = format!("submit_keys: {session}: {error}");
+                    match IdempotencyKey::parse(name) {
+                        Some(key) => self.damaged(text, session, Spot::SubmitKey(key)),
+                        None => self.fault(text),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn upstreams(&mut self) -> Result<()> {
+        for row in self.tables.upstreams.iter()? {
+            self.step();
+            let (session, bytes) = row?;
+            let session = SessionId::from(session.value());
+            if self.tables.sessions.get(u128::from(session))?.is_none() {
+                self.fault(format!("upstreams: {session} is no session"));
+            }
+            if let Err(error) = record::decode_upstream(bytes.value()) {
+                let text = format!("upstreams: {session}: {error}");
+                self.damaged(text, session, Spot::Upstream);
             }
         }
         Ok(())

@@ -18,7 +18,7 @@ use super::error::{CommandError, CopyError, OpenError};
 use super::open::{database_error, shielded, write_stop};
 use super::tables::{
     CREATE_KEYS, DAMAGED, DELETIONS, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
-    USER_SESSIONS, WARNINGS,
+    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, WARNINGS,
 };
 use super::txn::Txn;
 use super::verify::verify_with;
@@ -122,6 +122,8 @@ fn copy_tables(
     copy_table(from, to, USER_SESSIONS, &mut others, silent)?;
     copy_table(from, to, CREATE_KEYS, &mut others, silent)?;
     copy_table(from, to, MESSAGE_KEYS, &mut others, silent)?;
+    copy_table(from, to, SUBMIT_KEYS, &mut others, silent)?;
+    copy_table(from, to, UPSTREAMS, &mut others, silent)?;
     copy_table(from, to, OPEN_TURNS, &mut others, silent)?;
     copy_table(from, to, DELETIONS, &mut others, silent)?;
     copy_table(from, to, DAMAGED, &mut others, silent)?;

@@ -26,6 +26,10 @@ pub(super) enum Spot {
     Turn(u32),
     /// The key of a message.
     MessageKey(IdempotencyKey),
+    /// The key of a submitted reply.
+    SubmitKey(IdempotencyKey),
+    /// The session's name on another server.
+    Upstream,
     /// The key of a create. Whose session it named is not known.
     CreateKey(UserId, IdempotencyKey),
 }
@@ -44,6 +48,8 @@ impl fmt::Display for Spot {
             Self::Message(at) => write!(f, "message {}", at.0),
             Self::Turn(position) => write!(f, "turn {position}"),
             Self::MessageKey(key) => write!(f, "message_key {}", key.as_str()),
+            Self::SubmitKey(key) => write!(f, "submit_key {}", key.as_str()),
+            Self::Upstream => f.write_str("upstream"),
             Self::CreateKey(user, key) => write!(f, "create_key {user} {}", key.as_str()),
         }
     }

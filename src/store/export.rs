@@ -13,7 +13,7 @@ use super::damage::{NOBODY, Spot};
 use super::error::ReadError;
 use super::reader::Reader;
 use super::record;
-use super::tables::{CREATE_KEYS, DAMAGED, MESSAGE_KEYS, OPEN_TURNS};
+use super::tables::{CREATE_KEYS, DAMAGED, MESSAGE_KEYS, OPEN_TURNS, SUBMIT_KEYS};
 use crate::domain::archive::{ArchivedMessage, ArchivedSession, Claim, Item, SetAside};
 use crate::domain::id::SessionId;
 use crate::domain::key::IdempotencyKey;
@@ -139,10 +139,12 @@ impl Reader<'_> {
     }
 
     fn archived(&self, session: Session) -> Result<ArchivedSession> {
+        let upstream = self.upstream(session.id)?;
         let Some(key) = &session.create_key else {
             return Ok(ArchivedSession {
                 session,
                 claim: None,
+                upstream,
             });
         };
         let claims = self.snapshot.txn.open_table(CREATE_KEYS)?;
@@ -155,6 +157,7 @@ impl Reader<'_> {
                 timeout: claim.timeout,
             }),
             session,
+            upstream,
         })
     }
 
@@ -188,13 +191,16 @@ impl Reader<'_> {
             turns.extend(turn.map(|turn| (turn.message_at, turn)));
         }
         let mut keys: HashMap<Timestamp, Vec<IdempotencyKey>> = HashMap::new();
-        let rows = self.snapshot.txn.open_table(MESSAGE_KEYS)?;
-        for row in rows.range((raw, "")..(raw.saturating_add(1), ""))? {
-            let (key, bytes) = row?;
-            let (_, name) = key.value();
-            let at = record::decode_time(bytes.value()).ok();
-            if let (Some(at), Some(key)) = (at, IdempotencyKey::parse(name)) {
-                keys.entry(at).or_default().push(key);
+        // Those of the user's messages, and those of submitted replies.
+        for definition in [MESSAGE_KEYS, SUBMIT_KEYS] {
+            let rows = self.snapshot.txn.open_table(definition)?;
+            for row in rows.range((raw, "")..(raw.saturating_add(1), ""))? {
+                let (key, bytes) = row?;
+                let (_, name) = key.value();
+                let at = record::decode_time(bytes.value()).ok();
+                if let (Some(at), Some(key)) = (at, IdempotencyKey::parse(name)) {
+                    keys.entry(at).or_default().push(key);
+                }
             }
         }
         Ok(Within {

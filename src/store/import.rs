@@ -96,7 +96,7 @@ struct Current {
     /// Messages whose turns are open and have no position.
     unplaced: Vec<Timestamp>,
     /// The replies that are to come: the line that says so, and their ids.
-    replies: HashMap<Timestamp, (u64, MessageId)>,
+    replies: HashMap<Timestamp, Vec<(u64, MessageId)>>,
     messages_aside: HashSet<String>,
 }
 
@@ -154,9 +154,16 @@ impl Import {
         number: u64,
         archived: ArchivedSession,
     ) -> Result<(), Stop> {
-        let ArchivedSession { session, claim } = archived;
+        let ArchivedSession {
+            session,
+            claim,
+            upstream,
+        } = archived;
         self.begin_session(txn, number, session.id, false)?;
         txn.insert_session(&session)?;
+        if let Some(name) = upstream {
+            txn.put_upstream(session.id, &name)?;
+        }
         match (&session.create_key, claim) {
             (_, None) => {}
             (None, Some(_)) => {
@@ -221,6 +228,7 @@ impl Import {
                 message_at: *message_at,
                 begun: true,
                 running: false,
+                waits_until: None,
                 crashes: 0,
             })?;
         }
@@ -229,7 +237,11 @@ impl Import {
             !current.messages_aside.contains(&place)
         };
         let missing = current.replies.iter().filter(|(at, _)| is_missing(at));
-        match missing.map(|(_, (line, _))| *line).min() {
+        match missing
+            .flat_map(|(_, all)| all)
+            .map(|(line, _)| *line)
+            .min()
+        {
             None => Ok(()),
             Some(line) => Err(Stop::Line(line, "its reply does not follow".into())),
         }
@@ -276,13 +288,16 @@ impl Import {
                 if *reply_at <= at {
                     return wrong("its reply is not later than itself");
                 }
-                current.replies.insert(*reply_at, (number, *reply_id));
+                let waiting = current.replies.entry(*reply_at).or_default();
+                waiting.push((number, *reply_id));
             }
             Role::Agent { .. } => {
-                if let Some((line, id)) = current.replies.remove(&at)
-                    && id != message.id
+                // One that was submitted may answer several; it has the id of the newest one's.
+                if let Some(waiting) = current.replies.remove(&at)
+                    && let Some((line, _)) = waiting.last()
+                    && waiting.iter().all(|(_, id)| *id != message.id)
                 {
-                    return Err(Stop::Line(line, "its reply has another id".into()));
+                    return Err(Stop::Line(*line, "its reply has another id".into()));
                 }
             }
             Role::User { .. } => {}
@@ -293,11 +308,21 @@ impl Import {
             Some(turn) if current.positions.insert(turn.position) => txn.put_turn(&turn)?,
             Some(_) => return wrong("another turn of the session has its position"),
         }
+        let is_reply = message.is_agent();
         for key in keys {
-            if txn.message_of_key(current.id, &key)?.is_some() {
+            let is_taken = if is_reply {
+                txn.reply_of_key(current.id, &key)?.is_some()
+            } else {
+                txn.message_of_key(current.id, &key)?.is_some()
+            };
+            if is_taken {
                 return wrong("another message of the session has its key");
             }
-            txn.put_message_key(current.id, &key, at)?;
+            if is_reply {
+                txn.put_submit_key(current.id, &key, at)?;
+            } else {
+                txn.put_message_key(current.id, &key, at)?;
+            }
         }
         self.imported.messages += 1;
         Ok(())

@@ -6,7 +6,9 @@ use super::damage::{Damage, Spot};
 use super::error::ReadError;
 use super::record::{self, RecordError};
 use super::snapshot::Snapshot;
-use super::tables::{DAMAGED, EXPIRY, MESSAGE_KEYS, META, OPEN_TURNS, USER_SESSIONS, WARNINGS};
+use super::tables::{
+    DAMAGED, EXPIRY, MESSAGE_KEYS, META, OPEN_TURNS, UPSTREAMS, USER_SESSIONS, WARNINGS,
+};
 use super::tally::{Tallies, moved, rows_between};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
@@ -239,6 +241,41 @@ impl Reader<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// The open turns of a session, in the order of running; damaged ones are left out.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn open_turns(&self, session: SessionId) -> Result<Vec<OpenTurn>> {
+        let table = self.snapshot.txn.open_table(OPEN_TURNS)?;
+        let id = u128::from(session);
+        let mut turns = Vec::new();
+        for row in table.range((id, 0)..=(id, u32::MAX))? {
+            let (key, bytes) = row?;
+            let position = key.value().1;
+            match record::decode_turn(session, position, bytes.value()) {
+                Ok(turn) => turns.push(turn),
+                Err(error) => self.damage.note(session, Spot::Turn(position), &error),
+            }
+        }
+        Ok(turns)
+    }
+
+    /// The name that the server behind a session's agent has for it. A damaged one is none, and
+    /// is made anew.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn upstream(&self, session: SessionId) -> Result<Option<String>> {
+        let table = self.snapshot.txn.open_table(UPSTREAMS)?;
+        let Some(bytes) = table.get(u128::from(session))? else {
+            return Ok(None);
+        };
+        let name = record::decode_upstream(bytes.value());
+        Ok(name
+            .inspect_err(|error| self.damage.note(session, Spot::Upstream, error))
+            .ok())
     }
 
     /// The sessions that have open turns.

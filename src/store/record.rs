@@ -5,8 +5,8 @@
 //! checksum, because redb does not verify pages when it reads them. Decoding is limited in size,
 //! since a damaged length would otherwise ask for exabytes.
 //!
-//! The structs are the layout of version 1. They are never the wire's types: a change here is a
-//! new version, and the old one stays readable.
+//! The structs are the layout of version 1, but where they say otherwise. They are never the
+//! wire's types: a change here is a new version, and the old one stays readable.
 
 use std::borrow::Cow;
 
@@ -23,6 +23,10 @@ use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides};
 use crate::domain::turn::OpenTurn;
 
 const VERSION: u8 = 1;
+
+/// The version of an open turn that waits for a reply to be submitted.
+const WAITING_TURN: u8 = 2;
+
 const HEADER: usize = 5;
 
 /// The largest record: a reply of 64 KiB and its metadata fit many times over.
@@ -141,6 +145,13 @@ struct OpenTurnRecord {
     begun: bool,
     running: bool,
     crashes: u8,
+}
+
+/// Version 2 of an open turn; one that does not wait has version 1.
+#[derive(Encode, BorrowDecode)]
+struct WaitingTurnRecord {
+    turn: OpenTurnRecord,
+    waits_until: i64,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -314,12 +325,22 @@ pub(super) fn decode_message(
 
 /// The bytes of an open turn.
 pub(super) fn encode_turn(turn: &OpenTurn) -> Result<Vec<u8>, RecordError> {
-    encode(&OpenTurnRecord {
+    let record = OpenTurnRecord {
         message_at: turn.message_at.0,
         begun: turn.begun,
         running: turn.running,
         crashes: turn.crashes,
-    })
+    };
+    match turn.waits_until {
+        None => encode(&record),
+        Some(until) => encode_version(
+            WAITING_TURN,
+            &WaitingTurnRecord {
+                turn: record,
+                waits_until: until.0,
+            },
+        ),
+    }
 }
 
 /// The open turn at a position of a session, from its bytes.
@@ -328,7 +349,13 @@ pub(super) fn decode_turn(
     position: u32,
     bytes: &[u8],
 ) -> Result<OpenTurn, RecordError> {
-    let record: OpenTurnRecord = decode(bytes)?;
+    let (record, waits_until): (OpenTurnRecord, _) = match bytes.first() {
+        Some(&WAITING_TURN) => {
+            let record: WaitingTurnRecord = decode_version(WAITING_TURN, bytes)?;
+            (record.turn, Some(Timestamp(record.waits_until)))
+        }
+        _ => (decode(bytes)?, None),
+    };
     Ok(OpenTurn {
         session_id,
         position,
@@ -336,6 +363,7 @@ pub(super) fn decode_turn(
         begun: record.begun,
         running: record.running,
         crashes: record.crashes,
+        waits_until,
     })
 }
 
@@ -404,6 +432,16 @@ pub(super) fn decode_time(bytes: &[u8]) -> Result<Timestamp, RecordError> {
     decode(bytes).map(Timestamp)
 }
 
+/// The bytes of the name that another server has for a session.
+pub(super) fn encode_upstream(name: &str) -> Result<Vec<u8>, RecordError> {
+    encode(&name)
+}
+
+/// The name that another server has for a session, from its bytes.
+pub(super) fn decode_upstream(bytes: &[u8]) -> Result<String, RecordError> {
+    decode::<&str>(bytes).map(str::to_owned)
+}
+
 /// The bytes of a tally.
 pub(super) fn encode_tally(tally: Tally) -> Result<Vec<u8>, RecordError> {
     encode(&(tally.point.0, tally.rows))
@@ -429,6 +467,10 @@ pub(super) fn decode_number(bytes: &[u8]) -> Result<u32, RecordError> {
 }
 
 fn encode<T: Encode>(record: &T) -> Result<Vec<u8>, RecordError> {
+    encode_version(VERSION, record)
+}
+
+fn encode_version<T: Encode>(version: u8, record: &T) -> Result<Vec<u8>, RecordError> {
     let mut bytes = vec![0; HEADER];
     bincode::encode_into_std_write(record, &mut bytes, CONFIG)
         .map_err(|error| RecordError::Layout(error.to_string()))?;
@@ -438,17 +480,24 @@ fn encode<T: Encode>(record: &T) -> Result<Vec<u8>, RecordError> {
         return Err(RecordError::Layout(format!("{found} bytes are too many")));
     }
     let crc = crc32fast::hash(&bytes[HEADER..]);
-    bytes[0] = VERSION;
+    bytes[0] = version;
     bytes[1..HEADER].copy_from_slice(&crc.to_le_bytes());
     Ok(bytes)
 }
 
 fn decode<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, RecordError> {
+    decode_version(VERSION, bytes)
+}
+
+fn decode_version<'a, T: BorrowDecode<'a, ()>>(
+    wanted: u8,
+    bytes: &'a [u8],
+) -> Result<T, RecordError> {
     let Some((header, content)) = bytes.split_first_chunk::<HEADER>() else {
         return Err(RecordError::TooShort(bytes.len()));
     };
     let [version, crc @ ..] = *header;
-    if version != VERSION {
+    if version != wanted {
         return Err(RecordError::UnknownVersion(version));
     }
     if crc32fast::hash(content) != u32::from_le_bytes(crc) {

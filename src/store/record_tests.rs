@@ -14,6 +14,7 @@ fn accepted(bytes: &[u8]) -> usize {
         decode_turn(SessionId::from(1), 0, bytes).is_ok(),
         decode_claim(bytes).is_ok(),
         decode_time(bytes).is_ok(),
+        decode_upstream(bytes).is_ok(),
         decode_tally(bytes).is_ok(),
         decode_number(bytes).is_ok(),
     ]
@@ -167,8 +168,9 @@ prop_compose! {
         begun: bool,
         running: bool,
         crashes: u8,
+        waits_until in option::of(time()),
     ) -> OpenTurn {
-        OpenTurn { session_id, position, message_at, begun, running, crashes }
+        OpenTurn { session_id, position, message_at, begun, running, crashes, waits_until }
     }
 }
 
@@ -238,6 +240,11 @@ proptest! {
         let bytes = encode_time(point).unwrap();
         prop_assert_eq!(decode_time(&bytes).unwrap(), point);
         assert_guarded(&bytes, decode_time)?;
+
+        let name = number.to_string();
+        let bytes = encode_upstream(&name).unwrap();
+        prop_assert_eq!(decode_upstream(&bytes).unwrap(), name);
+        assert_guarded(&bytes, decode_upstream)?;
 
         let bytes = encode_number(number).unwrap();
         prop_assert_eq!(decode_number(&bytes).unwrap(), number);
@@ -367,6 +374,11 @@ fn version_1_is_written_as_it_always_was() {
         begun: true,
         running: false,
         crashes: 2,
+        waits_until: None,
+    };
+    let waiting = OpenTurn {
+        waits_until: Some(Timestamp(1_705_314_765_123)),
+        ..turn.clone()
     };
     let claim = CreateClaim {
         session_id: SessionId::from(0x0123),
@@ -386,10 +398,12 @@ fn version_1_is_written_as_it_always_was() {
         ("session", encode_session(&sample_session())),
         ("message", encode_message(&sample_message())),
         ("turn", encode_turn(&turn)),
+        ("waiting turn", encode_turn(&waiting)),
         ("claim", encode_claim(&claim)),
         ("time", encode_time(Timestamp(1_000))),
         ("tally", encode_tally(tally)),
         ("number", encode_number(1)),
+        ("upstream", encode_upstream("up")),
     ]
     .map(|(name, bytes)| format!("{name} {}", hex(&bytes.unwrap())));
     assert_eq!(written.join("\n"), LAYOUT.trim());
@@ -401,10 +415,12 @@ b401ffb1027fbe02e1e01fbd0020507077b2261223a317d01056b65792d31
 message 01f34c987f0000000000000000000000000000000c0000000000000000000000000000000b076772c3bcc39f6501\
 077b2262223a327d00000000000000000000000000000000000d0000000000000000000000000000000e010103416461020b4147454e545f4552524f52026e6f
 turn 0136b63d82fd06e958191a030000010002
+waiting turn 02cff89390fd06e958191a030000010002fd86925c191a030000
 claim 01c19a72a90000000000000000000000000000012301010000000000003e4001000000
 time 019f158c59fbd007
 tally 0190c8122dfbd007fb2c01
 number 011bdf05a501
+upstream 01f3f188fe027570
 ";
 
 fn hex(bytes: &[u8]) -> String {

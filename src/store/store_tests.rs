@@ -27,7 +27,7 @@ use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState
 use crate::domain::session::{NewSession, Session};
 use crate::domain::time::{Millis, TimeScale, Timestamp};
 use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides, TimeoutPolicy};
-use crate::domain::turn::OpenTurn;
+use crate::domain::turn::{Beginning, OpenTurn};
 use crate::events::{Event, Listener};
 
 #[path = "tests/archive.rs"]
@@ -70,6 +70,8 @@ mod rig;
 mod sessions;
 #[path = "tests/steps.rs"]
 mod steps;
+#[path = "tests/submit.rs"]
+mod submit;
 
 const CACHE_BYTES: usize = 1 << 20;
 

@@ -13,6 +13,8 @@
 //! | `create_keys` | each idempotency key of a user's creates |
 //! | `messages` | each message, in the order of its session |
 //! | `message_keys` | each idempotency key of a session's messages |
+//! | `submit_keys` | each idempotency key of a session's submitted replies |
+//! | `upstreams` | each session that another server keeps a session for |
 //! | `open_turns` | each turn that waits for its reply, in the order of running |
 //! | `deletions` | each deleted session whose messages are still to be removed |
 //! | `damaged` | each record that could not be decoded, moved out of its own table |
@@ -50,6 +52,13 @@ pub(super) const MESSAGES: TableDefinition<(u128, i64), &[u8]> = TableDefinition
 pub(super) const MESSAGE_KEYS: TableDefinition<(u128, &str), &[u8]> =
     TableDefinition::new("message_keys");
 
+/// (session, key)
+pub(super) const SUBMIT_KEYS: TableDefinition<(u128, &str), &[u8]> =
+    TableDefinition::new("submit_keys");
+
+/// session
+pub(super) const UPSTREAMS: TableDefinition<u128, &[u8]> = TableDefinition::new("upstreams");
+
 /// (session, position)
 pub(super) const OPEN_TURNS: TableDefinition<(u128, u32), &[u8]> =
     TableDefinition::new("open_turns");
@@ -86,6 +95,8 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), TableError> {
     txn.open_table(CREATE_KEYS)?;
     txn.open_table(MESSAGES)?;
     txn.open_table(MESSAGE_KEYS)?;
+    txn.open_table(SUBMIT_KEYS)?;
+    txn.open_table(UPSTREAMS)?;
     txn.open_table(OPEN_TURNS)?;
     txn.open_table(DELETIONS)?;
     txn.open_table(DAMAGED)?;
@@ -102,6 +113,8 @@ pub(super) fn delete_all(txn: &WriteTransaction) -> Result<(), TableError> {
     txn.delete_table(CREATE_KEYS)?;
     txn.delete_table(MESSAGES)?;
     txn.delete_table(MESSAGE_KEYS)?;
+    txn.delete_table(SUBMIT_KEYS)?;
+    txn.delete_table(UPSTREAMS)?;
     txn.delete_table(OPEN_TURNS)?;
     txn.delete_table(DELETIONS)?;
     txn.delete_table(DAMAGED)?;

@@ -12,7 +12,7 @@ use super::error::CommandError;
 use super::record::{self, CreateClaim, RecordError};
 use super::tables::{
     CREATE_KEYS, DAMAGED, DELETIONS, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
-    USER_SESSIONS, WARNINGS, meta,
+    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, WARNINGS, meta,
 };
 use super::tally::Tallies;
 use crate::domain::archive::SetAside;
@@ -41,6 +41,8 @@ pub struct Txn<'t> {
     create_keys: Table<'t, (u128, &'static str), Bytes>,
     messages: Table<'t, (u128, i64), Bytes>,
     message_keys: Table<'t, (u128, &'static str), Bytes>,
+    submit_keys: Table<'t, (u128, &'static str), Bytes>,
+    upstreams: Table<'t, u128, Bytes>,
     open_turns: Table<'t, (u128, u32), Bytes>,
     deletions: Table<'t, u128, ()>,
     damaged: Table<'t, (u128, &'static str), Bytes>,
@@ -88,6 +90,8 @@ impl<'t> Txn<'t> {
             create_keys: txn.open_table(CREATE_KEYS)?,
             messages: txn.open_table(MESSAGES)?,
             message_keys: txn.open_table(MESSAGE_KEYS)?,
+            submit_keys: txn.open_table(SUBMIT_KEYS)?,
+            upstreams: txn.open_table(UPSTREAMS)?,
             open_turns: txn.open_table(OPEN_TURNS)?,
             deletions: txn.open_table(DELETIONS)?,
             damaged: txn.open_table(DAMAGED)?,
@@ -202,6 +206,7 @@ impl<'t> Txn<'t> {
         let id = u128::from(session.id);
         self.dirty = true;
         self.sessions.remove(id)?;
+        self.upstreams.remove(id)?;
         self.remove_deadlines(session)?;
         self.user_sessions.remove((session.user_id.into(), id))?;
         if let Some(key) = &session.create_key {
@@ -277,6 +282,9 @@ impl<'t> Txn<'t> {
         }
         for row in rows {
             self.user_sessions.remove(row)?;
+        }
+        for id in ids {
+            self.upstreams.remove(u128::from(*id))?;
         }
         self.remove_claims_of(ids)?;
         self.dirty = true;
@@ -360,6 +368,43 @@ impl<'t> Txn<'t> {
         self.dirty = true;
         self.message_keys
             .insert((session.into(), key.as_str()), bytes.as_slice())?;
+        Ok(())
+    }
+
+    pub(super) fn reply_of_key(
+        &self,
+        session: SessionId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Message>> {
+        let spot = || Spot::SubmitKey(key.clone());
+        let Some(bytes) = self.submit_keys.get((session.into(), key.as_str()))? else {
+            self.refuse_set_aside(session, &spot())?;
+            return Ok(None);
+        };
+        let at = self.noted(session, spot, record::decode_time(bytes.value()))?;
+        self.message(session, at)
+    }
+
+    pub(super) fn put_submit_key(
+        &mut self,
+        session: SessionId,
+        key: &IdempotencyKey,
+        at: Timestamp,
+    ) -> Result<()> {
+        let bytes = whole(record::encode_time(at))?;
+        self.dirty = true;
+        self.submit_keys
+            .insert((session.into(), key.as_str()), bytes.as_slice())?;
+        Ok(())
+    }
+
+    // Other servers
+
+    pub(super) fn put_upstream(&mut self, session: SessionId, name: &str) -> Result<()> {
+        let bytes = record::encode_upstream(name)?;
+        self.dirty = true;
+        self.upstreams
+            .insert(u128::from(session), bytes.as_slice())?;
         Ok(())
     }
 
@@ -502,7 +547,7 @@ impl<'t> Txn<'t> {
         Ok(())
     }
 
-    /// Removes up to `limit` of a session's messages, message keys and records that are set aside;
+    /// Removes up to `limit` of a session's messages, their keys and what is set aside of it;
     /// returns how many.
     pub(super) fn remove_messages(&mut self, session: SessionId, limit: usize) -> Result<usize> {
         let id = u128::from(session);
@@ -516,22 +561,19 @@ impl<'t> Txn<'t> {
             row?;
             removed += 1;
         }
-        let keys = (id, "")..(id.saturating_add(1), "");
-        for row in self
-            .message_keys
-            .extract_from_if(keys.clone(), |_, _| true)?
-            .take(limit - removed)
-        {
-            row?;
-            removed += 1;
-        }
-        for row in self
-            .damaged
-            .extract_from_if(keys, |_, _| true)?
-            .take(limit - removed)
-        {
-            row?;
-            removed += 1;
+        for table in [
+            &mut self.message_keys,
+            &mut self.submit_keys,
+            &mut self.damaged,
+        ] {
+            let keys = (id, "")..(id.saturating_add(1), "");
+            for row in table
+                .extract_from_if(keys, |_, _| true)?
+                .take(limit - removed)
+            {
+                row?;
+                removed += 1;
+            }
         }
         if removed < limit {
             self.sound_now.push(session);
@@ -573,6 +615,8 @@ impl<'t> Txn<'t> {
             Spot::Message(at) => self.messages.get((id, at.0))?,
             Spot::Turn(position) => self.open_turns.get((id, *position))?,
             Spot::MessageKey(key) => self.message_keys.get((id, key.as_str()))?,
+            Spot::SubmitKey(key) => self.submit_keys.get((id, key.as_str()))?,
+            Spot::Upstream => self.upstreams.get(id)?,
             Spot::CreateKey(user, key) => {
                 self.create_keys.get((u128::from(*user), key.as_str()))?
             }
@@ -589,6 +633,8 @@ impl<'t> Txn<'t> {
             Spot::Message(at) => drop(self.messages.remove((id, at.0))?),
             Spot::Turn(position) => drop(self.open_turns.remove((id, *position))?),
             Spot::MessageKey(key) => drop(self.message_keys.remove((id, key.as_str()))?),
+            Spot::SubmitKey(key) => drop(self.submit_keys.remove((id, key.as_str()))?),
+            Spot::Upstream => drop(self.upstreams.remove(id)?),
             Spot::CreateKey(user, key) => {
                 drop(self.create_keys.remove((u128::from(*user), key.as_str()))?);
             }
@@ -652,9 +698,11 @@ impl<'t> Txn<'t> {
         let id = u128::from(session);
         let names_it = |_: (u128, &str), bytes: &[u8]| record::decode_time(bytes) == Ok(at);
         let rows = (id, "")..(id.saturating_add(1), "");
-        for row in self.message_keys.extract_from_if(rows, names_it)? {
-            row?;
-            self.dirty = true;
+        for table in [&mut self.message_keys, &mut self.submit_keys] {
+            for row in table.extract_from_if(rows.clone(), names_it)? {
+                row?;
+                self.dirty = true;
+            }
         }
         Ok(())
     }

@@ -83,6 +83,8 @@ impl Server {
         let running = tokio::spawn(run_with(config, parts, listener, async move {
             stop.cancelled().await;
         }));
+        // The client can speak TLS, and wants to be told by what means, though no test does.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             url,
             http: Client::builder().read_timeout(CALL_LIMIT).build().unwrap(),

@@ -9,6 +9,7 @@
 //! a conversation may be answered by any process, after any restart, with the same words.
 
 mod assemble;
+pub(super) mod backend;
 mod decompose;
 mod engine;
 mod marks;
@@ -25,7 +26,7 @@ mod tests;
 ///
 /// The same arguments always give the same answer, and every input has one.
 #[must_use]
-pub(super) fn respond(earlier: &[&str], statement: &str) -> String {
+fn respond(earlier: &[&str], statement: &str) -> String {
     let script = script::script();
     let mut engine = engine::Engine::new(script);
     let mut text = text::Text::default();
@@ -42,7 +43,7 @@ pub(super) fn respond(earlier: &[&str], statement: &str) -> String {
 /// piece.
 ///
 /// The pieces joined are exactly the reply; an empty reply has none.
-pub(super) fn chunks(reply: &str) -> impl Iterator<Item = &str> {
+fn chunks(reply: &str) -> impl Iterator<Item = &str> {
     let mut rest = reply;
     std::iter::from_fn(move || {
         let end = |from: usize, ends: fn(char) -> bool| {

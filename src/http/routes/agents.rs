@@ -15,7 +15,8 @@ use crate::http::router::ApiState;
 
 /// `GET /api/agents`
 pub(in crate::http) async fn list(State(state): State<ApiState>) -> Response {
-    let agents: Vec<_> = state.app.agents().iter().map(AgentSummary::from).collect();
+    let registry = state.app.agents();
+    let agents: Vec<_> = registry.iter().map(AgentSummary::from).collect();
     dto::json(
         StatusCode::OK,
         &json!({ "success": true, "data": { "agents": agents } }),

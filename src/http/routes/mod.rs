@@ -7,3 +7,4 @@ pub(super) mod health;
 mod listing;
 pub(super) mod messages;
 pub(super) mod sessions;
+pub(super) mod submit;

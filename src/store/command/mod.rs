@@ -9,7 +9,9 @@ mod create;
 mod delete;
 mod purge;
 mod send;
+mod submit;
 mod turn;
+mod upstream;
 
 pub use activity::{Heartbeat, PatchTimeout, Renew};
 pub use create::{CreateKey, CreateSession, Created};
@@ -17,10 +19,12 @@ pub use delete::DeleteSession;
 pub(in crate::store) use delete::erase;
 pub use purge::{Purge, Purged, WalkTallies};
 pub use send::{SendMessage, Sent};
-pub use turn::{BeginTurn, CloseTurn, Expire};
+pub use submit::{SubmitReply, Submitted};
+pub use turn::{BeginTurn, CloseTurn, Expire, ParkTurn};
+pub use upstream::KeepUpstream;
 
 use super::txn::{Result, Txn};
-pub use crate::domain::turn::{Begun, Closed, Reply};
+pub use crate::domain::turn::{Begun, Closed, Parked, Reply};
 
 /// Something to do in one transaction.
 pub trait Command: sealed::Apply + Send + 'static {}

@@ -8,7 +8,7 @@ use crate::domain::id::{MessageId, SessionId, TurnId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Body, Message, Role, Sender, TurnState};
 use crate::domain::session::Session;
-use crate::domain::turn::{MAX_OPEN_TURNS, OpenTurn};
+use crate::domain::turn::{Beginning, MAX_OPEN_TURNS, OpenTurn};
 use crate::events::{Echo, Event};
 use crate::store::txn::{Result, Txn};
 
@@ -33,9 +33,8 @@ pub struct SendMessage {
     pub key: Option<IdempotencyKey>,
     /// Whether the session's agent is there to be asked.
     pub has_agent: bool,
-    /// Whether the agent has a place free, so that a turn that is alone begins at once. That
-    /// saves the commit which would note its beginning.
-    pub begins_at_once: bool,
+    /// How its turn begins.
+    pub beginning: Beginning,
 }
 
 /// A message that is stored, now or before.
@@ -91,8 +90,7 @@ impl SendMessage {
         if let Some(key) = &self.key {
             txn.put_message_key(session.id, key, message.created_at)?;
         }
-        let begins = self.begins_at_once && turns.is_empty();
-        open_turn(txn, &message, begins)?;
+        open_turn(txn, &message, self.beginning, turns)?;
 
         let shared = Arc::new(session.clone());
         let stored = Event::MessageStored {
@@ -132,7 +130,7 @@ impl SendMessage {
             let turns = self.place_for_a_turn(txn, &session)?;
             *turn = TurnState::Open;
             txn.put_message(&message)?;
-            open_turn(txn, &message, self.begins_at_once && turns.is_empty())?;
+            open_turn(txn, &message, self.beginning, &turns)?;
             if turns.is_empty() {
                 txn.publish(session.id, Event::Busy);
             }
@@ -166,14 +164,25 @@ impl SendMessage {
 }
 
 /// Opens a turn behind those that are open now.
-fn open_turn(txn: &mut Txn<'_>, message: &Message, begins: bool) -> Result<()> {
+fn open_turn(
+    txn: &mut Txn<'_>,
+    message: &Message,
+    beginning: Beginning,
+    before: &[OpenTurn],
+) -> Result<()> {
+    let runs = beginning == Beginning::AtOnce && before.is_empty();
+    let waits_until = match beginning {
+        Beginning::Waiting(span) => Some(txn.now + span),
+        Beginning::InTurn | Beginning::AtOnce => None,
+    };
     let position = txn.next_turn_position(message.session_id)?;
     txn.put_turn(&OpenTurn {
         session_id: message.session_id,
         position,
         message_at: message.created_at,
-        begun: begins,
-        running: begins,
+        begun: runs || waits_until.is_some(),
+        running: runs,
         crashes: 0,
+        waits_until,
     })
 }

@@ -7,7 +7,7 @@ use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, Role, TurnFailure, TurnState};
 use crate::domain::session::{Session, Standing};
 use crate::domain::time::Timestamp;
-use crate::domain::turn::{Begun, Closed, OpenTurn, Reply};
+use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply};
 
 use crate::events::Event;
 use crate::store::txn::{Result, Txn};
@@ -15,6 +15,17 @@ use crate::store::txn::{Result, Txn};
 /// Notes that the agent is about to be asked.
 #[derive(Debug)]
 pub struct BeginTurn(pub OpenTurn);
+
+/// Notes that a turn waits for a reply that is submitted.
+#[derive(Debug)]
+pub struct ParkTurn {
+    /// The session.
+    pub session_id: SessionId,
+    /// The time of the user's message.
+    pub message_at: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+}
 
 /// Closes a turn with the agent's reply, or without.
 #[derive(Debug)]
@@ -55,6 +66,7 @@ impl Apply for BeginTurn {
             let begun = OpenTurn {
                 begun: true,
                 running: true,
+                waits_until: None,
                 ..turn.clone()
             };
             txn.put_turn(&begun)?;
@@ -72,6 +84,25 @@ impl Apply for BeginTurn {
             },
         )?;
         Ok(Begun::Closed(failure))
+    }
+}
+
+impl Apply for ParkTurn {
+    type Output = Parked;
+
+    fn apply(self, txn: &mut Txn<'_>) -> Result<Parked> {
+        let turns = txn.open_turns(self.session_id)?;
+        let found = turns.iter().find(|turn| turn.message_at == self.message_at);
+        let Some(turn) = found else {
+            return Ok(Parked::Gone);
+        };
+        txn.put_turn(&OpenTurn {
+            begun: true,
+            running: false,
+            waits_until: Some(self.until),
+            ..turn.clone()
+        })?;
+        Ok(Parked::Waiting)
     }
 }
 
@@ -203,7 +234,7 @@ fn close(
     Ok(closed)
 }
 
-fn end(txn: &mut Txn<'_>, turn: &OpenTurn, is_last: bool) -> Result<()> {
+pub(super) fn end(txn: &mut Txn<'_>, turn: &OpenTurn, is_last: bool) -> Result<()> {
     txn.remove_turn(turn)?;
     txn.publish(turn.session_id, Event::TurnEnded);
     if is_last {

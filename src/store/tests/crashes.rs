@@ -54,7 +54,7 @@ fn clearing_at_the_stop_leaves_nothing() {
         let creation = rig.keyed_creation(&format!("k{number}"));
         let session = rig.submit(creation).unwrap().session;
         let mut message = rig.keyed_message(session.id, &content, "k");
-        message.begins_at_once = true;
+        message.beginning = Beginning::AtOnce;
         rig.submit(message).unwrap();
         if number % 3 == 0 {
             rig.submit(DeleteSession(session.id)).unwrap();
@@ -141,7 +141,7 @@ fn a_turn_that_was_opened_again_starts_to_count_anew() {
     let mut rig = Rig::new();
     let session = rig.create();
     let mut message = rig.keyed_message(session.id, "hello", "k");
-    message.begins_at_once = true;
+    message.beginning = Beginning::AtOnce;
     let message = rig.submit(message).unwrap().message;
     rig.kill();
     rig.open();

@@ -201,6 +201,7 @@ fn a_file_of_version_1_holds_its_keys_and_open_turns() {
         begun: true,
         running: false,
         crashes: 0,
+        waits_until: None,
     };
     assert_eq!(rig.next_turn(alice), Some(turn));
     let there = rig.transcript(alice).remove(1);
@@ -212,6 +213,7 @@ fn a_file_of_version_1_holds_its_keys_and_open_turns() {
         begun: false,
         running: false,
         crashes: 0,
+        waits_until: None,
     };
     assert_eq!(rig.next_turn(alice), Some(turn));
 

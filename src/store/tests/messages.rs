@@ -274,6 +274,7 @@ fn turns_that_had_not_begun_when_the_session_expired_are_closed_and_a_running_on
         begun: false,
         running: false,
         crashes: 0,
+        waits_until: None,
     }));
     let expired = TurnFailure::session_expired();
     assert!(matches!(late.unwrap(), Begun::Closed(failure) if failure == expired));

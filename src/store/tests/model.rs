@@ -104,7 +104,9 @@ impl Pair {
                 send.body = body_of(body);
                 send.key = key.map(|index| super::key(&format!("m{index}")));
                 send.has_agent = has_agent;
-                send.begins_at_once = begins_at_once;
+                if begins_at_once {
+                    send.beginning = Beginning::AtOnce;
+                }
                 self.send(send)?;
             }
             SessionCall::Burst(session, messages) => {
@@ -241,6 +243,7 @@ impl Pair {
             begun: false,
             running: false,
             crashes: 0,
+            waits_until: None,
         });
         let found = match self.rig.submit(begin).unwrap() {
             Begun::Now => Fate::Begun,

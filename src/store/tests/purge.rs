@@ -37,7 +37,7 @@ impl Apply for Fill {
                 turn: TurnState::Replied(at.next()),
             };
             let agent = Role::Agent {
-                in_reply_to: None,
+                in_reply_to: Some(MessageId::from(7)),
                 thought: None,
                 actions: None,
             };

@@ -604,7 +604,7 @@ fn has_place(kept: &Kept, send: &SendMessage, server_is_full: bool) -> Result<()
 }
 
 fn new_turn(message_at: Timestamp, is_alone: bool, send: &SendMessage) -> Turn {
-    let begins = is_alone && send.begins_at_once;
+    let begins = is_alone && send.beginning == Beginning::AtOnce;
     Turn {
         message_at,
         begun: begins,

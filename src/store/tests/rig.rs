@@ -116,6 +116,11 @@ impl Rig {
         edit(&self.path(), change);
     }
 
+    /// What the check at the end of the test is to find, beside nothing.
+    pub(super) fn expect_faults(&mut self, faults: &[&str]) {
+        self.faults = faults.iter().map(ToString::to_string).collect();
+    }
+
     // Calls
 
     pub(super) fn store(&self) -> &Store {
@@ -218,7 +223,7 @@ impl Rig {
             echo: None,
             key: None,
             has_agent: true,
-            begins_at_once: false,
+            beginning: Beginning::InTurn,
         }
     }
 
@@ -241,7 +246,7 @@ impl Rig {
     /// Sends a message and begins its turn.
     pub(super) fn ask(&mut self, session: SessionId, content: &str) -> Sent {
         let mut message = self.message(session, content);
-        message.begins_at_once = true;
+        message.beginning = Beginning::AtOnce;
         self.submit(message).unwrap()
     }
 
@@ -347,6 +352,8 @@ impl Rig {
             + self.rows(tables::CREATE_KEYS)
             + self.rows(tables::MESSAGES)
             + self.rows(tables::MESSAGE_KEYS)
+            + self.rows(tables::SUBMIT_KEYS)
+            + self.rows(tables::UPSTREAMS)
             + self.rows(tables::OPEN_TURNS)
             + self.rows(tables::DELETIONS)
             + self.rows(tables::DAMAGED)

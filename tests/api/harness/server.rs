@@ -131,6 +131,8 @@ impl Builder {
     /// Starts the server.
     pub(crate) async fn start(self) -> Server {
         let (clock, hand) = Clock::manual(START);
+        // The client can speak TLS, and wants to be told by what means, though no test does.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
         let mut server = Server {
             setup: Some(self),

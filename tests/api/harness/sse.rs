@@ -91,6 +91,7 @@ fn parse(text: &str) -> Option<(String, Value)> {
     for line in text.trim_end().lines() {
         match line.split_once(": ") {
             Some(("event", value)) => name = Some(value.to_owned()),
+            Some(("id", value)) => assert!(value.parse::<i64>().is_ok(), "{value} is a time"),
             Some(("data", value)) => data = Some(serde_json::from_str(value).expect("JSON")),
             _ => assert!(line.starts_with(':'), "{line:?} is a comment"),
         }

@@ -1,0 +1,79 @@
+//! A reply as other programs write it.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::domain::message::{MAX_ATTACHMENTS_BYTES, attachments, json_text, message_metadata};
+use crate::domain::turn::Reply;
+
+/// The longest thought that is kept, in bytes.
+const MAX_THOUGHT_BYTES: usize = 16 * 1024;
+
+/// `{text, thought?, actions?, attachments?, metadata?}`. What else there is, is ignored.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Answer {
+    text: Option<String>,
+    thought: Option<Value>,
+    actions: Option<Value>,
+    attachments: Option<Value>,
+    metadata: Option<Value>,
+}
+
+impl Answer {
+    /// Nothing but a text.
+    pub(super) fn of_text(text: String) -> Self {
+        Self {
+            text: Some(text),
+            ..Self::default()
+        }
+    }
+
+    /// The reply; where it has no text, `said` is it. None where nothing was said at all.
+    ///
+    /// What cannot be stored of the rest is left out, and named in the log: the text is worth
+    /// more than the failure of the whole.
+    pub(super) fn into_reply(self, said: Option<String>) -> Option<Reply> {
+        let text = self.text.filter(|text| !text.is_empty() || said.is_none());
+        let mut reply = Reply::text(text.or(said)?);
+        reply.thought = thought(self.thought);
+        reply.actions = actions(self.actions);
+        reply.body.metadata = message_metadata(self.metadata.as_ref()).unwrap_or_else(|_| {
+            leave_out("metadata");
+            None
+        });
+        reply.body.attachments = attachments(self.attachments.as_ref()).unwrap_or_else(|_| {
+            leave_out("attachments");
+            None
+        });
+        Some(reply)
+    }
+}
+
+fn thought(value: Option<Value>) -> Option<String> {
+    let Some(Value::String(mut thought)) = value else {
+        return None;
+    };
+    thought.truncate(thought.floor_char_boundary(MAX_THOUGHT_BYTES));
+    (!thought.is_empty()).then_some(thought)
+}
+
+/// An array, as text. One that is too long for what a message may carry is left out.
+fn actions(value: Option<Value>) -> Option<String> {
+    let Some(Value::Array(actions)) = value else {
+        return None;
+    };
+    let text = json_text(&actions);
+    if text.len() > MAX_ATTACHMENTS_BYTES {
+        leave_out("actions");
+        return None;
+    }
+    Some(text)
+}
+
+fn leave_out(part: &str) {
+    tracing::warn!(
+        part,
+        "a part of an agent's reply cannot be stored and is left out"
+    );
+}

@@ -1,0 +1,40 @@
+//! The rule engine as a backend.
+
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::agents::backend::{Backend, Piece, ReplyStream, TurnRequest, Wants};
+use crate::domain::turn::Reply;
+
+/// How many earlier turns are replayed.
+const HISTORY: usize = 50;
+
+/// The rule engine in the binary.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::agents) struct Eliza;
+
+impl Backend for Eliza {
+    fn kind(&self) -> &'static str {
+        "eliza"
+    }
+
+    fn wants(&self) -> Wants {
+        Wants {
+            history: HISTORY,
+            upstream: false,
+        }
+    }
+
+    fn reply(&self, request: TurnRequest) -> ReplyStream {
+        let earlier: Vec<&str> = request
+            .history
+            .iter()
+            .map(|exchange| exchange.message.body.content.as_str())
+            .collect();
+        let text = super::respond(&earlier, &request.message.body.content);
+        let mut pieces: Vec<_> = super::chunks(&text)
+            .map(|chunk| Ok(Piece::Chunk(chunk.to_owned())))
+            .collect();
+        pieces.push(Ok(Piece::Done(Reply::text(text))));
+        stream::iter(pieces).boxed()
+    }
+}

@@ -1,0 +1,92 @@
+//! Whether a backend answers at all.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+
+use super::backend::{Piece, TurnRequest};
+use super::registry::Agent;
+use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
+use crate::domain::message::{Body, Message, Role, Sender, TurnState};
+use crate::domain::session::{NewSession, Session};
+use crate::domain::time::{TimeScale, Timestamp};
+use crate::domain::timeout::TimeoutConfig;
+
+/// What is asked.
+const QUESTION: &str = "Hello! Please answer with one short sentence.";
+
+/// How long a probe waits, where the agent may take longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a probe found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It answers.
+    Answer,
+    /// It will answer by a submit.
+    Later,
+}
+
+/// Asks an agent one short question, once; why it did not answer is for the operator.
+///
+/// # Errors
+/// It does not answer.
+pub async fn probe(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> Result<Found, String> {
+    let allowed = agent.character.backend.timeout().min(PATIENCE);
+    let mut pieces = agent.backend.reply(question(agent, now, ids));
+    let answer = async {
+        while let Some(piece) = pieces.next().await {
+            match piece {
+                Ok(Piece::Done(_)) => return Ok(Found::Answer),
+                Ok(Piece::Later) => return Ok(Found::Later),
+                Ok(Piece::Chunk(_) | Piece::Upstream(_)) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Err("the reply ended before it was complete".into())
+    };
+    tokio::time::timeout(allowed, answer)
+        .await
+        .unwrap_or_else(|_| Err(format!("no answer within {} s", allowed.as_secs())))
+}
+
+fn question(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> TurnRequest {
+    let [session, user, message, turn, reply] = ids;
+    let new = NewSession {
+        id: SessionId::from(session),
+        agent_id: agent.character.id,
+        user_id: UserId::from(user),
+        timeout: TimeoutConfig {
+            timeout_minutes: 5,
+            auto_renew: false,
+            max_duration_minutes: 5,
+            warning_threshold_minutes: 1,
+        },
+        metadata: "{}".into(),
+        create_key: None,
+    };
+    let session = Session::create(new, now, TimeScale::new(1));
+    let message = Message {
+        id: MessageId::from(message),
+        session_id: session.id,
+        author_id: session.user_id.0,
+        created_at: now,
+        body: Body {
+            content: QUESTION.into(),
+            ..Body::default()
+        },
+        role: Role::User {
+            turn_id: TurnId::from(turn),
+            reply_id: MessageId::from(reply),
+            sender: Sender::default(),
+            turn: TurnState::Open,
+        },
+    };
+    TurnRequest {
+        turn_id: TurnId::from(turn),
+        session,
+        history: Vec::new(),
+        message,
+        upstream: None,
+    }
+}

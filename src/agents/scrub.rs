@@ -1,0 +1,131 @@
+//! What of another server's words may stand in the log.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::backend::TurnRequest;
+
+/// The longest text of another server's that is logged, in characters.
+const MAX_CHARS: usize = 300;
+
+/// A text that shares so many bytes with the conversation repeats it.
+const WINDOW: usize = 16;
+
+/// What must not stand in the log: a key, and anything of the conversation.
+#[derive(Clone, Default)]
+pub(super) struct Scrub {
+    key: Option<SecretString>,
+    texts: Vec<String>,
+}
+
+impl Scrub {
+    /// Of this key, and of the conversation that a backend is asked about.
+    pub(super) fn new(key: Option<&SecretString>, request: &TurnRequest, system: &str) -> Self {
+        let message = &request.message.body.content;
+        let history = request.history.iter().flat_map(|exchange| {
+            let reply = exchange.reply.as_ref();
+            [
+                Some(&exchange.message.body.content),
+                reply.map(|r| &r.body.content),
+            ]
+        });
+        let texts = history.flatten().chain([message]).cloned();
+        Self {
+            key: key.cloned(),
+            texts: texts.chain([system.to_owned()]).collect(),
+        }
+    }
+
+    /// Of this key alone.
+    pub(super) fn of_key(key: Option<&SecretString>) -> Self {
+        Self {
+            key: key.cloned(),
+            texts: Vec::new(),
+        }
+    }
+
+    /// Another server's words as they may be logged.
+    pub(super) fn clean(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        if let Some(key) = &self.key {
+            text = text.replace(key.expose_secret(), "[key]");
+        }
+        let cut: String = text.chars().take(MAX_CHARS).collect();
+        let is_repeated = self.texts.iter().any(|said| repeats(&cut, said));
+        let cut = if is_repeated {
+            "[it repeats the conversation]".to_owned()
+        } else {
+            cut
+        };
+        // A line of the log is one line.
+        cut.replace(|c: char| c.is_control(), " ")
+    }
+}
+
+impl fmt::Debug for Scrub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scrub(..)")
+    }
+}
+
+/// Whether a text contains what was said, or a good part of it.
+fn repeats(text: &str, said: &str) -> bool {
+    let said = said.trim();
+    if said.len() < WINDOW {
+        return has_word(text, said);
+    }
+    // Every part of twice the window's length holds one of these windows.
+    let windows = text.as_bytes().windows(WINDOW).step_by(WINDOW / 2);
+    let mut windows = windows.filter_map(|window| std::str::from_utf8(window).ok());
+    windows.any(|window| said.contains(window)) || text.contains(said)
+}
+
+/// Whether a short text stands in another as words of their own: "I" is not said by "Invalid".
+fn has_word(text: &str, word: &str) -> bool {
+    let is_edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+    !word.is_empty()
+        && text.match_indices(word).any(|(at, _)| {
+            let before = text[..at].chars().next_back();
+            is_edge(before) && is_edge(text[at + word.len()..].chars().next())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scrub(texts: &[&str]) -> Scrub {
+        Scrub {
+            key: Some("sk-12345".into()),
+            texts: texts.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn a_key_is_left_out_and_the_rest_stays() {
+        let scrub = scrub(&[]);
+        assert_eq!(
+            scrub.clean("Wrong key: sk-12345.\nTry another"),
+            "Wrong key: [key]. Try another"
+        );
+        assert_eq!(scrub.clean(&"é".repeat(400)), "é".repeat(300));
+        assert_eq!(format!("{scrub:?}"), "Scrub(..)");
+    }
+
+    #[test]
+    fn what_repeats_the_conversation_is_left_out() {
+        let secret = "My doctor says that I have something nobody should know of";
+        let scrub = scrub(&[secret, "Invalid", "no"]);
+        for text in [
+            format!("cannot parse: {secret}"),
+            "bad input near 'something nobody should know'".to_owned(),
+            "you said no!".to_owned(),
+        ] {
+            assert_eq!(scrub.clean(&text), "[it repeats the conversation]");
+        }
+        for text in ["model not found", "cannot allocate memory"] {
+            assert_eq!(scrub.clean(text), text);
+        }
+    }
+}

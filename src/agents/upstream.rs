@@ -1,0 +1,286 @@
+//! Talking to the servers behind the agents.
+
+use std::time::Duration;
+
+use async_stream::try_stream;
+use futures_util::stream::Stream;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::backend::{BackendError, RetryAfter};
+use super::scrub::Scrub;
+use super::sse::{Event, Parser};
+use crate::domain::time::Timestamp;
+
+/// A server that takes longer to accept a connection is as good as gone.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Idle connections are given up soon: some servers close theirs after five seconds, and a
+/// request on one that is being closed fails.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The largest answer that is read whole, in bytes.
+const MAX_ANSWER: usize = 4 << 20;
+
+/// How much of a refusal is read for the log, in bytes.
+const MAX_REFUSAL: usize = 16 * 1024;
+
+/// The client that all backends share: it follows no redirect and uses no proxy.
+pub(super) fn client() -> Result<Client, reqwest::Error> {
+    // Somebody else may have chosen one already, which does as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = || {
+        Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .user_agent(concat!("sessiond/", env!("CARGO_PKG_VERSION")))
+    };
+    builder().build().or_else(|error| {
+        // A machine without certificates can still speak to the servers that need none.
+        tracing::warn!(%error, "the system's certificates cannot be read; https will fail");
+        builder().tls_certs_only([]).build()
+    })
+}
+
+/// Reads the address of a server.
+pub(super) fn address(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let is_http = matches!(url.scheme(), "http" | "https");
+    (is_http && url.has_host()).then_some(url)
+}
+
+/// The address with this path behind its own.
+pub(super) fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    let own = base.path().trim_end_matches('/');
+    url.set_path(&format!("{own}{path}"));
+    url
+}
+
+/// Sends a request; whatever the answer's status is.
+pub(super) async fn send(request: RequestBuilder, scrub: &Scrub) -> Result<Response, BackendError> {
+    request.send().await.map_err(|error| {
+        let may_pass = error.is_connect();
+        let detail = scrub.clean(&in_words(error));
+        if may_pass {
+            return BackendError::Transient {
+                detail,
+                retry_after: None,
+            };
+        }
+        BackendError::Final(detail)
+    })
+}
+
+/// Lets a success pass.
+pub(super) async fn accept(response: Response, scrub: &Scrub) -> Result<Response, BackendError> {
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    Err(refusal(response, scrub).await)
+}
+
+/// Why a server refused, which it may do for a while only.
+pub(super) async fn refusal(response: Response, scrub: &Scrub) -> BackendError {
+    let status = response.status();
+    let retry_after = retry_after(response.headers());
+    let body = read(response, MAX_REFUSAL).await.unwrap_or_default();
+    let said = scrub.clean(&error_text(&body));
+    let asks = match retry_after {
+        Some(RetryAfter::Span(span)) => format!(", to be asked again in {} s", span.as_secs()),
+        _ => String::new(),
+    };
+    let detail = format!("it answered {status}{asks}: {said}");
+    let may_pass = [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::BAD_GATEWAY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ];
+    if may_pass.contains(&status) {
+        return BackendError::Transient {
+            detail,
+            retry_after,
+        };
+    }
+    BackendError::Final(detail)
+}
+
+/// Whether an answer is a stream of events.
+pub(super) fn is_event_stream(response: &Response) -> bool {
+    content_type(response).starts_with("text/event-stream")
+}
+
+/// Whether an answer is JSON by its own word.
+pub(super) fn is_json(response: &Response) -> bool {
+    content_type(response).contains("json")
+}
+
+/// An answer read whole.
+pub(super) async fn json<T: DeserializeOwned>(
+    response: Response,
+    scrub: &Scrub,
+) -> Result<T, BackendError> {
+    let body = read(response, MAX_ANSWER)
+        .await
+        .map_err(|error| BackendError::Final(scrub.clean(&error)))?;
+    serde_json::from_slice(&body).map_err(|error| not_understood("its answer", &error))
+}
+
+/// An answer event by event. What comes last counts even without the empty line after it.
+pub(super) fn events(
+    mut response: Response,
+    scrub: Scrub,
+) -> impl Stream<Item = Result<Event, BackendError>> + Send {
+    try_stream! {
+        let mut parser = Parser::default();
+        loop {
+            let part = response.chunk().await.map_err(|error| {
+                let broke = format!("the stream broke: {}", in_words(error));
+                BackendError::Final(scrub.clean(&broke))
+            })?;
+            let events = match &part {
+                Some(part) => parser.feed(part),
+                None => parser.finish(),
+            };
+            for event in events.map_err(|fault| BackendError::Final(fault.into()))? {
+                yield event;
+            }
+            if part.is_none() {
+                break;
+            }
+        }
+    }
+}
+
+/// The failure that an event tells of.
+pub(super) fn told_error(event: &Event, scrub: &Scrub) -> BackendError {
+    let said = scrub.clean(&error_text(event.data.as_bytes()));
+    BackendError::Final(format!("it answered an error: {said}"))
+}
+
+/// The data of an event.
+pub(super) fn data<T: DeserializeOwned>(event: &Event) -> Result<T, BackendError> {
+    serde_json::from_str(&event.data).map_err(|error| not_understood("an event", &error))
+}
+
+/// What a server says of an error: a text, or an object around one.
+pub(super) fn error_text(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let Ok(body) = serde_json::from_str::<Value>(&text) else {
+        return text.trim().to_owned();
+    };
+    error_in(&body).unwrap_or_else(|| text.trim().to_owned())
+}
+
+/// The same, of an answer that was read.
+pub(super) fn error_in(body: &Value) -> Option<String> {
+    match body {
+        Value::String(text) => Some(text.clone()),
+        Value::Object(fields) => ["error", "message", "detail", "code"]
+            .iter()
+            .find_map(|name| error_in(fields.get(*name)?)),
+        _ => None,
+    }
+}
+
+/// A reader's complaint without what it read.
+fn not_understood(what: &str, error: &serde_json::Error) -> BackendError {
+    BackendError::Final(format!(
+        "{what} is not what it should be, at its line {} and column {}",
+        error.line(),
+        error.column()
+    ))
+}
+
+async fn read(mut response: Response, max: usize) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(part) = response.chunk().await.map_err(in_words)? {
+        if body.len() + part.len() > max {
+            return Err(format!("its answer has more than {max} bytes"));
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(body)
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(RetryAfter::Span(Duration::from_secs(seconds)));
+    }
+    let time = chrono::DateTime::parse_from_rfc2822(text).ok()?;
+    Some(RetryAfter::Time(Timestamp(time.timestamp_millis())))
+}
+
+fn content_type(response: &Response) -> String {
+    let value = response.headers().get(CONTENT_TYPE);
+    value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_ascii_lowercase()
+}
+
+/// An error with what caused it. The address is left out, since it may hold a password.
+fn in_words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_found_in_whatever_is_around_it() {
+        for (body, text) in [
+            (
+                r#"{"error":{"message":"no such model","type":"x"}}"#,
+                "no such model",
+            ),
+            (r#"{"error":"no such model"}"#, "no such model"),
+            (r#"{"success":false,"error":{"code":"GONE"}}"#, "GONE"),
+            (r#"{"message":"no"}"#, "no"),
+            (" plain \n", "plain"),
+            (r#"{"other":1}"#, r#"{"other":1}"#),
+        ] {
+            assert_eq!(error_text(body.as_bytes()), text, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_of_a_server() {
+        let base = address("http://localhost:1234/v1/").unwrap();
+        assert_eq!(below(&base, "/a").as_str(), "http://localhost:1234/v1/a");
+        let host = address("https://example.org").unwrap();
+        assert_eq!(below(&host, "/a").as_str(), "https://example.org/a");
+        for wrong in ["", "localhost:1234", "ftp://host", "/v1", "http://"] {
+            assert!(address(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_server_says_in_two_ways_when_to_ask_again() {
+        let headers = |value: &str| {
+            let value = value.parse().unwrap();
+            HeaderMap::from_iter([(RETRY_AFTER, value)])
+        };
+        let span = Some(RetryAfter::Span(Duration::from_secs(7)));
+        assert_eq!(retry_after(&headers("7")), span);
+        let time = Some(RetryAfter::Time(Timestamp(1_704_067_207_000)));
+        let date = "Mon, 01 Jan 2024 00:00:07 GMT";
+        assert_eq!(retry_after(&headers(date)), time);
+        assert_eq!(retry_after(&headers("soon")), None);
+    }
+}

@@ -1,0 +1,282 @@
+//! A webhook into the user's own code.
+
+use async_stream::try_stream;
+use futures_util::stream::{Stream, StreamExt as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::Sha256;
+
+use super::answer::Answer;
+use super::backend::{Answering, Backend, BackendError, Piece, ReplyStream, TurnRequest, Wants};
+use super::character::{Character, SettingsFault};
+use super::registry::Tools;
+use super::scrub::Scrub;
+use super::upstream;
+use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
+use crate::domain::message::{Message, json_text};
+use crate::domain::time::Timestamp;
+use crate::domain::turn::Exchange;
+
+/// Where the signature stands.
+const SIGNATURE: &str = "X-Sessiond-Signature";
+
+/// Somebody's own code.
+#[derive(Debug, Clone)]
+pub(super) struct Webhook {
+    client: Client,
+    url: Url,
+    secret: Option<SecretString>,
+    history: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Settings {
+    url: String,
+    secret_env: Option<String>,
+    #[serde(default)]
+    history_messages: usize,
+}
+
+/// What is posted.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Call<'a> {
+    turn_id: TurnId,
+    session_id: SessionId,
+    agent_id: AgentId,
+    user_id: UserId,
+    message: Posted<'a>,
+    history: Vec<Past<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Posted<'a> {
+    id: MessageId,
+    content: &'a str,
+    metadata: Map<String, Value>,
+    attachments: Value,
+    created_at: Timestamp,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Past<'a> {
+    id: MessageId,
+    role: &'static str,
+    content: &'a str,
+    created_at: Timestamp,
+}
+
+/// A piece of an answer that is streamed.
+#[derive(Deserialize)]
+struct Chunk {
+    chunk: String,
+}
+
+impl Webhook {
+    /// The webhook that a character's settings name.
+    pub(super) fn from_settings(
+        character: &Character,
+        tools: &Tools,
+    ) -> Result<Box<dyn Backend>, SettingsFault> {
+        let config = &character.backend;
+        let settings: Settings = config.read()?;
+        Ok(Box::new(Self {
+            client: tools.client.clone(),
+            url: config.address("url", &settings.url)?,
+            secret: config.secret("secretEnv", settings.secret_env.as_deref(), tools)?,
+            history: settings.history_messages,
+        }))
+    }
+
+    fn request(&self, request: &TurnRequest) -> RequestBuilder {
+        // The signature is of these very bytes.
+        let body = json_text(&self.call(request));
+        let mut post = self
+            .client
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(secret) = &self.secret {
+            post = post.header(SIGNATURE, signature(secret, body.as_bytes()));
+        }
+        post.body(body)
+    }
+
+    fn call<'a>(&self, request: &'a TurnRequest) -> Call<'a> {
+        let TurnRequest {
+            session, message, ..
+        } = request;
+        Call {
+            turn_id: request.turn_id,
+            session_id: session.id,
+            agent_id: session.agent_id,
+            user_id: session.user_id,
+            message: Posted {
+                id: message.id,
+                content: &message.body.content,
+                metadata: metadata(request),
+                attachments: parsed(message.body.attachments.as_deref())
+                    .unwrap_or_else(|| Value::Array(Vec::new())),
+                created_at: message.created_at,
+            },
+            history: past(&request.history, self.history),
+        }
+    }
+}
+
+impl Backend for Webhook {
+    fn kind(&self) -> &'static str {
+        "webhook"
+    }
+
+    fn wants(&self) -> Wants {
+        Wants {
+            // Each turn has at least one message.
+            history: self.history.min(1000),
+            upstream: false,
+        }
+    }
+
+    fn answering(&self) -> Answering {
+        Answering::Either
+    }
+
+    fn reply(&self, request: TurnRequest) -> ReplyStream {
+        let scrub = Scrub::new(self.secret.as_ref(), &request, "");
+        let post = self.request(&request);
+        try_stream! {
+            let response = upstream::send(post, &scrub).await?;
+            let response = upstream::accept(response, &scrub).await?;
+            if response.status() == StatusCode::ACCEPTED {
+                yield Piece::Later;
+                return;
+            }
+            if upstream::is_event_stream(&response) {
+                for await piece in pieces(response, scrub) {
+                    yield piece?;
+                }
+                return;
+            }
+            let answer: Answer = upstream::json(response, &scrub).await?;
+            let reply = answer.into_reply(None);
+            yield Piece::Done(reply.ok_or_else(no_text)?);
+        }
+        .boxed()
+    }
+}
+
+/// The pieces of an answer that is streamed.
+fn pieces(response: Response, scrub: Scrub) -> impl Stream<Item = Result<Piece, BackendError>> {
+    try_stream! {
+        let mut said: Option<String> = None;
+        for await event in upstream::events(response, scrub.clone()) {
+            let event = event?;
+            match event.name.as_str() {
+                "chunk" => {
+                    let Chunk { chunk } = upstream::data(&event)?;
+                    said.get_or_insert_default().push_str(&chunk);
+                    yield Piece::Chunk(chunk);
+                }
+                "done" => {
+                    let answer: Answer = upstream::data(&event)?;
+                    yield Piece::Done(answer.into_reply(said).ok_or_else(no_text)?);
+                    return;
+                }
+                "error" => Err(upstream::told_error(&event, &scrub))?,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn no_text() -> BackendError {
+    BackendError::Final("its answer has no text".into())
+}
+
+/// A message's metadata as the API shows it: the session's, then its own, then the session's id.
+fn metadata(request: &TurnRequest) -> Map<String, Value> {
+    let object = |text: &str| match serde_json::from_str(text) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    let mut metadata = object(&request.session.metadata);
+    metadata.extend(
+        request
+            .message
+            .body
+            .metadata
+            .as_deref()
+            .map(object)
+            .unwrap_or_default(),
+    );
+    metadata.shift_remove("agentError");
+    metadata.insert("sessionId".into(), request.session.id.to_string().into());
+    metadata
+}
+
+/// The latest messages of earlier turns, oldest first.
+fn past(history: &[Exchange], limit: usize) -> Vec<Past<'_>> {
+    let mut messages = Vec::new();
+    for exchange in history {
+        messages.push(Past::new("user", &exchange.message));
+        messages.extend(
+            exchange
+                .reply
+                .as_ref()
+                .map(|reply| Past::new("agent", reply)),
+        );
+    }
+    let first = messages.len().saturating_sub(limit);
+    messages.split_off(first)
+}
+
+impl<'a> Past<'a> {
+    fn new(role: &'static str, message: &'a Message) -> Self {
+        Self {
+            id: message.id,
+            role,
+            content: &message.body.content,
+            created_at: message.created_at,
+        }
+    }
+}
+
+fn parsed(text: Option<&str>) -> Option<Value> {
+    text.and_then(|text| serde_json::from_str(text).ok())
+}
+
+/// `sha256=` and the HMAC of the body in hex.
+fn signature(secret: &SecretString, body: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    let mut text = "sha256=".to_owned();
+    // HMAC takes a key of any length.
+    if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) {
+        mac.update(body);
+        for byte in mac.finalize().into_bytes() {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_is_that_of_the_standard() {
+        // RFC 4231, test case 2.
+        assert_eq!(
+            signature(&"Jefe".into(), b"what do ya want for nothing?"),
+            "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+    }
+}

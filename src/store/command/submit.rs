@@ -1,0 +1,190 @@
+//! Storing a reply that comes from outside: of an agent that runs elsewhere.
+
+use std::sync::Arc;
+
+use super::sealed::Apply;
+use super::turn::end;
+use crate::domain::error::Refusal;
+use crate::domain::id::{MessageId, SessionId};
+use crate::domain::key::IdempotencyKey;
+use crate::domain::message::{Message, Role, TurnState, same_json};
+use crate::domain::session::Session;
+use crate::domain::turn::{OpenTurn, Reply};
+use crate::events::Event;
+use crate::store::txn::{Result, Txn};
+
+/// Stores a submitted reply, which closes the turns that it answers, or finds the one that the
+/// same key stored.
+#[derive(Debug)]
+pub struct SubmitReply {
+    /// The session.
+    pub session_id: SessionId,
+    /// The user's message that it names; none for all that wait.
+    pub in_reply_to: Option<MessageId>,
+    /// Its id, where it closes no turn.
+    pub message_id: MessageId,
+    /// What it says.
+    pub reply: Reply,
+    /// The name of this submit within its session.
+    pub key: Option<IdempotencyKey>,
+    /// Whether the session's agent is one whose turns a submit closes.
+    pub closes_turns: bool,
+    /// Whether its text is told as a piece of the reply too: not where pieces were told before.
+    pub tells_chunk: bool,
+}
+
+/// A submitted reply that is stored, now or before.
+#[derive(Debug)]
+pub struct Submitted {
+    /// The session.
+    pub session: Session,
+    /// The reply.
+    pub message: Message,
+    /// Whether an earlier call with the same key stored it.
+    pub replayed: bool,
+    /// The user's messages whose turns it closed.
+    pub closed: Vec<MessageId>,
+}
+
+/// A turn that is to be closed, with its message.
+struct Answered {
+    turn: OpenTurn,
+    message: Message,
+    reply_id: MessageId,
+}
+
+impl Apply for SubmitReply {
+    type Output = Submitted;
+
+    fn apply(self, txn: &mut Txn<'_>) -> Result<Submitted> {
+        let session = txn.kept_session(self.session_id)?;
+        if let Some(key) = &self.key
+            && let Some(earlier) = txn.reply_of_key(session.id, key)?
+        {
+            return self.repeat(session, earlier);
+        }
+        let turns = txn.open_turns(session.id)?;
+        let answered = self.answered(txn, &turns)?;
+        if answered.is_empty() {
+            session.require_active(txn.now, txn.rules.kept)?;
+        }
+        self.store(txn, session, answered, turns.len())
+    }
+}
+
+impl SubmitReply {
+    /// The turns that this closes, the newest last.
+    fn answered(&self, txn: &Txn<'_>, turns: &[OpenTurn]) -> Result<Vec<Answered>> {
+        let mut answered = Vec::new();
+        if !self.closes_turns {
+            return Ok(answered);
+        }
+        for turn in turns.iter().filter(|turn| turn.begun) {
+            let Some(message) = txn.undamaged_message(turn.session_id, turn.message_at)? else {
+                continue;
+            };
+            let Role::User { reply_id, .. } = message.role else {
+                continue;
+            };
+            let is_meant = match self.in_reply_to {
+                Some(id) => message.id == id,
+                None => turn.waits_until.is_some(),
+            };
+            if is_meant {
+                answered.push(Answered {
+                    turn: turn.clone(),
+                    message,
+                    reply_id,
+                });
+            }
+        }
+        // A turn that was opened again runs behind those of later messages.
+        answered.sort_by_key(|answered| answered.message.created_at);
+        Ok(answered)
+    }
+
+    fn store(
+        self,
+        txn: &mut Txn<'_>,
+        session: Session,
+        answered: Vec<Answered>,
+        open_turns: usize,
+    ) -> Result<Submitted> {
+        let newest = answered.last();
+        let reply = Message {
+            id: newest.map_or(self.message_id, |newest| newest.reply_id),
+            session_id: session.id,
+            author_id: session.agent_id.0,
+            created_at: txn.next_message_at(session.id)?,
+            body: self.reply.body,
+            role: Role::Agent {
+                in_reply_to: newest.map(|newest| newest.message.id).or(self.in_reply_to),
+                thought: self.reply.thought,
+                actions: self.reply.actions,
+            },
+        };
+        txn.put_message(&reply)?;
+        if let Some(key) = &self.key {
+            txn.put_submit_key(session.id, key, reply.created_at)?;
+        }
+        if self.tells_chunk && newest.is_some() && !reply.body.content.is_empty() {
+            let chunk = Event::ReplyChunk {
+                reply_id: reply.id,
+                agent_id: session.agent_id,
+                index: 0,
+                text: reply.body.content.as_str().into(),
+            };
+            txn.publish(session.id, chunk);
+        }
+        let stored = Event::MessageStored {
+            session: Arc::new(session.clone()),
+            message: Arc::new(reply.clone()),
+            echo: None,
+        };
+        txn.publish(session.id, stored);
+        let mut left = open_turns;
+        let mut closed = Vec::with_capacity(answered.len());
+        for mut answered in answered {
+            if let Role::User { turn, .. } = &mut answered.message.role {
+                *turn = TurnState::Replied(reply.created_at);
+            }
+            txn.put_message(&answered.message)?;
+            left -= 1;
+            end(txn, &answered.turn, left == 0)?;
+            closed.push(answered.message.id);
+        }
+        Ok(Submitted {
+            session,
+            message: reply,
+            replayed: false,
+            closed,
+        })
+    }
+
+    fn repeat(self, session: Session, earlier: Message) -> Result<Submitted> {
+        if !says_the_same(&self.reply, &earlier) {
+            let key = self
+                .key
+                .map_or_else(String::new, |key| key.as_str().to_owned());
+            return Err(Refusal::IdempotencyConflict { key }.into());
+        }
+        Ok(Submitted {
+            session,
+            message: earlier,
+            replayed: true,
+            closed: Vec::new(),
+        })
+    }
+}
+
+fn says_the_same(reply: &Reply, stored: &Message) -> bool {
+    let Role::Agent {
+        thought, actions, ..
+    } = &stored.role
+    else {
+        return false;
+    };
+    reply.body.says_the_same(&stored.body)
+        && reply.thought == *thought
+        && same_json(reply.actions.as_deref(), actions.as_deref())
+}

@@ -1,0 +1,247 @@
+//! Replies that come from outside, and the turns that wait for them.
+
+use super::super::command::{
+    BeginTurn, Begun, DeleteSession, KeepUpstream, ParkTurn, Parked, SubmitReply, Submitted,
+};
+use super::super::tables::{OPEN_TURNS, SUBMIT_KEYS, UPSTREAMS};
+use super::*;
+
+/// A submit that closes what waits.
+fn submit(rig: &mut Rig, session: SessionId, content: &str) -> SubmitReply {
+    SubmitReply {
+        session_id: session,
+        in_reply_to: None,
+        message_id: rig.next_id(),
+        reply: Reply {
+            body: says(content),
+            ..Reply::default()
+        },
+        key: None,
+        closes_turns: true,
+        tells_chunk: true,
+    }
+}
+
+/// Sends a message whose turn waits for a minute.
+fn wait(rig: &mut Rig, session: SessionId, content: &str) -> Message {
+    let mut message = rig.message(session, content);
+    message.beginning = Beginning::Waiting(MINUTE);
+    rig.submit(message).unwrap().message
+}
+
+fn turns(rig: &Rig, session: SessionId) -> Vec<OpenTurn> {
+    rig.read(|reader| reader.open_turns(session))
+}
+
+#[test]
+fn one_reply_closes_all_that_wait_and_those_alone() {
+    let mut rig = Rig::new();
+    let session = rig.create().id;
+    let mut listener = listen(&rig.bus, session);
+    let one = wait(&mut rig, session, "one");
+    let two = wait(&mut rig, session, "two");
+    rig.send(session, "not begun");
+    heard(&mut listener);
+    let command = submit(&mut rig, session, "both");
+    let Submitted {
+        message, closed, ..
+    } = rig.submit(command).unwrap();
+    assert_eq!(closed, [one.id, two.id]);
+    let Role::User { reply_id, .. } = two.role else {
+        panic!("the user's")
+    };
+    assert_eq!(message.id, reply_id);
+    for asked in [&one, &two] {
+        let state = turn_state(&rig.stored(asked));
+        assert_eq!(state, TurnState::Replied(message.created_at));
+    }
+    assert_eq!(
+        heard(&mut listener),
+        ["chunk: both", "agent: both", "ended", "ended"]
+    );
+    assert_eq!(turns(&rig, session).len(), 1);
+    // The exchanges before the next turn have it once for each.
+    let exchanges = rig.read(|reader| reader.exchanges_before(session, message.created_at, 10));
+    let replies = exchanges.iter().filter(|exchange| exchange.reply.is_some());
+    assert_eq!(replies.count(), 2);
+}
+
+#[test]
+fn a_named_message_is_answered_whether_it_waits_or_runs_but_not_before_it_began() {
+    let mut rig = Rig::new();
+    let session = rig.create().id;
+    let running = rig.ask(session, "running").message;
+    let later = rig.send(session, "later").message;
+    for (named, closes) in [(&later, false), (&running, true), (&running, false)] {
+        let mut command = submit(&mut rig, session, "well");
+        command.in_reply_to = Some(named.id);
+        let submitted = rig.submit(command).unwrap();
+        let closed: &[MessageId] = if closes { &[named.id] } else { &[] };
+        assert_eq!(submitted.closed, closed);
+    }
+    // What the backend answers after that is dropped.
+    let stored = rig.submit(answer(&running, "too late")).unwrap();
+    assert!(matches!(stored, Closed::Replied(reply) if reply.body.content == "well"));
+    let parked = rig.submit(ParkTurn {
+        session_id: session,
+        message_at: running.created_at,
+        until: rig.now() + MINUTE,
+    });
+    assert_eq!(parked.unwrap(), Parked::Gone);
+
+    // Where the agent answers itself, nothing is closed.
+    let turn = rig.next_turn(session).unwrap();
+    assert!(matches!(rig.submit(BeginTurn(turn)).unwrap(), Begun::Now));
+    let mut command = submit(&mut rig, session, "well");
+    command.in_reply_to = Some(later.id);
+    command.closes_turns = false;
+    assert!(rig.submit(command).unwrap().closed.is_empty());
+}
+
+#[test]
+fn a_deadline_outlives_stops_and_crashes_which_are_not_its_own() {
+    let mut rig = Rig::new();
+    let session = rig.create().id;
+    let until = rig.now() + MINUTE;
+    wait(&mut rig, session, "one");
+    let parked = rig.create().id;
+    let message = rig.ask(parked, "two").message;
+    rig.submit(ParkTurn {
+        session_id: parked,
+        message_at: message.created_at,
+        until,
+    })
+    .unwrap();
+    for _ in 0..4 {
+        rig.pass(SECOND);
+        rig.kill();
+        rig.open();
+        rig.restart();
+    }
+    for id in [session, parked] {
+        let turn = rig.next_turn(id).unwrap();
+        assert!(turn.begun && !turn.running);
+        assert_eq!((turn.waits_until, turn.crashes), (Some(until), 0));
+    }
+    // One that is asked after all waits no more.
+    let turn = rig.next_turn(session).unwrap();
+    assert!(matches!(rig.submit(BeginTurn(turn)).unwrap(), Begun::Now));
+    let turn = rig.next_turn(session).unwrap();
+    assert_eq!((turn.running, turn.waits_until), (true, None));
+}
+
+#[test]
+fn a_key_names_a_submit_apart_from_the_sends() {
+    let mut rig = Rig::new();
+    let session = rig.create().id;
+    let message = rig.keyed_message(session, "sent", "k");
+    rig.submit(message).unwrap();
+    let keyed = |rig: &mut Rig, content: &str| {
+        let mut command = submit(rig, session, content);
+        command.key = Some(key("k"));
+        command
+    };
+    let first = keyed(&mut rig, "submitted");
+    let first = rig.submit(first).unwrap();
+    let repeat = keyed(&mut rig, "submitted");
+    let repeat = rig.submit(repeat).unwrap();
+    assert!(repeat.replayed && !first.replayed);
+    assert_eq!(repeat.message, first.message);
+    let other = keyed(&mut rig, "other");
+    let refusal = rig.refusal(other);
+    assert_eq!(refusal, Refusal::IdempotencyConflict { key: "k".into() });
+    assert_eq!(rig.transcript(session).len(), 2);
+}
+
+#[test]
+fn nothing_is_left_of_a_deleted_session() {
+    let mut rig = Rig::new();
+    for many in [false, true] {
+        let session = rig.create().id;
+        wait(&mut rig, session, "one");
+        let replies = if many { 400 } else { 1 };
+        for number in 0..replies {
+            let mut command = submit(&mut rig, session, "well");
+            command.key = Some(key(&format!("k{number}")));
+            rig.submit(command).unwrap();
+        }
+        let name = "their-session".to_owned();
+        rig.submit(KeepUpstream {
+            session_id: session,
+            name,
+        })
+        .unwrap();
+        assert_eq!(rig.rows(SUBMIT_KEYS), replies);
+        assert_eq!(rig.rows(UPSTREAMS), 1);
+        assert_eq!(rig.submit(DeleteSession(session)).unwrap(), many);
+        rig.purge();
+        assert_eq!(rig.all_rows(), 0);
+        // Nobody is there to keep it for.
+        let name = "too-late".to_owned();
+        rig.submit(KeepUpstream {
+            session_id: session,
+            name,
+        })
+        .unwrap();
+        assert_eq!(rig.rows(UPSTREAMS), 0);
+    }
+}
+
+#[test]
+fn the_name_that_another_server_has_is_kept_and_replaced() {
+    let mut rig = Rig::new();
+    let session = rig.create().id;
+    assert_eq!(rig.read(|reader| reader.upstream(session)), None);
+    for name in ["one", "two"] {
+        rig.submit(KeepUpstream {
+            session_id: session,
+            name: name.to_owned(),
+        })
+        .unwrap();
+        rig.restart();
+        let kept = rig.read(|reader| reader.upstream(session));
+        assert_eq!(kept.as_deref(), Some(name));
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_found() {
+    let mut rig = Rig::new();
+    let session = rig.create().id;
+    let one = wait(&mut rig, session, "one");
+    let command = submit(&mut rig, session, "well");
+    rig.submit(command).unwrap();
+    wait(&mut rig, session, "two");
+    rig.close(false);
+    let id = u128::from(session);
+    rig.edit(|txn| {
+        let mut keys = txn.open_table(SUBMIT_KEYS).unwrap();
+        let at = super::super::record::encode_time(one.created_at).unwrap();
+        keys.insert((id, "k"), at.as_slice()).unwrap();
+        let mut names = txn.open_table(UPSTREAMS).unwrap();
+        let name = super::super::record::encode_upstream("x").unwrap();
+        names.insert(77, name.as_slice()).unwrap();
+        names.insert(id, b"damaged".as_slice()).unwrap();
+        let mut turns = txn.open_table(OPEN_TURNS).unwrap();
+        let turn = super::super::record::decode_turn(
+            session,
+            0,
+            turns.get((id, 0)).unwrap().unwrap().value(),
+        );
+        let turn = OpenTurn {
+            begun: false,
+            ..turn.unwrap()
+        };
+        let bytes = super::super::record::encode_turn(&turn).unwrap();
+        turns.insert((id, 0), bytes.as_slice()).unwrap();
+    });
+    rig.open();
+    let nobody = SessionId::from(77);
+    let at = one.created_at;
+    rig.expect_faults(&[
+        &format!("submit_keys: ({session}, {at}) is no reply"),
+        &format!("upstreams: {nobody} is no session"),
+        &format!("upstreams: {session}: the record has the unknown version 100"),
+        &format!("open_turns: ({session}, 0) waits and does not"),
+    ]);
+}

@@ -1,0 +1,342 @@
+//! What goes wrong behind an agent, and what its user sees of it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, SECOND, Server, at, eventually};
+use crate::stand_in::{AGENT, OTHER, StandIn, character, said, server_with};
+
+fn backend(stand_in: &StandIn) -> Value {
+    json!({ "type": "openai", "baseUrl": stand_in.url })
+}
+
+/// Asserts that the message was kept, and its turn closed with this error.
+async fn assert_failed(server: &Server, session: &str, answer: &Answer, code: &str) {
+    let status = if code == "AGENT_TIMEOUT" { 504 } else { 502 };
+    assert_eq!(answer.status, status, "{:#}", answer.body);
+    assert_eq!(answer.body["code"], code);
+    assert_eq!(answer.body["details"]["pending"], false);
+    assert_eq!(answer.body["details"]["userMessage"]["content"], "Hello?");
+    let history = server.history(session).await;
+    assert_eq!(history.len(), 1, "nothing half is stored: {history:#?}");
+    assert_eq!(history[0]["metadata"]["agentError"]["code"], code);
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_on_its_way_ends_with_an_error_and_stores_nothing() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(backend(&stand_in)).await;
+    let error = json!({ "error": { "message": "out of memory", "type": "server_error" } });
+    let ends = [
+        format!("data: {error}\n\n"),
+        "data: {\"choices\": [\n\n".to_owned(),
+        "data: \u{0}\n\n".to_owned(),
+        String::new(),
+    ];
+    for end in ends {
+        let session = server.talk().await;
+        let mut events = server.stream(&session, "Hello?").await;
+        events.expect("user_message").await;
+        let mut call = stand_in.next().await;
+        call.open_stream().await;
+        call.delta("Half of a").await;
+        assert_eq!(events.expect("chunk").await["chunk"], "Half of a");
+        call.write(&end).await;
+        drop(call);
+        let told = events.expect("error").await;
+        assert_eq!(
+            told,
+            json!({ "error": "The agent could not answer", "code": "AGENT_ERROR" })
+        );
+        assert!(events.next().await.is_none());
+        let history = server.history(&session).await;
+        assert_eq!(history.len(), 1, "after {end:?}: {history:#?}");
+        assert_eq!(history[0]["metadata"]["agentError"]["code"], "AGENT_ERROR");
+    }
+    // What was said already is not said again.
+    stand_in.expect_nothing().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_in_the_middle_fails_the_turn() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(backend(&stand_in)).await;
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let mut call = stand_in.next().await;
+    call.open_chunked_stream().await;
+    let piece = json!({ "choices": [{ "delta": { "content": "Half" } }] });
+    call.write_chunk(&format!("data: {piece}\n\n")).await;
+    drop(call);
+    assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_ERROR").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_three_times() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(backend(&stand_in)).await;
+    for status in [429, 502, 503, 504] {
+        let session = server.talk().await;
+        let asking = server.wait_for(&session, "Hello?");
+        stand_in.next().await.answer(status, &json!({})).await;
+        stand_in.expect_nothing().await;
+        let call = stand_in.next_in_time(&server).await;
+        call.answer(status, &json!({})).await;
+        let call = stand_in.next_in_time(&server).await;
+        call.complete("At last.").await;
+        let answer = asking.await.unwrap().expect(201);
+        assert_eq!(answer.body["agentResponse"]["text"], "At last.");
+    }
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    stand_in.next().await.answer(503, &json!({})).await;
+    for _ in 0..2 {
+        let call = stand_in.next_in_time(&server).await;
+        call.answer(503, &json!({})).await;
+    }
+    assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_ERROR").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_will_not_pass_is_tried_once() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(backend(&stand_in)).await;
+    for status in [400, 401, 404, 500, 302] {
+        let session = server.talk().await;
+        let asking = server.wait_for(&session, "Hello?");
+        let call = stand_in.next().await;
+        call.answer(status, &json!({ "error": "no" })).await;
+        assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_ERROR").await;
+    }
+    server.advance(10 * SECOND);
+    stand_in.expect_nothing().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_is_given_the_time_that_it_asks_for_but_not_any() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(backend(&stand_in)).await;
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let call = stand_in.next().await;
+    call.answer_with(429, &[("retry-after", "7")], "slow down")
+        .await;
+    stand_in.expect_nothing().await;
+    server.advance(Duration::from_millis(6_999));
+    stand_in.expect_nothing().await;
+    server.advance(Duration::from_millis(300));
+    stand_in.next().await.complete("Here.").await;
+    asking.await.unwrap().expect(201);
+
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let call = stand_in.next().await;
+    call.answer_with(429, &[("retry-after", "900")], "slow down")
+        .await;
+    assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_ERROR").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_yet_is_tried_again() {
+    let stand_in = StandIn::start().await;
+    let address = stand_in.url.trim_start_matches("http://").to_owned();
+    let server = server_with(backend(&stand_in)).await;
+    drop(stand_in);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut stand_in = StandIn::at(&address).await;
+    let call = stand_in.next_in_time(&server).await;
+    call.complete("Good morning.").await;
+    let answer = asking.await.unwrap().expect(201);
+    assert_eq!(answer.body["agentResponse"]["text"], "Good morning.");
+
+    drop(stand_in);
+    let session = server.talk().await;
+    let mut asking = Some(server.wait_for(&session, "Hello?"));
+    let answer = eventually("it fails", async || {
+        server.advance(Duration::from_millis(50));
+        if asking
+            .as_ref()
+            .is_some_and(tokio::task::JoinHandle::is_finished)
+        {
+            return Some(asking.take()?.await.unwrap());
+        }
+        None
+    })
+    .await;
+    assert_failed(&server, &session, &answer, "AGENT_ERROR").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_turn_has_its_time_and_no_more() {
+    let mut stand_in = StandIn::start().await;
+    let mut settings = backend(&stand_in);
+    settings["timeoutSeconds"] = 30.into();
+    let server = server_with(settings).await;
+    // Before the answer begins, and in the middle of it.
+    for begins in [false, true] {
+        let session = server.talk().await;
+        let mut events = server.stream(&session, "Hello?").await;
+        events.expect("user_message").await;
+        let mut call = stand_in.next().await;
+        if begins {
+            call.open_stream().await;
+            call.delta("Well").await;
+            events.expect("chunk").await;
+        }
+        server.advance(Duration::from_millis(29_999));
+        server.settle().await;
+        assert_eq!(
+            server.history(&session).await[0]["metadata"].get("agentError"),
+            None
+        );
+        server.advance(Duration::from_millis(1));
+        let told = events.expect("error").await;
+        assert_eq!(told["code"], "AGENT_TIMEOUT");
+        call.expect_gone().await;
+        assert_eq!(server.said(&session).await, said(&[("Hello?", false)]));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn tries_and_waits_count_among_the_time_of_the_turn() {
+    let mut stand_in = StandIn::start().await;
+    let mut settings = backend(&stand_in);
+    settings["timeoutSeconds"] = 5.into();
+    let server = server_with(settings).await;
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let call = stand_in.next().await;
+    call.answer_with(503, &[("retry-after", "4")], "").await;
+    // The second try is answered by silence.
+    let call = stand_in.next_in_time(&server).await;
+    server.advance(SECOND);
+    assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_TIMEOUT").await;
+    call.expect_gone().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn deleting_a_session_calls_its_turn_off() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(backend(&stand_in)).await;
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let mut call = stand_in.next().await;
+    call.open_stream().await;
+    call.delta("Well").await;
+    server.delete(&at(&session, "")).await.expect(200);
+    asking
+        .await
+        .unwrap()
+        .error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
+    call.expect_gone().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_calls_a_turn_off_and_the_next_start_asks_again() {
+    let mut stand_in = StandIn::start().await;
+    let mut server = server_with(backend(&stand_in)).await;
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let call = stand_in.next().await;
+    server.restart().await;
+    asking.await.unwrap().expect(503);
+    call.expect_gone().await;
+    stand_in.next().await.complete("Good morning.").await;
+    server.history_of(&session, 2).await;
+    assert_eq!(
+        server.said(&session).await,
+        said(&[("Hello?", false), ("Good morning.", true)])
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_hangs_keeps_no_other_waiting() {
+    let mut stuck = StandIn::start().await;
+    let mut well = StandIn::start().await;
+    let mut settings = backend(&stuck);
+    settings["maxConcurrency"] = 1.into();
+    let server = Server::builder()
+        .character("stuck.json", &character(AGENT, &settings))
+        .character("well.json", &character(OTHER, &backend(&well)))
+        .start()
+        .await;
+    let first = server.talk().await;
+    let first_asking = server.wait_for(&first, "Hello?");
+    let call = stuck.next().await;
+    let second = server.talk().await;
+    let second_asking = server.wait_for(&second, "Hello?");
+    // Its one place is taken, and the other agent's are its own.
+    stuck.expect_nothing().await;
+    let other = server.talk_to(OTHER).await;
+    let other_asking = server.wait_for(&other, "Hello?");
+    well.next().await.complete("Hi.").await;
+    other_asking.await.unwrap().expect(201);
+    call.complete("One.").await;
+    first_asking.await.unwrap().expect(201);
+    stuck.next().await.complete("Two.").await;
+    second_asking.await.unwrap().expect(201);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn https_to_something_else_is_a_failure_like_any_other() {
+    let stand_in = StandIn::start().await;
+    let base = stand_in.url.replace("http://", "https://");
+    let server = server_with(json!({ "type": "openai", "baseUrl": base })).await;
+    let session = server.talk().await;
+    let mut asking = Some(server.wait_for(&session, "Hello?"));
+    // The stand-in waits for the end of a request that is none; it goes away in between.
+    drop(stand_in);
+    let answer = eventually("it fails", async || {
+        server.advance(Duration::from_millis(500));
+        if asking
+            .as_ref()
+            .is_some_and(tokio::task::JoinHandle::is_finished)
+        {
+            return Some(asking.take()?.await.unwrap());
+        }
+        None
+    })
+    .await;
+    assert!([502, 504].contains(&answer.status), "{:#}", answer.body);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_stream_of_text_fails_the_turn_and_nothing_else() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(backend(&stand_in)).await;
+    let endless = vec![b'x'; 2 << 20];
+    let not_utf8 = b"data: \xff\xfe\n\n".to_vec();
+    let not_ours = b"data: {\"choices\": 7}\n\n".to_vec();
+    for bytes in [endless, not_utf8, not_ours] {
+        let session = server.talk().await;
+        let asking = server.wait_for(&session, "Hello?");
+        let mut call = stand_in.next().await;
+        call.open_stream().await;
+        call.write(&bytes).await;
+        assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_ERROR").await;
+    }
+    // An answer in one piece has its limit too.
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let call = stand_in.next().await;
+    let json = [("content-type", "application/json")];
+    call.answer_with(200, &json, &" ".repeat(5 << 20)).await;
+    assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_ERROR").await;
+    server.stop().await;
+}

@@ -1,0 +1,27 @@
+//! The agents that people really run, from the outside: the server against stand-ins of the
+//! servers behind them, over real sockets, where a test decides about every packet.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a helper that cannot do its work fails the test"
+)]
+
+mod command;
+mod crash;
+mod elizaos;
+mod examples;
+mod external;
+mod failures;
+#[path = "../api/harness/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "shared with the tests of the API")]
+mod harness;
+mod openai;
+mod reload;
+mod secrets;
+mod settings;
+mod stand_in;
+mod submit;
+#[path = "../support/mod.rs"]
+mod support;
+mod webhook;

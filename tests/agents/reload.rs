@@ -1,0 +1,154 @@
+//! Character files that change while the server runs.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+
+use crate::stand_in::{AGENT, OTHER, StandIn, character, client};
+use crate::support::server::Server as Process;
+
+struct Running {
+    process: Process,
+    client: Client,
+}
+
+impl Running {
+    async fn start(files: &[(&str, Value)]) -> Self {
+        let setup = Process::builder();
+        fs::create_dir_all(setup.data_dir().join("agents")).unwrap();
+        for (name, file) in files {
+            let path = setup.data_dir().join("agents").join(name);
+            fs::write(path, file.to_string()).unwrap();
+        }
+        let process = tokio::task::spawn_blocking(|| setup.start()).await.unwrap();
+        Self {
+            process,
+            client: client(),
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.process.data_dir().join("agents").join(name)
+    }
+
+    /// Has the files read again, and waits until they were.
+    async fn reload(&self, told: &str) {
+        let count = self.process.log().matches(told).count();
+        self.process.signal("HUP");
+        for _ in 0..1000 {
+            if self.process.log().matches(told).count() > count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it was not logged: {told}\n{}", self.process.log());
+    }
+
+    async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        let url = self.process.at(&format!("/api/messaging/sessions{path}"));
+        let answer = self.client.post(url).json(&body).send().await.unwrap();
+        (answer.status(), answer.json().await.unwrap())
+    }
+
+    async fn session(&self, agent: &str) -> String {
+        let (status, body) = self
+            .post("", json!({ "agentId": agent, "userId": AGENT }))
+            .await;
+        assert_eq!(status, 201, "{body}");
+        body["sessionId"].as_str().unwrap().to_owned()
+    }
+
+    async fn send(&self, session: &str, transport: &str) -> (StatusCode, Value) {
+        let body = json!({ "content": "Hello?", "transport": transport });
+        self.post(&format!("/{session}/messages"), body).await
+    }
+}
+
+fn model(stand_in: &StandIn) -> Value {
+    character(AGENT, &json!({ "type": "openai", "baseUrl": stand_in.url }))
+}
+
+const RELOADED: &str = "the character files were read again";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_agents_appear_changed_ones_answer_anew_and_removed_ones_no_more() {
+    let mut before = StandIn::start().await;
+    let mut after = StandIn::start().await;
+    let server = Running::start(&[("agent.json", model(&before))]).await;
+    let session = server.session(AGENT).await;
+
+    // A turn that is running is finished by the agent as it was.
+    let answer = {
+        let asking = server.send(&session, "http");
+        let changing = async {
+            let call = before.next().await;
+            fs::write(server.file("agent.json"), model(&after).to_string()).unwrap();
+            let other = character(OTHER, &json!({ "type": "eliza" }));
+            fs::write(server.file("other.json"), other.to_string()).unwrap();
+            server.reload(RELOADED).await;
+            call.complete("As I was.").await;
+        };
+        tokio::join!(asking, changing).0
+    };
+    assert_eq!(answer.1["agentResponse"]["text"], "As I was.");
+    let other = server.session(OTHER).await;
+    assert_eq!(server.send(&other, "http").await.0, 201);
+    let asking = server.send(&session, "http");
+    let answering = async { after.next().await.complete("As I am.").await };
+    let (answer, ()) = tokio::join!(asking, answering);
+    assert_eq!(answer.1["agentResponse"]["text"], "As I am.");
+
+    // A broken file changes nothing.
+    fs::write(server.file("other.json"), "{\n\"name\": 7}").unwrap();
+    server.reload("the agents stay as they are").await;
+    assert!(server.process.log().contains("other.json:2: "));
+    assert_eq!(server.send(&other, "http").await.0, 201);
+    fs::remove_file(server.file("other.json")).unwrap();
+
+    // The turns of one that is gone are closed, whether they run or wait.
+    let answers = {
+        let asking = server.send(&session, "http");
+        let waiting = async {
+            let call = after.next().await;
+            let waiting = server.send(&session, "http");
+            let removing = async {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                fs::remove_file(server.file("agent.json")).unwrap();
+                server.reload(RELOADED).await;
+                call.expect_gone().await;
+            };
+            tokio::join!(waiting, removing).0
+        };
+        tokio::join!(asking, waiting)
+    };
+    for (status, body) in [answers.0, answers.1] {
+        assert_eq!(status, 502, "{body}");
+        let error = &body["details"]["userMessage"];
+        assert_eq!(error["content"], "Hello?");
+    }
+    let (status, body) = server.send(&session, "http").await;
+    assert_eq!(
+        (status.as_u16(), &body["code"]),
+        (404, &json!("AGENT_NOT_FOUND"))
+    );
+    let (status, _) = server.send(&other, "http").await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn turns_that_wait_for_a_submit_of_an_agent_that_is_gone_are_closed() {
+    let external = character(AGENT, &json!({ "type": "external" }));
+    let server = Running::start(&[("agent.json", external)]).await;
+    let session = server.session(AGENT).await;
+    let asking = server.send(&session, "http");
+    let removing = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        fs::remove_file(server.file("agent.json")).unwrap();
+        server.reload(RELOADED).await;
+    };
+    let ((status, body), ()) = tokio::join!(asking, removing);
+    assert_eq!(status, 502, "{body}");
+}
