@@ -47,6 +47,7 @@ const TABLE: &[(&str, &str, Access)] = &[
         "/api/messaging/channels/{id}/messages",
         Access::Admin,
     ),
+    ("POST", "/api/messaging/submit", Access::Agent),
     ("GET", "/api/agents", Access::Known),
     ("GET", "/api/agents/{id}", Access::Known),
     ("GET", "/api/admin/backup", Access::Admin),
