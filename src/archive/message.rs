@@ -193,22 +193,7 @@ impl UserPart {
             }),
             _ => return Err("its turn's state does not fit what else is said of it".into()),
         };
-        let open = part.open.map(|open| {
-            let waits_until = open
-                .waits_until
-                .map(|text| time("turn.open.waitsUntil", &text));
-            Ok::<_, String>(OpenTurn {
-                session_id,
-                position: open.position,
-                message_at,
-                begun: open.begun,
-                // Nobody is being asked by whoever reads the line.
-                running: false,
-                waits_until: waits_until.transpose()?,
-                crashes: open.crashes,
-            })
-        });
-        let open = open.transpose()?;
+        let open = part.open.map(|open| open.into_turn(session_id, message_at));
         let role = Role::User {
             turn_id: TurnId::from(id("user.turnId", &self.turn_id)?),
             reply_id: MessageId::from(id("user.replyId", &self.reply_id)?),
@@ -218,7 +203,25 @@ impl UserPart {
             },
             turn: state,
         };
-        Ok((role, open))
+        Ok((role, open.transpose()?))
+    }
+}
+
+impl OpenPart {
+    fn into_turn(self, session_id: SessionId, message_at: Timestamp) -> Result<OpenTurn, String> {
+        let waits_until = self
+            .waits_until
+            .map(|until| time("turn.open.waitsUntil", &until));
+        Ok(OpenTurn {
+            session_id,
+            position: self.position,
+            message_at,
+            begun: self.begun,
+            // Nobody is being asked by whoever reads the line.
+            running: false,
+            crashes: self.crashes,
+            waits_until: waits_until.transpose()?,
+        })
     }
 }
 

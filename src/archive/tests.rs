@@ -38,43 +38,46 @@ fn session() -> impl Strategy<Value = Item> {
         proptest::option::of(key()),
         any::<([u32; 4], bool, bool)>(),
         overrides,
+        any::<Option<String>>(),
     )
-        .prop_map(|(ids, times, metadata, create_key, numbers, overrides)| {
-            let (numbers, auto_renew, has_claim) = numbers;
-            let claim = Claim {
-                created_at: times[6],
-                timeout: TimeoutOverrides {
-                    timeout_minutes: overrides.0,
-                    auto_renew: overrides.1,
-                    max_duration_minutes: overrides.2,
-                    warning_threshold_minutes: None,
-                },
-            };
-            Item::Session(ArchivedSession {
-                session: Session {
-                    id: SessionId::from(ids[0]),
-                    agent_id: AgentId::from(ids[1]),
-                    user_id: UserId::from(ids[2]),
-                    created_at: times[0],
-                    last_activity: times[1],
-                    window_start: times[2],
-                    expires_at: times[3],
-                    warn_at: times[4],
-                    scheduled_at: times[5],
-                    timeout: TimeoutConfig {
-                        timeout_minutes: numbers[0],
-                        auto_renew,
-                        max_duration_minutes: numbers[1],
-                        warning_threshold_minutes: numbers[2],
+        .prop_map(
+            |(ids, times, metadata, create_key, numbers, overrides, upstream)| {
+                let (numbers, auto_renew, has_claim) = numbers;
+                let claim = Claim {
+                    created_at: times[6],
+                    timeout: TimeoutOverrides {
+                        timeout_minutes: overrides.0,
+                        auto_renew: overrides.1,
+                        max_duration_minutes: overrides.2,
+                        warning_threshold_minutes: None,
                     },
-                    renewal_count: numbers[3],
-                    metadata,
-                    create_key,
-                },
-                claim: has_claim.then_some(claim),
-                upstream: has_claim.then(|| "there".to_owned()),
-            })
-        })
+                };
+                Item::Session(ArchivedSession {
+                    session: Session {
+                        id: SessionId::from(ids[0]),
+                        agent_id: AgentId::from(ids[1]),
+                        user_id: UserId::from(ids[2]),
+                        created_at: times[0],
+                        last_activity: times[1],
+                        window_start: times[2],
+                        expires_at: times[3],
+                        warn_at: times[4],
+                        scheduled_at: times[5],
+                        timeout: TimeoutConfig {
+                            timeout_minutes: numbers[0],
+                            auto_renew,
+                            max_duration_minutes: numbers[1],
+                            warning_threshold_minutes: numbers[2],
+                        },
+                        renewal_count: numbers[3],
+                        metadata,
+                        create_key,
+                    },
+                    claim: has_claim.then_some(claim),
+                    upstream,
+                })
+            },
+        )
 }
 
 fn turn_state() -> impl Strategy<Value = TurnState> {
@@ -106,7 +109,7 @@ fn role() -> impl Strategy<Value = Role> {
 
 fn message() -> impl Strategy<Value = Item> {
     let ids = any::<[u128; 3]>();
-    let turn = any::<Option<(u32, bool, u8)>>();
+    let turn = proptest::option::of((any::<(u32, bool, u8)>(), proptest::option::of(at())));
     (
         (ids, at(), any::<String>(), proptest::option::of(object())),
         (role(), proptest::collection::vec(key(), 0..3), turn),
@@ -125,7 +128,7 @@ fn message() -> impl Strategy<Value = Item> {
                 role,
             };
             let turn = turn.filter(|_| !message.is_agent());
-            let turn = turn.map(|(position, begun, crashes)| OpenTurn {
+            let turn = turn.map(|((position, begun, crashes), waits_until)| OpenTurn {
                 session_id: message.session_id,
                 position,
                 message_at: at,
@@ -133,6 +136,7 @@ fn message() -> impl Strategy<Value = Item> {
                 running: false,
                 waits_until: begun.then_some(at),
                 crashes,
+                waits_until,
             });
             Item::Message(ArchivedMessage {
                 message,

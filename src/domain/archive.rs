@@ -28,7 +28,7 @@ pub struct ArchivedSession {
     pub session: Session,
     /// The claim.
     pub claim: Option<Claim>,
-    /// Its name on the server behind its agent.
+    /// What the server behind the agent calls the session.
     pub upstream: Option<String>,
 }
 
@@ -46,7 +46,7 @@ pub struct Claim {
 pub struct ArchivedMessage {
     /// The message.
     pub message: Message,
-    /// The keys.
+    /// The keys: of its send, or, of an agent's message, of its submit.
     pub keys: Vec<IdempotencyKey>,
     /// The turn.
     pub turn: Option<OpenTurn>,

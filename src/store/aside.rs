@@ -125,6 +125,7 @@ fn open_again(txn: &mut Txn<'_>, session: SessionId, position: u32) -> Result<()
         running: false,
         waits_until: None,
         crashes: 0,
+        waits_until: None,
     })
 }
 

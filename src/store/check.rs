@@ -377,7 +377,7 @@ impl Check<'_> {
             TurnState::Replied(_) if owner.is_leaving => {}
             TurnState::Replied(reply_at) => {
                 let is_there = match self.tables.message(session, *reply_at)? {
-                    Some(Ok(reply)) => self.answers(&reply, message, *reply_id)?,
+                    Some(Ok(reply)) => self.is_reply_to(&reply, message, *reply_id)?,
                     Some(Err(_)) => false,
                     None => self
                         .tables
@@ -400,29 +400,30 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Whether a reply is a message's own, or one that answered it with a later message.
-    fn answers(&self, reply: &Message, message: &Message, reply_id: MessageId) -> Result<bool> {
+    /// Whether a message has its reply: of the id that was fixed for it, or one that a later
+    /// message shares with it.
+    fn is_reply_to(&self, reply: &Message, message: &Message, fixed: MessageId) -> Result<bool> {
         let Role::Agent { in_reply_to, .. } = &reply.role else {
             return Ok(false);
         };
-        if reply.id == reply_id {
+        if reply.id == fixed {
             return Ok(*in_reply_to == Some(message.id));
         }
         let session = message.session_id;
-        let id = u128::from(session);
-        let later = (id, message.created_at.next().0)..(id, reply.created_at.0);
+        let raw = u128::from(session);
+        let later = (raw, message.created_at.next().0)..(raw, reply.created_at.0);
         for row in self.tables.messages.range(later)? {
             let (key, bytes) = row?;
             let at = Timestamp(key.value().1);
             let Ok(other) = record::decode_message(session, at, bytes.value()) else {
                 continue;
             };
-            let has_the_same = matches!(
+            let shares_it = matches!(
                 &other.role,
-                Role::User { reply_id, turn: TurnState::Replied(other_at), .. }
-                    if *reply_id == reply.id && *other_at == reply.created_at
+                Role::User { reply_id, turn: TurnState::Replied(at), .. }
+                    if *reply_id == reply.id && *at == reply.created_at
             );
-            if has_the_same && *in_reply_to == Some(other.id) {
+            if shares_it && *in_reply_to == Some(other.id) {
                 return Ok(true);
             }
         }
@@ -453,6 +454,11 @@ impl Check<'_> {
                 ));
             }
             let at = turn.message_at;
+            if turn.waits_until.is_some() && (turn.running || !turn.begun) {
+                self.fault(format!(
+                    "open_turns: ({session}, {position}) waits and does not"
+                ));
+            }
             if !seen.1.insert(at) {
                 self.fault(format!("open_turns: {session} has a turn twice"));
             }
@@ -503,15 +509,8 @@ impl Check<'_> {
             }
             let session = SessionId::from(session);
             match record::decode_time(bytes.value()) {
-                Ok(at) => {
-                    let reply = self.tables.message(session, at)?;
-                    // One that cannot be decoded is told where it stands.
-                    let fits =
-                        reply.is_some_and(|reply| reply.map_or(true, |reply| reply.is_agent()));
-                    if !fits {
-                        self.fault(format!("submit_keys: ({session}, {at}) is no reply"));
-                    }
-                }
+                Ok(at) if self.is_reply(session, at)? => {}
+                Ok(at) => self.fault(format!("submit_keys: ({session}, {at}) is no reply")),
                 Err(error) => {
                     let text = format!("submit_keys: {session}: {error}");
                     match IdempotencyKey::parse(name) {
@@ -524,12 +523,21 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Whether a reply stands there; of one that cannot be decoded it is not known.
+    fn is_reply(&self, session: SessionId, at: Timestamp) -> Result<bool> {
+        Ok(match self.tables.message(session, at)? {
+            None => false,
+            Some(Ok(message)) => message.is_agent(),
+            Some(Err(_)) => true,
+        })
+    }
+
     fn upstreams(&mut self) -> Result<()> {
         for row in self.tables.upstreams.iter()? {
             self.step();
             let (session, bytes) = row?;
             let session = SessionId::from(session.value());
-            if self.tables.sessions.get(u128::from(session))?.is_none() {
+            if self.tables.session(session)?.is_none() {
                 self.fault(format!("upstreams: {session} is no session"));
             }
             if let Err(error) = record::decode_upstream(bytes.value()) {

@@ -28,7 +28,7 @@ pub(super) enum Spot {
     MessageKey(IdempotencyKey),
     /// The key of a submitted reply.
     SubmitKey(IdempotencyKey),
-    /// The session's name on another server.
+    /// What the server behind the agent calls the session.
     Upstream,
     /// The key of a create. Whose session it named is not known.
     CreateKey(UserId, IdempotencyKey),

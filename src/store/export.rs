@@ -139,26 +139,25 @@ impl Reader<'_> {
     }
 
     fn archived(&self, session: Session) -> Result<ArchivedSession> {
-        let upstream = self.upstream(session.id)?;
+        Ok(ArchivedSession {
+            claim: self.claim_of(&session)?,
+            upstream: self.upstream(session.id)?,
+            session,
+        })
+    }
+
+    fn claim_of(&self, session: &Session) -> Result<Option<Claim>> {
         let Some(key) = &session.create_key else {
-            return Ok(ArchivedSession {
-                session,
-                claim: None,
-                upstream,
-            });
+            return Ok(None);
         };
         let claims = self.snapshot.txn.open_table(CREATE_KEYS)?;
         let row = claims.get((u128::from(session.user_id), key.as_str()))?;
         let claim = row.and_then(|bytes| record::decode_claim(bytes.value()).ok());
         let claim = claim.filter(|claim| claim.session_id == session.id);
-        Ok(ArchivedSession {
-            claim: claim.map(|claim| Claim {
-                created_at: claim.created_at,
-                timeout: claim.timeout,
-            }),
-            session,
-            upstream,
-        })
+        Ok(claim.map(|claim| Claim {
+            created_at: claim.created_at,
+            timeout: claim.timeout,
+        }))
     }
 
     fn set_aside_of(&self, id: SessionId, items: &mut Vec<Item>) -> Result<()> {
@@ -191,9 +190,8 @@ impl Reader<'_> {
             turns.extend(turn.map(|turn| (turn.message_at, turn)));
         }
         let mut keys: HashMap<Timestamp, Vec<IdempotencyKey>> = HashMap::new();
-        // Those of the user's messages, and those of submitted replies.
-        for definition in [MESSAGE_KEYS, SUBMIT_KEYS] {
-            let rows = self.snapshot.txn.open_table(definition)?;
+        for table in [MESSAGE_KEYS, SUBMIT_KEYS] {
+            let rows = self.snapshot.txn.open_table(table)?;
             for row in rows.range((raw, "")..(raw.saturating_add(1), ""))? {
                 let (key, bytes) = row?;
                 let (_, name) = key.value();

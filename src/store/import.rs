@@ -161,8 +161,8 @@ impl Import {
         } = archived;
         self.begin_session(txn, number, session.id, false)?;
         txn.insert_session(&session)?;
-        if let Some(name) = upstream {
-            txn.put_upstream(session.id, &name)?;
+        if let Some(upstream) = upstream {
+            txn.put_upstream(session.id, &upstream)?;
         }
         match (&session.create_key, claim) {
             (_, None) => {}
@@ -230,6 +230,7 @@ impl Import {
                 running: false,
                 waits_until: None,
                 crashes: 0,
+                waits_until: None,
             })?;
         }
         let is_missing = |at: &Timestamp| {
@@ -310,7 +311,7 @@ impl Import {
         }
         let is_reply = message.is_agent();
         for key in keys {
-            let is_taken = if is_reply {
+            let is_taken = if message.is_agent() {
                 txn.reply_of_key(current.id, &key)?.is_some()
             } else {
                 txn.message_of_key(current.id, &key)?.is_some()
@@ -318,7 +319,7 @@ impl Import {
             if is_taken {
                 return wrong("another message of the session has its key");
             }
-            if is_reply {
+            if message.is_agent() {
                 txn.put_submit_key(current.id, &key, at)?;
             } else {
                 txn.put_message_key(current.id, &key, at)?;

@@ -1,6 +1,6 @@
 //! Copies, exports and imports: all of it comes back, or nothing does.
 
-use super::super::command::{BeginTurn, DeleteSession};
+use super::super::command::{BeginTurn, DeleteSession, KeepUpstream};
 use super::super::error::{CopyError, ImportError};
 use super::super::file::{self, Look};
 use super::super::import::{self, Imported, Line};
@@ -96,7 +96,7 @@ fn filled() -> Rig {
     }
     let turn = rig.next_turn(busy.id).unwrap();
     rig.submit(BeginTurn(turn)).unwrap();
-    rig.create();
+    submitted(&mut rig);
     let expired = rig.create_with(TimeoutConfig {
         timeout_minutes: 5,
         ..TIMEOUT
@@ -104,6 +104,23 @@ fn filled() -> Rig {
     rig.send(expired.id, "late");
     rig.pass(Millis(6 * MINUTE.0));
     rig
+}
+
+/// A session of an agent that runs elsewhere: a reply to two messages, with a key, a message that
+/// waits for another, and a name of its own for the session.
+fn submitted(rig: &mut Rig) {
+    let session = rig.create().id;
+    submit::wait(rig, session, "one");
+    submit::wait(rig, session, "two");
+    let mut reply = submit::submit(rig, session, "to both");
+    reply.key = IdempotencyKey::parse("their-key");
+    rig.submit(reply).unwrap();
+    submit::wait(rig, session, "three");
+    rig.submit(KeepUpstream {
+        session_id: session,
+        name: "their-session".into(),
+    })
+    .unwrap();
 }
 
 #[test]
@@ -117,6 +134,9 @@ fn all_that_is_stored_comes_back_from_a_copy_and_from_an_export() {
         "\"open\"",
         "\"failed\"",
         "\"keys\"",
+        "\"waitsUntil\"",
+        "\"their-key\"",
+        "\"upstream\":\"their-session\"",
     ] {
         assert!(lines.contains(word), "{word}");
     }

@@ -7,7 +7,7 @@ use super::super::tables::{OPEN_TURNS, SUBMIT_KEYS, UPSTREAMS};
 use super::*;
 
 /// A submit that closes what waits.
-fn submit(rig: &mut Rig, session: SessionId, content: &str) -> SubmitReply {
+pub(super) fn submit(rig: &mut Rig, session: SessionId, content: &str) -> SubmitReply {
     SubmitReply {
         session_id: session,
         in_reply_to: None,
@@ -23,7 +23,7 @@ fn submit(rig: &mut Rig, session: SessionId, content: &str) -> SubmitReply {
 }
 
 /// Sends a message whose turn waits for a minute.
-fn wait(rig: &mut Rig, session: SessionId, content: &str) -> Message {
+pub(super) fn wait(rig: &mut Rig, session: SessionId, content: &str) -> Message {
     let mut message = rig.message(session, content);
     message.beginning = Beginning::Waiting(MINUTE);
     rig.submit(message).unwrap().message
@@ -238,10 +238,10 @@ fn what_does_not_fit_is_found() {
     rig.open();
     let nobody = SessionId::from(77);
     let at = one.created_at;
-    rig.expect_faults(&[
-        &format!("submit_keys: ({session}, {at}) is no reply"),
-        &format!("upstreams: {nobody} is no session"),
-        &format!("upstreams: {session}: the record has the unknown version 100"),
-        &format!("open_turns: ({session}, 0) waits and does not"),
-    ]);
+    rig.faults = vec![
+        format!("submit_keys: ({session}, {at}) is no reply"),
+        format!("upstreams: {nobody} is no session"),
+        format!("upstreams: {session}: the record has the unknown version 100"),
+        format!("open_turns: ({session}, 0) waits and does not"),
+    ];
 }
