@@ -134,7 +134,6 @@ fn message() -> impl Strategy<Value = Item> {
                 message_at: at,
                 begun,
                 running: false,
-                waits_until: begun.then_some(at),
                 crashes,
                 waits_until,
             });

@@ -123,7 +123,6 @@ fn open_again(txn: &mut Txn<'_>, session: SessionId, position: u32) -> Result<()
         // It may have been asked, so it outlives the session's expiry.
         begun: true,
         running: false,
-        waits_until: None,
         crashes: 0,
         waits_until: None,
     })

@@ -448,11 +448,6 @@ impl Check<'_> {
                     continue;
                 }
             };
-            if turn.waits_until.is_some() && (turn.running || !turn.begun) {
-                self.fault(format!(
-                    "open_turns: ({session}, {position}) waits and does not"
-                ));
-            }
             let at = turn.message_at;
             if turn.waits_until.is_some() && (turn.running || !turn.begun) {
                 self.fault(format!(

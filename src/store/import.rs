@@ -96,7 +96,7 @@ struct Current {
     /// Messages whose turns are open and have no position.
     unplaced: Vec<Timestamp>,
     /// The replies that are to come: the line that says so, and their ids.
-    replies: HashMap<Timestamp, Vec<(u64, MessageId)>>,
+    replies: HashMap<Timestamp, (u64, MessageId)>,
     messages_aside: HashSet<String>,
 }
 
@@ -228,7 +228,6 @@ impl Import {
                 message_at: *message_at,
                 begun: true,
                 running: false,
-                waits_until: None,
                 crashes: 0,
                 waits_until: None,
             })?;
@@ -238,11 +237,7 @@ impl Import {
             !current.messages_aside.contains(&place)
         };
         let missing = current.replies.iter().filter(|(at, _)| is_missing(at));
-        match missing
-            .flat_map(|(_, all)| all)
-            .map(|(line, _)| *line)
-            .min()
-        {
+        match missing.map(|(_, (line, _))| *line).min() {
             None => Ok(()),
             Some(line) => Err(Stop::Line(line, "its reply does not follow".into())),
         }
@@ -289,16 +284,13 @@ impl Import {
                 if *reply_at <= at {
                     return wrong("its reply is not later than itself");
                 }
-                let waiting = current.replies.entry(*reply_at).or_default();
-                waiting.push((number, *reply_id));
+                current.replies.insert(*reply_at, (number, *reply_id));
             }
             Role::Agent { .. } => {
-                // One that was submitted may answer several; it has the id of the newest one's.
-                if let Some(waiting) = current.replies.remove(&at)
-                    && let Some((line, _)) = waiting.last()
-                    && waiting.iter().all(|(_, id)| *id != message.id)
+                if let Some((line, id)) = current.replies.remove(&at)
+                    && id != message.id
                 {
-                    return Err(Stop::Line(*line, "its reply has another id".into()));
+                    return Err(Stop::Line(line, "its reply has another id".into()));
                 }
             }
             Role::User { .. } => {}
@@ -309,7 +301,6 @@ impl Import {
             Some(turn) if current.positions.insert(turn.position) => txn.put_turn(&turn)?,
             Some(_) => return wrong("another turn of the session has its position"),
         }
-        let is_reply = message.is_agent();
         for key in keys {
             let is_taken = if message.is_agent() {
                 txn.reply_of_key(current.id, &key)?.is_some()

@@ -547,7 +547,7 @@ impl<'t> Txn<'t> {
         Ok(())
     }
 
-    /// Removes up to `limit` of a session's messages, their keys and the records that are set aside;
+    /// Removes up to `limit` of a session's messages, their keys and what is set aside of it;
     /// returns how many.
     pub(super) fn remove_messages(&mut self, session: SessionId, limit: usize) -> Result<usize> {
         let id = u128::from(session);
@@ -561,14 +561,14 @@ impl<'t> Txn<'t> {
             row?;
             removed += 1;
         }
-        let keys = (id, "")..(id.saturating_add(1), "");
         for table in [
             &mut self.message_keys,
             &mut self.submit_keys,
             &mut self.damaged,
         ] {
+            let keys = (id, "")..(id.saturating_add(1), "");
             for row in table
-                .extract_from_if(keys.clone(), |_, _| true)?
+                .extract_from_if(keys, |_, _| true)?
                 .take(limit - removed)
             {
                 row?;
@@ -698,8 +698,8 @@ impl<'t> Txn<'t> {
         let id = u128::from(session);
         let names_it = |_: (u128, &str), bytes: &[u8]| record::decode_time(bytes) == Ok(at);
         let rows = (id, "")..(id.saturating_add(1), "");
-        for keys in [&mut self.message_keys, &mut self.submit_keys] {
-            for row in keys.extract_from_if(rows.clone(), names_it)? {
+        for table in [&mut self.message_keys, &mut self.submit_keys] {
+            for row in table.extract_from_if(rows.clone(), names_it)? {
                 row?;
                 self.dirty = true;
             }

@@ -116,11 +116,6 @@ impl Rig {
         edit(&self.path(), change);
     }
 
-    /// What the check at the end of the test is to find, beside nothing.
-    pub(super) fn expect_faults(&mut self, faults: &[&str]) {
-        self.faults = faults.iter().map(ToString::to_string).collect();
-    }
-
     // Calls
 
     pub(super) fn store(&self) -> &Store {
