@@ -81,11 +81,6 @@ const RULES: &[Rule] = &[
         never: &["crate::store", "crate::http", "crate::app"],
     },
     Rule {
-        part: "archive",
-        but: &[],
-        never: &["crate::http", "crate::app", "crate::store", "redb"],
-    },
-    Rule {
         part: "metrics",
         but: &[],
         never: &[
@@ -99,6 +94,11 @@ const RULES: &[Rule] = &[
         part: "console",
         but: &[],
         never: &["crate::"],
+    },
+    Rule {
+        part: "archive",
+        but: &[],
+        never: &["crate::http", "crate::app", "crate::store", "redb"],
     },
     Rule {
         part: "wire.rs",

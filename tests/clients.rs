@@ -9,6 +9,8 @@
 
 mod support;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -124,24 +126,21 @@ fn the_description_holds_against_the_server() {
 
 /// A session with the built-in agent; returns its id.
 fn create_session(server: &Server) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let session: serde_json::Value = runtime.block_on(async {
-        reqwest::Client::new()
-            .post(server.at("/api/messaging/sessions"))
-            .json(&serde_json::json!({
-                "agentId": "b850bc30-45f8-0041-a00a-83df46d8555d",
-                "userId": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
-            }))
-            .send()
-            .await
-            .expect("an answer")
-            .json()
-            .await
-            .expect("a session")
-    });
+    let body = r#"{"agentId": "b850bc30-45f8-0041-a00a-83df46d8555d",
+                   "userId": "3c90c3cc-0d44-4b50-8888-8dd25736052a"}"#;
+    let authority = server.url().trim_start_matches("http://");
+    let mut stream = TcpStream::connect(authority).expect("a connection");
+    write!(
+        stream,
+        "POST /api/messaging/sessions HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (_, session) = answer.split_once("\r\n\r\n").expect("a body");
+    let session: serde_json::Value = serde_json::from_str(session).expect("a session");
     let id = session["sessionId"].as_str();
     id.expect("the session's id").to_owned()
 }

@@ -34,7 +34,10 @@ pub fn main() -> ExitCode {
     // These need no settings, and so no valid ones either.
     let simple = match name {
         "token" => Some(token::run()),
-        "completions" => Some(completions::run(matches)),
+        "completions" => {
+            completions::run(matches);
+            Some(Ok(()))
+        }
         _ => None,
     };
     let configured = || {
@@ -70,9 +73,9 @@ pub fn command() -> Command {
         .literal(AnsiColor::Cyan.on_default().bold());
     Command::new("sessiond")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("A self-hosted, durable server of the ElizaOS Sessions API")
-        .before_help(
-            "Without a command it serves: start it, and open http://127.0.0.1:3000 in a browser. \
+        .about(
+            "A self-hosted, durable server of the ElizaOS Sessions API\n\n\
+             Without a command it serves: start it, and open http://127.0.0.1:3000 in a browser. \
              Nothing needs to be set for that.",
         )
         .after_help(

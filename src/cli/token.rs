@@ -9,7 +9,7 @@ const BYTES: usize = 32;
 
 /// Prints a fresh random token.
 pub(super) fn run() -> anyhow::Result<()> {
-    say(&token()?);
+    super::say(&token()?);
     Ok(())
 }
 
@@ -21,11 +21,6 @@ fn token() -> anyhow::Result<String> {
         write!(token, "{byte:02x}")?;
     }
     Ok(token)
-}
-
-#[allow(clippy::print_stdout)] // It is the command's answer.
-fn say(token: &str) {
-    println!("{token}");
 }
 
 #[cfg(test)]

@@ -289,6 +289,9 @@ impl<'t> Txn<'t> {
         for row in rows {
             self.user_sessions.remove(row)?;
         }
+        for id in ids {
+            self.upstreams.remove(u128::from(*id))?;
+        }
         self.remove_claims_of(ids)?;
         self.dirty = true;
         Ok(expiries)
@@ -379,10 +382,12 @@ impl<'t> Txn<'t> {
         session: SessionId,
         key: &IdempotencyKey,
     ) -> Result<Option<Message>> {
+        let spot = || Spot::SubmitKey(key.clone());
         let Some(bytes) = self.submit_keys.get((session.into(), key.as_str()))? else {
+            self.refuse_set_aside(session, &spot())?;
             return Ok(None);
         };
-        let at = record::decode_time(bytes.value())?;
+        let at = self.noted(session, spot, record::decode_time(bytes.value()))?;
         self.message(session, at)
     }
 
@@ -548,7 +553,7 @@ impl<'t> Txn<'t> {
         Ok(())
     }
 
-    /// Removes up to `limit` of a session's messages, their keys and the records that are set aside;
+    /// Removes up to `limit` of a session's messages, their keys and what is set aside of it;
     /// returns how many.
     pub(super) fn remove_messages(&mut self, session: SessionId, limit: usize) -> Result<usize> {
         let id = u128::from(session);
@@ -562,14 +567,14 @@ impl<'t> Txn<'t> {
             row?;
             removed += 1;
         }
-        let keys = (id, "")..(id.saturating_add(1), "");
         for table in [
             &mut self.message_keys,
             &mut self.submit_keys,
             &mut self.damaged,
         ] {
+            let keys = (id, "")..(id.saturating_add(1), "");
             for row in table
-                .extract_from_if(keys.clone(), |_, _| true)?
+                .extract_from_if(keys, |_, _| true)?
                 .take(limit - removed)
             {
                 row?;
@@ -699,8 +704,8 @@ impl<'t> Txn<'t> {
         let id = u128::from(session);
         let names_it = |_: (u128, &str), bytes: &[u8]| record::decode_time(bytes) == Ok(at);
         let rows = (id, "")..(id.saturating_add(1), "");
-        for keys in [&mut self.message_keys, &mut self.submit_keys] {
-            for row in keys.extract_from_if(rows.clone(), names_it)? {
+        for table in [&mut self.message_keys, &mut self.submit_keys] {
+            for row in table.extract_from_if(rows.clone(), names_it)? {
                 row?;
                 self.dirty = true;
             }

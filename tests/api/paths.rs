@@ -121,7 +121,7 @@ async fn an_unknown_route_is_a_json_404() {
     let session = server.session().await;
     let below = at(&session, "/nope");
     for path in [
-        "/",
+        "/console",
         "/nope",
         "/api",
         "/api/messaging",

@@ -18,38 +18,55 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/api/messaging/sessions", Access::Listing),
     ("POST", "/api/messaging/sessions", Access::Known),
     ("GET", "/api/messaging/sessions/health", Access::Known),
-    ("GET", "/api/messaging/sessions/{id}", Access::Known),
-    ("DELETE", "/api/messaging/sessions/{id}", Access::Known),
+    ("GET", "/api/messaging/sessions/{sessionId}", Access::Known),
+    (
+        "DELETE",
+        "/api/messaging/sessions/{sessionId}",
+        Access::Known,
+    ),
     (
         "GET",
-        "/api/messaging/sessions/{id}/messages",
+        "/api/messaging/sessions/{sessionId}/messages",
         Access::Known,
     ),
     (
         "POST",
-        "/api/messaging/sessions/{id}/messages",
+        "/api/messaging/sessions/{sessionId}/messages",
         Access::Known,
     ),
-    ("POST", "/api/messaging/sessions/{id}/renew", Access::Known),
+    (
+        "POST",
+        "/api/messaging/sessions/{sessionId}/renew",
+        Access::Known,
+    ),
     (
         "PATCH",
-        "/api/messaging/sessions/{id}/timeout",
+        "/api/messaging/sessions/{sessionId}/timeout",
         Access::Known,
     ),
     (
         "POST",
-        "/api/messaging/sessions/{id}/heartbeat",
+        "/api/messaging/sessions/{sessionId}/heartbeat",
         Access::Known,
     ),
-    ("GET", "/api/messaging/sessions/{id}/events", Access::Known),
     (
         "GET",
-        "/api/messaging/channels/{id}/messages",
+        "/api/messaging/sessions/{sessionId}/events",
+        Access::Known,
+    ),
+    (
+        "GET",
+        "/api/messaging/channels/{channelId}/messages",
         Access::Admin,
     ),
     ("POST", "/api/messaging/submit", Access::Agent),
     ("GET", "/api/agents", Access::Known),
-    ("GET", "/api/agents/{id}", Access::Known),
+    ("GET", "/api/agents/{agentId}", Access::Known),
+    ("GET", "/metrics", Access::Admin),
+    ("GET", "/", Access::Open),
+    ("GET", "/docs", Access::Open),
+    ("GET", "/console/{file}", Access::Open),
+    ("GET", "/openapi.json", Access::Open),
     ("GET", "/api/admin/backup", Access::Admin),
     ("GET", "/api/admin/export", Access::Admin),
     ("GET", "/healthz", Access::Open),
@@ -112,7 +129,11 @@ fn request(server: &Server, method: &str, path: &str, by: &Caller) -> reqwest::R
         NOBODY
     };
     let method = Method::from_bytes(method.as_bytes()).unwrap();
-    let request = server.request(method, &path.replace("{id}", id));
+    let names = ["{sessionId}", "{channelId}", "{agentId}", "{file}"];
+    let path = names
+        .iter()
+        .fold(path.to_owned(), |path, name| path.replace(name, id));
+    let request = server.request(method, &path);
     match &by.header {
         Some((name, value)) => request.header(*name, value),
         None => request,

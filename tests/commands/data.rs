@@ -149,6 +149,8 @@ pub(crate) async fn talk(server: &Server) -> Vec<String> {
 }
 
 pub(crate) fn client() -> reqwest::Client {
+    // Whoever was first has done it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .no_proxy()
         .build()

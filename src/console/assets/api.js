@@ -86,6 +86,7 @@ export const api = {
   transcript: (id, parameters, signal) =>
     json(`/api/messaging/channels/${encodeURIComponent(id)}/messages${query(parameters)}`, { signal }),
   send: (id, body) => json(`${session(id)}/messages`, { method: 'POST', body }),
+  export: async (id) => (await call(`/api/admin/export${query({ session: id })}`, { headers: { Accept: 'application/x-ndjson' } })).text(),
   agents: async (signal) => (await json('/api/agents', { signal })).data.agents,
   /** How the service is, also when it says so with an error. */
   health: async (signal) => {

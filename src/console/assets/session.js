@@ -237,19 +237,10 @@ class SessionPage {
     }
   }
 
-  /** The session and its messages, oldest first, a line of JSON each. */
+  /** The lines that `sessiond import` reads. */
   async export() {
     await this.attempt(async () => {
-      const messages = [];
-      let before;
-      for (;;) {
-        const page = await this.read({ limit: 100, before });
-        messages.push(...page.messages);
-        if (!page.hasMore) break;
-        before = page.cursors.before;
-      }
-      const lines = [{ type: 'session', ...(this.session ?? { sessionId: this.id }) }, ...messages.reverse().map((message) => ({ type: 'message', ...message }))];
-      download(`session-${this.id}.jsonl`, lines.map((line) => `${JSON.stringify(line)}\n`).join(''), 'application/x-ndjson');
+      download(`session-${this.id}.jsonl`, await api.export(this.id), 'application/x-ndjson');
     });
   }
 }
