@@ -110,7 +110,7 @@ fn the_description_holds_against_the_server() {
         Command::new(packages.join("bin/schemathesis"))
             .arg("--config-file")
             .arg(source.join("schemathesis.toml"))
-            .args(["run", "--no-color", "--workers=2", "--checks=all"])
+            .args(["run", "--no-color", "--workers=1", "--checks=all"])
             .args(["--max-examples=300", "--seed=1", "--continue-on-failure"])
             .args(["--request-timeout=30", "--suppress-health-check=all"])
             .arg(server.at("/openapi.json"))
