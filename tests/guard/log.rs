@@ -140,7 +140,7 @@ async fn what_admins_do_and_who_is_refused_is_written_down() {
     let user = jwt::token(USER, i64::from(u32::MAX));
     let own = session(&server, &user).await;
     let transcript = format!("/api/messaging/channels/{own}/messages");
-    let transcripts = "/api/messaging/channels/{id}/messages";
+    let transcripts = "/api/messaging/channels/{channelId}/messages";
     let calls = [
         (Method::GET, SESSIONS, ADMIN, "admin", SESSIONS, 200),
         (Method::GET, &transcript, ADMIN, "admin", transcripts, 200),
