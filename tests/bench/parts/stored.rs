@@ -7,15 +7,15 @@ use divan::Bencher;
 use futures_util::future::join_all;
 use sessiond::clock::{Clock, ClockHand};
 use sessiond::domain::id::{MessageId, SessionId, TurnId};
-use sessiond::domain::message::Sender;
+use sessiond::domain::message::{Message, Sender};
 use sessiond::domain::rules::Rules;
 use sessiond::domain::session::NewSession;
 use sessiond::domain::time::{Millis, TimeScale, Timestamp};
 use sessiond::domain::timeout::TimeoutOverrides;
-use sessiond::domain::turn::Beginning;
+use sessiond::domain::turn::{Beginning, Reply};
 use sessiond::events::EventBus;
 use sessiond::store::Store;
-use sessiond::store::command::{CreateKey, CreateSession, SendMessage};
+use sessiond::store::command::{CloseTurn, CreateKey, CreateSession, SendMessage};
 use sessiond::store::reader::PageRequest;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -24,6 +24,9 @@ use crate::samples::{LONG, NOW, POLICY, body, id, new_session};
 
 /// How many commands share a commit while a store is prepared.
 const BATCH: usize = 1000;
+
+/// How many turns of a session are open at once while that one is filled.
+const TURNS: usize = 10;
 
 /// How many messages the longest session has.
 const MESSAGES: usize = 1000;
@@ -91,7 +94,9 @@ impl Stored {
             stored.ids.extend(made);
         }
         let first = stored.ids[0];
-        stored.send((0..MESSAGES).map(|_| first))?;
+        for _ in 0..MESSAGES / 2 / TURNS {
+            stored.exchange(&[first; TURNS])?;
+        }
         Ok(stored)
     }
 
@@ -109,13 +114,27 @@ impl Stored {
             .map_err(|error| refused(&error))
     }
 
-    /// Sends messages to these sessions.
-    pub(crate) fn send(&self, to: impl Iterator<Item = SessionId>) -> anyhow::Result<()> {
-        let sends = to.map(|session_id| self.store.submit(send_message(session_id)));
+    /// Stores messages in these sessions and, in another commit, their replies.
+    pub(crate) fn exchange(&self, with: &[SessionId]) -> anyhow::Result<()> {
+        let sends = with.iter().map(|id| self.store.submit(send_message(*id)));
+        let mut closes = Vec::with_capacity(with.len());
         for sent in self.runtime.block_on(join_all(sends)) {
-            sent.map_err(|error| refused(&error))?;
+            let sent = sent.map_err(|error| refused(&error))?;
+            closes.push(self.store.submit(close_turn(&sent.message)));
+        }
+        for closed in self.runtime.block_on(join_all(closes)) {
+            closed.map_err(|error| refused(&error))?;
         }
         Ok(())
+    }
+}
+
+fn close_turn(message: &Message) -> CloseTurn {
+    CloseTurn {
+        session_id: message.session_id,
+        message_at: message.created_at,
+        result: Ok(Reply::text("Tell me more about your roses.".into())),
+        partial: None,
     }
 }
 
@@ -133,7 +152,7 @@ fn send_message(session_id: SessionId) -> SendMessage {
         sender: Sender::default(),
         echo: None,
         key: None,
-        has_agent: false,
+        has_agent: true,
         beginning: Beginning::InTurn,
     }
 }

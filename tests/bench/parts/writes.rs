@@ -48,12 +48,12 @@ fn heartbeat_64_together(bencher: Bencher<'_, '_>, sessions: usize) {
 }
 
 #[divan::bench(args = sizes(), max_time = 2)]
-fn message(bencher: Bencher<'_, '_>, sessions: usize) {
+fn message_and_reply(bencher: Bencher<'_, '_>, sessions: usize) {
     let stored = stored(sessions);
     let mut at = 0;
     bencher.bench_local(|| {
         at = (at + 7919) % stored.ids.len();
-        stored.send(std::iter::once(stored.ids[at])).is_ok()
+        stored.exchange(&[stored.ids[at]]).is_ok()
     });
 }
 
