@@ -63,6 +63,12 @@ impl Guard {
         }
     }
 
+    /// Whether anybody is asked who they are.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.identities.ask()
+    }
+
     /// Who has these credentials.
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 
 /// Which web pages may call.
@@ -95,22 +94,52 @@ impl Origin {
             && scheme
                 .chars()
                 .all(|it| it.is_ascii_alphanumeric() || "+-.".contains(it));
-        if !is_scheme || authority.contains('@') {
-            return None;
-        }
-        let authority: Authority = authority.parse().ok()?;
+        let name = Name::parse(authority)?;
         let scheme = scheme.to_ascii_lowercase();
-        Some(Self {
-            host: authority.host().to_ascii_lowercase(),
-            port: port(&authority, &scheme)?,
+        is_scheme.then(|| Self {
+            host: name.host.to_ascii_lowercase(),
+            port: name.port.unwrap_or_else(|| usual_port(&scheme)),
             scheme,
         })
     }
 
     /// Whether a page of this origin calls the server it came from. The scheme does not count:
     /// whoever ends TLS before the server knows it, the server does not.
-    fn is_of(&self, host: &Authority) -> bool {
-        self.host.eq_ignore_ascii_case(host.host()) && port(host, &self.scheme) == Some(self.port)
+    fn is_of(&self, name: Name<'_>) -> bool {
+        let port = name.port.unwrap_or_else(|| usual_port(&self.scheme));
+        self.host.eq_ignore_ascii_case(name.host) && self.port == port
+    }
+}
+
+/// A host, as a request or an origin names it, and the port if it does.
+#[derive(Clone, Copy)]
+struct Name<'a> {
+    host: &'a str,
+    port: Option<u16>,
+}
+
+impl<'a> Name<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let (host, port) = match text.rsplit_once(':') {
+            // A colon within brackets is part of an address.
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok()?)),
+            _ => (text, None),
+        };
+        let is_address = host.starts_with('[') && host.ends_with(']');
+        let is_allowed = |byte: u8| {
+            byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (is_address && byte == b':')
+        };
+        let inner = bare(host);
+        (!inner.is_empty() && inner.bytes().all(is_allowed)).then_some(Self { host, port })
+    }
+}
+
+/// The port where a scheme's origin names none; 0 where there is no such port.
+fn usual_port(scheme: &str) -> u16 {
+    match scheme {
+        "http" | "ws" => 80,
+        "https" | "wss" => 443,
+        _ => 0,
     }
 }
 
@@ -120,11 +149,9 @@ impl Origins {
     /// # Errors
     /// It comes from a foreign page, or under a foreign name.
     pub fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<CrossOrigin, Foreign> {
-        let host = host(uri, headers);
+        let name = name(uri, headers);
         if let Some(given) = &self.only_local_names
-            && !host
-                .as_ref()
-                .is_some_and(|host| is_local_name(host.host(), given))
+            && !name.is_some_and(|name| is_local_name(name.host, given))
         {
             return Err(Foreign::Host);
         }
@@ -137,8 +164,8 @@ impl Origins {
             });
         };
         let origin = value.to_str().ok().and_then(Origin::parse);
-        let is_own = match (&origin, &host) {
-            (Some(origin), Some(host)) => origin.is_of(host),
+        let is_own = match (&origin, name) {
+            (Some(origin), Some(name)) => origin.is_of(name),
             _ => false,
         };
         if sent.next().is_some() || !(is_own || self.allowed.contain(origin.as_ref())) {
@@ -192,30 +219,16 @@ pub fn preflight_headers() -> [(HeaderName, HeaderValue); 3] {
 }
 
 /// The name by which the client calls the server; none where there is not exactly one.
-fn host(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
+fn name<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Name<'a>> {
     if let Some(authority) = uri.authority() {
-        return Some(authority.clone());
+        return Name::parse(authority.as_str());
     }
     let mut sent = headers.get_all(header::HOST).iter();
     let host = sent.next()?;
     if sent.next().is_some() {
         return None;
     }
-    Authority::try_from(host.as_bytes()).ok()
-}
-
-/// The port, which is the scheme's usual one where none is named; none where what is named is no
-/// port.
-fn port(authority: &Authority, scheme: &str) -> Option<u16> {
-    let text = authority.as_str().rsplit('@').next().unwrap_or_default();
-    match text.get(authority.host().len()..) {
-        None | Some("") => Some(match scheme {
-            "http" | "ws" => 80,
-            "https" | "wss" => 443,
-            _ => 0,
-        }),
-        Some(named) => named.strip_prefix(':')?.parse().ok(),
-    }
+    Name::parse(host.to_str().ok()?)
 }
 
 fn is_local_name(host: &str, given: &str) -> bool {

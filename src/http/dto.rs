@@ -20,6 +20,9 @@ use crate::domain::time::Timestamp;
 /// Most responses are no larger.
 const USUAL_BYTES: usize = 1024;
 
+/// Most responses have no more headers.
+const USUAL_HEADERS: usize = 10;
+
 /// A JSON response.
 pub(super) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
     // The types here have string keys and no failing `Serialize`.
@@ -28,7 +31,10 @@ pub(super) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Resp
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    let headers = response.headers_mut();
+    // Room for those that every response gets, so that the map does not grow on the way.
+    headers.reserve(USUAL_HEADERS);
+    headers.insert(header::CONTENT_TYPE, json);
     response
 }
 

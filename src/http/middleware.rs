@@ -137,6 +137,7 @@ impl Outermost {
     fn caller(&self, route: Route, headers: &HeaderMap) -> Result<Caller, Unauthorized> {
         match route.access {
             Access::Open => Ok(Caller::Anonymous),
+            _ if !self.guard.asks() => Ok(Caller::Anonymous),
             _ => self.guard.identify(&Credentials::of_headers(headers)),
         }
     }
