@@ -1,10 +1,11 @@
 //! What a handler gets of a request, each refused in the API's own error form.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use http_body::Body as _;
@@ -47,18 +48,30 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
     }
 }
 
+/// The variable part of a path, as whoever found the endpoint notes it.
+#[derive(Debug, Clone)]
+pub(super) struct PathName(String);
+
+impl PathName {
+    /// Reads a part of a path. What is not even text is no id, and so simply not found.
+    pub(super) fn decode(part: &str) -> Self {
+        if !part.contains('%') {
+            return Self(part.to_owned());
+        }
+        let decoded = percent_encoding::percent_decode_str(part).decode_utf8();
+        Self(decoded.map_or_else(|_| "(not UTF-8)".to_owned(), Cow::into_owned))
+    }
+}
+
 /// The last part of a path that names something.
 pub(super) struct PathId(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let id = Path::<String>::from_request_parts(parts, state).await;
-        // What is not even text is no id, and so simply not found.
-        Ok(Self(
-            id.map_or_else(|_| "(not UTF-8)".to_owned(), |Path(id)| id),
-        ))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let name = parts.extensions.remove::<PathName>();
+        Ok(Self(name.map_or_else(String::new, |name| name.0)))
     }
 }
 

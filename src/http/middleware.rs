@@ -75,12 +75,12 @@ impl Outermost {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let route = self.route(&method, uri.path());
         let asked = Asked {
-            route,
             address: self
                 .guard
                 .proxies
                 .client(connection.address(), request.headers()),
-            caller: self.caller(route, request.headers()),
+            caller: self.caller(&route, request.headers()),
+            route,
         };
         let span = tracing::info_span!("request", request_id = id.to_str().unwrap_or_default());
         let admitted = self.guard.origins.admit(&uri, request.headers());
@@ -113,8 +113,8 @@ impl Outermost {
         let (path, status, elapsed) = (uri.path(), response.status(), started.elapsed());
         audit(&method, path, status, &asked);
         let requests = &self.app.metrics().requests;
-        requests.observe(method.as_str(), route.path, status.as_u16(), elapsed);
-        let route = route.path;
+        requests.observe(method.as_str(), asked.route.path, status.as_u16(), elapsed);
+        let route = asked.route.path;
         if status.is_server_error() {
             tracing::warn!(%method, route, path, status = status.as_u16(), ?elapsed, "answered");
         } else {
@@ -124,17 +124,14 @@ impl Outermost {
     }
 
     /// Whoever answers below the sockets' path asks for credentials of their own.
-    fn route(&self, method: &Method, path: &str) -> Route {
+    fn route<'a>(&'a self, method: &Method, path: &'a str) -> Route<'a> {
         if self.sockets.are_at(path) {
-            return Route {
-                path: self.sockets.path,
-                access: Access::Open,
-            };
+            return Route::of_others(self.sockets.path);
         }
         self.routes.find(method, path)
     }
 
-    fn caller(&self, route: Route, headers: &HeaderMap) -> Result<Caller, Unauthorized> {
+    fn caller(&self, route: &Route<'_>, headers: &HeaderMap) -> Result<Caller, Unauthorized> {
         match route.access {
             Access::Open => Ok(Caller::Anonymous),
             _ if !self.guard.asks() => Ok(Caller::Anonymous),
@@ -146,7 +143,7 @@ impl Outermost {
     async fn respond(
         &self,
         mut request: Request,
-        asked: &Asked,
+        asked: &Asked<'_>,
         connection: &Arc<Connection>,
     ) -> Response {
         if is_preflight(request.method(), request.headers()) {
@@ -164,28 +161,26 @@ impl Outermost {
             caller,
             address: asked.address,
         });
-        let router = if self.sockets.are_at(request.uri().path()) {
-            &self.sockets.router
-        } else {
-            if !request.body().is_end_stream() {
-                request.extensions_mut().insert(Arc::clone(connection));
-            }
-            &self.routes.router
-        };
-        let Ok(response) = router.clone().oneshot(request).await;
-        response
+        if self.sockets.are_at(request.uri().path()) {
+            let Ok(response) = self.sockets.router.clone().oneshot(request).await;
+            return response;
+        }
+        if !request.body().is_end_stream() {
+            request.extensions_mut().insert(Arc::clone(connection));
+        }
+        self.routes.answer(&asked.route, request).await
     }
 }
 
 /// What a request asks for, and who asks.
-struct Asked {
-    route: Route,
+struct Asked<'a> {
+    route: Route<'a>,
     address: IpAddr,
     caller: Result<Caller, Unauthorized>,
 }
 
 /// Writes down each use of what is for admins, and each refusal.
-fn audit(method: &Method, path: &str, status: StatusCode, asked: &Asked) {
+fn audit(method: &Method, path: &str, status: StatusCode, asked: &Asked<'_>) {
     let is_refusal = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     let is_admins = match asked.caller {
         // Where nobody is asked who they are, there is nobody to write down.

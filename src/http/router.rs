@@ -1,15 +1,17 @@
 //! The whole API on one page: what can be called, and to whom it is open.
 
-use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
 use axum::handler::Handler;
-use axum::http::Method;
-use axum::routing::{self, MethodRouter};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 
 use super::error::ApiError;
+use super::extract::PathName;
 use super::openapi;
 use super::routes::{admin, agents, console, events, health, messages, metrics, sessions, submit};
 use crate::app::App;
@@ -21,8 +23,11 @@ pub(super) struct ApiState {
     pub(super) app: Arc<App>,
 }
 
+/// An answer that is being made.
+type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
+
 /// Something that can be called.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Endpoint {
     /// The method.
     pub method: Method,
@@ -30,7 +35,7 @@ pub struct Endpoint {
     pub path: &'static str,
     /// To whom it is open.
     pub access: Access,
-    handler: MethodRouter<ApiState>,
+    handler: Arc<dyn Fn(Request, ApiState) -> Answering + Send + Sync>,
 }
 
 /// Everything that can be called.
@@ -89,57 +94,62 @@ pub fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// The endpoints as they are found by a request.
+/// The endpoints as they are found by a request: once, for its rule and for its answer.
 #[derive(Debug)]
 pub(super) struct Routes {
-    /// What answers.
-    pub(super) router: Router,
+    state: ApiState,
     places: matchit::Router<Place>,
 }
 
-/// The methods of a path, and to whom each is open.
-#[derive(Debug, Clone)]
+/// All that can be called at a path.
+#[derive(Debug)]
 struct Place {
     path: &'static str,
-    rules: Vec<(Method, Access)>,
+    endpoints: Vec<Endpoint>,
 }
 
-/// What is known of a request by its method and path.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Route {
+/// What a request asks for.
+pub(super) struct Route<'a> {
     /// The path with the names of its variable parts.
     pub(super) path: &'static str,
     /// To whom it is open.
     pub(super) access: Access,
+    found: Found<'a>,
+}
+
+enum Found<'a> {
+    /// An endpoint, and the variable part of the path.
+    Endpoint(&'a Endpoint, Option<&'a str>),
+    /// A place that has others.
+    OtherMethods(&'a Place),
+    Nothing,
 }
 
 impl Routes {
     pub(super) fn new(state: ApiState) -> Self {
-        let mut router = Router::new();
         let mut places: Vec<Place> = Vec::new();
         for endpoint in endpoints() {
-            let rule = (endpoint.method, endpoint.access);
             match places.iter_mut().find(|place| place.path == endpoint.path) {
-                Some(place) => place.rules.push(rule),
+                Some(place) => place.endpoints.push(endpoint),
                 None => places.push(Place {
                     path: endpoint.path,
-                    rules: vec![rule],
+                    endpoints: vec![endpoint],
                 }),
             }
-            router = router.route(endpoint.path, endpoint.handler);
         }
         Self {
-            router: router.fallback(unknown).with_state(state),
+            state,
             places: index(places),
         }
     }
 
     /// What a request asks for. What there is not is for those alone who may ask.
-    pub(super) fn find(&self, method: &Method, path: &str) -> Route {
-        let Ok(found) = self.places.at(path) else {
+    pub(super) fn find<'a>(&'a self, method: &Method, path: &'a str) -> Route<'a> {
+        let Ok(place) = self.places.at(path) else {
             return Route {
                 path: "unknown",
                 access: Access::Known,
+                found: Found::Nothing,
             };
         };
         let asked = if method == Method::HEAD {
@@ -147,13 +157,76 @@ impl Routes {
         } else {
             method
         };
-        let place = found.value;
-        let rule = place.rules.iter().find(|(method, _)| method == asked);
+        let name = place.params.iter().next().map(|(_, name)| name);
+        let place = place.value;
+        let endpoint = place.endpoints.iter().find(|it| it.method == asked);
         Route {
             path: place.path,
-            access: rule.map_or(Access::Known, |(_, access)| *access),
+            access: endpoint.map_or(Access::Known, |endpoint| endpoint.access),
+            found: endpoint.map_or(Found::OtherMethods(place), |endpoint| {
+                Found::Endpoint(endpoint, name)
+            }),
         }
     }
+
+    /// Has the endpoint answer that was found.
+    pub(super) async fn answer(&self, route: &Route<'_>, mut request: Request) -> Response {
+        match route.found {
+            Found::Endpoint(endpoint, name) => {
+                if let Some(name) = name {
+                    request.extensions_mut().insert(PathName::decode(name));
+                }
+                let is_head = request.method() == Method::HEAD;
+                let response = (endpoint.handler)(request, self.state.clone()).await;
+                if is_head {
+                    without_body(response)
+                } else {
+                    response
+                }
+            }
+            Found::OtherMethods(place) => {
+                let allow = place.allow();
+                (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, allow)]).into_response()
+            }
+            Found::Nothing => {
+                ApiError::not_found(request.method(), request.uri().path()).into_response()
+            }
+        }
+    }
+}
+
+impl Route<'_> {
+    /// What others answer, who ask for credentials of their own.
+    pub(super) fn of_others(path: &'static str) -> Self {
+        Self {
+            path,
+            access: Access::Open,
+            found: Found::Nothing,
+        }
+    }
+}
+
+impl Place {
+    /// The methods that there are.
+    fn allow(&self) -> String {
+        let methods = self.endpoints.iter().map(|it| match it.method {
+            Method::GET => "GET,HEAD",
+            ref other => other.as_str(),
+        });
+        methods.collect::<Vec<_>>().join(",")
+    }
+}
+
+/// The answer to a HEAD: that to the GET, but for its body.
+fn without_body(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        let headers = &mut parts.headers;
+        headers
+            .entry(header::CONTENT_LENGTH)
+            .or_insert(HeaderValue::from(length));
+    }
+    Response::from_parts(parts, Body::empty())
 }
 
 #[allow(clippy::expect_used)]
@@ -167,54 +240,54 @@ fn index(places: Vec<Place>) -> matchit::Router<Place> {
     index
 }
 
-fn get<H: Handler<T, ApiState>, T: 'static>(
-    path: &'static str,
-    access: Access,
-    handler: H,
-) -> Endpoint {
-    Endpoint::new(Method::GET, path, access, routing::get(handler))
+fn get<H, T>(path: &'static str, access: Access, handler: H) -> Endpoint
+where
+    H: Handler<T, ApiState, Future = Answering> + Sync,
+{
+    Endpoint::new(Method::GET, path, access, handler)
 }
 
-fn post<H: Handler<T, ApiState>, T: 'static>(
-    path: &'static str,
-    access: Access,
-    handler: H,
-) -> Endpoint {
-    Endpoint::new(Method::POST, path, access, routing::post(handler))
+fn post<H, T>(path: &'static str, access: Access, handler: H) -> Endpoint
+where
+    H: Handler<T, ApiState, Future = Answering> + Sync,
+{
+    Endpoint::new(Method::POST, path, access, handler)
 }
 
-fn patch<H: Handler<T, ApiState>, T: 'static>(
-    path: &'static str,
-    access: Access,
-    handler: H,
-) -> Endpoint {
-    Endpoint::new(Method::PATCH, path, access, routing::patch(handler))
+fn patch<H, T>(path: &'static str, access: Access, handler: H) -> Endpoint
+where
+    H: Handler<T, ApiState, Future = Answering> + Sync,
+{
+    Endpoint::new(Method::PATCH, path, access, handler)
 }
 
-fn delete<H: Handler<T, ApiState>, T: 'static>(
-    path: &'static str,
-    access: Access,
-    handler: H,
-) -> Endpoint {
-    Endpoint::new(Method::DELETE, path, access, routing::delete(handler))
+fn delete<H, T>(path: &'static str, access: Access, handler: H) -> Endpoint
+where
+    H: Handler<T, ApiState, Future = Answering> + Sync,
+{
+    Endpoint::new(Method::DELETE, path, access, handler)
 }
 
 impl Endpoint {
-    fn new(
-        method: Method,
-        path: &'static str,
-        access: Access,
-        handler: MethodRouter<ApiState, Infallible>,
-    ) -> Self {
+    fn new<H, T>(method: Method, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, ApiState, Future = Answering> + Sync,
+    {
         Self {
             method,
             path,
             access,
-            handler,
+            handler: Arc::new(move |request, state| handler.clone().call(request, state)),
         }
     }
 }
 
-async fn unknown(request: Request) -> ApiError {
-    ApiError::not_found(request.method(), request.uri().path())
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
 }
