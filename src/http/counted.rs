@@ -1,5 +1,6 @@
-//! A stream that keeps its connection counted, also after it was upgraded to a WebSocket, and
-//! that fails when its client takes nothing of what it is sent.
+//! A stream that keeps its connection counted, also after it was upgraded to a WebSocket, that
+//! fails when its client takes nothing of what it is sent, and that hands on no request which has
+//! two lengths.
 
 use std::future::Future as _;
 use std::io;
@@ -12,12 +13,18 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::connections::Admission;
+use super::framing::Framing;
 
 /// How long a client may take nothing while there is something for it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Stands for a request that is not handed on: no part of a head may have it, so that hyper
+/// answers 400 and closes the connection.
+const NO_REQUEST: u8 = 0;
+
 pub(super) struct Counted<S = TcpStream> {
     stream: S,
+    framing: Framing,
     /// Runs while a write waits.
     patience: Option<Pin<Box<Sleep>>>,
     _admission: Admission,
@@ -27,6 +34,7 @@ impl<S> Counted<S> {
     pub(super) fn new(stream: S, admission: Admission) -> Self {
         Self {
             stream,
+            framing: Framing::default(),
             patience: None,
             _admission: admission,
         }
@@ -56,7 +64,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if let Some(proper) = self.framing.look_at(&buf.filled()[before..]) {
+            buf.set_filled(before + proper);
+            buf.put_slice(&[NO_REQUEST]);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

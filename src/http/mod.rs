@@ -5,6 +5,7 @@ mod counted;
 mod dto;
 mod error;
 mod extract;
+mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod middleware;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::harness::{SESSIONS, Server, Wire};
+use crate::harness::{SCRIPTED, SESSIONS, Server, USER, Wire};
 
 /// How long it takes until the server hangs up.
 async fn until_hung_up(wire: &mut Wire) -> Duration {
@@ -144,5 +144,36 @@ async fn two_lengths_are_no_way_to_smuggle_a_request() {
         assert_eq!(reply.status, 400, "{lengths:?} {body:?} {}", reply.head);
         wire.expect_close().await;
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_with_both_lengths_does_nothing_and_harms_none_before_it() {
+    let server = Server::start().await;
+    let body = json!({ "agentId": SCRIPTED, "userId": USER }).to_string();
+    let chunked = "transfer-encoding: chunked\r\n";
+    let length = format!("content-length: {}\r\n", body.len());
+    let head = format!(
+        "POST {SESSIONS} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    );
+    let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    for (lengths, status) in [
+        (chunked.to_owned(), 201),
+        (format!("{chunked}{length}"), 400),
+        (format!("{length}{chunked}"), 400),
+    ] {
+        let mut wire = Wire::open(&server).await;
+        let before = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        wire.write(format!("{before}{head}{lengths}\r\n{chunks}"))
+            .await;
+        assert_eq!(wire.reply().await.status, 200);
+        let reply = wire.reply().await;
+        assert_eq!(reply.status, status, "{lengths:?} {}", reply.head);
+        if status == 400 {
+            wire.expect_close().await;
+        }
+    }
+    let listed = server.get(SESSIONS).await.expect(200).body;
+    assert_eq!(listed["stats"]["totalSessions"], 1, "{listed}");
     server.stop().await;
 }
