@@ -64,13 +64,14 @@ test('the server is restarted under an open page, which misses nothing', async (
   await server.launch();
   await server.say(sessionId, 'after');
 
-  await until(async () => (await words(page)).length === 6, 'both exchanges since');
+  const unfinished = page.locator('.pending, .streaming');
+  const isWhole = async () => (await words(page)).length === 6 && (await unfinished.count()) === 0;
+  await until(isWhole, 'both exchanges since');
   await page.getByText('The connection is lost.').waitFor({ state: 'hidden' });
   const stored = await server.call('GET', `/api/messaging/sessions/${sessionId}/messages`);
   assert.equal(stored.messages.length, 6, 'what was sent again and again is stored once');
   const shown = await words(page);
   assert.deepEqual([...shown].sort(), stored.messages.map(({ content }) => content).sort(), 'and all that is stored is shown once');
-  assert.equal(await page.locator('.pending, .streaming').count(), 0);
 
   // The page is live again, and not only up to date.
   await server.say(sessionId, 'at last');
