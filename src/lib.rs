@@ -11,7 +11,7 @@
 //!   decide, have the store commit, tell the waiters.
 //! - [`archive`]: sessions as lines of JSON, to be taken elsewhere.
 //! - [`guard`]: who may do what, by whichever way they come.
-//! - [`janitor`]: what happens by the clock alone.
+//! - [`janitor`]: what happens by the clock alone; [`space`]: the measuring of the file.
 //! - [`wire`]: events as clients see them, by whichever way they come.
 //! - [`console`]: the operator's page, as files.
 //! - [`http`], [`realtime`]: the API over HTTP, and over Socket.IO.
@@ -36,6 +36,7 @@ pub mod metrics;
 pub mod realtime;
 pub mod run;
 pub mod shutdown;
+pub mod space;
 pub mod store;
 pub mod telemetry;
 pub mod wire;

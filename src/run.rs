@@ -21,6 +21,7 @@ use crate::http::{self, Sockets};
 use crate::janitor::Janitor;
 use crate::realtime::{self, Realtime};
 use crate::shutdown::{self, Hangups};
+use crate::space;
 use crate::store::{Found, Store};
 
 /// The name of the database in the data folder.
@@ -111,6 +112,7 @@ pub async fn run_with(
     let stop = CancellationToken::new();
     let janitor = Janitor::new(Arc::clone(&app), config.cleanup_interval);
     let janitor = tokio::spawn(janitor.run(stop.child_token()));
+    let space = tokio::spawn(space::watch(Arc::clone(&app), stop.child_token()));
     let reloader = reload_agents(Arc::clone(&app), source, hangups);
     let reloader = stop.child_token().run_until_cancelled_owned(reloader);
     let reloader = tokio::spawn(reloader);
@@ -143,6 +145,7 @@ pub async fn run_with(
     stop.cancel();
     // A janitor that panicked has nothing more to do either.
     let _ = janitor.await;
+    let _ = space.await;
     let _ = reloader.await;
     if !store.close(config.clear_on_shutdown).await {
         bail!("the stop could not be recorded in {}", path.display());

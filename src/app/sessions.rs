@@ -216,6 +216,19 @@ impl App {
         self.metrics.text(self.state().ok())
     }
 
+    /// Counts the free pages of the database for the figures. It takes as long as to read the
+    /// file, so it is for a thread of its own; a stop ends it early.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn measure_free_pages(&self) -> Result<(), AppError> {
+        let is_stopping = || self.stopping.is_cancelled();
+        if let Some(pages) = self.store.count_free_pages(&is_stopping)? {
+            self.metrics.set_free_pages(pages);
+        }
+        Ok(())
+    }
+
     fn state(&self) -> Result<State, AppError> {
         let stats = self.stats()?;
         // The method itself is not general enough over the snapshot's lifetime.

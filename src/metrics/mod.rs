@@ -8,6 +8,7 @@ mod process;
 mod requests;
 mod store;
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -42,6 +43,8 @@ pub struct Metrics {
     pub event_streams: Gauge,
     /// Streams of a reply that are open.
     pub reply_streams: Gauge,
+    /// Not a number until it is measured.
+    free_pages: Gauge<f64, AtomicU64>,
     state: StateMeters,
 }
 
@@ -190,6 +193,13 @@ impl Metrics {
             "reply_streams_open",
             "Streams of a reply that are open",
         );
+        let free_pages = Gauge::<f64, AtomicU64>::default();
+        free_pages.set(f64::NAN);
+        ours.register(
+            "database_free_pages",
+            "Pages of 4096 bytes in the database's file that hold nothing, as last measured",
+            free_pages.clone(),
+        );
         Self {
             registry,
             requests,
@@ -198,8 +208,16 @@ impl Metrics {
             sockets,
             event_streams,
             reply_streams,
+            free_pages,
             state,
         }
+    }
+
+    /// Sets how many pages of the database's file are free.
+    pub fn set_free_pages(&self, pages: u64) {
+        // Exact below 2^53 pages.
+        #[allow(clippy::cast_precision_loss)]
+        self.free_pages.set(pages as f64);
     }
 
     /// All figures as text, with how things stand; none that cannot be told.

@@ -54,6 +54,9 @@ use crate::domain::time::Timestamp;
 use crate::events::EventBus;
 use crate::metrics::StoreMeters;
 
+/// The pages that redb counts, in bytes.
+const PAGE_BYTES: u64 = 4096;
+
 /// How many commands may wait. At the measured rates that is about a tenth of a second of work.
 const QUEUE: usize = 8192;
 
@@ -224,6 +227,27 @@ impl Store {
         let path = self.shared.path.as_ref();
         let metadata = path.and_then(|path| path.metadata().ok());
         metadata.map_or(0, |metadata| metadata.len())
+    }
+
+    /// How many of the file's pages are free: none where `stop` has come true meanwhile.
+    ///
+    /// redb does not tell, so all that is in use is counted, which takes as long as to read the
+    /// file. It is read a table at a time, so that pages which are freed meanwhile can soon be
+    /// used again, and the figure is off by what was written in that time.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn count_free_pages(&self, stop: &dyn Fn() -> bool) -> Result<Option<u64>, ReadError> {
+        let mut used = 0;
+        // The methods themselves are not general enough over the snapshot's lifetime.
+        #[allow(clippy::redundant_closure_for_method_calls)]
+        for table in self.read(|reader| reader.tables())? {
+            if stop() {
+                return Ok(None);
+            }
+            used += self.read(|reader| reader.table_bytes(table))?;
+        }
+        Ok(Some(self.file_bytes().saturating_sub(used) / PAGE_BYTES))
     }
 
     /// The settings on which the rules depend.

@@ -1,6 +1,6 @@
 //! A snapshot to read from. It lives for one closure and never crosses an await.
 
-use redb::{ReadableTable, ReadableTableMetadata};
+use redb::{ReadableTable, ReadableTableMetadata, UntypedTableHandle};
 
 use super::damage::{Damage, Spot};
 use super::error::ReadError;
@@ -346,6 +346,17 @@ impl Reader<'_> {
     pub fn row_counts(&self) -> Result<(u64, u64)> {
         let turns = self.snapshot.txn.open_table(OPEN_TURNS)?;
         Ok((self.snapshot.messages.len()?, turns.len()?))
+    }
+
+    /// The names of the tables.
+    pub(super) fn tables(&self) -> Result<Vec<UntypedTableHandle>> {
+        Ok(self.snapshot.txn.list_tables()?.collect())
+    }
+
+    /// How many bytes the pages of a table take. It walks through all of them.
+    pub(super) fn table_bytes(&self, table: UntypedTableHandle) -> Result<u64> {
+        let stats = self.snapshot.txn.open_untyped_table(table)?.stats()?;
+        Ok(stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes())
     }
 
     /// How many sessions are stored, whatever their standing.

@@ -119,6 +119,34 @@ async fn sessions_messages_and_turns_are_counted() {
 }
 
 #[tokio::test]
+async fn the_free_pages_are_measured_at_the_start_and_again_after_a_while() {
+    let server = Server::start().await;
+    let measured = async |is_expected: &dyn Fn(f64) -> bool| {
+        eventually("a measurement", async || {
+            let figures = Figures::of(&server).await;
+            let free = figures.get("sessiond_database_free_pages");
+            let all = figures.get("sessiond_database_size_bytes") / 4096.0;
+            (is_expected(free) && (0.0..all).contains(&free)).then_some(free)
+        })
+        .await
+    };
+    let at_first = measured(&|_| true).await;
+    let mut sessions = Vec::new();
+    for _ in 0..20 {
+        let session = server.session_with(json!({ "metadata": { "x": "y".repeat(9000) } }));
+        sessions.push(session.await);
+    }
+    server.advance(60 * MINUTE);
+    let filled = measured(&|free| free < at_first - 40.0).await;
+    for session in sessions {
+        server.delete(&at(&session, "")).await.expect(200);
+    }
+    server.advance(60 * MINUTE);
+    measured(&|free| free > filled + 40.0).await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn requests_are_counted_by_their_shape_and_never_by_what_clients_write() {
     let server = Server::start().await;
     for path in ["/wp-login.php", "/.env", "/api/messaging/sessionsx"] {
