@@ -1,8 +1,14 @@
 //! A reply as other programs write it.
 
+use async_stream::try_stream;
+use futures_util::stream::Stream;
+use reqwest::Response;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::backend::{BackendError, Piece};
+use super::scrub::Scrub;
+use super::upstream;
 use crate::domain::message::{MAX_ATTACHMENTS_BYTES, attachments, json_text, message_metadata};
 use crate::domain::turn::Reply;
 
@@ -47,6 +53,42 @@ impl Answer {
             None
         });
         Some(reply)
+    }
+}
+
+/// A piece of an answer that is streamed; `text` is what `ElizaOS` may call it.
+#[derive(Deserialize)]
+struct Chunk {
+    #[serde(alias = "text")]
+    chunk: String,
+}
+
+/// The pieces of an answer that is streamed: events `chunk`, `done` and `error`. An end without
+/// a text, after no chunk, is `nothing_said`.
+pub(super) fn pieces(
+    response: Response,
+    scrub: Scrub,
+    nothing_said: fn() -> BackendError,
+) -> impl Stream<Item = Result<Piece, BackendError>> {
+    try_stream! {
+        let mut said: Option<String> = None;
+        for await event in upstream::events(response, scrub.clone()) {
+            let event = event?;
+            match event.name.as_str() {
+                "chunk" => {
+                    let Chunk { chunk } = upstream::data(&event)?;
+                    said.get_or_insert_default().push_str(&chunk);
+                    yield Piece::Chunk(chunk);
+                }
+                "done" => {
+                    let answer: Answer = upstream::data(&event)?;
+                    yield Piece::Done(answer.into_reply(said).ok_or_else(nothing_said)?);
+                    return;
+                }
+                "error" => Err(upstream::told_error(&event, &scrub))?,
+                _ => {}
+            }
+        }
     }
 }
 

@@ -2,13 +2,13 @@
 
 use async_stream::try_stream;
 use futures_util::future::{BoxFuture, FutureExt as _};
-use futures_util::stream::{Stream, StreamExt as _};
+use futures_util::stream::StreamExt as _;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::Answer;
+use super::answer::{self, Answer};
 use super::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest, Wants};
 use super::character::{Character, SettingsFault};
 use super::registry::Tools;
@@ -68,12 +68,6 @@ struct Sent {
 struct Inner {
     #[serde(default)]
     agent_response: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Chunk {
-    #[serde(alias = "text")]
-    chunk: String,
 }
 
 impl ElizaOs {
@@ -210,7 +204,7 @@ impl Backend for ElizaOs {
                 );
             };
             if upstream::is_event_stream(&response) {
-                for await piece in pieces(response, scrub) {
+                for await piece in answer::pieces(response, scrub, superseded) {
                     yield piece?;
                 }
                 return;
@@ -232,31 +226,6 @@ impl Backend for ElizaOs {
             }
             .boxed(),
         )
-    }
-}
-
-/// The pieces of an answer that is streamed.
-fn pieces(response: Response, scrub: Scrub) -> impl Stream<Item = Result<Piece, BackendError>> {
-    try_stream! {
-        let mut said: Option<String> = None;
-        for await event in upstream::events(response, scrub.clone()) {
-            let event = event?;
-            match event.name.as_str() {
-                "chunk" => {
-                    let Chunk { chunk } = upstream::data(&event)?;
-                    said.get_or_insert_default().push_str(&chunk);
-                    yield Piece::Chunk(chunk);
-                }
-                "done" => {
-                    let answer: Answer = upstream::data(&event)?;
-                    let reply = answer.into_reply(said);
-                    yield Piece::Done(reply.ok_or_else(superseded)?);
-                    return;
-                }
-                "error" => Err(upstream::told_error(&event, &scrub))?,
-                _ => {}
-            }
-        }
     }
 }
 

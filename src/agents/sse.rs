@@ -2,6 +2,8 @@
 //!
 //! A line is text once it is whole, so that a character may be cut in two by the packets that it
 //! comes in; each byte is looked at once, and what is no text or too long ends the stream at once.
+//! The library for this, eventsource-stream, looks at a line from its start again with each
+//! packet, so that a line that never ends takes the square of its length.
 
 use std::mem;
 

@@ -1,16 +1,16 @@
 //! A webhook into the user's own code.
 
 use async_stream::try_stream;
-use futures_util::stream::{Stream, StreamExt as _};
+use futures_util::stream::StreamExt as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
-use super::answer::Answer;
+use super::answer::{self, Answer};
 use super::backend::{Answering, Backend, BackendError, Piece, ReplyStream, TurnRequest, Wants};
 use super::character::{Character, SettingsFault};
 use super::registry::Tools;
@@ -71,12 +71,6 @@ struct Past<'a> {
     role: &'static str,
     content: &'a str,
     created_at: Timestamp,
-}
-
-/// A piece of an answer that is streamed.
-#[derive(Deserialize)]
-struct Chunk {
-    chunk: String,
 }
 
 impl Webhook {
@@ -158,7 +152,7 @@ impl Backend for Webhook {
                 return;
             }
             if upstream::is_event_stream(&response) {
-                for await piece in pieces(response, scrub) {
+                for await piece in answer::pieces(response, scrub, no_text) {
                     yield piece?;
                 }
                 return;
@@ -168,30 +162,6 @@ impl Backend for Webhook {
             yield Piece::Done(reply.ok_or_else(no_text)?);
         }
         .boxed()
-    }
-}
-
-/// The pieces of an answer that is streamed.
-fn pieces(response: Response, scrub: Scrub) -> impl Stream<Item = Result<Piece, BackendError>> {
-    try_stream! {
-        let mut said: Option<String> = None;
-        for await event in upstream::events(response, scrub.clone()) {
-            let event = event?;
-            match event.name.as_str() {
-                "chunk" => {
-                    let Chunk { chunk } = upstream::data(&event)?;
-                    said.get_or_insert_default().push_str(&chunk);
-                    yield Piece::Chunk(chunk);
-                }
-                "done" => {
-                    let answer: Answer = upstream::data(&event)?;
-                    yield Piece::Done(answer.into_reply(said).ok_or_else(no_text)?);
-                    return;
-                }
-                "error" => Err(upstream::told_error(&event, &scrub))?,
-                _ => {}
-            }
-        }
     }
 }
 
