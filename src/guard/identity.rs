@@ -69,11 +69,16 @@ pub(super) struct Identities {
 #[derive(Clone)]
 struct Digest([u8; 32]);
 
-/// A token that nobody can guess: 244 random bits in hex.
-#[must_use]
-pub fn random_token() -> String {
-    let half = || uuid::Uuid::new_v4().simple();
-    format!("{}{}", half(), half())
+/// A fresh token that nobody can guess: 32 random bytes in hex.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub fn random_token() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes
+        .iter()
+        .fold(String::new(), |token, byte| format!("{token}{byte:02x}")))
 }
 
 impl Tokens {
@@ -213,5 +218,18 @@ impl PartialEq for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_token_is_another_one_of_32_bytes() {
+        let [one, two] = [random_token().unwrap(), random_token().unwrap()];
+        assert_ne!(one, two);
+        assert_eq!(one.len(), 64);
+        assert!(one.bytes().all(|byte| byte.is_ascii_hexdigit()));
     }
 }

@@ -1,0 +1,198 @@
+//! The settings of who may do what.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::source::Source;
+use super::{ConfigError, ServerConfig};
+use crate::guard::Policy;
+use crate::guard::address::TrustedProxies;
+use crate::guard::identity::{self, Tokens};
+use crate::guard::origin::{AllowedOrigins, Origins};
+use crate::guard::rate::Rates;
+
+/// The shortest key of HS256, in bytes (RFC 7518, 3.2).
+const MIN_JWT_KEY: usize = 32;
+
+pub(super) fn policy(source: &mut Source, server: &ServerConfig) -> Result<Policy, ConfigError> {
+    let tokens = tokens(source);
+    let insecure = source.switch("SESSIOND_INSECURE")?;
+    if tokens.are_unset() && !insecure && !server.is_loopback() {
+        return Err(open_to_the_world(&server.host));
+    }
+    let only_local_names =
+        (tokens.are_unset() && server.is_loopback()).then(|| server.host.clone());
+    Ok(Policy {
+        tokens,
+        origins: Origins {
+            allowed: allowed_origins(source, server)?,
+            only_local_names,
+        },
+        proxies: trusted_proxies(source)?,
+        rates: Rates {
+            creates: source.number("RATE_LIMIT_CREATES_PER_MINUTE", 0, &(0..=u32::MAX))?,
+            messages: source.number("RATE_LIMIT_MESSAGES_PER_MINUTE", 0, &(0..=u32::MAX))?,
+        },
+    })
+}
+
+fn open_to_the_world(host: &str) -> ConfigError {
+    // Without random numbers there is none to suggest.
+    let example = identity::random_token().map_or_else(
+        |_| " ".to_owned(),
+        |token| {
+            format!(
+                ", for example to this one, which was made just now:\n\n    \
+                 ELIZA_SERVER_AUTH_TOKEN={token}\n\n"
+            )
+        },
+    );
+    ConfigError::new(format!(
+        "SERVER_HOST is {host:?}, which other machines can reach, and nobody is asked who they \
+         are: anybody could read every conversation. Set ELIZA_SERVER_AUTH_TOKEN (or \
+         SESSIOND_ADMIN_TOKEN, or JWT_SECRET) to a secret{example}or set SESSIOND_INSECURE=true \
+         if something else guards this address"
+    ))
+}
+
+fn tokens(source: &mut Source) -> Tokens {
+    let secret = |name| source.text(name).map(SecretString::from);
+    let tokens = Tokens {
+        server: secret("ELIZA_SERVER_AUTH_TOKEN"),
+        admin: secret("SESSIOND_ADMIN_TOKEN"),
+        jwt: secret("JWT_SECRET"),
+    };
+    let is_short = |key: &SecretString| key.expose_secret().len() < MIN_JWT_KEY;
+    if tokens.jwt.as_ref().is_some_and(is_short) {
+        source.warn(format!(
+            "JWT_SECRET is shorter than the {MIN_JWT_KEY} bytes that HS256 asks for (RFC 7518): \
+             whoever has one token can try to guess it"
+        ));
+    }
+    let [admin, server] = [&tokens.admin, &tokens.server]
+        .map(|token| token.as_ref().map(ExposeSecret::expose_secret));
+    if admin.is_some() && admin == server {
+        source.warn(
+            "SESSIOND_ADMIN_TOKEN is the same as ELIZA_SERVER_AUTH_TOKEN: everybody who has it \
+             is an admin"
+                .into(),
+        );
+    }
+    tokens
+}
+
+fn allowed_origins(source: &Source, server: &ServerConfig) -> Result<AllowedOrigins, ConfigError> {
+    let Some(list) = source.text("CORS_ORIGIN") else {
+        return Ok(if server.is_loopback() {
+            AllowedOrigins::Loopback
+        } else {
+            AllowedOrigins::None
+        });
+    };
+    AllowedOrigins::parse(list).map_err(|part| {
+        let allowed = "a comma-separated list of origins such as https://chat.example, or *";
+        ConfigError::unreadable("CORS_ORIGIN", part, allowed)
+    })
+}
+
+fn trusted_proxies(source: &Source) -> Result<TrustedProxies, ConfigError> {
+    let list = source.text("TRUSTED_PROXIES").unwrap_or_default();
+    TrustedProxies::parse(list).map_err(|part| {
+        let allowed = "a comma-separated list of networks such as 10.0.0.0/8, or of addresses";
+        ConfigError::unreadable("TRUSTED_PROXIES", part, allowed)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{error, read};
+    use super::*;
+
+    #[test]
+    fn the_world_is_not_listened_to_without_a_token() {
+        assert!(error(&[("SERVER_HOST", "0.0.0.0")]).contains("ELIZA_SERVER_AUTH_TOKEN"));
+        assert!(error(&[("SERVER_HOST", "::")]).contains("SESSIOND_INSECURE"));
+        assert!(read(&[("SERVER_HOST", "0.0.0.0"), ("ELIZA_SERVER_AUTH_TOKEN", "t")]).is_ok());
+        assert!(read(&[("SERVER_HOST", "0.0.0.0"), ("SESSIOND_INSECURE", "1")]).is_ok());
+        for loopback in ["127.0.0.2", "::1", "[::1]", "localhost"] {
+            assert!(read(&[("SERVER_HOST", loopback)]).is_ok(), "{loopback}");
+        }
+    }
+
+    #[test]
+    fn any_of_the_tokens_will_do_for_the_world() {
+        for name in [
+            "ELIZA_SERVER_AUTH_TOKEN",
+            "SESSIOND_ADMIN_TOKEN",
+            "JWT_SECRET",
+        ] {
+            assert!(
+                read(&[("SERVER_HOST", "0.0.0.0"), (name, "t")]).is_ok(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_refusal_shows_a_fresh_token_to_copy() {
+        let token = || {
+            let refused = error(&[("SERVER_HOST", "0.0.0.0")]);
+            let (_, token) = refused.split_once("ELIZA_SERVER_AUTH_TOKEN=").unwrap();
+            token.split_whitespace().next().unwrap().to_owned()
+        };
+        let first = token();
+        assert!(first.len() >= 64 && first.chars().all(|it| it.is_ascii_hexdigit()));
+        assert_ne!(first, token());
+    }
+
+    #[test]
+    fn a_local_server_without_tokens_answers_to_local_names_alone() {
+        let names = |values| read(values).unwrap().guard.origins.only_local_names;
+        assert_eq!(names(&[]).as_deref(), Some("127.0.0.1"));
+        assert_eq!(
+            names(&[("SERVER_HOST", "localhost")]).as_deref(),
+            Some("localhost")
+        );
+        assert_eq!(names(&[("JWT_SECRET", "t")]), None);
+        assert_eq!(
+            names(&[("SERVER_HOST", "0.0.0.0"), ("SESSIOND_INSECURE", "1")]),
+            None
+        );
+    }
+
+    #[test]
+    fn pages_of_this_machine_may_call_a_local_server_unless_others_are_named() {
+        let allowed = |values| read(values).unwrap().guard.origins.allowed;
+        assert_eq!(allowed(&[]), AllowedOrigins::Loopback);
+        assert_eq!(allowed(&[("CORS_ORIGIN", "*")]), AllowedOrigins::Any);
+        let world = [("SERVER_HOST", "0.0.0.0"), ("SESSIOND_INSECURE", "1")];
+        assert_eq!(allowed(&world), AllowedOrigins::None);
+        assert_eq!(
+            error(&[("CORS_ORIGIN", "https://a.example, b.example")]),
+            "CORS_ORIGIN is \"b.example\"; allowed is a comma-separated list of origins such as \
+             https://chat.example, or *"
+        );
+        assert!(error(&[("TRUSTED_PROXIES", "10.0.0.0/40")]).contains("10.0.0.0/8"));
+    }
+
+    #[test]
+    fn weak_secrets_are_warned_of() {
+        let long = "a key of thirty-two bytes and more";
+        for (values, warnings) in [
+            (vec![("JWT_SECRET", "short")], 1),
+            (vec![("JWT_SECRET", long)], 0),
+            (
+                vec![
+                    ("SESSIOND_ADMIN_TOKEN", "t"),
+                    ("ELIZA_SERVER_AUTH_TOKEN", "t"),
+                ],
+                1,
+            ),
+        ] {
+            assert_eq!(
+                read(&values).unwrap().warnings.len(),
+                warnings,
+                "{values:?}"
+            );
+        }
+    }
+}
