@@ -66,7 +66,7 @@ fn why(owner: SessionId, spot: &Spot, bytes: &[u8]) -> Option<RecordError> {
         Spot::Session => record::decode_session(owner, bytes).err(),
         Spot::Message(at) => record::decode_message(owner, *at, bytes).err(),
         Spot::Turn(position) => record::decode_turn(owner, *position, bytes).err(),
-        Spot::MessageKey(_) | Spot::SubmitKey(_) => record::decode_time(bytes).err(),
+        Spot::Key(..) => record::decode_time(bytes).err(),
         Spot::Upstream => record::decode_upstream(bytes).err(),
         Spot::CreateKey(..) => record::decode_claim(bytes).err(),
     }
@@ -82,11 +82,7 @@ fn mend(txn: &mut Txn<'_>, owner: SessionId, spot: &Spot, is_lost: bool) -> Resu
             end_turn_of(txn, owner, *at)?;
         }
         Spot::Turn(position) if !is_lost => open_again(txn, owner, *position)?,
-        Spot::Turn(_)
-        | Spot::MessageKey(_)
-        | Spot::SubmitKey(_)
-        | Spot::Upstream
-        | Spot::CreateKey(..) => {}
+        Spot::Turn(_) | Spot::Key(..) | Spot::Upstream | Spot::CreateKey(..) => {}
     }
     Ok(())
 }

@@ -25,13 +25,20 @@ pub(super) enum Spot {
     /// The open turn at a position.
     Turn(u32),
     /// The key of a message.
-    MessageKey(IdempotencyKey),
-    /// The key of a submitted reply.
-    SubmitKey(IdempotencyKey),
+    Key(KeyOf, IdempotencyKey),
     /// What the server behind the agent calls the session.
     Upstream,
     /// The key of a create. Whose session it named is not known.
     CreateKey(UserId, IdempotencyKey),
+}
+
+/// What a session's key was used for: one of each may be the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum KeyOf {
+    /// A message that was sent.
+    Send,
+    /// A reply that was submitted.
+    Submit,
 }
 
 /// A record and its owner, which is nil for the key of a create.
@@ -47,8 +54,8 @@ impl fmt::Display for Spot {
             Self::Session => f.write_str("session"),
             Self::Message(at) => write!(f, "message {}", at.0),
             Self::Turn(position) => write!(f, "turn {position}"),
-            Self::MessageKey(key) => write!(f, "message_key {}", key.as_str()),
-            Self::SubmitKey(key) => write!(f, "submit_key {}", key.as_str()),
+            Self::Key(KeyOf::Send, key) => write!(f, "message_key {}", key.as_str()),
+            Self::Key(KeyOf::Submit, key) => write!(f, "submit_key {}", key.as_str()),
             Self::Upstream => f.write_str("upstream"),
             Self::CreateKey(user, key) => write!(f, "create_key {user} {}", key.as_str()),
         }

@@ -8,7 +8,7 @@ use redb::{Database, WriteTransaction};
 use super::aside;
 use super::command::erase;
 use super::copy::{self, command_error};
-use super::damage::{Damage, NOBODY, Spot};
+use super::damage::{Damage, KeyOf, NOBODY, Spot};
 use super::error::{CommandError, CopyError, ImportError, OpenError};
 use super::file::Progress;
 use super::open::{self, database_error, shielded};
@@ -301,20 +301,16 @@ impl Import {
             Some(turn) if current.positions.insert(turn.position) => txn.put_turn(&turn)?,
             Some(_) => return wrong("another turn of the session has its position"),
         }
+        let of = if message.is_agent() {
+            KeyOf::Submit
+        } else {
+            KeyOf::Send
+        };
         for key in keys {
-            let is_taken = if message.is_agent() {
-                txn.reply_of_key(current.id, &key)?.is_some()
-            } else {
-                txn.message_of_key(current.id, &key)?.is_some()
-            };
-            if is_taken {
+            if txn.message_of_key(of, current.id, &key)?.is_some() {
                 return wrong("another message of the session has its key");
             }
-            if message.is_agent() {
-                txn.put_submit_key(current.id, &key, at)?;
-            } else {
-                txn.put_message_key(current.id, &key, at)?;
-            }
+            txn.put_key(of, current.id, &key, at)?;
         }
         self.imported.messages += 1;
         Ok(())

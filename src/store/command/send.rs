@@ -10,6 +10,7 @@ use crate::domain::message::{Body, Message, Role, Sender, TurnState};
 use crate::domain::session::Session;
 use crate::domain::turn::{Beginning, MAX_OPEN_TURNS, OpenTurn};
 use crate::events::{Echo, Event};
+use crate::store::damage::KeyOf;
 use crate::store::txn::{Result, Txn};
 
 /// Stores a user's message and opens its turn, or finds the one that the same key stored.
@@ -56,7 +57,7 @@ impl Apply for SendMessage {
     fn apply(self, txn: &mut Txn<'_>) -> Result<Sent> {
         let session = txn.kept_session(self.session_id)?;
         if let Some(key) = &self.key
-            && let Some(earlier) = txn.message_of_key(session.id, key)?
+            && let Some(earlier) = txn.message_of_key(KeyOf::Send, session.id, key)?
         {
             return self.repeat(txn, session, earlier);
         }
@@ -88,7 +89,7 @@ impl SendMessage {
         txn.put_message(&message)?;
         txn.update_session(before, &session)?;
         if let Some(key) = &self.key {
-            txn.put_message_key(session.id, key, message.created_at)?;
+            txn.put_key(KeyOf::Send, session.id, key, message.created_at)?;
         }
         open_turn(txn, &message, self.beginning, turns)?;
 

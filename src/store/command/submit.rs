@@ -11,6 +11,7 @@ use crate::domain::message::{Message, Role, TurnState, same_json};
 use crate::domain::session::Session;
 use crate::domain::turn::{OpenTurn, Reply};
 use crate::events::Event;
+use crate::store::damage::KeyOf;
 use crate::store::txn::{Result, Txn};
 
 /// Stores a submitted reply, which closes the turns that it answers, or finds the one that the
@@ -59,7 +60,7 @@ impl Apply for SubmitReply {
     fn apply(self, txn: &mut Txn<'_>) -> Result<Submitted> {
         let session = txn.kept_session(self.session_id)?;
         if let Some(key) = &self.key
-            && let Some(earlier) = txn.reply_of_key(session.id, key)?
+            && let Some(earlier) = txn.message_of_key(KeyOf::Submit, session.id, key)?
         {
             return self.repeat(session, earlier);
         }
@@ -125,7 +126,7 @@ impl SubmitReply {
         };
         txn.put_message(&reply)?;
         if let Some(key) = &self.key {
-            txn.put_submit_key(session.id, key, reply.created_at)?;
+            txn.put_key(KeyOf::Submit, session.id, key, reply.created_at)?;
         }
         if self.tells_chunk && newest.is_some() && !reply.body.content.is_empty() {
             let chunk = Event::ReplyChunk {

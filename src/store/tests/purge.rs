@@ -2,6 +2,7 @@
 
 use super::super::command::DeleteSession;
 use super::super::command::sealed::Apply;
+use super::super::damage::KeyOf;
 use super::super::tables::{DELETIONS, MESSAGES};
 use super::super::txn::{self, Txn};
 use super::*;
@@ -43,7 +44,7 @@ impl Apply for Fill {
             };
             txn.put_message(&message(MessageId::from(7), at, user))?;
             txn.put_message(&message(id, at.next(), agent))?;
-            txn.put_message_key(session_id, &key(&format!("k{number}")), at)?;
+            txn.put_key(KeyOf::Send, session_id, &key(&format!("k{number}")), at)?;
         }
         Ok(())
     }

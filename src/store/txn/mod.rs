@@ -3,11 +3,13 @@
 //! Whatever changes a session's row changes its index rows and the tallies with it, so that no
 //! command can forget one.
 
+mod damaged;
+
 use std::collections::{HashMap, HashSet};
 
 use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
-use super::damage::{Damage, NOBODY, Spot};
+use super::damage::{Damage, KeyOf, NOBODY, Spot};
 use super::error::CommandError;
 use super::record::{self, CreateClaim, RecordError};
 use super::tables::{
@@ -15,7 +17,6 @@ use super::tables::{
     SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, WARNINGS, meta,
 };
 use super::tally::Tallies;
-use crate::domain::archive::SetAside;
 use crate::domain::error::Refusal;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
@@ -350,13 +351,15 @@ impl<'t> Txn<'t> {
         Ok(())
     }
 
+    /// The message that a key was used for.
     pub(super) fn message_of_key(
         &self,
+        of: KeyOf,
         session: SessionId,
         key: &IdempotencyKey,
     ) -> Result<Option<Message>> {
-        let spot = || Spot::MessageKey(key.clone());
-        let Some(bytes) = self.message_keys.get((session.into(), key.as_str()))? else {
+        let spot = || Spot::Key(of, key.clone());
+        let Some(bytes) = self.keys(of).get((session.into(), key.as_str()))? else {
             self.refuse_set_aside(session, &spot())?;
             return Ok(None);
         };
@@ -364,44 +367,32 @@ impl<'t> Txn<'t> {
         self.message(session, at)
     }
 
-    pub(super) fn put_message_key(
+    pub(super) fn put_key(
         &mut self,
+        of: KeyOf,
         session: SessionId,
         key: &IdempotencyKey,
         at: Timestamp,
     ) -> Result<()> {
         let bytes = whole(record::encode_time(at))?;
         self.dirty = true;
-        self.message_keys
+        self.keys_mut(of)
             .insert((session.into(), key.as_str()), bytes.as_slice())?;
         Ok(())
     }
 
-    pub(super) fn reply_of_key(
-        &self,
-        session: SessionId,
-        key: &IdempotencyKey,
-    ) -> Result<Option<Message>> {
-        let spot = || Spot::SubmitKey(key.clone());
-        let Some(bytes) = self.submit_keys.get((session.into(), key.as_str()))? else {
-            self.refuse_set_aside(session, &spot())?;
-            return Ok(None);
-        };
-        let at = self.noted(session, spot, record::decode_time(bytes.value()))?;
-        self.message(session, at)
+    fn keys(&self, of: KeyOf) -> &Table<'t, (u128, &'static str), Bytes> {
+        match of {
+            KeyOf::Send => &self.message_keys,
+            KeyOf::Submit => &self.submit_keys,
+        }
     }
 
-    pub(super) fn put_submit_key(
-        &mut self,
-        session: SessionId,
-        key: &IdempotencyKey,
-        at: Timestamp,
-    ) -> Result<()> {
-        let bytes = whole(record::encode_time(at))?;
-        self.dirty = true;
-        self.submit_keys
-            .insert((session.into(), key.as_str()), bytes.as_slice())?;
-        Ok(())
+    fn keys_mut(&mut self, of: KeyOf) -> &mut Table<'t, (u128, &'static str), Bytes> {
+        match of {
+            KeyOf::Send => &mut self.message_keys,
+            KeyOf::Submit => &mut self.submit_keys,
+        }
     }
 
     // Other servers
@@ -586,146 +577,6 @@ impl<'t> Txn<'t> {
         }
         self.dirty |= removed > 0;
         Ok(removed)
-    }
-
-    // Damage
-
-    /// What was decoded; where it could not be, that is noted.
-    pub(super) fn noted<T>(
-        &self,
-        owner: SessionId,
-        spot: impl FnOnce() -> Spot,
-        decoded: std::result::Result<T, RecordError>,
-    ) -> std::result::Result<T, RecordError> {
-        decoded.inspect_err(|error| self.damage.note(owner, spot(), error))
-    }
-
-    /// Fails where a record is missing because it is set aside.
-    fn refuse_set_aside(&self, owner: SessionId, spot: &Spot) -> Result<()> {
-        // Nearly always there is nothing, and that costs nothing.
-        if self.damaged.is_empty()? {
-            return Ok(());
-        }
-        let place = spot.to_string();
-        match self.damaged.get((owner.into(), place.as_str()))? {
-            None => Ok(()),
-            Some(_) => Err(RecordError::SetAside.into()),
-        }
-    }
-
-    /// The bytes of a record, whatever they are.
-    pub(super) fn bytes_at(&self, owner: SessionId, spot: &Spot) -> Result<Option<Vec<u8>>> {
-        let id = u128::from(owner);
-        let bytes = match spot {
-            Spot::Session => self.sessions.get(id)?,
-            Spot::Message(at) => self.messages.get((id, at.0))?,
-            Spot::Turn(position) => self.open_turns.get((id, *position))?,
-            Spot::MessageKey(key) => self.message_keys.get((id, key.as_str()))?,
-            Spot::SubmitKey(key) => self.submit_keys.get((id, key.as_str()))?,
-            Spot::Upstream => self.upstreams.get(id)?,
-            Spot::CreateKey(user, key) => {
-                self.create_keys.get((u128::from(*user), key.as_str()))?
-            }
-        };
-        Ok(bytes.map(|bytes| bytes.value().to_vec()))
-    }
-
-    /// Takes a record out of its table.
-    pub(super) fn take_out(&mut self, owner: SessionId, spot: &Spot) -> Result<()> {
-        let id = u128::from(owner);
-        self.dirty = true;
-        match spot {
-            Spot::Session => drop(self.sessions.remove(id)?),
-            Spot::Message(at) => drop(self.messages.remove((id, at.0))?),
-            Spot::Turn(position) => drop(self.open_turns.remove((id, *position))?),
-            Spot::MessageKey(key) => drop(self.message_keys.remove((id, key.as_str()))?),
-            Spot::SubmitKey(key) => drop(self.submit_keys.remove((id, key.as_str()))?),
-            Spot::Upstream => drop(self.upstreams.remove(id)?),
-            Spot::CreateKey(user, key) => {
-                drop(self.create_keys.remove((u128::from(*user), key.as_str()))?);
-            }
-        }
-        Ok(())
-    }
-
-    /// Keeps a record aside.
-    pub(super) fn put_aside(&mut self, aside: &SetAside) -> Result<()> {
-        let bytes = whole(record::encode_set_aside(aside))?;
-        self.dirty = true;
-        self.damaged
-            .insert((aside.owner.into(), aside.place.as_str()), bytes.as_slice())?;
-        self.damaged_now.push(aside.owner);
-        Ok(())
-    }
-
-    /// Notes that a record is not damaged after all.
-    pub(super) fn is_sound_after_all(&mut self, owner: SessionId) -> Result<()> {
-        let id = u128::from(owner);
-        let rows = (id, "")..(id.saturating_add(1), "");
-        if self.damaged.range(rows)?.next().is_none() {
-            self.sound_now.push(owner);
-        }
-        Ok(())
-    }
-
-    /// The records that are set aside, from a place on, at most `limit`.
-    pub(super) fn set_aside_after(
-        &self,
-        after: Option<&(SessionId, String)>,
-        limit: usize,
-    ) -> Result<Vec<SetAside>> {
-        use std::ops::Bound;
-
-        let start = after.map_or(Bound::Unbounded, |(owner, place)| {
-            Bound::Excluded((u128::from(*owner), place.as_str()))
-        });
-        let mut found = Vec::new();
-        let rows = self
-            .damaged
-            .range::<(u128, &str)>((start, Bound::Unbounded))?;
-        for row in rows.take(limit) {
-            let (key, bytes) = row?;
-            let (owner, place) = key.value();
-            found.push(super::aside::of_row(owner.into(), place, bytes.value()));
-        }
-        Ok(found)
-    }
-
-    /// Forgets a record that was set aside.
-    pub(super) fn drop_aside(&mut self, aside: &SetAside) -> Result<()> {
-        self.dirty = true;
-        self.damaged
-            .remove((aside.owner.into(), aside.place.as_str()))?;
-        self.is_sound_after_all(aside.owner)
-    }
-
-    /// Removes the keys that name a message.
-    pub(super) fn remove_keys_of(&mut self, session: SessionId, at: Timestamp) -> Result<()> {
-        let id = u128::from(session);
-        let names_it = |_: (u128, &str), bytes: &[u8]| record::decode_time(bytes) == Ok(at);
-        let rows = (id, "")..(id.saturating_add(1), "");
-        for table in [&mut self.message_keys, &mut self.submit_keys] {
-            for row in table.extract_from_if(rows.clone(), names_it)? {
-                row?;
-                self.dirty = true;
-            }
-        }
-        Ok(())
-    }
-
-    /// The session's messages whose turns are open, oldest first; damaged ones are left out.
-    pub(super) fn messages_with_open_turns(&self, session: SessionId) -> Result<Vec<Timestamp>> {
-        let id = u128::from(session);
-        let mut open = Vec::new();
-        for row in self.messages.range((id, i64::MIN)..=(id, i64::MAX))? {
-            let (key, bytes) = row?;
-            let at = Timestamp(key.value().1);
-            let message = record::decode_message(session, at, bytes.value());
-            if message.is_ok_and(|message| message.has_open_turn()) {
-                open.push(at);
-            }
-        }
-        Ok(open)
     }
 
     // The file as a whole

@@ -3,18 +3,18 @@
 //! The tables are walked side by side, a row at a time, so that the check of a large file takes
 //! no more memory than that of a small one.
 
+mod tables;
+
 use std::collections::HashSet;
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, ReadableTableMetadata as _};
+use redb::{ReadTransaction, ReadableTable as _};
 
+use self::tables::Tables;
 use super::aside;
-use super::damage::{NOBODY, Place, Spot};
+use super::damage::{KeyOf, NOBODY, Place, Spot};
 use super::error::ReadError;
-use super::record::{self, RecordError};
-use super::tables::{
-    CREATE_KEYS, DAMAGED, DELETIONS, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS,
-    SCHEMA_VERSION, SESSIONS, SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, WARNINGS, meta,
-};
+use super::record;
+use super::tables::{DAMAGED, SCHEMA_VERSION, meta};
 use super::tally::{Tallies, rows_between};
 use crate::domain::archive::SetAside;
 use crate::domain::id::{MessageId, SessionId};
@@ -71,8 +71,8 @@ pub(super) fn check(
     check.deletions()?;
     check.messages()?;
     check.open_turns()?;
-    check.message_keys()?;
-    check.submit_keys()?;
+    check.keys(KeyOf::Send)?;
+    check.keys(KeyOf::Submit)?;
     check.upstreams()?;
     check.create_keys()?;
     (check.tell)(Progress {
@@ -90,76 +90,6 @@ pub(super) fn set_aside(txn: &ReadTransaction, tell: &mut dyn FnMut(SetAside)) -
         tell(aside::of_row(owner.into(), place, bytes.value()));
     }
     Ok(())
-}
-
-struct Tables {
-    sessions: ReadOnlyTable<u128, &'static [u8]>,
-    expiry: ReadOnlyTable<(i64, u128), ()>,
-    warnings: ReadOnlyTable<(i64, u128), ()>,
-    user_sessions: ReadOnlyTable<(u128, u128), ()>,
-    create_keys: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
-    messages: ReadOnlyTable<(u128, i64), &'static [u8]>,
-    message_keys: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
-    submit_keys: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
-    upstreams: ReadOnlyTable<u128, &'static [u8]>,
-    open_turns: ReadOnlyTable<(u128, u32), &'static [u8]>,
-    deletions: ReadOnlyTable<u128, ()>,
-    damaged: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
-    meta: ReadOnlyTable<&'static str, &'static [u8]>,
-}
-
-impl Tables {
-    fn open(txn: &ReadTransaction) -> Result<Self> {
-        Ok(Self {
-            sessions: txn.open_table(SESSIONS)?,
-            expiry: txn.open_table(EXPIRY)?,
-            warnings: txn.open_table(WARNINGS)?,
-            user_sessions: txn.open_table(USER_SESSIONS)?,
-            create_keys: txn.open_table(CREATE_KEYS)?,
-            messages: txn.open_table(MESSAGES)?,
-            message_keys: txn.open_table(MESSAGE_KEYS)?,
-            submit_keys: txn.open_table(SUBMIT_KEYS)?,
-            upstreams: txn.open_table(UPSTREAMS)?,
-            open_turns: txn.open_table(OPEN_TURNS)?,
-            deletions: txn.open_table(DELETIONS)?,
-            damaged: txn.open_table(DAMAGED)?,
-            meta: txn.open_table(META)?,
-        })
-    }
-
-    fn rows(&self) -> Result<u64> {
-        Ok(self.sessions.len()?
-            + self.expiry.len()?
-            + self.warnings.len()?
-            + self.user_sessions.len()?
-            + self.create_keys.len()?
-            + self.messages.len()?
-            + self.message_keys.len()?
-            + self.submit_keys.len()?
-            + self.upstreams.len()?
-            + self.open_turns.len()?)
-    }
-
-    /// A session's record, whether it can be decoded or not.
-    fn session(&self, id: SessionId) -> Result<Option<std::result::Result<Session, RecordError>>> {
-        let bytes = self.sessions.get(u128::from(id))?;
-        Ok(bytes.map(|bytes| record::decode_session(id, bytes.value())))
-    }
-
-    fn message(
-        &self,
-        session: SessionId,
-        at: Timestamp,
-    ) -> Result<Option<std::result::Result<Message, RecordError>>> {
-        let bytes = self.messages.get((u128::from(session), at.0))?;
-        Ok(bytes.map(|bytes| record::decode_message(session, at, bytes.value())))
-    }
-
-    fn is_set_aside(&self, owner: SessionId, spot: &Spot) -> Result<bool> {
-        let place = spot.to_string();
-        let row = self.damaged.get((u128::from(owner), place.as_str()))?;
-        Ok(row.is_some())
-    }
 }
 
 /// What is known of the session whose messages are being walked.
@@ -470,22 +400,26 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn message_keys(&mut self) -> Result<()> {
-        for row in self.tables.message_keys.iter()? {
+    fn keys(&mut self, of: KeyOf) -> Result<()> {
+        let (name, what, rows) = match of {
+            KeyOf::Send => ("message_keys", "message", &self.tables.message_keys),
+            KeyOf::Submit => ("submit_keys", "reply", &self.tables.submit_keys),
+        };
+        for row in rows.iter()? {
             self.step();
-            let (key, bytes) = row?;
-            let (session, name) = key.value();
+            let (row, bytes) = row?;
+            let (session, key) = row.value();
             if self.tables.sessions.get(session)?.is_none() {
                 continue;
             }
             let session = SessionId::from(session);
             match record::decode_time(bytes.value()) {
-                Ok(at) if self.tables.message(session, at)?.is_some() => {}
-                Ok(at) => self.fault(format!("message_keys: ({session}, {at}) is no message")),
+                Ok(at) if self.is_message(of, session, at)? => {}
+                Ok(at) => self.fault(format!("{name}: ({session}, {at}) is no {what}")),
                 Err(error) => {
-                    let text = format!("message_keys: {session}: {error}");
-                    match IdempotencyKey::parse(name) {
-                        Some(key) => self.damaged(text, session, Spot::MessageKey(key)),
+                    let text = format!("{name}: {session}: {error}");
+                    match IdempotencyKey::parse(key) {
+                        Some(key) => self.damaged(text, session, Spot::Key(of, key)),
                         None => self.fault(text),
                     }
                 }
@@ -494,35 +428,11 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn submit_keys(&mut self) -> Result<()> {
-        for row in self.tables.submit_keys.iter()? {
-            self.step();
-            let (key, bytes) = row?;
-            let (session, name) = key.value();
-            if self.tables.sessions.get(session)?.is_none() {
-                continue;
-            }
-            let session = SessionId::from(session);
-            match record::decode_time(bytes.value()) {
-                Ok(at) if self.is_reply(session, at)? => {}
-                Ok(at) => self.fault(format!("submit_keys: ({session}, {at}) is no reply")),
-                Err(error) => {
-                    let text = format!("submit_keys: {session}: {error}");
-                    match IdempotencyKey::parse(name) {
-                        Some(key) => self.damaged(text, session, Spot::SubmitKey(key)),
-                        None => self.fault(text),
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a reply stands there; of one that cannot be decoded it is not known.
-    fn is_reply(&self, session: SessionId, at: Timestamp) -> Result<bool> {
+    /// Whether the message of a key stands there; of one that cannot be decoded it is not known.
+    fn is_message(&self, of: KeyOf, session: SessionId, at: Timestamp) -> Result<bool> {
         Ok(match self.tables.message(session, at)? {
             None => false,
-            Some(Ok(message)) => message.is_agent(),
+            Some(Ok(message)) => message.is_agent() == (of == KeyOf::Submit),
             Some(Err(_)) => true,
         })
     }

@@ -1,0 +1,88 @@
+//! The tables that are checked.
+
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata as _};
+
+use super::Result;
+use crate::domain::id::SessionId;
+use crate::domain::message::Message;
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
+use crate::store::damage::Spot;
+use crate::store::record::{self, RecordError};
+use crate::store::tables::{
+    CREATE_KEYS, DAMAGED, DELETIONS, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
+    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, WARNINGS,
+};
+
+pub(super) struct Tables {
+    pub(super) sessions: ReadOnlyTable<u128, &'static [u8]>,
+    pub(super) expiry: ReadOnlyTable<(i64, u128), ()>,
+    pub(super) warnings: ReadOnlyTable<(i64, u128), ()>,
+    pub(super) user_sessions: ReadOnlyTable<(u128, u128), ()>,
+    pub(super) create_keys: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
+    pub(super) messages: ReadOnlyTable<(u128, i64), &'static [u8]>,
+    pub(super) message_keys: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
+    pub(super) submit_keys: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
+    pub(super) upstreams: ReadOnlyTable<u128, &'static [u8]>,
+    pub(super) open_turns: ReadOnlyTable<(u128, u32), &'static [u8]>,
+    pub(super) deletions: ReadOnlyTable<u128, ()>,
+    pub(super) damaged: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
+    pub(super) meta: ReadOnlyTable<&'static str, &'static [u8]>,
+}
+
+impl Tables {
+    pub(super) fn open(txn: &ReadTransaction) -> Result<Self> {
+        Ok(Self {
+            sessions: txn.open_table(SESSIONS)?,
+            expiry: txn.open_table(EXPIRY)?,
+            warnings: txn.open_table(WARNINGS)?,
+            user_sessions: txn.open_table(USER_SESSIONS)?,
+            create_keys: txn.open_table(CREATE_KEYS)?,
+            messages: txn.open_table(MESSAGES)?,
+            message_keys: txn.open_table(MESSAGE_KEYS)?,
+            submit_keys: txn.open_table(SUBMIT_KEYS)?,
+            upstreams: txn.open_table(UPSTREAMS)?,
+            open_turns: txn.open_table(OPEN_TURNS)?,
+            deletions: txn.open_table(DELETIONS)?,
+            damaged: txn.open_table(DAMAGED)?,
+            meta: txn.open_table(META)?,
+        })
+    }
+
+    pub(super) fn rows(&self) -> Result<u64> {
+        Ok(self.sessions.len()?
+            + self.expiry.len()?
+            + self.warnings.len()?
+            + self.user_sessions.len()?
+            + self.create_keys.len()?
+            + self.messages.len()?
+            + self.message_keys.len()?
+            + self.submit_keys.len()?
+            + self.upstreams.len()?
+            + self.open_turns.len()?)
+    }
+
+    /// A session's record, whether it can be decoded or not.
+    pub(super) fn session(
+        &self,
+        id: SessionId,
+    ) -> Result<Option<std::result::Result<Session, RecordError>>> {
+        let bytes = self.sessions.get(u128::from(id))?;
+        Ok(bytes.map(|bytes| record::decode_session(id, bytes.value())))
+    }
+
+    pub(super) fn message(
+        &self,
+        session: SessionId,
+        at: Timestamp,
+    ) -> Result<Option<std::result::Result<Message, RecordError>>> {
+        let bytes = self.messages.get((u128::from(session), at.0))?;
+        Ok(bytes.map(|bytes| record::decode_message(session, at, bytes.value())))
+    }
+
+    pub(super) fn is_set_aside(&self, owner: SessionId, spot: &Spot) -> Result<bool> {
+        let place = spot.to_string();
+        let row = self.damaged.get((u128::from(owner), place.as_str()))?;
+        Ok(row.is_some())
+    }
+}
