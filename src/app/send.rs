@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tracing::Instrument as _;
 
 use super::App;
 use super::create::header_key;
@@ -134,7 +135,7 @@ impl App {
         let app = Arc::clone(self);
         let stored = self
             .tasks
-            .spawn(async move { app.store_message(command, claim).await })
+            .spawn(async move { app.store_message(command, claim).await }.in_current_span())
             .await;
         let (sent, turn) = stored.map_err(|_| AppError::Internal)??;
         Ok(SentMessage {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use tracing::Instrument as _;
 
 use super::App;
 use super::error::AppError;
@@ -10,7 +11,7 @@ use super::target::Target;
 use crate::domain::id::{AgentId, SessionId, UserId};
 use crate::domain::session::{Session, Standing};
 use crate::domain::timeout::TimeoutOverrides;
-use crate::metrics::State;
+use crate::metrics::{Format, State};
 use crate::store::command::{DeleteSession, Heartbeat, PatchTimeout, Purge, Renew};
 use crate::store::reader::Stats;
 
@@ -144,14 +145,15 @@ impl App {
     pub async fn delete(self: &Arc<Self>, target: &Target) -> Result<SessionId, AppError> {
         let id = self.reachable(target)?;
         let app = Arc::clone(self);
-        let erased = self.tasks.spawn(async move {
+        let erasing = async move {
             let has_more = app.store.submit(DeleteSession(id)).await?;
             app.forget(&[id]);
             if has_more {
                 app.purge().await?;
             }
             Ok::<_, AppError>(id)
-        });
+        };
+        let erased = self.tasks.spawn(erasing.in_current_span());
         erased.await.map_err(|_| AppError::Internal)?
     }
 
@@ -212,21 +214,17 @@ impl App {
 
     /// All figures as text.
     #[must_use]
-    pub fn metrics_text(&self) -> String {
-        self.metrics.text(self.state().ok())
+    pub fn metrics_text(&self, format: Format) -> String {
+        self.metrics.text(self.state().ok(), format)
     }
 
-    /// Counts the free pages of the database for the figures. It takes as long as to read the
-    /// file, so it is for a thread of its own; a stop ends it early.
+    /// Measures the room inside the database's file. It takes as long as to read that, so it is
+    /// for a thread of its own; a stop ends it early.
     ///
     /// # Errors
     /// The store fails.
-    pub fn measure_free_pages(&self) -> Result<(), AppError> {
-        let is_stopping = || self.stopping.is_cancelled();
-        if let Some(pages) = self.store.count_free_pages(&is_stopping)? {
-            self.metrics.set_free_pages(pages);
-        }
-        Ok(())
+    pub fn measure_space(&self) -> Result<(), AppError> {
+        Ok(self.store.measure(&|| self.stopping.is_cancelled())?)
     }
 
     fn state(&self) -> Result<State, AppError> {
@@ -242,6 +240,7 @@ impl App {
             messages,
             open_turns,
             database_bytes: self.store.file_bytes(),
+            database_used_bytes: self.store.space().used(),
             is_healthy: self.store.is_healthy(),
         })
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tracing::Instrument as _;
 
 use super::App;
 use super::create::{header_key, require, uuid_field};
@@ -101,7 +102,7 @@ impl App {
         let app = Arc::clone(self);
         let stored = self
             .tasks
-            .spawn(async move { app.store_submitted(command).await });
+            .spawn(async move { app.store_submitted(command).await }.in_current_span());
         let submitted = stored.await.map_err(|_| AppError::Internal)??;
         Ok(SubmittedReply {
             session: submitted.session,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
@@ -21,6 +21,7 @@ use crate::guard::access::Access;
 use crate::guard::identity::{Caller, Credentials, Unauthorized};
 use crate::guard::origin::{is_preflight, preflight_headers};
 use crate::guard::{AUDIT, Guard, Visitor};
+use crate::metrics::UNANSWERED;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -82,6 +83,12 @@ impl Outermost {
             caller: self.caller(&route, request.headers()),
             route,
         };
+        let unanswered = Unanswered {
+            app: &self.app,
+            method: &method,
+            route: asked.route.path,
+            started,
+        };
         let span = tracing::info_span!("request", request_id = id.to_str().unwrap_or_default());
         let admitted = self.guard.origins.admit(&uri, request.headers());
         let (mut response, cross_origin) = match admitted {
@@ -109,16 +116,18 @@ impl Outermost {
         }
         headers.insert(REQUEST_ID, id);
         secure(headers);
+        unanswered.answered();
         let _entered = span.enter();
         let (path, status, elapsed) = (uri.path(), response.status(), started.elapsed());
         audit(&method, path, status, &asked);
         let requests = &self.app.metrics().requests;
         requests.observe(method.as_str(), asked.route.path, status.as_u16(), elapsed);
-        let route = asked.route.path;
+        let (route, status_code) = (asked.route.path, status.as_u16());
+        let elapsed_ms = millis(elapsed);
         if status.is_server_error() {
-            tracing::warn!(%method, route, path, status = status.as_u16(), ?elapsed, "answered");
+            tracing::warn!(%method, route, path, status = status_code, elapsed_ms, "answered");
         } else {
-            tracing::debug!(%method, route, path, status = status.as_u16(), ?elapsed, "answered");
+            tracing::debug!(%method, route, path, status = status_code, elapsed_ms, "answered");
         }
         response
     }
@@ -170,6 +179,35 @@ impl Outermost {
         }
         self.routes.answer(&asked.route, request).await
     }
+}
+
+/// A request that has no answer yet. Dropped, its client has gone away.
+struct Unanswered<'a> {
+    app: &'a App,
+    method: &'a Method,
+    route: &'static str,
+    started: Instant,
+}
+
+impl Unanswered<'_> {
+    fn answered(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        let Self { method, route, .. } = self;
+        let elapsed = self.started.elapsed();
+        let requests = &self.app.metrics().requests;
+        requests.observe(method.as_str(), route, UNANSWERED, elapsed);
+        let elapsed_ms = millis(elapsed);
+        tracing::debug!(%method, route, status = UNANSWERED, elapsed_ms, "the client went away");
+    }
+}
+
+fn millis(elapsed: Duration) -> f64 {
+    elapsed.as_secs_f64() * 1000.0
 }
 
 /// What a request asks for, and who asks.

@@ -8,6 +8,7 @@ mod process;
 mod requests;
 mod store;
 
+use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -20,12 +21,41 @@ use prometheus_client::registry::{Registry, Unit};
 pub use self::histogram::Histogram;
 use self::histogram::{ANSWERS, DURATIONS};
 use self::process::Process;
-pub use self::requests::Requests;
+pub use self::requests::{Requests, UNANSWERED};
 pub use self::store::StoreMeters;
 use crate::domain::id::AgentId;
 
-/// What the text of [`Metrics::text`] is.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How the figures are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// As Prometheus always had it, version 0.0.4.
+    Plain,
+    /// As `OpenMetrics` 1.0.0, for those who ask for it.
+    OpenMetrics,
+}
+
+impl Format {
+    /// Which format an `Accept` header asks for.
+    #[must_use]
+    pub fn accepted(accept: &str) -> Self {
+        if accept.contains("application/openmetrics-text") {
+            return Self::OpenMetrics;
+        }
+        Self::Plain
+    }
+
+    /// The media type.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Plain => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// The pages that redb counts, in bytes.
+const PAGE_BYTES: u64 = 4096;
 
 /// All figures.
 #[derive(Debug)]
@@ -43,8 +73,6 @@ pub struct Metrics {
     pub event_streams: Gauge,
     /// Streams of a reply that are open.
     pub reply_streams: Gauge,
-    /// Not a number until it is measured.
-    free_pages: Gauge<f64, AtomicU64>,
     state: StateMeters,
 }
 
@@ -84,6 +112,8 @@ pub struct State {
     pub open_turns: u64,
     /// The size of the database's file.
     pub database_bytes: u64,
+    /// How much of it was in use when that was last measured; none before.
+    pub database_used_bytes: Option<u64>,
     /// Whether the last commit succeeded.
     pub is_healthy: bool,
 }
@@ -106,6 +136,8 @@ struct StateMeters {
     messages: Gauge,
     open_turns: Gauge,
     database: Gauge,
+    /// Not a number until it is measured.
+    free_pages: Gauge<f64, AtomicU64>,
     healthy: Gauge,
 }
 
@@ -193,13 +225,6 @@ impl Metrics {
             "reply_streams_open",
             "Streams of a reply that are open",
         );
-        let free_pages = Gauge::<f64, AtomicU64>::default();
-        free_pages.set(f64::NAN);
-        ours.register(
-            "database_free_pages",
-            "Pages of 4096 bytes in the database's file that hold nothing, as last measured",
-            free_pages.clone(),
-        );
         Self {
             registry,
             requests,
@@ -208,27 +233,48 @@ impl Metrics {
             sockets,
             event_streams,
             reply_streams,
-            free_pages,
             state,
         }
     }
 
-    /// Sets how many pages of the database's file are free.
-    pub fn set_free_pages(&self, pages: u64) {
-        // Exact below 2^53 pages.
-        #[allow(clippy::cast_precision_loss)]
-        self.free_pages.set(pages as f64);
-    }
-
     /// All figures as text, with how things stand; none that cannot be told.
     #[must_use]
-    pub fn text(&self, state: Option<State>) -> String {
+    pub fn text(&self, state: Option<State>, format: Format) -> String {
         self.state.set(state.unwrap_or_default());
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
-        text
+        match format {
+            Format::OpenMetrics => text,
+            Format::Plain => plain(&text),
+        }
     }
+}
+
+/// `OpenMetrics` in the older format, which knows no units and no end, and in which a counter's name
+/// has its ending everywhere.
+fn plain(text: &str) -> String {
+    let mut counters = HashSet::new();
+    for line in text.lines() {
+        let name = line.strip_prefix("# TYPE ");
+        counters.extend(name.and_then(|name| name.strip_suffix(" counter")));
+    }
+    let mut plain = String::with_capacity(text.len());
+    for line in text.lines() {
+        let mut words = line.splitn(4, ' ');
+        let (hash, kind) = (words.next(), words.next());
+        let name = words.next().unwrap_or_default();
+        match (hash, kind) {
+            (Some("#"), Some("UNIT" | "EOF")) => continue,
+            (Some("#"), Some(kind)) if counters.contains(name) => {
+                let rest = words.next().unwrap_or_default();
+                plain.extend(["# ", kind, " ", name, "_total ", rest]);
+            }
+            _ => plain.push_str(line),
+        }
+        plain.push('\n');
+    }
+    plain
 }
 
 impl ClockMeters {
@@ -297,6 +343,11 @@ impl StateMeters {
             Unit::Bytes,
             self.database.clone(),
         );
+        registry.register(
+            "database_free_pages",
+            "Pages of 4096 bytes in the database's file that hold nothing, as last measured",
+            self.free_pages.clone(),
+        );
     }
 
     fn set(&self, state: State) {
@@ -311,5 +362,11 @@ impl StateMeters {
         set(&self.open_turns, state.open_turns);
         set(&self.database, state.database_bytes);
         set(&self.healthy, state.is_healthy.into());
+        let used = state.database_used_bytes;
+        let free = used.map(|used| state.database_bytes.saturating_sub(used) / PAGE_BYTES);
+        // Exact below 2^53 pages.
+        #[allow(clippy::cast_precision_loss)]
+        self.free_pages
+            .set(free.map_or(f64::NAN, |pages| pages as f64));
     }
 }

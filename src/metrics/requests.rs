@@ -18,10 +18,14 @@ const METHODS: [&str; 8] = [
     "GET", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "PUT", "other",
 ];
 
+/// What stands for the status of a request whose client went away before it was answered, after
+/// the custom of nginx.
+pub const UNANSWERED: u16 = 499;
+
 /// Every status that the server answers with; 0 stands for any other.
-const STATUSES: [u16; 25] = [
+const STATUSES: [u16; 26] = [
     101, 200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 405, 406, 408, 409, 410, 413, 415, 422,
-    429, 500, 502, 503, 504, 0,
+    429, UNANSWERED, 500, 502, 503, 504, 0,
 ];
 
 /// More routes than the server has. What comes after them shares the last place.

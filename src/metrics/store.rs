@@ -53,6 +53,7 @@ enum Outcome {
     TimedOut,
     Expired,
     AgentGone,
+    Deleted,
 }
 
 impl EncodeLabelValue for Sender {
@@ -73,6 +74,7 @@ impl EncodeLabelValue for Outcome {
             Self::TimedOut => "timed_out",
             Self::Expired => "expired",
             Self::AgentGone => "agent_gone",
+            Self::Deleted => "deleted",
         };
         word.encode(encoder)
     }
@@ -101,9 +103,20 @@ impl Default for StoreMeters {
 }
 
 impl StoreMeters {
-    /// Counts what a commit made true.
-    pub fn committed<'a>(&self, created: u64, happenings: impl Iterator<Item = &'a Happening>) {
-        self.created.inc_by(created);
+    /// Counts the sessions that a commit created.
+    pub fn created(&self, sessions: u64) {
+        self.created.inc_by(sessions);
+    }
+
+    /// Counts open turns that were removed with their session.
+    pub fn turns_deleted(&self, agent: AgentId, turns: u64) {
+        let outcome = Outcome::Deleted;
+        let labels = TurnLabels { agent, outcome };
+        self.turns.get_or_create(&labels).inc_by(turns);
+    }
+
+    /// Counts what a commit told.
+    pub fn committed<'a>(&self, happenings: impl Iterator<Item = &'a Happening>) {
         // A turn ends with what was told last in its session.
         let mut last: Option<(SessionId, TurnLabels)> = None;
         for Happening { session_id, event } in happenings {

@@ -104,6 +104,20 @@ pub(super) fn free_bytes(_: &Path) -> Option<u64> {
     None
 }
 
+/// How many bytes of a file the disk holds: one with holes takes less than its length.
+#[cfg(unix)]
+pub(super) fn allocated_bytes(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    const BLOCK: u64 = 512;
+    Some(path.metadata().ok()?.blocks() * BLOCK)
+}
+
+#[cfg(not(unix))]
+pub(super) fn allocated_bytes(_: &Path) -> Option<u64> {
+    None
+}
+
 /// Whether an error says that the disk is full, which it may not be for long and which has spoilt
 /// nothing.
 pub(super) fn is_full(error: &redb::Error) -> bool {

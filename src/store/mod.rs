@@ -20,6 +20,7 @@ mod peek;
 pub mod reader;
 mod record;
 mod snapshot;
+mod space;
 mod tables;
 mod tally;
 mod txn;
@@ -46,6 +47,7 @@ use self::medium::{FileMedium, Medium};
 pub use self::open::Found;
 use self::reader::Reader;
 use self::snapshot::OpenDatabase;
+pub use self::space::Space;
 pub use self::writer::Deadlines;
 use self::writer::{Pending, State, Work, Writer};
 use crate::clock::Clock;
@@ -53,9 +55,6 @@ use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
 use crate::events::EventBus;
 use crate::metrics::StoreMeters;
-
-/// The pages that redb counts, in bytes.
-const PAGE_BYTES: u64 = 4096;
 
 /// How many commands may wait. At the measured rates that is about a tenth of a second of work.
 const QUEUE: usize = 8192;
@@ -78,6 +77,7 @@ struct Shared {
     deadlines: Deadlines,
     rules: Rules,
     meters: StoreMeters,
+    space: Space,
     /// Where the file is, if it is one.
     path: Option<PathBuf>,
 }
@@ -117,6 +117,7 @@ impl Store {
             deadlines: Deadlines::new(),
             rules,
             meters: StoreMeters::default(),
+            space: Space::default(),
             path,
         });
         let (queue, work) = mpsc::sync_channel(QUEUE);
@@ -229,25 +230,39 @@ impl Store {
         metadata.map_or(0, |metadata| metadata.len())
     }
 
-    /// How many of the file's pages are free: none where `stop` has come true meanwhile.
+    /// How much room there is inside the file, as was measured last.
+    #[must_use]
+    pub fn space(&self) -> &Space {
+        &self.shared.space
+    }
+
+    /// Measures the room inside the file, unless `stop` comes true meanwhile.
     ///
-    /// redb does not tell, so all that is in use is counted, which takes as long as to read the
-    /// file. It is read a table at a time, so that pages which are freed meanwhile can soon be
-    /// used again, and the figure is off by what was written in that time.
+    /// It takes as long as to read the file. That is read a table at a time, so that pages which
+    /// are freed meanwhile can soon be used again.
     ///
     /// # Errors
     /// The database fails.
-    pub fn count_free_pages(&self, stop: &dyn Fn() -> bool) -> Result<Option<u64>, ReadError> {
+    pub fn measure(&self, stop: &dyn Fn() -> bool) -> Result<(), ReadError> {
+        let written = self.shared.space.written();
         let mut used = 0;
-        // The methods themselves are not general enough over the snapshot's lifetime.
+        // The method itself is not general enough over the snapshot's lifetime.
         #[allow(clippy::redundant_closure_for_method_calls)]
         for table in self.read(|reader| reader.tables())? {
             if stop() {
-                return Ok(None);
+                return Ok(());
             }
             used += self.read(|reader| reader.table_bytes(table))?;
         }
-        Ok(Some(self.file_bytes().saturating_sub(used) / PAGE_BYTES))
+        let allocated = self
+            .shared
+            .path
+            .as_deref()
+            .and_then(medium::allocated_bytes);
+        self.shared
+            .space
+            .found(written, allocated.unwrap_or_default(), used);
+        Ok(())
     }
 
     /// The settings on which the rules depend.

@@ -159,7 +159,10 @@ pub(super) struct State {
     mode: Mode,
     /// When a failing database is tried again.
     next_probe: Instant,
-    had_room: bool,
+    /// Whether the disk is nearly full.
+    is_low: bool,
+    /// Whether there is no room inside the file either.
+    is_full: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +180,8 @@ impl State {
         Self {
             mode: Mode::Open,
             next_probe: Instant::now(),
-            had_room: true,
+            is_low: false,
+            is_full: false,
         }
     }
 }
@@ -292,28 +296,43 @@ impl Writer {
         }
         let damage = &self.shared.damage;
         damage.settle(&leavings.damaged_now, &leavings.sound_now);
+        let (rows, bytes) = leavings.written;
+        self.shared.space.wrote(rows, bytes);
+        if leavings.dirty && self.state.is_low {
+            // It has taken room inside the file, or given some.
+            self.shared.space.want();
+        }
         self.shared.deadlines.note(leavings.earliest_deadline);
-        self.shared
-            .meters
-            .committed(leavings.created, leavings.happenings.iter());
+        let meters = &self.shared.meters;
+        meters.created(leavings.created);
+        for (agent, turns) in leavings.turns_deleted {
+            meters.turns_deleted(agent, turns);
+        }
+        meters.committed(leavings.happenings.iter());
         for happening in leavings.happenings {
             self.events.publish(happening);
         }
     }
 
-    /// Whether there is room for more than deletions.
+    /// Whether there is room for more than deletions, on the disk or inside the file.
     fn has_room(&mut self) -> bool {
-        let has_room = self.medium.room().is_none_or(|room| room >= RESERVE);
-        match (self.state.had_room, has_room) {
-            (true, false) => tracing::error!(
-                reserve = RESERVE,
-                "the disk is nearly full; nothing new is stored until there is room"
-            ),
-            (false, true) => tracing::info!("there is room on the disk again"),
+        let space = &self.shared.space;
+        let room = self.medium.room().unwrap_or(u64::MAX);
+        self.state.is_low = room < RESERVE;
+        let is_full = self.state.is_low && room + space.left() < RESERVE;
+        match (self.state.is_full, is_full) {
+            (false, true) => {
+                tracing::error!(
+                    reserve = RESERVE,
+                    "the disk is nearly full; nothing new is stored until there is room"
+                );
+                space.want();
+            }
+            (true, false) => tracing::info!("there is room again"),
             _ => {}
         }
-        self.state.had_room = has_room;
-        has_room
+        self.state.is_full = is_full;
+        !is_full
     }
 
     // Failures

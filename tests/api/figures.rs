@@ -19,10 +19,8 @@ impl Figures {
             .unwrap();
         assert_eq!(response.status(), 200);
         let kind = response.headers()[header::CONTENT_TYPE].to_str().unwrap();
-        assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
-        let text = response.text().await.unwrap();
-        assert!(text.ends_with("# EOF\n"), "{text}");
-        Self(text)
+        assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
+        Self(response.text().await.unwrap())
     }
 
     /// The value of a figure; 0 where it is not there.
@@ -119,30 +117,110 @@ async fn sessions_messages_and_turns_are_counted() {
 }
 
 #[tokio::test]
+async fn turns_that_a_deletion_ends_are_counted_and_so_are_clients_that_go_away() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let asking = json!({ "content": "hold", "transport": "http" });
+    let asked = server
+        .sending(&session, &asking)
+        .timeout(Duration::from_millis(300));
+    assert!(asked.send().await.unwrap_err().is_timeout());
+    let gone = format!(
+        "sessiond_http_request_duration_seconds_count{{method=\"POST\",route=\"{SESSIONS}/\
+         {{sessionId}}/messages\",status=\"499\"}}"
+    );
+    eventually("the client that went away", async || {
+        (Figures::of(&server).await.get(&gone) > 0.0).then_some(())
+    })
+    .await;
+    server.delete(&at(&session, "")).await.expect(200);
+    let deleted = of_agent("sessiond_turns_total", "outcome=\"deleted\"");
+    let figures = Figures::of(&server).await;
+    figures.assert(&[(&deleted, 1.0), ("sessiond_turns_open", 0.0)]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_figures_are_written_as_they_are_asked_for() {
+    let server = Server::start().await;
+    server.session().await;
+    let plain = Figures::of(&server).await.0;
+    let accept = "application/openmetrics-text; version=1.0.0, text/plain; q=0.5";
+    let asked = server
+        .request(Method::GET, "/metrics")
+        .header(header::ACCEPT, accept);
+    let response = asked.send().await.unwrap();
+    let kind = response.headers()[header::CONTENT_TYPE]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        kind.starts_with("application/openmetrics-text; version=1.0.0"),
+        "{kind}"
+    );
+    let open = response.text().await.unwrap();
+    for (text, name) in [
+        (&plain, "sessions_created_total"),
+        (&open, "sessions_created"),
+    ] {
+        assert!(
+            text.contains(&format!("# TYPE sessiond_{name} counter\n")),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nsessiond_sessions_created_total 1\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("# TYPE sessiond_database_size_bytes gauge\n"),
+            "{text}"
+        );
+    }
+    assert!(
+        open.ends_with("# EOF\n") && open.contains("# UNIT "),
+        "{open}"
+    );
+    assert!(
+        !plain.contains("# EOF") && !plain.contains("# UNIT"),
+        "{plain}"
+    );
+    let comments = plain.lines().filter(|line| line.starts_with('#'));
+    for line in comments {
+        assert!(
+            line.starts_with("# HELP ") || line.starts_with("# TYPE "),
+            "{line}"
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn the_free_pages_are_measured_at_the_start_and_again_after_a_while() {
     let server = Server::start().await;
-    let measured = async |is_expected: &dyn Fn(f64) -> bool| {
+    // The file becomes longer and shorter by itself, so what is told is held against its length.
+    let used = async |is_expected: &dyn Fn(f64) -> bool| {
         eventually("a measurement", async || {
             let figures = Figures::of(&server).await;
             let free = figures.get("sessiond_database_free_pages");
             let all = figures.get("sessiond_database_size_bytes") / 4096.0;
-            (is_expected(free) && (0.0..all).contains(&free)).then_some(free)
+            let used = all - free;
+            (is_expected(used) && (0.0..all).contains(&free)).then_some(used)
         })
         .await
     };
-    let at_first = measured(&|_| true).await;
+    let at_first = used(&|_| true).await;
     let mut sessions = Vec::new();
     for _ in 0..20 {
         let session = server.session_with(json!({ "metadata": { "x": "y".repeat(9000) } }));
         sessions.push(session.await);
     }
     server.advance(60 * MINUTE);
-    let filled = measured(&|free| free < at_first - 40.0).await;
+    let filled = used(&|used| used > at_first + 40.0).await;
     for session in sessions {
         server.delete(&at(&session, "")).await.expect(200);
     }
     server.advance(60 * MINUTE);
-    measured(&|free| free > filled + 40.0).await;
+    used(&|used| used < filled - 40.0).await;
     server.stop().await;
 }
 

@@ -1,5 +1,5 @@
-//! A disk that is full, and then is not: a limit on the length of files does to the server what a
-//! full disk does.
+//! A disk that is full, and then is not: a limit on the length of files, which does to the server
+//! what a full disk does, and a small disk of its own.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::api::{Api, answer, text};
-use super::support::process;
+use super::support::{node, process};
 
 /// The longest that a file may become, in blocks of 512 bytes: a new database, and not much more.
 const BLOCKS: u32 = 6000;
@@ -20,7 +20,13 @@ const BLOCKS: u32 = 6000;
 /// A start, or a recovery, that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server whose files may not grow. Dropped, it is killed.
+/// The size of the small disk. 8 MiB of it are for deletions.
+const DISK: &str = "12m";
+
+/// After so long the server has measured its room again.
+const AWHILE: Duration = Duration::from_secs(3);
+
+/// A server with little room. Dropped, it is killed.
 struct Limited {
     child: Child,
     url: String,
@@ -28,12 +34,36 @@ struct Limited {
 }
 
 impl Limited {
-    fn start() -> Self {
+    /// Its files may not grow.
+    fn in_short_files() -> Self {
+        let script = format!("trap '' XFSZ; ulimit -S -f {BLOCKS}; exec \"$0\"");
+        Self::start(Command::new("sh").args(["-c", &script]))
+    }
+
+    /// Its data are on a small disk of its own, which only it sees; none where this machine lets
+    /// nobody have such a disk.
+    fn on_small_disk() -> Option<Self> {
+        let mount = format!("mkdir data && mount -t tmpfs -o size={DISK} none data");
+        let own = |script: &str| {
+            let mut command = Command::new("unshare");
+            command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
+            command
+        };
+        let home = TempDir::with_prefix("sessiond-test-").expect("a temporary directory");
+        let tried = own(&mount).current_dir(home.path()).output();
+        if !tried.is_ok_and(|tried| tried.status.success()) {
+            return None;
+        }
+        let script = format!("{mount} && exec \"$0\"");
+        Some(Self::start(&mut own(&script)))
+    }
+
+    /// Starts it by a command that gets the binary's name.
+    fn start(command: &mut Command) -> Self {
         let home = TempDir::with_prefix("sessiond-test-").expect("a temporary directory");
         let log = home.path().join("log");
-        let script = format!("trap '' XFSZ; ulimit -S -f {BLOCKS}; exec \"$0\"");
-        let child = Command::new("sh")
-            .args(["-c", &script, env!("CARGO_BIN_EXE_sessiond")])
+        let child = command
+            .arg(env!("CARGO_BIN_EXE_sessiond"))
             .current_dir(home.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -82,10 +112,18 @@ fn listening(log: &Path) -> String {
 /// Sends until the disk is full; the ids of what was stored, and what the server said then.
 async fn fill(api: &Api, session: &str) -> (Vec<String>, u16, Value) {
     let mut stored = Vec::new();
+    let mut refused_since = None;
     while stored.len() < 5_000 {
         let (status, body) = send(api, session, stored.len()).await;
         match status {
-            201 => stored.push(text(&body["userMessage"], "id")),
+            201 => {
+                stored.push(text(&body["userMessage"], "id"));
+                refused_since = None;
+            }
+            // It may be about to find that there is more room inside the file.
+            503 if refused_since.get_or_insert_with(Instant::now).elapsed() < AWHILE => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
             // More wait for their replies than may.
             429 => tokio::time::sleep(Duration::from_millis(5)).await,
             _ => return (stored, status, body),
@@ -94,8 +132,19 @@ async fn fill(api: &Api, session: &str) -> (Vec<String>, u16, Value) {
     panic!("the disk does not get full");
 }
 
+/// A new session, if there is room for one.
+async fn create(api: &Api) -> Option<String> {
+    let request = api.create(&Uuid::new_v4().to_string());
+    let created = answer(request).await.expect("the server lives");
+    if created.status == 503 {
+        assert_eq!(created.body["details"]["reason"], "storage");
+        return None;
+    }
+    Some(text(&created.expect(201), "sessionId"))
+}
+
 async fn send(api: &Api, session: &str, number: usize) -> (u16, Value) {
-    let body = json!({ "content": "x".repeat(4000) });
+    let body = json!({ "content": "x".repeat(4000), "metadata": { "more": "y".repeat(9000) } });
     let request = api
         .post(&format!("/{session}/messages"), &body)
         .header("Idempotency-Key", format!("key-{number}"));
@@ -105,11 +154,9 @@ async fn send(api: &Api, session: &str, number: usize) -> (u16, Value) {
 
 #[tokio::test]
 async fn on_a_full_disk_the_server_reads_and_goes_on_by_itself_when_there_is_room() {
-    let server = Limited::start();
+    let server = Limited::in_short_files();
     let api = Api::new(&server.url);
-    let request = api.create(&Uuid::new_v4().to_string());
-    let session = answer(request).await.expect("the server lives").expect(201);
-    let session = text(&session, "sessionId");
+    let session = create(&api).await.expect("there is room for a session");
     let (mut stored, status, body) = fill(&api, &session).await;
     let number = stored.len();
     eprintln!("full after {number} messages: {status} {body}");
@@ -142,4 +189,46 @@ async fn on_a_full_disk_the_server_reads_and_goes_on_by_itself_when_there_is_roo
         .filter(|message| message["isAgent"] == false);
     let found: Vec<String> = own.map(|message| text(message, "id")).collect();
     assert_eq!(found, stored);
+}
+
+#[tokio::test]
+async fn on_a_full_disk_a_deletion_makes_room_though_the_file_becomes_no_shorter() {
+    let Some(server) = Limited::on_small_disk() else {
+        node::skip("this machine lets nobody mount a disk of its own (unshare --user --mount)");
+        return;
+    };
+    let api = Api::new(&server.url);
+    let mut session = create(&api).await.expect("there is room for a session");
+    let mut taken = Vec::new();
+    for _ in 0..2 {
+        let (stored, status, body) = fill(&api, &session).await;
+        eprintln!("full after {} messages: {status} {body}", stored.len());
+        assert_eq!(
+            (status, &body["details"]["reason"]),
+            (503, &json!("storage"))
+        );
+        taken.push(stored.len());
+        assert_eq!(create(&api).await, None);
+        let found = api.history(&session).await.expect("the server lives");
+        assert!(found.len() >= stored.len(), "reading goes on");
+        let heartbeat = api.post(&format!("/{session}/heartbeat"), &json!({}));
+        let heartbeat = answer(heartbeat).await.expect("the server lives");
+        heartbeat.expect(200);
+
+        let deleted = api.delete(&session).await.expect("the server lives");
+        deleted.expect(200);
+        let since = Instant::now();
+        session = loop {
+            if let Some(session) = create(&api).await {
+                break session;
+            }
+            assert!(since.elapsed() < PATIENCE, "there is no room again");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+    }
+    assert!(taken[0] > 50, "{taken:?}");
+    assert!(
+        taken.iter().all(|again| again * 2 > taken[0]),
+        "what was freed is used again: {taken:?}"
+    );
 }

@@ -91,7 +91,7 @@ pub(crate) fn skip(reason: &str) {
     let required = env::var_os(REQUIRED).is_some_and(|value| !value.is_empty());
     assert!(!required, "{REQUIRED} is set, but {reason}");
     // Written past the test harness, which hides what a test prints unless it fails.
-    let _ = writeln!(io::stderr(), "client tests skipped: {reason}");
+    let _ = writeln!(io::stderr(), "test skipped: {reason}");
 }
 
 /// Copies the files of a directory, so that nothing is installed into the source tree.

@@ -59,6 +59,9 @@ pub(in crate::store) fn erase(
         }
     };
     let turns = txn.remove_turns(id)?;
+    if let Some(session) = session.filter(|_| turns > 0) {
+        txn.turns_deleted.push((session.agent_id, turns as u64));
+    }
     let removed = txn.remove_messages(id, budget)?;
     let is_done = removed < budget;
     if !is_done {

@@ -76,7 +76,7 @@ impl Txn<'_> {
     /// Keeps a record aside.
     pub(in crate::store) fn put_aside(&mut self, aside: &SetAside) -> Result<()> {
         let bytes = whole(record::encode_set_aside(aside))?;
-        self.dirty = true;
+        self.writes(&bytes);
         self.damaged
             .insert((aside.owner.into(), aside.place.as_str()), bytes.as_slice())?;
         self.damaged_now.push(aside.owner);

@@ -18,7 +18,7 @@ use super::tables::{
 };
 use super::tally::Tallies;
 use crate::domain::error::Refusal;
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::{AgentId, SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::Message;
 use crate::domain::rules::Rules;
@@ -54,7 +54,11 @@ pub struct Txn<'t> {
     pub(super) happenings: Vec<Happening>,
     /// How many sessions were created.
     pub(super) created: u64,
+    /// How many open turns of which agent were removed with their sessions.
+    pub(super) turns_deleted: Vec<(AgentId, u64)>,
     pub(super) dirty: bool,
+    /// The records that were written, and the bytes in them.
+    written: (u64, u64),
     /// Whether the disk has room for more than a deletion.
     pub(super) has_room: bool,
     damage: &'t Damage,
@@ -67,8 +71,10 @@ pub struct Txn<'t> {
 pub(super) struct Leavings {
     pub(super) happenings: Vec<Happening>,
     pub(super) created: u64,
+    pub(super) turns_deleted: Vec<(AgentId, u64)>,
     pub(super) earliest_deadline: Timestamp,
     pub(super) dirty: bool,
+    pub(super) written: (u64, u64),
     pub(super) damaged_now: Vec<SessionId>,
     pub(super) sound_now: Vec<SessionId>,
 }
@@ -104,7 +110,9 @@ impl<'t> Txn<'t> {
             earliest_deadline: Timestamp::MAX,
             happenings: Vec::new(),
             created: 0,
+            turns_deleted: Vec::new(),
             dirty: false,
+            written: (0, 0),
             has_room: true,
             damage,
             damaged_now: Vec::new(),
@@ -118,11 +126,20 @@ impl<'t> Txn<'t> {
         Ok(Leavings {
             happenings: self.happenings,
             created: self.created,
+            turns_deleted: self.turns_deleted,
             earliest_deadline: self.earliest_deadline,
             dirty: self.dirty,
+            written: self.written,
             damaged_now: self.damaged_now,
             sound_now: self.sound_now,
         })
+    }
+
+    /// Notes that a record is about to be written.
+    fn writes(&mut self, record: &[u8]) {
+        self.dirty = true;
+        self.written.0 += 1;
+        self.written.1 += record.len() as u64;
     }
 
     /// Tells the session's listeners after the commit.
@@ -243,7 +260,7 @@ impl<'t> Txn<'t> {
 
     fn put_session(&mut self, session: &Session) -> Result<()> {
         let bytes = whole(record::encode_session(session))?;
-        self.dirty = true;
+        self.writes(&bytes);
         self.sessions
             .insert(u128::from(session.id), bytes.as_slice())?;
         Ok(())
@@ -345,7 +362,7 @@ impl<'t> Txn<'t> {
         claim: &CreateClaim,
     ) -> Result<()> {
         let bytes = whole(record::encode_claim(claim))?;
-        self.dirty = true;
+        self.writes(&bytes);
         self.create_keys
             .insert((user.into(), key.as_str()), bytes.as_slice())?;
         Ok(())
@@ -375,7 +392,7 @@ impl<'t> Txn<'t> {
         at: Timestamp,
     ) -> Result<()> {
         let bytes = whole(record::encode_time(at))?;
-        self.dirty = true;
+        self.writes(&bytes);
         self.keys_mut(of)
             .insert((session.into(), key.as_str()), bytes.as_slice())?;
         Ok(())
@@ -399,7 +416,7 @@ impl<'t> Txn<'t> {
 
     pub(super) fn put_upstream(&mut self, session: SessionId, name: &str) -> Result<()> {
         let bytes = record::encode_upstream(name)?;
-        self.dirty = true;
+        self.writes(&bytes);
         self.upstreams
             .insert(u128::from(session), bytes.as_slice())?;
         Ok(())
@@ -431,7 +448,7 @@ impl<'t> Txn<'t> {
     /// must write its new message first.
     pub(super) fn put_message(&mut self, message: &Message) -> Result<()> {
         let bytes = record::encode_message(message)?;
-        self.dirty = true;
+        self.writes(&bytes);
         let key = (message.session_id.into(), message.created_at.0);
         self.messages.insert(key, bytes.as_slice())?;
         Ok(())
@@ -495,7 +512,7 @@ impl<'t> Txn<'t> {
 
     pub(super) fn put_turn(&mut self, turn: &OpenTurn) -> Result<()> {
         let bytes = whole(record::encode_turn(turn))?;
-        self.dirty = true;
+        self.writes(&bytes);
         let key = (turn.session_id.into(), turn.position);
         self.open_turns.insert(key, bytes.as_slice())?;
         Ok(())
@@ -593,7 +610,7 @@ impl<'t> Txn<'t> {
 
     pub(super) fn set_clean_stop(&mut self, clean: bool) -> Result<()> {
         let bytes = whole(record::encode_number(clean.into()))?;
-        self.dirty = true;
+        self.writes(&bytes);
         self.meta.insert(meta::CLEAN_STOP, bytes.as_slice())?;
         Ok(())
     }
