@@ -42,6 +42,12 @@ test('a wrong token is told from a right one, which lives in its tab alone', asy
   await other.getByRole('heading', { name: 'This server asks for a token' }).waitFor();
   await other.keyboard.press('Escape');
   await other.getByRole('heading', { name: 'Not signed in' }).waitFor();
+  const polls = async () => browser.requests.filter(({ url, headers }) => url.endsWith('/sessions/health') && !headers.authorization).length;
+  const asked = await polls();
+  await until(async () => (await polls()) > asked, 'the next poll');
+  assert.equal(await other.getByRole('heading', { name: 'This server asks for a token' }).count(), 0, 'it is asked for once');
+  await other.getByRole('button', { name: 'Enter the token' }).click();
+  await other.getByRole('heading', { name: 'This server asks for a token' }).waitFor();
   await page.getByRole('button', { name: 'Forget the token' }).click();
   await page.getByRole('heading', { name: 'This server asks for a token' }).waitFor();
   assert.ok(!(await page.evaluate(() => Object.values(sessionStorage))).includes(TOKEN));

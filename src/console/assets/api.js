@@ -34,6 +34,11 @@ export function whenUnauthorized(tell) {
   onUnauthorized = tell;
 }
 
+/** Asks for the token though the question was put aside. */
+export function askForTokenAgain() {
+  onUnauthorized(token.get(), true);
+}
+
 /** A response with a status of success; anything else is thrown. */
 export async function call(path, { method = 'GET', body, headers = {}, signal } = {}) {
   const sent = { Accept: 'application/json', ...headers };

@@ -76,21 +76,29 @@ function startAnew() {
 }
 
 let isAsking = false;
+/** Whether the question was put aside: it comes again with the next page, or a click. */
+let isPutAside = false;
 
-whenUnauthorized(async (refused) => {
+whenUnauthorized((refused, isWanted = false) => {
   // A call that was under way with an older token says nothing of the present one.
-  if (isAsking || refused !== token.get()) return;
-  isAsking = true;
+  if (isAsking || refused !== token.get() || (isPutAside && !isWanted)) return;
   token.forget();
-  const given = await askForToken(refused ? 'The server does not accept this token.' : '');
+  askAnew(refused ? 'The server does not accept this token.' : '');
+});
+
+async function askAnew(problem) {
+  isAsking = true;
+  const given = await askForToken(problem);
   isAsking = false;
+  isPutAside = !given;
   if (!given) return;
   token.set(given);
   startAnew();
-});
+}
 
 forget.addEventListener('click', () => {
   token.forget();
+  isPutAside = false;
   startAnew();
 });
 // The address names the view, so that it cannot name a place in it too.
@@ -98,7 +106,10 @@ document.querySelector('.skip').addEventListener('click', (event) => {
   event.preventDefault();
   main.focus();
 });
-addEventListener('hashchange', show);
+addEventListener('hashchange', () => {
+  isPutAside = false;
+  show();
+});
 document.addEventListener('visibilitychange', refreshHealth);
 setInterval(refreshHealth, HEALTH_EVERY);
 refreshHealth();

@@ -92,6 +92,18 @@ export class Conversation {
     if (isAtEnd || !bubble.isAgent) this.toEnd();
   }
 
+  /** Shows a message as stored, at its place: others may have been stored before it meanwhile. */
+  settle(bubble, text, createdAt) {
+    bubble.set(text, createdAt);
+    const { element } = bubble;
+    const comesLater = ({ dataset, classList }) =>
+      Number(dataset.at) > Number(element.dataset.at) || classList.contains('pending') || classList.contains('streaming');
+    let before = this.list.lastElementChild;
+    while (before && (before === element || comesLater(before))) before = before.previousElementSibling;
+    if (!before) this.list.prepend(element);
+    else if (before.nextElementSibling !== element) before.after(element);
+  }
+
   isAtEnd() {
     return this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < NEAR_END;
   }
@@ -121,7 +133,7 @@ export class Conversation {
       bubble = this.bubble(id, isAgent, senderName);
       this.append(bubble);
     }
-    bubble.set(text, createdAt);
+    this.settle(bubble, text, createdAt);
     bubble.annotate({ thought, attachments });
     // A message that was sent again had failed before.
     if (inReplyTo) this.bubbles.get(inReplyTo)?.annotate({ failure: undefined });
@@ -233,7 +245,7 @@ export class Conversation {
         if (told && told !== bubble) bubble.element.remove();
         else {
           this.bubbles.set(userMessage.id, bubble);
-          bubble.set(text, userMessage.createdAt);
+          this.settle(bubble, text, userMessage.createdAt);
         }
         this.onSent(sessionStatus);
         return;
@@ -277,6 +289,7 @@ class Bubble {
     this.element.classList.remove('streaming', 'pending');
     this.write(text);
     const at = new Date(createdAt);
+    this.element.dataset.at = at.getTime();
     this.time.dateTime = at.toISOString();
     this.time.title = fullTime(at);
     setText(this.time, timeOfDay(at));

@@ -1,6 +1,6 @@
 // One session: what was said, what is known of it, and what can be done with it.
 
-import { api, namesOfAgents } from './api.js';
+import { api, askForTokenAgain, namesOfAgents } from './api.js';
 import { Conversation } from './conversation.js';
 import { Countdown } from './countdown.js';
 import { changeTimeout, confirmDelete } from './dialogs.js';
@@ -57,7 +57,10 @@ class SessionPage {
       setTimeout(() => !this.signal.aborted && this.open(), 2000);
       return;
     }
-    if (error.status === 401) return this.say('Not signed in', 'This session needs a token.');
+    if (error.status === 401) {
+      const again = h('button', { type: 'button', onclick: askForTokenAgain }, 'Enter the token');
+      return this.say('Not signed in', 'This session needs a token.', again);
+    }
     if (error.status !== 410) {
       return this.say('There is no such session', 'It was deleted, or expired long ago, or is not one that this token may see.');
     }
@@ -78,8 +81,8 @@ class SessionPage {
       : `This session expired on ${fullTime(this.expiredAt)}. Its transcript is for the administrator’s token.`);
   }
 
-  say(title, text) {
-    this.element.replaceChildren(emptyState(title, text, h('a', { href: '#/' }, 'All sessions')));
+  say(title, text, action = h('a', { href: '#/' }, 'All sessions')) {
+    this.element.replaceChildren(emptyState(title, text, action));
   }
 
   firstPage(read) {

@@ -1,6 +1,6 @@
 // The sessions, newest first: filtered, paged, and quietly kept up to date.
 
-import { api, namesOfAgents, tokenUser } from './api.js';
+import { api, askForTokenAgain, namesOfAgents, tokenUser } from './api.js';
 import { Countdown } from './countdown.js';
 import { startConversation } from './dialogs.js';
 import { emptyState, h, setText } from './dom.js';
@@ -109,7 +109,7 @@ class Sessions {
 
   fail(error) {
     if (error.status === 0 && this.rows.size) return;
-    if (error.status === 401) return this.say('Not signed in', 'The list needs a token.', h('button', { type: 'button', onclick: () => this.refresh() }, 'Enter the token'));
+    if (error.status === 401) return this.say('Not signed in', 'The list needs a token.', h('button', { type: 'button', onclick: askForTokenAgain }, 'Enter the token'));
     if (error.status === 403) return this.say('Not for this token', 'The list of all sessions is for the administrator’s token.');
     if (error.status === 400) return this.say('The filter is not valid', error.message);
     this.say('The sessions cannot be shown', error.message);
