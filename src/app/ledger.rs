@@ -9,7 +9,7 @@ use crate::domain::message::{Role, TurnFailure};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply};
 use crate::store::Store;
-use crate::store::command::{BeginTurn, CloseTurn, KeepUpstream, ParkTurn};
+use crate::store::command::{BeginTurn, CloseTurn, KeepUpstream, ParkTurn, WalkTallies};
 use crate::store::error::{ReadError, SubmitError};
 use crate::store::reader::Reader;
 
@@ -37,6 +37,13 @@ impl Ledger for StoreLedger {
                 ReadError::Record(_) => LedgerError::Damaged,
                 ReadError::Storage(_) | ReadError::Closed => LedgerError::Later,
             })
+    }
+
+    async fn settle(&self) -> Result<(), LedgerError> {
+        // The writer sets aside what was met before it carries out what comes after, whatever
+        // that is.
+        let settled = self.store.submit(WalkTallies).await;
+        settled.map_err(|error| ledger_error(&error))
     }
 
     async fn begin(&self, turn: &OpenTurn) -> Result<Begun, LedgerError> {

@@ -202,6 +202,8 @@ impl Writer {
             match self.next_work() {
                 Ok(Work::Job(first)) => {
                     self.shared.meters.queue.dec();
+                    // What a caller has met is out of the way when its next command comes.
+                    self.set_damage_aside();
                     let stop = self.run_batch(first);
                     self.set_damage_aside();
                     if let Some((clear, done)) = stop {

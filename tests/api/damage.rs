@@ -3,7 +3,7 @@
 use redb::{Database, ReadableTable, TableDefinition};
 use serde_json::json;
 
-use crate::harness::{MINUTE, SESSIONS, Server, answer, at, contents};
+use crate::harness::{MINUTE, SESSIONS, Server, answer, at, contents, eventually};
 
 /// The tables of the store, as its own page describes them.
 const SESSION_TABLE: TableDefinition<u128, &[u8]> = TableDefinition::new("sessions");
@@ -128,6 +128,33 @@ async fn a_damaged_message_is_left_out_of_its_conversation() {
     );
     let seen = server.ask(&session, "history").await;
     assert_eq!(seen, "one > one; three > three");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn turns_behind_a_damaged_message_go_on() {
+    let mut server = Server::start().await;
+    let session = server.session().await;
+    for text in ["hold", "say hello"] {
+        server
+            .send(&session, json!({ "content": text }))
+            .await
+            .expect(201);
+    }
+    restart_on(&mut server, |txn| {
+        let mut table = txn.open_table(MESSAGE_TABLE).unwrap();
+        let first = table.iter().unwrap().next().unwrap().unwrap().0.value();
+        let bytes = flipped(table.get(first).unwrap().unwrap().value());
+        table.insert(first, bytes.as_slice()).unwrap();
+    })
+    .await;
+    let history = eventually("the reply to the second", async || {
+        server.advance(MINUTE / 60);
+        let history = server.history(&session).await;
+        (history.len() > 1).then_some(history)
+    })
+    .await;
+    assert_eq!(contents(&history), ["say hello", "hello"]);
     server.stop().await;
 }
 

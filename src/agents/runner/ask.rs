@@ -65,6 +65,7 @@ impl<L: Ledger> Inner<L> {
     }
 
     async fn run_turns(&self, session: SessionId) {
+        let mut was_damaged = false;
         loop {
             let closings = self.lanes.closings(session);
             let next = self.ledger.next(session, &|agent| self.wants(agent));
@@ -72,8 +73,16 @@ impl<L: Ledger> Inner<L> {
                 Ok(Some(turn)) => self.run_turn(&turn, closings).await,
                 Ok(None) if self.lanes.leave(session) => return,
                 Ok(None) => Ok(()),
+                Err(LedgerError::Damaged) if !was_damaged => {
+                    was_damaged = true;
+                    if self.pass_over_damage(session).await.is_ok() {
+                        continue;
+                    }
+                    Err(LedgerError::Later)
+                }
                 Err(error) => Err(error),
             };
+            was_damaged = result == Err(LedgerError::Damaged);
             match result {
                 Ok(()) => {}
                 Err(LedgerError::Later) => self.clock.sleep(LEDGER_PAUSE).await,
@@ -85,6 +94,15 @@ impl<L: Ledger> Inner<L> {
                 Err(LedgerError::Closed) => return,
             }
         }
+    }
+
+    /// Waits until what cannot be read is set aside, so that the turns behind it go on. Whoever
+    /// waits for it waits in vain.
+    async fn pass_over_damage(&self, session: SessionId) -> Result<(), LedgerError> {
+        tracing::error!(%session, "a turn of the session cannot be read");
+        let failed = Ending::Failed(TurnFailure::agent_error());
+        self.feeds.end_session(session, &failed);
+        self.ledger.settle().await
     }
 
     fn wants(&self, agent: AgentId) -> Wants {

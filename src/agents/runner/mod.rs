@@ -45,6 +45,9 @@ pub trait Ledger: Send + Sync + 'static {
         wants: &(dyn Fn(AgentId) -> Wants + Sync),
     ) -> Result<Option<PendingTurn>, LedgerError>;
 
+    /// Waits until what was found damaged is out of the way.
+    fn settle(&self) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
     /// Notes that the agent is about to be asked.
     fn begin(&self, turn: &OpenTurn) -> impl Future<Output = Result<Begun, LedgerError>> + Send;
 

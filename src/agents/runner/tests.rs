@@ -29,6 +29,10 @@ impl Ledger for Empty {
         Ok(None)
     }
 
+    async fn settle(&self) -> Result<(), LedgerError> {
+        Err(LedgerError::Closed)
+    }
+
     async fn begin(&self, _: &OpenTurn) -> Result<Begun, LedgerError> {
         Err(LedgerError::Closed)
     }
