@@ -1,5 +1,7 @@
 //! What the rest of the crate hears of the store's troubles.
 
+use std::io;
+
 use super::record::RecordError;
 use crate::domain::error::Refusal;
 
@@ -7,8 +9,10 @@ use crate::domain::error::Refusal;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The database is closed, being reopened, or failed to read.
+    // Its words are in these already, so it is no source: whoever shows the sources too would say
+    // them twice.
     #[error("the database cannot be read: {0}")]
-    Storage(#[source] Box<redb::Error>),
+    Storage(Box<redb::Error>),
     /// There is no open database at present.
     #[error("the database is not open")]
     Closed,
@@ -67,11 +71,36 @@ pub enum OpenError {
     #[error("the database is damaged: {0}")]
     Damaged(String),
     /// The file system refuses.
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Io(#[from] io::Error),
     /// The database failed otherwise.
     #[error("the database cannot be opened: {0}")]
-    Storage(#[source] Box<redb::Error>),
+    Storage(Box<redb::Error>),
+}
+
+impl OpenError {
+    /// Whether what stands in the file is at fault.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged(_) => true,
+            Self::Storage(error) => matches!(**error, redb::Error::Corrupted(_)),
+            _ => false,
+        }
+    }
+
+    /// What the file system says, if that is at fault.
+    #[must_use]
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Io(error) => Some(error.kind()),
+            Self::Storage(error) => match &**error {
+                redb::Error::Io(error) => Some(error.kind()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// Why a copy was not made.
@@ -93,8 +122,8 @@ pub enum CopyError {
     Failed(#[from] OpenError),
 }
 
-impl From<std::io::Error> for CopyError {
-    fn from(error: std::io::Error) -> Self {
+impl From<io::Error> for CopyError {
+    fn from(error: io::Error) -> Self {
         Self::Failed(error.into())
     }
 }
@@ -172,3 +201,48 @@ from_redb!(
     redb::TransactionError,
     redb::CommitError
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let refused = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let failed = || Box::new(redb::Error::Io(refused()));
+        let errors: [anyhow::Error; 7] = [
+            OpenError::Io(refused()).into(),
+            OpenError::Storage(failed()).into(),
+            CopyError::from(refused()).into(),
+            CopyError::Failed(OpenError::Storage(failed())).into(),
+            ImportError::Failed(OpenError::Io(refused())).into(),
+            ImportError::Failed(OpenError::Storage(failed())).into(),
+            ReadError::Storage(failed()).into(),
+        ];
+        for error in errors {
+            // Its sources too, as a command shows it.
+            let words = format!("{error:#}");
+            assert_eq!(words.matches("permission denied").count(), 1, "{words}");
+        }
+    }
+
+    #[test]
+    fn damage_and_the_file_systems_word_are_known_however_they_come() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        for error in [
+            OpenError::from(full()),
+            OpenError::from(redb::StorageError::Io(full())),
+        ] {
+            assert_eq!(error.io_kind(), Some(io::ErrorKind::StorageFull));
+            assert!(!error.is_damage());
+        }
+        for error in [
+            OpenError::Damaged("it is cut off".into()),
+            OpenError::from(redb::StorageError::Corrupted("a page".into())),
+        ] {
+            assert_eq!(error.io_kind(), None);
+            assert!(error.is_damage());
+        }
+        assert!(!OpenError::Foreign("it is empty".into()).is_damage());
+    }
+}
