@@ -133,7 +133,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "JWT_SECRET",
         "unset",
-        "The key of users' JSON Web Tokens (HS256), at least 32 bytes",
+        "The key of users' JSON Web Tokens (HS256), 32 bytes or more; a shorter one is warned of",
     ),
     Setting::new(
         "SESSIOND_INSECURE",
