@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
+use super::flags;
+
 const SHELL: &str = "SHELL";
 
 /// The command's arguments.
@@ -25,7 +27,9 @@ pub(super) fn run(matches: &ArgMatches) {
         return;
     };
     let mut script = Vec::new();
-    clap_complete::generate(*shell, &mut super::command(), "sessiond", &mut script);
+    // The generators offer hidden flags too, so here there are none.
+    let mut command = flags::listed(super::bare_command());
+    clap_complete::generate(*shell, &mut command, "sessiond", &mut script);
     // Whoever closed standard output does not want to know.
     let _ = io::stdout().write_all(&script);
 }

@@ -8,6 +8,7 @@ mod check;
 mod compact;
 mod completions;
 mod export;
+mod flags;
 mod healthcheck;
 mod import;
 mod place;
@@ -15,7 +16,6 @@ mod restore;
 mod serve;
 mod token;
 
-use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,39 +24,23 @@ use anyhow::Context as _;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::{Config, SETTINGS, Source};
+use crate::config::Config;
 
 /// Runs the program; returns how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
     let matches = command().get_matches();
     let (name, matches) = matches.subcommand().unwrap_or(("serve", &matches));
-    // These need no settings, and so no valid ones either.
-    let simple = match name {
-        "token" => Some(token::run()),
+    let done = match name {
+        // These need no settings, and so no valid ones either.
+        "token" => token::run(),
         "completions" => {
             completions::run(matches);
-            Some(Ok(()))
+            Ok(())
         }
-        _ => None,
+        _ => flags::config(matches).and_then(|config| run(name, matches, &config)),
     };
-    let configured = || {
-        config(matches).and_then(|config| match name {
-            "agents" => agents::run(&config, matches.get_flag("probe")),
-            "healthcheck" => healthcheck::run(&config),
-            "check" => check::run(&config),
-            "compact" => compact::run(&config),
-            "backup" => backup::run(&config, file(matches)?),
-            "restore" => restore::run(&config, file(matches)?, matches.get_flag(FORCE)),
-            "export" => export::run(
-                &config,
-                matches.get_one::<String>(SESSION).map(String::as_str),
-            ),
-            "import" => import::run(&config, file(matches).ok()),
-            _ => serve::run(&config),
-        })
-    };
-    match simple.unwrap_or_else(configured) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
@@ -65,9 +49,32 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Runs a command that needs the settings.
+fn run(name: &str, matches: &ArgMatches, config: &Config) -> anyhow::Result<()> {
+    match name {
+        "agents" => agents::run(config, matches.get_flag("probe")),
+        "healthcheck" => healthcheck::run(config),
+        "check" => check::run(config),
+        "compact" => compact::run(config),
+        "backup" => backup::run(config, file(matches)?),
+        "restore" => restore::run(config, file(matches)?, matches.get_flag(FORCE)),
+        "export" => {
+            let session = matches.get_one::<String>(SESSION);
+            export::run(config, session.map(String::as_str))
+        }
+        "import" => import::run(config, file(matches).ok()),
+        _ => serve::run(config),
+    }
+}
+
 /// The program's arguments.
 #[must_use]
 pub fn command() -> Command {
+    flags::accepted(bare_command())
+}
+
+/// The program's arguments without the settings.
+fn bare_command() -> Command {
     let styles = Styles::styled()
         .header(AnsiColor::Green.on_default().bold())
         .literal(AnsiColor::Cyan.on_default().bold());
@@ -85,7 +92,6 @@ pub fn command() -> Command {
              ELIZA_SERVER_AUTH_TOKEN=$(sessiond token) sessiond --server-host 0.0.0.0",
         )
         .styles(styles)
-        .args(SETTINGS.iter().map(arg))
         .subcommand(Command::new("serve").about("Serve the API; the same as no command"))
         .subcommand(
             Command::new("agents")
@@ -112,10 +118,11 @@ const SESSION: &str = "session";
 
 /// The commands that work on the database in `DATA_DIR`.
 fn data_commands() -> [Command; 6] {
-    let file = || {
+    let file = |help: &'static str| {
         Arg::new(FILE)
             .required(true)
             .value_parser(clap::value_parser!(PathBuf))
+            .help(help)
     };
     let force = Arg::new(FORCE)
         .long("force")
@@ -132,17 +139,24 @@ fn data_commands() -> [Command; 6] {
         Command::new("compact").about("Make the database as small as it can be"),
         Command::new("backup")
             .about("Write a checked copy to a new file; a running server is asked for it")
-            .arg(file()),
+            .arg(file(
+                "The new file; one that is there already is not replaced",
+            )),
         Command::new("restore")
             .about("Put a backup in the place of the database")
-            .arg(file())
+            .arg(file("The backup, as `sessiond backup` has made it"))
             .arg(force),
         Command::new("export")
             .about("Print sessions as JSON Lines; a running server is asked for them")
             .arg(session),
         Command::new("import")
             .about("Make a database of exported lines, from a file or standard input")
-            .arg(file().required(false)),
+            .arg(
+                file(
+                    "The lines, as `sessiond export` has printed them; without it, standard input",
+                )
+                .required(false),
+            ),
     ]
 }
 
@@ -157,71 +171,7 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-fn arg(setting: &crate::config::Setting) -> Arg {
-    let help = format!(
-        "{} [env: {}] [default: {}]",
-        setting.help, setting.name, setting.default
-    );
-    let arg = Arg::new(setting.name)
-        .long(setting.flag())
-        .help(help)
-        .value_name("VALUE")
-        .allow_hyphen_values(true)
-        .action(ArgAction::Set)
-        .hide(setting.is_hidden)
-        .help_heading(heading(setting.name))
-        .global(true);
-    if setting.is_switch {
-        return arg
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true");
-    }
-    arg
-}
-
-/// Under what a setting stands in the help.
-fn heading(name: &str) -> &'static str {
-    match name {
-        "SERVER_HOST" | "SERVER_PORT" | "MAX_CONNECTIONS" | "LOG_FORMAT" => "Server",
-        "DATA_DIR" | "SESSIOND_CACHE_MB" => "Data",
-        "MAX_PENDING_TURNS" => "Agents",
-        _ if name.starts_with("SESSION_") || name == "CLEAR_SESSIONS_ON_SHUTDOWN" => "Sessions",
-        _ => "Access",
-    }
-}
-
-fn config(matches: &ArgMatches) -> anyhow::Result<Config> {
-    let mut flags = HashMap::new();
-    for setting in SETTINGS {
-        if let Some(value) = matches.get_one::<String>(setting.name) {
-            flags.insert(setting.name.to_owned(), value.clone());
-        }
-    }
-    Ok(Config::read(Source::of_process(flags)?)?)
-}
-
 #[allow(clippy::print_stderr)] // The log may not have been started.
 fn complain(error: &anyhow::Error) {
     eprintln!("sessiond: {error:#}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn help_names_every_setting_with_its_variable_and_default() {
-        command().debug_assert();
-        let help = command().render_help().to_string();
-        for setting in SETTINGS.iter().filter(|setting| !setting.is_hidden) {
-            assert!(
-                help.contains(&format!("--{}", setting.flag())),
-                "{}",
-                setting.name
-            );
-            assert!(help.contains(setting.name), "{}", setting.name);
-        }
-        assert!(!help.contains("SESSION_TIME_SCALE"));
-    }
 }

@@ -23,6 +23,7 @@ fn every_shell_gets_its_completions() {
         assert!(finished.status.success(), "{}", finished.log);
         assert!(finished.log.contains("healthcheck"), "{shell}");
         assert!(finished.log.contains("server-port"), "{shell}");
+        assert!(!finished.log.contains("time-scale"), "{shell}");
     }
     let finished = Server::builder().arg("completions").arg("tcsh").run();
     assert!(!finished.status.success());
@@ -31,4 +32,18 @@ fn every_shell_gets_its_completions() {
         "{}",
         finished.log
     );
+}
+
+#[test]
+fn the_help_of_a_command_is_about_that_command() {
+    let help = |command| Server::builder().arg(command).arg("--help").run().log;
+    assert!(!help("token").contains("SERVER_PORT"));
+    let backup = help("backup");
+    assert!(backup.contains("The new file"), "{backup}");
+    assert!(backup.contains("--data-dir"), "{backup}");
+    assert!(!backup.contains("--cors-origin"), "{backup}");
+    // Whatever it does not list is taken all the same.
+    let builder = Server::builder().arg("--cors-origin=*").arg("token");
+    let finished = builder.arg("--cors-origin=*").run();
+    assert!(finished.status.success(), "{}", finished.log);
 }
