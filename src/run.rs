@@ -22,6 +22,7 @@ use crate::janitor::Janitor;
 use crate::realtime::{self, Realtime};
 use crate::shutdown::{self, Hangups};
 use crate::space;
+use crate::store::error::OpenError;
 use crate::store::{Found, Store};
 
 /// The name of the database in the data folder.
@@ -217,12 +218,10 @@ pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).with_context(|| {
-        format!(
-            "the data folder {} cannot be made; choose another one with --data-dir",
-            folder.display()
-        )
-    })
+    builder
+        .create(folder)
+        .map_err(OpenError::Io)
+        .with_context(|| format!("the data folder {} cannot be made", folder.display()))
 }
 
 fn banner(path: &Path, found: Found, app: &App) {

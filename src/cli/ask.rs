@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpStream;
 
+use super::remedy;
 use crate::config::Config;
 
 /// The longest answer that is not written to a file.
@@ -45,7 +46,8 @@ pub(super) fn download(
     runtime.block_on(async {
         let mut response = get(config, address, path)
             .await
-            .with_context(|| format!("a server holds the database, but not one at {address}"))?;
+            .with_context(|| format!("a server holds the database, but not one at {address}"))
+            .map_err(|error| remedy::after(&error, remedy::ADDRESS))?;
         if response.status() != StatusCode::OK {
             let status = response.status();
             let reason = reason(response.into_body()).await;

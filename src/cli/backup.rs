@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 
 use super::bar::Bar;
-use super::{ask, check, place, say};
+use super::{ask, check, place, remedy, say};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::file::Look;
@@ -14,10 +14,13 @@ use crate::store::file::Look;
 /// Writes a checked copy of the database to a file that is not there yet. Where a server holds
 /// the database, that one makes the copy.
 pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
-    if target.try_exists()? {
+    let exists = target.try_exists();
+    if exists.with_context(|| target.display().to_string())? {
         bail!("{} exists; a backup replaces nothing", target.display());
     }
-    let mut file = place::beside(target)?;
+    let mut file = place::beside(target)
+        .with_context(|| place::no_file_in(place::folder_of(target)))
+        .map_err(|error| remedy::after(&error, remedy::OF_NO_FILE))?;
     if let Some(look) = place::look(config)? {
         let bar = Bar::rows("copying");
         let now = Clock::system().now();
@@ -37,6 +40,7 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
         bail!("the copy has {faults} faults and was thrown away");
     }
     file.persist_noclobber(target)
+        .map_err(|error| error.error)
         .with_context(|| target.display().to_string())?;
     place::sync_folder(target)?;
     say(&format!("{}: {sessions} sessions", target.display()));

@@ -11,7 +11,7 @@ use crate::store::file::Look;
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     let path = place::database(config);
     let Some(mut look) = place::look(config)? else {
-        bail!("a server holds {}; stop it first", path.display());
+        return Err(place::held(&path));
     };
     let faults = faults(&mut look, "checking").with_context(|| path.display().to_string())?;
     let damaged = list_damaged(&look)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use hyper::StatusCode;
 
-use super::{ask, say};
+use super::{ask, remedy, say};
 use crate::config::Config;
 
 /// A server that takes longer is not healthy.
@@ -25,7 +25,11 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, asking).await });
     let (status, body) = answer
         .with_context(|| format!("{address} did not answer within {} s", PATIENCE.as_secs()))?
-        .with_context(|| format!("no server answers at {address}"))?;
+        .with_context(|| format!("no server answers at {address}"))
+        .map_err(|error| {
+            let remedy = format!("start it with `sessiond`, or {}", remedy::ADDRESS);
+            remedy::after(&error, &remedy)
+        })?;
     say(&body);
     if status == StatusCode::OK {
         Ok(())

@@ -58,10 +58,10 @@ fn refuse_filled(config: &Config, target: &Path) -> anyhow::Result<()> {
         Ok(found) if found.len() == 0 => return Ok(()),
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error).with_context(|| target.display().to_string()),
+        Err(error) => return Err(place::unusable(error, target)),
     }
     let Some(look) = place::look(config)? else {
-        bail!("a server holds {}; stop it first", target.display());
+        return Err(place::held(target));
     };
     if !Look::is_empty(&look)? {
         bail!(

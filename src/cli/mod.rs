@@ -12,6 +12,7 @@ mod flags;
 mod healthcheck;
 mod import;
 mod place;
+mod remedy;
 mod restore;
 mod serve;
 mod token;
@@ -38,7 +39,10 @@ pub fn main() -> ExitCode {
             completions::run(matches);
             Ok(())
         }
-        _ => flags::config(matches).and_then(|config| run(name, matches, &config)),
+        _ => flags::config(matches).and_then(|config| {
+            let done = run(name, matches, &config);
+            done.map_err(|error| remedy::add(error, name, &config))
+        }),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use tempfile::NamedTempFile;
 
 use crate::config::Config;
@@ -43,10 +43,13 @@ impl Replacement {
         let present = match fs::metadata(&target) {
             Ok(_) => Some(lock(&target)?),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error).with_context(|| target.display().to_string()),
+            Err(error) => return Err(unusable(error, &target)),
         };
+        let file = beside(&target).map_err(|error| {
+            anyhow::Error::new(OpenError::Io(error)).context(no_file_in(folder))
+        })?;
         Ok(Self {
-            file: beside(&target)?,
+            file,
             target,
             present,
         })
@@ -60,48 +63,62 @@ impl Replacement {
     /// Puts the new database in its place.
     pub(super) fn take_place(self) -> anyhow::Result<()> {
         let target = self.target;
-        if self.present.is_some() {
-            self.file.persist(&target)?;
+        let placed = if self.present.is_some() {
+            self.file.persist(&target)
         } else {
             // Where a server has made one meanwhile, that one stays.
-            self.file.persist_noclobber(&target)?;
-        }
+            self.file.persist_noclobber(&target)
+        };
+        // The error without the file, which repeats it.
+        placed.map_err(|error| unusable(error.error, &target))?;
         sync_folder(&target)
     }
 }
 
 /// A file of the same folder, for its owner alone, that has another name until it is complete.
-pub(super) fn beside(target: &Path) -> anyhow::Result<NamedTempFile> {
-    let folder = match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+pub(super) fn beside(target: &Path) -> std::io::Result<NamedTempFile> {
     tempfile::Builder::new()
         .prefix(".sessiond-")
         .suffix(".partial")
-        .tempfile_in(folder)
-        .with_context(|| format!("no file can be made in {}", folder.display()))
+        .tempfile_in(folder_of(target))
+}
+
+/// What is said where there can be no file beside another one.
+pub(super) fn no_file_in(folder: &Path) -> String {
+    format!("no file can be made in {}", folder.display())
+}
+
+/// The folder of a file.
+pub(super) fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// What is said where a server holds the database, and the command cannot ask it instead.
+pub(super) fn held(database: &Path) -> anyhow::Error {
+    anyhow::anyhow!("a server holds {}; stop it first", database.display())
+}
+
+/// The file system's word on the database.
+pub(super) fn unusable(error: std::io::Error, database: &Path) -> anyhow::Error {
+    anyhow::Error::new(OpenError::Io(error)).context(database.display().to_string())
 }
 
 /// Makes a new name outlive a power cut.
 pub(super) fn sync_folder(target: &Path) -> anyhow::Result<()> {
-    let folder = match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     if cfg!(unix) {
-        File::open(folder)?.sync_all()?;
+        File::open(folder_of(target))?.sync_all()?;
     }
     Ok(())
 }
 
 fn lock(path: &Path) -> anyhow::Result<File> {
-    let file = File::open(path).with_context(|| path.display().to_string())?;
+    let file = File::open(path).map_err(|error| unusable(error, path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!("a server holds {}; stop it first", path.display())
-        }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| path.display().to_string()),
+        Err(TryLockError::WouldBlock) => Err(held(path)),
+        Err(TryLockError::Error(error)) => Err(unusable(error, path)),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
 use super::bar::Bar;
 use super::place::Replacement;
-use super::{check, place, say};
+use super::{check, place, remedy, say};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::file::Look;
@@ -14,18 +14,19 @@ use crate::store::file::Look;
 /// Puts a copy of a backup in the place of the database.
 pub(super) fn run(config: &Config, source: &Path, is_forced: bool) -> anyhow::Result<()> {
     let target = place::database(config);
-    if target.try_exists()? && !is_forced {
+    let exists = target.try_exists();
+    if exists.map_err(|error| place::unusable(error, &target))? && !is_forced {
         bail!(
             "{} exists; with --force the backup takes its place. Nothing was changed",
             target.display()
         );
     }
-    let mut look = Look::into(source, config.storage.cache_bytes)
-        .with_context(|| format!("{} is not restored, nothing was changed", source.display()))?;
+    let mut look = look_into(source, config.storage.cache_bytes)?;
     let faults = check::faults(&mut look, "checking")?;
     if faults > 0 {
         bail!(
-            "{} has {faults} faults and is not restored. Nothing was changed",
+            "{} has {faults} faults and is not restored; choose another backup. Nothing was \
+             changed",
             source.display()
         );
     }
@@ -41,4 +42,17 @@ pub(super) fn run(config: &Config, source: &Path, is_forced: bool) -> anyhow::Re
     replacement.take_place()?;
     say(&format!("{}: {sessions} sessions", target.display()));
     Ok(())
+}
+
+fn look_into(source: &Path, cache_bytes: usize) -> anyhow::Result<Look> {
+    Look::into(source, cache_bytes).map_err(|error| {
+        let remedy = remedy::of_backup(&error);
+        let what = format!("{} is not restored, nothing was changed", source.display());
+        // Without the type of the error, which would be taken for one of the database.
+        let error = anyhow::anyhow!("{what}: {error}");
+        match remedy {
+            None => error,
+            Some(remedy) => remedy::after(&error, remedy),
+        }
+    })
 }

@@ -1,9 +1,8 @@
 //! `sessiond serve`
 
-use std::io::ErrorKind;
-
 use tokio::net::TcpListener;
 
+use super::remedy;
 use crate::config::Config;
 use crate::{run, shutdown, telemetry};
 
@@ -32,27 +31,10 @@ async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     TcpListener::bind(addresses).await.map_err(|error| {
         let port = addresses.first().map_or(0, std::net::SocketAddr::port);
         let host = &config.server.host;
-        let remedy = remedy(error.kind());
-        anyhow::Error::new(error).context(format!("cannot listen on {host}:{port}; {remedy}"))
+        let remedy = remedy::of_address(error.kind());
+        let error = anyhow::Error::new(error).context(format!("cannot listen on {host}:{port}"));
+        remedy::after(&error, remedy)
     })
-}
-
-/// What can be done about an address that cannot be listened on.
-fn remedy(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::AddrInUse => {
-            "another program is using it, maybe another sessiond: stop that one, or choose another \
-             port with --server-port"
-        }
-        ErrorKind::PermissionDenied => {
-            "ports below 1024 need a privilege: choose another port with --server-port"
-        }
-        ErrorKind::AddrNotAvailable => {
-            "this machine has no such address: choose another one with --server-host, as 127.0.0.1 \
-             or 0.0.0.0"
-        }
-        _ => "choose another address with --server-host and --server-port",
-    }
 }
 
 /// A connection is a file, and many systems allow a process 1024 of them at first.

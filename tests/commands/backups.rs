@@ -42,7 +42,14 @@ async fn refusals_leave_everything_as_it_was() {
     for command in ["check", "compact"] {
         let refused = beside(&server, &[command]).output().expect("it runs");
         assert_eq!(refused.status.code(), Some(1), "{command}");
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("stop it first"), "{command}: {said}");
+        let asks = said.contains("`sessiond backup FILE` asks a running server");
+        assert_eq!(asks, command == "compact", "{said}");
     }
+    let lost = beside(&server, &["export", "--server-port=1"]).output();
+    let said = String::from_utf8(lost.expect("it runs").stderr).expect("UTF-8");
+    assert!(said.contains("SERVER_HOST and SERVER_PORT"), "{said}");
     assert!(server.terminate().success());
     let place = Place::of(&server);
     let file = place.path("backup.redb");
@@ -54,11 +61,11 @@ async fn refusals_leave_everything_as_it_was() {
             .contains("a backup replaces nothing")
     );
     assert!(place.fails(&["restore", path]).contains("--force"));
-    assert!(
-        !place
-            .fails(&["restore", "--force", "/no/such/file"])
-            .is_empty()
-    );
+    let said = place.fails(&["restore", "--force", "/no/such/file"]);
+    assert_eq!(said.matches("(os error 2)").count(), 1, "{said}");
+    assert!(said.contains("name a file that `sessiond backup"), "{said}");
+    let said = place.fails(&["backup", "/no/such/file"]);
+    assert!(said.contains("name a file in a folder"), "{said}");
 
     // A file that fails its check is no backup.
     let sound = std::fs::read(&file).expect("the backup");
@@ -78,6 +85,9 @@ async fn refusals_leave_everything_as_it_was() {
         std::fs::write(&file, bytes).expect("a file");
         let said = place.fails(&["restore", "--force", path]);
         assert!(said.contains(reason), "{said}");
+        let is_advice = said.contains("choose another backup") || said.contains("name a file");
+        assert!(is_advice, "{said}");
+        assert!(!said.contains("sessiond check"), "{said}");
         assert!(!said.contains("panicked"), "{said}");
     }
 

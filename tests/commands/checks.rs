@@ -35,7 +35,19 @@ async fn a_check_finds_what_is_wrong_and_changes_nothing() {
         std::fs::write(place.database(), &bytes).expect("a file");
         assert!(!place.fails(&["check"]).is_empty());
     }
-    assert!(!Place::new().fails(&["check"]).is_empty());
+    std::fs::write(place.database(), &before[..8192]).expect("a file");
+    for (command, checks) in [("check", false), ("export", true), ("compact", true)] {
+        let said = place.fails(&[command]);
+        assert!(said.contains("`sessiond restore --force FILE`"), "{said}");
+        assert_eq!(said.contains("`sessiond check`"), checks, "{said}");
+        assert!(said.contains("The file was left as it is"), "{said}");
+    }
+    let place = Place::new();
+    let said = place.fails(&["check"]);
+    assert_eq!(said.matches("(os error 2)").count(), 1, "{said}");
+    let folder = place.path("data").display().to_string();
+    assert!(said.contains(&format!("starts in {folder};")), "{said}");
+    assert!(said.contains("--data-dir or DATA_DIR"), "{said}");
 }
 
 #[tokio::test]

@@ -23,6 +23,13 @@ fn with_agents(files: &[(&str, &str)]) -> Builder {
     builder
 }
 
+/// Fails where a complaint lacks one of these parts.
+fn tells(log: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(log.contains(part), "{part} is missing in {log}");
+    }
+}
+
 /// A server whose database is this file.
 fn with_database(bytes: &[u8]) -> Builder {
     let builder = Server::builder();
@@ -122,11 +129,13 @@ async fn a_second_server_on_the_same_folder_is_refused() {
         .expect(201);
     let builder = Server::builder().env("DATA_DIR", first.data_dir());
     let log = refused(&builder);
-    assert!(
-        log.contains("another process has the database open"),
-        "{log}"
+    tells(
+        &log,
+        &[
+            "sessiond.redb: another process has the database open; stop that one first",
+            "choose another folder with --data-dir or DATA_DIR",
+        ],
     );
-    assert!(log.contains("sessiond.redb"), "{log}");
     answer(api.create(user))
         .await
         .expect("an answer")
@@ -146,8 +155,10 @@ fn a_file_that_is_no_database_is_refused_untouched() {
     almost_nothing[5000] = 1;
     for bytes in [text.as_bytes(), b"x", &almost_nothing] {
         let log = refused_untouched(&with_database(bytes));
-        assert!(log.contains("sessiond.redb"), "{log}");
-        assert!(log.contains("not a sessiond database"), "{log}");
+        tells(
+            &log,
+            &["sessiond.redb", "not a sessiond database", "move it away"],
+        );
     }
 }
 
@@ -216,7 +227,15 @@ fn a_cut_off_database_is_refused_without_a_panic() {
     for length in [100, 4096, bytes.len() / 2, bytes.len() - 1] {
         let builder = with_database(&bytes[..length]);
         let log = refused_untouched(&builder);
-        assert!(log.contains("sessiond.redb"), "{length}: {log}");
+        tells(
+            &log,
+            &[
+                "sessiond.redb",
+                "`sessiond check` lists what is wrong",
+                "`sessiond restore --force FILE` puts a backup in its place",
+                "The file was left as it is",
+            ],
+        );
     }
 }
 
@@ -268,5 +287,33 @@ fn a_folder_that_cannot_be_used_is_named() {
     fs::write(builder.data_dir(), "a file").expect("a file can be written");
     let log = refused(&builder);
     let name = builder.data_dir().display().to_string();
-    assert!(log.contains(&name), "{name} is missing in {log}");
+    tells(&log, &[&name, "--data-dir or DATA_DIR"]);
+}
+
+/// Nobody may make a file in `/sys`, not even root, who may do so nearly everywhere else.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_must_not_be_written_is_named_with_who_needs_it() {
+    for (folder, needed) in [
+        ("/sys", "allowed to write the folder and the files in /sys;"),
+        ("/sys/x", "allowed to make and write the folder /sys/x;"),
+    ] {
+        let log = refused(&Server::builder().env("DATA_DIR", folder));
+        let who = "the user that runs sessiond must be ";
+        tells(&log, &[who, needed, "--data-dir or DATA_DIR"]);
+        assert_eq!(log.matches("(os error").count(), 1, "{log}");
+        assert_eq!(log.lines().count(), 1, "{log}");
+    }
+}
+
+#[test]
+fn an_agents_folder_that_is_none_is_named() {
+    let builder = Server::builder();
+    fs::create_dir(builder.data_dir()).expect("a folder can be made");
+    fs::write(builder.data_dir().join("agents"), "a file").expect("a file can be written");
+    let log = refused(&builder);
+    tells(
+        &log,
+        &["data/agents: ", "a folder of character files", "DATA_DIR"],
+    );
 }
