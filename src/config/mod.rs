@@ -1,5 +1,6 @@
 //! The configuration. Nothing else reads arguments or the environment.
 
+mod env_file;
 mod environment;
 mod guard;
 mod settings;

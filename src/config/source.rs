@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use super::{ConfigError, Environment};
+use super::{ConfigError, Environment, env_file};
 
 /// The values that were set, by name. Empty ones count as unset.
 #[derive(Default)]
@@ -27,7 +27,7 @@ impl Source {
                 value.to_string_lossy().into_owned(),
             ))
         });
-        let file = read_env_file(Path::new(".env"))?;
+        let file = env_file::read(Path::new(".env"))?;
         Ok(Self::of_layers(vec![flags, environment.collect(), file]))
     }
 
@@ -118,27 +118,4 @@ impl Source {
 fn is_whole_number(text: &str) -> bool {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn read_env_file(path: &Path) -> Result<HashMap<String, String>, ConfigError> {
-    let entries = match dotenvy::from_path_iter(path) {
-        Ok(entries) => entries,
-        Err(error) if error.not_found() => return Ok(HashMap::new()),
-        Err(error) => return Err(ConfigError::new(format!(".env cannot be read: {error}"))),
-    };
-    let mut values = HashMap::new();
-    for entry in entries {
-        let (name, value) = entry.map_err(|error| {
-            // The line itself may hold a secret.
-            let reason = match error {
-                dotenvy::Error::LineParse(_, place) => {
-                    format!("a line is not NAME=VALUE, near its character {place}")
-                }
-                other => other.to_string(),
-            };
-            ConfigError::new(format!(".env cannot be read: {reason}"))
-        })?;
-        values.insert(name, value);
-    }
-    Ok(values)
 }
