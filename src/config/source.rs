@@ -1,10 +1,13 @@
 //! Where the values of the settings come from: flag over environment over `.env` over default.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use super::{ConfigError, Environment, env_file};
+use super::{ConfigError, Environment, SETTINGS, env_file};
+
+/// How many characters of a setting's name may be wrong for it to be known again.
+const MAX_DISTANCE: usize = 2;
 
 /// The values that were set, by name. Empty ones count as unset.
 #[derive(Default)]
@@ -34,10 +37,24 @@ impl Source {
     /// The values of these layers, the first one first.
     #[must_use]
     pub fn of_layers(layers: Vec<HashMap<String, String>>) -> Self {
-        Self {
+        let mut source = Self {
             layers,
             warnings: Vec::new(),
-        }
+        };
+        source.warn_of_misspelt_names();
+        source
+    }
+
+    /// A setting whose name is spelt wrong would do nothing, and nobody would know why.
+    fn warn_of_misspelt_names(&mut self) {
+        let names: BTreeSet<_> = self.layers.iter().flat_map(HashMap::keys).collect();
+        let warnings = names.into_iter().filter_map(|name| {
+            let meant = meant_by(name)?;
+            Some(format!(
+                "{name} is set, but no setting has this name; did you mean {meant}?"
+            ))
+        });
+        self.warnings = warnings.collect();
     }
 
     /// What was put right, for the log.
@@ -118,4 +135,73 @@ impl Source {
 fn is_whole_number(text: &str) -> bool {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The setting that a name was meant to be, if it is nearly one and begins with the same word.
+/// Other names are none of the server's business: agents have variables of their own.
+fn meant_by(name: &str) -> Option<&'static str> {
+    if SETTINGS.iter().any(|setting| setting.name == name) {
+        return None;
+    }
+    let (word, _) = name.split_once('_')?;
+    let offered = SETTINGS.iter().filter(|setting| !setting.is_hidden);
+    let related = offered.filter(|setting| setting.name.split('_').next() == Some(word));
+    let distances = related.map(|it| (strsim::levenshtein(it.name, name), it.name));
+    let near = distances.filter(|(distance, _)| *distance <= MAX_DISTANCE);
+    near.min().map(|(_, meant)| meant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_nearly_a_settings_is_known_again() {
+        for (name, meant) in [
+            ("SERVER_PRT", "SERVER_PORT"),
+            ("SERVER_PROT", "SERVER_PORT"),
+            ("SERVER_HOSTS", "SERVER_HOST"),
+            ("SESSION_MAX_TIMEOUT_MINUTE", "SESSION_MAX_TIMEOUT_MINUTES"),
+            (
+                "RATE_LIMIT_CREATE_PER_MINUTE",
+                "RATE_LIMIT_CREATES_PER_MINUTE",
+            ),
+            ("SESSIOND_CACHE_MIB", "SESSIOND_CACHE_MB"),
+            ("CORS_ORIGINS", "CORS_ORIGIN"),
+        ] {
+            assert_eq!(meant_by(name), Some(meant), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_left_alone() {
+        for setting in SETTINGS {
+            assert_eq!(meant_by(setting.name), None);
+        }
+        for name in [
+            "OPENAI_API_KEY",
+            "OLLAMA_API_ENDPOINT",
+            "SERVER_NAME",
+            "SEVER_PORT",
+            "SERVERPORT",
+            "LOG_LEVEL",
+            "SESSION_MANAGER",
+            "SESSION_TIME_SCALES",
+            "DATA",
+            "PATH",
+            "",
+        ] {
+            assert_eq!(meant_by(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_name_is_warned_of_once_and_without_its_value() {
+        let layer = || HashMap::from([("JWT_SECRETS".to_owned(), "s3cret".to_owned())]);
+        let warnings = Source::of_layers(vec![layer(), layer()]).into_warnings();
+        assert_eq!(
+            warnings,
+            ["JWT_SECRETS is set, but no setting has this name; did you mean JWT_SECRET?"]
+        );
+    }
 }

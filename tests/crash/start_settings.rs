@@ -111,6 +111,19 @@ fn an_env_file_that_is_a_folder_is_told_with_what_to_do() {
 }
 
 #[test]
+fn a_misspelt_setting_is_warned_of() {
+    let builder = Server::builder();
+    let file = "SESSION_RETENTION_MINUTE=1\nSESSION_OF_MINE=2\nMY_KEY=s3cret\n";
+    fs::write(builder.home().join(".env"), file).expect("a file can be written");
+    let log = builder.env("SERVER_PRT", "1").start().log();
+    for meant in ["SERVER_PORT", "SESSION_RETENTION_MINUTES"] {
+        let question = format!("did you mean {meant}?");
+        assert!(log.contains(&question), "{question} is missing in {log}");
+    }
+    assert_eq!(log.matches("did you mean").count(), 2, "{log}");
+}
+
+#[test]
 fn the_log_is_json_where_that_is_wanted_and_where_it_is_no_terminal() {
     for format in ["json", ""] {
         let mut server = Server::builder().env("LOG_FORMAT", format).start();
