@@ -32,6 +32,8 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
         file.flush()?;
         file.as_file().sync_all()?;
     }
+    // From here on whoever looks into it holds it.
+    let _ = file.as_file().unlock();
     let mut copy = Look::into(file.path(), config.storage.cache_bytes)?;
     let faults = check::faults(&mut copy, "checking")?;
     let sessions = copy.sessions()?;

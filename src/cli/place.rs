@@ -75,12 +75,41 @@ impl Replacement {
     }
 }
 
+/// The name of a file that is not complete begins and ends like this.
+const PARTIAL: (&str, &str) = (".sessiond-", ".partial");
+
 /// A file of the same folder, for its owner alone, that has another name until it is complete.
 pub(super) fn beside(target: &Path) -> std::io::Result<NamedTempFile> {
-    tempfile::Builder::new()
-        .prefix(".sessiond-")
-        .suffix(".partial")
-        .tempfile_in(folder_of(target))
+    let folder = folder_of(target);
+    remove_abandoned(folder);
+    let (prefix, suffix) = PARTIAL;
+    let file = tempfile::Builder::new()
+        .prefix(prefix)
+        .suffix(suffix)
+        .tempfile_in(folder)?;
+    // Held for as long as it is open. Where a file system knows no locks, nothing is abandoned.
+    let _ = file.as_file().try_lock();
+    Ok(file)
+}
+
+/// Removes the files that commands which were killed have left incomplete: nobody holds them.
+pub(super) fn remove_abandoned(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    let (prefix, suffix) = PARTIAL;
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let is_partial = |name: &str| name.starts_with(prefix) && name.ends_with(suffix);
+        if name.to_str().is_some_and(is_partial) && is_abandoned(&entry.path()) {
+            // It is in nobody's way; the next command tries again.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn is_abandoned(file: &Path) -> bool {
+    File::open(file).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// What is said where there can be no file beside another one.

@@ -2,7 +2,7 @@
 
 use tokio::net::TcpListener;
 
-use super::remedy;
+use super::{place, remedy};
 use crate::config::Config;
 use crate::{run, shutdown, telemetry};
 
@@ -13,6 +13,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     raise_file_limit(config.server.max_connections);
+    place::remove_abandoned(&config.storage.data_dir);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

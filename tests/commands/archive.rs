@@ -1,6 +1,9 @@
 //! `export` and `import`.
 
 use std::fs::File;
+use std::io::Write as _;
+use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use super::data::{Place, beside, succeeded, talk};
 use super::support::server::Server;
@@ -85,4 +88,54 @@ async fn an_import_is_whole_or_not_at_all() {
         place.succeeds(&["import", path]);
         assert!(place.succeeds(&["export"]) == exported);
     }
+}
+
+/// An import that waits for its lines, with the name of the file that it makes.
+fn waiting_import(place: &Place) -> (Child, String) {
+    let before = place.names();
+    let mut import = place.command(&["import"]);
+    let mut import = import.stdin(Stdio::piped()).spawn().expect("it runs");
+    for _ in 0..6000 {
+        let names = place.names();
+        if let Some(name) = names.into_iter().find(|name| !before.contains(name)) {
+            return (import, name);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = import.kill();
+    panic!("it makes no file: {:?}", import.wait());
+}
+
+#[tokio::test]
+async fn what_a_killed_import_leaves_is_removed_and_what_a_living_one_makes_is_not() {
+    let mut server = Server::start();
+    talk(&server).await;
+    assert!(server.terminate().success());
+    let exported = Place::of(&server).succeeds(&["export"]);
+
+    let place = Place::new();
+    let (mut killed, left) = waiting_import(&place);
+    killed.kill().expect("it can be killed");
+    killed.wait().expect("it ends");
+    assert_eq!(place.names(), [left.as_str()]);
+    let (mut living, made) = waiting_import(&place);
+    assert_eq!(place.names(), [made.as_str()], "the other one is gone");
+    place.fails(&["import", "/dev/null/none"]);
+    let mut lines = living.stdin.take().expect("its input");
+    lines.write_all(exported.as_bytes()).expect("it reads them");
+    drop(lines);
+    assert!(living.wait().expect("it ends").success());
+    assert_eq!(place.names(), ["sessiond.redb"]);
+    assert!(place.succeeds(&["export"]) == exported);
+}
+
+#[test]
+fn a_start_removes_what_killed_commands_have_left() {
+    let builder = Server::builder();
+    let left = builder.data_dir().join(".sessiond-x.partial");
+    std::fs::create_dir_all(builder.data_dir()).expect("a folder");
+    std::fs::write(&left, "half of a database").expect("a file");
+    let server = builder.start();
+    assert!(!left.exists());
+    drop(server);
 }
