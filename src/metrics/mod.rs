@@ -21,6 +21,8 @@ use prometheus_client::registry::{Registry, Unit};
 pub use self::histogram::Histogram;
 use self::histogram::{ANSWERS, DURATIONS};
 use self::process::Process;
+#[cfg(test)]
+pub(crate) use self::process::resident_bytes;
 pub use self::requests::{Requests, UNANSWERED};
 pub use self::store::StoreMeters;
 use crate::domain::id::AgentId;
