@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use redb::StorageBackend;
 
 use super::super::medium::{Medium, look_into};
-use super::super::open::database_error;
+use super::super::open::{database_error, shielded};
 use super::super::peek::Source;
 use super::*;
 
@@ -178,10 +178,12 @@ impl std::fmt::Debug for Inner {
 
 impl Medium for Disk {
     fn open(&self) -> Result<Database, OpenError> {
-        Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create_with_backend(self.clone())
-            .map_err(database_error)
+        shielded(|| {
+            Database::builder()
+                .set_cache_size(CACHE_BYTES)
+                .create_with_backend(self.clone())
+                .map_err(database_error)
+        })
     }
 
     fn look(&self) -> Result<Database, OpenError> {

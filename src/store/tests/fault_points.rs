@@ -113,10 +113,11 @@ fn what_was_lost_behind_a_failed_sync_is_found_before_the_next_write() {
             block.fill(0);
         }
     }
+    // Before the sync fails, since the writer looks at the disk as soon as it has.
+    disk.set_bytes(spoilt);
     disk.fail(Some(Fault::Syncs));
     let message = rig.keyed_message(session.id, "x", "k");
     rig.submit(message).unwrap_err();
-    disk.set_bytes(spoilt);
     disk.fail(None);
 
     // It is read, from what is remembered, and not written.
