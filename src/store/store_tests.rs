@@ -56,6 +56,8 @@ mod model;
 mod month;
 #[path = "tests/overload.rs"]
 mod overload;
+#[path = "tests/pair.rs"]
+mod pair;
 #[path = "tests/power_cut.rs"]
 mod power_cut;
 #[path = "tests/purge.rs"]

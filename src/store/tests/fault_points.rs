@@ -3,70 +3,139 @@
 //! Whatever fails, and however: nothing that was answered is missing, what was refused is not
 //! there, and of what has an unknown outcome a repeat with the same key leaves one.
 
+use super::super::command::SubmitReply;
 use super::disk::{Failure, Fault};
+use super::pair::{Check, Pair};
+use super::reference::{Outcome, Reference, Submission};
 use super::*;
 
-/// What a caller heard of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heard {
-    Stored,
-    NotStored,
-    Unknown,
+/// Two messages that wait, a reply to both, and one to nothing.
+#[derive(Debug, Clone, Copy)]
+enum Ask {
+    Send(usize),
+    Submit(usize),
 }
 
-/// Sends some messages, all with keys, and notes what was heard.
-fn send_all(rig: &mut Rig, session: SessionId) -> Vec<Heard> {
-    (0..4)
-        .map(|number| {
-            let content = number.to_string().repeat(1 + 3_000 * (number % 3));
-            let message = rig.keyed_message(session, &content, &format!("k{number}"));
-            match rig.submit(message) {
-                Ok(sent) => {
-                    assert!(!sent.replayed);
-                    Heard::Stored
-                }
-                Err(SubmitError::Storage) => Heard::NotStored,
-                Err(SubmitError::OutcomeUnknown) => Heard::Unknown,
-                Err(other) => panic!("{other}"),
+const ASKED: [Ask; 4] = [Ask::Send(0), Ask::Send(1), Ask::Submit(2), Ask::Submit(3)];
+
+/// Of one page, and of several.
+fn content(number: usize) -> String {
+    number.to_string().repeat(1 + 3_000 * (number % 3))
+}
+
+fn message(rig: &mut Rig, session: SessionId, number: usize) -> SendMessage {
+    let mut message = rig.keyed_message(session, &content(number), &format!("k{number}"));
+    message.beginning = Beginning::Waiting(MINUTE);
+    message
+}
+
+fn submit(rig: &mut Rig, session: SessionId, number: usize) -> SubmitReply {
+    let mut submit = super::submit::submit(rig, session, &content(number));
+    submit.key = Some(key(&format!("k{number}")));
+    submit
+}
+
+/// What may be stored, as far as the answers tell.
+struct Possible(Vec<Reference>);
+
+impl Possible {
+    /// What each says to a command, and what it is after that.
+    fn try_all<T>(&self, ask: impl Fn(&mut Reference) -> T) -> Vec<(T, Reference)> {
+        let after = |reference: &Reference| {
+            let mut after = reference.clone();
+            (ask(&mut after), after)
+        };
+        self.0.iter().map(after).collect()
+    }
+
+    fn heard<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        said: Vec<(T, Reference)>,
+        heard: Result<T, SubmitError>,
+    ) {
+        match heard {
+            Ok(heard) => {
+                let agrees = |(said, after)| (said == heard).then_some(after);
+                self.0 = said.into_iter().filter_map(agrees).collect();
+                assert!(!self.0.is_empty(), "not what any says: {heard:?}");
             }
-        })
-        .collect()
+            Err(SubmitError::Storage) => {}
+            Err(SubmitError::OutcomeUnknown) => {
+                self.0.extend(said.into_iter().map(|(_, after)| after));
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn ask(&mut self, rig: &mut Rig, session: SessionId, ask: Ask) {
+        match ask {
+            Ask::Send(number) => {
+                let message = message(rig, session, number);
+                let said = self.try_all(|reference| reference.send(&message).unwrap());
+                self.heard(said, rig.submit(message).map(Outcome::from));
+            }
+            Ask::Submit(number) => {
+                let submit = submit(rig, session, number);
+                let said = self.try_all(|reference| reference.submit(&submit).unwrap());
+                self.heard(said, rig.submit(submit).map(Submission::from));
+            }
+        }
+    }
+
+    /// Which of them it was.
+    fn told_by(self, rig: &Rig) -> Option<Reference> {
+        let found = rig.contents();
+        let mut possible = self.0.into_iter();
+        possible.find(|reference| reference.contents() == found)
+    }
 }
 
-fn repeat(rig: &mut Rig, session: SessionId, number: usize) -> Sent {
-    let content = number.to_string().repeat(1 + 3_000 * (number % 3));
-    let message = rig.keyed_message(session, &content, &format!("k{number}"));
-    rig.submit(message).unwrap()
+fn repeat(pair: &mut Pair, session: SessionId, ask: Ask) -> Check {
+    match ask {
+        Ask::Send(number) => {
+            let message = message(&mut pair.rig, session, number);
+            pair.send(message)
+        }
+        Ask::Submit(number) => {
+            let submit = submit(&mut pair.rig, session, number);
+            pair.submit(submit)
+        }
+    }
 }
 
 /// Returns whether the n-th operation was reached.
 fn try_with(failure: Failure, nth: usize) -> bool {
     let disk = Disk::default();
-    let mut rig = Rig::on_disk(&disk);
-    let session = rig.create();
+    let mut pair = Pair::new(Rig::on_disk(&disk));
+    let creation = pair.rig.creation();
+    let session = creation.new.id;
+    pair.create(creation).unwrap();
     disk.fail_once(failure, nth);
-    let heard = send_all(&mut rig, session.id);
+    let mut possible = Possible(vec![pair.reference]);
+    for ask in ASKED {
+        possible.ask(&mut pair.rig, session, ask);
+    }
     let was_reached = disk.has_failed();
     disk.forget_failure();
-    let what = format!("{failure:?} at {nth}: {heard:?}");
+    let what = format!("{failure:?} at {nth}");
     // Where it failed, it heals by itself.
-    rig.wait_until_healthy();
+    pair.rig.wait_until_healthy();
 
-    for (number, heard) in heard.iter().enumerate() {
-        let sent = repeat(&mut rig, session.id, number);
-        match heard {
-            Heard::Stored => assert!(sent.replayed, "lost: {number}, {what}"),
-            Heard::NotStored => assert!(!sent.replayed, "stored: {number}, {what}"),
-            Heard::Unknown => {}
-        }
+    let Some(reference) = possible.told_by(&pair.rig) else {
+        panic!("{what}: {:?}", pair.rig.contents());
+    };
+    pair.reference = reference;
+    for ask in ASKED {
+        repeat(&mut pair, session, ask).unwrap_or_else(|error| panic!("{what}: {error}"));
     }
-    assert_eq!(rig.transcript(session.id).len(), 4, "{what}");
+    assert_eq!(pair.rig.transcript(session).len(), 4, "{what}");
+    pair.compare().unwrap();
     // A crash after that finds the same.
     let bytes = disk.bytes();
-    rig.drop_store();
-    let mut after = Rig::on_disk(&Disk::with_bytes(bytes));
-    after.last_id = 1_000;
-    assert_eq!(after.transcript(session.id).len(), 4, "{what}");
+    pair.rig.drop_store();
+    let after = Rig::on_disk(&Disk::with_bytes(bytes));
+    pair.reference.restart(true);
+    assert_eq!(after.contents(), pair.reference.contents(), "{what}");
     was_reached
 }
 

@@ -3,10 +3,13 @@
 //! A run of random commands on a disk that remembers all that was done to it; then, at every sync
 //! of that run, what may be left of the disk: everything since the sync before is lost, reordered
 //! or torn. Each of these disks is opened, and the power is cut again during that. What is found
-//! must be what was answered, whole, or that and what was on its way to an answer, whole.
+//! must be what was answered, whole, or that and what was on its way to an answer, whole: as the
+//! [`Reference`] has it, which was asked the same.
 
-use super::super::command::{DeleteSession, Heartbeat, PatchTimeout, Renew};
+use super::super::command::SubmitReply;
 use super::disk::Done;
+use super::pair::{Check, Pair};
+use super::reference::{Contents, Reference};
 use super::*;
 
 /// How many commands a run has, which costs about a fiftieth of a second each.
@@ -18,14 +21,11 @@ const SEED: &str = "SESSIOND_POWER_CUT_SEED";
 /// The smallest piece that a disk writes whole.
 const SECTOR: usize = 512;
 
-/// All that clients can read.
-fn dump(rig: &Rig) -> String {
-    let (sessions, _) = rig.read(|reader| reader.sessions_below(None, 1000));
-    let transcripts: Vec<_> = sessions
-        .iter()
-        .map(|session| rig.transcript(session.id))
-        .collect();
-    format!("{sessions:?}\n{transcripts:?}")
+/// What a start finds after a crash.
+fn after_a_crash(reference: &Reference) -> Contents {
+    let mut reference = reference.clone();
+    reference.restart(true);
+    reference.contents()
 }
 
 /// Numbers that look random, the same for a seed.
@@ -46,50 +46,80 @@ fn from_environment(name: &str) -> Option<u64> {
 }
 
 /// One command of any kind, on any of the sessions.
-fn act(rig: &mut Rig, dice: &mut Dice, sessions: &mut Vec<SessionId>) {
+fn act(pair: &mut Pair, dice: &mut Dice) -> Check {
+    let sessions = pair.reference.session_ids();
     if sessions.is_empty() || dice.below(10) == 0 {
-        let creation = rig.keyed_creation(&format!("create{}", dice.below(1000)));
-        sessions.push(rig.submit(creation).unwrap().session.id);
-        return;
+        let name = format!("create{}", dice.below(1000));
+        let creation = pair.rig.keyed_creation(&name);
+        return pair.create(creation);
     }
-    let place = dice.below(sessions.len());
-    let id = sessions[place];
-    rig.pass(Millis(dice.below(10_000).try_into().unwrap()));
-    match dice.below(16) {
-        0 => drop(rig.submit(Heartbeat(id)).unwrap()),
-        1 => drop(rig.submit(Renew(id))),
+    let id = sessions[dice.below(sessions.len())];
+    pair.pass(Millis(dice.below(10_000).try_into().unwrap()));
+    match dice.below(20) {
+        0 => pair.heartbeat(id),
+        1 => pair.renew(id),
         2 => {
             let minutes = [30.0, 60.0, 90.0][dice.below(3)];
             let patch = TimeoutOverrides {
                 timeout_minutes: Some(minutes),
                 ..TimeoutOverrides::default()
             };
-            let session_id = id;
-            drop(rig.submit(PatchTimeout { session_id, patch }).unwrap());
+            pair.patch(id, patch)
         }
-        3 if sessions.len() > 2 => {
-            rig.submit(DeleteSession(id)).unwrap();
-            sessions.remove(place);
+        3 if sessions.len() > 2 => pair.delete(id),
+        4..=11 => {
+            let message = message(pair, dice, id);
+            pair.send(message)
         }
-        4..=9 => {
-            let length = [3, 300, 5_000, 20_000][dice.below(4)];
-            let name = format!("key{}", dice.below(1_000_000));
-            let message = rig.keyed_message(id, &"x".repeat(length), &name);
-            // More than may be open at once is refused, which is no news.
-            drop(rig.submit(message));
+        _ => answer(pair, dice, id),
+    }
+}
+
+/// Something that becomes of the session's next turn.
+fn answer(pair: &mut Pair, dice: &mut Dice, id: SessionId) -> Check {
+    let turn = pair.reference.next_turn(id);
+    let turn = turn.filter(|turn| turn.waits_until.is_none() || dice.below(5) == 0);
+    let Some(turn) = turn else {
+        // To all that wait, or to nothing.
+        let submit = submit(pair, dice, id);
+        return pair.submit(submit);
+    };
+    let at = turn.message_at;
+    match dice.below(6) {
+        0 => pair.begin(id, at),
+        1 => pair.park(id, at, MINUTE),
+        2 => {
+            let mut submit = submit(pair, dice, id);
+            submit.in_reply_to = pair.reference.message_id(id, at);
+            pair.submit(submit)
         }
         _ => {
-            if let Some(turn) = rig.next_turn(id) {
-                let close = CloseTurn {
-                    session_id: id,
-                    message_at: turn.message_at,
-                    result: Ok(Reply::text("y".repeat(dice.below(9_000)))),
-                    partial: None,
-                };
-                rig.submit(close).unwrap();
-            }
+            let reply = Reply::text("y".repeat(dice.below(9_000)));
+            pair.close(id, at, Ok(reply))
         }
     }
+}
+
+fn message(pair: &mut Pair, dice: &mut Dice, id: SessionId) -> SendMessage {
+    let length = [3, 300, 5_000, 20_000][dice.below(4)];
+    let name = format!("key{}", dice.below(1_000_000));
+    let mut message = pair.rig.keyed_message(id, &"x".repeat(length), &name);
+    let beginnings = [
+        Beginning::InTurn,
+        Beginning::AtOnce,
+        Beginning::Waiting(MINUTE),
+        Beginning::Waiting(MINUTE),
+    ];
+    message.beginning = beginnings[dice.below(4)];
+    message
+}
+
+/// Under one of a few keys, so that some are repeats, and some of those say something else.
+fn submit(pair: &mut Pair, dice: &mut Dice, id: SessionId) -> SubmitReply {
+    let content = "z".repeat([3, 9_000][dice.below(2)]);
+    let mut submit = super::submit::submit(&mut pair.rig, id, &content);
+    submit.key = Some(key(&format!("key{}", dice.below(8))));
+    submit
 }
 
 /// What may be left of what was done since a sync.
@@ -120,7 +150,7 @@ fn left_over(synced: &[u8], pending: &[Done], variant: usize, dice: &mut Dice) -
 }
 
 /// Opens what is left; the log of what that did to the disk.
-fn survives(bytes: Vec<u8>, possible: &[&str], what: &str) -> Vec<Done> {
+fn survives(bytes: Vec<u8>, possible: &[&Contents], what: &str) -> Vec<Done> {
     let disk = Disk::with_bytes(bytes);
     disk.begin_log();
     // At its end it checks the whole file.
@@ -129,15 +159,15 @@ fn survives(bytes: Vec<u8>, possible: &[&str], what: &str) -> Vec<Done> {
     if let Err(error) = rig.try_open() {
         panic!("{what}: {error}");
     }
-    let found = dump(&rig);
-    assert!(possible.contains(&found.as_str()), "{what}: {found}");
+    let found = rig.contents();
+    assert!(possible.contains(&&found), "{what}: {found:?}");
     let faults = rig.store().check().unwrap();
     assert!(faults.is_empty(), "{what}: {faults:?}");
     disk.log()
 }
 
 /// The power is cut again, at each sync of the opening that followed.
-fn survives_again(bytes: &[u8], log: &[Done], possible: &[&str], what: &str, dice: &mut Dice) {
+fn survives_again(bytes: &[u8], log: &[Done], possible: &[&Contents], what: &str, dice: &mut Dice) {
     let mut synced = bytes.to_vec();
     let mut pending = Vec::new();
     for (nth, done) in log.iter().enumerate() {
@@ -164,17 +194,17 @@ fn what_was_answered_survives_a_power_cut_at_any_moment() {
     println!("{SEED}={seed} makes the same run again");
     let mut dice = Dice(seed);
     let disk = Disk::default();
-    let mut rig = Rig::on_disk(&disk);
+    let mut pair = Pair::new(Rig::on_disk(&disk));
     let before = disk.bytes();
     disk.begin_log();
 
-    // After each answer: how much had been done to the disk, and what could be read.
-    let mut answered = vec![(0, dump(&rig))];
-    let mut sessions = Vec::new();
+    // After each answer: how much had been done to the disk, and what is to be found.
+    let mut answered = vec![(0, after_a_crash(&pair.reference))];
     for _ in 0..commands {
-        act(&mut rig, &mut dice, &mut sessions);
-        answered.push((disk.log().len(), dump(&rig)));
+        act(&mut pair, &mut dice).unwrap();
+        answered.push((disk.log().len(), after_a_crash(&pair.reference)));
     }
+    pair.compare().unwrap();
 
     let log = disk.log();
     let mut synced = before;
@@ -187,10 +217,10 @@ fn what_was_answered_survives_a_power_cut_at_any_moment() {
         }
         // What was on its way to an answer may be there or not, but never in part.
         let last = answered.partition_point(|(length, _)| *length <= place) - 1;
-        let possible: Vec<&str> = answered[last..]
+        let possible: Vec<&Contents> = answered[last..]
             .iter()
             .take(2)
-            .map(|(_, dump)| dump.as_str())
+            .map(|(_, contents)| contents)
             .collect();
         for variant in 0..4 {
             let what = format!("{SEED}={seed}, cut at {place}, variant {variant}");

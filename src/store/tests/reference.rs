@@ -2,8 +2,13 @@
 //!
 //! Of the domain it takes the values alone, none of the rules.
 
+#[path = "reference_turns.rs"]
+mod turns;
+
 use std::collections::{BTreeMap, HashMap};
 
+use super::super::command::{SubmitReply, Submitted};
+use super::super::damage::KeyOf;
 use super::super::reader::Stats;
 use super::*;
 use crate::domain::error::RenewalRefused;
@@ -12,6 +17,7 @@ use crate::domain::timeout::InvalidTimeout;
 pub(super) type Result<T> = std::result::Result<T, Refusal>;
 
 /// What the store should hold.
+#[derive(Clone)]
 pub(super) struct Reference {
     pub(super) now: Timestamp,
     rules: Rules,
@@ -20,14 +26,19 @@ pub(super) struct Reference {
 }
 
 /// A session with all that belongs to it.
+#[derive(Clone)]
 struct Kept {
     session: Session,
     messages: BTreeMap<Timestamp, Message>,
-    keys: HashMap<String, Timestamp>,
+    /// Of the messages that were sent.
+    keys: BTreeMap<String, Timestamp>,
+    /// Of the replies that were submitted.
+    submit_keys: BTreeMap<String, Timestamp>,
     /// In the order of running.
     turns: Vec<Turn>,
 }
 
+#[derive(Clone)]
 struct Claim {
     session_id: SessionId,
     at: Timestamp,
@@ -41,13 +52,30 @@ pub(super) struct Turn {
     pub(super) begun: bool,
     pub(super) running: bool,
     pub(super) crashes: u8,
+    pub(super) waits_until: Option<Timestamp>,
 }
+
+/// All that is stored of the sessions and can be told from outside.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Contents {
+    pub(super) sessions: Vec<Session>,
+    /// Of each session, newest first.
+    pub(super) messages: Vec<Vec<Message>>,
+    /// Of each session, in the order of running.
+    pub(super) turns: Vec<Vec<Turn>>,
+    pub(super) keys: Vec<StoredKey>,
+    pub(super) submit_keys: Vec<StoredKey>,
+}
+
+/// An idempotency key of a session, with the time of the message that it names.
+pub(super) type StoredKey = (SessionId, String, Timestamp);
 
 /// How a turn began, or ended.
 #[allow(clippy::large_enum_variant, reason = "a handful of them live at once")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
     Begun,
+    Waiting,
     Replied(Message),
     Failed(String),
     Gone,
@@ -60,6 +88,50 @@ pub(super) struct Outcome {
     pub(super) message: Message,
     pub(super) renewed: bool,
     pub(super) replayed: bool,
+}
+
+/// What came of a submit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Submission {
+    pub(super) session: Session,
+    pub(super) message: Message,
+    pub(super) replayed: bool,
+    /// The user's messages that it answered, the newest last.
+    pub(super) closed: Vec<MessageId>,
+}
+
+impl From<OpenTurn> for Turn {
+    fn from(turn: OpenTurn) -> Self {
+        Self {
+            message_at: turn.message_at,
+            begun: turn.begun,
+            running: turn.running,
+            crashes: turn.crashes,
+            waits_until: turn.waits_until,
+        }
+    }
+}
+
+impl From<Sent> for Outcome {
+    fn from(sent: Sent) -> Self {
+        Self {
+            session: sent.session,
+            message: sent.message,
+            renewed: sent.renewed,
+            replayed: sent.replayed,
+        }
+    }
+}
+
+impl From<Submitted> for Submission {
+    fn from(submitted: Submitted) -> Self {
+        Self {
+            session: submitted.session,
+            message: submitted.message,
+            replayed: submitted.replayed,
+            closed: submitted.closed,
+        }
+    }
 }
 
 impl Reference {
@@ -109,7 +181,8 @@ impl Reference {
         let kept = Kept {
             session: session.clone(),
             messages: BTreeMap::new(),
-            keys: HashMap::new(),
+            keys: BTreeMap::new(),
+            submit_keys: BTreeMap::new(),
             turns: Vec::new(),
         };
         self.sessions.insert(session.id, kept);
@@ -190,147 +263,6 @@ impl Reference {
         Ok(session.clone())
     }
 
-    pub(super) fn send(&mut self, send: &SendMessage) -> Result<Outcome> {
-        let now = self.now;
-        let pending: usize = self.sessions.values().map(|kept| kept.turns.len()).sum();
-        let server_is_full = pending as u64 >= self.rules.max_pending_turns;
-        let name = send.key.as_ref().map(|key| key.as_str().to_owned());
-        let kept = self.kept(send.session_id)?;
-        let earlier = name.as_ref().and_then(|name| kept.keys.get(name)).copied();
-
-        if let Some(at) = earlier {
-            let message = kept.messages[&at].clone();
-            if !same_body(&message.body, &send.body) {
-                let key = name.unwrap();
-                return Err(Refusal::IdempotencyConflict { key });
-            }
-            if matches!(super::turn_state(&message), TurnState::Failed(_)) {
-                let kept = self.active(send.session_id)?;
-                has_place(kept, send, server_is_full)?;
-                let message = kept.messages.get_mut(&at).unwrap();
-                set_turn(message, TurnState::Open);
-                kept.turns.push(new_turn(at, kept.turns.is_empty(), send));
-            }
-            let kept = self.kept(send.session_id)?;
-            return Ok(Outcome {
-                session: kept.session.clone(),
-                message: kept.messages[&at].clone(),
-                renewed: false,
-                replayed: true,
-            });
-        }
-
-        let kept = self.active(send.session_id)?;
-        has_place(kept, send, server_is_full)?;
-        let renewed = touch(&mut kept.session, now);
-        // The instant of the activity that it is, and after every message before it.
-        let at = kept.next_message_at(kept.session.last_activity);
-        let message = Message {
-            id: send.message_id,
-            session_id: send.session_id,
-            author_id: kept.session.user_id.0,
-            created_at: at,
-            body: send.body.clone(),
-            role: Role::User {
-                sender: Sender::default(),
-                turn_id: send.turn_id,
-                reply_id: send.reply_id,
-                turn: TurnState::Open,
-            },
-        };
-        kept.messages.insert(at, message.clone());
-        kept.keys.extend(name.map(|name| (name, at)));
-        kept.turns.push(new_turn(at, kept.turns.is_empty(), send));
-        Ok(Outcome {
-            session: kept.session.clone(),
-            message,
-            renewed,
-            replayed: false,
-        })
-    }
-
-    pub(super) fn begin(&mut self, id: SessionId, at: Timestamp) -> Fate {
-        let now = self.now;
-        let Some(kept) = self.sessions.get_mut(&id) else {
-            return Fate::Gone;
-        };
-        let expired = now >= kept.session.expires_at;
-        let Some(turn) = kept.turns.iter_mut().find(|turn| turn.message_at == at) else {
-            return Fate::Gone;
-        };
-        if turn.crashes >= 3 {
-            return kept.end(at, TurnFailure::crashed_too_often());
-        }
-        if expired && !turn.begun {
-            return kept.end(at, TurnFailure::session_expired());
-        }
-        turn.begun = true;
-        turn.running = true;
-        Fate::Begun
-    }
-
-    pub(super) fn close(
-        &mut self,
-        id: SessionId,
-        at: Timestamp,
-        result: &std::result::Result<Reply, TurnFailure>,
-    ) -> Fate {
-        let now = self.now;
-        let Some(kept) = self.sessions.get_mut(&id) else {
-            return Fate::Gone;
-        };
-        if !kept.turns.iter().any(|turn| turn.message_at == at) {
-            // It may be the repeat of a close whose answer was lost.
-            return kept.ended(at);
-        }
-        let reply = match result {
-            Err(failure) => return kept.end(at, failure.clone()),
-            Ok(reply) => reply,
-        };
-        let message = &kept.messages[&at];
-        let Role::User { reply_id, .. } = message.role else {
-            unreachable!("the agent's messages open no turns")
-        };
-        let reply = Message {
-            id: reply_id,
-            session_id: id,
-            author_id: kept.session.agent_id.0,
-            created_at: kept.next_message_at(now),
-            body: reply.body.clone(),
-            role: Role::Agent {
-                in_reply_to: Some(message.id),
-                thought: reply.thought.clone(),
-                actions: reply.actions.clone(),
-            },
-        };
-        kept.turns.retain(|turn| turn.message_at != at);
-        kept.messages.insert(reply.created_at, reply.clone());
-        let message = kept.messages.get_mut(&at).unwrap();
-        set_turn(message, TurnState::Replied(reply.created_at));
-        Fate::Replied(reply)
-    }
-
-    /// The messages whose turns were closed.
-    pub(super) fn expire_turns(&mut self, id: SessionId) -> Vec<MessageId> {
-        let now = self.now;
-        let Some(kept) = self.sessions.get_mut(&id) else {
-            return Vec::new();
-        };
-        if now < kept.session.expires_at {
-            return Vec::new();
-        }
-        let waiting: Vec<Timestamp> = kept
-            .turns
-            .iter()
-            .filter(|turn| !turn.begun)
-            .map(|turn| turn.message_at)
-            .collect();
-        for at in &waiting {
-            kept.end(*at, TurnFailure::session_expired());
-        }
-        waiting.iter().map(|at| kept.messages[at].id).collect()
-    }
-
     pub(super) fn delete(&mut self, id: SessionId) -> Result<()> {
         self.kept(id)?;
         self.remove(id);
@@ -372,8 +304,22 @@ impl Reference {
         self.sessions.get(&id).map(|kept| kept.session.clone())
     }
 
+    pub(super) fn session_ids(&self) -> Vec<SessionId> {
+        self.sessions.keys().copied().collect()
+    }
+
     pub(super) fn session_count(&self) -> u64 {
         self.sessions.len() as u64
+    }
+
+    /// How many messages there are, and how many open turns.
+    pub(super) fn row_counts(&self) -> (u64, u64) {
+        let count = |of: &dyn Fn(&Kept) -> usize| self.sessions.values().map(of).sum::<usize>();
+        let (messages, turns) = (
+            count(&|kept| kept.messages.len()),
+            count(&|kept| kept.turns.len()),
+        );
+        (messages as u64, turns as u64)
     }
 
     pub(super) fn next_turn(&self, id: SessionId) -> Option<Turn> {
@@ -390,6 +336,44 @@ impl Reference {
         self.sessions
             .get(&id)
             .is_some_and(|kept| kept.keys.contains_key(name))
+    }
+
+    pub(super) fn contents(&self) -> Contents {
+        let newest_first = |kept: &Kept| kept.messages.values().rev().cloned().collect();
+        // The newest session first, as they are listed.
+        let kept = || self.sessions.values().rev();
+        Contents {
+            sessions: kept().map(|kept| kept.session.clone()).collect(),
+            messages: kept().map(newest_first).collect(),
+            turns: kept().map(|kept| kept.turns.clone()).collect(),
+            keys: self.keys(KeyOf::Send),
+            submit_keys: self.keys(KeyOf::Submit),
+        }
+    }
+
+    fn keys(&self, of: KeyOf) -> Vec<StoredKey> {
+        let mut keys = Vec::new();
+        for (id, kept) in &self.sessions {
+            let named = match of {
+                KeyOf::Send => &kept.keys,
+                KeyOf::Submit => &kept.submit_keys,
+            };
+            keys.extend(named.iter().map(|(name, at)| (*id, name.clone(), *at)));
+        }
+        keys
+    }
+
+    /// The id of a session's message, if it has one of that time.
+    pub(super) fn message_id(&self, id: SessionId, at: Timestamp) -> Option<MessageId> {
+        let message = self.sessions.get(&id)?.messages.get(&at)?;
+        Some(message.id)
+    }
+
+    /// The key under which a message was sent, if it has one, and what it says.
+    pub(super) fn sent_under(&self, id: SessionId, at: Timestamp) -> Option<(String, Body)> {
+        let kept = self.sessions.get(&id)?;
+        let (name, _) = kept.keys.iter().find(|(_, named)| **named == at)?;
+        Some((name.clone(), kept.messages.get(&at)?.body.clone()))
     }
 
     /// The times of a session's messages.
@@ -524,36 +508,6 @@ impl Reference {
     }
 }
 
-impl Kept {
-    fn next_message_at(&self, now: Timestamp) -> Timestamp {
-        match self.messages.last_key_value() {
-            Some((last, _)) => now.max(*last + Millis(1)),
-            None => now,
-        }
-    }
-
-    /// Closes a turn without a reply.
-    fn end(&mut self, at: Timestamp, failure: TurnFailure) -> Fate {
-        self.turns.retain(|turn| turn.message_at != at);
-        let message = self.messages.get_mut(&at).unwrap();
-        set_turn(message, TurnState::Failed(failure.clone()));
-        Fate::Failed(failure.message)
-    }
-
-    /// How a turn ended that is not open.
-    fn ended(&self, at: Timestamp) -> Fate {
-        let Some(Role::User { turn, .. }) = self.messages.get(&at).map(|message| &message.role)
-        else {
-            return Fate::Gone;
-        };
-        match turn {
-            TurnState::Open => Fate::Gone,
-            TurnState::Replied(at) => Fate::Replied(self.messages[at].clone()),
-            TurnState::Failed(failure) => Fate::Failed(failure.message.clone()),
-        }
-    }
-}
-
 fn minutes(minutes: u32) -> Millis {
     Millis(i64::from(minutes) * MINUTE.0)
 }
@@ -590,35 +544,6 @@ fn touch(session: &mut Session, now: Timestamp) -> bool {
     renews
 }
 
-fn has_place(kept: &Kept, send: &SendMessage, server_is_full: bool) -> Result<()> {
-    if !send.has_agent {
-        return Err(Refusal::AgentNotFound(kept.session.agent_id));
-    }
-    if kept.turns.len() >= 16 {
-        return Err(Refusal::SessionBusy { limit: 16 });
-    }
-    if server_is_full {
-        return Err(Refusal::ServerBusy);
-    }
-    Ok(())
-}
-
-fn new_turn(message_at: Timestamp, is_alone: bool, send: &SendMessage) -> Turn {
-    let begins = is_alone && send.beginning == Beginning::AtOnce;
-    Turn {
-        message_at,
-        begun: begins,
-        running: begins,
-        crashes: 0,
-    }
-}
-
-fn set_turn(message: &mut Message, state: TurnState) {
-    if let Role::User { turn, .. } = &mut message.role {
-        *turn = state;
-    }
-}
-
 /// A given number of minutes cut to what a `u32` holds, or the present one.
 fn whole(given: Option<f64>, present: u32) -> u32 {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -627,11 +552,4 @@ fn whole(given: Option<f64>, present: u32) -> u32 {
 
 fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap()
-}
-
-fn same_body(one: &Body, other: &Body) -> bool {
-    let value = |text: &Option<String>| text.as_deref().map(json);
-    one.content == other.content
-        && value(&one.metadata) == value(&other.metadata)
-        && value(&one.attachments) == value(&other.attachments)
 }

@@ -1,6 +1,7 @@
 //! What every test of the store stands on.
 
 use super::super::command::WalkTallies;
+use super::reference::{Contents, StoredKey, Turn};
 use super::*;
 use crate::domain::archive::SetAside;
 
@@ -205,6 +206,11 @@ impl Rig {
         self.read(|reader| reader.sessions_with_turns())
     }
 
+    #[allow(clippy::redundant_closure_for_method_calls)]
+    pub(super) fn row_counts(&self) -> (u64, u64) {
+        self.read(|reader| reader.row_counts())
+    }
+
     // Messages
 
     pub(super) fn message(&mut self, session: SessionId, content: &str) -> SendMessage {
@@ -263,6 +269,11 @@ impl Rig {
 
     pub(super) fn next_turn(&self, session: SessionId) -> Option<OpenTurn> {
         self.read(|reader| reader.next_turn(session))
+    }
+
+    /// In the order of running.
+    pub(super) fn open_turns(&self, session: SessionId) -> Vec<OpenTurn> {
+        self.read(|reader| reader.open_turns(session))
     }
 
     /// Every message of a session, newest first.
@@ -336,6 +347,34 @@ impl Rig {
         table: TableDefinition<K, V>,
     ) -> u64 {
         self.read(|reader| Ok(reader.snapshot.txn.open_table(table)?.len()?))
+    }
+
+    /// The rows of a table of idempotency keys.
+    fn keys(&self, table: TableDefinition<(u128, &'static str), &'static [u8]>) -> Vec<StoredKey> {
+        self.read(|reader| {
+            let mut keys = Vec::new();
+            for row in reader.snapshot.txn.open_table(table)?.iter()? {
+                let (key, bytes) = row?;
+                let (session, name) = key.value();
+                let at = record::decode_time(bytes.value())?;
+                keys.push((session.into(), name.to_owned(), at));
+            }
+            Ok(keys)
+        })
+    }
+
+    /// All that is stored of the sessions and can be told from outside.
+    pub(super) fn contents(&self) -> Contents {
+        let (sessions, _) = self.read(|reader| reader.sessions_below(None, 1000));
+        let ids = || sessions.iter().map(|session| session.id);
+        let turns_of = |id| self.open_turns(id).into_iter().map(Turn::from).collect();
+        Contents {
+            messages: ids().map(|id| self.transcript(id)).collect(),
+            turns: ids().map(turns_of).collect(),
+            keys: self.keys(tables::MESSAGE_KEYS),
+            submit_keys: self.keys(tables::SUBMIT_KEYS),
+            sessions,
+        }
     }
 
     /// How many rows there are of everything but `meta`.

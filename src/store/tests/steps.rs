@@ -45,16 +45,43 @@ pub(super) enum SessionCall {
         body: Index,
         key: Option<Index>,
         has_agent: bool,
-        begins_at_once: bool,
+        beginning: Beginning,
     },
     /// That many messages at once.
-    Burst(Index, u8),
+    Burst(Index, u8, Beginning),
+    /// A reply from outside.
+    Submit {
+        session: Index,
+        /// So many messages are sent first whose turns wait for it: few do otherwise.
+        awaited: u8,
+        /// The first turn fails then, and is opened again behind the others.
+        retried: bool,
+        named: Named,
+        reply: Index,
+        key: Option<Index>,
+        closes_turns: bool,
+        /// At once again under the same key with that reply, as after an answer that was lost.
+        again: Option<Index>,
+    },
     Delete(Index),
+}
+
+/// Which message a submit names.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Named {
+    /// None, for all that wait.
+    Nothing,
+    /// That of the next turn, if there is one.
+    NextTurn,
+    /// Any, the agent's too, or one that is nowhere.
+    Message(Index),
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum TurnCall {
     Begin(Index),
+    /// The agent is to submit its reply within that time.
+    Park(Index, Millis),
     Close {
         message: Index,
         replies: bool,
@@ -63,6 +90,8 @@ pub(super) enum TurnCall {
     Run,
     /// Whatever turn is the next, begun and cut off by a crash, that many times.
     CrashIn(u8),
+    /// Whatever turn is the next, failed and opened again by a repeat of its message.
+    Retry(Beginning),
     Expire,
 }
 
@@ -156,9 +185,51 @@ prop_compose! {
         body in prop_oneof![4 => 0..3_u8, 1 => any::<u8>()],
         key in option::weighted(0.7, 0..3_u8),
         has_agent in prop::bool::weighted(0.95),
-        begins_at_once: bool,
+        beginning in beginning(),
     ) -> SessionCall {
-        SessionCall::Send { session, body, key, has_agent, begins_at_once }
+        SessionCall::Send { session, body, key, has_agent, beginning }
+    }
+}
+
+/// A wait may be over long before anything else happens: that alone ends no turn.
+fn wait() -> impl Strategy<Value = Millis> {
+    (-1..60_i64).prop_map(|minutes| Millis(minutes * MINUTE.0))
+}
+
+fn beginning() -> impl Strategy<Value = Beginning> {
+    prop_oneof![
+        Just(Beginning::InTurn),
+        Just(Beginning::AtOnce),
+        wait().prop_map(Beginning::Waiting),
+    ]
+}
+
+fn named() -> impl Strategy<Value = Named> {
+    prop_oneof![
+        3 => Just(Named::Nothing),
+        1 => Just(Named::NextTurn),
+        2 => any::<u8>().prop_map(Named::Message),
+        1 => Just(Named::Message(Index::MAX)),
+    ]
+}
+
+/// Mostly one that is said in two ways.
+fn reply() -> impl Strategy<Value = Index> {
+    prop_oneof![3 => 0..2_u8, 2 => 2..6_u8]
+}
+
+prop_compose! {
+    fn submit()(
+        session in index(),
+        awaited in prop_oneof![Just(0), 0..3_u8],
+        retried in prop::bool::weighted(0.3),
+        named in named(),
+        reply in reply(),
+        key in option::weighted(0.7, 0..3_u8),
+        closes_turns in prop::bool::weighted(0.9),
+        again in option::of(reply()),
+    ) -> SessionCall {
+        SessionCall::Submit { session, awaited, retried, named, reply, key, closes_turns, again }
     }
 }
 
@@ -170,8 +241,10 @@ fn session_call() -> impl Strategy<Value = SessionCall> {
         4 => (index(), overrides())
             .prop_map(|(session, patch)| SessionCall::Patch(session, patch)),
         14 => send(),
-        2 => (index(), 1..20_u8)
-            .prop_map(|(session, messages)| SessionCall::Burst(session, messages)),
+        4 => (index(), 1..20_u8, beginning()).prop_map(|(session, messages, beginning)| {
+            SessionCall::Burst(session, messages, beginning)
+        }),
+        14 => submit(),
         2 => index().prop_map(SessionCall::Delete),
     ]
 }
@@ -179,10 +252,12 @@ fn session_call() -> impl Strategy<Value = SessionCall> {
 fn turn_call() -> impl Strategy<Value = TurnCall> {
     prop_oneof![
         4 => any::<u8>().prop_map(TurnCall::Begin),
+        2 => (any::<u8>(), wait()).prop_map(|(message, span)| TurnCall::Park(message, span)),
         4 => (any::<u8>(), any::<bool>())
             .prop_map(|(message, replies)| TurnCall::Close { message, replies }),
         8 => Just(TurnCall::Run),
         2 => (1..5_u8).prop_map(TurnCall::CrashIn),
+        2 => beginning().prop_map(TurnCall::Retry),
         3 => Just(TurnCall::Expire),
     ]
 }
@@ -223,7 +298,7 @@ prop_compose! {
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let look = prop_oneof![3 => list(), 4 => page(), 2 => exchanges()];
     prop_oneof![
-        35 => session_call().prop_map(Step::Session),
+        48 => session_call().prop_map(Step::Session),
         21 => (index(), turn_call()).prop_map(|(session, turn)| Step::Turn(session, turn)),
         9 => look.prop_map(Step::Look),
         3 => Just(Step::Purge),

@@ -29,10 +29,6 @@ pub(super) fn wait(rig: &mut Rig, session: SessionId, content: &str) -> Message 
     rig.submit(message).unwrap().message
 }
 
-fn turns(rig: &Rig, session: SessionId) -> Vec<OpenTurn> {
-    rig.read(|reader| reader.open_turns(session))
-}
-
 #[test]
 fn one_reply_closes_all_that_wait_and_those_alone() {
     let mut rig = Rig::new();
@@ -59,7 +55,7 @@ fn one_reply_closes_all_that_wait_and_those_alone() {
         heard(&mut listener),
         ["chunk: both", "agent: both", "ended", "ended"]
     );
-    assert_eq!(turns(&rig, session).len(), 1);
+    assert_eq!(rig.open_turns(session).len(), 1);
     // The exchanges before the next turn have it once for each.
     let exchanges = rig.read(|reader| reader.exchanges_before(session, message.created_at, 10));
     let replies = exchanges.iter().filter(|exchange| exchange.reply.is_some());

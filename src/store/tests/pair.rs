@@ -1,0 +1,213 @@
+//! A store and its [`Reference`], side by side: what is asked of the one is asked of the other, and
+//! must come to the same.
+
+use proptest::prelude::*;
+
+use super::super::command::{
+    BeginTurn, Begun, DeleteSession, Expire, Heartbeat, ParkTurn, Parked, PatchTimeout, Renew,
+    SubmitReply,
+};
+use super::reference::{Fate, Outcome, Reference, Submission, Turn};
+use super::*;
+
+pub(super) struct Pair {
+    pub(super) rig: Rig,
+    pub(super) reference: Reference,
+    /// Every session that was ever made.
+    pub(super) known: Vec<SessionId>,
+}
+
+pub(super) type Check = std::result::Result<(), TestCaseError>;
+
+impl Pair {
+    /// Of a store that holds nothing yet.
+    pub(super) fn new(rig: Rig) -> Self {
+        Self {
+            reference: Reference::new(rig.rules, rig.now()),
+            rig,
+            known: Vec::new(),
+        }
+    }
+
+    // Sessions
+
+    pub(super) fn create(&mut self, creation: CreateSession) -> Check {
+        let id = creation.new.id;
+        let expected = self.reference.create(&creation);
+        if matches!(expected, Ok((_, false))) {
+            self.known.push(id);
+        }
+        let found = refused(self.rig.submit(creation));
+        prop_assert_eq!(
+            found.map(|created| (created.session, created.replayed)),
+            expected
+        );
+        Ok(())
+    }
+
+    pub(super) fn heartbeat(&mut self, id: SessionId) -> Check {
+        let found = refused(self.rig.submit(Heartbeat(id)));
+        prop_assert_eq!(found, self.reference.heartbeat(id));
+        Ok(())
+    }
+
+    pub(super) fn renew(&mut self, id: SessionId) -> Check {
+        let found = refused(self.rig.submit(Renew(id)));
+        prop_assert_eq!(found, self.reference.renew(id));
+        Ok(())
+    }
+
+    pub(super) fn patch(&mut self, session_id: SessionId, patch: TimeoutOverrides) -> Check {
+        let mut found = refused(self.rig.submit(PatchTimeout { session_id, patch }));
+        let expected = self.reference.patch(session_id, patch);
+        if let (Err(Refusal::InvalidTimeout(found)), Err(Refusal::InvalidTimeout(expected))) =
+            (&mut found, &expected)
+        {
+            prop_assert!(!found.reason.is_empty());
+            found.reason.clear();
+            if expected.field.is_empty() {
+                found.field = "";
+            }
+        }
+        prop_assert_eq!(found, expected);
+        Ok(())
+    }
+
+    pub(super) fn delete(&mut self, id: SessionId) -> Check {
+        let found = refused(self.rig.submit(DeleteSession(id)));
+        prop_assert_eq!(found, self.reference.delete(id).map(|()| false));
+        Ok(())
+    }
+
+    pub(super) fn purge(&mut self) -> Check {
+        let (_, found) = self.rig.purge();
+        prop_assert_eq!(found, self.reference.purge());
+        Ok(())
+    }
+
+    // Messages
+
+    pub(super) fn send(&mut self, send: SendMessage) -> Check {
+        let expected = self.reference.send(&send);
+        let found = refused(self.rig.submit(send)).map(Outcome::from);
+        prop_assert_eq!(found, expected);
+        Ok(())
+    }
+
+    pub(super) fn submit(&mut self, submit: SubmitReply) -> Check {
+        let expected = self.reference.submit(&submit);
+        let found = refused(self.rig.submit(submit)).map(Submission::from);
+        prop_assert_eq!(found, expected);
+        Ok(())
+    }
+
+    // Turns
+
+    pub(super) fn begin(&mut self, session_id: SessionId, message_at: Timestamp) -> Check {
+        let begin = BeginTurn(OpenTurn {
+            session_id,
+            position: 0,
+            message_at,
+            begun: false,
+            running: false,
+            crashes: 0,
+            waits_until: None,
+        });
+        let found = match self.rig.submit(begin).unwrap() {
+            Begun::Now => Fate::Begun,
+            Begun::Closed(failure) => Fate::Failed(failure.message),
+            Begun::Gone => Fate::Gone,
+        };
+        prop_assert_eq!(found, self.reference.begin(session_id, message_at));
+        Ok(())
+    }
+
+    pub(super) fn park(
+        &mut self,
+        session_id: SessionId,
+        message_at: Timestamp,
+        span: Millis,
+    ) -> Check {
+        let until = self.rig.now() + span;
+        let park = ParkTurn {
+            session_id,
+            message_at,
+            until,
+        };
+        let found = match self.rig.submit(park).unwrap() {
+            Parked::Waiting => Fate::Waiting,
+            Parked::Gone => Fate::Gone,
+        };
+        prop_assert_eq!(found, self.reference.park(session_id, message_at, until));
+        Ok(())
+    }
+
+    pub(super) fn close(
+        &mut self,
+        session_id: SessionId,
+        message_at: Timestamp,
+        result: std::result::Result<Reply, TurnFailure>,
+    ) -> Check {
+        let expected = self.reference.close(session_id, message_at, &result);
+        let close = CloseTurn {
+            partial: None,
+            session_id,
+            message_at,
+            result,
+        };
+        let found = match self.rig.submit(close).unwrap() {
+            Closed::Replied(reply) => Fate::Replied(reply),
+            Closed::Failed(failure) => Fate::Failed(failure.message),
+            Closed::Gone => Fate::Gone,
+        };
+        prop_assert_eq!(found, expected);
+        Ok(())
+    }
+
+    pub(super) fn expire(&mut self, id: SessionId) -> Check {
+        let found = self.rig.submit(Expire(id)).unwrap();
+        prop_assert_eq!(found, self.reference.expire_turns(id));
+        Ok(())
+    }
+
+    // The whole
+
+    pub(super) fn set_time(&mut self, time: Timestamp) {
+        self.rig.hand.set(time);
+        self.reference.now = time;
+    }
+
+    pub(super) fn pass(&mut self, span: Millis) {
+        self.set_time(self.rig.now() + span);
+    }
+
+    /// Everything that is stored is what should be, and nothing else is.
+    pub(super) fn compare(&self) -> Check {
+        prop_assert_eq!(self.rig.contents(), self.reference.contents());
+        prop_assert_eq!(self.rig.row_counts(), self.reference.row_counts());
+        let busy = self.rig.sessions_with_turns();
+        prop_assert_eq!(busy, self.reference.sessions_with_turns());
+        for id in &self.known {
+            let next = self.rig.next_turn(*id).map(Turn::from);
+            prop_assert_eq!(next, self.reference.next_turn(*id));
+            for index in 0..4 {
+                let name = format!("m{index}");
+                let known = self
+                    .rig
+                    .read(|reader| reader.knows_key(*id, &super::key(&name)));
+                prop_assert_eq!(known, self.reference.knows_key(*id, &name));
+            }
+        }
+        let faults = self.rig.store().check().unwrap();
+        prop_assert_eq!(faults, Vec::<String>::new());
+        Ok(())
+    }
+}
+
+fn refused<T>(result: std::result::Result<T, SubmitError>) -> std::result::Result<T, Refusal> {
+    match result {
+        Ok(output) => Ok(output),
+        Err(SubmitError::Refused(refusal)) => Err(refusal),
+        Err(other) => panic!("{other}"),
+    }
+}

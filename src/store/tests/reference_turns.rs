@@ -1,0 +1,338 @@
+//! What the [`Reference`] says of messages, their turns and the replies to them.
+
+use super::*;
+
+impl Reference {
+    pub(in crate::store) fn send(&mut self, send: &SendMessage) -> Result<Outcome> {
+        let now = self.now;
+        let pending: usize = self.sessions.values().map(|kept| kept.turns.len()).sum();
+        let server_is_full = pending as u64 >= self.rules.max_pending_turns;
+        let name = send.key.as_ref().map(|key| key.as_str().to_owned());
+        let kept = self.kept(send.session_id)?;
+        let earlier = name.as_ref().and_then(|name| kept.keys.get(name)).copied();
+
+        if let Some(at) = earlier {
+            let message = kept.messages[&at].clone();
+            if !same_body(&message.body, &send.body) {
+                let key = name.unwrap();
+                return Err(Refusal::IdempotencyConflict { key });
+            }
+            if matches!(super::turn_state(&message), TurnState::Failed(_)) {
+                let kept = self.active(send.session_id)?;
+                has_place(kept, send, server_is_full)?;
+                let message = kept.messages.get_mut(&at).unwrap();
+                set_turn(message, TurnState::Open);
+                kept.turns
+                    .push(new_turn(at, kept.turns.is_empty(), send, now));
+            }
+            let kept = self.kept(send.session_id)?;
+            return Ok(Outcome {
+                session: kept.session.clone(),
+                message: kept.messages[&at].clone(),
+                renewed: false,
+                replayed: true,
+            });
+        }
+
+        let kept = self.active(send.session_id)?;
+        has_place(kept, send, server_is_full)?;
+        let renewed = touch(&mut kept.session, now);
+        // The instant of the activity that it is, and after every message before it.
+        let at = kept.next_message_at(kept.session.last_activity);
+        let message = Message {
+            id: send.message_id,
+            session_id: send.session_id,
+            author_id: kept.session.user_id.0,
+            created_at: at,
+            body: send.body.clone(),
+            role: Role::User {
+                sender: Sender::default(),
+                turn_id: send.turn_id,
+                reply_id: send.reply_id,
+                turn: TurnState::Open,
+            },
+        };
+        kept.messages.insert(at, message.clone());
+        kept.keys.extend(name.map(|name| (name, at)));
+        kept.turns
+            .push(new_turn(at, kept.turns.is_empty(), send, now));
+        Ok(Outcome {
+            session: kept.session.clone(),
+            message,
+            renewed,
+            replayed: false,
+        })
+    }
+
+    pub(in crate::store) fn begin(&mut self, id: SessionId, at: Timestamp) -> Fate {
+        let now = self.now;
+        let Some(kept) = self.sessions.get_mut(&id) else {
+            return Fate::Gone;
+        };
+        let expired = now >= kept.session.expires_at;
+        let Some(turn) = kept.turns.iter_mut().find(|turn| turn.message_at == at) else {
+            return Fate::Gone;
+        };
+        if turn.crashes >= 3 {
+            return kept.end(at, TurnFailure::crashed_too_often());
+        }
+        if expired && !turn.begun {
+            return kept.end(at, TurnFailure::session_expired());
+        }
+        turn.begun = true;
+        turn.running = true;
+        turn.waits_until = None;
+        Fate::Begun
+    }
+
+    /// The agent will submit its reply later.
+    pub(in crate::store) fn park(
+        &mut self,
+        id: SessionId,
+        at: Timestamp,
+        until: Timestamp,
+    ) -> Fate {
+        let turns = self.sessions.get_mut(&id).map(|kept| kept.turns.iter_mut());
+        let Some(turn) = turns
+            .into_iter()
+            .flatten()
+            .find(|turn| turn.message_at == at)
+        else {
+            return Fate::Gone;
+        };
+        turn.begun = true;
+        turn.running = false;
+        turn.waits_until = Some(until);
+        Fate::Waiting
+    }
+
+    pub(in crate::store) fn close(
+        &mut self,
+        id: SessionId,
+        at: Timestamp,
+        result: &std::result::Result<Reply, TurnFailure>,
+    ) -> Fate {
+        let now = self.now;
+        let Some(kept) = self.sessions.get_mut(&id) else {
+            return Fate::Gone;
+        };
+        if !kept.turns.iter().any(|turn| turn.message_at == at) {
+            // It may be the repeat of a close whose answer was lost.
+            return kept.ended(at);
+        }
+        let reply = match result {
+            Err(failure) => return kept.end(at, failure.clone()),
+            Ok(reply) => reply,
+        };
+        let message = &kept.messages[&at];
+        let Role::User { reply_id, .. } = message.role else {
+            unreachable!("the agent's messages open no turns")
+        };
+        let reply = Message {
+            id: reply_id,
+            session_id: id,
+            author_id: kept.session.agent_id.0,
+            created_at: kept.next_message_at(now),
+            body: reply.body.clone(),
+            role: Role::Agent {
+                in_reply_to: Some(message.id),
+                thought: reply.thought.clone(),
+                actions: reply.actions.clone(),
+            },
+        };
+        kept.answer(&[at], &reply);
+        Fate::Replied(reply)
+    }
+
+    /// A reply that comes from outside. It is no activity of the user's, so it renews nothing.
+    pub(in crate::store) fn submit(&mut self, submit: &SubmitReply) -> Result<Submission> {
+        let name = submit.key.as_ref().map(|key| key.as_str().to_owned());
+        let kept = self.kept(submit.session_id)?;
+        let earlier = name.as_ref().and_then(|name| kept.submit_keys.get(name));
+        if let Some(at) = earlier {
+            let message = kept.messages[at].clone();
+            return if same_reply(&submit.reply, &message) {
+                Ok(Submission {
+                    session: kept.session.clone(),
+                    message,
+                    replayed: true,
+                    closed: Vec::new(),
+                })
+            } else {
+                let key = name.unwrap();
+                Err(Refusal::IdempotencyConflict { key })
+            };
+        }
+
+        let answered = kept.answered_by(submit);
+        if answered.is_empty() {
+            // What answers nothing is a message of its own, and an expired session takes none.
+            self.active(submit.session_id)?;
+        }
+        let now = self.now;
+        let kept = self.kept(submit.session_id)?;
+        let reply = kept.submitted(submit, answered.last().copied(), now);
+        kept.answer(&answered, &reply);
+        kept.submit_keys
+            .extend(name.map(|name| (name, reply.created_at)));
+        Ok(Submission {
+            session: kept.session.clone(),
+            closed: answered.iter().map(|at| kept.messages[at].id).collect(),
+            message: reply,
+            replayed: false,
+        })
+    }
+
+    /// The messages whose turns were closed.
+    pub(in crate::store) fn expire_turns(&mut self, id: SessionId) -> Vec<MessageId> {
+        let now = self.now;
+        let Some(kept) = self.sessions.get_mut(&id) else {
+            return Vec::new();
+        };
+        if now < kept.session.expires_at {
+            return Vec::new();
+        }
+        let waiting: Vec<Timestamp> = kept
+            .turns
+            .iter()
+            .filter(|turn| !turn.begun)
+            .map(|turn| turn.message_at)
+            .collect();
+        for at in &waiting {
+            kept.end(*at, TurnFailure::session_expired());
+        }
+        waiting.iter().map(|at| kept.messages[at].id).collect()
+    }
+}
+
+impl Kept {
+    fn next_message_at(&self, now: Timestamp) -> Timestamp {
+        match self.messages.last_key_value() {
+            Some((last, _)) => now.max(*last + Millis(1)),
+            None => now,
+        }
+    }
+
+    /// The times of the messages that a submit answers, the newest last: the one that it names if
+    /// the agent was ever asked, or else all that wait.
+    fn answered_by(&self, submit: &SubmitReply) -> Vec<Timestamp> {
+        if !submit.closes_turns {
+            return Vec::new();
+        }
+        let is_meant = |turn: &&Turn| match submit.in_reply_to {
+            Some(id) => turn.begun && self.messages[&turn.message_at].id == id,
+            None => turn.waits_until.is_some(),
+        };
+        let meant = self.turns.iter().filter(is_meant);
+        let mut times: Vec<Timestamp> = meant.map(|turn| turn.message_at).collect();
+        times.sort();
+        times
+    }
+
+    /// The message that a submit makes, which answers the one of a time if it answers any.
+    fn submitted(&self, submit: &SubmitReply, at: Option<Timestamp>, now: Timestamp) -> Message {
+        let asked = at.map(|at| &self.messages[&at]);
+        let id = match asked.map(|asked| &asked.role) {
+            Some(Role::User { reply_id, .. }) => *reply_id,
+            _ => submit.message_id,
+        };
+        Message {
+            id,
+            session_id: self.session.id,
+            author_id: self.session.agent_id.0,
+            created_at: self.next_message_at(now),
+            body: submit.reply.body.clone(),
+            role: Role::Agent {
+                in_reply_to: asked.map(|asked| asked.id).or(submit.in_reply_to),
+                thought: submit.reply.thought.clone(),
+                actions: submit.reply.actions.clone(),
+            },
+        }
+    }
+
+    /// Stores a reply, and closes the turns of the messages that it answers.
+    fn answer(&mut self, answered: &[Timestamp], reply: &Message) {
+        self.turns
+            .retain(|turn| !answered.contains(&turn.message_at));
+        self.messages.insert(reply.created_at, reply.clone());
+        for at in answered {
+            let message = self.messages.get_mut(at).unwrap();
+            set_turn(message, TurnState::Replied(reply.created_at));
+        }
+    }
+
+    /// Closes a turn without a reply.
+    fn end(&mut self, at: Timestamp, failure: TurnFailure) -> Fate {
+        self.turns.retain(|turn| turn.message_at != at);
+        let message = self.messages.get_mut(&at).unwrap();
+        set_turn(message, TurnState::Failed(failure.clone()));
+        Fate::Failed(failure.message)
+    }
+
+    /// How a turn ended that is not open.
+    fn ended(&self, at: Timestamp) -> Fate {
+        let Some(Role::User { turn, .. }) = self.messages.get(&at).map(|message| &message.role)
+        else {
+            return Fate::Gone;
+        };
+        match turn {
+            TurnState::Open => Fate::Gone,
+            TurnState::Replied(at) => Fate::Replied(self.messages[at].clone()),
+            TurnState::Failed(failure) => Fate::Failed(failure.message.clone()),
+        }
+    }
+}
+
+fn has_place(kept: &Kept, send: &SendMessage, server_is_full: bool) -> Result<()> {
+    if !send.has_agent {
+        return Err(Refusal::AgentNotFound(kept.session.agent_id));
+    }
+    if kept.turns.len() >= 16 {
+        return Err(Refusal::SessionBusy { limit: 16 });
+    }
+    if server_is_full {
+        return Err(Refusal::ServerBusy);
+    }
+    Ok(())
+}
+
+fn new_turn(message_at: Timestamp, is_alone: bool, send: &SendMessage, now: Timestamp) -> Turn {
+    let runs = is_alone && send.beginning == Beginning::AtOnce;
+    let waits_until = match send.beginning {
+        Beginning::Waiting(span) => Some(now + span),
+        _ => None,
+    };
+    Turn {
+        message_at,
+        begun: runs || waits_until.is_some(),
+        running: runs,
+        crashes: 0,
+        waits_until,
+    }
+}
+
+fn set_turn(message: &mut Message, state: TurnState) {
+    if let Role::User { turn, .. } = &mut message.role {
+        *turn = state;
+    }
+}
+
+fn same_body(one: &Body, other: &Body) -> bool {
+    let value = |text: &Option<String>| text.as_deref().map(json);
+    one.content == other.content
+        && value(&one.metadata) == value(&other.metadata)
+        && value(&one.attachments) == value(&other.attachments)
+}
+
+fn same_reply(reply: &Reply, stored: &Message) -> bool {
+    let Role::Agent {
+        thought, actions, ..
+    } = &stored.role
+    else {
+        unreachable!("a submit's key names what the agent said")
+    };
+    let value = |text: &Option<String>| text.as_deref().map(json);
+    same_body(&reply.body, &stored.body)
+        && reply.thought == *thought
+        && value(&reply.actions) == value(actions)
+}
