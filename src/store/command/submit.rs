@@ -68,6 +68,8 @@ impl Apply for SubmitReply {
         let answered = self.answered(txn, &turns)?;
         if answered.is_empty() {
             session.require_active(txn.now, txn.rules.kept)?;
+            // A reply to what was taken is always stored; this is as new as a message that is sent.
+            txn.require_room()?;
         }
         self.store(txn, session, answered, turns.len())
     }

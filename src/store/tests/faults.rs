@@ -216,6 +216,9 @@ fn a_nearly_full_disk_is_for_deletions() {
     let message = rig.message(session.id, "no");
     let refused = rig.submit(message);
     assert!(matches!(refused, Err(SubmitError::NoRoom)), "{refused:?}");
+    let unasked = submit::submit(&mut rig, other.id, "no");
+    let refused = rig.submit(unasked);
+    assert!(matches!(refused, Err(SubmitError::NoRoom)), "{refused:?}");
     assert!(rig.store().is_healthy(), "nothing has failed");
 
     // What is stored is answered from, turns end, sessions live, and room is made.
