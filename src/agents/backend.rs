@@ -105,6 +105,11 @@ pub trait Backend: Debug + Send + Sync {
         Answering::Itself
     }
 
+    /// How many turns it runs at once, unless the character file says otherwise.
+    fn concurrency(&self) -> usize {
+        8
+    }
+
     /// Answers a message. A stream that ends without a last piece has failed; one that is dropped
     /// is called off.
     fn reply(&self, request: TurnRequest) -> ReplyStream;

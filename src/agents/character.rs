@@ -81,7 +81,7 @@ pub struct BackendConfig {
     /// Which backend; none where the file does not say.
     pub kind: Option<String>,
     timeout_seconds: u32,
-    max_concurrency: u32,
+    max_concurrency: Option<u32>,
     /// As it stands in the file.
     text: String,
     /// The line in which it begins.
@@ -95,8 +95,7 @@ struct CommonFields {
     r#type: String,
     #[serde(default = "default_timeout")]
     timeout_seconds: u32,
-    #[serde(default = "default_concurrency")]
-    max_concurrency: u32,
+    max_concurrency: Option<u32>,
 }
 
 /// What is wrong with `settings.backend`.
@@ -279,10 +278,11 @@ impl BackendConfig {
         Duration::from_secs(self.timeout_seconds.max(1).into())
     }
 
-    /// How many turns it runs at once.
+    /// How many turns it runs at once; none where the file does not say.
     #[must_use]
-    pub fn max_concurrency(&self) -> usize {
-        usize::try_from(self.max_concurrency.max(1)).unwrap_or(usize::MAX)
+    pub fn max_concurrency(&self) -> Option<usize> {
+        let most = self.max_concurrency?.max(1);
+        Some(usize::try_from(most).unwrap_or(usize::MAX))
     }
 }
 
@@ -291,7 +291,7 @@ impl Default for BackendConfig {
         Self {
             kind: None,
             timeout_seconds: default_timeout(),
-            max_concurrency: default_concurrency(),
+            max_concurrency: None,
             text: "{}".into(),
             line: 1,
         }
@@ -338,10 +338,6 @@ fn encode_uri_component(text: &str) -> String {
 
 fn default_timeout() -> u32 {
     120
-}
-
-fn default_concurrency() -> u32 {
-    8
 }
 
 /// Whether a text looks like a variable's name, as people write them.

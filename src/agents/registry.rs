@@ -61,6 +61,8 @@ pub struct Agent {
     pub backend: Box<dyn Backend>,
     /// A place for each turn that it runs at once.
     pub places: Arc<Semaphore>,
+    /// How many of them there are in all.
+    concurrency: usize,
 }
 
 /// The agents, the built-in one among them.
@@ -119,24 +121,23 @@ impl Agent {
     /// An agent with a backend of its own.
     #[must_use]
     pub fn with_backend(character: Character, backend: Box<dyn Backend>) -> Self {
-        let places = Arc::new(Semaphore::new(
-            character
-                .backend
-                .max_concurrency()
-                .min(Semaphore::MAX_PERMITS),
-        ));
+        let concurrency = character
+            .backend
+            .max_concurrency()
+            .unwrap_or_else(|| backend.concurrency())
+            .min(Semaphore::MAX_PERMITS);
         Self {
             character,
             backend,
-            places,
+            places: Arc::new(Semaphore::new(concurrency)),
+            concurrency,
         }
     }
 
     /// Takes over the places of an earlier agent that has as many: turns that still run count
     /// among them.
     fn keep_places(&mut self, earlier: &Self) {
-        let limit = |agent: &Self| agent.character.backend.max_concurrency();
-        if limit(self) == limit(earlier) {
+        if self.concurrency == earlier.concurrency {
             self.places = Arc::clone(&earlier.places);
         }
     }

@@ -24,6 +24,12 @@ impl Backend for Eliza {
         }
     }
 
+    /// It answers at once, so its turns wait for nothing but the writer, which carries out as many
+    /// as it can in one go.
+    fn concurrency(&self) -> usize {
+        1024
+    }
+
     fn reply(&self, request: TurnRequest) -> ReplyStream {
         let earlier: Vec<&str> = request
             .history
