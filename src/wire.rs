@@ -1,12 +1,19 @@
 //! What happens in a session, as clients see it: the same names and payloads by Socket.IO and by
 //! the event stream.
 
+mod payload;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use self::payload::{Action, Source};
+pub use self::payload::{
+    ChannelDeleted, ControlMessage, MessageBroadcast, MessageComplete, MessageStreamChunk,
+    MessageStreamError, SessionExpirationWarning, SessionExpired, SessionRenewed, State,
+};
 use crate::app::{App, SessionState};
-use crate::domain::id::SessionId;
+use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::{Message, Role};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
@@ -23,38 +30,20 @@ pub struct WireEvent {
     pub message_at: Option<Timestamp>,
 }
 
-/// A stored message.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct MessageBroadcast<'a> {
-    id: String,
-    sender_id: Uuid,
-    sender_name: &'a str,
-    text: &'a str,
-    channel_id: SessionId,
-    room_id: SessionId,
-    session_id: SessionId,
-    server_id: Uuid,
-    message_server_id: Uuid,
-    created_at: i64,
-    source: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thought: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    actions: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attachments: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    in_reply_to: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_message_id: Option<&'a str>,
-}
+/// Finds the name of an agent, if it is there.
+pub type NameOf<'a> = &'a dyn Fn(AgentId) -> Option<String>;
 
 /// What happened, as the listener is told.
 #[must_use]
 pub fn event(app: &App, listener: ListenerId, happening: &Happening) -> WireEvent {
+    told(&|agent| name_of(app, agent), listener, happening)
+}
+
+/// The same, with the agents' names from wherever they are known.
+#[must_use]
+pub fn told(name_of: NameOf<'_>, listener: ListenerId, happening: &Happening) -> WireEvent {
     let id = happening.session_id;
-    let (name, payload) = match &happening.event {
+    match &happening.event {
         Event::MessageStored {
             session,
             message,
@@ -62,90 +51,98 @@ pub fn event(app: &App, listener: ListenerId, happening: &Happening) -> WireEven
         } => {
             let own = echo.as_ref().filter(|echo| echo.listener == listener);
             let client_message_id = own.map(|echo| echo.client_message_id.as_str());
-            return message_broadcast(app, session, message, client_message_id);
+            broadcast(name_of, session, message, client_message_id)
         }
-        Event::Renewed { session } => ("sessionRenewed", renewed(session)),
-        Event::Busy => ("controlMessage", control(id, "disable_input")),
-        Event::Idle => ("controlMessage", control(id, "enable_input")),
+        Event::Renewed { session } => WireEvent::new("sessionRenewed", &renewed(session)),
+        Event::Busy => WireEvent::new("controlMessage", &control(id, Action::DisableInput)),
+        Event::Idle => WireEvent::new("controlMessage", &control(id, Action::EnableInput)),
         Event::ReplyChunk {
             reply_id,
             agent_id,
             index,
             text,
-        } => (
+        } => WireEvent::new(
             "messageStreamChunk",
-            json!({
-                "messageId": reply_id, "chunk": **text, "index": index, "agentId": agent_id,
-                "channelId": id,
-            }),
+            &MessageStreamChunk {
+                message_id: *reply_id,
+                chunk: text,
+                index: *index,
+                agent_id: *agent_id,
+                channel_id: id,
+            },
         ),
         Event::TurnFailed {
             reply_id,
             agent_id,
             failure,
             partial,
-        } => {
-            let mut payload = json!({
-                "messageId": reply_id, "channelId": id, "agentId": agent_id,
-                "error": failure.message,
-            });
-            if let (Some(payload), Some(partial)) = (payload.as_object_mut(), partial) {
-                payload.insert("partialText".into(), partial.clone().into());
-            }
-            ("messageStreamError", payload)
-        }
-        Event::TurnEnded => (
+        } => WireEvent::new(
+            "messageStreamError",
+            &MessageStreamError {
+                message_id: *reply_id,
+                channel_id: id,
+                agent_id: *agent_id,
+                error: &failure.message,
+                partial_text: partial.as_deref(),
+            },
+        ),
+        Event::TurnEnded => WireEvent::new(
             "messageComplete",
-            json!({ "channelId": id, "sessionId": id }),
+            &MessageComplete {
+                channel_id: id,
+                session_id: id,
+            },
         ),
         Event::NearExpiration {
             session,
             minutes_remaining,
-        } => (
+        } => WireEvent::new(
             "sessionExpirationWarning",
-            json!({
-                "sessionId": id, "minutesRemaining": minutes_remaining,
-                "expiresAt": session.expires_at,
-            }),
+            &SessionExpirationWarning {
+                session_id: id,
+                minutes_remaining: *minutes_remaining,
+                expires_at: session.expires_at,
+            },
         ),
-        Event::Expired { expired_at, .. } => (
+        Event::Expired { expired_at, .. } => WireEvent::new(
             "sessionExpired",
-            json!({ "sessionId": id, "expiredAt": expired_at }),
+            &SessionExpired {
+                session_id: id,
+                expired_at: *expired_at,
+            },
         ),
-        Event::Deleted => (
+        Event::Deleted => WireEvent::new(
             "channelDeleted",
-            json!({ "channelId": id, "roomId": id, "sessionId": id }),
+            &ChannelDeleted {
+                channel_id: id,
+                room_id: id,
+                session_id: id,
+            },
         ),
-    };
-    WireEvent {
-        name,
-        payload,
-        message_at: None,
     }
 }
 
-/// A stored message, live or replayed.
+/// A stored message, replayed.
 #[must_use]
-pub fn message_broadcast(
-    app: &App,
+pub fn message_broadcast(app: &App, session: &Session, message: &Message) -> WireEvent {
+    broadcast(&|agent| name_of(app, agent), session, message, None)
+}
+
+fn broadcast(
+    name_of: NameOf<'_>,
     session: &Session,
     message: &Message,
     client_message_id: Option<&str>,
 ) -> WireEvent {
-    let agent = app.agents().get(session.agent_id);
-    let username = username(session);
     let (sender_name, source, thought, actions, in_reply_to) = match &message.role {
         Role::User { sender, .. } => {
-            let name = sender
-                .name
-                .as_deref()
-                .or(username.as_deref())
-                .unwrap_or("User");
+            let name = sender.name.clone().or_else(|| username(session));
             let source = if sender.by_socket {
-                "socketio_client"
+                Source::SocketioClient
             } else {
-                "user"
+                Source::User
             };
+            let name = name.unwrap_or_else(|| "User".into());
             (name, source, None, None, None)
         }
         Role::Agent {
@@ -153,12 +150,10 @@ pub fn message_broadcast(
             thought,
             actions,
         } => {
-            let name = agent
-                .as_ref()
-                .map_or("Agent", |agent| &agent.character.name);
+            let name = name_of(session.agent_id);
             (
-                name,
-                "agent_response",
+                name.unwrap_or_else(|| "Agent".into()),
+                Source::AgentResponse,
                 thought.as_deref(),
                 parsed(actions.as_deref()),
                 *in_reply_to,
@@ -166,9 +161,9 @@ pub fn message_broadcast(
         }
     };
     let broadcast = MessageBroadcast {
-        id: message.id.to_string(),
+        id: message.id,
         sender_id: message.author_id,
-        sender_name,
+        sender_name: &sender_name,
         text: &message.body.content,
         channel_id: session.id,
         room_id: session.id,
@@ -180,37 +175,58 @@ pub fn message_broadcast(
         thought,
         actions,
         attachments: parsed(message.body.attachments.as_deref()),
-        in_reply_to: in_reply_to.map(|id| id.to_string()),
+        in_reply_to,
         client_message_id,
     };
     WireEvent {
-        name: "messageBroadcast",
-        payload: json!(broadcast),
         message_at: Some(message.created_at),
+        ..WireEvent::new("messageBroadcast", &broadcast)
     }
 }
 
 /// What one who resumes has to know: the last four fields of `room_joined`.
 #[must_use]
-pub fn state(state: &SessionState, now: Timestamp) -> Value {
-    json!({
-        "expiresAt": state.session.expires_at,
-        "renewalCount": state.session.renewal_count,
-        "isNearExpiration": state.session.is_near_expiration(now),
-        "inputEnabled": state.is_idle,
-    })
+pub fn state(state: &SessionState, now: Timestamp) -> WireEvent {
+    WireEvent::new(
+        "state",
+        &State {
+            expires_at: state.session.expires_at,
+            renewal_count: state.session.renewal_count,
+            is_near_expiration: state.session.is_near_expiration(now),
+            input_enabled: state.is_idle,
+        },
+    )
 }
 
-fn renewed(session: &Session) -> Value {
-    json!({
-        "sessionId": session.id,
-        "expiresAt": session.expires_at,
-        "renewalCount": session.renewal_count,
-    })
+impl WireEvent {
+    fn new<T: Serialize>(name: &'static str, payload: &T) -> Self {
+        Self {
+            name,
+            payload: json!(payload),
+            message_at: None,
+        }
+    }
 }
 
-fn control(id: SessionId, action: &str) -> Value {
-    json!({ "action": action, "channelId": id, "roomId": id })
+fn name_of(app: &App, agent: AgentId) -> Option<String> {
+    let agent = app.agents().get(agent)?;
+    Some(agent.character.name.clone())
+}
+
+fn renewed(session: &Session) -> SessionRenewed {
+    SessionRenewed {
+        session_id: session.id,
+        expires_at: session.expires_at,
+        renewal_count: session.renewal_count,
+    }
+}
+
+fn control(id: SessionId, action: Action) -> ControlMessage {
+    ControlMessage {
+        action,
+        channel_id: id,
+        room_id: id,
+    }
 }
 
 fn username(session: &Session) -> Option<String> {

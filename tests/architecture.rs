@@ -106,6 +106,16 @@ const RULES: &[Rule] = &[
         never: &["crate::http", "crate::realtime", "crate::store"],
     },
     Rule {
+        part: "wire",
+        but: &[],
+        never: &[
+            "crate::app",
+            "crate::http",
+            "crate::realtime",
+            "crate::store",
+        ],
+    },
+    Rule {
         part: "",
         but: &["store"],
         never: &["redb::", "use redb"],

@@ -8,11 +8,13 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde::Serialize;
-use serde_json::json;
+use utoipa::ToSchema;
 
-use super::dto::{self, AgentResponse};
+use super::dto::{self, AgentResponse, SessionStatus, UserMessage};
 use crate::app::{Ending, News, Waiter};
 use crate::app::{SentMessage, SentTurn};
+use crate::domain::id::MessageId;
+use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
 use crate::metrics::Open;
 
@@ -45,9 +47,67 @@ pub(super) fn event<T: Serialize>(name: &str, data: &T) -> Event {
         .data(serde_json::to_string(data).unwrap_or_default())
 }
 
+/// What a stream begins with: the message, and what it did to its session.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SentEvent {
+    #[serde(flatten)]
+    message: UserMessage,
+    session_status: SessionStatus,
+}
+
+/// A piece of a reply.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReplyChunk<'a> {
+    /// The id that the reply will have.
+    #[schema(value_type = String, format = Uuid)]
+    message_id: MessageId,
+    chunk: &'a str,
+    /// Its place among the pieces, from 0.
+    index: u32,
+}
+
+/// Why there is no reply on this stream.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ReplyError<'a> {
+    /// For people.
+    error: &'a str,
+    /// An error code of the API.
+    code: &'a str,
+}
+
+impl SentEvent {
+    pub(super) fn new(message: UserMessage, session_status: SessionStatus) -> Self {
+        Self {
+            message,
+            session_status,
+        }
+    }
+}
+
+impl<'a> ReplyChunk<'a> {
+    pub(super) fn new(message_id: MessageId, chunk: &'a str, index: u32) -> Self {
+        Self {
+            message_id,
+            chunk,
+            index,
+        }
+    }
+}
+
+impl<'a> From<&'a TurnFailure> for ReplyError<'a> {
+    fn from(failure: &'a TurnFailure) -> Self {
+        Self {
+            error: &failure.message,
+            code: &failure.code,
+        }
+    }
+}
+
 /// Where the stream stands.
 struct Reply {
-    message_id: String,
+    message_id: MessageId,
     index: u32,
     turn: SentTurn,
     /// What is told before the next news.
@@ -61,18 +121,14 @@ fn events(
     now: Timestamp,
     open: Open,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
-    let mut first = json!(dto::user_message(&message));
-    if let Some(first) = first.as_object_mut() {
-        first.insert(
-            "sessionStatus".into(),
-            json!(dto::session_status(&message, now)),
-        );
-    }
+    let first = SentEvent::new(
+        dto::user_message(&message),
+        dto::session_status(&message, now),
+    );
+    // What was sent is a user's message, whose reply has an id from the first.
+    let message_id = message.reply_id().unwrap_or(message.sent.message.id);
     let reply = Reply {
-        message_id: message
-            .reply_id()
-            .map(|id| id.to_string())
-            .unwrap_or_default(),
+        message_id,
         index: 0,
         turn: message.turn,
         pending: vec![event("user_message", &first)],
@@ -104,7 +160,7 @@ impl Reply {
     }
 
     fn chunk(&mut self, text: &str) -> Event {
-        let chunk = json!({ "messageId": self.message_id, "chunk": text, "index": self.index });
+        let chunk = ReplyChunk::new(self.message_id, text, self.index);
         self.index += 1;
         event("chunk", &chunk)
     }
@@ -119,11 +175,11 @@ impl Reply {
                 }
                 // A reply that was not streamed to this client comes as one piece. It may be one
                 // that answers a later message too, and has its id from there.
-                self.message_id = reply.id.to_string();
+                self.message_id = reply.id;
                 self.pending.push(done);
                 self.chunk(&reply.body.content)
             }
-            Ending::Failed(failure) => error(&failure.code, &failure.message),
+            Ending::Failed(failure) => event("error", &ReplyError::from(failure)),
             Ending::Deleted => error("SESSION_NOT_FOUND", "Session not found"),
             Ending::Stopping => error(
                 "SERVICE_UNAVAILABLE",
@@ -139,5 +195,9 @@ async fn next_news(waiter: &mut Waiter) -> News {
 }
 
 fn error(code: &str, message: &str) -> Event {
-    event("error", &json!({ "error": message, "code": code }))
+    let error = ReplyError {
+        error: message,
+        code,
+    };
+    event("error", &error)
 }

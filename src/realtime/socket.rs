@@ -140,9 +140,8 @@ impl Task {
         let mut joined = json!({
             "message": "Joined the room", "channelId": id, "roomId": id, "sessionId": id,
         });
-        if let (Some(joined), Value::Object(state)) =
-            (joined.as_object_mut(), wire::state(&state, self.app.now()))
-        {
+        let state = wire::state(&state, self.app.now()).payload;
+        if let (Some(joined), Value::Object(state)) = (joined.as_object_mut(), state) {
             joined.extend(state);
         }
         self.emit("channel_joined", &joined)?;

@@ -113,12 +113,7 @@ impl Feed {
             .follower
             .stored_after(self.session.id, self.told_until)?;
         for message in &messages {
-            self.tell(&wire::message_broadcast(
-                &self.app,
-                &self.session,
-                message,
-                None,
-            ));
+            self.tell(&wire::message_broadcast(&self.app, &self.session, message));
         }
         if messages.is_empty() {
             self.phase = Phase::State;
@@ -138,8 +133,8 @@ impl Feed {
         // Also where the client resumes after a time that is yet to come: what is stored from now
         // on is live.
         self.told_until = newest;
-        let payload = wire::state(&state, self.app.now());
-        let event = sse::event("state", &payload).id(newest.0.to_string());
+        let event = wire::state(&state, self.app.now());
+        let event = sse::event(event.name, &event.payload).id(newest.0.to_string());
         self.waiting.push_back(event);
         self.phase = Phase::Live;
         Ok(())
