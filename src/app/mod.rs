@@ -31,6 +31,7 @@ pub use self::send::{SendRequest, SendingSocket, SentMessage, SentTurn};
 pub use self::sessions::{Health, SessionFilter, SessionSlice, Status};
 pub use self::submit::{SubmitRequest, SubmittedReply};
 pub use self::target::{Scope, Target};
+pub use crate::agents::character::Character;
 use crate::agents::feed::Feeds;
 pub use crate::agents::feed::{Ending, News, Waiter};
 pub use crate::agents::registry::Agent;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::Agent;
+use crate::app::Character;
 use crate::app::{Health, SentMessage, Status};
 use crate::app::{Page, Stats};
 use crate::domain::id::{AgentId, MessageId, SessionId, UserId};
@@ -260,8 +260,15 @@ impl SessionStatus {
 
 /// The answer to a message that was sent: one object for every documented shape.
 pub(super) fn sent(message: &SentMessage, reply: Option<&Message>, now: Timestamp) -> Value {
-    let user_message = user_message(message);
-    let status = session_status(message, now);
+    answer(&user_message(message), reply, &session_status(message, now))
+}
+
+/// The same of its parts.
+pub(super) fn answer(
+    user_message: &UserMessage,
+    reply: Option<&Message>,
+    status: &SessionStatus,
+) -> Value {
     let reply = reply.map(AgentResponse::from);
     let mut data = Map::new();
     data.insert("success".into(), true.into());
@@ -373,13 +380,63 @@ impl MessageList {
     }
 }
 
+/// What a submission answers.
+#[derive(ToSchema, Serialize)]
+pub(super) struct Submitted {
+    success: bool,
+    data: SubmittedMessage,
+}
+
 /// A reply that was submitted.
-pub(super) fn submitted(session: &Session, message: &Message) -> Value {
-    let mut data = json!(MessageInfo::new(session, message));
-    if let Some(data) = data.as_object_mut() {
-        data.insert("channelId".into(), session.id.to_string().into());
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SubmittedMessage {
+    #[serde(flatten)]
+    message: MessageInfo,
+    /// The session.
+    #[schema(value_type = String, format = Uuid)]
+    channel_id: SessionId,
+}
+
+impl Submitted {
+    pub(super) fn new(session: &Session, message: &Message) -> Self {
+        Self {
+            success: true,
+            data: SubmittedMessage {
+                message: MessageInfo::new(session, message),
+                channel_id: session.id,
+            },
+        }
     }
-    json!({ "success": true, "data": data })
+}
+
+/// What a deletion answers.
+#[derive(ToSchema, Serialize)]
+pub(super) struct Deleted {
+    success: bool,
+    message: String,
+    data: DeletedData,
+}
+
+/// The same once more.
+#[derive(ToSchema, Serialize)]
+struct DeletedData {
+    success: bool,
+    message: String,
+}
+
+impl Deleted {
+    pub(super) fn new(id: SessionId) -> Self {
+        let message = format!("Session {id} deleted successfully");
+        Self {
+            success: true,
+            message: message.clone(),
+            data: DeletedData {
+                success: true,
+                message,
+            },
+        }
+    }
 }
 
 impl MessageInfo {
@@ -462,8 +519,13 @@ pub(super) fn health(health: &Health, now: Timestamp) -> Map<String, Value> {
     body
 }
 
+/// The status and nothing else.
+pub(super) fn overall(health: &Health) -> Map<String, Value> {
+    Map::from_iter([("status".to_owned(), status(health.status).into())])
+}
+
 /// The word for a status.
-pub(super) fn status(status: Status) -> &'static str {
+fn status(status: Status) -> &'static str {
     match status {
         Status::Healthy => "healthy",
         Status::Degraded => "degraded",
@@ -489,9 +551,8 @@ pub(super) struct AgentSummary<'a> {
     updated_at: i64,
 }
 
-impl<'a> From<&'a Agent> for AgentSummary<'a> {
-    fn from(agent: &'a Agent) -> Self {
-        let character = &agent.character;
+impl<'a> From<&'a Character> for AgentSummary<'a> {
+    fn from(character: &'a Character) -> Self {
         Self {
             id: character.id,
             name: &character.name,
@@ -505,13 +566,35 @@ impl<'a> From<&'a Agent> for AgentSummary<'a> {
     }
 }
 
-/// An agent by itself: the summary, and what may be shown of its file.
-pub(super) fn agent(agent: &Agent) -> Value {
-    let mut body = json!(AgentSummary::from(agent));
-    if let (Some(body), Value::Object(profile)) =
-        (body.as_object_mut(), json!(agent.character.profile))
-    {
-        body.extend(profile);
+/// The agents.
+#[derive(ToSchema, Serialize)]
+pub(super) struct AgentListAnswer<'a> {
+    success: bool,
+    data: AgentList<'a>,
+}
+
+/// The agents.
+#[derive(ToSchema, Serialize)]
+struct AgentList<'a> {
+    agents: Vec<AgentSummary<'a>>,
+}
+
+impl<'a> AgentListAnswer<'a> {
+    pub(super) fn new(characters: impl Iterator<Item = &'a Character>) -> Self {
+        Self {
+            success: true,
+            data: AgentList {
+                agents: characters.map(AgentSummary::from).collect(),
+            },
+        }
     }
-    body
+}
+
+/// An agent by itself: the summary, and what may be shown of its file.
+pub(super) fn agent(character: &Character) -> Value {
+    let mut data = json!(AgentSummary::from(character));
+    if let (Some(data), Value::Object(profile)) = (data.as_object_mut(), json!(character.profile)) {
+        data.extend(profile);
+    }
+    json!({ "success": true, "data": data })
 }

@@ -11,9 +11,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 use utoipa::openapi::Schema;
 
-use crate::http::dto::{
-    AgentResponse, AgentSummary, SessionInfo, SessionStatus, StatsInfo, UserMessage,
-};
+use crate::http::dto::{AgentResponse, SessionInfo, SessionStatus, StatsInfo, UserMessage};
 
 /// A new session.
 #[derive(ToSchema)]
@@ -117,34 +115,6 @@ pub(in crate::http) struct SubmitRequest {
     metadata: Option<()>,
 }
 
-/// What a submission answers.
-#[derive(ToSchema)]
-pub(in crate::http) struct Submitted {
-    success: bool,
-    data: SubmittedMessage,
-}
-
-/// A reply that was submitted.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-pub(in crate::http) struct SubmittedMessage {
-    #[schema(value_type = String, format = Uuid)]
-    id: String,
-    #[schema(value_type = String, format = Uuid)]
-    channel_id: String,
-    content: String,
-    #[schema(value_type = String, format = Uuid)]
-    author_id: String,
-    is_agent: bool,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: String,
-    #[schema(value_type = Object)]
-    metadata: (),
-    /// The message that it answers.
-    #[schema(value_type = Option<String>, format = Uuid)]
-    in_reply_to: Option<String>,
-}
-
 /// A list of sessions.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
@@ -157,22 +127,6 @@ pub(in crate::http) struct SessionList<'a> {
     /// How many sessions the filter matches.
     total: u64,
     stats: StatsInfo,
-}
-
-/// What a deletion answers.
-#[derive(ToSchema)]
-pub(in crate::http) struct Deleted {
-    success: bool,
-    #[schema(example = "Session 018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44 deleted successfully")]
-    message: String,
-    data: DeletedData,
-}
-
-/// The same once more.
-#[derive(ToSchema)]
-pub(in crate::http) struct DeletedData {
-    success: bool,
-    message: String,
 }
 
 /// How the service is.
@@ -205,19 +159,6 @@ pub(in crate::http) struct Health {
 pub(in crate::http) struct Alive {
     #[schema(schema_with = ok)]
     status: (),
-}
-
-/// The agents.
-#[derive(ToSchema)]
-pub(in crate::http) struct AgentListAnswer<'a> {
-    success: bool,
-    data: AgentList<'a>,
-}
-
-/// The agents.
-#[derive(ToSchema)]
-pub(in crate::http) struct AgentList<'a> {
-    agents: Vec<AgentSummary<'a>>,
 }
 
 /// An agent.

@@ -3,12 +3,11 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
 
 use crate::app::error::AppError;
 use crate::domain::error::Refusal;
 use crate::domain::id::AgentId;
-use crate::http::dto::{self, AgentSummary};
+use crate::http::dto::{self, AgentListAnswer};
 use crate::http::error::ApiError;
 use crate::http::extract::PathId;
 use crate::http::openapi::bodies;
@@ -22,15 +21,12 @@ use crate::http::router::ApiState;
     tag = "agents",
     summary = "List the agents",
     description = "All of them.",
-    responses((status = 200, description = "The agents", body = bodies::AgentListAnswer)),
+    responses((status = 200, description = "The agents", body = AgentListAnswer)),
 )]
 pub(in crate::http) async fn list(State(state): State<ApiState>) -> Response {
     let registry = state.app.agents();
-    let agents: Vec<_> = registry.iter().map(AgentSummary::from).collect();
-    dto::json(
-        StatusCode::OK,
-        &json!({ "success": true, "data": { "agents": agents } }),
-    )
+    let characters = registry.iter().map(|agent| &agent.character);
+    dto::json(StatusCode::OK, &AgentListAnswer::new(characters))
 }
 
 /// `GET /api/agents/{id}`
@@ -56,8 +52,5 @@ pub(in crate::http) async fn show(
             None => ApiError::agent_not_found(&path),
         });
     };
-    Ok(dto::json(
-        StatusCode::OK,
-        &json!({ "success": true, "data": dto::agent(&agent) }),
-    ))
+    Ok(dto::json(StatusCode::OK, &dto::agent(&agent.character)))
 }

@@ -45,9 +45,7 @@ pub(in crate::http) async fn sessions(State(state): State<ApiState>) -> Response
 )]
 pub(in crate::http) async fn overall(State(state): State<ApiState>) -> Response {
     let (health, now) = (state.app.health(), state.app.now());
-    let mut body = Map::new();
-    body.insert("status".into(), dto::status(health.status).into());
-    respond(&health, body, now)
+    respond(&health, dto::overall(&health), now)
 }
 
 /// `GET /healthz`: the process answers.
@@ -65,13 +63,17 @@ pub(in crate::http) async fn alive() -> Response {
 }
 
 /// An unhealthy service answers in the error form too.
-fn respond(health: &Health, mut body: Map<String, Value>, now: Timestamp) -> Response {
+fn respond(health: &Health, body: Map<String, Value>, now: Timestamp) -> Response {
     if health.status != Status::Unhealthy {
         return dto::json(StatusCode::OK, &body);
     }
-    let error = ApiError::unhealthy();
-    if let Value::Object(document) = error.document(now) {
+    ApiError::unhealthy().respond(&unhealthy(body, now))
+}
+
+/// What an unhealthy service says of itself, and the error that it is.
+fn unhealthy(mut body: Map<String, Value>, now: Timestamp) -> Map<String, Value> {
+    if let Value::Object(document) = ApiError::unhealthy().document(now) {
         body.extend(document);
     }
-    error.respond(&body)
+    body
 }

@@ -3,13 +3,12 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use serde_json::json;
 
 use super::listing::Listing;
 use super::messages::REPLAYED;
 use crate::app::{App, CreateRequest, Scope};
 use crate::domain::session::Session;
-use crate::http::dto::{self, SessionInfo};
+use crate::http::dto::{self, Deleted, SessionInfo};
 use crate::http::error::{ApiError, Call};
 use crate::http::extract::{CalledBy, JsonObject, SessionPath, idempotency_key};
 use crate::http::openapi::bodies;
@@ -26,7 +25,7 @@ use crate::http::router::ApiState;
     description = "Between a user and an agent. With an `Idempotency-Key`, a repeat by the same user answers with the session that the first call made, for 24 hours or until it has ended.",
     params(("Idempotency-Key" = Option<String>, Header, description = "A name for the call, under which a repeat stores nothing: 1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
     request_body(content = bodies::CreateSessionRequest),
-    responses((status = 201, description = "The session", body = SessionInfo, headers(("Location" = String, description = "Where the session is"), ("Idempotent-Replayed" = Option<String>, description = "`true` where an earlier call with this key has done it")))),
+    responses((status = 201, description = "The session", body = SessionInfo, headers(("Location" = String, description = "Where the session is"), ("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")))),
 )]
 pub(in crate::http) async fn create(
     State(state): State<ApiState>,
@@ -143,17 +142,14 @@ pub(in crate::http) async fn patch_timeout(
     summary = "Delete a session",
     description = "Erases the session and its messages at once, also one that has expired and is still kept.",
     params(("sessionId" = String, Path, format = Uuid, description = "The session")),
-    responses((status = 200, description = "It is erased", body = bodies::Deleted)),
+    responses((status = 200, description = "It is erased", body = Deleted)),
 )]
 pub(in crate::http) async fn delete(
     State(state): State<ApiState>,
     SessionPath(target): SessionPath,
 ) -> Result<Response, ApiError> {
     let id = state.app.delete(&target).await?;
-    let message = format!("Session {id} deleted successfully");
-    let data = json!({ "success": true, "message": message });
-    let body = json!({ "success": true, "message": message, "data": data });
-    Ok(dto::json(StatusCode::OK, &body))
+    Ok(dto::json(StatusCode::OK, &Deleted::new(id)))
 }
 
 /// `GET /api/messaging/sessions`

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 
 use crate::app::SubmitRequest;
-use crate::http::dto;
+use crate::http::dto::{self, Submitted};
 use crate::http::error::{ApiError, Call};
 use crate::http::extract::{JsonObject, idempotency_key};
 use crate::http::openapi::bodies;
@@ -22,7 +22,7 @@ use crate::http::routes::messages::REPLAYED;
     description = "For the server's clients and administrators. It closes the turn that `in_reply_to_message_id` names, or all of the session's that wait for a reply; where there is none, it is a further message of the agent. The fields may also be spelled `channelId`, `agentId` and `inReplyToMessageId`.",
     params(("Idempotency-Key" = Option<String>, Header, description = "A name for the call, under which a repeat stores nothing: 1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
     request_body(content = bodies::SubmitRequest),
-    responses((status = 201, description = "The reply is stored", body = bodies::Submitted, headers(("Idempotent-Replayed" = Option<String>, description = "`true` where an earlier call with this key has done it")))),
+    responses((status = 201, description = "The reply is stored", body = Submitted, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")))),
 )]
 pub(in crate::http) async fn submit(
     State(state): State<ApiState>,
@@ -35,7 +35,7 @@ pub(in crate::http) async fn submit(
     };
     let submitted = state.app.submit(request).await;
     let submitted = submitted.map_err(|error| ApiError::of(error, Call::Send))?;
-    let body = dto::submitted(&submitted.session, &submitted.message);
+    let body = Submitted::new(&submitted.session, &submitted.message);
     let mut response = dto::json(StatusCode::CREATED, &body);
     if submitted.replayed {
         response
