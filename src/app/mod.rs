@@ -29,7 +29,7 @@ use self::ledger::StoreLedger;
 pub use self::messages::Transcript;
 pub use self::send::{SendRequest, SendingSocket, SentMessage, SentTurn};
 pub use self::sessions::{Health, SessionFilter, SessionSlice, Status};
-pub use self::submit::{SubmitRequest, SubmittedReply};
+pub use self::submit::{SPELLINGS as SUBMIT_SPELLINGS, SubmitRequest, SubmittedReply};
 pub use self::target::{Scope, Target};
 pub use crate::agents::character::Character;
 use crate::agents::feed::Feeds;

@@ -38,6 +38,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The fields that have to be there.
 const REQUIRED: [&str; 3] = ["channel_id", "author_id", "content"];
 
+/// The fields that the published client spells in its own way, by their documented names.
+pub const SPELLINGS: [(&str, &str); 4] = [
+    ("channel_id", "channelId"),
+    ("author_id", "agentId"),
+    ("in_reply_to_message_id", "inReplyToMessageId"),
+    ("raw_message", "rawMessage"),
+];
+
 /// What an agent that runs elsewhere submits.
 #[derive(Debug)]
 pub struct SubmitRequest {
@@ -188,15 +196,9 @@ impl App {
     }
 }
 
-/// The fields by their documented names; the published client has its own for some.
+/// The fields by their documented names, which beat the others.
 fn snake_case(mut fields: Map<String, Value>) -> Map<String, Value> {
-    let names = [
-        ("channel_id", "channelId"),
-        ("author_id", "agentId"),
-        ("in_reply_to_message_id", "inReplyToMessageId"),
-        ("raw_message", "rawMessage"),
-    ];
-    for (name, other) in names {
+    for (name, other) in SPELLINGS {
         if fields.contains_key(name) {
             continue;
         }

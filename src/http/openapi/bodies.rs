@@ -7,10 +7,11 @@
     reason = "these are read by the description's macros, and never made"
 )]
 
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa::openapi::Schema;
 
+use crate::app::SUBMIT_SPELLINGS;
 use crate::http::dto::{AgentResponse, SessionInfo, SessionStatus, StatsInfo, UserMessage};
 
 /// A new session.
@@ -233,11 +234,41 @@ pub(in crate::http) struct ErrorDetail {
 }
 
 /// One of either: a transport, or a mode that is valid.
-pub(super) fn transport_or_mode() -> serde_json::Value {
+pub(super) fn transport_or_mode() -> Value {
     json!([
         { "required": ["transport"], "properties": { "transport": { "type": "string" } } },
         { "properties": { "mode": { "enum": ["websocket", "sync", "stream", null] } } },
     ])
+}
+
+/// Lets the fields of a submission go by either of their names. The documented one beats the other,
+/// which may then hold anything.
+pub(super) fn add_spellings(request: &mut Value) {
+    let mut choices = Vec::new();
+    for (name, other) in SUBMIT_SPELLINGS {
+        let field = request["properties"][name].clone();
+        let is_required = withdraw(&mut request["required"], name);
+        let one_of_two = if is_required {
+            "; one of the two is required"
+        } else {
+            ""
+        };
+        request["properties"][other] = json!({
+            "type": KINDS,
+            "description": format!(
+                "The published client's name for `{name}`, which beats it{one_of_two}"
+            ),
+        });
+        if field["type"] == json!(KINDS) {
+            continue;
+        }
+        let mut by_other = json!({ "properties": { other: field } });
+        if is_required {
+            by_other["required"] = json!([other]);
+        }
+        choices.push(json!({ "anyOf": [{ "required": [name] }, by_other] }));
+    }
+    request["allOf"] = choices.into();
 }
 
 /// An event of a stream.
@@ -281,12 +312,25 @@ impl utoipa::PartialSchema for Cursor {
 impl ToSchema for Cursor {}
 
 /// A schema as it is written in the document.
-fn schema(value: serde_json::Value) -> Schema {
+fn schema(value: Value) -> Schema {
     serde_json::from_value(value).unwrap_or_default()
 }
 
+/// Takes a field out of those that are required; returns whether it was one.
+fn withdraw(required: &mut Value, name: &str) -> bool {
+    let Some(required) = required.as_array_mut() else {
+        return false;
+    };
+    let count = required.len();
+    required.retain(|field| field != name);
+    required.len() < count
+}
+
+/// Any type of JSON.
+const KINDS: [&str; 6] = ["array", "boolean", "number", "object", "string", "null"];
+
 fn anything() -> Schema {
-    schema(json!({ "type": ["array", "boolean", "number", "object", "string", "null"] }))
+    schema(json!({ "type": KINDS }))
 }
 
 fn no() -> Schema {
@@ -322,7 +366,7 @@ fn transport() -> Schema {
 
 fn mode() -> Schema {
     schema(json!({
-        "type": ["array", "boolean", "number", "object", "string", "null"],
+        "type": KINDS,
         "example": "sync",
         "description": "The same in older words: `websocket`, `sync` or `stream`; ignored where \
             there is a `transport`",
@@ -356,7 +400,7 @@ fn attachments() -> Schema {
             "properties": {
                 "type": { "type": "string", "minLength": 1, "example": "image" },
                 "url": { "type": "string", "minLength": 1, "example": "https://example.org/cat.png" },
-                "name": { "type": ["array", "boolean", "number", "object", "string", "null"], "example": "A cat" },
+                "name": { "type": KINDS, "example": "A cat" },
             },
         },
     }))
@@ -364,7 +408,7 @@ fn attachments() -> Schema {
 
 /// Numbers may come as strings, which are read as JavaScript reads them; what is none then, or
 /// null, is as good as absent.
-fn minutes(least: u32, most: Option<u32>) -> serde_json::Value {
+fn minutes(least: u32, most: Option<u32>) -> Value {
     let mut minutes = json!({ "type": ["number", "string", "null"], "example": least.max(1) });
     if let (Some(minutes), Some(most)) = (minutes.as_object_mut(), most) {
         minutes.insert("minimum".into(), least.into());
@@ -373,7 +417,7 @@ fn minutes(least: u32, most: Option<u32>) -> serde_json::Value {
     minutes
 }
 
-fn timeouts(is_nullable: bool, timeout: &serde_json::Value) -> Schema {
+fn timeouts(is_nullable: bool, timeout: &Value) -> Schema {
     let kind = if is_nullable {
         json!(["object", "null"])
     } else {

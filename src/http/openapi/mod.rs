@@ -109,7 +109,9 @@ fn document() -> Value {
     // A server without any token asks nobody for one.
     document["security"] = json!([{}, { "bearer": [] }, { "apiKey": [] }]);
     document["components"]["responses"] = errors::responses();
-    document["components"]["schemas"]["SendMessageRequest"]["anyOf"] = bodies::transport_or_mode();
+    let schemas = &mut document["components"]["schemas"];
+    schemas["SendMessageRequest"]["anyOf"] = bodies::transport_or_mode();
+    bodies::add_spellings(&mut schemas["SubmitRequest"]);
     for endpoint in endpoints() {
         let method = endpoint.method.as_str().to_ascii_lowercase();
         let paths = document["paths"].as_object_mut();
