@@ -16,6 +16,7 @@ use crate::domain::id::{AgentId, MessageId, SessionId, UserId};
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
+use crate::http::openapi::bodies;
 
 /// Most responses are no larger.
 const USUAL_BYTES: usize = 1024;
@@ -162,7 +163,7 @@ pub(super) struct UserMessage {
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     created_at: Timestamp,
     /// The session's metadata, then the message's own, then `sessionId`.
-    #[schema(value_type = Object)]
+    #[schema(value_type = bodies::MessageMetadata)]
     metadata: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
@@ -347,8 +348,9 @@ struct MessageInfo {
     is_agent: bool,
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     created_at: Timestamp,
-    /// With `agentError` where the agent failed for good.
-    #[schema(value_type = Object)]
+    /// With `thought` and `actions` in an agent's message, and with `agentError` in a user's where
+    /// the agent failed for good.
+    #[schema(value_type = bodies::MessageMetadata)]
     metadata: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]

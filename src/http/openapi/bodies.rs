@@ -70,8 +70,7 @@ pub(in crate::http) struct SentMessage {
     author_id: String,
     #[schema(value_type = String, format = DateTime)]
     created_at: String,
-    #[schema(value_type = Object)]
-    metadata: (),
+    metadata: MessageMetadata,
     user_message: UserMessage,
     /// The reply, where the transport is `http`.
     agent_response: Option<AgentResponse>,
@@ -214,8 +213,7 @@ pub(in crate::http) struct Error {
     /// The same as `error.code`.
     code: String,
     /// What happened, for programs.
-    #[schema(value_type = Object)]
-    details: (),
+    details: ErrorDetails,
 }
 
 /// What went wrong.
@@ -231,6 +229,66 @@ pub(in crate::http) struct ErrorDetail {
     details: String,
     #[schema(value_type = String, format = DateTime)]
     timestamp: String,
+}
+
+/// What an error is about: of these, what its code says.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(in crate::http) struct ErrorDetails {
+    /// The field that is not valid.
+    #[schema(nullable = false)]
+    field: Option<String>,
+    /// The query's parameter that is not valid.
+    #[schema(nullable = false)]
+    parameter: Option<String>,
+    /// What was given, at most 100 characters of it.
+    #[schema(nullable = false)]
+    value: Option<String>,
+    #[schema(nullable = false)]
+    missing_fields: Option<Vec<String>>,
+    /// Why, in words.
+    #[schema(nullable = false)]
+    reason: Option<String>,
+    /// How large metadata may be.
+    #[schema(nullable = false)]
+    max_bytes: Option<u64>,
+    #[schema(nullable = false)]
+    method: Option<String>,
+    #[schema(nullable = false)]
+    path: Option<String>,
+    /// As the call named it.
+    #[schema(nullable = false)]
+    session_id: Option<String>,
+    /// As the call named it.
+    #[schema(nullable = false)]
+    agent_id: Option<String>,
+    /// When the session expired.
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    expires_at: Option<String>,
+    /// How long the session can last.
+    #[schema(nullable = false)]
+    max_duration_minutes: Option<u32>,
+    /// When the session was created.
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    created_at: Option<String>,
+    /// In milliseconds.
+    #[schema(nullable = false)]
+    time_since_creation: Option<i64>,
+    /// The idempotency key.
+    #[schema(nullable = false)]
+    key: Option<String>,
+    /// After how many seconds to try again.
+    #[schema(nullable = false)]
+    retry_after: Option<u64>,
+    /// `unknown` where a commit failed half-way: it may or may not be stored.
+    #[schema(nullable = false)]
+    outcome: Option<String>,
+    /// The message that was kept.
+    #[schema(nullable = false)]
+    user_message: Option<UserMessage>,
+    /// Whether the reply to it may still come.
+    #[schema(nullable = false)]
+    pending: Option<bool>,
 }
 
 /// One of either: a transport, or a mode that is valid.
@@ -283,6 +341,42 @@ pub(in crate::http) struct StreamEvent {
     )]
     data: String,
 }
+
+/// A message's metadata.
+pub(in crate::http) struct MessageMetadata;
+
+impl utoipa::PartialSchema for MessageMetadata {
+    fn schema() -> utoipa::openapi::RefOr<Schema> {
+        let text = json!({ "type": "string" });
+        schema(json!({
+            "type": "object",
+            "description": "What the client or the agent keeps with the message, and what the \
+                server says of it",
+            "required": ["sessionId"],
+            "properties": {
+                "sessionId": { "type": "string", "format": "uuid", "description": "The session" },
+                "thought": {
+                    "type": KINDS,
+                    "description": "In an agent's message: what it thought, a text",
+                },
+                "actions": {
+                    "type": KINDS,
+                    "description": "In an agent's message: what it did, a list",
+                },
+                "agentError": {
+                    "type": "object",
+                    "description": "In a user's message: why the agent failed for good",
+                    "required": ["code", "message"],
+                    "properties": { "code": text, "message": text },
+                },
+            },
+            "additionalProperties": true,
+        }))
+        .into()
+    }
+}
+
+impl ToSchema for MessageMetadata {}
 
 /// Anything at all.
 pub(in crate::http) struct Bytes;

@@ -3,7 +3,8 @@
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::examples::{NOW, all};
+use super::examples::all;
+use super::sample::NOW;
 use crate::http::error::ApiError;
 
 /// A response by its name, with what it is in words and the errors that it shows.
@@ -36,10 +37,10 @@ pub(super) fn of(operation: &str) -> Vec<&'static str> {
         "deleteSession" | "exportSessions" => &[&["SessionNotFound"], DATABASE],
         "sendMessage" => &[
             BODY,
-            &["SessionOrAgentNotFound", "SessionExpired"],
+            &["SessionOrAgentNotFound", "SessionExpiredWhileWaiting"],
             &["IdempotencyConflict", "RateLimited"],
             &["AgentFailed", "AgentTimedOut"],
-            DATABASE,
+            &["InternalError", "UnavailableWhileWaiting"],
         ],
         "getMessages" | "followSession" => &[&["BadRequest"], SESSION, DATABASE],
         "getTranscript" => &[&["BadRequest", "SessionNotFound"], DATABASE],

@@ -1,27 +1,18 @@
 //! An example of each error, made as the server makes it.
 
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 
 use super::errors::ErrorResponse;
+use super::sample::{NOW, agent_id, expired, session_id, waiting};
 use crate::app::error::{AppError, Invalid, NoReply, NoReplyReason, Unavailable};
 use crate::domain::error::{Refusal, RenewalRefused};
-use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
-use crate::domain::message::{Body as MessageBody, Message, Role, Sender, TurnFailure, TurnState};
-use crate::domain::session::{NewSession, Session};
-use crate::domain::time::{Millis, TimeScale, Timestamp};
-use crate::domain::timeout::{InvalidTimeout, TimeoutConfig};
+use crate::domain::message::TurnFailure;
+use crate::domain::time::Millis;
+use crate::domain::timeout::InvalidTimeout;
 use crate::http::error::{ApiError, Call};
 
-/// When the examples happen.
-pub(super) const NOW: Timestamp = Timestamp(1_705_314_645_123);
-
-fn session() -> SessionId {
-    SessionId::from(0x018d_0d2e_5a83_7c3e_9f5b_3c90_c3cc_0d44)
-}
-
-fn agent() -> AgentId {
-    AgentId::from(0xb850_bc30_45f8_0041_a00a_83df_46d8_555d)
-}
+/// How long a session has lasted that cannot be renewed.
+const LONG: Millis = Millis(42_000_000);
 
 /// Every error response.
 pub(super) fn all() -> Vec<ErrorResponse> {
@@ -68,24 +59,6 @@ fn of_requests() -> Vec<ErrorResponse> {
             "The body is not JSON by its own word",
             vec![("unsupportedMediaType", ApiError::unsupported_media_type())],
         ),
-        response(
-            "NotFound",
-            StatusCode::NOT_FOUND,
-            "There is no such path",
-            vec![(
-                "notFound",
-                ApiError::not_found(&Method::GET, "/api/nothing"),
-            )],
-        ),
-        response(
-            "MethodNotAllowed",
-            StatusCode::METHOD_NOT_ALLOWED,
-            "The path has no such method; `Allow` names those that it has",
-            vec![(
-                "methodNotAllowed",
-                ApiError::method_not_allowed(&Method::PUT, "/api/agents"),
-            )],
-        ),
     ]
 }
 
@@ -130,8 +103,8 @@ fn of_callers() -> Vec<ErrorResponse> {
 }
 
 fn of_sessions() -> Vec<ErrorResponse> {
-    let session_not_found = || ApiError::from(Refusal::SessionNotFound(session()));
-    let agent_not_found = || ApiError::from(Refusal::AgentNotFound(agent()));
+    let session_not_found = || ApiError::from(Refusal::SessionNotFound(session_id()));
+    let agent_not_found = || ApiError::from(Refusal::AgentNotFound(agent_id()));
     vec![
         response(
             "SessionNotFound",
@@ -158,13 +131,20 @@ fn of_sessions() -> Vec<ErrorResponse> {
             "SessionExpired",
             StatusCode::GONE,
             "The session has expired; it is still kept",
-            vec![(
-                "sessionExpired",
-                ApiError::from(Refusal::SessionExpired {
-                    session_id: session(),
-                    expires_at: Timestamp(1_705_312_800_000),
-                }),
-            )],
+            vec![("sessionExpired", session_expired())],
+        ),
+        response(
+            "SessionExpiredWhileWaiting",
+            StatusCode::GONE,
+            "The session has expired; it is still kept. With `userMessage`, so is the message, \
+             whose turn had not begun",
+            vec![
+                ("sessionExpired", session_expired()),
+                (
+                    "whileWaiting",
+                    no_reply(failed(TurnFailure::session_expired())),
+                ),
+            ],
         ),
         response(
             "RenewalFailed",
@@ -173,10 +153,10 @@ fn of_sessions() -> Vec<ErrorResponse> {
             vec![(
                 "renewalFailed",
                 ApiError::from(Refusal::RenewalRefused(RenewalRefused {
-                    session_id: session(),
+                    session_id: session_id(),
                     max_duration_minutes: 720,
-                    created_at: Timestamp(1_705_272_645_123),
-                    age: Millis(42_000_000),
+                    created_at: NOW - LONG,
+                    age: LONG,
                 })),
             )],
         ),
@@ -203,73 +183,67 @@ fn of_the_server() -> Vec<ErrorResponse> {
             "AgentFailed",
             StatusCode::BAD_GATEWAY,
             "The agent could not answer; the message was kept",
-            vec![("agentFailed", no_reply(TurnFailure::agent_error()))],
+            vec![("agentFailed", no_reply(failed(TurnFailure::agent_error())))],
         ),
         response(
             "Unavailable",
             StatusCode::SERVICE_UNAVAILABLE,
-            "The server cannot do it at present. Nothing was written, unless `userMessage` is there",
-            vec![
-                (
-                    "overloaded",
-                    ApiError::from(AppError::Unavailable(Unavailable::Overloaded)),
-                ),
-                (
-                    "shuttingDown",
-                    ApiError::from(AppError::Unavailable(Unavailable::ShuttingDown)),
-                ),
-                (
-                    "storage",
-                    ApiError::from(AppError::Unavailable(Unavailable::Storage)),
-                ),
-            ],
+            "The server cannot do it at present; nothing was written",
+            unavailable(),
+        ),
+        response(
+            "UnavailableWhileWaiting",
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The server cannot do it at present. Nothing was written, unless `userMessage` is \
+             there: then the message was kept, and its reply comes after the next start",
+            [
+                unavailable(),
+                vec![("whileWaiting", no_reply(NoReplyReason::ShuttingDown))],
+            ]
+            .concat(),
         ),
         response(
             "AgentTimedOut",
             StatusCode::GATEWAY_TIMEOUT,
             "The agent did not answer in time; the message was kept",
-            vec![("agentTimedOut", no_reply(TurnFailure::agent_timeout()))],
+            vec![
+                (
+                    "agentTimedOut",
+                    no_reply(failed(TurnFailure::agent_timeout())),
+                ),
+                ("stillPending", no_reply(NoReplyReason::StillPending)),
+            ],
         ),
     ]
 }
 
-/// A kept message whose agent gave no reply.
-fn no_reply(failure: TurnFailure) -> ApiError {
-    let timeout = TimeoutConfig {
-        timeout_minutes: 30,
-        auto_renew: true,
-        max_duration_minutes: 720,
-        warning_threshold_minutes: 5,
-    };
-    let new = NewSession {
-        id: session(),
-        agent_id: agent(),
-        user_id: UserId::from(0x3c90_c3cc_0d44_4b50_8888_8dd2_5736_052a),
-        timeout,
-        metadata: "{}".into(),
-        create_key: None,
-    };
-    let message = Message {
-        id: MessageId::from(0x018d_0d2e_5b01_7a3e_8f5b_3c90_c3cc_0d45),
-        session_id: session(),
-        author_id: new.user_id.0,
-        created_at: NOW,
-        body: MessageBody {
-            content: "Hello!".into(),
-            ..MessageBody::default()
-        },
-        role: Role::User {
-            turn_id: TurnId::from(1),
-            reply_id: MessageId::from(2),
-            sender: Sender::default(),
-            turn: TurnState::Open,
-        },
-    };
+fn session_expired() -> ApiError {
+    ApiError::from(Refusal::SessionExpired {
+        session_id: session_id(),
+        expires_at: NOW,
+    })
+}
+
+fn unavailable() -> Vec<(&'static str, ApiError)> {
+    let of = |reason| ApiError::from(AppError::Unavailable(reason));
+    vec![
+        ("overloaded", of(Unavailable::Overloaded)),
+        ("shuttingDown", of(Unavailable::ShuttingDown)),
+        ("storage", of(Unavailable::Storage)),
+    ]
+}
+
+fn failed(failure: TurnFailure) -> NoReplyReason {
+    NoReplyReason::Failed(failure)
+}
+
+/// A kept message that gets no reply on this call.
+fn no_reply(reason: NoReplyReason) -> ApiError {
     AppError::NoReply(Box::new(NoReply {
-        agent_id: agent(),
-        session: Session::create(new, NOW, TimeScale::new(1)),
-        message,
-        reason: NoReplyReason::Failed(failure),
+        agent_id: agent_id(),
+        session: expired(),
+        message: waiting(),
+        reason,
     }))
     .into()
 }

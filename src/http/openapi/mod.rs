@@ -6,6 +6,7 @@
 pub(super) mod bodies;
 mod errors;
 mod examples;
+mod sample;
 
 use std::sync::LazyLock;
 
@@ -28,7 +29,9 @@ use crate::guard::access::Access;
         description = "A self-hosted, durable server of the ElizaOS Sessions API.\n\nEverything is \
             JSON, in UTF-8. Times are RFC 3339 in UTC with milliseconds, ids are UUIDs. Unknown \
             fields of a request are ignored. Every answer carries `X-Request-Id`, and every error \
-            has one form: `error.message` is for people, `code` and `details` are for programs.",
+            has one form: `error.message` is for people, `code` and `details` are for programs. A \
+            path that there is not is 404 with the code `NOT_FOUND`; a method that a path does not \
+            have is 405 with the code `METHOD_NOT_ALLOWED`, and `Allow` names those that it has.",
     ),
     paths(
         sessions::create,
@@ -177,13 +180,22 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_leads_somewhere_and_everything_is_referred_to() {
         let document = document();
         let text = document.to_string();
-        for reference in text.split("\"$ref\":\"").skip(1) {
-            let (reference, _) = reference.split_once('"').unwrap();
+        let references = text.split("\"$ref\":\"").skip(1);
+        let references: BTreeSet<_> = references
+            .map(|reference| reference.split_once('"').unwrap().0)
+            .collect();
+        for reference in &references {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+        for kind in ["schemas", "responses"] {
+            for name in document["components"][kind].as_object().unwrap().keys() {
+                let reference = format!("#/components/{kind}/{name}");
+                assert!(references.contains(&*reference), "{reference}");
+            }
         }
     }
 }
