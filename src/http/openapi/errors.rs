@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::examples::all;
+use super::headers;
 use super::sample::NOW;
 use crate::http::error::ApiError;
 
@@ -70,30 +71,24 @@ pub(super) fn responses() -> Value {
 
 impl ErrorResponse {
     fn document(self) -> Value {
-        let mut headers = Map::new();
-        if self
-            .examples
-            .iter()
-            .any(|(_, error)| error.has_retry_after())
-        {
-            headers.insert(
-                "Retry-After".to_owned(),
-                json!({ "description": "After how many seconds to try again",
-                        "schema": { "type": "integer", "minimum": 1 } }),
-            );
-        }
+        let mut examples = self.examples.iter();
+        let has_retry_after = examples.any(|(_, error)| error.has_retry_after());
         let examples: Map<_, _> = self
             .examples
             .into_iter()
             .map(|(name, error)| (name.to_owned(), json!({ "value": error.document(NOW) })))
             .collect();
-        json!({
+        let mut response = json!({
             "description": self.description,
-            "headers": headers,
+            "headers": {},
             "content": { "application/json": {
                 "schema": { "$ref": "#/components/schemas/Error" },
                 "examples": examples,
             } },
-        })
+        });
+        if has_retry_after {
+            headers::add(&mut response, "Retry-After");
+        }
+        response
     }
 }

@@ -6,6 +6,7 @@
 pub(super) mod bodies;
 mod errors;
 mod examples;
+mod headers;
 mod sample;
 
 use std::sync::LazyLock;
@@ -112,6 +113,7 @@ fn document() -> Value {
     // A server without any token asks nobody for one.
     document["security"] = json!([{}, { "bearer": [] }, { "apiKey": [] }]);
     document["components"]["responses"] = errors::responses();
+    document["components"]["headers"] = headers::all();
     let schemas = &mut document["components"]["schemas"];
     schemas["SendMessageRequest"]["anyOf"] = bodies::transport_or_mode();
     bodies::add_spellings(&mut schemas["SubmitRequest"]);
@@ -123,6 +125,7 @@ fn document() -> Value {
             complete(operation, endpoint.access);
         }
     }
+    headers::add_request_id(&mut document);
     document
 }
 
@@ -191,7 +194,7 @@ mod tests {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{reference}");
         }
-        for kind in ["schemas", "responses"] {
+        for kind in ["schemas", "responses", "headers"] {
             for name in document["components"][kind].as_object().unwrap().keys() {
                 let reference = format!("#/components/{kind}/{name}");
                 assert!(references.contains(&*reference), "{reference}");

@@ -16,7 +16,11 @@ use crate::http::error::ApiError;
     tag = "operations",
     summary = "The console",
     description = "A page for people.",
-    responses((status = 200, description = "The page", content_type = "text/html; charset=utf-8", body = String)),
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of what the client has")),
+    responses(
+        (status = 200, description = "The page", content_type = "text/html; charset=utf-8", body = String, headers(("ETag" = String, description = "Changes when the page does"))),
+        (status = 304, description = "What the client has is the page", headers(("ETag" = String, description = "Changes when the page does"))),
+    ),
 )]
 pub(in crate::http) async fn page(request: Request) -> Response {
     file(request).await
@@ -30,7 +34,11 @@ pub(in crate::http) async fn page(request: Request) -> Response {
     tag = "operations",
     summary = "This description for people",
     description = "A page that works offline.",
-    responses((status = 200, description = "The page", content_type = "text/html; charset=utf-8", body = String)),
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of what the client has")),
+    responses(
+        (status = 200, description = "The page", content_type = "text/html; charset=utf-8", body = String, headers(("ETag" = String, description = "Changes when the page does"))),
+        (status = 304, description = "What the client has is the page", headers(("ETag" = String, description = "Changes when the page does"))),
+    ),
 )]
 pub(in crate::http) async fn docs(request: Request) -> Response {
     file(request).await
