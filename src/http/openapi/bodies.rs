@@ -378,6 +378,28 @@ impl utoipa::PartialSchema for MessageMetadata {
 
 impl ToSchema for MessageMetadata {}
 
+/// How the service is, and the error that it is.
+pub(in crate::http) struct UnhealthySessions;
+
+impl utoipa::PartialSchema for UnhealthySessions {
+    fn schema() -> utoipa::openapi::RefOr<Schema> {
+        both("SessionsHealth", "Error").into()
+    }
+}
+
+impl ToSchema for UnhealthySessions {}
+
+/// The status, and the error that it is.
+pub(in crate::http) struct Unhealthy;
+
+impl utoipa::PartialSchema for Unhealthy {
+    fn schema() -> utoipa::openapi::RefOr<Schema> {
+        both("Health", "Error").into()
+    }
+}
+
+impl ToSchema for Unhealthy {}
+
 /// Anything at all.
 pub(in crate::http) struct Bytes;
 
@@ -408,6 +430,11 @@ impl ToSchema for Cursor {}
 /// A schema as it is written in the document.
 fn schema(value: Value) -> Schema {
     serde_json::from_value(value).unwrap_or_default()
+}
+
+fn both(one: &str, other: &str) -> Schema {
+    let reference = |name| json!({ "$ref": format!("#/components/schemas/{name}") });
+    schema(json!({ "allOf": [reference(one), reference(other)] }))
 }
 
 /// Takes a field out of those that are required; returns whether it was one.

@@ -22,7 +22,7 @@ use crate::http::router::ApiState;
     description = "With how many sessions there are.",
     responses(
         (status = 200, description = "It works", body = bodies::SessionsHealth),
-        (status = 503, description = "The last write failed; the answer is an error too", body = bodies::SessionsHealth),
+        (status = 503, description = "The last write failed; the answer is an error too", body = bodies::UnhealthySessions),
     ),
 )]
 pub(in crate::http) async fn sessions(State(state): State<ApiState>) -> Response {
@@ -40,7 +40,7 @@ pub(in crate::http) async fn sessions(State(state): State<ApiState>) -> Response
     description = "Its status and nothing else.",
     responses(
         (status = 200, description = "It works", body = bodies::Health),
-        (status = 503, description = "The last write failed; the answer is an error too", body = bodies::Health),
+        (status = 503, description = "The last write failed; the answer is an error too", body = bodies::Unhealthy),
     ),
 )]
 pub(in crate::http) async fn overall(State(state): State<ApiState>) -> Response {
