@@ -329,18 +329,13 @@ pub(super) fn add_spellings(request: &mut Value) {
     request["allOf"] = choices.into();
 }
 
-/// An event of a stream.
+/// An event of the stream of a reply. [`super::streams`] has the schema.
 #[derive(ToSchema)]
-pub(in crate::http) struct StreamEvent {
-    /// Its name.
-    #[schema(example = "chunk")]
-    event: String,
-    /// An object of JSON.
-    #[schema(
-        example = r#"{"messageId":"018d0d2e-5b01-7a3e-8f5b-3c90c3cc0d45","chunk":"Hello ","index":0}"#
-    )]
-    data: String,
-}
+pub(in crate::http) struct ReplyStreamEvent;
+
+/// An event of the stream of a session. [`super::streams`] has the schema.
+#[derive(ToSchema)]
+pub(in crate::http) struct SessionStreamEvent;
 
 /// A message's metadata.
 pub(in crate::http) struct MessageMetadata;

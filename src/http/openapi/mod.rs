@@ -1,26 +1,33 @@
 //! The description of the API, made from the handlers and from what they answer with.
 //!
 //! A handler's own annotation says what it takes and answers, the router's table to whom it is
-//! open, and the examples of the errors are the errors.
+//! open, and the examples are what the server writes.
 
+mod answers;
 pub(super) mod bodies;
+#[cfg(test)]
+mod check;
 mod errors;
 mod examples;
 mod headers;
 mod sample;
+mod streams;
 
 use std::sync::LazyLock;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
+use self::answers::Examples;
 use super::router::endpoints;
 use super::routes::{admin, agents, console, events, health, messages, metrics, sessions, submit};
+use super::sse;
 use crate::guard::access::Access;
+use crate::wire;
 
 /// What stands above all calls.
 #[derive(OpenApi)]
@@ -59,7 +66,22 @@ use crate::guard::access::Access;
         console::docs,
         show,
     ),
-    components(schemas(bodies::Error)),
+    components(schemas(
+        bodies::Error,
+        wire::MessageBroadcast,
+        wire::ControlMessage,
+        wire::MessageStreamChunk,
+        wire::MessageStreamError,
+        wire::MessageComplete,
+        wire::SessionRenewed,
+        wire::SessionExpirationWarning,
+        wire::SessionExpired,
+        wire::ChannelDeleted,
+        wire::State,
+        sse::SentEvent,
+        sse::ReplyChunk,
+        sse::ReplyError,
+    )),
     tags(
         (name = "sessions", description = "Sessions between a user and an agent"),
         (name = "messages", description = "What is said in them"),
@@ -77,7 +99,7 @@ struct Description;
     tag = "operations",
     summary = "This description",
     description = "As OpenAPI 3.1.",
-    responses((status = 200, description = "The description", body = Object)),
+    responses((status = 200, description = "The description", body = Object, example = json!({ "openapi": "3.1.0", "info": { "title": "sessiond", "version": env!("CARGO_PKG_VERSION") }, "paths": {} }))),
 )]
 pub(super) async fn show() -> Response {
     static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
@@ -116,6 +138,8 @@ fn document() -> Value {
     document["components"]["headers"] = headers::all();
     let schemas = &mut document["components"]["schemas"];
     schemas["SendMessageRequest"]["anyOf"] = bodies::transport_or_mode();
+    schemas["ReplyStreamEvent"] = streams::of_replies().schema();
+    schemas["SessionStreamEvent"] = streams::of_sessions().schema();
     bodies::add_spellings(&mut schemas["SubmitRequest"]);
     for endpoint in endpoints() {
         let method = endpoint.method.as_str().to_ascii_lowercase();
@@ -129,7 +153,8 @@ fn document() -> Value {
     document
 }
 
-/// Adds to whom a call is open, and the errors that it may answer with.
+/// Adds to whom a call is open, examples of what it answers, and the errors that it may answer
+/// with.
 fn complete(operation: &mut Value, access: Access) {
     let id = operation["operationId"]
         .as_str()
@@ -144,6 +169,25 @@ fn complete(operation: &mut Value, access: Access) {
     for name in credentials.iter().copied().chain(errors::of(&id)) {
         let reference = json!({ "$ref": format!("#/components/responses/{name}") });
         operation["responses"][errors::status(name)] = reference;
+    }
+    for (status, examples) in answers::of(&id) {
+        let response = &mut operation["responses"][status];
+        show_examples(response, &examples);
+        // What an unhealthy service says of itself is an error like that of others.
+        if status == "503" {
+            headers::add(response, "Retry-After");
+        }
+    }
+}
+
+fn show_examples(response: &mut Value, examples: &Examples) {
+    let examples = examples
+        .iter()
+        .map(|(name, value)| (*name, json!({ "value": value })));
+    let examples: Value = examples.collect();
+    let content = response["content"].as_object_mut();
+    for media in content.into_iter().flat_map(Map::values_mut) {
+        media["examples"] = examples.clone();
     }
 }
 
@@ -198,6 +242,46 @@ mod tests {
             for name in document["components"][kind].as_object().unwrap().keys() {
                 let reference = format!("#/components/{kind}/{name}");
                 assert!(references.contains(&*reference), "{reference}");
+            }
+        }
+    }
+
+    /// The media of what is sent and answered, by the names of what they belong to.
+    fn media(document: &Value) -> Vec<(String, &Value)> {
+        let paths = document["paths"].as_object().unwrap().values();
+        let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+        let of_calls = operations.flat_map(|operation| {
+            let responses = operation["responses"].as_object().unwrap().iter();
+            let responses = responses.map(|(status, response)| (status.as_str(), response));
+            let body = operation.get("requestBody").map(|body| ("body", body));
+            let id = &operation["operationId"];
+            let parts = responses.chain(body);
+            parts.map(move |(name, part)| (format!("{id} {name}"), part))
+        });
+        let shared = document["components"]["responses"].as_object().unwrap();
+        let shared = shared.iter().map(|(name, it)| (name.clone(), it));
+        let media = of_calls.chain(shared).flat_map(|(name, part)| {
+            let content = part["content"].as_object().into_iter().flatten();
+            content.map(move |(kind, media)| (format!("{name} {kind}"), media))
+        });
+        media.collect()
+    }
+
+    #[test]
+    fn every_answer_in_json_has_an_example_and_every_example_fits_its_schema() {
+        let document = document();
+        for (name, media) in media(&document) {
+            let named = media["examples"].as_object().into_iter().flatten();
+            let named = named.map(|(_, example)| &example["value"]);
+            let examples: Vec<_> = named.chain(media.get("example")).collect();
+            let is_shown = ["application/json", "text/event-stream"]
+                .iter()
+                .any(|kind| name.ends_with(kind));
+            let is_answer = !name.contains(" body ");
+            assert!(!(is_shown && is_answer && examples.is_empty()), "{name}");
+            for example in examples {
+                let faults = check::faults(&document, &media["schema"], example);
+                assert_eq!(faults, [""; 0], "{name}: {example}");
             }
         }
     }

@@ -2,7 +2,7 @@
 //! answered. They are made of it as the server makes its answers.
 
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
-use crate::domain::message::{Body, Message, Role, Sender, TurnState};
+use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState, json_text};
 use crate::domain::session::{NewSession, Session};
 use crate::domain::time::{TimeScale, Timestamp};
 use crate::domain::timeout::TimeoutConfig;
@@ -13,6 +13,9 @@ pub(super) const CREATED: Timestamp = Timestamp(1_705_314_600_000);
 const SAID: Timestamp = Timestamp(1_705_314_644_321);
 /// When the agent answered, which is now.
 pub(super) const NOW: Timestamp = Timestamp(1_705_314_645_123);
+
+/// What the agent says.
+pub(super) const REPLY: &str = "Hello Ada. What brings you here?";
 
 const USER: u128 = 0x3c90_c3cc_0d44_4b50_8888_8dd2_5736_052a;
 
@@ -44,6 +47,11 @@ pub(super) fn session() -> Session {
     session
 }
 
+/// The session where it has another timeout.
+pub(super) fn patched() -> Session {
+    created_with(60)
+}
+
 /// The session at its end.
 pub(super) fn expired() -> Session {
     Session {
@@ -69,9 +77,19 @@ fn created_with(timeout_minutes: u32) -> Session {
     Session::create(new, CREATED, TimeScale::new(1))
 }
 
-/// What the user said, while its reply is still to come.
+/// What the user said.
+pub(super) fn message() -> Message {
+    said(TurnState::Replied(NOW))
+}
+
+/// The same while its reply is still to come.
 pub(super) fn waiting() -> Message {
     said(TurnState::Open)
+}
+
+/// The same where the agent failed for good.
+pub(super) fn unanswered(failure: TurnFailure) -> Message {
+    said(TurnState::Failed(failure))
 }
 
 fn said(turn: TurnState) -> Message {
@@ -89,6 +107,25 @@ fn said(turn: TurnState) -> Message {
             reply_id: reply_id(),
             sender: Sender::default(),
             turn,
+        },
+    }
+}
+
+/// What the agent answered.
+pub(super) fn reply() -> Message {
+    Message {
+        id: reply_id(),
+        session_id: session_id(),
+        author_id: agent_id().0,
+        created_at: NOW,
+        body: Body {
+            content: REPLY.into(),
+            ..Body::default()
+        },
+        role: Role::Agent {
+            in_reply_to: Some(message_id()),
+            thought: Some("Ada greets me.".into()),
+            actions: Some(json_text(&["REPLY"])),
         },
     }
 }

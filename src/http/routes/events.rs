@@ -35,7 +35,7 @@ use crate::wire::{self, WireEvent};
         ("Last-Event-ID" = Option<i64>, Header, description = "The id of the last event that the client has"),
         ("after" = inline(Option<bodies::Cursor>), Query, description = "The same as a parameter, which the header beats"),
     ),
-    responses((status = 200, description = "The events", content_type = "text/event-stream", body = bodies::StreamEvent)),
+    responses((status = 200, description = "The events", content_type = "text/event-stream", body = bodies::SessionStreamEvent)),
 )]
 pub(in crate::http) async fn follow(
     State(state): State<ApiState>,

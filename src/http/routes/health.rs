@@ -71,7 +71,10 @@ fn respond(health: &Health, body: Map<String, Value>, now: Timestamp) -> Respons
 }
 
 /// What an unhealthy service says of itself, and the error that it is.
-fn unhealthy(mut body: Map<String, Value>, now: Timestamp) -> Map<String, Value> {
+pub(in crate::http) fn unhealthy(
+    mut body: Map<String, Value>,
+    now: Timestamp,
+) -> Map<String, Value> {
     if let Value::Object(document) = ApiError::unhealthy().document(now) {
         body.extend(document);
     }

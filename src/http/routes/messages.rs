@@ -42,8 +42,8 @@ pub(in crate::http) enum Transport {
     params(("sessionId" = String, Path, format = Uuid, description = "The session"), ("Idempotency-Key" = Option<String>, Header, description = "A name for the call, under which a repeat stores nothing: 1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
     request_body(content = bodies::SendMessageRequest),
     responses(
-        (status = 200, description = "With `sse`: `user_message`, then a `chunk` for each piece of the reply, then one `done` or one `error`", content_type = "text/event-stream", body = bodies::StreamEvent, headers(("Idempotent-Replayed" = Option<String>, description = "`true` where an earlier call with this key has done it"))),
-        (status = 201, description = "With `websocket` and `http`: the message is stored", body = bodies::SentMessage, headers(("Idempotent-Replayed" = Option<String>, description = "`true` where an earlier call with this key has done it"))),
+        (status = 200, description = "With `sse`: `user_message`, then a `chunk` for each piece of the reply, then one `done` or one `error`", content_type = "text/event-stream", body = bodies::ReplyStreamEvent, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it"))),
+        (status = 201, description = "With `websocket` and `http`: the message is stored", body = bodies::SentMessage, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it"))),
     ),
 )]
 pub(in crate::http) async fn send(

@@ -1,0 +1,162 @@
+//! An example of each answer that a call has for itself, made as the server makes it.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::sample::{
+    CREATED, NOW, created, message, patched, reply, session, session_id, unanswered,
+};
+use super::streams;
+use crate::app::{Character, Health, Page, Stats, Status};
+use crate::archive;
+use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item};
+use crate::domain::message::TurnFailure;
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
+use crate::http::dto::{
+    self, AgentListAnswer, Deleted, MessageList, SessionInfo, SessionStatus, StatsInfo, Submitted,
+    UserMessage,
+};
+use crate::http::routes::health::unhealthy;
+
+/// A few of the figures.
+const FIGURES: &str = "# HELP sessiond_sessions_active Sessions that can be used.\n\
+    # TYPE sessiond_sessions_active gauge\n\
+    sessiond_sessions_active 42\n\
+    # EOF\n";
+
+/// Examples by their names.
+pub(super) type Examples = Vec<(&'static str, Value)>;
+
+/// The examples of a call, by their statuses.
+pub(super) fn of(operation: &str) -> Vec<(&'static str, Examples)> {
+    match operation {
+        "createSession" => vec![("201", one("created", info(&created(), CREATED)))],
+        "getSession" | "renewSession" | "sendHeartbeat" => {
+            vec![("200", one("session", info(&session(), NOW)))]
+        }
+        "updateSessionTimeout" => vec![("200", one("session", info(&patched(), NOW)))],
+        "listSessions" => vec![("200", sessions())],
+        "deleteSession" => vec![("200", one("deleted", json!(Deleted::new(session_id()))))],
+        "sendMessage" => vec![("200", streams::of_replies().examples()), ("201", sent())],
+        "getMessages" | "getTranscript" => vec![("200", messages())],
+        "followSession" => vec![("200", streams::of_sessions().examples())],
+        "submitMessage" => vec![("201", submitted())],
+        "listAgents" => vec![("200", agent(|eliza| json!(list(eliza))))],
+        "getAgent" => vec![("200", agent(dto::agent))],
+        "exportSessions" => vec![("200", one("lines", json!(lines())))],
+        "getMetrics" => vec![("200", one("figures", json!(FIGURES)))],
+        "getSessionsHealth" => service(dto::health),
+        "getHealth" => service(|health, _| dto::overall(health)),
+        "getLiveness" => vec![("200", one("alive", json!({ "status": "ok" })))],
+        _ => Vec::new(),
+    }
+}
+
+fn one(name: &'static str, value: Value) -> Examples {
+    vec![(name, value)]
+}
+
+fn info(session: &Session, now: Timestamp) -> Value {
+    json!(SessionInfo::new(session, now))
+}
+
+fn sessions() -> Examples {
+    let stats = StatsInfo::from(stats());
+    let page = json!({
+        "sessions": [info(&session(), NOW)], "nextCursor": session_id(), "total": 42,
+        "stats": stats,
+    });
+    let last = json!({ "sessions": [info(&session(), NOW)], "total": 42, "stats": stats });
+    vec![("last", last), ("page", page)]
+}
+
+fn stats() -> Stats {
+    Stats {
+        active: 42,
+        expired: 7,
+        near_expiration: 3,
+    }
+}
+
+fn sent() -> Examples {
+    let user_message = UserMessage::new(&session(), &message(), Some("m-1"));
+    let status = SessionStatus::new(&session(), true, NOW);
+    vec![
+        ("websocket", dto::answer(&user_message, None, &status)),
+        ("http", dto::answer(&user_message, Some(&reply()), &status)),
+    ]
+}
+
+fn messages() -> Examples {
+    let list = |messages| {
+        let page = Page {
+            messages,
+            has_more: false,
+        };
+        json!(MessageList::new(&session(), &page))
+    };
+    let failure = TurnFailure::agent_error();
+    vec![
+        ("messages", list(vec![reply(), message()])),
+        ("agentFailed", list(vec![unanswered(failure)])),
+        ("none", list(Vec::new())),
+    ]
+}
+
+fn submitted() -> Examples {
+    one("submitted", json!(Submitted::new(&session(), &reply())))
+}
+
+/// The built-in agent, which every server has.
+fn agent(shown: impl Fn(&Character) -> Value) -> Examples {
+    let eliza = Character::built_in(CREATED).ok();
+    let eliza = eliza.map(|eliza| ("agent", shown(&eliza)));
+    eliza.into_iter().collect()
+}
+
+fn list(eliza: &Character) -> AgentListAnswer<'_> {
+    AgentListAnswer::new([eliza].into_iter())
+}
+
+fn lines() -> String {
+    let session = Item::Session(ArchivedSession {
+        session: session(),
+        claim: None,
+        upstream: None,
+    });
+    let messages = [message(), reply()].map(|message| {
+        Item::Message(ArchivedMessage {
+            message,
+            keys: Vec::new(),
+            turn: None,
+        })
+    });
+    [session]
+        .iter()
+        .chain(&messages)
+        .map(archive::line)
+        .collect()
+}
+
+/// How the service may be, as a call says it.
+fn service(
+    said: impl Fn(&Health, Timestamp) -> Map<String, Value>,
+) -> Vec<(&'static str, Examples)> {
+    let of = |status, invalid_sessions| {
+        let health = Health {
+            status,
+            stats: Some(stats()),
+            invalid_sessions,
+            uptime: Duration::from_millis(3_600_500),
+        };
+        said(&health, NOW)
+    };
+    let works = vec![
+        ("healthy", json!(of(Status::Healthy, 0))),
+        ("degraded", json!(of(Status::Degraded, 1))),
+    ];
+    let fails = unhealthy(of(Status::Unhealthy, 0), NOW);
+    vec![("200", works), ("503", one("unhealthy", json!(fails)))]
+}
