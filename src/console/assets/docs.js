@@ -21,6 +21,16 @@ class Description {
     return this.resolve(path.reduce((found, key) => found?.[key], this.document));
   }
 
+  /** The properties of a schema, with those of what it is put together of. */
+  shape(schema) {
+    const { properties, required = [], allOf = [] } = this.resolve(schema);
+    const parts = [...allOf.map((part) => this.shape(part)), { properties, required }];
+    return {
+      properties: parts.some((part) => part.properties) ? Object.assign({}, ...parts.map((part) => part.properties)) : undefined,
+      required: parts.flatMap((part) => part.required),
+    };
+  }
+
   /** The calls by their tags. */
   groups() {
     const all = Object.entries(this.document.paths).flatMap(([path, item]) =>
@@ -34,7 +44,10 @@ class Description {
     if (found.enum) return found.enum.map((value) => JSON.stringify(value)).join(' or ');
     const any = found.anyOf ?? found.oneOf;
     if (any) return [...new Set(any.map((option) => this.type(option)))].join(' or ');
-    const types = [found.type ?? 'any'].flat().map((type) => (type === 'array' ? `array of ${this.type(found.items)}` : type));
+    if (found.allOf && !found.type) return 'object';
+    const all = [found.type ?? 'any'].flat();
+    // What may be of every type may be anything.
+    const types = all.length === 6 ? ['any'] : all.map((type) => (type === 'array' ? `array of ${this.type(found.items)}` : type));
     const format = found.format && !/^int|^double/.test(found.format) ? ` (${found.format})` : '';
     return types.join(' or ') + format;
   }
@@ -71,7 +84,7 @@ function fields(entries, caption) {
 }
 
 function schemaFields(description, schema, caption) {
-  const { properties, required = [] } = description.resolve(schema);
+  const { properties, required } = description.shape(schema);
   if (!properties) return undefined;
   return fields(Object.entries(properties).map(([name, value]) => ({
     name, type: description.type(value), required: required.includes(name), text: value.description ?? description.resolve(value).description,
@@ -80,8 +93,9 @@ function schemaFields(description, schema, caption) {
 
 function requestBody(description, { requestBody: body }) {
   if (!body) return [];
-  const { schema } = description.resolve(body).content['application/json'];
-  return [schemaFields(description, schema, 'Body'), code(description.example(schema), 'Example of a body')];
+  const { schema, examples } = description.resolve(body).content['application/json'];
+  const samples = Object.values(examples ?? { body: { value: description.example(schema) } });
+  return [schemaFields(description, schema, 'Body'), ...samples.map(({ value }) => code(value, 'Example of a body'))];
 }
 
 function parameters(description, { parameters: list }) {
@@ -91,15 +105,35 @@ function parameters(description, { parameters: list }) {
   })), 'Parameters')];
 }
 
+/** What a response holds: its fields, where they are its own, and what it may look like. */
+function samplesOf(description, { schema, example, examples = {} }, isError) {
+  const named = Object.entries(examples);
+  const shown = named.length ? named : [['answer', { value: example ?? description.example(schema) }]];
+  const samples = shown.flatMap(([name, { value }]) => [
+    (isError || named.length > 1) && h('p', { class: 'sample-name muted' }, isError ? value.error?.type ?? name : name),
+    code(value, `Example: ${name}`)]);
+  const isShared = schema.$ref === '#/components/schemas/Error';
+  return [!isShared && schemaFields(description, schema, 'Fields'), ...samples];
+}
+
+/** The events of a stream: what each carries, and what that may look like. */
+function events(description, { schema, examples = {} }) {
+  const samples = Object.values(examples).map(({ value }) => value);
+  return description.resolve(schema).oneOf.flatMap(({ properties }) => {
+    const name = properties.event.const;
+    return [schemaFields(description, properties.data.contentSchema, name),
+      ...samples.filter(({ event }) => event === name).map(({ data }) => code(JSON.parse(data), `Example of ${name}`))];
+  });
+}
+
 function response(description, status, value) {
   const { description: text, content = {} } = description.resolve(value);
-  const [type, media = {}] = Object.entries(content)[0] ?? [];
+  const [type, media] = Object.entries(content)[0] ?? [];
   const isError = Number(status) >= 400;
-  const samples = Object.entries(media.examples ?? {}).flatMap(([name, { value: sample }]) => [
-    h('p', { class: 'sample-name muted' }, sample.error?.type ?? name), code(sample, `Example: ${name}`)]);
-  if (!samples.length && type === 'application/json') {
-    samples.push(schemaFields(description, media.schema, 'Fields'), code(description.example(media.schema), `Example of an answer with ${status}`));
-  }
+  const samples = {
+    'application/json': () => samplesOf(description, media, isError),
+    'text/event-stream': () => events(description, media),
+  }[type]?.() ?? Object.values(media?.examples ?? {}).map((sample) => code(sample.value, 'Example'));
   return h('details', { open: false }, h('summary', {},
     h('span', { class: isError ? 'status bad' : 'status' }, status), ' ', ...prose(text), type && type !== 'application/json' && h('span', { class: 'muted' }, ` · ${type}`)),
   ...samples.filter(Boolean));
