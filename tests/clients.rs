@@ -29,6 +29,9 @@ const READY_LIMIT: Duration = Duration::from_mins(1);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
 
+/// How many calls the description is held against the server with, at least.
+const CASES: usize = 3000;
+
 /// What the guarded server asks for.
 const TOKEN: &str = "let-the-client-tests-in";
 
@@ -125,9 +128,17 @@ fn the_description_holds_against_the_server() {
             .env("SESSIOND_CHANNEL", channel),
         TEST_LIMIT,
     );
-    if let Err(reason) = tests {
-        panic!("{reason}");
+    match tests {
+        Ok(output) => assert!(cases(&output) >= CASES, "too few calls:\n{output}"),
+        Err(reason) => panic!("{reason}"),
     }
+}
+
+/// How many calls a run made, by its own summary.
+fn cases(output: &str) -> usize {
+    let (_, summary) = output.split_once("Test cases:").expect("a summary");
+    let count = summary.split_whitespace().next();
+    count.and_then(|count| count.parse().ok()).expect("a count")
 }
 
 /// A session with the built-in agent; returns its id.

@@ -47,6 +47,7 @@ fn install(folder: &Path) -> Result<(), String> {
             .current_dir(folder),
         INSTALL_LIMIT,
     )
+    .map(drop)
 }
 
 /// The test files by name: left to look for them itself, node is content to find none.
@@ -60,8 +61,8 @@ pub(crate) fn test_files(folder: &Path) -> Vec<OsString> {
     files
 }
 
-/// Runs a command to its end; the error has its whole output.
-pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<(), String> {
+/// Runs a command to its end; returns its whole output, which the error has too.
+pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<String, String> {
     let name = format!("{command:?}");
     // A file, not a pipe: it cannot fill up, and nobody waits for a grandchild to close it.
     let mut output = tempfile::tempfile().expect("a temporary file");
@@ -74,15 +75,16 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<(), String> 
         .spawn()
         .map_err(|error| format!("{name} cannot be started: {error}"))?;
 
-    let how = match wait_at_most(&mut child, limit) {
-        Some(status) if status.success() => return Ok(()),
-        Some(status) => format!("ended with {status}"),
-        None => format!("was stopped after {} s", limit.as_secs()),
-    };
+    let status = wait_at_most(&mut child, limit);
     let mut text = Vec::new();
     output.rewind().expect("a file can be read again");
     output.read_to_end(&mut text).expect("a file can be read");
-    let text = String::from_utf8_lossy(&text);
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let how = match status {
+        Some(status) if status.success() => return Ok(text),
+        Some(status) => format!("ended with {status}"),
+        None => format!("was stopped after {} s", limit.as_secs()),
+    };
     Err(format!("{name} {how}. Its output:\n{text}"))
 }
 
