@@ -20,11 +20,10 @@ use crate::http::dto::{
 };
 use crate::http::routes::health::unhealthy;
 
-/// A few of the figures.
+/// A few of the figures, as both formats have them.
 const FIGURES: &str = "# HELP sessiond_sessions_active Sessions that can be used.\n\
     # TYPE sessiond_sessions_active gauge\n\
-    sessiond_sessions_active 42\n\
-    # EOF\n";
+    sessiond_sessions_active 42\n";
 
 /// Examples by their names.
 pub(super) type Examples = Vec<(&'static str, Value)>;
