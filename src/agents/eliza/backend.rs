@@ -5,8 +5,9 @@ use futures_util::stream::{self, StreamExt as _};
 use crate::agents::backend::{Backend, Piece, ReplyStream, TurnRequest, Wants};
 use crate::domain::turn::Reply;
 
-/// How many earlier turns are replayed.
-const HISTORY: usize = 50;
+/// How many earlier turns are replayed: enough that it does not repeat itself soon, and few, since
+/// each costs as much as the answer.
+const HISTORY: usize = 16;
 
 /// The rule engine in the binary.
 #[derive(Debug, Clone, Copy)]
