@@ -113,6 +113,16 @@ async fn sessions_messages_and_turns_are_counted() {
         ("sessiond_expiry_lag_seconds_count", 1.0),
     ]);
     server.get(&at(&short, "")).await.expect(410);
+
+    // Past their keeping.
+    server.advance(8 * 24 * 60 * MINUTE);
+    let figures = eventually("the purge", async || {
+        let figures = Figures::of(&server).await;
+        (figures.get("sessiond_sessions_purged_total") > 1.0).then_some(figures)
+    })
+    .await;
+    figures.assert(&[("sessiond_sessions_purged_total", 2.0)]);
+    assert!(figures.get("sessiond_sweep_duration_seconds_count") > 1.0);
     server.stop().await;
 }
 

@@ -19,6 +19,9 @@ await stream.get('state');
 await api.post(session, 'Good night.');
 for (const listener of [...sockets, stream]) await listener.idle(session.sessionId);
 
+const figures = await (await fetch(`${url}/metrics`)).text();
+assert.match(figures, new RegExp(`^sessiond_sockets_open ${sockets.length + 1}$`, 'm'));
+
 await writeFile(process.env.SESSIOND_READY, '');
 for (const socket of [...sockets, stranger]) {
   await socket.get('disconnect');
