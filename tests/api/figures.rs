@@ -117,6 +117,8 @@ async fn sessions_messages_and_turns_are_counted() {
     // Past their keeping.
     server.advance(8 * 24 * 60 * MINUTE);
     let figures = eventually("the purge", async || {
+        // Deadlines that are close together are met together.
+        server.advance(MINUTE);
         let figures = Figures::of(&server).await;
         (figures.get("sessiond_sessions_purged_total") > 1.0).then_some(figures)
     })
