@@ -3,11 +3,16 @@
 //! other header, but a proxy in front may have gone by the length and then takes the rest of the
 //! body for the next request (RFC 9112, 11.2). Such a request is refused.
 //!
-//! All else about framing is hyper's to judge. What the watch cannot read it leaves to hyper, and
-//! looks no further on that connection.
+//! All else about framing is hyper's to judge, but where the watch could lose its place, by a length
+//! that it cannot read or a line's end that hyper sees elsewhere, it refuses too: otherwise that would
+//! be the way around it. After an upgrade it goes on looking; the frames of a WebSocket are masked by
+//! chance, so that only a client who means to finds itself refused.
 
-/// More of a line is not looked at: no header that matters is longer.
+/// More of a line that comes in pieces is not kept.
 const MAX_LINE_BYTES: usize = 256;
+
+/// More digits than the size of a chunk needs.
+const MAX_SIZE_DIGITS: usize = 16;
 
 /// Follows the bytes of one connection, in whatever pieces they come.
 #[derive(Default)]
@@ -30,36 +35,29 @@ enum Place {
     },
     ChunkSize,
     Trailers,
-    /// Nothing that is looked at.
-    Unwatched,
+    /// Nothing that may be read.
+    Refused,
 }
 
 /// What is known of the head that is being read.
 #[derive(Default, Clone, Copy)]
 struct Head {
     begun: bool,
-    length: Length,
+    length: Option<u64>,
     chunked: bool,
-    upgrade: bool,
 }
 
-#[derive(Default, Clone, Copy)]
-enum Length {
-    #[default]
-    None,
-    Of(u64),
-    Unreadable,
-}
+/// The request is not to be read.
+struct Refused;
 
 impl Framing {
-    /// Looks at the next bytes. `Some` is how many of them stand before a request that has both
-    /// lengths: neither that request nor what follows may be read.
+    /// Looks at the next bytes. `Some` is how many of them may be read: nothing from there on.
     pub(super) fn look_at(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut request_at = 0;
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            if let Place::Unwatched = self.place {
-                return None;
+            if let Place::Refused = self.place {
+                return Some(0);
             }
             if let Place::Body { left, chunked } = self.place {
                 at += self.skip(left, chunked, rest.len());
@@ -73,8 +71,8 @@ impl Framing {
                 return None;
             };
             at += end + 1;
-            if self.end_line(&rest[..end]) {
-                self.place = Place::Unwatched;
+            if let Err(Refused) = self.end_line(&rest[..end]) {
+                self.place = Place::Refused;
                 return Some(request_at);
             }
         }
@@ -98,8 +96,7 @@ impl Framing {
         self.line.extend_from_slice(&part[..part.len().min(room)]);
     }
 
-    /// Takes in a line, and tells whether it shows a request that has both lengths.
-    fn end_line(&mut self, last_part: &[u8]) -> bool {
+    fn end_line(&mut self, last_part: &[u8]) -> Result<(), Refused> {
         if self.line.is_empty() {
             return self.take(last_part);
         }
@@ -108,85 +105,83 @@ impl Framing {
         self.take(&line)
     }
 
-    fn take(&mut self, line: &[u8]) -> bool {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+    fn take(&mut self, line: &[u8]) -> Result<(), Refused> {
         match self.place {
-            Place::Head => return self.take_head(line),
-            Place::ChunkSize => self.place = after_chunk_size(line),
-            Place::Trailers if line.is_empty() => self.place = Place::Head,
-            Place::Trailers | Place::Body { .. } | Place::Unwatched => {}
+            Place::Head => self.take_head(line.strip_suffix(b"\r").unwrap_or(line))?,
+            Place::ChunkSize => self.place = after_chunk_size(line)?,
+            Place::Trailers if line == b"\r" => self.place = Place::Head,
+            // hyper ends a trailer by both alone.
+            Place::Trailers if !line.ends_with(b"\r") => return Err(Refused),
+            Place::Trailers | Place::Body { .. } | Place::Refused => {}
         }
-        false
+        Ok(())
     }
 
-    fn take_head(&mut self, line: &[u8]) -> bool {
+    fn take_head(&mut self, line: &[u8]) -> Result<(), Refused> {
         if !line.is_empty() {
-            self.head.take(line);
-            return self.head.has_both_lengths();
+            return self.head.take(line);
         }
         // Empty lines before a request are no part of it (RFC 9112, 2.2).
         if self.head.begun {
             self.place = std::mem::take(&mut self.head).body();
         }
-        false
+        Ok(())
     }
 }
 
 impl Head {
-    fn take(&mut self, line: &[u8]) {
+    fn take(&mut self, line: &[u8]) -> Result<(), Refused> {
         self.begun = true;
         // Most headers are told by their first letter.
-        if !matches!(line[0], b'c' | b'C' | b't' | b'T' | b'u' | b'U') {
-            return;
+        if !matches!(line[0], b'c' | b'C' | b't' | b'T') {
+            return Ok(());
         }
         let Some(colon) = memchr::memchr(b':', line) else {
-            return;
+            return Ok(());
         };
         let (name, value) = (&line[..colon], &line[colon + 1..]);
         if name.eq_ignore_ascii_case(b"content-length") {
             let value = std::str::from_utf8(value).unwrap_or_default();
-            self.length = value.trim().parse().map_or(Length::Unreadable, Length::Of);
+            self.length = Some(value.trim().parse().map_err(|_| Refused)?);
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.chunked = true;
-        } else if name.eq_ignore_ascii_case(b"upgrade") {
-            self.upgrade = true;
         }
-    }
-
-    fn has_both_lengths(self) -> bool {
-        self.chunked && !matches!(self.length, Length::None)
+        if self.chunked && self.length.is_some() {
+            return Err(Refused);
+        }
+        Ok(())
     }
 
     /// What follows the head.
     fn body(self) -> Place {
-        if self.upgrade {
-            return Place::Unwatched;
-        }
         if self.chunked {
             return Place::ChunkSize;
         }
         match self.length {
-            Length::None | Length::Of(0) => Place::Head,
-            Length::Of(left) => Place::Body {
+            None | Some(0) => Place::Head,
+            Some(left) => Place::Body {
                 left,
                 chunked: false,
             },
-            Length::Unreadable => Place::Unwatched,
         }
     }
 }
 
-fn after_chunk_size(line: &[u8]) -> Place {
+fn after_chunk_size(line: &[u8]) -> Result<Place, Refused> {
     const LINE_END: u64 = 2;
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit());
-    let digits = std::str::from_utf8(&line[..digits.count()]).unwrap_or_default();
+    let digits = &line[..digits.count()];
+    if digits.len() > MAX_SIZE_DIGITS {
+        return Err(Refused);
+    }
+    let digits = std::str::from_utf8(digits).unwrap_or_default();
     match u64::from_str_radix(digits, 16) {
-        Ok(0) => Place::Trailers,
-        Ok(size) => Place::Body {
+        Ok(0) => Ok(Place::Trailers),
+        Ok(size) => Ok(Place::Body {
             left: size.saturating_add(LINE_END),
             chunked: true,
-        },
-        Err(_) => Place::Unwatched,
+        }),
+        Err(_) => Err(Refused),
     }
 }
 
@@ -227,8 +222,8 @@ mod tests {
     fn a_request_with_both_lengths_is_seen_in_any_order_and_case() {
         for request in [
             BOTH,
-            "POST / HTTP/1.1\r\nTRANSFER-ENCODING: x\r\nx: y\r\ncontent-length:\r\n",
-            "POST / HTTP/1.0\ncontent-length: 4, 4\ntransfer-encoding:\n",
+            "POST / HTTP/1.1\r\nTRANSFER-ENCODING: x\r\nx: y\r\ncontent-length:0\r\n",
+            "POST / HTTP/1.0\ncontent-length: 4\ntransfer-encoding:\n",
         ] {
             assert_eq!(stopped_at([request.as_bytes()]), Some(0), "{request:?}");
         }
@@ -248,9 +243,35 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_an_upgrade_is_no_request() {
-        let bytes = format!("GET / HTTP/1.1\r\nupgrade: websocket\r\n\r\n{BOTH}");
-        assert_eq!(stopped_at([bytes.as_bytes()]), None);
+    fn a_request_that_asks_for_an_upgrade_hides_none_behind_it() {
+        let before = "GET / HTTP/1.1\r\nupgrade: websocket\r\n\r\n";
+        let bytes = format!("{before}{BOTH}");
+        assert_eq!(stopped_at([bytes.as_bytes()]), Some(before.len()));
+    }
+
+    #[test]
+    fn nothing_that_the_watch_could_lose_its_place_by_is_let_through() {
+        let blanks = " ".repeat(2 * MAX_LINE_BYTES);
+        let zeros = "0".repeat(2 * MAX_LINE_BYTES);
+        let chunked = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
+        for bytes in [
+            "POST / HTTP/1.1\r\ncontent-length: 4, 4\r\n".to_owned(),
+            "POST / HTTP/1.1\r\ncontent-length:\r\n".to_owned(),
+            format!("POST / HTTP/1.1\r\ncontent-length:{blanks}5\r\n"),
+            format!("{chunked}x\r\n"),
+            format!("{chunked}{zeros}5\r\n"),
+            format!("{chunked}0\r\nx: y\n\nPOST / HTTP/1.1\ncontent-length: 99\n\r\n\r\n"),
+        ] {
+            let pieces = bytes.as_bytes().chunks(100);
+            assert!(stopped_at(pieces).is_some(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn after_a_refusal_nothing_is_read() {
+        let mut framing = Framing::default();
+        assert_eq!(framing.look_at(BOTH.as_bytes()), Some(0));
+        assert_eq!(framing.look_at(PROPER[0].as_bytes()), Some(0));
     }
 
     proptest! {
