@@ -50,9 +50,9 @@ pub(super) fn event<T: Serialize>(name: &str, data: &T) -> Event {
 /// What a stream begins with: the message, and what it did to its session.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct SentEvent {
+pub(super) struct SentEvent<'a> {
     #[serde(flatten)]
-    message: UserMessage,
+    message: UserMessage<'a>,
     session_status: SessionStatus,
 }
 
@@ -77,8 +77,8 @@ pub(super) struct ReplyError<'a> {
     code: &'a str,
 }
 
-impl SentEvent {
-    pub(super) fn new(message: UserMessage, session_status: SessionStatus) -> Self {
+impl<'a> SentEvent<'a> {
+    pub(super) fn new(message: UserMessage<'a>, session_status: SessionStatus) -> Self {
         Self {
             message,
             session_status,
@@ -130,8 +130,8 @@ fn events(
     let reply = Reply {
         message_id,
         index: 0,
-        turn: message.turn,
         pending: vec![event("user_message", &first)],
+        turn: message.turn,
         is_over: false,
         _open: open,
     };

@@ -15,8 +15,8 @@ use crate::domain::message::TurnFailure;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::http::dto::{
-    self, AgentListAnswer, Deleted, MessageList, SessionInfo, SessionStatus, StatsInfo, Submitted,
-    UserMessage,
+    self, AgentListAnswer, Deleted, MessageList, Sent, SessionInfo, SessionStatus, StatsInfo,
+    Submitted, UserMessage,
 };
 use crate::http::routes::health::unhealthy;
 
@@ -80,11 +80,18 @@ fn stats() -> Stats {
 }
 
 fn sent() -> Examples {
-    let user_message = UserMessage::new(&session(), &message(), Some("m-1"));
+    let message = message();
+    let user_message = UserMessage::new(&session(), &message, Some("m-1"));
     let status = SessionStatus::new(&session(), true, NOW);
     vec![
-        ("websocket", dto::answer(&user_message, None, &status)),
-        ("http", dto::answer(&user_message, Some(&reply()), &status)),
+        (
+            "websocket",
+            json!(Sent::of(user_message.clone(), None, status.clone())),
+        ),
+        (
+            "http",
+            json!(Sent::of(user_message, Some(&reply()), status)),
+        ),
     ]
 }
 

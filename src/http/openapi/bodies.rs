@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::Schema;
 
 use crate::app::SUBMIT_SPELLINGS;
-use crate::http::dto::{AgentResponse, SessionInfo, SessionStatus, StatsInfo, UserMessage};
+use crate::http::dto::{SessionInfo, StatsInfo, UserMessage};
 
 /// A new session.
 #[derive(ToSchema)]
@@ -55,38 +55,6 @@ pub(in crate::http) struct SendMessageRequest {
     /// A name for the message, under which a repeat stores nothing.
     #[schema(schema_with = client_message_id)]
     client_message_id: Option<()>,
-}
-
-/// The answer to a message: one object for every documented shape.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-pub(in crate::http) struct SentMessage {
-    success: bool,
-    /// The message's id.
-    #[schema(value_type = String, format = Uuid)]
-    id: String,
-    content: String,
-    #[schema(value_type = String, format = Uuid)]
-    author_id: String,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: String,
-    metadata: MessageMetadata,
-    user_message: UserMessage,
-    /// The reply, where the transport is `http`.
-    agent_response: Option<AgentResponse>,
-    session_status: SessionStatus,
-    /// The same once more.
-    data: SentData,
-}
-
-/// The parts of the answer to a message.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-pub(in crate::http) struct SentData {
-    success: bool,
-    user_message: UserMessage,
-    agent_response: Option<AgentResponse>,
-    session_status: SessionStatus,
 }
 
 /// A reply of an agent that runs elsewhere.
@@ -285,7 +253,7 @@ pub(in crate::http) struct ErrorDetails {
     outcome: Option<String>,
     /// The message that was kept.
     #[schema(nullable = false)]
-    user_message: Option<UserMessage>,
+    user_message: Option<UserMessage<'static>>,
     /// Whether the reply to it may still come.
     #[schema(nullable = false)]
     pending: Option<bool>,

@@ -10,7 +10,7 @@ mod check;
 mod errors;
 mod examples;
 mod headers;
-mod sample;
+pub(super) mod sample;
 mod streams;
 
 use std::sync::LazyLock;

@@ -8,22 +8,22 @@ use crate::domain::time::{TimeScale, Timestamp};
 use crate::domain::timeout::TimeoutConfig;
 
 /// When the session was created.
-pub(super) const CREATED: Timestamp = Timestamp(1_705_314_600_000);
+pub(in crate::http) const CREATED: Timestamp = Timestamp(1_705_314_600_000);
 /// When the user said something.
 const SAID: Timestamp = Timestamp(1_705_314_644_321);
 /// When the agent answered, which is now.
-pub(super) const NOW: Timestamp = Timestamp(1_705_314_645_123);
+pub(in crate::http) const NOW: Timestamp = Timestamp(1_705_314_645_123);
 
 /// What the agent says.
-pub(super) const REPLY: &str = "Hello Ada. What brings you here?";
+pub(in crate::http) const REPLY: &str = "Hello Ada. What brings you here?";
 
 const USER: u128 = 0x3c90_c3cc_0d44_4b50_8888_8dd2_5736_052a;
 
-pub(super) fn session_id() -> SessionId {
+pub(in crate::http) fn session_id() -> SessionId {
     SessionId::from(0x018d_0d2e_5a83_7c3e_9f5b_3c90_c3cc_0d44)
 }
 
-pub(super) fn agent_id() -> AgentId {
+pub(in crate::http) fn agent_id() -> AgentId {
     AgentId::from(0xb850_bc30_45f8_0041_a00a_83df_46d8_555d)
 }
 
@@ -31,29 +31,29 @@ fn message_id() -> MessageId {
     MessageId::from(0x018d_0d2e_5b01_7a3e_8f5b_3c90_c3cc_0d45)
 }
 
-pub(super) fn reply_id() -> MessageId {
+pub(in crate::http) fn reply_id() -> MessageId {
     MessageId::from(0x018d_0d2e_5b01_7d1a_b2c6_5e0f_71a8_93d2)
 }
 
 /// The session as it was created.
-pub(super) fn created() -> Session {
+pub(in crate::http) fn created() -> Session {
     created_with(30)
 }
 
 /// The session as it stands now.
-pub(super) fn session() -> Session {
+pub(in crate::http) fn session() -> Session {
     let mut session = created();
     session.touch(SAID, TimeScale::new(1));
     session
 }
 
 /// The session where it has another timeout.
-pub(super) fn patched() -> Session {
+pub(in crate::http) fn patched() -> Session {
     created_with(60)
 }
 
 /// The session at its end.
-pub(super) fn expired() -> Session {
+pub(in crate::http) fn expired() -> Session {
     Session {
         expires_at: NOW,
         ..session()
@@ -78,17 +78,17 @@ fn created_with(timeout_minutes: u32) -> Session {
 }
 
 /// What the user said.
-pub(super) fn message() -> Message {
+pub(in crate::http) fn message() -> Message {
     said(TurnState::Replied(NOW))
 }
 
 /// The same while its reply is still to come.
-pub(super) fn waiting() -> Message {
+pub(in crate::http) fn waiting() -> Message {
     said(TurnState::Open)
 }
 
 /// The same where the agent failed for good.
-pub(super) fn unanswered(failure: TurnFailure) -> Message {
+pub(in crate::http) fn unanswered(failure: TurnFailure) -> Message {
     said(TurnState::Failed(failure))
 }
 
@@ -112,7 +112,7 @@ fn said(turn: TurnState) -> Message {
 }
 
 /// What the agent answered.
-pub(super) fn reply() -> Message {
+pub(in crate::http) fn reply() -> Message {
     Message {
         id: reply_id(),
         session_id: session_id(),

@@ -39,8 +39,9 @@ struct StreamEvent {
 
 /// What is told of the reply to a message.
 pub(super) fn of_replies() -> Stream {
+    let message = message();
     let sent = SentEvent::new(
-        UserMessage::new(&session(), &message(), Some("m-1")),
+        UserMessage::new(&session(), &message, Some("m-1")),
         SessionStatus::new(&session(), true, NOW),
     );
     let chunk = ReplyChunk::new(reply_id(), REPLY, 0);

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::app::SendRequest;
 use crate::app::error::{AppError, Invalid};
 use crate::domain::timeout::kind;
-use crate::http::dto::{self, MessageList};
+use crate::http::dto::{self, MessageList, Sent};
 use crate::http::error::{ApiError, Call};
 use crate::http::extract::{CalledBy, JsonObject, SessionPath, idempotency_key};
 use crate::http::openapi::bodies;
@@ -43,7 +43,7 @@ pub(in crate::http) enum Transport {
     request_body(content = bodies::SendMessageRequest),
     responses(
         (status = 200, description = "With `sse`: `user_message`, then a `chunk` for each piece of the reply, then one `done` or one `error`", content_type = "text/event-stream", body = bodies::ReplyStreamEvent, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it"))),
-        (status = 201, description = "With `websocket` and `http`: the message is stored", body = bodies::SentMessage, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it"))),
+        (status = 201, description = "With `websocket` and `http`: the message is stored", body = dto::Shapes<'_>, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it"))),
     ),
 )]
 pub(in crate::http) async fn send(
@@ -71,11 +71,11 @@ pub(in crate::http) async fn send(
         }
         Transport::Websocket => dto::json(
             StatusCode::CREATED,
-            &dto::sent(&message, None, state.app.now()),
+            &Sent::new(&message, None, state.app.now()),
         ),
         Transport::Http => {
             let reply = state.app.reply(&mut message).await.map_err(failed)?;
-            let sent = dto::sent(&message, Some(&reply), state.app.now());
+            let sent = Sent::new(&message, Some(&reply), state.app.now());
             dto::json(StatusCode::CREATED, &sent)
         }
     };
@@ -101,7 +101,7 @@ pub(in crate::http) async fn send(
         ("before" = inline(Option<bodies::Cursor>), Query, description = "Only messages before this time: milliseconds of the epoch, or RFC 3339"),
         ("after" = inline(Option<bodies::Cursor>), Query, description = "Only messages after this time; alone, the page is the oldest of them"),
     ),
-    responses((status = 200, description = "A page of messages", body = MessageList)),
+    responses((status = 200, description = "A page of messages", body = MessageList<'_>)),
 )]
 pub(in crate::http) async fn list(
     State(state): State<ApiState>,
@@ -129,7 +129,7 @@ pub(in crate::http) async fn list(
         ("before" = inline(Option<bodies::Cursor>), Query, description = "Only messages before this time: milliseconds of the epoch, or RFC 3339"),
         ("after" = inline(Option<bodies::Cursor>), Query, description = "Only messages after this time; alone, the page is the oldest of them"),
     ),
-    responses((status = 200, description = "A page of messages", body = MessageList)),
+    responses((status = 200, description = "A page of messages", body = MessageList<'_>)),
 )]
 pub(in crate::http) async fn transcript(
     State(state): State<ApiState>,

@@ -36,7 +36,7 @@ use crate::http::routes::messages::REPLAYED;
             "inReplyToMessageId": "018d0d2e-5b01-7a3e-8f5b-3c90c3cc0d45",
         }))),
     )),
-    responses((status = 201, description = "The reply is stored", body = Submitted, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")))),
+    responses((status = 201, description = "The reply is stored", body = Submitted<'_>, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")))),
 )]
 pub(in crate::http) async fn submit(
     State(state): State<ApiState>,
