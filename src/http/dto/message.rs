@@ -1,5 +1,7 @@
 //! Messages, sent, submitted and listed.
 
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -183,6 +185,17 @@ impl<'a> MessageList<'a> {
             has_more: page.has_more,
             cursors,
         }
+    }
+}
+
+impl MessageList<'_> {
+    /// The page as a response.
+    pub(in crate::http) fn respond(&self) -> Response {
+        const BESIDE_CONTENT: usize = 512;
+
+        let contents = self.messages.iter().map(|message| message.content.len());
+        let room = contents.map(|bytes| bytes + BESIDE_CONTENT).sum();
+        super::json_of_about(room, StatusCode::OK, self)
     }
 }
 

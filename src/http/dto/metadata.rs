@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::id::SessionId;
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::session::Session;
+use crate::http::json;
 
 const NONE: &str = "{}";
 
@@ -46,7 +47,7 @@ impl Metadata {
 impl Serialize for Metadata {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Text(text) => text.serialize(serializer),
+            Self::Text(text) => json::raw(text, serializer),
             Self::Map(map) => map.serialize(serializer),
         }
     }

@@ -9,27 +9,29 @@ mod session;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::json;
 pub(super) use message::{AgentResponse, MessageList, Submitted, UserMessage};
 pub(super) use sent::{Sent, Shapes, session_status, user_message};
 pub(super) use service::{AgentListAnswer, agent, health, overall};
 pub(super) use session::{Deleted, SessionInfo, SessionStatus, StatsInfo};
-
-/// Most responses are no larger.
-const USUAL_BYTES: usize = 1024;
 
 /// Most responses have no more headers.
 const USUAL_HEADERS: usize = 10;
 
 /// A JSON response.
 pub(super) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
+    json_of_about(json::USUAL_BYTES, status, value)
+}
+
+/// A JSON response of about so many bytes.
+fn json_of_about<T: Serialize + ?Sized>(room: usize, status: StatusCode, value: &T) -> Response {
     // The types here have string keys and no failing `Serialize`.
-    let mut bytes = Vec::with_capacity(USUAL_BYTES);
-    let _ = serde_json::to_writer(&mut bytes, value);
-    let mut response = Response::new(Body::from(bytes));
+    let body = json::to_vec(value, room).unwrap_or_default();
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     let headers = response.headers_mut();
@@ -40,16 +42,24 @@ pub(super) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Resp
 }
 
 /// JSON that is stored as text.
-#[derive(Serialize, Clone)]
-#[serde(untagged)]
+#[derive(Clone)]
 enum Raw<'a> {
     Text(&'a RawValue),
-    Empty(Map<String, Value>),
+    Empty,
 }
 
 impl<'a> From<&'a str> for Raw<'a> {
     fn from(text: &'a str) -> Self {
         // What is stored was written as JSON, under a checksum.
-        serde_json::from_str(text).map_or_else(|_| Self::Empty(Map::new()), Self::Text)
+        serde_json::from_str(text).map_or(Self::Empty, Self::Text)
+    }
+}
+
+impl Serialize for Raw<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => json::raw(text, serializer),
+            Self::Empty => Map::<String, Value>::new().serialize(serializer),
+        }
     }
 }

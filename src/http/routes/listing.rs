@@ -13,6 +13,7 @@ use crate::app::{App, Scope, SessionFilter};
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::http::dto::{SessionInfo, StatsInfo};
+use crate::http::json;
 
 /// How many sessions are read, written out and forgotten at once.
 const SLICE: usize = 200;
@@ -121,7 +122,7 @@ impl Listing {
         }
         let info = SessionInfo::new(session, self.app.now());
         // It has string keys and no failing `Serialize`.
-        part.extend(serde_json::to_vec(&info).unwrap_or_default());
+        part.extend(json::to_vec(&info, json::USUAL_BYTES).unwrap_or_default());
         self.written += 1;
         self.last = Some(session.id);
         self.left = self.left.map(|left| left - 1);

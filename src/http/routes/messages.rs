@@ -109,10 +109,7 @@ pub(in crate::http) async fn list(
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let transcript = state.app.messages(&session, parameters.messages()?)?;
-    Ok(dto::json(
-        StatusCode::OK,
-        &MessageList::new(&transcript.session, &transcript.page),
-    ))
+    Ok(MessageList::new(&transcript.session, &transcript.page).respond())
 }
 
 /// `GET /api/messaging/channels/{id}/messages`
@@ -137,10 +134,7 @@ pub(in crate::http) async fn transcript(
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let transcript = state.app.transcript(&channel, parameters.messages()?)?;
-    Ok(dto::json(
-        StatusCode::OK,
-        &MessageList::new(&transcript.session, &transcript.page),
-    ))
+    Ok(MessageList::new(&transcript.session, &transcript.page).respond())
 }
 
 /// The transport; the older `mode` where there is none.
