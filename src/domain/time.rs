@@ -72,7 +72,8 @@ impl Timestamp {
     /// How a time of the usual years is shown. Every response has several times in it, and the
     /// general formatter is slow.
     fn usual_text(self) -> Option<[u8; 24]> {
-        let time = self.date_time();
+        // Without its zone, for which each part would be shifted by itself.
+        let time = self.date_time().naive_utc();
         let year @ 0..=9999 = u32::try_from(time.year()).ok()? else {
             return None;
         };
@@ -84,7 +85,7 @@ impl Timestamp {
             (11..13, time.hour()),
             (14..16, time.minute()),
             (17..19, time.second()),
-            (20..23, time.timestamp_subsec_millis()),
+            (20..23, time.nanosecond() / 1_000_000),
         ];
         for (place, value) in fields {
             write_digits(&mut text[place], value);
