@@ -11,6 +11,7 @@ mod export;
 mod flags;
 mod healthcheck;
 mod import;
+mod lines;
 mod place;
 mod remedy;
 mod restore;
