@@ -26,11 +26,11 @@ impl Txn<'_> {
     /// Fails where a record is missing because it is set aside.
     pub(super) fn refuse_set_aside(&self, owner: SessionId, spot: &Spot) -> Result<()> {
         // Nearly always there is nothing, and that costs nothing.
-        if self.damaged.is_empty()? {
+        if self.damaged.open()?.is_empty()? {
             return Ok(());
         }
         let place = spot.to_string();
-        match self.damaged.get((owner.into(), place.as_str()))? {
+        match self.damaged.open()?.get((owner.into(), place.as_str()))? {
             None => Ok(()),
             Some(_) => Err(RecordError::SetAside.into()),
         }
@@ -45,13 +45,14 @@ impl Txn<'_> {
         let id = u128::from(owner);
         let bytes = match spot {
             Spot::Session => self.sessions.get(id)?,
-            Spot::Message(at) => self.messages.get((id, at.0))?,
-            Spot::Turn(position) => self.open_turns.get((id, *position))?,
-            Spot::Key(of, key) => self.keys(*of).get((id, key.as_str()))?,
-            Spot::Upstream => self.upstreams.get(id)?,
-            Spot::CreateKey(user, key) => {
-                self.create_keys.get((u128::from(*user), key.as_str()))?
-            }
+            Spot::Message(at) => self.messages.open()?.get((id, at.0))?,
+            Spot::Turn(position) => self.open_turns.open()?.get((id, *position))?,
+            Spot::Key(of, key) => self.keys(*of).open()?.get((id, key.as_str()))?,
+            Spot::Upstream => self.upstreams.open()?.get(id)?,
+            Spot::CreateKey(user, key) => self
+                .create_keys
+                .open()?
+                .get((u128::from(*user), key.as_str()))?,
         };
         Ok(bytes.map(|bytes| bytes.value().to_vec()))
     }
@@ -62,12 +63,16 @@ impl Txn<'_> {
         self.dirty = true;
         match spot {
             Spot::Session => drop(self.sessions.remove(id)?),
-            Spot::Message(at) => drop(self.messages.remove((id, at.0))?),
-            Spot::Turn(position) => drop(self.open_turns.remove((id, *position))?),
-            Spot::Key(of, key) => drop(self.keys_mut(*of).remove((id, key.as_str()))?),
-            Spot::Upstream => drop(self.upstreams.remove(id)?),
+            Spot::Message(at) => drop(self.messages.open_mut()?.remove((id, at.0))?),
+            Spot::Turn(position) => drop(self.open_turns.open_mut()?.remove((id, *position))?),
+            Spot::Key(of, key) => drop(self.keys_mut(*of).open_mut()?.remove((id, key.as_str()))?),
+            Spot::Upstream => drop(self.upstreams.open_mut()?.remove(id)?),
             Spot::CreateKey(user, key) => {
-                drop(self.create_keys.remove((u128::from(*user), key.as_str()))?);
+                drop(
+                    self.create_keys
+                        .open_mut()?
+                        .remove((u128::from(*user), key.as_str()))?,
+                );
             }
         }
         Ok(())
@@ -78,6 +83,7 @@ impl Txn<'_> {
         let bytes = whole(record::encode_set_aside(aside))?;
         self.writes(&bytes);
         self.damaged
+            .open_mut()?
             .insert((aside.owner.into(), aside.place.as_str()), bytes.as_slice())?;
         self.damaged_now.push(aside.owner);
         Ok(())
@@ -87,7 +93,7 @@ impl Txn<'_> {
     pub(in crate::store) fn is_sound_after_all(&mut self, owner: SessionId) -> Result<()> {
         let id = u128::from(owner);
         let rows = (id, "")..(id.saturating_add(1), "");
-        if self.damaged.range(rows)?.next().is_none() {
+        if self.damaged.open()?.range(rows)?.next().is_none() {
             self.sound_now.push(owner);
         }
         Ok(())
@@ -105,6 +111,7 @@ impl Txn<'_> {
         let mut found = Vec::new();
         let rows = self
             .damaged
+            .open()?
             .range::<(u128, &str)>((start, Bound::Unbounded))?;
         for row in rows.take(limit) {
             let (key, bytes) = row?;
@@ -118,6 +125,7 @@ impl Txn<'_> {
     pub(in crate::store) fn drop_aside(&mut self, aside: &SetAside) -> Result<()> {
         self.dirty = true;
         self.damaged
+            .open_mut()?
             .remove((aside.owner.into(), aside.place.as_str()))?;
         self.is_sound_after_all(aside.owner)
     }
@@ -132,7 +140,7 @@ impl Txn<'_> {
         let names_it = |_: (u128, &str), bytes: &[u8]| record::decode_time(bytes) == Ok(at);
         let rows = (id, "")..(id.saturating_add(1), "");
         for table in [&mut self.message_keys, &mut self.submit_keys] {
-            for row in table.extract_from_if(rows.clone(), names_it)? {
+            for row in table.open_mut()?.extract_from_if(rows.clone(), names_it)? {
                 row?;
                 self.dirty = true;
             }
@@ -147,7 +155,11 @@ impl Txn<'_> {
     ) -> Result<Vec<Timestamp>> {
         let id = u128::from(session);
         let mut open = Vec::new();
-        for row in self.messages.range((id, i64::MIN)..=(id, i64::MAX))? {
+        for row in self
+            .messages
+            .open()?
+            .range((id, i64::MIN)..=(id, i64::MAX))?
+        {
             let (key, bytes) = row?;
             let at = Timestamp(key.value().1);
             let message = record::decode_message(session, at, bytes.value());

@@ -1,0 +1,225 @@
+//! Sessions, and their rows in the indexes.
+
+use std::collections::{HashMap, HashSet};
+
+use redb::{ReadableTable as _, Table};
+
+use super::{Result, Txn, whole};
+use crate::domain::error::Refusal;
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::session::{Session, Standing};
+use crate::domain::time::Timestamp;
+use crate::store::damage::Spot;
+use crate::store::error::CommandError;
+use crate::store::{reader, record};
+
+impl Txn<'_> {
+    /// The session, if there is one that is active or still kept.
+    pub(in crate::store) fn kept_session(&self, id: SessionId) -> Result<Session> {
+        match self.session(id)? {
+            Some(session) if session.standing(self.now, self.rules.kept) != Standing::Gone => {
+                Ok(session)
+            }
+            _ => Err(Refusal::SessionNotFound(id).into()),
+        }
+    }
+
+    /// The session, if it is active.
+    pub(in crate::store) fn active_session(&self, id: SessionId) -> Result<Session> {
+        let session = self.kept_session(id)?;
+        session.require_active(self.now, self.rules.kept)?;
+        Ok(session)
+    }
+
+    pub(in crate::store) fn session(&self, id: SessionId) -> Result<Option<Session>> {
+        let Some(bytes) = self.sessions.get(u128::from(id))? else {
+            self.refuse_set_aside(id, &Spot::Session)?;
+            return Ok(None);
+        };
+        let session = record::decode_session(id, bytes.value());
+        Ok(Some(self.noted(id, || Spot::Session, session)?))
+    }
+
+    /// How many active sessions a user has, and when the first of them expires. Costs what is kept
+    /// of that user.
+    pub(in crate::store) fn active_sessions(&self, user: UserId) -> Result<(u64, Timestamp)> {
+        let user = u128::from(user);
+        let (mut active, mut next_expiry) = (0, Timestamp::MAX);
+        for row in self
+            .user_sessions
+            .open()?
+            .range((user, 0)..=(user, u128::MAX))?
+        {
+            let id = SessionId::from(row?.0.value().1);
+            let session = match self.session(id) {
+                Ok(session) => session,
+                // A damaged one is nobody's to use.
+                Err(CommandError::Record(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            let expires_at = session.map(|session| session.expires_at);
+            if let Some(expires_at) = expires_at.filter(|expires_at| *expires_at > self.now) {
+                active += 1;
+                next_expiry = next_expiry.min(expires_at);
+            }
+        }
+        Ok((active, next_expiry))
+    }
+
+    pub(in crate::store) fn insert_session(&mut self, session: &Session) -> Result<()> {
+        let id = u128::from(session.id);
+        self.put_session(session)?;
+        self.add_deadlines(session)?;
+        self.user_sessions
+            .open_mut()?
+            .insert((session.user_id.into(), id), ())?;
+        self.created += 1;
+        Ok(())
+    }
+
+    /// Replaces a session by what became of it.
+    pub(in crate::store) fn update_session(
+        &mut self,
+        before: &Session,
+        after: &Session,
+    ) -> Result<()> {
+        self.put_session(after)?;
+        if (before.expires_at, before.warn_at) != (after.expires_at, after.warn_at) {
+            self.remove_deadlines(before)?;
+            self.add_deadlines(after)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a session's rows, all but its messages and their keys.
+    pub(in crate::store) fn remove_session(&mut self, session: &Session) -> Result<()> {
+        let id = u128::from(session.id);
+        self.dirty = true;
+        self.sessions.remove(id)?;
+        self.upstreams.open_mut()?.remove(id)?;
+        self.remove_deadlines(session)?;
+        self.user_sessions
+            .open_mut()?
+            .remove((session.user_id.into(), id))?;
+        if let Some(key) = &session.create_key {
+            // The key may name a later session by now. A damaged claim is of no use to anyone.
+            let is_ours = match self.create_claim(session.user_id, key) {
+                Ok(claim) => claim.is_some_and(|claim| claim.session_id == session.id),
+                Err(CommandError::Record(_)) => true,
+                Err(error) => return Err(error),
+            };
+            if is_ours {
+                self.create_keys
+                    .open_mut()?
+                    .remove((session.user_id.into(), key.as_str()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first sessions, by expiry, that expire at or before a time.
+    pub(in crate::store) fn expired_until(
+        &self,
+        until: Timestamp,
+        after: Option<(Timestamp, SessionId)>,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, SessionId)>> {
+        reader::due_rows(&self.expiry, after, until, limit).map_err(Into::into)
+    }
+
+    fn put_session(&mut self, session: &Session) -> Result<()> {
+        let bytes = whole(record::encode_session(session))?;
+        self.writes(&bytes);
+        self.sessions
+            .insert(u128::from(session.id), bytes.as_slice())?;
+        Ok(())
+    }
+
+    fn add_deadlines(&mut self, session: &Session) -> Result<()> {
+        let id = u128::from(session.id);
+        self.expiry.insert((session.expires_at.0, id), ())?;
+        self.warnings.insert((session.warn_at.0, id), ())?;
+        self.tallies.session_added(session);
+        // A warning that is due at once is not a deadline: it was told or is not to be.
+        let next = if session.warn_at > self.now {
+            session.warn_at
+        } else {
+            session.expires_at
+        };
+        self.earliest_deadline = self.earliest_deadline.min(next);
+        Ok(())
+    }
+
+    /// Takes out the rows that the indexes have of sessions whose records are lost; returns when
+    /// they expire. Which rows those are can only be found by looking at all.
+    pub(in crate::store) fn remove_index_rows(
+        &mut self,
+        ids: &HashSet<SessionId>,
+    ) -> Result<HashMap<SessionId, Timestamp>> {
+        let mut expiries = HashMap::new();
+        for (at, id) in places_of(&self.expiry, ids)? {
+            self.expiry.remove((at, id))?;
+            self.tallies.rows_removed(Some(Timestamp(at)), None);
+            expiries.insert(SessionId::from(id), Timestamp(at));
+        }
+        for (at, id) in places_of(&self.warnings, ids)? {
+            self.warnings.remove((at, id))?;
+            self.tallies.rows_removed(None, Some(Timestamp(at)));
+        }
+        let mut rows = Vec::new();
+        for row in self.user_sessions.open()?.iter()? {
+            let (user, id) = row?.0.value();
+            if ids.contains(&SessionId::from(id)) {
+                rows.push((user, id));
+            }
+        }
+        for row in rows {
+            self.user_sessions.open_mut()?.remove(row)?;
+        }
+        for id in ids {
+            self.upstreams.open_mut()?.remove(u128::from(*id))?;
+        }
+        self.remove_claims_of(ids)?;
+        self.dirty = true;
+        Ok(expiries)
+    }
+
+    fn remove_claims_of(&mut self, ids: &HashSet<SessionId>) -> Result<()> {
+        let mut keys = Vec::new();
+        for row in self.create_keys.open()?.iter()? {
+            let (key, bytes) = row?;
+            let claim = record::decode_claim(bytes.value());
+            if claim.is_ok_and(|claim| ids.contains(&claim.session_id)) {
+                let (user, key) = key.value();
+                keys.push((user, key.to_owned()));
+            }
+        }
+        for (user, key) in keys {
+            self.create_keys.open_mut()?.remove((user, key.as_str()))?;
+        }
+        Ok(())
+    }
+
+    fn remove_deadlines(&mut self, session: &Session) -> Result<()> {
+        let id = u128::from(session.id);
+        let expiry = self.expiry.remove((session.expires_at.0, id))?.is_some();
+        let warning = self.warnings.remove((session.warn_at.0, id))?.is_some();
+        self.tallies.session_removed(session, expiry, warning);
+        Ok(())
+    }
+}
+
+/// The rows that an index has of some sessions.
+fn places_of(
+    index: &Table<'_, (i64, u128), ()>,
+    ids: &HashSet<SessionId>,
+) -> Result<Vec<(i64, u128)>> {
+    let mut places = Vec::new();
+    for row in index.iter()? {
+        let (at, id) = row?.0.value();
+        if ids.contains(&SessionId::from(id)) {
+            places.push((at, id));
+        }
+    }
+    Ok(places)
+}
