@@ -21,6 +21,8 @@ pub(crate) enum Task {
     Bare(PathBuf, usize),
     /// Overwrite and sync this file for so long.
     Sync(PathBuf, Duration),
+    /// Overwrite a row of a database in this file for so long.
+    Row(PathBuf, Duration),
 }
 
 /// How to measure.
@@ -100,6 +102,7 @@ pub(crate) fn command() -> Command {
             hidden("serve", &["ready"]),
             hidden("bare", &["ready", "bytes"]),
             hidden("sync", &["file", "time"]),
+            hidden("row", &["file", "time"]),
         ])
 }
 
@@ -134,13 +137,15 @@ impl TryFrom<ArgMatches> for Task {
                 text(inner, "ready").into(),
                 text(inner, "bytes").parse()?,
             )),
-            Some(("sync", inner)) => Ok(Self::Sync(
-                text(inner, "file").into(),
-                Duration::try_from_secs_f64(text(inner, "time").parse()?)?,
-            )),
+            Some(("sync", inner)) => Ok(Self::Sync(text(inner, "file").into(), time(inner)?)),
+            Some(("row", inner)) => Ok(Self::Row(text(inner, "file").into(), time(inner)?)),
             _ => of_options(&matches),
         }
     }
+}
+
+fn time(matches: &ArgMatches) -> anyhow::Result<Duration> {
+    Ok(Duration::try_from_secs_f64(text(matches, "time").parse()?)?)
 }
 
 fn of_options(matches: &ArgMatches) -> anyhow::Result<Task> {

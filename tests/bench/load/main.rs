@@ -24,6 +24,7 @@ mod print;
 mod report;
 mod requests;
 mod rounds;
+mod row;
 mod scenario;
 mod serve;
 mod sync;
@@ -53,6 +54,7 @@ fn run(task: args::Task) -> anyhow::Result<()> {
         args::Task::Serve(ready) => serve::run(&ready),
         args::Task::Bare(ready, bytes) => bare::run(&ready, bytes),
         args::Task::Sync(file, seconds) => sync::run(&file, seconds),
+        args::Task::Row(file, seconds) => row::run(&file, seconds),
     }
 }
 

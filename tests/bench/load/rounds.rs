@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::child::Server;
 use crate::drive::{self, Course, drive};
 use crate::figures::{Figures, median};
-use crate::limits::{self, Syncs};
+use crate::limits::{self, Writes};
 use crate::scenario::{Goal, Scenario};
 
 /// How a scenario is run.
@@ -35,7 +35,9 @@ pub(crate) struct Round {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     bare: Vec<Figures>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    syncs: Option<Syncs>,
+    syncs: Option<Writes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<Writes>,
 }
 
 /// What came out for a scenario.
@@ -60,6 +62,9 @@ pub(crate) struct Outcome {
     /// The median latency in syncs: the median of the rounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) in_syncs: Option<f64>,
+    /// The same in commits of one row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) in_rows: Option<f64>,
     /// What is to be reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<String>,
@@ -100,12 +105,17 @@ impl Plan<'_> {
         let syncs = folder
             .map(|folder| limits::syncs(folder, self.time / 3))
             .transpose()?;
+        let folder = folder.filter(|_| matches!(self.scenario.goal(), Some(Goal::Syncs(_))));
+        let rows = folder
+            .map(|folder| limits::rows(folder, self.time / 3))
+            .transpose()?;
         let ours = drive(self.course, self.time).await?;
         bares.extend(self.run_bare(bare).await?);
         Ok(Round {
             ours,
             bare: bares,
             syncs,
+            rows,
         })
     }
 
@@ -127,6 +137,7 @@ impl Plan<'_> {
         let bare: Vec<_> = rounds.iter().flat_map(|round| round.bare.clone()).collect();
         let shares: Vec<_> = rounds.iter().filter_map(Round::share).collect();
         let in_syncs: Vec<_> = rounds.iter().filter_map(Round::in_syncs).collect();
+        let in_rows: Vec<_> = rounds.iter().filter_map(Round::in_rows).collect();
         let syncs: Vec<_> = rounds
             .iter()
             .filter_map(|round| round.syncs.as_ref())
@@ -140,6 +151,7 @@ impl Plan<'_> {
             sync: some(syncs.iter().map(|syncs| syncs.p50).collect()),
             share: some(shares),
             in_syncs: some(in_syncs),
+            in_rows: some(in_rows),
             target: None,
             met: None,
             rounds,
@@ -159,8 +171,15 @@ impl Round {
     }
 
     fn in_syncs(&self) -> Option<f64> {
-        let sync = self.syncs.as_ref()?.p50;
-        (sync > 0.0).then(|| self.ours.p50 / sync)
+        self.in_writes(self.syncs.as_ref()?)
+    }
+
+    fn in_rows(&self) -> Option<f64> {
+        self.in_writes(self.rows.as_ref()?)
+    }
+
+    fn in_writes(&self, writes: &Writes) -> Option<f64> {
+        (writes.p50 > 0.0).then(|| self.ours.p50 / writes.p50)
     }
 }
 
