@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::task::Context;
 
-use tokio_util::sync::CancellationToken;
+use futures_util::task::AtomicWaker;
 
 use crate::guard::address::TrustedProxies;
 
@@ -17,8 +17,8 @@ pub(super) struct Connections {
     max_per_address: usize,
     /// Who brings many clients from one address.
     proxies: TrustedProxies,
-    started: Instant,
-    cut_off: CancellationToken,
+    /// How often a connection has become idle.
+    idled: Arc<AtomicU64>,
     open: Mutex<Open>,
 }
 
@@ -36,10 +36,24 @@ pub(super) struct Connection {
     address: IpAddr,
     /// Requests under way.
     busy: AtomicUsize,
-    /// Since when there has been none, in milliseconds since the server's start.
+    /// Since when there has been none, in the order of becoming idle: that takes no clock.
     idle_since: AtomicU64,
-    started: Instant,
-    closed: CancellationToken,
+    idled: Arc<AtomicU64>,
+    /// What it is told, as an [`Order`], and whom to wake for it.
+    order: AtomicU8,
+    served_by: AtomicWaker,
+}
+
+/// What a connection is told from without. What stands further down goes further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Order {
+    /// Nothing: it goes on.
+    Serve,
+    /// To end once what is under way is answered.
+    Drain,
+    /// To end at once.
+    Close,
 }
 
 /// Keeps a connection counted while it lives.
@@ -54,14 +68,13 @@ pub(super) struct Admission {
 pub(super) struct UnderWay(Arc<Connection>);
 
 impl Connections {
-    /// At most `max` connections, all of which `cut_off` closes at once.
-    pub(super) fn new(max: usize, proxies: TrustedProxies, cut_off: CancellationToken) -> Self {
+    /// At most `max` connections.
+    pub(super) fn new(max: usize, proxies: TrustedProxies) -> Self {
         Self {
             max,
             max_per_address: (max / 4).max(1),
             proxies,
-            started: Instant::now(),
-            cut_off,
+            idled: Arc::default(),
             open: Mutex::default(),
         }
     }
@@ -84,9 +97,10 @@ impl Connections {
             id,
             address,
             busy: AtomicUsize::new(0),
-            idle_since: AtomicU64::new(millis_since(self.started)),
-            started: self.started,
-            closed: self.cut_off.child_token(),
+            idle_since: AtomicU64::new(self.idled.fetch_add(1, Ordering::Relaxed)),
+            idled: Arc::clone(&self.idled),
+            order: AtomicU8::new(Order::Serve as u8),
+            served_by: AtomicWaker::new(),
         });
         open.connections.insert(id, Arc::clone(&connection));
         *open.per_address.entry(address).or_default() += 1;
@@ -95,6 +109,14 @@ impl Connections {
             connection,
             connections: Arc::clone(self),
         })
+    }
+
+    /// Tells all connections that there are.
+    pub(super) fn tell(&self, order: Order) {
+        let open = self.lock();
+        for connection in open.connections.values() {
+            connection.tell(order);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -111,7 +133,7 @@ impl Open {
             .values()
             .filter(|connection| connection.busy.load(Ordering::Relaxed) == 0 && of(connection));
         let longest = idle.min_by_key(|it| (it.idle_since.load(Ordering::Relaxed), it.id))?;
-        longest.close();
+        longest.tell(Order::Close);
         let id = longest.id;
         self.remove(id);
         Some(())
@@ -142,14 +164,30 @@ impl Connection {
         UnderWay(Arc::clone(self))
     }
 
-    /// Closes the connection at once.
-    pub(super) fn close(&self) {
-        self.closed.cancel();
+    /// Tells the connection what to do. It does not go back on what it was told before.
+    pub(super) fn tell(&self, order: Order) {
+        self.order.fetch_max(order as u8, Ordering::Release);
+        self.served_by.wake();
     }
 
-    /// Waits until the connection is to be closed at once.
-    pub(super) async fn closed(&self) {
-        self.closed.cancelled().await;
+    /// What the connection was told. Whoever serves it is woken by what it is told next.
+    pub(super) fn told(&self, cx: &Context<'_>) -> Order {
+        // First the waker: what is told after that wakes, what was told before is seen.
+        self.served_by.register(cx.waker());
+        self.order()
+    }
+
+    /// Lets go of whoever serves it, who has ended. A socket's connection is still counted then.
+    pub(super) fn served(&self) {
+        self.served_by.take();
+    }
+
+    fn order(&self) -> Order {
+        match self.order.load(Ordering::Acquire) {
+            order if order == Order::Serve as u8 => Order::Serve,
+            order if order == Order::Drain as u8 => Order::Drain,
+            _ => Order::Close,
+        }
     }
 }
 
@@ -162,9 +200,8 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0
-            .idle_since
-            .store(millis_since(self.0.started), Ordering::Relaxed);
+        let since = self.0.idled.fetch_add(1, Ordering::Relaxed);
+        self.0.idle_since.store(since, Ordering::Relaxed);
         self.0.busy.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -175,13 +212,27 @@ impl Drop for Admission {
     }
 }
 
-fn millis_since(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::task::Wake;
+
     use super::*;
+
+    impl Connection {
+        fn is_closed(&self) -> bool {
+            self.order() == Order::Close
+        }
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 
     fn address(last: u8) -> IpAddr {
         IpAddr::from([10, 0, 0, last])
@@ -189,25 +240,18 @@ mod tests {
 
     #[test]
     fn at_the_limit_the_longest_idle_connection_gives_way() {
-        let connections = Arc::new(Connections::new(
-            2,
-            TrustedProxies::default(),
-            CancellationToken::new(),
-        ));
+        let connections = Arc::new(Connections::new(2, TrustedProxies::default()));
         let first = connections.admit(address(1)).unwrap();
         let second = connections.admit(address(2)).unwrap();
         let request = first.connection.begin();
         let third = connections.admit(address(3)).unwrap();
-        assert!(
-            !first.connection.closed.is_cancelled(),
-            "it has a request under way"
-        );
-        assert!(second.connection.closed.is_cancelled());
+        assert!(!first.connection.is_closed(), "it has a request under way");
+        assert!(second.connection.is_closed());
         let _third = third.connection.begin();
         assert!(connections.admit(address(4)).is_none(), "all are busy");
         drop(request);
         assert!(connections.admit(address(4)).is_some());
-        assert!(first.connection.closed.is_cancelled());
+        assert!(first.connection.is_closed());
     }
 
     #[test]
@@ -215,29 +259,43 @@ mod tests {
         let connections = Arc::new(Connections::new(
             8,
             TrustedProxies::parse("10.0.0.9").unwrap(),
-            CancellationToken::new(),
         ));
         let open: Vec<_> = (0..3)
             .map(|_| connections.admit(address(1)).unwrap())
             .collect();
         assert!(
-            open[0].connection.closed.is_cancelled(),
+            open[0].connection.is_closed(),
             "its own longest idle one gives way"
         );
-        assert!(!open[1].connection.closed.is_cancelled());
+        assert!(!open[1].connection.is_closed());
         let local: Vec<_> = (0..6)
             .map(|_| connections.admit(IpAddr::from([127, 0, 0, 1])).unwrap())
             .collect();
-        assert!(local.iter().all(|it| !it.connection.closed.is_cancelled()));
+        assert!(local.iter().all(|it| !it.connection.is_closed()));
         let proxied: Vec<_> = (0..4)
             .map(|_| connections.admit(address(9)).unwrap())
             .collect();
-        assert!(
-            proxied
-                .iter()
-                .all(|it| !it.connection.closed.is_cancelled())
-        );
+        assert!(proxied.iter().all(|it| !it.connection.is_closed()));
         drop((open, local, proxied));
         assert!(connections.lock().per_address.is_empty());
+    }
+
+    #[test]
+    fn a_connection_is_woken_by_what_it_is_told_and_does_not_go_back_on_it() {
+        let connections = Arc::new(Connections::new(1, TrustedProxies::default()));
+        let open = connections.admit(address(1)).unwrap();
+        let woken = Arc::new(Woken::default());
+        let waker = Arc::clone(&woken).into();
+        let cx = Context::from_waker(&waker);
+        assert_eq!(open.connection.told(&cx), Order::Serve);
+        for (order, told) in [
+            (Order::Drain, Order::Drain),
+            (Order::Close, Order::Close),
+            (Order::Drain, Order::Close),
+        ] {
+            connections.tell(order);
+            assert!(woken.0.swap(false, Ordering::Relaxed), "{order:?}");
+            assert_eq!(open.connection.told(&cx), told);
+        }
     }
 }

@@ -111,7 +111,6 @@ mod tests {
     use std::sync::Arc;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio_util::sync::CancellationToken;
 
     use super::super::connections::Connections;
     use super::*;
@@ -119,7 +118,7 @@ mod tests {
 
     fn stream() -> (Counted<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
         let (server, client) = tokio::io::duplex(8);
-        let connections = Connections::new(1, TrustedProxies::default(), CancellationToken::new());
+        let connections = Connections::new(1, TrustedProxies::default());
         let admission = Arc::new(connections).admit([127, 0, 0, 1].into()).unwrap();
         (Counted::new(server, admission), client)
     }

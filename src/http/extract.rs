@@ -12,7 +12,7 @@ use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
-use super::connections::Connection;
+use super::connections::{Connection, Order};
 use super::error::ApiError;
 use crate::app::error::Invalid;
 use crate::app::{Scope, Target};
@@ -139,7 +139,7 @@ async fn read(
     let Ok(read) = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await
     else {
         if let Some(connection) = connection {
-            connection.close();
+            connection.tell(Order::Close);
         }
         // Nobody is left to be answered.
         return Err(Invalid::Body("the body did not arrive in time".into()).into());

@@ -1,7 +1,7 @@
 //! The accept loop: limits, timeouts and the drain.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,10 +16,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connections::{Admission, Connections, UnderWay};
+use super::connections::{Admission, Connections, Order, UnderWay};
 use super::counted::Counted;
 use super::middleware::{Outermost, Sockets};
 use crate::app::App;
@@ -60,16 +59,9 @@ pub async fn serve(
         guard,
         sockets,
     } = parts;
-    let cut_off = CancellationToken::new();
     let server = Server {
-        connections: Arc::new(Connections::new(
-            max_connections,
-            guard.proxies.clone(),
-            cut_off.clone(),
-        )),
+        connections: Arc::new(Connections::new(max_connections, guard.proxies.clone())),
         outermost: Arc::new(Outermost::new(app, guard, sockets)),
-        draining: CancellationToken::new(),
-        cut_off,
         tasks: TaskTracker::new(),
     };
     tokio::select! {
@@ -84,8 +76,6 @@ pub async fn serve(
 struct Server {
     outermost: Arc<Outermost>,
     connections: Arc<Connections>,
-    draining: CancellationToken,
-    cut_off: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -110,19 +100,13 @@ impl Server {
         };
         // Answers are small and are to leave at once. A failure costs some delay, no more.
         let _ = stream.set_nodelay(true);
-        let draining = self.draining.clone();
         let outermost = Arc::clone(&self.outermost);
-        self.tasks.spawn(async move {
-            let connection = Arc::clone(&admission.connection);
-            tokio::select! {
-                () = serve_connection(stream, outermost, admission, draining) => {}
-                () = connection.closed() => {}
-            }
-        });
+        self.tasks
+            .spawn(serve_connection(stream, outermost, admission));
     }
 
     async fn drain(self) {
-        self.draining.cancel();
+        self.connections.tell(Order::Drain);
         self.tasks.close();
         if tokio::time::timeout(DRAIN, self.tasks.wait())
             .await
@@ -132,19 +116,15 @@ impl Server {
                 connections = self.tasks.len(),
                 "the drain is over, connections are cut"
             );
-            self.cut_off.cancel();
+            self.connections.tell(Order::Close);
             self.tasks.wait().await;
         }
     }
 }
 
-async fn serve_connection(
-    stream: TcpStream,
-    outermost: Arc<Outermost>,
-    admission: Admission,
-    draining: CancellationToken,
-) {
+async fn serve_connection(stream: TcpStream, outermost: Arc<Outermost>, admission: Admission) {
     let connection = Arc::clone(&admission.connection);
+    let of_task = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| {
         let under_way = connection.begin();
         let (outermost, connection) = (Arc::clone(&outermost), Arc::clone(&connection));
@@ -168,13 +148,22 @@ async fn serve_connection(
         .serve_connection(TokioIo::new(Counted::new(stream, admission)), service)
         .with_upgrades();
     tokio::pin!(http);
-    let ended = tokio::select! {
-        ended = http.as_mut() => ended,
-        () = draining.cancelled() => {
-            http.as_mut().graceful_shutdown();
-            http.await
+    let mut is_draining = false;
+    // Polled by hand: two more futures in a `select!`, which are polled with every piece that is
+    // read, cost more than to look at what the connection is told.
+    let ended = poll_fn(|cx| {
+        match of_task.told(cx) {
+            Order::Close => return Poll::Ready(Ok(())),
+            Order::Drain if !is_draining => {
+                is_draining = true;
+                http.as_mut().graceful_shutdown();
+            }
+            Order::Drain | Order::Serve => {}
         }
-    };
+        http.as_mut().poll(cx)
+    });
+    let ended = ended.await;
+    of_task.served();
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
