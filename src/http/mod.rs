@@ -8,6 +8,7 @@ mod extract;
 mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod head_timer;
 mod json;
 mod middleware;
 mod openapi;

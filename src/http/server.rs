@@ -14,12 +14,13 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use super::connections::{Admission, Connections, Order, UnderWay};
 use super::counted::Counted;
+use super::head_timer::HeadTimer;
 use super::middleware::{Outermost, Sockets};
 use crate::app::App;
 use crate::guard::Guard;
@@ -142,7 +143,7 @@ async fn serve_connection(stream: TcpStream, outermost: Arc<Outermost>, admissio
         }
     });
     let http = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(HeadTimer::default())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(Counted::new(stream, admission)), service)
