@@ -1,7 +1,6 @@
 //! What a handler gets of a request, each refused in the API's own error form.
 
-use std::borrow::Cow;
-use std::sync::Arc;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,6 +11,7 @@ use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
+use super::call::Call;
 use super::connections::{Connection, Order};
 use super::error::ApiError;
 use crate::app::error::Invalid;
@@ -28,15 +28,14 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A body that is a JSON object.
 pub(super) struct JsonObject(pub(super) Map<String, Value>);
 
-impl<S: Send + Sync> FromRequest<S> for JsonObject {
+impl FromRequest<Call> for JsonObject {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, call: &Call) -> Result<Self, ApiError> {
         if !is_json(request.headers()) {
             return Err(ApiError::unsupported_media_type());
         }
-        let connection = request.extensions().get::<Arc<Connection>>().cloned();
-        let bytes = read(request.into_body(), connection).await?;
+        let bytes = read(request.into_body(), call.connection.as_deref()).await?;
         match serde_json::from_slice(&bytes) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
             Ok(other) => {
@@ -48,45 +47,27 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
     }
 }
 
-/// The variable part of a path, as whoever found the endpoint notes it.
-#[derive(Debug, Clone)]
-pub(super) struct PathName(String);
-
-impl PathName {
-    /// Reads a part of a path. What is not even text is no id, and so simply not found.
-    pub(super) fn decode(part: &str) -> Self {
-        if !part.contains('%') {
-            return Self(part.to_owned());
-        }
-        let decoded = percent_encoding::percent_decode_str(part).decode_utf8();
-        Self(decoded.map_or_else(|_| "(not UTF-8)".to_owned(), Cow::into_owned))
-    }
-}
-
 /// The last part of a path that names something.
 pub(super) struct PathId(pub(super) String);
 
-impl<S: Send + Sync> FromRequestParts<S> for PathId {
-    type Rejection = ApiError;
+impl FromRequestParts<Call> for PathId {
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let name = parts.extensions.remove::<PathName>();
-        Ok(Self(name.map_or_else(String::new, |name| name.0)))
+    async fn from_request_parts(_: &mut Parts, call: &Call) -> Result<Self, Infallible> {
+        Ok(Self(call.name.clone()))
     }
 }
 
 /// The session that a path names, as its caller meets it.
 pub(super) struct SessionPath(pub(super) Target);
 
-impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
-    type Rejection = ApiError;
+impl FromRequestParts<Call> for SessionPath {
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let CalledBy(visitor) = CalledBy::from_request_parts(parts, state).await?;
-        let PathId(name) = PathId::from_request_parts(parts, state).await?;
+    async fn from_request_parts(_: &mut Parts, call: &Call) -> Result<Self, Infallible> {
         Ok(Self(Target {
-            name,
-            scope: Scope::of(visitor.caller.user()),
+            name: call.name.clone(),
+            scope: Scope::of(call.visitor.caller.user()),
         }))
     }
 }
@@ -94,13 +75,11 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
 /// Who calls, and from where.
 pub(super) struct CalledBy(pub(super) Visitor);
 
-impl<S: Send + Sync> FromRequestParts<S> for CalledBy {
-    type Rejection = ApiError;
+impl FromRequestParts<Call> for CalledBy {
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        // Nothing gets here without one; if anything ever did, it would be nobody.
-        let visitor = parts.extensions.get::<Visitor>().copied();
-        visitor.map(Self).ok_or_else(ApiError::unauthorized)
+    async fn from_request_parts(_: &mut Parts, call: &Call) -> Result<Self, Infallible> {
+        Ok(Self(call.visitor))
     }
 }
 
@@ -128,10 +107,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || is_suffixed
 }
 
-async fn read(
-    body: Body,
-    connection: Option<Arc<Connection>>,
-) -> Result<hyper::body::Bytes, ApiError> {
+async fn read(body: Body, connection: Option<&Connection>) -> Result<hyper::body::Bytes, ApiError> {
     let declared = body.size_hint().lower();
     if declared > MAX_BODY as u64 {
         return Err(ApiError::payload_too_large(MAX_BODY));

@@ -8,14 +8,14 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body::Body as _;
+use futures_util::FutureExt as _;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::connections::Connection;
 use super::error::ApiError;
-use super::router::{ApiState, Route, Routes};
+use super::router::{Answering, ApiState, Route, Routes, answered};
 use crate::app::App;
 use crate::guard::access::Access;
 use crate::guard::identity::{Caller, Credentials, Unauthorized};
@@ -94,8 +94,8 @@ impl Outermost {
         let (mut response, cross_origin) = match admitted {
             Err(foreign) => (ApiError::foreign(foreign).into_response(), None),
             Ok(cross_origin) => {
-                let response = self.respond(request, &asked, connection);
-                (response.instrument(span.clone()).await, Some(cross_origin))
+                let answering = span.in_scope(|| self.respond(request, &asked, connection));
+                (answering.instrument(span.clone()).await, Some(cross_origin))
             }
         };
         let now = || self.app.now();
@@ -148,36 +148,38 @@ impl Outermost {
         }
     }
 
-    /// What becomes of a request that no foreign page makes.
-    async fn respond(
+    /// What becomes of a request that no foreign page makes. No future of its own: it would hold
+    /// the request once more, and be moved with it.
+    fn respond(
         &self,
         mut request: Request,
         asked: &Asked<'_>,
         connection: &Arc<Connection>,
-    ) -> Response {
+    ) -> Answering {
         if is_preflight(request.method(), request.headers()) {
             let mut response = StatusCode::NO_CONTENT.into_response();
             response.headers_mut().extend(preflight_headers());
-            return response;
+            return answered(response);
         }
         let Ok(caller) = asked.caller else {
-            return ApiError::unauthorized().into_response();
+            return answered(ApiError::unauthorized());
         };
         if !self.guard.permits(caller, asked.route.access) {
-            return ApiError::forbidden("These credentials do not allow this call").into_response();
+            return answered(ApiError::forbidden(
+                "These credentials do not allow this call",
+            ));
         }
-        request.extensions_mut().insert(Visitor {
+        let visitor = Visitor {
             caller,
             address: asked.address,
-        });
-        if self.sockets.are_at(request.uri().path()) {
-            let Ok(response) = self.sockets.router.clone().oneshot(request).await;
-            return response;
+        };
+        if !self.sockets.are_at(request.uri().path()) {
+            let routes = &self.routes;
+            return routes.answer(&asked.route, request, visitor, connection);
         }
-        if !request.body().is_end_stream() {
-            request.extensions_mut().insert(Arc::clone(connection));
-        }
-        self.routes.answer(&asked.route, request).await
+        request.extensions_mut().insert(visitor);
+        let answer = self.sockets.router.clone().oneshot(request);
+        Box::pin(answer.map(IntoResponse::into_response))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The API over HTTP/1.1.
 
+mod call;
 mod connections;
 mod counted;
 mod dto;

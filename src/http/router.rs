@@ -1,6 +1,7 @@
 //! The whole API on one page: what can be called, and to whom it is open.
 
 use std::fmt;
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -8,13 +9,16 @@ use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
 use axum::handler::Handler;
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
 
+use super::call::{self, Call};
+use super::connections::Connection;
 use super::error::ApiError;
-use super::extract::PathName;
 use super::openapi;
 use super::routes::{admin, agents, console, events, health, messages, metrics, sessions, submit};
 use crate::app::App;
+use crate::guard::Visitor;
 use crate::guard::access::Access;
 
 /// What the handlers share.
@@ -24,7 +28,7 @@ pub(super) struct ApiState {
 }
 
 /// An answer that is being made.
-type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
+pub(super) type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// Something that can be called.
 #[derive(Clone)]
@@ -35,7 +39,7 @@ pub struct Endpoint {
     pub path: &'static str,
     /// To whom it is open.
     pub access: Access,
-    handler: Arc<dyn Fn(Request, ApiState) -> Answering + Send + Sync>,
+    handler: Arc<dyn Fn(Request, Call) -> Answering + Send + Sync>,
 }
 
 /// Everything that can be called.
@@ -170,29 +174,43 @@ impl Routes {
     }
 
     /// Has the endpoint answer that was found.
-    pub(super) async fn answer(&self, route: &Route<'_>, mut request: Request) -> Response {
-        match route.found {
-            Found::Endpoint(endpoint, name) => {
-                if let Some(name) = name {
-                    request.extensions_mut().insert(PathName::decode(name));
-                }
-                let is_head = request.method() == Method::HEAD;
-                let response = (endpoint.handler)(request, self.state.clone()).await;
-                if is_head {
-                    without_body(response)
-                } else {
-                    response
-                }
-            }
+    pub(super) fn answer(
+        &self,
+        route: &Route<'_>,
+        request: Request,
+        visitor: Visitor,
+        connection: &Arc<Connection>,
+    ) -> Answering {
+        let (endpoint, name) = match route.found {
+            Found::Endpoint(endpoint, name) => (endpoint, name),
             Found::OtherMethods(place) => {
                 let allow = place.allow();
-                (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, allow)]).into_response()
+                return answered((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, allow)]));
             }
             Found::Nothing => {
-                ApiError::not_found(request.method(), request.uri().path()).into_response()
+                let (method, path) = (request.method(), request.uri().path());
+                return answered(ApiError::not_found(method, path));
             }
+        };
+        let is_head = request.method() == Method::HEAD;
+        let has_body = !request.body().is_end_stream();
+        let call = Call {
+            state: self.state.clone(),
+            visitor,
+            name: name.map(call::decode).unwrap_or_default(),
+            connection: has_body.then(|| Arc::clone(connection)),
+        };
+        let answering = (endpoint.handler)(request, call);
+        if is_head {
+            return Box::pin(answering.map(without_body));
         }
+        answering
     }
+}
+
+/// What is answered already.
+pub(super) fn answered(response: impl IntoResponse) -> Answering {
+    Box::pin(ready(response.into_response()))
 }
 
 impl Route<'_> {
@@ -242,28 +260,28 @@ fn index(places: Vec<Place>) -> matchit::Router<Place> {
 
 fn get<H, T>(path: &'static str, access: Access, handler: H) -> Endpoint
 where
-    H: Handler<T, ApiState, Future = Answering> + Sync,
+    H: Handler<T, Call, Future = Answering> + Sync,
 {
     Endpoint::new(Method::GET, path, access, handler)
 }
 
 fn post<H, T>(path: &'static str, access: Access, handler: H) -> Endpoint
 where
-    H: Handler<T, ApiState, Future = Answering> + Sync,
+    H: Handler<T, Call, Future = Answering> + Sync,
 {
     Endpoint::new(Method::POST, path, access, handler)
 }
 
 fn patch<H, T>(path: &'static str, access: Access, handler: H) -> Endpoint
 where
-    H: Handler<T, ApiState, Future = Answering> + Sync,
+    H: Handler<T, Call, Future = Answering> + Sync,
 {
     Endpoint::new(Method::PATCH, path, access, handler)
 }
 
 fn delete<H, T>(path: &'static str, access: Access, handler: H) -> Endpoint
 where
-    H: Handler<T, ApiState, Future = Answering> + Sync,
+    H: Handler<T, Call, Future = Answering> + Sync,
 {
     Endpoint::new(Method::DELETE, path, access, handler)
 }
@@ -271,13 +289,13 @@ where
 impl Endpoint {
     fn new<H, T>(method: Method, path: &'static str, access: Access, handler: H) -> Self
     where
-        H: Handler<T, ApiState, Future = Answering> + Sync,
+        H: Handler<T, Call, Future = Answering> + Sync,
     {
         Self {
             method,
             path,
             access,
-            handler: Arc::new(move |request, state| handler.clone().call(request, state)),
+            handler: Arc::new(move |request, call| handler.clone().call(request, call)),
         }
     }
 }

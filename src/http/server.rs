@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -130,7 +130,7 @@ async fn serve_connection(stream: TcpStream, outermost: Arc<Outermost>, admissio
         let under_way = connection.begin();
         let (outermost, connection) = (Arc::clone(&outermost), Arc::clone(&connection));
         async move {
-            let request = request.map(Body::new);
+            let request = request.map(body);
             let response = outermost.answer(request, &connection).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 // A socket is under way as long as it is open.
@@ -168,6 +168,14 @@ async fn serve_connection(stream: TcpStream, outermost: Arc<Outermost>, admissio
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// A request's body; where there is none, nothing is allocated for it.
+fn body(incoming: Incoming) -> Body {
+    if incoming.is_end_stream() {
+        return Body::empty();
+    }
+    Body::new(incoming)
 }
 
 /// Whether an accept failed because of that one connection.
