@@ -109,6 +109,8 @@ pub(super) struct Routes {
 #[derive(Debug)]
 struct Place {
     path: &'static str,
+    /// What of the path stands before and after its variable part.
+    around_name: Option<(&'static str, &'static str)>,
     endpoints: Vec<Endpoint>,
 }
 
@@ -135,10 +137,7 @@ impl Routes {
         for endpoint in endpoints() {
             match places.iter_mut().find(|place| place.path == endpoint.path) {
                 Some(place) => place.endpoints.push(endpoint),
-                None => places.push(Place {
-                    path: endpoint.path,
-                    endpoints: vec![endpoint],
-                }),
+                None => places.push(Place::new(endpoint)),
             }
         }
         Self {
@@ -161,8 +160,8 @@ impl Routes {
         } else {
             method
         };
-        let name = place.params.iter().next().map(|(_, name)| name);
         let place = place.value;
+        let name = place.name_in(path);
         let endpoint = place.endpoints.iter().find(|it| it.method == asked);
         Route {
             path: place.path,
@@ -225,6 +224,25 @@ impl Route<'_> {
 }
 
 impl Place {
+    fn new(endpoint: Endpoint) -> Self {
+        let path = endpoint.path;
+        let around_name = path.split_once('{').and_then(|(before, rest)| {
+            let (_, after) = rest.split_once('}')?;
+            Some((before, after))
+        });
+        Self {
+            path,
+            around_name,
+            endpoints: vec![endpoint],
+        }
+    }
+
+    /// The variable part of a path that has been found to be this one's.
+    fn name_in<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let (before, after) = self.around_name?;
+        path.strip_prefix(before)?.strip_suffix(after)
+    }
+
     /// The methods that there are.
     fn allow(&self) -> String {
         let methods = self.endpoints.iter().map(|it| match it.method {
