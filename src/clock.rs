@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
@@ -127,7 +127,10 @@ impl ClockHand {
 // The one place that reads the system's clock.
 #[allow(clippy::disallowed_methods)]
 fn system_time() -> Timestamp {
-    Timestamp(chrono::Utc::now().timestamp_millis())
+    // Not by chrono, which takes it for a date first.
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let since_epoch = since_epoch.unwrap_or_default().as_millis();
+    Timestamp(i64::try_from(since_epoch).unwrap_or(i64::MAX))
 }
 
 fn note_step(latest: &AtomicI64, now: Timestamp) {

@@ -66,8 +66,9 @@ impl App {
     /// # Errors
     /// It is unknown or expired, or the store fails.
     pub fn session(&self, target: &Target) -> Result<Session, AppError> {
-        let session = self.kept_session(target)?;
-        session.require_active(self.clock.now(), self.store.rules().kept)?;
+        let now = self.clock.now();
+        let session = self.kept_session_at(now, target)?;
+        session.require_active(now, self.store.rules().kept)?;
         Ok(session)
     }
 

@@ -5,6 +5,7 @@ use super::error::AppError;
 use crate::domain::error::Refusal;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::session::{Session, Standing};
+use crate::domain::time::Timestamp;
 
 /// Whose sessions a caller meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +52,20 @@ impl Target {
 impl App {
     /// A session that is active or still kept.
     pub(super) fn kept_session(&self, target: &Target) -> Result<Session, AppError> {
+        self.kept_session_at(self.clock.now(), target)
+    }
+
+    /// The same, as it is at a time that was read before.
+    pub(super) fn kept_session_at(
+        &self,
+        now: Timestamp,
+        target: &Target,
+    ) -> Result<Session, AppError> {
         let id = target.id()?;
         let kept = self.store.rules().kept;
         match self.store.read(|reader| reader.session(id))? {
             Some(session)
-                if session.standing(self.clock.now(), kept) != Standing::Gone
+                if session.standing(now, kept) != Standing::Gone
                     && target.scope.includes(session.user_id) =>
             {
                 Ok(session)
