@@ -80,14 +80,14 @@ pub(super) fn part(script: &Script, clause: &[Token<'_>], range: Range<usize>) -
 pub(super) fn name(script: &Script, words: &[Token<'_>]) -> Option<String> {
     let grammar = &script.grammar;
     let first = words.first()?;
-    if script.is(first.word, grammar.nameless) || !first.text.chars().any(char::is_alphabetic) {
+    if first.word.is(grammar.nameless) || !first.text.chars().any(char::is_alphabetic) {
         return None;
     }
     let mut name = String::new();
     for (at, token) in words.iter().take(4).enumerate() {
-        let particle = script.is(token.word, grammar.particle);
+        let particle = token.word.is(grammar.particle);
         let last = at + 1 == words.len();
-        if at > 0 && (!script.spelling(token.word).is_empty() && (!particle || last)) {
+        if at > 0 && token.word.is_known() && (!particle || last) {
             break;
         }
         if name.chars().count() + token.text.chars().count() >= LONGEST_NAME {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::script::{Script, UNKNOWN};
+use super::script::Word;
 use super::text::Token;
 
 /// The most pieces a pattern may have, so that a match needs no allocation.
@@ -29,12 +29,12 @@ pub(super) enum Piece {
 }
 
 impl Piece {
-    fn fits(&self, script: &Script, token: &Token<'_>) -> bool {
+    fn fits(&self, token: &Token<'_>) -> bool {
         match self {
             Self::Many(_) | Self::One => true,
             Self::Capitalised => {
                 let mut letters = token.text.chars();
-                token.word == UNKNOWN
+                !token.word.is_known()
                     && letters.next().is_some_and(char::is_uppercase)
                     && letters.next().is_none_or(char::is_lowercase)
             }
@@ -46,10 +46,91 @@ impl Piece {
                 .filter(|stem| *stem > 2)
                 .and_then(|stem| token.text.get(stem..))
                 .is_some_and(|tail| tail.eq_ignore_ascii_case(ending)),
-            Self::Word(word) => token.word == *word,
-            Self::Either(words) => words.contains(&token.word),
-            Self::Class(class) => script.is(token.word, *class),
+            Self::Word(word) => token.word.place == *word,
+            Self::Either(words) => words.contains(&token.word.place),
+            Self::Class(class) => token.word.is(*class),
         }
+    }
+}
+
+/// Which words a clause has, in brief.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Brief {
+    /// The bits of its words.
+    words: u64,
+    /// The classes of its words.
+    classes: u64,
+    count: usize,
+}
+
+impl Brief {
+    pub(super) fn of(clause: &[Token<'_>]) -> Self {
+        let mut brief = Self {
+            count: clause.len(),
+            ..Self::default()
+        };
+        for token in clause {
+            brief.words |= token.word.bit();
+            brief.classes |= token.word.classes;
+        }
+        brief
+    }
+
+    /// Whether the clause may have the word. Where not, it has not.
+    pub(super) fn may_have(self, word: &Word) -> bool {
+        self.words & word.bit() != 0
+    }
+}
+
+/// What a clause must have for a pattern to fit it. Most patterns that are tried do not fit, and
+/// this tells so of nearly all of them at a glance.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    /// The bits of the words that must all be there.
+    words: u64,
+    /// The bits of words of which one must be there; the same for each choice of words.
+    either: Vec<u64>,
+    /// The classes of which there must be a word each.
+    classes: Vec<u64>,
+    /// How many words it takes at least.
+    least: usize,
+}
+
+impl Needs {
+    pub(super) fn of(pattern: &[Piece], words: &[Word]) -> Self {
+        let mut needs = Self::default();
+        for piece in pattern {
+            needs.least += match piece {
+                Piece::Many(least) => *least,
+                _ => 1,
+            };
+            let bit = |place: &usize| words.get(*place).map_or(u64::MAX, Word::bit);
+            match piece {
+                Piece::Word(word) => needs.words |= bit(word),
+                Piece::Either(either) => match either.as_slice() {
+                    [word] => needs.words |= bit(word),
+                    words => {
+                        let bits = words.iter().map(bit);
+                        needs.either.push(bits.fold(0, |all, bit| all | bit));
+                    }
+                },
+                Piece::Class(class) => needs.classes.push(*class),
+                Piece::Many(_)
+                | Piece::One
+                | Piece::Capitalised
+                | Piece::Number
+                | Piece::Ending(_) => {}
+            }
+        }
+        needs
+    }
+
+    /// Whether the pattern may fit a clause. Where not, it does not.
+    pub(super) fn may_be_met(&self, clause: Brief) -> bool {
+        self.words & !clause.words == 0
+            && self.least <= clause.count
+            && self.either.iter().all(|words| words & clause.words != 0)
+            && self.classes.iter().all(|class| class & clause.classes != 0)
     }
 }
 
@@ -75,7 +156,7 @@ impl Parts {
 /// Every piece but the wildcards takes exactly one word, so the leftmost place for the words
 /// between two wildcards is always as good as any later one, and it is enough to go back to the
 /// latest wildcard: the work is at most the clause's length times the pattern's.
-pub(super) fn decompose(script: &Script, pattern: &[Piece], clause: &[Token<'_>]) -> Option<Parts> {
+pub(super) fn decompose(pattern: &[Piece], clause: &[Token<'_>]) -> Option<Parts> {
     let mut parts = Parts {
         count: pattern.len(),
         ..Parts::default()
@@ -98,7 +179,7 @@ pub(super) fn decompose(script: &Script, pattern: &[Piece], clause: &[Token<'_>]
                 latest = Some((piece, at));
                 continue;
             }
-            Some(one) if clause.get(at).is_some_and(|token| one.fits(script, token)) => {
+            Some(one) if clause.get(at).is_some_and(|token| one.fits(token)) => {
                 piece += 1;
                 at += 1;
                 continue;

@@ -28,15 +28,16 @@ const SHORT: usize = 40;
 /// The state of one conversation.
 pub(super) struct Engine {
     script: &'static Script,
-    /// How often each rule has answered.
-    uses: Vec<usize>,
+    /// Which reply of each rule is due.
+    due: Vec<u8>,
     memory: VecDeque<String>,
     name: Option<String>,
     /// Whether the latest answer came from memory.
     recalled: bool,
-    /// The clause in which each keyword was seen last, and the keywords to try; kept to save
-    /// allocations.
+    /// How many clauses were searched for keywords, and which of them had each keyword last.
+    clauses: usize,
     seen: Vec<usize>,
+    /// The keywords to try; kept to save allocations.
     candidates: Vec<(&'static Key, usize)>,
 }
 
@@ -51,11 +52,12 @@ impl Engine {
     pub(super) fn new(script: &'static Script) -> Self {
         Self {
             script,
-            uses: vec![0; script.rules],
+            due: vec![0; script.rules],
             memory: VecDeque::new(),
             name: None,
             recalled: false,
-            seen: Vec::new(),
+            clauses: 0,
+            seen: vec![0; script.keys.len()],
             candidates: Vec::new(),
         }
     }
@@ -98,23 +100,21 @@ impl Engine {
     /// The answer of the best keyword that has a rule for its clause, and the keyword's rank.
     fn by_keyword(&mut self, text: &Text<'_>) -> Option<(u32, Answer)> {
         let script = self.script;
-        self.seen.clear();
-        self.seen.resize(script.keys.len(), usize::MAX);
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
         // Once there are enough, only a higher rank is worth noting.
         let mut least = None;
         for (at, clause) in text.clauses.iter().enumerate() {
+            self.clauses += 1;
             for token in text.words(clause) {
-                let keys = script.words.get(token.word).map(|word| &word.keys);
-                for place in keys.into_iter().flatten() {
+                for place in &token.word.keys {
                     if let Some(key) = script.keys.get(*place)
                         && let Some(seen) = self.seen.get_mut(*place)
                         // Once in a clause is enough.
-                        && *seen != at
+                        && *seen != self.clauses
                         && least.is_none_or(|least| key.rank > least)
                     {
-                        *seen = at;
+                        *seen = self.clauses;
                         candidates.push((key, at));
                     }
                 }
@@ -143,10 +143,13 @@ impl Engine {
     ) -> Option<Answer> {
         let words = text.words(clause);
         for rule in rules {
-            if rule.asked && !clause.asked || rule.named && self.name.is_none() {
+            if !rule.needs.may_be_met(clause.brief)
+                || rule.asked && !clause.asked
+                || rule.named && self.name.is_none()
+            {
                 continue;
             }
-            let Some(parts) = decompose(self.script, &rule.pattern, words) else {
+            let Some(parts) = decompose(&rule.pattern, words) else {
                 continue;
             };
             if let Some(part) = rule.name_part {
@@ -157,10 +160,12 @@ impl Engine {
                 self.name = Some(name);
             }
             return match self.next_reply(rule)? {
-                Reply::Say(template) => Some(Answer::Template(template, clause.clone(), parts)),
+                Reply::Say(template) | Reply::SayByName(template) => {
+                    Some(Answer::Template(template, clause.clone(), parts))
+                }
                 Reply::Next => None,
                 Reply::Link(heading) => {
-                    let (_, key) = self.script.heading(heading)?;
+                    let key = self.script.heading(heading)?;
                     self.apply(&key.rules, text, clause, links.checked_sub(1)?)
                 }
             };
@@ -170,13 +175,16 @@ impl Engine {
 
     /// The rule's replies come in turn; those with the user's name, only once it is known.
     fn next_reply(&mut self, rule: &'static Rule) -> Option<&'static Reply> {
-        let uses = self.uses.get_mut(rule.number)?;
+        let due = self.due.get_mut(rule.number)?;
         for _ in &rule.replies {
-            let reply = rule.replies.get(*uses % rule.replies.len())?;
-            *uses += 1;
-            match reply {
-                Reply::Say(template) if self.name.is_none() && template.contains("$name") => {}
-                _ => return Some(reply),
+            let at = usize::from(*due);
+            *due += 1;
+            if usize::from(*due) == rule.replies.len() {
+                *due = 0;
+            }
+            match rule.replies.get(at)? {
+                Reply::SayByName(_) if self.name.is_none() => {}
+                reply => return Some(reply),
             }
         }
         None
@@ -184,12 +192,15 @@ impl Engine {
 
     /// Puts away what the statement says of the user's own, for a time without keywords.
     fn remember(&mut self, text: &Text<'_>) {
-        let Some((_, key)) = self.script.heading("<memory>") else {
-            return;
+        let mine = self.script.word(self.script.grammar.mine);
+        let own = |clause: &&Clause| {
+            let mut words = text.words(clause).iter();
+            clause.brief.may_have(mine) && words.any(|token| token.word.place == mine.place)
         };
-        let mine = self.script.find("my");
-        let own = |clause: &&Clause| text.words(clause).iter().any(|token| token.word == mine);
         for clause in text.clauses.iter().filter(own).take(4) {
+            let Some(key) = self.script.heading("<memory>") else {
+                return;
+            };
             if let Some(answer) = self.apply(&key.rules, text, clause, MOST_LINKS) {
                 let reply = self.say(text, answer);
                 if !self.memory.contains(&reply) {
@@ -221,11 +232,8 @@ impl Engine {
         } else {
             "<none>"
         };
-        let (_, key) = self.script.heading(heading)?;
-        let whole = Clause {
-            range: 0..text.tokens.len(),
-            asked,
-        };
+        let key = self.script.heading(heading)?;
+        let whole = text.clause(0..text.tokens.len(), asked);
         self.apply(&key.rules, text, &whole, MOST_LINKS)
     }
 }

@@ -108,3 +108,20 @@ pub(super) fn is_letter(c: char) -> bool {
         _ => c.is_alphanumeric(),
     }
 }
+
+/// The letters from A to Z and the digits: a table, since every byte of a conversation is looked
+/// at in each replay.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0u8;
+    while byte.is_ascii() {
+        plain[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    plain
+};
+
+/// Whether the byte is a letter from A to Z or a digit.
+pub(super) fn is_plain(byte: u8) -> bool {
+    PLAIN[usize::from(byte)]
+}

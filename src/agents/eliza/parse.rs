@@ -15,8 +15,8 @@
 
 use std::collections::HashMap;
 
-use super::decompose::{MOST_PIECES, Piece};
-use super::script::{Grammar, Key, Reply, Rule, Script, Word};
+use super::decompose::{MOST_PIECES, Needs, Piece};
+use super::script::{Grammar, Key, Reply, Rule, Script, Spelling, Word};
 
 /// Reads the named sources as one script; the error names the line.
 pub(super) fn parse(sources: &[(&str, &'static str)]) -> Result<Script, String> {
@@ -30,12 +30,14 @@ pub(super) fn parse(sources: &[(&str, &'static str)]) -> Result<Script, String> 
             }
         }
     }
+    let mine = reader.script.find("my").place;
     let class = |name| reader.classes.get(name).copied().unwrap_or(0);
     reader.script.grammar = Grammar {
         lead: class("lead"),
         breaks: class("breaks"),
         joins: class("joins"),
         subject: class("subject"),
+        ends: class("breaks") | class("subject"),
         title: class("title"),
         proper: class("proper"),
         nameless: class("nameless"),
@@ -45,6 +47,7 @@ pub(super) fn parse(sources: &[(&str, &'static str)]) -> Result<Script, String> 
         preposition: class("preposition"),
         adverb: class("adverb"),
         conjunction: class("conjunction"),
+        mine,
     };
     Ok(reader.script)
 }
@@ -63,8 +66,9 @@ impl Reader {
         }
         if let Some(rest) = line.strip_prefix("sub ") {
             let (word, instead) = rest.split_once(" = ")?;
-            let instead = instead.split(' ').map(|word| self.word(word)).collect();
-            let word = self.word(word);
+            let instead: Option<_> = instead.split(' ').map(|word| self.word(word)).collect();
+            let instead = instead?;
+            let word = self.word(word)?;
             self.script.words.get_mut(word)?.instead = instead;
             return Some(());
         }
@@ -87,25 +91,29 @@ impl Reader {
             "=> next" => Reply::Next,
             reply => match reply.strip_prefix("=> ") {
                 Some(name) => Reply::Link(name),
+                None if reply.contains("$name") => Reply::SayByName(reply),
                 None => Reply::Say(reply),
             },
         });
-        Some(())
+        // The engine counts them in a byte.
+        u8::try_from(rule.replies.len()).ok().map(|_| ())
     }
 
-    /// The place of the word, which joins the vocabulary if it is new.
-    fn word(&mut self, spelling: &'static str) -> usize {
-        if let Some(place) = self.script.vocabulary.get(spelling) {
-            return *place;
+    /// The place of the word, which joins the vocabulary if it is new; `None` if it is too long.
+    fn word(&mut self, spelling: &'static str) -> Option<usize> {
+        let key = Spelling::of(spelling)?;
+        if let Some(place) = self.script.vocabulary.get(&key) {
+            return Some(*place);
         }
         let place = self.script.words.len();
         self.script.words.push(Word {
+            place,
             spelling,
             ..Word::default()
         });
-        self.script.vocabulary.insert(spelling, place);
+        self.script.vocabulary.insert(key, place);
         self.script.longest = self.script.longest.max(spelling.len());
-        place
+        Some(place)
     }
 
     fn class(&mut self, rest: &'static str) -> Option<()> {
@@ -114,7 +122,7 @@ impl Reader {
         // A class may go over several lines.
         let class = *self.classes.entry(name).or_insert(fresh);
         for member in members.split(' ') {
-            let word = self.word(member);
+            let word = self.word(member)?;
             self.script.words.get_mut(word)?.classes |= class;
         }
         Some(())
@@ -143,7 +151,7 @@ impl Reader {
                     }
                 }
             } else {
-                let word = self.word(name);
+                let word = self.word(name)?;
                 self.script.words.get_mut(word)?.keys.push(place);
             }
         }
@@ -171,9 +179,7 @@ impl Reader {
                 choice = Some(Vec::new());
             }
             if let Some(words) = &mut choice {
-                let word = self.script.vocabulary.get(mark).copied();
-                let word = word.unwrap_or_else(|| self.word(mark));
-                words.push(word);
+                words.push(self.word(mark)?);
                 if closes {
                     rule.pattern.push(Piece::Either(choice.take()?));
                 }
@@ -185,6 +191,7 @@ impl Reader {
         if choice.is_some() || rule.pattern.len() > MOST_PIECES {
             return None;
         }
+        rule.needs = Needs::of(&rule.pattern, &self.script.words);
         self.script.rules += 1;
         self.script.keys.last_mut()?.rules.push(rule);
         Some(())
@@ -203,7 +210,7 @@ impl Reader {
                 } else if let Some(ending) = mark.strip_prefix('~') {
                     Piece::Ending(ending)
                 } else {
-                    Piece::Word(self.word(mark))
+                    Piece::Word(self.word(mark)?)
                 }
             }
         })

@@ -10,20 +10,20 @@ pub(super) fn reflect<'a>(script: &Script, clause: &[Token<'a>], at: usize) -> S
     };
     let before = |back: usize| {
         let token = at.checked_sub(back).and_then(|at| clause.get(at));
-        token.map_or("", |token| script.spelling(token.word))
+        token.map_or("", |token| token.word.spelling)
     };
     let after = || {
         let token = clause.get(at + 1);
-        token.map_or("", |token| script.spelling(token.word))
+        token.map_or("", |token| token.word.spelling)
     };
     // "I really was" has an adverb in between.
     let of = |who: &str| {
         let adverb = at.checked_sub(1).and_then(|at| clause.get(at));
-        let adverb = adverb.is_some_and(|token| script.is(token.word, script.grammar.adverb));
+        let adverb = adverb.is_some_and(|token| token.word.is(script.grammar.adverb));
         before(1) == who || adverb && before(2) == who
     };
     let by = |who: &str| of(who) || after() == who;
-    Said::Other(match script.spelling(token.word) {
+    Said::Other(match token.word.spelling {
         "i" | "me" => "you",
         "my" => "your",
         "mine" => "yours",
@@ -62,7 +62,7 @@ fn is_subject(script: &Script, clause: &[Token<'_>], at: usize) -> bool {
     let grammar = &script.grammar;
     let is = |place: Option<usize>, class: u64| {
         let token = place.and_then(|place| clause.get(place));
-        token.is_some_and(|token| script.is(token.word, class))
+        token.is_some_and(|token| token.word.is(class))
     };
     let (before, after) = (at.checked_sub(1), Some(at + 1));
     let asked = is(before, grammar.auxiliary);
@@ -78,7 +78,7 @@ fn is_subject(script: &Script, clause: &[Token<'_>], at: usize) -> bool {
 /// Whether the word has a capital only because it opened a sentence.
 fn is_lowered(script: &Script, token: &Token<'_>) -> bool {
     token.opens
-        && !script.spelling(token.word).is_empty()
-        && !script.is(token.word, script.grammar.proper)
+        && token.word.is_known()
+        && !token.word.is(script.grammar.proper)
         && token.text.chars().skip(1).all(|c| !c.is_uppercase())
 }

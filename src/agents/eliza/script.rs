@@ -1,10 +1,10 @@
 //! The script in memory: its vocabulary, classes, keywords, rules and replies.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::LazyLock;
 
-use super::decompose::Piece;
+use rustc_hash::FxHashMap;
+
+use super::decompose::{Needs, Piece};
 use super::parse;
 
 /// The parts of the script; the words come first because the others name their classes.
@@ -25,12 +25,23 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("otherwise", include_str!("script/otherwise.txt")),
 ];
 
-/// The place in the vocabulary shared by all words the script does not know.
-pub(super) const UNKNOWN: usize = 0;
+/// Stands for all words the script does not know.
+pub(super) static UNKNOWN: Word = Word {
+    place: 0,
+    spelling: "",
+    keys: Vec::new(),
+    classes: 0,
+    instead: Vec::new(),
+};
+
+/// The most bytes that a word of the script may have.
+pub(super) const LONGEST_WORD: usize = 16;
 
 /// A word the script knows.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Word {
+    /// Its place in [`Script::words`].
+    pub(super) place: usize,
     /// Its spelling, in lower case; empty for the unknown word.
     pub(super) spelling: &'static str,
     /// The keywords it stands for, as places in [`Script::keys`].
@@ -41,10 +52,46 @@ pub(super) struct Word {
     pub(super) instead: Vec<usize>,
 }
 
+impl Word {
+    /// Whether the word belongs to (one of) the class(es).
+    pub(super) fn is(&self, class: u64) -> bool {
+        self.classes & class != 0
+    }
+
+    /// Whether the script knows the word.
+    pub(super) fn is_known(&self) -> bool {
+        self.place != UNKNOWN.place
+    }
+
+    /// One bit of 64, which the word shares with few others.
+    pub(super) fn bit(&self) -> u64 {
+        1 << (self.place % 64)
+    }
+}
+
+/// A spelling of no more bytes than a word of the script may have. As a number it is hashed and
+/// compared at once; every word of a conversation is looked up at each replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Spelling(u128);
+
+impl Spelling {
+    /// A word, whose letters from A to Z may be capitals; `None` for one that is too long.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        let mut bytes = [0; LONGEST_WORD];
+        bytes
+            .get_mut(..word.len())?
+            .copy_from_slice(word.as_bytes());
+        bytes.make_ascii_lowercase();
+        Some(Self(u128::from_le_bytes(bytes)))
+    }
+}
+
 /// What a rule does once its pattern has matched.
 pub(super) enum Reply {
     /// Say this text, its `$` marks filled in.
     Say(&'static str),
+    /// Say this text, which has the user's name in it.
+    SayByName(&'static str),
     /// Apply the rules of another keyword to the same clause.
     Link(&'static str),
     /// Give up this keyword and try the next best one.
@@ -57,6 +104,7 @@ pub(super) struct Rule {
     /// The rule's number in the whole script, under which its uses are counted.
     pub(super) number: usize,
     pub(super) pattern: Vec<Piece>,
+    pub(super) needs: Needs,
     /// Whether the clause must be asked, with a question mark.
     pub(super) asked: bool,
     /// Whether the user's name must be known already.
@@ -83,6 +131,8 @@ pub(super) struct Grammar {
     /// Words that join two clauses if a subject follows.
     pub(super) joins: u64,
     pub(super) subject: u64,
+    /// Words before which a clause may end: subjects, and those that begin one of their own.
+    pub(super) ends: u64,
     /// Titles whose full stop ends no sentence.
     pub(super) title: u64,
     /// Words that keep their capital letter anywhere.
@@ -96,67 +146,39 @@ pub(super) struct Grammar {
     pub(super) preposition: u64,
     pub(super) adverb: u64,
     pub(super) conjunction: u64,
+    /// The place of the word "my".
+    pub(super) mine: usize,
 }
 
 /// A script, ready for use.
 #[derive(Default)]
 pub(super) struct Script {
     pub(super) words: Vec<Word>,
-    pub(super) vocabulary: HashMap<&'static str, usize, BuildHasherDefault<Fnv>>,
+    pub(super) vocabulary: FxHashMap<Spelling, usize>,
     pub(super) keys: Vec<Key>,
     /// Keywords by the first word of their heading, for links.
-    pub(super) headings: HashMap<&'static str, usize>,
+    pub(super) headings: FxHashMap<&'static str, usize>,
     pub(super) rules: usize,
-    /// The length in bytes of the longest word known, beyond which none needs looking up.
+    /// The length in bytes of the longest word known.
     pub(super) longest: usize,
     pub(super) grammar: Grammar,
 }
 
-/// The hash of Fowler, Noll and Vo. Every word of a conversation is looked up at each replay,
-/// and the standard hash, which also withstands hostile keys, takes several times as long; the
-/// keys here are the script's.
-pub(super) struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 impl Script {
-    /// The place of a word, given in lower case, in the vocabulary.
-    pub(super) fn find(&self, word: &str) -> usize {
-        self.vocabulary.get(word).copied().unwrap_or(UNKNOWN)
+    /// The word at that place.
+    pub(super) fn word(&self, place: usize) -> &Word {
+        self.words.get(place).unwrap_or(&UNKNOWN)
     }
 
-    /// Whether the word belongs to (one of) the class(es).
-    pub(super) fn is(&self, word: usize, class: u64) -> bool {
-        self.words
-            .get(word)
-            .is_some_and(|entry| entry.classes & class != 0)
-    }
-
-    /// The word as the script spells it; empty for words it does not know.
-    pub(super) fn spelling(&self, word: usize) -> &'static str {
-        self.words.get(word).map_or("", |entry| entry.spelling)
+    /// The word of a spelling, in any case but for letters beyond Z.
+    pub(super) fn find(&self, word: &str) -> &Word {
+        let place = Spelling::of(word).and_then(|spelling| self.vocabulary.get(&spelling));
+        place.map_or(&UNKNOWN, |place| self.word(*place))
     }
 
     /// The keyword of that heading.
-    pub(super) fn heading(&self, name: &str) -> Option<(usize, &Key)> {
-        let place = *self.headings.get(name)?;
-        Some((place, self.keys.get(place)?))
+    pub(super) fn heading(&self, name: &str) -> Option<&Key> {
+        self.keys.get(*self.headings.get(name)?)
     }
 }
 

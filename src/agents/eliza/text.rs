@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::marks::{is_gap, is_letter, is_mark, parts, unwrap};
-use super::script::{Script, UNKNOWN};
+use super::decompose::Brief;
+use super::marks::{is_gap, is_letter, is_mark, is_plain, parts, unwrap};
+use super::script::{Script, UNKNOWN, Word};
 
 /// A clause is cut after so many words at the next word that joins clauses, and at the latest
 /// after so many, so that a text without punctuation costs no more than one with it.
@@ -15,8 +16,8 @@ const LONGEST_CLAUSE: usize = 120;
 pub(super) struct Token<'a> {
     /// As the user wrote it, without the punctuation around it.
     pub(super) text: &'a str,
-    /// Its place in the script's vocabulary.
-    pub(super) word: usize,
+    /// The word of the script that it is.
+    pub(super) word: &'static Word,
     /// Whether a sentence starts with it, so that its capital may mean nothing.
     pub(super) opens: bool,
 }
@@ -27,6 +28,7 @@ pub(super) struct Clause {
     pub(super) range: Range<usize>,
     /// Whether a question mark ends it.
     pub(super) asked: bool,
+    pub(super) brief: Brief,
 }
 
 /// A statement, cut into words and clauses.
@@ -34,8 +36,6 @@ pub(super) struct Clause {
 pub(super) struct Text<'a> {
     pub(super) tokens: Vec<Token<'a>>,
     pub(super) clauses: Vec<Clause>,
-    /// The word being looked up, in lower case.
-    key: String,
 }
 
 impl<'a> Text<'a> {
@@ -50,25 +50,22 @@ impl<'a> Text<'a> {
             start: 0,
             opens: true,
         };
-        let mut start = 0;
-        let mut plain = true;
-        for (at, c) in statement.char_indices() {
-            if c.is_ascii_alphanumeric() {
-                continue;
-            }
-            if !is_gap(c) {
-                plain = false;
-                continue;
-            }
-            cutter.piece(statement.get(start..at).unwrap_or_default(), plain);
-            if matches!(c, '\n' | '\r' | '\u{2028}' | '\u{2029}') {
-                cutter.mark('.');
-            }
-            start = at + c.len_utf8();
-            plain = true;
+        let mut rest = statement;
+        while !rest.is_empty() {
+            rest = cutter.next(rest);
         }
-        cutter.piece(statement.get(start..).unwrap_or_default(), plain);
         cutter.mark('.');
+    }
+
+    /// A stretch of it as a clause.
+    pub(super) fn clause(&self, range: Range<usize>, asked: bool) -> Clause {
+        let words = self.tokens.get(range.clone()).unwrap_or_default();
+        let brief = Brief::of(words);
+        Clause {
+            range,
+            asked,
+            brief,
+        }
     }
 
     /// The words of a clause.
@@ -87,12 +84,35 @@ struct Cutter<'t, 'a> {
 }
 
 impl<'a> Cutter<'_, 'a> {
+    /// Takes in what stands before the next blank; what comes after it is left.
+    fn next(&mut self, text: &'a str) -> &'a str {
+        let plain = text.bytes().take_while(|byte| is_plain(*byte)).count();
+        let (word, rest) = text.split_at(plain);
+        // Most words by far: nothing around them to take off, and no case but A to Z.
+        if let Some(rest) = rest.strip_prefix(' ') {
+            if !word.is_empty() {
+                self.known(word, self.script.find(word));
+            }
+            return rest;
+        }
+        let end = rest.find(is_gap).map_or(text.len(), |end| plain + end);
+        let (piece, rest) = text.split_at(end);
+        self.piece(piece);
+        let mut rest = rest.chars();
+        if let Some('\n' | '\r' | '\u{2028}' | '\u{2029}') = rest.next() {
+            self.mark('.');
+        }
+        rest.as_str()
+    }
+
     /// Takes in what stands between two blanks.
-    fn piece(&mut self, piece: &'a str, plain: bool) {
-        if plain {
-            // Most words by far: nothing around them to take off, and no case but A to Z.
-            if !piece.is_empty() {
-                self.known(piece, piece);
+    fn piece(&mut self, piece: &'a str) {
+        let word = piece.strip_suffix(is_mark).unwrap_or(piece);
+        if !word.contains(is_mark) {
+            // One mark at the most, which ends it.
+            self.word(word);
+            if let Some(mark) = piece.get(word.len()..).and_then(|mark| mark.chars().next()) {
+                self.stop(mark);
             }
             return;
         }
@@ -117,15 +137,19 @@ impl<'a> Cutter<'_, 'a> {
 
     /// Takes in the mark after a word, unless it is the point after a title.
     fn stop(&mut self, mark: char) {
-        let word = self.text.tokens.last().map_or(UNKNOWN, |token| token.word);
-        if mark != '.' || !self.script.is(word, self.script.grammar.title) {
+        let title = |token: &Token<'_>| token.word.is(self.script.grammar.title);
+        if mark != '.' || !self.text.tokens.last().is_some_and(title) {
             self.mark(mark);
         }
     }
 
     fn word(&mut self, written: &'a str) {
-        if !written.is_empty() && written.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            return self.known(written, written);
+        if let (Some(first), Some(last)) = (written.bytes().next(), written.bytes().next_back())
+            && is_plain(first)
+            && is_plain(last)
+        {
+            // Nothing to take off.
+            return self.known(written, self.look_up(written));
         }
         let text = unwrap(written);
         // What is left of ASCII punctuation alone (a dash, an arrow) says nothing.
@@ -133,69 +157,47 @@ impl<'a> Cutter<'_, 'a> {
             return;
         }
         let bare = text.trim_matches(|c| !is_letter(c));
-        self.known(text, if bare.is_empty() { text } else { bare });
+        // It may have an emoji or a bracket stuck to it.
+        let bare = if bare.is_empty() { text } else { bare };
+        self.known(text, self.look_up(bare));
     }
 
-    /// Adds a word that is looked up by what is left of it without an emoji or a bracket stuck
-    /// to it.
-    fn known(&mut self, text: &'a str, bare: &str) {
-        let word = self.look_up(bare);
-        let script = self.script;
-        match script.words.get(word).map(|entry| &entry.instead) {
-            Some(instead) if !instead.is_empty() => {
-                for word in instead {
-                    self.push(script.spelling(*word), *word);
-                }
-            }
-            _ => self.push(text, word),
+    /// Adds a word, or those that take its place.
+    fn known(&mut self, text: &'a str, word: &'static Word) {
+        if word.instead.is_empty() {
+            return self.push(text, word);
+        }
+        for place in &word.instead {
+            let word = self.script.word(*place);
+            self.push(word.spelling, word);
         }
     }
 
-    /// The place in the vocabulary of a word in any case, with either apostrophe.
-    fn look_up(&mut self, word: &str) -> usize {
+    /// The word of a spelling in any case, with either apostrophe.
+    fn look_up(&self, word: &str) -> &'static Word {
+        if word.is_ascii() {
+            return self.script.find(word);
+        }
         // No word known comes near this, and long ones are not worth the reading.
         if word.len() > self.script.longest + 8 {
-            return UNKNOWN;
+            return &UNKNOWN;
         }
-        let key = &mut self.text.key;
-        key.clear();
-        if word.is_ascii() {
-            key.push_str(word);
-            key.make_ascii_lowercase();
-        } else {
-            for c in word.chars() {
-                match c {
-                    '’' => key.push('\''),
-                    '\u{fe0f}' => {}
-                    _ if is_letter(c) => key.extend(c.to_lowercase()),
-                    _ => key.push(c),
-                }
+        let mut key = String::with_capacity(word.len());
+        for c in word.chars() {
+            match c {
+                '’' => key.push('\''),
+                '\u{fe0f}' => {}
+                _ if is_letter(c) => key.extend(c.to_lowercase()),
+                _ => key.push(c),
             }
         }
-        self.script.find(key)
+        self.script.find(&key)
     }
 
-    fn push(&mut self, text: &'a str, word: usize) {
-        let grammar = &self.script.grammar;
-        let is = |word, class| self.script.is(word, class);
+    fn push(&mut self, text: &'a str, word: &'static Word) {
         let length = self.text.tokens.len() - self.start;
-        let before = |back: usize| {
-            let place = self.text.tokens.len().checked_sub(back);
-            let token = place.and_then(|place| self.text.tokens.get(place));
-            token.map_or(UNKNOWN, |token| token.word)
-        };
-        let joined = length > 3
-            && is(word, grammar.subject)
-            && is(before(1), grammar.joins)
-            && !is(before(2), grammar.subject);
-        if joined {
-            // The joining word goes to the clause it opens.
-            self.end(self.text.tokens.len() - 1, false);
-        } else if length > 0 && is(word, grammar.breaks)
-            || length >= LONG_CLAUSE && is(word, grammar.joins)
-            || length >= LONGEST_CLAUSE
-        {
-            self.end(self.text.tokens.len(), false);
+        if length > 0 && (length >= LONG_CLAUSE || word.is(self.script.grammar.ends)) {
+            self.cut_before(word, length);
         }
         self.text.tokens.push(Token {
             text,
@@ -203,6 +205,25 @@ impl<'a> Cutter<'_, 'a> {
             opens: self.opens,
         });
         self.opens = false;
+    }
+
+    /// Ends the present clause, of that length, where the next word opens another.
+    fn cut_before(&mut self, next: &Word, length: usize) {
+        let grammar = &self.script.grammar;
+        let tokens = self.text.tokens.as_slice();
+        let joined = length > 3
+            && next.is(grammar.subject)
+            && matches!(tokens, [.., before, last] if
+                last.word.is(grammar.joins) && !before.word.is(grammar.subject));
+        if joined {
+            // The joining word goes to the clause it opens.
+            self.end(tokens.len() - 1, false);
+        } else if next.is(grammar.breaks)
+            || length >= LONG_CLAUSE && next.is(grammar.joins)
+            || length >= LONGEST_CLAUSE
+        {
+            self.end(tokens.len(), false);
+        }
     }
 
     fn mark(&mut self, mark: char) {
@@ -231,14 +252,11 @@ impl<'a> Cutter<'_, 'a> {
                 .text
                 .tokens
                 .get(start)
-                .is_some_and(|t| self.script.is(t.word, self.script.grammar.lead))
+                .is_some_and(|token| token.word.is(self.script.grammar.lead))
         {
             start += 1;
         }
-        self.text.clauses.push(Clause {
-            range: start..end,
-            asked,
-        });
+        self.text.clauses.push(self.text.clause(start..end, asked));
         self.start = end;
     }
 }

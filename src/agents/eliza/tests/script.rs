@@ -1,6 +1,7 @@
-use super::super::decompose::Piece;
+use super::super::decompose::{Piece, decompose};
 use super::super::parse;
 use super::super::script::{Reply, SOURCES, script};
+use super::super::text::Text;
 
 #[test]
 fn every_reply_of_the_script_can_be_given() {
@@ -18,7 +19,9 @@ fn every_reply_of_the_script_can_be_given() {
                 match reply {
                     Reply::Next => {}
                     Reply::Link(heading) => assert!(script.heading(heading).is_some(), "{heading}"),
-                    Reply::Say(template) => assert_template(template, &rule.pattern),
+                    Reply::Say(template) | Reply::SayByName(template) => {
+                        assert_template(template, &rule.pattern);
+                    }
                 }
             }
         }
@@ -56,4 +59,53 @@ fn assert_template(template: &str, pattern: &[Piece]) {
         };
     }
     assert!(longest <= 600, "{template} may get too long");
+}
+
+/// A glance at what a pattern needs may let one through that does not fit, but must never keep
+/// one out that does.
+#[test]
+fn whatever_fits_a_pattern_has_what_it_needs() {
+    let script = script();
+    let rules = || script.keys.iter().flat_map(|key| &key.rules);
+    let (mut fitting, mut passed_over) = (0, 0);
+    for rule in rules() {
+        let statement = example(&rule.pattern);
+        let mut text = Text::default();
+        text.read(script, &statement);
+        for clause in &text.clauses {
+            for other in rules() {
+                let fits = decompose(&other.pattern, text.words(clause)).is_some();
+                let may_fit = other.needs.may_be_met(clause.brief);
+                assert!(may_fit || !fits, "rule {} to {statement:?}", other.number);
+                fitting += usize::from(fits);
+                passed_over += usize::from(!may_fit);
+            }
+        }
+    }
+    let tried = script.rules * script.rules;
+    assert!(fitting > script.rules / 2, "{fitting}");
+    assert!(passed_over > tried / 2, "{passed_over} of {tried}");
+}
+
+/// A clause that the pattern fits, unless a word of it begins another clause.
+fn example(pattern: &[Piece]) -> String {
+    let script = script();
+    let words = pattern.iter().map(|piece| match piece {
+        Piece::Many(0) => "",
+        Piece::Many(_) | Piece::One => "something",
+        Piece::Capitalised => "Qux",
+        Piece::Number => "7",
+        Piece::Ending(ending) => match *ending {
+            "s" => "quxes",
+            "ed" => "quxed",
+            _ => "quxing",
+        },
+        Piece::Word(word) => script.word(*word).spelling,
+        Piece::Either(words) => words.first().map_or("", |word| script.word(*word).spelling),
+        Piece::Class(class) => {
+            let member = script.words.iter().find(|word| word.is(*class));
+            member.map_or("", |word| word.spelling)
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
