@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -62,8 +63,9 @@ pub struct TurnRequest {
     pub turn_id: TurnId,
     /// The session, which names the agent and the user.
     pub session: Session,
-    /// The earlier turns, oldest first, as many as the backend wants.
-    pub history: Vec<Exchange>,
+    /// The earlier turns, oldest first, as many as the backend wants. Shared, since each try has
+    /// the request as its own.
+    pub history: Arc<[Exchange]>,
     /// The user's message.
     pub message: Message,
     /// The name that the server behind has for the session, where the backend wants it.
@@ -75,6 +77,8 @@ pub struct TurnRequest {
 pub struct Wants {
     /// How many earlier turns.
     pub history: usize,
+    /// Whether those are wanted with what was replied; without, they cost half as much to read.
+    pub replies: bool,
     /// Whether it has a session of its own for each of ours.
     pub upstream: bool,
 }

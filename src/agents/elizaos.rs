@@ -175,6 +175,7 @@ impl Backend for ElizaOs {
         Wants {
             // That server keeps the conversation itself.
             history: 0,
+            replies: false,
             upstream: true,
         }
     }

@@ -196,6 +196,7 @@ impl Backend for OpenAi {
         Wants {
             // Each turn has at least one message.
             history: self.history.min(MAX_HISTORY),
+            replies: true,
             upstream: false,
         }
     }

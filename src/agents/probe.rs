@@ -1,5 +1,6 @@
 //! Whether a backend answers at all.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -85,7 +86,7 @@ fn question(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> TurnRequest {
     TurnRequest {
         turn_id: TurnId::from(turn),
         session,
-        history: Vec::new(),
+        history: Arc::default(),
         message,
         upstream: None,
     }

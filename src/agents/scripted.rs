@@ -6,6 +6,7 @@
 //! `act NAME` set thought and actions, `history` says how the agent sees the conversation so far,
 //! `long BYTES` streams as many bytes. What was said is the reply, or else an echo of the message.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -25,7 +26,7 @@ pub struct Scripted {
 struct Script {
     clock: Clock,
     steps: std::vec::IntoIter<String>,
-    history: Vec<Exchange>,
+    history: Arc<[Exchange]>,
     reply: Reply,
     actions: Vec<String>,
     echo: String,
@@ -47,6 +48,7 @@ impl Backend for Scripted {
     fn wants(&self) -> Wants {
         Wants {
             history: 40,
+            replies: true,
             upstream: false,
         }
     }

@@ -133,6 +133,7 @@ impl Backend for Webhook {
         Wants {
             // Each turn has at least one message.
             history: self.history.min(1000),
+            replies: true,
             upstream: false,
         }
     }

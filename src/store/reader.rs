@@ -195,34 +195,46 @@ impl Reader<'_> {
         message_at: Timestamp,
         limit: usize,
     ) -> Result<Vec<Exchange>> {
-        let table = &self.snapshot.messages;
-        let id = u128::from(session);
-        let mut exchanges = Vec::new();
-        for row in table.range((id, i64::MIN)..(id, message_at.0))?.rev() {
-            if exchanges.len() == limit {
-                break;
-            }
-            let (key, bytes) = row?;
-            let at = Timestamp(key.value().1);
-            let message = match record::decode_message(session, at, bytes.value()) {
-                Ok(message) => message,
-                Err(error) => {
-                    self.damage.note(session, Spot::Message(at), &error);
-                    continue;
-                }
-            };
+        let with_reply = |message: Message| {
             let reply = match &message.role {
-                Role::Agent { .. } => continue,
                 Role::User {
                     turn: TurnState::Replied(at),
                     ..
                 } => self.undamaged(session, *at)?,
-                Role::User { .. } => None,
+                _ => None,
             };
-            exchanges.push(Exchange { message, reply });
+            Ok(Exchange { message, reply })
+        };
+        let questions = self.questions_before(session, message_at, limit)?;
+        questions.into_iter().map(with_reply).collect()
+    }
+
+    /// The user's own part of [`Self::exchanges_before`], whose replies are not read.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn questions_before(
+        &self,
+        session: SessionId,
+        message_at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Message>> {
+        let table = &self.snapshot.messages;
+        let id = u128::from(session);
+        let mut messages = Vec::new();
+        for row in table.range((id, i64::MIN)..(id, message_at.0))?.rev() {
+            if messages.len() == limit {
+                break;
+            }
+            let (key, bytes) = row?;
+            let at = Timestamp(key.value().1);
+            match record::decode_question(session, at, bytes.value()) {
+                Ok(message) => messages.extend(message),
+                Err(error) => self.damage.note(session, Spot::Message(at), &error),
+            }
         }
-        exchanges.reverse();
-        Ok(exchanges)
+        messages.reverse();
+        Ok(messages)
     }
 
     /// The open turn of a session that is to run next; damaged ones are left out.

@@ -275,7 +275,21 @@ pub(super) fn decode_message(
     created_at: Timestamp,
     bytes: &[u8],
 ) -> Result<Message, RecordError> {
+    Ok(message(session_id, created_at, decode(bytes)?))
+}
+
+/// The same of the user's messages; none where it is an agent's, of which nothing is copied.
+pub(super) fn decode_question(
+    session_id: SessionId,
+    created_at: Timestamp,
+    bytes: &[u8],
+) -> Result<Option<Message>, RecordError> {
     let record: MessageRecord<'_> = decode(bytes)?;
+    let asks = matches!(record.role, RoleRecord::User { .. });
+    Ok(asks.then(|| message(session_id, created_at, record)))
+}
+
+fn message(session_id: SessionId, created_at: Timestamp, record: MessageRecord<'_>) -> Message {
     let role = match record.role {
         RoleRecord::User {
             turn_id,
@@ -309,7 +323,7 @@ pub(super) fn decode_message(
             actions: actions.map(Cow::into_owned),
         },
     };
-    Ok(Message {
+    Message {
         id: MessageId(Uuid::from_bytes(record.id)),
         session_id,
         author_id: Uuid::from_bytes(record.author),
@@ -320,7 +334,7 @@ pub(super) fn decode_message(
             attachments: record.attachments.map(Cow::into_owned),
         },
         role,
-    })
+    }
 }
 
 /// The bytes of an open turn.

@@ -209,6 +209,10 @@ proptest! {
         let bytes = encode_message(&message).unwrap();
         prop_assert_eq!(&decode_message(session, at, &bytes).unwrap(), &message);
         assert_guarded(&bytes, |bytes| decode_message(session, at, bytes))?;
+        let asks = matches!(message.role, Role::User { .. });
+        let question = decode_question(session, at, &bytes).unwrap();
+        prop_assert_eq!(question, asks.then_some(message));
+        assert_guarded(&bytes, |bytes| decode_question(session, at, bytes))?;
     }
 
     #[test]

@@ -21,6 +21,8 @@ impl Backend for Eliza {
     fn wants(&self) -> Wants {
         Wants {
             history: HISTORY,
+            // It says the same to the same, so it need not be told what it said.
+            replies: false,
             upstream: false,
         }
     }

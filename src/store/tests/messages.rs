@@ -315,4 +315,13 @@ fn a_turn_sees_what_was_said_before_its_message_and_nothing_later() {
     assert_eq!(seen(10), [first, second.clone()]);
     assert_eq!(seen(1), [second]);
     assert_eq!(seen(0), []);
+
+    let asked = |limit| -> Vec<String> {
+        rig.read(|reader| reader.questions_before(session.id, third.created_at, limit))
+            .into_iter()
+            .map(|message| message.body.content)
+            .collect()
+    };
+    assert_eq!(asked(10), ["first", "second"]);
+    assert_eq!(asked(1), ["second"]);
 }
