@@ -78,18 +78,22 @@ impl Timestamp {
             return None;
         };
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        let fields = [
-            (0..4, year),
-            (5..7, time.month()),
-            (8..10, time.day()),
-            (11..13, time.hour()),
-            (14..16, time.minute()),
-            (17..19, time.second()),
-            (20..23, time.nanosecond() / 1_000_000),
+        let millis = time.nanosecond() / 1_000_000;
+        let pairs = [
+            (0, year / 100),
+            (2, year % 100),
+            (5, time.month()),
+            (8, time.day()),
+            (11, time.hour()),
+            (14, time.minute()),
+            (17, time.second()),
+            (20, millis / 10),
         ];
-        for (place, value) in fields {
-            write_digits(&mut text[place], value);
+        for (at, value) in pairs {
+            text[at] = digit(value / 10);
+            text[at + 1] = digit(value);
         }
+        text[22] = digit(millis);
         Some(text)
     }
 }
@@ -104,12 +108,9 @@ impl serde::Serialize for Timestamp {
     }
 }
 
-/// Writes a number's last digits into a place, from the right.
-fn write_digits(place: &mut [u8], mut value: u32) {
-    for digit in place.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(value % 10).unwrap_or_default();
-        value /= 10;
-    }
+/// A number's last digit.
+fn digit(value: u32) -> u8 {
+    b'0' + u8::try_from(value % 10).unwrap_or_default()
 }
 
 impl Millis {
