@@ -139,7 +139,7 @@ impl<'a> UserMessage<'a> {
             author_id: message.author_id,
             created_at: message.created_at,
             metadata: Metadata::of(session, message),
-            attachments: message.body.attachments.as_deref().map(Raw::from),
+            attachments: message.body.attachments.as_deref().and_then(Raw::of),
             client_message_id,
         }
     }
@@ -159,7 +159,7 @@ impl<'a> From<&'a Message> for AgentResponse<'a> {
             id: reply.id,
             text: &reply.body.content,
             thought,
-            actions: actions.map(Raw::from),
+            actions: actions.and_then(Raw::of),
             created_at: reply.created_at,
             in_reply_to,
         }
@@ -224,7 +224,7 @@ impl<'a> MessageInfo<'a> {
             is_agent: message.is_agent(),
             created_at: message.created_at,
             metadata,
-            attachments: message.body.attachments.as_deref().map(Raw::from),
+            attachments: message.body.attachments.as_deref().and_then(Raw::of),
             in_reply_to,
         }
     }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::json;
 pub(super) use message::{AgentResponse, MessageList, Submitted, UserMessage};
-pub(super) use sent::{Sent, Shapes, session_status, user_message};
+pub(super) use sent::{Sent, SentAnswer, session_status, user_message};
 pub(super) use service::{AgentListAnswer, agent, health, overall};
 pub(super) use session::{Deleted, SessionInfo, SessionStatus, StatsInfo};
 
@@ -41,17 +41,17 @@ fn json_of_about<T: Serialize + ?Sized>(room: usize, status: StatusCode, value: 
     response
 }
 
-/// JSON that is stored as text.
+/// JSON that is stored as text, or an empty object.
 #[derive(Clone)]
 enum Raw<'a> {
     Text(&'a RawValue),
     Empty,
 }
 
-impl<'a> From<&'a str> for Raw<'a> {
-    fn from(text: &'a str) -> Self {
-        // What is stored was written as JSON, under a checksum.
-        serde_json::from_str(text).map_or(Self::Empty, Self::Text)
+impl<'a> Raw<'a> {
+    /// The text. What is stored was written as JSON, under a checksum; what is none is left out.
+    fn of(text: &'a str) -> Option<Self> {
+        serde_json::from_str(text).ok().map(Self::Text)
     }
 }
 

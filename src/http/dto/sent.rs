@@ -13,19 +13,20 @@ use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
 use crate::http::openapi::bodies;
 
-/// One object for every documented shape: the oldest is the message itself, a later one has the
-/// rest beside it, and the latest has all of that below `data`.
+/// What is told of a message that was sent. It goes out as a [`SentAnswer`].
 pub(in crate::http) struct Sent<'a> {
     user_message: UserMessage<'a>,
     agent_response: Option<AgentResponse<'a>>,
     session_status: SessionStatus,
 }
 
+// The oldest documented shape is the message itself, a later one has the rest beside it, and the
+// latest has all of that below `data`.
 /// The answer to a message: one object for every documented shape.
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SentMessage)]
-pub(in crate::http) struct Shapes<'a> {
+pub(in crate::http) struct SentAnswer<'a> {
     success: bool,
     /// The message's id.
     #[schema(value_type = String, format = Uuid)]
@@ -95,7 +96,7 @@ impl Serialize for Sent<'_> {
             session_status,
         } = self;
         let agent_response = agent_response.as_ref();
-        let shapes = Shapes {
+        let answer = SentAnswer {
             success: true,
             id: user_message.id,
             content: user_message.content,
@@ -112,7 +113,7 @@ impl Serialize for Sent<'_> {
                 session_status,
             },
         };
-        shapes.serialize(serializer)
+        answer.serialize(serializer)
     }
 }
 

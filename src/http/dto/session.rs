@@ -75,7 +75,7 @@ impl<'a> SessionInfo<'a> {
             renewal_count: session.renewal_count,
             time_remaining: session.time_remaining(now).0,
             is_near_expiration: session.is_near_expiration(now),
-            metadata: session.metadata.as_str().into(),
+            metadata: Raw::of(&session.metadata).unwrap_or(Raw::Empty),
         }
     }
 }

@@ -43,7 +43,7 @@ pub(in crate::http) enum Transport {
     request_body(content = bodies::SendMessageRequest),
     responses(
         (status = 200, description = "With `sse`: `user_message`, then a `chunk` for each piece of the reply, then one `done` or one `error`", content_type = "text/event-stream", body = bodies::ReplyStreamEvent, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it"))),
-        (status = 201, description = "With `websocket` and `http`: the message is stored", body = dto::Shapes<'_>, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it"))),
+        (status = 201, description = "With `websocket` and `http`: the message is stored", body = dto::SentAnswer<'_>, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it"))),
     ),
 )]
 pub(in crate::http) async fn send(
