@@ -17,8 +17,8 @@ use crate::domain::session::Session;
 use crate::domain::time::{Millis, Timestamp};
 use crate::events::{Event, Happening};
 use crate::store::command::{Expire, WalkTallies};
+use crate::store::deadline::{Deadline, Place};
 use crate::store::error::{ReadError, SubmitError};
-use crate::store::reader::Deadline;
 
 /// How many index rows are looked at in one go.
 const SLICE: usize = 500;
@@ -31,8 +31,6 @@ const ROWS_TO_WALK: usize = 1000;
 
 /// How long to wait where the store fails.
 const PAUSE: Duration = Duration::from_secs(1);
-
-type Place = (Timestamp, SessionId);
 
 /// What is due, with the session where a warning needs it.
 type Due = Vec<(Place, Option<Session>)>;

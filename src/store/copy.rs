@@ -17,8 +17,8 @@ use super::damage::{Damage, Place};
 use super::error::{CommandError, CopyError, OpenError};
 use super::open::{database_error, shielded, write_stop};
 use super::tables::{
-    CREATE_KEYS, DAMAGED, DELETIONS, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
-    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, WARNINGS,
+    CREATE_KEYS, DAMAGED, DEADLINES, DELETIONS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
+    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS,
 };
 use super::txn::Txn;
 use super::verify::verify_with;
@@ -117,8 +117,7 @@ fn copy_tables(
     copy_table(from, to, MESSAGES, &mut progress, tell)?;
     let mut others = Progress { done: 0, total: 0 };
     let silent = &mut |_| {};
-    copy_table(from, to, EXPIRY, &mut others, silent)?;
-    copy_table(from, to, WARNINGS, &mut others, silent)?;
+    copy_table(from, to, DEADLINES, &mut others, silent)?;
     copy_table(from, to, USER_SESSIONS, &mut others, silent)?;
     copy_table(from, to, CREATE_KEYS, &mut others, silent)?;
     copy_table(from, to, MESSAGE_KEYS, &mut others, silent)?;

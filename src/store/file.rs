@@ -14,7 +14,7 @@ use super::medium::look_into;
 use super::open::{self, database_error, shielded};
 use super::reader::Reader;
 use super::snapshot::Snapshot;
-use super::tables::{self, DAMAGED, SESSIONS};
+use super::tables::{DAMAGED, SESSIONS};
 use super::verify::{read_error, verify_with};
 use super::writer::begin_write;
 use crate::domain::archive::{Item, SetAside};
@@ -49,9 +49,9 @@ impl Look {
         let database = look_into(file.try_clone()?, cache_bytes)?;
         shielded(|| {
             open::refuse_foreign(&database)?;
-            // An older file lacks the newer tables; they are made in memory alone.
+            // An older file is brought to the present schema, in memory alone.
             let txn = begin_write(&database).map_err(OpenError::Storage)?;
-            tables::create_all(&txn)?;
+            open::bring_to_schema(&txn)?;
             txn.commit()?;
             Ok(())
         })?;

@@ -10,6 +10,7 @@ use redb::{Database, DatabaseError, ReadableDatabase, ReadableTableMetadata, Wri
 use super::aside;
 use super::damage::Damage;
 use super::error::{CommandError, OpenError, ReadError};
+use super::migrate;
 use super::peek::Peek;
 use super::record::{self, RecordError, Tally};
 use super::tables::{self, DAMAGED, META, SCHEMA_VERSION, SESSIONS, meta};
@@ -111,13 +112,7 @@ fn prepare_unshielded(
     damage: &Damage,
 ) -> Result<Found, OpenError> {
     let txn = begin_write(database).map_err(OpenError::Storage)?;
-    let is_new =
-        txn.list_tables()?.next().is_none() && txn.list_multimap_tables()?.next().is_none();
-    if !is_new {
-        let table = txn.open_table(META).map_err(|error| foreign(&error))?;
-        check_schema(schema_of(&table)?)?;
-    }
-    tables::create_all(&txn)?;
+    let is_new = bring_to_schema(&txn)?;
     let found = Found {
         sessions: txn.open_table(SESSIONS)?.len()?,
         clean_stop: if is_new {
@@ -126,11 +121,6 @@ fn prepare_unshielded(
             Some(stopped_cleanly(&txn)?)
         },
     };
-    if is_new {
-        let version = record::encode_number(SCHEMA_VERSION).map_err(|error| unwritable(&error))?;
-        txn.open_table(META)?
-            .insert(meta::SCHEMA, version.as_slice())?;
-    }
     let after_a_crash = found.clean_stop == Some(false);
     start(&txn, now, rules, damage, after_a_crash).map_err(command_error)?;
     txn.commit()?;
@@ -272,9 +262,26 @@ fn schema_of(
     }
 }
 
+/// Gives a file the tables of the present schema, whether it is new or older; returns whether it
+/// is new.
+pub(super) fn bring_to_schema(txn: &WriteTransaction) -> Result<bool, OpenError> {
+    let is_new =
+        txn.list_tables()?.next().is_none() && txn.list_multimap_tables()?.next().is_none();
+    let version = if is_new {
+        SCHEMA_VERSION
+    } else {
+        let table = txn.open_table(META).map_err(|error| foreign(&error))?;
+        schema_of(&table)?
+    };
+    check_schema(version)?;
+    tables::create_all(txn)?;
+    migrate::migrate(txn, version).map_err(command_error)?;
+    Ok(is_new)
+}
+
 fn check_schema(found: u32) -> Result<(), OpenError> {
     match found {
-        SCHEMA_VERSION => Ok(()),
+        1..=SCHEMA_VERSION => Ok(()),
         0 => Err(OpenError::Damaged("its schema version is 0".into())),
         _ => Err(OpenError::Newer {
             found,
@@ -298,10 +305,6 @@ fn foreign(error: &redb::TableError) -> OpenError {
         }
         other => OpenError::Foreign(other.to_string()),
     }
-}
-
-fn unwritable(error: &RecordError) -> OpenError {
-    OpenError::Damaged(error.to_string())
 }
 
 fn command_error(error: CommandError) -> OpenError {

@@ -1,15 +1,14 @@
 //! A snapshot to read from. It lives for one closure and never crosses an await.
 
-use redb::{ReadableTable, ReadableTableMetadata, UntypedTableHandle};
+use redb::{ReadOnlyTable, ReadableTable, ReadableTableMetadata, UntypedTableHandle};
 
 use super::damage::{Damage, Spot};
+use super::deadline::{self, Deadline, Index, Place};
 use super::error::ReadError;
 use super::record::{self, RecordError};
 use super::snapshot::Snapshot;
-use super::tables::{
-    DAMAGED, EXPIRY, MESSAGE_KEYS, META, OPEN_TURNS, UPSTREAMS, USER_SESSIONS, WARNINGS,
-};
-use super::tally::{Tallies, moved, rows_between};
+use super::tables::{DAMAGED, DEADLINES, MESSAGE_KEYS, META, OPEN_TURNS, UPSTREAMS, USER_SESSIONS};
+use super::tally::{Tallies, moved};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Message, Role, TurnState};
@@ -56,15 +55,6 @@ pub struct Page {
     pub messages: Vec<Message>,
     /// Whether there are more in the direction of paging.
     pub has_more: bool,
-}
-
-/// One of the two time-ordered indexes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deadline {
-    /// Sessions by the instant of their expiry.
-    Expiry,
-    /// Sessions by the instant from which they are near their expiry.
-    Warning,
 }
 
 impl Reader<'_> {
@@ -306,28 +296,26 @@ impl Reader<'_> {
         Ok(sessions)
     }
 
-    /// The first rows of an index after a place in it, up to a time and including it.
+    /// The first deadlines after a place, up to a time and including it, in their order.
     ///
     /// # Errors
     /// The database fails.
     pub fn due(
         &self,
         deadline: Deadline,
-        after: Option<(Timestamp, SessionId)>,
+        after: Option<Place>,
         until: Timestamp,
         limit: usize,
-    ) -> Result<Vec<(Timestamp, SessionId)>> {
-        due_rows(&self.index(deadline)?, after, until, limit)
+    ) -> Result<Vec<Place>> {
+        Index::of(&self.deadlines()?)?.due(deadline, after, until, limit)
     }
 
-    /// The time of an index's first row after a time.
+    /// The first deadline after a time.
     ///
     /// # Errors
     /// The database fails.
     pub fn next_due(&self, deadline: Deadline, after: Timestamp) -> Result<Option<Timestamp>> {
-        let index = self.index(deadline)?;
-        let first = index.range((after.next().0, 0)..)?.next().transpose()?;
-        Ok(first.map(|(key, _)| Timestamp(key.value().0)))
+        Index::of(&self.deadlines()?)?.next(deadline, after)
     }
 
     /// How many sessions there are of each standing. Costs what fell due of late, never what is
@@ -336,16 +324,15 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn stats(&self, now: Timestamp, rules: &Rules) -> Result<Stats> {
-        let expiry = self.snapshot.txn.open_table(EXPIRY)?;
-        let warnings = self.snapshot.txn.open_table(WARNINGS)?;
+        let rows = self.deadlines()?;
+        let index = Index::of(&rows)?;
         let tallies = Tallies::load(&self.snapshot.txn.open_table(META)?)?;
-        let count_expiry = |from, to| rows_between(&expiry, from, to);
-        let count_warnings = |from, to| rows_between(&warnings, from, to);
-        let expired = moved(tallies.expired, now, &count_expiry)?.rows;
-        let warned = moved(tallies.warned, now, &count_warnings)?.rows;
-        let ended = moved(tallies.ended, now - rules.kept, &count_expiry)?.rows;
+        let kept_since = now - rules.kept;
+        let expired = moved(tallies.expired, now, &index, Deadline::Expiry)?.rows;
+        let warned = moved(tallies.warned, now, &index, Deadline::Warning)?.rows;
+        let ended = moved(tallies.ended, kept_since, &index, Deadline::Expiry)?.rows;
         Ok(Stats {
-            active: expiry.len()?.saturating_sub(expired),
+            active: rows.len()?.saturating_sub(expired),
             expired: expired.saturating_sub(ended),
             near_expiration: warned.saturating_sub(expired),
         })
@@ -389,11 +376,8 @@ impl Reader<'_> {
         }
     }
 
-    fn index(&self, deadline: Deadline) -> Result<redb::ReadOnlyTable<(i64, u128), ()>> {
-        Ok(self.snapshot.txn.open_table(match deadline {
-            Deadline::Expiry => EXPIRY,
-            Deadline::Warning => WARNINGS,
-        })?)
+    fn deadlines(&self) -> Result<ReadOnlyTable<deadline::Key, ()>> {
+        Ok(self.snapshot.txn.open_table(DEADLINES)?)
     }
 
     fn collect<'r>(
@@ -437,28 +421,4 @@ impl Reader<'_> {
             other => other,
         }
     }
-}
-
-/// The first rows of a time-ordered index after a place in it, up to a time and including it.
-pub(super) fn due_rows(
-    index: &impl ReadableTable<(i64, u128), ()>,
-    after: Option<(Timestamp, SessionId)>,
-    until: Timestamp,
-    limit: usize,
-) -> Result<Vec<(Timestamp, SessionId)>> {
-    use std::ops::Bound;
-
-    let start = after.map_or(Bound::Unbounded, |(at, id)| {
-        Bound::Excluded((at.0, u128::from(id)))
-    });
-    let end = (until.0, u128::MAX);
-    if matches!(start, Bound::Excluded(start) if start >= end) {
-        return Ok(Vec::new());
-    }
-    let mut rows = Vec::new();
-    for row in index.range((start, Bound::Included(end)))?.take(limit) {
-        let (at, id) = row?.0.value();
-        rows.push((Timestamp(at), SessionId::from(id)));
-    }
-    Ok(rows)
 }

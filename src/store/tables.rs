@@ -7,8 +7,7 @@
 //! | table | holds one row for |
 //! |---|---|
 //! | `sessions` | each kept session, active or expired |
-//! | `expiry` | each kept session, at the instant of its expiry |
-//! | `warnings` | each kept session, at the instant from which it is near its expiry |
+//! | `deadlines` | each kept session, by the instants of its warning and its expiry |
 //! | `user_sessions` | each kept session, under its user |
 //! | `create_keys` | each idempotency key of a user's creates |
 //! | `messages` | each message, in the order of its session |
@@ -21,21 +20,21 @@
 //! | `meta` | the names in [`meta`] |
 //!
 //! Nothing is written when time passes: a session is active or expired by the clock alone, and
-//! its rows in the two time-ordered indexes stay exact until it is purged.
+//! its row in the time-ordered index stays exact until it is purged.
 
 use redb::{TableDefinition, TableError, WriteTransaction};
 
-/// The version of this contract. A file of a newer one is refused.
-pub(super) const SCHEMA_VERSION: u32 = 1;
+use super::deadline;
+
+/// The version of this contract. A file of an older one is brought to it ([`super::migrate`]), one
+/// of a newer one is refused.
+pub(super) const SCHEMA_VERSION: u32 = 2;
 
 /// session
 pub(super) const SESSIONS: TableDefinition<u128, &[u8]> = TableDefinition::new("sessions");
 
-/// (`expires_at`, session)
-pub(super) const EXPIRY: TableDefinition<(i64, u128), ()> = TableDefinition::new("expiry");
-
-/// (`warn_at`, session)
-pub(super) const WARNINGS: TableDefinition<(i64, u128), ()> = TableDefinition::new("warnings");
+/// (`expires_at` - `warn_at`, `expires_at`, session)
+pub(super) const DEADLINES: TableDefinition<deadline::Key, ()> = TableDefinition::new("deadlines");
 
 /// (user, session)
 pub(super) const USER_SESSIONS: TableDefinition<(u128, u128), ()> =
@@ -78,19 +77,18 @@ pub(super) mod meta {
     pub(in crate::store) const SCHEMA: &str = "schema_version";
     /// Whether the last stop was clean.
     pub(in crate::store) const CLEAN_STOP: &str = "clean_stop";
-    /// How many rows of `expiry` lie at or before a point in time near now.
+    /// How many sessions expire at or before a point in time near now.
     pub(in crate::store) const EXPIRED: &str = "tally_expired";
-    /// How many rows of `warnings` lie at or before a point in time near now.
+    /// How many sessions are near their expiry at a point in time near now, or past it.
     pub(in crate::store) const WARNED: &str = "tally_warned";
-    /// How many rows of `expiry` lie at or before the instant up to which sessions are purged.
+    /// How many sessions expire at or before the instant up to which sessions are purged.
     pub(in crate::store) const ENDED: &str = "tally_ended";
 }
 
 /// Makes every table that is not there yet, since a reader cannot.
 pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), TableError> {
     txn.open_table(SESSIONS)?;
-    txn.open_table(EXPIRY)?;
-    txn.open_table(WARNINGS)?;
+    txn.open_table(DEADLINES)?;
     txn.open_table(USER_SESSIONS)?;
     txn.open_table(CREATE_KEYS)?;
     txn.open_table(MESSAGES)?;
@@ -107,8 +105,7 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), TableError> {
 /// Empties every table but `meta`.
 pub(super) fn delete_all(txn: &WriteTransaction) -> Result<(), TableError> {
     txn.delete_table(SESSIONS)?;
-    txn.delete_table(EXPIRY)?;
-    txn.delete_table(WARNINGS)?;
+    txn.delete_table(DEADLINES)?;
     txn.delete_table(USER_SESSIONS)?;
     txn.delete_table(CREATE_KEYS)?;
     txn.delete_table(MESSAGES)?;

@@ -7,25 +7,23 @@
 
 use redb::{ReadableTable, Table};
 
+use super::deadline::{Deadline, Index, Key, Row};
 use super::error::{CommandError, ReadError};
 use super::record::{self, Tally};
 use super::tables::meta;
-use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 
 /// The tallies of one snapshot.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tallies {
-    /// Rows of `expiry` up to about now: the sessions that have expired.
+    /// Expiries up to about now: the sessions that have expired.
     pub(super) expired: Tally,
-    /// Rows of `warnings` up to about now: the sessions near their expiry, or past it.
+    /// Warnings up to about now: the sessions near their expiry, or past it.
     pub(super) warned: Tally,
-    /// Rows of `expiry` up to about the end of their keeping: the sessions to purge.
+    /// Expiries up to about the end of their keeping: the sessions to purge.
     pub(super) ended: Tally,
     changed: bool,
 }
-
-type Index<'a> = dyn Fn(Timestamp, Timestamp) -> Result<u64, ReadError> + 'a;
 
 const START: Tally = Tally {
     point: Timestamp::MIN,
@@ -68,51 +66,36 @@ impl Tallies {
         Ok(())
     }
 
-    pub(super) fn session_added(&mut self, session: &Session) {
-        self.shift(session.expires_at, session.warn_at, |tally| tally.rows += 1);
+    pub(super) fn row_added(&mut self, row: Row) {
+        self.shift(row, |tally| tally.rows += 1);
     }
 
-    /// Notes the removal of those of a session's two rows that were there.
-    pub(super) fn session_removed(&mut self, session: &Session, expiry: bool, warning: bool) {
-        self.rows_removed(
-            expiry.then_some(session.expires_at),
-            warning.then_some(session.warn_at),
-        );
-    }
-
-    /// Notes the removal of a row of either index.
-    pub(super) fn rows_removed(&mut self, expiry: Option<Timestamp>, warning: Option<Timestamp>) {
-        let expires_at = expiry.unwrap_or(Timestamp::MAX);
-        let warn_at = warning.unwrap_or(Timestamp::MAX);
-        self.shift(expires_at, warn_at, |tally| {
-            tally.rows = tally.rows.saturating_sub(1);
-        });
+    pub(super) fn row_removed(&mut self, row: Row) {
+        self.shift(row, |tally| tally.rows = tally.rows.saturating_sub(1));
     }
 
     /// Moves the points; returns whether anything changed.
     pub(super) fn walk(
         &mut self,
-        expiry: &Table<'_, (i64, u128), ()>,
-        warnings: &Table<'_, (i64, u128), ()>,
+        rows: &Table<'_, Key, ()>,
         now: Timestamp,
         ended: Timestamp,
     ) -> Result<bool, ReadError> {
         let before = (self.expired, self.warned, self.ended);
-        let count_expiry = |from, to| rows_between(expiry, from, to);
-        let count_warnings = |from, to| rows_between(warnings, from, to);
-        self.expired = moved(self.expired, now, &count_expiry)?;
-        self.warned = moved(self.warned, now, &count_warnings)?;
-        self.ended = moved(self.ended, ended, &count_expiry)?;
+        let index = Index::of(rows)?;
+        self.expired = moved(self.expired, now, &index, Deadline::Expiry)?;
+        self.warned = moved(self.warned, now, &index, Deadline::Warning)?;
+        self.ended = moved(self.ended, ended, &index, Deadline::Expiry)?;
         let moved = before != (self.expired, self.warned, self.ended);
         self.changed |= moved;
         Ok(moved)
     }
 
-    fn shift(&mut self, expires_at: Timestamp, warn_at: Timestamp, by_one: impl Fn(&mut Tally)) {
+    fn shift(&mut self, row: Row, by_one: impl Fn(&mut Tally)) {
         for (tally, at) in [
-            (&mut self.expired, expires_at),
-            (&mut self.warned, warn_at),
-            (&mut self.ended, expires_at),
+            (&mut self.expired, row.expires_at),
+            (&mut self.warned, row.warn_at),
+            (&mut self.ended, row.expires_at),
         ] {
             if at <= tally.point {
                 by_one(tally);
@@ -123,28 +106,17 @@ impl Tallies {
 }
 
 /// The tally moved to another point, by counting the rows in between.
-pub(super) fn moved(tally: Tally, to: Timestamp, count: &Index<'_>) -> Result<Tally, ReadError> {
+pub(super) fn moved<T: ReadableTable<Key, ()>>(
+    tally: Tally,
+    to: Timestamp,
+    index: &Index<'_, T>,
+    deadline: Deadline,
+) -> Result<Tally, ReadError> {
     let rows = if to >= tally.point {
-        tally.rows + count(tally.point, to)?
+        tally.rows + index.count(deadline, tally.point, to)?
     } else {
-        tally.rows.saturating_sub(count(to, tally.point)?)
+        let after = index.count(deadline, to, tally.point)?;
+        tally.rows.saturating_sub(after)
     };
     Ok(Tally { point: to, rows })
-}
-
-/// How many rows an index has after one point, up to another and including it.
-pub(super) fn rows_between(
-    index: &impl ReadableTable<(i64, u128), ()>,
-    after: Timestamp,
-    until: Timestamp,
-) -> Result<u64, ReadError> {
-    if after >= until {
-        return Ok(0);
-    }
-    let mut rows = 0;
-    for row in index.range((after.next().0, 0)..=(until.0, u128::MAX))? {
-        row?;
-        rows += 1;
-    }
-    Ok(rows)
 }

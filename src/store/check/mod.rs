@@ -12,15 +12,15 @@ use redb::{ReadTransaction, ReadableTable as _};
 use self::tables::Tables;
 use super::aside;
 use super::damage::{KeyOf, NOBODY, Place, Spot};
+use super::deadline::{Deadline, Index, Row};
 use super::error::ReadError;
 use super::record;
 use super::tables::{DAMAGED, SCHEMA_VERSION, meta};
-use super::tally::{Tallies, rows_between};
+use super::tally::Tallies;
 use crate::domain::archive::SetAside;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Message, Role, TurnState};
-use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 
 type Result<T> = std::result::Result<T, ReadError>;
@@ -64,8 +64,7 @@ pub(super) fn check(
     };
     check.schema()?;
     check.sessions()?;
-    check.expiry()?;
-    check.warnings()?;
+    check.deadlines()?;
     check.user_sessions()?;
     check.tallies()?;
     check.deletions()?;
@@ -153,16 +152,12 @@ impl Check<'_> {
                     continue;
                 }
             };
-            let raw = u128::from(id);
-            let at = session.expires_at;
-            if self.tables.expiry.get((at.0, raw))?.is_none() {
-                self.fault(format!("expiry: session {id} has no row at {at}"));
+            let deadlines = Row::of(&session).key();
+            if self.tables.deadlines.get(deadlines)?.is_none() {
+                let at = session.expires_at;
+                self.fault(format!("deadlines: session {id} has no row at {at}"));
             }
-            let at = session.warn_at;
-            if self.tables.warnings.get((at.0, raw))?.is_none() {
-                self.fault(format!("warnings: session {id} has no row at {at}"));
-            }
-            let place = (session.user_id.into(), raw);
+            let place = (session.user_id.into(), u128::from(id));
             if self.tables.user_sessions.get(place)?.is_none() {
                 self.fault(format!("user_sessions: session {id} has no row"));
             }
@@ -170,36 +165,20 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn expiry(&mut self) -> Result<()> {
-        for row in self.tables.expiry.iter()? {
-            self.deadline("expiry", row?.0.value(), |session| session.expires_at)?;
-        }
-        Ok(())
-    }
-
-    fn warnings(&mut self) -> Result<()> {
-        for row in self.tables.warnings.iter()? {
-            self.deadline("warnings", row?.0.value(), |session| session.warn_at)?;
-        }
-        Ok(())
-    }
-
-    /// A row of an index has its session. What belongs to a damaged record cannot be told.
-    fn deadline(
-        &mut self,
-        name: &str,
-        (at, id): (i64, u128),
-        of: fn(&Session) -> Timestamp,
-    ) -> Result<()> {
-        self.step();
-        let (at, id) = (Timestamp(at), SessionId::from(id));
-        let fits = match self.tables.session(id)? {
-            None => false,
-            Some(Err(_)) => true,
-            Some(Ok(session)) => of(&session) == at,
-        };
-        if !fits {
-            self.fault(format!("{name}: the row ({at}, {id}) has no session"));
+    /// A row of the index has its session. What belongs to a damaged record cannot be told.
+    fn deadlines(&mut self) -> Result<()> {
+        for row in self.tables.deadlines.iter()? {
+            self.step();
+            let row = Row::from_key(row?.0.value());
+            let (at, id) = (row.expires_at, row.session);
+            let fits = match self.tables.session(id)? {
+                None => false,
+                Some(Err(_)) => true,
+                Some(Ok(session)) => Row::of(&session) == row,
+            };
+            if !fits {
+                self.fault(format!("deadlines: the row ({at}, {id}) has no session"));
+            }
         }
         Ok(())
     }
@@ -223,17 +202,13 @@ impl Check<'_> {
 
     fn tallies(&mut self) -> Result<()> {
         let tallies = Tallies::load(&self.tables.meta)?;
-        for (name, is_expiry, tally) in [
-            ("expired", true, tallies.expired),
-            ("warned", false, tallies.warned),
-            ("ended", true, tallies.ended),
+        let index = Index::of(&self.tables.deadlines)?;
+        for (name, deadline, tally) in [
+            ("expired", Deadline::Expiry, tallies.expired),
+            ("warned", Deadline::Warning, tallies.warned),
+            ("ended", Deadline::Expiry, tallies.ended),
         ] {
-            let index = if is_expiry {
-                &self.tables.expiry
-            } else {
-                &self.tables.warnings
-            };
-            let rows = rows_between(index, Timestamp::MIN, tally.point)?;
+            let rows = index.count(deadline, Timestamp::MIN, tally.point)?;
             if rows != tally.rows {
                 let said = tally.rows;
                 self.fault(format!(

@@ -8,16 +8,16 @@ use crate::domain::message::Message;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::store::damage::Spot;
+use crate::store::deadline;
 use crate::store::record::{self, RecordError};
 use crate::store::tables::{
-    CREATE_KEYS, DAMAGED, DELETIONS, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
-    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, WARNINGS,
+    CREATE_KEYS, DAMAGED, DEADLINES, DELETIONS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
+    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS,
 };
 
 pub(super) struct Tables {
     pub(super) sessions: ReadOnlyTable<u128, &'static [u8]>,
-    pub(super) expiry: ReadOnlyTable<(i64, u128), ()>,
-    pub(super) warnings: ReadOnlyTable<(i64, u128), ()>,
+    pub(super) deadlines: ReadOnlyTable<deadline::Key, ()>,
     pub(super) user_sessions: ReadOnlyTable<(u128, u128), ()>,
     pub(super) create_keys: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
     pub(super) messages: ReadOnlyTable<(u128, i64), &'static [u8]>,
@@ -34,8 +34,7 @@ impl Tables {
     pub(super) fn open(txn: &ReadTransaction) -> Result<Self> {
         Ok(Self {
             sessions: txn.open_table(SESSIONS)?,
-            expiry: txn.open_table(EXPIRY)?,
-            warnings: txn.open_table(WARNINGS)?,
+            deadlines: txn.open_table(DEADLINES)?,
             user_sessions: txn.open_table(USER_SESSIONS)?,
             create_keys: txn.open_table(CREATE_KEYS)?,
             messages: txn.open_table(MESSAGES)?,
@@ -51,8 +50,7 @@ impl Tables {
 
     pub(super) fn rows(&self) -> Result<u64> {
         Ok(self.sessions.len()?
-            + self.expiry.len()?
-            + self.warnings.len()?
+            + self.deadlines.len()?
             + self.user_sessions.len()?
             + self.create_keys.len()?
             + self.messages.len()?

@@ -5,9 +5,9 @@ use super::delete::erase;
 use super::sealed::Apply;
 use crate::domain::archive::SetAside;
 use crate::domain::id::SessionId;
-use crate::domain::time::Timestamp;
 use crate::store::aside;
 use crate::store::damage::NOBODY;
+use crate::store::deadline::Place;
 use crate::store::error::CommandError;
 use crate::store::txn::{Result, Txn};
 
@@ -22,7 +22,7 @@ const AT_ONCE: usize = 16;
 #[derive(Debug, Default)]
 pub struct Purge {
     /// Go on after this place in the expiry index, which stepped over a damaged session.
-    pub after: Option<(Timestamp, SessionId)>,
+    pub after: Option<Place>,
     /// Go on after this place in the table of what is set aside.
     aside: Option<(SessionId, String)>,
 }
@@ -59,28 +59,34 @@ impl Apply for Purge {
 /// Returns whether nothing is left.
 fn purge_expired(
     txn: &mut Txn<'_>,
-    after: &mut Option<(Timestamp, SessionId)>,
+    after: &mut Option<Place>,
     budget: &mut usize,
     gone: &mut Vec<SessionId>,
 ) -> Result<bool> {
     let until = txn.now - txn.rules.kept;
     while *budget > 0 {
-        // What was erased is no longer in the index, so each look begins where it ended.
-        let Some(place) = txn.expired_until(until, *after, 1)?.first().copied() else {
+        // What was erased is no longer in the index, so each look begins where the last ended.
+        let places = txn.expired_until(until, *after, *budget)?;
+        if places.is_empty() {
             return Ok(true);
-        };
-        match txn.session(place.1) {
-            Ok(Some(session)) => {
-                let removed = erase(txn, session.id, Some(&session), *budget)?.0;
-                *budget = budget.saturating_sub(removed);
-                gone.push(session.id);
+        }
+        for place in places {
+            if *budget == 0 {
+                return Ok(false);
             }
-            // Its record is set aside after this, and its rows with it.
-            Ok(None) | Err(CommandError::Record(_)) => {
-                *after = Some(place);
-                *budget -= 1;
+            match txn.session(place.1) {
+                Ok(Some(session)) => {
+                    let removed = erase(txn, session.id, Some(&session), *budget)?.0;
+                    *budget = budget.saturating_sub(removed);
+                    gone.push(session.id);
+                }
+                // Its record is set aside after this, and its rows with it.
+                Ok(None) | Err(CommandError::Record(_)) => {
+                    *after = Some(place);
+                    *budget -= 1;
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         }
     }
     Ok(false)

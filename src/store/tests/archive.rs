@@ -1,10 +1,11 @@
 //! Copies, exports and imports: all of it comes back, or nothing does.
 
 use super::super::command::{BeginTurn, DeleteSession, KeepUpstream};
+use super::super::deadline::Row;
 use super::super::error::{CopyError, ImportError};
 use super::super::file::{self, Look};
 use super::super::import::{self, Imported, Line};
-use super::super::tables::{EXPIRY, MESSAGES, SESSIONS};
+use super::super::tables::{DEADLINES, MESSAGES, SESSIONS};
 use super::*;
 use crate::archive;
 use crate::domain::archive::Item;
@@ -351,14 +352,12 @@ fn a_copy_sets_damaged_records_aside_in_itself_alone() {
 fn a_copy_of_what_is_not_sound_is_not_given() {
     let mut rig = filled();
     let (sessions, _) = rig.read(|reader| reader.sessions_below(None, 10));
-    let (id, expires_at) = (sessions[1].id, sessions[1].expires_at);
+    let row = Row::of(&sessions[1]);
     rig.close(false);
     let sound = rig.bytes();
     rig.edit(|txn| {
-        let mut rows = txn.open_table(EXPIRY).unwrap();
-        rows.remove((expires_at.0, u128::from(id)))
-            .unwrap()
-            .unwrap();
+        let mut rows = txn.open_table(DEADLINES).unwrap();
+        rows.remove(row.key()).unwrap().unwrap();
     });
     rig.open();
     let error = rig.store().copy(rig.now()).unwrap_err();

@@ -44,12 +44,13 @@ fn write_schema(txn: &WriteTransaction, version: &[u8]) {
 fn a_file_of_a_newer_schema_is_refused_and_left_as_it_was() {
     let (rig, _) = sample();
     let sound = rig.bytes();
-    let mut versions = [2, 3, u32::MAX].map(|version| record::encode_number(version).unwrap());
+    let newer = [SCHEMA_VERSION + 1, SCHEMA_VERSION + 2, u32::MAX];
+    let mut versions = newer.map(|version| record::encode_number(version).unwrap());
     for version in &versions {
         rig.edit(|txn| write_schema(txn, version));
         let error = refused(&rig.bytes());
         assert!(
-            matches!(error, OpenError::Newer { found, known: SCHEMA_VERSION } if found > 1),
+            matches!(error, OpenError::Newer { found, known: SCHEMA_VERSION } if found > SCHEMA_VERSION),
             "{error:?}"
         );
         let text = error.to_string();
@@ -75,7 +76,7 @@ fn a_file_of_a_newer_schema_is_refused_after_a_crash_too() {
     {
         let database = store.shared.database();
         let txn = writer::begin_write(&database.as_ref().unwrap().database).unwrap();
-        write_schema(&txn, &record::encode_number(2).unwrap());
+        write_schema(&txn, &record::encode_number(SCHEMA_VERSION + 1).unwrap());
         txn.commit().unwrap();
     }
     let crashed = rig.bytes();
@@ -84,10 +85,10 @@ fn a_file_of_a_newer_schema_is_refused_after_a_crash_too() {
     // Not byte by byte as it was: redb cannot read it before it has repaired it.
     let error = rig.try_open().unwrap_err();
     assert!(
-        matches!(error, OpenError::Newer { found: 2, .. }),
+        matches!(error, OpenError::Newer { found, .. } if found == SCHEMA_VERSION + 1),
         "{error:?}"
     );
-    rig.edit(|txn| write_schema(txn, &record::encode_number(1).unwrap()));
+    rig.edit(|txn| write_schema(txn, &record::encode_number(SCHEMA_VERSION).unwrap()));
 }
 
 #[test]

@@ -1,13 +1,23 @@
-//! A file that version 1 of the schema wrote, read by whatever this version is.
+//! The files that each version of the schema wrote, read by whatever this version is.
 //!
-//! The file is never to be made anew, but where a change of version 1 itself was meant, before
-//! its first release: `SESSIOND_REGENERATE_GOLDEN=1 cargo test --lib golden`.
+//! They are never to be made anew, but where a change of the present version itself was meant,
+//! before its first release: `SESSIOND_REGENERATE_GOLDEN=1 cargo test --lib golden`.
+
+use std::path::PathBuf;
+
+use rstest::rstest;
 
 use super::super::command::{BeginTurn, DeleteSession, Heartbeat, PatchTimeout};
-use super::super::tables::{CREATE_KEYS, MESSAGE_KEYS, OPEN_TURNS};
+use super::super::deadline::Deadline;
+use super::super::reader::Stats;
+use super::super::tables::{
+    CREATE_KEYS, DEADLINES, MESSAGE_KEYS, OPEN_TURNS, SCHEMA_VERSION, SESSIONS,
+};
 use super::*;
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1.redb");
+pub(super) fn path(version: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v{version}.redb"))
+}
 
 /// Puts something of everything into a store.
 fn fill(rig: &mut Rig) {
@@ -62,7 +72,7 @@ fn fill(rig: &mut Rig) {
 }
 
 #[test]
-fn the_golden_file_is_made_anew_where_that_is_asked_for() {
+fn the_present_golden_file_is_made_anew_where_that_is_asked_for() {
     if std::env::var_os("SESSIOND_REGENERATE_GOLDEN").is_none() {
         return;
     }
@@ -72,22 +82,21 @@ fn the_golden_file_is_made_anew_where_that_is_asked_for() {
     let mut database = Database::open(rig.path()).unwrap();
     database.compact().unwrap();
     drop(database);
-    std::fs::create_dir_all(Path::new(GOLDEN).parent().unwrap()).unwrap();
-    std::fs::copy(rig.path(), GOLDEN).unwrap();
+    std::fs::copy(rig.path(), path(SCHEMA_VERSION)).unwrap();
 }
 
-/// A rig on a copy of the golden file.
-fn golden() -> Rig {
+/// A rig on a copy of a golden file.
+fn golden(version: u32) -> Rig {
     let mut rig = Rig::closed(rules());
-    std::fs::copy(GOLDEN, rig.path()).unwrap();
+    std::fs::copy(path(version), rig.path()).unwrap();
     let found = rig.open();
     assert_eq!((found.sessions, found.clean_stop), (2, Some(true)));
     rig
 }
 
-#[test]
-fn a_file_of_version_1_holds_its_sessions() {
-    let rig = golden();
+#[rstest]
+fn a_file_of_any_version_holds_its_sessions(#[values(1, 2)] version: u32) {
+    let rig = golden(version);
     let (sessions, _) = rig.read(|reader| reader.sessions_below(None, 10));
     let alice = Session {
         id: SessionId::from(1),
@@ -132,9 +141,9 @@ fn a_file_of_version_1_holds_its_sessions() {
     assert_eq!(sessions, [bob, alice]);
 }
 
-#[test]
-fn a_file_of_version_1_holds_its_messages() {
-    let rig = golden();
+#[rstest]
+fn a_file_of_any_version_holds_its_messages(#[values(1, 2)] version: u32) {
+    let rig = golden(version);
     let user = |ids: u128, at, content: &str, turn| Message {
         id: MessageId::from(ids),
         session_id: SessionId::from(1),
@@ -182,9 +191,9 @@ fn a_file_of_version_1_holds_its_messages() {
     assert_eq!(rig.transcript(SessionId::from(3)), []);
 }
 
-#[test]
-fn a_file_of_version_1_holds_its_keys_and_open_turns() {
-    let mut rig = golden();
+#[rstest]
+fn a_file_of_any_version_holds_its_keys_and_open_turns(#[values(1, 2)] version: u32) {
+    let mut rig = golden(version);
     let rows = (
         rig.rows(CREATE_KEYS),
         rig.rows(MESSAGE_KEYS),
@@ -228,9 +237,57 @@ fn a_file_of_version_1_holds_its_keys_and_open_turns() {
     assert_eq!(repeat.session.id, alice);
 }
 
-#[test]
-fn a_file_of_version_1_goes_on_to_its_end() {
-    let mut rig = golden();
+#[rstest]
+fn a_file_of_any_version_has_its_deadlines_in_one_index(#[values(1, 2)] version: u32) {
+    let mut rig = golden(version);
+    let [alice, bob] = [1, 2].map(SessionId::from);
+    let alice_at = START + Millis(2_000) + Millis(30 * MINUTE.0);
+    let bob_at = START + Millis(60 * MINUTE.0);
+    let due = |rig: &Rig, deadline| {
+        rig.read(|reader| reader.due(deadline, None, START + Millis(HOUR.0), 10))
+    };
+    for _ in 0..2 {
+        assert_eq!(
+            due(&rig, Deadline::Expiry),
+            [(alice_at, alice), (bob_at, bob)]
+        );
+        let spans = [5, 7].map(|minutes| Millis(minutes * MINUTE.0));
+        assert_eq!(
+            due(&rig, Deadline::Warning),
+            [(alice_at - spans[0], alice), (bob_at - spans[1], bob)]
+        );
+        assert_eq!(rig.rows(DEADLINES), 2);
+        rig.restart();
+    }
+    let stats = |active, expired, near_expiration| Stats {
+        active,
+        expired,
+        near_expiration,
+    };
+    assert_eq!(rig.stats(), stats(2, 0, 0));
+    rig.hand.set(alice_at - MINUTE);
+    assert_eq!(rig.stats(), stats(2, 0, 1));
+    rig.hand.set(alice_at);
+    assert_eq!(rig.stats(), stats(1, 1, 0));
+}
+
+#[rstest]
+fn the_deadlines_of_a_damaged_record_are_kept(#[values(1, 2)] version: u32) {
+    let mut rig = Rig::closed(rules());
+    std::fs::copy(path(version), rig.path()).unwrap();
+    rig.edit(|txn| damage(txn, SESSIONS, 2_u128));
+    rig.open();
+    let bob = SessionId::from(2);
+    let _ = rig.store().read(|reader| reader.session(bob));
+    rig.settle();
+    let aside = rig.set_aside();
+    assert_eq!(aside.len(), 1);
+    assert_eq!(aside[0].expires_at, Some(START + Millis(60 * MINUTE.0)));
+}
+
+#[rstest]
+fn a_file_of_any_version_goes_on_to_its_end(#[values(1, 2)] version: u32) {
+    let mut rig = golden(version);
     rig.last_id = 100;
     let session = rig.create();
     let sent = rig.send(session.id, "hello");

@@ -236,3 +236,20 @@ fn what_was_answered_survives_a_power_cut_at_any_moment() {
     assert!(cuts > commands, "{cuts}");
     println!("{cuts} cuts, and each again at every sync of the opening after it");
 }
+
+#[test]
+fn an_older_file_survives_a_power_cut_while_it_is_brought_to_the_present_schema() {
+    let golden = std::fs::read(super::golden::path(1)).unwrap();
+    let mut rig = Rig::closed(rules());
+    rig.disk = Some(Disk::with_bytes(golden.clone()));
+    rig.open();
+    let contents = rig.contents();
+    assert_eq!(contents.sessions.len(), 2);
+
+    let mut dice = Dice(7);
+    let opening = survives(golden.clone(), &[&contents], "uncut");
+    for round in 0..20 {
+        let what = format!("round {round}");
+        survives_again(&golden, &opening, &[&contents], &what, &mut dice);
+    }
+}

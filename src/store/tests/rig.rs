@@ -380,8 +380,7 @@ impl Rig {
     /// How many rows there are of everything but `meta`.
     pub(super) fn all_rows(&self) -> u64 {
         self.rows(tables::SESSIONS)
-            + self.rows(tables::EXPIRY)
-            + self.rows(tables::WARNINGS)
+            + self.rows(tables::DEADLINES)
             + self.rows(tables::USER_SESSIONS)
             + self.rows(tables::CREATE_KEYS)
             + self.rows(tables::MESSAGES)

@@ -1,7 +1,8 @@
 //! Sessions: their keys, their end, their lists and numbers.
 
 use super::super::command::{DeleteSession, Heartbeat, PatchTimeout, Renew, WalkTallies};
-use super::super::reader::{Deadline, Stats};
+use super::super::deadline::Deadline;
+use super::super::reader::Stats;
 use super::*;
 use crate::domain::session::Standing;
 
@@ -224,7 +225,7 @@ fn lists_go_from_the_newest_to_the_oldest_and_their_pages_meet() {
 }
 
 impl Rig {
-    fn stats(&self) -> Stats {
+    pub(super) fn stats(&self) -> Stats {
         self.read(|reader| reader.stats(self.now(), &self.rules))
     }
 

@@ -14,11 +14,12 @@ use redb::{Table, WriteTransaction};
 
 use self::lazy::Lazy;
 use super::damage::Damage;
+use super::deadline;
 use super::error::CommandError;
 use super::record::{self, RecordError};
 use super::tables::{
-    CREATE_KEYS, DAMAGED, DELETIONS, EXPIRY, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
-    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, WARNINGS, meta,
+    CREATE_KEYS, DAMAGED, DEADLINES, DELETIONS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
+    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, meta,
 };
 use super::tally::Tallies;
 use crate::domain::id::{AgentId, SessionId};
@@ -35,8 +36,7 @@ pub struct Txn<'t> {
     pub(super) rules: &'t Rules,
     pub(super) now: Timestamp,
     sessions: Table<'t, u128, Bytes>,
-    expiry: Table<'t, (i64, u128), ()>,
-    warnings: Table<'t, (i64, u128), ()>,
+    deadlines: Table<'t, deadline::Key, ()>,
     user_sessions: Lazy<'t, (u128, u128), ()>,
     create_keys: Lazy<'t, (u128, &'static str), Bytes>,
     messages: Lazy<'t, (u128, i64), Bytes>,
@@ -86,15 +86,12 @@ impl<'t> Txn<'t> {
         now: Timestamp,
     ) -> Result<Self> {
         let meta = txn.open_table(META)?;
-        let expiry = txn.open_table(EXPIRY)?;
-        let warnings = txn.open_table(WARNINGS)?;
         let tallies = Tallies::load(&meta)?;
         Ok(Self {
             rules,
             now,
             sessions: txn.open_table(SESSIONS)?,
-            expiry,
-            warnings,
+            deadlines: txn.open_table(DEADLINES)?,
             user_sessions: Lazy::new(txn, USER_SESSIONS),
             create_keys: Lazy::new(txn, CREATE_KEYS),
             messages: Lazy::new(txn, MESSAGES),
@@ -157,9 +154,7 @@ impl<'t> Txn<'t> {
     /// Moves the tallies to the present time.
     pub(super) fn walk_tallies(&mut self) -> Result<()> {
         let ended = self.now - self.rules.kept;
-        let moved = self
-            .tallies
-            .walk(&self.expiry, &self.warnings, self.now, ended)?;
+        let moved = self.tallies.walk(&self.deadlines, self.now, ended)?;
         self.dirty |= moved;
         Ok(())
     }

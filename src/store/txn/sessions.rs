@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use redb::{ReadableTable as _, Table};
+use redb::ReadableTable as _;
 
 use super::{Result, Txn, whole};
 use crate::domain::error::Refusal;
@@ -10,8 +10,9 @@ use crate::domain::id::{SessionId, UserId};
 use crate::domain::session::{Session, Standing};
 use crate::domain::time::Timestamp;
 use crate::store::damage::Spot;
+use crate::store::deadline::{Deadline, Index, Place, Row};
 use crate::store::error::CommandError;
-use crate::store::{reader, record};
+use crate::store::record;
 
 impl Txn<'_> {
     /// The session, if there is one that is active or still kept.
@@ -84,8 +85,8 @@ impl Txn<'_> {
         after: &Session,
     ) -> Result<()> {
         self.put_session(after)?;
-        if (before.expires_at, before.warn_at) != (after.expires_at, after.warn_at) {
-            self.remove_deadlines(before)?;
+        if Row::of(before) != Row::of(after) {
+            self.remove_deadlines(Row::of(before))?;
             self.add_deadlines(after)?;
         }
         Ok(())
@@ -97,7 +98,7 @@ impl Txn<'_> {
         self.dirty = true;
         self.sessions.remove(id)?;
         self.upstreams.open_mut()?.remove(id)?;
-        self.remove_deadlines(session)?;
+        self.remove_deadlines(Row::of(session))?;
         self.user_sessions
             .open_mut()?
             .remove((session.user_id.into(), id))?;
@@ -121,10 +122,11 @@ impl Txn<'_> {
     pub(in crate::store) fn expired_until(
         &self,
         until: Timestamp,
-        after: Option<(Timestamp, SessionId)>,
+        after: Option<Place>,
         limit: usize,
-    ) -> Result<Vec<(Timestamp, SessionId)>> {
-        reader::due_rows(&self.expiry, after, until, limit).map_err(Into::into)
+    ) -> Result<Vec<Place>> {
+        let index = Index::of(&self.deadlines)?;
+        Ok(index.due(Deadline::Expiry, after, until, limit)?)
     }
 
     fn put_session(&mut self, session: &Session) -> Result<()> {
@@ -136,10 +138,9 @@ impl Txn<'_> {
     }
 
     fn add_deadlines(&mut self, session: &Session) -> Result<()> {
-        let id = u128::from(session.id);
-        self.expiry.insert((session.expires_at.0, id), ())?;
-        self.warnings.insert((session.warn_at.0, id), ())?;
-        self.tallies.session_added(session);
+        let row = Row::of(session);
+        self.deadlines.insert(row.key(), ())?;
+        self.tallies.row_added(row);
         // A warning that is due at once is not a deadline: it was told or is not to be.
         let next = if session.warn_at > self.now {
             session.warn_at
@@ -157,14 +158,9 @@ impl Txn<'_> {
         ids: &HashSet<SessionId>,
     ) -> Result<HashMap<SessionId, Timestamp>> {
         let mut expiries = HashMap::new();
-        for (at, id) in places_of(&self.expiry, ids)? {
-            self.expiry.remove((at, id))?;
-            self.tallies.rows_removed(Some(Timestamp(at)), None);
-            expiries.insert(SessionId::from(id), Timestamp(at));
-        }
-        for (at, id) in places_of(&self.warnings, ids)? {
-            self.warnings.remove((at, id))?;
-            self.tallies.rows_removed(None, Some(Timestamp(at)));
+        for row in self.deadlines_of(ids)? {
+            self.remove_deadlines(row)?;
+            expiries.insert(row.session, row.expires_at);
         }
         let mut rows = Vec::new();
         for row in self.user_sessions.open()?.iter()? {
@@ -200,26 +196,22 @@ impl Txn<'_> {
         Ok(())
     }
 
-    fn remove_deadlines(&mut self, session: &Session) -> Result<()> {
-        let id = u128::from(session.id);
-        let expiry = self.expiry.remove((session.expires_at.0, id))?.is_some();
-        let warning = self.warnings.remove((session.warn_at.0, id))?.is_some();
-        self.tallies.session_removed(session, expiry, warning);
+    fn remove_deadlines(&mut self, row: Row) -> Result<()> {
+        if self.deadlines.remove(row.key())?.is_some() {
+            self.tallies.row_removed(row);
+        }
         Ok(())
     }
-}
 
-/// The rows that an index has of some sessions.
-fn places_of(
-    index: &Table<'_, (i64, u128), ()>,
-    ids: &HashSet<SessionId>,
-) -> Result<Vec<(i64, u128)>> {
-    let mut places = Vec::new();
-    for row in index.iter()? {
-        let (at, id) = row?.0.value();
-        if ids.contains(&SessionId::from(id)) {
-            places.push((at, id));
+    /// The index rows of some sessions.
+    fn deadlines_of(&self, ids: &HashSet<SessionId>) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        for row in self.deadlines.iter()? {
+            let row = Row::from_key(row?.0.value());
+            if ids.contains(&row.session) {
+                rows.push(row);
+            }
         }
+        Ok(rows)
     }
-    Ok(places)
 }

@@ -7,7 +7,7 @@ use anyhow::bail;
 use futures_util::future::join_all;
 use sessiond::clock::Clock;
 use sessiond::domain::time::{Millis, Timestamp};
-use sessiond::store::reader::Deadline;
+use sessiond::store::deadline::Deadline;
 
 use super::fill::{self, Filler, Made};
 use super::table::Table;
