@@ -72,7 +72,7 @@ impl Janitor {
         loop {
             // From here on an earlier deadline wakes the janitor even if it is written before the
             // alarm is set.
-            self.app.store().deadlines().set(Timestamp::MAX);
+            self.app.store().alarm().set(Timestamp::MAX);
             match self.round().await {
                 Ok(next) => self.sleep_until(next).await,
                 Err(error) => {
@@ -110,12 +110,12 @@ impl Janitor {
     }
 
     async fn sleep_until(&self, next: Timestamp) {
-        let deadlines = self.app.store().deadlines();
-        deadlines.set(next);
-        let alarm = next.max(self.app.now() + COALESCE);
+        let alarm = self.app.store().alarm();
+        alarm.set(next);
+        let wake = next.max(self.app.now() + COALESCE);
         tokio::select! {
-            () = self.app.clock().sleep_until(alarm) => {}
-            () = deadlines.sooner() => {}
+            () = self.app.clock().sleep_until(wake) => {}
+            () = alarm.sooner() => {}
         }
     }
 

@@ -3,6 +3,7 @@
 //! The rest of the crate opens a [`Store`], reads from it in closures and submits commands to it.
 //! A command that was answered is on disk. No transaction leaves this folder.
 
+mod alarm;
 mod aside;
 mod check;
 pub mod command;
@@ -19,6 +20,7 @@ mod medium;
 mod migrate;
 mod open;
 mod peek;
+mod queue;
 pub mod reader;
 mod record;
 mod snapshot;
@@ -41,17 +43,18 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
+pub use self::alarm::Alarm;
 use self::command::Command;
 use self::damage::Damage;
 use self::error::{CopyError, OpenError, ReadError, SubmitError};
 pub use self::export::Cursor;
 use self::medium::{FileMedium, Medium};
 pub use self::open::Found;
+use self::queue::{Pending, Work};
 use self::reader::Reader;
 use self::snapshot::OpenDatabase;
 pub use self::space::Space;
-pub use self::writer::Deadlines;
-use self::writer::{Pending, State, Work, Writer};
+use self::writer::{State, Writer};
 use crate::clock::Clock;
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
@@ -76,7 +79,7 @@ struct Shared {
     database: RwLock<Option<OpenDatabase>>,
     healthy: AtomicBool,
     damage: Damage,
-    deadlines: Deadlines,
+    alarm: Alarm,
     rules: Rules,
     meters: StoreMeters,
     space: Space,
@@ -116,7 +119,7 @@ impl Store {
             database: RwLock::new(Some(OpenDatabase::new(database))),
             healthy: AtomicBool::new(true),
             damage,
-            deadlines: Deadlines::new(),
+            alarm: Alarm::new(),
             rules,
             meters: StoreMeters::default(),
             space: Space::default(),
@@ -212,10 +215,10 @@ impl Store {
         self.shared.damage.sessions()
     }
 
-    /// The instants at which sessions fall due.
+    /// When the janitor has to wake.
     #[must_use]
-    pub fn deadlines(&self) -> &Deadlines {
-        &self.shared.deadlines
+    pub fn alarm(&self) -> &Alarm {
+        &self.shared.alarm
     }
 
     /// What the store counts.

@@ -12,17 +12,15 @@ use std::time::{Duration, Instant};
 use redb::{Database, WriteTransaction};
 use tokio::sync::oneshot;
 
-use super::command::Command;
-use super::command::sealed::Apply;
-use super::error::{CommandError, SubmitError};
+use super::error::CommandError;
 use super::medium::{Medium, is_full};
+use super::queue::{Fate, Job, Work};
 use super::snapshot::OpenDatabase;
 use super::txn::{Leavings, Txn};
 use super::verify::verify;
 use super::{Shared, aside, open, tables};
 use crate::clock::Clock;
 use crate::domain::rules::Rules;
-use crate::domain::time::Timestamp;
 use crate::events::EventBus;
 
 /// The most commands of one transaction, so that nobody waits for a huge one.
@@ -40,107 +38,6 @@ pub(super) const RESERVE: u64 = 8 << 20;
 
 /// How many faults of a check are logged.
 const FAULTS_TOLD: usize = 20;
-
-/// What reaches the writer.
-pub(super) enum Work {
-    /// A command to carry out.
-    Job(Box<dyn Job>),
-    /// Damaged records wait to be set aside.
-    Damage,
-    /// The end: what is queued before it is carried out.
-    Stop {
-        /// Whether to remove every session and message.
-        clear: bool,
-        /// Told whether the stop is recorded.
-        done: oneshot::Sender<bool>,
-    },
-}
-
-/// A command with its caller, whatever its types are.
-pub(super) trait Job: Send {
-    /// Carries the command out and keeps the answer.
-    ///
-    /// # Errors
-    /// The database failed, and with it the whole batch.
-    fn apply(&mut self, txn: &mut Txn<'_>) -> Result<(), Box<redb::Error>>;
-
-    /// Answers the caller.
-    fn answer(self: Box<Self>, fate: Fate);
-}
-
-/// What became of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// It is on disk.
-    Committed,
-    /// Nothing of it is on disk.
-    NotDone,
-    /// The commit failed: all of it or nothing of it is on disk.
-    Unknown,
-}
-
-/// A command that waits for its turn, or for the commit.
-pub(super) struct Pending<C: Command> {
-    command: Option<C>,
-    result: Option<Result<C::Output, CommandError>>,
-    caller: oneshot::Sender<Result<C::Output, SubmitError>>,
-}
-
-/// What a caller waits for.
-pub(super) type Answer<C> = oneshot::Receiver<Result<<C as Apply>::Output, SubmitError>>;
-
-impl<C: Command> Pending<C> {
-    pub(super) fn new(command: C) -> (Self, Answer<C>) {
-        let (caller, answer) = oneshot::channel();
-        (
-            Self {
-                command: Some(command),
-                result: None,
-                caller,
-            },
-            answer,
-        )
-    }
-}
-
-impl<C: Command> Job for Pending<C> {
-    fn apply(&mut self, txn: &mut Txn<'_>) -> Result<(), Box<redb::Error>> {
-        let Some(command) = self.command.take() else {
-            return Ok(());
-        };
-        let happenings = txn.happenings.len();
-        match command.apply(txn) {
-            Err(CommandError::Storage(error)) => Err(error),
-            result => {
-                if result.is_err() {
-                    txn.happenings.truncate(happenings);
-                }
-                self.result = Some(result);
-                Ok(())
-            }
-        }
-    }
-
-    fn answer(self: Box<Self>, fate: Fate) {
-        let answer = match (fate, self.result) {
-            (Fate::Unknown, _) => Err(SubmitError::OutcomeUnknown),
-            // Even a refusal may rest on what the batch did not bring about.
-            (Fate::NotDone, _) | (_, None | Some(Err(CommandError::Storage(_)))) => {
-                Err(SubmitError::Storage)
-            }
-            (Fate::Committed, Some(Ok(output))) => Ok(output),
-            (Fate::Committed, Some(Err(CommandError::Refused(refusal)))) => {
-                Err(SubmitError::Refused(refusal))
-            }
-            (Fate::Committed, Some(Err(CommandError::Record(error)))) => {
-                Err(SubmitError::Record(error))
-            }
-            (Fate::Committed, Some(Err(CommandError::NoRoom))) => Err(SubmitError::NoRoom),
-        };
-        // A caller that has gone away does not want to know.
-        let _ = self.caller.send(answer);
-    }
-}
 
 /// The writer's own state.
 pub(super) struct Writer {
@@ -304,7 +201,7 @@ impl Writer {
             // It has taken room inside the file, or given some.
             self.shared.space.want();
         }
-        self.shared.deadlines.note(leavings.earliest_deadline);
+        self.shared.alarm.note(leavings.earliest_deadline);
         let meters = &self.shared.meters;
         meters.created(leavings.created);
         for (agent, turns) in leavings.turns_deleted {
@@ -509,41 +406,6 @@ pub(super) fn storage(error: CommandError) -> Box<redb::Error> {
         other => {
             let error = redb::StorageError::Corrupted(format!("{other:?}"));
             Box::new(error.into())
-        }
-    }
-}
-
-/// The earliest instant at which the janitor has something to do.
-#[derive(Debug)]
-pub struct Deadlines {
-    next: std::sync::atomic::AtomicI64,
-    sooner: tokio::sync::Notify,
-}
-
-impl Deadlines {
-    pub(super) fn new() -> Self {
-        Self {
-            next: std::sync::atomic::AtomicI64::new(i64::MAX),
-            sooner: tokio::sync::Notify::new(),
-        }
-    }
-
-    /// Says for when the janitor has set its alarm.
-    pub fn set(&self, next: Timestamp) {
-        self.next.store(next.0, std::sync::atomic::Ordering::SeqCst);
-    }
-
-    /// Waits until a deadline was written that comes before the alarm.
-    pub async fn sooner(&self) {
-        self.sooner.notified().await;
-    }
-
-    fn note(&self, deadline: Timestamp) {
-        let next = self
-            .next
-            .fetch_min(deadline.0, std::sync::atomic::Ordering::SeqCst);
-        if deadline.0 < next {
-            self.sooner.notify_one();
         }
     }
 }

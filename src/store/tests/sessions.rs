@@ -339,15 +339,15 @@ fn what_falls_due_is_found_in_order_and_in_slices() {
 fn the_janitor_is_woken_by_a_deadline_before_its_alarm_alone() {
     let mut rig = Rig::new();
     let is_woken = |rig: &Rig| {
-        let sooner = std::pin::pin!(rig.store().deadlines().sooner());
+        let sooner = std::pin::pin!(rig.store().alarm().sooner());
         poke(sooner).is_ready()
     };
-    rig.store().deadlines().set(Timestamp::MAX);
+    rig.store().alarm().set(Timestamp::MAX);
     let session = rig.create();
     assert!(is_woken(&rig));
     assert!(!is_woken(&rig));
 
-    rig.store().deadlines().set(session.warn_at);
+    rig.store().alarm().set(session.warn_at);
     rig.pass(MINUTE);
     rig.submit(Heartbeat(session.id)).unwrap();
     assert!(!is_woken(&rig), "a renewal puts the deadline off");
