@@ -1,8 +1,9 @@
 //! Sessions: their keys, their end, their lists and numbers.
 
 use super::super::command::{DeleteSession, Heartbeat, PatchTimeout, Renew, WalkTallies};
-use super::super::deadline::Deadline;
+use super::super::deadline::{Deadline, Row};
 use super::super::reader::Stats;
+use super::super::tables::{DEADLINES, USER_SESSIONS};
 use super::*;
 use crate::domain::session::Standing;
 
@@ -356,4 +357,47 @@ fn the_janitor_is_woken_by_a_deadline_before_its_alarm_alone() {
         ..TIMEOUT
     });
     assert!(is_woken(&rig));
+}
+
+#[test]
+fn an_index_row_without_its_session_is_found() {
+    let mut rig = Rig::new();
+    let [first, second] = [rig.create(), rig.create()];
+    rig.close(false);
+    let nobody = SessionId::from(77);
+    let moved = Row {
+        expires_at: first.expires_at + SECOND,
+        ..Row::of(&first)
+    };
+    let orphan = Row {
+        session: nobody,
+        ..Row::of(&second)
+    };
+    rig.edit(|txn| {
+        let mut rows = txn.open_table(DEADLINES).unwrap();
+        rows.remove(Row::of(&first).key()).unwrap().unwrap();
+        rows.insert(moved.key(), ()).unwrap();
+        rows.insert(orphan.key(), ()).unwrap();
+        let mut rows = txn.open_table(USER_SESSIONS).unwrap();
+        let user = u128::from(first.user_id);
+        rows.remove((user, u128::from(first.id))).unwrap().unwrap();
+        rows.insert((user, u128::from(nobody)), ()).unwrap();
+    });
+    rig.open();
+    rig.faults = vec![
+        format!(
+            "deadlines: session {} has no row at {}",
+            first.id, first.expires_at
+        ),
+        format!(
+            "deadlines: the row ({}, {}) has no session",
+            moved.expires_at, first.id
+        ),
+        format!(
+            "deadlines: the row ({}, {nobody}) has no session",
+            orphan.expires_at
+        ),
+        format!("user_sessions: session {} has no row", first.id),
+        format!("user_sessions: the row of {nobody} has no session"),
+    ];
 }
