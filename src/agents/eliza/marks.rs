@@ -109,19 +109,27 @@ pub(super) fn is_letter(c: char) -> bool {
     }
 }
 
-/// The letters from A to Z and the digits: a table, since every byte of a conversation is looked
-/// at in each replay.
-static PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
+/// The letters from A to Z, as small ones, and the digits; 0 for all else. A table, since every
+/// byte of a conversation is looked at in each replay.
+static PLAIN: [u8; 256] = {
+    let mut plain = [0; 256];
     let mut byte = 0u8;
     while byte.is_ascii() {
-        plain[byte as usize] = byte.is_ascii_alphanumeric();
+        if byte.is_ascii_alphanumeric() {
+            plain[byte as usize] = byte.to_ascii_lowercase();
+        }
         byte += 1;
     }
     plain
 };
 
+/// The byte where it is a small letter from a to z or a digit, the small letter of a capital, and
+/// 0 for any other.
+pub(super) fn plain(byte: u8) -> u8 {
+    PLAIN[usize::from(byte)]
+}
+
 /// Whether the byte is a letter from A to Z or a digit.
 pub(super) fn is_plain(byte: u8) -> bool {
-    PLAIN[usize::from(byte)]
+    plain(byte) != 0
 }

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use rustc_hash::FxHashMap;
 
 use super::decompose::{Needs, Piece};
+use super::marks::plain;
 use super::parse;
 
 /// The parts of the script; the words come first because the others name their classes.
@@ -83,6 +84,21 @@ impl Spelling {
             .copy_from_slice(word.as_bytes());
         bytes.make_ascii_lowercase();
         Some(Self(u128::from_le_bytes(bytes)))
+    }
+
+    /// The letters from A to Z and the digits that a text begins with, and how many they are;
+    /// `None` where they are too many for a word.
+    pub(super) fn at_start(text: &str) -> (Option<Self>, usize) {
+        let mut bytes = [0; LONGEST_WORD];
+        let mut length = 0;
+        for byte in text.bytes().map(plain).take_while(|byte| *byte != 0) {
+            if let Some(place) = bytes.get_mut(length) {
+                *place = byte;
+            }
+            length += 1;
+        }
+        let fits = length <= LONGEST_WORD;
+        (fits.then_some(Self(u128::from_le_bytes(bytes))), length)
     }
 }
 
@@ -172,7 +188,12 @@ impl Script {
 
     /// The word of a spelling, in any case but for letters beyond Z.
     pub(super) fn find(&self, word: &str) -> &Word {
-        let place = Spelling::of(word).and_then(|spelling| self.vocabulary.get(&spelling));
+        self.spelt(Spelling::of(word))
+    }
+
+    /// The same; a word that is too long for a spelling is not known.
+    pub(super) fn spelt(&self, spelling: Option<Spelling>) -> &Word {
+        let place = spelling.and_then(|spelling| self.vocabulary.get(&spelling));
         place.map_or(&UNKNOWN, |place| self.word(*place))
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::decompose::Brief;
 use super::marks::{is_gap, is_letter, is_mark, is_plain, parts, unwrap};
-use super::script::{Script, UNKNOWN, Word};
+use super::script::{Script, Spelling, UNKNOWN, Word};
 
 /// A clause is cut after so many words at the next word that joins clauses, and at the latest
 /// after so many, so that a text without punctuation costs no more than one with it.
@@ -86,14 +86,14 @@ struct Cutter<'t, 'a> {
 impl<'a> Cutter<'_, 'a> {
     /// Takes in what stands before the next blank; what comes after it is left.
     fn next(&mut self, text: &'a str) -> &'a str {
-        let plain = text.bytes().take_while(|byte| is_plain(*byte)).count();
+        let (spelling, plain) = Spelling::at_start(text);
         let (word, rest) = text.split_at(plain);
         // Most words by far: nothing around them to take off, and no case but A to Z.
-        if let Some(rest) = rest.strip_prefix(' ') {
+        if rest.as_bytes().first() == Some(&b' ') {
             if !word.is_empty() {
-                self.known(word, self.script.find(word));
+                self.known(word, self.script.spelt(spelling));
             }
-            return rest;
+            return rest.get(1..).unwrap_or_default();
         }
         let end = rest.find(is_gap).map_or(text.len(), |end| plain + end);
         let (piece, rest) = text.split_at(end);
