@@ -1,6 +1,7 @@
 //! What a lane does: it runs a session's turns, one after the other.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -49,8 +50,11 @@ enum Answer {
 
 impl<L: Ledger> Inner<L> {
     pub(super) async fn run_lane(&self, session: SessionId, cancel: CancellationToken) {
+        // Here and below, a future is pinned where it is made: one that is handed on as it is has a
+        // place in the lane for each hand that it passes through, and is copied there.
+        let work = pin!(self.run_turns(session));
         // Dropping the work in the middle is what a crash does too, and as harmless.
-        let _ = cancel.run_until_cancelled(self.run_turns(session)).await;
+        let _ = cancel.run_until_cancelled(work).await;
         if cancel.is_cancelled() {
             self.lanes.remove(session);
             // A piece of the reply may have come between the end of the feeds and that of the lane;
@@ -131,8 +135,11 @@ impl<L: Ledger> Inner<L> {
             // The ledger may have changed since it was read.
             return Ok(());
         };
-        let asking = self.begin_and_ask(&agent, pending, &running);
-        let finished = match running.over.run_until_cancelled(asking).await {
+        let asked = {
+            let asking = pin!(self.begin_and_ask(&agent, pending, &running));
+            running.over.run_until_cancelled(asking).await
+        };
+        let finished = match asked {
             // Its reply was submitted, or its agent is gone: the ledger knows.
             None => Ok(()),
             Some(Ok(asked)) => self.finish(pending, asked).await,
@@ -206,8 +213,10 @@ impl<L: Ledger> Inner<L> {
         let agent_id = agent.character.id;
         let span = tracing::debug_span!("turn", session = %turn.session_id, agent = %agent_id);
         let started = Instant::now();
-        let asking = self.ask(agent, pending, running, &mut streamed);
-        let result = asking.instrument(span.clone()).await;
+        let result = {
+            let asking = pin!(self.ask(agent, pending, running, &mut streamed));
+            asking.instrument(span.clone()).await
+        };
         let elapsed = started.elapsed();
         self.meters.answered(agent_id, elapsed);
         span.in_scope(|| tracing::debug!(?elapsed, replied = result.is_ok(), "asked"));
@@ -231,7 +240,7 @@ impl<L: Ledger> Inner<L> {
         let allowed = agent.character.backend.timeout();
         let span = Millis(i64::try_from(allowed.as_millis()).unwrap_or(i64::MAX));
         let until = self.clock.now() + span;
-        let asking = self.ask_until_answered(agent, pending, running, streamed);
+        let asking = pin!(self.ask_until_answered(agent, pending, running, streamed));
         let answer = AssertUnwindSafe(asking).catch_unwind();
         let failure = match self.clock.timeout(allowed, answer).await {
             Some(Ok(Ok(Some(reply)))) => return Ok(Answer::Reply(reply)),
