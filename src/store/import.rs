@@ -224,7 +224,7 @@ impl Import {
         for message_at in &current.unplaced {
             txn.put_turn(&OpenTurn {
                 session_id: current.id,
-                position: txn.next_turn_position(current.id)?,
+                position: txn.open_turns_and_next(current.id)?.1,
                 message_at: *message_at,
                 begun: true,
                 running: false,

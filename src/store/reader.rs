@@ -7,7 +7,7 @@ use super::deadline::{self, Deadline, Index, Place};
 use super::error::ReadError;
 use super::record::{self, RecordError};
 use super::snapshot::Snapshot;
-use super::tables::{DAMAGED, DEADLINES, MESSAGE_KEYS, META, OPEN_TURNS, UPSTREAMS, USER_SESSIONS};
+use super::tables::{DAMAGED, DEADLINES, MESSAGE_KEYS, META, UPSTREAMS, USER_SESSIONS};
 use super::tally::{Tallies, moved};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
@@ -232,7 +232,7 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn next_turn(&self, session: SessionId) -> Result<Option<OpenTurn>> {
-        let turns = self.snapshot.txn.open_table(OPEN_TURNS)?;
+        let turns = self.snapshot.open_turns()?;
         let id = u128::from(session);
         for row in turns.range((id, 0)..=(id, u32::MAX))? {
             let (key, bytes) = row?;
@@ -250,7 +250,7 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn open_turns(&self, session: SessionId) -> Result<Vec<OpenTurn>> {
-        let table = self.snapshot.txn.open_table(OPEN_TURNS)?;
+        let table = self.snapshot.open_turns()?;
         let id = u128::from(session);
         let mut turns = Vec::new();
         for row in table.range((id, 0)..=(id, u32::MAX))? {
@@ -285,7 +285,7 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn sessions_with_turns(&self) -> Result<Vec<SessionId>> {
-        let turns = self.snapshot.txn.open_table(OPEN_TURNS)?;
+        let turns = self.snapshot.open_turns()?;
         let mut sessions: Vec<SessionId> = Vec::new();
         for row in turns.iter()? {
             let session = SessionId::from(row?.0.value().0);
@@ -343,7 +343,7 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn row_counts(&self) -> Result<(u64, u64)> {
-        let turns = self.snapshot.txn.open_table(OPEN_TURNS)?;
+        let turns = self.snapshot.open_turns()?;
         Ok((self.snapshot.messages.len()?, turns.len()?))
     }
 

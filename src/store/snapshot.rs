@@ -5,12 +5,12 @@
 //! each commit, and before anybody is told of that commit. It never holds back a page that could
 //! be used again: the pages of the last commit are in use with or without it.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _};
 
 use super::error::ReadError;
-use super::tables::{MESSAGES, SESSIONS};
+use super::tables::{MESSAGES, OPEN_TURNS, SESSIONS};
 
 /// A database that is open, and the snapshot of its last commit.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub(super) struct Snapshot {
     pub(super) txn: ReadTransaction,
     pub(super) sessions: ReadOnlyTable<u128, &'static [u8]>,
     pub(super) messages: ReadOnlyTable<(u128, i64), &'static [u8]>,
+    open_turns: OnceLock<ReadOnlyTable<(u128, u32), &'static [u8]>>,
 }
 
 impl OpenDatabase {
@@ -66,8 +67,20 @@ impl Snapshot {
         Ok(Self {
             sessions: txn.open_table(SESSIONS)?,
             messages: txn.open_table(MESSAGES)?,
+            open_turns: OnceLock::new(),
             txn,
         })
+    }
+
+    /// The open turns, which are looked at twice for each turn that is run, and else seldom.
+    pub(super) fn open_turns(
+        &self,
+    ) -> Result<&ReadOnlyTable<(u128, u32), &'static [u8]>, ReadError> {
+        if let Some(table) = self.open_turns.get() {
+            return Ok(table);
+        }
+        let table = self.txn.open_table(OPEN_TURNS)?;
+        Ok(self.open_turns.get_or_init(|| table))
     }
 }
 

@@ -62,13 +62,13 @@ impl Apply for SendMessage {
             return self.repeat(txn, session, earlier);
         }
         session.require_active(txn.now, txn.rules.kept)?;
-        let turns = self.place_for_a_turn(txn, &session)?;
-        self.store(txn, &session, &turns)
+        let place = self.place_for_a_turn(txn, &session)?;
+        self.store(txn, &session, place)
     }
 }
 
 impl SendMessage {
-    fn store(self, txn: &mut Txn<'_>, before: &Session, turns: &[OpenTurn]) -> Result<Sent> {
+    fn store(self, txn: &mut Txn<'_>, before: &Session, place: TurnPlace) -> Result<Sent> {
         let mut session = before.clone();
         let renewed = session.touch(txn.now, txn.rules.scale);
         // The activity's own instant, where the clock has stepped back since the last one too.
@@ -91,7 +91,7 @@ impl SendMessage {
         if let Some(key) = &self.key {
             txn.put_key(KeyOf::Send, session.id, key, message.created_at)?;
         }
-        open_turn(txn, &message, self.beginning, turns)?;
+        open_turn(txn, &message, self.beginning, place)?;
 
         let shared = Arc::new(session.clone());
         let stored = Event::MessageStored {
@@ -103,7 +103,7 @@ impl SendMessage {
         if renewed {
             txn.publish(session.id, Event::Renewed { session: shared });
         }
-        if turns.is_empty() {
+        if place.is_first {
             txn.publish(session.id, Event::Busy);
         }
         Ok(Sent {
@@ -128,11 +128,11 @@ impl SendMessage {
         } = &mut message.role
         {
             session.require_active(txn.now, txn.rules.kept)?;
-            let turns = self.place_for_a_turn(txn, &session)?;
+            let place = self.place_for_a_turn(txn, &session)?;
             *turn = TurnState::Open;
             txn.put_message(&message)?;
-            open_turn(txn, &message, self.beginning, &turns)?;
-            if turns.is_empty() {
+            open_turn(txn, &message, self.beginning, place)?;
+            if place.is_first {
                 txn.publish(session.id, Event::Busy);
             }
         }
@@ -144,12 +144,12 @@ impl SendMessage {
         })
     }
 
-    /// The session's open turns, if one more is allowed.
-    fn place_for_a_turn(&self, txn: &Txn<'_>, session: &Session) -> Result<Vec<OpenTurn>> {
+    /// The place behind the session's open turns, if one more is allowed.
+    fn place_for_a_turn(&self, txn: &Txn<'_>, session: &Session) -> Result<TurnPlace> {
         if !self.has_agent {
             return Err(Refusal::AgentNotFound(session.agent_id).into());
         }
-        let turns = txn.open_turns(session.id)?;
+        let (turns, position) = txn.open_turns_and_next(session.id)?;
         if turns.len() >= MAX_OPEN_TURNS {
             return Err(Refusal::SessionBusy {
                 limit: MAX_OPEN_TURNS,
@@ -160,8 +160,19 @@ impl SendMessage {
             return Err(Refusal::ServerBusy.into());
         }
         txn.require_room()?;
-        Ok(turns)
+        Ok(TurnPlace {
+            position,
+            is_first: turns.is_empty(),
+        })
     }
+}
+
+/// Where a new turn is put.
+#[derive(Clone, Copy)]
+struct TurnPlace {
+    position: u32,
+    /// Whether no turn is open before it.
+    is_first: bool,
 }
 
 /// Opens a turn behind those that are open now.
@@ -169,17 +180,16 @@ fn open_turn(
     txn: &mut Txn<'_>,
     message: &Message,
     beginning: Beginning,
-    before: &[OpenTurn],
+    place: TurnPlace,
 ) -> Result<()> {
-    let runs = beginning == Beginning::AtOnce && before.is_empty();
+    let runs = beginning == Beginning::AtOnce && place.is_first;
     let waits_until = match beginning {
         Beginning::Waiting(span) => Some(txn.now + span),
         Beginning::InTurn | Beginning::AtOnce => None,
     };
-    let position = txn.next_turn_position(message.session_id)?;
     txn.put_turn(&OpenTurn {
         session_id: message.session_id,
-        position,
+        position: place.position,
         message_at: message.created_at,
         begun: runs || waits_until.is_some(),
         running: runs,

@@ -16,28 +16,24 @@ impl Txn<'_> {
 
     /// The session's open turns, in the order of running; damaged ones are left out.
     pub(in crate::store) fn open_turns(&self, session: SessionId) -> Result<Vec<OpenTurn>> {
+        Ok(self.open_turns_and_next(session)?.0)
+    }
+
+    /// The same, and the place behind all of them, the damaged ones too.
+    pub(in crate::store) fn open_turns_and_next(
+        &self,
+        session: SessionId,
+    ) -> Result<(Vec<OpenTurn>, u32)> {
         let id = u128::from(session);
-        let mut turns = Vec::new();
+        let (mut turns, mut next) = (Vec::new(), 0);
         for row in self.open_turns.open()?.range((id, 0)..=(id, u32::MAX))? {
             let (key, bytes) = row?;
             let position = key.value().1;
             let turn = record::decode_turn(session, position, bytes.value());
             turns.extend(self.noted(session, || Spot::Turn(position), turn));
+            next = position.saturating_add(1);
         }
-        Ok(turns)
-    }
-
-    /// The place behind all of the session's open turns, the damaged ones too.
-    pub(in crate::store) fn next_turn_position(&self, session: SessionId) -> Result<u32> {
-        let id = u128::from(session);
-        let last = self
-            .open_turns
-            .open()?
-            .range((id, 0)..=(id, u32::MAX))?
-            .next_back();
-        Ok(last
-            .transpose()?
-            .map_or(0, |(key, _)| key.value().1.saturating_add(1)))
+        Ok((turns, next))
     }
 
     /// Every open turn; damaged ones are left out.
