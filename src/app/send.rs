@@ -173,13 +173,13 @@ impl App {
             }
             None => NoReplyReason::StillPending,
         };
-        let session = message.sent.session.clone();
+        let session = Session::clone(&message.sent.session);
         // Its expiry may have been moved while the caller waited.
         let present = self.store.read(|reader| reader.session(session.id));
         Err(AppError::NoReply(Box::new(NoReply {
             agent_id,
             session: present.ok().flatten().unwrap_or(session),
-            message: message.sent.message.clone(),
+            message: Message::clone(&message.sent.message),
             reason,
         })))
     }

@@ -1,5 +1,7 @@
 //! A turn: a stored user message that waits for the agent's reply, and how that ends.
 
+use std::sync::Arc;
+
 use super::id::SessionId;
 use super::message::{Body, Message, TurnFailure};
 use super::time::{Millis, Timestamp};
@@ -75,7 +77,7 @@ pub struct Reply {
 #[derive(Debug, Clone)]
 pub enum Closed {
     /// With this reply.
-    Replied(Message),
+    Replied(Arc<Message>),
     /// Without one.
     Failed(TurnFailure),
     /// The turn is no longer there.

@@ -400,7 +400,7 @@ impl<L: Ledger> Inner<L> {
             }
         };
         match closed {
-            Closed::Replied(reply) => self.end(pending, Ending::Replied(Arc::new(reply))),
+            Closed::Replied(reply) => self.end(pending, Ending::Replied(reply)),
             Closed::Failed(failure) => self.end(pending, Ending::Failed(failure)),
             Closed::Gone => self.end(pending, Ending::Deleted),
         }

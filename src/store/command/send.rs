@@ -42,9 +42,9 @@ pub struct SendMessage {
 #[derive(Debug)]
 pub struct Sent {
     /// The session as it is.
-    pub session: Session,
+    pub session: Arc<Session>,
     /// The message as it is.
-    pub message: Message,
+    pub message: Arc<Message>,
     /// Whether it renewed the session.
     pub renewed: bool,
     /// Whether an earlier call with the same key stored it.
@@ -73,7 +73,7 @@ impl SendMessage {
         let renewed = session.touch(txn.now, txn.rules.scale);
         // The activity's own instant, where the clock has stepped back since the last one too.
         let created_at = txn.next_message_at(session.id)?.max(session.last_activity);
-        let message = Message {
+        let message = Arc::new(Message {
             id: self.message_id,
             session_id: session.id,
             author_id: session.user_id.0,
@@ -85,7 +85,7 @@ impl SendMessage {
                 sender: self.sender,
                 turn: TurnState::Open,
             },
-        };
+        });
         txn.put_message(&message)?;
         txn.update_session(before, &session)?;
         if let Some(key) = &self.key {
@@ -93,15 +93,16 @@ impl SendMessage {
         }
         open_turn(txn, &message, self.beginning, place)?;
 
-        let shared = Arc::new(session.clone());
+        let session = Arc::new(session);
         let stored = Event::MessageStored {
-            session: Arc::clone(&shared),
-            message: Arc::new(message.clone()),
+            session: Arc::clone(&session),
+            message: Arc::clone(&message),
             echo: self.echo,
         };
         txn.publish(session.id, stored);
         if renewed {
-            txn.publish(session.id, Event::Renewed { session: shared });
+            let session = Arc::clone(&session);
+            txn.publish(session.id, Event::Renewed { session });
         }
         if place.is_first {
             txn.publish(session.id, Event::Busy);
@@ -137,8 +138,8 @@ impl SendMessage {
             }
         }
         Ok(Sent {
-            session,
-            message,
+            session: Arc::new(session),
+            message: Arc::new(message),
             renewed: false,
             replayed: true,
         })

@@ -195,7 +195,7 @@ fn close(
     let reply_id = *reply_id;
     let closed = match ending.result {
         Ok(reply) => {
-            let reply = Message {
+            let reply = Arc::new(Message {
                 id: reply_id,
                 session_id: session.id,
                 author_id: session.agent_id.0,
@@ -206,12 +206,12 @@ fn close(
                     thought: reply.thought,
                     actions: reply.actions,
                 },
-            };
+            });
             *state = TurnState::Replied(reply.created_at);
             txn.put_message(&reply)?;
             let stored = Event::MessageStored {
                 session: Arc::new(session.clone()),
-                message: Arc::new(reply.clone()),
+                message: Arc::clone(&reply),
                 echo: None,
             };
             txn.publish(session.id, stored);
@@ -254,7 +254,7 @@ fn already_closed(txn: &Txn<'_>, session: SessionId, message_at: Timestamp) -> R
             ..
         } => Ok(txn
             .message(session, at)?
-            .map_or(Closed::Gone, Closed::Replied)),
+            .map_or(Closed::Gone, |reply| Closed::Replied(Arc::new(reply)))),
         Role::User {
             turn: TurnState::Failed(failure),
             ..

@@ -30,7 +30,7 @@ fn a_stop_that_was_not_clean_is_known_at_the_next_start_and_nothing_answered_is_
         stop(&mut rig);
         let found = rig.open();
         assert_eq!((found.sessions, found.clean_stop), (1, Some(false)));
-        assert_eq!(rig.transcript(session.id), std::slice::from_ref(&message));
+        assert_eq!(rig.transcript(session.id), std::slice::from_ref(&*message));
     }
     // A start that finds a crash is itself to be stopped cleanly.
     assert_eq!(rig.restart().clean_stop, Some(true));

@@ -15,7 +15,7 @@ fn failing_rig() -> (Rig, Disk, Session) {
 fn assert_works(rig: &mut Rig, session: &Session) {
     assert!(rig.store().is_healthy());
     let sent = rig.send(session.id, "after");
-    assert_eq!(rig.stored(&sent.message), sent.message);
+    assert_eq!(rig.stored(&sent.message), *sent.message);
 }
 
 #[test]

@@ -255,7 +255,7 @@ fn a_reply_is_no_activity() {
     let sent = rig.send(session.id, "hello");
     rig.pass(MINUTE);
     rig.reply(&sent.message, "well");
-    assert_eq!(rig.session(session.id), Some(sent.session));
+    assert_eq!(rig.session(session.id), Some(Session::clone(&sent.session)));
 }
 
 #[test]

@@ -156,7 +156,7 @@ impl Pair {
             result,
         };
         let found = match self.rig.submit(close).unwrap() {
-            Closed::Replied(reply) => Fate::Replied(reply),
+            Closed::Replied(reply) => Fate::Replied(Arc::unwrap_or_clone(reply)),
             Closed::Failed(failure) => Fate::Failed(failure.message),
             Closed::Gone => Fate::Gone,
         };

@@ -115,8 +115,8 @@ impl From<OpenTurn> for Turn {
 impl From<Sent> for Outcome {
     fn from(sent: Sent) -> Self {
         Self {
-            session: sent.session,
-            message: sent.message,
+            session: Arc::unwrap_or_clone(sent.session),
+            message: Arc::unwrap_or_clone(sent.message),
             renewed: sent.renewed,
             replayed: sent.replayed,
         }

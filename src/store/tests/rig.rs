@@ -251,7 +251,7 @@ impl Rig {
         self.submit(message).unwrap()
     }
 
-    pub(super) fn reply(&self, message: &Message, content: &str) -> Message {
+    pub(super) fn reply(&self, message: &Message, content: &str) -> Arc<Message> {
         match self.submit(answer(message, content)).unwrap() {
             Closed::Replied(reply) => reply,
             other => panic!("no reply: {other:?}"),

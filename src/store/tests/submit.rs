@@ -23,7 +23,7 @@ pub(super) fn submit(rig: &mut Rig, session: SessionId, content: &str) -> Submit
 }
 
 /// Sends a message whose turn waits for a minute.
-pub(super) fn wait(rig: &mut Rig, session: SessionId, content: &str) -> Message {
+pub(super) fn wait(rig: &mut Rig, session: SessionId, content: &str) -> Arc<Message> {
     let mut message = rig.message(session, content);
     message.beginning = Beginning::Waiting(MINUTE);
     rig.submit(message).unwrap().message
