@@ -63,9 +63,11 @@ pub struct TurnRequest {
     pub turn_id: TurnId,
     /// The session, which names the agent and the user.
     pub session: Session,
-    /// The earlier turns, oldest first, as many as the backend wants. Shared, since each try has
-    /// the request as its own.
-    pub history: Arc<[Exchange]>,
+    /// The earlier turns, oldest first, as many as the backend wants; none where it does not want
+    /// the replies.
+    pub history: Vec<Exchange>,
+    /// What the user said in the earlier turns, oldest first, where the backend wants no more.
+    pub statements: Vec<String>,
     /// The user's message.
     pub message: Message,
     /// The name that the server behind has for the session, where the backend wants it.
@@ -77,7 +79,8 @@ pub struct TurnRequest {
 pub struct Wants {
     /// How many earlier turns.
     pub history: usize,
-    /// Whether those are wanted with what was replied; without, they cost half as much to read.
+    /// Whether those are wanted as a whole, with what was replied. What the user said in them, and
+    /// no more, costs much less to read.
     pub replies: bool,
     /// Whether it has a session of its own for each of ours.
     pub upstream: bool,
@@ -116,7 +119,7 @@ pub trait Backend: Debug + Send + Sync {
 
     /// Answers a message. A stream that ends without a last piece has failed; one that is dropped
     /// is called off.
-    fn reply(&self, request: TurnRequest) -> ReplyStream;
+    fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream;
 
     /// Renews the session that the server behind has by this name; none where there is no such
     /// thing.

@@ -1,5 +1,7 @@
 //! An `ElizaOS` server that is already there: a session of its own for each of ours.
 
+use std::sync::Arc;
+
 use async_stream::try_stream;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::StreamExt as _;
@@ -180,7 +182,7 @@ impl Backend for ElizaOs {
         }
     }
 
-    fn reply(&self, request: TurnRequest) -> ReplyStream {
+    fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
         let server = self.clone();
         let scrub = Scrub::new(self.key.as_ref(), &request, "");
         try_stream! {

@@ -1,5 +1,7 @@
 //! An agent that runs elsewhere: it hears of a message by the sockets, and submits its reply.
 
+use std::sync::Arc;
+
 use futures_util::stream::{self, StreamExt as _};
 
 use super::backend::{Answering, Backend, Piece, ReplyStream, TurnRequest};
@@ -17,7 +19,7 @@ impl Backend for External {
         Answering::BySubmit
     }
 
-    fn reply(&self, _request: TurnRequest) -> ReplyStream {
+    fn reply(&self, _request: Arc<TurnRequest>) -> ReplyStream {
         stream::iter([Ok(Piece::Later)]).boxed()
     }
 }

@@ -2,6 +2,7 @@
 //! a hosted model.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_stream::try_stream;
@@ -201,7 +202,7 @@ impl Backend for OpenAi {
         }
     }
 
-    fn reply(&self, request: TurnRequest) -> ReplyStream {
+    fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
         let scrub = Scrub::new(self.key.as_ref(), &request, &self.system);
         let post = self.request(&request);
         try_stream! {

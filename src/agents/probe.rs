@@ -34,7 +34,7 @@ pub enum Found {
 /// It does not answer.
 pub async fn probe(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> Result<Found, String> {
     let allowed = agent.character.backend.timeout().min(PATIENCE);
-    let mut pieces = agent.backend.reply(question(agent, now, ids));
+    let mut pieces = agent.backend.reply(Arc::new(question(agent, now, ids)));
     let answer = async {
         while let Some(piece) = pieces.next().await {
             match piece {
@@ -86,7 +86,8 @@ fn question(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> TurnRequest {
     TurnRequest {
         turn_id: TurnId::from(turn),
         session,
-        history: Arc::default(),
+        history: Vec::new(),
+        statements: Vec::new(),
         message,
         upstream: None,
     }

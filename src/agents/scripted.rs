@@ -15,7 +15,7 @@ use futures_util::stream;
 use super::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest, Wants};
 use crate::clock::Clock;
 use crate::domain::message::json_text;
-use crate::domain::turn::{Exchange, Reply};
+use crate::domain::turn::Reply;
 
 /// Does what the message says.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct Scripted {
 struct Script {
     clock: Clock,
     steps: std::vec::IntoIter<String>,
-    history: Arc<[Exchange]>,
+    request: Arc<TurnRequest>,
     reply: Reply,
     actions: Vec<String>,
     echo: String,
@@ -53,13 +53,13 @@ impl Backend for Scripted {
         }
     }
 
-    fn reply(&self, request: TurnRequest) -> ReplyStream {
-        let echo = request.message.body.content;
+    fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
+        let echo = request.message.body.content.clone();
         let steps: Vec<String> = echo.split('|').map(|step| step.trim().to_owned()).collect();
         let script = Script {
             clock: self.clock.clone(),
             steps: steps.into_iter(),
-            history: request.history,
+            request,
             reply: Reply::default(),
             actions: Vec::new(),
             echo,
@@ -114,7 +114,7 @@ impl Script {
     }
 
     fn seen(&self) -> String {
-        let turns = self.history.iter().map(|exchange| {
+        let turns = self.request.history.iter().map(|exchange| {
             let reply = exchange
                 .reply
                 .as_ref()

@@ -30,7 +30,8 @@ impl Scrub {
                 reply.map(|r| &r.body.content),
             ]
         });
-        let texts = history.flatten().chain([message]).cloned();
+        let texts = history.flatten().chain(&request.statements);
+        let texts = texts.chain([message]).cloned();
         Self {
             key: key.cloned(),
             texts: texts.chain([system.to_owned()]).collect(),

@@ -1,5 +1,7 @@
 //! A webhook into the user's own code.
 
+use std::sync::Arc;
+
 use async_stream::try_stream;
 use futures_util::stream::StreamExt as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -142,7 +144,7 @@ impl Backend for Webhook {
         Answering::Either
     }
 
-    fn reply(&self, request: TurnRequest) -> ReplyStream {
+    fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
         let scrub = Scrub::new(self.secret.as_ref(), &request, "");
         let post = self.request(&request);
         try_stream! {

@@ -7,7 +7,7 @@ use crate::agents::runner::{Ledger, LedgerError, PendingTurn};
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::{Role, TurnFailure};
 use crate::domain::time::Timestamp;
-use crate::domain::turn::{Begun, Closed, Exchange, OpenTurn, Parked, Reply};
+use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply};
 use crate::store::Store;
 use crate::store::command::{BeginTurn, CloseTurn, KeepUpstream, ParkTurn, WalkTallies};
 use crate::store::error::{ReadError, SubmitError};
@@ -120,37 +120,26 @@ fn pending_turn(
     } else {
         None
     };
-    let request = TurnRequest {
+    let (at, count) = (turn.message_at, wants.history);
+    let (mut history, mut statements) = (Vec::new(), Vec::new());
+    if wants.replies {
+        history = reader.exchanges_before(session_id, at, count)?;
+    } else {
+        statements = reader.statements_before(session_id, at, count)?;
+    }
+    let request = Arc::new(TurnRequest {
         turn_id,
         session,
-        history: history(reader, &turn, wants)?,
+        history,
+        statements,
         message,
         upstream,
-    };
+    });
     Ok(Some(PendingTurn {
         turn,
         reply_id,
         request,
     }))
-}
-
-/// The turns before this one that its agent is told of.
-fn history(
-    reader: &Reader<'_>,
-    turn: &OpenTurn,
-    wants: Wants,
-) -> Result<Arc<[Exchange]>, ReadError> {
-    let (session, before) = (turn.session_id, turn.message_at);
-    if wants.replies {
-        let exchanges = reader.exchanges_before(session, before, wants.history)?;
-        return Ok(exchanges.into());
-    }
-    let messages = reader.questions_before(session, before, wants.history)?;
-    let without_reply = |message| Exchange {
-        message,
-        reply: None,
-    };
-    Ok(messages.into_iter().map(without_reply).collect())
 }
 
 /// The first open turn; of those that wait for a submit, the one whose time is over first.

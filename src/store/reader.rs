@@ -195,36 +195,55 @@ impl Reader<'_> {
             };
             Ok(Exchange { message, reply })
         };
-        let questions = self.questions_before(session, message_at, limit)?;
+        let questions = self.users_before(session, message_at, limit, |at, bytes| {
+            record::decode_question(session, at, bytes)
+        })?;
         questions.into_iter().map(with_reply).collect()
     }
 
-    /// The user's own part of [`Self::exchanges_before`], whose replies are not read.
+    /// What the user said in [`Self::exchanges_before`], of which nothing else is copied.
     ///
     /// # Errors
     /// The database fails.
-    pub fn questions_before(
+    pub fn statements_before(
         &self,
         session: SessionId,
         message_at: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Message>> {
+    ) -> Result<Vec<String>> {
+        self.users_before(session, message_at, limit, |_, bytes| {
+            record::decode_statement(bytes)
+        })
+    }
+
+    /// What `decode` makes of the user's messages before one of them, oldest first. It is given
+    /// the agent's too, of which it makes nothing.
+    fn users_before<T>(
+        &self,
+        session: SessionId,
+        message_at: Timestamp,
+        limit: usize,
+        decode: impl Fn(Timestamp, &[u8]) -> std::result::Result<Option<T>, RecordError>,
+    ) -> Result<Vec<T>> {
         let table = &self.snapshot.messages;
         let id = u128::from(session);
-        let mut messages = Vec::new();
+        let mut found = Vec::new();
+        if limit == 0 {
+            return Ok(found);
+        }
         for row in table.range((id, i64::MIN)..(id, message_at.0))?.rev() {
-            if messages.len() == limit {
-                break;
-            }
             let (key, bytes) = row?;
             let at = Timestamp(key.value().1);
-            match record::decode_question(session, at, bytes.value()) {
-                Ok(message) => messages.extend(message),
+            match decode(at, bytes.value()) {
+                Ok(message) => found.extend(message),
                 Err(error) => self.damage.note(session, Spot::Message(at), &error),
             }
+            if found.len() == limit {
+                break;
+            }
         }
-        messages.reverse();
-        Ok(messages)
+        found.reverse();
+        Ok(found)
     }
 
     /// The open turn of a session that is to run next; damaged ones are left out.

@@ -289,6 +289,13 @@ pub(super) fn decode_question(
     Ok(asks.then(|| message(session_id, created_at, record)))
 }
 
+/// What the user says in a message; none where it is an agent's.
+pub(super) fn decode_statement(bytes: &[u8]) -> Result<Option<String>, RecordError> {
+    let record: MessageRecord<'_> = decode(bytes)?;
+    let asks = matches!(record.role, RoleRecord::User { .. });
+    Ok(asks.then(|| record.content.into_owned()))
+}
+
 fn message(session_id: SessionId, created_at: Timestamp, record: MessageRecord<'_>) -> Message {
     let role = match record.role {
         RoleRecord::User {

@@ -1,5 +1,7 @@
 //! The rule engine as a backend.
 
+use std::sync::Arc;
+
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::agents::backend::{Backend, Piece, ReplyStream, TurnRequest, Wants};
@@ -33,12 +35,8 @@ impl Backend for Eliza {
         1024
     }
 
-    fn reply(&self, request: TurnRequest) -> ReplyStream {
-        let earlier: Vec<&str> = request
-            .history
-            .iter()
-            .map(|exchange| exchange.message.body.content.as_str())
-            .collect();
+    fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
+        let earlier: Vec<&str> = request.statements.iter().map(String::as_str).collect();
         let text = super::respond(&earlier, &request.message.body.content);
         let mut pieces: Vec<_> = super::chunks(&text)
             .map(|chunk| Ok(Piece::Chunk(chunk.to_owned())))

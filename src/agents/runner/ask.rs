@@ -269,7 +269,7 @@ impl<L: Ledger> Inner<L> {
         running: &Running,
         streamed: &mut Streamed,
     ) -> Result<Option<Reply>, BackendError> {
-        let mut request = pending.request.clone();
+        let mut request = Arc::clone(&pending.request);
         let mut tries = 1;
         loop {
             let answer = self.ask_once(agent, pending, running, &mut request, streamed);
@@ -298,10 +298,10 @@ impl<L: Ledger> Inner<L> {
         agent: &Agent,
         pending: &PendingTurn,
         running: &Running,
-        request: &mut TurnRequest,
+        request: &mut Arc<TurnRequest>,
         streamed: &mut Streamed,
     ) -> Result<Option<Reply>, BackendError> {
-        let mut pieces = agent.backend.reply(request.clone());
+        let mut pieces = agent.backend.reply(Arc::clone(request));
         while let Some(piece) = pieces.next().await {
             match piece? {
                 Piece::Chunk(mut chunk) => {
@@ -322,7 +322,7 @@ impl<L: Ledger> Inner<L> {
                 Piece::Later => return Ok(None),
                 Piece::Upstream(name) => {
                     self.keep_upstream(pending.turn.session_id, &name).await;
-                    request.upstream = Some(name);
+                    Arc::make_mut(request).upstream = Some(name);
                 }
             }
         }

@@ -92,8 +92,8 @@ pub struct PendingTurn {
     pub turn: OpenTurn,
     /// The id that the reply will have.
     pub reply_id: MessageId,
-    /// What the agent is asked.
-    pub request: TurnRequest,
+    /// What the agent is asked. Shared with each try.
+    pub request: Arc<TurnRequest>,
 }
 
 /// Runs the turns.

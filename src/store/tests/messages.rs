@@ -317,10 +317,7 @@ fn a_turn_sees_what_was_said_before_its_message_and_nothing_later() {
     assert_eq!(seen(0), []);
 
     let asked = |limit| -> Vec<String> {
-        rig.read(|reader| reader.questions_before(session.id, third.created_at, limit))
-            .into_iter()
-            .map(|message| message.body.content)
-            .collect()
+        rig.read(|reader| reader.statements_before(session.id, third.created_at, limit))
     };
     assert_eq!(asked(10), ["first", "second"]);
     assert_eq!(asked(1), ["second"]);
