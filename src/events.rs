@@ -146,18 +146,18 @@ pub struct Lagged;
 impl EventBus {
     /// Tells the session's listeners, of which there may be none.
     pub fn publish(&self, happening: Happening) {
-        let mut rooms = self.rooms();
-        let Some(room) = rooms.get_mut(&happening.session_id) else {
-            return;
-        };
-        let happening = Arc::new(happening);
-        room.retain(|seat| {
-            let is_told = seat.events.try_send(Arc::clone(&happening)).is_ok();
-            if !is_told {
-                seat.has_lagged.store(true, Ordering::Release);
+        if let Some(room) = self.rooms().get_mut(&happening.session_id) {
+            tell(room, happening);
+        }
+    }
+
+    /// Tells the session's listeners several things, which are not made where there are none.
+    pub fn publish_all(&self, session: SessionId, events: impl Iterator<Item = Event>) {
+        if let Some(room) = self.rooms().get_mut(&session) {
+            for event in events {
+                tell(room, Happening::new(session, event));
             }
-            is_told
-        });
+        }
     }
 
     /// Whether anybody listens to a session.
@@ -187,6 +187,18 @@ impl EventBus {
         // No code panics with the lock held, and the map is whole between any two statements.
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tells the listeners of a room, all but those who lag too far behind.
+fn tell(room: &mut Vec<Seat>, happening: Happening) {
+    let happening = Arc::new(happening);
+    room.retain(|seat| {
+        let is_told = seat.events.try_send(Arc::clone(&happening)).is_ok();
+        if !is_told {
+            seat.has_lagged.store(true, Ordering::Release);
+        }
+        is_told
+    });
 }
 
 impl Listener {

@@ -24,6 +24,9 @@ pub enum Piece {
     Chunk(String),
     /// The reply as it is to be stored; the last piece.
     Done(Reply),
+    /// The same of a reply that is there as a whole, but is told in pieces: where in its text each
+    /// of them ends.
+    DoneInPieces(Reply, Vec<usize>),
     /// The reply is to be submitted by somebody; the last piece.
     Later,
     /// The name that the server behind has for the session, to be kept with it.

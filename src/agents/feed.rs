@@ -1,6 +1,8 @@
 //! What waits for a turn: the reply as it comes, for any number of waiters.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -17,10 +19,15 @@ pub struct Feeds {
 }
 
 /// How far a turn has come.
-#[derive(Debug, Clone, Default)]
-pub struct Progress {
-    chunks: Vec<Arc<str>>,
+#[derive(Debug, Default)]
+struct Progress {
+    /// What was said of the reply, and where each piece of it ends.
+    text: String,
+    ends: Vec<usize>,
     ending: Option<Ending>,
+    /// Whether anybody waits for the pieces. Nobody is woken for them before; they are kept for
+    /// those who come later.
+    is_followed: AtomicBool,
 }
 
 /// How a turn ended for those who wait.
@@ -49,7 +56,7 @@ pub struct Waiter {
 #[derive(Debug, Clone)]
 pub enum News {
     /// More of the reply.
-    Chunk(Arc<str>),
+    Chunk(String),
     /// The end.
     End(Ending),
 }
@@ -62,7 +69,7 @@ impl Feeds {
     #[must_use]
     pub fn wait_for(&self, session: SessionId, message: MessageId) -> Waiter {
         let progress = self.open(session, message).subscribe();
-        let missed = progress.borrow().chunks.len();
+        let missed = progress.borrow().ends.len();
         Waiter {
             progress,
             missed,
@@ -70,10 +77,20 @@ impl Feeds {
         }
     }
 
-    /// Adds a piece of a reply.
-    pub fn push(&self, session: SessionId, message: MessageId, chunk: Arc<str>) {
-        self.open(session, message)
-            .send_modify(|progress| progress.chunks.push(chunk));
+    /// Adds pieces of a reply.
+    pub fn push<'a>(
+        &self,
+        session: SessionId,
+        message: MessageId,
+        pieces: impl Iterator<Item = &'a str>,
+    ) {
+        self.open(session, message).send_if_modified(|progress| {
+            for piece in pieces {
+                progress.text.push_str(piece);
+                progress.ends.push(progress.text.len());
+            }
+            progress.is_followed.load(Ordering::Relaxed)
+        });
     }
 
     /// Ends a turn for all who wait.
@@ -124,9 +141,24 @@ impl Feeds {
     }
 }
 
+impl Progress {
+    /// The text of some of the pieces.
+    fn said(&self, pieces: Range<usize>) -> &str {
+        let place = |count: usize| match count.checked_sub(1) {
+            None => Some(0),
+            Some(last) => self.ends.get(last).copied(),
+        };
+        let range = place(pieces.start).zip(place(pieces.end));
+        range
+            .and_then(|(start, end)| self.text.get(start..end))
+            .unwrap_or_default()
+    }
+}
+
 impl Waiter {
     /// The next news; none after the end.
     pub async fn next(&mut self) -> Option<News> {
+        self.follow();
         loop {
             if let Some(news) = self.news() {
                 return Some(news);
@@ -138,25 +170,29 @@ impl Waiter {
         }
     }
 
-    /// Waits for the end.
+    /// Waits for the end alone, which is the only thing that wakes it unless others follow.
     pub async fn end(&mut self) -> Option<Ending> {
-        while let Some(news) = self.next().await {
-            if let News::End(ending) = news {
-                return Some(ending);
-            }
-        }
-        None
+        let ended = self.progress.wait_for(|progress| progress.ending.is_some());
+        ended.await.ok()?.ending.clone()
+    }
+
+    /// Is to be woken for the pieces that are said from here on. Those before are there to be
+    /// seen, since the mark is made and looked at with the progress locked.
+    fn follow(&self) {
+        let progress = self.progress.borrow();
+        progress.is_followed.store(true, Ordering::Relaxed);
     }
 
     fn news(&mut self) -> Option<News> {
         let progress = self.progress.borrow_and_update();
         if self.seen < self.missed {
             self.seen = self.missed;
-            return Some(News::Chunk(progress.chunks[..self.missed].concat().into()));
+            return Some(News::Chunk(progress.said(0..self.missed).to_owned()));
         }
-        if let Some(chunk) = progress.chunks.get(self.seen) {
-            self.seen += 1;
-            return Some(News::Chunk(Arc::clone(chunk)));
+        if self.seen < progress.ends.len() {
+            let next = self.seen..self.seen + 1;
+            self.seen = next.end;
+            return Some(News::Chunk(progress.said(next).to_owned()));
         }
         progress.ending.clone().map(News::End)
     }
@@ -164,23 +200,76 @@ impl Waiter {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Wake, Waker};
+
     use super::*;
 
     #[tokio::test]
     async fn a_late_waiter_gets_what_was_said_so_far_in_one_piece() {
         let feeds = Feeds::default();
         let (session, message) = (SessionId::from(1), MessageId::from(2));
-        feeds.push(session, message, "Hello, ".into());
-        feeds.push(session, message, "world".into());
+        feeds.push(session, message, ["Hello, ", "world"].into_iter());
         let mut waiter = feeds.wait_for(session, message);
-        assert!(matches!(waiter.next().await, Some(News::Chunk(text)) if &*text == "Hello, world"));
-        feeds.push(session, message, "!".into());
+        assert!(matches!(waiter.next().await, Some(News::Chunk(text)) if text == "Hello, world"));
+        feeds.push(session, message, std::iter::once("!"));
         feeds.end(session, message, Ending::Deleted);
-        assert!(matches!(waiter.next().await, Some(News::Chunk(text)) if &*text == "!"));
+        assert!(matches!(waiter.next().await, Some(News::Chunk(text)) if text == "!"));
         assert!(matches!(
             waiter.next().await,
             Some(News::End(Ending::Deleted))
         ));
         assert!(feeds.lock().is_empty());
+    }
+
+    /// Whether a waiter was woken.
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn poll<T>(future: impl Future<Output = T>, woken: &Arc<Woken>) -> Poll<T> {
+        let waker = Waker::from(Arc::clone(woken));
+        pin!(future).poll(&mut Context::from_waker(&waker))
+    }
+
+    #[test]
+    fn a_waiter_is_woken_for_the_end_and_for_pieces_once_somebody_follows() {
+        let feeds = Feeds::default();
+        let (session, message) = (SessionId::from(1), MessageId::from(2));
+        let mut waits = feeds.wait_for(session, message);
+        let mut follows = feeds.wait_for(session, message);
+        let woken = Arc::new(Woken::default());
+        let was_woken = || woken.0.swap(false, Ordering::Relaxed);
+
+        let mut end = pin!(waits.end());
+        assert!(poll(end.as_mut(), &woken).is_pending());
+        feeds.push(session, message, ["one ", "two "].into_iter());
+        assert!(!was_woken());
+        for said in ["one ", "two "] {
+            let news = poll(follows.next(), &woken);
+            assert!(matches!(news, Poll::Ready(Some(News::Chunk(text))) if text == said));
+        }
+
+        let follower = Arc::new(Woken::default());
+        {
+            let mut next = pin!(follows.next());
+            assert!(poll(next.as_mut(), &follower).is_pending());
+            feeds.push(session, message, std::iter::once("three"));
+            assert!(follower.0.swap(false, Ordering::Relaxed));
+            let news = poll(next, &follower);
+            assert!(matches!(news, Poll::Ready(Some(News::Chunk(text))) if text == "three"));
+        }
+
+        assert!(poll(end.as_mut(), &woken).is_pending());
+        was_woken();
+        feeds.end(session, message, Ending::Deleted);
+        assert!(was_woken());
+        let ended = poll(end, &woken);
+        assert!(matches!(ended, Poll::Ready(Some(Ending::Deleted))));
     }
 }

@@ -38,7 +38,7 @@ pub async fn probe(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> Result<Foun
     let answer = async {
         while let Some(piece) = pieces.next().await {
             match piece {
-                Ok(Piece::Done(_)) => return Ok(Found::Answer),
+                Ok(Piece::Done(_) | Piece::DoneInPieces(..)) => return Ok(Found::Answer),
                 Ok(Piece::Later) => return Ok(Found::Later),
                 Ok(Piece::Chunk(_) | Piece::Upstream(_)) => {}
                 Err(error) => return Err(error.to_string()),

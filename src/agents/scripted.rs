@@ -4,7 +4,8 @@
 //! `say TEXT` streams a chunk, `wait MILLISECONDS` waits by the clock, `hold` waits for ever,
 //! `fail` fails, `panic` panics, `end` ends the stream without a reply, `think TEXT` and
 //! `act NAME` set thought and actions, `history` says how the agent sees the conversation so far,
-//! `long BYTES` streams as many bytes. What was said is the reply, or else an echo of the message.
+//! `long BYTES` streams as many bytes, `words TEXT` replies with the whole text at once, told word
+//! by word. What was said is the reply, or else an echo of the message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,6 +95,7 @@ impl Script {
                 #[allow(clippy::panic)]
                 "panic" => panic!("told to panic"),
                 "end" => return None,
+                "words" => return Some(Ok(words(rest))),
                 "think" => self.reply.thought = Some(rest.to_owned()),
                 "act" => self.actions.push(rest.to_owned()),
                 _ => {}
@@ -123,4 +125,9 @@ impl Script {
         });
         turns.collect::<Vec<_>>().join("; ")
     }
+}
+
+fn words(text: &str) -> Piece {
+    let ends = text.match_indices(' ').map(|(at, _)| at + 1);
+    Piece::DoneInPieces(Reply::text(text.to_owned()), ends.collect())
 }

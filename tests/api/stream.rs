@@ -92,6 +92,26 @@ async fn the_pieces_come_while_the_agent_still_thinks() {
 }
 
 #[tokio::test]
+async fn a_reply_that_is_there_at_once_comes_in_its_pieces() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let events = server.stream(&session, "words so it is").await.rest().await;
+    assert_eq!(
+        kinds(&events),
+        ["user_message", "chunk", "chunk", "chunk", "done"]
+    );
+    for (index, text) in ["so ", "it ", "is"].iter().enumerate() {
+        let chunk = &events[index + 1].1;
+        assert_eq!(
+            (&chunk["chunk"], &chunk["index"]),
+            (&json!(text), &json!(index))
+        );
+    }
+    assert_eq!(events[4].1["text"], "so it is");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_reply_that_is_not_streamed_is_one_chunk() {
     let server = Server::start().await;
     let session = server.session().await;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future;
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::agents::backend::{Backend, Piece, ReplyStream, TurnRequest, Wants};
@@ -38,10 +39,13 @@ impl Backend for Eliza {
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
         let earlier: Vec<&str> = request.statements.iter().map(String::as_str).collect();
         let text = super::respond(&earlier, &request.message.body.content);
-        let mut pieces: Vec<_> = super::chunks(&text)
-            .map(|chunk| Ok(Piece::Chunk(chunk.to_owned())))
-            .collect();
-        pieces.push(Ok(Piece::Done(Reply::text(text))));
-        stream::iter(pieces).boxed()
+        let mut end = 0;
+        let ends = super::chunks(&text).map(|chunk| {
+            end += chunk.len();
+            end
+        });
+        let ends = ends.collect();
+        let reply = Piece::DoneInPieces(Reply::text(text), ends);
+        stream::once(future::ready(Ok(reply))).boxed()
     }
 }

@@ -20,7 +20,7 @@ use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::TurnFailure;
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::turn::{Begun, Closed, Reply};
-use crate::events::{Event, Happening};
+use crate::events::Event;
 
 /// A reply is cut off here, in bytes.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
@@ -306,18 +306,19 @@ impl<L: Ledger> Inner<L> {
             match piece? {
                 Piece::Chunk(mut chunk) => {
                     let is_full = cut_off(&mut chunk, MAX_REPLY_BYTES - streamed.text.len());
-                    self.tell_chunk(pending, running, streamed, &chunk).await;
+                    self.tell(pending, running, streamed, &chunk, &[chunk.len()])
+                        .await;
                     if is_full {
                         return Ok(Some(Reply::text(streamed.text.clone())));
                     }
                 }
-                Piece::Done(mut reply) => {
-                    cut_off(&mut reply.body.content, MAX_REPLY_BYTES);
-                    if streamed.chunks == 0 {
-                        let text = &reply.body.content;
-                        self.tell_chunk(pending, running, streamed, text).await;
-                    }
-                    return Ok(Some(reply));
+                Piece::Done(reply) => {
+                    let told = self.tell_whole(pending, running, streamed, reply, Vec::new());
+                    return Ok(Some(told.await));
+                }
+                Piece::DoneInPieces(reply, ends) => {
+                    let told = self.tell_whole(pending, running, streamed, reply, ends);
+                    return Ok(Some(told.await));
                 }
                 Piece::Later => return Ok(None),
                 Piece::Upstream(name) => {
@@ -339,14 +340,36 @@ impl<L: Ledger> Inner<L> {
         }
     }
 
-    async fn tell_chunk(
+    /// Tells a reply that is there as a whole, in pieces that end at these places and at its own
+    /// end, unless it was streamed before; the reply, cut off where it is too long.
+    async fn tell_whole(
         &self,
         pending: &PendingTurn,
         running: &Running,
         streamed: &mut Streamed,
-        chunk: &str,
+        mut reply: Reply,
+        mut ends: Vec<usize>,
+    ) -> Reply {
+        let text = &mut reply.body.content;
+        cut_off(text, MAX_REPLY_BYTES);
+        if streamed.chunks == 0 {
+            ends.retain(|end| *end < text.len());
+            ends.push(text.len());
+            self.tell(pending, running, streamed, text, &ends).await;
+        }
+        reply
+    }
+
+    /// Tells a text that was said, in pieces that end at these places.
+    async fn tell(
+        &self,
+        pending: &PendingTurn,
+        running: &Running,
+        streamed: &mut Streamed,
+        text: &str,
+        ends: &[usize],
     ) {
-        if chunk.is_empty() {
+        if text.is_empty() {
             return;
         }
         let _gate = running.gate.lock().await;
@@ -355,19 +378,20 @@ impl<L: Ledger> Inner<L> {
             return std::future::pending().await;
         }
         running.has_spoken.store(true, Ordering::Release);
-        let session_id = pending.turn.session_id;
-        let text: Arc<str> = chunk.into();
-        self.feeds
-            .push(session_id, pending.request.message.id, Arc::clone(&text));
-        let event = Event::ReplyChunk {
+        let (session, request) = (pending.turn.session_id, &pending.request);
+        let message = request.message.id;
+        self.feeds.push(session, message, pieces(text, ends));
+        let first = streamed.chunks;
+        let chunk = |(index, piece): (u32, &str)| Event::ReplyChunk {
             reply_id: pending.reply_id,
-            agent_id: pending.request.session.agent_id,
-            index: streamed.chunks,
-            text,
+            agent_id: request.session.agent_id,
+            index,
+            text: piece.into(),
         };
-        self.events.publish(Happening::new(session_id, event));
-        streamed.text.push_str(chunk);
-        streamed.chunks += 1;
+        let chunks = (first..).zip(pieces(text, ends)).map(chunk);
+        self.events.publish_all(session, chunks);
+        streamed.text.push_str(text);
+        streamed.chunks += u32::try_from(ends.len()).unwrap_or(u32::MAX);
     }
 
     /// Notes that a turn waits for a submit, however long the ledger takes to be able to.
@@ -418,6 +442,16 @@ impl<L: Ledger> Inner<L> {
 struct Streamed {
     text: String,
     chunks: u32,
+}
+
+/// The pieces of a text that end at these places.
+fn pieces<'t>(text: &'t str, ends: &[usize]) -> impl Iterator<Item = &'t str> {
+    let mut start = 0;
+    ends.iter().map(move |end| {
+        let piece = text.get(start..*end).unwrap_or_default();
+        start = *end;
+        piece
+    })
 }
 
 /// Cuts a text off at a length in bytes, at a character's boundary; returns whether it was cut.
