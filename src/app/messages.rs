@@ -6,42 +6,43 @@ use super::target::Target;
 use crate::domain::session::Session;
 use crate::store::reader::{Page, PageRequest};
 
-/// A page of a session's messages, and the session.
-#[derive(Debug)]
-pub struct Transcript {
-    /// The session.
-    pub session: Session,
-    /// Its messages.
-    pub page: Page,
-}
-
 impl App {
-    /// A page of an active session's messages.
+    /// What is made of an active session and a page of its messages, while that is lent.
     ///
     /// # Errors
     /// The session is unknown or expired, or the store fails.
-    pub fn messages(&self, target: &Target, request: PageRequest) -> Result<Transcript, AppError> {
-        let session = self.session(target)?;
-        self.page(session, request)
-    }
-
-    /// A page of the messages of a session that is active or still kept.
-    ///
-    /// # Errors
-    /// The session is unknown, or the store fails.
-    pub fn transcript(
+    pub fn messages<T>(
         &self,
         target: &Target,
         request: PageRequest,
-    ) -> Result<Transcript, AppError> {
-        let session = self.kept_session(target)?;
-        self.page(session, request)
+        make: impl FnOnce(&Session, &Page<&str>) -> T,
+    ) -> Result<T, AppError> {
+        let session = self.session(target)?;
+        self.page(&session, request, make)
     }
 
-    fn page(&self, session: Session, request: PageRequest) -> Result<Transcript, AppError> {
-        let page = self
-            .store
-            .read(|reader| reader.messages(session.id, request))?;
-        Ok(Transcript { session, page })
+    /// The same of a session that is active or still kept.
+    ///
+    /// # Errors
+    /// The session is unknown, or the store fails.
+    pub fn transcript<T>(
+        &self,
+        target: &Target,
+        request: PageRequest,
+        make: impl FnOnce(&Session, &Page<&str>) -> T,
+    ) -> Result<T, AppError> {
+        let session = self.kept_session(target)?;
+        self.page(&session, request, make)
+    }
+
+    fn page<T>(
+        &self,
+        session: &Session,
+        request: PageRequest,
+        make: impl FnOnce(&Session, &Page<&str>) -> T,
+    ) -> Result<T, AppError> {
+        Ok(self.store.read(|reader| {
+            reader.with_messages(session.id, request, |page| make(session, &page))
+        })?)
     }
 }

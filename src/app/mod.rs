@@ -26,7 +26,6 @@ pub use self::create::CreateRequest;
 pub use self::follow::{Followed, Follower, SessionState};
 use self::ids::Ids;
 use self::ledger::StoreLedger;
-pub use self::messages::Transcript;
 pub use self::send::{SendRequest, SendingSocket, SentMessage, SentTurn};
 pub use self::sessions::{Health, SessionFilter, SessionSlice, Status};
 pub use self::submit::{SPELLINGS as SUBMIT_SPELLINGS, SubmitRequest, SubmittedReply};

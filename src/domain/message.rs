@@ -16,9 +16,9 @@ pub const MAX_ATTACHMENTS: usize = 10;
 /// The largest attachments of a message in all, in bytes of compact JSON.
 pub const MAX_ATTACHMENTS_BYTES: usize = 16 * 1024;
 
-/// A stored message.
+/// A stored message. Its texts are its own, or lent by whatever it is read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+pub struct Message<T = String> {
     /// Its id.
     pub id: MessageId,
     /// Its session.
@@ -28,25 +28,25 @@ pub struct Message {
     /// Strictly later than that of the message before it in the session.
     pub created_at: Timestamp,
     /// What was said.
-    pub body: Body,
+    pub body: Body<T>,
     /// Who said it, and what belongs to that.
-    pub role: Role,
+    pub role: Role<T>,
 }
 
 /// What a message says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Body {
+pub struct Body<T = String> {
     /// The text.
-    pub content: String,
+    pub content: T,
     /// The message's own metadata: the text of a JSON object.
-    pub metadata: Option<String>,
+    pub metadata: Option<T>,
     /// The text of a JSON array of objects.
-    pub attachments: Option<String>,
+    pub attachments: Option<T>,
 }
 
 /// Who said a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Role {
+pub enum Role<T = String> {
     /// The user; the message opened a turn.
     User {
         /// The turn.
@@ -54,48 +54,48 @@ pub enum Role {
         /// The id of the reply, fixed when the message is stored.
         reply_id: MessageId,
         /// How it was sent.
-        sender: Sender,
+        sender: Sender<T>,
         /// How the turn stands.
-        turn: TurnState,
+        turn: TurnState<T>,
     },
     /// The agent.
     Agent {
         /// The message that it answers.
         in_reply_to: Option<MessageId>,
         /// What the agent thought.
-        thought: Option<String>,
+        thought: Option<T>,
         /// The text of a JSON array: what the agent did.
-        actions: Option<String>,
+        actions: Option<T>,
     },
 }
 
 /// How a user's message was sent, as the listeners of its session are told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Sender {
+pub struct Sender<T = String> {
     /// Whether it came by a socket.
     pub by_socket: bool,
     /// What the sender called themselves.
-    pub name: Option<String>,
+    pub name: Option<T>,
 }
 
 /// How the turn of a user's message stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TurnState {
+pub enum TurnState<T = String> {
     /// The reply is still to come.
     Open,
     /// The reply is the session's message of that time.
     Replied(Timestamp),
     /// There will be no reply, unless the client sends the message again under its key.
-    Failed(TurnFailure),
+    Failed(TurnFailure<T>),
 }
 
 /// Why a turn has no reply, in words for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TurnFailure {
+pub struct TurnFailure<T = String> {
     /// The error code of the API.
-    pub code: String,
+    pub code: T,
     /// A sentence without the agent's inner details.
-    pub message: String,
+    pub message: T,
 }
 
 /// A message that breaks a rule.
@@ -107,7 +107,7 @@ pub enum InvalidMessage {
     Metadata(String),
 }
 
-impl Message {
+impl<T> Message<T> {
     /// Whether the agent said it.
     #[must_use]
     pub fn is_agent(&self) -> bool {
@@ -124,6 +124,68 @@ impl Message {
                 ..
             }
         )
+    }
+}
+
+impl Message<&str> {
+    /// The same with texts of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Message {
+        Message {
+            id: self.id,
+            session_id: self.session_id,
+            author_id: self.author_id,
+            created_at: self.created_at,
+            body: Body {
+                content: self.body.content.to_owned(),
+                metadata: self.body.metadata.map(str::to_owned),
+                attachments: self.body.attachments.map(str::to_owned),
+            },
+            role: self.role.into_owned(),
+        }
+    }
+}
+
+impl Role<&str> {
+    fn into_owned(self) -> Role {
+        match self {
+            Self::User {
+                turn_id,
+                reply_id,
+                sender,
+                turn,
+            } => Role::User {
+                turn_id,
+                reply_id,
+                sender: Sender {
+                    by_socket: sender.by_socket,
+                    name: sender.name.map(str::to_owned),
+                },
+                turn: turn.into_owned(),
+            },
+            Self::Agent {
+                in_reply_to,
+                thought,
+                actions,
+            } => Role::Agent {
+                in_reply_to,
+                thought: thought.map(str::to_owned),
+                actions: actions.map(str::to_owned),
+            },
+        }
+    }
+}
+
+impl TurnState<&str> {
+    fn into_owned(self) -> TurnState {
+        match self {
+            Self::Open => TurnState::Open,
+            Self::Replied(at) => TurnState::Replied(at),
+            Self::Failed(failure) => TurnState::Failed(TurnFailure {
+                code: failure.code.to_owned(),
+                message: failure.message.to_owned(),
+            }),
+        }
     }
 }
 

@@ -371,7 +371,7 @@ fn another_body_does_not_say_the_same(#[case] other: Body) {
 
 #[test]
 fn only_an_agents_message_is_an_agents() {
-    let by = |role| Message {
+    let by = |role| Message::<String> {
         id: MessageId::from(1),
         session_id: SessionId::from(2),
         author_id: Uuid::from_u128(3),

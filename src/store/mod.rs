@@ -19,6 +19,7 @@ pub mod import;
 mod medium;
 mod migrate;
 mod open;
+mod page;
 mod peek;
 mod queue;
 pub mod reader;

@@ -5,6 +5,7 @@ use redb::{ReadOnlyTable, ReadableTable, ReadableTableMetadata, UntypedTableHand
 use super::damage::{Damage, Spot};
 use super::deadline::{self, Deadline, Index, Place};
 use super::error::ReadError;
+pub use super::page::{Page, PageRequest};
 use super::record::{self, RecordError};
 use super::snapshot::Snapshot;
 use super::tables::{DAMAGED, DEADLINES, MESSAGE_KEYS, META, UPSTREAMS, USER_SESSIONS};
@@ -35,26 +36,6 @@ pub struct Stats {
     pub expired: u64,
     /// Active sessions within their warning threshold.
     pub near_expiration: u64,
-}
-
-/// Which messages a page holds: times exclusive.
-#[derive(Debug, Clone, Copy)]
-pub struct PageRequest {
-    /// Only messages earlier than this.
-    pub before: Option<Timestamp>,
-    /// Only messages later than this.
-    pub after: Option<Timestamp>,
-    /// At most so many.
-    pub limit: usize,
-}
-
-/// A page of messages.
-#[derive(Debug, Clone)]
-pub struct Page {
-    /// The messages, newest first.
-    pub messages: Vec<Message>,
-    /// Whether there are more in the direction of paging.
-    pub has_more: bool,
 }
 
 impl Reader<'_> {
@@ -149,32 +130,6 @@ impl Reader<'_> {
         Ok(keys.get((session.into(), key.as_str()))?.is_some())
     }
 
-    /// A page of a session's messages; damaged ones are left out.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn messages(&self, session: SessionId, request: PageRequest) -> Result<Page> {
-        let first = request.after.map_or(i64::MIN, |after| after.next().0);
-        let end = request.before.map_or(i64::MAX, |before| before.0);
-        if first >= end {
-            return Ok(Page {
-                messages: Vec::new(),
-                has_more: false,
-            });
-        }
-        let table = &self.snapshot.messages;
-        let id = u128::from(session);
-        let rows = table.range((id, first)..(id, end))?;
-        let forward = request.after.is_some() && request.before.is_none();
-        if forward {
-            let mut page = self.collect(session, request.limit, rows)?;
-            page.messages.reverse();
-            Ok(page)
-        } else {
-            self.collect(session, request.limit, rows.rev())
-        }
-    }
-
     /// The exchanges before a message of the user, oldest first, at most `limit`.
     ///
     /// # Errors
@@ -195,9 +150,8 @@ impl Reader<'_> {
             };
             Ok(Exchange { message, reply })
         };
-        let questions = self.users_before(session, message_at, limit, |at, bytes| {
-            record::decode_question(session, at, bytes)
-        })?;
+        let questions =
+            self.users_before(session, message_at, limit, |message| message.into_owned())?;
         questions.into_iter().map(with_reply).collect()
     }
 
@@ -211,19 +165,18 @@ impl Reader<'_> {
         message_at: Timestamp,
         limit: usize,
     ) -> Result<Vec<String>> {
-        self.users_before(session, message_at, limit, |_, bytes| {
-            record::decode_statement(bytes)
+        self.users_before(session, message_at, limit, |message| {
+            message.body.content.to_owned()
         })
     }
 
-    /// What `decode` makes of the user's messages before one of them, oldest first. It is given
-    /// the agent's too, of which it makes nothing.
+    /// What `take` makes of the user's messages before one of them, oldest first.
     fn users_before<T>(
         &self,
         session: SessionId,
         message_at: Timestamp,
         limit: usize,
-        decode: impl Fn(Timestamp, &[u8]) -> std::result::Result<Option<T>, RecordError>,
+        take: impl Fn(Message<&str>) -> T,
     ) -> Result<Vec<T>> {
         let table = &self.snapshot.messages;
         let id = u128::from(session);
@@ -234,8 +187,9 @@ impl Reader<'_> {
         for row in table.range((id, i64::MIN)..(id, message_at.0))?.rev() {
             let (key, bytes) = row?;
             let at = Timestamp(key.value().1);
-            match decode(at, bytes.value()) {
-                Ok(message) => found.extend(message),
+            match record::borrow_message(session, at, bytes.value()) {
+                Ok(message) if message.is_agent() => {}
+                Ok(message) => found.push(take(message)),
                 Err(error) => self.damage.note(session, Spot::Message(at), &error),
             }
             if found.len() == limit {
@@ -397,41 +351,6 @@ impl Reader<'_> {
 
     fn deadlines(&self) -> Result<ReadOnlyTable<deadline::Key, ()>> {
         Ok(self.snapshot.txn.open_table(DEADLINES)?)
-    }
-
-    fn collect<'r>(
-        &self,
-        session: SessionId,
-        limit: usize,
-        rows: impl Iterator<
-            Item = std::result::Result<
-                (
-                    redb::AccessGuard<'r, (u128, i64)>,
-                    redb::AccessGuard<'r, &'static [u8]>,
-                ),
-                redb::StorageError,
-            >,
-        >,
-    ) -> Result<Page> {
-        let mut messages = Vec::with_capacity(limit);
-        for row in rows {
-            let (key, bytes) = row?;
-            let at = Timestamp(key.value().1);
-            match record::decode_message(session, at, bytes.value()) {
-                Ok(_) if messages.len() == limit => {
-                    return Ok(Page {
-                        messages,
-                        has_more: true,
-                    });
-                }
-                Ok(message) => messages.push(message),
-                Err(error) => self.damage.note(session, Spot::Message(at), &error),
-            }
-        }
-        Ok(Page {
-            messages,
-            has_more: false,
-        })
     }
 
     fn undamaged(&self, session: SessionId, at: Timestamp) -> Result<Option<Message>> {

@@ -8,8 +8,6 @@
 //! The structs are the layout of version 1, but where they say otherwise. They are never the
 //! wire's types: a change here is a new version, and the old one stays readable.
 
-use std::borrow::Cow;
-
 use bincode::{BorrowDecode, Encode};
 use uuid::Uuid;
 
@@ -99,17 +97,17 @@ struct SessionRecord<'a> {
     max_duration_minutes: u32,
     warning_threshold_minutes: u32,
     renewal_count: u32,
-    metadata: Cow<'a, str>,
-    create_key: Option<Cow<'a, str>>,
+    metadata: &'a str,
+    create_key: Option<&'a str>,
 }
 
 #[derive(Encode, BorrowDecode)]
 struct MessageRecord<'a> {
     id: [u8; 16],
     author: [u8; 16],
-    content: Cow<'a, str>,
-    metadata: Option<Cow<'a, str>>,
-    attachments: Option<Cow<'a, str>>,
+    content: &'a str,
+    metadata: Option<&'a str>,
+    attachments: Option<&'a str>,
     role: RoleRecord<'a>,
 }
 
@@ -119,13 +117,13 @@ enum RoleRecord<'a> {
         turn_id: [u8; 16],
         reply_id: [u8; 16],
         by_socket: bool,
-        sender_name: Option<Cow<'a, str>>,
+        sender_name: Option<&'a str>,
         turn: TurnRecord<'a>,
     },
     Agent {
         in_reply_to: Option<[u8; 16]>,
-        thought: Option<Cow<'a, str>>,
-        actions: Option<Cow<'a, str>>,
+        thought: Option<&'a str>,
+        actions: Option<&'a str>,
     },
 }
 
@@ -133,10 +131,7 @@ enum RoleRecord<'a> {
 enum TurnRecord<'a> {
     Open,
     Replied(i64),
-    Failed {
-        code: Cow<'a, str>,
-        message: Cow<'a, str>,
-    },
+    Failed { code: &'a str, message: &'a str },
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -166,10 +161,10 @@ struct CreateKeyRecord {
 
 #[derive(Encode, BorrowDecode)]
 struct SetAsideRecord<'a> {
-    reason: Cow<'a, str>,
+    reason: &'a str,
     found_at: i64,
     expires_at: Option<i64>,
-    bytes: Cow<'a, [u8]>,
+    bytes: &'a [u8],
 }
 
 /// The bytes of a session.
@@ -188,11 +183,8 @@ pub(super) fn encode_session(session: &Session) -> Result<Vec<u8>, RecordError> 
         max_duration_minutes: session.timeout.max_duration_minutes,
         warning_threshold_minutes: session.timeout.warning_threshold_minutes,
         renewal_count: session.renewal_count,
-        metadata: Cow::Borrowed(&session.metadata),
-        create_key: session
-            .create_key
-            .as_ref()
-            .map(|key| Cow::Borrowed(key.as_str())),
+        metadata: &session.metadata,
+        create_key: session.create_key.as_ref().map(IdempotencyKey::as_str),
     })
 }
 
@@ -216,11 +208,11 @@ pub(super) fn decode_session(id: SessionId, bytes: &[u8]) -> Result<Session, Rec
             warning_threshold_minutes: record.warning_threshold_minutes,
         },
         renewal_count: record.renewal_count,
-        metadata: record.metadata.into_owned(),
+        metadata: record.metadata.to_owned(),
         create_key: match record.create_key {
             None => None,
             Some(key) => Some(
-                IdempotencyKey::parse(&key)
+                IdempotencyKey::parse(key)
                     .ok_or_else(|| RecordError::Layout("not an idempotency key".into()))?,
             ),
         },
@@ -239,13 +231,13 @@ pub(super) fn encode_message(message: &Message) -> Result<Vec<u8>, RecordError> 
             turn_id: *turn_id.0.as_bytes(),
             reply_id: *reply_id.0.as_bytes(),
             by_socket: sender.by_socket,
-            sender_name: sender.name.as_deref().map(Cow::Borrowed),
+            sender_name: sender.name.as_deref(),
             turn: match turn {
                 TurnState::Open => TurnRecord::Open,
                 TurnState::Replied(at) => TurnRecord::Replied(at.0),
                 TurnState::Failed(failure) => TurnRecord::Failed {
-                    code: Cow::Borrowed(&failure.code),
-                    message: Cow::Borrowed(&failure.message),
+                    code: &failure.code,
+                    message: &failure.message,
                 },
             },
         },
@@ -255,16 +247,16 @@ pub(super) fn encode_message(message: &Message) -> Result<Vec<u8>, RecordError> 
             actions,
         } => RoleRecord::Agent {
             in_reply_to: in_reply_to.map(|id| *id.0.as_bytes()),
-            thought: thought.as_deref().map(Cow::Borrowed),
-            actions: actions.as_deref().map(Cow::Borrowed),
+            thought: thought.as_deref(),
+            actions: actions.as_deref(),
         },
     };
     encode(&MessageRecord {
         id: *message.id.0.as_bytes(),
         author: *message.author_id.as_bytes(),
-        content: Cow::Borrowed(&message.body.content),
-        metadata: message.body.metadata.as_deref().map(Cow::Borrowed),
-        attachments: message.body.attachments.as_deref().map(Cow::Borrowed),
+        content: &message.body.content,
+        metadata: message.body.metadata.as_deref(),
+        attachments: message.body.attachments.as_deref(),
         role,
     })
 }
@@ -275,29 +267,32 @@ pub(super) fn decode_message(
     created_at: Timestamp,
     bytes: &[u8],
 ) -> Result<Message, RecordError> {
-    Ok(message(session_id, created_at, decode(bytes)?))
+    Ok(borrow_message(session_id, created_at, bytes)?.into_owned())
 }
 
-/// The same of the user's messages; none where it is an agent's, of which nothing is copied.
-pub(super) fn decode_question(
+/// The same, whose texts are lent by the bytes.
+pub(super) fn borrow_message(
     session_id: SessionId,
     created_at: Timestamp,
     bytes: &[u8],
-) -> Result<Option<Message>, RecordError> {
+) -> Result<Message<&str>, RecordError> {
     let record: MessageRecord<'_> = decode(bytes)?;
-    let asks = matches!(record.role, RoleRecord::User { .. });
-    Ok(asks.then(|| message(session_id, created_at, record)))
+    Ok(Message {
+        id: MessageId(Uuid::from_bytes(record.id)),
+        session_id,
+        author_id: Uuid::from_bytes(record.author),
+        created_at,
+        body: Body {
+            content: record.content,
+            metadata: record.metadata,
+            attachments: record.attachments,
+        },
+        role: role(record.role),
+    })
 }
 
-/// What the user says in a message; none where it is an agent's.
-pub(super) fn decode_statement(bytes: &[u8]) -> Result<Option<String>, RecordError> {
-    let record: MessageRecord<'_> = decode(bytes)?;
-    let asks = matches!(record.role, RoleRecord::User { .. });
-    Ok(asks.then(|| record.content.into_owned()))
-}
-
-fn message(session_id: SessionId, created_at: Timestamp, record: MessageRecord<'_>) -> Message {
-    let role = match record.role {
+fn role(record: RoleRecord<'_>) -> Role<&str> {
+    match record {
         RoleRecord::User {
             turn_id,
             reply_id,
@@ -309,15 +304,14 @@ fn message(session_id: SessionId, created_at: Timestamp, record: MessageRecord<'
             reply_id: MessageId(Uuid::from_bytes(reply_id)),
             sender: Sender {
                 by_socket,
-                name: sender_name.map(Cow::into_owned),
+                name: sender_name,
             },
             turn: match turn {
                 TurnRecord::Open => TurnState::Open,
                 TurnRecord::Replied(at) => TurnState::Replied(Timestamp(at)),
-                TurnRecord::Failed { code, message } => TurnState::Failed(TurnFailure {
-                    code: code.into_owned(),
-                    message: message.into_owned(),
-                }),
+                TurnRecord::Failed { code, message } => {
+                    TurnState::Failed(TurnFailure { code, message })
+                }
             },
         },
         RoleRecord::Agent {
@@ -326,21 +320,9 @@ fn message(session_id: SessionId, created_at: Timestamp, record: MessageRecord<'
             actions,
         } => Role::Agent {
             in_reply_to: in_reply_to.map(|id| MessageId(Uuid::from_bytes(id))),
-            thought: thought.map(Cow::into_owned),
-            actions: actions.map(Cow::into_owned),
+            thought,
+            actions,
         },
-    };
-    Message {
-        id: MessageId(Uuid::from_bytes(record.id)),
-        session_id,
-        author_id: Uuid::from_bytes(record.author),
-        created_at,
-        body: Body {
-            content: record.content.into_owned(),
-            metadata: record.metadata.map(Cow::into_owned),
-            attachments: record.attachments.map(Cow::into_owned),
-        },
-        role,
     }
 }
 
@@ -419,10 +401,10 @@ pub(super) fn decode_claim(bytes: &[u8]) -> Result<CreateClaim, RecordError> {
 pub(super) fn encode_set_aside(aside: &SetAside) -> Result<Vec<u8>, RecordError> {
     let kept = aside.bytes.len().min(MAX_ASIDE_BYTES);
     encode(&SetAsideRecord {
-        reason: Cow::Borrowed(&aside.reason),
+        reason: &aside.reason,
         found_at: aside.found_at.0,
         expires_at: aside.expires_at.map(|at| at.0),
-        bytes: Cow::Borrowed(&aside.bytes[..kept]),
+        bytes: &aside.bytes[..kept],
     })
 }
 
@@ -436,10 +418,10 @@ pub(super) fn decode_set_aside(
     Ok(SetAside {
         owner,
         place: place.to_owned(),
-        reason: record.reason.into_owned(),
+        reason: record.reason.to_owned(),
         found_at: Timestamp(record.found_at),
         expires_at: record.expires_at.map(Timestamp),
-        bytes: record.bytes.into_owned(),
+        bytes: record.bytes.to_owned(),
     })
 }
 

@@ -209,13 +209,6 @@ proptest! {
         let bytes = encode_message(&message).unwrap();
         prop_assert_eq!(&decode_message(session, at, &bytes).unwrap(), &message);
         assert_guarded(&bytes, |bytes| decode_message(session, at, bytes))?;
-        let asks = matches!(message.role, Role::User { .. });
-        let question = decode_question(session, at, &bytes).unwrap();
-        prop_assert_eq!(question, asks.then_some(message.clone()));
-        assert_guarded(&bytes, |bytes| decode_question(session, at, bytes))?;
-        let statement = decode_statement(&bytes).unwrap();
-        prop_assert_eq!(statement, asks.then_some(message.body.content));
-        assert_guarded(&bytes, decode_statement)?;
     }
 
     #[test]

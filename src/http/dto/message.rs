@@ -1,5 +1,7 @@
 //! Messages, sent, submitted and listed.
 
+use std::ops::Deref;
+
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
@@ -167,7 +169,10 @@ impl<'a> From<&'a Message> for AgentResponse<'a> {
 }
 
 impl<'a> MessageList<'a> {
-    pub(in crate::http) fn new(session: &Session, page: &'a Page) -> Self {
+    pub(in crate::http) fn new(
+        session: &Session,
+        page: &'a Page<impl Deref<Target = str>>,
+    ) -> Self {
         let cursors = match (page.messages.last(), page.messages.first()) {
             (Some(oldest), Some(newest)) => Some(Cursors {
                 before: oldest.created_at.0,
@@ -212,7 +217,7 @@ impl<'a> Submitted<'a> {
 }
 
 impl<'a> MessageInfo<'a> {
-    fn new(message: &'a Message, metadata: Metadata) -> Self {
+    fn new(message: &'a Message<impl Deref<Target = str>>, metadata: Metadata) -> Self {
         let in_reply_to = match &message.role {
             Role::Agent { in_reply_to, .. } => *in_reply_to,
             Role::User { .. } => None,

@@ -3,6 +3,7 @@
 //! It is stored as JSON text, and mostly goes out as such: to parse it into a map and to write
 //! that again cost more than all else about a message.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
@@ -38,7 +39,7 @@ pub(super) struct Inherited<'a> {
 
 impl Metadata {
     /// That of one message.
-    pub(super) fn of(session: &Session, message: &Message) -> Self {
+    pub(super) fn of(session: &Session, message: &Message<impl Deref<Target = str>>) -> Self {
         let text = stored(session, message).and_then(|text| with_session(text, session.id));
         text.map_or_else(|| Self::Map(merged(session, message)), Self::Text)
     }
@@ -63,7 +64,7 @@ impl<'a> Inherited<'a> {
     }
 
     /// That of one of the session's messages.
-    pub(super) fn of(&self, message: &Message) -> Metadata {
+    pub(super) fn of(&self, message: &Message<impl Deref<Target = str>>) -> Metadata {
         let shared = match &message.role {
             _ if message.body.metadata.is_some() => &None,
             Role::User { turn, .. } if !matches!(turn, TurnState::Failed(_)) => &self.of_users,
@@ -81,7 +82,10 @@ impl<'a> Inherited<'a> {
 
 /// The one stored text that is all of a message's metadata but for the session's id, if there is
 /// one.
-fn stored<'a>(session: &'a Session, message: &'a Message) -> Option<&'a str> {
+fn stored<'a>(
+    session: &'a Session,
+    message: &'a Message<impl Deref<Target = str>>,
+) -> Option<&'a str> {
     let own = message.body.metadata.as_deref().unwrap_or(NONE);
     match &message.role {
         Role::User {
@@ -108,7 +112,7 @@ fn with_session(object: &str, id: SessionId) -> Option<Arc<RawValue>> {
     RawValue::from_string(text).ok().map(Arc::from)
 }
 
-fn merged(session: &Session, message: &Message) -> Map<String, Value> {
+fn merged(session: &Session, message: &Message<impl Deref<Target = str>>) -> Map<String, Value> {
     let own = object(message.body.metadata.as_deref());
     let mut metadata = match &message.role {
         Role::User { turn, .. } => {
@@ -116,7 +120,7 @@ fn merged(session: &Session, message: &Message) -> Map<String, Value> {
             metadata.extend(own);
             metadata.shift_remove("agentError");
             if let TurnState::Failed(failure) = turn {
-                let error = json!({ "code": failure.code, "message": failure.message });
+                let error = json!({ "code": &*failure.code, "message": &*failure.message });
                 metadata.insert("agentError".into(), error);
             }
             metadata
@@ -126,7 +130,7 @@ fn merged(session: &Session, message: &Message) -> Map<String, Value> {
         } => {
             let mut metadata = own;
             if let Some(thought) = thought {
-                metadata.insert("thought".into(), thought.clone().into());
+                metadata.insert("thought".into(), (&**thought).into());
             }
             let actions = actions.as_deref().map(serde_json::from_str);
             if let Some(Ok(actions)) = actions {

@@ -5,8 +5,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use crate::app::SendRequest;
 use crate::app::error::{AppError, Invalid};
+use crate::app::{Page, SendRequest};
+use crate::domain::session::Session;
 use crate::domain::timeout::kind;
 use crate::http::dto::{self, MessageList, Sent};
 use crate::http::error::{ApiError, Call};
@@ -108,8 +109,8 @@ pub(in crate::http) async fn list(
     SessionPath(session): SessionPath,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
-    let transcript = state.app.messages(&session, parameters.messages()?)?;
-    Ok(MessageList::new(&transcript.session, &transcript.page).respond())
+    let request = parameters.messages()?;
+    Ok(state.app.messages(&session, request, page)?)
 }
 
 /// `GET /api/messaging/channels/{id}/messages`
@@ -133,8 +134,12 @@ pub(in crate::http) async fn transcript(
     SessionPath(channel): SessionPath,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
-    let transcript = state.app.transcript(&channel, parameters.messages()?)?;
-    Ok(MessageList::new(&transcript.session, &transcript.page).respond())
+    let request = parameters.messages()?;
+    Ok(state.app.transcript(&channel, request, page)?)
+}
+
+fn page(session: &Session, page: &Page<&str>) -> Response {
+    MessageList::new(session, page).respond()
 }
 
 /// The transport; the older `mode` where there is none.

@@ -172,6 +172,52 @@ fn a_damaged_message_is_skipped_in_pages_which_still_know_if_there_is_more() {
 }
 
 #[test]
+fn a_page_is_full_however_many_messages_are_damaged() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    let mut sound = Vec::new();
+    let mut bad = Vec::new();
+    for number in 0..40 {
+        let sent = rig.send(session.id, &number.to_string()).message;
+        rig.fail(&sent);
+        if number % 8 < 5 || (10..25).contains(&number) {
+            bad.push(sent.created_at.0);
+        } else {
+            sound.insert(0, sent.body.content.clone());
+        }
+    }
+    spoil(&mut rig, |txn| {
+        for at in bad {
+            damage(txn, MESSAGES, (u128::from(session.id), at));
+        }
+    });
+
+    // All in one snapshot, from which none of them is set aside.
+    rig.read(|reader| {
+        for limit in 0..=sound.len() + 1 {
+            let newest = PageRequest {
+                before: None,
+                after: None,
+                limit,
+            };
+            let oldest = PageRequest {
+                after: Some(Timestamp::MIN),
+                ..newest
+            };
+            let taken = limit.min(sound.len());
+            let (first, last) = (&sound[..taken], &sound[sound.len() - taken..]);
+            for (request, expected) in [(newest, first), (oldest, last)] {
+                let page = reader.messages(session.id, request)?;
+                assert_eq!(contents(&page.messages), expected);
+                assert_eq!(page.has_more, limit < sound.len(), "{limit}");
+            }
+        }
+        Ok(())
+    });
+    rig.settle();
+}
+
+#[test]
 fn a_turn_whose_message_is_damaged_ends_and_the_next_one_runs() {
     let mut rig = Rig::new();
     let session = rig.create();
