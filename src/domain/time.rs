@@ -77,8 +77,9 @@ impl Timestamp {
         let year @ 0..=9999 = u32::try_from(time.year()).ok()? else {
             return None;
         };
-        let mut text = *b"0000-00-00T00:00:00.000Z";
         let millis = time.nanosecond() / 1_000_000;
+        let two = |number: u32| TWO_DIGITS.get(number as usize).copied();
+        let mut text = *b"0000-00-00T00:00:00.000Z";
         let pairs = [
             (0, year / 100),
             (2, year % 100),
@@ -88,12 +89,11 @@ impl Timestamp {
             (14, time.minute()),
             (17, time.second()),
             (20, millis / 10),
+            (21, millis % 100),
         ];
-        for (at, value) in pairs {
-            text[at] = digit(value / 10);
-            text[at + 1] = digit(value);
+        for (at, number) in pairs {
+            text[at..at + 2].copy_from_slice(&two(number)?);
         }
-        text[22] = digit(millis);
         Some(text)
     }
 }
@@ -108,10 +108,20 @@ impl serde::Serialize for Timestamp {
     }
 }
 
-/// A number's last digit.
-fn digit(value: u32) -> u8 {
-    b'0' + u8::try_from(value % 10).unwrap_or_default()
-}
+/// The numbers below a hundred as they are shown.
+const TWO_DIGITS: [[u8; 2]; 100] = {
+    let mut shown = [[b'0', b'0']; 100];
+    let mut number = 1;
+    while number < shown.len() {
+        let [tens, ones] = shown[number - 1];
+        shown[number] = match ones {
+            b'9' => [tens + 1, b'0'],
+            _ => [tens, ones + 1],
+        };
+        number += 1;
+    }
+    shown
+};
 
 impl Millis {
     /// The span as a standard duration; a negative one is zero.
