@@ -4,6 +4,8 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use super::plain;
+
 /// Reads a UUID as the API accepts it: exactly 8-4-4-4-12 hex digits, in any case.
 ///
 /// Version and variant are not checked: `ElizaOS`'s own ids carry version 0.
@@ -14,6 +16,15 @@ pub fn parse_uuid(text: &str) -> Option<Uuid> {
         return None;
     }
     Uuid::try_parse(text).ok()
+}
+
+/// Writes a UUID as all ids are shown.
+///
+/// # Errors
+/// The serializer fails.
+pub fn serialize_uuid<S: serde::Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut text = Uuid::encode_buffer();
+    plain::serialize(id.hyphenated().encode_lower(&mut text), serializer)
 }
 
 macro_rules! id {
@@ -39,8 +50,7 @@ macro_rules! id {
         impl serde::Serialize for $name {
             /// As it is shown.
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut text = Uuid::encode_buffer();
-                serializer.serialize_str(self.0.hyphenated().encode_lower(&mut text))
+                serialize_uuid(&self.0, serializer)
             }
         }
 

@@ -9,6 +9,7 @@ pub mod id;
 pub mod key;
 pub mod message;
 pub mod number;
+pub mod plain;
 pub mod rules;
 pub mod session;
 pub mod time;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, SecondsFormat, Timelike as _, Utc};
 
+use super::plain;
+
 /// A point in time: milliseconds since the Unix epoch, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
@@ -102,7 +104,9 @@ impl serde::Serialize for Timestamp {
     /// As it is shown.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.usual_text() {
-            Some(text) => serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default()),
+            Some(text) => {
+                plain::serialize(std::str::from_utf8(&text).unwrap_or_default(), serializer)
+            }
             None => serializer.collect_str(self),
         }
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::Raw;
 use super::metadata::{Inherited, Metadata};
 use crate::app::Page;
-use crate::domain::id::{MessageId, SessionId};
+use crate::domain::id::{MessageId, SessionId, serialize_uuid};
 use crate::domain::message::{Message, Role};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
@@ -26,6 +26,7 @@ pub(in crate::http) struct UserMessage<'a> {
     #[schema(value_type = String, format = Uuid)]
     channel_id: SessionId,
     pub(super) content: &'a str,
+    #[serde(serialize_with = "serialize_uuid")]
     #[schema(value_type = String, format = Uuid)]
     pub(super) author_id: Uuid,
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
@@ -92,6 +93,7 @@ struct MessageInfo<'a> {
     id: MessageId,
     content: &'a str,
     /// The user's or the agent's id.
+    #[serde(serialize_with = "serialize_uuid")]
     #[schema(value_type = String, format = Uuid)]
     author_id: Uuid,
     is_agent: bool,

@@ -8,7 +8,7 @@ use super::message::{AgentResponse, UserMessage};
 use super::metadata::Metadata;
 use super::session::SessionStatus;
 use crate::app::SentMessage;
-use crate::domain::id::MessageId;
+use crate::domain::id::{MessageId, serialize_uuid};
 use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
 use crate::http::openapi::bodies;
@@ -32,6 +32,7 @@ pub(in crate::http) struct SentAnswer<'a> {
     #[schema(value_type = String, format = Uuid)]
     id: MessageId,
     content: &'a str,
+    #[serde(serialize_with = "serialize_uuid")]
     #[schema(value_type = String, format = Uuid)]
     author_id: Uuid,
     #[schema(value_type = String, format = DateTime)]
