@@ -83,8 +83,7 @@ impl Writer {
     /// Begins an array, an object, or one of these in an object of a variant's name.
     fn begin(&mut self, variant: Option<&'static str>, opening: u8) -> Parts<'_> {
         if let Some(variant) = variant {
-            self.out.push(b'{');
-            self.name(variant);
+            self.name(b"{\"", variant);
         }
         self.out.push(opening);
         Parts {
@@ -95,10 +94,12 @@ impl Writer {
         }
     }
 
-    /// The name of a field or a variant, which is a Rust name or one like it.
-    fn name(&mut self, name: &'static str) {
+    /// The name of a field or a variant, which is a Rust name or one like it, behind what comes
+    /// before it: that and the quote are stored in one step.
+    #[inline]
+    fn name(&mut self, opening: &[u8], name: &'static str) {
         debug_assert!(is_plain(name.as_bytes()), "{name:?} needs escapes");
-        self.out.push(b'"');
+        self.out.extend_from_slice(opening);
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
     }
@@ -111,9 +112,10 @@ fn is_plain(text: &[u8]) -> bool {
         return !text.iter().any(|byte| needs_escape(*byte));
     };
     let (pieces, _) = text.as_chunks::<PIECE>();
-    pieces.iter().chain([last]).all(is_plain_piece)
+    pieces.iter().all(is_plain_piece) && is_plain_piece(last)
 }
 
+#[inline]
 fn is_plain_piece(piece: &[u8; PIECE]) -> bool {
     let found = piece
         .iter()
@@ -200,8 +202,7 @@ impl<'w> ser::Serializer for &'w mut Writer {
         variant: &'static str,
         value: &T,
     ) -> Result {
-        self.out.push(b'{');
-        self.name(variant);
+        self.name(b"{\"", variant);
         value.serialize(&mut *self)?;
         self.push(b"}");
         Ok(())
@@ -272,9 +273,13 @@ impl Parts<'_> {
         value.serialize(self.next())
     }
 
+    // Where it is called, the name is known, and a known name is written in a few steps.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result {
-        let writer = self.next();
-        writer.name(name);
+        let is_first = std::mem::take(&mut self.is_first);
+        let writer = &mut *self.writer;
+        writer.name(if is_first { b"\"" } else { b",\"" }, name);
         value.serialize(writer)
     }
 
@@ -310,6 +315,8 @@ macro_rules! fields {
             type Ok = ();
             type Error = Error;
 
+            #[allow(clippy::inline_always)]
+            #[inline(always)]
             fn serialize_field<T: Serialize + ?Sized>(
                 &mut self,
                 name: &'static str,
