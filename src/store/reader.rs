@@ -150,8 +150,9 @@ impl Reader<'_> {
             };
             Ok(Exchange { message, reply })
         };
-        let questions =
-            self.users_before(session, message_at, limit, |message| message.into_owned())?;
+        let questions = self.users_before(session, message_at, limit, |message| {
+            message.clone().into_owned()
+        })?;
         questions.into_iter().map(with_reply).collect()
     }
 
@@ -176,7 +177,7 @@ impl Reader<'_> {
         session: SessionId,
         message_at: Timestamp,
         limit: usize,
-        take: impl Fn(Message<&str>) -> T,
+        take: impl Fn(&Message<&str>) -> T,
     ) -> Result<Vec<T>> {
         let table = &self.snapshot.messages;
         let id = u128::from(session);
@@ -189,7 +190,7 @@ impl Reader<'_> {
             let at = Timestamp(key.value().1);
             match record::borrow_message(session, at, bytes.value()) {
                 Ok(message) if message.is_agent() => {}
-                Ok(message) => found.push(take(message)),
+                Ok(message) => found.push(take(&message)),
                 Err(error) => self.damage.note(session, Spot::Message(at), &error),
             }
             if found.len() == limit {
