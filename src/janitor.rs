@@ -1,6 +1,6 @@
 //! What happens by the clock alone.
 //!
-//! The janitor sleeps until the next deadline in the store's indexes, or until an earlier one is
+//! The janitor sleeps until the next deadline in the store's index, or until an earlier one is
 //! written, and tells what fell due. At every cleanup interval it removes what is past its
 //! keeping, in slices through the same writer as everybody else. Its work is proportional to what
 //! is due, never to what is stored.

@@ -315,6 +315,7 @@ macro_rules! fields {
             type Ok = ();
             type Error = Error;
 
+            // As [`Parts::field`].
             #[allow(clippy::inline_always)]
             #[inline(always)]
             fn serialize_field<T: Serialize + ?Sized>(

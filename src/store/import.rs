@@ -100,6 +100,29 @@ struct Current {
     messages_aside: HashSet<String>,
 }
 
+impl Current {
+    /// Opens the turns that have no position of their own behind the others.
+    fn place_turns(&self, txn: &mut Txn<'_>) -> Result<(), CommandError> {
+        if self.unplaced.is_empty() {
+            return Ok(());
+        }
+        let (_, mut position) = txn.open_turns_and_next(self.id)?;
+        for message_at in &self.unplaced {
+            txn.put_turn(&OpenTurn {
+                session_id: self.id,
+                position,
+                message_at: *message_at,
+                begun: true,
+                running: false,
+                crashes: 0,
+                waits_until: None,
+            })?;
+            position = position.saturating_add(1);
+        }
+        Ok(())
+    }
+}
+
 enum Stop {
     /// This line does not fit.
     Line(u64, String),
@@ -215,23 +238,13 @@ impl Import {
         Ok(())
     }
 
-    /// Opens the turns that have no position of their own behind the others. Refuses a session that
-    /// ends without the replies that its messages name.
+    /// Places the open turns of a session that has ended, and refuses one without the replies that
+    /// its messages name.
     fn end_session(&mut self, txn: &mut Txn<'_>) -> Result<(), Stop> {
         let Some(current) = self.current.take() else {
             return Ok(());
         };
-        for message_at in &current.unplaced {
-            txn.put_turn(&OpenTurn {
-                session_id: current.id,
-                position: txn.open_turns_and_next(current.id)?.1,
-                message_at: *message_at,
-                begun: true,
-                running: false,
-                crashes: 0,
-                waits_until: None,
-            })?;
-        }
+        current.place_turns(txn)?;
         let is_missing = |at: &Timestamp| {
             let place = Spot::Message(*at).to_string();
             !current.messages_aside.contains(&place)

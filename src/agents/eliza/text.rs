@@ -89,11 +89,11 @@ impl<'a> Cutter<'_, 'a> {
         let (spelling, plain) = Spelling::at_start(text);
         let (word, rest) = text.split_at(plain);
         // Most words by far: nothing around them to take off, and no case but A to Z.
-        if rest.as_bytes().first() == Some(&b' ') {
+        if let Some(rest) = rest.strip_prefix(' ') {
             if !word.is_empty() {
                 self.known(word, self.script.spelt(spelling));
             }
-            return rest.get(1..).unwrap_or_default();
+            return rest;
         }
         let end = rest.find(is_gap).map_or(text.len(), |end| plain + end);
         let (piece, rest) = text.split_at(end);

@@ -184,6 +184,30 @@ fn a_turn_that_was_opened_again_keeps_its_place_behind_the_others() {
 }
 
 #[test]
+fn open_turns_without_a_place_come_behind_the_others_in_their_order() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    for content in ["first", "second", "third"] {
+        rig.send(session.id, content);
+    }
+    let mut lines = export(&rig, 100);
+    for line in &mut lines[2..] {
+        let mut message: serde_json::Value = serde_json::from_str(line).unwrap();
+        let turn = message["user"]["turn"].as_object_mut().unwrap();
+        turn.remove("open").unwrap();
+        *line = message.to_string();
+    }
+    let (dir, _) = import(&lines).unwrap();
+    let lines = export_of(&look(&dir));
+    let place = |line: &String| {
+        let message: serde_json::Value = serde_json::from_str(line).unwrap();
+        message["user"]["turn"]["open"]["position"].as_u64()
+    };
+    let places: Vec<_> = lines[1..].iter().map(place).collect();
+    assert_eq!(places, [Some(0), Some(1), Some(2)]);
+}
+
+#[test]
 fn what_happens_during_an_export_is_not_half_in_it() {
     let mut rig = Rig::new();
     let session = rig.create();
