@@ -82,7 +82,7 @@ pub(super) fn pieces(
                 }
                 "done" => {
                     let answer: Answer = upstream::data(&event)?;
-                    yield Piece::Done(answer.into_reply(said).ok_or_else(nothing_said)?);
+                    yield Piece::done(answer.into_reply(said).ok_or_else(nothing_said)?);
                     return;
                 }
                 "error" => Err(upstream::told_error(&event, &scrub))?,

@@ -22,15 +22,21 @@ pub type ReplyStream = Pin<Box<dyn Stream<Item = Result<Piece, BackendError>> + 
 pub enum Piece {
     /// Some text of a reply that is still coming.
     Chunk(String),
-    /// The reply as it is to be stored; the last piece.
-    Done(Reply),
-    /// The same of a reply that is there as a whole, but is told in pieces: where in its text each
-    /// of them ends.
-    DoneInPieces(Reply, Vec<usize>),
+    /// The reply as it is to be stored; the last piece. Where its text was not told before, it is
+    /// told in pieces, each of which ends at one of these places or at the text's own end.
+    Done(Reply, Vec<usize>),
     /// The reply is to be submitted by somebody; the last piece.
     Later,
     /// The name that the server behind has for the session, to be kept with it.
     Upstream(String),
+}
+
+impl Piece {
+    /// A reply that has no pieces of its own.
+    #[must_use]
+    pub fn done(reply: Reply) -> Self {
+        Self::Done(reply, Vec::new())
+    }
 }
 
 /// Why a backend gave no reply. The text is for the log, never for the client, and has neither
@@ -66,27 +72,65 @@ pub struct TurnRequest {
     pub turn_id: TurnId,
     /// The session, which names the agent and the user.
     pub session: Session,
-    /// The earlier turns, oldest first, as many as the backend wants; none where it does not want
-    /// the replies.
-    pub history: Vec<Exchange>,
-    /// What the user said in the earlier turns, oldest first, where the backend wants no more.
-    pub statements: Vec<String>,
+    /// The earlier turns, as much of them as the backend wants.
+    pub history: History,
     /// The user's message.
     pub message: Message,
     /// The name that the server behind has for the session, where the backend wants it.
     pub upstream: Option<String>,
 }
 
+/// The earlier turns of a session, oldest first.
+#[derive(Debug, Clone)]
+pub enum History {
+    /// What the user said in them.
+    Statements(Vec<String>),
+    /// That and what was replied.
+    Exchanges(Vec<Exchange>),
+}
+
+impl History {
+    /// What the user said, if that was wanted alone.
+    #[must_use]
+    pub fn statements(&self) -> &[String] {
+        match self {
+            Self::Statements(statements) => statements,
+            Self::Exchanges(_) => &[],
+        }
+    }
+
+    /// The turns as a whole, if they were wanted so.
+    #[must_use]
+    pub fn exchanges(&self) -> &[Exchange] {
+        match self {
+            Self::Statements(_) => &[],
+            Self::Exchanges(exchanges) => exchanges,
+        }
+    }
+}
+
 /// What a backend wants to know beside the message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wants {
-    /// How many earlier turns.
-    pub history: usize,
-    /// Whether those are wanted as a whole, with what was replied. What the user said in them, and
-    /// no more, costs much less to read.
-    pub replies: bool,
+    /// Which earlier turns.
+    pub history: WantedHistory,
     /// Whether it has a session of its own for each of ours.
     pub upstream: bool,
+}
+
+/// How many of the earlier turns a backend wants, and how much of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedHistory {
+    /// What the user said in them, which costs much less to read than the whole.
+    Statements(usize),
+    /// That and what was replied.
+    Exchanges(usize),
+}
+
+impl Default for WantedHistory {
+    fn default() -> Self {
+        Self::Statements(0)
+    }
 }
 
 /// Where the replies of a backend come from.

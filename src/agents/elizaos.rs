@@ -11,7 +11,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::answer::{self, Answer};
-use super::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest, Wants};
+use super::backend::{
+    Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
+};
 use super::character::{Character, SettingsFault};
 use super::registry::Tools;
 use super::scrub::Scrub;
@@ -176,8 +178,7 @@ impl Backend for ElizaOs {
     fn wants(&self) -> Wants {
         Wants {
             // That server keeps the conversation itself.
-            history: 0,
-            replies: false,
+            history: WantedHistory::Statements(0),
             upstream: true,
         }
     }
@@ -213,7 +214,7 @@ impl Backend for ElizaOs {
                 return;
             }
             let sent: Sent = upstream::json(response, &scrub).await?;
-            yield Piece::Done(reply_of(sent)?);
+            yield Piece::done(reply_of(sent)?);
         }
         .boxed()
     }

@@ -12,7 +12,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest, Wants};
+use super::backend::{
+    Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
+};
 use super::character::{Character, SettingsFault};
 use super::prompt;
 use super::registry::Tools;
@@ -168,7 +170,7 @@ impl OpenAi {
             role: "system",
             content: &self.system,
         }];
-        messages.extend(turns(&request.history, self.history));
+        messages.extend(turns(request.history.exchanges(), self.history));
         messages.push(Said {
             role: "user",
             content: &request.message.body.content,
@@ -196,8 +198,7 @@ impl Backend for OpenAi {
     fn wants(&self) -> Wants {
         Wants {
             // Each turn has at least one message.
-            history: self.history.min(MAX_HISTORY),
-            replies: true,
+            history: WantedHistory::Exchanges(self.history.min(MAX_HISTORY)),
             upstream: false,
         }
     }
@@ -210,7 +211,7 @@ impl Backend for OpenAi {
             let response = upstream::accept(response, &scrub).await?;
             if upstream::is_json(&response) {
                 let part: Part = upstream::json(response, &scrub).await?;
-                yield Piece::Done(Reply::text(whole(part, &scrub)?));
+                yield Piece::done(Reply::text(whole(part, &scrub)?));
                 return;
             }
             for await piece in pieces(response, scrub) {
@@ -244,7 +245,7 @@ fn pieces(response: Response, scrub: Scrub) -> impl Stream<Item = Result<Piece, 
                 break;
             }
         }
-        yield Piece::Done(Reply::text(some_text(said)?));
+        yield Piece::done(Reply::text(some_text(said)?));
     }
 }
 

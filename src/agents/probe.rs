@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
-use super::backend::{Piece, TurnRequest};
+use super::backend::{History, Piece, TurnRequest};
 use super::registry::Agent;
 use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
 use crate::domain::message::{Body, Message, Role, Sender, TurnState};
@@ -38,7 +38,7 @@ pub async fn probe(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> Result<Foun
     let answer = async {
         while let Some(piece) = pieces.next().await {
             match piece {
-                Ok(Piece::Done(_) | Piece::DoneInPieces(..)) => return Ok(Found::Answer),
+                Ok(Piece::Done(..)) => return Ok(Found::Answer),
                 Ok(Piece::Later) => return Ok(Found::Later),
                 Ok(Piece::Chunk(_) | Piece::Upstream(_)) => {}
                 Err(error) => return Err(error.to_string()),
@@ -86,8 +86,7 @@ fn question(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> TurnRequest {
     TurnRequest {
         turn_id: TurnId::from(turn),
         session,
-        history: Vec::new(),
-        statements: Vec::new(),
+        history: History::Exchanges(Vec::new()),
         message,
         upstream: None,
     }

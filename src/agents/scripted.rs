@@ -13,7 +13,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest, Wants};
+use super::backend::{
+    Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
+};
 use crate::clock::Clock;
 use crate::domain::message::json_text;
 use crate::domain::turn::Reply;
@@ -48,8 +50,7 @@ impl Backend for Scripted {
 
     fn wants(&self) -> Wants {
         Wants {
-            history: 40,
-            replies: true,
+            history: WantedHistory::Exchanges(40),
             upstream: false,
         }
     }
@@ -107,7 +108,7 @@ impl Script {
         if !self.actions.is_empty() {
             self.reply.actions = Some(json_text(&self.actions));
         }
-        Some(Ok(Piece::Done(std::mem::take(&mut self.reply))))
+        Some(Ok(Piece::done(std::mem::take(&mut self.reply))))
     }
 
     fn say(&mut self, text: String) -> Piece {
@@ -116,7 +117,7 @@ impl Script {
     }
 
     fn seen(&self) -> String {
-        let turns = self.request.history.iter().map(|exchange| {
+        let turns = self.request.history.exchanges().iter().map(|exchange| {
             let reply = exchange
                 .reply
                 .as_ref()
@@ -129,5 +130,5 @@ impl Script {
 
 fn words(text: &str) -> Piece {
     let ends = text.match_indices(' ').map(|(at, _)| at + 1);
-    Piece::DoneInPieces(Reply::text(text.to_owned()), ends.collect())
+    Piece::Done(Reply::text(text.to_owned()), ends.collect())
 }

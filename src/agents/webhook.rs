@@ -13,7 +13,9 @@ use serde_json::{Map, Value};
 use sha2::Sha256;
 
 use super::answer::{self, Answer};
-use super::backend::{Answering, Backend, BackendError, Piece, ReplyStream, TurnRequest, Wants};
+use super::backend::{
+    Answering, Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
+};
 use super::character::{Character, SettingsFault};
 use super::registry::Tools;
 use super::scrub::Scrub;
@@ -121,7 +123,7 @@ impl Webhook {
                     .unwrap_or_else(|| Value::Array(Vec::new())),
                 created_at: message.created_at,
             },
-            history: past(&request.history, self.history),
+            history: past(request.history.exchanges(), self.history),
         }
     }
 }
@@ -134,8 +136,7 @@ impl Backend for Webhook {
     fn wants(&self) -> Wants {
         Wants {
             // Each turn has at least one message.
-            history: self.history.min(1000),
-            replies: true,
+            history: WantedHistory::Exchanges(self.history.min(1000)),
             upstream: false,
         }
     }
@@ -162,7 +163,7 @@ impl Backend for Webhook {
             }
             let answer: Answer = upstream::json(response, &scrub).await?;
             let reply = answer.into_reply(None);
-            yield Piece::Done(reply.ok_or_else(no_text)?);
+            yield Piece::done(reply.ok_or_else(no_text)?);
         }
         .boxed()
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::agents::backend::{TurnRequest, Wants};
+use crate::agents::backend::{History, TurnRequest, WantedHistory, Wants};
 use crate::agents::runner::{Ledger, LedgerError, PendingTurn};
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::{Role, TurnFailure};
@@ -120,18 +120,19 @@ fn pending_turn(
     } else {
         None
     };
-    let (at, count) = (turn.message_at, wants.history);
-    let (mut history, mut statements) = (Vec::new(), Vec::new());
-    if wants.replies {
-        history = reader.exchanges_before(session_id, at, count)?;
-    } else {
-        statements = reader.statements_before(session_id, at, count)?;
-    }
+    let at = turn.message_at;
+    let history = match wants.history {
+        WantedHistory::Statements(count) => {
+            History::Statements(reader.statements_before(session_id, at, count)?)
+        }
+        WantedHistory::Exchanges(count) => {
+            History::Exchanges(reader.exchanges_before(session_id, at, count)?)
+        }
+    };
     let request = Arc::new(TurnRequest {
         turn_id,
         session,
         history,
-        statements,
         message,
         upstream,
     });

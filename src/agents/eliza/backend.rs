@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future;
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::agents::backend::{Backend, Piece, ReplyStream, TurnRequest, Wants};
+use crate::agents::backend::{Backend, Piece, ReplyStream, TurnRequest, WantedHistory, Wants};
 use crate::domain::turn::Reply;
 
 /// How many earlier turns are replayed: enough that it does not repeat itself soon, and few, since
@@ -23,9 +23,8 @@ impl Backend for Eliza {
 
     fn wants(&self) -> Wants {
         Wants {
-            history: HISTORY,
             // It says the same to the same, so it need not be told what it said.
-            replies: false,
+            history: WantedHistory::Statements(HISTORY),
             upstream: false,
         }
     }
@@ -37,7 +36,12 @@ impl Backend for Eliza {
     }
 
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
-        let earlier: Vec<&str> = request.statements.iter().map(String::as_str).collect();
+        let earlier: Vec<&str> = request
+            .history
+            .statements()
+            .iter()
+            .map(String::as_str)
+            .collect();
         let text = super::respond(&earlier, &request.message.body.content);
         let mut end = 0;
         let ends = super::chunks(&text).map(|chunk| {
@@ -45,7 +49,7 @@ impl Backend for Eliza {
             end
         });
         let ends = ends.collect();
-        let reply = Piece::DoneInPieces(Reply::text(text), ends);
+        let reply = Piece::Done(Reply::text(text), ends);
         stream::once(future::ready(Ok(reply))).boxed()
     }
 }

@@ -312,11 +312,7 @@ impl<L: Ledger> Inner<L> {
                         return Ok(Some(Reply::text(streamed.text.clone())));
                     }
                 }
-                Piece::Done(reply) => {
-                    let told = self.tell_whole(pending, running, streamed, reply, Vec::new());
-                    return Ok(Some(told.await));
-                }
-                Piece::DoneInPieces(reply, ends) => {
+                Piece::Done(reply, ends) => {
                     let told = self.tell_whole(pending, running, streamed, reply, ends);
                     return Ok(Some(told.await));
                 }
