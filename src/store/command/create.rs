@@ -87,7 +87,7 @@ impl CreateSession {
         if limit == 0 {
             return Ok(());
         }
-        let (active, next_expiry) = txn.active_sessions(self.new.user_id)?;
+        let (active, next_expiry) = txn.active_sessions(self.new.user_id, limit.into())?;
         if active < u64::from(limit) {
             return Ok(());
         }

@@ -41,16 +41,21 @@ impl Txn<'_> {
         Ok(Some(self.noted(id, || Spot::Session, session)?))
     }
 
-    /// How many active sessions a user has, and when the first of them expires. Costs what is kept
-    /// of that user.
-    pub(in crate::store) fn active_sessions(&self, user: UserId) -> Result<(u64, Timestamp)> {
+    /// How many active sessions a user has, counted up to a limit, and when the first of them
+    /// expires. The newest are looked at first, so that a user who has reached the limit costs
+    /// little, however many sessions of that user are kept; one who has not costs all of them.
+    pub(in crate::store) fn active_sessions(
+        &self,
+        user: UserId,
+        limit: u64,
+    ) -> Result<(u64, Timestamp)> {
         let user = u128::from(user);
         let (mut active, mut next_expiry) = (0, Timestamp::MAX);
-        for row in self
-            .user_sessions
-            .open()?
-            .range((user, 0)..=(user, u128::MAX))?
-        {
+        let rows = self.user_sessions.open()?;
+        for row in rows.range((user, 0)..=(user, u128::MAX))?.rev() {
+            if active == limit {
+                break;
+            }
             let id = SessionId::from(row?.0.value().1);
             let session = match self.session(id) {
                 Ok(session) => session,
