@@ -27,13 +27,13 @@ pub struct SessionFilter {
     pub user: Option<UserId>,
 }
 
-/// A slice of a list.
-#[derive(Debug)]
-pub struct SessionSlice {
-    /// Active sessions that the filter matches, newest first.
-    pub sessions: Vec<Session>,
-    /// Where the next slice begins; none at the end.
-    pub next: Option<SessionId>,
+impl SessionFilter {
+    /// Whether a list holds a session.
+    #[must_use]
+    pub fn matches(&self, session: &Session) -> bool {
+        self.agent.is_none_or(|agent| session.agent_id == agent)
+            && self.user.is_none_or(|user| session.user_id == user)
+    }
 }
 
 /// How the service is.
@@ -180,28 +180,6 @@ impl App {
         }
     }
 
-    /// A slice of the active sessions below an id, newest first, of about `limit` rows read.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub fn session_slice(
-        &self,
-        filter: SessionFilter,
-        below: Option<SessionId>,
-        limit: usize,
-    ) -> Result<SessionSlice, AppError> {
-        let (mut sessions, next) = self.store.read(|reader| match filter.user {
-            Some(user) => reader.user_sessions_below(user, below, limit),
-            None => reader.sessions_below(below, limit),
-        })?;
-        let (now, kept) = (self.clock.now(), self.store.rules().kept);
-        sessions.retain(|session| {
-            session.standing(now, kept) == Standing::Active
-                && filter.agent.is_none_or(|agent| session.agent_id == agent)
-        });
-        Ok(SessionSlice { sessions, next })
-    }
-
     /// How many sessions there are of each standing.
     ///
     /// # Errors
@@ -250,7 +228,7 @@ impl App {
     ///
     /// # Errors
     /// The store fails.
-    pub fn stats_of(&self, user: UserId) -> Result<Stats, AppError> {
+    pub async fn stats_of(&self, user: UserId) -> Result<Stats, AppError> {
         let (now, kept) = (self.clock.now(), self.store.rules().kept);
         let mut stats = Stats::default();
         let mut below = None;
@@ -270,6 +248,8 @@ impl App {
                 return Ok(stats);
             }
             below = next;
+            // It is read on the worker itself: others get their turn in between.
+            tokio::task::yield_now().await;
         }
     }
 

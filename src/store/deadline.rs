@@ -134,6 +134,21 @@ impl<'a, T: ReadableTable<Key, ()>> Index<'a, T> {
         Ok(first.first().map(|place| place.0))
     }
 
+    /// The sessions whose deadline comes after a time, in no order.
+    pub(super) fn after(&self, deadline: Deadline, time: Timestamp) -> Result<Vec<SessionId>> {
+        let after = Some((time, SessionId::from(u128::MAX)));
+        let mut sessions = Vec::new();
+        for span in &self.spans {
+            let Some(range) = range(deadline, *span, after, Timestamp::MAX) else {
+                continue;
+            };
+            for row in self.rows.range(range)? {
+                sessions.push(Row::from_key(row?.0.value()).session);
+            }
+        }
+        Ok(sessions)
+    }
+
     /// How many deadlines lie after one point, up to another and including it.
     pub(super) fn count(
         &self,
@@ -241,6 +256,13 @@ mod tests {
                 prop_assert_eq!(index.count(deadline, from, until).unwrap(), count as u64);
                 let first = later.map(|place| place.0).next();
                 prop_assert_eq!(index.next(deadline, from).unwrap(), first);
+
+                let later = rows.iter().filter(|row| row.place(deadline).0 > from);
+                let mut later: Vec<_> = later.map(|row| row.session).collect();
+                later.sort_unstable();
+                let mut found = index.after(deadline, from).unwrap();
+                found.sort_unstable();
+                prop_assert_eq!(found, later);
             }
         }
     }

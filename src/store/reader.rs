@@ -292,6 +292,30 @@ impl Reader<'_> {
         Index::of(&self.deadlines()?)?.next(deadline, after)
     }
 
+    /// The ids of the active sessions below one, newest first; none where more than `limit` are
+    /// active in all. Costs what is active, not what is kept.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn active_below(
+        &self,
+        below: Option<SessionId>,
+        now: Timestamp,
+        limit: u64,
+    ) -> Result<Option<Vec<SessionId>>> {
+        let rows = self.deadlines()?;
+        let index = Index::of(&rows)?;
+        let tallies = Tallies::load(&self.snapshot.txn.open_table(META)?)?;
+        let expired = moved(tallies.expired, now, &index, Deadline::Expiry)?.rows;
+        if rows.len()?.saturating_sub(expired) > limit {
+            return Ok(None);
+        }
+        let mut ids = index.after(Deadline::Expiry, now)?;
+        ids.retain(|id| below.is_none_or(|below| *id < below));
+        ids.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
+        Ok(Some(ids))
+    }
+
     /// How many sessions there are of each standing. Costs what fell due of late, never what is
     /// stored.
     ///

@@ -254,6 +254,51 @@ async fn expired_sessions_are_counted_while_they_are_kept_and_never_listed() {
 }
 
 #[tokio::test]
+async fn the_few_that_are_active_are_found_among_many_that_have_expired() {
+    let server = Server::start().await;
+    let short = || json!({ "timeoutConfig": { "timeoutMinutes": 5 } });
+    let long = || json!({ "timeoutConfig": { "timeoutMinutes": 300 } });
+    let mut active = Vec::new();
+    let mut expired = Vec::new();
+    for _ in 0..6 {
+        active.extend(create(&server, 1, long()).await);
+        let eliza = json!({ "timeoutConfig": { "timeoutMinutes": 300 }, "agentId": ELIZA });
+        active.extend(create(&server, 1, eliza).await);
+        server.advance(Duration::from_millis(1));
+        expired.extend(join_all((0..101).map(|_| server.session_with(short()))).await);
+    }
+    server.advance(10 * MINUTE);
+    active.extend(create(&server, 3, short()).await);
+    active.reverse();
+
+    let page = list(&server, "").await;
+    assert_eq!(ids(&page), active);
+    let stats = json!({ "totalSessions": 621, "activeSessions": 15, "expiredSessions": 606 });
+    assert_eq!((&page["total"], &page["stats"]), (&json!(15), &stats));
+    for limit in [1, 4, 14, 15, 100] {
+        let pages = all_pages(&server, &format!("?limit={limit}")).await;
+        assert_eq!(pages.concat(), active, "{limit}");
+        assert_eq!(pages.len(), active.len().div_ceil(limit), "{limit}");
+    }
+    let filtered = list(&server, &format!("?agentId={ELIZA}&limit=4")).await;
+    assert_eq!(filtered["total"], 6);
+    assert_eq!(ids(&filtered)[0], active[3]);
+    server.session_with(json!({ "userId": OTHER })).await;
+    let own = list(&server, &format!("?userId={USER}")).await;
+    assert_eq!((ids(&own), &own["total"]), (active.clone(), &json!(15)));
+    // A cursor may be the id of any session, and those below it follow.
+    expired.sort_unstable();
+    let cursor = &expired[3 * 101];
+    let below: Vec<_> = active.iter().filter(|id| *id < cursor).cloned().collect();
+    assert_eq!(below.len(), 8);
+    assert_eq!(
+        ids(&list(&server, &format!("?cursor={cursor}")).await),
+        below
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_parameter_that_cannot_be_read_is_refused() {
     let server = Server::start().await;
     let refuse = async |query: &str| -> Answer {

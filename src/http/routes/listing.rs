@@ -9,22 +9,18 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 
 use crate::app::error::AppError;
-use crate::app::{App, Scope, SessionFilter};
+use crate::app::{App, Scope, SessionFilter, Walk};
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::http::dto::{SessionInfo, StatsInfo};
 use crate::http::json;
-
-/// How many sessions are read, written out and forgotten at once.
-const SLICE: usize = 200;
 
 /// A list that is being written.
 pub(super) struct Listing {
     app: Arc<App>,
     filter: SessionFilter,
     scope: Scope,
-    /// Where the next slice begins.
-    below: Option<SessionId>,
+    walk: Walk,
     /// How many sessions the page still takes; none for a list of all.
     left: Option<usize>,
     /// The last session written.
@@ -54,7 +50,7 @@ impl Listing {
             app: Arc::clone(app),
             filter,
             scope,
-            below,
+            walk: Walk::new(filter, below),
             left: limit,
             last: None,
             has_more: false,
@@ -101,17 +97,17 @@ impl Listing {
     }
 
     fn write_slice(&mut self, part: &mut Vec<u8>) -> Result<(), AppError> {
-        let slice = self.app.session_slice(self.filter, self.below, SLICE)?;
-        for session in &slice.sessions {
+        let Some(sessions) = self.walk.next(&self.app)? else {
+            self.phase = Phase::Tail;
+            return Ok(());
+        };
+        for session in &sessions {
             if self.left == Some(0) {
                 self.has_more = true;
-                break;
+                self.phase = Phase::Tail;
+                return Ok(());
             }
             self.write_session(session, part);
-        }
-        match slice.next {
-            Some(next) if !self.has_more => self.below = Some(next),
-            _ => self.phase = Phase::Tail,
         }
         Ok(())
     }
@@ -131,7 +127,7 @@ impl Listing {
     async fn write_tail(&mut self, part: &mut Vec<u8>) -> Result<(), AppError> {
         let stats = match self.scope {
             Scope::All => self.app.stats()?,
-            Scope::Of(user) => self.app.stats_of(user)?,
+            Scope::Of(user) => self.app.stats_of(user).await?,
         };
         let is_filtered = self.filter.agent.is_some() || self.filter.user.is_some();
         let total = match (is_filtered, self.left) {
@@ -151,15 +147,11 @@ impl Listing {
 
     /// How many sessions the filter matches, on this page or not.
     async fn count(&self) -> Result<u64, AppError> {
-        let (mut below, mut count) = (None, 0);
-        loop {
-            let slice = self.app.session_slice(self.filter, below, SLICE)?;
-            count += slice.sessions.len() as u64;
-            if slice.next.is_none() {
-                return Ok(count);
-            }
-            below = slice.next;
+        let (mut walk, mut count) = (Walk::new(self.filter, None), 0);
+        while let Some(sessions) = walk.next(&self.app)? {
+            count += sessions.len() as u64;
             tokio::task::yield_now().await;
         }
+        Ok(count)
     }
 }

@@ -227,6 +227,11 @@ impl Pair {
             None => reader.sessions_below(below, limit),
         });
         prop_assert_eq!(found, self.reference.sessions_below(user, below, limit));
+        let at_most = limit as u64;
+        let active = self
+            .rig
+            .read(|reader| reader.active_below(below, self.rig.now(), at_most));
+        prop_assert_eq!(active, self.reference.active_below(below, at_most));
         Ok(())
     }
 

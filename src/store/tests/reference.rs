@@ -416,6 +416,21 @@ impl Reference {
         (sessions, last)
     }
 
+    pub(super) fn active_below(
+        &self,
+        below: Option<SessionId>,
+        limit: u64,
+    ) -> Option<Vec<SessionId>> {
+        let sessions = self.sessions.values().rev().map(|kept| &kept.session);
+        let active = sessions.filter(|session| self.now < session.expires_at);
+        let mut ids: Vec<_> = active.map(|session| session.id).collect();
+        if ids.len() as u64 > limit {
+            return None;
+        }
+        ids.retain(|id| below.is_none_or(|below| *id < below));
+        Some(ids)
+    }
+
     pub(super) fn page(
         &self,
         id: SessionId,
