@@ -134,19 +134,19 @@ impl<'a, T: ReadableTable<Key, ()>> Index<'a, T> {
         Ok(first.first().map(|place| place.0))
     }
 
-    /// The sessions whose deadline comes after a time, in no order.
-    pub(super) fn after(&self, deadline: Deadline, time: Timestamp) -> Result<Vec<SessionId>> {
+    /// The rows whose deadline comes after a time, in no order.
+    pub(super) fn after(&self, deadline: Deadline, time: Timestamp) -> Result<Vec<Row>> {
         let after = Some((time, SessionId::from(u128::MAX)));
-        let mut sessions = Vec::new();
+        let mut rows = Vec::new();
         for span in &self.spans {
             let Some(range) = range(deadline, *span, after, Timestamp::MAX) else {
                 continue;
             };
             for row in self.rows.range(range)? {
-                sessions.push(Row::from_key(row?.0.value()).session);
+                rows.push(Row::from_key(row?.0.value()));
             }
         }
-        Ok(sessions)
+        Ok(rows)
     }
 
     /// How many deadlines lie after one point, up to another and including it.
@@ -257,11 +257,11 @@ mod tests {
                 let first = later.map(|place| place.0).next();
                 prop_assert_eq!(index.next(deadline, from).unwrap(), first);
 
-                let later = rows.iter().filter(|row| row.place(deadline).0 > from);
-                let mut later: Vec<_> = later.map(|row| row.session).collect();
-                later.sort_unstable();
+                let is_later = |row: &&Row| row.place(deadline).0 > from;
+                let mut later: Vec<_> = rows.iter().filter(is_later).copied().collect();
+                later.sort_unstable_by_key(|row| row.key());
                 let mut found = index.after(deadline, from).unwrap();
-                found.sort_unstable();
+                found.sort_unstable_by_key(|row| row.key());
                 prop_assert_eq!(found, later);
             }
         }

@@ -9,7 +9,7 @@ pub use super::page::{Page, PageRequest};
 use super::record::{self, RecordError};
 use super::snapshot::Snapshot;
 use super::tables::{DAMAGED, DEADLINES, MESSAGE_KEYS, META, UPSTREAMS, USER_SESSIONS};
-use super::tally::{Tallies, moved};
+use super::tally::{Tallies, active_rows, moved};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Message, Role, TurnState};
@@ -303,14 +303,12 @@ impl Reader<'_> {
         now: Timestamp,
         limit: u64,
     ) -> Result<Option<Vec<SessionId>>> {
-        let rows = self.deadlines()?;
-        let index = Index::of(&rows)?;
+        let deadlines = self.deadlines()?;
         let tallies = Tallies::load(&self.snapshot.txn.open_table(META)?)?;
-        let expired = moved(tallies.expired, now, &index, Deadline::Expiry)?.rows;
-        if rows.len()?.saturating_sub(expired) > limit {
+        let Some(rows) = active_rows(&deadlines, tallies.expired, now, limit)? else {
             return Ok(None);
-        }
-        let mut ids = index.after(Deadline::Expiry, now)?;
+        };
+        let mut ids: Vec<_> = rows.into_iter().map(|row| row.session).collect();
         ids.retain(|id| below.is_none_or(|below| *id < below));
         ids.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
         Ok(Some(ids))

@@ -105,6 +105,21 @@ impl Tallies {
     }
 }
 
+/// The rows of the active sessions, in no order; none where there are more than `limit`.
+pub(super) fn active_rows<T: ReadableTable<Key, ()>>(
+    rows: &T,
+    expired: Tally,
+    now: Timestamp,
+    limit: u64,
+) -> Result<Option<Vec<Row>>, ReadError> {
+    let index = Index::of(rows)?;
+    let expired = moved(expired, now, &index, Deadline::Expiry)?.rows;
+    if rows.len()?.saturating_sub(expired) > limit {
+        return Ok(None);
+    }
+    Ok(Some(index.after(Deadline::Expiry, now)?))
+}
+
 /// The tally moved to another point, by counting the rows in between.
 pub(super) fn moved<T: ReadableTable<Key, ()>>(
     tally: Tally,

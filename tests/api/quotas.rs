@@ -141,3 +141,29 @@ async fn a_repeat_of_a_create_is_no_further_session() {
     assert_eq!(list.body["total"], 1);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_quota_counts_what_is_active_among_much_that_has_expired() {
+    let server = Server::builder()
+        .set("MAX_SESSIONS_PER_USER", "3")
+        .start()
+        .await;
+    let long = || json!({ "timeoutConfig": { "timeoutMinutes": 720 } });
+    let short = || json!({ "timeoutConfig": { "timeoutMinutes": 5 } });
+    server.create(long()).await.expect(201);
+    for _ in 0..70 {
+        let other = json!({ "agentId": SCRIPTED, "userId": NOBODY });
+        server.create(other).await;
+        server.create(short()).await.expect(201);
+        server.create(short()).await.expect(201);
+        server.create(short()).await.expect(429);
+        server.advance(5 * MINUTE);
+    }
+    // The first one of all is still there, and is the next to expire.
+    server.create(long()).await.expect(201);
+    server.create(long()).await.expect(201);
+    let refused = server.create(long()).await.expect(429);
+    let left = 720 - 70 * 5;
+    assert_eq!(refused.header("retry-after"), (left * 60).to_string());
+    server.stop().await;
+}

@@ -87,10 +87,11 @@ impl CreateSession {
         if limit == 0 {
             return Ok(());
         }
-        let (active, next_expiry) = txn.active_sessions(self.new.user_id, limit.into())?;
-        if active < u64::from(limit) {
+        let quota = txn.active_sessions(self.new.user_id, limit.into())?;
+        if quota.active < u64::from(limit) {
             return Ok(());
         }
+        let next_expiry = quota.next_expiry;
         Err(Refusal::TooManySessions {
             limit,
             next_expiry,

@@ -7,6 +7,7 @@ mod damaged;
 mod keys;
 mod lazy;
 mod messages;
+mod quota;
 mod sessions;
 mod turns;
 

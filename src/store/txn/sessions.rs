@@ -6,7 +6,7 @@ use redb::ReadableTable as _;
 
 use super::{Result, Txn, whole};
 use crate::domain::error::Refusal;
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::SessionId;
 use crate::domain::session::{Session, Standing};
 use crate::domain::time::Timestamp;
 use crate::store::damage::Spot;
@@ -39,37 +39,6 @@ impl Txn<'_> {
         };
         let session = record::decode_session(id, bytes.value());
         Ok(Some(self.noted(id, || Spot::Session, session)?))
-    }
-
-    /// How many active sessions a user has, counted up to a limit, and when the first of them
-    /// expires. The newest are looked at first, so that a user who has reached the limit costs
-    /// little, however many sessions of that user are kept; one who has not costs all of them.
-    pub(in crate::store) fn active_sessions(
-        &self,
-        user: UserId,
-        limit: u64,
-    ) -> Result<(u64, Timestamp)> {
-        let user = u128::from(user);
-        let (mut active, mut next_expiry) = (0, Timestamp::MAX);
-        let rows = self.user_sessions.open()?;
-        for row in rows.range((user, 0)..=(user, u128::MAX))?.rev() {
-            if active == limit {
-                break;
-            }
-            let id = SessionId::from(row?.0.value().1);
-            let session = match self.session(id) {
-                Ok(session) => session,
-                // A damaged one is nobody's to use.
-                Err(CommandError::Record(_)) => continue,
-                Err(error) => return Err(error),
-            };
-            let expires_at = session.map(|session| session.expires_at);
-            if let Some(expires_at) = expires_at.filter(|expires_at| *expires_at > self.now) {
-                active += 1;
-                next_expiry = next_expiry.min(expires_at);
-            }
-        }
-        Ok((active, next_expiry))
     }
 
     pub(in crate::store) fn insert_session(&mut self, session: &Session) -> Result<()> {
