@@ -15,8 +15,19 @@ const RECEIVE_BUFFER: u32 = 16 * 1024;
 /// What is read before the client sleeps: the head of the response, and some more.
 const BEFORE_SLEEP: usize = 1024;
 
-/// Opens a stream by a relay that passes on its beginning alone, until it is woken.
+/// Follows a session from now on, and sleeps once it has read how it stands.
 pub(crate) async fn follow_asleep(server: &Server, session: &str) -> (Reader, CancellationToken) {
+    let (mut reader, awake) = open_asleep(server, session, "").await;
+    reader.expect("state").await;
+    (reader, awake)
+}
+
+/// Opens a stream by a relay that passes on its beginning alone, until it is woken.
+pub(crate) async fn open_asleep(
+    server: &Server,
+    session: &str,
+    query: &str,
+) -> (Reader, CancellationToken) {
     let awake = CancellationToken::new();
     let relay = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let relay_address = relay.local_addr().unwrap();
@@ -28,12 +39,10 @@ pub(crate) async fn follow_asleep(server: &Server, session: &str) -> (Reader, Ca
             pass_on(&client, address, &awake).await;
         }
     });
-    let request = server.following(session, "").build().unwrap();
+    let request = server.following(session, query).build().unwrap();
     let mut url = request.url().clone();
     url.set_port(Some(relay_address.port())).unwrap();
-    let mut reader = open(server.http.get(url)).await;
-    reader.expect("state").await;
-    (reader, awake)
+    (open(server.http.get(url)).await, awake)
 }
 
 async fn pass_on(client: &TcpStream, address: SocketAddr, awake: &CancellationToken) {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::drowsy::follow_asleep;
+use crate::drowsy::{follow_asleep, open_asleep};
 use crate::reader::{Event, gists};
 use crate::server::{Server, epoch, good, open, refusal};
 
@@ -122,6 +122,62 @@ async fn a_turn_that_ran_at_the_expiry_is_told_to_a_slow_client_too() {
     let shown = gists(&slow.rest().await[LONG_TURNS * 6..]);
     assert_eq!(shown, gists(&told[LONG_TURNS * 6..]));
     assert_eq!(shown.last().unwrap(), "enable_input");
+}
+
+/// Nobody waits for them any more when their session is purged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn turns_that_outlive_the_keeping_of_their_session_end_with_it() {
+    // It is kept for the cleanup interval at least, which is five minutes.
+    let server = Server::with(&[("SESSION_RETENTION_MINUTES", "0")]).await;
+    let session = short_session(&server).await;
+    let mut readers = [
+        server.follow_live(&session).await,
+        server.follow_live(&session).await,
+    ];
+    server.send(&session, "say begun | hold").await;
+    for reader in &mut readers {
+        reader.until(Event::is_chunk).await;
+    }
+    server.minutes_pass(5).await;
+    for reader in &mut readers {
+        reader.expect("sessionExpired").await;
+        reader.stays_silent().await;
+    }
+    server.minutes_pass(6).await;
+    for reader in readers {
+        let events = reader.rest().await;
+        assert_eq!(gists(&events), ["messageComplete", "enable_input"]);
+    }
+}
+
+/// A client that is still being told of what it missed hears how the session ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_ends_while_a_client_catches_up_says_how() {
+    for (is_deleted, end) in [(true, "channelDeleted"), (false, "sessionExpired")] {
+        let server = Server::start().await;
+        let session = short_session(&server).await;
+        let mut quick = server.follow_live(&session).await;
+        // Far more than all buffers on the way hold.
+        let turns = LONG_TURNS * 2;
+        for _ in 0..turns {
+            server.send(&session, "long 60000").await;
+            quick.until_idle().await;
+        }
+        let (slow, wake) = open_asleep(&server, &session, "?after=0").await;
+        if is_deleted {
+            server.delete(&session).await;
+        } else {
+            server.minutes_pass(5).await;
+        }
+        quick.expect(end).await;
+        wake.cancel();
+        let events = slow.rest().await;
+        let (last, missed) = events.split_last().unwrap();
+        assert_eq!(last.name, end);
+        // What was deleted before it was read again is no more.
+        assert!(is_deleted || missed.len() == turns * 2);
+        assert!(missed.iter().all(|event| event.name == "messageBroadcast"));
+    }
 }
 
 /// The reply and the expiry come in whichever order, but both come.

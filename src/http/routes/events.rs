@@ -98,12 +98,21 @@ impl Feed {
                 return Some(event);
             }
             let stopping = self.app.stopping().clone();
-            match self.phase {
-                // What cannot be read now is asked for again by a client that resumes.
-                Phase::Replay => self.replay().ok()?,
-                Phase::State => self.state().ok()?,
-                Phase::Live => stopping.run_until_cancelled(self.live()).await??,
+            let read = match self.phase {
+                Phase::Replay => self.replay(),
+                Phase::State => self.state(),
+                Phase::Live => {
+                    stopping.run_until_cancelled(self.live()).await??;
+                    continue;
+                }
                 Phase::Over => return None,
+            };
+            match read {
+                Ok(()) => {}
+                // It has ended since the client joined: how, is the next thing that it hears.
+                Err(AppError::Refused(_)) => self.phase = Phase::Live,
+                // What cannot be read now is asked for again by a client that resumes.
+                Err(_) => return None,
             }
         }
     }

@@ -32,25 +32,33 @@ impl Apply for DeleteSession {
             // So that its rows in the indexes go too.
             aside::set_aside(txn, &[(id, Spot::Session)])?;
         }
-        let (_, is_done) = erase(txn, id, session.as_ref(), AT_ONCE)?;
+        let erased = erase(txn, id, session.as_ref(), AT_ONCE)?;
         txn.publish(id, Event::Deleted);
-        Ok(!is_done)
+        Ok(!erased.is_done)
     }
 }
 
 /// How many rows a session has beside its messages, their keys, and its open turns.
 const OWN_ROWS: usize = 5;
 
+/// What an erasure did.
+pub(in crate::store) struct Erased {
+    /// How many rows went, those of the turns among them.
+    pub(in crate::store) rows: usize,
+    /// How many open turns went.
+    pub(in crate::store) turns: usize,
+    /// Whether nothing of the session is left.
+    is_done: bool,
+}
+
 /// Removes all that belongs to a session, at most about `budget` rows of its messages now. Where
 /// there is no session, its own record is lost and its index rows are gone already.
-///
-/// Returns how many rows went, and whether that was all of them.
 pub(in crate::store) fn erase(
     txn: &mut Txn<'_>,
     id: SessionId,
     session: Option<&Session>,
     budget: usize,
-) -> Result<(usize, bool)> {
+) -> Result<Erased> {
     let own = match session {
         None => 0,
         Some(session) => {
@@ -67,5 +75,9 @@ pub(in crate::store) fn erase(
     if !is_done {
         txn.defer_deletion(id)?;
     }
-    Ok((own + turns + removed, is_done))
+    Ok(Erased {
+        rows: own + turns + removed,
+        turns,
+        is_done,
+    })
 }

@@ -5,6 +5,7 @@ use super::delete::erase;
 use super::sealed::Apply;
 use crate::domain::archive::SetAside;
 use crate::domain::id::SessionId;
+use crate::events::Event;
 use crate::store::aside;
 use crate::store::damage::NOBODY;
 use crate::store::deadline::Place;
@@ -76,8 +77,9 @@ fn purge_expired(
             }
             match txn.session(place.1) {
                 Ok(Some(session)) => {
-                    let removed = erase(txn, session.id, Some(&session), *budget)?.0;
-                    *budget = budget.saturating_sub(removed);
+                    let erased = erase(txn, session.id, Some(&session), *budget)?;
+                    end_turns(txn, session.id, erased.turns);
+                    *budget = budget.saturating_sub(erased.rows);
                     gone.push(session.id);
                 }
                 // Its record is set aside after this, and its rows with it.
@@ -108,8 +110,9 @@ fn purge_damaged(
         for row in rows {
             *budget = budget.saturating_sub(1);
             if aside::is_session(&row) && has_ended(txn, &row) {
-                let removed = erase(txn, row.owner, None, (*budget).max(1))?.0;
-                *budget = budget.saturating_sub(removed);
+                let erased = erase(txn, row.owner, None, (*budget).max(1))?;
+                end_turns(txn, row.owner, erased.turns);
+                *budget = budget.saturating_sub(erased.rows);
                 gone.push(row.owner);
             } else if row.owner == NOBODY && txn.now.since(row.found_at) >= KEY_LIFE {
                 txn.drop_aside(&row)?;
@@ -117,6 +120,16 @@ fn purge_damaged(
         }
     }
     Ok(false)
+}
+
+/// Tells the listeners of an expired session, who wait for its last turns, that these are over.
+fn end_turns(txn: &mut Txn<'_>, session: SessionId, turns: usize) {
+    for _ in 0..turns {
+        txn.publish(session, Event::TurnEnded);
+    }
+    if turns > 0 {
+        txn.publish(session, Event::Idle);
+    }
 }
 
 /// Whether a session whose record is lost is past its keeping. Where its expiry is lost too, it
