@@ -86,8 +86,10 @@ impl Janitor {
     /// Deals with all that is due; returns when there is more to do.
     async fn round(&mut self) -> Result<Timestamp, AppError> {
         let now = self.app.now();
-        self.tell_warnings(now).await?;
-        self.tell_expiries(now).await?;
+        // Before anything is read: what is written later sets no deadline before it.
+        let settled = self.app.store().alarm().settled(now);
+        self.tell_warnings(settled, now).await?;
+        self.tell_expiries(settled).await?;
         if now >= self.next_sweep {
             self.sweep().await?;
             self.next_sweep = now + self.interval;
@@ -96,11 +98,9 @@ impl Janitor {
             self.rows_since_walk = 0;
         }
         let (warning, expiry) = self.app.store().read(|reader| {
-            let warning = reader.next_due(Deadline::Warning, self.warned.0.max(now))?;
-            Ok((
-                warning,
-                reader.next_due(Deadline::Expiry, self.expired.0.max(now))?,
-            ))
+            let (warned, expired) = (self.warned.0.max(settled), self.expired.0.max(settled));
+            let warning = reader.next_due(Deadline::Warning, warned)?;
+            Ok((warning, reader.next_due(Deadline::Expiry, expired)?))
         })?;
         let deadlines = [warning, expiry].into_iter().flatten();
         Ok(deadlines
@@ -131,8 +131,8 @@ impl Janitor {
         Ok(())
     }
 
-    async fn tell_warnings(&mut self, now: Timestamp) -> Result<(), AppError> {
-        while let Some(slice) = self.due(Deadline::Warning, self.warned, now)? {
+    async fn tell_warnings(&mut self, until: Timestamp, now: Timestamp) -> Result<(), AppError> {
+        while let Some(slice) = self.due(Deadline::Warning, self.warned, until)? {
             for (place, session) in slice {
                 self.warned = place;
                 if let Some(session) = session.filter(|session| is_to_be_warned(session, now)) {
@@ -155,8 +155,8 @@ impl Janitor {
         self.app.events().publish(Happening::new(id, event));
     }
 
-    async fn tell_expiries(&mut self, now: Timestamp) -> Result<(), AppError> {
-        while let Some(slice) = self.due(Deadline::Expiry, self.expired, now)? {
+    async fn tell_expiries(&mut self, until: Timestamp) -> Result<(), AppError> {
+        while let Some(slice) = self.due(Deadline::Expiry, self.expired, until)? {
             for (place, _) in slice {
                 self.expire(place.1).await?;
                 self.expired = place;
@@ -200,10 +200,10 @@ impl Janitor {
         &mut self,
         deadline: Deadline,
         after: Place,
-        now: Timestamp,
+        until: Timestamp,
     ) -> Result<Option<Due>, AppError> {
         let slice = self.app.store().read(|reader| {
-            let places = reader.due(deadline, Some(after), now, SLICE)?;
+            let places = reader.due(deadline, Some(after), until, SLICE)?;
             let mut slice = Vec::with_capacity(places.len());
             for place in places {
                 let session = match deadline {

@@ -147,6 +147,8 @@ impl Writer {
         let commands = jobs.len();
         self.shared.meters.batch.observe_number(commands);
         let span = tracing::debug_span!("commit", commands);
+        let shared = Arc::clone(&self.shared);
+        let writing = shared.alarm.begin(self.clock.now());
         let fate = span.in_scope(|| {
             self.commit(|txn, clock| {
                 for job in &mut jobs {
@@ -156,6 +158,7 @@ impl Writer {
                 Ok(())
             })
         });
+        drop(writing);
         for job in jobs {
             job.answer(fate);
         }

@@ -360,6 +360,38 @@ fn the_janitor_is_woken_by_a_deadline_before_its_alarm_alone() {
 }
 
 #[test]
+fn what_a_batch_may_still_set_is_not_settled_before_it_is_on_disk() {
+    let disk = Disk::default();
+    let mut rig = Rig::on_disk(&disk);
+    let session = rig.create();
+    disk.set_sync_time(Duration::from_millis(50));
+    let (alarm, began) = (rig.store().alarm(), rig.now());
+    let later = began + SECOND;
+    let is_woken = || poke(std::pin::pin!(alarm.sooner())).is_ready();
+    // No deadline is before it, and what was written so far woke it.
+    alarm.set(began);
+    is_woken();
+    assert_eq!(alarm.settled(later), later);
+    let during = async {
+        loop {
+            let settled = alarm.settled(later);
+            if settled != later {
+                return settled;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let writing = rig.store().submit(Heartbeat(session.id));
+    let (written, settled) = rig.wait(async { tokio::join!(writing, during) });
+    written.unwrap();
+    assert_eq!(settled, began);
+    assert_eq!(alarm.settled(later), later);
+    assert!(is_woken(), "whoever was held back is woken at its end");
+    rig.submit(Heartbeat(session.id)).unwrap();
+    assert!(!is_woken(), "nobody was held back");
+}
+
+#[test]
 fn an_index_row_without_its_session_is_found() {
     let mut rig = Rig::new();
     let [first, second] = [rig.create(), rig.create()];
