@@ -82,6 +82,10 @@ pub struct NoReply {
     pub session: Session,
     /// The message.
     pub message: Message,
+    /// The `clientMessageId` that came with it.
+    pub client_message_id: Option<String>,
+    /// Whether an earlier call with the same key stored it.
+    pub replayed: bool,
     /// Why there is no reply.
     pub reason: NoReplyReason,
 }

@@ -180,6 +180,8 @@ impl App {
             agent_id,
             session: present.ok().flatten().unwrap_or(session),
             message: Message::clone(&message.sent.message),
+            client_message_id: message.client_message_id.clone(),
+            replayed: message.sent.replayed,
             reason,
         })))
     }

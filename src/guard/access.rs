@@ -11,7 +11,8 @@ pub enum Access {
     Known,
     /// The session list: admins, and users for their own sessions.
     Listing,
-    /// What an agent that runs elsewhere uses: the server's token and admins.
+    /// What an agent that runs elsewhere uses: the server's token and admins. Whoever serves it
+    /// asks for that, see [`Self::is_asked_first`].
     Agent,
     /// Admins.
     Admin,
@@ -31,6 +32,13 @@ impl Access {
             (Self::Listing, Caller::User(_)) => true,
             (Self::Agent | Self::Admin, Caller::User(_)) => false,
         }
+    }
+
+    /// Whether it is asked for before anything of the request is looked at. The contract has the
+    /// body of a submit read before that, and only there.
+    #[must_use]
+    pub fn is_asked_first(self) -> bool {
+        self != Self::Agent
     }
 
     /// Whether each use is written down.

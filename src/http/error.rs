@@ -10,8 +10,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::dto;
+use super::extract::REPLAYED;
 use crate::app::error::{AppError, Invalid, NoReply, NoReplyReason, Unavailable};
 use crate::domain::error::{Refusal, RenewalRefused};
+use crate::domain::message::{Role, TurnState};
 use crate::domain::time::Timestamp;
 use crate::guard::origin::Foreign;
 use crate::guard::rate::TooMany;
@@ -34,6 +36,8 @@ pub(super) struct ApiError {
     /// The same for programs.
     details: Map<String, Value>,
     retry_after: Option<u64>,
+    /// Whether an earlier call with the same key did what this one was to do.
+    is_replayed: bool,
 }
 
 /// The call in which an error happened, where that decides the code of a 500.
@@ -80,6 +84,7 @@ impl ApiError {
             message,
             details: Map::new(),
             retry_after: None,
+            is_replayed: false,
         }
     }
 
@@ -115,6 +120,11 @@ impl ApiError {
             "Forbidden",
         )
         .text(reason)
+    }
+
+    /// A caller whose role may not do it.
+    pub(super) fn not_permitted() -> Self {
+        Self::forbidden("These credentials do not allow this call")
     }
 
     /// A web page that may not call.
@@ -254,6 +264,9 @@ impl ApiError {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if self.is_replayed {
+            headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -382,17 +395,34 @@ impl From<Refusal> for ApiError {
 
 impl From<NoReply> for ApiError {
     fn from(no_reply: NoReply) -> Self {
+        let is_replayed = no_reply.replayed;
+        Self {
+            is_replayed,
+            ..Self::of_no_reply(no_reply)
+        }
+    }
+}
+
+impl ApiError {
+    fn of_no_reply(no_reply: NoReply) -> Self {
         let NoReply {
             agent_id,
             session,
-            message,
+            mut message,
+            client_message_id,
             reason,
+            ..
         } = no_reply;
-        let user_message = json!(dto::UserMessage::new(&session, &message, None));
         let failed = match &reason {
             NoReplyReason::Failed(failure) => Some(failure.clone()),
             _ => None,
         };
+        // It was read when it was sent, and shows how its turn has ended since.
+        if let (Some(failure), Role::User { turn, .. }) = (&failed, &mut message.role) {
+            *turn = TurnState::Failed(failure.clone());
+        }
+        let name = client_message_id.as_deref();
+        let user_message = json!(dto::UserMessage::new(&session, &message, name));
         let is_pending = reason == NoReplyReason::StillPending;
         let error = match (reason, failed.as_ref().map(|failure| failure.code.as_str())) {
             (NoReplyReason::ShuttingDown, _) => {

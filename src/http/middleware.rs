@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 use tower::ServiceExt as _;
@@ -164,10 +164,9 @@ impl Outermost {
         let Ok(caller) = asked.caller else {
             return answered(ApiError::unauthorized());
         };
-        if !self.guard.permits(caller, asked.route.access) {
-            return answered(ApiError::forbidden(
-                "These credentials do not allow this call",
-            ));
+        let access = asked.route.access;
+        if access.is_asked_first() && !self.guard.permits(caller, access) {
+            return answered(ApiError::not_permitted());
         }
         let visitor = Visitor {
             caller,
@@ -284,8 +283,11 @@ fn trim_slash(request: &mut Request) {
         Some(query) => format!("{trimmed}?{query}"),
         None => trimmed.to_owned(),
     };
+    // Whom the target names, if it does, stays named.
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = target.parse().ok();
     // A part of a valid target is one too.
-    if let Ok(uri) = target.parse() {
+    if let Ok(uri) = Uri::from_parts(parts) {
         *request.uri_mut() = uri;
     }
 }

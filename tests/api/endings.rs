@@ -89,6 +89,10 @@ async fn an_agent_that_takes_too_long_is_a_504() {
     let history = server.history(&session).await;
     assert_eq!(history.len(), 1);
     assert_eq!(
+        details["userMessage"]["metadata"], history[0]["metadata"],
+        "it shows how its turn ended"
+    );
+    assert_eq!(
         history[0]["metadata"]["agentError"]["code"],
         "AGENT_TIMEOUT"
     );

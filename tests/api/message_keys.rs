@@ -192,3 +192,18 @@ async fn a_call_that_stored_nothing_uses_up_no_key() {
     assert!(!sent.has_header("idempotent-replayed"));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_repeat_that_gets_no_reply_is_named_and_marked_as_any_other() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let fields = || json!({ "content": "fail", "transport": "http", "clientMessageId": "mine" });
+    for is_repeat in [false, true] {
+        let failed = server.send(&session, fields()).await.expect(502);
+        let details = failed.error(502, "AGENT_ERROR", "AgentError");
+        assert_eq!(details["userMessage"]["clientMessageId"], "mine");
+        let marked = failed.headers.get("idempotent-replayed");
+        assert_eq!(marked.is_some(), is_repeat);
+    }
+    server.stop().await;
+}

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{SESSIONS, Server, answer};
+use crate::harness::{SESSIONS, Server, Wire, answer};
 
 /// A request as a browser makes it for a page.
 async fn from_page(server: &Server, method: Method, path: &str, origin: &str) -> (u16, String) {
@@ -208,6 +208,23 @@ async fn every_response_tells_browsers_to_make_nothing_of_it() {
         assert_eq!(answer.header("content-security-policy"), policy);
         assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
         assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_in_the_target_counts_with_and_without_a_trailing_slash() {
+    let server = Server::start().await;
+    for (name, host, status) in [
+        ("evil.example", "localhost", 403),
+        ("localhost", "evil.example", 200),
+    ] {
+        for slash in ["", "/", "//"] {
+            let mut wire = Wire::open(&server).await;
+            let head = format!("GET http://{name}/api/agents{slash} HTTP/1.1\r\nhost: {host}");
+            wire.write(&format!("{head}\r\n\r\n")).await;
+            assert_eq!(wire.reply().await.status, status, "{head}");
+        }
     }
     server.stop().await;
 }

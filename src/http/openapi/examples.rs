@@ -243,6 +243,8 @@ fn no_reply(reason: NoReplyReason) -> ApiError {
         agent_id: agent_id(),
         session: expired(),
         message: waiting(),
+        client_message_id: None,
+        replayed: false,
         reason,
     }))
     .into()

@@ -1,7 +1,7 @@
 //! Messages: sending them and reading them.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value};
 
@@ -11,15 +11,12 @@ use crate::domain::session::Session;
 use crate::domain::timeout::kind;
 use crate::http::dto::{self, MessageList, Sent};
 use crate::http::error::{ApiError, Call};
-use crate::http::extract::{CalledBy, JsonObject, SessionPath, idempotency_key};
+use crate::http::extract::{CalledBy, JsonObject, REPLAYED, SessionPath, idempotency_key};
 use crate::http::openapi::bodies;
 use crate::http::query::Parameters;
 use crate::http::router::ApiState;
 use crate::http::sse;
 use crate::metrics::Open;
-
-/// Says that a call with an idempotency key was answered from what an earlier one did.
-pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// How a client wants to get the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

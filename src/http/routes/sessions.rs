@@ -5,12 +5,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::listing::Listing;
-use super::messages::REPLAYED;
 use crate::app::{App, CreateRequest, Scope};
 use crate::domain::session::Session;
 use crate::http::dto::{self, Deleted, SessionInfo};
 use crate::http::error::{ApiError, Call};
-use crate::http::extract::{CalledBy, JsonObject, SessionPath, idempotency_key};
+use crate::http::extract::{CalledBy, JsonObject, REPLAYED, SessionPath, idempotency_key};
 use crate::http::openapi::bodies;
 use crate::http::query::Parameters;
 use crate::http::router::ApiState;

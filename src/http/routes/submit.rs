@@ -5,12 +5,12 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 
 use crate::app::SubmitRequest;
+use crate::guard::access::Access;
 use crate::http::dto::{self, Submitted};
 use crate::http::error::{ApiError, Call};
-use crate::http::extract::{JsonObject, idempotency_key};
+use crate::http::extract::{CalledBy, JsonObject, REPLAYED, idempotency_key};
 use crate::http::openapi::bodies;
 use crate::http::router::ApiState;
-use crate::http::routes::messages::REPLAYED;
 
 /// `POST /api/messaging/submit`
 #[utoipa::path(
@@ -40,9 +40,14 @@ use crate::http::routes::messages::REPLAYED;
 )]
 pub(in crate::http) async fn submit(
     State(state): State<ApiState>,
+    CalledBy(visitor): CalledBy,
     headers: HeaderMap,
     JsonObject(fields): JsonObject,
 ) -> Result<Response, ApiError> {
+    // Admins and the server's clients may in any case.
+    if !Access::Agent.permits(visitor.caller, true) {
+        return Err(ApiError::not_permitted());
+    }
     let request = SubmitRequest {
         fields,
         key: idempotency_key(&headers),
