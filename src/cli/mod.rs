@@ -94,7 +94,8 @@ fn bare_command() -> Command {
             "Each setting is a flag, an environment variable, or a line of a .env file in the \
              working directory, in this order of precedence. RUST_LOG sets the log's levels.\n\n\
              To serve other machines:\n  \
-             ELIZA_SERVER_AUTH_TOKEN=$(sessiond token) sessiond --server-host 0.0.0.0",
+             echo \"ELIZA_SERVER_AUTH_TOKEN=$(sessiond token)\" >> .env\n  \
+             sessiond --server-host 0.0.0.0",
         )
         .styles(styles)
         .subcommand(Command::new("serve").about("Serve the API; the same as no command"))

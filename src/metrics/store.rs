@@ -20,6 +20,7 @@ pub struct StoreMeters {
     pub batch: Histogram,
     /// How long commits took, the disk's confirmation included.
     pub commit: Histogram,
+    has_room: Gauge,
     created: Counter,
     renewed: Counter,
     deleted: Counter,
@@ -92,6 +93,7 @@ impl Default for StoreMeters {
             queue: Gauge::default(),
             batch: Histogram::of_numbers(COMMANDS),
             commit: Histogram::of_durations(DURATIONS),
+            has_room: Gauge::default(),
             created: Counter::default(),
             renewed: Counter::default(),
             deleted: Counter::default(),
@@ -161,6 +163,11 @@ impl StoreMeters {
         }
     }
 
+    /// Notes whether there is room for more than deletions.
+    pub fn has_room(&self, has_room: bool) {
+        self.has_room.set(has_room.into());
+    }
+
     /// Counts a commit that failed.
     pub fn failed(&self) {
         self.failed_commits.inc();
@@ -207,6 +214,11 @@ impl StoreMeters {
             "How long commits took, until the disk had confirmed them",
             Unit::Seconds,
             self.commit.clone(),
+        );
+        registry.register(
+            "storage_has_room",
+            "Whether there was room at the last write for more than deletions: 1 or 0",
+            self.has_room.clone(),
         );
         registry.register(
             "writer_failures",

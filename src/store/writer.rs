@@ -234,6 +234,7 @@ impl Writer {
             _ => {}
         }
         self.state.is_full = is_full;
+        self.shared.meters.has_room(!is_full);
         !is_full
     }
 

@@ -77,6 +77,7 @@ async fn sessions_messages_and_turns_are_counted() {
         ("sessiond_messages_stored", 3.0),
         ("sessiond_turns_open", 0.0),
         ("sessiond_healthy", 1.0),
+        ("sessiond_storage_has_room", 1.0),
         ("sessiond_writer_failures_total", 0.0),
         ("sessiond_writer_queue_commands", 0.0),
         (&of_agent("sessiond_messages_total", "role=\"user\""), 2.0),
