@@ -1,19 +1,15 @@
 //! Character files: `ElizaOS`'s description of an agent.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use reqwest::Url;
-use secrecy::SecretString;
-use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use sha1::{Digest, Sha1};
 use uuid::Uuid;
 
-use super::registry::Tools;
-use super::upstream;
+use super::settings::{BackendConfig, SettingsFault};
 use crate::domain::id::{AgentId, parse_uuid};
 use crate::domain::time::Timestamp;
 use crate::domain::timeout::TimeoutOverrides;
@@ -75,36 +71,6 @@ pub struct Profile {
     pub plugins: Option<Value>,
 }
 
-/// `settings.backend`. Each backend reads its own fields of it.
-#[derive(Debug, Clone)]
-pub struct BackendConfig {
-    /// Which backend; none where the file does not say.
-    pub kind: Option<String>,
-    timeout_seconds: u32,
-    max_concurrency: Option<u32>,
-    /// As it stands in the file.
-    text: String,
-    /// The line in which it begins.
-    line: usize,
-}
-
-/// The fields that all backends have.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct CommonFields {
-    r#type: String,
-    #[serde(default = "default_timeout")]
-    timeout_seconds: u32,
-    max_concurrency: Option<u32>,
-}
-
-/// What is wrong with `settings.backend`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingsFault {
-    line: usize,
-    reason: String,
-}
-
 /// A character file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{}:{line}: {reason}", path.display())]
@@ -134,6 +100,7 @@ struct CharacterFile<'a> {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(expecting = "settings, which are a JSON object")]
 struct Settings<'a> {
     #[serde(default, borrow)]
     backend: Option<&'a RawValue>,
@@ -154,7 +121,7 @@ impl Character {
             reason: fault.reason,
         };
         let file: CharacterFile<'_> =
-            serde_json::from_str(text).map_err(|error| fails(SettingsFault::of(&error, 1)))?;
+            serde_json::from_str(text).map_err(|error| fails(SettingsFault::of(&error)))?;
         let settings = file.settings.unwrap_or_default();
         let backend = match settings.backend {
             Some(backend) => BackendConfig::parse(text, backend.get()).map_err(fails)?,
@@ -206,108 +173,6 @@ impl Character {
     }
 }
 
-impl BackendConfig {
-    /// Reads the part of a file's text that it is.
-    fn parse(file: &str, text: &str) -> Result<Self, SettingsFault> {
-        // Both are of the same bytes, so their places tell where the one lies in the other.
-        let start = text.as_ptr().addr().saturating_sub(file.as_ptr().addr());
-        let before = file.as_bytes().iter().take(start);
-        let line = 1 + before.filter(|byte| **byte == b'\n').count();
-        let fields: CommonFields =
-            serde_json::from_str(text).map_err(|error| SettingsFault::of(&error, line))?;
-        Ok(Self {
-            kind: Some(fields.r#type),
-            timeout_seconds: fields.timeout_seconds,
-            max_concurrency: fields.max_concurrency,
-            text: text.to_owned(),
-            line,
-        })
-    }
-
-    /// The fields of a backend.
-    ///
-    /// # Errors
-    /// One is missing, or of another kind.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<T, SettingsFault> {
-        serde_json::from_str(&self.text).map_err(|error| SettingsFault::of(&error, self.line))
-    }
-
-    /// Something that is wrong with it.
-    #[must_use]
-    pub fn fault(&self, reason: String) -> SettingsFault {
-        SettingsFault {
-            line: self.line,
-            reason,
-        }
-    }
-
-    /// Reads the address of a server.
-    pub(super) fn address(&self, name: &str, text: &str) -> Result<Url, SettingsFault> {
-        upstream::address(text).ok_or_else(|| {
-            self.fault(format!(
-                "{name} must be an address that begins with http:// or https://"
-            ))
-        })
-    }
-
-    /// The secret in the variable that a field names.
-    pub(super) fn secret(
-        &self,
-        field: &str,
-        variable: Option<&str>,
-        tools: &Tools,
-    ) -> Result<Option<SecretString>, SettingsFault> {
-        let Some(name) = variable.filter(|name| !name.is_empty()) else {
-            return Ok(None);
-        };
-        match tools.variables.get(name) {
-            Some(secret) => Ok(Some(secret)),
-            // Whoever took the field for the secret itself must not find it in the log.
-            None if is_variable(name) => Err(self.fault(format!(
-                "settings.backend.{field} names the variable {name}, which is not set"
-            ))),
-            None => Err(self.fault(format!(
-                "settings.backend.{field} must be the name of a variable, not a secret itself"
-            ))),
-        }
-    }
-
-    /// How long a whole turn may take.
-    #[must_use]
-    pub fn timeout(&self) -> Duration {
-        Duration::from_secs(self.timeout_seconds.max(1).into())
-    }
-
-    /// How many turns it runs at once; none where the file does not say.
-    #[must_use]
-    pub fn max_concurrency(&self) -> Option<usize> {
-        let most = self.max_concurrency?.max(1);
-        Some(usize::try_from(most).unwrap_or(usize::MAX))
-    }
-}
-
-impl Default for BackendConfig {
-    fn default() -> Self {
-        Self {
-            kind: None,
-            timeout_seconds: default_timeout(),
-            max_concurrency: None,
-            text: "{}".into(),
-            line: 1,
-        }
-    }
-}
-
-impl SettingsFault {
-    /// What a reader complains of, in a text that begins at this line.
-    fn of(error: &serde_json::Error, first_line: usize) -> Self {
-        Self {
-            line: first_line + error.line().saturating_sub(1),
-            reason: reason_of(error),
-        }
-    }
-}
-
 /// The id that `ElizaOS` derives from a name: its `stringToUuid` takes the SHA-1 of the name as
 /// `encodeURIComponent` writes it, and marks variant and version in its own way.
 #[must_use]
@@ -336,16 +201,6 @@ fn encode_uri_component(text: &str) -> String {
     encoded
 }
 
-fn default_timeout() -> u32 {
-    120
-}
-
-/// Whether a text looks like a variable's name, as people write them.
-fn is_variable(name: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    name.bytes().all(is_allowed)
-}
-
 fn optional_uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else {
         return Ok(None);
@@ -363,15 +218,10 @@ fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Er
     Ok(text)
 }
 
-/// The error without the place, which is told apart from it.
-fn reason_of(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    text.strip_suffix(&place).unwrap_or(&text).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
@@ -415,7 +265,7 @@ mod tests {
             (
                 "{\"name\": \"A\",\n\"settings\": {\n\"backend\": {\n\"type\": 7}}}",
                 4,
-                "expected a string",
+                "settings.backend.type is 7; allowed is a text",
             ),
         ] {
             let error = parse(text).unwrap_err();

@@ -14,11 +14,15 @@ use super::answer::{self, Answer};
 use super::backend::{
     Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
 };
-use super::character::{Character, SettingsFault};
+use super::character::Character;
 use super::registry::Tools;
 use super::scrub::Scrub;
+use super::settings::SettingsFault;
 use super::upstream;
 use crate::domain::id::AgentId;
+
+/// What a character can say of it.
+pub(super) const FIELDS: &[&str] = &["baseUrl", "agentId", "apiKeyEnv", "transport"];
 
 /// Its sessions.
 const SESSIONS: &str = "/api/messaging/sessions";
@@ -36,19 +40,8 @@ pub(super) struct ElizaOs {
     transport: Transport,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Settings {
-    base_url: String,
-    agent_id: Option<String>,
-    api_key_env: Option<String>,
-    #[serde(default)]
-    transport: Transport,
-}
-
 /// How the reply is asked for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Transport {
     /// In one piece.
     Http,
@@ -81,22 +74,23 @@ impl ElizaOs {
         tools: &Tools,
     ) -> Result<Box<dyn Backend>, SettingsFault> {
         let config = &character.backend;
-        let settings: Settings = config.read()?;
-        let agent_id = match settings.agent_id {
+        let agent_id = match config.text("agentId")? {
             // Ids are made of names in the same way here and there.
             None => character.id,
-            Some(text) => AgentId::parse(&text).ok_or_else(|| {
-                config.fault(format!(
-                    "settings.backend.agentId is {text:?}, which is not a UUID"
-                ))
+            Some(text) => AgentId::parse(text).ok_or_else(|| {
+                config.fault_in(
+                    "agentId",
+                    format!("settings.backend.agentId is {text:?}, which is not a UUID"),
+                )
             })?,
         };
+        let transports = [("sse", Transport::Sse), ("http", Transport::Http)];
         Ok(Box::new(Self {
             client: tools.client.clone(),
-            base: config.address("baseUrl", &settings.base_url)?,
+            base: config.address("baseUrl", config.required("baseUrl")?)?,
             agent_id,
-            key: config.secret("apiKeyEnv", settings.api_key_env.as_deref(), tools)?,
-            transport: settings.transport,
+            key: config.secret("apiKeyEnv", tools)?,
+            transport: config.choice("transport", &transports)?.unwrap_or_default(),
         }))
     }
 

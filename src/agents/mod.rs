@@ -19,6 +19,7 @@ pub mod registry;
 pub mod runner;
 pub mod scripted;
 mod scrub;
+pub mod settings;
 mod sse;
 mod upstream;
 pub mod variables;

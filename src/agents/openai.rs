@@ -1,6 +1,7 @@
 //! Any server that speaks the chat completions of `OpenAI`: Ollama, llama.cpp, vLLM, LM Studio, or
 //! a hosted model.
 
+use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,16 +16,30 @@ use serde_json::Value;
 use super::backend::{
     Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
 };
-use super::character::{Character, SettingsFault};
+use super::character::Character;
 use super::prompt;
 use super::registry::Tools;
 use super::scrub::Scrub;
+use super::settings::SettingsFault;
 use super::sse::Event;
 use super::upstream;
 use crate::domain::turn::{Exchange, Reply};
 
-/// The most messages of history that a character can ask for.
-const MAX_HISTORY: usize = 1000;
+/// What a character can say of it.
+pub(super) const FIELDS: &[&str] = &[
+    "baseUrl",
+    "model",
+    "apiKeyEnv",
+    "historyMessages",
+    "temperature",
+    "maxTokens",
+];
+
+/// What the protocol allows.
+const TEMPERATURES: RangeInclusive<f64> = 0.0..=2.0;
+
+/// More than any model gives.
+const MAX_TOKENS: u32 = 1_000_000;
 
 /// How long a stream may take to end once the model has finished, so that the connection can be
 /// used again.
@@ -44,17 +59,6 @@ pub(super) struct OpenAi {
     max_tokens: Option<u32>,
     history: usize,
     system: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Settings {
-    base_url: String,
-    model: Option<String>,
-    api_key_env: Option<String>,
-    history_messages: Option<usize>,
-    temperature: Option<f64>,
-    max_tokens: Option<u32>,
 }
 
 /// A request as the protocol has it.
@@ -110,14 +114,13 @@ impl OpenAi {
         tools: &Tools,
     ) -> Result<Box<dyn Backend>, SettingsFault> {
         let config = &character.backend;
-        let settings: Settings = config.read()?;
-        let base = config.address("baseUrl", &settings.base_url)?;
+        let base = config.address("baseUrl", config.required("baseUrl")?)?;
         let model = Self {
-            key: config.secret("apiKeyEnv", settings.api_key_env.as_deref(), tools)?,
-            model: settings.model,
-            temperature: settings.temperature,
-            max_tokens: settings.max_tokens,
-            history: settings.history_messages.unwrap_or(prompt::HISTORY),
+            key: config.secret("apiKeyEnv", tools)?,
+            model: config.text("model")?.map(str::to_owned),
+            temperature: config.number("temperature", &TEMPERATURES)?,
+            max_tokens: config.whole("maxTokens", &(1..=MAX_TOKENS))?,
+            history: config.history(prompt::HISTORY)?,
             ..Self::at(&base, character, tools)
         };
         Ok(Box::new(model))
@@ -198,7 +201,7 @@ impl Backend for OpenAi {
     fn wants(&self) -> Wants {
         Wants {
             // Each turn has at least one message.
-            history: WantedHistory::Exchanges(self.history.min(MAX_HISTORY)),
+            history: WantedHistory::Exchanges(self.history),
             upstream: false,
         }
     }

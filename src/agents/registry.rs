@@ -10,27 +10,28 @@ use reqwest::Client;
 use tokio::sync::Semaphore;
 
 use super::backend::Backend;
-use super::character::{Character, CharacterError, SettingsFault};
+use super::character::{Character, CharacterError};
 use super::eliza::backend::Eliza;
-use super::elizaos::ElizaOs;
+use super::elizaos::{self, ElizaOs};
 use super::external::External;
-use super::openai::OpenAi;
+use super::openai::{self, OpenAi};
+use super::settings::SettingsFault;
 use super::upstream;
 use super::variables::Variables;
-use super::webhook::Webhook;
+use super::webhook::{self, Webhook};
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 
 /// Makes a backend of what a character's file says.
 type Make = fn(&Character, &Tools) -> Result<Box<dyn Backend>, SettingsFault>;
 
-/// The backends by their names in `settings.backend.type`.
-const BACKENDS: [(&str, Make); 5] = [
-    ("eliza", |_, _| Ok(Box::new(Eliza))),
-    ("openai", OpenAi::from_settings),
-    ("webhook", Webhook::from_settings),
-    ("elizaos", ElizaOs::from_settings),
-    ("external", |_, _| Ok(Box::new(External))),
+/// The backends by their names in `settings.backend.type`, with the fields of their own.
+const BACKENDS: [(&str, &[&str], Make); 5] = [
+    ("eliza", &[], |_, _| Ok(Box::new(Eliza))),
+    ("openai", openai::FIELDS, OpenAi::from_settings),
+    ("webhook", webhook::FIELDS, Webhook::from_settings),
+    ("elizaos", elizaos::FIELDS, ElizaOs::from_settings),
+    ("external", &[], |_, _| Ok(Box::new(External))),
 ];
 
 /// What backends are made with.
@@ -150,12 +151,13 @@ fn backend(character: &Character, tools: &Tools) -> Result<Box<dyn Backend>, Set
         let model = OpenAi::from_variables(character, tools)?;
         return Ok(model.unwrap_or_else(|| Box::new(Eliza)));
     };
-    let Some((_, make)) = BACKENDS.iter().find(|(name, _)| name == kind) else {
-        let names = BACKENDS.map(|(name, _)| name).join(", ");
-        return Err(character.backend.fault(format!(
-            "settings.backend.type is {kind:?}; allowed is {names}"
-        )));
+    let config = &character.backend;
+    let Some((_, fields, make)) = BACKENDS.iter().find(|(name, _, _)| name == kind) else {
+        let names = BACKENDS.map(|(name, _, _)| name).join(", ");
+        let reason = format!("settings.backend.type is {kind:?}; allowed is {names}");
+        return Err(config.fault_in("type", reason));
     };
+    config.allow(fields)?;
     make(character, tools)
 }
 
@@ -201,11 +203,11 @@ impl Agents {
 }
 
 impl Registry {
-    /// Reads the character files of a folder (`*.json`, not those of folders in it). The folder
-    /// may be missing.
+    /// Reads the character files of a folder (`*.json`, neither hidden ones nor those of folders in
+    /// it). The folder may be missing.
     ///
     /// # Errors
-    /// A file is broken or unreadable, or two are of one agent.
+    /// A file is broken or unreadable, a link leads nowhere, or two files are of one agent.
     pub fn load(
         folder: &Path,
         started_at: Timestamp,

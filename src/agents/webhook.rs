@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
@@ -16,9 +16,10 @@ use super::answer::{self, Answer};
 use super::backend::{
     Answering, Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
 };
-use super::character::{Character, SettingsFault};
+use super::character::Character;
 use super::registry::Tools;
 use super::scrub::Scrub;
+use super::settings::SettingsFault;
 use super::upstream;
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::message::{Message, json_text};
@@ -28,6 +29,9 @@ use crate::domain::turn::Exchange;
 /// Where the signature stands.
 const SIGNATURE: &str = "X-Sessiond-Signature";
 
+/// What a character can say of it.
+pub(super) const FIELDS: &[&str] = &["url", "secretEnv", "historyMessages"];
+
 /// Somebody's own code.
 #[derive(Debug, Clone)]
 pub(super) struct Webhook {
@@ -35,15 +39,6 @@ pub(super) struct Webhook {
     url: Url,
     secret: Option<SecretString>,
     history: usize,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Settings {
-    url: String,
-    secret_env: Option<String>,
-    #[serde(default)]
-    history_messages: usize,
 }
 
 /// What is posted.
@@ -84,12 +79,11 @@ impl Webhook {
         tools: &Tools,
     ) -> Result<Box<dyn Backend>, SettingsFault> {
         let config = &character.backend;
-        let settings: Settings = config.read()?;
         Ok(Box::new(Self {
             client: tools.client.clone(),
-            url: config.address("url", &settings.url)?,
-            secret: config.secret("secretEnv", settings.secret_env.as_deref(), tools)?,
-            history: settings.history_messages,
+            url: config.address("url", config.required("url")?)?,
+            secret: config.secret("secretEnv", tools)?,
+            history: config.history(0)?,
         }))
     }
 
@@ -136,7 +130,7 @@ impl Backend for Webhook {
     fn wants(&self) -> Wants {
         Wants {
             // Each turn has at least one message.
-            history: WantedHistory::Exchanges(self.history.min(1000)),
+            history: WantedHistory::Exchanges(self.history),
             upstream: false,
         }
     }

@@ -73,6 +73,25 @@ async fn each_example_is_a_working_agent() {
     }
 }
 
+#[tokio::test]
+async fn all_examples_are_read_as_they_stand() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/agents/examples");
+    let mut server = Server::builder()
+        .set("MODEL_API_KEY", "sk-example")
+        .set("WEBHOOK_SECRET", "an example")
+        .without_scripted();
+    let mut count = 1;
+    for entry in fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        server = server.character(&name, &example(&name));
+        count += 1;
+    }
+    let server = server.start().await;
+    let listed = server.get("/api/agents").await.expect(200).body;
+    assert_eq!(listed["data"]["agents"].as_array().unwrap().len(), count);
+    server.stop().await;
+}
+
 #[test]
 fn there_is_an_example_for_every_backend() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/agents/examples");

@@ -19,19 +19,36 @@ async fn a_wrong_backend_stops_the_start_with_its_place() {
             3,
             "allowed is eliza, openai, webhook, elizaos, external",
         ),
-        ("{}", 3, "missing field `type`"),
-        (r#"{"type": "openai"}"#, 3, "missing field `baseUrl`"),
+        (
+            "{}",
+            3,
+            "settings.backend.type is missing; it says who answers",
+        ),
+        (
+            r#"["eliza"]"#,
+            3,
+            "settings.backend is a list; allowed is an object",
+        ),
+        (
+            r#"{"type": "openai"}"#,
+            3,
+            "settings.backend.baseUrl is missing; a backend of type openai needs it",
+        ),
         (
             "{\"type\": \"openai\",\n\"baseUrl\": 7}",
             4,
-            "expected a string",
+            "settings.backend.baseUrl is 7; allowed is a text in quotes",
         ),
         (
             r#"{"type": "openai", "baseUrl": "localhost:11434"}"#,
             3,
             "begins with http",
         ),
-        (r#"{"type": "webhook"}"#, 3, "missing field `url`"),
+        (
+            r#"{"type": "webhook"}"#,
+            3,
+            "settings.backend.url is missing",
+        ),
         (
             r#"{"type": "webhook", "url": "/hook"}"#,
             3,
@@ -45,7 +62,7 @@ async fn a_wrong_backend_stops_the_start_with_its_place() {
         (
             r#"{"type": "elizaos", "baseUrl": "http://h", "transport": "x"}"#,
             3,
-            "unknown variant",
+            "settings.backend.transport is \"x\"; allowed is \"sse\" or \"http\"",
         ),
         (
             r#"{"type": "openai", "baseUrl": "http://h", "apiKeyEnv": "ADA_KEY"}"#,
@@ -71,6 +88,118 @@ async fn a_wrong_backend_stops_the_start_with_its_place() {
         assert!(error.contains(reason), "{backend}: {error}");
         assert!(!error.contains("TOPSECRET"), "{error}");
     }
+}
+
+/// What is said of a file whose third line has these fields of a backend.
+async fn told_of(kind: &str, fields: &str) -> String {
+    let address = match kind {
+        "openai" | "elizaos" => r#""baseUrl": "http://h","#,
+        "webhook" => r#""url": "http://h","#,
+        _ => "",
+    };
+    let backend = format!("{{\n\"type\": \"{kind}\", {address}\n{fields}}}");
+    let file = format!("{{\"name\": \"Ada\", \"settings\": {{\"backend\": {backend}}}}}");
+    let error = with(&file).start_in_vain().await;
+    assert!(error.contains("ada.json:3: "), "{fields}: {error}");
+    error
+}
+
+#[tokio::test]
+async fn a_number_out_of_bounds_is_told_with_them() {
+    for (field, allowed) in [
+        ("timeoutSeconds", "a whole number of 1 to 1209600"),
+        ("maxConcurrency", "a whole number of 1 to 1000000"),
+        ("historyMessages", "a whole number of 0 to 1000"),
+        ("temperature", "a number of 0 to 2"),
+        ("maxTokens", "a whole number of 1 to 1000000"),
+    ] {
+        let fractions = if field == "temperature" { "99" } else { "1.5" };
+        for (value, found) in [
+            ("-1", "-1"),
+            (fractions, fractions),
+            ("4294967297", "4294967297"),
+            (r#""30""#, r#""30""#),
+            ("true", "true"),
+            ("[1]", "a list"),
+            (r#"{"a": "sk-TOPSECRET"}"#, "an object"),
+        ] {
+            let error = told_of("openai", &format!("\"{field}\": {value}")).await;
+            let said = format!("settings.backend.{field} is {found}; allowed is {allowed}");
+            assert!(error.contains(&said), "{value}: {error}");
+        }
+    }
+    for field in ["timeoutSeconds", "maxConcurrency"] {
+        let error = told_of("eliza", &format!("\"{field}\": 0")).await;
+        assert!(
+            error.contains(&format!("{field} is 0; allowed is")),
+            "{error}"
+        );
+    }
+    let error = told_of("openai", "\"maxTokens\": 0").await;
+    assert!(error.contains("maxTokens is 0; allowed is"), "{error}");
+}
+
+#[tokio::test]
+async fn a_field_that_a_backend_does_not_have_stops_the_start() {
+    for (kind, fields, advice) in [
+        (
+            "eliza",
+            r#""timeoutSecond": 9"#,
+            "did you mean timeoutSeconds?",
+        ),
+        (
+            "eliza",
+            r#""model": "gemma3""#,
+            "a backend of type eliza has no such field; allowed is type, timeoutSeconds, \
+             maxConcurrency",
+        ),
+        (
+            "openai",
+            r#""baseURL": "http://h""#,
+            "did you mean baseUrl?",
+        ),
+        (
+            "webhook",
+            r#""secret": "sk-TOPSECRET""#,
+            "put it into a variable, and name that with secretEnv",
+        ),
+        (
+            "openai",
+            r#""apiKey": "sk-TOPSECRET""#,
+            "put it into a variable, and name that with apiKeyEnv",
+        ),
+        (
+            "elizaos",
+            r#""token": "sk-TOPSECRET""#,
+            "put it into a variable, and name that with apiKeyEnv",
+        ),
+        ("external", r#""apiKey": "sk-TOPSECRET""#, "take it out"),
+        (
+            "openai",
+            r#""headers": {"x": "sk-TOPSECRET"}"#,
+            "allowed is baseUrl, model, apiKeyEnv, ",
+        ),
+        (
+            "eliza",
+            r#""timeoutSeconds": 9, "timeoutSeconds": 8"#,
+            "is there twice",
+        ),
+    ] {
+        let error = told_of(kind, fields).await;
+        assert!(error.contains(advice), "{fields}: {error}");
+        assert!(!error.contains("TOPSECRET"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn settings_that_are_no_object_are_told_in_plain_words() {
+    let error = with(r#"{"name": "Ada", "settings": ["backend"]}"#)
+        .start_in_vain()
+        .await;
+    assert!(
+        error.contains("expected settings, which are a JSON object"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
