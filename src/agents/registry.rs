@@ -88,6 +88,12 @@ pub enum RegistryError {
         /// Why.
         error: io::Error,
     },
+    /// A link leads nowhere.
+    #[error(
+        "{} is a link to a file that is not there; mend the link, or take it away",
+        .0.display()
+    )]
+    Dangling(PathBuf),
     /// There can be no HTTP client.
     #[error("other servers cannot be reached: {0}")]
     Client(String),
@@ -284,16 +290,36 @@ fn character_files(folder: &Path) -> Result<Vec<PathBuf>, RegistryError> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(fails)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-            && path.is_file()
-        {
+        if is_named_as_one(&path) && is_file(&path)? {
             files.push(path);
         }
     }
     files.sort();
     Ok(files)
+}
+
+/// Whether a file has the name of a character. Hidden ones are an editor's, or hold what a macOS
+/// has to say of the file beside them.
+fn is_named_as_one(path: &Path) -> bool {
+    let is_hidden = path
+        .file_name()
+        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    !is_hidden && path.extension().is_some_and(|it| it == "json")
+}
+
+/// Whether there is a file, maybe at the other end of a link. An agent whose link leads nowhere
+/// would be missing without a word.
+fn is_file(path: &Path) -> Result<bool, RegistryError> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(found.is_file()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(RegistryError::Io {
+            path: path.to_owned(),
+            error,
+        }),
+        Err(_) if path.is_symlink() => Err(RegistryError::Dangling(path.to_owned())),
+        // It was taken away just now.
+        Err(_) => Ok(false),
+    }
 }
 
 fn read(path: &Path) -> Result<Character, RegistryError> {
@@ -328,6 +354,8 @@ mod tests {
         .unwrap();
         fs::write(folder.path().join("b.json"), r#"{"name":"Ada"}"#).unwrap();
         fs::write(folder.path().join("notes.txt"), "not an agent").unwrap();
+        fs::write(folder.path().join(".a.json"), "hidden").unwrap();
+        fs::write(folder.path().join("._a.json"), [0, 5, 22, 7]).unwrap();
         fs::create_dir(folder.path().join("examples.json")).unwrap();
         let registry = Registry::load(folder.path(), Timestamp(0), &tools()).unwrap();
         let names: Vec<_> = registry
@@ -351,6 +379,22 @@ mod tests {
             error.contains("a.json and ") && error.contains("b.json both have"),
             "{error}"
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leads_nowhere_is_told_of_and_another_followed() {
+        use std::os::unix::fs::symlink;
+
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = folder.path().join("ada.character");
+        fs::write(&elsewhere, r#"{"name":"Ada"}"#).unwrap();
+        symlink(&elsewhere, folder.path().join("ada.json")).unwrap();
+        let load = || Registry::load(folder.path(), Timestamp(0), &tools());
+        assert_eq!(load().unwrap().iter().count(), 2);
+        fs::remove_file(elsewhere).unwrap();
+        let error = load().unwrap_err().to_string();
+        assert!(error.contains("ada.json is a link to a file"), "{error}");
     }
 
     #[test]
