@@ -79,7 +79,7 @@ pub async fn run_with(
     make_folder(folder)?;
     // From here on a signal to read the files again does not end the process.
     let hangups = shutdown::hangups();
-    let source = AgentSource::new(&config, clock.clone(), more_agents)?;
+    let mut source = AgentSource::new(&config, clock.clone(), more_agents)?;
     let agents = source.load()?;
     let path = folder.join(DATABASE);
     let events = EventBus::default();
@@ -158,6 +158,8 @@ pub async fn run_with(
 /// Where the agents come from, at the start and whenever their files are read again.
 struct AgentSource {
     folder: PathBuf,
+    /// Whether the folder was there when it was last read.
+    was_there: bool,
     clock: Clock,
     tools: Tools,
     /// Those that have no files.
@@ -168,14 +170,24 @@ impl AgentSource {
     fn new(config: &Config, clock: Clock, others: Vec<Agent>) -> anyhow::Result<Self> {
         Ok(Self {
             folder: agents_folder(config),
+            was_there: false,
             clock,
             tools: agent_tools(config)?,
             others: others.into_iter().map(Arc::new).collect(),
         })
     }
 
-    fn load(&self) -> anyhow::Result<Registry> {
+    fn load(&mut self) -> anyhow::Result<Registry> {
         let mut agents = Registry::load(&self.folder, self.clock.now(), &self.tools)?;
+        let is_there = self.folder.is_dir();
+        // Maybe a disk is not mounted. Nobody takes all agents away like this.
+        if self.was_there && !is_there {
+            bail!(
+                "the folder {} is gone; make it again, empty if there are to be no files",
+                self.folder.display()
+            );
+        }
+        self.was_there = is_there;
         for agent in &self.others {
             agents.add(Arc::clone(agent));
         }
@@ -200,7 +212,7 @@ pub fn agent_tools(config: &Config) -> anyhow::Result<Tools> {
 }
 
 /// Reads the character files again at each signal. Where one is broken, all stays as it is.
-async fn reload_agents(app: Arc<App>, source: AgentSource, mut hangups: Hangups) {
+async fn reload_agents(app: Arc<App>, mut source: AgentSource, mut hangups: Hangups) {
     while hangups.next().await {
         match source.load() {
             Ok(agents) => {

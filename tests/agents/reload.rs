@@ -152,3 +152,54 @@ async fn turns_that_wait_for_a_submit_of_an_agent_that_is_gone_are_closed() {
     let ((status, body), ()) = tokio::join!(asking, removing);
     assert_eq!(status, 502, "{body}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agents_stay_where_their_files_have_a_fault_or_their_folder_is_gone() {
+    let eliza = |backend: Value| character(OTHER, &backend);
+    let server = Running::start(&[("other.json", eliza(json!({ "type": "eliza" })))]).await;
+    let session = server.session(OTHER).await;
+    let folder = server.process.data_dir().join("agents");
+    let away = server.process.data_dir().join("away");
+
+    let misspelt = eliza(json!({ "type": "eliza", "timeoutSecond": 5 }));
+    fs::write(server.file("other.json"), misspelt.to_string()).unwrap();
+    server.reload("the agents stay as they are").await;
+    assert!(
+        server
+            .process
+            .log()
+            .contains("did you mean timeoutSeconds?")
+    );
+    assert_eq!(server.send(&session, "http").await.0, 201);
+
+    fs::rename(&folder, &away).unwrap();
+    server.reload("the agents stay as they are").await;
+    assert!(
+        server
+            .process
+            .log()
+            .contains("agents is gone; make it again")
+    );
+    assert_eq!(server.send(&session, "http").await.0, 201);
+
+    // It was meant so.
+    fs::create_dir(&folder).unwrap();
+    server.reload(RELOADED).await;
+    assert_eq!(server.send(&session, "http").await.0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_file_may_come_with_its_folder() {
+    let setup = Process::builder();
+    let process = tokio::task::spawn_blocking(|| setup.start()).await.unwrap();
+    let server = Running {
+        process,
+        client: client(),
+    };
+    server.reload(RELOADED).await;
+    fs::create_dir(server.process.data_dir().join("agents")).unwrap();
+    let eliza = character(OTHER, &json!({ "type": "eliza" }));
+    fs::write(server.file("other.json"), eliza.to_string()).unwrap();
+    server.reload(RELOADED).await;
+    server.session(OTHER).await;
+}
