@@ -15,7 +15,7 @@
 //! - [`wire`]: events as clients see them, by whichever way they come.
 //! - [`console`]: the operator's page, as files.
 //! - [`http`], [`realtime`]: the API over HTTP, and over Socket.IO.
-//! - [`config`], [`cli`], [`mod@run`]: the process around them.
+//! - [`config`], [`cli`], [`mod@run`], [`open_files`]: the process around them.
 
 pub mod agents;
 pub mod app;
@@ -33,6 +33,7 @@ pub mod guard;
 pub mod http;
 pub mod janitor;
 pub mod metrics;
+pub mod open_files;
 pub mod realtime;
 pub mod run;
 pub mod shutdown;

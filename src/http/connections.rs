@@ -7,8 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
+use tokio::sync::Notify;
 
 use crate::guard::address::TrustedProxies;
+
+/// How many connections that gave way may still be about to end.
+const MAX_LEAVING: usize = 8;
 
 /// The open connections.
 #[derive(Debug)]
@@ -20,6 +24,9 @@ pub(super) struct Connections {
     /// How often a connection has become idle.
     idled: Arc<AtomicU64>,
     open: Mutex<Open>,
+    /// How many there really are, with those that gave way and have not ended yet.
+    admitted: AtomicUsize,
+    ended: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +83,17 @@ impl Connections {
             proxies,
             idled: Arc::default(),
             open: Mutex::default(),
+            admitted: AtomicUsize::new(0),
+            ended: Notify::new(),
+        }
+    }
+
+    /// Waits until nearly all that gave way have ended: until then each holds one of the files that
+    /// the system lets us open.
+    pub(super) async fn settled(&self) {
+        let most = self.max.saturating_add(MAX_LEAVING);
+        while self.admitted.load(Ordering::Acquire) > most {
+            self.ended.notified().await;
         }
     }
 
@@ -105,6 +123,7 @@ impl Connections {
         open.connections.insert(id, Arc::clone(&connection));
         *open.per_address.entry(address).or_default() += 1;
         drop(open);
+        self.admitted.fetch_add(1, Ordering::Relaxed);
         Some(Admission {
             connection,
             connections: Arc::clone(self),
@@ -209,6 +228,8 @@ impl Drop for UnderWay {
 impl Drop for Admission {
     fn drop(&mut self) {
         self.connections.lock().remove(self.connection.id);
+        self.connections.admitted.fetch_sub(1, Ordering::Release);
+        self.connections.ended.notify_one();
     }
 }
 
@@ -252,6 +273,20 @@ mod tests {
         drop(request);
         assert!(connections.admit(address(4)).is_some());
         assert!(first.connection.is_closed());
+    }
+
+    #[tokio::test]
+    async fn a_crowd_is_admitted_no_faster_than_those_that_give_way_end() {
+        let connections = Arc::new(Connections::new(2, TrustedProxies::default()));
+        let admit = || connections.admit(IpAddr::from([127, 0, 0, 1])).unwrap();
+        let mut open: Vec<_> = (0..=2 + MAX_LEAVING).map(|_| admit()).collect();
+        let waiting = Arc::clone(&connections);
+        let waiting = tokio::spawn(async move { waiting.settled().await });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        open.pop();
+        waiting.await.unwrap();
+        connections.settled().await;
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod openapi;
 mod query;
 mod router;
 mod routes;
+mod seldom;
 mod server;
 mod sse;
 

@@ -22,6 +22,7 @@ use super::connections::{Admission, Connections, Order, UnderWay};
 use super::counted::Counted;
 use super::head_timer::HeadTimer;
 use super::middleware::{Outermost, Sockets};
+use super::seldom::Seldom;
 use crate::app::App;
 use crate::guard::Guard;
 
@@ -82,12 +83,16 @@ struct Server {
 
 impl Server {
     async fn accept(&self, listener: &TcpListener) {
+        let mut complaint = Seldom::default();
         loop {
+            self.connections.settled().await;
             match listener.accept().await {
                 Ok((stream, peer)) => self.serve(stream, peer),
                 Err(error) if is_of_the_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "a connection cannot be accepted");
+                    if let Some(times) = complaint.is_due() {
+                        tracing::warn!(%error, times, "a connection cannot be accepted");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

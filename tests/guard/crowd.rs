@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::server::Server;
 
@@ -26,16 +26,47 @@ fn ten_thousand_idle_connections_do_not_keep_a_new_client_out() {
         .map(|_| TcpStream::connect(&address).expect("the system has room"))
         .collect();
     for _ in 0..20 {
-        let mut client = TcpStream::connect(&address).expect("the system has room");
-        client
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        let request = "GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-        client.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        ask(&address);
     }
     drop(idle);
     assert!(server.terminate().success());
+}
+
+/// Where the system allows few open files, the idle connections give way just the same.
+#[test]
+fn a_server_that_may_open_few_files_is_not_held_up_by_idle_connections() {
+    let mut server = Server::builder().open_files(256).start();
+    let address = server.url().trim_start_matches("http://").to_owned();
+    let idle: Vec<_> = (0..1000)
+        .map(|_| TcpStream::connect(&address).expect("the system has room"))
+        .collect();
+    let begun = Instant::now();
+    ask(&address);
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    let log = server.log();
+    assert!(log.contains("connections=192 open_files=256"), "{log}");
+    assert!(!log.contains("cannot be accepted"), "{log}");
+    drop(idle);
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn a_server_that_can_open_next_to_no_files_says_what_to_do() {
+    let finished = Server::builder().open_files(20).run();
+    assert!(!finished.status.success());
+    let advice = "allows this process 20 open files, and it needs 64 at least; raise that with \
+                  `ulimit -n`";
+    assert!(finished.log.contains(advice), "{}", finished.log);
+}
+
+fn ask(address: &str) {
+    let mut client = TcpStream::connect(address).expect("the system has room");
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let request = "GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    client.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
 }

@@ -45,6 +45,7 @@ pub(crate) struct Builder {
     home: TempDir,
     args: Vec<OsString>,
     variables: BTreeMap<OsString, OsString>,
+    open_files: Option<u32>,
 }
 
 impl Builder {
@@ -53,6 +54,7 @@ impl Builder {
             home: TempDir::with_prefix("sessiond-test-").expect("a temporary directory"),
             args: Vec::new(),
             variables: BTreeMap::new(),
+            open_files: None,
         };
         let data_dir = builder.data_dir();
         builder
@@ -71,6 +73,12 @@ impl Builder {
     /// Adds a command-line argument.
     pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
+        self
+    }
+
+    /// Lets the server have no more files open than these.
+    pub(crate) fn open_files(mut self, limit: u32) -> Self {
+        self.open_files = Some(limit);
         self
     }
 
@@ -135,7 +143,7 @@ impl Builder {
         let inherited = INHERITED
             .iter()
             .filter_map(|name| Some((name, env::var_os(name)?)));
-        Command::new(env!("CARGO_BIN_EXE_sessiond"))
+        self.program()
             .args(&self.args)
             .current_dir(self.home())
             .env_clear()
@@ -146,6 +154,21 @@ impl Builder {
             .stderr(err)
             .spawn()
             .expect("the binary under test can be started")
+    }
+
+    fn program(&self) -> Command {
+        let binary = env!("CARGO_BIN_EXE_sessiond");
+        let Some(limit) = self.open_files else {
+            return Command::new(binary);
+        };
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            r#"ulimit -n "$0" && exec "$@""#,
+            &limit.to_string(),
+            binary,
+        ]);
+        shell
     }
 
     fn log_file(&self) -> PathBuf {
