@@ -24,6 +24,8 @@ pub(super) fn read(path: &Path) -> Result<HashMap<String, String>, ConfigError> 
 
 /// The values of a text; else the number of the first wrong line, and what is wrong with it.
 fn parse(bytes: &[u8]) -> Result<HashMap<String, String>, (usize, String)> {
+    // Some editors mark a text so.
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let text = str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
         let fault = "it is not UTF-8 text; save the file as UTF-8";
@@ -200,6 +202,13 @@ mod tests {
         ] {
             assert_eq!(parse(text.as_bytes()).unwrap()["X"], value, "{text}");
         }
+    }
+
+    #[test]
+    fn a_text_may_be_marked_as_utf_8() {
+        let values = parse(b"\xEF\xBB\xBFA=1\nB=2\n").unwrap();
+        assert_eq!((&*values["A"], &*values["B"]), ("1", "2"));
+        assert_eq!(parse(b"\xEF\xBB\xBFA=1\nB = 2 3\n").unwrap_err().0, 2);
     }
 
     #[test]
