@@ -29,8 +29,8 @@ pub(super) fn policy(source: &mut Source, server: &ServerConfig) -> Result<Polic
         },
         proxies: trusted_proxies(source)?,
         rates: Rates {
-            creates: source.number("RATE_LIMIT_CREATES_PER_MINUTE", 0, &(0..=u32::MAX))?,
-            messages: source.number("RATE_LIMIT_MESSAGES_PER_MINUTE", 0, &(0..=u32::MAX))?,
+            creates: source.limit("RATE_LIMIT_CREATES_PER_MINUTE")?,
+            messages: source.limit("RATE_LIMIT_MESSAGES_PER_MINUTE")?,
         },
     })
 }
@@ -89,6 +89,12 @@ fn allowed_origins(source: &Source, server: &ServerConfig) -> Result<AllowedOrig
         });
     };
     AllowedOrigins::parse(list).map_err(|part| {
+        if part == "*" {
+            return ConfigError::new(format!(
+                "CORS_ORIGIN is {list:?}; * allows every origin, and so it stands alone: leave it \
+                 or the others out"
+            ));
+        }
         let allowed = "a comma-separated list of origins such as https://chat.example, or *";
         ConfigError::unreadable("CORS_ORIGIN", part, allowed)
     })

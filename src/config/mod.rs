@@ -3,6 +3,7 @@
 mod env_file;
 mod environment;
 mod guard;
+mod levels;
 mod settings;
 mod source;
 
@@ -85,6 +86,8 @@ impl Config {
     /// # Errors
     /// A value is unreadable or not allowed.
     pub fn read(mut source: Source) -> Result<Self, ConfigError> {
+        source.refuse_other_encodings()?;
+        levels::check(&source)?;
         let server = server(&mut source)?;
         let guard = guard::policy(&mut source, &server)?;
         let scale = time_scale(&mut source, &server)?;
@@ -97,7 +100,7 @@ impl Config {
             scale,
             kept: scale.minutes(retention.max(cleanup)),
             max_pending_turns: pending.into(),
-            max_sessions_per_user: source.number("MAX_SESSIONS_PER_USER", 0, &(0..=u32::MAX))?,
+            max_sessions_per_user: source.limit("MAX_SESSIONS_PER_USER")?,
         };
         Ok(Self {
             rules,
@@ -147,17 +150,18 @@ fn policy(source: &mut Source) -> Result<TimeoutPolicy, ConfigError> {
     let default = source.number("SESSION_DEFAULT_TIMEOUT_MINUTES", 30, &(1..=10_080))?;
     let timeout = default.clamp(min, max);
     if timeout != default {
+        let stands = source.stands("SESSION_DEFAULT_TIMEOUT_MINUTES", default);
         source.warn(format!(
-            "SESSION_DEFAULT_TIMEOUT_MINUTES is {default}, outside the timeouts of {min} to \
-             {max} that sessions can have; {timeout} is used"
+            "{stands}, outside the timeouts of {min} to {max} that sessions can have; {timeout} \
+             is used"
         ));
     }
     let duration = source.number("SESSION_MAX_DURATION_MINUTES", 720, &(60..=20_160))?;
     let max_duration = duration.min(max * 2);
     if max_duration != duration {
+        let stands = source.stands("SESSION_MAX_DURATION_MINUTES", duration);
         source.warn(format!(
-            "SESSION_MAX_DURATION_MINUTES is {duration}, more than twice \
-             SESSION_MAX_TIMEOUT_MINUTES; {max_duration} is used"
+            "{stands}, more than twice SESSION_MAX_TIMEOUT_MINUTES; {max_duration} is used"
         ));
     }
     Ok(TimeoutPolicy {
@@ -326,6 +330,53 @@ mod tests {
         assert_eq!(config.rules.policy.defaults.timeout_minutes, 60);
         assert_eq!(config.rules.policy.defaults.max_duration_minutes, 120);
         assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn a_warning_does_not_take_a_default_for_what_somebody_has_set() {
+        let config = read(&[
+            ("SESSION_MAX_TIMEOUT_MINUTES", "60"),
+            ("SESSION_MIN_TIMEOUT_MINUTES", "45"),
+        ])
+        .unwrap();
+        assert_eq!(
+            config.warnings,
+            [
+                "SESSION_DEFAULT_TIMEOUT_MINUTES is 30 by default, outside the timeouts \
+                 of 45 to 60 that sessions can have; 45 is used",
+                "SESSION_MAX_DURATION_MINUTES is 720 by default, more than twice \
+                 SESSION_MAX_TIMEOUT_MINUTES; 120 is used",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_limit_below_zero_does_not_become_none() {
+        for name in [
+            "RATE_LIMIT_CREATES_PER_MINUTE",
+            "RATE_LIMIT_MESSAGES_PER_MINUTE",
+            "MAX_SESSIONS_PER_USER",
+        ] {
+            assert_eq!(
+                error(&[(name, "-1")]),
+                format!(
+                    "{name} is \"-1\"; allowed is a whole number of 0 to 4294967295, where 0 \
+                     stands for any number"
+                )
+            );
+            assert!(error(&[(name, "ten")]).contains("where 0 stands for any number"));
+            assert!(read(&[(name, "0")]).unwrap().warnings.is_empty());
+        }
+    }
+
+    #[test]
+    fn levels_of_the_log_that_cannot_be_read_stop_the_start() {
+        assert_eq!(
+            error(&[("RUST_LOG", "sessiond=debgu")]),
+            "RUST_LOG is \"sessiond=debgu\"; allowed is a level (off, error, warn, info, debug or \
+             trace), or parts of the program with one, such as sessiond=debug, with commas and no \
+             blanks between them"
+        );
     }
 
     #[test]

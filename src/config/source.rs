@@ -14,6 +14,8 @@ const MAX_DISTANCE: usize = 2;
 pub struct Source {
     layers: Vec<HashMap<String, String>>,
     warnings: Vec<String>,
+    /// The variables whose values are no Unicode text.
+    garbled: Vec<String>,
 }
 
 impl Source {
@@ -23,15 +25,36 @@ impl Source {
     /// # Errors
     /// The `.env` file cannot be read.
     pub fn of_process(flags: HashMap<String, String>) -> Result<Self, ConfigError> {
-        let environment = std::env::vars_os().filter_map(|(name, value)| {
-            // A setting that is not Unicode is no setting of ours.
-            Some((
-                name.into_string().ok()?,
-                value.to_string_lossy().into_owned(),
-            ))
-        });
+        let mut environment = HashMap::new();
+        let mut garbled = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            // A name that is not Unicode is no name of ours.
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            let value = value.into_string().unwrap_or_else(|value| {
+                garbled.push(name.clone());
+                value.to_string_lossy().into_owned()
+            });
+            environment.insert(name, value);
+        }
         let file = env_file::read(Path::new(".env"))?;
-        Ok(Self::of_layers(vec![flags, environment.collect(), file]))
+        Ok(Self {
+            garbled,
+            ..Self::of_layers(vec![flags, environment, file])
+        })
+    }
+
+    /// Refuses settings whose values are no Unicode text: what can be read of them is something
+    /// else, such as another folder.
+    pub(super) fn refuse_other_encodings(&self) -> Result<(), ConfigError> {
+        let is_setting = |name: &&String| SETTINGS.iter().any(|it| it.name == **name);
+        match self.garbled.iter().find(is_setting) {
+            None => Ok(()),
+            Some(name) => Err(ConfigError::new(format!(
+                "{name} is not UTF-8 text; allowed is that alone, also for the names of folders"
+            ))),
+        }
     }
 
     /// The values of these layers, the first one first.
@@ -39,7 +62,7 @@ impl Source {
     pub fn of_layers(layers: Vec<HashMap<String, String>>) -> Self {
         let mut source = Self {
             layers,
-            warnings: Vec::new(),
+            ..Self::default()
         };
         source.warn_of_misspelt_names();
         source
@@ -113,6 +136,29 @@ impl Source {
             ));
         }
         Ok(clamped)
+    }
+
+    /// The most of something; 0 for any number. A number below that does not stand for 0, which
+    /// would be no limit at all.
+    pub(super) fn limit(&mut self, name: &str) -> Result<u32, ConfigError> {
+        let allowed = format!(
+            "a whole number of 0 to {}, where 0 stands for any number",
+            u32::MAX
+        );
+        match self.text(name) {
+            Some(text) if text.starts_with('-') || !is_whole_number(text) => {
+                Err(ConfigError::unreadable(name, text, &allowed))
+            }
+            _ => self.number(name, 0, &(0..=u32::MAX)),
+        }
+    }
+
+    /// What a setting is, in the words of a warning, which is not to name what nobody has set.
+    pub(super) fn stands(&self, name: &str, value: u32) -> String {
+        match self.text(name) {
+            Some(_) => format!("{name} is {value}"),
+            None => format!("{name} is {value} by default"),
+        }
     }
 
     /// A switch.
