@@ -10,8 +10,15 @@ use crate::guard::identity::{self, Tokens};
 use crate::guard::origin::{AllowedOrigins, Origins};
 use crate::guard::rate::Rates;
 
+const SERVER_TOKEN: &str = "ELIZA_SERVER_AUTH_TOKEN";
+const ADMIN_TOKEN: &str = "SESSIOND_ADMIN_TOKEN";
+const JWT_KEY: &str = "JWT_SECRET";
+
 /// The shortest key of HS256, in bytes (RFC 7518, 3.2).
 const MIN_JWT_KEY: usize = 32;
+
+/// The shortest token that is not warned of, in characters.
+const MIN_TOKEN: usize = 16;
 
 pub(super) fn policy(source: &mut Source, server: &ServerConfig) -> Result<Policy, ConfigError> {
     let tokens = tokens(source);
@@ -57,27 +64,50 @@ fn open_to_the_world(host: &str) -> ConfigError {
 fn tokens(source: &mut Source) -> Tokens {
     let secret = |name| source.text(name).map(SecretString::from);
     let tokens = Tokens {
-        server: secret("ELIZA_SERVER_AUTH_TOKEN"),
-        admin: secret("SESSIOND_ADMIN_TOKEN"),
-        jwt: secret("JWT_SECRET"),
+        server: secret(SERVER_TOKEN),
+        admin: secret(ADMIN_TOKEN),
+        jwt: secret(JWT_KEY),
     };
+    for warning in warnings(&tokens) {
+        source.warn(warning);
+    }
+    tokens
+}
+
+/// What is not as it should be with tokens that will do.
+fn warnings(tokens: &Tokens) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (name, token) in [(SERVER_TOKEN, &tokens.server), (ADMIN_TOKEN, &tokens.admin)] {
+        let length = |token: &SecretString| token.expose_secret().chars().count();
+        if token.as_ref().is_some_and(|it| length(it) < MIN_TOKEN) {
+            warnings.push(format!(
+                "{name} is shorter than {MIN_TOKEN} characters, and can be guessed; `sessiond \
+                 token` prints a good one"
+            ));
+        }
+    }
     let is_short = |key: &SecretString| key.expose_secret().len() < MIN_JWT_KEY;
     if tokens.jwt.as_ref().is_some_and(is_short) {
-        source.warn(format!(
-            "JWT_SECRET is shorter than the {MIN_JWT_KEY} bytes that HS256 asks for (RFC 7518): \
+        warnings.push(format!(
+            "{JWT_KEY} is shorter than the {MIN_JWT_KEY} bytes that HS256 asks for (RFC 7518): \
              whoever has one token can try to guess it"
+        ));
+    }
+    if tokens.jwt.is_some() && tokens.admin.is_none() {
+        warnings.push(format!(
+            "{JWT_KEY} is set and {ADMIN_TOKEN} is not: nobody can list all sessions, make a \
+             backup or an export of the running server, or read its figures; set {ADMIN_TOKEN} \
+             for that, to what `sessiond token` prints"
         ));
     }
     let [admin, server] = [&tokens.admin, &tokens.server]
         .map(|token| token.as_ref().map(ExposeSecret::expose_secret));
     if admin.is_some() && admin == server {
-        source.warn(
-            "SESSIOND_ADMIN_TOKEN is the same as ELIZA_SERVER_AUTH_TOKEN: everybody who has it \
-             is an admin"
-                .into(),
-        );
+        warnings.push(format!(
+            "{ADMIN_TOKEN} is the same as {SERVER_TOKEN}: everybody who has it is an admin"
+        ));
     }
-    tokens
+    warnings
 }
 
 fn allowed_origins(source: &Source, server: &ServerConfig) -> Result<AllowedOrigins, ConfigError> {
@@ -177,28 +207,44 @@ mod tests {
             "CORS_ORIGIN is \"b.example\"; allowed is a comma-separated list of origins such as \
              https://chat.example, or *"
         );
+        for list in ["*, https://a.example", "https://a.example,*"] {
+            assert!(error(&[("CORS_ORIGIN", list)]).contains("so it stands alone"));
+        }
         assert!(error(&[("TRUSTED_PROXIES", "10.0.0.0/40")]).contains("10.0.0.0/8"));
     }
 
     #[test]
     fn weak_secrets_are_warned_of() {
-        let long = "a key of thirty-two bytes and more";
-        for (values, warnings) in [
-            (vec![("JWT_SECRET", "short")], 1),
-            (vec![("JWT_SECRET", long)], 0),
+        let key = "a key of thirty-two bytes and more";
+        let admin = ("SESSIOND_ADMIN_TOKEN", "sixteen letters!");
+        for (values, warned) in [
             (
-                vec![
-                    ("SESSIOND_ADMIN_TOKEN", "t"),
-                    ("ELIZA_SERVER_AUTH_TOKEN", "t"),
-                ],
-                1,
+                vec![("JWT_SECRET", "short"), admin],
+                vec!["that HS256 asks for"],
+            ),
+            (vec![("JWT_SECRET", key), admin], vec![]),
+            (
+                vec![("JWT_SECRET", key)],
+                vec!["JWT_SECRET is set and SESSIOND_ADMIN_TOKEN is not"],
+            ),
+            (
+                vec![admin, ("ELIZA_SERVER_AUTH_TOKEN", admin.1)],
+                vec!["everybody who has it is an admin"],
+            ),
+            (
+                vec![("ELIZA_SERVER_AUTH_TOKEN", "fifteen letters")],
+                vec!["ELIZA_SERVER_AUTH_TOKEN is shorter than 16 characters"],
+            ),
+            (
+                vec![("SESSIOND_ADMIN_TOKEN", "x")],
+                vec!["SESSIOND_ADMIN_TOKEN is shorter than 16 characters"],
             ),
         ] {
-            assert_eq!(
-                read(&values).unwrap().warnings.len(),
-                warnings,
-                "{values:?}"
-            );
+            let warnings = read(&values).unwrap().warnings;
+            assert_eq!(warnings.len(), warned.len(), "{values:?}: {warnings:?}");
+            for (warning, warned) in warnings.iter().zip(warned) {
+                assert!(warning.contains(warned), "{warning}");
+            }
         }
     }
 }

@@ -30,6 +30,15 @@ fn an_unreadable_setting_is_named_with_its_value_and_what_is_allowed() {
         ("MAX_PENDING_TURNS", "1 000", "1 to 1000000"),
         ("SESSIOND_INSECURE", "yes", "true, false, 1 or 0"),
         ("LOG_FORMAT", "xml", "text or json"),
+        ("RUST_LOG", "debgu", "warn, info, debug or trace"),
+        ("RUST_LOG", "sessiond::http=loud", "such as sessiond=debug"),
+        (
+            "RATE_LIMIT_CREATES_PER_MINUTE",
+            "-1",
+            "0 stands for any number",
+        ),
+        ("MAX_SESSIONS_PER_USER", "-1", "0 stands for any number"),
+        ("CORS_ORIGIN", "*, https://a.example", "it stands alone"),
         ("SESSION_TIME_SCALE", "fast", "a whole number"),
     ] {
         let builder = Server::builder().env(name, value);
@@ -60,6 +69,36 @@ fn a_number_out_of_bounds_is_clamped_with_a_warning() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_folder_whose_name_is_no_text_is_not_taken_for_another() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let builder = Server::builder().env("DATA_DIR", OsStr::from_bytes(b"data\xE9"));
+    let log = refused(&builder);
+    assert!(log.contains("DATA_DIR is not UTF-8 text"), "{log}");
+    let files = fs::read_dir(builder.home()).expect("a folder can be read");
+    assert_eq!(files.count(), 1, "there is the log alone");
+}
+
+#[test]
+fn what_a_warning_says_of_a_setting_that_nobody_has_set_is_true() {
+    let server = Server::builder()
+        .env("SESSION_MAX_TIMEOUT_MINUTES", "60")
+        .env("JWT_SECRET", "a key of thirty-two bytes and more")
+        .env("ELIZA_SERVER_AUTH_TOKEN", "x")
+        .start();
+    let log = server.log();
+    for warning in [
+        "SESSION_MAX_DURATION_MINUTES is 720 by default, more than twice",
+        "ELIZA_SERVER_AUTH_TOKEN is shorter than 16 characters",
+        "JWT_SECRET is set and SESSIOND_ADMIN_TOKEN is not: nobody can",
+    ] {
+        assert_eq!(log.matches(warning).count(), 1, "{warning}: {log}");
+    }
+}
+
 #[tokio::test]
 async fn a_flag_beats_the_environment_which_beats_the_file_and_empty_is_unset() {
     let builder = Server::builder()
@@ -69,7 +108,7 @@ async fn a_flag_beats_the_environment_which_beats_the_file_and_empty_is_unset() 
         .env("SESSIOND_CACHE_MB", "")
         .arg("--session-default-timeout-minutes")
         .arg("43");
-    let file = "# of the working directory\n\
+    let file = "\u{FEFF}# of the working directory\n\
                 SESSION_DEFAULT_TIMEOUT_MINUTES=41\n\
                 SESSION_WARNING_THRESHOLD_MINUTES=\"7\"\n\
                 export SESSION_MAX_DURATION_MINUTES=601 # so it is\n\
