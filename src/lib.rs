@@ -14,6 +14,7 @@
 //! - [`janitor`]: what happens by the clock alone; [`space`]: the measuring of the file.
 //! - [`wire`]: events as clients see them, by whichever way they come.
 //! - [`console`]: the operator's page, as files.
+//! - [`instance`]: which process serves a database; [`partial`]: files until they are complete.
 //! - [`http`], [`realtime`]: the API over HTTP, and over Socket.IO.
 //! - [`config`], [`cli`], [`mod@run`], [`open_files`]: the process around them.
 
@@ -31,9 +32,11 @@ pub mod events;
 pub mod fuzzing;
 pub mod guard;
 pub mod http;
+pub mod instance;
 pub mod janitor;
 pub mod metrics;
 pub mod open_files;
+pub mod partial;
 pub mod realtime;
 pub mod run;
 pub mod shutdown;

@@ -18,6 +18,7 @@ use crate::events::EventBus;
 use crate::guard::Guard;
 use crate::guard::rate::Limits;
 use crate::http::{self, Sockets};
+use crate::instance::Announcement;
 use crate::janitor::Janitor;
 use crate::open_files;
 use crate::realtime::{self, Realtime};
@@ -93,6 +94,7 @@ pub async fn run_with(
         events.clone(),
     )
     .with_context(|| format!("the database {}", path.display()))?;
+    let announced = announce(&path);
     let store = Arc::new(store);
     let app = Arc::new(App::new(
         Arc::clone(&store),
@@ -150,6 +152,8 @@ pub async fn run_with(
     let _ = janitor.await;
     let _ = space.await;
     let _ = reloader.await;
+    // Before the file is let go, which another server may take then.
+    drop(announced);
     if !store.close(config.clear_on_shutdown).await {
         bail!("the stop could not be recorded in {}", path.display());
     }
@@ -225,6 +229,21 @@ async fn reload_agents(app: Arc<App>, mut source: AgentSource, mut hangups: Hang
             Err(error) => tracing::error!("the agents stay as they are: {error:#}"),
         }
     }
+}
+
+/// Says who serves the database. A full disk, or a folder that cannot be written, is no reason not
+/// to serve it.
+fn announce(database: &Path) -> Option<Announcement> {
+    let announced = Announcement::beside(database);
+    announced
+        .inspect_err(|error| {
+            tracing::warn!(
+                %error,
+                "`sessiond backup` and `sessiond export` cannot tell this server from others, and \
+                 will not ask it"
+            );
+        })
+        .ok()
 }
 
 pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {

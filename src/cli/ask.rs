@@ -2,20 +2,31 @@
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper::{Request, Response, StatusCode, header};
-use hyper_util::rt::TokioIo;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::{Response, StatusCode, header};
 use secrecy::ExposeSecret as _;
-use tokio::net::TcpStream;
+use tokio::time::timeout;
+use uuid::Uuid;
 
+use super::connection::{Connection, PATIENCE, text};
+use super::place::{self, Holder};
 use super::remedy;
 use crate::config::Config;
+use crate::instance;
 
-/// The longest answer that is not written to a file.
-const MAX_ANSWER: usize = 64 * 1024;
+/// A server that sends nothing for so long in the midst of its answer has stopped.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What a server is asked for.
+pub(super) struct Wanted<'a> {
+    pub(super) path: &'a str,
+    /// The content type of the answer.
+    pub(super) kind: &'static str,
+}
 
 /// Where a server with this configuration is reached from here.
 pub(super) fn address(config: &Config) -> anyhow::Result<SocketAddr> {
@@ -32,62 +43,150 @@ pub(super) fn address(config: &Config) -> anyhow::Result<SocketAddr> {
     Ok(SocketAddr::new(ip, address.port()))
 }
 
-/// Writes what the server answers into `out` as it comes; `told` hears of every piece.
+/// Writes what the server of the database answers into `out` as it comes; `told` hears of every
+/// piece. Any other server is asked for nothing, and gets no token.
 pub(super) fn download(
     config: &Config,
-    path: &str,
+    wanted: &Wanted<'_>,
     out: &mut dyn Write,
     told: &mut dyn FnMut(u64),
 ) -> anyhow::Result<()> {
-    let address = address(config)?;
+    let database = place::database(config);
+    let Holder::Server(id) = place::holder(&database)? else {
+        return Err(place::held_by_somebody(&database));
+    };
+    let server = Server {
+        id,
+        address: address(config)?,
+        config,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let mut response = get(config, address, path)
-            .await
-            .with_context(|| format!("a server holds the database, but not one at {address}"))
-            .map_err(|error| remedy::after(&error, remedy::ADDRESS))?;
-        if response.status() != StatusCode::OK {
-            let status = response.status();
-            let reason = reason(response.into_body()).await;
-            bail!("the server at {address} refused ({status}): {reason}");
-        }
-        while let Some(frame) = response.body_mut().frame().await {
-            let frame = frame.context("the server broke off")?;
-            if let Some(piece) = frame.data_ref() {
-                out.write_all(piece)?;
-                told(piece.len() as u64);
-            }
+        let mut response = server.ask(wanted).await?;
+        while let Some(piece) = next_piece(response.body_mut(), LONGEST_PAUSE).await? {
+            out.write_all(&piece)?;
+            told(piece.len() as u64);
         }
         Ok(())
     })
 }
 
-/// The answer to a request; its body comes as it is read.
-pub(super) async fn get(
-    config: &Config,
+/// The server that holds the database.
+struct Server<'a> {
+    id: Uuid,
     address: SocketAddr,
-    path: &str,
-) -> anyhow::Result<Response<Incoming>> {
-    let stream = TokioIo::new(TcpStream::connect(address).await?);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
-    // It ends with the connection, whose end the body tells of.
-    tokio::spawn(connection);
-    let mut request = Request::get(path).header(header::HOST, address.to_string());
-    if let Some(token) = token(config) {
-        request = request.header("x-api-key", token);
-    }
-    Ok(sender
-        .send_request(request.body(Empty::<Bytes>::new())?)
-        .await?)
+    config: &'a Config,
 }
 
-/// The short text of an answer.
-pub(super) async fn text(body: Incoming) -> anyhow::Result<String> {
-    let body = Limited::new(body, MAX_ANSWER).collect().await;
-    let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
-    Ok(String::from_utf8_lossy(&body).into_owned())
+impl Server<'_> {
+    async fn ask(&self, wanted: &Wanted<'_>) -> anyhow::Result<Response<Incoming>> {
+        let mut connection = self.find().await?;
+        // On the same connection, so that it is the same server.
+        let asking = connection.get(wanted.path, token(self.config));
+        let response = self.while_it_lives(asking).await??;
+        let status = response.status();
+        if status != StatusCode::OK {
+            let reason = reason(response.into_body()).await;
+            let refused = format!("the server at {} refused ({status})", self.address);
+            let Some(remedy) = remedy::of_refusal(status, token(self.config).is_some()) else {
+                bail!("{refused}: {reason}");
+            };
+            bail!("{refused}: {reason}; {remedy}");
+        }
+        if !is_of_kind(&response, wanted.kind) {
+            bail!(
+                "the server at {} answered with something else than was asked for",
+                self.address
+            );
+        }
+        Ok(response)
+    }
+
+    /// A connection to the server. What answers at the address may be another one, which must not
+    /// see a token and has other data.
+    async fn find(&self) -> anyhow::Result<Connection> {
+        let address = self.address;
+        let reached = Connection::open(address).await;
+        let mut connection = reached
+            .with_context(|| format!("a server holds the database, but not one at {address}"))
+            .map_err(|error| remedy::after(&error, remedy::ADDRESS))?;
+        let asking = connection.get("/healthz", None);
+        let answered = timeout(PATIENCE, asking).await;
+        let answered = answered.with_context(|| {
+            let seconds = PATIENCE.as_secs();
+            format!("what listens at {address} did not answer within {seconds} s")
+        })?;
+        // Its words are of no interest, but they stand in the way of the next answer.
+        let found = match answered {
+            Ok(response) => {
+                let found = id_in(&response);
+                text(response.into_body()).await?;
+                found
+            }
+            Err(_) => None,
+        };
+        if found == Some(self.id) {
+            return Ok(connection);
+        }
+        let who = match found {
+            Some(_) => "another server",
+            None => "no sessiond of this version",
+        };
+        bail!(
+            "at {address} answers {who}, and not the one that holds {}: SERVER_HOST and \
+             SERVER_PORT must be those of the server of this data folder. It was sent no token and \
+             asked for nothing",
+            place::database(self.config).display()
+        )
+    }
+
+    /// Waits for what may take its time, as the copy of a large database does, for as long as the
+    /// server says that it is there.
+    async fn while_it_lives<T>(&self, waited_for: impl Future<Output = T>) -> anyhow::Result<T> {
+        let mut waited_for = std::pin::pin!(waited_for);
+        loop {
+            if let Ok(done) = timeout(PATIENCE, &mut waited_for).await {
+                return Ok(done);
+            }
+            self.find().await?;
+        }
+    }
+}
+
+/// The next piece of a body; none after the last.
+async fn next_piece(
+    body: &mut Incoming,
+    longest_pause: Duration,
+) -> anyhow::Result<Option<hyper::body::Bytes>> {
+    loop {
+        let frame = timeout(longest_pause, body.frame()).await;
+        let frame = frame.with_context(|| {
+            let seconds = longest_pause.as_secs();
+            format!("the server has sent nothing for {seconds} s, and not yet all")
+        })?;
+        let Some(frame) = frame else {
+            return Ok(None);
+        };
+        let frame = frame.context("the server broke off")?;
+        if let Ok(piece) = frame.into_data() {
+            return Ok(Some(piece));
+        }
+    }
+}
+
+fn id_in(response: &Response<Incoming>) -> Option<Uuid> {
+    let id = response.headers().get(instance::HEADER)?;
+    Uuid::parse_str(id.to_str().ok()?).ok()
+}
+
+/// Whether an answer has this content type, with whatever parameters.
+pub(super) fn is_of_kind<T>(response: &Response<T>, kind: &str) -> bool {
+    let found = response.headers().get(header::CONTENT_TYPE);
+    let found = found.and_then(|found| found.to_str().ok());
+    let found = found.and_then(|found| found.split(';').next());
+    found.is_some_and(|found| found.trim().eq_ignore_ascii_case(kind))
 }
 
 /// The credentials of whoever runs the server.
@@ -105,4 +204,61 @@ async fn reason(body: Incoming) -> String {
         .as_ref()
         .and_then(|error| error["error"]["details"].as_str());
     details.map_or(text.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const BEGINNING: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
+
+    #[tokio::test]
+    async fn a_server_that_stops_in_the_midst_of_its_answer_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut connection = Connection::open(address).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let answering = async {
+            let mut request = [0; 512];
+            assert!(server.read(&mut request).await.unwrap() > 0);
+            server.write_all(BEGINNING).await.unwrap();
+        };
+        let (response, ()) = tokio::join!(connection.get("/", None), answering);
+        let mut body = response.unwrap().into_body();
+        let pause = Duration::from_millis(50);
+        let piece = next_piece(&mut body, pause).await.unwrap();
+        assert_eq!(piece.as_deref(), Some(&b"half"[..]));
+        let started = Instant::now();
+        let error = next_piece(&mut body, pause).await.unwrap_err();
+        assert!(error.to_string().contains("not yet all"), "{error}");
+        assert!(started.elapsed() < LONGEST_PAUSE);
+
+        drop(server);
+        let error = next_piece(&mut body, pause).await.unwrap_err();
+        assert!(error.to_string().contains("broke off"), "{error}");
+    }
+
+    #[test]
+    fn a_content_type_is_known_with_its_parameters() {
+        for (found, is_known) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("text/html", false),
+            ("application/json5", false),
+        ] {
+            let response = Response::builder().header(header::CONTENT_TYPE, found);
+            let response = response.body(()).unwrap();
+            assert_eq!(
+                is_of_kind(&response, "application/json"),
+                is_known,
+                "{found}"
+            );
+        }
+        assert!(!is_of_kind(&Response::new(()), "application/json"));
+    }
 }

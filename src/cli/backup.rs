@@ -5,10 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
+use super::ask::{self, Wanted};
 use super::bar::Bar;
-use super::{ask, check, place, remedy, say};
+use super::{check, place, remedy, say};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::partial;
 use crate::store::file::Look;
 
 /// Writes a checked copy of the database to a file that is not there yet. Where a server holds
@@ -18,8 +20,8 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     if exists.with_context(|| target.display().to_string())? {
         bail!("{} exists; a backup replaces nothing", target.display());
     }
-    let mut file = place::beside(target)
-        .with_context(|| place::no_file_in(place::folder_of(target)))
+    let mut file = partial::beside(target)
+        .with_context(|| place::no_file_in(partial::folder_of(target)))
         .map_err(|error| remedy::after(&error, remedy::OF_NO_FILE))?;
     if let Some(look) = place::look(config)? {
         let bar = Bar::rows("copying");
@@ -28,7 +30,11 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     } else {
         let bar = Bar::bytes("the server sends");
         let told = &mut |bytes| bar.add(bytes);
-        ask::download(config, "/api/admin/backup", &mut file, told)?;
+        let wanted = Wanted {
+            path: "/api/admin/backup",
+            kind: "application/octet-stream",
+        };
+        ask::download(config, &wanted, &mut file, told)?;
         file.flush()?;
         file.as_file().sync_all()?;
     }
@@ -44,7 +50,7 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     file.persist_noclobber(target)
         .map_err(|error| error.error)
         .with_context(|| target.display().to_string())?;
-    place::sync_folder(target)?;
+    partial::sync_folder(target)?;
     say(&format!("{}: {sessions} sessions", target.display()));
     Ok(())
 }

@@ -4,7 +4,8 @@ use std::io::{BufWriter, Write as _};
 
 use anyhow::bail;
 
-use super::{ask, place};
+use super::ask::{self, Wanted};
+use super::place;
 use crate::archive;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -33,7 +34,11 @@ pub(super) fn run(config: &Config, session: Option<&str>) -> anyhow::Result<()> 
         Some(id) => format!("/api/admin/export?session={id}"),
     };
     let mut out = BufWriter::new(std::io::stdout().lock());
-    ask::download(config, &path, &mut out, &mut |_| {})?;
+    let wanted = Wanted {
+        path: &path,
+        kind: "application/x-ndjson",
+    };
+    ask::download(config, &wanted, &mut out, &mut |_| {})?;
     Ok(out.flush()?)
 }
 

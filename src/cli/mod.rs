@@ -7,6 +7,7 @@ mod bar;
 mod check;
 mod compact;
 mod completions;
+mod connection;
 mod export;
 mod flags;
 mod healthcheck;

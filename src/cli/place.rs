@@ -5,18 +5,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tempfile::NamedTempFile;
+use uuid::Uuid;
 
 use crate::config::Config;
 use crate::run::{DATABASE, make_folder};
 use crate::store::error::OpenError;
 use crate::store::file::Look;
+use crate::{instance, partial};
 
 /// The database of this configuration.
 pub(super) fn database(config: &Config) -> PathBuf {
     config.storage.data_dir.join(DATABASE)
 }
 
-/// Looks into the database; none where a server holds it.
+/// Looks into the database; none where another process holds it.
 pub(super) fn look(config: &Config) -> anyhow::Result<Option<Look>> {
     let path = database(config);
     match Look::into(&path, config.storage.cache_bytes) {
@@ -45,7 +47,7 @@ impl Replacement {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(unusable(error, &target)),
         };
-        let file = beside(&target).map_err(|error| {
+        let file = partial::beside(&target).map_err(|error| {
             anyhow::Error::new(OpenError::Io(error)).context(no_file_in(folder))
         })?;
         Ok(Self {
@@ -71,45 +73,8 @@ impl Replacement {
         };
         // The error without the file, which repeats it.
         placed.map_err(|error| unusable(error.error, &target))?;
-        sync_folder(&target)
+        Ok(partial::sync_folder(&target)?)
     }
-}
-
-/// The name of a file that is not complete begins and ends like this.
-const PARTIAL: (&str, &str) = (".sessiond-", ".partial");
-
-/// A file of the same folder, for its owner alone, that has another name until it is complete.
-pub(super) fn beside(target: &Path) -> std::io::Result<NamedTempFile> {
-    let folder = folder_of(target);
-    remove_abandoned(folder);
-    let (prefix, suffix) = PARTIAL;
-    let file = tempfile::Builder::new()
-        .prefix(prefix)
-        .suffix(suffix)
-        .tempfile_in(folder)?;
-    // Held for as long as it is open. Where a file system knows no locks, nothing is abandoned.
-    let _ = file.as_file().try_lock();
-    Ok(file)
-}
-
-/// Removes the files that commands which were killed have left incomplete: nobody holds them.
-pub(super) fn remove_abandoned(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
-    };
-    let (prefix, suffix) = PARTIAL;
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let is_partial = |name: &str| name.starts_with(prefix) && name.ends_with(suffix);
-        if name.to_str().is_some_and(is_partial) && is_abandoned(&entry.path()) {
-            // It is in nobody's way; the next command tries again.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
-fn is_abandoned(file: &Path) -> bool {
-    File::open(file).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// What is said where there can be no file beside another one.
@@ -117,30 +82,48 @@ pub(super) fn no_file_in(folder: &Path) -> String {
     format!("no file can be made in {}", folder.display())
 }
 
-/// The folder of a file.
-pub(super) fn folder_of(file: &Path) -> &Path {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+/// Who holds a database that is locked.
+pub(super) enum Holder {
+    /// The server of that id.
+    Server(Uuid),
+    /// A command, or a server that does not say who it is.
+    Unknown,
+}
+
+/// Who holds the database, which is locked.
+pub(super) fn holder(database: &Path) -> anyhow::Result<Holder> {
+    let server = instance::server_of(database).map_err(|error| {
+        anyhow::anyhow!(
+            "a server holds {}, and who it is cannot be read: {error}; the user that runs this \
+             command must be allowed to read that file",
+            database.display()
+        )
+    })?;
+    Ok(server.map_or(Holder::Unknown, Holder::Server))
+}
+
+/// What is said where somebody holds the database, and the command cannot go on.
+pub(super) fn held(database: &Path) -> anyhow::Error {
+    match holder(database) {
+        Ok(Holder::Unknown) => held_by_somebody(database),
+        Ok(Holder::Server(_)) | Err(_) => {
+            anyhow::anyhow!("a server holds {}; stop it first", database.display())
+        }
     }
 }
 
-/// What is said where a server holds the database, and the command cannot ask it instead.
-pub(super) fn held(database: &Path) -> anyhow::Error {
-    anyhow::anyhow!("a server holds {}; stop it first", database.display())
+/// The same where it is not known who does.
+pub(super) fn held_by_somebody(database: &Path) -> anyhow::Error {
+    anyhow::anyhow!(
+        "another process holds {}: a command of sessiond that has not ended yet, or a server of an \
+         older version; wait until the command has ended, or stop the server",
+        database.display()
+    )
 }
 
 /// The file system's word on the database.
 pub(super) fn unusable(error: std::io::Error, database: &Path) -> anyhow::Error {
     anyhow::Error::new(OpenError::Io(error)).context(database.display().to_string())
-}
-
-/// Makes a new name outlive a power cut.
-pub(super) fn sync_folder(target: &Path) -> anyhow::Result<()> {
-    if cfg!(unix) {
-        File::open(folder_of(target))?.sync_all()?;
-    }
-    Ok(())
 }
 
 fn lock(path: &Path) -> anyhow::Result<File> {

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use hyper::StatusCode;
+
 use crate::agents::registry::RegistryError;
 use crate::config::Config;
 use crate::store::error::{CopyError, ImportError, OpenError};
@@ -114,6 +116,25 @@ fn of_agents(kind: ErrorKind) -> Option<String> {
             "it has to be a folder of character files, or not to be there; {ELSEWHERE}"
         )),
         ErrorKind::InvalidData => Some("save it as UTF-8".to_owned()),
+        _ => None,
+    }
+}
+
+/// For a server that does not do what it is asked for.
+pub(super) fn of_refusal(status: StatusCode, has_token: bool) -> Option<&'static str> {
+    match status {
+        StatusCode::UNAUTHORIZED if !has_token => Some(
+            "set SESSIOND_ADMIN_TOKEN to the server's own; ELIZA_SERVER_AUTH_TOKEN will do where \
+             the server has neither that nor JWT_SECRET",
+        ),
+        StatusCode::UNAUTHORIZED => Some(
+            "SESSIOND_ADMIN_TOKEN, or else ELIZA_SERVER_AUTH_TOKEN, is not what the server has: \
+             run the command with the settings of the server",
+        ),
+        StatusCode::FORBIDDEN => Some(
+            "this is for admins: set SESSIOND_ADMIN_TOKEN to the server's own; a server with \
+             JWT_SECRET has to be started with one",
+        ),
         _ => None,
     }
 }

@@ -2,9 +2,9 @@
 
 use tokio::net::TcpListener;
 
-use super::{place, remedy};
+use super::remedy;
 use crate::config::Config;
-use crate::{run, shutdown, telemetry};
+use crate::{partial, run, shutdown, telemetry};
 
 /// Serves until a signal says to stop.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
@@ -13,7 +13,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     raise_file_limit(config.server.max_connections);
-    place::remove_abandoned(&config.storage.data_dir);
+    partial::remove_abandoned(&config.storage.data_dir);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

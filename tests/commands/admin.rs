@@ -75,11 +75,14 @@ async fn the_commands_bring_the_token_that_the_server_asks_for() {
     assert_eq!(refused.status.code(), Some(1));
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(said.contains("401"), "{said}");
+    assert!(said.contains("set SESSIOND_ADMIN_TOKEN"), "{said}");
     let wrong = beside(&server, &["export"])
         .env("ELIZA_SERVER_AUTH_TOKEN", "for-users-of-the-api")
         .output()
         .expect("it runs");
-    assert!(String::from_utf8_lossy(&wrong.stderr).contains("403"));
+    let said = String::from_utf8_lossy(&wrong.stderr);
+    assert!(said.contains("403"), "{said}");
+    assert!(said.contains("set SESSIOND_ADMIN_TOKEN"), "{said}");
     let place = Place::new();
     let file = place.path("backup.redb");
     let right = beside(&server, &["backup", file.to_str().expect("UTF-8")])

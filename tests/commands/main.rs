@@ -8,6 +8,7 @@
 
 mod admin;
 mod archive;
+mod asked;
 mod backups;
 mod checks;
 mod data;

@@ -1,7 +1,7 @@
 //! How the service is.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
@@ -11,6 +11,7 @@ use crate::http::dto;
 use crate::http::error::ApiError;
 use crate::http::openapi::bodies;
 use crate::http::router::ApiState;
+use crate::instance;
 
 /// `GET /api/messaging/sessions/health`
 #[utoipa::path(
@@ -56,10 +57,14 @@ pub(in crate::http) async fn overall(State(state): State<ApiState>) -> Response 
     tag = "operations",
     summary = "Whether the process answers",
     description = "It says nothing of the database.",
-    responses((status = 200, description = "It does", body = bodies::Alive)),
+    responses((status = 200, description = "It does", body = bodies::Alive, headers(("X-Sessiond-Instance" = String, description = "The random id of the process, for the commands that look for the server of a data folder")))),
 )]
 pub(in crate::http) async fn alive() -> Response {
-    dto::json(StatusCode::OK, &json!({ "status": "ok" }))
+    let mut response = dto::json(StatusCode::OK, &json!({ "status": "ok" }));
+    if let Ok(id) = HeaderValue::try_from(instance::id().to_string()) {
+        response.headers_mut().insert(instance::HEADER, id);
+    }
+    response
 }
 
 /// An unhealthy service answers in the error form too.
