@@ -41,14 +41,23 @@ impl Replacement {
     pub(super) fn of(config: &Config) -> anyhow::Result<Self> {
         let folder = &config.storage.data_dir;
         make_folder(folder)?;
-        let target = database(config);
+        // A link stays what it is: the file that it leads to is replaced.
+        let target = partial::behind_links(&database(config));
         let present = match fs::metadata(&target) {
             Ok(_) => Some(lock(&target)?),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(unusable(error, &target)),
         };
         let file = partial::beside(&target).map_err(|error| {
+            let folder = partial::folder_of(&target);
             anyhow::Error::new(OpenError::Io(error)).context(no_file_in(folder))
+        })?;
+        hand_over(file.as_file(), present.as_ref(), &target).with_context(|| {
+            format!(
+                "the new file cannot be given to the owner of {}; run the command as that user. \
+                 Nothing was changed",
+                target.display()
+            )
         })?;
         Ok(Self {
             file,
@@ -75,6 +84,50 @@ impl Replacement {
         placed.map_err(|error| unusable(error.error, &target))?;
         Ok(partial::sync_folder(&target)?)
     }
+}
+
+/// Gives a new file to the owner of the one that it replaces, with the same rights for others, so
+/// that the server's user can open it, whoever has made it. Where there is none, it goes to the
+/// folder's owner, if that may be.
+#[cfg(unix)]
+fn hand_over(file: &File, present: Option<&File>, target: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+
+    let model = match present {
+        Some(present) => present.metadata()?,
+        None => fs::metadata(partial::folder_of(target))?,
+    };
+    let own = file.metadata()?;
+    let is_given = (own.uid(), own.gid()) == (model.uid(), model.gid())
+        || fchown(file, Some(model.uid()), Some(model.gid())).is_ok();
+    match present {
+        None => Ok(()),
+        Some(_) if is_given => file.set_permissions(model.permissions()),
+        Some(_) => Err(std::io::ErrorKind::PermissionDenied.into()),
+    }
+}
+
+#[cfg(not(unix))]
+fn hand_over(_: &File, _: Option<&File>, _: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Whether two names are those of one file, which is there.
+pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// What a file is known by, whatever its names.
+#[cfg(unix)]
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    fs::metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> std::io::Result<PathBuf> {
+    path.canonicalize()
 }
 
 /// What is said where there can be no file beside another one.

@@ -14,6 +14,12 @@ use crate::store::file::Look;
 /// Puts a copy of a backup in the place of the database.
 pub(super) fn run(config: &Config, source: &Path, is_forced: bool) -> anyhow::Result<()> {
     let target = place::database(config);
+    if place::is_same_file(source, &target) {
+        bail!(
+            "{} is the database itself, and a backup is another file. Nothing was changed",
+            source.display()
+        );
+    }
     let exists = target.try_exists();
     if exists.map_err(|error| place::unusable(error, &target))? && !is_forced {
         bail!(

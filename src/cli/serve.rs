@@ -2,7 +2,7 @@
 
 use tokio::net::TcpListener;
 
-use super::remedy;
+use super::{place, remedy};
 use crate::config::Config;
 use crate::{partial, run, shutdown, telemetry};
 
@@ -13,7 +13,8 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     raise_file_limit(config.server.max_connections);
-    partial::remove_abandoned(&config.storage.data_dir);
+    let database = partial::behind_links(&place::database(config));
+    partial::remove_abandoned(partial::folder_of(&database));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

@@ -1,5 +1,9 @@
 //! `backup` and `restore`.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::path::Path;
+
 use super::data::{Place, beside, succeeded, talk};
 use super::support::server::Server;
 
@@ -122,4 +126,68 @@ async fn a_server_that_holds_the_database_is_not_replaced() {
     );
     let exported = beside(&server, &["export"]).output().expect("it runs");
     assert!(succeeded(&exported).contains(&before[0]));
+}
+
+/// A place with a database, stopped, and a backup of it.
+async fn place_with_backup() -> (Place, String) {
+    let mut server = Server::start();
+    talk(&server).await;
+    assert!(server.terminate().success());
+    let place = Place::of(&server);
+    let file = place.path("backup.redb");
+    let path = file.to_str().expect("UTF-8").to_owned();
+    place.succeeds(&["backup", &path]);
+    (place, path)
+}
+
+#[tokio::test]
+async fn what_is_restored_belongs_to_whom_the_database_belonged() {
+    let (place, backup) = place_with_backup().await;
+    let owner = |file: &Path| {
+        let found = std::fs::metadata(file).expect("a file");
+        (found.uid(), found.gid(), found.mode() & 0o777)
+    };
+    std::fs::set_permissions(place.database(), Permissions::from_mode(0o640)).expect("a mode");
+    let mut expected = owner(&place.database());
+    if chown(place.database(), Some(4_401), Some(4_402)).is_ok() {
+        expected = (4_401, 4_402, 0o640);
+    }
+    place.succeeds(&["restore", "--force", &backup]);
+    assert_eq!(owner(&place.database()), expected);
+
+    // Where there was none, the folder says whose it is to be, and it is for its owner alone.
+    std::fs::remove_file(place.database()).expect("it was there");
+    let mut expected = (expected.0, expected.1, 0o600);
+    if chown(place.path("data"), Some(4_403), Some(4_404)).is_ok() {
+        (expected.0, expected.1) = (4_403, 4_404);
+    }
+    place.succeeds(&["restore", &backup]);
+    assert_eq!(owner(&place.database()), expected);
+}
+
+#[tokio::test]
+async fn what_is_restored_goes_through_a_link() {
+    let (place, backup) = place_with_backup().await;
+    let exported = place.succeeds(&["export"]);
+    let file = place.path("elsewhere.redb");
+    std::fs::remove_file(place.database()).expect("it was there");
+    symlink("../elsewhere.redb", place.database()).expect("a link");
+    for force in [&["restore", &backup][..], &["restore", "--force", &backup]] {
+        place.succeeds(force);
+        let is_link = std::fs::symlink_metadata(place.database());
+        assert!(is_link.expect("a link").is_symlink());
+        assert!(file.is_file());
+        assert!(place.succeeds(&["export"]) == exported);
+    }
+}
+
+#[tokio::test]
+async fn the_database_is_no_backup_of_itself() {
+    let (place, _) = place_with_backup().await;
+    let link = place.path("link.redb");
+    symlink(place.database(), &link).expect("a link");
+    for name in [place.database(), link] {
+        let said = place.fails(&["restore", "--force", name.to_str().expect("UTF-8")]);
+        assert!(said.contains("is the database itself"), "{said}");
+    }
 }
