@@ -6,6 +6,7 @@ use anyhow::bail;
 use futures_util::future::join_all;
 use uuid::Uuid;
 
+use super::say;
 use crate::agents::probe::{Found, probe};
 use crate::agents::registry::{Agent, Registry};
 use crate::clock::Clock;
@@ -35,7 +36,7 @@ pub(super) fn run(config: &Config, probing: bool) -> anyhow::Result<()> {
             .map(|agent| row(agent, String::new(), false))
             .collect()
     };
-    say(&table(&rows));
+    say(&table(&rows))?;
     let faults = rows.iter().filter(|row| row.is_fault).count();
     if faults > 0 {
         bail!("{faults} of {} agents do not answer", rows.len());
@@ -83,9 +84,4 @@ fn table(rows: &[Row]) -> String {
         line.trim_end().to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-#[allow(clippy::print_stdout)] // It is the command's answer.
-fn say(text: &str) {
-    println!("{text}");
 }

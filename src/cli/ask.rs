@@ -1,6 +1,5 @@
 //! Asking the running server.
 
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -43,13 +42,12 @@ pub(super) fn address(config: &Config) -> anyhow::Result<SocketAddr> {
     Ok(SocketAddr::new(ip, address.port()))
 }
 
-/// Writes what the server of the database answers into `out` as it comes; `told` hears of every
-/// piece. Any other server is asked for nothing, and gets no token.
+/// Hands on what the server of the database answers, piece by piece as it comes. Any other server
+/// is asked for nothing, and gets no token.
 pub(super) fn download(
     config: &Config,
     wanted: &Wanted<'_>,
-    out: &mut dyn Write,
-    told: &mut dyn FnMut(u64),
+    take: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let database = place::database(config);
     let Holder::Server(id) = place::holder(&database)? else {
@@ -66,8 +64,7 @@ pub(super) fn download(
     runtime.block_on(async {
         let mut response = server.ask(wanted).await?;
         while let Some(piece) = next_piece(response.body_mut(), LONGEST_PAUSE).await? {
-            out.write_all(&piece)?;
-            told(piece.len() as u64);
+            take(&piece)?;
         }
         Ok(())
     })

@@ -29,12 +29,14 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
         look.copy_to(file.as_file(), &config.rules, now, &mut |at| bar.show(at))?;
     } else {
         let bar = Bar::bytes("the server sends");
-        let told = &mut |bytes| bar.add(bytes);
         let wanted = Wanted {
             path: "/api/admin/backup",
             kind: "application/octet-stream",
         };
-        ask::download(config, &wanted, &mut file, told)?;
+        ask::download(config, &wanted, &mut |piece| {
+            bar.add(piece.len() as u64);
+            Ok(file.write_all(piece)?)
+        })?;
         file.flush()?;
         file.as_file().sync_all()?;
     }
@@ -45,12 +47,12 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     let sessions = copy.sessions()?;
     drop(copy);
     if faults > 0 {
-        bail!("the copy has {faults} faults and was thrown away");
+        let faults = check::counted(faults, "fault");
+        bail!("the copy has {faults} and was thrown away");
     }
     file.persist_noclobber(target)
         .map_err(|error| error.error)
         .with_context(|| target.display().to_string())?;
     partial::sync_folder(target)?;
-    say(&format!("{}: {sessions} sessions", target.display()));
-    Ok(())
+    say(&format!("{}: {sessions} sessions", target.display()))
 }

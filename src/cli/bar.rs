@@ -42,8 +42,8 @@ impl Bar {
     }
 
     /// Writes a line above the bar.
-    pub(super) fn line(&self, text: &str) {
-        self.0.suspend(|| super::say(text));
+    pub(super) fn line(&self, text: &str) -> anyhow::Result<()> {
+        self.0.suspend(|| super::say(text))
     }
 }
 

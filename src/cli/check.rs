@@ -18,31 +18,51 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     let sessions = look.sessions()?;
     match (faults, damaged) {
         (0, 0) => say(&format!("{}: sound, {sessions} sessions", path.display())),
-        (0, damaged) => bail!("{damaged} damaged records are set aside; the rest is sound"),
-        (faults, damaged) => bail!("{faults} faults, and {damaged} damaged records set aside"),
+        (0, damaged) => bail!("{} set aside; the rest is sound", records(damaged)),
+        (faults, 0) => bail!("{}", counted(faults, "fault")),
+        (faults, damaged) => {
+            let faults = counted(faults, "fault");
+            bail!("{faults}, and {} set aside", records(damaged))
+        }
     }
-    Ok(())
+}
+
+/// How many damaged records there are.
+pub(super) fn records(number: u64) -> String {
+    counted(number, "damaged record")
+}
+
+/// A number of things, in words that fit it.
+pub(super) fn counted(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
 }
 
 /// Prints a line for each fault; returns how many there are.
 pub(super) fn faults(look: &mut Look, doing: &'static str) -> anyhow::Result<u64> {
     let bar = Bar::rows(doing);
     let mut faults = 0;
+    let mut told = Ok(());
     look.check(&mut |progress| bar.show(progress), &mut |fault| {
-        bar.line(&fault);
         faults += 1;
+        if told.is_ok() {
+            told = bar.line(&fault);
+        }
     })?;
-    Ok(faults)
+    told.and(Ok(faults))
 }
 
 fn list_damaged(look: &Look) -> anyhow::Result<u64> {
     let mut damaged = 0;
+    let mut told = Ok(());
     look.set_aside(&mut |aside| {
         damaged += 1;
-        say(&format!(
-            "damaged: {} of {}, set aside at {}: {}",
-            aside.place, aside.owner, aside.found_at, aside.reason
-        ));
+        if told.is_ok() {
+            told = say(&format!(
+                "damaged: {} of {}, set aside at {}: {}",
+                aside.place, aside.owner, aside.found_at, aside.reason
+            ));
+        }
     })?;
-    Ok(damaged)
+    told.and(Ok(damaged))
 }

@@ -11,6 +11,5 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     let path = place::database(config);
     let (before, after) = file::compact(&path, config.storage.cache_bytes)
         .with_context(|| format!("{} was not compacted", path.display()))?;
-    say(&format!("{}: {before} bytes, now {after}", path.display()));
-    Ok(())
+    say(&format!("{}: {before} bytes, now {after}", path.display()))
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
-use super::flags;
+use super::{flags, output};
 
 const SHELL: &str = "SHELL";
 
@@ -22,14 +22,14 @@ pub(super) fn command() -> Command {
 }
 
 /// Prints the script for a shell.
-pub(super) fn run(matches: &ArgMatches) {
+pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let Some(shell) = matches.get_one::<Shell>(SHELL) else {
-        return;
+        return Ok(());
     };
     let mut script = Vec::new();
     // The generators offer hidden flags too, so here there are none.
     let mut command = flags::listed(super::bare_command());
     clap_complete::generate(*shell, &mut command, "sessiond", &mut script);
-    // Whoever closed standard output does not want to know.
-    let _ = io::stdout().write_all(&script);
+    let mut out = io::stdout().lock();
+    output::heard(out.write_all(&script).and_then(|()| out.flush()))
 }

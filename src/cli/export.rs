@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write as _};
 use anyhow::bail;
 
 use super::ask::{self, Wanted};
-use super::place;
+use super::{output, place};
 use crate::archive;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -38,8 +38,9 @@ pub(super) fn run(config: &Config, session: Option<&str>) -> anyhow::Result<()> 
         path: &path,
         kind: "application/x-ndjson",
     };
-    ask::download(config, &wanted, &mut out, &mut |_| {})?;
-    Ok(out.flush()?)
+    let mut take = |piece: &[u8]| output::written(out.write_all(piece));
+    ask::download(config, &wanted, &mut take)?;
+    output::written(out.flush())
 }
 
 fn write(look: &Look, id: Option<SessionId>) -> anyhow::Result<()> {
@@ -49,12 +50,12 @@ fn write(look: &Look, id: Option<SessionId>) -> anyhow::Result<()> {
     let mut is_empty = true;
     while !cursor.is_done() {
         for item in look.export(&mut cursor, SLICE, now)? {
-            out.write_all(archive::line(&item).as_bytes())?;
+            output::written(out.write_all(archive::line(&item).as_bytes()))?;
             is_empty = false;
         }
     }
     match id {
         Some(id) if is_empty => bail!("there is no session {id}"),
-        _ => Ok(out.flush()?),
+        _ => output::written(out.flush()),
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
             remedy::ADDRESS
         );
     }
-    say(&answer.body);
+    say(&answer.body)?;
     if answer.status == StatusCode::OK {
         Ok(())
     } else {

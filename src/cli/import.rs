@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 
 use super::bar::Bar;
+use super::check::records;
 use super::lines::Lines;
 use super::place::Replacement;
 use super::{place, say};
@@ -45,9 +46,9 @@ pub(super) fn run(config: &Config, source: Option<&Path>) -> anyhow::Result<()> 
         target.display(),
         imported.sessions,
         imported.messages
-    ));
+    ))?;
     if imported.set_aside > 0 {
-        say(&format!("{} damaged records", imported.set_aside));
+        say(&records(imported.set_aside))?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ mod flags;
 mod healthcheck;
 mod import;
 mod lines;
+mod output;
 mod place;
 mod remedy;
 mod restore;
@@ -27,20 +28,21 @@ use anyhow::Context as _;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use self::output::say;
 use crate::config::Config;
 
 /// Runs the program; returns how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
-    let matches = command().get_matches();
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(answer) => return say_usage(&answer),
+    };
     let (name, matches) = matches.subcommand().unwrap_or(("serve", &matches));
     let done = match name {
         // These need no settings, and so no valid ones either.
         "token" => token::run(),
-        "completions" => {
-            completions::run(matches);
-            Ok(())
-        }
+        "completions" => completions::run(matches),
         _ => flags::config(matches).and_then(|config| {
             let done = run(name, matches, &config);
             done.map_err(|error| remedy::add(error, name, &config))
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::is_cut_off(&error) => ExitCode::from(output::CUT_OFF),
         Err(error) => {
             complain(&error);
             ExitCode::FAILURE
@@ -172,13 +175,19 @@ fn file(matches: &ArgMatches) -> anyhow::Result<&Path> {
     path.map(PathBuf::as_path).context("a file must be named")
 }
 
-/// A line of a command's answer.
-fn say(text: &str) {
-    // Whoever closed standard output does not want to know.
-    let _ = writeln!(std::io::stdout(), "{text}");
+/// The help or the version, or what is wrong with the arguments.
+fn say_usage(answer: &clap::Error) -> ExitCode {
+    let code = u8::try_from(answer.exit_code()).unwrap_or(2);
+    match output::heard(answer.print()) {
+        Ok(()) => ExitCode::from(code),
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
 }
 
-#[allow(clippy::print_stderr)] // The log may not have been started.
 fn complain(error: &anyhow::Error) {
-    eprintln!("sessiond: {error:#}");
+    // The log may not have been started. Where nobody hears it, the exit code tells.
+    let _ = writeln!(std::io::stderr(), "sessiond: {error:#}");
 }

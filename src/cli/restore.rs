@@ -30,8 +30,9 @@ pub(super) fn run(config: &Config, source: &Path, is_forced: bool) -> anyhow::Re
     let mut look = look_into(source, config.storage.cache_bytes)?;
     let faults = check::faults(&mut look, "checking")?;
     if faults > 0 {
+        let faults = check::counted(faults, "fault");
         bail!(
-            "{} has {faults} faults and is not restored; choose another backup. Nothing was \
+            "{} has {faults} and is not restored; choose another backup. Nothing was \
              changed",
             source.display()
         );
@@ -46,8 +47,7 @@ pub(super) fn run(config: &Config, source: &Path, is_forced: bool) -> anyhow::Re
     }
     let sessions = look.sessions()?;
     replacement.take_place()?;
-    say(&format!("{}: {sessions} sessions", target.display()));
-    Ok(())
+    say(&format!("{}: {sessions} sessions", target.display()))
 }
 
 fn look_into(source: &Path, cache_bytes: usize) -> anyhow::Result<Look> {

@@ -6,6 +6,5 @@ use crate::guard::identity::random_token;
 
 /// Prints a fresh random token.
 pub(super) fn run() -> anyhow::Result<()> {
-    super::say(&random_token().context("the system gives no random numbers")?);
-    Ok(())
+    super::say(&random_token().context("the system gives no random numbers")?)
 }

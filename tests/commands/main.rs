@@ -12,5 +12,6 @@ mod asked;
 mod backups;
 mod checks;
 mod data;
+mod outputs;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,0 +1,112 @@
+//! What becomes of a command whose output cannot be written, or is not read to its end.
+
+use std::fs::{File, OpenOptions};
+use std::process::Output;
+
+use super::data::{Place, talk};
+use super::support::server::Server;
+
+/// What the commands write whose answer is all that they are for.
+const ANSWERS: [&[&str]; 8] = [
+    &["agents"],
+    &["token"],
+    &["completions", "bash"],
+    &["check"],
+    &["export"],
+    &["export", "--cannot-be"],
+    &["--version"],
+    &["help"],
+];
+
+async fn place() -> Place {
+    let mut server = Server::start();
+    talk(&server).await;
+    assert!(server.terminate().success());
+    Place::of(&server)
+}
+
+fn full() -> File {
+    let full = OpenOptions::new().write(true).open("/dev/full");
+    full.expect("a device that is full")
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_written_is_an_error() {
+    let place = place().await;
+    for arguments in ANSWERS {
+        let mut command = place.command(arguments);
+        let output = command.stdout(full()).output().expect("it runs");
+        let said = words(&output);
+        assert!(!said.contains("panicked"), "{arguments:?}: {said}");
+        if arguments.contains(&"--cannot-be") {
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            continue;
+        }
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        let is_said = said.contains("the output cannot be written: No space left");
+        assert!(is_said, "{arguments:?}: {said}");
+
+        // Where not even that can be said, the exit code tells.
+        let mut command = place.command(arguments);
+        let output = command.stdout(full()).stderr(full()).output();
+        let output = output.expect("it runs");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_closes_the_output_hears_nothing_more() {
+    let place = place().await;
+    for arguments in ANSWERS {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = place.command(arguments);
+        let output = command.stdout(writer).output().expect("it runs");
+        // An export of which a part is missing is none.
+        let expected = match *arguments {
+            ["export"] => 141,
+            ["export", _] => 2,
+            _ => 0,
+        };
+        let code = output.status.code();
+        assert_eq!(code, Some(expected), "{arguments:?}: {}", words(&output));
+        assert_eq!(words(&output).is_empty(), expected != 2, "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_export_of_a_server_is_cut_off_as_quietly() {
+    let server = Server::start();
+    talk(&server).await;
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = super::data::beside(&server, &["export"]);
+    let output = command.stdout(writer).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(141));
+    assert_eq!(words(&output), "");
+    let mut command = super::data::beside(&server, &["export"]);
+    let output = command.stdout(full()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_check_whose_faults_nobody_reads_still_fails() {
+    let place = place().await;
+    let mut bytes = place.bytes();
+    for at in 0..bytes.len() - 6 {
+        if bytes[at..].starts_with(b"hello ") {
+            bytes[at] ^= 1;
+        }
+    }
+    std::fs::write(place.database(), bytes).expect("a file");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = place.command(&["check"]);
+    let output = command.stdout(writer).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    assert!(words(&output).contains("fault"), "{}", words(&output));
+}
