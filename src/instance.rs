@@ -46,14 +46,7 @@ impl Announcement {
         let path = file_of(database);
         let file = partial::beside(&path)?;
         fs::write(file.path(), format!("{}\n", id()))?;
-        // Whoever may look into the folder may know.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-
-            let readable = fs::Permissions::from_mode(0o644);
-            file.as_file().set_permissions(readable)?;
-        }
+        share(file.as_file(), &fs::metadata(database)?)?;
         let file = file.persist(&path).map_err(|error| error.error)?;
         if !LOCKS_LET_READ {
             file.unlock()?;
@@ -67,6 +60,21 @@ impl Drop for Announcement {
         // One that stays is one that nobody holds.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Lets those read a file who may read the database.
+#[cfg(unix)]
+fn share(file: &File, database: &fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+
+    // A group that the process is not in cannot be given.
+    let _ = fchown(file, None, Some(database.gid()));
+    file.set_permissions(database.permissions())
+}
+
+#[cfg(not(unix))]
+fn share(_: &File, _: &fs::Metadata) -> io::Result<()> {
+    Ok(())
 }
 
 /// The server of a database, as it says itself; none where it says nothing, or has ended.
@@ -107,6 +115,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("sessiond.redb");
         assert_eq!(server_of(&database).unwrap(), None);
+        fs::write(&database, "").unwrap();
         let announced = Announcement::beside(&database).unwrap();
         assert_eq!(server_of(&database).unwrap(), Some(id()));
         let link = folder.path().join("link");
@@ -114,7 +123,7 @@ mod tests {
         assert_eq!(server_of(&link).unwrap(), Some(id()));
         drop(announced);
         assert_eq!(server_of(&database).unwrap(), None);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(!file_of(&database).exists());
     }
 
     #[test]
@@ -123,6 +132,7 @@ mod tests {
         let database = folder.path().join("sessiond.redb");
         fs::write(file_of(&database), Uuid::nil().to_string()).unwrap();
         assert_eq!(server_of(&database).unwrap(), None);
+        fs::write(&database, "").unwrap();
         let _announced = Announcement::beside(&database).unwrap();
         assert_eq!(server_of(&database).unwrap(), Some(id()));
     }

@@ -55,8 +55,8 @@ fn of_database(error: &OpenError, command: &str, folder: &Path) -> Option<String
     match error {
         OpenError::InUse => Some(of_a_held_database(command)),
         OpenError::Foreign(_) => Some(format!(
-            "move it away, or put a backup in its place with `sessiond restore --force FILE`; \
-             {ELSEWHERE}"
+            "put a backup in its place with `sessiond restore --force FILE`, or move it away, and \
+             the next start makes a new database; {ELSEWHERE}"
         )),
         error if error.is_damage() => Some(of_a_damaged_database(command)),
         error => Some(of_folder(error.io_kind()?, command, folder)),

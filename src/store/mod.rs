@@ -16,6 +16,7 @@ pub mod file;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 pub mod import;
+mod make;
 mod medium;
 mod migrate;
 mod open;

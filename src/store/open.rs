@@ -1,7 +1,6 @@
 //! Opening the file: what is refused, what is made, what is found.
 
-use std::fs::{self, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -10,24 +9,15 @@ use redb::{Database, DatabaseError, ReadableDatabase, ReadableTableMetadata, Wri
 use super::aside;
 use super::damage::Damage;
 use super::error::{CommandError, OpenError, ReadError};
-use super::migrate;
 use super::peek::Peek;
 use super::record::{self, RecordError, Tally};
 use super::tables::{self, DAMAGED, META, SCHEMA_VERSION, SESSIONS, meta};
 use super::txn::Txn;
 use super::writer::begin_write;
+use super::{make, migrate};
 use crate::domain::id::SessionId;
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
-
-/// A new database is not longer than this, several times over.
-const LONGEST_NEW: u64 = 4 << 20;
-
-/// The bytes that redb marks its files with.
-const MARK: usize = 9;
-
-/// The page in which redb has its header.
-const HEADER: usize = 4096;
 
 /// What was found in a file when it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +30,8 @@ pub struct Found {
 
 /// Opens a file, which is made with the mode 0600 if it is not there.
 pub(super) fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, OpenError> {
-    let file = create_private(path)?;
-    if is_unfinished(&file)? {
-        empty(&file)?;
+    if !path.try_exists()? {
+        make::make(path)?;
     }
     let open = || {
         Database::builder()
@@ -50,7 +39,7 @@ pub(super) fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, Ope
             .set_repair_callback(|repair| {
                 tracing::info!(progress = repair.progress(), "repairing the database");
             })
-            .create_file(file)
+            .open(path)
             .map_err(database_error)
     };
     shielded(open)
@@ -59,8 +48,9 @@ pub(super) fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, Ope
 /// Refuses a file that this build must not touch, without touching it.
 pub(super) fn refuse_unreadable(path: &Path) -> Result<(), OpenError> {
     match fs::metadata(path) {
-        Ok(metadata) if metadata.len() == 0 => return Ok(()),
-        Ok(_) if is_unfinished(&fs::File::open(path)?)? => return Ok(()),
+        Ok(metadata) if metadata.len() == 0 => {
+            return Err(OpenError::Foreign("it is empty".into()));
+        }
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
@@ -204,45 +194,6 @@ fn owners_of_damage(txn: &WriteTransaction) -> Result<Vec<SessionId>, CommandErr
 pub(super) fn shielded<T>(open: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
     let damaged = || OpenError::Damaged("it is cut off or inconsistent".into());
     catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| Err(damaged()))
-}
-
-pub(super) fn create_private(path: &Path) -> Result<fs::File, std::io::Error> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-/// Whether the making of a database was cut off in this file. redb makes the file as long as it
-/// is to be, then writes a header, and its mark, which every database begins with, last of all.
-fn is_unfinished(mut file: &fs::File) -> std::io::Result<bool> {
-    let length = file.metadata()?.len();
-    if length == 0 || length > LONGEST_NEW {
-        return Ok(false);
-    }
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.take(LONGEST_NEW).read_to_end(&mut bytes)?;
-    let header = HEADER.min(bytes.len());
-    bytes[MARK.min(header)..header].fill(0);
-    Ok(bytes.iter().all(|byte| *byte == 0))
-}
-
-/// Empties a file that nobody has open.
-fn empty(file: &fs::File) -> Result<(), OpenError> {
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => return Err(OpenError::InUse),
-        Err(fs::TryLockError::Error(error)) => return Err(error.into()),
-    }
-    // Whoever had it open before the lock was taken may have finished it.
-    if is_unfinished(file)? {
-        tracing::warn!("the making of the database was cut off; it is made anew");
-        file.set_len(0)?;
-    }
-    file.unlock()?;
-    Ok(())
 }
 
 fn schema_of(

@@ -184,10 +184,7 @@ async fn a_damaged_create_key_fails_its_creates_alone() {
 
 #[tokio::test]
 async fn a_file_that_is_no_database_stops_the_start_and_is_left_alone() {
-    // Zeros alone would be a first start that was cut off.
-    let mut hardly_anything = vec![0; 8192];
-    hardly_anything[5000] = 1;
-    for bytes in [b"not a database".to_vec(), hardly_anything] {
+    for bytes in [b"not a database".to_vec(), Vec::new(), vec![0; 8192]] {
         let setup = Server::builder();
         let path = setup.data_dir().join("sessiond.redb");
         std::fs::create_dir_all(setup.data_dir()).unwrap();

@@ -1,6 +1,6 @@
 //! What the real binary does with a data folder that is not as it should be.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::Path;
 
 use redb::{Database, TableDefinition};
@@ -240,45 +240,43 @@ fn a_cut_off_database_is_refused_without_a_panic() {
 }
 
 #[test]
-fn a_database_whose_making_was_cut_off_is_made_anew() {
+fn an_empty_file_or_zeros_are_refused_untouched_whatever_they_were() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path().join("new.redb");
-    let database = Database::create(&path).expect("a database can be made");
+    drop(Database::create(&path).expect("a database can be made"));
     let mut bytes = fs::read(&path).expect("the file can be read");
-    let file = File::open(&path).expect("the file can be opened");
-    let locked = file.try_lock();
-    assert!(
-        matches!(locked, Err(TryLockError::WouldBlock)),
-        "redb's lock is seen: {locked:?}"
-    );
-    drop(database);
-
     // redb sets the length, writes a header of 320 bytes, and its mark of 9 bytes last.
     bytes[..9].fill(0);
     bytes[320..].fill(0);
-    let mut nothing = bytes.clone();
-    nothing.fill(0);
-    for bytes in [b"", bytes.as_slice(), &nothing] {
-        let mut server = with_database(bytes).start();
-        let log = server.log();
+    let zeros = vec![0; bytes.len()];
+    for bytes in [b"", bytes.as_slice(), &zeros, &[0]] {
+        let builder = with_database(bytes);
+        let log = refused_untouched(&builder);
+        let advice = "move it away, and the next start makes a new database";
+        tells(
+            &log,
+            &["not a sessiond database", "restore --force FILE", advice],
+        );
+        fs::remove_file(database_of(&builder)).expect("it can be moved away");
+        let log = builder.start().log();
         assert!(log.contains("the database is new"), "{log}");
-        assert!(server.terminate().success());
-        server.restart();
-        let log = server.log();
-        assert!(log.contains(r#"last_stop="clean""#), "{log}");
     }
+}
 
-    // Unless another server is about to make it.
-    let builder = with_database(&nothing);
-    let file = File::open(database_of(&builder)).expect("the file can be opened");
-    file.lock().expect("the file can be locked");
-    let log = refused_untouched(&builder);
-    assert!(
-        log.contains("another process has the database open"),
-        "{log}"
-    );
-    drop(file);
-    drop(builder.start());
+/// What a start leaves that was cut off while it made the database: it has another name.
+#[test]
+fn a_database_whose_making_was_cut_off_is_made_anew() {
+    let builder = Server::builder();
+    fs::create_dir(builder.data_dir()).expect("a folder can be made");
+    let left = builder.data_dir().join(".sessiond-left.partial");
+    fs::write(&left, [0; 8192]).expect("a file can be written");
+    let mut server = builder.start();
+    assert!(!left.exists());
+    assert!(server.log().contains("the database is new"));
+    assert!(server.terminate().success());
+    server.restart();
+    let log = server.log();
+    assert!(log.contains(r#"last_stop="clean""#), "{log}");
 }
 
 #[test]

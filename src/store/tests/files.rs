@@ -126,7 +126,6 @@ fn a_database_of_another_program_is_refused() {
 #[test]
 fn a_file_that_is_no_database_is_refused() {
     let mut zeros = vec![0; 4096];
-    // Zeros alone would be a first start that was cut off.
     let mut hardly_anything = vec![0; 8192];
     hardly_anything[5000] = 1;
     for bytes in [
@@ -135,6 +134,10 @@ fn a_file_that_is_no_database_is_refused() {
         "A text of some length. ".repeat(1000).into_bytes(),
         b"SQLite format 3\0".repeat(512),
         hardly_anything,
+        zeros.clone(),
+        vec![0; 1 << 20],
+        vec![0; 1],
+        Vec::new(),
     ] {
         let error = refused(&bytes);
         assert!(
@@ -149,11 +152,42 @@ fn a_file_that_is_no_database_is_refused() {
 }
 
 #[test]
-fn an_empty_file_becomes_a_new_database() {
+fn a_making_that_is_cut_off_is_never_found_under_the_name_of_the_database() {
+    // redb makes the file as long as it is to be, writes a header, and its mark last of all.
+    let disk = Disk::default();
+    disk.begin_log();
+    drop(disk.medium().open().unwrap());
+    let mut bytes = Vec::new();
+    let mut unfinished = 0;
+    for done in disk.log() {
+        done.redo(&mut bytes);
+        let is_finished = bytes.starts_with(b"redb");
+        if !is_finished {
+            unfinished += 1;
+            let error = refused(&bytes);
+            assert!(matches!(error, OpenError::Foreign(_)), "{error:?}");
+        }
+    }
+    assert!(unfinished >= 2, "its length, and its header");
+
+    // So it has another name until it is whole.
     let mut rig = Rig::closed(rules());
-    std::fs::write(rig.path(), b"").unwrap();
-    let found = rig.open();
-    assert_eq!((found.sessions, found.clean_stop), (0, None));
+    let left = rig.dir.path().join(".sessiond-left.partial");
+    std::fs::write(&left, &bytes[..100]).unwrap();
+    rig.open();
+    assert!(!left.exists());
+    assert_eq!(std::fs::read_dir(rig.dir.path()).unwrap().count(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_no_file_leads_to_the_new_one() {
+    let mut rig = Rig::closed(rules());
+    let file = rig.dir.path().join("elsewhere.redb");
+    std::os::unix::fs::symlink("elsewhere.redb", rig.path()).unwrap();
+    rig.open();
+    assert!(file.is_file());
+    assert!(std::fs::symlink_metadata(rig.path()).unwrap().is_symlink());
     rig.create();
     assert_eq!(rig.restart().sessions, 1);
 }
