@@ -1,5 +1,8 @@
 //! The log.
 
+mod queue;
+mod text;
+
 use std::io::{self, IsTerminal};
 
 use tracing::{Level, Metadata};
@@ -8,10 +11,12 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
+pub use self::queue::Log;
+use self::text::Text;
 use crate::config::LogFormat;
 
 /// Starts the log: to the standard output, at the levels of `RUST_LOG` (`info` unless set).
-pub fn start(format: Option<LogFormat>) {
+pub fn start(format: Option<LogFormat>) -> Log {
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
         .from_env_lossy();
@@ -21,9 +26,12 @@ pub fn start(format: Option<LogFormat>) {
     } else {
         LogFormat::Json
     };
-    let log = tracing_subscriber::fmt::layer().with_ansi(is_terminal);
+    let (queues, guard) = queue::start(io::stdout);
+    let log = tracing_subscriber::fmt::layer()
+        .with_ansi(is_terminal)
+        .with_writer(queues);
     let log = match format.unwrap_or(default) {
-        LogFormat::Text => log.with_target(false).boxed(),
+        LogFormat::Text => log.event_format(Text::new()).boxed(),
         LogFormat::Json => log.json().flatten_event(true).boxed(),
     };
     // Both filters stand before the whole log, not before one layer of it: so each line of the code
@@ -34,6 +42,7 @@ pub fn start(format: Option<LogFormat>) {
         .with(filter)
         .with(filter_fn(is_ours_or_harmless))
         .try_init();
+    guard
 }
 
 /// Whether an event may be logged at all. What the libraries below say in detail shows the bytes

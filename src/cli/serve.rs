@@ -8,7 +8,8 @@ use crate::{partial, run, shutdown, telemetry};
 
 /// Serves until a signal says to stop.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
-    telemetry::start(config.log_format);
+    // Dropped last: all that was logged is to be written, also where the start has failed.
+    let _log = telemetry::start(config.log_format);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

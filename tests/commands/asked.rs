@@ -18,14 +18,14 @@ fn page_server() -> (u16, Arc<Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let heard = Arc::new(Mutex::new(String::new()));
-    let hears = Arc::clone(&heard);
+    let notes = Arc::clone(&heard);
     std::thread::spawn(move || {
         for connection in listener.incoming() {
             let mut connection = connection.expect("a connection");
             let mut bytes = [0; 4096];
             while let Ok(read @ 1..) = connection.read(&mut bytes) {
                 let text = String::from_utf8_lossy(&bytes[..read]);
-                hears.lock().expect("nobody panics").push_str(&text);
+                notes.lock().expect("nobody panics").push_str(&text);
                 let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\r\n\
                             <h1>Hello</h1";
                 if connection.write_all(page.as_bytes()).is_err() {

@@ -189,3 +189,18 @@ async fn what_admins_do_and_who_is_refused_is_written_down() {
         assert_eq!(line["level"], "INFO");
     }
 }
+
+#[tokio::test]
+async fn the_audit_is_found_by_its_target_in_lines_for_people_too() {
+    let mut server = guarded().start();
+    call(&server, Method::GET, SESSIONS, WRONG, &json!({})).await;
+    assert!(server.terminate().success());
+    let log = server.log();
+    let audit: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("sessiond::audit"))
+        .collect();
+    assert_eq!(audit.len(), 1, "{log}");
+    assert!(audit[0].contains("status=401"), "{log}");
+    assert!(!log.contains("sessiond::run"), "{log}");
+}

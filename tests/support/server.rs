@@ -39,6 +39,9 @@ const STOP_LIMIT: Duration = Duration::from_mins(1);
 /// How often the log is read for the line that says where the server listens.
 const POLL: Duration = Duration::from_millis(10);
 
+/// Where nothing was written for so long, all was.
+const LOG_PAUSE: Duration = Duration::from_millis(50);
+
 /// A server that has not been started yet.
 #[derive(Debug)]
 pub(crate) struct Builder {
@@ -255,9 +258,19 @@ impl Server {
         self.setup.data_dir()
     }
 
-    /// What the server has logged since it was last started.
+    /// What the server has logged since it was last started. A thread of its own writes the log,
+    /// which may be a little behind.
     pub(crate) fn log(&self) -> String {
-        self.setup.log_since(self.run.log_start)
+        let read = || self.setup.log_since(self.run.log_start);
+        let mut log = read();
+        loop {
+            thread::sleep(LOG_PAUSE);
+            let later = read();
+            if later.len() == log.len() {
+                return log;
+            }
+            log = later;
+        }
     }
 
     /// Sets an environment variable for the next [`restart`](Self::restart).
