@@ -20,7 +20,7 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     if exists.with_context(|| target.display().to_string())? {
         bail!("{} exists; a backup replaces nothing", target.display());
     }
-    let mut file = partial::beside(target)
+    let mut file = place::beside(target)
         .with_context(|| place::no_file_in(partial::folder_of(target)))
         .map_err(|error| remedy::after(&error, remedy::OF_NO_FILE))?;
     if let Some(look) = place::look(config)? {
@@ -42,7 +42,11 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     }
     // From here on whoever looks into it holds it.
     let _ = file.as_file().unlock();
-    let mut copy = Look::into(file.path(), config.storage.cache_bytes)?;
+    let copy = Look::into(file.path(), config.storage.cache_bytes);
+    // Without the type of the error, which would be taken for one of the database.
+    let mut copy = copy.map_err(|error| {
+        anyhow::anyhow!("the copy is no database that can be used, and was thrown away: {error}")
+    })?;
     let faults = check::faults(&mut copy, "checking")?;
     let sessions = copy.sessions()?;
     drop(copy);

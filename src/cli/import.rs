@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 
 use super::bar::Bar;
 use super::check::records;
+use super::given::Given;
 use super::lines::Lines;
 use super::place::Replacement;
 use super::{place, say};
@@ -20,6 +21,15 @@ use crate::store::import;
 /// one: of all lines, or of none.
 pub(super) fn run(config: &Config, source: Option<&Path>) -> anyhow::Result<()> {
     let target = place::database(config);
+    if let Some(path) = source
+        && Given::of(path) == Given::Backup
+    {
+        bail!(
+            "{} is a backup and not the lines of an export; `sessiond restore FILE` puts it in \
+             the place of the database. Nothing was imported",
+            path.display()
+        );
+    }
     refuse_filled(config, &target)?;
     let input: Box<dyn BufRead + Send> = match source {
         None => Box::new(BufReader::new(std::io::stdin())),

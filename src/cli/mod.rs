@@ -10,6 +10,7 @@ mod completions;
 mod connection;
 mod export;
 mod flags;
+mod given;
 mod healthcheck;
 mod import;
 mod lines;

@@ -89,6 +89,9 @@ fn of_folder(kind: ErrorKind, command: &str, folder: &Path) -> String {
     // A relative name does not tell in which folder the program was started.
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let path = folder.display();
+    if folder.exists() && !folder.is_dir() {
+        return format!("{path} is no folder; {ELSEWHERE}");
+    }
     match kind {
         ErrorKind::NotFound => {
             format!("a server makes the database when it first starts in {path}; {ELSEWHERE}")
@@ -142,6 +145,10 @@ pub(super) fn of_refusal(status: StatusCode, has_token: bool) -> Option<&'static
 /// For a backup for which there can be no file.
 pub(super) const OF_NO_FILE: &str =
     "name a file in a folder that is there and that the user that runs sessiond may write";
+
+/// For lines that are to be restored.
+pub(super) const OF_LINES: &str =
+    "these are the lines of an export: `sessiond import FILE` makes a database of them";
 
 /// For the file that is to be restored.
 pub(super) fn of_backup(error: &OpenError) -> Option<&'static str> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::bail;
 
 use super::bar::Bar;
+use super::given::Given;
 use super::place::Replacement;
 use super::{check, place, remedy, say};
 use crate::clock::Clock;
@@ -52,7 +53,10 @@ pub(super) fn run(config: &Config, source: &Path, is_forced: bool) -> anyhow::Re
 
 fn look_into(source: &Path, cache_bytes: usize) -> anyhow::Result<Look> {
     Look::into(source, cache_bytes).map_err(|error| {
-        let remedy = remedy::of_backup(&error);
+        let remedy = match Given::of(source) {
+            Given::Lines => Some(remedy::OF_LINES),
+            Given::Backup | Given::Other => remedy::of_backup(&error),
+        };
         let what = format!("{} is not restored, nothing was changed", source.display());
         // Without the type of the error, which would be taken for one of the database.
         let error = anyhow::anyhow!("{what}: {error}");

@@ -25,6 +25,7 @@ mod peek;
 mod queue;
 pub mod reader;
 mod record;
+mod shield;
 mod snapshot;
 mod space;
 mod tables;
@@ -34,7 +35,6 @@ mod verify;
 mod writer;
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
@@ -165,7 +165,7 @@ impl Store {
             damage: &self.shared.damage,
         };
         // redb panics on pages that make no sense; the caller hears an error.
-        let result = catch_unwind(AssertUnwindSafe(|| read(&reader))).unwrap_or_else(|_| {
+        let result = shield::shielded(|| read(&reader)).unwrap_or_else(|| {
             let error = redb::StorageError::Corrupted("a read panicked".into());
             Err(error.into())
         });

@@ -1,7 +1,6 @@
 //! Opening the file: what is refused, what is made, what is found.
 
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTableMetadata, WriteTransaction};
@@ -11,6 +10,7 @@ use super::damage::Damage;
 use super::error::{CommandError, OpenError, ReadError};
 use super::peek::Peek;
 use super::record::{self, RecordError, Tally};
+use super::shield;
 use super::tables::{self, DAMAGED, META, SCHEMA_VERSION, SESSIONS, meta};
 use super::txn::Txn;
 use super::writer::begin_write;
@@ -190,10 +190,10 @@ fn owners_of_damage(txn: &WriteTransaction) -> Result<Vec<SessionId>, CommandErr
     Ok(owners)
 }
 
-/// redb panics on some damaged files (its issues 1303 and 1333).
+/// The work on a file, where a panic of redb's is damage.
 pub(super) fn shielded<T>(open: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
     let damaged = || OpenError::Damaged("it is cut off or inconsistent".into());
-    catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| Err(damaged()))
+    shield::shielded(open).unwrap_or_else(|| Err(damaged()))
 }
 
 fn schema_of(

@@ -4,7 +4,6 @@
 //! syncing; it becomes one transaction with one durable commit, and only then are the callers
 //! answered. So many callers share one sync, and no timer is needed.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -18,7 +17,7 @@ use super::queue::{Fate, Job, Work};
 use super::snapshot::OpenDatabase;
 use super::txn::{Leavings, Txn};
 use super::verify::verify;
-use super::{Shared, aside, open, tables};
+use super::{Shared, aside, open, shield, tables};
 use crate::clock::Clock;
 use crate::domain::rules::Rules;
 use crate::events::EventBus;
@@ -176,7 +175,7 @@ impl Writer {
         let has_room = self.has_room();
         let attempt = || transact(&self.shared, &self.rules, &self.clock, has_room, work);
         // A panic in here is a bug; it must not take the writer away from everybody else.
-        let outcome = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
+        let outcome = shield::shielded(attempt).unwrap_or_else(|| {
             let error = redb::StorageError::Corrupted("a command panicked".into());
             Err(BatchError::NotDone(Box::new(error.into())))
         });

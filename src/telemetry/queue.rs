@@ -53,7 +53,7 @@ fn queue<W: Write + Send + 'static>(name: &'static str, output: W) -> (NonBlocki
     let lost = Arc::new(OnceLock::new());
     let output = Output {
         name,
-        output,
+        out: output,
         lost: Arc::clone(&lost),
         told: 0,
         told_at: None,
@@ -101,7 +101,7 @@ impl Drop for Log {
 /// An output that tells how many lines have not reached it.
 struct Output<W> {
     name: &'static str,
-    output: W,
+    out: W,
     lost: Arc<OnceLock<ErrorCounter>>,
     told: usize,
     told_at: Option<Instant>,
@@ -135,7 +135,7 @@ impl<W> Output<W> {
 
 impl<W: Write> Write for Output<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let written = self.output.write(line);
+        let written = self.out.write(line);
         if !self.is_told_lately() {
             self.tell();
         }
@@ -145,7 +145,7 @@ impl<W: Write> Write for Output<W> {
     /// Nothing waits any more.
     fn flush(&mut self) -> io::Result<()> {
         self.tell();
-        self.output.flush()
+        self.out.flush()
     }
 }
 
@@ -242,7 +242,7 @@ mod tests {
         let lost = Arc::new(OnceLock::new());
         let mut output = Output {
             name: "log",
-            output: io::sink(),
+            out: io::sink(),
             lost: Arc::clone(&lost),
             told: 0,
             told_at: None,

@@ -13,8 +13,16 @@ use super::support::server::Server;
 
 const TOKEN: &str = "for-the-operator-of-the-server";
 
+const PAGE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\r\n\
+                    <h1>Hello</h1";
+
 /// A program that answers everything with a page, and what it was sent.
 fn page_server() -> (u16, Arc<Mutex<String>>) {
+    answering(PAGE.to_owned())
+}
+
+/// A program that gives everybody the same answer, and what it was sent.
+fn answering(answer: String) -> (u16, Arc<Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let heard = Arc::new(Mutex::new(String::new()));
@@ -26,9 +34,7 @@ fn page_server() -> (u16, Arc<Mutex<String>>) {
             while let Ok(read @ 1..) = connection.read(&mut bytes) {
                 let text = String::from_utf8_lossy(&bytes[..read]);
                 notes.lock().expect("nobody panics").push_str(&text);
-                let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\r\n\
-                            <h1>Hello</h1";
-                if connection.write_all(page.as_bytes()).is_err() {
+                if connection.write_all(answer.as_bytes()).is_err() {
                     break;
                 }
             }
@@ -152,4 +158,33 @@ fn what_a_crash_left_is_no_server_and_neither_is_a_command() {
     succeeded(&beside(&server, &["export"]).output().expect("it runs"));
     assert!(server.terminate().success());
     assert!(!instance.exists());
+}
+
+/// What a server sends is looked at, even one that holds the database.
+#[test]
+fn what_is_no_backup_is_not_kept_and_no_reason_to_replace_the_database() {
+    let mut server = Server::start();
+    server.kill9();
+    let folder = server.data_dir();
+    let instance = File::open(folder.join("sessiond.instance")).expect("what names the server");
+    instance.lock().expect("a lock");
+    let id = std::io::read_to_string(&instance).expect("an id");
+    let database = File::open(folder.join("sessiond.redb")).expect("the database");
+    database.lock().expect("a lock");
+    let place = Place::new();
+    let file = place.path("backup.redb");
+    for (kind, complaint) in [
+        ("text/html", "something else than was asked for"),
+        ("application/octet-stream", "no database that can be used"),
+    ] {
+        let (port, _) = answering(format!(
+            "HTTP/1.1 200 OK\r\nx-sessiond-instance: {}\r\ncontent-type: {kind}\r\n\
+             content-length: 13\r\n\r\n<h1>Hello</h1",
+            id.trim()
+        ));
+        let said = asked_at(&server, &port.to_string(), &["backup", path(&file)]);
+        assert!(said.contains(complaint), "{said}");
+        assert!(!said.contains("restore"), "{said}");
+        assert!(!file.exists());
+    }
 }

@@ -1,0 +1,64 @@
+//! What kind of file a command was given.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+/// How much of a file tells.
+const BEGINNING: u64 = 64;
+
+/// A file that one of the commands has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Given {
+    /// By `backup`.
+    Backup,
+    /// By `export`.
+    Lines,
+    /// By none of them, as far as that can be seen.
+    Other,
+}
+
+impl Given {
+    /// By the first bytes of a file.
+    pub(super) fn of(path: &Path) -> Self {
+        let mut beginning = Vec::new();
+        // A pipe gives its bytes once, to whoever reads it in earnest.
+        if let Ok(file) = File::open(path)
+            && file.metadata().is_ok_and(|found| found.is_file())
+        {
+            // What cannot be read is told by whoever needs it.
+            let _ = file.take(BEGINNING).read_to_end(&mut beginning);
+        }
+        Self::of_bytes(&beginning)
+    }
+
+    fn of_bytes(beginning: &[u8]) -> Self {
+        if beginning.starts_with(b"redb\x1a") {
+            return Self::Backup;
+        }
+        if beginning.trim_ascii_start().starts_with(b"{") {
+            return Self::Lines;
+        }
+        Self::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_known_by_their_first_bytes() {
+        for (bytes, given) in [
+            (&b"redb\x1a\x0a\xa9\x0d\x0a\x00"[..], Given::Backup),
+            (b"{\"type\":\"session\"", Given::Lines),
+            (b"\n {\"type\":", Given::Lines),
+            (b"redb is a word", Given::Other),
+            (b"", Given::Other),
+        ] {
+            assert_eq!(Given::of_bytes(bytes), given);
+        }
+        assert_eq!(Given::of(Path::new("/dev/null")), Given::Other);
+        assert_eq!(Given::of(Path::new("/no/such/file")), Given::Other);
+    }
+}

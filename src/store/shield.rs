@@ -1,0 +1,34 @@
+//! A shield against redb's panics on pages that make no sense (its issues 1303 and 1333).
+
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+
+thread_local! {
+    /// Whether this thread is within a shield.
+    static IS_SHIELDED: Cell<bool> = const { Cell::new(false) };
+}
+
+static HOOK: Once = Once::new();
+
+/// What `work` gives; none where it panicked. Of that the log hears at its lowest level alone:
+/// whoever tries one place of a damaged file after the other may meet hundreds.
+pub(super) fn shielded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    HOOK.call_once(hush);
+    let was_shielded = IS_SHIELDED.replace(true);
+    let done = panic::catch_unwind(AssertUnwindSafe(work));
+    IS_SHIELDED.set(was_shielded);
+    done.ok()
+}
+
+/// Keeps the panics within shields from standard error; all others go their way.
+fn hush() {
+    let others = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if IS_SHIELDED.get() {
+            tracing::debug!(%panic, "redb panicked");
+        } else {
+            others(panic);
+        }
+    }));
+}
