@@ -2,11 +2,22 @@
 
 use std::future::Future;
 
+const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
+
 /// Begins to listen for SIGINT and SIGTERM, and waits for one of them.
 ///
 /// From this call on, not only from the first poll, neither ends the process by itself: a stop
 /// that is asked for during the start is as clean as a later one.
 pub fn signal() -> impl Future<Output = ()> {
+    let signal = signal_number();
+    async {
+        signal.await;
+    }
+}
+
+/// As [`signal`], with the number of the one that came.
+pub fn signal_number() -> impl Future<Output = i32> {
     #[cfg(unix)]
     let (interrupt, terminate) = {
         use tokio::signal::unix::SignalKind;
@@ -20,8 +31,8 @@ pub fn signal() -> impl Future<Output = ()> {
     let (interrupt, terminate) = (ctrl_c(), std::future::pending());
     async {
         tokio::select! {
-            () = interrupt => {}
-            () = terminate => {}
+            () = interrupt => SIGINT,
+            () = terminate => SIGTERM,
         }
     }
 }

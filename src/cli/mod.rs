@@ -13,6 +13,7 @@ mod flags;
 mod given;
 mod healthcheck;
 mod import;
+mod interrupt;
 mod lines;
 mod output;
 mod place;

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use tempfile::NamedTempFile;
 use uuid::Uuid;
 
+use super::interrupt;
 use crate::config::Config;
 use crate::run::{DATABASE, make_folder};
 use crate::store::error::OpenError;
@@ -48,7 +49,7 @@ impl Replacement {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(unusable(error, &target)),
         };
-        let file = partial::beside(&target).map_err(|error| {
+        let file = beside(&target).map_err(|error| {
             let folder = partial::folder_of(&target);
             anyhow::Error::new(OpenError::Io(error)).context(no_file_in(folder))
         })?;
@@ -84,6 +85,14 @@ impl Replacement {
         placed.map_err(|error| unusable(error.error, &target))?;
         Ok(partial::sync_folder(&target)?)
     }
+}
+
+/// A file of the same folder that has another name until it is complete, and is gone if the command
+/// ends before that, also by a signal.
+pub(super) fn beside(target: &Path) -> std::io::Result<NamedTempFile> {
+    let file = partial::beside(target)?;
+    interrupt::remove_at_signal(file.path().to_owned())?;
+    Ok(file)
 }
 
 /// Gives a new file to the owner of the one that it replaces, with the same rights for others, so

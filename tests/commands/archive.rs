@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::data::{Place, beside, succeeded, talk};
@@ -127,6 +127,90 @@ async fn what_a_killed_import_leaves_is_removed_and_what_a_living_one_makes_is_n
     assert!(living.wait().expect("it ends").success());
     assert_eq!(place.names(), ["sessiond.redb"]);
     assert!(place.succeeds(&["export"]) == exported);
+}
+
+#[test]
+fn a_command_that_a_signal_ends_leaves_nothing() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let place = Place::new();
+        let (mut import, _) = waiting_import(&place);
+        // It begins to listen for signals right after.
+        std::thread::sleep(Duration::from_millis(300));
+        send(signal, &import);
+        let status = import.wait().expect("it ends");
+        assert_eq!(status.code(), Some(code), "{signal}");
+        assert!(place.names().is_empty(), "{:?}", place.names());
+    }
+
+    // A backup waits for its server, and its file lies where whoever asked wants it.
+    let server = Server::start();
+    server.signal("STOP");
+    let place = Place::new();
+    std::fs::create_dir(place.path("data")).expect("a folder");
+    let file = place.path("data/backup.redb");
+    let mut backup = beside(&server, &["backup", file.to_str().expect("UTF-8")]);
+    let mut backup = backup.spawn().expect("it runs");
+    while place.names().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    send("INT", &backup);
+    assert_eq!(backup.wait().expect("it ends").code(), Some(130));
+    assert!(place.names().is_empty(), "{:?}", place.names());
+    server.signal("CONT");
+}
+
+fn send(signal: &str, child: &Child) {
+    let sent = Command::new("sh")
+        .args([
+            "-c",
+            r#"kill -s "$0" "$1""#,
+            signal,
+            &child.id().to_string(),
+        ])
+        .status();
+    assert!(sent.expect("a shell").success());
+}
+
+#[tokio::test]
+async fn what_the_other_command_is_for_is_said() {
+    let mut server = Server::start();
+    talk(&server).await;
+    assert!(server.terminate().success());
+    let place = Place::of(&server);
+    let lines = place.path("sessions.jsonl");
+    std::fs::write(&lines, place.succeeds(&["export"])).expect("a file");
+    let path = lines.to_str().expect("UTF-8");
+    let said = place.fails(&["restore", "--force", path]);
+    assert!(said.contains("the lines of an export"), "{said}");
+    assert!(said.contains("`sessiond import FILE`"), "{said}");
+
+    let backup = place.path("backup.redb");
+    let path = backup.to_str().expect("UTF-8");
+    place.succeeds(&["backup", path]);
+    let said = Place::new().fails(&["import", path]);
+    assert!(said.contains("is a backup"), "{said}");
+    assert!(said.contains("`sessiond restore FILE`"), "{said}");
+}
+
+#[test]
+fn a_data_folder_that_is_none_is_told_so() {
+    let place = Place::new();
+    for arguments in [
+        &["serve", "--server-port=0"][..],
+        &["check"],
+        &["compact"],
+        &["export"],
+        &["backup", "b.redb"],
+        &["import"],
+    ] {
+        let mut command = place.command(arguments);
+        let output = command.env("DATA_DIR", "/dev/null").output();
+        let output = output.expect("it runs");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("/dev/null is no folder"), "{said}");
+    }
 }
 
 #[test]
