@@ -47,6 +47,14 @@ pub(super) type Place = (SessionId, Spot);
 /// The owner of the records whose session is not known.
 pub(super) const NOBODY: SessionId = SessionId(uuid::Uuid::nil());
 
+impl Spot {
+    /// The time of the message that is set aside under a key, if it is one.
+    pub(super) fn message_of(place: &str) -> Option<Timestamp> {
+        let at = place.strip_prefix("message ")?;
+        at.parse().ok().map(Timestamp)
+    }
+}
+
 impl fmt::Display for Spot {
     /// The key under which the record is set aside.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -68,6 +68,8 @@ mod queue;
 mod reference;
 #[path = "tests/rig.rs"]
 mod rig;
+#[path = "tests/salvage.rs"]
+mod salvage;
 #[path = "tests/sessions.rs"]
 mod sessions;
 #[path = "tests/steps.rs"]

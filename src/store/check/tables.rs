@@ -83,4 +83,25 @@ impl Tables {
         let row = self.damaged.get((u128::from(owner), place.as_str()))?;
         Ok(row.is_some())
     }
+
+    /// Whether a message of the session between two others is set aside.
+    pub(super) fn is_message_set_aside(
+        &self,
+        session: SessionId,
+        after: Timestamp,
+        before: Timestamp,
+    ) -> Result<bool> {
+        let id = u128::from(session);
+        for row in self
+            .damaged
+            .range::<(u128, &str)>((id, "")..(id.saturating_add(1), ""))?
+        {
+            let (key, _) = row?;
+            let at = Spot::message_of(key.value().1);
+            if at.is_some_and(|at| after < at && at < before) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }

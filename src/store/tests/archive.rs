@@ -55,7 +55,7 @@ fn export_of(look: &Look) -> Vec<String> {
     lines
 }
 
-fn faults_of(look: &mut Look) -> Vec<String> {
+pub(super) fn faults_of(look: &mut Look) -> Vec<String> {
     let mut faults = Vec::new();
     look.check(&mut |_| {}, &mut |fault| faults.push(fault))
         .unwrap();
@@ -82,7 +82,7 @@ pub(super) fn assert_comes_back(rig: &Rig) {
 }
 
 /// A store with something of everything.
-fn filled() -> Rig {
+pub(super) fn filled() -> Rig {
     let mut rig = Rig::new();
     let creation = rig.keyed_creation("create");
     let busy = rig.submit(creation).unwrap().session;
