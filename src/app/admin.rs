@@ -31,6 +31,8 @@ pub struct Backup {
 pub struct Export {
     app: Arc<App>,
     cursor: Cursor,
+    /// Whether something could not be read.
+    is_partial: bool,
 }
 
 impl App {
@@ -77,6 +79,7 @@ impl App {
         Ok(Export {
             app: Arc::clone(self),
             cursor,
+            is_partial: false,
         })
     }
 
@@ -122,16 +125,25 @@ impl Export {
     /// The next lines; none at the end.
     ///
     /// # Errors
-    /// The store fails.
+    /// The store fails; or, at the end, something of it could not be read, so that nobody takes
+    /// the lines for all that there are.
     pub fn next_lines(&mut self) -> Result<Option<String>, AppError> {
         if self.cursor.is_done() {
-            return Ok(None);
+            return if self.is_partial {
+                Err(AppError::Internal)
+            } else {
+                Ok(None)
+            };
         }
         let (cursor, now) = (&mut self.cursor, self.app.now());
         let read = self
             .app
             .store
             .read(|reader| reader.export(cursor, EXPORT_SLICE, now));
+        for place in self.cursor.take_lost() {
+            tracing::error!(%place, "the export leaves out what cannot be read");
+            self.is_partial = true;
+        }
         Ok(Some(read?.iter().map(archive::line).collect()))
     }
 }

@@ -1,14 +1,15 @@
 //! `sessiond export`
 
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, Write};
 
 use anyhow::bail;
 
 use super::ask::{self, Wanted};
-use super::{output, place};
+use super::{note, output, place};
 use crate::archive;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::archive::Item;
 use crate::domain::id::SessionId;
 use crate::store::Cursor;
 use crate::store::file::Look;
@@ -33,29 +34,123 @@ pub(super) fn run(config: &Config, session: Option<&str>) -> anyhow::Result<()> 
         None => "/api/admin/export".to_owned(),
         Some(id) => format!("/api/admin/export?session={id}"),
     };
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = Counted::new(BufWriter::new(io::stdout().lock()));
     let wanted = Wanted {
         path: &path,
         kind: "application/x-ndjson",
     };
     let mut take = |piece: &[u8]| output::written(out.write_all(piece));
-    ask::download(config, &wanted, &mut take)?;
-    output::written(out.flush())
+    let downloaded = ask::download(config, &wanted, &mut take);
+    // What has come is of use, whatever becomes of the rest.
+    output::written(out.flush())?;
+    tell_damaged(out.damaged);
+    downloaded
 }
 
+/// Writes what can be read; fails where that is not all.
 fn write(look: &Look, id: Option<SessionId>) -> anyhow::Result<()> {
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = BufWriter::new(io::stdout().lock());
     let mut cursor = id.map_or_else(Cursor::all, Cursor::only);
     let now = Clock::system().now();
-    let mut is_empty = true;
+    let (mut is_empty, mut damaged, mut lost) = (true, 0, 0_u64);
     while !cursor.is_done() {
         for item in look.export(&mut cursor, SLICE, now)? {
+            damaged += u64::from(matches!(item, Item::SetAside(_)));
             output::written(out.write_all(archive::line(&item).as_bytes()))?;
             is_empty = false;
         }
+        for place in cursor.take_lost() {
+            note(&format!("cannot be read: {place}"));
+            lost += 1;
+        }
     }
+    output::written(out.flush())?;
+    tell_damaged(damaged);
     match id {
+        _ if lost > 0 => bail!(
+            "{lost} places of the database cannot be read; what can be is in the output, and \
+             `sessiond import` takes it"
+        ),
         Some(id) if is_empty => bail!("there is no session {id}"),
-        _ => output::written(out.flush()),
+        _ => Ok(()),
+    }
+}
+
+fn tell_damaged(records: u64) {
+    match records {
+        0 => {}
+        1 => note("1 damaged record is in the output, as a line of the type damaged"),
+        _ => note(&format!(
+            "{records} damaged records are in the output, as lines of the type damaged"
+        )),
+    }
+}
+
+/// What a line of a damaged record begins with.
+const DAMAGED: &[u8] = br#"{"type":"damaged""#;
+
+/// An output that counts the lines of damaged records on their way.
+struct Counted<W> {
+    out: W,
+    /// How many bytes of the present line are such a line's; none once one is not.
+    matching: Option<usize>,
+    damaged: u64,
+}
+
+impl<W> Counted<W> {
+    fn new(out: W) -> Self {
+        Self {
+            out,
+            matching: Some(0),
+            damaged: 0,
+        }
+    }
+
+    fn count(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if *byte == b'\n' {
+                self.matching = Some(0);
+                continue;
+            }
+            let Some(so_far) = self.matching else {
+                continue;
+            };
+            self.matching = (DAMAGED.get(so_far) == Some(byte)).then_some(so_far + 1);
+            if self.matching == Some(DAMAGED.len()) {
+                self.damaged += 1;
+                self.matching = None;
+            }
+        }
+    }
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.count(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_lines_are_counted_however_they_come() {
+        let text = "{\"type\":\"damaged\",\"x\":1}\n{\"type\":\"message\",\"content\":\
+                    \"{\\\"type\\\":\\\"damaged\\\"\"}\n{\"type\":\"dam\"}\n{\"type\":\"damaged\"}";
+        for size in 1..text.len() {
+            let mut out = Counted::new(Vec::new());
+            for piece in text.as_bytes().chunks(size) {
+                out.write_all(piece).unwrap();
+            }
+            assert_eq!(out.damaged, 2, "{size}");
+            assert!(out.out == text.as_bytes());
+        }
     }
 }

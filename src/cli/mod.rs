@@ -189,7 +189,13 @@ fn say_usage(answer: &clap::Error) -> ExitCode {
     }
 }
 
+/// A line for the eyes of whoever runs the command: standard output has the answer.
+fn note(text: &str) {
+    // Where nobody hears it, the exit code tells.
+    let _ = writeln!(std::io::stderr(), "sessiond: {text}");
+}
+
 fn complain(error: &anyhow::Error) {
-    // The log may not have been started. Where nobody hears it, the exit code tells.
-    let _ = writeln!(std::io::stderr(), "sessiond: {error:#}");
+    // The log may not have been started.
+    note(&format!("{error:#}"));
 }

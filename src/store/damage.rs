@@ -41,6 +41,16 @@ pub(super) enum KeyOf {
     Submit,
 }
 
+impl KeyOf {
+    /// The place of a key, whatever it is called.
+    pub(super) fn place(self, name: &str) -> String {
+        match self {
+            Self::Send => format!("message_key {name}"),
+            Self::Submit => format!("submit_key {name}"),
+        }
+    }
+}
+
 /// A record and its owner, which is nil for the key of a create.
 pub(super) type Place = (SessionId, Spot);
 
@@ -62,8 +72,7 @@ impl fmt::Display for Spot {
             Self::Session => f.write_str("session"),
             Self::Message(at) => write!(f, "message {}", at.0),
             Self::Turn(position) => write!(f, "turn {position}"),
-            Self::Key(KeyOf::Send, key) => write!(f, "message_key {}", key.as_str()),
-            Self::Key(KeyOf::Submit, key) => write!(f, "submit_key {}", key.as_str()),
+            Self::Key(of, key) => f.write_str(&of.place(key.as_str())),
             Self::Upstream => f.write_str("upstream"),
             Self::CreateKey(user, key) => write!(f, "create_key {user} {}", key.as_str()),
         }

@@ -17,7 +17,7 @@ use super::txn::Txn;
 use super::writer::begin_write;
 use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item, SetAside};
 use crate::domain::id::{MessageId, SessionId};
-use crate::domain::message::{Role, TurnState};
+use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
@@ -95,12 +95,29 @@ struct Current {
     positions: HashSet<u32>,
     /// Messages whose turns are open and have no position.
     unplaced: Vec<Timestamp>,
-    /// The replies that are to come: the line that says so, and their ids.
-    replies: HashMap<Timestamp, (u64, MessageId)>,
+    /// The replies that are to come.
+    replies: HashMap<Timestamp, Awaited>,
     messages_aside: HashSet<String>,
 }
 
+/// A reply that is to come.
+struct Awaited {
+    /// The line that says so.
+    line: u64,
+    id: MessageId,
+    /// The message that says so.
+    message_at: Timestamp,
+}
+
 impl Current {
+    /// Whether a reply that came is the one that was awaited. Where a later message shared it, it
+    /// has the id that was fixed for that one, which may be set aside.
+    fn is_awaited(&self, awaited: &Awaited, reply: &Message) -> bool {
+        let is_between = |at| awaited.message_at < at && at < reply.created_at;
+        let mut aside = self.messages_aside.iter();
+        awaited.id == reply.id || aside.any(|place| Spot::message_of(place).is_some_and(is_between))
+    }
+
     /// Opens the turns that have no position of their own behind the others.
     fn place_turns(&self, txn: &mut Txn<'_>) -> Result<(), CommandError> {
         if self.unplaced.is_empty() {
@@ -250,7 +267,7 @@ impl Import {
             !current.messages_aside.contains(&place)
         };
         let missing = current.replies.iter().filter(|(at, _)| is_missing(at));
-        match missing.map(|(_, (line, _))| *line).min() {
+        match missing.map(|(_, awaited)| awaited.line).min() {
             None => Ok(()),
             Some(line) => Err(Stop::Line(line, "its reply does not follow".into())),
         }
@@ -297,13 +314,19 @@ impl Import {
                 if *reply_at <= at {
                     return wrong("its reply is not later than itself");
                 }
-                current.replies.insert(*reply_at, (number, *reply_id));
+                let awaited = Awaited {
+                    line: number,
+                    id: *reply_id,
+                    message_at: at,
+                };
+                current.replies.insert(*reply_at, awaited);
             }
             Role::Agent { .. } => {
-                if let Some((line, id)) = current.replies.remove(&at)
-                    && id != message.id
+                if let Some(awaited) = current.replies.remove(&at)
+                    && !current.is_awaited(&awaited, &message)
                 {
-                    return Err(Stop::Line(line, "its reply has another id".into()));
+                    let reason = "its reply has another id".to_owned();
+                    return Err(Stop::Line(awaited.line, reason));
                 }
             }
             Role::User { .. } => {}

@@ -28,7 +28,7 @@ fn numbered(lines: &[String]) -> Vec<Line> {
 }
 
 /// Imports lines into a file of its own.
-fn import(lines: &[String]) -> Result<(TempDir, Imported), ImportError> {
+pub(super) fn import(lines: &[String]) -> Result<(TempDir, Imported), ImportError> {
     let dir = temp_dir();
     let file = std::fs::OpenOptions::new()
         .read(true)
@@ -41,11 +41,11 @@ fn import(lines: &[String]) -> Result<(TempDir, Imported), ImportError> {
     Ok((dir, imported))
 }
 
-fn look(dir: &TempDir) -> Look {
+pub(super) fn look(dir: &TempDir) -> Look {
     Look::into(&dir.path().join("new.redb"), CACHE_BYTES).unwrap()
 }
 
-fn export_of(look: &Look) -> Vec<String> {
+pub(super) fn export_of(look: &Look) -> Vec<String> {
     let mut cursor = Cursor::all();
     let mut lines = Vec::new();
     while !cursor.is_done() {

@@ -5,7 +5,7 @@ use super::super::file::Look;
 use super::super::tables::{
     CREATE_KEYS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS, SUBMIT_KEYS, UPSTREAMS, meta,
 };
-use super::archived::{faults_of, filled};
+use super::archived::{export_of, faults_of, filled, import, look as look_at};
 use super::*;
 
 /// A record that is spoilt, and what it is called where it is set aside; nothing of a tally, which
@@ -122,4 +122,53 @@ fn a_running_store_is_copied_with_a_damaged_reply() {
     // In the store itself it is where it was, until somebody meets it.
     assert_eq!(contents(&rig.transcript(session.id)), ["hello"]);
     rig.settle();
+}
+
+#[test]
+fn whichever_single_record_is_damaged_an_export_shows_it_and_comes_back() {
+    let (rig, records, sound) = sound();
+    for (name, spoil) in &records {
+        std::fs::write(rig.path(), &sound).unwrap();
+        rig.edit(|txn| spoil(txn));
+        let lines = export_of(&look(&rig.path()));
+        let damaged: Vec<_> = lines
+            .iter()
+            .filter(|line| line.starts_with(r#"{"type":"damaged""#))
+            .collect();
+        assert_eq!(damaged.len(), usize::from(!name.is_empty()), "{name}");
+        let record = format!(r#""record":"{name}"#);
+        assert!(damaged.iter().all(|line| line.contains(&record)), "{name}");
+        let (dir, imported) = import(&lines).unwrap();
+        assert_eq!(imported.set_aside, damaged.len() as u64, "{name}");
+        assert_eq!(
+            faults_of(&mut look_at(&dir)),
+            Vec::<String>::new(),
+            "{name}"
+        );
+    }
+    std::fs::write(rig.path(), sound).unwrap();
+}
+
+#[test]
+fn a_reply_that_is_set_aside_during_an_export_is_in_it() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    let message = rig.send(session.id, "hello").message;
+    let reply = rig.reply(&message, "well");
+    rig.close(false);
+    let place = (u128::from(session.id), reply.created_at.0);
+    rig.edit(|txn| damage(txn, MESSAGES, place));
+    rig.open();
+    let mut cursor = Cursor::all();
+    let mut lines = Vec::new();
+    while !cursor.is_done() {
+        let items = rig.read(|reader| reader.export(&mut cursor, 1, START));
+        lines.extend(items.iter().map(crate::archive::line));
+        // Somebody else meets it between two slices.
+        rig.transcript(session.id);
+        rig.settle();
+    }
+    assert_eq!(cursor.take_lost(), Vec::<String>::new());
+    assert_eq!(lines.len(), 3);
+    import(&lines).unwrap();
 }
