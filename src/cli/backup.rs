@@ -23,7 +23,7 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     let mut file = place::beside(target)
         .with_context(|| place::no_file_in(partial::folder_of(target)))
         .map_err(|error| remedy::after(&error, remedy::OF_NO_FILE))?;
-    if let Some(look) = place::look(config)? {
+    if let Some(mut look) = place::look(config)? {
         let bar = Bar::rows("copying");
         let now = Clock::system().now();
         look.copy_to(file.as_file(), &config.rules, now, &mut |at| bar.show(at))?;

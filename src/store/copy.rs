@@ -8,7 +8,7 @@ use std::fs::File;
 
 use redb::{
     Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    TableDefinition, Value, WriteTransaction,
+    TableDefinition, TableHandle as _, Value, WriteTransaction,
 };
 
 use super::aside;
@@ -16,6 +16,7 @@ use super::check::Progress;
 use super::damage::{Damage, Place};
 use super::error::{CommandError, CopyError, OpenError};
 use super::open::{database_error, shielded, write_stop};
+use super::shield::Fragile;
 use super::tables::{
     CREATE_KEYS, DAMAGED, DEADLINES, DELETIONS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
     SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS,
@@ -40,16 +41,16 @@ pub(super) fn copy(
     snapshot: ReadTransaction,
     file: File,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Database, CopyError> {
+) -> Result<Fragile, CopyError> {
     let open = || {
         Database::builder()
             .set_cache_size(CACHE_BYTES)
             .create_file(file)
             .map_err(database_error)
     };
-    let database = shielded(open)?;
+    let database = Fragile::new(shielded(open)?);
     let copied = shielded(|| {
-        let txn = begin_write(&database).map_err(OpenError::Storage)?;
+        let txn = begin_write(database.get()?).map_err(OpenError::Storage)?;
         copy_tables(&snapshot, &txn, progress)?;
         write_stop(&txn, false).map_err(command_error)?;
         // The rows are all there, so the snapshot is not needed for the rest.
@@ -63,7 +64,7 @@ pub(super) fn copy(
 
 /// Checks a copy in full. Records in it that cannot be decoded are set aside, in the copy alone.
 pub(super) fn settle(
-    database: &mut Database,
+    database: &mut Fragile,
     rules: &Rules,
     now: Timestamp,
     progress: &mut dyn FnMut(Progress),
@@ -74,7 +75,7 @@ pub(super) fn settle(
     }
     for places in damaged.chunks(SLICE) {
         shielded(|| {
-            let txn = begin_write(database).map_err(OpenError::Storage)?;
+            let txn = begin_write(database.get()?).map_err(OpenError::Storage)?;
             let damage = Damage::default();
             let mut rows = Txn::open(&txn, rules, &damage, now).map_err(command_error)?;
             aside::set_aside(&mut rows, places).map_err(command_error)?;
@@ -91,7 +92,7 @@ pub(super) fn settle(
 
 /// The records that cannot be decoded; fails where anything else is wrong.
 fn faults_of(
-    database: &mut Database,
+    database: &mut Fragile,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Place>, CopyError> {
     let mut places = Vec::new();
@@ -139,15 +140,39 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
     tell: &mut dyn FnMut(Progress),
 ) -> Result<(), OpenError> {
     let mut table = to.open_table(definition)?;
-    for row in from.open_table(definition)?.iter()? {
+    let rows = from.open_table(definition)?;
+    let mut last: Option<Vec<u8>> = None;
+    let mut copied = 0;
+    for row in rows.iter()? {
         let (key, value) = row?;
+        let bytes = K::as_bytes(&key.value()).as_ref().to_vec();
+        let follows = |last: &Vec<u8>| K::compare(last, &bytes).is_lt();
+        if !last.as_ref().is_none_or(follows) {
+            return Err(not_as_written(
+                definition,
+                "its rows are not in their order",
+            ));
+        }
+        last = Some(bytes);
         table.insert(key.value(), value.value())?;
+        copied += 1;
         progress.done += 1;
         if progress.done.is_multiple_of(TELL_EVERY) {
             tell(*progress);
         }
     }
+    if copied != rows.len()? {
+        return Err(not_as_written(
+            definition,
+            "it has not as many rows as it says",
+        ));
+    }
     Ok(())
+}
+
+/// What a table says whose pages were damaged and have checksums that fit the damage.
+fn not_as_written<K: Key, V: Value>(table: TableDefinition<K, V>, reason: &str) -> OpenError {
+    OpenError::Damaged(format!("{}: {reason}", table.name()))
 }
 
 pub(super) fn begin_read(database: &Database) -> Result<ReadTransaction, OpenError> {

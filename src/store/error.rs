@@ -84,7 +84,16 @@ impl OpenError {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Damaged(_) => true,
-            Self::Storage(error) => matches!(**error, redb::Error::Corrupted(_)),
+            // Of the tables those that every database of this program has: a bit of the name or of
+            // the type of one is another.
+            Self::Storage(error) => matches!(
+                **error,
+                redb::Error::Corrupted(_)
+                    | redb::Error::TableDoesNotExist(_)
+                    | redb::Error::TableTypeMismatch { .. }
+                    | redb::Error::TableIsMultimap(_)
+                    | redb::Error::TypeDefinitionChanged { .. }
+            ),
             _ => false,
         }
     }

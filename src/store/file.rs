@@ -5,6 +5,7 @@ use std::path::Path;
 
 use redb::{Database, ReadableDatabase, ReadableTableMetadata};
 
+use super::check::Fault;
 pub use super::check::Progress;
 use super::copy;
 use super::damage::Damage;
@@ -12,10 +13,12 @@ use super::error::{CopyError, OpenError};
 use super::export::Cursor;
 use super::medium::look_into;
 use super::open::{self, database_error, shielded};
+use super::pages;
 use super::reader::Reader;
+use super::shield::Fragile;
 use super::snapshot::Snapshot;
 use super::tables::{DAMAGED, SESSIONS};
-use super::verify::{read_error, verify_with};
+use super::verify::{read_error, verify_pages, verify_rows};
 use super::writer::begin_write;
 use crate::domain::archive::{Item, SetAside};
 use crate::domain::rules::Rules;
@@ -24,10 +27,13 @@ use crate::domain::time::Timestamp;
 /// A file that is looked at and not touched, whatever state it was left in.
 #[derive(Debug)]
 pub struct Look {
-    database: Database,
+    database: Fragile,
     length: u64,
-    /// While it is open, no server can take the file.
-    _lock: File,
+    /// While it is open, no server can take it.
+    file: File,
+    cache_bytes: usize,
+    /// Whether its pages were verified: while it is held, they stay as they are.
+    is_verified: bool,
 }
 
 impl Look {
@@ -46,19 +52,22 @@ impl Look {
         if length == 0 {
             return Err(OpenError::Foreign("it is empty".into()));
         }
-        let database = look_into(file.try_clone()?, cache_bytes)?;
+        let looked = Fragile::new(look_into(file.try_clone()?, cache_bytes)?);
         shielded(|| {
-            open::refuse_foreign(&database)?;
+            let database = looked.get()?;
+            open::refuse_foreign(database)?;
             // An older file is brought to the present schema, in memory alone.
-            let txn = begin_write(&database).map_err(OpenError::Storage)?;
+            let txn = begin_write(database).map_err(OpenError::Storage)?;
             open::bring_to_schema(&txn)?;
             txn.commit()?;
             Ok(())
         })?;
         Ok(Self {
-            database,
+            database: looked,
             length,
-            _lock: file,
+            file,
+            cache_bytes,
+            is_verified: false,
         })
     }
 
@@ -73,7 +82,14 @@ impl Look {
     /// # Errors
     /// It cannot be read.
     pub fn sessions(&self) -> Result<u64, OpenError> {
-        shielded(|| Ok(self.database.begin_read()?.open_table(SESSIONS)?.len()?))
+        shielded(|| {
+            Ok(self
+                .database
+                .get()?
+                .begin_read()?
+                .open_table(SESSIONS)?
+                .len()?)
+        })
     }
 
     /// Whether it holds nothing at all.
@@ -82,7 +98,14 @@ impl Look {
     /// It cannot be read.
     pub fn is_empty(&self) -> Result<bool, OpenError> {
         let sessions = self.sessions()?;
-        let damaged = shielded(|| Ok(self.database.begin_read()?.open_table(DAMAGED)?.len()?))?;
+        let damaged = shielded(|| {
+            Ok(self
+                .database
+                .get()?
+                .begin_read()?
+                .open_table(DAMAGED)?
+                .len()?)
+        })?;
         Ok(sessions == 0 && damaged == 0)
     }
 
@@ -95,9 +118,32 @@ impl Look {
         progress: &mut dyn FnMut(Progress),
         report: &mut dyn FnMut(String),
     ) -> Result<(), OpenError> {
-        verify_with(&mut self.database, progress, &mut |fault| {
-            report(fault.text);
-        })
+        let mut report = |fault: Fault| report(fault.text);
+        let mut are_sound = true;
+        // As they are in the file: what is open here was written to, in memory.
+        verify_pages(&mut Fragile::new(self.again()?), &mut |fault| {
+            are_sound = false;
+            report(fault);
+        })?;
+        self.is_verified = are_sound;
+        verify_rows(&self.database, progress, &mut report)
+    }
+
+    /// Verifies every page, once.
+    ///
+    /// # Errors
+    /// A page is damaged, other than in records that cannot be decoded; or it cannot be read.
+    pub fn require_sound_pages(&mut self) -> Result<(), OpenError> {
+        if !self.is_verified {
+            pages::require_sound(&|| self.again())?;
+            self.is_verified = true;
+        }
+        Ok(())
+    }
+
+    /// The file as it is, opened once more.
+    fn again(&self) -> Result<Database, OpenError> {
+        look_into(self.file.try_clone()?, self.cache_bytes)
     }
 
     /// The records that were set aside because they cannot be decoded.
@@ -106,24 +152,25 @@ impl Look {
     /// It cannot be read.
     pub fn set_aside(&self, tell: &mut dyn FnMut(SetAside)) -> Result<(), OpenError> {
         shielded(|| {
-            let txn = self.database.begin_read()?;
+            let txn = self.database.get()?.begin_read()?;
             super::check::set_aside(&txn, tell).map_err(read_error)
         })
     }
 
-    /// Copies everything into an empty file, and checks the copy.
+    /// Copies everything into an empty file, and checks both.
     ///
     /// # Errors
     /// Either file fails, or what is stored is not sound. Single records that cannot be decoded
     /// are set aside in the copy.
     pub fn copy_to(
-        &self,
+        &mut self,
         file: &File,
         rules: &Rules,
         now: Timestamp,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), CopyError> {
-        let snapshot = copy::begin_read(&self.database)?;
+        self.require_sound_pages()?;
+        let snapshot = copy::begin_read(self.database.get()?)?;
         let mut database = copy::copy(snapshot, file.try_clone()?, progress)?;
         copy::settle(&mut database, rules, now, progress)?;
         drop(database);
@@ -142,7 +189,7 @@ impl Look {
     ) -> Result<Vec<Item>, OpenError> {
         let damage = Damage::default();
         shielded(|| {
-            let snapshot = Snapshot::of(&self.database).map_err(read_error)?;
+            let snapshot = Snapshot::of(self.database.get()?).map_err(read_error)?;
             let reader = Reader {
                 snapshot: &snapshot,
                 damage: &damage,
@@ -156,9 +203,11 @@ impl Look {
 ///
 /// # Errors
 /// It is in use, foreign, damaged or of a newer version, and then unchanged; or the disk fails.
+/// Damage to a record is enough: its page would get a checksum that fits the damage.
 pub fn compact(path: &Path, cache_bytes: usize) -> Result<(u64, u64), OpenError> {
     let before = std::fs::metadata(path)?.len();
     open::refuse_unreadable(path)?;
+    pages::verify(&mut Fragile::new(Look::into(path, cache_bytes)?.again()?))?;
     shielded(|| {
         let mut database = Database::builder()
             .set_cache_size(cache_bytes)

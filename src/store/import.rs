@@ -13,6 +13,7 @@ use super::error::{CommandError, CopyError, ImportError, OpenError};
 use super::file::Progress;
 use super::open::{self, database_error, shielded};
 use super::record::CreateClaim;
+use super::shield::Fragile;
 use super::txn::Txn;
 use super::writer::begin_write;
 use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item, SetAside};
@@ -54,27 +55,28 @@ pub fn import(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Imported, ImportError> {
     let handle = file.try_clone().map_err(OpenError::from)?;
-    let mut database = shielded(|| {
+    let mut made = Fragile::new(shielded(|| {
         Database::builder()
             .set_cache_size(CACHE_BYTES)
             .create_file(handle)
             .map_err(database_error)
-    })?;
-    open::prepare(&database, now, rules, &Damage::default())?;
+    })?);
+    let database = made.get()?;
+    open::prepare(database, now, rules, &Damage::default())?;
     let mut import = Import::default();
-    while import.take_batch(&database, lines, rules, now)? {}
+    while import.take_batch(database, lines, rules, now)? {}
     shielded(|| {
-        let txn = begin_write(&database).map_err(OpenError::Storage)?;
+        let txn = begin_write(database).map_err(OpenError::Storage)?;
         open::write_stop(&txn, false).map_err(command_error)?;
         txn.commit()?;
         Ok(())
     })?;
-    copy::settle(&mut database, rules, now, progress).map_err(|error| match error {
+    copy::settle(&mut made, rules, now, progress).map_err(|error| match error {
         CopyError::Failed(error) => ImportError::Failed(error),
         CopyError::Unsound(fault) => ImportError::Failed(OpenError::Damaged(fault)),
         CopyError::NoRoom { .. } => ImportError::Failed(OpenError::Damaged(error.to_string())),
     })?;
-    drop(database);
+    drop(made);
     file.sync_all().map_err(OpenError::from)?;
     Ok(import.imported)
 }

@@ -9,6 +9,11 @@ use redb::Database;
 use super::error::OpenError;
 use super::open::{self, database_error, shielded};
 use super::peek::Peek;
+use super::shield::Fragile;
+use super::writer::begin_write;
+
+/// The cache of who looks at a running server's file: each page is read once or twice.
+const CACHE_BESIDE: usize = 32 << 20;
 
 /// What a database lies on.
 pub(super) trait Medium: Send {
@@ -72,6 +77,26 @@ pub(super) fn look_into(
             .create_with_backend(Peek::into(source)?)
             .map_err(database_error)
     })
+}
+
+/// Opens the file of a running server to look at what was committed last, while its writer pauses.
+///
+/// The rows of that commit stay where they are for as long as the caller holds a snapshot that is
+/// not newer. redb's own tables do not, but are used again with the next commit: so they are
+/// written anew here, in memory, by a commit that nobody else sees.
+pub(super) fn look_beside(path: &Path) -> Result<Database, OpenError> {
+    let peek = Peek::beside_a_writer(File::open(path)?)?;
+    let looked = Fragile::new(shielded(|| {
+        Database::builder()
+            .set_cache_size(CACHE_BESIDE)
+            .create_with_backend(peek)
+            .map_err(database_error)
+    })?);
+    shielded(|| {
+        let txn = begin_write(looked.get()?).map_err(OpenError::Storage)?;
+        Ok(txn.commit()?)
+    })?;
+    looked.into_inner()
 }
 
 /// After a failed sync the system may hold pages for written that are not. What it forgets it

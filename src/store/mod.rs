@@ -21,6 +21,7 @@ mod medium;
 mod migrate;
 mod open;
 mod page;
+mod pages;
 mod peek;
 mod queue;
 pub mod reader;
@@ -40,7 +41,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
@@ -52,8 +53,9 @@ use self::error::{CopyError, OpenError, ReadError, SubmitError};
 pub use self::export::Cursor;
 use self::medium::{FileMedium, Medium};
 pub use self::open::Found;
-use self::queue::{Pending, Work};
+use self::queue::{Pause, Pending, Work};
 use self::reader::Reader;
+use self::shield::Fragile;
 use self::snapshot::OpenDatabase;
 pub use self::space::Space;
 use self::writer::{State, Writer};
@@ -114,9 +116,10 @@ impl Store {
         clock: Clock,
         events: EventBus,
     ) -> Result<(Self, Found), OpenError> {
-        let database = medium.open()?;
+        let database = Fragile::new(medium.open()?);
         let damage = Damage::default();
-        let found = open::prepare(&database, clock.now(), &rules, &damage)?;
+        let found = open::prepare(database.get()?, clock.now(), &rules, &damage)?;
+        let database = database.into_inner()?;
         let shared = Arc::new(Shared {
             database: RwLock::new(Some(OpenDatabase::new(database))),
             healthy: AtomicBool::new(true),
@@ -296,7 +299,8 @@ impl Store {
     /// is gone with its handle. Writers do not wait for it.
     ///
     /// # Errors
-    /// The disk has no room for it or fails, or what is stored is not sound.
+    /// The disk has no room for it or fails, or what is stored is not sound; damage to single
+    /// records alone is no failure.
     pub fn copy(&self, now: Timestamp) -> Result<File, CopyError> {
         let folder = self.shared.path.as_deref().and_then(Path::parent);
         let file = tempfile::tempfile_in(folder.unwrap_or(Path::new(".")))?;
@@ -308,10 +312,31 @@ impl Store {
                 .ok_or_else(|| OpenError::Storage(Box::new(redb::Error::DatabaseClosed)))?;
             copy::begin_read(&open.database)?
         };
+        if let Some(path) = &self.shared.path {
+            // All that the snapshot sees and all that is newer stays where it is meanwhile.
+            pages::require_sound(&|| self.while_paused(|| medium::look_beside(path)))?;
+        }
         let mut copied = copy::copy(snapshot, file.try_clone()?, &mut |_| {})?;
         copy::settle(&mut copied, &self.shared.rules, now, &mut |_| {})?;
         drop(copied);
         Ok(file)
+    }
+
+    /// Does something while the writer does nothing.
+    fn while_paused<T>(&self, work: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
+        let closed = || OpenError::Storage(Box::new(redb::Error::DatabaseClosed));
+        let (pause, pausing) = Pause::new();
+        let mut queued = Work::Pause(pause);
+        loop {
+            match self.queue.try_send(queued) {
+                Ok(()) => break,
+                Err(TrySendError::Disconnected(_)) => return Err(closed()),
+                Err(TrySendError::Full(back)) => queued = back,
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        pausing.begun.recv().map_err(|_| closed())?;
+        work()
     }
 
     fn require_room_for_copy(&self) -> Result<(), CopyError> {
@@ -339,7 +364,7 @@ impl Store {
                 Err(TrySendError::Disconnected(_)) => return false,
                 Err(TrySendError::Full(back)) => work = back,
             }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let recorded = stopped.await.unwrap_or(false);
         let writer = self

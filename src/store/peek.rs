@@ -66,6 +66,16 @@ impl Peek {
         })))
     }
 
+    /// The same, of a file whose writer pauses and will go on: its header, which alone is written
+    /// over where it stands, is seen as it is now.
+    pub(super) fn beside_a_writer(source: impl Source) -> io::Result<Self> {
+        let mut header = Box::new([0; BLOCK]);
+        source.read_at(0, header.as_mut_slice())?;
+        let peek = Self::into(source)?;
+        peek.inner().written.insert(0, header);
+        Ok(peek)
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // No code panics with the lock held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -79,7 +89,9 @@ impl StorageBackend for Peek {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let inner = self.inner();
-        if inner.written.is_empty() && offset + out.len() as u64 <= inner.file_length {
+        let is_as_it_was = offset + out.len() as u64 <= inner.file_length
+            && parts(offset, out.len()).all(|(block, ..)| !inner.written.contains_key(&block));
+        if is_as_it_was {
             return inner.source.read_at(offset, out);
         }
         for (block, within, part) in parts(offset, out.len()) {

@@ -1,5 +1,7 @@
 //! What reaches the writer: commands with their callers, and the end.
 
+use std::sync::mpsc;
+
 use tokio::sync::oneshot;
 
 use super::command::Command;
@@ -13,6 +15,8 @@ pub(super) enum Work {
     Job(Box<dyn Job>),
     /// Damaged records wait to be set aside.
     Damage,
+    /// Nothing is to be written for a moment.
+    Pause(Pause),
     /// The end: what is queued before it is carried out.
     Stop {
         /// Whether to remove every session and message.
@@ -20,6 +24,35 @@ pub(super) enum Work {
         /// Told whether the stop is recorded.
         done: oneshot::Sender<bool>,
     },
+}
+
+/// A moment in which the writer does nothing.
+pub(super) struct Pause {
+    begun: mpsc::Sender<()>,
+    over: mpsc::Receiver<()>,
+}
+
+/// Who asked for a pause: it begins when `begun` says so, and ends with this.
+pub(super) struct Pausing {
+    pub(super) begun: mpsc::Receiver<()>,
+    _over: mpsc::Sender<()>,
+}
+
+impl Pause {
+    pub(super) fn new() -> (Self, Pausing) {
+        let (begin, begun) = mpsc::channel();
+        let (end, over) = mpsc::channel();
+        let pause = Self { begun: begin, over };
+        (pause, Pausing { begun, _over: end })
+    }
+
+    /// Waits until it is over.
+    pub(super) fn wait(self) {
+        if self.begun.send(()).is_ok() {
+            // Nothing is ever sent: it ends with the sender.
+            let _ = self.over.recv();
+        }
+    }
 }
 
 /// A command with its caller, whatever its types are.

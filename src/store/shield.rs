@@ -4,6 +4,10 @@ use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
+use redb::Database;
+
+use super::error::OpenError;
+
 thread_local! {
     /// Whether this thread is within a shield.
     static IS_SHIELDED: Cell<bool> = const { Cell::new(false) };
@@ -31,4 +35,38 @@ fn hush() {
             others(panic);
         }
     }));
+}
+
+/// A database that may be damaged. Where a panic has left it half-way, to close it is one more.
+#[derive(Debug)]
+pub(super) struct Fragile(Option<Database>);
+
+impl Fragile {
+    pub(super) fn new(database: Database) -> Self {
+        Self(Some(database))
+    }
+
+    pub(super) fn get(&self) -> Result<&Database, OpenError> {
+        self.0.as_ref().ok_or_else(closed)
+    }
+
+    pub(super) fn get_mut(&mut self) -> Result<&mut Database, OpenError> {
+        self.0.as_mut().ok_or_else(closed)
+    }
+
+    /// The database, of which it is known by now that it can be read.
+    pub(super) fn into_inner(mut self) -> Result<Database, OpenError> {
+        self.0.take().ok_or_else(closed)
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        let database = self.0.take();
+        let _ = shielded(|| drop(database));
+    }
+}
+
+fn closed() -> OpenError {
+    OpenError::Storage(Box::new(redb::Error::DatabaseClosed))
 }

@@ -4,11 +4,14 @@ use redb::{Database, ReadableDatabase};
 
 use super::check::{self, Fault, Progress};
 use super::error::{OpenError, ReadError};
-use super::open::{database_error, shielded};
+use super::open::shielded;
+use super::pages;
+use super::shield::Fragile;
 
 /// What is wrong with a database, a line each. Records that cannot be decoded are no reason to
 /// give up the rest: they are set aside when they are met.
-pub(super) fn verify(mut database: Database) -> Result<Vec<String>, OpenError> {
+pub(super) fn verify(database: Database) -> Result<Vec<String>, OpenError> {
+    let mut database = Fragile::new(database);
     let mut faults = Vec::new();
     verify_with(&mut database, &mut |_| {}, &mut |fault| {
         if fault.place.is_none() {
@@ -20,25 +23,41 @@ pub(super) fn verify(mut database: Database) -> Result<Vec<String>, OpenError> {
 
 /// The same, told fault by fault, those of single records too.
 pub(super) fn verify_with(
-    database: &mut Database,
+    database: &mut Fragile,
     progress: &mut dyn FnMut(Progress),
     report: &mut dyn FnMut(Fault),
 ) -> Result<(), OpenError> {
-    let found = match shielded(|| database.check_integrity().map_err(database_error)) {
-        Ok(true) => None,
-        Ok(false) => Some("the file is not as it was left".to_owned()),
+    verify_pages(database, report)?;
+    verify_rows(database, progress, report)
+}
+
+/// Tells whether a page does not have its checksum; of which one, redb does not say.
+pub(super) fn verify_pages(
+    database: &mut Fragile,
+    report: &mut dyn FnMut(Fault),
+) -> Result<(), OpenError> {
+    let reason = match pages::check(database) {
+        Ok(true) => return Ok(()),
+        Ok(false) => "the file is not as it was left".to_owned(),
         // Which records that concerns, the rest of the check may tell.
-        Err(OpenError::Damaged(reason)) => Some(reason),
+        Err(OpenError::Damaged(reason)) => reason,
         Err(error) => return Err(error),
     };
-    if let Some(reason) = found {
-        report(Fault {
-            text: format!("pages: {reason}"),
-            place: None,
-        });
-    }
+    report(Fault {
+        text: format!("pages: {reason}"),
+        place: None,
+    });
+    Ok(())
+}
+
+/// Tells what does not fit in the rows.
+pub(super) fn verify_rows(
+    database: &Fragile,
+    progress: &mut dyn FnMut(Progress),
+    report: &mut dyn FnMut(Fault),
+) -> Result<(), OpenError> {
     shielded(|| {
-        let txn = database.begin_read()?;
+        let txn = database.get()?.begin_read()?;
         check::check(&txn, progress, report).map_err(read_error)
     })
 }

@@ -107,6 +107,7 @@ impl Writer {
                     }
                 }
                 Ok(Work::Damage) => self.set_damage_aside(),
+                Ok(Work::Pause(pause)) => pause.wait(),
                 Ok(Work::Stop { clear, done }) => return self.stop(clear, done),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -128,7 +129,7 @@ impl Writer {
     /// Carries out a batch; returns the stop that ended it, if one did.
     fn run_batch(&mut self, first: Box<dyn Job>) -> Option<(bool, oneshot::Sender<bool>)> {
         let mut jobs = vec![first];
-        let mut stop = None;
+        let (mut stop, mut pause) = (None, None);
         while jobs.len() < MAX_BATCH {
             match self.work.try_recv() {
                 Ok(Work::Job(job)) => {
@@ -136,6 +137,10 @@ impl Writer {
                     jobs.push(job);
                 }
                 Ok(Work::Damage) => {}
+                Ok(Work::Pause(asked)) => {
+                    pause = Some(asked);
+                    break;
+                }
                 Ok(Work::Stop { clear, done }) => {
                     stop = Some((clear, done));
                     break;
@@ -160,6 +165,9 @@ impl Writer {
         drop(writing);
         for job in jobs {
             job.answer(fate);
+        }
+        if let Some(pause) = pause {
+            pause.wait();
         }
         stop
     }

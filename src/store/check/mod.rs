@@ -21,6 +21,7 @@ use crate::domain::archive::SetAside;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Message, Role, TurnState};
+use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 
 type Result<T> = std::result::Result<T, ReadError>;
@@ -429,6 +430,10 @@ impl Check<'_> {
             let (row, bytes) = row?;
             let (session, key) = row.value();
             if self.tables.sessions.get(session)?.is_none() {
+                if !self.may_have_rows(session)? {
+                    let session = SessionId::from(session);
+                    self.fault(format!("{name}: {session} is no session"));
+                }
                 continue;
             }
             let session = SessionId::from(session);
@@ -445,6 +450,12 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether there may be rows of a session that is not there.
+    fn may_have_rows(&self, session: u128) -> Result<bool> {
+        let is_leaving = self.tables.deletions.get(session)?.is_some();
+        Ok(is_leaving || self.tables.is_set_aside(session.into(), &Spot::Session)?)
     }
 
     /// Whether the message of a key stands there; of one that cannot be decoded it is not known.
@@ -478,9 +489,15 @@ impl Check<'_> {
             let (key, bytes) = row?;
             let (user, name) = key.value();
             match record::decode_claim(bytes.value()) {
-                Ok(claim) if self.tables.session(claim.session_id)?.is_some() => {}
                 Ok(claim) => {
-                    self.fault(format!("create_keys: {} is no session", claim.session_id));
+                    let id = claim.session_id;
+                    match self.tables.session(id)? {
+                        None => self.fault(format!("create_keys: {id} is no session")),
+                        Some(Ok(session)) if !was_made_with(&session, user, name) => {
+                            self.fault(format!("create_keys: {id} was made with another key"));
+                        }
+                        Some(_) => {}
+                    }
                 }
                 Err(error) => {
                     let text = format!("create_keys: {error}");
@@ -495,4 +512,10 @@ impl Check<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a session has the user and the key that its claim stands under.
+fn was_made_with(session: &Session, user: u128, key: &str) -> bool {
+    let own = session.create_key.as_ref().map(IdempotencyKey::as_str);
+    u128::from(session.user_id) == user && own == Some(key)
 }

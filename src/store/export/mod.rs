@@ -6,10 +6,11 @@
 //! turns that were open.
 //!
 //! A page that cannot be read ends no export. What is known to stand there is given as damaged,
-//! without its bytes, and the export goes on behind it ([`seek`]); the [`Cursor`] tells of each
-//! such place.
+//! without its bytes, and the export goes on behind it ([`seek`]), with the sessions that any table
+//! knows of ([`owners`]); the [`Cursor`] tells of each such place.
 
 mod messages;
+mod owners;
 mod parts;
 mod seek;
 mod sessions;
@@ -32,21 +33,14 @@ pub struct Cursor {
     only: Option<SessionId>,
     /// The last session whose items were all given.
     after: Option<SessionId>,
-    /// A stretch of sessions that cannot be read one after the other.
-    stretch: Option<Stretch>,
+    /// Whether the sessions are looked for in every table.
+    is_salvage: bool,
+    /// Sessions that were found there.
+    found: BTreeSet<SessionId>,
     within: Option<Within>,
     /// What could not be read, a line each.
     lost: Vec<String>,
     is_done: bool,
-}
-
-/// Sessions behind each other that cannot be walked through.
-#[derive(Debug)]
-struct Stretch {
-    /// Those that other tables know of.
-    known: BTreeSet<SessionId>,
-    /// The last one of the stretch; none where it has no end.
-    last: Option<SessionId>,
 }
 
 impl Cursor {
@@ -54,6 +48,16 @@ impl Cursor {
     #[must_use]
     pub fn all() -> Self {
         Self::default()
+    }
+
+    /// The same of a damaged database: sessions are looked for in every table, since a flipped bit
+    /// of a key hides what stands behind it.
+    #[must_use]
+    pub fn salvage() -> Self {
+        Self {
+            is_salvage: true,
+            ..Self::default()
+        }
     }
 
     /// Of one session.

@@ -177,7 +177,7 @@ impl Reader<'_> {
     }
 
     /// When the last message of a session was stored; before all time where it has none.
-    fn last_message(&self, id: SessionId) -> Result<Timestamp> {
+    pub(super) fn last_message(&self, id: SessionId) -> Result<Timestamp> {
         let raw = u128::from(id);
         let messages = &self.snapshot.messages;
         let last = messages

@@ -1,22 +1,17 @@
 //! One session after the other, also where their table cannot be walked through.
 
-use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use redb::{ReadOnlyTable, ReadableTable as _};
-
-use super::seek::{damaged, guarded, is_of_a_place, next_readable};
-use super::{Cursor, Result, Slice, Stretch};
+use super::seek::{damaged, guarded, is_of_a_place};
+use super::{Cursor, Result, Slice};
 use crate::domain::archive::Item;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
 use crate::store::damage::{NOBODY, Spot};
 use crate::store::reader::Reader;
 use crate::store::record::{self, RecordError};
-use crate::store::tables::{DAMAGED, USER_SESSIONS};
-
-/// How many sessions of a stretch are known at once.
-const MAX_KNOWN: usize = 1000;
+use crate::store::tables::DAMAGED;
 
 /// A session's record, or why it cannot be decoded, and its bytes.
 type Record = std::result::Result<Session, (RecordError, Vec<u8>)>;
@@ -34,7 +29,7 @@ impl Slice<'_> {
         };
         cursor.after = Some(id);
         let before = self.items.len();
-        let is_read = self.own_record(id, cursor.stretch.is_some())?;
+        let is_read = self.own_record(id, cursor.is_salvage)?;
         let aside = self.set_aside_of(id)?;
         if self.items.len() > before && id != NOBODY {
             cursor.within = Some(self.within(id, is_read, aside)?);
@@ -44,32 +39,25 @@ impl Slice<'_> {
 
     /// The next id that has a session, or records that are set aside.
     fn next_owner(&mut self, cursor: &mut Cursor) -> Result<Option<SessionId>> {
-        loop {
-            if let Some(stretch) = &mut cursor.stretch {
-                if let Some(known) = stretch.known.pop_first() {
-                    return Ok(Some(known));
-                }
-                let Some(last) = stretch.last else {
-                    return Ok(None);
-                };
-                cursor.after = Some(last);
-                cursor.stretch = None;
-            }
-            let after = cursor.after;
-            let reader = self.reader;
+        let (reader, after) = (self.reader, cursor.after);
+        if !cursor.is_salvage {
             match guarded(|| reader.next_owner(after)) {
                 Err(error) if is_of_a_place(&error) => {
-                    let name = after.map_or_else(String::new, |after| format!(" after {after}"));
-                    self.lost.push(format!("sessions{name}: {error}"));
-                    cursor.stretch = Some(reader.stretch(after));
+                    let behind = after.map_or_else(String::new, |id| format!(" after {id}"));
+                    self.lost.push(format!("sessions{behind}: {error}"));
+                    cursor.is_salvage = true;
                 }
                 next => return next,
             }
         }
+        if cursor.found.is_empty() {
+            cursor.found = reader.owners_after(after, &mut self.lost);
+        }
+        Ok(cursor.found.pop_first())
     }
 
-    /// Gives a session's own record; returns whether it could be read. In a stretch it must be
-    /// there.
+    /// Gives a session's own record; returns whether it could be read. One that was found in other
+    /// tables is missed where it has messages.
     fn own_record(&mut self, id: SessionId, is_expected: bool) -> Result<bool> {
         let reader = self.reader;
         match guarded(|| reader.record_of(id)) {
@@ -78,7 +66,7 @@ impl Slice<'_> {
                 reader.damage.note(id, Spot::Session, &error);
                 self.damaged(id, Spot::Session.to_string(), error.to_string(), bytes);
             }
-            Ok(None) if is_expected && !self.is_set_aside(id)? => {
+            Ok(None) if is_expected && self.is_missed(id)? => {
                 self.lost(id, &Spot::Session, "it is not there");
                 return Ok(false);
             }
@@ -92,11 +80,15 @@ impl Slice<'_> {
         Ok(true)
     }
 
-    fn is_set_aside(&mut self, id: SessionId) -> Result<bool> {
+    /// Whether there are messages of a session that has no record, not even one that is set aside.
+    fn is_missed(&mut self, id: SessionId) -> Result<bool> {
         let reader = self.reader;
-        let aside = guarded(|| reader.is_session_set_aside(id));
-        let aside = self.unless_lost(id, "what is set aside", aside)?;
-        Ok(aside.unwrap_or(false))
+        let missed = guarded(|| {
+            let has_messages = reader.last_message(id)? > Timestamp::MIN;
+            Ok(has_messages && !reader.is_session_set_aside(id)?)
+        });
+        let missed = self.unless_lost(id, "its messages", missed)?;
+        Ok(missed.unwrap_or(true))
     }
 
     fn session(&mut self, session: Session) -> Result<()> {
@@ -148,58 +140,5 @@ impl Reader<'_> {
             return Err(damaged("the rows are not in their order"));
         }
         Ok(next)
-    }
-
-    /// What is known of the sessions after one from which on they cannot be walked through.
-    fn stretch(&self, after: Option<SessionId>) -> Stretch {
-        let first = after.map_or(Some(0), |id| u128::from(id).checked_add(1));
-        let end = first.and_then(|first| {
-            next_readable(first, u128::MAX, |place| {
-                // As the walk would go on from there.
-                let after = place.checked_sub(1).map(SessionId::from);
-                self.next_owner(after).map(drop)
-            })
-        });
-        let mut stretch = Stretch {
-            known: BTreeSet::new(),
-            last: end.map(|end| SessionId::from(end.saturating_sub(1))),
-        };
-        // What cannot be read of these is told of each session.
-        for walk in [Self::walk_indexed, Self::walk_set_aside] {
-            let _ = guarded(|| {
-                walk(self, &mut |id| {
-                    if Some(id) > after && stretch.last.is_none_or(|last| id <= last) {
-                        stretch.know(id);
-                    }
-                })
-            });
-        }
-        stretch
-    }
-
-    fn walk_indexed(&self, tell: &mut dyn FnMut(SessionId)) -> Result<()> {
-        for row in self.snapshot.txn.open_table(USER_SESSIONS)?.iter()? {
-            tell(SessionId::from(row?.0.value().1));
-        }
-        Ok(())
-    }
-
-    fn walk_set_aside(&self, tell: &mut dyn FnMut(SessionId)) -> Result<()> {
-        let rows: ReadOnlyTable<(u128, &str), &[u8]> = self.snapshot.txn.open_table(DAMAGED)?;
-        for row in rows.iter()? {
-            tell(SessionId::from(row?.0.value().0));
-        }
-        Ok(())
-    }
-}
-
-impl Stretch {
-    /// Notes a session. Where there are too many, the stretch is cut off behind the first.
-    fn know(&mut self, id: SessionId) {
-        self.known.insert(id);
-        if self.known.len() > MAX_KNOWN {
-            self.known.pop_last();
-            self.last = self.known.last().copied();
-        }
     }
 }

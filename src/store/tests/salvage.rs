@@ -1,6 +1,7 @@
 //! What can be saved of a file that is damaged, and what is said of the rest.
 
 use super::super::command::WalkTallies;
+use super::super::error::CopyError;
 use super::super::file::Look;
 use super::super::tables::{
     CREATE_KEYS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS, SUBMIT_KEYS, UPSTREAMS, meta,
@@ -68,8 +69,8 @@ fn look(path: &Path) -> Look {
     Look::into(path, CACHE_BYTES).unwrap()
 }
 
-/// Copies a file that no server holds; the copy is sound, and these are what it has set aside.
-fn copied(rig: &Rig) -> Vec<String> {
+/// Copies a file that no server holds; the copy.
+fn copy_of(rig: &Rig) -> Result<Look, CopyError> {
     let copy = rig.dir.path().join("copy.redb");
     let file = File::options()
         .read(true)
@@ -78,11 +79,15 @@ fn copied(rig: &Rig) -> Vec<String> {
         .truncate(true)
         .open(&copy)
         .unwrap();
-    look(&rig.path())
-        .copy_to(&file, &rig.rules, rig.now(), &mut |_| {})
-        .unwrap();
+    let mut source = Look::into(&rig.path(), CACHE_BYTES)?;
+    source.copy_to(&file, &rig.rules, rig.now(), &mut |_| {})?;
     drop(file);
-    let mut copy = look(&copy);
+    Ok(look(&copy))
+}
+
+/// The same, which is sound; these are what it has set aside.
+fn copied(rig: &Rig) -> Vec<String> {
+    let mut copy = copy_of(rig).unwrap();
     assert_eq!(faults_of(&mut copy), Vec::<String>::new());
     let mut aside = Vec::new();
     copy.set_aside(&mut |found| aside.push(found.place))
@@ -171,4 +176,182 @@ fn a_reply_that_is_set_aside_during_an_export_is_in_it() {
     assert_eq!(cursor.take_lost(), Vec::<String>::new());
     assert_eq!(lines.len(), 3);
     import(&lines).unwrap();
+}
+
+/// A closed store with sessions enough for pages of several levels, as its bytes.
+fn many() -> (Rig, Vec<u8>) {
+    let mut rig = Rig::new();
+    for number in 0..60_u8 {
+        let mut creation = rig.keyed_creation(&format!("create-{number}"));
+        // As they are in use: not one behind the other.
+        creation.new.id = SessionId::from(u128::from(number) << 80 | 7);
+        let session = rig.submit(creation).unwrap().session;
+        for said in ["first", "second"] {
+            let message = rig.keyed_message(session.id, said, said);
+            let message = rig.submit(message).unwrap().message;
+            if said == "first" {
+                rig.reply(&message, "well");
+            }
+        }
+    }
+    rig.close(false);
+    let bytes = rig.bytes();
+    (rig, bytes)
+}
+
+/// The places of a file at which a bit is flipped: some in each page, or with
+/// `SESSIOND_FLIP_EVERY=1` every byte.
+fn flips(bytes: &[u8]) -> impl Iterator<Item = (usize, u8)> {
+    let every = std::env::var("SESSIOND_FLIP_EVERY").ok();
+    let every = every.and_then(|every| every.parse().ok()).unwrap_or(331);
+    (0..bytes.len())
+        .step_by(every)
+        .map(move |at| (at, 1 << (at / every % 8)))
+}
+
+/// What is exported of a file, and the places that could not be read; none where it cannot even be
+/// looked into.
+fn salvaged(path: &Path) -> Option<(Vec<String>, Vec<String>)> {
+    let mut look = Look::into(path, CACHE_BYTES).ok()?;
+    let is_damaged = look.require_sound_pages().is_err();
+    let mut cursor = if is_damaged {
+        Cursor::salvage()
+    } else {
+        Cursor::all()
+    };
+    let mut lines = Vec::new();
+    while !cursor.is_done() {
+        let items = look.export(&mut cursor, 7, START).unwrap();
+        lines.extend(items.iter().map(crate::archive::line));
+        assert!(lines.len() < 1000, "it goes round");
+    }
+    Some((lines, cursor.take_lost()))
+}
+
+#[test]
+fn whatever_bit_is_flipped_what_is_exported_can_be_imported() {
+    let (rig, sound) = many();
+    let (all, _) = salvaged(&rig.path()).unwrap();
+    let (mut looked, mut least) = (0, all.len());
+    for (at, bit) in flips(&sound) {
+        let mut bytes = sound.clone();
+        bytes[at] ^= bit;
+        std::fs::write(rig.path(), &bytes).unwrap();
+        let Some((lines, lost)) = salvaged(&rig.path()) else {
+            continue;
+        };
+        looked += 1;
+        least = least.min(lines.len());
+        let (dir, _) = import(&lines).unwrap_or_else(|error| panic!("{at} {bit}: {error}"));
+        drop(dir);
+        if lines.len() + 1 < all.len() {
+            println!("{at} {bit}: {} lines, {lost:?}", lines.len());
+        }
+        if lines.len() < all.len() && lost.is_empty() {
+            println!("{at} {bit}: {} lines and nothing said", lines.len());
+        }
+    }
+    println!(
+        "{looked} looked, {} bytes, {} lines, least {least}",
+        sound.len(),
+        all.len()
+    );
+    std::fs::write(rig.path(), sound).unwrap();
+}
+
+#[test]
+fn whatever_bit_is_flipped_a_copy_is_whole_or_refused() {
+    let (rig, sound) = many();
+    let (all, _) = salvaged(&rig.path()).unwrap();
+    let (mut copies, mut refusals) = (0, 0);
+    for (at, bit) in flips(&sound) {
+        let mut bytes = sound.clone();
+        bytes[at] ^= bit;
+        std::fs::write(rig.path(), &bytes).unwrap();
+        match copy_of(&rig) {
+            Err(CopyError::Failed(error)) => {
+                assert!(
+                    error.is_damage() || matches!(error, OpenError::Foreign(_)),
+                    "{at}: {error}"
+                );
+                refusals += 1;
+            }
+            Err(error) => panic!("{at} {bit}: {error}"),
+            Ok(copy) => {
+                let lines = export_of(&copy);
+                // A damaged key of a message stands beside its message.
+                assert!(
+                    lines.len() >= all.len(),
+                    "{at} {bit}: {} lines",
+                    lines.len()
+                );
+                copies += 1;
+            }
+        }
+    }
+    println!("{copies} copies, {refusals} refusals");
+    assert!(copies > 0 && refusals > 0);
+    std::fs::write(rig.path(), sound).unwrap();
+}
+
+#[test]
+fn a_running_store_is_copied_unless_its_pages_are_damaged() {
+    let (mut rig, sound) = many();
+    let path = rig.path();
+    let flip = |text: &[u8]| {
+        let mut bytes = sound.clone();
+        let mut at = 0;
+        while let Some(found) = bytes[at..]
+            .windows(text.len())
+            .position(|part| part == text)
+        {
+            at += found;
+            bytes[at] ^= 1;
+        }
+        assert!(bytes != sound);
+        std::fs::write(&path, bytes).unwrap();
+    };
+    // In a record, and in a key too.
+    for (text, is_copied) in [("well", true), ("create-7", false)] {
+        flip(text.as_bytes());
+        rig.open();
+        match rig.store().copy(rig.now()) {
+            Ok(_) => assert!(is_copied, "{text}"),
+            Err(CopyError::Failed(error)) => {
+                assert!(!is_copied && error.is_damage(), "{text}: {error}");
+            }
+            Err(error) => panic!("{text}: {error}"),
+        }
+        rig.drop_store();
+    }
+    std::fs::write(rig.path(), &sound).unwrap();
+}
+
+#[test]
+fn a_copy_beside_writers_is_not_taken_for_damaged() {
+    let mut rig = Rig::new();
+    let sessions = [(); 30].map(|()| rig.create());
+    let store = rig.store();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            while !is_over.load(Ordering::SeqCst) {
+                for session in &sessions {
+                    let beat = super::super::command::Heartbeat(session.id);
+                    runtime.block_on(store.submit(beat)).unwrap();
+                }
+            }
+        });
+        for _ in 0..50 {
+            let copied = store.copy(START);
+            if copied.is_err() {
+                is_over.store(true, Ordering::SeqCst);
+            }
+            copied.unwrap();
+        }
+        is_over.store(true, Ordering::SeqCst);
+    });
 }
