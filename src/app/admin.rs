@@ -12,7 +12,7 @@ use crate::archive;
 use crate::domain::error::Refusal;
 use crate::domain::id::SessionId;
 use crate::store::Cursor;
-use crate::store::error::CopyError;
+use crate::store::error::{CopyError, REMEDY};
 
 /// How many rows of an export are read, written out and forgotten at once.
 const EXPORT_SLICE: usize = 500;
@@ -163,7 +163,11 @@ fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
 }
 
 fn copy_error(error: &CopyError) -> AppError {
-    tracing::error!(%error, "no backup was made");
+    if error.is_damage() {
+        tracing::error!(%error, "no backup was made; once the server is stopped, {REMEDY}");
+    } else {
+        tracing::error!(%error, "no backup was made");
+    }
     match error {
         CopyError::NoRoom { .. } => AppError::Unavailable(Unavailable::Storage),
         CopyError::Unsound(_) | CopyError::Failed(_) => AppError::Internal,

@@ -166,7 +166,7 @@ async fn next_piece(
         let Some(frame) = frame else {
             return Ok(None);
         };
-        let frame = frame.context("the server broke off")?;
+        let frame = frame.context("the server broke off; its log says why")?;
         if let Ok(piece) = frame.into_data() {
             return Ok(Some(piece));
         }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use super::ask::{self, Wanted};
 use super::bar::Bar;
-use super::{check, place, remedy, say};
+use super::{check, note, place, remedy, say};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::partial;
@@ -49,14 +49,24 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     })?;
     let faults = check::faults(&mut copy, "checking")?;
     let sessions = copy.sessions()?;
+    let mut damaged = 0_u64;
+    copy.set_aside(&mut |_| damaged += 1)?;
     drop(copy);
     if faults > 0 {
-        let faults = check::counted(faults, "fault");
-        bail!("the copy has {faults} and was thrown away");
+        bail!(
+            "the copy has {} and was thrown away; {}",
+            check::counted(faults, "fault"),
+            remedy::of_a_damaged_database("backup")
+        );
     }
     file.persist_noclobber(target)
         .map_err(|error| error.error)
         .with_context(|| target.display().to_string())?;
     partial::sync_folder(target)?;
-    say(&format!("{}: {sessions} sessions", target.display()))
+    say(&format!("{}: {sessions} sessions", target.display()))?;
+    if damaged > 0 {
+        let damaged = check::records(damaged);
+        note(&format!("{damaged} set aside in it"));
+    }
+    Ok(())
 }

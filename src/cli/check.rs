@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 
 use super::bar::Bar;
-use super::{place, say};
+use super::{place, remedy, say};
 use crate::config::Config;
 use crate::store::file::Look;
 
@@ -19,10 +19,12 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     match (faults, damaged) {
         (0, 0) => say(&format!("{}: sound, {sessions} sessions", path.display())),
         (0, damaged) => bail!("{} set aside; the rest is sound", records(damaged)),
-        (faults, 0) => bail!("{}", counted(faults, "fault")),
         (faults, damaged) => {
-            let faults = counted(faults, "fault");
-            bail!("{faults}, and {} set aside", records(damaged))
+            let mut found = counted(faults, "fault");
+            if damaged > 0 {
+                found = format!("{found}, and {} set aside", records(damaged));
+            }
+            bail!("{found}; {}", remedy::of_a_damaged_database("check"))
         }
     }
 }

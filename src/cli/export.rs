@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::domain::archive::Item;
 use crate::domain::id::SessionId;
 use crate::store::Cursor;
+use crate::store::error::OpenError;
 use crate::store::file::Look;
 
 /// How many rows are read and written at once.
@@ -28,7 +29,7 @@ pub(super) fn run(config: &Config, session: Option<&str>) -> anyhow::Result<()> 
         },
     };
     if let Some(look) = place::look(config)? {
-        return write(&look, id);
+        return write(look, id);
     }
     let path = match id {
         None => "/api/admin/export".to_owned(),
@@ -48,9 +49,18 @@ pub(super) fn run(config: &Config, session: Option<&str>) -> anyhow::Result<()> 
 }
 
 /// Writes what can be read; fails where that is not all.
-fn write(look: &Look, id: Option<SessionId>) -> anyhow::Result<()> {
+fn write(mut look: Look, id: Option<SessionId>) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut cursor = id.map_or_else(Cursor::all, Cursor::only);
+    let damage = match id {
+        // It is told what is met of it: of one session, that is enough.
+        Some(_) => None,
+        None => damage_of(&mut look)?,
+    };
+    let mut cursor = match (id, &damage) {
+        (Some(id), _) => Cursor::only(id),
+        (None, None) => Cursor::all(),
+        (None, Some(_)) => Cursor::salvage(),
+    };
     let now = Clock::system().now();
     let (mut is_empty, mut damaged, mut lost) = (true, 0, 0_u64);
     while !cursor.is_done() {
@@ -66,13 +76,26 @@ fn write(look: &Look, id: Option<SessionId>) -> anyhow::Result<()> {
     }
     output::written(out.flush())?;
     tell_damaged(damaged);
+    if let Some(damage) = damage {
+        bail!("{damage}; {lost} places cannot be read. {SAVED}");
+    }
     match id {
-        _ if lost > 0 => bail!(
-            "{lost} places of the database cannot be read; what can be is in the output, and \
-             `sessiond import` takes it"
-        ),
+        _ if lost > 0 => bail!("{lost} places of the database cannot be read. {SAVED}"),
         Some(id) if is_empty => bail!("there is no session {id}"),
         _ => Ok(()),
+    }
+}
+
+/// What is said of an export that is not whole.
+const SAVED: &str = "What can be is in the output: `sessiond import` makes a database of it in an \
+                     empty folder, which --data-dir or DATA_DIR chooses";
+
+/// What is damaged but for single records.
+fn damage_of(look: &mut Look) -> anyhow::Result<Option<OpenError>> {
+    match look.require_sound_pages() {
+        Ok(()) => Ok(None),
+        Err(error) if error.is_damage() => Ok(Some(error)),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 
 use crate::agents::registry::RegistryError;
 use crate::config::Config;
-use crate::store::error::{CopyError, ImportError, OpenError};
+use crate::store::error::{CopyError, ImportError, OpenError, REMEDY};
 
 /// How another data folder is named.
 const ELSEWHERE: &str = "--data-dir or DATA_DIR chooses another folder";
@@ -34,6 +34,9 @@ pub(super) fn after(error: &anyhow::Error, remedy: &str) -> anyhow::Error {
 fn of(cause: &(dyn Error + 'static), command: &str, folder: &Path) -> Option<String> {
     if let Some(RegistryError::Io { error, .. }) = cause.downcast_ref() {
         return of_agents(error.kind());
+    }
+    if let Some(CopyError::Unsound(_)) = cause.downcast_ref() {
+        return Some(of_a_damaged_database(command));
     }
     of_database(open_error(cause)?, command, folder)
 }
@@ -75,12 +78,16 @@ fn of_a_held_database(command: &str) -> String {
     }
 }
 
-fn of_a_damaged_database(command: &str) -> String {
-    let restore = "`sessiond restore --force FILE` puts a backup in its place. The file was left \
-                   as it is";
+/// For a database that does not fit together, or cannot be read.
+pub(super) fn of_a_damaged_database(command: &str) -> String {
+    let check = "`sessiond check` lists what is wrong with it, and";
+    let left = "The file was left as it is";
     match command {
-        "check" => restore.to_owned(),
-        _ => format!("`sessiond check` lists what is wrong with it, and {restore}"),
+        "check" => format!("{REMEDY}. {left}"),
+        "export" => {
+            format!("{check} `sessiond restore --force FILE` puts a backup in its place. {left}")
+        }
+        _ => format!("{check} {REMEDY}. {left}"),
     }
 }
 
@@ -138,6 +145,7 @@ pub(super) fn of_refusal(status: StatusCode, has_token: bool) -> Option<&'static
             "this is for admins: set SESSIOND_ADMIN_TOKEN to the server's own; a server with \
              JWT_SECRET has to be started with one",
         ),
+        StatusCode::INTERNAL_SERVER_ERROR => Some("the server's log says why"),
         _ => None,
     }
 }
@@ -237,6 +245,23 @@ mod tests {
         assert!(said("import", damaged().into()).contains("sessiond check"));
         let new = ImportError::Failed(damaged()).into();
         assert!(!said("import", new).contains("sessiond check"));
+    }
+
+    #[test]
+    fn what_is_damaged_can_be_put_back_or_saved() {
+        for error in [
+            CopyError::Unsound("an index row".into()).into(),
+            anyhow::Error::new(CopyError::Failed(OpenError::Damaged("a page".into()))),
+            OpenError::Damaged("a page".into()).into(),
+        ] {
+            let said = said("backup", error);
+            for command in ["check", "restore --force FILE", "export", "import"] {
+                assert!(said.contains(&format!("`sessiond {command}`")), "{said}");
+            }
+        }
+        // What cannot even be opened is not exported either.
+        let said = said("export", OpenError::Damaged("a page".into()).into());
+        assert!(!said.contains("`sessiond export`"), "{said}");
     }
 
     #[test]

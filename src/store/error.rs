@@ -5,6 +5,12 @@ use std::io;
 use super::record::RecordError;
 use crate::domain::error::Refusal;
 
+/// What can be done about a damaged database.
+pub const REMEDY: &str = "`sessiond restore --force FILE` puts a backup in its place; without one, \
+                          `sessiond export` prints what can still be read, and `sessiond import` \
+                          makes a database of that in an empty folder, which --data-dir or \
+                          DATA_DIR chooses";
+
 /// Why a read gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -129,6 +135,18 @@ pub enum CopyError {
     /// A file failed.
     #[error(transparent)]
     Failed(#[from] OpenError),
+}
+
+impl CopyError {
+    /// Whether what is stored is at fault.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Unsound(_) => true,
+            Self::Failed(error) => error.is_damage(),
+            Self::NoRoom { .. } => false,
+        }
+    }
 }
 
 impl From<io::Error> for CopyError {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use redb::{Database, WriteTransaction};
 use tokio::sync::oneshot;
 
-use super::error::CommandError;
+use super::error::{CommandError, REMEDY};
 use super::medium::{Medium, is_full};
 use super::queue::{Fate, Job, Work};
 use super::snapshot::OpenDatabase;
@@ -295,7 +295,9 @@ impl Writer {
             }
             Err(error) => tracing::error!(%error, "the database cannot be checked"),
         }
-        tracing::error!("the database stays as it is and is only read");
+        tracing::error!(
+            "the database stays as it is and is only read; once the server is stopped, {REMEDY}"
+        );
         false
     }
 

@@ -329,8 +329,16 @@ fn a_running_store_is_copied_unless_its_pages_are_damaged() {
 
 #[test]
 fn a_copy_beside_writers_is_not_taken_for_damaged() {
+    let copies = std::env::var("SESSIOND_COPIES").ok();
+    let copies = copies.and_then(|copies| copies.parse().ok()).unwrap_or(30);
     let mut rig = Rig::new();
-    let sessions = [(); 30].map(|()| rig.create());
+    let sessions: Vec<_> = (0..100).map(|_| rig.create()).collect();
+    for session in &sessions {
+        for _ in 0..10 {
+            let sent = rig.send(session.id, &"hello ".repeat(50));
+            rig.fail(&sent.message);
+        }
+    }
     let store = rig.store();
     let is_over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -345,7 +353,7 @@ fn a_copy_beside_writers_is_not_taken_for_damaged() {
                 }
             }
         });
-        for _ in 0..50 {
+        for _ in 0..copies {
             let copied = store.copy(START);
             if copied.is_err() {
                 is_over.store(true, Ordering::SeqCst);
