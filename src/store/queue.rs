@@ -40,9 +40,9 @@ pub(super) struct Pausing {
 
 impl Pause {
     pub(super) fn new() -> (Self, Pausing) {
-        let (begin, begun) = mpsc::channel();
+        let (tell, begun) = mpsc::channel();
         let (end, over) = mpsc::channel();
-        let pause = Self { begun: begin, over };
+        let pause = Self { begun: tell, over };
         (pause, Pausing { begun, _over: end })
     }
 

@@ -199,19 +199,18 @@ fn many() -> (Rig, Vec<u8>) {
     (rig, bytes)
 }
 
-/// The places of a file at which a bit is flipped: some in each page, or with
-/// `SESSIOND_FLIP_EVERY=1` every byte.
+/// The places of a file at which a bit is flipped, of bytes so many apart.
 fn flips(bytes: &[u8]) -> impl Iterator<Item = (usize, u8)> {
     let every = std::env::var("SESSIOND_FLIP_EVERY").ok();
-    let every = every.and_then(|every| every.parse().ok()).unwrap_or(331);
+    let every = every.and_then(|every| every.parse().ok()).unwrap_or(2999);
     (0..bytes.len())
         .step_by(every)
         .map(move |at| (at, 1 << (at / every % 8)))
 }
 
-/// What is exported of a file, and the places that could not be read; none where it cannot even be
-/// looked into.
-fn salvaged(path: &Path) -> Option<(Vec<String>, Vec<String>)> {
+/// What is exported of a file, and whether it is told that this is not all; none where the file
+/// cannot even be looked into.
+fn salvaged(path: &Path) -> Option<(Vec<String>, bool)> {
     let mut look = Look::into(path, CACHE_BYTES).ok()?;
     let is_damaged = look.require_sound_pages().is_err();
     let mut cursor = if is_damaged {
@@ -225,37 +224,31 @@ fn salvaged(path: &Path) -> Option<(Vec<String>, Vec<String>)> {
         lines.extend(items.iter().map(crate::archive::line));
         assert!(lines.len() < 1000, "it goes round");
     }
-    Some((lines, cursor.take_lost()))
+    let has_lost = !cursor.take_lost().is_empty();
+    Some((lines, is_damaged || has_lost))
 }
 
 #[test]
-fn whatever_bit_is_flipped_what_is_exported_can_be_imported() {
+fn whatever_bit_is_flipped_nearly_all_is_exported_and_can_be_imported() {
     let (rig, sound) = many();
-    let (all, _) = salvaged(&rig.path()).unwrap();
-    let (mut looked, mut least) = (0, all.len());
+    let (all, is_told) = salvaged(&rig.path()).unwrap();
+    assert!(!is_told);
+    let mut looked = 0;
     for (at, bit) in flips(&sound) {
         let mut bytes = sound.clone();
         bytes[at] ^= bit;
         std::fs::write(rig.path(), &bytes).unwrap();
-        let Some((lines, lost)) = salvaged(&rig.path()) else {
+        let Some((lines, is_told)) = salvaged(&rig.path()) else {
             continue;
         };
         looked += 1;
-        least = least.min(lines.len());
-        let (dir, _) = import(&lines).unwrap_or_else(|error| panic!("{at} {bit}: {error}"));
-        drop(dir);
-        if lines.len() + 1 < all.len() {
-            println!("{at} {bit}: {} lines, {lost:?}", lines.len());
-        }
-        if lines.len() < all.len() && lost.is_empty() {
-            println!("{at} {bit}: {} lines and nothing said", lines.len());
-        }
+        // No more is lost than what is on a page.
+        let lost = all.len().saturating_sub(lines.len());
+        assert!(lost <= 10, "{at} {bit}: {lost} lines are lost");
+        assert!(lost == 0 || is_told, "{at} {bit}: nothing is told");
+        import(&lines).unwrap_or_else(|error| panic!("{at} {bit}: {error}"));
     }
-    println!(
-        "{looked} looked, {} bytes, {} lines, least {least}",
-        sound.len(),
-        all.len()
-    );
+    assert!(looked > 50, "{looked}");
     std::fs::write(rig.path(), sound).unwrap();
 }
 
@@ -289,7 +282,6 @@ fn whatever_bit_is_flipped_a_copy_is_whole_or_refused() {
             }
         }
     }
-    println!("{copies} copies, {refusals} refusals");
     assert!(copies > 0 && refusals > 0);
     std::fs::write(rig.path(), sound).unwrap();
 }
@@ -329,8 +321,8 @@ fn a_running_store_is_copied_unless_its_pages_are_damaged() {
 
 #[test]
 fn a_copy_beside_writers_is_not_taken_for_damaged() {
-    let copies = std::env::var("SESSIOND_COPIES").ok();
-    let copies = copies.and_then(|copies| copies.parse().ok()).unwrap_or(30);
+    let rounds = std::env::var("SESSIOND_COPIES").ok();
+    let rounds = rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(30);
     let mut rig = Rig::new();
     let sessions: Vec<_> = (0..100).map(|_| rig.create()).collect();
     for session in &sessions {
@@ -353,12 +345,11 @@ fn a_copy_beside_writers_is_not_taken_for_damaged() {
                 }
             }
         });
-        for _ in 0..copies {
-            let copied = store.copy(START);
-            if copied.is_err() {
-                is_over.store(true, Ordering::SeqCst);
-            }
-            copied.unwrap();
+        for _ in 0..rounds {
+            let copy = store.copy(START);
+            // Or the other thread would never end.
+            is_over.store(copy.is_err(), Ordering::SeqCst);
+            copy.unwrap();
         }
         is_over.store(true, Ordering::SeqCst);
     });
