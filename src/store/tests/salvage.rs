@@ -208,7 +208,7 @@ fn flips(bytes: &[u8]) -> impl Iterator<Item = (usize, u8)> + '_ {
     (0..bytes.len())
         .step_by(every)
         .map(move |at| (at, 1 << (at / every % 8)))
-        .chain(keys.map(|(at, _)| (at, 1)))
+        .chain(keys.map(|(at, part)| (at + part.len() - 1, 1)))
 }
 
 /// What is exported of a file, and whether it is told that this is not all; none where the file
@@ -302,8 +302,9 @@ fn a_running_store_is_copied_unless_its_pages_are_damaged() {
             .windows(text.len())
             .position(|part| part == text)
         {
-            at += found;
-            bytes[at] ^= 1;
+            // The last byte, so that the keys stay in their order.
+            at += found + text.len();
+            bytes[at - 1] ^= 1;
         }
         assert!(bytes != sound);
         std::fs::write(&path, bytes).unwrap();
