@@ -1,6 +1,7 @@
 //! The settings as flags of the commands.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
@@ -37,6 +38,32 @@ pub(super) fn config(matches: &ArgMatches) -> anyhow::Result<Config> {
         }
     }
     Ok(Config::read(Source::of_process(flags)?)?)
+}
+
+/// The arguments, with the value of a switch joined to it where it stands apart: clap would take
+/// the name of a command for it as well.
+pub(super) fn joined(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let switches: Vec<_> = SETTINGS
+        .iter()
+        .filter(|setting| setting.is_switch)
+        .collect();
+    let is_switch = |argument: &OsString| {
+        switches
+            .iter()
+            .any(|switch| *argument == *format!("--{}", switch.flag()))
+    };
+    let mut joined: Vec<OsString> = Vec::new();
+    for argument in arguments {
+        let is_value = ["true", "false", "1", "0"].iter().any(|it| argument == *it);
+        match joined.last_mut().filter(|last| is_value && is_switch(last)) {
+            Some(switch) => {
+                switch.push("=");
+                switch.push(argument);
+            }
+            None => joined.push(argument),
+        }
+    }
+    joined
 }
 
 fn with_flags(program: Command, made: impl Fn(Arg, bool) -> Option<Arg>) -> Command {
@@ -187,6 +214,33 @@ mod tests {
         }
         let token = "sessiond --server-port 0 token --data-dir /d";
         assert!(command().try_get_matches_from(token.split(' ')).is_ok());
+    }
+
+    #[test]
+    fn the_value_of_a_switch_may_stand_apart_and_a_command_is_none() {
+        for (line, name, value) in [
+            ("sessiond --sessiond-insecure true", "serve", "true"),
+            ("sessiond --sessiond-insecure 0 serve", "serve", "0"),
+            ("sessiond --sessiond-insecure=false", "serve", "false"),
+            ("sessiond --sessiond-insecure", "serve", "true"),
+            ("sessiond --sessiond-insecure check", "check", "true"),
+            ("sessiond check --sessiond-insecure false", "check", "false"),
+            (
+                "sessiond --sessiond-insecure --server-port 1",
+                "serve",
+                "true",
+            ),
+        ] {
+            let arguments = joined(line.split(' ').map(OsString::from));
+            let matches = command().try_get_matches_from(arguments).unwrap();
+            let (given, matches) = matches.subcommand().unwrap_or(("serve", &matches));
+            let insecure = matches.get_one::<String>("SESSIOND_INSECURE");
+            assert_eq!(
+                (given, insecure.map(String::as_str)),
+                (name, Some(value)),
+                "{line}"
+            );
+        }
     }
 
     #[test]

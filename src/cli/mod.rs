@@ -36,7 +36,8 @@ use crate::config::Config;
 /// Runs the program; returns how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
-    let matches = match command().try_get_matches() {
+    let arguments = flags::joined(std::env::args_os());
+    let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(answer) => return say_usage(&answer),
     };
