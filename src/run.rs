@@ -20,7 +20,6 @@ use crate::guard::rate::Limits;
 use crate::http::{self, Sockets};
 use crate::instance::Announcement;
 use crate::janitor::Janitor;
-use crate::open_files;
 use crate::realtime::{self, Realtime};
 use crate::shutdown::{self, Hangups};
 use crate::space;
@@ -77,7 +76,6 @@ pub async fn run_with(
         clock,
         agents: more_agents,
     } = parts;
-    let max_connections = open_files::connections(config.server.max_connections)?;
     let folder = &config.storage.data_dir;
     make_folder(folder)?;
     // From here on a signal to read the files again does not end the process.
@@ -138,7 +136,7 @@ pub async fn run_with(
         app.stopping().cancelled().await;
         realtime.close().await;
     };
-    let serving = http::serve(listener, max_connections, parts, shutdown);
+    let serving = http::serve(listener, config.server.max_connections, parts, shutdown);
     tokio::join!(serving, closing);
 
     if tokio::time::timeout(FINISH, app.finish_stop())

@@ -15,11 +15,11 @@ pub use self::queue::Log;
 use self::text::Text;
 use crate::config::LogFormat;
 
-/// Starts the log: to the standard output, at the levels of `RUST_LOG` (`info` unless set).
-pub fn start(format: Option<LogFormat>) -> Log {
+/// Starts the log: to the standard output, at these levels (`info` unless set).
+pub fn start(format: Option<LogFormat>, levels: Option<&str>) -> Log {
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-        .from_env_lossy();
+        .parse_lossy(levels.unwrap_or_default());
     let is_terminal = io::stdout().is_terminal();
     let default = if is_terminal {
         LogFormat::Text

@@ -4,25 +4,27 @@ use tokio::net::TcpListener;
 
 use super::{place, remedy};
 use crate::config::Config;
-use crate::{partial, run, shutdown, telemetry};
+use crate::{open_files, partial, run, shutdown, telemetry};
 
 /// Serves until a signal says to stop.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     // Dropped last: all that was logged is to be written, also where the start has failed.
-    let _log = telemetry::start(config.log_format);
+    let _log = telemetry::start(config.log_format, config.log_levels.as_deref());
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    raise_file_limit(config.server.max_connections);
-    let database = partial::behind_links(&place::database(config));
+    let mut config = config.clone();
+    // Before anything is opened: there may be room for next to nothing.
+    config.server.max_connections = open_files::connections(config.server.max_connections)?;
+    let database = partial::behind_links(&place::database(&config));
     partial::remove_abandoned(partial::folder_of(&database));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
         let stop = shutdown::signal();
-        let listener = listen(config).await?;
-        run::run(config.clone(), listener, stop).await
+        let listener = listen(&config).await?;
+        run::run(config, listener, stop).await
     });
     // What is left is blocked in a system call at worst; the data is on disk.
     runtime.shutdown_background();
@@ -38,19 +40,4 @@ async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
         let error = anyhow::Error::new(error).context(format!("cannot listen on {host}:{port}"));
         remedy::after(&error, remedy)
     })
-}
-
-/// A connection is a file, and many systems allow a process 1024 of them at first.
-fn raise_file_limit(connections: usize) {
-    let wanted = u64::try_from(connections)
-        .unwrap_or(u64::MAX)
-        .saturating_add(64);
-    match rlimit::increase_nofile_limit(wanted) {
-        Ok(limit) if limit < wanted => tracing::warn!(
-            limit,
-            "the system allows fewer open files than MAX_CONNECTIONS needs; raise `ulimit -n`"
-        ),
-        Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
-    }
 }

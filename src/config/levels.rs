@@ -15,13 +15,13 @@ const ALLOWED: &str = "a level (off, error, warn, info, debug or trace), or part
 /// How many characters of a level may be wrong for it to be known again.
 const MAX_DISTANCE: usize = 2;
 
-/// Refuses levels that cannot be read.
-pub(super) fn check(source: &Source) -> Result<(), ConfigError> {
+/// The levels, if they are set and can be read.
+pub(super) fn read(source: &Source) -> Result<Option<String>, ConfigError> {
     let Some(levels) = source.text(NAME) else {
-        return Ok(());
+        return Ok(None);
     };
     match fault(levels) {
-        None => Ok(()),
+        None => Ok(Some(levels.to_owned())),
         Some(part) => Err(ConfigError::unreadable(NAME, part, ALLOWED)),
     }
 }

@@ -41,6 +41,8 @@ pub struct Config {
     pub guard: Policy,
     /// How the log is written; none to decide by whether it goes to a terminal.
     pub log_format: Option<LogFormat>,
+    /// The levels of the log, as `RUST_LOG` has them; none where that is not set.
+    pub log_levels: Option<String>,
     /// The variables that character files may name.
     pub environment: Environment,
     /// What was put right, for the log.
@@ -87,7 +89,7 @@ impl Config {
     /// A value is unreadable or not allowed.
     pub fn read(mut source: Source) -> Result<Self, ConfigError> {
         source.refuse_other_encodings()?;
-        levels::check(&source)?;
+        let log_levels = levels::read(&source)?;
         let server = server(&mut source)?;
         let guard = guard::policy(&mut source, &server)?;
         let scale = time_scale(&mut source, &server)?;
@@ -110,6 +112,7 @@ impl Config {
             server,
             guard,
             log_format: log_format(&source)?,
+            log_levels,
             environment: source.environment(),
             warnings: source.into_warnings(),
         })

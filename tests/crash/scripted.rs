@@ -163,7 +163,7 @@ fn child_server() {
     }
     let source = Source::of_process(HashMap::new()).expect("the environment can be read");
     let config = Config::read(source).expect("the settings are valid");
-    let _log = telemetry::start(config.log_format);
+    let _log = telemetry::start(config.log_format, config.log_levels.as_deref());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

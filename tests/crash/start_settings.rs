@@ -99,6 +99,21 @@ fn what_a_warning_says_of_a_setting_that_nobody_has_set_is_true() {
     }
 }
 
+#[test]
+fn the_levels_of_the_log_may_stand_in_the_file() {
+    let builder = Server::builder();
+    fs::write(builder.home().join(".env"), "RUST_LOG=sessiond=debug\n").expect("a file");
+    let mut server = builder.start();
+    assert!(server.terminate().success());
+    assert!(server.log().contains("DEBUG"), "{}", server.log());
+
+    let builder = Server::builder().env("RUST_LOG", "info");
+    fs::write(builder.home().join(".env"), "RUST_LOG=sessiond=debug\n").expect("a file");
+    let mut server = builder.start();
+    assert!(server.terminate().success());
+    assert!(!server.log().contains("DEBUG"), "{}", server.log());
+}
+
 #[tokio::test]
 async fn a_flag_beats_the_environment_which_beats_the_file_and_empty_is_unset() {
     let builder = Server::builder()

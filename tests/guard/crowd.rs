@@ -52,11 +52,15 @@ fn a_server_that_may_open_few_files_is_not_held_up_by_idle_connections() {
 
 #[test]
 fn a_server_that_can_open_next_to_no_files_says_what_to_do() {
-    let finished = Server::builder().open_files(20).run();
-    assert!(!finished.status.success());
-    let advice = "allows this process 20 open files, and it needs 64 at least; raise that with \
-                  `ulimit -n`";
-    assert!(finished.log.contains(advice), "{}", finished.log);
+    for limit in [8, 20, 63] {
+        let finished = Server::builder().open_files(limit).run();
+        assert!(!finished.status.success());
+        let advice = format!(
+            "allows this process {limit} open files, and it needs 64 at least; raise that with \
+             `ulimit -n`"
+        );
+        assert!(finished.log.contains(&advice), "{}", finished.log);
+    }
 }
 
 fn ask(address: &str) {
