@@ -1,7 +1,7 @@
 //! The messages of a session.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Bound;
+use std::ops::{Bound, RangeInclusive};
 
 use super::seek::{guarded, is_of_a_place, next_readable};
 use super::{Result, Slice};
@@ -15,6 +15,10 @@ use crate::store::damage::Spot;
 use crate::store::error::ReadError;
 use crate::store::reader::Reader;
 use crate::store::record;
+
+/// The times that have a text: the years from 1 to 9999.
+const TIMES: RangeInclusive<Timestamp> =
+    Timestamp(-62_135_596_800_000)..=Timestamp(253_402_300_799_999);
 
 /// A session that is being exported, as it was when that began.
 #[derive(Debug)]
@@ -68,14 +72,16 @@ impl Slice<'_> {
         let raw = u128::from(within.id);
         let start = Bound::Excluded((raw, within.after.0));
         let end = Bound::Included((raw, within.until.0));
+        let began_after = within.after;
         for row in self.reader.snapshot.messages.range((start, end))? {
-            if self.items.len() >= self.rows {
+            // Of misplaced rows alone the next slice would begin with the same.
+            if self.items.len() >= self.rows && within.after > began_after {
                 return Ok(true);
             }
             let (key, bytes) = row?;
             let (owner, at) = key.value();
             let at = Timestamp(at);
-            if owner == raw && at > within.after {
+            if owner == raw && at > within.after && TIMES.contains(&at) {
                 within.after = at;
                 self.message(within, at, bytes.value());
             } else {
