@@ -168,7 +168,7 @@ impl Store {
             damage: &self.shared.damage,
         };
         // redb panics on pages that make no sense; the caller hears an error.
-        let result = shield::shielded(|| read(&reader)).unwrap_or_else(|| {
+        let result = shield::shielded_and_told(|| read(&reader)).unwrap_or_else(|| {
             let error = redb::StorageError::Corrupted("a read panicked".into());
             Err(error.into())
         });

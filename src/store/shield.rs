@@ -9,8 +9,19 @@ use redb::Database;
 use super::error::OpenError;
 
 thread_local! {
-    /// Whether this thread is within a shield.
-    static IS_SHIELDED: Cell<bool> = const { Cell::new(false) };
+    /// The shield that this thread is within.
+    static SHIELD: Cell<Shield> = const { Cell::new(Shield::None) };
+}
+
+/// Who hears of a panic.
+#[derive(Debug, Clone, Copy)]
+enum Shield {
+    /// Standard error: there is no shield.
+    None,
+    /// The log, at its lowest level.
+    Quiet,
+    /// The log, as an error.
+    Told,
 }
 
 static HOOK: Once = Once::new();
@@ -18,22 +29,30 @@ static HOOK: Once = Once::new();
 /// What `work` gives; none where it panicked. Of that the log hears at its lowest level alone:
 /// whoever tries one place of a damaged file after the other may meet hundreds.
 pub(super) fn shielded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    within(Shield::Quiet, work)
+}
+
+/// The same; the log hears of a panic as an error, with its place: in a running server it is damage
+/// that nobody knows of yet, or a bug.
+pub(super) fn shielded_and_told<T>(work: impl FnOnce() -> T) -> Option<T> {
+    within(Shield::Told, work)
+}
+
+fn within<T>(shield: Shield, work: impl FnOnce() -> T) -> Option<T> {
     HOOK.call_once(hush);
-    let was_shielded = IS_SHIELDED.replace(true);
+    let outer = SHIELD.replace(shield);
     let done = panic::catch_unwind(AssertUnwindSafe(work));
-    IS_SHIELDED.set(was_shielded);
+    SHIELD.set(outer);
     done.ok()
 }
 
 /// Keeps the panics within shields from standard error; all others go their way.
 fn hush() {
     let others = panic::take_hook();
-    panic::set_hook(Box::new(move |panic| {
-        if IS_SHIELDED.get() {
-            tracing::debug!(%panic, "redb panicked");
-        } else {
-            others(panic);
-        }
+    panic::set_hook(Box::new(move |panic| match SHIELD.get() {
+        Shield::None => others(panic),
+        Shield::Quiet => tracing::debug!(%panic, "redb panicked"),
+        Shield::Told => tracing::error!(%panic, "the store panicked"),
     }));
 }
 

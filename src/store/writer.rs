@@ -183,7 +183,7 @@ impl Writer {
         let has_room = self.has_room();
         let attempt = || transact(&self.shared, &self.rules, &self.clock, has_room, work);
         // A panic in here is a bug; it must not take the writer away from everybody else.
-        let outcome = shield::shielded(attempt).unwrap_or_else(|| {
+        let outcome = shield::shielded_and_told(attempt).unwrap_or_else(|| {
             let error = redb::StorageError::Corrupted("a command panicked".into());
             Err(BatchError::NotDone(Box::new(error.into())))
         });
