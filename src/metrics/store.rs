@@ -89,11 +89,14 @@ impl EncodeLabelValue for AgentId {
 
 impl Default for StoreMeters {
     fn default() -> Self {
+        let has_room = Gauge::default();
+        // Until a write has looked, nothing is known to be full.
+        has_room.set(1);
         Self {
             queue: Gauge::default(),
             batch: Histogram::of_numbers(COMMANDS),
             commit: Histogram::of_durations(DURATIONS),
-            has_room: Gauge::default(),
+            has_room,
             created: Counter::default(),
             renewed: Counter::default(),
             deleted: Counter::default(),

@@ -296,7 +296,8 @@ impl Store {
     }
 
     /// Makes a checked copy of everything, as it is at one moment, in a file that has no name and
-    /// is gone with its handle. Writers do not wait for it.
+    /// is gone with its handle. Writers wait for it while the file is opened beside them, and no
+    /// longer.
     ///
     /// # Errors
     /// The disk has no room for it or fails, or what is stored is not sound; damage to single

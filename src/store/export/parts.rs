@@ -25,6 +25,14 @@ pub(super) type Bad = (SessionId, Spot, RecordError, Vec<u8>);
 /// What was decoded, or what cannot be.
 type Decoded<T> = Option<std::result::Result<T, Bad>>;
 
+/// The open turns of a session by their messages, and those that cannot be decoded.
+#[derive(Default)]
+struct Turns {
+    of: HashMap<Timestamp, OpenTurn>,
+    /// Each with its position.
+    bad: Vec<(u32, RecordError, Vec<u8>)>,
+}
+
 /// The keys of a session's messages, and those that cannot be decoded.
 #[derive(Default)]
 struct Keys {
@@ -74,8 +82,8 @@ impl Slice<'_> {
         let until = self.unless_lost(id, "its last message", until)?;
         let turns = guarded(|| reader.turns_of(id));
         let turns = self.unless_lost(id, "its open turns", turns)?;
-        let (turns, bad) = turns.unwrap_or_default();
-        for (position, error, bytes) in bad {
+        let turns = turns.unwrap_or_default();
+        for (position, error, bytes) in turns.bad {
             let spot = Spot::Turn(position);
             reader.damage.note(id, spot.clone(), &error);
             self.damaged(id, spot.to_string(), error.to_string(), bytes);
@@ -91,7 +99,7 @@ impl Slice<'_> {
             is_read,
             after: Timestamp::MIN,
             until: until.unwrap_or(Timestamp::MAX),
-            turns,
+            turns: turns.of,
             keys,
             aside,
             awaited: HashSet::new(),
@@ -187,26 +195,19 @@ impl Reader<'_> {
         Ok(last.unwrap_or(Timestamp::MIN))
     }
 
-    #[allow(clippy::type_complexity)]
-    fn turns_of(
-        &self,
-        id: SessionId,
-    ) -> Result<(
-        HashMap<Timestamp, OpenTurn>,
-        Vec<(u32, RecordError, Vec<u8>)>,
-    )> {
+    fn turns_of(&self, id: SessionId) -> Result<Turns> {
         let raw = u128::from(id);
-        let (mut turns, mut bad) = (HashMap::new(), Vec::new());
+        let mut turns = Turns::default();
         let rows = self.snapshot.txn.open_table(OPEN_TURNS)?;
         for row in rows.range((raw, 0)..=(raw, u32::MAX))? {
             let (key, bytes) = row?;
             let position = key.value().1;
             match record::decode_turn(id, position, bytes.value()) {
-                Ok(turn) => drop(turns.insert(turn.message_at, turn)),
-                Err(error) => bad.push((position, error, bytes.value().to_vec())),
+                Ok(turn) => drop(turns.of.insert(turn.message_at, turn)),
+                Err(error) => turns.bad.push((position, error, bytes.value().to_vec())),
             }
         }
-        Ok((turns, bad))
+        Ok(turns)
     }
 
     fn keys_of(&self, of: KeyOf, id: SessionId) -> Result<Keys> {

@@ -108,24 +108,27 @@ fn whichever_single_record_is_damaged_a_copy_is_made_and_sets_it_aside() {
     std::fs::write(rig.path(), sound).unwrap();
 }
 
-#[test]
-fn a_running_store_is_copied_with_a_damaged_reply() {
+/// A store with a session whose only reply is damaged, and when that was stored.
+fn with_damaged_reply() -> (Rig, SessionId, Timestamp) {
     let mut rig = Rig::new();
-    let session = rig.create();
-    let message = rig.send(session.id, "hello").message;
-    let reply = rig.reply(&message, "well");
+    let session = rig.create().id;
+    let message = rig.send(session, "hello").message;
+    let reply_at = rig.reply(&message, "well").created_at;
     rig.close(false);
-    let place = (u128::from(session.id), reply.created_at.0);
+    let place = (u128::from(session), reply_at.0);
     rig.edit(|txn| damage(txn, MESSAGES, place));
     rig.open();
-    let fault = format!(
-        "messages: ({}, {}): the record's checksum does not match",
-        session.id, reply.created_at
-    );
+    (rig, session, reply_at)
+}
+
+#[test]
+fn a_running_store_is_copied_with_a_damaged_reply() {
+    let (rig, session, reply_at) = with_damaged_reply();
+    let fault = format!("messages: ({session}, {reply_at}): the record's checksum does not match");
     assert_eq!(rig.store().check().unwrap(), [fault]);
     rig.store().copy(rig.now()).unwrap();
     // In the store itself it is where it was, until somebody meets it.
-    assert_eq!(contents(&rig.transcript(session.id)), ["hello"]);
+    assert_eq!(contents(&rig.transcript(session)), ["hello"]);
     rig.settle();
 }
 
@@ -156,21 +159,14 @@ fn whichever_single_record_is_damaged_an_export_shows_it_and_comes_back() {
 
 #[test]
 fn a_reply_that_is_set_aside_during_an_export_is_in_it() {
-    let mut rig = Rig::new();
-    let session = rig.create();
-    let message = rig.send(session.id, "hello").message;
-    let reply = rig.reply(&message, "well");
-    rig.close(false);
-    let place = (u128::from(session.id), reply.created_at.0);
-    rig.edit(|txn| damage(txn, MESSAGES, place));
-    rig.open();
+    let (rig, session, _) = with_damaged_reply();
     let mut cursor = Cursor::all();
     let mut lines = Vec::new();
     while !cursor.is_done() {
         let items = rig.read(|reader| reader.export(&mut cursor, 1, START));
         lines.extend(items.iter().map(crate::archive::line));
         // Somebody else meets it between two slices.
-        rig.transcript(session.id);
+        rig.transcript(session);
         rig.settle();
     }
     assert_eq!(cursor.take_lost(), Vec::<String>::new());
