@@ -4,6 +4,7 @@
 //!
 //! - [`domain`]: the rules, as plain values. Time is an argument.
 //! - [`store`]: sessions and messages in one redb file, behind open, read and submit.
+//! - [`json`]: reads JSON as JavaScript writes it.
 //! - [`events`]: what happened, for whoever listens.
 //! - [`metrics`]: the figures, counted where they arise.
 //! - [`agents`]: who answers, and the turn runner.
@@ -34,6 +35,7 @@ pub mod guard;
 pub mod http;
 pub mod instance;
 pub mod janitor;
+pub mod json;
 pub mod metrics;
 pub mod open_files;
 pub mod partial;

@@ -1,0 +1,178 @@
+//! Reads JSON that JavaScript programs wrote.
+//!
+//! `JSON.stringify` escapes half of a surrogate pair when a string was cut inside a character
+//! (`"\ud83c"`), and some programs put a UTF-8 byte order mark before the text. Browsers accept
+//! both, and `TextEncoder` and WebSocket replace such a half by U+FFFD. RFC 8259 allows a reader to
+//! do the same (section 8.1 and 8.2); `serde_json` refuses both.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use serde::de::DeserializeOwned;
+
+/// The UTF-8 byte order mark.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The escape of U+FFFD. It is as long as the one that it replaces, so positions in errors hold.
+const REPLACEMENT: &[u8; 6] = b"\\ufffd";
+
+/// Parses JSON text. A byte order mark is skipped, and an unpaired surrogate escape becomes U+FFFD.
+///
+/// # Errors
+/// The text is not JSON, a number is beyond the range of [`f64`], or it does not fit `T`.
+pub fn from_js<T: DeserializeOwned>(text: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(&well_formed(text))
+}
+
+/// The same text without a byte order mark and without unpaired surrogate escapes. Use it instead
+/// of [`from_js`] where the parsed value borrows from the text.
+#[must_use]
+pub fn well_formed(text: &[u8]) -> Cow<'_, [u8]> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    if !may_have_surrogates(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = Cow::Borrowed(text);
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'\\', &text[at..]) {
+        at += found;
+        at += match Escape::at(&text[at..]) {
+            Escape::Other => 2,
+            Escape::Pair => 2 * REPLACEMENT.len(),
+            Escape::Unpaired => {
+                text.to_mut()[at..at + REPLACEMENT.len()].copy_from_slice(REPLACEMENT);
+                REPLACEMENT.len()
+            }
+        };
+        if at >= text.len() {
+            break;
+        }
+    }
+    text
+}
+
+/// A quick look before the slow one: most texts have no such escape at all.
+fn may_have_surrogates(text: &[u8]) -> bool {
+    [b"\\ud", b"\\uD"]
+        .iter()
+        .any(|escape| memmem::find(text, *escape).is_some())
+}
+
+/// What a backslash begins.
+enum Escape {
+    /// A high surrogate and the low one that belongs to it.
+    Pair,
+    /// A surrogate without its other half.
+    Unpaired,
+    /// Anything else.
+    Other,
+}
+
+impl Escape {
+    /// Reads what stands at a backslash.
+    fn at(text: &[u8]) -> Self {
+        match code_unit(text) {
+            Some(0xd800..=0xdbff) => match code_unit(&text[REPLACEMENT.len()..]) {
+                Some(0xdc00..=0xdfff) => Self::Pair,
+                _ => Self::Unpaired,
+            },
+            Some(0xdc00..=0xdfff) => Self::Unpaired,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The UTF-16 code unit of a `\uXXXX` escape at the beginning of a text.
+fn code_unit(text: &[u8]) -> Option<u16> {
+    let digits = text.strip_prefix(b"\\u")?.get(..4)?;
+    let digits = str::from_utf8(digits).ok()?;
+    // The parse itself would also accept a sign.
+    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    u16::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[rstest]
+    #[case::cut_inside_a_character(r#""Great news \ud83c""#, "Great news \u{fffd}")]
+    #[case::low_half_alone(r#""\udf89!""#, "\u{fffd}!")]
+    #[case::pair(r#""\ud83c\udf89""#, "🎉")]
+    #[case::upper_case(r#""\uD83C\uDF89 \uD83C""#, "🎉 \u{fffd}")]
+    #[case::two_high_halves(r#""\ud83c\ud83c\udf89""#, "\u{fffd}🎉")]
+    #[case::halves_in_the_wrong_order(r#""\udf89\ud83c""#, "\u{fffd}\u{fffd}")]
+    #[case::escaped_backslash(r#""\\ud83c""#, r"\ud83c")]
+    #[case::backslash_before_an_escape(r#""\\\ud83c""#, "\\\u{fffd}")]
+    #[case::high_half_before_another_escape(r#""\ud83c\n""#, "\u{fffd}\n")]
+    #[case::high_half_before_text(r#""\ud83cudf89""#, "\u{fffd}udf89")]
+    #[case::no_surrogate(r#""\u00e9\ud7ff""#, "é\u{d7ff}")]
+    fn an_unpaired_surrogate_becomes_the_replacement_character(
+        #[case] text: &str,
+        #[case] expected: &str,
+    ) {
+        assert_eq!(from_js::<String>(text.as_bytes()).unwrap(), expected);
+    }
+
+    #[test]
+    fn names_of_fields_are_read_the_same_way() {
+        let read: Value = from_js(br#"{"\ud83c": ["\udf89"]}"#).unwrap();
+        assert_eq!(read, json!({ "\u{fffd}": ["\u{fffd}"] }));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped_once() {
+        assert_eq!(
+            from_js::<Value>(b"\xef\xbb\xbf{\"a\":1}").unwrap(),
+            json!({ "a": 1 })
+        );
+        assert!(from_js::<Value>(b"\xef\xbb\xbf\xef\xbb\xbf{}").is_err());
+        assert!(from_js::<Value>(b"{}\xef\xbb\xbf").is_err());
+    }
+
+    #[rstest]
+    #[case::no_hex_digits(r#""\udxyz""#)]
+    #[case::sign(r#""\ud+12""#)]
+    #[case::cut_off(r#""\ud8"#)]
+    #[case::cut_off_after_the_backslash(r#""\ud83c\"#)]
+    #[case::beyond_f64("1e400")]
+    #[case::empty("")]
+    fn what_is_not_json_stays_an_error(#[case] text: &str) {
+        assert!(from_js::<Value>(text.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn an_error_names_the_position_in_the_text_as_it_was_sent() {
+        let text = br#"{"a": "\ud83c", "b": x}"#;
+        let error = from_js::<Value>(text).unwrap_err();
+        assert_eq!((error.line(), error.column()), (1, 22));
+    }
+
+    proptest! {
+        #[test]
+        fn any_utf_16_text_is_read_as_browsers_read_it(units: Vec<u16>) {
+            let escaped = units.iter().map(|unit| format!("\\u{unit:04x}"));
+            let escaped = escaped.collect::<Vec<_>>().concat();
+            let read: String = from_js(format!("\"{escaped}\"").as_bytes()).unwrap();
+            prop_assert_eq!(read, String::from_utf16_lossy(&units));
+        }
+
+        #[test]
+        fn well_formed_json_is_not_changed(text: String) {
+            let json = serde_json::to_vec(&text).unwrap();
+            prop_assert_eq!(&*well_formed(&json), &*json);
+        }
+
+        #[test]
+        fn nothing_panics(bytes: Vec<u8>) {
+            let _ = from_js::<Value>(&bytes);
+            let _ = well_formed(&[b"\\ud800", &*bytes].concat());
+        }
+    }
+}
