@@ -1,6 +1,7 @@
 //! The log.
 
 mod queue;
+mod shorten;
 mod text;
 
 use std::io::{self, IsTerminal};
@@ -12,6 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 pub use self::queue::Log;
+pub use self::shorten::shorten;
 use self::text::Text;
 use crate::config::LogFormat;
 

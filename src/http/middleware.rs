@@ -22,13 +22,14 @@ use crate::guard::identity::{Caller, Credentials, Unauthorized};
 use crate::guard::origin::{is_preflight, preflight_headers};
 use crate::guard::{AUDIT, Guard, Visitor};
 use crate::metrics::UNANSWERED;
+use crate::telemetry::shorten;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
 
-/// The longest request id that is taken over from a client.
+/// The longest request id that is taken over from a client. The log has it whole.
 const MAX_REQUEST_ID: usize = 128;
 
 /// What stands around the router. It is called directly, not as a layer of it, which would cost
@@ -118,16 +119,17 @@ impl Outermost {
         secure(headers);
         unanswered.answered();
         let _entered = span.enter();
-        let (path, status, elapsed) = (uri.path(), response.status(), started.elapsed());
-        audit(&method, path, status, &asked);
+        let (status, elapsed) = (response.status(), started.elapsed());
+        let (method, path) = (shorten(method.as_str()), shorten(uri.path()));
+        audit(&method, &path, status, &asked);
         let requests = &self.app.metrics().requests;
-        requests.observe(method.as_str(), asked.route.path, status.as_u16(), elapsed);
+        requests.observe(&method, asked.route.path, status.as_u16(), elapsed);
         let (route, status_code) = (asked.route.path, status.as_u16());
         let elapsed_ms = millis(elapsed);
         if status.is_server_error() {
-            tracing::warn!(%method, route, path, status = status_code, elapsed_ms, "answered");
+            tracing::warn!(%method, route, path = &*path, status = status_code, elapsed_ms, "answered");
         } else {
-            tracing::debug!(%method, route, path, status = status_code, elapsed_ms, "answered");
+            tracing::debug!(%method, route, path = &*path, status = status_code, elapsed_ms, "answered");
         }
         response
     }
@@ -203,6 +205,7 @@ impl Drop for Unanswered<'_> {
         let requests = &self.app.metrics().requests;
         requests.observe(method.as_str(), route, UNANSWERED, elapsed);
         let elapsed_ms = millis(elapsed);
+        let method = shorten(method.as_str());
         tracing::debug!(%method, route, status = UNANSWERED, elapsed_ms, "the client went away");
     }
 }
@@ -219,7 +222,7 @@ struct Asked<'a> {
 }
 
 /// Writes down each use of what is for admins, and each refusal.
-fn audit(method: &Method, path: &str, status: StatusCode, asked: &Asked<'_>) {
+fn audit(method: &str, path: &str, status: StatusCode, asked: &Asked<'_>) {
     let is_refusal = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     let is_admins = match asked.caller {
         // Where nobody is asked who they are, there is nobody to write down.

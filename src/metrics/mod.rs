@@ -9,6 +9,7 @@ mod requests;
 mod store;
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -55,6 +56,10 @@ impl Format {
         }
     }
 }
+
+/// The log lines that were dropped. A static, as the log itself belongs to the process and starts
+/// before any server in it.
+pub static LOG_LINES_DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
 
 /// The pages that redb counts, in bytes.
 const PAGE_BYTES: u64 = 4096;
@@ -197,6 +202,11 @@ impl Metrics {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         build.get_or_create(&version).set(1);
         ours.register("build_info", "The server's version", build);
+        ours.register(
+            "log_lines_dropped",
+            "Log lines that were dropped because the output did not take them in time",
+            LOG_LINES_DROPPED.clone(),
+        );
         let state = StateMeters::default();
         state.register(ours);
         store.register(ours);

@@ -1,81 +1,148 @@
-//! The way of a line to the standard output, on which nobody who has one to write ever waits.
+//! The queues between those who log and the standard output, so that logging never blocks.
 //!
-//! A pipe whose reader does not read keeps whoever writes to it waiting, for ever if need be. So
-//! threads of their own write, behind queues of bounded length; what finds its queue full is lost
-//! and counted. The audit's lines have a queue to themselves, which other lines cannot fill.
+//! A pipe that nobody reads blocks whoever writes to it, for ever if need be. So a thread for each
+//! queue writes, and a line for which its queue has no space is dropped and counted. Queues are
+//! bounded in bytes, since clients have a part in how long a line is. Audit lines have a queue of
+//! their own, which no other line can fill.
+//!
+//! Threads and channels are tracing-appender's. It bounds its queues in lines alone, so the bound
+//! in bytes stands here, before its channel and behind it.
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tracing::Metadata;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::guard::AUDIT;
+use crate::metrics::LOG_LINES_DROPPED;
 
-/// How many lines wait at most, in each of the queues: some megabytes.
-const LONGEST: usize = 16 * 1024;
+/// The size of each queue, in bytes.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// How long the lines that wait at the end are waited for.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+/// What a line takes of it at least, in bytes: its own size and what keeping it costs.
+const MIN_LINE: usize = 512;
 
-/// How often it is told that lines are lost, where more are being lost all the time.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+/// The lines that fit in at most: 16,384.
+const MAX_LINES: usize = MAX_BYTES / MIN_LINE;
 
-/// Where lines go in.
+/// How long a stop waits until the queues are written.
+const FLUSH_LIMIT: Duration = Duration::from_secs(3);
+
+/// How often dropped lines are reported while more are being dropped.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// The writers of the log.
 #[derive(Debug)]
 pub(super) struct Queues {
-    audit: NonBlocking,
-    others: NonBlocking,
+    audit: Queue,
+    others: Queue,
 }
 
-/// The threads that write. When it is dropped, what waits is written, if somebody reads.
+/// A writer that never blocks. A clone writes to the same queue.
+#[derive(Debug, Clone)]
+pub(super) struct Queue {
+    lines: NonBlocking,
+    usage: Arc<Usage>,
+}
+
+/// What a queue holds, and how many lines it had no space for.
+#[derive(Debug, Default)]
+struct Usage {
+    bytes: AtomicUsize,
+    dropped: AtomicU64,
+}
+
+/// The threads that write. Dropped, it waits up to 3 s until the queues are written.
 #[must_use = "the log ends when it is dropped"]
 #[derive(Debug)]
 pub struct Log {
     guards: Option<[WorkerGuard; 2]>,
 }
 
-/// The queues of an output, of which each thread has its own handle.
+/// Starts the queues of an output, of which each thread gets a handle of its own.
 pub(super) fn start<W: Write + Send + 'static>(output: impl Fn() -> W) -> (Queues, Log) {
-    let (audit, audit_guard) = queue("log-audit", output());
-    let (others, others_guard) = queue("log", output());
+    let (audit, audit_guard) = Queue::start("log-audit", output());
+    let (others, others_guard) = Queue::start("log", output());
     let log = Log {
         guards: Some([audit_guard, others_guard]),
     };
     (Queues { audit, others }, log)
 }
 
-fn queue<W: Write + Send + 'static>(name: &'static str, output: W) -> (NonBlocking, WorkerGuard) {
-    let lost = Arc::new(OnceLock::new());
-    let output = Output {
-        name,
-        out: output,
-        lost: Arc::clone(&lost),
-        told: 0,
-        told_at: None,
-    };
-    let (queue, guard) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(LONGEST)
-        .thread_name(name)
-        .finish(output);
-    // Nothing has been written yet, and so nothing lost.
-    let _ = lost.set(queue.error_counter());
-    (queue, guard)
+impl Queue {
+    fn start<W: Write + Send + 'static>(name: &'static str, output: W) -> (Self, WorkerGuard) {
+        let usage = Arc::new(Usage::default());
+        let output = Output::new(name, output, Arc::clone(&usage));
+        let (lines, guard) = NonBlockingBuilder::default()
+            .lossy(true)
+            // Never reached by lines; one more place for the message that ends the thread.
+            .buffered_lines_limit(MAX_LINES + 1)
+            .thread_name(name)
+            .finish(output);
+        (Self { lines, usage }, guard)
+    }
+}
+
+impl Write for Queue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.write_all(line).map(|()| line.len())
+    }
+
+    /// Takes a line, whole or not at all.
+    fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.usage.reserve(line.len()) {
+            return self.lines.write_all(line);
+        }
+        self.usage.count_dropped();
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Usage {
+    /// Takes the space of a line of so many bytes, where there is so much.
+    fn reserve(&self, line: usize) -> bool {
+        let more = |bytes: usize| {
+            let bytes = bytes.saturating_add(line.max(MIN_LINE));
+            (bytes <= MAX_BYTES).then_some(bytes)
+        };
+        self.bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
+    }
+
+    /// Gives back what [`reserve`](Self::reserve) took for a line.
+    fn release(&self, line: usize) {
+        self.bytes.fetch_sub(line.max(MIN_LINE), Ordering::Relaxed);
+    }
+
+    fn count_dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        LOG_LINES_DROPPED.inc();
+    }
+
+    fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
 }
 
 impl<'a> MakeWriter<'a> for Queues {
-    type Writer = NonBlocking;
+    type Writer = Queue;
 
-    fn make_writer(&'a self) -> NonBlocking {
+    fn make_writer(&'a self) -> Queue {
         self.others.clone()
     }
 
-    fn make_writer_for(&'a self, line: &Metadata<'_>) -> NonBlocking {
+    fn make_writer_for(&'a self, line: &Metadata<'_>) -> Queue {
         match line.target() {
             AUDIT => self.audit.clone(),
             _ => self.others.clone(),
@@ -87,190 +154,86 @@ impl Drop for Log {
     fn drop(&mut self) {
         let guards = self.guards.take();
         let (done, is_done) = mpsc::channel::<()>();
-        // A thread of its own, since it may wait for a reader that there is not.
+        // On a thread of its own, since nobody may be reading the output.
         let ending = thread::Builder::new().spawn(move || {
             drop(guards);
             drop(done);
         });
         if ending.is_ok() {
-            let _ = is_done.recv_timeout(LAST_WORDS);
+            let _ = is_done.recv_timeout(FLUSH_LIMIT);
         }
     }
 }
 
-/// An output that tells how many lines have not reached it.
+/// The end of a queue: writes its lines, and reports how many were dropped.
 struct Output<W> {
     name: &'static str,
     out: W,
-    lost: Arc<OnceLock<ErrorCounter>>,
-    told: usize,
-    told_at: Option<Instant>,
+    usage: Arc<Usage>,
+    reported: u64,
+    reported_at: Option<Instant>,
 }
 
 impl<W> Output<W> {
-    /// By a line of the log itself: this is a thread like any other.
-    fn tell(&mut self) {
-        let lost = || self.lost.get().map_or(0, ErrorCounter::dropped_lines);
-        let lost_before = lost();
-        if lost_before == self.told {
-            return;
-        }
-        let lines = lost_before - self.told;
-        tracing::warn!(
-            lines,
-            queue = self.name,
-            "lines of the log were lost, since nobody read them in time"
-        );
-        self.told_at = Some(Instant::now());
-        // Otherwise this one may be lost too, and they are told of again.
-        if lost() == lost_before {
-            self.told = lost_before;
+    fn new(name: &'static str, out: W, usage: Arc<Usage>) -> Self {
+        Self {
+            name,
+            out,
+            usage,
+            reported: 0,
+            reported_at: None,
         }
     }
 
-    fn is_told_lately(&self) -> bool {
-        self.told_at.is_some_and(|at| at.elapsed() < TELL_EVERY)
+    /// By a line of the log itself: this thread may log as any other.
+    fn report(&mut self) {
+        let dropped = self.usage.dropped();
+        if dropped == self.reported {
+            return;
+        }
+        let lines = dropped - self.reported;
+        tracing::warn!(
+            lines,
+            queue = self.name,
+            "log lines were dropped: the output did not take them in time"
+        );
+        self.reported_at = Some(Instant::now());
+        // Otherwise this line may have been dropped too, and they are reported again.
+        if self.usage.dropped() == dropped {
+            self.reported = dropped;
+        }
+    }
+
+    fn is_reported_lately(&self) -> bool {
+        self.reported_at
+            .is_some_and(|at| at.elapsed() < REPORT_EVERY)
     }
 }
 
 impl<W: Write> Write for Output<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(line);
-        if !self.is_told_lately() {
-            self.tell();
+        self.write_all(line).map(|()| line.len())
+    }
+
+    /// Writes a line, which leaves the queue, also where the output fails.
+    fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
+        let written = self.out.write_all(line);
+        self.usage.release(line.len());
+        if written.is_err() {
+            self.usage.count_dropped();
+        }
+        if !self.is_reported_lately() {
+            self.report();
         }
         written
     }
 
-    /// Nothing waits any more.
+    /// The queue is empty.
     fn flush(&mut self) -> io::Result<()> {
-        self.tell();
+        self.report();
         self.out.flush()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Condvar, Mutex};
-
-    use tracing_subscriber::layer::SubscriberExt as _;
-
-    use super::*;
-
-    /// A pipe that takes nothing until it is opened.
-    #[derive(Debug, Clone, Default)]
-    struct Pipe(Arc<Inner>);
-
-    #[derive(Debug, Default)]
-    struct Inner {
-        is_open: Mutex<bool>,
-        opened: Condvar,
-        bytes: Mutex<Vec<u8>>,
-    }
-
-    impl Pipe {
-        fn open(&self) {
-            *self.0.is_open.lock().unwrap() = true;
-            self.0.opened.notify_all();
-        }
-
-        fn text(&self) -> String {
-            String::from_utf8(self.0.bytes.lock().unwrap().clone()).unwrap()
-        }
-    }
-
-    impl Write for Pipe {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let is_open = self.0.is_open.lock().unwrap();
-            let opened = &self.0.opened;
-            drop(opened.wait_while(is_open, |is_open| !*is_open).unwrap());
-            self.0.bytes.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// Logs more than there is room for.
-    fn overflow() {
-        for number in 0..LONGEST + 1000 {
-            tracing::info!(number, "a line");
-        }
-        tracing::info!(target: AUDIT, "what matters");
-    }
-
-    #[test]
-    fn a_log_that_nobody_reads_keeps_nobody_waiting() {
-        let pipe = Pipe::default();
-        let (queues, log) = start(|| pipe.clone());
-        let subscriber = tracing_subscriber::fmt().with_writer(queues).finish();
-        let _default = tracing::subscriber::set_default(subscriber);
-        let started = Instant::now();
-        overflow();
-        drop(log);
-        assert!(started.elapsed() < LAST_WORDS + Duration::from_secs(30));
-        assert_eq!(pipe.text(), "");
-    }
-
-    #[test]
-    fn what_is_lost_is_counted_and_the_audit_is_not() {
-        let pipe = Pipe::default();
-        let (queues, log) = start(|| pipe.clone());
-        let layer = tracing_subscriber::fmt::layer()
-            .with_writer(queues)
-            .with_ansi(false);
-        let subscriber = tracing_subscriber::registry().with(layer);
-        tracing::subscriber::with_default(subscriber, overflow);
-        let is_queued = |pipe: &Pipe| pipe.text().lines().count() > LONGEST;
-        pipe.open();
-        let started = Instant::now();
-        while !is_queued(&pipe) && started.elapsed() < Duration::from_mins(1) {
-            thread::sleep(Duration::from_millis(5));
-        }
-        drop(log);
-        let text = pipe.text();
-        assert_eq!(text.matches("what matters").count(), 1);
-        assert!(text.matches("a line").count() >= LONGEST);
-    }
-
-    #[test]
-    fn the_number_of_lost_lines_is_told_once() {
-        let pipe = Pipe::default();
-        pipe.open();
-        let lost = Arc::new(OnceLock::new());
-        let mut output = Output {
-            name: "log",
-            out: io::sink(),
-            lost: Arc::clone(&lost),
-            told: 0,
-            told_at: None,
-        };
-        let stalled = Pipe::default();
-        let (mut queue, _guard) = NonBlockingBuilder::default()
-            .buffered_lines_limit(1)
-            .finish(stalled.clone());
-        lost.set(queue.error_counter()).unwrap();
-        for _ in 0..10 {
-            queue.write_all(b"a line\n").unwrap();
-        }
-        let number = queue.error_counter().dropped_lines();
-        assert!(number >= 7, "{number}");
-
-        let to_pipe = pipe.clone();
-        let log = tracing_subscriber::fmt()
-            .with_writer(move || to_pipe.clone())
-            .with_ansi(false)
-            .finish();
-        tracing::subscriber::with_default(log, || {
-            output.write_all(b"another\n").unwrap();
-            output.write_all(b"another\n").unwrap();
-            output.flush().unwrap();
-        });
-        let text = pipe.text();
-        assert_eq!(text.matches("were lost").count(), 1, "{text}");
-        assert!(text.contains(&format!("lines={number} ")), "{text}");
-        stalled.open();
-    }
-}
+mod tests;

@@ -188,6 +188,10 @@ async fn the_figures_are_written_as_they_are_asked_for() {
             text.contains("# TYPE sessiond_database_size_bytes gauge\n"),
             "{text}"
         );
+        assert!(
+            text.contains("\nsessiond_log_lines_dropped_total "),
+            "{text}"
+        );
     }
     assert!(
         open.ends_with("# EOF\n") && open.contains("# UNIT "),

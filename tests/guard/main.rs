@@ -9,6 +9,7 @@
 
 mod crowd;
 mod log;
+mod log_queues;
 mod refusal;
 #[path = "../support/mod.rs"]
 mod support;
