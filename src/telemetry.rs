@@ -6,6 +6,7 @@ mod text;
 
 use std::io::{self, IsTerminal};
 
+use anstream::{AutoStream, ColorChoice};
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -30,7 +31,7 @@ pub fn start(format: Option<LogFormat>, levels: Option<&str>) -> Log {
     };
     let (queues, guard) = queue::start(io::stdout);
     let log = tracing_subscriber::fmt::layer()
-        .with_ansi(is_terminal)
+        .with_ansi(is_terminal && wants_color(&io::stdout()))
         .with_writer(queues);
     let log = match format.unwrap_or(default) {
         LogFormat::Text => log.event_format(Text::new()).boxed(),
@@ -45,6 +46,12 @@ pub fn start(format: Option<LogFormat>, levels: Option<&str>) -> Log {
         .with(filter_fn(is_ours_or_harmless))
         .try_init();
     guard
+}
+
+/// Whether the environment lets a terminal be written to in colour, by the same rules as clap's
+/// own output: `NO_COLOR` (<https://no-color.org>), `CLICOLOR` and `TERM`.
+fn wants_color(output: &io::Stdout) -> bool {
+    AutoStream::choice(output) != ColorChoice::Never
 }
 
 /// Whether an event may be logged at all. What the libraries below say in detail shows the bytes

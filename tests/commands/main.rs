@@ -11,6 +11,7 @@ mod archive;
 mod asked;
 mod backups;
 mod checks;
+mod colors;
 mod damage;
 mod data;
 mod outputs;

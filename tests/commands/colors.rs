@@ -1,0 +1,139 @@
+//! What is written in colour: on a terminal, unless the environment says otherwise.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use super::data::{Place, talk};
+use super::support::process;
+use super::support::server::Server;
+
+/// What begins a colour or another style, and is no movement of the cursor.
+fn is_colored(text: &str) -> bool {
+    text.split("\x1b[").skip(1).any(|sequence| {
+        let end = sequence.find(|c: char| !c.is_ascii_digit() && c != ';');
+        end.is_some_and(|end| sequence[end..].starts_with('m'))
+    })
+}
+
+/// A new pseudo-terminal: the side that reads what is shown, and the one that programs write to.
+fn terminal() -> (File, File) {
+    let shown = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&shown).expect("it is ours");
+    unlockpt(&shown).expect("it can be unlocked");
+    let name = ptsname(&shown, Vec::new()).expect("it has a name");
+    let path = std::ffi::OsStr::from_bytes(name.to_bytes());
+    let program = OpenOptions::new().read(true).write(true).open(path);
+    (File::from(shown), program.expect("it can be opened"))
+}
+
+/// What a program shows on a terminal until it ends, or until it has shown `until`.
+fn on_terminal(mut command: Command, until: &str) -> String {
+    let (mut shown, output) = terminal();
+    command
+        .stdout(output.try_clone().expect("a second handle"))
+        .stderr(output);
+    read(command, &mut shown, until)
+}
+
+/// What a program writes to a pipe until it ends, or until it has written `until`.
+fn to_pipe(mut command: Command, until: &str) -> String {
+    let (mut read_end, write_end) = std::io::pipe().expect("a pipe");
+    let output = write_end.try_clone().expect("a second handle");
+    command.stdout(write_end).stderr(output);
+    read(command, &mut read_end, until)
+}
+
+fn read(mut command: Command, shown: &mut impl std::io::Read, until: &str) -> String {
+    let mut child = command.spawn().expect("the binary runs");
+    // Its handles of the output go, so that reading ends when the program does.
+    drop(command);
+    let mut text = String::new();
+    let mut piece = [0; 4096];
+    while until.is_empty() || !text.contains(until) {
+        // A terminal that no program has open any more cannot be read.
+        match shown.read(&mut piece) {
+            Ok(0) | Err(_) => break,
+            Ok(length) => text.push_str(&String::from_utf8_lossy(&piece[..length])),
+        }
+    }
+    process::kill(&mut child);
+    assert!(text.contains(until), "{text}");
+    text
+}
+
+fn server(place: &Place, variables: &[(&str, &str)]) -> Command {
+    let mut command = place.command(&["--server-port", "0"]);
+    command.envs(variables.iter().copied());
+    command
+}
+
+const LISTENS: &str = "listening on http://";
+
+/// What the environment says, and whether a terminal is written to in colour then.
+const CASES: [(&[(&str, &str)], bool); 8] = [
+    (&[("TERM", "xterm")], true),
+    (&[("TERM", "xterm"), ("NO_COLOR", "")], true),
+    (&[("TERM", "xterm"), ("NO_COLOR", "1")], false),
+    (&[("TERM", "xterm"), ("NO_COLOR", "0")], false),
+    (&[("TERM", "xterm-256color"), ("NO_COLOR", "no")], false),
+    (&[("TERM", "xterm"), ("CLICOLOR", "0")], false),
+    (&[("TERM", "dumb")], false),
+    (&[("TERM", "dumb"), ("NO_COLOR", "1")], false),
+];
+
+#[test]
+fn the_log_on_a_terminal_is_coloured_unless_the_environment_says_otherwise() {
+    for (variables, expected) in CASES {
+        let log = on_terminal(server(&Place::new(), variables), LISTENS);
+        assert_eq!(is_colored(&log), expected, "{variables:?}: {log:?}");
+    }
+}
+
+#[test]
+fn help_and_errors_on_a_terminal_follow_the_same_rules() {
+    let place = Place::new();
+    for (variables, expected) in CASES {
+        for arguments in [["--help"], ["--cannot-be"]] {
+            let mut command = place.command(&arguments);
+            command.envs(variables.iter().copied());
+            let text = on_terminal(command, "");
+            assert!(text.contains("Usage"), "{text:?}");
+            assert_eq!(is_colored(&text), expected, "{variables:?}: {text:?}");
+        }
+    }
+}
+
+#[test]
+fn a_log_in_json_or_to_a_pipe_is_never_coloured() {
+    let force = [("TERM", "xterm"), ("CLICOLOR_FORCE", "1")];
+    let json = [("TERM", "xterm"), ("LOG_FORMAT", "json")];
+    let log = on_terminal(server(&Place::new(), &json), LISTENS);
+    assert!(!is_colored(&log), "{log:?}");
+    for format in ["text", "json"] {
+        let place = Place::new();
+        let mut command = server(&place, &force);
+        command.env("LOG_FORMAT", format);
+        let log = to_pipe(command, LISTENS);
+        assert!(!log.contains('\x1b'), "{log:?}");
+    }
+}
+
+#[tokio::test]
+async fn progress_on_a_terminal_has_no_colours_and_a_dumb_terminal_has_no_progress() {
+    let mut server = Server::start();
+    talk(&server).await;
+    assert!(server.terminate().success());
+    let place = Place::of(&server);
+    let check = |variables: &[(&str, &str)]| {
+        let mut command = place.command(&["check"]);
+        command.envs(variables.iter().copied());
+        on_terminal(command, "")
+    };
+    let text = check(&[("TERM", "xterm"), ("NO_COLOR", "1")]);
+    assert!(text.contains("\x1b[") && !is_colored(&text), "{text:?}");
+    let text = check(&[("TERM", "dumb")]);
+    assert!(!text.contains('\x1b'), "{text:?}");
+}
