@@ -1,0 +1,217 @@
+//! The server behind nginx and Caddy, set up word for word as SECURITY.md says.
+//!
+//! They need Debian's nginx and caddy beside what `support/node.rs` says; what happens where
+//! something is missing is said there too.
+
+#![cfg(unix)]
+#![allow(
+    clippy::expect_used,
+    reason = "a helper that cannot do its work fails the test"
+)]
+#![allow(
+    clippy::print_stderr,
+    reason = "the test harness shows it when the test has failed"
+)]
+
+mod support;
+
+use std::env;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use support::node::{self, run};
+use support::process;
+use support::server::Server;
+use tempfile::TempDir;
+
+const TEST_LIMIT: Duration = Duration::from_mins(3);
+
+/// How long a proxy may take until it listens.
+const START_LIMIT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(10);
+
+const TOKEN: &str = "what-the-proxied-clients-send";
+const AGENT: &str = "6d2b2d9c-5b0a-4c39-9d1c-1b9a4f6b2a10";
+
+/// Where the pages come from that may call beside the proxy's own.
+const ORIGIN: &str = "https://chat.example";
+
+/// Where the blocks of SECURITY.md say that the server listens.
+const SERVER: &str = "127.0.0.1:3000";
+
+/// The address that the block for Caddy gives the site.
+const SITE: &str = "chat.example";
+
+/// A proxy, as an ordinary process in the foreground. Dropped, it is killed.
+struct Proxy {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        process::kill(&mut self.child);
+        if thread::panicking() {
+            eprintln!("What the proxy said:\n{}", said(self.folder.path()));
+        }
+    }
+}
+
+#[test]
+fn nginx_as_security_md_says_serves_every_client() {
+    let Some(program) = program("nginx") else {
+        return node::skip("there is no nginx on this machine");
+    };
+    clients_work_behind(|folder, port, server| {
+        let [map, location] = blocks("nginx", server).try_into().expect("two blocks");
+        // One process, so that it is ended with all that it is; its files stay in its folder.
+        let folders: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {kind};\n"))
+            .concat();
+        let settings = format!(
+            "daemon off;\nmaster_process off;\npid nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\n\
+             {folders}{map}\nserver {{\nlisten 127.0.0.1:{port};\n{location}\n}}\n}}\n"
+        );
+        fs::write(folder.join("nginx.conf"), settings).expect("a file can be written");
+        let mut command = Command::new(program);
+        command.arg("-p").arg(folder);
+        command.args(["-c", "nginx.conf", "-e", "stderr"]);
+        command
+    });
+}
+
+#[test]
+fn caddy_as_security_md_says_serves_every_client() {
+    let Some(program) = program("caddy") else {
+        return node::skip("there is no Caddy on this machine");
+    };
+    clients_work_behind(|folder, port, server| {
+        let [block] = blocks("caddyfile", server).try_into().expect("one block");
+        assert!(block.starts_with(SITE), "{block}");
+        let site = format!("http://127.0.0.1:{port}");
+        let settings = format!("{{\nadmin off\n}}\n{}", block.replacen(SITE, &site, 1));
+        fs::write(folder.join("Caddyfile"), settings).expect("a file can be written");
+        let mut command = Command::new(program);
+        command
+            .args(["run", "--adapter", "caddyfile", "--config", "Caddyfile"])
+            .env("HOME", folder);
+        command
+    });
+}
+
+/// Runs the clients against a server behind a proxy, which is started with its folder, its port
+/// and the server's address.
+fn clients_work_behind(proxy: impl FnOnce(&Path, u16, &str) -> Command) {
+    let clients = match node::prepare("clients") {
+        Ok(folder) => folder,
+        Err(reason) => return node::skip(&reason),
+    };
+    let stand_in = format!("http://127.0.0.1:{}", free_port());
+    let server = server(&stand_in);
+    let (proxy, url) = start(proxy, &server);
+    let tests = run(
+        Command::new("node")
+            .args(["--test", "--test-reporter=spec", "proxied.mjs"])
+            .current_dir(clients.path())
+            .env("SESSIOND_URL", url)
+            .env("SESSIOND_TOKEN", TOKEN)
+            .env("SESSIOND_AGENT", AGENT)
+            .env("SESSIOND_STAND_IN", &stand_in)
+            .env("SESSIOND_ORIGIN", ORIGIN),
+        TEST_LIMIT,
+    );
+    if let Err(reason) = tests {
+        panic!("{reason}");
+    }
+    drop(proxy);
+    // The clients called from this address, once with an invented one in their own header.
+    for path in ["/plain", "/invented"] {
+        let log = server.log();
+        let line = log.lines().find(|line| line.contains(path));
+        let line = line.expect("a refusal is an audit line");
+        assert!(line.contains("address=127.0.0.2 "), "{line}");
+    }
+}
+
+/// A server with the settings that SECURITY.md names, and an agent that calls the stand-in.
+fn server(stand_in: &str) -> Server {
+    let builder = Server::builder()
+        .env("ELIZA_SERVER_AUTH_TOKEN", TOKEN)
+        .env("TRUSTED_PROXIES", "127.0.0.1")
+        .env("CORS_ORIGIN", ORIGIN);
+    let agents = builder.data_dir().join("agents");
+    fs::create_dir_all(&agents).expect("a new folder");
+    let character = json!({
+        "id": AGENT,
+        "name": "Slow",
+        "settings": { "backend": { "type": "webhook", "url": stand_in } },
+    });
+    fs::write(agents.join("slow.json"), character.to_string()).expect("a file can be written");
+    builder.start()
+}
+
+fn start(command: impl FnOnce(&Path, u16, &str) -> Command, server: &Server) -> (Proxy, String) {
+    let folder = TempDir::with_prefix("sessiond-proxy-").expect("a temporary directory");
+    let port = free_port();
+    let address = server.url().trim_start_matches("http://");
+    let mut command = command(folder.path(), port, address);
+    let output = File::create(folder.path().join("output")).expect("a new file");
+    let child = command
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().expect("a file can be cloned"))
+        .stderr(output)
+        .spawn()
+        .expect("the proxy can be started");
+    let mut proxy = Proxy { child, folder };
+    let start = Instant::now();
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+        let ended = proxy.child.try_wait().expect("a child can be waited for");
+        assert!(ended.is_none(), "the proxy ended: {ended:?}");
+        assert!(start.elapsed() < START_LIMIT, "the proxy does not listen");
+        thread::sleep(POLL);
+    }
+    (proxy, format!("http://127.0.0.1:{port}"))
+}
+
+fn said(folder: &Path) -> String {
+    fs::read_to_string(folder.join("output")).unwrap_or_default()
+}
+
+/// The fenced blocks of a language in the section on proxies, with the server's true address.
+fn blocks(language: &str, server: &str) -> Vec<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("SECURITY.md");
+    let text = fs::read_to_string(file).expect("SECURITY.md can be read");
+    let (_, rest) = text
+        .split_once("\n## Behind a reverse proxy\n")
+        .expect("the section");
+    let section = rest.split("\n## ").next().unwrap_or(rest);
+    let fence = format!("\n```{language}\n");
+    let blocks: Vec<_> = section
+        .split(&fence)
+        .skip(1)
+        .map(|block| block.split("```").next().unwrap_or_default())
+        .map(|block| block.replace(SERVER, server))
+        .collect();
+    assert!(blocks.concat().contains(server), "{blocks:?}");
+    blocks
+}
+
+/// A port that nobody listens on.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// Where a program is. Debian has servers in a folder that not every user's `PATH` names.
+fn program(name: &str) -> Option<PathBuf> {
+    let mut path = env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin");
+    let mut candidates = env::split_paths(&path).map(|folder| folder.join(name));
+    candidates.find(|candidate| candidate.is_file())
+}
