@@ -43,8 +43,13 @@ pub enum Invalid {
     },
     /// Fields that are missing, null or empty.
     MissingFields(Vec<&'static str>),
-    /// Content, attachments or transport.
-    Content(String),
+    /// A field of a message but its metadata.
+    Content {
+        /// The field.
+        field: &'static str,
+        /// What is wrong and what is allowed.
+        reason: String,
+    },
     /// Metadata.
     Metadata(String),
     /// A parameter of a page.
@@ -135,9 +140,9 @@ impl std::fmt::Display for Invalid {
         match self {
             Self::Uuid { field, .. } => write!(f, "{field} must be a UUID"),
             Self::MissingFields(fields) => write!(f, "Missing: {}", fields.join(", ")),
-            Self::Content(reason)
-            | Self::Metadata(reason)
+            Self::Metadata(reason)
             | Self::Body(reason)
+            | Self::Content { reason, .. }
             | Self::Pagination { reason, .. }
             | Self::Timeout(InvalidTimeout { reason, .. }) => f.write_str(reason),
         }
@@ -223,7 +228,7 @@ impl From<InvalidTimeout> for AppError {
 impl From<InvalidMessage> for AppError {
     fn from(invalid: InvalidMessage) -> Self {
         Self::Invalid(match invalid {
-            InvalidMessage::Content(reason) => Invalid::Content(reason),
+            InvalidMessage::Content { field, reason } => Invalid::Content { field, reason },
             InvalidMessage::Metadata(reason) => Invalid::Metadata(reason),
         })
     }

@@ -331,9 +331,10 @@ fn require_own(socket: &SendingSocket, session: &Session) -> Result<(), Invalid>
     if sender == Some(session.user_id) {
         return Ok(());
     }
-    Err(Invalid::Content(
-        "senderId must be the session's user".into(),
-    ))
+    Err(Invalid::Content {
+        field: "senderId",
+        reason: "senderId must be the session's user".into(),
+    })
 }
 
 fn client_message_id(value: Option<&Value>) -> Result<Option<IdempotencyKey>, Invalid> {
@@ -341,8 +342,10 @@ fn client_message_id(value: Option<&Value>) -> Result<Option<IdempotencyKey>, In
         None | Some(Value::Null) => return Ok(None),
         Some(value) => value.as_str(),
     };
-    let wrong =
-        || Invalid::Content("clientMessageId must be 1 to 255 visible ASCII characters".into());
+    let wrong = || Invalid::Content {
+        field: "clientMessageId",
+        reason: "clientMessageId must be 1 to 255 visible ASCII characters".into(),
+    };
     text.and_then(IdempotencyKey::parse)
         .map(Some)
         .ok_or_else(wrong)

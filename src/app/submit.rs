@@ -218,7 +218,10 @@ fn key(header: Option<&str>, field: Option<&Value>) -> Result<Option<Idempotency
         None | Some(Value::Null) => return Ok(None),
         Some(value) => value.as_str(),
     };
-    let wrong = || Invalid::Content("messageId must be 1 to 255 visible ASCII characters".into());
+    let wrong = || Invalid::Content {
+        field: "messageId",
+        reason: "messageId must be 1 to 255 visible ASCII characters".into(),
+    };
     text.and_then(IdempotencyKey::parse)
         .map(Some)
         .ok_or_else(wrong)
@@ -258,16 +261,23 @@ fn content(value: Option<&Value>) -> Result<String, Invalid> {
         Some(Value::String(text)) => text,
         other => {
             let found = other.map_or("nothing", kind);
-            return Err(Invalid::Content(format!(
+            return Err(invalid_content(format!(
                 "content must be a string, not {found}"
             )));
         }
     };
     if text.len() > MAX_CONTENT_BYTES {
-        return Err(Invalid::Content(format!(
+        return Err(invalid_content(format!(
             "content must be at most {MAX_CONTENT_BYTES} bytes, not {}",
             text.len()
         )));
     }
     Ok(text.clone())
+}
+
+fn invalid_content(reason: String) -> Invalid {
+    Invalid::Content {
+        field: "content",
+        reason,
+    }
 }

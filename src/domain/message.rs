@@ -102,9 +102,38 @@ pub struct TurnFailure<T = String> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InvalidMessage {
     /// Content or attachments.
-    Content(String),
-    /// Metadata.
+    Content {
+        /// The field at fault.
+        field: &'static str,
+        /// What is wrong and what is allowed.
+        reason: String,
+    },
+    /// Metadata, with what is wrong and what is allowed.
     Metadata(String),
+}
+
+impl InvalidMessage {
+    /// What is wrong and what is allowed.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Content { reason, .. } | Self::Metadata(reason) => reason,
+        }
+    }
+
+    fn content(reason: String) -> Self {
+        Self::Content {
+            field: "content",
+            reason,
+        }
+    }
+
+    fn attachments(reason: String) -> Self {
+        Self::Content {
+            field: "attachments",
+            reason,
+        }
+    }
 }
 
 impl<T> Message<T> {
@@ -219,18 +248,18 @@ pub fn same_json(one: Option<&str>, other: Option<&str>) -> bool {
 pub fn content(value: Option<&Value>) -> Result<String, InvalidMessage> {
     let text = match value {
         None | Some(Value::Null) => {
-            return Err(InvalidMessage::Content("content is required".into()));
+            return Err(InvalidMessage::content("content is required".into()));
         }
         Some(Value::String(text)) => text,
         Some(other) => {
             let reason = format!("content must be a string, not {}", kind(other));
-            return Err(InvalidMessage::Content(reason));
+            return Err(InvalidMessage::content(reason));
         }
     };
     match text.chars().count() {
-        0 => Err(InvalidMessage::Content("content must not be empty".into())),
+        0 => Err(InvalidMessage::content("content must not be empty".into())),
         1..=MAX_CONTENT_CHARS => Ok(text.clone()),
-        chars => Err(InvalidMessage::Content(format!(
+        chars => Err(InvalidMessage::content(format!(
             "content must be at most {MAX_CONTENT_CHARS} characters, not {chars}"
         ))),
     }
@@ -283,13 +312,13 @@ pub fn attachments(value: Option<&Value>) -> Result<Option<String>, InvalidMessa
         Some(Value::Array(list)) => list,
         Some(other) => {
             let reason = format!("attachments must be an array, not {}", kind(other));
-            return Err(InvalidMessage::Content(reason));
+            return Err(InvalidMessage::attachments(reason));
         }
     };
     if list.len() > MAX_ATTACHMENTS {
         let found = list.len();
         let reason = format!("attachments must be at most {MAX_ATTACHMENTS}, not {found}");
-        return Err(InvalidMessage::Content(reason));
+        return Err(InvalidMessage::attachments(reason));
     }
     for (index, attachment) in list.iter().enumerate() {
         check_attachment(index, attachment)?;
@@ -297,7 +326,7 @@ pub fn attachments(value: Option<&Value>) -> Result<Option<String>, InvalidMessa
     let text = json_text(list);
     if text.len() > MAX_ATTACHMENTS_BYTES {
         let found = text.len();
-        return Err(InvalidMessage::Content(format!(
+        return Err(InvalidMessage::attachments(format!(
             "attachments must be at most {MAX_ATTACHMENTS_BYTES} bytes as compact JSON, not {found}"
         )));
     }
@@ -308,13 +337,13 @@ fn check_attachment(index: usize, attachment: &Value) -> Result<(), InvalidMessa
     let Value::Object(fields) = attachment else {
         let found = kind(attachment);
         let reason = format!("attachments[{index}] must be an object, not {found}");
-        return Err(InvalidMessage::Content(reason));
+        return Err(InvalidMessage::attachments(reason));
     };
     for name in ["type", "url"] {
         let text = fields.get(name).and_then(Value::as_str);
         if text.is_none_or(str::is_empty) {
             let reason = format!("attachments[{index}].{name} must be a non-empty string");
-            return Err(InvalidMessage::Content(reason));
+            return Err(InvalidMessage::attachments(reason));
         }
     }
     Ok(())

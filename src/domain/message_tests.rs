@@ -10,7 +10,7 @@ fn sent(text: &str) -> Value {
 
 fn content_reason(result: Result<impl std::fmt::Debug, InvalidMessage>) -> String {
     match result {
-        Err(InvalidMessage::Content(reason)) => reason,
+        Err(InvalidMessage::Content { reason, .. }) => reason,
         other => panic!("the content was not refused: {other:?}"),
     }
 }

@@ -121,7 +121,10 @@ impl TimeoutPolicy {
         {
             return Err(InvalidTimeout {
                 field: TIMEOUT,
-                reason: format!("{TIMEOUT} must be between {min} and {max}, not {minutes}"),
+                reason: format!(
+                    "{TIMEOUT} must be between {min} and {max}, not {}",
+                    shown(minutes)
+                ),
             });
         }
         Ok(self.bounded(patch, present))
@@ -202,6 +205,15 @@ fn finite(value: &Value) -> Result<Option<f64>, &'static str> {
         other => return Err(kind(other)),
     };
     Ok(number.is_finite().then(|| number.trunc()))
+}
+
+/// A number as JavaScript writes it: the largest ones have 300 digits otherwise.
+fn shown(number: f64) -> String {
+    if number.abs() < 1e21 {
+        number.to_string()
+    } else {
+        format!("{number:e}")
+    }
 }
 
 fn lenient_flag(value: &Value) -> Option<bool> {

@@ -15,6 +15,7 @@ use crate::app::error::{AppError, Invalid, NoReply, NoReplyReason, Unavailable};
 use crate::domain::error::{Refusal, RenewalRefused};
 use crate::domain::message::{Role, TurnState};
 use crate::domain::time::Timestamp;
+use crate::domain::timeout::InvalidTimeout;
 use crate::guard::origin::Foreign;
 use crate::guard::rate::TooMany;
 
@@ -88,8 +89,14 @@ impl ApiError {
         }
     }
 
-    fn invalid(kind: &'static str, message: impl Into<String>) -> Self {
+    fn bad_request(kind: &'static str, message: String) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", kind, message)
+    }
+
+    /// Input that breaks a rule. The reason is in the message, since many clients show nothing
+    /// else.
+    fn invalid(kind: &'static str, what: &str, reason: &str) -> Self {
+        Self::bad_request(kind, format!("Invalid {what}: {reason}")).text(reason)
     }
 
     fn text(self, text: impl Into<String>) -> Self {
@@ -315,8 +322,8 @@ impl From<Invalid> for ApiError {
     fn from(invalid: Invalid) -> Self {
         match invalid {
             Invalid::Uuid { field, value } => {
-                let error = Self::invalid("InvalidUuidError", "Invalid UUID format")
-                    .text(format!("{field} must be a UUID of 8-4-4-4-12 hex digits"))
+                let reason = format!("{field} must be a UUID of 8-4-4-4-12 hex digits");
+                let error = Self::invalid("InvalidUuidError", "UUID format", &reason)
                     .detail("field", field);
                 match value {
                     Some(value) => error.detail("value", echo(&value)),
@@ -325,39 +332,32 @@ impl From<Invalid> for ApiError {
             }
             Invalid::MissingFields(fields) => {
                 let names = fields.join(", ");
-                Self::invalid(
-                    "MissingFieldsError",
-                    format!("Missing required fields: {names}"),
-                )
-                .detail("missingFields", fields)
+                let message = format!("Missing required fields: {names}");
+                Self::bad_request("MissingFieldsError", message).detail("missingFields", fields)
             }
-            Invalid::Content(reason) => {
-                Self::invalid("InvalidContentError", "Invalid message content")
-                    .text(reason.clone())
-                    .detail("reason", reason)
+            Invalid::Content { field, reason } => {
+                Self::invalid("InvalidContentError", field, &reason).detail("reason", reason)
             }
-            Invalid::Metadata(reason) => Self::invalid("InvalidMetadataError", "Invalid metadata")
-                .text(reason.clone())
+            Invalid::Metadata(reason) => Self::invalid("InvalidMetadataError", "metadata", &reason)
                 .detail("reason", reason)
                 .detail("maxBytes", crate::domain::message::MAX_METADATA_BYTES),
             Invalid::Pagination {
                 parameter,
                 value,
                 reason,
-            } => Self::invalid("InvalidPaginationError", "Invalid pagination parameter")
-                .text(reason.clone())
+            } => Self::invalid("InvalidPaginationError", parameter, &reason)
                 .detail("parameter", parameter)
                 .detail("value", echo(&value))
                 .detail("reason", reason),
             Invalid::Timeout(invalid) => {
-                Self::invalid("InvalidTimeoutConfigError", "Invalid timeout configuration")
-                    .text(invalid.reason.clone())
-                    .detail("reason", invalid.reason)
-                    .detail("field", invalid.field)
+                let InvalidTimeout { field, reason } = invalid;
+                Self::invalid("InvalidTimeoutConfigError", field, &reason)
+                    .detail("reason", reason)
+                    .detail("field", field)
             }
-            Invalid::Body(reason) => Self::invalid("InvalidBodyError", "Invalid request body")
-                .text(reason.clone())
-                .detail("reason", reason),
+            Invalid::Body(reason) => {
+                Self::invalid("InvalidBodyError", "request", &reason).detail("reason", reason)
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ mod create_keys;
 mod damage;
 mod delete;
 mod endings;
+mod error_messages;
 mod errors;
 mod expiring_turns;
 mod expiry;

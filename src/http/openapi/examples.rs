@@ -264,13 +264,16 @@ fn invalid() -> Vec<(&'static str, ApiError)> {
         ("missingFields", of(Invalid::MissingFields(vec!["agentId"]))),
         (
             "content",
-            of(Invalid::Content(
-                "content must have 1 to 4000 characters".into(),
-            )),
+            of(Invalid::Content {
+                field: "content",
+                reason: "content must be at most 4000 characters, not 4001".into(),
+            }),
         ),
         (
             "metadata",
-            of(Invalid::Metadata("metadata must be a JSON object".into())),
+            of(Invalid::Metadata(
+                "metadata must be an object, not an array".into(),
+            )),
         ),
         (
             "pagination",
@@ -284,7 +287,7 @@ fn invalid() -> Vec<(&'static str, ApiError)> {
             "timeoutConfig",
             of(Invalid::Timeout(InvalidTimeout {
                 field: "timeoutMinutes",
-                reason: "timeoutMinutes must be a number of 5 to 1440".into(),
+                reason: "timeoutMinutes must be between 5 and 1440, not 1".into(),
             })),
         ),
         (

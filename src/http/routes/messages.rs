@@ -150,17 +150,19 @@ pub(in crate::http) fn transport(fields: &Map<String, Value>) -> Result<Transpor
         return Ok(Transport::Websocket);
     };
     let transports = [Transport::Websocket, Transport::Http, Transport::Sse];
+    let invalid = |reason| Invalid::Content {
+        field: name,
+        reason,
+    };
     let Some(text) = value.as_str() else {
         let found = kind(value);
-        return Err(Invalid::Content(format!(
-            "{name} must be {}, not {found}",
-            choice(words)
-        )));
+        let reason = format!("{name} must be {}, not {found}", choice(words));
+        return Err(invalid(reason));
     };
     let known = words.iter().position(|word| *word == text);
     known
         .map(|index| transports[index])
-        .ok_or_else(|| Invalid::Content(format!("{name} must be {}", choice(words))))
+        .ok_or_else(|| invalid(format!("{name} must be {}", choice(words))))
 }
 
 fn choice([one, two, three]: [&str; 3]) -> String {
