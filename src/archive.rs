@@ -18,6 +18,7 @@ use self::set_aside::SetAsideLine;
 use crate::domain::archive::Item;
 use crate::domain::id::{SessionId, parse_uuid};
 use crate::domain::time::Timestamp;
+use crate::json;
 
 /// The longest line that is read: the largest record, were all of it escaped.
 pub const MAX_LINE: usize = 8 << 20;
@@ -52,11 +53,16 @@ pub fn line(item: &Item) -> String {
     text
 }
 
-/// The item of a line.
+/// The item of a line. A name that stands twice in it is refused: exports write none, so the line
+/// was edited or damaged, and taking the last value would hide it. Metadata, attachments and actions
+/// are kept as they stand, in which readers take the last value.
 ///
 /// # Errors
 /// What is wrong with it, in words.
 pub fn parse(line: &str) -> Result<Item, String> {
+    let line = json::well_formed(line.as_bytes());
+    let line = line.as_ref();
+    json::refuse_reserved_names(line).map_err(|error| json::explain(&error))?;
     let head: Head = from_json(line)?;
     match head.r#type.as_str() {
         "session" => from_json::<SessionLine>(line)?
@@ -77,8 +83,8 @@ pub fn parse(line: &str) -> Result<Item, String> {
     }
 }
 
-fn from_json<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, String> {
-    serde_json::from_str(line).map_err(|error| error.to_string())
+fn from_json<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
+    serde_json::from_slice(line).map_err(|error| json::explain(&error))
 }
 
 /// An id of a line.

@@ -10,6 +10,7 @@ use crate::archive;
 use crate::domain::message;
 use crate::domain::time::Timestamp;
 use crate::domain::timeout::TimeoutOverrides;
+use crate::json;
 
 /// Stored records of every kind.
 pub fn record(data: &[u8]) {
@@ -18,7 +19,7 @@ pub fn record(data: &[u8]) {
 
 /// The bodies of requests.
 pub fn body(data: &[u8]) {
-    let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(data) else {
+    let Ok(fields) = json::from_js::<Map<String, Value>>(data) else {
         return;
     };
     let _ = message::content(fields.get("content"));

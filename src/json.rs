@@ -3,12 +3,19 @@
 //! `JSON.stringify` escapes half of a surrogate pair when a string was cut inside a character
 //! (`"\ud83c"`), and some programs put a UTF-8 byte order mark before the text. Browsers accept
 //! both, and `TextEncoder` and WebSocket replace such a half by U+FFFD. RFC 8259 allows a reader to
-//! do the same (section 8.1 and 8.2); `serde_json` refuses both.
+//! do the same (section 8.1 and 8.2); `serde_json` refuses both. Of two members of one name
+//! `JSON.parse` takes the last one, where a struct that derives `Deserialize` refuses the second.
+
+mod members;
+mod reserved;
 
 use std::borrow::Cow;
 
 use memchr::memmem;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use self::members::Members;
 
 /// The UTF-8 byte order mark.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -16,16 +23,63 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The escape of U+FFFD. It is as long as the one that it replaces, so positions in errors hold.
 const REPLACEMENT: &[u8; 6] = b"\\ufffd";
 
-/// Parses JSON text. A byte order mark is skipped, and an unpaired surrogate escape becomes U+FFFD.
+/// Parses JSON text. A byte order mark is skipped, an unpaired surrogate escape becomes U+FFFD, and
+/// of two members of one name the last one counts.
 ///
 /// # Errors
-/// The text is not JSON, a number is beyond the range of [`f64`], or it does not fit `T`.
+/// The text is not JSON, a number is beyond the range of [`f64`], it is nested more than 127 levels
+/// deep, a name in it is reserved (see [`refuse_reserved_names`]), or it does not fit `T`.
 pub fn from_js<T: DeserializeOwned>(text: &[u8]) -> serde_json::Result<T> {
-    serde_json::from_slice(&well_formed(text))
+    let text = well_formed(text);
+    refuse_reserved_names(&text)?;
+    serde_json::from_slice(&text).or_else(|error| match last_members::<T>(&text) {
+        Some(read) if error.is_data() => Ok(read),
+        // Only the first error names a position in the text.
+        _ => Err(error),
+    })
+}
+
+/// The value of a text in which a name may stand twice, if it fits `T` then. It is read twice,
+/// which only texts pay for that do not fit as they stand.
+fn last_members<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
+    let value: Value = serde_json::from_slice(text).ok()?;
+    T::deserialize(value).ok()
+}
+
+/// Refuses a text in which the name of a member begins with `$serde_json::private::`. The library
+/// takes such a member's string for JSON of its own, beyond every check of the text around it. Use
+/// it beside [`well_formed`].
+///
+/// # Errors
+/// The text has such a name, or is not JSON.
+pub fn refuse_reserved_names(text: &[u8]) -> serde_json::Result<()> {
+    reserved::refuse(text)
+}
+
+/// An error in words for whoever wrote the text, with the position in it.
+#[must_use]
+pub fn explain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    // The library's errors have no codes.
+    for (found, said) in [
+        (
+            "recursion limit exceeded",
+            "it is nested more than 127 levels deep",
+        ),
+        (
+            "number out of range",
+            "a number is beyond the range of a double (about 1.8e308)",
+        ),
+    ] {
+        if let Some(position) = text.strip_prefix(found) {
+            return format!("{said}{position}");
+        }
+    }
+    text
 }
 
 /// The same text without a byte order mark and without unpaired surrogate escapes. Use it instead
-/// of [`from_js`] where the parsed value borrows from the text.
+/// of [`from_js`] where the parsed value borrows from the text, with [`refuse_reserved_names`].
 #[must_use]
 pub fn well_formed(text: &[u8]) -> Cow<'_, [u8]> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
@@ -124,6 +178,60 @@ mod tests {
     fn names_of_fields_are_read_the_same_way() {
         let read: Value = from_js(br#"{"\ud83c": ["\udf89"]}"#).unwrap();
         assert_eq!(read, json!({ "\u{fffd}": ["\u{fffd}"] }));
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Answer {
+        text: String,
+        #[serde(default)]
+        inner: Option<Box<Answer>>,
+    }
+
+    #[test]
+    fn of_two_members_of_one_name_the_last_one_counts() {
+        let answer = |text: &str, inner| Answer {
+            text: text.into(),
+            inner,
+        };
+        for (text, expected) in [
+            (r#"{"text": "a", "text": "b"}"#, answer("b", None)),
+            (r#"{"text": 7, "text": "b"}"#, answer("b", None)),
+            (
+                r#"{"text": "a", "inner": {"text": "x", "text": "\ud83c"}}"#,
+                answer("a", Some(Box::new(answer("\u{fffd}", None)))),
+            ),
+        ] {
+            assert_eq!(from_js::<Answer>(text.as_bytes()).unwrap(), expected);
+        }
+        let error = from_js::<Answer>(br#"{"text": "a", "text": 7}"#).unwrap_err();
+        assert_eq!((error.line(), error.column()), (1, 20));
+    }
+
+    #[test]
+    fn texts_are_read_to_127_levels_and_no_deeper() {
+        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert!(from_js::<Value>(nested(127).as_bytes()).is_ok());
+        for levels in [128, 100_000] {
+            let error = from_js::<Value>(nested(levels).as_bytes()).unwrap_err();
+            let said = "it is nested more than 127 levels deep at line 1 column 128";
+            assert_eq!(explain(&error), said);
+        }
+        let open = "{\"a\":".repeat(1_000_000);
+        assert!(from_js::<Value>(open.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn an_error_says_what_is_wrong_and_where() {
+        for (text, said) in [
+            (
+                "[1e400]",
+                "a number is beyond the range of a double (about 1.8e308) at line 1 column 6",
+            ),
+            ("[1,]", "trailing comma at line 1 column 4"),
+        ] {
+            let error = from_js::<Value>(text.as_bytes()).unwrap_err();
+            assert_eq!(explain(&error), said);
+        }
     }
 
     #[test]

@@ -56,11 +56,13 @@ impl Answer {
     }
 }
 
-/// A piece of an answer that is streamed; `text` is what `ElizaOS` may call it.
-#[derive(Deserialize)]
+/// A piece of an answer that is streamed; `text` is what `ElizaOS` may call it. Of both names the
+/// first one counts.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Chunk {
-    #[serde(alias = "text")]
-    chunk: String,
+    chunk: Option<String>,
+    text: Option<String>,
 }
 
 /// The pieces of an answer that is streamed: events `chunk`, `done` and `error`. An end without
@@ -76,7 +78,8 @@ pub(super) fn pieces(
             let event = event?;
             match event.name.as_str() {
                 "chunk" => {
-                    let Chunk { chunk } = upstream::data(&event)?;
+                    let Chunk { chunk, text } = upstream::data(&event)?;
+                    let chunk = chunk.or(text).ok_or_else(empty_chunk)?;
                     said.get_or_insert_default().push_str(&chunk);
                     yield Piece::Chunk(chunk);
                 }
@@ -90,6 +93,10 @@ pub(super) fn pieces(
             }
         }
     }
+}
+
+fn empty_chunk() -> BackendError {
+    BackendError::Final("a chunk of its answer has neither chunk nor text".into())
 }
 
 fn thought(value: Option<Value>) -> Option<String> {

@@ -13,6 +13,7 @@ use super::backend::{BackendError, RetryAfter};
 use super::scrub::Scrub;
 use super::sse::{Event, Parser};
 use crate::domain::time::Timestamp;
+use crate::json;
 
 /// A server that takes longer to accept a connection is as good as gone.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -129,7 +130,7 @@ pub(super) async fn json<T: DeserializeOwned>(
     let body = read(response, MAX_ANSWER)
         .await
         .map_err(|error| BackendError::Final(scrub.clean(&error)))?;
-    serde_json::from_slice(&body).map_err(|error| not_understood("its answer", &error))
+    json::from_js(&body).map_err(|error| not_understood("its answer", &error))
 }
 
 /// An answer event by event. What comes last counts even without the empty line after it.
@@ -166,13 +167,14 @@ pub(super) fn told_error(event: &Event, scrub: &Scrub) -> BackendError {
 
 /// The data of an event.
 pub(super) fn data<T: DeserializeOwned>(event: &Event) -> Result<T, BackendError> {
-    serde_json::from_str(&event.data).map_err(|error| not_understood("an event", &error))
+    json::from_js(event.data.as_bytes()).map_err(|error| not_understood("an event", &error))
 }
 
 /// What a server says of an error: a text, or an object around one.
 pub(super) fn error_text(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let Ok(body) = serde_json::from_str::<Value>(&text) else {
+    let body = json::well_formed(body);
+    let text = String::from_utf8_lossy(&body);
+    let Ok(body) = json::from_js::<Value>(text.as_bytes()) else {
         return text.trim().to_owned();
     };
     error_in(&body).unwrap_or_else(|| text.trim().to_owned())
@@ -253,6 +255,11 @@ mod tests {
             (r#"{"success":false,"error":{"code":"GONE"}}"#, "GONE"),
             (r#"{"message":"no"}"#, "no"),
             (" plain \n", "plain"),
+            ("\u{feff}plain", "plain"),
+            (
+                "\u{feff}{\"error\":\"cut \\ud83c\",\"error\":\"\\udf89\"}",
+                "\u{fffd}",
+            ),
             (r#"{"other":1}"#, r#"{"other":1}"#),
         ] {
             assert_eq!(error_text(body.as_bytes()), text, "{body}");

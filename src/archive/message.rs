@@ -1,7 +1,9 @@
 //! A message's line.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::{id, time};
 use crate::domain::archive::ArchivedMessage;
@@ -10,6 +12,7 @@ use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
+use crate::json;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -153,8 +156,8 @@ impl MessageLine {
             (None, Some(agent)) => (agent.into_role()?, None),
             _ => return Err("it must have either user or agent".into()),
         };
-        let metadata = self.metadata.map(|text| json(&text, '{', "metadata"));
-        let attachments = self.attachments.map(|text| json(&text, '[', "attachments"));
+        let metadata = self.metadata.map(|text| object(&text, "metadata"));
+        let attachments = self.attachments.map(|text| array(&text, "attachments"));
         let keys = self.keys.iter().map(|key| {
             IdempotencyKey::parse(key).ok_or_else(|| "one of its keys is no key".to_owned())
         });
@@ -228,7 +231,7 @@ impl OpenPart {
 impl AgentPart {
     fn into_role(self) -> Result<Role, String> {
         let in_reply_to = self.in_reply_to.map(|text| id("agent.inReplyTo", &text));
-        let actions = self.actions.map(|text| json(&text, '[', "agent.actions"));
+        let actions = self.actions.map(|text| array(&text, "agent.actions"));
         Ok(Role::Agent {
             in_reply_to: in_reply_to.transpose()?.map(MessageId::from),
             thought: self.thought,
@@ -276,12 +279,23 @@ pub(super) fn raw(text: &str) -> Box<RawValue> {
     })
 }
 
-/// The text of JSON that begins as it must.
-pub(super) fn json(raw: &RawValue, begins: char, field: &str) -> Result<String, String> {
+/// The text of a JSON object as it stands in the line.
+pub(super) fn object(raw: &RawValue, field: &str) -> Result<String, String> {
+    read::<Map<String, Value>>(raw, field, "object")
+}
+
+/// The text of a JSON array as it stands in the line.
+fn array(raw: &RawValue, field: &str) -> Result<String, String> {
+    read::<Vec<Value>>(raw, field, "array")
+}
+
+/// The line's reader has checked the syntax alone. What is too deep, or has a number beyond the
+/// range of a double, would be stored and never read again.
+fn read<T: DeserializeOwned>(raw: &RawValue, field: &str, kind: &str) -> Result<String, String> {
     let text = raw.get();
-    if text.starts_with(begins) {
-        return Ok(text.to_owned());
+    match serde_json::from_str::<T>(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) if error.is_data() => Err(format!("{field} is no JSON {kind}")),
+        Err(error) => Err(format!("{field}: {}", json::explain(&error))),
     }
-    let kind = if begins == '{' { "object" } else { "array" };
-    Err(format!("{field} is no JSON {kind}"))
 }

@@ -108,7 +108,7 @@ impl SessionLine {
                 warning_threshold_minutes: config.warning_threshold_minutes,
             },
             renewal_count: self.renewal_count,
-            metadata: super::message::json(&self.metadata, '{', "metadata")?,
+            metadata: super::message::object(&self.metadata, "metadata")?,
             create_key: create_key.transpose()?,
         };
         Ok(ArchivedSession {

@@ -204,6 +204,119 @@ fn what_is_wrong_with_a_line_is_said() {
     }
 }
 
+const MESSAGE: &str = r#"{"type":"message","sessionId":"018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44",
+    "id":"018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d45","authorId":"018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d46",
+    "createdAt":"2024-01-15T10:30:45.123Z","content":CONTENT,"metadata":METADATA,
+    "attachments":ATTACHMENTS,"agent":{"thought":"hm","actions":ACTIONS}}"#;
+
+/// A message's line with these values in the place of its names in capitals.
+fn message_with(values: &[(&str, &str)]) -> String {
+    let usual = [
+        ("CONTENT", r#""x""#),
+        ("METADATA", "{}"),
+        ("ATTACHMENTS", "[]"),
+        ("ACTIONS", "[]"),
+    ];
+    let values = values.iter().chain(&usual);
+    values.fold(MESSAGE.to_owned(), |line, (name, value)| {
+        line.replace(name, value)
+    })
+}
+
+#[test]
+fn unpaired_surrogates_are_stored_as_replacement_characters() {
+    let cut = r#""\ud83c""#;
+    let line = message_with(&[
+        ("CONTENT", cut),
+        ("METADATA", &format!(r#"{{"note": {cut}, {cut}: 1}}"#)),
+        ("ATTACHMENTS", &format!("[{{\"name\": {cut}}}]")),
+        ("ACTIONS", &format!("[{cut}]")),
+    ]);
+    let Ok(Item::Message(read)) = parse(&line) else {
+        panic!("{:?}", parse(&line));
+    };
+    let Role::Agent { actions, .. } = &read.message.role else {
+        panic!("{read:?}");
+    };
+    assert_eq!(read.message.body.content, "\u{fffd}");
+    for (text, expected) in [
+        (
+            &read.message.body.metadata,
+            serde_json::json!({ "note": "\u{fffd}", "\u{fffd}": 1 }),
+        ),
+        (
+            &read.message.body.attachments,
+            serde_json::json!([{ "name": "\u{fffd}" }]),
+        ),
+        (actions, serde_json::json!(["\u{fffd}"])),
+    ] {
+        let text = text.as_deref().unwrap();
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(text).unwrap(),
+            expected
+        );
+    }
+    assert_eq!(parse(&line_of(&read)).unwrap(), Item::Message(read));
+}
+
+fn line_of(message: &ArchivedMessage) -> String {
+    line(&Item::Message(message.clone()))
+}
+
+#[test]
+fn what_could_not_be_read_again_is_not_imported() {
+    let deep = |open: &str, close: &str| open.repeat(100_000) + &close.repeat(100_000);
+    for (name, value, said) in [
+        ("METADATA", "[]", "metadata is no JSON object"),
+        (
+            "METADATA",
+            r#"{"a":1e400}"#,
+            "metadata: a number is beyond the range",
+        ),
+        ("ATTACHMENTS", "{}", "attachments is no JSON array"),
+        (
+            "ATTACHMENTS",
+            "[-1e999]",
+            "attachments: a number is beyond the range",
+        ),
+        (
+            "ATTACHMENTS",
+            &deep("[", "]"),
+            "attachments: it is nested more than 127 levels",
+        ),
+        ("ACTIONS", "7", "agent.actions is no JSON array"),
+        (
+            "ACTIONS",
+            r#"[{"$serde_json::private::RawValue":"[1]"}]"#,
+            "which is reserved",
+        ),
+        (
+            "ACTIONS",
+            "[1e400]",
+            "agent.actions: a number is beyond the range",
+        ),
+        (
+            "METADATA",
+            &format!("{{\"a\":{}}}", deep("[", "]")),
+            "metadata: it is nested more",
+        ),
+    ] {
+        let error = parse(&message_with(&[(name, value)])).unwrap_err();
+        assert!(error.contains(said), "{error}");
+    }
+    assert!(parse(&deep("[", "]")).is_err());
+}
+
+#[test]
+fn a_name_that_stands_twice_in_a_line_is_refused_by_name() {
+    let line = r#"{"type":"deleted","sessionId":"x","sessionId":"y"}"#;
+    let error = parse(line).unwrap_err();
+    assert!(
+        error.starts_with("duplicate field `sessionId` at line 1"),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_time_must_be_exact() {
     assert!(time("at", "2024-01-15T10:30:45.123Z").is_ok());

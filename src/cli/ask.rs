@@ -16,6 +16,7 @@ use super::place::{self, Holder};
 use super::remedy;
 use crate::config::Config;
 use crate::instance;
+use crate::json;
 
 /// A server that sends nothing for so long in the midst of its answer has stopped.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -196,7 +197,7 @@ fn token(config: &Config) -> Option<&str> {
 /// What an error says.
 async fn reason(body: Incoming) -> String {
     let text = text(body).await.unwrap_or_default();
-    let error: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+    let error: Option<serde_json::Value> = json::from_js(text.as_bytes()).ok();
     let details = error
         .as_ref()
         .and_then(|error| error["error"]["details"].as_str());

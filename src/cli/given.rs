@@ -36,7 +36,9 @@ impl Given {
         if beginning.starts_with(b"redb\x1a") {
             return Self::Backup;
         }
-        if beginning.trim_ascii_start().starts_with(b"{") {
+        let text = beginning.strip_prefix(b"\xef\xbb\xbf");
+        let text = text.unwrap_or(beginning);
+        if text.trim_ascii_start().starts_with(b"{") {
             return Self::Lines;
         }
         Self::Other
@@ -53,6 +55,7 @@ mod tests {
             (&b"redb\x1a\x0a\xa9\x0d\x0a\x00"[..], Given::Backup),
             (b"{\"type\":\"session\"", Given::Lines),
             (b"\n {\"type\":", Given::Lines),
+            (b"\xef\xbb\xbf{\"type\":", Given::Lines),
             (b"redb is a word", Given::Other),
             (b"", Given::Other),
         ] {

@@ -9,6 +9,7 @@ use hyper::StatusCode;
 use super::connection::{Connection, text};
 use super::{ask, remedy, say};
 use crate::config::Config;
+use crate::json;
 
 /// A server that takes longer is not healthy.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -62,7 +63,7 @@ async fn ask(address: SocketAddr) -> anyhow::Result<Answer> {
 impl Answer {
     /// Whether it says how a server is, be it in the words of an error.
     fn is_of_a_server(&self) -> bool {
-        let body: Option<serde_json::Value> = serde_json::from_str(&self.body).ok();
+        let body: Option<serde_json::Value> = json::from_js(self.body.as_bytes()).ok();
         let status = body.as_ref().and_then(|body| body["status"].as_str());
         let says_how_it_is = match status {
             Some("healthy" | "degraded") => self.status == StatusCode::OK,

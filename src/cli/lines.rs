@@ -100,10 +100,13 @@ impl<R: BufRead> Reader<R> {
                     self.is_over = true;
                     break;
                 }
-                Ok(Some(line)) if line.trim().is_empty() => continue,
                 Ok(Some(line)) => {
+                    let text = without_mark(&line).trim();
+                    if text.is_empty() {
+                        continue;
+                    }
                     bytes += line.len();
-                    archive::parse(line.trim())
+                    archive::parse(text)
                 }
                 Err(reason) => Err(reason),
             };
@@ -127,6 +130,11 @@ impl<R: BufRead> Reader<R> {
             .map(Some)
             .map_err(|_| "it is no UTF-8".to_owned())
     }
+}
+
+/// A line without a byte order mark, which some programs put before the first one.
+fn without_mark(line: &str) -> &str {
+    line.strip_prefix('\u{FEFF}').unwrap_or(line)
 }
 
 #[cfg(test)]
@@ -160,6 +168,21 @@ mod tests {
         text.push_str(deleted);
         let bad = [good, vec![4 * BATCH_LINES as u64 + 1]].concat();
         assert_eq!(numbers(text), bad);
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_the_first_line_is_skipped() {
+        let deleted = r#"{"type":"deleted","sessionId":"018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44"}"#;
+        for text in [
+            format!("\u{feff}{deleted}\n"),
+            format!("\u{feff}\r\n\u{feff}{deleted}\r\n"),
+        ] {
+            let mut lines = Lines::of(io::Cursor::new(text.clone())).unwrap();
+            let (_, item) = lines.next().unwrap();
+            assert!(item.is_ok(), "{text:?}: {item:?}");
+            assert!(lines.next().is_none());
+        }
+        assert_eq!(numbers("\u{feff}\n".to_owned()), [0_u64; 0]);
     }
 
     #[test]

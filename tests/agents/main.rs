@@ -17,6 +17,7 @@ mod failures;
 #[allow(dead_code, unused_imports, reason = "shared with the tests of the API")]
 mod harness;
 mod openai;
+mod json;
 mod reload;
 mod secrets;
 mod settings;

@@ -28,6 +28,7 @@ mod hangups;
 mod harness;
 mod health;
 mod history;
+mod json;
 mod listing;
 mod message_keys;
 mod patch;

@@ -29,6 +29,13 @@ async fn what_is_exported_imported_and_exported_again_is_the_same_to_the_last_by
     assert!(other.succeeds(&["check"]).contains("sound, 4 sessions"));
     assert_eq!(other.names(), ["sessiond.redb"]);
 
+    // An editor may have put a byte order mark before it.
+    let marked = other.path("marked.jsonl");
+    std::fs::write(&marked, format!("\u{feff}{exported}")).expect("a file");
+    let again = Place::new();
+    again.succeeds(&["import", marked.to_str().expect("UTF-8")]);
+    assert!(again.succeeds(&["export"]) == exported);
+
     // By standard input too.
     let third = Place::new();
     let mut import = third.command(&["import"]);
