@@ -1,18 +1,20 @@
 //! Character files: `ElizaOS`'s description of an agent.
 
+mod file;
+
 use std::path::{Path, PathBuf};
 
-use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha1::{Digest, Sha1};
 use uuid::Uuid;
 
+use self::file::CharacterFile;
 use super::settings::{BackendConfig, SettingsFault};
-use crate::domain::id::{AgentId, parse_uuid};
+use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::domain::timeout::TimeoutOverrides;
+use crate::json;
 
 /// The id of the built-in agent, which is that of any character named "Eliza".
 pub const ELIZA_ID: Uuid = Uuid::from_u128(0xb850_bc30_45f8_0041_a00a_83df_46d8_555d);
@@ -83,56 +85,26 @@ pub struct CharacterError {
     pub reason: String,
 }
 
-#[derive(Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    expecting = "a character, which is a JSON object"
-)]
-struct CharacterFile<'a> {
-    #[serde(default, deserialize_with = "optional_uuid")]
-    id: Option<Uuid>,
-    #[serde(deserialize_with = "non_empty")]
-    name: String,
-    #[serde(default, borrow)]
-    settings: Option<Settings<'a>>,
-    #[serde(flatten)]
-    profile: Profile,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(expecting = "settings, which are a JSON object")]
-struct Settings<'a> {
-    #[serde(default, borrow)]
-    backend: Option<&'a RawValue>,
-    #[serde(flatten)]
-    others: Map<String, Value>,
-}
-
 impl Character {
     /// Reads a character from the text of its file.
     ///
     /// # Errors
     /// The text is no character, with the line at fault.
     pub fn parse(path: &Path, text: &str, modified_at: Timestamp) -> Result<Self, CharacterError> {
-        let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-        let fails = |fault: SettingsFault| CharacterError {
+        let text = json::well_formed(text.as_bytes());
+        // Nothing but ASCII was replaced in it.
+        let text = String::from_utf8_lossy(&text);
+        let file = CharacterFile::parse(&text).map_err(|fault| CharacterError {
             path: path.to_owned(),
             line: fault.line,
             reason: fault.reason,
-        };
-        let file: CharacterFile<'_> =
-            serde_json::from_str(text).map_err(|error| fails(SettingsFault::of(&error)))?;
-        let settings = file.settings.unwrap_or_default();
-        let backend = match settings.backend {
-            Some(backend) => BackendConfig::parse(text, backend.get()).map_err(fails)?,
-            None => BackendConfig::default(),
-        };
+        })?;
         Ok(Self {
             id: AgentId(file.id.unwrap_or_else(|| id_of_name(&file.name))),
             name: file.name,
             profile: file.profile,
-            timeouts: TimeoutOverrides::from_agent_settings(&settings.others),
-            backend,
+            timeouts: file.settings.timeouts,
+            backend: file.settings.backend,
             modified_at,
             file: Some(path.to_owned()),
         })
@@ -201,23 +173,6 @@ fn encode_uri_component(text: &str) -> String {
     encoded
 }
 
-fn optional_uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(deserializer)? else {
-        return Ok(None);
-    };
-    let id = parse_uuid(&text)
-        .ok_or_else(|| D::Error::custom(format!("id is {text:?}, which is not a UUID")))?;
-    Ok(Some(id))
-}
-
-fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.trim().is_empty() {
-        return Err(D::Error::custom("name must not be empty"));
-    }
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -255,13 +210,67 @@ mod tests {
     }
 
     #[test]
+    fn of_two_members_of_one_name_the_last_one_counts() {
+        let ada = parse(
+            r#"{"id": "x", "name": "Eve", "bio": "old", "settings": {"backend": {"type": "gpt"}},
+                "name": "Ada", "bio": "new", "id": null,
+                "settings": {"SESSION_TIMEOUT_MINUTES": 5, "backend": [],
+                             "SESSION_TIMEOUT_MINUTES": 7,
+                             "backend": {"type": "eliza", "timeoutSeconds": "no",
+                                         "timeoutSeconds": 9}}}"#,
+        );
+        let ada = ada.unwrap();
+        assert_eq!((ada.name.as_str(), ada.bio_line()), ("Ada", "new"));
+        assert_eq!(ada.id.0, id_of_name("Ada"));
+        assert_eq!(ada.timeouts.timeout_minutes, Some(7.0));
+        assert_eq!(ada.backend.timeout(), Duration::from_secs(9));
+    }
+
+    #[test]
+    fn a_file_is_read_as_javascript_writes_it() {
+        let text = "\u{feff}{\"name\": \"Ada \\ud83c\", \"bio\": [\"\\udf89 cut\"],\n\
+                    \"settings\": {\"backend\": {\"type\": \"\\ud800\"}}}";
+        let ada = parse(text).unwrap();
+        assert_eq!(ada.name, "Ada \u{fffd}");
+        assert_eq!(ada.bio_line(), "\u{fffd} cut");
+        assert_eq!(ada.backend.kind.as_deref(), Some("\u{fffd}"));
+        assert_eq!(ada.backend.fault_in("type", String::new()).line, 2);
+    }
+
+    #[test]
+    fn a_file_that_is_nested_too_deeply_is_refused_with_its_line() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        for text in [
+            deep.clone(),
+            format!("{{\"name\": \"Ada\",\n\"bio\": {deep}}}"),
+            format!("{{\"name\": \"Ada\",\n\"settings\": {{\"backend\": {{\"type\": {deep}}}}}}}"),
+        ] {
+            let error = parse(&text).unwrap_err().to_string();
+            let said = error.contains("more than 127 levels") || error.contains("a character");
+            assert!(said, "{}", &error[..200.min(error.len())]);
+        }
+    }
+
+    #[test]
     fn a_broken_file_is_named_with_its_line() {
         for (text, line, reason) in [
             ("{\n\"name\": \"Ada\",\n}", 3, "trailing comma"),
             ("{\n\"id\": \"abc\",\n\"name\": \"Ada\"}", 2, "not a UUID"),
-            ("{\"bio\": \"x\"}", 1, "missing field `name`"),
+            ("{\"bio\": \"x\"}", 1, "name is missing"),
+            ("{\n\"id\": 7,\n\"name\": \"Ada\"}", 2, "id must be a UUID"),
+            ("{\n\"name\": [\n]}", 2, "name must be a text"),
+            (
+                "{\"name\": \"A\",\n\"bio\": [\n1,\n1e400]}",
+                4,
+                "beyond the range",
+            ),
+            (
+                "{\"name\": \"A\",\n\"settings\": [\n]}",
+                2,
+                "expected settings, which are a JSON object",
+            ),
             ("{\"name\":\n\"\"}", 2, "must not be empty"),
-            ("[]", 1, "expected"),
+            ("[]", 1, "expected a character, which is a JSON object"),
             (
                 "{\"name\": \"A\",\n\"settings\": {\n\"backend\": {\n\"type\": 7}}}",
                 4,

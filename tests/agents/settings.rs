@@ -179,16 +179,25 @@ async fn a_field_that_a_backend_does_not_have_stops_the_start() {
             r#""headers": {"x": "sk-TOPSECRET"}"#,
             "allowed is baseUrl, model, apiKeyEnv, ",
         ),
-        (
-            "eliza",
-            r#""timeoutSeconds": 9, "timeoutSeconds": 8"#,
-            "is there twice",
-        ),
     ] {
         let error = told_of(kind, fields).await;
         assert!(error.contains(advice), "{fields}: {error}");
         assert!(!error.contains("TOPSECRET"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn of_two_fields_of_one_name_the_last_one_counts() {
+    let text = r#"{"name": "Eve", "settings": {"backend": {"type": "gpt"}}, "name": "Ada",
+                   "settings": {"backend": {"type": 7, "timeoutSeconds": 0, "type": "eliza",
+                                            "timeoutSeconds": 8}}}"#;
+    let server = with(&format!("\u{feff}{text}")).start().await;
+    let listed = server.get("/api/agents").await.expect(200).body;
+    let agents = listed["data"]["agents"].as_array().unwrap();
+    let names: Vec<_> = agents.iter().map(|agent| &agent["name"]).collect();
+    assert!(names.contains(&&json!("Ada")), "{names:?}");
+    assert!(!names.contains(&&json!("Eve")), "{names:?}");
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::SettingsFault;
+use crate::json;
 
 /// How much of a text is shown where another value is wanted.
 const MAX_SHOWN: usize = 40;
@@ -21,7 +20,8 @@ pub(super) struct Field {
 }
 
 impl Field {
-    pub(super) fn parse(file: &str, name: String, text: &RawValue) -> Result<Self, SettingsFault> {
+    pub(super) fn parse(file: &str, name: &str, text: &RawValue) -> Result<Self, SettingsFault> {
+        let name = name.to_owned();
         let line = line_of(file, text.get());
         let value = serde_json::from_str(text.get()).map_err(|error| SettingsFault {
             line,
@@ -52,35 +52,8 @@ impl fmt::Debug for Field {
     }
 }
 
-/// The members of an object as they stand in the text.
-pub(super) struct Entries<'a>(pub(super) Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = Vec<(String, &'de RawValue)>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(members)
-            }
-        }
-
-        deserializer.deserialize_map(Members).map(Self)
-    }
-}
-
 /// The line of a file's text in which a part of it begins.
-pub(super) fn line_of(file: &str, part: &str) -> usize {
+pub(in crate::agents) fn line_of(file: &str, part: &str) -> usize {
     // Both are of the same bytes, so their places tell where the one lies in the other.
     let start = part.as_ptr().addr().saturating_sub(file.as_ptr().addr());
     let before = file.as_bytes().iter().take(start);
@@ -97,9 +70,9 @@ pub(super) fn shown(value: Value) -> String {
     }
 }
 
-/// The error without the place, which is told apart from it.
+/// The error without its position, which is shown apart from it.
 pub(super) fn reason_of(error: &serde_json::Error) -> String {
-    let text = error.to_string();
+    let text = json::explain(error);
     let place = format!(" at line {} column {}", error.line(), error.column());
     text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }

@@ -11,9 +11,11 @@ use reqwest::Url;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use self::field::{Entries, Field, line_of, reason_of, shown};
+pub(super) use self::field::line_of;
+use self::field::{Field, reason_of, shown};
 use super::registry::Tools;
 use super::upstream;
+use crate::json::Members;
 
 /// The fields that all backends have.
 const COMMON: [&str; 3] = ["type", "timeoutSeconds", "maxConcurrency"];
@@ -53,22 +55,21 @@ impl BackendConfig {
     /// Reads the part of a file's text that it is.
     pub(super) fn parse(file: &str, text: &str) -> Result<Self, SettingsFault> {
         let line = line_of(file, text);
-        let Ok(Entries(entries)) = serde_json::from_str(text) else {
+        let Ok(members) = serde_json::from_str::<Members<'_>>(text) else {
             let found = serde_json::from_str(text).map_or_else(|_| "unreadable".into(), shown);
             let reason = format!(
                 "settings.backend is {found}; allowed is an object such as {{\"type\": \"eliza\"}}"
             );
             return Err(SettingsFault { line, reason });
         };
-        let fields = entries
-            .into_iter()
+        let fields = members
+            .iter()
             .map(|(name, text)| Field::parse(file, name, text));
         let mut config = Self {
             line,
             fields: fields.collect::<Result<_, _>>()?,
             ..Self::default()
         };
-        config.refuse_twins()?;
         let kind = config.text("type")?.ok_or_else(|| {
             let reason = "settings.backend.type is missing; it says who answers, as \"eliza\"";
             config.fault(reason.into())
@@ -238,17 +239,6 @@ impl BackendConfig {
         let mut fields = self.fields.iter();
         fields.find(|field| field.name == name && !field.value.is_null())
     }
-
-    /// Of a field that stands there twice, nobody could say which one counts.
-    fn refuse_twins(&self) -> Result<(), SettingsFault> {
-        for (index, field) in self.fields.iter().enumerate() {
-            let name = &field.name;
-            if self.fields[..index].iter().any(|it| it.name == *name) {
-                return Err(field.fault(format!("settings.backend.{name} is there twice")));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Default for BackendConfig {
@@ -264,10 +254,12 @@ impl Default for BackendConfig {
 }
 
 impl SettingsFault {
-    /// What a reader of the whole file complains of.
-    pub(super) fn of(error: &serde_json::Error) -> Self {
+    /// What is wrong with a part of a file, from the error of the part's reader.
+    pub(super) fn in_part(file: &str, part: &str, error: &serde_json::Error) -> Self {
+        // Errors of the types count no lines; those of the syntax count them within the part.
+        let lines_before = error.line().saturating_sub(1);
         Self {
-            line: error.line(),
+            line: line_of(file, part) + lines_before,
             reason: reason_of(error),
         }
     }
