@@ -21,6 +21,7 @@ pub(crate) fn query(text: &str) {
         assert!((1..=100).contains(&page.limit));
     }
     let _ = parameters.after();
+    let _ = parameters.last_event_id();
     let _ = parameters.filter();
     let _ = parameters.session();
     if let Ok((_, Some(limit))) = parameters.sessions() {

@@ -67,6 +67,12 @@ impl Parameters {
         self.cursor("after", Rounding::Down)
     }
 
+    /// The `Last-Event-ID` of clients that cannot send headers with an event stream.
+    pub(super) fn last_event_id(&self) -> Result<Option<Timestamp>, Invalid> {
+        let text = self.get("lastEventId").unwrap_or_default();
+        event_id("lastEventId", text)
+    }
+
     /// Which sessions are asked for.
     pub(super) fn filter(&self) -> Result<SessionFilter, Invalid> {
         let wrong = |field, value: &str| Invalid::Uuid {
@@ -105,9 +111,10 @@ impl Parameters {
         parameter: &'static str,
         rounding: Rounding,
     ) -> Result<Option<Timestamp>, Invalid> {
-        let Some(text) = self.get(parameter) else {
+        let text = self.get(parameter).unwrap_or_default();
+        if number::is_blank(text) {
             return Ok(None);
-        };
+        }
         epoch(text)
             .or_else(|| rfc3339(text, rounding))
             .map(Some)
@@ -119,6 +126,20 @@ impl Parameters {
                 ),
             })
     }
+}
+
+/// The id of the last event that a client has, where it is not blank. Browsers send back what the
+/// stream sent them, which is the time of a message.
+pub(super) fn event_id(parameter: &'static str, text: &str) -> Result<Option<Timestamp>, Invalid> {
+    if number::is_blank(text) {
+        return Ok(None);
+    }
+    let id = text.trim().parse().map(|at| Some(Timestamp(at)));
+    id.map_err(|_| Invalid::Pagination {
+        parameter,
+        value: text.to_owned(),
+        reason: format!("{parameter} must be the id of an earlier event"),
+    })
 }
 
 /// Messages have whole milliseconds; a bound between two of them excludes neither by mistake.
@@ -240,14 +261,11 @@ mod tests {
             after("1970-01-01T00:00:00.0001Z").unwrap(),
             Some(Timestamp(0))
         );
-        for wrong in [
-            "",
-            "yesterday",
-            "1.5",
-            "9007199254740993",
-            "2024-01-15",
-            "1e3",
-        ] {
+        for blank in ["", " ", "\t"] {
+            assert_eq!(before(blank).unwrap(), None, "{blank:?}");
+            assert_eq!(after(blank).unwrap(), None, "{blank:?}");
+        }
+        for wrong in ["yesterday", "1.5", "9007199254740993", "2024-01-15", "1e3"] {
             assert!(before(wrong).is_err() && after(wrong).is_err(), "{wrong:?}");
         }
     }

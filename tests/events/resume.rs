@@ -134,6 +134,51 @@ async fn the_last_event_id_beats_the_parameter() {
     assert_eq!(count(-1, &last.to_string()).await, 4);
 }
 
+/// The messages that a stream begins with.
+async fn replayed(request: reqwest::RequestBuilder) -> usize {
+    let mut reader = open(request).await;
+    reader.until(|event| event.name == "state").await.len() - 1
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_cannot_send_the_header_sends_its_last_event_id_as_a_parameter() {
+    let server = Server::start().await;
+    let session = server.create_plain().await;
+    let first = epoch(&server.ask(&session, "say one").await["createdAt"]);
+    let last = epoch(&server.ask(&session, "say two").await["agentResponse"]["createdAt"]);
+    let count = async |query: String| replayed(server.following(&session, &query)).await;
+    assert_eq!(count(format!("?lastEventId={first}")).await, 3);
+    assert_eq!(count("?lastEventId=0".to_owned()).await, 4);
+    // It beats the time, and the header beats it.
+    let both = format!("?after={last}&lastEventId={first}");
+    assert_eq!(count(both).await, 3);
+    assert_eq!(
+        count(format!("?lastEventId={first}&after=nonsense")).await,
+        3
+    );
+    let request = server.following(&session, "?lastEventId=nonsense");
+    assert_eq!(replayed(request.header("last-event-id", first)).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blank_place_to_resume_at_is_none() {
+    let server = Server::start().await;
+    let session = server.create_plain().await;
+    let first = epoch(&server.ask(&session, "say one").await["createdAt"]);
+    for (header, query, messages) in [
+        ("", String::new(), 0),
+        (" ", "?after=".to_owned(), 0),
+        ("", "?lastEventId=&after=%20".to_owned(), 0),
+        ("", format!("?lastEventId={first}"), 1),
+        ("", format!("?lastEventId=&after={first}"), 1),
+        ("", format!("?lastEventId=%20{first}"), 1),
+    ] {
+        let request = server.following(&session, &query);
+        let request = request.header("last-event-id", header);
+        assert_eq!(replayed(request).await, messages, "{header:?} {query}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_parameter_is_epoch_milliseconds_or_a_time() {
     let server = Server::start().await;
@@ -173,7 +218,16 @@ async fn an_unreadable_place_to_resume_at_is_refused() {
         let request = server.following(&session, "?after=0");
         wrong(request.header("last-event-id", id), "Last-Event-ID", id).await;
     }
-    for after in ["abc", "1.5", "", "2024-01-15", "9007199254740993"] {
+    for id in [
+        "abc",
+        "1.5",
+        "2024-01-15T10:30:45.123Z",
+        "99999999999999999999",
+    ] {
+        let query = format!("?lastEventId={id}&after=0");
+        wrong(server.following(&session, &query), "lastEventId", id).await;
+    }
+    for after in ["abc", "1.5", "2024-01-15", "9007199254740993"] {
         let request = server.following(&session, &format!("?after={after}"));
         wrong(request, "after", after).await;
     }

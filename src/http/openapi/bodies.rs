@@ -374,6 +374,9 @@ impl utoipa::PartialSchema for Bytes {
 
 impl ToSchema for Bytes {}
 
+/// A value of nothing but white space.
+const BLANK: &str = "^\\s*$";
+
 /// A point in time in a query.
 pub(in crate::http) struct Cursor;
 
@@ -383,12 +386,28 @@ impl utoipa::PartialSchema for Cursor {
         schema(json!({ "anyOf": [
             { "type": "integer", "format": "int64", "minimum": -MOST, "maximum": MOST },
             { "type": "string", "format": "date-time" },
+            { "type": "string", "pattern": BLANK, "description": "As if it were absent" },
         ] }))
         .into()
     }
 }
 
 impl ToSchema for Cursor {}
+
+/// The id of an event, which a client has seen.
+pub(in crate::http) struct EventId;
+
+impl utoipa::PartialSchema for EventId {
+    fn schema() -> utoipa::openapi::RefOr<Schema> {
+        schema(json!({ "anyOf": [
+            { "type": "integer", "format": "int64" },
+            { "type": "string", "pattern": BLANK, "description": "As if it were absent" },
+        ] }))
+        .into()
+    }
+}
+
+impl ToSchema for EventId {}
 
 /// A schema as it is written in the document.
 fn schema(value: Value) -> Schema {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::response::sse::Event;
 use futures_util::stream;
@@ -16,7 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::http::error::ApiError;
 use crate::http::extract::SessionPath;
 use crate::http::openapi::bodies;
-use crate::http::query::Parameters;
+use crate::http::query::{Parameters, event_id};
 use crate::http::router::ApiState;
 use crate::http::sse;
 use crate::metrics::Open;
@@ -29,11 +29,12 @@ use crate::wire::{self, WireEvent};
     operation_id = "followSession",
     tag = "messages",
     summary = "Follow what happens in a session",
-    description = "The events of the sockets, under the same names, until the session has ended. With `Last-Event-ID` or `after`, every stored message after it comes first; then one `state`; then what happens.",
+    description = "The events of the sockets, under the same names, until the session has ended. With `Last-Event-ID`, `lastEventId` or `after` (the first of them that is not blank counts), every stored message after it comes first; then one `state`; then what happens.",
     params(
         ("sessionId" = String, Path, format = Uuid, description = "The session"),
-        ("Last-Event-ID" = Option<i64>, Header, description = "The id of the last event that the client has"),
-        ("after" = inline(Option<bodies::Cursor>), Query, description = "The same as a parameter, which the header beats"),
+        ("Last-Event-ID" = inline(Option<bodies::EventId>), Header, description = "The id of the last event that the client has"),
+        ("lastEventId" = inline(Option<bodies::EventId>), Query, description = "The same for clients that cannot send the header"),
+        ("after" = inline(Option<bodies::Cursor>), Query, description = "The time after which the stream begins"),
     ),
     responses((status = 200, description = "The events", content_type = "text/event-stream", body = bodies::SessionStreamEvent)),
 )]
@@ -173,21 +174,19 @@ impl Feed {
     }
 }
 
-/// Where a client resumes: its last event, which beats the parameter.
+/// Where a client resumes: after the event of its header, else of `lastEventId`, else after the
+/// time of `after`. The first one that is not blank counts; nobody reads the others.
 fn resume_point(
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<Option<Timestamp>, Invalid> {
-    let Some(id) = headers.get("last-event-id") else {
-        return parameters.after();
-    };
-    let text = String::from_utf8_lossy(id.as_bytes());
-    let Ok(at) = text.parse() else {
-        return Err(Invalid::Pagination {
-            parameter: "Last-Event-ID",
-            value: text.into_owned(),
-            reason: "Last-Event-ID must be the id of an earlier event".into(),
-        });
-    };
-    Ok(Some(Timestamp(at)))
+    let header = headers.get("last-event-id").map(HeaderValue::as_bytes);
+    let header = String::from_utf8_lossy(header.unwrap_or_default());
+    if let Some(at) = event_id("Last-Event-ID", &header)? {
+        return Ok(Some(at));
+    }
+    if let Some(at) = parameters.last_event_id()? {
+        return Ok(Some(at));
+    }
+    parameters.after()
 }
