@@ -6,10 +6,12 @@ use reqwest::Response;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::backend::{BackendError, Piece};
+use super::attachments::Attachments;
+use super::backend::{BackendError, Piece, TurnRequest};
 use super::scrub::Scrub;
 use super::upstream;
-use crate::domain::message::{MAX_ATTACHMENTS_BYTES, attachments, json_text, message_metadata};
+use crate::domain::id::{AgentId, SessionId};
+use crate::domain::message::{MAX_ATTACHMENTS_BYTES, json_text, message_metadata};
 use crate::domain::turn::Reply;
 
 /// The longest thought that is kept, in bytes.
@@ -26,6 +28,31 @@ pub(super) struct Answer {
     metadata: Option<Value>,
 }
 
+/// Whose answer it is, for the log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    session: SessionId,
+    agent: AgentId,
+}
+
+impl Origin {
+    /// The answer to a request.
+    pub(super) fn of(request: &TurnRequest) -> Self {
+        Self {
+            session: request.session.id,
+            agent: request.session.agent_id,
+        }
+    }
+
+    fn left_out(self, part: &str, reason: &str) {
+        let Self { session, agent } = self;
+        tracing::warn!(
+            %session, %agent, part, reason,
+            "a part of an agent's reply cannot be stored and is left out"
+        );
+    }
+}
+
 impl Answer {
     /// Nothing but a text.
     pub(super) fn of_text(text: String) -> Self {
@@ -39,19 +66,13 @@ impl Answer {
     ///
     /// What cannot be stored of the rest is left out, and named in the log: the text is worth
     /// more than the failure of the whole.
-    pub(super) fn into_reply(self, said: Option<String>) -> Option<Reply> {
+    pub(super) fn into_reply(self, said: Option<String>, origin: Origin) -> Option<Reply> {
         let text = self.text.filter(|text| !text.is_empty() || said.is_none());
         let mut reply = Reply::text(text.or(said)?);
         reply.thought = thought(self.thought);
-        reply.actions = actions(self.actions);
-        reply.body.metadata = message_metadata(self.metadata.as_ref()).unwrap_or_else(|_| {
-            leave_out("metadata");
-            None
-        });
-        reply.body.attachments = attachments(self.attachments.as_ref()).unwrap_or_else(|_| {
-            leave_out("attachments");
-            None
-        });
+        reply.actions = actions(self.actions, origin);
+        reply.body.metadata = metadata(self.metadata.as_ref(), origin);
+        reply.body.attachments = attachments(self.attachments, origin);
         Some(reply)
     }
 }
@@ -70,6 +91,7 @@ struct Chunk {
 pub(super) fn pieces(
     response: Response,
     scrub: Scrub,
+    origin: Origin,
     nothing_said: fn() -> BackendError,
 ) -> impl Stream<Item = Result<Piece, BackendError>> {
     try_stream! {
@@ -85,7 +107,7 @@ pub(super) fn pieces(
                 }
                 "done" => {
                     let answer: Answer = upstream::data(&event)?;
-                    yield Piece::done(answer.into_reply(said).ok_or_else(nothing_said)?);
+                    yield Piece::done(answer.into_reply(said, origin).ok_or_else(nothing_said)?);
                     return;
                 }
                 "error" => Err(upstream::told_error(&event, &scrub))?,
@@ -107,22 +129,32 @@ fn thought(value: Option<Value>) -> Option<String> {
     (!thought.is_empty()).then_some(thought)
 }
 
+fn metadata(value: Option<&Value>, origin: Origin) -> Option<String> {
+    message_metadata(value).unwrap_or_else(|invalid| {
+        origin.left_out("metadata", invalid.reason());
+        None
+    })
+}
+
+fn attachments(value: Option<Value>, origin: Origin) -> Option<String> {
+    let attachments = Attachments::read(value);
+    if let Some(reason) = &attachments.reason {
+        let part = format!("attachments ({} of them)", attachments.left_out);
+        origin.left_out(&part, reason);
+    }
+    attachments.text
+}
+
 /// An array, as text. One that is too long for what a message may carry is left out.
-fn actions(value: Option<Value>) -> Option<String> {
+fn actions(value: Option<Value>, origin: Origin) -> Option<String> {
     let Some(Value::Array(actions)) = value else {
         return None;
     };
     let text = json_text(&actions);
     if text.len() > MAX_ATTACHMENTS_BYTES {
-        leave_out("actions");
+        let reason = format!("actions must be at most {MAX_ATTACHMENTS_BYTES} bytes");
+        origin.left_out("actions", &reason);
         return None;
     }
     Some(text)
-}
-
-fn leave_out(part: &str) {
-    tracing::warn!(
-        part,
-        "a part of an agent's reply cannot be stored and is left out"
-    );
 }

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{self, Answer};
+use super::answer::{self, Answer, Origin};
 use super::backend::{
     Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
 };
@@ -20,6 +20,7 @@ use super::scrub::Scrub;
 use super::settings::SettingsFault;
 use super::upstream;
 use crate::domain::id::AgentId;
+use crate::domain::turn::Reply;
 
 /// What a character can say of it.
 pub(super) const FIELDS: &[&str] = &["baseUrl", "agentId", "apiKeyEnv", "transport"];
@@ -180,6 +181,7 @@ impl Backend for ElizaOs {
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
         let server = self.clone();
         let scrub = Scrub::new(self.key.as_ref(), &request, "");
+        let origin = Origin::of(&request);
         try_stream! {
             let mut known = request.upstream.clone();
             let response = loop {
@@ -202,13 +204,13 @@ impl Backend for ElizaOs {
                 );
             };
             if upstream::is_event_stream(&response) {
-                for await piece in answer::pieces(response, scrub, superseded) {
+                for await piece in answer::pieces(response, scrub, origin, superseded) {
                     yield piece?;
                 }
                 return;
             }
             let sent: Sent = upstream::json(response, &scrub).await?;
-            yield Piece::done(reply_of(sent)?);
+            yield Piece::done(reply_of(sent, origin)?);
         }
         .boxed()
     }
@@ -228,7 +230,7 @@ impl Backend for ElizaOs {
 }
 
 /// The reply in an answer. There is none where that server dropped the turn for a later one.
-fn reply_of(sent: Sent) -> Result<crate::domain::turn::Reply, BackendError> {
+fn reply_of(sent: Sent, origin: Origin) -> Result<Reply, BackendError> {
     let inner = sent.data.and_then(|data| data.agent_response);
     let response = sent.agent_response.or(inner);
     let answer = match response {
@@ -237,7 +239,7 @@ fn reply_of(sent: Sent) -> Result<crate::domain::turn::Reply, BackendError> {
         Some(other) => serde_json::from_value(other)
             .map_err(|_| BackendError::Final("its agentResponse is no reply".into()))?,
     };
-    answer.into_reply(None).ok_or_else(superseded)
+    answer.into_reply(None, origin).ok_or_else(superseded)
 }
 
 fn superseded() -> BackendError {

@@ -6,6 +6,7 @@
 //! [`runner::Ledger`].
 
 mod answer;
+mod attachments;
 pub mod backend;
 pub mod character;
 mod eliza;

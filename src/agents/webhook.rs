@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
-use super::answer::{self, Answer};
+use super::answer::{self, Answer, Origin};
 use super::backend::{
     Answering, Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
 };
@@ -142,6 +142,7 @@ impl Backend for Webhook {
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
         let scrub = Scrub::new(self.secret.as_ref(), &request, "");
         let post = self.request(&request);
+        let origin = Origin::of(&request);
         try_stream! {
             let response = upstream::send(post, &scrub).await?;
             let response = upstream::accept(response, &scrub).await?;
@@ -150,13 +151,13 @@ impl Backend for Webhook {
                 return;
             }
             if upstream::is_event_stream(&response) {
-                for await piece in answer::pieces(response, scrub, no_text) {
+                for await piece in answer::pieces(response, scrub, origin, no_text) {
                     yield piece?;
                 }
                 return;
             }
             let answer: Answer = upstream::json(response, &scrub).await?;
-            let reply = answer.into_reply(None);
+            let reply = answer.into_reply(None, origin);
             yield Piece::done(reply.ok_or_else(no_text)?);
         }
         .boxed()

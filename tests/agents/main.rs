@@ -7,6 +7,7 @@
     reason = "a helper that cannot do its work fails the test"
 )]
 
+mod attachments;
 mod command;
 mod crash;
 mod elizaos;
@@ -16,8 +17,8 @@ mod failures;
 #[path = "../api/harness/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the tests of the API")]
 mod harness;
-mod openai;
 mod json;
+mod openai;
 mod reload;
 mod secrets;
 mod settings;
