@@ -15,6 +15,9 @@ const NOTEWORTHY_STEP: Millis = Millis(1000);
 /// The longest sleep in one go, so that a wait for a wall-clock time notices a stepped clock.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
+/// The same for a wait that must notice it at once.
+const LONGEST_PROMPT_SLEEP: Duration = Duration::from_millis(500);
+
 /// Tells the time and waits for it.
 #[derive(Debug, Clone)]
 pub struct Clock(Kind);
@@ -22,6 +25,7 @@ pub struct Clock(Kind);
 #[derive(Debug, Clone)]
 enum Kind {
     System {
+        wall: fn() -> Timestamp,
         latest: Arc<AtomicI64>,
         started: Instant,
     },
@@ -36,7 +40,13 @@ impl Clock {
     /// The system's clock.
     #[must_use]
     pub fn system() -> Self {
+        Self::of_wall(system_time)
+    }
+
+    /// A clock that takes the time of day from `wall`.
+    fn of_wall(wall: fn() -> Timestamp) -> Self {
         Self(Kind::System {
+            wall,
             latest: Arc::new(AtomicI64::new(i64::MIN)),
             started: Instant::now(),
         })
@@ -53,8 +63,8 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Kind::System { latest, .. } => {
-                let now = system_time();
+            Kind::System { wall, latest, .. } => {
+                let now = wall();
                 note_step(latest, now);
                 now
             }
@@ -71,15 +81,25 @@ impl Clock {
         }
     }
 
-    /// Waits until it is `time`.
+    /// Waits until it is `time`. Where the clock is set forward, the wait ends at most 30 s late.
     pub async fn sleep_until(&self, time: Timestamp) {
+        self.sleep_in_steps(time, LONGEST_SLEEP).await;
+    }
+
+    /// Waits until it is `time`, and ends within a second where the clock is set forward. It wakes
+    /// twice a second for that.
+    pub async fn sleep_until_promptly(&self, time: Timestamp) {
+        self.sleep_in_steps(time, LONGEST_PROMPT_SLEEP).await;
+    }
+
+    async fn sleep_in_steps(&self, time: Timestamp, longest: Duration) {
         match &self.0 {
             Kind::System { .. } => loop {
                 let left = time.since(self.now()).to_duration();
                 if left.is_zero() {
                     return;
                 }
-                tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+                tokio::time::sleep(left.min(longest)).await;
             },
             Kind::Manual(now) => {
                 // The hand is gone only when the test is over: then nothing is due any more.
@@ -128,9 +148,16 @@ impl ClockHand {
 #[allow(clippy::disallowed_methods)]
 fn system_time() -> Timestamp {
     // Not by chrono, which takes it for a date first.
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let since_epoch = since_epoch.unwrap_or_default().as_millis();
-    Timestamp(i64::try_from(since_epoch).unwrap_or(i64::MAX))
+    timestamp_of(SystemTime::now())
+}
+
+/// A reading of the system's clock, which may stand before 1970 where a machine has no battery.
+fn timestamp_of(time: SystemTime) -> Timestamp {
+    let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => Timestamp(millis(since)),
+        Err(before) => Timestamp(-millis(before.duration())),
+    }
 }
 
 fn note_step(latest: &AtomicI64, now: Timestamp) {
@@ -148,6 +175,32 @@ fn note_step(latest: &AtomicI64, now: Timestamp) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    static WALL: AtomicI64 = AtomicI64::new(0);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_notices_within_a_second_that_the_clock_was_set_forward() {
+        let wall = || Timestamp(WALL.load(Ordering::SeqCst));
+        let clock = Clock::of_wall(wall);
+        let hour = 3_600_000;
+        let waiting = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep_until_promptly(Timestamp(hour)).await }
+        });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!waiting.is_finished());
+        let stepped = tokio::time::Instant::now();
+        WALL.store(hour, Ordering::SeqCst);
+        waiting.await.unwrap();
+        assert!(stepped.elapsed() < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_clock_before_1970_is_read_as_it_stands() {
+        let before = SystemTime::UNIX_EPOCH - Duration::from_millis(86_400_001);
+        assert_eq!(timestamp_of(before), Timestamp(-86_400_001));
+        assert_eq!(timestamp_of(before).to_string(), "1969-12-30T23:59:59.999Z");
+    }
 
     #[tokio::test]
     async fn a_manual_clock_wakes_its_sleepers_when_it_is_moved() {

@@ -114,7 +114,7 @@ impl Janitor {
         alarm.set(next);
         let wake = next.max(self.app.now() + COALESCE);
         tokio::select! {
-            () = self.app.clock().sleep_until(wake) => {}
+            () = self.app.clock().sleep_until_promptly(wake) => {}
             () = alarm.sooner() => {}
         }
     }

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 
+use redb::backends::FileBackend;
 use redb::{
     Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
     TableDefinition, TableHandle as _, Value, WriteTransaction,
@@ -45,7 +46,7 @@ pub(super) fn copy(
     let open = || {
         Database::builder()
             .set_cache_size(CACHE_BYTES)
-            .create_file(file)
+            .create_with_backend(FileBackend::new(file).map_err(database_error)?)
             .map_err(database_error)
     };
     let database = Fragile::new(shielded(open)?);

@@ -173,7 +173,7 @@ impl Look {
         let snapshot = copy::begin_read(self.database.get()?)?;
         let mut database = copy::copy(snapshot, file.try_clone()?, progress)?;
         copy::settle(&mut database, rules, now, progress)?;
-        drop(database);
+        database.close()?;
         Ok(file.sync_all()?)
     }
 
@@ -215,7 +215,7 @@ pub fn compact(path: &Path, cache_bytes: usize) -> Result<(u64, u64), OpenError>
             .map_err(database_error)?;
         // A pass may free what another one can use.
         while compact_once(&mut database)? {}
-        Ok(())
+        database.close().map_err(database_error)
     })?;
     Ok((before, std::fs::metadata(path)?.len()))
 }

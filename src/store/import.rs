@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 
+use redb::backends::FileBackend;
 use redb::{Database, WriteTransaction};
 
 use super::aside;
@@ -58,7 +59,7 @@ pub fn import(
     let mut made = Fragile::new(shielded(|| {
         Database::builder()
             .set_cache_size(CACHE_BYTES)
-            .create_file(handle)
+            .create_with_backend(FileBackend::new(handle).map_err(database_error)?)
             .map_err(database_error)
     })?);
     let database = made.get()?;
@@ -76,7 +77,7 @@ pub fn import(
         CopyError::Unsound(fault) => ImportError::Failed(OpenError::Damaged(fault)),
         CopyError::NoRoom { .. } => ImportError::Failed(OpenError::Damaged(error.to_string())),
     })?;
-    drop(made);
+    made.close()?;
     file.sync_all().map_err(OpenError::from)?;
     Ok(import.imported)
 }

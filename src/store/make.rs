@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use redb::Database;
+use redb::backends::FileBackend;
 
 use super::error::OpenError;
 use super::open::{database_error, shielded};
@@ -19,8 +20,9 @@ pub(super) fn make(path: &Path) -> Result<(), OpenError> {
     let file = partial::beside(&target)?;
     let handle = file.as_file().try_clone()?;
     shielded(|| {
-        let made = Database::builder().create_file(handle);
-        made.map(drop).map_err(database_error)
+        let backend = FileBackend::new(handle).map_err(database_error)?;
+        let made = Database::builder().create_with_backend(backend);
+        made.and_then(Database::close).map_err(database_error)
     })?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(&target) {

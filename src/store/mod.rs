@@ -319,7 +319,7 @@ impl Store {
         }
         let mut copied = copy::copy(snapshot, file.try_clone()?, &mut |_| {})?;
         copy::settle(&mut copied, &self.shared.rules, now, &mut |_| {})?;
-        drop(copied);
+        copied.close()?;
         Ok(file)
     }
 

@@ -1,5 +1,7 @@
 //! A snapshot to read from. It lives for one closure and never crosses an await.
 
+use std::ops::Bound;
+
 use redb::{ReadOnlyTable, ReadableTable, ReadableTableMetadata, UntypedTableHandle};
 
 use super::damage::{Damage, Spot};
@@ -65,10 +67,14 @@ impl Reader<'_> {
         limit: usize,
     ) -> Result<(Vec<Session>, Option<SessionId>)> {
         let table = &self.snapshot.sessions;
-        let end = below.map_or(u128::MAX, u128::from);
+        let end = below.map_or(Bound::Unbounded, |below| Bound::Excluded(u128::from(below)));
         let mut sessions = Vec::with_capacity(limit);
         let mut last = None;
-        for row in table.range(..end)?.rev().take(limit) {
+        for row in table
+            .range::<u128>((Bound::Unbounded, end))?
+            .rev()
+            .take(limit)
+        {
             let (id, bytes) = row?;
             let id = SessionId::from(id.value());
             last = Some(id);
@@ -92,10 +98,14 @@ impl Reader<'_> {
     ) -> Result<(Vec<Session>, Option<SessionId>)> {
         let index = self.snapshot.txn.open_table(USER_SESSIONS)?;
         let user = u128::from(user);
-        let end = below.map_or(u128::MAX, u128::from);
+        let end = match below {
+            None => Bound::Included((user, u128::MAX)),
+            Some(below) => Bound::Excluded((user, u128::from(below))),
+        };
         let mut sessions = Vec::with_capacity(limit);
         let mut last = None;
-        for row in index.range((user, 0)..(user, end))?.rev().take(limit) {
+        let rows = (Bound::Included((user, 0)), end);
+        for row in index.range::<(u128, u128)>(rows)?.rev().take(limit) {
             let id = SessionId::from(row?.0.value().1);
             last = Some(id);
             match self.session(id) {

@@ -7,6 +7,7 @@ use std::sync::Once;
 use redb::Database;
 
 use super::error::OpenError;
+use super::open::database_error;
 
 thread_local! {
     /// The shield that this thread is within.
@@ -71,6 +72,16 @@ impl Fragile {
 
     pub(super) fn get_mut(&mut self) -> Result<&mut Database, OpenError> {
         self.0.as_mut().ok_or_else(closed)
+    }
+
+    /// Closes the database; what dropping it would hide is an error.
+    ///
+    /// # Errors
+    /// The disk fails, or the database is damaged.
+    pub(super) fn close(self) -> Result<(), OpenError> {
+        let database = self.into_inner()?;
+        shielded(|| database.close().map_err(database_error))
+            .unwrap_or_else(|| Err(OpenError::Damaged("it cannot be closed".into())))
     }
 
     /// The database, of which it is known by now that it can be read.

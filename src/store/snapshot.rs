@@ -52,6 +52,15 @@ impl OpenDatabase {
         Ok(snapshot)
     }
 
+    /// Closes the database. Reads that are under way fail from now on.
+    ///
+    /// # Errors
+    /// The disk fails: the next open may have to repair the file.
+    pub(super) fn close(self) -> Result<(), redb::DatabaseError> {
+        self.forget_snapshot();
+        self.database.close()
+    }
+
     /// Drops the snapshot, since there was a commit or is to be no reader.
     pub(super) fn forget_snapshot(&self) {
         let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);

@@ -22,6 +22,8 @@
 //! Nothing is written when time passes: a session is active or expired by the clock alone, and
 //! its row in the time-ordered index stays exact until it is purged.
 
+use std::ops::Bound;
+
 use redb::{TableDefinition, TableError, WriteTransaction};
 
 use super::deadline;
@@ -83,6 +85,16 @@ pub(super) mod meta {
     pub(in crate::store) const WARNED: &str = "tally_warned";
     /// How many sessions expire at or before the instant up to which sessions are purged.
     pub(in crate::store) const ENDED: &str = "tally_ended";
+}
+
+/// The rows of one session in a table that is keyed by the session and a name.
+pub(super) fn names_of(
+    session: u128,
+) -> (Bound<(u128, &'static str)>, Bound<(u128, &'static str)>) {
+    // The largest id has no successor.
+    let end = session.checked_add(1);
+    let end = end.map_or(Bound::Unbounded, |next| Bound::Excluded((next, "")));
+    (Bound::Included((session, "")), end)
 }
 
 /// Makes every table that is not there yet, since a reader cannot.

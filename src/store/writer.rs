@@ -336,7 +336,9 @@ impl Writer {
         if let Err(error) = &stopped {
             tracing::error!(%error, "the stop could not be recorded");
         }
-        drop(self.shared.database_mut().take());
+        if let Some(Err(error)) = self.shared.database_mut().take().map(OpenDatabase::close) {
+            tracing::warn!(%error, "the database was not closed; the next start recovers it");
+        }
         let _ = done.send(stopped.is_ok());
     }
 }

@@ -12,7 +12,7 @@ use crate::store::deadline;
 use crate::store::record::{self, RecordError};
 use crate::store::tables::{
     CREATE_KEYS, DAMAGED, DEADLINES, DELETIONS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
-    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS,
+    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, names_of,
 };
 
 pub(super) struct Tables {
@@ -92,10 +92,7 @@ impl Tables {
         before: Timestamp,
     ) -> Result<bool> {
         let id = u128::from(session);
-        for row in self
-            .damaged
-            .range::<(u128, &str)>((id, "")..(id.saturating_add(1), ""))?
-        {
+        for row in self.damaged.range::<(u128, &str)>(names_of(id))? {
             let (key, _) = row?;
             let at = Spot::message_of(key.value().1);
             if at.is_some_and(|at| after < at && at < before) {

@@ -16,7 +16,7 @@ use crate::store::damage::{KeyOf, NOBODY, Spot};
 use crate::store::reader::Reader;
 use crate::store::record::{self, RecordError};
 use crate::store::tables::{
-    CREATE_KEYS, DAMAGED, MESSAGE_KEYS, OPEN_TURNS, SUBMIT_KEYS, UPSTREAMS,
+    CREATE_KEYS, DAMAGED, MESSAGE_KEYS, OPEN_TURNS, SUBMIT_KEYS, UPSTREAMS, names_of,
 };
 
 /// A record that cannot be decoded.
@@ -168,7 +168,7 @@ impl Reader<'_> {
         let raw = u128::from(id);
         let mut found = Vec::new();
         let rows = self.snapshot.txn.open_table(DAMAGED)?;
-        for row in rows.range((raw, "")..(raw.saturating_add(1), ""))? {
+        for row in rows.range::<(u128, &str)>(names_of(raw))? {
             let (key, bytes) = row?;
             let (owner, place) = key.value();
             found.push(aside::of_row(owner.into(), place, bytes.value()));
@@ -218,7 +218,7 @@ impl Reader<'_> {
             KeyOf::Submit => SUBMIT_KEYS,
         };
         let rows = self.snapshot.txn.open_table(table)?;
-        for row in rows.range((raw, "")..(raw.saturating_add(1), ""))? {
+        for row in rows.range::<(u128, &str)>(names_of(raw))? {
             let (row, bytes) = row?;
             let (_, name) = row.value();
             let key = IdempotencyKey::parse(name);

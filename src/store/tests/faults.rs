@@ -39,6 +39,7 @@ fn a_write_that_fails_is_said_to_have_failed_and_the_store_heals_by_itself() {
 #[test]
 fn the_outcome_of_a_commit_that_fails_at_its_sync_is_unknown() {
     let (mut rig, disk, session) = failing_rig();
+    rig.grow_file();
     disk.fail(Some(Fault::Syncs));
 
     let message = rig.keyed_message(session.id, "once", "k");
@@ -121,6 +122,7 @@ fn fill(rig: &mut Rig, session: SessionId) -> SubmitError {
 #[test]
 fn a_full_disk_refuses_what_does_not_fit_and_takes_the_rest() {
     let (mut rig, disk, session) = failing_rig();
+    rig.grow_file();
     disk.fail(Some(Fault::Growth));
     let error = fill(&mut rig, session.id);
     assert!(

@@ -43,6 +43,17 @@ impl Rig {
         rig
     }
 
+    /// Stores about 1.1 MiB, after which the file has 2 MiB and does not have to grow for the
+    /// little that a test stores next.
+    pub(super) fn grow_file(&mut self) {
+        let session = self.create();
+        let content = "x".repeat(64 * 1024);
+        for _ in 0..18 {
+            let sent = self.send(session.id, &content);
+            self.fail(&sent.message);
+        }
+    }
+
     /// A place for a store, without a file.
     pub(super) fn closed(rules: Rules) -> Self {
         let (clock, hand) = Clock::manual(START);

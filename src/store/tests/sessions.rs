@@ -433,3 +433,29 @@ fn an_index_row_without_its_session_is_found() {
         format!("user_sessions: the row of {nobody} has no session"),
     ];
 }
+
+#[test]
+fn a_session_of_the_largest_id_is_listed_and_erased_like_any_other() {
+    let mut rig = Rig::new();
+    let other = rig.create();
+    let mut creation = rig.creation();
+    creation.new.id = SessionId::from(u128::MAX);
+    let largest = rig.submit(creation).unwrap().session.id;
+    let message = rig.keyed_message(largest, "hello", "k");
+    rig.submit(message).unwrap();
+
+    let ids = |(sessions, _): (Vec<Session>, _)| -> Vec<SessionId> {
+        sessions.iter().map(|session| session.id).collect()
+    };
+    let all = rig.read(|reader| reader.sessions_below(None, 10));
+    assert_eq!(ids(all), [largest, other.id]);
+    let user = UserId::from(ALICE);
+    let all = rig.read(|reader| reader.user_sessions_below(user, None, 10));
+    assert_eq!(ids(all), [largest, other.id]);
+    let rest = rig.read(|reader| reader.user_sessions_below(user, Some(largest), 10));
+    assert_eq!(ids(rest), [other.id]);
+
+    rig.submit(DeleteSession(largest)).unwrap();
+    rig.purge();
+    assert_eq!(rig.rows(tables::MESSAGE_KEYS), 0);
+}

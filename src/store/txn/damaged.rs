@@ -11,6 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::store::aside;
 use crate::store::damage::Spot;
 use crate::store::record::{self, RecordError};
+use crate::store::tables::names_of;
 
 impl Txn<'_> {
     /// What was decoded; where it could not be, that is noted.
@@ -92,8 +93,14 @@ impl Txn<'_> {
     /// Notes that a record is not damaged after all.
     pub(in crate::store) fn is_sound_after_all(&mut self, owner: SessionId) -> Result<()> {
         let id = u128::from(owner);
-        let rows = (id, "")..(id.saturating_add(1), "");
-        if self.damaged.open()?.range(rows)?.next().is_none() {
+        let rows = names_of(id);
+        if self
+            .damaged
+            .open()?
+            .range::<(u128, &str)>(rows)?
+            .next()
+            .is_none()
+        {
             self.sound_now.push(owner);
         }
         Ok(())
@@ -138,9 +145,12 @@ impl Txn<'_> {
     ) -> Result<()> {
         let id = u128::from(session);
         let names_it = |_: (u128, &str), bytes: &[u8]| record::decode_time(bytes) == Ok(at);
-        let rows = (id, "")..(id.saturating_add(1), "");
+        let rows = names_of(id);
         for table in [&mut self.message_keys, &mut self.submit_keys] {
-            for row in table.open_mut()?.extract_from_if(rows.clone(), names_it)? {
+            for row in table
+                .open_mut()?
+                .extract_from_if::<(u128, &str), _>(rows, names_it)?
+            {
                 row?;
                 self.dirty = true;
             }

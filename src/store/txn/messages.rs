@@ -9,6 +9,7 @@ use crate::domain::time::Timestamp;
 use crate::store::damage::Spot;
 use crate::store::error::CommandError;
 use crate::store::record;
+use crate::store::tables::names_of;
 
 impl Txn<'_> {
     pub(in crate::store) fn message(
@@ -106,10 +107,9 @@ impl Txn<'_> {
             &mut self.submit_keys,
             &mut self.damaged,
         ] {
-            let keys = (id, "")..(id.saturating_add(1), "");
             for row in table
                 .open_mut()?
-                .extract_from_if(keys, |_, _| true)?
+                .extract_from_if::<(u128, &str), _>(names_of(id), |_, _| true)?
                 .take(limit - removed)
             {
                 row?;
