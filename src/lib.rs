@@ -12,10 +12,11 @@
 //!   decide, have the store commit, tell the waiters.
 //! - [`archive`]: sessions as lines of JSON, to be taken elsewhere.
 //! - [`guard`]: who may do what, by whichever way they come.
-//! - [`janitor`]: what happens by the clock alone; [`space`]: the measuring of the file.
+//! - [`janitor`]: what happens by the clock alone; [`space`]: the measuring of the file;
+//!   [`verification`]: its verification.
 //! - [`wire`]: events as clients see them, by whichever way they come.
 //! - [`console`]: the operator's page, as files.
-//! - [`instance`]: which process serves a database; [`partial`]: files until they are complete.
+//! - [`server_lock`]: one process to a data folder; [`instance`]: which one that is; [`partial`]: files until they are complete.
 //! - [`http`], [`realtime`]: the API over HTTP, and over Socket.IO.
 //! - [`config`], [`cli`], [`mod@run`], [`open_files`]: the process around them.
 
@@ -41,8 +42,10 @@ pub mod open_files;
 pub mod partial;
 pub mod realtime;
 pub mod run;
+pub mod server_lock;
 pub mod shutdown;
 pub mod space;
 pub mod store;
 pub mod telemetry;
+pub mod verification;
 pub mod wire;

@@ -14,6 +14,7 @@ use crate::agents::variables::Variables;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::time::Timestamp;
 use crate::events::EventBus;
 use crate::guard::Guard;
 use crate::guard::rate::Limits;
@@ -21,16 +22,21 @@ use crate::http::{self, Sockets};
 use crate::instance::Announcement;
 use crate::janitor::Janitor;
 use crate::realtime::{self, Realtime};
+use crate::server_lock::{self, ServerLock};
 use crate::shutdown::{self, Hangups};
 use crate::space;
 use crate::store::error::OpenError;
 use crate::store::{Found, Store};
+use crate::verification;
 
 /// The name of the database in the data folder.
 pub(crate) const DATABASE: &str = "sessiond.redb";
 
 /// How long the work that goes on without its caller may take at a stop.
 const FINISH: Duration = Duration::from_secs(3);
+
+/// The shortest pause between two verifications, however fast a test lets time pass.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What tests put in the place of the real thing.
 #[derive(Debug)]
@@ -77,12 +83,21 @@ pub async fn run_with(
         agents: more_agents,
     } = parts;
     let folder = &config.storage.data_dir;
+    if clock.now() < Timestamp(0) {
+        // The HTTP library cannot write such a date, and no session would ever expire.
+        bail!(
+            "the system clock stands at {}, before 1970; set it and start again",
+            clock.now()
+        );
+    }
     make_folder(folder)?;
+    let path = folder.join(DATABASE);
+    // Until the end, so that nobody else works on what is at the path.
+    let _lock = lock(folder).with_context(|| format!("the database {}", path.display()))?;
     // From here on a signal to read the files again does not end the process.
     let hangups = shutdown::hangups();
     let mut source = AgentSource::new(&config, clock.clone(), more_agents)?;
     let agents = source.load()?;
-    let path = folder.join(DATABASE);
     let events = EventBus::default();
     let (store, found) = Store::open(
         &path,
@@ -116,6 +131,14 @@ pub async fn run_with(
     let janitor = Janitor::new(Arc::clone(&app), config.cleanup_interval);
     let janitor = tokio::spawn(janitor.run(stop.child_token()));
     let space = tokio::spawn(space::watch(Arc::clone(&app), stop.child_token()));
+    let verification = config.verify_interval.map(|interval| {
+        let running = verification::run(
+            Arc::clone(&app),
+            interval.to_duration().max(SHORTEST_INTERVAL),
+            stop.child_token(),
+        );
+        tokio::spawn(running)
+    });
     let reloader = reload_agents(Arc::clone(&app), source, hangups);
     let reloader = stop.child_token().run_until_cancelled_owned(reloader);
     let reloader = tokio::spawn(reloader);
@@ -149,6 +172,9 @@ pub async fn run_with(
     // A janitor that panicked has nothing more to do either.
     let _ = janitor.await;
     let _ = space.await;
+    if let Some(verification) = verification {
+        let _ = verification.await;
+    }
     let _ = reloader.await;
     // Before the file is let go, which another server may take then.
     drop(announced);
@@ -225,6 +251,22 @@ async fn reload_agents(app: Arc<App>, mut source: AgentSource, mut hangups: Hang
                 name_agents(&app);
             }
             Err(error) => tracing::error!("the agents stay as they are: {error:#}"),
+        }
+    }
+}
+
+/// Takes the data folder for this server.
+fn lock(folder: &Path) -> anyhow::Result<Option<ServerLock>> {
+    match ServerLock::take(folder, server_lock::Mode::Exclusive) {
+        Ok(Some(lock)) => Ok(Some(lock)),
+        Ok(None) => Err(OpenError::InUse.into()),
+        Err(error) => {
+            tracing::warn!(
+                %error,
+                folder = %folder.display(),
+                "the data folder cannot be locked; the lock of the database file must do"
+            );
+            Ok(None)
         }
     }
 }

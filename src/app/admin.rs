@@ -11,8 +11,9 @@ use super::error::{AppError, Unavailable};
 use crate::archive;
 use crate::domain::error::Refusal;
 use crate::domain::id::SessionId;
-use crate::store::Cursor;
+use crate::store::command::RecordBackup;
 use crate::store::error::{CopyError, REMEDY};
+use crate::store::{Cursor, LastBackup};
 
 /// How many rows of an export are read, written out and forgotten at once.
 const EXPORT_SLICE: usize = 500;
@@ -20,6 +21,7 @@ const EXPORT_SLICE: usize = 500;
 /// A copy of the database. Where it is let go, its file is gone.
 #[derive(Debug)]
 pub struct Backup {
+    app: Arc<App>,
     file: Arc<File>,
     length: u64,
     /// The next one begins when this one is let go.
@@ -56,6 +58,7 @@ impl App {
         let (file, length) = copied.await.map_err(|_| AppError::Internal)??;
         tracing::info!(bytes = length, "made a backup");
         Ok(Backup {
+            app: Arc::clone(self),
             file: Arc::new(file),
             length,
             _turn: turn,
@@ -113,11 +116,26 @@ impl Backup {
         let read = move || {
             let mut bytes = vec![0; length];
             read_at(&file, offset, &mut bytes)?;
-            Ok(bytes)
+            Ok::<_, io::Error>(bytes)
         };
-        tokio::task::spawn_blocking(read)
+        let bytes = tokio::task::spawn_blocking(read)
             .await
-            .map_err(io::Error::other)?
+            .map_err(io::Error::other)??;
+        if offset + length as u64 >= self.length {
+            self.record().await;
+        }
+        Ok(bytes)
+    }
+
+    /// Notes that it was made and is about to be fetched whole.
+    async fn record(&self) {
+        let backup = LastBackup {
+            at: self.app.now(),
+            bytes: self.length,
+        };
+        if let Err(error) = self.app.store.submit(RecordBackup(backup)).await {
+            tracing::warn!(%error, "the backup is not recorded");
+        }
     }
 }
 

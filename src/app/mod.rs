@@ -11,6 +11,7 @@ mod ledger;
 mod messages;
 mod send;
 mod sessions;
+mod storage;
 mod submit;
 mod target;
 mod walk;
@@ -28,7 +29,9 @@ pub use self::follow::{Followed, Follower, SessionState};
 use self::ids::Ids;
 use self::ledger::StoreLedger;
 pub use self::send::{SendRequest, SendingSocket, SentMessage, SentTurn};
-pub use self::sessions::{Health, SessionFilter, Status};
+pub use self::sessions::{Health, Reason, SessionFilter, Status};
+pub use self::storage::StorageInfo;
+use self::storage::Verification;
 pub use self::submit::{SPELLINGS as SUBMIT_SPELLINGS, SubmitRequest, SubmittedReply};
 pub use self::target::{Scope, Target};
 pub use self::walk::Walk;
@@ -47,6 +50,7 @@ use crate::guard::rate::Limits;
 use crate::metrics::Metrics;
 use crate::store::Store;
 pub use crate::store::reader::{Page, PageRequest, Stats};
+pub use crate::store::{LastBackup, Verified};
 
 /// The running server, whatever it is spoken to by.
 #[derive(Debug)]
@@ -66,6 +70,7 @@ pub struct App {
     metrics: Metrics,
     /// A backup is made one at a time.
     backups: Arc<Semaphore>,
+    verification: Verification,
 }
 
 impl App {
@@ -104,6 +109,7 @@ impl App {
             started: Instant::now(),
             metrics,
             backups: Arc::new(Semaphore::new(1)),
+            verification: Verification::default(),
         }
     }
 

@@ -41,10 +41,39 @@ impl SessionFilter {
 pub enum Status {
     /// All is well.
     Healthy,
-    /// Some stored records are damaged.
+    /// Writes are taken, but something that is stored is damaged.
     Degraded,
-    /// The last commit failed.
+    /// Nothing new is stored.
     Unhealthy,
+}
+
+/// Why the service is not healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The last commit failed.
+    CommitFailed,
+    /// There is no free space for new data.
+    NoSpace,
+    /// The open database file is not the one at its path.
+    FileReplaced,
+    /// Stored records cannot be decoded.
+    UndecodableRecords,
+    /// The last verification of the file found damage.
+    DamagedPages,
+}
+
+impl Reason {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CommitFailed => "commit_failed",
+            Self::NoSpace => "no_space",
+            Self::FileReplaced => "file_replaced",
+            Self::UndecodableRecords => "undecodable_records",
+            Self::DamagedPages => "damaged_pages",
+        }
+    }
 }
 
 /// The state of the service.
@@ -52,6 +81,8 @@ pub enum Status {
 pub struct Health {
     /// How it is.
     pub status: Status,
+    /// Why it is not healthy; none where it is.
+    pub reasons: Vec<Reason>,
     /// How many sessions there are; none where the database cannot be read.
     pub stats: Option<Stats>,
     /// How many sessions have damaged records.
@@ -208,6 +239,7 @@ impl App {
 
     fn state(&self) -> Result<State, AppError> {
         let stats = self.stats()?;
+        let health = self.store.health();
         // The method itself is not general enough over the snapshot's lifetime.
         #[allow(clippy::redundant_closure_for_method_calls)]
         let (messages, open_turns) = self.store.read(|reader| reader.row_counts())?;
@@ -215,12 +247,14 @@ impl App {
             active: stats.active,
             expiring_soon: stats.near_expiration,
             kept: stats.expired,
-            invalid: self.store.damaged_sessions(),
+            invalid: health.undecodable_sessions,
             messages,
             open_turns,
             database_bytes: self.store.file_bytes(),
             database_used_bytes: self.store.space().used(),
-            is_healthy: self.store.is_healthy(),
+            is_healthy: health.is_writable(),
+            damaged_pages: health.damaged_pages,
+            verified_at: self.store.verified().map(|verified| verified.at),
         })
     }
 
@@ -257,19 +291,32 @@ impl App {
     #[must_use]
     pub fn health(&self) -> Health {
         let counted = self.stats().ok();
-        let invalid_sessions = self.store.damaged_sessions();
-        let status = match (
-            self.store.is_healthy() && counted.is_some(),
-            invalid_sessions,
-        ) {
-            (false, _) => Status::Unhealthy,
-            (true, 0) => Status::Healthy,
-            (true, _) => Status::Degraded,
+        let store = self.store.health();
+        // What cannot even be counted is damaged, unless there is a better reason.
+        let is_unreadable = counted.is_none() && store.is_writable();
+        let reasons: Vec<_> = [
+            (store.commit_failed, Reason::CommitFailed),
+            (store.no_space, Reason::NoSpace),
+            (store.file_replaced, Reason::FileReplaced),
+            (store.undecodable_sessions > 0, Reason::UndecodableRecords),
+            (
+                store.damaged_pages > 0 || is_unreadable,
+                Reason::DamagedPages,
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(holds, reason)| holds.then_some(reason))
+        .collect();
+        let status = match reasons.first() {
+            _ if !store.is_writable() || counted.is_none() => Status::Unhealthy,
+            None => Status::Healthy,
+            Some(_) => Status::Degraded,
         };
         Health {
             status,
+            reasons,
             stats: counted,
-            invalid_sessions,
+            invalid_sessions: store.undecodable_sessions,
             uptime: self.started.elapsed(),
         }
     }

@@ -21,13 +21,32 @@ struct Answer {
     is_json: bool,
 }
 
+/// What is asked of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Question {
+    /// Whether it is ready to serve.
+    Ready,
+    /// Whether its process answers, whatever the disk does.
+    Live,
+}
+
+impl Question {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Ready => "/health",
+            Self::Live => "/healthz",
+        }
+    }
+}
+
 /// Asks the running server how it is.
-pub(super) fn run(config: &Config) -> anyhow::Result<()> {
+pub(super) fn run(config: &Config, question: Question) -> anyhow::Result<()> {
     let address = ask::address(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, ask(address)).await });
+    let answer =
+        runtime.block_on(async { tokio::time::timeout(PATIENCE, ask(address, question)).await });
     let answer = answer
         .with_context(|| format!("{address} did not answer within {} s", PATIENCE.as_secs()))?
         .with_context(|| format!("no server answers at {address}"))
@@ -35,7 +54,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
             let remedy = format!("start it with `sessiond`, or {}", remedy::ADDRESS);
             remedy::after(&error, &remedy)
         })?;
-    if !answer.is_of_a_server() {
+    if !answer.is_of_a_server(question) {
         bail!(
             "what answers at {address} is no sessiond ({}); {}",
             answer.status,
@@ -50,9 +69,9 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     }
 }
 
-async fn ask(address: SocketAddr) -> anyhow::Result<Answer> {
+async fn ask(address: SocketAddr, question: Question) -> anyhow::Result<Answer> {
     let mut connection = Connection::open(address).await?;
-    let response = connection.get("/health", None).await?;
+    let response = connection.get(question.path(), None).await?;
     Ok(Answer {
         status: response.status(),
         is_json: ask::is_of_kind(&response, "application/json"),
@@ -62,12 +81,14 @@ async fn ask(address: SocketAddr) -> anyhow::Result<Answer> {
 
 impl Answer {
     /// Whether it says how a server is, be it in the words of an error.
-    fn is_of_a_server(&self) -> bool {
+    fn is_of_a_server(&self, question: Question) -> bool {
         let body: Option<serde_json::Value> = json::from_js(self.body.as_bytes()).ok();
         let status = body.as_ref().and_then(|body| body["status"].as_str());
-        let says_how_it_is = match status {
-            Some("healthy" | "degraded") => self.status == StatusCode::OK,
-            Some("unhealthy") => self.status == StatusCode::SERVICE_UNAVAILABLE,
+        let says_how_it_is = match (question, status) {
+            (Question::Ready, Some("healthy" | "degraded")) | (Question::Live, Some("ok")) => {
+                self.status == StatusCode::OK
+            }
+            (Question::Ready, Some("unhealthy")) => self.status == StatusCode::SERVICE_UNAVAILABLE,
             _ => false,
         };
         self.is_json && says_how_it_is

@@ -30,6 +30,7 @@ use anyhow::Context as _;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use self::healthcheck::Question;
 use self::output::say;
 use crate::config::Config;
 
@@ -65,7 +66,13 @@ pub fn main() -> ExitCode {
 fn run(name: &str, matches: &ArgMatches, config: &Config) -> anyhow::Result<()> {
     match name {
         "agents" => agents::run(config, matches.get_flag("probe")),
-        "healthcheck" => healthcheck::run(config),
+        "healthcheck" => healthcheck::run(config, {
+            if matches.get_flag(LIVE) {
+                Question::Live
+            } else {
+                Question::Ready
+            }
+        }),
         "check" => check::run(config),
         "compact" => compact::run(config),
         "backup" => backup::run(config, file(matches)?),
@@ -118,7 +125,16 @@ fn bare_command() -> Command {
         )
         .subcommand(
             Command::new("healthcheck")
-                .about("Ask the running server how it is; the exit code is 0 when it is healthy"),
+                .about(
+                    "Ask the running server whether it is ready; the exit code is 0 when it is \
+                     healthy or degraded",
+                )
+                .arg(
+                    Arg::new(LIVE)
+                        .long(LIVE)
+                        .help("Ask whether its process answers, whatever the disk does")
+                        .action(ArgAction::SetTrue),
+                ),
         )
         .subcommand(Command::new("token").about("Print a fresh random token"))
         .subcommand(completions::command())
@@ -127,6 +143,7 @@ fn bare_command() -> Command {
 
 const FILE: &str = "FILE";
 const FORCE: &str = "force";
+const LIVE: &str = "live";
 const SESSION: &str = "session";
 
 /// The commands that work on the database in `DATA_DIR`.

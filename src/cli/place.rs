@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::interrupt;
 use crate::config::Config;
 use crate::run::{DATABASE, make_folder};
+use crate::server_lock::{Mode, ServerLock};
 use crate::store::error::OpenError;
 use crate::store::file::Look;
 use crate::{instance, partial};
@@ -19,10 +20,28 @@ pub(super) fn database(config: &Config) -> PathBuf {
     config.storage.data_dir.join(DATABASE)
 }
 
+/// Takes the data folder for a command.
+///
+/// # Errors
+/// Another process holds it.
+pub(super) fn lock_folder(config: &Config, mode: Mode) -> Result<Option<ServerLock>, OpenError> {
+    match ServerLock::take(&config.storage.data_dir, mode) {
+        Ok(Some(lock)) => Ok(Some(lock)),
+        Ok(None) => Err(OpenError::InUse),
+        // What is wrong with it is said by whoever opens the database; where it knows no locks,
+        // that of the database must do.
+        Err(_) => Ok(None),
+    }
+}
+
 /// Looks into the database; none where another process holds it.
 pub(super) fn look(config: &Config) -> anyhow::Result<Option<Look>> {
     let path = database(config);
-    match Look::into(&path, config.storage.cache_bytes) {
+    let looked = lock_folder(config, Mode::Shared).and_then(|lock| {
+        let look = Look::into(&path, config.storage.cache_bytes)?;
+        Ok(look.under(lock))
+    });
+    match looked {
         Ok(look) => Ok(Some(look)),
         Err(OpenError::InUse) => Ok(None),
         Err(error) => Err(error).with_context(|| format!("the database {}", path.display())),
@@ -35,6 +54,8 @@ pub(super) struct Replacement {
     target: PathBuf,
     /// The one that is there, locked, so that no server takes it meanwhile.
     present: Option<File>,
+    /// The data folder, for the case that a server's file was moved away or removed.
+    _lock: Option<ServerLock>,
 }
 
 impl Replacement {
@@ -42,6 +63,10 @@ impl Replacement {
     pub(super) fn of(config: &Config) -> anyhow::Result<Self> {
         let folder = &config.storage.data_dir;
         make_folder(folder)?;
+        let folder_lock = match lock_folder(config, Mode::Exclusive) {
+            Err(OpenError::InUse) => return Err(held(&database(config))),
+            taken => taken?,
+        };
         // A link stays what it is: the file that it leads to is replaced.
         let target = partial::behind_links(&database(config));
         let present = match fs::metadata(&target) {
@@ -64,6 +89,7 @@ impl Replacement {
             file,
             target,
             present,
+            _lock: folder_lock,
         })
     }
 

@@ -31,6 +31,8 @@ pub struct Config {
     pub rules: Rules,
     /// How often sessions past their keeping are removed.
     pub cleanup_interval: Millis,
+    /// How often the database file is verified; none for never, not at the start either.
+    pub verify_interval: Option<Millis>,
     /// Whether a stop removes all sessions and messages.
     pub clear_on_shutdown: bool,
     /// Where the data is.
@@ -96,6 +98,7 @@ impl Config {
         let policy = policy(&mut source)?;
         let cleanup = source.number("SESSION_CLEANUP_INTERVAL_MINUTES", 5, &(1..=60))?;
         let retention = source.number("SESSION_RETENTION_MINUTES", 10_080, &(0..=5_256_000))?;
+        let verify = source.number("SESSION_VERIFY_INTERVAL_HOURS", 168, &(0..=8_760))?;
         let pending = source.number("MAX_PENDING_TURNS", 10_000, &(1..=1_000_000))?;
         let rules = Rules {
             policy,
@@ -107,6 +110,7 @@ impl Config {
         Ok(Self {
             rules,
             cleanup_interval: scale.minutes(cleanup),
+            verify_interval: (verify > 0).then(|| scale.minutes(verify * 60)),
             clear_on_shutdown: source.switch("CLEAR_SESSIONS_ON_SHUTDOWN")?,
             storage: storage(&mut source)?,
             server,
@@ -276,7 +280,19 @@ mod tests {
         assert_eq!(config.rules.policy.defaults.max_duration_minutes, 720);
         assert_eq!(config.rules.kept, Millis(10_080 * 60_000));
         assert_eq!(config.server.addresses, ["127.0.0.1:3000".parse().unwrap()]);
+        assert_eq!(config.verify_interval, Some(Millis(168 * 3_600_000)));
         assert!(config.warnings.is_empty());
+    }
+
+    #[test]
+    fn an_interval_of_no_hours_is_no_verification() {
+        let interval = |value| {
+            let config = read(&[("SESSION_VERIFY_INTERVAL_HOURS", value)]).unwrap();
+            config.verify_interval
+        };
+        assert_eq!(interval("0"), None);
+        assert_eq!(interval("1"), Some(Millis(3_600_000)));
+        assert_eq!(interval("9000"), Some(Millis(8_760 * 3_600_000)));
     }
 
     #[test]

@@ -91,6 +91,12 @@ pub const SETTINGS: &[Setting] = &[
         "How long an expired session is kept, 0-5256000",
     ),
     Setting::new(
+        "SESSION_VERIFY_INTERVAL_HOURS",
+        "168",
+        "How often the database file is verified while it is served, 0-8760; 0 for never, not at \
+         the start either",
+    ),
+    Setting::new(
         "SERVER_HOST",
         "127.0.0.1",
         "The address or host name to listen on",

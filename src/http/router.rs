@@ -93,6 +93,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         get("/openapi.json", Open, openapi::show),
         get("/api/admin/backup", Admin, admin::backup),
         get("/api/admin/export", Admin, admin::export),
+        get("/api/admin/storage", Admin, admin::storage),
+        post("/api/admin/storage/verify", Admin, admin::verify),
         get("/healthz", Open, health::alive),
         get("/health", Open, health::overall),
     ]

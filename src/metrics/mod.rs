@@ -27,6 +27,7 @@ pub(crate) use self::process::resident_bytes;
 pub use self::requests::{Requests, UNANSWERED};
 pub use self::store::StoreMeters;
 use crate::domain::id::AgentId;
+use crate::domain::time::Timestamp;
 
 /// How the figures are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,8 +122,12 @@ pub struct State {
     pub database_bytes: u64,
     /// How much of it was in use when that was last measured; none before.
     pub database_used_bytes: Option<u64>,
-    /// Whether the last commit succeeded.
+    /// Whether writes are taken, as far as is known.
     pub is_healthy: bool,
+    /// How many faults the last complete verification of the file found.
+    pub damaged_pages: u64,
+    /// When that ended; none before the first one.
+    pub verified_at: Option<Timestamp>,
 }
 
 /// Something that is open and counted until it is dropped.
@@ -146,6 +151,9 @@ struct StateMeters {
     /// Not a number until it is measured.
     free_pages: Gauge<f64, AtomicU64>,
     healthy: Gauge,
+    damaged_pages: Gauge,
+    /// In seconds of the epoch.
+    verified: Gauge<f64, AtomicU64>,
 }
 
 impl Default for AgentMeters {
@@ -343,8 +351,14 @@ impl StateMeters {
             ("turns_open", "Turns that are open", &self.open_turns),
             (
                 "healthy",
-                "Whether the last commit succeeded, 1 or 0",
+                "Whether writes are taken: 1, or 0 where a commit failed, there is no free space, or \
+                 the database file is not at its path",
                 &self.healthy,
+            ),
+            (
+                "database_damaged_pages",
+                "Faults in pages, index rows and counters that the last verification found",
+                &self.damaged_pages,
             ),
         ] {
             registry.register(name, help, gauge.clone());
@@ -354,6 +368,12 @@ impl StateMeters {
             "The size of the database's file",
             Unit::Bytes,
             self.database.clone(),
+        );
+        registry.register_with_unit(
+            "database_verified_timestamp",
+            "When the last complete verification of the database ended; 0 where there was none",
+            Unit::Seconds,
+            self.verified.clone(),
         );
         registry.register(
             "database_free_pages",
@@ -374,6 +394,11 @@ impl StateMeters {
         set(&self.open_turns, state.open_turns);
         set(&self.database, state.database_bytes);
         set(&self.healthy, state.is_healthy.into());
+        set(&self.damaged_pages, state.damaged_pages);
+        let verified = state.verified_at.map_or(0, |at| at.0.max(0));
+        // Exact below 2^53 milliseconds.
+        #[allow(clippy::cast_precision_loss)]
+        self.verified.set(verified as f64 / 1000.0);
         let used = state.database_used_bytes;
         let free = used.map(|used| state.database_bytes.saturating_sub(used) / PAGE_BYTES);
         // Exact below 2^53 pages.

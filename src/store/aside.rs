@@ -22,9 +22,11 @@ pub(super) fn set_aside(txn: &mut Txn<'_>, places: &[Place]) -> Result<()> {
             txn.is_sound_after_all(*owner)?;
             continue;
         };
-        match why(*owner, spot, &bytes) {
-            Some(reason) => damaged.push((*owner, spot, reason, bytes)),
-            None => txn.is_sound_after_all(*owner)?,
+        if let Some(reason) = why(*owner, spot, &bytes) {
+            damaged.push((*owner, spot, reason, bytes));
+        } else {
+            txn.rewrite(*owner, spot, &bytes)?;
+            txn.is_sound_after_all(*owner)?;
         }
     }
     // Turns in their order, so that each finds its own message.

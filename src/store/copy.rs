@@ -20,7 +20,7 @@ use super::open::{database_error, shielded, write_stop};
 use super::shield::Fragile;
 use super::tables::{
     CREATE_KEYS, DAMAGED, DEADLINES, DELETIONS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
-    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS,
+    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, meta,
 };
 use super::txn::Txn;
 use super::verify::verify_with;
@@ -129,6 +129,11 @@ fn copy_tables(
     copy_table(from, to, DELETIONS, &mut others, silent)?;
     copy_table(from, to, DAMAGED, &mut others, silent)?;
     copy_table(from, to, META, &mut others, silent)?;
+    // They are of the file and not of what is in it.
+    let mut names = to.open_table(META)?;
+    for name in [meta::VERIFIED, meta::LAST_BACKUP] {
+        names.remove(name)?;
+    }
     tell(progress);
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 const MAX_SESSIONS: usize = 100_000;
 
 /// More records than this do not wait at once; the others are met again.
-const MAX_WAITING: usize = 500;
+pub(super) const MAX_WAITING: usize = 500;
 
 /// A record, as its owner knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -101,6 +101,17 @@ impl Damage {
         }
         if met.sessions.len() < MAX_SESSIONS && met.sessions.insert(session) {
             tracing::error!(%session, %error, "a stored record is damaged");
+        }
+    }
+
+    /// Notes a record that a verification found to be undecodable, with what it says of it.
+    pub(super) fn note_found(&self, session: SessionId, spot: &Spot, fault: &str) {
+        let mut met = self.met();
+        if met.waiting.len() < MAX_WAITING {
+            met.waiting.insert((session, spot.clone()));
+        }
+        if met.sessions.len() < MAX_SESSIONS && met.sessions.insert(session) {
+            tracing::error!(%session, %fault, "a stored record is damaged");
         }
     }
 

@@ -5,6 +5,10 @@ use std::io;
 use super::record::RecordError;
 use crate::domain::error::Refusal;
 
+/// What the system says of a part of a disk that cannot be read. The number is the same on every
+/// system.
+const EIO: i32 = 5;
+
 /// What can be done about a damaged database.
 pub const REMEDY: &str = "`sessiond restore --force FILE` puts a backup in its place; without one, \
                           `sessiond export` prints what can still be read, and `sessiond import` \
@@ -102,6 +106,20 @@ impl OpenError {
             ),
             _ => false,
         }
+    }
+
+    /// Whether the disk itself fails.
+    #[must_use]
+    pub(super) fn is_io_failure(&self) -> bool {
+        let error = match self {
+            Self::Io(error) => Some(error),
+            Self::Storage(error) => match &**error {
+                redb::Error::Io(error) => Some(error),
+                _ => None,
+            },
+            _ => None,
+        };
+        error.and_then(io::Error::raw_os_error) == Some(EIO)
     }
 
     /// What the file system says, if that is at fault.

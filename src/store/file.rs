@@ -23,6 +23,7 @@ use super::writer::begin_write;
 use crate::domain::archive::{Item, SetAside};
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
+use crate::server_lock::ServerLock;
 
 /// A file that is looked at and not touched, whatever state it was left in.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Look {
     cache_bytes: usize,
     /// Whether its pages were verified: while it is held, they stay as they are.
     is_verified: bool,
+    /// The lock of its folder, where that was taken.
+    _lock: Option<ServerLock>,
 }
 
 impl Look {
@@ -68,7 +71,17 @@ impl Look {
             file,
             cache_bytes,
             is_verified: false,
+            _lock: None,
         })
+    }
+
+    /// The same, holding the lock of its folder.
+    #[must_use]
+    pub fn under(self, lock: Option<ServerLock>) -> Self {
+        Self {
+            _lock: lock,
+            ..self
+        }
     }
 
     /// How long the file is.

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use redb::Database;
 
 use super::error::OpenError;
+use super::file_at_path::{Displacement, FileAtPath};
 use super::open::{self, database_error, shielded};
 use super::peek::Peek;
 use super::shield::Fragile;
@@ -32,19 +33,22 @@ pub(super) trait Medium: Send {
 
     /// How many bytes are free; none where that cannot be told.
     fn room(&self) -> Option<u64>;
+
+    /// Why the next start would not find what was opened; none where it would.
+    fn displacement(&self) -> Option<Displacement>;
 }
 
 /// A file.
 #[derive(Debug)]
 pub(super) struct FileMedium {
-    path: PathBuf,
+    file: Arc<FileAtPath>,
     cache_bytes: usize,
 }
 
 impl FileMedium {
-    pub(super) fn new(path: &Path, cache_bytes: usize) -> Self {
+    pub(super) fn new(file: &Arc<FileAtPath>, cache_bytes: usize) -> Self {
         Self {
-            path: path.to_owned(),
+            file: Arc::clone(file),
             cache_bytes,
         }
     }
@@ -52,17 +56,28 @@ impl FileMedium {
 
 impl Medium for FileMedium {
     fn open(&self) -> Result<Database, OpenError> {
-        open::open_file(&self.path, self.cache_bytes)
+        if self.file.file().is_some() {
+            return open::open_file(self.file.handle()?, self.cache_bytes);
+        }
+        let file = open::file_at(self.file.path())?;
+        let held = file.try_clone()?;
+        let database = open::open_file(file, self.cache_bytes)?;
+        self.file.hold(held);
+        Ok(database)
     }
 
     fn look(&self) -> Result<Database, OpenError> {
-        let file = File::open(&self.path)?;
+        let file = self.file.handle()?;
         forget_cached(&file);
         look_into(file, self.cache_bytes)
     }
 
     fn room(&self) -> Option<u64> {
-        free_bytes(self.path.parent()?)
+        free_bytes(self.file.file()?)
+    }
+
+    fn displacement(&self) -> Option<Displacement> {
+        self.file.displacement()
     }
 }
 
@@ -84,8 +99,8 @@ pub(super) fn look_into(
 /// The rows of that commit stay where they are for as long as the caller holds a snapshot that is
 /// not newer. redb's own tables do not, but are used again with the next commit: so they are
 /// written anew here, in memory, by a commit that nobody else sees.
-pub(super) fn look_beside(path: &Path) -> Result<Database, OpenError> {
-    let peek = Peek::beside_a_writer(File::open(path)?)?;
+pub(super) fn look_beside(file: impl super::peek::Source) -> Result<Database, OpenError> {
+    let peek = Peek::beside_a_writer(file)?;
     let looked = Fragile::new(shielded(|| {
         Database::builder()
             .set_cache_size(CACHE_BESIDE)
@@ -112,34 +127,29 @@ fn forget_cached(file: &File) {
 #[cfg(not(target_os = "linux"))]
 fn forget_cached(_: &File) {}
 
-/// How many bytes are free for this process on the disk of a folder.
+/// How many bytes are free for this process on the disk of a file.
 #[cfg(unix)]
-pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    let disk = rustix::fs::statvfs(folder).ok()?;
+pub(super) fn free_bytes(file: &File) -> Option<u64> {
+    let disk = rustix::fs::fstatvfs(file).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 #[cfg(not(unix))]
-pub(super) fn free_bytes(_: &Path) -> Option<u64> {
+pub(super) fn free_bytes(_: &File) -> Option<u64> {
     None
 }
 
 /// How many bytes of a file the disk holds: one with holes takes less than its length.
 #[cfg(unix)]
-pub(super) fn allocated_bytes(path: &Path) -> Option<u64> {
+pub(super) fn allocated_bytes(file: &File) -> Option<u64> {
     use std::os::unix::fs::MetadataExt as _;
 
     const BLOCK: u64 = 512;
-    Some(path.metadata().ok()?.blocks() * BLOCK)
+    Some(file.metadata().ok()?.blocks() * BLOCK)
 }
 
 #[cfg(not(unix))]
-pub(super) fn allocated_bytes(_: &Path) -> Option<u64> {
+pub(super) fn allocated_bytes(_: &File) -> Option<u64> {
     None
 }
 

@@ -7,12 +7,14 @@ mod alarm;
 mod aside;
 mod check;
 pub mod command;
+mod condition;
 mod copy;
 mod damage;
 pub mod deadline;
 pub mod error;
 mod export;
 pub mod file;
+mod file_at_path;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 pub mod import;
@@ -26,6 +28,7 @@ mod peek;
 mod queue;
 pub mod reader;
 mod record;
+mod scrub;
 mod shield;
 mod snapshot;
 mod space;
@@ -36,8 +39,8 @@ mod verify;
 mod writer;
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
@@ -47,14 +50,18 @@ use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
 pub use self::alarm::Alarm;
-use self::command::Command;
+use self::command::{Command, RecordVerification};
+use self::condition::Condition;
+pub use self::condition::{LastBackup, StoreHealth, Verified};
 use self::damage::Damage;
 use self::error::{CopyError, OpenError, ReadError, SubmitError};
 pub use self::export::Cursor;
+use self::file_at_path::FileAtPath;
 use self::medium::{FileMedium, Medium};
 pub use self::open::Found;
 use self::queue::{Pause, Pending, Work};
 use self::reader::Reader;
+pub use self::scrub::{Findings, ScrubError};
 use self::shield::Fragile;
 use self::snapshot::OpenDatabase;
 pub use self::space::Space;
@@ -64,6 +71,7 @@ use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
 use crate::events::EventBus;
 use crate::metrics::StoreMeters;
+use crate::partial;
 
 /// How many commands may wait. At the measured rates that is about a tenth of a second of work.
 const QUEUE: usize = 8192;
@@ -81,14 +89,16 @@ pub struct Store {
 struct Shared {
     /// None while the writer opens it anew.
     database: RwLock<Option<OpenDatabase>>,
-    healthy: AtomicBool,
+    condition: Condition,
+    /// How often the database was opened anew.
+    openings: AtomicU64,
     damage: Damage,
     alarm: Alarm,
     rules: Rules,
     meters: StoreMeters,
     space: Space,
-    /// Where the file is, if it is one.
-    path: Option<PathBuf>,
+    /// The file, if it is one.
+    file: Option<Arc<FileAtPath>>,
 }
 
 impl Store {
@@ -105,13 +115,14 @@ impl Store {
         events: EventBus,
     ) -> Result<(Self, Found), OpenError> {
         open::refuse_unreadable(path)?;
-        let medium = Box::new(FileMedium::new(path, cache_bytes));
-        Self::open_with(medium, Some(path.to_owned()), rules, clock, events)
+        let file = Arc::new(FileAtPath::new(path));
+        let medium = Box::new(FileMedium::new(&file, cache_bytes));
+        Self::open_with(medium, Some(file), rules, clock, events)
     }
 
     fn open_with(
         medium: Box<dyn Medium>,
-        path: Option<PathBuf>,
+        file: Option<Arc<FileAtPath>>,
         rules: Rules,
         clock: Clock,
         events: EventBus,
@@ -122,13 +133,14 @@ impl Store {
         let database = database.into_inner()?;
         let shared = Arc::new(Shared {
             database: RwLock::new(Some(OpenDatabase::new(database))),
-            healthy: AtomicBool::new(true),
+            condition: Condition::default(),
+            openings: AtomicU64::new(0),
             damage,
             alarm: Alarm::new(),
             rules,
             meters: StoreMeters::default(),
             space: Space::default(),
-            path,
+            file,
         });
         let (queue, work) = mpsc::sync_channel(QUEUE);
         let writer = Writer {
@@ -148,6 +160,11 @@ impl Store {
             queue,
             writer: Mutex::new(Some(thread)),
         };
+        // The method itself is not general enough over the snapshot's lifetime.
+        #[allow(clippy::redundant_closure_for_method_calls)]
+        if let Ok(Some(verified)) = store.read(|reader| reader.verification()) {
+            store.shared.condition.set_verified(verified);
+        }
         Ok((store, found))
     }
 
@@ -208,16 +225,45 @@ impl Store {
         answered.unwrap_or(Err(SubmitError::Closed))
     }
 
-    /// Whether the last commit succeeded.
+    /// What keeps the store from being sound or from taking writes.
     #[must_use]
-    pub fn is_healthy(&self) -> bool {
-        self.shared.is_healthy()
+    pub fn health(&self) -> StoreHealth {
+        let condition = &self.shared.condition;
+        let verified = condition.verified();
+        StoreHealth {
+            commit_failed: condition.commit_failed.get(),
+            no_space: condition.no_space.get(),
+            file_replaced: condition.file_replaced.get(),
+            undecodable_sessions: self.shared.damage.sessions(),
+            damaged_pages: verified.map_or(0, |verified| verified.damaged_pages),
+        }
     }
 
-    /// How many sessions have records that cannot be decoded, as far as they were met.
+    /// The last complete verification of the file; none where there was none yet.
     #[must_use]
-    pub fn damaged_sessions(&self) -> u64 {
-        self.shared.damage.sessions()
+    pub fn verified(&self) -> Option<Verified> {
+        self.shared.condition.verified()
+    }
+
+    /// Takes in what a complete verification found, for health and for the starts to come.
+    ///
+    /// # Errors
+    /// It could not be written; then it holds until the next start.
+    pub async fn record_verification(&self, verified: Verified) -> Result<(), SubmitError> {
+        self.shared.condition.set_verified(verified);
+        self.submit(RecordVerification(verified)).await
+    }
+
+    /// Where the file was opened; none where there is none.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.shared.file.as_deref().map(FileAtPath::path)
+    }
+
+    /// How many bytes are free on the file's disk; none where that cannot be told.
+    #[must_use]
+    pub fn free_on_disk(&self) -> Option<u64> {
+        medium::free_bytes(self.shared.file()?)
     }
 
     /// When the janitor has to wake.
@@ -235,8 +281,7 @@ impl Store {
     /// The size of the file; 0 where there is none.
     #[must_use]
     pub fn file_bytes(&self) -> u64 {
-        let path = self.shared.path.as_ref();
-        let metadata = path.and_then(|path| path.metadata().ok());
+        let metadata = self.shared.file().and_then(|file| file.metadata().ok());
         metadata.map_or(0, |metadata| metadata.len())
     }
 
@@ -264,11 +309,7 @@ impl Store {
             }
             used += self.read(|reader| reader.table_bytes(table))?;
         }
-        let allocated = self
-            .shared
-            .path
-            .as_deref()
-            .and_then(medium::allocated_bytes);
+        let allocated = self.shared.file().and_then(medium::allocated_bytes);
         self.shared
             .space
             .found(written, allocated.unwrap_or_default(), used);
@@ -303,8 +344,8 @@ impl Store {
     /// The disk has no room for it or fails, or what is stored is not sound; damage to single
     /// records alone is no failure.
     pub fn copy(&self, now: Timestamp) -> Result<File, CopyError> {
-        let folder = self.shared.path.as_deref().and_then(Path::parent);
-        let file = tempfile::tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        let path = self.shared.file.as_ref().map(|file| file.path());
+        let file = tempfile::tempfile_in(path.map_or(Path::new("."), partial::folder_of))?;
         self.require_room_for_copy()?;
         let snapshot = {
             let database = self.shared.database();
@@ -313,9 +354,9 @@ impl Store {
                 .ok_or_else(|| OpenError::Storage(Box::new(redb::Error::DatabaseClosed)))?;
             copy::begin_read(&open.database)?
         };
-        if let Some(path) = &self.shared.path {
+        if let Some(file) = &self.shared.file {
             // All that the snapshot sees and all that is newer stays where it is meanwhile.
-            pages::require_sound(&|| self.while_paused(|| medium::look_beside(path)))?;
+            pages::require_sound(&|| self.while_paused(|| medium::look_beside(file.handle()?)))?;
         }
         let mut copied = copy::copy(snapshot, file.try_clone()?, &mut |_| {})?;
         copy::settle(&mut copied, &self.shared.rules, now, &mut |_| {})?;
@@ -341,14 +382,12 @@ impl Store {
     }
 
     fn require_room_for_copy(&self) -> Result<(), CopyError> {
-        let Some(path) = &self.shared.path else {
+        let Some(file) = self.shared.file() else {
             return Ok(());
         };
         // A copy is never longer than what it is made of.
-        let needed = std::fs::metadata(path)?
-            .len()
-            .saturating_add(writer::RESERVE);
-        match path.parent().and_then(medium::free_bytes) {
+        let needed = file.metadata()?.len().saturating_add(writer::RESERVE);
+        match medium::free_bytes(file) {
             Some(free) if free < needed => Err(CopyError::NoRoom { needed, free }),
             _ => Ok(()),
         }
@@ -392,12 +431,14 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_healthy(&self) -> bool {
-        self.healthy.load(Ordering::Relaxed)
+    /// How often the database was opened anew.
+    fn openings(&self) -> u64 {
+        self.openings.load(Ordering::SeqCst)
     }
 
-    fn set_healthy(&self, healthy: bool) {
-        self.healthy.store(healthy, Ordering::Relaxed);
+    /// The open file, if it is one.
+    fn file(&self) -> Option<&File> {
+        self.file.as_ref()?.file()
     }
 }
 

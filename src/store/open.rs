@@ -1,8 +1,9 @@
 //! Opening the file: what is refused, what is made, what is found.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
+use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTableMetadata, WriteTransaction};
 
 use super::aside;
@@ -28,18 +29,28 @@ pub struct Found {
     pub clean_stop: Option<bool>,
 }
 
-/// Opens a file, which is made with the mode 0600 if it is not there.
-pub(super) fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, OpenError> {
+/// Opens a path to write; the file is created with the mode 0600 if it is not there.
+pub(super) fn file_at(path: &Path) -> Result<File, OpenError> {
     if !path.try_exists()? {
         make::make(path)?;
     }
+    Ok(File::options().read(true).write(true).open(path)?)
+}
+
+/// Opens a database in its file.
+pub(super) fn open_file(file: File, cache_bytes: usize) -> Result<Database, OpenError> {
+    // redb would make a database of it.
+    if file.metadata()?.len() == 0 {
+        return Err(OpenError::Foreign("it is empty".into()));
+    }
     let open = || {
+        let backend = FileBackend::new(file).map_err(database_error)?;
         Database::builder()
             .set_cache_size(cache_bytes)
             .set_repair_callback(|repair| {
                 tracing::info!(progress = repair.progress(), "repairing the database");
             })
-            .open(path)
+            .create_with_backend(backend)
             .map_err(database_error)
     };
     shielded(open)
@@ -63,7 +74,7 @@ fn refuse_unreadable_database(path: &Path) -> Result<(), OpenError> {
         Ok(database) => refuse_foreign(&database),
         Err(DatabaseError::RepairAborted) => {
             // A crash left it, and it cannot be read before it is recovered.
-            let peek = Peek::into(fs::File::open(path)?)?;
+            let peek = Peek::into(File::open(path)?)?;
             let recovered = Database::builder().create_with_backend(peek);
             refuse_foreign(&recovered.map_err(database_error)?)
         }

@@ -28,14 +28,16 @@ const MAX_DAMAGED: usize = 10_000;
 
 type Decoded = Result<(), RecordError>;
 
-/// Fails where a page is damaged other than in records that cannot be decoded. `open` opens what
-/// is verified, to look at.
+/// Fails where a page is damaged other than in records that cannot be decoded; returns what was
+/// verified. `open` opens that, to look at.
 pub(super) fn require_sound(
     open: &dyn Fn() -> Result<Database, OpenError>,
-) -> Result<(), OpenError> {
-    let Err(damage) = verify(&mut Fragile::new(open()?)) else {
-        return Ok(());
+) -> Result<Fragile, OpenError> {
+    let mut looked = Fragile::new(open()?);
+    let Err(damage) = verify(&mut looked) else {
+        return Ok(looked);
     };
+    drop(looked);
     if !damage.is_damage() {
         return Err(damage);
     }
@@ -43,7 +45,7 @@ pub(super) fn require_sound(
     let mut looked = Fragile::new(open()?);
     match shielded(|| renew_damaged(looked.get()?)) {
         Ok(0) => Err(damage),
-        Ok(_) => verify(&mut looked),
+        Ok(_) => verify(&mut looked).map(|()| looked),
         Err(error) if error.is_damage() => Err(damage),
         Err(error) => Err(error),
     }

@@ -4,13 +4,14 @@ use std::ops::Bound;
 
 use redb::{ReadOnlyTable, ReadableTable, ReadableTableMetadata, UntypedTableHandle};
 
+use super::condition::{LastBackup, Verified};
 use super::damage::{Damage, Spot};
 use super::deadline::{self, Deadline, Index, Place};
 use super::error::ReadError;
 pub use super::page::{Page, PageRequest};
-use super::record::{self, RecordError};
+use super::record::{self, RecordError, Tally};
 use super::snapshot::Snapshot;
-use super::tables::{DAMAGED, DEADLINES, MESSAGE_KEYS, META, UPSTREAMS, USER_SESSIONS};
+use super::tables::{DAMAGED, DEADLINES, MESSAGE_KEYS, META, UPSTREAMS, USER_SESSIONS, meta};
 use super::tally::{Tallies, active_rows, moved};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
@@ -351,6 +352,26 @@ impl Reader<'_> {
     pub fn row_counts(&self) -> Result<(u64, u64)> {
         let turns = self.snapshot.open_turns()?;
         Ok((self.snapshot.messages.len()?, turns.len()?))
+    }
+
+    /// The last complete verification of the file; none where there was none, or where that
+    /// cannot be decoded.
+    pub(super) fn verification(&self) -> Result<Option<Verified>> {
+        Ok(self.meta_tally(meta::VERIFIED)?.map(Verified::from))
+    }
+
+    /// The last backup that was made; none where there was none, or where that cannot be decoded.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn last_backup(&self) -> Result<Option<LastBackup>> {
+        Ok(self.meta_tally(meta::LAST_BACKUP)?.map(LastBackup::from))
+    }
+
+    fn meta_tally(&self, name: &str) -> Result<Option<Tally>> {
+        let table = self.snapshot.txn.open_table(META)?;
+        let bytes = table.get(name)?;
+        Ok(bytes.and_then(|bytes| record::decode_tally(bytes.value()).ok()))
     }
 
     /// The names of the tables.

@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ mod reference;
 mod rig;
 #[path = "tests/salvage.rs"]
 mod salvage;
+#[path = "tests/scrub.rs"]
+mod scrubbed;
 #[path = "tests/sessions.rs"]
 mod sessions;
 #[path = "tests/steps.rs"]

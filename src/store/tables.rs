@@ -85,12 +85,17 @@ pub(super) mod meta {
     pub(in crate::store) const WARNED: &str = "tally_warned";
     /// How many sessions expire at or before the instant up to which sessions are purged.
     pub(in crate::store) const ENDED: &str = "tally_ended";
+    /// When the last complete verification of the file ended, and how many faults it found.
+    pub(in crate::store) const VERIFIED: &str = "verified";
+    /// When the last backup was made, and how long it is.
+    pub(in crate::store) const LAST_BACKUP: &str = "last_backup";
 }
 
+/// A session, and a name within it.
+type Named = (u128, &'static str);
+
 /// The rows of one session in a table that is keyed by the session and a name.
-pub(super) fn names_of(
-    session: u128,
-) -> (Bound<(u128, &'static str)>, Bound<(u128, &'static str)>) {
+pub(super) fn names_of(session: u128) -> (Bound<Named>, Bound<Named>) {
     // The largest id has no successor.
     let end = session.checked_add(1);
     let end = end.map_or(Bound::Unbounded, |next| Bound::Excluded((next, "")));

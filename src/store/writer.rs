@@ -5,6 +5,7 @@
 //! answered. So many callers share one sync, and no timer is needed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,9 @@ const MAX_BATCH: usize = 1024;
 
 /// How often a failing database is tried again.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the disk and the path are looked at where nothing is written.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A check that takes long is not made so often that it does nothing else.
 const PAUSE_PER_CHECK: u32 = 10;
@@ -55,6 +59,8 @@ pub(super) struct State {
     mode: Mode,
     /// When a failing database is tried again.
     next_probe: Instant,
+    /// When the disk and the path are looked at again.
+    next_watch: Instant,
     /// Whether the disk is nearly full.
     is_low: bool,
     /// Whether there is no room inside the file either.
@@ -76,6 +82,8 @@ impl State {
         Self {
             mode: Mode::Open,
             next_probe: Instant::now(),
+            // By then the free space within the file was measured, too.
+            next_watch: Instant::now() + WATCH_INTERVAL,
             is_low: false,
             is_full: false,
         }
@@ -94,6 +102,7 @@ impl Writer {
     /// Works until it is told to stop, or nobody is left who could give it work.
     pub(super) fn run(mut self) {
         loop {
+            self.watch_if_due();
             self.probe_if_due();
             match self.next_work() {
                 Ok(Work::Job(first)) => {
@@ -116,13 +125,11 @@ impl Writer {
     }
 
     fn next_work(&self) -> Result<Work, RecvTimeoutError> {
-        if self.shared.is_healthy() {
-            return self.work.recv().map_err(|_| RecvTimeoutError::Disconnected);
+        let mut wake = self.state.next_watch;
+        if self.shared.condition.commit_failed.get() {
+            wake = wake.min(self.state.next_probe);
         }
-        let patience = self
-            .state
-            .next_probe
-            .saturating_duration_since(Instant::now());
+        let patience = wake.saturating_duration_since(Instant::now());
         self.work.recv_timeout(patience)
     }
 
@@ -177,7 +184,7 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&mut Txn<'_>, &Clock) -> Result<(), Box<redb::Error>>,
     ) -> Fate {
-        if self.state.mode != Mode::Open {
+        if self.state.mode != Mode::Open || !self.is_at_its_path() {
             return Fate::NotDone;
         }
         let has_room = self.has_room();
@@ -189,19 +196,24 @@ impl Writer {
         });
         match outcome {
             Ok(leavings) => {
-                self.committed(leavings);
-                Fate::Committed
+                // What nobody will find is not acknowledged.
+                let is_found = !leavings.dirty || self.is_at_its_path();
+                self.committed(leavings, is_found);
+                if is_found {
+                    Fate::Committed
+                } else {
+                    Fate::Unknown
+                }
             }
             Err(BatchError::NotDone(error)) => self.failed(Fate::NotDone, &error),
             Err(BatchError::Unknown(error)) => self.failed(Fate::Unknown, &error),
         }
     }
 
-    fn committed(&mut self, leavings: Leavings) {
+    fn committed(&mut self, leavings: Leavings, is_found: bool) {
         // Where there was nothing to commit, nothing is known of the disk.
-        if leavings.dirty && !self.shared.is_healthy() {
+        if leavings.dirty && self.shared.condition.commit_failed.set(false) {
             tracing::info!("the database can be written again");
-            self.shared.set_healthy(true);
         }
         let damage = &self.shared.damage;
         damage.settle(&leavings.damaged_now, &leavings.sound_now);
@@ -212,6 +224,9 @@ impl Writer {
             self.shared.space.want();
         }
         self.shared.alarm.note(leavings.earliest_deadline);
+        if !is_found {
+            return;
+        }
         let meters = &self.shared.meters;
         meters.created(leavings.created);
         for (agent, turns) in leavings.turns_deleted {
@@ -241,15 +256,50 @@ impl Writer {
             _ => {}
         }
         self.state.is_full = is_full;
+        self.shared.condition.no_space.set(is_full);
         self.shared.meters.has_room(!is_full);
         !is_full
+    }
+
+    /// Whether the next start would find the file that is open.
+    fn is_at_its_path(&self) -> bool {
+        let displacement = self.medium.displacement();
+        let was_displaced = self
+            .shared
+            .condition
+            .file_replaced
+            .set(displacement.is_some());
+        match &displacement {
+            Some(reason) if !was_displaced => tracing::error!(
+                %reason,
+                "the open database file is not the one at its path, where the next start looks; \
+                 nothing is written until it is back there. Move it back; or, while this server \
+                 runs, save what it holds with `sessiond backup FILE`, then stop it and put that \
+                 in place with `sessiond restore --force FILE`"
+            ),
+            None if was_displaced => {
+                tracing::info!("the database file is at its path again; writing goes on");
+            }
+            _ => {}
+        }
+        displacement.is_none()
+    }
+
+    /// Looks at the disk and the path, which others change, also where nobody writes.
+    fn watch_if_due(&mut self) {
+        if Instant::now() < self.state.next_watch {
+            return;
+        }
+        self.is_at_its_path();
+        self.has_room();
+        self.state.next_watch = Instant::now() + WATCH_INTERVAL;
     }
 
     // Failures
 
     /// After any I/O error a redb handle refuses to write for good; a new one does not.
     fn failed(&mut self, fate: Fate, error: &redb::Error) -> Fate {
-        self.shared.set_healthy(false);
+        self.shared.condition.commit_failed.set(true);
         self.shared.meters.failed();
         tracing::error!(%error, ?fate, "a write failed");
         if is_full(error) {
@@ -266,7 +316,7 @@ impl Writer {
     /// Tries from time to time whether a failing database can be written again, also where there
     /// is always something else to do.
     fn probe_if_due(&mut self) {
-        if self.shared.is_healthy() || Instant::now() < self.state.next_probe {
+        if !self.shared.condition.commit_failed.get() || Instant::now() < self.state.next_probe {
             return;
         }
         let began = Instant::now();
@@ -304,6 +354,7 @@ impl Writer {
     /// Opens the database anew. Where that fails, it can still be read if it can be looked at.
     fn reopen(&mut self) {
         let mut database = self.shared.database_mut();
+        self.shared.openings.fetch_add(1, Ordering::SeqCst);
         drop(database.take());
         match self.medium.open() {
             Ok(opened) => {
@@ -336,10 +387,14 @@ impl Writer {
         if let Err(error) = &stopped {
             tracing::error!(%error, "the stop could not be recorded");
         }
+        let is_found = self.is_at_its_path();
+        if !is_found {
+            tracing::error!("the stop was recorded in a file that the next start does not find");
+        }
         if let Some(Err(error)) = self.shared.database_mut().take().map(OpenDatabase::close) {
             tracing::warn!(%error, "the database was not closed; the next start recovers it");
         }
-        let _ = done.send(stopped.is_ok());
+        let _ = done.send(stopped.is_ok() && is_found);
     }
 }
 

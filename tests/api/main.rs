@@ -42,6 +42,7 @@ mod retries;
 mod roles;
 mod send;
 mod stops;
+mod storage;
 mod stream;
 mod timeouts;
 mod turns;

@@ -69,6 +69,8 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/openapi.json", Access::Open),
     ("GET", "/api/admin/backup", Access::Admin),
     ("GET", "/api/admin/export", Access::Admin),
+    ("GET", "/api/admin/storage", Access::Admin),
+    ("POST", "/api/admin/storage/verify", Access::Admin),
     ("GET", "/healthz", Access::Open),
     ("GET", "/health", Access::Open),
 ];

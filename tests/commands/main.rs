@@ -14,6 +14,7 @@ mod checks;
 mod colors;
 mod damage;
 mod data;
+mod moved;
 mod outputs;
 #[path = "../support/mod.rs"]
 mod support;

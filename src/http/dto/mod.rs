@@ -5,6 +5,7 @@ mod metadata;
 mod sent;
 mod service;
 mod session;
+mod storage;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -18,6 +19,7 @@ pub(super) use message::{AgentResponse, MessageList, Submitted, UserMessage};
 pub(super) use sent::{Sent, SentAnswer, session_status, user_message};
 pub(super) use service::{AgentListAnswer, agent, health, overall};
 pub(super) use session::{Deleted, SessionInfo, SessionStatus, StatsInfo};
+pub(super) use storage::{StorageAnswer, VerificationAnswer};
 
 /// Most responses have no more headers.
 const USUAL_HEADERS: usize = 10;

@@ -13,6 +13,10 @@ pub(in crate::http) fn health(health: &Health, now: Timestamp) -> Map<String, Va
     let count = |count: fn(&Stats) -> u64| health.stats.as_ref().map_or(0, count);
     let mut body = Map::new();
     body.insert("status".into(), status(health.status).into());
+    if !health.reasons.is_empty() {
+        let reasons = health.reasons.iter().map(|reason| reason.as_str());
+        body.insert("reasons".into(), reasons.collect());
+    }
     body.insert("activeSessions".into(), count(|stats| stats.active).into());
     body.insert("timestamp".into(), now.to_string().into());
     body.insert(

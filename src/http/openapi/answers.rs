@@ -8,7 +8,9 @@ use super::sample::{
     CREATED, NOW, created, message, patched, reply, session, session_id, unanswered,
 };
 use super::streams;
-use crate::app::{Character, Health, Page, Stats, Status};
+use crate::app::{
+    Character, Health, LastBackup, Page, Reason, Stats, Status, StorageInfo, Verified,
+};
 use crate::archive;
 use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item};
 use crate::domain::message::TurnFailure;
@@ -16,7 +18,7 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::http::dto::{
     self, AgentListAnswer, Deleted, MessageList, Sent, SessionInfo, SessionStatus, StatsInfo,
-    Submitted, UserMessage,
+    StorageAnswer, Submitted, UserMessage, VerificationAnswer,
 };
 use crate::http::routes::health::unhealthy;
 
@@ -45,6 +47,11 @@ pub(super) fn of(operation: &str) -> Vec<(&'static str, Examples)> {
         "listAgents" => vec![("200", agent(|eliza| json!(list(eliza))))],
         "getAgent" => vec![("200", agent(dto::agent))],
         "exportSessions" => vec![("200", one("lines", json!(lines())))],
+        "getStorage" => vec![("200", one("storage", json!(storage())))],
+        "verifyStorage" => {
+            let running = VerificationAnswer { started_at: NOW };
+            vec![("202", one("running", json!(running)))]
+        }
         "getMetrics" => vec![("200", one("figures", json!(FIGURES)))],
         "getSessionsHealth" => service(dto::health),
         "getHealth" => service(|health, _| dto::overall(health)),
@@ -55,6 +62,23 @@ pub(super) fn of(operation: &str) -> Vec<(&'static str, Examples)> {
 
 fn one(name: &'static str, value: Value) -> Examples {
     vec![(name, value)]
+}
+
+fn storage() -> StorageAnswer {
+    StorageAnswer::from(StorageInfo {
+        path: Some("/var/lib/sessiond/sessiond.redb".into()),
+        bytes: 4_268_032,
+        free_bytes: Some(1_400_832),
+        free_on_disk: Some(52_613_349_376),
+        verified: Some(Verified {
+            at: NOW,
+            damaged_pages: 0,
+        }),
+        last_backup: Some(LastBackup {
+            at: CREATED,
+            bytes: 2_826_240,
+        }),
+    })
 }
 
 fn info(session: &Session, now: Timestamp) -> Value {
@@ -150,9 +174,10 @@ fn lines() -> String {
 fn service(
     said: impl Fn(&Health, Timestamp) -> Map<String, Value>,
 ) -> Vec<(&'static str, Examples)> {
-    let of = |status, invalid_sessions| {
+    let of = |status, reasons: &[Reason], invalid_sessions| {
         let health = Health {
             status,
+            reasons: reasons.to_vec(),
             stats: Some(stats()),
             invalid_sessions,
             uptime: Duration::from_millis(3_600_500),
@@ -160,9 +185,12 @@ fn service(
         said(&health, NOW)
     };
     let works = vec![
-        ("healthy", json!(of(Status::Healthy, 0))),
-        ("degraded", json!(of(Status::Degraded, 1))),
+        ("healthy", json!(of(Status::Healthy, &[], 0))),
+        (
+            "degraded",
+            json!(of(Status::Degraded, &[Reason::UndecodableRecords], 1)),
+        ),
     ];
-    let fails = unhealthy(of(Status::Unhealthy, 0), NOW);
+    let fails = unhealthy(of(Status::Unhealthy, &[Reason::NoSpace], 0), NOW);
     vec![("200", works), ("503", one("unhealthy", json!(fails)))]
 }

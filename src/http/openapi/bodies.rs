@@ -101,9 +101,11 @@ pub(in crate::http) struct SessionList<'a> {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(in crate::http) struct SessionsHealth {
-    /// `degraded` where a stored record is damaged, `unhealthy` from a failed commit on.
     #[schema(schema_with = status)]
     status: (),
+    /// Why it is not healthy; absent where it is.
+    #[schema(schema_with = reasons, required = false)]
+    reasons: (),
     active_sessions: u64,
     #[schema(value_type = String, format = DateTime)]
     timestamp: String,
@@ -448,7 +450,18 @@ fn status() -> Schema {
     schema(json!({
         "type": "string",
         "enum": ["healthy", "degraded", "unhealthy"],
-        "description": "`degraded` where a stored record is damaged, `unhealthy` from a failed commit on",
+        "description": "`degraded` while something stored is damaged, `unhealthy` while nothing new can be stored",
+    }))
+}
+
+fn reasons() -> Schema {
+    schema(json!({
+        "type": "array",
+        "items": {
+            "type": "string",
+            "enum": ["commit_failed", "no_space", "file_replaced", "undecodable_records", "damaged_pages"],
+        },
+        "description": "Why it is not healthy; absent where it is. Unhealthy: `commit_failed` (the last commit failed; it is tried again every second), `no_space` (there is no free space for new data), `file_replaced` (the open database file is not the one at its path). Degraded: `undecodable_records` (records that cannot be decoded, counted in `invalidSessions`), `damaged_pages` (the last verification of the file found damage)",
     }))
 }
 

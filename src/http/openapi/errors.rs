@@ -47,7 +47,7 @@ pub(super) fn of(operation: &str) -> Vec<&'static str> {
         "getTranscript" => &[&["BadRequest", "SessionNotFound"], DATABASE],
         "getAgent" => &[&["AgentNotFound"]],
         "submitMessage" => &[BODY, SESSION, &["IdempotencyConflict"], DATABASE],
-        "backupDatabase" => &[DATABASE],
+        "backupDatabase" | "getStorage" => &[DATABASE],
         _ => &[],
     };
     groups.concat()

@@ -58,6 +58,8 @@ use crate::wire;
         submit::submit,
         admin::backup,
         admin::export,
+        admin::storage,
+        admin::verify,
         health::sessions,
         health::overall,
         health::alive,

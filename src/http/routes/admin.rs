@@ -2,11 +2,12 @@
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::app::{Backup, Export};
+use crate::http::dto::{self, StorageAnswer, VerificationAnswer};
 use crate::http::error::ApiError;
 use crate::http::openapi::bodies;
 use crate::http::query::Parameters;
@@ -61,6 +62,36 @@ pub(in crate::http) async fn export(
     let name = HeaderValue::from_static("attachment; filename=\"sessiond-export.jsonl\"");
     let body = Body::from_stream(lines);
     Ok(attachment(body, "application/x-ndjson", name))
+}
+
+/// `GET /api/admin/storage`
+#[utoipa::path(
+    get,
+    path = "/api/admin/storage",
+    operation_id = "getStorage",
+    tag = "operations",
+    summary = "Show how the database file stands",
+    description = "For administrators: its size, its last verification and its last backup.",
+    responses((status = 200, description = "How it stands", body = StorageAnswer)),
+)]
+pub(in crate::http) async fn storage(State(state): State<ApiState>) -> Result<Response, ApiError> {
+    let storage = StorageAnswer::from(state.app.storage()?);
+    Ok(dto::json(StatusCode::OK, &storage))
+}
+
+/// `POST /api/admin/storage/verify`
+#[utoipa::path(
+    post,
+    path = "/api/admin/storage/verify",
+    operation_id = "verifyStorage",
+    tag = "operations",
+    summary = "Verify the database file",
+    description = "For administrators. It is done in the background; where that goes on already, it says since when. What it finds is in `GET /api/admin/storage`, in health, in the log and in the metrics.",
+    responses((status = 202, description = "It is being verified", body = VerificationAnswer)),
+)]
+pub(in crate::http) async fn verify(State(state): State<ApiState>) -> Response {
+    let started_at = state.app.begin_verification();
+    dto::json(StatusCode::ACCEPTED, &VerificationAnswer { started_at })
 }
 
 async fn next_piece(

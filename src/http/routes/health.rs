@@ -20,10 +20,10 @@ use crate::instance;
     operation_id = "getSessionsHealth",
     tag = "operations",
     summary = "How the service is",
-    description = "With how many sessions there are.",
+    description = "With why it is not healthy, and how many sessions there are.",
     responses(
         (status = 200, description = "It works", body = bodies::SessionsHealth),
-        (status = 503, description = "The last write failed; the answer is an error too", body = bodies::UnhealthySessions),
+        (status = 503, description = "Nothing new can be stored; the answer is an error too", body = bodies::UnhealthySessions),
     ),
 )]
 pub(in crate::http) async fn sessions(State(state): State<ApiState>) -> Response {
@@ -37,11 +37,11 @@ pub(in crate::http) async fn sessions(State(state): State<ApiState>) -> Response
     path = "/health",
     operation_id = "getHealth",
     tag = "operations",
-    summary = "Whether the service is healthy",
-    description = "Its status and nothing else.",
+    summary = "Whether the service is ready",
+    description = "Its status and nothing else: 200 while it is healthy or degraded, 503 while it is unhealthy.",
     responses(
         (status = 200, description = "It works", body = bodies::Health),
-        (status = 503, description = "The last write failed; the answer is an error too", body = bodies::Unhealthy),
+        (status = 503, description = "Nothing new can be stored; the answer is an error too", body = bodies::Unhealthy),
     ),
 )]
 pub(in crate::http) async fn overall(State(state): State<ApiState>) -> Response {

@@ -7,6 +7,7 @@
 mod activity;
 mod create;
 mod delete;
+mod maintenance;
 mod purge;
 mod send;
 mod submit;
@@ -17,6 +18,7 @@ pub use activity::{Heartbeat, PatchTimeout, Renew};
 pub use create::{CreateKey, CreateSession, Created};
 pub use delete::DeleteSession;
 pub(in crate::store) use delete::erase;
+pub use maintenance::{RecordBackup, RecordVerification};
 pub use purge::{Purge, Purged, WalkTallies};
 pub use send::{SendMessage, Sent};
 pub use submit::{SubmitReply, Submitted};

@@ -27,11 +27,11 @@ fn a_damaged_session_is_set_aside_and_counted_from_then_on() {
     assert_eq!((found.sessions, found.clean_stop), (3, Some(true)));
     let fault = format!("sessions: {}: the record's checksum does not match", bad.id);
     assert_eq!(rig.store().check().unwrap(), [fault]);
-    assert_eq!(rig.store().damaged_sessions(), 0);
+    assert_eq!(rig.store().health().undecodable_sessions, 0);
 
     let list = rig.read(|reader| reader.sessions_below(None, 10));
     assert_eq!(list, (vec![after.clone(), before.clone()], Some(before.id)));
-    assert_eq!(rig.store().damaged_sessions(), 1);
+    assert_eq!(rig.store().health().undecodable_sessions, 1);
     rig.settle();
 
     assert_eq!(rig.store().check().unwrap(), Vec::<String>::new());
@@ -55,12 +55,12 @@ fn a_damaged_session_is_set_aside_and_counted_from_then_on() {
     assert!(is_damaged(&rig.submit(Heartbeat(bad.id))));
     let message = rig.message(bad.id, "hello");
     assert!(is_damaged(&rig.submit(message)));
-    assert_eq!(rig.store().damaged_sessions(), 1);
+    assert_eq!(rig.store().health().undecodable_sessions, 1);
     assert_eq!(contents(&rig.transcript(bad.id)).len(), 1);
 
     // The count outlives a restart, and the others live on.
     rig.restart();
-    assert_eq!(rig.store().damaged_sessions(), 1);
+    assert_eq!(rig.store().health().undecodable_sessions, 1);
     rig.submit(Heartbeat(before.id)).unwrap();
     rig.send(after.id, "hello");
 
@@ -69,7 +69,7 @@ fn a_damaged_session_is_set_aside_and_counted_from_then_on() {
     let (_, gone) = rig.purge();
     assert_eq!(gone, [before.id, after.id, bad.id]);
     assert_eq!(rig.all_rows(), 0);
-    assert_eq!(rig.store().damaged_sessions(), 0);
+    assert_eq!(rig.store().health().undecodable_sessions, 0);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_damaged_session_can_be_deleted_before_and_after_it_is_set_aside() {
         assert!(!has_more);
         rig.settle();
         assert_eq!(rig.all_rows(), 0);
-        assert_eq!(rig.store().damaged_sessions(), 0);
+        assert_eq!(rig.store().health().undecodable_sessions, 0);
         let refusal = rig.refusal(DeleteSession(session.id));
         assert_eq!(refusal, Refusal::SessionNotFound(session.id));
     }
@@ -117,7 +117,7 @@ fn many_damaged_sessions_do_not_stop_a_purge() {
     let all: Vec<_> = sessions.iter().map(|session| session.id).collect();
     assert_eq!(gone, all);
     assert_eq!(rig.all_rows(), 0);
-    assert_eq!(rig.store().damaged_sessions(), 0);
+    assert_eq!(rig.store().health().undecodable_sessions, 0);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_damaged_message_is_skipped_in_pages_which_still_know_if_there_is_more() {
     let page = rig.page(session.id, None, Some(times[1]), 1);
     assert_eq!(contents(&page.messages), ["2"]);
     assert!(page.has_more);
-    assert_eq!(rig.store().damaged_sessions(), 1);
+    assert_eq!(rig.store().health().undecodable_sessions, 1);
 
     // The next message is later than a damaged one, too.
     let sent = rig.send(session.id, "5");
@@ -305,7 +305,7 @@ fn a_damaged_turn_is_opened_again_by_its_message() {
         damage(txn, OPEN_TURNS, (u128::from(session.id), 0));
         damage(txn, OPEN_TURNS, (u128::from(session.id), 1));
     });
-    assert_eq!(rig.store().damaged_sessions(), 1);
+    assert_eq!(rig.store().health().undecodable_sessions, 1);
     assert_eq!(rig.set_aside().len(), 2);
     for message in &messages {
         let turn = rig.next_turn(session.id).unwrap();
@@ -383,10 +383,10 @@ fn a_damaged_create_key_refuses_its_repeats_until_it_would_be_forgotten() {
         rig.settle();
     }
     assert_eq!(rig.set_aside().len(), 1);
-    assert_eq!(rig.store().damaged_sessions(), 1);
+    assert_eq!(rig.store().health().undecodable_sessions, 1);
     rig.pass(Millis(24 * HOUR.0));
     rig.purge();
-    assert_eq!(rig.store().damaged_sessions(), 0);
+    assert_eq!(rig.store().health().undecodable_sessions, 0);
     let creation = rig.keyed_creation("k");
     assert!(!rig.submit(creation).unwrap().replayed);
 }
@@ -496,7 +496,7 @@ fn no_damaged_record_is_in_the_way_of_another_session() {
         let sent = rig.ask(bystander.id, "hello");
         rig.reply(&sent.message, "well");
         assert_eq!(contents(&rig.transcript(bystander.id)), ["well", "hello"]);
-        assert!(rig.store().is_healthy(), "spoil {nth}");
+        assert!(rig.can_commit(), "spoil {nth}");
 
         rig.pass(Millis(20 * HOUR.0));
         let _ = rig.submit(Expire(victim.id));

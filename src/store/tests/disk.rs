@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use redb::StorageBackend;
 
+use super::super::file_at_path::Displacement;
 use super::super::medium::{Medium, look_into};
 use super::super::open::{database_error, shielded};
 use super::super::peek::Source;
@@ -192,6 +193,10 @@ impl Medium for Disk {
 
     fn room(&self) -> Option<u64> {
         *self.0.room.lock().unwrap()
+    }
+
+    fn displacement(&self) -> Option<Displacement> {
+        None
     }
 }
 

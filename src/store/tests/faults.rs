@@ -13,7 +13,7 @@ fn failing_rig() -> (Rig, Disk, Session) {
 }
 
 fn assert_works(rig: &mut Rig, session: &Session) {
-    assert!(rig.store().is_healthy());
+    assert!(rig.can_commit());
     let sent = rig.send(session.id, "after");
     assert_eq!(rig.stored(&sent.message), *sent.message);
 }
@@ -29,7 +29,7 @@ fn a_write_that_fails_is_said_to_have_failed_and_the_store_heals_by_itself() {
         matches!(error, SubmitError::Storage | SubmitError::OutcomeUnknown),
         "{error:?}"
     );
-    assert!(!rig.store().is_healthy());
+    assert!(!rig.can_commit());
 
     disk.fail(None);
     rig.wait_until_healthy();
@@ -45,7 +45,7 @@ fn the_outcome_of_a_commit_that_fails_at_its_sync_is_unknown() {
     let message = rig.keyed_message(session.id, "once", "k");
     let error = rig.submit(message).unwrap_err();
     assert!(matches!(error, SubmitError::OutcomeUnknown), "{error:?}");
-    assert!(!rig.store().is_healthy());
+    assert!(!rig.can_commit());
 
     disk.fail(None);
     rig.wait_until_healthy();
@@ -68,7 +68,7 @@ fn while_the_disk_is_away_calls_are_refused_at_once_and_never_lie() {
             matches!(error, SubmitError::Storage | SubmitError::OutcomeUnknown),
             "{error:?}"
         );
-        assert!(!rig.store().is_healthy());
+        assert!(!rig.can_commit());
         // What is still remembered may be read.
         let read = rig.store().read(|reader| reader.session(session.id));
         let is_right = matches!(&read, Ok(Some(found)) if *found == session);
@@ -129,7 +129,7 @@ fn a_full_disk_refuses_what_does_not_fit_and_takes_the_rest() {
         matches!(error, SubmitError::Storage | SubmitError::OutcomeUnknown),
         "{error:?}"
     );
-    assert!(!rig.store().is_healthy());
+    assert!(!rig.can_commit());
     let kept = rig.transcript(session.id).len();
 
     // What is small fits, and so does the probe.
@@ -146,13 +146,13 @@ fn a_refusal_does_not_make_a_store_healthy_that_cannot_write() {
     let (mut rig, disk, session) = failing_rig();
     disk.fail(Some(Fault::Growth));
     fill(&mut rig, session.id);
-    assert!(!rig.store().is_healthy());
+    assert!(!rig.can_commit());
 
     // A refusal writes nothing, so it proves nothing.
     let stranger = SessionId::from(u128::MAX - 1);
     let refusal = rig.refusal(Heartbeat(stranger));
     assert_eq!(refusal, Refusal::SessionNotFound(stranger));
-    assert!(!rig.store().is_healthy());
+    assert!(!rig.can_commit());
 
     disk.fail(None);
     rig.wait_until_healthy();
@@ -196,7 +196,7 @@ fn refusals_without_end_do_not_keep_a_store_from_healing() {
 
     let stranger = SessionId::from(u128::MAX - 1);
     let began = std::time::Instant::now();
-    while !rig.store().is_healthy() {
+    while !rig.can_commit() {
         assert!(began.elapsed() < Duration::from_secs(20), "starved");
         let _ = rig.submit(Heartbeat(stranger));
     }
@@ -221,7 +221,7 @@ fn a_nearly_full_disk_is_for_deletions() {
     let unasked = submit::submit(&mut rig, other.id, "no");
     let refused = rig.submit(unasked);
     assert!(matches!(refused, Err(SubmitError::NoRoom)), "{refused:?}");
-    assert!(rig.store().is_healthy(), "nothing has failed");
+    assert!(rig.can_commit(), "nothing has failed");
 
     // What is stored is answered from, turns end, sessions live, and room is made.
     let repeat = rig.keyed_message(session.id, "hello", "k");

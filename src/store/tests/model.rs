@@ -24,6 +24,7 @@ impl Pair {
             Step::Look(look) => self.look(look)?,
             Step::Purge => self.purge()?,
             Step::WalkTallies => self.rig.submit(WalkTallies).unwrap(),
+            Step::Maintain { is_backup, number } => self.maintain(is_backup, number),
             Step::Pass(span) => self.pass(span),
             Step::PassToTheEnd {
                 session,

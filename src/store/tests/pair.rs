@@ -4,8 +4,8 @@
 use proptest::prelude::*;
 
 use super::super::command::{
-    BeginTurn, Begun, DeleteSession, Expire, Heartbeat, ParkTurn, Parked, PatchTimeout, Renew,
-    SubmitReply,
+    BeginTurn, Begun, DeleteSession, Expire, Heartbeat, ParkTurn, Parked, PatchTimeout,
+    RecordBackup, RecordVerification, Renew, SubmitReply,
 };
 use super::reference::{Fate, Outcome, Reference, Submission, Turn};
 use super::*;
@@ -26,6 +26,25 @@ impl Pair {
             reference: Reference::new(rig.rules, rig.now()),
             rig,
             known: Vec::new(),
+        }
+    }
+
+    // The file
+
+    /// Records a verification, or a backup, that found or holds so much.
+    pub(super) fn maintain(&mut self, is_backup: bool, number: u64) {
+        let at = self.rig.now();
+        if is_backup {
+            let backup = LastBackup { at, bytes: number };
+            self.reference.maintenance.1 = Some(backup);
+            self.rig.submit(RecordBackup(backup)).unwrap();
+        } else {
+            let verified = Verified {
+                at,
+                damaged_pages: number,
+            };
+            self.reference.maintenance.0 = Some(verified);
+            self.rig.submit(RecordVerification(verified)).unwrap();
         }
     }
 

@@ -23,6 +23,7 @@ pub(super) struct Reference {
     rules: Rules,
     sessions: BTreeMap<SessionId, Kept>,
     create_keys: HashMap<(UserId, String), Claim>,
+    pub(super) maintenance: Maintenance,
 }
 
 /// A session with all that belongs to it.
@@ -65,7 +66,11 @@ pub(super) struct Contents {
     pub(super) turns: Vec<Vec<Turn>>,
     pub(super) keys: Vec<StoredKey>,
     pub(super) submit_keys: Vec<StoredKey>,
+    pub(super) maintenance: Maintenance,
 }
+
+/// What is kept of the care of the file.
+pub(super) type Maintenance = (Option<Verified>, Option<LastBackup>);
 
 /// An idempotency key of a session, with the time of the message that it names.
 pub(super) type StoredKey = (SessionId, String, Timestamp);
@@ -141,6 +146,7 @@ impl Reference {
             rules,
             sessions: BTreeMap::new(),
             create_keys: HashMap::new(),
+            maintenance: (None, None),
         }
     }
 
@@ -348,6 +354,7 @@ impl Reference {
             turns: kept().map(|kept| kept.turns.clone()).collect(),
             keys: self.keys(KeyOf::Send),
             submit_keys: self.keys(KeyOf::Submit),
+            maintenance: self.maintenance,
         }
     }
 

@@ -321,11 +321,16 @@ impl Rig {
         (slices, sessions)
     }
 
+    /// Whether the last commit succeeded.
+    pub(super) fn can_commit(&self) -> bool {
+        !self.store().health().commit_failed
+    }
+
     /// Waits for real until the store has found out by itself that it can write again.
     pub(super) fn wait_until_healthy(&self) {
         self.wait(async {
             for _ in 0..6_000 {
-                if self.store().is_healthy() {
+                if self.can_commit() {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -384,6 +389,7 @@ impl Rig {
             turns: ids().map(turns_of).collect(),
             keys: self.keys(tables::MESSAGE_KEYS),
             submit_keys: self.keys(tables::SUBMIT_KEYS),
+            maintenance: self.read(|reader| Ok((reader.verification()?, reader.last_backup()?))),
             sessions,
         }
     }

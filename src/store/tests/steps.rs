@@ -16,6 +16,10 @@ pub(super) enum Step {
     Look(Look),
     Purge,
     WalkTallies,
+    Maintain {
+        is_backup: bool,
+        number: u64,
+    },
     Pass(Millis),
     /// Time until just before, or after, a session's expiry or the end of its keeping.
     PassToTheEnd {
@@ -303,6 +307,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         9 => look.prop_map(Step::Look),
         3 => Just(Step::Purge),
         2 => Just(Step::WalkTallies),
+        2 => (any::<bool>(), any::<u64>())
+            .prop_map(|(is_backup, number)| Step::Maintain { is_backup, number }),
         10 => span().prop_map(Step::Pass),
         3 => end(),
         2 => Just(Step::Restart),

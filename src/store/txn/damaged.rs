@@ -79,6 +79,34 @@ impl Txn<'_> {
         Ok(())
     }
 
+    /// Writes a record anew as it is: where it is damaged on the disk alone, that mends it.
+    pub(in crate::store) fn rewrite(
+        &mut self,
+        owner: SessionId,
+        spot: &Spot,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let id = u128::from(owner);
+        self.writes(bytes);
+        match spot {
+            Spot::Session => drop(self.sessions.insert(id, bytes)?),
+            Spot::Message(at) => drop(self.messages.open_mut()?.insert((id, at.0), bytes)?),
+            Spot::Turn(position) => {
+                drop(self.open_turns.open_mut()?.insert((id, *position), bytes)?);
+            }
+            Spot::Key(of, key) => {
+                let keys = self.keys_mut(*of).open_mut()?;
+                drop(keys.insert((id, key.as_str()), bytes)?);
+            }
+            Spot::Upstream => drop(self.upstreams.open_mut()?.insert(id, bytes)?),
+            Spot::CreateKey(user, key) => {
+                let key = (u128::from(*user), key.as_str());
+                drop(self.create_keys.open_mut()?.insert(key, bytes)?);
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps a record aside.
     pub(in crate::store) fn put_aside(&mut self, aside: &SetAside) -> Result<()> {
         let bytes = whole(record::encode_set_aside(aside))?;

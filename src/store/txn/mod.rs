@@ -6,6 +6,7 @@
 mod damaged;
 mod keys;
 mod lazy;
+mod maintenance;
 mod messages;
 mod quota;
 mod sessions;

@@ -48,6 +48,18 @@ impl Server {
         answer(self.request(Method::GET, path)).await
     }
 
+    /// The body of an answer that is no JSON.
+    pub(crate) async fn get_bytes(&self, path: &str) -> Vec<u8> {
+        let response = self.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.bytes().await.unwrap().into()
+    }
+
+    /// The same as text.
+    pub(crate) async fn get_text(&self, path: &str) -> String {
+        String::from_utf8(self.get_bytes(path).await).unwrap()
+    }
+
     pub(crate) async fn post(&self, path: &str, body: impl Into<Value>) -> Answer {
         answer(self.request(Method::POST, path).json(&body.into())).await
     }

@@ -147,7 +147,12 @@ impl Builder {
 
     /// Starts the server, which must fail; says why it did.
     pub(crate) async fn start_in_vain(self) -> String {
-        let (clock, _hand) = Clock::manual(START);
+        self.start_in_vain_at(START).await
+    }
+
+    /// As [`Self::start_in_vain`], at another time.
+    pub(crate) async fn start_in_vain_at(self, now: Timestamp) -> String {
+        let (clock, _hand) = Clock::manual(now);
         self.run_in_vain(&clock).await
     }
 
