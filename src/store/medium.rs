@@ -10,6 +10,7 @@ use super::error::OpenError;
 use super::file_at_path::{Displacement, FileAtPath};
 use super::open::{self, database_error, shielded};
 use super::peek::Peek;
+use super::reserve::Reserve;
 use super::shield::Fragile;
 use super::writer::begin_write;
 
@@ -34,6 +35,12 @@ pub(super) trait Medium: Send {
     /// How many bytes are free; none where that cannot be told.
     fn room(&self) -> Option<u64>;
 
+    /// Gives back space that is held back for deletions, where nothing else is left.
+    fn release_space(&self) {}
+
+    /// Holds space back for deletions, where there is enough of it.
+    fn hold_space(&self) {}
+
     /// Why the next start would not find what was opened; none where it would.
     fn displacement(&self) -> Option<Displacement>;
 }
@@ -42,6 +49,7 @@ pub(super) trait Medium: Send {
 #[derive(Debug)]
 pub(super) struct FileMedium {
     file: Arc<FileAtPath>,
+    reserve: Reserve,
     cache_bytes: usize,
 }
 
@@ -49,6 +57,7 @@ impl FileMedium {
     pub(super) fn new(file: &Arc<FileAtPath>, cache_bytes: usize) -> Self {
         Self {
             file: Arc::clone(file),
+            reserve: Reserve::beside(file.path()),
             cache_bytes,
         }
     }
@@ -61,6 +70,10 @@ impl Medium for FileMedium {
         }
         let file = open::file_at(self.file.path())?;
         let held = file.try_clone()?;
+        if let Some(room) = free_bytes(&file) {
+            // To open it may need some.
+            self.reserve.release(room);
+        }
         let database = open::open_file(file, self.cache_bytes)?;
         self.file.hold(held);
         Ok(database)
@@ -74,6 +87,18 @@ impl Medium for FileMedium {
 
     fn room(&self) -> Option<u64> {
         free_bytes(self.file.file()?)
+    }
+
+    fn release_space(&self) {
+        if let Some(room) = self.room() {
+            self.reserve.release(room);
+        }
+    }
+
+    fn hold_space(&self) {
+        if let Some(room) = self.room() {
+            self.reserve.refill(room);
+        }
     }
 
     fn displacement(&self) -> Option<Displacement> {

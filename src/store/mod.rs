@@ -28,6 +28,7 @@ mod peek;
 mod queue;
 pub mod reader;
 mod record;
+mod reserve;
 mod scrub;
 mod shield;
 mod snapshot;

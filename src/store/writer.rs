@@ -26,6 +26,9 @@ use crate::events::EventBus;
 /// The most commands of one transaction, so that nobody waits for a huge one.
 const MAX_BATCH: usize = 1024;
 
+/// The same while the disk is nearly full, when there may be just enough room for a small one.
+const MAX_BATCH_WHEN_LOW: usize = 16;
+
 /// How often a failing database is tried again.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -137,7 +140,12 @@ impl Writer {
     fn run_batch(&mut self, first: Box<dyn Job>) -> Option<(bool, oneshot::Sender<bool>)> {
         let mut jobs = vec![first];
         let (mut stop, mut pause) = (None, None);
-        while jobs.len() < MAX_BATCH {
+        let most = if self.state.is_low {
+            MAX_BATCH_WHEN_LOW
+        } else {
+            MAX_BATCH
+        };
+        while jobs.len() < most {
             match self.work.try_recv() {
                 Ok(Work::Job(job)) => {
                     self.shared.meters.queue.dec();
@@ -188,7 +196,13 @@ impl Writer {
             return Fate::NotDone;
         }
         let has_room = self.has_room();
-        let attempt = || transact(&self.shared, &self.rules, &self.clock, has_room, work);
+        let before_commit = || {
+            if self.state.is_low {
+                self.medium.release_space();
+            }
+        };
+        let parts = (&*self.shared, &self.rules, &self.clock);
+        let attempt = || transact(parts, has_room, work, &before_commit);
         // A panic in here is a bug; it must not take the writer away from everybody else.
         let outcome = shield::shielded_and_told(attempt).unwrap_or_else(|| {
             let error = redb::StorageError::Corrupted("a command panicked".into());
@@ -292,6 +306,7 @@ impl Writer {
         }
         self.is_at_its_path();
         self.has_room();
+        self.medium.hold_space();
         self.state.next_watch = Instant::now() + WATCH_INTERVAL;
     }
 
@@ -399,11 +414,10 @@ impl Writer {
 }
 
 fn transact(
-    shared: &Shared,
-    rules: &Rules,
-    clock: &Clock,
+    (shared, rules, clock): (&Shared, &Rules, &Clock),
     has_room: bool,
     work: impl FnOnce(&mut Txn<'_>, &Clock) -> Result<(), Box<redb::Error>>,
+    before_commit: &dyn Fn(),
 ) -> Result<Leavings, BatchError> {
     let not_done = |error: CommandError| BatchError::NotDone(storage(error));
     let begun = begin(shared).map_err(BatchError::NotDone)?;
@@ -412,6 +426,7 @@ fn transact(
     work(&mut txn, clock).map_err(BatchError::NotDone)?;
     let leavings = txn.finish().map_err(not_done)?;
     if leavings.dirty {
+        before_commit();
         let started = Instant::now();
         begun
             .commit()

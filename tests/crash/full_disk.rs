@@ -2,7 +2,8 @@
 //! what a full disk does, and a small disk of its own.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -80,6 +81,19 @@ impl Limited {
             child,
             url,
             _home: home,
+        }
+    }
+
+    /// The file of somebody else on the small disk, which only the server's own eyes see.
+    fn filler(&self) -> PathBuf {
+        format!("/proc/{}/cwd/data/filler", self.child.id()).into()
+    }
+
+    /// Somebody else takes all that is left of the small disk, to the last byte.
+    fn fill_disk(&self) {
+        let mut filler = File::create(self.filler()).expect("a file on the small disk");
+        for size in [1 << 16, 1] {
+            while filler.write_all(&vec![1; size]).is_ok() {}
         }
     }
 
@@ -231,4 +245,62 @@ async fn on_a_full_disk_a_deletion_makes_room_though_the_file_becomes_no_shorter
         taken.iter().all(|again| again * 2 > taken[0]),
         "what was freed is used again: {taken:?}"
     );
+}
+
+/// Waits, without writing anything, for what the service says of itself.
+async fn wait_for_health(api: &Api, status: u16) -> Value {
+    let since = Instant::now();
+    loop {
+        let health = api.get("/health").await.expect("the server lives");
+        if health.status == status {
+            return health.body;
+        }
+        assert!(since.elapsed() < PATIENCE, "{}", health.body);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn with_no_byte_free_sessions_are_deleted_and_health_tells_why_nothing_else_is_done() {
+    let Some(server) = Limited::on_small_disk() else {
+        node::skip("this machine lets nobody mount a disk of its own (unshare --user --mount)");
+        return;
+    };
+    let api = Api::new(&server.url);
+    let mut sessions = Vec::new();
+    for number in 0..250 {
+        let session = create(&api).await.expect("there is room for a session");
+        if number % 10 == 0 {
+            let (status, body) = send(&api, &session, number).await;
+            assert_eq!(status, 201, "{body}");
+        }
+        sessions.push(session);
+    }
+    // The server has had a moment in which nobody wrote.
+    tokio::time::sleep(AWHILE).await;
+    server.fill_disk();
+    let health = wait_for_health(&api, 503).await;
+    assert_eq!(health["reasons"], json!(["no_space"]));
+    assert_eq!(create(&api).await, None);
+
+    let (deleted, kept) = sessions.split_at(200);
+    let (one_by_one, at_once) = deleted.split_at(100);
+    let delete = async |session: &String| {
+        let deleted = api.delete(session).await.expect("the server lives");
+        deleted.expect(200);
+    };
+    for session in one_by_one {
+        delete(session).await;
+    }
+    futures_util::future::join_all(at_once.iter().map(delete)).await;
+    for session in kept {
+        api.get(&format!("/{session}"))
+            .await
+            .expect("the server lives")
+            .expect(200);
+    }
+    fs::remove_file(server.filler()).expect("the file can be removed");
+    let health = wait_for_health(&api, 200).await;
+    assert_eq!(health["status"], "healthy");
+    assert!(create(&api).await.is_some());
 }

@@ -245,12 +245,36 @@ fn damage_stays_known_over_a_restart_until_a_verification_finds_none() {
 #[test]
 fn a_stop_ends_a_verification() {
     let mut rig = Rig::new();
-    rig.grow_file();
+    for _ in 0..8 {
+        rig.grow_file();
+    }
+    let began = Instant::now();
+    rig.verify();
+    let whole = began.elapsed();
+    // Before it begins, and within.
+    for part in [0, 2, 4, 8] {
+        let stop = CancellationToken::new();
+        let (stopped, took) = std::thread::scope(|scope| {
+            let pass = scope.spawn(|| rig.store().verify(&stop));
+            if part > 0 {
+                std::thread::sleep(whole / part);
+            }
+            stop.cancel();
+            let told = Instant::now();
+            (pass.join().unwrap(), told.elapsed())
+        });
+        // It may have been over before.
+        assert!(
+            matches!(stopped, Err(ScrubError::Stopped) | Ok(_)),
+            "{stopped:?}"
+        );
+        assert!(took < Duration::from_secs(1), "{took:?} of {whole:?}");
+        assert_eq!(rig.damaged_pages(), 0);
+    }
     let stop = CancellationToken::new();
     stop.cancel();
     let stopped = rig.store().verify(&stop);
     assert!(matches!(stopped, Err(ScrubError::Stopped)), "{stopped:?}");
-    assert_eq!(rig.damaged_pages(), 0);
 }
 
 #[test]
