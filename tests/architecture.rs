@@ -56,7 +56,7 @@ const RULES: &[Rule] = &[
             "crate::store",
             "crate::agents",
             "crate::config",
-            "redb",
+            "redb::",
         ],
     },
     Rule {

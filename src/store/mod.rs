@@ -5,6 +5,7 @@
 
 mod alarm;
 mod aside;
+mod backup;
 mod check;
 pub mod command;
 mod condition;
@@ -37,6 +38,7 @@ mod tables;
 mod tally;
 mod txn;
 mod verify;
+mod watch;
 mod writer;
 
 use std::fs::File;
@@ -55,12 +57,12 @@ use self::command::{Command, RecordVerification};
 use self::condition::Condition;
 pub use self::condition::{LastBackup, StoreHealth, Verified};
 use self::damage::Damage;
-use self::error::{CopyError, OpenError, ReadError, SubmitError};
+use self::error::{OpenError, ReadError, SubmitError};
 pub use self::export::Cursor;
 use self::file_at_path::FileAtPath;
 use self::medium::{FileMedium, Medium};
 pub use self::open::Found;
-use self::queue::{Pause, Pending, Work};
+use self::queue::{Pending, Work};
 use self::reader::Reader;
 pub use self::scrub::{Findings, ScrubError};
 use self::shield::Fragile;
@@ -69,10 +71,8 @@ pub use self::space::Space;
 use self::writer::{State, Writer};
 use crate::clock::Clock;
 use crate::domain::rules::Rules;
-use crate::domain::time::Timestamp;
 use crate::events::EventBus;
 use crate::metrics::StoreMeters;
-use crate::partial;
 
 /// How many commands may wait. At the measured rates that is about a tenth of a second of work.
 const QUEUE: usize = 8192;
@@ -335,63 +335,6 @@ impl Store {
             })?;
             Ok(faults)
         })
-    }
-
-    /// Makes a checked copy of everything, as it is at one moment, in a file that has no name and
-    /// is gone with its handle. Writers wait for it while the file is opened beside them, and no
-    /// longer.
-    ///
-    /// # Errors
-    /// The disk has no room for it or fails, or what is stored is not sound; damage to single
-    /// records alone is no failure.
-    pub fn copy(&self, now: Timestamp) -> Result<File, CopyError> {
-        let path = self.shared.file.as_ref().map(|file| file.path());
-        let file = tempfile::tempfile_in(path.map_or(Path::new("."), partial::folder_of))?;
-        self.require_room_for_copy()?;
-        let snapshot = {
-            let database = self.shared.database();
-            let database = database.as_ref();
-            let open = database
-                .ok_or_else(|| OpenError::Storage(Box::new(redb::Error::DatabaseClosed)))?;
-            copy::begin_read(&open.database)?
-        };
-        if let Some(file) = &self.shared.file {
-            // All that the snapshot sees and all that is newer stays where it is meanwhile.
-            pages::require_sound(&|| self.while_paused(|| medium::look_beside(file.handle()?)))?;
-        }
-        let mut copied = copy::copy(snapshot, file.try_clone()?, &mut |_| {})?;
-        copy::settle(&mut copied, &self.shared.rules, now, &mut |_| {})?;
-        copied.close()?;
-        Ok(file)
-    }
-
-    /// Does something while the writer does nothing.
-    fn while_paused<T>(&self, work: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
-        let closed = || OpenError::Storage(Box::new(redb::Error::DatabaseClosed));
-        let (pause, pausing) = Pause::new();
-        let mut queued = Work::Pause(pause);
-        loop {
-            match self.queue.try_send(queued) {
-                Ok(()) => break,
-                Err(TrySendError::Disconnected(_)) => return Err(closed()),
-                Err(TrySendError::Full(back)) => queued = back,
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        pausing.begun.recv().map_err(|_| closed())?;
-        work()
-    }
-
-    fn require_room_for_copy(&self) -> Result<(), CopyError> {
-        let Some(file) = self.shared.file() else {
-            return Ok(());
-        };
-        // A copy is never longer than what it is made of.
-        let needed = file.metadata()?.len().saturating_add(writer::RESERVE);
-        match medium::free_bytes(file) {
-            Some(free) if free < needed => Err(CopyError::NoRoom { needed, free }),
-            _ => Ok(()),
-        }
     }
 
     /// Carries out what is queued, records a clean stop and closes the file. With `clear` all

@@ -18,6 +18,7 @@ use super::queue::{Fate, Job, Work};
 use super::snapshot::OpenDatabase;
 use super::txn::{Leavings, Txn};
 use super::verify::verify;
+use super::watch::WATCH_INTERVAL;
 use super::{Shared, aside, open, shield, tables};
 use crate::clock::Clock;
 use crate::domain::rules::Rules;
@@ -31,9 +32,6 @@ const MAX_BATCH_WHEN_LOW: usize = 16;
 
 /// How often a failing database is tried again.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How often the disk and the path are looked at where nothing is written.
-const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A check that takes long is not made so often that it does nothing else.
 const PAUSE_PER_CHECK: u32 = 10;
@@ -63,11 +61,11 @@ pub(super) struct State {
     /// When a failing database is tried again.
     next_probe: Instant,
     /// When the disk and the path are looked at again.
-    next_watch: Instant,
+    pub(super) next_watch: Instant,
     /// Whether the disk is nearly full.
-    is_low: bool,
+    pub(super) is_low: bool,
     /// Whether there is no room inside the file either.
-    is_full: bool,
+    pub(super) is_full: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,64 +248,6 @@ impl Writer {
         for happening in leavings.happenings {
             self.events.publish(happening);
         }
-    }
-
-    /// Whether there is room for more than deletions, on the disk or inside the file.
-    fn has_room(&mut self) -> bool {
-        let space = &self.shared.space;
-        let room = self.medium.room().unwrap_or(u64::MAX);
-        self.state.is_low = room < RESERVE;
-        let is_full = self.state.is_low && room + space.left() < RESERVE;
-        match (self.state.is_full, is_full) {
-            (false, true) => {
-                tracing::error!(
-                    reserve = RESERVE,
-                    "the disk is nearly full; nothing new is stored until there is room"
-                );
-                space.want();
-            }
-            (true, false) => tracing::info!("there is room again"),
-            _ => {}
-        }
-        self.state.is_full = is_full;
-        self.shared.condition.no_space.set(is_full);
-        self.shared.meters.has_room(!is_full);
-        !is_full
-    }
-
-    /// Whether the next start would find the file that is open.
-    fn is_at_its_path(&self) -> bool {
-        let displacement = self.medium.displacement();
-        let was_displaced = self
-            .shared
-            .condition
-            .file_replaced
-            .set(displacement.is_some());
-        match &displacement {
-            Some(reason) if !was_displaced => tracing::error!(
-                %reason,
-                "the open database file is not the one at its path, where the next start looks; \
-                 nothing is written until it is back there. Move it back; or, while this server \
-                 runs, save what it holds with `sessiond backup FILE`, then stop it and put that \
-                 in place with `sessiond restore --force FILE`"
-            ),
-            None if was_displaced => {
-                tracing::info!("the database file is at its path again; writing goes on");
-            }
-            _ => {}
-        }
-        displacement.is_none()
-    }
-
-    /// Looks at the disk and the path, which others change, also where nobody writes.
-    fn watch_if_due(&mut self) {
-        if Instant::now() < self.state.next_watch {
-            return;
-        }
-        self.is_at_its_path();
-        self.has_room();
-        self.medium.hold_space();
-        self.state.next_watch = Instant::now() + WATCH_INTERVAL;
     }
 
     // Failures

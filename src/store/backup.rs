@@ -1,0 +1,74 @@
+//! Backups of the open store.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::mpsc::TrySendError;
+use std::time::Duration;
+
+use super::error::{CopyError, OpenError};
+use super::queue::{Pause, Work};
+use super::{Store, copy, medium, pages, writer};
+use crate::domain::time::Timestamp;
+use crate::partial;
+
+impl Store {
+    /// Makes a checked copy of everything, as it is at one moment, in a file that has no name and
+    /// is gone with its handle. Writers wait for it while the file is opened beside them, and no
+    /// longer.
+    ///
+    /// # Errors
+    /// The disk has no room for it or fails, or what is stored is not sound; damage to single
+    /// records alone is no failure.
+    pub fn copy(&self, now: Timestamp) -> Result<File, CopyError> {
+        let path = self.shared.file.as_ref().map(|file| file.path());
+        let file = tempfile::tempfile_in(path.map_or(Path::new("."), partial::folder_of))?;
+        self.require_room_for_copy()?;
+        let snapshot = {
+            let database = self.shared.database();
+            let database = database.as_ref();
+            let open = database
+                .ok_or_else(|| OpenError::Storage(Box::new(redb::Error::DatabaseClosed)))?;
+            copy::begin_read(&open.database)?
+        };
+        if let Some(file) = &self.shared.file {
+            // All that the snapshot sees and all that is newer stays where it is meanwhile.
+            pages::require_sound(&|| self.while_paused(|| medium::look_beside(file.handle()?)))?;
+        }
+        let mut copied = copy::copy(snapshot, file.try_clone()?, &mut |_| {})?;
+        copy::settle(&mut copied, &self.shared.rules, now, &mut |_| {})?;
+        copied.close()?;
+        Ok(file)
+    }
+
+    /// Does something while the writer does nothing.
+    pub(super) fn while_paused<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, OpenError>,
+    ) -> Result<T, OpenError> {
+        let closed = || OpenError::Storage(Box::new(redb::Error::DatabaseClosed));
+        let (pause, pausing) = Pause::new();
+        let mut queued = Work::Pause(pause);
+        loop {
+            match self.queue.try_send(queued) {
+                Ok(()) => break,
+                Err(TrySendError::Disconnected(_)) => return Err(closed()),
+                Err(TrySendError::Full(back)) => queued = back,
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        pausing.begun.recv().map_err(|_| closed())?;
+        work()
+    }
+
+    fn require_room_for_copy(&self) -> Result<(), CopyError> {
+        let Some(file) = self.shared.file() else {
+            return Ok(());
+        };
+        // A copy is never longer than what it is made of.
+        let needed = file.metadata()?.len().saturating_add(writer::RESERVE);
+        match medium::free_bytes(file) {
+            Some(free) if free < needed => Err(CopyError::NoRoom { needed, free }),
+            _ => Ok(()),
+        }
+    }
+}
