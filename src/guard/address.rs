@@ -53,6 +53,21 @@ impl TrustedProxies {
     }
 }
 
+/// What clients are told apart by where they are counted: an IPv4 address, also where it is mapped
+/// into IPv6, or the /64 network of an IPv6 address, all of which one client can use.
+#[must_use]
+pub fn client_key(address: IpAddr) -> IpAddr {
+    const CLIENT_BITS: u32 = 64;
+
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) >> CLIENT_BITS << CLIENT_BITS;
+            IpAddr::V6(network.into())
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 /// A network, or an address as a network of its own.
 fn network(text: &str) -> Option<IpNet> {
     let network = IpNet::from_str(text).or_else(|_| IpAddr::from_str(text).map(IpNet::from));
@@ -91,6 +106,16 @@ mod tests {
         }
         let proxies = TrustedProxies::parse(proxies).unwrap();
         proxies.client(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn a_client_is_an_ipv4_address_or_an_ipv6_network_of_64_bits() {
+        let key = |text: &str| client_key(text.parse().unwrap()).to_string();
+        assert_eq!(key("2001:db8:1:2::1"), "2001:db8:1:2::");
+        assert_eq!(key("2001:db8:1:2:ffff:ffff:ffff:ffff"), "2001:db8:1:2::");
+        assert_eq!(key("2001:db8:1:3::1"), "2001:db8:1:3::");
+        assert_eq!(key("192.0.2.7"), "192.0.2.7");
+        assert_eq!(key("::ffff:192.0.2.7"), "192.0.2.7");
     }
 
     #[test]

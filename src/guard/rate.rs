@@ -15,6 +15,7 @@ use governor::state::StateStore;
 use governor::state::keyed::ShrinkableKeyedStateStore;
 use governor::{Quota, clock};
 
+use super::address::client_key;
 use crate::clock::Clock;
 use crate::domain::id::SessionId;
 
@@ -56,7 +57,7 @@ impl Limits {
     /// # Errors
     /// It has created too many.
     pub fn count_create(&self, address: IpAddr) -> Result<(), TooMany> {
-        count(self.creates.as_ref(), &address)
+        count(self.creates.as_ref(), &client_key(address))
     }
 
     /// Counts a message that an address is about to send to a session.
@@ -64,7 +65,7 @@ impl Limits {
     /// # Errors
     /// It has sent too many.
     pub fn count_message(&self, session: SessionId, address: IpAddr) -> Result<(), TooMany> {
-        count(self.messages.as_ref(), &(session, address))
+        count(self.messages.as_ref(), &(session, client_key(address)))
     }
 }
 
@@ -256,6 +257,24 @@ mod tests {
             .count();
         assert!(allowed >= 110, "{allowed}: the first hundred are forgotten");
         assert!(limiter.limiter.len() <= 100);
+    }
+
+    #[test]
+    fn the_addresses_of_an_ipv6_network_share_one_allowance() {
+        let (clock, _hand) = Clock::manual(Timestamp(0));
+        let rates = Rates {
+            creates: 10,
+            messages: 10,
+        };
+        let limits = Limits::new(rates, &clock);
+        let session = SessionId::from(1);
+        let from = |host: u16| IpAddr::from([0x2001, 0xdb8, 1, 2, 3, 4, 5, host]);
+        let creates = (0..30).filter(|host| limits.count_create(from(*host)).is_ok());
+        assert_eq!(creates.count(), 10);
+        let messages = (0..30).filter(|host| limits.count_message(session, from(*host)).is_ok());
+        assert_eq!(messages.count(), 10);
+        let neighbour = IpAddr::from([0x2001, 0xdb8, 1, 3, 0, 0, 0, 1]);
+        assert_eq!(limits.count_create(neighbour), Ok(()));
     }
 
     #[test]
