@@ -44,6 +44,8 @@ pub enum Foreign {
     Origin,
     /// It names the server by a name that is not this machine's.
     Host,
+    /// It is of another site, and says no allowed origin.
+    Site,
 }
 
 /// What the answer to a page that may call says to its browser.
@@ -54,8 +56,7 @@ pub struct CrossOrigin {
 }
 
 const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE";
-const REQUEST_HEADERS: &str =
-    "Content-Type, Authorization, X-API-KEY, Idempotency-Key, Last-Event-ID, X-Request-Id";
+const REQUEST_HEADERS: &str = "Content-Type, Authorization, X-API-KEY, Idempotency-Key, Last-Event-ID, X-Request-Id, traceparent";
 const EXPOSED_HEADERS: &str = "Location, Retry-After, X-Request-Id, Idempotent-Replayed";
 
 /// How long a browser may remember the answer to a preflight, in seconds.
@@ -144,11 +145,17 @@ fn usual_port(scheme: &str) -> u16 {
 }
 
 impl Origins {
-    /// Whether a request may be looked at at all.
+    /// Whether a request may be looked at at all. `is_page` says whether it gets a page that a
+    /// link of another site may lead to.
     ///
     /// # Errors
     /// It comes from a foreign page, or under a foreign name.
-    pub fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<CrossOrigin, Foreign> {
+    pub fn admit(
+        &self,
+        uri: &Uri,
+        headers: &HeaderMap,
+        is_page: bool,
+    ) -> Result<CrossOrigin, Foreign> {
         let name = name(uri, headers);
         if let Some(given) = &self.only_local_names
             && !name.is_some_and(|name| is_local_name(name.host, given))
@@ -158,6 +165,11 @@ impl Origins {
         let varies = self.allowed != AllowedOrigins::Any;
         let mut sent = headers.get_all(header::ORIGIN).iter();
         let Some(value) = sent.next() else {
+            // Images, scripts and forms of pages send no origin, but browsers say whence they are.
+            let is_refused = self.only_local_names.is_some() && !(is_page && is_visit(headers));
+            if is_refused && is_cross_site(headers) {
+                return Err(Foreign::Site);
+            }
             return Ok(CrossOrigin {
                 allow: None,
                 varies,
@@ -216,6 +228,18 @@ pub fn preflight_headers() -> [(HeaderName, HeaderValue); 3] {
         (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE),
     ]
     .map(|(name, value)| (name, HeaderValue::from_static(value)))
+}
+
+/// Whether the page that makes a request is of another site, by its browser's word.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site");
+    site.is_some_and(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site"))
+}
+
+/// Whether a browser goes to a page, as by a link.
+fn is_visit(headers: &HeaderMap) -> bool {
+    let mode = headers.get("sec-fetch-mode");
+    mode.is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"navigate"))
 }
 
 /// The name by which the client calls the server; none where there is not exactly one.

@@ -20,7 +20,9 @@ fn admits(allowed: &str, host: &str, origin: &str) -> bool {
         only_local_names: None,
     };
     let uri = Uri::from_static("/api/agents");
-    origins.admit(&uri, &headers(host, Some(origin))).is_ok()
+    origins
+        .admit(&uri, &headers(host, Some(origin)), false)
+        .is_ok()
 }
 
 #[test]
@@ -142,26 +144,29 @@ fn a_local_server_answers_to_local_names_alone() {
         ("", false),
         ("a b", false),
     ] {
-        let admitted = origins.admit(&uri, &headers(host, None));
+        let admitted = origins.admit(&uri, &headers(host, None), false);
         assert_eq!(admitted.is_ok(), expected, "{host:?}");
     }
     assert_eq!(
-        origins.admit(&uri, &HeaderMap::new()).unwrap_err(),
+        origins.admit(&uri, &HeaderMap::new(), false).unwrap_err(),
         Foreign::Host
     );
     let mut twice = headers("localhost", None);
     twice.append(header::HOST, HeaderValue::from_static("evil.example"));
-    assert!(origins.admit(&uri, &twice).is_err());
+    assert!(origins.admit(&uri, &twice, false).is_err());
     // What the request line names beats the header.
     let absolute = Uri::from_static("http://evil.example/");
     assert!(
         origins
-            .admit(&absolute, &headers("localhost", None))
+            .admit(&absolute, &headers("localhost", None), false)
             .is_err()
     );
     // A rebound page's origin is that of its host.
     let rebound = headers("evil.example:3000", Some("http://evil.example:3000"));
-    assert_eq!(origins.admit(&uri, &rebound).unwrap_err(), Foreign::Host);
+    assert_eq!(
+        origins.admit(&uri, &rebound, false).unwrap_err(),
+        Foreign::Host
+    );
 }
 
 #[test]
@@ -175,7 +180,7 @@ fn a_browser_is_told_who_may_read() {
         let mut response = HeaderMap::new();
         let request = headers("chat.example", origin);
         origins
-            .admit(&uri, &request)
+            .admit(&uri, &request, false)
             .unwrap()
             .write_to(&mut response);
         let text = |name| response.get(name).map(|it| it.to_str().unwrap().to_owned());
@@ -195,5 +200,48 @@ fn a_browser_is_told_who_may_read() {
     assert_eq!(
         told(AllowedOrigins::Any, Some("null")),
         (Some("*".into()), None, false)
+    );
+}
+
+#[test]
+fn a_local_server_without_a_token_answers_to_no_page_of_another_site() {
+    let admits = |only_local_names: bool, sent: &[(&'static str, &str)], is_page: bool| {
+        let origins = Origins {
+            allowed: AllowedOrigins::Loopback,
+            only_local_names: only_local_names.then(|| "localhost".into()),
+        };
+        let mut headers = headers("localhost:3000", None);
+        for (name, value) in sent {
+            headers.insert(*name, value.parse().unwrap());
+        }
+        origins.admit(&Uri::from_static("/"), &headers, is_page)
+    };
+    let cross = ("sec-fetch-site", "cross-site");
+    let navigates = ("sec-fetch-mode", "navigate");
+    let loads = ("sec-fetch-mode", "no-cors");
+    let neighbour = ("origin", "http://127.0.0.1:5173");
+    let stranger = ("origin", "https://evil.example");
+    for is_page in [false, true] {
+        assert_eq!(
+            admits(true, &[cross, loads], is_page).unwrap_err(),
+            Foreign::Site
+        );
+        assert_eq!(admits(true, &[cross], is_page).unwrap_err(), Foreign::Site);
+        assert_eq!(
+            admits(true, &[cross, stranger], is_page).unwrap_err(),
+            Foreign::Origin
+        );
+        assert!(admits(true, &[cross, neighbour], is_page).is_ok());
+        for site in ["same-origin", "same-site", "none"] {
+            let same = ("sec-fetch-site", site);
+            assert!(admits(true, &[same, loads], is_page).is_ok(), "{site}");
+        }
+        // With a token it is that which counts.
+        assert!(admits(false, &[cross, loads], is_page).is_ok());
+    }
+    assert!(admits(true, &[cross, navigates], true).is_ok());
+    assert_eq!(
+        admits(true, &[cross, navigates], false).unwrap_err(),
+        Foreign::Site
     );
 }

@@ -138,6 +138,10 @@ impl ApiError {
     pub(super) fn foreign(foreign: Foreign) -> Self {
         Self::forbidden(match foreign {
             Foreign::Origin => "Pages of this origin may not call; CORS_ORIGIN says whose may",
+            Foreign::Site => {
+                "Pages of other sites may not call while the server asks for no token; \
+                 CORS_ORIGIN says whose may"
+            }
             Foreign::Host => {
                 "Host must be localhost or a loopback address while the server asks for no token"
             }

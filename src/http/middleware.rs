@@ -91,7 +91,8 @@ impl Outermost {
             started,
         };
         let span = tracing::info_span!("request", request_id = id.to_str().unwrap_or_default());
-        let admitted = self.guard.origins.admit(&uri, request.headers());
+        let is_page = asked.route.is_page() && method == Method::GET;
+        let admitted = self.guard.origins.admit(&uri, request.headers(), is_page);
         let (mut response, cross_origin) = match admitted {
             Err(foreign) => (ApiError::foreign(foreign).into_response(), None),
             Ok(cross_origin) => {

@@ -215,6 +215,11 @@ pub(super) fn answered(response: impl IntoResponse) -> Answering {
 }
 
 impl Route<'_> {
+    /// Whether it is a page, or a file of one, that a link of another site may lead to.
+    pub(super) fn is_page(&self) -> bool {
+        matches!(self.path, "/" | "/docs" | "/console/{file}")
+    }
+
     /// What others answer, who ask for credentials of their own.
     pub(super) fn of_others(path: &'static str) -> Self {
         Self {

@@ -109,6 +109,66 @@ async fn a_foreign_name_for_this_address_is_refused_where_nobody_is_asked_who_th
 }
 
 #[tokio::test]
+async fn another_sites_page_reaches_the_console_by_a_link_and_nothing_else() {
+    let server = Server::start().await;
+    let status = async |server: &Server, method: Method, path: &str, mode: &str| {
+        let request = server.request(method, path);
+        let request = request.header("sec-fetch-site", "cross-site");
+        let request = request.header("sec-fetch-mode", mode);
+        let response = request.header("x-api-key", "t").send().await.unwrap();
+        response.status()
+    };
+    let pages = ["/", "/docs", "/docs/", "/console/app.js"];
+    for path in pages {
+        assert_eq!(
+            status(&server, Method::GET, path, "navigate").await,
+            200,
+            "{path}"
+        );
+        assert_eq!(
+            status(&server, Method::GET, path, "no-cors").await,
+            403,
+            "{path}"
+        );
+        assert_eq!(
+            status(&server, Method::POST, path, "navigate").await,
+            403,
+            "{path}"
+        );
+    }
+    for path in [
+        SESSIONS,
+        "/healthz",
+        "/openapi.json",
+        "/socket.io/?EIO=4&transport=polling",
+    ] {
+        for mode in ["navigate", "no-cors", "cors", "websocket"] {
+            assert_eq!(
+                status(&server, Method::GET, path, mode).await,
+                403,
+                "{path} {mode}"
+            );
+        }
+    }
+    // A page of this machine may, and says that it is one.
+    let request = server.request(Method::GET, "/api/agents");
+    let request = request.header("sec-fetch-site", "cross-site");
+    answer(request.header("origin", "http://localhost:5173"))
+        .await
+        .expect(200);
+    server.stop().await;
+    let guarded = Server::builder()
+        .set("ELIZA_SERVER_AUTH_TOKEN", "t")
+        .start()
+        .await;
+    assert_eq!(
+        status(&guarded, Method::GET, SESSIONS, "no-cors").await,
+        200
+    );
+    guarded.stop().await;
+}
+
+#[tokio::test]
 async fn the_pages_of_a_list_may_call_and_read_and_no_others() {
     let server = Server::builder()
         .set("CORS_ORIGIN", "https://chat.example, http://localhost:5173")
@@ -169,7 +229,7 @@ async fn a_preflight_needs_no_token_and_is_told_what_may_be_sent() {
         assert!(header("access-control-allow-methods").contains("PATCH"));
         assert_eq!(
             header("access-control-allow-headers"),
-            "Content-Type, Authorization, X-API-KEY, Idempotency-Key, Last-Event-ID, X-Request-Id"
+            "Content-Type, Authorization, X-API-KEY, Idempotency-Key, Last-Event-ID, X-Request-Id, traceparent"
         );
         let credentials = "access-control-allow-credentials";
         assert!(!response.headers().contains_key(credentials));
