@@ -5,13 +5,13 @@
 //! of a session hear the same things in the same order.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
 use crate::domain::id::{AgentId, MessageId, SessionId};
-use crate::domain::message::{Message, TurnFailure};
+use crate::domain::message::{Message, Role, TurnFailure};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 
@@ -21,6 +21,13 @@ use crate::domain::time::Timestamp;
 /// each of them at once must fit, however seldom the listener is given the time to take them. An
 /// idle listener pays nothing for it, and those that wait for the same event share it.
 const BACKLOG: usize = 8192;
+
+/// How many bytes of events a listener may lag behind: a reply of the greatest length in each of
+/// some dozen rooms at once.
+const BACKLOG_BYTES: usize = 4 * 1024 * 1024;
+
+/// What an event takes beside its texts, in bytes.
+const EVENT_BYTES: usize = 256;
 
 /// Something that happened in a session.
 #[derive(Debug, Clone)]
@@ -127,6 +134,8 @@ pub struct EventBus {
 struct Seat {
     listener: ListenerId,
     events: mpsc::Sender<Arc<Happening>>,
+    /// How many bytes of events it has not taken yet.
+    waiting: Arc<AtomicUsize>,
     has_lagged: Arc<AtomicBool>,
 }
 
@@ -173,6 +182,7 @@ impl EventBus {
         let seat = Seat {
             listener: ListenerId(self.next_id.fetch_add(1, Ordering::Relaxed)),
             events: sender,
+            waiting: Arc::default(),
             has_lagged: Arc::default(),
         };
         Listener {
@@ -192,13 +202,58 @@ impl EventBus {
 /// Tells the listeners of a room, all but those who lag too far behind.
 fn tell(room: &mut Vec<Seat>, happening: Happening) {
     let happening = Arc::new(happening);
+    let bytes = happening.event.bytes();
     room.retain(|seat| {
-        let is_told = seat.events.try_send(Arc::clone(&happening)).is_ok();
+        let is_told = seat.tell(&happening, bytes);
         if !is_told {
             seat.has_lagged.store(true, Ordering::Release);
         }
         is_told
     });
+}
+
+impl Seat {
+    /// Whether there was room for the event.
+    fn tell(&self, happening: &Arc<Happening>, bytes: usize) -> bool {
+        let waiting = self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        let fits = waiting.saturating_add(bytes) <= BACKLOG_BYTES;
+        let is_told = fits && self.events.try_send(Arc::clone(happening)).is_ok();
+        if !is_told {
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        is_told
+    }
+}
+
+impl Event {
+    /// About how many bytes it takes in memory.
+    fn bytes(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let texts = match self {
+            Self::MessageStored { message, .. } => {
+                let body = &message.body;
+                let role = match &message.role {
+                    Role::User { .. } => 0,
+                    Role::Agent {
+                        thought, actions, ..
+                    } => length(thought) + length(actions),
+                };
+                body.content.len() + length(&body.metadata) + length(&body.attachments) + role
+            }
+            Self::ReplyChunk { text, .. } => text.len(),
+            Self::TurnFailed {
+                failure, partial, ..
+            } => failure.message.len() + length(partial),
+            Self::Renewed { .. }
+            | Self::Busy
+            | Self::Idle
+            | Self::TurnEnded
+            | Self::NearExpiration { .. }
+            | Self::Expired { .. }
+            | Self::Deleted => 0,
+        };
+        EVENT_BYTES + texts
+    }
 }
 
 impl Listener {
@@ -247,7 +302,10 @@ impl Listener {
             return Err(Lagged);
         }
         // The listener holds a sender itself, so the channel is never closed.
-        self.events.recv().await.ok_or(Lagged)
+        let happening = self.events.recv().await.ok_or(Lagged)?;
+        let bytes = happening.event.bytes();
+        self.seat.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        Ok(happening)
     }
 
     fn vacate(&self, rooms: &mut HashMap<SessionId, Vec<Seat>>, session: SessionId) {
@@ -305,6 +363,34 @@ mod tests {
         listener.join(session);
         for _ in 0..=BACKLOG {
             bus.publish(Happening::new(session, Event::Busy));
+        }
+        assert_eq!(listener.next().await.unwrap_err(), Lagged);
+    }
+
+    #[tokio::test]
+    async fn a_listener_lags_too_far_behind_by_bytes_too() {
+        let bus = EventBus::default();
+        let session = SessionId::from(1);
+        let chunk = || Event::ReplyChunk {
+            reply_id: MessageId::from(1),
+            agent_id: AgentId::from(1),
+            index: 0,
+            text: "x".repeat(60_000).into(),
+        };
+        let mut listener = bus.listener();
+        listener.join(session);
+        let fit = BACKLOG_BYTES / (60_000 + EVENT_BYTES);
+        // What is taken makes room again.
+        for _ in 0..3 {
+            for _ in 0..fit {
+                bus.publish(Happening::new(session, chunk()));
+            }
+            for _ in 0..fit {
+                assert!(listener.next().await.is_ok());
+            }
+        }
+        for _ in 0..=fit {
+            bus.publish(Happening::new(session, chunk()));
         }
         assert_eq!(listener.next().await.unwrap_err(), Lagged);
     }
