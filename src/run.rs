@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::domain::time::Timestamp;
 use crate::events::EventBus;
 use crate::guard::Guard;
+use crate::guard::connections::Connections;
 use crate::guard::rate::Limits;
 use crate::http::{self, Sockets};
 use crate::instance::Announcement;
@@ -144,22 +145,26 @@ pub async fn run_with(
     let reloader = tokio::spawn(reloader);
     tracing::info!("listening on http://{}", listener.local_addr()?);
     let guard = Arc::new(Guard::new(config.guard, clock));
-    let realtime = Realtime::new(&app, Arc::clone(&guard));
+    let connections = Connections::new(config.server.max_connections, guard.proxies.clone());
+    let connections = Arc::new(connections);
+    let realtime = Realtime::new(&app, Arc::clone(&guard), Arc::clone(&connections));
     let sockets = Sockets {
         path: realtime::PATH,
+        max_body: realtime::MAX_MESSAGE,
         router: realtime.router(),
     };
     let parts = http::Parts {
         app: &app,
         guard,
+        connections,
         sockets,
     };
     // Sockets are told of the stop when everybody else is.
     let closing = async {
         app.stopping().cancelled().await;
-        realtime.close().await;
+        realtime.close();
     };
-    let serving = http::serve(listener, config.server.max_connections, parts, shutdown);
+    let serving = http::serve(listener, parts, shutdown);
     tokio::join!(serving, closing);
 
     if tokio::time::timeout(FINISH, app.finish_stop())

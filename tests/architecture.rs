@@ -40,7 +40,7 @@ const RULES: &[Rule] = &[
         but: &[],
         never: &[
             "axum",
-            "socketioxide",
+            "engineioxide",
             "crate::app",
             "crate::agents",
             "crate::http",

@@ -11,7 +11,7 @@ mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
@@ -37,6 +37,9 @@ const TOKEN: &str = "let-the-client-tests-in";
 
 /// What users' tokens are signed with.
 const JWT_SECRET: &str = "what-the-users-of-the-client-tests-sign-with";
+
+/// A user.
+const USER: &str = "3c90c3cc-0d44-4b50-8888-8dd25736052a";
 
 /// The one test watches the clock, the other keeps the machine busy.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -93,32 +96,16 @@ fn the_published_clients_work_unchanged() {
 fn the_description_holds_against_the_server() {
     let _turn = ONE_AT_A_TIME.lock();
     let folder = tempfile::tempdir().expect("a temporary directory");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
-    let packages = folder.path().join("packages");
-    let installed = run(
-        Command::new("python3")
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
-            .arg("--target")
-            .arg(&packages)
-            .arg("--requirement")
-            .arg(source.join("requirements.txt")),
-        INSTALL_LIMIT,
-    );
-    if let Err(reason) = installed {
-        return node::skip(&reason);
-    }
+    let packages = match install_python(folder.path(), "requirements.txt") {
+        Ok(packages) => packages,
+        Err(reason) => return node::skip(&reason),
+    };
     let server = Server::start();
     let channel = create_session(&server);
     let tests = run(
         Command::new(packages.join("bin/schemathesis"))
             .arg("--config-file")
-            .arg(source.join("schemathesis.toml"))
+            .arg(source().join("schemathesis.toml"))
             .args(["run", "--no-color", "--workers=1", "--checks=all"])
             .args(["--max-examples=300", "--seed=1", "--continue-on-failure"])
             .args(["--request-timeout=30", "--suppress-health-check=all"])
@@ -134,6 +121,59 @@ fn the_description_holds_against_the_server() {
     }
 }
 
+/// The sockets of another language, which waits for answers where node does not.
+#[test]
+fn what_python_socketio_calls_is_acknowledged() {
+    let _turn = ONE_AT_A_TIME.lock();
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let packages = match install_python(folder.path(), "python-sockets.txt") {
+        Ok(packages) => packages,
+        Err(reason) => return node::skip(&reason),
+    };
+    let server = Server::start();
+    let tests = run(
+        Command::new("python3")
+            .arg(source().join("callbacks.py"))
+            .current_dir(folder.path())
+            .env("PYTHONPATH", &packages)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("SESSIOND_URL", server.url())
+            .env("SESSIOND_CHANNEL", create_session(&server))
+            .env("SESSIOND_USER", USER),
+        TEST_LIMIT,
+    );
+    match tests {
+        Ok(output) => assert!(output.contains("acknowledged"), "{output}"),
+        Err(reason) => panic!("{reason}"),
+    }
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+/// Installs the Python packages that a file names into a folder; returns where they are, and else
+/// what was in the way.
+fn install_python(folder: &Path, requirements: &str) -> Result<PathBuf, String> {
+    let packages = folder.join("packages");
+    run(
+        Command::new("python3")
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
+            .arg("--target")
+            .arg(&packages)
+            .arg("--requirement")
+            .arg(source().join(requirements)),
+        INSTALL_LIMIT,
+    )?;
+    Ok(packages)
+}
+
 /// How many calls a run made, by its own summary.
 fn cases(output: &str) -> usize {
     let (_, summary) = output.split_once("Test cases:").expect("a summary");
@@ -143,8 +183,8 @@ fn cases(output: &str) -> usize {
 
 /// A session with the built-in agent; returns its id.
 fn create_session(server: &Server) -> String {
-    let body = r#"{"agentId": "b850bc30-45f8-0041-a00a-83df46d8555d",
-                   "userId": "3c90c3cc-0d44-4b50-8888-8dd25736052a"}"#;
+    let body =
+        format!(r#"{{"agentId": "b850bc30-45f8-0041-a00a-83df46d8555d", "userId": "{USER}"}}"#);
     let authority = server.url().trim_start_matches("http://");
     let mut stream = TcpStream::connect(authority).expect("a connection");
     write!(

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 
-use super::connections::Connection;
 use super::router::ApiState;
 use crate::guard::Visitor;
+use crate::guard::connections::Connection;
 
 /// What is known of a call.
 #[derive(Debug)]

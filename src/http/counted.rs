@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use super::connections::Admission;
 use super::framing::Framing;
+use crate::guard::connections::Admission;
 
 /// How long a client may take nothing while there is something for it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -112,9 +112,9 @@ mod tests {
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    use super::super::connections::Connections;
     use super::*;
     use crate::guard::address::TrustedProxies;
+    use crate::guard::connections::Connections;
 
     fn stream() -> (Counted<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
         let (server, client) = tokio::io::duplex(8);

@@ -223,6 +223,11 @@ impl ApiError {
         .text("Content-Type must be application/json, or absent")
     }
 
+    /// Too many bytes of request bodies, or too many connections.
+    pub(super) fn overloaded() -> Self {
+        unavailable(Unavailable::Overloaded)
+    }
+
     /// An agent's path that does not even name one.
     pub(super) fn agent_not_found(id: &str) -> Self {
         let id = echo(id);

@@ -1,18 +1,14 @@
 //! What a handler gets of a request, each refused in the API's own error form.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
-use http_body::Body as _;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
+use super::body;
 use super::call::Call;
-use super::connections::{Connection, Order};
 use super::error::ApiError;
 use crate::app::error::Invalid;
 use crate::app::{Scope, Target};
@@ -22,9 +18,6 @@ use crate::json;
 
 /// The largest body, in bytes.
 const MAX_BODY: usize = 2 * 1024 * 1024;
-
-/// A request's body must arrive within this time.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A body that is a JSON object.
 pub(super) struct JsonObject(pub(super) Map<String, Value>);
@@ -36,8 +29,9 @@ impl FromRequest<Call> for JsonObject {
         if !is_json(request.headers()) {
             return Err(ApiError::unsupported_media_type());
         }
-        let bytes = read(request.into_body(), call.connection.as_deref()).await?;
-        match json::from_js(&bytes) {
+        let body = request.into_body();
+        let received = body::read(body, call.connection.as_deref(), MAX_BODY).await?;
+        match json::from_js(received.bytes()) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
             Ok(other) => {
                 let reason = format!("the body must be a JSON object, not {}", kind(&other));
@@ -112,24 +106,4 @@ fn is_json(headers: &HeaderMap) -> bool {
         .to_ascii_lowercase();
     let is_suffixed = essence.starts_with("application/") && essence.ends_with("+json");
     essence == "application/json" || is_suffixed
-}
-
-async fn read(body: Body, connection: Option<&Connection>) -> Result<hyper::body::Bytes, ApiError> {
-    let declared = body.size_hint().lower();
-    if declared > MAX_BODY as u64 {
-        return Err(ApiError::payload_too_large(MAX_BODY));
-    }
-    let Ok(read) = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await
-    else {
-        if let Some(connection) = connection {
-            connection.tell(Order::Close);
-        }
-        // Nobody is left to be answered.
-        return Err(Invalid::Body("the body did not arrive in time".into()).into());
-    };
-    match read {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::payload_too_large(MAX_BODY)),
-        Err(_) => Err(Invalid::Body("the body was cut off".into()).into()),
-    }
 }

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt as _;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::connections::Connection;
+use super::body;
 use super::error::ApiError;
 use super::router::{Answering, ApiState, Route, Routes, answered};
 use crate::app::App;
 use crate::guard::access::Access;
+use crate::guard::connections::Connection;
 use crate::guard::identity::{Caller, Credentials, Unauthorized};
 use crate::guard::origin::{is_preflight, preflight_headers};
 use crate::guard::{AUDIT, Guard, Visitor};
@@ -47,6 +48,8 @@ pub(super) struct Outermost {
 pub struct Sockets {
     /// The path.
     pub path: &'static str,
+    /// The largest body of a request, in bytes.
+    pub max_body: usize,
     /// Who answers.
     pub router: Router,
 }
@@ -179,10 +182,24 @@ impl Outermost {
             let routes = &self.routes;
             return routes.answer(&asked.route, request, visitor, connection);
         }
-        request.extensions_mut().insert(visitor);
-        let answer = self.sockets.router.clone().oneshot(request);
-        Box::pin(answer.map(IntoResponse::into_response))
+        let extensions = request.extensions_mut();
+        extensions.insert(visitor);
+        extensions.insert(Arc::clone(connection));
+        Box::pin(ask_sockets(self.sockets.clone(), request))
     }
+}
+
+/// Has the sockets' router answer, once the whole body is there.
+async fn ask_sockets(sockets: Sockets, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let connection = parts.extensions.get::<Arc<Connection>>();
+    let received = match body::read(body, connection.map(|it| &**it), sockets.max_body).await {
+        Ok(received) => received,
+        Err(error) => return error.into_response(),
+    };
+    let body = Body::from(received.bytes().clone());
+    let answer = sockets.router.oneshot(Request::from_parts(parts, body));
+    answer.await.into_response()
 }
 
 /// A request that has no answer yet. Dropped, its client has gone away.

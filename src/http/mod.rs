@@ -1,7 +1,7 @@
 //! The API over HTTP/1.1.
 
+mod body;
 mod call;
-mod connections;
 mod counted;
 mod dto;
 mod error;

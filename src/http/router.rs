@@ -13,13 +13,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 
 use super::call::{self, Call};
-use super::connections::Connection;
 use super::error::ApiError;
 use super::openapi;
 use super::routes::{admin, agents, console, events, health, messages, metrics, sessions, submit};
 use crate::app::App;
 use crate::guard::Visitor;
 use crate::guard::access::Access;
+use crate::guard::connections::Connection;
 
 /// What the handlers share.
 #[derive(Debug, Clone)]

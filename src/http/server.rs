@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{Request, StatusCode};
+use axum::http::Request;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -18,13 +18,13 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
-use super::connections::{Admission, Connections, Order, UnderWay};
 use super::counted::Counted;
 use super::head_timer::HeadTimer;
 use super::middleware::{Outermost, Sockets};
 use super::seldom::Seldom;
 use crate::app::App;
 use crate::guard::Guard;
+use crate::guard::connections::{Admission, Connections, Order, UnderWay};
 
 /// A request's head must arrive within this time of the connection or of the last response.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -45,24 +45,22 @@ pub struct Parts<'a> {
     pub app: &'a Arc<App>,
     /// Who may call.
     pub guard: Arc<Guard>,
+    /// How many may be connected.
+    pub(crate) connections: Arc<Connections>,
     /// What stands beside the API.
     pub sockets: Sockets,
 }
 
 /// Serves until `shutdown` is over, then answers what is under way.
-pub async fn serve(
-    listener: TcpListener,
-    max_connections: usize,
-    parts: Parts<'_>,
-    shutdown: impl Future<Output = ()>,
-) {
+pub async fn serve(listener: TcpListener, parts: Parts<'_>, shutdown: impl Future<Output = ()>) {
     let Parts {
         app,
         guard,
+        connections,
         sockets,
     } = parts;
     let server = Server {
-        connections: Arc::new(Connections::new(max_connections, guard.proxies.clone())),
+        connections,
         outermost: Arc::new(Outermost::new(app, guard, sockets)),
         tasks: TaskTracker::new(),
     };
@@ -100,7 +98,7 @@ impl Server {
     }
 
     fn serve(&self, stream: TcpStream, peer: SocketAddr) {
-        let Some(admission) = self.connections.admit(peer.ip()) else {
+        let Ok(admission) = self.connections.admit(peer.ip()) else {
             tracing::debug!("a connection is turned away: there are too many");
             return;
         };
@@ -137,10 +135,6 @@ async fn serve_connection(stream: TcpStream, outermost: Arc<Outermost>, admissio
         async move {
             let request = request.map(body);
             let response = outermost.answer(request, &connection).await;
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                // A socket is under way as long as it is open.
-                under_way.for_ever();
-            }
             Ok::<_, Infallible>(response.map(|body| Answer {
                 body,
                 _under_way: under_way,

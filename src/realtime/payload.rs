@@ -3,13 +3,22 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::packet::Event;
 use crate::domain::id::parse_uuid;
+use crate::guard::identity::Credentials;
+use crate::json;
+
+/// The events that clients send.
+const EVENTS: [&str; 5] = ["join", "leave", "message", "1", "2"];
+
+/// An event of a client, or why it cannot be read.
+pub(super) type Sent = Result<Event, String>;
 
 /// The `auth` of a connecting socket.
 #[derive(Debug, Default)]
 pub(super) struct Handshake {
-    pub(super) api_key: Option<String>,
-    pub(super) token: Option<String>,
+    api_key: Option<String>,
+    token: Option<String>,
     entity_id: Option<Value>,
 }
 
@@ -27,6 +36,12 @@ impl From<Value> for Handshake {
 }
 
 impl Handshake {
+    /// The credentials, if there are any.
+    pub(super) fn credentials(&self) -> Option<Credentials<'_>> {
+        let (key, token) = (self.api_key.as_deref(), self.token.as_deref());
+        (key.is_some() || token.is_some()).then(|| Credentials::default().or_rather(key, token))
+    }
+
     /// Who connects, if they say so.
     pub(super) fn entity_id(&self) -> Result<Option<Uuid>, ()> {
         match &self.entity_id {
@@ -37,9 +52,9 @@ impl Handshake {
     }
 }
 
-/// What a client wants.
+/// What a client asks for.
 #[derive(Debug)]
-pub(super) enum Wish {
+pub(super) enum ClientCommand {
     /// To hear what happens in a session.
     Join {
         /// The session as the client names it.
@@ -64,17 +79,30 @@ pub(super) struct Message {
     pub(super) fields: Map<String, Value>,
 }
 
-/// Reads an event of a client; the error is what the client is told.
-pub(super) fn wish(event: &str, data: &Value) -> Result<Wish, &'static str> {
+/// Whether an event is one that clients send. All others concern nobody.
+pub(super) fn is_known(sent: &Sent) -> bool {
+    let event = sent.as_ref();
+    event.map_or(true, |event| EVENTS.contains(&event.name.as_str()))
+}
+
+/// Reads what a client has sent; the error is what the client is told.
+pub(super) fn read(sent: Sent) -> Result<ClientCommand, String> {
+    let event = sent?;
+    let data = json::from_js(event.data.as_bytes())
+        .map_err(|error| format!("the event is not JSON: {error}"))?;
+    Ok(command(&event.name, &data)?)
+}
+
+fn command(event: &str, data: &Value) -> Result<ClientCommand, &'static str> {
     match event {
-        "join" | "1" => Ok(Wish::Join { room: room(data)? }),
-        "leave" => Ok(Wish::Leave { room: room(data)? }),
+        "join" | "1" => Ok(ClientCommand::Join { room: room(data)? }),
+        "leave" => Ok(ClientCommand::Leave { room: room(data)? }),
         "2" => say(data),
         _ => {
             let kind = data.get("type").and_then(Value::as_f64);
             let payload = data.get("payload").unwrap_or(&Value::Null);
             match kind {
-                Some(1.0) => Ok(Wish::Join {
+                Some(1.0) => Ok(ClientCommand::Join {
                     room: room(payload)?,
                 }),
                 Some(2.0) => say(payload),
@@ -84,7 +112,7 @@ pub(super) fn wish(event: &str, data: &Value) -> Result<Wish, &'static str> {
     }
 }
 
-fn say(payload: &Value) -> Result<Wish, &'static str> {
+fn say(payload: &Value) -> Result<ClientCommand, &'static str> {
     let room = room(payload)?;
     let Some(payload) = payload.as_object() else {
         return Err("the payload must be an object");
@@ -100,7 +128,7 @@ fn say(payload: &Value) -> Result<Wish, &'static str> {
             fields.insert(ours.to_owned(), value.clone());
         }
     }
-    Ok(Wish::Say(Box::new(Message {
+    Ok(ClientCommand::Say(Box::new(Message {
         room,
         sender_id: text(payload, "senderId"),
         sender_name: text(payload, "senderName").filter(|name| is_a_name(name)),
@@ -149,9 +177,24 @@ mod tests {
             json!({"type": 1e300, "payload": {}}),
         ];
         for data in &odd {
-            for event in ["join", "leave", "message", "1", "2"] {
-                assert!(wish(event, data).is_err(), "{event} {data}");
+            for event in EVENTS {
+                assert!(command(event, data).is_err(), "{event} {data}");
             }
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_no_json_says_where() {
+        let event = |data: &str| {
+            read(Ok(Event {
+                name: "join".into(),
+                data: data.into(),
+            }))
+        };
+        assert!(event(r#"{"roomId":"r"}"#).is_ok());
+        for data in ["1e400", &"[".repeat(1000)] {
+            let error = event(data).unwrap_err();
+            assert!(error.starts_with("the event is not JSON: "), "{error}");
         }
     }
 
@@ -161,7 +204,7 @@ mod tests {
         let wrapped = json!({"type": 1, "payload": {"channelId": "r", "entityId": "e"}});
         for (event, data) in [("join", &payload), ("1", &payload), ("message", &wrapped)] {
             assert!(
-                matches!(wish(event, data), Ok(Wish::Join { room }) if room == "r"),
+                matches!(command(event, data), Ok(ClientCommand::Join { room }) if room == "r"),
                 "{event}"
             );
         }
@@ -173,7 +216,7 @@ mod tests {
             "channelId": "c", "senderId": "s", "senderName": " ", "message": "hi",
             "messageId": "m", "metadata": {"a": 1}, "source": "x",
         });
-        let Ok(Wish::Say(message)) = wish("2", &payload) else {
+        let Ok(ClientCommand::Say(message)) = command("2", &payload) else {
             panic!("it is a message")
         };
         assert_eq!(message.sender_name, None);

@@ -1,17 +1,20 @@
-//! One socket: its wishes one after the other, and what happens in its rooms.
+//! One connected socket: its events one after the other, and what happens in its rooms.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
+use engineioxide::Str;
 use serde::Serialize;
 use serde_json::{Value, json};
-use socketioxide::extract::SocketRef;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::inbox::{Inbox, Sent};
-use super::payload::{Message, Wish};
+use super::encoded::Encoded;
+use super::hub::EngineSocket;
+use super::packet;
+use super::payload::{self, ClientCommand, Message};
+use super::session::{Queued, Session};
 use crate::app::error::AppError;
 use crate::app::{App, Followed, Follower, Scope, SendRequest, SendingSocket, SentMessage, Target};
 use crate::domain::id::SessionId;
@@ -26,115 +29,174 @@ const MAX_ROOMS: usize = 256;
 /// The message that is being stored for a socket.
 type Sending = Pin<Box<dyn Future<Output = Result<SentMessage, AppError>> + Send>>;
 
-/// How long to wait until a socket that has no room for its own end is tried again.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// The client cannot keep up, sends too much, or is gone.
+/// Why a socket is disconnected: it cannot keep up, or is gone.
 #[derive(Debug)]
-struct GivenUp(String);
+struct Disconnect(&'static str);
 
-/// Speaks for a connected socket until it is no more.
-pub(super) async fn run(app: Arc<App>, socket: SocketRef, inbox: Inbox) {
-    let _open = Open::new(&app.metrics().sockets);
-    let session = async {
-        let mut task = Task {
-            follower: Follower::new(&app),
-            app,
-            socket: socket.clone(),
-            visitor: inbox.visitor,
-            sending: None,
-        };
-        task.greet(inbox.entity_id)?;
-        task.work(&inbox).await
-    };
-    let ended = tokio::select! {
-        () = inbox.closed.cancelled() => return,
-        () = inbox.overrun.cancelled() => Err(GivenUp("it sends faster than it can be answered".into())),
-        ended = session => ended,
-    };
-    if let Err(GivenUp(reason)) = ended {
-        tracing::info!(socket = %socket.id, reason, "a socket is disconnected");
-        inbox.closed.run_until_cancelled(hang_up(&socket)).await;
+/// A connected client.
+pub(super) struct Peer {
+    pub(super) socket: Arc<EngineSocket>,
+    pub(super) session: Arc<Session>,
+    /// What is written once for all sockets.
+    pub(super) encoded: Arc<Encoded>,
+    /// Whether its connection gives way to no other, whether it is in a room or not.
+    pub(super) holds_always: bool,
+}
+
+impl Peer {
+    /// Sends a packet, or disconnects a client that has too much to read already.
+    pub(super) fn tell(socket: &EngineSocket, session: &Session, packet: String) {
+        if let Err(Disconnect(reason)) = send(socket, session, packet) {
+            give_up(socket, session, reason);
+        }
+    }
+
+    fn send(&self, packet: impl Into<Str>) -> Result<(), Disconnect> {
+        send(&self.socket, &self.session, packet)
+    }
+
+    /// Sends an event. A client that cannot take it is disconnected, since it would miss it
+    /// without knowing.
+    fn emit<T: Serialize>(&self, name: &str, payload: &T) -> Result<(), Disconnect> {
+        self.send(written(name, payload)?)
+    }
+
+    /// Sends an event and, where the client waits for an answer, the same as the answer.
+    fn answer(&self, name: &str, payload: &Value, ack: Option<u64>) -> Result<(), Disconnect> {
+        self.emit(name, payload)?;
+        self.acknowledge(ack, Some(payload))
+    }
+
+    fn acknowledge(&self, ack: Option<u64>, body: Option<&Value>) -> Result<(), Disconnect> {
+        ack.map_or(Ok(()), |ack| self.send(packet::acknowledged(ack, body)))
     }
 }
 
-/// Disconnects a socket, so that its client knows that it misses something. Where too much waits
-/// for the client already, it is told as soon as it has read some of that.
-async fn hang_up(socket: &SocketRef) {
-    while socket.clone().disconnect().is_err() {
-        tokio::time::sleep(PAUSE).await;
+fn send(
+    socket: &EngineSocket,
+    session: &Session,
+    packet: impl Into<Str>,
+) -> Result<(), Disconnect> {
+    let packet = packet.into();
+    // Engine.IO puts one byte before it.
+    let counted = session.outbox.send(packet.len() + 1);
+    counted.map_err(|_| Disconnect("it does not read what it is sent"))?;
+    let sent = socket.emit(packet);
+    sent.map_err(|_| Disconnect("it does not read what it is sent, or is gone"))
+}
+
+fn written<T: Serialize>(name: &str, payload: &T) -> Result<String, Disconnect> {
+    packet::emitted(name, payload).map_err(|_| Disconnect("an event cannot be written"))
+}
+
+/// Ends a socket at once: what waits for it is dropped, and its client knows that it misses
+/// something.
+fn give_up(socket: &EngineSocket, session: &Session, reason: &str) {
+    tracing::info!(socket = %socket.id, reason, "a socket is disconnected");
+    session.cut_off();
+}
+
+/// Speaks for a connected socket until it is no more.
+pub(super) async fn run(
+    app: Arc<App>,
+    peer: Peer,
+    queued: mpsc::Receiver<Queued>,
+    visitor: Visitor,
+    entity_id: Option<Uuid>,
+) {
+    let _open = Open::new(&app.metrics().sockets);
+    let closed = peer.session.closed.clone();
+    let mut task = Task {
+        follower: Follower::new(&app),
+        app,
+        peer,
+        visitor,
+        sending: None,
+    };
+    let speaking = async {
+        task.greet(entity_id)?;
+        task.work(queued).await
+    };
+    if let Some(Err(Disconnect(reason))) = closed.run_until_cancelled(speaking).await {
+        give_up(&task.peer.socket, &task.peer.session, reason);
     }
 }
 
 struct Task {
     app: Arc<App>,
-    socket: SocketRef,
+    peer: Peer,
     visitor: Visitor,
     follower: Follower,
-    sending: Option<Sending>,
+    /// The message that is being stored, and what its answer is to be called.
+    sending: Option<(Sending, Option<u64>)>,
 }
 
 impl Task {
-    fn greet(&self, entity_id: Option<Uuid>) -> Result<(), GivenUp> {
-        let greeting = json!({ "message": "Connected to sessiond", "socketId": self.socket.id });
-        self.emit("connection_established", &greeting)?;
+    fn greet(&self, entity_id: Option<Uuid>) -> Result<(), Disconnect> {
+        let id = self.peer.socket.id;
+        self.peer.send(packet::connected(id.as_str()))?;
+        let greeting = json!({ "message": "Connected to sessiond", "socketId": id });
+        self.peer.emit("connection_established", &greeting)?;
         if let Some(entity_id) = entity_id {
             let now = self.app.now();
-            self.emit(
-                "authenticated",
-                &json!({ "entityId": entity_id, "timestamp": now }),
-            )?;
+            let confirmation = json!({ "entityId": entity_id, "timestamp": now });
+            self.peer.emit("authenticated", &confirmation)?;
         }
         Ok(())
     }
 
-    async fn work(&mut self, inbox: &Inbox) -> Result<(), GivenUp> {
-        let Some(mut sent) = inbox.take() else {
-            return Ok(());
-        };
+    async fn work(&mut self, mut queued: mpsc::Receiver<Queued>) -> Result<(), Disconnect> {
         loop {
-            // What happens in the rooms goes on while a message is being stored; the next wish
-            // waits for it.
+            // What happens in the rooms goes on while a message is being stored; the next event
+            // of the client waits for it.
             tokio::select! {
                 followed = self.follower.next() => self.tell(followed)?,
-                stored = in_flight(&mut self.sending) => {
+                (stored, ack) = in_flight(&mut self.sending) => {
                     self.sending = None;
-                    self.acknowledge(stored)?;
+                    self.acknowledge(stored, ack)?;
                 }
-                wish = sent.recv(), if self.sending.is_none() => match wish {
-                    Some(wish) => self.grant(wish)?,
+                event = queued.recv(), if self.sending.is_none() => match event {
+                    Some(event) => self.handle(event)?,
                     None => return Ok(()),
                 },
             }
+            let is_in_a_room = self.follower.session_count() > 0;
+            self.peer
+                .session
+                .hold(self.peer.holds_always || is_in_a_room);
         }
     }
 
-    fn grant(&mut self, wish: Sent) -> Result<(), GivenUp> {
-        match wish {
-            Ok(Wish::Join { room }) => self.join(&room),
-            Ok(Wish::Leave { room }) => {
+    fn handle(&mut self, event: Queued) -> Result<(), Disconnect> {
+        let ack = event.ack;
+        match payload::read(event.sent) {
+            Ok(ClientCommand::Join { room }) => self.join(&room, ack),
+            Ok(ClientCommand::Leave { room }) => {
                 if let Some(session) = SessionId::parse(&room) {
                     self.follower.leave(session);
                 }
+                self.peer.acknowledge(ack, None)
+            }
+            Ok(ClientCommand::Say(message)) => {
+                self.send(*message, ack);
                 Ok(())
             }
-            Ok(Wish::Say(message)) => {
-                self.send(*message);
-                Ok(())
-            }
-            Err(reason) => self.refuse(reason),
+            Err(reason) => self.refuse(&reason, ack),
         }
     }
 
-    fn join(&mut self, room: &str) -> Result<(), GivenUp> {
+    fn join(&mut self, room: &str, ack: Option<u64>) -> Result<(), Disconnect> {
         let is_new = SessionId::parse(room).is_none_or(|id| !self.follower.follows(id));
         if is_new && self.follower.session_count() >= MAX_ROOMS {
-            return self.refuse(&format!("a socket can be in at most {MAX_ROOMS} rooms"));
+            return self.refuse(
+                &format!("a socket can be in at most {MAX_ROOMS} rooms"),
+                ack,
+            );
         }
         let joined = self.follower.join(&self.target(room.to_owned()));
         let state = match joined.and_then(|session| self.follower.state(session.id)) {
             Ok(state) => state,
-            Err(error) => return self.refuse(&error.to_string()),
+            Err(error) => return self.refuse(&error.to_string(), ack),
         };
         let id = state.session.id;
         let mut joined = json!({
@@ -144,11 +206,11 @@ impl Task {
         if let (Some(joined), Value::Object(state)) = (joined.as_object_mut(), state) {
             joined.extend(state);
         }
-        self.emit("channel_joined", &joined)?;
-        self.emit("room_joined", &joined)
+        self.peer.emit("channel_joined", &joined)?;
+        self.peer.answer("room_joined", &joined, ack)
     }
 
-    fn send(&mut self, message: Message) {
+    fn send(&mut self, message: Message, ack: Option<u64>) {
         let app = Arc::clone(&self.app);
         let request = SendRequest {
             session: self.target(message.room),
@@ -161,7 +223,7 @@ impl Task {
                 sender_name: message.sender_name,
             }),
         };
-        self.sending = Some(Box::pin(async move { app.send(request).await }));
+        self.sending = Some((Box::pin(async move { app.send(request).await }), ack));
     }
 
     /// A session as this socket's client names and meets it.
@@ -172,43 +234,46 @@ impl Task {
         }
     }
 
-    fn acknowledge(&self, stored: Result<SentMessage, AppError>) -> Result<(), GivenUp> {
+    fn acknowledge(
+        &self,
+        stored: Result<SentMessage, AppError>,
+        ack: Option<u64>,
+    ) -> Result<(), Disconnect> {
         let message = match stored {
             Ok(message) => message,
-            Err(error) => return self.refuse(&error.to_string()),
+            Err(error) => return self.refuse(&error.to_string(), ack),
         };
         let id = message.session_id();
         let acknowledgement = json!({
             "clientMessageId": message.client_message_id, "messageId": message.sent.message.id,
             "status": "received_by_server_and_processing", "channelId": id, "roomId": id,
         });
-        self.emit("messageAck", &acknowledgement)
+        self.peer.answer("messageAck", &acknowledgement, ack)
     }
 
-    fn tell(&self, followed: Result<Followed, Lagged>) -> Result<(), GivenUp> {
-        let followed = followed
-            .map_err(|Lagged| GivenUp("it lags behind what happens in its rooms".into()))?;
-        let event = wire::event(&self.app, self.follower.id(), &followed.happening);
-        self.emit(event.name, &event.payload)
+    fn tell(&self, followed: Result<Followed, Lagged>) -> Result<(), Disconnect> {
+        let followed =
+            followed.map_err(|Lagged| Disconnect("it lags behind what happens in its rooms"))?;
+        let (listener, happening) = (self.follower.id(), &followed.happening);
+        let packet = self.peer.encoded.packet(listener, happening, || {
+            let event = wire::event(&self.app, listener, happening);
+            written(event.name, &event.payload)
+        });
+        self.peer.send(packet?)
     }
 
-    fn refuse(&self, reason: &str) -> Result<(), GivenUp> {
-        self.emit("messageError", &json!({ "error": reason }))
-    }
-
-    /// Sends an event. A client that cannot take it is disconnected, since it would miss it
-    /// without knowing.
-    fn emit<T: Serialize>(&self, name: &str, payload: &T) -> Result<(), GivenUp> {
-        self.socket
-            .emit(name, payload)
-            .map_err(|error| GivenUp(error.to_string()))
+    fn refuse(&self, reason: &str, ack: Option<u64>) -> Result<(), Disconnect> {
+        self.peer
+            .answer("messageError", &json!({ "error": reason }), ack)
     }
 }
 
 /// Waits for the message that is being stored, for ever where there is none.
-async fn in_flight(sending: &mut Option<Sending>) -> Result<SentMessage, AppError> {
+async fn in_flight(
+    sending: &mut Option<(Sending, Option<u64>)>,
+) -> (Result<SentMessage, AppError>, Option<u64>) {
     match sending {
-        Some(sending) => sending.await,
+        Some((sending, ack)) => (sending.await, *ack),
         None => pending().await,
     }
 }

@@ -117,7 +117,7 @@ describe('hostile input', OPTIONS, () => {
       await client.idle(session.sessionId);
     });
 
-    test(`by ${name} unknown events, odd leaves and callbacks do nothing`, async () => {
+    test(`by ${name} unknown events and odd leaves do nothing`, async () => {
       const client = connect({ transports });
       await client.get('connect');
       await unharmed(async () => {
@@ -125,10 +125,6 @@ describe('hostile input', OPTIONS, () => {
           for (const data of nonsense) client.emit(event, ...data);
           await api.settle(client);
         }
-        let called = 0;
-        client.emit('join', { roomId: room }, () => (called += 1));
-        await api.settle(client);
-        assert.equal(called, 0);
       });
       assert.ok(client.socket.connected);
     });
@@ -148,7 +144,7 @@ describe('hostile input', OPTIONS, () => {
       '', '2', '2[', '2{}', '2[]', '2[null]', '2[7]', '2["disconnect"]', '2["connect"]', '9', '0', '1',
       '3', '30[]', '399999999999999999999[]', '4{"message":"x"}', '45-["x"]', '451-["join"]',
       '451-["join",{"_placeholder":true,"num":9}]', '5999999999-["join"]', '2/admin,["join"]',
-      '0/admin,{}', '0/admin', '2-1["join",{}]', '\u0000', '2["join",{"roomId":"\\ud800"}]',
+      '0/admin,{}', '0/admin', `0/${'x'.repeat(1000)}`, '2-1["join",{}]', '\u0000', '2["join",{"roomId":"\\ud800"}]',
     ];
     packets.push(`2["join",${'['.repeat(100_000)}${']'.repeat(100_000)}]`);
     await unharmed(async () => {
@@ -246,7 +242,16 @@ describe('hostile input', OPTIONS, () => {
       };
       await Promise.all(sessions.map(talk));
     });
-    while (!read.includes('41')) read.push(...(await poll()));
+    // It was ended: there is nothing left to poll, so its client knows that it has missed something.
+    for (;;) {
+      const response = await fetch(`${address}&sid=${sid}`);
+      const text = await response.text();
+      if (response.status !== 200) {
+        assert.deepEqual(JSON.parse(text), { code: '1', message: 'Session ID unknown' });
+        break;
+      }
+      read.push(...text.split('\u001e'));
+    }
     const turns = read.filter((packet) => packet.startsWith('42["messageComplete"')).length;
     assert.ok(turns < 8 * sessions.length, 'it was too late');
   });

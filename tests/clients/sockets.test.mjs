@@ -85,6 +85,44 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
       }
     });
 
+    test('an event with a callback is acknowledged with what the event beside it says', async () => {
+      const session = await api.create();
+      const client = connect({ transports });
+      const ask = (...event) => client.socket.timeout(20_000).emitWithAck(...event);
+      const roomId = session.sessionId;
+      assert.deepEqual(await ask('join', { roomId }), await client.get('room_joined'));
+      const joined = await ask('message', { type: 1, payload: { roomId } });
+      assert.deepEqual(joined, await client.get('room_joined', 2));
+      const said = await ask('2', payload(session, 'Hello.', { messageId: 'mine' }));
+      assert.equal(said.clientMessageId, 'mine');
+      assert.deepEqual(said, await client.get('messageAck'));
+      const again = await ask('message', { type: 2, payload: payload(session, 'Hello again.') });
+      assert.deepEqual(again, await client.get('messageAck', 2));
+      const refused = [
+        ['join', { roomId: randomUUID() }],
+        ['join', {}],
+        ['1'],
+        ['2', payload(session, '')],
+        ['message', { type: 3 }],
+      ];
+      for (const [n, event] of refused.entries()) {
+        const refusal = await ask(...event);
+        assertKeys(refusal, ['error']);
+        assert.deepEqual(refusal, await client.get('messageError', n + 1));
+      }
+      assert.equal(await ask('leave', { roomId }), undefined);
+    });
+
+    test('half a character, as JavaScript cuts them, arrives as U+FFFD', async () => {
+      const { session, client } = await enter({ transports });
+      const content = 'Great news \u{1F389}'.slice(0, 12);
+      assert.equal(content.isWellFormed?.() ?? false, false);
+      await client.say(session, content, { messageId: 'half' });
+      const broadcast = await client.get('messageBroadcast');
+      assert.equal(broadcast.text, 'Great news \uFFFD');
+      assert.equal((await api.history(session)).at(0).content, 'Great news \uFFFD');
+    });
+
     const joins = {
       'join with roomId': (id) => ['join', { roomId: id }],
       'join with channelId': (id) => ['join', { channelId: id }],

@@ -7,9 +7,13 @@
     reason = "a helper that cannot do its work fails the test"
 )]
 
+#[cfg(target_os = "linux")]
+mod attacks;
 mod crowd;
 mod log;
 mod log_queues;
+#[cfg(target_os = "linux")]
+mod raw;
 mod refusal;
 #[path = "../support/mod.rs"]
 mod support;
