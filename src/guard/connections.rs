@@ -177,8 +177,7 @@ impl Connections {
 
     /// Tells all connections that there are.
     pub(crate) fn tell(&self, order: Order) {
-        let open = self.lock();
-        for slot in open.slots.values() {
+        for slot in self.lock().slots.values() {
             slot.connection.tell(order);
         }
     }

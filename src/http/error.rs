@@ -223,6 +223,20 @@ impl ApiError {
         .text("Content-Type must be application/json, or absent")
     }
 
+    /// A body in a content coding.
+    pub(super) fn unsupported_coding(coding: &str) -> Self {
+        let coding = echo(coding);
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "UnsupportedMediaTypeError",
+            format!("Unsupported Content-Encoding {coding:?}"),
+        )
+        .text(format!(
+            "The body is sent with Content-Encoding {coding:?}; send it uncompressed"
+        ))
+    }
+
     /// Too many bytes of request bodies, or too many connections.
     pub(super) fn overloaded() -> Self {
         unavailable(Unavailable::Overloaded)

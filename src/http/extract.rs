@@ -29,6 +29,9 @@ impl FromRequest<Call> for JsonObject {
         if !is_json(request.headers()) {
             return Err(ApiError::unsupported_media_type());
         }
+        if let Some(coding) = body::coding(request.headers()) {
+            return Err(ApiError::unsupported_coding(&coding));
+        }
         let body = request.into_body();
         let received = body::read(body, call.connection.as_deref(), MAX_BODY).await?;
         match json::from_js(received.bytes()) {

@@ -1,7 +1,7 @@
 //! What every call has in common: how its body is read.
 
 use reqwest::Method;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::json;
 
 use crate::harness::{Answer, NOBODY, SCRIPTED, SESSIONS, Server, USER, answer, at, names};
@@ -72,6 +72,32 @@ async fn a_body_that_is_not_json_by_its_own_word_is_refused() {
             assert_eq!(details, json!({}), "{content_type}");
         }
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_in_a_coding_is_refused_and_the_coding_is_named() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    for (method, path) in [
+        (Method::POST, SESSIONS.to_owned()),
+        (Method::POST, at(&session, "/messages")),
+        (Method::PATCH, at(&session, "/timeout")),
+        (Method::POST, "/api/messaging/submit".to_owned()),
+    ] {
+        for coding in ["gzip", "br", "deflate, gzip"] {
+            let request = server.request(method.clone(), &path);
+            let request = request.header(CONTENT_ENCODING, coding).body("\x1f\u{8b}");
+            let refused = answer(request).await;
+            let details = refused.error(415, "UNSUPPORTED_MEDIA_TYPE", "UnsupportedMediaTypeError");
+            assert_eq!(details, json!({}), "{coding}");
+            let message = refused.body["error"]["message"].as_str().unwrap();
+            assert!(message.contains(coding), "{message}");
+        }
+    }
+    let request = server.request(Method::POST, SESSIONS);
+    let request = request.header(CONTENT_ENCODING, "Identity");
+    answer(request.body(create_of(200))).await.expect(201);
     server.stop().await;
 }
 
