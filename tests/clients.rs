@@ -7,6 +7,8 @@
     reason = "a helper that cannot do its work fails the test"
 )]
 
+#[path = "clients/env_file.rs"]
+mod env_file;
 mod support;
 
 use std::io::{Read as _, Write as _};

@@ -90,7 +90,7 @@ impl ElizaOs {
             client: tools.client.clone(),
             base: config.address("baseUrl", config.required("baseUrl")?)?,
             agent_id,
-            key: config.secret("apiKeyEnv", tools)?,
+            key: config.header_secret("apiKeyEnv", tools)?,
             transport: config.choice("transport", &transports)?.unwrap_or_default(),
         }))
     }

@@ -116,7 +116,7 @@ impl OpenAi {
         let config = &character.backend;
         let base = config.address("baseUrl", config.required("baseUrl")?)?;
         let model = Self {
-            key: config.secret("apiKeyEnv", tools)?,
+            key: config.header_secret("apiKeyEnv", tools)?,
             model: config.text("model")?.map(str::to_owned),
             temperature: config.number("temperature", &TEMPERATURES)?,
             max_tokens: config.whole("maxTokens", &(1..=MAX_TOKENS))?,
@@ -133,9 +133,9 @@ impl OpenAi {
     ) -> Result<Option<Box<dyn Backend>>, SettingsFault> {
         let variable = |name| {
             let value = tools.variables.get(name);
-            value.map(|value| value.expose_secret().to_owned())
+            value.map(|value| value.expose_secret().trim().to_owned())
         };
-        let key = tools.variables.get("OPENAI_API_KEY");
+        let key = variable("OPENAI_API_KEY").map(SecretString::from);
         let base = variable("OPENAI_BASE_URL");
         let (name, base, key, model) = if key.is_some() || base.is_some() {
             let base = base.unwrap_or_else(|| "https://api.openai.com/v1".into());

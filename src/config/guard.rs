@@ -2,6 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::secret::{self, ADMIN_TOKEN, JWT_KEY, SERVER_TOKEN};
 use super::source::Source;
 use super::{ConfigError, ServerConfig};
 use crate::guard::Policy;
@@ -10,10 +11,6 @@ use crate::guard::identity::{self, Tokens};
 use crate::guard::origin::{AllowedOrigins, Origins};
 use crate::guard::rate::Rates;
 
-const SERVER_TOKEN: &str = "ELIZA_SERVER_AUTH_TOKEN";
-const ADMIN_TOKEN: &str = "SESSIOND_ADMIN_TOKEN";
-const JWT_KEY: &str = "JWT_SECRET";
-
 /// The shortest key of HS256, in bytes (RFC 7518, 3.2).
 const MIN_JWT_KEY: usize = 32;
 
@@ -21,10 +18,10 @@ const MIN_JWT_KEY: usize = 32;
 const MIN_TOKEN: usize = 16;
 
 pub(super) fn policy(source: &mut Source, server: &ServerConfig) -> Result<Policy, ConfigError> {
-    let tokens = tokens(source);
+    let tokens = tokens(source)?;
     let insecure = source.switch("SESSIOND_INSECURE")?;
     if tokens.are_unset() && !insecure && !server.is_loopback() {
-        return Err(open_to_the_world(&server.host));
+        return Err(open_to_the_world(source, &server.host));
     }
     let only_local_names =
         (tokens.are_unset() && server.is_loopback()).then(|| server.host.clone());
@@ -42,7 +39,7 @@ pub(super) fn policy(source: &mut Source, server: &ServerConfig) -> Result<Polic
     })
 }
 
-fn open_to_the_world(host: &str) -> ConfigError {
+fn open_to_the_world(source: &Source, host: &str) -> ConfigError {
     // Without random numbers there is none to suggest.
     let example = identity::random_token().map_or_else(
         |_| " ".to_owned(),
@@ -53,31 +50,35 @@ fn open_to_the_world(host: &str) -> ConfigError {
             )
         },
     );
+    let secrets = [SERVER_TOKEN, ADMIN_TOKEN, JWT_KEY].into_iter();
+    let blanks = secrets.flat_map(|secret| secret::blanks(source, secret));
+    let blanks: String = blanks.map(|blank| blank + ". ").collect();
     ConfigError::new(format!(
-        "SERVER_HOST is {host:?}, which other machines can reach, and nobody is asked who they \
-         are: anybody could read every conversation. Set ELIZA_SERVER_AUTH_TOKEN (or \
-         SESSIOND_ADMIN_TOKEN, or JWT_SECRET) to a secret{example}or set SESSIOND_INSECURE=true \
-         if something else guards this address"
+        "{blanks}SERVER_HOST is {host:?}, which other machines can reach, and no authentication is \
+         configured: anyone on the network could read every conversation. Set \
+         ELIZA_SERVER_AUTH_TOKEN (or SESSIOND_ADMIN_TOKEN, or JWT_SECRET) to a secret{example}or \
+         set SESSIOND_INSECURE=true if something else guards this address"
     ))
 }
 
-fn tokens(source: &mut Source) -> Tokens {
-    let secret = |name| source.text(name).map(SecretString::from);
+fn tokens(source: &mut Source) -> Result<Tokens, ConfigError> {
     let tokens = Tokens {
-        server: secret(SERVER_TOKEN),
-        admin: secret(ADMIN_TOKEN),
-        jwt: secret(JWT_KEY),
+        server: secret::token(source, SERVER_TOKEN)?,
+        admin: secret::token(source, ADMIN_TOKEN)?,
+        jwt: secret::key(source, JWT_KEY)?,
     };
     for warning in warnings(&tokens) {
         source.warn(warning);
     }
-    tokens
+    Ok(tokens)
 }
 
 /// What is not as it should be with tokens that will do.
 fn warnings(tokens: &Tokens) -> Vec<String> {
+    let [server_token, admin_token, jwt_key] =
+        [SERVER_TOKEN, ADMIN_TOKEN, JWT_KEY].map(|it| it.name);
     let mut warnings = Vec::new();
-    for (name, token) in [(SERVER_TOKEN, &tokens.server), (ADMIN_TOKEN, &tokens.admin)] {
+    for (name, token) in [(server_token, &tokens.server), (admin_token, &tokens.admin)] {
         let length = |token: &SecretString| token.expose_secret().chars().count();
         if token.as_ref().is_some_and(|it| length(it) < MIN_TOKEN) {
             warnings.push(format!(
@@ -89,14 +90,14 @@ fn warnings(tokens: &Tokens) -> Vec<String> {
     let is_short = |key: &SecretString| key.expose_secret().len() < MIN_JWT_KEY;
     if tokens.jwt.as_ref().is_some_and(is_short) {
         warnings.push(format!(
-            "{JWT_KEY} is shorter than the {MIN_JWT_KEY} bytes that HS256 asks for (RFC 7518): \
+            "{jwt_key} is shorter than the {MIN_JWT_KEY} bytes that HS256 asks for (RFC 7518): \
              whoever has one token can try to guess it"
         ));
     }
     if tokens.jwt.is_some() && tokens.admin.is_none() {
         warnings.push(format!(
-            "{JWT_KEY} is set and {ADMIN_TOKEN} is not: nobody can list all sessions, make a \
-             backup or an export of the running server, or read its figures; set {ADMIN_TOKEN} \
+            "{jwt_key} is set and {admin_token} is not: nobody can list all sessions, make a \
+             backup or an export of the running server, or read its figures; set {admin_token} \
              for that, to what `sessiond token` prints"
         ));
     }
@@ -104,7 +105,7 @@ fn warnings(tokens: &Tokens) -> Vec<String> {
         .map(|token| token.as_ref().map(ExposeSecret::expose_secret));
     if admin.is_some() && admin == server {
         warnings.push(format!(
-            "{ADMIN_TOKEN} is the same as {SERVER_TOKEN}: everybody who has it is an admin"
+            "{admin_token} is the same as {server_token}: everybody who has it is an admin"
         ));
     }
     warnings

@@ -1,17 +1,21 @@
 //! The configuration. Nothing else reads arguments or the environment.
 
-mod env_file;
+pub mod env_file;
 mod environment;
+mod error;
 mod guard;
+mod input_file;
+mod layer;
 mod levels;
+mod secret;
 mod settings;
 mod source;
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 pub use self::environment::Environment;
+pub use self::error::ConfigError;
 use self::settings::TIME_SCALE;
 pub use self::settings::{SETTINGS, Setting};
 pub use self::source::Source;
@@ -80,10 +84,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// A setting that stops the start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError(String);
-
 impl Config {
     /// Reads and validates every setting.
     ///
@@ -132,24 +132,6 @@ impl ServerConfig {
             .all(|address| address.ip().to_canonical().is_loopback())
     }
 }
-
-impl ConfigError {
-    fn new(message: String) -> Self {
-        Self(message)
-    }
-
-    fn unreadable(name: &str, value: &str, allowed: &str) -> Self {
-        Self(format!("{name} is {value:?}; allowed is {allowed}"))
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 fn policy(source: &mut Source) -> Result<TimeoutPolicy, ConfigError> {
     let min = source.number("SESSION_MIN_TIMEOUT_MINUTES", 5, &(1..=60))?;

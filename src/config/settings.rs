@@ -132,14 +132,29 @@ pub const SETTINGS: &[Setting] = &[
         "The token that every call must bring as X-API-KEY or Bearer",
     ),
     Setting::new(
+        "ELIZA_SERVER_AUTH_TOKEN_FILE",
+        "unset",
+        "A file that holds ELIZA_SERVER_AUTH_TOKEN, in its place",
+    ),
+    Setting::new(
         "SESSIOND_ADMIN_TOKEN",
         "unset",
         "The token of admins, who may do everything",
     ),
     Setting::new(
+        "SESSIOND_ADMIN_TOKEN_FILE",
+        "unset",
+        "A file that holds SESSIOND_ADMIN_TOKEN, in its place",
+    ),
+    Setting::new(
         "JWT_SECRET",
         "unset",
         "The key of users' JSON Web Tokens (HS256), 32 bytes or more; a shorter one is warned of",
+    ),
+    Setting::new(
+        "JWT_SECRET_FILE",
+        "unset",
+        "A file that holds JWT_SECRET, in its place",
     ),
     Setting::new(
         "SESSIOND_INSECURE",

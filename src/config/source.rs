@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use super::{ConfigError, Environment, SETTINGS, env_file};
+use super::env_file::EnvFile;
+use super::layer::{Layer, Origin};
+use super::{ConfigError, Environment, SETTINGS};
 
 /// How many characters of a setting's name may be wrong for it to be known again.
 const MAX_DISTANCE: usize = 2;
@@ -12,10 +14,17 @@ const MAX_DISTANCE: usize = 2;
 /// The values that were set, by name. Empty ones count as unset.
 #[derive(Default)]
 pub struct Source {
-    layers: Vec<HashMap<String, String>>,
+    layers: Vec<Layer>,
     warnings: Vec<String>,
     /// The variables whose values are no Unicode text.
     garbled: Vec<String>,
+}
+
+/// A value that is not empty.
+pub(super) struct Given<'a> {
+    /// Exactly as it was set.
+    pub(super) text: &'a str,
+    pub(super) origin: Origin,
 }
 
 impl Source {
@@ -38,18 +47,24 @@ impl Source {
             });
             environment.insert(name, value);
         }
-        let file = env_file::read(Path::new(".env"))?;
-        Ok(Self {
+        let file = Layer::from_file(EnvFile::read(Path::new(".env"))?);
+        let mut source = Self {
+            layers: vec![
+                Layer::new(Origin::Flag, flags),
+                Layer::new(Origin::Environment, environment),
+                file,
+            ],
             garbled,
-            ..Self::of_layers(vec![flags, environment, file])
-        })
+            ..Self::default()
+        };
+        source.warn_of_names();
+        Ok(source)
     }
 
     /// Refuses settings whose values are no Unicode text: what can be read of them is something
     /// else, such as another folder.
     pub(super) fn refuse_other_encodings(&self) -> Result<(), ConfigError> {
-        let is_setting = |name: &&String| SETTINGS.iter().any(|it| it.name == **name);
-        match self.garbled.iter().find(is_setting) {
+        match self.garbled.iter().find(|name| is_setting(name)) {
             None => Ok(()),
             Some(name) => Err(ConfigError::new(format!(
                 "{name} is not UTF-8 text; allowed is that alone, also for the names of folders"
@@ -57,27 +72,43 @@ impl Source {
         }
     }
 
-    /// The values of these layers, the first one first.
+    /// The values of these layers, the first one first: flags, the environment, a file.
     #[must_use]
     pub fn of_layers(layers: Vec<HashMap<String, String>>) -> Self {
+        let origins = [Origin::Flag, Origin::Environment];
+        let origins = origins
+            .into_iter()
+            .chain(std::iter::repeat(Origin::File(0)));
+        let layers = origins.zip(layers);
         let mut source = Self {
-            layers,
+            layers: layers
+                .map(|(origin, values)| Layer::new(origin, values))
+                .collect(),
             ..Self::default()
         };
-        source.warn_of_misspelt_names();
+        source.warn_of_names();
         source
     }
 
-    /// A setting whose name is spelt wrong would do nothing, and nobody would know why.
-    fn warn_of_misspelt_names(&mut self) {
-        let names: BTreeSet<_> = self.layers.iter().flat_map(HashMap::keys).collect();
-        let warnings = names.into_iter().filter_map(|name| {
+    /// A setting whose name is spelt wrong, or whose line is part of another value, would do
+    /// nothing, and nobody would know why.
+    fn warn_of_names(&mut self) {
+        let names: BTreeSet<_> = self.layers.iter().flat_map(Layer::names).collect();
+        let misspelt = names.into_iter().filter_map(|name| {
             let meant = meant_by(name)?;
             Some(format!(
                 "{name} is set, but no setting has this name; did you mean {meant}?"
             ))
         });
-        self.warnings = warnings.collect();
+        let enclosed = self.layers.iter().flat_map(|layer| &layer.enclosed);
+        let enclosed = enclosed.filter(|it| is_setting(&it.name)).map(|it| {
+            format!(
+                ".env, line {}: {} is not set here, since the line is part of the value that is \
+                 quoted from line {} on",
+                it.line, it.name, it.quoted_from
+            )
+        });
+        self.warnings = misspelt.chain(enclosed).collect();
     }
 
     /// What was put right, for the log.
@@ -89,19 +120,33 @@ impl Source {
     /// A value, if it is set.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        let mut layers = self.layers.iter();
-        layers.find_map(|layer| {
-            layer
-                .get(name)
-                .map(|value| value.trim())
-                .filter(|v| !v.is_empty())
+        self.given(name).map(|given| given.text.trim())
+    }
+
+    /// A value exactly as it was set, and where.
+    pub(super) fn given(&self, name: &str) -> Option<Given<'_>> {
+        self.layers.iter().find_map(|layer| {
+            let text = layer.get(name).filter(|text| !is_blank(text))?;
+            let origin = layer.origin(name);
+            Some(Given { text, origin })
         })
     }
 
-    /// All values, for those that are named elsewhere.
+    /// The places where a value is set to nothing, but for those that a value overrides.
+    pub(super) fn blanks(&self, name: &str) -> Vec<Origin> {
+        let layers = self.layers.iter();
+        let set = layers.filter_map(|layer| Some((layer, layer.get(name)?)));
+        set.take_while(|(_, text)| is_blank(text))
+            .map(|(layer, _)| layer.origin(name))
+            .collect()
+    }
+
+    /// All values exactly as they were set, for those that are named elsewhere: the key of a
+    /// signature may begin or end with a blank.
     pub(super) fn environment(&self) -> Environment {
-        let names = self.layers.iter().flat_map(HashMap::keys);
-        let values = names.filter_map(|name| Some((name.clone(), self.text(name)?.to_owned())));
+        let names = self.layers.iter().flat_map(Layer::names);
+        let values =
+            names.filter_map(|name| Some((name.to_owned(), self.given(name)?.text.to_owned())));
         values.collect()
     }
 
@@ -178,6 +223,14 @@ impl Source {
     }
 }
 
+fn is_setting(name: &str) -> bool {
+    SETTINGS.iter().any(|setting| setting.name == name)
+}
+
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
+}
+
 fn is_whole_number(text: &str) -> bool {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
@@ -186,7 +239,7 @@ fn is_whole_number(text: &str) -> bool {
 /// The setting that a name was meant to be, if it is nearly one and begins with the same word.
 /// Other names are none of the server's business: agents have variables of their own.
 fn meant_by(name: &str) -> Option<&'static str> {
-    if SETTINGS.iter().any(|setting| setting.name == name) {
+    if is_setting(name) {
         return None;
     }
     let (word, _) = name.split_once('_')?;

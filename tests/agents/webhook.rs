@@ -19,7 +19,8 @@ async fn a_call_is_signed_and_the_same_turn_at_every_try() {
     let mut settings = backend(&stand_in);
     settings["secretEnv"] = "HOOK_SECRET".into();
     let server = Server::builder()
-        .set("HOOK_SECRET", "s3cret")
+        // The key is what was set, blanks included.
+        .set("HOOK_SECRET", " s3cret\n")
         .character("agent.json", &character(AGENT, &settings))
         .start()
         .await;
@@ -36,7 +37,7 @@ async fn a_call_is_signed_and_the_same_turn_at_every_try() {
         (call.method.as_str(), call.path.as_str()),
         ("POST", "/hook?v=1")
     );
-    let mut mac = Hmac::<Sha256>::new_from_slice(b"s3cret").unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(b" s3cret\n").unwrap();
     mac.update(&call.body);
     let hex = mac
         .finalize()

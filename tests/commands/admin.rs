@@ -91,3 +91,45 @@ async fn the_commands_bring_the_token_that_the_server_asks_for() {
         .expect("it runs");
     succeeded(&right);
 }
+
+#[tokio::test]
+async fn the_commands_read_the_token_from_the_file_that_the_server_reads() {
+    let builder = Server::builder()
+        .env("SESSIOND_ADMIN_TOKEN_FILE", "admin-token")
+        .env("JWT_SECRET_FILE", "jwt-key");
+    let keys = [
+        ("admin-token", "for-the-operator\n"),
+        ("jwt-key", "of-users\n"),
+    ];
+    for (name, key) in keys {
+        std::fs::write(builder.home().join(name), key).expect("a file");
+    }
+    let server = builder.start();
+    let place = Place::new();
+    let file = place.path("backup.redb");
+    for command in [
+        &["healthcheck"][..],
+        &["export"],
+        &["backup", file.to_str().expect("UTF-8")],
+    ] {
+        let asked = beside(&server, command)
+            .env(
+                "SESSIOND_ADMIN_TOKEN_FILE",
+                server.home().join("admin-token"),
+            )
+            .env("JWT_SECRET_FILE", server.home().join("jwt-key"))
+            .output()
+            .expect("it runs");
+        succeeded(&asked);
+    }
+    let unreadable = beside(&server, &["healthcheck"])
+        .env("JWT_SECRET_FILE", "/missing/key")
+        .output()
+        .expect("it runs");
+    assert_eq!(unreadable.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&unreadable.stderr);
+    assert!(
+        said.contains("JWT_SECRET_FILE is \"/missing/key\""),
+        "{said}"
+    );
+}

@@ -143,13 +143,13 @@ fn a_broken_env_file_stops_the_start_and_keeps_its_secrets() {
     let file = "SERVER_PORT=0\nthis is no setting s3cret\n";
     fs::write(builder.home().join(".env"), file).expect("a file can be written");
     let log = refused(&builder);
-    assert!(log.contains(".env, line 2: it is not NAME=VALUE"), "{log}");
+    assert!(log.contains(".env, line 2: expected NAME=VALUE"), "{log}");
     assert!(!log.contains("s3cret"), "{log}");
 
-    let file = "SERVER_PORT=0\n\nX=a s3cret\n";
+    let file = "SERVER_PORT=0\n\nX=a#s3cret\n";
     fs::write(builder.home().join(".env"), file).expect("a file can be written");
     let log = refused(&builder);
-    let place = ".env, line 3: the value of X has a blank outside of quotes";
+    let place = ".env, line 3: the value of X has a # without a blank before it";
     assert!(log.contains(place), "{log}");
     assert!(log.contains("X='...'"), "{log}");
     assert!(!log.contains("s3cret"), "{log}");
@@ -160,8 +160,8 @@ fn an_env_file_that_is_a_folder_is_told_with_what_to_do() {
     let builder = Server::builder();
     fs::create_dir(builder.home().join(".env")).expect("a folder can be made");
     let log = refused(&builder);
-    assert!(log.contains(".env cannot be read: Is a dir"), "{log}");
-    assert!(log.contains("rename the folder"), "{log}");
+    assert!(log.contains(".env cannot be read: is a dir"), "{log}");
+    assert!(log.contains("rename the directory"), "{log}");
 }
 
 #[test]

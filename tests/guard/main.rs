@@ -10,10 +10,19 @@
 #[cfg(target_os = "linux")]
 mod attacks;
 mod crowd;
+mod env_file;
 mod log;
 mod log_queues;
 #[cfg(target_os = "linux")]
 mod raw;
 mod refusal;
+mod secret_files;
 #[path = "../support/mod.rs"]
 mod support;
+
+/// A client for a server that is a process of its own.
+fn client() -> reqwest::Client {
+    // It can speak TLS and must be given a provider of cryptography, though no test needs one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use reqwest::Url;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 pub(super) use self::field::line_of;
@@ -184,7 +184,7 @@ impl BackendConfig {
         })
     }
 
-    /// The secret in the variable that a field names.
+    /// The secret in the variable that a field names, exactly as it was set.
     pub(super) fn secret(
         &self,
         name: &str,
@@ -204,6 +204,17 @@ impl BackendConfig {
             ),
         };
         Err(self.fault_in(name, reason))
+    }
+
+    /// The secret in the variable that a field names, for an HTTP header: none can carry the blanks
+    /// around it.
+    pub(super) fn header_secret(
+        &self,
+        name: &str,
+        tools: &Tools,
+    ) -> Result<Option<SecretString>, SettingsFault> {
+        let secret = self.secret(name, tools)?;
+        Ok(secret.map(|secret| secret.expose_secret().trim().into()))
     }
 
     /// How long a whole turn may take.

@@ -1,0 +1,110 @@
+//! Small files that an operator names: read whole, within a bound, and without ever waiting.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// A file that was read.
+pub(super) struct InputFile {
+    pub(super) bytes: Vec<u8>,
+    /// Its permission bits.
+    pub(super) mode: u32,
+}
+
+/// Why a file was not read.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// The system refused.
+    Io(io::Error),
+    /// It is a pipe or a socket, whose end may never come.
+    Pipe,
+    /// It is larger than it may be.
+    TooLarge,
+}
+
+/// Reads a file of at most `limit` bytes. Links are followed, since container platforms hand out
+/// secrets behind them.
+///
+/// # Errors
+/// It cannot be opened or read, is a directory, a pipe or a socket, or is too large.
+pub(super) fn read(path: &Path, limit: u64) -> Result<InputFile, ReadError> {
+    let file = open(path)?;
+    let metadata = file.metadata()?;
+    let kind = metadata.file_type();
+    if kind.is_dir() {
+        return Err(io::Error::from(ErrorKind::IsADirectory).into());
+    }
+    if kind.is_fifo() || kind.is_socket() {
+        return Err(ReadError::Pipe);
+    }
+    let mut bytes = Vec::new();
+    // One byte more tells a file of exactly the limit from a larger one. The size that the system
+    // states is not relied upon: that of a device is 0.
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|read| read > limit) {
+        return Err(ReadError::TooLarge);
+    }
+    Ok(InputFile {
+        bytes,
+        mode: metadata.mode() & 0o7777,
+    })
+}
+
+/// Without `NONBLOCK`, opening a pipe waits until somebody writes to it.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.cast_signed())
+        .open(path)
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_whole_up_to_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "12345").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let link = folder.path().join("link");
+        symlink("file", &link).unwrap();
+        for path in [&path, &link] {
+            let file = read(path, 5).unwrap_or_else(|error| panic!("{error:?}"));
+            assert_eq!((&*file.bytes, file.mode), (&b"12345"[..], 0o640));
+            assert!(matches!(read(path, 4), Err(ReadError::TooLarge)));
+        }
+    }
+
+    #[test]
+    fn what_has_no_end_is_refused_without_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        assert!(matches!(read(&pipe, 5), Err(ReadError::Pipe)));
+        let endless = read(Path::new("/dev/zero"), 5);
+        assert!(matches!(endless, Err(ReadError::TooLarge)));
+        let directory = read(folder.path(), 5);
+        assert!(
+            matches!(directory, Err(ReadError::Io(error)) if error.kind() == ErrorKind::IsADirectory)
+        );
+        let nothing = read(Path::new("/dev/null"), 5).map(|file| file.bytes);
+        assert!(nothing.is_ok_and(|bytes| bytes.is_empty()));
+    }
+}

@@ -1,0 +1,300 @@
+use std::collections::HashMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
+
+use rstest::rstest;
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::Config;
+
+/// Files of secrets, readable by their owner alone.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.path(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        path.into_os_string().into_string().unwrap()
+    }
+}
+
+fn layer(values: &[(&str, &str)]) -> HashMap<String, String> {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    values.iter().map(owned).collect()
+}
+
+/// What is read of the environment with these variables.
+fn read(values: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let layers = vec![HashMap::new(), layer(values), HashMap::new()];
+    Config::read(Source::of_layers(layers))
+}
+
+fn error(values: &[(&str, &str)]) -> String {
+    read(values).unwrap_err().to_string()
+}
+
+fn shown(secret: Option<&SecretString>) -> Option<&str> {
+    secret.map(SecretString::expose_secret)
+}
+
+#[rstest]
+#[case("s3cret\n", "s3cret")]
+#[case("s3cret\r\n", "s3cret")]
+#[case("s3cret", "s3cret")]
+#[case("s3cret\n\n", "s3cret\n")]
+#[case("s3cret\r", "s3cret\r")]
+#[case(" $s3cret#'\\n \n", " $s3cret#'\\n ")]
+#[case("\u{FEFF}s3cret\n", "s3cret")]
+fn a_file_gives_its_content_less_one_line_end(#[case] content: &str, #[case] expected: &str) {
+    let folder = Folder::new();
+    let path = folder.write("key", content);
+    let config = read(&[("JWT_SECRET_FILE", &path)]).unwrap();
+    assert_eq!(shown(config.guard.tokens.jwt.as_ref()), Some(expected));
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn each_secret_may_come_from_a_file() {
+    let folder = Folder::new();
+    let [server, admin, jwt] = [
+        "server-token-from-file",
+        "admin-token-from-file",
+        "k".repeat(32).as_str(),
+    ]
+    .map(|secret| folder.write(secret, format!("{secret}\n")));
+    let config = read(&[
+        ("ELIZA_SERVER_AUTH_TOKEN_FILE", &server),
+        ("SESSIOND_ADMIN_TOKEN_FILE", &admin),
+        ("JWT_SECRET_FILE", &jwt),
+    ])
+    .unwrap();
+    let tokens = &config.guard.tokens;
+    assert_eq!(
+        shown(tokens.server.as_ref()),
+        Some("server-token-from-file")
+    );
+    assert_eq!(shown(tokens.admin.as_ref()), Some("admin-token-from-file"));
+    assert_eq!(shown(tokens.jwt.as_ref()), Some(&*"k".repeat(32)));
+    assert_eq!(config.warnings, [""; 0]);
+}
+
+#[test]
+fn links_are_followed_as_container_platforms_make_them() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("..2026")).unwrap();
+    folder.write("..2026/token", "token-of-the-cluster\n");
+    symlink("..2026", folder.path("..data")).unwrap();
+    symlink("..data/token", folder.path("token")).unwrap();
+    let path = folder.path("token");
+    let config = read(&[("ELIZA_SERVER_AUTH_TOKEN_FILE", path.to_str().unwrap())]).unwrap();
+    let token = config.guard.tokens.server.as_ref();
+    assert_eq!(shown(token), Some("token-of-the-cluster"));
+    assert_eq!(config.warnings, [""; 0]);
+}
+
+#[rstest]
+#[case(b"", "which is empty")]
+#[case(b"\n", "which is empty")]
+#[case(b" \r\n", "which is empty")]
+#[case(b"\xEF\xBB\xBF\n", "which is empty")]
+#[case(b"\xFF\xFEk\0e\0y\0", "which is not UTF-8 text")]
+fn a_file_without_a_secret_stops_the_start(#[case] content: &[u8], #[case] reason: &str) {
+    let folder = Folder::new();
+    let path = folder.write("token", content);
+    for name in [SERVER_TOKEN, ADMIN_TOKEN, JWT_KEY].map(|it| it.file_name) {
+        let error = error(&[(name, &path)]);
+        assert!(
+            error.starts_with(&format!("{name} is {path:?}, {reason}")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_file_may_have_64_kib_and_no_more() {
+    let folder = Folder::new();
+    let largest = folder.write("largest", vec![b'x'; 64 << 10]);
+    assert!(read(&[("JWT_SECRET_FILE", &largest)]).is_ok());
+    let larger = folder.write("larger", vec![b'x'; (64 << 10) + 1]);
+    let error = error(&[("JWT_SECRET_FILE", &larger)]);
+    assert!(error.contains("larger than 65536 bytes"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_read_as_a_file_stops_the_start() {
+    let folder = Folder::new();
+    let missing = folder.path("missing");
+    let refused = error(&[("JWT_SECRET_FILE", missing.to_str().unwrap())]);
+    assert!(
+        refused.contains("missing\", which cannot be read: No such file"),
+        "{refused}"
+    );
+    let directory = folder.path("");
+    let refused = error(&[("JWT_SECRET_FILE", directory.to_str().unwrap())]);
+    assert!(
+        refused.contains("which cannot be read: is a directory"),
+        "{refused}"
+    );
+    let refused = error(&[("JWT_SECRET_FILE", "/dev/zero")]);
+    assert!(refused.contains("larger than"), "{refused}");
+    let refused = error(&[("JWT_SECRET_FILE", "/dev/null")]);
+    assert!(refused.contains("which is empty"), "{refused}");
+}
+
+#[test]
+fn a_secret_in_the_place_of_a_path_is_not_shown() {
+    let refused = error(&[("SESSIOND_ADMIN_TOKEN_FILE", "s3cret")]);
+    assert!(
+        refused.contains("SESSIOND_ADMIN_TOKEN_FILE names a file that does not exist"),
+        "{refused}"
+    );
+    assert!(!refused.contains("s3cret"), "{refused}");
+}
+
+#[test]
+fn a_secret_and_its_file_together_stop_the_start_wherever_they_are_set() {
+    let folder = Folder::new();
+    let path = folder.write("key", "key");
+    let of_each = |value: &[(&str, &str)], file: &[(&str, &str)]| {
+        let layers = vec![layer(value), HashMap::new(), layer(file)];
+        Config::read(Source::of_layers(layers)).map(|config| config.guard.tokens.jwt)
+    };
+    let both = of_each(&[("JWT_SECRET", "s3cret")], &[("JWT_SECRET_FILE", &path)]);
+    assert_eq!(
+        both.unwrap_err().to_string(),
+        "JWT_SECRET (on the command line) and JWT_SECRET_FILE (in .env) are both set; leave one of \
+         them out"
+    );
+    let one = of_each(&[("JWT_SECRET", " ")], &[("JWT_SECRET_FILE", &path)]);
+    assert_eq!(shown(one.unwrap().as_ref()), Some("key"));
+}
+
+#[rstest]
+#[case(0o600, false)]
+#[case(0o400, false)]
+#[case(0o640, true)]
+#[case(0o604, true)]
+#[case(0o444, true)]
+#[case(0o620, true)]
+fn a_file_that_others_may_read_is_warned_of(#[case] mode: u32, #[case] is_warned_of: bool) {
+    let folder = Folder::new();
+    let path = folder.write("token", "a-token-of-sixteen");
+    fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    let config = read(&[("ELIZA_SERVER_AUTH_TOKEN_FILE", &path)]).unwrap();
+    let warning = format!(
+        "ELIZA_SERVER_AUTH_TOKEN_FILE: others than its owner may read or change {path:?} (mode \
+         {mode:04o}); allow its owner alone (mode 0400 or 0600)"
+    );
+    let expected = if is_warned_of { vec![warning] } else { vec![] };
+    assert_eq!(config.warnings, expected);
+}
+
+#[test]
+fn an_empty_secret_counts_as_unset_and_is_warned_of_by_name_and_place() {
+    for (name, value) in [
+        ("ELIZA_SERVER_AUTH_TOKEN", ""),
+        ("SESSIOND_ADMIN_TOKEN", " \t"),
+        ("JWT_SECRET", "\n"),
+        ("JWT_SECRET_FILE", ""),
+    ] {
+        let config = read(&[(name, value)]).unwrap();
+        assert!(config.guard.tokens.are_unset());
+        let expected = format!("{name} is set but empty in the environment, so it counts as unset");
+        assert_eq!(config.warnings, [expected]);
+    }
+    let refused = error(&[("SERVER_HOST", "0.0.0.0"), ("JWT_SECRET", "")]);
+    assert!(
+        refused.starts_with("JWT_SECRET is set but empty in the environment"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn an_empty_secret_is_warned_of_with_what_is_used_in_its_place() {
+    const NAME: &str = "SESSIOND_ADMIN_TOKEN";
+    const TOKEN: &str = "a-token-of-sixteen";
+    let folder = Folder::new();
+    let path = folder.write("token", TOKEN);
+    let in_file = |name, value| (layer(&[]), layer(&[(NAME, "")]), layer(&[(name, value)]));
+    let warning =
+        "SESSIOND_ADMIN_TOKEN is set but empty in the environment, so it counts as unset; ";
+    for ((flags, environment, file), expected) in [
+        (
+            in_file(NAME, TOKEN),
+            Some("SESSIOND_ADMIN_TOKEN in .env is used"),
+        ),
+        (
+            in_file("SESSIOND_ADMIN_TOKEN_FILE", &path),
+            Some("SESSIOND_ADMIN_TOKEN_FILE in .env is used"),
+        ),
+        // Nobody misses an empty value that another one overrides anyway.
+        (
+            (layer(&[(NAME, TOKEN)]), layer(&[(NAME, "")]), layer(&[])),
+            None,
+        ),
+        (
+            (
+                layer(&[(NAME, TOKEN)]),
+                layer(&[("SESSIOND_ADMIN_TOKEN_FILE", "")]),
+                layer(&[]),
+            ),
+            None,
+        ),
+    ] {
+        let config = Config::read(Source::of_layers(vec![flags, environment, file])).unwrap();
+        assert_eq!(shown(config.guard.tokens.admin.as_ref()), Some(TOKEN));
+        let expected: Vec<_> = expected
+            .map(|used| format!("{warning}{used}"))
+            .into_iter()
+            .collect();
+        assert_eq!(config.warnings, expected);
+    }
+}
+
+#[test]
+fn blanks_around_a_token_do_not_count_but_those_around_a_key_do() {
+    let config = read(&[("ELIZA_SERVER_AUTH_TOKEN", " a-token-of-sixteen\n")]).unwrap();
+    assert_eq!(
+        shown(config.guard.tokens.server.as_ref()),
+        Some("a-token-of-sixteen")
+    );
+    let key = format!("{}\n", "k".repeat(32));
+    let values = [
+        ("JWT_SECRET", &*key),
+        ("SESSIOND_ADMIN_TOKEN", "a-token-of-sixteen"),
+    ];
+    let config = read(&values).unwrap();
+    assert_eq!(shown(config.guard.tokens.jwt.as_ref()), Some(&*key));
+    assert_eq!(
+        config.warnings,
+        ["JWT_SECRET begins or ends with white space, which is part of the key"]
+    );
+}
+
+#[test]
+fn a_token_that_no_header_can_carry_stops_the_start() {
+    let folder = Folder::new();
+    let path = folder.write("token", "s3cret\nof two lines\n");
+    for (name, value) in [
+        ("ELIZA_SERVER_AUTH_TOKEN_FILE", &*path),
+        ("ELIZA_SERVER_AUTH_TOKEN", "s3cret\u{0}"),
+    ] {
+        let error = error(&[(name, value)]);
+        assert!(
+            error.contains("ELIZA_SERVER_AUTH_TOKEN contains a line break or"),
+            "{error}"
+        );
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+}
