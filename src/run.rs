@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::agents::registry::{Agent, Registry, Tools};
 use crate::agents::variables::Variables;
@@ -129,20 +130,20 @@ pub async fn run_with(
         );
     }
     let stop = CancellationToken::new();
+    let background = TaskTracker::new();
     let janitor = Janitor::new(Arc::clone(&app), config.cleanup_interval);
-    let janitor = tokio::spawn(janitor.run(stop.child_token()));
-    let space = tokio::spawn(space::watch(Arc::clone(&app), stop.child_token()));
-    let verification = config.verify_interval.map(|interval| {
-        let running = verification::run(
+    background.spawn(janitor.run(stop.child_token()));
+    background.spawn(space::watch(Arc::clone(&app), stop.child_token()));
+    if let Some(interval) = config.verify_interval {
+        let interval = interval.to_duration().max(SHORTEST_INTERVAL);
+        background.spawn(verification::run(
             Arc::clone(&app),
-            interval.to_duration().max(SHORTEST_INTERVAL),
+            interval,
             stop.child_token(),
-        );
-        tokio::spawn(running)
-    });
+        ));
+    }
     let reloader = reload_agents(Arc::clone(&app), source, hangups);
-    let reloader = stop.child_token().run_until_cancelled_owned(reloader);
-    let reloader = tokio::spawn(reloader);
+    background.spawn(stop.child_token().run_until_cancelled_owned(reloader));
     tracing::info!("listening on http://{}", listener.local_addr()?);
     let guard = Arc::new(Guard::new(config.guard, clock));
     let connections = Connections::new(config.server.max_connections, guard.proxies.clone());
@@ -174,13 +175,9 @@ pub async fn run_with(
         tracing::warn!("some work was cut off by the stop");
     }
     stop.cancel();
-    // A janitor that panicked has nothing more to do either.
-    let _ = janitor.await;
-    let _ = space.await;
-    if let Some(verification) = verification {
-        let _ = verification.await;
-    }
-    let _ = reloader.await;
+    background.close();
+    // A task that panicked has ended too.
+    background.wait().await;
     // Before the file is let go, which another server may take then.
     drop(announced);
     if !store.close(config.clear_on_shutdown).await {
