@@ -19,6 +19,7 @@ mod routes;
 mod seldom;
 mod server;
 mod sse;
+mod unread;
 
 pub use self::middleware::Sockets;
 pub use self::router::{Endpoint, endpoints};

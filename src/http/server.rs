@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::Request;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,6 +22,7 @@ use super::counted::Counted;
 use super::head_timer::HeadTimer;
 use super::middleware::{Outermost, Sockets};
 use super::seldom::Seldom;
+use super::unread::linger;
 use crate::app::App;
 use crate::guard::Guard;
 use crate::guard::connections::{Admission, Connections, Order, UnderWay};
@@ -133,8 +134,7 @@ async fn serve_connection(stream: TcpStream, outermost: Arc<Outermost>, admissio
         let under_way = connection.begin();
         let (outermost, connection) = (Arc::clone(&outermost), Arc::clone(&connection));
         async move {
-            let request = request.map(body);
-            let response = outermost.answer(request, &connection).await;
+            let response = outermost.answer(linger(request), &connection).await;
             Ok::<_, Infallible>(response.map(|body| Answer {
                 body,
                 _under_way: under_way,
@@ -167,14 +167,6 @@ async fn serve_connection(stream: TcpStream, outermost: Arc<Outermost>, admissio
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
-}
-
-/// A request's body; where there is none, nothing is allocated for it.
-fn body(incoming: Incoming) -> Body {
-    if incoming.is_end_stream() {
-        return Body::empty();
-    }
-    Body::new(incoming)
 }
 
 /// Whether an accept failed because of that one connection.

@@ -153,6 +153,13 @@ describe('behind a proxy', { timeout: 60_000 }, () => {
     assert.equal(body.success, false, 'it is the server that refuses it');
   });
 
+  test('a body beyond the limit is refused as such', async () => {
+    const { sessionId } = await api.create();
+    const content = 'x'.repeat(3 * 1024 * 1024);
+    const { status } = await api.call('POST', `/sessions/${sessionId}/messages`, { content });
+    assert.equal(status, 413);
+  });
+
   test('the server learns the address of the client', async () => {
     // The server's audit lines are read by who started this.
     assert.equal(await callFrom('127.0.0.2', '/plain'), 401);

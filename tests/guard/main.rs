@@ -19,6 +19,8 @@ mod refusal;
 mod secret_files;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(target_os = "linux")]
+mod unread;
 
 /// A client for a server that is a process of its own.
 fn client() -> reqwest::Client {
