@@ -34,7 +34,8 @@ impl CharacterFile {
             .map_err(|error| SettingsFault::in_part(text, text, &error))?;
         let members = object(text, text, "a character, which is a JSON object")?;
         let name = members.get("name").ok_or_else(|| SettingsFault {
-            line: 1,
+            // Where the object ends without one.
+            line: text.trim_end().lines().count(),
             reason: "name is missing; a character needs one".into(),
         })?;
         let settings = members
