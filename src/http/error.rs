@@ -162,7 +162,8 @@ impl ApiError {
 
     /// A call without valid credentials.
     pub(super) fn unauthorized() -> Self {
-        let text = "Send the server's token as X-API-KEY or as Authorization: Bearer";
+        let text = "Send the server's or the admins' token as X-API-KEY or Authorization: Bearer, \
+                    or a user's signed, unexpired JSON Web Token as Authorization: Bearer";
         Self::new(
             StatusCode::UNAUTHORIZED,
             "UNAUTHORIZED",
