@@ -91,6 +91,7 @@ impl Config {
     /// A value is unreadable or not allowed.
     pub fn read(mut source: Source) -> Result<Self, ConfigError> {
         source.refuse_other_encodings()?;
+        source.refuse_settings_to_come()?;
         let log_levels = levels::read(&source)?;
         let server = server(&mut source)?;
         let guard = guard::policy(&mut source, &server)?;

@@ -72,6 +72,21 @@ impl Source {
         }
     }
 
+    /// Refuses settings of later versions: who sets one relies on what it does, such as on tokens of
+    /// other issuers being refused.
+    pub(super) fn refuse_settings_to_come(&self) -> Result<(), ConfigError> {
+        let set = TO_COME
+            .iter()
+            .find_map(|name| Some((name, self.given(name)?)));
+        match set {
+            None => Ok(()),
+            Some((name, given)) => Err(ConfigError::new(format!(
+                "{name} is set {}, but this version has no such setting yet; take it out",
+                given.origin
+            ))),
+        }
+    }
+
     /// The values of these layers, the first one first: flags, the environment, a file.
     #[must_use]
     pub fn of_layers(layers: Vec<HashMap<String, String>>) -> Self {
@@ -223,6 +238,18 @@ impl Source {
     }
 }
 
+/// Settings that later versions have.
+const TO_COME: [&str; 8] = [
+    "BACKUP_DIR",
+    "BACKUP_EVERY_HOURS",
+    "BACKUP_KEEP",
+    "JWT_AUDIENCE",
+    "JWT_ISSUER",
+    "JWT_ISSUER_WHITELIST",
+    "JWT_SUBJECT",
+    "KEEP_ALIVE_SECONDS",
+];
+
 fn is_setting(name: &str) -> bool {
     SETTINGS.iter().any(|setting| setting.name == name)
 }
@@ -291,6 +318,22 @@ mod tests {
             "",
         ] {
             assert_eq!(meant_by(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn settings_of_later_versions_are_refused_unless_they_are_blank() {
+        for name in TO_COME {
+            assert!(!is_setting(name), "{name} is there now");
+            let set_to = |value: &str| {
+                let layer = HashMap::from([(name.to_owned(), value.to_owned())]);
+                Source::of_layers(vec![HashMap::new(), layer])
+            };
+            assert!(set_to(" ").refuse_settings_to_come().is_ok());
+            let error = set_to("s3cret").refuse_settings_to_come().unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(&format!("{name} is set")), "{error}");
+            assert!(!error.contains("s3cret"), "{error}");
         }
     }
 
