@@ -1,6 +1,9 @@
 //! `sessiond serve`
 
-use tokio::net::TcpListener;
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::{place, remedy};
 use crate::config::Config;
@@ -23,7 +26,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
         .build()?;
     let ended = runtime.block_on(async {
         let stop = shutdown::signal();
-        let listener = listen(&config).await?;
+        let listener = listen(&config)?;
         run::run(config, listener, stop).await
     });
     // What is left is blocked in a system call at worst; the data is on disk.
@@ -31,13 +34,38 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     ended
 }
 
-async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
+/// Connections that wait to be accepted. With fewer, clients that all come back at once after a
+/// restart wait for a second or more, since the system drops their packets.
+const BACKLOG: u32 = 4096;
+
+fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     let addresses = config.server.addresses.as_slice();
-    TcpListener::bind(addresses).await.map_err(|error| {
+    let mut bound = Err(std::io::ErrorKind::AddrNotAvailable.into());
+    for address in addresses {
+        bound = bind(*address);
+        if bound.is_ok() {
+            break;
+        }
+    }
+    bound.map_err(|error| {
         let port = addresses.first().map_or(0, std::net::SocketAddr::port);
         let host = &config.server.host;
         let remedy = remedy::of_address(error.kind());
         let error = anyhow::Error::new(error).context(format!("cannot listen on {host}:{port}"));
         remedy::after(&error, remedy)
     })
+}
+
+/// Must be called within the runtime.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart need not wait until the system has forgotten the old connections. Elsewhere the
+    // option would let two servers share the address.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
