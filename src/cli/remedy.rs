@@ -101,7 +101,11 @@ fn of_folder(kind: ErrorKind, command: &str, folder: &Path) -> String {
     }
     match kind {
         ErrorKind::NotFound => {
-            format!("a server makes the database when it first starts in {path}; {ELSEWHERE}")
+            format!(
+                "a server makes the database when it first starts in {path}; {ELSEWHERE}. What a \
+                 running server holds whose folder was moved or removed, its GET \
+                 /api/admin/export tells"
+            )
         }
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             let what = match command {

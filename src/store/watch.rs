@@ -47,7 +47,8 @@ impl Writer {
                 "the open database file is not the one at its path, where the next start looks; \
                  nothing is written until it is back there. Move it back; or, while this server \
                  runs, save what it holds with `sessiond backup FILE`, then stop it and put that \
-                 in place with `sessiond restore --force FILE`"
+                 in place with `sessiond restore --force FILE`. Where its folder is gone too, save \
+                 it with GET /api/admin/export, and put that in place with `sessiond import`"
             ),
             None if was_displaced => {
                 tracing::info!("the database file is at its path again; writing goes on");
