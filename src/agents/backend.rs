@@ -51,6 +51,9 @@ pub enum BackendError {
         /// When it wants to be asked again, if it said so.
         retry_after: Option<RetryAfter>,
     },
+    /// It has been silent for too long in the middle of its answer.
+    #[error("{0}")]
+    TimedOut(String),
     /// It will not.
     #[error("{0}")]
     Final(String),

@@ -247,7 +247,12 @@ impl<L: Ledger> Inner<L> {
             Some(Ok(Ok(None))) => return Ok(Answer::Later(until)),
             Some(Ok(Err(error))) => {
                 tracing::warn!(%session, agent = %agent_id, %error, "the agent failed");
-                TurnFailure::agent_error()
+                match error {
+                    BackendError::TimedOut(_) => TurnFailure::agent_timeout(),
+                    BackendError::Transient { .. } | BackendError::Final(_) => {
+                        TurnFailure::agent_error()
+                    }
+                }
             }
             Some(Err(_)) => {
                 tracing::error!(%session, agent = %agent_id, "the agent's backend panicked");
