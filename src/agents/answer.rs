@@ -2,12 +2,12 @@
 
 use async_stream::try_stream;
 use futures_util::stream::Stream;
-use reqwest::Response;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::attachments::Attachments;
 use super::backend::{BackendError, Piece, TurnRequest};
+use super::body::Body;
 use super::scrub::Scrub;
 use super::upstream;
 use crate::domain::id::{AgentId, SessionId};
@@ -89,14 +89,14 @@ struct Chunk {
 /// The pieces of an answer that is streamed: events `chunk`, `done` and `error`. An end without
 /// a text, after no chunk, is `nothing_said`.
 pub(super) fn pieces(
-    response: Response,
+    body: Body,
     scrub: Scrub,
     origin: Origin,
     nothing_said: fn() -> BackendError,
 ) -> impl Stream<Item = Result<Piece, BackendError>> {
     try_stream! {
         let mut said: Option<String> = None;
-        for await event in upstream::events(response, scrub.clone()) {
+        for await event in body.events() {
             let event = event?;
             match event.name.as_str() {
                 "chunk" => {

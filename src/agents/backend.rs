@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::Stream;
+use tokio::sync::Notify;
 
 use crate::domain::id::TurnId;
 use crate::domain::message::Message;
@@ -81,6 +82,24 @@ pub struct TurnRequest {
     pub message: Message,
     /// The name that the server behind has for the session, where the backend wants it.
     pub upstream: Option<String>,
+    /// What the backend tells of the bytes that it receives. Each attempt has its own.
+    pub progress: Progress,
+}
+
+/// Tells whoever waits for an answer that bytes of its body arrive, whatever they are.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<Notify>);
+
+impl Progress {
+    /// Notes that some bytes have arrived.
+    pub fn bytes_arrived(&self) {
+        self.0.notify_one();
+    }
+
+    /// Waits until bytes arrive, or have arrived since the last call.
+    pub(super) async fn next(&self) {
+        self.0.notified().await;
+    }
 }
 
 /// The earlier turns of a session, oldest first.

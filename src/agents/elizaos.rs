@@ -14,11 +14,12 @@ use super::answer::{self, Answer, Origin};
 use super::backend::{
     Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
 };
+use super::body::{Body, Kind};
 use super::character::Character;
 use super::registry::Tools;
 use super::scrub::Scrub;
 use super::settings::SettingsFault;
-use super::upstream;
+use super::upstream::{self, Repeat};
 use crate::domain::id::AgentId;
 use crate::domain::turn::Reply;
 
@@ -122,9 +123,10 @@ impl ElizaOs {
                 "maxDurationMinutes": timeout.max_duration_minutes,
             },
         });
-        let response = upstream::send(self.post("", &body), scrub).await?;
-        let response = upstream::accept(response, scrub).await?;
-        let made: Value = upstream::json(response, scrub).await?;
+        let response = upstream::send(self.post("", &body), scrub, Repeat::ActsTwice).await?;
+        let response = upstream::accept(response, scrub, Repeat::ActsTwice).await?;
+        let made = Body::new(response, &request.progress, scrub);
+        let made: Value = made.json().await?;
         let name = made.get("sessionId").or_else(|| {
             let data = made.get("data")?;
             data.get("sessionId")
@@ -161,7 +163,7 @@ impl ElizaOs {
             body["attachments"] = serde_json::from_str(attachments).unwrap_or_default();
         }
         let path = format!("/{session}/messages");
-        upstream::send(self.post(&path, &body), scrub).await
+        upstream::send(self.post(&path, &body), scrub, Repeat::ActsTwice).await
     }
 }
 
@@ -196,20 +198,21 @@ impl Backend for ElizaOs {
                 let response = server.say(&session, &request, &scrub).await?;
                 // It forgets its sessions when it is restarted, and lets them expire.
                 if is_new || !is_lost(response.status()) {
-                    break upstream::accept(response, &scrub).await?;
+                    break upstream::accept(response, &scrub, Repeat::ActsTwice).await?;
                 }
                 tracing::info!(
                     session = %request.session.id,
                     "the server behind has lost its session; a new one is made"
                 );
             };
-            if upstream::is_event_stream(&response) {
-                for await piece in answer::pieces(response, scrub, origin, superseded) {
+            let mut body = Body::new(response, &request.progress, &scrub);
+            if body.kind().await? == Kind::Events {
+                for await piece in answer::pieces(body, scrub, origin, superseded) {
                     yield piece?;
                 }
                 return;
             }
-            let sent: Sent = upstream::json(response, &scrub).await?;
+            let sent: Sent = body.json().await?;
             yield Piece::done(reply_of(sent, origin)?);
         }
         .boxed()
@@ -221,8 +224,12 @@ impl Backend for ElizaOs {
             async move {
                 let scrub = Scrub::of_key(server.key.as_ref());
                 let path = format!("/{session}/renew");
-                let response = upstream::send(server.post(&path, &json!({})), &scrub).await?;
-                upstream::accept(response, &scrub).await.map(drop)
+                let response =
+                    upstream::send(server.post(&path, &json!({})), &scrub, Repeat::ActsTwice)
+                        .await?;
+                upstream::accept(response, &scrub, Repeat::ActsTwice)
+                    .await
+                    .map(drop)
             }
             .boxed(),
         )

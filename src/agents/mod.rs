@@ -9,6 +9,7 @@ mod about;
 mod answer;
 mod attachments;
 pub mod backend;
+mod body;
 pub mod character;
 mod eliza;
 mod elizaos;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use futures_util::stream::{Stream, StreamExt as _};
-use reqwest::{Client, RequestBuilder, Response, Url};
+use reqwest::{Client, RequestBuilder, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,13 +16,14 @@ use serde_json::Value;
 use super::backend::{
     Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
 };
+use super::body::{Body, Kind};
 use super::character::Character;
 use super::prompt;
 use super::registry::Tools;
 use super::scrub::Scrub;
 use super::settings::SettingsFault;
 use super::sse::Event;
-use super::upstream;
+use super::upstream::{self, Repeat};
 use crate::domain::turn::{Exchange, Reply};
 
 /// What a character can say of it.
@@ -210,14 +211,15 @@ impl Backend for OpenAi {
         let scrub = Scrub::new(self.key.as_ref(), &request, &self.system);
         let post = self.request(&request);
         try_stream! {
-            let response = upstream::send(post, &scrub).await?;
-            let response = upstream::accept(response, &scrub).await?;
-            if upstream::is_json(&response) {
-                let part: Part = upstream::json(response, &scrub).await?;
+            let response = upstream::send(post, &scrub, Repeat::Harmless).await?;
+            let response = upstream::accept(response, &scrub, Repeat::Harmless).await?;
+            let mut body = Body::new(response, &request.progress, &scrub);
+            if body.kind().await? == Kind::Json {
+                let part: Part = body.json().await?;
                 yield Piece::done(Reply::text(whole(part, &scrub)?));
                 return;
             }
-            for await piece in pieces(response, scrub) {
+            for await piece in pieces(body, scrub) {
                 yield piece?;
             }
         }
@@ -226,10 +228,10 @@ impl Backend for OpenAi {
 }
 
 /// The pieces of an answer that is streamed.
-fn pieces(response: Response, scrub: Scrub) -> impl Stream<Item = Result<Piece, BackendError>> {
+fn pieces(body: Body, scrub: Scrub) -> impl Stream<Item = Result<Piece, BackendError>> {
     try_stream! {
         let mut said = String::new();
-        let mut events = Box::pin(upstream::events(response, scrub.clone()));
+        let mut events = Box::pin(body.events());
         loop {
             let event = events.next().await.ok_or_else(cut_off)??;
             match event.data.trim() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
-use super::backend::{History, Piece, TurnRequest};
+use super::backend::{History, Piece, Progress, TurnRequest};
 use super::registry::Agent;
 use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
 use crate::domain::message::{Body, Message, Role, Sender, TurnState};
@@ -89,5 +89,6 @@ fn question(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> TurnRequest {
         history: History::Exchanges(Vec::new()),
         message,
         upstream: None,
+        progress: Progress::default(),
     }
 }

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use async_stream::try_stream;
-use futures_util::stream::Stream;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::backend::{BackendError, RetryAfter};
 use super::scrub::Scrub;
-use super::sse::{Event, Parser};
+use super::sse::Event;
 use crate::domain::time::Timestamp;
 use crate::json;
 
@@ -21,9 +19,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle connections are given up soon: some servers close theirs after five seconds, and a
 /// request on one that is being closed fails.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// The largest answer that is read whole, in bytes.
-const MAX_ANSWER: usize = 4 << 20;
 
 /// How much of a refusal is read for the log, in bytes.
 const MAX_REFUSAL: usize = 16 * 1024;
@@ -63,10 +58,37 @@ pub(super) fn below(base: &Url, path: &str) -> Url {
     url
 }
 
+/// What asking twice does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// No harm: a model is only asked once more.
+    Harmless,
+    /// The agent may act twice, so it is asked again only where it has not begun.
+    ActsTwice,
+}
+
+impl Repeat {
+    /// Whether a refusal may pass.
+    fn may_pass(self, status: StatusCode) -> bool {
+        match status.as_u16() {
+            429 | 502 | 503 | 504 => true,
+            // 529: overloaded, in the words of several hosts of models.
+            408 | 500 | 529 => self == Self::Harmless,
+            _ => false,
+        }
+    }
+}
+
 /// Sends a request; whatever the answer's status is.
-pub(super) async fn send(request: RequestBuilder, scrub: &Scrub) -> Result<Response, BackendError> {
+pub(super) async fn send(
+    request: RequestBuilder,
+    scrub: &Scrub,
+    repeat: Repeat,
+) -> Result<Response, BackendError> {
     request.send().await.map_err(|error| {
-        let may_pass = error.is_connect();
+        // A request that was sent and not answered may have been carried out.
+        let is_unanswered = error.is_request() && !error.is_timeout();
+        let may_pass = error.is_connect() || is_unanswered && repeat == Repeat::Harmless;
         let detail = scrub.clean(&in_words(error));
         if may_pass {
             return BackendError::Transient {
@@ -79,84 +101,35 @@ pub(super) async fn send(request: RequestBuilder, scrub: &Scrub) -> Result<Respo
 }
 
 /// Lets a success pass.
-pub(super) async fn accept(response: Response, scrub: &Scrub) -> Result<Response, BackendError> {
+pub(super) async fn accept(
+    response: Response,
+    scrub: &Scrub,
+    repeat: Repeat,
+) -> Result<Response, BackendError> {
     if response.status().is_success() {
         return Ok(response);
     }
-    Err(refusal(response, scrub).await)
+    Err(refusal(response, scrub, repeat).await)
 }
 
 /// Why a server refused, which it may do for a while only.
-pub(super) async fn refusal(response: Response, scrub: &Scrub) -> BackendError {
+async fn refusal(response: Response, scrub: &Scrub, repeat: Repeat) -> BackendError {
     let status = response.status();
     let retry_after = retry_after(response.headers());
-    let body = read(response, MAX_REFUSAL).await.unwrap_or_default();
+    let body = beginning(response).await;
     let said = scrub.clean(&error_text(&body));
     let asks = match retry_after {
         Some(RetryAfter::Span(span)) => format!(", to be asked again in {} s", span.as_secs()),
         _ => String::new(),
     };
     let detail = format!("it answered {status}{asks}: {said}");
-    let may_pass = [
-        StatusCode::TOO_MANY_REQUESTS,
-        StatusCode::BAD_GATEWAY,
-        StatusCode::SERVICE_UNAVAILABLE,
-        StatusCode::GATEWAY_TIMEOUT,
-    ];
-    if may_pass.contains(&status) {
+    if repeat.may_pass(status) {
         return BackendError::Transient {
             detail,
             retry_after,
         };
     }
     BackendError::Final(detail)
-}
-
-/// Whether an answer is a stream of events.
-pub(super) fn is_event_stream(response: &Response) -> bool {
-    content_type(response).starts_with("text/event-stream")
-}
-
-/// Whether an answer is JSON by its own word.
-pub(super) fn is_json(response: &Response) -> bool {
-    content_type(response).contains("json")
-}
-
-/// An answer read whole.
-pub(super) async fn json<T: DeserializeOwned>(
-    response: Response,
-    scrub: &Scrub,
-) -> Result<T, BackendError> {
-    let body = read(response, MAX_ANSWER)
-        .await
-        .map_err(|error| BackendError::Final(scrub.clean(&error)))?;
-    json::from_js(&body).map_err(|error| not_understood("its answer", &error))
-}
-
-/// An answer event by event. What comes last counts even without the empty line after it.
-pub(super) fn events(
-    mut response: Response,
-    scrub: Scrub,
-) -> impl Stream<Item = Result<Event, BackendError>> + Send {
-    try_stream! {
-        let mut parser = Parser::default();
-        loop {
-            let part = response.chunk().await.map_err(|error| {
-                let broke = format!("the stream broke: {}", in_words(error));
-                BackendError::Final(scrub.clean(&broke))
-            })?;
-            let events = match &part {
-                Some(part) => parser.feed(part),
-                None => parser.finish(),
-            };
-            for event in events.map_err(|fault| BackendError::Final(fault.into()))? {
-                yield event;
-            }
-            if part.is_none() {
-                break;
-            }
-        }
-    }
 }
 
 /// The failure that an event tells of.
@@ -192,7 +165,7 @@ pub(super) fn error_in(body: &Value) -> Option<String> {
 }
 
 /// A reader's complaint without what it read.
-fn not_understood(what: &str, error: &serde_json::Error) -> BackendError {
+pub(super) fn not_understood(what: &str, error: &serde_json::Error) -> BackendError {
     BackendError::Final(format!(
         "{what} is not what it should be, at its line {} and column {}",
         error.line(),
@@ -200,15 +173,16 @@ fn not_understood(what: &str, error: &serde_json::Error) -> BackendError {
     ))
 }
 
-async fn read(mut response: Response, max: usize) -> Result<Vec<u8>, String> {
+/// Reads what of a refusal is worth to be logged.
+async fn beginning(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(in_words)? {
-        if body.len() + part.len() > max {
-            return Err(format!("its answer has more than {max} bytes"));
-        }
+    while let Ok(Some(part)) = response.chunk().await {
         body.extend_from_slice(&part);
+        if body.len() > MAX_REFUSAL {
+            break;
+        }
     }
-    Ok(body)
+    body
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
@@ -220,16 +194,8 @@ fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
     Some(RetryAfter::Time(Timestamp(time.timestamp_millis())))
 }
 
-fn content_type(response: &Response) -> String {
-    let value = response.headers().get(CONTENT_TYPE);
-    value
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .to_ascii_lowercase()
-}
-
 /// An error with what caused it. The address is left out, since it may hold a password.
-fn in_words(error: reqwest::Error) -> String {
+pub(super) fn in_words(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut words = error.to_string();
     let mut source = std::error::Error::source(&error);

@@ -16,11 +16,12 @@ use super::answer::{self, Answer, Origin};
 use super::backend::{
     Answering, Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
 };
+use super::body::{Body, Kind};
 use super::character::Character;
 use super::registry::Tools;
 use super::scrub::Scrub;
 use super::settings::SettingsFault;
-use super::upstream;
+use super::upstream::{self, Repeat};
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::message::{Message, json_text};
 use crate::domain::time::Timestamp;
@@ -144,19 +145,20 @@ impl Backend for Webhook {
         let post = self.request(&request);
         let origin = Origin::of(&request);
         try_stream! {
-            let response = upstream::send(post, &scrub).await?;
-            let response = upstream::accept(response, &scrub).await?;
+            let response = upstream::send(post, &scrub, Repeat::Harmless).await?;
+            let response = upstream::accept(response, &scrub, Repeat::Harmless).await?;
             if response.status() == StatusCode::ACCEPTED {
                 yield Piece::Later;
                 return;
             }
-            if upstream::is_event_stream(&response) {
-                for await piece in answer::pieces(response, scrub, origin, no_text) {
+            let mut body = Body::new(response, &request.progress, &scrub);
+            if body.kind().await? == Kind::Events {
+                for await piece in answer::pieces(body, scrub, origin, no_text) {
                     yield piece?;
                 }
                 return;
             }
-            let answer: Answer = upstream::json(response, &scrub).await?;
+            let answer: Answer = body.json().await?;
             let reply = answer.into_reply(None, origin);
             yield Piece::done(reply.ok_or_else(no_text)?);
         }

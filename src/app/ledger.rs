@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::agents::backend::{History, TurnRequest, WantedHistory, Wants};
+use crate::agents::backend::{History, Progress, TurnRequest, WantedHistory, Wants};
 use crate::agents::runner::{Ledger, LedgerError, PendingTurn};
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::{Role, TurnFailure};
@@ -135,6 +135,7 @@ fn pending_turn(
         history,
         message,
         upstream,
+        progress: Progress::default(),
     });
     Ok(Some(PendingTurn {
         turn,

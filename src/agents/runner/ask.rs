@@ -1,29 +1,22 @@
 //! What a lane does: it runs a session's turns, one after the other.
 
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use futures_util::{FutureExt as _, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::attempts::{Answer, Asking};
 use super::lanes::{Place, Running};
-use super::retry::{self, MAX_TRIES};
 use super::{Inner, Ledger, LedgerError, PendingTurn};
-use crate::agents::backend::{Answering, BackendError, Piece, TurnRequest, Wants};
+use crate::agents::backend::{Answering, Wants};
 use crate::agents::feed::Ending;
 use crate::agents::registry::Agent;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::TurnFailure;
-use crate::domain::time::{Millis, Timestamp};
+use crate::domain::time::Timestamp;
 use crate::domain::turn::{Begun, Closed, Reply};
-use crate::events::Event;
-
-/// A reply is cut off here, in bytes.
-const MAX_REPLY_BYTES: usize = 64 * 1024;
 
 /// How long a lane waits before it asks a failing ledger again.
 const LEDGER_PAUSE: Duration = Duration::from_secs(1);
@@ -34,18 +27,10 @@ enum Asked {
     Answered {
         result: Result<Answer, TurnFailure>,
         partial: Option<String>,
-        place: Place,
+        place: Option<Place>,
     },
     /// The turn was over before it began.
     Over,
-}
-
-/// What an agent answered.
-enum Answer {
-    /// Its reply.
-    Reply(Reply),
-    /// That the reply is to be submitted, until then.
-    Later(Timestamp),
 }
 
 impl<L: Ledger> Inner<L> {
@@ -209,190 +194,31 @@ impl<L: Ledger> Inner<L> {
                 Begun::Gone => return Ok(Asked::Over),
             }
         }
-        let mut streamed = Streamed::default();
         let agent_id = agent.character.id;
         let span = tracing::debug_span!("turn", session = %turn.session_id, agent = %agent_id);
         let started = Instant::now();
+        let mut asking = Asking::new(self, agent, pending, running, place);
         let result = {
-            let asking = pin!(self.ask(agent, pending, running, &mut streamed));
-            asking.instrument(span.clone()).await
+            let answer = pin!(asking.answer());
+            answer.instrument(span.clone()).await
         };
         let elapsed = started.elapsed();
         self.meters.answered(agent_id, elapsed);
         span.in_scope(|| tracing::debug!(?elapsed, replied = result.is_ok(), "asked"));
+        let (place, partial) = asking.into_parts();
         Ok(Asked::Answered {
             result,
-            partial: Some(streamed.text).filter(|text| !text.is_empty()),
+            partial,
             place,
         })
     }
 
-    /// Asks the agent, within its time.
-    async fn ask(
-        &self,
-        agent: &Agent,
-        pending: &PendingTurn,
-        running: &Running,
-        streamed: &mut Streamed,
-    ) -> Result<Answer, TurnFailure> {
-        let session = pending.turn.session_id;
-        let agent_id = agent.character.id;
-        let allowed = agent.character.backend.timeout();
-        let span = Millis(i64::try_from(allowed.as_millis()).unwrap_or(i64::MAX));
-        let until = self.clock.now() + span;
-        let asking = pin!(self.ask_until_answered(agent, pending, running, streamed));
-        let answer = AssertUnwindSafe(asking).catch_unwind();
-        let failure = match self.clock.timeout(allowed, answer).await {
-            Some(Ok(Ok(Some(reply)))) => return Ok(Answer::Reply(reply)),
-            Some(Ok(Ok(None))) => return Ok(Answer::Later(until)),
-            Some(Ok(Err(error))) => {
-                tracing::warn!(%session, agent = %agent_id, %error, "the agent failed");
-                match error {
-                    BackendError::TimedOut(_) => TurnFailure::agent_timeout(),
-                    BackendError::Transient { .. } | BackendError::Final(_) => {
-                        TurnFailure::agent_error()
-                    }
-                }
-            }
-            Some(Err(_)) => {
-                tracing::error!(%session, agent = %agent_id, "the agent's backend panicked");
-                TurnFailure::agent_error()
-            }
-            None => {
-                tracing::warn!(%session, agent = %agent_id, "the agent took too long");
-                TurnFailure::agent_timeout()
-            }
-        };
-        Err(failure)
-    }
-
-    /// Asks the agent, and again where that may help; none where the reply is to be submitted.
-    async fn ask_until_answered(
-        &self,
-        agent: &Agent,
-        pending: &PendingTurn,
-        running: &Running,
-        streamed: &mut Streamed,
-    ) -> Result<Option<Reply>, BackendError> {
-        let mut request = Arc::clone(&pending.request);
-        let mut tries = 1;
-        loop {
-            let answer = self.ask_once(agent, pending, running, &mut request, streamed);
-            let error = match answer.await {
-                Err(error) if streamed.chunks == 0 && tries < MAX_TRIES => error,
-                answer => return answer,
-            };
-            let BackendError::Transient {
-                retry_after: after, ..
-            } = &error
-            else {
-                return Err(error);
-            };
-            let Some(wait) = retry::wait(tries, *after, self.clock.now()) else {
-                return Err(error);
-            };
-            let session = pending.turn.session_id;
-            tracing::info!(%session, agent = %agent.character.id, %error, ?wait, "asking again");
-            self.clock.sleep(wait).await;
-            tries += 1;
-        }
-    }
-
-    async fn ask_once(
-        &self,
-        agent: &Agent,
-        pending: &PendingTurn,
-        running: &Running,
-        request: &mut Arc<TurnRequest>,
-        streamed: &mut Streamed,
-    ) -> Result<Option<Reply>, BackendError> {
-        let mut pieces = agent.backend.reply(Arc::clone(request));
-        while let Some(piece) = pieces.next().await {
-            match piece? {
-                Piece::Chunk(mut chunk) => {
-                    let is_full = cut_off(&mut chunk, MAX_REPLY_BYTES - streamed.text.len());
-                    self.tell(pending, running, streamed, &chunk, &[chunk.len()])
-                        .await;
-                    if is_full {
-                        return Ok(Some(Reply::text(streamed.text.clone())));
-                    }
-                }
-                Piece::Done(reply, ends) => {
-                    let told = self.tell_whole(pending, running, streamed, reply, ends);
-                    return Ok(Some(told.await));
-                }
-                Piece::Later => return Ok(None),
-                Piece::Upstream(name) => {
-                    self.keep_upstream(pending.turn.session_id, &name).await;
-                    Arc::make_mut(request).upstream = Some(name);
-                }
-            }
-        }
-        Err(BackendError::Final(
-            "the reply ended before it was complete".into(),
-        ))
-    }
-
     /// A name that cannot be kept is made anew with the next turn, so it is not waited for.
-    async fn keep_upstream(&self, session: SessionId, name: &str) {
+    pub(super) async fn keep_upstream(&self, session: SessionId, name: &str) {
         let kept = self.ledger.keep_upstream(session, name.to_owned()).await;
         if let Err(error) = kept {
             tracing::warn!(%session, ?error, "the name of a session elsewhere was not kept");
         }
-    }
-
-    /// Tells a reply that is there as a whole, in pieces that end at these places and at its own
-    /// end, unless it was streamed before; the reply, cut off where it is too long.
-    async fn tell_whole(
-        &self,
-        pending: &PendingTurn,
-        running: &Running,
-        streamed: &mut Streamed,
-        mut reply: Reply,
-        mut ends: Vec<usize>,
-    ) -> Reply {
-        let text = &mut reply.body.content;
-        cut_off(text, MAX_REPLY_BYTES);
-        if streamed.chunks == 0 {
-            ends.retain(|end| *end < text.len());
-            ends.push(text.len());
-            self.tell(pending, running, streamed, text, &ends).await;
-        }
-        reply
-    }
-
-    /// Tells a text that was said, in pieces that end at these places.
-    async fn tell(
-        &self,
-        pending: &PendingTurn,
-        running: &Running,
-        streamed: &mut Streamed,
-        text: &str,
-        ends: &[usize],
-    ) {
-        if text.is_empty() {
-            return;
-        }
-        let _gate = running.gate.lock().await;
-        if running.over.is_cancelled() {
-            // The turn is over, and whoever waits for this is about to be dropped.
-            return std::future::pending().await;
-        }
-        running.has_spoken.store(true, Ordering::Release);
-        let (session, request) = (pending.turn.session_id, &pending.request);
-        let message = request.message.id;
-        self.feeds.push(session, message, pieces(text, ends));
-        let first = streamed.chunks;
-        let chunk = |(index, piece): (u32, &str)| Event::ReplyChunk {
-            reply_id: pending.reply_id,
-            agent_id: request.session.agent_id,
-            index,
-            text: piece.into(),
-        };
-        let chunks = (first..).zip(pieces(text, ends)).map(chunk);
-        self.events.publish_all(session, chunks);
-        streamed.text.push_str(text);
-        streamed.chunks += u32::try_from(ends.len()).unwrap_or(u32::MAX);
     }
 
     /// Notes that a turn waits for a submit, however long the ledger takes to be able to.
@@ -436,30 +262,4 @@ impl<L: Ledger> Inner<L> {
         self.feeds
             .end(pending.turn.session_id, pending.request.message.id, ending);
     }
-}
-
-/// What was streamed of a reply so far.
-#[derive(Debug, Default)]
-struct Streamed {
-    text: String,
-    chunks: u32,
-}
-
-/// The pieces of a text that end at these places.
-fn pieces<'t>(text: &'t str, ends: &[usize]) -> impl Iterator<Item = &'t str> {
-    let mut start = 0;
-    ends.iter().map(move |end| {
-        let piece = text.get(start..*end).unwrap_or_default();
-        start = *end;
-        piece
-    })
-}
-
-/// Cuts a text off at a length in bytes, at a character's boundary; returns whether it was cut.
-fn cut_off(text: &mut String, max: usize) -> bool {
-    if text.len() <= max {
-        return false;
-    }
-    text.truncate(text.floor_char_boundary(max));
-    true
 }

@@ -10,6 +10,7 @@
 //! deadline, or until somebody nudges it.
 
 mod ask;
+mod attempts;
 mod lanes;
 mod retry;
 

@@ -18,10 +18,18 @@ use super::upstream;
 use crate::json::Members;
 
 /// The fields that all backends have.
-const COMMON: [&str; 3] = ["type", "timeoutSeconds", "maxConcurrency"];
+const COMMON: [&str; 4] = [
+    "type",
+    "timeoutSeconds",
+    "idleTimeoutSeconds",
+    "maxConcurrency",
+];
 
 /// How long a turn may take unless its file says otherwise, in seconds.
-const TIMEOUT: u32 = 120;
+const TIMEOUT: u32 = 600;
+
+/// How long an answer that has begun may send nothing unless its file says otherwise, in seconds.
+const IDLE_TIMEOUT: u32 = 60;
 
 /// The longest time of a turn, in seconds: no session lives longer than 14 days.
 const MAX_TIMEOUT: u32 = 14 * 24 * 60 * 60;
@@ -38,6 +46,7 @@ pub struct BackendConfig {
     /// Which backend; none where the file does not say.
     pub kind: Option<String>,
     timeout_seconds: u32,
+    idle_timeout_seconds: u32,
     max_concurrency: Option<u32>,
     fields: Vec<Field>,
     /// The line in which it begins.
@@ -78,6 +87,9 @@ impl BackendConfig {
         config.timeout_seconds = config
             .whole("timeoutSeconds", &(1..=MAX_TIMEOUT))?
             .unwrap_or(TIMEOUT);
+        config.idle_timeout_seconds = config
+            .whole("idleTimeoutSeconds", &(1..=MAX_TIMEOUT))?
+            .unwrap_or(IDLE_TIMEOUT);
         config.max_concurrency = config.whole("maxConcurrency", &(1..=MAX_CONCURRENCY))?;
         Ok(config)
     }
@@ -223,6 +235,12 @@ impl BackendConfig {
         Duration::from_secs(self.timeout_seconds.into())
     }
 
+    /// How long an answer may send nothing once its body has begun.
+    #[must_use]
+    pub fn idle_timeout(&self) -> Duration {
+        Duration::from_secs(self.idle_timeout_seconds.into())
+    }
+
     /// How many turns it runs at once; none where the file does not say.
     #[must_use]
     pub fn max_concurrency(&self) -> Option<usize> {
@@ -257,6 +275,7 @@ impl Default for BackendConfig {
         Self {
             kind: None,
             timeout_seconds: TIMEOUT,
+            idle_timeout_seconds: IDLE_TIMEOUT,
             max_concurrency: None,
             fields: Vec::new(),
             line: 1,

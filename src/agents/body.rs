@@ -1,0 +1,170 @@
+//! The bodies of answers, read as they come.
+
+use async_stream::try_stream;
+use futures_util::stream::Stream;
+use reqwest::Response;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use serde::de::DeserializeOwned;
+
+use super::backend::{BackendError, Progress};
+use super::scrub::Scrub;
+use super::sse::{Event, Parser};
+use super::upstream::{in_words, not_understood};
+use crate::json;
+
+/// The largest answer that is read whole, in bytes.
+const MAX_ANSWER: usize = 4 << 20;
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One JSON text.
+    Json,
+    /// Server-sent events.
+    Events,
+}
+
+/// An answer's body. Each of its bytes counts as progress.
+pub(super) struct Body {
+    response: Response,
+    /// What was read of it to see what it is.
+    begun: Vec<u8>,
+    progress: Progress,
+    scrub: Scrub,
+}
+
+impl Body {
+    /// The body of a response.
+    pub(super) fn new(response: Response, progress: &Progress, scrub: &Scrub) -> Self {
+        Self {
+            response,
+            begun: Vec::new(),
+            progress: progress.clone(),
+            scrub: scrub.clone(),
+        }
+    }
+
+    /// How it is written, by its first byte that is not blank. Servers label streams as JSON and
+    /// JSON as streams, so the label counts only where there is no such byte.
+    ///
+    /// # Errors
+    /// The connection breaks, or it is a page.
+    pub(super) async fn kind(&mut self) -> Result<Kind, BackendError> {
+        loop {
+            match first_byte(&self.begun) {
+                Some(b'{' | b'[') => return Ok(Kind::Json),
+                Some(b'<') => {
+                    let label = content_type(self.response.headers());
+                    return Err(BackendError::Final(format!(
+                        "it answered a page ({label}) and not JSON or an event stream"
+                    )));
+                }
+                Some(_) => return Ok(Kind::Events),
+                None => {}
+            }
+            let Some(part) = self.part().await? else {
+                let is_json = content_type(self.response.headers()).contains("json");
+                return Ok(if is_json { Kind::Json } else { Kind::Events });
+            };
+            self.begun.extend_from_slice(&part);
+            if self.begun.len() > MAX_ANSWER {
+                return Err(too_long());
+            }
+        }
+    }
+
+    /// Reads it whole, as JSON.
+    ///
+    /// # Errors
+    /// The connection breaks, or it is too long or not what it should be.
+    pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, BackendError> {
+        let body = self.bytes().await?;
+        json::from_js(&body).map_err(|error| not_understood("its answer", &error))
+    }
+
+    /// Reads it whole.
+    ///
+    /// # Errors
+    /// The connection breaks, or it is too long.
+    pub(super) async fn bytes(mut self) -> Result<Vec<u8>, BackendError> {
+        let mut body = std::mem::take(&mut self.begun);
+        while let Some(part) = self.part().await? {
+            if body.len() + part.len() > MAX_ANSWER {
+                return Err(too_long());
+            }
+            body.extend_from_slice(&part);
+        }
+        Ok(body)
+    }
+
+    /// Reads it event by event. What comes last counts even without the empty line after it.
+    pub(super) fn events(mut self) -> impl Stream<Item = Result<Event, BackendError>> + Send {
+        try_stream! {
+            let mut parser = Parser::default();
+            let begun = std::mem::take(&mut self.begun);
+            for event in parser.feed(&begun).map_err(unreadable)? {
+                yield event;
+            }
+            while let Some(part) = self.part().await? {
+                for event in parser.feed(&part).map_err(unreadable)? {
+                    yield event;
+                }
+            }
+            for event in parser.finish().map_err(unreadable)? {
+                yield event;
+            }
+        }
+    }
+
+    async fn part(&mut self) -> Result<Option<hyper::body::Bytes>, BackendError> {
+        let part = self.response.chunk().await.map_err(|error| {
+            let broke = format!("its answer broke off: {}", in_words(error));
+            BackendError::Final(self.scrub.clean(&broke))
+        })?;
+        self.progress.bytes_arrived();
+        Ok(part)
+    }
+}
+
+/// The first byte that is neither blank nor of a byte order mark.
+fn first_byte(begun: &[u8]) -> Option<u8> {
+    let begun = begun.strip_prefix(b"\xef\xbb\xbf").unwrap_or(begun);
+    let is_of_mark = begun.len() < 3 && b"\xef\xbb\xbf".starts_with(begun);
+    let mut bytes = begun.iter().copied();
+    bytes.find(|byte| !byte.is_ascii_whitespace() && !is_of_mark)
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE);
+    let value = value.and_then(|value| value.to_str().ok());
+    value.unwrap_or("no content type").to_ascii_lowercase()
+}
+
+fn unreadable(fault: &'static str) -> BackendError {
+    BackendError::Final(fault.into())
+}
+
+fn too_long() -> BackendError {
+    BackendError::Final(format!("its answer has more than {MAX_ANSWER} bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_byte_that_says_something_is_found() {
+        for (begun, first) in [
+            (&b""[..], None),
+            (b" \r\n", None),
+            (b"\xef", None),
+            (b"\xef\xbb\xbf", None),
+            (b"\xef\xbb\xbf {", Some(b'{')),
+            (b"\n\ndata: x", Some(b'd')),
+            (b": comment", Some(b':')),
+            (b"<html>", Some(b'<')),
+        ] {
+            assert_eq!(first_byte(begun), first, "{begun:?}");
+        }
+    }
+}
