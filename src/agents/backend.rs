@@ -13,7 +13,7 @@ use crate::domain::id::TurnId;
 use crate::domain::message::Message;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::domain::turn::{Exchange, Reply};
+use crate::domain::turn::Reply;
 
 /// A reply as it comes: pieces of text, then the whole, or a failure in its place.
 pub type ReplyStream = Pin<Box<dyn Stream<Item = Result<Piece, BackendError>> + Send>>;
@@ -76,7 +76,7 @@ pub struct TurnRequest {
     pub turn_id: TurnId,
     /// The session, which names the agent and the user.
     pub session: Session,
-    /// The earlier turns, as much of them as the backend wants.
+    /// What was said before, as much of it as the backend wants.
     pub history: History,
     /// The user's message.
     pub message: Message,
@@ -102,13 +102,13 @@ impl Progress {
     }
 }
 
-/// The earlier turns of a session, oldest first.
+/// What was said in a session before a message, oldest first.
 #[derive(Debug, Clone)]
 pub enum History {
-    /// What the user said in them.
+    /// What the user said.
     Statements(Vec<String>),
-    /// That and what was replied.
-    Exchanges(Vec<Exchange>),
+    /// The messages of both, each reply after the message that it answers.
+    Messages(Vec<Message>),
 }
 
 impl History {
@@ -117,16 +117,16 @@ impl History {
     pub fn statements(&self) -> &[String] {
         match self {
             Self::Statements(statements) => statements,
-            Self::Exchanges(_) => &[],
+            Self::Messages(_) => &[],
         }
     }
 
-    /// The turns as a whole, if they were wanted so.
+    /// The messages of both, if they were wanted.
     #[must_use]
-    pub fn exchanges(&self) -> &[Exchange] {
+    pub fn messages(&self) -> &[Message] {
         match self {
             Self::Statements(_) => &[],
-            Self::Exchanges(exchanges) => exchanges,
+            Self::Messages(messages) => messages,
         }
     }
 }
@@ -134,19 +134,19 @@ impl History {
 /// What a backend wants to know beside the message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wants {
-    /// Which earlier turns.
+    /// What was said before.
     pub history: WantedHistory,
     /// Whether it has a session of its own for each of ours.
     pub upstream: bool,
 }
 
-/// How many of the earlier turns a backend wants, and how much of them.
+/// How much of what was said before a backend wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WantedHistory {
-    /// What the user said in them, which costs much less to read than the whole.
+    /// So many of the user's messages, as texts, which costs much less than the whole.
     Statements(usize),
-    /// That and what was replied.
-    Exchanges(usize),
+    /// So many messages of both.
+    Messages(usize),
 }
 
 impl Default for WantedHistory {

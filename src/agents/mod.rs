@@ -15,6 +15,7 @@ mod eliza;
 mod elizaos;
 mod external;
 pub mod feed;
+mod history;
 mod openai;
 pub mod probe;
 mod prompt;

@@ -18,13 +18,14 @@ use super::backend::{
 };
 use super::body::{Body, Kind};
 use super::character::Character;
+use super::history::{Said, Window};
 use super::prompt;
 use super::registry::Tools;
 use super::scrub::Scrub;
 use super::settings::SettingsFault;
 use super::sse::Event;
 use super::upstream::{self, Repeat};
-use crate::domain::turn::{Exchange, Reply};
+use crate::domain::turn::Reply;
 
 /// What a character can say of it.
 pub(super) const FIELDS: &[&str] = &[
@@ -73,12 +74,6 @@ struct Completion<'a> {
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-struct Said<'a> {
-    role: &'static str,
-    content: &'a str,
 }
 
 /// An answer, or a piece of one. What else there is (usage, timings) is ignored.
@@ -172,13 +167,9 @@ impl OpenAi {
     fn request(&self, request: &TurnRequest) -> RequestBuilder {
         let mut messages = vec![Said {
             role: "system",
-            content: &self.system,
+            content: self.system.as_str().into(),
         }];
-        messages.extend(turns(request.history.exchanges(), self.history));
-        messages.push(Said {
-            role: "user",
-            content: &request.message.body.content,
-        });
+        messages.extend(Window::of(request, self.history).up_to(&request.message));
         let body = Completion {
             model: self.model.as_deref(),
             messages,
@@ -201,8 +192,7 @@ impl Backend for OpenAi {
 
     fn wants(&self) -> Wants {
         Wants {
-            // Each turn has at least one message.
-            history: WantedHistory::Exchanges(self.history),
+            history: WantedHistory::Messages(self.history),
             upstream: false,
         }
     }
@@ -302,24 +292,6 @@ fn some_text(text: String) -> Result<String, BackendError> {
         return Err(BackendError::Final("the model gave no text".into()));
     }
     Ok(text)
-}
-
-/// The latest messages of earlier turns, oldest first, from one of the user's on.
-fn turns(history: &[Exchange], limit: usize) -> Vec<Said<'_>> {
-    let mut turns = Vec::new();
-    for exchange in history {
-        turns.push(Said {
-            role: "user",
-            content: &exchange.message.body.content,
-        });
-        turns.extend(exchange.reply.as_ref().map(|reply| Said {
-            role: "assistant",
-            content: &reply.body.content,
-        }));
-    }
-    let first = turns.len().saturating_sub(limit);
-    let begins = turns[first..].iter().position(|said| said.role == "user");
-    turns.split_off(begins.map_or(turns.len(), |begins| first + begins))
 }
 
 /// Where Ollama speaks this protocol, from where it speaks its own.

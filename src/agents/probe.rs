@@ -86,7 +86,7 @@ fn question(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> TurnRequest {
     TurnRequest {
         turn_id: TurnId::from(turn),
         session,
-        history: History::Exchanges(Vec::new()),
+        history: History::Messages(Vec::new()),
         message,
         upstream: None,
         progress: Progress::default(),

@@ -50,7 +50,7 @@ impl Backend for Scripted {
 
     fn wants(&self) -> Wants {
         Wants {
-            history: WantedHistory::Exchanges(40),
+            history: WantedHistory::Messages(40),
             upstream: false,
         }
     }
@@ -117,12 +117,17 @@ impl Script {
     }
 
     fn seen(&self) -> String {
-        let turns = self.request.history.exchanges().iter().map(|exchange| {
-            let reply = exchange
-                .reply
-                .as_ref()
-                .map_or("-", |reply| &reply.body.content);
-            format!("{} > {reply}", exchange.message.body.content)
+        let mut turns: Vec<Vec<&str>> = Vec::new();
+        for message in self.request.history.messages() {
+            let content = message.body.content.as_str();
+            match turns.last_mut().filter(|_| message.is_agent()) {
+                Some(turn) => turn.push(content),
+                None => turns.push(vec![content]),
+            }
+        }
+        let turns = turns.iter().map(|turn| match turn.as_slice() {
+            [unanswered] => format!("{unanswered} > -"),
+            turn => turn.join(" > "),
         });
         turns.collect::<Vec<_>>().join("; ")
     }

@@ -23,14 +23,9 @@ impl Scrub {
     /// Of this key, and of the conversation that a backend is asked about.
     pub(super) fn new(key: Option<&SecretString>, request: &TurnRequest, system: &str) -> Self {
         let message = &request.message.body.content;
-        let history = request.history.exchanges().iter().flat_map(|exchange| {
-            let reply = exchange.reply.as_ref();
-            [
-                Some(&exchange.message.body.content),
-                reply.map(|r| &r.body.content),
-            ]
-        });
-        let texts = history.flatten().chain(request.history.statements());
+        let messages = request.history.messages().iter();
+        let texts = messages.map(|message| &message.body.content);
+        let texts = texts.chain(request.history.statements());
         let texts = texts.chain([message]).cloned();
         Self {
             key: key.cloned(),

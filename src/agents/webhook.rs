@@ -25,7 +25,6 @@ use super::upstream::{self, Repeat};
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::message::{Message, json_text};
 use crate::domain::time::Timestamp;
-use crate::domain::turn::Exchange;
 
 /// Where the signature stands.
 const SIGNATURE: &str = "X-Sessiond-Signature";
@@ -118,7 +117,7 @@ impl Webhook {
                     .unwrap_or_else(|| Value::Array(Vec::new())),
                 created_at: message.created_at,
             },
-            history: past(request.history.exchanges(), self.history),
+            history: request.history.messages().iter().map(Past::new).collect(),
         }
     }
 }
@@ -130,8 +129,7 @@ impl Backend for Webhook {
 
     fn wants(&self) -> Wants {
         Wants {
-            // Each turn has at least one message.
-            history: WantedHistory::Exchanges(self.history),
+            history: WantedHistory::Messages(self.history),
             upstream: false,
         }
     }
@@ -191,27 +189,11 @@ fn metadata(request: &TurnRequest) -> Map<String, Value> {
     metadata
 }
 
-/// The latest messages of earlier turns, oldest first.
-fn past(history: &[Exchange], limit: usize) -> Vec<Past<'_>> {
-    let mut messages = Vec::new();
-    for exchange in history {
-        messages.push(Past::new("user", &exchange.message));
-        messages.extend(
-            exchange
-                .reply
-                .as_ref()
-                .map(|reply| Past::new("agent", reply)),
-        );
-    }
-    let first = messages.len().saturating_sub(limit);
-    messages.split_off(first)
-}
-
 impl<'a> Past<'a> {
-    fn new(role: &'static str, message: &'a Message) -> Self {
+    fn new(message: &'a Message) -> Self {
         Self {
             id: message.id,
-            role,
+            role: if message.is_agent() { "agent" } else { "user" },
             content: &message.body.content,
             created_at: message.created_at,
         }

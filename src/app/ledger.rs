@@ -125,8 +125,8 @@ fn pending_turn(
         WantedHistory::Statements(count) => {
             History::Statements(reader.statements_before(session_id, at, count)?)
         }
-        WantedHistory::Exchanges(count) => {
-            History::Exchanges(reader.exchanges_before(session_id, at, count)?)
+        WantedHistory::Messages(count) => {
+            History::Messages(reader.messages_before(session_id, at, count)?)
         }
     };
     let request = Arc::new(TurnRequest {

@@ -84,15 +84,6 @@ pub enum Closed {
     Gone,
 }
 
-/// A message of the user and what the agent replied, if it did.
-#[derive(Debug, Clone)]
-pub struct Exchange {
-    /// The user's message.
-    pub message: Message,
-    /// The agent's reply.
-    pub reply: Option<Message>,
-}
-
 impl Reply {
     /// A reply that is nothing but a text.
     #[must_use]

@@ -18,6 +18,7 @@ pub mod file;
 mod file_at_path;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod history;
 pub mod import;
 mod make;
 mod medium;

@@ -15,11 +15,10 @@ use super::tables::{DAMAGED, DEADLINES, MESSAGE_KEYS, META, UPSTREAMS, USER_SESS
 use super::tally::{Tallies, active_rows, moved};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
-use crate::domain::message::{Message, Role, TurnState};
+use crate::domain::message::Message;
 use crate::domain::rules::Rules;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-pub use crate::domain::turn::Exchange;
 use crate::domain::turn::OpenTurn;
 
 type Result<T> = std::result::Result<T, ReadError>;
@@ -139,77 +138,6 @@ impl Reader<'_> {
     pub fn knows_key(&self, session: SessionId, key: &IdempotencyKey) -> Result<bool> {
         let keys = self.snapshot.txn.open_table(MESSAGE_KEYS)?;
         Ok(keys.get((session.into(), key.as_str()))?.is_some())
-    }
-
-    /// The exchanges before a message of the user, oldest first, at most `limit`.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn exchanges_before(
-        &self,
-        session: SessionId,
-        message_at: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Exchange>> {
-        let with_reply = |message: Message| {
-            let reply = match &message.role {
-                Role::User {
-                    turn: TurnState::Replied(at),
-                    ..
-                } => self.undamaged(session, *at)?,
-                _ => None,
-            };
-            Ok(Exchange { message, reply })
-        };
-        let questions = self.users_before(session, message_at, limit, |message| {
-            message.clone().into_owned()
-        })?;
-        questions.into_iter().map(with_reply).collect()
-    }
-
-    /// What the user said in [`Self::exchanges_before`], of which nothing else is copied.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn statements_before(
-        &self,
-        session: SessionId,
-        message_at: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<String>> {
-        self.users_before(session, message_at, limit, |message| {
-            message.body.content.to_owned()
-        })
-    }
-
-    /// What `take` makes of the user's messages before one of them, oldest first.
-    fn users_before<T>(
-        &self,
-        session: SessionId,
-        message_at: Timestamp,
-        limit: usize,
-        take: impl Fn(&Message<&str>) -> T,
-    ) -> Result<Vec<T>> {
-        let table = &self.snapshot.messages;
-        let id = u128::from(session);
-        let mut found = Vec::new();
-        if limit == 0 {
-            return Ok(found);
-        }
-        for row in table.range((id, i64::MIN)..(id, message_at.0))?.rev() {
-            let (key, bytes) = row?;
-            let at = Timestamp(key.value().1);
-            match record::borrow_message(session, at, bytes.value()) {
-                Ok(message) if message.is_agent() => {}
-                Ok(message) => found.push(take(&message)),
-                Err(error) => self.damage.note(session, Spot::Message(at), &error),
-            }
-            if found.len() == limit {
-                break;
-            }
-        }
-        found.reverse();
-        Ok(found)
     }
 
     /// The open turn of a session that is to run next; damaged ones are left out.
@@ -407,7 +335,7 @@ impl Reader<'_> {
         Ok(self.snapshot.txn.open_table(DEADLINES)?)
     }
 
-    fn undamaged(&self, session: SessionId, at: Timestamp) -> Result<Option<Message>> {
+    pub(super) fn undamaged(&self, session: SessionId, at: Timestamp) -> Result<Option<Message>> {
         match self.message(session, at) {
             Err(ReadError::Record(_)) => Ok(None),
             other => other,

@@ -161,7 +161,7 @@ fn a_damaged_message_is_skipped_in_pages_which_still_know_if_there_is_more() {
     // The next message is later than a damaged one, too.
     let sent = rig.send(session.id, "5");
     assert!(sent.message.created_at > times[4]);
-    let seen = rig.read(|reader| reader.exchanges_before(session.id, sent.message.created_at, 10));
+    let seen = rig.read(|reader| reader.messages_before(session.id, sent.message.created_at, 10));
     assert_eq!(seen.len(), 3);
     rig.fail(&sent.message);
     rig.settle();

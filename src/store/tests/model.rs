@@ -187,11 +187,11 @@ impl Pair {
                 after,
                 limit,
             } => self.page(session, before, after, limit),
-            Look::Exchanges {
+            Look::Before {
                 session,
                 message,
                 limit,
-            } => self.exchanges(session, message, limit),
+            } => self.messages_before(session, message, limit),
         }
     }
 
@@ -256,17 +256,13 @@ impl Pair {
         Ok(())
     }
 
-    fn exchanges(&self, session: Index, message: Index, limit: usize) -> Check {
+    fn messages_before(&self, session: Index, message: Index, limit: usize) -> Check {
         let id = self.named(session);
         let at = self.message_of(id, message);
         let found = self
             .rig
-            .read(|reader| reader.exchanges_before(id, at, limit));
-        let found: Vec<_> = found
-            .into_iter()
-            .map(|exchange| (exchange.message, exchange.reply))
-            .collect();
-        prop_assert_eq!(found, self.reference.exchanges(id, at, limit));
+            .read(|reader| reader.messages_before(id, at, limit));
+        prop_assert_eq!(found, self.reference.messages_before(id, at, limit));
         Ok(())
     }
 

@@ -16,6 +16,16 @@ use crate::domain::timeout::InvalidTimeout;
 
 pub(super) type Result<T> = std::result::Result<T, Refusal>;
 
+fn replied_at(message: &Message) -> Option<Timestamp> {
+    match message.role {
+        Role::User {
+            turn: TurnState::Replied(at),
+            ..
+        } => Some(at),
+        _ => None,
+    }
+}
+
 /// What the store should hold.
 #[derive(Clone)]
 pub(super) struct Reference {
@@ -466,30 +476,34 @@ impl Reference {
     }
 
     /// What the agent is told of the conversation before a message.
-    pub(super) fn exchanges(
+    pub(super) fn messages_before(
         &self,
         id: SessionId,
         at: Timestamp,
         limit: usize,
-    ) -> Vec<(Message, Option<Message>)> {
+    ) -> Vec<Message> {
         let Some(kept) = self.sessions.get(&id) else {
             return Vec::new();
         };
-        let earlier = kept
-            .messages
-            .values()
-            .filter(|message| message.created_at < at && matches!(message.role, Role::User { .. }));
-        let mut exchanges: Vec<(Message, Option<Message>)> = earlier
-            .map(|message| {
-                let reply = match super::turn_state(message) {
-                    TurnState::Replied(at) => Some(kept.messages[&at].clone()),
-                    _ => None,
-                };
-                (message.clone(), reply)
-            })
+        let earlier = || {
+            let messages = kept.messages.values();
+            messages.filter(|message| message.created_at < at)
+        };
+        // Where a reply answers several messages, the newest of them.
+        let answers: BTreeMap<Timestamp, Timestamp> = earlier()
+            .filter_map(|message| Some((replied_at(message)?, message.created_at)))
             .collect();
-        exchanges.drain(..exchanges.len().saturating_sub(limit));
-        exchanges
+        let mut told = Vec::new();
+        for message in earlier() {
+            if message.is_agent() && answers.contains_key(&message.created_at) {
+                continue;
+            }
+            told.push(message.clone());
+            let reply = replied_at(message).filter(|at| answers[at] == message.created_at);
+            told.extend(reply.map(|at| kept.messages[&at].clone()));
+        }
+        told.drain(..told.len().saturating_sub(limit));
+        told
     }
 
     // Steps that several calls share

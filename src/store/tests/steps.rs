@@ -112,7 +112,7 @@ pub(super) enum Look {
         after: Option<(Index, i64)>,
         limit: usize,
     },
-    Exchanges {
+    Before {
         session: Index,
         message: Index,
         limit: usize,
@@ -288,8 +288,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn exchanges()(session in index(), message: u8, limit in 0..4_usize) -> Look {
-        Look::Exchanges { session, message, limit }
+    fn before()(session in index(), message: u8, limit in 0..6_usize) -> Look {
+        Look::Before { session, message, limit }
     }
 }
 
@@ -300,7 +300,7 @@ prop_compose! {
 }
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
-    let look = prop_oneof![3 => list(), 4 => page(), 2 => exchanges()];
+    let look = prop_oneof![3 => list(), 4 => page(), 2 => before()];
     prop_oneof![
         48 => session_call().prop_map(Step::Session),
         21 => (index(), turn_call()).prop_map(|(session, turn)| Step::Turn(session, turn)),

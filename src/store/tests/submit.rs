@@ -56,10 +56,13 @@ fn one_reply_closes_all_that_wait_and_those_alone() {
         ["chunk: both", "agent: both", "ended", "ended"]
     );
     assert_eq!(rig.open_turns(session).len(), 1);
-    // The exchanges before the next turn have it once for each.
-    let exchanges = rig.read(|reader| reader.exchanges_before(session, message.created_at, 10));
-    let replies = exchanges.iter().filter(|exchange| exchange.reply.is_some());
-    assert_eq!(replies.count(), 2);
+    // What the next turn is told has it once, behind the newest of them.
+    let next = rig.send(session, "next").message;
+    let told = rig.read(|reader| reader.messages_before(session, next.created_at, 10));
+    let told: Vec<_> = told.iter().map(|told| told.id).collect();
+    let newest_two = told.len() - 2;
+    assert_eq!(told[newest_two..], [two.id, message.id]);
+    assert_eq!(told.iter().filter(|id| **id == message.id).count(), 1);
 }
 
 #[test]
