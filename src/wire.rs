@@ -15,6 +15,7 @@ pub use self::payload::{
 use crate::app::{App, SessionState};
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::{Message, Role};
+use crate::domain::metadata;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::events::{Event, Happening, ListenerId};
@@ -176,6 +177,7 @@ fn broadcast(
         actions,
         attachments: parsed(message.body.attachments.as_deref()),
         in_reply_to,
+        metadata: metadata::shown(&session.metadata, message),
         client_message_id,
     };
     WireEvent {

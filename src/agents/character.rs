@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(ada.bio_line(), "First line");
         assert_eq!(ada.timeouts.timeout_minutes, Some(45.0));
         assert_eq!(ada.timeouts.auto_renew, Some(false));
-        assert_eq!(ada.backend.timeout(), Duration::from_mins(2));
+        assert_eq!(ada.backend.timeout(), Duration::from_mins(10));
         let shown = serde_json::to_string(&ada.profile).unwrap();
         assert_eq!(shown, r#"{"bio":["First line","Second"]}"#);
     }

@@ -24,6 +24,7 @@ use super::settings::SettingsFault;
 use super::upstream::{self, Repeat};
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::message::{Message, json_text};
+use crate::domain::metadata;
 use crate::domain::time::Timestamp;
 
 /// Where the signature stands.
@@ -112,7 +113,7 @@ impl Webhook {
             message: Posted {
                 id: message.id,
                 content: &message.body.content,
-                metadata: metadata(request),
+                metadata: metadata::shown(&session.metadata, message),
                 attachments: parsed(message.body.attachments.as_deref())
                     .unwrap_or_else(|| Value::Array(Vec::new())),
                 created_at: message.created_at,
@@ -166,27 +167,6 @@ impl Backend for Webhook {
 
 fn no_text() -> BackendError {
     BackendError::Final("its answer has no text".into())
-}
-
-/// A message's metadata as the API shows it: the session's, then its own, then the session's id.
-fn metadata(request: &TurnRequest) -> Map<String, Value> {
-    let object = |text: &str| match serde_json::from_str(text) {
-        Ok(Value::Object(fields)) => fields,
-        _ => Map::new(),
-    };
-    let mut metadata = object(&request.session.metadata);
-    metadata.extend(
-        request
-            .message
-            .body
-            .metadata
-            .as_deref()
-            .map(object)
-            .unwrap_or_default(),
-    );
-    metadata.shift_remove("agentError");
-    metadata.insert("sessionId".into(), request.session.id.to_string().into());
-    metadata
 }
 
 impl<'a> Past<'a> {

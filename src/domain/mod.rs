@@ -8,6 +8,7 @@ pub mod error;
 pub mod id;
 pub mod key;
 pub mod message;
+pub mod metadata;
 pub mod number;
 pub mod plain;
 pub mod rules;

@@ -1,7 +1,7 @@
 //! What the events carry. The description of the API is made from these too.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -47,6 +47,9 @@ pub struct MessageBroadcast<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Uuid)]
     pub(super) in_reply_to: Option<MessageId>,
+    /// The same as in the list of messages.
+    #[schema(value_type = Object)]
+    pub(super) metadata: Map<String, Value>,
     /// As the client sent it; told to the socket that sent it, and to nobody else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) client_message_id: Option<&'a str>,

@@ -20,10 +20,12 @@ mod harness;
 mod json;
 mod openai;
 mod reload;
+mod retries;
 mod secrets;
 mod settings;
 mod stand_in;
 mod submit;
 #[path = "../support/mod.rs"]
 mod support;
+mod times;
 mod webhook;

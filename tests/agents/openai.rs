@@ -159,7 +159,7 @@ async fn the_history_is_bounded_and_begins_with_the_user() {
         call.complete(&format!("a{number}")).await;
         asking.await.unwrap().expect(201);
     }
-    // A turn that failed is its message alone.
+    // The message of a turn that failed is merged with the next one.
     let asking = server.wait_for(&session, "q4");
     stand_in.next().await.answer(400, &json!({})).await;
     asking.await.unwrap().expect(502);
@@ -167,7 +167,7 @@ async fn the_history_is_bounded_and_begins_with_the_user() {
     let call = stand_in.next().await;
     assert_eq!(
         turns(&call.json()),
-        ["user: q3", "assistant: a3", "user: q4", "user: q5"]
+        ["user: q3", "assistant: a3", "user: q4\n\nq5"]
     );
     call.complete("a5").await;
     asking.await.unwrap().expect(201);

@@ -151,7 +151,7 @@ async fn a_field_that_a_backend_does_not_have_stops_the_start() {
             "eliza",
             r#""model": "gemma3""#,
             "a backend of type eliza has no such field; allowed is type, timeoutSeconds, \
-             maxConcurrency",
+             idleTimeoutSeconds, maxConcurrency",
         ),
         (
             "openai",

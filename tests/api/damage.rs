@@ -127,7 +127,7 @@ async fn a_damaged_message_is_left_out_of_its_conversation() {
         "degraded"
     );
     let seen = server.ask(&session, "history").await;
-    assert_eq!(seen, "one > one; three > three");
+    assert_eq!(seen, "one > one > two; three > three");
     server.stop().await;
 }
 

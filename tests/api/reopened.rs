@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::harness::{Answer, Events, HOUR, MINUTE, SECOND, Server, at, contents};
 
-/// Takes longer than an agent may that has the usual two minutes.
-const SLOW: &str = "say so:|wait 200000|history";
+/// Takes longer than an agent may that has two minutes.
+const SLOW: &str = "wait 200000|say so:|history";
 
 /// A message's own text as its key.
 fn key_of(content: &str) -> String {
@@ -24,7 +24,8 @@ async fn send(server: &Server, session: &str, content: &str, transport: &str) ->
 /// A server whose agent has failed to answer [`SLOW`], and now has the time for it. The session
 /// has a turn before it and one after it.
 async fn after_a_failure() -> (Server, String) {
-    let mut server = Server::start().await;
+    let builder = Server::builder().agent_timeout(2 * MINUTE);
+    let mut server = builder.start().await;
     let config = json!({ "timeoutMinutes": 60, "autoRenew": false });
     let session = server
         .session_with(json!({ "timeoutConfig": config }))
@@ -88,13 +89,13 @@ async fn it_is_streamed_under_the_id_that_the_reply_always_had() {
     let mut events = Events::open(request).await;
     assert_eq!(events.headers()["idempotent-replayed"], "true");
     events.expect("user_message").await;
+    server.settle().await;
+    server.advance(4 * MINUTE);
     let chunk = events.expect("chunk").await;
     assert_eq!(
         (&chunk["chunk"], &chunk["index"]),
         (&json!("so:"), &json!(0))
     );
-    server.settle().await;
-    server.advance(4 * MINUTE);
     let done = events.end("done").await;
     assert_eq!(done["id"], chunk["messageId"]);
     server.stop().await;

@@ -37,6 +37,9 @@ async fn a_message_over_http_is_answered_with_the_reply() {
         "actions": ["WAVE", "SMILE"],
         "createdAt": time(SECOND + Duration::from_millis(1)),
         "inReplyTo": id,
+        "metadata": {
+            "thought": "she is nice", "actions": ["WAVE", "SMILE"], "sessionId": session,
+        },
     });
     let status = json!({
         "expiresAt": time(30 * MINUTE + SECOND),

@@ -54,9 +54,11 @@ async fn the_events_come_in_order() {
         "actions": ["WAVE"],
         "createdAt": time(SECOND + Duration::from_millis(1)),
         "inReplyTo": id,
+        "metadata": { "thought": "she is nice", "actions": ["WAVE"], "sessionId": session },
     });
     assert_eq!(*done, expected);
     let history = server.history(&session).await;
+    assert_eq!(done["metadata"], history[1]["metadata"]);
     assert_eq!((&history[0]["id"], &history[1]["id"]), (id, reply));
     server.stop().await;
 }
@@ -169,10 +171,12 @@ async fn a_failure_is_the_last_event() {
 
 #[tokio::test]
 async fn a_timeout_is_the_last_event_too() {
-    let server = Server::start().await;
+    let server = Server::builder().agent_timeout(MINUTE).start().await;
     let session = server.session().await;
-    let events = server.begin(&session, "say a|hold").await;
-    server.advance(2 * MINUTE);
+    let mut events = server.stream(&session, "hold").await;
+    events.expect("user_message").await;
+    server.settle().await;
+    server.advance(MINUTE);
     let error = events.end("error").await;
     assert_eq!(error["code"], "AGENT_TIMEOUT");
     server.stop().await;

@@ -82,6 +82,11 @@ async fn a_client_that_resumes_gets_what_it_missed_then_one_state_then_what_happ
     }
     told.retain(Event::is_broadcast);
     assert_eq!(told.len(), 119);
+    let failed = told.iter_mut().find(|event| event.data["text"] == "fail");
+    // How the turn ended is known by now.
+    failed.unwrap().data["metadata"]["agentError"] = json!({
+        "code": "AGENT_ERROR", "message": "The agent could not answer",
+    });
     assert_eq!(messages_of(&told), server.history(&session).await);
     let newest = told.last().unwrap().id.clone();
 

@@ -41,6 +41,7 @@ async fn a_turn_comes_in_the_documented_order_with_the_documented_payloads() {
             "text": body["content"], "channelId": session, "roomId": session,
             "sessionId": session, "serverId": nil, "messageServerId": nil,
             "createdAt": times[0], "source": "user", "attachments": body["attachments"],
+            "metadata": sent["metadata"],
         })
     );
     assert_eq!(
@@ -63,6 +64,7 @@ async fn a_turn_comes_in_the_documented_order_with_the_documented_payloads() {
             "channelId": session, "roomId": session, "sessionId": session, "serverId": nil,
             "messageServerId": nil, "createdAt": times[1], "source": "agent_response",
             "thought": "hm", "actions": ["WAVE"], "inReplyTo": sent["id"],
+            "metadata": { "thought": "hm", "actions": ["WAVE"], "sessionId": session },
         })
     );
     assert_eq!(

@@ -63,6 +63,13 @@ pub(in crate::http) struct AgentResponse<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Uuid)]
     in_reply_to: Option<MessageId>,
+    /// The same as in the list of messages: with `model`, `finishReason` and `truncated` where the
+    /// agent's server tells of them.
+    #[schema(value_type = bodies::MessageMetadata)]
+    metadata: Metadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    attachments: Option<Raw<'a>>,
 }
 
 /// A page of messages.
@@ -166,6 +173,8 @@ impl<'a> From<&'a Message> for AgentResponse<'a> {
             actions: actions.and_then(Raw::of),
             created_at: reply.created_at,
             in_reply_to,
+            metadata: Metadata::of_reply(reply),
+            attachments: reply.body.attachments.as_deref().and_then(Raw::of),
         }
     }
 }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::domain::id::SessionId;
 use crate::domain::message::{Message, Role, TurnState};
+use crate::domain::metadata::shown;
 use crate::domain::session::Session;
 use crate::http::json;
 
@@ -40,8 +41,18 @@ pub(super) struct Inherited<'a> {
 impl Metadata {
     /// That of one message.
     pub(super) fn of(session: &Session, message: &Message<impl Deref<Target = str>>) -> Self {
-        let text = stored(session, message).and_then(|text| with_session(text, session.id));
-        text.map_or_else(|| Self::Map(merged(session, message)), Self::Text)
+        Self::inheriting(&session.metadata, message)
+    }
+
+    /// That of an agent's message, which inherits nothing.
+    pub(super) fn of_reply(reply: &Message) -> Self {
+        Self::inheriting(NONE, reply)
+    }
+
+    fn inheriting(of_session: &str, message: &Message<impl Deref<Target = str>>) -> Self {
+        let text = stored(of_session, message);
+        let text = text.and_then(|text| with_session(text, message.session_id));
+        text.map_or_else(|| Self::Map(shown(of_session, message)), Self::Text)
     }
 }
 
@@ -83,7 +94,7 @@ impl<'a> Inherited<'a> {
 /// The one stored text that is all of a message's metadata but for the session's id, if there is
 /// one.
 fn stored<'a>(
-    session: &'a Session,
+    of_session: &'a str,
     message: &'a Message<impl Deref<Target = str>>,
 ) -> Option<&'a str> {
     let own = message.body.metadata.as_deref().unwrap_or(NONE);
@@ -92,8 +103,8 @@ fn stored<'a>(
             turn: TurnState::Failed(_),
             ..
         } => None,
-        Role::User { .. } if own == NONE => Some(&session.metadata),
-        Role::User { .. } => (session.metadata == NONE).then_some(own),
+        Role::User { .. } if own == NONE => Some(of_session),
+        Role::User { .. } => (of_session == NONE).then_some(own),
         Role::Agent {
             thought, actions, ..
         } => (thought.is_none() && actions.is_none()).then_some(own),
@@ -112,47 +123,10 @@ fn with_session(object: &str, id: SessionId) -> Option<Arc<RawValue>> {
     RawValue::from_string(text).ok().map(Arc::from)
 }
 
-fn merged(session: &Session, message: &Message<impl Deref<Target = str>>) -> Map<String, Value> {
-    let own = object(message.body.metadata.as_deref());
-    let mut metadata = match &message.role {
-        Role::User { turn, .. } => {
-            let mut metadata = object(Some(&session.metadata));
-            metadata.extend(own);
-            metadata.shift_remove("agentError");
-            if let TurnState::Failed(failure) = turn {
-                let error = json!({ "code": &*failure.code, "message": &*failure.message });
-                metadata.insert("agentError".into(), error);
-            }
-            metadata
-        }
-        Role::Agent {
-            thought, actions, ..
-        } => {
-            let mut metadata = own;
-            if let Some(thought) = thought {
-                metadata.insert("thought".into(), (&**thought).into());
-            }
-            let actions = actions.as_deref().map(serde_json::from_str);
-            if let Some(Ok(actions)) = actions {
-                metadata.insert("actions".into(), actions);
-            }
-            metadata
-        }
-    };
-    metadata.insert("sessionId".into(), session.id.to_string().into());
-    metadata
-}
-
-fn object(text: Option<&str>) -> Map<String, Value> {
-    match text {
-        None | Some(NONE) => Map::new(),
-        Some(text) => serde_json::from_str(text).unwrap_or_default(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
     use crate::http::openapi::sample;
@@ -212,7 +186,7 @@ mod tests {
             message in messages(),
         ) {
             let session = Session { metadata: inherited, ..sample::session() };
-            let expected = json!(merged(&session, &message));
+            let expected = json!(shown(&session.metadata, &message));
             prop_assert_eq!(json!(Metadata::of(&session, &message)), expected.clone());
             prop_assert_eq!(json!(Inherited::new(&session).of(&message)), expected.clone());
             let text = serde_json::to_string(&Inherited::new(&session).of(&message)).unwrap();

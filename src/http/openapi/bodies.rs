@@ -328,6 +328,20 @@ impl utoipa::PartialSchema for MessageMetadata {
                     "type": KINDS,
                     "description": "In an agent's message: what it did, a list",
                 },
+                "model": {
+                    "type": KINDS,
+                    "description": "In an agent's message: the model that wrote it, a text",
+                },
+                "finishReason": {
+                    "type": KINDS,
+                    "description": "In an agent's message: why the model ended, in its server's \
+                        words",
+                },
+                "truncated": {
+                    "type": KINDS,
+                    "description": "In an agent's message: true where it is only the beginning \
+                        of what would have been said",
+                },
                 "agentError": {
                     "type": "object",
                     "description": "In a user's message: why the agent failed for good",

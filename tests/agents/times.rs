@@ -1,0 +1,150 @@
+//! How long an agent may take, and what becomes of a reply that is not complete by then.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::failures::{assert_failed, backend};
+use crate::harness::{SECOND, Server};
+use crate::stand_in::{StandIn, said, server_with};
+
+/// The history has the beginning of a reply, which says that it is no more than that.
+async fn assert_truncated(server: &Server, session: &str, text: &str) -> Value {
+    let history = server.history(session).await;
+    assert_eq!(
+        server.said(session).await,
+        said(&[("Hello?", false), (text, true)])
+    );
+    let reply = &history[1]["metadata"];
+    assert_eq!(reply["truncated"], true, "{reply:#}");
+    assert_eq!(history[0]["metadata"].get("agentError"), None);
+    history[1].clone()
+}
+
+#[tokio::test]
+async fn a_turn_has_its_time_and_no_more() {
+    let mut stand_in = StandIn::start().await;
+    let mut settings = backend(&stand_in);
+    settings["timeoutSeconds"] = 30.into();
+    let server = server_with(settings).await;
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let call = stand_in.next().await;
+    server.advance(Duration::from_millis(29_999));
+    server.settle().await;
+    assert!(!asking.is_finished());
+    server.advance(Duration::from_millis(1));
+    assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_TIMEOUT").await;
+    call.expect_gone().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_slow_model_said_in_its_time_is_kept() {
+    let mut stand_in = StandIn::start().await;
+    let mut settings = backend(&stand_in);
+    settings["timeoutSeconds"] = 90.into();
+    let server = server_with(settings).await;
+    let session = server.talk().await;
+    let mut events = server.stream(&session, "Hello?").await;
+    events.expect("user_message").await;
+    let mut call = stand_in.next().await;
+    call.open_stream().await;
+    // It is slow, but never silent for as long as a minute.
+    for (word, span) in [
+        ("One ", 50 * SECOND),
+        ("two ", 39 * SECOND),
+        ("three", SECOND),
+    ] {
+        call.delta(word).await;
+        events.expect("chunk").await;
+        server.advance(span);
+    }
+    let done = events.expect("done").await;
+    assert_eq!(done["text"], "One two three");
+    assert_eq!(done["metadata"]["truncated"], true, "{done:#}");
+    assert_truncated(&server, &session, "One two three").await;
+    call.expect_gone().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_stops_coming_is_kept_as_far_as_it_came() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(backend(&stand_in)).await;
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let mut call = stand_in.next().await;
+    // Before it begins an answer may take its time.
+    server.advance(300 * SECOND);
+    call.open_stream().await;
+    call.delta("Well").await;
+    // Bytes of any kind count, such as the comments that proxies send.
+    for _ in 0..3 {
+        server.settle().await;
+        server.advance(59 * SECOND);
+        call.write(": still there\n\n").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    server.advance(Duration::from_millis(59_999));
+    server.settle().await;
+    assert!(!asking.is_finished());
+    server.advance(Duration::from_millis(1));
+    let answer = asking.await.unwrap().expect(201);
+    assert_eq!(answer.body["agentResponse"]["text"], "Well");
+    assert_eq!(answer.body["agentResponse"]["metadata"]["truncated"], true);
+    assert_truncated(&server, &session, "Well").await;
+    call.expect_gone().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_without_a_word_that_stops_coming_is_a_timeout() {
+    let mut stand_in = StandIn::start().await;
+    let mut settings = backend(&stand_in);
+    settings["idleTimeoutSeconds"] = 5.into();
+    settings["maxConcurrency"] = 1.into();
+    let server = server_with(settings).await;
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let mut call = stand_in.next().await;
+    call.open_stream().await;
+    call.write(": one moment\n\n").await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.advance(5 * SECOND);
+    assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_TIMEOUT").await;
+    call.expect_gone().await;
+    // Its place is free again.
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    stand_in.next().await.complete("Hello.").await;
+    asking.await.unwrap().expect(201);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_reply_that_is_cut_off_says_so() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(backend(&stand_in)).await;
+    let most = "é".repeat(32 * 1024);
+    for is_streamed in [true, false] {
+        let session = server.talk().await;
+        let asking = server.wait_for(&session, "Hello?");
+        let mut call = stand_in.next().await;
+        if is_streamed {
+            call.open_stream().await;
+            call.delta("x").await;
+            call.delta(&most).await;
+            asking.await.unwrap().expect(201);
+            let kept = format!("x{}", "é".repeat(32 * 1024 - 1));
+            assert_truncated(&server, &session, &kept).await;
+        } else {
+            let text = format!("{most}.");
+            let choices = json!([{ "message": { "content": text }, "finish_reason": "stop" }]);
+            call.answer(200, &json!({ "choices": choices })).await;
+            asking.await.unwrap().expect(201);
+            assert_truncated(&server, &session, &most).await;
+        }
+    }
+    server.stop().await;
+}
