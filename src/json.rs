@@ -8,6 +8,7 @@
 
 mod members;
 mod reserved;
+mod string;
 
 use std::borrow::Cow;
 
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use self::members::Members;
+pub use self::string::{JsPart, JsString};
 
 /// The UTF-8 byte order mark.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -37,6 +39,15 @@ pub fn from_js<T: DeserializeOwned>(text: &[u8]) -> serde_json::Result<T> {
         // Only the first error names a position in the text.
         _ => Err(error),
     })
+}
+
+/// Parses the text of an object member by member, so that what is wrong with one fails no other. A
+/// byte order mark is skipped; each member stands there as it was sent.
+///
+/// # Errors
+/// The text is not a JSON object.
+pub fn members(text: &str) -> serde_json::Result<Members<'_>> {
+    serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// The value of a text in which a name may stand twice, if it fits `T` then. It is read twice,

@@ -9,10 +9,13 @@ use super::attachments::Attachments;
 use super::backend::{BackendError, Piece, TurnRequest};
 use super::body::Body;
 use super::scrub::Scrub;
+use super::sse::Event;
+use super::surrogates::{Joiner, string_in};
 use super::upstream;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::{MAX_ATTACHMENTS_BYTES, json_text, message_metadata};
 use crate::domain::turn::Reply;
+use crate::json::JsString;
 
 /// The longest thought that is kept, in bytes.
 const MAX_THOUGHT_BYTES: usize = 16 * 1024;
@@ -77,15 +80,6 @@ impl Answer {
     }
 }
 
-/// A piece of an answer that is streamed; `text` is what `ElizaOS` may call it. Of both names the
-/// first one counts.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Chunk {
-    chunk: Option<String>,
-    text: Option<String>,
-}
-
 /// The pieces of an answer that is streamed: events `chunk`, `done` and `error`. An end without
 /// a text, after no chunk, is `nothing_said`.
 pub(super) fn pieces(
@@ -96,16 +90,20 @@ pub(super) fn pieces(
 ) -> impl Stream<Item = Result<Piece, BackendError>> {
     try_stream! {
         let mut said: Option<String> = None;
+        let mut joiner = Joiner::default();
         for await event in body.events() {
             let event = event?;
             match event.name.as_str() {
                 "chunk" => {
-                    let Chunk { chunk, text } = upstream::data(&event)?;
-                    let chunk = chunk.or(text).ok_or_else(empty_chunk)?;
+                    let chunk = joiner.push(&chunk(&event)?);
                     said.get_or_insert_default().push_str(&chunk);
                     yield Piece::Chunk(chunk);
                 }
                 "done" => {
+                    if let Some(rest) = joiner.finish() {
+                        said.get_or_insert_default().push_str(&rest);
+                        yield Piece::Chunk(rest);
+                    }
                     let answer: Answer = upstream::data(&event)?;
                     yield Piece::done(answer.into_reply(said, origin).ok_or_else(nothing_said)?);
                     return;
@@ -117,8 +115,13 @@ pub(super) fn pieces(
     }
 }
 
-fn empty_chunk() -> BackendError {
-    BackendError::Final("a chunk of its answer has neither chunk nor text".into())
+/// The text of a chunk, which `ElizaOS` may call `text`.
+fn chunk(event: &Event) -> Result<JsString, BackendError> {
+    let chunk = string_in(&event.data, &["chunk", "text"]);
+    let chunk = chunk.map_err(|error| upstream::not_understood("an event", &error))?;
+    chunk.ok_or_else(|| {
+        BackendError::Final("a chunk of its answer has neither chunk nor text".into())
+    })
 }
 
 fn thought(value: Option<Value>) -> Option<String> {

@@ -25,6 +25,7 @@ pub mod scripted;
 mod scrub;
 pub mod settings;
 mod sse;
+mod surrogates;
 mod upstream;
 pub mod variables;
 mod webhook;

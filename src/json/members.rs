@@ -7,12 +7,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::JsString;
+
 /// The members of an object as they stand in a text, so that what is wrong with one of them can be
 /// told with its line. Of two members of one name the last one counts, as in `JSON.parse`.
 ///
-/// A member's own text is checked for its syntax only: numbers and depth are those of whoever
-/// parses it. Unpaired surrogates have to be replaced beforehand, with
-/// [`well_formed`](super::well_formed).
+/// A member's own text is checked for its syntax only: numbers, depth and unpaired surrogates are
+/// those of whoever parses it. In names, U+FFFD stands for an unpaired surrogate.
 #[derive(Debug, Default)]
 pub struct Members<'a>(Vec<(String, &'a RawValue)>);
 
@@ -45,8 +46,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
+                while let Some((name, text)) = map.next_entry::<JsString, _>()? {
+                    members.push((name.to_text(), text));
                 }
                 Ok(Members(last_of_each(members)))
             }
@@ -85,6 +86,15 @@ mod tests {
         assert_eq!(shown, [("b", "[2]"), ("a", r#"{"x": 3}"#), ("c", "null")]);
         assert_eq!(members.get("a").map(RawValue::get), Some(r#"{"x": 3}"#));
         assert!(members.get("d").is_none());
+    }
+
+    #[test]
+    fn half_a_character_in_an_odd_member_fails_no_other() {
+        let text = r#"{"\ud83c": "\udf89", "a": 1e999}"#;
+        let members: Members<'_> = serde_json::from_str(text).unwrap();
+        let odd = members.get("\u{fffd}").map(RawValue::get);
+        assert_eq!(odd, Some(r#""\udf89""#));
+        assert_eq!(members.get("a").map(RawValue::get), Some("1e999"));
     }
 
     #[test]

@@ -54,6 +54,38 @@ async fn a_stream_may_begin_with_a_byte_order_mark_and_have_cut_characters() {
 }
 
 #[tokio::test]
+async fn a_character_that_is_cut_in_two_by_chunks_is_whole() {
+    let mut stand_in = StandIn::start().await;
+    for backend in [
+        webhook(&stand_in),
+        json!({ "type": "elizaos", "baseUrl": stand_in.url, "transport": "sse" }),
+    ] {
+        let is_elizaos = backend["type"] == "elizaos";
+        let server = server_with(backend).await;
+        let session = server.talk().await;
+        let mut events = server.stream(&session, "Hello?").await;
+        if is_elizaos {
+            let made = json!({ "sessionId": "theirs" });
+            stand_in.next().await.answer(201, &made).await;
+        }
+        let mut call = stand_in.next().await;
+        call.open_stream().await;
+        call.write("event: chunk\ndata: {\"chunk\": \"Party \\ud83c\"}\n\n")
+            .await;
+        events.expect("user_message").await;
+        assert_eq!(events.expect("chunk").await["chunk"], "Party ");
+        call.write("event: chunk\ndata: {\"chunk\": \"\\udf89! \\ud83c\"}\n\n")
+            .await;
+        assert_eq!(events.expect("chunk").await["chunk"], "🎉! ");
+        call.write("event: done\ndata: {}\n\n").await;
+        assert_eq!(events.expect("chunk").await["chunk"], "\u{fffd}");
+        let done = events.expect("done").await;
+        assert_eq!(done["text"], "Party 🎉! \u{fffd}");
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_is_nested_too_deeply_fails_the_turn_alone() {
     let deep = "[".repeat(400_000) + &"]".repeat(400_000);
     for body in [
