@@ -18,7 +18,7 @@ use crate::domain::turn::Reply;
 use crate::json::JsString;
 
 /// The longest thought that is kept, in bytes.
-const MAX_THOUGHT_BYTES: usize = 16 * 1024;
+pub(super) const MAX_THOUGHT_BYTES: usize = 16 * 1024;
 
 /// `{text, thought?, actions?, attachments?, metadata?}`. What else there is, is ignored.
 #[derive(Debug, Default, Deserialize)]

@@ -82,6 +82,15 @@ impl Body {
         json::from_js(&body).map_err(|error| not_understood("its answer", &error))
     }
 
+    /// Reads it whole, as text.
+    ///
+    /// # Errors
+    /// The connection breaks, or it is too long or not UTF-8.
+    pub(super) async fn text(self) -> Result<String, BackendError> {
+        let body = self.bytes().await?;
+        String::from_utf8(body).map_err(|_| BackendError::Final("its answer is not UTF-8".into()))
+    }
+
     /// Reads it whole.
     ///
     /// # Errors

@@ -85,6 +85,11 @@ impl Parser {
         match field {
             "event" => value.clone_into(&mut self.event.name),
             "data" => self.add_data(value)?,
+            // Not of the standard: llama.cpp told of failures so until October 2025.
+            "error" => {
+                "error".clone_into(&mut self.event.name);
+                self.add_data(value)?;
+            }
             // Comments, and what nobody here needs.
             _ => {}
         }
@@ -141,6 +146,16 @@ mod tests {
             read.extend(parser.finish().unwrap());
             assert_eq!(read, events(), "in parts of {size}");
         }
+    }
+
+    #[test]
+    fn a_failure_in_a_field_of_its_own_is_an_event() {
+        let mut parser = Parser::default();
+        let read = parser.feed(b"data: one\n\nerror: {\"code\":500}\n\n");
+        assert_eq!(
+            read.unwrap(),
+            [event("", "one"), event("error", "{\"code\":500}")]
+        );
     }
 
     #[test]

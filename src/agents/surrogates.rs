@@ -62,6 +62,8 @@ pub(super) fn string_in(object: &str, names: &[&str]) -> serde_json::Result<Opti
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -117,8 +119,7 @@ mod tests {
                 if cuts.next() == Some(true) {
                     chunks.push(String::new());
                 }
-                let last = chunks.last_mut().unwrap();
-                last.push_str(&format!("\\u{unit:04x}"));
+                write!(chunks.last_mut().unwrap(), "\\u{unit:04x}").unwrap();
             }
             let chunks: Vec<_> = chunks.iter().map(String::as_str).collect();
             prop_assert_eq!(joined(&chunks).concat(), text);

@@ -106,35 +106,65 @@ pub(super) async fn accept(
     scrub: &Scrub,
     repeat: Repeat,
 ) -> Result<Response, BackendError> {
+    let accepted = check(response).await;
+    accepted.map_err(|refusal| refusal.into_error(scrub, repeat))
+}
+
+/// The same, for a caller that looks at the refusal itself.
+pub(super) async fn check(response: Response) -> Result<Response, Refusal> {
     if response.status().is_success() {
         return Ok(response);
     }
-    Err(refusal(response, scrub, repeat).await)
+    Err(Refusal {
+        status: response.status(),
+        retry_after: retry_after(response.headers()),
+        body: beginning(response).await,
+    })
 }
 
-/// Why a server refused, which it may do for a while only.
-async fn refusal(response: Response, scrub: &Scrub, repeat: Repeat) -> BackendError {
-    let status = response.status();
-    let retry_after = retry_after(response.headers());
-    let body = beginning(response).await;
-    let said = scrub.clean(&error_text(&body));
-    let asks = match retry_after {
-        Some(RetryAfter::Span(span)) => format!(", to be asked again in {} s", span.as_secs()),
-        _ => String::new(),
-    };
-    let detail = format!("it answered {status}{asks}: {said}");
-    if repeat.may_pass(status) {
-        return BackendError::Transient {
-            detail,
+/// An answer that is no success.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    retry_after: Option<RetryAfter>,
+    /// The beginning of the body.
+    pub(super) body: Vec<u8>,
+}
+
+impl Refusal {
+    /// Why the server refused, which it may do for a while only.
+    pub(super) fn into_error(self, scrub: &Scrub, repeat: Repeat) -> BackendError {
+        let Self {
+            status,
             retry_after,
+            body,
+        } = self;
+        let said = scrub.clean(&error_text(&body));
+        let asks = match retry_after {
+            Some(RetryAfter::Span(span)) => {
+                format!(", to be asked again in {} s", span.as_secs())
+            }
+            _ => String::new(),
         };
+        let detail = format!("it answered {status}{asks}: {said}");
+        if repeat.may_pass(status) {
+            return BackendError::Transient {
+                detail,
+                retry_after,
+            };
+        }
+        BackendError::Final(detail)
     }
-    BackendError::Final(detail)
 }
 
 /// The failure that an event tells of.
 pub(super) fn told_error(event: &Event, scrub: &Scrub) -> BackendError {
-    let said = scrub.clean(&error_text(event.data.as_bytes()));
+    told(&event.data, scrub)
+}
+
+/// The failure that a part of an answer tells of.
+pub(super) fn told(text: &str, scrub: &Scrub) -> BackendError {
+    let said = scrub.clean(&error_text(text.as_bytes()));
     BackendError::Final(format!("it answered an error: {said}"))
 }
 
@@ -157,7 +187,8 @@ pub(super) fn error_text(body: &[u8]) -> String {
 pub(super) fn error_in(body: &Value) -> Option<String> {
     match body {
         Value::String(text) => Some(text.clone()),
-        Value::Object(fields) => ["error", "message", "detail", "code"]
+        Value::Array(items) => items.first().and_then(error_in),
+        Value::Object(fields) => ["error", "message", "detail", "msg", "code"]
             .iter()
             .find_map(|name| error_in(fields.get(*name)?)),
         _ => None,
@@ -220,6 +251,8 @@ mod tests {
             (r#"{"error":"no such model"}"#, "no such model"),
             (r#"{"success":false,"error":{"code":"GONE"}}"#, "GONE"),
             (r#"{"message":"no"}"#, "no"),
+            (r#"[{"error":{"code":400,"message":"no"}}]"#, "no"),
+            (r#"{"detail":[{"loc":["body"],"msg":"no"}]}"#, "no"),
             (" plain \n", "plain"),
             ("\u{feff}plain", "plain"),
             (

@@ -19,11 +19,13 @@ mod failures;
 mod harness;
 mod json;
 mod openai;
+mod reasoning;
 mod reload;
 mod retries;
 mod secrets;
 mod settings;
 mod stand_in;
+mod streams;
 mod submit;
 #[path = "../support/mod.rs"]
 mod support;

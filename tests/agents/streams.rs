@@ -1,0 +1,406 @@
+//! Answers of models as the servers of many makers write them, byte by byte.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Server, contents};
+use crate::stand_in::{StandIn, server_with};
+
+/// A message's answer, and the reply that is stored for it, if one is.
+struct Heard {
+    answer: Answer,
+    stored: Option<Value>,
+    history: Vec<Value>,
+}
+
+/// A server whose agent asks a model, and the model's server.
+struct Pair {
+    server: Server,
+    model: StandIn,
+}
+
+impl Pair {
+    async fn start() -> Self {
+        let model = StandIn::start().await;
+        let backend = json!({ "type": "openai", "baseUrl": model.url, "model": "asked-for" });
+        let server = server_with(backend).await;
+        Self { server, model }
+    }
+
+    /// Asks, answers with a body of this kind, and tells what came of it.
+    async fn heard(&mut self, kind: &str, body: &str) -> Heard {
+        let session = self.server.talk().await;
+        let asking = self.server.wait_for(&session, "Hello?");
+        let call = self.model.next().await;
+        call.answer_with(200, &[("content-type", kind)], body).await;
+        let answer = asking.await.unwrap();
+        let history = self.server.history(&session).await;
+        Heard {
+            answer,
+            stored: history.get(1).cloned(),
+            history,
+        }
+    }
+
+    async fn stream(&mut self, body: &str) -> Heard {
+        self.heard("text/event-stream", body).await
+    }
+
+    async fn whole(&mut self, body: &Value) -> Heard {
+        self.heard("application/json", &body.to_string()).await
+    }
+}
+
+impl Heard {
+    /// The reply, which is stored with this text.
+    #[track_caller]
+    fn said(&self, text: &str) -> &Value {
+        assert_eq!(self.answer.status, 201, "{:#}", self.answer.body);
+        assert_eq!(self.answer.body["agentResponse"]["text"], text);
+        let stored = self.stored.as_ref().expect("a reply is stored");
+        assert_eq!(stored["content"], text);
+        stored
+    }
+
+    /// The turn has failed, and nothing half is stored.
+    #[track_caller]
+    fn failed(&self, why: &str) {
+        assert_eq!(self.answer.status, 502, "{why}: {:#}", self.answer.body);
+        assert_eq!(self.answer.body["code"], "AGENT_ERROR", "{why}");
+        assert_eq!(contents(&self.history), ["Hello?"], "{why}");
+    }
+}
+
+/// Events with these data, one after the other.
+fn events(data: &[&str]) -> String {
+    data.iter()
+        .map(|data| format!("data: {data}\n\n"))
+        .collect::<Vec<_>>()
+        .concat()
+}
+
+/// An event of a stream that says this.
+fn delta(text: &str) -> String {
+    let delta = json!({ "choices": [{ "index": 0, "delta": { "content": text },
+                                      "finish_reason": null }] });
+    format!("data: {delta}\n\n")
+}
+
+const DONE: &str = "data: [DONE]\n\n";
+
+#[tokio::test]
+async fn the_streams_of_many_servers_are_read() {
+    let mut pair = Pair::start().await;
+    let servers: [(&str, &[&str], &str, Value); 8] = [
+        (
+            "llama.cpp",
+            &[
+                r#"{"choices":[{"finish_reason":null,"index":0,"delta":{"role":"assistant","content":null}}],"created":1764400000,"id":"chatcmpl-x","model":"gemma-3-270m-it-Q4_K_M.gguf","system_fingerprint":"b7000-x","object":"chat.completion.chunk"}"#,
+                r#"{"choices":[{"finish_reason":null,"index":0,"delta":{"content":"Yes."}}],"created":1764400000,"id":"chatcmpl-x","model":"gemma-3-270m-it-Q4_K_M.gguf","object":"chat.completion.chunk"}"#,
+                r#"{"choices":[{"finish_reason":"stop","index":0,"delta":{}}],"created":1764400000,"id":"chatcmpl-x","model":"gemma-3-270m-it-Q4_K_M.gguf","object":"chat.completion.chunk","timings":{"cache_n":0,"prompt_n":10,"predicted_per_second":1e2}}"#,
+                "[DONE]",
+            ],
+            "Yes.",
+            json!({ "model": "gemma-3-270m-it-Q4_K_M.gguf", "finishReason": "stop" }),
+        ),
+        (
+            "OpenAI, with usage at the end",
+            &[
+                r#"{"id":"chatcmpl-x","object":"chat.completion.chunk","created":1764400000,"model":"gpt-4o-2024-08-06","service_tier":"default","system_fingerprint":"fp_x","choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}],"usage":null,"obfuscation":"x"}"#,
+                r#"{"id":"chatcmpl-x","object":"chat.completion.chunk","created":1764400000,"model":"gpt-4o-2024-08-06","choices":[{"index":0,"delta":{"content":"Yes."},"logprobs":null,"finish_reason":null}],"usage":null}"#,
+                r#"{"id":"chatcmpl-x","object":"chat.completion.chunk","created":1764400000,"model":"gpt-4o-2024-08-06","choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}],"usage":null}"#,
+                r#"{"id":"chatcmpl-x","object":"chat.completion.chunk","created":1764400000,"model":"gpt-4o-2024-08-06","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}}"#,
+                "[DONE]",
+            ],
+            "Yes.",
+            json!({ "model": "gpt-4o-2024-08-06", "finishReason": "stop" }),
+        ),
+        (
+            "Azure, which begins without a choice and without a name",
+            &[
+                r#"{"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[{"prompt_index":0,"content_filter_results":{"hate":{"filtered":false,"severity":"safe"}}}]}"#,
+                r#"{"choices":[{"content_filter_results":{},"delta":{"content":"","refusal":null,"role":"assistant"},"finish_reason":null,"index":0,"logprobs":null}],"created":1764400000,"id":"chatcmpl-x","model":"gpt-4o-2024-08-06","object":"chat.completion.chunk","system_fingerprint":"fp_x"}"#,
+                r#"{"choices":[{"content_filter_results":{"hate":{"filtered":false,"severity":"safe"}},"delta":{"content":"Yes."},"finish_reason":null,"index":0,"logprobs":null}],"created":1764400000,"id":"chatcmpl-x","model":"gpt-4o-2024-08-06","object":"chat.completion.chunk"}"#,
+                r#"{"choices":[{"content_filter_offsets":{"check_offset":1,"start_offset":1,"end_offset":2},"content_filter_results":{},"delta":{},"finish_reason":"content_filter","index":0}],"created":0,"id":"","model":"","object":""}"#,
+                "[DONE]",
+            ],
+            "Yes.",
+            json!({ "model": "gpt-4o-2024-08-06", "finishReason": "content_filter", "truncated": true }),
+        ),
+        (
+            "vLLM, cut off at its limit",
+            &[
+                r#"{"id":"chatcmpl-x","object":"chat.completion.chunk","created":1764400000,"model":"Qwen/Qwen3-8B","choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"prompt_token_ids":null}"#,
+                r#"{"id":"chatcmpl-x","object":"chat.completion.chunk","created":1764400000,"model":"Qwen/Qwen3-8B","choices":[{"index":0,"delta":{"reasoning":"Hm.","reasoning_content":"Hm."},"logprobs":null,"finish_reason":null,"token_ids":null}]}"#,
+                r#"{"id":"chatcmpl-x","object":"chat.completion.chunk","created":1764400000,"model":"Qwen/Qwen3-8B","choices":[{"index":0,"delta":{"content":"\n\nYes"},"logprobs":null,"finish_reason":"length","stop_reason":null,"token_ids":null}]}"#,
+                "[DONE]",
+            ],
+            "Yes",
+            json!({ "thought": "Hm.", "model": "Qwen/Qwen3-8B", "finishReason": "length", "truncated": true }),
+        ),
+        (
+            "Ollama",
+            &[
+                r#"{"id":"chatcmpl-x","object":"chat.completion.chunk","created":1764400000,"model":"gpt-oss:20b","system_fingerprint":"fp_ollama","choices":[{"index":0,"delta":{"role":"assistant","content":"","reasoning":"Hm"},"finish_reason":null}]}"#,
+                r#"{"id":"chatcmpl-x","object":"chat.completion.chunk","created":1764400000,"model":"gpt-oss:20b","system_fingerprint":"fp_ollama","choices":[{"index":0,"delta":{"role":"assistant","content":"Yes."},"finish_reason":null}]}"#,
+                r#"{"id":"chatcmpl-x","object":"chat.completion.chunk","created":1764400000,"model":"gpt-oss:20b","system_fingerprint":"fp_ollama","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":"stop"}]}"#,
+                "[DONE]",
+            ],
+            "Yes.",
+            json!({ "thought": "Hm", "model": "gpt-oss:20b", "finishReason": "stop" }),
+        ),
+        (
+            "Mistral, whose content is a list while it thinks",
+            &[
+                r#"{"id":"x","object":"chat.completion.chunk","created":1764400000,"model":"magistral-medium-2509","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
+                r#"{"id":"x","object":"chat.completion.chunk","created":1764400000,"model":"magistral-medium-2509","choices":[{"index":0,"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"H"}]}]},"finish_reason":null}]}"#,
+                r#"{"id":"x","object":"chat.completion.chunk","created":1764400000,"model":"magistral-medium-2509","choices":[{"index":0,"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"m."}],"closed":true}]},"finish_reason":null}]}"#,
+                r#"{"id":"x","object":"chat.completion.chunk","created":1764400000,"model":"magistral-medium-2509","choices":[{"index":0,"delta":{"content":[]},"finish_reason":null}]}"#,
+                r#"{"id":"x","object":"chat.completion.chunk","created":1764400000,"model":"magistral-medium-2509","choices":[{"index":0,"delta":{"content":[{"type":"text","text":"Y"},{"type":"reference","reference_ids":[1]},{"type":"text","text":"es"},7,null]},"finish_reason":null}]}"#,
+                r#"{"id":"x","object":"chat.completion.chunk","created":1764400000,"model":"magistral-medium-2509","choices":[{"index":0,"delta":{"content":"."},"finish_reason":"model_length"}],"usage":{"prompt_tokens":9,"total_tokens":11,"completion_tokens":2}}"#,
+                "[DONE]",
+            ],
+            "Yes.",
+            json!({ "thought": "Hm.", "model": "magistral-medium-2509", "finishReason": "model_length", "truncated": true }),
+        ),
+        (
+            "DeepSeek",
+            &[
+                r#"{"id":"x","object":"chat.completion.chunk","created":1764400000,"model":"deepseek-reasoner","system_fingerprint":"fp_x","choices":[{"index":0,"delta":{"role":"assistant","content":null,"reasoning_content":""},"logprobs":null,"finish_reason":null}]}"#,
+                r#"{"id":"x","object":"chat.completion.chunk","created":1764400000,"model":"deepseek-reasoner","choices":[{"index":0,"delta":{"content":null,"reasoning_content":"Hm."},"logprobs":null,"finish_reason":null}]}"#,
+                r#"{"id":"x","object":"chat.completion.chunk","created":1764400000,"model":"deepseek-reasoner","choices":[{"index":0,"delta":{"content":"Yes.","reasoning_content":null},"logprobs":null,"finish_reason":null}]}"#,
+                r#"{"id":"x","object":"chat.completion.chunk","created":1764400000,"model":"deepseek-reasoner","choices":[{"index":0,"delta":{"content":"","reasoning_content":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":9}}"#,
+                "[DONE]",
+            ],
+            "Yes.",
+            json!({ "thought": "Hm.", "model": "deepseek-reasoner", "finishReason": "stop" }),
+        ),
+        (
+            "Gemini's endpoint for this protocol, whose last event has the text and the reason",
+            &[
+                r#"{"choices":[{"delta":{"content":"Y","role":"assistant"},"index":0}],"created":1764400000,"id":"x","model":"gemini-2.5-flash","object":"chat.completion.chunk"}"#,
+                r#"{"choices":[{"delta":{"content":"es.","role":"assistant"},"finish_reason":"stop","index":0}],"created":1764400000,"id":"x","model":"gemini-2.5-flash","object":"chat.completion.chunk"}"#,
+                "[DONE]",
+            ],
+            "Yes.",
+            json!({ "model": "gemini-2.5-flash", "finishReason": "stop" }),
+        ),
+    ];
+    for (name, data, text, metadata) in servers {
+        let heard = pair.stream(&events(data)).await;
+        let stored = heard.said(text);
+        assert_eq!(about(stored), metadata, "{name}");
+    }
+    // OpenRouter's and DeepSeek's signs of life.
+    let body = format!(
+        ": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\n{}: keep-alive\n\n{}{DONE}",
+        delta("Ye"),
+        delta("s.")
+    );
+    let heard = pair.stream(&body).await;
+    assert_eq!(about(heard.said("Yes.")), json!({ "model": "asked-for" }));
+    pair.server.stop().await;
+}
+
+/// What the stored metadata say of the reply itself.
+fn about(stored: &Value) -> Value {
+    let mut about = stored["metadata"].clone();
+    let names = ["thought", "model", "finishReason", "truncated"];
+    about
+        .as_object_mut()
+        .unwrap()
+        .retain(|name, _| names.contains(&name.as_str()));
+    about
+}
+
+#[tokio::test]
+async fn a_finish_reason_with_every_event_ends_nothing() {
+    let mut pair = Pair::start().await;
+    let every: String = ["One ", "two ", "three."]
+        .map(|text| {
+            let data = json!({ "choices": [{ "delta": { "content": text },
+                                             "finish_reason": "stop" }] });
+            format!("data: {data}\n\n")
+        })
+        .concat();
+    for end in [DONE, ""] {
+        let heard = pair.stream(&format!("{every}{end}")).await;
+        heard.said("One two three.");
+    }
+
+    // Nor does the stream end while events come, however long it takes in all.
+    let session = pair.server.talk().await;
+    let asking = pair.server.wait_for(&session, "Hello?");
+    let mut call = pair.model.next().await;
+    call.open_stream().await;
+    call.write(&every).await;
+    for _ in 0..4 {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        call.write(events(&[r#"{"choices":[]}"#])).await;
+    }
+    call.write(delta(" Four.")).await;
+    // The connection stays open, and no last event comes.
+    let answer = asking.await.unwrap().expect(201);
+    assert_eq!(answer.body["agentResponse"]["text"], "One two three. Four.");
+    drop(call);
+    pair.server.stop().await;
+}
+
+#[tokio::test]
+async fn every_way_to_fail_within_a_success_fails_the_turn() {
+    let mut pair = Pair::start().await;
+    let half = delta("Half of a");
+    let ends = [
+        // vLLM, LiteLLM, Ollama.
+        events(&[
+            r#"{"error":{"message":"out of memory","type":"server_error","param":null,"code":500}}"#,
+        ]),
+        events(&[r#"{"error":"out of memory"}"#]),
+        events(&[r#"{"error":true,"choices":[]}"#]),
+        // OpenRouter: beside the choice, and within it.
+        events(&[
+            r#"{"id":"gen-x","object":"chat.completion.chunk","created":1764400000,"model":"openai/gpt-4o","provider":"openai","error":{"code":502,"message":"Provider disconnected unexpectedly"},"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}"#,
+        ]),
+        events(&[
+            r#"{"choices":[{"index":0,"delta":{"content":"x"},"error":{"code":502,"message":"no"}}]}"#,
+        ]),
+        events(&[r#"{"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}"#]),
+        // DeepSeek, vLLM.
+        events(&[
+            r#"{"choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}"#,
+        ]),
+        events(&[r#"{"choices":[{"index":0,"delta":{},"finish_reason":"abort"}]}"#]),
+        // LM Studio.
+        "event: error\ndata: {\"error\":{\"message\":\"The model has crashed\"}}\n\n".to_owned(),
+        "event: error\ndata: The model has crashed\n\n".to_owned(),
+        // llama.cpp before October 2025.
+        "error: {\"code\":500,\"message\":\"x\",\"type\":\"server_error\"}\n\n".to_owned(),
+        // vLLM and Mistral.
+        events(&[
+            r#"{"object":"error","message":"x","type":"InternalServerError","param":null,"code":500}"#,
+        ]),
+        // Servers made with FastAPI, and others.
+        events(&[r#"{"detail":"Internal Server Error"}"#]),
+        events(&[r#"{"detail":[{"loc":["body"],"msg":"x"}]}"#]),
+        events(&[r#"{"message":"x","request_id":"y"}"#]),
+        events(&[r#"{"error_code":17,"choices":null}"#]),
+        events(&["Internal Server Error"]),
+        events(&[r#""Internal Server Error""#]),
+        events(&[r#"{"choices":"x"}"#]),
+    ];
+    for end in &ends {
+        pair.stream(&format!("{half}{end}{DONE}")).await.failed(end);
+        // After a finish reason, too.
+        let finish = events(&[r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#]);
+        let late = format!("{half}{finish}{end}{DONE}");
+        pair.stream(&late).await.failed(&late);
+    }
+    for body in [
+        json!({ "error": { "message": "no", "code": 400 } }),
+        json!([{ "error": { "code": 400, "message": "no", "status": "INVALID_ARGUMENT" } }]),
+        json!({ "object": "error", "message": "no" }),
+        json!({ "choices": [{ "message": { "content": "Half" }, "finish_reason": "error" }] }),
+        json!({ "detail": "no" }),
+        json!({}),
+        json!([]),
+        json!("no"),
+    ] {
+        pair.whole(&body).await.failed(&body.to_string());
+    }
+    pair.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_failure_that_says_nothing_is_none() {
+    let mut pair = Pair::start().await;
+    for error in [json!(""), json!(false), json!({}), json!(null), json!([])] {
+        let data = json!({
+            "error": error, "message": "", "choices": [{ "delta": { "content": "Yes." }, "error": error }],
+        });
+        let body = format!("data: {data}\n\n{DONE}");
+        pair.stream(&body).await.said("Yes.");
+        let body = json!({
+            "error": error, "detail": error, "choices": [{ "message": { "content": "Yes." } }],
+        });
+        pair.whole(&body).await.said("Yes.");
+    }
+    let message = json!({ "message": "fine", "detail": "fine", "choices": [{ "delta": { "content": "Yes." } }] });
+    pair.stream(&format!("data: {message}\n\n{DONE}"))
+        .await
+        .said("Yes.");
+    pair.server.stop().await;
+}
+
+#[tokio::test]
+async fn one_odd_field_fails_no_stream() {
+    let mut pair = Pair::start().await;
+    let good = delta("Yes");
+    for odd in [
+        r#"{"choices":[]}"#,
+        r#"{"choices":null}"#,
+        r#"{"choices":[null]}"#,
+        r#"{"choices":[7,{"delta":7}]}"#,
+        r#"{"choices":[{"delta":{"content":7}}]}"#,
+        r#"{"choices":[{"delta":{"content":{"a":1}}}]}"#,
+        r#"{"choices":[{"delta":{"content":[7,{"type":7},{"type":"image_url","image_url":{}},[]]}}]}"#,
+        r#"{"choices":[{"delta":null,"finish_reason":7,"index":"x","logprobs":1e999}]}"#,
+        r#"{"model":7,"created":1e999,"\ud83c":"\ud83c","choices":[{"delta":{"role":7}}]}"#,
+        r#"{"choices":[{"index":1,"delta":{"content":"the second choice"}}]}"#,
+        "{}",
+        "",
+    ] {
+        let odd_event = events(&[odd]);
+        let body = format!("{good}{odd_event}{}{DONE}", delta("."));
+        pair.stream(&body).await.said("Yes.");
+    }
+    // Whole answers have lists of parts, too.
+    let parts = json!([
+        { "type": "thinking", "thinking": [{ "type": "text", "text": "Hm." }] },
+        { "type": "text", "text": "Yes" },
+        { "type": "audio", "data": "x" },
+        { "type": "text", "text": "." },
+    ]);
+    let body = json!({ "model": 7, "choices": [{ "message": { "content": parts } }] });
+    let heard = pair.whole(&body).await;
+    let wanted = json!({ "thought": "Hm.", "model": "asked-for" });
+    assert_eq!(about(heard.said("Yes.")), wanted);
+    pair.server.stop().await;
+}
+
+#[tokio::test]
+async fn the_first_byte_decides_what_an_answer_is_and_not_its_label() {
+    let mut pair = Pair::start().await;
+    let streamed = format!("{}{DONE}", delta("Yes."));
+    let whole = json!({ "choices": [{ "message": { "content": "Yes." } }] }).to_string();
+    for label in ["application/json", "text/event-stream", "text/plain", ""] {
+        for body in [
+            &streamed,
+            &whole,
+            &format!(" \r\n{whole}"),
+            &format!("\n\n{streamed}"),
+        ] {
+            pair.heard(label, body).await.said("Yes.");
+        }
+        pair.heard(label, "<html>Welcome</html>")
+            .await
+            .failed(label);
+    }
+    pair.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_character_that_is_cut_in_two_by_chunks_is_whole() {
+    let mut pair = Pair::start().await;
+    let halves = [
+        r#"{"choices":[{"delta":{"content":"Party \ud83c"}}]}"#,
+        r#"{"choices":[{"delta":{"content":""}}]}"#,
+        r#"{"choices":[{"delta":{"content":"\udf89! \ud83c"}}]}"#,
+        "[DONE]",
+    ];
+    pair.stream(&events(&halves))
+        .await
+        .said("Party 🎉! \u{fffd}");
+    let parts = r#"{"choices":[{"message":{"content":[{"text":"Party \ud83c"},{"text":"\udf89 \udf89"}]}}]}"#;
+    let heard = pair.heard("application/json", parts).await;
+    heard.said("Party 🎉 \u{fffd}");
+    pair.server.stop().await;
+}
