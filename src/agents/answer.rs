@@ -4,6 +4,7 @@ use async_stream::try_stream;
 use futures_util::stream::Stream;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::attachments::Attachments;
 use super::backend::{BackendError, Piece, TurnRequest};
@@ -15,10 +16,16 @@ use super::upstream;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::{MAX_ATTACHMENTS_BYTES, json_text, message_metadata};
 use crate::domain::turn::Reply;
-use crate::json::JsString;
+use crate::json::{self, JsString};
 
 /// The longest thought that is kept, in bytes.
 pub(super) const MAX_THOUGHT_BYTES: usize = 16 * 1024;
+
+/// What ends a stream of chunks without names.
+const LAST: &str = "[DONE]";
+
+/// Values of `error` that stand for none.
+const NO_ERROR: [&str; 4] = ["null", "false", "\"\"", "{}"];
 
 /// `{text, thought?, actions?, attachments?, metadata?}`. What else there is, is ignored.
 #[derive(Debug, Default, Deserialize)]
@@ -65,63 +72,130 @@ impl Answer {
         }
     }
 
-    /// The reply; where it has no text, `said` is it. None where nothing was said at all.
+    /// The reply; none where there is no text.
+    pub(super) fn into_reply(self, origin: Origin) -> Option<Reply> {
+        self.text
+            .is_some()
+            .then(|| self.into_reply_or(String::new(), origin))
+    }
+
+    /// The reply; where it has no text, `said` is it.
     ///
     /// What cannot be stored of the rest is left out, and named in the log: the text is worth
     /// more than the failure of the whole.
-    pub(super) fn into_reply(self, said: Option<String>, origin: Origin) -> Option<Reply> {
-        let text = self.text.filter(|text| !text.is_empty() || said.is_none());
-        let mut reply = Reply::text(text.or(said)?);
+    pub(super) fn into_reply_or(self, said: String, origin: Origin) -> Reply {
+        let text = self.text.filter(|text| !text.is_empty());
+        let mut reply = Reply::text(text.unwrap_or(said));
         reply.thought = thought(self.thought);
         reply.actions = actions(self.actions, origin);
         reply.body.metadata = metadata(self.metadata.as_ref(), origin);
         reply.body.attachments = attachments(self.attachments, origin);
-        Some(reply)
+        reply
     }
 }
 
-/// The pieces of an answer that is streamed: events `chunk`, `done` and `error`. An end without
-/// a text, after no chunk, is `nothing_said`.
+/// What the events of a stream are that have no name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unnamed {
+    /// Chunks; `[DONE]` ends the stream.
+    Chunks,
+    /// Nothing.
+    Ignored,
+}
+
+/// What an event of a stream tells.
+enum Told {
+    Chunk(JsString),
+    Done(Box<Answer>),
+    /// The end, without an answer of its own.
+    Last,
+    Nothing,
+}
+
+/// The pieces of an answer that is streamed: events `chunk`, `done` and `error`. A `done` without a
+/// text, after no chunk, is an answer too: the agent may have acted, and must not do so again.
 pub(super) fn pieces(
     body: Body,
     scrub: Scrub,
     origin: Origin,
-    nothing_said: fn() -> BackendError,
+    unnamed: Unnamed,
 ) -> impl Stream<Item = Result<Piece, BackendError>> {
     try_stream! {
-        let mut said: Option<String> = None;
+        let mut said = String::new();
         let mut joiner = Joiner::default();
         for await event in body.events() {
-            let event = event?;
-            match event.name.as_str() {
-                "chunk" => {
-                    let chunk = joiner.push(&chunk(&event)?);
-                    said.get_or_insert_default().push_str(&chunk);
+            match told(&event?, unnamed, &scrub)? {
+                Told::Chunk(chunk) => {
+                    let chunk = joiner.push(&chunk);
+                    said.push_str(&chunk);
                     yield Piece::Chunk(chunk);
                 }
-                "done" => {
+                Told::Done(answer) => {
                     if let Some(rest) = joiner.finish() {
-                        said.get_or_insert_default().push_str(&rest);
+                        said.push_str(&rest);
                         yield Piece::Chunk(rest);
                     }
-                    let answer: Answer = upstream::data(&event)?;
-                    yield Piece::done(answer.into_reply(said, origin).ok_or_else(nothing_said)?);
+                    yield Piece::done(answer.into_reply_or(said, origin));
                     return;
                 }
-                "error" => Err(upstream::told_error(&event, &scrub))?,
-                _ => {}
+                Told::Last => {
+                    if let Some(rest) = joiner.finish() {
+                        said.push_str(&rest);
+                        yield Piece::Chunk(rest);
+                    }
+                    if said.is_empty() {
+                        Err(no_text())?;
+                    }
+                    yield Piece::done(Reply::text(said));
+                    return;
+                }
+                Told::Nothing => {}
             }
         }
     }
 }
 
-/// The text of a chunk, which `ElizaOS` may call `text`.
-fn chunk(event: &Event) -> Result<JsString, BackendError> {
-    let chunk = string_in(&event.data, &["chunk", "text"]);
-    let chunk = chunk.map_err(|error| upstream::not_understood("an event", &error))?;
-    chunk.ok_or_else(|| {
-        BackendError::Final("a chunk of its answer has neither chunk nor text".into())
-    })
+/// The failure of an answer that says nothing at all.
+pub(super) fn no_text() -> BackendError {
+    BackendError::Final("its answer has no text".into())
+}
+
+fn told(event: &Event, unnamed: Unnamed, scrub: &Scrub) -> Result<Told, BackendError> {
+    match event.name.as_str() {
+        "chunk" => {
+            // `ElizaOS` may call it `text`.
+            let chunk = string_in(&event.data, &["chunk", "text"]);
+            let chunk = chunk.map_err(|error| upstream::not_understood("an event", &error))?;
+            chunk.map(Told::Chunk).ok_or_else(|| {
+                BackendError::Final("a chunk of its answer has neither chunk nor text".into())
+            })
+        }
+        "done" => Ok(Told::Done(Box::new(upstream::data(event)?))),
+        "error" => Err(upstream::told_error(event, scrub)),
+        // A name that stands for none.
+        "" | "message" if unnamed == Unnamed::Chunks => of_unnamed(event, scrub),
+        _ => Ok(Told::Nothing),
+    }
+}
+
+/// What an event without a name tells: a chunk in one of the fields that are usual, or as it is.
+fn of_unnamed(event: &Event, scrub: &Scrub) -> Result<Told, BackendError> {
+    let data = event.data.as_str();
+    if data.trim() == LAST {
+        return Ok(Told::Last);
+    }
+    let Ok(members) = json::members(data) else {
+        return Ok(Told::Chunk(data.into()));
+    };
+    let text_of = |name: &&str| serde_json::from_str(members.get(name)?.get()).ok();
+    if let Some(chunk) = ["chunk", "text", "content"].iter().find_map(text_of) {
+        return Ok(Told::Chunk(chunk));
+    }
+    let error = members.get("error").map(RawValue::get);
+    if error.is_some_and(|error| !NO_ERROR.contains(&error)) {
+        return Err(upstream::told_error(event, scrub));
+    }
+    Ok(Told::Chunk(data.into()))
 }
 
 fn thought(value: Option<Value>) -> Option<String> {

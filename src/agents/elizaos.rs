@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{self, Answer, Origin};
+use super::answer::{self, Answer, Origin, Unnamed};
 use super::backend::{
     Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
 };
@@ -207,7 +207,7 @@ impl Backend for ElizaOs {
             };
             let mut body = Body::new(response, &request.progress, &scrub);
             if body.kind().await? == Kind::Events {
-                for await piece in answer::pieces(body, scrub, origin, superseded) {
+                for await piece in answer::pieces(body, scrub, origin, Unnamed::Ignored) {
                     yield piece?;
                 }
                 return;
@@ -246,7 +246,7 @@ fn reply_of(sent: Sent, origin: Origin) -> Result<Reply, BackendError> {
         Some(other) => serde_json::from_value(other)
             .map_err(|_| BackendError::Final("its agentResponse is no reply".into()))?,
     };
-    answer.into_reply(None, origin).ok_or_else(superseded)
+    answer.into_reply(origin).ok_or_else(superseded)
 }
 
 fn superseded() -> BackendError {

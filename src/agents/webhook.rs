@@ -12,10 +12,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
-use super::answer::{self, Answer, Origin};
-use super::backend::{
-    Answering, Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
-};
+use super::answer::{self, Answer, Origin, Unnamed};
+use super::backend::{Answering, Backend, Piece, ReplyStream, TurnRequest, WantedHistory, Wants};
 use super::body::{Body, Kind};
 use super::character::Character;
 use super::registry::Tools;
@@ -152,21 +150,17 @@ impl Backend for Webhook {
             }
             let mut body = Body::new(response, &request.progress, &scrub);
             if body.kind().await? == Kind::Events {
-                for await piece in answer::pieces(body, scrub, origin, no_text) {
+                for await piece in answer::pieces(body, scrub, origin, Unnamed::Chunks) {
                     yield piece?;
                 }
                 return;
             }
             let answer: Answer = body.json().await?;
-            let reply = answer.into_reply(None, origin);
-            yield Piece::done(reply.ok_or_else(no_text)?);
+            let reply = answer.into_reply(origin);
+            yield Piece::done(reply.ok_or_else(answer::no_text)?);
         }
         .boxed()
     }
-}
-
-fn no_text() -> BackendError {
-    BackendError::Final("its answer has no text".into())
 }
 
 impl<'a> Past<'a> {

@@ -70,6 +70,14 @@ fn surrogate(bytes: &[u8]) -> Option<u16> {
     }
 }
 
+impl From<&str> for JsString {
+    fn from(text: &str) -> Self {
+        Self {
+            wtf8: text.as_bytes().to_vec(),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for JsString {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Reader;

@@ -17,6 +17,7 @@ mod failures;
 #[path = "../api/harness/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the tests of the API")]
 mod harness;
+mod history;
 mod json;
 mod openai;
 mod reasoning;
@@ -31,3 +32,4 @@ mod submit;
 mod support;
 mod times;
 mod webhook;
+mod webhook_streams;

@@ -1,0 +1,139 @@
+//! Event streams of webhooks, as programs write them that were not written for this server.
+
+use serde_json::json;
+
+use crate::failures::assert_failed;
+use crate::stand_in::{StandIn, said, server_with};
+
+#[tokio::test]
+async fn events_without_a_name_are_chunks() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(json!({ "type": "webhook", "url": stand_in.url })).await;
+    for (stream, text) in [
+        (
+            "data: Hello,\n\ndata:  Ada.\n\ndata: [DONE]\n\n",
+            "Hello, Ada.",
+        ),
+        (
+            "data: {\"chunk\": \"Hello.\"}\n\ndata: [DONE]\n\n",
+            "Hello.",
+        ),
+        ("data: {\"text\": \"Hello.\"}\n\ndata: [DONE]\n\n", "Hello."),
+        (
+            "data: {\"content\": \"Hel\"}\n\ndata: {\"content\": \"lo.\"}\n\ndata: [DONE]",
+            "Hello.",
+        ),
+        // Other objects, numbers and texts in quotes are said as they are.
+        (
+            "data: {\"a\": 1}\n\ndata: 2\n\ndata: \"b\"\n\ndata: [DONE]\n\n",
+            "{\"a\": 1}2\"b\"",
+        ),
+        ("data: two\ndata: lines\n\ndata: [DONE]\n\n", "two\nlines"),
+        ("event: message\ndata: Hello.\n\ndata: [DONE]\n\n", "Hello."),
+        // With an end of the other kind.
+        (
+            "data: Hello.\n\nevent: done\ndata: {\"thought\": \"hm\"}\n\n",
+            "Hello.",
+        ),
+        // What is said in halves of a character.
+        (
+            "data: {\"chunk\":\"a\\ud83c\"}\n\ndata: {\"chunk\":\"\\udf89\"}\n\ndata: [DONE]\n\n",
+            "a🎉",
+        ),
+        (
+            "data: {\"chunk\":\"a\\ud83c\"}\n\ndata: [DONE]\n\n",
+            "a\u{fffd}",
+        ),
+        // An error that is none.
+        (
+            "data: {\"chunk\": \"Hello.\", \"error\": null}\n\ndata: [DONE]\n\n",
+            "Hello.",
+        ),
+    ] {
+        let session = server.talk().await;
+        let asking = server.wait_for(&session, "Hello?");
+        let mut call = stand_in.next().await;
+        call.open_stream().await;
+        call.write(stream).await;
+        drop(call);
+        let answer = asking.await.unwrap();
+        assert_eq!(answer.status, 201, "{stream:?}");
+        assert_eq!(
+            server.said(&session).await,
+            said(&[("Hello?", false), (text, true)])
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_without_names_that_does_not_say_its_end_has_failed() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(json!({ "type": "webhook", "url": stand_in.url })).await;
+    for stream in [
+        "data: Hello,\n\n",
+        "data: Hello,\n\nevent: error\ndata: {\"message\": \"no\"}\n\ndata: [DONE]\n\n",
+        "data: Hello,\n\ndata: {\"error\": {\"message\": \"no\"}}\n\ndata: [DONE]\n\n",
+        "data: [DONE]\n\n",
+        "event: chunk\ndata: {\"other\": 1}\n\ndata: [DONE]\n\n",
+    ] {
+        let session = server.talk().await;
+        let asking = server.wait_for(&session, "Hello?");
+        let mut call = stand_in.next().await;
+        call.open_stream().await;
+        call.write(stream).await;
+        drop(call);
+        assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_ERROR").await;
+    }
+    stand_in.expect_nothing().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_without_a_text_is_an_answer() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(json!({ "type": "webhook", "url": stand_in.url })).await;
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let mut call = stand_in.next().await;
+    call.open_stream().await;
+    call.event("done", &json!({ "actions": ["IGNORE"] })).await;
+    let answer = asking.await.unwrap().expect(201);
+    assert_eq!(answer.body["agentResponse"]["text"], "");
+    assert_eq!(answer.body["agentResponse"]["actions"], json!(["IGNORE"]));
+    assert_eq!(
+        server.said(&session).await,
+        said(&[("Hello?", false), ("", true)])
+    );
+    stand_in.expect_nothing().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_answer_is_its_first_byte_tells_and_not_its_label() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(json!({ "type": "webhook", "url": stand_in.url })).await;
+    let stream = "\n: hello\n\nevent: done\ndata: {\"text\": \"Hello.\"}\n\n";
+    for (label, body) in [
+        ("application/json", stream),
+        ("text/plain", stream),
+        ("text/event-stream", " \n{\"text\": \"Hello.\"}"),
+        ("text/html", "{\"text\": \"Hello.\"}"),
+    ] {
+        let session = server.talk().await;
+        let asking = server.wait_for(&session, "Hello?");
+        let call = stand_in.next().await;
+        call.answer_with(200, &[("content-type", label)], body)
+            .await;
+        let answer = asking.await.unwrap();
+        assert_eq!(answer.status, 201, "{label}: {body:?}");
+        assert_eq!(answer.body["agentResponse"]["text"], "Hello.");
+    }
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let call = stand_in.next().await;
+    call.answer_with(200, &[], "<!doctype html><p>Welcome")
+        .await;
+    assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_ERROR").await;
+    server.stop().await;
+}
