@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -88,17 +89,35 @@ pub struct TurnRequest {
 
 /// Tells whoever waits for an answer that bytes of its body arrive, whatever they are.
 #[derive(Debug, Clone, Default)]
-pub struct Progress(Arc<Notify>);
+pub struct Progress(Arc<ProgressState>);
+
+#[derive(Debug, Default)]
+struct ProgressState {
+    arrived: Notify,
+    /// Whether a further request was sent, to which no bytes have come yet.
+    has_begun_again: AtomicBool,
+}
 
 impl Progress {
     /// Notes that some bytes have arrived.
     pub fn bytes_arrived(&self) {
-        self.0.notify_one();
+        self.0.has_begun_again.store(false, Ordering::Release);
+        self.0.arrived.notify_one();
+    }
+
+    /// Notes that the answer which had begun is given up for another one.
+    pub(super) fn begin_again(&self) {
+        self.0.has_begun_again.store(true, Ordering::Release);
+    }
+
+    /// Whether no byte of the present answer's body has arrived, after an earlier one had begun.
+    pub(super) fn has_begun_again(&self) -> bool {
+        self.0.has_begun_again.load(Ordering::Acquire)
     }
 
     /// Waits until bytes arrive, or have arrived since the last call.
     pub(super) async fn next(&self) {
-        self.0.notified().await;
+        self.0.arrived.notified().await;
     }
 }
 

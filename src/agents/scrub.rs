@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::backend::TurnRequest;
@@ -16,6 +17,8 @@ const WINDOW: usize = 16;
 #[derive(Clone, Default)]
 pub(super) struct Scrub {
     key: Option<SecretString>,
+    /// Values of the request's own headers.
+    headers: Vec<SecretString>,
     texts: Vec<String>,
 }
 
@@ -29,6 +32,7 @@ impl Scrub {
         let texts = texts.chain([message]).cloned();
         Self {
             key: key.cloned(),
+            headers: Vec::new(),
             texts: texts.chain([system.to_owned()]).collect(),
         }
     }
@@ -37,8 +41,16 @@ impl Scrub {
     pub(super) fn of_key(key: Option<&SecretString>) -> Self {
         Self {
             key: key.cloned(),
-            texts: Vec::new(),
+            ..Self::default()
         }
+    }
+
+    /// The same, and of the values of these headers.
+    pub(super) fn hiding(mut self, headers: &HeaderMap) -> Self {
+        let values = headers.values().filter_map(|value| value.to_str().ok());
+        let values = values.filter(|value| !value.is_empty());
+        self.headers = values.map(SecretString::from).collect();
+        self
     }
 
     /// Another server's words as they may be logged.
@@ -46,6 +58,9 @@ impl Scrub {
         let mut text = text.to_owned();
         if let Some(key) = &self.key {
             text = text.replace(key.expose_secret(), "[key]");
+        }
+        for value in &self.headers {
+            text = text.replace(value.expose_secret(), "[header]");
         }
         let cut: String = text.chars().take(MAX_CHARS).collect();
         let is_repeated = self.texts.iter().any(|said| repeats(&cut, said));
@@ -94,6 +109,7 @@ mod tests {
     fn scrub(texts: &[&str]) -> Scrub {
         Scrub {
             key: Some("sk-12345".into()),
+            headers: Vec::new(),
             texts: texts.iter().map(ToString::to_string).collect(),
         }
     }
@@ -107,6 +123,17 @@ mod tests {
         );
         assert_eq!(scrub.clean(&"é".repeat(400)), "é".repeat(300));
         assert_eq!(format!("{scrub:?}"), "Scrub(..)");
+    }
+
+    #[test]
+    fn the_value_of_a_header_is_left_out() {
+        let headers = [("x-api-key", "hk-1"), ("x-empty", "")];
+        let headers = headers.map(|(name, value)| {
+            let name = reqwest::header::HeaderName::from_static(name);
+            (name, value.parse().unwrap())
+        });
+        let scrub = scrub(&[]).hiding(&HeaderMap::from_iter(headers));
+        assert_eq!(scrub.clean("hk-1 is unknown"), "[header] is unknown");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod attachments;
 mod command;
+mod context;
 mod crash;
 mod elizaos;
 mod examples;

@@ -6,13 +6,16 @@ use crate::stand_in::{AGENT, StandIn, character, client};
 use crate::support::server::Server as Process;
 
 const KEY: &str = "sk-veryverysecret";
+const HEADER: &str = "hk-alsoverysecret";
 const PROMPT: &str = "My grandmother's recipe needs seven grams of saffron, no less.";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_has_the_servers_words_but_neither_keys_nor_the_conversation() {
     let mut stand_in = StandIn::start().await;
     let url = stand_in.url.replace("http://", "http://user:pa55word@");
-    let backend = json!({ "type": "openai", "baseUrl": url, "apiKeyEnv": "MY_KEY" });
+    let backend = json!({
+        "type": "openai", "baseUrl": url, "apiKeyEnv": "MY_KEY", "headers": { "api-key": HEADER },
+    });
     let setup = Process::builder()
         .env("MY_KEY", KEY)
         .env("RUST_LOG", "sessiond=trace");
@@ -35,6 +38,7 @@ async fn the_log_has_the_servers_words_but_neither_keys_nor_the_conversation() {
     let mut told = String::new();
     for said in [
         format!("Incorrect API key provided: {KEY}"),
+        format!("Unknown subscription {HEADER}"),
         format!("cannot parse: {PROMPT}"),
         "unexpected token near 'keeper of the seventh seal'".to_owned(),
         "model 'm' is not loaded".to_owned(),
@@ -57,7 +61,17 @@ async fn the_log_has_the_servers_words_but_neither_keys_nor_the_conversation() {
     assert!(log.contains("400 Bad Request"), "{log}");
     assert!(log.contains("model 'm' is not loaded"), "{log}");
     assert!(log.contains("Incorrect API key provided: [key]"), "{log}");
-    for secret in [KEY, "grandmother", "saffron", "seventh seal", "pa55word"] {
+    assert!(log.contains("Unknown subscription [header]"), "{log}");
+    let warning = "the value of a header that carries secrets";
+    assert!(log.contains(warning) && log.contains("api-key"), "{log}");
+    for secret in [
+        KEY,
+        HEADER,
+        "grandmother",
+        "saffron",
+        "seventh seal",
+        "pa55word",
+    ] {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }
     for secret in [KEY, "seventh seal", "not loaded", "pa55word"] {

@@ -112,6 +112,8 @@ async fn a_number_out_of_bounds_is_told_with_them() {
         ("historyMessages", "a whole number of 0 to 1000"),
         ("temperature", "a number of 0 to 2"),
         ("maxTokens", "a whole number of 1 to 1000000"),
+        ("maxCompletionTokens", "a whole number of 1 to 1000000"),
+        ("contextTokens", "a whole number of 1 to 100000000"),
     ] {
         let fractions = if field == "temperature" { "99" } else { "1.5" };
         for (value, found) in [
@@ -137,6 +139,67 @@ async fn a_number_out_of_bounds_is_told_with_them() {
     }
     let error = told_of("openai", "\"maxTokens\": 0").await;
     assert!(error.contains("maxTokens is 0; allowed is"), "{error}");
+}
+
+#[tokio::test]
+async fn headers_and_fields_of_a_request_are_told_without_their_values() {
+    for (fields, said) in [
+        (
+            r#""headers": "TOPSECRET""#,
+            "settings.backend.headers is a text; allowed is an object of texts such as",
+        ),
+        (
+            r#""headers": 7"#,
+            "settings.backend.headers is a number; allowed",
+        ),
+        (
+            r#""headers": ["TOPSECRET"]"#,
+            "settings.backend.headers is a list; allowed",
+        ),
+        (
+            r#""headers": {"X-Title": {"a": "TOPSECRET"}}"#,
+            "settings.backend.headers.X-Title is an object; allowed is a text in quotes",
+        ),
+        (
+            r#""headers": {"x y": "TOPSECRET"}"#,
+            "settings.backend.headers has the name \"x y\"; allowed are letters, digits and",
+        ),
+        (
+            r#""headers": {"": "TOPSECRET"}"#,
+            "settings.backend.headers has the name \"\"; allowed are letters",
+        ),
+        (
+            r#""headers": {"X-Title": "TOPSECRET\r\nx: y"}"#,
+            "settings.backend.headers.X-Title has a character that no header carries; allowed is",
+        ),
+        (
+            r#""headers": {"X-Title": "a", "x-title": "TOPSECRET"}"#,
+            "settings.backend.headers has x-title twice; allowed is once, in any case",
+        ),
+        (
+            r#""headers": {"HOST": "TOPSECRET"}"#,
+            "settings.backend.headers has HOST, which sessiond sets where it is needed",
+        ),
+        (
+            r#""headers": {"Transfer-Encoding": "TOPSECRET"}"#,
+            "settings.backend.headers has Transfer-Encoding, which sessiond sets",
+        ),
+        (
+            r#""extraBody": ["TOPSECRET"]"#,
+            "settings.backend.extraBody is a list; allowed is an object such as",
+        ),
+    ] {
+        let error = told_of("openai", fields).await;
+        assert!(error.contains(said), "{fields}: {error}");
+        assert!(!error.contains("TOPSECRET"), "{error}");
+    }
+    let backend = r#"{"type": "openai", "baseUrl": "http://h", "apiKeyEnv": "ADA_KEY",
+                      "headers": {"Authorization": "TOPSECRET"}}"#;
+    let file = format!("{{\"name\": \"Ada\", \"settings\": {{\"backend\": {backend}}}}}");
+    let error = with(&file).set("ADA_KEY", "x").start_in_vain().await;
+    let said = "ada.json:2: settings.backend.headers has Authorization, which apiKeyEnv sets";
+    assert!(error.contains(said), "{error}");
+    assert!(!error.contains("TOPSECRET"), "{error}");
 }
 
 #[tokio::test]
@@ -176,7 +239,7 @@ async fn a_field_that_a_backend_does_not_have_stops_the_start() {
         ("external", r#""apiKey": "sk-TOPSECRET""#, "take it out"),
         (
             "openai",
-            r#""headers": {"x": "sk-TOPSECRET"}"#,
+            r#""foo": {"x": "sk-TOPSECRET"}"#,
             "allowed is baseUrl, model, apiKeyEnv, ",
         ),
     ] {

@@ -3,6 +3,8 @@
 
 mod chunk;
 mod failure;
+mod headers;
+mod parameters;
 mod reader;
 mod settings;
 mod thinking;
@@ -13,12 +15,13 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use futures_util::stream::{Stream, StreamExt as _};
+use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, Url};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Serialize;
 
 use self::chunk::Form;
 use self::failure::Failure;
+use self::parameters::Parameters;
 use self::reader::Reader;
 use super::backend::{
     Backend, BackendError, Piece, Progress, ReplyStream, TurnRequest, WantedHistory, Wants,
@@ -38,9 +41,16 @@ pub(super) const FIELDS: &[&str] = &[
     "model",
     "apiKeyEnv",
     "historyMessages",
+    "contextTokens",
     "temperature",
     "maxTokens",
+    "maxCompletionTokens",
+    "headers",
+    "extraBody",
 ];
+
+/// About as many characters are a token, in most languages and models.
+const CHARACTERS_OF_A_TOKEN: u64 = 4;
 
 /// How long the stream of a model that has given a finish reason may send no event until it counts as
 /// ended: some servers end nothing.
@@ -55,24 +65,12 @@ pub(super) struct OpenAi {
     client: Client,
     url: Url,
     key: Option<SecretString>,
-    model: Option<String>,
-    temperature: Option<f64>,
-    max_tokens: Option<u32>,
+    headers: HeaderMap,
+    parameters: Parameters,
     history: usize,
+    /// How many tokens the model's context holds, where that is known.
+    context_tokens: Option<u32>,
     system: String,
-}
-
-/// A request as the protocol has it.
-#[derive(Serialize)]
-struct Completion<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<&'a str>,
-    messages: Vec<Said<'a>>,
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<u32>,
 }
 
 impl OpenAi {
@@ -81,28 +79,37 @@ impl OpenAi {
             client: tools.client.clone(),
             url: upstream::below(base, "/chat/completions"),
             key: None,
-            model: None,
-            temperature: None,
-            max_tokens: None,
+            headers: HeaderMap::new(),
+            parameters: Parameters::default(),
             history: prompt::HISTORY,
+            context_tokens: None,
             system: prompt::system(character),
         }
     }
 
-    fn request(&self, request: &TurnRequest) -> RequestBuilder {
+    /// As much of the history as the model is to be shown.
+    fn window<'a>(&self, request: &'a TurnRequest) -> Window<'a> {
+        let window = Window::of(request, self.history);
+        let Some(tokens) = self.context_tokens else {
+            return window;
+        };
+        let reply = self.parameters.reply_tokens().min(tokens / 2);
+        let room = u64::from(tokens - reply) * CHARACTERS_OF_A_TOKEN;
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let message = &request.message.body.content;
+        let used = self.system.chars().count() + message.chars().count();
+        window.within(room.saturating_sub(used))
+    }
+
+    fn request(&self, request: &TurnRequest, window: Window<'_>) -> RequestBuilder {
         let mut messages = vec![Said {
             role: "system",
             content: self.system.as_str().into(),
         }];
-        messages.extend(Window::of(request, self.history).up_to(&request.message));
-        let body = Completion {
-            model: self.model.as_deref(),
-            messages,
-            stream: true,
-            temperature: self.temperature,
-            max_tokens: self.max_tokens,
-        };
-        let post = self.client.post(self.url.clone()).json(&body);
+        messages.extend(window.up_to(&request.message));
+        let post = self.client.post(self.url.clone());
+        let post = post.headers(self.headers.clone());
+        let post = post.json(&self.parameters.with(&messages));
         match &self.key {
             Some(key) => post.bearer_auth(key.expose_secret()),
             None => post,
@@ -123,13 +130,41 @@ impl Backend for OpenAi {
     }
 
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
-        let scrub = Scrub::new(self.key.as_ref(), &request, &self.system);
-        let post = self.request(&request);
-        let reader = Reader::new(self.model.as_deref());
+        let scrub = Scrub::new(self.key.as_ref(), &request, &self.system).hiding(&self.headers);
+        let model = self.clone();
         try_stream! {
-            let mut answer = pin!(answer(post, reader, &request.progress, &scrub));
-            while let Some(piece) = answer.next().await {
-                yield piece.map_err(|failure| failure.into_error(&scrub))?;
+            let mut window = model.window(&request);
+            loop {
+                let post = model.request(&request, window);
+                let reader = Reader::new(model.parameters.model.as_deref());
+                let mut answer = pin!(answer(post, reader, &request.progress, &scrub));
+                let mut has_begun = false;
+                let failure = loop {
+                    match answer.next().await {
+                        Some(Ok(piece)) => {
+                            has_begun = true;
+                            yield piece;
+                        }
+                        Some(Err(failure)) => break failure,
+                        None => return,
+                    }
+                };
+                if has_begun || !failure.is_context_full() {
+                    Err(failure.into_error(&scrub))?;
+                    return;
+                }
+                let Some(half) = window.halved() else {
+                    Err(failure.of_message_alone(&scrub))?;
+                    return;
+                };
+                let (session, error) = (request.session.id, failure.into_error(&scrub));
+                tracing::info!(
+                    %session, %error,
+                    "the model's context is full; retrying with half of the history \
+                     (contextTokens in the character file avoids this)"
+                );
+                window = half;
+                request.progress.begin_again();
             }
         }
         .boxed()

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::OpenAi;
+use super::headers::headers;
+use super::parameters::Parameters;
 use crate::agents::backend::Backend;
 use crate::agents::character::Character;
 use crate::agents::prompt;
@@ -17,6 +19,9 @@ const TEMPERATURES: RangeInclusive<f64> = 0.0..=2.0;
 /// More than any model gives.
 const MAX_TOKENS: u32 = 1_000_000;
 
+/// More than any model holds.
+const MAX_CONTEXT_TOKENS: u32 = 100_000_000;
+
 impl OpenAi {
     /// The model that a character's settings name.
     pub(in crate::agents) fn from_settings(
@@ -25,12 +30,22 @@ impl OpenAi {
     ) -> Result<Box<dyn Backend>, SettingsFault> {
         let config = &character.backend;
         let base = config.address("baseUrl", config.required("baseUrl")?)?;
-        let model = Self {
-            key: config.header_secret("apiKeyEnv", tools)?,
+        let tokens = |name| config.whole(name, &(1..=MAX_TOKENS));
+        let parameters = Parameters {
             model: config.text("model")?.map(str::to_owned),
             temperature: config.number("temperature", &TEMPERATURES)?,
-            max_tokens: config.whole("maxTokens", &(1..=MAX_TOKENS))?,
+            max_tokens: tokens("maxTokens")?,
+            max_completion_tokens: tokens("maxCompletionTokens")?,
+            ..Parameters::default()
+        };
+        let example = "an object such as {\"top_k\": 40}";
+        let extra = config.object("extraBody", example)?.cloned();
+        let model = Self {
+            key: config.header_secret("apiKeyEnv", tools)?,
+            headers: headers(character)?,
+            parameters: parameters.and(extra.unwrap_or_default()),
             history: config.history(prompt::HISTORY)?,
+            context_tokens: config.whole("contextTokens", &(1..=MAX_CONTEXT_TOKENS))?,
             ..Self::at(&base, character, tools)
         };
         Ok(Box::new(model))
@@ -60,7 +75,10 @@ impl OpenAi {
         let base = character.backend.address(name, &base)?;
         Ok(Some(Box::new(Self {
             key,
-            model: Some(model),
+            parameters: Parameters {
+                model: Some(model),
+                ..Parameters::default()
+            },
             ..Self::at(&base, character, tools)
         })))
     }

@@ -252,8 +252,13 @@ impl<'a, L: Ledger> Asking<'a, L> {
 
 /// Ends when an answer's body has begun and nothing of it has come for so long.
 async fn silence(clock: &Clock, idle: Duration, progress: &Progress) {
-    progress.next().await;
-    while clock.timeout(idle, progress.next()).await.is_some() {}
+    loop {
+        progress.next().await;
+        while clock.timeout(idle, progress.next()).await.is_some() {}
+        if !progress.has_begun_again() {
+            return;
+        }
+    }
 }
 
 /// A reply of which only the beginning is there.

@@ -70,6 +70,18 @@ pub(super) fn shown(value: Value) -> String {
     }
 }
 
+/// What stands in a field, without the value.
+pub(in crate::agents) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
 /// The error without its position, which is shown apart from it.
 pub(super) fn reason_of(error: &serde_json::Error) -> String {
     let text = json::explain(error);

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-pub(super) use self::field::line_of;
 use self::field::{Field, reason_of, shown};
+pub(super) use self::field::{kind_of, line_of};
 use super::registry::Tools;
 use super::upstream;
 use crate::json::Members;
@@ -177,6 +177,23 @@ impl BackendConfig {
         number.map(Some).ok_or_else(|| {
             let (min, max) = (bounds.start(), bounds.end());
             field.refused(&format!("a number of {min} to {max}"))
+        })
+    }
+
+    /// An object. What stands there instead is not shown, since it may be a secret.
+    pub(super) fn object(
+        &self,
+        name: &str,
+        allowed: &str,
+    ) -> Result<Option<&Map<String, Value>>, SettingsFault> {
+        let Some(field) = self.field(name) else {
+            return Ok(None);
+        };
+        field.value.as_object().map(Some).ok_or_else(|| {
+            let found = kind_of(&field.value);
+            field.fault(format!(
+                "settings.backend.{name} is {found}; allowed is {allowed}"
+            ))
         })
     }
 
