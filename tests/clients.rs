@@ -9,6 +9,8 @@
 
 #[path = "clients/env_file.rs"]
 mod env_file;
+#[path = "clients/model.rs"]
+mod model;
 mod support;
 
 use std::io::{Read as _, Write as _};
