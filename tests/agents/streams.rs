@@ -313,6 +313,22 @@ async fn every_way_to_fail_within_a_success_fails_the_turn() {
 }
 
 #[tokio::test]
+async fn a_connection_that_breaks_after_a_finish_reason_fails_the_turn() {
+    let mut pair = Pair::start().await;
+    let session = pair.server.talk().await;
+    let asking = pair.server.wait_for(&session, "Hello?");
+    let mut call = pair.model.next().await;
+    call.open_chunked_stream().await;
+    let every = r#"{"choices":[{"delta":{"content":"One of "},"finish_reason":"stop"}]}"#;
+    call.write_chunk(&events(&[every])).await;
+    drop(call);
+    assert_eq!(asking.await.unwrap().status, 502);
+    let history = pair.server.history(&session).await;
+    assert_eq!(contents(&history), ["Hello?"]);
+    pair.server.stop().await;
+}
+
+#[tokio::test]
 async fn a_failure_that_says_nothing_is_none() {
     let mut pair = Pair::start().await;
     for error in [json!(""), json!(false), json!({}), json!(null), json!([])] {

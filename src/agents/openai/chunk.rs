@@ -18,8 +18,11 @@ const BROKEN_OFF: [&str; 3] = ["error", "abort", "insufficient_system_resource"]
 /// `OpenRouter` in the second. Some send both, with the same text.
 const REASONING: [&str; 3] = ["reasoning_content", "reasoning", "thinking"];
 
-/// Fields of an answer without `choices` that tell of a failure.
+/// Fields that tell of a failure where there are no `choices`.
 const TELLING: [&str; 3] = ["detail", "message", "error_code"];
+
+/// Fields that say what failed.
+const CAUSES: [&str; 6] = ["error", "message", "detail", "error_code", "code", "type"];
 
 /// How an answer comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +71,7 @@ impl Chunk {
             first.ok_or_else(|| Failure::from(not_understood("its answer", &error)))
         })?;
         if tells_of_failure(&object) {
-            return Err(Failure::Told(text.to_owned()));
+            return Err(told(&object, &CAUSES));
         }
         let mut chunk = Self {
             model: text_in(&object, "model"),
@@ -85,16 +88,16 @@ impl Chunk {
             *index.get_or_insert(found) == found
         });
         if let Some(choice) = of_index {
-            chunk.read_choice(&choice, form, text)?;
+            chunk.read_choice(&choice, form)?;
         }
         Ok(chunk)
     }
 
-    fn read_choice(&mut self, choice: &Members<'_>, form: Form, text: &str) -> Result<(), Failure> {
+    fn read_choice(&mut self, choice: &Members<'_>, form: Form) -> Result<(), Failure> {
         self.finish_reason = text_in(choice, "finish_reason");
         let reason = self.finish_reason.as_deref().unwrap_or_default();
         if says_something(choice.get("error")) || BROKEN_OFF.contains(&reason) {
-            return Err(Failure::Told(text.to_owned()));
+            return Err(told(choice, &["error", "finish_reason"]));
         }
         let names = match form {
             Form::Streamed => ["delta", "message"],
@@ -172,6 +175,16 @@ fn tells_of_failure(object: &Members<'_>) -> bool {
     is_error
         || says_something(object.get("error"))
         || !has_choices && TELLING.iter().any(|name| says_something(object.get(name)))
+}
+
+/// A failure in the words of these members. The others may hold what the model said.
+fn told(object: &Members<'_>, names: &[&str]) -> Failure {
+    let members = names.iter().filter_map(|name| {
+        let value = object.get(name)?;
+        Some(format!("\"{name}\":{value}"))
+    });
+    let members: Vec<_> = members.collect();
+    Failure::Told(format!("{{{}}}", members.join(",")))
 }
 
 /// Whether a field that has a value only sometimes has one now. Some servers send `""`, `false`, or

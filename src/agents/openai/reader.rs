@@ -193,6 +193,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::agents::scrub::Scrub;
 
     #[test]
     fn an_answer_without_text_names_the_cause() {
@@ -220,6 +221,22 @@ mod tests {
             reader.end();
             let error = reader.into_reply().unwrap_err().to_string();
             assert_eq!(error, format!("the model gave no text: {said}"));
+        }
+    }
+
+    #[test]
+    fn a_failure_does_not_repeat_what_the_model_said() {
+        for object in [
+            json!({ "choices": [{ "delta": { "content": "secret" }, "error": { "code": 7 } }] }),
+            json!({ "choices": [{ "delta": { "content": "secret" }, "finish_reason": "error" }] }),
+            json!({ "choices": [{ "delta": { "content": "secret" } }], "error": true }),
+            json!({ "object": "error", "text": "secret", "code": 500 }),
+        ] {
+            let failure = Reader::new(None).read(&object.to_string(), Form::Streamed);
+            let error = failure.unwrap_err().into_error(&Scrub::default());
+            let error = error.to_string();
+            assert!(error.starts_with("it answered an error: "), "{error}");
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 }
