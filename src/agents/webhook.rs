@@ -88,7 +88,7 @@ impl Webhook {
 
     fn request(&self, request: &TurnRequest) -> RequestBuilder {
         // The signature is of these very bytes.
-        let body = json_text(&self.call(request));
+        let body = json_text(&Self::call(request));
         let mut post = self
             .client
             .post(self.url.clone())
@@ -99,7 +99,7 @@ impl Webhook {
         post.body(body)
     }
 
-    fn call<'a>(&self, request: &'a TurnRequest) -> Call<'a> {
+    fn call(request: &TurnRequest) -> Call<'_> {
         let TurnRequest {
             session, message, ..
         } = request;

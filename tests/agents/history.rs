@@ -32,7 +32,7 @@ async fn turn(
         Some(text) => call.complete(text).await,
         None => {
             call.answer(400, &json!({ "error": "roles must alternate" }))
-                .await
+                .await;
         }
     }
     let answered = asking.await.unwrap();
