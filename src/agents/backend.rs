@@ -19,6 +19,9 @@ use crate::domain::turn::Reply;
 /// A reply as it comes: pieces of text, then the whole, or a failure in its place.
 pub type ReplyStream = Pin<Box<dyn Stream<Item = Result<Piece, BackendError>> + Send>>;
 
+/// A call about a session that the server behind an agent has for one of ours.
+pub type RemoteCall<T> = BoxFuture<'static, Result<T, BackendError>>;
+
 /// A part of what a backend answers.
 #[derive(Debug, Clone)]
 pub enum Piece {
@@ -210,8 +213,15 @@ pub trait Backend: Debug + Send + Sync {
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream;
 
     /// Renews the session that the server behind has by this name; none where there is no such
+    /// thing. Returns how long the session lives unless it is renewed again, where that server
+    /// says so.
+    fn renew(&self, _remote: String) -> Option<RemoteCall<Option<Duration>>> {
+        None
+    }
+
+    /// Deletes the session that the server behind has by this name; none where there is no such
     /// thing.
-    fn renew(&self, _upstream: String) -> Option<BoxFuture<'static, Result<(), BackendError>>> {
+    fn delete(&self, _remote: String) -> Option<RemoteCall<()>> {
         None
     }
 }

@@ -19,6 +19,9 @@ const QUESTION: &str = "Hello! Please answer with one short sentence.";
 /// How long a probe waits, where the agent may take longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long the deletion of what a probe made elsewhere may take.
+const CLEANUP_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What a probe found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -28,19 +31,38 @@ pub enum Found {
     Later,
 }
 
-/// Asks an agent one short question, once; why it did not answer is for the operator.
+/// Asks an agent one short question, once; why it did not answer is for the operator. A session
+/// that the server behind the agent made for it is deleted.
 ///
 /// # Errors
 /// It does not answer.
 pub async fn probe(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> Result<Found, String> {
+    let mut remote = None;
+    let found = ask(agent, question(agent, now, ids), &mut remote).await;
+    if let Some(deletion) = remote.and_then(|name| agent.backend.delete(name)) {
+        match tokio::time::timeout(CLEANUP_PATIENCE, deletion).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the probe's remote session was not deleted"),
+            Err(_) => tracing::debug!("the probe's remote session was not deleted in time"),
+        }
+    }
+    found
+}
+
+async fn ask(
+    agent: &Agent,
+    question: TurnRequest,
+    remote: &mut Option<String>,
+) -> Result<Found, String> {
     let allowed = agent.character.backend.timeout().min(PATIENCE);
-    let mut pieces = agent.backend.reply(Arc::new(question(agent, now, ids)));
+    let mut pieces = agent.backend.reply(Arc::new(question));
     let answer = async {
         while let Some(piece) = pieces.next().await {
             match piece {
                 Ok(Piece::Done(..)) => return Ok(Found::Answer),
                 Ok(Piece::Later) => return Ok(Found::Later),
-                Ok(Piece::Chunk(_) | Piece::Upstream(_)) => {}
+                Ok(Piece::Upstream(name)) => *remote = Some(name),
+                Ok(Piece::Chunk(_)) => {}
                 Err(error) => return Err(error.to_string()),
             }
         }

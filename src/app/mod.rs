@@ -9,6 +9,7 @@ mod follow;
 mod ids;
 mod ledger;
 mod messages;
+mod remote;
 mod send;
 mod sessions;
 mod storage;
@@ -28,6 +29,7 @@ pub use self::create::CreateRequest;
 pub use self::follow::{Followed, Follower, SessionState};
 use self::ids::Ids;
 use self::ledger::StoreLedger;
+use self::remote::RemoteSessions;
 pub use self::send::{SendRequest, SendingSocket, SentMessage, SentTurn};
 pub use self::sessions::{Health, Reason, SessionFilter, Status};
 pub use self::storage::StorageInfo;
@@ -71,6 +73,7 @@ pub struct App {
     /// A backup is made one at a time.
     backups: Arc<Semaphore>,
     verification: Verification,
+    remotes: Arc<RemoteSessions>,
 }
 
 impl App {
@@ -110,6 +113,7 @@ impl App {
             metrics,
             backups: Arc::new(Semaphore::new(1)),
             verification: Verification::default(),
+            remotes: Arc::default(),
         }
     }
 
@@ -182,6 +186,7 @@ impl App {
     pub(crate) fn forget(&self, sessions: &[SessionId]) {
         for session in sessions {
             self.runner.forget(*session);
+            self.remotes.forget(*session);
         }
     }
 

@@ -109,7 +109,7 @@ impl App {
     /// It is unknown, expired, or has nothing left to give; or the store fails.
     pub async fn renew(&self, target: &Target) -> Result<Session, AppError> {
         let session = self.store.submit(Renew(self.reachable(target)?)).await?;
-        self.renew_upstream(&session);
+        self.renew_remote(&session);
         Ok(session)
     }
 
@@ -122,35 +122,8 @@ impl App {
             .store
             .submit(Heartbeat(self.reachable(target)?))
             .await?;
-        self.renew_upstream(&session);
+        self.renew_remote(&session);
         Ok(session)
-    }
-
-    /// Has the server behind the session's agent, if it has a session for ours, renew that too.
-    /// A message does so by itself. Nobody waits for it: where it fails, the next message finds
-    /// out.
-    fn renew_upstream(&self, session: &Session) {
-        let Some(agent) = self.agents.get(session.agent_id) else {
-            return;
-        };
-        if !agent.backend.wants().upstream {
-            return;
-        }
-        let name = self.store.read(|reader| reader.upstream(session.id));
-        let renewal = name
-            .ok()
-            .flatten()
-            .and_then(|name| agent.backend.renew(name));
-        let Some(renewal) = renewal else {
-            return;
-        };
-        let (id, clock, stopping) = (session.id, self.clock.clone(), self.stopping.clone());
-        self.tasks.spawn(async move {
-            let renewal = clock.timeout(agent.character.backend.timeout(), renewal);
-            if let Some(Some(Err(error))) = stopping.run_until_cancelled(renewal).await {
-                tracing::info!(session = %id, %error, "the session behind was not renewed");
-            }
-        });
     }
 
     /// Changes a session's timeouts.
@@ -178,9 +151,10 @@ impl App {
         let id = self.reachable(target)?;
         let app = Arc::clone(self);
         let erasing = async move {
-            let has_more = app.store.submit(DeleteSession(id)).await?;
+            let deleted = app.store.submit(DeleteSession(id)).await?;
             app.forget(&[id]);
-            if has_more {
+            app.delete_remotes(deleted.remote);
+            if deleted.has_more {
                 app.purge().await?;
             }
             Ok::<_, AppError>(id)
@@ -199,6 +173,7 @@ impl App {
         loop {
             let purged = self.store.submit(slice).await?;
             self.forget(&purged.sessions);
+            self.delete_expired_remotes(purged.remotes);
             self.metrics
                 .clock
                 .purged

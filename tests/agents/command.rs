@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::elizaos::{SESSIONS, make, message, reply};
 use crate::stand_in::{AGENT, OTHER, StandIn, character};
 use crate::support::server::{Builder, Server as Process};
 
@@ -86,5 +87,37 @@ async fn a_probe_tells_who_answers() {
             "{lines:#?}"
         );
         assert_eq!(finished.log.contains("no such key"), !works);
+    }
+}
+
+/// What is made on an `ElizaOS` server for a probe does not stay there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_leaves_no_session_behind() {
+    let mut stand_in = StandIn::start().await;
+    let settings = json!({ "type": "elizaos", "baseUrl": stand_in.url });
+    let setup = setup(&[("a.json", character(AGENT, &settings))]);
+    let setup = setup.arg("agents").arg("--probe");
+    for works in [true, false] {
+        let probing = async {
+            make(&mut stand_in, "s").await;
+            let call = message(&mut stand_in, "s").await;
+            if works {
+                call.answer(201, &reply("I am here.")).await;
+            } else {
+                call.answer(500, &json!({ "error": "no" })).await;
+            }
+            let call = stand_in.next().await;
+            assert_eq!(
+                (&*call.method, &*call.path),
+                ("DELETE", &*format!("{SESSIONS}/s"))
+            );
+            call.answer(200, &json!({ "success": true })).await;
+        };
+        let finished = std::thread::scope(|scope| {
+            let running = scope.spawn(|| setup.run());
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(probing));
+            running.join().unwrap()
+        });
+        assert_eq!(finished.status.success(), works, "{}", finished.log);
     }
 }

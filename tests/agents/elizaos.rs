@@ -1,23 +1,21 @@
 //! An `ElizaOS` server behind an agent, with what was seen of a real one.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use crate::harness::{Server, USER, at};
+use crate::harness::{SECOND, Server, USER};
 use crate::stand_in::{AGENT, Call, StandIn, character, said, server_with};
 
-const THEIRS: &str = "b850bc30-45f8-0041-a00a-83df46d8555d";
-const SESSIONS: &str = "/api/messaging/sessions";
+pub(crate) const THEIRS: &str = "b850bc30-45f8-0041-a00a-83df46d8555d";
+pub(crate) const SESSIONS: &str = "/api/messaging/sessions";
 
-fn backend(stand_in: &StandIn, transport: &str) -> Value {
+pub(crate) fn backend(stand_in: &StandIn, transport: &str) -> Value {
     json!({
         "type": "elizaos", "baseUrl": stand_in.url, "agentId": THEIRS, "transport": transport,
     })
 }
 
 /// Answers a session's creation.
-async fn make(stand_in: &mut StandIn, name: &str) -> Value {
+pub(crate) async fn make(stand_in: &mut StandIn, name: &str) -> Value {
     let call = stand_in.next().await;
     assert_eq!(
         (call.method.as_str(), call.path.as_str()),
@@ -30,19 +28,34 @@ async fn make(stand_in: &mut StandIn, name: &str) -> Value {
 }
 
 /// The next message, which must be for this session.
-async fn message(stand_in: &mut StandIn, name: &str) -> Call {
+pub(crate) async fn message(stand_in: &mut StandIn, name: &str) -> Call {
     let call = stand_in.next().await;
     assert_eq!(call.path, format!("{SESSIONS}/{name}/messages"));
     call
 }
 
-fn reply(text: &str) -> Value {
+pub(crate) fn reply(text: &str) -> Value {
     json!({
-        "success": true, "userMessage": { "id": "x" },
-        "agentResponse": { "text": text, "thought": "hm", "actions": ["REPLY"],
-                           "providers": ["TIME"], "source": "api" },
-        "sessionStatus": {},
+        "success": true, "userMessage": { "id": "e07d8917-8a02-42b2-a96f-82098b94dbb0" },
+        "agentResponse": { "thought": "hm", "actions": ["REPLY"], "text": text, "providers": [],
+                           "simple": true, "responseId": "9002b380-80fd-4c71-9adb-61852eeb6ca4",
+                           "inReplyTo": "d1c88e9b-2f2f-020f-84be-28c32eddf9bb" },
+        "sessionStatus": { "expiresAt": "2026-11-30T08:11:02.194Z", "renewalCount": 1,
+                           "wasRenewed": true, "isNearExpiration": false },
     })
+}
+
+/// A session in which one message has been answered.
+pub(crate) async fn talked(server: &Server, stand_in: &mut StandIn) -> String {
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "One");
+    make(stand_in, "s").await;
+    message(stand_in, "s")
+        .await
+        .answer(201, &reply("Yes."))
+        .await;
+    asking.await.unwrap().expect(201);
+    session
 }
 
 #[tokio::test]
@@ -59,8 +72,9 @@ async fn a_session_there_is_made_when_first_needed_and_kept_with_ours() {
         asked,
         json!({
             "agentId": THEIRS, "userId": USER, "metadata": { "plan": "free" },
-            "timeoutConfig": { "timeoutMinutes": 30, "autoRenew": true,
-                               "maxDurationMinutes": 720 },
+            // The longest that any of its settings allows; it grants less where it is set to less.
+            "timeoutConfig": { "timeoutMinutes": 10_080, "autoRenew": true,
+                               "maxDurationMinutes": 20_160 },
         })
     );
     let call = message(&mut stand_in, "their-1").await;
@@ -172,8 +186,10 @@ async fn an_answer_without_a_reply_is_tried_again() {
 #[tokio::test]
 async fn a_reply_is_streamed_as_it_comes_from_there() {
     let mut stand_in = StandIn::start().await;
-    // Its stream is what is asked for where nothing else is said; its agent has our id.
-    let settings = json!({ "type": "elizaos", "baseUrl": format!("{}/", stand_in.url) });
+    // Its agent has our id where nothing else is said.
+    let settings = json!({
+        "type": "elizaos", "baseUrl": format!("{}/", stand_in.url), "transport": "sse",
+    });
     let server = server_with(settings).await;
     let session = server.talk().await;
     let mut events = server.stream(&session, "One").await;
@@ -212,23 +228,173 @@ async fn a_reply_is_streamed_as_it_comes_from_there() {
 }
 
 #[tokio::test]
-async fn a_stream_that_never_ends_is_caught_by_the_turns_time() {
+async fn a_reply_comes_in_one_piece_where_nothing_else_is_said() {
     let mut stand_in = StandIn::start().await;
-    let server = server_with(backend(&stand_in, "sse")).await;
+    let settings = json!({ "type": "elizaos", "baseUrl": stand_in.url });
+    let server = server_with(settings).await;
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "One");
+    make(&mut stand_in, "s").await;
+    let call = message(&mut stand_in, "s").await;
+    assert_eq!(call.json()["transport"], "http");
+    call.answer(201, &reply("Yes.")).await;
+    asking.await.unwrap().expect(201);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_never_ends_is_given_up_when_it_has_been_silent_for_a_minute() {
+    let mut stand_in = StandIn::start().await;
+    let mut settings = backend(&stand_in, "sse");
+    settings["maxConcurrency"] = 1.into();
+    let server = server_with(settings).await;
     let session = server.talk().await;
     let asking = server.wait_for(&session, "One");
     make(&mut stand_in, "s").await;
     let mut call = message(&mut stand_in, "s").await;
     call.open_stream().await;
+    // All that comes for a reply whose actions are NONE.
     call.event("user_message", &json!({ "id": "x" })).await;
-    call.write(": keep-alive\n\n").await;
-    server.advance(Duration::from_mins(2));
+    server.settle().await;
+    server.advance(59 * SECOND);
+    server.settle().await;
+    assert!(!asking.is_finished());
+    server.advance(SECOND);
     asking
         .await
         .unwrap()
         .error(504, "AGENT_TIMEOUT", "AgentTimeoutError");
     call.expect_gone().await;
     assert_eq!(server.said(&session).await, said(&[("One", false)]));
+
+    // Its slot is free.
+    let other = server.talk().await;
+    let asking = server.wait_for(&other, "Two");
+    make(&mut stand_in, "s2").await;
+    let mut call = message(&mut stand_in, "s2").await;
+    call.open_stream().await;
+    call.event("done", &json!({ "text": "Yes." })).await;
+    asking.await.unwrap().expect(201);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_reply_without_a_text_is_an_answer_and_no_reason_to_act_again() {
+    let mut stand_in = StandIn::start().await;
+    let done = json!({
+        "thought": "It is counted.", "actions": ["COUNT"],
+        "responseId": "3224ed6b-7891-4d8d-9306-4768ba0a0fd4",
+    });
+    for transport in ["sse", "http"] {
+        let server = server_with(backend(&stand_in, transport)).await;
+        let session = server.talk().await;
+        let asking = server.wait_for(&session, "Count.");
+        make(&mut stand_in, "s").await;
+        let mut call = message(&mut stand_in, "s").await;
+        if transport == "sse" {
+            call.open_stream().await;
+            call.event("user_message", &json!({ "id": "x" })).await;
+            call.event("done", &done).await;
+        } else {
+            let answer = json!({ "success": true, "agentResponse": done });
+            call.answer(201, &answer).await;
+        }
+        let answer = asking.await.unwrap().expect(201);
+        let response = &answer.body["agentResponse"];
+        assert_eq!(
+            (&response["text"], &response["actions"]),
+            (&json!(""), &json!(["COUNT"]))
+        );
+        server.advance(60 * SECOND);
+        stand_in.expect_nothing().await;
+        let stored = server.said(&session).await;
+        assert_eq!(stored, said(&[("Count.", false), ("", true)]));
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_its_actions_said_is_part_of_the_reply() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(backend(&stand_in, "http")).await;
+    let media = |url: &str| json!({ "id": "m", "url": url, "contentType": "image" });
+    // The first one is what 1.7.2 gives.
+    for (text, callbacks, said) in [
+        (
+            "One moment.",
+            json!({ "text": "It is 42.", "actions": ["LOOK_UP"], "responseId": "a9280645" }),
+            "One moment.\n\nIt is 42.",
+        ),
+        (
+            "",
+            json!([{ "text": "Here." }, { "actions": [] }, { "text": "There." }, 7]),
+            "Here.\n\nThere.",
+        ),
+        ("Here.", json!({ "text": "Here." }), "Here."),
+        ("Here.", json!("There."), "Here."),
+    ] {
+        let session = server.talk().await;
+        let asking = server.wait_for(&session, "One");
+        make(&mut stand_in, "s").await;
+        let mut answer = reply(text);
+        answer["agentResponse"]["actionCallbacks"] = callbacks;
+        message(&mut stand_in, "s").await.answer(201, &answer).await;
+        let answer = asking.await.unwrap().expect(201);
+        assert_eq!(answer.body["agentResponse"]["text"], said);
+    }
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Paint.");
+    make(&mut stand_in, "s").await;
+    let mut answer = reply("Two.");
+    answer["agentResponse"]["attachments"] = json!([media("http://localhost/1.png")]);
+    answer["agentResponse"]["actionCallbacks"] =
+        json!({ "text": "", "attachments": [media("http://localhost/2.png")] });
+    message(&mut stand_in, "s").await.answer(201, &answer).await;
+    asking.await.unwrap().expect(201);
+    let history = server.history(&session).await;
+    let attachments = history[1]["attachments"].as_array();
+    let urls = attachments.unwrap().iter().map(|media| &media["url"]);
+    assert_eq!(
+        urls.collect::<Vec<_>>(),
+        ["http://localhost/1.png", "http://localhost/2.png"]
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_is_made_fit_for_its_limits() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(backend(&stand_in, "http")).await;
+    // It counts UTF-16 code units, of which each of these has two; no text in its database has a NUL.
+    let long = "\u{1f389}".repeat(3999) + "\0";
+    let session = server.talk().await;
+    let sent = json!({
+        "content": long, "transport": "http", "metadata": { "a\u{0}": ["b\u{0}c", 1] },
+    });
+    let sending = server.sending(&session, &sent);
+    let asking = tokio::spawn(crate::harness::answer(sending));
+    make(&mut stand_in, "s").await;
+    let call = message(&mut stand_in, "s").await;
+    let asked = call.json();
+    assert_eq!(asked["content"], "\u{1f389}".repeat(2000));
+    assert_eq!(
+        asked["metadata"],
+        json!({ "a": ["bc", 1], "truncated": true })
+    );
+    call.answer(201, &reply("Yes.")).await;
+    asking.await.unwrap().expect(201);
+    // What the user said is kept as it was said.
+    assert_eq!(server.said(&session).await[0].0, long);
+
+    // Nothing is left of it.
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "\0\0");
+    make(&mut stand_in, "s2").await;
+    asking
+        .await
+        .unwrap()
+        .error(502, "AGENT_ERROR", "AgentError");
+    stand_in.expect_nothing().await;
     server.stop().await;
 }
 
@@ -246,37 +412,6 @@ async fn its_limit_of_requests_is_not_waited_out() {
         .unwrap()
         .error(502, "AGENT_ERROR", "AgentError");
     stand_in.expect_nothing().await;
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn renewing_ours_renews_theirs() {
-    let mut stand_in = StandIn::start().await;
-    let server = server_with(backend(&stand_in, "http")).await;
-    let session = server.talk().await;
-    // There is nothing to renew yet.
-    server
-        .post(&at(&session, "/renew"), json!({}))
-        .await
-        .expect(200);
-    stand_in.expect_nothing().await;
-    let asking = server.wait_for(&session, "One");
-    make(&mut stand_in, "s").await;
-    message(&mut stand_in, "s")
-        .await
-        .answer(201, &reply("Yes."))
-        .await;
-    asking.await.unwrap().expect(201);
-    for call in ["/renew", "/heartbeat"] {
-        server
-            .post(&at(&session, call), json!({}))
-            .await
-            .expect(200);
-        let renewal = stand_in.next().await;
-        assert_eq!(renewal.path, format!("{SESSIONS}/s/renew"));
-        // Whatever comes of it is no trouble of the caller's.
-        renewal.answer(422, &json!({ "error": "no" })).await;
-    }
     server.stop().await;
 }
 

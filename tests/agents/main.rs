@@ -23,6 +23,7 @@ mod json;
 mod openai;
 mod reasoning;
 mod reload;
+mod remote;
 mod retries;
 mod secrets;
 mod settings;

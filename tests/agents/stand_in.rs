@@ -73,6 +73,11 @@ impl StandIn {
         call.expect("the stand-in is asked").unwrap()
     }
 
+    /// The next request, if it is there.
+    pub(crate) fn try_next(&mut self) -> Option<Call> {
+        self.calls.try_recv().ok()
+    }
+
     /// Asserts that no request comes.
     pub(crate) async fn expect_nothing(&mut self) {
         let call = tokio::time::timeout(QUIET, self.calls.recv()).await;

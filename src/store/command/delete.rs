@@ -1,7 +1,7 @@
 //! Deleting a session.
 
 use super::sealed::Apply;
-use crate::domain::id::SessionId;
+use crate::domain::id::{AgentId, SessionId};
 use crate::domain::session::Session;
 use crate::events::Event;
 use crate::store::aside;
@@ -16,11 +16,28 @@ const AT_ONCE: usize = 500;
 #[derive(Debug)]
 pub struct DeleteSession(pub SessionId);
 
-impl Apply for DeleteSession {
-    /// Whether messages are left to be removed in slices.
-    type Output = bool;
+/// A session that another server has for one of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteSession {
+    /// The agent of ours, whose backend knows the server.
+    pub agent_id: AgentId,
+    /// Its name there.
+    pub name: String,
+}
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<bool> {
+/// What a deletion did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Whether messages are left to be removed in slices.
+    pub has_more: bool,
+    /// The session that the server behind the agent had for it.
+    pub remote: Option<RemoteSession>,
+}
+
+impl Apply for DeleteSession {
+    type Output = Deleted;
+
+    fn apply(self, txn: &mut Txn<'_>) -> Result<Deleted> {
         let Self(id) = self;
         let session = match txn.kept_session(id) {
             Ok(session) => Some(session),
@@ -34,7 +51,10 @@ impl Apply for DeleteSession {
         }
         let erased = erase(txn, id, session.as_ref(), AT_ONCE)?;
         txn.publish(id, Event::Deleted);
-        Ok(!erased.is_done)
+        Ok(Deleted {
+            has_more: !erased.is_done,
+            remote: erased.remote,
+        })
     }
 }
 
@@ -47,6 +67,8 @@ pub(in crate::store) struct Erased {
     pub(in crate::store) rows: usize,
     /// How many open turns went.
     pub(in crate::store) turns: usize,
+    /// The session that the server behind the agent had for it.
+    pub(in crate::store) remote: Option<RemoteSession>,
     /// Whether nothing of the session is left.
     is_done: bool,
 }
@@ -59,12 +81,9 @@ pub(in crate::store) fn erase(
     session: Option<&Session>,
     budget: usize,
 ) -> Result<Erased> {
-    let own = match session {
-        None => 0,
-        Some(session) => {
-            txn.remove_session(session)?;
-            OWN_ROWS
-        }
+    let (own, remote) = match session {
+        None => (0, None),
+        Some(session) => (OWN_ROWS, remove_own_rows(txn, session)?),
     };
     let turns = txn.remove_turns(id)?;
     if let Some(session) = session.filter(|_| turns > 0) {
@@ -78,6 +97,13 @@ pub(in crate::store) fn erase(
     Ok(Erased {
         rows: own + turns + removed,
         turns,
+        remote,
         is_done,
     })
+}
+
+fn remove_own_rows(txn: &mut Txn<'_>, session: &Session) -> Result<Option<RemoteSession>> {
+    let agent_id = session.agent_id;
+    let name = txn.remove_session(session)?;
+    Ok(name.map(|name| RemoteSession { agent_id, name }))
 }

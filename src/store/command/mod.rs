@@ -16,8 +16,8 @@ mod upstream;
 
 pub use activity::{Heartbeat, PatchTimeout, Renew};
 pub use create::{CreateKey, CreateSession, Created};
-pub use delete::DeleteSession;
 pub(in crate::store) use delete::erase;
+pub use delete::{DeleteSession, Deleted, RemoteSession};
 pub use maintenance::{RecordBackup, RecordVerification};
 pub use purge::{Purge, Purged, WalkTallies};
 pub use send::{SendMessage, Sent};

@@ -1,7 +1,7 @@
 //! Removing what is past its keeping, in slices.
 
 use super::create::KEY_LIFE;
-use super::delete::erase;
+use super::delete::{RemoteSession, erase};
 use super::sealed::Apply;
 use crate::domain::archive::SetAside;
 use crate::domain::id::SessionId;
@@ -33,6 +33,8 @@ pub struct Purge {
 pub struct Purged {
     /// The sessions that are gone.
     pub sessions: Vec<SessionId>,
+    /// The sessions that the servers behind the agents had for them.
+    pub remotes: Vec<RemoteSession>,
     /// Where the next slice goes on; none where nothing is left.
     pub next: Option<Purge>,
 }
@@ -48,7 +50,7 @@ impl Apply for Purge {
         let mut purged = Purged::default();
         let mut budget = SLICE.saturating_sub(carry_on_deletions(txn, SLICE)?);
         let mut rest = self;
-        let is_done = purge_expired(txn, &mut rest.after, &mut budget, &mut purged.sessions)?
+        let is_done = purge_expired(txn, &mut rest.after, &mut budget, &mut purged)?
             && purge_damaged(txn, &mut rest.aside, &mut budget, &mut purged.sessions)?;
         if !is_done {
             purged.next = Some(rest);
@@ -62,7 +64,7 @@ fn purge_expired(
     txn: &mut Txn<'_>,
     after: &mut Option<Place>,
     budget: &mut usize,
-    gone: &mut Vec<SessionId>,
+    purged: &mut Purged,
 ) -> Result<bool> {
     let until = txn.now - txn.rules.kept;
     while *budget > 0 {
@@ -80,7 +82,8 @@ fn purge_expired(
                     let erased = erase(txn, session.id, Some(&session), *budget)?;
                     end_turns(txn, session.id, erased.turns);
                     *budget = budget.saturating_sub(erased.rows);
-                    gone.push(session.id);
+                    purged.sessions.push(session.id);
+                    purged.remotes.extend(erased.remote);
                 }
                 // Its record is set aside after this, and its rows with it.
                 Ok(None) | Err(CommandError::Record(_)) => {

@@ -88,8 +88,8 @@ fn a_damaged_session_can_be_deleted_before_and_after_it_is_set_aside() {
             rig.settle();
             assert_eq!(rig.set_aside().len(), 1);
         }
-        let has_more = rig.submit(DeleteSession(session.id)).unwrap();
-        assert!(!has_more);
+        let deleted = rig.submit(DeleteSession(session.id)).unwrap();
+        assert!(!deleted.has_more);
         rig.settle();
         assert_eq!(rig.all_rows(), 0);
         assert_eq!(rig.store().health().undecodable_sessions, 0);

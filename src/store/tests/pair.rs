@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::super::command::{
-    BeginTurn, Begun, DeleteSession, Expire, Heartbeat, ParkTurn, Parked, PatchTimeout,
+    BeginTurn, Begun, DeleteSession, Deleted, Expire, Heartbeat, ParkTurn, Parked, PatchTimeout,
     RecordBackup, RecordVerification, Renew, SubmitReply,
 };
 use super::reference::{Fate, Outcome, Reference, Submission, Turn};
@@ -94,7 +94,8 @@ impl Pair {
 
     pub(super) fn delete(&mut self, id: SessionId) -> Check {
         let found = refused(self.rig.submit(DeleteSession(id)));
-        prop_assert_eq!(found, self.reference.delete(id).map(|()| false));
+        let expected = self.reference.delete(id).map(|()| Deleted::default());
+        prop_assert_eq!(found, expected);
         Ok(())
     }
 

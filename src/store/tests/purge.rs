@@ -1,7 +1,7 @@
 //! Deleting and purging: nothing is left behind, and nobody waits long.
 
-use super::super::command::DeleteSession;
 use super::super::command::sealed::Apply;
+use super::super::command::{DeleteSession, KeepUpstream, RemoteSession};
 use super::super::damage::KeyOf;
 use super::super::tables::{DELETIONS, MESSAGES};
 use super::super::txn::{self, Txn};
@@ -76,8 +76,8 @@ fn a_deleted_session_with_2000_messages_is_gone_at_once_and_its_rows_in_slices()
     rig.submit(Fill(session.id, 2000)).unwrap();
     rig.ask(session.id, "the last one");
 
-    let has_rest = rig.submit(DeleteSession(session.id)).unwrap();
-    assert!(has_rest);
+    let deleted = rig.submit(DeleteSession(session.id)).unwrap();
+    assert!(deleted.has_more);
     assert_eq!(rig.session(session.id), None);
     let gone = Refusal::SessionNotFound(session.id);
     assert_eq!(rig.refusal(DeleteSession(session.id)), gone);
@@ -103,7 +103,7 @@ fn a_deletion_goes_on_after_a_crash() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.submit(Fill(session.id, 1500)).unwrap();
-    assert!(rig.submit(DeleteSession(session.id)).unwrap());
+    assert!(rig.submit(DeleteSession(session.id)).unwrap().has_more);
     rig.kill();
     assert_eq!(rig.open().sessions, 0);
     let purged = rig.submit(Purge::default()).unwrap();
@@ -119,11 +119,35 @@ fn sessions_of_exactly_a_slice_are_removed_whole() {
         let mut rig = Rig::new();
         let session = rig.create();
         rig.submit(Fill(session.id, messages)).unwrap();
-        let has_rest = rig.submit(DeleteSession(session.id)).unwrap();
-        assert_eq!(has_rest, rig.rows(DELETIONS) == 1, "{messages} messages");
+        let deleted = rig.submit(DeleteSession(session.id)).unwrap();
+        assert_eq!(
+            deleted.has_more,
+            rig.rows(DELETIONS) == 1,
+            "{messages} messages"
+        );
         slices(&rig);
         assert_eq!(rig.all_rows(), 0, "{messages} messages");
     }
+}
+
+#[test]
+fn what_other_servers_have_for_purged_sessions_is_told() {
+    let mut rig = Rig::new();
+    let session = rig.create();
+    rig.create();
+    rig.submit(KeepUpstream {
+        session_id: session.id,
+        name: "their-session".to_owned(),
+    })
+    .unwrap();
+    rig.hand.set(session.expires_at + KEPT + HOUR);
+    let purged = rig.submit(Purge::default()).unwrap();
+    assert_eq!(purged.sessions.len(), 2);
+    let remote = RemoteSession {
+        agent_id: session.agent_id,
+        name: "their-session".to_owned(),
+    };
+    assert_eq!(purged.remotes, [remote]);
 }
 
 #[test]

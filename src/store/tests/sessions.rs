@@ -144,7 +144,7 @@ fn an_expired_session_that_is_still_kept_can_be_deleted() {
     let session = rig.create();
     rig.send(session.id, "hello");
     rig.hand.set(session.expires_at);
-    assert!(!rig.submit(DeleteSession(session.id)).unwrap());
+    assert!(!rig.submit(DeleteSession(session.id)).unwrap().has_more);
     assert_eq!(rig.all_rows(), 0);
     let gone = Refusal::SessionNotFound(session.id);
     assert_eq!(rig.refusal(DeleteSession(session.id)), gone);

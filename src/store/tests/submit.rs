@@ -170,7 +170,11 @@ fn nothing_is_left_of_a_deleted_session() {
         .unwrap();
         assert_eq!(rig.rows(SUBMIT_KEYS), replies);
         assert_eq!(rig.rows(UPSTREAMS), 1);
-        assert_eq!(rig.submit(DeleteSession(session)).unwrap(), many);
+        let deleted = rig.submit(DeleteSession(session)).unwrap();
+        assert_eq!(deleted.has_more, many);
+        // Whoever deletes it is told what to delete there.
+        let remote = deleted.remote.map(|remote| remote.name);
+        assert_eq!(remote.as_deref(), Some("their-session"));
         rig.purge();
         assert_eq!(rig.all_rows(), 0);
         // Nobody is there to keep it for.

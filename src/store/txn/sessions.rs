@@ -66,12 +66,13 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// Removes a session's rows, all but its messages and their keys.
-    pub(in crate::store) fn remove_session(&mut self, session: &Session) -> Result<()> {
+    /// Removes a session's rows, all but its messages and their keys. Returns the name that the
+    /// server behind its agent has for it.
+    pub(in crate::store) fn remove_session(&mut self, session: &Session) -> Result<Option<String>> {
         let id = u128::from(session.id);
         self.dirty = true;
         self.sessions.remove(id)?;
-        self.upstreams.open_mut()?.remove(id)?;
+        let remote = self.remove_upstream(id)?;
         self.remove_deadlines(Row::of(session))?;
         self.user_sessions
             .open_mut()?
@@ -89,7 +90,13 @@ impl Txn<'_> {
                     .remove((session.user_id.into(), key.as_str()))?;
             }
         }
-        Ok(())
+        Ok(remote)
+    }
+
+    /// Removes the name of a remote session. A damaged one is none.
+    fn remove_upstream(&mut self, id: u128) -> Result<Option<String>> {
+        let removed = self.upstreams.open_mut()?.remove(id)?;
+        Ok(removed.and_then(|bytes| record::decode_upstream(bytes.value()).ok()))
     }
 
     /// The first sessions, by expiry, that expire at or before a time.
