@@ -362,43 +362,6 @@ async fn what_its_actions_said_is_part_of_the_reply() {
 }
 
 #[tokio::test]
-async fn a_message_is_made_fit_for_its_limits() {
-    let mut stand_in = StandIn::start().await;
-    let server = server_with(backend(&stand_in, "http")).await;
-    // It counts UTF-16 code units, of which each of these has two; no text in its database has a NUL.
-    let long = "\u{1f389}".repeat(3999) + "\0";
-    let session = server.talk().await;
-    let sent = json!({
-        "content": long, "transport": "http", "metadata": { "a\u{0}": ["b\u{0}c", 1] },
-    });
-    let sending = server.sending(&session, &sent);
-    let asking = tokio::spawn(crate::harness::answer(sending));
-    make(&mut stand_in, "s").await;
-    let call = message(&mut stand_in, "s").await;
-    let asked = call.json();
-    assert_eq!(asked["content"], "\u{1f389}".repeat(2000));
-    assert_eq!(
-        asked["metadata"],
-        json!({ "a": ["bc", 1], "truncated": true })
-    );
-    call.answer(201, &reply("Yes.")).await;
-    asking.await.unwrap().expect(201);
-    // What the user said is kept as it was said.
-    assert_eq!(server.said(&session).await[0].0, long);
-
-    // Nothing is left of it.
-    let session = server.talk().await;
-    let asking = server.wait_for(&session, "\0\0");
-    make(&mut stand_in, "s2").await;
-    asking
-        .await
-        .unwrap()
-        .error(502, "AGENT_ERROR", "AgentError");
-    stand_in.expect_nothing().await;
-    server.stop().await;
-}
-
-#[tokio::test]
 async fn its_limit_of_requests_is_not_waited_out() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in, "http")).await;

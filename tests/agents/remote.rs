@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::elizaos::{SESSIONS, backend, make, message, reply, talked};
-use crate::harness::{SECOND, Server, at, eventually};
+use crate::harness::{SECOND, Server, answer, at, eventually};
 use crate::stand_in::{AGENT, Call, StandIn, character, server_with};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -125,6 +125,43 @@ async fn what_an_agent_is_told_is_bounded() {
         .restart_with(|builder| builder.character("agent.json", &agent))
         .await;
     assert_eq!(ask(&server, &mut stand_in, &session, "Five").await, "Five");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_is_made_fit_for_its_limits() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(backend(&stand_in, "http")).await;
+    // It counts UTF-16 code units, of which each of these has two; no text in its database has a NUL.
+    let long = "\u{1f389}".repeat(3999) + "\0";
+    let session = server.talk().await;
+    let sent = json!({
+        "content": long, "transport": "http", "metadata": { "a\u{0}": ["b\u{0}c", 1] },
+    });
+    let sending = server.sending(&session, &sent);
+    let asking = tokio::spawn(answer(sending));
+    make(&mut stand_in, "s").await;
+    let call = message(&mut stand_in, "s").await;
+    let asked = call.json();
+    assert_eq!(asked["content"], "\u{1f389}".repeat(2000));
+    assert_eq!(
+        asked["metadata"],
+        json!({ "a": ["bc", 1], "truncated": true })
+    );
+    call.answer(201, &reply("Yes.")).await;
+    asking.await.unwrap().expect(201);
+    // What the user said is kept as it was said.
+    assert_eq!(server.said(&session).await[0].0, long);
+
+    // Nothing is left of it.
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "\0\0");
+    make(&mut stand_in, "s2").await;
+    asking
+        .await
+        .unwrap()
+        .error(502, "AGENT_ERROR", "AgentError");
+    stand_in.expect_nothing().await;
     server.stop().await;
 }
 

@@ -1,0 +1,116 @@
+//! Talking to sessiond, before an agent that the real `ElizaOS` answers for.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Method, Response};
+use serde_json::{Value, json};
+
+use crate::process::{AGENT, ElizaOs};
+use crate::support::server::{Builder, Server};
+
+const SESSIONS: &str = "/api/messaging/sessions";
+
+/// The agents of sessiond, one for each transport.
+pub(crate) const HTTP: &str = "a6e27000-0000-0000-0000-000000000001";
+pub(crate) const SSE: &str = "a6e27000-0000-0000-0000-000000000002";
+
+/// How long a stream of that server may be silent here.
+pub(crate) const IDLE: Duration = Duration::from_secs(2);
+
+/// sessiond before an `ElizaOS`.
+pub(crate) struct Talk {
+    pub(crate) server: Server,
+    client: Client,
+}
+
+/// A session of sessiond.
+#[derive(Clone)]
+pub(crate) struct Session(String);
+
+impl Talk {
+    pub(crate) fn start(eliza: &ElizaOs) -> Self {
+        // The client can speak TLS, and wants to be told by what means, though no test does.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self {
+            server: setup(eliza, &[(HTTP, "http"), (SSE, "sse")]).start(),
+            client: Client::new(),
+        }
+    }
+
+    pub(crate) async fn session(&self, agent: &str) -> Session {
+        let user = uuid::Uuid::new_v4();
+        let body = json!({ "agentId": agent, "userId": user });
+        let response = self.call(Method::POST, SESSIONS, &body).await;
+        assert_eq!(response.status(), 201);
+        let session: Value = response.json().await.expect("a session");
+        Session(session["sessionId"].as_str().expect("an id").to_owned())
+    }
+
+    /// Sends a message; the status and the body of the answer.
+    pub(crate) async fn send(&self, session: &Session, content: &str) -> (u16, Value) {
+        let body = json!({ "content": content, "transport": "http" });
+        let path = format!("{SESSIONS}/{}/messages", session.0);
+        let response = self.call(Method::POST, &path, &body).await;
+        let status = response.status().as_u16();
+        (status, response.json().await.expect("a JSON body"))
+    }
+
+    /// Sends a message; the text of the reply, and how long it took.
+    pub(crate) async fn ask(&self, session: &Session, content: &str) -> (String, Duration) {
+        let start = Instant::now();
+        let (status, body) = self.send(session, content).await;
+        assert_eq!(status, 201, "{body:#}");
+        let text = body["agentResponse"]["text"].as_str();
+        (text.expect("a text").to_owned(), start.elapsed())
+    }
+
+    pub(crate) async fn heartbeat(&self, session: &Session) {
+        let path = format!("{SESSIONS}/{}/heartbeat", session.0);
+        let response = self.call(Method::POST, &path, &json!({})).await;
+        assert_eq!(response.status(), 200);
+    }
+
+    pub(crate) async fn delete(&self, session: &Session) {
+        let path = format!("{SESSIONS}/{}", session.0);
+        let response = self.call(Method::DELETE, &path, &json!({})).await;
+        assert_eq!(response.status(), 200);
+    }
+
+    async fn call(&self, method: Method, path: &str, body: &Value) -> Response {
+        let request = self.client.request(method, self.server.at(path));
+        request.json(body).send().await.expect("an answer")
+    }
+
+    /// The sessions that the `ElizaOS` server has, and how many requests more it takes.
+    pub(crate) async fn theirs(&self, eliza: &ElizaOs) -> (u64, u64) {
+        let url = format!("{}{SESSIONS}", eliza.url());
+        let response = self.client.get(url).send().await.expect("an answer");
+        let left = response.headers().get("ratelimit-remaining");
+        let left = left.and_then(|left| left.to_str().ok()?.parse().ok());
+        let body: Value = response.json().await.expect("its sessions");
+        (
+            body["total"].as_u64().expect("a count"),
+            left.expect("a limit"),
+        )
+    }
+}
+
+/// A sessiond with an agent for each of these transports.
+pub(crate) fn setup(eliza: &ElizaOs, agents: &[(&str, &str)]) -> Builder {
+    let setup = Server::builder().env("RUST_LOG", "sessiond=debug");
+    let folder = setup.data_dir().join("agents");
+    fs::create_dir_all(&folder).expect("a folder can be made");
+    for (id, transport) in agents {
+        let backend = json!({
+            "type": "elizaos", "baseUrl": eliza.url(), "agentId": AGENT, "transport": transport,
+            "idleTimeoutSeconds": IDLE.as_secs(), "maxConcurrency": 1,
+        });
+        let character = json!({
+            "id": id, "name": transport, "bio": "Rules.", "settings": { "backend": backend },
+        });
+        let file = folder.join(format!("{transport}.json"));
+        fs::write(file, character.to_string()).expect("a file can be written");
+    }
+    setup
+}
