@@ -187,7 +187,7 @@ fn copy_error(error: &CopyError) -> AppError {
         tracing::error!(%error, "no backup was made");
     }
     match error {
-        CopyError::NoRoom { .. } => AppError::Unavailable(Unavailable::Storage),
+        CopyError::NoRoom { .. } => AppError::Unavailable(Unavailable::NoSpace),
         CopyError::Unsound(_) | CopyError::Failed(_) => AppError::Internal,
     }
 }

@@ -31,6 +31,9 @@ pub enum AppError {
     NoReply(Box<NoReply>),
 }
 
+/// What there is to say where there is no free space.
+pub const NO_SPACE: &str = "The server's disk has no free space for this; reads and deletions work";
+
 /// Input that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Invalid {
@@ -76,6 +79,8 @@ pub enum Unavailable {
     ShuttingDown,
     /// The database fails.
     Storage,
+    /// There is no free space for it.
+    NoSpace,
 }
 
 /// A kept message without its reply.
@@ -126,6 +131,7 @@ impl std::fmt::Display for AppError {
             Self::Unavailable(Unavailable::Storage) => {
                 f.write_str("The server's database cannot be used at present")
             }
+            Self::Unavailable(Unavailable::NoSpace) => f.write_str(NO_SPACE),
             Self::OutcomeUnknown => f.write_str(
                 "The server cannot tell whether this was stored; a retry with the same id is safe",
             ),
@@ -191,7 +197,8 @@ impl From<SubmitError> for AppError {
             SubmitError::Refused(refusal) => Self::Refused(refusal),
             SubmitError::Overloaded => Self::Unavailable(Unavailable::Overloaded),
             SubmitError::Closed => Self::Unavailable(Unavailable::ShuttingDown),
-            SubmitError::Storage | SubmitError::NoRoom => Self::Unavailable(Unavailable::Storage),
+            SubmitError::Storage => Self::Unavailable(Unavailable::Storage),
+            SubmitError::NoRoom => Self::Unavailable(Unavailable::NoSpace),
             SubmitError::OutcomeUnknown => Self::OutcomeUnknown,
             SubmitError::Record(error) => {
                 tracing::error!(%error, "a command met with a damaged record");

@@ -21,6 +21,14 @@ pub(super) fn run(config: &Config, source: &Path, is_forced: bool) -> anyhow::Re
             source.display()
         );
     }
+    // Opened, a pipe that nobody writes to would keep the command waiting. What is not there, or may
+    // not be looked at, is told by whoever opens it.
+    if std::fs::metadata(source).is_ok_and(|found| !found.is_file()) {
+        bail!(
+            "{} is no file, and a backup is one; write it to a file first. Nothing was changed",
+            source.display()
+        );
+    }
     let exists = target.try_exists();
     if exists.map_err(|error| place::unusable(error, &target))? && !is_forced {
         bail!(

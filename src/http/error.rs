@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::dto;
 use super::extract::REPLAYED;
-use crate::app::error::{AppError, Invalid, NoReply, NoReplyReason, Unavailable};
+use crate::app::error::{AppError, Invalid, NO_SPACE, NoReply, NoReplyReason, Unavailable};
 use crate::domain::error::{Refusal, RenewalRefused};
 use crate::domain::message::{Role, TurnState};
 use crate::domain::time::Timestamp;
@@ -529,6 +529,7 @@ fn unavailable(reason: Unavailable) -> ApiError {
         Unavailable::Overloaded => ("overloaded", "The server has too much to do; try again"),
         Unavailable::ShuttingDown => ("shutting down", "The server is stopping; try again"),
         Unavailable::Storage => ("storage", "The server's database cannot be used at present"),
+        Unavailable::NoSpace => ("storage", NO_SPACE),
     };
     ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,

@@ -191,3 +191,14 @@ async fn the_database_is_no_backup_of_itself() {
         assert!(said.contains("is the database itself"), "{said}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_backup_and_keeps_no_command_waiting() {
+    let place = Place::new();
+    let pipe = place.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo runs").success());
+    let said = place.fails(&["restore", pipe.to_str().expect("UTF-8")]);
+    assert!(said.contains("is no file, and a backup is one"), "{said}");
+}

@@ -221,6 +221,8 @@ async fn on_a_full_disk_a_deletion_makes_room_though_the_file_becomes_no_shorter
             (status, &body["details"]["reason"]),
             (503, &json!("storage"))
         );
+        let said = body.to_string();
+        assert!(said.contains("no free space"), "{said}");
         taken.push(stored.len());
         assert_eq!(create(&api).await, None);
         let found = api.history(&session).await.expect("the server lives");
