@@ -184,6 +184,9 @@ pub enum ImportError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Each line is sound, and together they are not.
+    #[error("the lines do not fit together: {0}")]
+    Unsound(String),
     /// The new file failed.
     #[error(transparent)]
     Failed(#[from] OpenError),

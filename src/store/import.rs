@@ -74,7 +74,7 @@ pub fn import(
     })?;
     copy::settle(&mut made, rules, now, progress).map_err(|error| match error {
         CopyError::Failed(error) => ImportError::Failed(error),
-        CopyError::Unsound(fault) => ImportError::Failed(OpenError::Damaged(fault)),
+        CopyError::Unsound(fault) => ImportError::Unsound(fault),
         CopyError::NoRoom { .. } => ImportError::Failed(OpenError::Damaged(error.to_string())),
     })?;
     made.close()?;

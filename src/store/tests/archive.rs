@@ -323,6 +323,22 @@ fn a_line_that_does_not_fit_is_named_by_its_number() {
 }
 
 #[test]
+fn lines_that_do_not_fit_together_are_not_taken_for_a_damaged_database() {
+    let rig = filled();
+    let mut lines = export(&rig, 7);
+    let reply = lines.iter_mut().find(|line| line.contains("inReplyTo"));
+    let reply = reply.expect("a reply");
+    let mut item: serde_json::Value = serde_json::from_str(reply).unwrap();
+    item["agent"].as_object_mut().unwrap().remove("inReplyTo");
+    *reply = item.to_string();
+    let error = import(&lines).unwrap_err().to_string();
+    assert!(
+        error.starts_with("the lines do not fit together: "),
+        "{error}"
+    );
+}
+
+#[test]
 fn damaged_records_are_exported_and_come_back() {
     let mut rig = filled();
     rig.close(false);
