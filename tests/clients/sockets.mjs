@@ -305,6 +305,7 @@ export function assertBroadcast(broadcast, session, expected) {
     sessionId: session.sessionId,
     serverId: NIL,
     messageServerId: NIL,
+    metadata: { sessionId: session.sessionId },
     ...expected,
   });
 }
