@@ -6,13 +6,13 @@ use crate::domain::turn::Reply;
 
 /// Facts about a reply that the server sets: they win over what an agent sends under these names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct About {
+pub struct About {
     /// The model as its server names it in the answer, else as it was asked for.
-    pub(super) model: Option<String>,
+    pub model: Option<String>,
     /// Why the model ended, in its server's words.
-    pub(super) finish_reason: Option<String>,
+    pub finish_reason: Option<String>,
     /// Whether the text is only the beginning of what would have been said.
-    pub(super) is_truncated: bool,
+    pub is_truncated: bool,
 }
 
 impl About {

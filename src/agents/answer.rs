@@ -72,11 +72,14 @@ impl Answer {
         }
     }
 
-    /// The reply; none where there is no text.
+    /// The reply, which may have actions or attachments and no text; none where there is nothing of
+    /// these.
     pub(super) fn into_reply(self, origin: Origin) -> Option<Reply> {
-        self.text
-            .is_some()
-            .then(|| self.into_reply_or(String::new(), origin))
+        let has_text = self.text.is_some();
+        let reply = self.into_reply_or(String::new(), origin);
+        let says_something =
+            has_text || reply.actions.is_some() || reply.body.attachments.is_some();
+        says_something.then_some(reply)
     }
 
     /// The reply; where it has no text, `said` is it.

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::Stream;
 use tokio::sync::Notify;
 
+use super::about::About;
 use crate::domain::id::TurnId;
 use crate::domain::message::Message;
 use crate::domain::session::Session;
@@ -30,6 +31,8 @@ pub enum Piece {
     /// The reply as it is to be stored; the last piece. Where its text was not told before, it is
     /// told in pieces, each of which ends at one of these places or at the text's own end.
     Done(Reply, Vec<usize>),
+    /// What is known by now of how the reply is made, for the case that it does not come to its end.
+    About(About),
     /// The reply is to be submitted by somebody; the last piece.
     Later,
     /// The name that the server behind has for the session, to be kept with it.

@@ -50,8 +50,9 @@ impl Body {
     /// # Errors
     /// The connection breaks, or it is a page.
     pub(super) async fn kind(&mut self) -> Result<Kind, BackendError> {
+        let mut looked_at = 0;
         loop {
-            match first_byte(&self.begun) {
+            match first_byte(&self.begun, &mut looked_at) {
                 Some(b'{' | b'[') => return Ok(Kind::Json),
                 Some(b'<') => {
                     let label = content_type(self.response.headers());
@@ -135,12 +136,20 @@ impl Body {
     }
 }
 
-/// The first byte that is neither blank nor of a byte order mark.
-fn first_byte(begun: &[u8]) -> Option<u8> {
-    let begun = begun.strip_prefix(b"\xef\xbb\xbf").unwrap_or(begun);
-    let is_of_mark = begun.len() < 3 && b"\xef\xbb\xbf".starts_with(begun);
-    let mut bytes = begun.iter().copied();
-    bytes.find(|byte| !byte.is_ascii_whitespace() && !is_of_mark)
+/// The first byte that is neither blank nor of a byte order mark, from what was looked at on.
+fn first_byte(begun: &[u8], looked_at: &mut usize) -> Option<u8> {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+
+    if begun.len() < MARK.len() && MARK.starts_with(begun) {
+        return None;
+    }
+    if begun.starts_with(MARK) {
+        *looked_at = MARK.len().max(*looked_at);
+    }
+    let rest = begun.get(*looked_at..)?;
+    let found = rest.iter().find(|byte| !byte.is_ascii_whitespace());
+    *looked_at = begun.len();
+    found.copied()
 }
 
 fn content_type(headers: &HeaderMap) -> String {
@@ -173,7 +182,11 @@ mod tests {
             (b": comment", Some(b':')),
             (b"<html>", Some(b'<')),
         ] {
-            assert_eq!(first_byte(begun), first, "{begun:?}");
+            assert_eq!(first_byte(begun, &mut 0), first, "{begun:?}");
+            let mut looked_at = 0;
+            let parts = (0..=begun.len()).map(|end| &begun[..end]);
+            let found = parts.filter_map(|part| first_byte(part, &mut looked_at));
+            assert_eq!(found.take(1).last(), first, "{begun:?} byte by byte");
         }
     }
 }

@@ -5,7 +5,7 @@
 //! of the store or of HTTP: the turn runner reaches what is stored through its
 //! [`runner::Ledger`].
 
-mod about;
+pub mod about;
 mod answer;
 mod attachments;
 pub mod backend;

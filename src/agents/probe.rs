@@ -62,7 +62,7 @@ async fn ask(
                 Ok(Piece::Done(..)) => return Ok(Found::Answer),
                 Ok(Piece::Later) => return Ok(Found::Later),
                 Ok(Piece::Upstream(name)) => *remote = Some(name),
-                Ok(Piece::Chunk(_)) => {}
+                Ok(Piece::Chunk(_) | Piece::About(_)) => {}
                 Err(error) => return Err(error.to_string()),
             }
         }

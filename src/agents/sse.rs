@@ -70,7 +70,7 @@ impl Parser {
 
     fn end_line(&mut self) -> Result<Option<Event>, &'static str> {
         let line = mem::take(&mut self.line);
-        let line = str::from_utf8(&line).map_err(|_| "the stream is not UTF-8")?;
+        let line = &*String::from_utf8_lossy(&line);
         let line = if mem::replace(&mut self.has_begun, true) {
             line
         } else {
@@ -159,8 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_or_too_long_is_refused_at_once() {
-        assert!(Parser::default().feed(b"data: \xff\n").is_err());
+    fn what_is_no_text_is_replaced() {
+        let events = Parser::default().feed(b"data: caf\xe9\n\n").unwrap();
+        assert_eq!(events, [event("", "caf\u{fffd}")]);
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_at_once() {
         let mut parser = Parser::default();
         let line = vec![b'x'; MAX_BYTES];
         assert!(parser.feed(&line).is_ok());

@@ -20,6 +20,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// request on one that is being closed fails.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// How long a refusal's body is waited for.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
+
 /// How much of a refusal is read for the log, in bytes.
 const MAX_REFUSAL: usize = 16 * 1024;
 
@@ -204,22 +207,32 @@ pub(super) fn not_understood(what: &str, error: &serde_json::Error) -> BackendEr
     ))
 }
 
-/// Reads what of a refusal is worth to be logged.
+/// Reads what of a refusal is worth to be logged, as far as it comes in time: the status says the
+/// rest.
 async fn beginning(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
-    while let Ok(Some(part)) = response.chunk().await {
-        body.extend_from_slice(&part);
-        if body.len() > MAX_REFUSAL {
-            break;
+    let reading = async {
+        while let Ok(Some(part)) = response.chunk().await {
+            body.extend_from_slice(&part);
+            if body.len() > MAX_REFUSAL {
+                break;
+            }
         }
-    }
+    };
+    // Whether it is all of it or not.
+    let _ = tokio::time::timeout(REFUSAL_TIME, reading).await;
     body
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(RetryAfter::Span(Duration::from_secs(seconds)));
+    // Some servers give fractions, which the standard has not.
+    if let Ok(seconds) = text.parse::<f64>()
+        && seconds >= 0.0
+    {
+        let longest = Duration::from_secs(u64::from(u32::MAX));
+        let span = Duration::try_from_secs_f64(seconds).unwrap_or(longest);
+        return Some(RetryAfter::Span(span.min(longest)));
     }
     let time = chrono::DateTime::parse_from_rfc2822(text).ok()?;
     Some(RetryAfter::Time(Timestamp(time.timestamp_millis())))
@@ -284,6 +297,16 @@ mod tests {
         };
         let span = Some(RetryAfter::Span(Duration::from_secs(7)));
         assert_eq!(retry_after(&headers("7")), span);
+        let fraction = Some(RetryAfter::Span(Duration::from_millis(4500)));
+        assert_eq!(retry_after(&headers("4.5")), fraction);
+        for long in ["99999999999999999999", "1e300", "inf"] {
+            let Some(RetryAfter::Span(span)) = retry_after(&headers(long)) else {
+                panic!("{long}");
+            };
+            assert!(span > Duration::from_secs(1_000_000), "{long}");
+        }
+        assert_eq!(retry_after(&headers("-1")), None);
+        assert_eq!(retry_after(&headers("NaN")), None);
         let time = Some(RetryAfter::Time(Timestamp(1_704_067_207_000)));
         let date = "Mon, 01 Jan 2024 00:00:07 GMT";
         assert_eq!(retry_after(&headers(date)), time);

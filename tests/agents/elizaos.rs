@@ -59,6 +59,21 @@ pub(crate) async fn talked(server: &Server, stand_in: &mut StandIn) -> String {
 }
 
 #[tokio::test]
+async fn a_reply_may_take_longer_to_begin_than_a_stream_may_be_silent() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(backend(&stand_in, "http")).await;
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "One");
+    make(&mut stand_in, "s").await;
+    let call = message(&mut stand_in, "s").await;
+    server.advance(300 * SECOND);
+    server.settle().await;
+    call.answer(201, &reply("Yes.")).await;
+    asking.await.unwrap().expect(201);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_session_there_is_made_when_first_needed_and_kept_with_ours() {
     let mut stand_in = StandIn::start().await;
     let mut server = server_with(backend(&stand_in, "http")).await;

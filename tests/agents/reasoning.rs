@@ -38,12 +38,12 @@ async fn reasoning_in_the_text_is_a_thought_and_nothing_else() {
     assert!(!asked.contains("secret"), "{asked}");
     // A template may have the opening tag, so that the answer has only the closing one; and an
     // answer may break off in its thoughts.
-    let message = json!({ "content": "Hm.\n</think>\n\nAgain.<think>Or n" });
+    let message = json!({ "content": "Hm.\n</think>\n\nAgain.\n<think>Or n" });
     call.answer(200, &json!({ "choices": [{ "message": message }] }))
         .await;
     asking.await.unwrap().expect(201);
     let history = server.history(&session).await;
-    assert_eq!(history[3]["content"], "Again.");
+    assert_eq!(history[3]["content"], "Again.\n");
     assert_eq!(history[3]["metadata"]["thought"], "Hm.\nOr n");
     server.stop().await;
 }
@@ -56,7 +56,7 @@ async fn a_closing_tag_alone_makes_what_was_streamed_a_thought() {
     let asking = server.wait_for(&session, "Hello?");
     let mut call = stand_in.next().await;
     call.open_stream().await;
-    call.delta("Hm.").await;
+    call.delta("Hm.\n").await;
     call.delta("</think>").await;
     call.delta("Yes.").await;
     call.done().await;

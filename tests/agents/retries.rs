@@ -44,6 +44,23 @@ async fn a_connection_that_closes_before_an_answer_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_never_ends_is_one_all_the_same() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(backend(&stand_in)).await;
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let mut refused = stand_in.next().await;
+    refused
+        .write("HTTP/1.1 503 X\r\ncontent-length: 50\r\n\r\nnot")
+        .await;
+    let call = stand_in.next_in_time(&server).await;
+    call.complete("At last.").await;
+    asking.await.unwrap().expect(201);
+    refused.expect_gone().await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_yet_is_waited_for() {
     let stand_in = StandIn::start().await;
     let settings = backend(&stand_in);

@@ -277,6 +277,17 @@ async fn one_odd_field_fails_no_stream() {
         let body = format!("{good}{odd_event}{}{DONE}", delta("."));
         pair.stream(&body).await.said("Yes.");
     }
+    // The word for none, as a finish reason, ends nothing.
+    let none = r#"{"choices":[{"delta":{"content":"Yes"},"finish_reason":"null"}]}"#;
+    pair.stream(&events(&[none])).await.failed(none);
+    // Of several choices the first one counts, wherever it stands.
+    let choices = json!([
+        { "index": 1, "message": { "content": "No." }, "finish_reason": "stop" },
+        { "index": 0, "message": { "content": "Yes." }, "finish_reason": "stop" },
+    ]);
+    pair.whole(&json!({ "choices": choices }))
+        .await
+        .said("Yes.");
     // Whole answers have lists of parts, too.
     let parts = json!([
         { "type": "thinking", "thinking": [{ "type": "text", "text": "Hm." }] },

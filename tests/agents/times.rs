@@ -50,6 +50,8 @@ async fn what_a_slow_model_said_in_its_time_is_kept() {
     events.expect("user_message").await;
     let mut call = stand_in.next().await;
     call.open_stream().await;
+    let first = json!({ "model": "slow-1", "choices": [{ "delta": { "role": "assistant" } }] });
+    call.write(format!("data: {first}\n\n")).await;
     // It is slow, but never silent for as long as a minute.
     for (word, span) in [
         ("One ", 50 * SECOND),
@@ -63,8 +65,35 @@ async fn what_a_slow_model_said_in_its_time_is_kept() {
     let done = events.expect("done").await;
     assert_eq!(done["text"], "One two three");
     assert_eq!(done["metadata"]["truncated"], true, "{done:#}");
+    assert_eq!(done["metadata"]["model"], "slow-1");
     assert_truncated(&server, &session, "One two three").await;
     call.expect_gone().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_end_once_its_model_has_cuts_nothing_off() {
+    let mut stand_in = StandIn::start().await;
+    let mut settings = backend(&stand_in);
+    settings["timeoutSeconds"] = 20.into();
+    let server = server_with(settings).await;
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let mut call = stand_in.next().await;
+    call.open_stream().await;
+    let choices = json!([{ "delta": { "content": "Yes." }, "finish_reason": "stop" }]);
+    call.write(format!("data: {}\n\n", json!({ "choices": choices })))
+        .await;
+    let empty = format!("data: {}\n\n", json!({ "choices": [{ "delta": {} }] }));
+    while !asking.is_finished() {
+        call.write(&empty).await;
+        server.advance(SECOND);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let answer = asking.await.unwrap().expect(201);
+    let metadata = &answer.body["agentResponse"]["metadata"];
+    assert_eq!(metadata["finishReason"], "stop");
+    assert_eq!(metadata.get("truncated"), None, "{metadata}");
     server.stop().await;
 }
 

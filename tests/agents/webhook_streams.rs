@@ -110,6 +110,19 @@ async fn an_end_without_a_text_is_an_answer() {
 }
 
 #[tokio::test]
+async fn an_answer_may_have_actions_alone() {
+    let mut stand_in = StandIn::start().await;
+    let server = server_with(json!({ "type": "webhook", "url": stand_in.url })).await;
+    let session = server.talk().await;
+    let asking = server.wait_for(&session, "Hello?");
+    let call = stand_in.next().await;
+    call.answer(200, &json!({ "actions": ["IGNORE"] })).await;
+    let answer = asking.await.unwrap().expect(201);
+    assert_eq!(answer.body["agentResponse"]["actions"], json!(["IGNORE"]));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_an_answer_is_its_first_byte_tells_and_not_its_label() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(json!({ "type": "webhook", "url": stand_in.url })).await;

@@ -82,19 +82,23 @@ impl Chunk {
         };
         let choices = serde_json::from_str::<Vec<&RawValue>>(choices.get())
             .map_err(|error| not_understood("its answer", &error))?;
-        let mut choices = choices.into_iter().filter_map(read::<Members<'_>>);
-        let of_index = choices.find(|choice| {
-            let found = choice.get("index").and_then(read).unwrap_or_default();
-            *index.get_or_insert(found) == found
-        });
-        if let Some(choice) = of_index {
+        let choices = choices.into_iter().filter_map(read::<Members<'_>>);
+        let index_of =
+            |choice: &Members<'_>| choice.get("index").and_then(read).unwrap_or_default();
+        let choices = choices.map(|choice| (index_of(&choice), choice));
+        let first = choices
+            .filter(|(found, _)| index.is_none_or(|index| index == *found))
+            .min_by_key(|(found, _)| *found);
+        if let Some((found, choice)) = first {
+            *index = Some(found);
             chunk.read_choice(&choice, form)?;
         }
         Ok(chunk)
     }
 
     fn read_choice(&mut self, choice: &Members<'_>, form: Form) -> Result<(), Failure> {
-        self.finish_reason = text_in(choice, "finish_reason");
+        // Some servers write the word for none.
+        self.finish_reason = text_in(choice, "finish_reason").filter(|reason| reason != "null");
         let reason = self.finish_reason.as_deref().unwrap_or_default();
         if says_something(choice.get("error")) || BROKEN_OFF.contains(&reason) {
             return Err(told(choice, &["error", "finish_reason"]));

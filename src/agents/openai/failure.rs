@@ -18,7 +18,7 @@ const CODES: [&str; 5] = [
 ];
 
 /// The same in words, as servers say it that have no code for it.
-const PHRASES: [&str; 17] = [
+const PHRASES: [&str; 22] = [
     // OpenAI, vLLM, DeepSeek, OpenRouter and SGLang: "maximum context length is"; LM Studio: "loaded
     // with context length of", "Reached context length of".
     "context length",
@@ -51,6 +51,15 @@ const PHRASES: [&str; 17] = [
     "too many tokens",
     // OpenAI, Groq.
     "reduce the length of the messages",
+    // Moonshot: "exceeded model token limit".
+    "model token limit",
+    // Alibaba: "Range of input length should be"; SGLang: "exceeds the maximum allowed length".
+    "input length",
+    // GitHub Copilot: "prompt token count of … exceeds the limit of".
+    "prompt token count",
+    // NVIDIA and others: "tokens in request more than max tokens allowed".
+    "max tokens allowed",
+    "maximum allowed length",
 ];
 
 /// Why a model gave no reply.
@@ -72,7 +81,8 @@ impl Failure {
             Self::Refused(refusal) => match refusal.status.as_u16() {
                 // Whatever it is that is too large, less of it may do.
                 413 => return true,
-                400 | 422 => refusal.body.as_slice(),
+                // Gateways hand on what the server behind them says, under a status of their own.
+                400 | 422 | 500 => refusal.body.as_slice(),
                 _ => return false,
             },
             Self::Told(told) => told.as_bytes(),
@@ -127,6 +137,10 @@ mod tests {
             r#"{"error":{"message":"litellm.ContextWindowExceededError: x","type":null,"param":null,"code":"400"}}"#,
             r#"{"error":"Trying to keep the first 5000 tokens when context the overflows. However, the model is loaded with context length of only 4096 tokens"}"#,
             r#"{"object":"error","message":"Prompt contains 36533 tokens and 0 draft tokens, too large for model with 32768 maximum context length","type":"invalid_request_prompt","param":null,"code":"3051"}"#,
+            r#"{"error":{"message":"Invalid request: Your request exceeded model token limit: 8192 (requested: 9000)"}}"#,
+            r#"{"error":{"message":"<400> InternalError: Range of input length should be [1, 30720]"}}"#,
+            r#"{"error":{"message":"prompt token count of 9000 exceeds the limit of 8000"}}"#,
+            r#"{"object":"error","message":"Input length (9000 tokens) exceeds the maximum allowed length (8192 tokens)"}"#,
             r#"[{"error":{"code":400,"message":"The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}]"#,
         ] {
             assert!(told(body).is_context_full(), "{body}");

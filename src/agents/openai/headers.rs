@@ -9,7 +9,8 @@ use crate::agents::settings::{SettingsFault, kind_of};
 const FIELD: &str = "headers";
 
 /// Headers that belong to a connection or to the request itself: sessiond sets those that are needed.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
+    "accept-encoding",
     "connection",
     "content-encoding",
     "content-length",

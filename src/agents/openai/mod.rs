@@ -23,6 +23,7 @@ use self::chunk::Form;
 use self::failure::Failure;
 use self::parameters::Parameters;
 use self::reader::Reader;
+use super::about::About;
 use super::backend::{
     Backend, BackendError, Piece, Progress, ReplyStream, TurnRequest, WantedHistory, Wants,
 };
@@ -142,7 +143,7 @@ impl Backend for OpenAi {
                 let failure = loop {
                     match answer.next().await {
                         Some(Ok(piece)) => {
-                            has_begun = true;
+                            has_begun |= !matches!(piece, Piece::About(_));
                             yield piece;
                         }
                         Some(Err(failure)) => break failure,
@@ -188,9 +189,15 @@ fn answer(
             yield Piece::done(reader.into_reply()?);
             return;
         }
+        let mut told = About::default();
         let mut events = pin!(body.events());
         while let Some(event) = next_event(&mut events, reader.is_finished()).await? {
             let text = read_event(&event, &mut reader)?;
+            let about = reader.about();
+            if about != told {
+                told = about.clone();
+                yield Piece::About(about);
+            }
             if !text.is_empty() {
                 yield Piece::Chunk(text);
             }

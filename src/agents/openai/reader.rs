@@ -83,6 +83,15 @@ impl Reader {
         self.finish_reason.is_some()
     }
 
+    /// What is known by now of how the reply is made.
+    pub(super) fn about(&self) -> About {
+        About {
+            model: self.model.clone(),
+            finish_reason: self.finish_reason.clone(),
+            is_truncated: self.finish_reason.as_deref().is_some_and(cuts_off),
+        }
+    }
+
     /// Takes the end of the answer; returns the text that was held back.
     pub(super) fn end(&mut self) -> String {
         let mut added = String::new();
@@ -110,15 +119,10 @@ impl Reader {
         if self.said.is_empty() {
             return Err(self.no_text());
         }
+        let about = self.about();
         let mut reply = Reply::text(self.said);
         let thought = self.thought.trim();
         reply.thought = (!thought.is_empty()).then(|| thought.to_owned());
-        let is_truncated = self.finish_reason.as_deref().is_some_and(cuts_off);
-        let about = About {
-            model: self.model,
-            finish_reason: self.finish_reason,
-            is_truncated,
-        };
         about.write_to(&mut reply);
         Ok(reply)
     }
@@ -133,7 +137,7 @@ impl Reader {
         ];
         let causes: Vec<_> = causes.into_iter().flatten().collect();
         let causes = if causes.is_empty() {
-            "and no reason".into()
+            "it gave no reason".into()
         } else {
             causes.join(", ")
         };
@@ -198,7 +202,7 @@ mod tests {
     #[test]
     fn an_answer_without_text_names_the_cause() {
         for (message, reason, said) in [
-            (json!({}), json!(null), "and no reason"),
+            (json!({}), json!(null), "it gave no reason"),
             (
                 json!({ "content": "<think>Hm" }),
                 json!("length"),

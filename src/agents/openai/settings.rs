@@ -32,7 +32,10 @@ impl OpenAi {
         let base = config.address("baseUrl", config.required("baseUrl")?)?;
         let tokens = |name| config.whole(name, &(1..=MAX_TOKENS));
         let parameters = Parameters {
-            model: config.text("model")?.map(str::to_owned),
+            model: config
+                .text("model")?
+                .filter(|model| !model.trim().is_empty())
+                .map(str::to_owned),
             temperature: config.number("temperature", &TEMPERATURES)?,
             max_tokens: tokens("maxTokens")?,
             max_completion_tokens: tokens("maxCompletionTokens")?,

@@ -3,18 +3,30 @@
 const OPENING: &str = "<think>";
 const CLOSING: &str = "</think>";
 
-/// Before a tag, this makes it a word of the text: `` `<think>` ``.
-const QUOTE: char = '`';
-
 /// Parts reasoning from text while both are coming. Only what may be the beginning of a tag is held
 /// back.
-#[derive(Debug, Default)]
+///
+/// People ask about such tags too, so not each one counts: an opening one only at the beginning of the
+/// text or of a line, a closing one that was not opened only there or at the end of a line.
+#[derive(Debug)]
 pub(super) struct Splitter {
     held: String,
     is_inside: bool,
-    /// Whether there was an opening tag.
+    /// Whether there was a tag that counts.
     was_opened: bool,
-    after_quote: bool,
+    /// Whether the present line has nothing but blanks so far.
+    is_line_blank: bool,
+}
+
+impl Default for Splitter {
+    fn default() -> Self {
+        Self {
+            held: String::new(),
+            is_inside: false,
+            was_opened: false,
+            is_line_blank: true,
+        }
+    }
 }
 
 /// A part of what a model writes.
@@ -34,17 +46,21 @@ impl Splitter {
     pub(super) fn push(&mut self, text: &str) -> Vec<Split> {
         self.held.push_str(text);
         let mut parts = Vec::new();
-        let mut from = 0;
-        while let Some((at, tag)) = self.find_tag(from) {
-            if self.is_quoted(at) {
-                from = at + 1;
+        while let Some((at, tag)) = self.find_tag() {
+            let end = at + tag.len();
+            if !self.counts(at, tag) {
+                if tag == CLOSING && end == self.held.len() {
+                    // What comes next tells.
+                    self.split_off(at, &mut parts);
+                    return parts;
+                }
+                self.split_off(end, &mut parts);
                 continue;
             }
             self.split_off(at, &mut parts);
             self.held.drain(..tag.len());
-            self.after_quote = false;
-            from = 0;
             self.is_inside = tag == OPENING;
+            self.is_line_blank = true;
             if tag == CLOSING && !self.was_opened {
                 parts.push(Split::WasThought);
             }
@@ -69,7 +85,7 @@ impl Splitter {
         }
         let rest = self.held.split_off(end);
         let part = std::mem::replace(&mut self.held, rest);
-        self.after_quote = part.ends_with(QUOTE);
+        self.is_line_blank = self.begins_line(&part);
         parts.push(if self.is_inside {
             Split::Thought(part)
         } else {
@@ -77,12 +93,26 @@ impl Splitter {
         });
     }
 
-    /// The next tag that counts here, and its place.
-    fn find_tag(&self, from: usize) -> Option<(usize, &'static str)> {
-        let held = self.held.get(from..)?;
+    /// Whether what follows this part has nothing but blanks before it on its line.
+    fn begins_line(&self, part: &str) -> bool {
+        match part.rsplit_once('\n') {
+            Some((_, line)) => line.trim().is_empty(),
+            None => self.is_line_blank && part.trim().is_empty(),
+        }
+    }
+
+    /// Whether a tag is one, and not a word of the text.
+    fn counts(&self, at: usize, tag: &str) -> bool {
+        let (before, after) = (&self.held[..at], &self.held[at + tag.len()..]);
+        let ends_line = tag == CLOSING && after.starts_with(['\n', '\r']);
+        self.is_inside || self.begins_line(before) || ends_line
+    }
+
+    /// The next tag that may count here, and its place.
+    fn find_tag(&self) -> Option<(usize, &'static str)> {
         let places = self
             .tags()
-            .filter_map(|tag| Some((held.find(tag)? + from, tag)));
+            .filter_map(|tag| Some((self.held.find(tag)?, tag)));
         places.min()
     }
 
@@ -92,14 +122,6 @@ impl Splitter {
         [(opens, OPENING), (closes, CLOSING)]
             .into_iter()
             .filter_map(|(counts, tag)| counts.then_some(tag))
-    }
-
-    fn is_quoted(&self, at: usize) -> bool {
-        let is_after_quote = match at {
-            0 => self.after_quote,
-            _ => self.held[..at].ends_with(QUOTE),
-        };
-        is_after_quote && !self.is_inside
     }
 
     /// How many bytes at the end of what is held may be the beginning of a tag.
@@ -138,20 +160,43 @@ mod tests {
         (said, thought)
     }
 
-    const CASES: [(&str, &str, &str); 9] = [
+    const CASES: [(&str, &str, &str); 15] = [
         ("<think>hm</think>Yes.", "Yes.", "hm"),
+        (" \n <think>hm</think>Yes.", " \n Yes.", "hm"),
         (
-            "So <think>hm</think>yes<think>no</think>.",
-            "So yes.",
+            "So\n<think>hm</think><think>no</think>yes.",
+            "So\nyes.",
             "hmno",
         ),
         ("<think>a < b </thin </think>Yes.", "Yes.", "a < b </thin "),
         ("<think>never closed", "", "never closed"),
-        ("never opened</think>Yes.", "Yes.", "never opened"),
+        ("never opened\n</think>Yes.", "Yes.", "never opened\n"),
+        ("never opened</think>\n\nYes.", "\n\nYes.", "never opened"),
         ("a <b> <thin", "a <b> <thin", ""),
-        ("The tag `<think>` opens.", "The tag `<think>` opens.", ""),
-        ("`</think>` <think>x</think>", "`</think>` ", "x"),
         ("<think>`</think>` Yes", "` Yes", "`"),
+        // Of the tags themselves.
+        ("The tag `<think>` opens.", "The tag `<think>` opens.", ""),
+        (
+            "Use `<think>` so: `<think>x</think>`. Done.",
+            "Use `<think>` so: `<think>x</think>`. Done.",
+            "",
+        ),
+        (
+            "To end, write </think> on a line.",
+            "To end, write </think> on a line.",
+            "",
+        ),
+        (
+            "It begins with <think> and",
+            "It begins with <think> and",
+            "",
+        ),
+        ("It is closed by </think>", "It is closed by </think>", ""),
+        (
+            "<think>a</think>It is closed by </think>\n",
+            "It is closed by </think>\n",
+            "a",
+        ),
     ];
 
     #[test]

@@ -41,6 +41,7 @@ pub(super) struct Asking<'a, L> {
     /// None while it waits to be retried.
     place: Option<Place>,
     streamed: Streamed,
+    about: About,
 }
 
 /// What was streamed of a reply so far.
@@ -66,6 +67,7 @@ impl<'a, L: Ledger> Asking<'a, L> {
             running,
             place: Some(place),
             streamed: Streamed::default(),
+            about: About::default(),
         }
     }
 
@@ -115,7 +117,10 @@ impl<'a, L: Ledger> Asking<'a, L> {
         if self.streamed.text.trim().is_empty() {
             return Err(TurnFailure::agent_timeout());
         }
-        Ok(Answer::Reply(truncated(self.streamed.text.clone())))
+        let about = &self.about;
+        // Where the model had ended, it only was its server that had not.
+        let is_complete = about.finish_reason.is_some() && !about.is_truncated;
+        Ok(Answer::Reply(self.so_far(!is_complete)))
     }
 
     /// Asks the agent, and again where that may help; none where the reply is to be submitted.
@@ -186,10 +191,11 @@ impl<'a, L: Ledger> Asking<'a, L> {
                     let is_full = cut_off(&mut chunk, left);
                     self.tell(&chunk, &[chunk.len()]).await;
                     if is_full {
-                        return Ok(Some(truncated(self.streamed.text.clone())));
+                        return Ok(Some(self.so_far(true)));
                     }
                 }
                 Piece::Done(reply, ends) => return Ok(Some(self.tell_whole(reply, ends).await)),
+                Piece::About(about) => self.about = about,
                 Piece::Later => return Ok(None),
                 Piece::Upstream(name) => {
                     self.inner.keep_upstream(self.session(), &name).await;
@@ -245,6 +251,17 @@ impl<'a, L: Ledger> Asking<'a, L> {
         self.streamed.chunks += u32::try_from(ends.len()).unwrap_or(u32::MAX);
     }
 
+    /// The reply as far as it was streamed.
+    fn so_far(&self, is_truncated: bool) -> Reply {
+        let mut reply = Reply::text(self.streamed.text.clone());
+        let about = About {
+            is_truncated,
+            ..self.about.clone()
+        };
+        about.write_to(&mut reply);
+        reply
+    }
+
     fn session(&self) -> SessionId {
         self.pending.turn.session_id
     }
@@ -259,13 +276,6 @@ async fn silence(clock: &Clock, idle: Duration, progress: &Progress) {
             return;
         }
     }
-}
-
-/// A reply of which only the beginning is there.
-fn truncated(text: String) -> Reply {
-    let mut reply = Reply::text(text);
-    About::truncated().write_to(&mut reply);
-    reply
 }
 
 /// The pieces of a text that end at these places.

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use reqwest::Url;
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 
@@ -208,7 +209,10 @@ impl BackendConfig {
         upstream::address(text).ok_or_else(|| {
             self.fault_in(
                 name,
-                format!("{name} must be an address that begins with http:// or https://"),
+                format!(
+                    "{name} must be an address that begins with http:// or https:// and has a host, \
+                     and a port of 1 to 65535 where it has one"
+                ),
             )
         })
     }
@@ -242,8 +246,18 @@ impl BackendConfig {
         name: &str,
         tools: &Tools,
     ) -> Result<Option<SecretString>, SettingsFault> {
-        let secret = self.secret(name, tools)?;
-        Ok(secret.map(|secret| secret.expose_secret().trim().into()))
+        let Some(secret) = self.secret(name, tools)? else {
+            return Ok(None);
+        };
+        let secret = secret.expose_secret().trim();
+        if HeaderValue::from_str(secret).is_err() {
+            let reason = format!(
+                "the variable that settings.backend.{name} names holds a line break or another \
+                 character that no HTTP header can carry"
+            );
+            return Err(self.fault_in(name, reason));
+        }
+        Ok(Some(secret.into()))
     }
 
     /// How long a whole turn may take.
