@@ -158,6 +158,7 @@ pub async fn run_with(
         app: &app,
         guard,
         connections,
+        keep_alive: config.server.keep_alive,
         sockets,
     };
     // Sockets are told of the stop when everybody else is.

@@ -122,7 +122,9 @@ fn arg(setting: &Setting) -> Arg {
 /// Under what a setting stands in the help.
 fn heading(name: &str) -> &'static str {
     match name {
-        "SERVER_HOST" | "SERVER_PORT" | "MAX_CONNECTIONS" | "LOG_FORMAT" => "Server",
+        "SERVER_HOST" | "SERVER_PORT" | "MAX_CONNECTIONS" | "KEEP_ALIVE_SECONDS" | "LOG_FORMAT" => {
+            "Server"
+        }
         "DATA_DIR" | "SESSIOND_CACHE_MB" => "Data",
         "MAX_PENDING_TURNS" => "Agents",
         _ if name.starts_with("SESSION_") || name == "CLEAR_SESSIONS_ON_SHUTDOWN" => "Sessions",

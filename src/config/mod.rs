@@ -13,6 +13,7 @@ mod source;
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use self::environment::Environment;
 pub use self::error::ConfigError;
@@ -73,6 +74,8 @@ pub struct ServerConfig {
     pub addresses: Vec<SocketAddr>,
     /// The most connections at once.
     pub max_connections: usize,
+    /// How long an idle connection stays open between requests.
+    pub keep_alive: Duration,
 }
 
 /// How the log is written.
@@ -189,10 +192,12 @@ fn server(source: &mut Source) -> Result<ServerConfig, ConfigError> {
     };
     let addresses = addresses(&host, port)?;
     let max_connections = source.number("MAX_CONNECTIONS", 10_000, &(1..=1_000_000))?;
+    let keep_alive = source.number("KEEP_ALIVE_SECONDS", 75, &(5..=3600))?;
     Ok(ServerConfig {
         host,
         addresses,
         max_connections: usize::try_from(max_connections).unwrap_or(usize::MAX),
+        keep_alive: Duration::from_secs(keep_alive.into()),
     })
 }
 
@@ -276,6 +281,29 @@ mod tests {
         assert_eq!(interval("0"), None);
         assert_eq!(interval("1"), Some(Millis(3_600_000)));
         assert_eq!(interval("9000"), Some(Millis(8_760 * 3_600_000)));
+    }
+
+    #[test]
+    fn an_idle_connection_stays_open_for_seconds_to_an_hour() {
+        let keep_alive = |values: &[_]| {
+            let config = read(values).unwrap();
+            (config.server.keep_alive.as_secs(), config.warnings)
+        };
+        assert_eq!(keep_alive(&[]), (75, vec![]));
+        for (value, seconds) in [("5", 5), ("3600", 3600)] {
+            let found = keep_alive(&[("KEEP_ALIVE_SECONDS", value)]);
+            assert_eq!(found, (seconds, vec![]));
+        }
+        for (value, seconds) in [("0", 5), ("4", 5), ("3601", 3600)] {
+            let warning =
+                format!("KEEP_ALIVE_SECONDS is {value}, outside 5 to 3600; {seconds} is used");
+            let found = keep_alive(&[("KEEP_ALIVE_SECONDS", value)]);
+            assert_eq!(found, (seconds, vec![warning]));
+        }
+        assert_eq!(
+            error(&[("KEEP_ALIVE_SECONDS", "1m")]),
+            "KEEP_ALIVE_SECONDS is \"1m\"; allowed is a whole number of 5 to 3600"
+        );
     }
 
     #[test]

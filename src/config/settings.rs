@@ -122,6 +122,11 @@ pub const SETTINGS: &[Setting] = &[
         "The most connections at once, 1-1000000",
     ),
     Setting::new(
+        "KEEP_ALIVE_SECONDS",
+        "75",
+        "How long an idle connection stays open between requests, 5-3600",
+    ),
+    Setting::new(
         "MAX_PENDING_TURNS",
         "10000",
         "The most messages that wait for a reply, 1-1000000",

@@ -239,7 +239,7 @@ impl Source {
 }
 
 /// Settings that later versions have.
-const TO_COME: [&str; 8] = [
+const TO_COME: [&str; 7] = [
     "BACKUP_DIR",
     "BACKUP_EVERY_HOURS",
     "BACKUP_KEEP",
@@ -247,7 +247,6 @@ const TO_COME: [&str; 8] = [
     "JWT_ISSUER",
     "JWT_ISSUER_WHITELIST",
     "JWT_SUBJECT",
-    "KEEP_ALIVE_SECONDS",
 ];
 
 fn is_setting(name: &str) -> bool {

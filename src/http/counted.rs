@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::framing::Framing;
+use super::head_timer::Reads;
 use crate::guard::connections::Admission;
 
 /// How long a client may take nothing while there is something for it.
@@ -25,16 +26,18 @@ const NO_REQUEST: u8 = 0;
 pub(super) struct Counted<S = TcpStream> {
     stream: S,
     framing: Framing,
+    reads: Reads,
     /// Runs while a write waits.
     patience: Option<Pin<Box<Sleep>>>,
     _admission: Admission,
 }
 
 impl<S> Counted<S> {
-    pub(super) fn new(stream: S, admission: Admission) -> Self {
+    pub(super) fn new(stream: S, admission: Admission, reads: Reads) -> Self {
         Self {
             stream,
             framing: Framing::default(),
+            reads,
             patience: None,
             _admission: admission,
         }
@@ -66,6 +69,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.reads.arrived();
+        }
         if let Some(proper) = self.framing.look_at(&buf.filled()[before..]) {
             buf.set_filled(before + proper);
             buf.put_slice(&[NO_REQUEST]);
@@ -112,6 +118,7 @@ mod tests {
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+    use super::super::head_timer::HeadTimer;
     use super::*;
     use crate::guard::address::TrustedProxies;
     use crate::guard::connections::Connections;
@@ -120,7 +127,8 @@ mod tests {
         let (server, client) = tokio::io::duplex(8);
         let connections = Connections::new(1, TrustedProxies::default());
         let admission = Arc::new(connections).admit([127, 0, 0, 1].into()).unwrap();
-        (Counted::new(server, admission), client)
+        let reads = HeadTimer::new().reads();
+        (Counted::new(server, admission, reads), client)
     }
 
     #[tokio::test(start_paused = true)]

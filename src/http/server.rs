@@ -27,9 +27,6 @@ use crate::app::App;
 use crate::guard::Guard;
 use crate::guard::connections::{Admission, Connections, Order, UnderWay};
 
-/// A request's head must arrive within this time of the connection or of the last response.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-
 /// The most bytes of a request's head, and the most that is read ahead.
 const MAX_HEAD: usize = 64 * 1024;
 
@@ -48,6 +45,8 @@ pub struct Parts<'a> {
     pub guard: Arc<Guard>,
     /// How many may be connected.
     pub(crate) connections: Arc<Connections>,
+    /// How long an idle connection stays open between requests.
+    pub keep_alive: Duration,
     /// What stands beside the API.
     pub sockets: Sockets,
 }
@@ -58,10 +57,12 @@ pub async fn serve(listener: TcpListener, parts: Parts<'_>, shutdown: impl Futur
         app,
         guard,
         connections,
+        keep_alive,
         sockets,
     } = parts;
     let server = Server {
         connections,
+        keep_alive,
         outermost: Arc::new(Outermost::new(app, guard, sockets)),
         tasks: TaskTracker::new(),
     };
@@ -77,6 +78,7 @@ pub async fn serve(listener: TcpListener, parts: Parts<'_>, shutdown: impl Futur
 struct Server {
     outermost: Arc<Outermost>,
     connections: Arc<Connections>,
+    keep_alive: Duration,
     tasks: TaskTracker,
 }
 
@@ -106,8 +108,8 @@ impl Server {
         // Answers are small and are to leave at once. A failure costs some delay, no more.
         let _ = stream.set_nodelay(true);
         let outermost = Arc::clone(&self.outermost);
-        self.tasks
-            .spawn(serve_connection(stream, outermost, admission));
+        let serving = serve_connection(stream, outermost, admission, self.keep_alive);
+        self.tasks.spawn(serving);
     }
 
     async fn drain(self) {
@@ -127,7 +129,12 @@ impl Server {
     }
 }
 
-async fn serve_connection(stream: TcpStream, outermost: Arc<Outermost>, admission: Admission) {
+async fn serve_connection(
+    stream: TcpStream,
+    outermost: Arc<Outermost>,
+    admission: Admission,
+    keep_alive: Duration,
+) {
     let connection = Arc::clone(&admission.connection);
     let of_task = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| {
@@ -141,11 +148,15 @@ async fn serve_connection(stream: TcpStream, outermost: Arc<Outermost>, admissio
             }))
         }
     });
+    let head_timer = HeadTimer::new();
+    let stream = Counted::new(stream, admission, head_timer.reads());
     let http = http1::Builder::new()
-        .timer(HeadTimer::default())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .timer(head_timer)
+        // It begins with the wait for a head, so that it is the time of an idle connection; the
+        // timer shortens it once a head has begun.
+        .header_read_timeout(keep_alive)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(Counted::new(stream, admission)), service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(http);
     let mut is_draining = false;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::harness::{SCRIPTED, SESSIONS, Server, USER, Wire};
+use crate::harness::{Builder, SCRIPTED, SESSIONS, Server, USER, Wire};
 
 /// How long it takes until the server hangs up.
 async fn until_hung_up(wire: &mut Wire) -> Duration {
@@ -15,8 +15,19 @@ async fn until_hung_up(wire: &mut Wire) -> Duration {
     start.elapsed()
 }
 
+/// Lets time pass while nobody sends anything.
+async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
 async fn server_and_wire() -> (Server, Wire) {
-    let server = Server::start().await;
+    wire_to(Server::builder()).await
+}
+
+async fn wire_to(server: Builder) -> (Server, Wire) {
+    let server = server.start().await;
     let wire = Wire::open(&server).await;
     // The server has taken the connection up.
     server.settle().await;
@@ -54,12 +65,101 @@ async fn so_is_one_that_never_comes_to_the_end_of_its_head() {
 }
 
 #[tokio::test]
-async fn so_is_one_that_is_idle_after_a_response() {
+async fn so_is_one_that_sends_its_head_byte_by_byte() {
     let (server, mut wire) = server_and_wire().await;
-    assert_eq!(wire.get("/healthz").await.status, 200);
+    pass(10).await;
+    for byte in ["G", "E"] {
+        wire.write(byte).await;
+        server.settle().await;
+        pass(10).await;
+    }
+    wire.expect_close().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_that_is_idle_after_a_response_is_hung_up_on_after_its_keep_alive() {
+    for (setting, seconds) in [(None, 75), (Some("5"), 5), (Some("3600"), 3600)] {
+        let mut server = Server::builder();
+        if let Some(setting) = setting {
+            server = server.set("KEEP_ALIVE_SECONDS", setting);
+        }
+        let (server, mut wire) = wire_to(server).await;
+        for _ in 0..2 {
+            assert_eq!(wire.get("/healthz").await.status, 200);
+            pass(seconds - 2).await;
+        }
+        tokio::time::pause();
+        assert_about(until_hung_up(&mut wire).await, 2);
+        tokio::time::resume();
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_head_after_a_pause_has_as_long_as_the_first_one() {
+    for keep_alive in ["5", "3600"] {
+        let server = Server::builder().set("KEEP_ALIVE_SECONDS", keep_alive);
+        let (server, mut wire) = wire_to(server).await;
+        assert_eq!(wire.get("/healthz").await.status, 200);
+        pass(4).await;
+        wire.write("GET /healthz HTTP/1.1\r\n").await;
+        server.settle().await;
+        pass(12).await;
+        wire.write("host: localhost\r\n\r\n").await;
+        assert_eq!(wire.reply().await.status, 200, "it is there in time");
+        wire.write("GET /healthz HTTP/1.1\r\n").await;
+        server.settle().await;
+        pass(12).await;
+        wire.write("host: localhost\r\n").await;
+        server.settle().await;
+        tokio::time::pause();
+        assert_about(until_hung_up(&mut wire).await, 3);
+        tokio::time::resume();
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_takes_longer_than_the_keep_alive_is_not_cut_off() {
+    let server = Server::builder().set("KEEP_ALIVE_SECONDS", "5");
+    let (server, mut wire) = wire_to(server).await;
+    let session = server.session().await;
+    let body = json!({ "content": "wait 60000|say late", "transport": "http" }).to_string();
+    let head = format!("POST {SESSIONS}/{session}/messages HTTP/1.1\r\nhost: localhost");
+    let length = body.len();
+    wire.write(format!("{head}\r\ncontent-length: {length}\r\n\r\n{body}"))
+        .await;
+    server.settle().await;
+    pass(20).await;
+    server.advance(Duration::from_mins(1));
+    assert_eq!(wire.reply().await.status, 201);
     tokio::time::pause();
-    assert_about(until_hung_up(&mut wire).await, 15);
+    assert_about(until_hung_up(&mut wire).await, 5);
     tokio::time::resume();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_has_been_idle_for_long_gives_way_to_new_ones() {
+    let server = Server::builder()
+        .set("MAX_CONNECTIONS", "3")
+        .set("KEEP_ALIVE_SECONDS", "3600");
+    let (server, mut idle) = wire_to(server).await;
+    assert_eq!(idle.get("/healthz").await.status, 200);
+    pass(600).await;
+    assert_eq!(idle.get("/healthz").await.status, 200, "it is still there");
+    pass(600).await;
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        let mut other = Wire::open(&server).await;
+        assert_eq!(other.get("/healthz").await.status, 200);
+        others.push(other);
+    }
+    idle.expect_close().await;
+    for mut other in others {
+        assert_eq!(other.get("/healthz").await.status, 200);
+    }
     server.stop().await;
 }
 
