@@ -1,6 +1,6 @@
 //! A stream that keeps its connection counted, also after it was upgraded to a WebSocket, that
-//! fails when its client takes nothing of what it is sent, and that hands on no request which has
-//! two lengths.
+//! fails when its client takes nothing of what it is sent, and that hands on no head which has
+//! both a `Content-Length` and a `Transfer-Encoding`.
 
 use std::future::Future as _;
 use std::io;
@@ -12,20 +12,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use super::framing::Framing;
 use super::head_timer::Reads;
+use super::lengths::LengthHeaders;
 use crate::guard::connections::Admission;
 
 /// How long a client may take nothing while there is something for it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Stands for a request that is not handed on: no part of a head may have it, so that hyper
-/// answers 400 and closes the connection.
-const NO_REQUEST: u8 = 0;
+/// Stands for the rest of a head that is refused, and of all that comes behind it: no head may have
+/// such a byte, so that hyper answers 400 and closes the connection.
+const REFUSED: &[u8] = b"\0\r\n\r\n";
 
 pub(super) struct Counted<S = TcpStream> {
     stream: S,
-    framing: Framing,
+    lengths: LengthHeaders,
+    /// What is left to be read of [`REFUSED`], once a head is refused.
+    refused: Option<&'static [u8]>,
     reads: Reads,
     /// Runs while a write waits.
     patience: Option<Pin<Box<Sleep>>>,
@@ -36,7 +38,8 @@ impl<S> Counted<S> {
     pub(super) fn new(stream: S, admission: Admission, reads: Reads) -> Self {
         Self {
             stream,
-            framing: Framing::default(),
+            lengths: LengthHeaders::default(),
+            refused: None,
             reads,
             patience: None,
             _admission: admission,
@@ -61,20 +64,31 @@ impl<S> Counted<S> {
     }
 }
 
+/// Hands out as many bytes as there is room for.
+fn hand_out(bytes: &mut &'static [u8], buf: &mut ReadBuf<'_>) {
+    let (now, later) = bytes.split_at(bytes.len().min(buf.remaining()));
+    buf.put_slice(now);
+    *bytes = later;
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(rest) = &mut self.refused {
+            hand_out(rest, buf);
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         if buf.filled().len() > before {
             self.reads.arrived();
         }
-        if let Some(proper) = self.framing.look_at(&buf.filled()[before..]) {
-            buf.set_filled(before + proper);
-            buf.put_slice(&[NO_REQUEST]);
+        if let Some(at) = self.lengths.conflict(&buf.filled()[before..]) {
+            buf.set_filled(before + at);
+            hand_out(self.refused.insert(REFUSED), buf);
         }
         Poll::Ready(Ok(()))
     }

@@ -6,11 +6,13 @@ mod counted;
 mod dto;
 mod error;
 mod extract;
-mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod head_timer;
+#[cfg(test)]
+mod hyper_tests;
 mod json;
+mod lengths;
 mod middleware;
 mod openapi;
 mod query;

@@ -253,6 +253,7 @@ async fn a_request_with_both_lengths_does_nothing_and_harms_none_before_it() {
     let body = json!({ "agentId": SCRIPTED, "userId": USER }).to_string();
     let chunked = "transfer-encoding: chunked\r\n";
     let length = format!("content-length: {}\r\n", body.len());
+    let padded = format!("content-length: {}{}\r\n", "0".repeat(300), body.len());
     let head = format!(
         "POST {SESSIONS} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     );
@@ -261,6 +262,8 @@ async fn a_request_with_both_lengths_does_nothing_and_harms_none_before_it() {
         (chunked.to_owned(), 201),
         (format!("{chunked}{length}"), 400),
         (format!("{length}{chunked}"), 400),
+        (format!("{padded}{chunked}"), 400),
+        (format!("{chunked}{padded}"), 400),
     ] {
         let mut wire = Wire::open(&server).await;
         let before = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -275,5 +278,36 @@ async fn a_request_with_both_lengths_does_nothing_and_harms_none_before_it() {
     }
     let listed = server.get(SESSIONS).await.expect(200).body;
     assert_eq!(listed["stats"]["totalSessions"], 1, "{listed}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_with_both_lengths_is_refused_in_whatever_pieces_it_comes() {
+    let server = Server::start().await;
+    let request = format!(
+        "POST {SESSIONS} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n\
+         transfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+    );
+    for cut in [
+        "ength: 4",
+        ": 4",
+        "\ntransfer",
+        "fer-enc",
+        " chunked",
+        "\n\r\n0",
+    ] {
+        let mut wire = Wire::open(&server).await;
+        let (before, rest) = request.split_at(request.find(cut).unwrap());
+        wire.write(before).await;
+        server.settle().await;
+        wire.write(rest).await;
+        let reply = wire.reply().await;
+        assert_eq!(reply.status, 400, "{cut:?} {}", reply.head);
+        assert!(
+            reply.body.is_empty(),
+            "it has gone no further than the parser"
+        );
+        wire.expect_close().await;
+    }
     server.stop().await;
 }
