@@ -50,6 +50,7 @@ pub(super) fn event<T: Serialize>(name: &str, data: &T) -> Event {
 /// What a stream begins with: the message, and what it did to its session.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = SentUserMessage)]
 pub(super) struct SentEvent<'a> {
     #[serde(flatten)]
     message: UserMessage<'a>,

@@ -179,6 +179,7 @@ pub struct ChannelDeleted {
 /// How the session stands when the live events begin.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = SessionState)]
 pub struct State {
     #[schema(value_type = String, format = DateTime)]
     pub(super) expires_at: Timestamp,

@@ -45,9 +45,7 @@ class Description {
     const any = found.anyOf ?? found.oneOf;
     if (any) return [...new Set(any.map((option) => this.type(option)))].join(' or ');
     if (found.allOf && !found.type) return 'object';
-    const all = [found.type ?? 'any'].flat();
-    // What may be of every type may be anything.
-    const types = all.length === 6 ? ['any'] : all.map((type) => (type === 'array' ? `array of ${this.type(found.items)}` : type));
+    const types = [found.type ?? 'any'].flat().map((type) => (type === 'array' ? `array of ${this.type(found.items)}` : type));
     const format = found.format && !/^int|^double/.test(found.format) ? ` (${found.format})` : '';
     return types.join(' or ') + format;
   }
@@ -93,8 +91,8 @@ function schemaFields(description, schema, caption) {
 
 function requestBody(description, { requestBody: body }) {
   if (!body) return [];
-  const { schema, examples } = description.resolve(body).content['application/json'];
-  const samples = Object.values(examples ?? { body: { value: description.example(schema) } });
+  const { schema, example, examples } = description.resolve(body).content['application/json'];
+  const samples = Object.values(examples ?? { body: { value: example ?? description.example(schema) } });
   return [schemaFields(description, schema, 'Body'), ...samples.map(({ value }) => code(value, 'Example of a body'))];
 }
 
@@ -112,14 +110,15 @@ function samplesOf(description, { schema, example, examples = {} }, isError) {
   const samples = shown.flatMap(([name, { value }]) => [
     (isError || named.length > 1) && h('p', { class: 'sample-name muted' }, isError ? value.error?.type ?? name : name),
     code(value, `Example: ${name}`)]);
-  const isShared = schema.$ref === '#/components/schemas/Error';
+  const isShared = schema.$ref === '#/components/schemas/ApiError';
   return [!isShared && schemaFields(description, schema, 'Fields'), ...samples];
 }
 
 /** The events of a stream: what each carries, and what that may look like. */
 function events(description, { schema, examples = {} }) {
   const samples = Object.values(examples).map(({ value }) => value);
-  return description.resolve(schema).oneOf.flatMap(({ properties }) => {
+  return description.resolve(schema).oneOf.flatMap((option) => {
+    const { properties } = description.resolve(option);
     const name = properties.event.const;
     return [schemaFields(description, properties.data.contentSchema, name),
       ...samples.filter(({ event }) => event === name).map(({ data }) => code(JSON.parse(data), `Example of ${name}`))];

@@ -34,15 +34,15 @@ pub(super) type Examples = Vec<(&'static str, Value)>;
 pub(super) fn of(operation: &str) -> Vec<(&'static str, Examples)> {
     match operation {
         "createSession" => vec![("201", one("created", info(&created(), CREATED)))],
-        "getSession" | "renewSession" | "sendHeartbeat" => {
+        "getSession" | "renewSession" | "sessionHeartbeat" => {
             vec![("200", one("session", info(&session(), NOW)))]
         }
         "updateSessionTimeout" => vec![("200", one("session", info(&patched(), NOW)))],
         "listSessions" => vec![("200", sessions())],
         "deleteSession" => vec![("200", one("deleted", json!(Deleted::new(session_id()))))],
-        "sendMessage" => vec![("200", streams::of_replies().examples()), ("201", sent())],
-        "getMessages" | "getTranscript" => vec![("200", messages())],
-        "followSession" => vec![("200", streams::of_sessions().examples())],
+        "sendSessionMessage" => vec![("200", streams::of_replies().examples()), ("201", sent())],
+        "getSessionMessages" | "getChannelMessages" => vec![("200", messages())],
+        "getSessionEvents" => vec![("200", streams::of_sessions().examples())],
         "submitMessage" => vec![("201", submitted())],
         "listAgents" => vec![("200", agent(|eliza| json!(list(eliza))))],
         "getAgent" => vec![("200", agent(dto::agent))],

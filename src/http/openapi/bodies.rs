@@ -7,6 +7,8 @@
     reason = "these are read by the description's macros, and never made"
 )]
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa::openapi::Schema;
@@ -43,18 +45,24 @@ pub(in crate::http) struct SendMessageRequest {
     #[schema(schema_with = metadata)]
     metadata: Option<()>,
     /// What comes with it, 16 KiB in all.
-    #[schema(schema_with = attachments)]
-    attachments: Option<()>,
-    /// How the reply comes: `websocket` by the sockets, the event stream and the history, `http`
-    /// in the answer, `sse` as a stream.
-    #[schema(schema_with = transport)]
-    transport: Option<()>,
-    /// The same in older words, where `transport` is absent.
-    #[schema(schema_with = mode)]
-    mode: Option<()>,
+    #[schema(max_items = 10)]
+    attachments: Option<Vec<Attachment>>,
+    /// How the reply comes. Where it is absent, the older `mode` is read: `websocket`, `sync` for
+    /// `http`, or `stream` for `sse`.
+    transport: Option<Transport>,
     /// A name for the message, under which a repeat stores nothing.
     #[schema(schema_with = client_message_id)]
     client_message_id: Option<()>,
+}
+
+/// How a reply comes: `websocket` by the sockets, the event stream and the history, `http` in the
+/// answer, `sse` as a stream.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(in crate::http) enum Transport {
+    Websocket,
+    Http,
+    Sse,
 }
 
 /// A reply of an agent that runs elsewhere.
@@ -76,8 +84,8 @@ pub(in crate::http) struct SubmitRequest {
     #[schema(schema_with = answered)]
     in_reply_to_message_id: Option<()>,
     /// Its `thought`, a text, and its `actions`, a list, are taken over.
-    #[schema(schema_with = anything)]
-    raw_message: Option<()>,
+    #[schema(required = false)]
+    raw_message: Value,
     /// Anything that the agent wants to keep with it, at most 10,240 bytes.
     #[schema(schema_with = metadata)]
     metadata: Option<()>,
@@ -147,34 +155,36 @@ pub(in crate::http) struct AgentDetail {
     name: String,
     character_name: String,
     /// As in the file: a text, or a list of lines.
-    #[schema(schema_with = anything)]
-    bio: Option<()>,
+    #[schema(required = false)]
+    bio: Value,
     status: String,
     enabled: bool,
     /// In milliseconds of the epoch.
     created_at: i64,
     /// In milliseconds of the epoch.
     updated_at: i64,
-    #[schema(schema_with = anything)]
-    username: Option<()>,
-    #[schema(schema_with = anything)]
-    system: Option<()>,
-    #[schema(schema_with = anything)]
-    adjectives: Option<()>,
-    #[schema(schema_with = anything)]
-    topics: Option<()>,
-    #[schema(schema_with = anything)]
-    style: Option<()>,
-    #[schema(schema_with = anything)]
-    message_examples: Option<()>,
-    #[schema(schema_with = anything)]
-    post_examples: Option<()>,
-    #[schema(schema_with = anything)]
-    plugins: Option<()>,
+    /// As in the file, like all that follows.
+    #[schema(required = false)]
+    username: Value,
+    #[schema(required = false)]
+    system: Value,
+    #[schema(required = false)]
+    adjectives: Value,
+    #[schema(required = false)]
+    topics: Value,
+    #[schema(required = false)]
+    style: Value,
+    #[schema(required = false)]
+    message_examples: Value,
+    #[schema(required = false)]
+    post_examples: Value,
+    #[schema(required = false)]
+    plugins: Value,
 }
 
 /// A call that failed.
 #[derive(ToSchema)]
+#[schema(as = ApiError)]
 #[allow(clippy::struct_field_names)] // The wire has it so.
 pub(in crate::http) struct Error {
     #[schema(schema_with = no)]
@@ -261,42 +271,14 @@ pub(in crate::http) struct ErrorDetails {
     pending: Option<bool>,
 }
 
-/// One of either: a transport, or a mode that is valid.
-pub(super) fn transport_or_mode() -> Value {
-    json!([
-        { "required": ["transport"], "properties": { "transport": { "type": "string" } } },
-        { "properties": { "mode": { "enum": ["websocket", "sync", "stream", null] } } },
-    ])
-}
-
-/// Lets the fields of a submission go by either of their names. The documented one beats the other,
-/// which may then hold anything.
+/// Names the other spelling of a submission's fields. They are not fields of the schema: a body
+/// that may have one field or the other takes an `anyOf`, for which generated clients have no type.
 pub(super) fn add_spellings(request: &mut Value) {
-    let mut choices = Vec::new();
     for (name, other) in SUBMIT_SPELLINGS {
-        let field = request["properties"][name].clone();
-        let is_required = withdraw(&mut request["required"], name);
-        let one_of_two = if is_required {
-            "; one of the two is required"
-        } else {
-            ""
-        };
-        request["properties"][other] = json!({
-            "type": KINDS,
-            "description": format!(
-                "The published client's name for `{name}`, which beats it{one_of_two}"
-            ),
-        });
-        if field["type"] == json!(KINDS) {
-            continue;
-        }
-        let mut by_other = json!({ "properties": { other: field } });
-        if is_required {
-            by_other["required"] = json!([other]);
-        }
-        choices.push(json!({ "anyOf": [{ "required": [name] }, by_other] }));
+        let description = &mut request["properties"][name]["description"];
+        let text = description.as_str().unwrap_or_default();
+        *description = format!("{text} Where it is absent, `{other}` is read in its place.").into();
     }
-    request["allOf"] = choices.into();
 }
 
 /// An event of the stream of a reply. [`super::streams`] has the schema.
@@ -307,62 +289,66 @@ pub(in crate::http) struct ReplyStreamEvent;
 #[derive(ToSchema)]
 pub(in crate::http) struct SessionStreamEvent;
 
-/// A message's metadata.
-pub(in crate::http) struct MessageMetadata;
-
-impl utoipa::PartialSchema for MessageMetadata {
-    fn schema() -> utoipa::openapi::RefOr<Schema> {
-        let text = json!({ "type": "string" });
-        schema(json!({
-            "type": "object",
-            "description": "What the client or the agent keeps with the message, and what the \
-                server says of it",
-            "required": ["sessionId"],
-            "properties": {
-                "sessionId": { "type": "string", "format": "uuid", "description": "The session" },
-                "thought": {
-                    "type": KINDS,
-                    "description": "In an agent's message: what it thought, a text",
-                },
-                "actions": {
-                    "type": KINDS,
-                    "description": "In an agent's message: what it did, a list",
-                },
-                "model": {
-                    "type": KINDS,
-                    "description": "In an agent's message: the model that wrote it, a text",
-                },
-                "finishReason": {
-                    "type": KINDS,
-                    "description": "In an agent's message: why the model ended, in its server's \
-                        words",
-                },
-                "truncated": {
-                    "type": KINDS,
-                    "description": "In an agent's message: true where it is only the beginning \
-                        of what would have been said",
-                },
-                "agentError": {
-                    "type": "object",
-                    "description": "In a user's message: why the agent failed for good",
-                    "required": ["code", "message"],
-                    "properties": { "code": text, "message": text },
-                },
-            },
-            "additionalProperties": true,
-        }))
-        .into()
-    }
+/// What the client or the agent keeps with the message, and what the server says of it.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(in crate::http) struct MessageMetadata {
+    /// The session.
+    #[schema(value_type = String, format = Uuid)]
+    session_id: String,
+    /// In an agent's message: what it thought, a text.
+    #[schema(required = false)]
+    thought: Value,
+    /// In an agent's message: what it did, a list.
+    #[schema(required = false)]
+    actions: Value,
+    /// In an agent's message: the model that wrote it, a text.
+    #[schema(required = false)]
+    model: Value,
+    /// In an agent's message: why the model ended, in its server's words.
+    #[schema(required = false)]
+    finish_reason: Value,
+    /// In an agent's message: true where it is only the beginning of what would have been said.
+    #[schema(required = false)]
+    truncated: Value,
+    /// In a user's message: why the agent failed for good.
+    #[schema(nullable = false)]
+    agent_error: Option<MessageFailure>,
+    #[serde(flatten)]
+    more: HashMap<String, Value>,
 }
 
-impl ToSchema for MessageMetadata {}
+/// Why there is no reply to a message.
+#[derive(ToSchema)]
+pub(in crate::http) struct MessageFailure {
+    /// An error code of the API.
+    code: String,
+    /// For people.
+    message: String,
+}
+
+/// What comes with a message: a picture, a file, a link.
+#[derive(ToSchema)]
+pub(in crate::http) struct Attachment {
+    /// What it is.
+    #[schema(min_length = 1, example = "image")]
+    r#type: String,
+    /// Where it is.
+    #[schema(min_length = 1, example = "https://example.org/cat.png")]
+    url: String,
+    /// What it is called.
+    #[schema(required = false, example = "A cat")]
+    name: Value,
+    #[serde(flatten)]
+    more: HashMap<String, Value>,
+}
 
 /// How the service is, and the error that it is.
 pub(in crate::http) struct UnhealthySessions;
 
 impl utoipa::PartialSchema for UnhealthySessions {
     fn schema() -> utoipa::openapi::RefOr<Schema> {
-        both("SessionsHealth", "Error").into()
+        both("SessionsHealth", "ApiError").into()
     }
 }
 
@@ -373,7 +359,7 @@ pub(in crate::http) struct Unhealthy;
 
 impl utoipa::PartialSchema for Unhealthy {
     fn schema() -> utoipa::openapi::RefOr<Schema> {
-        both("Health", "Error").into()
+        both("Health", "ApiError").into()
     }
 }
 
@@ -435,23 +421,6 @@ fn both(one: &str, other: &str) -> Schema {
     schema(json!({ "allOf": [reference(one), reference(other)] }))
 }
 
-/// Takes a field out of those that are required; returns whether it was one.
-fn withdraw(required: &mut Value, name: &str) -> bool {
-    let Some(required) = required.as_array_mut() else {
-        return false;
-    };
-    let count = required.len();
-    required.retain(|field| field != name);
-    required.len() < count
-}
-
-/// Any type of JSON.
-const KINDS: [&str; 6] = ["array", "boolean", "number", "object", "string", "null"];
-
-fn anything() -> Schema {
-    schema(json!({ "type": KINDS }))
-}
-
 fn no() -> Schema {
     schema(json!({ "type": "boolean", "enum": [false] }))
 }
@@ -485,24 +454,6 @@ fn metadata() -> Schema {
     )
 }
 
-fn transport() -> Schema {
-    schema(json!({
-        "type": ["string", "null"],
-        "enum": ["websocket", "http", "sse", null],
-        "description": "How the reply comes: `websocket` by the sockets, the event stream and the \
-            history; `http` in the answer; `sse` as a stream",
-    }))
-}
-
-fn mode() -> Schema {
-    schema(json!({
-        "type": KINDS,
-        "example": "sync",
-        "description": "The same in older words: `websocket`, `sync` or `stream`; ignored where \
-            there is a `transport`",
-    }))
-}
-
 fn client_message_id() -> Schema {
     schema(
         json!({ "type": ["string", "null"], "pattern": "^[!-~]{1,255}$", "example": "m-1",
@@ -515,24 +466,7 @@ fn answered() -> Schema {
         "type": ["string", "null"],
         "format": "uuid",
         "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
-        "description": "The message that it answers",
-    }))
-}
-
-fn attachments() -> Schema {
-    schema(json!({
-        "type": ["array", "null"],
-        "description": "What comes with the message, 16 KiB in all",
-        "maxItems": 10,
-        "items": {
-            "type": "object",
-            "required": ["type", "url"],
-            "properties": {
-                "type": { "type": "string", "minLength": 1, "example": "image" },
-                "url": { "type": "string", "minLength": 1, "example": "https://example.org/cat.png" },
-                "name": { "type": KINDS, "example": "A cat" },
-            },
-        },
+        "description": "The message that it answers.",
     }))
 }
 

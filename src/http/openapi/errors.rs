@@ -32,19 +32,19 @@ pub(super) fn of(operation: &str) -> Vec<&'static str> {
             DATABASE,
         ],
         "listSessions" => &[&["BadRequest"], DATABASE],
-        "getSession" | "sendHeartbeat" => &[SESSION, DATABASE],
+        "getSession" | "sessionHeartbeat" => &[SESSION, DATABASE],
         "renewSession" => &[SESSION, &["RenewalFailed"], DATABASE],
         "updateSessionTimeout" => &[BODY, SESSION, DATABASE],
         "deleteSession" | "exportSessions" => &[&["SessionNotFound"], DATABASE],
-        "sendMessage" => &[
+        "sendSessionMessage" => &[
             BODY,
             &["SessionOrAgentNotFound", "SessionExpiredWhileWaiting"],
             &["IdempotencyConflict", "RateLimited"],
             &["AgentFailed", "AgentTimedOut"],
             &["InternalError", "UnavailableWhileWaiting"],
         ],
-        "getMessages" | "followSession" => &[&["BadRequest"], SESSION, DATABASE],
-        "getTranscript" => &[&["BadRequest", "SessionNotFound"], DATABASE],
+        "getSessionMessages" | "getSessionEvents" => &[&["BadRequest"], SESSION, DATABASE],
+        "getChannelMessages" => &[&["BadRequest", "SessionNotFound"], DATABASE],
         "getAgent" => &[&["AgentNotFound"]],
         "submitMessage" => &[BODY, SESSION, &["IdempotencyConflict"], DATABASE],
         "backupDatabase" | "getStorage" => &[DATABASE],
@@ -82,7 +82,7 @@ impl ErrorResponse {
             "description": self.description,
             "headers": {},
             "content": { "application/json": {
-                "schema": { "$ref": "#/components/schemas/Error" },
+                "schema": { "$ref": "#/components/schemas/ApiError" },
                 "examples": examples,
             } },
         });

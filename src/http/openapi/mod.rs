@@ -12,6 +12,8 @@ mod examples;
 mod headers;
 pub(super) mod sample;
 mod streams;
+#[cfg(test)]
+mod tests;
 
 use std::sync::LazyLock;
 
@@ -24,7 +26,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 use self::answers::Examples;
 use super::router::endpoints;
-use super::routes::{admin, agents, console, events, health, messages, metrics, sessions, submit};
+use super::routes::{admin, agents, events, health, messages, metrics, sessions, submit};
 use super::sse;
 use crate::guard::access::Access;
 use crate::wire;
@@ -64,10 +66,8 @@ use crate::wire;
         health::overall,
         health::alive,
         metrics::show,
-        console::page,
-        console::docs,
-        show,
     ),
+    servers((url = "/", description = "The server that answers with this document")),
     components(schemas(
         bodies::Error,
         wire::MessageBroadcast,
@@ -94,15 +94,6 @@ use crate::wire;
 struct Description;
 
 /// `GET /openapi.json`
-#[utoipa::path(
-    get,
-    path = "/openapi.json",
-    operation_id = "getOpenApi",
-    tag = "operations",
-    summary = "This description",
-    description = "As OpenAPI 3.1.",
-    responses((status = 200, description = "The description", body = Object, example = json!({ "openapi": "3.1.0", "info": { "title": "sessiond", "version": env!("CARGO_PKG_VERSION") }, "paths": {} }))),
-)]
 pub(super) async fn show() -> Response {
     static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
 
@@ -139,9 +130,8 @@ fn document() -> Value {
     document["components"]["responses"] = errors::responses();
     document["components"]["headers"] = headers::all();
     let schemas = &mut document["components"]["schemas"];
-    schemas["SendMessageRequest"]["anyOf"] = bodies::transport_or_mode();
-    schemas["ReplyStreamEvent"] = streams::of_replies().schema();
-    schemas["SessionStreamEvent"] = streams::of_sessions().schema();
+    streams::of_replies().add_schemas("ReplyStreamEvent", schemas);
+    streams::of_sessions().add_schemas("SessionStreamEvent", schemas);
     bodies::add_spellings(&mut schemas["SubmitRequest"]);
     for endpoint in endpoints() {
         let method = endpoint.method.as_str().to_ascii_lowercase();
@@ -190,101 +180,5 @@ fn show_examples(response: &mut Value, examples: &Examples) {
     let content = response["content"].as_object_mut();
     for media in content.into_iter().flat_map(Map::values_mut) {
         media["examples"] = examples.clone();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    /// The console's files are no calls of the API.
-    const NOT_DESCRIBED: &str = "/console/{file}";
-
-    #[test]
-    fn what_can_be_called_is_described_and_what_is_described_can_be_called() {
-        let document = document();
-        let described: BTreeSet<_> = document["paths"]
-            .as_object()
-            .unwrap()
-            .iter()
-            .flat_map(|(path, item)| {
-                let methods = item.as_object().unwrap().keys();
-                methods.map(move |method| format!("{} {path}", method.to_ascii_uppercase()))
-            })
-            .collect();
-        let served: BTreeSet<_> = endpoints()
-            .iter()
-            .filter(|endpoint| endpoint.path != NOT_DESCRIBED)
-            .map(|endpoint| format!("{} {}", endpoint.method, endpoint.path))
-            .collect();
-        assert_eq!(described, served);
-    }
-
-    #[test]
-    fn the_description_is_this() {
-        let text = serde_json::to_string_pretty(&document()).unwrap();
-        insta::assert_snapshot!("openapi", text);
-    }
-
-    #[test]
-    fn every_reference_leads_somewhere_and_everything_is_referred_to() {
-        let document = document();
-        let text = document.to_string();
-        let references = text.split("\"$ref\":\"").skip(1);
-        let references: BTreeSet<_> = references
-            .map(|reference| reference.split_once('"').unwrap().0)
-            .collect();
-        for reference in &references {
-            let pointer = reference.strip_prefix('#').unwrap();
-            assert!(document.pointer(pointer).is_some(), "{reference}");
-        }
-        for kind in ["schemas", "responses", "headers"] {
-            for name in document["components"][kind].as_object().unwrap().keys() {
-                let reference = format!("#/components/{kind}/{name}");
-                assert!(references.contains(&*reference), "{reference}");
-            }
-        }
-    }
-
-    /// The media of what is sent and answered, by the names of what they belong to.
-    fn media(document: &Value) -> Vec<(String, &Value)> {
-        let paths = document["paths"].as_object().unwrap().values();
-        let operations = paths.flat_map(|path| path.as_object().unwrap().values());
-        let of_calls = operations.flat_map(|operation| {
-            let responses = operation["responses"].as_object().unwrap().iter();
-            let responses = responses.map(|(status, response)| (status.as_str(), response));
-            let body = operation.get("requestBody").map(|body| ("body", body));
-            let id = &operation["operationId"];
-            let parts = responses.chain(body);
-            parts.map(move |(name, part)| (format!("{id} {name}"), part))
-        });
-        let shared = document["components"]["responses"].as_object().unwrap();
-        let shared = shared.iter().map(|(name, it)| (name.clone(), it));
-        let media = of_calls.chain(shared).flat_map(|(name, part)| {
-            let content = part["content"].as_object().into_iter().flatten();
-            content.map(move |(kind, media)| (format!("{name} {kind}"), media))
-        });
-        media.collect()
-    }
-
-    #[test]
-    fn every_answer_in_json_has_an_example_and_every_example_fits_its_schema() {
-        let document = document();
-        for (name, media) in media(&document) {
-            let named = media["examples"].as_object().into_iter().flatten();
-            let named = named.map(|(_, example)| &example["value"]);
-            let examples: Vec<_> = named.chain(media.get("example")).collect();
-            let is_shown = ["application/json", "text/event-stream"]
-                .iter()
-                .any(|kind| name.ends_with(kind));
-            let is_answer = !name.contains(" body ");
-            assert!(!(is_shown && is_answer && examples.is_empty()), "{name}");
-            for example in examples {
-                let faults = check::faults(&document, &media["schema"], example);
-                assert_eq!(faults, [""; 0], "{name}: {example}");
-            }
-        }
     }
 }

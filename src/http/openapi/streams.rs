@@ -1,7 +1,8 @@
 //! The events of the two streams: what each carries, and an example of it.
 //!
-//! A stream is no JSON. Its schema is that of one event, as later versions of the format have it:
-//! the event's name, and the text of JSON that is its data.
+//! A stream is not JSON. Its schema is that of one event, as later versions of the format have it:
+//! the event's name, and the text of JSON that is its data. Each event is a schema of its own, so
+//! that generated clients have a type for it.
 
 use std::sync::Arc;
 
@@ -31,8 +32,10 @@ struct StreamEvent {
     /// What its example is called.
     example: &'static str,
     name: &'static str,
-    /// The schema of what it carries.
+    /// The name of its schema.
     schema: String,
+    /// The name of the schema of what it carries.
+    payload_schema: String,
     id: Option<i64>,
     payload: Value,
 }
@@ -47,7 +50,7 @@ pub(super) fn of_replies() -> Stream {
     let chunk = ReplyChunk::new(reply_id(), REPLY, 0);
     let failure = TurnFailure::agent_error();
     let events = vec![
-        StreamEvent::of_reply("user_message", "SentEvent", &sent),
+        StreamEvent::of_reply("user_message", "SentUserMessage", &sent),
         StreamEvent::of_reply("chunk", "ReplyChunk", &chunk),
         StreamEvent::of_reply("done", "AgentResponse", &AgentResponse::from(&reply())),
         StreamEvent::of_reply("error", "ReplyError", &ReplyError::from(&failure)),
@@ -142,23 +145,29 @@ fn life() -> Vec<(&'static str, Event)> {
 }
 
 impl StreamEvent {
-    fn of_reply<T: Serialize>(name: &'static str, schema: &str, payload: &T) -> Self {
+    fn of_reply<T: Serialize>(name: &'static str, payload_schema: &str, payload: &T) -> Self {
+        let words = name.split('_').map(capitalized).collect::<String>();
         Self {
             example: name,
             name,
-            schema: schema.to_owned(),
+            schema: format!("Reply{words}Event"),
+            payload_schema: payload_schema.to_owned(),
             id: None,
             payload: json!(payload),
         }
     }
 
-    /// The schema of what it carries is called as the event, but for its first letter.
+    /// What it carries is named as the event, but for `state`: many languages have a `State`.
     fn of_session(example: &'static str, event: WireEvent) -> Self {
-        let (first, rest) = event.name.split_at(1);
+        let payload_schema = match event.name {
+            "state" => "SessionState".to_owned(),
+            name => capitalized(name),
+        };
         Self {
             example,
             name: event.name,
-            schema: first.to_ascii_uppercase() + rest,
+            schema: format!("{payload_schema}Event"),
+            payload_schema,
             id: event.message_at.map(|at| at.0),
             payload: event.payload,
         }
@@ -174,7 +183,7 @@ impl StreamEvent {
             let id = json!({ "type": "string", "description": description });
             properties.insert("id".into(), id);
         }
-        let payload = json!({ "$ref": format!("#/components/schemas/{}", self.schema) });
+        let payload = reference(&self.payload_schema);
         properties.insert(
             "data".into(),
             json!({
@@ -183,7 +192,10 @@ impl StreamEvent {
             }),
         );
         let required: Vec<_> = properties.keys().cloned().collect();
-        json!({ "type": "object", "required": required, "properties": properties })
+        json!({
+            "type": "object", "description": format!("The event `{}` of a stream", self.name),
+            "required": required, "properties": properties,
+        })
     }
 
     fn example(&self) -> Value {
@@ -198,16 +210,17 @@ impl StreamEvent {
 }
 
 impl Stream {
-    /// The schema of an event.
-    pub(super) fn schema(&self) -> Value {
-        let mut schemas: Vec<Value> = Vec::new();
+    /// Adds a schema for each event, and one with a name of its own for any of them.
+    pub(super) fn add_schemas(&self, name: &str, schemas: &mut Value) {
+        let mut options: Vec<Value> = Vec::new();
         for event in &self.events {
-            let schema = event.schema(self.id);
-            if !schemas.contains(&schema) {
-                schemas.push(schema);
+            schemas[&event.schema] = event.schema(self.id);
+            let option = reference(&event.schema);
+            if !options.contains(&option) {
+                options.push(option);
             }
         }
-        json!({ "description": "An event of the stream", "oneOf": schemas })
+        schemas[name] = json!({ "description": "An event of the stream", "oneOf": options });
     }
 
     /// An example of each event.
@@ -217,6 +230,15 @@ impl Stream {
             .map(|event| (event.example, event.example()))
             .collect()
     }
+}
+
+fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+fn capitalized(word: &str) -> String {
+    let (first, rest) = word.split_at(1);
+    first.to_ascii_uppercase() + rest
 }
 
 #[cfg(test)]

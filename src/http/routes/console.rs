@@ -9,37 +9,11 @@ use crate::console::{self, CONTENT_SECURITY_POLICY, File};
 use crate::http::error::ApiError;
 
 /// `GET /`
-#[utoipa::path(
-    get,
-    path = "/",
-    operation_id = "getConsole",
-    tag = "operations",
-    summary = "The console",
-    description = "A page for people.",
-    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of what the client has")),
-    responses(
-        (status = 200, description = "The page", content_type = "text/html; charset=utf-8", body = String, headers(("ETag" = String, description = "Changes when the page does"))),
-        (status = 304, description = "What the client has is the page", headers(("ETag" = String, description = "Changes when the page does"))),
-    ),
-)]
 pub(in crate::http) async fn page(request: Request) -> Response {
     file(request).await
 }
 
 /// `GET /docs`
-#[utoipa::path(
-    get,
-    path = "/docs",
-    operation_id = "getDocs",
-    tag = "operations",
-    summary = "This description for people",
-    description = "A page that works offline.",
-    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of what the client has")),
-    responses(
-        (status = 200, description = "The page", content_type = "text/html; charset=utf-8", body = String, headers(("ETag" = String, description = "Changes when the page does"))),
-        (status = 304, description = "What the client has is the page", headers(("ETag" = String, description = "Changes when the page does"))),
-    ),
-)]
 pub(in crate::http) async fn docs(request: Request) -> Response {
     file(request).await
 }

@@ -26,7 +26,7 @@ use crate::wire::{self, WireEvent};
 #[utoipa::path(
     get,
     path = "/api/messaging/sessions/{sessionId}/events",
-    operation_id = "followSession",
+    operation_id = "getSessionEvents",
     tag = "messages",
     summary = "Follow what happens in a session",
     description = "The events of the sockets, under the same names, until the session has ended. With `Last-Event-ID`, `lastEventId` or `after` (the first of them that is not blank counts), every stored message after it comes first; then one `state`; then what happens.",

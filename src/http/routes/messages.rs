@@ -33,7 +33,7 @@ pub(in crate::http) enum Transport {
 #[utoipa::path(
     post,
     path = "/api/messaging/sessions/{sessionId}/messages",
-    operation_id = "sendMessage",
+    operation_id = "sendSessionMessage",
     tag = "messages",
     summary = "Send a message",
     description = "The `transport` says how the reply comes. With a key, in the header or as `clientMessageId`, a repeat stores nothing: it joins the reply that is still coming, or answers from what is stored.",
@@ -89,7 +89,7 @@ pub(in crate::http) async fn send(
 #[utoipa::path(
     get,
     path = "/api/messaging/sessions/{sessionId}/messages",
-    operation_id = "getMessages",
+    operation_id = "getSessionMessages",
     tag = "messages",
     summary = "List the messages of a session",
     description = "Newest first.",
@@ -114,7 +114,7 @@ pub(in crate::http) async fn list(
 #[utoipa::path(
     get,
     path = "/api/messaging/channels/{channelId}/messages",
-    operation_id = "getTranscript",
+    operation_id = "getChannelMessages",
     tag = "messages",
     summary = "List the messages of a session, also when it has expired",
     description = "For administrators. A session is its own channel.",

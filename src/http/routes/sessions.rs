@@ -96,7 +96,7 @@ pub(in crate::http) async fn renew(
 #[utoipa::path(
     post,
     path = "/api/messaging/sessions/{sessionId}/heartbeat",
-    operation_id = "sendHeartbeat",
+    operation_id = "sessionHeartbeat",
     tag = "sessions",
     summary = "Keep a session alive",
     description = "Counts as activity, and renews the session if its `autoRenew` is on. A body is not needed, and ignored.",

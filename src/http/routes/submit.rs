@@ -21,21 +21,13 @@ use crate::http::router::ApiState;
     summary = "Submit the reply of an agent that runs elsewhere",
     description = "For the server's clients and administrators. It closes the turn that `in_reply_to_message_id` names, or all of the session's that wait for a reply; where there is none, it is a further message of the agent.",
     params(("Idempotency-Key" = Option<String>, Header, description = "A name for the call, under which a repeat stores nothing: 1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
-    request_body(content = bodies::SubmitRequest, examples(
-        ("documented" = (value = json!({
-            "channel_id": "018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44",
-            "author_id": "b850bc30-45f8-0041-a00a-83df46d8555d",
-            "content": "Hello Ada. What brings you here?",
-            "in_reply_to_message_id": "018d0d2e-5b01-7a3e-8f5b-3c90c3cc0d45",
-            "raw_message": { "thought": "Ada greets me.", "actions": ["REPLY"] },
-        }))),
-        ("publishedClient" = (value = json!({
-            "channelId": "018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44",
-            "agentId": "b850bc30-45f8-0041-a00a-83df46d8555d",
-            "content": "Hello Ada. What brings you here?",
-            "inReplyToMessageId": "018d0d2e-5b01-7a3e-8f5b-3c90c3cc0d45",
-        }))),
-    )),
+    request_body(content = bodies::SubmitRequest, example = json!({
+        "channel_id": "018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44",
+        "author_id": "b850bc30-45f8-0041-a00a-83df46d8555d",
+        "content": "Hello Ada. What brings you here?",
+        "in_reply_to_message_id": "018d0d2e-5b01-7a3e-8f5b-3c90c3cc0d45",
+        "raw_message": { "thought": "Ada greets me.", "actions": ["REPLY"] },
+    })),
     responses((status = 201, description = "The reply is stored", body = Submitted<'_>, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")))),
 )]
 pub(in crate::http) async fn submit(

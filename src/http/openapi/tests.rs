@@ -1,0 +1,214 @@
+use std::collections::BTreeSet;
+
+use super::*;
+
+/// Pages and their files, and the description itself: no calls of the API.
+const NOT_DESCRIBED: [&str; 4] = ["/", "/docs", "/console/{file}", "/openapi.json"];
+
+#[test]
+fn what_can_be_called_is_described_and_what_is_described_can_be_called() {
+    let document = document();
+    let described: BTreeSet<_> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().keys();
+            methods.map(move |method| format!("{} {path}", method.to_ascii_uppercase()))
+        })
+        .collect();
+    let served: BTreeSet<_> = endpoints()
+        .iter()
+        .filter(|endpoint| !NOT_DESCRIBED.contains(&endpoint.path))
+        .map(|endpoint| format!("{} {}", endpoint.method, endpoint.path))
+        .collect();
+    assert_eq!(described, served);
+}
+
+/// The titles of ElizaOS's reference pages, where there is one. Generated clients name their
+/// functions so: another id is another API.
+const OPERATIONS: [&str; 22] = [
+    "backupDatabase",
+    "createSession",
+    "deleteSession",
+    "exportSessions",
+    "getAgent",
+    "getChannelMessages",
+    "getHealth",
+    "getLiveness",
+    "getMetrics",
+    "getSession",
+    "getSessionEvents",
+    "getSessionMessages",
+    "getSessionsHealth",
+    "getStorage",
+    "listAgents",
+    "listSessions",
+    "renewSession",
+    "sendSessionMessage",
+    "sessionHeartbeat",
+    "submitMessage",
+    "updateSessionTimeout",
+    "verifyStorage",
+];
+
+/// Classes and types that JavaScript, TypeScript, browsers or Python have by themselves, and
+/// that a generated client would hide.
+const GLOBALS: [&str; 28] = [
+    "Any",
+    "Array",
+    "Blob",
+    "Boolean",
+    "Date",
+    "Error",
+    "ErrorEvent",
+    "Event",
+    "Exception",
+    "File",
+    "Function",
+    "Headers",
+    "Iterator",
+    "List",
+    "Literal",
+    "Map",
+    "MessageEvent",
+    "Number",
+    "Object",
+    "Promise",
+    "Record",
+    "Request",
+    "Response",
+    "Set",
+    "State",
+    "String",
+    "Symbol",
+    "Union",
+];
+
+fn operations(document: &Value) -> impl Iterator<Item = &Value> {
+    let paths = document["paths"].as_object().unwrap().values();
+    paths.flat_map(|path| path.as_object().unwrap().values())
+}
+
+#[test]
+fn operations_have_the_documented_ids() {
+    let document = document();
+    let ids: BTreeSet<_> = operations(&document)
+        .map(|operation| operation["operationId"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, BTreeSet::from(OPERATIONS));
+}
+
+#[test]
+fn no_schema_is_named_like_a_global() {
+    let document = document();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for name in GLOBALS {
+        assert!(!schemas.contains_key(name), "{name}");
+    }
+}
+
+#[test]
+fn a_body_of_a_request_has_one_shape() {
+    let document = document();
+    for operation in operations(&document) {
+        let Some(body) = operation.get("requestBody") else {
+            continue;
+        };
+        let schema = &body["content"]["application/json"]["schema"];
+        let reference = schema["$ref"].as_str().unwrap();
+        let schema = document.pointer(&reference[1..]).unwrap();
+        for choice in ["allOf", "anyOf", "oneOf"] {
+            assert_eq!(schema.get(choice), None, "{reference}");
+        }
+    }
+}
+
+#[test]
+fn each_event_of_a_stream_is_a_schema_of_its_own() {
+    let document = document();
+    for stream in ["ReplyStreamEvent", "SessionStreamEvent"] {
+        let options = &document["components"]["schemas"][stream]["oneOf"];
+        for option in options.as_array().unwrap() {
+            let reference = option["$ref"].as_str().expect(stream);
+            let event = document.pointer(&reference[1..]).unwrap();
+            let payload = event["properties"]["data"]["contentSchema"]["$ref"].as_str();
+            assert!(payload.is_some(), "{reference}");
+        }
+    }
+}
+
+#[test]
+fn any_json_value_is_the_empty_schema() {
+    let document = document();
+    let name = &document["components"]["schemas"]["Attachment"]["properties"]["name"];
+    for keyword in ["type", "enum", "anyOf", "oneOf"] {
+        assert_eq!(name.get(keyword), None);
+    }
+    let text = document.to_string();
+    assert!(!text.contains(r#""type":["array","boolean""#));
+}
+
+#[test]
+fn the_description_is_this() {
+    let text = serde_json::to_string_pretty(&document()).unwrap();
+    insta::assert_snapshot!("openapi", text);
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_everything_is_referred_to() {
+    let document = document();
+    let text = document.to_string();
+    let references = text.split("\"$ref\":\"").skip(1);
+    let references: BTreeSet<_> = references
+        .map(|reference| reference.split_once('"').unwrap().0)
+        .collect();
+    for reference in &references {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+    for kind in ["schemas", "responses", "headers"] {
+        for name in document["components"][kind].as_object().unwrap().keys() {
+            let reference = format!("#/components/{kind}/{name}");
+            assert!(references.contains(&*reference), "{reference}");
+        }
+    }
+}
+
+/// The media of what is sent and answered, by the names of what they belong to.
+fn media(document: &Value) -> Vec<(String, &Value)> {
+    let of_calls = operations(document).flat_map(|operation| {
+        let responses = operation["responses"].as_object().unwrap().iter();
+        let responses = responses.map(|(status, response)| (status.as_str(), response));
+        let body = operation.get("requestBody").map(|body| ("body", body));
+        let id = &operation["operationId"];
+        let parts = responses.chain(body);
+        parts.map(move |(name, part)| (format!("{id} {name}"), part))
+    });
+    let shared = document["components"]["responses"].as_object().unwrap();
+    let shared = shared.iter().map(|(name, it)| (name.clone(), it));
+    let media = of_calls.chain(shared).flat_map(|(name, part)| {
+        let content = part["content"].as_object().into_iter().flatten();
+        content.map(move |(kind, media)| (format!("{name} {kind}"), media))
+    });
+    media.collect()
+}
+
+#[test]
+fn every_answer_in_json_has_an_example_and_every_example_fits_its_schema() {
+    let document = document();
+    for (name, media) in media(&document) {
+        let named = media["examples"].as_object().into_iter().flatten();
+        let named = named.map(|(_, example)| &example["value"]);
+        let examples: Vec<_> = named.chain(media.get("example")).collect();
+        let is_shown = ["application/json", "text/event-stream"]
+            .iter()
+            .any(|kind| name.ends_with(kind));
+        let is_answer = !name.contains(" body ");
+        assert!(!(is_shown && is_answer && examples.is_empty()), "{name}");
+        for example in examples {
+            let faults = check::faults(&document, &media["schema"], example);
+            assert_eq!(faults, [""; 0], "{name}: {example}");
+        }
+    }
+}
