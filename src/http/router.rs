@@ -59,6 +59,11 @@ pub fn endpoints() -> Vec<Endpoint> {
         get(messages, Known, messages::list),
         post(messages, Known, messages::send),
         post(
+            "/api/messaging/sessions/{sessionId}/messages/stream",
+            Known,
+            messages::stream,
+        ),
+        post(
             "/api/messaging/sessions/{sessionId}/renew",
             Known,
             sessions::renew,

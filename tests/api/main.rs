@@ -44,6 +44,7 @@ mod send;
 mod stops;
 mod storage;
 mod stream;
+mod stream_endpoint;
 mod timeouts;
 mod turns;
 mod users;

@@ -36,6 +36,11 @@ const TABLE: &[(&str, &str, Access)] = &[
     ),
     (
         "POST",
+        "/api/messaging/sessions/{sessionId}/messages/stream",
+        Access::Known,
+    ),
+    (
+        "POST",
         "/api/messaging/sessions/{sessionId}/renew",
         Access::Known,
     ),

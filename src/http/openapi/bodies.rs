@@ -47,8 +47,8 @@ pub(in crate::http) struct SendMessageRequest {
     /// What comes with it, 16 KiB in all.
     #[schema(max_items = 10)]
     attachments: Option<Vec<Attachment>>,
-    /// How the reply comes. Where it is absent, the older `mode` is read: `websocket`, `sync` for
-    /// `http`, or `stream` for `sse`.
+    /// How the reply comes. Where it is absent, the older `mode` is read: `websocket`, or `sync` for
+    /// `http`. `sse`, the older `stream`, makes the answer that of `…/messages/stream`.
     transport: Option<Transport>,
     /// A name for the message, under which a repeat stores nothing.
     #[schema(schema_with = client_message_id)]
@@ -56,13 +56,30 @@ pub(in crate::http) struct SendMessageRequest {
 }
 
 /// How a reply comes: `websocket` by the sockets, the event stream and the history, `http` in the
-/// answer, `sse` as a stream.
+/// answer.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(in crate::http) enum Transport {
     Websocket,
     Http,
-    Sse,
+}
+
+/// A user's message whose reply is streamed. A `transport` or `mode` in it is ignored.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(in crate::http) struct StreamMessageRequest {
+    /// What is said.
+    #[schema(min_length = 1, max_length = 4000, example = "Hello!")]
+    content: String,
+    /// Anything that the client wants to keep with the message, at most 10,240 bytes.
+    #[schema(schema_with = metadata)]
+    metadata: Option<()>,
+    /// What comes with it, 16 KiB in all.
+    #[schema(max_items = 10)]
+    attachments: Option<Vec<Attachment>>,
+    /// A name for the message, under which a repeat stores nothing.
+    #[schema(schema_with = client_message_id)]
+    client_message_id: Option<()>,
 }
 
 /// A reply of an agent that runs elsewhere.

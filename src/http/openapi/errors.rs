@@ -43,6 +43,12 @@ pub(super) fn of(operation: &str) -> Vec<&'static str> {
             &["AgentFailed", "AgentTimedOut"],
             &["InternalError", "UnavailableWhileWaiting"],
         ],
+        "streamSessionMessage" => &[
+            BODY,
+            &["SessionOrAgentNotFound", "SessionExpired"],
+            &["IdempotencyConflict", "RateLimited"],
+            DATABASE,
+        ],
         "getSessionMessages" | "getSessionEvents" => &[&["BadRequest"], SESSION, DATABASE],
         "getChannelMessages" => &[&["BadRequest", "SessionNotFound"], DATABASE],
         "getAgent" => &[&["AgentNotFound"]],

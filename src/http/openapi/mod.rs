@@ -52,6 +52,7 @@ use crate::wire;
         sessions::heartbeat,
         sessions::delete,
         messages::send,
+        messages::stream,
         messages::list,
         messages::transcript,
         events::follow,

@@ -27,7 +27,7 @@ fn what_can_be_called_is_described_and_what_is_described_can_be_called() {
 
 /// The titles of ElizaOS's reference pages, where there is one. Generated clients name their
 /// functions so: another id is another API.
-const OPERATIONS: [&str; 22] = [
+const OPERATIONS: [&str; 23] = [
     "backupDatabase",
     "createSession",
     "deleteSession",
@@ -47,6 +47,7 @@ const OPERATIONS: [&str; 22] = [
     "renewSession",
     "sendSessionMessage",
     "sessionHeartbeat",
+    "streamSessionMessage",
     "submitMessage",
     "updateSessionTimeout",
     "verifyStorage",
@@ -136,6 +137,22 @@ fn each_event_of_a_stream_is_a_schema_of_its_own() {
             assert!(payload.is_some(), "{reference}");
         }
     }
+}
+
+#[test]
+fn of_the_two_sends_one_answers_a_stream() {
+    let document = document();
+    let paths = &document["paths"];
+    let streaming = paths.as_object().unwrap().keys().filter(|path| {
+        let responses = paths[*path]["post"]["responses"].as_object();
+        let mut responses = responses.into_iter().flatten();
+        responses.any(|(_, response)| response["content"].get("text/event-stream").is_some())
+    });
+    let streaming: Vec<_> = streaming.collect();
+    assert_eq!(
+        streaming,
+        ["/api/messaging/sessions/{sessionId}/messages/stream"]
+    );
 }
 
 #[test]

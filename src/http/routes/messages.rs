@@ -6,9 +6,10 @@ use axum::response::Response;
 use serde_json::{Map, Value};
 
 use crate::app::error::{AppError, Invalid};
-use crate::app::{Page, SendRequest};
+use crate::app::{Page, SendRequest, SentMessage, Target};
 use crate::domain::session::Session;
 use crate::domain::timeout::kind;
+use crate::guard::Visitor;
 use crate::http::dto::{self, MessageList, Sent};
 use crate::http::error::{ApiError, Call};
 use crate::http::extract::{CalledBy, JsonObject, REPLAYED, SessionPath, idempotency_key};
@@ -36,13 +37,10 @@ pub(in crate::http) enum Transport {
     operation_id = "sendSessionMessage",
     tag = "messages",
     summary = "Send a message",
-    description = "The `transport` says how the reply comes. With a key, in the header or as `clientMessageId`, a repeat stores nothing: it joins the reply that is still coming, or answers from what is stored.",
+    description = "The `transport` says how the reply comes. With a key, in the header or as `clientMessageId`, a repeat stores nothing: it joins the reply that is still coming, or answers from what is stored. The transport `sse` answers as `…/messages/stream` does, whose answer is of one kind.",
     params(("sessionId" = String, Path, format = Uuid, description = "The session"), ("Idempotency-Key" = Option<String>, Header, description = "A name for the call, under which a repeat stores nothing: 1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
     request_body(content = bodies::SendMessageRequest),
-    responses(
-        (status = 200, description = "With `sse`: `user_message`, then a `chunk` for each piece of the reply, then one `done` or one `error`", content_type = "text/event-stream", body = bodies::ReplyStreamEvent, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it"))),
-        (status = 201, description = "With `websocket` and `http`: the message is stored", body = dto::SentAnswer<'_>, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it"))),
-    ),
+    responses((status = 201, description = "The message is stored", body = dto::SentAnswer<'_>, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")))),
 )]
 pub(in crate::http) async fn send(
     State(state): State<ApiState>,
@@ -53,20 +51,11 @@ pub(in crate::http) async fn send(
 ) -> Result<Response, ApiError> {
     let failed = |error: AppError| ApiError::of(error, Call::Send);
     let transport = transport(&fields)?;
-    let request = SendRequest {
-        session,
-        address: visitor.address,
-        fields,
-        key: idempotency_key(&headers),
-        socket: None,
-    };
+    let request = request(session, &visitor, fields, &headers);
     let mut message = state.app.send(request).await.map_err(failed)?;
     let is_replayed = message.sent.replayed;
-    let mut response = match transport {
-        Transport::Sse => {
-            let open = Open::new(&state.app.metrics().reply_streams);
-            sse::reply_stream(message, state.app.now(), open)
-        }
+    let response = match transport {
+        Transport::Sse => reply_stream(&state, message),
         Transport::Websocket => dto::json(
             StatusCode::CREATED,
             &Sent::new(&message, None, state.app.now()),
@@ -77,12 +66,61 @@ pub(in crate::http) async fn send(
             dto::json(StatusCode::CREATED, &sent)
         }
     };
-    if is_replayed {
-        response
-            .headers_mut()
-            .insert(REPLAYED, HeaderValue::from_static("true"));
+    Ok(marked_if(is_replayed, response))
+}
+
+/// `POST /api/messaging/sessions/{id}/messages/stream`
+#[utoipa::path(
+    post,
+    path = "/api/messaging/sessions/{sessionId}/messages/stream",
+    operation_id = "streamSessionMessage",
+    tag = "messages",
+    summary = "Send a message and stream the reply",
+    description = "Errors before the stream begins are JSON. With a key, in the header or as `clientMessageId`, a repeat stores nothing: it joins the reply that is still coming, or answers from what is stored. The keys are those of `…/messages`. If the client goes away, the reply is completed and stored all the same.",
+    params(("sessionId" = String, Path, format = Uuid, description = "The session"), ("Idempotency-Key" = Option<String>, Header, description = "A name for the call, under which a repeat stores nothing: 1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
+    request_body(content = bodies::StreamMessageRequest),
+    responses((status = 200, description = "`user_message`, then a `chunk` for each piece of the reply, then one `done` or one `error`", content_type = "text/event-stream", body = bodies::ReplyStreamEvent, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")))),
+)]
+pub(in crate::http) async fn stream(
+    State(state): State<ApiState>,
+    SessionPath(session): SessionPath,
+    CalledBy(visitor): CalledBy,
+    headers: HeaderMap,
+    JsonObject(fields): JsonObject,
+) -> Result<Response, ApiError> {
+    let request = request(session, &visitor, fields, &headers);
+    let message = state.app.send(request).await;
+    let message = message.map_err(|error| ApiError::of(error, Call::Send))?;
+    let is_replayed = message.sent.replayed;
+    Ok(marked_if(is_replayed, reply_stream(&state, message)))
+}
+
+fn request(
+    session: Target,
+    visitor: &Visitor,
+    fields: Map<String, Value>,
+    headers: &HeaderMap,
+) -> SendRequest {
+    SendRequest {
+        session,
+        address: visitor.address,
+        fields,
+        key: idempotency_key(headers),
+        socket: None,
     }
-    Ok(response)
+}
+
+fn reply_stream(state: &ApiState, message: SentMessage) -> Response {
+    let open = Open::new(&state.app.metrics().reply_streams);
+    sse::reply_stream(message, state.app.now(), open)
+}
+
+fn marked_if(is_replayed: bool, mut response: Response) -> Response {
+    if is_replayed {
+        let headers = response.headers_mut();
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
 }
 
 /// `GET /api/messaging/sessions/{id}/messages`
