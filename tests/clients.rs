@@ -9,6 +9,8 @@
 
 #[path = "clients/env_file.rs"]
 mod env_file;
+#[path = "clients/generated.rs"]
+mod generated;
 #[path = "clients/model.rs"]
 mod model;
 mod support;

@@ -1,0 +1,53 @@
+//! Clients that are generated from the server's description of its API.
+
+use std::process::Command;
+
+use super::support::node::{self, run};
+use super::support::server::Server;
+use super::{ONE_AT_A_TIME, TEST_LIMIT, USER, install_python, source};
+
+#[test]
+fn generated_typescript_clients_talk_to_the_server() {
+    let _turn = ONE_AT_A_TIME.lock();
+    let folder = match node::prepare("clients/generated") {
+        Ok(folder) => folder,
+        Err(reason) => return node::skip(&reason),
+    };
+    let server = Server::start();
+    let tests = run(
+        Command::new("node")
+            .args(["--test", "--test-reporter=spec"])
+            .args(node::test_files(folder.path()))
+            .current_dir(folder.path())
+            .env("SESSIOND_URL", server.url()),
+        TEST_LIMIT,
+    );
+    if let Err(reason) = tests {
+        panic!("{reason}");
+    }
+}
+
+#[test]
+fn a_generated_python_client_talks_to_the_server() {
+    let _turn = ONE_AT_A_TIME.lock();
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let packages = match install_python(folder.path(), "generated/requirements.txt") {
+        Ok(packages) => packages,
+        Err(reason) => return node::skip(&reason),
+    };
+    let server = Server::start();
+    let tests = run(
+        Command::new("python3")
+            .arg(source().join("generated/generated.py"))
+            .current_dir(folder.path())
+            .env("PYTHONPATH", &packages)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("SESSIOND_URL", server.url())
+            .env("SESSIOND_USER", USER),
+        TEST_LIMIT,
+    );
+    match tests {
+        Ok(output) => assert!(output.contains("talked"), "{output}"),
+        Err(reason) => panic!("{reason}"),
+    }
+}

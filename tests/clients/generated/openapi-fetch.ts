@@ -1,0 +1,33 @@
+// What openapi-typescript generates: types alone, here for the calls of openapi-fetch.
+
+import createClient from 'openapi-fetch';
+import type { components, paths } from './typed';
+
+declare const process: { env: Record<string, string> };
+
+const client = createClient<paths>({ baseUrl: process.env.SESSIOND_URL });
+
+/** What a call answered; an error of the API ends the program. */
+function data<T>(answer: { data?: T; error?: components['schemas']['ApiError'] }): T {
+  if (answer.data === undefined) throw new Error(answer.error?.error.message);
+  return answer.data;
+}
+
+async function talk() {
+  const session = data(await client.POST('/api/messaging/sessions', {
+    body: { agentId: process.env.SESSIOND_AGENT, userId: process.env.SESSIOND_USER },
+  }));
+  const params = { path: { sessionId: session.sessionId } };
+
+  const sent = data(await client.POST('/api/messaging/sessions/{sessionId}/messages', {
+    params,
+    body: { content: 'Hello.', transport: 'http' },
+  }));
+  const reply: string | undefined = sent.agentResponse?.text;
+
+  const page = data(await client.GET('/api/messaging/sessions/{sessionId}/messages', { params }));
+  const history = page.messages.map(({ content, isAgent }) => ({ content, isAgent }));
+  console.log(JSON.stringify({ reply, history }));
+}
+
+talk();
