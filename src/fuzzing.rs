@@ -37,13 +37,13 @@ pub fn body(data: &[u8]) {
     if let Ok(overrides) = TimeoutOverrides::from_request(timeouts) {
         assert!(overrides.timeout_minutes.is_none_or(f64::is_finite));
     }
-    crate::http::fuzzing::transport(&fields);
+    crate::api::fuzzing::transport(&fields);
 }
 
 /// Query strings.
 pub fn query(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
-        crate::http::fuzzing::query(text);
+        crate::api::fuzzing::query(text);
     }
 }
 

@@ -17,10 +17,12 @@
 //! - [`wire`]: events as clients see them, by whichever way they come.
 //! - [`console`]: the operator's page, as files.
 //! - [`server_lock`]: one process to a data folder; [`instance`]: which one that is; [`partial`]: files until they are complete.
-//! - [`http`], [`realtime`]: the API over HTTP, and over Socket.IO.
+//! - [`api`], [`realtime`]: the API over HTTP, and over Socket.IO.
+//! - [`transport`]: the TCP side: the listener, timeouts, the drain.
 //! - [`config`], [`cli`], [`mod@run`], [`open_files`]: the process around them.
 
 pub mod agents;
+pub mod api;
 pub mod app;
 pub mod archive;
 pub mod cli;
@@ -33,7 +35,6 @@ pub mod events;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod guard;
-pub mod http;
 pub mod instance;
 pub mod janitor;
 pub mod json;
@@ -47,5 +48,6 @@ pub mod shutdown;
 pub mod space;
 pub mod store;
 pub mod telemetry;
+pub mod transport;
 pub mod verification;
 pub mod wire;

@@ -20,7 +20,7 @@ use crate::events::EventBus;
 use crate::guard::Guard;
 use crate::guard::connections::Connections;
 use crate::guard::rate::Limits;
-use crate::http::{self, Sockets};
+use crate::api::{self, Sockets};
 use crate::instance::Announcement;
 use crate::janitor::Janitor;
 use crate::realtime::{self, Realtime};
@@ -29,6 +29,7 @@ use crate::shutdown::{self, Hangups};
 use crate::space;
 use crate::store::error::OpenError;
 use crate::store::{Found, Store};
+use crate::transport;
 use crate::verification;
 
 /// The name of the database in the data folder.
@@ -154,19 +155,18 @@ pub async fn run_with(
         max_body: realtime::MAX_MESSAGE,
         router: realtime.router(),
     };
-    let parts = http::Parts {
-        app: &app,
-        guard,
-        connections,
-        keep_alive: config.server.keep_alive,
-        sockets,
+    let service = api::service(&app, guard, sockets);
+    let shutdown = async {
+        shutdown.await;
+        app.begin_stop();
     };
     // Sockets are told of the stop when everybody else is.
     let closing = async {
         app.stopping().cancelled().await;
         realtime.close();
     };
-    let serving = http::serve(listener, parts, shutdown);
+    let keep_alive = config.server.keep_alive;
+    let serving = transport::serve(listener, connections, keep_alive, service, shutdown);
     tokio::join!(serving, closing);
 
     if tokio::time::timeout(FINISH, app.finish_stop())

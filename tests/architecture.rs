@@ -22,7 +22,7 @@ const RULES: &[Rule] = &[
             "crate::clock",
             "crate::config",
             "crate::events",
-            "crate::http",
+            "crate::api",
             "crate::realtime",
             "crate::store",
             "crate::wire",
@@ -43,13 +43,13 @@ const RULES: &[Rule] = &[
             "engineioxide",
             "crate::app",
             "crate::agents",
-            "crate::http",
+            "crate::api",
             "crate::realtime",
             "crate::wire",
         ],
     },
     Rule {
-        part: "http",
+        part: "api",
         but: &[],
         never: &[
             "crate::realtime",
@@ -63,7 +63,7 @@ const RULES: &[Rule] = &[
         part: "realtime",
         but: &[],
         never: &[
-            "crate::http",
+            "crate::api",
             "crate::store",
             "crate::agents",
             "crate::config",
@@ -73,19 +73,19 @@ const RULES: &[Rule] = &[
     Rule {
         part: "agents",
         but: &[],
-        never: &["crate::store", "crate::http", "crate::app"],
+        never: &["crate::store", "crate::api", "crate::app"],
     },
     Rule {
         part: "events.rs",
         but: &[],
-        never: &["crate::store", "crate::http", "crate::app"],
+        never: &["crate::store", "crate::api", "crate::app"],
     },
     Rule {
         part: "metrics",
         but: &[],
         never: &[
             "crate::store",
-            "crate::http",
+            "crate::api",
             "crate::app",
             "crate::realtime",
         ],
@@ -98,19 +98,19 @@ const RULES: &[Rule] = &[
     Rule {
         part: "archive",
         but: &[],
-        never: &["crate::http", "crate::app", "crate::store", "redb"],
+        never: &["crate::api", "crate::app", "crate::store", "redb"],
     },
     Rule {
         part: "wire.rs",
         but: &[],
-        never: &["crate::http", "crate::realtime", "crate::store"],
+        never: &["crate::api", "crate::realtime", "crate::store"],
     },
     Rule {
         part: "wire",
         but: &[],
         never: &[
             "crate::app",
-            "crate::http",
+            "crate::api",
             "crate::realtime",
             "crate::store",
         ],

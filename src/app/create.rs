@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::App;
-use super::error::{AppError, Invalid};
+use super::error::{AppError, ValidationError};
 use super::target::Scope;
 use crate::domain::error::Refusal;
 use crate::domain::id::{AgentId, SessionId, UserId, parse_uuid};
@@ -69,14 +69,14 @@ impl App {
 }
 
 /// An idempotency key from its header.
-pub(super) fn header_key(text: &str) -> Result<IdempotencyKey, Invalid> {
+pub(super) fn header_key(text: &str) -> Result<IdempotencyKey, ValidationError> {
     let wrong =
-        || Invalid::Body("Idempotency-Key must be 1 to 255 visible ASCII characters".into());
+        || ValidationError::Body("Idempotency-Key must be 1 to 255 visible ASCII characters".into());
     IdempotencyKey::parse(text).ok_or_else(wrong)
 }
 
 /// Refuses fields that are absent, null or empty.
-pub(super) fn require(fields: &Map<String, Value>, names: &[&'static str]) -> Result<(), Invalid> {
+pub(super) fn require(fields: &Map<String, Value>, names: &[&'static str]) -> Result<(), ValidationError> {
     let is_missing = |name: &&'static str| match fields.get(*name) {
         None | Some(Value::Null) => true,
         Some(Value::String(text)) => text.is_empty(),
@@ -86,16 +86,16 @@ pub(super) fn require(fields: &Map<String, Value>, names: &[&'static str]) -> Re
     if missing.is_empty() {
         Ok(())
     } else {
-        Err(Invalid::MissingFields(missing))
+        Err(ValidationError::MissingFields(missing))
     }
 }
 
 pub(super) fn uuid_field(
     fields: &Map<String, Value>,
     field: &'static str,
-) -> Result<Uuid, Invalid> {
+) -> Result<Uuid, ValidationError> {
     let text = fields.get(field).and_then(Value::as_str);
-    text.and_then(parse_uuid).ok_or_else(|| Invalid::Uuid {
+    text.and_then(parse_uuid).ok_or_else(|| ValidationError::Uuid {
         field,
         value: text.map(str::to_owned),
     })

@@ -12,7 +12,7 @@ use crate::store::error::{ReadError, SubmitError};
 #[derive(Debug)]
 pub enum AppError {
     /// The input breaks a rule.
-    Invalid(Invalid),
+    Invalid(ValidationError),
     /// The session's path does not even name one.
     UnknownSession(String),
     /// The caller may not do it, and why.
@@ -36,7 +36,7 @@ pub const NO_SPACE: &str = "The server's disk has no free space for this; reads 
 
 /// Input that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Invalid {
+pub enum ValidationError {
     /// A field that is no UUID.
     Uuid {
         /// The field.
@@ -141,7 +141,7 @@ impl std::fmt::Display for AppError {
     }
 }
 
-impl std::fmt::Display for Invalid {
+impl std::fmt::Display for ValidationError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Uuid { field, .. } => write!(f, "{field} must be a UUID"),
@@ -220,23 +220,23 @@ impl From<Refusal> for AppError {
     }
 }
 
-impl From<Invalid> for AppError {
-    fn from(invalid: Invalid) -> Self {
+impl From<ValidationError> for AppError {
+    fn from(invalid: ValidationError) -> Self {
         Self::Invalid(invalid)
     }
 }
 
 impl From<InvalidTimeout> for AppError {
     fn from(invalid: InvalidTimeout) -> Self {
-        Self::Invalid(Invalid::Timeout(invalid))
+        Self::Invalid(ValidationError::Timeout(invalid))
     }
 }
 
 impl From<InvalidMessage> for AppError {
     fn from(invalid: InvalidMessage) -> Self {
         Self::Invalid(match invalid {
-            InvalidMessage::Content { field, reason } => Invalid::Content { field, reason },
-            InvalidMessage::Metadata(reason) => Invalid::Metadata(reason),
+            InvalidMessage::Content { field, reason } => ValidationError::Content { field, reason },
+            InvalidMessage::Metadata(reason) => ValidationError::Metadata(reason),
         })
     }
 }

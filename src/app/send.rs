@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use super::App;
 use super::create::header_key;
-use super::error::{AppError, Invalid, NoReply, NoReplyReason, Unavailable};
+use super::error::{AppError, ValidationError, NoReply, NoReplyReason, Unavailable};
 use super::ledger::StoreLedger;
 use super::target::Target;
 use crate::agents::backend::Answering;
@@ -326,23 +326,23 @@ impl SentMessage {
 }
 
 /// A socket speaks only as its session's user.
-fn require_own(socket: &SendingSocket, session: &Session) -> Result<(), Invalid> {
+fn require_own(socket: &SendingSocket, session: &Session) -> Result<(), ValidationError> {
     let sender = socket.sender_id.as_deref().and_then(UserId::parse);
     if sender == Some(session.user_id) {
         return Ok(());
     }
-    Err(Invalid::Content {
+    Err(ValidationError::Content {
         field: "senderId",
         reason: "senderId must be the session's user".into(),
     })
 }
 
-fn client_message_id(value: Option<&Value>) -> Result<Option<IdempotencyKey>, Invalid> {
+fn client_message_id(value: Option<&Value>) -> Result<Option<IdempotencyKey>, ValidationError> {
     let text = match value {
         None | Some(Value::Null) => return Ok(None),
         Some(value) => value.as_str(),
     };
-    let wrong = || Invalid::Content {
+    let wrong = || ValidationError::Content {
         field: "clientMessageId",
         reason: "clientMessageId must be 1 to 255 visible ASCII characters".into(),
     };

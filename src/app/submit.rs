@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use super::App;
 use super::create::{header_key, require, uuid_field};
-use super::error::{AppError, Invalid, Unavailable};
+use super::error::{AppError, ValidationError, Unavailable};
 use super::target::{Scope, Target};
 use crate::agents::backend::Answering;
 use crate::agents::feed::Ending;
@@ -210,7 +210,7 @@ fn snake_case(mut fields: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// The name of a submit: its header's, else its body's.
-fn key(header: Option<&str>, field: Option<&Value>) -> Result<Option<IdempotencyKey>, Invalid> {
+fn key(header: Option<&str>, field: Option<&Value>) -> Result<Option<IdempotencyKey>, ValidationError> {
     if let Some(header) = header {
         return header_key(header).map(Some);
     }
@@ -218,7 +218,7 @@ fn key(header: Option<&str>, field: Option<&Value>) -> Result<Option<Idempotency
         None | Some(Value::Null) => return Ok(None),
         Some(value) => value.as_str(),
     };
-    let wrong = || Invalid::Content {
+    let wrong = || ValidationError::Content {
         field: "messageId",
         reason: "messageId must be 1 to 255 visible ASCII characters".into(),
     };
@@ -239,7 +239,7 @@ fn reply(fields: &Map<String, Value>) -> Result<Reply, AppError> {
     let parts = [&metadata, &thought, &actions];
     let bytes: usize = parts.into_iter().flatten().map(String::len).sum();
     if bytes > MAX_METADATA_BYTES {
-        return Err(Invalid::Metadata(format!(
+        return Err(ValidationError::Metadata(format!(
             "metadata, thought and actions must be at most {MAX_METADATA_BYTES} bytes together, \
              not {bytes}"
         ))
@@ -256,7 +256,7 @@ fn reply(fields: &Map<String, Value>) -> Result<Reply, AppError> {
     })
 }
 
-fn content(value: Option<&Value>) -> Result<String, Invalid> {
+fn content(value: Option<&Value>) -> Result<String, ValidationError> {
     let text = match value {
         Some(Value::String(text)) => text,
         other => {
@@ -275,8 +275,8 @@ fn content(value: Option<&Value>) -> Result<String, Invalid> {
     Ok(text.clone())
 }
 
-fn invalid_content(reason: String) -> Invalid {
-    Invalid::Content {
+fn invalid_content(reason: String) -> ValidationError {
+    ValidationError::Content {
         field: "content",
         reason,
     }

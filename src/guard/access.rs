@@ -1,16 +1,16 @@
 //! What each role may use.
 
-use super::identity::Caller;
+use super::identity::Principal;
 
 /// To whom something is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Everybody: it holds no data.
-    Open,
+    Public,
     /// Whoever has credentials. What a user meets is confined to its own sessions.
-    Known,
+    Authenticated,
     /// The session list: admins, and users for their own sessions.
-    Listing,
+    SessionList,
     /// What an agent that runs elsewhere uses: the server's token and admins. Whoever serves it
     /// asks for that, see [`Self::is_asked_first`].
     Agent,
@@ -24,13 +24,13 @@ impl Access {
     #[must_use]
     // A line for each thing that is said.
     #[allow(clippy::match_same_arms)]
-    pub fn permits(self, caller: Caller, has_admins: bool) -> bool {
+    pub fn permits(self, caller: Principal, has_admins: bool) -> bool {
         match (self, caller) {
-            (Self::Open | Self::Known, _) | (_, Caller::Anonymous | Caller::Admin) => true,
-            (Self::Agent, Caller::Server) => true,
-            (Self::Listing | Self::Admin, Caller::Server) => !has_admins,
-            (Self::Listing, Caller::User(_)) => true,
-            (Self::Agent | Self::Admin, Caller::User(_)) => false,
+            (Self::Public | Self::Authenticated, _) | (_, Principal::Anonymous | Principal::Admin) => true,
+            (Self::Agent, Principal::Server) => true,
+            (Self::SessionList | Self::Admin, Principal::Server) => !has_admins,
+            (Self::SessionList, Principal::User(_)) => true,
+            (Self::Agent | Self::Admin, Principal::User(_)) => false,
         }
     }
 
@@ -44,7 +44,7 @@ impl Access {
     /// Whether each use is written down.
     #[must_use]
     pub fn is_for_admins(self) -> bool {
-        matches!(self, Self::Listing | Self::Admin)
+        matches!(self, Self::SessionList | Self::Admin)
     }
 }
 
@@ -55,12 +55,12 @@ mod tests {
 
     #[test]
     fn each_role_may_what_the_documentation_says() {
-        let user = Caller::User(UserId::from(1));
-        let callers = [Caller::Anonymous, Caller::Server, user, Caller::Admin];
+        let user = Principal::User(UserId::from(1));
+        let callers = [Principal::Anonymous, Principal::Server, user, Principal::Admin];
         let table = [
-            (Access::Open, [true; 4], [true; 4]),
-            (Access::Known, [true; 4], [true; 4]),
-            (Access::Listing, [true; 4], [true, false, true, true]),
+            (Access::Public, [true; 4], [true; 4]),
+            (Access::Authenticated, [true; 4], [true; 4]),
+            (Access::SessionList, [true; 4], [true, false, true, true]),
             (
                 Access::Agent,
                 [true, true, false, true],

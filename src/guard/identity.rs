@@ -24,7 +24,7 @@ pub struct Tokens {
 
 /// Who calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Caller {
+pub enum Principal {
     /// Nobody in particular, where nobody is asked.
     Anonymous,
     /// Whoever has the server's token.
@@ -115,7 +115,7 @@ impl<'a> Credentials<'a> {
     }
 }
 
-impl Caller {
+impl Principal {
     /// The user, where the caller is one and is confined to its own.
     #[must_use]
     pub fn user(self) -> Option<UserId> {
@@ -126,7 +126,7 @@ impl Caller {
     }
 }
 
-impl fmt::Display for Caller {
+impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Anonymous => f.write_str("anonymous"),
@@ -167,9 +167,9 @@ impl Identities {
         self.server.is_some() || self.has_admins()
     }
 
-    pub(super) fn identify(&self, credentials: &Credentials<'_>) -> Result<Caller, Unauthorized> {
+    pub(super) fn identify(&self, credentials: &Credentials<'_>) -> Result<Principal, Unauthorized> {
         if !self.ask() {
-            return Ok(Caller::Anonymous);
+            return Ok(Principal::Anonymous);
         }
         let of_token = |token: &[u8]| self.by_token(token);
         let by_token = credentials.key.and_then(of_token);
@@ -179,21 +179,21 @@ impl Identities {
         match (&self.jwt, credentials.bearer, credentials.key) {
             (Some(jwt), Some(bearer), _) => jwt
                 .verify(bearer, self.clock.now())
-                .map(Caller::User)
+                .map(Principal::User)
                 .map_err(Unauthorized::InvalidJwt),
             (None, Some(_), _) | (_, None, Some(_)) => Err(Unauthorized::UnknownToken),
             (_, None, None) => Err(Unauthorized::Missing),
         }
     }
 
-    fn by_token(&self, token: &[u8]) -> Option<Caller> {
+    fn by_token(&self, token: &[u8]) -> Option<Principal> {
         let sent = Digest::of(token);
         // Both are compared whatever the first comparison says.
         let is_admin = self.admin.as_ref().is_some_and(|admin| *admin == sent);
         let is_server = self.server.as_ref().is_some_and(|server| *server == sent);
         match (is_admin, is_server) {
-            (true, _) => Some(Caller::Admin),
-            (false, true) => Some(Caller::Server),
+            (true, _) => Some(Principal::Admin),
+            (false, true) => Some(Principal::Server),
             (false, false) => None,
         }
     }

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use self::access::Access;
 use self::address::TrustedProxies;
-use self::identity::{Caller, Credentials, Identities, Tokens, Unauthorized};
+use self::identity::{Principal, Credentials, Identities, Tokens, Unauthorized};
 use self::origin::Origins;
 use self::rate::Rates;
 use crate::clock::Clock;
@@ -37,9 +37,9 @@ pub struct Policy {
 
 /// Who makes a call, and from where.
 #[derive(Debug, Clone, Copy)]
-pub struct Visitor {
+pub struct ClientContext {
     /// Who.
-    pub caller: Caller,
+    pub caller: Principal,
     /// From which address, as far as it can be trusted.
     pub address: IpAddr,
 }
@@ -75,13 +75,13 @@ impl Guard {
     ///
     /// # Errors
     /// Nobody has, and the server asks for some.
-    pub fn identify(&self, credentials: &Credentials<'_>) -> Result<Caller, Unauthorized> {
+    pub fn identify(&self, credentials: &Credentials<'_>) -> Result<Principal, Unauthorized> {
         self.identities.identify(credentials)
     }
 
     /// Whether a caller may use what is open to some.
     #[must_use]
-    pub fn permits(&self, caller: Caller, access: Access) -> bool {
+    pub fn permits(&self, caller: Principal, access: Access) -> bool {
         access.permits(caller, self.identities.has_admins())
     }
 }

@@ -21,7 +21,7 @@ use super::PATH;
 use super::hub::Hub;
 use super::session::{NotUpgraded, Origin, Session};
 use super::stream::SocketStream;
-use crate::guard::Visitor;
+use crate::guard::ClientContext;
 use crate::guard::connections::{Connection, Connections};
 use crate::guard::identity::Credentials;
 
@@ -190,7 +190,7 @@ impl Entrance {
 
     fn origin(&self, parts: &Parts) -> Result<Origin, Refused> {
         // Whoever stands before the sockets has noted where they come from.
-        let visitor = parts.extensions.get::<Visitor>();
+        let visitor = parts.extensions.get::<ClientContext>();
         Ok(Origin {
             address: visitor.ok_or(Refused::BadRequest)?.address,
             by_headers: self.hub.identify(&Credentials::of_headers(&parts.headers)),

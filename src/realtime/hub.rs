@@ -23,7 +23,7 @@ use super::payload::{self, Handshake};
 use super::session::{Queued, Session};
 use super::socket::{self, Peer};
 use crate::app::App;
-use crate::guard::identity::{Caller, Credentials, Unauthorized};
+use crate::guard::identity::{Principal, Credentials, Unauthorized};
 use crate::guard::{AUDIT, Guard};
 
 /// How many events may wait for a socket's task.
@@ -66,7 +66,7 @@ impl Hub {
     }
 
     /// Who the headers of a request say that its client is.
-    pub(super) fn identify(&self, credentials: &Credentials<'_>) -> Result<Caller, Unauthorized> {
+    pub(super) fn identify(&self, credentials: &Credentials<'_>) -> Result<Principal, Unauthorized> {
         self.guard.identify(credentials)
     }
 
@@ -120,7 +120,7 @@ impl Hub {
         &self,
         session: &Session,
         handshake: &Handshake,
-    ) -> Result<(Caller, Option<Uuid>), Refused> {
+    ) -> Result<(Principal, Option<Uuid>), Refused> {
         let own = handshake.credentials();
         // What a client sends as its `auth` comes before the headers of its first request.
         let caller = match own {

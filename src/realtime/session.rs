@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::flow::{Incoming, Outbox};
 use super::hub::EngineSocket;
 use super::payload::Sent;
-use crate::guard::Visitor;
+use crate::guard::ClientContext;
 use crate::guard::budget::{Exhausted, Reservation};
 use crate::guard::connections::{Admission, Connection, Connections, Order, UnderWay};
-use crate::guard::identity::{Caller, Unauthorized};
+use crate::guard::identity::{Principal, Unauthorized};
 
 /// How long a session may take until it is accepted.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub(super) struct Session {
     /// Where its client is.
     pub(super) address: IpAddr,
     /// Who the headers of its handshake say that it is.
-    pub(super) by_headers: Result<Caller, Unauthorized>,
+    pub(super) by_headers: Result<Principal, Unauthorized>,
     /// What is on its way to the client.
     pub(super) outbox: Outbox,
     incoming: Incoming,
@@ -90,7 +90,7 @@ pub(super) enum NotUpgraded {
 #[derive(Debug)]
 pub(super) struct Origin {
     pub(super) address: IpAddr,
-    pub(super) by_headers: Result<Caller, Unauthorized>,
+    pub(super) by_headers: Result<Principal, Unauthorized>,
     pub(super) outbox: Outbox,
     pub(super) incoming: Incoming,
 }
@@ -222,8 +222,8 @@ impl Session {
     }
 
     /// Who speaks to the server, with the rights of a caller.
-    pub(super) fn visitor(&self, caller: Caller) -> Visitor {
-        Visitor {
+    pub(super) fn visitor(&self, caller: Principal) -> ClientContext {
+        ClientContext {
             caller,
             address: self.address,
         }

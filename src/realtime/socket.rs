@@ -19,7 +19,7 @@ use crate::app::error::AppError;
 use crate::app::{App, Followed, Follower, Scope, SendRequest, SendingSocket, SentMessage, Target};
 use crate::domain::id::SessionId;
 use crate::events::Lagged;
-use crate::guard::Visitor;
+use crate::guard::ClientContext;
 use crate::metrics::Open;
 use crate::wire;
 
@@ -101,7 +101,7 @@ pub(super) async fn run(
     app: Arc<App>,
     peer: Peer,
     queued: mpsc::Receiver<Queued>,
-    visitor: Visitor,
+    visitor: ClientContext,
     entity_id: Option<Uuid>,
 ) {
     let _open = Open::new(&app.metrics().sockets);
@@ -125,7 +125,7 @@ pub(super) async fn run(
 struct Task {
     app: Arc<App>,
     peer: Peer,
-    visitor: Visitor,
+    visitor: ClientContext,
     follower: Follower,
     /// The message that is being stored, and what its answer is to be called.
     sending: Option<(Sending, Option<u64>)>,

@@ -5,7 +5,7 @@
 use reqwest::Method;
 use serde_json::json;
 use sessiond::guard::access::Access;
-use sessiond::http::endpoints;
+use sessiond::api::endpoints;
 
 use crate::harness::{Answer, ELIZA, NOBODY, SESSIONS, START, Server, USER, answer};
 use crate::jwt;
@@ -15,49 +15,49 @@ const ADMIN: &str = "the admins' token";
 
 /// Everything that can be called, and to whom it is open. Whoever adds an endpoint says so here.
 const TABLE: &[(&str, &str, Access)] = &[
-    ("GET", "/api/messaging/sessions", Access::Listing),
-    ("POST", "/api/messaging/sessions", Access::Known),
-    ("GET", "/api/messaging/sessions/health", Access::Known),
-    ("GET", "/api/messaging/sessions/{sessionId}", Access::Known),
+    ("GET", "/api/messaging/sessions", Access::SessionList),
+    ("POST", "/api/messaging/sessions", Access::Authenticated),
+    ("GET", "/api/messaging/sessions/health", Access::Authenticated),
+    ("GET", "/api/messaging/sessions/{sessionId}", Access::Authenticated),
     (
         "DELETE",
         "/api/messaging/sessions/{sessionId}",
-        Access::Known,
+        Access::Authenticated,
     ),
     (
         "GET",
         "/api/messaging/sessions/{sessionId}/messages",
-        Access::Known,
+        Access::Authenticated,
     ),
     (
         "POST",
         "/api/messaging/sessions/{sessionId}/messages",
-        Access::Known,
+        Access::Authenticated,
     ),
     (
         "POST",
         "/api/messaging/sessions/{sessionId}/messages/stream",
-        Access::Known,
+        Access::Authenticated,
     ),
     (
         "POST",
         "/api/messaging/sessions/{sessionId}/renew",
-        Access::Known,
+        Access::Authenticated,
     ),
     (
         "PATCH",
         "/api/messaging/sessions/{sessionId}/timeout",
-        Access::Known,
+        Access::Authenticated,
     ),
     (
         "POST",
         "/api/messaging/sessions/{sessionId}/heartbeat",
-        Access::Known,
+        Access::Authenticated,
     ),
     (
         "GET",
         "/api/messaging/sessions/{sessionId}/events",
-        Access::Known,
+        Access::Authenticated,
     ),
     (
         "GET",
@@ -65,19 +65,19 @@ const TABLE: &[(&str, &str, Access)] = &[
         Access::Admin,
     ),
     ("POST", "/api/messaging/submit", Access::Agent),
-    ("GET", "/api/agents", Access::Known),
-    ("GET", "/api/agents/{agentId}", Access::Known),
+    ("GET", "/api/agents", Access::Authenticated),
+    ("GET", "/api/agents/{agentId}", Access::Authenticated),
     ("GET", "/metrics", Access::Admin),
-    ("GET", "/", Access::Open),
-    ("GET", "/docs", Access::Open),
-    ("GET", "/console/{file}", Access::Open),
-    ("GET", "/openapi.json", Access::Open),
+    ("GET", "/", Access::Public),
+    ("GET", "/docs", Access::Public),
+    ("GET", "/console/{file}", Access::Public),
+    ("GET", "/openapi.json", Access::Public),
     ("GET", "/api/admin/backup", Access::Admin),
     ("GET", "/api/admin/export", Access::Admin),
     ("GET", "/api/admin/storage", Access::Admin),
     ("POST", "/api/admin/storage/verify", Access::Admin),
-    ("GET", "/healthz", Access::Open),
-    ("GET", "/health", Access::Open),
+    ("GET", "/healthz", Access::Public),
+    ("GET", "/health", Access::Public),
 ];
 
 #[test]
@@ -199,9 +199,9 @@ async fn with_all_three_secrets_each_role_has_its_own() {
         .start()
         .await;
     assert_matrix(&server, |name, access| match (name, access) {
-        (_, Access::Open) | ("admin", _) => 0,
+        (_, Access::Public) | ("admin", _) => 0,
         ("anonymous" | "wrong key" | "wrong bearer", _) => 401,
-        ("server", Access::Listing | Access::Admin) => 403,
+        ("server", Access::SessionList | Access::Admin) => 403,
         ("user", Access::Admin | Access::Agent) => 403,
         _ => 0,
     })
@@ -216,7 +216,7 @@ async fn the_servers_token_alone_is_for_everything() {
         .start()
         .await;
     assert_matrix(&server, |name, access| match (name, access) {
-        (_, Access::Open) | ("server", _) => 0,
+        (_, Access::Public) | ("server", _) => 0,
         _ => 401,
     })
     .await;
@@ -231,8 +231,8 @@ async fn without_an_admins_token_users_leave_nobody_to_be_admin() {
         .start()
         .await;
     assert_matrix(&server, |name, access| match (name, access) {
-        (_, Access::Open) => 0,
-        ("server", Access::Listing | Access::Admin) => 403,
+        (_, Access::Public) => 0,
+        ("server", Access::SessionList | Access::Admin) => 403,
         ("user", Access::Admin | Access::Agent) => 403,
         ("server" | "user", _) => 0,
         _ => 401,
@@ -248,7 +248,7 @@ async fn an_admins_token_alone_guards_everything() {
         .start()
         .await;
     assert_matrix(&server, |name, access| match (name, access) {
-        (_, Access::Open) | ("admin", _) => 0,
+        (_, Access::Public) | ("admin", _) => 0,
         _ => 401,
     })
     .await;

@@ -31,7 +31,7 @@ fn an_unreadable_setting_is_named_with_its_value_and_what_is_allowed() {
         ("SESSIOND_INSECURE", "yes", "true, false, 1 or 0"),
         ("LOG_FORMAT", "xml", "text or json"),
         ("RUST_LOG", "debgu", "warn, info, debug or trace"),
-        ("RUST_LOG", "sessiond::http=loud", "such as sessiond=debug"),
+        ("RUST_LOG", "sessiond::api=loud", "such as sessiond=debug"),
         (
             "RATE_LIMIT_CREATES_PER_MINUTE",
             "-1",

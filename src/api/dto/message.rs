@@ -1,0 +1,247 @@
+//! Messages, sent, submitted and listed.
+
+use std::ops::Deref;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Raw;
+use super::metadata::{Inherited, Metadata};
+use crate::app::Page;
+use crate::domain::id::{MessageId, SessionId, serialize_uuid};
+use crate::domain::message::{Message, Role};
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
+use crate::api::openapi::bodies;
+
+/// A user's message in the answer to its sending.
+#[derive(ToSchema, Serialize, Clone)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct UserMessage<'a> {
+    #[schema(value_type = String, format = Uuid)]
+    pub(super) id: MessageId,
+    #[schema(value_type = String, format = Uuid)]
+    channel_id: SessionId,
+    pub(super) content: &'a str,
+    #[serde(serialize_with = "serialize_uuid")]
+    #[schema(value_type = String, format = Uuid)]
+    pub(super) author_id: Uuid,
+    #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
+    pub(super) created_at: Timestamp,
+    /// The session's metadata, then the message's own, then `sessionId`.
+    #[schema(value_type = bodies::MessageMetadata)]
+    pub(super) metadata: Metadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    attachments: Option<Raw<'a>>,
+    /// As the client sent it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_message_id: Option<&'a str>,
+}
+
+/// An agent's reply in the answer to a message, and at the end of a stream.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct AgentResponse<'a> {
+    #[schema(value_type = String, format = Uuid)]
+    id: MessageId,
+    /// What the agent says.
+    text: &'a str,
+    /// What it thought.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thought: Option<&'a str>,
+    /// What it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<serde_json::Value>>)]
+    actions: Option<Raw<'a>>,
+    #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
+    created_at: Timestamp,
+    /// The message that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Uuid)]
+    in_reply_to: Option<MessageId>,
+    /// The same as in the list of messages: with `model`, `finishReason` and `truncated` where the
+    /// agent's server tells of them.
+    #[schema(value_type = bodies::MessageMetadata)]
+    metadata: Metadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    attachments: Option<Raw<'a>>,
+}
+
+/// A page of messages.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct MessageList<'a> {
+    /// Newest first.
+    messages: Vec<MessageInfo<'a>>,
+    /// Whether there are more in the direction of paging.
+    has_more: bool,
+    /// Where to go on; absent where there is no message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursors: Option<Cursors>,
+}
+
+#[derive(ToSchema, Serialize)]
+struct Cursors {
+    /// The time of the oldest message, in milliseconds of the epoch.
+    before: i64,
+    /// The time of the newest message, in milliseconds of the epoch.
+    after: i64,
+}
+
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageInfo<'a> {
+    #[schema(value_type = String, format = Uuid)]
+    id: MessageId,
+    content: &'a str,
+    /// The user's or the agent's id.
+    #[serde(serialize_with = "serialize_uuid")]
+    #[schema(value_type = String, format = Uuid)]
+    author_id: Uuid,
+    is_agent: bool,
+    #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
+    created_at: Timestamp,
+    /// With `thought` and `actions` in an agent's message, and with `agentError` in a user's where
+    /// the agent failed for good.
+    #[schema(value_type = bodies::MessageMetadata)]
+    metadata: Metadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    attachments: Option<Raw<'a>>,
+    /// The message that a reply answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Uuid)]
+    in_reply_to: Option<MessageId>,
+}
+
+/// What a submission answers.
+#[derive(ToSchema, Serialize)]
+pub(in crate::api) struct Submitted<'a> {
+    success: bool,
+    data: SubmittedMessage<'a>,
+}
+
+/// A reply that was submitted.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SubmittedMessage<'a> {
+    #[serde(flatten)]
+    message: MessageInfo<'a>,
+    /// The session.
+    #[schema(value_type = String, format = Uuid)]
+    channel_id: SessionId,
+}
+
+impl<'a> UserMessage<'a> {
+    pub(in crate::api) fn new(
+        session: &Session,
+        message: &'a Message,
+        client_message_id: Option<&'a str>,
+    ) -> Self {
+        Self {
+            id: message.id,
+            channel_id: session.id,
+            content: &message.body.content,
+            author_id: message.author_id,
+            created_at: message.created_at,
+            metadata: Metadata::of(session, message),
+            attachments: message.body.attachments.as_deref().and_then(Raw::of),
+            client_message_id,
+        }
+    }
+}
+
+impl<'a> From<&'a Message> for AgentResponse<'a> {
+    fn from(reply: &'a Message) -> Self {
+        let (in_reply_to, thought, actions) = match &reply.role {
+            Role::Agent {
+                in_reply_to,
+                thought,
+                actions,
+            } => (*in_reply_to, thought.as_deref(), actions.as_deref()),
+            Role::User { .. } => (None, None, None),
+        };
+        Self {
+            id: reply.id,
+            text: &reply.body.content,
+            thought,
+            actions: actions.and_then(Raw::of),
+            created_at: reply.created_at,
+            in_reply_to,
+            metadata: Metadata::of_reply(reply),
+            attachments: reply.body.attachments.as_deref().and_then(Raw::of),
+        }
+    }
+}
+
+impl<'a> MessageList<'a> {
+    pub(in crate::api) fn new(
+        session: &Session,
+        page: &'a Page<impl Deref<Target = str>>,
+    ) -> Self {
+        let cursors = match (page.messages.last(), page.messages.first()) {
+            (Some(oldest), Some(newest)) => Some(Cursors {
+                before: oldest.created_at.0,
+                after: newest.created_at.0,
+            }),
+            _ => None,
+        };
+        let inherited = Inherited::new(session);
+        let messages = page
+            .messages
+            .iter()
+            .map(|message| MessageInfo::new(message, inherited.of(message)));
+        Self {
+            messages: messages.collect(),
+            has_more: page.has_more,
+            cursors,
+        }
+    }
+}
+
+impl MessageList<'_> {
+    /// The page as a response.
+    pub(in crate::api) fn respond(&self) -> Response {
+        const BESIDE_CONTENT: usize = 512;
+
+        let contents = self.messages.iter().map(|message| message.content.len());
+        let room = contents.map(|bytes| bytes + BESIDE_CONTENT).sum();
+        super::json_of_about(room, StatusCode::OK, self)
+    }
+}
+
+impl<'a> Submitted<'a> {
+    pub(in crate::api) fn new(session: &Session, message: &'a Message) -> Self {
+        Self {
+            success: true,
+            data: SubmittedMessage {
+                message: MessageInfo::new(message, Metadata::of(session, message)),
+                channel_id: session.id,
+            },
+        }
+    }
+}
+
+impl<'a> MessageInfo<'a> {
+    fn new(message: &'a Message<impl Deref<Target = str>>, metadata: Metadata) -> Self {
+        let in_reply_to = match &message.role {
+            Role::Agent { in_reply_to, .. } => *in_reply_to,
+            Role::User { .. } => None,
+        };
+        Self {
+            id: message.id,
+            content: &message.body.content,
+            author_id: message.author_id,
+            is_agent: message.is_agent(),
+            created_at: message.created_at,
+            metadata,
+            attachments: message.body.attachments.as_deref().and_then(Raw::of),
+            in_reply_to,
+        }
+    }
+}

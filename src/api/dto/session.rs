@@ -1,0 +1,157 @@
+//! Sessions, and what calls did to them.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Raw;
+use crate::app::Stats;
+use crate::domain::id::{AgentId, SessionId, UserId};
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
+
+/// A session.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct SessionInfo<'a> {
+    #[schema(value_type = String, format = Uuid)]
+    session_id: SessionId,
+    /// The same: a session is its own channel.
+    #[schema(value_type = String, format = Uuid)]
+    channel_id: SessionId,
+    #[schema(value_type = String, format = Uuid)]
+    agent_id: AgentId,
+    /// The user, as the client names them.
+    #[schema(value_type = String, format = Uuid)]
+    user_id: UserId,
+    #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
+    created_at: Timestamp,
+    /// When the user last did something in it.
+    #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
+    last_activity: Timestamp,
+    /// The instant from which it is expired.
+    #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
+    expires_at: Timestamp,
+    timeout_config: TimeoutInfo,
+    /// How often it was renewed.
+    renewal_count: u32,
+    /// In milliseconds.
+    time_remaining: i64,
+    /// Whether no more is left than the warning threshold.
+    is_near_expiration: bool,
+    /// The client's own data.
+    #[schema(value_type = Object)]
+    metadata: Raw<'a>,
+}
+
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TimeoutInfo {
+    /// How long it lives after its creation or last renewal.
+    timeout_minutes: u32,
+    /// Whether activity renews it.
+    auto_renew: bool,
+    /// How long it lives at most, renewed or not.
+    max_duration_minutes: u32,
+    /// How long before its expiry it counts as near it.
+    warning_threshold_minutes: u32,
+}
+
+impl<'a> SessionInfo<'a> {
+    pub(in crate::api) fn new(session: &'a Session, now: Timestamp) -> Self {
+        Self {
+            session_id: session.id,
+            channel_id: session.id,
+            agent_id: session.agent_id,
+            user_id: session.user_id,
+            created_at: session.created_at,
+            last_activity: session.last_activity,
+            expires_at: session.expires_at,
+            timeout_config: TimeoutInfo {
+                timeout_minutes: session.timeout.timeout_minutes,
+                auto_renew: session.timeout.auto_renew,
+                max_duration_minutes: session.timeout.max_duration_minutes,
+                warning_threshold_minutes: session.timeout.warning_threshold_minutes,
+            },
+            renewal_count: session.renewal_count,
+            time_remaining: session.time_remaining(now).0,
+            is_near_expiration: session.is_near_expiration(now),
+            metadata: Raw::of(&session.metadata).unwrap_or(Raw::Empty),
+        }
+    }
+}
+
+/// The numbers of a session list.
+#[derive(ToSchema, Serialize)]
+pub(in crate::api) struct StatsInfo {
+    /// The sum of the other two.
+    #[serde(rename = "totalSessions")]
+    total: u64,
+    /// Sessions that can be used.
+    #[serde(rename = "activeSessions")]
+    active: u64,
+    /// Sessions that have expired and are still kept.
+    #[serde(rename = "expiredSessions")]
+    expired: u64,
+}
+
+impl From<Stats> for StatsInfo {
+    fn from(stats: Stats) -> Self {
+        Self {
+            total: stats.active + stats.expired,
+            active: stats.active,
+            expired: stats.expired,
+        }
+    }
+}
+
+/// What sending a message did to its session.
+#[derive(ToSchema, Serialize, Clone)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct SessionStatus {
+    #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
+    expires_at: Timestamp,
+    renewal_count: u32,
+    /// Whether this call renewed the session.
+    was_renewed: bool,
+    is_near_expiration: bool,
+}
+
+impl SessionStatus {
+    pub(in crate::api) fn new(session: &Session, was_renewed: bool, now: Timestamp) -> Self {
+        Self {
+            expires_at: session.expires_at,
+            renewal_count: session.renewal_count,
+            was_renewed,
+            is_near_expiration: session.is_near_expiration(now),
+        }
+    }
+}
+
+/// What a deletion answers.
+#[derive(ToSchema, Serialize)]
+pub(in crate::api) struct Deleted {
+    success: bool,
+    message: String,
+    data: DeletedData,
+}
+
+/// The same once more.
+#[derive(ToSchema, Serialize)]
+struct DeletedData {
+    success: bool,
+    message: String,
+}
+
+impl Deleted {
+    pub(in crate::api) fn new(id: SessionId) -> Self {
+        let message = format!("Session {id} deleted successfully");
+        Self {
+            success: true,
+            message: message.clone(),
+            data: DeletedData {
+                success: true,
+                message,
+            },
+        }
+    }
+}

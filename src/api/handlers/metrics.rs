@@ -1,0 +1,37 @@
+//! The figures.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+
+use crate::api::router::ApiState;
+use crate::metrics::Format;
+
+/// `GET /metrics`
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "getMetrics",
+    tag = "operations",
+    summary = "The figures of the server",
+    description = "For Prometheus, as its text format, or as OpenMetrics for those who accept that. For administrators.",
+    responses((status = 200, description = "The figures", content(
+        (String = "text/plain; version=0.0.4; charset=utf-8"),
+        (String = "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    ))),
+)]
+pub(in crate::api) async fn show(State(state): State<ApiState>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT);
+    let accept = accept.and_then(|accept| accept.to_str().ok());
+    let format = Format::accepted(accept.unwrap_or_default());
+    let mut response = Response::new(Body::from(state.app.metrics_text(format)));
+    response.headers_mut().extend([
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(format.content_type()),
+        ),
+        (header::VARY, HeaderValue::from_static("Accept")),
+    ]);
+    response
+}

@@ -1,0 +1,57 @@
+//! Replies of agents that run elsewhere.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+
+use crate::app::SubmitRequest;
+use crate::guard::access::Access;
+use crate::api::dto::{self, Submitted};
+use crate::api::error::{ApiError, Call};
+use crate::api::extract::{CalledBy, JsonObject, REPLAYED, idempotency_key};
+use crate::api::openapi::bodies;
+use crate::api::router::ApiState;
+
+/// `POST /api/messaging/submit`
+#[utoipa::path(
+    post,
+    path = "/api/messaging/submit",
+    operation_id = "submitMessage",
+    tag = "agents",
+    summary = "Submit the reply of an agent that runs elsewhere",
+    description = "For the server's clients and administrators. It closes the turn that `in_reply_to_message_id` names, or all of the session's that wait for a reply; where there is none, it is a further message of the agent.",
+    params(("Idempotency-Key" = Option<String>, Header, description = "A name for the call, under which a repeat stores nothing: 1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
+    request_body(content = bodies::SubmitRequest, example = json!({
+        "channel_id": "018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44",
+        "author_id": "b850bc30-45f8-0041-a00a-83df46d8555d",
+        "content": "Hello Ada. What brings you here?",
+        "in_reply_to_message_id": "018d0d2e-5b01-7a3e-8f5b-3c90c3cc0d45",
+        "raw_message": { "thought": "Ada greets me.", "actions": ["REPLY"] },
+    })),
+    responses((status = 201, description = "The reply is stored", body = Submitted<'_>, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")))),
+)]
+pub(in crate::api) async fn submit(
+    State(state): State<ApiState>,
+    CalledBy(visitor): CalledBy,
+    headers: HeaderMap,
+    JsonObject(fields): JsonObject,
+) -> Result<Response, ApiError> {
+    // Admins and the server's clients may in any case.
+    if !Access::Agent.permits(visitor.caller, true) {
+        return Err(ApiError::not_permitted());
+    }
+    let request = SubmitRequest {
+        fields,
+        key: idempotency_key(&headers),
+    };
+    let submitted = state.app.submit(request).await;
+    let submitted = submitted.map_err(|error| ApiError::of(error, Call::Send))?;
+    let body = Submitted::new(&submitted.session, &submitted.message);
+    let mut response = dto::json(StatusCode::CREATED, &body);
+    if submitted.replayed {
+        response
+            .headers_mut()
+            .insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
