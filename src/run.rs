@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::agents::registry::{Agent, Registry, Tools};
 use crate::agents::variables::Variables;
+use crate::api::{self, Sockets};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -20,7 +21,6 @@ use crate::events::EventBus;
 use crate::guard::Guard;
 use crate::guard::connections::Connections;
 use crate::guard::rate::Limits;
-use crate::api::{self, Sockets};
 use crate::instance::Announcement;
 use crate::janitor::Janitor;
 use crate::realtime::{self, Realtime};
@@ -155,7 +155,7 @@ pub async fn run_with(
         max_body: realtime::MAX_MESSAGE,
         router: realtime.router(),
     };
-    let service = api::service(&app, guard, sockets);
+    let service = api::service(&app, &guard, sockets);
     let shutdown = async {
         shutdown.await;
         app.begin_stop();

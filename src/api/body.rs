@@ -1,34 +1,50 @@
-//! Reading the bodies of requests: bounded each, bounded in all, and in time.
+//! Reading the bodies of requests. Their routes bound how long each may be and how long it may
+//! take; here all of them together are bounded.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
+use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use http_body::Body as _;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError};
+use tower_http::timeout::TimeoutError;
 
 use super::error::ApiError;
 use crate::app::error::ValidationError;
 use crate::guard::budget::{Budget, Reservation};
 use crate::guard::connections::{Connection, Order};
 
-/// A request's body must arrive within this time.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// In pieces of how many bytes a body is kept until it is complete.
 const PIECE: usize = 32 * 1024;
 
 /// A body that has arrived. It counts against what all bodies may take until it is dropped.
+#[derive(Default)]
 pub(super) struct Received {
     bytes: Bytes,
     _reservation: Option<Reservation>,
 }
 
 /// Why a body is not read to its end.
+#[derive(Debug, PartialEq, Eq)]
 enum Unread {
     TooLarge,
-    Overloaded,
+    Late,
     CutOff,
+    Overloaded,
+}
+
+impl From<axum::Error> for Unread {
+    fn from(error: axum::Error) -> Self {
+        let error = error.into_inner();
+        if error.is::<LengthLimitError>() {
+            Self::TooLarge
+        } else if error.is::<TimeoutError>() {
+            Self::Late
+        } else {
+            Self::CutOff
+        }
+    }
 }
 
 impl Received {
@@ -38,49 +54,43 @@ impl Received {
     }
 }
 
-/// Reads a body of at most `max` bytes. One that does not arrive in time ends its connection.
-pub(super) async fn read(
-    body: Body,
-    connection: Option<&Connection>,
-    max: usize,
-) -> Result<Received, ApiError> {
-    // Without a connection to wait for there is no body.
-    let Some(connection) = connection else {
-        return Ok(Received {
-            bytes: Bytes::new(),
-            _reservation: None,
-        });
-    };
-    if body.size_hint().lower() > max as u64 {
-        return Err(ApiError::payload_too_large(max));
+/// Reads the body of a request, within the limits that its route sets. One that does not arrive in
+/// time ends its connection.
+///
+/// # Errors
+/// The body is too large, late or cut off, or too many bytes of bodies are held already.
+pub(super) async fn read(request: Request, max: usize) -> Result<Received, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    if body.is_end_stream() {
+        return Ok(Received::default());
     }
-    let read = tokio::time::timeout(BODY_TIMEOUT, collect(body, connection.bodies(), max)).await;
-    let Ok(read) = read else {
-        connection.tell(Order::Close);
-        // Nobody is left to be answered.
-        return Err(ValidationError::Body("the body did not arrive in time".into()).into());
-    };
-    read.map_err(|unread| match unread {
-        Unread::TooLarge => ApiError::payload_too_large(max),
-        Unread::Overloaded => ApiError::overloaded(),
-        Unread::CutOff => ValidationError::Body("the body was cut off".into()).into(),
-    })
+    let connection = parts.extensions.remove::<Arc<Connection>>();
+    let connection = connection.ok_or_else(ApiError::internal)?;
+    collect(body, connection.bodies())
+        .await
+        .map_err(|unread| match unread {
+            Unread::TooLarge => ApiError::payload_too_large(max),
+            Unread::Overloaded => ApiError::overloaded(),
+            Unread::CutOff => ValidationError::Body("the body was cut off".into()).into(),
+            Unread::Late => {
+                // Nobody is left to be answered.
+                connection.tell(Order::Close);
+                ValidationError::Body("the body did not arrive in time".into()).into()
+            }
+        })
 }
 
 /// Reads a body frame by frame. What has arrived is reserved, not what was announced: a client
 /// must send what it takes from others.
-async fn collect(mut body: Body, budget: &Budget, max: usize) -> Result<Received, Unread> {
+async fn collect(mut body: Body, budget: &Budget) -> Result<Received, Unread> {
     let mut reservation = budget.reservation();
     let mut pieces = Pieces::default();
     while let Some(frame) = body.frame().await {
         // Trailers are of no use here.
-        let Ok(frame) = frame.map_err(|_| Unread::CutOff)?.into_data() else {
+        let Ok(frame) = frame?.into_data() else {
             continue;
         };
         let length = pieces.length + frame.len();
-        if length > max {
-            return Err(Unread::TooLarge);
-        }
         reservation
             .resize(length.next_multiple_of(PIECE))
             .map_err(|_| Unread::Overloaded)?;
@@ -149,6 +159,7 @@ mod tests {
 
     use axum::http::HeaderValue;
     use futures_util::stream;
+    use http_body_util::Limited;
 
     use super::*;
 
@@ -161,21 +172,22 @@ mod tests {
     #[tokio::test]
     async fn what_has_arrived_is_counted_and_given_back() {
         let budget = Budget::new(10 * PIECE);
-        let Ok(received) = collect(frames(9, PIECE), &budget, usize::MAX).await else {
+        let Ok(received) = collect(frames(9, PIECE), &budget).await else {
             panic!("there is room for it");
         };
         assert_eq!(received.bytes().len(), 9 * PIECE);
-        let second = collect(frames(2, PIECE), &budget, usize::MAX).await;
+        let second = collect(frames(2, PIECE), &budget).await;
         assert!(matches!(second, Err(Unread::Overloaded)));
         drop((received, second));
-        let third = collect(frames(10, PIECE), &budget, usize::MAX).await;
+        let third = collect(frames(10, PIECE), &budget).await;
         assert!(third.is_ok());
     }
 
     #[tokio::test]
     async fn a_body_that_is_too_large_ends_where_it_is() {
         let budget = Budget::new(10 * PIECE);
-        let read = collect(frames(9, 100), &budget, 800).await;
+        let limited = Body::new(Limited::new(frames(9, 100), 800));
+        let read = collect(limited, &budget).await;
         assert!(matches!(read, Err(Unread::TooLarge)));
     }
 
@@ -186,7 +198,7 @@ mod tests {
         for length in [1, 1000, PIECE, PIECE + 1, sent.len()] {
             let frames: Vec<_> = sent.chunks(length).map(Bytes::copy_from_slice).collect();
             let body = Body::from_stream(stream::iter(frames.into_iter().map(Ok::<_, Infallible>)));
-            let Ok(received) = collect(body, &budget, sent.len()).await else {
+            let Ok(received) = collect(body, &budget).await else {
                 panic!("there is room for it");
             };
             assert!(received.bytes() == &sent, "frames of {length}");

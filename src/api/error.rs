@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::dto;
 use super::extract::REPLAYED;
-use crate::app::error::{AppError, ValidationError, NO_SPACE, NoReply, NoReplyReason, Unavailable};
+use crate::app::error::{AppError, NO_SPACE, NoReply, NoReplyReason, Unavailable, ValidationError};
 use crate::domain::error::{Refusal, RenewalRefused};
 use crate::domain::message::{Role, TurnState};
 use crate::domain::time::Timestamp;
@@ -96,7 +96,7 @@ impl ApiError {
     /// Input that breaks a rule. The reason is in the message, since many clients show nothing
     /// else.
     fn invalid(kind: &'static str, what: &str, reason: &str) -> Self {
-        Self::bad_request(kind, format!("ValidationError {what}: {reason}")).text(reason)
+        Self::bad_request(kind, format!("Invalid {what}: {reason}")).text(reason)
     }
 
     fn text(self, text: impl Into<String>) -> Self {
@@ -243,6 +243,11 @@ impl ApiError {
         unavailable(Unavailable::Overloaded)
     }
 
+    /// A server that is at fault.
+    pub(super) fn internal() -> Self {
+        internal(Call::Other)
+    }
+
     /// An agent's path that does not even name one.
     pub(super) fn agent_not_found(id: &str) -> Self {
         let id = echo(id);
@@ -282,10 +287,15 @@ impl ApiError {
         })
     }
 
-    /// The response, with the time that its body names.
-    pub(super) fn render(self, now: Timestamp) -> Response {
+    /// Completes the response that stands for the error with its body, which names the time.
+    pub(super) fn render(self, response: Response, now: Timestamp) -> Response {
         let document = self.document(now);
-        self.respond(&document)
+        let (mut parts, _) = response.into_parts();
+        let (rendered, body) = self.respond(&document).into_parts();
+        // That of the empty body.
+        parts.headers.remove(header::CONTENT_LENGTH);
+        parts.headers.extend(rendered.headers);
+        Response::from_parts(parts, body)
     }
 
     /// The response with a body of its own.
@@ -362,9 +372,11 @@ impl From<ValidationError> for ApiError {
             ValidationError::Content { field, reason } => {
                 Self::invalid("InvalidContentError", field, &reason).detail("reason", reason)
             }
-            ValidationError::Metadata(reason) => Self::invalid("InvalidMetadataError", "metadata", &reason)
-                .detail("reason", reason)
-                .detail("maxBytes", crate::domain::message::MAX_METADATA_BYTES),
+            ValidationError::Metadata(reason) => {
+                Self::invalid("InvalidMetadataError", "metadata", &reason)
+                    .detail("reason", reason)
+                    .detail("maxBytes", crate::domain::message::MAX_METADATA_BYTES)
+            }
             ValidationError::Pagination {
                 parameter,
                 value,

@@ -2,13 +2,14 @@
 
 use std::convert::Infallible;
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::Extension;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use serde_json::{Map, Value};
 
+use super::access::MAX_BODY;
 use super::body;
-use super::call::Call;
 use super::error::ApiError;
 use crate::app::error::ValidationError;
 use crate::app::{Scope, Target};
@@ -16,24 +17,20 @@ use crate::domain::timeout::kind;
 use crate::guard::ClientContext;
 use crate::json;
 
-/// The largest body, in bytes.
-const MAX_BODY: usize = 2 * 1024 * 1024;
-
 /// A body that is a JSON object.
 pub(super) struct JsonObject(pub(super) Map<String, Value>);
 
-impl FromRequest<Call> for JsonObject {
+impl<S: Send + Sync> FromRequest<S> for JsonObject {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, call: &Call) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         if !is_json(request.headers()) {
             return Err(ApiError::unsupported_media_type());
         }
         if let Some(coding) = body::coding(request.headers()) {
             return Err(ApiError::unsupported_coding(&coding));
         }
-        let body = request.into_body();
-        let received = body::read(body, call.connection.as_deref(), MAX_BODY).await?;
+        let received = body::read(request, MAX_BODY).await?;
         match json::from_js(received.bytes()) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
             Ok(other) => {
@@ -51,24 +48,30 @@ impl FromRequest<Call> for JsonObject {
 /// The last part of a path that names something.
 pub(super) struct PathId(pub(super) String);
 
-impl FromRequestParts<Call> for PathId {
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = Infallible;
 
-    async fn from_request_parts(_: &mut Parts, call: &Call) -> Result<Self, Infallible> {
-        Ok(Self(call.name.clone()))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        // What is not even text is no id, and so simply not found.
+        Ok(Self(
+            path.map_or_else(|_| "(not UTF-8)".into(), |Path(id)| id),
+        ))
     }
 }
 
 /// The session that a path names, as its caller meets it.
 pub(super) struct SessionPath(pub(super) Target);
 
-impl FromRequestParts<Call> for SessionPath {
-    type Rejection = Infallible;
+impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(_: &mut Parts, call: &Call) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let CalledBy(client) = CalledBy::from_request_parts(parts, state).await?;
+        let Ok(PathId(name)) = PathId::from_request_parts(parts, state).await;
         Ok(Self(Target {
-            name: call.name.clone(),
-            scope: Scope::of(call.visitor.caller.user()),
+            name,
+            scope: Scope::of(client.principal.user()),
         }))
     }
 }
@@ -76,11 +79,14 @@ impl FromRequestParts<Call> for SessionPath {
 /// Who calls, and from where.
 pub(super) struct CalledBy(pub(super) ClientContext);
 
-impl FromRequestParts<Call> for CalledBy {
-    type Rejection = Infallible;
+impl<S: Send + Sync> FromRequestParts<S> for CalledBy {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(_: &mut Parts, call: &Call) -> Result<Self, Infallible> {
-        Ok(Self(call.visitor))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        // The access rule of the route has noted it.
+        let client = Extension::<ClientContext>::from_request_parts(parts, state).await;
+        let Extension(client) = client.map_err(|_| ApiError::internal())?;
+        Ok(Self(client))
     }
 }
 

@@ -4,8 +4,8 @@ use axum::extract::FromRequestParts as _;
 use axum::http::Request;
 use serde_json::{Map, Value};
 
-use super::query::Parameters;
 use super::handlers::messages;
+use super::query::Parameters;
 
 /// Reads a query string in every way.
 pub(crate) fn query(text: &str) {

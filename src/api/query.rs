@@ -130,7 +130,10 @@ impl Parameters {
 
 /// The id of the last event that a client has, where it is not blank. Browsers send back what the
 /// stream sent them, which is the time of a message.
-pub(super) fn event_id(parameter: &'static str, text: &str) -> Result<Option<Timestamp>, ValidationError> {
+pub(super) fn event_id(
+    parameter: &'static str,
+    text: &str,
+) -> Result<Option<Timestamp>, ValidationError> {
     if number::is_blank(text) {
         return Ok(None);
     }

@@ -70,13 +70,17 @@ impl App {
 
 /// An idempotency key from its header.
 pub(super) fn header_key(text: &str) -> Result<IdempotencyKey, ValidationError> {
-    let wrong =
-        || ValidationError::Body("Idempotency-Key must be 1 to 255 visible ASCII characters".into());
+    let wrong = || {
+        ValidationError::Body("Idempotency-Key must be 1 to 255 visible ASCII characters".into())
+    };
     IdempotencyKey::parse(text).ok_or_else(wrong)
 }
 
 /// Refuses fields that are absent, null or empty.
-pub(super) fn require(fields: &Map<String, Value>, names: &[&'static str]) -> Result<(), ValidationError> {
+pub(super) fn require(
+    fields: &Map<String, Value>,
+    names: &[&'static str],
+) -> Result<(), ValidationError> {
     let is_missing = |name: &&'static str| match fields.get(*name) {
         None | Some(Value::Null) => true,
         Some(Value::String(text)) => text.is_empty(),
@@ -95,10 +99,11 @@ pub(super) fn uuid_field(
     field: &'static str,
 ) -> Result<Uuid, ValidationError> {
     let text = fields.get(field).and_then(Value::as_str);
-    text.and_then(parse_uuid).ok_or_else(|| ValidationError::Uuid {
-        field,
-        value: text.map(str::to_owned),
-    })
+    text.and_then(parse_uuid)
+        .ok_or_else(|| ValidationError::Uuid {
+            field,
+            value: text.map(str::to_owned),
+        })
 }
 
 fn timeout_config(value: Option<&Value>) -> Result<TimeoutOverrides, InvalidTimeout> {

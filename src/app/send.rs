@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use super::App;
 use super::create::header_key;
-use super::error::{AppError, ValidationError, NoReply, NoReplyReason, Unavailable};
+use super::error::{AppError, NoReply, NoReplyReason, Unavailable, ValidationError};
 use super::ledger::StoreLedger;
 use super::target::Target;
 use crate::agents::backend::Answering;

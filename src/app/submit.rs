@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use super::App;
 use super::create::{header_key, require, uuid_field};
-use super::error::{AppError, ValidationError, Unavailable};
+use super::error::{AppError, Unavailable, ValidationError};
 use super::target::{Scope, Target};
 use crate::agents::backend::Answering;
 use crate::agents::feed::Ending;
@@ -210,7 +210,10 @@ fn snake_case(mut fields: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// The name of a submit: its header's, else its body's.
-fn key(header: Option<&str>, field: Option<&Value>) -> Result<Option<IdempotencyKey>, ValidationError> {
+fn key(
+    header: Option<&str>,
+    field: Option<&Value>,
+) -> Result<Option<IdempotencyKey>, ValidationError> {
     if let Some(header) = header {
         return header_key(header).map(Some);
     }

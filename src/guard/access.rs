@@ -11,8 +11,7 @@ pub enum Access {
     Authenticated,
     /// The session list: admins, and users for their own sessions.
     SessionList,
-    /// What an agent that runs elsewhere uses: the server's token and admins. Whoever serves it
-    /// asks for that, see [`Self::is_asked_first`].
+    /// What an agent that runs elsewhere uses: the server's token and admins.
     Agent,
     /// Admins.
     Admin,
@@ -26,19 +25,13 @@ impl Access {
     #[allow(clippy::match_same_arms)]
     pub fn permits(self, caller: Principal, has_admins: bool) -> bool {
         match (self, caller) {
-            (Self::Public | Self::Authenticated, _) | (_, Principal::Anonymous | Principal::Admin) => true,
+            (Self::Public | Self::Authenticated, _)
+            | (_, Principal::Anonymous | Principal::Admin) => true,
             (Self::Agent, Principal::Server) => true,
             (Self::SessionList | Self::Admin, Principal::Server) => !has_admins,
             (Self::SessionList, Principal::User(_)) => true,
             (Self::Agent | Self::Admin, Principal::User(_)) => false,
         }
-    }
-
-    /// Whether it is asked for before anything of the request is looked at. The contract has the
-    /// body of a submit read before that, and only there.
-    #[must_use]
-    pub fn is_asked_first(self) -> bool {
-        self != Self::Agent
     }
 
     /// Whether each use is written down.
@@ -56,7 +49,12 @@ mod tests {
     #[test]
     fn each_role_may_what_the_documentation_says() {
         let user = Principal::User(UserId::from(1));
-        let callers = [Principal::Anonymous, Principal::Server, user, Principal::Admin];
+        let callers = [
+            Principal::Anonymous,
+            Principal::Server,
+            user,
+            Principal::Admin,
+        ];
         let table = [
             (Access::Public, [true; 4], [true; 4]),
             (Access::Authenticated, [true; 4], [true; 4]),

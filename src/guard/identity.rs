@@ -167,7 +167,10 @@ impl Identities {
         self.server.is_some() || self.has_admins()
     }
 
-    pub(super) fn identify(&self, credentials: &Credentials<'_>) -> Result<Principal, Unauthorized> {
+    pub(super) fn identify(
+        &self,
+        credentials: &Credentials<'_>,
+    ) -> Result<Principal, Unauthorized> {
         if !self.ask() {
             return Ok(Principal::Anonymous);
         }

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use self::access::Access;
 use self::address::TrustedProxies;
-use self::identity::{Principal, Credentials, Identities, Tokens, Unauthorized};
+use self::identity::{Credentials, Identities, Principal, Tokens, Unauthorized};
 use self::origin::Origins;
 use self::rate::Rates;
 use crate::clock::Clock;
@@ -39,7 +39,7 @@ pub struct Policy {
 #[derive(Debug, Clone, Copy)]
 pub struct ClientContext {
     /// Who.
-    pub caller: Principal,
+    pub principal: Principal,
     /// From which address, as far as it can be trusted.
     pub address: IpAddr,
 }

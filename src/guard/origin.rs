@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, Uri, header};
 
 /// Which web pages may call.
 #[derive(Debug, Clone, Default)]
@@ -47,20 +47,6 @@ pub enum Foreign {
     /// It is of another site, and says no allowed origin.
     Site,
 }
-
-/// What the answer to a page that may call says to its browser.
-#[derive(Debug, Clone, Default)]
-pub struct CrossOrigin {
-    allow: Option<HeaderValue>,
-    varies: bool,
-}
-
-const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE";
-const REQUEST_HEADERS: &str = "Content-Type, Authorization, X-API-KEY, Idempotency-Key, Last-Event-ID, X-Request-Id, traceparent";
-const EXPOSED_HEADERS: &str = "Location, Retry-After, X-Request-Id, Idempotent-Replayed";
-
-/// How long a browser may remember the answer to a preflight, in seconds.
-const MAX_AGE: &str = "600";
 
 impl AllowedOrigins {
     /// Reads a comma-separated list, or `*`.
@@ -150,19 +136,13 @@ impl Origins {
     ///
     /// # Errors
     /// It comes from a foreign page, or under a foreign name.
-    pub fn admit(
-        &self,
-        uri: &Uri,
-        headers: &HeaderMap,
-        is_page: bool,
-    ) -> Result<CrossOrigin, Foreign> {
+    pub fn admit(&self, uri: &Uri, headers: &HeaderMap, is_page: bool) -> Result<(), Foreign> {
         let name = name(uri, headers);
         if let Some(given) = &self.only_local_names
             && !name.is_some_and(|name| is_local_name(name.host, given))
         {
             return Err(Foreign::Host);
         }
-        let varies = self.allowed != AllowedOrigins::Any;
         let mut sent = headers.get_all(header::ORIGIN).iter();
         let Some(value) = sent.next() else {
             // Images, scripts and forms of pages send no origin, but browsers say whence they are.
@@ -170,10 +150,7 @@ impl Origins {
             if is_refused && is_cross_site(headers) {
                 return Err(Foreign::Site);
             }
-            return Ok(CrossOrigin {
-                allow: None,
-                varies,
-            });
+            return Ok(());
         };
         let origin = value.to_str().ok().and_then(Origin::parse);
         let is_own = match (&origin, name) {
@@ -183,51 +160,8 @@ impl Origins {
         if sent.next().is_some() || !(is_own || self.allowed.contain(origin.as_ref())) {
             return Err(Foreign::Origin);
         }
-        let allow = if varies {
-            value.clone()
-        } else {
-            HeaderValue::from_static("*")
-        };
-        Ok(CrossOrigin {
-            allow: Some(allow),
-            varies,
-        })
+        Ok(())
     }
-}
-
-impl CrossOrigin {
-    /// Says to the browser that the page may read the response.
-    pub fn write_to(self, headers: &mut HeaderMap) {
-        if self.varies {
-            headers.append(header::VARY, HeaderValue::from_static("Origin"));
-        }
-        if let Some(origin) = self.allow {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            headers.insert(
-                header::ACCESS_CONTROL_EXPOSE_HEADERS,
-                HeaderValue::from_static(EXPOSED_HEADERS),
-            );
-        }
-    }
-}
-
-/// Whether a browser asks beforehand whether a page may make a request.
-#[must_use]
-pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
-    method == Method::OPTIONS
-        && headers.contains_key(header::ORIGIN)
-        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
-}
-
-/// What a page that may call may send.
-#[must_use]
-pub fn preflight_headers() -> [(HeaderName, HeaderValue); 3] {
-    [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS),
-        (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE),
-    ]
-    .map(|(name, value)| (name, HeaderValue::from_static(value)))
 }
 
 /// Whether the page that makes a request is of another site, by its browser's word.

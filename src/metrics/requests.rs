@@ -39,7 +39,7 @@ pub struct Requests(Arc<[Row]>);
 #[derive(Default)]
 struct Row {
     /// The route, once there was a request of it.
-    route: OnceLock<&'static str>,
+    route: OnceLock<Box<str>>,
     cells: OnceLock<Box<[OnceLock<Histogram>]>>,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Debug for Requests {
 impl Requests {
     /// Counts a request by the time until the head of its answer. Its route is one of those that
     /// the server has: a label that hangs on what clients ask for could grow without end.
-    pub fn observe(&self, method: &str, route: &'static str, status: u16, elapsed: Duration) {
+    pub fn observe(&self, method: &str, route: &str, status: u16, elapsed: Duration) {
         let cell = place(&METHODS, &method) * STATUSES.len() + place(&STATUSES, &status);
         let cells = self.row(route).cells.get_or_init(empty_cells);
         if let Some(cell) = cells.get(cell) {
@@ -67,8 +67,8 @@ impl Requests {
         }
     }
 
-    fn row(&self, route: &'static str) -> &Row {
-        let is_its = |row: &&Row| *row.route.get_or_init(|| route) == route;
+    fn row(&self, route: &str) -> &Row {
+        let is_its = |row: &&Row| **row.route.get_or_init(|| route.into()) == *route;
         let last = &self.0[ROUTES - 1];
         self.0.iter().find(is_its).unwrap_or(last)
     }
@@ -107,7 +107,7 @@ impl Collector for Requests {
                 };
                 let labels = [
                     ("method", METHODS[cell / STATUSES.len()].to_owned()),
-                    ("route", (*route).to_owned()),
+                    ("route", route.to_string()),
                     ("status", status),
                 ];
                 histogram.encode(requests.encode_family(&labels)?)?;

@@ -23,7 +23,7 @@ use super::payload::{self, Handshake};
 use super::session::{Queued, Session};
 use super::socket::{self, Peer};
 use crate::app::App;
-use crate::guard::identity::{Principal, Credentials, Unauthorized};
+use crate::guard::identity::{Credentials, Principal, Unauthorized};
 use crate::guard::{AUDIT, Guard};
 
 /// How many events may wait for a socket's task.
@@ -66,7 +66,10 @@ impl Hub {
     }
 
     /// Who the headers of a request say that its client is.
-    pub(super) fn identify(&self, credentials: &Credentials<'_>) -> Result<Principal, Unauthorized> {
+    pub(super) fn identify(
+        &self,
+        credentials: &Credentials<'_>,
+    ) -> Result<Principal, Unauthorized> {
         self.guard.identify(credentials)
     }
 

@@ -224,7 +224,7 @@ impl Session {
     /// Who speaks to the server, with the rights of a caller.
     pub(super) fn visitor(&self, caller: Principal) -> ClientContext {
         ClientContext {
-            caller,
+            principal: caller,
             address: self.address,
         }
     }

@@ -230,7 +230,7 @@ impl Task {
     fn target(&self, name: String) -> Target {
         Target {
             name,
-            scope: Scope::of(self.visitor.caller.user()),
+            scope: Scope::of(self.visitor.principal.user()),
         }
     }
 

@@ -71,12 +71,8 @@ pub(crate) async fn serve<S>(
 
 /// What answers the requests of all connections.
 pub(crate) trait HttpService:
-    Service<
-        Request<Body>,
-        Response = Response<Body>,
-        Error = Infallible,
-        Future: Send + 'static,
-    > + Clone
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+    + Clone
     + Send
     + 'static
 {

@@ -65,13 +65,13 @@ impl Raw {
         timeout(PATIENCE, reading).await.ok()?
     }
 
-    /// Asks for a path, and reads the head of the answer and what comes with it.
+    /// Asks for a path, and reads the answer.
     pub(crate) async fn get(&mut self, path: &str, more: &str) -> Option<String> {
         let line = format!("GET {path}");
         if !self.head(&line, more).await {
             return None;
         }
-        self.read_until(|text| text.contains("\r\n\r\n")).await
+        self.read_until(is_complete).await
     }
 
     /// Becomes a WebSocket of Engine.IO. It has not said who it is then.
@@ -112,4 +112,14 @@ impl Raw {
         let ended = async { while !matches!(self.stream.read(&mut rest).await, Ok(0) | Err(_)) {} };
         timeout(limit, ended).await.is_ok()
     }
+}
+
+/// Whether a response is there with its body, where that has a length.
+fn is_complete(response: &str) -> bool {
+    let Some((head, body)) = response.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let mut lines = head.lines();
+    let length = lines.find_map(|line| line.strip_prefix("content-length: "));
+    length.is_none_or(|length| body.len() >= length.parse().unwrap())
 }

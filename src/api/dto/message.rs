@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use super::Raw;
 use super::metadata::{Inherited, Metadata};
+use crate::api::openapi::bodies;
 use crate::app::Page;
 use crate::domain::id::{MessageId, SessionId, serialize_uuid};
 use crate::domain::message::{Message, Role};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::api::openapi::bodies;
 
 /// A user's message in the answer to its sending.
 #[derive(ToSchema, Serialize, Clone)]
@@ -180,10 +180,7 @@ impl<'a> From<&'a Message> for AgentResponse<'a> {
 }
 
 impl<'a> MessageList<'a> {
-    pub(in crate::api) fn new(
-        session: &Session,
-        page: &'a Page<impl Deref<Target = str>>,
-    ) -> Self {
+    pub(in crate::api) fn new(session: &Session, page: &'a Page<impl Deref<Target = str>>) -> Self {
         let cursors = match (page.messages.last(), page.messages.first()) {
             (Some(oldest), Some(newest)) => Some(Cursors {
                 before: oldest.created_at.0,

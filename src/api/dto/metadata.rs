@@ -10,11 +10,11 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::api::json;
 use crate::domain::id::SessionId;
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::metadata::shown;
 use crate::domain::session::Session;
-use crate::api::json;
 
 const NONE: &str = "{}";
 

@@ -7,11 +7,11 @@ use uuid::Uuid;
 use super::message::{AgentResponse, UserMessage};
 use super::metadata::Metadata;
 use super::session::SessionStatus;
+use crate::api::openapi::bodies;
 use crate::app::SentMessage;
 use crate::domain::id::{MessageId, serialize_uuid};
 use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
-use crate::api::openapi::bodies;
 
 /// What is told of a message that was sent. It goes out as a [`SentAnswer`].
 pub(in crate::api) struct Sent<'a> {

@@ -6,12 +6,12 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::app::{Backup, Export};
 use crate::api::dto::{self, StorageAnswer, VerificationAnswer};
 use crate::api::error::ApiError;
 use crate::api::openapi::bodies;
 use crate::api::query::Parameters;
-use crate::api::router::ApiState;
+use crate::api::state::ApiState;
+use crate::app::{Backup, Export};
 
 /// How much of a backup is read and sent at once.
 const PIECE: usize = 256 * 1024;

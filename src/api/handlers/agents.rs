@@ -4,14 +4,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::app::error::AppError;
-use crate::domain::error::Refusal;
-use crate::domain::id::AgentId;
 use crate::api::dto::{self, AgentListAnswer};
 use crate::api::error::ApiError;
 use crate::api::extract::PathId;
 use crate::api::openapi::bodies;
-use crate::api::router::ApiState;
+use crate::api::state::ApiState;
+use crate::app::error::AppError;
+use crate::domain::error::Refusal;
+use crate::domain::id::AgentId;
 
 /// `GET /api/agents`
 #[utoipa::path(

@@ -5,20 +5,10 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::console::{self, CONTENT_SECURITY_POLICY, File};
 use crate::api::error::ApiError;
+use crate::console::{self, CONTENT_SECURITY_POLICY, File};
 
-/// `GET /`
-pub(in crate::api) async fn page(request: Request) -> Response {
-    file(request).await
-}
-
-/// `GET /docs`
-pub(in crate::api) async fn docs(request: Request) -> Response {
-    file(request).await
-}
-
-/// `GET /console/…`
+/// `GET /`, `GET /docs`, `GET /console/…`
 pub(in crate::api) async fn file(request: Request) -> Response {
     match console::file(request.uri().path()) {
         Some(file) => respond(file, request.headers()),

@@ -9,16 +9,16 @@ use axum::response::Response;
 use axum::response::sse::Event;
 use futures_util::stream;
 
-use crate::app::error::{AppError, ValidationError};
-use crate::app::{App, Follower};
-use crate::domain::session::Session;
-use crate::domain::time::Timestamp;
 use crate::api::error::ApiError;
 use crate::api::extract::SessionPath;
 use crate::api::openapi::bodies;
 use crate::api::query::{Parameters, event_id};
-use crate::api::router::ApiState;
 use crate::api::sse;
+use crate::api::state::ApiState;
+use crate::app::error::{AppError, ValidationError};
+use crate::app::{App, Follower};
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
 use crate::metrics::Open;
 use crate::wire::{self, WireEvent};
 

@@ -5,12 +5,12 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
-use crate::app::{Health, Status};
-use crate::domain::time::Timestamp;
 use crate::api::dto;
 use crate::api::error::ApiError;
 use crate::api::openapi::bodies;
-use crate::api::router::ApiState;
+use crate::api::state::ApiState;
+use crate::app::{Health, Status};
+use crate::domain::time::Timestamp;
 use crate::instance;
 
 /// `GET /api/messaging/sessions/health`

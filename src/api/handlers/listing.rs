@@ -8,12 +8,12 @@ use axum::response::Response;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 
+use crate::api::dto::{SessionInfo, StatsInfo};
+use crate::api::json;
 use crate::app::error::AppError;
 use crate::app::{App, Scope, SessionFilter, Walk};
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
-use crate::api::dto::{SessionInfo, StatsInfo};
-use crate::api::json;
 
 /// A list that is being written.
 pub(super) struct Listing {

@@ -5,18 +5,18 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use crate::app::error::{AppError, ValidationError};
-use crate::app::{Page, SendRequest, SentMessage, Target};
-use crate::domain::session::Session;
-use crate::domain::timeout::kind;
-use crate::guard::ClientContext;
 use crate::api::dto::{self, MessageList, Sent};
 use crate::api::error::{ApiError, Call};
 use crate::api::extract::{CalledBy, JsonObject, REPLAYED, SessionPath, idempotency_key};
 use crate::api::openapi::bodies;
 use crate::api::query::Parameters;
-use crate::api::router::ApiState;
 use crate::api::sse;
+use crate::api::state::ApiState;
+use crate::app::error::{AppError, ValidationError};
+use crate::app::{Page, SendRequest, SentMessage, Target};
+use crate::domain::session::Session;
+use crate::domain::timeout::kind;
+use crate::guard::ClientContext;
 use crate::metrics::Open;
 
 /// How a client wants to get the reply.

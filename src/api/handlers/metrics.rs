@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
-use crate::api::router::ApiState;
+use crate::api::state::ApiState;
 use crate::metrics::Format;
 
 /// `GET /metrics`

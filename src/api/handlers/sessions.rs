@@ -5,14 +5,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::listing::Listing;
-use crate::app::{App, CreateRequest, Scope};
-use crate::domain::session::Session;
 use crate::api::dto::{self, Deleted, SessionInfo};
 use crate::api::error::{ApiError, Call};
 use crate::api::extract::{CalledBy, JsonObject, REPLAYED, SessionPath, idempotency_key};
 use crate::api::openapi::bodies;
 use crate::api::query::Parameters;
-use crate::api::router::ApiState;
+use crate::api::state::ApiState;
+use crate::app::{App, CreateRequest, Scope};
+use crate::domain::session::Session;
 
 /// `POST /api/messaging/sessions`
 #[utoipa::path(
@@ -35,7 +35,7 @@ pub(in crate::api) async fn create(
     let request = CreateRequest {
         fields,
         key: idempotency_key(&headers),
-        scope: Scope::of(visitor.caller.user()),
+        scope: Scope::of(visitor.principal.user()),
         address: visitor.address,
     };
     let created = state.app.create_session(request).await;
@@ -173,7 +173,7 @@ pub(in crate::api) async fn list(
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let filter = parameters.filter()?;
-    let scope = Scope::of(visitor.caller.user());
+    let scope = Scope::of(visitor.principal.user());
     if scope != Scope::All && !filter.user.is_some_and(|user| scope.includes(user)) {
         return Err(ApiError::forbidden(
             "A user lists its own sessions: ?userId=",

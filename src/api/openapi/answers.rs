@@ -8,6 +8,11 @@ use super::sample::{
     CREATED, NOW, created, message, patched, reply, session, session_id, unanswered,
 };
 use super::streams;
+use crate::api::dto::{
+    self, AgentListAnswer, Deleted, MessageList, Sent, SessionInfo, SessionStatus, StatsInfo,
+    StorageAnswer, Submitted, UserMessage, VerificationAnswer,
+};
+use crate::api::handlers::health::unhealthy;
 use crate::app::{
     Character, Health, LastBackup, Page, Reason, Stats, Status, StorageInfo, Verified,
 };
@@ -16,11 +21,6 @@ use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item};
 use crate::domain::message::TurnFailure;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::api::dto::{
-    self, AgentListAnswer, Deleted, MessageList, Sent, SessionInfo, SessionStatus, StatsInfo,
-    StorageAnswer, Submitted, UserMessage, VerificationAnswer,
-};
-use crate::api::handlers::health::unhealthy;
 
 /// A few of the figures, as both formats have them.
 const FIGURES: &str = "# HELP sessiond_sessions_active Sessions that can be used.\n\

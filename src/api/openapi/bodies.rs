@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa::openapi::Schema;
 
-use crate::app::SUBMIT_SPELLINGS;
 use crate::api::dto::{SessionInfo, StatsInfo, UserMessage};
+use crate::app::SUBMIT_SPELLINGS;
 
 /// A new session.
 #[derive(ToSchema)]

@@ -4,12 +4,12 @@ use axum::http::StatusCode;
 
 use super::errors::ErrorResponse;
 use super::sample::{NOW, agent_id, expired, session_id, waiting};
-use crate::app::error::{AppError, ValidationError, NoReply, NoReplyReason, Unavailable};
+use crate::api::error::{ApiError, Call};
+use crate::app::error::{AppError, NoReply, NoReplyReason, Unavailable, ValidationError};
 use crate::domain::error::{Refusal, RenewalRefused};
 use crate::domain::message::TurnFailure;
 use crate::domain::time::Millis;
 use crate::domain::timeout::InvalidTimeout;
-use crate::api::error::{ApiError, Call};
 
 /// How long a session has lasted that cannot be renewed.
 const LONG: Millis = Millis(42_000_000);
@@ -261,7 +261,10 @@ fn invalid() -> Vec<(&'static str, ApiError)> {
                 value: Some("abc-123".into()),
             }),
         ),
-        ("missingFields", of(ValidationError::MissingFields(vec!["agentId"]))),
+        (
+            "missingFields",
+            of(ValidationError::MissingFields(vec!["agentId"])),
+        ),
         (
             "content",
             of(ValidationError::Content {

@@ -15,24 +15,17 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-use std::sync::LazyLock;
-
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, header};
-use axum::response::Response;
 use serde_json::{Map, Value, json};
-use utoipa::OpenApi;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use self::answers::Examples;
-use super::router::endpoints;
-use super::handlers::{admin, agents, events, health, messages, metrics, sessions, submit};
 use super::sse;
-use crate::guard::access::Access;
 use crate::wire;
 
 /// What stands above all calls.
-#[derive(OpenApi)]
+#[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "sessiond",
@@ -42,31 +35,6 @@ use crate::wire;
             has one form: `error.message` is for people, `code` and `details` are for programs. A \
             path that there is not is 404 with the code `NOT_FOUND`; a method that a path does not \
             have is 405 with the code `METHOD_NOT_ALLOWED`, and `Allow` names those that it has.",
-    ),
-    paths(
-        sessions::create,
-        sessions::list,
-        sessions::show,
-        sessions::renew,
-        sessions::patch_timeout,
-        sessions::heartbeat,
-        sessions::delete,
-        messages::send,
-        messages::stream,
-        messages::list,
-        messages::transcript,
-        events::follow,
-        agents::list,
-        agents::show,
-        submit::submit,
-        admin::backup,
-        admin::export,
-        admin::storage,
-        admin::verify,
-        health::sessions,
-        health::overall,
-        health::alive,
-        metrics::show,
     ),
     servers((url = "/", description = "The server that answers with this document")),
     components(schemas(
@@ -94,20 +62,14 @@ use crate::wire;
 )]
 struct Description;
 
-/// `GET /openapi.json`
-pub(super) async fn show() -> Response {
-    static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
-
-    let mut response = Response::new(Body::from(TEXT.clone()));
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
+/// What stands above all calls; the router adds these.
+pub(super) fn description() -> OpenApi {
+    Description::openapi()
 }
 
-/// The whole description.
+/// Completes the description of the router as JSON.
 #[must_use]
-fn document() -> Value {
-    let mut document = Description::openapi();
+pub(super) fn document(mut document: OpenApi) -> Value {
     let components = document.components.get_or_insert_default();
     components.add_security_scheme(
         "bearer",
@@ -134,32 +96,25 @@ fn document() -> Value {
     streams::of_replies().add_schemas("ReplyStreamEvent", schemas);
     streams::of_sessions().add_schemas("SessionStreamEvent", schemas);
     bodies::add_spellings(&mut schemas["SubmitRequest"]);
-    for endpoint in endpoints() {
-        let method = endpoint.method.as_str().to_ascii_lowercase();
-        let paths = document["paths"].as_object_mut();
-        let path = paths.and_then(|paths| paths.get_mut(endpoint.path));
-        if let Some(operation) = path.and_then(|path| path.get_mut(&method)) {
-            complete(operation, endpoint.access);
-        }
+    let paths = document["paths"].as_object_mut();
+    let items = paths.into_iter().flat_map(Map::values_mut);
+    for operation in items
+        .filter_map(Value::as_object_mut)
+        .flat_map(Map::values_mut)
+    {
+        complete(operation);
     }
     headers::add_request_id(&mut document);
     document
 }
 
-/// Adds to whom a call is open, examples of what it answers, and the errors that it may answer
-/// with.
-fn complete(operation: &mut Value, access: Access) {
+/// Adds examples of what a call answers, and the errors that it may answer with.
+fn complete(operation: &mut Value) {
     let id = operation["operationId"]
         .as_str()
         .unwrap_or_default()
         .to_owned();
-    let credentials: &[&str] = if access == Access::Public {
-        operation["security"] = json!([]);
-        &["Forbidden"]
-    } else {
-        &["Unauthorized", "Forbidden"]
-    };
-    for name in credentials.iter().copied().chain(errors::of(&id)) {
+    for name in errors::of(&id) {
         let reference = json!({ "$ref": format!("#/components/responses/{name}") });
         operation["responses"][errors::status(name)] = reference;
     }

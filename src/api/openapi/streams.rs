@@ -11,13 +11,13 @@ use serde_json::{Map, Value, json};
 
 use super::answers::Examples;
 use super::sample::{NOW, REPLY, agent_id, expired, message, reply, reply_id, session, session_id};
+use crate::api::dto::{AgentResponse, SessionStatus, UserMessage};
+use crate::api::sse::{ReplyChunk, ReplyError, SentEvent};
 use crate::app::SessionState;
 use crate::domain::message::{Message, TurnFailure};
 use crate::domain::session::Session;
 use crate::domain::time::Millis;
 use crate::events::{Event, EventBus, Happening};
-use crate::api::dto::{AgentResponse, SessionStatus, UserMessage};
-use crate::api::sse::{ReplyChunk, ReplyError, SentEvent};
 use crate::wire::{self, WireEvent};
 
 /// The events of a stream.

@@ -1,0 +1,75 @@
+//! Who calls, and from where.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::Request;
+
+use super::error::ApiError;
+use crate::guard::access::Access;
+use crate::guard::connections::Connection;
+use crate::guard::identity::{Credentials, Principal, Unauthorized};
+use crate::guard::{ClientContext, Guard};
+
+/// What the head of a request says about its client. An extension of every request.
+#[derive(Debug, Clone)]
+pub(super) struct Authentication {
+    /// Who calls, or why that is not known.
+    pub(super) principal: Result<Principal, Unauthorized>,
+    /// From where, as far as that can be trusted.
+    pub(super) address: IpAddr,
+    guard: Arc<Guard>,
+}
+
+/// Why a client may not make a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// Nobody knows who it is.
+    Unknown,
+    /// Its role may not.
+    Role,
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Unknown => Self::unauthorized(),
+            Denied::Role => Self::not_permitted(),
+        }
+    }
+}
+
+impl Authentication {
+    /// Returns the client of a call that is open to `access`.
+    ///
+    /// # Errors
+    /// The client is not known, or its role may not make such a call.
+    pub(super) fn admit(&self, access: Access) -> Result<ClientContext, Denied> {
+        let principal = match access {
+            Access::Public => Principal::Anonymous,
+            _ => self.principal.map_err(|_| Denied::Unknown)?,
+        };
+        if !self.guard.permits(principal, access) {
+            return Err(Denied::Role);
+        }
+        Ok(ClientContext {
+            principal,
+            address: self.address,
+        })
+    }
+}
+
+/// Notes who calls. What that allows is decided by each route.
+pub(super) fn authenticate(guard: &Arc<Guard>, mut request: Request) -> Request {
+    let Some(connection) = request.extensions().get::<Arc<Connection>>() else {
+        return request;
+    };
+    let headers = request.headers();
+    let authentication = Authentication {
+        principal: guard.identify(&Credentials::of_headers(headers)),
+        address: guard.proxies.client(connection.address(), headers),
+        guard: Arc::clone(guard),
+    };
+    request.extensions_mut().insert(authentication);
+    request
+}

@@ -1,0 +1,119 @@
+//! What every request passes on its way in, and its answer on the way out.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::trace::TraceLayer;
+use tracing::Span;
+
+use super::admission::{Admission, admit};
+use super::authentication::authenticate;
+use super::error::ApiError;
+use super::observe::observe;
+use crate::app::App;
+use crate::guard::Guard;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest request id that is taken over from a client. The log has it whole.
+const MAX_REQUEST_ID: usize = 128;
+
+/// What a page may do that an answer of the API is taken for. The console's pages have their own.
+const FOR_NO_PAGE: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+/// Adds the layers, outermost first.
+pub(super) fn layered(router: Router, app: &Arc<App>, guard: &Arc<Guard>) -> Router {
+    router.layer(
+        ServiceBuilder::new()
+            .map_request(without_unsafe_id)
+            .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+            .layer(
+                TraceLayer::new_for_http()
+                    .make_span_with(span)
+                    .on_request(())
+                    .on_response(())
+                    .on_body_chunk(())
+                    .on_eos(())
+                    .on_failure(()),
+            )
+            .map_request({
+                let guard = Arc::clone(guard);
+                move |request| authenticate(&guard, request)
+            })
+            .layer(from_fn_with_state(Arc::clone(app), observe))
+            .layer(SetResponseHeaderLayer::overriding(
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            ))
+            .layer(SetResponseHeaderLayer::if_not_present(
+                header::CONTENT_SECURITY_POLICY,
+                FOR_NO_PAGE,
+            ))
+            .layer(SetResponseHeaderLayer::if_not_present(
+                header::CACHE_CONTROL,
+                HeaderValue::from_static("no-store"),
+            ))
+            .layer(SetResponseHeaderLayer::if_not_present(
+                HeaderName::from_static("cross-origin-resource-policy"),
+                HeaderValue::from_static("same-origin"),
+            ))
+            .map_response({
+                let app = Arc::clone(app);
+                move |response| render(&app, response)
+            })
+            .layer(from_fn_with_state(Arc::new(Admission::new(guard)), admit))
+            .layer(CatchPanicLayer::custom(panicked)),
+    )
+}
+
+/// Writes the body of an error, which names the time.
+fn render(app: &App, mut response: Response) -> Response {
+    match response.extensions_mut().remove::<ApiError>() {
+        Some(error) => error.render(response, app.now()),
+        None => response,
+    }
+}
+
+/// Answers for a handler that panicked.
+// The layer hands it over.
+#[allow(clippy::needless_pass_by_value)]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    tracing::error!(panic = message, "a handler panicked");
+    ApiError::internal().into_response()
+}
+
+fn span(request: &Request) -> Span {
+    let id = request.headers().get(REQUEST_ID);
+    let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+    tracing::info_span!("request", request_id = id)
+}
+
+/// Drops a request id of the client that may not stand in a log, so that a new one is made.
+fn without_unsafe_id(mut request: Request) -> Request {
+    let id = request.headers().get(REQUEST_ID);
+    let is_unsafe = id.is_some_and(|id| !id.to_str().is_ok_and(is_safe));
+    if is_unsafe {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    request
+}
+
+fn is_safe(id: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(is_allowed)
+}
