@@ -10,7 +10,6 @@ mod extract;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod handlers;
-mod json;
 mod layers;
 mod observe;
 mod openapi;

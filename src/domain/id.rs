@@ -4,8 +4,6 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::plain;
-
 /// Reads a UUID as the API accepts it: exactly 8-4-4-4-12 hex digits, in any case.
 ///
 /// Version and variant are not checked: `ElizaOS`'s own ids carry version 0.
@@ -18,19 +16,11 @@ pub fn parse_uuid(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text).ok()
 }
 
-/// Writes a UUID as all ids are shown.
-///
-/// # Errors
-/// The serializer fails.
-pub fn serialize_uuid<S: serde::Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut text = Uuid::encode_buffer();
-    plain::serialize(id.hyphenated().encode_lower(&mut text), serializer)
-}
-
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+        #[serde(transparent)]
         pub struct $name(pub Uuid);
 
         impl $name {
@@ -44,13 +34,6 @@ macro_rules! id {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
-            }
-        }
-
-        impl serde::Serialize for $name {
-            /// As it is shown.
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serialize_uuid(&self.0, serializer)
             }
         }
 

@@ -10,7 +10,6 @@ pub mod key;
 pub mod message;
 pub mod metadata;
 pub mod number;
-pub mod plain;
 pub mod rules;
 pub mod session;
 pub mod time;

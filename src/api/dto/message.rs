@@ -5,14 +5,15 @@ use std::ops::Deref;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Raw;
 use super::metadata::{Inherited, Metadata};
+use super::raw;
 use crate::api::openapi::bodies;
 use crate::app::Page;
-use crate::domain::id::{MessageId, SessionId, serialize_uuid};
+use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, Role};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
@@ -26,7 +27,6 @@ pub(in crate::api) struct UserMessage<'a> {
     #[schema(value_type = String, format = Uuid)]
     channel_id: SessionId,
     pub(super) content: &'a str,
-    #[serde(serialize_with = "serialize_uuid")]
     #[schema(value_type = String, format = Uuid)]
     pub(super) author_id: Uuid,
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
@@ -36,7 +36,7 @@ pub(in crate::api) struct UserMessage<'a> {
     pub(super) metadata: Metadata,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
-    attachments: Option<Raw<'a>>,
+    attachments: Option<&'a RawValue>,
     /// As the client sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_message_id: Option<&'a str>,
@@ -56,7 +56,7 @@ pub(in crate::api) struct AgentResponse<'a> {
     /// What it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<serde_json::Value>>)]
-    actions: Option<Raw<'a>>,
+    actions: Option<&'a RawValue>,
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     created_at: Timestamp,
     /// The message that it answers.
@@ -69,7 +69,7 @@ pub(in crate::api) struct AgentResponse<'a> {
     metadata: Metadata,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
-    attachments: Option<Raw<'a>>,
+    attachments: Option<&'a RawValue>,
 }
 
 /// A page of messages.
@@ -100,7 +100,6 @@ struct MessageInfo<'a> {
     id: MessageId,
     content: &'a str,
     /// The user's or the agent's id.
-    #[serde(serialize_with = "serialize_uuid")]
     #[schema(value_type = String, format = Uuid)]
     author_id: Uuid,
     is_agent: bool,
@@ -112,7 +111,7 @@ struct MessageInfo<'a> {
     metadata: Metadata,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
-    attachments: Option<Raw<'a>>,
+    attachments: Option<&'a RawValue>,
     /// The message that a reply answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Uuid)]
@@ -150,7 +149,7 @@ impl<'a> UserMessage<'a> {
             author_id: message.author_id,
             created_at: message.created_at,
             metadata: Metadata::of(session, message),
-            attachments: message.body.attachments.as_deref().and_then(Raw::of),
+            attachments: message.body.attachments.as_deref().and_then(raw),
             client_message_id,
         }
     }
@@ -170,11 +169,11 @@ impl<'a> From<&'a Message> for AgentResponse<'a> {
             id: reply.id,
             text: &reply.body.content,
             thought,
-            actions: actions.and_then(Raw::of),
+            actions: actions.and_then(raw),
             created_at: reply.created_at,
             in_reply_to,
             metadata: Metadata::of_reply(reply),
-            attachments: reply.body.attachments.as_deref().and_then(Raw::of),
+            attachments: reply.body.attachments.as_deref().and_then(raw),
         }
     }
 }
@@ -204,11 +203,7 @@ impl<'a> MessageList<'a> {
 impl MessageList<'_> {
     /// The page as a response.
     pub(in crate::api) fn respond(&self) -> Response {
-        const BESIDE_CONTENT: usize = 512;
-
-        let contents = self.messages.iter().map(|message| message.content.len());
-        let room = contents.map(|bytes| bytes + BESIDE_CONTENT).sum();
-        super::json_of_about(room, StatusCode::OK, self)
+        super::json(StatusCode::OK, self)
     }
 }
 
@@ -237,7 +232,7 @@ impl<'a> MessageInfo<'a> {
             is_agent: message.is_agent(),
             created_at: message.created_at,
             metadata,
-            attachments: message.body.attachments.as_deref().and_then(Raw::of),
+            attachments: message.body.attachments.as_deref().and_then(raw),
             in_reply_to,
         }
     }

@@ -1,7 +1,7 @@
 //! What a message carries besides its text, as clients see it.
 //!
-//! It is stored as JSON text, and mostly goes out as such: to parse it into a map and to write
-//! that again cost more than all else about a message.
+//! It is stored as JSON text, and mostly goes out as such: parsing it into a map and writing that
+//! again would cost more than the rest of a message.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,7 +10,6 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::api::json;
 use crate::domain::id::SessionId;
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::metadata::shown;
@@ -59,7 +58,7 @@ impl Metadata {
 impl Serialize for Metadata {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Text(text) => json::raw(text, serializer),
+            Self::Text(text) => text.serialize(serializer),
             Self::Map(map) => map.serialize(serializer),
         }
     }

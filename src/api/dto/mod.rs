@@ -10,58 +10,48 @@ mod storage;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
-use super::json;
 pub(super) use message::{AgentResponse, MessageList, Submitted, UserMessage};
 pub(super) use sent::{Sent, SentAnswer, session_status, user_message};
 pub(super) use service::{AgentListAnswer, agent, health, overall};
 pub(super) use session::{Deleted, SessionInfo, SessionStatus, StatsInfo};
 pub(super) use storage::{StorageAnswer, VerificationAnswer};
 
-/// Most responses have no more headers.
-const USUAL_HEADERS: usize = 10;
-
 /// A JSON response.
 pub(super) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
-    json_of_about(json::USUAL_BYTES, status, value)
-}
-
-/// A JSON response of about so many bytes.
-fn json_of_about<T: Serialize + ?Sized>(room: usize, status: StatusCode, value: &T) -> Response {
     // The types here have string keys and no failing `Serialize`.
-    let body = json::to_vec(value, room).unwrap_or_default();
+    let body = serde_json::to_vec(value).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    let json = HeaderValue::from_static("application/json");
-    let headers = response.headers_mut();
-    // Room for those that every response gets, so that the map does not grow on the way.
-    headers.reserve(USUAL_HEADERS);
-    headers.insert(header::CONTENT_TYPE, json);
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }
 
-/// JSON that is stored as text, or an empty object.
-#[derive(Clone)]
-enum Raw<'a> {
-    Text(&'a RawValue),
-    Empty,
+/// Returns stored JSON so that it is written as it is. It was checked when it was stored; text
+/// that is not JSON all the same is left out.
+fn raw(text: &str) -> Option<&RawValue> {
+    serde_json::from_str(text).ok()
 }
 
-impl<'a> Raw<'a> {
-    /// The text. What is stored was written as JSON, under a checksum; what is none is left out.
-    fn of(text: &'a str) -> Option<Self> {
-        serde_json::from_str(text).ok().map(Self::Text)
-    }
+/// Returns stored JSON as [`raw`] does, or an empty object in its place.
+fn raw_object(text: &str) -> &RawValue {
+    raw(text).or_else(|| raw("{}")).unwrap_or(RawValue::NULL)
 }
 
-impl Serialize for Raw<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(text) => json::raw(text, serializer),
-            Self::Empty => Map::<String, Value>::new().serialize(serializer),
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_json_is_written_as_it_is() {
+        let text = r#"{"b": [1.50, "\u0041"],  "a":null}"#;
+        assert_eq!(serde_json::to_string(&raw_object(text)).unwrap(), text);
+        assert_eq!(serde_json::to_string(&raw_object("")).unwrap(), "{}");
+        assert!(raw("{").is_none());
     }
 }

@@ -9,7 +9,7 @@ use super::metadata::Metadata;
 use super::session::SessionStatus;
 use crate::api::openapi::bodies;
 use crate::app::SentMessage;
-use crate::domain::id::{MessageId, serialize_uuid};
+use crate::domain::id::MessageId;
 use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
 
@@ -32,7 +32,6 @@ pub(in crate::api) struct SentAnswer<'a> {
     #[schema(value_type = String, format = Uuid)]
     id: MessageId,
     content: &'a str,
-    #[serde(serialize_with = "serialize_uuid")]
     #[schema(value_type = String, format = Uuid)]
     author_id: Uuid,
     #[schema(value_type = String, format = DateTime)]

@@ -1,9 +1,10 @@
 //! Sessions, and what calls did to them.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::Raw;
+use super::raw_object;
 use crate::app::Stats;
 use crate::domain::id::{AgentId, SessionId, UserId};
 use crate::domain::session::Session;
@@ -40,7 +41,7 @@ pub(in crate::api) struct SessionInfo<'a> {
     is_near_expiration: bool,
     /// The client's own data.
     #[schema(value_type = Object)]
-    metadata: Raw<'a>,
+    metadata: &'a RawValue,
 }
 
 #[derive(ToSchema, Serialize)]
@@ -75,7 +76,7 @@ impl<'a> SessionInfo<'a> {
             renewal_count: session.renewal_count,
             time_remaining: session.time_remaining(now).0,
             is_near_expiration: session.is_near_expiration(now),
-            metadata: Raw::of(&session.metadata).unwrap_or(Raw::Empty),
+            metadata: raw_object(&session.metadata),
         }
     }
 }

@@ -9,7 +9,6 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 
 use crate::api::dto::{SessionInfo, StatsInfo};
-use crate::api::json;
 use crate::app::error::AppError;
 use crate::app::{App, Scope, SessionFilter, Walk};
 use crate::domain::id::SessionId;
@@ -118,7 +117,7 @@ impl Listing {
         }
         let info = SessionInfo::new(session, self.app.now());
         // It has string keys and no failing `Serialize`.
-        part.extend(json::to_vec(&info, json::USUAL_BYTES).unwrap_or_default());
+        part.extend(serde_json::to_vec(&info).unwrap_or_default());
         self.written += 1;
         self.last = Some(session.id);
         self.left = self.left.map(|left| left - 1);
