@@ -3,14 +3,9 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
-
 use crate::agents::character::Character;
 use crate::archive;
-use crate::domain::message;
 use crate::domain::time::Timestamp;
-use crate::domain::timeout::TimeoutOverrides;
-use crate::json;
 
 /// Stored records of every kind.
 pub fn record(data: &[u8]) {
@@ -19,25 +14,7 @@ pub fn record(data: &[u8]) {
 
 /// The bodies of requests.
 pub fn body(data: &[u8]) {
-    let Ok(fields) = json::from_js::<Map<String, Value>>(data) else {
-        return;
-    };
-    let _ = message::content(fields.get("content"));
-    let metadata = message::message_metadata(fields.get("metadata"));
-    if let Ok(Some(text)) = metadata {
-        assert!(message::same_json(Some(&text), Some(&text)));
-    }
-    if let Ok(Some(text)) = message::attachments(fields.get("attachments")) {
-        assert!(text.len() <= message::MAX_ATTACHMENTS_BYTES);
-    }
-    let timeouts = match fields.get("timeoutConfig") {
-        Some(Value::Object(fields)) => fields,
-        _ => &fields,
-    };
-    if let Ok(overrides) = TimeoutOverrides::from_request(timeouts) {
-        assert!(overrides.timeout_minutes.is_none_or(f64::is_finite));
-    }
-    crate::api::fuzzing::transport(&fields);
+    crate::api::fuzzing::body(data);
 }
 
 /// Query strings.

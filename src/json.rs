@@ -6,9 +6,11 @@
 //! do the same (section 8.1 and 8.2); `serde_json` refuses both. Of two members of one name
 //! `JSON.parse` takes the last one, where a struct that derives `Deserialize` refuses the second.
 
+mod field;
 mod members;
 mod reserved;
 mod string;
+mod value;
 
 use std::borrow::Cow;
 
@@ -16,8 +18,10 @@ use memchr::memmem;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use self::field::{Field, FromJson, JsNumber};
 pub use self::members::Members;
 pub use self::string::{JsPart, JsString};
+pub use self::value::{is_same, kind, object, text};
 
 /// The UTF-8 byte order mark.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -4,7 +4,8 @@
 //!
 //! - [`domain`]: the rules, as plain values. Time is an argument.
 //! - [`store`]: sessions and messages in one redb file, behind open, read and submit.
-//! - [`json`]: reads JSON as JavaScript writes it.
+//! - [`json`]: reads JSON as JavaScript writes it; [`message_json`]: the parts of a message that are
+//!   JSON.
 //! - [`events`]: what happened, for whoever listens.
 //! - [`metrics`]: the figures, counted where they arise.
 //! - [`agents`]: who answers, and the turn runner.
@@ -38,6 +39,7 @@ pub mod guard;
 pub mod instance;
 pub mod janitor;
 pub mod json;
+pub mod message_json;
 pub mod metrics;
 pub mod open_files;
 pub mod partial;

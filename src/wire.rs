@@ -15,10 +15,10 @@ pub use self::payload::{
 use crate::app::{App, SessionState};
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::{Message, Role};
-use crate::domain::metadata;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::events::{Event, Happening, ListenerId};
+use crate::message_json;
 
 /// An event by its name on the wire.
 #[derive(Debug)]
@@ -177,7 +177,7 @@ fn broadcast(
         actions,
         attachments: parsed(message.body.attachments.as_deref()),
         in_reply_to,
-        metadata: metadata::shown(&session.metadata, message),
+        metadata: message_json::shown(&session.metadata, message),
         client_message_id,
     };
     WireEvent {

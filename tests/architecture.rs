@@ -8,12 +8,30 @@ struct Rule {
     part: &'static str,
     but: &'static [&'static str],
     never: &'static [&'static str],
+    /// Parts of what must not stand there, which may.
+    unless: &'static [&'static str],
 }
+
+const RULE: Rule = Rule {
+    part: "",
+    but: &[],
+    never: &[],
+    unless: &[],
+};
+
+/// What reads and writes JSON knows of the rules alone.
+const NOT_FOR_JSON: [&str; 6] = [
+    "crate::agents",
+    "crate::api",
+    "crate::app",
+    "crate::realtime",
+    "crate::store",
+    "crate::wire",
+];
 
 const RULES: &[Rule] = &[
     Rule {
         part: "domain",
-        but: &[],
         never: &[
             "crate::agents",
             "crate::app",
@@ -26,6 +44,7 @@ const RULES: &[Rule] = &[
             "crate::realtime",
             "crate::store",
             "crate::wire",
+            "serde_json",
             "tokio",
             "redb",
             "bincode",
@@ -34,10 +53,10 @@ const RULES: &[Rule] = &[
             "new_v4",
             "new_v7",
         ],
+        ..RULE
     },
     Rule {
         part: "store",
-        but: &[],
         never: &[
             "axum",
             "engineioxide",
@@ -47,10 +66,25 @@ const RULES: &[Rule] = &[
             "crate::realtime",
             "crate::wire",
         ],
+        ..RULE
+    },
+    Rule {
+        part: "app",
+        never: &["serde_json", "crate::api", "crate::realtime", "axum"],
+        ..RULE
+    },
+    Rule {
+        part: "json",
+        never: &NOT_FOR_JSON,
+        ..RULE
+    },
+    Rule {
+        part: "message_json",
+        never: &NOT_FOR_JSON,
+        ..RULE
     },
     Rule {
         part: "api",
-        but: &[],
         never: &[
             "crate::realtime",
             "crate::store",
@@ -58,10 +92,10 @@ const RULES: &[Rule] = &[
             "crate::config",
             "redb::",
         ],
+        ..RULE
     },
     Rule {
         part: "realtime",
-        but: &[],
         never: &[
             "crate::api",
             "crate::store",
@@ -69,66 +103,71 @@ const RULES: &[Rule] = &[
             "crate::config",
             "redb",
         ],
+        unless: &["crate::api::dto"],
+        ..RULE
     },
     Rule {
         part: "agents",
-        but: &[],
         never: &["crate::store", "crate::api", "crate::app"],
+        ..RULE
     },
     Rule {
         part: "events.rs",
-        but: &[],
         never: &["crate::store", "crate::api", "crate::app"],
+        ..RULE
     },
     Rule {
         part: "metrics",
-        but: &[],
         never: &[
             "crate::store",
             "crate::api",
             "crate::app",
             "crate::realtime",
         ],
+        ..RULE
     },
     Rule {
         part: "console",
-        but: &[],
         never: &["crate::"],
+        ..RULE
     },
     Rule {
         part: "archive",
-        but: &[],
         never: &["crate::api", "crate::app", "crate::store", "redb"],
+        ..RULE
     },
     Rule {
         part: "wire.rs",
-        but: &[],
         never: &["crate::api", "crate::realtime", "crate::store"],
+        ..RULE
     },
     Rule {
         part: "wire",
-        but: &[],
         never: &[
             "crate::app",
             "crate::api",
             "crate::realtime",
             "crate::store",
         ],
+        ..RULE
     },
     Rule {
         part: "",
         but: &["store"],
         never: &["redb::", "use redb"],
+        ..RULE
     },
     Rule {
         part: "",
         but: &["store/record.rs"],
         never: &["use bincode", "bincode::"],
+        ..RULE
     },
     Rule {
         part: "",
         but: &["cli", "config", "run.rs", "telemetry.rs"],
         never: &["crate::config"],
+        ..RULE
     },
 ];
 
@@ -164,6 +203,8 @@ fn broken(rule: &Rule, name: &str, text: &str) -> Vec<String> {
         .filter(|(_, line)| !line.trim_start().starts_with("//"));
     lines
         .flat_map(|(index, line)| {
+            let allowed = rule.unless.iter();
+            let line = allowed.fold(line.to_owned(), |line, word| line.replace(word, ""));
             let found = rule.never.iter().filter(move |word| line.contains(**word));
             found.map(move |word| format!("src/{name}:{}: {word}", index + 1))
         })

@@ -3,8 +3,8 @@
 use async_stream::try_stream;
 use futures_util::stream::Stream;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::attachments::Attachments;
 use super::backend::{BackendError, Piece, TurnRequest};
@@ -14,9 +14,10 @@ use super::sse::Event;
 use super::surrogates::{Joiner, string_in};
 use super::upstream;
 use crate::domain::id::{AgentId, SessionId};
-use crate::domain::message::{MAX_ATTACHMENTS_BYTES, json_text, message_metadata};
+use crate::domain::message::MAX_ATTACHMENTS_BYTES;
 use crate::domain::turn::Reply;
-use crate::json::{self, JsString};
+use crate::json::{self, Field, JsString};
+use crate::message_json::message_metadata;
 
 /// The longest thought that is kept, in bytes.
 pub(super) const MAX_THOUGHT_BYTES: usize = 16 * 1024;
@@ -35,7 +36,7 @@ pub(super) struct Answer {
     thought: Option<Value>,
     actions: Option<Value>,
     attachments: Option<Value>,
-    metadata: Option<Value>,
+    metadata: Field<Map<String, Value>>,
 }
 
 /// Whose answer it is, for the log.
@@ -91,7 +92,7 @@ impl Answer {
         let mut reply = Reply::text(text.unwrap_or(said));
         reply.thought = thought(self.thought);
         reply.actions = actions(self.actions, origin);
-        reply.body.metadata = metadata(self.metadata.as_ref(), origin);
+        reply.body.metadata = metadata(self.metadata, origin);
         reply.body.attachments = attachments(self.attachments, origin);
         reply
     }
@@ -209,8 +210,8 @@ fn thought(value: Option<Value>) -> Option<String> {
     (!thought.is_empty()).then_some(thought)
 }
 
-fn metadata(value: Option<&Value>, origin: Origin) -> Option<String> {
-    message_metadata(value).unwrap_or_else(|invalid| {
+fn metadata(sent: Field<Map<String, Value>>, origin: Origin) -> Option<String> {
+    message_metadata(sent).unwrap_or_else(|invalid| {
         origin.left_out("metadata", invalid.reason());
         None
     })
@@ -230,7 +231,7 @@ fn actions(value: Option<Value>, origin: Origin) -> Option<String> {
     let Some(Value::Array(actions)) = value else {
         return None;
     };
-    let text = json_text(&actions);
+    let text = json::text(&actions);
     if text.len() > MAX_ATTACHMENTS_BYTES {
         let reason = format!("actions must be at most {MAX_ATTACHMENTS_BYTES} bytes");
         origin.left_out("actions", &reason);

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::message::{MAX_ATTACHMENTS, MAX_ATTACHMENTS_BYTES, json_text};
-use crate::domain::timeout::kind;
+use crate::domain::message::{MAX_ATTACHMENTS, MAX_ATTACHMENTS_BYTES};
+use crate::json::{self, kind};
 
 /// The type of an attachment that names none.
 const UNKNOWN_TYPE: &str = "file";
@@ -74,7 +74,7 @@ fn stored(attachment: Value, others: usize, bytes: usize) -> Result<String, Stri
     if others == MAX_ATTACHMENTS {
         return Err(format!(" is more than the {MAX_ATTACHMENTS} of a message"));
     }
-    let text = json_text(&in_the_form_of_the_api(fields));
+    let text = json::text(&in_the_form_of_the_api(fields));
     if bytes + text.len() > MAX_ATTACHMENTS_BYTES {
         return Err(format!(
             " is too long: a message has at most {MAX_ATTACHMENTS_BYTES} bytes of them"
@@ -109,14 +109,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::message::attachments;
+    use crate::message_json::attachments;
 
     fn read(value: Value) -> (Value, usize, String) {
         let read = Attachments::read(Some(value));
         let text = read.text.as_deref().unwrap_or("null");
         let stored: Value = serde_json::from_str(text).unwrap();
         assert_eq!(
-            attachments(Some(&stored)).unwrap(),
+            attachments(stored.clone().into()).unwrap(),
             read.text,
             "a message may have them"
         );

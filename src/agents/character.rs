@@ -1,6 +1,7 @@
 //! Character files: `ElizaOS`'s description of an agent.
 
 mod file;
+mod timeouts;
 
 use std::path::{Path, PathBuf};
 

@@ -17,8 +17,8 @@ use super::backend::{
     Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
 };
 use crate::clock::Clock;
-use crate::domain::message::json_text;
 use crate::domain::turn::Reply;
+use crate::json;
 
 /// Does what the message says.
 #[derive(Debug, Clone)]
@@ -106,7 +106,7 @@ impl Script {
             self.reply.body.content.clone_from(&self.echo);
         }
         if !self.actions.is_empty() {
-            self.reply.actions = Some(json_text(&self.actions));
+            self.reply.actions = Some(json::text(&self.actions));
         }
         Some(Ok(Piece::done(std::mem::take(&mut self.reply))))
     }

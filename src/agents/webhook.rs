@@ -21,9 +21,10 @@ use super::scrub::Scrub;
 use super::settings::SettingsFault;
 use super::upstream::{self, Repeat};
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
-use crate::domain::message::{Message, json_text};
-use crate::domain::metadata;
+use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
+use crate::json;
+use crate::message_json;
 
 /// Where the signature stands.
 const SIGNATURE: &str = "X-Sessiond-Signature";
@@ -88,7 +89,7 @@ impl Webhook {
 
     fn request(&self, request: &TurnRequest) -> RequestBuilder {
         // The signature is of these very bytes.
-        let body = json_text(&Self::call(request));
+        let body = json::text(&Self::call(request));
         let mut post = self
             .client
             .post(self.url.clone())
@@ -111,7 +112,7 @@ impl Webhook {
             message: Posted {
                 id: message.id,
                 content: &message.body.content,
-                metadata: metadata::shown(&session.metadata, message),
+                metadata: message_json::shown(&session.metadata, message),
                 attachments: parsed(message.body.attachments.as_deref())
                     .unwrap_or_else(|| Value::Array(Vec::new())),
                 created_at: message.created_at,

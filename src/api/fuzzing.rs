@@ -2,34 +2,64 @@
 
 use axum::extract::FromRequestParts as _;
 use axum::http::Request;
-use serde_json::{Map, Value};
+use futures_util::FutureExt as _;
+use serde::de::DeserializeOwned;
 
-use super::handlers::messages;
-use super::query::Parameters;
+use super::dto::queries::{EventsQuery, LastEventId, MessagePageQuery, SessionListQuery};
+use super::dto::requests::{
+    CreateSessionRequest, SendMessageRequest, StreamMessageRequest, SubmitRequest, TimeoutRequest,
+};
+use super::extract::{Query, read};
+use crate::domain::message::{MAX_ATTACHMENTS_BYTES, MAX_METADATA_BYTES};
+use crate::json;
 
 /// Reads a query string in every way.
 pub(crate) fn query(text: &str) {
-    let Ok(request) = Request::get(format!("/?{text}")).body(()) else {
-        return;
-    };
-    let (mut parts, ()) = request.into_parts();
-    let reading = Parameters::from_request_parts(&mut parts, &());
-    let Some(Ok(parameters)) = futures_util::FutureExt::now_or_never(reading) else {
-        return;
-    };
-    if let Ok(page) = parameters.messages() {
+    if let Ok(page) = parsed::<MessagePageQuery>(text).validate() {
         assert!((1..=100).contains(&page.limit));
     }
-    let _ = parameters.after();
-    let _ = parameters.last_event_id();
-    let _ = parameters.filter();
-    let _ = parameters.session();
-    if let Ok((_, Some(limit))) = parameters.sessions() {
-        assert!((1..=1000).contains(&limit));
+    let header = LastEventId {
+        id: Some(text.to_owned()),
+    };
+    let _ = parsed::<EventsQuery>(text).validate(&header);
+    let _ = parsed::<EventsQuery>(text).validate(&LastEventId { id: None });
+    if let Ok(page) = parsed::<SessionListQuery>(text).validate() {
+        assert!(page.limit.is_none_or(|limit| (1..=1000).contains(&limit)));
     }
 }
 
-/// Reads the transport of a message.
-pub(crate) fn transport(fields: &Map<String, Value>) {
-    let _ = messages::transport(fields);
+fn parsed<T: DeserializeOwned + Default>(text: &str) -> T {
+    let Ok(request) = Request::get(format!("/?{text}")).body(()) else {
+        return T::default();
+    };
+    let (mut parts, ()) = request.into_parts();
+    let reading = Query::from_request_parts(&mut parts, &());
+    match reading.now_or_never() {
+        Some(Ok(Query(query))) => query,
+        _ => T::default(),
+    }
+}
+
+/// Reads a body as that of every call.
+pub(crate) fn body(text: &[u8]) {
+    let created = read::<CreateSessionRequest>(text).map(|body| body.validate(None));
+    if let Ok(Ok(created)) = created {
+        assert!(json::is_same(
+            Some(&created.metadata),
+            Some(&created.metadata)
+        ));
+        let minutes = created.timeout.timeout_minutes;
+        assert!(minutes.is_none_or(f64::is_finite));
+    }
+    let sent = read::<StreamMessageRequest>(text).map(|body| body.validate(Some("key")));
+    if let Ok(Ok(sent)) = sent {
+        let (metadata, attachments) = (sent.body.metadata, sent.body.attachments);
+        assert!(metadata.is_none_or(|text| text.len() <= MAX_METADATA_BYTES));
+        assert!(attachments.is_none_or(|text| text.len() <= MAX_ATTACHMENTS_BYTES));
+    }
+    let _ = read::<SendMessageRequest>(text).map(|body| body.validate(None));
+    let _ = read::<SubmitRequest>(text).map(|body| body.validate(None));
+    if let Ok(body) = read::<TimeoutRequest>(text) {
+        let _ = body.validate();
+    }
 }

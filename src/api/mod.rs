@@ -4,7 +4,7 @@ mod access;
 mod admission;
 mod authentication;
 mod body;
-mod dto;
+pub(crate) mod dto;
 mod error;
 mod extract;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -13,7 +13,6 @@ mod handlers;
 mod layers;
 mod observe;
 mod openapi;
-mod query;
 mod router;
 mod sockets;
 mod sse;

@@ -228,15 +228,21 @@ impl From<ValidationError> for AppError {
 
 impl From<InvalidTimeout> for AppError {
     fn from(invalid: InvalidTimeout) -> Self {
-        Self::Invalid(ValidationError::Timeout(invalid))
+        Self::Invalid(invalid.into())
     }
 }
 
-impl From<InvalidMessage> for AppError {
+impl From<InvalidTimeout> for ValidationError {
+    fn from(invalid: InvalidTimeout) -> Self {
+        Self::Timeout(invalid)
+    }
+}
+
+impl From<InvalidMessage> for ValidationError {
     fn from(invalid: InvalidMessage) -> Self {
-        Self::Invalid(match invalid {
-            InvalidMessage::Content { field, reason } => ValidationError::Content { field, reason },
-            InvalidMessage::Metadata(reason) => ValidationError::Metadata(reason),
-        })
+        match invalid {
+            InvalidMessage::Content { field, reason } => Self::Content { field, reason },
+            InvalidMessage::Metadata(reason) => Self::Metadata(reason),
+        }
     }
 }

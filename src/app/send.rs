@@ -4,11 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
 use tracing::Instrument as _;
 
 use super::App;
-use super::create::header_key;
 use super::error::{AppError, NoReply, NoReplyReason, Unavailable, ValidationError};
 use super::ledger::StoreLedger;
 use super::target::Target;
@@ -19,15 +17,14 @@ use crate::agents::runner::Claim;
 use crate::domain::error::Refusal;
 use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
-use crate::domain::message::{
-    Body, Message, Role, Sender, TurnState, attachments, content, message_metadata,
-};
-use crate::domain::session::{Session, Standing};
+use crate::domain::message::{Body, Message, Role, Sender, TurnState};
+use crate::domain::session::Session;
 use crate::domain::time::Millis;
 use crate::domain::turn::Beginning;
 use crate::events::{Echo, ListenerId};
+use crate::message_json::says_the_same;
 use crate::store::command::{SendMessage, Sent};
-use crate::store::error::SubmitError;
+use crate::store::error::{ReadError, SubmitError};
 
 /// How much longer than the agent's whole time a caller waits.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -39,12 +36,21 @@ pub struct SendRequest {
     pub session: Target,
     /// Where the call comes from.
     pub address: IpAddr,
-    /// The body's fields.
-    pub fields: Map<String, Value>,
-    /// The idempotency key as it was sent beside the body.
-    pub key: Option<String>,
+    /// The message.
+    pub message: NewMessage,
     /// The socket that sends it; none where it comes by HTTP.
     pub socket: Option<SendingSocket>,
+}
+
+/// A message that a client wants to send.
+#[derive(Debug)]
+pub struct NewMessage {
+    /// What it says.
+    pub body: Body,
+    /// The name of the send within its session, as it was sent beside the body.
+    pub key: Option<IdempotencyKey>,
+    /// What the client calls the message, which names the send where there is no key.
+    pub client_message_id: Option<IdempotencyKey>,
 }
 
 /// A socket that sends a message.
@@ -83,32 +89,34 @@ impl App {
     /// away.
     ///
     /// # Errors
-    /// The input is invalid, or the store refuses or fails.
+    /// There is no such session or agent, the session has expired, or a limit or the store refuses
+    /// or fails.
     pub async fn send(self: &Arc<Self>, request: SendRequest) -> Result<SentMessage, AppError> {
-        let header_key = request.key.as_deref().map(header_key).transpose()?;
-        let client_message_id = client_message_id(request.fields.get("clientMessageId"))?;
-        let key = match (header_key, &client_message_id) {
-            (Some(key), _) => Some(key),
-            (None, Some(id)) => Some(id.clone()),
-            (None, None) => None,
-        };
-        let session = self.session_to_send_to(&request.session, key.as_ref())?;
-        self.limits.count_message(session.id, request.address)?;
+        let now = self.clock.now();
+        let session = self.kept_session_at(now, &request.session)?;
         if let Some(socket) = &request.socket {
             require_own(socket, &session)?;
         }
-        let body = Body {
-            content: content(request.fields.get("content"))?,
-            metadata: message_metadata(request.fields.get("metadata"))?,
-            attachments: attachments(request.fields.get("attachments"))?,
-        };
+        let NewMessage {
+            body,
+            key,
+            client_message_id,
+        } = request.message;
+        let key = key.or_else(|| client_message_id.clone());
+        let agent = self.agents.get(session.agent_id);
         if self.stopping.is_cancelled() {
             return Err(AppError::Unavailable(Unavailable::ShuttingDown));
+        }
+        if self.opens_a_turn(&session, &body, key.as_ref())? {
+            session.require_active(now, self.store.rules().kept)?;
+            if agent.is_none() {
+                return Err(Refusal::AgentNotFound(session.agent_id).into());
+            }
+            self.limits.count_message(session.id, request.address)?;
         }
         let client_message_id = client_message_id.map(|id| id.as_str().to_owned());
         let listener = request.socket.as_ref().map(|socket| socket.listener);
         let echo = listener.zip(client_message_id.clone());
-        let agent = self.agents.get(session.agent_id);
         let (beginning, claim) = match &agent {
             Some(agent) => self.beginning(session.id, agent),
             None => (Beginning::InTurn, None),
@@ -285,26 +293,30 @@ impl App {
         }
     }
 
-    /// The session, unless it is certain that it takes no message.
-    fn session_to_send_to(
+    /// Whether a send opens a turn: not where it repeats one whose turn is open, or replied to, and
+    /// not where its key belongs to another body. Both are answered from what is stored.
+    fn opens_a_turn(
         &self,
-        target: &Target,
+        session: &Session,
+        body: &Body,
         key: Option<&IdempotencyKey>,
-    ) -> Result<Session, AppError> {
-        let session = self.kept_session(target)?;
-        let (now, kept) = (self.clock.now(), self.store.rules().kept);
-        if session.standing(now, kept) == Standing::Active {
-            return Ok(session);
-        }
-        let is_known = |key| self.store.read(|reader| reader.knows_key(session.id, key));
-        match key.map(is_known).transpose()? {
-            Some(true) => Ok(session),
-            _ => Err(session.require_active(now, kept).err().map_or(
-                // The clock stepped back between the two looks: the store will look again.
-                AppError::Refused(Refusal::SessionNotFound(session.id)),
-                AppError::Refused,
-            )),
-        }
+    ) -> Result<bool, ReadError> {
+        let Some(key) = key else {
+            return Ok(true);
+        };
+        let earlier = self
+            .store
+            .read(|reader| reader.message_of_key(session.id, key))?;
+        Ok(earlier.is_none_or(|earlier| {
+            let has_failed = matches!(
+                earlier.role,
+                Role::User {
+                    turn: TurnState::Failed(_),
+                    ..
+                }
+            );
+            has_failed && says_the_same(body, &earlier.body)
+        }))
     }
 }
 
@@ -335,18 +347,4 @@ fn require_own(socket: &SendingSocket, session: &Session) -> Result<(), Validati
         field: "senderId",
         reason: "senderId must be the session's user".into(),
     })
-}
-
-fn client_message_id(value: Option<&Value>) -> Result<Option<IdempotencyKey>, ValidationError> {
-    let text = match value {
-        None | Some(Value::Null) => return Ok(None),
-        Some(value) => value.as_str(),
-    };
-    let wrong = || ValidationError::Content {
-        field: "clientMessageId",
-        reason: "clientMessageId must be 1 to 255 visible ASCII characters".into(),
-    };
-    text.and_then(IdempotencyKey::parse)
-        .map(Some)
-        .ok_or_else(wrong)
 }

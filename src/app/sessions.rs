@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
 use tracing::Instrument as _;
 
 use super::App;
@@ -129,18 +128,18 @@ impl App {
     /// Changes a session's timeouts.
     ///
     /// # Errors
-    /// It is unknown or expired, a field is invalid, or the store fails.
+    /// A timeout is out of bounds, the session is unknown or expired, or the store fails.
     pub async fn patch_timeout(
         &self,
         target: &Target,
-        fields: &Map<String, Value>,
+        patch: TimeoutOverrides,
     ) -> Result<Session, AppError> {
+        self.store.rules().policy.check(patch)?;
         let session_id = self.session(target)?.id;
-        let command = PatchTimeout {
-            session_id,
-            patch: TimeoutOverrides::from_request(fields)?,
-        };
-        Ok(self.store.submit(command).await?)
+        Ok(self
+            .store
+            .submit(PatchTimeout { session_id, patch })
+            .await?)
     }
 
     /// Erases a session and whatever is going on in it, also where the caller goes away.

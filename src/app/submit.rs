@@ -4,29 +4,21 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
 use tracing::Instrument as _;
 
 use super::App;
-use super::create::{header_key, require, uuid_field};
-use super::error::{AppError, Unavailable, ValidationError};
+use super::error::{AppError, Unavailable};
 use super::target::{Scope, Target};
 use crate::agents::backend::Answering;
 use crate::agents::feed::Ending;
 use crate::domain::id::{AgentId, MessageId, SessionId};
 use crate::domain::key::IdempotencyKey;
-use crate::domain::message::{
-    Body, MAX_METADATA_BYTES, Message, Role, TurnState, json_text, message_metadata,
-};
+use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::session::Session;
-use crate::domain::timeout::kind;
 use crate::domain::turn::Reply;
 use crate::store::command::{SubmitReply, Submitted};
 use crate::store::error::{ReadError, SubmitError};
 use crate::store::reader::PageRequest;
-
-/// The longest submitted reply, in bytes.
-const MAX_CONTENT_BYTES: usize = 64 * 1024;
 
 /// How many of a session's latest messages may have open turns, with room to spare for what was
 /// submitted in between.
@@ -35,24 +27,19 @@ const LATEST: usize = 500;
 /// How long to wait where the store cannot be read.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The fields that have to be there.
-const REQUIRED: [&str; 3] = ["channel_id", "author_id", "content"];
-
-/// The fields that the published client spells in its own way, by their documented names.
-pub const SPELLINGS: [(&str, &str); 4] = [
-    ("channel_id", "channelId"),
-    ("author_id", "agentId"),
-    ("in_reply_to_message_id", "inReplyToMessageId"),
-    ("raw_message", "rawMessage"),
-];
-
 /// What an agent that runs elsewhere submits.
 #[derive(Debug)]
-pub struct SubmitRequest {
-    /// The body's fields.
-    pub fields: Map<String, Value>,
-    /// The idempotency key as it was sent beside the body.
-    pub key: Option<String>,
+pub struct Submission {
+    /// The session.
+    pub channel: SessionId,
+    /// Who says it: the session's agent.
+    pub author: AgentId,
+    /// The user's message that it answers; none for all that wait.
+    pub in_reply_to: Option<MessageId>,
+    /// What it says.
+    pub reply: Reply,
+    /// The name of the submit within its session.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// A reply that is stored.
@@ -71,19 +58,18 @@ impl App {
     /// away.
     ///
     /// # Errors
-    /// The input is invalid, the author is not the session's agent, or the store refuses or fails.
+    /// There is no such session, the author is not its agent, or the store refuses or fails.
     pub async fn submit(
         self: &Arc<Self>,
-        request: SubmitRequest,
+        submission: Submission,
     ) -> Result<SubmittedReply, AppError> {
-        let fields = snake_case(request.fields);
-        require(&fields, &REQUIRED)?;
-        let channel = SessionId(uuid_field(&fields, "channel_id")?);
-        let author = AgentId(uuid_field(&fields, "author_id")?);
-        let in_reply_to = match fields.get("in_reply_to_message_id") {
-            None | Some(Value::Null) => None,
-            Some(_) => Some(MessageId(uuid_field(&fields, "in_reply_to_message_id")?)),
-        };
+        let Submission {
+            channel,
+            author,
+            in_reply_to,
+            reply,
+            key,
+        } = submission;
         let session = self.kept_session(&Target {
             name: channel.to_string(),
             scope: Scope::All,
@@ -91,8 +77,6 @@ impl App {
         if session.agent_id != author {
             return Err(AppError::Forbidden("author_id must be the session's agent"));
         }
-        let key = key(request.key.as_deref(), fields.get("messageId"))?;
-        let reply = reply(&fields)?;
         if self.stopping.is_cancelled() {
             return Err(AppError::Unavailable(Unavailable::ShuttingDown));
         }
@@ -193,94 +177,5 @@ impl App {
             }
         }
         Ok(())
-    }
-}
-
-/// The fields by their documented names, which beat the others.
-fn snake_case(mut fields: Map<String, Value>) -> Map<String, Value> {
-    for (name, other) in SPELLINGS {
-        if fields.contains_key(name) {
-            continue;
-        }
-        if let Some(value) = fields.shift_remove(other) {
-            fields.insert(name.to_owned(), value);
-        }
-    }
-    fields
-}
-
-/// The name of a submit: its header's, else its body's.
-fn key(
-    header: Option<&str>,
-    field: Option<&Value>,
-) -> Result<Option<IdempotencyKey>, ValidationError> {
-    if let Some(header) = header {
-        return header_key(header).map(Some);
-    }
-    let text = match field {
-        None | Some(Value::Null) => return Ok(None),
-        Some(value) => value.as_str(),
-    };
-    let wrong = || ValidationError::Content {
-        field: "messageId",
-        reason: "messageId must be 1 to 255 visible ASCII characters".into(),
-    };
-    text.and_then(IdempotencyKey::parse)
-        .map(Some)
-        .ok_or_else(wrong)
-}
-
-fn reply(fields: &Map<String, Value>) -> Result<Reply, AppError> {
-    let content = content(fields.get("content"))?;
-    let metadata = message_metadata(fields.get("metadata"))?;
-    let raw = fields.get("raw_message");
-    let thought = raw.and_then(|raw| raw.get("thought")?.as_str());
-    let actions = raw.and_then(|raw| raw.get("actions")?.as_array());
-    let thought = thought.map(str::to_owned);
-    let actions = actions.map(json_text);
-    // All of it is shown as metadata, and so is as long as metadata may be.
-    let parts = [&metadata, &thought, &actions];
-    let bytes: usize = parts.into_iter().flatten().map(String::len).sum();
-    if bytes > MAX_METADATA_BYTES {
-        return Err(ValidationError::Metadata(format!(
-            "metadata, thought and actions must be at most {MAX_METADATA_BYTES} bytes together, \
-             not {bytes}"
-        ))
-        .into());
-    }
-    Ok(Reply {
-        body: Body {
-            content,
-            metadata,
-            attachments: None,
-        },
-        thought,
-        actions,
-    })
-}
-
-fn content(value: Option<&Value>) -> Result<String, ValidationError> {
-    let text = match value {
-        Some(Value::String(text)) => text,
-        other => {
-            let found = other.map_or("nothing", kind);
-            return Err(invalid_content(format!(
-                "content must be a string, not {found}"
-            )));
-        }
-    };
-    if text.len() > MAX_CONTENT_BYTES {
-        return Err(invalid_content(format!(
-            "content must be at most {MAX_CONTENT_BYTES} bytes, not {}",
-            text.len()
-        )));
-    }
-    Ok(text.clone())
-}
-
-fn invalid_content(reason: String) -> ValidationError {
-    ValidationError::Content {
-        field: "content",
-        reason,
     }
 }

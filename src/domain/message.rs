@@ -1,11 +1,9 @@
-//! A message, and what a client may put into one.
+//! A message, and the limits of what a client may put into one.
 
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::id::{MessageId, SessionId, TurnId};
 use super::time::Timestamp;
-use super::timeout::kind;
 
 /// The longest content of a user's message, in Unicode characters.
 pub const MAX_CONTENT_CHARS: usize = 4000;
@@ -121,14 +119,18 @@ impl InvalidMessage {
         }
     }
 
-    fn content(reason: String) -> Self {
+    /// Content that is refused for this reason.
+    #[must_use]
+    pub fn content(reason: String) -> Self {
         Self::Content {
             field: "content",
             reason,
         }
     }
 
-    fn attachments(reason: String) -> Self {
+    /// Attachments that are refused for this reason.
+    #[must_use]
+    pub fn attachments(reason: String) -> Self {
         Self::Content {
             field: "attachments",
             reason,
@@ -218,141 +220,56 @@ impl TurnState<&str> {
     }
 }
 
-impl Body {
-    /// Whether two bodies say the same, however their JSON is written.
-    #[must_use]
-    pub fn says_the_same(&self, other: &Self) -> bool {
-        self.content == other.content
-            && same_json(self.metadata.as_deref(), other.metadata.as_deref())
-            && same_json(self.attachments.as_deref(), other.attachments.as_deref())
-    }
-}
-
-/// Whether two optional JSON texts stand for the same value.
-#[must_use]
-pub fn same_json(one: Option<&str>, other: Option<&str>) -> bool {
-    if one == other {
-        return true;
-    }
-    let (Some(one), Some(other)) = (one, other) else {
-        return false;
-    };
-    let parse = |text| serde_json::from_str::<Value>(text).ok();
-    parse(one).is_some_and(|one| parse(other) == Some(one))
-}
-
-/// Reads the `content` of a user's message.
+/// Checks the length of a user's message.
 ///
 /// # Errors
-/// It is missing, no string, empty or too long.
-pub fn content(value: Option<&Value>) -> Result<String, InvalidMessage> {
-    let text = match value {
-        None | Some(Value::Null) => {
-            return Err(InvalidMessage::content("content is required".into()));
-        }
-        Some(Value::String(text)) => text,
-        Some(other) => {
-            let reason = format!("content must be a string, not {}", kind(other));
-            return Err(InvalidMessage::content(reason));
-        }
-    };
-    match text.chars().count() {
+/// It is empty or too long.
+pub fn check_content(content: &str) -> Result<(), InvalidMessage> {
+    match content.chars().count() {
         0 => Err(InvalidMessage::content("content must not be empty".into())),
-        1..=MAX_CONTENT_CHARS => Ok(text.clone()),
+        1..=MAX_CONTENT_CHARS => Ok(()),
         chars => Err(InvalidMessage::content(format!(
             "content must be at most {MAX_CONTENT_CHARS} characters, not {chars}"
         ))),
     }
 }
 
-/// Reads `metadata`: none where it is absent or null.
+/// Checks the size of metadata, in bytes of compact JSON.
 ///
 /// # Errors
-/// It is no object, or too large.
-pub fn metadata(value: Option<&Value>) -> Result<Option<Map<String, Value>>, InvalidMessage> {
-    let map = match value {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Object(map)) => map,
-        Some(other) => {
-            let reason = format!("metadata must be an object, not {}", kind(other));
-            return Err(InvalidMessage::Metadata(reason));
-        }
-    };
-    let bytes = json_text(map).len();
-    if bytes > MAX_METADATA_BYTES {
-        return Err(InvalidMessage::Metadata(format!(
-            "metadata must be at most {MAX_METADATA_BYTES} bytes as compact JSON, not {bytes}"
-        )));
+/// It is too large.
+pub fn check_metadata(bytes: usize) -> Result<(), InvalidMessage> {
+    if bytes <= MAX_METADATA_BYTES {
+        return Ok(());
     }
-    Ok(Some(map.clone()))
+    Err(InvalidMessage::Metadata(format!(
+        "metadata must be at most {MAX_METADATA_BYTES} bytes as compact JSON, not {bytes}"
+    )))
 }
 
-/// Reads a message's own `metadata` as the text that is stored.
-///
-/// What only the server says (`sessionId`, `agentError`) is dropped.
+/// Checks the number of a message's attachments.
 ///
 /// # Errors
-/// It is no object, or too large.
-pub fn message_metadata(value: Option<&Value>) -> Result<Option<String>, InvalidMessage> {
-    let Some(mut map) = metadata(value)? else {
-        return Ok(None);
-    };
-    map.shift_remove("sessionId");
-    map.shift_remove("agentError");
-    Ok((!map.is_empty()).then(|| json_text(&map)))
+/// There are too many.
+pub fn check_attachment_count(count: usize) -> Result<(), InvalidMessage> {
+    if count <= MAX_ATTACHMENTS {
+        return Ok(());
+    }
+    let reason = format!("attachments must be at most {MAX_ATTACHMENTS}, not {count}");
+    Err(InvalidMessage::attachments(reason))
 }
 
-/// Reads `attachments` as the text that is stored: none where it is absent or null.
+/// Checks the size of a message's attachments, in bytes of compact JSON.
 ///
 /// # Errors
-/// It is no array of at most ten objects with a `type` and a `url`, or too large.
-pub fn attachments(value: Option<&Value>) -> Result<Option<String>, InvalidMessage> {
-    let list = match value {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Array(list)) => list,
-        Some(other) => {
-            let reason = format!("attachments must be an array, not {}", kind(other));
-            return Err(InvalidMessage::attachments(reason));
-        }
-    };
-    if list.len() > MAX_ATTACHMENTS {
-        let found = list.len();
-        let reason = format!("attachments must be at most {MAX_ATTACHMENTS}, not {found}");
-        return Err(InvalidMessage::attachments(reason));
+/// They are too large.
+pub fn check_attachments(bytes: usize) -> Result<(), InvalidMessage> {
+    if bytes <= MAX_ATTACHMENTS_BYTES {
+        return Ok(());
     }
-    for (index, attachment) in list.iter().enumerate() {
-        check_attachment(index, attachment)?;
-    }
-    let text = json_text(list);
-    if text.len() > MAX_ATTACHMENTS_BYTES {
-        let found = text.len();
-        return Err(InvalidMessage::attachments(format!(
-            "attachments must be at most {MAX_ATTACHMENTS_BYTES} bytes as compact JSON, not {found}"
-        )));
-    }
-    Ok((!list.is_empty()).then_some(text))
-}
-
-fn check_attachment(index: usize, attachment: &Value) -> Result<(), InvalidMessage> {
-    let Value::Object(fields) = attachment else {
-        let found = kind(attachment);
-        let reason = format!("attachments[{index}] must be an object, not {found}");
-        return Err(InvalidMessage::attachments(reason));
-    };
-    for name in ["type", "url"] {
-        let text = fields.get(name).and_then(Value::as_str);
-        if text.is_none_or(str::is_empty) {
-            let reason = format!("attachments[{index}].{name} must be a non-empty string");
-            return Err(InvalidMessage::attachments(reason));
-        }
-    }
-    Ok(())
-}
-
-/// The compact text of a JSON value.
-pub fn json_text<T: serde::Serialize + ?Sized>(value: &T) -> String {
-    // A `Value` has string keys and no failing `Serialize`, the two ways in which this can fail.
-    serde_json::to_string(value).unwrap_or_default()
+    Err(InvalidMessage::attachments(format!(
+        "attachments must be at most {MAX_ATTACHMENTS_BYTES} bytes as compact JSON, not {bytes}"
+    )))
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ pub mod error;
 pub mod id;
 pub mod key;
 pub mod message;
-pub mod metadata;
 pub mod number;
 pub mod rules;
 pub mod session;

@@ -1,9 +1,5 @@
 //! The timeout policy: where each setting of a session comes from, and its bounds.
 
-use serde_json::{Map, Value};
-
-use super::number;
-
 /// A session's timeouts, as resolved when it was created or patched. Minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeoutConfig {
@@ -53,40 +49,6 @@ pub struct TimeoutPolicy {
 }
 
 const TIMEOUT: &str = "timeoutMinutes";
-const AUTO_RENEW: &str = "autoRenew";
-const MAX_DURATION: &str = "maxDurationMinutes";
-const WARNING: &str = "warningThresholdMinutes";
-
-impl TimeoutOverrides {
-    /// Reads the fields of a request. What is not a finite number counts as not given.
-    ///
-    /// # Errors
-    /// The first field, in the order of the documents, whose JSON type is wrong.
-    pub fn from_request(fields: &Map<String, Value>) -> Result<Self, InvalidTimeout> {
-        Ok(Self {
-            timeout_minutes: number_field(fields, TIMEOUT)?,
-            auto_renew: flag_field(fields, AUTO_RENEW)?,
-            max_duration_minutes: number_field(fields, MAX_DURATION)?,
-            warning_threshold_minutes: number_field(fields, WARNING)?,
-        })
-    }
-
-    /// Reads a character file's `settings`, where everything unreadable counts as not given.
-    #[must_use]
-    pub fn from_agent_settings(settings: &Map<String, Value>) -> Self {
-        let number = |name| {
-            settings
-                .get(name)
-                .and_then(|value| finite(value).ok().flatten())
-        };
-        Self {
-            timeout_minutes: number("SESSION_TIMEOUT_MINUTES"),
-            auto_renew: settings.get("SESSION_AUTO_RENEW").and_then(lenient_flag),
-            max_duration_minutes: number("SESSION_MAX_DURATION_MINUTES"),
-            warning_threshold_minutes: number("SESSION_WARNING_THRESHOLD_MINUTES"),
-        }
-    }
-}
 
 impl TimeoutPolicy {
     /// The timeouts of a new session: the request's, else the agent's, else the defaults, and
@@ -113,21 +75,30 @@ impl TimeoutPolicy {
         present: TimeoutConfig,
         patch: TimeoutOverrides,
     ) -> Result<TimeoutConfig, InvalidTimeout> {
+        self.check(patch)?;
+        Ok(self.bounded(patch, present))
+    }
+
+    /// Checks what a PATCH asks for, whatever session it is for.
+    ///
+    /// # Errors
+    /// A `timeoutMinutes` outside the bounds.
+    pub fn check(&self, patch: TimeoutOverrides) -> Result<(), InvalidTimeout> {
         let (min, max) = (self.min_timeout_minutes, self.max_timeout_minutes);
         let allowed = f64::from(min)..=f64::from(max);
-        if let Some(minutes) = patch
+        let outside = patch
             .timeout_minutes
-            .filter(|minutes| !allowed.contains(minutes))
-        {
-            return Err(InvalidTimeout {
-                field: TIMEOUT,
-                reason: format!(
-                    "{TIMEOUT} must be between {min} and {max}, not {}",
-                    shown(minutes)
-                ),
-            });
-        }
-        Ok(self.bounded(patch, present))
+            .filter(|minutes| !allowed.contains(minutes));
+        let Some(minutes) = outside else {
+            return Ok(());
+        };
+        Err(InvalidTimeout {
+            field: TIMEOUT,
+            reason: format!(
+                "{TIMEOUT} must be between {min} and {max}, not {}",
+                shown(minutes)
+            ),
+        })
     }
 
     fn bounded(&self, given: TimeoutOverrides, fallback: TimeoutConfig) -> TimeoutConfig {
@@ -167,46 +138,6 @@ fn clamp(given: Option<f64>, fallback: u32, min: u32, max: u32) -> u32 {
     value
 }
 
-fn number_field(
-    fields: &Map<String, Value>,
-    field: &'static str,
-) -> Result<Option<f64>, InvalidTimeout> {
-    let Some(value) = fields.get(field) else {
-        return Ok(None);
-    };
-    finite(value).map_err(|found| InvalidTimeout {
-        field,
-        reason: format!("{field} must be a number or a numeric string, not {found}"),
-    })
-}
-
-fn flag_field(
-    fields: &Map<String, Value>,
-    field: &'static str,
-) -> Result<Option<bool>, InvalidTimeout> {
-    match fields.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Bool(flag)) => Ok(Some(*flag)),
-        Some(other) => Err(InvalidTimeout {
-            field,
-            reason: format!("{field} must be true or false, not {}", kind(other)),
-        }),
-    }
-}
-
-/// The finite number, truncated, that a JSON value stands for, if any; else, for a JSON type
-/// that stands for no number at all, that type's name.
-fn finite(value: &Value) -> Result<Option<f64>, &'static str> {
-    let number = match value {
-        Value::Null => return Ok(None),
-        Value::String(text) if number::is_blank(text) => return Ok(None),
-        Value::String(text) => number::from_text(text),
-        Value::Number(number) => number.as_f64().unwrap_or(f64::NAN),
-        other => return Err(kind(other)),
-    };
-    Ok(number.is_finite().then(|| number.trunc()))
-}
-
 /// A number as JavaScript writes it: the largest ones have 300 digits otherwise.
 fn shown(number: f64) -> String {
     if number.abs() < 1e21 {
@@ -215,37 +146,3 @@ fn shown(number: f64) -> String {
         format!("{number:e}")
     }
 }
-
-fn lenient_flag(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(flag) => Some(*flag),
-        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" => Some(true),
-            "false" | "0" => Some(false),
-            _ => None,
-        },
-        Value::Number(number) => match number.as_u64() {
-            Some(1) => Some(true),
-            Some(0) => Some(false),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// The JSON type of a value, with its article.
-#[must_use]
-pub fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
-
-#[cfg(test)]
-#[path = "timeout_tests.rs"]
-mod tests;

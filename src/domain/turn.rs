@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use super::id::SessionId;
-use super::message::{Body, Message, TurnFailure};
+use super::message::{Body, InvalidMessage, MAX_METADATA_BYTES, Message, TurnFailure};
 use super::time::{Millis, Timestamp};
 
 /// The most open turns of one session.
 pub const MAX_OPEN_TURNS: usize = 16;
+
+/// The longest reply that is submitted, in bytes.
+pub const MAX_SUBMITTED_BYTES: usize = 64 * 1024;
 
 /// After this many crashes of the server in the same turn, it is closed with an error.
 pub const MAX_CRASHES: u8 = 3;
@@ -85,6 +88,23 @@ pub enum Closed {
 }
 
 impl Reply {
+    /// Checks the size of what belongs to the text: all of it is shown as metadata, and so is as
+    /// long in all as metadata may be.
+    ///
+    /// # Errors
+    /// It is too large.
+    pub fn check_metadata(&self) -> Result<(), InvalidMessage> {
+        let parts = [&self.body.metadata, &self.thought, &self.actions];
+        let bytes: usize = parts.into_iter().flatten().map(String::len).sum();
+        if bytes <= MAX_METADATA_BYTES {
+            return Ok(());
+        }
+        Err(InvalidMessage::Metadata(format!(
+            "metadata, thought and actions must be at most {MAX_METADATA_BYTES} bytes together, \
+             not {bytes}"
+        )))
+    }
+
     /// A reply that is nothing but a text.
     #[must_use]
     pub fn text(text: String) -> Self {

@@ -1,12 +1,15 @@
 //! What clients send, read without trust.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::packet::Event;
+use crate::api::dto::requests::StreamMessageRequest;
+use crate::app::NewMessage;
 use crate::domain::id::parse_uuid;
 use crate::guard::identity::Credentials;
-use crate::json;
+use crate::json::{self, Field};
 
 /// The events that clients send.
 const EVENTS: [&str; 5] = ["join", "leave", "message", "1", "2"];
@@ -66,17 +69,16 @@ pub(super) enum ClientCommand {
         room: String,
     },
     /// To say something in a session.
-    Say(Box<Message>),
+    Say(Box<Say>),
 }
 
 /// A message to send.
 #[derive(Debug)]
-pub(super) struct Message {
+pub(super) struct Say {
     pub(super) room: String,
     pub(super) sender_id: Option<String>,
     pub(super) sender_name: Option<String>,
-    /// The fields of the same message over HTTP.
-    pub(super) fields: Map<String, Value>,
+    pub(super) message: NewMessage,
 }
 
 /// Whether an event is one that clients send. All others concern nobody.
@@ -90,49 +92,60 @@ pub(super) fn read(sent: Sent) -> Result<ClientCommand, String> {
     let event = sent?;
     let data = json::from_js(event.data.as_bytes())
         .map_err(|error| format!("the event is not JSON: {error}"))?;
-    Ok(command(&event.name, &data)?)
+    command(&event.name, data)
 }
 
-fn command(event: &str, data: &Value) -> Result<ClientCommand, &'static str> {
+fn command(event: &str, mut data: Value) -> Result<ClientCommand, String> {
     match event {
-        "join" | "1" => Ok(ClientCommand::Join { room: room(data)? }),
-        "leave" => Ok(ClientCommand::Leave { room: room(data)? }),
+        "join" | "1" => join(&data),
+        "leave" => Ok(ClientCommand::Leave { room: room(&data)? }),
         "2" => say(data),
         _ => {
-            let kind = data.get("type").and_then(Value::as_f64);
-            let payload = data.get("payload").unwrap_or(&Value::Null);
-            match kind {
-                Some(1.0) => Ok(ClientCommand::Join {
-                    room: room(payload)?,
-                }),
+            let payload = data.get_mut("payload").map(Value::take).unwrap_or_default();
+            match data.get("type").and_then(Value::as_f64) {
+                Some(1.0) => join(&payload),
                 Some(2.0) => say(payload),
-                _ => Err("message needs the type 1 (join) or 2 (send) and a payload"),
+                _ => Err("message needs the type 1 (join) or 2 (send) and a payload".into()),
             }
         }
     }
 }
 
-fn say(payload: &Value) -> Result<ClientCommand, &'static str> {
+fn join(payload: &Value) -> Result<ClientCommand, String> {
     let room = room(payload)?;
-    let Some(payload) = payload.as_object() else {
-        return Err("the payload must be an object");
+    Ok(ClientCommand::Join { room })
+}
+
+/// A message as sockets send it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SocketMessage {
+    sender_id: Field<String>,
+    sender_name: Field<String>,
+    message: Field<String>,
+    message_id: Field<String>,
+    metadata: Field<Map<String, Value>>,
+    attachments: Field<Vec<Value>>,
+}
+
+fn say(payload: Value) -> Result<ClientCommand, String> {
+    let room = room(&payload)?;
+    let sent: SocketMessage = json::object(payload).ok_or("the payload must be an object")?;
+    let message = StreamMessageRequest {
+        content: sent.message,
+        metadata: sent.metadata,
+        attachments: sent.attachments,
+        client_message_id: sent.message_id,
     };
-    let mut fields = Map::new();
-    for (theirs, ours) in [
-        ("message", "content"),
-        ("messageId", "clientMessageId"),
-        ("metadata", "metadata"),
-        ("attachments", "attachments"),
-    ] {
-        if let Some(value) = payload.get(theirs) {
-            fields.insert(ours.to_owned(), value.clone());
-        }
-    }
-    Ok(ClientCommand::Say(Box::new(Message {
+    let message = message
+        .validate(None)
+        .map_err(|invalid| invalid.to_string())?;
+    let sender_name = sent.sender_name.given().ok().flatten();
+    Ok(ClientCommand::Say(Box::new(Say {
         room,
-        sender_id: text(payload, "senderId"),
-        sender_name: text(payload, "senderName").filter(|name| is_a_name(name)),
-        fields,
+        sender_id: sent.sender_id.given().ok().flatten(),
+        sender_name: sender_name.filter(|name| is_a_name(name)),
+        message,
     })))
 }
 
@@ -160,6 +173,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::key::IdempotencyKey;
 
     #[test]
     fn anything_may_be_sent_and_nothing_panics() {
@@ -178,7 +192,7 @@ mod tests {
         ];
         for data in &odd {
             for event in EVENTS {
-                assert!(command(event, data).is_err(), "{event} {data}");
+                assert!(command(event, data.clone()).is_err(), "{event} {data}");
             }
         }
     }
@@ -204,25 +218,59 @@ mod tests {
         let wrapped = json!({"type": 1, "payload": {"channelId": "r", "entityId": "e"}});
         for (event, data) in [("join", &payload), ("1", &payload), ("message", &wrapped)] {
             assert!(
-                matches!(command(event, data), Ok(ClientCommand::Join { room }) if room == "r"),
+                matches!(command(event, data.clone()), Ok(ClientCommand::Join { room }) if room == "r"),
                 "{event}"
             );
         }
     }
 
     #[test]
-    fn a_message_becomes_the_fields_of_the_same_message_over_http() {
+    fn a_message_is_that_of_a_send_over_http() {
         let payload = json!({
             "channelId": "c", "senderId": "s", "senderName": " ", "message": "hi",
-            "messageId": "m", "metadata": {"a": 1}, "source": "x",
+            "messageId": "m", "metadata": {"a": 1}, "attachments": null, "source": "x",
+            "content": "of HTTP", "transport": [],
         });
-        let Ok(ClientCommand::Say(message)) = command("2", &payload) else {
+        let Ok(ClientCommand::Say(say)) = command("2", payload) else {
             panic!("it is a message")
         };
-        assert_eq!(message.sender_name, None);
-        assert_eq!(
-            Value::Object(message.fields),
-            json!({"content": "hi", "clientMessageId": "m", "metadata": {"a": 1}})
-        );
+        assert_eq!((say.room.as_str(), say.sender_name), ("c", None));
+        let NewMessage {
+            body,
+            key,
+            client_message_id,
+        } = say.message;
+        assert_eq!(body.content, "hi");
+        assert_eq!(body.metadata.as_deref(), Some(r#"{"a":1}"#));
+        assert_eq!(body.attachments, None);
+        assert_eq!(key, None);
+        let id = client_message_id.as_ref().map(IdempotencyKey::as_str);
+        assert_eq!(id, Some("m"));
+    }
+
+    #[test]
+    fn a_wrong_field_is_refused_in_the_words_of_http() {
+        for (field, value, said) in [
+            ("message", json!(null), "content is required"),
+            (
+                "message",
+                json!(7),
+                "content must be a string, not a number",
+            ),
+            (
+                "metadata",
+                json!([]),
+                "metadata must be an object, not an array",
+            ),
+            (
+                "messageId",
+                json!({}),
+                "clientMessageId must be 1 to 255 visible ASCII characters",
+            ),
+        ] {
+            let mut payload = json!({ "channelId": "c", "message": "hi" });
+            payload[field] = value;
+            assert_eq!(command("2", payload).unwrap_err(), said);
+        }
     }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::encoded::Encoded;
 use super::hub::EngineSocket;
 use super::packet;
-use super::payload::{self, ClientCommand, Message};
+use super::payload::{self, ClientCommand, Say};
 use super::session::{Queued, Session};
 use crate::app::error::AppError;
 use crate::app::{App, Followed, Follower, Scope, SendRequest, SendingSocket, SentMessage, Target};
@@ -177,8 +177,8 @@ impl Task {
                 }
                 self.peer.acknowledge(ack, None)
             }
-            Ok(ClientCommand::Say(message)) => {
-                self.send(*message, ack);
+            Ok(ClientCommand::Say(say)) => {
+                self.send(*say, ack);
                 Ok(())
             }
             Err(reason) => self.refuse(&reason, ack),
@@ -210,17 +210,16 @@ impl Task {
         self.peer.answer("room_joined", &joined, ack)
     }
 
-    fn send(&mut self, message: Message, ack: Option<u64>) {
+    fn send(&mut self, say: Say, ack: Option<u64>) {
         let app = Arc::clone(&self.app);
         let request = SendRequest {
-            session: self.target(message.room),
+            session: self.target(say.room),
             address: self.visitor.address,
-            fields: message.fields,
-            key: None,
+            message: say.message,
             socket: Some(SendingSocket {
                 listener: self.follower.id(),
-                sender_id: message.sender_id,
-                sender_name: message.sender_name,
+                sender_id: say.sender_id,
+                sender_name: say.sender_name,
             }),
         };
         self.sending = Some((Box::pin(async move { app.send(request).await }), ack));

@@ -4,21 +4,24 @@ use std::ops::Bound;
 
 use redb::{ReadOnlyTable, ReadableTable, ReadableTableMetadata, UntypedTableHandle};
 
+use super::command::is_remembered;
 use super::condition::{LastBackup, Verified};
-use super::damage::{Damage, Spot};
+use super::damage::{Damage, KeyOf, NOBODY, Spot};
 use super::deadline::{self, Deadline, Index, Place};
 use super::error::ReadError;
 pub use super::page::{Page, PageRequest};
 use super::record::{self, RecordError, Tally};
 use super::snapshot::Snapshot;
-use super::tables::{DAMAGED, DEADLINES, MESSAGE_KEYS, META, UPSTREAMS, USER_SESSIONS, meta};
+use super::tables::{
+    CREATE_KEYS, DAMAGED, DEADLINES, MESSAGE_KEYS, META, UPSTREAMS, USER_SESSIONS, meta,
+};
 use super::tally::{Tallies, active_rows, moved};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::Message;
 use crate::domain::rules::Rules;
 use crate::domain::session::Session;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Millis, Timestamp};
 use crate::domain::turn::OpenTurn;
 
 type Result<T> = std::result::Result<T, ReadError>;
@@ -131,13 +134,49 @@ impl Reader<'_> {
         })?))
     }
 
-    /// Whether a message of the session was stored under a key.
+    /// The message of the session that was sent under a key.
     ///
     /// # Errors
-    /// The database fails.
-    pub fn knows_key(&self, session: SessionId, key: &IdempotencyKey) -> Result<bool> {
+    /// The database fails, or the record is damaged.
+    pub fn message_of_key(
+        &self,
+        session: SessionId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Message>> {
         let keys = self.snapshot.txn.open_table(MESSAGE_KEYS)?;
-        Ok(keys.get((session.into(), key.as_str()))?.is_some())
+        let Some(bytes) = keys.get((session.into(), key.as_str()))? else {
+            return Ok(None);
+        };
+        let at = record::decode_time(bytes.value());
+        let at = at.inspect_err(|error| {
+            let spot = Spot::Key(KeyOf::Send, key.clone());
+            self.damage.note(session, spot, error);
+        })?;
+        self.message(session, at)
+    }
+
+    /// Whether a user's key stands for a session that it made.
+    ///
+    /// # Errors
+    /// The database fails, or a record is damaged.
+    pub fn knows_create_key(
+        &self,
+        user: UserId,
+        key: &IdempotencyKey,
+        now: Timestamp,
+        kept: Millis,
+    ) -> Result<bool> {
+        let keys = self.snapshot.txn.open_table(CREATE_KEYS)?;
+        let Some(bytes) = keys.get((user.into(), key.as_str()))? else {
+            return Ok(false);
+        };
+        let claim = record::decode_claim(bytes.value());
+        let claim = claim.inspect_err(|error| {
+            let spot = Spot::CreateKey(user, key.clone());
+            self.damage.note(NOBODY, spot, error);
+        })?;
+        let session = self.session(claim.session_id)?;
+        Ok(session.is_some_and(|session| is_remembered(&claim, &session, now, kept)))
     }
 
     /// The open turn of a session that is to run next; damaged ones are left out.

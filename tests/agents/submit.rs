@@ -27,20 +27,23 @@ async fn input_is_checked_in_the_documented_order() {
         body
     };
     // From the last check to the first: each wrong thing hides those before it.
-    let mut wrong = json!({ "metadata": [] });
+    let mut wrong = json!({ "author_id": SCRIPTED });
     let add = |wrong: &mut Value, more: Value| {
         wrong
             .as_object_mut()
             .unwrap()
             .extend(more.as_object().unwrap().clone());
     };
-    let found = server.post(SUBMIT, with(wrong.clone())).await;
-    found.invalid("InvalidMetadataError");
-    add(&mut wrong, json!({ "content": 7 }));
     server
         .post(SUBMIT, with(wrong.clone()))
         .await
-        .invalid("InvalidContentError");
+        .error(403, "FORBIDDEN", "ForbiddenError");
+    add(&mut wrong, json!({ "channel_id": NOBODY }));
+    let found = server.post(SUBMIT, with(wrong.clone())).await;
+    found.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
+    add(&mut wrong, json!({ "metadata": [] }));
+    let found = server.post(SUBMIT, with(wrong.clone())).await;
+    found.invalid("InvalidMetadataError");
     add(&mut wrong, json!({ "messageId": "no spaces" }));
     let details = server
         .post(SUBMIT, with(wrong.clone()))
@@ -50,14 +53,15 @@ async fn input_is_checked_in_the_documented_order() {
         details["reason"].as_str().unwrap().contains("messageId"),
         "{details}"
     );
-    add(&mut wrong, json!({ "author_id": SCRIPTED }));
-    server
+    add(&mut wrong, json!({ "content": 7 }));
+    let details = server
         .post(SUBMIT, with(wrong.clone()))
         .await
-        .error(403, "FORBIDDEN", "ForbiddenError");
-    add(&mut wrong, json!({ "channel_id": NOBODY }));
-    let found = server.post(SUBMIT, with(wrong.clone())).await;
-    found.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
+        .invalid("InvalidContentError");
+    assert!(
+        details["reason"].as_str().unwrap().contains("content"),
+        "{details}"
+    );
     add(&mut wrong, json!({ "in_reply_to_message_id": "x" }));
     let details = server
         .post(SUBMIT, with(wrong.clone()))

@@ -172,9 +172,7 @@ async fn the_checks_come_in_their_order() {
         "{details}"
     );
     fields["clientMessageId"] = json!("c");
-    let missing = send(NOBODY, "k", &fields).await;
-    missing.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
-    let details = send(&session, "k", &fields)
+    let details = send(NOBODY, "k", &fields)
         .await
         .invalid("InvalidContentError");
     assert!(
@@ -182,11 +180,11 @@ async fn the_checks_come_in_their_order() {
         "{details}"
     );
     fields["content"] = json!("x");
-    send(&session, "k", &fields)
+    send(NOBODY, "k", &fields)
         .await
         .invalid("InvalidMetadataError");
     fields["metadata"] = json!({});
-    let details = send(&session, "k", &fields)
+    let details = send(NOBODY, "k", &fields)
         .await
         .invalid("InvalidContentError");
     assert!(
@@ -194,12 +192,14 @@ async fn the_checks_come_in_their_order() {
         "{details}"
     );
     fields["attachments"] = json!([]);
+    let missing = send(NOBODY, "k", &fields).await;
+    missing.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
     let refused = send(&session, "k", &fields).await;
     let details = refused.error(404, "AGENT_NOT_FOUND", "AgentNotFoundError");
     assert_eq!(details, json!({ "agentId": ADA }));
 
     server.advance(30 * MINUTE);
-    let expired = send(&session, "k", &json!({ "transport": "http" })).await;
+    let expired = send(&session, "k", &fields).await;
     expired.error(410, "SESSION_EXPIRED", "SessionExpiredError");
     server.stop().await;
 }

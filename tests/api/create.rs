@@ -103,17 +103,17 @@ async fn the_checks_come_in_their_order() {
     body["userId"] = json!(USER);
     try_again(&body, key).await.invalid("InvalidBodyError");
     key = "k";
-    let unknown = try_again(&body, key).await;
-    let details = unknown.error(404, "AGENT_NOT_FOUND", "AgentNotFoundError");
-    assert_eq!(details, json!({ "agentId": NOBODY }));
-    body["agentId"] = json!(SCRIPTED);
     try_again(&body, key).await.invalid("InvalidMetadataError");
     body["metadata"] = json!({});
     try_again(&body, key)
         .await
         .invalid("InvalidTimeoutConfigError");
-    assert_eq!(server.get(SESSIONS).await.body["total"], 0);
     body["timeoutConfig"] = json!({});
+    let unknown = try_again(&body, key).await;
+    let details = unknown.error(404, "AGENT_NOT_FOUND", "AgentNotFoundError");
+    assert_eq!(details, json!({ "agentId": NOBODY }));
+    assert_eq!(server.get(SESSIONS).await.body["total"], 0);
+    body["agentId"] = json!(SCRIPTED);
     let created = try_again(&body, key).await.expect(201);
     assert!(
         !created.has_header("idempotent-replayed"),

@@ -31,6 +31,7 @@ mod history;
 mod json;
 mod listing;
 mod message_keys;
+mod order;
 mod patch;
 mod paths;
 mod quotas;

@@ -163,7 +163,7 @@ async fn a_wrong_type_is_refused() {
 }
 
 #[tokio::test]
-async fn the_body_is_checked_before_the_session_and_the_session_before_the_fields() {
+async fn the_whole_body_is_checked_before_the_session() {
     let server = Server::start().await;
     let session = server.session().await;
     for path in [at(NOBODY, "/timeout"), at(&session, "/timeout")] {
@@ -172,11 +172,18 @@ async fn the_body_is_checked_before_the_session_and_the_session_before_the_field
             answer(request).await.invalid("InvalidBodyError");
         }
     }
-    let wrong = json!({ "timeoutMinutes": [] });
-    let missing = server.patch(&at(NOBODY, "/timeout"), wrong.clone()).await;
-    missing.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
     server.advance(30 * MINUTE);
-    let expired = server.patch(&at(&session, "/timeout"), wrong).await;
+    for path in [at(NOBODY, "/timeout"), at(&session, "/timeout")] {
+        // Of a wrong type, and out of bounds.
+        for wrong in [json!([]), json!(1441)] {
+            let refused = server.patch(&path, json!({ "timeoutMinutes": wrong }));
+            refused.await.invalid("InvalidTimeoutConfigError");
+        }
+    }
+    let right = json!({ "timeoutMinutes": 60 });
+    let missing = server.patch(&at(NOBODY, "/timeout"), right.clone()).await;
+    missing.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
+    let expired = server.patch(&at(&session, "/timeout"), right).await;
     expired.error(410, "SESSION_EXPIRED", "SessionExpiredError");
     server.stop().await;
 }

@@ -90,11 +90,14 @@ async fn the_session_of_another_answers_as_one_that_is_not_there() {
         assert_eq!(refused.status, 404, "{method} {path}");
         assert_eq!(strip(&refused, &foreign), strip(&missing, NOBODY), "{path}");
     }
-    // Whatever else is wrong with the call is said first or not at all, as for a missing one.
+    // What is wrong with the call itself is said first, as for a missing one.
     for body in [json!({}), json!({ "content": "" }), json!({ "content": 7 })] {
+        let missing = at(NOBODY, "/messages");
+        let missing = call(&server, Method::POST, &missing, &body, USER).await;
         let path = at(&foreign, "/messages");
         let refused = call(&server, Method::POST, &path, &body, USER).await;
-        assert_eq!(refused.status, 404, "{body}");
+        assert_eq!(refused.status, 400, "{body}");
+        assert_eq!(strip(&refused, &foreign), strip(&missing, NOBODY), "{body}");
     }
     let untouched = call(&server, Method::GET, &at(&foreign, ""), &json!({}), OTHER).await;
     let untouched = untouched.expect(200).body;

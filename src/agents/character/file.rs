@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::Profile;
+use super::{Profile, timeouts};
 use crate::agents::settings::{BackendConfig, SettingsFault, line_of};
 use crate::domain::id::parse_uuid;
 use crate::domain::timeout::TimeoutOverrides;
@@ -63,7 +63,7 @@ impl Settings {
         let readable: Map<String, Value> = readable.collect();
         let backend = members.get("backend").filter(|backend| is_there(backend));
         Ok(Self {
-            timeouts: TimeoutOverrides::from_agent_settings(&readable),
+            timeouts: timeouts::read(&readable),
             backend: backend.map_or(Ok(BackendConfig::default()), |backend| {
                 BackendConfig::parse(file, backend.get())
             })?,

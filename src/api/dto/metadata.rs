@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::domain::id::SessionId;
 use crate::domain::message::{Message, Role, TurnState};
-use crate::domain::metadata::shown;
 use crate::domain::session::Session;
+use crate::message_json::shown;
 
 const NONE: &str = "{}";
 

@@ -2,6 +2,8 @@
 
 mod message;
 mod metadata;
+pub(crate) mod queries;
+pub(crate) mod requests;
 mod sent;
 mod service;
 mod session;

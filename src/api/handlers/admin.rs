@@ -6,10 +6,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt as _};
 
+use crate::api::dto::queries::ExportQuery;
 use crate::api::dto::{self, StorageAnswer, VerificationAnswer};
 use crate::api::error::ApiError;
+use crate::api::extract::Query;
 use crate::api::openapi::bodies;
-use crate::api::query::Parameters;
 use crate::api::state::ApiState;
 use crate::app::{Backup, Export};
 
@@ -47,14 +48,14 @@ pub(in crate::api) async fn backup(State(state): State<ApiState>) -> Result<Resp
     tag = "operations",
     summary = "Export sessions as JSON Lines",
     description = "For administrators: a `session` line, then its `message` lines, oldest first.",
-    params(("session" = Option<String>, Query, format = Uuid, description = "Only this session")),
+    params(ExportQuery),
     responses((status = 200, description = "The lines", content_type = "application/x-ndjson", body = String)),
 )]
 pub(in crate::api) async fn export(
     State(state): State<ApiState>,
-    parameters: Parameters,
+    Query(query): Query<ExportQuery>,
 ) -> Result<Response, ApiError> {
-    let mut export = state.app.export(parameters.session())?;
+    let mut export = state.app.export(query.session.as_deref())?;
     // What fails in the first slice is an error of its own; what fails later cuts the body off.
     let first = export.next_lines()?.unwrap_or_default();
     let rest = stream::unfold(Some(export), next_lines);

@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use crate::api::dto::{self, AgentListAnswer};
 use crate::api::error::ApiError;
-use crate::api::extract::PathId;
+use crate::api::extract::AgentPath;
 use crate::api::openapi::bodies;
 use crate::api::state::ApiState;
 use crate::app::error::AppError;
@@ -37,12 +37,12 @@ pub(in crate::api) async fn list(State(state): State<ApiState>) -> Response {
     tag = "agents",
     summary = "Get an agent",
     description = "With what may be shown of its file: never its settings, secrets or knowledge.",
-    params(("agentId" = String, Path, format = Uuid, description = "The agent")),
+    params(AgentPath),
     responses((status = 200, description = "The agent", body = bodies::AgentAnswer)),
 )]
 pub(in crate::api) async fn show(
     State(state): State<ApiState>,
-    PathId(path): PathId,
+    AgentPath { agent: path }: AgentPath,
 ) -> Result<Response, ApiError> {
     let id = AgentId::parse(&path);
     let agent = id.and_then(|id| state.app.agents().get(id));

@@ -4,18 +4,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::response::sse::Event;
 use futures_util::stream;
 
+use crate::api::dto::queries::{EventsQuery, LastEventId};
 use crate::api::error::ApiError;
-use crate::api::extract::SessionPath;
+use crate::api::extract::{Query, SessionPath};
 use crate::api::openapi::bodies;
-use crate::api::query::{Parameters, event_id};
 use crate::api::sse;
 use crate::api::state::ApiState;
-use crate::app::error::{AppError, ValidationError};
+use crate::app::error::AppError;
 use crate::app::{App, Follower};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
@@ -30,23 +29,18 @@ use crate::wire::{self, WireEvent};
     tag = "messages",
     summary = "Follow what happens in a session",
     description = "The events of the sockets, under the same names, until the session has ended. With `Last-Event-ID`, `lastEventId` or `after` (the first of them that is not blank counts), every stored message after it comes first; then one `state`; then what happens.",
-    params(
-        ("sessionId" = String, Path, format = Uuid, description = "The session"),
-        ("Last-Event-ID" = inline(Option<bodies::EventId>), Header, description = "The id of the last event that the client has"),
-        ("lastEventId" = inline(Option<bodies::EventId>), Query, description = "The same for clients that cannot send the header"),
-        ("after" = inline(Option<bodies::Cursor>), Query, description = "The time after which the stream begins"),
-    ),
+    params(SessionPath, LastEventId, EventsQuery),
     responses((status = 200, description = "The events", content_type = "text/event-stream", body = bodies::SessionStreamEvent)),
 )]
 pub(in crate::api) async fn follow(
     State(state): State<ApiState>,
-    SessionPath(target): SessionPath,
-    headers: HeaderMap,
-    parameters: Parameters,
+    SessionPath { session }: SessionPath,
+    last_event_id: LastEventId,
+    Query(query): Query<EventsQuery>,
 ) -> Result<Response, ApiError> {
+    let after = query.validate(&last_event_id)?;
     let mut follower = Follower::new(&state.app);
-    let session = follower.join(&target)?;
-    let after = resume_point(&headers, &parameters)?;
+    let session = follower.join(&session)?;
     let open = Open::new(&state.app.metrics().event_streams);
     let feed = Feed {
         app: state.app,
@@ -172,21 +166,4 @@ impl Feed {
         }
         self.waiting.push_back(sent);
     }
-}
-
-/// Where a client resumes: after the event of its header, else of `lastEventId`, else after the
-/// time of `after`. The first one that is not blank counts; nobody reads the others.
-fn resume_point(
-    headers: &HeaderMap,
-    parameters: &Parameters,
-) -> Result<Option<Timestamp>, ValidationError> {
-    let header = headers.get("last-event-id").map(HeaderValue::as_bytes);
-    let header = String::from_utf8_lossy(header.unwrap_or_default());
-    if let Some(at) = event_id("Last-Event-ID", &header)? {
-        return Ok(Some(at));
-    }
-    if let Some(at) = parameters.last_event_id()? {
-        return Ok(Some(at));
-    }
-    parameters.after()
 }

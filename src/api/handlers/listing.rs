@@ -8,6 +8,7 @@ use axum::response::Response;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 
+use crate::api::dto::queries::SessionPage;
 use crate::api::dto::{SessionInfo, StatsInfo};
 use crate::app::error::AppError;
 use crate::app::{App, Scope, SessionFilter, Walk};
@@ -39,12 +40,12 @@ enum Phase {
 }
 
 impl Listing {
-    pub(super) fn new(
-        app: &Arc<App>,
-        (filter, scope): (SessionFilter, Scope),
-        below: Option<SessionId>,
-        limit: Option<usize>,
-    ) -> Self {
+    pub(super) fn new(app: &Arc<App>, page: SessionPage, scope: Scope) -> Self {
+        let SessionPage {
+            filter,
+            below,
+            limit,
+        } = page;
         Self {
             app: Arc::clone(app),
             filter,

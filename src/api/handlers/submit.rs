@@ -1,15 +1,14 @@
 //! Replies of agents that run elsewhere.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 
+use crate::api::dto::requests::SubmitRequest;
 use crate::api::dto::{self, Submitted};
 use crate::api::error::{ApiError, Call};
-use crate::api::extract::{JsonObject, REPLAYED, idempotency_key};
-use crate::api::openapi::bodies;
+use crate::api::extract::{ApiJson, KeyHeader, REPLAYED};
 use crate::api::state::ApiState;
-use crate::app::SubmitRequest;
 
 /// `POST /api/messaging/submit`
 #[utoipa::path(
@@ -19,8 +18,8 @@ use crate::app::SubmitRequest;
     tag = "agents",
     summary = "Submit the reply of an agent that runs elsewhere",
     description = "For the server's clients and administrators. It closes the turn that `in_reply_to_message_id` names, or all of the session's that wait for a reply; where there is none, it is a further message of the agent.",
-    params(("Idempotency-Key" = Option<String>, Header, description = "A name for the call, under which a repeat stores nothing: 1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
-    request_body(content = bodies::SubmitRequest, example = json!({
+    params(KeyHeader),
+    request_body(content = SubmitRequest, example = json!({
         "channel_id": "018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44",
         "author_id": "b850bc30-45f8-0041-a00a-83df46d8555d",
         "content": "Hello Ada. What brings you here?",
@@ -31,14 +30,11 @@ use crate::app::SubmitRequest;
 )]
 pub(in crate::api) async fn submit(
     State(state): State<ApiState>,
-    headers: HeaderMap,
-    JsonObject(fields): JsonObject,
+    KeyHeader { key }: KeyHeader,
+    ApiJson(body): ApiJson<SubmitRequest>,
 ) -> Result<Response, ApiError> {
-    let request = SubmitRequest {
-        fields,
-        key: idempotency_key(&headers),
-    };
-    let submitted = state.app.submit(request).await;
+    let submission = body.validate(key.as_deref())?;
+    let submitted = state.app.submit(submission).await;
     let submitted = submitted.map_err(|error| ApiError::of(error, Call::Send))?;
     let body = Submitted::new(&submitted.session, &submitted.message);
     let mut response = dto::json(StatusCode::CREATED, &body);

@@ -1,6 +1,5 @@
-//! What is taken and answered, where the code has no type of the same shape: requests are read
-//! field by field, since each wrong one has an error of its own, and some answers are put together
-//! of several types.
+//! What is answered, and parts of what is taken, where the code has no type of the same shape: some
+//! answers are put together of several types, and some parts of requests are passed on unread.
 
 #![allow(
     dead_code,
@@ -14,46 +13,6 @@ use utoipa::ToSchema;
 use utoipa::openapi::Schema;
 
 use crate::api::dto::{SessionInfo, StatsInfo, UserMessage};
-use crate::app::SUBMIT_SPELLINGS;
-
-/// A new session.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-pub(in crate::api) struct CreateSessionRequest {
-    /// Who answers.
-    #[schema(value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", example = "b850bc30-45f8-0041-a00a-83df46d8555d")]
-    agent_id: String,
-    /// Who asks: any UUID of the client's own.
-    #[schema(value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", example = "3c90c3cc-0d44-4b50-8888-8dd25736052a")]
-    user_id: String,
-    /// Anything that the client wants to keep with the session, at most 10,240 bytes.
-    #[schema(schema_with = metadata)]
-    metadata: Option<()>,
-    /// How long it lives. What is absent is the agent's setting, else the server's.
-    #[schema(schema_with = create_timeouts)]
-    timeout_config: Option<()>,
-}
-
-/// A user's message.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-pub(in crate::api) struct SendMessageRequest {
-    /// What is said.
-    #[schema(min_length = 1, max_length = 4000, example = "Hello!")]
-    content: String,
-    /// Anything that the client wants to keep with the message, at most 10,240 bytes.
-    #[schema(schema_with = metadata)]
-    metadata: Option<()>,
-    /// What comes with it, 16 KiB in all.
-    #[schema(max_items = 10)]
-    attachments: Option<Vec<Attachment>>,
-    /// How the reply comes. Where it is absent, the older `mode` is read: `websocket`, or `sync` for
-    /// `http`. `sse`, the older `stream`, makes the answer that of `…/messages/stream`.
-    transport: Option<Transport>,
-    /// A name for the message, under which a repeat stores nothing.
-    #[schema(schema_with = client_message_id)]
-    client_message_id: Option<()>,
-}
 
 /// How a reply comes: `websocket` by the sockets, the event stream and the history, `http` in the
 /// answer.
@@ -62,50 +21,6 @@ pub(in crate::api) struct SendMessageRequest {
 pub(in crate::api) enum Transport {
     Websocket,
     Http,
-}
-
-/// A user's message whose reply is streamed. A `transport` or `mode` in it is ignored.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-pub(in crate::api) struct StreamMessageRequest {
-    /// What is said.
-    #[schema(min_length = 1, max_length = 4000, example = "Hello!")]
-    content: String,
-    /// Anything that the client wants to keep with the message, at most 10,240 bytes.
-    #[schema(schema_with = metadata)]
-    metadata: Option<()>,
-    /// What comes with it, 16 KiB in all.
-    #[schema(max_items = 10)]
-    attachments: Option<Vec<Attachment>>,
-    /// A name for the message, under which a repeat stores nothing.
-    #[schema(schema_with = client_message_id)]
-    client_message_id: Option<()>,
-}
-
-/// A reply of an agent that runs elsewhere.
-#[derive(ToSchema)]
-pub(in crate::api) struct SubmitRequest {
-    /// The session.
-    #[schema(value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", example = "018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44")]
-    channel_id: String,
-    /// The session's agent.
-    #[schema(value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", example = "b850bc30-45f8-0041-a00a-83df46d8555d")]
-    author_id: String,
-    /// What the agent says, at most 64 KiB.
-    #[schema(min_length = 1, example = "Here I am.")]
-    content: String,
-    /// A name for the reply, under which a repeat stores nothing.
-    #[schema(rename = "messageId", schema_with = client_message_id)]
-    message_id: Option<()>,
-    /// The message that it answers.
-    #[schema(schema_with = answered)]
-    in_reply_to_message_id: Option<()>,
-    /// Its `thought`, a text, and its `actions`, a list, are taken over.
-    #[schema(required = false)]
-    raw_message: Value,
-    /// Anything that the agent wants to keep with it, at most 10,240 bytes.
-    #[schema(schema_with = metadata)]
-    metadata: Option<()>,
 }
 
 /// A list of sessions.
@@ -288,16 +203,6 @@ pub(in crate::api) struct ErrorDetails {
     pending: Option<bool>,
 }
 
-/// Names the other spelling of a submission's fields. They are not fields of the schema: a body
-/// that may have one field or the other takes an `anyOf`, for which generated clients have no type.
-pub(super) fn add_spellings(request: &mut Value) {
-    for (name, other) in SUBMIT_SPELLINGS {
-        let description = &mut request["properties"][name]["description"];
-        let text = description.as_str().unwrap_or_default();
-        *description = format!("{text} Where it is absent, `{other}` is read in its place.").into();
-    }
-}
-
 /// An event of the stream of a reply. [`super::streams`] has the schema.
 #[derive(ToSchema)]
 pub(in crate::api) struct ReplyStreamEvent;
@@ -464,70 +369,3 @@ fn reasons() -> Schema {
         "description": "Why it is not healthy; absent where it is. Unhealthy: `commit_failed` (the last commit failed; it is tried again every second), `no_space` (there is no free space for new data), `file_replaced` (the open database file is not the one at its path). Degraded: `undecodable_records` (records that cannot be decoded, counted in `invalidSessions`), `damaged_pages` (the last verification of the file found damage)",
     }))
 }
-
-fn metadata() -> Schema {
-    schema(
-        json!({ "type": ["object", "null"], "description": "Anything that the client wants to keep with it, at most 10,240 bytes", "example": { "platform": "web", "username": "Ada" } }),
-    )
-}
-
-fn client_message_id() -> Schema {
-    schema(
-        json!({ "type": ["string", "null"], "pattern": "^[!-~]{1,255}$", "example": "m-1",
-        "description": "A name for the message, under which a repeat stores nothing" }),
-    )
-}
-
-fn answered() -> Schema {
-    schema(json!({
-        "type": ["string", "null"],
-        "format": "uuid",
-        "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
-        "description": "The message that it answers.",
-    }))
-}
-
-/// Numbers may come as strings, which are read as JavaScript reads them; what is none then, or
-/// null, is as good as absent.
-fn minutes(least: u32, most: Option<u32>) -> Value {
-    let mut minutes = json!({ "type": ["number", "string", "null"], "example": least.max(1) });
-    if let (Some(minutes), Some(most)) = (minutes.as_object_mut(), most) {
-        minutes.insert("minimum".into(), least.into());
-        minutes.insert("maximum".into(), most.into());
-    }
-    minutes
-}
-
-fn timeouts(is_nullable: bool, timeout: &Value) -> Schema {
-    let kind = if is_nullable {
-        json!(["object", "null"])
-    } else {
-        json!("object")
-    };
-    schema(json!({
-        "type": kind,
-        "description": "How long a session lives. Numbers may be strings",
-        "properties": {
-            "timeoutMinutes": timeout,
-            "autoRenew": { "type": ["boolean", "null"] },
-            "maxDurationMinutes": minutes(720, None),
-            "warningThresholdMinutes": minutes(5, None),
-        },
-    }))
-}
-
-fn create_timeouts() -> Schema {
-    timeouts(true, &minutes(30, None))
-}
-
-/// Other timeouts for a session. What is absent stays as it is.
-pub(in crate::api) struct TimeoutRequest;
-
-impl utoipa::PartialSchema for TimeoutRequest {
-    fn schema() -> utoipa::openapi::RefOr<Schema> {
-        // The server's own bounds may be others; these are the ones that it has unless they are set.
-        timeouts(false, &minutes(5, Some(1440))).into()
-    }
-}
-
-impl ToSchema for TimeoutRequest {}

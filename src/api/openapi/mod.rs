@@ -95,7 +95,6 @@ pub(super) fn document(mut document: OpenApi) -> Value {
     let schemas = &mut document["components"]["schemas"];
     streams::of_replies().add_schemas("ReplyStreamEvent", schemas);
     streams::of_sessions().add_schemas("SessionStreamEvent", schemas);
-    bodies::add_spellings(&mut schemas["SubmitRequest"]);
     let paths = document["paths"].as_object_mut();
     let items = paths.into_iter().flat_map(Map::values_mut);
     for operation in items

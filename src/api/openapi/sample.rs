@@ -2,10 +2,11 @@
 //! answered. They are made of it as the server makes its answers.
 
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
-use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState, json_text};
+use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
 use crate::domain::session::{NewSession, Session};
 use crate::domain::time::{TimeScale, Timestamp};
 use crate::domain::timeout::TimeoutConfig;
+use crate::json;
 
 /// When the session was created.
 pub(in crate::api) const CREATED: Timestamp = Timestamp(1_705_314_600_000);
@@ -125,7 +126,7 @@ pub(in crate::api) fn reply() -> Message {
         role: Role::Agent {
             in_reply_to: Some(message_id()),
             thought: Some("Ada greets me.".into()),
-            actions: Some(json_text(&["REPLY"])),
+            actions: Some(json::text(&["REPLY"])),
         },
     }
 }

@@ -3,10 +3,10 @@
 use super::sealed::Apply;
 use crate::domain::error::Refusal;
 use crate::domain::key::IdempotencyKey;
-use crate::domain::message::same_json;
 use crate::domain::session::{NewSession, Session, Standing};
-use crate::domain::time::Millis;
+use crate::domain::time::{Millis, Timestamp};
 use crate::domain::timeout::TimeoutOverrides;
+use crate::json::is_same;
 use crate::store::record::CreateClaim;
 use crate::store::txn::{Result, Txn};
 
@@ -20,6 +20,8 @@ pub struct CreateSession {
     pub new: NewSession,
     /// What the key of `new`, if it has one, is compared by beside agent and metadata.
     pub asked: CreateKey,
+    /// Whether the session's agent is there. A repeat finds its session all the same.
+    pub has_agent: bool,
 }
 
 /// The part of a create's request that the session itself does not keep.
@@ -71,8 +73,21 @@ impl Apply for CreateSession {
     }
 }
 
+/// Whether a key still stands for the session that it made.
+pub(in crate::store) fn is_remembered(
+    claim: &CreateClaim,
+    session: &Session,
+    now: Timestamp,
+    kept: Millis,
+) -> bool {
+    now.since(claim.created_at) < KEY_LIFE && session.standing(now, kept) == Standing::Active
+}
+
 impl CreateSession {
     fn insert(self, txn: &mut Txn<'_>) -> Result<Session> {
+        if !self.has_agent {
+            return Err(Refusal::AgentNotFound(self.new.agent_id).into());
+        }
         txn.require_room()?;
         self.require_room(txn)?;
         let session = Session::create(self.new, txn.now, txn.rules.scale);
@@ -105,18 +120,15 @@ impl CreateSession {
         let Some(claim) = txn.create_claim(self.new.user_id, key)? else {
             return Ok(None);
         };
-        if txn.now.since(claim.created_at) >= KEY_LIFE {
-            return Ok(None);
-        }
         let Some(session) = txn.session(claim.session_id)? else {
             return Ok(None);
         };
-        if session.standing(txn.now, txn.rules.kept) != Standing::Active {
+        if !is_remembered(&claim, &session, txn.now, txn.rules.kept) {
             return Ok(None);
         }
         let is_the_same = session.agent_id == self.new.agent_id
             && claim.timeout == self.asked.timeout
-            && same_json(Some(&session.metadata), Some(&self.new.metadata));
+            && is_same(Some(&session.metadata), Some(&self.new.metadata));
         if !is_the_same {
             return Err(Refusal::IdempotencyConflict {
                 key: key.as_str().to_owned(),

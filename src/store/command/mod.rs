@@ -15,6 +15,7 @@ mod turn;
 mod upstream;
 
 pub use activity::{Heartbeat, PatchTimeout, Renew};
+pub(in crate::store) use create::is_remembered;
 pub use create::{CreateKey, CreateSession, Created};
 pub(in crate::store) use delete::erase;
 pub use delete::{DeleteSession, Deleted, RemoteSession};

@@ -10,6 +10,7 @@ use crate::domain::message::{Body, Message, Role, Sender, TurnState};
 use crate::domain::session::Session;
 use crate::domain::turn::{Beginning, MAX_OPEN_TURNS, OpenTurn};
 use crate::events::{Echo, Event};
+use crate::message_json;
 use crate::store::damage::KeyOf;
 use crate::store::txn::{Result, Txn};
 
@@ -117,7 +118,7 @@ impl SendMessage {
 
     /// Answers a repeat from what is stored, and opens a failed turn again.
     fn repeat(self, txn: &mut Txn<'_>, session: Session, mut message: Message) -> Result<Sent> {
-        if !self.body.says_the_same(&message.body) {
+        if !message_json::says_the_same(&self.body, &message.body) {
             let key = self
                 .key
                 .map_or_else(String::new, |key| key.as_str().to_owned());

@@ -7,10 +7,12 @@ use super::turn::end;
 use crate::domain::error::Refusal;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::key::IdempotencyKey;
-use crate::domain::message::{Message, Role, TurnState, same_json};
+use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::session::Session;
 use crate::domain::turn::{OpenTurn, Reply};
 use crate::events::Event;
+use crate::json;
+use crate::message_json;
 use crate::store::damage::KeyOf;
 use crate::store::txn::{Result, Txn};
 
@@ -187,7 +189,7 @@ fn says_the_same(reply: &Reply, stored: &Message) -> bool {
     else {
         return false;
     };
-    reply.body.says_the_same(&stored.body)
+    message_json::says_the_same(&reply.body, &stored.body)
         && reply.thought == *thought
-        && same_json(reply.actions.as_deref(), actions.as_deref())
+        && json::is_same(reply.actions.as_deref(), actions.as_deref())
 }

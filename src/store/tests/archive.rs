@@ -487,7 +487,12 @@ fn a_copy_is_measured() {
         let created = slice.iter().map(|creation| {
             let new = creation.new.clone();
             let asked = CreateKey { ..creation.asked };
-            rig.store().submit(CreateSession { new, asked })
+            let has_agent = true;
+            rig.store().submit(CreateSession {
+                new,
+                asked,
+                has_agent,
+            })
         });
         rig.wait(futures_util::future::join_all(created));
     }

@@ -159,8 +159,8 @@ fn a_send_that_is_refused_uses_up_no_key() {
     }
     let message = rig.keyed_message(session.id, "hello", "k");
     assert_eq!(rig.refusal(message), Refusal::SessionBusy { limit: 16 });
-    let known = rig.read(|reader| reader.knows_key(session.id, &key("k")));
-    assert!(!known);
+    let known = rig.read(|reader| reader.message_of_key(session.id, &key("k")));
+    assert_eq!(known, None);
 
     let turn = rig.next_turn(session.id).unwrap();
     let first = rig.read(|reader| reader.message(session.id, turn.message_at));

@@ -214,7 +214,8 @@ impl Pair {
                 let name = format!("m{index}");
                 let known = self
                     .rig
-                    .read(|reader| reader.knows_key(*id, &super::key(&name)));
+                    .read(|reader| reader.message_of_key(*id, &super::key(&name)))
+                    .is_some();
                 prop_assert_eq!(known, self.reference.knows_key(*id, &name));
             }
         }

@@ -181,7 +181,11 @@ impl Rig {
         let asked = CreateKey {
             timeout: TimeoutOverrides::default(),
         };
-        CreateSession { new, asked }
+        CreateSession {
+            new,
+            asked,
+            has_agent: true,
+        }
     }
 
     pub(super) fn keyed_creation(&mut self, name: &str) -> CreateSession {

@@ -105,9 +105,13 @@ impl Stored {
         let asked = CreateKey {
             timeout: TimeoutOverrides::default(),
         };
-        let waiting = new
-            .into_iter()
-            .map(|new| self.store.submit(CreateSession { new, asked }));
+        let waiting = new.into_iter().map(|new| {
+            self.store.submit(CreateSession {
+                new,
+                asked,
+                has_agent: true,
+            })
+        });
         let created = self.runtime.block_on(join_all(waiting));
         let ids = created.into_iter().map(|created| Ok(created?.session.id));
         ids.collect::<Result<_, sessiond::store::error::SubmitError>>()

@@ -83,6 +83,7 @@ impl Filler {
             asked: CreateKey {
                 timeout: TimeoutOverrides::default(),
             },
+            has_agent: true,
         };
         let created = self.store.submit(command).await;
         let session = created

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use serde_json::{Map, Value, json};
 
-use super::message::{Message, Role, TurnState};
+use crate::domain::message::{Message, Role, TurnState};
 
 /// The metadata of a message in a session with this metadata, the text of a JSON object: a user's
 /// message inherits its session's, an agent's has what it thought and did. The session's id and a

@@ -1,7 +1,21 @@
-use super::*;
+//! What becomes of the timeouts that clients and character files ask for.
+
+use std::path::Path;
+
 use proptest::prelude::*;
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Map, Value, json};
+
+use super::super::TimeoutRequest;
+use crate::agents::character::Character;
+use crate::domain::time::Timestamp;
+use crate::domain::timeout::{InvalidTimeout, TimeoutConfig, TimeoutOverrides, TimeoutPolicy};
+use crate::json;
+
+const TIMEOUT: &str = "timeoutMinutes";
+const AUTO_RENEW: &str = "autoRenew";
+const MAX_DURATION: &str = "maxDurationMinutes";
+const WARNING: &str = "warningThresholdMinutes";
 
 const MIN: u32 = 5;
 const MAX: u32 = 1440;
@@ -36,19 +50,23 @@ const AGENT_FIELDS: [(&str, &str); 4] = [
     (WARNING, "SESSION_WARNING_THRESHOLD_MINUTES"),
 ];
 
-#[allow(clippy::needless_pass_by_value)]
-fn request(fields: Value) -> TimeoutOverrides {
-    TimeoutOverrides::from_request(fields.as_object().unwrap()).unwrap()
+fn read(fields: Value) -> Result<TimeoutOverrides, InvalidTimeout> {
+    json::object::<TimeoutRequest>(fields).unwrap().validate()
 }
 
-#[allow(clippy::needless_pass_by_value)]
+fn request(fields: Value) -> TimeoutOverrides {
+    read(fields).unwrap()
+}
+
 fn refused(fields: Value) -> InvalidTimeout {
-    TimeoutOverrides::from_request(fields.as_object().unwrap()).unwrap_err()
+    read(fields).unwrap_err()
 }
 
 #[allow(clippy::needless_pass_by_value)]
 fn agent(settings: Value) -> TimeoutOverrides {
-    TimeoutOverrides::from_agent_settings(settings.as_object().unwrap())
+    let file = json!({ "name": "Ada", "settings": settings }).to_string();
+    let character = Character::parse(Path::new("ada.json"), &file, Timestamp(0));
+    character.unwrap().timeouts
 }
 
 /// The timeouts of a session that asks for `fields`, of an agent that says nothing.
@@ -867,7 +885,7 @@ proptest! {
             Value::Number(_) | Value::String(_) => *name == AUTO_RENEW,
             Value::Array(_) | Value::Object(_) => true,
         });
-        let read = TimeoutOverrides::from_request(&fields);
+        let read = read(Value::Object(fields.clone()));
         prop_assert_eq!(
             read.err().map(|error| error.field),
             first_wrong.map(|(name, _)| name.as_str())

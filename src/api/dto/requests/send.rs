@@ -1,0 +1,153 @@
+//! Sending a message.
+
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{Object, field_key, header_key, key_schema, metadata_schema};
+use crate::api::openapi::bodies;
+use crate::app::NewMessage;
+use crate::app::error::ValidationError;
+use crate::domain::message::{Body, InvalidMessage, check_content};
+use crate::json::Field;
+use crate::message_json::{attachments, message_metadata};
+
+/// How a client wants to get the reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// Later, by a socket or from the history.
+    Websocket,
+    /// In the response.
+    Http,
+    /// As a stream of events.
+    Sse,
+}
+
+/// A user's message.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SendMessageRequest {
+    /// What is said.
+    #[serde(default)]
+    #[schema(required = true, value_type = String, min_length = 1, max_length = 4000, example = "Hello!")]
+    content: Field<String>,
+    /// Anything that the client wants to keep with the message, at most 10,240 bytes.
+    #[serde(default)]
+    #[schema(schema_with = metadata_schema)]
+    metadata: Field<Object>,
+    /// What comes with it, 16 KiB in all.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<bodies::Attachment>>, max_items = 10)]
+    attachments: Field<Vec<Value>>,
+    /// How the reply comes. Where it is absent, the older `mode` is read: `websocket`, or `sync` for
+    /// `http`. `sse`, the older `stream`, makes the answer that of `…/messages/stream`.
+    #[serde(default)]
+    #[schema(value_type = Option<bodies::Transport>)]
+    transport: Field<String>,
+    #[serde(default)]
+    #[schema(ignore)]
+    mode: Field<String>,
+    /// A name for the message, under which a repeat stores nothing.
+    #[serde(default)]
+    #[schema(schema_with = key_schema)]
+    client_message_id: Field<String>,
+}
+
+/// A user's message whose reply is streamed. A `transport` or `mode` in it is ignored.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StreamMessageRequest {
+    /// What is said.
+    #[serde(default)]
+    #[schema(required = true, value_type = String, min_length = 1, max_length = 4000, example = "Hello!")]
+    pub(crate) content: Field<String>,
+    /// Anything that the client wants to keep with the message, at most 10,240 bytes.
+    #[serde(default)]
+    #[schema(schema_with = metadata_schema)]
+    pub(crate) metadata: Field<Object>,
+    /// What comes with it, 16 KiB in all.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<bodies::Attachment>>, max_items = 10)]
+    pub(crate) attachments: Field<Vec<Value>>,
+    /// A name for the message, under which a repeat stores nothing.
+    #[serde(default)]
+    #[schema(schema_with = key_schema)]
+    pub(crate) client_message_id: Field<String>,
+}
+
+impl SendMessageRequest {
+    /// Judges the fields, and the key of the header.
+    ///
+    /// # Errors
+    /// The first that is wrong.
+    pub(crate) fn validate(
+        self,
+        key: Option<&str>,
+    ) -> Result<(Transport, NewMessage), ValidationError> {
+        let transport = transport(self.transport, self.mode)?;
+        let message = StreamMessageRequest {
+            content: self.content,
+            metadata: self.metadata,
+            attachments: self.attachments,
+            client_message_id: self.client_message_id,
+        };
+        Ok((transport, message.validate(key)?))
+    }
+}
+
+impl StreamMessageRequest {
+    /// Judges the fields, and the key of the header.
+    ///
+    /// # Errors
+    /// The first that is wrong.
+    pub(crate) fn validate(self, key: Option<&str>) -> Result<NewMessage, ValidationError> {
+        let key = header_key(key)?;
+        let client_message_id = field_key("clientMessageId", self.client_message_id)?;
+        Ok(NewMessage {
+            body: Body {
+                content: content(self.content)?,
+                metadata: message_metadata(self.metadata)?,
+                attachments: attachments(self.attachments)?,
+            },
+            key,
+            client_message_id,
+        })
+    }
+}
+
+fn content(sent: Field<String>) -> Result<String, InvalidMessage> {
+    let text = sent.given().map_err(|found| {
+        InvalidMessage::content(format!("content must be a string, not {found}"))
+    })?;
+    let text = text.ok_or_else(|| InvalidMessage::content("content is required".into()))?;
+    check_content(&text)?;
+    Ok(text)
+}
+
+/// The transport; the older `mode` where there is none.
+fn transport(sent: Field<String>, mode: Field<String>) -> Result<Transport, ValidationError> {
+    let (name, sent, words) = match (sent, mode) {
+        (Field::Absent | Field::Null, Field::Absent | Field::Null) => {
+            return Ok(Transport::Websocket);
+        }
+        (Field::Absent | Field::Null, mode) => ("mode", mode, ["websocket", "sync", "stream"]),
+        (transport, _) => ("transport", transport, ["websocket", "http", "sse"]),
+    };
+    let [one, two, three] = words;
+    let allowed = format!("{name} must be \"{one}\", \"{two}\" or \"{three}\"");
+    let invalid = |reason| ValidationError::Content {
+        field: name,
+        reason,
+    };
+    let word = sent.given();
+    let word = word.map_err(|found| invalid(format!("{allowed}, not {found}")))?;
+    match words
+        .iter()
+        .position(|known| word.as_deref() == Some(*known))
+    {
+        Some(0) => Ok(Transport::Websocket),
+        Some(1) => Ok(Transport::Http),
+        Some(_) => Ok(Transport::Sse),
+        None => Err(invalid(allowed)),
+    }
+}

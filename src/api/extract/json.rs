@@ -1,0 +1,65 @@
+//! Bodies.
+
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::api::access::MAX_BODY;
+use crate::api::body;
+use crate::api::error::ApiError;
+use crate::app::error::ValidationError;
+use crate::json::{self, kind};
+
+/// A body that is a JSON object.
+pub(in crate::api) struct ApiJson<T>(pub(in crate::api) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            return Err(ApiError::unsupported_media_type());
+        }
+        if let Some(coding) = body::coding(request.headers()) {
+            return Err(ApiError::unsupported_coding(&coding));
+        }
+        let received = body::read(request, MAX_BODY).await?;
+        Ok(Self(read(received.bytes())?))
+    }
+}
+
+/// Reads an object. The values of members that nobody knows are checked like all others.
+pub(in crate::api) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ValidationError> {
+    let body: Value = json::from_js(text).map_err(|error| unreadable(&error))?;
+    if !body.is_object() {
+        let reason = format!("the body must be a JSON object, not {}", kind(&body));
+        return Err(ValidationError::Body(reason));
+    }
+    serde_json::from_value(body).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &serde_json::Error) -> ValidationError {
+    ValidationError::Body(format!(
+        "the body is not readable JSON: {}",
+        json::explain(error)
+    ))
+}
+
+/// A missing content type is read as JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return true;
+    };
+    let Ok(value) = value.to_str() else {
+        return false;
+    };
+    let essence = value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let is_suffixed = essence.starts_with("application/") && essence.ends_with("+json");
+    essence == "application/json" || is_suffixed
+}

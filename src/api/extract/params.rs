@@ -1,0 +1,139 @@
+//! Paths, query strings and headers.
+
+use std::convert::Infallible;
+
+use axum::extract::{self, FromRequestParts, Path};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use utoipa::IntoParams;
+
+use crate::api::dto::queries::LastEventId;
+use crate::api::error::ApiError;
+use crate::app::{Scope, Target};
+use crate::guard::ClientContext;
+
+/// The session that a path names, as its caller meets it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::api) struct SessionPath {
+    /// The session
+    #[param(rename = "sessionId", value_type = String, format = Uuid)]
+    pub(in crate::api) session: Target,
+}
+
+/// The same where the path calls it a channel.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::api) struct ChannelPath {
+    /// The session
+    #[param(rename = "channelId", value_type = String, format = Uuid)]
+    pub(in crate::api) channel: Target,
+}
+
+/// The agent that a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::api) struct AgentPath {
+    /// The agent
+    #[param(rename = "agentId", format = Uuid)]
+    pub(in crate::api) agent: String,
+}
+
+/// The `Idempotency-Key` header as it was sent.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::api) struct KeyHeader {
+    /// A name for the call, under which a repeat stores nothing: 1 to 255 visible ASCII characters
+    #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,255}$")]
+    pub(in crate::api) key: Option<String>,
+}
+
+/// A query string. It never fails: what is wrong in it is for the endpoint to judge.
+pub(in crate::api) struct Query<T>(pub(in crate::api) T);
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let session = target(parts, state).await?;
+        Ok(Self { session })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ChannelPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let channel = target(parts, state).await?;
+        Ok(Self { channel })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AgentPath {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let agent = name(parts, state).await;
+        Ok(Self { agent })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for KeyHeader {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let key = text(&parts.headers, "idempotency-key");
+        Ok(Self { key })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let id = text(&parts.headers, "last-event-id");
+        Ok(Self { id })
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequestParts<S> for Query<T> {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let query = extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+        // Form decoding reads anything; what is left of an odd string are parameters of no name.
+        let given = query.map(|query| query.0).unwrap_or_default();
+        let mut parameters = Map::new();
+        for (name, value) in given {
+            parameters.entry(name).or_insert(Value::String(value));
+        }
+        // Its parameters are optional texts.
+        let read = serde_json::from_value(Value::Object(parameters));
+        Ok(Self(read.unwrap_or_default()))
+    }
+}
+
+/// The parameter of the path.
+async fn name<S: Send + Sync>(parts: &mut Parts, state: &S) -> String {
+    let path = Path::<String>::from_request_parts(parts, state).await;
+    // What is not even text is no id, and so simply not found.
+    path.map_or_else(|_| "(not UTF-8)".into(), |Path(name)| name)
+}
+
+/// The same as a session that the client may know of.
+async fn target<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Target, ApiError> {
+    // The access rule of the route has noted the client.
+    let client = parts.extensions.get::<ClientContext>();
+    let user = client.ok_or_else(ApiError::internal)?.principal.user();
+    Ok(Target {
+        name: name(parts, state).await,
+        scope: Scope::of(user),
+    })
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name)?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+}

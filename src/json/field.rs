@@ -1,0 +1,183 @@
+//! A field of a request, read so that it never fails the others.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use super::kind;
+use crate::domain::number;
+
+/// A field of an object that somebody else wrote. A struct of these is read whole, whatever is wrong
+/// in it, so that its fields can be judged in an order of their own, each with an error of its own.
+///
+/// Fields need `#[serde(default)]`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Field<T> {
+    /// It is not there.
+    #[default]
+    Absent,
+    /// It is null.
+    Null,
+    /// It is of the right type.
+    Value(T),
+    /// It is of this JSON type, which is another one.
+    Wrong(&'static str),
+}
+
+/// What a [`Field`] can hold.
+pub trait FromJson: Sized {
+    /// Returns the value; none where the JSON type is another one.
+    fn from_json(value: Value) -> Option<Self>;
+}
+
+/// What JavaScript's `Number()` makes of a number or a string, truncated; none where that is not
+/// finite, or the string is blank.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct JsNumber(pub Option<f64>);
+
+impl<T> Field<T> {
+    /// This field, or the other where this one is absent.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        match self {
+            Self::Absent => other,
+            given => given,
+        }
+    }
+
+    /// The value: none where the field is absent or null.
+    ///
+    /// # Errors
+    /// The JSON type that it has, in words, where that is a wrong one.
+    pub fn given(self) -> Result<Option<T>, &'static str> {
+        match self {
+            Self::Absent | Self::Null => Ok(None),
+            Self::Value(value) => Ok(Some(value)),
+            Self::Wrong(found) => Err(found),
+        }
+    }
+}
+
+impl Field<String> {
+    /// Whether it is absent, null or an empty string.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::Absent | Self::Null => true,
+            Self::Value(text) => text.is_empty(),
+            Self::Wrong(_) => false,
+        }
+    }
+}
+
+impl<T: FromJson> From<Value> for Field<T> {
+    fn from(value: Value) -> Self {
+        if value.is_null() {
+            return Self::Null;
+        }
+        let found = kind(&value);
+        T::from_json(value).map_or(Self::Wrong(found), Self::Value)
+    }
+}
+
+impl<'de, T: FromJson> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl FromJson for String {
+    fn from_json(value: Value) -> Option<Self> {
+        match value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl FromJson for bool {
+    fn from_json(value: Value) -> Option<Self> {
+        value.as_bool()
+    }
+}
+
+impl FromJson for Vec<Value> {
+    fn from_json(value: Value) -> Option<Self> {
+        match value {
+            Value::Array(list) => Some(list),
+            _ => None,
+        }
+    }
+}
+
+impl FromJson for Map<String, Value> {
+    fn from_json(value: Value) -> Option<Self> {
+        match value {
+            Value::Object(fields) => Some(fields),
+            _ => None,
+        }
+    }
+}
+
+impl FromJson for JsNumber {
+    fn from_json(value: Value) -> Option<Self> {
+        let number = match value {
+            Value::String(text) if number::is_blank(&text) => return Some(Self(None)),
+            Value::String(text) => number::from_text(&text),
+            Value::Number(number) => number.as_f64().unwrap_or(f64::NAN),
+            _ => return None,
+        };
+        Some(Self(number.is_finite().then(|| number.trunc())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Fields {
+        text: Field<String>,
+        flag: Field<bool>,
+        number: Field<JsNumber>,
+        list: Field<Vec<Value>>,
+    }
+
+    fn read(text: &str) -> Fields {
+        super::super::from_js(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_wrong_field_fails_no_other() {
+        let expected = Fields {
+            text: Field::Wrong("an array"),
+            flag: Field::Null,
+            number: Field::Value(JsNumber(Some(12.0))),
+            list: Field::Absent,
+        };
+        assert_eq!(
+            read(r#"{"flag": null, "text": [], "number": " 12.9 ", "x": {}}"#),
+            expected
+        );
+    }
+
+    #[test]
+    fn another_spelling_counts_where_the_first_is_absent() {
+        let value = || Field::Value("b".to_owned());
+        assert_eq!(Field::Absent.or(value()), value());
+        assert_eq!(Field::Null.or(value()), Field::Null);
+        assert_eq!(
+            Field::Wrong("a number").or(value()),
+            Field::Wrong("a number")
+        );
+        assert_eq!(value().or(Field::Null), value());
+    }
+
+    #[test]
+    fn what_is_not_a_finite_number_is_none() {
+        for text in [r#""abc""#, r#""""#, r#"" ""#, r#""1e999""#, r#""NaN""#] {
+            let fields = read(&format!(r#"{{"number": {text}}}"#));
+            assert_eq!(fields.number, Field::Value(JsNumber(None)), "{text}");
+        }
+    }
+}
