@@ -3,6 +3,7 @@
 mod queue;
 mod shorten;
 mod text;
+mod throttle;
 
 use std::io::{self, IsTerminal};
 
@@ -16,6 +17,7 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 pub use self::queue::Log;
 pub use self::shorten::shorten;
 use self::text::Text;
+pub(crate) use self::throttle::LogThrottle;
 use crate::config::LogFormat;
 
 /// Starts the log: to the standard output, at these levels (`info` unless set).

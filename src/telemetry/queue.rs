@@ -13,12 +13,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::Metadata;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::throttle::LogThrottle;
 use crate::guard::AUDIT;
 use crate::metrics::LOG_LINES_DROPPED;
 
@@ -171,7 +172,7 @@ struct Output<W> {
     out: W,
     usage: Arc<Usage>,
     reported: u64,
-    reported_at: Option<Instant>,
+    throttle: LogThrottle,
 }
 
 impl<W> Output<W> {
@@ -181,7 +182,7 @@ impl<W> Output<W> {
             out,
             usage,
             reported: 0,
-            reported_at: None,
+            throttle: LogThrottle::new(REPORT_EVERY),
         }
     }
 
@@ -197,16 +198,11 @@ impl<W> Output<W> {
             queue = self.name,
             "log lines were dropped: the output did not take them in time"
         );
-        self.reported_at = Some(Instant::now());
+        self.throttle.logged();
         // Otherwise this line may have been dropped too, and they are reported again.
         if self.usage.dropped() == dropped {
             self.reported = dropped;
         }
-    }
-
-    fn is_reported_lately(&self) -> bool {
-        self.reported_at
-            .is_some_and(|at| at.elapsed() < REPORT_EVERY)
     }
 }
 
@@ -222,7 +218,7 @@ impl<W: Write> Write for Output<W> {
         if written.is_err() {
             self.usage.count_dropped();
         }
-        if !self.is_reported_lately() {
+        if self.throttle.is_due() {
             self.report();
         }
         written

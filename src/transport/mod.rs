@@ -6,7 +6,6 @@ mod hyper_tests;
 mod lengths;
 mod lingering;
 mod stream;
-mod throttle;
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -30,8 +29,8 @@ use tower::{Service, ServiceExt as _};
 use self::head_timer::HeadTimer;
 use self::lingering::linger;
 use self::stream::Counted;
-use self::throttle::Seldom;
 use crate::guard::connections::{Admission, Connections, Order, UnderWay};
+use crate::telemetry::LogThrottle;
 
 /// The most bytes of a request's head, and the most that is read ahead.
 const MAX_HEAD: usize = 64 * 1024;
@@ -41,6 +40,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// How long to wait where the system has no room for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often failed accepts are logged.
+const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Serves HTTP/1.1 on a listener until `shutdown` resolves, then answers the requests in flight.
 ///
@@ -99,14 +101,14 @@ struct Server<S> {
 
 impl<S: HttpService> Server<S> {
     async fn accept(&self, listener: &TcpListener) {
-        let mut complaint = Seldom::default();
+        let mut throttle = LogThrottle::new(ACCEPT_LOG_INTERVAL);
         loop {
             self.connections.settled().await;
             match listener.accept().await {
                 Ok((stream, peer)) => self.serve(stream, peer),
                 Err(error) if is_of_the_connection(&error) => {}
                 Err(error) => {
-                    if let Some(times) = complaint.is_due() {
+                    if let Some(times) = throttle.record() {
                         tracing::warn!(%error, times, "a connection cannot be accepted");
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;

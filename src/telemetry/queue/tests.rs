@@ -1,4 +1,5 @@
 use std::sync::{Condvar, Mutex};
+use std::time::Instant;
 
 use tracing_subscriber::layer::SubscriberExt as _;
 
