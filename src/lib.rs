@@ -13,6 +13,7 @@
 //!   decide, have the store commit, tell the waiters.
 //! - [`archive`]: sessions as lines of JSON, to be taken elsewhere.
 //! - [`guard`]: who may do what, by whichever way they come.
+//! - `connections`: how many connections may be open, which one gives way, and how they are closed.
 //! - [`janitor`]: what happens by the clock alone; [`space`]: the measuring of the file;
 //!   [`verification`]: its verification.
 //! - [`wire`]: events as clients see them, by whichever way they come.
@@ -29,6 +30,7 @@ pub mod archive;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod connections;
 pub mod console;
 pub mod domain;
 pub mod events;

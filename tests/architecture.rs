@@ -107,6 +107,33 @@ const RULES: &[Rule] = &[
         ..RULE
     },
     Rule {
+        part: "transport",
+        never: &[
+            "crate::api",
+            "crate::app",
+            "crate::store",
+            "crate::realtime",
+            "crate::agents",
+            "crate::config",
+        ],
+        ..RULE
+    },
+    Rule {
+        part: "connections",
+        never: &[
+            "crate::api",
+            "crate::app",
+            "crate::store",
+            "crate::realtime",
+            "crate::transport",
+            "crate::agents",
+            "crate::config",
+            "axum",
+            "hyper",
+        ],
+        ..RULE
+    },
+    Rule {
         part: "agents",
         never: &["crate::store", "crate::api", "crate::app"],
         ..RULE

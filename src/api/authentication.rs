@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::extract::Request;
 
 use super::error::ApiError;
+use crate::connections::Connection;
 use crate::guard::access::Access;
-use crate::guard::connections::Connection;
 use crate::guard::identity::{Credentials, Principal, Unauthorized};
 use crate::guard::{ClientContext, Guard};
 

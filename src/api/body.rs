@@ -12,8 +12,8 @@ use tower_http::timeout::TimeoutError;
 
 use super::error::ApiError;
 use crate::app::error::ValidationError;
-use crate::guard::budget::{Budget, Reservation};
-use crate::guard::connections::{Connection, Order};
+use crate::connections::Connection;
+use crate::connections::budget::{Budget, Reservation};
 
 /// In pieces of how many bytes a body is kept until it is complete.
 const PIECE: usize = 32 * 1024;
@@ -66,7 +66,7 @@ pub(super) async fn read(request: Request, max: usize) -> Result<Received, ApiEr
     }
     let connection = parts.extensions.remove::<Arc<Connection>>();
     let connection = connection.ok_or_else(ApiError::internal)?;
-    collect(body, connection.bodies())
+    collect(body, connection.body_budget())
         .await
         .map_err(|unread| match unread {
             Unread::TooLarge => ApiError::payload_too_large(max),
@@ -74,7 +74,7 @@ pub(super) async fn read(request: Request, max: usize) -> Result<Received, ApiEr
             Unread::CutOff => ValidationError::Body("the body was cut off".into()).into(),
             Unread::Late => {
                 // Nobody is left to be answered.
-                connection.tell(Order::Close);
+                connection.close();
                 ValidationError::Body("the body did not arrive in time".into()).into()
             }
         })

@@ -1,10 +1,8 @@
 //! Who may do what, by whichever way they come: credentials, what each role may, which web pages
-//! may call, where a call comes from, how often, and how much of the server each may take up.
+//! may call, where a call comes from, and how often.
 
 pub mod access;
 pub mod address;
-pub(crate) mod budget;
-pub(crate) mod connections;
 pub mod identity;
 mod jwt;
 pub mod origin;

@@ -21,8 +21,8 @@ use super::PATH;
 use super::hub::Hub;
 use super::session::{NotUpgraded, Origin, Session};
 use super::stream::SocketStream;
+use crate::connections::{Connection, Connections};
 use crate::guard::ClientContext;
-use crate::guard::connections::{Connection, Connections};
 use crate::guard::identity::Credentials;
 
 /// After how many seconds a client that finds no room may try again.
@@ -67,8 +67,8 @@ enum Purpose {
 /// Why a request is refused, in the form of Engine.IO.
 #[derive(Debug, Clone, Copy)]
 enum Refused {
-    /// There are too many sessions.
-    Crowded,
+    /// There are too many connections.
+    TooManyConnections,
     /// There is no such session.
     UnknownSession,
     /// It is no proper upgrade.
@@ -129,12 +129,10 @@ impl Entrance {
     }
 
     async fn handshake(&self, parts: &Parts) -> Result<Arc<Session>, Refused> {
-        // Whoever gave way before still has memory.
-        self.connections.settled().await;
         let origin = self.origin(parts)?;
-        let admission = self.connections.admit_handshake(origin.address);
-        let admission = admission.map_err(|_| Refused::Crowded)?;
-        Ok(Session::by_polling(origin, &self.connections, admission))
+        let guard = self.connections.admit_handshake(origin.address).await;
+        let guard = guard.map_err(|_| Refused::TooManyConnections)?;
+        Ok(Session::by_polling(origin, &self.connections, guard))
     }
 
     fn open_socket(self, parts: Parts, head: Request) -> Result<Response, Refused> {
@@ -143,7 +141,7 @@ impl Entrance {
         let accept = accept_key(&parts)?;
         self.connections
             .upgrade(&connection, origin.address, true)
-            .map_err(|_| Refused::Crowded)?;
+            .map_err(|_| Refused::TooManyConnections)?;
         let session = Session::by_socket(origin, &self.connections, &connection);
         self.switch(parts, head, accept, connection, session)
     }
@@ -153,8 +151,8 @@ impl Entrance {
         let accept = accept_key(&parts)?;
         let session = self.hub.session(sid).ok_or(Refused::UnknownSession)?;
         session.upgrade(&connection).map_err(|error| match error {
-            NotUpgraded::Twice => Refused::BadRequest,
-            NotUpgraded::Crowded => Refused::Crowded,
+            NotUpgraded::AlreadyUpgraded => Refused::BadRequest,
+            NotUpgraded::TooManyConnections => Refused::TooManyConnections,
         })?;
         self.switch(parts, head, accept, connection, session)
     }
@@ -176,7 +174,7 @@ impl Entrance {
             let Ok(upgraded) = upgrade.await else {
                 return session.end();
             };
-            let stream = SocketStream::new(TokioIo::new(upgraded), connection, session);
+            let stream = SocketStream::new(TokioIo::new(upgraded), &connection, session);
             // The target was read before, so it is not refused now.
             let _ = Service::call(&mut self.engine, (stream, head)).await;
         });
@@ -254,7 +252,7 @@ impl<'a> Parameters<'a> {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let (status, body) = match self {
-            Self::Crowded => {
+            Self::TooManyConnections => {
                 let body = r#"{"code":"4","message":"Too many connections; try again later"}"#;
                 (StatusCode::SERVICE_UNAVAILABLE, body)
             }
@@ -269,7 +267,7 @@ impl IntoResponse for Refused {
         };
         let json = [(header::CONTENT_TYPE, "application/json")];
         let mut response = (status, json, body).into_response();
-        if matches!(self, Self::Crowded) {
+        if matches!(self, Self::TooManyConnections) {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, RETRY_AFTER);

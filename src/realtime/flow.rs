@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::guard::budget::{Budget, Exhausted, Reservation};
+use crate::connections::budget::{Budget, Exhausted, Reservation};
 
 /// The most bytes that may wait for a client.
 const MAX_WAITING: usize = 1024 * 1024;

@@ -1,9 +1,8 @@
-//! One Engine.IO session: what it is counted as, how far it has come, and its end.
+//! One Engine.IO session: the slot it uses, how far it has come, and its end.
 
-use std::future::{pending, poll_fn};
+use std::future::pending;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use engineioxide::DisconnectReason;
@@ -15,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use super::flow::{Incoming, Outbox};
 use super::hub::EngineSocket;
 use super::payload::Sent;
+use crate::connections::budget::{Exhausted, Reservation};
+use crate::connections::{BusyGuard, Connection, ConnectionGuard, Connections};
 use crate::guard::ClientContext;
-use crate::guard::budget::{Exhausted, Reservation};
-use crate::guard::connections::{Admission, Connection, Connections, Order, UnderWay};
 use crate::guard::identity::{Principal, Unauthorized};
 
 /// How long a session may take until it is accepted.
@@ -37,7 +36,7 @@ pub(super) struct Session {
     pub(super) outbox: Outbox,
     incoming: Incoming,
     connections: Arc<Connections>,
-    place: Mutex<Place>,
+    slot: Mutex<Slot>,
     stage: Mutex<Stage>,
     accepted: CancellationToken,
     /// Cancelled to end it.
@@ -46,14 +45,14 @@ pub(super) struct Session {
     pub(super) closed: CancellationToken,
 }
 
-/// What a session is counted as.
+/// The slot that a session uses.
 #[derive(Debug)]
-struct Place {
+struct Slot {
     connection: Arc<Connection>,
-    /// There for a session by polling, which no connection counts.
-    admission: Option<Admission>,
-    /// There while the session does not give way to others.
-    hold: Option<UnderWay>,
+    /// The slot of a session by polling; a session by WebSocket uses that of its connection.
+    polling: Option<ConnectionGuard>,
+    /// Present while the session is not evicted for others.
+    busy: Option<BusyGuard>,
 }
 
 /// How far a session has come.
@@ -80,10 +79,10 @@ pub(super) struct Queued {
 /// A connection that cannot serve a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotUpgraded {
-    /// Another one serves it already.
-    Twice,
+    /// The session uses a WebSocket already.
+    AlreadyUpgraded,
     /// There are too many connections.
-    Crowded,
+    TooManyConnections,
 }
 
 /// Who begins a session, and from where.
@@ -100,13 +99,13 @@ impl Session {
     pub(super) fn by_polling(
         origin: Origin,
         connections: &Arc<Connections>,
-        admission: Admission,
+        guard: ConnectionGuard,
     ) -> Arc<Self> {
-        let connection = Arc::clone(&admission.connection);
-        Self::new(origin, connections, connection, Some(admission))
+        let connection = Arc::clone(guard.connection());
+        Self::new(origin, connections, connection, Some(guard))
     }
 
-    /// A session by a WebSocket, whose connection was counted as an upgraded one.
+    /// A session by WebSocket, whose connection was upgraded for it.
     pub(super) fn by_socket(
         origin: Origin,
         connections: &Arc<Connections>,
@@ -119,7 +118,7 @@ impl Session {
         origin: Origin,
         connections: &Arc<Connections>,
         connection: Arc<Connection>,
-        admission: Option<Admission>,
+        polling: Option<ConnectionGuard>,
     ) -> Arc<Self> {
         Arc::new(Self {
             address: origin.address,
@@ -127,10 +126,10 @@ impl Session {
             outbox: origin.outbox,
             incoming: origin.incoming,
             connections: Arc::clone(connections),
-            place: Mutex::new(Place {
+            slot: Mutex::new(Slot {
                 connection,
-                admission,
-                hold: None,
+                polling,
+                busy: None,
             }),
             stage: Mutex::new(Stage::Handshake),
             accepted: CancellationToken::new(),
@@ -139,20 +138,19 @@ impl Session {
         })
     }
 
-    /// Has a connection serve the session, which was by polling, and count for it.
+    /// Moves the session from polling to a connection, whose slot it uses from then on.
     pub(super) fn upgrade(&self, connection: &Arc<Connection>) -> Result<(), NotUpgraded> {
-        let mut place = self.place();
-        let admission = place.admission.take().ok_or(NotUpgraded::Twice)?;
-        let is_handshake = !self.accepted.is_cancelled();
-        let counted = self
-            .connections
-            .upgrade(connection, self.address, is_handshake);
-        if counted.is_err() {
-            place.admission = Some(admission);
-            return Err(NotUpgraded::Crowded);
+        let mut slot = self.slot();
+        if slot.polling.is_none() {
+            return Err(NotUpgraded::AlreadyUpgraded);
         }
-        place.connection = Arc::clone(connection);
-        place.hold = place.hold.take().map(|_| connection.begin());
+        let is_handshake = !self.accepted.is_cancelled();
+        self.connections
+            .upgrade(connection, self.address, is_handshake)
+            .map_err(|_| NotUpgraded::TooManyConnections)?;
+        slot.polling = None;
+        slot.connection = Arc::clone(connection);
+        slot.busy = slot.busy.take().map(|_| connection.mark_busy());
         Ok(())
     }
 
@@ -165,10 +163,10 @@ impl Session {
         let (events, queued) = mpsc::channel(max_queued);
         *stage = Stage::Connected(events);
         drop(stage);
-        // With the place held, so that an upgrade sees it or is seen by it.
-        let place = self.place();
+        // Under the lock, so that an upgrade sees it or is seen by it.
+        let slot = self.slot();
         self.accepted.cancel();
-        self.connections.accept(&place.connection);
+        self.connections.accept(&slot.connection);
         Some(queued)
     }
 
@@ -177,13 +175,12 @@ impl Session {
         matches!(*self.stage(), Stage::Handshake)
     }
 
-    /// Says whether the session is one that does not give way to others.
+    /// Marks the session as busy, so that it is not evicted for others, or as idle.
     pub(super) fn hold(&self, holds: bool) {
-        let mut place = self.place();
-        if holds == place.hold.is_some() {
-            return;
+        let mut slot = self.slot();
+        if holds != slot.busy.is_some() {
+            slot.busy = holds.then(|| slot.connection.mark_busy());
         }
-        place.hold = holds.then(|| place.connection.begin());
     }
 
     /// Queues an event. Returns it where that is not possible.
@@ -212,7 +209,7 @@ impl Session {
     /// Has the session end at once, whatever its client has not read yet.
     pub(super) fn cut_off(&self) {
         self.end();
-        self.place().connection.tell(Order::Close);
+        self.slot().connection.close();
     }
 
     /// Notes that the session has ended.
@@ -229,17 +226,23 @@ impl Session {
         }
     }
 
-    /// Ends the session when it is to end, is to give way, or was not accepted in time.
+    /// Ends the session when it is to end, is evicted, or was not accepted in time.
     pub(super) async fn watch(self: Arc<Self>, socket: Arc<EngineSocket>) {
-        let polling = self
-            .place()
-            .admission
-            .as_ref()
-            .map(|it| Arc::clone(&it.connection));
+        // A WebSocket fails by itself when its connection is closed, see `SocketStream`.
+        let polling = {
+            let slot = self.slot();
+            slot.polling.as_ref().map(|it| Arc::clone(it.connection()))
+        };
+        let evicted = async {
+            match &polling {
+                Some(connection) => connection.closed().await,
+                None => pending().await,
+            }
+        };
         let leaves = async {
             tokio::select! {
                 () = self.ending.cancelled() => {}
-                () = told_to_close(polling) => {}
+                () = evicted => {}
                 () = self.late() => tracing::debug!("a handshake was not completed in time"),
             }
         };
@@ -249,7 +252,7 @@ impl Session {
         socket.close(DisconnectReason::TransportClose);
         drop(socket);
         if timeout(PARTING, self.closed.cancelled()).await.is_err() {
-            self.place().connection.tell(Order::Close);
+            self.slot().connection.close();
         }
     }
 
@@ -260,25 +263,13 @@ impl Session {
         }
     }
 
-    fn place(&self) -> MutexGuard<'_, Place> {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
         // No code panics with the lock held.
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {
         // As above.
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Returns when a session by polling is to give way.
-async fn told_to_close(polling: Option<Arc<Connection>>) {
-    let Some(connection) = polling else {
-        return pending().await;
-    };
-    poll_fn(|cx| match connection.told(cx) {
-        Order::Close => Poll::Ready(()),
-        Order::Serve | Order::Drain => Poll::Pending,
-    })
-    .await;
 }

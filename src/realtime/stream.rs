@@ -1,5 +1,6 @@
-//! The connection of a WebSocket: it counts what it carries, and fails when it is to give way.
+//! The stream of a WebSocket: counts the bytes it carries, and fails when its connection is closed.
 
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,25 +9,32 @@ use std::task::{Context, Poll, ready};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::session::Session;
-use crate::guard::connections::{Connection, Order};
+use crate::connections::Connection;
 
 /// An upgraded connection and the session that it serves. Dropped, it ends the session, which the
 /// client cannot go on with by other means.
 pub(super) struct SocketStream<S = TokioIo<Upgraded>> {
     stream: S,
-    connection: Arc<Connection>,
     session: Arc<Session>,
+    /// Resolves when the connection is closed, for the task that reads.
+    closed_to_reader: Closed,
+    /// The same for the task that writes.
+    closed_to_writer: Closed,
     frames: Frames,
 }
 
+type Closed = Pin<Box<WaitForCancellationFutureOwned>>;
+
 impl<S> SocketStream<S> {
-    pub(super) fn new(stream: S, connection: Arc<Connection>, session: Arc<Session>) -> Self {
+    pub(super) fn new(stream: S, connection: &Connection, session: Arc<Session>) -> Self {
         Self {
             stream,
-            connection,
             session,
+            closed_to_reader: Box::pin(connection.closed_owned()),
+            closed_to_writer: Box::pin(connection.closed_owned()),
             frames: Frames::default(),
         }
     }
@@ -44,7 +52,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for SocketStream<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.connection.told_reader(cx) == Order::Close {
+        if self.closed_to_reader.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let before = buf.filled().len();
@@ -61,9 +69,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for SocketStream<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.connection.told_writer(cx) == Order::Close {
-            // It goes nowhere. The WebSocket library would keep what it cannot write, and reading
-            // fails anyway.
+        if self.closed_to_writer.as_mut().poll(cx).is_ready() {
+            // Discarded: the WebSocket library would keep what it cannot write, and reading fails
+            // anyway.
             return Poll::Ready(Ok(buf.len()));
         }
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;

@@ -1,19 +1,15 @@
-//! The timer of a connection's heads.
+//! The time limits for heads of requests.
 //!
-//! hyper has one time for a head, which begins when it starts to wait for it: the time between two
-//! requests is a part of it. Here that time is for an idle connection alone. The first byte of a
-//! connection, and the rest of a head once its first byte has been read, have a time of their own.
-//! Where hyper reads the first bytes of a head together with the request before it, the time of the
-//! head begins with the next byte; until then the connection counts as idle.
-//!
-//! hyper asks for a new timer with each request and drops it when the head is there, which has the
-//! runtime put one in its wheel and take it out again. Most heads come long before their deadline:
-//! one timer for the whole connection, which is moved on only when it fires, does as well.
+//! hyper has one limit, which starts when it begins to wait for a head. It is the limit of an idle
+//! connection here. The first byte of a connection, and the rest of a head after its first byte,
+//! have a limit of their own: this timer shortens hyper's wait. Where hyper reads the first bytes of
+//! a head together with the request before it, the limit of the head starts with the next bytes;
+//! until then the connection counts as idle.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::rt;
@@ -22,66 +18,49 @@ use tokio::time;
 /// How long the first byte of a connection, and the rest of a head after its first byte, may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Times one connection.
-#[derive(Debug)]
-pub(super) struct HeadTimer(Arc<Shared>);
-
-/// Tells a connection's timer of the bytes that are read from it.
-#[derive(Debug)]
-pub(super) struct Reads(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared(Mutex<State>);
-
-#[derive(Debug)]
-struct State {
-    stage: Stage,
-    /// Wakes the connection at its deadline, or at an earlier one that is past its use.
-    alarm: Option<Pin<Box<time::Sleep>>>,
-}
+/// The timer of one connection, for hyper and for the stream that hyper reads from.
+#[derive(Debug, Clone)]
+pub(super) struct HeadTimer(Arc<Mutex<Phase>>);
 
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy)]
-enum Stage {
-    /// The first byte that it ever brings, until then.
+enum Phase {
+    /// Its first byte, until the deadline.
     FirstByte(time::Instant),
-    /// The first byte of its next head, for as long as hyper says.
-    NextHead,
-    /// The rest of a head, until then.
-    RestOfHead(time::Instant),
-    /// No head: a request is under way.
-    Nothing,
+    /// The first byte of the next head, until hyper's deadline.
+    Idle,
+    /// The rest of a head, until the deadline.
+    Head(time::Instant),
+    /// No head: a request is in flight.
+    Request,
 }
 
 /// hyper's wait for a head.
 struct Wait {
-    deadline: time::Instant,
-    shared: Arc<Shared>,
+    timer: HeadTimer,
+    /// hyper's deadline.
+    idle_until: time::Instant,
+    sleep: Pin<Box<time::Sleep>>,
 }
 
 impl HeadTimer {
-    /// Starts with the connection.
+    /// The timer of a connection that starts now.
     pub(super) fn new() -> Self {
-        let state = State {
-            stage: Stage::FirstByte(time::Instant::now() + HEAD_TIMEOUT),
-            alarm: None,
-        };
-        Self(Arc::new(Shared(Mutex::new(state))))
+        let deadline = time::Instant::now() + HEAD_TIMEOUT;
+        Self(Arc::new(Mutex::new(Phase::FirstByte(deadline))))
     }
 
-    /// To be told of what is read.
-    pub(super) fn reads(&self) -> Reads {
-        Reads(Arc::clone(&self.0))
-    }
-}
-
-impl Reads {
-    /// Notes that bytes have been read.
-    pub(super) fn arrived(&self) {
-        let mut state = self.0.lock();
-        if matches!(state.stage, Stage::FirstByte(_) | Stage::NextHead) {
-            state.stage = Stage::RestOfHead(time::Instant::now() + HEAD_TIMEOUT);
+    /// Notes that bytes were read from the connection.
+    pub(super) fn bytes_read(&self) {
+        let mut phase = self.lock();
+        if matches!(*phase, Phase::FirstByte(_) | Phase::Idle) {
+            *phase = Phase::Head(time::Instant::now() + HEAD_TIMEOUT);
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Phase> {
+        // No code panics with the lock held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -91,13 +70,14 @@ impl rt::Timer for HeadTimer {
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn rt::Sleep>> {
-        let mut state = self.0.lock();
-        if let Stage::Nothing = state.stage {
-            state.stage = Stage::NextHead;
+        let mut phase = self.lock();
+        if matches!(*phase, Phase::Request) {
+            *phase = Phase::Idle;
         }
         Box::pin(Wait {
-            deadline: deadline.into(),
-            shared: Arc::clone(&self.0),
+            timer: self.clone(),
+            idle_until: deadline.into(),
+            sleep: Box::pin(time::sleep_until(deadline.into())),
         })
     }
 
@@ -111,43 +91,22 @@ impl rt::Sleep for Wait {}
 impl Future for Wait {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.shared.lock().poll(self.deadline, cx)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let phase = *self.timer.lock();
+        let deadline = match phase {
+            Phase::FirstByte(deadline) | Phase::Head(deadline) => deadline,
+            Phase::Idle | Phase::Request => self.idle_until,
+        };
+        if self.sleep.deadline() != deadline {
+            self.sleep.as_mut().reset(deadline);
+        }
+        self.sleep.as_mut().poll(cx)
     }
 }
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        self.shared.lock().stage = Stage::Nothing;
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No code panics with the lock held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn poll(&mut self, idle_until: time::Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = match self.stage {
-            Stage::FirstByte(deadline) | Stage::RestOfHead(deadline) => deadline,
-            Stage::NextHead | Stage::Nothing => idle_until,
-        };
-        let alarm = self
-            .alarm
-            .get_or_insert_with(|| Box::pin(time::sleep_until(deadline)));
-        if alarm.deadline() > deadline {
-            alarm.as_mut().reset(deadline);
-        }
-        loop {
-            ready!(alarm.as_mut().poll(cx));
-            if alarm.deadline() == deadline {
-                return Poll::Ready(());
-            }
-            alarm.as_mut().reset(deadline);
-        }
+        *self.timer.lock() = Phase::Request;
     }
 }
 
@@ -170,7 +129,7 @@ mod tests {
     fn in_use() -> HeadTimer {
         let timer = HeadTimer::new();
         let head = timer.sleep(SECOND);
-        timer.reads().arrived();
+        timer.bytes_read();
         drop(head);
         timer
     }
@@ -204,7 +163,7 @@ mod tests {
             let timer = HeadTimer::new();
             let mut head = timer.sleep(keep_alive);
             assert!(time::timeout(SECOND * 10, head.as_mut()).await.is_err());
-            timer.reads().arrived();
+            timer.bytes_read();
             assert_eq!(seconds(head).await, 15);
         }
     }
@@ -215,9 +174,9 @@ mod tests {
             let timer = in_use();
             let mut head = timer.sleep(keep_alive);
             assert!(time::timeout(SECOND * 4, head.as_mut()).await.is_err());
-            timer.reads().arrived();
+            timer.bytes_read();
             assert!(time::timeout(SECOND * 14, head.as_mut()).await.is_err());
-            timer.reads().arrived();
+            timer.bytes_read();
             assert_eq!(seconds(head).await, 1);
         }
     }
@@ -225,7 +184,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_arrives_with_a_request_under_way_is_no_head() {
         let timer = in_use();
-        timer.reads().arrived();
+        timer.bytes_read();
         assert_eq!(seconds(timer.sleep(SECOND * 75)).await, 75);
     }
 }

@@ -1,5 +1,5 @@
-//! What hyper by itself makes of requests whose end is in doubt. The server relies on it, but for
-//! requests with two kinds of length, which are the business of `lengths.rs`.
+//! What hyper does with requests whose end is in doubt. The server relies on it, except for requests
+//! with both length headers, which `lengths.rs` refuses.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -48,7 +48,7 @@ async fn answers(version: &str, headers: &str, body: &str) -> (Vec<u16>, bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hyper_carries_out_a_request_with_both_length_headers_and_closes_behind_it() {
+async fn hyper_handles_a_request_with_both_length_headers_and_closes_after_it() {
     let padded = format!("content-length: {}4\r\n", "0".repeat(300));
     let chunked = "transfer-encoding: chunked\r\n";
     for headers in [
@@ -64,7 +64,7 @@ async fn hyper_carries_out_a_request_with_both_length_headers_and_closes_behind_
 }
 
 #[tokio::test(start_paused = true)]
-async fn hyper_refuses_lengths_in_doubt_and_closes_behind_them() {
+async fn hyper_refuses_ambiguous_lengths_and_closes_after_them() {
     for (headers, body) in [
         ("content-length: 2\r\ncontent-length: 3\r\n", "{}"),
         ("content-length: 2, 2\r\n", "{}"),
@@ -89,7 +89,7 @@ async fn hyper_refuses_lengths_in_doubt_and_closes_behind_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hyper_refuses_chunks_in_doubt_and_closes_behind_them() {
+async fn hyper_refuses_ambiguous_chunks_and_closes_after_them() {
     for body in [
         "\r\n\r\n",
         "x\r\n\r\n",
@@ -111,10 +111,10 @@ async fn hyper_refuses_chunks_in_doubt_and_closes_behind_them() {
     }
 }
 
-/// A proxy that takes such a line's end for the end of the request sees one more than hyper does, and
-/// waits in vain for its answer: it is never the other way round.
+/// A proxy that reads a bare line feed as the end of the request sees one more request than hyper
+/// does, and gets no response to it. The reverse, a request that only hyper sees, does not happen.
 #[tokio::test(start_paused = true)]
-async fn hyper_takes_what_is_behind_a_bare_line_feed_for_trailers_and_answers_it_not() {
+async fn hyper_reads_bytes_after_a_bare_line_feed_as_trailers_and_not_as_a_request() {
     for body in ["0\r\n\n", "0\r\na: b\n\n", "0\r\na: b\n\r\n"] {
         let found = answers("HTTP/1.1", "transfer-encoding: chunked\r\n", body).await;
         assert_eq!(found.0.len(), 1, "{body:?} {found:?}");
@@ -122,7 +122,7 @@ async fn hyper_takes_what_is_behind_a_bare_line_feed_for_trailers_and_answers_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn hyper_answers_what_is_behind_a_request_without_doubt() {
+async fn hyper_answers_the_request_after_an_unambiguous_one() {
     let chunked = "transfer-encoding: chunked\r\n";
     for (headers, body) in [
         ("", ""),

@@ -1,22 +1,21 @@
 //! The refusal of requests with both a `Content-Length` and a `Transfer-Encoding`.
 //!
-//! hyper judges all else about where a request ends. Such a request it carries out, as chunked, and
-//! closes the connection behind it (RFC 9112, 6.3), so that nothing can be smuggled in by it. But a
-//! proxy that goes by the length has let another body pass than the one that would count, and a
-//! service cannot tell, since hyper hides the length.
+//! hyper refuses every other request whose end is in doubt. It handles this one as chunked and closes
+//! the connection after it (RFC 9112, 6.3), so that no second request can be smuggled in. But a proxy
+//! that goes by the length has passed on another body than the one that is handled, and a service
+//! cannot tell, since hyper hides the length.
 //!
-//! Requests are not parsed for this. A head is a run of lines that are not empty, so a run with both
-//! names is refused, wherever it is: there is no place in the stream to be kept or lost. The bodies
-//! that are accepted are JSON, which cannot have a line that begins with either name. The frames of
-//! a WebSocket are masked by chance.
+//! Requests are not parsed for this. A head is a run of lines that are not empty, so any run of lines
+//! with both names is refused, in bodies too. The bodies that are accepted are JSON, in which no line
+//! can begin with either name, and the frames of a WebSocket are masked with random bytes.
 
-/// The headers that exclude each other.
+/// The headers that exclude each other, in lower case.
 const NAMES: [&[u8]; 2] = [b"content-length:", b"transfer-encoding:"];
 
-/// How many bytes of a line are looked at: as many as the longer name has.
+/// How many bytes of a line are compared: the length of the longer name.
 const PREFIX: usize = NAMES[1].len();
 
-/// Follows the bytes of one connection, in whatever pieces they come.
+/// Scans the bytes of one connection, which may be split anywhere.
 #[derive(Debug, Default)]
 pub(super) struct LengthHeaders {
     /// The beginning of the current line.
@@ -27,8 +26,9 @@ pub(super) struct LengthHeaders {
 }
 
 impl LengthHeaders {
-    /// Looks at the next bytes. Returns where the line begins among them by which a head has both
-    /// headers; 0 if it began before them. What is ahead of that line is not the whole head.
+    /// Scans the next bytes. Where a head has both headers, returns the start of the second one's
+    /// line in these bytes, or 0 if it started before them. The bytes before it are never a
+    /// complete head.
     pub(super) fn conflict(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(end) = memchr::memchr(b'\n', &bytes[at..]) {
@@ -71,8 +71,8 @@ mod tests {
 
     const BOTH: &str = "POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-    /// Requests that are all right, and after which another one is seen.
-    const PROPER: [&str; 9] = [
+    /// Valid requests, after which the next one is scanned.
+    const VALID: [&str; 9] = [
         "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
         "\r\n\nGET / HTTP/1.1\nhost: a\n\n",
         "POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n",
@@ -85,7 +85,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_head_with_both_is_seen_in_any_order_and_case() {
+    fn both_headers_are_found_in_any_order_and_case() {
         for (before, line) in [
             (
                 "POST / HTTP/1.1\r\nContent-Length: 4\r\n",
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_began_in_an_earlier_piece_is_none_of_this_one() {
+    fn a_line_that_started_in_an_earlier_piece_is_refused_from_the_first_byte() {
         let mut headers = LengthHeaders::default();
         let (before, rest) = BOTH.split_at(BOTH.find("fer-Enc").unwrap());
         assert_eq!(headers.conflict(before.as_bytes()), None);
@@ -115,8 +115,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_seen_behind_any_proper_requests_and_in_any_pieces(
-            requests in prop::collection::vec(prop::sample::select(PROPER.to_vec()), 0..4),
+        fn it_is_found_after_any_valid_requests_and_in_any_pieces(
+            requests in prop::collection::vec(prop::sample::select(VALID.to_vec()), 0..4),
             size in 1..60_usize,
         ) {
             let mut headers = LengthHeaders::default();
@@ -129,7 +129,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_do_harm(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..20)) {
+        fn any_bytes_are_scanned_without_a_panic(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..20)) {
             let mut headers = LengthHeaders::default();
             for piece in pieces {
                 prop_assert!(headers.conflict(&piece).is_none_or(|at| at < piece.len()));

@@ -1,9 +1,9 @@
-//! What is left of a request's body once its answer is known.
+//! Reads and discards the rest of a request's body that nobody wants.
 //!
-//! A refusal may be known before the body has arrived: by the head alone, or because the body is
-//! too large. Where a connection is closed with bytes unread, the kernel resets it, and the client
-//! may lose the answer; a reverse proxy makes a 502 of it. So the rest is read and thrown away for
-//! a while, as nginx does with its `lingering_close`.
+//! A request may be refused before its body has arrived: by its head, or because the body is too
+//! large. If the connection were closed with bytes unread, the kernel would reset it and the client
+//! could lose the response; a reverse proxy would answer 502. So the rest is read and discarded for
+//! a while, like nginx does with `lingering_close`.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,21 +17,21 @@ use hyper::body::Incoming;
 use tokio::runtime::Handle;
 
 /// How long the rest of a body may take in all.
-const LONGEST: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long to wait for the next bytes of it.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long its next bytes may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A body whose rest is discarded when it is dropped before its end.
+/// A body whose rest is read and discarded if it is dropped before its end.
 struct Lingering(Option<Incoming>);
 
-/// The request with a body that lingers. Where there is no body, nothing is allocated for it.
+/// Replaces the body of a request by one that lingers.
 pub(super) fn linger(request: Request<Incoming>) -> Request<Body> {
-    // Such a client sends nothing before it is asked to, so that there is nothing to lose.
-    let waits = request.headers().contains_key(header::EXPECT);
+    // Such a client sends no body before it is told to continue.
+    let is_held_back = request.headers().contains_key(header::EXPECT);
     request.map(|body| match body.is_end_stream() {
         true => Body::empty(),
-        false if waits => Body::new(body),
+        false if is_held_back => Body::new(body),
         false => Body::new(Lingering(Some(body))),
     })
 }
@@ -64,15 +64,15 @@ impl http_body::Body for Lingering {
 impl Drop for Lingering {
     fn drop(&mut self) {
         let rest = self.0.take().filter(|body| !body.is_end_stream());
-        // At the end of the process there is no runtime, and nobody to answer.
+        // While the process ends there is no runtime.
         if let (Some(rest), Ok(runtime)) = (rest, Handle::try_current()) {
-            runtime.spawn(tokio::time::timeout(LONGEST, discard(rest)));
+            runtime.spawn(tokio::time::timeout(TIMEOUT, discard(rest)));
         }
     }
 }
 
-/// Reads a body to its end, or until it fails or pauses for too long. It fails at once where its
+/// Reads a body to its end, or until it fails or its next bytes take too long. It fails as soon as its
 /// connection is closed.
 async fn discard(mut body: Incoming) {
-    while let Ok(Some(Ok(_))) = tokio::time::timeout(LONGEST_PAUSE, body.frame()).await {}
+    while let Ok(Some(Ok(_))) = tokio::time::timeout(READ_TIMEOUT, body.frame()).await {}
 }

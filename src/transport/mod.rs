@@ -1,6 +1,19 @@
-//! The TCP side of the server: the accept loop, connection limits, timeouts and the drain.
+//! The TCP side of the server: the accept loop, timeouts and the shutdown.
+//!
+//! The life of a connection:
+//!
+//! 1. The accept loop takes it and asks [`Connections`] for a slot; without one it is closed.
+//! 2. A task of its own serves it, until it fails, ends or is closed. Its [`ConnectionStream`] holds
+//!    the slot, counts the time of heads and of writes, and refuses requests whose length is in
+//!    doubt. hyper reads HTTP/1.1 from it.
+//! 3. Each request gets its `Arc<Connection>` as an extension, and a body whose rest is read and
+//!    discarded if nobody wants it. The connection is busy until the response is written.
+//! 4. Between requests it is idle. It is closed after `keep_alive`, or when it is evicted.
+//! 5. An upgrade to a WebSocket takes the stream, and the slot with it, out of the task.
+//! 6. At a stop, requests in flight have [`DRAIN_TIMEOUT`]; then all connections are closed.
 
 mod head_timer;
+mod http;
 #[cfg(test)]
 mod hyper_tests;
 mod lengths;
@@ -8,41 +21,40 @@ mod lingering;
 mod stream;
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::{Request, Response};
-use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
-use tower::{Service, ServiceExt as _};
+use tower::Service;
+use tower::util::BoxCloneSyncService;
 
-use self::head_timer::HeadTimer;
-use self::lingering::linger;
-use self::stream::Counted;
-use crate::guard::connections::{Admission, Connections, Order, UnderWay};
+use self::http::serve_connection;
+use self::stream::ConnectionStream;
+use crate::connections::Connections;
 use crate::telemetry::LogThrottle;
 
-/// The most bytes of a request's head, and the most that is read ahead.
-const MAX_HEAD: usize = 64 * 1024;
+/// How long requests in flight may take at a stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long requests under way may take at a stop.
-const DRAIN: Duration = Duration::from_secs(5);
-
-/// How long to wait where the system has no room for a connection.
+/// The pause after a failed accept, which most often lacks a file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How often failed accepts are logged.
 const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Answers the requests of all connections.
+type HttpService = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
+struct Server {
+    service: HttpService,
+    connections: Arc<Connections>,
+    keep_alive: Duration,
+    tasks: TaskTracker,
+}
 
 /// Serves HTTP/1.1 on a listener until `shutdown` resolves, then answers the requests in flight.
 ///
@@ -55,12 +67,14 @@ pub(crate) async fn serve<S>(
     service: S,
     shutdown: impl Future<Output = ()>,
 ) where
-    S: HttpService,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
 {
     let server = Server {
+        service: HttpService::new(service),
         connections,
         keep_alive,
-        service,
         tasks: TaskTracker::new(),
     };
     tokio::select! {
@@ -71,42 +85,13 @@ pub(crate) async fn serve<S>(
     server.drain().await;
 }
 
-/// What answers the requests of all connections.
-pub(crate) trait HttpService:
-    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
-    + Clone
-    + Send
-    + 'static
-{
-}
-
-impl<S> HttpService for S where
-    S: Service<
-            Request<Body>,
-            Response = Response<Body>,
-            Error = Infallible,
-            Future: Send + 'static,
-        > + Clone
-        + Send
-        + 'static
-{
-}
-
-struct Server<S> {
-    service: S,
-    connections: Arc<Connections>,
-    keep_alive: Duration,
-    tasks: TaskTracker,
-}
-
-impl<S: HttpService> Server<S> {
+impl Server {
     async fn accept(&self, listener: &TcpListener) {
         let mut throttle = LogThrottle::new(ACCEPT_LOG_INTERVAL);
         loop {
-            self.connections.settled().await;
             match listener.accept().await {
-                Ok((stream, peer)) => self.serve(stream, peer),
-                Err(error) if is_of_the_connection(&error) => {}
+                Ok((stream, peer)) => self.serve(stream, peer).await,
+                Err(error) if is_connection_error(&error) => {}
                 Err(error) => {
                     if let Some(times) = throttle.record() {
                         tracing::warn!(%error, times, "a connection cannot be accepted");
@@ -117,120 +102,36 @@ impl<S: HttpService> Server<S> {
         }
     }
 
-    fn serve(&self, stream: TcpStream, peer: SocketAddr) {
-        let Ok(admission) = self.connections.admit(peer.ip()) else {
-            tracing::debug!("a connection is turned away: there are too many");
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+        let Ok(guard) = self.connections.admit(peer.ip()).await else {
+            tracing::debug!("a connection is refused: there are too many");
             return;
         };
-        // Answers are small and are to leave at once. A failure costs some delay, no more.
+        // Responses are small and should leave at once. A failure only delays them.
         let _ = stream.set_nodelay(true);
-        let service = self.service.clone();
-        let serving = serve_connection(stream, service, admission, self.keep_alive);
+        let serving = serve_connection(stream, guard, self.service.clone(), self.keep_alive);
         self.tasks.spawn(serving);
     }
 
     async fn drain(self) {
-        self.connections.tell(Order::Drain);
+        self.connections.drain();
         self.tasks.close();
-        if tokio::time::timeout(DRAIN, self.tasks.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                connections = self.tasks.len(),
-                "the drain is over, connections are cut"
-            );
-            self.connections.tell(Order::Close);
+        let drained = tokio::time::timeout(DRAIN_TIMEOUT, self.tasks.wait());
+        if drained.await.is_err() {
+            let connections = self.tasks.len();
+            tracing::warn!(connections, "the drain is over, connections are cut");
+            self.connections.close();
             self.tasks.wait().await;
         }
     }
 }
 
-async fn serve_connection<S: HttpService>(
-    stream: TcpStream,
-    service: S,
-    admission: Admission,
-    keep_alive: Duration,
-) {
-    let connection = Arc::clone(&admission.connection);
-    let of_task = Arc::clone(&connection);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let under_way = connection.begin();
-        let mut request = linger(request);
-        request.extensions_mut().insert(Arc::clone(&connection));
-        let answering = service.clone().oneshot(request);
-        async move {
-            let response = answering.await?;
-            Ok::<_, Infallible>(response.map(|body| Answer {
-                body,
-                _under_way: under_way,
-            }))
-        }
-    });
-    let head_timer = HeadTimer::new();
-    let stream = Counted::new(stream, admission, head_timer.reads());
-    let http = http1::Builder::new()
-        .timer(head_timer)
-        // It begins with the wait for a head, so that it is the time of an idle connection; the
-        // timer shortens it once a head has begun.
-        .header_read_timeout(keep_alive)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    tokio::pin!(http);
-    let mut is_draining = false;
-    // Polled by hand: two more futures in a `select!`, which are polled with every piece that is
-    // read, cost more than to look at what the connection is told.
-    let ended = poll_fn(|cx| {
-        match of_task.told(cx) {
-            Order::Close => return Poll::Ready(Ok(())),
-            Order::Drain if !is_draining => {
-                is_draining = true;
-                http.as_mut().graceful_shutdown();
-            }
-            Order::Drain | Order::Serve => {}
-        }
-        http.as_mut().poll(cx)
-    });
-    let ended = ended.await;
-    of_task.served();
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
-    }
-}
-
-/// Whether an accept failed because of that one connection.
-fn is_of_the_connection(error: &std::io::Error) -> bool {
+/// Whether accepting failed because of that one connection.
+fn is_connection_error(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
 
     matches!(
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset
     )
-}
-
-/// A response's body, during which its request is under way.
-struct Answer {
-    body: Body,
-    _under_way: UnderWay,
-}
-
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

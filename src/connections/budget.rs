@@ -1,4 +1,4 @@
-//! Memory that many share: so many bytes in all, and no more.
+//! A limited number of bytes that many users share.
 
 use std::sync::Arc;
 

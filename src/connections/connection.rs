@@ -1,0 +1,111 @@
+//! One connection: whose it is, whether it is busy, and its shutdown signals.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tokio_util::sync::{
+    CancellationToken, WaitForCancellationFuture, WaitForCancellationFutureOwned,
+};
+
+use super::budget::Budget;
+
+/// Orders the moments at which connections become idle.
+static IDLE_COUNTER: AtomicU64 = AtomicU64::new(0);
+
+/// One open connection, or an Engine.IO session by polling, which has none of its own.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    id: u64,
+    address: IpAddr,
+    body_budget: Budget,
+    /// How many [`BusyGuard`]s there are.
+    busy: AtomicUsize,
+    /// When it became idle, as a value of [`IDLE_COUNTER`].
+    idle_since: AtomicU64,
+    /// Cancelled to end it once requests in flight are answered.
+    drain: CancellationToken,
+    /// Cancelled to end it at once.
+    close: CancellationToken,
+}
+
+/// Keeps a connection busy, so that it is not evicted.
+#[derive(Debug)]
+pub(crate) struct BusyGuard(Arc<Connection>);
+
+impl Connection {
+    /// An idle connection with its signals to drain and to close.
+    pub(super) fn new(
+        id: u64,
+        address: IpAddr,
+        body_budget: Budget,
+        (drain, close): (CancellationToken, CancellationToken),
+    ) -> Self {
+        Self {
+            id,
+            address,
+            body_budget,
+            busy: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(next_idle()),
+            drain,
+            close,
+        }
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// When it became idle, for comparison with others; none while it is busy.
+    pub(super) fn idle_since(&self) -> Option<u64> {
+        let is_idle = self.busy.load(Ordering::Relaxed) == 0;
+        is_idle.then(|| self.idle_since.load(Ordering::Relaxed))
+    }
+
+    /// The address of its peer: the client, or a proxy.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The budget that bodies of requests are reserved from.
+    pub(crate) fn body_budget(&self) -> &Budget {
+        &self.body_budget
+    }
+
+    /// Marks it as busy until the guard is dropped.
+    pub(crate) fn mark_busy(self: &Arc<Self>) -> BusyGuard {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        BusyGuard(Arc::clone(self))
+    }
+
+    /// Ends it at once.
+    pub(crate) fn close(&self) {
+        self.close.cancel();
+    }
+
+    /// Waits until it is to end at once.
+    pub(crate) fn closed(&self) -> WaitForCancellationFuture<'_> {
+        self.close.cancelled()
+    }
+
+    /// As [`Self::closed`], without a borrow.
+    pub(crate) fn closed_owned(&self) -> WaitForCancellationFutureOwned {
+        self.close.clone().cancelled_owned()
+    }
+
+    /// Waits until it is to end once requests in flight are answered.
+    pub(crate) fn draining(&self) -> WaitForCancellationFuture<'_> {
+        self.drain.cancelled()
+    }
+}
+
+impl Drop for BusyGuard {
+    fn drop(&mut self) {
+        self.0.idle_since.store(next_idle(), Ordering::Relaxed);
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn next_idle() -> u64 {
+    IDLE_COUNTER.fetch_add(1, Ordering::Relaxed)
+}
