@@ -18,10 +18,10 @@ use memchr::memmem;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use self::field::{Field, FromJson, JsNumber};
+pub use self::field::{Field, JsNumber};
 pub use self::members::Members;
 pub use self::string::{JsPart, JsString};
-pub use self::value::{is_same, kind, object, text};
+pub use self::value::{is_same, kind, read, text};
 
 /// The UTF-8 byte order mark.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

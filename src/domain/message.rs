@@ -273,5 +273,4 @@ pub fn check_attachments(bytes: usize) -> Result<(), InvalidMessage> {
 }
 
 #[cfg(test)]
-#[path = "message_tests.rs"]
 mod tests;

@@ -146,3 +146,6 @@ fn shown(number: f64) -> String {
         format!("{number:e}")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! A field of a request, read so that it never fails the others.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::kind;
 use crate::domain::number;
@@ -9,7 +10,8 @@ use crate::domain::number;
 /// A field of an object that somebody else wrote. A struct of these is read whole, whatever is wrong
 /// in it, so that its fields can be judged in an order of their own, each with an error of its own.
 ///
-/// Fields need `#[serde(default)]`.
+/// Fields need `#[serde(default)]`. An object within is a `Field` of a map: a struct that derives
+/// `Deserialize` would take an array too.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Field<T> {
     /// It is not there.
@@ -21,12 +23,6 @@ pub enum Field<T> {
     Value(T),
     /// It is of this JSON type, which is another one.
     Wrong(&'static str),
-}
-
-/// What a [`Field`] can hold.
-pub trait FromJson: Sized {
-    /// Returns the value; none where the JSON type is another one.
-    fn from_json(value: Value) -> Option<Self>;
 }
 
 /// What JavaScript's `Number()` makes of a number or a string, truncated; none where that is not
@@ -69,64 +65,36 @@ impl Field<String> {
     }
 }
 
-impl<T: FromJson> From<Value> for Field<T> {
+impl<T: DeserializeOwned> From<Value> for Field<T> {
     fn from(value: Value) -> Self {
         if value.is_null() {
             return Self::Null;
         }
         let found = kind(&value);
-        T::from_json(value).map_or(Self::Wrong(found), Self::Value)
+        serde_json::from_value(value).map_or(Self::Wrong(found), Self::Value)
     }
 }
 
-impl<'de, T: FromJson> Deserialize<'de> for Field<T> {
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Value::deserialize(deserializer).map(Self::from)
     }
 }
 
-impl FromJson for String {
-    fn from_json(value: Value) -> Option<Self> {
-        match value {
-            Value::String(text) => Some(text),
-            _ => None,
+impl<'de> Deserialize<'de> for JsNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Sent {
+            Number(f64),
+            Text(String),
         }
-    }
-}
-
-impl FromJson for bool {
-    fn from_json(value: Value) -> Option<Self> {
-        value.as_bool()
-    }
-}
-
-impl FromJson for Vec<Value> {
-    fn from_json(value: Value) -> Option<Self> {
-        match value {
-            Value::Array(list) => Some(list),
-            _ => None,
-        }
-    }
-}
-
-impl FromJson for Map<String, Value> {
-    fn from_json(value: Value) -> Option<Self> {
-        match value {
-            Value::Object(fields) => Some(fields),
-            _ => None,
-        }
-    }
-}
-
-impl FromJson for JsNumber {
-    fn from_json(value: Value) -> Option<Self> {
-        let number = match value {
-            Value::String(text) if number::is_blank(&text) => return Some(Self(None)),
-            Value::String(text) => number::from_text(&text),
-            Value::Number(number) => number.as_f64().unwrap_or(f64::NAN),
-            _ => return None,
+        let number = match Sent::deserialize(deserializer)? {
+            Sent::Number(number) => number,
+            Sent::Text(text) if number::is_blank(&text) => return Ok(Self(None)),
+            Sent::Text(text) => number::from_text(&text),
         };
-        Some(Self(number.is_finite().then(|| number.trunc())))
+        Ok(Self(number.is_finite().then(|| number.trunc())))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The JSON type of a value, with its article.
 #[must_use]
@@ -17,14 +17,10 @@ pub fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Reads an object into a struct. A value of another type is none: the derived `Deserialize` of a
-/// struct also takes an array.
+/// Reads the members of an object into a struct whose fields take anything.
 #[must_use]
-pub fn object<T: DeserializeOwned>(value: Value) -> Option<T> {
-    value
-        .is_object()
-        .then(|| serde_json::from_value(value).ok())
-        .flatten()
+pub fn read<T: DeserializeOwned + Default>(members: Map<String, Value>) -> T {
+    serde_json::from_value(Value::Object(members)).unwrap_or_default()
 }
 
 /// Whether two optional JSON texts stand for the same value.

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 /// The value of a field, which is absent where there is none.
-fn field<T: json::FromJson>(value: Option<&Value>) -> Field<T> {
+fn field<T: serde::de::DeserializeOwned>(value: Option<&Value>) -> Field<T> {
     value.cloned().map_or(Field::Absent, Field::from)
 }
 

@@ -130,7 +130,10 @@ struct SocketMessage {
 
 fn say(payload: Value) -> Result<ClientCommand, String> {
     let room = room(&payload)?;
-    let sent: SocketMessage = json::object(payload).ok_or("the payload must be an object")?;
+    let Value::Object(members) = payload else {
+        return Err("the payload must be an object".into());
+    };
+    let sent: SocketMessage = json::read(members);
     let message = StreamMessageRequest {
         content: sent.message,
         metadata: sent.metadata,

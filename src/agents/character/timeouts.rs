@@ -1,13 +1,14 @@
 //! The timeouts that a character file's `settings` ask for.
 
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use crate::domain::timeout::TimeoutOverrides;
-use crate::json::{FromJson as _, JsNumber};
+use crate::json::JsNumber;
 
 /// Reads a character file's `settings`, where everything unreadable counts as not given.
 pub(super) fn read(settings: &Map<String, Value>) -> TimeoutOverrides {
-    let number = |name| JsNumber::from_json(settings.get(name)?.clone())?.0;
+    let number = |name| JsNumber::deserialize(settings.get(name)?).ok()?.0;
     TimeoutOverrides {
         timeout_minutes: number("SESSION_TIMEOUT_MINUTES"),
         auto_renew: settings.get("SESSION_AUTO_RENEW").and_then(flag),

@@ -14,7 +14,7 @@ use crate::json::{self, kind};
 /// A body that is a JSON object.
 pub(in crate::api) struct ApiJson<T>(pub(in crate::api) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for ApiJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
@@ -30,20 +30,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
 }
 
 /// Reads an object. The values of members that nobody knows are checked like all others.
-pub(in crate::api) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ValidationError> {
-    let body: Value = json::from_js(text).map_err(|error| unreadable(&error))?;
-    if !body.is_object() {
-        let reason = format!("the body must be a JSON object, not {}", kind(&body));
-        return Err(ValidationError::Body(reason));
+pub(in crate::api) fn read<T: DeserializeOwned + Default>(
+    text: &[u8],
+) -> Result<T, ValidationError> {
+    let body = json::from_js(text).map_err(|error| {
+        let reason = json::explain(&error);
+        ValidationError::Body(format!("the body is not readable JSON: {reason}"))
+    })?;
+    match body {
+        Value::Object(members) => Ok(json::read(members)),
+        other => {
+            let reason = format!("the body must be a JSON object, not {}", kind(&other));
+            Err(ValidationError::Body(reason))
+        }
     }
-    serde_json::from_value(body).map_err(|error| unreadable(&error))
-}
-
-fn unreadable(error: &serde_json::Error) -> ValidationError {
-    ValidationError::Body(format!(
-        "the body is not readable JSON: {}",
-        json::explain(error)
-    ))
 }
 
 /// A missing content type is read as JSON.

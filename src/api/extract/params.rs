@@ -13,6 +13,7 @@ use crate::api::dto::queries::LastEventId;
 use crate::api::error::ApiError;
 use crate::app::{Scope, Target};
 use crate::guard::ClientContext;
+use crate::json;
 
 /// The session that a path names, as its caller meets it.
 #[derive(IntoParams)]
@@ -109,9 +110,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequestParts<S> for Quer
         for (name, value) in given {
             parameters.entry(name).or_insert(Value::String(value));
         }
-        // Its parameters are optional texts.
-        let read = serde_json::from_value(Value::Object(parameters));
-        Ok(Self(read.unwrap_or_default()))
+        Ok(Self(json::read(parameters)))
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct CreateSessionRequest {
     /// How long it lives. What is absent is the agent's setting, else the server's.
     #[serde(default)]
     #[schema(schema_with = timeout::nullable_schema)]
-    timeout_config: Field<TimeoutRequest>,
+    timeout_config: Field<Object>,
 }
 
 impl CreateSessionRequest {

@@ -11,7 +11,7 @@ use crate::app::error::ValidationError;
 use crate::domain::id::{AgentId, MessageId, SessionId};
 use crate::domain::message::{Body, InvalidMessage};
 use crate::domain::turn::{MAX_SUBMITTED_BYTES, Reply};
-use crate::json::{self, Field, FromJson};
+use crate::json::{self, Field};
 use crate::message_json::message_metadata;
 
 /// A reply of an agent that runs elsewhere.
@@ -50,10 +50,10 @@ pub(crate) struct SubmitRequest {
     /// Its `thought`, a text, and its `actions`, a list, are taken over. Where it is absent, `rawMessage` is read in its place.
     #[serde(default)]
     #[schema(required = false, value_type = Value)]
-    raw_message: Field<RawMessage>,
+    raw_message: Field<Object>,
     #[serde(rename = "rawMessage", default)]
     #[schema(ignore)]
-    camel_raw_message: Field<RawMessage>,
+    camel_raw_message: Field<Object>,
     /// Anything that the agent wants to keep with it, at most 10,240 bytes.
     #[serde(default)]
     #[schema(schema_with = metadata_schema)]
@@ -66,12 +66,6 @@ pub(crate) struct SubmitRequest {
 struct RawMessage {
     thought: Field<String>,
     actions: Field<Vec<Value>>,
-}
-
-impl FromJson for RawMessage {
-    fn from_json(value: Value) -> Option<Self> {
-        json::object(value)
-    }
 }
 
 impl SubmitRequest {
@@ -100,7 +94,7 @@ impl SubmitRequest {
             None => field_key("messageId", self.message_id)?,
         };
         let raw = self.raw_message.or(self.camel_raw_message);
-        let raw = raw.given().ok().flatten().unwrap_or_default();
+        let raw: RawMessage = json::read(raw.given().ok().flatten().unwrap_or_default());
         let reply = Reply {
             body: Body {
                 content,

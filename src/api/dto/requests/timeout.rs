@@ -5,10 +5,9 @@ use serde_json::{Value, json};
 use utoipa::openapi::Schema;
 use utoipa::{PartialSchema as _, ToSchema};
 
-use super::schema;
-use crate::app::error::ValidationError;
+use super::{Object, schema};
 use crate::domain::timeout::{InvalidTimeout, TimeoutOverrides};
-use crate::json::{self, Field, FromJson, JsNumber};
+use crate::json::{self, Field, JsNumber};
 
 /// How long a session lives. Numbers may be strings
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, ToSchema)]
@@ -27,12 +26,6 @@ pub(crate) struct TimeoutRequest {
     #[serde(default)]
     #[schema(schema_with = short_minutes)]
     warning_threshold_minutes: Field<JsNumber>,
-}
-
-impl FromJson for TimeoutRequest {
-    fn from_json(value: Value) -> Option<Self> {
-        json::object(value)
-    }
 }
 
 impl TimeoutRequest {
@@ -55,15 +48,11 @@ impl TimeoutRequest {
     /// Judges timeouts that are a field themselves, which may be null.
     pub(super) fn validate_field(
         field: &'static str,
-        sent: Field<Self>,
-    ) -> Result<TimeoutOverrides, ValidationError> {
-        let given = sent
-            .given()
-            .map_err(|found| wrong(field, "an object", found));
-        let timeouts = given
-            .map(Option::unwrap_or_default)
-            .and_then(Self::validate);
-        timeouts.map_err(ValidationError::Timeout)
+        sent: Field<Object>,
+    ) -> Result<TimeoutOverrides, InvalidTimeout> {
+        let given = sent.given();
+        let given = given.map_err(|found| wrong(field, "an object", found))?;
+        json::read::<Self>(given.unwrap_or_default()).validate()
     }
 }
 

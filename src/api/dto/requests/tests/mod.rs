@@ -3,25 +3,25 @@
 mod timeouts;
 
 use rstest::rstest;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::json;
+
+fn read<T: DeserializeOwned>(body: Value) -> T {
+    serde_json::from_value(body).unwrap()
+}
 
 fn create(body: Value) -> Result<crate::app::CreateRequest, ValidationError> {
-    json::object::<CreateSessionRequest>(body)
-        .unwrap()
-        .validate(Some("key"))
+    read::<CreateSessionRequest>(body).validate(Some("key"))
 }
 
 fn send(body: Value) -> Result<(Transport, crate::app::NewMessage), ValidationError> {
-    json::object::<SendMessageRequest>(body)
-        .unwrap()
-        .validate(None)
+    read::<SendMessageRequest>(body).validate(None)
 }
 
 fn submit(body: Value) -> Result<crate::app::Submission, ValidationError> {
-    json::object::<SubmitRequest>(body).unwrap().validate(None)
+    read::<SubmitRequest>(body).validate(None)
 }
 
 const ID: &str = "b850bc30-45f8-0041-a00a-83df46d8555d";

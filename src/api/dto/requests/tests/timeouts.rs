@@ -10,7 +10,6 @@ use super::super::TimeoutRequest;
 use crate::agents::character::Character;
 use crate::domain::time::Timestamp;
 use crate::domain::timeout::{InvalidTimeout, TimeoutConfig, TimeoutOverrides, TimeoutPolicy};
-use crate::json;
 
 const TIMEOUT: &str = "timeoutMinutes";
 const AUTO_RENEW: &str = "autoRenew";
@@ -51,7 +50,9 @@ const AGENT_FIELDS: [(&str, &str); 4] = [
 ];
 
 fn read(fields: Value) -> Result<TimeoutOverrides, InvalidTimeout> {
-    json::object::<TimeoutRequest>(fields).unwrap().validate()
+    serde_json::from_value::<TimeoutRequest>(fields)
+        .unwrap()
+        .validate()
 }
 
 fn request(fields: Value) -> TimeoutOverrides {
@@ -77,87 +78,6 @@ fn created(fields: Value) -> TimeoutConfig {
 /// The timeouts of [`PRESENT`] after a PATCH of `fields`.
 fn patched(fields: Value) -> Result<TimeoutConfig, InvalidTimeout> {
     POLICY.patch(PRESENT, request(fields))
-}
-
-/// What a request says that asks for all of `config`.
-fn as_overrides(config: TimeoutConfig) -> TimeoutOverrides {
-    TimeoutOverrides {
-        timeout_minutes: Some(config.timeout_minutes.into()),
-        auto_renew: Some(config.auto_renew),
-        max_duration_minutes: Some(config.max_duration_minutes.into()),
-        warning_threshold_minutes: Some(config.warning_threshold_minutes.into()),
-    }
-}
-
-/// Whether a session's timeouts keep every bound of `policy`.
-fn keeps_the_bounds(config: TimeoutConfig, policy: &TimeoutPolicy) -> bool {
-    let (min, max) = (policy.min_timeout_minutes, policy.max_timeout_minutes);
-    (min..=max).contains(&config.timeout_minutes)
-        && (config.timeout_minutes..=2 * max).contains(&config.max_duration_minutes)
-        && (1..=max).contains(&config.warning_threshold_minutes)
-}
-
-// Where a setting comes from
-
-#[test]
-fn a_session_that_asks_for_nothing_gets_the_defaults() {
-    assert_eq!(created(json!({})), POLICY.defaults);
-}
-
-#[test]
-fn an_agents_setting_beats_the_default() {
-    let settings = agent(json!({
-        "SESSION_TIMEOUT_MINUTES": 45,
-        "SESSION_AUTO_RENEW": false,
-        "SESSION_MAX_DURATION_MINUTES": 500,
-        "SESSION_WARNING_THRESHOLD_MINUTES": 7,
-    }));
-    let expected = TimeoutConfig {
-        timeout_minutes: 45,
-        auto_renew: false,
-        max_duration_minutes: 500,
-        warning_threshold_minutes: 7,
-    };
-    assert_eq!(POLICY.resolve(request(json!({})), settings), expected);
-}
-
-#[test]
-fn a_request_beats_the_agents_setting() {
-    let settings = agent(json!({
-        "SESSION_TIMEOUT_MINUTES": 45,
-        "SESSION_AUTO_RENEW": true,
-        "SESSION_MAX_DURATION_MINUTES": 500,
-        "SESSION_WARNING_THRESHOLD_MINUTES": 7,
-    }));
-    let asked = request(json!({
-        "timeoutMinutes": 50,
-        "autoRenew": false,
-        "maxDurationMinutes": 400,
-        "warningThresholdMinutes": 8,
-    }));
-    let expected = TimeoutConfig {
-        timeout_minutes: 50,
-        auto_renew: false,
-        max_duration_minutes: 400,
-        warning_threshold_minutes: 8,
-    };
-    assert_eq!(POLICY.resolve(asked, settings), expected);
-}
-
-#[test]
-fn each_field_falls_back_on_its_own() {
-    let settings = agent(json!({
-        "SESSION_TIMEOUT_MINUTES": 45,
-        "SESSION_MAX_DURATION_MINUTES": 500,
-    }));
-    let asked = request(json!({ "timeoutMinutes": 50, "autoRenew": false }));
-    let expected = TimeoutConfig {
-        timeout_minutes: 50,
-        auto_renew: false,
-        max_duration_minutes: 500,
-        warning_threshold_minutes: 6,
-    };
-    assert_eq!(POLICY.resolve(asked, settings), expected);
 }
 
 #[rstest]
@@ -360,172 +280,6 @@ fn the_other_numbers_are_clamped_on_create_and_on_patch(
     assert_eq!(on_patch, max_and_warning.map_or(10, |(_, warning)| warning));
 }
 
-// Bounds
-
-#[test]
-fn the_longest_duration_is_never_shorter_than_the_timeout() {
-    let asked = json!({ "timeoutMinutes": 300, "maxDurationMinutes": 100 });
-    assert_eq!(created(asked.clone()).max_duration_minutes, 300);
-    assert_eq!(patched(asked).unwrap().max_duration_minutes, 300);
-
-    let clamped = created(json!({ "timeoutMinutes": 9999, "maxDurationMinutes": 100 }));
-    assert_eq!(
-        (clamped.timeout_minutes, clamped.max_duration_minutes),
-        (1440, 1440)
-    );
-}
-
-#[test]
-fn a_default_duration_gives_way_to_a_longer_timeout() {
-    assert_eq!(
-        created(json!({ "timeoutMinutes": 1000 })).max_duration_minutes,
-        1000
-    );
-}
-
-#[test]
-fn the_bounds_apply_to_the_merged_values_not_level_by_level() {
-    // The agent's timeout is longer than the default duration, but it is not the one that counts.
-    let settings = agent(json!({ "SESSION_TIMEOUT_MINUTES": 1000 }));
-    let config = POLICY.resolve(request(json!({ "timeoutMinutes": 50 })), settings);
-    assert_eq!(config.timeout_minutes, 50);
-    assert_eq!(config.max_duration_minutes, 720);
-}
-
-#[test]
-fn an_agents_values_are_clamped_like_a_requests() {
-    let settings = agent(json!({
-        "SESSION_TIMEOUT_MINUTES": 9999,
-        "SESSION_MAX_DURATION_MINUTES": "1e9",
-        "SESSION_WARNING_THRESHOLD_MINUTES": -1,
-    }));
-    let expected = TimeoutConfig {
-        timeout_minutes: 1440,
-        auto_renew: true,
-        max_duration_minutes: 2880,
-        warning_threshold_minutes: 1,
-    };
-    assert_eq!(POLICY.resolve(request(json!({})), settings), expected);
-}
-
-#[test]
-fn defaults_out_of_bounds_are_clamped_too() {
-    let policy = TimeoutPolicy {
-        min_timeout_minutes: 10,
-        max_timeout_minutes: 60,
-        defaults: TimeoutConfig {
-            timeout_minutes: 10_080,
-            auto_renew: false,
-            max_duration_minutes: 20_160,
-            warning_threshold_minutes: 0,
-        },
-    };
-    let nothing = TimeoutOverrides::default();
-    let expected = TimeoutConfig {
-        timeout_minutes: 60,
-        auto_renew: false,
-        max_duration_minutes: 120,
-        warning_threshold_minutes: 1,
-    };
-    assert_eq!(policy.resolve(nothing, nothing), expected);
-}
-
-#[rstest]
-#[case::below(json!(4), "not 4")]
-#[case::above(json!("1441.7"), "not 1441")]
-#[case::far_below(json!(-30.9), "not -30")]
-fn a_patched_timeout_out_of_bounds_is_refused_and_says_what_is_allowed(
-    #[case] minutes: Value,
-    #[case] found: &str,
-) {
-    let error = patched(json!({ "timeoutMinutes": minutes })).unwrap_err();
-    assert_eq!(error.field, "timeoutMinutes");
-    for part in ["timeoutMinutes", "5", "1440", found] {
-        assert!(
-            error.reason.contains(part),
-            "{part:?} is not in {:?}",
-            error.reason
-        );
-    }
-}
-
-// PATCH
-
-#[test]
-fn an_empty_patch_changes_nothing() {
-    assert_eq!(patched(json!({})), Ok(PRESENT));
-}
-
-#[rstest]
-#[case(json!({ "timeoutMinutes": 90 }), TimeoutConfig { timeout_minutes: 90, ..PRESENT })]
-#[case(json!({ "autoRenew": true }), TimeoutConfig { auto_renew: true, ..PRESENT })]
-#[case(json!({ "maxDurationMinutes": 90 }), TimeoutConfig { max_duration_minutes: 90, ..PRESENT })]
-#[case(json!({ "warningThresholdMinutes": 90 }), TimeoutConfig { warning_threshold_minutes: 90, ..PRESENT })]
-fn a_patch_changes_only_the_field_that_it_names(
-    #[case] fields: Value,
-    #[case] expected: TimeoutConfig,
-) {
-    assert_eq!(patched(fields), Ok(expected));
-}
-
-#[test]
-fn a_patch_does_not_look_at_the_defaults_or_the_agent() {
-    let policy = TimeoutPolicy {
-        defaults: TimeoutConfig {
-            timeout_minutes: 33,
-            auto_renew: true,
-            max_duration_minutes: 333,
-            warning_threshold_minutes: 3,
-        },
-        ..POLICY
-    };
-    assert_eq!(policy.patch(PRESENT, request(json!({}))), Ok(PRESENT));
-}
-
-#[test]
-fn a_larger_timeout_raises_the_longest_duration() {
-    let raised = patched(json!({ "timeoutMinutes": 700 })).unwrap();
-    assert_eq!(raised.max_duration_minutes, 700);
-
-    let enough = patched(json!({ "timeoutMinutes": 600 })).unwrap();
-    assert_eq!(enough.max_duration_minutes, 600);
-
-    let smaller = patched(json!({ "timeoutMinutes": 5 })).unwrap();
-    assert_eq!(smaller.max_duration_minutes, 600);
-}
-
-#[test]
-fn a_patched_duration_shorter_than_the_present_timeout_is_that_timeout() {
-    let patched = patched(json!({ "maxDurationMinutes": 7 })).unwrap();
-    assert_eq!(
-        (patched.timeout_minutes, patched.max_duration_minutes),
-        (60, 60)
-    );
-}
-
-#[test]
-fn a_patch_brings_old_values_under_todays_bounds() {
-    let policy = TimeoutPolicy {
-        min_timeout_minutes: 10,
-        max_timeout_minutes: 100,
-        ..POLICY
-    };
-    let old = TimeoutConfig {
-        timeout_minutes: 1000,
-        auto_renew: false,
-        max_duration_minutes: 2000,
-        warning_threshold_minutes: 500,
-    };
-    let expected = TimeoutConfig {
-        timeout_minutes: 100,
-        auto_renew: true,
-        max_duration_minutes: 200,
-        warning_threshold_minutes: 100,
-    };
-    let patch = request(json!({ "autoRenew": true }));
-    assert_eq!(policy.patch(old, patch), Ok(expected));
-}
-
 // Wrong JSON types
 
 #[rstest]
@@ -680,26 +434,6 @@ fn one_unreadable_setting_leaves_an_agents_others_alone() {
 
 // Whatever a client sends
 
-/// Any policy that the configuration can make.
-fn any_policy() -> impl Strategy<Value = TimeoutPolicy> {
-    let defaults = (
-        0..=30_000_u32,
-        any::<bool>(),
-        0..=30_000_u32,
-        0..=30_000_u32,
-    );
-    (1..=60_u32, 60..=10_080_u32, defaults).prop_map(|(min, max, defaults)| TimeoutPolicy {
-        min_timeout_minutes: min,
-        max_timeout_minutes: max,
-        defaults: TimeoutConfig {
-            timeout_minutes: defaults.0,
-            auto_renew: defaults.1,
-            max_duration_minutes: defaults.2,
-            warning_threshold_minutes: defaults.3,
-        },
-    })
-}
-
 /// Any value that may stand for a number: numbers, texts of numbers, and what is neither.
 fn any_number() -> impl Strategy<Value = Value> {
     prop_oneof![
@@ -748,90 +482,6 @@ fn as_settings(request: &Value) -> Value {
 
 proptest! {
     #[test]
-    fn every_new_session_keeps_the_bounds(
-        policy in any_policy(),
-        asked in any_request(),
-        settings in any_request(),
-    ) {
-        let config = policy.resolve(request(asked), agent(as_settings(&settings)));
-        prop_assert!(keeps_the_bounds(config, &policy), "{config:?}");
-    }
-
-    #[test]
-    fn every_patched_session_keeps_the_bounds(
-        policy in any_policy(),
-        // A session may be older than the policy.
-        older in any_policy(),
-        fields in any_request(),
-    ) {
-        let present = older.resolve(TimeoutOverrides::default(), TimeoutOverrides::default());
-        let patch = request(fields);
-        match policy.patch(present, patch) {
-            Ok(config) => prop_assert!(keeps_the_bounds(config, &policy), "{config:?}"),
-            Err(error) => {
-                let minutes = patch.timeout_minutes.unwrap();
-                let allowed = f64::from(policy.min_timeout_minutes)
-                    ..=f64::from(policy.max_timeout_minutes);
-                prop_assert!(!allowed.contains(&minutes), "{minutes}");
-                prop_assert_eq!(error.field, TIMEOUT);
-            }
-        }
-    }
-
-    #[test]
-    fn the_request_comes_before_the_agent_and_the_agent_before_the_default(
-        asked in any_request(),
-        settings in any_request(),
-    ) {
-        let by_level = [request(asked), agent(as_settings(&settings))];
-        let config = POLICY.resolve(by_level[0], by_level[1]);
-
-        let pick = |of: fn(&TimeoutOverrides) -> Option<f64>, default: u32| {
-            by_level.iter().find_map(of).unwrap_or(f64::from(default))
-        };
-        let timeout = pick(|level| level.timeout_minutes, 30).clamp(5.0, 1440.0);
-        let max = pick(|level| level.max_duration_minutes, 720).clamp(timeout, 2880.0);
-        let warning = pick(|level| level.warning_threshold_minutes, 6).clamp(1.0, 1440.0);
-        let auto_renew = by_level.iter().find_map(|level| level.auto_renew).unwrap_or(true);
-        let expected = TimeoutOverrides {
-            timeout_minutes: Some(timeout),
-            auto_renew: Some(auto_renew),
-            max_duration_minutes: Some(max),
-            warning_threshold_minutes: Some(warning),
-        };
-        prop_assert_eq!(as_overrides(config), expected);
-    }
-
-    #[test]
-    fn a_patch_leaves_every_absent_field_alone(fields in any_request()) {
-        let patch = request(fields);
-        let Ok(config) = POLICY.patch(PRESENT, patch) else {
-            return Ok(());
-        };
-        if patch.timeout_minutes.is_none() {
-            prop_assert_eq!(config.timeout_minutes, PRESENT.timeout_minutes);
-        }
-        if patch.auto_renew.is_none() {
-            prop_assert_eq!(config.auto_renew, PRESENT.auto_renew);
-        }
-        if patch.max_duration_minutes.is_none() {
-            let raised = PRESENT.max_duration_minutes.max(config.timeout_minutes);
-            prop_assert_eq!(config.max_duration_minutes, raised);
-        }
-        if patch.warning_threshold_minutes.is_none() {
-            prop_assert_eq!(config.warning_threshold_minutes, PRESENT.warning_threshold_minutes);
-        }
-    }
-
-    #[test]
-    fn the_same_patch_twice_is_the_patch_once(fields in any_request()) {
-        let patch = request(fields);
-        if let Ok(once) = POLICY.patch(PRESENT, patch) {
-            prop_assert_eq!(POLICY.patch(once, patch), Ok(once));
-        }
-    }
-
-    #[test]
     fn a_number_and_its_text_mean_the_same(
         number in prop_oneof![prop::num::f64::ANY, -100.0..20_000.0],
     ) {
@@ -847,29 +497,6 @@ proptest! {
     #[test]
     fn an_agents_values_are_read_like_a_requests(fields in any_request()) {
         prop_assert_eq!(agent(as_settings(&fields)), request(fields));
-    }
-
-    #[test]
-    fn minutes_in_bounds_are_taken_as_they_are(
-        timeout in MIN..=MAX,
-        more in 0..=MAX,
-        warning in 1..=MAX,
-        auto_renew: bool,
-    ) {
-        let expected = TimeoutConfig {
-            timeout_minutes: timeout,
-            auto_renew,
-            max_duration_minutes: timeout + more,
-            warning_threshold_minutes: warning,
-        };
-        let asked = json!({
-            "timeoutMinutes": timeout,
-            "autoRenew": auto_renew,
-            "maxDurationMinutes": timeout + more,
-            "warningThresholdMinutes": warning,
-        });
-        prop_assert_eq!(created(asked.clone()), expected);
-        prop_assert_eq!(patched(asked), Ok(expected));
     }
 
     #[test]
