@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::metadata::{Inherited, Metadata};
 use super::raw;
-use crate::api::openapi::bodies;
+use super::schemas;
 use crate::app::Page;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, Role};
@@ -32,7 +32,7 @@ pub(in crate::api) struct UserMessage<'a> {
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     pub(super) created_at: Timestamp,
     /// The session's metadata, then the message's own, then `sessionId`.
-    #[schema(value_type = bodies::MessageMetadata)]
+    #[schema(value_type = schemas::MessageMetadata)]
     pub(super) metadata: Metadata,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
@@ -65,7 +65,7 @@ pub(in crate::api) struct AgentResponse<'a> {
     in_reply_to: Option<MessageId>,
     /// The same as in the list of messages: with `model`, `finishReason` and `truncated` where the
     /// agent's server tells of them.
-    #[schema(value_type = bodies::MessageMetadata)]
+    #[schema(value_type = schemas::MessageMetadata)]
     metadata: Metadata,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
@@ -107,7 +107,7 @@ struct MessageInfo<'a> {
     created_at: Timestamp,
     /// With `thought` and `actions` in an agent's message, and with `agentError` in a user's where
     /// the agent failed for good.
-    #[schema(value_type = bodies::MessageMetadata)]
+    #[schema(value_type = schemas::MessageMetadata)]
     metadata: Metadata,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]

@@ -1,11 +1,14 @@
 //! What goes over the wire when a call succeeds.
 
+mod agent;
+mod failure;
+mod health;
 mod message;
 mod metadata;
 pub(crate) mod queries;
 pub(crate) mod requests;
+pub(super) mod schemas;
 mod sent;
-mod service;
 mod session;
 mod storage;
 
@@ -15,10 +18,12 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+pub(super) use agent::{AgentAnswer, AgentListAnswer};
+pub(super) use failure::Error;
+pub(super) use health::{Alive, Health, SessionsHealth, Unhealthy, UnhealthySessions, WithError};
 pub(super) use message::{AgentResponse, MessageList, Submitted, UserMessage};
 pub(super) use sent::{Sent, SentAnswer, session_status, user_message};
-pub(super) use service::{AgentListAnswer, agent, health, overall};
-pub(super) use session::{Deleted, SessionInfo, SessionStatus, StatsInfo};
+pub(super) use session::{Deleted, SessionInfo, SessionList, SessionStatus, StatsInfo};
 pub(super) use storage::{StorageAnswer, VerificationAnswer};
 
 /// A JSON response.

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::message::{AgentResponse, UserMessage};
 use super::metadata::Metadata;
+use super::schemas;
 use super::session::SessionStatus;
-use crate::api::openapi::bodies;
 use crate::app::SentMessage;
 use crate::domain::id::MessageId;
 use crate::domain::message::Message;
@@ -36,7 +36,7 @@ pub(in crate::api) struct SentAnswer<'a> {
     author_id: Uuid,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = bodies::MessageMetadata)]
+    #[schema(value_type = schemas::MessageMetadata)]
     metadata: &'a Metadata,
     #[schema(value_type = UserMessage<'a>)]
     user_message: &'a UserMessage<'a>,

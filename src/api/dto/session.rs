@@ -156,3 +156,19 @@ impl Deleted {
         }
     }
 }
+
+/// A list of sessions.
+// It is written slice by slice, see the listing.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[allow(dead_code, reason = "the derive macro reads it, and nothing makes it")]
+pub(in crate::api) struct SessionList<'a> {
+    /// Active sessions, newest first.
+    sessions: Vec<SessionInfo<'a>>,
+    /// Where the next page begins; absent on the last one.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    next_cursor: Option<String>,
+    /// How many sessions the filter matches.
+    total: u64,
+    stats: StatsInfo,
+}

@@ -7,10 +7,12 @@ use axum::response::Response;
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::api::dto::queries::ExportQuery;
+use crate::api::dto::schemas;
 use crate::api::dto::{self, StorageAnswer, VerificationAnswer};
 use crate::api::error::ApiError;
 use crate::api::extract::Query;
-use crate::api::openapi::bodies;
+use crate::api::openapi::examples;
+use crate::api::openapi::responses::{AnySessionErrors, StorageErrors};
 use crate::api::state::ApiState;
 use crate::app::{Backup, Export};
 
@@ -25,7 +27,10 @@ const PIECE: usize = 256 * 1024;
     tag = "operations",
     summary = "Download a checked copy of the database",
     description = "For administrators. It is made without keeping writers waiting, one at a time.",
-    responses((status = 200, description = "The copy", content_type = "application/octet-stream", body = bodies::Bytes)),
+    responses(
+        (status = 200, description = "The copy", content_type = "application/octet-stream", body = schemas::Bytes),
+        StorageErrors,
+    ),
 )]
 pub(in crate::api) async fn backup(State(state): State<ApiState>) -> Result<Response, ApiError> {
     let backup = state.app.backup().await?;
@@ -49,7 +54,11 @@ pub(in crate::api) async fn backup(State(state): State<ApiState>) -> Result<Resp
     summary = "Export sessions as JSON Lines",
     description = "For administrators: a `session` line, then its `message` lines, oldest first.",
     params(ExportQuery),
-    responses((status = 200, description = "The lines", content_type = "application/x-ndjson", body = String)),
+    responses(
+        (status = 200, description = "The lines", content_type = "application/x-ndjson", body = String, examples(("lines" = (value = json!(examples::export()))))),
+        AnySessionErrors,
+        StorageErrors,
+    ),
 )]
 pub(in crate::api) async fn export(
     State(state): State<ApiState>,
@@ -73,7 +82,10 @@ pub(in crate::api) async fn export(
     tag = "operations",
     summary = "Show how the database file stands",
     description = "For administrators: its size, its last verification and its last backup.",
-    responses((status = 200, description = "How it stands", body = StorageAnswer)),
+    responses(
+        (status = 200, description = "How it stands", body = StorageAnswer, examples(("storage" = (value = json!(examples::storage()))))),
+        StorageErrors,
+    ),
 )]
 pub(in crate::api) async fn storage(State(state): State<ApiState>) -> Result<Response, ApiError> {
     let storage = StorageAnswer::from(state.app.storage()?);
@@ -88,7 +100,9 @@ pub(in crate::api) async fn storage(State(state): State<ApiState>) -> Result<Res
     tag = "operations",
     summary = "Verify the database file",
     description = "For administrators. It is done in the background; where that goes on already, it says since when. What it finds is in `GET /api/admin/storage`, in health, in the log and in the metrics.",
-    responses((status = 202, description = "It is being verified", body = VerificationAnswer)),
+    responses(
+        (status = 202, description = "It is being verified", body = VerificationAnswer, examples(("running" = (value = json!(examples::verification()))))),
+    ),
 )]
 pub(in crate::api) async fn verify(State(state): State<ApiState>) -> Response {
     let started_at = state.app.begin_verification();

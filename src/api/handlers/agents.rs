@@ -4,10 +4,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::api::dto::{self, AgentListAnswer};
+use crate::api::dto::{self, AgentAnswer, AgentListAnswer};
 use crate::api::error::ApiError;
 use crate::api::extract::AgentPath;
-use crate::api::openapi::bodies;
+use crate::api::openapi::examples;
+use crate::api::openapi::responses::AgentErrors;
 use crate::api::state::ApiState;
 use crate::app::error::AppError;
 use crate::domain::error::Refusal;
@@ -21,7 +22,9 @@ use crate::domain::id::AgentId;
     tag = "agents",
     summary = "List the agents",
     description = "All of them.",
-    responses((status = 200, description = "The agents", body = AgentListAnswer)),
+    responses(
+        (status = 200, description = "The agents", body = AgentListAnswer, examples(("agent" = (value = json!(examples::agents()))))),
+    ),
 )]
 pub(in crate::api) async fn list(State(state): State<ApiState>) -> Response {
     let registry = state.app.agents();
@@ -38,7 +41,10 @@ pub(in crate::api) async fn list(State(state): State<ApiState>) -> Response {
     summary = "Get an agent",
     description = "With what may be shown of its file: never its settings, secrets or knowledge.",
     params(AgentPath),
-    responses((status = 200, description = "The agent", body = bodies::AgentAnswer)),
+    responses(
+        (status = 200, description = "The agent", body = AgentAnswer, examples(("agent" = (value = json!(examples::agent()))))),
+        AgentErrors,
+    ),
 )]
 pub(in crate::api) async fn show(
     State(state): State<ApiState>,
@@ -52,5 +58,8 @@ pub(in crate::api) async fn show(
             None => ApiError::agent_not_found(&path),
         });
     };
-    Ok(dto::json(StatusCode::OK, &dto::agent(&agent.character)))
+    Ok(dto::json(
+        StatusCode::OK,
+        &AgentAnswer::from(&agent.character),
+    ))
 }

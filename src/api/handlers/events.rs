@@ -9,9 +9,10 @@ use axum::response::sse::Event;
 use futures_util::stream;
 
 use crate::api::dto::queries::{EventsQuery, LastEventId};
+use crate::api::dto::schemas::SessionStreamEvent;
 use crate::api::error::ApiError;
 use crate::api::extract::{Query, SessionPath};
-use crate::api::openapi::bodies;
+use crate::api::openapi::responses::{QueryErrors, SessionErrors, StorageErrors};
 use crate::api::sse;
 use crate::api::state::ApiState;
 use crate::app::error::AppError;
@@ -30,7 +31,12 @@ use crate::wire::{self, WireEvent};
     summary = "Follow what happens in a session",
     description = "The events of the sockets, under the same names, until the session has ended. With `Last-Event-ID`, `lastEventId` or `after` (the first of them that is not blank counts), every stored message after it comes first; then one `state`; then what happens.",
     params(SessionPath, LastEventId, EventsQuery),
-    responses((status = 200, description = "The events", content_type = "text/event-stream", body = bodies::SessionStreamEvent)),
+    responses(
+        (status = 200, description = "The events", content_type = "text/event-stream", body = SessionStreamEvent),
+        QueryErrors,
+        SessionErrors,
+        StorageErrors,
+    ),
 )]
 pub(in crate::api) async fn follow(
     State(state): State<ApiState>,

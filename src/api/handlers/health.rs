@@ -3,13 +3,15 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
-use crate::api::dto;
+use crate::api::dto::{
+    self, Alive, Health, SessionsHealth, Unhealthy, UnhealthySessions, WithError,
+};
 use crate::api::error::ApiError;
-use crate::api::openapi::bodies;
+use crate::api::openapi::examples;
 use crate::api::state::ApiState;
-use crate::app::{Health, Status};
+use crate::app::Status;
 use crate::domain::time::Timestamp;
 use crate::instance;
 
@@ -22,13 +24,27 @@ use crate::instance;
     summary = "How the service is",
     description = "With why it is not healthy, and how many sessions there are.",
     responses(
-        (status = 200, description = "It works", body = bodies::SessionsHealth),
-        (status = 503, description = "Nothing new can be stored; the answer is an error too", body = bodies::UnhealthySessions),
+        (
+            status = 200,
+            description = "It works",
+            body = SessionsHealth,
+            examples(
+                ("healthy" = (value = json!(examples::sessions_health(&examples::healthy())))),
+                ("degraded" = (value = json!(examples::sessions_health(&examples::degraded())))),
+            ),
+        ),
+        (
+            status = 503,
+            description = "Nothing new can be stored; the answer is an error too",
+            body = UnhealthySessions,
+            headers(("Retry-After" = u64, description = "After how many seconds to try again")),
+            examples(("unhealthy" = (value = json!(examples::sessions_unhealthy())))),
+        ),
     ),
 )]
 pub(in crate::api) async fn sessions(State(state): State<ApiState>) -> Response {
     let (health, now) = (state.app.health(), state.app.now());
-    respond(&health, dto::health(&health, now), now)
+    respond(health.status, SessionsHealth::new(&health, now), now)
 }
 
 /// `GET /health`: the status and nothing else.
@@ -40,13 +56,27 @@ pub(in crate::api) async fn sessions(State(state): State<ApiState>) -> Response 
     summary = "Whether the service is ready",
     description = "Its status and nothing else: 200 while it is healthy or degraded, 503 while it is unhealthy.",
     responses(
-        (status = 200, description = "It works", body = bodies::Health),
-        (status = 503, description = "Nothing new can be stored; the answer is an error too", body = bodies::Unhealthy),
+        (
+            status = 200,
+            description = "It works",
+            body = Health,
+            examples(
+                ("healthy" = (value = json!(Health::from(&examples::healthy())))),
+                ("degraded" = (value = json!(Health::from(&examples::degraded())))),
+            ),
+        ),
+        (
+            status = 503,
+            description = "Nothing new can be stored; the answer is an error too",
+            body = Unhealthy,
+            headers(("Retry-After" = u64, description = "After how many seconds to try again")),
+            examples(("unhealthy" = (value = json!(examples::unhealthy_answer())))),
+        ),
     ),
 )]
 pub(in crate::api) async fn overall(State(state): State<ApiState>) -> Response {
     let (health, now) = (state.app.health(), state.app.now());
-    respond(&health, dto::overall(&health), now)
+    respond(health.status, Health::from(&health), now)
 }
 
 /// `GET /healthz`: the process answers.
@@ -57,10 +87,18 @@ pub(in crate::api) async fn overall(State(state): State<ApiState>) -> Response {
     tag = "operations",
     summary = "Whether the process answers",
     description = "It says nothing of the database.",
-    responses((status = 200, description = "It does", body = bodies::Alive, headers(("X-Sessiond-Instance" = String, description = "The random id of the process, for the commands that look for the server of a data folder")))),
+    responses(
+        (
+            status = 200,
+            description = "It does",
+            body = Alive,
+            headers(("X-Sessiond-Instance" = String, description = "The random id of the process, for the commands that look for the server of a data folder")),
+            examples(("alive" = (value = json!(Alive::OK)))),
+        ),
+    ),
 )]
 pub(in crate::api) async fn alive() -> Response {
-    let mut response = dto::json(StatusCode::OK, &json!({ "status": "ok" }));
+    let mut response = dto::json(StatusCode::OK, &Alive::OK);
     if let Ok(id) = HeaderValue::try_from(instance::id().to_string()) {
         response.headers_mut().insert(instance::HEADER, id);
     }
@@ -68,20 +106,11 @@ pub(in crate::api) async fn alive() -> Response {
 }
 
 /// An unhealthy service answers in the error form too.
-fn respond(health: &Health, body: Map<String, Value>, now: Timestamp) -> Response {
-    if health.status != Status::Unhealthy {
-        return dto::json(StatusCode::OK, &body);
+fn respond<T: Serialize>(status: Status, health: T, now: Timestamp) -> Response {
+    if status != Status::Unhealthy {
+        return dto::json(StatusCode::OK, &health);
     }
-    ApiError::unhealthy().respond(&unhealthy(body, now))
-}
-
-/// What an unhealthy service says of itself, and the error that it is.
-pub(in crate::api) fn unhealthy(
-    mut body: Map<String, Value>,
-    now: Timestamp,
-) -> Map<String, Value> {
-    if let Value::Object(document) = ApiError::unhealthy().document(now) {
-        body.extend(document);
-    }
-    body
+    let error = ApiError::unhealthy();
+    let body = WithError::new(health, error.document(now));
+    error.respond(&body)
 }

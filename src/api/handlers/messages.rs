@@ -7,10 +7,15 @@ use axum::response::Response;
 
 use crate::api::dto::queries::MessagePageQuery;
 use crate::api::dto::requests::{SendMessageRequest, StreamMessageRequest, Transport};
+use crate::api::dto::schemas::ReplyStreamEvent;
 use crate::api::dto::{self, MessageList, Sent};
 use crate::api::error::{ApiError, Call};
 use crate::api::extract::{ApiJson, ChannelPath, KeyHeader, Query, REPLAYED, SessionPath};
-use crate::api::openapi::bodies;
+use crate::api::openapi::examples;
+use crate::api::openapi::responses::{
+    AnySessionErrors, BodyErrors, QueryErrors, ReplyErrors, SendErrors, SessionErrors,
+    StorageErrors,
+};
 use crate::api::sse;
 use crate::api::state::ApiState;
 use crate::app::error::AppError;
@@ -29,7 +34,22 @@ use crate::metrics::Open;
     description = "The `transport` says how the reply comes. With a key, in the header or as `clientMessageId`, a repeat stores nothing: it joins the reply that is still coming, or answers from what is stored. The transport `sse` answers as `…/messages/stream` does, whose answer is of one kind.",
     params(SessionPath, KeyHeader),
     request_body(content = SendMessageRequest),
-    responses((status = 201, description = "The message is stored", body = dto::SentAnswer<'_>, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")))),
+    responses(
+        (
+            status = 201,
+            description = "The message is stored",
+            body = dto::SentAnswer<'_>,
+            headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")),
+            examples(
+                ("websocket" = (value = json!(examples::sent_by_websocket()))),
+                ("http" = (value = json!(examples::sent_by_http()))),
+            ),
+        ),
+        BodyErrors,
+        SendErrors,
+        StorageErrors,
+        ReplyErrors,
+    ),
 )]
 pub(in crate::api) async fn send(
     State(state): State<ApiState>,
@@ -68,7 +88,18 @@ pub(in crate::api) async fn send(
     description = "Errors before the stream begins are JSON. With a key, in the header or as `clientMessageId`, a repeat stores nothing: it joins the reply that is still coming, or answers from what is stored. The keys are those of `…/messages`. If the client goes away, the reply is completed and stored all the same.",
     params(SessionPath, KeyHeader),
     request_body(content = StreamMessageRequest),
-    responses((status = 200, description = "`user_message`, then a `chunk` for each piece of the reply, then one `done` or one `error`", content_type = "text/event-stream", body = bodies::ReplyStreamEvent, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")))),
+    responses(
+        (
+            status = 200,
+            description = "`user_message`, then a `chunk` for each piece of the reply, then one `done` or one `error`",
+            content_type = "text/event-stream",
+            body = ReplyStreamEvent,
+            headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")),
+        ),
+        BodyErrors,
+        SendErrors,
+        StorageErrors,
+    ),
 )]
 pub(in crate::api) async fn stream(
     State(state): State<ApiState>,
@@ -116,7 +147,21 @@ fn marked_if(is_replayed: bool, mut response: Response) -> Response {
     summary = "List the messages of a session",
     description = "Newest first.",
     params(SessionPath, MessagePageQuery),
-    responses((status = 200, description = "A page of messages", body = MessageList<'_>)),
+    responses(
+        (
+            status = 200,
+            description = "A page of messages",
+            body = MessageList<'_>,
+            examples(
+                ("messages" = (value = json!(examples::messages()))),
+                ("agentFailed" = (value = json!(examples::messages_with_failure()))),
+                ("none" = (value = json!(examples::no_messages()))),
+            ),
+        ),
+        QueryErrors,
+        SessionErrors,
+        StorageErrors,
+    ),
 )]
 pub(in crate::api) async fn list(
     State(state): State<ApiState>,
@@ -136,7 +181,21 @@ pub(in crate::api) async fn list(
     summary = "List the messages of a session, also when it has expired",
     description = "For administrators. A session is its own channel.",
     params(ChannelPath, MessagePageQuery),
-    responses((status = 200, description = "A page of messages", body = MessageList<'_>)),
+    responses(
+        (
+            status = 200,
+            description = "A page of messages",
+            body = MessageList<'_>,
+            examples(
+                ("messages" = (value = json!(examples::messages()))),
+                ("agentFailed" = (value = json!(examples::messages_with_failure()))),
+                ("none" = (value = json!(examples::no_messages()))),
+            ),
+        ),
+        QueryErrors,
+        AnySessionErrors,
+        StorageErrors,
+    ),
 )]
 pub(in crate::api) async fn transcript(
     State(state): State<ApiState>,

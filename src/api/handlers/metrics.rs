@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
+use crate::api::openapi::examples;
 use crate::api::state::ApiState;
 use crate::metrics::Format;
 
@@ -16,10 +17,16 @@ use crate::metrics::Format;
     tag = "operations",
     summary = "The figures of the server",
     description = "For Prometheus, as its text format, or as OpenMetrics for those who accept that. For administrators.",
-    responses((status = 200, description = "The figures", content(
-        (String = "text/plain; version=0.0.4; charset=utf-8"),
-        (String = "application/openmetrics-text; version=1.0.0; charset=utf-8"),
-    ))),
+    responses(
+        (
+            status = 200,
+            description = "The metrics",
+            content(
+                (String = "text/plain; version=0.0.4; charset=utf-8", example = json!(examples::METRICS)),
+                (String = "application/openmetrics-text; version=1.0.0; charset=utf-8", example = json!(examples::METRICS)),
+            ),
+        ),
+    ),
 )]
 pub(in crate::api) async fn show(State(state): State<ApiState>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT);

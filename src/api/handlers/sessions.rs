@@ -8,10 +8,14 @@ use axum::response::Response;
 use super::listing::Listing;
 use crate::api::dto::queries::SessionListQuery;
 use crate::api::dto::requests::{CreateSessionRequest, TimeoutRequest};
-use crate::api::dto::{self, Deleted, SessionInfo};
+use crate::api::dto::{self, Deleted, SessionInfo, SessionList};
 use crate::api::error::{ApiError, Call};
 use crate::api::extract::{ApiJson, KeyHeader, Query, REPLAYED, SessionPath};
-use crate::api::openapi::bodies;
+use crate::api::openapi::examples;
+use crate::api::openapi::responses::{
+    AgentErrors, AnySessionErrors, BodyErrors, KeyErrors, QueryErrors, RateErrors, RenewalErrors,
+    SessionErrors, StorageErrors,
+};
 use crate::api::state::ApiState;
 use crate::app::error::ValidationError;
 use crate::app::{App, Scope};
@@ -28,7 +32,23 @@ use crate::guard::ClientContext;
     description = "Between a user and an agent. With an `Idempotency-Key`, a repeat by the same user answers with the session that the first call made, for 24 hours or until it has ended.",
     params(KeyHeader),
     request_body(content = CreateSessionRequest),
-    responses((status = 201, description = "The session", body = SessionInfo, headers(("Location" = String, description = "Where the session is"), ("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")))),
+    responses(
+        (
+            status = 201,
+            description = "The session",
+            body = SessionInfo,
+            headers(
+                ("Location" = String, description = "Where the session is"),
+                ("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it"),
+            ),
+            examples(("created" = (value = json!(examples::created_session())))),
+        ),
+        BodyErrors,
+        AgentErrors,
+        KeyErrors,
+        RateErrors,
+        StorageErrors,
+    ),
 )]
 pub(in crate::api) async fn create(
     State(state): State<ApiState>,
@@ -64,7 +84,11 @@ pub(in crate::api) async fn create(
     summary = "Get a session",
     description = "Reading is not activity.",
     params(SessionPath),
-    responses((status = 200, description = "The session", body = SessionInfo)),
+    responses(
+        (status = 200, description = "The session", body = SessionInfo, examples(("session" = (value = json!(examples::current_session()))))),
+        SessionErrors,
+        StorageErrors,
+    ),
 )]
 pub(in crate::api) async fn show(
     State(state): State<ApiState>,
@@ -83,7 +107,12 @@ pub(in crate::api) async fn show(
     summary = "Renew a session",
     description = "Whatever its `autoRenew` is, unless it already lasts as long as it can. A body is not needed, and ignored.",
     params(SessionPath),
-    responses((status = 200, description = "The session", body = SessionInfo)),
+    responses(
+        (status = 200, description = "The session", body = SessionInfo, examples(("session" = (value = json!(examples::current_session()))))),
+        SessionErrors,
+        RenewalErrors,
+        StorageErrors,
+    ),
 )]
 pub(in crate::api) async fn renew(
     State(state): State<ApiState>,
@@ -102,7 +131,11 @@ pub(in crate::api) async fn renew(
     summary = "Keep a session alive",
     description = "Counts as activity, and renews the session if its `autoRenew` is on. A body is not needed, and ignored.",
     params(SessionPath),
-    responses((status = 200, description = "The session", body = SessionInfo)),
+    responses(
+        (status = 200, description = "The session", body = SessionInfo, examples(("session" = (value = json!(examples::current_session()))))),
+        SessionErrors,
+        StorageErrors,
+    ),
 )]
 pub(in crate::api) async fn heartbeat(
     State(state): State<ApiState>,
@@ -122,7 +155,12 @@ pub(in crate::api) async fn heartbeat(
     description = "What is absent stays as it is. This is neither activity nor a renewal; a change that would end the session at once is refused.",
     params(SessionPath),
     request_body(content = TimeoutRequest),
-    responses((status = 200, description = "The session", body = SessionInfo)),
+    responses(
+        (status = 200, description = "The session", body = SessionInfo, examples(("session" = (value = json!(examples::patched_session()))))),
+        BodyErrors,
+        SessionErrors,
+        StorageErrors,
+    ),
 )]
 pub(in crate::api) async fn patch_timeout(
     State(state): State<ApiState>,
@@ -143,7 +181,11 @@ pub(in crate::api) async fn patch_timeout(
     summary = "Delete a session",
     description = "Erases the session and its messages at once, also one that has expired and is still kept.",
     params(SessionPath),
-    responses((status = 200, description = "It is erased", body = Deleted)),
+    responses(
+        (status = 200, description = "It is erased", body = Deleted, examples(("deleted" = (value = json!(examples::deleted_session()))))),
+        AnySessionErrors,
+        StorageErrors,
+    ),
 )]
 pub(in crate::api) async fn delete(
     State(state): State<ApiState>,
@@ -162,7 +204,19 @@ pub(in crate::api) async fn delete(
     summary = "List the active sessions",
     description = "Newest first. For administrators; a user may list their own with `userId`.",
     params(SessionListQuery),
-    responses((status = 200, description = "The sessions", body = bodies::SessionList)),
+    responses(
+        (
+            status = 200,
+            description = "The sessions",
+            body = SessionList,
+            examples(
+                ("last" = (value = json!(examples::session_list()))),
+                ("page" = (value = json!(examples::session_page()))),
+            ),
+        ),
+        QueryErrors,
+        StorageErrors,
+    ),
 )]
 pub(in crate::api) async fn list(
     State(state): State<ApiState>,

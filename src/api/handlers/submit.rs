@@ -8,6 +8,8 @@ use crate::api::dto::requests::SubmitRequest;
 use crate::api::dto::{self, Submitted};
 use crate::api::error::{ApiError, Call};
 use crate::api::extract::{ApiJson, KeyHeader, REPLAYED};
+use crate::api::openapi::examples;
+use crate::api::openapi::responses::{BodyErrors, KeyErrors, SessionErrors, StorageErrors};
 use crate::api::state::ApiState;
 
 /// `POST /api/messaging/submit`
@@ -26,7 +28,19 @@ use crate::api::state::ApiState;
         "in_reply_to_message_id": "018d0d2e-5b01-7a3e-8f5b-3c90c3cc0d45",
         "raw_message": { "thought": "Ada greets me.", "actions": ["REPLY"] },
     })),
-    responses((status = 201, description = "The reply is stored", body = Submitted<'_>, headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")))),
+    responses(
+        (
+            status = 201,
+            description = "The reply is stored",
+            body = Submitted<'_>,
+            headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")),
+            examples(("submitted" = (value = json!(examples::submitted())))),
+        ),
+        BodyErrors,
+        SessionErrors,
+        KeyErrors,
+        StorageErrors,
+    ),
 )]
 pub(in crate::api) async fn submit(
     State(state): State<ApiState>,

@@ -1,303 +1,206 @@
-//! An example of each error, made as the server makes it.
+//! Examples of what calls answer, made as the server makes its answers. The handlers name them.
 
-use axum::http::StatusCode;
+use std::time::Duration;
 
-use super::errors::ErrorResponse;
-use super::sample::{NOW, agent_id, expired, session_id, waiting};
-use crate::api::error::{ApiError, Call};
-use crate::app::error::{AppError, NoReply, NoReplyReason, Unavailable, ValidationError};
-use crate::domain::error::{Refusal, RenewalRefused};
-use crate::domain::message::TurnFailure;
-use crate::domain::time::Millis;
-use crate::domain::timeout::InvalidTimeout;
+use serde_json::{Value, json};
 
-/// How long a session has lasted that cannot be renewed.
-const LONG: Millis = Millis(42_000_000);
+use super::sample::{
+    CREATED, NOW, created, message, patched, reply, session, session_id, unanswered,
+};
+use crate::api::dto::{
+    self, AgentAnswer, AgentListAnswer, Deleted, MessageList, Sent, SessionInfo, SessionStatus,
+    SessionsHealth, StatsInfo, StorageAnswer, Submitted, UserMessage, VerificationAnswer,
+    WithError,
+};
+use crate::api::error::ApiError;
+use crate::app::{
+    Character, Health, LastBackup, Page, Reason, Stats, Status, StorageInfo, Verified,
+};
+use crate::archive;
+use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item};
+use crate::domain::message::{Message, TurnFailure};
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
 
-/// Every error response.
-pub(super) fn all() -> Vec<ErrorResponse> {
-    [of_requests(), of_callers(), of_sessions(), of_the_server()]
-        .into_iter()
-        .flatten()
-        .collect()
+/// A few of the metrics, as both formats have them.
+pub(in crate::api) const METRICS: &str = "# HELP sessiond_sessions_active Sessions that can be used.\n\
+    # TYPE sessiond_sessions_active gauge\n\
+    sessiond_sessions_active 42\n";
+
+pub(in crate::api) fn created_session() -> Value {
+    info(&created(), CREATED)
 }
 
-fn response(
-    name: &'static str,
-    status: StatusCode,
-    description: &'static str,
-    examples: Vec<(&'static str, ApiError)>,
-) -> ErrorResponse {
-    ErrorResponse {
-        name,
-        status,
-        description,
-        examples,
-    }
+pub(in crate::api) fn current_session() -> Value {
+    info(&session(), NOW)
 }
 
-fn of_requests() -> Vec<ErrorResponse> {
-    vec![
-        response(
-            "BadRequest",
-            StatusCode::BAD_REQUEST,
-            "A field, a parameter or the body as a whole is not valid",
-            invalid(),
-        ),
-        response(
-            "PayloadTooLarge",
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "The body is too large",
-            vec![(
-                "payloadTooLarge",
-                ApiError::payload_too_large(2 * 1024 * 1024),
-            )],
-        ),
-        response(
-            "UnsupportedMediaType",
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "The body is not JSON by its own word",
-            vec![("unsupportedMediaType", ApiError::unsupported_media_type())],
-        ),
-    ]
+pub(in crate::api) fn patched_session() -> Value {
+    info(&patched(), NOW)
 }
 
-fn of_callers() -> Vec<ErrorResponse> {
-    vec![
-        response(
-            "Unauthorized",
-            StatusCode::UNAUTHORIZED,
-            "The server asks for credentials, and these are missing or wrong",
-            vec![("unauthorized", ApiError::unauthorized())],
-        ),
-        response(
-            "Forbidden",
-            StatusCode::FORBIDDEN,
-            "These credentials, this origin or this host may not do that",
-            vec![(
-                "forbidden",
-                ApiError::forbidden("This is for the administrator's token"),
-            )],
-        ),
-        response(
-            "RateLimited",
-            StatusCode::TOO_MANY_REQUESTS,
-            "Too much at once",
-            vec![(
-                "rateLimited",
-                ApiError::from(Refusal::SessionBusy { limit: 16 }),
-            )],
-        ),
-        response(
-            "IdempotencyConflict",
-            StatusCode::CONFLICT,
-            "The idempotency key was used with another body",
-            vec![(
-                "idempotencyConflict",
-                ApiError::from(Refusal::IdempotencyConflict {
-                    key: "order-17".into(),
-                }),
-            )],
-        ),
-    ]
+pub(in crate::api) fn deleted_session() -> Value {
+    json!(Deleted::new(session_id()))
 }
 
-fn of_sessions() -> Vec<ErrorResponse> {
-    let session_not_found = || ApiError::from(Refusal::SessionNotFound(session_id()));
-    let agent_not_found = || ApiError::from(Refusal::AgentNotFound(agent_id()));
-    vec![
-        response(
-            "SessionNotFound",
-            StatusCode::NOT_FOUND,
-            "There is no such session",
-            vec![("sessionNotFound", session_not_found())],
-        ),
-        response(
-            "AgentNotFound",
-            StatusCode::NOT_FOUND,
-            "There is no such agent",
-            vec![("agentNotFound", agent_not_found())],
-        ),
-        response(
-            "SessionOrAgentNotFound",
-            StatusCode::NOT_FOUND,
-            "There is no such session, or its agent is gone",
-            vec![
-                ("sessionNotFound", session_not_found()),
-                ("agentNotFound", agent_not_found()),
-            ],
-        ),
-        response(
-            "SessionExpired",
-            StatusCode::GONE,
-            "The session has expired; it is still kept",
-            vec![("sessionExpired", session_expired())],
-        ),
-        response(
-            "SessionExpiredWhileWaiting",
-            StatusCode::GONE,
-            "The session has expired; it is still kept. With `userMessage`, so is the message, \
-             whose turn had not begun",
-            vec![
-                ("sessionExpired", session_expired()),
-                (
-                    "whileWaiting",
-                    no_reply(failed(TurnFailure::session_expired())),
-                ),
-            ],
-        ),
-        response(
-            "RenewalFailed",
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "The session already lasts as long as it can",
-            vec![(
-                "renewalFailed",
-                ApiError::from(Refusal::RenewalRefused(RenewalRefused {
-                    session_id: session_id(),
-                    max_duration_minutes: 720,
-                    created_at: NOW - LONG,
-                    age: LONG,
-                })),
-            )],
-        ),
-    ]
+fn info(session: &Session, now: Timestamp) -> Value {
+    json!(SessionInfo::new(session, now))
 }
 
-fn of_the_server() -> Vec<ErrorResponse> {
-    vec![
-        response(
-            "InternalError",
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "The server is at fault. With `outcome: unknown` it may or may not be stored, and a \
-             retry with the same idempotency key is safe",
-            vec![
-                ("internal", ApiError::of(AppError::Internal, Call::Other)),
-                ("creation", ApiError::of(AppError::Internal, Call::Create)),
-                (
-                    "outcomeUnknown",
-                    ApiError::of(AppError::OutcomeUnknown, Call::Send),
-                ),
-            ],
-        ),
-        response(
-            "AgentFailed",
-            StatusCode::BAD_GATEWAY,
-            "The agent could not answer; the message was kept",
-            vec![("agentFailed", no_reply(failed(TurnFailure::agent_error())))],
-        ),
-        response(
-            "Unavailable",
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The server cannot do it at present; nothing was written",
-            unavailable(),
-        ),
-        response(
-            "UnavailableWhileWaiting",
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The server cannot do it at present. Nothing was written, unless `userMessage` is \
-             there: then the message was kept, and its reply comes after the next start",
-            [
-                unavailable(),
-                vec![("whileWaiting", no_reply(NoReplyReason::ShuttingDown))],
-            ]
-            .concat(),
-        ),
-        response(
-            "AgentTimedOut",
-            StatusCode::GATEWAY_TIMEOUT,
-            "The agent did not answer in time; the message was kept",
-            vec![
-                (
-                    "agentTimedOut",
-                    no_reply(failed(TurnFailure::agent_timeout())),
-                ),
-                ("stillPending", no_reply(NoReplyReason::StillPending)),
-            ],
-        ),
-    ]
-}
-
-fn session_expired() -> ApiError {
-    ApiError::from(Refusal::SessionExpired {
-        session_id: session_id(),
-        expires_at: NOW,
+pub(in crate::api) fn session_list() -> Value {
+    json!({
+        "sessions": [current_session()], "total": 42, "stats": StatsInfo::from(stats()),
     })
 }
 
-fn unavailable() -> Vec<(&'static str, ApiError)> {
-    let of = |reason| ApiError::from(AppError::Unavailable(reason));
-    vec![
-        ("overloaded", of(Unavailable::Overloaded)),
-        ("shuttingDown", of(Unavailable::ShuttingDown)),
-        ("storage", of(Unavailable::Storage)),
-    ]
+pub(in crate::api) fn session_page() -> Value {
+    json!({
+        "sessions": [current_session()], "nextCursor": session_id(), "total": 42,
+        "stats": StatsInfo::from(stats()),
+    })
 }
 
-fn failed(failure: TurnFailure) -> NoReplyReason {
-    NoReplyReason::Failed(failure)
+fn stats() -> Stats {
+    Stats {
+        active: 42,
+        expired: 7,
+        near_expiration: 3,
+    }
 }
 
-/// A kept message that gets no reply on this call.
-fn no_reply(reason: NoReplyReason) -> ApiError {
-    AppError::NoReply(Box::new(NoReply {
-        agent_id: agent_id(),
-        session: expired(),
-        message: waiting(),
-        client_message_id: None,
-        replayed: false,
-        reason,
+/// A message that was sent by the transport `websocket`.
+pub(in crate::api) fn sent_by_websocket() -> Value {
+    sent(None)
+}
+
+/// A message that was sent by the transport `http`.
+pub(in crate::api) fn sent_by_http() -> Value {
+    sent(Some(&reply()))
+}
+
+fn sent(reply: Option<&Message>) -> Value {
+    let message = message();
+    let user_message = UserMessage::new(&session(), &message, Some("m-1"));
+    let status = SessionStatus::new(&session(), true, NOW);
+    json!(Sent::of(user_message, reply, status))
+}
+
+pub(in crate::api) fn messages() -> Value {
+    message_list(vec![reply(), message()])
+}
+
+/// A message whose agent failed for good.
+pub(in crate::api) fn messages_with_failure() -> Value {
+    message_list(vec![unanswered(TurnFailure::agent_error())])
+}
+
+pub(in crate::api) fn no_messages() -> Value {
+    message_list(Vec::new())
+}
+
+fn message_list(messages: Vec<Message>) -> Value {
+    let page = Page {
+        messages,
+        has_more: false,
+    };
+    json!(MessageList::new(&session(), &page))
+}
+
+pub(in crate::api) fn submitted() -> Value {
+    json!(Submitted::new(&session(), &reply()))
+}
+
+/// The built-in agent, which every server has.
+pub(in crate::api) fn agent() -> Value {
+    of_built_in(|eliza| json!(AgentAnswer::from(eliza)))
+}
+
+/// The list of a server without character files.
+pub(in crate::api) fn agents() -> Value {
+    of_built_in(|eliza| json!(AgentListAnswer::new([eliza].into_iter())))
+}
+
+fn of_built_in(shown: impl Fn(&Character) -> Value) -> Value {
+    let eliza = Character::built_in(CREATED);
+    eliza.map_or(Value::Null, |eliza| shown(&eliza))
+}
+
+/// The lines of an export.
+pub(in crate::api) fn export() -> String {
+    let session = Item::Session(ArchivedSession {
+        session: session(),
+        claim: None,
+        upstream: None,
+    });
+    let messages = [message(), reply()].map(|message| {
+        Item::Message(ArchivedMessage {
+            message,
+            keys: Vec::new(),
+            turn: None,
+        })
+    });
+    let items = [session].into_iter().chain(messages);
+    items.map(|item| archive::line(&item)).collect()
+}
+
+pub(in crate::api) fn storage() -> Value {
+    json!(StorageAnswer::from(StorageInfo {
+        path: Some("/var/lib/sessiond/sessiond.redb".into()),
+        bytes: 4_268_032,
+        free_bytes: Some(1_400_832),
+        free_on_disk: Some(52_613_349_376),
+        verified: Some(Verified {
+            at: NOW,
+            damaged_pages: 0,
+        }),
+        last_backup: Some(LastBackup {
+            at: CREATED,
+            bytes: 2_826_240,
+        }),
     }))
-    .into()
 }
 
-/// Every way in which input is not valid.
-fn invalid() -> Vec<(&'static str, ApiError)> {
-    let of = |invalid: ValidationError| ApiError::from(invalid);
-    vec![
-        (
-            "uuid",
-            of(ValidationError::Uuid {
-                field: "agentId",
-                value: Some("abc-123".into()),
-            }),
-        ),
-        (
-            "missingFields",
-            of(ValidationError::MissingFields(vec!["agentId"])),
-        ),
-        (
-            "content",
-            of(ValidationError::Content {
-                field: "content",
-                reason: "content must be at most 4000 characters, not 4001".into(),
-            }),
-        ),
-        (
-            "metadata",
-            of(ValidationError::Metadata(
-                "metadata must be an object, not an array".into(),
-            )),
-        ),
-        (
-            "pagination",
-            of(ValidationError::Pagination {
-                parameter: "limit",
-                value: "0".into(),
-                reason: "limit must be a whole number of 1 to 1000".into(),
-            }),
-        ),
-        (
-            "timeoutConfig",
-            of(ValidationError::Timeout(InvalidTimeout {
-                field: "timeoutMinutes",
-                reason: "timeoutMinutes must be between 5 and 1440, not 1".into(),
-            })),
-        ),
-        (
-            "body",
-            of(ValidationError::Body(
-                "the body must be a JSON object, not an array".into(),
-            )),
-        ),
-    ]
+pub(in crate::api) fn verification() -> Value {
+    json!(VerificationAnswer { started_at: NOW })
+}
+
+/// Everything works.
+pub(in crate::api) fn healthy() -> Health {
+    health(Status::Healthy, &[], 0)
+}
+
+/// A stored record is damaged.
+pub(in crate::api) fn degraded() -> Health {
+    health(Status::Degraded, &[Reason::UndecodableRecords], 1)
+}
+
+/// The disk is full.
+fn unhealthy() -> Health {
+    health(Status::Unhealthy, &[Reason::NoSpace], 0)
+}
+
+fn health(status: Status, reasons: &[Reason], invalid_sessions: u64) -> Health {
+    Health {
+        status,
+        reasons: reasons.to_vec(),
+        stats: Some(stats()),
+        invalid_sessions,
+        uptime: Duration::from_millis(3_600_500),
+    }
+}
+
+pub(in crate::api) fn sessions_health(health: &Health) -> SessionsHealth {
+    SessionsHealth::new(health, NOW)
+}
+
+/// What the health of the sessions answers on a full disk.
+pub(in crate::api) fn sessions_unhealthy() -> Value {
+    let error = ApiError::unhealthy().document(NOW);
+    json!(WithError::new(sessions_health(&unhealthy()), error))
+}
+
+/// What the overall health answers then.
+pub(in crate::api) fn unhealthy_answer() -> Value {
+    let error = ApiError::unhealthy().document(NOW);
+    json!(WithError::new(dto::Health::from(&unhealthy()), error))
 }

@@ -3,13 +3,12 @@
 //! A handler's own annotation says what it takes and answers, the router's table to whom it is
 //! open, and the examples are what the server writes.
 
-mod answers;
-pub(super) mod bodies;
 #[cfg(test)]
 mod check;
-mod errors;
-mod examples;
+mod error_examples;
+pub(super) mod examples;
 mod headers;
+pub(super) mod responses;
 pub(super) mod sample;
 mod streams;
 #[cfg(test)]
@@ -20,7 +19,8 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use self::answers::Examples;
+use self::streams::Stream;
+use super::dto;
 use super::sse;
 use crate::wire;
 
@@ -38,7 +38,7 @@ use crate::wire;
     ),
     servers((url = "/", description = "The server that answers with this document")),
     components(schemas(
-        bodies::Error,
+        dto::Error,
         wire::MessageBroadcast,
         wire::ControlMessage,
         wire::MessageStreamChunk,
@@ -90,50 +90,28 @@ pub(super) fn document(mut document: OpenApi) -> Value {
     let mut document = json!(document);
     // A server without any token asks nobody for one.
     document["security"] = json!([{}, { "bearer": [] }, { "apiKey": [] }]);
-    document["components"]["responses"] = errors::responses();
+    document["components"]["responses"] = responses::all();
     document["components"]["headers"] = headers::all();
-    let schemas = &mut document["components"]["schemas"];
-    streams::of_replies().add_schemas("ReplyStreamEvent", schemas);
-    streams::of_sessions().add_schemas("SessionStreamEvent", schemas);
-    let paths = document["paths"].as_object_mut();
-    let items = paths.into_iter().flat_map(Map::values_mut);
-    for operation in items
-        .filter_map(Value::as_object_mut)
-        .flat_map(Map::values_mut)
-    {
-        complete(operation);
+    for (name, stream) in streams::all() {
+        stream.add_schemas(name, &mut document["components"]["schemas"]);
+        add_examples(name, &stream, &mut document["paths"]);
     }
     headers::add_request_id(&mut document);
     document
 }
 
-/// Adds examples of what a call answers, and the errors that it may answer with.
-fn complete(operation: &mut Value) {
-    let id = operation["operationId"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    for name in errors::of(&id) {
-        let reference = json!({ "$ref": format!("#/components/responses/{name}") });
-        operation["responses"][errors::status(name)] = reference;
-    }
-    for (status, examples) in answers::of(&id) {
-        let response = &mut operation["responses"][status];
-        show_examples(response, &examples);
-        // What an unhealthy service says of itself is an error like that of others.
-        if status == "503" {
-            headers::add(response, "Retry-After");
+/// Adds examples to the answers that are a stream.
+fn add_examples(name: &str, stream: &Stream, paths: &mut Value) {
+    let schema = json!({ "$ref": format!("#/components/schemas/{name}") });
+    let items = paths.as_object_mut().into_iter().flat_map(Map::values_mut);
+    let operations = items
+        .filter_map(Value::as_object_mut)
+        .flat_map(Map::values_mut);
+    let responses = operations.filter_map(|operation| operation["responses"].as_object_mut());
+    for response in responses.flat_map(Map::values_mut) {
+        let media = response.pointer_mut("/content/text~1event-stream");
+        if let Some(media) = media.filter(|media| media["schema"] == schema) {
+            media["examples"] = stream.examples();
         }
-    }
-}
-
-fn show_examples(response: &mut Value, examples: &Examples) {
-    let examples = examples
-        .iter()
-        .map(|(name, value)| (*name, json!({ "value": value })));
-    let examples: Value = examples.collect();
-    let content = response["content"].as_object_mut();
-    for media in content.into_iter().flat_map(Map::values_mut) {
-        media["examples"] = examples.clone();
     }
 }

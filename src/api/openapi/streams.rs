@@ -9,7 +9,6 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::answers::Examples;
 use super::sample::{NOW, REPLY, agent_id, expired, message, reply, reply_id, session, session_id};
 use crate::api::dto::{AgentResponse, SessionStatus, UserMessage};
 use crate::api::sse::{ReplyChunk, ReplyError, SentEvent};
@@ -40,8 +39,16 @@ struct StreamEvent {
     payload: Value,
 }
 
+/// Every stream, by the name of the schema of its events.
+pub(super) fn all() -> [(&'static str, Stream); 2] {
+    [
+        ("ReplyStreamEvent", of_replies()),
+        ("SessionStreamEvent", of_sessions()),
+    ]
+}
+
 /// What is told of the reply to a message.
-pub(super) fn of_replies() -> Stream {
+fn of_replies() -> Stream {
     let message = message();
     let sent = SentEvent::new(
         UserMessage::new(&session(), &message, Some("m-1")),
@@ -59,7 +66,7 @@ pub(super) fn of_replies() -> Stream {
 }
 
 /// What is told of a session.
-pub(super) fn of_sessions() -> Stream {
+fn of_sessions() -> Stream {
     let state = SessionState {
         session: session(),
         is_idle: true,
@@ -223,12 +230,11 @@ impl Stream {
         schemas[name] = json!({ "description": "An event of the stream", "oneOf": options });
     }
 
-    /// An example of each event.
-    pub(super) fn examples(&self) -> Examples {
+    /// An example of each event, by its name.
+    pub(super) fn examples(&self) -> Value {
         let events = self.events.iter();
-        events
-            .map(|event| (event.example, event.example()))
-            .collect()
+        let examples = events.map(|event| (event.example, json!({ "value": event.example() })));
+        examples.collect()
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::cursor::{Rounding, event_id, time};
-use crate::api::openapi::bodies;
+use crate::api::dto::schemas;
 use crate::app::error::ValidationError;
 use crate::domain::time::Timestamp;
 
@@ -14,10 +14,10 @@ use crate::domain::time::Timestamp;
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
     /// The same for clients that cannot send the header
-    #[param(inline, value_type = Option<bodies::EventId>)]
+    #[param(inline, value_type = Option<schemas::EventId>)]
     pub(super) last_event_id: Option<String>,
     /// The time after which the stream begins
-    #[param(inline, value_type = Option<bodies::Cursor>)]
+    #[param(inline, value_type = Option<schemas::Cursor>)]
     pub(super) after: Option<String>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct EventsQuery {
 #[into_params(parameter_in = Header)]
 pub(crate) struct LastEventId {
     /// The id of the last event that the client has
-    #[param(inline, rename = "Last-Event-ID", value_type = Option<bodies::EventId>)]
+    #[param(inline, rename = "Last-Event-ID", value_type = Option<schemas::EventId>)]
     pub(crate) id: Option<String>,
 }
 

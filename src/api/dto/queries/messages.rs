@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::cursor::{Rounding, time};
-use crate::api::openapi::bodies;
+use crate::api::dto::schemas;
 use crate::app::PageRequest;
 use crate::app::error::ValidationError;
 use crate::domain::number;
@@ -22,10 +22,10 @@ pub(crate) struct MessagePageQuery {
     /// How many to a page, 1 to 100; 50 where it is no number
     pub(super) limit: Option<String>,
     /// Only messages before this time: milliseconds of the epoch, or RFC 3339
-    #[param(inline, value_type = Option<bodies::Cursor>)]
+    #[param(inline, value_type = Option<schemas::Cursor>)]
     pub(super) before: Option<String>,
     /// Only messages after this time; alone, the page is the oldest of them
-    #[param(inline, value_type = Option<bodies::Cursor>)]
+    #[param(inline, value_type = Option<schemas::Cursor>)]
     pub(super) after: Option<String>,
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Object, field_key, header_key, key_schema, metadata_schema};
-use crate::api::openapi::bodies;
+use crate::api::dto::schemas;
 use crate::app::NewMessage;
 use crate::app::error::ValidationError;
 use crate::domain::message::{Body, InvalidMessage, check_content};
@@ -37,12 +37,12 @@ pub(crate) struct SendMessageRequest {
     metadata: Field<Object>,
     /// What comes with it, 16 KiB in all.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<bodies::Attachment>>, max_items = 10)]
+    #[schema(value_type = Option<Vec<schemas::Attachment>>, max_items = 10)]
     attachments: Field<Vec<Value>>,
     /// How the reply comes. Where it is absent, the older `mode` is read: `websocket`, or `sync` for
     /// `http`. `sse`, the older `stream`, makes the answer that of `…/messages/stream`.
     #[serde(default)]
-    #[schema(value_type = Option<bodies::Transport>)]
+    #[schema(value_type = Option<schemas::Transport>)]
     transport: Field<String>,
     #[serde(default)]
     #[schema(ignore)]
@@ -67,7 +67,7 @@ pub(crate) struct StreamMessageRequest {
     pub(crate) metadata: Field<Object>,
     /// What comes with it, 16 KiB in all.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<bodies::Attachment>>, max_items = 10)]
+    #[schema(value_type = Option<Vec<schemas::Attachment>>, max_items = 10)]
     pub(crate) attachments: Field<Vec<Value>>,
     /// A name for the message, under which a repeat stores nothing.
     #[serde(default)]
