@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::{Method, StatusCode};
-use axum::middleware::{Next, from_fn};
+use axum::body::Body;
+use axum::http::{self, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::RequestBodyDeadlineLayer;
+use tower_http::validate_request::{ValidateRequest, ValidateRequestHeaderLayer};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{OpenApi, Ref};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
@@ -60,8 +60,10 @@ impl ProtectedRouter {
         access: Access,
         (schemas, mut paths, methods): UtoipaMethodRouter<ApiState>,
     ) -> Self {
+        let mut takes_body = false;
         for (path, item) in &mut paths.paths {
             for (method, operation) in operations(item) {
+                takes_body |= operation.request_body.is_some();
                 describe(operation, access);
                 self.endpoints.push(Endpoint {
                     method,
@@ -70,7 +72,12 @@ impl ProtectedRouter {
                 });
             }
         }
-        let methods = protected(access, MAX_BODY, methods);
+        let methods = if takes_body {
+            limited(MAX_BODY, methods)
+        } else {
+            methods
+        };
+        let methods = protected(access, methods);
         self.router = self.router.routes((schemas, paths, methods));
         self
     }
@@ -84,9 +91,7 @@ impl ProtectedRouter {
             access,
         });
         let methods = methods.route_layer(CompressionLayer::new());
-        self.router = self
-            .router
-            .route(path, protected(access, MAX_BODY, methods));
+        self.router = self.router.route(path, protected(access, methods));
         self
     }
 
@@ -101,45 +106,71 @@ impl ProtectedRouter {
     }
 }
 
-/// Adds the access rule, and behind it the limits of a request's body, at most `max_body` bytes.
+/// Adds the access rule.
 pub(super) fn protected<S: Clone + Send + Sync + 'static>(
     access: Access,
+    methods: MethodRouter<S>,
+) -> MethodRouter<S> {
+    methods.layer(
+        ServiceBuilder::new()
+            .layer(ValidateRequestHeaderLayer::custom(Rule(access)))
+            .map_response(move |response| marked(access, response)),
+    )
+}
+
+/// Adds the limits of a request's body, at most `max_body` bytes.
+pub(super) fn limited<S: Clone + Send + Sync + 'static>(
     max_body: usize,
     methods: MethodRouter<S>,
 ) -> MethodRouter<S> {
-    let rule = move |request, next| async move {
-        let response = require(access, request, next).await;
-        if is_too_large(&response) {
-            return ApiError::payload_too_large(max_body).into_response();
-        }
-        response
-    };
-    let limits = ServiceBuilder::new()
-        .layer(from_fn(rule))
-        .layer(RequestBodyDeadlineLayer::new(BODY_TIMEOUT))
-        .layer(RequestBodyLimitLayer::new(max_body));
-    methods.layer(limits)
+    methods.layer(
+        ServiceBuilder::new()
+            .map_response(move |response: http::Response<_>| {
+                with_explained_limit(response.map(Body::new), max_body)
+            })
+            .layer(RequestBodyDeadlineLayer::new(BODY_TIMEOUT))
+            .layer(RequestBodyLimitLayer::new(max_body)),
+    )
 }
 
-/// Lets a request pass whose client may use the route.
-async fn require(access: Access, mut request: Request, next: Next) -> Response {
-    let authentication = request.extensions().get::<Authentication>();
-    let mut response = match authentication.map(|it| it.admit(access)) {
-        Some(Ok(client)) => {
-            request.extensions_mut().insert(client);
-            next.run(request).await
-        }
-        Some(Err(denied)) => ApiError::from(denied).into_response(),
-        None => ApiError::internal().into_response(),
-    };
+/// Who may use a route.
+#[derive(Debug, Clone, Copy)]
+struct Rule(Access);
+
+impl<B> ValidateRequest<B> for Rule {
+    type ResponseBody = Body;
+
+    /// Notes the client of a request that may pass.
+    fn validate(&mut self, request: &mut http::Request<B>) -> Result<(), Response> {
+        let Self(access) = *self;
+        let authentication = request.extensions().get::<Authentication>();
+        let denied = match authentication.map(|it| it.admit(access)) {
+            Some(Ok(client)) => {
+                request.extensions_mut().insert(client);
+                return Ok(());
+            }
+            Some(Err(denied)) => ApiError::from(denied),
+            None => ApiError::internal(),
+        };
+        Err(marked(access, denied.into_response()))
+    }
+}
+
+/// Notes the rule on a response, for the audit.
+fn marked(access: Access, mut response: Response) -> Response {
     response.extensions_mut().insert(access);
     response
 }
 
-/// Whether the body's limit has answered, by the length that the request's head gives.
-fn is_too_large(response: &Response) -> bool {
-    response.status() == StatusCode::PAYLOAD_TOO_LARGE
-        && response.extensions().get::<ApiError>().is_none()
+/// Puts the error form on the answer of the body's limit, which goes by the length that the head of
+/// a request gives.
+fn with_explained_limit(response: Response, max_body: usize) -> Response {
+    let is_limit = response.status() == StatusCode::PAYLOAD_TOO_LARGE
+        && response.extensions().get::<ApiError>().is_none();
+    if is_limit {
+        return ApiError::payload_too_large(max_body).into_response();
+    }
+    response
 }
 
 /// States the rule in the description, with the errors of those who break it.

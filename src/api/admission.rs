@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower::{Layer as _, ServiceExt as _};
@@ -33,6 +33,15 @@ impl Admission {
             cors: cors(&guard.origins.allowed),
         }
     }
+
+    /// Says of an answer to no page that one to a page may be another.
+    fn for_all(&self, mut response: Response) -> Response {
+        if self.guard.origins.allowed != AllowedOrigins::Any {
+            let origin = HeaderValue::from_static("origin");
+            response.headers_mut().append(header::VARY, origin);
+        }
+        response
+    }
 }
 
 /// Refuses requests of foreign pages, and those that name the server by a foreign name; answers the
@@ -49,8 +58,10 @@ pub(super) async fn admit(
     }
     let is_preflight = is_preflight(&request);
     // The layer takes every `OPTIONS` for a preflight. What is none is a request like any other.
-    if request.method() == Method::OPTIONS && !is_preflight {
-        return next.run(request).await;
+    let is_of_page = request.headers().contains_key(header::ORIGIN)
+        && (is_preflight || request.method() != Method::OPTIONS);
+    if !is_of_page {
+        return admission.for_all(next.run(request).await);
     }
     let answered = admission.cors.layer(next).oneshot(request).await;
     let mut response = answered.unwrap_or_else(|never| match never {});

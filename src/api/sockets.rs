@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use tower::ServiceExt as _;
 
-use super::access::protected;
+use super::access::{limited, protected};
 use super::body;
 use crate::guard::access::Access;
 
@@ -28,7 +28,7 @@ pub struct Sockets {
 pub(super) fn router(sockets: Sockets) -> Router {
     let below = format!("{}/{{*rest}}", sockets.path);
     let path = sockets.path;
-    let methods = protected(Access::Public, sockets.max_body, any(answer));
+    let methods = protected(Access::Public, limited(sockets.max_body, any(answer)));
     let router = Router::new()
         .route(path, methods.clone())
         .route(&below, methods);

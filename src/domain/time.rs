@@ -32,6 +32,11 @@ impl Timestamp {
         Self(self.0.saturating_add(1))
     }
 
+    fn to_rfc3339(self) -> String {
+        self.date_time()
+            .to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+
     fn date_time(self) -> DateTime<Utc> {
         // What lies outside chrono's years (±262,000) cannot come from a clock or a request.
         DateTime::from_timestamp_millis(self.0).unwrap_or_default()
@@ -57,17 +62,14 @@ impl Sub<Millis> for Timestamp {
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds: `2024-01-15T10:30:45.123Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self
-            .date_time()
-            .to_rfc3339_opts(SecondsFormat::Millis, true);
-        f.write_str(&text)
+        f.write_str(&self.to_rfc3339())
     }
 }
 
 impl serde::Serialize for Timestamp {
     /// Writes the text that [`Display`](fmt::Display) gives.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.to_rfc3339())
     }
 }
 

@@ -20,17 +20,14 @@ mod lengths;
 mod lingering;
 mod stream;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
-use tower::Service;
-use tower::util::BoxCloneSyncService;
+use tower_http::normalize_path::NormalizePath;
 
 use self::http::serve_connection;
 use self::stream::ConnectionStream;
@@ -47,7 +44,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Answers the requests of all connections.
-type HttpService = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+pub(crate) type HttpService = NormalizePath<Router>;
 
 struct Server {
     service: HttpService,
@@ -60,19 +57,15 @@ struct Server {
 ///
 /// Each request carries its `Arc<Connection>` as an extension. An idle connection is closed after
 /// `keep_alive`.
-pub(crate) async fn serve<S>(
+pub(crate) async fn serve(
     listener: TcpListener,
     connections: Arc<Connections>,
     keep_alive: Duration,
-    service: S,
+    service: HttpService,
     shutdown: impl Future<Output = ()>,
-) where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S: Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-{
+) {
     let server = Server {
-        service: HttpService::new(service),
+        service,
         connections,
         keep_alive,
         tasks: TaskTracker::new(),

@@ -203,7 +203,11 @@ impl<'a> MessageList<'a> {
 impl MessageList<'_> {
     /// The page as a response.
     pub(in crate::api) fn respond(&self) -> Response {
-        super::json(StatusCode::OK, self)
+        const BESIDE_CONTENT: usize = 512;
+
+        let contents = self.messages.iter().map(|message| message.content.len());
+        let capacity = contents.map(|bytes| bytes + BESIDE_CONTENT).sum();
+        super::json_with_capacity(capacity, StatusCode::OK, self)
     }
 }
 

@@ -26,16 +26,32 @@ pub(super) use sent::{Sent, SentAnswer, session_status, user_message};
 pub(super) use session::{Deleted, SessionInfo, SessionList, SessionStatus, StatsInfo};
 pub(super) use storage::{StorageAnswer, VerificationAnswer};
 
+/// Most answers are no larger.
+const USUAL_BYTES: usize = 1024;
+
+/// Most answers have no more headers, with those that the layers add.
+const USUAL_HEADERS: usize = 10;
+
 /// A JSON response.
 pub(super) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
-    // The types here have string keys and no failing `Serialize`.
-    let body = serde_json::to_vec(value).unwrap_or_default();
+    json_with_capacity(USUAL_BYTES, status, value)
+}
+
+/// A JSON response of about so many bytes.
+fn json_with_capacity<T: Serialize + ?Sized>(
+    capacity: usize,
+    status: StatusCode,
+    value: &T,
+) -> Response {
+    let mut body = Vec::with_capacity(capacity);
+    // The types here have string keys and no failing `Serialize`, and a `Vec` takes all.
+    let _ = serde_json::to_writer(&mut body, value);
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    let headers = response.headers_mut();
+    headers.reserve(USUAL_HEADERS);
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, json);
     response
 }
 
