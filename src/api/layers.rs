@@ -117,3 +117,48 @@ fn is_safe(id: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(is_allowed)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_an_internal_error() {
+        let router = Router::new()
+            .fallback(|| async { panic_with("a fault") })
+            .layer(CatchPanicLayer::custom(panicked));
+        let Ok(response) = router.oneshot(Request::new(Body::empty())).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(response.extensions().get::<ApiError>().is_some());
+    }
+
+    fn panic_with(message: &'static str) -> StatusCode {
+        panic!("{message}")
+    }
+
+    #[test]
+    fn a_request_id_is_taken_over_where_it_may_stand_in_a_log() {
+        for (id, is_kept) in [
+            ("a-Z_0.9", true),
+            ("", false),
+            ("a b", false),
+            ("é", false),
+            (&*"x".repeat(MAX_REQUEST_ID), true),
+            (&*"x".repeat(MAX_REQUEST_ID + 1), false),
+        ] {
+            let mut request = Request::new(Body::empty());
+            let value = HeaderValue::from_bytes(id.as_bytes()).unwrap();
+            request.headers_mut().insert(REQUEST_ID, value);
+            let request = without_unsafe_id(request);
+            assert_eq!(
+                request.headers().contains_key(REQUEST_ID),
+                is_kept,
+                "{id:?}"
+            );
+        }
+    }
+}

@@ -306,3 +306,24 @@ async fn a_name_in_the_target_counts_with_and_without_a_trailing_slash() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn pages_and_the_description_are_compressed_for_those_who_accept_it() {
+    let server = Server::start().await;
+    let coding = async |path: &str, accepted: &str| {
+        let request = server.request(Method::GET, path);
+        let response = request.header("accept-encoding", accepted).send().await;
+        let response = response.unwrap();
+        let coding = response.headers().get("content-encoding");
+        coding.map(|coding| coding.to_str().unwrap().to_owned())
+    };
+    for path in ["/", "/docs", "/console/app.js", "/openapi.json"] {
+        assert_eq!(coding(path, "br, gzip").await.as_deref(), Some("gzip"));
+        assert_eq!(coding(path, "identity").await, None, "{path}");
+    }
+    // A conversation beside a secret must not show by its length what they share.
+    for path in [SESSIONS, "/api/agents"] {
+        assert_eq!(coding(path, "gzip").await, None, "{path}");
+    }
+    server.stop().await;
+}
