@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::util::BoxCloneSyncService;
 
 use crate::agents::registry::{Agent, Registry, Tools};
 use crate::agents::variables::Variables;
@@ -155,7 +156,7 @@ pub async fn run_with(
         max_body: realtime::MAX_MESSAGE,
         router: realtime.router(),
     };
-    let service = api::service(&app, &guard, sockets);
+    let service = BoxCloneSyncService::new(api::service(&app, &guard, sockets));
     let shutdown = async {
         shutdown.await;
         app.begin_stop();

@@ -9,7 +9,6 @@ use axum::http::{self, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 use tower::ServiceBuilder;
-use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::RequestBodyDeadlineLayer;
 use tower_http::validate_request::{ValidateRequest, ValidateRequestHeaderLayer};
@@ -82,7 +81,7 @@ impl ProtectedRouter {
         self
     }
 
-    /// Adds a page, or a file of one: public, compressed, and not part of the API's description.
+    /// Adds a page, or a file of one: public, and not part of the API's description.
     pub(super) fn page(mut self, path: &str, methods: MethodRouter<ApiState>) -> Self {
         let access = Access::Public;
         self.endpoints.push(Endpoint {
@@ -90,7 +89,6 @@ impl ProtectedRouter {
             path: path.to_owned(),
             access,
         });
-        let methods = methods.route_layer(CompressionLayer::new());
         self.router = self.router.route(path, protected(access, methods));
         self
     }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError};
@@ -59,12 +58,14 @@ impl Received {
 ///
 /// # Errors
 /// The body is too large, late or cut off, or too many bytes of bodies are held already.
-pub(super) async fn read(request: Request, max: usize) -> Result<Received, ApiError> {
-    let (mut parts, body) = request.into_parts();
+pub(super) async fn read(
+    connection: Option<&Arc<Connection>>,
+    body: Body,
+    max: usize,
+) -> Result<Received, ApiError> {
     if body.is_end_stream() {
         return Ok(Received::default());
     }
-    let connection = parts.extensions.remove::<Arc<Connection>>();
     let connection = connection.ok_or_else(ApiError::internal)?;
     collect(body, connection.body_budget())
         .await
@@ -73,7 +74,7 @@ pub(super) async fn read(request: Request, max: usize) -> Result<Received, ApiEr
             Unread::Overloaded => ApiError::overloaded(),
             Unread::CutOff => ValidationError::Body("the body was cut off".into()).into(),
             Unread::Late => {
-                // Nobody is left to be answered.
+                // Whatever else it sends is not waited for.
                 connection.close();
                 ValidationError::Body("the body did not arrive in time".into()).into()
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use tower::ServiceBuilder;
@@ -85,16 +85,44 @@ fn render(app: &App, mut response: Response) -> Response {
     }
 }
 
-/// Answers for a handler that panicked.
-// The layer hands it over.
-#[allow(clippy::needless_pass_by_value)]
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let message = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned());
-    tracing::error!(panic = message, "a handler panicked");
+/// Answers for a handler that panicked. The message may quote what a client sent, so that it is not
+/// logged.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a handler panicked");
     ApiError::internal().into_response()
+}
+
+/// Drops the methods of a path from answers that are no 405: axum adds them to every answer of a
+/// fallback, also where it is a 401, which must not tell whether there is such a path.
+pub(super) fn only_allow_methods_to_405(mut response: Response) -> Response {
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().remove(header::ALLOW);
+    }
+    response
+}
+
+/// Drops trailing slashes from a path. Slashes at its beginning stay: without them, each path would
+/// have others that a proxy's rules do not know.
+pub(super) fn trim_trailing_slashes(mut request: Request) -> Request {
+    let path = request.uri().path();
+    if path.len() == 1 || !path.ends_with('/') {
+        return request;
+    }
+    let trimmed = match path.trim_end_matches('/') {
+        "" => "/",
+        trimmed => trimmed,
+    };
+    let target = match request.uri().query() {
+        Some(query) => format!("{trimmed}?{query}"),
+        None => trimmed.to_owned(),
+    };
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = target.parse().ok();
+    // A part of a valid target is one too.
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
 }
 
 fn span(request: &Request) -> Span {
@@ -121,7 +149,6 @@ fn is_safe(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use axum::http::StatusCode;
     use tower::ServiceExt as _;
 
     use super::*;

@@ -4,6 +4,7 @@ mod access;
 mod admission;
 mod authentication;
 mod body;
+mod coded;
 pub(crate) mod dto;
 mod error;
 mod extract;
@@ -21,21 +22,29 @@ mod state;
 use std::sync::Arc;
 
 use axum::Router;
-use tower_http::normalize_path::NormalizePath;
+use axum::extract::Request;
+use axum::response::Response;
+use tower::util::{MapRequest, MapResponse};
 
 pub use self::access::Endpoint;
+use self::coded::Coded;
 use self::handlers::fallback;
 pub use self::sockets::Sockets;
 use self::state::ApiState;
 use crate::app::App;
 use crate::guard::Guard;
 
+/// Answers the requests of all connections.
+pub type ApiService =
+    MapRequest<MapResponse<Router, fn(Response) -> Response>, fn(Request) -> Request>;
+
 /// Returns the whole API as a service. Each request brings its `Arc<Connection>` as an extension.
-pub fn service(app: &Arc<App>, guard: &Arc<Guard>, sockets: Sockets) -> NormalizePath<Router> {
+pub fn service(app: &Arc<App>, guard: &Arc<Guard>, sockets: Sockets) -> ApiService {
     let (router, description) = router::routes().split();
+    let description = openapi::document(description).to_string();
     let state = ApiState {
         app: Arc::clone(app),
-        openapi: openapi::document(description).to_string().into(),
+        openapi: Arc::new(Coded::new(description.into())),
     };
     let router = router
         .with_state(state)
@@ -43,8 +52,9 @@ pub fn service(app: &Arc<App>, guard: &Arc<Guard>, sockets: Sockets) -> Normaliz
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed);
     let router = layers::layered(router, app, guard);
-    // Around the router: it has to see the path before that is matched.
-    NormalizePath::trim_trailing_slash(router)
+    // Around the router: it is this that sets `Allow`, and it has to see a path as it is matched.
+    let service = MapResponse::new(router, layers::only_allow_methods_to_405 as fn(_) -> _);
+    MapRequest::new(service, layers::trim_trailing_slashes as fn(_) -> _)
 }
 
 /// Returns every route of the API with its access rule.

@@ -11,6 +11,7 @@ use tower::ServiceExt as _;
 
 use super::access::{limited, protected};
 use super::body;
+use crate::connections::Connection;
 use crate::guard::access::Access;
 
 /// What answers below the path.
@@ -38,8 +39,8 @@ pub(super) fn router(sockets: Sockets) -> Router {
 /// Has the sockets answer once the whole body is there.
 async fn answer(State(sockets): State<Arc<Sockets>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let head = Request::from_parts(parts.clone(), body);
-    let received = match body::read(head, sockets.max_body).await {
+    let connection = parts.extensions.get::<Arc<Connection>>();
+    let received = match body::read(connection, body, sockets.max_body).await {
         Ok(received) => received,
         Err(error) => return error.into_response(),
     };

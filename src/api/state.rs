@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-
+use super::coded::Coded;
 use crate::app::App;
 
 /// The state of the router.
@@ -12,5 +11,5 @@ pub(super) struct ApiState {
     /// The use cases.
     pub(super) app: Arc<App>,
     /// The `OpenAPI` description of this router, as JSON text.
-    pub(super) openapi: Bytes,
+    pub(super) openapi: Arc<Coded>,
 }

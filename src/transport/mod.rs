@@ -20,14 +20,16 @@ mod lengths;
 mod lingering;
 mod stream;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
-use tower_http::normalize_path::NormalizePath;
+use tower::util::BoxCloneSyncService;
 
 use self::http::serve_connection;
 use self::stream::ConnectionStream;
@@ -44,7 +46,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Answers the requests of all connections.
-pub(crate) type HttpService = NormalizePath<Router>;
+pub(crate) type HttpService = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 struct Server {
     service: HttpService,

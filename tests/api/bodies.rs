@@ -3,6 +3,7 @@
 use reqwest::Method;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::json;
+use sessiond::api::endpoints;
 
 use crate::harness::{Answer, NOBODY, SCRIPTED, SESSIONS, Server, USER, answer, at, names};
 
@@ -194,5 +195,28 @@ async fn unknown_fields_are_ignored() {
         .patch(&at(&session, "/timeout"), json!({ "hours": [] }))
         .await;
     patched.expect(200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn every_call_that_reads_a_body_limits_it() {
+    /// They need no body, and ignore one.
+    const WITHOUT: [&str; 3] = ["/renew", "/heartbeat", "/verify"];
+
+    let server = Server::start().await;
+    for endpoint in endpoints() {
+        let path = endpoint.path.replace("{sessionId}", NOBODY);
+        let reads = matches!(endpoint.method.as_str(), "POST" | "PATCH");
+        if !reads || WITHOUT.iter().any(|end| path.ends_with(end)) {
+            continue;
+        }
+        let chunks = [" ".repeat(MAX_BODY), " ".repeat(2)].map(Ok::<_, std::io::Error>);
+        let chunked = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
+        for body in [" ".repeat(MAX_BODY + 1).into(), chunked] {
+            let request = server.request(endpoint.method.clone(), &path);
+            let refused = answer(request.body(body)).await;
+            refused.error(413, "PAYLOAD_TOO_LARGE", "PayloadTooLargeError");
+        }
+    }
     server.stop().await;
 }

@@ -3,7 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{ELIZA, NOBODY, SCRIPTED, SESSIONS, Server, USER, answer, assert_v7, at};
+use crate::harness::{
+    ELIZA, NOBODY, SCRIPTED, SESSIONS, Server, USER, Wire, answer, assert_v7, at,
+};
 
 #[tokio::test]
 async fn ids_are_read_in_any_case_and_written_in_lower_case() {
@@ -258,5 +260,42 @@ async fn head_answers_as_get_does_without_a_body() {
             server.get(&path).await.header("content-type")
         );
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn slashes_at_the_beginning_of_a_path_are_part_of_it() {
+    let server = Server::start().await;
+    for path in [
+        "//healthz",
+        "///metrics",
+        "//api/agents",
+        "//socket.io/?EIO=4&transport=polling",
+    ] {
+        let mut wire = Wire::open(&server).await;
+        wire.write(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
+            .await;
+        assert_eq!(wire.reply().await.status, 404, "{path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_learns_the_methods_of_a_path_but_by_a_405() {
+    let server = Server::builder()
+        .set("ELIZA_SERVER_AUTH_TOKEN", "t")
+        .set("CORS_ORIGIN", "https://chat.example")
+        .start()
+        .await;
+    let put = |name: &'static str, value: &'static str| {
+        let request = server.request(Method::PUT, "/api/admin/backup");
+        answer(request.header(name, value))
+    };
+    let stranger = put("x-api-key", "wrong").await.expect(401);
+    let foreign = put("origin", "https://evil.example").await.expect(403);
+    for refused in [stranger, foreign] {
+        assert!(!refused.has_header("allow"));
+    }
+    assert!(put("x-api-key", "t").await.expect(405).has_header("allow"));
     server.stop().await;
 }

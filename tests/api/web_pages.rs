@@ -310,20 +310,52 @@ async fn a_name_in_the_target_counts_with_and_without_a_trailing_slash() {
 #[tokio::test]
 async fn pages_and_the_description_are_compressed_for_those_who_accept_it() {
     let server = Server::start().await;
-    let coding = async |path: &str, accepted: &str| {
+    let get = async |path: &str, accepted: &str| {
         let request = server.request(Method::GET, path);
         let response = request.header("accept-encoding", accepted).send().await;
-        let response = response.unwrap();
-        let coding = response.headers().get("content-encoding");
-        coding.map(|coding| coding.to_str().unwrap().to_owned())
+        response.unwrap()
     };
     for path in ["/", "/docs", "/console/app.js", "/openapi.json"] {
-        assert_eq!(coding(path, "br, gzip").await.as_deref(), Some("gzip"));
-        assert_eq!(coding(path, "identity").await, None, "{path}");
+        let [gzip, plain, odd] = [
+            get(path, "br, gzip").await,
+            get(path, "identity").await,
+            get(path, "identity;q=0").await,
+        ];
+        assert_eq!(gzip.headers()["content-encoding"], "gzip");
+        assert!(gzip.content_length() < plain.content_length(), "{path}");
+        for response in [plain, odd] {
+            assert_eq!(response.status(), 200, "{path}");
+            assert!(!response.headers().contains_key("content-encoding"));
+        }
+        let varies = gzip.headers().get_all("vary").iter();
+        let varies: Vec<_> = varies.map(|it| names(it.to_str().unwrap())).collect();
+        assert!(varies.concat().contains(&"accept-encoding".to_owned()));
     }
     // A conversation beside a secret must not show by its length what they share.
     for path in [SESSIONS, "/api/agents"] {
-        assert_eq!(coding(path, "gzip").await, None, "{path}");
+        let response = get(path, "gzip").await;
+        assert!(!response.headers().contains_key("content-encoding"));
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_has_a_tag_for_each_coding_and_is_known_by_both() {
+    let server = Server::start().await;
+    let get = async |coding: &str, known: &str| {
+        let request = server.request(Method::GET, "/console/app.js");
+        let request = request.header("accept-encoding", coding);
+        let response = request.header("if-none-match", known).send().await;
+        response.unwrap()
+    };
+    let tag = async |coding| get(coding, "").await.headers()["etag"].clone();
+    let (gzip, plain) = (tag("gzip").await, tag("identity").await);
+    assert_ne!(gzip, plain);
+    for known in [&gzip, &plain] {
+        let response = get("gzip", known.to_str().unwrap()).await;
+        assert_eq!(response.status(), 304);
+        assert!(response.headers().contains_key("vary"));
+    }
+    assert_eq!(get("gzip", "\"another\"").await.status(), 200);
     server.stop().await;
 }

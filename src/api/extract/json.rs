@@ -1,5 +1,7 @@
 //! Bodies.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
@@ -9,6 +11,7 @@ use crate::api::access::MAX_BODY;
 use crate::api::body;
 use crate::api::error::ApiError;
 use crate::app::error::ValidationError;
+use crate::connections::Connection;
 use crate::json::{self, kind};
 
 /// A body that is a JSON object.
@@ -24,7 +27,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for ApiJson<T
         if let Some(coding) = body::coding(request.headers()) {
             return Err(ApiError::unsupported_coding(&coding));
         }
-        let received = body::read(request, MAX_BODY).await?;
+        let (parts, body) = request.into_parts();
+        let connection = parts.extensions.get::<Arc<Connection>>();
+        let received = body::read(connection, body, MAX_BODY).await?;
         Ok(Self(read(received.bytes())?))
     }
 }

@@ -1,0 +1,98 @@
+//! Bodies that never change, compressed once rather than for each request.
+
+use std::io::Write as _;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// A body as it is, and compressed.
+#[derive(Debug, Clone)]
+pub(super) struct Coded {
+    identity: Bytes,
+    gzip: Option<Bytes>,
+}
+
+impl Coded {
+    pub(super) fn new(identity: Bytes) -> Self {
+        Self {
+            gzip: gzip(&identity),
+            identity,
+        }
+    }
+
+    /// Returns the body in the coding that a client accepts.
+    pub(super) fn respond(&self, request: &HeaderMap) -> Response {
+        let gzip = self.gzip.as_ref().filter(|_| accepts_gzip(request));
+        let body = gzip.unwrap_or(&self.identity).clone();
+        let mut response = Response::new(Body::from(body));
+        let headers = response.headers_mut();
+        if gzip.is_some() {
+            let gzip = HeaderValue::from_static("gzip");
+            headers.insert(header::CONTENT_ENCODING, gzip);
+        }
+        vary(headers);
+        response
+    }
+}
+
+/// Says that the answer is another one for clients that accept other codings.
+pub(super) fn vary(headers: &mut HeaderMap) {
+    let accept_encoding = HeaderValue::from_static("accept-encoding");
+    headers.append(header::VARY, accept_encoding);
+}
+
+/// Whether a client names gzip among the codings that it accepts, and not with a weight of 0.
+pub(super) fn accepts_gzip(request: &HeaderMap) -> bool {
+    let values = request.get_all(header::ACCEPT_ENCODING).iter();
+    let mut codings = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    codings.any(|coding| {
+        let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
+        name.trim().eq_ignore_ascii_case("gzip") && !is_zero_weight(parameters)
+    })
+}
+
+fn is_zero_weight(parameters: &str) -> bool {
+    let mut weights = parameters
+        .split(';')
+        .filter_map(|parameter| parameter.trim().strip_prefix("q="));
+    weights.any(|weight| weight.trim().parse() == Ok(0.0))
+}
+
+/// The compressed bytes, where they are fewer.
+fn gzip(bytes: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).ok()?;
+    let compressed = encoder.finish().ok()?;
+    (compressed.len() < bytes.len()).then(|| compressed.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_sent_to_those_who_name_it() {
+        for (accepted, is_accepted) in [
+            ("gzip", true),
+            ("br, GZIP", true),
+            ("gzip;q=0.5, *;q=0", true),
+            ("gzip; q=1", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.000", false),
+            ("identity", false),
+            ("*", false),
+            ("identity;q=0", false),
+            ("", false),
+        ] {
+            let mut request = HeaderMap::new();
+            request.insert(header::ACCEPT_ENCODING, accepted.parse().unwrap());
+            assert_eq!(accepts_gzip(&request), is_accepted, "{accepted:?}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+}
