@@ -3,8 +3,6 @@
 //! A handler's own annotation says what it takes and answers, the router's table to whom it is
 //! open, and the examples are what the server writes.
 
-#[cfg(test)]
-mod check;
 mod error_examples;
 pub(super) mod examples;
 mod headers;
@@ -13,6 +11,8 @@ pub(super) mod sample;
 mod streams;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod validator;
 
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi as _;
