@@ -94,6 +94,35 @@ fn every_scenario_is_measured_beside_the_limits() {
         assert!(outcome["share"].as_f64().unwrap() > 0.0, "{outcome}");
         let writes = !["get", "list"].contains(&outcome["scenario"].as_str().unwrap());
         assert_eq!(outcome["inSyncs"].is_number(), writes, "{outcome}");
+        // Floors are for the scenarios' own numbers of connections.
+        assert_eq!(outcome["floor"], Value::Null, "{outcome}");
+    }
+}
+
+#[test]
+fn shares_are_compared_with_their_floors() {
+    for (scenario, floor) in [
+        ("get", 0.65),
+        ("list", 0.33),
+        ("heartbeat", 0.35),
+        ("create", 0.25),
+        ("send", 0.08),
+    ] {
+        let output = load(&[
+            "--json",
+            "--seconds=0.1",
+            "--rounds=1",
+            "--sessions=10",
+            "--messages=60",
+            "--scenario",
+            scenario,
+        ]);
+        assert!(output.status.success(), "{}", said(&output));
+        let report: Value = serde_json::from_slice(&output.stdout).expect("the report is JSON");
+        let outcome = &report["scenarios"][0];
+        assert_eq!(outcome["floor"], floor, "{outcome}");
+        let share = outcome["share"].as_f64().unwrap();
+        assert_eq!(outcome["met"], share >= floor, "{outcome}");
     }
 }
 

@@ -118,7 +118,7 @@ impl Report {
             self.seconds,
             row(&[
                 "scenario", "conns", "per s", "p50", "p99", "p99.9", "cpu", "of bare", "bare/s",
-                "in syncs", "in rows", "target", "met",
+                "in syncs", "in rows", "floor", "met",
             ]),
         );
         for outcome in &self.scenarios {
@@ -148,7 +148,7 @@ impl Outcome {
             &some(self.bare.as_ref().map(|bare| bare.per_second), 0),
             &some(self.in_syncs, 2),
             &some(self.in_rows, 2),
-            self.target.as_deref().unwrap_or_default(),
+            &some(self.floor, 2),
             self.met.map_or("", |met| if met { "yes" } else { "no" }),
         ]);
         for (kind, count) in &ours.errors {
@@ -166,7 +166,6 @@ fn row(cells: &[&str]) -> String {
     for (at, cell) in cells.iter().enumerate() {
         match at {
             0 => text.push_str(&format!("{cell:<10}")),
-            11 => text.push_str(&format!("  {cell:<18}")),
             _ => text.push_str(&format!("{cell:>9}")),
         }
     }

@@ -10,7 +10,7 @@ use crate::child::Server;
 use crate::drive::{self, Course, drive};
 use crate::figures::{Figures, median};
 use crate::limits::{self, Writes};
-use crate::scenario::{Goal, Scenario};
+use crate::scenario::Scenario;
 
 /// How a scenario is run.
 pub(crate) struct Plan<'a> {
@@ -65,10 +65,10 @@ pub(crate) struct Outcome {
     /// The same in commits of one row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) in_rows: Option<f64>,
-    /// What is to be reached.
+    /// The least share of the bare server's throughput.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) target: Option<String>,
-    /// Whether it is.
+    pub(crate) floor: Option<f64>,
+    /// Whether the share is at least the floor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) met: Option<bool>,
     /// All of it.
@@ -105,7 +105,7 @@ impl Plan<'_> {
         let syncs = folder
             .map(|folder| limits::syncs(folder, self.time / 3))
             .transpose()?;
-        let folder = folder.filter(|_| matches!(self.scenario.goal(), Some(Goal::Syncs(_))));
+        let folder = folder.filter(|_| self.scenario == Scenario::Alone);
         let rows = folder
             .map(|folder| limits::rows(folder, self.time / 3))
             .transpose()?;
@@ -152,13 +152,13 @@ impl Plan<'_> {
             share: some(shares),
             in_syncs: some(in_syncs),
             in_rows: some(in_rows),
-            target: None,
+            floor: None,
             met: None,
             rounds,
         };
-        // A target is one of a scenario with its own number of connections.
+        // A floor holds for the scenario's own number of connections only.
         if outcome.connections == self.scenario.connections() {
-            outcome.compare(self.scenario.goal());
+            outcome.compare(self.scenario.floor());
         }
         outcome
     }
@@ -184,17 +184,8 @@ impl Round {
 }
 
 impl Outcome {
-    fn compare(&mut self, goal: Option<Goal>) {
-        match goal {
-            None => {}
-            Some(Goal::ShareOfBare(least)) => {
-                self.target = Some(format!("{least:.2} of bare"));
-                self.met = self.share.map(|share| share >= least);
-            }
-            Some(Goal::Syncs(most)) => {
-                self.target = Some(format!("p50 under {most} syncs"));
-                self.met = self.in_syncs.map(|syncs| syncs < most);
-            }
-        }
+    fn compare(&mut self, floor: Option<f64>) {
+        self.floor = floor;
+        self.met = floor.zip(self.share).map(|(floor, share)| share >= floor);
     }
 }
