@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -13,6 +13,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
 use super::extract::REPLAYED;
+use crate::console;
 use crate::guard::Guard;
 use crate::guard::origin::AllowedOrigins;
 
@@ -51,7 +52,7 @@ pub(super) async fn admit(
     request: Request,
     next: Next,
 ) -> Response {
-    let is_page = request.method() == Method::GET && is_page(&request);
+    let is_page = is_page(&request);
     let origins = &admission.guard.origins;
     if let Err(foreign) = origins.admit(request.uri(), request.headers(), is_page) {
         return ApiError::foreign(foreign).into_response();
@@ -115,6 +116,5 @@ fn is_preflight(request: &Request) -> bool {
 
 /// Whether it asks for a page, or a file of one, that a link of another site may lead to.
 fn is_page(request: &Request) -> bool {
-    let path = request.extensions().get::<MatchedPath>();
-    path.is_some_and(|path| matches!(path.as_str(), "/" | "/docs" | "/console/{file}"))
+    request.method() == Method::GET && console::file(request.uri().path()).is_some()
 }

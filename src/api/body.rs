@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError};
 use tower_http::timeout::TimeoutError;
@@ -146,19 +145,10 @@ impl Pieces {
     }
 }
 
-/// The coding of a body that is not sent as it is; `sessiond` decodes none.
-pub(super) fn coding(headers: &HeaderMap) -> Option<String> {
-    let values = headers.get_all(header::CONTENT_ENCODING).iter();
-    let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
-    let mut coded = values.filter(|it| !it.is_empty() && !it.eq_ignore_ascii_case("identity"));
-    coded.next()
-}
-
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
 
-    use axum::http::HeaderValue;
     use futures_util::stream;
     use http_body_util::Limited;
 
@@ -204,19 +194,5 @@ mod tests {
             };
             assert!(received.bytes() == &sent, "frames of {length}");
         }
-    }
-
-    #[test]
-    fn a_coding_is_named_unless_it_is_none() {
-        let coding_of = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(value));
-            coding(&headers)
-        };
-        assert_eq!(coding(&HeaderMap::new()), None);
-        assert_eq!(coding_of("Identity"), None);
-        assert_eq!(coding_of(""), None);
-        assert_eq!(coding_of("gzip"), Some("gzip".into()));
-        assert_eq!(coding_of("br, gzip"), Some("br, gzip".into()));
     }
 }

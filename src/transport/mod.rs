@@ -2,15 +2,15 @@
 //!
 //! The life of a connection:
 //!
-//! 1. The accept loop takes it and asks [`Connections`] for a slot; without one it is closed.
-//! 2. A task of its own serves it, until it fails, ends or is closed. Its [`ConnectionStream`] holds
+//! 1. The accept loop takes it and asks `Connections` for a slot; without one it is closed.
+//! 2. A task of its own serves it, until it fails, ends or is closed. Its `ConnectionStream` holds
 //!    the slot, counts the time of heads and of writes, and refuses requests whose length is in
 //!    doubt. hyper reads HTTP/1.1 from it.
 //! 3. Each request gets its `Arc<Connection>` as an extension, and a body whose rest is read and
 //!    discarded if nobody wants it. The connection is busy until the response is written.
 //! 4. Between requests it is idle. It is closed after `keep_alive`, or when it is evicted.
 //! 5. An upgrade to a WebSocket takes the stream, and the slot with it, out of the task.
-//! 6. At a stop, requests in flight have [`DRAIN_TIMEOUT`]; then all connections are closed.
+//! 6. At a stop, requests in flight have `DRAIN_TIMEOUT`; then all connections are closed.
 
 mod head_timer;
 mod http;

@@ -24,7 +24,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for ApiJson<T
         if !is_json(request.headers()) {
             return Err(ApiError::unsupported_media_type());
         }
-        if let Some(coding) = body::coding(request.headers()) {
+        if let Some(coding) = coding(request.headers()) {
             return Err(ApiError::unsupported_coding(&coding));
         }
         let (parts, body) = request.into_parts();
@@ -67,4 +67,33 @@ fn is_json(headers: &HeaderMap) -> bool {
         .to_ascii_lowercase();
     let is_suffixed = essence.starts_with("application/") && essence.ends_with("+json");
     essence == "application/json" || is_suffixed
+}
+
+/// The coding of a body that is not sent as it is; `sessiond` decodes none.
+fn coding(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
+    let mut coded = values.filter(|it| !it.is_empty() && !it.eq_ignore_ascii_case("identity"));
+    coded.next()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_coding_is_named_unless_it_is_none() {
+        let coding_of = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(value));
+            coding(&headers)
+        };
+        assert_eq!(coding(&HeaderMap::new()), None);
+        assert_eq!(coding_of("Identity"), None);
+        assert_eq!(coding_of(""), None);
+        assert_eq!(coding_of("gzip"), Some("gzip".into()));
+        assert_eq!(coding_of("br, gzip"), Some("br, gzip".into()));
+    }
 }
