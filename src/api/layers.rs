@@ -27,7 +27,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request id that is taken over from a client. The log has it whole.
 const MAX_REQUEST_ID: usize = 128;
 
-/// What a page may do that an answer of the API is taken for. The console's pages have their own.
+/// The content security policy of answers that are not pages. The console's pages have their own.
 const FOR_NO_PAGE: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 

@@ -20,11 +20,11 @@ pub(in crate::api) enum Transport {
     Http,
 }
 
-/// An event of the stream of a reply. The description of the streams has the schema.
+/// An event of the stream of a reply. `openapi::streams` makes the schema.
 #[derive(ToSchema)]
 pub(in crate::api) struct ReplyStreamEvent;
 
-/// An event of the stream of a session. The description of the streams has the schema.
+/// An event of the stream of a session. `openapi::streams` makes the schema.
 #[derive(ToSchema)]
 pub(in crate::api) struct SessionStreamEvent;
 
