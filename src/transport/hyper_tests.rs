@@ -1,5 +1,4 @@
-//! What hyper does with requests whose end is in doubt. The server relies on it, except for requests
-//! with both length headers, which `lengths.rs` refuses.
+//! What hyper does with requests whose end is in doubt. The server relies on it.
 
 use std::convert::Infallible;
 use std::time::Duration;

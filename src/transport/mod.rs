@@ -16,7 +16,6 @@ mod head_timer;
 mod http;
 #[cfg(test)]
 mod hyper_tests;
-mod lengths;
 mod lingering;
 mod stream;
 

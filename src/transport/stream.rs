@@ -1,6 +1,5 @@
-//! The stream of a connection: holds its slot, also after an upgrade to a WebSocket, fails when the
-//! client reads nothing, and lets no head pass that has both a `Content-Length` and a
-//! `Transfer-Encoding`.
+//! The stream of a connection: holds its slot, also after an upgrade to a WebSocket, and fails when the
+//! client reads nothing.
 
 use std::future::Future as _;
 use std::io;
@@ -13,21 +12,13 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::head_timer::HeadTimer;
-use super::lengths::LengthHeaders;
 use crate::connections::ConnectionGuard;
 
 /// How long a write may wait for a client that reads nothing.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What hyper reads in place of the rest of a refused head and of everything after it. No head may
-/// contain a zero byte, so that hyper answers 400 and closes the connection.
-const REFUSED: &[u8] = b"\0\r\n\r\n";
-
 pub(super) struct ConnectionStream<S = TcpStream> {
     stream: S,
-    lengths: LengthHeaders,
-    /// The part of [`REFUSED`] that is not read yet, once a head is refused.
-    refused: Option<&'static [u8]>,
     head_timer: HeadTimer,
     /// Runs while a write waits.
     write_timer: Option<Pin<Box<Sleep>>>,
@@ -38,8 +29,6 @@ impl<S> ConnectionStream<S> {
     pub(super) fn new(stream: S, guard: ConnectionGuard, head_timer: HeadTimer) -> Self {
         Self {
             stream,
-            lengths: LengthHeaders::default(),
-            refused: None,
             head_timer,
             write_timer: None,
             _guard: guard,
@@ -64,31 +53,16 @@ impl<S> ConnectionStream<S> {
     }
 }
 
-/// Moves as many bytes as fit.
-fn read_from(bytes: &mut &'static [u8], buf: &mut ReadBuf<'_>) {
-    let (now, later) = bytes.split_at(bytes.len().min(buf.remaining()));
-    buf.put_slice(now);
-    *bytes = later;
-}
-
 impl<S: AsyncRead + Unpin> AsyncRead for ConnectionStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(rest) = &mut self.refused {
-            read_from(rest, buf);
-            return Poll::Ready(Ok(()));
-        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         if buf.filled().len() > before {
             self.head_timer.bytes_read();
-        }
-        if let Some(at) = self.lengths.conflict(&buf.filled()[before..]) {
-            buf.set_filled(before + at);
-            read_from(self.refused.insert(REFUSED), buf);
         }
         Poll::Ready(Ok(()))
     }
