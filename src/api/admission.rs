@@ -52,9 +52,9 @@ pub(super) async fn admit(
     request: Request,
     next: Next,
 ) -> Response {
-    let is_page = is_page(&request);
     let origins = &admission.guard.origins;
-    if let Err(foreign) = origins.admit(request.uri(), request.headers(), is_page) {
+    let admitted = origins.admit(request.uri(), request.headers(), || is_page(&request));
+    if let Err(foreign) = admitted {
         return ApiError::foreign(foreign).into_response();
     }
     let is_preflight = is_preflight(&request);

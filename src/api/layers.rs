@@ -11,7 +11,6 @@ use axum::response::{IntoResponse, Response};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
-use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 use tracing::Span;
 
@@ -27,9 +26,22 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request id that is taken over from a client. The log has it whole.
 const MAX_REQUEST_ID: usize = 128;
 
-/// The content security policy of answers that are not pages. The console's pages have their own.
-const FOR_NO_PAGE: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+/// The headers of every answer. The console's pages have a policy of their own, and may be cached.
+const DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+];
 
 /// Adds the layers, outermost first.
 pub(super) fn layered(router: Router, app: &Arc<App>, guard: &Arc<Guard>) -> Router {
@@ -52,22 +64,7 @@ pub(super) fn layered(router: Router, app: &Arc<App>, guard: &Arc<Guard>) -> Rou
                 move |request| authenticate(&guard, request)
             })
             .layer(from_fn_with_state(Arc::clone(app), observe))
-            .layer(SetResponseHeaderLayer::overriding(
-                header::X_CONTENT_TYPE_OPTIONS,
-                HeaderValue::from_static("nosniff"),
-            ))
-            .layer(SetResponseHeaderLayer::if_not_present(
-                header::CONTENT_SECURITY_POLICY,
-                FOR_NO_PAGE,
-            ))
-            .layer(SetResponseHeaderLayer::if_not_present(
-                header::CACHE_CONTROL,
-                HeaderValue::from_static("no-store"),
-            ))
-            .layer(SetResponseHeaderLayer::if_not_present(
-                HeaderName::from_static("cross-origin-resource-policy"),
-                HeaderValue::from_static("same-origin"),
-            ))
+            .map_response(with_default_headers)
             .map_response({
                 let app = Arc::clone(app);
                 move |response| render(&app, response)
@@ -75,6 +72,15 @@ pub(super) fn layered(router: Router, app: &Arc<App>, guard: &Arc<Guard>) -> Rou
             .layer(from_fn_with_state(Arc::new(Admission::new(guard)), admit))
             .layer(CatchPanicLayer::custom(panicked)),
     )
+}
+
+/// Adds the headers of every answer, where the handler has not set others.
+fn with_default_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in DEFAULT_HEADERS {
+        headers.entry(name).or_insert(value);
+    }
+    response
 }
 
 /// Writes the body of an error, which names the time.

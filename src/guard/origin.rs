@@ -136,7 +136,12 @@ impl Origins {
     ///
     /// # Errors
     /// It comes from a foreign page, or under a foreign name.
-    pub fn admit(&self, uri: &Uri, headers: &HeaderMap, is_page: bool) -> Result<(), Foreign> {
+    pub fn admit(
+        &self,
+        uri: &Uri,
+        headers: &HeaderMap,
+        is_page: impl FnOnce() -> bool,
+    ) -> Result<(), Foreign> {
         let name = name(uri, headers);
         if let Some(given) = &self.only_local_names
             && !name.is_some_and(|name| is_local_name(name.host, given))
@@ -146,8 +151,8 @@ impl Origins {
         let mut sent = headers.get_all(header::ORIGIN).iter();
         let Some(value) = sent.next() else {
             // Images, scripts and forms of pages send no origin, but browsers say whence they are.
-            let is_refused = self.only_local_names.is_some() && !(is_page && is_visit(headers));
-            if is_refused && is_cross_site(headers) {
+            let is_foreign = self.only_local_names.is_some() && is_cross_site(headers);
+            if is_foreign && !(is_visit(headers) && is_page()) {
                 return Err(Foreign::Site);
             }
             return Ok(());

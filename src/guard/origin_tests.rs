@@ -23,7 +23,7 @@ fn admits(allowed: &str, host: &str, origin: &str) -> bool {
     };
     let uri = Uri::from_static("/api/agents");
     origins
-        .admit(&uri, &headers(host, Some(origin)), false)
+        .admit(&uri, &headers(host, Some(origin)), || false)
         .is_ok()
 }
 
@@ -146,27 +146,29 @@ fn a_local_server_answers_to_local_names_alone() {
         ("", false),
         ("a b", false),
     ] {
-        let admitted = origins.admit(&uri, &headers(host, None), false);
+        let admitted = origins.admit(&uri, &headers(host, None), || false);
         assert_eq!(admitted.is_ok(), expected, "{host:?}");
     }
     assert_eq!(
-        origins.admit(&uri, &HeaderMap::new(), false).unwrap_err(),
+        origins
+            .admit(&uri, &HeaderMap::new(), || false)
+            .unwrap_err(),
         Foreign::Host
     );
     let mut twice = headers("localhost", None);
     twice.append(header::HOST, HeaderValue::from_static("evil.example"));
-    assert!(origins.admit(&uri, &twice, false).is_err());
+    assert!(origins.admit(&uri, &twice, || false).is_err());
     // What the request line names beats the header.
     let absolute = Uri::from_static("http://evil.example/");
     assert!(
         origins
-            .admit(&absolute, &headers("localhost", None), false)
+            .admit(&absolute, &headers("localhost", None), || false)
             .is_err()
     );
     // A rebound page's origin is that of its host.
     let rebound = headers("evil.example:3000", Some("http://evil.example:3000"));
     assert_eq!(
-        origins.admit(&uri, &rebound, false).unwrap_err(),
+        origins.admit(&uri, &rebound, || false).unwrap_err(),
         Foreign::Host
     );
 }
@@ -182,7 +184,7 @@ fn a_local_server_without_a_token_answers_to_no_page_of_another_site() {
         for (name, value) in sent {
             headers.insert(*name, value.parse().unwrap());
         }
-        origins.admit(&Uri::from_static("/"), &headers, is_page)
+        origins.admit(&Uri::from_static("/"), &headers, || is_page)
     };
     let cross = ("sec-fetch-site", "cross-site");
     let navigates = ("sec-fetch-mode", "navigate");
