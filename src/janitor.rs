@@ -17,8 +17,8 @@ use crate::domain::session::Session;
 use crate::domain::time::{Millis, Timestamp};
 use crate::events::{Event, Happening};
 use crate::store::command::{Expire, WalkTallies};
-use crate::store::deadline::{Deadline, Place};
-use crate::store::error::{ReadError, SubmitError};
+use crate::store::deadline::Place;
+use crate::store::error::SubmitError;
 
 /// How many index rows are looked at in one go.
 const SLICE: usize = 500;
@@ -31,9 +31,6 @@ const ROWS_TO_WALK: usize = 1000;
 
 /// How long to wait where the store fails.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// What is due, with the session where a warning needs it.
-type Due = Vec<(Place, Option<Session>)>;
 
 /// Keeps the house until it is told to stop.
 #[derive(Debug)]
@@ -97,16 +94,9 @@ impl Janitor {
             self.app.store().submit(WalkTallies).await?;
             self.rows_since_walk = 0;
         }
-        let (warning, expiry) = self.app.store().read(|reader| {
-            let (warned, expired) = (self.warned.0.max(settled), self.expired.0.max(settled));
-            let warning = reader.next_due(Deadline::Warning, warned)?;
-            Ok((warning, reader.next_due(Deadline::Expiry, expired)?))
-        })?;
-        let deadlines = [warning, expiry].into_iter().flatten();
-        Ok(deadlines
-            .chain([self.next_sweep])
-            .min()
-            .unwrap_or(self.next_sweep))
+        let (warned, expired) = (self.warned.0.max(settled), self.expired.0.max(settled));
+        let next = self.app.store().next_deadline(warned, expired).await?;
+        Ok(next.map_or(self.next_sweep, |next| next.min(self.next_sweep)))
     }
 
     async fn sleep_until(&self, next: Timestamp) {
@@ -132,7 +122,13 @@ impl Janitor {
     }
 
     async fn tell_warnings(&mut self, until: Timestamp, now: Timestamp) -> Result<(), AppError> {
-        while let Some(slice) = self.due(Deadline::Warning, self.warned, until)? {
+        loop {
+            let store = self.app.store();
+            let slice = store.due_warnings(Some(self.warned), until, SLICE).await?;
+            if slice.is_empty() {
+                return Ok(());
+            }
+            self.rows_since_walk += slice.len();
             for (place, session) in slice {
                 self.warned = place;
                 if let Some(session) = session.filter(|session| is_to_be_warned(session, now)) {
@@ -141,7 +137,6 @@ impl Janitor {
             }
             tokio::task::yield_now().await;
         }
-        Ok(())
     }
 
     fn tell_warning(&self, session: Session, now: Timestamp) {
@@ -156,15 +151,20 @@ impl Janitor {
     }
 
     async fn tell_expiries(&mut self, until: Timestamp) -> Result<(), AppError> {
-        while let Some(slice) = self.due(Deadline::Expiry, self.expired, until)? {
-            for (place, _) in slice {
+        loop {
+            let store = self.app.store();
+            let slice = store.due_expiries(Some(self.expired), until, SLICE).await?;
+            if slice.is_empty() {
+                return Ok(());
+            }
+            self.rows_since_walk += slice.len();
+            for place in slice {
                 self.expire(place.1).await?;
                 self.expired = place;
                 self.count_expiry(place.0);
             }
             tokio::task::yield_now().await;
         }
-        Ok(())
     }
 
     fn count_expiry(&self, expired_at: Timestamp) {
@@ -179,10 +179,7 @@ impl Janitor {
     /// Closes the turns of an expired session that the agent was not asked for, and tells of the
     /// expiry. Where there is nobody to tell and nothing to close, that costs no write.
     async fn expire(&self, id: SessionId) -> Result<(), AppError> {
-        let has_turns = self.app.store().read(|reader| match reader.next_turn(id) {
-            Err(ReadError::Record(_)) => Ok(false),
-            turn => Ok(turn?.is_some()),
-        })?;
+        let has_turns = self.app.store().has_open_turns(id).await?;
         if !has_turns && !self.app.events().is_heard(id) {
             return Ok(());
         }
@@ -193,32 +190,6 @@ impl Janitor {
             Err(error) => return Err(error.into()),
         }
         Ok(())
-    }
-
-    /// The next slice of what is due, with the sessions where a warning needs them.
-    fn due(
-        &mut self,
-        deadline: Deadline,
-        after: Place,
-        until: Timestamp,
-    ) -> Result<Option<Due>, AppError> {
-        let slice = self.app.store().read(|reader| {
-            let places = reader.due(deadline, Some(after), until, SLICE)?;
-            let mut slice = Vec::with_capacity(places.len());
-            for place in places {
-                let session = match deadline {
-                    Deadline::Expiry => None,
-                    Deadline::Warning => match reader.session(place.1) {
-                        Err(ReadError::Record(_)) => None,
-                        session => session?,
-                    },
-                };
-                slice.push((place, session));
-            }
-            Ok(slice)
-        })?;
-        self.rows_since_walk += slice.len();
-        Ok((!slice.is_empty()).then_some(slice))
     }
 }
 

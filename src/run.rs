@@ -124,6 +124,7 @@ pub async fn run_with(
 
     let turns = app
         .recover()
+        .await
         .map_err(|error| anyhow::anyhow!("open turns: {error:?}"))?;
     if turns > 0 {
         tracing::info!(

@@ -15,7 +15,7 @@ use crate::domain::id::TurnId;
 use crate::domain::message::Message;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::domain::turn::Reply;
+use crate::domain::turn::{History, Reply, Wants};
 
 /// A reply as it comes: pieces of text, then the whole, or a failure in its place.
 pub type ReplyStream = Pin<Box<dyn Stream<Item = Result<Piece, BackendError>> + Send>>;
@@ -124,59 +124,6 @@ impl Progress {
     /// Waits until bytes arrive, or have arrived since the last call.
     pub(super) async fn next(&self) {
         self.0.arrived.notified().await;
-    }
-}
-
-/// What was said in a session before a message, oldest first.
-#[derive(Debug, Clone)]
-pub enum History {
-    /// What the user said.
-    Statements(Vec<String>),
-    /// The messages of both, each reply after the message that it answers.
-    Messages(Vec<Message>),
-}
-
-impl History {
-    /// What the user said, if that was wanted alone.
-    #[must_use]
-    pub fn statements(&self) -> &[String] {
-        match self {
-            Self::Statements(statements) => statements,
-            Self::Messages(_) => &[],
-        }
-    }
-
-    /// The messages of both, if they were wanted.
-    #[must_use]
-    pub fn messages(&self) -> &[Message] {
-        match self {
-            Self::Statements(_) => &[],
-            Self::Messages(messages) => messages,
-        }
-    }
-}
-
-/// What a backend wants to know beside the message.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wants {
-    /// What was said before.
-    pub history: WantedHistory,
-    /// Whether it has a session of its own for each of ours.
-    pub upstream: bool,
-}
-
-/// How much of what was said before a backend wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WantedHistory {
-    /// So many of the user's messages, as texts, which costs much less than the whole.
-    Statements(usize),
-    /// So many messages of both.
-    Messages(usize),
-}
-
-impl Default for WantedHistory {
-    fn default() -> Self {
-        Self::Statements(0)
     }
 }
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
-use super::backend::{History, Piece, Progress, TurnRequest};
+use super::backend::{Piece, Progress, TurnRequest};
 use super::registry::Agent;
 use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
 use crate::domain::message::{Body, Message, Role, Sender, TurnState};
 use crate::domain::session::{NewSession, Session};
 use crate::domain::time::{TimeScale, Timestamp};
 use crate::domain::timeout::TimeoutConfig;
+use crate::domain::turn::History;
 
 /// What is asked.
 const QUESTION: &str = "Hello! Please answer with one short sentence.";

@@ -13,11 +13,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::backend::{
-    Backend, BackendError, Piece, ReplyStream, TurnRequest, WantedHistory, Wants,
-};
+use super::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest};
 use crate::clock::Clock;
-use crate::domain::turn::Reply;
+use crate::domain::turn::{Reply, WantedHistory, Wants};
 use crate::json;
 
 /// Does what the message says.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use sha2::Sha256;
 
 use super::answer::{self, Answer, Origin, Unnamed};
-use super::backend::{Answering, Backend, Piece, ReplyStream, TurnRequest, WantedHistory, Wants};
+use super::backend::{Answering, Backend, Piece, ReplyStream, TurnRequest};
 use super::body::{Body, Kind};
 use super::character::Character;
 use super::registry::Tools;
@@ -23,6 +23,7 @@ use super::upstream::{self, Repeat};
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
+use crate::domain::turn::{WantedHistory, Wants};
 use crate::json;
 use crate::message_json;
 

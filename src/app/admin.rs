@@ -69,13 +69,13 @@ impl App {
     ///
     /// # Errors
     /// There is no such session, or the store fails.
-    pub fn export(self: &Arc<Self>, session: Option<&str>) -> Result<Export, AppError> {
+    pub async fn export(self: &Arc<Self>, session: Option<&str>) -> Result<Export, AppError> {
         let cursor = match session {
             None => Cursor::all(),
             Some(path) => {
                 let id = SessionId::parse(path)
                     .ok_or_else(|| AppError::UnknownSession(path.to_owned()))?;
-                self.require_stored(id)?;
+                self.require_stored(id).await?;
                 Cursor::only(id)
             }
         };
@@ -87,12 +87,10 @@ impl App {
     }
 
     /// Lets an id pass of which anything is stored, be it damaged.
-    fn require_stored(&self, id: SessionId) -> Result<(), AppError> {
+    async fn require_stored(&self, id: SessionId) -> Result<(), AppError> {
         let mut cursor = Cursor::only(id);
         let now = self.now();
-        let items = self
-            .store
-            .read(|reader| reader.export(&mut cursor, 1, now))?;
+        let items = self.store.export(&mut cursor, 1, now).await?;
         if items.is_empty() {
             return Err(Refusal::SessionNotFound(id).into());
         }
@@ -145,7 +143,7 @@ impl Export {
     /// # Errors
     /// The store fails; or, at the end, something of it could not be read, so that nobody takes
     /// the lines for all that there are.
-    pub fn next_lines(&mut self) -> Result<Option<String>, AppError> {
+    pub async fn next_lines(&mut self) -> Result<Option<String>, AppError> {
         if self.cursor.is_done() {
             return if self.is_partial {
                 Err(AppError::Internal)
@@ -154,10 +152,7 @@ impl Export {
             };
         }
         let (cursor, now) = (&mut self.cursor, self.app.now());
-        let read = self
-            .app
-            .store
-            .read(|reader| reader.export(cursor, EXPORT_SLICE, now));
+        let read = self.app.store.export(cursor, EXPORT_SLICE, now).await;
         for place in self.cursor.take_lost() {
             tracing::error!(%place, "the export leaves out what cannot be read");
             self.is_partial = true;

@@ -48,7 +48,9 @@ impl App {
                 "a user creates sessions of its own alone",
             ));
         }
-        let is_repeat = self.is_repeated_create(user_id, request.key.as_ref())?;
+        let is_repeat = self
+            .is_repeated_create(user_id, request.key.as_ref())
+            .await?;
         let agent = self.agents.get(agent_id);
         if !is_repeat {
             if agent.is_none() {
@@ -77,7 +79,7 @@ impl App {
 
     /// Whether an earlier create with this key made a session. Such a call creates nothing, and so
     /// neither needs the agent nor counts against a limit.
-    fn is_repeated_create(
+    async fn is_repeated_create(
         &self,
         user: UserId,
         key: Option<&IdempotencyKey>,
@@ -85,8 +87,7 @@ impl App {
         let Some(key) = key else {
             return Ok(false);
         };
-        let (now, kept) = (self.clock.now(), self.store.rules().kept);
-        self.store
-            .read(|reader| reader.knows_create_key(user, key, now, kept))
+        let now = self.clock.now();
+        self.store.knows_create_key(user, key, now).await
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::message::Message;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::events::{Event, Happening, Lagged, Listener, ListenerId};
-use crate::store::reader::PageRequest;
+use crate::store::PageRequest;
 
 /// How many stored messages are read at once for one who was away.
 const REPLAY_SLICE: usize = 100;
@@ -79,11 +79,11 @@ impl Follower {
     ///
     /// # Errors
     /// It is unknown or expired, or the store fails.
-    pub fn join(&mut self, target: &Target) -> Result<Session, AppError> {
-        let session = self.app.session(target)?;
+    pub async fn join(&mut self, target: &Target) -> Result<Session, AppError> {
+        let session = self.app.session(target).await?;
         // Listening begins before the state is read, so that nothing falls between the two.
         self.listener.join(session.id);
-        let joined = self.app.session(target);
+        let joined = self.app.session(target).await;
         if joined.is_err() {
             self.leave(session.id);
         }
@@ -100,24 +100,15 @@ impl Follower {
     ///
     /// # Errors
     /// It is unknown or expired, or the store fails.
-    pub fn state(&self, session: SessionId) -> Result<SessionState, AppError> {
-        let newest = PageRequest {
-            before: None,
-            after: None,
-            limit: 1,
-        };
-        let (stored, is_idle, page) = self.app.store.read(|reader| {
-            let stored = reader.session(session)?;
-            let is_idle = reader.next_turn(session)?.is_none();
-            Ok((stored, is_idle, reader.messages(session, newest)?))
-        })?;
+    pub async fn state(&self, session: SessionId) -> Result<SessionState, AppError> {
+        let stored = self.app.store.session_state(session).await?;
         let stored = stored.ok_or(Refusal::SessionNotFound(session))?;
-        stored.require_active(self.app.now(), self.app.store.rules().kept)?;
-        let newest = page.messages.first().map(|message| message.created_at);
+        let (now, kept) = (self.app.now(), self.app.store.rules().kept);
+        stored.session.require_active(now, kept)?;
         Ok(SessionState {
-            session: stored,
-            is_idle,
-            newest,
+            session: stored.session,
+            is_idle: !stored.has_open_turns,
+            newest: stored.newest,
         })
     }
 
@@ -125,7 +116,7 @@ impl Follower {
     ///
     /// # Errors
     /// The store fails.
-    pub fn stored_after(
+    pub async fn stored_after(
         &self,
         session: SessionId,
         after: Timestamp,
@@ -135,10 +126,7 @@ impl Follower {
             after: Some(after),
             limit: REPLAY_SLICE,
         };
-        let page = self
-            .app
-            .store
-            .read(|reader| reader.messages(session, request))?;
+        let page = self.app.store.message_page(session, request).await?;
         Ok(page.messages.into_iter().rev().collect())
     }
 

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::agents::backend::{History, Progress, TurnRequest, WantedHistory, Wants};
+use crate::agents::backend::{Progress, TurnRequest};
 use crate::agents::runner::{Ledger, LedgerError, PendingTurn};
 use crate::domain::id::{AgentId, SessionId};
-use crate::domain::message::{Role, TurnFailure};
+use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
-use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply};
-use crate::store::Store;
+use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply, Wants};
 use crate::store::command::{BeginTurn, CloseTurn, KeepUpstream, ParkTurn, WalkTallies};
 use crate::store::error::{ReadError, SubmitError};
-use crate::store::reader::Reader;
+use crate::store::{Store, StoredTurn};
 
 /// What is stored of the turns.
 #[derive(Debug)]
@@ -26,17 +25,16 @@ impl StoreLedger {
 }
 
 impl Ledger for StoreLedger {
-    fn next(
+    async fn next(
         &self,
         session: SessionId,
         wants: &(dyn Fn(AgentId) -> Wants + Sync),
     ) -> Result<Option<PendingTurn>, LedgerError> {
-        self.store
-            .read(|reader| pending_turn(reader, session, wants))
-            .map_err(|error| match error {
-                ReadError::Record(_) => LedgerError::Damaged,
-                ReadError::Storage(_) | ReadError::Closed => LedgerError::Later,
-            })
+        match self.store.pending_turn(session, wants).await {
+            Ok(turn) => Ok(turn.map(PendingTurn::from)),
+            Err(ReadError::Record(_)) => Err(LedgerError::Damaged),
+            Err(ReadError::Storage(_) | ReadError::Closed) => Err(LedgerError::Later),
+        }
     }
 
     async fn settle(&self) -> Result<(), LedgerError> {
@@ -95,68 +93,6 @@ impl Ledger for StoreLedger {
     }
 }
 
-fn pending_turn(
-    reader: &Reader<'_>,
-    session_id: SessionId,
-    wants: &(dyn Fn(AgentId) -> Wants + Sync),
-) -> Result<Option<PendingTurn>, ReadError> {
-    let Some(turn) = next_turn(reader, session_id)? else {
-        return Ok(None);
-    };
-    let session = reader.session(session_id)?;
-    let message = reader.message(session_id, turn.message_at)?;
-    let (Some(session), Some(message)) = (session, message) else {
-        return Ok(None);
-    };
-    let Role::User {
-        turn_id, reply_id, ..
-    } = message.role
-    else {
-        return Ok(None);
-    };
-    let wants = wants(session.agent_id);
-    let upstream = if wants.upstream {
-        reader.upstream(session_id)?
-    } else {
-        None
-    };
-    let at = turn.message_at;
-    let history = match wants.history {
-        WantedHistory::Statements(count) => {
-            History::Statements(reader.statements_before(session_id, at, count)?)
-        }
-        WantedHistory::Messages(count) => {
-            History::Messages(reader.messages_before(session_id, at, count)?)
-        }
-    };
-    let request = Arc::new(TurnRequest {
-        turn_id,
-        session,
-        history,
-        message,
-        upstream,
-        progress: Progress::default(),
-    });
-    Ok(Some(PendingTurn {
-        turn,
-        reply_id,
-        request,
-    }))
-}
-
-/// The first open turn; of those that wait for a submit, the one whose time is over first.
-fn next_turn(reader: &Reader<'_>, session_id: SessionId) -> Result<Option<OpenTurn>, ReadError> {
-    let Some(first) = reader.next_turn(session_id)? else {
-        return Ok(None);
-    };
-    if first.waits_until.is_none() {
-        return Ok(Some(first));
-    }
-    let turns = reader.open_turns(session_id)?.into_iter();
-    let waiting = turns.filter(|turn| turn.waits_until.is_some());
-    Ok(waiting.min_by_key(|turn| (turn.waits_until, turn.position)))
-}
-
 fn ledger_error(error: &SubmitError) -> LedgerError {
     match error {
         SubmitError::Closed => LedgerError::Closed,
@@ -166,5 +102,22 @@ fn ledger_error(error: &SubmitError) -> LedgerError {
         | SubmitError::Storage
         | SubmitError::NoRoom
         | SubmitError::OutcomeUnknown => LedgerError::Later,
+    }
+}
+
+impl From<StoredTurn> for PendingTurn {
+    fn from(stored: StoredTurn) -> Self {
+        Self {
+            turn: stored.turn,
+            reply_id: stored.reply_id,
+            request: Arc::new(TurnRequest {
+                turn_id: stored.turn_id,
+                session: stored.session,
+                history: stored.history,
+                message: stored.message,
+                upstream: stored.upstream,
+                progress: Progress::default(),
+            }),
+        }
     }
 }

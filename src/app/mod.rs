@@ -51,8 +51,7 @@ use crate::events::EventBus;
 use crate::guard::rate::Limits;
 use crate::metrics::Metrics;
 use crate::store::Store;
-pub use crate::store::reader::{Page, PageRequest, Stats};
-pub use crate::store::{LastBackup, Verified};
+pub use crate::store::{LastBackup, Page, PageRequest, Stats, Verified};
 
 /// The running server, whatever it is spoken to by.
 #[derive(Debug)]
@@ -121,10 +120,8 @@ impl App {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn recover(&self) -> Result<usize, error::AppError> {
-        // The method itself is not general enough over the snapshot's lifetime.
-        #[allow(clippy::redundant_closure_for_method_calls)]
-        let sessions = self.store.read(|reader| reader.sessions_with_turns())?;
+    pub async fn recover(&self) -> Result<usize, error::AppError> {
+        let sessions = self.store.sessions_with_open_turns().await?;
         for session in &sessions {
             self.runner.wake(*session);
         }

@@ -187,7 +187,7 @@ fn pause_for(life: Duration) -> Millis {
 impl App {
     /// Renews the session that the server behind the agent has for this one, in the background.
     /// A message renews it by itself. Where it fails, the next message finds out.
-    pub(super) fn renew_remote(&self, session: &Session) {
+    pub(super) async fn renew_remote(&self, session: &Session) {
         let (id, now) = (session.id, self.clock.now());
         let Some(agent) = self.agents.get(session.agent_id) else {
             return;
@@ -195,7 +195,7 @@ impl App {
         if !agent.backend.wants().upstream || !self.remotes.schedule().is_due(id, now) {
             return;
         }
-        let name = self.store.read(|reader| reader.upstream(id));
+        let name = self.store.remote_session(id).await;
         let renewal = name
             .ok()
             .flatten()

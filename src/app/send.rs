@@ -23,6 +23,7 @@ use crate::domain::time::Millis;
 use crate::domain::turn::Beginning;
 use crate::events::{Echo, ListenerId};
 use crate::message_json::says_the_same;
+use crate::store::TurnOutcome;
 use crate::store::command::{SendMessage, Sent};
 use crate::store::error::{ReadError, SubmitError};
 
@@ -93,7 +94,7 @@ impl App {
     /// or fails.
     pub async fn send(self: &Arc<Self>, request: SendRequest) -> Result<SentMessage, AppError> {
         let now = self.clock.now();
-        let session = self.kept_session_at(now, &request.session)?;
+        let session = self.kept_session_at(now, &request.session).await?;
         if let Some(socket) = &request.socket {
             require_own(socket, &session)?;
         }
@@ -107,7 +108,7 @@ impl App {
         if self.stopping.is_cancelled() {
             return Err(AppError::Unavailable(Unavailable::ShuttingDown));
         }
-        if self.opens_a_turn(&session, &body, key.as_ref())? {
+        if self.opens_a_turn(&session, &body, key.as_ref()).await? {
             session.require_active(now, self.store.rules().kept)?;
             if agent.is_none() {
                 return Err(Refusal::AgentNotFound(session.agent_id).into());
@@ -183,7 +184,7 @@ impl App {
         };
         let session = Session::clone(&message.sent.session);
         // Its expiry may have been moved while the caller waited.
-        let present = self.store.read(|reader| reader.session(session.id));
+        let present = self.store.session(session.id).await;
         Err(AppError::NoReply(Box::new(NoReply {
             agent_id,
             session: present.ok().flatten().unwrap_or(session),
@@ -223,7 +224,7 @@ impl App {
             return Ok((sent, turn));
         }
         self.feeds().discard(session, message);
-        self.join(sent, claim)
+        self.join(sent, claim).await
     }
 
     /// How the turn of a new message begins, with the lane that it has to itself where it begins
@@ -253,7 +254,7 @@ impl App {
     }
 
     /// Joins the turn of a message that was stored before, which may have been opened again.
-    fn join(
+    async fn join(
         &self,
         sent: Sent,
         claim: Option<Claim<StoreLedger>>,
@@ -263,26 +264,8 @@ impl App {
         self.run_turns(session, claim);
         // The turn may have ended before the waiting began: then the feed would never say so.
         let at = sent.message.created_at;
-        let stored = self.store.read(|reader| {
-            let Some(message) = reader.message(session, at)? else {
-                return Ok(Some(Ending::Deleted));
-            };
-            let ending = match message.role {
-                Role::User {
-                    turn: TurnState::Replied(at),
-                    ..
-                } => reader
-                    .message(session, at)?
-                    .map_or(Ending::Deleted, |reply| Ending::Replied(Arc::new(reply))),
-                Role::User {
-                    turn: TurnState::Failed(failure),
-                    ..
-                } => Ending::Failed(failure),
-                _ => return Ok(None),
-            };
-            Ok(Some(ending))
-        });
-        match stored? {
+        let outcome = self.store.turn_outcome(session, at).await?;
+        match ending(outcome) {
             None if self.stopping.is_cancelled() => Ok((sent, SentTurn::Ended(Ending::Stopping))),
             None => Ok((sent, SentTurn::Open(waiter))),
             Some(ending) => {
@@ -295,7 +278,7 @@ impl App {
 
     /// Whether a send opens a turn: not where it repeats one whose turn is open, or replied to, and
     /// not where its key belongs to another body. Both are answered from what is stored.
-    fn opens_a_turn(
+    async fn opens_a_turn(
         &self,
         session: &Session,
         body: &Body,
@@ -304,9 +287,7 @@ impl App {
         let Some(key) = key else {
             return Ok(true);
         };
-        let earlier = self
-            .store
-            .read(|reader| reader.message_of_key(session.id, key))?;
+        let earlier = self.store.message_of_key(session.id, key).await?;
         Ok(earlier.is_none_or(|earlier| {
             let has_failed = matches!(
                 earlier.role,
@@ -334,6 +315,16 @@ impl SentMessage {
     #[must_use]
     pub fn session_id(&self) -> SessionId {
         self.sent.session.id
+    }
+}
+
+/// How a turn ended; none while it is open.
+pub(super) fn ending(outcome: TurnOutcome) -> Option<Ending> {
+    match outcome {
+        TurnOutcome::Open => None,
+        TurnOutcome::Replied(reply) => Some(Ending::Replied(Arc::new(reply))),
+        TurnOutcome::Failed(failure) => Some(Ending::Failed(failure)),
+        TurnOutcome::Deleted => Some(Ending::Deleted),
     }
 }
 

@@ -11,8 +11,8 @@ use crate::domain::id::{AgentId, SessionId, UserId};
 use crate::domain::session::{Session, Standing};
 use crate::domain::timeout::TimeoutOverrides;
 use crate::metrics::{Format, State};
+use crate::store::Stats;
 use crate::store::command::{DeleteSession, Heartbeat, PatchTimeout, Purge, Renew};
-use crate::store::reader::Stats;
 
 /// How many sessions are read at once where all of a user's are looked at.
 const SLICE: usize = 500;
@@ -95,9 +95,9 @@ impl App {
     ///
     /// # Errors
     /// It is unknown or expired, or the store fails.
-    pub fn session(&self, target: &Target) -> Result<Session, AppError> {
+    pub async fn session(&self, target: &Target) -> Result<Session, AppError> {
         let now = self.clock.now();
-        let session = self.kept_session_at(now, target)?;
+        let session = self.kept_session_at(now, target).await?;
         session.require_active(now, self.store.rules().kept)?;
         Ok(session)
     }
@@ -107,8 +107,9 @@ impl App {
     /// # Errors
     /// It is unknown, expired, or has nothing left to give; or the store fails.
     pub async fn renew(&self, target: &Target) -> Result<Session, AppError> {
-        let session = self.store.submit(Renew(self.reachable(target)?)).await?;
-        self.renew_remote(&session);
+        let id = self.reachable(target).await?;
+        let session = self.store.submit(Renew(id)).await?;
+        self.renew_remote(&session).await;
         Ok(session)
     }
 
@@ -117,11 +118,9 @@ impl App {
     /// # Errors
     /// It is unknown or expired, or the store fails.
     pub async fn heartbeat(&self, target: &Target) -> Result<Session, AppError> {
-        let session = self
-            .store
-            .submit(Heartbeat(self.reachable(target)?))
-            .await?;
-        self.renew_remote(&session);
+        let id = self.reachable(target).await?;
+        let session = self.store.submit(Heartbeat(id)).await?;
+        self.renew_remote(&session).await;
         Ok(session)
     }
 
@@ -135,7 +134,7 @@ impl App {
         patch: TimeoutOverrides,
     ) -> Result<Session, AppError> {
         self.store.rules().policy.check(patch)?;
-        let session_id = self.session(target)?.id;
+        let session_id = self.session(target).await?.id;
         Ok(self
             .store
             .submit(PatchTimeout { session_id, patch })
@@ -147,7 +146,7 @@ impl App {
     /// # Errors
     /// It is unknown, or the store fails.
     pub async fn delete(self: &Arc<Self>, target: &Target) -> Result<SessionId, AppError> {
-        let id = self.reachable(target)?;
+        let id = self.reachable(target).await?;
         let app = Arc::clone(self);
         let erasing = async move {
             let deleted = app.store.submit(DeleteSession(id)).await?;
@@ -189,17 +188,14 @@ impl App {
     ///
     /// # Errors
     /// The store fails.
-    pub fn stats(&self) -> Result<Stats, AppError> {
-        let rules = self.store.rules();
-        Ok(self
-            .store
-            .read(|reader| reader.stats(self.clock.now(), rules))?)
+    pub async fn stats(&self) -> Result<Stats, AppError> {
+        Ok(self.store.stats(self.clock.now()).await?)
     }
 
     /// All figures as text.
     #[must_use]
-    pub fn metrics_text(&self, format: Format) -> String {
-        self.metrics.text(self.state().ok(), format)
+    pub async fn metrics_text(&self, format: Format) -> String {
+        self.metrics.text(self.state().await.ok(), format)
     }
 
     /// Measures the room inside the database's file. It takes as long as to read that, so it is
@@ -211,19 +207,17 @@ impl App {
         Ok(self.store.measure(&|| self.stopping.is_cancelled())?)
     }
 
-    fn state(&self) -> Result<State, AppError> {
-        let stats = self.stats()?;
+    async fn state(&self) -> Result<State, AppError> {
+        let stats = self.stats().await?;
         let health = self.store.health();
-        // The method itself is not general enough over the snapshot's lifetime.
-        #[allow(clippy::redundant_closure_for_method_calls)]
-        let (messages, open_turns) = self.store.read(|reader| reader.row_counts())?;
+        let rows = self.store.row_counts().await?;
         Ok(State {
             active: stats.active,
             expiring_soon: stats.near_expiration,
             kept: stats.expired,
             invalid: health.undecodable_sessions,
-            messages,
-            open_turns,
+            messages: rows.messages,
+            open_turns: rows.open_turns,
             database_bytes: self.store.file_bytes(),
             database_used_bytes: self.store.space().used(),
             is_healthy: health.is_writable(),
@@ -241,9 +235,7 @@ impl App {
         let mut stats = Stats::default();
         let mut below = None;
         loop {
-            let (sessions, next) = self
-                .store
-                .read(|reader| reader.user_sessions_below(user, below, SLICE))?;
+            let (sessions, next) = self.store.sessions(Some(user), below, SLICE).await?;
             for session in &sessions {
                 match session.standing(now, kept) {
                     Standing::Active => stats.active += 1,
@@ -263,8 +255,8 @@ impl App {
 
     /// How the service is.
     #[must_use]
-    pub fn health(&self) -> Health {
-        let counted = self.stats().ok();
+    pub async fn health(&self) -> Health {
+        let counted = self.stats().await.ok();
         let store = self.store.health();
         // What cannot even be counted is damaged, unless there is a better reason.
         let is_unreadable = counted.is_none() && store.is_writable();

@@ -51,12 +51,10 @@ impl App {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn storage(&self) -> Result<StorageInfo, AppError> {
+    pub async fn storage(&self) -> Result<StorageInfo, AppError> {
         let bytes = self.store.file_bytes();
         let used = self.store.space().used();
-        // The method itself is not general enough over the snapshot's lifetime.
-        #[allow(clippy::redundant_closure_for_method_calls)]
-        let last_backup = self.store.read(|reader| reader.last_backup())?;
+        let last_backup = self.store.last_backup().await?;
         Ok(StorageInfo {
             path: self.store.path().map(|path| {
                 // Where the working directory is gone, the name must do.

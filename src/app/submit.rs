@@ -8,17 +8,17 @@ use tracing::Instrument as _;
 
 use super::App;
 use super::error::{AppError, Unavailable};
+use super::send::ending;
 use super::target::{Scope, Target};
 use crate::agents::backend::Answering;
 use crate::agents::feed::Ending;
 use crate::domain::id::{AgentId, MessageId, SessionId};
 use crate::domain::key::IdempotencyKey;
-use crate::domain::message::{Message, Role, TurnState};
+use crate::domain::message::Message;
 use crate::domain::session::Session;
 use crate::domain::turn::Reply;
 use crate::store::command::{SubmitReply, Submitted};
 use crate::store::error::{ReadError, SubmitError};
-use crate::store::reader::PageRequest;
 
 /// How many of a session's latest messages may have open turns, with room to spare for what was
 /// submitted in between.
@@ -70,10 +70,11 @@ impl App {
             reply,
             key,
         } = submission;
-        let session = self.kept_session(&Target {
+        let target = Target {
             name: channel.to_string(),
             scope: Scope::All,
-        })?;
+        };
+        let session = self.kept_session(&target).await?;
         if session.agent_id != author {
             return Err(AppError::Forbidden("author_id must be the session's agent"));
         }
@@ -140,39 +141,19 @@ impl App {
     /// commit that may have closed them or not.
     async fn tell_outcome(&self, session: SessionId) {
         let told = async {
-            while self.tell_ended(session).is_err() {
+            while self.tell_ended(session).await.is_err() {
                 self.clock.sleep(PAUSE).await;
             }
         };
         let _ = self.stopping.run_until_cancelled(told).await;
     }
 
-    fn tell_ended(&self, session: SessionId) -> Result<(), ReadError> {
+    async fn tell_ended(&self, session: SessionId) -> Result<(), ReadError> {
         let waited_for: HashSet<_> = self.feeds.open_in(session).into_iter().collect();
-        let latest = PageRequest {
-            before: None,
-            after: None,
-            limit: LATEST,
-        };
-        let endings = self.store.read(|reader| {
-            let mut endings = Vec::new();
-            for message in reader.messages(session, latest)?.messages {
-                let Role::User { turn, .. } = message.role else {
-                    continue;
-                };
-                let ending = match turn {
-                    TurnState::Open => continue,
-                    TurnState::Replied(at) => reader
-                        .message(session, at)?
-                        .map_or(Ending::Deleted, |reply| Ending::Replied(Arc::new(reply))),
-                    TurnState::Failed(failure) => Ending::Failed(failure),
-                };
-                endings.push((message.id, ending));
-            }
-            Ok(endings)
-        })?;
-        for (message, ending) in endings {
-            if waited_for.contains(&message) {
+        for (message, outcome) in self.store.newest_turn_outcomes(session, LATEST).await? {
+            if let Some(ending) = ending(outcome)
+                && waited_for.contains(&message)
+            {
                 self.feeds.end(session, message, ending);
             }
         }

@@ -51,19 +51,19 @@ impl Target {
 
 impl App {
     /// A session that is active or still kept.
-    pub(super) fn kept_session(&self, target: &Target) -> Result<Session, AppError> {
-        self.kept_session_at(self.clock.now(), target)
+    pub(super) async fn kept_session(&self, target: &Target) -> Result<Session, AppError> {
+        self.kept_session_at(self.clock.now(), target).await
     }
 
     /// The same, as it is at a time that was read before.
-    pub(super) fn kept_session_at(
+    pub(super) async fn kept_session_at(
         &self,
         now: Timestamp,
         target: &Target,
     ) -> Result<Session, AppError> {
         let id = target.id()?;
         let kept = self.store.rules().kept;
-        match self.store.read(|reader| reader.session(id))? {
+        match self.store.session(id).await? {
             Some(session)
                 if session.standing(now, kept) != Standing::Gone
                     && target.scope.includes(session.user_id) =>
@@ -77,10 +77,10 @@ impl App {
     /// The id of a session that a command is about to change. A session never changes its user,
     /// so the answer holds when the command is applied; whether the session is still there is for
     /// the command to see.
-    pub(super) fn reachable(&self, target: &Target) -> Result<SessionId, AppError> {
+    pub(super) async fn reachable(&self, target: &Target) -> Result<SessionId, AppError> {
         match target.scope {
             Scope::All => target.id(),
-            Scope::Of(_) => Ok(self.kept_session(target)?.id),
+            Scope::Of(_) => Ok(self.kept_session(target).await?.id),
         }
     }
 }

@@ -10,8 +10,6 @@ use super::error::AppError;
 use super::sessions::SessionFilter;
 use crate::domain::id::SessionId;
 use crate::domain::session::{Session, Standing};
-use crate::store::error::ReadError;
-use crate::store::reader::Reader;
 
 /// How many sessions are read at once, and then forgotten.
 const SLICE: usize = 200;
@@ -21,8 +19,6 @@ const MAX_IDS: u64 = 16_384;
 
 /// How many rows of the expiry index are read in the time of one session.
 const ROWS_PER_SESSION: u64 = 4;
-
-type Slice = (Vec<Session>, Option<SessionId>);
 
 /// A walk over the active sessions that a filter matches.
 #[derive(Debug)]
@@ -58,19 +54,19 @@ impl Walk {
     ///
     /// # Errors
     /// The store fails.
-    pub fn next(&mut self, app: &App) -> Result<Option<Vec<Session>>, AppError> {
+    pub async fn next(&mut self, app: &App) -> Result<Option<Vec<Session>>, AppError> {
         let mut sessions = match &mut self.ahead {
             Ahead::Nothing => return Ok(None),
             Ahead::Kept(below) => {
                 let below = *below;
-                self.next_kept(app, below)?
+                self.next_kept(app, below).await?
             }
             Ahead::Active(ids) => {
                 let ids: Vec<_> = ids.take(SLICE).collect();
                 if ids.len() < SLICE {
                     self.ahead = Ahead::Nothing;
                 }
-                app.store.read(|reader| undamaged(reader, &ids))?
+                app.store.sessions_by_id(&ids).await?
             }
         };
         let (now, kept) = (app.clock.now(), app.store.rules().kept);
@@ -81,27 +77,23 @@ impl Walk {
         Ok(Some(sessions))
     }
 
-    fn next_kept(&mut self, app: &App, below: Option<SessionId>) -> Result<Vec<Session>, AppError> {
+    async fn next_kept(
+        &mut self,
+        app: &App,
+        below: Option<SessionId>,
+    ) -> Result<Vec<Session>, AppError> {
         let now = app.clock.now();
         let worth = self.worth();
         if worth > 0
-            && let Some(ids) = app
-                .store
-                .read(|reader| reader.active_below(below, now, worth))?
+            && let Some(ids) = app.store.active_session_ids(below, now, worth).await?
         {
             self.ahead = Ahead::Active(ids.into_iter());
             return Ok(Vec::new());
         }
-        let (sessions, next) = app.store.read(|reader| self.read_kept(reader, below))?;
+        let slice = app.store.sessions(self.filter.user, below, SLICE);
+        let (sessions, next) = slice.await?;
         self.ahead = next.map_or(Ahead::Nothing, |next| Ahead::Kept(Some(next)));
         Ok(sessions)
-    }
-
-    fn read_kept(&self, reader: &Reader<'_>, below: Option<SessionId>) -> Result<Slice, ReadError> {
-        match self.filter.user {
-            Some(user) => reader.user_sessions_below(user, below, SLICE),
-            None => reader.sessions_below(below, SLICE),
-        }
     }
 
     /// How many active sessions may be looked up for what was read in vain.
@@ -113,17 +105,4 @@ impl Walk {
         };
         MAX_IDS.min(self.in_vain * per_session)
     }
-}
-
-/// The sessions of these ids; damaged ones are left out.
-fn undamaged(reader: &Reader<'_>, ids: &[SessionId]) -> Result<Vec<Session>, ReadError> {
-    let mut sessions = Vec::with_capacity(ids.len());
-    for id in ids {
-        match reader.session(*id) {
-            Ok(session) => sessions.extend(session),
-            Err(ReadError::Record(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(sessions)
 }

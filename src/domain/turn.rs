@@ -179,3 +179,56 @@ impl TurnFailure {
         }
     }
 }
+
+/// What was said in a session before a message, oldest first.
+#[derive(Debug, Clone)]
+pub enum History {
+    /// What the user said.
+    Statements(Vec<String>),
+    /// The messages of both, each reply after the message that it answers.
+    Messages(Vec<Message>),
+}
+
+impl History {
+    /// What the user said, if that was wanted alone.
+    #[must_use]
+    pub fn statements(&self) -> &[String] {
+        match self {
+            Self::Statements(statements) => statements,
+            Self::Messages(_) => &[],
+        }
+    }
+
+    /// The messages of both, if they were wanted.
+    #[must_use]
+    pub fn messages(&self) -> &[Message] {
+        match self {
+            Self::Statements(_) => &[],
+            Self::Messages(messages) => messages,
+        }
+    }
+}
+
+/// What a backend wants to know beside the message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// What was said before.
+    pub history: WantedHistory,
+    /// Whether it has a session of its own for each of ours.
+    pub upstream: bool,
+}
+
+/// How much of what was said before a backend wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedHistory {
+    /// So many of the user's messages, as texts, which costs much less than the whole.
+    Statements(usize),
+    /// So many messages of both.
+    Messages(usize),
+}
+
+impl Default for WantedHistory {
+    fn default() -> Self {
+        Self::Statements(0)
+    }
+}

@@ -16,7 +16,9 @@ use super::packet;
 use super::payload::{self, ClientCommand, Say};
 use super::session::{Queued, Session};
 use crate::app::error::AppError;
-use crate::app::{App, Followed, Follower, Scope, SendRequest, SendingSocket, SentMessage, Target};
+use crate::app::{
+    App, Followed, Follower, Scope, SendRequest, SendingSocket, SentMessage, SessionState, Target,
+};
 use crate::domain::id::SessionId;
 use crate::events::Lagged;
 use crate::guard::ClientContext;
@@ -156,7 +158,7 @@ impl Task {
                     self.acknowledge(stored, ack)?;
                 }
                 event = queued.recv(), if self.sending.is_none() => match event {
-                    Some(event) => self.handle(event)?,
+                    Some(event) => self.handle(event).await?,
                     None => return Ok(()),
                 },
             }
@@ -167,10 +169,10 @@ impl Task {
         }
     }
 
-    fn handle(&mut self, event: Queued) -> Result<(), Disconnect> {
+    async fn handle(&mut self, event: Queued) -> Result<(), Disconnect> {
         let ack = event.ack;
         match payload::read(event.sent) {
-            Ok(ClientCommand::Join { room }) => self.join(&room, ack),
+            Ok(ClientCommand::Join { room }) => self.join(&room, ack).await,
             Ok(ClientCommand::Leave { room }) => {
                 if let Some(session) = SessionId::parse(&room) {
                     self.follower.leave(session);
@@ -185,7 +187,7 @@ impl Task {
         }
     }
 
-    fn join(&mut self, room: &str, ack: Option<u64>) -> Result<(), Disconnect> {
+    async fn join(&mut self, room: &str, ack: Option<u64>) -> Result<(), Disconnect> {
         let is_new = SessionId::parse(room).is_none_or(|id| !self.follower.follows(id));
         if is_new && self.follower.session_count() >= MAX_ROOMS {
             return self.refuse(
@@ -193,8 +195,7 @@ impl Task {
                 ack,
             );
         }
-        let joined = self.follower.join(&self.target(room.to_owned()));
-        let state = match joined.and_then(|session| self.follower.state(session.id)) {
+        let state = match self.follow(room).await {
             Ok(state) => state,
             Err(error) => return self.refuse(&error.to_string(), ack),
         };
@@ -208,6 +209,12 @@ impl Task {
         }
         self.peer.emit("channel_joined", &joined)?;
         self.peer.answer("room_joined", &joined, ack)
+    }
+
+    async fn follow(&mut self, room: &str) -> Result<SessionState, AppError> {
+        let target = self.target(room.to_owned());
+        let session = self.follower.join(&target).await?;
+        self.follower.state(session.id).await
     }
 
     fn send(&mut self, say: Say, ack: Option<u64>) {

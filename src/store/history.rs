@@ -22,10 +22,7 @@ impl Reader<'_> {
     /// A reply follows the message that it answers, the newest where it answers several, even if
     /// it was stored after later messages, or after the one that is asked for. What the agent said
     /// unasked stands where it was said.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn messages_before(
+    pub(super) fn messages_before(
         &self,
         session: SessionId,
         message_at: Timestamp,
@@ -48,7 +45,7 @@ impl Reader<'_> {
                 Ok(message) => {
                     history.settle(&message);
                     if let Some(reply) = history.later_reply(&message, message_at)
-                        && let Some(reply) = self.undamaged(session, reply)?
+                        && let Some(reply) = self.undamaged_message(session, reply)?
                     {
                         history.messages.push(Some(reply));
                     }
@@ -62,10 +59,7 @@ impl Reader<'_> {
 
     /// What the user said before one of their messages, oldest first, at most the `limit` newest;
     /// nothing else is copied, and damaged messages are left out.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn statements_before(
+    pub(super) fn statements_before(
         &self,
         session: SessionId,
         message_at: Timestamp,

@@ -1,7 +1,7 @@
 //! Sessions and messages on disk: one redb file, one writer, any number of readers.
 //!
-//! The rest of the crate opens a [`Store`], reads from it in closures and submits commands to it.
-//! A command that was answered is on disk. No transaction leaves this folder.
+//! The rest of the crate opens a [`Store`], asks it queries and submits commands to it. A command that
+//! was answered is on disk. No snapshot and no transaction leaves this folder.
 
 mod alarm;
 mod aside;
@@ -27,8 +27,9 @@ mod open;
 mod page;
 mod pages;
 mod peek;
+mod query;
 mod queue;
-pub mod reader;
+mod reader;
 mod record;
 mod reserve;
 mod scrub;
@@ -63,8 +64,11 @@ pub use self::export::Cursor;
 use self::file_at_path::FileAtPath;
 use self::medium::{FileMedium, Medium};
 pub use self::open::Found;
+pub use self::page::{Page, PageRequest};
+pub use self::query::{StoredSession, StoredTurn, TurnOutcome};
 use self::queue::{Pending, Work};
 use self::reader::Reader;
+pub use self::reader::{RowCounts, Stats};
 pub use self::scrub::{Findings, ScrubError};
 use self::shield::Fragile;
 use self::snapshot::OpenDatabase;
@@ -171,10 +175,7 @@ impl Store {
     }
 
     /// Reads from a snapshot, which lives for the closure alone.
-    ///
-    /// # Errors
-    /// What the closure returns, or that the database cannot be read at present.
-    pub fn read<T>(
+    fn read<T>(
         &self,
         read: impl FnOnce(&Reader<'_>) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {

@@ -39,6 +39,16 @@ pub struct Page<T = String> {
 }
 
 impl PageRequest {
+    /// The newest messages, at most so many.
+    #[must_use]
+    pub fn newest(limit: usize) -> Self {
+        Self {
+            before: None,
+            after: None,
+            limit,
+        }
+    }
+
     fn keys(self, session: SessionId) -> Range<(u128, i64)> {
         let first = self.after.map_or(i64::MIN, |after| after.next().0);
         let end = self.before.map_or(i64::MAX, |before| before.0);
@@ -53,10 +63,7 @@ impl PageRequest {
 
 impl Reader<'_> {
     /// A page of a session's messages; damaged ones are left out.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn messages(&self, session: SessionId, request: PageRequest) -> Result<Page> {
+    pub(super) fn messages(&self, session: SessionId, request: PageRequest) -> Result<Page> {
         self.with_messages(session, request, |page| Page {
             messages: page.messages.into_iter().map(Message::into_owned).collect(),
             has_more: page.has_more,
@@ -64,10 +71,7 @@ impl Reader<'_> {
     }
 
     /// What is made of such a page while it is lent: nothing of it is copied.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn with_messages<T>(
+    pub(super) fn with_messages<T>(
         &self,
         session: SessionId,
         request: PageRequest,

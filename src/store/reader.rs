@@ -9,7 +9,6 @@ use super::condition::{LastBackup, Verified};
 use super::damage::{Damage, KeyOf, NOBODY, Spot};
 use super::deadline::{self, Deadline, Index, Place};
 use super::error::ReadError;
-pub use super::page::{Page, PageRequest};
 use super::record::{self, RecordError, Tally};
 use super::snapshot::Snapshot;
 use super::tables::{
@@ -27,7 +26,7 @@ use crate::domain::turn::OpenTurn;
 type Result<T> = std::result::Result<T, ReadError>;
 
 /// A consistent view of everything stored.
-pub struct Reader<'a> {
+pub(super) struct Reader<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) damage: &'a Damage,
 }
@@ -43,12 +42,20 @@ pub struct Stats {
     pub near_expiration: u64,
 }
 
+/// How many rows the largest tables have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowCounts {
+    /// Sessions, whatever their standing.
+    pub sessions: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Open turns.
+    pub open_turns: u64,
+}
+
 impl Reader<'_> {
     /// The session of an id, active or not.
-    ///
-    /// # Errors
-    /// The database fails, or the record is damaged.
-    pub fn session(&self, id: SessionId) -> Result<Option<Session>> {
+    pub(super) fn session(&self, id: SessionId) -> Result<Option<Session>> {
         let Some(bytes) = self.snapshot.sessions.get(u128::from(id))? else {
             self.refuse_set_aside(id)?;
             return Ok(None);
@@ -61,10 +68,7 @@ impl Reader<'_> {
 
     /// Sessions in descending order of their ids, from below `below` on; damaged ones are left
     /// out. The second value is where to go on, none at the end.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn sessions_below(
+    pub(super) fn sessions_below(
         &self,
         below: Option<SessionId>,
         limit: usize,
@@ -90,10 +94,7 @@ impl Reader<'_> {
     }
 
     /// The same as [`Self::sessions_below`], of one user.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn user_sessions_below(
+    pub(super) fn user_sessions_below(
         &self,
         user: UserId,
         below: Option<SessionId>,
@@ -111,20 +112,13 @@ impl Reader<'_> {
         for row in index.range::<(u128, u128)>(rows)?.rev().take(limit) {
             let id = SessionId::from(row?.0.value().1);
             last = Some(id);
-            match self.session(id) {
-                Ok(session) => sessions.extend(session),
-                Err(ReadError::Record(_)) => {}
-                Err(error) => return Err(error),
-            }
+            sessions.extend(self.undamaged_session(id)?);
         }
         Ok((sessions, last))
     }
 
     /// The message of a session that was stored at a time.
-    ///
-    /// # Errors
-    /// The database fails, or the record is damaged.
-    pub fn message(&self, session: SessionId, at: Timestamp) -> Result<Option<Message>> {
+    pub(super) fn message(&self, session: SessionId, at: Timestamp) -> Result<Option<Message>> {
         let Some(bytes) = self.snapshot.messages.get((session.into(), at.0))? else {
             return Ok(None);
         };
@@ -135,10 +129,7 @@ impl Reader<'_> {
     }
 
     /// The message of the session that was sent under a key.
-    ///
-    /// # Errors
-    /// The database fails, or the record is damaged.
-    pub fn message_of_key(
+    pub(super) fn message_of_key(
         &self,
         session: SessionId,
         key: &IdempotencyKey,
@@ -156,10 +147,7 @@ impl Reader<'_> {
     }
 
     /// Whether a user's key stands for a session that it made.
-    ///
-    /// # Errors
-    /// The database fails, or a record is damaged.
-    pub fn knows_create_key(
+    pub(super) fn knows_create_key(
         &self,
         user: UserId,
         key: &IdempotencyKey,
@@ -180,10 +168,7 @@ impl Reader<'_> {
     }
 
     /// The open turn of a session that is to run next; damaged ones are left out.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn next_turn(&self, session: SessionId) -> Result<Option<OpenTurn>> {
+    pub(super) fn next_turn(&self, session: SessionId) -> Result<Option<OpenTurn>> {
         let turns = self.snapshot.open_turns()?;
         let id = u128::from(session);
         for row in turns.range((id, 0)..=(id, u32::MAX))? {
@@ -198,10 +183,7 @@ impl Reader<'_> {
     }
 
     /// The open turns of a session, in the order of running; damaged ones are left out.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn open_turns(&self, session: SessionId) -> Result<Vec<OpenTurn>> {
+    pub(super) fn open_turns(&self, session: SessionId) -> Result<Vec<OpenTurn>> {
         let table = self.snapshot.open_turns()?;
         let id = u128::from(session);
         let mut turns = Vec::new();
@@ -218,10 +200,7 @@ impl Reader<'_> {
 
     /// The name that the server behind a session's agent has for it. A damaged one is none, and
     /// is made anew.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn upstream(&self, session: SessionId) -> Result<Option<String>> {
+    pub(super) fn upstream(&self, session: SessionId) -> Result<Option<String>> {
         let table = self.snapshot.txn.open_table(UPSTREAMS)?;
         let Some(bytes) = table.get(u128::from(session))? else {
             return Ok(None);
@@ -233,10 +212,7 @@ impl Reader<'_> {
     }
 
     /// The sessions that have open turns.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn sessions_with_turns(&self) -> Result<Vec<SessionId>> {
+    pub(super) fn sessions_with_turns(&self) -> Result<Vec<SessionId>> {
         let turns = self.snapshot.open_turns()?;
         let mut sessions: Vec<SessionId> = Vec::new();
         for row in turns.iter()? {
@@ -249,10 +225,7 @@ impl Reader<'_> {
     }
 
     /// The first deadlines after a place, up to a time and including it, in their order.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn due(
+    pub(super) fn due(
         &self,
         deadline: Deadline,
         after: Option<Place>,
@@ -263,19 +236,17 @@ impl Reader<'_> {
     }
 
     /// The first deadline after a time.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn next_due(&self, deadline: Deadline, after: Timestamp) -> Result<Option<Timestamp>> {
+    pub(super) fn next_due(
+        &self,
+        deadline: Deadline,
+        after: Timestamp,
+    ) -> Result<Option<Timestamp>> {
         Index::of(&self.deadlines()?)?.next(deadline, after)
     }
 
     /// The ids of the active sessions below one, newest first; none where more than `limit` are
     /// active in all. Costs what is active, not what is kept.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn active_below(
+    pub(super) fn active_below(
         &self,
         below: Option<SessionId>,
         now: Timestamp,
@@ -294,10 +265,7 @@ impl Reader<'_> {
 
     /// How many sessions there are of each standing. Costs what fell due of late, never what is
     /// stored.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn stats(&self, now: Timestamp, rules: &Rules) -> Result<Stats> {
+    pub(super) fn stats(&self, now: Timestamp, rules: &Rules) -> Result<Stats> {
         let rows = self.deadlines()?;
         let index = Index::of(&rows)?;
         let tallies = Tallies::load(&self.snapshot.txn.open_table(META)?)?;
@@ -312,13 +280,12 @@ impl Reader<'_> {
         })
     }
 
-    /// How many messages are stored, and how many turns are open.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn row_counts(&self) -> Result<(u64, u64)> {
-        let turns = self.snapshot.open_turns()?;
-        Ok((self.snapshot.messages.len()?, turns.len()?))
+    pub(super) fn row_counts(&self) -> Result<RowCounts> {
+        Ok(RowCounts {
+            sessions: self.snapshot.sessions.len()?,
+            messages: self.snapshot.messages.len()?,
+            open_turns: self.snapshot.open_turns()?.len()?,
+        })
     }
 
     /// The last complete verification of the file; none where there was none, or where that
@@ -328,10 +295,7 @@ impl Reader<'_> {
     }
 
     /// The last backup that was made; none where there was none, or where that cannot be decoded.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn last_backup(&self) -> Result<Option<LastBackup>> {
+    pub(super) fn last_backup(&self) -> Result<Option<LastBackup>> {
         Ok(self.meta_tally(meta::LAST_BACKUP)?.map(LastBackup::from))
     }
 
@@ -352,14 +316,6 @@ impl Reader<'_> {
         Ok(stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes())
     }
 
-    /// How many sessions are stored, whatever their standing.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn session_count(&self) -> Result<u64> {
-        Ok(self.snapshot.sessions.len()?)
-    }
-
     /// Fails where the session's own record is missing because it is set aside.
     fn refuse_set_aside(&self, id: SessionId) -> Result<()> {
         let damaged = self.snapshot.txn.open_table(DAMAGED)?;
@@ -374,10 +330,23 @@ impl Reader<'_> {
         Ok(self.snapshot.txn.open_table(DEADLINES)?)
     }
 
-    pub(super) fn undamaged(&self, session: SessionId, at: Timestamp) -> Result<Option<Message>> {
-        match self.message(session, at) {
-            Err(ReadError::Record(_)) => Ok(None),
-            other => other,
-        }
+    pub(super) fn undamaged_session(&self, id: SessionId) -> Result<Option<Session>> {
+        undamaged(self.session(id))
+    }
+
+    pub(super) fn undamaged_message(
+        &self,
+        session: SessionId,
+        at: Timestamp,
+    ) -> Result<Option<Message>> {
+        undamaged(self.message(session, at))
+    }
+}
+
+/// A record that was read; none where it is damaged.
+fn undamaged<T>(read: Result<Option<T>>) -> Result<Option<T>> {
+    match read {
+        Err(ReadError::Record(_)) => Ok(None),
+        other => other,
     }
 }

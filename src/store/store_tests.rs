@@ -18,7 +18,7 @@ use self::rig::Rig;
 use super::command::{
     CloseTurn, Closed, CreateKey, CreateSession, Created, Purge, Reply, SendMessage, Sent,
 };
-use super::reader::{Page, PageRequest};
+use super::page::{Page, PageRequest};
 use super::*;
 use crate::clock::ClockHand;
 use crate::domain::error::Refusal;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::future;
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::agents::backend::{Backend, Piece, ReplyStream, TurnRequest, WantedHistory, Wants};
-use crate::domain::turn::Reply;
+use crate::agents::backend::{Backend, Piece, ReplyStream, TurnRequest};
+use crate::domain::turn::{Reply, WantedHistory, Wants};
 
 /// How many earlier turns are replayed: enough that it does not repeat itself soon, and few, since
 /// each costs as much as the answer.

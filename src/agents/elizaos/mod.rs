@@ -18,9 +18,7 @@ use self::answer::Sent;
 use self::message::Outgoing;
 use self::session::Remote;
 use super::answer::{Origin, Unnamed, pieces};
-use super::backend::{
-    Backend, BackendError, Piece, RemoteCall, ReplyStream, TurnRequest, WantedHistory, Wants,
-};
+use super::backend::{Backend, BackendError, Piece, RemoteCall, ReplyStream, TurnRequest};
 use super::body::{Body, Kind};
 use super::character::Character;
 use super::registry::Tools;
@@ -28,6 +26,7 @@ use super::scrub::Scrub;
 use super::settings::SettingsFault;
 use super::upstream::{self, Repeat};
 use crate::domain::id::AgentId;
+use crate::domain::turn::{WantedHistory, Wants};
 
 /// What a character can say of it.
 pub(super) const FIELDS: &[&str] = &[

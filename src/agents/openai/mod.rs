@@ -24,9 +24,7 @@ use self::failure::Failure;
 use self::parameters::Parameters;
 use self::reader::Reader;
 use super::about::About;
-use super::backend::{
-    Backend, BackendError, Piece, Progress, ReplyStream, TurnRequest, WantedHistory, Wants,
-};
+use super::backend::{Backend, BackendError, Piece, Progress, ReplyStream, TurnRequest};
 use super::body::{Body, Kind};
 use super::character::Character;
 use super::history::{Said, Window};
@@ -35,6 +33,7 @@ use super::registry::Tools;
 use super::scrub::Scrub;
 use super::sse::Event;
 use super::upstream::{self, Repeat};
+use crate::domain::turn::{WantedHistory, Wants};
 
 /// What a character can say of it.
 pub(super) const FIELDS: &[&str] = &[

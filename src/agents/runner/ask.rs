@@ -10,13 +10,13 @@ use tracing::Instrument as _;
 use super::attempts::{Answer, Asking};
 use super::lanes::{Place, Running};
 use super::{Inner, Ledger, LedgerError, PendingTurn};
-use crate::agents::backend::{Answering, Wants};
+use crate::agents::backend::Answering;
 use crate::agents::feed::Ending;
 use crate::agents::registry::Agent;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
-use crate::domain::turn::{Begun, Closed, Reply};
+use crate::domain::turn::{Begun, Closed, Reply, Wants};
 
 /// How long a lane waits before it asks a failing ledger again.
 const LEDGER_PAUSE: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ impl<L: Ledger> Inner<L> {
         let mut was_damaged = false;
         loop {
             let closings = self.lanes.closings(session);
-            let next = self.ledger.next(session, &|agent| self.wants(agent));
+            let next = self.ledger.next(session, &|agent| self.wants(agent)).await;
             let result = match next {
                 Ok(Some(turn)) => self.run_turn(&turn, closings).await,
                 Ok(None) if self.lanes.leave(session) => return,

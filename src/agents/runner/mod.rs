@@ -22,14 +22,14 @@ use tokio_util::task::TaskTracker;
 
 use self::lanes::Lanes;
 pub use self::lanes::{Claim, Hold};
-use super::backend::{TurnRequest, Wants};
+use super::backend::TurnRequest;
 use super::feed::{Ending, Feeds};
 use super::registry::{Agent, Agents};
 use crate::clock::Clock;
 use crate::domain::id::{AgentId, MessageId, SessionId};
 use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
-use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply};
+use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply, Wants};
 use crate::events::EventBus;
 use crate::metrics::AgentMeters;
 
@@ -44,7 +44,7 @@ pub trait Ledger: Send + Sync + 'static {
         &self,
         session: SessionId,
         wants: &(dyn Fn(AgentId) -> Wants + Sync),
-    ) -> Result<Option<PendingTurn>, LedgerError>;
+    ) -> impl Future<Output = Result<Option<PendingTurn>, LedgerError>> + Send;
 
     /// Waits until what was found damaged is out of the way.
     fn settle(&self) -> impl Future<Output = Result<(), LedgerError>> + Send;

@@ -19,7 +19,7 @@ struct Empty {
 }
 
 impl Ledger for Empty {
-    fn next(
+    async fn next(
         &self,
         _: SessionId,
         _: &(dyn Fn(AgentId) -> Wants + Sync),

@@ -64,9 +64,9 @@ pub(in crate::api) async fn export(
     State(state): State<ApiState>,
     Query(query): Query<ExportQuery>,
 ) -> Result<Response, ApiError> {
-    let mut export = state.app.export(query.session.as_deref())?;
+    let mut export = state.app.export(query.session.as_deref()).await?;
     // What fails in the first slice is an error of its own; what fails later cuts the body off.
-    let first = export.next_lines()?.unwrap_or_default();
+    let first = export.next_lines().await?.unwrap_or_default();
     let rest = stream::unfold(Some(export), next_lines);
     let lines = stream::iter([Ok(Bytes::from(first))]).chain(rest);
     let name = HeaderValue::from_static("attachment; filename=\"sessiond-export.jsonl\"");
@@ -88,7 +88,7 @@ pub(in crate::api) async fn export(
     ),
 )]
 pub(in crate::api) async fn storage(State(state): State<ApiState>) -> Result<Response, ApiError> {
-    let storage = StorageAnswer::from(state.app.storage()?);
+    let storage = StorageAnswer::from(state.app.storage().await?);
     Ok(dto::json(StatusCode::OK, &storage))
 }
 
@@ -127,7 +127,7 @@ async fn next_lines(export: Option<Export>) -> Option<(std::io::Result<Bytes>, O
     let mut export = export?;
     // The slices are read on the worker itself: others get their turn in between.
     tokio::task::yield_now().await;
-    match export.next_lines() {
+    match export.next_lines().await {
         Ok(lines) => lines.map(|lines| (Ok(lines.into()), Some(export))),
         Err(error) => {
             let error = std::io::Error::other(format!("{error:?}"));

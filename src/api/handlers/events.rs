@@ -46,7 +46,7 @@ pub(in crate::api) async fn follow(
 ) -> Result<Response, ApiError> {
     let after = query.validate(&last_event_id)?;
     let mut follower = Follower::new(&state.app);
-    let session = follower.join(&session)?;
+    let session = follower.join(&session).await?;
     let open = Open::new(&state.app.metrics().event_streams);
     let feed = Feed {
         app: state.app,
@@ -100,8 +100,8 @@ impl Feed {
             }
             let stopping = self.app.stopping().clone();
             let read = match self.phase {
-                Phase::Replay => self.replay(),
-                Phase::State => self.state(),
+                Phase::Replay => self.replay().await,
+                Phase::State => self.state().await,
                 Phase::Live => {
                     stopping.run_until_cancelled(self.live()).await??;
                     continue;
@@ -118,10 +118,11 @@ impl Feed {
         }
     }
 
-    fn replay(&mut self) -> Result<(), AppError> {
+    async fn replay(&mut self) -> Result<(), AppError> {
         let messages = self
             .follower
-            .stored_after(self.session.id, self.told_until)?;
+            .stored_after(self.session.id, self.told_until)
+            .await?;
         for message in &messages {
             self.tell(&wire::message_broadcast(&self.app, &self.session, message));
         }
@@ -131,8 +132,8 @@ impl Feed {
         Ok(())
     }
 
-    fn state(&mut self) -> Result<(), AppError> {
-        let state = self.follower.state(self.session.id)?;
+    async fn state(&mut self) -> Result<(), AppError> {
+        let state = self.follower.state(self.session.id).await?;
         // A message that was stored since the replay comes live: the state is of the moment, its
         // id of what the client has been told.
         let newest = state.newest.unwrap_or(Timestamp(0));

@@ -43,7 +43,7 @@ use crate::instance;
     ),
 )]
 pub(in crate::api) async fn sessions(State(state): State<ApiState>) -> Response {
-    let (health, now) = (state.app.health(), state.app.now());
+    let (health, now) = (state.app.health().await, state.app.now());
     respond(health.status, SessionsHealth::new(&health, now), now)
 }
 
@@ -75,7 +75,7 @@ pub(in crate::api) async fn sessions(State(state): State<ApiState>) -> Response 
     ),
 )]
 pub(in crate::api) async fn overall(State(state): State<ApiState>) -> Response {
-    let (health, now) = (state.app.health(), state.app.now());
+    let (health, now) = (state.app.health().await, state.app.now());
     respond(health.status, Health::from(&health), now)
 }
 

@@ -89,15 +89,15 @@ impl Listing {
             self.phase = Phase::Sessions;
         }
         match self.phase {
-            Phase::Sessions => self.write_slice(&mut part)?,
+            Phase::Sessions => self.write_slice(&mut part).await?,
             Phase::Tail => self.write_tail(&mut part).await?,
             Phase::Head | Phase::Over => return Ok(None),
         }
         Ok(Some(part.into()))
     }
 
-    fn write_slice(&mut self, part: &mut Vec<u8>) -> Result<(), AppError> {
-        let Some(sessions) = self.walk.next(&self.app)? else {
+    async fn write_slice(&mut self, part: &mut Vec<u8>) -> Result<(), AppError> {
+        let Some(sessions) = self.walk.next(&self.app).await? else {
             self.phase = Phase::Tail;
             return Ok(());
         };
@@ -126,7 +126,7 @@ impl Listing {
 
     async fn write_tail(&mut self, part: &mut Vec<u8>) -> Result<(), AppError> {
         let stats = match self.scope {
-            Scope::All => self.app.stats()?,
+            Scope::All => self.app.stats().await?,
             Scope::Of(user) => self.app.stats_of(user).await?,
         };
         let is_filtered = self.filter.agent.is_some() || self.filter.user.is_some();
@@ -148,7 +148,7 @@ impl Listing {
     /// How many sessions the filter matches, on this page or not.
     async fn count(&self) -> Result<u64, AppError> {
         let (mut walk, mut count) = (Walk::new(self.filter, None), 0);
-        while let Some(sessions) = walk.next(&self.app)? {
+        while let Some(sessions) = walk.next(&self.app).await? {
             count += sessions.len() as u64;
             tokio::task::yield_now().await;
         }

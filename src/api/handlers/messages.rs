@@ -169,7 +169,7 @@ pub(in crate::api) async fn list(
     Query(query): Query<MessagePageQuery>,
 ) -> Result<Response, ApiError> {
     let request = query.validate()?;
-    Ok(state.app.messages(&session, request, page)?)
+    Ok(state.app.messages(&session, request, page).await?)
 }
 
 /// `GET /api/messaging/channels/{id}/messages`
@@ -203,7 +203,7 @@ pub(in crate::api) async fn transcript(
     Query(query): Query<MessagePageQuery>,
 ) -> Result<Response, ApiError> {
     let request = query.validate()?;
-    Ok(state.app.transcript(&channel, request, page)?)
+    Ok(state.app.transcript(&channel, request, page).await?)
 }
 
 fn page(session: &Session, page: &Page<&str>) -> Response {

@@ -32,7 +32,7 @@ pub(in crate::api) async fn show(State(state): State<ApiState>, headers: HeaderM
     let accept = headers.get(header::ACCEPT);
     let accept = accept.and_then(|accept| accept.to_str().ok());
     let format = Format::accepted(accept.unwrap_or_default());
-    let mut response = Response::new(Body::from(state.app.metrics_text(format)));
+    let mut response = Response::new(Body::from(state.app.metrics_text(format).await));
     response.headers_mut().extend([
         (
             header::CONTENT_TYPE,

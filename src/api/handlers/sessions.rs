@@ -94,7 +94,7 @@ pub(in crate::api) async fn show(
     State(state): State<ApiState>,
     SessionPath { session }: SessionPath,
 ) -> Result<Response, ApiError> {
-    let session = state.app.session(&session)?;
+    let session = state.app.session(&session).await?;
     Ok(info(&state.app, &session, StatusCode::OK))
 }
 

@@ -96,7 +96,12 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// The database fails, other than in a place of its own.
-    pub fn export(&self, cursor: &mut Cursor, rows: usize, now: Timestamp) -> Result<Vec<Item>> {
+    pub(in crate::store) fn export(
+        &self,
+        cursor: &mut Cursor,
+        rows: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Item>> {
         let mut slice = Slice {
             reader: self,
             rows,

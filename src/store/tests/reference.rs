@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::super::command::{SubmitReply, Submitted};
 use super::super::damage::KeyOf;
-use super::super::reader::Stats;
+use super::super::reader::{RowCounts, Stats};
 use super::*;
 use crate::domain::error::RenewalRefused;
 use crate::domain::timeout::InvalidTimeout;
@@ -328,14 +328,14 @@ impl Reference {
         self.sessions.len() as u64
     }
 
-    /// How many messages there are, and how many open turns.
-    pub(super) fn row_counts(&self) -> (u64, u64) {
-        let count = |of: &dyn Fn(&Kept) -> usize| self.sessions.values().map(of).sum::<usize>();
-        let (messages, turns) = (
-            count(&|kept| kept.messages.len()),
-            count(&|kept| kept.turns.len()),
-        );
-        (messages as u64, turns as u64)
+    pub(super) fn row_counts(&self) -> RowCounts {
+        let count =
+            |of: &dyn Fn(&Kept) -> usize| self.sessions.values().map(of).sum::<usize>() as u64;
+        RowCounts {
+            sessions: self.session_count(),
+            messages: count(&|kept| kept.messages.len()),
+            open_turns: count(&|kept| kept.turns.len()),
+        }
     }
 
     pub(super) fn next_turn(&self, id: SessionId) -> Option<Turn> {

@@ -213,7 +213,7 @@ impl Rig {
 
     #[allow(clippy::redundant_closure_for_method_calls)]
     pub(super) fn session_count(&self) -> u64 {
-        self.read(|reader| reader.session_count())
+        self.read(|reader| reader.row_counts()).sessions
     }
 
     #[allow(clippy::redundant_closure_for_method_calls)]
@@ -222,7 +222,7 @@ impl Rig {
     }
 
     #[allow(clippy::redundant_closure_for_method_calls)]
-    pub(super) fn row_counts(&self) -> (u64, u64) {
+    pub(super) fn row_counts(&self) -> RowCounts {
         self.read(|reader| reader.row_counts())
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use divan::Bencher;
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt as _, join_all};
 use sessiond::clock::{Clock, ClockHand};
 use sessiond::domain::id::{MessageId, SessionId, TurnId};
 use sessiond::domain::message::{Message, Sender};
@@ -14,9 +14,9 @@ use sessiond::domain::time::{Millis, TimeScale, Timestamp};
 use sessiond::domain::timeout::TimeoutOverrides;
 use sessiond::domain::turn::{Beginning, Reply};
 use sessiond::events::EventBus;
+use sessiond::store::PageRequest;
 use sessiond::store::Store;
 use sessiond::store::command::{CloseTurn, CreateKey, CreateSession, SendMessage};
-use sessiond::store::reader::PageRequest;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -168,37 +168,31 @@ fn session(bencher: Bencher<'_, '_>, sessions: usize) {
     bencher.bench_local(|| {
         // A prime step, so that neighbours in time are none in the tree.
         at = (at + 7919) % stored.ids.len();
-        stored
-            .store
-            .read(|reader| reader.session(stored.ids[at]))
-            .is_ok()
+        stored.store.session(stored.ids[at]).now_or_never()
     });
 }
 
 #[divan::bench(args = sizes())]
 fn page_of_50_messages(bencher: Bencher<'_, '_>, sessions: usize) {
     let stored = stored(sessions);
-    let page = PageRequest {
-        before: None,
-        after: None,
-        limit: 50,
-    };
+    let page = PageRequest::newest(50);
     bencher.bench_local(|| {
         stored
             .store
-            .read(|reader| reader.messages(stored.ids[0], page))
+            .message_page(stored.ids[0], page)
+            .now_or_never()
     });
 }
 
 #[divan::bench(args = sizes())]
 fn page_of_100_sessions(bencher: Bencher<'_, '_>, sessions: usize) {
     let stored = stored(sessions);
-    bencher.bench_local(|| stored.store.read(|reader| reader.sessions_below(None, 100)));
+    bencher.bench_local(|| stored.store.sessions(None, None, 100).now_or_never());
 }
 
 #[divan::bench(args = sizes())]
 fn stats(bencher: Bencher<'_, '_>, sessions: usize) {
     let stored = stored(sessions);
     let now = Timestamp(NOW.0 + 1);
-    bencher.bench_local(|| stored.store.read(|reader| reader.stats(now, &RULES)));
+    bencher.bench_local(|| stored.store.stats(now).now_or_never());
 }

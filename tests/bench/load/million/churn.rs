@@ -41,11 +41,7 @@ pub(crate) async fn measure(run: &Run<'_>, table: &mut Table) -> anyhow::Result<
         bar.inc(1);
     }
     bar.finish_and_clear();
-    #[allow(
-        clippy::redundant_closure_for_method_calls,
-        reason = "its lifetimes are not general"
-    )]
-    let left = filler.store.read(|reader| reader.session_count())?;
+    let left = filler.store.row_counts().await?.sessions;
     filler.close().await?;
     table.tell("a day: purged", purged as f64, "");
     table.tell(

@@ -7,7 +7,6 @@ use anyhow::bail;
 use futures_util::future::join_all;
 use sessiond::clock::Clock;
 use sessiond::domain::time::{Millis, Timestamp};
-use sessiond::store::deadline::Deadline;
 
 use super::fill::{self, Filler, Made};
 use super::table::Table;
@@ -198,9 +197,7 @@ async fn overdue(run: &Run<'_>, then: Timestamp) -> anyhow::Result<usize> {
     let rules = rules(SETTINGS)?;
     let filler = Filler::open(&run.folder, rules, &run.agent)?;
     let until = then - rules.kept;
-    let rows = filler
-        .store
-        .read(|reader| reader.due(Deadline::Expiry, None, until, usize::MAX))?;
+    let rows = filler.store.due_expiries(None, until, usize::MAX).await?;
     filler.close().await?;
     Ok(rows.len())
 }
