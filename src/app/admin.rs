@@ -1,6 +1,5 @@
 //! What an operator asks of a running server.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use crate::domain::error::Refusal;
 use crate::domain::id::SessionId;
 use crate::store::command::RecordBackup;
 use crate::store::error::{CopyError, REMEDY};
-use crate::store::{Cursor, LastBackup};
+use crate::store::{Cursor, LastBackup, StoredBackup};
 
 /// How many rows of an export are read, written out and forgotten at once.
 const EXPORT_SLICE: usize = 500;
@@ -22,8 +21,7 @@ const EXPORT_SLICE: usize = 500;
 #[derive(Debug)]
 pub struct Backup {
     app: Arc<App>,
-    file: Arc<File>,
-    length: u64,
+    copy: StoredBackup,
     /// The next one begins when this one is let go.
     _turn: OwnedSemaphorePermit,
 }
@@ -46,21 +44,12 @@ impl App {
     pub async fn backup(self: &Arc<Self>) -> Result<Backup, AppError> {
         let turn = Arc::clone(&self.backups).try_acquire_owned();
         let turn = turn.map_err(|_| AppError::Unavailable(Unavailable::Overloaded))?;
-        let app = Arc::clone(self);
-        let copied = tokio::task::spawn_blocking(move || {
-            let file = app
-                .store
-                .copy(app.now())
-                .map_err(|error| copy_error(&error))?;
-            let length = file.metadata().map_err(|error| copy_error(&error.into()))?;
-            Ok::<_, AppError>((file, length.len()))
-        });
-        let (file, length) = copied.await.map_err(|_| AppError::Internal)??;
-        tracing::info!(bytes = length, "made a backup");
+        let copied = self.store.backup(self.now()).await;
+        let copy = copied.map_err(|error| copy_error(&error))?;
+        tracing::info!(bytes = copy.length(), "made a backup");
         Ok(Backup {
             app: Arc::clone(self),
-            file: Arc::new(file),
-            length,
+            copy,
             _turn: turn,
         })
     }
@@ -102,7 +91,7 @@ impl Backup {
     /// How long it is.
     #[must_use]
     pub fn length(&self) -> u64 {
-        self.length
+        self.copy.length()
     }
 
     /// A piece of it.
@@ -110,16 +99,8 @@ impl Backup {
     /// # Errors
     /// The file cannot be read.
     pub async fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let file = Arc::clone(&self.file);
-        let read = move || {
-            let mut bytes = vec![0; length];
-            read_at(&file, offset, &mut bytes)?;
-            Ok::<_, io::Error>(bytes)
-        };
-        let bytes = tokio::task::spawn_blocking(read)
-            .await
-            .map_err(io::Error::other)??;
-        if offset + length as u64 >= self.length {
+        let bytes = self.copy.read(offset, length).await?;
+        if offset + length as u64 >= self.length() {
             self.record().await;
         }
         Ok(bytes)
@@ -129,7 +110,7 @@ impl Backup {
     async fn record(&self) {
         let backup = LastBackup {
             at: self.app.now(),
-            bytes: self.length,
+            bytes: self.length(),
         };
         if let Err(error) = self.app.store.submit(RecordBackup(backup)).await {
             tracing::warn!(%error, "the backup is not recorded");
@@ -159,20 +140,6 @@ impl Export {
         }
         Ok(Some(read?.iter().map(archive::line).collect()))
     }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(not(unix))]
-fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-    use std::io::{Read as _, Seek as _};
-
-    let mut file = file;
-    file.seek(io::SeekFrom::Start(offset))?;
-    file.read_exact(bytes)
 }
 
 fn copy_error(error: &CopyError) -> AppError {

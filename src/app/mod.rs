@@ -32,7 +32,6 @@ use self::ledger::StoreLedger;
 use self::remote::RemoteSessions;
 pub use self::send::{NewMessage, SendRequest, SendingSocket, SentMessage, SentTurn};
 pub use self::sessions::{Health, Reason, SessionFilter, Status};
-pub use self::storage::StorageInfo;
 use self::storage::Verification;
 pub use self::submit::{Submission, SubmittedReply};
 pub use self::target::{Scope, Target};
@@ -51,7 +50,7 @@ use crate::events::EventBus;
 use crate::guard::rate::Limits;
 use crate::metrics::Metrics;
 use crate::store::Store;
-pub use crate::store::{LastBackup, Page, PageRequest, Stats, Verified};
+pub use crate::store::{LastBackup, Page, PageRequest, Stats, StorageInfo, Verified};
 
 /// The running server, whatever it is spoken to by.
 #[derive(Debug)]

@@ -211,6 +211,7 @@ impl App {
         let stats = self.stats().await?;
         let health = self.store.health();
         let rows = self.store.row_counts().await?;
+        let storage = self.store.storage().await?;
         Ok(State {
             active: stats.active,
             expiring_soon: stats.near_expiration,
@@ -218,11 +219,11 @@ impl App {
             invalid: health.undecodable_sessions,
             messages: rows.messages,
             open_turns: rows.open_turns,
-            database_bytes: self.store.file_bytes(),
-            database_used_bytes: self.store.space().used(),
+            database_bytes: storage.bytes,
+            database_used_bytes: storage.used_bytes,
             is_healthy: health.is_writable(),
             damaged_pages: health.damaged_pages,
-            verified_at: self.store.verified().map(|verified| verified.at),
+            verified_at: storage.verified.map(|verified| verified.at),
         })
     }
 

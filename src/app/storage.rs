@@ -1,30 +1,12 @@
 //! The database file: its size and its verification.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::App;
 use super::error::AppError;
 use crate::domain::time::Timestamp;
 use crate::store::error::REMEDY;
-use crate::store::{Findings, LastBackup, ScrubError, Verified};
-
-/// How the database file stands.
-#[derive(Debug, Clone)]
-pub struct StorageInfo {
-    /// Where it is; none where there is no file.
-    pub path: Option<PathBuf>,
-    /// How long it is.
-    pub bytes: u64,
-    /// How much of it holds nothing, as last measured; none before.
-    pub free_bytes: Option<u64>,
-    /// How much is free on its disk; none where that cannot be told.
-    pub free_on_disk: Option<u64>,
-    /// The last complete verification; none before the first one.
-    pub verified: Option<Verified>,
-    /// The last backup that a client fetched to its end; none before the first one.
-    pub last_backup: Option<LastBackup>,
-}
+use crate::store::{Findings, ScrubError, StorageInfo, Verified};
 
 /// The pass of the verification that runs, if one does.
 #[derive(Debug, Default)]
@@ -52,20 +34,7 @@ impl App {
     /// # Errors
     /// The store cannot be read.
     pub async fn storage(&self) -> Result<StorageInfo, AppError> {
-        let bytes = self.store.file_bytes();
-        let used = self.store.space().used();
-        let last_backup = self.store.last_backup().await?;
-        Ok(StorageInfo {
-            path: self.store.path().map(|path| {
-                // Where the working directory is gone, the name must do.
-                std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-            }),
-            bytes,
-            free_bytes: used.map(|used| bytes.saturating_sub(used)),
-            free_on_disk: self.store.free_on_disk(),
-            verified: self.store.verified(),
-            last_backup,
-        })
+        Ok(self.store.storage().await?)
     }
 
     /// Begins to verify the database file in the background, unless that is being done; returns

@@ -1,7 +1,9 @@
 //! Backups of the open store.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
 use std::time::Duration;
 
@@ -11,15 +13,57 @@ use super::{Store, copy, medium, pages, writer};
 use crate::domain::time::Timestamp;
 use crate::partial;
 
-impl Store {
-    /// Makes a checked copy of everything, as it is at one moment, in a file that has no name and
-    /// is gone with its handle. Writers wait for it while the file is opened beside them, and no
-    /// longer.
+/// A copy of the database, which is gone when it is dropped.
+#[derive(Debug)]
+pub struct Backup {
+    /// It has no name.
+    file: Arc<File>,
+    length: u64,
+}
+
+impl Backup {
+    /// How many bytes it has.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Returns `length` of its bytes from `offset` on.
     ///
     /// # Errors
-    /// The disk has no room for it or fails, or what is stored is not sound; damage to single
+    /// It cannot be read, or has fewer.
+    pub async fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let file = Arc::clone(&self.file);
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut bytes = vec![0; length];
+            read_at(&file, offset, &mut bytes)?;
+            Ok(bytes)
+        });
+        reading.await.map_err(io::Error::other)?
+    }
+}
+
+impl Store {
+    /// Makes a checked copy of everything, as it is at one moment. Writers wait for it while the
+    /// file is opened beside them, and no longer.
+    ///
+    /// # Errors
+    /// The disk has no free space for it or fails, or what is stored is not sound; damage to single
     /// records alone is no failure.
-    pub fn copy(&self, now: Timestamp) -> Result<File, CopyError> {
+    pub async fn backup(self: &Arc<Self>, now: Timestamp) -> Result<Backup, CopyError> {
+        let store = Arc::clone(self);
+        let copying = tokio::task::spawn_blocking(move || {
+            let file = store.copy(now)?;
+            Ok(Backup {
+                length: file.metadata()?.len(),
+                file: Arc::new(file),
+            })
+        });
+        copying.await.map_err(io::Error::other)?
+    }
+
+    /// Makes the copy in a file that has no name.
+    pub(super) fn copy(&self, now: Timestamp) -> Result<File, CopyError> {
         let path = self.shared.file.as_ref().map(|file| file.path());
         let file = tempfile::tempfile_in(path.map_or(Path::new("."), partial::folder_of))?;
         self.require_room_for_copy()?;
@@ -71,4 +115,18 @@ impl Store {
             _ => Ok(()),
         }
     }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+#[cfg(not(unix))]
+fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+    use std::io::{Read as _, Seek as _};
+
+    let mut file = file;
+    file.seek(io::SeekFrom::Start(offset))?;
+    file.read_exact(bytes)
 }

@@ -55,6 +55,7 @@ use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
 pub use self::alarm::Alarm;
+pub use self::backup::Backup as StoredBackup;
 use self::command::{Command, RecordVerification};
 use self::condition::Condition;
 pub use self::condition::{LastBackup, StoreHealth, Verified};
@@ -65,7 +66,7 @@ use self::file_at_path::FileAtPath;
 use self::medium::{FileMedium, Medium};
 pub use self::open::Found;
 pub use self::page::{Page, PageRequest};
-pub use self::query::{StoredSession, StoredTurn, TurnOutcome};
+pub use self::query::{StorageInfo, StoredSession, StoredTurn, TurnOutcome};
 use self::queue::{Pending, Work};
 use self::reader::Reader;
 pub use self::reader::{RowCounts, Stats};
@@ -242,12 +243,6 @@ impl Store {
         }
     }
 
-    /// The last complete verification of the file; none where there was none yet.
-    #[must_use]
-    pub fn verified(&self) -> Option<Verified> {
-        self.shared.condition.verified()
-    }
-
     /// Takes in what a complete verification found, for health and for the starts to come.
     ///
     /// # Errors
@@ -255,18 +250,6 @@ impl Store {
     pub async fn record_verification(&self, verified: Verified) -> Result<(), SubmitError> {
         self.shared.condition.set_verified(verified);
         self.submit(RecordVerification(verified)).await
-    }
-
-    /// Where the file was opened; none where there is none.
-    #[must_use]
-    pub fn path(&self) -> Option<&Path> {
-        self.shared.file.as_deref().map(FileAtPath::path)
-    }
-
-    /// How many bytes are free on the file's disk; none where that cannot be told.
-    #[must_use]
-    pub fn free_on_disk(&self) -> Option<u64> {
-        medium::free_bytes(self.shared.file()?)
     }
 
     /// When the janitor has to wake.
@@ -282,8 +265,7 @@ impl Store {
     }
 
     /// The size of the file; 0 where there is none.
-    #[must_use]
-    pub fn file_bytes(&self) -> u64 {
+    fn file_bytes(&self) -> u64 {
         let metadata = self.shared.file().and_then(|file| file.metadata().ok());
         metadata.map_or(0, |metadata| metadata.len())
     }

@@ -15,13 +15,13 @@
     reason = "a method itself is not general enough over the lifetime of its snapshot"
 )]
 
-use super::Store;
-use super::condition::LastBackup;
+use super::condition::{LastBackup, Verified};
 use super::deadline::{Deadline, Place};
 use super::error::ReadError;
 use super::export::Cursor;
 use super::page::{Page, PageRequest};
 use super::reader::{Reader, RowCounts, Stats};
+use super::{Store, medium};
 use crate::domain::archive::Item;
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
@@ -41,6 +41,24 @@ pub struct StoredSession {
     pub has_open_turns: bool,
     /// The time of the newest message; none where there is none.
     pub newest: Option<Timestamp>,
+}
+
+/// How what is stored is stored.
+#[derive(Debug, Clone)]
+pub struct StorageInfo {
+    /// Where it is, in the words of whoever runs the server; none where it is in memory.
+    pub location: Option<String>,
+    /// How many bytes it takes.
+    pub bytes: u64,
+    /// How many of them hold something, as last measured; none before.
+    pub used_bytes: Option<u64>,
+    /// How many more bytes there are for it; none where that cannot be told.
+    pub free_on_disk: Option<u64>,
+    /// The last complete verification; none before the first one.
+    pub verified: Option<Verified>,
+    /// The last backup that a client fetched to its end; none before the first one, or where its
+    /// record is damaged.
+    pub last_backup: Option<LastBackup>,
 }
 
 /// How the turn of a message stands.
@@ -284,10 +302,21 @@ impl Store {
         self.read(|reader| reader.export(cursor, limit, now))
     }
 
-    /// Returns the last backup that was made; none where there was none, or where its record is
-    /// damaged.
-    pub async fn last_backup(&self) -> Result<Option<LastBackup>> {
-        self.read(|reader| reader.last_backup())
+    /// Returns how what is stored is stored.
+    pub async fn storage(&self) -> Result<StorageInfo> {
+        Ok(StorageInfo {
+            location: self.shared.file.as_ref().map(|file| {
+                // Where the working directory is gone, the name must do.
+                let path = file.path();
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+                path.display().to_string()
+            }),
+            bytes: self.file_bytes(),
+            used_bytes: self.shared.space.used(),
+            free_on_disk: self.shared.file().and_then(medium::free_bytes),
+            verified: self.shared.condition.verified(),
+            last_backup: self.read(|reader| reader.last_backup())?,
+        })
     }
 }
 

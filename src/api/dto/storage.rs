@@ -49,9 +49,9 @@ pub(in crate::api) struct VerificationAnswer {
 impl From<StorageInfo> for StorageAnswer {
     fn from(info: StorageInfo) -> Self {
         Self {
-            path: info.path.map(|path| path.display().to_string()),
+            path: info.location,
             bytes: info.bytes,
-            free_bytes: info.free_bytes,
+            free_bytes: info.used_bytes.map(|used| info.bytes.saturating_sub(used)),
             free_on_disk: info.free_on_disk,
             verified_at: info.verified.map(|verified| verified.at),
             damaged_pages: info.verified.map_or(0, |verified| verified.damaged_pages),

@@ -145,9 +145,9 @@ pub(in crate::api) fn export() -> String {
 
 pub(in crate::api) fn storage() -> Value {
     json!(StorageAnswer::from(StorageInfo {
-        path: Some("/var/lib/sessiond/sessiond.redb".into()),
+        location: Some("/var/lib/sessiond/sessiond.redb".into()),
         bytes: 4_268_032,
-        free_bytes: Some(1_400_832),
+        used_bytes: Some(2_867_200),
         free_on_disk: Some(52_613_349_376),
         verified: Some(Verified {
             at: NOW,
