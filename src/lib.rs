@@ -18,9 +18,9 @@
 //!   [`verification`]: its verification.
 //! - [`wire`]: events as clients see them, by whichever way they come.
 //! - [`console`]: the operator's page, as files.
-//! - [`server_lock`]: one process to a data folder; [`instance`]: which one that is; [`partial`]: files until they are complete.
+//! - [`server_lock`]: one process to a data folder; [`partial`]: files until they are complete.
 //! - [`api`], [`realtime`]: the API over HTTP, and over Socket.IO.
-//! - [`transport`]: the TCP side: the listener, timeouts, the drain.
+//! - [`transport`]: the listeners, TCP and the Unix socket; timeouts, the drain.
 //! - [`config`], [`cli`], [`mod@run`], [`open_files`]: the process around them.
 
 pub mod agents;
@@ -38,7 +38,6 @@ pub mod events;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod guard;
-pub mod instance;
 pub mod janitor;
 pub mod json;
 pub mod message_json;

@@ -22,7 +22,6 @@ use crate::domain::time::Timestamp;
 use crate::events::EventBus;
 use crate::guard::Guard;
 use crate::guard::rate::Limits;
-use crate::instance::Announcement;
 use crate::janitor::Janitor;
 use crate::realtime::{self, Realtime};
 use crate::server_lock::{self, ServerLock};
@@ -30,7 +29,7 @@ use crate::shutdown::{self, Hangups};
 use crate::space;
 use crate::store::error::OpenError;
 use crate::store::{Found, Store};
-use crate::transport;
+use crate::transport::{self, local_socket};
 use crate::verification;
 
 /// The name of the database in the data folder.
@@ -111,7 +110,6 @@ pub async fn run_with(
         events.clone(),
     )
     .with_context(|| format!("the database {}", path.display()))?;
-    let announced = announce(&path);
     let store = Arc::new(store);
     let app = Arc::new(App::new(
         Arc::clone(&store),
@@ -147,7 +145,6 @@ pub async fn run_with(
     }
     let reloader = reload_agents(Arc::clone(&app), source, hangups);
     background.spawn(stop.child_token().run_until_cancelled_owned(reloader));
-    tracing::info!("listening on http://{}", listener.local_addr()?);
     let guard = Arc::new(Guard::new(config.guard, clock));
     let connections = Connections::new(config.server.max_connections, guard.proxies.clone());
     let connections = Arc::new(connections);
@@ -168,8 +165,11 @@ pub async fn run_with(
         realtime.close();
     };
     let keep_alive = config.server.keep_alive;
+    let stopping = app.stopping().cancelled();
+    let commands = local_socket::serve(&path, keep_alive, service.clone(), stopping);
+    tracing::info!("listening on http://{}", listener.local_addr()?);
     let serving = transport::serve(listener, connections, keep_alive, service, shutdown);
-    tokio::join!(serving, closing);
+    tokio::join!(serving, commands, closing);
 
     if tokio::time::timeout(FINISH, app.finish_stop())
         .await
@@ -181,8 +181,6 @@ pub async fn run_with(
     background.close();
     // A task that panicked has ended too.
     background.wait().await;
-    // Before the file is let go, which another server may take then.
-    drop(announced);
     if !store.close(config.clear_on_shutdown).await {
         bail!("the stop could not be recorded in {}", path.display());
     }
@@ -274,21 +272,6 @@ fn lock(folder: &Path) -> anyhow::Result<Option<ServerLock>> {
             Ok(None)
         }
     }
-}
-
-/// Says who serves the database. A full disk, or a folder that cannot be written, is no reason not
-/// to serve it.
-fn announce(database: &Path) -> Option<Announcement> {
-    let announced = Announcement::beside(database);
-    announced
-        .inspect_err(|error| {
-            tracing::warn!(
-                %error,
-                "`sessiond backup` and `sessiond export` cannot tell this server from others, and \
-                 will not ask it"
-            );
-        })
-        .ok()
 }
 
 pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {

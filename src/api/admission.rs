@@ -13,6 +13,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
 use super::extract::REPLAYED;
+use crate::connections::Connection;
 use crate::console;
 use crate::guard::Guard;
 use crate::guard::origin::AllowedOrigins;
@@ -46,12 +47,17 @@ impl Admission {
 }
 
 /// Refuses requests of foreign pages, and those that name the server by a foreign name; answers the
-/// preflights of the others, and adds the CORS headers to their answers.
+/// preflights of the others, and adds the CORS headers to their answers. No page reaches the Unix
+/// socket.
 pub(super) async fn admit(
     State(admission): State<Arc<Admission>>,
     request: Request,
     next: Next,
 ) -> Response {
+    let connection = request.extensions().get::<Arc<Connection>>();
+    if connection.is_some_and(|connection| connection.is_local()) {
+        return next.run(request).await;
+    }
     let origins = &admission.guard.origins;
     let admitted = origins.admit(request.uri(), request.headers(), || is_page(&request));
     if let Err(foreign) = admitted {

@@ -16,8 +16,8 @@ use crate::guard::{ClientContext, Guard};
 pub(super) struct Authentication {
     /// Who calls, or why that is not known.
     pub(super) principal: Result<Principal, Unauthorized>,
-    /// From where, as far as that can be trusted.
-    pub(super) address: IpAddr,
+    /// From where, as far as that can be trusted. `None` over the Unix socket.
+    pub(super) address: Option<IpAddr>,
     guard: Arc<Guard>,
 }
 
@@ -59,15 +59,20 @@ impl Authentication {
     }
 }
 
-/// Notes who calls. What that allows is decided by each route.
+/// Notes who calls: over the Unix socket an admin, who needs no credentials. What that allows is decided
+/// by each route.
 pub(super) fn authenticate(guard: &Arc<Guard>, mut request: Request) -> Request {
     let Some(connection) = request.extensions().get::<Arc<Connection>>() else {
         return request;
     };
     let headers = request.headers();
+    let peer = connection.address();
     let authentication = Authentication {
-        principal: guard.identify(&Credentials::of_headers(headers)),
-        address: guard.proxies.client(connection.address(), headers),
+        principal: match peer {
+            Some(_) => guard.identify(&Credentials::of_headers(headers)),
+            None => Ok(Principal::Admin),
+        },
+        address: peer.map(|peer| guard.proxies.client(peer, headers)),
         guard: Arc::clone(guard),
     };
     request.extensions_mut().insert(authentication);

@@ -108,7 +108,9 @@ impl Operation {
             return;
         }
         let (method, route, _) = self.fields();
-        let (address, path, status) = (client.address, &*self.path, status.as_u16());
+        let address = client.address.map(|address| address.to_string());
+        let address = address.as_deref().unwrap_or("unix");
+        let (path, status) = (&*self.path, status.as_u16());
         match principal {
             Ok(who) => {
                 tracing::info!(target: AUDIT, %who, %address, %method, route, path, status, "audit");

@@ -11,6 +11,7 @@ use tower::ServiceExt as _;
 
 use super::access::{limited, protected};
 use super::body;
+use super::error::ApiError;
 use crate::connections::Connection;
 use crate::guard::access::Access;
 
@@ -40,6 +41,10 @@ pub(super) fn router(sockets: Sockets) -> Router {
 async fn answer(State(sockets): State<Arc<Sockets>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let connection = parts.extensions.get::<Arc<Connection>>();
+    if connection.is_some_and(|connection| connection.is_local()) {
+        // Their connections count with those of TCP, and the commands do without sockets.
+        return ApiError::not_found(&parts.method, parts.uri.path()).into_response();
+    }
     let received = match body::read(connection, body, sockets.max_body).await {
         Ok(received) => received,
         Err(error) => return error.into_response(),

@@ -30,7 +30,8 @@ pub struct CreateRequest {
 
 impl App {
     /// Creates a session, or finds the one that an earlier call with the same key made. `scope` is
-    /// whose sessions the caller meets, and so may create; `address` is where the call comes from.
+    /// whose sessions the caller meets, and so may create; `address` is where the call comes from, `None`
+    /// over the Unix socket, to which no rate limits apply.
     ///
     /// # Errors
     /// The user is another one, the agent is unknown, or a limit or the store refuses or fails.
@@ -38,7 +39,7 @@ impl App {
         &self,
         request: CreateRequest,
         scope: Scope,
-        address: IpAddr,
+        address: Option<IpAddr>,
     ) -> Result<Created, AppError> {
         let CreateRequest {
             agent_id, user_id, ..
@@ -56,7 +57,9 @@ impl App {
             if agent.is_none() {
                 return Err(Refusal::AgentNotFound(agent_id).into());
             }
-            self.limits.count_create(address)?;
+            if let Some(address) = address {
+                self.limits.count_create(address)?;
+            }
         }
         let of_agent = agent.as_ref().map(|agent| agent.character.timeouts);
         let policy = &self.store.rules().policy;

@@ -35,8 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct SendRequest {
     /// The session.
     pub session: Target,
-    /// Where the call comes from.
-    pub address: IpAddr,
+    /// Where the call comes from. `None` over the Unix socket, to which no rate limits apply.
+    pub address: Option<IpAddr>,
     /// The message.
     pub message: NewMessage,
     /// The socket that sends it; none where it comes by HTTP.
@@ -113,7 +113,9 @@ impl App {
             if agent.is_none() {
                 return Err(Refusal::AgentNotFound(session.agent_id).into());
             }
-            self.limits.count_message(session.id, request.address)?;
+            if let Some(address) = request.address {
+                self.limits.count_message(session.id, address)?;
+            }
         }
         let client_message_id = client_message_id.map(|id| id.as_str().to_owned());
         let listener = request.socket.as_ref().map(|socket| socket.listener);

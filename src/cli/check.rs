@@ -1,17 +1,20 @@
-//! `sessiond check`
+//! `sessiond check` and `sessiond compact`
 
 use anyhow::{Context as _, bail};
 
-use super::bar::Bar;
-use super::{place, remedy, say};
+use super::output::Bar;
+use super::server_client::held;
+use super::{data_dir, hints, say};
 use crate::config::Config;
+use crate::server_lock::Mode;
+use crate::store::file;
 use crate::store::file::Look;
 
 /// Checks every page, record, index row and tally of the database, and changes nothing.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
-    let path = place::database(config);
-    let Some(mut look) = place::look(config)? else {
-        return Err(place::held(&path));
+    let path = data_dir::database(config);
+    let Some(mut look) = data_dir::look(config)? else {
+        return Err(held(&path));
     };
     let faults = faults(&mut look, "checking").with_context(|| path.display().to_string())?;
     let damaged = list_damaged(&look)?;
@@ -24,9 +27,19 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
             if damaged > 0 {
                 found = format!("{found}, and {} set aside", records(damaged));
             }
-            bail!("{found}; {}", remedy::of_a_damaged_database("check"))
+            bail!("{found}; {}", hints::for_damage("check"))
         }
     }
+}
+
+/// Makes the database as small as it can be.
+pub(super) fn compact(config: &Config) -> anyhow::Result<()> {
+    let path = data_dir::database(config);
+    let compacted = data_dir::lock_folder(config, Mode::Exclusive)
+        .and_then(|_lock| file::compact(&path, config.storage.cache_bytes));
+    let (before, after) =
+        compacted.with_context(|| format!("{} was not compacted", path.display()))?;
+    say(&format!("{}: {before} bytes, now {after}", path.display()))
 }
 
 /// How many damaged records there are.

@@ -4,8 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::bail;
 
-use super::ask::{self, Wanted};
-use super::{note, output, place};
+use super::{data_dir, note, output, server_client};
 use crate::archive;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -28,7 +27,7 @@ pub(super) fn run(config: &Config, session: Option<&str>) -> anyhow::Result<()> 
             None => bail!("{text:?} is no session's id"),
         },
     };
-    if let Some(look) = place::look(config)? {
+    if let Some(look) = data_dir::look(config)? {
         return write(look, id);
     }
     let path = match id {
@@ -36,12 +35,8 @@ pub(super) fn run(config: &Config, session: Option<&str>) -> anyhow::Result<()> 
         Some(id) => format!("/api/admin/export?session={id}"),
     };
     let mut out = Counted::new(BufWriter::new(io::stdout().lock()));
-    let wanted = Wanted {
-        path: &path,
-        kind: "application/x-ndjson",
-    };
     let mut take = |piece: &[u8]| output::written(out.write_all(piece));
-    let downloaded = ask::download(config, &wanted, &mut take);
+    let downloaded = server_client::download(&data_dir::database(config), &path, &mut take);
     // What has come is of use, whatever becomes of the rest.
     output::written(out.flush())?;
     tell_damaged(out.damaged);
@@ -112,11 +107,11 @@ fn tell_damaged(records: u64) {
 /// What a line of a damaged record begins with.
 const DAMAGED: &[u8] = br#"{"type":"damaged""#;
 
-/// An output that counts the lines of damaged records on their way.
+/// An output that counts the lines of damaged records.
 struct Counted<W> {
     out: W,
-    /// How many bytes of the present line are such a line's; none once one is not.
-    matching: Option<usize>,
+    /// The beginning of the present line, as far as it tells.
+    beginning: Vec<u8>,
     damaged: u64,
 }
 
@@ -124,24 +119,18 @@ impl<W> Counted<W> {
     fn new(out: W) -> Self {
         Self {
             out,
-            matching: Some(0),
+            beginning: Vec::new(),
             damaged: 0,
         }
     }
 
     fn count(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            if *byte == b'\n' {
-                self.matching = Some(0);
-                continue;
-            }
-            let Some(so_far) = self.matching else {
-                continue;
-            };
-            self.matching = (DAMAGED.get(so_far) == Some(byte)).then_some(so_far + 1);
-            if self.matching == Some(DAMAGED.len()) {
-                self.damaged += 1;
-                self.matching = None;
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let missing = DAMAGED.len() - self.beginning.len();
+            self.beginning.extend(part.iter().take(missing));
+            if part.ends_with(b"\n") {
+                self.damaged += u64::from(self.beginning == DAMAGED);
+                self.beginning.clear();
             }
         }
     }
@@ -166,7 +155,7 @@ mod tests {
     #[test]
     fn damaged_lines_are_counted_however_they_come() {
         let text = "{\"type\":\"damaged\",\"x\":1}\n{\"type\":\"message\",\"content\":\
-                    \"{\\\"type\\\":\\\"damaged\\\"\"}\n{\"type\":\"dam\"}\n{\"type\":\"damaged\"}";
+                    \"{\\\"type\\\":\\\"damaged\\\"\"}\n{\"type\":\"dam\"}\n{\"type\":\"damaged\"}\n";
         for size in 1..text.len() {
             let mut out = Counted::new(Vec::new());
             for piece in text.as_bytes().chunks(size) {

@@ -1,13 +1,12 @@
 //! `sessiond healthcheck`
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use hyper::StatusCode;
+use reqwest::{Response, StatusCode, header};
 
-use super::connection::{Connection, text};
-use super::{ask, remedy, say};
+use super::{hints, say, server_client};
 use crate::config::Config;
 use crate::json;
 
@@ -39,9 +38,9 @@ impl Question {
     }
 }
 
-/// Asks the running server how it is.
+/// Asks the running server how it is, in the way that its clients reach it.
 pub(super) fn run(config: &Config, question: Question) -> anyhow::Result<()> {
-    let address = ask::address(config)?;
+    let address = address(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -51,14 +50,14 @@ pub(super) fn run(config: &Config, question: Question) -> anyhow::Result<()> {
         .with_context(|| format!("{address} did not answer within {} s", PATIENCE.as_secs()))?
         .with_context(|| format!("no server answers at {address}"))
         .map_err(|error| {
-            let remedy = format!("start it with `sessiond`, or {}", remedy::ADDRESS);
-            remedy::after(&error, &remedy)
+            let hint = format!("start it with `sessiond`, or {}", hints::ADDRESS);
+            hints::append(&error, &hint)
         })?;
     if !answer.is_of_a_server(question) {
         bail!(
             "what answers at {address} is no sessiond ({}); {}",
             answer.status,
-            remedy::ADDRESS
+            hints::ADDRESS
         );
     }
     say(&answer.body)?;
@@ -69,14 +68,39 @@ pub(super) fn run(config: &Config, question: Question) -> anyhow::Result<()> {
     }
 }
 
+/// Returns where a server with this configuration is reached from here.
+fn address(config: &Config) -> anyhow::Result<SocketAddr> {
+    let mut address = *config
+        .server
+        .addresses
+        .first()
+        .context("there is no address to ask")?;
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    Ok(address)
+}
+
 async fn ask(address: SocketAddr, question: Question) -> anyhow::Result<Answer> {
-    let mut connection = Connection::open(address).await?;
-    let response = connection.get(question.path(), None).await?;
+    // By a name, since an address with a scope has no place in a URL.
+    let client = server_client::builder().resolve("localhost", address);
+    let url = format!("http://localhost:{}{}", address.port(), question.path());
+    let response = client.build()?.get(url).send().await;
+    let response = response.map_err(server_client::root_cause)?;
     Ok(Answer {
         status: response.status(),
-        is_json: ask::is_of_kind(&response, "application/json"),
-        body: text(response.into_body()).await?,
+        is_json: is_json(&response),
+        body: server_client::text(response).await?,
     })
+}
+
+/// Whether an answer is JSON, with whatever parameters.
+fn is_json(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()?.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 impl Answer {
@@ -92,5 +116,27 @@ impl Answer {
             _ => false,
         };
         self.is_json && says_how_it_is
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http;
+
+    use super::*;
+
+    #[test]
+    fn json_is_known_with_its_parameters() {
+        for (found, is_known) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("text/html", false),
+            ("application/json5", false),
+        ] {
+            let response = http::Response::builder().header(header::CONTENT_TYPE, found);
+            let response = response.body("").unwrap();
+            assert_eq!(is_json(&response.into()), is_known, "{found}");
+        }
+        assert!(!is_json(&http::Response::new("").into()));
     }
 }

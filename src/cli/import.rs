@@ -6,12 +6,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use super::bar::Bar;
 use super::check::records;
-use super::given::Given;
-use super::lines::Lines;
-use super::place::Replacement;
-use super::{place, say};
+use super::data_dir::{self, Replacement};
+use super::file_kind::FileKind;
+use super::jsonl::Lines;
+use super::output::Bar;
+use super::say;
+use super::server_client::held;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::file::Look;
@@ -20,9 +21,9 @@ use crate::store::import;
 /// Makes a database of the lines of a file, or of standard input, where there is none or an empty
 /// one: of all lines, or of none.
 pub(super) fn run(config: &Config, source: Option<&Path>) -> anyhow::Result<()> {
-    let target = place::database(config);
+    let target = data_dir::database(config);
     if let Some(path) = source
-        && Given::of(path) == Given::Backup
+        && FileKind::of(path) == FileKind::Backup
     {
         bail!(
             "{} is a backup and not the lines of an export; `sessiond restore FILE` puts it in \
@@ -37,10 +38,10 @@ pub(super) fn run(config: &Config, source: Option<&Path>) -> anyhow::Result<()> 
             File::open(path).with_context(|| path.display().to_string())?,
         )),
     };
-    let replacement = Replacement::of(config)?;
+    let replacement = Replacement::new(config)?;
     let bar = Bar::lines("importing");
     let checking = Bar::rows("checking");
-    let mut lines = Lines::of(input)?.inspect(|_| bar.add(1));
+    let mut lines = Lines::new(input)?.inspect(|_| bar.add(1));
     let imported = import::import(
         replacement.file(),
         &mut lines,
@@ -69,10 +70,10 @@ fn refuse_filled(config: &Config, target: &Path) -> anyhow::Result<()> {
         Ok(found) if found.len() == 0 => return Ok(()),
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(place::unusable(error, target)),
+        Err(error) => return Err(data_dir::unusable(error, target)),
     }
-    let Some(look) = place::look(config)? else {
-        return Err(place::held(target));
+    let Some(look) = data_dir::look(config)? else {
+        return Err(held(target));
     };
     if !Look::is_empty(&look)? {
         bail!(

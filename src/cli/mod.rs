@@ -1,26 +1,20 @@
 //! The command line.
 
 mod agents;
-mod ask;
 mod backup;
-mod bar;
 mod check;
-mod compact;
 mod completions;
-mod connection;
+mod data_dir;
 mod export;
+mod file_kind;
 mod flags;
-mod given;
 mod healthcheck;
+mod hints;
 mod import;
-mod interrupt;
-mod lines;
+mod jsonl;
 mod output;
-mod place;
-mod remedy;
-mod restore;
 mod serve;
-mod token;
+mod server_client;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -33,6 +27,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use self::healthcheck::Question;
 use self::output::say;
 use crate::config::Config;
+use crate::guard::identity::random_token;
 
 /// Runs the program; returns how it ended.
 #[must_use]
@@ -45,11 +40,13 @@ pub fn main() -> ExitCode {
     let (name, matches) = matches.subcommand().unwrap_or(("serve", &matches));
     let done = match name {
         // These need no settings, and so no valid ones either.
-        "token" => token::run(),
+        "token" => random_token()
+            .context("the system gives no random numbers")
+            .and_then(|token| say(&token)),
         "completions" => completions::run(matches),
         _ => flags::config(matches).and_then(|config| {
             let done = run(name, matches, &config);
-            done.map_err(|error| remedy::add(error, name, &config))
+            done.map_err(|error| hints::add(error, name, &config))
         }),
     };
     match done {
@@ -74,9 +71,9 @@ fn run(name: &str, matches: &ArgMatches, config: &Config) -> anyhow::Result<()> 
             }
         }),
         "check" => check::run(config),
-        "compact" => compact::run(config),
+        "compact" => check::compact(config),
         "backup" => backup::run(config, file(matches)?),
-        "restore" => restore::run(config, file(matches)?, matches.get_flag(FORCE)),
+        "restore" => backup::restore(config, file(matches)?, matches.get_flag(FORCE)),
         "export" => {
             let session = matches.get_one::<String>(SESSION);
             export::run(config, session.map(String::as_str))

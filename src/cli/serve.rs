@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-use super::{place, remedy};
+use super::{data_dir, hints};
 use crate::config::Config;
 use crate::{open_files, partial, run, shutdown, telemetry};
 
@@ -19,7 +19,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     let mut config = config.clone();
     // Before anything is opened: there may be room for next to nothing.
     config.server.max_connections = open_files::connections(config.server.max_connections)?;
-    let database = partial::behind_links(&place::database(&config));
+    let database = partial::behind_links(&data_dir::database(&config));
     partial::remove_abandoned(partial::folder_of(&database));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -50,9 +50,9 @@ fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     bound.map_err(|error| {
         let port = addresses.first().map_or(0, std::net::SocketAddr::port);
         let host = &config.server.host;
-        let remedy = remedy::of_address(error.kind());
+        let hint = hints::for_address(error.kind());
         let error = anyhow::Error::new(error).context(format!("cannot listen on {host}:{port}"));
-        remedy::after(&error, remedy)
+        hints::append(&error, hint)
     })
 }
 

@@ -17,7 +17,7 @@ static IDLE_COUNTER: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub(crate) struct Connection {
     id: u64,
-    address: IpAddr,
+    address: Option<IpAddr>,
     body_budget: Budget,
     /// How many [`BusyGuard`]s there are.
     busy: AtomicUsize,
@@ -37,7 +37,7 @@ impl Connection {
     /// An idle connection with its signals to drain and to close.
     pub(super) fn new(
         id: u64,
-        address: IpAddr,
+        address: Option<IpAddr>,
         body_budget: Budget,
         (drain, close): (CancellationToken, CancellationToken),
     ) -> Self {
@@ -62,9 +62,14 @@ impl Connection {
         is_idle.then(|| self.idle_since.load(Ordering::Relaxed))
     }
 
-    /// The address of its peer: the client, or a proxy.
-    pub(crate) fn address(&self) -> IpAddr {
+    /// The address of its peer: the client, or a proxy. `None` over the Unix socket.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
         self.address
+    }
+
+    /// Whether it came over the Unix socket: the peer is the operator.
+    pub(crate) fn is_local(&self) -> bool {
+        self.address.is_none()
     }
 
     /// The budget that bodies of requests are reserved from.

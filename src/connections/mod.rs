@@ -20,7 +20,7 @@ pub(crate) mod budget;
 mod connection;
 mod slots;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -39,6 +39,9 @@ const SHARE: usize = 4;
 
 /// How many bytes of request bodies may be held at once, over all connections.
 const MAX_BODIES: usize = 128 * 1024 * 1024;
+
+/// What a connection of the Unix socket counts against: as for loopback, there is no limit per client.
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The open connections.
 #[derive(Debug)]
@@ -87,14 +90,15 @@ impl Connections {
     }
 
     /// Gives a new connection a slot, and evicts another one for it if necessary. Waits while many
-    /// evicted connections have not ended.
+    /// evicted connections have not ended. It has no address if it came over the Unix socket.
     pub(crate) async fn admit(
         self: &Arc<Self>,
-        address: IpAddr,
+        address: impl Into<Option<IpAddr>>,
     ) -> Result<ConnectionGuard, TooManyConnections> {
+        let address = address.into();
         let permit = self.permit().await?;
         let mut slots = self.lock();
-        self.make_room(&mut slots, address)?;
+        self.make_room(&mut slots, address.unwrap_or(LOCAL))?;
         Ok(self.open(&mut slots, address, permit))
     }
 
@@ -107,7 +111,7 @@ impl Connections {
         let mut slots = self.lock();
         slots.limit_handshakes(self.max_handshakes);
         self.make_room(&mut slots, address)?;
-        let guard = self.open(&mut slots, address, permit);
+        let guard = self.open(&mut slots, Some(address), permit);
         slots.begin_handshake(guard.connection.id());
         Ok(guard)
     }
@@ -177,11 +181,12 @@ impl Connections {
     fn open(
         self: &Arc<Self>,
         slots: &mut Slots,
-        address: IpAddr,
+        address: Option<IpAddr>,
         permit: OwnedSemaphorePermit,
     ) -> ConnectionGuard {
-        let address = address.to_canonical();
-        let connection = slots.insert(client_key(address), |id| {
+        let address = address.map(|address| address.to_canonical());
+        let client = client_key(address.unwrap_or(LOCAL));
+        let connection = slots.insert(client, |id| {
             let body_budget = self.body_budget.clone();
             let signals = (self.drain.clone(), self.close.child_token());
             Connection::new(id, address, body_budget, signals)

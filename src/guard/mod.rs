@@ -38,8 +38,9 @@ pub struct Policy {
 pub struct ClientContext {
     /// Who.
     pub principal: Principal,
-    /// From which address, as far as it can be trusted.
-    pub address: IpAddr,
+    /// From which address, as far as it can be trusted. `None` over the Unix socket, to which no rate
+    /// limits apply.
+    pub address: Option<IpAddr>,
 }
 
 /// Stands before everything that can be called.

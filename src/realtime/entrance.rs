@@ -190,7 +190,9 @@ impl Entrance {
         // Whoever stands before the sockets has noted where they come from.
         let visitor = parts.extensions.get::<ClientContext>();
         Ok(Origin {
-            address: visitor.ok_or(Refused::BadRequest)?.address,
+            address: visitor
+                .and_then(|visitor| visitor.address)
+                .ok_or(Refused::BadRequest)?,
             by_headers: self.hub.identify(&Credentials::of_headers(&parts.headers)),
             outbox: self.hub.shared.outbox(),
             incoming: self.hub.shared.incoming(super::MAX_MESSAGE),

@@ -222,7 +222,7 @@ impl Session {
     pub(super) fn visitor(&self, caller: Principal) -> ClientContext {
         ClientContext {
             principal: caller,
-            address: self.address,
+            address: Some(self.address),
         }
     }
 

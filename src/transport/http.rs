@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt as _;
 
 use super::head_timer::HeadTimer;
@@ -25,8 +25,8 @@ use crate::connections::{BusyGuard, Connection, ConnectionGuard};
 const MAX_HEAD: usize = 64 * 1024;
 
 /// Serves a connection until it ends, is upgraded, or is closed from outside.
-pub(super) async fn serve_connection(
-    stream: TcpStream,
+pub(super) async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
     guard: ConnectionGuard,
     service: HttpService,
     keep_alive: Duration,

@@ -1,4 +1,4 @@
-//! The TCP side of the server: the accept loop, timeouts and the shutdown.
+//! The listeners of the server, TCP and the Unix socket: the accept loop, timeouts and the shutdown.
 //!
 //! The life of a connection:
 //!
@@ -17,20 +17,28 @@ mod http;
 #[cfg(test)]
 mod hyper_tests;
 mod lingering;
+#[cfg(unix)]
+pub(crate) mod local_socket;
+#[cfg(not(unix))]
+mod no_local_socket;
 mod stream;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
 
 use self::http::serve_connection;
+#[cfg(not(unix))]
+pub(crate) use self::no_local_socket as local_socket;
 use self::stream::ConnectionStream;
 use crate::connections::Connections;
 use crate::telemetry::LogThrottle;
@@ -47,6 +55,27 @@ const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Answers the requests of all connections.
 pub(crate) type HttpService = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
+/// Accepts connections of one kind.
+pub(crate) trait Listener {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Accepts a connection. Returns the address of its peer too, `None` over the Unix socket.
+    fn accept(&mut self)
+    -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, Option<IpAddr>)> {
+        let (stream, peer) = TcpListener::accept(self).await?;
+        // Responses are small and should leave at once. A failure only delays them.
+        let _ = stream.set_nodelay(true);
+        Ok((stream, Some(peer.ip())))
+    }
+}
+
 struct Server {
     service: HttpService,
     connections: Arc<Connections>,
@@ -59,7 +88,7 @@ struct Server {
 /// Each request carries its `Arc<Connection>` as an extension. An idle connection is closed after
 /// `keep_alive`.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    mut listener: impl Listener,
     connections: Arc<Connections>,
     keep_alive: Duration,
     service: HttpService,
@@ -72,7 +101,7 @@ pub(crate) async fn serve(
         tasks: TaskTracker::new(),
     };
     tokio::select! {
-        () = server.accept(&listener) => {}
+        () = server.accept(&mut listener) => {}
         () = shutdown => {}
     }
     drop(listener);
@@ -80,7 +109,7 @@ pub(crate) async fn serve(
 }
 
 impl Server {
-    async fn accept(&self, listener: &TcpListener) {
+    async fn accept(&self, listener: &mut impl Listener) {
         let mut throttle = LogThrottle::new(ACCEPT_LOG_INTERVAL);
         loop {
             match listener.accept().await {
@@ -96,13 +125,15 @@ impl Server {
         }
     }
 
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
-        let Ok(guard) = self.connections.admit(peer.ip()).await else {
+    async fn serve(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Option<IpAddr>,
+    ) {
+        let Ok(guard) = self.connections.admit(peer).await else {
             tracing::debug!("a connection is refused: there are too many");
             return;
         };
-        // Responses are small and should leave at once. A failure only delays them.
-        let _ = stream.set_nodelay(true);
         let serving = serve_connection(stream, guard, self.service.clone(), self.keep_alive);
         self.tasks.spawn(serving);
     }
@@ -121,8 +152,8 @@ impl Server {
 }
 
 /// Whether accepting failed because of that one connection.
-fn is_connection_error(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+fn is_connection_error(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
 
     matches!(
         error.kind(),

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::head_timer::HeadTimer;
@@ -17,7 +16,7 @@ use crate::connections::ConnectionGuard;
 /// How long a write may wait for a client that reads nothing.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(super) struct ConnectionStream<S = TcpStream> {
+pub(super) struct ConnectionStream<S> {
     stream: S,
     head_timer: HeadTimer,
     /// Runs while a write waits.
@@ -113,7 +112,10 @@ mod tests {
     async fn stream() -> (ConnectionStream<DuplexStream>, DuplexStream) {
         let (server, client) = duplex(8);
         let connections = Arc::new(Connections::new(1, TrustedProxies::default()));
-        let guard = connections.admit([127, 0, 0, 1].into()).await.unwrap();
+        let guard = connections
+            .admit(std::net::IpAddr::from([127, 0, 0, 1]))
+            .await
+            .unwrap();
         let stream = ConnectionStream::new(server, guard, HeadTimer::new());
         (stream, client)
     }

@@ -83,7 +83,7 @@ async fn an_import_is_whole_or_not_at_all() {
     }
     std::fs::write(&lines, [0xff, 0xfe, b'\n']).expect("a file");
     let said = other.fails(&["import", path]);
-    assert!(said.contains("line 1: it is no UTF-8"), "{said}");
+    assert!(said.contains("line 1: it is not UTF-8"), "{said}");
     assert!(!other.fails(&["import", "/no/such/file"]).is_empty());
 
     // What failed is in nobody's way, and neither is a database without a session.
@@ -216,7 +216,7 @@ fn a_data_folder_that_is_none_is_told_so() {
         let output = output.expect("it runs");
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains("/dev/null is no folder"), "{said}");
+        assert!(said.contains("/dev/null is not a directory"), "{said}");
     }
 }
 

@@ -8,7 +8,6 @@
 
 mod admin;
 mod archive;
-mod asked;
 mod backups;
 mod checks;
 mod colors;
@@ -16,5 +15,7 @@ mod damage;
 mod data;
 mod moved;
 mod outputs;
+mod running;
+mod socket;
 #[path = "../support/mod.rs"]
 mod support;

@@ -134,7 +134,7 @@ fn the_data_is_for_its_owner_alone() {
             names.push(file.file_name());
         }
         names.sort();
-        assert_eq!(names, ["sessiond.instance", "sessiond.redb"]);
+        assert_eq!(names, ["sessiond.redb", "sessiond.sock"]);
         server.restart();
     }
 }

@@ -48,7 +48,8 @@ pub(crate) struct Builder {
     home: TempDir,
     args: Vec<OsString>,
     variables: BTreeMap<OsString, OsString>,
-    open_files: Option<u32>,
+    /// The command that starts the binary, whose path and arguments follow.
+    wrapper: Vec<String>,
 }
 
 impl Builder {
@@ -57,7 +58,7 @@ impl Builder {
             home: TempDir::with_prefix("sessiond-test-").expect("a temporary directory"),
             args: Vec::new(),
             variables: BTreeMap::new(),
-            open_files: None,
+            wrapper: Vec::new(),
         };
         let data_dir = builder.data_dir();
         builder
@@ -80,8 +81,14 @@ impl Builder {
     }
 
     /// Lets the server have no more files open than these.
-    pub(crate) fn open_files(mut self, limit: u32) -> Self {
-        self.open_files = Some(limit);
+    pub(crate) fn open_files(self, limit: u32) -> Self {
+        let script = format!(r#"ulimit -n {limit} && exec "$0" "$@""#);
+        self.wrapped(&["sh", "-c", &script])
+    }
+
+    /// Starts the server by another command, which gets the binary with its arguments as its last ones.
+    pub(crate) fn wrapped(mut self, command: &[&str]) -> Self {
+        self.wrapper = command.iter().map(ToString::to_string).collect();
         self
     }
 
@@ -161,17 +168,12 @@ impl Builder {
 
     fn program(&self) -> Command {
         let binary = env!("CARGO_BIN_EXE_sessiond");
-        let Some(limit) = self.open_files else {
+        let Some((program, arguments)) = self.wrapper.split_first() else {
             return Command::new(binary);
         };
-        let mut shell = Command::new("sh");
-        shell.args([
-            "-c",
-            r#"ulimit -n "$0" && exec "$@""#,
-            &limit.to_string(),
-            binary,
-        ]);
-        shell
+        let mut command = Command::new(program);
+        command.args(arguments).arg(binary);
+        command
     }
 
     fn log_file(&self) -> PathBuf {

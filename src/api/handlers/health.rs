@@ -1,7 +1,7 @@
 //! How the service is.
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
@@ -13,7 +13,6 @@ use crate::api::openapi::examples;
 use crate::api::state::ApiState;
 use crate::app::Status;
 use crate::domain::time::Timestamp;
-use crate::instance;
 
 /// `GET /api/messaging/sessions/health`
 #[utoipa::path(
@@ -92,17 +91,12 @@ pub(in crate::api) async fn overall(State(state): State<ApiState>) -> Response {
             status = 200,
             description = "It does",
             body = Alive,
-            headers(("X-Sessiond-Instance" = String, description = "The random id of the process, for the commands that look for the server of a data folder")),
             examples(("alive" = (value = json!(Alive::OK)))),
         ),
     ),
 )]
 pub(in crate::api) async fn alive() -> Response {
-    let mut response = dto::json(StatusCode::OK, &Alive::OK);
-    if let Ok(id) = HeaderValue::try_from(instance::id().to_string()) {
-        response.headers_mut().insert(instance::HEADER, id);
-    }
-    response
+    dto::json(StatusCode::OK, &Alive::OK)
 }
 
 /// An unhealthy service answers in the error form too.

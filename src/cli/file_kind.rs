@@ -1,4 +1,4 @@
-//! What kind of file a command was given.
+//! Which command made a file.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -9,7 +9,7 @@ const BEGINNING: u64 = 64;
 
 /// A file that one of the commands has made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Given {
+pub(super) enum FileKind {
     /// By `backup`.
     Backup,
     /// By `export`.
@@ -18,7 +18,7 @@ pub(super) enum Given {
     Other,
 }
 
-impl Given {
+impl FileKind {
     /// By the first bytes of a file.
     pub(super) fn of(path: &Path) -> Self {
         let mut beginning = Vec::new();
@@ -52,16 +52,16 @@ mod tests {
     #[test]
     fn files_are_known_by_their_first_bytes() {
         for (bytes, given) in [
-            (&b"redb\x1a\x0a\xa9\x0d\x0a\x00"[..], Given::Backup),
-            (b"{\"type\":\"session\"", Given::Lines),
-            (b"\n {\"type\":", Given::Lines),
-            (b"\xef\xbb\xbf{\"type\":", Given::Lines),
-            (b"redb is a word", Given::Other),
-            (b"", Given::Other),
+            (&b"redb\x1a\x0a\xa9\x0d\x0a\x00"[..], FileKind::Backup),
+            (b"{\"type\":\"session\"", FileKind::Lines),
+            (b"\n {\"type\":", FileKind::Lines),
+            (b"\xef\xbb\xbf{\"type\":", FileKind::Lines),
+            (b"redb is a word", FileKind::Other),
+            (b"", FileKind::Other),
         ] {
-            assert_eq!(Given::of_bytes(bytes), given);
+            assert_eq!(FileKind::of_bytes(bytes), given);
         }
-        assert_eq!(Given::of(Path::new("/dev/null")), Given::Other);
-        assert_eq!(Given::of(Path::new("/no/such/file")), Given::Other);
+        assert_eq!(FileKind::of(Path::new("/dev/null")), FileKind::Other);
+        assert_eq!(FileKind::of(Path::new("/no/such/file")), FileKind::Other);
     }
 }

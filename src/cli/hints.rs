@@ -1,10 +1,8 @@
-//! What can be done about what went wrong: the last words of a complaint.
+//! What can be done about an error: the end of its message.
 
 use std::error::Error;
 use std::io::ErrorKind;
 use std::path::Path;
-
-use hyper::StatusCode;
 
 use crate::agents::registry::RegistryError;
 use crate::config::Config;
@@ -19,26 +17,26 @@ pub(super) const ADDRESS: &str = "name its address with SERVER_HOST and SERVER_P
 /// The error of a command with what can be done about it, where that is known.
 pub(super) fn add(error: anyhow::Error, command: &str, config: &Config) -> anyhow::Error {
     let folder = config.storage.data_dir.as_path();
-    match error.chain().find_map(|cause| of(cause, command, folder)) {
+    match error.chain().find_map(|cause| hint(cause, command, folder)) {
         None => error,
-        Some(remedy) => after(&error, &remedy),
+        Some(hint) => append(&error, &hint),
     }
 }
 
 /// An error whose last words are these.
-pub(super) fn after(error: &anyhow::Error, remedy: &str) -> anyhow::Error {
+pub(super) fn append(error: &anyhow::Error, hint: &str) -> anyhow::Error {
     // As one text: words of a context would stand before the error.
-    anyhow::anyhow!("{error:#}; {remedy}")
+    anyhow::anyhow!("{error:#}; {hint}")
 }
 
-fn of(cause: &(dyn Error + 'static), command: &str, folder: &Path) -> Option<String> {
+fn hint(cause: &(dyn Error + 'static), command: &str, folder: &Path) -> Option<String> {
     if let Some(RegistryError::Io { error, .. }) = cause.downcast_ref() {
-        return of_agents(error.kind());
+        return for_agents(error.kind());
     }
     if let Some(CopyError::Unsound(_)) = cause.downcast_ref() {
-        return Some(of_a_damaged_database(command));
+        return Some(for_damage(command));
     }
-    of_database(open_error(cause)?, command, folder)
+    for_database(open_error(cause)?, command, folder)
 }
 
 /// What kept a file from being opened, also where it is within another error.
@@ -54,19 +52,19 @@ fn open_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a OpenError> {
 }
 
 /// For the database in the data folder.
-fn of_database(error: &OpenError, command: &str, folder: &Path) -> Option<String> {
+fn for_database(error: &OpenError, command: &str, folder: &Path) -> Option<String> {
     match error {
-        OpenError::InUse => Some(of_a_held_database(command)),
+        OpenError::InUse => Some(for_lock(command)),
         OpenError::Foreign(_) => Some(format!(
             "put a backup in its place with `sessiond restore --force FILE`, or move it away, and \
              the next start makes a new database; {ELSEWHERE}"
         )),
-        error if error.is_damage() => Some(of_a_damaged_database(command)),
-        error => Some(of_folder(error.io_kind()?, command, folder)),
+        error if error.is_damage() => Some(for_damage(command)),
+        error => Some(for_folder(error.io_kind()?, command, folder)),
     }
 }
 
-fn of_a_held_database(command: &str) -> String {
+fn for_lock(command: &str) -> String {
     match command {
         "serve" => "stop that one first, which may be another sessiond, or choose another folder \
                     with --data-dir or DATA_DIR"
@@ -79,7 +77,7 @@ fn of_a_held_database(command: &str) -> String {
 }
 
 /// For a database that does not fit together, or cannot be read.
-pub(super) fn of_a_damaged_database(command: &str) -> String {
+pub(super) fn for_damage(command: &str) -> String {
     let check = "`sessiond check` lists what is wrong with it, and";
     let left = "The file was left as it is";
     match command {
@@ -92,12 +90,12 @@ pub(super) fn of_a_damaged_database(command: &str) -> String {
 }
 
 /// For the data folder and the database, as far as the file system is in the way.
-fn of_folder(kind: ErrorKind, command: &str, folder: &Path) -> String {
+fn for_folder(kind: ErrorKind, command: &str, folder: &Path) -> String {
     // A relative name does not tell in which folder the program was started.
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let path = folder.display();
     if folder.exists() && !folder.is_dir() {
-        return format!("{path} is no folder; {ELSEWHERE}");
+        return format!("{path} is not a directory; {ELSEWHERE}");
     }
     match kind {
         ErrorKind::NotFound => {
@@ -121,7 +119,7 @@ fn of_folder(kind: ErrorKind, command: &str, folder: &Path) -> String {
 }
 
 /// For the character files and their folder.
-fn of_agents(kind: ErrorKind) -> Option<String> {
+fn for_agents(kind: ErrorKind) -> Option<String> {
     match kind {
         ErrorKind::PermissionDenied => Some(format!(
             "the user that runs sessiond must be allowed to read it; {ELSEWHERE}"
@@ -134,36 +132,19 @@ fn of_agents(kind: ErrorKind) -> Option<String> {
     }
 }
 
-/// For a server that does not do what it is asked for.
-pub(super) fn of_refusal(status: StatusCode, has_token: bool) -> Option<&'static str> {
-    match status {
-        StatusCode::UNAUTHORIZED if !has_token => Some(
-            "set SESSIOND_ADMIN_TOKEN to the server's own; ELIZA_SERVER_AUTH_TOKEN will do where \
-             the server has neither that nor JWT_SECRET",
-        ),
-        StatusCode::UNAUTHORIZED => Some(
-            "SESSIOND_ADMIN_TOKEN, or else ELIZA_SERVER_AUTH_TOKEN, is not what the server has: \
-             run the command with the settings of the server",
-        ),
-        StatusCode::FORBIDDEN => Some(
-            "this is for admins: set SESSIOND_ADMIN_TOKEN to the server's own; a server with \
-             JWT_SECRET has to be started with one",
-        ),
-        StatusCode::INTERNAL_SERVER_ERROR => Some("the server's log says why"),
-        _ => None,
-    }
-}
+/// For a server that failed.
+pub(super) const SERVER_LOG: &str = "the server's log says why";
 
 /// For a backup for which there can be no file.
-pub(super) const OF_NO_FILE: &str =
+pub(super) const NO_FILE: &str =
     "name a file in a folder that is there and that the user that runs sessiond may write";
 
 /// For lines that are to be restored.
-pub(super) const OF_LINES: &str =
+pub(super) const LINES: &str =
     "these are the lines of an export: `sessiond import FILE` makes a database of them";
 
 /// For the file that is to be restored.
-pub(super) fn of_backup(error: &OpenError) -> Option<&'static str> {
+pub(super) fn for_backup(error: &OpenError) -> Option<&'static str> {
     match error {
         OpenError::InUse => {
             Some("stop it first, or make a backup of it with `sessiond backup FILE`")
@@ -183,7 +164,7 @@ pub(super) fn of_backup(error: &OpenError) -> Option<&'static str> {
 }
 
 /// For an address that cannot be listened on.
-pub(super) fn of_address(kind: ErrorKind) -> &'static str {
+pub(super) fn for_address(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::AddrInUse => {
             "another program is using it, maybe another sessiond: stop that one, or choose another \

@@ -1,19 +1,21 @@
-//! Where the database lies, and how another one takes its place.
+//! The database in `DATA_DIR`, and how another one takes its place.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::mpsc;
+use std::thread;
 
 use anyhow::Context as _;
 use tempfile::NamedTempFile;
-use uuid::Uuid;
 
-use super::interrupt;
+use super::server_client::held;
 use crate::config::Config;
 use crate::run::{DATABASE, make_folder};
 use crate::server_lock::{Mode, ServerLock};
 use crate::store::error::OpenError;
 use crate::store::file::Look;
-use crate::{instance, partial};
+use crate::{partial, shutdown};
 
 /// The database of this configuration.
 pub(super) fn database(config: &Config) -> PathBuf {
@@ -60,7 +62,7 @@ pub(super) struct Replacement {
 
 impl Replacement {
     /// An empty file beside the database, which is locked where there is one.
-    pub(super) fn of(config: &Config) -> anyhow::Result<Self> {
+    pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
         let folder = &config.storage.data_dir;
         make_folder(folder)?;
         let folder_lock = match lock_folder(config, Mode::Exclusive) {
@@ -117,8 +119,33 @@ impl Replacement {
 /// ends before that, also by a signal.
 pub(super) fn beside(target: &Path) -> std::io::Result<NamedTempFile> {
     let file = partial::beside(target)?;
-    interrupt::remove_at_signal(file.path().to_owned())?;
+    remove_at_signal(file.path().to_owned())?;
     Ok(file)
+}
+
+/// Has SIGINT and SIGTERM remove an incomplete file before they end the process. Once the file has its
+/// own name there is nothing to remove.
+///
+/// # Errors
+/// The system has no thread to give, or no signals.
+fn remove_at_signal(file: PathBuf) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (listening, is_listening) = mpsc::channel();
+    let wait = move || {
+        let number = runtime.block_on(async {
+            let signal = shutdown::signal_number();
+            // Whoever is gone no longer waits.
+            let _ = listening.send(());
+            signal.await
+        });
+        let _ = fs::remove_file(file);
+        // As a shell has it for a process that the signal itself has ended.
+        process::exit(128 + number)
+    };
+    thread::Builder::new().name("signals".into()).spawn(wait)?;
+    is_listening.recv().map_err(std::io::Error::other)
 }
 
 /// Gives a new file to the owner of the one that it replaces, with the same rights for others, so
@@ -168,45 +195,6 @@ fn identity(path: &Path) -> std::io::Result<PathBuf> {
 /// What is said where there can be no file beside another one.
 pub(super) fn no_file_in(folder: &Path) -> String {
     format!("no file can be made in {}", folder.display())
-}
-
-/// Who holds a database that is locked.
-pub(super) enum Holder {
-    /// The server of that id.
-    Server(Uuid),
-    /// A command, or a server that does not say who it is.
-    Unknown,
-}
-
-/// Who holds the database, which is locked.
-pub(super) fn holder(database: &Path) -> anyhow::Result<Holder> {
-    let server = instance::server_of(database).map_err(|error| {
-        anyhow::anyhow!(
-            "a server holds {}, and who it is cannot be read: {error}; the user that runs this \
-             command must be allowed to read that file",
-            database.display()
-        )
-    })?;
-    Ok(server.map_or(Holder::Unknown, Holder::Server))
-}
-
-/// What is said where somebody holds the database, and the command cannot go on.
-pub(super) fn held(database: &Path) -> anyhow::Error {
-    match holder(database) {
-        Ok(Holder::Unknown) => held_by_somebody(database),
-        Ok(Holder::Server(_)) | Err(_) => {
-            anyhow::anyhow!("a server holds {}; stop it first", database.display())
-        }
-    }
-}
-
-/// The same where it is not known who does.
-pub(super) fn held_by_somebody(database: &Path) -> anyhow::Error {
-    anyhow::anyhow!(
-        "another process holds {}: a command of sessiond that has not ended yet, or a server of an \
-         older version; wait until the command has ended, or stop the server",
-        database.display()
-    )
 }
 
 /// The file system's word on the database.

@@ -28,7 +28,7 @@ impl Lines {
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub(super) fn of(input: impl BufRead + Send + 'static) -> io::Result<Self> {
+    pub(super) fn new(input: impl BufRead + Send + 'static) -> io::Result<Self> {
         let (sender, batches) = sync_channel(BATCHES_AHEAD);
         let reader = Reader {
             input,
@@ -128,7 +128,7 @@ impl<R: BufRead> Reader<R> {
         }
         String::from_utf8(bytes)
             .map(Some)
-            .map_err(|_| "it is no UTF-8".to_owned())
+            .map_err(|_| "it is not UTF-8".to_owned())
     }
 }
 
@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn numbers(text: String) -> Vec<u64> {
-        let lines = Lines::of(io::Cursor::new(text)).unwrap();
+        let lines = Lines::new(io::Cursor::new(text)).unwrap();
         lines.map(|(number, _)| number).collect()
     }
 
@@ -177,7 +177,7 @@ mod tests {
             format!("\u{feff}{deleted}\n"),
             format!("\u{feff}\r\n\u{feff}{deleted}\r\n"),
         ] {
-            let mut lines = Lines::of(io::Cursor::new(text.clone())).unwrap();
+            let mut lines = Lines::new(io::Cursor::new(text.clone())).unwrap();
             let (_, item) = lines.next().unwrap();
             assert!(item.is_ok(), "{text:?}: {item:?}");
             assert!(lines.next().is_none());
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_fails_is_no_end() {
-        let mut lines = Lines::of(BufReader::new(Panicking)).unwrap();
+        let mut lines = Lines::new(BufReader::new(Panicking)).unwrap();
         assert!(lines.next().is_some_and(|(_, item)| item.is_err()));
         assert!(lines.next().is_none());
     }
