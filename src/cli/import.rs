@@ -1,7 +1,7 @@
 //! `sessiond import`
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -9,14 +9,14 @@ use anyhow::{Context as _, bail};
 use super::check::records;
 use super::data_dir::{self, Replacement};
 use super::file_kind::FileKind;
-use super::jsonl::Lines;
 use super::output::Bar;
 use super::say;
 use super::server_client::held;
+use crate::archive::{self, MAX_LINE};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::file::Look;
-use crate::store::import;
+use crate::store::import::{self, Line};
 
 /// Makes a database of the lines of a file, or of standard input, where there is none or an empty
 /// one: of all lines, or of none.
@@ -32,7 +32,7 @@ pub(super) fn run(config: &Config, source: Option<&Path>) -> anyhow::Result<()> 
         );
     }
     refuse_filled(config, &target)?;
-    let input: Box<dyn BufRead + Send> = match source {
+    let input: Box<dyn BufRead> = match source {
         None => Box::new(BufReader::new(std::io::stdin())),
         Some(path) => Box::new(BufReader::new(
             File::open(path).with_context(|| path.display().to_string())?,
@@ -41,7 +41,7 @@ pub(super) fn run(config: &Config, source: Option<&Path>) -> anyhow::Result<()> 
     let replacement = Replacement::new(config)?;
     let bar = Bar::lines("importing");
     let checking = Bar::rows("checking");
-    let mut lines = Lines::new(input)?.inspect(|_| bar.add(1));
+    let mut lines = Lines::new(input).inspect(|_| bar.add(1));
     let imported = import::import(
         replacement.file(),
         &mut lines,
@@ -83,4 +83,103 @@ fn refuse_filled(config: &Config, target: &Path) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// The items of JSON Lines with the numbers of their lines. Empty lines are skipped, and the first bad
+/// line is the last.
+struct Lines<R> {
+    input: R,
+    line: Vec<u8>,
+    number: u64,
+    is_over: bool,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn new(input: R) -> Self {
+        Self {
+            input,
+            line: Vec::new(),
+            number: 0,
+            is_over: false,
+        }
+    }
+
+    /// Reads the next line. Returns its text; `None` at the end.
+    fn read(&mut self) -> Result<Option<&str>, String> {
+        self.line.clear();
+        self.number += 1;
+        let mut input = (&mut self.input).take(MAX_LINE as u64 + 1);
+        let read = input.read_until(b'\n', &mut self.line);
+        if read.map_err(|error| error.to_string())? == 0 {
+            return Ok(None);
+        }
+        if self.line.len() > MAX_LINE {
+            return Err(format!("it is longer than {MAX_LINE} bytes"));
+        }
+        let text = std::str::from_utf8(&self.line).map_err(|_| "it is not UTF-8")?;
+        Ok(Some(without_mark(text).trim()))
+    }
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = Line;
+
+    fn next(&mut self) -> Option<Line> {
+        while !self.is_over {
+            let item = match self.read() {
+                Ok(Some("")) => continue,
+                Ok(Some(text)) => Some(archive::parse(text)),
+                Ok(None) => None,
+                Err(reason) => Some(Err(reason)),
+            };
+            self.is_over = !matches!(item, Some(Ok(_)));
+            return Some((self.number, item?));
+        }
+        None
+    }
+}
+
+/// A line without a byte order mark, which some programs put before the first one.
+fn without_mark(line: &str) -> &str {
+    line.strip_prefix('\u{FEFF}').unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DELETED: &str =
+        r#"{"type":"deleted","sessionId":"018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44"}"#;
+
+    fn lines(text: &str) -> Lines<&[u8]> {
+        Lines::new(text.as_bytes())
+    }
+
+    #[test]
+    fn lines_come_in_order_with_their_numbers_to_the_first_bad_one() {
+        let good = format!("{DELETED}\n\n").repeat(2);
+        let numbers = |text: &str| -> Vec<u64> { lines(text).map(|(number, _)| number).collect() };
+        assert_eq!(numbers(&good), [1, 3]);
+        for bad in ["no item".into(), "x".repeat(MAX_LINE + 1)] {
+            assert_eq!(numbers(&format!("{good}{bad}\n{DELETED}")), [1, 3, 5]);
+        }
+        let mut bad = Lines::new(&b"\xff\n"[..]);
+        let (number, item) = bad.next().unwrap();
+        assert_eq!((number, item.unwrap_err().as_str()), (1, "it is not UTF-8"));
+        assert!(bad.next().is_none());
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_the_first_line_is_skipped() {
+        for text in [
+            format!("\u{feff}{DELETED}\n"),
+            format!("\u{feff}\r\n\u{feff}{DELETED}\r\n"),
+        ] {
+            let mut lines = lines(&text);
+            let (_, item) = lines.next().unwrap();
+            assert!(item.is_ok(), "{text:?}: {item:?}");
+            assert!(lines.next().is_none());
+        }
+        assert!(lines("\u{feff}\n").next().is_none());
+    }
 }

@@ -11,7 +11,6 @@ mod flags;
 mod healthcheck;
 mod hints;
 mod import;
-mod jsonl;
 mod output;
 mod serve;
 mod server_client;
