@@ -13,14 +13,6 @@ const DATABASE: [&str; 2] = ["DATA_DIR", "SESSIOND_CACHE_MB"];
 /// Where the server listens.
 const ADDRESS: [&str; 2] = ["SERVER_HOST", "SERVER_PORT"];
 
-/// Whom a server lets in that is asked.
-const TOKENS: [&str; 4] = [
-    "ELIZA_SERVER_AUTH_TOKEN",
-    "ELIZA_SERVER_AUTH_TOKEN_FILE",
-    "SESSIOND_ADMIN_TOKEN",
-    "SESSIOND_ADMIN_TOKEN_FILE",
-];
-
 /// The program with its settings. Each is a flag of every command, before its name or behind it,
 /// so that a line which works for one command works for all; help lists those that matter to it.
 pub(super) fn accepted(program: Command) -> Command {
@@ -90,10 +82,7 @@ fn is_listed(command: &str, setting: &Setting) -> bool {
         "serve" => true,
         "agents" => *name == "DATA_DIR",
         "healthcheck" => ADDRESS.contains(name),
-        "check" | "compact" | "restore" | "import" => DATABASE.contains(name),
-        "backup" | "export" => {
-            DATABASE.contains(name) || ADDRESS.contains(name) || TOKENS.contains(name)
-        }
+        "check" | "compact" | "backup" | "restore" | "export" | "import" => DATABASE.contains(name),
         _ => false,
     }
 }
@@ -178,8 +167,8 @@ mod tests {
             ("healthcheck", ADDRESS.to_vec()),
             ("check", DATABASE.to_vec()),
             ("restore", DATABASE.to_vec()),
-            ("backup", [&ADDRESS[..], &DATABASE, &TOKENS].concat()),
-            ("export", [&ADDRESS[..], &DATABASE, &TOKENS].concat()),
+            ("backup", DATABASE.to_vec()),
+            ("export", DATABASE.to_vec()),
         ] {
             let help = help(name);
             assert_eq!(named(&help), settings, "{name}: {help}");
