@@ -14,8 +14,8 @@ use crate::config::Config;
 use crate::partial;
 use crate::store::file::Look;
 
-/// Writes a checked copy of the database to a file that is not there yet. Where a server holds
-/// the database, that one makes the copy.
+/// Writes a checked copy of the database to a new file. If a server holds the database, it makes the
+/// copy.
 pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     let exists = target.try_exists();
     if exists.with_context(|| target.display().to_string())? {
@@ -72,7 +72,7 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts a copy of a backup in the place of the database.
+/// Replaces the database by a copy of a backup.
 pub(super) fn restore(config: &Config, source: &Path, is_forced: bool) -> anyhow::Result<()> {
     let target = data_dir::database(config);
     if data_dir::is_same_file(source, &target) {

@@ -10,7 +10,7 @@ use crate::server_lock::Mode;
 use crate::store::file;
 use crate::store::file::Look;
 
-/// Checks every page, record, index row and tally of the database, and changes nothing.
+/// Checks every page, record, index row and counter of the database, and changes nothing.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     let path = data_dir::database(config);
     let Some(mut look) = data_dir::look(config)? else {
@@ -42,18 +42,18 @@ pub(super) fn compact(config: &Config) -> anyhow::Result<()> {
     say(&format!("{}: {before} bytes, now {after}", path.display()))
 }
 
-/// How many damaged records there are.
+/// Returns the number of damaged records in words.
 pub(super) fn records(number: u64) -> String {
     counted(number, "damaged record")
 }
 
-/// A number of things, in words that fit it.
+/// Returns a number of things in words.
 pub(super) fn counted(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{plural}")
 }
 
-/// Prints a line for each fault; returns how many there are.
+/// Prints a line for each fault. Returns how many there are.
 pub(super) fn faults(look: &mut Look, doing: &'static str) -> anyhow::Result<u64> {
     let bar = Bar::rows(doing);
     let mut faults = 0;

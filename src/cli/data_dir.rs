@@ -17,7 +17,7 @@ use crate::store::error::OpenError;
 use crate::store::file::Look;
 use crate::{partial, shutdown};
 
-/// The database of this configuration.
+/// Returns the path of the database.
 pub(super) fn database(config: &Config) -> PathBuf {
     config.storage.data_dir.join(DATABASE)
 }
@@ -30,13 +30,13 @@ pub(super) fn lock_folder(config: &Config, mode: Mode) -> Result<Option<ServerLo
     match ServerLock::take(&config.storage.data_dir, mode) {
         Ok(Some(lock)) => Ok(Some(lock)),
         Ok(None) => Err(OpenError::InUse),
-        // What is wrong with it is said by whoever opens the database; where it knows no locks,
-        // that of the database must do.
+        // Opening the database reports what is wrong with the folder. A file system may also have no
+        // locks for folders: then that of the database must do.
         Err(_) => Ok(None),
     }
 }
 
-/// Looks into the database; none where another process holds it.
+/// Opens the database offline. Returns `None` where another process holds it.
 pub(super) fn look(config: &Config) -> anyhow::Result<Option<Look>> {
     let path = database(config);
     let looked = lock_folder(config, Mode::Shared).and_then(|lock| {
@@ -50,18 +50,18 @@ pub(super) fn look(config: &Config) -> anyhow::Result<Option<Look>> {
     }
 }
 
-/// A new database beside the one that it is to replace. Until then, it is gone when it is dropped.
+/// A new database beside the one that it is to replace. Removed when dropped before that.
 pub(super) struct Replacement {
     file: NamedTempFile,
     target: PathBuf,
-    /// The one that is there, locked, so that no server takes it meanwhile.
+    /// The present database, locked so that no server opens it meanwhile.
     present: Option<File>,
-    /// The data folder, for the case that a server's file was moved away or removed.
+    /// Locks the data folder too: a server's file may have been moved or removed.
     _lock: Option<ServerLock>,
 }
 
 impl Replacement {
-    /// An empty file beside the database, which is locked where there is one.
+    /// Creates an empty file beside the database, and locks the database if there is one.
     pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
         let folder = &config.storage.data_dir;
         make_folder(folder)?;
@@ -95,7 +95,7 @@ impl Replacement {
         })
     }
 
-    /// The file to be filled.
+    /// Returns the file to be filled.
     pub(super) fn file(&self) -> &File {
         self.file.as_file()
     }
@@ -115,7 +115,7 @@ impl Replacement {
     }
 }
 
-/// A file of the same folder that has another name until it is complete, and is gone if the command
+/// Creates a file in the same folder that has another name until it is complete. Removed if the command
 /// ends before that, also by a signal.
 pub(super) fn beside(target: &Path) -> std::io::Result<NamedTempFile> {
     let file = partial::beside(target)?;
@@ -179,7 +179,7 @@ pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// What a file is known by, whatever its names.
+/// Returns what identifies a file, whatever its names.
 #[cfg(unix)]
 fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
@@ -192,12 +192,12 @@ fn identity(path: &Path) -> std::io::Result<PathBuf> {
     path.canonicalize()
 }
 
-/// What is said where there can be no file beside another one.
+/// Returns the message for a folder in which no file can be created.
 pub(super) fn no_file_in(folder: &Path) -> String {
-    format!("no file can be made in {}", folder.display())
+    format!("no file can be created in {}", folder.display())
 }
 
-/// The file system's word on the database.
+/// Returns the error of a file system operation on the database.
 pub(super) fn unusable(error: std::io::Error, database: &Path) -> anyhow::Error {
     anyhow::Error::new(OpenError::Io(error)).context(database.display().to_string())
 }

@@ -43,7 +43,7 @@ pub(super) fn run(config: &Config, session: Option<&str>) -> anyhow::Result<()> 
     downloaded
 }
 
-/// Writes what can be read; fails where that is not all.
+/// Writes what can be read. Fails if something cannot.
 fn write(mut look: Look, id: Option<SessionId>) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     let damage = match id {
@@ -81,11 +81,11 @@ fn write(mut look: Look, id: Option<SessionId>) -> anyhow::Result<()> {
     }
 }
 
-/// What is said of an export that is not whole.
+/// The end of the message for an incomplete export.
 const SAVED: &str = "What can be is in the output: `sessiond import` makes a database of it in an \
                      empty folder, which --data-dir or DATA_DIR chooses";
 
-/// What is damaged but for single records.
+/// Returns the damage of pages, if there is any; that of single records does not count.
 fn damage_of(look: &mut Look) -> anyhow::Result<Option<OpenError>> {
     match look.require_sound_pages() {
         Ok(()) => Ok(None),
@@ -104,7 +104,7 @@ fn tell_damaged(records: u64) {
     }
 }
 
-/// What a line of a damaged record begins with.
+/// The beginning of the line of a damaged record.
 const DAMAGED: &[u8] = br#"{"type":"damaged""#;
 
 /// An output that counts the lines of damaged records.

@@ -1,25 +1,25 @@
-//! Which command made a file.
+//! Tells backups and exports apart, for commands that were given the wrong one.
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-/// How much of a file tells.
+/// How many bytes are looked at.
 const BEGINNING: u64 = 64;
 
-/// A file that one of the commands has made.
+/// Which command made a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileKind {
-    /// By `backup`.
+    /// `backup`.
     Backup,
-    /// By `export`.
+    /// `export`.
     Lines,
-    /// By none of them, as far as that can be seen.
+    /// None of them, or it cannot be read.
     Other,
 }
 
 impl FileKind {
-    /// By the first bytes of a file.
+    /// Detects it by the first bytes of a file.
     pub(super) fn of(path: &Path) -> Self {
         let mut beginning = Vec::new();
         // A pipe gives its bytes once, to whoever reads it in earnest.

@@ -8,13 +8,13 @@ use crate::agents::registry::RegistryError;
 use crate::config::Config;
 use crate::store::error::{CopyError, ImportError, OpenError, REMEDY};
 
-/// How another data folder is named.
+/// How another data folder is chosen.
 const ELSEWHERE: &str = "--data-dir or DATA_DIR chooses another folder";
 
-/// How a server is found that listens where it was not looked for.
+/// How a server is found that listens at another address.
 pub(super) const ADDRESS: &str = "name its address with SERVER_HOST and SERVER_PORT";
 
-/// The error of a command with what can be done about it, where that is known.
+/// Adds what can be done about the error of a command, where that is known.
 pub(super) fn add(error: anyhow::Error, command: &str, config: &Config) -> anyhow::Error {
     let folder = config.storage.data_dir.as_path();
     match error.chain().find_map(|cause| hint(cause, command, folder)) {
@@ -23,7 +23,7 @@ pub(super) fn add(error: anyhow::Error, command: &str, config: &Config) -> anyho
     }
 }
 
-/// An error whose last words are these.
+/// Appends a hint to the message of an error.
 pub(super) fn append(error: &anyhow::Error, hint: &str) -> anyhow::Error {
     // As one text: words of a context would stand before the error.
     anyhow::anyhow!("{error:#}; {hint}")
@@ -39,7 +39,7 @@ fn hint(cause: &(dyn Error + 'static), command: &str, folder: &Path) -> Option<S
     for_database(open_error(cause)?, command, folder)
 }
 
-/// What kept a file from being opened, also where it is within another error.
+/// Returns the reason why a file could not be opened, also from within another error.
 fn open_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a OpenError> {
     if let Some(CopyError::Failed(error)) = cause.downcast_ref() {
         return Some(error);
@@ -76,7 +76,7 @@ fn for_lock(command: &str) -> String {
     }
 }
 
-/// For a database that does not fit together, or cannot be read.
+/// For a database that is inconsistent or cannot be read.
 pub(super) fn for_damage(command: &str) -> String {
     let check = "`sessiond check` lists what is wrong with it, and";
     let left = "The file was left as it is";

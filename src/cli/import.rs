@@ -64,7 +64,7 @@ pub(super) fn run(config: &Config, source: Option<&Path>) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Lets pass where there is nothing that an import would replace.
+/// Fails where an import would replace something.
 fn refuse_filled(config: &Config, target: &Path) -> anyhow::Result<()> {
     match std::fs::metadata(target) {
         Ok(found) if found.len() == 0 => return Ok(()),
@@ -139,7 +139,7 @@ impl<R: BufRead> Iterator for Lines<R> {
     }
 }
 
-/// A line without a byte order mark, which some programs put before the first one.
+/// Removes the byte order mark that some programs write before the first line.
 fn without_mark(line: &str) -> &str {
     line.strip_prefix('\u{FEFF}').unwrap_or(line)
 }

@@ -7,23 +7,22 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::store::file::Progress;
 
-/// How a program ends whose reader has gone away in the midst of its answer: as a shell has it for
-/// one that SIGPIPE ended.
+/// The exit code when standard output is closed early, as shells report SIGPIPE.
 pub(super) const CUT_OFF: u8 = 128 + 13;
 
-/// Standard output has been closed by its reader before all was said.
+/// The reader closed standard output early.
 #[derive(Debug, thiserror::Error)]
 #[error("the output was closed")]
 struct CutOff;
 
-/// A line of a command's answer. Whoever closed standard output does not want to know; the command
-/// goes on, and its exit code tells.
+/// Prints a line of a command's answer. If standard output is closed, the command goes on, and its exit
+/// code tells.
 pub(super) fn say(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     heard(writeln!(out, "{text}").and_then(|()| out.flush()))
 }
 
-/// What came of saying something.
+/// Ignores that standard output is closed.
 pub(super) fn heard(said: io::Result<()>) -> anyhow::Result<()> {
     match said {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -33,7 +32,7 @@ pub(super) fn heard(said: io::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-/// What came of writing a part of an answer that is of no use without the rest.
+/// As [`heard`], for an answer that is of no use in part: ends the command if standard output is closed.
 pub(super) fn written(written: io::Result<()>) -> anyhow::Result<()> {
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(CutOff.into()),
@@ -41,7 +40,7 @@ pub(super) fn written(written: io::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-/// Whether a command ended because nobody listens any more, of which there is nothing to say.
+/// Whether a command ended because standard output is closed, which needs no message.
 pub(super) fn is_cut_off(error: &anyhow::Error) -> bool {
     error.is::<CutOff>()
 }
@@ -50,17 +49,17 @@ pub(super) fn is_cut_off(error: &anyhow::Error) -> bool {
 pub(super) struct Bar(ProgressBar);
 
 impl Bar {
-    /// A bar with what is being done.
+    /// A bar of rows.
     pub(super) fn rows(doing: &'static str) -> Self {
         Self::new(doing, "{msg} [{bar:40}] {human_pos}/{human_len} rows {eta}")
     }
 
-    /// A count of bytes whose end is not known.
+    /// A count of bytes whose total is not known.
     pub(super) fn bytes(doing: &'static str) -> Self {
         Self::new(doing, "{msg} {spinner} {bytes}")
     }
 
-    /// A count of lines whose end is not known.
+    /// A count of lines whose total is not known.
     pub(super) fn lines(doing: &'static str) -> Self {
         Self::new(doing, "{msg} {spinner} {human_pos} lines")
     }
