@@ -1,4 +1,4 @@
-//! The figures at `/metrics`: that each moves when what it counts happens.
+//! The metrics at `/metrics`: each moves when what it counts happens.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::harness::{MINUTE, NOBODY, SCRIPTED, SESSIONS, Server, at, eventually};
 
-/// The figures as their text has them: `name{labels}` and the value.
-struct Figures(String);
+/// The metrics as their text has them: `name{labels}` and the value.
+struct Metrics(String);
 
-impl Figures {
+impl Metrics {
     async fn of(server: &Server) -> Self {
         let response = server
             .request(Method::GET, "/metrics")
@@ -23,7 +23,7 @@ impl Figures {
         Self(response.text().await.unwrap())
     }
 
-    /// The value of a figure; 0 where it is not there.
+    /// The value of a sample; 0 where it is not there.
     fn get(&self, name: &str) -> f64 {
         let value = self.0.lines().find_map(|line| {
             let (found, value) = line.rsplit_once(' ')?;
@@ -65,8 +65,8 @@ async fn sessions_messages_and_turns_are_counted() {
         .expect(200);
     server.delete(&at(&deleted, "")).await.expect(200);
 
-    let figures = Figures::of(&server).await;
-    figures.assert(&[
+    let metrics = Metrics::of(&server).await;
+    metrics.assert(&[
         ("sessiond_sessions_created_total", 3.0),
         // By two messages, and by hand.
         ("sessiond_sessions_renewed_total", 3.0),
@@ -92,22 +92,22 @@ async fn sessions_messages_and_turns_are_counted() {
             2.0,
         ),
     ]);
-    assert!(figures.get("sessiond_database_size_bytes") > 1000.0);
-    let commits = figures.get("sessiond_writer_commit_duration_seconds_count");
-    let batches = figures.get("sessiond_writer_batch_commands_count");
+    assert!(metrics.get("sessiond_database_size_bytes") > 1000.0);
+    let commits = metrics.get("sessiond_writer_commit_duration_seconds_count");
+    let batches = metrics.get("sessiond_writer_batch_commands_count");
     assert!(
         0.0 < commits && commits <= batches,
         "{commits} of {batches}"
     );
-    assert!(figures.get("sessiond_writer_batch_commands_sum") >= batches);
+    assert!(metrics.get("sessiond_writer_batch_commands_sum") >= batches);
 
     server.advance(5 * MINUTE);
-    let figures = eventually("the expiry", async || {
-        let figures = Figures::of(&server).await;
-        (figures.get("sessiond_sessions_expired_total") > 0.0).then_some(figures)
+    let metrics = eventually("the expiry", async || {
+        let metrics = Metrics::of(&server).await;
+        (metrics.get("sessiond_sessions_expired_total") > 0.0).then_some(metrics)
     })
     .await;
-    figures.assert(&[
+    metrics.assert(&[
         ("sessiond_sessions_expired_total", 1.0),
         ("sessiond_sessions_active", 1.0),
         ("sessiond_sessions_kept", 1.0),
@@ -117,15 +117,15 @@ async fn sessions_messages_and_turns_are_counted() {
 
     // Past their keeping.
     server.advance(8 * 24 * 60 * MINUTE);
-    let figures = eventually("the purge", async || {
+    let metrics = eventually("the purge", async || {
         // Deadlines that are close together are met together.
         server.advance(MINUTE);
-        let figures = Figures::of(&server).await;
-        (figures.get("sessiond_sessions_purged_total") > 1.0).then_some(figures)
+        let metrics = Metrics::of(&server).await;
+        (metrics.get("sessiond_sessions_purged_total") > 1.0).then_some(metrics)
     })
     .await;
-    figures.assert(&[("sessiond_sessions_purged_total", 2.0)]);
-    assert!(figures.get("sessiond_sweep_duration_seconds_count") > 1.0);
+    metrics.assert(&[("sessiond_sessions_purged_total", 2.0)]);
+    assert!(metrics.get("sessiond_sweep_duration_seconds_count") > 1.0);
     server.stop().await;
 }
 
@@ -143,21 +143,21 @@ async fn turns_that_a_deletion_ends_are_counted_and_so_are_clients_that_go_away(
          {{sessionId}}/messages\",status=\"499\"}}"
     );
     eventually("the client that went away", async || {
-        (Figures::of(&server).await.get(&gone) > 0.0).then_some(())
+        (Metrics::of(&server).await.get(&gone) > 0.0).then_some(())
     })
     .await;
     server.delete(&at(&session, "")).await.expect(200);
     let deleted = of_agent("sessiond_turns_total", "outcome=\"deleted\"");
-    let figures = Figures::of(&server).await;
-    figures.assert(&[(&deleted, 1.0), ("sessiond_turns_open", 0.0)]);
+    let metrics = Metrics::of(&server).await;
+    metrics.assert(&[(&deleted, 1.0), ("sessiond_turns_open", 0.0)]);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn the_figures_are_written_as_they_are_asked_for() {
+async fn the_format_is_the_one_that_is_asked_for() {
     let server = Server::start().await;
     server.session().await;
-    let plain = Figures::of(&server).await.0;
+    let plain = Metrics::of(&server).await.0;
     let accept = "application/openmetrics-text; version=1.0.0, text/plain; q=0.5";
     let asked = server
         .request(Method::GET, "/metrics")
@@ -217,9 +217,9 @@ async fn the_free_pages_are_measured_at_the_start_and_again_after_a_while() {
     // The file becomes longer and shorter by itself, so what is told is held against its length.
     let used = async |is_expected: &dyn Fn(f64) -> bool| {
         eventually("a measurement", async || {
-            let figures = Figures::of(&server).await;
-            let free = figures.get("sessiond_database_free_pages");
-            let all = figures.get("sessiond_database_size_bytes") / 4096.0;
+            let metrics = Metrics::of(&server).await;
+            let free = metrics.get("sessiond_database_free_pages");
+            let all = metrics.get("sessiond_database_size_bytes") / 4096.0;
             let used = all - free;
             (is_expected(used) && (0.0..all).contains(&free)).then_some(used)
         })
@@ -251,9 +251,9 @@ async fn requests_are_counted_by_their_shape_and_never_by_what_clients_write() {
         server.get(&at(id, "")).await.expect(404);
     }
     server.get(SESSIONS).await.expect(200);
-    let figures = Figures::of(&server).await;
+    let metrics = Metrics::of(&server).await;
     let count = |method: &str, route: &str, status: u16| {
-        figures.get(&format!(
+        metrics.get(&format!(
             "sessiond_http_request_duration_seconds_count{{method=\"{method}\",route=\"{route}\",\
              status=\"{status}\"}}"
         ))
@@ -261,7 +261,7 @@ async fn requests_are_counted_by_their_shape_and_never_by_what_clients_write() {
     assert!((count("GET", "unknown", 404) - 3.0).abs() < 1e-9);
     assert!((count("GET", "/api/messaging/sessions/{sessionId}", 404) - 2.0).abs() < 1e-9);
     assert!((count("GET", "/api/messaging/sessions", 200) - 1.0).abs() < 1e-9);
-    assert!(!figures.0.contains("wp-login"), "{}", figures.0);
+    assert!(!metrics.0.contains("wp-login"), "{}", metrics.0);
     server.stop().await;
 }
 
@@ -271,7 +271,7 @@ async fn open_streams_are_counted_while_they_are_open() {
     let session = server.session().await;
     let streams = async |name: &str, count: f64| {
         eventually(&format!("{name} is {count}"), async || {
-            let open = Figures::of(&server).await.get(name);
+            let open = Metrics::of(&server).await.get(name);
             ((open - count).abs() < 1e-9).then_some(())
         })
         .await;
@@ -291,7 +291,7 @@ async fn open_streams_are_counted_while_they_are_open() {
 }
 
 #[tokio::test]
-async fn the_figures_are_for_administrators_and_the_pages_for_everybody() {
+async fn the_metrics_are_for_administrators_and_the_pages_for_everybody() {
     let server = Server::builder()
         .set("ELIZA_SERVER_AUTH_TOKEN", "server-token")
         .set("SESSIOND_ADMIN_TOKEN", "admin-token")
