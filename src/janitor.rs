@@ -112,7 +112,8 @@ impl Janitor {
     async fn sweep(&mut self) -> Result<(), AppError> {
         let started = Instant::now();
         let removed = self.app.purge().await?;
-        self.app.metrics().clock.sweep.observe(started.elapsed());
+        let elapsed = started.elapsed().as_secs_f64();
+        self.app.metrics().sweep.observe(elapsed);
         self.app.store().submit(WalkTallies).await?;
         self.rows_since_walk = 0;
         if removed > 0 {
@@ -168,12 +169,11 @@ impl Janitor {
     }
 
     fn count_expiry(&self, expired_at: Timestamp) {
-        let lag = self.app.now().since(expired_at).0;
-        let meters = &self.app.metrics().clock;
-        meters.expired.inc();
-        meters.lag.observe(Duration::from_millis(
-            u64::try_from(lag).unwrap_or_default(),
-        ));
+        let lag = u64::try_from(self.app.now().since(expired_at).0).unwrap_or_default();
+        let metrics = self.app.metrics();
+        metrics.expired.inc();
+        let lag = Duration::from_millis(lag).as_secs_f64();
+        metrics.expiry_lag.observe(lag);
     }
 
     /// Closes the turns of an expired session that the agent was not asked for, and tells of the

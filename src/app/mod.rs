@@ -87,7 +87,7 @@ impl App {
         let agents = Arc::new(Agents::new(agents));
         let feeds = Feeds::default();
         let ledger = StoreLedger::new(Arc::clone(&store));
-        let metrics = Metrics::new(store.meters());
+        let metrics = Metrics::new(store.meters().clone());
         let runner = Runner::new(Parts {
             ledger,
             agents: Arc::clone(&agents),
@@ -140,7 +140,7 @@ impl App {
         self.runner.look_again();
     }
 
-    /// The figures.
+    /// Returns the metrics.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics

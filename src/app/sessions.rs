@@ -172,10 +172,7 @@ impl App {
             let purged = self.store.submit(slice).await?;
             self.forget(&purged.sessions);
             self.delete_expired_remotes(purged.remotes);
-            self.metrics
-                .clock
-                .purged
-                .inc_by(purged.sessions.len() as u64);
+            self.metrics.purged.inc_by(purged.sessions.len() as u64);
             removed += purged.sessions.len();
             match purged.next {
                 Some(next) => slice = next,
@@ -192,7 +189,7 @@ impl App {
         Ok(self.store.stats(self.clock.now()).await?)
     }
 
-    /// All figures as text.
+    /// Returns all metrics as text.
     #[must_use]
     pub async fn metrics_text(&self, format: Format) -> String {
         self.metrics.text(self.state().await.ok(), format)

@@ -1,25 +1,27 @@
 //! What the store counts.
 
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
-use super::histogram::{COMMANDS, DURATIONS, Histogram};
+use super::families::Families;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::Role;
 use crate::events::{Event, Happening};
 
-/// The figures of the writer and of what it stored. A clone is the same figures.
+/// The metrics of the writer and of what it stored. A clone is the same metrics.
 #[derive(Debug, Clone)]
 pub struct StoreMeters {
     /// The commands that wait for the writer.
     pub queue: Gauge,
-    /// How many commands shared a commit.
-    pub batch: Histogram,
-    /// How long commits took, the disk's confirmation included.
-    pub commit: Histogram,
+    batch: Histogram,
+    commit: Histogram,
     has_room: Gauge,
     created: Counter,
     renewed: Counter,
@@ -27,82 +29,64 @@ pub struct StoreMeters {
     failed_commits: Counter,
     messages: Family<MessageLabels, Counter>,
     turns: Family<TurnLabels, Counter>,
+    pub(super) families: Arc<Families>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MessageLabels {
     agent: AgentId,
-    role: Sender,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Sender {
-    User,
-    Agent,
+    role: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TurnLabels {
     agent: AgentId,
-    outcome: Outcome,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Outcome {
-    Replied,
-    Failed,
-    TimedOut,
-    Expired,
-    AgentGone,
-    Deleted,
-}
-
-impl EncodeLabelValue for Sender {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
-        let word = match self {
-            Self::User => "user",
-            Self::Agent => "agent",
-        };
-        word.encode(encoder)
-    }
-}
-
-impl EncodeLabelValue for Outcome {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
-        let word = match self {
-            Self::Replied => "replied",
-            Self::Failed => "failed",
-            Self::TimedOut => "timed_out",
-            Self::Expired => "expired",
-            Self::AgentGone => "agent_gone",
-            Self::Deleted => "deleted",
-        };
-        word.encode(encoder)
-    }
+    outcome: &'static str,
 }
 
 impl EncodeLabelValue for AgentId {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
-        EncodeLabelValue::encode(&self.to_string(), encoder)
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        write!(encoder, "{self}")
     }
 }
 
 impl Default for StoreMeters {
     fn default() -> Self {
-        let has_room = Gauge::default();
+        let mut families = Families::new();
+        let has_room: Gauge = families.add(
+            "storage_has_room",
+            "Whether there was room at the last write for more than deletions: 1 or 0",
+        );
         // Until a write has looked, nothing is known to be full.
         has_room.set(1);
         Self {
-            queue: Gauge::default(),
-            batch: Histogram::of_numbers(COMMANDS),
-            commit: Histogram::of_durations(DURATIONS),
+            created: families.add("sessions_created", "Sessions that were created"),
+            renewed: families.add(
+                "sessions_renewed",
+                "Renewals of sessions, by hand or by activity",
+            ),
+            deleted: families.add("sessions_deleted", "Sessions that were deleted"),
+            messages: families.add(
+                "messages",
+                "Messages that were stored, by the session's agent and by who wrote them",
+            ),
+            turns: families.add("turns", "Turns that ended, by agent and outcome"),
+            queue: families.add("writer_queue_commands", "Commands that wait for the writer"),
+            batch: families.add_metric(
+                "writer_batch_commands",
+                "How many commands shared a commit",
+                Histogram::new(exponential_buckets(1.0, 2.0, 11)),
+            ),
+            commit: families.add_duration(
+                "writer_commit_duration",
+                "How long commits took, until the disk had confirmed them",
+            ),
+            failed_commits: families.add(
+                "writer_failures",
+                "Batches that failed, in their commit or before it",
+            ),
             has_room,
-            created: Counter::default(),
-            renewed: Counter::default(),
-            deleted: Counter::default(),
-            failed_commits: Counter::default(),
-            messages: Family::default(),
-            turns: Family::default(),
+            families: Arc::new(families),
         }
     }
 }
@@ -115,7 +99,7 @@ impl StoreMeters {
 
     /// Counts open turns that were removed with their session.
     pub fn turns_deleted(&self, agent: AgentId, turns: u64) {
-        let outcome = Outcome::Deleted;
+        let outcome = "deleted";
         let labels = TurnLabels { agent, outcome };
         self.turns.get_or_create(&labels).inc_by(turns);
     }
@@ -131,11 +115,11 @@ impl StoreMeters {
                 } => {
                     let agent = session.agent_id;
                     let role = match message.role {
-                        Role::User { .. } => Sender::User,
+                        Role::User { .. } => "user",
                         Role::Agent { .. } => {
-                            let outcome = Outcome::Replied;
+                            let outcome = "replied";
                             last = Some((*session_id, TurnLabels { agent, outcome }));
-                            Sender::Agent
+                            "agent"
                         }
                     };
                     let labels = MessageLabels { agent, role };
@@ -166,6 +150,18 @@ impl StoreMeters {
         }
     }
 
+    /// Counts a batch of commands that share a commit.
+    pub fn batched(&self, commands: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 commands")]
+        let commands = commands as f64;
+        self.batch.observe(commands);
+    }
+
+    /// Counts a commit by the time it took, the disk's confirmation included.
+    pub fn commit_took(&self, elapsed: Duration) {
+        self.commit.observe(elapsed.as_secs_f64());
+    }
+
     /// Notes whether there is room for more than deletions.
     pub fn has_room(&self, has_room: bool) {
         self.has_room.set(has_room.into());
@@ -175,67 +171,14 @@ impl StoreMeters {
     pub fn failed(&self) {
         self.failed_commits.inc();
     }
-
-    pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "sessions_created",
-            "Sessions that were created",
-            self.created.clone(),
-        );
-        registry.register(
-            "sessions_renewed",
-            "Renewals of sessions, by hand or by activity",
-            self.renewed.clone(),
-        );
-        registry.register(
-            "sessions_deleted",
-            "Sessions that were deleted",
-            self.deleted.clone(),
-        );
-        registry.register(
-            "messages",
-            "Messages that were stored, by the session's agent and by who wrote them",
-            self.messages.clone(),
-        );
-        registry.register(
-            "turns",
-            "Turns that ended, by agent and outcome",
-            self.turns.clone(),
-        );
-        registry.register(
-            "writer_queue_commands",
-            "Commands that wait for the writer",
-            self.queue.clone(),
-        );
-        registry.register(
-            "writer_batch_commands",
-            "How many commands shared a commit",
-            self.batch.clone(),
-        );
-        registry.register_with_unit(
-            "writer_commit_duration",
-            "How long commits took, until the disk had confirmed them",
-            Unit::Seconds,
-            self.commit.clone(),
-        );
-        registry.register(
-            "storage_has_room",
-            "Whether there was room at the last write for more than deletions: 1 or 0",
-            self.has_room.clone(),
-        );
-        registry.register(
-            "writer_failures",
-            "Batches that failed, in their commit or before it",
-            self.failed_commits.clone(),
-        );
-    }
 }
 
-fn outcome(code: &str) -> Outcome {
+/// The outcome of a turn that failed.
+fn outcome(code: &str) -> &'static str {
     match code {
-        "AGENT_TIMEOUT" => Outcome::TimedOut,
-        "SESSION_EXPIRED" => Outcome::Expired,
-        "AGENT_NOT_FOUND" => Outcome::AgentGone,
-        _ => Outcome::Failed,
+        "AGENT_TIMEOUT" => "timed_out",
+        "SESSION_EXPIRED" => "expired",
+        "AGENT_NOT_FOUND" => "agent_gone",
+        _ => "failed",
     }
 }

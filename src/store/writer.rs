@@ -162,7 +162,7 @@ impl Writer {
             }
         }
         let commands = jobs.len();
-        self.shared.meters.batch.observe_number(commands);
+        self.shared.meters.batched(commands);
         let span = tracing::debug_span!("commit", commands);
         let shared = Arc::clone(&self.shared);
         let writing = shared.alarm.begin(self.clock.now());
@@ -375,7 +375,7 @@ fn transact(
         if let Some(open) = shared.database().as_ref() {
             open.forget_snapshot();
         }
-        shared.meters.commit.observe(elapsed);
+        shared.meters.commit_took(elapsed);
         tracing::debug!(?elapsed, "committed");
     } else {
         begun

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use reqwest::{Method, header};
 use serde_json::json;
 
-use crate::harness::{HOUR, MINUTE, SECOND, Server, answer, at, eventually};
+use crate::harness::{Builder, HOUR, MINUTE, SECOND, Server, answer, at, eventually};
 
 /// What stands for label values that are no fixed ones.
 const ANY: &str = "<any>";
@@ -133,7 +133,7 @@ async fn the_families_and_their_labels_are_these() {
     // A turn that the server's stop cuts off, of an agent that is gone afterwards.
     let session = server.session().await;
     let cut_off = server.begin(&session, "say one|hold").await;
-    server.restart_with(|setup| setup.without_scripted()).await;
+    server.restart_with(Builder::without_scripted).await;
     drop(cut_off);
     eventually("the turn's end", async || {
         let text = server.get_text("/metrics").await;

@@ -1,4 +1,4 @@
-//! The figures.
+//! The metrics.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -15,7 +15,7 @@ use crate::metrics::Format;
     path = "/metrics",
     operation_id = "getMetrics",
     tag = "operations",
-    summary = "The figures of the server",
+    summary = "The server's metrics",
     description = "For Prometheus, as its text format, or as OpenMetrics for those who accept that. For administrators.",
     responses(
         (

@@ -7,7 +7,6 @@ use hdrhistogram::Histogram;
 
 use super::super::command::Heartbeat;
 use super::*;
-use crate::metrics::resident_bytes;
 
 /// How long a sync of the slow disk takes. A commit has two.
 const SYNC: Duration = Duration::from_millis(10);
@@ -94,4 +93,8 @@ fn under_more_load_than_the_disk_takes_answers_come_in_bounded_time() {
 fn load() -> u64 {
     let given = std::env::var(LOAD_VARIABLE).ok();
     given.map_or(LOAD, |seconds| seconds.parse().unwrap())
+}
+
+fn resident_bytes() -> Option<u64> {
+    metrics_process::collector::collect().resident_memory_bytes
 }
