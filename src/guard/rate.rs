@@ -1,18 +1,16 @@
 //! How often something may be done.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock as _;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
-use governor::state::StateStore;
-use governor::state::keyed::ShrinkableKeyedStateStore;
+use governor::state::keyed::{HashMapStateStore, ShrinkableKeyedStateStore};
+use governor::state::{InMemoryState, NotKeyed, StateStore};
 use governor::{Quota, clock};
 
 use super::address::client_key;
@@ -23,7 +21,8 @@ use crate::domain::id::SessionId;
 /// stays bounded and nobody who has an allowance loses it.
 const MAX_KEYS: usize = 100_000;
 
-/// How many calls lie between two clean-ups of a full limiter.
+/// How many calls lie between two clean-ups. Each walks over all keys, so a call pays for a hundred
+/// of them at most.
 const CLEAN_UP_EVERY: usize = 1024;
 
 /// How often something may be done in a minute; 0 for any number of times.
@@ -77,9 +76,7 @@ fn count<K: Clone + Hash + Eq>(limiter: Option<&RateLimiter<K>>, key: &K) -> Res
 #[derive(Debug)]
 struct RateLimiter<K: Clone + Hash + Eq> {
     limiter: governor::RateLimiter<K, Bounded<K>, Monotonic, NoOpMiddleware<Duration>>,
-    max_keys: usize,
     calls: AtomicUsize,
-    clock: Monotonic,
 }
 
 /// There were too many calls.
@@ -96,16 +93,15 @@ impl<K: Clone + Hash + Eq> RateLimiter<K> {
     }
 
     fn with_keys(calls: NonZeroU32, clock: &Clock, max_keys: usize) -> Self {
-        let clock = Monotonic(clock.clone());
         let states = Bounded {
             max_keys,
-            states: Mutex::default(),
+            states: HashMapStateStore::default(),
+            shared: InMemoryState::default(),
         };
+        let (quota, clock) = (Quota::per_minute(calls), Monotonic(clock.clone()));
         Self {
-            limiter: governor::RateLimiter::new(Quota::per_minute(calls), states, clock.clone()),
-            max_keys,
+            limiter: governor::RateLimiter::new(quota, states, clock),
             calls: AtomicUsize::new(0),
-            clock,
         }
     }
 
@@ -116,7 +112,7 @@ impl<K: Clone + Hash + Eq> RateLimiter<K> {
     fn count(&self, key: &K) -> Result<(), TooMany> {
         self.clean_up();
         self.limiter.check_key(key).map_err(|until| {
-            let wait = until.wait_time_from(self.clock.now());
+            let wait = until.wait_time_from(self.limiter.clock().now());
             let seconds = wait.as_millis().div_ceil(1000).max(1);
             TooMany {
                 retry_after: u64::try_from(seconds).unwrap_or(u64::MAX),
@@ -124,81 +120,61 @@ impl<K: Clone + Hash + Eq> RateLimiter<K> {
         })
     }
 
-    /// Forgets keys whose allowance is whole again, where there is no room for more. Not at every
-    /// call, since it walks over all of them.
+    /// Forgets keys whose allowance is whole again, at most a minute after their last call.
     fn clean_up(&self) {
         let calls = self.calls.fetch_add(1, Ordering::Relaxed);
-        if calls.is_multiple_of(CLEAN_UP_EVERY) && self.limiter.len() >= self.max_keys {
+        if calls.is_multiple_of(CLEAN_UP_EVERY) {
             self.limiter.retain_recent();
+            self.limiter.shrink_to_fit();
         }
     }
 }
 
-/// What is known of each key, and of all beyond the most.
+/// The library's store of a state for each key, but with a bound, and one state for all keys beyond
+/// it.
 #[derive(Debug)]
-struct Bounded<K> {
+struct Bounded<K: Hash + Eq + Clone> {
     max_keys: usize,
-    states: Mutex<States<K>>,
+    states: HashMapStateStore<K>,
+    shared: InMemoryState,
 }
 
-#[derive(Debug)]
-struct States<K> {
-    by_key: HashMap<K, Nanos>,
-    shared: Option<Nanos>,
-}
-
-impl<K> Default for States<K> {
-    fn default() -> Self {
-        Self {
-            by_key: HashMap::new(),
-            shared: None,
-        }
+impl<K: Hash + Eq + Clone> Bounded<K> {
+    fn has_state(&self, key: &K) -> bool {
+        let states = self.states.lock();
+        states.len() < self.max_keys || states.contains_key(key)
     }
 }
 
-impl<K> Bounded<K> {
-    fn with<T>(&self, work: impl FnOnce(&mut States<K>) -> T) -> T {
-        // No code panics with the lock held.
-        work(&mut self.states.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl<K: Clone + Hash + Eq> StateStore for Bounded<K> {
+impl<K: Hash + Eq + Clone> StateStore for Bounded<K> {
     type Key = K;
 
     fn measure_and_replace<T, F, E>(&self, key: &K, measure: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        self.with(|states| {
-            if let Some(state) = states.by_key.get_mut(key) {
-                let (outcome, next) = measure(Some(*state))?;
-                *state = next;
-                return Ok(outcome);
-            }
-            if states.by_key.len() >= self.max_keys {
-                let (outcome, next) = measure(states.shared)?;
-                states.shared = Some(next);
-                return Ok(outcome);
-            }
-            let (outcome, next) = measure(None)?;
-            states.by_key.insert(key.clone(), next);
-            Ok(outcome)
-        })
+        if self.has_state(key) {
+            return self.states.measure_and_replace(key, measure);
+        }
+        self.shared.measure_and_replace(&NotKeyed::NonKey, measure)
     }
 }
 
-impl<K: Clone + Hash + Eq> ShrinkableKeyedStateStore<K> for Bounded<K> {
+impl<K: Hash + Eq + Clone> ShrinkableKeyedStateStore<K> for Bounded<K> {
     fn retain_recent(&self, drop_below: Nanos) {
-        self.with(|states| states.by_key.retain(|_, state| *state > drop_below));
+        self.states.retain_recent(drop_below);
+    }
+
+    fn shrink_to_fit(&self) {
+        self.states.shrink_to_fit();
     }
 
     fn len(&self) -> usize {
-        self.with(|states| states.by_key.len())
+        self.states.len()
     }
 
     fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.states.is_empty()
     }
 }
 
