@@ -1,5 +1,7 @@
 //! How many files the process may have open, and so how many connections.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// How many files are kept for all that is no client's connection: the database and its copies, the
 /// log, and the connections to the servers behind the agents.
 const RESERVE: usize = 256;
@@ -36,16 +38,23 @@ pub fn connections(wanted: usize) -> anyhow::Result<usize> {
     Ok(most)
 }
 
-/// Raises the limit of open files to this, or as far as the system lets us; what it is then.
+/// Raises the limit of open files to this, or as far as the system lets us; returns what it is then.
 fn raise_limit(wanted: usize) -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
     let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
-    let files = rlimit::increase_nofile_limit(wanted).or_else(|error| {
-        tracing::warn!(%error, "the limit of open files cannot be raised");
-        // To raise it to nothing is to ask what it is.
-        rlimit::increase_nofile_limit(0)
-    });
-    // Where nobody knows of a limit there may be none.
-    usize::try_from(files.unwrap_or(u64::MAX)).unwrap_or(usize::MAX)
+    let raised = wanted.min(limit.maximum.unwrap_or(u64::MAX));
+    if limit.current.is_some_and(|current| current < raised) {
+        let new = Rlimit {
+            current: Some(raised),
+            ..limit
+        };
+        match setrlimit(Resource::Nofile, new) {
+            Ok(()) => limit.current = Some(raised),
+            Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
+        }
+    }
+    let files = limit.current.unwrap_or(u64::MAX);
+    usize::try_from(files).unwrap_or(usize::MAX)
 }
 
 /// How many of the wanted connections fit into so many open files.

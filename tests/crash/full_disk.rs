@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rlimit::Resource;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -100,8 +100,11 @@ impl Limited {
     /// The disk has room again.
     fn make_room(&self) {
         let pid = i32::try_from(self.child.id()).expect("a process id");
-        let all = Some((rlimit::INFINITY, rlimit::INFINITY));
-        rlimit::prlimit(pid, Resource::FSIZE, all, None).expect("the limit can be raised");
+        let unlimited = Rlimit {
+            current: None,
+            maximum: None,
+        };
+        prlimit(Pid::from_raw(pid), Resource::Fsize, unlimited).expect("the limit can be raised");
     }
 }
 
