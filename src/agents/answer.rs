@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::attachments::Attachments;
 use super::backend::{BackendError, Piece, TurnRequest};
 use super::body::Body;
-use super::scrub::Scrub;
+use super::redact::Redactor;
 use super::sse::Event;
 use super::surrogates::{Joiner, string_in};
 use super::upstream;
@@ -120,7 +120,7 @@ enum Told {
 /// text, after no chunk, is an answer too: the agent may have acted, and must not do so again.
 pub(super) fn pieces(
     body: Body,
-    scrub: Scrub,
+    redactor: Redactor,
     origin: Origin,
     unnamed: Unnamed,
 ) -> impl Stream<Item = Result<Piece, BackendError>> {
@@ -128,7 +128,7 @@ pub(super) fn pieces(
         let mut said = String::new();
         let mut joiner = Joiner::default();
         for await event in body.events() {
-            match told(&event?, unnamed, &scrub)? {
+            match told(&event?, unnamed, &redactor)? {
                 Told::Chunk(chunk) => {
                     let chunk = joiner.push(&chunk);
                     said.push_str(&chunk);
@@ -164,7 +164,7 @@ pub(super) fn no_text() -> BackendError {
     BackendError::Final("its answer has no text".into())
 }
 
-fn told(event: &Event, unnamed: Unnamed, scrub: &Scrub) -> Result<Told, BackendError> {
+fn told(event: &Event, unnamed: Unnamed, redactor: &Redactor) -> Result<Told, BackendError> {
     match event.name.as_str() {
         "chunk" => {
             // `ElizaOS` may call it `text`.
@@ -175,15 +175,15 @@ fn told(event: &Event, unnamed: Unnamed, scrub: &Scrub) -> Result<Told, BackendE
             })
         }
         "done" => Ok(Told::Done(Box::new(upstream::data(event)?))),
-        "error" => Err(upstream::told_error(event, scrub)),
+        "error" => Err(upstream::told_error(event, redactor)),
         // A name that stands for none.
-        "" | "message" if unnamed == Unnamed::Chunks => of_unnamed(event, scrub),
+        "" | "message" if unnamed == Unnamed::Chunks => of_unnamed(event, redactor),
         _ => Ok(Told::Nothing),
     }
 }
 
 /// What an event without a name tells: a chunk in one of the fields that are usual, or as it is.
-fn of_unnamed(event: &Event, scrub: &Scrub) -> Result<Told, BackendError> {
+fn of_unnamed(event: &Event, redactor: &Redactor) -> Result<Told, BackendError> {
     let data = event.data.as_str();
     if data.trim() == LAST {
         return Ok(Told::Last);
@@ -197,7 +197,7 @@ fn of_unnamed(event: &Event, scrub: &Scrub) -> Result<Told, BackendError> {
     }
     let error = members.get("error").map(RawValue::get);
     if error.is_some_and(|error| !NO_ERROR.contains(&error)) {
-        return Err(upstream::told_error(event, scrub));
+        return Err(upstream::told_error(event, redactor));
     }
     Ok(Told::Chunk(data.into()))
 }

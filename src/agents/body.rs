@@ -7,7 +7,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::de::DeserializeOwned;
 
 use super::backend::{BackendError, Progress};
-use super::scrub::Scrub;
+use super::redact::Redactor;
 use super::sse::{Event, Parser};
 use super::upstream::{in_words, not_understood};
 use crate::json;
@@ -30,17 +30,17 @@ pub(super) struct Body {
     /// What was read of it to see what it is.
     begun: Vec<u8>,
     progress: Progress,
-    scrub: Scrub,
+    redactor: Redactor,
 }
 
 impl Body {
     /// The body of a response.
-    pub(super) fn new(response: Response, progress: &Progress, scrub: &Scrub) -> Self {
+    pub(super) fn new(response: Response, progress: &Progress, redactor: &Redactor) -> Self {
         Self {
             response,
             begun: Vec::new(),
             progress: progress.clone(),
-            scrub: scrub.clone(),
+            redactor: redactor.clone(),
         }
     }
 
@@ -129,7 +129,7 @@ impl Body {
     async fn part(&mut self) -> Result<Option<hyper::body::Bytes>, BackendError> {
         let part = self.response.chunk().await.map_err(|error| {
             let broke = format!("its answer broke off: {}", in_words(error));
-            BackendError::Final(self.scrub.clean(&broke))
+            BackendError::Final(self.redactor.redact(&broke))
         })?;
         self.progress.bytes_arrived();
         Ok(part)

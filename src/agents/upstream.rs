@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::backend::{BackendError, RetryAfter};
-use super::scrub::Scrub;
+use super::redact::Redactor;
 use super::sse::Event;
 use crate::domain::time::Timestamp;
 use crate::json;
@@ -85,14 +85,14 @@ impl Repeat {
 /// Sends a request; whatever the answer's status is.
 pub(super) async fn send(
     request: RequestBuilder,
-    scrub: &Scrub,
+    redactor: &Redactor,
     repeat: Repeat,
 ) -> Result<Response, BackendError> {
     request.send().await.map_err(|error| {
         // A request that was sent and not answered may have been carried out.
         let is_unanswered = error.is_request() && !error.is_timeout();
         let may_pass = error.is_connect() || is_unanswered && repeat == Repeat::Harmless;
-        let detail = scrub.clean(&in_words(error));
+        let detail = redactor.redact(&in_words(error));
         if may_pass {
             return BackendError::Transient {
                 detail,
@@ -106,11 +106,11 @@ pub(super) async fn send(
 /// Lets a success pass.
 pub(super) async fn accept(
     response: Response,
-    scrub: &Scrub,
+    redactor: &Redactor,
     repeat: Repeat,
 ) -> Result<Response, BackendError> {
     let accepted = check(response).await;
-    accepted.map_err(|refusal| refusal.into_error(scrub, repeat))
+    accepted.map_err(|refusal| refusal.into_error(redactor, repeat))
 }
 
 /// The same, for a caller that looks at the refusal itself.
@@ -136,13 +136,13 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// Why the server refused, which it may do for a while only.
-    pub(super) fn into_error(self, scrub: &Scrub, repeat: Repeat) -> BackendError {
+    pub(super) fn into_error(self, redactor: &Redactor, repeat: Repeat) -> BackendError {
         let Self {
             status,
             retry_after,
             body,
         } = self;
-        let said = scrub.clean(&error_text(&body));
+        let said = redactor.redact(&error_text(&body));
         let asks = match retry_after {
             Some(RetryAfter::Span(span)) => {
                 format!(", to be asked again in {} s", span.as_secs())
@@ -161,13 +161,13 @@ impl Refusal {
 }
 
 /// The failure that an event tells of.
-pub(super) fn told_error(event: &Event, scrub: &Scrub) -> BackendError {
-    told(&event.data, scrub)
+pub(super) fn told_error(event: &Event, redactor: &Redactor) -> BackendError {
+    told(&event.data, redactor)
 }
 
 /// The failure that a part of an answer tells of.
-pub(super) fn told(text: &str, scrub: &Scrub) -> BackendError {
-    let said = scrub.clean(&error_text(text.as_bytes()));
+pub(super) fn told(text: &str, redactor: &Redactor) -> BackendError {
+    let said = redactor.redact(&error_text(text.as_bytes()));
     BackendError::Final(format!("it answered an error: {said}"))
 }
 

@@ -16,8 +16,8 @@ use super::answer::{self, Answer, Origin, Unnamed};
 use super::backend::{Answering, Backend, Piece, ReplyStream, TurnRequest};
 use super::body::{Body, Kind};
 use super::character::Character;
+use super::redact::Redactor;
 use super::registry::Tools;
-use super::scrub::Scrub;
 use super::settings::SettingsFault;
 use super::upstream::{self, Repeat};
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
@@ -140,19 +140,19 @@ impl Backend for Webhook {
     }
 
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
-        let scrub = Scrub::new(self.secret.as_ref(), &request, "");
+        let redactor = Redactor::new(self.secret.as_ref(), &request, "");
         let post = self.request(&request);
         let origin = Origin::of(&request);
         try_stream! {
-            let response = upstream::send(post, &scrub, Repeat::Harmless).await?;
-            let response = upstream::accept(response, &scrub, Repeat::Harmless).await?;
+            let response = upstream::send(post, &redactor, Repeat::Harmless).await?;
+            let response = upstream::accept(response, &redactor, Repeat::Harmless).await?;
             if response.status() == StatusCode::ACCEPTED {
                 yield Piece::Later;
                 return;
             }
-            let mut body = Body::new(response, &request.progress, &scrub);
+            let mut body = Body::new(response, &request.progress, &redactor);
             if body.kind().await? == Kind::Events {
-                for await piece in answer::pieces(body, scrub, origin, Unnamed::Chunks) {
+                for await piece in answer::pieces(body, redactor, origin, Unnamed::Chunks) {
                     yield piece?;
                 }
                 return;

@@ -21,8 +21,8 @@ use super::answer::{Origin, Unnamed, pieces};
 use super::backend::{Backend, BackendError, Piece, RemoteCall, ReplyStream, TurnRequest};
 use super::body::{Body, Kind};
 use super::character::Character;
+use super::redact::Redactor;
 use super::registry::Tools;
-use super::scrub::Scrub;
 use super::settings::SettingsFault;
 use super::upstream::{self, Repeat};
 use crate::domain::id::AgentId;
@@ -105,7 +105,7 @@ impl ElizaOs {
         &self,
         session: &Remote,
         request: &TurnRequest,
-        scrub: &Scrub,
+        redactor: &Redactor,
     ) -> Result<Response, BackendError> {
         let (transport, mode) = match self.transport {
             Transport::Http => ("http", "sync"),
@@ -130,7 +130,7 @@ impl ElizaOs {
         }
         let path = format!("/{}/messages", session.name);
         let post = self.request(Method::POST, &path).json(&body);
-        upstream::send(post, scrub, Repeat::ActsTwice).await
+        upstream::send(post, redactor, Repeat::ActsTwice).await
     }
 }
 
@@ -148,7 +148,7 @@ impl Backend for ElizaOs {
 
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
         let server = self.clone();
-        let scrub = Scrub::new(self.key.as_ref(), &request, "");
+        let redactor = Redactor::new(self.key.as_ref(), &request, "");
         let origin = Origin::of(&request);
         try_stream! {
             let mut known = request.upstream.as_deref().map(Remote::kept);
@@ -157,11 +157,11 @@ impl Backend for ElizaOs {
                 let session = if let Some(session) = known.take() {
                     session
                 } else {
-                    let session = server.make_session(&request, &scrub).await?;
+                    let session = server.make_session(&request, &redactor).await?;
                     yield Piece::Upstream(session.to_text());
                     session
                 };
-                let response = server.say(&session, &request, &scrub).await?;
+                let response = server.say(&session, &request, &redactor).await?;
                 // It forgets its sessions when it is restarted, and lets them expire.
                 if !was_known || !is_lost(response.status()) {
                     break (session, response);
@@ -171,14 +171,14 @@ impl Backend for ElizaOs {
                     "the server behind has lost its session; a new one is made"
                 );
             };
-            let response = upstream::accept(response, &scrub, Repeat::ActsTwice).await?;
+            let response = upstream::accept(response, &redactor, Repeat::ActsTwice).await?;
             if session.is_new {
                 session.is_new = false;
                 yield Piece::Upstream(session.to_text());
             }
-            let mut body = Body::new(response, &request.progress, &scrub);
+            let mut body = Body::new(response, &request.progress, &redactor);
             if body.kind().await? == Kind::Events {
-                for await piece in pieces(body, scrub, origin, Unnamed::Ignored) {
+                for await piece in pieces(body, redactor, origin, Unnamed::Ignored) {
                     yield piece?;
                 }
                 return;

@@ -9,7 +9,7 @@ use super::ElizaOs;
 use super::message::object;
 use crate::agents::backend::{BackendError, Progress, TurnRequest};
 use crate::agents::body::Body;
-use crate::agents::scrub::Scrub;
+use crate::agents::redact::Redactor;
 use crate::agents::upstream::{self, Repeat};
 
 /// The longest time without a message that is asked for, in minutes: that server grants less where
@@ -59,7 +59,7 @@ impl ElizaOs {
     pub(super) async fn make_session(
         &self,
         request: &TurnRequest,
-        scrub: &Scrub,
+        redactor: &Redactor,
     ) -> Result<Remote, BackendError> {
         let body = json!({
             "agentId": self.agent_id,
@@ -72,10 +72,10 @@ impl ElizaOs {
             },
         });
         let post = self.request(Method::POST, "").json(&body);
-        let response = upstream::send(post, scrub, Repeat::ActsTwice).await?;
-        let response = upstream::accept(response, scrub, Repeat::ActsTwice).await?;
+        let response = upstream::send(post, redactor, Repeat::ActsTwice).await?;
+        let response = upstream::accept(response, redactor, Repeat::ActsTwice).await?;
         // The silence that counts is that in the answer to the message.
-        let made = Body::new(response, &Progress::default(), scrub);
+        let made = Body::new(response, &Progress::default(), redactor);
         let made: Value = made.json().await?;
         match field(&made, "sessionId").and_then(Value::as_str) {
             Some(name) if is_name(name) => Ok(Remote {
@@ -93,24 +93,24 @@ impl ElizaOs {
         &self,
         session: &Remote,
     ) -> Result<Option<Duration>, BackendError> {
-        let scrub = Scrub::of_key(self.key.as_ref());
+        let redactor = Redactor::for_key(self.key.as_ref());
         let path = format!("/{}/renew", session.name);
         let post = self.request(Method::POST, &path).json(&json!({}));
-        let response = upstream::send(post, &scrub, Repeat::ActsTwice).await?;
-        let response = upstream::accept(response, &scrub, Repeat::ActsTwice).await?;
-        let body = Body::new(response, &Progress::default(), &scrub);
+        let response = upstream::send(post, &redactor, Repeat::ActsTwice).await?;
+        let response = upstream::accept(response, &redactor, Repeat::ActsTwice).await?;
+        let body = Body::new(response, &Progress::default(), &redactor);
         Ok(life(&body.json().await?))
     }
 
     /// Deletes a session there.
     pub(super) async fn delete_session(&self, session: &Remote) -> Result<(), BackendError> {
-        let scrub = Scrub::of_key(self.key.as_ref());
+        let redactor = Redactor::for_key(self.key.as_ref());
         let delete = self.request(Method::DELETE, &format!("/{}", session.name));
-        let response = upstream::send(delete, &scrub, Repeat::ActsTwice).await?;
+        let response = upstream::send(delete, &redactor, Repeat::ActsTwice).await?;
         if super::is_lost(response.status()) {
             return Ok(());
         }
-        upstream::accept(response, &scrub, Repeat::ActsTwice).await?;
+        upstream::accept(response, &redactor, Repeat::ActsTwice).await?;
         Ok(())
     }
 }

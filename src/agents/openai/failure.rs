@@ -1,7 +1,7 @@
 //! How a model's server says that it failed, and whether it would take less of the conversation.
 
 use crate::agents::backend::BackendError;
-use crate::agents::scrub::Scrub;
+use crate::agents::redact::Redactor;
 use crate::agents::upstream::{self, Refusal, Repeat};
 
 /// How much of an answer is searched for the cause of a failure, in bytes.
@@ -97,17 +97,17 @@ impl Failure {
     }
 
     /// The failure for the log.
-    pub(super) fn into_error(self, scrub: &Scrub) -> BackendError {
+    pub(super) fn into_error(self, redactor: &Redactor) -> BackendError {
         match self {
-            Self::Refused(refusal) => refusal.into_error(scrub, Repeat::Harmless),
-            Self::Told(told) => upstream::told(&told, scrub),
+            Self::Refused(refusal) => refusal.into_error(redactor, Repeat::Harmless),
+            Self::Told(told) => upstream::told(&told, redactor),
             Self::Other(error) => error,
         }
     }
 
     /// The same, of a request that had no history in it.
-    pub(super) fn of_message_alone(self, scrub: &Scrub) -> BackendError {
-        let cause = self.into_error(scrub);
+    pub(super) fn of_message_alone(self, redactor: &Redactor) -> BackendError {
+        let cause = self.into_error(redactor);
         BackendError::Final(format!(
             "the message alone, without any history, is more than the model's context holds: {cause}"
         ))

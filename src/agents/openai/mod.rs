@@ -29,8 +29,8 @@ use super::body::{Body, Kind};
 use super::character::Character;
 use super::history::{Said, Window};
 use super::prompt;
+use super::redact::Redactor;
 use super::registry::Tools;
-use super::scrub::Scrub;
 use super::sse::Event;
 use super::upstream::{self, Repeat};
 use crate::domain::turn::{WantedHistory, Wants};
@@ -130,14 +130,15 @@ impl Backend for OpenAi {
     }
 
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
-        let scrub = Scrub::new(self.key.as_ref(), &request, &self.system).hiding(&self.headers);
+        let redactor =
+            Redactor::new(self.key.as_ref(), &request, &self.system).hiding(&self.headers);
         let model = self.clone();
         try_stream! {
             let mut window = model.window(&request);
             loop {
                 let post = model.request(&request, window);
                 let reader = Reader::new(model.parameters.model.as_deref());
-                let mut answer = pin!(answer(post, reader, &request.progress, &scrub));
+                let mut answer = pin!(answer(post, reader, &request.progress, &redactor));
                 let mut has_begun = false;
                 let failure = loop {
                     match answer.next().await {
@@ -150,14 +151,14 @@ impl Backend for OpenAi {
                     }
                 };
                 if has_begun || !failure.is_context_full() {
-                    Err(failure.into_error(&scrub))?;
+                    Err(failure.into_error(&redactor))?;
                     return;
                 }
                 let Some(half) = window.halved() else {
-                    Err(failure.of_message_alone(&scrub))?;
+                    Err(failure.of_message_alone(&redactor))?;
                     return;
                 };
-                let (session, error) = (request.session.id, failure.into_error(&scrub));
+                let (session, error) = (request.session.id, failure.into_error(&redactor));
                 tracing::info!(
                     %session, %error,
                     "the model's context is full; retrying with half of the history \
@@ -176,12 +177,12 @@ fn answer(
     post: RequestBuilder,
     mut reader: Reader,
     progress: &Progress,
-    scrub: &Scrub,
+    redactor: &Redactor,
 ) -> impl Stream<Item = Result<Piece, Failure>> {
     try_stream! {
-        let response = upstream::send(post, scrub, Repeat::Harmless).await?;
+        let response = upstream::send(post, redactor, Repeat::Harmless).await?;
         let response = upstream::check(response).await.map_err(Failure::Refused)?;
-        let mut body = Body::new(response, progress, scrub);
+        let mut body = Body::new(response, progress, redactor);
         if body.kind().await? == Kind::Json {
             reader.read(&body.text().await?, Form::Whole)?;
             reader.end();

@@ -197,7 +197,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::agents::scrub::Scrub;
+    use crate::agents::redact::Redactor;
 
     #[test]
     fn an_answer_without_text_names_the_cause() {
@@ -237,7 +237,7 @@ mod tests {
             json!({ "object": "error", "text": "secret", "code": 500 }),
         ] {
             let failure = Reader::new(None).read(&object.to_string(), Form::Streamed);
-            let error = failure.unwrap_err().into_error(&Scrub::default());
+            let error = failure.unwrap_err().into_error(&Redactor::default());
             let error = error.to_string();
             assert!(error.starts_with("it answered an error: "), "{error}");
             assert!(!error.contains("secret"), "{error}");

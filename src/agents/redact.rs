@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use memchr::memmem;
 use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -13,17 +14,17 @@ const MAX_CHARS: usize = 300;
 /// A text that shares so many bytes with the conversation repeats it.
 const WINDOW: usize = 16;
 
-/// What must not stand in the log: a key, and anything of the conversation.
+/// Takes out of a text what must not stand in the log: keys, and anything of the conversation.
 #[derive(Clone, Default)]
-pub(super) struct Scrub {
+pub(super) struct Redactor {
     key: Option<SecretString>,
     /// Values of the request's own headers.
     headers: Vec<SecretString>,
     texts: Vec<String>,
 }
 
-impl Scrub {
-    /// Of this key, and of the conversation that a backend is asked about.
+impl Redactor {
+    /// Returns one for this key, and for the conversation that a backend is asked about.
     pub(super) fn new(key: Option<&SecretString>, request: &TurnRequest, system: &str) -> Self {
         let message = &request.message.body.content;
         let messages = request.history.messages().iter();
@@ -37,15 +38,15 @@ impl Scrub {
         }
     }
 
-    /// Of this key alone.
-    pub(super) fn of_key(key: Option<&SecretString>) -> Self {
+    /// Returns one for this key alone.
+    pub(super) fn for_key(key: Option<&SecretString>) -> Self {
         Self {
             key: key.cloned(),
             ..Self::default()
         }
     }
 
-    /// The same, and of the values of these headers.
+    /// Also takes out the values of these headers.
     pub(super) fn hiding(mut self, headers: &HeaderMap) -> Self {
         let values = headers.values().filter_map(|value| value.to_str().ok());
         let values = values.filter(|value| !value.is_empty());
@@ -53,8 +54,8 @@ impl Scrub {
         self
     }
 
-    /// Another server's words as they may be logged.
-    pub(super) fn clean(&self, text: &str) -> String {
+    /// Returns another server's words as they may be logged.
+    pub(super) fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
         if let Some(key) = &self.key {
             text = text.replace(key.expose_secret(), "[key]");
@@ -74,9 +75,9 @@ impl Scrub {
     }
 }
 
-impl fmt::Debug for Scrub {
+impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Scrub(..)")
+        f.write_str("Redactor(..)")
     }
 }
 
@@ -86,10 +87,10 @@ fn repeats(text: &str, said: &str) -> bool {
     if said.len() < WINDOW {
         return has_word(text, said);
     }
-    // Every part of twice the window's length holds one of these windows.
-    let windows = text.as_bytes().windows(WINDOW).step_by(WINDOW / 2);
-    let mut windows = windows.filter_map(|window| std::str::from_utf8(window).ok());
-    windows.any(|window| said.contains(window)) || text.contains(said)
+    // Every part of twice the window's length holds one of these windows. They are bytes, since in
+    // some scripts none of them would be whole characters.
+    let mut windows = text.as_bytes().windows(WINDOW).step_by(WINDOW / 2);
+    windows.any(|window| memmem::find(said.as_bytes(), window).is_some()) || text.contains(said)
 }
 
 /// Whether a short text stands in another as words of their own: "I" is not said by "Invalid".
@@ -106,8 +107,8 @@ fn has_word(text: &str, word: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn scrub(texts: &[&str]) -> Scrub {
-        Scrub {
+    fn redactor(texts: &[&str]) -> Redactor {
+        Redactor {
             key: Some("sk-12345".into()),
             headers: Vec::new(),
             texts: texts.iter().map(ToString::to_string).collect(),
@@ -116,13 +117,13 @@ mod tests {
 
     #[test]
     fn a_key_is_left_out_and_the_rest_stays() {
-        let scrub = scrub(&[]);
+        let redactor = redactor(&[]);
         assert_eq!(
-            scrub.clean("Wrong key: sk-12345.\nTry another"),
+            redactor.redact("Wrong key: sk-12345.\nTry another"),
             "Wrong key: [key]. Try another"
         );
-        assert_eq!(scrub.clean(&"é".repeat(400)), "é".repeat(300));
-        assert_eq!(format!("{scrub:?}"), "Scrub(..)");
+        assert_eq!(redactor.redact(&"é".repeat(400)), "é".repeat(300));
+        assert_eq!(format!("{redactor:?}"), "Redactor(..)");
     }
 
     #[test]
@@ -132,23 +133,25 @@ mod tests {
             let name = reqwest::header::HeaderName::from_static(name);
             (name, value.parse().unwrap())
         });
-        let scrub = scrub(&[]).hiding(&HeaderMap::from_iter(headers));
-        assert_eq!(scrub.clean("hk-1 is unknown"), "[header] is unknown");
+        let redactor = redactor(&[]).hiding(&HeaderMap::from_iter(headers));
+        assert_eq!(redactor.redact("hk-1 is unknown"), "[header] is unknown");
     }
 
     #[test]
     fn what_repeats_the_conversation_is_left_out() {
         let secret = "My doctor says that I have something nobody should know of";
-        let scrub = scrub(&[secret, "Invalid", "no"]);
+        let japanese = "医者は、誰にも知られてはいけない病気だと言っています";
+        let redactor = redactor(&[secret, japanese, "Invalid", "no"]);
         for text in [
             format!("cannot parse: {secret}"),
             "bad input near 'something nobody should know'".to_owned(),
             "you said no!".to_owned(),
+            "bad input near '誰にも知られてはいけない病気'".to_owned(),
         ] {
-            assert_eq!(scrub.clean(&text), "[it repeats the conversation]");
+            assert_eq!(redactor.redact(&text), "[it repeats the conversation]");
         }
         for text in ["model not found", "cannot allocate memory"] {
-            assert_eq!(scrub.clean(text), text);
+            assert_eq!(redactor.redact(text), text);
         }
     }
 }
