@@ -5,7 +5,6 @@
 //! session before it, which was deleted while it was exported. Each line holds all that is stored
 //! of it, so that what is imported and exported again is the same to the last byte.
 
-mod hex;
 mod message;
 mod session;
 mod set_aside;

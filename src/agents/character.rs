@@ -5,6 +5,7 @@ mod timeouts;
 
 use std::path::{Path, PathBuf};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha1::{Digest, Sha1};
@@ -19,6 +20,18 @@ use crate::json;
 
 /// The id of the built-in agent, which is that of any character named "Eliza".
 pub const ELIZA_ID: Uuid = Uuid::from_u128(0xb850_bc30_45f8_0041_a00a_83df_46d8_555d);
+
+/// What JavaScript's `encodeURIComponent` escapes (ECMA-262, `Encode`), beside all that is not ASCII.
+const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
 
 const BUILT_IN: &str = include_str!("eliza.json");
 
@@ -150,28 +163,16 @@ impl Character {
 /// `encodeURIComponent` writes it, and marks variant and version in its own way.
 #[must_use]
 pub fn id_of_name(name: &str) -> Uuid {
-    let digest = Sha1::digest(encode_uri_component(name).as_bytes());
+    let mut digest = Sha1::new();
+    for part in utf8_percent_encode(name, URI_COMPONENT) {
+        digest.update(part);
+    }
+    let digest = digest.finalize();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     bytes[6] &= 0x0f;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     Uuid::from_bytes(bytes)
-}
-
-/// JavaScript's `encodeURIComponent` (ECMA-262, `Encode`).
-fn encode_uri_component(text: &str) -> String {
-    use std::fmt::Write as _;
-
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]
@@ -190,7 +191,8 @@ mod tests {
     fn an_id_is_derived_from_the_name_as_elizaos_does() {
         assert_eq!(id_of_name("Eliza"), ELIZA_ID);
         assert_eq!(Character::built_in(Timestamp(0)).unwrap().id.0, ELIZA_ID);
-        assert_eq!(encode_uri_component("Zoë (2)!"), "Zo%C3%AB%20(2)!");
+        let encoded = utf8_percent_encode("Zoë (2)!", URI_COMPONENT);
+        assert_eq!(encoded.to_string(), "Zo%C3%AB%20(2)!");
     }
 
     #[test]

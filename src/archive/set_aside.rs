@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{hex, id, time};
+use super::{id, time};
 use crate::domain::archive::SetAside;
 use crate::domain::id::SessionId;
 
@@ -41,7 +41,7 @@ impl SetAsideLine {
             reason: self.reason,
             found_at: time("foundAt", &self.found_at)?,
             expires_at: expires_at.transpose()?,
-            bytes: hex::decode(&self.bytes).ok_or("bytes is no hexadecimal text")?,
+            bytes: hex::decode(&self.bytes).map_err(|_| "bytes is no hexadecimal text")?,
         })
     }
 }

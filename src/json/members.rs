@@ -57,18 +57,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-fn last_of_each<T>(members: Vec<(String, T)>) -> Vec<(String, T)> {
+fn last_of_each<T>(mut members: Vec<(String, T)>) -> Vec<(String, T)> {
     let mut seen = HashSet::new();
-    let is_last: Vec<_> = members
-        .iter()
-        .rev()
-        .map(|(name, _)| seen.insert(name.as_str()))
-        .collect();
-    drop(seen);
-    let members = members.into_iter().zip(is_last.into_iter().rev());
+    members.reverse();
+    members.retain(|(name, _)| seen.insert(name.clone()));
+    members.reverse();
     members
-        .filter_map(|(member, is_last)| is_last.then_some(member))
-        .collect()
 }
 
 #[cfg(test)]
