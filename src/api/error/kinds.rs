@@ -1,0 +1,54 @@
+//! What all errors of a kind have in common. The statuses of errors stand here and nowhere else.
+
+use axum::http::StatusCode;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kind {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    /// The `type` of the error's body.
+    pub(super) name: &'static str,
+    pub(super) message: &'static str,
+}
+
+macro_rules! kinds {
+    ($($code:ident $status:ident $name:ident $message:literal)*) => { $(
+        pub(super) const $code: Kind = Kind {
+            status: StatusCode::$status,
+            code: stringify!($code),
+            name: stringify!($name),
+            message: $message,
+        };
+    )* };
+}
+
+kinds! {
+    AGENT_ERROR BAD_GATEWAY AgentError "The agent could not answer"
+    AGENT_NOT_FOUND NOT_FOUND AgentNotFoundError "Agent not found"
+    AGENT_TIMEOUT GATEWAY_TIMEOUT AgentTimeoutError "The agent did not answer in time"
+    FORBIDDEN FORBIDDEN ForbiddenError "Forbidden"
+    IDEMPOTENCY_CONFLICT CONFLICT IdempotencyConflictError "The idempotency key was used with another body"
+    INTERNAL_SERVER_ERROR INTERNAL_SERVER_ERROR InternalServerError "Internal server error"
+    MESSAGE_SEND_FAILED INTERNAL_SERVER_ERROR MessageSendError "The message was not sent"
+    METHOD_NOT_ALLOWED METHOD_NOT_ALLOWED MethodNotAllowedError "Method not allowed"
+    NOT_FOUND NOT_FOUND NotFoundError "Not found"
+    PAYLOAD_TOO_LARGE PAYLOAD_TOO_LARGE PayloadTooLargeError "The body is too large"
+    RATE_LIMIT_EXCEEDED TOO_MANY_REQUESTS RateLimitError "Too many requests"
+    SERVICE_UNAVAILABLE SERVICE_UNAVAILABLE ServiceUnavailableError "Service unavailable"
+    SESSION_CREATION_FAILED INTERNAL_SERVER_ERROR SessionCreationError "The session was not created"
+    SESSION_EXPIRED GONE SessionExpiredError "Session has expired"
+    SESSION_NOT_FOUND NOT_FOUND SessionNotFoundError "Session not found"
+    SESSION_RENEWAL_FAILED UNPROCESSABLE_ENTITY SessionRenewalError "Session cannot be renewed"
+    UNAUTHORIZED UNAUTHORIZED UnauthorizedError "Credentials are missing or wrong"
+    UNSUPPORTED_MEDIA_TYPE UNSUPPORTED_MEDIA_TYPE UnsupportedMediaTypeError "The body must be JSON"
+}
+
+/// Returns the kind of input that breaks a rule, whose message says which.
+pub(super) const fn invalid(name: &'static str) -> Kind {
+    Kind {
+        status: StatusCode::BAD_REQUEST,
+        code: "VALIDATION_ERROR",
+        name,
+        message: "",
+    }
+}
