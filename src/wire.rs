@@ -65,11 +65,11 @@ pub fn told(name_of: NameOf<'_>, listener: ListenerId, happening: &Happening) ->
         } => WireEvent::new(
             "messageStreamChunk",
             &MessageStreamChunk {
-                message_id: *reply_id,
+                message_id: reply_id.0,
                 chunk: text,
                 index: *index,
-                agent_id: *agent_id,
-                channel_id: id,
+                agent_id: agent_id.0,
+                channel_id: id.0,
             },
         ),
         Event::TurnFailed {
@@ -80,9 +80,9 @@ pub fn told(name_of: NameOf<'_>, listener: ListenerId, happening: &Happening) ->
         } => WireEvent::new(
             "messageStreamError",
             &MessageStreamError {
-                message_id: *reply_id,
-                channel_id: id,
-                agent_id: *agent_id,
+                message_id: reply_id.0,
+                channel_id: id.0,
+                agent_id: agent_id.0,
                 error: &failure.message,
                 partial_text: partial.as_deref(),
             },
@@ -90,8 +90,8 @@ pub fn told(name_of: NameOf<'_>, listener: ListenerId, happening: &Happening) ->
         Event::TurnEnded => WireEvent::new(
             "messageComplete",
             &MessageComplete {
-                channel_id: id,
-                session_id: id,
+                channel_id: id.0,
+                session_id: id.0,
             },
         ),
         Event::NearExpiration {
@@ -100,7 +100,7 @@ pub fn told(name_of: NameOf<'_>, listener: ListenerId, happening: &Happening) ->
         } => WireEvent::new(
             "sessionExpirationWarning",
             &SessionExpirationWarning {
-                session_id: id,
+                session_id: id.0,
                 minutes_remaining: *minutes_remaining,
                 expires_at: session.expires_at,
             },
@@ -108,16 +108,16 @@ pub fn told(name_of: NameOf<'_>, listener: ListenerId, happening: &Happening) ->
         Event::Expired { expired_at, .. } => WireEvent::new(
             "sessionExpired",
             &SessionExpired {
-                session_id: id,
+                session_id: id.0,
                 expired_at: *expired_at,
             },
         ),
         Event::Deleted => WireEvent::new(
             "channelDeleted",
             &ChannelDeleted {
-                channel_id: id,
-                room_id: id,
-                session_id: id,
+                channel_id: id.0,
+                room_id: id.0,
+                session_id: id.0,
             },
         ),
     }
@@ -162,13 +162,13 @@ fn broadcast(
         }
     };
     let broadcast = MessageBroadcast {
-        id: message.id,
+        id: message.id.0,
         sender_id: message.author_id,
         sender_name: &sender_name,
         text: &message.body.content,
-        channel_id: session.id,
-        room_id: session.id,
-        session_id: session.id,
+        channel_id: session.id.0,
+        room_id: session.id.0,
+        session_id: session.id.0,
         server_id: Uuid::nil(),
         message_server_id: Uuid::nil(),
         created_at: message.created_at.0,
@@ -176,7 +176,7 @@ fn broadcast(
         thought,
         actions,
         attachments: parsed(message.body.attachments.as_deref()),
-        in_reply_to,
+        in_reply_to: in_reply_to.map(|id| id.0),
         metadata: message_json::shown(&session.metadata, message),
         client_message_id,
     };
@@ -217,7 +217,7 @@ fn name_of(app: &App, agent: AgentId) -> Option<String> {
 
 fn renewed(session: &Session) -> SessionRenewed {
     SessionRenewed {
-        session_id: session.id,
+        session_id: session.id.0,
         expires_at: session.expires_at,
         renewal_count: session.renewal_count,
     }
@@ -226,8 +226,8 @@ fn renewed(session: &Session) -> SessionRenewed {
 fn control(id: SessionId, action: Action) -> ControlMessage {
     ControlMessage {
         action,
-        channel_id: id,
-        room_id: id,
+        channel_id: id.0,
+        room_id: id.0,
     }
 }
 

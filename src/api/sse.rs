@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::dto::{self, AgentResponse, SessionStatus, UserMessage};
 use crate::app::{Ending, News, Waiter};
@@ -62,8 +63,7 @@ pub(super) struct SentEvent<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReplyChunk<'a> {
     /// The id that the reply will have.
-    #[schema(value_type = String, format = Uuid)]
-    message_id: MessageId,
+    message_id: Uuid,
     chunk: &'a str,
     /// Its place among the pieces, from 0.
     index: u32,
@@ -90,7 +90,7 @@ impl<'a> SentEvent<'a> {
 impl<'a> ReplyChunk<'a> {
     pub(super) fn new(message_id: MessageId, chunk: &'a str, index: u32) -> Self {
         Self {
-            message_id,
+            message_id: message_id.0,
             chunk,
             index,
         }

@@ -5,26 +5,21 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::id::{AgentId, MessageId, SessionId};
 use crate::domain::time::Timestamp;
 
 /// A stored message, the user's or the agent's, whichever way it came.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageBroadcast<'a> {
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) id: MessageId,
+    pub(super) id: Uuid,
     /// The user's or the agent's id.
     pub(super) sender_id: Uuid,
     pub(super) sender_name: &'a str,
     /// What is said.
     pub(super) text: &'a str,
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) channel_id: SessionId,
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) room_id: SessionId,
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) session_id: SessionId,
+    pub(super) channel_id: Uuid,
+    pub(super) room_id: Uuid,
+    pub(super) session_id: Uuid,
     /// The nil UUID.
     pub(super) server_id: Uuid,
     /// The nil UUID.
@@ -45,8 +40,7 @@ pub struct MessageBroadcast<'a> {
     pub(super) attachments: Option<Value>,
     /// The message that a reply answers.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = Uuid)]
-    pub(super) in_reply_to: Option<MessageId>,
+    pub(super) in_reply_to: Option<Uuid>,
     /// The same as in the list of messages.
     #[schema(value_type = Object)]
     pub(super) metadata: Map<String, Value>,
@@ -71,10 +65,8 @@ pub(super) enum Source {
 pub struct ControlMessage {
     #[schema(inline)]
     pub(super) action: Action,
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) channel_id: SessionId,
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) room_id: SessionId,
+    pub(super) channel_id: Uuid,
+    pub(super) room_id: Uuid,
 }
 
 /// What a page does with its input.
@@ -90,15 +82,12 @@ pub(super) enum Action {
 #[serde(rename_all = "camelCase")]
 pub struct MessageStreamChunk<'a> {
     /// The id that the reply will have.
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) message_id: MessageId,
+    pub(super) message_id: Uuid,
     pub(super) chunk: &'a str,
     /// Its place among the reply's pieces, from 0.
     pub(super) index: u32,
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) agent_id: AgentId,
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) channel_id: SessionId,
+    pub(super) agent_id: Uuid,
+    pub(super) channel_id: Uuid,
 }
 
 /// A turn was closed without a reply.
@@ -106,12 +95,9 @@ pub struct MessageStreamChunk<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct MessageStreamError<'a> {
     /// The id that the reply would have had.
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) message_id: MessageId,
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) channel_id: SessionId,
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) agent_id: AgentId,
+    pub(super) message_id: Uuid,
+    pub(super) channel_id: Uuid,
+    pub(super) agent_id: Uuid,
     /// Why there is none, for people.
     pub(super) error: &'a str,
     /// What had come of it.
@@ -123,18 +109,15 @@ pub struct MessageStreamError<'a> {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageComplete {
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) channel_id: SessionId,
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) session_id: SessionId,
+    pub(super) channel_id: Uuid,
+    pub(super) session_id: Uuid,
 }
 
 /// The session was renewed.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionRenewed {
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) session_id: SessionId,
+    pub(super) session_id: Uuid,
     #[schema(value_type = String, format = DateTime)]
     pub(super) expires_at: Timestamp,
     /// How often it was renewed.
@@ -145,8 +128,7 @@ pub struct SessionRenewed {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionExpirationWarning {
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) session_id: SessionId,
+    pub(super) session_id: Uuid,
     /// Rounded up.
     pub(super) minutes_remaining: i64,
     #[schema(value_type = String, format = DateTime)]
@@ -157,8 +139,7 @@ pub struct SessionExpirationWarning {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionExpired {
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) session_id: SessionId,
+    pub(super) session_id: Uuid,
     #[schema(value_type = String, format = DateTime)]
     pub(super) expired_at: Timestamp,
 }
@@ -168,12 +149,9 @@ pub struct SessionExpired {
 #[serde(rename_all = "camelCase")]
 #[allow(clippy::struct_field_names)] // The wire has it so.
 pub struct ChannelDeleted {
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) channel_id: SessionId,
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) room_id: SessionId,
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) session_id: SessionId,
+    pub(super) channel_id: Uuid,
+    pub(super) room_id: Uuid,
+    pub(super) session_id: Uuid,
 }
 
 /// How the session stands when the live events begin.

@@ -3,16 +3,15 @@
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::app::Character;
-use crate::domain::id::AgentId;
 
 /// An agent in the list.
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct AgentSummary<'a> {
-    #[schema(value_type = String, format = Uuid)]
-    id: AgentId,
+    id: Uuid,
     name: &'a str,
     character_name: &'a str,
     /// The first line of it.
@@ -28,7 +27,7 @@ pub(in crate::api) struct AgentSummary<'a> {
 impl<'a> From<&'a Character> for AgentSummary<'a> {
     fn from(character: &'a Character) -> Self {
         Self {
-            id: character.id,
+            id: character.id.0,
             name: &character.name,
             character_name: &character.name,
             bio: character.bio_line(),
@@ -75,8 +74,7 @@ pub(in crate::api) struct AgentAnswer<'a> {
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct AgentDetail<'a> {
-    #[schema(value_type = String, format = Uuid)]
-    id: AgentId,
+    id: Uuid,
     name: &'a str,
     character_name: &'a str,
     /// As in the file: a text, or a list of lines.
@@ -122,7 +120,7 @@ impl<'a> From<&'a Character> for AgentAnswer<'a> {
         Self {
             success: true,
             data: AgentDetail {
-                id: character.id,
+                id: character.id.0,
                 name: &character.name,
                 character_name: &character.name,
                 bio: bio.unwrap_or_else(|| character.bio_line().into()),

@@ -13,7 +13,6 @@ use super::metadata::{Inherited, Metadata};
 use super::raw;
 use super::schemas;
 use crate::app::Page;
-use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, Role};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
@@ -22,12 +21,9 @@ use crate::domain::time::Timestamp;
 #[derive(ToSchema, Serialize, Clone)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct UserMessage<'a> {
-    #[schema(value_type = String, format = Uuid)]
-    pub(super) id: MessageId,
-    #[schema(value_type = String, format = Uuid)]
-    channel_id: SessionId,
+    pub(super) id: Uuid,
+    channel_id: Uuid,
     pub(super) content: &'a str,
-    #[schema(value_type = String, format = Uuid)]
     pub(super) author_id: Uuid,
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     pub(super) created_at: Timestamp,
@@ -46,8 +42,7 @@ pub(in crate::api) struct UserMessage<'a> {
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct AgentResponse<'a> {
-    #[schema(value_type = String, format = Uuid)]
-    id: MessageId,
+    id: Uuid,
     /// What the agent says.
     text: &'a str,
     /// What it thought.
@@ -61,8 +56,7 @@ pub(in crate::api) struct AgentResponse<'a> {
     created_at: Timestamp,
     /// The message that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = Uuid)]
-    in_reply_to: Option<MessageId>,
+    in_reply_to: Option<Uuid>,
     /// The same as in the list of messages: with `model`, `finishReason` and `truncated` where the
     /// agent's server tells of them.
     #[schema(value_type = schemas::MessageMetadata)]
@@ -96,11 +90,9 @@ struct Cursors {
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct MessageInfo<'a> {
-    #[schema(value_type = String, format = Uuid)]
-    id: MessageId,
+    id: Uuid,
     content: &'a str,
     /// The user's or the agent's id.
-    #[schema(value_type = String, format = Uuid)]
     author_id: Uuid,
     is_agent: bool,
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
@@ -114,8 +106,7 @@ struct MessageInfo<'a> {
     attachments: Option<&'a RawValue>,
     /// The message that a reply answers.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = Uuid)]
-    in_reply_to: Option<MessageId>,
+    in_reply_to: Option<Uuid>,
 }
 
 /// What a submission answers.
@@ -132,8 +123,7 @@ struct SubmittedMessage<'a> {
     #[serde(flatten)]
     message: MessageInfo<'a>,
     /// The session.
-    #[schema(value_type = String, format = Uuid)]
-    channel_id: SessionId,
+    channel_id: Uuid,
 }
 
 impl<'a> UserMessage<'a> {
@@ -143,8 +133,8 @@ impl<'a> UserMessage<'a> {
         client_message_id: Option<&'a str>,
     ) -> Self {
         Self {
-            id: message.id,
-            channel_id: session.id,
+            id: message.id.0,
+            channel_id: session.id.0,
             content: &message.body.content,
             author_id: message.author_id,
             created_at: message.created_at,
@@ -166,12 +156,12 @@ impl<'a> From<&'a Message> for AgentResponse<'a> {
             Role::User { .. } => (None, None, None),
         };
         Self {
-            id: reply.id,
+            id: reply.id.0,
             text: &reply.body.content,
             thought,
             actions: actions.and_then(raw),
             created_at: reply.created_at,
-            in_reply_to,
+            in_reply_to: in_reply_to.map(|id| id.0),
             metadata: Metadata::of_reply(reply),
             attachments: reply.body.attachments.as_deref().and_then(raw),
         }
@@ -217,7 +207,7 @@ impl<'a> Submitted<'a> {
             success: true,
             data: SubmittedMessage {
                 message: MessageInfo::new(message, Metadata::of(session, message)),
-                channel_id: session.id,
+                channel_id: session.id.0,
             },
         }
     }
@@ -230,14 +220,14 @@ impl<'a> MessageInfo<'a> {
             Role::User { .. } => None,
         };
         Self {
-            id: message.id,
+            id: message.id.0,
             content: &message.body.content,
             author_id: message.author_id,
             is_agent: message.is_agent(),
             created_at: message.created_at,
             metadata,
             attachments: message.body.attachments.as_deref().and_then(raw),
-            in_reply_to,
+            in_reply_to: in_reply_to.map(|id| id.0),
         }
     }
 }

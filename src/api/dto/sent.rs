@@ -9,7 +9,6 @@ use super::metadata::Metadata;
 use super::schemas;
 use super::session::SessionStatus;
 use crate::app::SentMessage;
-use crate::domain::id::MessageId;
 use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
 
@@ -29,10 +28,8 @@ pub(in crate::api) struct Sent<'a> {
 pub(in crate::api) struct SentAnswer<'a> {
     success: bool,
     /// The message's id.
-    #[schema(value_type = String, format = Uuid)]
-    id: MessageId,
+    id: Uuid,
     content: &'a str,
-    #[schema(value_type = String, format = Uuid)]
     author_id: Uuid,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,

@@ -3,10 +3,11 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::raw_object;
 use crate::app::Stats;
-use crate::domain::id::{AgentId, SessionId, UserId};
+use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 
@@ -14,16 +15,12 @@ use crate::domain::time::Timestamp;
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct SessionInfo<'a> {
-    #[schema(value_type = String, format = Uuid)]
-    session_id: SessionId,
+    session_id: Uuid,
     /// The same: a session is its own channel.
-    #[schema(value_type = String, format = Uuid)]
-    channel_id: SessionId,
-    #[schema(value_type = String, format = Uuid)]
-    agent_id: AgentId,
+    channel_id: Uuid,
+    agent_id: Uuid,
     /// The user, as the client names them.
-    #[schema(value_type = String, format = Uuid)]
-    user_id: UserId,
+    user_id: Uuid,
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     created_at: Timestamp,
     /// When the user last did something in it.
@@ -60,10 +57,10 @@ struct TimeoutInfo {
 impl<'a> SessionInfo<'a> {
     pub(in crate::api) fn new(session: &'a Session, now: Timestamp) -> Self {
         Self {
-            session_id: session.id,
-            channel_id: session.id,
-            agent_id: session.agent_id,
-            user_id: session.user_id,
+            session_id: session.id.0,
+            channel_id: session.id.0,
+            agent_id: session.agent_id.0,
+            user_id: session.user_id.0,
             created_at: session.created_at,
             last_activity: session.last_activity,
             expires_at: session.expires_at,
