@@ -79,13 +79,10 @@ pub fn behind_links(name: &Path) -> PathBuf {
 /// # Errors
 /// The folder cannot be synced.
 pub fn sync_folder(target: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(folder_of(target))?.sync_all()?;
-    }
-    Ok(())
+    File::open(folder_of(target))?.sync_all()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
 

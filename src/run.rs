@@ -25,7 +25,7 @@ use crate::guard::rate::Limits;
 use crate::janitor::Janitor;
 use crate::realtime::{self, Realtime};
 use crate::server_lock::{self, ServerLock};
-use crate::shutdown::{self, Hangups};
+use crate::shutdown::{self, Signals};
 use crate::space;
 use crate::store::error::OpenError;
 use crate::store::{Found, Store};
@@ -245,7 +245,7 @@ pub fn agent_tools(config: &Config) -> anyhow::Result<Tools> {
 }
 
 /// Reads the character files again at each signal. Where one is broken, all stays as it is.
-async fn reload_agents(app: Arc<App>, mut source: AgentSource, mut hangups: Hangups) {
+async fn reload_agents(app: Arc<App>, mut source: AgentSource, mut hangups: Signals) {
     while hangups.next().await {
         match source.load() {
             Ok(agents) => {

@@ -7,7 +7,7 @@
 //! lock, and so do the containers of one machine that mount it. It ends with its process, however
 //! that ends.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 
@@ -23,8 +23,7 @@ pub enum Mode {
 /// A data folder, held until this is dropped.
 #[derive(Debug)]
 pub struct ServerLock {
-    /// None on systems that cannot lock folders.
-    _folder: Option<File>,
+    _folder: File,
 }
 
 impl ServerLock {
@@ -32,35 +31,21 @@ impl ServerLock {
     ///
     /// # Errors
     /// The folder cannot be opened, or its file system knows no locks.
-    #[cfg(unix)]
     pub fn take(folder: &Path, mode: Mode) -> io::Result<Option<Self>> {
-        use std::fs::TryLockError;
-
         let folder = File::open(folder)?;
         let taken = match mode {
             Mode::Exclusive => folder.try_lock(),
             Mode::Shared => folder.try_lock_shared(),
         };
         match taken {
-            Ok(()) => Ok(Some(Self {
-                _folder: Some(folder),
-            })),
+            Ok(()) => Ok(Some(Self { _folder: folder })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
-
-    /// Takes nothing: these systems do not let anybody move or remove a file that is open.
-    ///
-    /// # Errors
-    /// None.
-    #[cfg(not(unix))]
-    pub fn take(_: &Path, _: Mode) -> io::Result<Option<Self>> {
-        Ok(Some(Self { _folder: None }))
-    }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
 

@@ -2,8 +2,7 @@
 
 use std::future::Future;
 
-const SIGINT: i32 = 2;
-const SIGTERM: i32 = 15;
+use tokio::signal::unix::{self, Signal, SignalKind};
 
 /// Begins to listen for SIGINT and SIGTERM, and waits for one of them.
 ///
@@ -18,75 +17,47 @@ pub fn signal() -> impl Future<Output = ()> {
 
 /// As [`signal`], with the number of the one that came.
 pub fn signal_number() -> impl Future<Output = i32> {
-    #[cfg(unix)]
-    let (interrupt, terminate) = {
-        use tokio::signal::unix::SignalKind;
-
-        (
-            listen(SignalKind::interrupt()),
-            listen(SignalKind::terminate()),
-        )
-    };
-    #[cfg(not(unix))]
-    let (interrupt, terminate) = (ctrl_c(), std::future::pending());
+    let interrupt = listen(SignalKind::interrupt());
+    let terminate = listen(SignalKind::terminate());
     async {
         tokio::select! {
-            () = interrupt => SIGINT,
-            () = terminate => SIGTERM,
+            number = interrupt => number,
+            number = terminate => number,
         }
     }
 }
 
-#[cfg(unix)]
-fn listen(kind: tokio::signal::unix::SignalKind) -> impl Future<Output = ()> {
-    let signal = tokio::signal::unix::signal(kind);
-    async {
-        match signal {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
+fn listen(kind: SignalKind) -> impl Future<Output = i32> {
+    let mut signal = Signals::new(kind);
+    async move {
+        if !signal.next().await {
             // Without a handler the signal ends the process by itself.
-            Err(_) => std::future::pending().await,
+            std::future::pending::<()>().await;
         }
+        kind.as_raw_value()
     }
 }
 
-/// The SIGHUPs that the process gets, from the call on that made it.
+/// The signals of a kind that the process gets, from the call on that made it.
 #[derive(Debug)]
-pub struct Hangups {
-    #[cfg(unix)]
-    signal: Option<tokio::signal::unix::Signal>,
-}
+pub struct Signals(Option<Signal>);
 
 /// Begins to listen for SIGHUP, which then no longer ends the process.
 #[must_use]
-pub fn hangups() -> Hangups {
-    Hangups {
-        #[cfg(unix)]
-        signal: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok(),
-    }
+pub fn hangups() -> Signals {
+    Signals::new(SignalKind::hangup())
 }
 
-impl Hangups {
+impl Signals {
+    fn new(kind: SignalKind) -> Self {
+        Self(unix::signal(kind).ok())
+    }
+
     /// Waits for the next one; false where none can come any more.
-    #[cfg(unix)]
     pub async fn next(&mut self) -> bool {
-        match &mut self.signal {
+        match &mut self.0 {
             Some(signal) => signal.recv().await.is_some(),
             None => false,
         }
-    }
-
-    /// There are none on this system.
-    #[cfg(not(unix))]
-    pub async fn next(&mut self) -> bool {
-        false
-    }
-}
-
-#[cfg(not(unix))]
-async fn ctrl_c() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }

@@ -381,7 +381,6 @@ mod tests {
         );
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_link_that_leads_nowhere_is_told_of_and_another_followed() {
         use std::os::unix::fs::symlink;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
@@ -36,7 +37,7 @@ impl Backup {
         let file = Arc::clone(&self.file);
         let reading = tokio::task::spawn_blocking(move || {
             let mut bytes = vec![0; length];
-            read_at(&file, offset, &mut bytes)?;
+            file.read_exact_at(&mut bytes, offset)?;
             Ok(bytes)
         });
         reading.await.map_err(io::Error::other)?
@@ -115,18 +116,4 @@ impl Store {
             _ => Ok(()),
         }
     }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(not(unix))]
-fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-    use std::io::{Read as _, Seek as _};
-
-    let mut file = file;
-    file.seek(io::SeekFrom::Start(offset))?;
-    file.read_exact(bytes)
 }
