@@ -71,6 +71,10 @@ impl ApiError {
         }
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.kind.status
+    }
+
     /// Whether the client is told when to try again.
     pub(super) fn has_retry_after(&self) -> bool {
         self.retry_after.is_some()

@@ -1,7 +1,5 @@
 //! An example of each error, made as the server makes it.
 
-use axum::http::StatusCode;
-
 use super::sample::{NOW, agent_id, expired, session_id, waiting};
 use crate::api::error::{ApiError, Call};
 use crate::app::error::{AppError, NoReply, NoReplyReason, Unavailable, ValidationError};
@@ -16,7 +14,6 @@ const LONG: Millis = Millis(42_000_000);
 /// A response by its name, with what it is in words and the errors that it shows.
 pub(super) struct ErrorResponse {
     pub(super) name: &'static str,
-    pub(super) status: StatusCode,
     pub(super) description: &'static str,
     pub(super) examples: Vec<(&'static str, ApiError)>,
 }
@@ -31,13 +28,11 @@ pub(super) fn all() -> Vec<ErrorResponse> {
 
 fn response(
     name: &'static str,
-    status: StatusCode,
     description: &'static str,
     examples: Vec<(&'static str, ApiError)>,
 ) -> ErrorResponse {
     ErrorResponse {
         name,
-        status,
         description,
         examples,
     }
@@ -47,13 +42,11 @@ fn of_requests() -> Vec<ErrorResponse> {
     vec![
         response(
             "BadRequest",
-            StatusCode::BAD_REQUEST,
             "A field, a parameter or the body as a whole is not valid",
             invalid(),
         ),
         response(
             "PayloadTooLarge",
-            StatusCode::PAYLOAD_TOO_LARGE,
             "The body is too large",
             vec![(
                 "payloadTooLarge",
@@ -62,7 +55,6 @@ fn of_requests() -> Vec<ErrorResponse> {
         ),
         response(
             "UnsupportedMediaType",
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "The body is not JSON by its own word",
             vec![("unsupportedMediaType", ApiError::unsupported_media_type())],
         ),
@@ -73,13 +65,11 @@ fn of_callers() -> Vec<ErrorResponse> {
     vec![
         response(
             "Unauthorized",
-            StatusCode::UNAUTHORIZED,
             "The server asks for credentials, and these are missing or wrong",
             vec![("unauthorized", ApiError::unauthorized())],
         ),
         response(
             "Forbidden",
-            StatusCode::FORBIDDEN,
             "These credentials, this origin or this host may not do that",
             vec![(
                 "forbidden",
@@ -88,7 +78,6 @@ fn of_callers() -> Vec<ErrorResponse> {
         ),
         response(
             "RateLimited",
-            StatusCode::TOO_MANY_REQUESTS,
             "Too much at once",
             vec![(
                 "rateLimited",
@@ -97,7 +86,6 @@ fn of_callers() -> Vec<ErrorResponse> {
         ),
         response(
             "IdempotencyConflict",
-            StatusCode::CONFLICT,
             "The idempotency key was used with another body",
             vec![(
                 "idempotencyConflict",
@@ -115,19 +103,16 @@ fn of_sessions() -> Vec<ErrorResponse> {
     vec![
         response(
             "SessionNotFound",
-            StatusCode::NOT_FOUND,
             "There is no such session",
             vec![("sessionNotFound", session_not_found())],
         ),
         response(
             "AgentNotFound",
-            StatusCode::NOT_FOUND,
             "There is no such agent",
             vec![("agentNotFound", agent_not_found())],
         ),
         response(
             "SessionOrAgentNotFound",
-            StatusCode::NOT_FOUND,
             "There is no such session, or its agent is gone",
             vec![
                 ("sessionNotFound", session_not_found()),
@@ -136,13 +121,11 @@ fn of_sessions() -> Vec<ErrorResponse> {
         ),
         response(
             "SessionExpired",
-            StatusCode::GONE,
             "The session has expired; it is still kept",
             vec![("sessionExpired", session_expired())],
         ),
         response(
             "SessionExpiredWhileWaiting",
-            StatusCode::GONE,
             "The session has expired; it is still kept. With `userMessage`, so is the message, \
              whose turn had not begun",
             vec![
@@ -155,7 +138,6 @@ fn of_sessions() -> Vec<ErrorResponse> {
         ),
         response(
             "RenewalFailed",
-            StatusCode::UNPROCESSABLE_ENTITY,
             "The session already lasts as long as it can",
             vec![(
                 "renewalFailed",
@@ -174,7 +156,6 @@ fn of_the_server() -> Vec<ErrorResponse> {
     vec![
         response(
             "InternalError",
-            StatusCode::INTERNAL_SERVER_ERROR,
             "The server is at fault. With `outcome: unknown` it may or may not be stored, and a \
              retry with the same idempotency key is safe",
             vec![
@@ -188,19 +169,16 @@ fn of_the_server() -> Vec<ErrorResponse> {
         ),
         response(
             "AgentFailed",
-            StatusCode::BAD_GATEWAY,
             "The agent could not answer; the message was kept",
             vec![("agentFailed", no_reply(failed(TurnFailure::agent_error())))],
         ),
         response(
             "Unavailable",
-            StatusCode::SERVICE_UNAVAILABLE,
             "The server cannot do it at present; nothing was written",
             unavailable(),
         ),
         response(
             "UnavailableWhileWaiting",
-            StatusCode::SERVICE_UNAVAILABLE,
             "The server cannot do it at present. Nothing was written, unless `userMessage` is \
              there: then the message was kept, and its reply comes after the next start",
             [
@@ -211,7 +189,6 @@ fn of_the_server() -> Vec<ErrorResponse> {
         ),
         response(
             "AgentTimedOut",
-            StatusCode::GATEWAY_TIMEOUT,
             "The agent did not answer in time; the message was kept",
             vec![
                 (

@@ -54,7 +54,8 @@ fn references(names: &[&'static str]) -> BTreeMap<String, RefOr<Response>> {
     let all = error_examples::all();
     let references = names.iter().filter_map(|name| {
         let response = all.iter().find(|response| response.name == *name)?;
-        let status = response.status.as_str().to_owned();
+        let (_, example) = response.examples.first()?;
+        let status = example.status().as_str().to_owned();
         Some((status, Ref::from_response_name(*name).into()))
     });
     references.collect()
