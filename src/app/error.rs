@@ -8,26 +8,35 @@ use crate::domain::timeout::InvalidTimeout;
 use crate::guard::rate::TooMany;
 use crate::store::error::{ReadError, SubmitError};
 
-/// Why a call fails.
-#[derive(Debug)]
+/// Why a call fails. It is displayed as a sentence for the client.
+#[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The input breaks a rule.
-    Invalid(ValidationError),
+    #[error(transparent)]
+    Invalid(#[from] ValidationError),
     /// The session's path does not even name one.
+    #[error("Session not found")]
     UnknownSession(String),
     /// The caller may not do it, and why.
+    #[error("{0}")]
     Forbidden(&'static str),
     /// The caller has done it too often.
-    TooMany(TooMany),
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     /// The rules refuse it.
-    Refused(Refusal),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The server cannot do it at present; nothing was written.
+    #[error(transparent)]
     Unavailable(Unavailable),
     /// A commit failed half-way: it may or may not be stored.
+    #[error("The server cannot tell whether this was stored; a retry with the same id is safe")]
     OutcomeUnknown,
     /// What is stored is damaged, or the server is at fault.
+    #[error("Internal server error")]
     Internal,
     /// The message was kept, but its reply does not come on this call.
+    #[error("The agent did not reply")]
     NoReply(Box<NoReply>),
 }
 
@@ -35,9 +44,10 @@ pub enum AppError {
 pub const NO_SPACE: &str = "The server's disk has no free space for this; reads and deletions work";
 
 /// Input that breaks a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValidationError {
     /// A field that is no UUID.
+    #[error("{field} must be a UUID")]
     Uuid {
         /// The field.
         field: &'static str,
@@ -45,8 +55,10 @@ pub enum ValidationError {
         value: Option<String>,
     },
     /// Fields that are missing, null or empty.
+    #[error("Missing: {}", .0.join(", "))]
     MissingFields(Vec<&'static str>),
     /// A field of a message but its metadata.
+    #[error("{reason}")]
     Content {
         /// The field.
         field: &'static str,
@@ -54,8 +66,10 @@ pub enum ValidationError {
         reason: String,
     },
     /// Metadata.
+    #[error("{0}")]
     Metadata(String),
     /// A parameter of a page.
+    #[error("{reason}")]
     Pagination {
         /// Which.
         parameter: &'static str,
@@ -65,21 +79,27 @@ pub enum ValidationError {
         reason: String,
     },
     /// A timeout setting.
-    Timeout(InvalidTimeout),
+    #[error(transparent)]
+    Timeout(#[from] InvalidTimeout),
     /// The body as a whole, or the idempotency key.
+    #[error("{0}")]
     Body(String),
 }
 
 /// Why the server cannot do something at present.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
     /// Too much is waiting.
+    #[error("The server has too much to do; try again")]
     Overloaded,
     /// It is stopping.
+    #[error("The server is stopping")]
     ShuttingDown,
     /// The database fails.
+    #[error("The server's database cannot be used at present")]
     Storage,
     /// There is no free space for it.
+    #[error("{NO_SPACE}")]
     NoSpace,
 }
 
@@ -109,73 +129,6 @@ pub enum NoReplyReason {
     StillPending,
     /// The server is stopping; the turn goes on at its next start.
     ShuttingDown,
-}
-
-impl std::fmt::Display for AppError {
-    /// The error in a sentence for the client.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Invalid(invalid) => invalid.fmt(f),
-            Self::UnknownSession(_) | Self::Refused(Refusal::SessionNotFound(_)) => {
-                f.write_str("Session not found")
-            }
-            Self::Forbidden(reason) => f.write_str(reason),
-            Self::TooMany(TooMany { retry_after }) => {
-                write!(f, "Too many requests; try again in {retry_after} s")
-            }
-            Self::Refused(refusal) => refusal_in_words(refusal, f),
-            Self::Unavailable(Unavailable::Overloaded) => {
-                f.write_str("The server has too much to do; try again")
-            }
-            Self::Unavailable(Unavailable::ShuttingDown) => f.write_str("The server is stopping"),
-            Self::Unavailable(Unavailable::Storage) => {
-                f.write_str("The server's database cannot be used at present")
-            }
-            Self::Unavailable(Unavailable::NoSpace) => f.write_str(NO_SPACE),
-            Self::OutcomeUnknown => f.write_str(
-                "The server cannot tell whether this was stored; a retry with the same id is safe",
-            ),
-            Self::Internal => f.write_str("Internal server error"),
-            Self::NoReply(_) => f.write_str("The agent did not reply"),
-        }
-    }
-}
-
-impl std::fmt::Display for ValidationError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Uuid { field, .. } => write!(f, "{field} must be a UUID"),
-            Self::MissingFields(fields) => write!(f, "Missing: {}", fields.join(", ")),
-            Self::Metadata(reason)
-            | Self::Body(reason)
-            | Self::Content { reason, .. }
-            | Self::Pagination { reason, .. }
-            | Self::Timeout(InvalidTimeout { reason, .. }) => f.write_str(reason),
-        }
-    }
-}
-
-fn refusal_in_words(refusal: &Refusal, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-    match refusal {
-        Refusal::SessionNotFound(_) => f.write_str("Session not found"),
-        Refusal::SessionExpired { .. } => f.write_str("Session has expired"),
-        Refusal::RenewalRefused(_) => f.write_str("Session cannot be renewed"),
-        Refusal::InvalidTimeout(invalid) => f.write_str(&invalid.reason),
-        Refusal::AgentNotFound(_) => f.write_str("Agent not found"),
-        Refusal::IdempotencyConflict { .. } => {
-            f.write_str("The message's id was used with another body")
-        }
-        Refusal::SessionBusy { limit } => {
-            write!(
-                f,
-                "At most {limit} messages of a session can wait for a reply"
-            )
-        }
-        Refusal::TooManySessions { limit, .. } => {
-            write!(f, "A user can have at most {limit} active sessions")
-        }
-        Refusal::ServerBusy => f.write_str("The server has too much to do; try again"),
-    }
 }
 
 impl From<ReadError> for AppError {
@@ -208,33 +161,9 @@ impl From<SubmitError> for AppError {
     }
 }
 
-impl From<TooMany> for AppError {
-    fn from(too_many: TooMany) -> Self {
-        Self::TooMany(too_many)
-    }
-}
-
-impl From<Refusal> for AppError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<ValidationError> for AppError {
-    fn from(invalid: ValidationError) -> Self {
-        Self::Invalid(invalid)
-    }
-}
-
 impl From<InvalidTimeout> for AppError {
     fn from(invalid: InvalidTimeout) -> Self {
         Self::Invalid(invalid.into())
-    }
-}
-
-impl From<InvalidTimeout> for ValidationError {
-    fn from(invalid: InvalidTimeout) -> Self {
-        Self::Timeout(invalid)
     }
 }
 

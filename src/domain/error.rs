@@ -5,11 +5,13 @@ use super::time::{Millis, Timestamp};
 use super::timeout::InvalidTimeout;
 
 /// A refusal: the call was understood, nothing was changed, and this is why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// There is no such session, or its time after expiry is over too.
+    #[error("Session not found")]
     SessionNotFound(SessionId),
     /// The session has expired.
+    #[error("Session has expired")]
     SessionExpired {
         /// Which session.
         session_id: SessionId,
@@ -17,22 +19,28 @@ pub enum Refusal {
         expires_at: Timestamp,
     },
     /// A renewal that has nothing left to give.
+    #[error("Session cannot be renewed")]
     RenewalRefused(RenewalRefused),
     /// Timeouts that cannot be set.
+    #[error(transparent)]
     InvalidTimeout(InvalidTimeout),
     /// The session's agent is not known (any more).
+    #[error("Agent not found")]
     AgentNotFound(AgentId),
     /// The key was used before, with another body.
+    #[error("The message's id was used with another body")]
     IdempotencyConflict {
         /// The key.
         key: String,
     },
     /// The session has as many open turns as a session may have.
+    #[error("At most {limit} messages of a session can wait for a reply")]
     SessionBusy {
         /// How many that is.
         limit: usize,
     },
     /// The user has as many active sessions as a user may have.
+    #[error("A user can have at most {limit} active sessions")]
     TooManySessions {
         /// How many that is.
         limit: u32,
@@ -42,6 +50,7 @@ pub enum Refusal {
         left: Millis,
     },
     /// The server has as many open turns as it may have.
+    #[error("The server has too much to do; try again")]
     ServerBusy,
 }
 

@@ -29,7 +29,8 @@ pub struct TimeoutOverrides {
 }
 
 /// A timeout setting that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
 pub struct InvalidTimeout {
     /// The field at fault, as the client spells it.
     pub field: &'static str,

@@ -80,7 +80,8 @@ struct RateLimiter<K: Clone + Hash + Eq> {
 }
 
 /// There were too many calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("Too many requests; try again in {retry_after} s")]
 pub struct TooMany {
     /// After how many seconds the next one is allowed, at least 1.
     pub retry_after: u64,
