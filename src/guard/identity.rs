@@ -45,13 +45,16 @@ pub struct Credentials<'a> {
 }
 
 /// Why a call is not known; for the log, and no more than that it is unauthorized for the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthorized {
     /// It brought nothing.
+    #[error("no credentials")]
     Missing,
     /// It brought a token that is none of the server's.
+    #[error("an unknown token")]
     UnknownToken,
     /// It brought a JSON Web Token that is not valid.
+    #[error("a JWT that {0}")]
     InvalidJwt(Rejected),
 }
 
@@ -133,16 +136,6 @@ impl fmt::Display for Principal {
             Self::Server => f.write_str("server"),
             Self::User(user) => write!(f, "user {user}"),
             Self::Admin => f.write_str("admin"),
-        }
-    }
-}
-
-impl fmt::Display for Unauthorized {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => f.write_str("no credentials"),
-            Self::UnknownToken => f.write_str("an unknown token"),
-            Self::InvalidJwt(rejected) => write!(f, "a JWT that {rejected}"),
         }
     }
 }

@@ -24,15 +24,19 @@ pub(super) struct JwtVerifier {
 }
 
 /// Why a token is not valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
     /// It is no token, or is not signed as it should be.
+    #[error("is not signed with our key, or has no exp and sub")]
     Unsigned,
     /// It has expired.
+    #[error("has expired")]
     Expired,
     /// It is not valid yet.
+    #[error("is not valid yet")]
     NotYetValid,
     /// Its subject is no user of ours.
+    #[error("has no UUID as its sub")]
     NoUser,
 }
 
@@ -86,17 +90,6 @@ impl JwtVerifier {
 impl fmt::Debug for JwtVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
-    }
-}
-
-impl fmt::Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unsigned => "is not signed with our key, or has no exp and sub",
-            Self::Expired => "has expired",
-            Self::NotYetValid => "is not valid yet",
-            Self::NoUser => "has no UUID as its sub",
-        })
     }
 }
 
