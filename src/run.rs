@@ -277,7 +277,6 @@ fn lock(folder: &Path) -> anyhow::Result<Option<ServerLock>> {
 pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
-    #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder
         .create(folder)

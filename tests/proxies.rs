@@ -3,7 +3,6 @@
 //! They need Debian's nginx and caddy beside what `support/node.rs` says; what happens where
 //! something is missing is said there too.
 
-#![cfg(unix)]
 #![allow(
     clippy::expect_used,
     reason = "a helper that cannot do its work fails the test"

@@ -151,7 +151,6 @@ fn remove_at_signal(file: PathBuf) -> std::io::Result<()> {
 /// Gives a new file to the owner of the one that it replaces, with the same rights for others, so
 /// that the server's user can open it, whoever has made it. Where there is none, it goes to the
 /// folder's owner, if that may be.
-#[cfg(unix)]
 fn hand_over(file: &File, present: Option<&File>, target: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, fchown};
 
@@ -169,27 +168,16 @@ fn hand_over(file: &File, present: Option<&File>, target: &Path) -> std::io::Res
     }
 }
 
-#[cfg(not(unix))]
-fn hand_over(_: &File, _: Option<&File>, _: &Path) -> std::io::Result<()> {
-    Ok(())
-}
-
 /// Whether two names are those of one file, which is there.
 pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Returns what identifies a file, whatever its names.
-#[cfg(unix)]
 fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
 
     fs::metadata(path).map(|found| (found.dev(), found.ino()))
-}
-
-#[cfg(not(unix))]
-fn identity(path: &Path) -> std::io::Result<PathBuf> {
-    path.canonicalize()
 }
 
 /// Returns the message for a folder in which no file can be created.

@@ -64,7 +64,6 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     };
     // A restart need not wait until the system has forgotten the old connections. Elsewhere the
     // option would let two servers share the address.
-    #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)

@@ -10,7 +10,6 @@ use tokio::time::timeout;
 
 use super::hints;
 use crate::json;
-#[cfg(unix)]
 use crate::transport::local_socket;
 
 /// What costs a server nothing takes no longer than this, or it has stopped.
@@ -32,7 +31,6 @@ enum Holder {
     Unknown,
 }
 
-#[cfg(unix)]
 fn holder(database: &Path) -> Holder {
     use std::io::ErrorKind;
     use std::os::unix::net::UnixStream;
@@ -43,11 +41,6 @@ fn holder(database: &Path) -> Holder {
         // There is none, or one that a crash has left.
         Err(_) => Holder::Unknown,
     }
-}
-
-#[cfg(not(unix))]
-fn holder(_: &Path) -> Holder {
-    Holder::Unknown
 }
 
 /// Returns the error of a command that cannot go on while the database is held.
@@ -106,10 +99,7 @@ struct Server(Client);
 
 impl Server {
     fn new(database: &Path) -> anyhow::Result<Self> {
-        #[cfg(unix)]
         let builder = builder().unix_socket(local_socket::path(database));
-        #[cfg(not(unix))]
-        let builder = builder();
         let client = builder.build();
         client
             .map(Self)
@@ -200,7 +190,7 @@ async fn reason(response: Response) -> String {
     details.map_or(text.clone(), str::to_owned)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::time::Instant;
 

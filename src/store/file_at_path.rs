@@ -62,7 +62,6 @@ impl FileAtPath {
     }
 
     /// How the file was displaced; none where it is at its path.
-    #[cfg(unix)]
     pub(super) fn displacement(&self) -> Option<Displacement> {
         use std::os::unix::fs::MetadataExt as _;
 
@@ -76,13 +75,6 @@ impl FileAtPath {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Displacement::Removed),
             Err(error) => Some(Displacement::Hidden(error)),
         }
-    }
-
-    /// None: these systems do not let anybody move or remove a file that is open.
-    #[cfg(not(unix))]
-    #[allow(clippy::unused_self)]
-    pub(super) fn displacement(&self) -> Option<Displacement> {
-        None
     }
 }
 

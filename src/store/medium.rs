@@ -153,29 +153,17 @@ fn forget_cached(file: &File) {
 fn forget_cached(_: &File) {}
 
 /// How many bytes are free for this process on the disk of a file.
-#[cfg(unix)]
 pub(super) fn free_bytes(file: &File) -> Option<u64> {
     let disk = rustix::fs::fstatvfs(file).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-#[cfg(not(unix))]
-pub(super) fn free_bytes(_: &File) -> Option<u64> {
-    None
-}
-
 /// How many bytes of a file the disk holds: one with holes takes less than its length.
-#[cfg(unix)]
 pub(super) fn allocated_bytes(file: &File) -> Option<u64> {
     use std::os::unix::fs::MetadataExt as _;
 
     const BLOCK: u64 = 512;
     Some(file.metadata().ok()?.blocks() * BLOCK)
-}
-
-#[cfg(not(unix))]
-pub(super) fn allocated_bytes(_: &File) -> Option<u64> {
-    None
 }
 
 /// Whether an error says that the disk is full, which it may not be for long and which has spoilt

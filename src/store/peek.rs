@@ -27,18 +27,8 @@ impl Source for File {
         Ok(self.metadata()?.len())
     }
 
-    #[cfg(unix)]
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         std::os::unix::fs::FileExt::read_exact_at(self, out, offset)
-    }
-
-    #[cfg(not(unix))]
-    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        use std::io::{Read as _, Seek as _};
-
-        let mut file = self;
-        file.seek(io::SeekFrom::Start(offset))?;
-        file.read_exact(out)
     }
 }
 

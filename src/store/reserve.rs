@@ -78,7 +78,6 @@ impl Reserve {
         }
         let mut options = File::options();
         options.read(true).write(true).create(is_made);
-        #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&self.path)?;
         held.bytes = file.metadata()?.len();

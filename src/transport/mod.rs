@@ -17,10 +17,7 @@ mod http;
 #[cfg(test)]
 mod hyper_tests;
 mod lingering;
-#[cfg(unix)]
 pub(crate) mod local_socket;
-#[cfg(not(unix))]
-mod no_local_socket;
 mod stream;
 
 use std::convert::Infallible;
@@ -37,8 +34,6 @@ use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
 
 use self::http::serve_connection;
-#[cfg(not(unix))]
-pub(crate) use self::no_local_socket as local_socket;
 use self::stream::ConnectionStream;
 use crate::connections::Connections;
 use crate::telemetry::LogThrottle;

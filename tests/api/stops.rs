@@ -274,7 +274,6 @@ async fn a_stop_in_the_middle_of_many_sends_keeps_its_word_to_each() {
     }
 }
 
-#[cfg(unix)]
 #[tokio::test]
 async fn the_data_is_for_the_servers_own_user_alone() {
     use std::os::unix::fs::PermissionsExt as _;

@@ -189,7 +189,6 @@ async fn the_database_is_no_backup_of_itself() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn a_pipe_is_no_backup_and_keeps_no_command_waiting() {
     let place = Place::new();

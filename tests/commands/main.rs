@@ -1,6 +1,5 @@
 //! The commands that work on the data, with the real binary.
 
-#![cfg(unix)]
 #![allow(
     clippy::expect_used,
     reason = "a helper that cannot do its work fails the test"

@@ -1,6 +1,5 @@
 //! The real server, started, stopped and killed in every way that may happen to it.
 
-#![cfg(unix)]
 #![allow(
     clippy::expect_used,
     reason = "a helper that cannot do its work fails the test"

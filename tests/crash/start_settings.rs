@@ -69,7 +69,6 @@ fn a_number_out_of_bounds_is_clamped_with_a_warning() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn a_folder_whose_name_is_no_text_is_not_taken_for_another() {
     use std::ffi::OsStr;

@@ -1,6 +1,5 @@
 //! What the real server lets out, and lets in: its log, its refusals, and crowds.
 
-#![cfg(unix)]
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,

@@ -179,7 +179,6 @@ fn a_making_that_is_cut_off_is_never_found_under_the_name_of_the_database() {
     assert_eq!(std::fs::read_dir(rig.dir.path()).unwrap().count(), 1);
 }
 
-#[cfg(unix)]
 #[test]
 fn a_link_to_no_file_leads_to_the_new_one() {
     let mut rig = Rig::closed(rules());
@@ -203,7 +202,6 @@ fn a_database_in_which_nothing_was_ever_made_becomes_a_new_one() {
     assert_eq!(rig.restart().sessions, 1);
 }
 
-#[cfg(unix)]
 #[test]
 fn a_new_file_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;

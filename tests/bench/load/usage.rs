@@ -1,6 +1,7 @@
 //! What a process uses, as Linux tells it; nothing elsewhere.
 
 use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 /// How many ticks a second of processor time has; Linux tells every program 100.
@@ -34,17 +35,7 @@ pub(crate) fn load_average() -> Option<f64> {
 }
 
 /// How much of the disk a file takes; one with holes takes less than its length.
-#[cfg(unix)]
-#[allow(clippy::unnecessary_wraps, reason = "other systems do not say")]
-pub(crate) fn on_disk(file: &Metadata) -> Option<u64> {
-    use std::os::unix::fs::MetadataExt as _;
-
+pub(crate) fn on_disk(file: &Metadata) -> u64 {
     // That is the unit, whatever the file system's own is.
-    Some(file.blocks() * 512)
-}
-
-/// How much of the disk a file takes: not known here.
-#[cfg(not(unix))]
-pub(crate) fn on_disk(_: &Metadata) -> Option<u64> {
-    None
+    file.blocks() * 512
 }

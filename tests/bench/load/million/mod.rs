@@ -150,9 +150,7 @@ impl Run<'_> {
         let times = |bytes: u64| bytes as f64 / size.data.max(1) as f64;
         table.tell(what.data, size.data as f64 / 1e6, "MB");
         table.hold(what.file, times(size.file), "", 1.3);
-        if let Some(disk) = size.disk {
-            table.tell(what.disk, times(disk), "");
-        }
+        table.tell(what.disk, times(size.disk), "");
         Ok(())
     }
 }

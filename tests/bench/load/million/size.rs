@@ -12,7 +12,7 @@ pub(crate) struct Size {
     /// The file.
     pub(crate) file: u64,
     /// Its share of the disk: a file may have holes.
-    pub(crate) disk: Option<u64>,
+    pub(crate) disk: u64,
     /// The data.
     pub(crate) data: u64,
 }
