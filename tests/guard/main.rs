@@ -16,6 +16,7 @@ mod log_queues;
 mod raw;
 mod refusal;
 mod secret_files;
+mod start_messages;
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(target_os = "linux")]
