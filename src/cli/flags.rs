@@ -123,9 +123,11 @@ fn heading(name: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
     use clap_complete::Shell;
 
-    use super::super::{bare_command, command};
+    use super::super::command;
+    use super::super::commands::Cli;
     use super::*;
 
     fn help(name: &str) -> String {
@@ -172,6 +174,20 @@ mod tests {
         ] {
             let help = help(name);
             assert_eq!(named(&help), settings, "{name}: {help}");
+        }
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_an_example() {
+        let program = Cli::command();
+        for command in program.get_subcommands() {
+            let words = command.get_after_help().unwrap().to_string();
+            let example = words.strip_prefix("Example:\n  ").unwrap();
+            let (_, arguments) = example.split_once("sessiond ").unwrap();
+            let (arguments, _) = arguments.split_once([')', '>']).unwrap_or((arguments, ""));
+            let line = ["sessiond"].into_iter().chain(arguments.split_whitespace());
+            let matches = super::super::command().try_get_matches_from(line).unwrap();
+            assert_eq!(matches.subcommand_name(), Some(command.get_name()));
         }
     }
 
@@ -248,7 +264,7 @@ mod tests {
             Shell::Zsh,
         ] {
             let mut script = Vec::new();
-            let mut program = listed(bare_command());
+            let mut program = listed(Cli::command());
             clap_complete::generate(shell, &mut program, "sessiond", &mut script);
             let script = String::from_utf8(script).unwrap();
             assert!(!script.contains("session-time-scale"), "{shell}");
