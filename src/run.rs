@@ -12,7 +12,6 @@ use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
 
 use crate::agents::registry::{Agent, Registry, Tools};
-use crate::agents::variables::Variables;
 use crate::api::{self, Sockets};
 use crate::app::App;
 use crate::clock::Clock;
@@ -239,9 +238,7 @@ pub fn agents_folder(config: &Config) -> PathBuf {
 /// # Errors
 /// There can be no HTTP client on this machine.
 pub fn agent_tools(config: &Config) -> anyhow::Result<Tools> {
-    let environment = config.environment.clone();
-    let variables = Variables::new(move |name| environment.get(name));
-    Ok(Tools::new(variables)?)
+    Ok(Tools::new(config.environment.clone())?)
 }
 
 /// Reads the character files again at each signal. Where one is broken, all stays as it is.

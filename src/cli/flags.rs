@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command, value_parser};
 
-use crate::config::{Config, SETTINGS, Setting, Source};
+use crate::config::{Config, Layers, SETTINGS, Setting};
 
 /// Where the database is, and how it is read.
 const DATABASE: [&str; 2] = ["DATA_DIR", "SESSIOND_CACHE_MB"];
@@ -28,36 +29,34 @@ pub(super) fn listed(program: Command) -> Command {
 
 /// The configuration that these flags are a part of.
 pub(super) fn config(matches: &ArgMatches) -> anyhow::Result<Config> {
-    let mut flags = HashMap::new();
-    for setting in SETTINGS {
-        if let Some(value) = matches.get_one::<String>(setting.name) {
-            flags.insert(setting.name.to_owned(), value.clone());
-        }
-    }
-    Ok(Config::read(Source::of_process(flags)?)?)
+    Ok(Config::read(Layers::from_process(given(matches))?)?)
+}
+
+/// The values of the flags that were given, by the names of the settings.
+fn given(matches: &ArgMatches) -> HashMap<String, OsString> {
+    let given = SETTINGS.iter().filter_map(|setting| {
+        let id = setting.arg().get_id().as_str();
+        let is_given = matches.value_source(id) == Some(ValueSource::CommandLine);
+        let value = matches.get_one::<OsString>(id).filter(|_| is_given)?;
+        Some((setting.name().to_owned(), value.clone()))
+    });
+    given.collect()
 }
 
 /// The arguments, with the value of a switch joined to it where it stands apart: clap would take
 /// the name of a command for it as well.
 pub(super) fn joined(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let switches: Vec<_> = SETTINGS
-        .iter()
-        .filter(|setting| setting.is_switch)
-        .collect();
-    let is_switch = |argument: &OsString| {
-        switches
-            .iter()
-            .any(|switch| *argument == *format!("--{}", switch.flag()))
-    };
+    let switches = SETTINGS.iter().filter(|setting| setting.is_switch());
+    let switches: Vec<_> = switches.map(|it| format!("--{}", it.flag())).collect();
     let mut joined: Vec<OsString> = Vec::new();
     for argument in arguments {
         let is_value = ["true", "false", "1", "0"].iter().any(|it| argument == *it);
-        match joined.last_mut().filter(|last| is_value && is_switch(last)) {
-            Some(switch) => {
-                switch.push("=");
-                switch.push(argument);
+        match joined.last_mut() {
+            Some(last) if is_value && switches.iter().any(|switch| *last == **switch) => {
+                last.push("=");
+                last.push(argument);
             }
-            None => joined.push(argument),
+            _ => joined.push(argument),
         }
     }
     joined
@@ -65,7 +64,7 @@ pub(super) fn joined(arguments: impl Iterator<Item = OsString>) -> Vec<OsString>
 
 fn with_flags(program: Command, made: impl Fn(Arg, bool) -> Option<Arg>) -> Command {
     let flags = |command: &str| -> Vec<Arg> {
-        let made = |setting| made(arg(setting), is_listed(command, setting));
+        let made = |setting| made(flag(setting), is_listed(command, setting));
         SETTINGS.iter().filter_map(made).collect()
     };
     program.args(flags("serve")).mut_subcommands(|command| {
@@ -76,9 +75,9 @@ fn with_flags(program: Command, made: impl Fn(Arg, bool) -> Option<Arg>) -> Comm
 
 /// Whether a setting matters to a command, whose help names it then.
 fn is_listed(command: &str, setting: &Setting) -> bool {
-    let name = &setting.name;
+    let name = &setting.name();
     match command {
-        _ if setting.is_hidden => false,
+        _ if setting.arg().is_hide_set() => false,
         "serve" => true,
         "agents" => *name == "DATA_DIR",
         "healthcheck" => ADDRESS.contains(name),
@@ -87,38 +86,13 @@ fn is_listed(command: &str, setting: &Setting) -> bool {
     }
 }
 
-fn arg(setting: &Setting) -> Arg {
-    let help = format!(
-        "{} [env: {}] [default: {}]",
-        setting.help, setting.name, setting.default
-    );
-    let arg = Arg::new(setting.name)
-        .long(setting.flag())
-        .help(help)
-        .value_name("VALUE")
-        .allow_hyphen_values(true)
-        .action(ArgAction::Set)
-        .help_heading(heading(setting.name));
-    if setting.is_switch {
-        return arg
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true");
-    }
-    arg
-}
-
-/// Under what a setting stands in the help.
-fn heading(name: &str) -> &'static str {
-    match name {
-        "SERVER_HOST" | "SERVER_PORT" | "MAX_CONNECTIONS" | "KEEP_ALIVE_SECONDS" | "LOG_FORMAT" => {
-            "Server"
-        }
-        "DATA_DIR" | "SESSIOND_CACHE_MB" => "Data",
-        "MAX_PENDING_TURNS" => "Agents",
-        _ if name.starts_with("SESSION_") || name == "CLEAR_SESSIONS_ON_SHUTDOWN" => "Sessions",
-        _ => "Access",
-    }
+/// The flag of a setting. Its value is read together with those of the environment and of `.env`.
+fn flag(setting: &Setting) -> Arg {
+    let arg = setting.arg().clone();
+    arg.value_name("VALUE")
+        .value_parser(value_parser!(OsString))
+        .allow_hyphen_values(!setting.is_switch())
+        .hide_env_values(true)
 }
 
 #[cfg(test)]
@@ -144,7 +118,7 @@ mod tests {
         let settings = SETTINGS
             .iter()
             .filter(|setting| text.contains(&flag(setting)));
-        settings.map(|setting| setting.name).collect()
+        settings.map(Setting::name).collect()
     }
 
     #[test]
@@ -152,10 +126,17 @@ mod tests {
         command().debug_assert();
         let program = command().render_help().to_string();
         for help in [program, help("serve")] {
-            for setting in SETTINGS {
-                let flag = format!("--{}", setting.flag());
-                let is_named = help.contains(&flag) && help.contains(setting.name);
-                assert_eq!(is_named, !setting.is_hidden, "{}", setting.name);
+            // Lines are broken between words.
+            let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            for setting in SETTINGS.iter() {
+                let name = setting.name();
+                let is_named = help.contains(&format!("--{}", setting.flag()))
+                    && help.contains(&format!("[env: {name}]"));
+                assert_eq!(is_named, !setting.arg().is_hide_set(), "{name}");
+                for default in setting.arg().get_default_values() {
+                    let default = format!("[env: {name}] [default: {}]", default.display());
+                    assert_eq!(help.contains(&default), is_named, "{default}");
+                }
             }
         }
     }
@@ -216,12 +197,14 @@ mod tests {
             "sessiond check --server-port=0 --data-dir=/d --session-time-scale 60",
             "sessiond --data-dir /d backup /f --server-port 0",
             "sessiond --data-dir /other restore --data-dir /d --server-port 0 /f",
+            "sessiond --data-dir /d --port 0",
+            "sessiond check --data-dir /d --port=0",
         ] {
             let matches = command().try_get_matches_from(line.split(' ')).unwrap();
             let (_, matches) = matches.subcommand().unwrap_or(("serve", &matches));
-            let value = |name| matches.get_one::<String>(name).map(String::as_str);
-            assert_eq!(value("DATA_DIR"), Some("/d"), "{line}");
-            assert_eq!(value("SERVER_PORT"), Some("0"), "{line}");
+            let flags = given(matches);
+            assert_eq!(flags["DATA_DIR"], *"/d", "{line}");
+            assert_eq!(flags["SERVER_PORT"], *"0", "{line}");
         }
         let token = "sessiond --server-port 0 token --data-dir /d";
         assert!(command().try_get_matches_from(token.split(' ')).is_ok());
@@ -243,14 +226,12 @@ mod tests {
             ),
         ] {
             let arguments = joined(line.split(' ').map(OsString::from));
-            let matches = command().try_get_matches_from(arguments).unwrap();
-            let (given, matches) = matches.subcommand().unwrap_or(("serve", &matches));
-            let insecure = matches.get_one::<String>("SESSIOND_INSECURE");
-            assert_eq!(
-                (given, insecure.map(String::as_str)),
-                (name, Some(value)),
-                "{line}"
-            );
+            let matches = super::super::command()
+                .try_get_matches_from(arguments)
+                .unwrap();
+            let (command, matches) = matches.subcommand().unwrap_or(("serve", &matches));
+            assert_eq!(command, name, "{line}");
+            assert_eq!(given(matches)["SESSIOND_INSECURE"], *value, "{line}");
         }
     }
 

@@ -189,11 +189,11 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
-    use crate::config::Source;
+    use crate::config::Layers;
 
     /// What a command says that has failed so.
     fn said(command: &str, error: anyhow::Error) -> String {
-        let config = Config::read(Source::of_layers(Vec::new())).unwrap();
+        let config = Config::read(Layers::default()).unwrap();
         format!("{:#}", add(error, command, &config))
     }
 

@@ -14,38 +14,29 @@ pub(super) struct InputFile {
     pub(super) mode: u32,
 }
 
-/// Why a file was not read.
-#[derive(Debug)]
-pub(super) enum ReadError {
-    /// The system refused.
-    Io(io::Error),
-    /// It is a pipe or a socket, whose end may never come.
-    Pipe,
-    /// It is larger than it may be.
-    TooLarge,
-}
-
 /// Reads a file of at most `limit` bytes. Links are followed, since container platforms hand out
 /// secrets behind them.
 ///
 /// # Errors
 /// It cannot be opened or read, is a directory, a pipe or a socket, or is too large.
-pub(super) fn read(path: &Path, limit: u64) -> Result<InputFile, ReadError> {
+pub(super) fn read(path: &Path, limit: u64) -> io::Result<InputFile> {
     let file = open(path)?;
     let metadata = file.metadata()?;
     let kind = metadata.file_type();
     if kind.is_dir() {
-        return Err(io::Error::from(ErrorKind::IsADirectory).into());
+        return Err(ErrorKind::IsADirectory.into());
     }
     if kind.is_fifo() || kind.is_socket() {
-        return Err(ReadError::Pipe);
+        // Its end may never come.
+        return Err(io::Error::other("it is a pipe or a socket"));
     }
     let mut bytes = Vec::new();
     // One byte more tells a file of exactly the limit from a larger one. The size that the system
     // states is not relied upon: that of a device is 0.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|read| read > limit) {
-        return Err(ReadError::TooLarge);
+        let error = format!("it is larger than {limit} bytes");
+        return Err(io::Error::new(ErrorKind::FileTooLarge, error));
     }
     Ok(InputFile {
         bytes,
@@ -60,12 +51,6 @@ fn open(path: &Path) -> io::Result<File> {
         .read(true)
         .custom_flags(flags.cast_signed())
         .open(path)
-}
-
-impl From<io::Error> for ReadError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
 }
 
 #[cfg(test)]
@@ -87,7 +72,8 @@ mod tests {
         for path in [&path, &link] {
             let file = read(path, 5).unwrap_or_else(|error| panic!("{error:?}"));
             assert_eq!((&*file.bytes, file.mode), (&b"12345"[..], 0o640));
-            assert!(matches!(read(path, 4), Err(ReadError::TooLarge)));
+            let larger = read(path, 4).map(|_| ()).unwrap_err();
+            assert_eq!(larger.to_string(), "it is larger than 4 bytes");
         }
     }
 
@@ -97,13 +83,14 @@ mod tests {
         let pipe = folder.path().join("pipe");
         let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
         assert!(made.success());
-        assert!(matches!(read(&pipe, 5), Err(ReadError::Pipe)));
-        let endless = read(Path::new("/dev/zero"), 5);
-        assert!(matches!(endless, Err(ReadError::TooLarge)));
-        let directory = read(folder.path(), 5);
-        assert!(
-            matches!(directory, Err(ReadError::Io(error)) if error.kind() == ErrorKind::IsADirectory)
-        );
+        for (path, error) in [
+            (&*pipe, "it is a pipe or a socket"),
+            (Path::new("/dev/zero"), "it is larger than 5 bytes"),
+            (folder.path(), "is a directory"),
+        ] {
+            let refused = read(path, 5).map(|_| ()).unwrap_err();
+            assert_eq!(refused.to_string(), error);
+        }
         let nothing = read(Path::new("/dev/null"), 5).map(|file| file.bytes);
         assert!(nothing.is_ok_and(|bytes| bytes.is_empty()));
     }

@@ -129,7 +129,7 @@ fn a_page_is_no_sign_of_health() {
     let mut command = beside(&server, &["healthcheck"]);
     command.env("JWT_SECRET_FILE", "/missing/key");
     let said = failed(&command.output().expect("it runs"));
-    let expected = r#"JWT_SECRET_FILE is "/missing/key""#;
+    let expected = r#"invalid JWT_SECRET_FILE "/missing/key""#;
     assert!(said.contains(expected), "{said}");
 }
 

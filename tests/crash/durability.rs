@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use sessiond::clock::Clock;
-use sessiond::config::{Config, Source};
+use sessiond::config::{Config, Layers};
 use sessiond::events::EventBus;
 use sessiond::store::Store;
 use uuid::Uuid;
@@ -187,7 +187,7 @@ fn cut_off_start(home: &Path, data_dir: &Path, after: Duration) {
 
 /// Every record, index row and tally of the file fits.
 async fn check_file(server: &Server, sessions: u64) {
-    let config = Config::read(Source::of_layers(Vec::new())).expect("the defaults are valid");
+    let config = Config::read(Layers::default()).expect("the defaults are valid");
     let (store, opened) = Store::open(
         &server.data_dir().join("sessiond.redb"),
         config.storage.cache_bytes,

@@ -13,7 +13,7 @@ use sessiond::agents::character::Character;
 use sessiond::agents::registry::Agent;
 use sessiond::agents::scripted::Scripted;
 use sessiond::clock::Clock;
-use sessiond::config::{Config, Source};
+use sessiond::config::{Config, Layers};
 use sessiond::domain::time::Timestamp;
 use sessiond::run::{self, Parts};
 use sessiond::{shutdown, telemetry};
@@ -161,8 +161,8 @@ fn child_server() {
     if env::var_os(IS_CHILD).is_none() {
         return;
     }
-    let source = Source::of_process(HashMap::new()).expect("the environment can be read");
-    let config = Config::read(source).expect("the settings are valid");
+    let layers = Layers::from_process(HashMap::new()).expect("the environment can be read");
+    let config = Config::read(layers).expect("the settings are valid");
     let _log = telemetry::start(config.log_format, config.log_levels.as_deref());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -95,10 +95,11 @@ fn the_help_names_every_setting() {
     let builder = Server::builder().arg("--help");
     let help = builder.run();
     assert_eq!(help.status.code(), Some(0), "{}", help.log);
-    for setting in SETTINGS {
-        let (name, flag) = (setting.name, format!("--{}", setting.flag()));
+    for setting in SETTINGS.iter() {
+        let (name, flag) = (setting.name(), format!("--{}", setting.flag()));
         let is_named = help.log.contains(&flag) && help.log.contains(name);
-        assert_eq!(is_named, !setting.is_hidden, "{name} in {}", help.log);
+        let is_offered = !setting.arg().is_hide_set();
+        assert_eq!(is_named, is_offered, "{name} in {}", help.log);
     }
     assert!(!builder.data_dir().exists());
     let version = Server::builder().arg("--version").run();
@@ -108,7 +109,7 @@ fn the_help_names_every_setting() {
 
 #[test]
 fn an_unknown_argument_is_refused() {
-    for wrong in ["--sesion-default-timeout-minutes=5", "serv", "--port"] {
+    for wrong in ["--sesion-default-timeout-minutes=5", "serv", "--prot=1"] {
         let finished = Server::builder().arg(wrong).run();
         assert_eq!(finished.status.code(), Some(2), "{}", finished.log);
         assert!(finished.log.contains("Usage"), "{}", finished.log);

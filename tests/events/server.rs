@@ -1,6 +1,5 @@
 //! A server in the test's own process.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use sessiond::agents::character::Character;
 use sessiond::agents::registry::Agent;
 use sessiond::agents::scripted::Scripted;
 use sessiond::clock::{Clock, ClockHand};
-use sessiond::config::{Config, Source};
+use sessiond::config::{Config, Layers};
 use sessiond::domain::time::Timestamp;
 use sessiond::run::{Parts, run_with};
 use tempfile::TempDir;
@@ -64,12 +63,9 @@ impl Server {
     async fn launch(settings: &[(&str, &str)], clock: Clock, hand: Option<ClockHand>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = folder.path().to_str().unwrap();
-        let layer: HashMap<String, String> = [("DATA_DIR", data_dir), ("SESSIOND_CACHE_MB", "16")]
-            .iter()
-            .chain(settings)
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        let config = Config::read(Source::of_layers(vec![layer])).unwrap();
+        let variables = [("DATA_DIR", data_dir), ("SESSIOND_CACHE_MB", "16")];
+        let variables = variables.iter().chain(settings).copied();
+        let config = Config::read(Layers::from_variables(variables)).unwrap();
         let agent = scripted_agent(clock.clone());
         let id = agent.character.id.to_string();
         let parts = Parts {

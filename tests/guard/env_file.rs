@@ -119,7 +119,7 @@ fn a_line_that_would_be_lost_stops_the_start() {
 fn an_empty_token_is_warned_of_with_its_line() {
     let server = with_file("# To be filled in\nELIZA_SERVER_AUTH_TOKEN=\n").start();
     let warning =
-        "ELIZA_SERVER_AUTH_TOKEN is set but empty in line 2 of .env, so it counts as unset";
+        "ELIZA_SERVER_AUTH_TOKEN (line 2 of .env) is set but empty, so it counts as unset";
     let log = server.log();
     let line = log.lines().find(|line| line.contains(warning));
     assert!(line.is_some_and(|line| line.contains("WARN")), "{log}");

@@ -77,7 +77,9 @@ async fn tokens_come_from_the_files_that_variables_and_flags_name() {
         "{log}"
     );
     assert!(
-        log.contains("SESSIOND_ADMIN_TOKEN_FILE: others than"),
+        log.contains(
+            "SESSIOND_ADMIN_TOKEN_FILE \"admin-token\" (flag --sessiond-admin-token-file): others"
+        ),
         "{log}"
     );
     assert!(
@@ -96,13 +98,13 @@ fn a_file_that_cannot_give_a_secret_stops_the_start() {
     assert!(made.unwrap().success());
     let log = refused(&builder);
     assert!(
-        log.contains("JWT_SECRET_FILE is \"pipe\", which is a pipe"),
+        log.contains("JWT_SECRET_FILE \"pipe\" (environment): cannot be read: it is a pipe"),
         "{log}"
     );
 
     let log = refused(&with_file("."));
     assert!(
-        log.contains("JWT_SECRET_FILE is \".\", which cannot be read: is a directory"),
+        log.contains("JWT_SECRET_FILE \".\" (environment): cannot be read: is a directory"),
         "{log}"
     );
 
@@ -110,19 +112,19 @@ fn a_file_that_cannot_give_a_secret_stops_the_start() {
     write(builder.home(), "empty", "\n", 0o600);
     let log = refused(&builder);
     assert!(
-        log.contains("JWT_SECRET_FILE is \"empty\", which is empty"),
+        log.contains("JWT_SECRET_FILE \"empty\" (environment): the file is empty"),
         "{log}"
     );
 
     let log = refused(&with_file("/missing/key"));
     assert!(
-        log.contains("\"/missing/key\", which cannot be read: No such file"),
+        log.contains("\"/missing/key\" (environment): cannot be read: No such file"),
         "{log}"
     );
 
     let log = refused(&with_file("s3cret-key"));
     assert!(
-        log.contains("JWT_SECRET_FILE names a file that does not exist"),
+        log.contains("JWT_SECRET_FILE (environment): no such file"),
         "{log}"
     );
     assert!(!log.contains("s3cret"), "{log}");
@@ -135,8 +137,8 @@ fn a_secret_and_its_file_together_stop_the_start() {
         .env("ELIZA_SERVER_AUTH_TOKEN_FILE", "server-token");
     write(builder.home(), "server-token", SERVER_TOKEN, 0o600);
     let log = refused(&builder);
-    let both = "ELIZA_SERVER_AUTH_TOKEN (in the environment) and ELIZA_SERVER_AUTH_TOKEN_FILE (in \
-                the environment) are both set";
+    let both = "ELIZA_SERVER_AUTH_TOKEN (environment) and ELIZA_SERVER_AUTH_TOKEN_FILE (environment) \
+                are both set";
     assert!(log.contains(both), "{log}");
     assert!(!log.contains(SERVER_TOKEN), "{log}");
 }

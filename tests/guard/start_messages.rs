@@ -105,6 +105,7 @@ fn values_that_cannot_be_read() {
     page.add(&[("LOG_FORMAT", "")], &[], "# a\n# b\nLOG_FORMAT=xml");
     page.env("RUST_LOG", "sessiond=debgu");
     page.add(&[], &[], "RUST_LOG=verbose");
+    page.env("RUST_LOG", "info,sessiond::api=loud");
     page.env("CORS_ORIGIN", "https://a.example, b.example");
     page.env("CORS_ORIGIN", "*, https://a.example");
     page.env("TRUSTED_PROXIES", "10.0.0.0/8, 10.0.0.0/40");
@@ -151,6 +152,7 @@ fn secrets() {
     );
     page.add(&[], &["--jwt-secret-file=/run/secrets/jwt"], "");
     page.env("SESSIOND_ADMIN_TOKEN_FILE", "s3cret");
+    page.env("SESSIOND_ADMIN_TOKEN_FILE", &"s3cret".repeat(50));
     page.env("JWT_SECRET_FILE", "/");
     page.secret("", 0o600);
     page.secret("\n", 0o600);
@@ -200,7 +202,7 @@ fn lines_of_the_env_file() {
         "ELIZA_SERVER_AUTH_TOKEN=abc#s3cret",
         "ELIZA_SERVER_AUTH_TOKEN='s3cret",
         "ELIZA_SERVER_AUTH_TOKEN=\"a\" s3cret",
-        "ELIZA_SERVER_AUTH_TOKEN='s3cret\\'\nA='b'c",
+        "ELIZA_SERVER_AUTH_TOKEN='s3cret\\'\nB=don'",
         "ELIZA_SERVER_AUTH_TOKEN=s3\u{2028}cret",
     ] {
         page.add(&[], &[], &format!("# Mine\n{line}"));

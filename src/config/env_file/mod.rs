@@ -10,14 +10,15 @@ mod parse;
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 pub use self::fault::{Fault, FaultKind};
 use self::parse::Assignment;
 use super::ConfigError;
-use super::input_file::{self, ReadError};
+use super::input_file;
 
 /// The largest file that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -25,7 +26,7 @@ const MAX_BYTES: u64 = 1 << 20;
 /// The assignments of a `.env` file, in their order.
 #[derive(Default)]
 pub struct EnvFile {
-    assignments: Vec<Assignment>,
+    pub(super) assignments: Vec<Assignment>,
 }
 
 impl EnvFile {
@@ -56,19 +57,20 @@ impl EnvFile {
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
         let file = match input_file::read(path, MAX_BYTES) {
             Ok(file) => file,
-            Err(ReadError::Io(error)) if error.kind() == ErrorKind::NotFound => {
-                return Ok(Self::default());
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(unreadable(path, &error)),
         };
         Self::parse(&file.bytes).map_err(|fault| {
             let path = path.display();
-            ConfigError::new(format!("{path}, line {}: {fault}", fault.line))
+            ConfigError(format!("{path}, line {}: {fault}", fault.line))
         })
     }
 
-    pub(super) fn assignments(self) -> Vec<Assignment> {
-        self.assignments
+    /// The last assignment of each name.
+    pub(super) fn last_assignments(self) -> impl Iterator<Item = Assignment> {
+        let assignments = self.assignments.into_iter();
+        let last: HashMap<_, _> = assignments.map(|it| (it.name.clone(), it)).collect();
+        last.into_values()
     }
 }
 
@@ -88,32 +90,10 @@ fn with_unix_line_ends(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn unreadable(path: &Path, error: &ReadError) -> ConfigError {
+fn unreadable(path: &Path, error: &io::Error) -> ConfigError {
     let path = path.display();
-    let error = match error {
-        ReadError::Io(error) => error,
-        ReadError::Pipe => {
-            return ConfigError::new(format!(
-                "{path} cannot be read: it is a pipe or a socket; settings are read from a \
-                 regular file of this name in the working directory"
-            ));
-        }
-        ReadError::TooLarge => {
-            return ConfigError::new(format!(
-                "{path} cannot be read: it is larger than {MAX_BYTES} bytes; settings are read \
-                 from a file of this name in the working directory"
-            ));
-        }
-    };
-    let remedy = match error.kind() {
-        ErrorKind::IsADirectory => {
-            "settings are read from a file of this name in the working directory: rename the \
-             directory, or start sessiond elsewhere"
-        }
-        ErrorKind::PermissionDenied => {
-            "the user that runs sessiond must be allowed to read it; or start sessiond elsewhere"
-        }
-        _ => "start sessiond in another directory to do without it",
-    };
-    ConfigError::new(format!("{path} cannot be read: {error}; {remedy}"))
+    ConfigError(format!(
+        "{path} cannot be read: {error}; settings are read from a file of this name in the working \
+         directory: rename it, let the user that runs sessiond read it, or start sessiond elsewhere"
+    ))
 }

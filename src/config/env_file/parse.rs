@@ -8,13 +8,13 @@ use super::fault::{Fault, FaultKind};
 use super::line::{Head, assigned, head, is_blank, is_separator};
 
 /// An assignment.
-pub(in crate::config) struct Assignment {
-    pub(in crate::config) name: String,
-    pub(in crate::config) value: String,
+pub(in super::super) struct Assignment {
+    pub(in super::super) name: String,
+    pub(in super::super) value: String,
     /// The number of its first line, from 1.
-    pub(in crate::config) line: usize,
+    pub(in super::super) line: usize,
     /// The lines within its quotes that look like assignments: their numbers and names.
-    pub(in crate::config) enclosed: Vec<(usize, String)>,
+    pub(in super::super) enclosed: Vec<(usize, String)>,
 }
 
 /// Reads a text whose lines end with `\n`.

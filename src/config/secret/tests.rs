@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
@@ -8,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::Config;
+use crate::config::env_file::EnvFile;
 
 /// Files of secrets, readable by their owner alone.
 struct Folder(TempDir);
@@ -29,15 +29,24 @@ impl Folder {
     }
 }
 
-fn layer(values: &[(&str, &str)]) -> HashMap<String, String> {
+fn owned(values: &[(&str, &str)]) -> Vec<(String, String)> {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     values.iter().map(owned).collect()
 }
 
 /// What is read of the environment with these variables.
 fn read(values: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    let layers = vec![HashMap::new(), layer(values), HashMap::new()];
-    Config::read(Source::of_layers(layers))
+    Config::read(Layers::from_variables(values.iter().copied()))
+}
+
+/// What is read of these flags, this environment and this `.env` file.
+fn read_all(
+    flags: &[(&str, &str)],
+    environment: &[(&str, &str)],
+    file: &str,
+) -> Result<Config, ConfigError> {
+    let file = EnvFile::parse(file.as_bytes()).unwrap();
+    Config::read(Layers::new(owned(flags), owned(environment), file))
 }
 
 fn error(values: &[(&str, &str)]) -> String {
@@ -104,18 +113,18 @@ fn links_are_followed_as_container_platforms_make_them() {
 }
 
 #[rstest]
-#[case(b"", "which is empty")]
-#[case(b"\n", "which is empty")]
-#[case(b" \r\n", "which is empty")]
-#[case(b"\xEF\xBB\xBF\n", "which is empty")]
-#[case(b"\xFF\xFEk\0e\0y\0", "which is not UTF-8 text")]
+#[case(b"", "the file is empty")]
+#[case(b"\n", "the file is empty")]
+#[case(b" \r\n", "the file is empty")]
+#[case(b"\xEF\xBB\xBF\n", "the file is empty")]
+#[case(b"\xFF\xFEk\0e\0y\0", "not UTF-8 text")]
 fn a_file_without_a_secret_stops_the_start(#[case] content: &[u8], #[case] reason: &str) {
     let folder = Folder::new();
     let path = folder.write("token", content);
-    for name in [SERVER_TOKEN, ADMIN_TOKEN, JWT_KEY].map(|it| it.file_name) {
-        let error = error(&[(name, &path)]);
+    for name in [SERVER_TOKEN, ADMIN_TOKEN, JWT_KEY].map(file_name) {
+        let error = error(&[(&name, &path)]);
         assert!(
-            error.starts_with(&format!("{name} is {path:?}, {reason}")),
+            error.starts_with(&format!("invalid {name} {path:?} (environment): {reason}")),
             "{error}"
         );
     }
@@ -137,26 +146,26 @@ fn what_cannot_be_read_as_a_file_stops_the_start() {
     let missing = folder.path("missing");
     let refused = error(&[("JWT_SECRET_FILE", missing.to_str().unwrap())]);
     assert!(
-        refused.contains("missing\", which cannot be read: No such file"),
+        refused.contains("missing\" (environment): cannot be read: No such file"),
         "{refused}"
     );
     let directory = folder.path("");
     let refused = error(&[("JWT_SECRET_FILE", directory.to_str().unwrap())]);
     assert!(
-        refused.contains("which cannot be read: is a directory"),
+        refused.contains(": cannot be read: is a directory"),
         "{refused}"
     );
     let refused = error(&[("JWT_SECRET_FILE", "/dev/zero")]);
     assert!(refused.contains("larger than"), "{refused}");
     let refused = error(&[("JWT_SECRET_FILE", "/dev/null")]);
-    assert!(refused.contains("which is empty"), "{refused}");
+    assert!(refused.contains("the file is empty"), "{refused}");
 }
 
 #[test]
 fn a_secret_in_the_place_of_a_path_is_not_shown() {
     let refused = error(&[("SESSIOND_ADMIN_TOKEN_FILE", "s3cret")]);
     assert!(
-        refused.contains("SESSIOND_ADMIN_TOKEN_FILE names a file that does not exist"),
+        refused.contains("SESSIOND_ADMIN_TOKEN_FILE (environment): no such file"),
         "{refused}"
     );
     assert!(!refused.contains("s3cret"), "{refused}");
@@ -166,18 +175,15 @@ fn a_secret_in_the_place_of_a_path_is_not_shown() {
 fn a_secret_and_its_file_together_stop_the_start_wherever_they_are_set() {
     let folder = Folder::new();
     let path = folder.write("key", "key");
-    let of_each = |value: &[(&str, &str)], file: &[(&str, &str)]| {
-        let layers = vec![layer(value), HashMap::new(), layer(file)];
-        Config::read(Source::of_layers(layers)).map(|config| config.guard.tokens.jwt)
-    };
-    let both = of_each(&[("JWT_SECRET", "s3cret")], &[("JWT_SECRET_FILE", &path)]);
+    let file = format!("\nJWT_SECRET_FILE={path}");
+    let both = read_all(&[("JWT_SECRET", "s3cret")], &[], &file);
     assert_eq!(
         both.unwrap_err().to_string(),
-        "JWT_SECRET (on the command line) and JWT_SECRET_FILE (in .env) are both set; leave one of \
-         them out"
+        "JWT_SECRET (flag --jwt-secret) and JWT_SECRET_FILE (line 2 of .env) are both set; leave \
+         one of them out"
     );
-    let one = of_each(&[("JWT_SECRET", " ")], &[("JWT_SECRET_FILE", &path)]);
-    assert_eq!(shown(one.unwrap().as_ref()), Some("key"));
+    let one = read_all(&[("JWT_SECRET", " ")], &[], &file).unwrap();
+    assert_eq!(shown(one.guard.tokens.jwt.as_ref()), Some("key"));
 }
 
 #[rstest]
@@ -193,8 +199,8 @@ fn a_file_that_others_may_read_is_warned_of(#[case] mode: u32, #[case] is_warned
     fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
     let config = read(&[("ELIZA_SERVER_AUTH_TOKEN_FILE", &path)]).unwrap();
     let warning = format!(
-        "ELIZA_SERVER_AUTH_TOKEN_FILE: others than its owner may read or change {path:?} (mode \
-         {mode:04o}); allow its owner alone (mode 0400 or 0600)"
+        "ELIZA_SERVER_AUTH_TOKEN_FILE {path:?} (environment): others than its owner may read or \
+         change the file (mode {mode:04o}); allow its owner alone (mode 0400 or 0600)"
     );
     let expected = if is_warned_of { vec![warning] } else { vec![] };
     assert_eq!(config.warnings, expected);
@@ -210,12 +216,12 @@ fn an_empty_secret_counts_as_unset_and_is_warned_of_by_name_and_place() {
     ] {
         let config = read(&[(name, value)]).unwrap();
         assert!(config.guard.tokens.are_unset());
-        let expected = format!("{name} is set but empty in the environment, so it counts as unset");
+        let expected = format!("{name} (environment) is set but empty, so it counts as unset");
         assert_eq!(config.warnings, [expected]);
     }
     let refused = error(&[("SERVER_HOST", "0.0.0.0"), ("JWT_SECRET", "")]);
     assert!(
-        refused.starts_with("JWT_SECRET is set but empty in the environment"),
+        refused.starts_with("JWT_SECRET (environment) is set but empty"),
         "{refused}"
     );
 }
@@ -226,39 +232,34 @@ fn an_empty_secret_is_warned_of_with_what_is_used_in_its_place() {
     const TOKEN: &str = "a-token-of-sixteen";
     let folder = Folder::new();
     let path = folder.write("token", TOKEN);
-    let in_file = |name, value| (layer(&[]), layer(&[(NAME, "")]), layer(&[(name, value)]));
     let warning =
-        "SESSIOND_ADMIN_TOKEN is set but empty in the environment, so it counts as unset; ";
-    for ((flags, environment, file), expected) in [
+        "SESSIOND_ADMIN_TOKEN (environment) is set but empty, so it counts as unset; using ";
+    for (flags, empty, file, expected) in [
         (
-            in_file(NAME, TOKEN),
-            Some("SESSIOND_ADMIN_TOKEN in .env is used"),
+            &[][..],
+            NAME,
+            format!("{NAME}={TOKEN}"),
+            Some("SESSIOND_ADMIN_TOKEN (line 1 of .env)"),
         ),
         (
-            in_file("SESSIOND_ADMIN_TOKEN_FILE", &path),
-            Some("SESSIOND_ADMIN_TOKEN_FILE in .env is used"),
+            &[],
+            NAME,
+            format!("{NAME}_FILE={path}"),
+            Some("SESSIOND_ADMIN_TOKEN_FILE (line 1 of .env)"),
         ),
         // Nobody misses an empty value that another one overrides anyway.
+        (&[(NAME, TOKEN)], NAME, String::new(), None),
         (
-            (layer(&[(NAME, TOKEN)]), layer(&[(NAME, "")]), layer(&[])),
-            None,
-        ),
-        (
-            (
-                layer(&[(NAME, TOKEN)]),
-                layer(&[("SESSIOND_ADMIN_TOKEN_FILE", "")]),
-                layer(&[]),
-            ),
+            &[(NAME, TOKEN)],
+            "SESSIOND_ADMIN_TOKEN_FILE",
+            String::new(),
             None,
         ),
     ] {
-        let config = Config::read(Source::of_layers(vec![flags, environment, file])).unwrap();
+        let config = read_all(flags, &[(empty, "")], &file).unwrap();
         assert_eq!(shown(config.guard.tokens.admin.as_ref()), Some(TOKEN));
-        let expected: Vec<_> = expected
-            .map(|used| format!("{warning}{used}"))
-            .into_iter()
-            .collect();
-        assert_eq!(config.warnings, expected);
+        let expected = expected.map(|used| format!("{warning}{used}"));
+        assert_eq!(config.warnings, Vec::from_iter(expected));
     }
 }
 
@@ -278,7 +279,7 @@ fn blanks_around_a_token_do_not_count_but_those_around_a_key_do() {
     assert_eq!(shown(config.guard.tokens.jwt.as_ref()), Some(&*key));
     assert_eq!(
         config.warnings,
-        ["JWT_SECRET begins or ends with white space, which is part of the key"]
+        ["JWT_SECRET (environment) begins or ends with white space, which is part of the key"]
     );
 }
 
@@ -292,9 +293,10 @@ fn a_token_that_no_header_can_carry_stops_the_start() {
     ] {
         let error = error(&[(name, value)]);
         assert!(
-            error.contains("ELIZA_SERVER_AUTH_TOKEN contains a line break or"),
+            error.starts_with("invalid ELIZA_SERVER_AUTH_TOKEN "),
             "{error}"
         );
+        assert!(error.contains("a line break or another"), "{error}");
         assert!(!error.contains("s3cret"), "{error}");
     }
 }

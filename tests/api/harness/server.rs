@@ -20,7 +20,7 @@ use sessiond::agents::character::Character;
 use sessiond::agents::registry::Agent;
 use sessiond::agents::scripted::Scripted;
 use sessiond::clock::{Clock, ClockHand};
-use sessiond::config::{Config, Source};
+use sessiond::config::{Config, Layers};
 use sessiond::domain::time::Timestamp;
 use sessiond::events::EventBus;
 use sessiond::run::{Parts, run_with};
@@ -174,7 +174,7 @@ impl Builder {
     }
 
     fn config(&self) -> Config {
-        Config::read(Source::of_layers(vec![self.settings.clone()])).unwrap()
+        Config::read(Layers::from_variables(self.settings.clone())).unwrap()
     }
 
     fn parts(&self, clock: &Clock) -> Parts {

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use sessiond::config::{Config, Source};
+use sessiond::config::{Config, Layers};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 /// Serves until the standard input ends: so it ends with who started it, whatever befalls that.
 pub(crate) fn run(ready: &Path) -> anyhow::Result<()> {
-    let config = Config::read(Source::of_process(HashMap::new())?)?;
+    let config = Config::read(Layers::from_process(HashMap::new())?)?;
     let _log = sessiond::telemetry::start(config.log_format, config.log_levels.as_deref());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -7,13 +7,12 @@ mod size;
 mod standing;
 mod table;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context as _;
 use sessiond::clock::Clock;
-use sessiond::config::{Config, Source};
+use sessiond::config::{Config, Layers};
 use sessiond::domain::rules::Rules;
 use sessiond::domain::time::Millis;
 use tempfile::TempDir;
@@ -114,11 +113,8 @@ async fn find(server: &Server) -> anyhow::Result<Api> {
 
 /// The rules of a server with these settings.
 fn rules(settings: &[(&str, &str)]) -> anyhow::Result<Rules> {
-    let pairs = settings
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let source = Source::of_layers(vec![pairs.collect::<HashMap<_, _>>()]);
-    Ok(Config::read(source)
+    let variables = settings.iter().copied();
+    Ok(Config::read(Layers::from_variables(variables))
         .context("the settings of a server")?
         .rules)
 }

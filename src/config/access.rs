@@ -1,12 +1,12 @@
 //! The settings of who may do what.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
-use super::secret::{self, ADMIN_TOKEN, JWT_KEY, SERVER_TOKEN};
-use super::source::Source;
+use super::declaration::AccessSettings;
+use super::layers::Layers;
+use super::secret::{self, ADMIN_TOKEN, JWT_KEY, SERVER_TOKEN, Secrets};
 use super::{ConfigError, ServerConfig};
 use crate::guard::Policy;
-use crate::guard::address::TrustedProxies;
 use crate::guard::identity::{self, Tokens};
 use crate::guard::origin::{AllowedOrigins, Origins};
 use crate::guard::rate::Rates;
@@ -17,126 +17,108 @@ const MIN_JWT_KEY: usize = 32;
 /// The shortest token that is not warned of, in characters.
 const MIN_TOKEN: usize = 16;
 
-pub(super) fn policy(source: &mut Source, server: &ServerConfig) -> Result<Policy, ConfigError> {
-    let tokens = tokens(source)?;
-    let insecure = source.switch("SESSIOND_INSECURE")?;
-    if tokens.are_unset() && !insecure && !server.is_loopback() {
-        return Err(open_to_the_world(source, &server.host));
+pub(super) fn policy(
+    access: AccessSettings,
+    server: &ServerConfig,
+    layers: &Layers,
+    warnings: &mut Vec<String>,
+) -> Result<Policy, ConfigError> {
+    let mut secrets = Secrets { layers, warnings };
+    let tokens = Tokens {
+        server: secrets.token(
+            SERVER_TOKEN,
+            access.eliza_server_auth_token,
+            access.eliza_server_auth_token_file,
+        )?,
+        admin: secrets.token(
+            ADMIN_TOKEN,
+            access.sessiond_admin_token,
+            access.sessiond_admin_token_file,
+        )?,
+        jwt: secrets.key(JWT_KEY, access.jwt_secret, access.jwt_secret_file)?,
+    };
+    warnings.extend(weaknesses(&tokens, layers));
+    let is_loopback = server.is_loopback();
+    if tokens.are_unset() && !access.sessiond_insecure && !is_loopback {
+        return Err(open_to_the_world(layers));
     }
-    let only_local_names =
-        (tokens.are_unset() && server.is_loopback()).then(|| server.host.clone());
+    let only_local_names = (tokens.are_unset() && is_loopback).then(|| server.host.clone());
+    let default_origins = if is_loopback {
+        AllowedOrigins::Loopback
+    } else {
+        AllowedOrigins::None
+    };
     Ok(Policy {
         tokens,
         origins: Origins {
-            allowed: allowed_origins(source, server)?,
+            allowed: access.cors_origin.unwrap_or(default_origins),
             only_local_names,
         },
-        proxies: trusted_proxies(source)?,
+        proxies: access.trusted_proxies.unwrap_or_default(),
         rates: Rates {
-            creates: source.limit("RATE_LIMIT_CREATES_PER_MINUTE")?,
-            messages: source.limit("RATE_LIMIT_MESSAGES_PER_MINUTE")?,
+            creates: access.rate_limit_creates_per_minute.value,
+            messages: access.rate_limit_messages_per_minute.value,
         },
     })
 }
 
-fn open_to_the_world(source: &Source, host: &str) -> ConfigError {
+fn open_to_the_world(layers: &Layers) -> ConfigError {
     // Without random numbers there is none to suggest.
     let example = identity::random_token().map_or_else(
         |_| " ".to_owned(),
         |token| {
             format!(
                 ", for example to this one, which was made just now:\n\n    \
-                 ELIZA_SERVER_AUTH_TOKEN={token}\n\n"
+                 {SERVER_TOKEN}={token}\n\n"
             )
         },
     );
     let secrets = [SERVER_TOKEN, ADMIN_TOKEN, JWT_KEY].into_iter();
-    let blanks = secrets.flat_map(|secret| secret::blanks(source, secret));
+    let blanks = secrets.flat_map(|secret| secret::blanks(layers, secret));
     let blanks: String = blanks.map(|blank| blank + ". ").collect();
-    ConfigError::new(format!(
-        "{blanks}SERVER_HOST is {host:?}, which other machines can reach, and no authentication is \
-         configured: anyone on the network could read every conversation. Set \
-         ELIZA_SERVER_AUTH_TOKEN (or SESSIOND_ADMIN_TOKEN, or JWT_SECRET) to a secret{example}or \
-         set SESSIOND_INSECURE=true if something else guards this address"
+    ConfigError(format!(
+        "{blanks}{} can be reached by other machines, and no authentication is configured: anyone \
+         on the network could read every conversation. Set {SERVER_TOKEN} (or {ADMIN_TOKEN}, or \
+         {JWT_KEY}) to a secret{example}or set SESSIOND_INSECURE=true if something else guards \
+         this address",
+        layers.shown("SERVER_HOST")
     ))
 }
 
-fn tokens(source: &mut Source) -> Result<Tokens, ConfigError> {
-    let tokens = Tokens {
-        server: secret::token(source, SERVER_TOKEN)?,
-        admin: secret::token(source, ADMIN_TOKEN)?,
-        jwt: secret::key(source, JWT_KEY)?,
-    };
-    for warning in warnings(&tokens) {
-        source.warn(warning);
-    }
-    Ok(tokens)
-}
-
 /// What is not as it should be with tokens that will do.
-fn warnings(tokens: &Tokens) -> Vec<String> {
-    let [server_token, admin_token, jwt_key] =
-        [SERVER_TOKEN, ADMIN_TOKEN, JWT_KEY].map(|it| it.name);
+fn weaknesses(tokens: &Tokens, layers: &Layers) -> Vec<String> {
+    let [server, admin, jwt] = [&tokens.server, &tokens.admin, &tokens.jwt]
+        .map(|token| token.as_ref().map(ExposeSecret::expose_secret));
     let mut warnings = Vec::new();
-    for (name, token) in [(server_token, &tokens.server), (admin_token, &tokens.admin)] {
-        let length = |token: &SecretString| token.expose_secret().chars().count();
-        if token.as_ref().is_some_and(|it| length(it) < MIN_TOKEN) {
+    for (name, token) in [(SERVER_TOKEN, server), (ADMIN_TOKEN, admin)] {
+        if token.is_some_and(|token| token.chars().count() < MIN_TOKEN) {
             warnings.push(format!(
-                "{name} is shorter than {MIN_TOKEN} characters, and can be guessed; `sessiond \
-                 token` prints a good one"
+                "{} is shorter than {MIN_TOKEN} characters and can be guessed; `sessiond token` \
+                 prints a good one",
+                secret::placed(layers, name)
             ));
         }
     }
-    let is_short = |key: &SecretString| key.expose_secret().len() < MIN_JWT_KEY;
-    if tokens.jwt.as_ref().is_some_and(is_short) {
+    if jwt.is_some_and(|key| key.len() < MIN_JWT_KEY) {
         warnings.push(format!(
-            "{jwt_key} is shorter than the {MIN_JWT_KEY} bytes that HS256 asks for (RFC 7518): \
-             whoever has one token can try to guess it"
+            "{} is shorter than the {MIN_JWT_KEY} bytes that HS256 asks for (RFC 7518): whoever \
+             has one token can try to guess it; `sessiond token` prints a good one",
+            secret::placed(layers, JWT_KEY)
         ));
     }
-    if tokens.jwt.is_some() && tokens.admin.is_none() {
+    if jwt.is_some() && admin.is_none() {
         warnings.push(format!(
-            "{jwt_key} is set and {admin_token} is not: nobody can list all sessions, make a \
-             backup or an export of the running server, or read its figures; set {admin_token} \
+            "{JWT_KEY} is set and {ADMIN_TOKEN} is not: nobody can list all sessions, make a \
+             backup or an export of the running server, or read its metrics; set {ADMIN_TOKEN} \
              for that, to what `sessiond token` prints"
         ));
     }
-    let [admin, server] = [&tokens.admin, &tokens.server]
-        .map(|token| token.as_ref().map(ExposeSecret::expose_secret));
     if admin.is_some() && admin == server {
         warnings.push(format!(
-            "{admin_token} is the same as {server_token}: everybody who has it is an admin"
+            "{ADMIN_TOKEN} is the same as {SERVER_TOKEN}: everybody who has it is an admin"
         ));
     }
     warnings
-}
-
-fn allowed_origins(source: &Source, server: &ServerConfig) -> Result<AllowedOrigins, ConfigError> {
-    let Some(list) = source.text("CORS_ORIGIN") else {
-        return Ok(if server.is_loopback() {
-            AllowedOrigins::Loopback
-        } else {
-            AllowedOrigins::None
-        });
-    };
-    AllowedOrigins::parse(list).map_err(|part| {
-        if part == "*" {
-            return ConfigError::new(format!(
-                "CORS_ORIGIN is {list:?}; * allows every origin, and so it stands alone: leave it \
-                 or the others out"
-            ));
-        }
-        let allowed = "a comma-separated list of origins such as https://chat.example, or *";
-        ConfigError::unreadable("CORS_ORIGIN", part, allowed)
-    })
-}
-
-fn trusted_proxies(source: &Source) -> Result<TrustedProxies, ConfigError> {
-    let list = source.text("TRUSTED_PROXIES").unwrap_or_default();
-    TrustedProxies::parse(list).map_err(|part| {
-        let allowed = "a comma-separated list of networks such as 10.0.0.0/8, or of addresses";
-        ConfigError::unreadable("TRUSTED_PROXIES", part, allowed)
-    })
 }
 
 #[cfg(test)]
@@ -205,8 +187,9 @@ mod tests {
         assert_eq!(allowed(&world), AllowedOrigins::None);
         assert_eq!(
             error(&[("CORS_ORIGIN", "https://a.example, b.example")]),
-            "CORS_ORIGIN is \"b.example\"; allowed is a comma-separated list of origins such as \
-             https://chat.example, or *"
+            "invalid CORS_ORIGIN \"https://a.example, b.example\" (environment): \"b.example\" is \
+             not an origin; expected a comma-separated list of origins such as \
+             https://chat.example, or \"*\""
         );
         for list in ["*, https://a.example", "https://a.example,*"] {
             assert!(error(&[("CORS_ORIGIN", list)]).contains("so it stands alone"));
@@ -234,11 +217,11 @@ mod tests {
             ),
             (
                 vec![("ELIZA_SERVER_AUTH_TOKEN", "fifteen letters")],
-                vec!["ELIZA_SERVER_AUTH_TOKEN is shorter than 16 characters"],
+                vec!["ELIZA_SERVER_AUTH_TOKEN (environment) is shorter than 16 characters"],
             ),
             (
                 vec![("SESSIOND_ADMIN_TOKEN", "x")],
-                vec!["SESSIOND_ADMIN_TOKEN is shorter than 16 characters"],
+                vec!["SESSIOND_ADMIN_TOKEN (environment) is shorter than 16 characters"],
             ),
         ] {
             let warnings = read(&values).unwrap().warnings;

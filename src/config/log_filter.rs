@@ -1,29 +1,36 @@
-//! The levels of the log. What of them cannot be read, the log itself would pass over, and be
-//! silent.
+//! The levels of the log. The log itself would skip what cannot be read, and be silent.
 
 use tracing_subscriber::filter::{Directive, LevelFilter};
 
 use super::ConfigError;
-use super::source::Source;
+use super::layers::Layers;
 
 /// The variable, which is known to many programs and so is no setting of this one alone.
 const NAME: &str = "RUST_LOG";
 
-const ALLOWED: &str = "a level (off, error, warn, info, debug or trace), or parts of the program \
-                       with one, such as sessiond=debug, with commas and no blanks between them";
+const ALLOWED: &str = "expected a level (off, error, warn, info, debug or trace), or parts of the \
+                       program with one, such as sessiond=debug, with commas and no blanks between \
+                       them";
 
-/// How many characters of a level may be wrong for it to be known again.
+/// How many characters of a level may be wrong.
 const MAX_DISTANCE: usize = 2;
 
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// The levels, if they are set and can be read.
-pub(super) fn read(source: &Source) -> Result<Option<String>, ConfigError> {
-    let Some(levels) = source.text(NAME) else {
+pub(super) fn read(layers: &Layers) -> Result<Option<String>, ConfigError> {
+    let Some(levels) = layers.get(NAME) else {
         return Ok(None);
     };
-    match fault(levels) {
-        None => Ok(Some(levels.to_owned())),
-        Some(part) => Err(ConfigError::unreadable(NAME, part, ALLOWED)),
-    }
+    let levels = levels.trim();
+    let Some(part) = fault(levels) else {
+        return Ok(Some(levels.to_owned()));
+    };
+    let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+    let question = meant_by(level).map(|meant| format!("; did you mean {meant:?}?"));
+    let which = (part != levels).then(|| format!("{part:?} cannot be read; "));
+    let (which, question) = (which.unwrap_or_default(), question.unwrap_or_default());
+    Err(layers.invalid(NAME, &format!("{which}{ALLOWED}{question}")))
 }
 
 /// The part that cannot be read.
@@ -34,7 +41,7 @@ fn fault(levels: &str) -> Option<&str> {
     let is_silent = !parts.clone().any(says_of_us);
     parts.find(|part| {
         let is_readable = part.parse::<Directive>().is_ok();
-        !is_readable || !says_of_us(part) && (is_silent || is_nearly_a_level(part))
+        !is_readable || !says_of_us(part) && (is_silent || meant_by(part).is_some())
     })
 }
 
@@ -46,12 +53,12 @@ fn is_ours(part: &str) -> bool {
     part.split("::").next() == Some(env!("CARGO_CRATE_NAME"))
 }
 
-fn is_nearly_a_level(word: &str) -> bool {
+/// The level that a word was meant to be, if it is nearly one.
+fn meant_by(word: &str) -> Option<&'static str> {
     let word = word.to_ascii_lowercase();
-    let levels = ["off", "error", "warn", "info", "debug", "trace"];
-    levels
-        .iter()
-        .any(|level| strsim::levenshtein(level, &word) <= MAX_DISTANCE)
+    let distances = LEVELS.map(|level| (strsim::osa_distance(level, &word), level));
+    let near = distances.into_iter().filter(|it| it.0 <= MAX_DISTANCE);
+    near.min().map(|(_, meant)| meant)
 }
 
 #[cfg(test)]
