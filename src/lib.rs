@@ -21,7 +21,7 @@
 //! - [`server_lock`]: one process to a data folder; [`partial`]: files until they are complete.
 //! - [`api`], [`realtime`]: the API over HTTP, and over Socket.IO.
 //! - [`transport`]: the listeners, TCP and the Unix socket; timeouts, the drain.
-//! - [`config`], [`cli`], [`mod@run`], [`open_files`]: the process around them.
+//! - [`settings`], [`cli`], [`mod@run`], [`open_files`]: the process around them.
 
 pub mod agents;
 pub mod api;
@@ -29,7 +29,6 @@ pub mod app;
 pub mod archive;
 pub mod cli;
 pub mod clock;
-pub mod config;
 mod connections;
 pub mod console;
 pub mod domain;
@@ -47,6 +46,7 @@ pub mod partial;
 pub mod realtime;
 pub mod run;
 pub mod server_lock;
+pub mod settings;
 pub mod shutdown;
 pub mod space;
 pub mod store;

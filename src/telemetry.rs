@@ -18,7 +18,7 @@ pub use self::queue::Log;
 pub use self::shorten::shorten;
 use self::text::Text;
 pub(crate) use self::throttle::LogThrottle;
-use crate::config::LogFormat;
+use crate::settings::LogFormat;
 
 /// Starts the log: to the standard output, at these levels (`info` unless set).
 pub fn start(format: Option<LogFormat>, levels: Option<&str>) -> Log {

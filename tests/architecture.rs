@@ -38,7 +38,7 @@ const RULES: &[Rule] = &[
             "crate::guard",
             "crate::cli",
             "crate::clock",
-            "crate::config",
+            "crate::settings",
             "crate::events",
             "crate::api",
             "crate::realtime",
@@ -89,7 +89,7 @@ const RULES: &[Rule] = &[
             "crate::realtime",
             "crate::store",
             "crate::agents",
-            "crate::config",
+            "crate::settings",
             "redb::",
         ],
         ..RULE
@@ -100,7 +100,7 @@ const RULES: &[Rule] = &[
             "crate::api",
             "crate::store",
             "crate::agents",
-            "crate::config",
+            "crate::settings",
             "redb",
         ],
         unless: &["crate::api::dto"],
@@ -114,7 +114,7 @@ const RULES: &[Rule] = &[
             "crate::store",
             "crate::realtime",
             "crate::agents",
-            "crate::config",
+            "crate::settings",
         ],
         ..RULE
     },
@@ -127,7 +127,7 @@ const RULES: &[Rule] = &[
             "crate::realtime",
             "crate::transport",
             "crate::agents",
-            "crate::config",
+            "crate::settings",
             "axum",
             "hyper",
         ],
@@ -193,7 +193,7 @@ const RULES: &[Rule] = &[
     Rule {
         part: "",
         but: &["cli", "config", "run.rs", "telemetry.rs"],
-        never: &["crate::config"],
+        never: &["crate::settings"],
         ..RULE
     },
 ];

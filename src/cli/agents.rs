@@ -10,8 +10,8 @@ use super::say;
 use crate::agents::probe::{Found, probe};
 use crate::agents::registry::{Agent, Registry};
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::run;
+use crate::settings::Config;
 
 /// A line of the table.
 struct Row {

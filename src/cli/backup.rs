@@ -10,8 +10,8 @@ use super::file_kind::FileKind;
 use super::output::Bar;
 use super::{check, data_dir, hints, note, say, server_client};
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::partial;
+use crate::settings::Config;
 use crate::store::file::Look;
 
 /// Writes a checked copy of the database to a new file. If a server holds the database, it makes the

@@ -5,8 +5,8 @@ use anyhow::{Context as _, bail};
 use super::output::Bar;
 use super::server_client::held;
 use super::{data_dir, hints, say};
-use crate::config::Config;
 use crate::server_lock::Mode;
+use crate::settings::Config;
 use crate::store::file;
 use crate::store::file::Look;
 

@@ -10,9 +10,9 @@ use anyhow::Context as _;
 use tempfile::NamedTempFile;
 
 use super::server_client::held;
-use crate::config::Config;
 use crate::run::{DATABASE, make_folder};
 use crate::server_lock::{Mode, ServerLock};
+use crate::settings::Config;
 use crate::store::error::OpenError;
 use crate::store::file::Look;
 use crate::{partial, shutdown};

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use crate::config::{Config, Layers, SETTINGS, Setting};
+use crate::settings::{Config, Layers, SETTINGS, Setting};
 
 /// Where the database is, and how it is read.
 const DATABASE: [&str; 2] = ["DATA_DIR", "SESSIOND_CACHE_MB"];

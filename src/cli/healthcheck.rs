@@ -7,8 +7,8 @@ use anyhow::{Context as _, bail};
 use reqwest::{Response, StatusCode, header};
 
 use super::{hints, say, server_client};
-use crate::config::Config;
 use crate::json;
+use crate::settings::Config;
 
 /// A server that takes longer is not healthy.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::agents::registry::RegistryError;
-use crate::config::Config;
+use crate::settings::Config;
 use crate::store::error::{CopyError, ImportError, OpenError, REMEDY};
 
 /// How another data folder is chosen.
@@ -189,7 +189,7 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
-    use crate::config::Layers;
+    use crate::settings::Layers;
 
     /// What a command says that has failed so.
     fn said(command: &str, error: anyhow::Error) -> String {

@@ -14,7 +14,7 @@ use super::say;
 use super::server_client::held;
 use crate::archive::{self, MAX_LINE};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::settings::Config;
 use crate::store::file::Look;
 use crate::store::import::{self, Line};
 

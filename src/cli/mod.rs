@@ -25,8 +25,8 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use self::commands::{Cli, Command};
 use self::healthcheck::Question;
 use self::output::say;
-use crate::config::Config;
 use crate::guard::identity::random_token;
+use crate::settings::Config;
 
 /// Runs the program; returns how it ended.
 #[must_use]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::{data_dir, hints};
-use crate::config::Config;
+use crate::settings::Config;
 use crate::{open_files, partial, run, shutdown, telemetry};
 
 /// Serves until a signal says to stop.

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
-use sessiond::config::env_file::EnvFile;
+use sessiond::settings::env_file::EnvFile;
 
 use super::support::node::{self, run};
 use super::{ONE_AT_A_TIME, TEST_LIMIT};

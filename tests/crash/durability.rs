@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use sessiond::clock::Clock;
-use sessiond::config::{Config, Layers};
 use sessiond::events::EventBus;
+use sessiond::settings::{Config, Layers};
 use sessiond::store::Store;
 use uuid::Uuid;
 

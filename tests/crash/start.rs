@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use sessiond::config::SETTINGS;
+use sessiond::settings::SETTINGS;
 
 use super::support::server::{Builder, Server};
 

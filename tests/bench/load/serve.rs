@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use sessiond::config::{Config, Layers};
+use sessiond::settings::{Config, Layers};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 

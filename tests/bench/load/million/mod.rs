@@ -12,9 +12,9 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use sessiond::clock::Clock;
-use sessiond::config::{Config, Layers};
 use sessiond::domain::rules::Rules;
 use sessiond::domain::time::Millis;
+use sessiond::settings::{Config, Layers};
 use tempfile::TempDir;
 
 use self::fill::{Filler, Made};

@@ -6,8 +6,8 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::Config;
-use crate::config::env_file::EnvFile;
+use crate::settings::Config;
+use crate::settings::env_file::EnvFile;
 
 /// Files of secrets, readable by their owner alone.
 struct Folder(TempDir);
