@@ -1,8 +1,7 @@
 //! The script in memory: its vocabulary, classes, keywords, rules and replies.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
-
-use rustc_hash::FxHashMap;
 
 use super::decompose::{Needs, Piece};
 use super::marks::plain;
@@ -170,10 +169,10 @@ pub(super) struct Grammar {
 #[derive(Default)]
 pub(super) struct Script {
     pub(super) words: Vec<Word>,
-    pub(super) vocabulary: FxHashMap<Spelling, usize>,
+    pub(super) vocabulary: HashMap<Spelling, usize>,
     pub(super) keys: Vec<Key>,
     /// Keywords by the first word of their heading, for links.
-    pub(super) headings: FxHashMap<&'static str, usize>,
+    pub(super) headings: HashMap<&'static str, usize>,
     pub(super) rules: usize,
     /// The length in bytes of the longest word known.
     pub(super) longest: usize,
