@@ -113,9 +113,9 @@ fn names_flags_and_variables_are_the_same() {
 }
 
 #[test]
-fn the_readme_has_a_row_of_each_setting() {
-    let readme = document("README.md");
-    let (_, table) = readme
+fn the_documentation_has_a_row_for_each_setting() {
+    let page = document("docs/settings.md");
+    let (_, table) = page
         .split_once("| variable | default | what it does |")
         .unwrap();
     let (table, _) = table.split_once("\n\n").unwrap();

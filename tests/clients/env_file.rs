@@ -73,11 +73,11 @@ fn an_env_file_is_read_as_dotenv_reads_it() {
     }
 }
 
-/// The example in the README.
+/// The example in the documentation.
 fn documented() -> String {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(readme).expect("the README");
-    let (_, rest) = readme
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md");
+    let page = fs::read_to_string(page).expect("the page of the settings");
+    let (_, rest) = page
         .split_once("A `.env` file is read as")
         .expect("its section");
     let (_, rest) = rest.split_once("```sh\n").expect("an example");
