@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Checks that every relative link of the documents leads to a file, and every anchor to a heading."""
+
+import os
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FENCE = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^()\s]+)\)")
+HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
+
+
+def prose(path):
+    """Returns the text of a document without its blocks of code."""
+    return FENCE.sub("", path.read_text(encoding="utf-8"))
+
+
+def anchors(path):
+    """Returns the anchors that forges make of a document's headings."""
+    found = set()
+    for heading in HEADING.findall(prose(path)):
+        text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        anchor = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+        number = 0
+        while (name := f"{anchor}-{number}" if number else anchor) in found:
+            number += 1
+        found.add(name)
+    return found
+
+
+def faults(document):
+    """Returns what is wrong with the links of a document."""
+    # What stands between backquotes is no link.
+    for link in LINK.findall(re.sub(r"`[^`\n]*`", "", prose(document))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (document.parent / name).resolve() if name else document
+        if not target.exists():
+            yield f"{link}: no such file"
+        elif not target.is_relative_to(ROOT):
+            yield f"{link}: outside of the repository"
+        elif anchor and target.suffix == ".md" and anchor not in anchors(target):
+            yield f"{link}: no such heading"
+
+
+def documents():
+    """Returns the documents of the repository, without those of packages and builds."""
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = sorted(set(folders) - {".git", "node_modules", "target"})
+        yield from (pathlib.Path(folder, name) for name in sorted(files) if name.endswith(".md"))
+
+
+def main():
+    checked = list(documents())
+    found = [f"{it.relative_to(ROOT)}: {fault}" for it in checked for fault in faults(it)]
+    print(*found, f"{len(checked)} documents, {len(found)} broken links", sep="\n")
+    return bool(found) or not checked
+
+
+sys.exit(main())
