@@ -1,0 +1,44 @@
+# The common commands. `just` lists them; `pip install rust-just` installs it.
+
+_default:
+    @just --list
+
+# Serve on http://127.0.0.1:3000
+run *arguments:
+    cargo run --release -- {{ arguments }}
+
+# Format the code
+fmt:
+    cargo fmt
+
+# The quick checks of CI: links, format, clippy, documentation
+check:
+    python3 .ci/links.py
+    cargo fmt --check
+    cargo clippy --all-targets --locked -- -D warnings
+    RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --locked
+
+# Run tests; arguments are those of cargo test, such as `--test api renewal`
+test *arguments:
+    RUST_BACKTRACE=0 cargo test --locked {{ arguments }}
+
+# Accept changed snapshots of start-up messages and metrics
+snapshots:
+    INSTA_UPDATE=always cargo test --test guard start_messages
+    INSTA_UPDATE=always cargo test --test api metrics_snapshot
+
+# Measure beside a bare server
+load *arguments:
+    cargo run --release --example load -- {{ arguments }}
+
+# Measure the parts by themselves
+bench *arguments:
+    cargo bench {{ arguments }}
+
+# Run a fuzz target for a minute: record, body, query, frame, character or line
+fuzz target seconds="60":
+    RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz -s none -O -a {{ target }} -- -max_total_time={{ seconds }}
+
+# The whole check, as CI runs it
+ci:
+    bash .ci/run
