@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument as _;
 
 use super::App;
 use super::error::{AppError, Unavailable};
@@ -36,22 +37,27 @@ pub struct Export {
 }
 
 impl App {
-    /// Makes a consistent, checked copy of the database beside it. Nobody waits for that but the
-    /// caller.
+    /// Makes a consistent, checked copy of the database. Nobody waits for that but the caller; where
+    /// the caller goes away, the copy is ended all the same before another one begins.
     ///
     /// # Errors
     /// One is being made, the disk has no room for it or fails, or what is stored is not sound.
     pub async fn backup(self: &Arc<Self>) -> Result<Backup, AppError> {
         let turn = Arc::clone(&self.backups).try_acquire_owned();
         let turn = turn.map_err(|_| AppError::Unavailable(Unavailable::Overloaded))?;
-        let copied = self.store.backup(self.now()).await;
-        let copy = copied.map_err(|error| copy_error(&error))?;
-        tracing::info!(bytes = copy.length(), "made a backup");
-        Ok(Backup {
-            app: Arc::clone(self),
-            copy,
-            _turn: turn,
-        })
+        let app = Arc::clone(self);
+        let copying = async move {
+            let copied = app.store.backup(app.now()).await;
+            let copy = copied.map_err(|error| copy_error(&error))?;
+            tracing::info!(bytes = copy.length(), "made a backup");
+            Ok(Backup {
+                app,
+                copy,
+                _turn: turn,
+            })
+        };
+        let copied = self.tasks.spawn(copying.in_current_span()).await;
+        copied.map_err(|_| AppError::Internal)?
     }
 
     /// An export of all sessions, or of one.
@@ -151,5 +157,40 @@ fn copy_error(error: &CopyError) -> AppError {
     match error {
         CopyError::NoRoom { .. } => AppError::Unavailable(Unavailable::NoSpace),
         CopyError::Unsound(_) | CopyError::Failed(_) => AppError::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::agents::registry::Registry;
+    use crate::clock::Clock;
+    use crate::events::EventBus;
+    use crate::guard::rate::{Limits, Rates};
+    use crate::settings::{Config, Layers};
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn a_backup_whose_caller_goes_away_is_ended_before_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessiond.redb");
+        let config = Config::read(Layers::default()).unwrap();
+        let (clock, events) = (Clock::system(), EventBus::default());
+        let opened = Store::open(&path, 1 << 20, config.rules, clock.clone(), events.clone());
+        let (store, _) = opened.unwrap();
+        let limits = Limits::new(Rates::default(), &clock);
+        let agents = Registry::new(Vec::new());
+        let app = Arc::new(App::new(Arc::new(store), agents, events, limits, clock));
+        assert!(app.backup().now_or_never().is_none(), "it takes a while");
+        let next = app.backup().await;
+        assert!(matches!(
+            next,
+            Err(AppError::Unavailable(Unavailable::Overloaded))
+        ));
+        app.tasks.close();
+        app.tasks.wait().await;
+        assert!(app.backup().await.is_ok());
     }
 }

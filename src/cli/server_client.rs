@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use http_body_util::{BodyExt as _, Limited};
 use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
+use rustix::io::{Errno, ioctl_fionbio};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
 use tokio::time::timeout;
 
 use super::hints;
@@ -27,27 +29,35 @@ enum Holder {
     Server,
     /// A server that does not.
     ForeignServer,
+    /// A server that has stopped taking calls: many wait for it.
+    SilentServer,
     /// A command, or a server without a socket.
     Unknown,
 }
 
 fn holder(database: &Path) -> Holder {
-    use std::io::ErrorKind;
-    use std::os::unix::net::UnixStream;
-
-    match UnixStream::connect(local_socket::path(database)) {
-        Ok(_) => Holder::Server,
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Holder::ForeignServer,
+    match try_connect(&local_socket::path(database)) {
+        Ok(()) => Holder::Server,
+        Err(Errno::ACCESS | Errno::PERM) => Holder::ForeignServer,
+        Err(Errno::AGAIN) => Holder::SilentServer,
         // There is none, or one that a crash has left.
         Err(_) => Holder::Unknown,
     }
+}
+
+/// Connects to a socket, without waiting until there is room in its queue.
+fn try_connect(path: &Path) -> rustix::io::Result<()> {
+    let address = SocketAddrUnix::new(path)?;
+    let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    ioctl_fionbio(&socket, true)?;
+    connect(&socket, &address)
 }
 
 /// Returns the error of a command that cannot go on while the database is held.
 pub(super) fn held(database: &Path) -> anyhow::Error {
     match holder(database) {
         Holder::Unknown => held_by_unknown(database),
-        Holder::Server | Holder::ForeignServer => {
+        Holder::Server | Holder::ForeignServer | Holder::SilentServer => {
             anyhow::anyhow!("a server holds {}; stop it first", database.display())
         }
     }
@@ -77,6 +87,10 @@ pub(super) fn download(
         Holder::ForeignServer => bail!(
             "a server holds {}, and answers its own user and root only: run the command as one of \
              them",
+            database.display()
+        ),
+        Holder::SilentServer => bail!(
+            "the server that holds {} does not answer, and many calls wait for it",
             database.display()
         ),
         Holder::Unknown => return Err(held_by_unknown(database)),
@@ -200,6 +214,30 @@ mod tests {
     use super::*;
 
     const BEGINNING: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
+
+    #[test]
+    fn a_server_that_has_stopped_taking_calls_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("sessiond.redb");
+        let path = local_socket::path(&database);
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        // Nobody accepts them, and the queue has an end.
+        let waiting: Vec<_> = (0..10_000)
+            .map_while(|_| match try_connect(&path) {
+                Ok(()) => Some(()),
+                Err(error) => {
+                    assert_eq!(error, Errno::AGAIN);
+                    None
+                }
+            })
+            .collect();
+        assert!(!waiting.is_empty() && waiting.len() < 10_000);
+        let said = held(&database).to_string();
+        assert!(said.contains("a server holds"), "{said}");
+        let asked = download(&database, "/healthz", &mut |_| Ok(()));
+        let said = asked.unwrap_err().to_string();
+        assert!(said.contains("does not answer"), "{said}");
+    }
 
     #[tokio::test]
     async fn a_server_that_stops_in_the_middle_of_its_answer_is_not_waited_for() {

@@ -138,7 +138,7 @@ impl Metrics {
     #[must_use]
     pub fn new(store: StoreMeters) -> Self {
         let mut process = Registry::default();
-        process.register_collector(Box::new(Process));
+        process.register_collector(Box::new(Process::new()));
         let mut families = Families::new();
         let build = Family::<[(&str, &str); 1], Gauge>::default();
         let version = [("version", env!("CARGO_PKG_VERSION"))];

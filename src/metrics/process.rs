@@ -1,6 +1,7 @@
 //! The metrics of the process, under the names that Prometheus' own clients give them.
 
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics_process::collector::collect;
 use prometheus_client::collector::Collector;
@@ -11,7 +12,20 @@ use prometheus_client::registry::Unit;
 
 /// Asks the system at each scrape. What it does not say is left out.
 #[derive(Debug)]
-pub(super) struct Process;
+pub(super) struct Process {
+    /// In seconds of the epoch. The system tells it in whole seconds, and two starts may be closer.
+    started: f64,
+}
+
+impl Process {
+    #[allow(clippy::disallowed_methods)] // It is of the process, not of any session.
+    pub(super) fn new() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            started: now.map_or(0.0, |now| now.as_secs_f64()),
+        }
+    }
+}
 
 impl Collector for Process {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -21,7 +35,7 @@ impl Collector for Process {
             "process_start_time",
             "When the process began, in seconds of the epoch",
             Some(&Unit::Seconds),
-            process.start_time_seconds.map(ConstGauge::new),
+            Some(ConstGauge::new(self.started)),
         )?;
         writer.write(
             "process_cpu",

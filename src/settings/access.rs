@@ -108,9 +108,9 @@ fn weaknesses(tokens: &Tokens, layers: &Layers) -> Vec<String> {
     }
     if jwt.is_some() && admin.is_none() {
         warnings.push(format!(
-            "{JWT_KEY} is set and {ADMIN_TOKEN} is not: nobody can list all sessions, make a \
-             backup or an export of the running server, or read its metrics; set {ADMIN_TOKEN} \
-             for that, to what `sessiond token` prints"
+            "{JWT_KEY} is set and {ADMIN_TOKEN} is not: no client on the network can list all \
+             sessions, read the metrics or use the other admin endpoints, which leaves them to \
+             commands on this machine; set {ADMIN_TOKEN} for that, to what `sessiond token` prints"
         ));
     }
     if admin.is_some() && admin == server {

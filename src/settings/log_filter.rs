@@ -27,7 +27,9 @@ pub(super) fn read(layers: &Layers) -> Result<Option<String>, ConfigError> {
         return Ok(Some(levels.to_owned()));
     };
     let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
-    let question = meant_by(level).map(|meant| format!("; did you mean {meant:?}?"));
+    let question = meant_by(level)
+        .filter(|meant| !level.eq_ignore_ascii_case(meant))
+        .map(|meant| format!("; did you mean {meant:?}?"));
     let which = (part != levels).then(|| format!("{part:?} cannot be read; "));
     let (which, question) = (which.unwrap_or_default(), question.unwrap_or_default());
     Err(layers.invalid(NAME, &format!("{which}{ALLOWED}{question}")))
@@ -98,5 +100,15 @@ mod tests {
         ] {
             assert_eq!(fault(levels), Some(part), "{levels}");
         }
+    }
+
+    #[test]
+    fn a_level_that_is_right_is_not_asked_for() {
+        let said = |levels| {
+            let layers = Layers::from_variables([(NAME, levels)]);
+            read(&layers).unwrap_err().to_string()
+        };
+        assert!(said("info,sessiond=debgu").contains("did you mean \"debug\"?"));
+        assert!(!said("info, sessiond=debug").contains("did you mean"));
     }
 }

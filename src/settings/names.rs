@@ -37,7 +37,8 @@ pub(super) fn refuse_settings_to_come(layers: &Layers) -> Result<(), ConfigError
 /// Warns of names that are nearly a setting's. Such a line would do nothing, and nobody would know
 /// why.
 pub(super) fn misspelt(layers: &Layers) -> Vec<String> {
-    let misspelt = layers.names().filter_map(|name| {
+    let set = layers.names().filter(|name| layers.get(name).is_some());
+    let misspelt = set.filter_map(|name| {
         let (meant, name) = (meant_by(name)?, layers.placed(name));
         Some(format!(
             "{name} is set, but no setting has this name; did you mean {meant}?"
@@ -113,6 +114,13 @@ mod tests {
         ] {
             assert_eq!(meant_by(name), Some(meant), "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_blank_is_not_set() {
+        let warnings = |value| Layers::from_variables([("SERVER_PRT", value)]).warnings;
+        assert_eq!(warnings("1").len(), 1);
+        assert_eq!(warnings(" ").len(), 0);
     }
 
     #[test]

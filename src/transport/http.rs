@@ -53,6 +53,8 @@ pub(super) async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 
         http.await
     };
     tokio::select! {
+        // One that is closed begins no answer that nobody would get whole.
+        biased;
         () = connection.closed() => {}
         ended = serving => if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");

@@ -22,7 +22,7 @@ use crate::partial;
 use crate::telemetry::LogThrottle;
 
 /// The most connections.
-const MAX_CONNECTIONS: usize = 16;
+const MAX_CONNECTIONS: usize = 64;
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 128;

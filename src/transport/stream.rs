@@ -13,7 +13,8 @@ use tokio::time::Sleep;
 use super::head_timer::HeadTimer;
 use crate::connections::ConnectionGuard;
 
-/// How long a write may wait for a client that reads nothing.
+/// How long a write may wait for a client that reads nothing. A command of this machine may pause for
+/// as long as it likes.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) struct ConnectionStream<S> {
@@ -21,7 +22,7 @@ pub(super) struct ConnectionStream<S> {
     head_timer: HeadTimer,
     /// Runs while a write waits.
     write_timer: Option<Pin<Box<Sleep>>>,
-    _guard: ConnectionGuard,
+    guard: ConnectionGuard,
 }
 
 impl<S> ConnectionStream<S> {
@@ -30,7 +31,7 @@ impl<S> ConnectionStream<S> {
             stream,
             head_timer,
             write_timer: None,
-            _guard: guard,
+            guard,
         }
     }
 
@@ -40,7 +41,7 @@ impl<S> ConnectionStream<S> {
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
+        if written.is_ready() || self.guard.connection().is_local() {
             self.write_timer = None;
             return written;
         }
@@ -125,6 +126,20 @@ mod tests {
         let (mut server, _client) = stream().await;
         let error = server.write_all(&[0; 9]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_of_this_machine_may_pause() {
+        let (server, mut client) = duplex(8);
+        let connections = Arc::new(Connections::new(1, TrustedProxies::default()));
+        let guard = connections.admit(None).await.unwrap();
+        let mut server = ConnectionStream::new(server, guard, HeadTimer::new());
+        let reading = tokio::spawn(async move {
+            tokio::time::sleep(WRITE_TIMEOUT * 10).await;
+            client.read_exact(&mut [0; 100]).await.unwrap();
+        });
+        server.write_all(&[0; 100]).await.unwrap();
+        reading.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -57,7 +57,9 @@ impl EnvFile {
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
         let file = match input_file::read(path, MAX_BYTES) {
             Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) if error.kind() == ErrorKind::NotFound && !is_link(path) => {
+                return Ok(Self::default());
+            }
             Err(error) => return Err(unreadable(path, &error)),
         };
         Self::parse(&file.bytes).map_err(|fault| {
@@ -88,6 +90,12 @@ fn with_unix_line_ends(text: &str) -> Cow<'_, str> {
     } else {
         text.into()
     }
+}
+
+/// Whether there is a link at a path, which then leads nowhere: whoever made it relies on the file.
+fn is_link(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_ok_and(|found| found.is_symlink())
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> ConfigError {

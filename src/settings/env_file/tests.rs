@@ -169,8 +169,12 @@ fn a_path_that_is_not_a_file_is_refused_with_the_remedy() {
     let error = EnvFile::read(folder.path()).unwrap_err().to_string();
     assert!(error.contains("cannot be read: is a directory"), "{error}");
     assert!(error.contains("rename it"), "{error}");
-    let none = EnvFile::read(&folder.path().join(".env")).unwrap();
+    let path = folder.path().join(".env");
+    let none = EnvFile::read(&path).unwrap();
     assert_eq!(none.values().count(), 0);
+    std::os::unix::fs::symlink("nowhere", &path).unwrap();
+    let error = EnvFile::read(&path).unwrap_err().to_string();
+    assert!(error.contains("cannot be read"), "{error}");
     let none = EnvFile::read(Path::new("/dev/null")).unwrap();
     assert_eq!(none.values().count(), 0);
     let error = EnvFile::read(Path::new("/dev/zero")).unwrap_err();
