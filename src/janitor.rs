@@ -17,8 +17,8 @@ use crate::domain::session::Session;
 use crate::domain::time::{Millis, Timestamp};
 use crate::events::{Event, Happening};
 use crate::store::command::{Expire, WalkTallies};
-use crate::store::deadline::Place;
 use crate::store::error::SubmitError;
+use crate::store::schema::deadline::Place;
 
 /// How many index rows are looked at in one go.
 const SLICE: usize = 500;

@@ -6,26 +6,12 @@
 //! [`runner::Ledger`].
 
 pub mod about;
-mod answer;
-mod attachments;
 pub mod backend;
-mod body;
+pub mod backends;
 pub mod character;
-mod eliza;
-mod elizaos;
-mod external;
-pub mod feed;
-mod history;
-mod openai;
+mod client;
 pub mod probe;
-mod prompt;
-mod redact;
 pub mod registry;
-pub mod runner;
-pub mod scripted;
 pub mod settings;
-mod sse;
-mod surrogates;
-mod upstream;
+pub mod turns;
 pub mod variables;
-mod webhook;

@@ -10,15 +10,15 @@ use reqwest::Client;
 use tokio::sync::Semaphore;
 
 use super::backend::Backend;
+use super::backends::eliza::backend::Eliza;
+use super::backends::elizaos::{self, ElizaOs};
+use super::backends::external::External;
+use super::backends::openai::{self, OpenAi};
+use super::backends::webhook::{self, Webhook};
 use super::character::{Character, CharacterError};
-use super::eliza::backend::Eliza;
-use super::elizaos::{self, ElizaOs};
-use super::external::External;
-use super::openai::{self, OpenAi};
+use super::client::http_client;
 use super::settings::SettingsFault;
-use super::upstream;
 use super::variables::Variables;
-use super::webhook::{self, Webhook};
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 
@@ -48,7 +48,7 @@ impl Tools {
     /// There can be no HTTP client on this machine.
     pub fn new(variables: Variables) -> Result<Self, RegistryError> {
         let client =
-            upstream::client().map_err(|error| RegistryError::Client(error.to_string()))?;
+            http_client::client().map_err(|error| RegistryError::Client(error.to_string()))?;
         Ok(Self { variables, client })
     }
 }

@@ -19,7 +19,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::authentication::Authentication;
 use super::error::ApiError;
 use super::state::ApiState;
-use crate::guard::access::Access;
+use crate::auth::access::Access;
 
 /// The largest body of a request, in bytes.
 pub(super) const MAX_BODY: usize = 2 * 1024 * 1024;

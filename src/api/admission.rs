@@ -13,10 +13,10 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
 use super::extract::REPLAYED;
+use crate::auth::Guard;
+use crate::auth::origin::AllowedOrigins;
 use crate::connections::Connection;
 use crate::console;
-use crate::guard::Guard;
-use crate::guard::origin::AllowedOrigins;
 
 /// How long a browser may remember the answer to a preflight.
 const MAX_AGE: Duration = Duration::from_mins(10);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use axum::extract::Request;
 
 use super::error::ApiError;
+use crate::auth::access::Access;
+use crate::auth::identity::{Credentials, Principal, Unauthorized};
+use crate::auth::{ClientContext, Guard};
 use crate::connections::Connection;
-use crate::guard::access::Access;
-use crate::guard::identity::{Credentials, Principal, Unauthorized};
-use crate::guard::{ClientContext, Guard};
 
 /// What the head of a request says about its client. An extension of every request.
 #[derive(Debug, Clone)]

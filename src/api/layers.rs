@@ -19,7 +19,7 @@ use super::authentication::authenticate;
 use super::error::ApiError;
 use super::observe::observe;
 use crate::app::App;
-use crate::guard::Guard;
+use crate::auth::Guard;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

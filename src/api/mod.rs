@@ -32,7 +32,7 @@ use self::handlers::fallback;
 pub use self::sockets::Sockets;
 use self::state::ApiState;
 use crate::app::App;
-use crate::guard::Guard;
+use crate::auth::Guard;
 
 /// Answers the requests of all connections.
 pub type ApiService =

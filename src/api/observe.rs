@@ -11,10 +11,10 @@ use tracing::Span;
 
 use super::authentication::Authentication;
 use crate::app::App;
-use crate::guard::AUDIT;
-use crate::guard::access::Access;
-use crate::guard::identity::Principal;
+use crate::auth::access::Access;
+use crate::auth::identity::Principal;
 use crate::metrics::UNANSWERED;
+use crate::telemetry::AUDIT;
 use crate::telemetry::shorten;
 
 /// The route of a path that no route matches.

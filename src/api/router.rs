@@ -8,7 +8,7 @@ use super::handlers::{
     admin, agents, console, events, health, messages, metrics, openapi, sessions, submit,
 };
 use super::openapi::description;
-use crate::guard::access::Access::{Admin, Agent, Authenticated, Public, SessionList};
+use crate::auth::access::Access::{Admin, Agent, Authenticated, Public, SessionList};
 
 /// Returns every route. A new endpoint is a handler with its `#[utoipa::path]`, and a line here.
 pub(super) fn routes() -> ProtectedRouter {

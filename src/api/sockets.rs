@@ -12,8 +12,8 @@ use tower::ServiceExt as _;
 use super::access::{limited, protected};
 use super::body;
 use super::error::ApiError;
+use crate::auth::access::Access;
 use crate::connections::Connection;
-use crate::guard::access::Access;
 
 /// What answers below the path.
 #[derive(Debug, Clone)]

@@ -166,9 +166,9 @@ mod tests {
 
     use super::*;
     use crate::agents::registry::Registry;
+    use crate::auth::rate::{Limits, Rates};
     use crate::clock::Clock;
     use crate::events::EventBus;
-    use crate::guard::rate::{Limits, Rates};
     use crate::settings::{Config, Layers};
     use crate::store::Store;
 

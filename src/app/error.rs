@@ -1,11 +1,11 @@
 //! Why a call fails, whatever it came by. What a client is told stands with each interface.
 
+use crate::auth::rate::TooMany;
 use crate::domain::error::Refusal;
 use crate::domain::id::AgentId;
 use crate::domain::message::{InvalidMessage, Message, TurnFailure};
 use crate::domain::session::Session;
 use crate::domain::timeout::InvalidTimeout;
-use crate::guard::rate::TooMany;
 use crate::store::error::{ReadError, SubmitError};
 
 /// Why a call fails. It is displayed as a sentence for the client.

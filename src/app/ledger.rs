@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::agents::backend::{Progress, TurnRequest};
-use crate::agents::runner::{Ledger, LedgerError, PendingTurn};
+use crate::agents::turns::{Ledger, LedgerError, PendingTurn};
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;

@@ -11,9 +11,9 @@ use super::error::{AppError, NoReply, NoReplyReason, Unavailable, ValidationErro
 use super::ledger::StoreLedger;
 use super::target::Target;
 use crate::agents::backend::Answering;
-use crate::agents::feed::{Ending, Waiter};
 use crate::agents::registry::Agent;
-use crate::agents::runner::Claim;
+use crate::agents::turns::Claim;
+use crate::agents::turns::reply_feed::{Ending, Waiter};
 use crate::domain::error::Refusal;
 use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;

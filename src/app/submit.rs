@@ -11,7 +11,7 @@ use super::error::{AppError, Unavailable};
 use super::send::ending;
 use super::target::{Scope, Target};
 use crate::agents::backend::Answering;
-use crate::agents::feed::Ending;
+use crate::agents::turns::reply_feed::Ending;
 use crate::domain::id::{AgentId, MessageId, SessionId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::Message;

@@ -10,7 +10,7 @@ use super::say;
 use crate::agents::probe::{Found, probe};
 use crate::agents::registry::{Agent, Registry};
 use crate::clock::Clock;
-use crate::run;
+use crate::server;
 use crate::settings::Config;
 
 /// A line of the table.
@@ -22,8 +22,8 @@ struct Row {
 /// Lists the agents; with `probing`, asks each of them whether it answers.
 pub(super) fn run(config: &Config, probing: bool) -> anyhow::Result<()> {
     let clock = Clock::system();
-    let tools = run::agent_tools(config)?;
-    let agents = Registry::load(&run::agents_folder(config), clock.now(), &tools)?;
+    let tools = server::agent_tools(config)?;
+    let agents = Registry::load(&server::agents_folder(config), clock.now(), &tools)?;
     let rows = if probing {
         // All at once: the slowest of them is waited for, not their sum.
         let runtime = tokio::runtime::Builder::new_multi_thread()

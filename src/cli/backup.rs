@@ -10,9 +10,9 @@ use super::file_kind::FileKind;
 use super::output::Bar;
 use super::{check, data_dir, hints, note, say, server_client};
 use crate::clock::Clock;
-use crate::partial;
+use crate::process::atomic_file;
 use crate::settings::Config;
-use crate::store::file::Look;
+use crate::store::maintenance::offline::Look;
 
 /// Writes a checked copy of the database to a new file. If a server holds the database, it makes the
 /// copy.
@@ -22,7 +22,7 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
         bail!("{} exists; a backup replaces nothing", target.display());
     }
     let mut file = data_dir::beside(target)
-        .with_context(|| data_dir::no_file_in(partial::folder_of(target)))
+        .with_context(|| data_dir::no_file_in(atomic_file::folder_of(target)))
         .map_err(|error| hints::append(&error, hints::NO_FILE))?;
     if let Some(mut look) = data_dir::look(config)? {
         let bar = Bar::rows("copying");
@@ -63,7 +63,7 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     file.persist_noclobber(target)
         .map_err(|error| error.error)
         .with_context(|| target.display().to_string())?;
-    partial::sync_folder(target)?;
+    atomic_file::sync_folder(target)?;
     say(&format!("{}: {sessions} sessions", target.display()))?;
     if damaged > 0 {
         let damaged = check::records(damaged);

@@ -5,10 +5,10 @@ use anyhow::{Context as _, bail};
 use super::output::Bar;
 use super::server_client::held;
 use super::{data_dir, hints, say};
-use crate::server_lock::Mode;
+use crate::process::server_lock::Mode;
 use crate::settings::Config;
-use crate::store::file;
-use crate::store::file::Look;
+use crate::store::maintenance::offline;
+use crate::store::maintenance::offline::Look;
 
 /// Checks every page, record, index row and counter of the database, and changes nothing.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
@@ -36,7 +36,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
 pub(super) fn compact(config: &Config) -> anyhow::Result<()> {
     let path = data_dir::database(config);
     let compacted = data_dir::lock_folder(config, Mode::Exclusive)
-        .and_then(|_lock| file::compact(&path, config.storage.cache_bytes));
+        .and_then(|_lock| offline::compact(&path, config.storage.cache_bytes));
     let (before, after) =
         compacted.with_context(|| format!("{} was not compacted", path.display()))?;
     say(&format!("{}: {before} bytes, now {after}", path.display()))

@@ -10,12 +10,12 @@ use anyhow::Context as _;
 use tempfile::NamedTempFile;
 
 use super::server_client::held;
-use crate::run::{DATABASE, make_folder};
-use crate::server_lock::{Mode, ServerLock};
+use crate::process::server_lock::{Mode, ServerLock};
+use crate::process::{atomic_file, signals};
+use crate::server::{DATABASE, make_folder};
 use crate::settings::Config;
 use crate::store::error::OpenError;
-use crate::store::file::Look;
-use crate::{partial, shutdown};
+use crate::store::maintenance::offline::Look;
 
 /// Returns the path of the database.
 pub(super) fn database(config: &Config) -> PathBuf {
@@ -70,14 +70,14 @@ impl Replacement {
             taken => taken?,
         };
         // A link stays what it is: the file that it leads to is replaced.
-        let target = partial::behind_links(&database(config));
+        let target = atomic_file::behind_links(&database(config));
         let present = match fs::metadata(&target) {
             Ok(_) => Some(lock(&target)?),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(unusable(error, &target)),
         };
         let file = beside(&target).map_err(|error| {
-            let folder = partial::folder_of(&target);
+            let folder = atomic_file::folder_of(&target);
             anyhow::Error::new(OpenError::Io(error)).context(no_file_in(folder))
         })?;
         hand_over(file.as_file(), present.as_ref(), &target).with_context(|| {
@@ -111,14 +111,14 @@ impl Replacement {
         };
         // The error without the file, which repeats it.
         placed.map_err(|error| unusable(error.error, &target))?;
-        Ok(partial::sync_folder(&target)?)
+        Ok(atomic_file::sync_folder(&target)?)
     }
 }
 
 /// Creates a file in the same folder that has another name until it is complete. Removed if the command
 /// ends before that, also by a signal.
 pub(super) fn beside(target: &Path) -> std::io::Result<NamedTempFile> {
-    let file = partial::beside(target)?;
+    let file = atomic_file::beside(target)?;
     remove_at_signal(file.path().to_owned())?;
     Ok(file)
 }
@@ -135,7 +135,7 @@ fn remove_at_signal(file: PathBuf) -> std::io::Result<()> {
     let (listening, is_listening) = mpsc::channel();
     let wait = move || {
         let number = runtime.block_on(async {
-            let signal = shutdown::signal_number();
+            let signal = signals::signal_number();
             // Whoever is gone no longer waits.
             let _ = listening.send(());
             signal.await
@@ -156,7 +156,7 @@ fn hand_over(file: &File, present: Option<&File>, target: &Path) -> std::io::Res
 
     let model = match present {
         Some(present) => present.metadata()?,
-        None => fs::metadata(partial::folder_of(target))?,
+        None => fs::metadata(atomic_file::folder_of(target))?,
     };
     let own = file.metadata()?;
     let is_given = (own.uid(), own.gid()) == (model.uid(), model.gid())

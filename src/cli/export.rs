@@ -12,7 +12,7 @@ use crate::domain::id::SessionId;
 use crate::settings::Config;
 use crate::store::Cursor;
 use crate::store::error::OpenError;
-use crate::store::file::Look;
+use crate::store::maintenance::offline::Look;
 
 /// How many rows are read and written at once.
 const SLICE: usize = 1000;

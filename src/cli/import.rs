@@ -15,8 +15,8 @@ use super::server_client::held;
 use crate::archive::{self, MAX_LINE};
 use crate::clock::Clock;
 use crate::settings::Config;
-use crate::store::file::Look;
-use crate::store::import::{self, Line};
+use crate::store::maintenance::import::{self, Line};
+use crate::store::maintenance::offline::Look;
 
 /// Makes a database of the lines of a file, or of standard input, where there is none or an empty
 /// one: of all lines, or of none.

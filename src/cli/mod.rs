@@ -25,7 +25,7 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use self::commands::{Cli, Command};
 use self::healthcheck::Question;
 use self::output::say;
-use crate::guard::identity::random_token;
+use crate::auth::identity::random_token;
 use crate::settings::Config;
 
 /// Runs the program; returns how it ended.

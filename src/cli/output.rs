@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::store::file::Progress;
+use crate::store::maintenance::offline::Progress;
 
 /// The exit code when standard output is closed early, as shells report SIGPIPE.
 pub(super) const CUT_OFF: u8 = 128 + 13;

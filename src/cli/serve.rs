@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::{data_dir, hints};
+use crate::process::{atomic_file, open_files, signals};
 use crate::settings::Config;
-use crate::{open_files, partial, run, shutdown, telemetry};
+use crate::{server, telemetry};
 
 /// Serves until a signal says to stop.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
@@ -19,15 +20,15 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     let mut config = config.clone();
     // Before anything is opened: there may be room for next to nothing.
     config.server.max_connections = open_files::connections(config.server.max_connections)?;
-    let database = partial::behind_links(&data_dir::database(&config));
-    partial::remove_abandoned(partial::folder_of(&database));
+    let database = atomic_file::behind_links(&data_dir::database(&config));
+    atomic_file::remove_abandoned(atomic_file::folder_of(&database));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
-        let stop = shutdown::signal();
+        let stop = signals::signal();
         let listener = listen(&config)?;
-        run::run(config, listener, stop).await
+        server::run(config, listener, stop).await
     });
     // What is left is blocked in a system call at worst; the data is on disk.
     runtime.shutdown_background();

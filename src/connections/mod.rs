@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::budget::Budget;
 pub(crate) use self::connection::{BusyGuard, Connection};
 use self::slots::Slots;
-use crate::guard::address::{TrustedProxies, client_key};
+use crate::auth::address::{TrustedProxies, client_key};
 
 /// How many evicted connections may not have ended yet.
 const MAX_EVICTED: usize = 8;

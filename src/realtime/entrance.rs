@@ -21,9 +21,9 @@ use super::PATH;
 use super::hub::Hub;
 use super::session::{NotUpgraded, Origin, Session};
 use super::stream::SocketStream;
+use crate::auth::ClientContext;
+use crate::auth::identity::Credentials;
 use crate::connections::{Connection, Connections};
-use crate::guard::ClientContext;
-use crate::guard::identity::Credentials;
 
 /// After how many seconds a client that finds no room may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");

@@ -23,8 +23,9 @@ use super::payload::{self, Handshake};
 use super::session::{Queued, Session};
 use super::socket::{self, Peer};
 use crate::app::App;
-use crate::guard::identity::{Credentials, Principal, Unauthorized};
-use crate::guard::{AUDIT, Guard};
+use crate::auth::Guard;
+use crate::auth::identity::{Credentials, Principal, Unauthorized};
+use crate::telemetry::AUDIT;
 
 /// How many events may wait for a socket's task.
 const MAX_QUEUED: usize = 256;

@@ -21,8 +21,8 @@ use engineioxide::service::EngineIoService;
 use self::entrance::Entrance;
 use self::hub::Hub;
 use crate::app::App;
+use crate::auth::Guard;
 use crate::connections::Connections;
-use crate::guard::Guard;
 
 /// The largest message of a client, and the largest poll, in bytes.
 pub const MAX_MESSAGE: usize = 1024 * 1024;

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::packet::Event;
 use crate::api::dto::requests::StreamMessageRequest;
 use crate::app::NewMessage;
+use crate::auth::identity::Credentials;
 use crate::domain::id::parse_uuid;
-use crate::guard::identity::Credentials;
 use crate::json::{self, Field};
 
 /// The events that clients send.

@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::flow::{Incoming, Outbox};
 use super::hub::EngineSocket;
 use super::payload::Sent;
+use crate::auth::ClientContext;
+use crate::auth::identity::{Principal, Unauthorized};
 use crate::connections::budget::{Exhausted, Reservation};
 use crate::connections::{BusyGuard, Connection, ConnectionGuard, Connections};
-use crate::guard::ClientContext;
-use crate::guard::identity::{Principal, Unauthorized};
 
 /// How long a session may take until it is accepted.
 const HANDSHAKE: Duration = Duration::from_secs(10);

@@ -19,11 +19,11 @@ use crate::app::error::AppError;
 use crate::app::{
     App, Followed, Follower, Scope, SendRequest, SendingSocket, SentMessage, SessionState, Target,
 };
+use crate::auth::ClientContext;
+use crate::client_events;
 use crate::domain::id::SessionId;
 use crate::events::Lagged;
-use crate::guard::ClientContext;
 use crate::metrics::Open;
-use crate::wire;
 
 /// The most rooms of a socket.
 const MAX_ROOMS: usize = 256;
@@ -203,7 +203,7 @@ impl Task {
         let mut joined = json!({
             "message": "Joined the room", "channelId": id, "roomId": id, "sessionId": id,
         });
-        let state = wire::state(&state, self.app.now()).payload;
+        let state = client_events::state(&state, self.app.now()).payload;
         if let (Some(joined), Value::Object(state)) = (joined.as_object_mut(), state) {
             joined.extend(state);
         }
@@ -262,7 +262,7 @@ impl Task {
             followed.map_err(|Lagged| Disconnect("it lags behind what happens in its rooms"))?;
         let (listener, happening) = (self.follower.id(), &followed.happening);
         let packet = self.peer.encoded.packet(listener, happening, || {
-            let event = wire::event(&self.app, listener, happening);
+            let event = client_events::event(&self.app, listener, happening);
             written(event.name, &event.payload)
         });
         self.peer.send(packet?)

@@ -6,10 +6,10 @@ use super::declaration::AccessSettings;
 use super::layers::Layers;
 use super::secret::{self, ADMIN_TOKEN, JWT_KEY, SERVER_TOKEN, Secrets};
 use super::{ConfigError, ServerConfig};
-use crate::guard::Policy;
-use crate::guard::identity::{self, Tokens};
-use crate::guard::origin::{AllowedOrigins, Origins};
-use crate::guard::rate::Rates;
+use crate::auth::Policy;
+use crate::auth::identity::{self, Tokens};
+use crate::auth::origin::{AllowedOrigins, Origins};
+use crate::auth::rate::Rates;
 
 /// The shortest key of HS256, in bytes (RFC 7518, 3.2).
 const MIN_JWT_KEY: usize = 32;

@@ -16,14 +16,15 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, Command, FromArgMatches as _};
 use secrecy::SecretString;
 
+use super::ConfigError;
 use super::layers::Layers;
 use super::values::{
     Host, Number, host, log_format, number, origins, port, proxies, secret, switch,
 };
-use super::{ConfigError, LogFormat};
+use crate::auth::address::TrustedProxies;
+use crate::auth::origin::AllowedOrigins;
 use crate::domain::time::TimeScale;
-use crate::guard::address::TrustedProxies;
-use crate::guard::origin::AllowedOrigins;
+use crate::telemetry::LogFormat;
 
 const NO_LIMIT: &str = " (0 for no limit)";
 

@@ -23,10 +23,11 @@ pub use self::declaration::{SETTINGS, Setting};
 pub use self::layers::Layers;
 use self::values::Number;
 use crate::agents::variables::Variables;
+use crate::auth::Policy;
 use crate::domain::rules::Rules;
 use crate::domain::time::{Millis, TimeScale};
 use crate::domain::timeout::{TimeoutConfig, TimeoutPolicy};
-use crate::guard::Policy;
+use crate::telemetry::LogFormat;
 
 /// How many bytes of pages fit into a megabyte: redb counts pages of 4 KiB, but each has a header
 /// where it is allocated, and what is a little over 4 KiB takes 5 KiB of memory.
@@ -84,15 +85,6 @@ pub struct ServerConfig {
     pub max_connections: usize,
     /// How long an idle connection stays open between requests.
     pub keep_alive: Duration,
-}
-
-/// How the log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// A JSON object a line.
-    Json,
 }
 
 impl Config {

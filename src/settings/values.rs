@@ -7,9 +7,9 @@ use std::ops::RangeInclusive;
 
 use secrecy::SecretString;
 
-use super::LogFormat;
-use crate::guard::address::TrustedProxies;
-use crate::guard::origin::AllowedOrigins;
+use crate::auth::address::TrustedProxies;
+use crate::auth::origin::AllowedOrigins;
+use crate::telemetry::LogFormat;
 
 /// A whole number within its bounds.
 #[derive(Debug, Clone)]

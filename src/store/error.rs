@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::record::RecordError;
+use super::schema::record::RecordError;
 use crate::domain::error::Refusal;
 
 /// What the system says of a part of a disk that cannot be read. The number is the same on every

@@ -1,7 +1,7 @@
 //! The decoders, for fuzzers.
 
-use super::aside;
-use super::record;
+use super::quarantine;
+use super::schema::record;
 use crate::domain::id::SessionId;
 use crate::domain::time::Timestamp;
 
@@ -36,5 +36,5 @@ fn decode(bytes: &[u8]) {
     let _ = record::decode_time(bytes);
     let _ = record::decode_tally(bytes);
     let _ = record::decode_number(bytes);
-    let _ = aside::of_row(id, "session", bytes);
+    let _ = quarantine::of_row(id, "session", bytes);
 }

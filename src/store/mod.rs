@@ -3,45 +3,17 @@
 //! The rest of the crate opens a [`Store`], asks it queries and submits commands to it. A command that
 //! was answered is on disk. No snapshot and no transaction leaves this folder.
 
-mod alarm;
-mod aside;
-mod backup;
-mod check;
 pub mod command;
 mod condition;
-mod copy;
-mod damage;
-pub mod deadline;
 pub mod error;
-mod export;
-pub mod file;
-mod file_at_path;
+mod file;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-mod history;
-pub mod import;
-mod make;
-mod medium;
-mod migrate;
-mod open;
-mod page;
-mod pages;
-mod peek;
-mod query;
-mod queue;
-mod reader;
-mod record;
-mod reserve;
-mod scrub;
-mod shield;
-mod snapshot;
-mod space;
-mod tables;
-mod tally;
-mod txn;
-mod verify;
-mod watch;
-mod writer;
+pub mod maintenance;
+mod quarantine;
+mod read;
+pub mod schema;
+mod write;
 
 use std::fs::File;
 use std::path::Path;
@@ -54,27 +26,31 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
-pub use self::alarm::Alarm;
-pub use self::backup::Backup as StoredBackup;
 use self::command::{Command, RecordVerification};
 use self::condition::Condition;
 pub use self::condition::{LastBackup, StoreHealth, Verified};
-use self::damage::Damage;
 use self::error::{OpenError, ReadError, SubmitError};
-pub use self::export::Cursor;
-use self::file_at_path::FileAtPath;
-use self::medium::{FileMedium, Medium};
-pub use self::open::Found;
-pub use self::page::{Page, PageRequest};
-pub use self::query::{StorageInfo, StoredSession, StoredTurn, TurnOutcome};
-use self::queue::{Pending, Work};
-use self::reader::Reader;
-pub use self::reader::{RowCounts, Stats};
-pub use self::scrub::{Findings, ScrubError};
-use self::shield::Fragile;
-use self::snapshot::OpenDatabase;
-pub use self::space::Space;
-use self::writer::{State, Writer};
+use self::file::database_file;
+use self::file::database_file::{FileMedium, Medium};
+use self::file::file_at_path::FileAtPath;
+pub use self::file::free_space::Space;
+use self::file::open;
+pub use self::file::open::Found;
+use self::file::panic_guard;
+use self::file::panic_guard::Fragile;
+pub use self::maintenance::backup::Backup as StoredBackup;
+use self::maintenance::check;
+pub use self::maintenance::export::Cursor;
+pub use self::maintenance::scrub::{Findings, ScrubError};
+use self::quarantine::damage::Damage;
+pub use self::read::message_page::{Page, PageRequest};
+pub use self::read::query::{StorageInfo, StoredSession, StoredTurn, TurnOutcome};
+use self::read::reader::Reader;
+pub use self::read::reader::{RowCounts, Stats};
+use self::read::snapshot::OpenDatabase;
+pub use self::write::next_deadline::Alarm;
+use self::write::queue::{Pending, Work};
+use self::write::writer::{State, Writer};
 use crate::clock::Clock;
 use crate::domain::rules::Rules;
 use crate::events::EventBus;
@@ -189,7 +165,7 @@ impl Store {
             damage: &self.shared.damage,
         };
         // redb panics on pages that make no sense; the caller hears an error.
-        let result = shield::shielded_and_told(|| read(&reader)).unwrap_or_else(|| {
+        let result = panic_guard::shielded_and_told(|| read(&reader)).unwrap_or_else(|| {
             let error = redb::StorageError::Corrupted("a read panicked".into());
             Err(error.into())
         });
@@ -294,7 +270,7 @@ impl Store {
             }
             used += self.read(|reader| reader.table_bytes(table))?;
         }
-        let allocated = self.shared.file().and_then(medium::allocated_bytes);
+        let allocated = self.shared.file().and_then(database_file::allocated_bytes);
         self.shared
             .space
             .found(written, allocated.unwrap_or_default(), used);
@@ -371,5 +347,4 @@ impl Shared {
 }
 
 #[cfg(test)]
-#[path = "store_tests.rs"]
 mod tests;

@@ -5,7 +5,7 @@ use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::guard::AUDIT;
+use super::AUDIT;
 
 /// Lines without their target, but for those of the audit, which are looked for by it.
 #[derive(Debug)]

@@ -16,9 +16,9 @@ use std::time::Duration;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use super::{HttpService, Listener};
+use crate::auth::address::TrustedProxies;
 use crate::connections::Connections;
-use crate::guard::address::TrustedProxies;
-use crate::partial;
+use crate::process::atomic_file;
 use crate::telemetry::LogThrottle;
 
 /// The most connections.
@@ -54,7 +54,7 @@ pub(crate) fn serve(
 ) -> impl Future<Output = ()> {
     let path = path(database);
     // In this file, older versions named the server of a database.
-    let _ = fs::remove_file(partial::behind_links(database).with_extension("instance"));
+    let _ = fs::remove_file(atomic_file::behind_links(database).with_extension("instance"));
     let listener = LocalListener::bind(&path).inspect_err(|error| {
         tracing::warn!(
             socket = %path.display(),

@@ -107,8 +107,8 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
     use super::*;
+    use crate::auth::address::TrustedProxies;
     use crate::connections::Connections;
-    use crate::guard::address::TrustedProxies;
 
     async fn stream() -> (ConnectionStream<DuplexStream>, DuplexStream) {
         let (server, client) = duplex(8);

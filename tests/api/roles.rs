@@ -5,7 +5,7 @@
 use reqwest::Method;
 use serde_json::json;
 use sessiond::api::endpoints;
-use sessiond::guard::access::Access;
+use sessiond::auth::access::Access;
 
 use crate::harness::{Answer, ELIZA, NOBODY, SESSIONS, START, Server, USER, answer};
 use crate::jwt;

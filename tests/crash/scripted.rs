@@ -9,14 +9,15 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sessiond::agents::backends::scripted::Scripted;
 use sessiond::agents::character::Character;
 use sessiond::agents::registry::Agent;
-use sessiond::agents::scripted::Scripted;
 use sessiond::clock::Clock;
 use sessiond::domain::time::Timestamp;
-use sessiond::run::{self, Parts};
+use sessiond::process::signals;
+use sessiond::server::{self, Parts};
 use sessiond::settings::{Config, Layers};
-use sessiond::{shutdown, telemetry};
+use sessiond::telemetry;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -169,13 +170,13 @@ fn child_server() {
         .build()
         .expect("a runtime can be made");
     let ended = runtime.block_on(async {
-        let stop = shutdown::signal();
+        let stop = signals::signal();
         let listener = TcpListener::bind(config.server.addresses.as_slice()).await?;
         let parts = Parts {
             clock: Clock::system(),
             agents: vec![agent()],
         };
-        run::run_with(config, parts, listener, stop).await
+        server::run_with(config, parts, listener, stop).await
     });
     runtime.shutdown_background();
     ended.expect("the server runs and stops as it should");

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
+use sessiond::agents::backends::scripted::Scripted;
 use sessiond::agents::character::Character;
 use sessiond::agents::registry::Agent;
-use sessiond::agents::scripted::Scripted;
 use sessiond::clock::{Clock, ClockHand};
 use sessiond::domain::time::Timestamp;
-use sessiond::run::{Parts, run_with};
+use sessiond::server::{Parts, run_with};
 use sessiond::settings::{Config, Layers};
 use tempfile::TempDir;
 use tokio::net::TcpListener;

@@ -202,5 +202,5 @@ async fn the_audit_is_found_by_its_target_in_lines_for_people_too() {
         .collect();
     assert_eq!(audit.len(), 1, "{log}");
     assert!(audit[0].contains("status=401"), "{log}");
-    assert!(!log.contains("sessiond::run"), "{log}");
+    assert!(!log.contains("sessiond::server"), "{log}");
 }

@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 
 use self::field::{Field, reason_of, shown};
 pub(super) use self::field::{kind_of, line_of};
+use super::client::http_client;
 use super::registry::Tools;
-use super::upstream;
 use crate::json::Members;
 
 /// The fields that all backends have.
@@ -206,7 +206,7 @@ impl BackendConfig {
 
     /// The address of a server, in a field or a variable of this name.
     pub(super) fn address(&self, name: &str, text: &str) -> Result<Url, SettingsFault> {
-        upstream::address(text).ok_or_else(|| {
+        http_client::address(text).ok_or_else(|| {
             self.fault_in(
                 name,
                 format!(

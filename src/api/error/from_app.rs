@@ -5,11 +5,11 @@ use serde_json::json;
 use super::{ApiError, echo, kinds};
 use crate::api::dto;
 use crate::app::error::{AppError, NO_SPACE, NoReply, NoReplyReason, Unavailable, ValidationError};
+use crate::auth::rate::TooMany;
 use crate::domain::error::{Refusal, RenewalRefused};
 use crate::domain::message::{Role, TurnState};
 use crate::domain::time::Timestamp;
 use crate::domain::timeout::InvalidTimeout;
-use crate::guard::rate::TooMany;
 
 /// How long a client is told to wait, in seconds.
 const RETRY_AFTER: u64 = 1;

@@ -4,7 +4,7 @@ use axum::http::Method;
 
 use super::{ApiError, echo, kinds};
 use crate::app::error::{AppError, Unavailable};
-use crate::guard::origin::Foreign;
+use crate::auth::origin::Foreign;
 
 impl ApiError {
     /// A caller that may not do it.

@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 use crate::api::dto::queries::LastEventId;
 use crate::api::error::ApiError;
 use crate::app::{Scope, Target};
-use crate::guard::ClientContext;
+use crate::auth::ClientContext;
 use crate::json;
 
 /// The session that a path names, as its caller meets it.

@@ -17,10 +17,10 @@ use crate::api::sse;
 use crate::api::state::ApiState;
 use crate::app::error::AppError;
 use crate::app::{App, Follower};
+use crate::client_events::{self, WireEvent};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::metrics::Open;
-use crate::wire::{self, WireEvent};
 
 /// `GET /api/messaging/sessions/{id}/events`
 #[utoipa::path(
@@ -124,7 +124,11 @@ impl Feed {
             .stored_after(self.session.id, self.told_until)
             .await?;
         for message in &messages {
-            self.tell(&wire::message_broadcast(&self.app, &self.session, message));
+            self.tell(&client_events::message_broadcast(
+                &self.app,
+                &self.session,
+                message,
+            ));
         }
         if messages.is_empty() {
             self.phase = Phase::State;
@@ -144,7 +148,7 @@ impl Feed {
         // Also where the client resumes after a time that is yet to come: what is stored from now
         // on is live.
         self.told_until = newest;
-        let event = wire::state(&state, self.app.now());
+        let event = client_events::state(&state, self.app.now());
         let event = sse::event(event.name, &event.payload).id(newest.0.to_string());
         self.waiting.push_back(event);
         self.phase = Phase::Live;
@@ -154,7 +158,7 @@ impl Feed {
     /// None where the client has to resume.
     async fn live(&mut self) -> Option<()> {
         let followed = self.follower.next().await.ok()?;
-        let event = wire::event(&self.app, self.follower.id(), &followed.happening);
+        let event = client_events::event(&self.app, self.follower.id(), &followed.happening);
         // The replay and the state have told of these already.
         if event.message_at.is_none_or(|at| at > self.told_until) {
             self.tell(&event);

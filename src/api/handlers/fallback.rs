@@ -5,7 +5,7 @@ use axum::http::{Method, Uri};
 
 use crate::api::authentication::Authentication;
 use crate::api::error::ApiError;
-use crate::guard::access::Access;
+use crate::auth::access::Access;
 
 /// A path that no route has.
 pub(in crate::api) async fn not_found(

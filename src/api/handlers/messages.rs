@@ -20,8 +20,8 @@ use crate::api::sse;
 use crate::api::state::ApiState;
 use crate::app::error::AppError;
 use crate::app::{NewMessage, Page, SendRequest, SentMessage, Target};
+use crate::auth::ClientContext;
 use crate::domain::session::Session;
-use crate::guard::ClientContext;
 use crate::metrics::Open;
 
 /// `POST /api/messaging/sessions/{id}/messages`

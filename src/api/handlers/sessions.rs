@@ -19,8 +19,8 @@ use crate::api::openapi::responses::{
 use crate::api::state::ApiState;
 use crate::app::error::ValidationError;
 use crate::app::{App, Scope};
+use crate::auth::ClientContext;
 use crate::domain::session::Session;
-use crate::guard::ClientContext;
 
 /// `POST /api/messaging/sessions`
 #[utoipa::path(

@@ -22,7 +22,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use self::streams::Stream;
 use super::dto;
 use super::sse;
-use crate::wire;
+use crate::client_events;
 
 /// What stands above all calls.
 #[derive(utoipa::OpenApi)]
@@ -39,16 +39,16 @@ use crate::wire;
     servers((url = "/", description = "The server that answers with this document")),
     components(schemas(
         dto::Error,
-        wire::MessageBroadcast,
-        wire::ControlMessage,
-        wire::MessageStreamChunk,
-        wire::MessageStreamError,
-        wire::MessageComplete,
-        wire::SessionRenewed,
-        wire::SessionExpirationWarning,
-        wire::SessionExpired,
-        wire::ChannelDeleted,
-        wire::State,
+        client_events::MessageBroadcast,
+        client_events::ControlMessage,
+        client_events::MessageStreamChunk,
+        client_events::MessageStreamError,
+        client_events::MessageComplete,
+        client_events::SessionRenewed,
+        client_events::SessionExpirationWarning,
+        client_events::SessionExpired,
+        client_events::ChannelDeleted,
+        client_events::State,
         sse::SentEvent,
         sse::ReplyChunk,
         sse::ReplyError,

@@ -13,11 +13,11 @@ use super::sample::{NOW, REPLY, agent_id, expired, message, reply, reply_id, ses
 use crate::api::dto::{AgentResponse, SessionStatus, UserMessage};
 use crate::api::sse::{ReplyChunk, ReplyError, SentEvent};
 use crate::app::SessionState;
+use crate::client_events::{self, WireEvent};
 use crate::domain::message::{Message, TurnFailure};
 use crate::domain::session::Session;
 use crate::domain::time::Millis;
 use crate::events::{Event, EventBus, Happening};
-use crate::wire::{self, WireEvent};
 
 /// The events of a stream.
 pub(super) struct Stream {
@@ -74,12 +74,12 @@ fn of_sessions() -> Stream {
     };
     let state = WireEvent {
         message_at: state.newest,
-        ..wire::state(&state, NOW)
+        ..client_events::state(&state, NOW)
     };
     let listener = EventBus::default().listener().id();
     let lived = life().into_iter().map(|(example, event)| {
         let happening = Happening::new(session_id(), event);
-        let event = wire::told(&|_| Some("Eliza".into()), listener, &happening);
+        let event = client_events::told(&|_| Some("Eliza".into()), listener, &happening);
         StreamEvent::of_session(example, event)
     });
     let state = StreamEvent::of_session("state", state);

@@ -8,7 +8,7 @@ use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::domain::timeout::TimeoutOverrides;
 use crate::events::Event;
-use crate::store::txn::{Result, Txn};
+use crate::store::write::txn::{Result, Txn};
 
 /// Renews a session by hand.
 #[derive(Debug)]

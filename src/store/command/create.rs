@@ -7,8 +7,8 @@ use crate::domain::session::{NewSession, Session, Standing};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::timeout::TimeoutOverrides;
 use crate::json::is_same;
-use crate::store::record::CreateClaim;
-use crate::store::txn::{Result, Txn};
+use crate::store::schema::record::CreateClaim;
+use crate::store::write::txn::{Result, Txn};
 
 /// How long a create's key is remembered: 24 hours.
 pub(super) const KEY_LIFE: Millis = Millis(24 * 60 * 60 * 1000);

@@ -4,10 +4,10 @@ use super::sealed::Apply;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::session::Session;
 use crate::events::Event;
-use crate::store::aside;
-use crate::store::damage::Spot;
 use crate::store::error::CommandError;
-use crate::store::txn::{Result, Txn};
+use crate::store::quarantine;
+use crate::store::quarantine::damage::Spot;
+use crate::store::write::txn::{Result, Txn};
 
 /// How many rows a deletion removes at once; the rest goes in slices.
 const AT_ONCE: usize = 500;
@@ -47,7 +47,7 @@ impl Apply for DeleteSession {
         };
         if session.is_none() {
             // So that its rows in the indexes go too.
-            aside::set_aside(txn, &[(id, Spot::Session)])?;
+            quarantine::set_aside(txn, &[(id, Spot::Session)])?;
         }
         let erased = erase(txn, id, session.as_ref(), AT_ONCE)?;
         txn.publish(id, Event::Deleted);

@@ -2,7 +2,7 @@
 
 use super::sealed::Apply;
 use crate::store::condition::{LastBackup, Verified};
-use crate::store::txn::{Result, Txn};
+use crate::store::write::txn::{Result, Txn};
 
 /// Keeps what the last complete verification found, for the starts to come.
 #[derive(Debug, Clone, Copy)]

@@ -26,7 +26,7 @@ pub use submit::{SubmitReply, Submitted};
 pub use turn::{BeginTurn, CloseTurn, Expire, ParkTurn};
 pub use upstream::KeepUpstream;
 
-use super::txn::{Result, Txn};
+use super::write::txn::{Result, Txn};
 pub use crate::domain::turn::{Begun, Closed, Parked, Reply};
 
 /// Something to do in one transaction.

@@ -6,11 +6,11 @@ use super::sealed::Apply;
 use crate::domain::archive::SetAside;
 use crate::domain::id::SessionId;
 use crate::events::Event;
-use crate::store::aside;
-use crate::store::damage::NOBODY;
-use crate::store::deadline::Place;
 use crate::store::error::CommandError;
-use crate::store::txn::{Result, Txn};
+use crate::store::quarantine;
+use crate::store::quarantine::damage::NOBODY;
+use crate::store::schema::deadline::Place;
+use crate::store::write::txn::{Result, Txn};
 
 /// How many rows one slice removes, so that a live request never waits for more.
 const SLICE: usize = 500;
@@ -112,7 +112,7 @@ fn purge_damaged(
         *after = Some((last.owner, last.place.clone()));
         for row in rows {
             *budget = budget.saturating_sub(1);
-            if aside::is_session(&row) && has_ended(txn, &row) {
+            if quarantine::is_session(&row) && has_ended(txn, &row) {
                 let erased = erase(txn, row.owner, None, (*budget).max(1))?;
                 end_turns(txn, row.owner, erased.turns);
                 *budget = budget.saturating_sub(erased.rows);

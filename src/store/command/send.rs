@@ -11,8 +11,8 @@ use crate::domain::session::Session;
 use crate::domain::turn::{Beginning, MAX_OPEN_TURNS, OpenTurn};
 use crate::events::{Echo, Event};
 use crate::message_json;
-use crate::store::damage::KeyOf;
-use crate::store::txn::{Result, Txn};
+use crate::store::quarantine::damage::KeyOf;
+use crate::store::write::txn::{Result, Txn};
 
 /// Stores a user's message and opens its turn, or finds the one that the same key stored.
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use crate::domain::turn::{OpenTurn, Reply};
 use crate::events::Event;
 use crate::json;
 use crate::message_json;
-use crate::store::damage::KeyOf;
-use crate::store::txn::{Result, Txn};
+use crate::store::quarantine::damage::KeyOf;
+use crate::store::write::txn::{Result, Txn};
 
 /// Stores a submitted reply, which closes the turns that it answers, or finds the one that the
 /// same key stored.

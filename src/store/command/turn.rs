@@ -10,7 +10,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply};
 
 use crate::events::Event;
-use crate::store::txn::{Result, Txn};
+use crate::store::write::txn::{Result, Txn};
 
 /// Notes that the agent is about to be asked.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use super::sealed::Apply;
 use crate::domain::id::SessionId;
-use crate::store::txn::{Result, Txn};
+use crate::store::write::txn::{Result, Txn};
 
 /// Keeps the name that the server behind a session's agent has for it. It goes with the session.
 #[derive(Debug)]

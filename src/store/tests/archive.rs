@@ -3,14 +3,14 @@
 use tokio_util::sync::CancellationToken;
 
 use super::super::command::{BeginTurn, DeleteSession, KeepUpstream};
-use super::super::deadline::Row;
 use super::super::error::{CopyError, ImportError};
-use super::super::file::{self, Look};
-use super::super::import::{self, Imported, Line};
-use super::super::tables::{DEADLINES, MESSAGES, SESSIONS};
 use super::*;
 use crate::archive;
 use crate::domain::archive::Item;
+use crate::store::maintenance::import::{self, Imported, Line};
+use crate::store::maintenance::offline::{self, Look};
+use crate::store::schema::deadline::Row;
+use crate::store::schema::tables::{DEADLINES, MESSAGES, SESSIONS};
 
 /// Everything as lines, read in slices of about so many rows.
 fn export(rig: &Rig, rows: usize) -> Vec<String> {
@@ -453,10 +453,10 @@ fn a_file_is_compacted_and_holds_the_same() {
     }
     let lines = export(&rig, 5);
     let path = rig.path();
-    let error = file::compact(&path, CACHE_BYTES).unwrap_err();
+    let error = offline::compact(&path, CACHE_BYTES).unwrap_err();
     assert!(matches!(error, OpenError::InUse), "{error}");
     rig.close(false);
-    let (before, after) = file::compact(&path, CACHE_BYTES).unwrap();
+    let (before, after) = offline::compact(&path, CACHE_BYTES).unwrap();
     assert!(after < before, "{before} bytes, now {after}");
     let found = rig.open();
     assert_eq!(found.clean_stop, Some(true));

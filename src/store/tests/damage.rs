@@ -1,8 +1,10 @@
 //! Records that cannot be decoded: set aside, counted, and in nobody else's way.
 
 use super::super::command::{BeginTurn, DeleteSession, Expire, Heartbeat, WalkTallies};
-use super::super::tables::{CREATE_KEYS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS, meta};
 use super::*;
+use crate::store::schema::tables::{
+    CREATE_KEYS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS, meta,
+};
 
 /// Spoils a record while the store is closed, and opens it again.
 fn spoil(rig: &mut Rig, change: impl FnOnce(&WriteTransaction)) -> Found {

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use redb::StorageBackend;
 
-use super::super::file_at_path::Displacement;
-use super::super::medium::{Medium, look_into};
-use super::super::open::{database_error, shielded};
-use super::super::peek::Source;
 use super::*;
+use crate::store::file::database_file::{Medium, look_into};
+use crate::store::file::file_at_path::Displacement;
+use crate::store::file::open::{database_error, shielded};
+use crate::store::file::overlay::Source;
 
 /// Shared by all who hold it, as a real disk is.
 #[derive(Debug, Clone, Default)]

@@ -1,8 +1,8 @@
 //! Files that are opened, made, or refused and left as they were.
 
 use super::super::command::{DeleteSession, WalkTallies};
-use super::super::tables::{META, SCHEMA_VERSION, SESSIONS, meta};
 use super::*;
+use crate::store::schema::tables::{META, SCHEMA_VERSION, SESSIONS, meta};
 
 /// The file of a store that was stopped, with something in it.
 fn sample() -> (Rig, Session) {

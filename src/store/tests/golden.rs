@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use rstest::rstest;
 
 use super::super::command::{BeginTurn, DeleteSession, Heartbeat, PatchTimeout};
-use super::super::deadline::Deadline;
-use super::super::reader::Stats;
-use super::super::tables::{
+use super::*;
+use crate::store::read::reader::Stats;
+use crate::store::schema::deadline::Deadline;
+use crate::store::schema::tables::{
     CREATE_KEYS, DEADLINES, MESSAGE_KEYS, OPEN_TURNS, SCHEMA_VERSION, SESSIONS,
 };
-use super::*;
 
 pub(super) fn path(version: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v{version}.redb"))

@@ -376,6 +376,6 @@ proptest! {
             pair.take(step)?;
         }
         pair.compare()?;
-        super::archived::assert_comes_back(&pair.rig);
+        super::archive::assert_comes_back(&pair.rig);
     }
 }

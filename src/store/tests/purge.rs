@@ -2,10 +2,10 @@
 
 use super::super::command::sealed::Apply;
 use super::super::command::{DeleteSession, KeepUpstream, RemoteSession};
-use super::super::damage::KeyOf;
-use super::super::tables::{DELETIONS, MESSAGES};
-use super::super::txn::{self, Txn};
 use super::*;
+use crate::store::quarantine::damage::KeyOf;
+use crate::store::schema::tables::{DELETIONS, MESSAGES};
+use crate::store::write::txn::{self, Txn};
 
 /// What one slice may remove: 500 rows, and the few of the last session that it reaches.
 const MOST_PER_SLICE: u64 = 540;

@@ -3,8 +3,8 @@
 use super::super::command::sealed::Apply;
 use super::super::command::{DeleteSession, Heartbeat};
 use super::super::error::CommandError;
-use super::super::txn::{self, Txn};
 use super::*;
+use crate::store::write::txn::{self, Txn};
 
 /// Publishes before it is refused, or writes before it fails or panics: what no command should do.
 #[derive(Debug)]

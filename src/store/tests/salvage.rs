@@ -2,12 +2,12 @@
 
 use super::super::command::WalkTallies;
 use super::super::error::CopyError;
-use super::super::file::Look;
-use super::super::tables::{
+use super::archive::{export_of, faults_of, filled, import, look as look_at};
+use super::*;
+use crate::store::maintenance::offline::Look;
+use crate::store::schema::tables::{
     CREATE_KEYS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS, SUBMIT_KEYS, UPSTREAMS, meta,
 };
-use super::archived::{export_of, faults_of, filled, import, look as look_at};
-use super::*;
 
 /// A record that is spoilt, and what it is called where it is set aside; nothing of a tally, which
 /// is counted anew.

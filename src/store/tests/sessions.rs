@@ -1,11 +1,11 @@
 //! Sessions: their keys, their end, their lists and numbers.
 
 use super::super::command::{DeleteSession, Heartbeat, PatchTimeout, Renew, WalkTallies};
-use super::super::deadline::{Deadline, Row};
-use super::super::reader::Stats;
-use super::super::tables::{DEADLINES, USER_SESSIONS};
 use super::*;
 use crate::domain::session::Standing;
+use crate::store::read::reader::Stats;
+use crate::store::schema::deadline::{Deadline, Row};
+use crate::store::schema::tables::{DEADLINES, USER_SESSIONS};
 
 /// Timeouts under which a session outlives its create key.
 const LONG: TimeoutConfig = TimeoutConfig {

@@ -3,8 +3,8 @@
 use super::super::command::{
     BeginTurn, Begun, DeleteSession, KeepUpstream, ParkTurn, Parked, SubmitReply, Submitted,
 };
-use super::super::tables::{OPEN_TURNS, SUBMIT_KEYS, UPSTREAMS};
 use super::*;
+use crate::store::schema::tables::{OPEN_TURNS, SUBMIT_KEYS, UPSTREAMS};
 
 /// A submit that closes what waits.
 pub(super) fn submit(rig: &mut Rig, session: SessionId, content: &str) -> SubmitReply {
@@ -217,14 +217,14 @@ fn what_does_not_fit_is_found() {
     let id = u128::from(session);
     rig.edit(|txn| {
         let mut keys = txn.open_table(SUBMIT_KEYS).unwrap();
-        let at = super::super::record::encode_time(one.created_at).unwrap();
+        let at = crate::store::schema::record::encode_time(one.created_at).unwrap();
         keys.insert((id, "k"), at.as_slice()).unwrap();
         let mut names = txn.open_table(UPSTREAMS).unwrap();
-        let name = super::super::record::encode_upstream("x").unwrap();
+        let name = crate::store::schema::record::encode_upstream("x").unwrap();
         names.insert(77, name.as_slice()).unwrap();
         names.insert(id, b"damaged".as_slice()).unwrap();
         let mut turns = txn.open_table(OPEN_TURNS).unwrap();
-        let turn = super::super::record::decode_turn(
+        let turn = crate::store::schema::record::decode_turn(
             session,
             0,
             turns.get((id, 0)).unwrap().unwrap().value(),
@@ -233,7 +233,7 @@ fn what_does_not_fit_is_found() {
             begun: false,
             ..turn.unwrap()
         };
-        let bytes = super::super::record::encode_turn(&turn).unwrap();
+        let bytes = crate::store::schema::record::encode_turn(&turn).unwrap();
         turns.insert((id, 0), bytes.as_slice()).unwrap();
     });
     rig.open();

@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use reqwest::Client;
 use serde_json::{Value, json};
+use sessiond::agents::backends::scripted::Scripted;
 use sessiond::agents::character::Character;
 use sessiond::agents::registry::Agent;
-use sessiond::agents::scripted::Scripted;
 use sessiond::clock::{Clock, ClockHand};
 use sessiond::domain::time::Timestamp;
 use sessiond::events::EventBus;
-use sessiond::run::{Parts, run_with};
+use sessiond::server::{Parts, run_with};
 use sessiond::settings::{Config, Layers};
 use sessiond::store::Store;
 use tempfile::TempDir;
@@ -36,7 +36,7 @@ pub(crate) const START: Timestamp = Timestamp(1_704_067_200_000);
 /// The agent that is built in.
 pub(crate) const ELIZA: &str = "b850bc30-45f8-0041-a00a-83df46d8555d";
 
-/// The agent that does what a message says; see [`sessiond::agents::scripted`].
+/// The agent that does what a message says; see [`sessiond::agents::backends::scripted`].
 pub(crate) const SCRIPTED: &str = "5c819ed0-0000-0000-0000-000000000001";
 
 /// A user.

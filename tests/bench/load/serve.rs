@@ -18,7 +18,7 @@ pub(crate) fn run(ready: &Path) -> anyhow::Result<()> {
     let ended = runtime.block_on(async {
         let listener = TcpListener::bind(config.server.addresses.as_slice()).await?;
         announce(ready, &listener)?;
-        sessiond::run::run(config, listener, input_ends()).await
+        sessiond::server::run(config, listener, input_ends()).await
     });
     runtime.shutdown_background();
     ended

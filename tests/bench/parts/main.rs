@@ -9,7 +9,7 @@
     unused_imports,
     reason = "the store's own file, since it is not public; the benchmarks use a part of it"
 )]
-#[path = "../../../src/store/record.rs"]
+#[path = "../../../src/store/schema/record/mod.rs"]
 mod record;
 mod records;
 mod rules;

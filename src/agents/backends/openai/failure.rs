@@ -1,0 +1,156 @@
+//! How a model's server says that it failed, and whether it would take less of the conversation.
+
+use crate::agents::backend::BackendError;
+use crate::agents::client::http_client::{self, Refusal, Repeat};
+use crate::agents::client::redact::Redactor;
+
+/// How much of an answer is searched for the cause of a failure, in bytes.
+const MAX_SEARCHED: usize = 16 * 1024;
+
+/// Codes of errors that say that the context is full: of llama.cpp, `OpenAI` (and vLLM, Groq,
+/// `DeepSeek` and llama-cpp-python), `LiteLLM`, and GitHub's models.
+const CODES: [&str; 5] = [
+    "exceed_context_size_error",
+    "context_length_exceeded",
+    "contextwindowexceeded",
+    "context_window_exceeded",
+    "tokens_limit_reached",
+];
+
+/// The same in words, as servers say it that have no code for it.
+const PHRASES: [&str; 22] = [
+    // OpenAI, vLLM, DeepSeek, OpenRouter and SGLang: "maximum context length is"; LM Studio: "loaded
+    // with context length of", "Reached context length of".
+    "context length",
+    // llama.cpp: "exceeds the available context size".
+    "context size",
+    // Anthropic and others: "exceed context window".
+    "context window",
+    // LM Studio: "Trying to keep the first … tokens when context the overflows".
+    "context the overflows",
+    "context overflow",
+    // Mistral: "too large for model with … maximum context length"; older: "Prompt contains".
+    "prompt contains",
+    // vLLM: "longer than the maximum model length of".
+    "maximum model length",
+    "max_model_len",
+    // xAI: "maximum prompt length is".
+    "maximum prompt length",
+    // Anthropic and Fireworks.
+    "prompt is too long",
+    // Ollama: "prompt too long; exceeded max context length by … tokens".
+    "prompt too long",
+    // Bedrock.
+    "input is too long",
+    // Gemini: "input token count (…) exceeds the maximum number of tokens allowed".
+    "input token count",
+    "maximum number of tokens",
+    // Text Generation Inference and Together.
+    "max_new_tokens` must be",
+    // Cohere.
+    "too many tokens",
+    // OpenAI, Groq.
+    "reduce the length of the messages",
+    // Moonshot: "exceeded model token limit".
+    "model token limit",
+    // Alibaba: "Range of input length should be"; SGLang: "exceeds the maximum allowed length".
+    "input length",
+    // GitHub Copilot: "prompt token count of … exceeds the limit of".
+    "prompt token count",
+    // NVIDIA and others: "tokens in request more than max tokens allowed".
+    "max tokens allowed",
+    "maximum allowed length",
+];
+
+/// Why a model gave no reply.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Its server refused the request.
+    Refused(Refusal),
+    /// The answer, or an event of it, says that it failed.
+    Told(String),
+    /// Anything else.
+    Other(BackendError),
+}
+
+impl Failure {
+    /// Whether the request was more than the model's context holds, so that a shorter one may be
+    /// answered.
+    pub(super) fn is_context_full(&self) -> bool {
+        let body = match self {
+            Self::Refused(refusal) => match refusal.status.as_u16() {
+                // Whatever it is that is too large, less of it may do.
+                413 => return true,
+                // Gateways hand on what the server behind them says, under a status of their own.
+                400 | 422 | 500 => refusal.body.as_slice(),
+                _ => return false,
+            },
+            Self::Told(told) => told.as_bytes(),
+            Self::Other(_) => return false,
+        };
+        let body = &body[..body.len().min(MAX_SEARCHED)];
+        let raw = String::from_utf8_lossy(body).to_ascii_lowercase();
+        // The rest of the body may repeat the conversation.
+        let said = http_client::error_text(body).to_ascii_lowercase();
+        CODES.iter().any(|code| raw.contains(code))
+            || PHRASES.iter().any(|phrase| said.contains(phrase))
+    }
+
+    /// The failure for the log.
+    pub(super) fn into_error(self, redactor: &Redactor) -> BackendError {
+        match self {
+            Self::Refused(refusal) => refusal.into_error(redactor, Repeat::Harmless),
+            Self::Told(told) => http_client::told(&told, redactor),
+            Self::Other(error) => error,
+        }
+    }
+
+    /// The same, of a request that had no history in it.
+    pub(super) fn of_message_alone(self, redactor: &Redactor) -> BackendError {
+        let cause = self.into_error(redactor);
+        BackendError::Final(format!(
+            "the message alone, without any history, is more than the model's context holds: {cause}"
+        ))
+    }
+}
+
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        Self::Other(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> Failure {
+        Failure::Told(text.to_owned())
+    }
+
+    #[test]
+    fn a_full_context_is_known_by_its_code_or_in_words() {
+        for body in [
+            r#"{"error":{"code":400,"message":"the request exceeds the available context size, try increasing it","type":"exceed_context_size_error","n_prompt_tokens":5092,"n_ctx":1024}}"#,
+            r#"{"error":{"message":"x","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#,
+            r#"{"object":"error","message":"This model's maximum context length is 4096 tokens. However, you requested 5000 tokens","type":"BadRequestError","param":null,"code":400}"#,
+            r#"{"error":{"message":"litellm.ContextWindowExceededError: x","type":null,"param":null,"code":"400"}}"#,
+            r#"{"error":"Trying to keep the first 5000 tokens when context the overflows. However, the model is loaded with context length of only 4096 tokens"}"#,
+            r#"{"object":"error","message":"Prompt contains 36533 tokens and 0 draft tokens, too large for model with 32768 maximum context length","type":"invalid_request_prompt","param":null,"code":"3051"}"#,
+            r#"{"error":{"message":"Invalid request: Your request exceeded model token limit: 8192 (requested: 9000)"}}"#,
+            r#"{"error":{"message":"<400> InternalError: Range of input length should be [1, 30720]"}}"#,
+            r#"{"error":{"message":"prompt token count of 9000 exceeds the limit of 8000"}}"#,
+            r#"{"object":"error","message":"Input length (9000 tokens) exceeds the maximum allowed length (8192 tokens)"}"#,
+            r#"[{"error":{"code":400,"message":"The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}]"#,
+        ] {
+            assert!(told(body).is_context_full(), "{body}");
+        }
+        for body in [
+            r#"{"error":{"message":"model not found","code":"model_not_found"}}"#,
+            r#"{"error":{"message":"Invalid role"},"input":"what is a context window?"}"#,
+            "",
+        ] {
+            assert!(!told(body).is_context_full(), "{body}");
+        }
+    }
+}

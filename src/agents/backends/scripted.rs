@@ -1,0 +1,137 @@
+//! An agent for tests, which does what the message says.
+//!
+//! A message is a list of steps, divided by `|`:
+//! `say TEXT` streams a chunk, `wait MILLISECONDS` waits by the clock, `hold` waits for ever,
+//! `fail` fails, `panic` panics, `end` ends the stream without a reply, `think TEXT` and
+//! `act NAME` set thought and actions, `history` says how the agent sees the conversation so far,
+//! `long BYTES` streams as many bytes, `words TEXT` replies with the whole text at once, told word
+//! by word. What was said is the reply, or else an echo of the message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use crate::agents::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest};
+use crate::clock::Clock;
+use crate::domain::turn::{Reply, WantedHistory, Wants};
+use crate::json;
+
+/// Does what the message says.
+#[derive(Debug, Clone)]
+pub struct Scripted {
+    clock: Clock,
+}
+
+struct Script {
+    clock: Clock,
+    steps: std::vec::IntoIter<String>,
+    request: Arc<TurnRequest>,
+    reply: Reply,
+    actions: Vec<String>,
+    echo: String,
+}
+
+impl Scripted {
+    /// An agent that waits by this clock.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock }
+    }
+}
+
+impl Backend for Scripted {
+    fn kind(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn wants(&self) -> Wants {
+        Wants {
+            history: WantedHistory::Messages(40),
+            upstream: false,
+        }
+    }
+
+    fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
+        let echo = request.message.body.content.clone();
+        let steps: Vec<String> = echo.split('|').map(|step| step.trim().to_owned()).collect();
+        let script = Script {
+            clock: self.clock.clone(),
+            steps: steps.into_iter(),
+            request,
+            reply: Reply::default(),
+            actions: Vec::new(),
+            echo,
+        };
+        stream::unfold(Some(script), |script| async move {
+            let mut script = script?;
+            let piece = script.next_piece().await?;
+            let goes_on = matches!(piece, Ok(Piece::Chunk(_)));
+            Some((piece, goes_on.then_some(script)))
+        })
+        .boxed()
+    }
+}
+
+impl Script {
+    async fn next_piece(&mut self) -> Option<Result<Piece, BackendError>> {
+        while let Some(step) = self.steps.next() {
+            let (verb, rest) = step.split_once(' ').unwrap_or((step.as_str(), ""));
+            match verb {
+                "say" => return Some(Ok(self.say(rest.to_owned()))),
+                "history" => {
+                    let seen = self.seen();
+                    return Some(Ok(self.say(seen)));
+                }
+                "long" => return Some(Ok(self.say("é".repeat(rest.parse().unwrap_or(0) / 2)))),
+                "wait" => {
+                    let span = Duration::from_millis(rest.parse().unwrap_or(0));
+                    self.clock.sleep(span).await;
+                }
+                "hold" => std::future::pending().await,
+                "fail" => return Some(Err(BackendError::Final("it was told to fail".into()))),
+                #[allow(clippy::panic)]
+                "panic" => panic!("told to panic"),
+                "end" => return None,
+                "words" => return Some(Ok(words(rest))),
+                "think" => self.reply.thought = Some(rest.to_owned()),
+                "act" => self.actions.push(rest.to_owned()),
+                _ => {}
+            }
+        }
+        if self.reply.body.content.is_empty() {
+            self.reply.body.content.clone_from(&self.echo);
+        }
+        if !self.actions.is_empty() {
+            self.reply.actions = Some(json::text(&self.actions));
+        }
+        Some(Ok(Piece::done(std::mem::take(&mut self.reply))))
+    }
+
+    fn say(&mut self, text: String) -> Piece {
+        self.reply.body.content.push_str(&text);
+        Piece::Chunk(text)
+    }
+
+    fn seen(&self) -> String {
+        let mut turns: Vec<Vec<&str>> = Vec::new();
+        for message in self.request.history.messages() {
+            let content = message.body.content.as_str();
+            match turns.last_mut().filter(|_| message.is_agent()) {
+                Some(turn) => turn.push(content),
+                None => turns.push(vec![content]),
+            }
+        }
+        let turns = turns.iter().map(|turn| match turn.as_slice() {
+            [unanswered] => format!("{unanswered} > -"),
+            turn => turn.join(" > "),
+        });
+        turns.collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn words(text: &str) -> Piece {
+    let ends = text.match_indices(' ').map(|(at, _)| at + 1);
+    Piece::Done(Reply::text(text.to_owned()), ends.collect())
+}

@@ -1,0 +1,221 @@
+//! The store, tried on real files. What the tests share stands here.
+//!
+//! Every test uses a [`Rig`], which checks the whole file when the test ends.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use self::disk::Disk;
+use self::rig::Rig;
+use super::command::{
+    CloseTurn, Closed, CreateKey, CreateSession, Created, Purge, Reply, SendMessage, Sent,
+};
+use super::read::message_page::{Page, PageRequest};
+use super::*;
+use crate::clock::ClockHand;
+use crate::domain::error::Refusal;
+use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
+use crate::domain::key::IdempotencyKey;
+use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
+use crate::domain::session::{NewSession, Session};
+use crate::domain::time::{Millis, TimeScale, Timestamp};
+use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides, TimeoutPolicy};
+use crate::domain::turn::{Beginning, OpenTurn};
+use crate::events::{Event, Listener};
+use crate::store::schema::{record, tables};
+use crate::store::write::writer;
+
+mod archive;
+mod crashes;
+mod damage;
+mod disk;
+mod events;
+mod fault_points;
+mod faults;
+mod files;
+mod golden;
+mod messages;
+mod model;
+mod month;
+mod overload;
+mod pair;
+mod power_cut;
+mod purge;
+mod queue;
+mod reference;
+mod rig;
+mod salvage;
+mod scrub;
+mod sessions;
+mod steps;
+mod submit;
+
+const CACHE_BYTES: usize = 1 << 20;
+
+/// When the tests begin: 2024-01-15T10:30:00.000Z.
+const START: Timestamp = Timestamp(1_705_314_600_000);
+
+const SECOND: Millis = Millis(1_000);
+const MINUTE: Millis = Millis(60_000);
+const HOUR: Millis = Millis(3_600_000);
+
+const ALICE: u128 = 0xa11ce;
+const BOB: u128 = 0xb0b;
+const ELIZA: u128 = 0xe112a;
+
+/// How long the rig's sessions are kept after their expiry.
+const KEPT: Millis = HOUR;
+
+/// The timeouts of the rig's sessions, unless a test says otherwise.
+const TIMEOUT: TimeoutConfig = TimeoutConfig {
+    timeout_minutes: 30,
+    auto_renew: true,
+    max_duration_minutes: 720,
+    warning_threshold_minutes: 5,
+};
+
+fn rules() -> Rules {
+    Rules {
+        policy: TimeoutPolicy {
+            min_timeout_minutes: 5,
+            max_timeout_minutes: 1440,
+            defaults: TIMEOUT,
+        },
+        scale: TimeScale::REAL,
+        kept: KEPT,
+        max_pending_turns: 10_000,
+        max_sessions_per_user: 0,
+    }
+}
+
+/// A directory in memory where the system has one: the tests commit by the thousand.
+fn temp_dir() -> TempDir {
+    let in_memory = Path::new("/dev/shm");
+    if in_memory.is_dir()
+        && let Ok(dir) = tempfile::tempdir_in(in_memory)
+    {
+        return dir;
+    }
+    tempfile::tempdir().unwrap()
+}
+
+/// Drops the handle and waits until the file is let go.
+fn drop_and_wait(store: Store) {
+    let writer = store.writer.lock().unwrap().take();
+    drop(store);
+    writer.unwrap().join().unwrap();
+}
+
+/// Changes a closed file.
+fn edit(path: &Path, change: impl FnOnce(&WriteTransaction)) {
+    let database = Database::open(path).unwrap();
+    let txn = database.begin_write().unwrap();
+    change(&txn);
+    txn.commit().unwrap();
+}
+
+/// Flips a bit in the value of a row.
+fn damage<'k, K: redb::Key + 'static>(
+    txn: &WriteTransaction,
+    definition: TableDefinition<K, &'static [u8]>,
+    key: impl std::borrow::Borrow<K::SelfType<'k>>,
+) {
+    let mut table = txn.open_table(definition).unwrap();
+    let mut bytes = table.get(key.borrow()).unwrap().unwrap().value().to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    table.insert(key.borrow(), bytes.as_slice()).unwrap();
+}
+
+/// Polls a future once.
+fn poke<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::parse(text).unwrap()
+}
+
+fn says(content: &str) -> Body {
+    Body {
+        content: content.into(),
+        ..Body::default()
+    }
+}
+
+fn answer(message: &Message, content: &str) -> CloseTurn {
+    CloseTurn {
+        partial: None,
+        session_id: message.session_id,
+        message_at: message.created_at,
+        result: Ok(Reply {
+            body: says(content),
+            ..Reply::default()
+        }),
+    }
+}
+
+fn failure(message: &Message) -> CloseTurn {
+    CloseTurn {
+        partial: None,
+        session_id: message.session_id,
+        message_at: message.created_at,
+        result: Err(TurnFailure::agent_error()),
+    }
+}
+
+fn turn_state(message: &Message) -> TurnState {
+    match &message.role {
+        Role::User { turn, .. } => turn.clone(),
+        Role::Agent { .. } => panic!("the agent's message has no turn"),
+    }
+}
+
+fn contents(messages: &[Message]) -> Vec<&str> {
+    messages
+        .iter()
+        .map(|message| message.body.content.as_str())
+        .collect()
+}
+
+/// A listener of one session.
+fn listen(bus: &EventBus, session: SessionId) -> Listener {
+    let mut listener = bus.listener();
+    listener.join(session);
+    listener
+}
+
+/// What a listener has heard since it was last asked, a word or two for each event.
+fn heard(listener: &mut Listener) -> Vec<String> {
+    let mut heard = Vec::new();
+    loop {
+        let next = std::pin::pin!(listener.next());
+        let Poll::Ready(Ok(happening)) = poke(next) else {
+            return heard;
+        };
+        heard.push(match &happening.event {
+            Event::MessageStored { message, .. } => {
+                let who = if message.is_agent() { "agent" } else { "user" };
+                format!("{who}: {}", message.body.content)
+            }
+            Event::Renewed { session } => format!("renewed {}", session.renewal_count),
+            Event::Busy => "busy".into(),
+            Event::Idle => "idle".into(),
+            Event::ReplyChunk { text, .. } => format!("chunk: {text}"),
+            Event::TurnFailed { failure, .. } => format!("failed {}", failure.code),
+            Event::TurnEnded => "ended".into(),
+            Event::NearExpiration {
+                minutes_remaining, ..
+            } => format!("near {minutes_remaining}"),
+            Event::Expired { .. } => "expired".into(),
+            Event::Deleted => "deleted".into(),
+        });
+    }
+}
