@@ -39,7 +39,7 @@ pub enum Event {
         /// The message.
         message: Arc<Message>,
         /// Who sent it, where a listener did.
-        echo: Option<Echo>,
+        echo: Option<SentBy>,
     },
     /// The session was renewed.
     Renewed {
@@ -94,7 +94,7 @@ pub enum Event {
 
 /// Which listener sent a message, and what it called it. Nobody else is told the latter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Echo {
+pub struct SentBy {
     /// The listener.
     pub listener: ListenerId,
     /// Its own name for the message.
@@ -107,14 +107,14 @@ pub struct ListenerId(u64);
 
 /// An event and the session that it happened in.
 #[derive(Debug, Clone)]
-pub struct Happening {
+pub struct SessionEvent {
     /// Where.
     pub session_id: SessionId,
     /// What.
     pub event: Event,
 }
 
-impl Happening {
+impl SessionEvent {
     /// An event of a session.
     #[must_use]
     pub fn new(session_id: SessionId, event: Event) -> Self {
@@ -125,15 +125,15 @@ impl Happening {
 /// Carries events from where they happen to the listeners of their session.
 #[derive(Debug, Clone, Default)]
 pub struct EventBus {
-    rooms: Arc<Mutex<HashMap<SessionId, Vec<Seat>>>>,
+    rooms: Arc<Mutex<HashMap<SessionId, Vec<Subscription>>>>,
     next_id: Arc<AtomicU64>,
 }
 
 /// A listener's place in a room.
 #[derive(Debug, Clone)]
-struct Seat {
+struct Subscription {
     listener: ListenerId,
-    events: mpsc::Sender<Arc<Happening>>,
+    events: mpsc::Sender<Arc<SessionEvent>>,
     /// How many bytes of events it has not taken yet.
     waiting: Arc<AtomicUsize>,
     has_lagged: Arc<AtomicBool>,
@@ -142,9 +142,9 @@ struct Seat {
 /// A listener's end: what happens in the sessions that it has joined.
 #[derive(Debug)]
 pub struct Listener {
-    seat: Seat,
+    seat: Subscription,
     sessions: HashSet<SessionId>,
-    events: mpsc::Receiver<Arc<Happening>>,
+    events: mpsc::Receiver<Arc<SessionEvent>>,
     bus: EventBus,
 }
 
@@ -154,7 +154,7 @@ pub struct Lagged;
 
 impl EventBus {
     /// Tells the session's listeners, of which there may be none.
-    pub fn publish(&self, happening: Happening) {
+    pub fn publish(&self, happening: SessionEvent) {
         if let Some(room) = self.rooms().get_mut(&happening.session_id) {
             tell(room, happening);
         }
@@ -164,7 +164,7 @@ impl EventBus {
     pub fn publish_all(&self, session: SessionId, events: impl Iterator<Item = Event>) {
         if let Some(room) = self.rooms().get_mut(&session) {
             for event in events {
-                tell(room, Happening::new(session, event));
+                tell(room, SessionEvent::new(session, event));
             }
         }
     }
@@ -179,7 +179,7 @@ impl EventBus {
     #[must_use]
     pub fn listener(&self) -> Listener {
         let (sender, events) = mpsc::channel(BACKLOG);
-        let seat = Seat {
+        let seat = Subscription {
             listener: ListenerId(self.next_id.fetch_add(1, Ordering::Relaxed)),
             events: sender,
             waiting: Arc::default(),
@@ -193,14 +193,14 @@ impl EventBus {
         }
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<SessionId, Vec<Seat>>> {
+    fn rooms(&self) -> MutexGuard<'_, HashMap<SessionId, Vec<Subscription>>> {
         // No code panics with the lock held, and the map is whole between any two statements.
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Tells the listeners of a room, all but those who lag too far behind.
-fn tell(room: &mut Vec<Seat>, happening: Happening) {
+fn tell(room: &mut Vec<Subscription>, happening: SessionEvent) {
     let happening = Arc::new(happening);
     let bytes = happening.event.bytes();
     room.retain(|seat| {
@@ -212,9 +212,9 @@ fn tell(room: &mut Vec<Seat>, happening: Happening) {
     });
 }
 
-impl Seat {
+impl Subscription {
     /// Whether there was room for the event.
-    fn tell(&self, happening: &Arc<Happening>, bytes: usize) -> bool {
+    fn tell(&self, happening: &Arc<SessionEvent>, bytes: usize) -> bool {
         let waiting = self.waiting.fetch_add(bytes, Ordering::Relaxed);
         let fits = waiting.saturating_add(bytes) <= BACKLOG_BYTES;
         let is_told = fits && self.events.try_send(Arc::clone(happening)).is_ok();
@@ -297,7 +297,7 @@ impl Listener {
     ///
     /// # Errors
     /// It has lagged too far behind to be told all.
-    pub async fn next(&mut self) -> Result<Arc<Happening>, Lagged> {
+    pub async fn next(&mut self) -> Result<Arc<SessionEvent>, Lagged> {
         if self.seat.has_lagged.load(Ordering::Acquire) {
             return Err(Lagged);
         }
@@ -308,7 +308,7 @@ impl Listener {
         Ok(happening)
     }
 
-    fn vacate(&self, rooms: &mut HashMap<SessionId, Vec<Seat>>, session: SessionId) {
+    fn vacate(&self, rooms: &mut HashMap<SessionId, Vec<Subscription>>, session: SessionId) {
         let Some(room) = rooms.get_mut(&session) else {
             return;
         };
@@ -340,16 +340,16 @@ mod tests {
         listener.join(one);
         listener.join(one);
         listener.join(two);
-        bus.publish(Happening::new(other, Event::Busy));
-        bus.publish(Happening::new(one, Event::Busy));
-        bus.publish(Happening::new(two, Event::Deleted));
+        bus.publish(SessionEvent::new(other, Event::Busy));
+        bus.publish(SessionEvent::new(one, Event::Busy));
+        bus.publish(SessionEvent::new(two, Event::Deleted));
         let heard = [
             listener.next().await.unwrap(),
             listener.next().await.unwrap(),
         ];
         assert_eq!(heard.map(|happening| happening.session_id), [one, two]);
         listener.leave(one);
-        bus.publish(Happening::new(one, Event::Busy));
+        bus.publish(SessionEvent::new(one, Event::Busy));
         assert!(listener.events.is_empty());
         drop(listener);
         assert!(bus.rooms().is_empty());
@@ -362,7 +362,7 @@ mod tests {
         let mut listener = bus.listener();
         listener.join(session);
         for _ in 0..=BACKLOG {
-            bus.publish(Happening::new(session, Event::Busy));
+            bus.publish(SessionEvent::new(session, Event::Busy));
         }
         assert_eq!(listener.next().await.unwrap_err(), Lagged);
     }
@@ -383,14 +383,14 @@ mod tests {
         // What is taken makes room again.
         for _ in 0..3 {
             for _ in 0..fit {
-                bus.publish(Happening::new(session, chunk()));
+                bus.publish(SessionEvent::new(session, chunk()));
             }
             for _ in 0..fit {
                 assert!(listener.next().await.is_ok());
             }
         }
         for _ in 0..=fit {
-            bus.publish(Happening::new(session, chunk()));
+            bus.publish(SessionEvent::new(session, chunk()));
         }
         assert_eq!(listener.next().await.unwrap_err(), Lagged);
     }

@@ -15,8 +15,8 @@ use crate::app::error::AppError;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::domain::time::{Millis, Timestamp};
-use crate::events::{Event, Happening};
-use crate::store::command::{Expire, WalkTallies};
+use crate::events::{Event, SessionEvent};
+use crate::store::command::{AdvanceCounters, Expire};
 use crate::store::error::SubmitError;
 use crate::store::schema::deadline::Place;
 
@@ -91,7 +91,7 @@ impl Janitor {
             self.sweep().await?;
             self.next_sweep = now + self.interval;
         } else if self.rows_since_walk >= ROWS_TO_WALK {
-            self.app.store().submit(WalkTallies).await?;
+            self.app.store().submit(AdvanceCounters).await?;
             self.rows_since_walk = 0;
         }
         let (warned, expired) = (self.warned.0.max(settled), self.expired.0.max(settled));
@@ -114,7 +114,7 @@ impl Janitor {
         let removed = self.app.purge().await?;
         let elapsed = started.elapsed().as_secs_f64();
         self.app.metrics().sweep.observe(elapsed);
-        self.app.store().submit(WalkTallies).await?;
+        self.app.store().submit(AdvanceCounters).await?;
         self.rows_since_walk = 0;
         if removed > 0 {
             tracing::info!(sessions = removed, "removed sessions past their keeping");
@@ -148,7 +148,7 @@ impl Janitor {
             session: Arc::new(session),
             minutes_remaining,
         };
-        self.app.events().publish(Happening::new(id, event));
+        self.app.events().publish(SessionEvent::new(id, event));
     }
 
     async fn tell_expiries(&mut self, until: Timestamp) -> Result<(), AppError> {

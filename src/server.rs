@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
 
-use crate::agents::registry::{Agent, Registry, Tools};
+use crate::agents::registry::{Agent, BackendContext, Registry};
 use crate::api::{self, Sockets};
 use crate::app::App;
-use crate::auth::Guard;
+use crate::auth::Authenticator;
 use crate::auth::rate::Limits;
 use crate::clock::Clock;
 use crate::connections::Connections;
@@ -144,7 +144,7 @@ pub async fn run_with(
     }
     let reloader = reload_agents(Arc::clone(&app), source, hangups);
     background.spawn(stop.child_token().run_until_cancelled_owned(reloader));
-    let guard = Arc::new(Guard::new(config.guard, clock));
+    let guard = Arc::new(Authenticator::new(config.guard, clock));
     let connections = Connections::new(config.server.max_connections, guard.proxies.clone());
     let connections = Arc::new(connections);
     let realtime = Realtime::new(&app, Arc::clone(&guard), Arc::clone(&connections));
@@ -193,7 +193,7 @@ struct AgentSource {
     /// Whether the folder was there when it was last read.
     was_there: bool,
     clock: Clock,
-    tools: Tools,
+    tools: BackendContext,
     /// Those that have no files.
     others: Vec<Arc<Agent>>,
 }
@@ -237,8 +237,8 @@ pub fn agents_folder(config: &Config) -> PathBuf {
 ///
 /// # Errors
 /// There can be no HTTP client on this machine.
-pub fn agent_tools(config: &Config) -> anyhow::Result<Tools> {
-    Ok(Tools::new(config.environment.clone())?)
+pub fn agent_tools(config: &Config) -> anyhow::Result<BackendContext> {
+    Ok(BackendContext::new(config.environment.clone())?)
 }
 
 /// Reads the character files again at each signal. Where one is broken, all stays as it is.

@@ -3,7 +3,7 @@
 //! Each backend is a file of its own behind the [`backend::Backend`] trait: `eliza`, `openai`,
 //! `webhook`, `elizaos`, `external`. The [`registry`] knows them by name. Nothing here knows
 //! of the store or of HTTP: the turn runner reaches what is stored through its
-//! [`runner::Ledger`].
+//! [`turns::TurnStore`].
 
 pub mod about;
 pub mod backend;

@@ -23,7 +23,7 @@ use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 
 /// Makes a backend of what a character's file says.
-type Make = fn(&Character, &Tools) -> Result<Box<dyn Backend>, SettingsFault>;
+type Make = fn(&Character, &BackendContext) -> Result<Box<dyn Backend>, SettingsFault>;
 
 /// The backends by their names in `settings.backend.type`, with the fields of their own.
 const BACKENDS: [(&str, &[&str], Make); 5] = [
@@ -36,12 +36,12 @@ const BACKENDS: [(&str, &[&str], Make); 5] = [
 
 /// What backends are made with.
 #[derive(Debug, Clone)]
-pub struct Tools {
+pub struct BackendContext {
     pub(super) variables: Variables,
     pub(super) client: Client,
 }
 
-impl Tools {
+impl BackendContext {
     /// Tools that find their secrets in these variables.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl Agent {
     ///
     /// # Errors
     /// There is no such backend, or its settings are wrong.
-    pub fn new(character: Character, tools: &Tools) -> Result<Self, CharacterError> {
+    pub fn new(character: Character, tools: &BackendContext) -> Result<Self, CharacterError> {
         match backend(&character, tools) {
             Ok(backend) => Ok(Self::with_backend(character, backend)),
             Err(fault) => Err(character.fault(fault)),
@@ -152,7 +152,10 @@ impl Agent {
 
 /// Who answers for a character. One whose file does not say is answered for by the model that
 /// `ElizaOS`'s variables name, or else by the rule engine.
-fn backend(character: &Character, tools: &Tools) -> Result<Box<dyn Backend>, SettingsFault> {
+fn backend(
+    character: &Character,
+    tools: &BackendContext,
+) -> Result<Box<dyn Backend>, SettingsFault> {
     let Some(kind) = &character.backend.kind else {
         let model = OpenAi::from_variables(character, tools)?;
         return Ok(model.unwrap_or_else(|| Box::new(Eliza)));
@@ -217,7 +220,7 @@ impl Registry {
     pub fn load(
         folder: &Path,
         started_at: Timestamp,
-        tools: &Tools,
+        tools: &BackendContext,
     ) -> Result<Self, RegistryError> {
         let mut agents = vec![Agent::new(Character::built_in(started_at)?, tools)?];
         for path in character_files(folder)? {
@@ -340,8 +343,8 @@ mod tests {
     use super::*;
     use crate::agents::character::ELIZA_ID;
 
-    fn tools() -> Tools {
-        Tools::new(Variables::default()).unwrap()
+    fn tools() -> BackendContext {
+        BackendContext::new(Variables::default()).unwrap()
     }
 
     #[test]

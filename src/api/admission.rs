@@ -13,7 +13,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
 use super::extract::REPLAYED;
-use crate::auth::Guard;
+use crate::auth::Authenticator;
 use crate::auth::origin::AllowedOrigins;
 use crate::connections::Connection;
 use crate::console;
@@ -24,12 +24,12 @@ const MAX_AGE: Duration = Duration::from_mins(10);
 /// The rules for web pages.
 #[derive(Debug)]
 pub(super) struct Admission {
-    guard: Arc<Guard>,
+    guard: Arc<Authenticator>,
     cors: CorsLayer,
 }
 
 impl Admission {
-    pub(super) fn new(guard: &Arc<Guard>) -> Self {
+    pub(super) fn new(guard: &Arc<Authenticator>) -> Self {
         Self {
             guard: Arc::clone(guard),
             cors: cors(&guard.origins.allowed),

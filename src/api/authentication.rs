@@ -8,7 +8,7 @@ use axum::extract::Request;
 use super::error::ApiError;
 use crate::auth::access::Access;
 use crate::auth::identity::{Credentials, Principal, Unauthorized};
-use crate::auth::{ClientContext, Guard};
+use crate::auth::{Authenticator, ClientContext};
 use crate::connections::Connection;
 
 /// What the head of a request says about its client. An extension of every request.
@@ -18,7 +18,7 @@ pub(super) struct Authentication {
     pub(super) principal: Result<Principal, Unauthorized>,
     /// From where, as far as that can be trusted. `None` over the Unix socket.
     pub(super) address: Option<IpAddr>,
-    guard: Arc<Guard>,
+    guard: Arc<Authenticator>,
 }
 
 /// Why a client may not make a call.
@@ -61,7 +61,7 @@ impl Authentication {
 
 /// Notes who calls: over the Unix socket an admin, who needs no credentials. What that allows is decided
 /// by each route.
-pub(super) fn authenticate(guard: &Arc<Guard>, mut request: Request) -> Request {
+pub(super) fn authenticate(guard: &Arc<Authenticator>, mut request: Request) -> Request {
     let Some(connection) = request.extensions().get::<Arc<Connection>>() else {
         return request;
     };

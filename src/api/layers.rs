@@ -19,7 +19,7 @@ use super::authentication::authenticate;
 use super::error::ApiError;
 use super::observe::observe;
 use crate::app::App;
-use crate::auth::Guard;
+use crate::auth::Authenticator;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -44,7 +44,7 @@ const DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
 ];
 
 /// Adds the layers, outermost first.
-pub(super) fn layered(router: Router, app: &Arc<App>, guard: &Arc<Guard>) -> Router {
+pub(super) fn layered(router: Router, app: &Arc<App>, guard: &Arc<Authenticator>) -> Router {
     router.layer(
         ServiceBuilder::new()
             .map_request(without_unsafe_id)

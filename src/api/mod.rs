@@ -32,14 +32,14 @@ use self::handlers::fallback;
 pub use self::sockets::Sockets;
 use self::state::ApiState;
 use crate::app::App;
-use crate::auth::Guard;
+use crate::auth::Authenticator;
 
 /// Answers the requests of all connections.
 pub type ApiService =
     MapRequest<MapResponse<Router, fn(Response) -> Response>, fn(Request) -> Request>;
 
 /// Returns the whole API as a service. Each request brings its `Arc<Connection>` as an extension.
-pub fn service(app: &Arc<App>, guard: &Arc<Guard>, sockets: Sockets) -> ApiService {
+pub fn service(app: &Arc<App>, guard: &Arc<Authenticator>, sockets: Sockets) -> ApiService {
     let (router, description) = router::routes().split();
     let description = openapi::document(description).to_string();
     let state = ApiState {

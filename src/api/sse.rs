@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::dto::{self, AgentResponse, SessionStatus, UserMessage};
-use crate::app::{Ending, News, Waiter};
+use crate::app::{Ending, ReplyEvent, ReplyReceiver};
 use crate::app::{SentMessage, SentTurn};
 use crate::domain::id::MessageId;
 use crate::domain::message::TurnFailure;
@@ -152,11 +152,11 @@ impl Reply {
         }
         let news = match &mut self.turn {
             SentTurn::Open(waiter) => next_news(waiter).await,
-            SentTurn::Ended(ending) => News::End(ending.clone()),
+            SentTurn::Ended(ending) => ReplyEvent::End(ending.clone()),
         };
         Some(match news {
-            News::Chunk(text) => self.chunk(&text),
-            News::End(ending) => self.end(&ending),
+            ReplyEvent::Chunk(text) => self.chunk(&text),
+            ReplyEvent::End(ending) => self.end(&ending),
         })
     }
 
@@ -190,9 +190,12 @@ impl Reply {
     }
 }
 
-async fn next_news(waiter: &mut Waiter) -> News {
+async fn next_news(waiter: &mut ReplyReceiver) -> ReplyEvent {
     // A feed that is gone without a word was a deleted session's.
-    waiter.next().await.unwrap_or(News::End(Ending::Deleted))
+    waiter
+        .next()
+        .await
+        .unwrap_or(ReplyEvent::End(Ending::Deleted))
 }
 
 fn error(code: &str, message: &str) -> Event {

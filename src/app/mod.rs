@@ -2,20 +2,20 @@
 //!
 //! HTTP and sockets meet the same rules here and nowhere else.
 
+mod active_sessions;
 mod admin;
 mod create;
 pub mod error;
-mod follow;
 mod ids;
-mod ledger;
 mod messages;
 mod remote;
 mod send;
 mod sessions;
 mod storage;
 mod submit;
+mod subscription;
 mod target;
-mod walk;
+mod turn_store;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,23 +24,23 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::active_sessions::ActiveSessionScan;
 pub use self::admin::{Backup, Export};
 pub use self::create::CreateRequest;
-pub use self::follow::{Followed, Follower, SessionState};
 use self::ids::Ids;
-use self::ledger::StoreLedger;
 use self::remote::RemoteSessions;
 pub use self::send::{NewMessage, SendRequest, SendingSocket, SentMessage, SentTurn};
 pub use self::sessions::{Health, Reason, SessionFilter, Status};
 use self::storage::Verification;
 pub use self::submit::{Submission, SubmittedReply};
+pub use self::subscription::{Followed, SessionState, SessionSubscription};
 pub use self::target::{Scope, Target};
-pub use self::walk::Walk;
+use self::turn_store::StoredTurns;
 pub use crate::agents::character::Character;
 pub use crate::agents::registry::Agent;
 use crate::agents::registry::{Agents, Registry};
-use crate::agents::turns::reply_feed::Feeds;
-pub use crate::agents::turns::reply_feed::{Ending, News, Waiter};
+use crate::agents::turns::reply_feed::ReplyFeeds;
+pub use crate::agents::turns::reply_feed::{Ending, ReplyEvent, ReplyReceiver};
 use crate::agents::turns::{Parts, Runner};
 use crate::auth::rate::Limits;
 use crate::clock::Clock;
@@ -57,8 +57,8 @@ pub use crate::store::{LastBackup, Page, PageRequest, Stats, StorageInfo, Verifi
 pub struct App {
     store: Arc<Store>,
     agents: Arc<Agents>,
-    runner: Runner<StoreLedger>,
-    feeds: Feeds,
+    runner: Runner<StoredTurns>,
+    feeds: ReplyFeeds,
     events: EventBus,
     clock: Clock,
     limits: Limits,
@@ -85,8 +85,8 @@ impl App {
         clock: Clock,
     ) -> Self {
         let agents = Arc::new(Agents::new(agents));
-        let feeds = Feeds::default();
-        let ledger = StoreLedger::new(Arc::clone(&store));
+        let feeds = ReplyFeeds::default();
+        let ledger = StoredTurns::new(Arc::clone(&store));
         let metrics = Metrics::new(store.meters().clone());
         let runner = Runner::new(Parts {
             ledger,
@@ -194,7 +194,7 @@ impl App {
         }
     }
 
-    pub(crate) fn feeds(&self) -> &Feeds {
+    pub(crate) fn feeds(&self) -> &ReplyFeeds {
         &self.feeds
     }
 

@@ -8,12 +8,12 @@ use tracing::Instrument as _;
 
 use super::App;
 use super::error::{AppError, NoReply, NoReplyReason, Unavailable, ValidationError};
-use super::ledger::StoreLedger;
 use super::target::Target;
+use super::turn_store::StoredTurns;
 use crate::agents::backend::Answering;
 use crate::agents::registry::Agent;
 use crate::agents::turns::Claim;
-use crate::agents::turns::reply_feed::{Ending, Waiter};
+use crate::agents::turns::reply_feed::{Ending, ReplyReceiver};
 use crate::domain::error::Refusal;
 use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
@@ -21,7 +21,7 @@ use crate::domain::message::{Body, Message, Role, Sender, TurnState};
 use crate::domain::session::Session;
 use crate::domain::time::Millis;
 use crate::domain::turn::Beginning;
-use crate::events::{Echo, ListenerId};
+use crate::events::{ListenerId, SentBy};
 use crate::message_json::says_the_same;
 use crate::store::TurnOutcome;
 use crate::store::command::{SendMessage, Sent};
@@ -80,7 +80,7 @@ pub struct SentMessage {
 #[derive(Debug)]
 pub enum SentTurn {
     /// It is open.
-    Open(Waiter),
+    Open(ReplyReceiver),
     /// It is over.
     Ended(Ending),
 }
@@ -134,7 +134,7 @@ impl App {
                 by_socket: request.socket.is_some(),
                 name: request.socket.and_then(|socket| socket.sender_name),
             },
-            echo: echo.map(|(listener, client_message_id)| Echo {
+            echo: echo.map(|(listener, client_message_id)| SentBy {
                 listener,
                 client_message_id,
             }),
@@ -200,7 +200,7 @@ impl App {
     async fn store_message(
         &self,
         command: SendMessage,
-        claim: Option<Claim<StoreLedger>>,
+        claim: Option<Claim<StoredTurns>>,
     ) -> Result<(Sent, SentTurn), AppError> {
         let (session, message) = (command.session_id, command.message_id);
         // Waiting begins before the message is stored, so that no piece of the reply is missed.
@@ -235,7 +235,7 @@ impl App {
         &self,
         session: SessionId,
         agent: &Agent,
-    ) -> (Beginning, Option<Claim<StoreLedger>>) {
+    ) -> (Beginning, Option<Claim<StoredTurns>>) {
         if agent.backend.answering() == Answering::BySubmit {
             let span = agent.character.backend.timeout().as_millis();
             let span = Millis(i64::try_from(span).unwrap_or(i64::MAX));
@@ -248,7 +248,7 @@ impl App {
     }
 
     /// Runs the turns of a session, in the lane that was claimed if one was.
-    fn run_turns(&self, session: SessionId, claim: Option<Claim<StoreLedger>>) {
+    fn run_turns(&self, session: SessionId, claim: Option<Claim<StoredTurns>>) {
         match claim {
             Some(claim) => drop(claim),
             None => self.runner.wake(session),
@@ -259,7 +259,7 @@ impl App {
     async fn join(
         &self,
         sent: Sent,
-        claim: Option<Claim<StoreLedger>>,
+        claim: Option<Claim<StoredTurns>>,
     ) -> Result<(Sent, SentTurn), AppError> {
         let (session, message) = (sent.session.id, sent.message.id);
         let waiter = self.feeds().wait_for(session, message);

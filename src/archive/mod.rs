@@ -41,7 +41,7 @@ pub fn line(item: &Item) -> String {
     let text = match item {
         Item::Session(session) => serde_json::to_string(&SessionLine::of(session)),
         Item::Message(message) => serde_json::to_string(&MessageLine::of(message)),
-        Item::SetAside(aside) => serde_json::to_string(&SetAsideLine::of(aside)),
+        Item::Quarantined(aside) => serde_json::to_string(&SetAsideLine::of(aside)),
         Item::Deleted(session) => serde_json::to_string(&DeletedLine {
             r#type: "deleted".into(),
             session_id: session.to_string(),
@@ -72,7 +72,7 @@ pub fn parse(line: &str) -> Result<Item, String> {
             .map(Item::Message),
         "damaged" => from_json::<SetAsideLine>(line)?
             .into_item()
-            .map(Item::SetAside),
+            .map(Item::Quarantined),
         "deleted" => from_json::<DeletedLine>(line)
             .and_then(|line| id("sessionId", &line.session_id))
             .map(|id| Item::Deleted(SessionId::from(id))),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{id, time};
-use crate::domain::archive::SetAside;
+use crate::domain::archive::Quarantined;
 use crate::domain::id::SessionId;
 
 #[derive(Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub(super) struct SetAsideLine {
 }
 
 impl SetAsideLine {
-    pub(super) fn of(aside: &SetAside) -> Self {
+    pub(super) fn of(aside: &Quarantined) -> Self {
         Self {
             r#type: "damaged".into(),
             session_id: aside.owner.to_string(),
@@ -33,9 +33,9 @@ impl SetAsideLine {
         }
     }
 
-    pub(super) fn into_item(self) -> Result<SetAside, String> {
+    pub(super) fn into_item(self) -> Result<Quarantined, String> {
         let expires_at = self.expires_at.map(|text| time("expiresAt", &text));
-        Ok(SetAside {
+        Ok(Quarantined {
             owner: SessionId::from(id("sessionId", &self.session_id)?),
             place: self.record,
             reason: self.reason,

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::archive::{ArchivedMessage, ArchivedSession, Claim, SetAside};
+use crate::domain::archive::{ArchivedMessage, ArchivedSession, Claim, Quarantined};
 use crate::domain::id::{AgentId, MessageId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
@@ -149,7 +149,7 @@ fn set_aside() -> impl Strategy<Value = Item> {
     let texts = any::<(u128, String, String, Vec<u8>)>();
     (texts, at(), proptest::option::of(at())).prop_map(
         |((owner, place, reason, bytes), found_at, expires_at)| {
-            Item::SetAside(SetAside {
+            Item::Quarantined(Quarantined {
                 owner: SessionId::from(owner),
                 place,
                 reason,

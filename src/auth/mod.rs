@@ -42,7 +42,7 @@ pub struct ClientContext {
 
 /// Stands before everything that can be called.
 #[derive(Debug)]
-pub struct Guard {
+pub struct Authenticator {
     identities: Identities,
     /// Which web pages may call.
     pub origins: Origins,
@@ -50,7 +50,7 @@ pub struct Guard {
     pub proxies: TrustedProxies,
 }
 
-impl Guard {
+impl Authenticator {
     /// A guard that follows a policy.
     #[must_use]
     pub fn new(policy: Policy, clock: Clock) -> Self {

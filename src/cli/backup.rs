@@ -12,7 +12,7 @@ use super::{check, data_dir, hints, note, say, server_client};
 use crate::clock::Clock;
 use crate::process::atomic_file;
 use crate::settings::Config;
-use crate::store::maintenance::offline::Look;
+use crate::store::maintenance::offline::OfflineDatabase;
 
 /// Writes a checked copy of the database to a new file. If a server holds the database, it makes the
 /// copy.
@@ -43,7 +43,7 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     }
     // From here on whoever looks into it holds it.
     let _ = file.as_file().unlock();
-    let copy = Look::into(file.path(), config.storage.cache_bytes);
+    let copy = OfflineDatabase::into(file.path(), config.storage.cache_bytes);
     // Without the type of the error, which would be taken for one of the database.
     let mut copy = copy.map_err(|error| {
         anyhow::anyhow!("the copy is no database that can be used, and was thrown away: {error}")
@@ -119,8 +119,8 @@ pub(super) fn restore(config: &Config, source: &Path, is_forced: bool) -> anyhow
     say(&format!("{}: {sessions} sessions", target.display()))
 }
 
-fn look_into(source: &Path, cache_bytes: usize) -> anyhow::Result<Look> {
-    Look::into(source, cache_bytes).map_err(|error| {
+fn look_into(source: &Path, cache_bytes: usize) -> anyhow::Result<OfflineDatabase> {
+    OfflineDatabase::into(source, cache_bytes).map_err(|error| {
         let hint = match FileKind::of(source) {
             FileKind::Lines => Some(hints::LINES),
             FileKind::Backup | FileKind::Other => hints::for_backup(&error),

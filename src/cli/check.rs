@@ -8,7 +8,7 @@ use super::{data_dir, hints, say};
 use crate::process::server_lock::Mode;
 use crate::settings::Config;
 use crate::store::maintenance::offline;
-use crate::store::maintenance::offline::Look;
+use crate::store::maintenance::offline::OfflineDatabase;
 
 /// Checks every page, record, index row and counter of the database, and changes nothing.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
@@ -54,7 +54,7 @@ pub(super) fn counted(number: u64, thing: &str) -> String {
 }
 
 /// Prints a line for each fault. Returns how many there are.
-pub(super) fn faults(look: &mut Look, doing: &'static str) -> anyhow::Result<u64> {
+pub(super) fn faults(look: &mut OfflineDatabase, doing: &'static str) -> anyhow::Result<u64> {
     let bar = Bar::rows(doing);
     let mut faults = 0;
     let mut told = Ok(());
@@ -67,7 +67,7 @@ pub(super) fn faults(look: &mut Look, doing: &'static str) -> anyhow::Result<u64
     told.and(Ok(faults))
 }
 
-fn list_damaged(look: &Look) -> anyhow::Result<u64> {
+fn list_damaged(look: &OfflineDatabase) -> anyhow::Result<u64> {
     let mut damaged = 0;
     let mut told = Ok(());
     look.set_aside(&mut |aside| {

@@ -15,7 +15,7 @@ use crate::process::{atomic_file, signals};
 use crate::server::{DATABASE, make_folder};
 use crate::settings::Config;
 use crate::store::error::OpenError;
-use crate::store::maintenance::offline::Look;
+use crate::store::maintenance::offline::OfflineDatabase;
 
 /// Returns the path of the database.
 pub(super) fn database(config: &Config) -> PathBuf {
@@ -37,10 +37,10 @@ pub(super) fn lock_folder(config: &Config, mode: Mode) -> Result<Option<ServerLo
 }
 
 /// Opens the database offline. Returns `None` where another process holds it.
-pub(super) fn look(config: &Config) -> anyhow::Result<Option<Look>> {
+pub(super) fn look(config: &Config) -> anyhow::Result<Option<OfflineDatabase>> {
     let path = database(config);
     let looked = lock_folder(config, Mode::Shared).and_then(|lock| {
-        let look = Look::into(&path, config.storage.cache_bytes)?;
+        let look = OfflineDatabase::into(&path, config.storage.cache_bytes)?;
         Ok(look.under(lock))
     });
     match looked {

@@ -12,7 +12,7 @@ use crate::domain::id::SessionId;
 use crate::settings::Config;
 use crate::store::Cursor;
 use crate::store::error::OpenError;
-use crate::store::maintenance::offline::Look;
+use crate::store::maintenance::offline::OfflineDatabase;
 
 /// How many rows are read and written at once.
 const SLICE: usize = 1000;
@@ -44,7 +44,7 @@ pub(super) fn run(config: &Config, session: Option<&str>) -> anyhow::Result<()> 
 }
 
 /// Writes what can be read. Fails if something cannot.
-fn write(mut look: Look, id: Option<SessionId>) -> anyhow::Result<()> {
+fn write(mut look: OfflineDatabase, id: Option<SessionId>) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     let damage = match id {
         // It is told what is met of it: of one session, that is enough.
@@ -60,7 +60,7 @@ fn write(mut look: Look, id: Option<SessionId>) -> anyhow::Result<()> {
     let (mut is_empty, mut damaged, mut lost) = (true, 0, 0_u64);
     while !cursor.is_done() {
         for item in look.export(&mut cursor, SLICE, now)? {
-            damaged += u64::from(matches!(item, Item::SetAside(_)));
+            damaged += u64::from(matches!(item, Item::Quarantined(_)));
             output::written(out.write_all(archive::line(&item).as_bytes()))?;
             is_empty = false;
         }
@@ -86,7 +86,7 @@ const SAVED: &str = "What can be is in the output: `sessiond import` makes a dat
                      empty folder, which --data-dir or DATA_DIR chooses";
 
 /// Returns the damage of pages, if there is any; that of single records does not count.
-fn damage_of(look: &mut Look) -> anyhow::Result<Option<OpenError>> {
+fn damage_of(look: &mut OfflineDatabase) -> anyhow::Result<Option<OpenError>> {
     match look.require_sound_pages() {
         Ok(()) => Ok(None),
         Err(error) if error.is_damage() => Ok(Some(error)),

@@ -16,7 +16,7 @@ use crate::archive::{self, MAX_LINE};
 use crate::clock::Clock;
 use crate::settings::Config;
 use crate::store::maintenance::import::{self, Line};
-use crate::store::maintenance::offline::Look;
+use crate::store::maintenance::offline::OfflineDatabase;
 
 /// Makes a database of the lines of a file, or of standard input, where there is none or an empty
 /// one: of all lines, or of none.
@@ -75,7 +75,7 @@ fn refuse_filled(config: &Config, target: &Path) -> anyhow::Result<()> {
     let Some(look) = data_dir::look(config)? else {
         return Err(held(target));
     };
-    if !Look::is_empty(&look)? {
+    if !OfflineDatabase::is_empty(&look)? {
         bail!(
             "{} holds {} sessions; an import needs an empty database. Nothing was changed",
             target.display(),

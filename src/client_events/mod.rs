@@ -17,7 +17,7 @@ use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::{Message, Role};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::events::{Event, Happening, ListenerId};
+use crate::events::{Event, ListenerId, SessionEvent};
 use crate::message_json;
 
 /// An event by its name on the wire.
@@ -36,13 +36,13 @@ pub type NameOf<'a> = &'a dyn Fn(AgentId) -> Option<String>;
 
 /// What happened, as the listener is told.
 #[must_use]
-pub fn event(app: &App, listener: ListenerId, happening: &Happening) -> WireEvent {
+pub fn event(app: &App, listener: ListenerId, happening: &SessionEvent) -> WireEvent {
     told(&|agent| name_of(app, agent), listener, happening)
 }
 
 /// The same, with the agents' names from wherever they are known.
 #[must_use]
-pub fn told(name_of: NameOf<'_>, listener: ListenerId, happening: &Happening) -> WireEvent {
+pub fn told(name_of: NameOf<'_>, listener: ListenerId, happening: &SessionEvent) -> WireEvent {
     let id = happening.session_id;
     match &happening.event {
         Event::MessageStored {

@@ -16,7 +16,7 @@ pub enum Item {
     /// A message of the session before it.
     Message(ArchivedMessage),
     /// A record that could not be decoded.
-    SetAside(SetAside),
+    Quarantined(Quarantined),
     /// The session before it was deleted while it was exported: what stands there of it is void.
     Deleted(SessionId),
 }
@@ -54,7 +54,7 @@ pub struct ArchivedMessage {
 
 /// A record that could not be decoded and was moved aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SetAside {
+pub struct Quarantined {
     /// Whose it is; nil where that is not known.
     pub owner: SessionId,
     /// Which of the owner's records.

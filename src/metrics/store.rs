@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use super::families::Families;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::Role;
-use crate::events::{Event, Happening};
+use crate::events::{Event, SessionEvent};
 
 /// The metrics of the writer and of what it stored. A clone is the same metrics.
 #[derive(Debug, Clone)]
@@ -105,10 +105,10 @@ impl StoreMeters {
     }
 
     /// Counts what a commit told.
-    pub fn committed<'a>(&self, happenings: impl Iterator<Item = &'a Happening>) {
+    pub fn committed<'a>(&self, happenings: impl Iterator<Item = &'a SessionEvent>) {
         // A turn ends with what was told last in its session.
         let mut last: Option<(SessionId, TurnLabels)> = None;
-        for Happening { session_id, event } in happenings {
+        for SessionEvent { session_id, event } in happenings {
             match event {
                 Event::MessageStored {
                     session, message, ..

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use engineioxide::Str;
 
-use crate::events::{Event, Happening, ListenerId};
+use crate::events::{Event, ListenerId, SessionEvent};
 
 /// How many of the last events are remembered. The sockets of a room take an event at about the
 /// same time.
@@ -14,7 +14,7 @@ const MAX_REMEMBERED: usize = 32;
 
 /// The packets of the last events.
 #[derive(Debug, Default)]
-pub(super) struct Encoded(Mutex<VecDeque<(Weak<Happening>, Str)>>);
+pub(super) struct Encoded(Mutex<VecDeque<(Weak<SessionEvent>, Str)>>);
 
 impl Encoded {
     /// The packet of an event, written by `write` where it is not remembered. Nobody but the
@@ -22,7 +22,7 @@ impl Encoded {
     pub(super) fn packet<E>(
         &self,
         listener: ListenerId,
-        happening: &Arc<Happening>,
+        happening: &Arc<SessionEvent>,
         write: impl FnOnce() -> Result<String, E>,
     ) -> Result<Str, E> {
         if is_own(listener, &happening.event) {
@@ -43,7 +43,7 @@ impl Encoded {
         Ok(packet)
     }
 
-    fn find(&self, happening: &Arc<Happening>) -> Option<Str> {
+    fn find(&self, happening: &Arc<SessionEvent>) -> Option<Str> {
         self.with(|remembered| {
             let mut found = remembered.iter().rev();
             let (_, packet) = found.find(|(it, _)| it.as_ptr() == Arc::as_ptr(happening))?;
@@ -51,7 +51,7 @@ impl Encoded {
         })
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut VecDeque<(Weak<Happening>, Str)>) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut VecDeque<(Weak<SessionEvent>, Str)>) -> T) -> T {
         // No code panics with the lock held.
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -74,8 +74,8 @@ mod tests {
     use crate::domain::id::SessionId;
     use crate::events::EventBus;
 
-    fn happening() -> Arc<Happening> {
-        Arc::new(Happening::new(SessionId::from(1), Event::Busy))
+    fn happening() -> Arc<SessionEvent> {
+        Arc::new(SessionEvent::new(SessionId::from(1), Event::Busy))
     }
 
     #[test]

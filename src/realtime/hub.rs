@@ -23,7 +23,7 @@ use super::payload::{self, Handshake};
 use super::session::{Queued, Session};
 use super::socket::{self, Peer};
 use crate::app::App;
-use crate::auth::Guard;
+use crate::auth::Authenticator;
 use crate::auth::identity::{Credentials, Principal, Unauthorized};
 use crate::telemetry::AUDIT;
 
@@ -40,7 +40,7 @@ pub(super) struct Data(OnceLock<Arc<Session>>);
 /// The open sessions, and what they speak to.
 pub(super) struct Hub {
     app: Arc<App>,
-    guard: Arc<Guard>,
+    guard: Arc<Authenticator>,
     pub(super) shared: Shared,
     encoded: Arc<Encoded>,
     open: Mutex<HashMap<Sid, Arc<EngineSocket>>>,
@@ -56,7 +56,7 @@ enum Refused {
 }
 
 impl Hub {
-    pub(super) fn new(app: &Arc<App>, guard: Arc<Guard>) -> Self {
+    pub(super) fn new(app: &Arc<App>, guard: Arc<Authenticator>) -> Self {
         Self {
             app: Arc::clone(app),
             guard,

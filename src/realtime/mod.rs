@@ -21,7 +21,7 @@ use engineioxide::service::EngineIoService;
 use self::entrance::Entrance;
 use self::hub::Hub;
 use crate::app::App;
-use crate::auth::Guard;
+use crate::auth::Authenticator;
 use crate::connections::Connections;
 
 /// The largest message of a client, and the largest poll, in bytes.
@@ -43,7 +43,11 @@ pub struct Realtime {
 impl Realtime {
     /// A server that speaks for an app to those whom the guard knows, as many as may be connected.
     #[must_use]
-    pub(crate) fn new(app: &Arc<App>, guard: Arc<Guard>, connections: Arc<Connections>) -> Self {
+    pub(crate) fn new(
+        app: &Arc<App>,
+        guard: Arc<Authenticator>,
+        connections: Arc<Connections>,
+    ) -> Self {
         let config = EngineIoConfig::builder()
             .req_path(PATH)
             .max_payload(MAX_MESSAGE as u64)

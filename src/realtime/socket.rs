@@ -17,7 +17,8 @@ use super::payload::{self, ClientCommand, Say};
 use super::session::{Queued, Session};
 use crate::app::error::AppError;
 use crate::app::{
-    App, Followed, Follower, Scope, SendRequest, SendingSocket, SentMessage, SessionState, Target,
+    App, Followed, Scope, SendRequest, SendingSocket, SentMessage, SessionState,
+    SessionSubscription, Target,
 };
 use crate::auth::ClientContext;
 use crate::client_events;
@@ -109,7 +110,7 @@ pub(super) async fn run(
     let _open = Open::new(&app.metrics().sockets);
     let closed = peer.session.closed.clone();
     let mut task = Task {
-        follower: Follower::new(&app),
+        follower: SessionSubscription::new(&app),
         app,
         peer,
         visitor,
@@ -128,7 +129,7 @@ struct Task {
     app: Arc<App>,
     peer: Peer,
     visitor: ClientContext,
-    follower: Follower,
+    follower: SessionSubscription,
     /// The message that is being stored, and what its answer is to be called.
     sending: Option<(Sending, Option<u64>)>,
 }

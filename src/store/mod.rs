@@ -31,25 +31,25 @@ use self::condition::Condition;
 pub use self::condition::{LastBackup, StoreHealth, Verified};
 use self::error::{OpenError, ReadError, SubmitError};
 use self::file::database_file;
-use self::file::database_file::{FileMedium, Medium};
+use self::file::database_file::{DatabaseFile, DiskFile};
 use self::file::file_at_path::FileAtPath;
 pub use self::file::free_space::Space;
 use self::file::open;
 pub use self::file::open::Found;
 use self::file::panic_guard;
-use self::file::panic_guard::Fragile;
+use self::file::panic_guard::PanicSafe;
 pub use self::maintenance::backup::Backup as StoredBackup;
 use self::maintenance::check;
 pub use self::maintenance::export::Cursor;
 pub use self::maintenance::scrub::{Findings, ScrubError};
-use self::quarantine::damage::Damage;
+use self::quarantine::damage::Quarantine;
 pub use self::read::message_page::{Page, PageRequest};
 pub use self::read::query::{StorageInfo, StoredSession, StoredTurn, TurnOutcome};
 use self::read::reader::Reader;
 pub use self::read::reader::{RowCounts, Stats};
 use self::read::snapshot::OpenDatabase;
-pub use self::write::next_deadline::Alarm;
-use self::write::queue::{Pending, Work};
+pub use self::write::next_deadline::NextDeadline;
+use self::write::queue::{Pending, WriterMessage};
 use self::write::writer::{State, Writer};
 use crate::clock::Clock;
 use crate::domain::rules::Rules;
@@ -63,7 +63,7 @@ const QUEUE: usize = 8192;
 #[derive(Debug)]
 pub struct Store {
     shared: Arc<Shared>,
-    queue: SyncSender<Work>,
+    queue: SyncSender<WriterMessage>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -75,8 +75,8 @@ struct Shared {
     condition: Condition,
     /// How often the database was opened anew.
     openings: AtomicU64,
-    damage: Damage,
-    alarm: Alarm,
+    damage: Quarantine,
+    alarm: NextDeadline,
     rules: Rules,
     meters: StoreMeters,
     space: Space,
@@ -99,19 +99,19 @@ impl Store {
     ) -> Result<(Self, Found), OpenError> {
         open::refuse_unreadable(path)?;
         let file = Arc::new(FileAtPath::new(path));
-        let medium = Box::new(FileMedium::new(&file, cache_bytes));
+        let medium = Box::new(DiskFile::new(&file, cache_bytes));
         Self::open_with(medium, Some(file), rules, clock, events)
     }
 
     fn open_with(
-        medium: Box<dyn Medium>,
+        medium: Box<dyn DatabaseFile>,
         file: Option<Arc<FileAtPath>>,
         rules: Rules,
         clock: Clock,
         events: EventBus,
     ) -> Result<(Self, Found), OpenError> {
-        let database = Fragile::new(medium.open()?);
-        let damage = Damage::default();
+        let database = PanicSafe::new(medium.open()?);
+        let damage = Quarantine::default();
         let found = open::prepare(database.get()?, clock.now(), &rules, &damage)?;
         let database = database.into_inner()?;
         let shared = Arc::new(Shared {
@@ -119,7 +119,7 @@ impl Store {
             condition: Condition::default(),
             openings: AtomicU64::new(0),
             damage,
-            alarm: Alarm::new(),
+            alarm: NextDeadline::new(),
             rules,
             meters: StoreMeters::default(),
             space: Space::default(),
@@ -171,7 +171,7 @@ impl Store {
         });
         if self.shared.damage.has_waiting() {
             // Where the queue is full, the writer looks after its next batch.
-            let _ = self.queue.try_send(Work::Damage);
+            let _ = self.queue.try_send(WriterMessage::Quarantine);
         }
         result
     }
@@ -186,7 +186,7 @@ impl Store {
         // Counted before it is there to be taken, so that the queue is never shorter than nothing.
         self.shared.meters.queue.inc();
         self.queue
-            .try_send(Work::Job(Box::new(pending)))
+            .try_send(WriterMessage::Job(Box::new(pending)))
             .map_err(|error| {
                 self.shared.meters.queue.dec();
                 match error {
@@ -230,7 +230,7 @@ impl Store {
 
     /// When the janitor has to wake.
     #[must_use]
-    pub fn alarm(&self) -> &Alarm {
+    pub fn alarm(&self) -> &NextDeadline {
         &self.shared.alarm
     }
 
@@ -301,7 +301,7 @@ impl Store {
     /// sessions and messages are removed first. Returns whether all of that is on disk.
     pub async fn close(&self, clear: bool) -> bool {
         let (done, stopped) = oneshot::channel();
-        let mut work = Work::Stop { clear, done };
+        let mut work = WriterMessage::Stop { clear, done };
         loop {
             match self.queue.try_send(work) {
                 Ok(()) => break,

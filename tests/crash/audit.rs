@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::api::{Api, text};
-use super::client::{Client, Fate, Known, Tracked};
+use super::client::{BatchOutcome, Client, Known, Tracked};
 
 /// Open turns are answered within this time. Generous: a test machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,14 +34,14 @@ pub(crate) async fn own_sessions(client: &mut Client, api: &Api, findings: &mut 
     client.go_on_creating(api).await.expect(live);
     for session in &mut client.sessions {
         match session.fate {
-            Fate::Deleting => {
+            BatchOutcome::Deleting => {
                 let status = api.delete(&session.id).await.expect(live).status;
                 assert!([200, 404].contains(&status), "{status} for {session:?}");
-                session.fate = Fate::Deleted;
+                session.fate = BatchOutcome::Deleted;
                 gone(session, api).await;
             }
-            Fate::Deleted => gone(session, api).await,
-            Fate::Kept => {
+            BatchOutcome::Deleted => gone(session, api).await,
+            BatchOutcome::Kept => {
                 standing(session, api).await;
                 lost_sends(session, api, findings).await;
                 if !session.is_shared {
@@ -193,7 +193,7 @@ async fn listed(client: &Client, api: &Api) {
     let kept = client
         .sessions
         .iter()
-        .filter(|session| !session.is_shared && session.fate == Fate::Kept);
+        .filter(|session| !session.is_shared && session.fate == BatchOutcome::Kept);
     let mut wanted: Vec<String> = kept.map(|session| session.id.clone()).collect();
     wanted.sort();
     assert_eq!(found, wanted);

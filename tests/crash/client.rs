@@ -34,7 +34,7 @@ pub(crate) struct Client {
 pub(crate) struct Tracked {
     pub(crate) id: String,
     pub(crate) is_shared: bool,
-    pub(crate) fate: Fate,
+    pub(crate) fate: BatchOutcome,
     /// What was last acknowledged.
     pub(crate) known: Known,
     /// Whether the answer to a call after that is missing.
@@ -44,7 +44,7 @@ pub(crate) struct Tracked {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum BatchOutcome {
     Kept,
     /// Its deletion was not acknowledged.
     Deleting,
@@ -95,7 +95,7 @@ impl Client {
 
     async fn step(&mut self, api: &Api) -> Result<(), Lost> {
         let own: Vec<usize> = (1..self.sessions.len())
-            .filter(|index| self.sessions[*index].fate == Fate::Kept)
+            .filter(|index| self.sessions[*index].fate == BatchOutcome::Kept)
             .collect();
         if own.is_empty() {
             return self.create(api).await;
@@ -171,7 +171,7 @@ impl Tracked {
         Self {
             id: text(session, "sessionId"),
             is_shared,
-            fate: Fate::Kept,
+            fate: BatchOutcome::Kept,
             known: Known::of(session),
             in_doubt: false,
             sends: Vec::new(),
@@ -179,9 +179,9 @@ impl Tracked {
     }
 
     pub(crate) async fn delete(&mut self, api: &Api) -> Result<(), Lost> {
-        self.fate = Fate::Deleting;
+        self.fate = BatchOutcome::Deleting;
         api.delete(&self.id).await?.expect(200);
-        self.fate = Fate::Deleted;
+        self.fate = BatchOutcome::Deleted;
         Ok(())
     }
 

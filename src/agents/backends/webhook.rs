@@ -18,7 +18,7 @@ use crate::agents::character::Character;
 use crate::agents::client::body::{Body, Kind};
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
-use crate::agents::registry::Tools;
+use crate::agents::registry::BackendContext;
 use crate::agents::settings::SettingsFault;
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::message::Message;
@@ -77,7 +77,7 @@ impl Webhook {
     /// The webhook that a character's settings name.
     pub(in crate::agents) fn from_settings(
         character: &Character,
-        tools: &Tools,
+        tools: &BackendContext,
     ) -> Result<Box<dyn Backend>, SettingsFault> {
         let config = &character.backend;
         Ok(Box::new(Self {

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use self::field::{Field, reason_of, shown};
 pub(super) use self::field::{kind_of, line_of};
 use super::client::http_client;
-use super::registry::Tools;
+use super::registry::BackendContext;
 use crate::json::Members;
 
 /// The fields that all backends have.
@@ -221,7 +221,7 @@ impl BackendConfig {
     pub(super) fn secret(
         &self,
         name: &str,
-        tools: &Tools,
+        tools: &BackendContext,
     ) -> Result<Option<SecretString>, SettingsFault> {
         let Some(variable) = self.text(name)?.filter(|variable| !variable.is_empty()) else {
             return Ok(None);
@@ -244,7 +244,7 @@ impl BackendConfig {
     pub(super) fn header_secret(
         &self,
         name: &str,
-        tools: &Tools,
+        tools: &BackendContext,
     ) -> Result<Option<SecretString>, SettingsFault> {
         let Some(secret) = self.secret(name, tools)? else {
             return Ok(None);

@@ -10,7 +10,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::lanes::{Place, Running};
 use super::retry::{self, MIN_ATTEMPTS};
-use super::{Inner, Ledger, PendingTurn};
+use super::{Inner, PendingTurn, TurnStore};
 use crate::agents::about::About;
 use crate::agents::backend::{BackendError, Piece, Progress, TurnRequest};
 use crate::agents::registry::Agent;
@@ -51,7 +51,7 @@ struct Streamed {
     chunks: u32,
 }
 
-impl<'a, L: Ledger> Asking<'a, L> {
+impl<'a, L: TurnStore> Asking<'a, L> {
     /// A turn that has its place among those of its agent.
     pub(super) fn new(
         inner: &'a Inner<L>,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-use super::{Ledger, Runner};
+use super::{Runner, TurnStore};
 use crate::domain::id::{AgentId, MessageId, SessionId};
 
 /// A place among the turns that an agent runs at once, until it is dropped.
@@ -205,13 +205,13 @@ impl Lane {
 /// A lane that was claimed before its first turn was stored. Dropped, it is started: whatever
 /// became of the turn, it is not left alone.
 #[derive(Debug)]
-pub struct Claim<L: Ledger> {
+pub struct Claim<L: TurnStore> {
     runner: Runner<L>,
     session: SessionId,
     cancel: CancellationToken,
 }
 
-impl<L: Ledger> Claim<L> {
+impl<L: TurnStore> Claim<L> {
     pub(super) fn new(runner: Runner<L>, session: SessionId, cancel: CancellationToken) -> Self {
         Self {
             runner,
@@ -221,7 +221,7 @@ impl<L: Ledger> Claim<L> {
     }
 }
 
-impl<L: Ledger> Drop for Claim<L> {
+impl<L: TurnStore> Drop for Claim<L> {
     fn drop(&mut self) {
         self.runner.start(self.session, self.cancel.clone());
     }

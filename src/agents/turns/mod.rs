@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use self::lanes::Lanes;
 pub use self::lanes::{Claim, Hold};
-use self::reply_feed::{Ending, Feeds};
+use self::reply_feed::{Ending, ReplyFeeds};
 use super::backend::TurnRequest;
 use super::registry::{Agent, Agents};
 use crate::clock::Clock;
@@ -36,7 +36,7 @@ use crate::events::EventBus;
 use crate::metrics::AgentMeters;
 
 /// What is stored of the turns.
-pub trait Ledger: Send + Sync + 'static {
+pub trait TurnStore: Send + Sync + 'static {
     /// The turn of a session that is to run next, as the backend of its agent wants to see it.
     /// Where the first one waits for a submit, it is the one that waits for the shortest time.
     ///
@@ -46,20 +46,20 @@ pub trait Ledger: Send + Sync + 'static {
         &self,
         session: SessionId,
         wants: &(dyn Fn(AgentId) -> Wants + Sync),
-    ) -> impl Future<Output = Result<Option<PendingTurn>, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Option<PendingTurn>, TurnStoreError>> + Send;
 
     /// Waits until what was found damaged is out of the way.
-    fn settle(&self) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    fn settle(&self) -> impl Future<Output = Result<(), TurnStoreError>> + Send;
 
     /// Notes that the agent is about to be asked.
-    fn begin(&self, turn: &OpenTurn) -> impl Future<Output = Result<Begun, LedgerError>> + Send;
+    fn begin(&self, turn: &OpenTurn) -> impl Future<Output = Result<Begun, TurnStoreError>> + Send;
 
     /// Notes that a turn waits for a reply that is submitted.
     fn park(
         &self,
         turn: &OpenTurn,
         until: Timestamp,
-    ) -> impl Future<Output = Result<Parked, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Parked, TurnStoreError>> + Send;
 
     /// Closes a turn.
     fn close(
@@ -67,19 +67,19 @@ pub trait Ledger: Send + Sync + 'static {
         turn: &OpenTurn,
         result: Result<Reply, TurnFailure>,
         partial: Option<String>,
-    ) -> impl Future<Output = Result<Closed, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Closed, TurnStoreError>> + Send;
 
     /// Keeps the name that the server behind an agent has for a session.
     fn keep_upstream(
         &self,
         session: SessionId,
         name: String,
-    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    ) -> impl Future<Output = Result<(), TurnStoreError>> + Send;
 }
 
 /// Why the ledger did not do what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LedgerError {
+pub enum TurnStoreError {
     /// It may do so later.
     Later,
     /// What is stored of the session is damaged.
@@ -117,7 +117,7 @@ impl<L> Clone for Runner<L> {
 struct Inner<L> {
     ledger: L,
     agents: Arc<Agents>,
-    feeds: Feeds,
+    feeds: ReplyFeeds,
     events: EventBus,
     clock: Clock,
     meters: AgentMeters,
@@ -134,7 +134,7 @@ pub struct Parts<L> {
     /// Who is asked.
     pub agents: Arc<Agents>,
     /// Who waits.
-    pub feeds: Feeds,
+    pub feeds: ReplyFeeds,
     /// Who listens.
     pub events: EventBus,
     /// What times the turns.
@@ -143,7 +143,7 @@ pub struct Parts<L> {
     pub meters: AgentMeters,
 }
 
-impl<L: Ledger> Runner<L> {
+impl<L: TurnStore> Runner<L> {
     /// A runner that has nothing to do yet.
     #[must_use]
     pub fn new(parts: Parts<L>) -> Self {

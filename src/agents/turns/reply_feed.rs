@@ -14,7 +14,7 @@ type OpenFeeds = BTreeMap<(SessionId, MessageId), watch::Sender<Progress>>;
 
 /// The feeds of the turns that are waited for or running.
 #[derive(Debug, Clone, Default)]
-pub struct Feeds {
+pub struct ReplyFeeds {
     open: Arc<Mutex<OpenFeeds>>,
 }
 
@@ -45,7 +45,7 @@ pub enum Ending {
 
 /// One waiter's view of a turn.
 #[derive(Debug)]
-pub struct Waiter {
+pub struct ReplyReceiver {
     progress: watch::Receiver<Progress>,
     /// How many chunks there were when the waiting began.
     missed: usize,
@@ -54,23 +54,23 @@ pub struct Waiter {
 
 /// What a waiter hears.
 #[derive(Debug, Clone)]
-pub enum News {
+pub enum ReplyEvent {
     /// More of the reply.
     Chunk(String),
     /// The end.
     End(Ending),
 }
 
-impl Feeds {
+impl ReplyFeeds {
     /// Waits for the turn of a message, from the beginning of its reply.
     ///
     /// A waiter that comes while the reply is being streamed gets what was streamed so far as its
     /// first chunk.
     #[must_use]
-    pub fn wait_for(&self, session: SessionId, message: MessageId) -> Waiter {
+    pub fn wait_for(&self, session: SessionId, message: MessageId) -> ReplyReceiver {
         let progress = self.open(session, message).subscribe();
         let missed = progress.borrow().ends.len();
-        Waiter {
+        ReplyReceiver {
             progress,
             missed,
             seen: 0,
@@ -155,9 +155,9 @@ impl Progress {
     }
 }
 
-impl Waiter {
+impl ReplyReceiver {
     /// The next news; none after the end.
-    pub async fn next(&mut self) -> Option<News> {
+    pub async fn next(&mut self) -> Option<ReplyEvent> {
         self.follow();
         loop {
             if let Some(news) = self.news() {
@@ -183,18 +183,18 @@ impl Waiter {
         progress.is_followed.store(true, Ordering::Relaxed);
     }
 
-    fn news(&mut self) -> Option<News> {
+    fn news(&mut self) -> Option<ReplyEvent> {
         let progress = self.progress.borrow_and_update();
         if self.seen < self.missed {
             self.seen = self.missed;
-            return Some(News::Chunk(progress.said(0..self.missed).to_owned()));
+            return Some(ReplyEvent::Chunk(progress.said(0..self.missed).to_owned()));
         }
         if self.seen < progress.ends.len() {
             let next = self.seen..self.seen + 1;
             self.seen = next.end;
-            return Some(News::Chunk(progress.said(next).to_owned()));
+            return Some(ReplyEvent::Chunk(progress.said(next).to_owned()));
         }
-        progress.ending.clone().map(News::End)
+        progress.ending.clone().map(ReplyEvent::End)
     }
 }
 
@@ -207,17 +207,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_late_waiter_gets_what_was_said_so_far_in_one_piece() {
-        let feeds = Feeds::default();
+        let feeds = ReplyFeeds::default();
         let (session, message) = (SessionId::from(1), MessageId::from(2));
         feeds.push(session, message, ["Hello, ", "world"].into_iter());
         let mut waiter = feeds.wait_for(session, message);
-        assert!(matches!(waiter.next().await, Some(News::Chunk(text)) if text == "Hello, world"));
+        assert!(
+            matches!(waiter.next().await, Some(ReplyEvent::Chunk(text)) if text == "Hello, world")
+        );
         feeds.push(session, message, std::iter::once("!"));
         feeds.end(session, message, Ending::Deleted);
-        assert!(matches!(waiter.next().await, Some(News::Chunk(text)) if text == "!"));
+        assert!(matches!(waiter.next().await, Some(ReplyEvent::Chunk(text)) if text == "!"));
         assert!(matches!(
             waiter.next().await,
-            Some(News::End(Ending::Deleted))
+            Some(ReplyEvent::End(Ending::Deleted))
         ));
         assert!(feeds.lock().is_empty());
     }
@@ -239,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_waiter_is_woken_for_the_end_and_for_pieces_once_somebody_follows() {
-        let feeds = Feeds::default();
+        let feeds = ReplyFeeds::default();
         let (session, message) = (SessionId::from(1), MessageId::from(2));
         let mut waits = feeds.wait_for(session, message);
         let mut follows = feeds.wait_for(session, message);
@@ -252,7 +254,7 @@ mod tests {
         assert!(!was_woken());
         for said in ["one ", "two "] {
             let news = poll(follows.next(), &woken);
-            assert!(matches!(news, Poll::Ready(Some(News::Chunk(text))) if text == said));
+            assert!(matches!(news, Poll::Ready(Some(ReplyEvent::Chunk(text))) if text == said));
         }
 
         let follower = Arc::new(Woken::default());
@@ -262,7 +264,7 @@ mod tests {
             feeds.push(session, message, std::iter::once("three"));
             assert!(follower.0.swap(false, Ordering::Relaxed));
             let news = poll(next, &follower);
-            assert!(matches!(news, Poll::Ready(Some(News::Chunk(text))) if text == "three"));
+            assert!(matches!(news, Poll::Ready(Some(ReplyEvent::Chunk(text))) if text == "three"));
         }
 
         assert!(poll(end.as_mut(), &woken).is_pending());

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use super::attempts::{Answer, Asking};
 use super::lanes::{Place, Running};
 use super::reply_feed::Ending;
-use super::{Inner, Ledger, LedgerError, PendingTurn};
+use super::{Inner, PendingTurn, TurnStore, TurnStoreError};
 use crate::agents::backend::Answering;
 use crate::agents::registry::Agent;
 use crate::domain::id::{AgentId, SessionId};
@@ -33,7 +33,7 @@ enum Asked {
     Over,
 }
 
-impl<L: Ledger> Inner<L> {
+impl<L: TurnStore> Inner<L> {
     pub(super) async fn run_lane(&self, session: SessionId, cancel: CancellationToken) {
         // Here and below, a future is pinned where it is made: one that is handed on as it is has a
         // place in the lane for each hand that it passes through, and is copied there.
@@ -62,32 +62,32 @@ impl<L: Ledger> Inner<L> {
                 Ok(Some(turn)) => self.run_turn(&turn, closings).await,
                 Ok(None) if self.lanes.leave(session) => return,
                 Ok(None) => Ok(()),
-                Err(LedgerError::Damaged) if !was_damaged => {
+                Err(TurnStoreError::Damaged) if !was_damaged => {
                     was_damaged = true;
                     if self.pass_over_damage(session).await.is_ok() {
                         continue;
                     }
-                    Err(LedgerError::Later)
+                    Err(TurnStoreError::Later)
                 }
                 Err(error) => Err(error),
             };
-            was_damaged = result == Err(LedgerError::Damaged);
+            was_damaged = result == Err(TurnStoreError::Damaged);
             match result {
                 Ok(()) => {}
-                Err(LedgerError::Later) => self.clock.sleep(LEDGER_PAUSE).await,
-                Err(LedgerError::Damaged) => {
+                Err(TurnStoreError::Later) => self.clock.sleep(LEDGER_PAUSE).await,
+                Err(TurnStoreError::Damaged) => {
                     tracing::error!(%session, "the session's turns cannot be read and wait");
                     self.lanes.remove(session);
                     return;
                 }
-                Err(LedgerError::Closed) => return,
+                Err(TurnStoreError::Closed) => return,
             }
         }
     }
 
     /// Waits until what cannot be read is set aside, so that the turns behind it go on. Whoever
     /// waits for it waits in vain.
-    async fn pass_over_damage(&self, session: SessionId) -> Result<(), LedgerError> {
+    async fn pass_over_damage(&self, session: SessionId) -> Result<(), TurnStoreError> {
         tracing::error!(%session, "a turn of the session cannot be read");
         let failed = Ending::Failed(TurnFailure::agent_error());
         self.feeds.end_session(session, &failed);
@@ -100,7 +100,7 @@ impl<L: Ledger> Inner<L> {
             .map_or_else(Wants::default, |agent| agent.backend.wants())
     }
 
-    async fn run_turn(&self, pending: &PendingTurn, closings: u64) -> Result<(), LedgerError> {
+    async fn run_turn(&self, pending: &PendingTurn, closings: u64) -> Result<(), TurnStoreError> {
         let PendingTurn { turn, request, .. } = pending;
         let Some(agent) = self.agents.get(request.session.agent_id) else {
             return self
@@ -135,7 +135,7 @@ impl<L: Ledger> Inner<L> {
     }
 
     /// Stores what asking came to.
-    async fn finish(&self, pending: &PendingTurn, asked: Asked) -> Result<(), LedgerError> {
+    async fn finish(&self, pending: &PendingTurn, asked: Asked) -> Result<(), TurnStoreError> {
         let Asked::Answered {
             result,
             partial,
@@ -156,7 +156,7 @@ impl<L: Ledger> Inner<L> {
         &self,
         pending: &PendingTurn,
         until: Timestamp,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), TurnStoreError> {
         let nudge = self.lanes.nudged(pending.turn.session_id);
         tokio::select! {
             biased;
@@ -174,14 +174,14 @@ impl<L: Ledger> Inner<L> {
         agent: &Agent,
         pending: &PendingTurn,
         running: &Running,
-    ) -> Result<Asked, LedgerError> {
+    ) -> Result<Asked, TurnStoreError> {
         let turn = &pending.turn;
         let place = match self.lanes.take_place(turn.session_id) {
             Some(place) => place,
             None => match Arc::clone(&agent.places).acquire_owned().await {
                 Ok(place) => place,
                 // The semaphore is never closed.
-                Err(_) => return Err(LedgerError::Closed),
+                Err(_) => return Err(TurnStoreError::Closed),
             },
         };
         if !turn.running {
@@ -222,12 +222,12 @@ impl<L: Ledger> Inner<L> {
     }
 
     /// Notes that a turn waits for a submit, however long the ledger takes to be able to.
-    async fn park(&self, pending: &PendingTurn, until: Timestamp) -> Result<(), LedgerError> {
+    async fn park(&self, pending: &PendingTurn, until: Timestamp) -> Result<(), TurnStoreError> {
         loop {
             match self.ledger.park(&pending.turn, until).await {
                 // Where it is gone, its reply has been submitted already.
                 Ok(_) => return Ok(()),
-                Err(LedgerError::Later) => self.clock.sleep(LEDGER_PAUSE).await,
+                Err(TurnStoreError::Later) => self.clock.sleep(LEDGER_PAUSE).await,
                 Err(error) => return Err(error),
             }
         }
@@ -239,14 +239,14 @@ impl<L: Ledger> Inner<L> {
         pending: &PendingTurn,
         result: Result<Reply, TurnFailure>,
         partial: Option<String>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), TurnStoreError> {
         let closed = loop {
             let closing = self
                 .ledger
                 .close(&pending.turn, result.clone(), partial.clone());
             match closing.await {
                 Ok(closed) => break closed,
-                Err(LedgerError::Later) => self.clock.sleep(LEDGER_PAUSE).await,
+                Err(TurnStoreError::Later) => self.clock.sleep(LEDGER_PAUSE).await,
                 Err(error) => return Err(error),
             }
         };

@@ -18,27 +18,27 @@ struct Empty {
     looked: Arc<Notify>,
 }
 
-impl Ledger for Empty {
+impl TurnStore for Empty {
     async fn next(
         &self,
         _: SessionId,
         _: &(dyn Fn(AgentId) -> Wants + Sync),
-    ) -> Result<Option<PendingTurn>, LedgerError> {
+    ) -> Result<Option<PendingTurn>, TurnStoreError> {
         self.looks.fetch_add(1, Ordering::SeqCst);
         self.looked.notify_one();
         Ok(None)
     }
 
-    async fn settle(&self) -> Result<(), LedgerError> {
-        Err(LedgerError::Closed)
+    async fn settle(&self) -> Result<(), TurnStoreError> {
+        Err(TurnStoreError::Closed)
     }
 
-    async fn begin(&self, _: &OpenTurn) -> Result<Begun, LedgerError> {
-        Err(LedgerError::Closed)
+    async fn begin(&self, _: &OpenTurn) -> Result<Begun, TurnStoreError> {
+        Err(TurnStoreError::Closed)
     }
 
-    async fn park(&self, _: &OpenTurn, _: Timestamp) -> Result<Parked, LedgerError> {
-        Err(LedgerError::Closed)
+    async fn park(&self, _: &OpenTurn, _: Timestamp) -> Result<Parked, TurnStoreError> {
+        Err(TurnStoreError::Closed)
     }
 
     async fn close(
@@ -46,12 +46,12 @@ impl Ledger for Empty {
         _: &OpenTurn,
         _: Result<Reply, TurnFailure>,
         _: Option<String>,
-    ) -> Result<Closed, LedgerError> {
-        Err(LedgerError::Closed)
+    ) -> Result<Closed, TurnStoreError> {
+        Err(TurnStoreError::Closed)
     }
 
-    async fn keep_upstream(&self, _: SessionId, _: String) -> Result<(), LedgerError> {
-        Err(LedgerError::Closed)
+    async fn keep_upstream(&self, _: SessionId, _: String) -> Result<(), TurnStoreError> {
+        Err(TurnStoreError::Closed)
     }
 }
 
@@ -67,7 +67,7 @@ fn runner(ledger: &Empty) -> Runner<Empty> {
     Runner::new(Parts {
         ledger: ledger.clone(),
         agents: Arc::new(Agents::new(Registry::new(Vec::new()))),
-        feeds: Feeds::default(),
+        feeds: ReplyFeeds::default(),
         events: EventBus::default(),
         clock,
         meters: AgentMeters::default(),

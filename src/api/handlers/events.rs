@@ -16,7 +16,7 @@ use crate::api::openapi::responses::{QueryErrors, SessionErrors, StorageErrors};
 use crate::api::sse;
 use crate::api::state::ApiState;
 use crate::app::error::AppError;
-use crate::app::{App, Follower};
+use crate::app::{App, SessionSubscription};
 use crate::client_events::{self, WireEvent};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
@@ -45,7 +45,7 @@ pub(in crate::api) async fn follow(
     Query(query): Query<EventsQuery>,
 ) -> Result<Response, ApiError> {
     let after = query.validate(&last_event_id)?;
-    let mut follower = Follower::new(&state.app);
+    let mut follower = SessionSubscription::new(&state.app);
     let session = follower.join(&session).await?;
     let open = Open::new(&state.app.metrics().event_streams);
     let feed = Feed {
@@ -71,7 +71,7 @@ pub(in crate::api) async fn follow(
 /// A session's events for one client.
 struct Feed {
     app: Arc<App>,
-    follower: Follower,
+    follower: SessionSubscription,
     session: Session,
     /// The time of the newest message that the client was told, or knows.
     told_until: Timestamp,

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::api::dto::queries::SessionPage;
 use crate::api::dto::{SessionInfo, StatsInfo};
 use crate::app::error::AppError;
-use crate::app::{App, Scope, SessionFilter, Walk};
+use crate::app::{ActiveSessionScan, App, Scope, SessionFilter};
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 
@@ -20,7 +20,7 @@ pub(super) struct Listing {
     app: Arc<App>,
     filter: SessionFilter,
     scope: Scope,
-    walk: Walk,
+    walk: ActiveSessionScan,
     /// How many sessions the page still takes; none for a list of all.
     left: Option<usize>,
     /// The last session written.
@@ -50,7 +50,7 @@ impl Listing {
             app: Arc::clone(app),
             filter,
             scope,
-            walk: Walk::new(filter, below),
+            walk: ActiveSessionScan::new(filter, below),
             left: limit,
             last: None,
             has_more: false,
@@ -147,7 +147,7 @@ impl Listing {
 
     /// How many sessions the filter matches, on this page or not.
     async fn count(&self) -> Result<u64, AppError> {
-        let (mut walk, mut count) = (Walk::new(self.filter, None), 0);
+        let (mut walk, mut count) = (ActiveSessionScan::new(self.filter, None), 0);
         while let Some(sessions) = walk.next(&self.app).await? {
             count += sessions.len() as u64;
             tokio::task::yield_now().await;

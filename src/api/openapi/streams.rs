@@ -17,7 +17,7 @@ use crate::client_events::{self, WireEvent};
 use crate::domain::message::{Message, TurnFailure};
 use crate::domain::session::Session;
 use crate::domain::time::Millis;
-use crate::events::{Event, EventBus, Happening};
+use crate::events::{Event, EventBus, SessionEvent};
 
 /// The events of a stream.
 pub(super) struct Stream {
@@ -78,7 +78,7 @@ fn of_sessions() -> Stream {
     };
     let listener = EventBus::default().listener().id();
     let lived = life().into_iter().map(|(example, event)| {
-        let happening = Happening::new(session_id(), event);
+        let happening = SessionEvent::new(session_id(), event);
         let event = client_events::told(&|_| Some("Eliza".into()), listener, &happening);
         StreamEvent::of_session(example, event)
     });

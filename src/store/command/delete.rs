@@ -6,7 +6,7 @@ use crate::domain::session::Session;
 use crate::events::Event;
 use crate::store::error::CommandError;
 use crate::store::quarantine;
-use crate::store::quarantine::damage::Spot;
+use crate::store::quarantine::damage::RecordLocation;
 use crate::store::write::txn::{Result, Txn};
 
 /// How many rows a deletion removes at once; the rest goes in slices.
@@ -47,7 +47,7 @@ impl Apply for DeleteSession {
         };
         if session.is_none() {
             // So that its rows in the indexes go too.
-            quarantine::set_aside(txn, &[(id, Spot::Session)])?;
+            quarantine::set_aside(txn, &[(id, RecordLocation::Session)])?;
         }
         let erased = erase(txn, id, session.as_ref(), AT_ONCE)?;
         txn.publish(id, Event::Deleted);

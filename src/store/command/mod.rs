@@ -20,11 +20,11 @@ pub use create::{CreateKey, CreateSession, Created};
 pub(in crate::store) use delete::erase;
 pub use delete::{DeleteSession, Deleted, RemoteSession};
 pub use maintenance::{RecordBackup, RecordVerification};
-pub use purge::{Purge, Purged, WalkTallies};
+pub use purge::{AdvanceCounters, Purge, Purged};
 pub use send::{SendMessage, Sent};
 pub use submit::{SubmitReply, Submitted};
 pub use turn::{BeginTurn, CloseTurn, Expire, ParkTurn};
-pub use upstream::KeepUpstream;
+pub use upstream::StoreRemoteSession;
 
 use super::write::txn::{Result, Txn};
 pub use crate::domain::turn::{Begun, Closed, Parked, Reply};

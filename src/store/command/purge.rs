@@ -3,7 +3,7 @@
 use super::create::KEY_LIFE;
 use super::delete::{RemoteSession, erase};
 use super::sealed::Apply;
-use crate::domain::archive::SetAside;
+use crate::domain::archive::Quarantined;
 use crate::domain::id::SessionId;
 use crate::events::Event;
 use crate::store::error::CommandError;
@@ -41,7 +41,7 @@ pub struct Purged {
 
 /// Moves the tallies to the present time.
 #[derive(Debug)]
-pub struct WalkTallies;
+pub struct AdvanceCounters;
 
 impl Apply for Purge {
     type Output = Purged;
@@ -137,7 +137,7 @@ fn end_turns(txn: &mut Txn<'_>, session: SessionId, turns: usize) {
 
 /// Whether a session whose record is lost is past its keeping. Where its expiry is lost too, it
 /// is kept as if it had expired when that was found.
-fn has_ended(txn: &Txn<'_>, aside: &SetAside) -> bool {
+fn has_ended(txn: &Txn<'_>, aside: &Quarantined) -> bool {
     aside.expires_at.unwrap_or(aside.found_at) + txn.rules.kept <= txn.now
 }
 
@@ -158,7 +158,7 @@ fn carry_on_deletions(txn: &mut Txn<'_>, budget: usize) -> Result<usize> {
     Ok(removed)
 }
 
-impl Apply for WalkTallies {
+impl Apply for AdvanceCounters {
     type Output = ();
 
     fn apply(self, txn: &mut Txn<'_>) -> Result<()> {

@@ -9,9 +9,9 @@ use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Body, Message, Role, Sender, TurnState};
 use crate::domain::session::Session;
 use crate::domain::turn::{Beginning, MAX_OPEN_TURNS, OpenTurn};
-use crate::events::{Echo, Event};
+use crate::events::{Event, SentBy};
 use crate::message_json;
-use crate::store::quarantine::damage::KeyOf;
+use crate::store::quarantine::damage::KeyKind;
 use crate::store::write::txn::{Result, Txn};
 
 /// Stores a user's message and opens its turn, or finds the one that the same key stored.
@@ -30,7 +30,7 @@ pub struct SendMessage {
     /// How it was sent.
     pub sender: Sender,
     /// Which listener sent it, and what it called it.
-    pub echo: Option<Echo>,
+    pub echo: Option<SentBy>,
     /// The name of this send within its session.
     pub key: Option<IdempotencyKey>,
     /// Whether the session's agent is there to be asked.
@@ -58,7 +58,7 @@ impl Apply for SendMessage {
     fn apply(self, txn: &mut Txn<'_>) -> Result<Sent> {
         let session = txn.kept_session(self.session_id)?;
         if let Some(key) = &self.key
-            && let Some(earlier) = txn.message_of_key(KeyOf::Send, session.id, key)?
+            && let Some(earlier) = txn.message_of_key(KeyKind::Send, session.id, key)?
         {
             return self.repeat(txn, session, earlier);
         }
@@ -90,7 +90,7 @@ impl SendMessage {
         txn.put_message(&message)?;
         txn.update_session(before, &session)?;
         if let Some(key) = &self.key {
-            txn.put_key(KeyOf::Send, session.id, key, message.created_at)?;
+            txn.put_key(KeyKind::Send, session.id, key, message.created_at)?;
         }
         open_turn(txn, &message, self.beginning, place)?;
 

@@ -13,7 +13,7 @@ use crate::domain::turn::{OpenTurn, Reply};
 use crate::events::Event;
 use crate::json;
 use crate::message_json;
-use crate::store::quarantine::damage::KeyOf;
+use crate::store::quarantine::damage::KeyKind;
 use crate::store::write::txn::{Result, Txn};
 
 /// Stores a submitted reply, which closes the turns that it answers, or finds the one that the
@@ -62,7 +62,7 @@ impl Apply for SubmitReply {
     fn apply(self, txn: &mut Txn<'_>) -> Result<Submitted> {
         let session = txn.kept_session(self.session_id)?;
         if let Some(key) = &self.key
-            && let Some(earlier) = txn.message_of_key(KeyOf::Submit, session.id, key)?
+            && let Some(earlier) = txn.message_of_key(KeyKind::Submit, session.id, key)?
         {
             return self.repeat(session, earlier);
         }
@@ -130,7 +130,7 @@ impl SubmitReply {
         };
         txn.put_message(&reply)?;
         if let Some(key) = &self.key {
-            txn.put_key(KeyOf::Submit, session.id, key, reply.created_at)?;
+            txn.put_key(KeyKind::Submit, session.id, key, reply.created_at)?;
         }
         if self.tells_chunk && newest.is_some() && !reply.body.content.is_empty() {
             let chunk = Event::ReplyChunk {

@@ -6,14 +6,14 @@ use crate::store::write::txn::{Result, Txn};
 
 /// Keeps the name that the server behind a session's agent has for it. It goes with the session.
 #[derive(Debug)]
-pub struct KeepUpstream {
+pub struct StoreRemoteSession {
     /// The session.
     pub session_id: SessionId,
     /// Its name there.
     pub name: String,
 }
 
-impl Apply for KeepUpstream {
+impl Apply for StoreRemoteSession {
     type Output = ();
 
     fn apply(self, txn: &mut Txn<'_>) -> Result<()> {

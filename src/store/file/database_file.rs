@@ -8,8 +8,8 @@ use redb::Database;
 
 use super::file_at_path::{Displacement, FileAtPath};
 use super::open::{self, database_error, shielded};
-use super::overlay::Peek;
-use super::panic_guard::Fragile;
+use super::overlay::CopyOnWriteOverlay;
+use super::panic_guard::PanicSafe;
 use super::reserve::Reserve;
 use crate::store::error::OpenError;
 use crate::store::write::writer::begin_write;
@@ -18,7 +18,7 @@ use crate::store::write::writer::begin_write;
 const CACHE_BESIDE: usize = 32 << 20;
 
 /// What a database lies on.
-pub(in crate::store) trait Medium: Send {
+pub(in crate::store) trait DatabaseFile: Send {
     /// Opens the database to write, the first time and after a failure.
     ///
     /// # Errors
@@ -47,13 +47,13 @@ pub(in crate::store) trait Medium: Send {
 
 /// A file.
 #[derive(Debug)]
-pub(in crate::store) struct FileMedium {
+pub(in crate::store) struct DiskFile {
     file: Arc<FileAtPath>,
     reserve: Reserve,
     cache_bytes: usize,
 }
 
-impl FileMedium {
+impl DiskFile {
     pub(in crate::store) fn new(file: &Arc<FileAtPath>, cache_bytes: usize) -> Self {
         Self {
             file: Arc::clone(file),
@@ -63,7 +63,7 @@ impl FileMedium {
     }
 }
 
-impl Medium for FileMedium {
+impl DatabaseFile for DiskFile {
     fn open(&self) -> Result<Database, OpenError> {
         if self.file.file().is_some() {
             return open::open_file(self.file.handle()?, self.cache_bytes);
@@ -114,7 +114,7 @@ pub(in crate::store) fn look_into(
     shielded(|| {
         Database::builder()
             .set_cache_size(cache_bytes)
-            .create_with_backend(Peek::into(source)?)
+            .create_with_backend(CopyOnWriteOverlay::into(source)?)
             .map_err(database_error)
     })
 }
@@ -127,8 +127,8 @@ pub(in crate::store) fn look_into(
 pub(in crate::store) fn look_beside(
     file: impl super::overlay::Source,
 ) -> Result<Database, OpenError> {
-    let peek = Peek::beside_a_writer(file)?;
-    let looked = Fragile::new(shielded(|| {
+    let peek = CopyOnWriteOverlay::beside_a_writer(file)?;
+    let looked = PanicSafe::new(shielded(|| {
         Database::builder()
             .set_cache_size(CACHE_BESIDE)
             .create_with_backend(peek)

@@ -7,16 +7,16 @@ use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTableMetadata, WriteTransaction};
 
 use super::create;
-use super::overlay::Peek;
+use super::overlay::CopyOnWriteOverlay;
 use super::panic_guard;
 use crate::domain::id::SessionId;
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
 use crate::store::error::{CommandError, OpenError, ReadError};
 use crate::store::quarantine;
-use crate::store::quarantine::damage::Damage;
+use crate::store::quarantine::damage::Quarantine;
 use crate::store::schema::migrations;
-use crate::store::schema::record::{self, RecordError, Tally};
+use crate::store::schema::record::{self, Counter, RecordError};
 use crate::store::schema::tables::{self, DAMAGED, META, SCHEMA_VERSION, SESSIONS, meta};
 use crate::store::write::txn::Txn;
 use crate::store::write::writer::begin_write;
@@ -75,7 +75,7 @@ fn refuse_unreadable_database(path: &Path) -> Result<(), OpenError> {
         Ok(database) => refuse_foreign(&database),
         Err(DatabaseError::RepairAborted) => {
             // A crash left it, and it cannot be read before it is recovered.
-            let peek = Peek::into(File::open(path)?)?;
+            let peek = CopyOnWriteOverlay::into(File::open(path)?)?;
             let recovered = Database::builder().create_with_backend(peek);
             refuse_foreign(&recovered.map_err(database_error)?)
         }
@@ -102,7 +102,7 @@ pub(in crate::store) fn prepare(
     database: &Database,
     now: Timestamp,
     rules: &Rules,
-    damage: &Damage,
+    damage: &Quarantine,
 ) -> Result<Found, OpenError> {
     shielded(|| prepare_unshielded(database, now, rules, damage))
 }
@@ -111,7 +111,7 @@ fn prepare_unshielded(
     database: &Database,
     now: Timestamp,
     rules: &Rules,
-    damage: &Damage,
+    damage: &Quarantine,
 ) -> Result<Found, OpenError> {
     let txn = begin_write(database).map_err(OpenError::Storage)?;
     let is_new = bring_to_schema(&txn)?;
@@ -137,7 +137,7 @@ pub(in crate::store) fn write_stop(
     let mut table = txn.open_table(META)?;
     table.insert(meta::CLEAN_STOP, record::encode_number(1)?.as_slice())?;
     if cleared {
-        let none = record::encode_tally(Tally {
+        let none = record::encode_tally(Counter {
             point: Timestamp::MIN,
             rows: 0,
         })?;
@@ -171,7 +171,7 @@ fn start(
     txn: &WriteTransaction,
     now: Timestamp,
     rules: &Rules,
-    damage: &Damage,
+    damage: &Quarantine,
     after_a_crash: bool,
 ) -> Result<(), CommandError> {
     damage.settle(&owners_of_damage(txn)?, &[]);

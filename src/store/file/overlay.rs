@@ -34,7 +34,7 @@ impl Source for File {
 
 /// A file, and what would have been written to it.
 #[derive(Debug)]
-pub(in crate::store) struct Peek(Mutex<Inner>);
+pub(in crate::store) struct CopyOnWriteOverlay(Mutex<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -45,7 +45,7 @@ struct Inner {
     written: HashMap<u64, Box<[u8; BLOCK]>>,
 }
 
-impl Peek {
+impl CopyOnWriteOverlay {
     pub(in crate::store) fn into(source: impl Source) -> io::Result<Self> {
         let length = source.length()?;
         Ok(Self(Mutex::new(Inner {
@@ -72,7 +72,7 @@ impl Peek {
     }
 }
 
-impl StorageBackend for Peek {
+impl StorageBackend for CopyOnWriteOverlay {
     fn len(&self) -> io::Result<u64> {
         Ok(self.inner().length)
     }
@@ -161,7 +161,7 @@ mod tests {
         let path = folder.path().join("file");
         let bytes: Vec<u8> = (0..10_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         std::fs::write(&path, &bytes).unwrap();
-        let peek = Peek::into(File::open(&path).unwrap()).unwrap();
+        let peek = CopyOnWriteOverlay::into(File::open(&path).unwrap()).unwrap();
         let mut expected = bytes.clone();
 
         peek.write(4_000, &[7; 5_000]).unwrap();

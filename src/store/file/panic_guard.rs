@@ -59,9 +59,9 @@ fn hush() {
 
 /// A database that may be damaged. Where a panic has left it half-way, to close it is one more.
 #[derive(Debug)]
-pub(in crate::store) struct Fragile(Option<Database>);
+pub(in crate::store) struct PanicSafe(Option<Database>);
 
-impl Fragile {
+impl PanicSafe {
     pub(in crate::store) fn new(database: Database) -> Self {
         Self(Some(database))
     }
@@ -90,7 +90,7 @@ impl Fragile {
     }
 }
 
-impl Drop for Fragile {
+impl Drop for PanicSafe {
     fn drop(&mut self) {
         let database = self.0.take();
         let _ = shielded(|| drop(database));

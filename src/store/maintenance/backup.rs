@@ -14,7 +14,7 @@ use crate::process::atomic_file;
 use crate::store::Store;
 use crate::store::error::{CopyError, OpenError};
 use crate::store::file::database_file;
-use crate::store::write::queue::{Pause, Work};
+use crate::store::write::queue::{Pause, WriterMessage};
 use crate::store::write::writer;
 
 /// A copy of the database, which is gone when it is dropped.
@@ -97,7 +97,7 @@ impl Store {
     ) -> Result<T, OpenError> {
         let closed = || OpenError::Storage(Box::new(redb::Error::DatabaseClosed));
         let (pause, pausing) = Pause::new();
-        let mut queued = Work::Pause(pause);
+        let mut queued = WriterMessage::Pause(pause);
         loop {
             match self.queue.try_send(queued) {
                 Ok(()) => break,

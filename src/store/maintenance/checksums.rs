@@ -14,7 +14,7 @@ use redb::{Database, Key, ReadableTable as _, TableDefinition, WriteTransaction}
 use crate::domain::time::Timestamp;
 use crate::store::error::OpenError;
 use crate::store::file::open::{database_error, shielded};
-use crate::store::file::panic_guard::Fragile;
+use crate::store::file::panic_guard::PanicSafe;
 use crate::store::quarantine::damage::NOBODY;
 use crate::store::schema::record::{self, RecordError};
 use crate::store::schema::tables::{
@@ -32,8 +32,8 @@ type Decoded = Result<(), RecordError>;
 /// verified. `open` opens that, to look at.
 pub(in crate::store) fn require_sound(
     open: &dyn Fn() -> Result<Database, OpenError>,
-) -> Result<Fragile, OpenError> {
-    let mut looked = Fragile::new(open()?);
+) -> Result<PanicSafe, OpenError> {
+    let mut looked = PanicSafe::new(open()?);
     let Err(damage) = verify(&mut looked) else {
         return Ok(looked);
     };
@@ -42,7 +42,7 @@ pub(in crate::store) fn require_sound(
         return Err(damage);
     }
     // After a failed check redb writes to a database only once it is opened anew.
-    let mut looked = Fragile::new(open()?);
+    let mut looked = PanicSafe::new(open()?);
     match shielded(|| renew_damaged(looked.get()?)) {
         Ok(0) => Err(damage),
         Ok(_) => verify(&mut looked).map(|()| looked),
@@ -52,7 +52,7 @@ pub(in crate::store) fn require_sound(
 }
 
 /// Verifies all checksums; returns whether redb had nothing to mend.
-pub(in crate::store) fn check(database: &mut Fragile) -> Result<bool, OpenError> {
+pub(in crate::store) fn check(database: &mut PanicSafe) -> Result<bool, OpenError> {
     shielded(|| {
         let database = database.get_mut()?;
         database.check_integrity().map_err(database_error)
@@ -60,7 +60,7 @@ pub(in crate::store) fn check(database: &mut Fragile) -> Result<bool, OpenError>
 }
 
 /// Fails where a page does not have its checksum.
-pub(in crate::store) fn verify(database: &mut Fragile) -> Result<(), OpenError> {
+pub(in crate::store) fn verify(database: &mut PanicSafe) -> Result<(), OpenError> {
     match check(database) {
         // What was mended is which pages are free, and no copy has those.
         Ok(_) => Ok(()),

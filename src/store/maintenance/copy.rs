@@ -18,9 +18,9 @@ use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
 use crate::store::error::{CommandError, CopyError, OpenError};
 use crate::store::file::open::{database_error, shielded, write_stop};
-use crate::store::file::panic_guard::Fragile;
+use crate::store::file::panic_guard::PanicSafe;
 use crate::store::quarantine;
-use crate::store::quarantine::damage::{Damage, Place};
+use crate::store::quarantine::damage::{Place, Quarantine};
 use crate::store::schema::tables::{
     CREATE_KEYS, DAMAGED, DEADLINES, DELETIONS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
     SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, meta,
@@ -42,14 +42,14 @@ pub(in crate::store) fn copy(
     snapshot: ReadTransaction,
     file: File,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Fragile, CopyError> {
+) -> Result<PanicSafe, CopyError> {
     let open = || {
         Database::builder()
             .set_cache_size(CACHE_BYTES)
             .create_with_backend(FileBackend::new(file).map_err(database_error)?)
             .map_err(database_error)
     };
-    let database = Fragile::new(shielded(open)?);
+    let database = PanicSafe::new(shielded(open)?);
     let copied = shielded(|| {
         let txn = begin_write(database.get()?).map_err(OpenError::Storage)?;
         copy_tables(&snapshot, &txn, progress)?;
@@ -65,7 +65,7 @@ pub(in crate::store) fn copy(
 
 /// Checks a copy in full. Records in it that cannot be decoded are set aside, in the copy alone.
 pub(in crate::store) fn settle(
-    database: &mut Fragile,
+    database: &mut PanicSafe,
     rules: &Rules,
     now: Timestamp,
     progress: &mut dyn FnMut(Progress),
@@ -77,7 +77,7 @@ pub(in crate::store) fn settle(
     for places in damaged.chunks(SLICE) {
         shielded(|| {
             let txn = begin_write(database.get()?).map_err(OpenError::Storage)?;
-            let damage = Damage::default();
+            let damage = Quarantine::default();
             let mut rows = Txn::open(&txn, rules, &damage, now).map_err(command_error)?;
             quarantine::set_aside(&mut rows, places).map_err(command_error)?;
             rows.finish().map_err(command_error)?;
@@ -93,7 +93,7 @@ pub(in crate::store) fn settle(
 
 /// The records that cannot be decoded; fails where anything else is wrong.
 fn faults_of(
-    database: &mut Fragile,
+    database: &mut PanicSafe,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Place>, CopyError> {
     let mut places = Vec::new();

@@ -8,7 +8,7 @@ use redb::{Database, WriteTransaction};
 
 use super::copy::{self, command_error};
 use super::offline::Progress;
-use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item, SetAside};
+use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item, Quarantined};
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::rules::Rules;
@@ -17,9 +17,9 @@ use crate::domain::turn::OpenTurn;
 use crate::store::command::erase;
 use crate::store::error::{CommandError, CopyError, ImportError, OpenError};
 use crate::store::file::open::{self, database_error, shielded};
-use crate::store::file::panic_guard::Fragile;
+use crate::store::file::panic_guard::PanicSafe;
 use crate::store::quarantine;
-use crate::store::quarantine::damage::{Damage, KeyOf, NOBODY, Spot};
+use crate::store::quarantine::damage::{KeyKind, NOBODY, Quarantine, RecordLocation};
 use crate::store::schema::record::CreateClaim;
 use crate::store::write::txn::Txn;
 use crate::store::write::writer::begin_write;
@@ -56,14 +56,14 @@ pub fn import(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Imported, ImportError> {
     let handle = file.try_clone().map_err(OpenError::from)?;
-    let mut made = Fragile::new(shielded(|| {
+    let mut made = PanicSafe::new(shielded(|| {
         Database::builder()
             .set_cache_size(CACHE_BYTES)
             .create_with_backend(FileBackend::new(handle).map_err(database_error)?)
             .map_err(database_error)
     })?);
     let database = made.get()?;
-    open::prepare(database, now, rules, &Damage::default())?;
+    open::prepare(database, now, rules, &Quarantine::default())?;
     let mut import = Import::default();
     while import.take_batch(database, lines, rules, now)? {}
     shielded(|| {
@@ -118,7 +118,8 @@ impl Current {
     fn is_awaited(&self, awaited: &Awaited, reply: &Message) -> bool {
         let is_between = |at| awaited.message_at < at && at < reply.created_at;
         let mut aside = self.messages_aside.iter();
-        awaited.id == reply.id || aside.any(|place| Spot::message_of(place).is_some_and(is_between))
+        awaited.id == reply.id
+            || aside.any(|place| RecordLocation::message_of(place).is_some_and(is_between))
     }
 
     /// Opens the turns that have no position of their own behind the others.
@@ -164,7 +165,7 @@ impl Import {
         rules: &Rules,
         now: Timestamp,
     ) -> Result<bool, ImportError> {
-        let damage = Damage::default();
+        let damage = Quarantine::default();
         let txn: WriteTransaction = begin_write(database).map_err(OpenError::Storage)?;
         let mut rows = Txn::open(&txn, rules, &damage, now).map_err(command_error)?;
         let mut has_more = true;
@@ -186,7 +187,7 @@ impl Import {
         match item {
             Item::Session(session) => self.session(txn, number, session),
             Item::Message(message) => self.message(txn, number, message),
-            Item::SetAside(aside) => self.set_aside(txn, number, &aside),
+            Item::Quarantined(aside) => self.set_aside(txn, number, &aside),
             Item::Deleted(id) => self.deleted(txn, number, id),
         }
     }
@@ -266,7 +267,7 @@ impl Import {
         };
         current.place_turns(txn)?;
         let is_missing = |at: &Timestamp| {
-            let place = Spot::Message(*at).to_string();
+            let place = RecordLocation::Message(*at).to_string();
             !current.messages_aside.contains(&place)
         };
         let missing = current.replies.iter().filter(|(at, _)| is_missing(at));
@@ -341,9 +342,9 @@ impl Import {
             Some(_) => return wrong("another turn of the session has its position"),
         }
         let of = if message.is_agent() {
-            KeyOf::Submit
+            KeyKind::Submit
         } else {
-            KeyOf::Send
+            KeyKind::Send
         };
         for key in keys {
             if txn.message_of_key(of, current.id, &key)?.is_some() {
@@ -355,7 +356,12 @@ impl Import {
         Ok(())
     }
 
-    fn set_aside(&mut self, txn: &mut Txn<'_>, number: u64, aside: &SetAside) -> Result<(), Stop> {
+    fn set_aside(
+        &mut self,
+        txn: &mut Txn<'_>,
+        number: u64,
+        aside: &Quarantined,
+    ) -> Result<(), Stop> {
         let is_current =
             |current: &Option<Current>| current.as_ref().is_some_and(|at| at.id == aside.owner);
         if aside.owner != NOBODY && !is_current(&self.current) {

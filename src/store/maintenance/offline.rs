@@ -11,15 +11,15 @@ use super::checksums;
 use super::copy;
 use super::export::Cursor;
 use super::verify::{read_error, verify_pages, verify_rows};
-use crate::domain::archive::{Item, SetAside};
+use crate::domain::archive::{Item, Quarantined};
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
 use crate::process::server_lock::ServerLock;
 use crate::store::error::{CopyError, OpenError};
 use crate::store::file::database_file::look_into;
 use crate::store::file::open::{self, database_error, shielded};
-use crate::store::file::panic_guard::Fragile;
-use crate::store::quarantine::damage::Damage;
+use crate::store::file::panic_guard::PanicSafe;
+use crate::store::quarantine::damage::Quarantine;
 use crate::store::read::reader::Reader;
 use crate::store::read::snapshot::Snapshot;
 use crate::store::schema::tables::{DAMAGED, SESSIONS};
@@ -27,8 +27,8 @@ use crate::store::write::writer::begin_write;
 
 /// A file that is looked at and not touched, whatever state it was left in.
 #[derive(Debug)]
-pub struct Look {
-    database: Fragile,
+pub struct OfflineDatabase {
+    database: PanicSafe,
     length: u64,
     /// While it is open, no server can take it.
     file: File,
@@ -39,7 +39,7 @@ pub struct Look {
     _lock: Option<ServerLock>,
 }
 
-impl Look {
+impl OfflineDatabase {
     /// Looks into a file.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Look {
         if length == 0 {
             return Err(OpenError::Foreign("it is empty".into()));
         }
-        let looked = Fragile::new(look_into(file.try_clone()?, cache_bytes)?);
+        let looked = PanicSafe::new(look_into(file.try_clone()?, cache_bytes)?);
         shielded(|| {
             let database = looked.get()?;
             open::refuse_foreign(database)?;
@@ -134,7 +134,7 @@ impl Look {
         let mut report = |fault: Fault| report(fault.text);
         let mut are_sound = true;
         // As they are in the file: what is open here was written to, in memory.
-        verify_pages(&mut Fragile::new(self.again()?), &mut |fault| {
+        verify_pages(&mut PanicSafe::new(self.again()?), &mut |fault| {
             are_sound = false;
             report(fault);
         })?;
@@ -163,7 +163,7 @@ impl Look {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn set_aside(&self, tell: &mut dyn FnMut(SetAside)) -> Result<(), OpenError> {
+    pub fn set_aside(&self, tell: &mut dyn FnMut(Quarantined)) -> Result<(), OpenError> {
         shielded(|| {
             let txn = self.database.get()?.begin_read()?;
             super::check::set_aside(&txn, tell).map_err(read_error)
@@ -200,7 +200,7 @@ impl Look {
         rows: usize,
         now: Timestamp,
     ) -> Result<Vec<Item>, OpenError> {
-        let damage = Damage::default();
+        let damage = Quarantine::default();
         shielded(|| {
             let snapshot = Snapshot::of(self.database.get()?).map_err(read_error)?;
             let reader = Reader {
@@ -220,7 +220,9 @@ impl Look {
 pub fn compact(path: &Path, cache_bytes: usize) -> Result<(u64, u64), OpenError> {
     let before = std::fs::metadata(path)?.len();
     open::refuse_unreadable(path)?;
-    checksums::verify(&mut Fragile::new(Look::into(path, cache_bytes)?.again()?))?;
+    checksums::verify(&mut PanicSafe::new(
+        OfflineDatabase::into(path, cache_bytes)?.again()?,
+    ))?;
     shielded(|| {
         let mut database = Database::builder()
             .set_cache_size(cache_bytes)

@@ -18,9 +18,9 @@ use crate::store::Store;
 use crate::store::error::OpenError;
 use crate::store::file::database_file::look_beside;
 use crate::store::file::overlay::Source;
-use crate::store::file::panic_guard::Fragile;
+use crate::store::file::panic_guard::PanicSafe;
 use crate::store::quarantine::damage::{MAX_WAITING, Place};
-use crate::store::write::queue::Work;
+use crate::store::write::queue::WriterMessage;
 
 /// How many faults are told in full.
 const TOLD: usize = 20;
@@ -129,7 +129,7 @@ impl Store {
                     break;
                 }
                 // Where the queue is full, the writer looks after its next batch.
-                let _ = self.queue.try_send(Work::Damage);
+                let _ = self.queue.try_send(WriterMessage::Quarantine);
                 std::thread::sleep(POLL);
             }
         }
@@ -144,7 +144,7 @@ fn scrub(
     let mut records = Vec::new();
     let view = checksums::require_sound(open).or_else(|error| {
         findings.take(error)?;
-        open().map(Fragile::new)
+        open().map(PanicSafe::new)
     });
     let rows = view.and_then(|view| {
         verify_rows(&view, &mut |_| {}, &mut |fault| match fault.place {

@@ -6,12 +6,12 @@ use super::check::{self, Fault, Progress};
 use super::checksums;
 use crate::store::error::{OpenError, ReadError};
 use crate::store::file::open::shielded;
-use crate::store::file::panic_guard::Fragile;
+use crate::store::file::panic_guard::PanicSafe;
 
 /// What is wrong with a database, a line each. Records that cannot be decoded are no reason to
 /// give up the rest: they are set aside when they are met.
 pub(in crate::store) fn verify(database: Database) -> Result<Vec<String>, OpenError> {
-    let mut database = Fragile::new(database);
+    let mut database = PanicSafe::new(database);
     let mut faults = Vec::new();
     verify_with(&mut database, &mut |_| {}, &mut |fault| {
         if fault.place.is_none() {
@@ -23,7 +23,7 @@ pub(in crate::store) fn verify(database: Database) -> Result<Vec<String>, OpenEr
 
 /// The same, told fault by fault, those of single records too.
 pub(in crate::store) fn verify_with(
-    database: &mut Fragile,
+    database: &mut PanicSafe,
     progress: &mut dyn FnMut(Progress),
     report: &mut dyn FnMut(Fault),
 ) -> Result<(), OpenError> {
@@ -33,7 +33,7 @@ pub(in crate::store) fn verify_with(
 
 /// Tells whether a page does not have its checksum; of which one, redb does not say.
 pub(in crate::store) fn verify_pages(
-    database: &mut Fragile,
+    database: &mut PanicSafe,
     report: &mut dyn FnMut(Fault),
 ) -> Result<(), OpenError> {
     let reason = match checksums::check(database) {
@@ -52,7 +52,7 @@ pub(in crate::store) fn verify_pages(
 
 /// Tells what does not fit in the rows.
 pub(in crate::store) fn verify_rows(
-    database: &Fragile,
+    database: &PanicSafe,
     progress: &mut dyn FnMut(Progress),
     report: &mut dyn FnMut(Fault),
 ) -> Result<(), OpenError> {

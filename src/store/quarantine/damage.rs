@@ -17,7 +17,7 @@ pub(in crate::store) const MAX_WAITING: usize = 500;
 
 /// A record, as its owner knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in crate::store) enum Spot {
+pub(in crate::store) enum RecordLocation {
     /// The session itself.
     Session,
     /// The message of a time.
@@ -25,7 +25,7 @@ pub(in crate::store) enum Spot {
     /// The open turn at a position.
     Turn(u32),
     /// The key of a message.
-    Key(KeyOf, IdempotencyKey),
+    Key(KeyKind, IdempotencyKey),
     /// What the server behind the agent calls the session.
     Upstream,
     /// The key of a create. Whose session it named is not known.
@@ -34,14 +34,14 @@ pub(in crate::store) enum Spot {
 
 /// What a session's key was used for: one of each may be the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::store) enum KeyOf {
+pub(in crate::store) enum KeyKind {
     /// A message that was sent.
     Send,
     /// A reply that was submitted.
     Submit,
 }
 
-impl KeyOf {
+impl KeyKind {
     /// The place of a key, whatever it is called.
     pub(in crate::store) fn place(self, name: &str) -> String {
         match self {
@@ -52,12 +52,12 @@ impl KeyOf {
 }
 
 /// A record and its owner, which is nil for the key of a create.
-pub(in crate::store) type Place = (SessionId, Spot);
+pub(in crate::store) type Place = (SessionId, RecordLocation);
 
 /// The owner of the records whose session is not known.
 pub(in crate::store) const NOBODY: SessionId = SessionId(uuid::Uuid::nil());
 
-impl Spot {
+impl RecordLocation {
     /// The time of the message that is set aside under a key, if it is one.
     pub(in crate::store) fn message_of(place: &str) -> Option<Timestamp> {
         let at = place.strip_prefix("message ")?;
@@ -65,7 +65,7 @@ impl Spot {
     }
 }
 
-impl fmt::Display for Spot {
+impl fmt::Display for RecordLocation {
     /// The key under which the record is set aside.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -81,7 +81,7 @@ impl fmt::Display for Spot {
 
 /// The damage met with so far: each session is logged once and counted once.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Damage(Mutex<Met>);
+pub(in crate::store) struct Quarantine(Mutex<Met>);
 
 #[derive(Debug, Default)]
 struct Met {
@@ -89,10 +89,15 @@ struct Met {
     waiting: HashSet<Place>,
 }
 
-impl Damage {
+impl Quarantine {
     /// Notes a record that cannot be decoded. The writer sets it aside.
-    pub(in crate::store) fn note(&self, session: SessionId, spot: Spot, error: &RecordError) {
-        if *error == RecordError::SetAside {
+    pub(in crate::store) fn note(
+        &self,
+        session: SessionId,
+        spot: RecordLocation,
+        error: &RecordError,
+    ) {
+        if *error == RecordError::Quarantined {
             return;
         }
         let mut met = self.met();
@@ -105,7 +110,12 @@ impl Damage {
     }
 
     /// Notes a record that a verification found to be undecodable, with what it says of it.
-    pub(in crate::store) fn note_found(&self, session: SessionId, spot: &Spot, fault: &str) {
+    pub(in crate::store) fn note_found(
+        &self,
+        session: SessionId,
+        spot: &RecordLocation,
+        fault: &str,
+    ) {
         let mut met = self.met();
         if met.waiting.len() < MAX_WAITING {
             met.waiting.insert((session, spot.clone()));

@@ -7,10 +7,10 @@ pub(in crate::store) mod damage;
 
 use std::collections::{HashMap, HashSet};
 
-use self::damage::{NOBODY, Place, Spot};
+use self::damage::{NOBODY, Place, RecordLocation};
 use super::schema::record::{self, RecordError};
 use super::write::txn::{Result, Txn};
-use crate::domain::archive::SetAside;
+use crate::domain::archive::Quarantined;
 use crate::domain::id::SessionId;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
@@ -33,12 +33,12 @@ pub(super) fn set_aside(txn: &mut Txn<'_>, places: &[Place]) -> Result<()> {
     }
     // Turns in their order, so that each finds its own message.
     damaged.sort_by_key(|(owner, spot, ..)| match spot {
-        Spot::Turn(position) => (*owner, *position),
+        RecordLocation::Turn(position) => (*owner, *position),
         _ => (*owner, 0),
     });
     let sessions: HashSet<SessionId> = damaged
         .iter()
-        .filter(|(_, spot, ..)| **spot == Spot::Session)
+        .filter(|(_, spot, ..)| **spot == RecordLocation::Session)
         .map(|(owner, ..)| *owner)
         .collect();
     let expiries = if sessions.is_empty() {
@@ -48,7 +48,7 @@ pub(super) fn set_aside(txn: &mut Txn<'_>, places: &[Place]) -> Result<()> {
     };
     for (owner, spot, reason, bytes) in damaged {
         txn.take_out(owner, spot)?;
-        txn.put_aside(&SetAside {
+        txn.put_aside(&Quarantined {
             owner,
             place: spot.to_string(),
             reason: reason.to_string(),
@@ -56,7 +56,7 @@ pub(super) fn set_aside(txn: &mut Txn<'_>, places: &[Place]) -> Result<()> {
             expires_at: expiries
                 .get(&owner)
                 .copied()
-                .filter(|_| *spot == Spot::Session),
+                .filter(|_| *spot == RecordLocation::Session),
             bytes,
         })?;
         mend(txn, owner, spot, sessions.contains(&owner))?;
@@ -65,28 +65,31 @@ pub(super) fn set_aside(txn: &mut Txn<'_>, places: &[Place]) -> Result<()> {
 }
 
 /// Why a record cannot be decoded, if it cannot.
-fn why(owner: SessionId, spot: &Spot, bytes: &[u8]) -> Option<RecordError> {
+fn why(owner: SessionId, spot: &RecordLocation, bytes: &[u8]) -> Option<RecordError> {
     match spot {
-        Spot::Session => record::decode_session(owner, bytes).err(),
-        Spot::Message(at) => record::decode_message(owner, *at, bytes).err(),
-        Spot::Turn(position) => record::decode_turn(owner, *position, bytes).err(),
-        Spot::Key(..) => record::decode_time(bytes).err(),
-        Spot::Upstream => record::decode_upstream(bytes).err(),
-        Spot::CreateKey(..) => record::decode_claim(bytes).err(),
+        RecordLocation::Session => record::decode_session(owner, bytes).err(),
+        RecordLocation::Message(at) => record::decode_message(owner, *at, bytes).err(),
+        RecordLocation::Turn(position) => record::decode_turn(owner, *position, bytes).err(),
+        RecordLocation::Key(..) => record::decode_time(bytes).err(),
+        RecordLocation::Upstream => record::decode_upstream(bytes).err(),
+        RecordLocation::CreateKey(..) => record::decode_claim(bytes).err(),
     }
 }
 
 /// Puts in order what belonged to a record that is gone.
-fn mend(txn: &mut Txn<'_>, owner: SessionId, spot: &Spot, is_lost: bool) -> Result<()> {
+fn mend(txn: &mut Txn<'_>, owner: SessionId, spot: &RecordLocation, is_lost: bool) -> Result<()> {
     match spot {
         // Nobody can be asked any more, and nobody be told.
-        Spot::Session => drop(txn.remove_turns(owner)?),
-        Spot::Message(at) => {
+        RecordLocation::Session => drop(txn.remove_turns(owner)?),
+        RecordLocation::Message(at) => {
             txn.remove_keys_of(owner, *at)?;
             end_turn_of(txn, owner, *at)?;
         }
-        Spot::Turn(position) if !is_lost => open_again(txn, owner, *position)?,
-        Spot::Turn(_) | Spot::Key(..) | Spot::Upstream | Spot::CreateKey(..) => {}
+        RecordLocation::Turn(position) if !is_lost => open_again(txn, owner, *position)?,
+        RecordLocation::Turn(_)
+        | RecordLocation::Key(..)
+        | RecordLocation::Upstream
+        | RecordLocation::CreateKey(..) => {}
     }
     Ok(())
 }
@@ -129,8 +132,8 @@ fn open_again(txn: &mut Txn<'_>, session: SessionId, position: u32) -> Result<()
 }
 
 /// A row of the table of what is set aside; one that is itself damaged is shown as it is.
-pub(super) fn of_row(owner: SessionId, place: &str, bytes: &[u8]) -> SetAside {
-    record::decode_set_aside(owner, place, bytes).unwrap_or_else(|error| SetAside {
+pub(super) fn of_row(owner: SessionId, place: &str, bytes: &[u8]) -> Quarantined {
+    record::decode_set_aside(owner, place, bytes).unwrap_or_else(|error| Quarantined {
         owner,
         place: place.to_owned(),
         reason: format!("its own note is damaged too: {error}"),
@@ -141,6 +144,6 @@ pub(super) fn of_row(owner: SessionId, place: &str, bytes: &[u8]) -> SetAside {
 }
 
 /// Whether a record is that of a whole session.
-pub(super) fn is_session(aside: &SetAside) -> bool {
-    aside.owner != NOBODY && aside.place == Spot::Session.to_string()
+pub(super) fn is_session(aside: &Quarantined) -> bool {
+    aside.owner != NOBODY && aside.place == RecordLocation::Session.to_string()
 }

@@ -7,7 +7,7 @@ use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::time::Timestamp;
 use crate::store::error::ReadError;
-use crate::store::quarantine::damage::Spot;
+use crate::store::quarantine::damage::RecordLocation;
 use crate::store::schema::record;
 
 type Result<T> = std::result::Result<T, ReadError>;
@@ -51,7 +51,9 @@ impl Reader<'_> {
                     }
                     history.messages.push(Some(message));
                 }
-                Err(error) => self.damage.note(session, Spot::Message(at), &error),
+                Err(error) => self
+                    .damage
+                    .note(session, RecordLocation::Message(at), &error),
             }
         }
         Ok(history.into_newest(limit))
@@ -80,7 +82,9 @@ impl Reader<'_> {
             match record::borrow_message(session, at, bytes.value()) {
                 Ok(message) if message.is_agent() => {}
                 Ok(message) => found.push(message.body.content.to_owned()),
-                Err(error) => self.damage.note(session, Spot::Message(at), &error),
+                Err(error) => self
+                    .damage
+                    .note(session, RecordLocation::Message(at), &error),
             }
         }
         found.reverse();

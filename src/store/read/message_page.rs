@@ -10,7 +10,7 @@ use crate::domain::id::SessionId;
 use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
 use crate::store::error::ReadError;
-use crate::store::quarantine::damage::Spot;
+use crate::store::quarantine::damage::RecordLocation;
 use crate::store::schema::record;
 
 type Result<T> = std::result::Result<T, ReadError>;
@@ -141,7 +141,9 @@ impl Reader<'_> {
         for (at, bytes) in rows {
             match record::borrow_message(session, *at, bytes.value()) {
                 Ok(message) => messages.push(message),
-                Err(error) => self.damage.note(session, Spot::Message(*at), &error),
+                Err(error) => self
+                    .damage
+                    .note(session, RecordLocation::Message(*at), &error),
             }
         }
         messages

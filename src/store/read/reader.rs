@@ -15,10 +15,10 @@ use crate::domain::turn::OpenTurn;
 use crate::store::command::is_remembered;
 use crate::store::condition::{LastBackup, Verified};
 use crate::store::error::ReadError;
-use crate::store::quarantine::damage::{Damage, KeyOf, NOBODY, Spot};
-use crate::store::schema::counters::{Tallies, active_rows, moved};
+use crate::store::quarantine::damage::{KeyKind, NOBODY, Quarantine, RecordLocation};
+use crate::store::schema::counters::{Counters, active_rows, moved};
 use crate::store::schema::deadline::{self, Deadline, Index, Place};
-use crate::store::schema::record::{self, RecordError, Tally};
+use crate::store::schema::record::{self, Counter, RecordError};
 use crate::store::schema::tables::{
     CREATE_KEYS, DAMAGED, DEADLINES, MESSAGE_KEYS, META, UPSTREAMS, USER_SESSIONS, meta,
 };
@@ -28,7 +28,7 @@ type Result<T> = std::result::Result<T, ReadError>;
 /// A consistent view of everything stored.
 pub(in crate::store) struct Reader<'a> {
     pub(in crate::store) snapshot: &'a Snapshot,
-    pub(in crate::store) damage: &'a Damage,
+    pub(in crate::store) damage: &'a Quarantine,
 }
 
 /// The numbers of sessions, for health and totals.
@@ -62,7 +62,7 @@ impl Reader<'_> {
         };
         let session = record::decode_session(id, bytes.value());
         Ok(Some(session.inspect_err(|error| {
-            self.damage.note(id, Spot::Session, error);
+            self.damage.note(id, RecordLocation::Session, error);
         })?))
     }
 
@@ -87,7 +87,7 @@ impl Reader<'_> {
             last = Some(id);
             match record::decode_session(id, bytes.value()) {
                 Ok(session) => sessions.push(session),
-                Err(error) => self.damage.note(id, Spot::Session, &error),
+                Err(error) => self.damage.note(id, RecordLocation::Session, &error),
             }
         }
         Ok((sessions, last))
@@ -128,7 +128,8 @@ impl Reader<'_> {
         };
         let message = record::decode_message(session, at, bytes.value());
         Ok(Some(message.inspect_err(|error| {
-            self.damage.note(session, Spot::Message(at), error);
+            self.damage
+                .note(session, RecordLocation::Message(at), error);
         })?))
     }
 
@@ -144,7 +145,7 @@ impl Reader<'_> {
         };
         let at = record::decode_time(bytes.value());
         let at = at.inspect_err(|error| {
-            let spot = Spot::Key(KeyOf::Send, key.clone());
+            let spot = RecordLocation::Key(KeyKind::Send, key.clone());
             self.damage.note(session, spot, error);
         })?;
         self.message(session, at)
@@ -164,7 +165,7 @@ impl Reader<'_> {
         };
         let claim = record::decode_claim(bytes.value());
         let claim = claim.inspect_err(|error| {
-            let spot = Spot::CreateKey(user, key.clone());
+            let spot = RecordLocation::CreateKey(user, key.clone());
             self.damage.note(NOBODY, spot, error);
         })?;
         let session = self.session(claim.session_id)?;
@@ -180,7 +181,9 @@ impl Reader<'_> {
             let position = key.value().1;
             match record::decode_turn(session, position, bytes.value()) {
                 Ok(turn) => return Ok(Some(turn)),
-                Err(error) => self.damage.note(session, Spot::Turn(position), &error),
+                Err(error) => self
+                    .damage
+                    .note(session, RecordLocation::Turn(position), &error),
             }
         }
         Ok(None)
@@ -196,7 +199,9 @@ impl Reader<'_> {
             let position = key.value().1;
             match record::decode_turn(session, position, bytes.value()) {
                 Ok(turn) => turns.push(turn),
-                Err(error) => self.damage.note(session, Spot::Turn(position), &error),
+                Err(error) => self
+                    .damage
+                    .note(session, RecordLocation::Turn(position), &error),
             }
         }
         Ok(turns)
@@ -211,7 +216,7 @@ impl Reader<'_> {
         };
         let name = record::decode_upstream(bytes.value());
         Ok(name
-            .inspect_err(|error| self.damage.note(session, Spot::Upstream, error))
+            .inspect_err(|error| self.damage.note(session, RecordLocation::Upstream, error))
             .ok())
     }
 
@@ -257,7 +262,7 @@ impl Reader<'_> {
         limit: u64,
     ) -> Result<Option<Vec<SessionId>>> {
         let deadlines = self.deadlines()?;
-        let tallies = Tallies::load(&self.snapshot.txn.open_table(META)?)?;
+        let tallies = Counters::load(&self.snapshot.txn.open_table(META)?)?;
         let Some(rows) = active_rows(&deadlines, tallies.expired, now, limit)? else {
             return Ok(None);
         };
@@ -272,7 +277,7 @@ impl Reader<'_> {
     pub(in crate::store) fn stats(&self, now: Timestamp, rules: &Rules) -> Result<Stats> {
         let rows = self.deadlines()?;
         let index = Index::of(&rows)?;
-        let tallies = Tallies::load(&self.snapshot.txn.open_table(META)?)?;
+        let tallies = Counters::load(&self.snapshot.txn.open_table(META)?)?;
         let kept_since = now - rules.kept;
         let expired = moved(tallies.expired, now, &index, Deadline::Expiry)?.rows;
         let warned = moved(tallies.warned, now, &index, Deadline::Warning)?.rows;
@@ -303,7 +308,7 @@ impl Reader<'_> {
         Ok(self.meta_tally(meta::LAST_BACKUP)?.map(LastBackup::from))
     }
 
-    fn meta_tally(&self, name: &str) -> Result<Option<Tally>> {
+    fn meta_tally(&self, name: &str) -> Result<Option<Counter>> {
         let table = self.snapshot.txn.open_table(META)?;
         let bytes = table.get(name)?;
         Ok(bytes.and_then(|bytes| record::decode_tally(bytes.value()).ok()))
@@ -323,10 +328,10 @@ impl Reader<'_> {
     /// Fails where the session's own record is missing because it is set aside.
     fn refuse_set_aside(&self, id: SessionId) -> Result<()> {
         let damaged = self.snapshot.txn.open_table(DAMAGED)?;
-        let place = Spot::Session.to_string();
+        let place = RecordLocation::Session.to_string();
         match damaged.get((u128::from(id), place.as_str()))? {
             None => Ok(()),
-            Some(_) => Err(RecordError::SetAside.into()),
+            Some(_) => Err(RecordError::Quarantined.into()),
         }
     }
 

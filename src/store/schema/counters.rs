@@ -8,33 +8,33 @@
 use redb::{ReadableTable, Table};
 
 use super::deadline::{Deadline, Index, Key, Row};
-use super::record::{self, Tally};
+use super::record::{self, Counter};
 use super::tables::meta;
 use crate::domain::time::Timestamp;
 use crate::store::error::{CommandError, ReadError};
 
 /// The tallies of one snapshot.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::store) struct Tallies {
+pub(in crate::store) struct Counters {
     /// Expiries up to about now: the sessions that have expired.
-    pub(in crate::store) expired: Tally,
+    pub(in crate::store) expired: Counter,
     /// Warnings up to about now: the sessions near their expiry, or past it.
-    pub(in crate::store) warned: Tally,
+    pub(in crate::store) warned: Counter,
     /// Expiries up to about the end of their keeping: the sessions to purge.
-    pub(in crate::store) ended: Tally,
+    pub(in crate::store) ended: Counter,
     changed: bool,
 }
 
-const START: Tally = Tally {
+const START: Counter = Counter {
     point: Timestamp::MIN,
     rows: 0,
 };
 
-impl Tallies {
+impl Counters {
     pub(in crate::store) fn load(
         meta: &impl ReadableTable<&'static str, &'static [u8]>,
     ) -> Result<Self, ReadError> {
-        let load = |name: &str| -> Result<Tally, ReadError> {
+        let load = |name: &str| -> Result<Counter, ReadError> {
             match meta.get(name)? {
                 None => Ok(START),
                 // One that is damaged is counted anew.
@@ -91,7 +91,7 @@ impl Tallies {
         Ok(moved)
     }
 
-    fn shift(&mut self, row: Row, by_one: impl Fn(&mut Tally)) {
+    fn shift(&mut self, row: Row, by_one: impl Fn(&mut Counter)) {
         for (tally, at) in [
             (&mut self.expired, row.expires_at),
             (&mut self.warned, row.warn_at),
@@ -108,7 +108,7 @@ impl Tallies {
 /// The rows of the active sessions, in no order; none where there are more than `limit`.
 pub(in crate::store) fn active_rows<T: ReadableTable<Key, ()>>(
     rows: &T,
-    expired: Tally,
+    expired: Counter,
     now: Timestamp,
     limit: u64,
 ) -> Result<Option<Vec<Row>>, ReadError> {
@@ -122,16 +122,16 @@ pub(in crate::store) fn active_rows<T: ReadableTable<Key, ()>>(
 
 /// The tally moved to another point, by counting the rows in between.
 pub(in crate::store) fn moved<T: ReadableTable<Key, ()>>(
-    tally: Tally,
+    tally: Counter,
     to: Timestamp,
     index: &Index<'_, T>,
     deadline: Deadline,
-) -> Result<Tally, ReadError> {
+) -> Result<Counter, ReadError> {
     let rows = if to >= tally.point {
         tally.rows + index.count(deadline, tally.point, to)?
     } else {
         let after = index.count(deadline, to, tally.point)?;
         tally.rows.saturating_sub(after)
     };
-    Ok(Tally { point: to, rows })
+    Ok(Counter { point: to, rows })
 }

@@ -2,13 +2,13 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::super::command::{BeginTurn, DeleteSession, KeepUpstream};
+use super::super::command::{BeginTurn, DeleteSession, StoreRemoteSession};
 use super::super::error::{CopyError, ImportError};
 use super::*;
 use crate::archive;
 use crate::domain::archive::Item;
 use crate::store::maintenance::import::{self, Imported, Line};
-use crate::store::maintenance::offline::{self, Look};
+use crate::store::maintenance::offline::{self, OfflineDatabase};
 use crate::store::schema::deadline::Row;
 use crate::store::schema::tables::{DEADLINES, MESSAGES, SESSIONS};
 
@@ -43,11 +43,11 @@ pub(super) fn import(lines: &[String]) -> Result<(TempDir, Imported), ImportErro
     Ok((dir, imported))
 }
 
-pub(super) fn look(dir: &TempDir) -> Look {
-    Look::into(&dir.path().join("new.redb"), CACHE_BYTES).unwrap()
+pub(super) fn look(dir: &TempDir) -> OfflineDatabase {
+    OfflineDatabase::into(&dir.path().join("new.redb"), CACHE_BYTES).unwrap()
 }
 
-pub(super) fn export_of(look: &Look) -> Vec<String> {
+pub(super) fn export_of(look: &OfflineDatabase) -> Vec<String> {
     let mut cursor = Cursor::all();
     let mut lines = Vec::new();
     while !cursor.is_done() {
@@ -57,7 +57,7 @@ pub(super) fn export_of(look: &Look) -> Vec<String> {
     lines
 }
 
-pub(super) fn faults_of(look: &mut Look) -> Vec<String> {
+pub(super) fn faults_of(look: &mut OfflineDatabase) -> Vec<String> {
     let mut faults = Vec::new();
     look.check(&mut |_| {}, &mut |fault| faults.push(fault))
         .unwrap();
@@ -119,7 +119,7 @@ fn submitted(rig: &mut Rig) {
     reply.key = IdempotencyKey::parse("their-key");
     rig.submit(reply).unwrap();
     submit::wait(rig, session, "three");
-    rig.submit(KeepUpstream {
+    rig.submit(StoreRemoteSession {
         session_id: session,
         name: "their-session".into(),
     })
@@ -415,7 +415,7 @@ fn looking_at_a_file_changes_nothing_whatever_state_it_was_left_in() {
     let lines = export(&rig, 5);
     rig.kill();
     let bytes = rig.bytes();
-    let mut look = Look::into(&rig.path(), CACHE_BYTES).unwrap();
+    let mut look = OfflineDatabase::into(&rig.path(), CACHE_BYTES).unwrap();
     assert_eq!(faults_of(&mut look), Vec::<String>::new());
     assert_eq!(export_of(&look), lines);
     assert_eq!(look.sessions().unwrap(), 3);
@@ -425,7 +425,7 @@ fn looking_at_a_file_changes_nothing_whatever_state_it_was_left_in() {
     drop(look);
     assert!(rig.bytes() == bytes);
     rig.open();
-    let error = Look::into(&rig.path(), CACHE_BYTES).unwrap_err();
+    let error = OfflineDatabase::into(&rig.path(), CACHE_BYTES).unwrap_err();
     assert!(matches!(error, OpenError::InUse), "{error}");
 }
 
@@ -433,7 +433,7 @@ fn looking_at_a_file_changes_nothing_whatever_state_it_was_left_in() {
 fn the_golden_file_is_looked_at_and_exported() {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1.redb");
     let before = std::fs::read(golden).unwrap();
-    let mut look = Look::into(Path::new(golden), CACHE_BYTES).unwrap();
+    let mut look = OfflineDatabase::into(Path::new(golden), CACHE_BYTES).unwrap();
     assert_eq!(faults_of(&mut look), Vec::<String>::new());
     let lines = export_of(&look);
     drop(look);

@@ -1,6 +1,6 @@
 //! Stops, clean ones and others, and what the next start finds.
 
-use super::super::command::{BeginTurn, Begun, DeleteSession, WalkTallies};
+use super::super::command::{AdvanceCounters, BeginTurn, Begun, DeleteSession};
 use super::*;
 
 /// Begins the session's next turn.
@@ -61,7 +61,7 @@ fn clearing_at_the_stop_leaves_nothing() {
         }
     }
     rig.pass(Millis(31 * MINUTE.0));
-    rig.submit(WalkTallies).unwrap();
+    rig.submit(AdvanceCounters).unwrap();
     assert!(rig.rows(tables::OPEN_TURNS) > 0);
 
     rig.close(true);

@@ -1,6 +1,6 @@
 //! Records that cannot be decoded: set aside, counted, and in nobody else's way.
 
-use super::super::command::{BeginTurn, DeleteSession, Expire, Heartbeat, WalkTallies};
+use super::super::command::{AdvanceCounters, BeginTurn, DeleteSession, Expire, Heartbeat};
 use super::*;
 use crate::store::schema::tables::{
     CREATE_KEYS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS, meta,
@@ -421,7 +421,7 @@ fn damaged_tallies_are_counted_anew() {
         rig.create();
         rig.pass(Millis(10 * HOUR.0));
         rig.create();
-        rig.submit(WalkTallies).unwrap();
+        rig.submit(AdvanceCounters).unwrap();
         let found = spoil(&mut rig, |txn| damage(txn, META, name));
         assert_eq!(found.sessions, 2);
         let stats = rig.read(|reader| reader.stats(rig.now(), &rig.rules));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use redb::StorageBackend;
 
 use super::*;
-use crate::store::file::database_file::{Medium, look_into};
+use crate::store::file::database_file::{DatabaseFile, look_into};
 use crate::store::file::file_at_path::Displacement;
 use crate::store::file::open::{database_error, shielded};
 use crate::store::file::overlay::Source;
@@ -139,7 +139,7 @@ impl Disk {
         *self.0.room.lock().unwrap() = room;
     }
 
-    pub(super) fn medium(&self) -> Box<dyn Medium> {
+    pub(super) fn medium(&self) -> Box<dyn DatabaseFile> {
         Box::new(self.clone())
     }
 
@@ -177,7 +177,7 @@ impl std::fmt::Debug for Inner {
     }
 }
 
-impl Medium for Disk {
+impl DatabaseFile for Disk {
     fn open(&self) -> Result<Database, OpenError> {
         shielded(|| {
             Database::builder()

@@ -1,6 +1,6 @@
 //! Files that are opened, made, or refused and left as they were.
 
-use super::super::command::{DeleteSession, WalkTallies};
+use super::super::command::{AdvanceCounters, DeleteSession};
 use super::*;
 use crate::store::schema::tables::{META, SCHEMA_VERSION, SESSIONS, meta};
 
@@ -290,7 +290,7 @@ fn misuse(bytes: &[u8], session: SessionId) {
             let message = rig.message(session, &"hello ".repeat(2000));
             let _ = rig.submit(message);
             let _ = rig.submit(DeleteSession(SessionId::from(u128::MAX)));
-            let _ = rig.submit(WalkTallies);
+            let _ = rig.submit(AdvanceCounters);
         }
         let _ = rig.submit(DeleteSession(session));
         let _ = rig.submit(Purge::default());

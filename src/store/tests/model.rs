@@ -3,9 +3,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::command::{SubmitReply, WalkTallies};
+use super::super::command::{AdvanceCounters, SubmitReply};
 use super::pair::{Check, Pair};
-use super::steps::{Index, Look, Named, SessionCall, Step, TurnCall, step};
+use super::steps::{Index, Named, OfflineDatabase, SessionCall, Step, TurnCall, step};
 use super::*;
 
 /// A store that soon has as many open turns as it may have.
@@ -21,9 +21,9 @@ impl Pair {
         match step {
             Step::Session(call) => self.call(call)?,
             Step::Turn(session, turn) => self.turn(self.named(session), turn)?,
-            Step::Look(look) => self.look(look)?,
+            Step::OfflineDatabase(look) => self.look(look)?,
             Step::Purge => self.purge()?,
-            Step::WalkTallies => self.rig.submit(WalkTallies).unwrap(),
+            Step::AdvanceCounters => self.rig.submit(AdvanceCounters).unwrap(),
             Step::Maintain { is_backup, number } => self.maintain(is_backup, number),
             Step::Pass(span) => self.pass(span),
             Step::PassToTheEnd {
@@ -178,16 +178,16 @@ impl Pair {
         self.send(send)
     }
 
-    fn look(&self, look: Look) -> Check {
+    fn look(&self, look: OfflineDatabase) -> Check {
         match look {
-            Look::List { user, below, limit } => self.list(user, below, limit),
-            Look::Page {
+            OfflineDatabase::List { user, below, limit } => self.list(user, below, limit),
+            OfflineDatabase::Page {
                 session,
                 before,
                 after,
                 limit,
             } => self.page(session, before, after, limit),
-            Look::Before {
+            OfflineDatabase::Before {
                 session,
                 message,
                 limit,

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::command::{DeleteSession, WalkTallies};
+use super::super::command::{AdvanceCounters, DeleteSession};
 use super::*;
 
 /// How many hours lie between two bursts of sessions.
@@ -37,7 +37,7 @@ fn live_a_day(rig: &mut Rig) -> Day {
         }
         rig.pass(Millis(STEP_HOURS * HOUR.0));
         rig.purge();
-        rig.submit(WalkTallies).unwrap();
+        rig.submit(AdvanceCounters).unwrap();
     }
     let day = Day {
         bytes: rig.bytes().len() as u64,

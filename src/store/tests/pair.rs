@@ -7,7 +7,7 @@ use super::super::command::{
     BeginTurn, Begun, DeleteSession, Deleted, Expire, Heartbeat, ParkTurn, Parked, PatchTimeout,
     RecordBackup, RecordVerification, Renew, SubmitReply,
 };
-use super::reference::{Fate, Outcome, Reference, Submission, Turn};
+use super::reference::{BatchOutcome, Outcome, Reference, Submission, Turn};
 use super::*;
 
 pub(super) struct Pair {
@@ -134,9 +134,9 @@ impl Pair {
             waits_until: None,
         });
         let found = match self.rig.submit(begin).unwrap() {
-            Begun::Now => Fate::Begun,
-            Begun::Closed(failure) => Fate::Failed(failure.message),
-            Begun::Gone => Fate::Gone,
+            Begun::Now => BatchOutcome::Begun,
+            Begun::Closed(failure) => BatchOutcome::Failed(failure.message),
+            Begun::Gone => BatchOutcome::Gone,
         };
         prop_assert_eq!(found, self.reference.begin(session_id, message_at));
         Ok(())
@@ -155,8 +155,8 @@ impl Pair {
             until,
         };
         let found = match self.rig.submit(park).unwrap() {
-            Parked::Waiting => Fate::Waiting,
-            Parked::Gone => Fate::Gone,
+            Parked::Waiting => BatchOutcome::Waiting,
+            Parked::Gone => BatchOutcome::Gone,
         };
         prop_assert_eq!(found, self.reference.park(session_id, message_at, until));
         Ok(())
@@ -176,9 +176,9 @@ impl Pair {
             result,
         };
         let found = match self.rig.submit(close).unwrap() {
-            Closed::Replied(reply) => Fate::Replied(Arc::unwrap_or_clone(reply)),
-            Closed::Failed(failure) => Fate::Failed(failure.message),
-            Closed::Gone => Fate::Gone,
+            Closed::Replied(reply) => BatchOutcome::Replied(Arc::unwrap_or_clone(reply)),
+            Closed::Failed(failure) => BatchOutcome::Failed(failure.message),
+            Closed::Gone => BatchOutcome::Gone,
         };
         prop_assert_eq!(found, expected);
         Ok(())

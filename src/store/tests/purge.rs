@@ -1,9 +1,9 @@
 //! Deleting and purging: nothing is left behind, and nobody waits long.
 
 use super::super::command::sealed::Apply;
-use super::super::command::{DeleteSession, KeepUpstream, RemoteSession};
+use super::super::command::{DeleteSession, RemoteSession, StoreRemoteSession};
 use super::*;
-use crate::store::quarantine::damage::KeyOf;
+use crate::store::quarantine::damage::KeyKind;
 use crate::store::schema::tables::{DELETIONS, MESSAGES};
 use crate::store::write::txn::{self, Txn};
 
@@ -44,7 +44,7 @@ impl Apply for Fill {
             };
             txn.put_message(&message(MessageId::from(7), at, user))?;
             txn.put_message(&message(id, at.next(), agent))?;
-            txn.put_key(KeyOf::Send, session_id, &key(&format!("k{number}")), at)?;
+            txn.put_key(KeyKind::Send, session_id, &key(&format!("k{number}")), at)?;
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ fn what_other_servers_have_for_purged_sessions_is_told() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.create();
-    rig.submit(KeepUpstream {
+    rig.submit(StoreRemoteSession {
         session_id: session.id,
         name: "their-session".to_owned(),
     })

@@ -1,9 +1,9 @@
 //! What every test of the store stands on.
 
-use super::super::command::WalkTallies;
+use super::super::command::AdvanceCounters;
 use super::reference::{Contents, StoredKey, Turn};
 use super::*;
-use crate::domain::archive::SetAside;
+use crate::domain::archive::Quarantined;
 
 /// A store on a file of its own, with a clock that only the test moves.
 ///
@@ -349,12 +349,12 @@ impl Rig {
     pub(super) fn settle(&self) {
         // It does that between two commands.
         for _ in 0..2 {
-            self.submit(WalkTallies).unwrap();
+            self.submit(AdvanceCounters).unwrap();
         }
     }
 
     /// The records that are set aside.
-    pub(super) fn set_aside(&self) -> Vec<SetAside> {
+    pub(super) fn set_aside(&self) -> Vec<Quarantined> {
         let mut found = Vec::new();
         self.read(|reader| check::set_aside(&reader.snapshot.txn, &mut |aside| found.push(aside)));
         found

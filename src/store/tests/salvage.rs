@@ -1,10 +1,10 @@
 //! What can be saved of a file that is damaged, and what is said of the rest.
 
-use super::super::command::WalkTallies;
+use super::super::command::AdvanceCounters;
 use super::super::error::CopyError;
 use super::archive::{export_of, faults_of, filled, import, look as look_at};
 use super::*;
-use crate::store::maintenance::offline::Look;
+use crate::store::maintenance::offline::OfflineDatabase;
 use crate::store::schema::tables::{
     CREATE_KEYS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS, SUBMIT_KEYS, UPSTREAMS, meta,
 };
@@ -57,7 +57,7 @@ fn all_records(rig: &Rig) -> Vec<Spoilt> {
 /// A closed store with something of everything, each of its records, and its bytes.
 fn sound() -> (Rig, Vec<Spoilt>, Vec<u8>) {
     let mut rig = filled();
-    rig.submit(WalkTallies).unwrap();
+    rig.submit(AdvanceCounters).unwrap();
     let records = all_records(&rig);
     assert!(records.len() > 50, "{}", records.len());
     rig.close(false);
@@ -65,12 +65,12 @@ fn sound() -> (Rig, Vec<Spoilt>, Vec<u8>) {
     (rig, records, sound)
 }
 
-fn look(path: &Path) -> Look {
-    Look::into(path, CACHE_BYTES).unwrap()
+fn look(path: &Path) -> OfflineDatabase {
+    OfflineDatabase::into(path, CACHE_BYTES).unwrap()
 }
 
 /// Copies a file that no server holds; the copy.
-fn copy_of(rig: &Rig) -> Result<Look, CopyError> {
+fn copy_of(rig: &Rig) -> Result<OfflineDatabase, CopyError> {
     let copy = rig.dir.path().join("copy.redb");
     let file = File::options()
         .read(true)
@@ -79,7 +79,7 @@ fn copy_of(rig: &Rig) -> Result<Look, CopyError> {
         .truncate(true)
         .open(&copy)
         .unwrap();
-    let mut source = Look::into(&rig.path(), CACHE_BYTES)?;
+    let mut source = OfflineDatabase::into(&rig.path(), CACHE_BYTES)?;
     source.copy_to(&file, &rig.rules, rig.now(), &mut |_| {})?;
     drop(file);
     Ok(look(&copy))
@@ -210,7 +210,7 @@ fn flips(bytes: &[u8]) -> impl Iterator<Item = (usize, u8)> + '_ {
 /// What is exported of a file, and whether it is told that this is not all; none where the file
 /// cannot even be looked into.
 fn salvaged(path: &Path) -> Option<(Vec<String>, bool)> {
-    let mut look = Look::into(path, CACHE_BYTES).ok()?;
+    let mut look = OfflineDatabase::into(path, CACHE_BYTES).ok()?;
     let is_damaged = look.require_sound_pages().is_err();
     let mut cursor = if is_damaged {
         Cursor::salvage()

@@ -62,27 +62,27 @@ fn quiet_file() -> (Vec<u8>, Contents) {
 
 /// What becomes of a file with a flipped bit.
 #[derive(Debug, PartialEq, Eq)]
-enum Fate {
+enum BatchOutcome {
     Refused,
     Found,
     /// All of it is read as it was: the bit belonged to nothing.
     Harmless,
 }
 
-fn fate_of(bytes: &[u8], contents: &Contents, what: &str) -> Fate {
+fn fate_of(bytes: &[u8], contents: &Contents, what: &str) -> BatchOutcome {
     let mut rig = Rig::closed(rules());
     std::fs::write(rig.path(), bytes).unwrap();
     if rig.try_open().is_err() {
         std::fs::remove_file(rig.path()).unwrap();
-        return Fate::Refused;
+        return BatchOutcome::Refused;
     }
     let findings = rig.verify();
     let is_told = findings.damaged_pages > 0 || rig.store().health().undecodable_sessions > 0;
     let fate = if is_told {
-        Fate::Found
+        BatchOutcome::Found
     } else {
         assert!(rig.contents() == *contents, "{what}: served as healthy");
-        Fate::Harmless
+        BatchOutcome::Harmless
     };
     // What is left is not to be checked any more.
     rig.drop_store();
@@ -112,9 +112,9 @@ fn a_flipped_bit_of_a_quiet_file_is_refused_or_found() {
         let mut flipped = bytes.clone();
         flipped[place] ^= 1 << bit;
         match fate_of(&flipped, &contents, &format!("bit {bit} of byte {place}")) {
-            Fate::Refused => refused += 1,
-            Fate::Found => found += 1,
-            Fate::Harmless => harmless += 1,
+            BatchOutcome::Refused => refused += 1,
+            BatchOutcome::Found => found += 1,
+            BatchOutcome::Harmless => harmless += 1,
         }
     }
     println!("{refused} refused, {found} found, {harmless} harmless");

@@ -1,6 +1,6 @@
 //! Sessions: their keys, their end, their lists and numbers.
 
-use super::super::command::{DeleteSession, Heartbeat, PatchTimeout, Renew, WalkTallies};
+use super::super::command::{AdvanceCounters, DeleteSession, Heartbeat, PatchTimeout, Renew};
 use super::*;
 use crate::domain::session::Standing;
 use crate::store::read::reader::Stats;
@@ -271,7 +271,7 @@ fn the_numbers_never_disagree_with_a_full_count_wherever_the_clock_goes() {
             4 if !ids.is_empty() => {
                 let _ = rig.submit(DeleteSession(ids[wild as usize % ids.len()]));
             }
-            5 => rig.submit(WalkTallies).unwrap(),
+            5 => rig.submit(AdvanceCounters).unwrap(),
             6 => drop(rig.purge()),
             7 if step % 5 == 0 => drop(rig.restart()),
             _ => {}
@@ -301,7 +301,7 @@ fn the_numbers_fit_just_before_at_and_just_after_each_deadline() {
         ] {
             rig.hand.set(at);
             if walks {
-                rig.submit(WalkTallies).unwrap();
+                rig.submit(AdvanceCounters).unwrap();
             }
             assert_eq!(rig.stats(), expected, "at {at}");
         }

@@ -13,9 +13,9 @@ pub(super) enum Step {
     Session(SessionCall),
     /// What happens to the turns of a session.
     Turn(Index, TurnCall),
-    Look(Look),
+    OfflineDatabase(OfflineDatabase),
     Purge,
-    WalkTallies,
+    AdvanceCounters,
     Maintain {
         is_backup: bool,
         number: u64,
@@ -100,7 +100,7 @@ pub(super) enum TurnCall {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Look {
+pub(super) enum OfflineDatabase {
     List {
         user: Option<Index>,
         below: Option<Index>,
@@ -271,8 +271,8 @@ prop_compose! {
         user in option::of(index()),
         below in option::of(index()),
         limit in 1..5_usize,
-    ) -> Look {
-        Look::List { user, below, limit }
+    ) -> OfflineDatabase {
+        OfflineDatabase::List { user, below, limit }
     }
 }
 
@@ -282,14 +282,14 @@ prop_compose! {
         before in place(),
         after in place(),
         limit in 1..6_usize,
-    ) -> Look {
-        Look::Page { session, before, after, limit }
+    ) -> OfflineDatabase {
+        OfflineDatabase::Page { session, before, after, limit }
     }
 }
 
 prop_compose! {
-    fn before()(session in index(), message: u8, limit in 0..6_usize) -> Look {
-        Look::Before { session, message, limit }
+    fn before()(session in index(), message: u8, limit in 0..6_usize) -> OfflineDatabase {
+        OfflineDatabase::Before { session, message, limit }
     }
 }
 
@@ -304,9 +304,9 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         48 => session_call().prop_map(Step::Session),
         21 => (index(), turn_call()).prop_map(|(session, turn)| Step::Turn(session, turn)),
-        9 => look.prop_map(Step::Look),
+        9 => look.prop_map(Step::OfflineDatabase),
         3 => Just(Step::Purge),
-        2 => Just(Step::WalkTallies),
+        2 => Just(Step::AdvanceCounters),
         2 => (any::<bool>(), any::<u64>())
             .prop_map(|(is_backup, number)| Step::Maintain { is_backup, number }),
         10 => span().prop_map(Step::Pass),

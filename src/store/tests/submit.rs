@@ -1,7 +1,7 @@
 //! Replies that come from outside, and the turns that wait for them.
 
 use super::super::command::{
-    BeginTurn, Begun, DeleteSession, KeepUpstream, ParkTurn, Parked, SubmitReply, Submitted,
+    BeginTurn, Begun, DeleteSession, ParkTurn, Parked, StoreRemoteSession, SubmitReply, Submitted,
 };
 use super::*;
 use crate::store::schema::tables::{OPEN_TURNS, SUBMIT_KEYS, UPSTREAMS};
@@ -163,7 +163,7 @@ fn nothing_is_left_of_a_deleted_session() {
             rig.submit(command).unwrap();
         }
         let name = "their-session".to_owned();
-        rig.submit(KeepUpstream {
+        rig.submit(StoreRemoteSession {
             session_id: session,
             name,
         })
@@ -179,7 +179,7 @@ fn nothing_is_left_of_a_deleted_session() {
         assert_eq!(rig.all_rows(), 0);
         // Nobody is there to keep it for.
         let name = "too-late".to_owned();
-        rig.submit(KeepUpstream {
+        rig.submit(StoreRemoteSession {
             session_id: session,
             name,
         })
@@ -194,7 +194,7 @@ fn the_name_that_another_server_has_is_kept_and_replaced() {
     let session = rig.create().id;
     assert_eq!(rig.read(|reader| reader.upstream(session)), None);
     for name in ["one", "two"] {
-        rig.submit(KeepUpstream {
+        rig.submit(StoreRemoteSession {
             session_id: session,
             name: name.to_owned(),
         })

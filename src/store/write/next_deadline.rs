@@ -9,7 +9,7 @@ use crate::domain::time::Timestamp;
 
 /// The earliest instant at which the janitor has something to do.
 #[derive(Debug)]
-pub struct Alarm {
+pub struct NextDeadline {
     next: AtomicI64,
     sooner: Notify,
     batch: Mutex<Batch>,
@@ -24,7 +24,7 @@ struct Batch {
     is_awaited: bool,
 }
 
-impl Alarm {
+impl NextDeadline {
     pub(in crate::store) fn new() -> Self {
         Self {
             next: AtomicI64::new(i64::MAX),
@@ -81,7 +81,7 @@ impl Alarm {
 
 /// A batch that is being written.
 #[derive(Debug)]
-pub(in crate::store) struct Writing<'a>(&'a Alarm);
+pub(in crate::store) struct Writing<'a>(&'a NextDeadline);
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {

@@ -10,11 +10,11 @@ use crate::store::command::sealed::Apply;
 use crate::store::error::{CommandError, SubmitError};
 
 /// What reaches the writer.
-pub(in crate::store) enum Work {
+pub(in crate::store) enum WriterMessage {
     /// A command to carry out.
     Job(Box<dyn Job>),
     /// Damaged records wait to be set aside.
-    Damage,
+    Quarantine,
     /// Nothing is to be written for a moment.
     Pause(Pause),
     /// The end: what is queued before it is carried out.
@@ -64,12 +64,12 @@ pub(in crate::store) trait Job: Send {
     fn apply(&mut self, txn: &mut Txn<'_>) -> Result<(), Box<redb::Error>>;
 
     /// Answers the caller.
-    fn answer(self: Box<Self>, fate: Fate);
+    fn answer(self: Box<Self>, fate: BatchOutcome);
 }
 
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Fate {
+pub(in crate::store) enum BatchOutcome {
     /// It is on disk.
     Committed,
     /// Nothing of it is on disk.
@@ -120,21 +120,21 @@ impl<C: Command> Job for Pending<C> {
         }
     }
 
-    fn answer(self: Box<Self>, fate: Fate) {
+    fn answer(self: Box<Self>, fate: BatchOutcome) {
         let answer = match (fate, self.result) {
-            (Fate::Unknown, _) => Err(SubmitError::OutcomeUnknown),
+            (BatchOutcome::Unknown, _) => Err(SubmitError::OutcomeUnknown),
             // Even a refusal may rest on what the batch did not bring about.
-            (Fate::NotDone, _) | (_, None | Some(Err(CommandError::Storage(_)))) => {
+            (BatchOutcome::NotDone, _) | (_, None | Some(Err(CommandError::Storage(_)))) => {
                 Err(SubmitError::Storage)
             }
-            (Fate::Committed, Some(Ok(output))) => Ok(output),
-            (Fate::Committed, Some(Err(CommandError::Refused(refusal)))) => {
+            (BatchOutcome::Committed, Some(Ok(output))) => Ok(output),
+            (BatchOutcome::Committed, Some(Err(CommandError::Refused(refusal)))) => {
                 Err(SubmitError::Refused(refusal))
             }
-            (Fate::Committed, Some(Err(CommandError::Record(error)))) => {
+            (BatchOutcome::Committed, Some(Err(CommandError::Record(error)))) => {
                 Err(SubmitError::Record(error))
             }
-            (Fate::Committed, Some(Err(CommandError::NoRoom))) => Err(SubmitError::NoRoom),
+            (BatchOutcome::Committed, Some(Err(CommandError::NoRoom))) => Err(SubmitError::NoRoom),
         };
         // A caller that has gone away does not want to know.
         let _ = self.caller.send(answer);

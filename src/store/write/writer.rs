@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use redb::{Database, WriteTransaction};
 use tokio::sync::oneshot;
 
-use super::queue::{Fate, Job, Work};
-use super::txn::{Leavings, Txn};
+use super::queue::{BatchOutcome, Job, WriterMessage};
+use super::txn::{CommitEffects, Txn};
 use crate::clock::Clock;
 use crate::domain::rules::Rules;
 use crate::events::EventBus;
 use crate::store::error::{CommandError, REMEDY};
-use crate::store::file::database_file::{Medium, is_full};
+use crate::store::file::database_file::{DatabaseFile, is_full};
 use crate::store::file::watch::WATCH_INTERVAL;
 use crate::store::file::{open, panic_guard};
 use crate::store::maintenance::verify::verify;
@@ -48,8 +48,8 @@ const FAULTS_TOLD: usize = 20;
 /// The writer's own state.
 pub(in crate::store) struct Writer {
     pub(in crate::store) shared: Arc<Shared>,
-    pub(in crate::store) medium: Box<dyn Medium>,
-    pub(in crate::store) work: Receiver<Work>,
+    pub(in crate::store) medium: Box<dyn DatabaseFile>,
+    pub(in crate::store) work: Receiver<WriterMessage>,
     pub(in crate::store) rules: Rules,
     pub(in crate::store) clock: Clock,
     pub(in crate::store) events: EventBus,
@@ -108,7 +108,7 @@ impl Writer {
             self.watch_if_due();
             self.probe_if_due();
             match self.next_work() {
-                Ok(Work::Job(first)) => {
+                Ok(WriterMessage::Job(first)) => {
                     self.shared.meters.queue.dec();
                     // What a caller has met is out of the way when its next command comes.
                     self.set_damage_aside();
@@ -118,16 +118,16 @@ impl Writer {
                         return self.stop(clear, done);
                     }
                 }
-                Ok(Work::Damage) => self.set_damage_aside(),
-                Ok(Work::Pause(pause)) => pause.wait(),
-                Ok(Work::Stop { clear, done }) => return self.stop(clear, done),
+                Ok(WriterMessage::Quarantine) => self.set_damage_aside(),
+                Ok(WriterMessage::Pause(pause)) => pause.wait(),
+                Ok(WriterMessage::Stop { clear, done }) => return self.stop(clear, done),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    fn next_work(&self) -> Result<Work, RecvTimeoutError> {
+    fn next_work(&self) -> Result<WriterMessage, RecvTimeoutError> {
         let mut wake = self.state.next_watch;
         if self.shared.condition.commit_failed.get() {
             wake = wake.min(self.state.next_probe);
@@ -147,16 +147,16 @@ impl Writer {
         };
         while jobs.len() < most {
             match self.work.try_recv() {
-                Ok(Work::Job(job)) => {
+                Ok(WriterMessage::Job(job)) => {
                     self.shared.meters.queue.dec();
                     jobs.push(job);
                 }
-                Ok(Work::Damage) => {}
-                Ok(Work::Pause(asked)) => {
+                Ok(WriterMessage::Quarantine) => {}
+                Ok(WriterMessage::Pause(asked)) => {
                     pause = Some(asked);
                     break;
                 }
-                Ok(Work::Stop { clear, done }) => {
+                Ok(WriterMessage::Stop { clear, done }) => {
                     stop = Some((clear, done));
                     break;
                 }
@@ -191,9 +191,9 @@ impl Writer {
     fn commit(
         &mut self,
         work: impl FnOnce(&mut Txn<'_>, &Clock) -> Result<(), Box<redb::Error>>,
-    ) -> Fate {
+    ) -> BatchOutcome {
         if self.state.mode != Mode::Open || !self.is_at_its_path() {
-            return Fate::NotDone;
+            return BatchOutcome::NotDone;
         }
         let has_room = self.has_room();
         let before_commit = || {
@@ -214,17 +214,17 @@ impl Writer {
                 let is_found = !leavings.dirty || self.is_at_its_path();
                 self.committed(leavings, is_found);
                 if is_found {
-                    Fate::Committed
+                    BatchOutcome::Committed
                 } else {
-                    Fate::Unknown
+                    BatchOutcome::Unknown
                 }
             }
-            Err(BatchError::NotDone(error)) => self.failed(Fate::NotDone, &error),
-            Err(BatchError::Unknown(error)) => self.failed(Fate::Unknown, &error),
+            Err(BatchError::NotDone(error)) => self.failed(BatchOutcome::NotDone, &error),
+            Err(BatchError::Unknown(error)) => self.failed(BatchOutcome::Unknown, &error),
         }
     }
 
-    fn committed(&mut self, leavings: Leavings, is_found: bool) {
+    fn committed(&mut self, leavings: CommitEffects, is_found: bool) {
         // Where there was nothing to commit, nothing is known of the disk.
         if leavings.dirty && self.shared.condition.commit_failed.set(false) {
             tracing::info!("the database can be written again");
@@ -255,7 +255,7 @@ impl Writer {
     // Failures
 
     /// After any I/O error a redb handle refuses to write for good; a new one does not.
-    fn failed(&mut self, fate: Fate, error: &redb::Error) -> Fate {
+    fn failed(&mut self, fate: BatchOutcome, error: &redb::Error) -> BatchOutcome {
         self.shared.condition.commit_failed.set(true);
         self.shared.meters.failed();
         tracing::error!(%error, ?fate, "a write failed");
@@ -360,7 +360,7 @@ fn transact(
     has_room: bool,
     work: impl FnOnce(&mut Txn<'_>, &Clock) -> Result<(), Box<redb::Error>>,
     before_commit: &dyn Fn(),
-) -> Result<Leavings, BatchError> {
+) -> Result<CommitEffects, BatchError> {
     let not_done = |error: CommandError| BatchError::NotDone(storage(error));
     let begun = begin(shared).map_err(BatchError::NotDone)?;
     let mut txn = Txn::open(&begun, rules, &shared.damage, clock.now()).map_err(not_done)?;

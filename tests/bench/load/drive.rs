@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use crate::api::shortened;
 use crate::client::Connection;
-use crate::figures::{Figures, Tally};
+use crate::figures::{Counter, Figures};
 use crate::requests::{Choice, Dice, Request};
 use crate::usage;
 
@@ -39,12 +39,12 @@ struct Run<'a> {
     course: Course<'a>,
     from: Instant,
     until: Instant,
-    tally: &'a RefCell<Tally>,
+    tally: &'a RefCell<Counter>,
 }
 
 /// Runs for so long, after a short while that is not measured.
 pub(crate) async fn drive(course: Course<'_>, time: Duration) -> anyhow::Result<Figures> {
-    let tally = RefCell::new(Tally::new()?);
+    let tally = RefCell::new(Counter::new()?);
     let from = Instant::now() + (time / 5).min(Duration::from_secs(1));
     let run = &Run {
         course,

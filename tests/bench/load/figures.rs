@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 /// What a run adds up.
-pub(crate) struct Tally {
+pub(crate) struct Counter {
     latencies: Histogram<u64>,
     errors: BTreeMap<String, u64>,
     first_error: Option<String>,
@@ -38,7 +38,7 @@ pub(crate) struct Figures {
     pub(crate) first_error: Option<String>,
 }
 
-impl Tally {
+impl Counter {
     /// Nothing yet.
     pub(crate) fn new() -> anyhow::Result<Self> {
         Ok(Self {

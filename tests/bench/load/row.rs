@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use redb::{Database, TableDefinition};
 
-use crate::figures::Tally;
+use crate::figures::Counter;
 use crate::print;
 
 const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
@@ -18,7 +18,7 @@ const BYTES: [u8; 200] = [7; 200];
 pub(crate) fn run(path: &Path, time: Duration) -> anyhow::Result<()> {
     let database = Database::create(path)?;
     put(&database, 0..COUNT)?;
-    let mut tally = Tally::new()?;
+    let mut tally = Counter::new()?;
     let start = Instant::now();
     for at in (0..COUNT).cycle() {
         if start.elapsed() >= time {

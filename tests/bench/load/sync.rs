@@ -5,7 +5,7 @@ use std::io::{Seek as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::figures::Tally;
+use crate::figures::Counter;
 use crate::print;
 
 /// Overwrites the same page and syncs it, one after the other; prints the figures.
@@ -14,7 +14,7 @@ pub(crate) fn run(path: &Path, time: Duration) -> anyhow::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(&page)?;
     file.sync_all()?;
-    let mut tally = Tally::new()?;
+    let mut tally = Counter::new()?;
     let start = Instant::now();
     while start.elapsed() < time {
         let before = Instant::now();

@@ -23,7 +23,7 @@ use crate::agents::character::Character;
 use crate::agents::client::body::{Body, Kind};
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
-use crate::agents::registry::Tools;
+use crate::agents::registry::BackendContext;
 use crate::agents::settings::SettingsFault;
 use crate::domain::id::AgentId;
 use crate::domain::turn::{WantedHistory, Wants};
@@ -68,7 +68,7 @@ impl ElizaOs {
     /// The agent that a character's settings name.
     pub(in crate::agents) fn from_settings(
         character: &Character,
-        tools: &Tools,
+        tools: &BackendContext,
     ) -> Result<Box<dyn Backend>, SettingsFault> {
         let config = &character.backend;
         let agent_id = match config.text("agentId")? {

@@ -32,7 +32,7 @@ use crate::agents::client::body::{Body, Kind};
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
 use crate::agents::client::sse::Event;
-use crate::agents::registry::Tools;
+use crate::agents::registry::BackendContext;
 use crate::domain::turn::{WantedHistory, Wants};
 
 /// What a character can say of it.
@@ -74,7 +74,7 @@ pub(in crate::agents) struct OpenAi {
 }
 
 impl OpenAi {
-    fn at(base: &Url, character: &Character, tools: &Tools) -> Self {
+    fn at(base: &Url, character: &Character, tools: &BackendContext) -> Self {
         Self {
             client: tools.client.clone(),
             url: http_client::below(base, "/chat/completions"),

@@ -10,7 +10,7 @@ use super::parameters::Parameters;
 use crate::agents::backend::Backend;
 use crate::agents::backends::prompt;
 use crate::agents::character::Character;
-use crate::agents::registry::Tools;
+use crate::agents::registry::BackendContext;
 use crate::agents::settings::SettingsFault;
 
 /// What the protocol allows.
@@ -26,7 +26,7 @@ impl OpenAi {
     /// The model that a character's settings name.
     pub(in crate::agents) fn from_settings(
         character: &Character,
-        tools: &Tools,
+        tools: &BackendContext,
     ) -> Result<Box<dyn Backend>, SettingsFault> {
         let config = &character.backend;
         let base = config.address("baseUrl", config.required("baseUrl")?)?;
@@ -57,7 +57,7 @@ impl OpenAi {
     /// The model that `ElizaOS`'s own variables name, if they name one.
     pub(in crate::agents) fn from_variables(
         character: &Character,
-        tools: &Tools,
+        tools: &BackendContext,
     ) -> Result<Option<Box<dyn Backend>>, SettingsFault> {
         let variable = |name| {
             let value = tools.variables.get(name);

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use redb::{ReadTransaction, ReadableTable as _, ReadableTableMetadata as _};
 
 use self::tables::Tables;
-use crate::domain::archive::SetAside;
+use crate::domain::archive::Quarantined;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Message, Role, TurnState};
@@ -18,8 +18,8 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::store::error::ReadError;
 use crate::store::quarantine;
-use crate::store::quarantine::damage::{KeyOf, NOBODY, Place, Spot};
-use crate::store::schema::counters::Tallies;
+use crate::store::quarantine::damage::{KeyKind, NOBODY, Place, RecordLocation};
+use crate::store::schema::counters::Counters;
 use crate::store::schema::deadline::{Deadline, Index, Row};
 use crate::store::schema::record;
 use crate::store::schema::tables::{DAMAGED, SCHEMA_VERSION, meta};
@@ -71,8 +71,8 @@ pub(in crate::store) fn check(
     check.deletions()?;
     check.messages()?;
     check.open_turns()?;
-    check.keys(KeyOf::Send)?;
-    check.keys(KeyOf::Submit)?;
+    check.keys(KeyKind::Send)?;
+    check.keys(KeyKind::Submit)?;
     check.upstreams()?;
     check.create_keys()?;
     (check.tell)(Progress {
@@ -85,7 +85,7 @@ pub(in crate::store) fn check(
 /// The records that are set aside.
 pub(in crate::store) fn set_aside(
     txn: &ReadTransaction,
-    tell: &mut dyn FnMut(SetAside),
+    tell: &mut dyn FnMut(Quarantined),
 ) -> Result<()> {
     for row in txn.open_table(DAMAGED)?.iter()? {
         let (key, bytes) = row?;
@@ -131,7 +131,7 @@ impl Check<'_> {
         (self.report)(Fault { text, place: None });
     }
 
-    fn damaged(&mut self, text: String, owner: SessionId, spot: Spot) {
+    fn damaged(&mut self, text: String, owner: SessionId, spot: RecordLocation) {
         let place = Some((owner, spot));
         (self.report)(Fault { text, place });
     }
@@ -170,7 +170,11 @@ impl Check<'_> {
             let session = match record::decode_session(id, bytes.value()) {
                 Ok(session) => session,
                 Err(error) => {
-                    self.damaged(format!("sessions: {id}: {error}"), id, Spot::Session);
+                    self.damaged(
+                        format!("sessions: {id}: {error}"),
+                        id,
+                        RecordLocation::Session,
+                    );
                     continue;
                 }
             };
@@ -237,7 +241,7 @@ impl Check<'_> {
     }
 
     fn tallies(&mut self) -> Result<()> {
-        let tallies = Tallies::load(&self.tables.meta)?;
+        let tallies = Counters::load(&self.tables.meta)?;
         let index = Index::of(&self.tables.deadlines)?;
         for (name, deadline, tally) in [
             ("expired", Deadline::Expiry, tallies.expired),
@@ -284,7 +288,7 @@ impl Check<'_> {
                 Ok(message) => self.message(owner, &message)?,
                 Err(error) => {
                     let text = format!("messages: ({session}, {at}): {error}");
-                    self.damaged(text, session, Spot::Message(at));
+                    self.damaged(text, session, RecordLocation::Message(at));
                 }
             }
         }
@@ -293,7 +297,7 @@ impl Check<'_> {
 
     fn owner(&self, id: SessionId) -> Result<Owner> {
         let raw = u128::from(id);
-        let is_lost = self.tables.is_set_aside(id, &Spot::Session)?;
+        let is_lost = self.tables.is_set_aside(id, &RecordLocation::Session)?;
         let (mut turns, mut unknown_turns) = (HashSet::new(), 0);
         for row in self.tables.open_turns.range((raw, 0)..=(raw, u32::MAX))? {
             let (key, bytes) = row?;
@@ -326,7 +330,7 @@ impl Check<'_> {
                     Some(Err(_)) => true,
                     None => self
                         .tables
-                        .is_set_aside(session, &Spot::Message(*reply_at))?,
+                        .is_set_aside(session, &RecordLocation::Message(*reply_at))?,
                 };
                 if !is_there {
                     self.fault(format!(
@@ -397,7 +401,7 @@ impl Check<'_> {
                 Ok(turn) => turn,
                 Err(error) => {
                     let text = format!("open_turns: ({session}, {position}): {error}");
-                    self.damaged(text, session, Spot::Turn(position));
+                    self.damaged(text, session, RecordLocation::Turn(position));
                     continue;
                 }
             };
@@ -423,10 +427,10 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn keys(&mut self, of: KeyOf) -> Result<()> {
+    fn keys(&mut self, of: KeyKind) -> Result<()> {
         let (name, what, rows) = match of {
-            KeyOf::Send => ("message_keys", "message", &self.tables.message_keys),
-            KeyOf::Submit => ("submit_keys", "reply", &self.tables.submit_keys),
+            KeyKind::Send => ("message_keys", "message", &self.tables.message_keys),
+            KeyKind::Submit => ("submit_keys", "reply", &self.tables.submit_keys),
         };
         for row in rows.iter()? {
             self.step();
@@ -446,7 +450,7 @@ impl Check<'_> {
                 Err(error) => {
                     let text = format!("{name}: {session}: {error}");
                     match IdempotencyKey::parse(key) {
-                        Some(key) => self.damaged(text, session, Spot::Key(of, key)),
+                        Some(key) => self.damaged(text, session, RecordLocation::Key(of, key)),
                         None => self.fault(text),
                     }
                 }
@@ -458,14 +462,17 @@ impl Check<'_> {
     /// Whether there may be rows of a session that is not there.
     fn may_have_rows(&self, session: u128) -> Result<bool> {
         let is_leaving = self.tables.deletions.get(session)?.is_some();
-        Ok(is_leaving || self.tables.is_set_aside(session.into(), &Spot::Session)?)
+        Ok(is_leaving
+            || self
+                .tables
+                .is_set_aside(session.into(), &RecordLocation::Session)?)
     }
 
     /// Whether the message of a key stands there; of one that cannot be decoded it is not known.
-    fn is_message(&self, of: KeyOf, session: SessionId, at: Timestamp) -> Result<bool> {
+    fn is_message(&self, of: KeyKind, session: SessionId, at: Timestamp) -> Result<bool> {
         Ok(match self.tables.message(session, at)? {
             None => false,
-            Some(Ok(message)) => message.is_agent() == (of == KeyOf::Submit),
+            Some(Ok(message)) => message.is_agent() == (of == KeyKind::Submit),
             Some(Err(_)) => true,
         })
     }
@@ -480,7 +487,7 @@ impl Check<'_> {
             }
             if let Err(error) = record::decode_upstream(bytes.value()) {
                 let text = format!("upstreams: {session}: {error}");
-                self.damaged(text, session, Spot::Upstream);
+                self.damaged(text, session, RecordLocation::Upstream);
             }
         }
         Ok(())
@@ -506,7 +513,7 @@ impl Check<'_> {
                     let text = format!("create_keys: {error}");
                     match IdempotencyKey::parse(name) {
                         Some(key) => {
-                            self.damaged(text, NOBODY, Spot::CreateKey(user.into(), key));
+                            self.damaged(text, NOBODY, RecordLocation::CreateKey(user.into(), key));
                         }
                         None => self.fault(text),
                     }

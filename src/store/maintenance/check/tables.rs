@@ -7,7 +7,7 @@ use crate::domain::id::SessionId;
 use crate::domain::message::Message;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::store::quarantine::damage::Spot;
+use crate::store::quarantine::damage::RecordLocation;
 use crate::store::schema::deadline;
 use crate::store::schema::record::{self, RecordError};
 use crate::store::schema::tables::{
@@ -78,7 +78,7 @@ impl Tables {
         Ok(bytes.map(|bytes| record::decode_message(session, at, bytes.value())))
     }
 
-    pub(super) fn is_set_aside(&self, owner: SessionId, spot: &Spot) -> Result<bool> {
+    pub(super) fn is_set_aside(&self, owner: SessionId, spot: &RecordLocation) -> Result<bool> {
         let place = spot.to_string();
         let row = self.damaged.get((u128::from(owner), place.as_str()))?;
         Ok(row.is_some())
@@ -94,7 +94,7 @@ impl Tables {
         let id = u128::from(session);
         for row in self.damaged.range::<(u128, &str)>(names_of(id))? {
             let (key, _) = row?;
-            let at = Spot::message_of(key.value().1);
+            let at = RecordLocation::message_of(key.value().1);
             if at.is_some_and(|at| after < at && at < before) {
                 return Ok(true);
             }

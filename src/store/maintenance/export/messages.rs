@@ -12,7 +12,7 @@ use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
 use crate::store::error::ReadError;
-use crate::store::quarantine::damage::Spot;
+use crate::store::quarantine::damage::RecordLocation;
 use crate::store::read::reader::Reader;
 use crate::store::schema::record;
 
@@ -96,7 +96,7 @@ impl Slice<'_> {
         match record::decode_message(within.id, at, bytes) {
             Ok(message) => self.items.push(Item::Message(within.archived(message))),
             Err(error) => {
-                let spot = Spot::Message(at);
+                let spot = RecordLocation::Message(at);
                 self.reader.damage.note(within.id, spot.clone(), &error);
                 self.damaged(
                     within.id,
@@ -111,7 +111,7 @@ impl Slice<'_> {
     /// Gives a message whose key is not what it was.
     fn misplaced(&mut self, within: &mut Within, at: Timestamp, bytes: &[u8]) {
         let reason = "its key is damaged";
-        let spot = Spot::Message(at);
+        let spot = RecordLocation::Message(at);
         self.lost
             .push(format!("session {}, {spot}: {reason}", within.id));
         self.damaged(
@@ -149,12 +149,12 @@ impl Slice<'_> {
         missing.sort_unstable();
         for at in missing {
             within.awaited.remove(&at);
-            let spot = Spot::Message(at);
+            let spot = RecordLocation::Message(at);
             // Since the export of its session began it may have been set aside.
             let reader = self.reader;
             let aside = guarded(|| reader.aside_at(within.id, &spot));
             match self.unless_lost(within.id, "what is set aside", aside)? {
-                Some(Some(aside)) => self.items.push(Item::SetAside(aside)),
+                Some(Some(aside)) => self.items.push(Item::Quarantined(aside)),
                 _ => self.lost(within.id, &spot, "the reply is not there"),
             }
         }

@@ -18,11 +18,11 @@ mod sessions;
 use std::collections::BTreeSet;
 
 use self::messages::Within;
-use crate::domain::archive::{Item, SetAside};
+use crate::domain::archive::{Item, Quarantined};
 use crate::domain::id::SessionId;
 use crate::domain::time::Timestamp;
 use crate::store::error::ReadError;
-use crate::store::quarantine::damage::Spot;
+use crate::store::quarantine::damage::RecordLocation;
 use crate::store::read::reader::Reader;
 
 type Result<T> = std::result::Result<T, ReadError>;
@@ -123,7 +123,7 @@ impl Reader<'_> {
 impl Slice<'_> {
     /// Gives a record that cannot be decoded.
     fn damaged(&mut self, owner: SessionId, place: String, reason: String, bytes: Vec<u8>) {
-        self.items.push(Item::SetAside(SetAside {
+        self.items.push(Item::Quarantined(Quarantined {
             owner,
             place,
             reason,
@@ -134,7 +134,7 @@ impl Slice<'_> {
     }
 
     /// Gives a record of which nothing can be read, so that what refers to it finds something.
-    fn lost(&mut self, owner: SessionId, spot: &Spot, reason: &str) {
+    fn lost(&mut self, owner: SessionId, spot: &RecordLocation, reason: &str) {
         self.lost.push(format!("session {owner}, {spot}: {reason}"));
         self.damaged(owner, spot.to_string(), reason.to_owned(), Vec::new());
     }

@@ -5,14 +5,14 @@ use std::collections::{HashMap, HashSet};
 use super::messages::Within;
 use super::seek::guarded;
 use super::{Result, Slice};
-use crate::domain::archive::{ArchivedSession, Claim, Item, SetAside};
+use crate::domain::archive::{ArchivedSession, Claim, Item, Quarantined};
 use crate::domain::id::SessionId;
 use crate::domain::key::IdempotencyKey;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
 use crate::store::quarantine;
-use crate::store::quarantine::damage::{KeyOf, NOBODY, Spot};
+use crate::store::quarantine::damage::{KeyKind, NOBODY, RecordLocation};
 use crate::store::read::reader::Reader;
 use crate::store::schema::record::{self, RecordError};
 use crate::store::schema::tables::{
@@ -20,7 +20,7 @@ use crate::store::schema::tables::{
 };
 
 /// A record that cannot be decoded.
-pub(super) type Bad = (SessionId, Spot, RecordError, Vec<u8>);
+pub(super) type Bad = (SessionId, RecordLocation, RecordError, Vec<u8>);
 
 /// What was decoded, or what cannot be.
 type Decoded<T> = Option<std::result::Result<T, Bad>>;
@@ -64,9 +64,11 @@ impl Slice<'_> {
         let rows = guarded(|| reader.set_aside_of(id));
         let rows = self.unless_lost(id, "what is set aside", rows)?;
         let rows = rows.unwrap_or_default();
-        let messages = rows.iter().filter_map(|row| Spot::message_of(&row.place));
+        let messages = rows
+            .iter()
+            .filter_map(|row| RecordLocation::message_of(&row.place));
         let messages = messages.collect();
-        self.items.extend(rows.into_iter().map(Item::SetAside));
+        self.items.extend(rows.into_iter().map(Item::Quarantined));
         Ok(messages)
     }
 
@@ -84,12 +86,12 @@ impl Slice<'_> {
         let turns = self.unless_lost(id, "its open turns", turns)?;
         let turns = turns.unwrap_or_default();
         for (position, error, bytes) in turns.bad {
-            let spot = Spot::Turn(position);
+            let spot = RecordLocation::Turn(position);
             reader.damage.note(id, spot.clone(), &error);
             self.damaged(id, spot.to_string(), error.to_string(), bytes);
         }
         let mut keys = HashMap::new();
-        for of in [KeyOf::Send, KeyOf::Submit] {
+        for of in [KeyKind::Send, KeyKind::Submit] {
             let found = guarded(|| reader.keys_of(of, id));
             let found = self.unless_lost(id, "its keys", found)?;
             self.keys(id, found.unwrap_or_default(), &mut keys);
@@ -143,7 +145,7 @@ impl Reader<'_> {
         let claim = match record::decode_claim(bytes.value()) {
             Ok(claim) => claim,
             Err(error) => {
-                let spot = Spot::CreateKey(session.user_id, key.clone());
+                let spot = RecordLocation::CreateKey(session.user_id, key.clone());
                 return Ok(Some(Err((NOBODY, spot, error, bytes.value().to_vec()))));
             }
         };
@@ -160,11 +162,11 @@ impl Reader<'_> {
         let bytes = table.get(u128::from(id))?;
         Ok(bytes.map(|bytes| {
             let name = record::decode_upstream(bytes.value());
-            name.map_err(|error| (id, Spot::Upstream, error, bytes.value().to_vec()))
+            name.map_err(|error| (id, RecordLocation::Upstream, error, bytes.value().to_vec()))
         }))
     }
 
-    fn set_aside_of(&self, id: SessionId) -> Result<Vec<SetAside>> {
+    fn set_aside_of(&self, id: SessionId) -> Result<Vec<Quarantined>> {
         let raw = u128::from(id);
         let mut found = Vec::new();
         let rows = self.snapshot.txn.open_table(DAMAGED)?;
@@ -177,7 +179,11 @@ impl Reader<'_> {
     }
 
     /// The record that is set aside under a place.
-    pub(super) fn aside_at(&self, id: SessionId, spot: &Spot) -> Result<Option<SetAside>> {
+    pub(super) fn aside_at(
+        &self,
+        id: SessionId,
+        spot: &RecordLocation,
+    ) -> Result<Option<Quarantined>> {
         let place = spot.to_string();
         let rows = self.snapshot.txn.open_table(DAMAGED)?;
         let row = rows.get((u128::from(id), place.as_str()))?;
@@ -210,12 +216,12 @@ impl Reader<'_> {
         Ok(turns)
     }
 
-    fn keys_of(&self, of: KeyOf, id: SessionId) -> Result<Keys> {
+    fn keys_of(&self, of: KeyKind, id: SessionId) -> Result<Keys> {
         let raw = u128::from(id);
         let mut keys = Keys::default();
         let table = match of {
-            KeyOf::Send => MESSAGE_KEYS,
-            KeyOf::Submit => SUBMIT_KEYS,
+            KeyKind::Send => MESSAGE_KEYS,
+            KeyKind::Submit => SUBMIT_KEYS,
         };
         let rows = self.snapshot.txn.open_table(table)?;
         for row in rows.range::<(u128, &str)>(names_of(raw))? {
@@ -230,7 +236,7 @@ impl Reader<'_> {
                 }
                 (Err(error), key) => {
                     if let Some(key) = key {
-                        self.damage.note(id, Spot::Key(of, key), &error);
+                        self.damage.note(id, RecordLocation::Key(of, key), &error);
                     }
                     keys.bad(of, name, error, bytes.value());
                 }
@@ -241,7 +247,7 @@ impl Reader<'_> {
 }
 
 impl Keys {
-    fn bad(&mut self, of: KeyOf, name: &str, error: RecordError, bytes: &[u8]) {
+    fn bad(&mut self, of: KeyKind, name: &str, error: RecordError, bytes: &[u8]) {
         self.bad.push((of.place(name), error, bytes.to_vec()));
     }
 }

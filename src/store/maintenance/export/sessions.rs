@@ -8,7 +8,7 @@ use crate::domain::archive::Item;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::store::quarantine::damage::{NOBODY, Spot};
+use crate::store::quarantine::damage::{NOBODY, RecordLocation};
 use crate::store::read::reader::Reader;
 use crate::store::schema::record::{self, RecordError};
 use crate::store::schema::tables::DAMAGED;
@@ -63,16 +63,21 @@ impl Slice<'_> {
         match guarded(|| reader.record_of(id)) {
             Ok(Some(Ok(session))) => self.session(session)?,
             Ok(Some(Err((error, bytes)))) => {
-                reader.damage.note(id, Spot::Session, &error);
-                self.damaged(id, Spot::Session.to_string(), error.to_string(), bytes);
+                reader.damage.note(id, RecordLocation::Session, &error);
+                self.damaged(
+                    id,
+                    RecordLocation::Session.to_string(),
+                    error.to_string(),
+                    bytes,
+                );
             }
             Ok(None) if is_expected && self.is_missed(id)? => {
-                self.lost(id, &Spot::Session, "it is not there");
+                self.lost(id, &RecordLocation::Session, "it is not there");
                 return Ok(false);
             }
             Ok(None) => {}
             Err(error) if is_of_a_place(&error) => {
-                self.lost(id, &Spot::Session, &error.to_string());
+                self.lost(id, &RecordLocation::Session, &error.to_string());
                 return Ok(false);
             }
             Err(error) => return Err(error),
@@ -113,7 +118,7 @@ impl Reader<'_> {
 
     /// Whether a session's own record is set aside.
     pub(super) fn is_session_set_aside(&self, id: SessionId) -> Result<bool> {
-        let place = Spot::Session.to_string();
+        let place = RecordLocation::Session.to_string();
         let damaged = self.snapshot.txn.open_table(DAMAGED)?;
         Ok(damaged.get((u128::from(id), place.as_str()))?.is_some())
     }

@@ -11,7 +11,7 @@
 use bincode::{BorrowDecode, Encode};
 use uuid::Uuid;
 
-use crate::domain::archive::SetAside;
+use crate::domain::archive::Quarantined;
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
@@ -56,7 +56,7 @@ pub enum RecordError {
     Layout(String),
     /// It was one of these when it was met first, and lies elsewhere since.
     #[error("the record was damaged and is set aside")]
-    SetAside,
+    Quarantined,
 }
 
 /// The most bytes of a record that is set aside; what fits its own table fits here.
@@ -75,7 +75,7 @@ pub(crate) struct CreateClaim {
 
 /// How many rows of a time-ordered index lie at or before a point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct Counter {
     /// The point.
     pub(crate) point: Timestamp,
     /// The number of rows.
@@ -398,7 +398,7 @@ pub(crate) fn decode_claim(bytes: &[u8]) -> Result<CreateClaim, RecordError> {
 }
 
 /// The bytes of a record that is set aside.
-pub(crate) fn encode_set_aside(aside: &SetAside) -> Result<Vec<u8>, RecordError> {
+pub(crate) fn encode_set_aside(aside: &Quarantined) -> Result<Vec<u8>, RecordError> {
     let kept = aside.bytes.len().min(MAX_ASIDE_BYTES);
     encode(&SetAsideRecord {
         reason: &aside.reason,
@@ -413,9 +413,9 @@ pub(crate) fn decode_set_aside(
     owner: SessionId,
     place: &str,
     bytes: &[u8],
-) -> Result<SetAside, RecordError> {
+) -> Result<Quarantined, RecordError> {
     let record: SetAsideRecord<'_> = decode(bytes)?;
-    Ok(SetAside {
+    Ok(Quarantined {
         owner,
         place: place.to_owned(),
         reason: record.reason.to_owned(),
@@ -446,14 +446,14 @@ pub(crate) fn decode_upstream(bytes: &[u8]) -> Result<String, RecordError> {
 }
 
 /// The bytes of a tally.
-pub(crate) fn encode_tally(tally: Tally) -> Result<Vec<u8>, RecordError> {
+pub(crate) fn encode_tally(tally: Counter) -> Result<Vec<u8>, RecordError> {
     encode(&(tally.point.0, tally.rows))
 }
 
 /// A tally from its bytes.
-pub(crate) fn decode_tally(bytes: &[u8]) -> Result<Tally, RecordError> {
+pub(crate) fn decode_tally(bytes: &[u8]) -> Result<Counter, RecordError> {
     let (point, rows) = decode(bytes)?;
-    Ok(Tally {
+    Ok(Counter {
         point: Timestamp(point),
         rows,
     })

@@ -232,7 +232,7 @@ proptest! {
         rows: u64,
         number: u32,
     ) {
-        let tally = Tally { point, rows };
+        let tally = Counter { point, rows };
         let bytes = encode_tally(tally).unwrap();
         prop_assert_eq!(decode_tally(&bytes).unwrap(), tally);
         assert_guarded(&bytes, decode_tally)?;
@@ -390,7 +390,7 @@ fn version_1_is_written_as_it_always_was() {
             warning_threshold_minutes: None,
         },
     };
-    let tally = Tally {
+    let tally = Counter {
         point: Timestamp(1_000),
         rows: 300,
     };

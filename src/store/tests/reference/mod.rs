@@ -10,7 +10,7 @@ use super::super::command::{SubmitReply, Submitted};
 use super::*;
 use crate::domain::error::RenewalRefused;
 use crate::domain::timeout::InvalidTimeout;
-use crate::store::quarantine::damage::KeyOf;
+use crate::store::quarantine::damage::KeyKind;
 use crate::store::read::reader::{RowCounts, Stats};
 
 pub(super) type Result<T> = std::result::Result<T, Refusal>;
@@ -87,7 +87,7 @@ pub(super) type StoredKey = (SessionId, String, Timestamp);
 /// How a turn began, or ended.
 #[allow(clippy::large_enum_variant, reason = "a handful of them live at once")]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum BatchOutcome {
     Begun,
     Waiting,
     Replied(Message),
@@ -361,18 +361,18 @@ impl Reference {
             sessions: kept().map(|kept| kept.session.clone()).collect(),
             messages: kept().map(newest_first).collect(),
             turns: kept().map(|kept| kept.turns.clone()).collect(),
-            keys: self.keys(KeyOf::Send),
-            submit_keys: self.keys(KeyOf::Submit),
+            keys: self.keys(KeyKind::Send),
+            submit_keys: self.keys(KeyKind::Submit),
             maintenance: self.maintenance,
         }
     }
 
-    fn keys(&self, of: KeyOf) -> Vec<StoredKey> {
+    fn keys(&self, of: KeyKind) -> Vec<StoredKey> {
         let mut keys = Vec::new();
         for (id, kept) in &self.sessions {
             let named = match of {
-                KeyOf::Send => &kept.keys,
-                KeyOf::Submit => &kept.submit_keys,
+                KeyKind::Send => &kept.keys,
+                KeyKind::Submit => &kept.submit_keys,
             };
             keys.extend(named.iter().map(|(name, at)| (*id, name.clone(), *at)));
         }

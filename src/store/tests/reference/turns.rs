@@ -64,14 +64,14 @@ impl Reference {
         })
     }
 
-    pub(in crate::store) fn begin(&mut self, id: SessionId, at: Timestamp) -> Fate {
+    pub(in crate::store) fn begin(&mut self, id: SessionId, at: Timestamp) -> BatchOutcome {
         let now = self.now;
         let Some(kept) = self.sessions.get_mut(&id) else {
-            return Fate::Gone;
+            return BatchOutcome::Gone;
         };
         let expired = now >= kept.session.expires_at;
         let Some(turn) = kept.turns.iter_mut().find(|turn| turn.message_at == at) else {
-            return Fate::Gone;
+            return BatchOutcome::Gone;
         };
         if turn.crashes >= 3 {
             return kept.end(at, TurnFailure::crashed_too_often());
@@ -82,7 +82,7 @@ impl Reference {
         turn.begun = true;
         turn.running = true;
         turn.waits_until = None;
-        Fate::Begun
+        BatchOutcome::Begun
     }
 
     /// The agent will submit its reply later.
@@ -91,19 +91,19 @@ impl Reference {
         id: SessionId,
         at: Timestamp,
         until: Timestamp,
-    ) -> Fate {
+    ) -> BatchOutcome {
         let turns = self.sessions.get_mut(&id).map(|kept| kept.turns.iter_mut());
         let Some(turn) = turns
             .into_iter()
             .flatten()
             .find(|turn| turn.message_at == at)
         else {
-            return Fate::Gone;
+            return BatchOutcome::Gone;
         };
         turn.begun = true;
         turn.running = false;
         turn.waits_until = Some(until);
-        Fate::Waiting
+        BatchOutcome::Waiting
     }
 
     pub(in crate::store) fn close(
@@ -111,10 +111,10 @@ impl Reference {
         id: SessionId,
         at: Timestamp,
         result: &std::result::Result<Reply, TurnFailure>,
-    ) -> Fate {
+    ) -> BatchOutcome {
         let now = self.now;
         let Some(kept) = self.sessions.get_mut(&id) else {
-            return Fate::Gone;
+            return BatchOutcome::Gone;
         };
         if !kept.turns.iter().any(|turn| turn.message_at == at) {
             // It may be the repeat of a close whose answer was lost.
@@ -141,7 +141,7 @@ impl Reference {
             },
         };
         kept.answer(&[at], &reply);
-        Fate::Replied(reply)
+        BatchOutcome::Replied(reply)
     }
 
     /// A reply that comes from outside. It is no activity of the user's, so it renews nothing.
@@ -262,23 +262,23 @@ impl Kept {
     }
 
     /// Closes a turn without a reply.
-    fn end(&mut self, at: Timestamp, failure: TurnFailure) -> Fate {
+    fn end(&mut self, at: Timestamp, failure: TurnFailure) -> BatchOutcome {
         self.turns.retain(|turn| turn.message_at != at);
         let message = self.messages.get_mut(&at).unwrap();
         set_turn(message, TurnState::Failed(failure.clone()));
-        Fate::Failed(failure.message)
+        BatchOutcome::Failed(failure.message)
     }
 
     /// How a turn ended that is not open.
-    fn ended(&self, at: Timestamp) -> Fate {
+    fn ended(&self, at: Timestamp) -> BatchOutcome {
         let Some(Role::User { turn, .. }) = self.messages.get(&at).map(|message| &message.role)
         else {
-            return Fate::Gone;
+            return BatchOutcome::Gone;
         };
         match turn {
-            TurnState::Open => Fate::Gone,
-            TurnState::Replied(at) => Fate::Replied(self.messages[at].clone()),
-            TurnState::Failed(failure) => Fate::Failed(failure.message.clone()),
+            TurnState::Open => BatchOutcome::Gone,
+            TurnState::Replied(at) => BatchOutcome::Replied(self.messages[at].clone()),
+            TurnState::Failed(failure) => BatchOutcome::Failed(failure.message.clone()),
         }
     }
 }

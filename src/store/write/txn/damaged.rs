@@ -5,11 +5,11 @@ use std::ops::Bound;
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
 use super::{Result, Txn, whole};
-use crate::domain::archive::SetAside;
+use crate::domain::archive::Quarantined;
 use crate::domain::id::SessionId;
 use crate::domain::time::Timestamp;
 use crate::store::quarantine;
-use crate::store::quarantine::damage::Spot;
+use crate::store::quarantine::damage::RecordLocation;
 use crate::store::schema::record::{self, RecordError};
 use crate::store::schema::tables::names_of;
 
@@ -18,14 +18,14 @@ impl Txn<'_> {
     pub(in crate::store) fn noted<T>(
         &self,
         owner: SessionId,
-        spot: impl FnOnce() -> Spot,
+        spot: impl FnOnce() -> RecordLocation,
         decoded: std::result::Result<T, RecordError>,
     ) -> std::result::Result<T, RecordError> {
         decoded.inspect_err(|error| self.damage.note(owner, spot(), error))
     }
 
     /// Fails where a record is missing because it is set aside.
-    pub(super) fn refuse_set_aside(&self, owner: SessionId, spot: &Spot) -> Result<()> {
+    pub(super) fn refuse_set_aside(&self, owner: SessionId, spot: &RecordLocation) -> Result<()> {
         // Nearly always there is nothing, and that costs nothing.
         if self.damaged.open()?.is_empty()? {
             return Ok(());
@@ -33,7 +33,7 @@ impl Txn<'_> {
         let place = spot.to_string();
         match self.damaged.open()?.get((owner.into(), place.as_str()))? {
             None => Ok(()),
-            Some(_) => Err(RecordError::SetAside.into()),
+            Some(_) => Err(RecordError::Quarantined.into()),
         }
     }
 
@@ -41,16 +41,16 @@ impl Txn<'_> {
     pub(in crate::store) fn bytes_at(
         &self,
         owner: SessionId,
-        spot: &Spot,
+        spot: &RecordLocation,
     ) -> Result<Option<Vec<u8>>> {
         let id = u128::from(owner);
         let bytes = match spot {
-            Spot::Session => self.sessions.get(id)?,
-            Spot::Message(at) => self.messages.open()?.get((id, at.0))?,
-            Spot::Turn(position) => self.open_turns.open()?.get((id, *position))?,
-            Spot::Key(of, key) => self.keys(*of).open()?.get((id, key.as_str()))?,
-            Spot::Upstream => self.upstreams.open()?.get(id)?,
-            Spot::CreateKey(user, key) => self
+            RecordLocation::Session => self.sessions.get(id)?,
+            RecordLocation::Message(at) => self.messages.open()?.get((id, at.0))?,
+            RecordLocation::Turn(position) => self.open_turns.open()?.get((id, *position))?,
+            RecordLocation::Key(of, key) => self.keys(*of).open()?.get((id, key.as_str()))?,
+            RecordLocation::Upstream => self.upstreams.open()?.get(id)?,
+            RecordLocation::CreateKey(user, key) => self
                 .create_keys
                 .open()?
                 .get((u128::from(*user), key.as_str()))?,
@@ -59,16 +59,24 @@ impl Txn<'_> {
     }
 
     /// Takes a record out of its table.
-    pub(in crate::store) fn take_out(&mut self, owner: SessionId, spot: &Spot) -> Result<()> {
+    pub(in crate::store) fn take_out(
+        &mut self,
+        owner: SessionId,
+        spot: &RecordLocation,
+    ) -> Result<()> {
         let id = u128::from(owner);
         self.dirty = true;
         match spot {
-            Spot::Session => drop(self.sessions.remove(id)?),
-            Spot::Message(at) => drop(self.messages.open_mut()?.remove((id, at.0))?),
-            Spot::Turn(position) => drop(self.open_turns.open_mut()?.remove((id, *position))?),
-            Spot::Key(of, key) => drop(self.keys_mut(*of).open_mut()?.remove((id, key.as_str()))?),
-            Spot::Upstream => drop(self.upstreams.open_mut()?.remove(id)?),
-            Spot::CreateKey(user, key) => {
+            RecordLocation::Session => drop(self.sessions.remove(id)?),
+            RecordLocation::Message(at) => drop(self.messages.open_mut()?.remove((id, at.0))?),
+            RecordLocation::Turn(position) => {
+                drop(self.open_turns.open_mut()?.remove((id, *position))?);
+            }
+            RecordLocation::Key(of, key) => {
+                drop(self.keys_mut(*of).open_mut()?.remove((id, key.as_str()))?);
+            }
+            RecordLocation::Upstream => drop(self.upstreams.open_mut()?.remove(id)?),
+            RecordLocation::CreateKey(user, key) => {
                 drop(
                     self.create_keys
                         .open_mut()?
@@ -83,23 +91,25 @@ impl Txn<'_> {
     pub(in crate::store) fn rewrite(
         &mut self,
         owner: SessionId,
-        spot: &Spot,
+        spot: &RecordLocation,
         bytes: &[u8],
     ) -> Result<()> {
         let id = u128::from(owner);
         self.writes(bytes);
         match spot {
-            Spot::Session => drop(self.sessions.insert(id, bytes)?),
-            Spot::Message(at) => drop(self.messages.open_mut()?.insert((id, at.0), bytes)?),
-            Spot::Turn(position) => {
+            RecordLocation::Session => drop(self.sessions.insert(id, bytes)?),
+            RecordLocation::Message(at) => {
+                drop(self.messages.open_mut()?.insert((id, at.0), bytes)?);
+            }
+            RecordLocation::Turn(position) => {
                 drop(self.open_turns.open_mut()?.insert((id, *position), bytes)?);
             }
-            Spot::Key(of, key) => {
+            RecordLocation::Key(of, key) => {
                 let keys = self.keys_mut(*of).open_mut()?;
                 drop(keys.insert((id, key.as_str()), bytes)?);
             }
-            Spot::Upstream => drop(self.upstreams.open_mut()?.insert(id, bytes)?),
-            Spot::CreateKey(user, key) => {
+            RecordLocation::Upstream => drop(self.upstreams.open_mut()?.insert(id, bytes)?),
+            RecordLocation::CreateKey(user, key) => {
                 let key = (u128::from(*user), key.as_str());
                 drop(self.create_keys.open_mut()?.insert(key, bytes)?);
             }
@@ -108,7 +118,7 @@ impl Txn<'_> {
     }
 
     /// Keeps a record aside.
-    pub(in crate::store) fn put_aside(&mut self, aside: &SetAside) -> Result<()> {
+    pub(in crate::store) fn put_aside(&mut self, aside: &Quarantined) -> Result<()> {
         let bytes = whole(record::encode_set_aside(aside))?;
         self.writes(&bytes);
         self.damaged
@@ -139,7 +149,7 @@ impl Txn<'_> {
         &self,
         after: Option<&(SessionId, String)>,
         limit: usize,
-    ) -> Result<Vec<SetAside>> {
+    ) -> Result<Vec<Quarantined>> {
         let start = after.map_or(Bound::Unbounded, |(owner, place)| {
             Bound::Excluded((u128::from(*owner), place.as_str()))
         });
@@ -157,7 +167,7 @@ impl Txn<'_> {
     }
 
     /// Forgets a record that was set aside.
-    pub(in crate::store) fn drop_aside(&mut self, aside: &SetAside) -> Result<()> {
+    pub(in crate::store) fn drop_aside(&mut self, aside: &Quarantined) -> Result<()> {
         self.dirty = true;
         self.damaged
             .open_mut()?

@@ -8,7 +8,7 @@ use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
-use crate::store::quarantine::damage::{KeyOf, NOBODY, Spot};
+use crate::store::quarantine::damage::{KeyKind, NOBODY, RecordLocation};
 use crate::store::schema::record::{self, CreateClaim};
 
 impl<'t> Txn<'t> {
@@ -17,7 +17,7 @@ impl<'t> Txn<'t> {
         user: UserId,
         key: &IdempotencyKey,
     ) -> Result<Option<CreateClaim>> {
-        let spot = || Spot::CreateKey(user, key.clone());
+        let spot = || RecordLocation::CreateKey(user, key.clone());
         let Some(bytes) = self.create_keys.open()?.get((user.into(), key.as_str()))? else {
             self.refuse_set_aside(NOBODY, &spot())?;
             return Ok(None);
@@ -43,11 +43,11 @@ impl<'t> Txn<'t> {
     /// The message that a key was used for.
     pub(in crate::store) fn message_of_key(
         &self,
-        of: KeyOf,
+        of: KeyKind,
         session: SessionId,
         key: &IdempotencyKey,
     ) -> Result<Option<Message>> {
-        let spot = || Spot::Key(of, key.clone());
+        let spot = || RecordLocation::Key(of, key.clone());
         let Some(bytes) = self.keys(of).open()?.get((session.into(), key.as_str()))? else {
             self.refuse_set_aside(session, &spot())?;
             return Ok(None);
@@ -58,7 +58,7 @@ impl<'t> Txn<'t> {
 
     pub(in crate::store) fn put_key(
         &mut self,
-        of: KeyOf,
+        of: KeyKind,
         session: SessionId,
         key: &IdempotencyKey,
         at: Timestamp,
@@ -71,17 +71,17 @@ impl<'t> Txn<'t> {
         Ok(())
     }
 
-    pub(super) fn keys(&self, of: KeyOf) -> &Lazy<'t, (u128, &'static str), Bytes> {
+    pub(super) fn keys(&self, of: KeyKind) -> &Lazy<'t, (u128, &'static str), Bytes> {
         match of {
-            KeyOf::Send => &self.message_keys,
-            KeyOf::Submit => &self.submit_keys,
+            KeyKind::Send => &self.message_keys,
+            KeyKind::Submit => &self.submit_keys,
         }
     }
 
-    pub(super) fn keys_mut(&mut self, of: KeyOf) -> &mut Lazy<'t, (u128, &'static str), Bytes> {
+    pub(super) fn keys_mut(&mut self, of: KeyKind) -> &mut Lazy<'t, (u128, &'static str), Bytes> {
         match of {
-            KeyOf::Send => &mut self.message_keys,
-            KeyOf::Submit => &mut self.submit_keys,
+            KeyKind::Send => &mut self.message_keys,
+            KeyKind::Submit => &mut self.submit_keys,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Result, Txn, whole};
 use crate::store::condition::{LastBackup, Verified};
-use crate::store::schema::record::{self, Tally};
+use crate::store::schema::record::{self, Counter};
 use crate::store::schema::tables::meta;
 
 impl Txn<'_> {
@@ -14,7 +14,7 @@ impl Txn<'_> {
         self.set_meta(meta::LAST_BACKUP, backup.into())
     }
 
-    fn set_meta(&mut self, name: &'static str, tally: Tally) -> Result<()> {
+    fn set_meta(&mut self, name: &'static str, tally: Counter) -> Result<()> {
         let bytes = whole(record::encode_tally(tally))?;
         self.writes(&bytes);
         self.meta.insert(name, bytes.as_slice())?;
@@ -24,7 +24,7 @@ impl Txn<'_> {
 
 // A time and a number, in the record that older versions expect of a row that they do not know.
 
-impl From<Verified> for Tally {
+impl From<Verified> for Counter {
     fn from(verified: Verified) -> Self {
         Self {
             point: verified.at,
@@ -33,8 +33,8 @@ impl From<Verified> for Tally {
     }
 }
 
-impl From<Tally> for Verified {
-    fn from(tally: Tally) -> Self {
+impl From<Counter> for Verified {
+    fn from(tally: Counter) -> Self {
         Self {
             at: tally.point,
             damaged_pages: tally.rows,
@@ -42,7 +42,7 @@ impl From<Tally> for Verified {
     }
 }
 
-impl From<LastBackup> for Tally {
+impl From<LastBackup> for Counter {
     fn from(backup: LastBackup) -> Self {
         Self {
             point: backup.at,
@@ -51,8 +51,8 @@ impl From<LastBackup> for Tally {
     }
 }
 
-impl From<Tally> for LastBackup {
-    fn from(tally: Tally) -> Self {
+impl From<Counter> for LastBackup {
+    fn from(tally: Counter) -> Self {
         Self {
             at: tally.point,
             bytes: tally.rows,

@@ -7,7 +7,7 @@ use crate::domain::id::SessionId;
 use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
 use crate::store::error::CommandError;
-use crate::store::quarantine::damage::Spot;
+use crate::store::quarantine::damage::RecordLocation;
 use crate::store::schema::record;
 use crate::store::schema::tables::names_of;
 
@@ -21,7 +21,11 @@ impl Txn<'_> {
             return Ok(None);
         };
         let message = record::decode_message(session, at, bytes.value());
-        Ok(Some(self.noted(session, || Spot::Message(at), message)?))
+        Ok(Some(self.noted(
+            session,
+            || RecordLocation::Message(at),
+            message,
+        )?))
     }
 
     /// The same; a damaged message counts as none.

@@ -18,10 +18,10 @@ use self::lazy::Lazy;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
-use crate::events::{Event, Happening};
+use crate::events::{Event, SessionEvent};
 use crate::store::error::CommandError;
-use crate::store::quarantine::damage::Damage;
-use crate::store::schema::counters::Tallies;
+use crate::store::quarantine::damage::Quarantine;
+use crate::store::schema::counters::Counters;
 use crate::store::schema::deadline;
 use crate::store::schema::record::{self, RecordError};
 use crate::store::schema::tables::{
@@ -49,10 +49,10 @@ pub struct Txn<'t> {
     deletions: Lazy<'t, u128, ()>,
     damaged: Lazy<'t, (u128, &'static str), Bytes>,
     meta: Table<'t, &'static str, Bytes>,
-    tallies: Tallies,
+    tallies: Counters,
     /// The earliest deadline that was written.
     pub(in crate::store) earliest_deadline: Timestamp,
-    pub(in crate::store) happenings: Vec<Happening>,
+    pub(in crate::store) happenings: Vec<SessionEvent>,
     /// How many sessions were created.
     pub(in crate::store) created: u64,
     /// How many open turns of which agent were removed with their sessions.
@@ -62,15 +62,15 @@ pub struct Txn<'t> {
     written: (u64, u64),
     /// Whether the disk has room for more than a deletion.
     pub(in crate::store) has_room: bool,
-    damage: &'t Damage,
+    damage: &'t Quarantine,
     /// The sessions some of whose records were set aside, and those that have none any more.
     damaged_now: Vec<SessionId>,
     sound_now: Vec<SessionId>,
 }
 
 /// What a transaction leaves for after its commit.
-pub(in crate::store) struct Leavings {
-    pub(in crate::store) happenings: Vec<Happening>,
+pub(in crate::store) struct CommitEffects {
+    pub(in crate::store) happenings: Vec<SessionEvent>,
     pub(in crate::store) created: u64,
     pub(in crate::store) turns_deleted: Vec<(AgentId, u64)>,
     pub(in crate::store) earliest_deadline: Timestamp,
@@ -84,11 +84,11 @@ impl<'t> Txn<'t> {
     pub(in crate::store) fn open(
         txn: &'t WriteTransaction,
         rules: &'t Rules,
-        damage: &'t Damage,
+        damage: &'t Quarantine,
         now: Timestamp,
     ) -> Result<Self> {
         let meta = txn.open_table(META)?;
-        let tallies = Tallies::load(&meta)?;
+        let tallies = Counters::load(&meta)?;
         Ok(Self {
             rules,
             now,
@@ -119,9 +119,9 @@ impl<'t> Txn<'t> {
     }
 
     /// Writes what is kept aside until the end of the transaction.
-    pub(in crate::store) fn finish(mut self) -> Result<Leavings> {
+    pub(in crate::store) fn finish(mut self) -> Result<CommitEffects> {
         self.tallies.save(&mut self.meta)?;
-        Ok(Leavings {
+        Ok(CommitEffects {
             happenings: self.happenings,
             created: self.created,
             turns_deleted: self.turns_deleted,
@@ -142,7 +142,7 @@ impl<'t> Txn<'t> {
 
     /// Tells the session's listeners after the commit.
     pub(in crate::store) fn publish(&mut self, session_id: SessionId, event: Event) {
-        self.happenings.push(Happening::new(session_id, event));
+        self.happenings.push(SessionEvent::new(session_id, event));
     }
 
     /// Lets a command pass that would make the file grow.

@@ -10,7 +10,7 @@ use crate::domain::id::SessionId;
 use crate::domain::session::{Session, Standing};
 use crate::domain::time::Timestamp;
 use crate::store::error::CommandError;
-use crate::store::quarantine::damage::Spot;
+use crate::store::quarantine::damage::RecordLocation;
 use crate::store::schema::deadline::{Deadline, Index, Place, Row};
 use crate::store::schema::record;
 
@@ -34,11 +34,11 @@ impl Txn<'_> {
 
     pub(in crate::store) fn session(&self, id: SessionId) -> Result<Option<Session>> {
         let Some(bytes) = self.sessions.get(u128::from(id))? else {
-            self.refuse_set_aside(id, &Spot::Session)?;
+            self.refuse_set_aside(id, &RecordLocation::Session)?;
             return Ok(None);
         };
         let session = record::decode_session(id, bytes.value());
-        Ok(Some(self.noted(id, || Spot::Session, session)?))
+        Ok(Some(self.noted(id, || RecordLocation::Session, session)?))
     }
 
     pub(in crate::store) fn insert_session(&mut self, session: &Session) -> Result<()> {

@@ -5,7 +5,7 @@ use redb::{ReadableTable as _, ReadableTableMetadata as _};
 use super::{Result, Txn, whole};
 use crate::domain::id::SessionId;
 use crate::domain::turn::OpenTurn;
-use crate::store::quarantine::damage::Spot;
+use crate::store::quarantine::damage::RecordLocation;
 use crate::store::schema::record;
 
 impl Txn<'_> {
@@ -30,7 +30,7 @@ impl Txn<'_> {
             let (key, bytes) = row?;
             let position = key.value().1;
             let turn = record::decode_turn(session, position, bytes.value());
-            turns.extend(self.noted(session, || Spot::Turn(position), turn));
+            turns.extend(self.noted(session, || RecordLocation::Turn(position), turn));
             next = position.saturating_add(1);
         }
         Ok((turns, next))
@@ -44,7 +44,7 @@ impl Txn<'_> {
             let (session, position) = key.value();
             let session = SessionId::from(session);
             let turn = record::decode_turn(session, position, bytes.value());
-            turns.extend(self.noted(session, || Spot::Turn(position), turn));
+            turns.extend(self.noted(session, || RecordLocation::Turn(position), turn));
         }
         Ok(turns)
     }

@@ -11,7 +11,7 @@ use crate::domain::id::SessionId;
 use crate::domain::message::Message;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::events::{Event, Happening, Lagged, Listener, ListenerId};
+use crate::events::{Event, Lagged, Listener, ListenerId, SessionEvent};
 use crate::store::PageRequest;
 
 /// How many stored messages are read at once for one who was away.
@@ -19,7 +19,7 @@ const REPLAY_SLICE: usize = 100;
 
 /// Follows any number of sessions to their ends.
 #[derive(Debug)]
-pub struct Follower {
+pub struct SessionSubscription {
     app: Arc<App>,
     listener: Listener,
     /// Expired sessions whose last turns are still running.
@@ -41,12 +41,12 @@ pub struct SessionState {
 #[derive(Debug)]
 pub struct Followed {
     /// What happened.
-    pub happening: Arc<Happening>,
+    pub happening: Arc<SessionEvent>,
     /// Whether it is the last that happens in its session, which is no longer followed.
     pub is_last: bool,
 }
 
-impl Follower {
+impl SessionSubscription {
     /// Follows nothing yet.
     #[must_use]
     pub fn new(app: &Arc<App>) -> Self {

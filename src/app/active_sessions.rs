@@ -22,7 +22,7 @@ const ROWS_PER_SESSION: u64 = 4;
 
 /// A walk over the active sessions that a filter matches.
 #[derive(Debug)]
-pub struct Walk {
+pub struct ActiveSessionScan {
     filter: SessionFilter,
     ahead: Ahead,
     /// How many sessions were read that are not active.
@@ -39,7 +39,7 @@ enum Ahead {
     Nothing,
 }
 
-impl Walk {
+impl ActiveSessionScan {
     /// A walk that begins below an id.
     #[must_use]
     pub fn new(filter: SessionFilter, below: Option<SessionId>) -> Self {
