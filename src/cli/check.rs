@@ -7,8 +7,7 @@ use super::server_client::held;
 use super::{data_dir, hints, say};
 use crate::process::server_lock::Mode;
 use crate::settings::Config;
-use crate::store::maintenance::offline;
-use crate::store::maintenance::offline::OfflineDatabase;
+use crate::store::maintenance::offline::{self, OfflineDatabase};
 
 /// Checks every page, record, index row and counter of the database, and changes nothing.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {

@@ -22,7 +22,7 @@ pub(super) struct Lanes {
 
 #[derive(Debug)]
 struct Lane {
-    /// Whether the ledger may have more than the lane has seen.
+    /// Whether the turn store may have more than the lane has seen.
     look_again: bool,
     /// The place that was kept for its first turn.
     place: Option<Place>,
@@ -68,7 +68,7 @@ impl Lanes {
         }
     }
 
-    /// Opens a lane, or has the one that there is look at the ledger again; says which.
+    /// Opens a lane, or has the one that there is look at the turn store again; says which.
     pub(super) fn open_or_nudge(&self, session: SessionId, cancel: &CancellationToken) -> bool {
         match self.lock().entry(session) {
             Entry::Occupied(mut lane) => {
@@ -195,7 +195,7 @@ impl Lane {
         }
     }
 
-    /// Has the lane look at the ledger again.
+    /// Has the lane look at the turn store again.
     fn nudge(&mut self) {
         self.look_again = true;
         self.nudge.notify_one();

@@ -1,9 +1,9 @@
 //! The turn runner.
 //!
-//! Each session with open turns has a lane: a task that takes the session's turns from the ledger
-//! one after the other, in the ledger's order, and is gone when none is left. Lanes run beside
+//! Each session with open turns has a lane: a task that takes the session's turns from the turn store
+//! one after the other, in the turn store's order, and is gone when none is left. Lanes run beside
 //! each other, as many turns of one agent at once as it has places. What is durable (which turns
-//! are open, in which order, whether the agent was asked) is the ledger's; a lane holds nothing
+//! are open, in which order, whether the agent was asked) is the turn store's; a lane holds nothing
 //! that a crash could lose.
 //!
 //! A turn that waits for a reply to be submitted has no place: its lane sleeps until the turn's
@@ -77,7 +77,7 @@ pub trait TurnStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), TurnStoreError>> + Send;
 }
 
-/// Why the ledger did not do what it was asked.
+/// Why the turn store did not do what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TurnStoreError {
     /// It may do so later.
@@ -91,7 +91,7 @@ pub enum TurnStoreError {
 /// A turn that is to run.
 #[derive(Debug)]
 pub struct PendingTurn {
-    /// Its place in the ledger.
+    /// Its place in the turn store.
     pub turn: OpenTurn,
     /// The id that the reply will have.
     pub reply_id: MessageId,

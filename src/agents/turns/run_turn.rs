@@ -18,7 +18,7 @@ use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{Begun, Closed, Reply, Wants};
 
-/// How long a lane waits before it asks a failing ledger again.
+/// How long a lane waits before it asks a failing turn store again.
 const LEDGER_PAUSE: Duration = Duration::from_secs(1);
 
 /// What asking an agent came to.
@@ -117,7 +117,7 @@ impl<L: TurnStore> Inner<L> {
             .lanes
             .begin(session, request.message.id, agent_id, closings);
         let Some(running) = begun else {
-            // The ledger may have changed since it was read.
+            // The turn store may have changed since it was read.
             return Ok(());
         };
         let asked = {
@@ -125,7 +125,7 @@ impl<L: TurnStore> Inner<L> {
             running.over.run_until_cancelled(asking).await
         };
         let finished = match asked {
-            // Its reply was submitted, or its agent is gone: the ledger knows.
+            // Its reply was submitted, or its agent is gone: the turn store knows.
             None => Ok(()),
             Some(Ok(asked)) => self.finish(pending, asked).await,
             Some(Err(error)) => Err(error),
@@ -221,7 +221,7 @@ impl<L: TurnStore> Inner<L> {
         }
     }
 
-    /// Notes that a turn waits for a submit, however long the ledger takes to be able to.
+    /// Notes that a turn waits for a submit, however long the turn store takes to be able to.
     async fn park(&self, pending: &PendingTurn, until: Timestamp) -> Result<(), TurnStoreError> {
         loop {
             match self.ledger.park(&pending.turn, until).await {
@@ -233,7 +233,7 @@ impl<L: TurnStore> Inner<L> {
         }
     }
 
-    /// Closes the turn, however long the ledger takes to be able to.
+    /// Closes the turn, however long the turn store takes to be able to.
     async fn close(
         &self,
         pending: &PendingTurn,

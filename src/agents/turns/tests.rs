@@ -1,4 +1,4 @@
-//! The lanes, with a ledger that does nothing but count who looks into it.
+//! The lanes, with a turn store that does nothing but count who looks into it.
 
 use std::path::Path;
 use std::sync::Arc;
