@@ -53,8 +53,8 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 #[test]
 fn the_published_clients_work_unchanged() {
     let _turn = ONE_AT_A_TIME.lock();
-    let folder = match node::prepare("clients") {
-        Ok(folder) => folder,
+    let directory = match node::prepare("clients") {
+        Ok(directory) => directory,
         Err(reason) => return node::skip(&reason),
     };
 
@@ -77,8 +77,8 @@ fn the_published_clients_work_unchanged() {
     let tests = run(
         Command::new("node")
             .args(["--test", "--test-reporter=spec"])
-            .args(node::test_files(folder.path()))
-            .current_dir(folder.path())
+            .args(node::test_files(directory.path()))
+            .current_dir(directory.path())
             .env("SESSIOND_URL", server.url())
             .env("SESSIOND_FAST_URL", fast.url())
             .env("SESSIOND_GUARDED_URL", guarded.url())
@@ -94,15 +94,15 @@ fn the_published_clients_work_unchanged() {
     for server in [&guarded, &users] {
         the_log_holds_nothing_private(&server.log());
     }
-    a_stop_tells_who_listens_and_is_clean(folder.path(), server);
+    a_stop_tells_who_listens_and_is_clean(directory.path(), server);
 }
 
 /// Thousands of calls, right and wrong ones, made from the server's own description of its API.
 #[test]
 fn the_description_holds_against_the_server() {
     let _turn = ONE_AT_A_TIME.lock();
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    let packages = match install_python(folder.path(), "requirements.txt") {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let packages = match install_python(directory.path(), "requirements.txt") {
         Ok(packages) => packages,
         Err(reason) => return node::skip(&reason),
     };
@@ -116,7 +116,7 @@ fn the_description_holds_against_the_server() {
             .args(["--max-examples=300", "--seed=1", "--continue-on-failure"])
             .args(["--request-timeout=30", "--suppress-health-check=all"])
             .arg(server.at("/openapi.json"))
-            .current_dir(folder.path())
+            .current_dir(directory.path())
             .env("PYTHONPATH", &packages)
             .env("SESSIOND_CHANNEL", channel),
         TEST_LIMIT,
@@ -131,8 +131,8 @@ fn the_description_holds_against_the_server() {
 #[test]
 fn what_python_socketio_calls_is_acknowledged() {
     let _turn = ONE_AT_A_TIME.lock();
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    let packages = match install_python(folder.path(), "python-sockets.txt") {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let packages = match install_python(directory.path(), "python-sockets.txt") {
         Ok(packages) => packages,
         Err(reason) => return node::skip(&reason),
     };
@@ -140,7 +140,7 @@ fn what_python_socketio_calls_is_acknowledged() {
     let tests = run(
         Command::new("python3")
             .arg(source().join("callbacks.py"))
-            .current_dir(folder.path())
+            .current_dir(directory.path())
             .env("PYTHONPATH", &packages)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("SESSIOND_URL", server.url())
@@ -158,10 +158,10 @@ fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
-/// Installs the Python packages that a file names into a folder; returns where they are, and else
+/// Installs the Python packages that a file names into a directory; returns where they are, and else
 /// what was in the way.
-fn install_python(folder: &Path, requirements: &str) -> Result<PathBuf, String> {
-    let packages = folder.join("packages");
+fn install_python(directory: &Path, requirements: &str) -> Result<PathBuf, String> {
+    let packages = directory.join("packages");
     run(
         Command::new("python3")
             .args([
@@ -218,12 +218,12 @@ fn the_log_holds_nothing_private(log: &str) {
 }
 
 /// A stop while sockets and an event stream are open.
-fn a_stop_tells_who_listens_and_is_clean(folder: &Path, mut server: Server) {
-    let ready = folder.join("ready");
+fn a_stop_tells_who_listens_and_is_clean(directory: &Path, mut server: Server) {
+    let ready = directory.join("ready");
     let mut listening = Command::new("node");
     listening
         .arg("sockets-stop.mjs")
-        .current_dir(folder)
+        .current_dir(directory)
         .env("SESSIOND_URL", server.url())
         .env("SESSIOND_READY", &ready);
     let listening = thread::spawn(move || run(&mut listening, READY_LIMIT + STOP_LIMIT));

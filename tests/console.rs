@@ -2,7 +2,7 @@
 //!
 //! What they need beside Chromium, and what happens where it is missing, is said in
 //! `support/node.rs`. `SESSIOND_CHROMIUM` names a browser that is not found by its usual names, and
-//! `SESSIOND_SCREENSHOTS` a folder to leave pictures of the views in.
+//! `SESSIOND_SCREENSHOTS` a directory to leave pictures of the views in.
 
 #![allow(
     clippy::expect_used,
@@ -35,15 +35,15 @@ fn the_console_works_in_a_browser() {
     let Some(chromium) = chromium() else {
         return node::skip("there is no Chromium on this machine");
     };
-    let folder = match node::prepare("console") {
-        Ok(folder) => folder,
+    let directory = match node::prepare("console") {
+        Ok(directory) => directory,
         Err(reason) => return node::skip(&reason),
     };
     let tests = run(
         Command::new("node")
             .args(["--test", "--test-reporter=spec", "--test-concurrency=2"])
-            .args(node::test_files(folder.path()))
-            .current_dir(folder.path())
+            .args(node::test_files(directory.path()))
+            .current_dir(directory.path())
             .env("SESSIOND_BINARY", env!("CARGO_BIN_EXE_sessiond"))
             .env(CHROMIUM, chromium),
         TEST_LIMIT,
@@ -62,6 +62,6 @@ fn chromium() -> Option<PathBuf> {
     let folders: Vec<_> = env::split_paths(&path).collect();
     let mut candidates = NAMES
         .iter()
-        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+        .flat_map(|name| folders.iter().map(move |directory| directory.join(name)));
     candidates.find(|candidate| candidate.is_file())
 }

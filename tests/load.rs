@@ -1,5 +1,5 @@
-//! The load generator does its work: a moment of each scenario, against a server of its own and
-//! against one that runs already.
+//! Runs each scenario of the load generator briefly, against a server that it starts and against a
+//! running one.
 
 #![allow(
     clippy::expect_used,
@@ -20,10 +20,10 @@ mod process;
 #[allow(dead_code, reason = "shared with tests that use more of it")]
 mod server;
 
-/// The example beside this test's own binary; built first where the tests were asked for by name,
-/// since cargo builds examples only with all of them.
+/// Returns the path of the load generator. Builds it if this test was selected by name, since cargo
+/// then builds no examples.
 fn program() -> PathBuf {
-    let deps = std::env::current_exe().expect("a test has a path");
+    let deps = std::env::current_exe().expect("the path of this test");
     let target = deps.ancestors().nth(2).expect("deps has a parent");
     let name = format!("load{}", std::env::consts::EXE_SUFFIX);
     let program = target.join("examples").join(name);
@@ -44,12 +44,12 @@ fn load(args: &[&str]) -> Output {
     command.output().expect("the load generator can be started")
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
-fn every_scenario_is_measured_beside_the_limits() {
+fn every_scenario_is_measured_with_its_limits() {
     let output = load(&[
         "--json",
         "--seconds=0.2",
@@ -58,9 +58,9 @@ fn every_scenario_is_measured_beside_the_limits() {
         "--sessions=10",
         "--messages=60",
     ]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     let report: Value = serde_json::from_slice(&output.stdout).expect("the report is JSON");
-    let outcomes = report["scenarios"].as_array().expect("there are outcomes");
+    let outcomes = report["scenarios"].as_array().expect("a list of outcomes");
     let names: Vec<_> = outcomes
         .iter()
         .map(|one| one["scenario"].as_str().unwrap())
@@ -71,7 +71,7 @@ fn every_scenario_is_measured_beside_the_limits() {
             "create",
             "get",
             "heartbeat",
-            "alone",
+            "single",
             "send",
             "list",
             "mixed"
@@ -94,7 +94,7 @@ fn every_scenario_is_measured_beside_the_limits() {
         assert!(outcome["share"].as_f64().unwrap() > 0.0, "{outcome}");
         let writes = !["get", "list"].contains(&outcome["scenario"].as_str().unwrap());
         assert_eq!(outcome["inSyncs"].is_number(), writes, "{outcome}");
-        // Floors are for the scenarios' own numbers of connections.
+        // Floors apply only to the scenarios' own numbers of connections.
         assert_eq!(outcome["floor"], Value::Null, "{outcome}");
     }
 }
@@ -117,7 +117,7 @@ fn shares_are_compared_with_their_floors() {
             "--scenario",
             scenario,
         ]);
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", stderr(&output));
         let report: Value = serde_json::from_slice(&output.stdout).expect("the report is JSON");
         let outcome = &report["scenarios"][0];
         assert_eq!(outcome["floor"], floor, "{outcome}");
@@ -127,9 +127,9 @@ fn shares_are_compared_with_their_floors() {
 }
 
 #[test]
-fn a_server_that_runs_already_is_measured_with_its_token() {
+fn a_running_server_is_measured_with_its_token() {
     let server = server::Server::builder()
-        .env("ELIZA_SERVER_AUTH_TOKEN", "not-a-secret-of-anybody")
+        .env("ELIZA_SERVER_AUTH_TOKEN", "the-token-of-the-load-test")
         .start();
     let common = [
         "--url",
@@ -140,32 +140,32 @@ fn a_server_that_runs_already_is_measured_with_its_token() {
     ];
     let refused = load(&[&common[..], &["--json"]].concat());
     assert!(!refused.status.success());
-    assert!(said(&refused).contains("--token"), "{}", said(&refused));
+    assert!(stderr(&refused).contains("--token"), "{}", stderr(&refused));
 
     let token = [
         "--token",
-        "not-a-secret-of-anybody",
+        "the-token-of-the-load-test",
         "--sessions=10",
         "--no-limits",
     ];
-    let told = load(&[&common[..], &token[..]].concat());
-    assert!(told.status.success(), "{}", said(&told));
+    let measured = load(&[&common[..], &token[..]].concat());
+    assert!(measured.status.success(), "{}", stderr(&measured));
     assert!(
-        String::from_utf8_lossy(&told.stdout).contains("\nget "),
-        "{told:?}"
+        String::from_utf8_lossy(&measured.stdout).contains("\nget "),
+        "{measured:?}"
     );
 
-    let stranger = ["--agent", "00000000-0000-0000-0000-000000000001"];
-    let refused = load(&[&common[..], &token[..], &stranger[..]].concat());
+    let unknown_agent = ["--agent", "00000000-0000-0000-0000-000000000001"];
+    let refused = load(&[&common[..], &token[..], &unknown_agent[..]].concat());
     assert!(
-        said(&refused).contains("has no agent"),
+        stderr(&refused).contains("has no agent"),
         "{}",
-        said(&refused)
+        stderr(&refused)
     );
 }
 
 #[test]
-fn what_cannot_be_measured_is_said_in_words() {
+fn errors_are_explained() {
     for (args, words) in [
         (["--url", "http://127.0.0.1:1"], "no server answers at"),
         (["--url", "https://example.org"], "must be http://HOST:PORT"),
@@ -173,6 +173,10 @@ fn what_cannot_be_measured_is_said_in_words() {
     ] {
         let output = load(&args);
         assert!(!output.status.success(), "{args:?}");
-        assert!(said(&output).contains(words), "{args:?}: {}", said(&output));
+        assert!(
+            stderr(&output).contains(words),
+            "{args:?}: {}",
+            stderr(&output)
+        );
     }
 }

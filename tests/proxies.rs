@@ -49,14 +49,14 @@ const SITE: &str = "chat.example";
 /// A proxy, as an ordinary process in the foreground. Dropped, it is killed.
 struct Proxy {
     child: Child,
-    folder: TempDir,
+    directory: TempDir,
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         process::kill(&mut self.child);
         if thread::panicking() {
-            eprintln!("What the proxy said:\n{}", said(self.folder.path()));
+            eprintln!("What the proxy said:\n{}", said(self.directory.path()));
         }
     }
 }
@@ -66,9 +66,9 @@ fn nginx_as_security_md_says_serves_every_client() {
     let Some(program) = program("nginx") else {
         return node::skip("there is no nginx on this machine");
     };
-    clients_work_behind(|folder, port, server| {
+    clients_work_behind(|directory, port, server| {
         let [map, location] = blocks("nginx", server).try_into().expect("two blocks");
-        // One process, so that it is ended with all that it is; its files stay in its folder.
+        // One process, so that it is ended with all that it is; its files stay in its directory.
         let folders: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {kind};\n"))
             .concat();
@@ -76,9 +76,9 @@ fn nginx_as_security_md_says_serves_every_client() {
             "daemon off;\nmaster_process off;\npid nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\n\
              {folders}{map}\nserver {{\nlisten 127.0.0.1:{port};\n{location}\n}}\n}}\n"
         );
-        fs::write(folder.join("nginx.conf"), settings).expect("a file can be written");
+        fs::write(directory.join("nginx.conf"), settings).expect("a file can be written");
         let mut command = Command::new(program);
-        command.arg("-p").arg(folder);
+        command.arg("-p").arg(directory);
         command.args(["-c", "nginx.conf", "-e", "stderr"]);
         command
     });
@@ -89,25 +89,25 @@ fn caddy_as_security_md_says_serves_every_client() {
     let Some(program) = program("caddy") else {
         return node::skip("there is no Caddy on this machine");
     };
-    clients_work_behind(|folder, port, server| {
+    clients_work_behind(|directory, port, server| {
         let [block] = blocks("caddyfile", server).try_into().expect("one block");
         assert!(block.starts_with(SITE), "{block}");
         let site = format!("http://127.0.0.1:{port}");
         let settings = format!("{{\nadmin off\n}}\n{}", block.replacen(SITE, &site, 1));
-        fs::write(folder.join("Caddyfile"), settings).expect("a file can be written");
+        fs::write(directory.join("Caddyfile"), settings).expect("a file can be written");
         let mut command = Command::new(program);
         command
             .args(["run", "--adapter", "caddyfile", "--config", "Caddyfile"])
-            .env("HOME", folder);
+            .env("HOME", directory);
         command
     });
 }
 
-/// Runs the clients against a server behind a proxy, which is started with its folder, its port
+/// Runs the clients against a server behind a proxy, which is started with its directory, its port
 /// and the server's address.
 fn clients_work_behind(proxy: impl FnOnce(&Path, u16, &str) -> Command) {
     let clients = match node::prepare("clients") {
-        Ok(folder) => folder,
+        Ok(directory) => directory,
         Err(reason) => return node::skip(&reason),
     };
     let stand_in = format!("http://127.0.0.1:{}", free_port());
@@ -144,7 +144,7 @@ fn server(stand_in: &str) -> Server {
         .env("TRUSTED_PROXIES", "127.0.0.1")
         .env("CORS_ORIGIN", ORIGIN);
     let agents = builder.data_dir().join("agents");
-    fs::create_dir_all(&agents).expect("a new folder");
+    fs::create_dir_all(&agents).expect("a new directory");
     let character = json!({
         "id": AGENT,
         "name": "Slow",
@@ -155,19 +155,19 @@ fn server(stand_in: &str) -> Server {
 }
 
 fn start(command: impl FnOnce(&Path, u16, &str) -> Command, server: &Server) -> (Proxy, String) {
-    let folder = TempDir::with_prefix("sessiond-proxy-").expect("a temporary directory");
+    let directory = TempDir::with_prefix("sessiond-proxy-").expect("a temporary directory");
     let port = free_port();
     let address = server.url().trim_start_matches("http://");
-    let mut command = command(folder.path(), port, address);
-    let output = File::create(folder.path().join("output")).expect("a new file");
+    let mut command = command(directory.path(), port, address);
+    let output = File::create(directory.path().join("output")).expect("a new file");
     let child = command
-        .current_dir(folder.path())
+        .current_dir(directory.path())
         .stdin(Stdio::null())
         .stdout(output.try_clone().expect("a file can be cloned"))
         .stderr(output)
         .spawn()
         .expect("the proxy can be started");
-    let mut proxy = Proxy { child, folder };
+    let mut proxy = Proxy { child, directory };
     let start = Instant::now();
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
         let ended = proxy.child.try_wait().expect("a child can be waited for");
@@ -178,8 +178,8 @@ fn start(command: impl FnOnce(&Path, u16, &str) -> Command, server: &Server) -> 
     (proxy, format!("http://127.0.0.1:{port}"))
 }
 
-fn said(folder: &Path) -> String {
-    fs::read_to_string(folder.join("output")).unwrap_or_default()
+fn said(directory: &Path) -> String {
+    fs::read_to_string(directory.join("output")).unwrap_or_default()
 }
 
 /// The fenced blocks of a language in the section on proxies, with the server's true address.
@@ -207,10 +207,10 @@ fn free_port() -> u16 {
     listener.local_addr().expect("it is bound").port()
 }
 
-/// Where a program is. Debian has servers in a folder that not every user's `PATH` names.
+/// Where a program is. Debian has servers in a directory that not every user's `PATH` names.
 fn program(name: &str) -> Option<PathBuf> {
     let mut path = env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin");
-    let mut candidates = env::split_paths(&path).map(|folder| folder.join(name));
+    let mut candidates = env::split_paths(&path).map(|directory| directory.join(name));
     candidates.find(|candidate| candidate.is_file())
 }

@@ -1,4 +1,4 @@
-//! The agents: who they are, and what is shown of them.
+//! Listing agents, and loading them from character files.
 
 use std::fs::File;
 use std::time::{Duration, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use crate::harness::{Builder, ELIZA, NOBODY, SCRIPTED, START, Server, names};
 
 const ADA: &str = "a0a0a0a0-0000-0000-0000-000000000001";
 
-/// A character with something in every field that `ElizaOS` knows.
+/// Returns a character with a value in every field that `ElizaOS` knows.
 fn ada() -> Value {
     json!({
         "id": ADA.to_uppercase(),
@@ -65,7 +65,7 @@ fn summary(id: &str, name: &str, bio: &str, time: i64) -> Value {
     })
 }
 
-/// Sets when a character file was last changed.
+/// Sets the modification time of a character file.
 fn set_modified(setup: &Builder, file: &str, epoch_millis: u64) {
     let path = setup.data_dir().join("agents").join(file);
     let file = File::options().write(true).open(path).unwrap();
@@ -74,7 +74,7 @@ fn set_modified(setup: &Builder, file: &str, epoch_millis: u64) {
 }
 
 #[tokio::test]
-async fn one_agent_is_there_from_the_start() {
+async fn one_agent_is_built_in() {
     let server = Server::builder().without_scripted().start().await;
     let agents = list(&server).await;
     let bio = agents[0]["bio"].as_str().unwrap();
@@ -88,7 +88,7 @@ async fn one_agent_is_there_from_the_start() {
 }
 
 #[tokio::test]
-async fn a_character_file_is_an_agent() {
+async fn a_character_file_becomes_an_agent() {
     let setup = Server::builder().character("ada.json", &ada());
     set_modified(&setup, "ada.json", 1_600_000_000_123);
     let server = setup.start().await;
@@ -116,7 +116,7 @@ async fn a_character_file_is_an_agent() {
     ] {
         expected[field] = ada()[field].clone();
     }
-    assert_eq!(shown, expected, "and nothing else of its file");
+    assert_eq!(shown, expected, "the rest of the file is not shown");
     assert_eq!(show(&server, &ADA.to_uppercase()).await, shown);
     for body in [json!(agents), shown] {
         assert!(!body.to_string().contains("TOP-SECRET"));
@@ -125,7 +125,7 @@ async fn a_character_file_is_an_agent() {
 }
 
 #[tokio::test]
-async fn a_bio_is_a_text_a_list_or_nothing() {
+async fn a_bio_is_a_string_a_list_or_absent() {
     let server = Server::builder()
         .character(
             "a.json",
@@ -143,12 +143,12 @@ async fn a_bio_is_a_text_a_list_or_nothing() {
     assert_eq!(of("C")["bio"], "");
     assert_eq!(of("D")["bio"], "");
     let shown = show(&server, of("A")["id"].as_str().unwrap()).await;
-    assert_eq!(shown["bio"], "One text\nof two lines", "as in the file");
+    assert_eq!(shown["bio"], "One text\nof two lines", "both lines");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn an_id_is_derived_from_a_name_as_elizaos_does() {
+async fn an_agent_without_an_id_gets_the_one_elizaos_derives_from_its_name() {
     let names = [
         // SHA-1 of the name as encodeURIComponent writes it, with its version and variant.
         ("Eliza", ELIZA),
@@ -169,7 +169,7 @@ async fn an_id_is_derived_from_a_name_as_elizaos_does() {
 }
 
 #[tokio::test]
-async fn an_agent_of_a_file_answers() {
+async fn an_agent_from_a_file_replies() {
     let server = Server::builder()
         .character("ada.json", &ada())
         .start()
@@ -181,7 +181,7 @@ async fn an_agent_of_a_file_answers() {
 }
 
 #[tokio::test]
-async fn a_file_of_the_built_in_agents_id_replaces_it() {
+async fn a_file_with_the_built_in_agents_id_replaces_it() {
     let server = Server::builder()
         .character("mine.json", &json!({ "name": "Eliza", "bio": "mine" }))
         .start()
@@ -194,7 +194,7 @@ async fn a_file_of_the_built_in_agents_id_replaces_it() {
 }
 
 #[tokio::test]
-async fn what_is_no_agent_is_not_found() {
+async fn unknown_agents_are_not_found() {
     let server = Server::start().await;
     let long = "x".repeat(36);
     for id in [NOBODY, "abc-123", long.as_str(), "Eliza"] {
@@ -206,7 +206,7 @@ async fn what_is_no_agent_is_not_found() {
 }
 
 #[tokio::test]
-async fn other_files_beside_the_characters_are_left_alone() {
+async fn files_that_are_not_characters_are_ignored() {
     let setup = Server::builder()
         .character_text("notes.txt", "not a character")
         .character_text("old.json.bak", "{")
@@ -220,7 +220,7 @@ async fn other_files_beside_the_characters_are_left_alone() {
 }
 
 #[tokio::test]
-async fn a_broken_file_stops_the_start_with_its_path_and_line() {
+async fn an_invalid_file_stops_the_start_with_its_path_and_line() {
     for (text, line) in [
         ("{\n  \"name\": \"Ada\",\n}", 3),
         ("{\n\"name\": \"Ada\",\n\"id\": \"abc\" }", 3),
@@ -238,7 +238,7 @@ async fn a_broken_file_stops_the_start_with_its_path_and_line() {
 }
 
 #[tokio::test]
-async fn two_files_with_one_id_stop_the_start() {
+async fn two_files_with_the_same_id_stop_the_start() {
     let error = Server::builder()
         .character("one.json", &json!({ "name": "Ada" }))
         .character("two.json", &json!({ "name": "Ada" }))

@@ -1,4 +1,4 @@
-//! Who may call, where the server has a token.
+//! Authentication with the server's token.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn guarded() -> Builder {
     Server::builder().set("ELIZA_SERVER_AUTH_TOKEN", TOKEN)
 }
 
-/// The status of a call with these headers.
+/// Returns the status of a GET with these headers.
 async fn status(server: &Server, path: &str, headers: &[(&str, &str)]) -> u16 {
     let mut request = server.request(Method::GET, path);
     for (name, value) in headers {
@@ -21,7 +21,7 @@ async fn status(server: &Server, path: &str, headers: &[(&str, &str)]) -> u16 {
 }
 
 #[tokio::test]
-async fn without_a_token_of_its_own_it_answers_everybody() {
+async fn without_a_configured_token_every_call_is_answered() {
     let server = Server::start().await;
     for headers in [
         vec![],
@@ -34,7 +34,7 @@ async fn without_a_token_of_its_own_it_answers_everybody() {
 }
 
 #[tokio::test]
-async fn an_empty_token_is_none() {
+async fn an_empty_token_counts_as_unset() {
     let server = Server::builder()
         .set("ELIZA_SERVER_AUTH_TOKEN", " ")
         .start()
@@ -44,7 +44,7 @@ async fn an_empty_token_is_none() {
 }
 
 #[tokio::test]
-async fn the_token_comes_as_an_api_key_or_as_a_bearer() {
+async fn the_token_is_accepted_as_api_key_or_bearer() {
     let server = guarded().start().await;
     let bearers = [
         format!("Bearer {TOKEN}"),
@@ -76,7 +76,7 @@ async fn the_token_comes_as_an_api_key_or_as_a_bearer() {
 }
 
 #[tokio::test]
-async fn any_other_credentials_are_refused() {
+async fn other_credentials_are_refused() {
     let server = guarded().start().await;
     let lower = TOKEN.to_lowercase();
     let longer = format!("{TOKEN}x");
@@ -112,14 +112,14 @@ async fn any_other_credentials_are_refused() {
         assert_eq!(
             status(&server, &path.replace(' ', "%20"), &[]).await,
             401,
-            "none from a URL"
+            "a token in a URL does not count"
         );
     }
     server.stop().await;
 }
 
 #[tokio::test]
-async fn every_endpoint_wants_them_before_it_looks_at_anything() {
+async fn every_endpoint_checks_credentials_first() {
     let server = guarded().start().await;
     let create = server.creating(&json!({})).header("x-api-key", TOKEN);
     let created = answer(create).await.expect(201).body;
@@ -162,7 +162,7 @@ async fn every_endpoint_wants_them_before_it_looks_at_anything() {
 }
 
 #[tokio::test]
-async fn what_holds_no_data_stays_open() {
+async fn endpoints_without_data_need_no_token() {
     let server = guarded().start().await;
     for headers in [vec![], vec![("x-api-key", "wrong")]] {
         for path in ["/healthz", "/health", "/healthz/", "/health/"] {
@@ -180,7 +180,7 @@ async fn what_holds_no_data_stays_open() {
 }
 
 #[tokio::test]
-async fn the_token_lets_its_bearer_do_everything() {
+async fn the_token_allows_every_call() {
     let server = guarded().start().await;
     let call = async |method: Method, path: &str, body: Value| {
         let request = server.request(method, path).json(&body);

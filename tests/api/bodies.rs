@@ -1,4 +1,4 @@
-//! What every call has in common: how its body is read.
+//! Request bodies: content type, size, form.
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -9,7 +9,7 @@ use crate::harness::{Answer, NOBODY, SCRIPTED, SESSIONS, Server, USER, answer, a
 
 const MAX_BODY: usize = 2 * 1024 * 1024;
 
-/// A create's body of so many bytes.
+/// Returns the body of a create, of exactly this many bytes.
 fn create_of(bytes: usize) -> String {
     let body = json!({ "agentId": SCRIPTED, "userId": USER }).to_string();
     body.clone() + &" ".repeat(bytes - body.len())
@@ -33,7 +33,7 @@ async fn a_body_without_a_content_type_is_read_as_json() {
 }
 
 #[tokio::test]
-async fn json_may_be_spelled_in_any_case_and_have_parameters() {
+async fn a_json_content_type_may_have_any_case_and_parameters() {
     let server = Server::start().await;
     for content_type in [
         "application/json",
@@ -49,7 +49,7 @@ async fn json_may_be_spelled_in_any_case_and_have_parameters() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_json_by_its_own_word_is_refused() {
+async fn a_content_type_other_than_json_is_refused() {
     let server = Server::start().await;
     let session = server.session().await;
     let calls = [
@@ -77,7 +77,7 @@ async fn a_body_that_is_not_json_by_its_own_word_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_in_a_coding_is_refused_and_the_coding_is_named() {
+async fn a_content_encoding_is_refused_and_named() {
     let server = Server::start().await;
     let session = server.session().await;
     for (method, path) in [
@@ -122,7 +122,7 @@ async fn a_body_of_two_mebibytes_is_read_and_a_larger_one_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_object_is_refused_with_a_reason() {
+async fn a_body_that_is_not_a_json_object_is_refused_with_a_reason() {
     let server = Server::start().await;
     let session = server.session().await;
     let bodies: [&[u8]; 11] = [
@@ -199,8 +199,8 @@ async fn unknown_fields_are_ignored() {
 }
 
 #[tokio::test]
-async fn every_call_that_reads_a_body_limits_it() {
-    /// They need no body, and ignore one.
+async fn every_endpoint_that_reads_a_body_limits_its_size() {
+    /// These need no body and ignore one.
     const WITHOUT: [&str; 3] = ["/renew", "/heartbeat", "/verify"];
 
     let server = Server::start().await;

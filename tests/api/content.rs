@@ -1,4 +1,4 @@
-//! What a message may be made of.
+//! Validation of a message's content, metadata and attachments.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -13,14 +13,14 @@ async fn refuse(server: &Server, session: &str, fields: Value, kind: &str) -> Va
     details
 }
 
-/// An attachment that is so many bytes as compact JSON.
+/// Returns an attachment of exactly this many bytes as compact JSON.
 fn attachment_of(bytes: usize) -> Value {
     let empty = json!({ "type": "file", "url": "" }).to_string().len();
     json!({ "type": "file", "url": "x".repeat(bytes - empty) })
 }
 
 #[tokio::test]
-async fn content_is_a_text_of_1_to_4000_characters() {
+async fn content_is_a_string_of_1_to_4000_characters() {
     let server = Server::start().await;
     let session = server.session().await;
     for content in [
@@ -129,7 +129,7 @@ async fn attachments_are_at_most_ten_of_at_most_16_kibibytes_in_all() {
 }
 
 #[tokio::test]
-async fn the_checks_come_in_their_order() {
+async fn fields_are_checked_in_order() {
     let ada = json!({ "id": ADA, "name": "Ada" });
     let mut server = Server::builder().character("ada.json", &ada).start().await;
     let session = server.session_with(json!({ "agentId": ADA })).await;
@@ -205,7 +205,7 @@ async fn the_checks_come_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_session_whose_agent_is_gone_stores_no_message_and_lives_on_otherwise() {
+async fn a_session_whose_agent_was_removed_accepts_everything_but_messages() {
     let ada = json!({ "id": ADA, "name": "Ada" });
     let mut server = Server::builder().character("ada.json", &ada).start().await;
     let session = server.session_with(json!({ "agentId": ADA })).await;
@@ -235,7 +235,7 @@ async fn a_session_whose_agent_is_gone_stores_no_message_and_lives_on_otherwise(
     let replayed = server.send(&session, keyed).await.expect(201);
     assert_eq!(
         replayed.body["agentResponse"], sent["agentResponse"],
-        "what is stored is replayed"
+        "a stored answer is replayed"
     );
     server
         .post(&at(&session, "/renew"), json!({}))
@@ -253,7 +253,7 @@ async fn a_session_whose_agent_is_gone_stores_no_message_and_lives_on_otherwise(
     let sent = server.send(&session, fields).await.expect(201);
     assert!(
         !sent.has_header("idempotent-replayed"),
-        "the refusals used no key up"
+        "refused calls do not consume the key"
     );
     server.stop().await;
 }

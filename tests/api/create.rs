@@ -1,4 +1,4 @@
-//! Creating a session, and reading it.
+//! Creating and reading a session.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::harness::{
     Answer, ELIZA, MINUTE, NOBODY, SCRIPTED, SESSIONS, Server, USER, answer, assert_v7, at,
 };
 
-/// Metadata that is so many bytes as compact JSON.
+/// Returns metadata of exactly this many bytes as compact JSON.
 fn metadata_of(bytes: usize) -> Value {
     let empty = json!({ "text": "" }).to_string().len();
     let text = "é".repeat((bytes - empty) / 2) + &"x".repeat((bytes - empty) % 2);
@@ -17,7 +17,7 @@ fn metadata_of(bytes: usize) -> Value {
 }
 
 #[tokio::test]
-async fn a_new_session_is_described_in_full() {
+async fn creating_a_session_returns_all_of_its_fields() {
     let server = Server::start().await;
     let metadata = json!({ "username": "Ada", "z": [1, 2.5, null, { "é": "∞" }], "a": true });
     let created = server
@@ -56,7 +56,7 @@ async fn a_new_session_is_described_in_full() {
 }
 
 #[tokio::test]
-async fn reading_is_no_activity() {
+async fn reading_a_session_is_not_activity() {
     let server = Server::start().await;
     let session = server.session().await;
     let before = server.info(&session).await;
@@ -73,7 +73,7 @@ async fn reading_is_no_activity() {
 }
 
 #[tokio::test]
-async fn the_checks_come_in_their_order() {
+async fn fields_are_checked_in_order() {
     let server = Server::start().await;
     let mut body = json!({ "metadata": 5, "timeoutConfig": 5 });
     let mut key = "not a key";
@@ -117,13 +117,13 @@ async fn the_checks_come_in_their_order() {
     let created = try_again(&body, key).await.expect(201);
     assert!(
         !created.has_header("idempotent-replayed"),
-        "no refusal used the key up"
+        "refused calls do not consume the key"
     );
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_field_that_is_absent_null_or_empty_is_missing() {
+async fn an_absent_null_or_empty_field_is_missing() {
     let server = Server::start().await;
     let bodies = [
         (json!({}), json!(["agentId", "userId"])),
@@ -148,7 +148,7 @@ async fn a_field_that_is_absent_null_or_empty_is_missing() {
 }
 
 #[tokio::test]
-async fn a_uuid_has_one_form_and_what_is_none_comes_back_cut_at_100_characters() {
+async fn a_malformed_uuid_is_returned_in_the_details_cut_at_100_characters() {
     let server = Server::start().await;
     let long = "ä".repeat(150);
     for wrong in [
@@ -182,7 +182,7 @@ async fn a_uuid_has_one_form_and_what_is_none_comes_back_cut_at_100_characters()
 }
 
 #[tokio::test]
-async fn the_value_of_another_type_is_left_out() {
+async fn a_value_of_another_type_is_left_out_of_the_details() {
     let server = Server::start().await;
     for wrong in [
         json!(5),
@@ -204,7 +204,7 @@ async fn the_value_of_another_type_is_left_out() {
 }
 
 #[tokio::test]
-async fn ids_of_any_version_are_taken() {
+async fn uuids_of_any_version_are_accepted() {
     let server = Server::start().await;
     for user in [
         "00000000-0000-0000-0000-000000000000",
@@ -264,7 +264,7 @@ async fn metadata_is_an_object_of_at_most_10240_bytes() {
 }
 
 #[tokio::test]
-async fn metadata_is_measured_as_compact_json() {
+async fn the_size_of_metadata_is_that_of_compact_json() {
     let server = Server::start().await;
     let spread = format!(
         r#"{{ "agentId": "{SCRIPTED}", "userId": "{USER}", "metadata": {{ {} "a": "\u0078" }} }}"#,
@@ -277,7 +277,7 @@ async fn metadata_is_measured_as_compact_json() {
 }
 
 #[tokio::test]
-async fn a_session_of_an_agent_that_is_not_there_is_not_created() {
+async fn a_session_with_an_unknown_agent_is_not_created() {
     let server = Server::start().await;
     let refused = server.create(json!({ "agentId": NOBODY })).await;
     let details = refused.error(404, "AGENT_NOT_FOUND", "AgentNotFoundError");
@@ -287,7 +287,7 @@ async fn a_session_of_an_agent_that_is_not_there_is_not_created() {
 }
 
 #[tokio::test]
-async fn a_session_lives_through_a_restart_unchanged() {
+async fn a_session_is_unchanged_after_a_restart() {
     let mut server = Server::start().await;
     let session = server
         .session_with(json!({ "metadata": { "a": 1 }, "timeoutConfig": { "timeoutMinutes": 45 } }))

@@ -1,4 +1,4 @@
-//! Creating a session again under its key.
+//! Idempotency keys of creates.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ async fn create(server: &Server, key: &str, fields: Value) -> Answer {
     answer(request.header("idempotency-key", key)).await
 }
 
-/// The id of a session that was made now.
+/// Creates a session, which must be new, and returns its id.
 async fn new(server: &Server, key: &str, fields: Value) -> String {
     let created = create(server, key, fields).await.expect(201);
     assert!(
@@ -25,7 +25,7 @@ async fn new(server: &Server, key: &str, fields: Value) -> String {
     created.body["sessionId"].as_str().unwrap().to_owned()
 }
 
-/// The id of a session that was made before.
+/// Repeats a create, which must be replayed, and returns the session's id.
 async fn replayed(server: &Server, key: &str, fields: Value) -> String {
     let created = create(server, key, fields).await.expect(201);
     assert_eq!(created.header("idempotent-replayed"), "true");
@@ -33,7 +33,7 @@ async fn replayed(server: &Server, key: &str, fields: Value) -> String {
 }
 
 #[tokio::test]
-async fn a_repeat_answers_the_present_session() {
+async fn a_repeat_returns_the_session_as_it_is_now() {
     let mut server = Server::start().await;
     let fields = json!({ "metadata": { "a": 1 }, "timeoutConfig": { "timeoutMinutes": 40 } });
     let session = new(&server, "k", fields.clone()).await;
@@ -56,7 +56,7 @@ async fn a_repeat_answers_the_present_session() {
     assert_eq!(
         again.body["lastActivity"],
         time(10 * MINUTE),
-        "it is no activity"
+        "a repeat is not activity"
     );
     server.restart().await;
     assert_eq!(replayed(&server, "k", fields).await, session);
@@ -65,7 +65,7 @@ async fn a_repeat_answers_the_present_session() {
 }
 
 #[tokio::test]
-async fn a_key_is_its_users_own() {
+async fn keys_of_different_users_are_independent() {
     let server = Server::start().await;
     let session = new(&server, "k", json!({})).await;
     let other = new(&server, "k", json!({ "userId": OTHER })).await;
@@ -112,7 +112,7 @@ async fn another_body_under_the_same_key_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn it_is_remembered_for_24_hours() {
+async fn a_key_is_valid_for_24_hours() {
     let server = Server::builder()
         .set("SESSION_MAX_TIMEOUT_MINUTES", "10080")
         .start()
@@ -126,22 +126,19 @@ async fn it_is_remembered_for_24_hours() {
     let second = new(&server, "k", long.clone()).await;
     assert_ne!(second, first);
     assert_eq!(replayed(&server, "k", long.clone()).await, second);
-    // The key is the second one's now, whatever becomes of the first.
+    // The key now belongs to the second session, whatever happens to the first.
     server.delete(&at(&first, "")).await.expect(200);
     assert_eq!(replayed(&server, "k", long.clone()).await, second);
     server.set_clock(just_before(48 * HOUR));
     assert_eq!(replayed(&server, "k", long.clone()).await, second);
     server.set_clock(48 * HOUR);
     let other_body = new(&server, "k", json!({})).await;
-    assert_ne!(
-        other_body, second,
-        "a key that is forgotten is in nobody's way"
-    );
+    assert_ne!(other_body, second, "an expired key blocks nothing");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn it_is_forgotten_when_its_session_has_expired() {
+async fn a_key_ends_when_its_session_expires() {
     let server = Server::start().await;
     let first = new(&server, "k", json!({})).await;
     server.set_clock(just_before(30 * MINUTE));
@@ -155,7 +152,7 @@ async fn it_is_forgotten_when_its_session_has_expired() {
 }
 
 #[tokio::test]
-async fn it_is_forgotten_when_its_session_is_deleted() {
+async fn a_key_ends_when_its_session_is_deleted() {
     let server = Server::start().await;
     let first = new(&server, "k", json!({})).await;
     server.delete(&at(&first, "")).await.expect(200);
@@ -167,7 +164,7 @@ async fn it_is_forgotten_when_its_session_is_deleted() {
 }
 
 #[tokio::test]
-async fn it_goes_with_the_sweep_of_its_session() {
+async fn a_sweep_removes_the_keys_of_its_sessions() {
     let server = Server::builder()
         .set("SESSION_RETENTION_MINUTES", "0")
         .start()
@@ -180,11 +177,11 @@ async fn it_goes_with_the_sweep_of_its_session() {
     server.settle().await;
     server.get(&at(&first, "")).await.expect(404);
     assert_eq!(replayed(&server, "k", json!({})).await, second);
-    assert_eq!(server.stop().await, 1, "the others are swept");
+    assert_eq!(server.stop().await, 1, "the other sessions are purged");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_creates_at_once_make_one_session() {
+async fn concurrent_creates_with_one_key_make_one_session() {
     let server = Server::start().await;
     for round in 0..5 {
         let key = format!("k{round}");

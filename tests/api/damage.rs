@@ -1,11 +1,11 @@
-//! A database with records that cannot be read.
+//! A database with records that cannot be decoded.
 
 use redb::{Database, ReadableTable, TableDefinition};
 use serde_json::json;
 
 use crate::harness::{MINUTE, SESSIONS, Server, answer, at, contents, eventually};
 
-/// The tables of the store, as its own page describes them.
+/// Tables of the store; see `src/store/schema/tables.rs`.
 const SESSION_TABLE: TableDefinition<u128, &[u8]> = TableDefinition::new("sessions");
 const MESSAGE_TABLE: TableDefinition<(u128, i64), &[u8]> = TableDefinition::new("messages");
 const CREATE_KEY_TABLE: TableDefinition<(u128, &str), &[u8]> = TableDefinition::new("create_keys");
@@ -39,7 +39,7 @@ fn damage_session(txn: &redb::WriteTransaction, session: &str) {
 }
 
 #[tokio::test]
-async fn a_damaged_session_is_counted_and_skipped_and_harms_no_other() {
+async fn a_damaged_session_is_counted_and_skipped_and_affects_no_other() {
     let mut server = Server::start().await;
     let (whole, damaged) = (server.session().await, server.session().await);
     server.ask(&damaged, "x").await;
@@ -88,7 +88,7 @@ async fn a_damaged_session_is_counted_and_skipped_and_harms_no_other() {
     }
     assert_eq!(server.ask(&whole, "say hello").await, "hello");
 
-    // The count outlives a restart, until the session is erased.
+    // The count survives a restart and ends when the session is erased.
     server.restart().await;
     let health = server.get(&format!("{SESSIONS}/health")).await;
     assert_eq!(health.expect(200).body["invalidSessions"], 1);
@@ -102,7 +102,7 @@ async fn a_damaged_session_is_counted_and_skipped_and_harms_no_other() {
     server.settle().await;
     server.get(&at(&whole, "")).await.expect(410);
     server.session().await;
-    // What was damaged is set aside, and the rest is whole.
+    // The damaged record is quarantined, and the rest is intact.
     server.stop().await;
 }
 
@@ -132,7 +132,7 @@ async fn a_damaged_message_is_left_out_of_its_conversation() {
 }
 
 #[tokio::test]
-async fn turns_behind_a_damaged_message_go_on() {
+async fn turns_after_a_damaged_message_continue() {
     let mut server = Server::start().await;
     let session = server.session().await;
     for text in ["hold", "say hello"] {
@@ -159,7 +159,7 @@ async fn turns_behind_a_damaged_message_go_on() {
 }
 
 #[tokio::test]
-async fn a_damaged_create_key_fails_its_creates_alone() {
+async fn a_damaged_create_key_fails_only_its_own_creates() {
     let mut server = Server::start().await;
     let create = |server: &Server, key: &str| {
         answer(server.creating(&json!({})).header("idempotency-key", key))
@@ -178,18 +178,18 @@ async fn a_damaged_create_key_fails_its_creates_alone() {
     assert_eq!(details, json!({}));
     create(&server, "other").await.expect(201);
     server.session().await;
-    // What was damaged is set aside, and the rest is whole.
+    // The damaged record is quarantined, and the rest is intact.
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_stops_the_start_and_is_left_alone() {
+async fn a_file_that_is_not_a_database_stops_the_start_and_is_not_changed() {
     for bytes in [b"not a database".to_vec(), Vec::new(), vec![0; 8192]] {
         let setup = Server::builder();
         let path = setup.data_dir().join("sessiond.redb");
         std::fs::create_dir_all(setup.data_dir()).unwrap();
         std::fs::write(&path, &bytes).unwrap();
-        let error = setup.start_in_vain_on(&path, &bytes).await;
+        let error = setup.start_error_with(&path, &bytes).await;
         assert!(error.contains("sessiond.redb"), "{error}");
     }
 }

@@ -40,7 +40,7 @@ async fn a_deleted_session_is_gone_with_its_messages() {
 }
 
 #[tokio::test]
-async fn an_expired_session_can_be_deleted_while_it_is_kept() {
+async fn an_expired_session_can_be_deleted_while_it_is_retained() {
     let server = Server::start().await;
     let session = server.session().await;
     server.advance(31 * MINUTE);
@@ -57,7 +57,7 @@ async fn an_expired_session_can_be_deleted_while_it_is_kept() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_cannot_be_deleted() {
+async fn deleting_an_unknown_session_is_a_404() {
     let server = Server::start().await;
     for id in [NOBODY, "abc-123"] {
         let missing = server.delete(&at(id, "")).await;
@@ -68,7 +68,7 @@ async fn what_is_not_there_cannot_be_deleted() {
 }
 
 #[tokio::test]
-async fn a_long_conversation_goes_at_once_for_its_readers_and_in_slices_in_the_file() {
+async fn a_deleted_long_conversation_is_gone_at_once_and_erased_in_slices() {
     let server = Server::start().await;
     let (long, other) = (server.session().await, server.session().await);
     server.ask(&other, "x").await;
@@ -90,7 +90,7 @@ async fn a_long_conversation_goes_at_once_for_its_readers_and_in_slices_in_the_f
 }
 
 #[tokio::test]
-async fn a_deleted_session_stays_deleted_over_a_restart() {
+async fn a_deleted_session_stays_deleted_after_a_restart() {
     let mut server = Server::start().await;
     let session = server.session().await;
     server.ask(&session, "x").await;

@@ -1,4 +1,4 @@
-//! How a turn ends without a reply, or with less than the agent said.
+//! Turns that end without a reply, or with a truncated one.
 
 use serde_json::{Value, json};
 
@@ -6,26 +6,25 @@ use crate::harness::{
     Answer, HOUR, MINUTE, SCRIPTED, SECOND, Server, USER, at, contents, just_before, names,
 };
 
-/// The user's message that an answer without a reply says was kept: the one of this session's
-/// history.
-async fn assert_kept(server: &Server, session: &str, kept: &Value) {
+/// Asserts that the user message in an error's details is the one stored in the session's history.
+async fn assert_stored(server: &Server, session: &str, shown: &Value) {
     let history = server.history(session).await;
-    let stored = history.iter().find(|message| message["id"] == kept["id"]);
+    let stored = history.iter().find(|message| message["id"] == shown["id"]);
     let stored = stored.expect("it is in the history");
-    assert_eq!(kept["channelId"], session);
-    assert_eq!(kept["authorId"], USER);
+    assert_eq!(shown["channelId"], session);
+    assert_eq!(shown["authorId"], USER);
     for field in ["content", "createdAt"] {
-        assert_eq!(kept[field], stored[field], "{field}");
+        assert_eq!(shown[field], stored[field], "{field}");
     }
 }
 
-async fn ask_in_vain(server: &Server, session: &str, content: &str) -> Answer {
+async fn ask_for_error(server: &Server, session: &str, content: &str) -> Answer {
     let fields = json!({ "content": content, "transport": "http" });
     server.send(session, fields).await
 }
 
 #[tokio::test]
-async fn an_agent_that_fails_is_a_502_and_its_message_says_so() {
+async fn a_failing_agent_is_a_502_and_is_recorded_with_the_message() {
     let server = Server::start().await;
     for content in [
         "fail",
@@ -36,7 +35,7 @@ async fn an_agent_that_fails_is_a_502_and_its_message_says_so() {
         "say some|panic",
     ] {
         let session = server.session().await;
-        let failed = ask_in_vain(&server, &session, content).await;
+        let failed = ask_for_error(&server, &session, content).await;
         let details = failed.error(502, "AGENT_ERROR", "AgentError");
         assert_eq!(
             names(&details),
@@ -47,9 +46,9 @@ async fn an_agent_that_fails_is_a_502_and_its_message_says_so() {
         assert_eq!(details["pending"], false);
         assert!(
             !failed.body.to_string().contains("told to"),
-            "the agent's own words stay inside"
+            "the agent's error text is not shown"
         );
-        assert_kept(&server, &session, &details["userMessage"]).await;
+        assert_stored(&server, &session, &details["userMessage"]).await;
 
         let history = server.history(&session).await;
         assert_eq!(contents(&history), [content], "no reply is stored");
@@ -60,7 +59,7 @@ async fn an_agent_that_fails_is_a_502_and_its_message_says_so() {
         assert_eq!(
             server.ask(&session, "say hello").await,
             "hello",
-            "it goes on"
+            "the session continues"
         );
     }
     server.get("/health").await.expect(200);
@@ -68,7 +67,7 @@ async fn an_agent_that_fails_is_a_502_and_its_message_says_so() {
 }
 
 #[tokio::test]
-async fn an_agent_that_takes_too_long_is_a_504() {
+async fn a_slow_agent_is_a_504() {
     let server = Server::builder().agent_timeout(MINUTE).start().await;
     let session = server.session().await;
     let waiting = server.wait_for(&session, "hold");
@@ -85,12 +84,12 @@ async fn an_agent_that_takes_too_long_is_a_504() {
     assert_eq!(names(&details), ["agentId", "userMessage", "pending"]);
     assert_eq!(details["agentId"], SCRIPTED);
     assert_eq!(details["pending"], false);
-    assert_kept(&server, &session, &details["userMessage"]).await;
+    assert_stored(&server, &session, &details["userMessage"]).await;
     let history = server.history(&session).await;
     assert_eq!(history.len(), 1);
     assert_eq!(
         details["userMessage"]["metadata"], history[0]["metadata"],
-        "it shows how its turn ended"
+        "the message shows how its turn ended"
     );
     assert_eq!(
         history[0]["metadata"]["agentError"]["code"],
@@ -101,7 +100,7 @@ async fn an_agent_that_takes_too_long_is_a_504() {
 }
 
 #[tokio::test]
-async fn an_agent_has_ten_minutes_unless_it_is_told_otherwise() {
+async fn the_default_agent_timeout_is_ten_minutes() {
     let server = Server::start().await;
     let session = server.session().await;
     let events = server
@@ -119,7 +118,7 @@ async fn an_agent_has_ten_minutes_unless_it_is_told_otherwise() {
 }
 
 #[tokio::test]
-async fn a_wait_lasts_a_second_longer_than_the_agent_may_take_and_the_turn_still_stands() {
+async fn a_wait_ends_a_second_after_the_agents_timeout_and_the_turn_stays_open() {
     let server = Server::builder().agent_timeout(10 * SECOND).start().await;
     let session = server.session().await;
     let running = server.wait_for(&session, "hold");
@@ -130,20 +129,23 @@ async fn a_wait_lasts_a_second_longer_than_the_agent_may_take_and_the_turn_still
     server.history_of(&session, 2).await;
     server.settle().await;
     server.advance(5 * SECOND);
-    // Only now does the second turn begin, with all of its time.
+    // The second turn begins only now, with its full timeout.
     let late = running.await.unwrap();
     late.error(504, "AGENT_TIMEOUT", "AgentTimeoutError");
     server.settle().await;
     server.advance(5 * SECOND);
     server.settle().await;
-    assert!(!waiting.is_finished(), "ten seconds are over, not eleven");
+    assert!(
+        !waiting.is_finished(),
+        "ten seconds have passed, not eleven"
+    );
     server.advance(SECOND);
     let details = waiting
         .await
         .unwrap()
         .error(504, "AGENT_TIMEOUT", "AgentTimeoutError");
     assert_eq!(details["pending"], true);
-    assert_kept(&server, &session, &details["userMessage"]).await;
+    assert_stored(&server, &session, &details["userMessage"]).await;
     assert_eq!(
         details["userMessage"]["metadata"],
         json!({ "sessionId": session })
@@ -152,7 +154,7 @@ async fn a_wait_lasts_a_second_longer_than_the_agent_may_take_and_the_turn_still
     assert_eq!(
         history[1]["metadata"],
         json!({ "sessionId": session }),
-        "no error, it is open"
+        "no error: the turn is open"
     );
     server.advance(2 * SECOND);
     let history = server.history_of(&session, 3).await;
@@ -161,7 +163,7 @@ async fn a_wait_lasts_a_second_longer_than_the_agent_may_take_and_the_turn_still
 }
 
 #[tokio::test]
-async fn a_reply_is_cut_off_at_64_kibibytes_at_a_characters_boundary() {
+async fn a_reply_is_truncated_at_64_kibibytes_on_a_character_boundary() {
     let server = Server::start().await;
     let session = server.session().await;
     for (content, bytes) in [
@@ -221,10 +223,10 @@ async fn deleting_a_session_cancels_its_turns() {
 }
 
 #[tokio::test]
-async fn deleting_an_expired_session_cancels_the_turn_that_still_runs() {
+async fn deleting_an_expired_session_cancels_its_running_turn() {
     let server = Server::builder()
         .agent_timeout(HOUR)
-        .agent_places(1)
+        .agent_concurrency(1)
         .start()
         .await;
     let session = server.session().await;
@@ -236,13 +238,13 @@ async fn deleting_an_expired_session_cancels_the_turn_that_still_runs() {
     assert_eq!(
         server.ask(&other, "say hi").await,
         "hi",
-        "its place is free again"
+        "its permit is free again"
     );
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whoever_sends_while_a_session_is_deleted_gets_a_reply_or_a_404() {
+async fn a_send_during_a_delete_gets_a_reply_or_a_404() {
     let server = Server::start().await;
     for round in 0..10 {
         let session = server.session().await;

@@ -1,11 +1,11 @@
-//! What `error.message` says of wrong input: the published client shows nothing else.
+//! The texts of `error.message` for wrong input: the published client shows nothing else.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::harness::{NOBODY, SESSIONS, Server, answer, at};
 
-/// Asserts that a request is refused with this message, whose end the details repeat.
+/// Asserts that a request is refused with this message, and that the details repeat its end.
 async fn assert_refused(request: RequestBuilder, message: &str) {
     let refused = answer(request).await.expect(400);
     let error = &refused.body["error"];
@@ -15,7 +15,7 @@ async fn assert_refused(request: RequestBuilder, message: &str) {
 }
 
 #[tokio::test]
-async fn a_wrong_message_is_refused_with_the_field_and_what_is_allowed() {
+async fn errors_of_a_send_name_the_field_and_what_is_allowed() {
     let server = Server::start().await;
     let session = server.session().await;
     for (name, value, message) in [
@@ -69,7 +69,7 @@ async fn a_wrong_message_is_refused_with_the_field_and_what_is_allowed() {
 }
 
 #[tokio::test]
-async fn other_wrong_input_is_refused_with_the_field_and_what_is_allowed() {
+async fn errors_of_other_calls_name_the_field_and_what_is_allowed() {
     let server = Server::start().await;
     let session = server.session().await;
     let timeout = at(&session, "/timeout");

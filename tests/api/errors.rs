@@ -1,11 +1,11 @@
-//! Every error that can be met with, in one table.
+//! Every error of the API, in one table.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, MINUTE, NOBODY, SESSIONS, Server, answer, at, names, time};
 
-/// What the table of the contract says of an error.
+/// An error's answer, status, code, type and details.
 type Row = (
     Answer,
     u16,
@@ -14,7 +14,7 @@ type Row = (
     &'static [&'static str],
 );
 
-/// Asserts that the errors are those of their rows, with these details and no others.
+/// Asserts that each answer has the status, code, type and exactly the details of its row.
 #[track_caller]
 fn assert_rows(server: &Server, rows: Vec<Row>) {
     for (answer, status, code, kind, details) in rows {
@@ -27,7 +27,7 @@ fn assert_rows(server: &Server, rows: Vec<Row>) {
 }
 
 #[tokio::test]
-async fn the_form_is_the_documented_one() {
+async fn every_error_has_the_documented_form() {
     let server = Server::start().await;
     let session = server.session().await;
     server.advance(31 * MINUTE);
@@ -119,7 +119,7 @@ async fn wrong_input() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_and_what_cannot_be_done_with_it() {
+async fn missing_and_expired_resources() {
     let server = Server::start().await;
     let session = server.session().await;
     let large = server
@@ -178,7 +178,7 @@ async fn what_is_not_there_and_what_cannot_be_done_with_it() {
 }
 
 #[tokio::test]
-async fn what_the_rules_refuse() {
+async fn refused_by_a_rule() {
     let server = Server::start().await;
     let session = server.session().await;
     let config = json!({ "timeoutMinutes": 30, "maxDurationMinutes": 30 });
@@ -223,7 +223,7 @@ async fn what_the_rules_refuse() {
 }
 
 #[tokio::test]
-async fn what_the_agent_or_the_server_cannot_do() {
+async fn failures_of_the_agent_or_the_server() {
     let server = Server::builder()
         .set("MAX_PENDING_TURNS", "17")
         .start()

@@ -1,4 +1,4 @@
-//! What becomes of the turns of a session that expires.
+//! Turns of sessions that expire.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::harness::{Events, HOUR, MINUTE, Server, answer, at, contents, eventually, names, time};
 
 #[tokio::test]
-async fn those_that_have_not_begun_are_closed_unasked_and_the_running_one_finishes() {
+async fn at_the_expiry_queued_turns_are_closed_and_the_running_one_finishes() {
     let server = Server::builder().agent_timeout(HOUR).start().await;
     let session = server
         .session_with(json!({ "timeoutConfig": { "autoRenew": false } }))
@@ -35,7 +35,7 @@ async fn those_that_have_not_begun_are_closed_unasked_and_the_running_one_finish
     assert_eq!(
         history[0]["metadata"].get("agentError"),
         None,
-        "this one has begun"
+        "this turn had begun"
     );
     for message in &history[1..] {
         assert_eq!(message["metadata"]["agentError"]["code"], "SESSION_EXPIRED");
@@ -49,16 +49,16 @@ async fn those_that_have_not_begun_are_closed_unasked_and_the_running_one_finish
     let history = server.history(&session).await;
     assert_eq!(
         history[4]["content"], "onetwo",
-        "it joins the kept transcript"
+        "the reply joins the retained transcript"
     );
     assert_eq!(history[4]["createdAt"], time(40 * MINUTE));
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_turn_that_waits_for_a_place_has_not_begun() {
+async fn a_turn_that_waits_for_a_permit_is_closed() {
     let server = Server::builder()
-        .agent_places(1)
+        .agent_concurrency(1)
         .agent_timeout(2 * HOUR)
         .start()
         .await;
@@ -84,18 +84,18 @@ async fn a_turn_that_waits_for_a_place_has_not_begun() {
     server.stop().await;
 }
 
-/// Asserts that of the turns of these sessions, which all take an hour, one alone has begun when
-/// the sessions expire.
+/// Asserts that exactly one turn of these sessions has begun when they expire. Each turn takes an
+/// hour.
 async fn assert_one_has_begun(server: &Server, sessions: &[String]) {
     server.settle().await;
     server.advance(30 * MINUTE);
     let last_of = async |session: &String| {
         let history = server.history(session).await;
         let asked = history.into_iter().rfind(|it| it["isAgent"] == false);
-        asked.expect("there is a message")["metadata"]["agentError"]["code"].clone()
+        asked.expect("a user message")["metadata"]["agentError"]["code"].clone()
     };
     eventually(
-        "all but the one that has the place are closed",
+        "all turns but the one with the permit are closed",
         async || {
             let mut closed = 0;
             for session in sessions {
@@ -109,9 +109,9 @@ async fn assert_one_has_begun(server: &Server, sessions: &[String]) {
 }
 
 #[tokio::test]
-async fn nor_has_it_where_several_came_for_one_place_at_once() {
+async fn of_turns_that_arrive_together_only_one_begins() {
     let server = Server::builder()
-        .agent_places(1)
+        .agent_concurrency(1)
         .agent_timeout(2 * HOUR)
         .start()
         .await;
@@ -132,9 +132,9 @@ async fn nor_has_it_where_several_came_for_one_place_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nor_has_it_where_one_of_them_came_right_after_a_reply() {
+async fn of_turns_that_arrive_right_after_a_reply_only_one_begins() {
     let server = Server::builder()
-        .agent_places(1)
+        .agent_concurrency(1)
         .agent_timeout(2 * HOUR)
         .start()
         .await;
@@ -152,7 +152,7 @@ async fn nor_has_it_where_one_of_them_came_right_after_a_reply() {
 }
 
 #[tokio::test]
-async fn the_expiry_is_the_one_that_the_session_has_by_then() {
+async fn a_renewal_postpones_the_closing_of_queued_turns() {
     let server = Server::builder().agent_timeout(5 * HOUR).start().await;
     let session = server.session().await;
     let running = server.begin(&session, "say one|hold").await;
@@ -177,7 +177,7 @@ async fn the_expiry_is_the_one_that_the_session_has_by_then() {
 }
 
 #[tokio::test]
-async fn an_expiry_comes_in_time_however_rare_the_sweeps_are() {
+async fn an_expiry_does_not_depend_on_the_cleanup_interval() {
     let server = Server::builder()
         .set("SESSION_CLEANUP_INTERVAL_MINUTES", "60")
         .agent_timeout(5 * HOUR)
@@ -205,7 +205,7 @@ async fn an_expiry_comes_in_time_however_rare_the_sweeps_are() {
 }
 
 #[tokio::test]
-async fn an_expiry_that_a_patch_brings_forward_comes_in_time() {
+async fn an_expiry_brought_forward_by_a_patch_is_on_time() {
     let server = Server::builder().agent_timeout(5 * HOUR).start().await;
     let session = server.session().await;
     let running = server.begin(&session, "say one|hold").await;
@@ -227,11 +227,15 @@ async fn an_expiry_that_a_patch_brings_forward_comes_in_time() {
 }
 
 #[tokio::test]
-async fn a_running_turn_can_be_waited_for_after_its_session_has_expired() {
+async fn a_repeat_joins_a_running_turn_after_the_expiry() {
     let server = Server::builder().agent_timeout(HOUR).start().await;
     let session = server.session().await;
     let content = "say one|wait 2400000";
-    let keyed = |transport: &str| json!({ "content": content, "transport": transport, "clientMessageId": "k" });
+    let keyed = |transport: &str| {
+        json!({
+            "content": content, "transport": transport, "clientMessageId": "k",
+        })
+    };
     let mut first = Events::open(server.sending(&session, &keyed("sse"))).await;
     first.expect("user_message").await;
     first.expect("chunk").await;
@@ -250,7 +254,7 @@ async fn a_running_turn_can_be_waited_for_after_its_session_has_expired() {
 }
 
 #[tokio::test]
-async fn a_running_turn_that_fails_after_the_expiry_says_so_in_the_transcript() {
+async fn a_turn_that_fails_after_the_expiry_is_recorded_in_the_transcript() {
     let server = Server::builder().agent_timeout(HOUR).start().await;
     let session = server.session().await;
     let running = server.begin(&session, "say one|wait 2400000|fail").await;
@@ -262,7 +266,7 @@ async fn a_running_turn_that_fails_after_the_expiry_says_so_in_the_transcript() 
 }
 
 #[tokio::test]
-async fn a_sweep_cancels_what_outlives_its_session_for_too_long() {
+async fn a_sweep_cancels_turns_that_run_past_the_retention() {
     let server = Server::builder()
         .set("SESSION_RETENTION_MINUTES", "0")
         .agent_timeout(10 * HOUR)
@@ -276,9 +280,9 @@ async fn a_sweep_cancels_what_outlives_its_session_for_too_long() {
 }
 
 #[tokio::test]
-async fn many_sessions_that_expire_at_once_are_all_dealt_with() {
+async fn many_sessions_that_expire_at_once_are_all_closed() {
     let server = Server::builder()
-        .agent_places(100)
+        .agent_concurrency(100)
         .agent_timeout(HOUR)
         .start()
         .await;

@@ -1,4 +1,4 @@
-//! After the end of a session.
+//! Expired sessions: their instant, their retention, their removal.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn transcript(session: &str) -> String {
     format!("/api/messaging/channels/{session}/messages")
 }
 
-/// Every call that names a session and is no longer for an expired one.
+/// Makes every call that is refused for an expired session.
 async fn refused_calls(server: &Server, session: &str) -> Vec<Answer> {
     let mut answers = Vec::new();
     for (method, rest, body) in [
@@ -71,7 +71,7 @@ async fn expect_gone(server: &Server, session: &str) {
 }
 
 #[tokio::test]
-async fn a_session_is_expired_from_the_instant_of_its_expiry() {
+async fn a_session_expires_at_the_exact_instant() {
     let server = Server::start().await;
     let session = server.session().await;
     server.set_clock(just_before(30 * MINUTE));
@@ -82,7 +82,7 @@ async fn a_session_is_expired_from_the_instant_of_its_expiry() {
 }
 
 #[tokio::test]
-async fn a_message_or_heartbeat_at_the_last_moment_saves_it() {
+async fn a_message_or_heartbeat_in_the_last_millisecond_renews() {
     let server = Server::start().await;
     let (one, two) = (server.session().await, server.session().await);
     server.set_clock(just_before(30 * MINUTE));
@@ -99,7 +99,7 @@ async fn a_message_or_heartbeat_at_the_last_moment_saves_it() {
 }
 
 #[tokio::test]
-async fn every_endpoint_says_when_it_expired_and_the_transcript_stays_readable() {
+async fn expired_sessions_answer_410_and_their_transcript_stays_readable() {
     let server = Server::start().await;
     let session = server.session().await;
     server.ask(&session, "say hello").await;
@@ -126,7 +126,7 @@ async fn every_endpoint_says_when_it_expired_and_the_transcript_stays_readable()
 }
 
 #[tokio::test]
-async fn after_its_retention_it_is_not_found() {
+async fn after_its_retention_a_session_is_not_found() {
     let server = Server::builder()
         .set("SESSION_RETENTION_MINUTES", "60")
         .start()
@@ -140,11 +140,11 @@ async fn after_its_retention_it_is_not_found() {
     server.advance(6 * MINUTE);
     server.settle().await;
     expect_gone(&server, &session).await;
-    assert_eq!(server.stop().await, 0, "and is no longer stored");
+    assert_eq!(server.stop().await, 0, "it is no longer stored");
 }
 
 #[tokio::test]
-async fn after_its_retention_it_is_not_found_also_without_a_sweep() {
+async fn after_its_retention_a_session_is_not_found_even_without_a_sweep() {
     let server = Server::builder()
         .set("SESSION_RETENTION_MINUTES", "60")
         .set("SESSION_CLEANUP_INTERVAL_MINUTES", "60")
@@ -156,18 +156,18 @@ async fn after_its_retention_it_is_not_found_also_without_a_sweep() {
         .session_with(json!({ "timeoutConfig": config }))
         .await;
     server.ask(&session, "x").await;
-    // It is swept at the full hours, and this session's hour is over six minutes past one.
+    // Sweeps run on the hour, and this session's retention ends at six minutes past one.
     server.set_clock(just_before(66 * MINUTE));
     server.settle().await;
     expect_expired(&server, &session, &time(6 * MINUTE)).await;
     server.advance(MILLISECOND);
     expect_gone(&server, &session).await;
     assert_eq!(server.get(SESSIONS).await.body["stats"]["totalSessions"], 0);
-    assert_eq!(server.stop().await, 1, "though it is still stored");
+    assert_eq!(server.stop().await, 1, "it is still stored");
 }
 
 #[tokio::test]
-async fn it_is_kept_for_at_least_a_cleanup_interval() {
+async fn the_retention_is_at_least_a_cleanup_interval() {
     let server = Server::builder()
         .set("SESSION_RETENTION_MINUTES", "0")
         .set("SESSION_CLEANUP_INTERVAL_MINUTES", "10")
@@ -182,7 +182,7 @@ async fn it_is_kept_for_at_least_a_cleanup_interval() {
 }
 
 #[tokio::test]
-async fn the_retention_is_that_of_the_running_server() {
+async fn the_running_servers_retention_applies() {
     let mut server = Server::builder()
         .set("SESSION_RETENTION_MINUTES", "60")
         .start()
@@ -203,7 +203,7 @@ async fn the_retention_is_that_of_the_running_server() {
 }
 
 #[tokio::test]
-async fn a_session_that_expires_while_the_server_is_down_is_expired_at_its_start() {
+async fn a_session_that_expires_during_downtime_is_expired_at_the_start() {
     let mut server = Server::start().await;
     let session = server.session().await;
     let ended = server.begin_stop();
@@ -215,7 +215,7 @@ async fn a_session_that_expires_while_the_server_is_down_is_expired_at_its_start
 }
 
 #[tokio::test]
-async fn a_clock_that_steps_back_brings_it_back_to_life() {
+async fn a_clock_that_steps_back_reactivates_an_expired_session() {
     let server = Server::start().await;
     let session = server.session().await;
     server.set_clock(31 * MINUTE);
@@ -226,7 +226,7 @@ async fn a_clock_that_steps_back_brings_it_back_to_life() {
 }
 
 #[tokio::test]
-async fn a_sweep_takes_the_expired_and_leaves_the_others() {
+async fn a_sweep_removes_only_expired_sessions() {
     let server = Server::builder()
         .set("SESSION_RETENTION_MINUTES", "0")
         .start()
@@ -262,7 +262,7 @@ async fn a_sweep_takes_the_expired_and_leaves_the_others() {
 }
 
 #[tokio::test]
-async fn the_minutes_of_a_session_can_be_shortened_for_tests_and_no_others() {
+async fn the_length_of_a_minute_can_be_scaled_for_sessions_only() {
     let server = Server::builder()
         .set("SESSION_TIME_SCALE", "60")
         .set("SESSION_RETENTION_MINUTES", "60")
@@ -285,7 +285,7 @@ async fn the_minutes_of_a_session_can_be_shortened_for_tests_and_no_others() {
     assert_eq!(
         running.end("done").await["text"],
         "onetwo",
-        "an agent's time is a real one"
+        "an agent's timeout is not scaled"
     );
     server.set_clock(Duration::from_secs(115));
     expect_gone(&server, &session).await;

@@ -1,35 +1,35 @@
-//! Clients that keep the server waiting. The time is tokio's own, and stands still but for the
-//! waiting: where everybody waits, it goes on to the next timeout.
+//! Slow and silent clients. tokio's clock is paused: when every task is waiting, it jumps to the
+//! next timeout.
 
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::harness::{Builder, SCRIPTED, SESSIONS, Server, USER, Wire};
+use crate::harness::{Builder, RawConnection, SCRIPTED, SESSIONS, Server, USER};
 
-/// How long it takes until the server hangs up.
-async fn until_hung_up(wire: &mut Wire) -> Duration {
+/// Returns the time until the server closes the connection.
+async fn time_to_close(wire: &mut RawConnection) -> Duration {
     let start = Instant::now();
-    wire.drain_at_leisure().await;
+    wire.drain().await;
     start.elapsed()
 }
 
-/// Lets time pass while nobody sends anything.
+/// Lets time pass without any traffic.
 async fn pass(seconds: u64) {
     tokio::time::pause();
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     tokio::time::resume();
 }
 
-async fn server_and_wire() -> (Server, Wire) {
+async fn server_and_wire() -> (Server, RawConnection) {
     wire_to(Server::builder()).await
 }
 
-async fn wire_to(server: Builder) -> (Server, Wire) {
+async fn wire_to(server: Builder) -> (Server, RawConnection) {
     let server = server.start().await;
-    let wire = Wire::open(&server).await;
-    // The server has taken the connection up.
+    let wire = RawConnection::open(&server).await;
+    // The server has accepted the connection.
     server.settle().await;
     (server, wire)
 }
@@ -44,28 +44,28 @@ fn assert_about(found: Duration, seconds: u64) {
 }
 
 #[tokio::test]
-async fn a_client_that_says_nothing_is_hung_up_on() {
+async fn a_silent_connection_is_closed() {
     let (server, mut wire) = server_and_wire().await;
     tokio::time::pause();
-    assert_about(until_hung_up(&mut wire).await, 15);
+    assert_about(time_to_close(&mut wire).await, 15);
     tokio::time::resume();
     server.stop().await;
 }
 
 #[tokio::test]
-async fn so_is_one_that_never_comes_to_the_end_of_its_head() {
+async fn a_connection_with_an_incomplete_head_is_closed() {
     let (server, mut wire) = server_and_wire().await;
     wire.write("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-a: ")
         .await;
     server.settle().await;
     tokio::time::pause();
-    assert_about(until_hung_up(&mut wire).await, 15);
+    assert_about(time_to_close(&mut wire).await, 15);
     tokio::time::resume();
     server.stop().await;
 }
 
 #[tokio::test]
-async fn so_is_one_that_sends_its_head_byte_by_byte() {
+async fn a_connection_that_sends_its_head_slowly_is_closed() {
     let (server, mut wire) = server_and_wire().await;
     pass(10).await;
     for byte in ["G", "E"] {
@@ -78,7 +78,7 @@ async fn so_is_one_that_sends_its_head_byte_by_byte() {
 }
 
 #[tokio::test]
-async fn one_that_is_idle_after_a_response_is_hung_up_on_after_its_keep_alive() {
+async fn an_idle_connection_is_closed_after_its_keep_alive() {
     for (setting, seconds) in [(None, 75), (Some("5"), 5), (Some("3600"), 3600)] {
         let mut server = Server::builder();
         if let Some(setting) = setting {
@@ -90,14 +90,14 @@ async fn one_that_is_idle_after_a_response_is_hung_up_on_after_its_keep_alive() 
             pass(seconds - 2).await;
         }
         tokio::time::pause();
-        assert_about(until_hung_up(&mut wire).await, 2);
+        assert_about(time_to_close(&mut wire).await, 2);
         tokio::time::resume();
         server.stop().await;
     }
 }
 
 #[tokio::test]
-async fn a_head_after_a_pause_has_as_long_as_the_first_one() {
+async fn each_head_has_its_own_timeout() {
     for keep_alive in ["5", "3600"] {
         let server = Server::builder().set("KEEP_ALIVE_SECONDS", keep_alive);
         let (server, mut wire) = wire_to(server).await;
@@ -107,21 +107,21 @@ async fn a_head_after_a_pause_has_as_long_as_the_first_one() {
         server.settle().await;
         pass(12).await;
         wire.write("host: localhost\r\n\r\n").await;
-        assert_eq!(wire.reply().await.status, 200, "it is there in time");
+        assert_eq!(wire.reply().await.status, 200, "the head was in time");
         wire.write("GET /healthz HTTP/1.1\r\n").await;
         server.settle().await;
         pass(12).await;
         wire.write("host: localhost\r\n").await;
         server.settle().await;
         tokio::time::pause();
-        assert_about(until_hung_up(&mut wire).await, 3);
+        assert_about(time_to_close(&mut wire).await, 3);
         tokio::time::resume();
         server.stop().await;
     }
 }
 
 #[tokio::test]
-async fn a_request_that_takes_longer_than_the_keep_alive_is_not_cut_off() {
+async fn a_request_longer_than_the_keep_alive_is_not_interrupted() {
     let server = Server::builder().set("KEEP_ALIVE_SECONDS", "5");
     let (server, mut wire) = wire_to(server).await;
     let session = server.session().await;
@@ -135,24 +135,24 @@ async fn a_request_that_takes_longer_than_the_keep_alive_is_not_cut_off() {
     server.advance(Duration::from_mins(1));
     assert_eq!(wire.reply().await.status, 201);
     tokio::time::pause();
-    assert_about(until_hung_up(&mut wire).await, 5);
+    assert_about(time_to_close(&mut wire).await, 5);
     tokio::time::resume();
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_connection_that_has_been_idle_for_long_gives_way_to_new_ones() {
+async fn the_longest_idle_connection_is_closed_for_a_new_one() {
     let server = Server::builder()
         .set("MAX_CONNECTIONS", "3")
         .set("KEEP_ALIVE_SECONDS", "3600");
     let (server, mut idle) = wire_to(server).await;
     assert_eq!(idle.get("/healthz").await.status, 200);
     pass(600).await;
-    assert_eq!(idle.get("/healthz").await.status, 200, "it is still there");
+    assert_eq!(idle.get("/healthz").await.status, 200, "still open");
     pass(600).await;
     let mut others = Vec::new();
     for _ in 0..3 {
-        let mut other = Wire::open(&server).await;
+        let mut other = RawConnection::open(&server).await;
         assert_eq!(other.get("/healthz").await.status, 200);
         others.push(other);
     }
@@ -164,7 +164,7 @@ async fn a_connection_that_has_been_idle_for_long_gives_way_to_new_ones() {
 }
 
 #[tokio::test]
-async fn so_is_one_whose_body_does_not_come() {
+async fn a_connection_whose_body_never_arrives_is_closed() {
     let (server, mut wire) = server_and_wire().await;
     wire.write(format!(
         "POST {SESSIONS} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{{"
@@ -172,13 +172,13 @@ async fn so_is_one_whose_body_does_not_come() {
     .await;
     server.settle().await;
     tokio::time::pause();
-    assert_about(until_hung_up(&mut wire).await, 30);
+    assert_about(time_to_close(&mut wire).await, 30);
     tokio::time::resume();
     server.stop().await;
 }
 
 #[tokio::test]
-async fn so_is_one_that_never_reads_what_it_asked_for() {
+async fn a_connection_that_never_reads_is_closed() {
     let server = Server::start().await;
     let session = server.session().await;
     for _ in 0..15 {
@@ -190,8 +190,8 @@ async fn so_is_one_that_never_reads_what_it_asked_for() {
     }
     let page = server.get(&format!("{SESSIONS}/{session}/messages")).await;
     let size = page.expect(200).body.to_string().len();
-    let mut wire = Wire::open(&server).await;
-    // More than any buffer between the two takes.
+    let mut wire = RawConnection::open(&server).await;
+    // More than the buffers in between can hold.
     let asked = 400;
     let request = format!("GET {SESSIONS}/{session}/messages HTTP/1.1\r\nhost: localhost\r\n\r\n");
     wire.write(request.repeat(asked)).await;
@@ -199,7 +199,7 @@ async fn so_is_one_that_never_reads_what_it_asked_for() {
     tokio::time::pause();
     tokio::time::sleep(Duration::from_secs(40)).await;
     tokio::time::resume();
-    let read = wire.drain_at_leisure().await;
+    let read = wire.drain().await;
     assert!(
         read > 0 && read < size * asked,
         "{read} of {}",
@@ -209,7 +209,7 @@ async fn so_is_one_that_never_reads_what_it_asked_for() {
 }
 
 #[tokio::test]
-async fn two_lengths_are_no_way_to_smuggle_a_request() {
+async fn two_lengths_cannot_smuggle_a_request() {
     let server = Server::start().await;
     let smuggled = "DELETE /api/agents HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let head = format!("POST {SESSIONS} HTTP/1.1\r\nhost: localhost\r\n");
@@ -237,7 +237,7 @@ async fn two_lengths_are_no_way_to_smuggle_a_request() {
         ("transfer-encoding: chunked\r\n", "fffffffffffffffff\r\nx"),
         ("transfer-encoding: chunked\r\n", "2\r\n{}0\r\n\r\n"),
     ] {
-        let mut wire = Wire::open(&server).await;
+        let mut wire = RawConnection::open(&server).await;
         wire.write(format!("{head}{lengths}\r\n{body}{smuggled}"))
             .await;
         let reply = wire.reply().await;
@@ -248,7 +248,7 @@ async fn two_lengths_are_no_way_to_smuggle_a_request() {
 }
 
 #[tokio::test]
-async fn a_request_with_both_lengths_is_read_as_chunked_and_is_the_last_of_its_connection() {
+async fn a_request_with_both_lengths_is_chunked_and_the_last_on_its_connection() {
     let server = Server::start().await;
     let body = json!({ "agentId": SCRIPTED, "userId": USER }).to_string();
     let chunked = "transfer-encoding: chunked\r\n";
@@ -264,7 +264,7 @@ async fn a_request_with_both_lengths_is_read_as_chunked_and_is_the_last_of_its_c
         format!("{padded}{chunked}"),
         format!("{chunked}{padded}"),
     ] {
-        let mut wire = Wire::open(&server).await;
+        let mut wire = RawConnection::open(&server).await;
         let another = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
         wire.write(format!("{another}{head}{lengths}\r\n{chunks}{another}"))
             .await;

@@ -1,4 +1,4 @@
-//! How the service says that it is.
+//! Health of the service.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ async fn health(server: &Server) -> Value {
 }
 
 #[tokio::test]
-async fn a_healthy_service_says_so_everywhere() {
+async fn all_health_endpoints_report_healthy() {
     let server = Server::start().await;
     let body = health(&server).await;
     let fields = [
@@ -37,7 +37,7 @@ async fn a_healthy_service_says_so_everywhere() {
 }
 
 #[tokio::test]
-async fn it_counts_the_active_sessions_and_those_that_expire_soon() {
+async fn health_counts_active_and_soon_expiring_sessions() {
     let mut server = Server::start().await;
     let count = async |server: &Server| {
         let body = health(server).await;
@@ -75,11 +75,7 @@ async fn it_counts_the_active_sessions_and_those_that_expire_soon() {
         .expect(200);
     assert_eq!(count(&server).await, (1, 0));
     server.set_clock(Duration::ZERO);
-    assert_eq!(
-        count(&server).await,
-        (5, 1),
-        "also where the clock steps back"
-    );
+    assert_eq!(count(&server).await, (5, 1), "even if the clock steps back");
     server.set_clock(20 * MINUTE);
     server.delete(&at(&patient, "")).await.expect(200);
     assert_eq!(count(&server).await, (0, 0));

@@ -1,4 +1,4 @@
-//! The list of a session's messages.
+//! Listing a session's messages.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{MINUTE, NOBODY, SECOND, START, Server, at, names, time};
 
-/// A session with this many turns, each a second after the one before: the message `m1` at one
-/// second, its reply `r1` a millisecond later, and so on.
+/// Creates a session with this many turns, one a second: the message `m1` at one second, its reply
+/// `r1` a millisecond later, and so on.
 async fn conversation(server: &Server, turns: u32) -> String {
     let config = json!({ "timeoutMinutes": 1440 });
     let session = server
@@ -21,7 +21,7 @@ async fn conversation(server: &Server, turns: u32) -> String {
     session
 }
 
-/// The epoch milliseconds of a message of [`conversation`].
+/// Returns the time of a message of [`conversation`], in epoch milliseconds.
 fn epoch(name: &str) -> i64 {
     let turn: i64 = name[1..].parse().unwrap();
     START.0 + turn * 1000 + i64::from(name.starts_with('r'))
@@ -32,7 +32,7 @@ async fn page(server: &Server, session: &str, query: &str) -> Value {
     server.get(&path).await.expect(200).body
 }
 
-/// A page's messages, shortly, and whether there are more.
+/// Returns the contents of a page's messages, and its `hasMore`.
 fn shown(page: &Value) -> (Vec<String>, bool) {
     let messages = page["messages"].as_array().unwrap().iter();
     let names = messages.map(|message| message["content"].as_str().unwrap().replace("say r", "m"));
@@ -62,7 +62,7 @@ async fn an_empty_conversation_has_no_cursors() {
 }
 
 #[tokio::test]
-async fn the_newest_come_first() {
+async fn the_newest_messages_come_first() {
     let server = Server::start().await;
     let session = conversation(&server, 3).await;
     let all = page(&server, &session, "").await;
@@ -90,7 +90,7 @@ async fn the_newest_come_first() {
 }
 
 #[tokio::test]
-async fn a_limit_is_clamped_and_else_the_default() {
+async fn a_limit_is_clamped_or_defaulted() {
     let server = Server::start().await;
     let session = conversation(&server, 51).await;
     for (limit, count) in [
@@ -156,7 +156,7 @@ async fn before_and_after_are_exclusive() {
 }
 
 #[tokio::test]
-async fn a_page_before_has_the_newest_and_a_page_after_the_oldest_in_range() {
+async fn before_selects_the_newest_in_range_and_after_the_oldest() {
     let server = Server::start().await;
     let session = conversation(&server, 4).await;
     let (m2, r3, r4) = (epoch("m2"), epoch("r3"), epoch("r4"));
@@ -168,7 +168,7 @@ async fn a_page_before_has_the_newest_and_a_page_after_the_oldest_in_range() {
         (format!("?limit=3&after={m2}"), is("r3 m3 r2", true)),
         (format!("?limit=5&after={m2}"), is("r4 m4 r3 m3 r2", false)),
         (format!("?limit=4&after={m2}"), is("m4 r3 m3 r2", true)),
-        // With both, the newest in range; there are more only where the range has more.
+        // With both, the newest in range; `hasMore` refers to the range.
         (
             format!("?limit=2&after={m2}&before={r4}"),
             is("m4 r3", true),
@@ -194,7 +194,7 @@ async fn a_page_before_has_the_newest_and_a_page_after_the_oldest_in_range() {
     server.stop().await;
 }
 
-/// The messages of all pages in one direction, in their order.
+/// Returns the messages of all pages in one direction, in order.
 async fn walk(server: &Server, session: &str, direction: &str, limit: u32) -> Vec<String> {
     let mut walked = Vec::new();
     let mut cursor = match direction {
@@ -222,7 +222,7 @@ async fn walk(server: &Server, session: &str, direction: &str, limit: u32) -> Ve
 }
 
 #[tokio::test]
-async fn paging_by_cursors_loses_and_repeats_nothing() {
+async fn paging_by_cursors_skips_and_repeats_nothing() {
     let server = Server::start().await;
     let session = conversation(&server, 6).await;
     let (mut all, _) = shown(&page(&server, &session, "").await);
@@ -246,7 +246,7 @@ async fn paging_by_cursors_loses_and_repeats_nothing() {
 }
 
 #[tokio::test]
-async fn messages_of_a_standing_clock_are_paged_one_by_one() {
+async fn messages_of_one_millisecond_can_be_paged_one_by_one() {
     let server = Server::start().await;
     let session = server.session().await;
     for turn in 1..=5 {
@@ -260,7 +260,7 @@ async fn messages_of_a_standing_clock_are_paged_one_by_one() {
 }
 
 #[tokio::test]
-async fn what_is_new_is_found_after_the_last_cursor() {
+async fn new_messages_are_found_after_the_last_cursor() {
     let server = Server::start().await;
     let session = conversation(&server, 2).await;
     let last = page(&server, &session, "").await["cursors"]["after"].clone();
@@ -275,7 +275,7 @@ async fn what_is_new_is_found_after_the_last_cursor() {
 }
 
 #[tokio::test]
-async fn a_bound_may_be_a_time() {
+async fn before_and_after_accept_rfc_3339_times() {
     let server = Server::start().await;
     let session = conversation(&server, 4).await;
     for (query, expected) in [
@@ -293,7 +293,7 @@ async fn a_bound_may_be_a_time() {
         ),
         ("?after=2023-12-31T22:30:03-01:30", is("r4 m4 r3", false)),
         ("?after=2024-01-01t00:00:03z", is("r4 m4 r3", false)),
-        // Between two milliseconds: neither of them is excluded by mistake.
+        // Between two milliseconds: neither of them may be excluded.
         ("?after=2024-01-01T00:00:03.0005Z", is("r4 m4 r3", false)),
         ("?before=2024-01-01T00:00:02.0005Z", is("m2 r1 m1", false)),
         (
@@ -311,7 +311,7 @@ async fn a_bound_may_be_a_time() {
 }
 
 #[tokio::test]
-async fn any_other_bound_is_refused() {
+async fn a_malformed_bound_is_refused() {
     let server = Server::start().await;
     let session = conversation(&server, 1).await;
     let transcript = format!("/api/messaging/channels/{session}/messages");
@@ -344,7 +344,7 @@ async fn any_other_bound_is_refused() {
 }
 
 #[tokio::test]
-async fn a_conversation_that_is_not_there_is_not_found() {
+async fn the_history_of_an_unknown_session_is_not_found() {
     let server = Server::start().await;
     for path in [
         at(NOBODY, "/messages"),
@@ -358,7 +358,7 @@ async fn a_conversation_that_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn sessions_do_not_see_each_others_messages() {
+async fn a_history_has_only_its_own_sessions_messages() {
     let server = Server::start().await;
     let (one, two) = (
         conversation(&server, 2).await,

@@ -1,11 +1,11 @@
-//! Bodies as JavaScript programs write them.
+//! JSON bodies as JavaScript programs write them.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, SCRIPTED, SESSIONS, Server, USER, answer, at, names};
 
-/// A body with the text in the place of its `"?"`.
+/// Returns the body with the text in place of its `"?"`.
 fn body_with(body: &Value, text: &str) -> String {
     body.to_string().replace("\"?\"", text)
 }
@@ -76,7 +76,7 @@ async fn a_byte_order_mark_before_a_body_is_skipped() {
 }
 
 #[tokio::test]
-async fn of_two_members_of_one_name_the_last_one_counts() {
+async fn of_two_members_with_one_name_the_last_counts() {
     let server = Server::start().await;
     let session = server.session().await;
     let request = server.request(Method::POST, &at(&session, "/messages"));
@@ -104,7 +104,7 @@ async fn a_number_beyond_the_range_of_a_double_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_nested_too_deeply_is_refused_and_others_are_read() {
+async fn a_body_that_is_nested_too_deeply_is_refused() {
     let server = Server::start().await;
     let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
     let created = create_with(&server, &format!("{{\"x\":{}}}", nested(125))).await;
@@ -120,7 +120,7 @@ async fn a_body_that_is_nested_too_deeply_is_refused_and_others_are_read() {
             "{reason}"
         );
     }
-    // Not even whole.
+    // Incomplete, and refused for its depth before that is noticed.
     for open in ["[", "{\"a\":"] {
         let call = server.request(Method::POST, SESSIONS);
         let refused = answer(call.body(open.repeat(400_000))).await;

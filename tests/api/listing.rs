@@ -1,4 +1,4 @@
-//! The list of sessions.
+//! Listing sessions.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::harness::{Answer, ELIZA, MINUTE, NOBODY, SCRIPTED, SESSIONS, Server, 
 
 const OTHER: &str = "22222222-0000-0000-0000-000000000002";
 
-/// So many sessions with these fields, oldest first. Each is of a millisecond of its own, which
-/// alone orders them.
+/// Creates sessions with these fields and returns their ids, oldest first. Each is created in a
+/// millisecond of its own, since only that orders them.
 async fn create(server: &Server, count: usize, fields: Value) -> Vec<String> {
     let mut sessions = Vec::new();
     for _ in 0..count {
@@ -35,7 +35,7 @@ async fn list(server: &Server, query: &str) -> Value {
         .body
 }
 
-/// The ids of all pages of a list.
+/// Returns the ids on each page of a list.
 async fn all_pages(server: &Server, query: &str) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut cursor = String::new();
@@ -50,7 +50,7 @@ async fn all_pages(server: &Server, query: &str) -> Vec<Vec<String>> {
 }
 
 #[tokio::test]
-async fn an_empty_list_is_a_list() {
+async fn an_empty_list_has_the_usual_form() {
     let server = Server::start().await;
     let stats = json!({ "totalSessions": 0, "activeSessions": 0, "expiredSessions": 0 });
     let expected = json!({ "sessions": [], "total": 0, "stats": stats });
@@ -61,7 +61,7 @@ async fn an_empty_list_is_a_list() {
 }
 
 #[tokio::test]
-async fn without_parameters_all_active_sessions_come_newest_first() {
+async fn without_parameters_all_active_sessions_are_listed_newest_first() {
     let server = Server::start().await;
     let mut sessions = create(&server, 7, json!({})).await;
     server.ask(&sessions[2], "activity does not move it").await;
@@ -97,7 +97,7 @@ async fn a_long_list_is_complete_and_in_order() {
 }
 
 #[tokio::test]
-async fn pages_neither_repeat_nor_skip_a_session() {
+async fn pages_neither_repeat_nor_skip_sessions() {
     let server = Server::start().await;
     let mut sessions = create(&server, 10, json!({})).await;
     sessions.reverse();
@@ -121,7 +121,7 @@ async fn pages_neither_repeat_nor_skip_a_session() {
 }
 
 #[tokio::test]
-async fn pages_hold_while_sessions_come_and_go() {
+async fn paging_is_stable_while_sessions_are_created_and_deleted() {
     let server = Server::start().await;
     let sessions = create(&server, 9, json!({})).await;
     let first = list(&server, "?limit=3").await;
@@ -129,7 +129,7 @@ async fn pages_hold_while_sessions_come_and_go() {
         ids(&first),
         [&sessions[8], &sessions[7], &sessions[6]].map(Clone::clone)
     );
-    // New ones, one of an earlier page gone, the cursor's own gone, and one of a later page.
+    // New sessions; deleted: one of an earlier page, the cursor's own, one of a later page.
     let newer = create(&server, 2, json!({})).await;
     for gone in [&sessions[7], &sessions[6], &sessions[4]] {
         server.delete(&at(gone, "")).await.expect(200);
@@ -140,7 +140,7 @@ async fn pages_hold_while_sessions_come_and_go() {
         ids(&second),
         [&sessions[5], &sessions[3], &sessions[2]].map(Clone::clone)
     );
-    assert_eq!(second["total"], 8, "all that there are");
+    assert_eq!(second["total"], 8, "all active sessions");
     server
         .post(&at(&sessions[1], "/renew"), json!({}))
         .await
@@ -157,7 +157,7 @@ async fn pages_hold_while_sessions_come_and_go() {
 }
 
 #[tokio::test]
-async fn a_cursor_alone_pages_by_a_hundred() {
+async fn the_default_page_size_is_100() {
     let server = Server::start().await;
     let mut sessions = join_all((0..102).map(|_| server.session())).await;
     sessions.sort_by(|a, b| b.cmp(a));
@@ -173,7 +173,7 @@ async fn a_cursor_alone_pages_by_a_hundred() {
 }
 
 #[tokio::test]
-async fn filters_leave_what_they_match_and_the_total_counts_it() {
+async fn filters_select_sessions_and_the_total_counts_matches() {
     let server = Server::start().await;
     let mut of_both = Vec::new();
     for _ in 0..4 {
@@ -196,7 +196,7 @@ async fn filters_leave_what_they_match_and_the_total_counts_it() {
         let all = list(&server, &query).await;
         assert_eq!(all["total"], total, "{query}");
         assert_eq!(all["sessions"].as_array().unwrap().len(), total, "{query}");
-        assert_eq!(all["stats"], stats, "they ignore the filters");
+        assert_eq!(all["stats"], stats, "stats ignore the filters");
         for limit in [1, 3, 4, 100] {
             let paged = format!("{query}&limit={limit}");
             assert_eq!(list(&server, &paged).await["total"], total, "{paged}");
@@ -213,7 +213,7 @@ async fn filters_leave_what_they_match_and_the_total_counts_it() {
 }
 
 #[tokio::test]
-async fn what_a_filter_matches_rarely_is_found_however_far_it_lies() {
+async fn rare_matches_of_a_filter_are_found() {
     let server = Server::start().await;
     let rare = create(&server, 2, json!({ "agentId": ELIZA })).await;
     server.advance(Duration::from_millis(1));
@@ -228,7 +228,7 @@ async fn what_a_filter_matches_rarely_is_found_however_far_it_lies() {
 }
 
 #[tokio::test]
-async fn expired_sessions_are_counted_while_they_are_kept_and_never_listed() {
+async fn expired_sessions_are_counted_while_retained_and_never_listed() {
     let server = Server::builder()
         .set("SESSION_RETENTION_MINUTES", "60")
         .start()
@@ -254,7 +254,7 @@ async fn expired_sessions_are_counted_while_they_are_kept_and_never_listed() {
 }
 
 #[tokio::test]
-async fn the_few_that_are_active_are_found_among_many_that_have_expired() {
+async fn active_sessions_are_found_among_many_expired_ones() {
     let server = Server::start().await;
     let short = || json!({ "timeoutConfig": { "timeoutMinutes": 5 } });
     let long = || json!({ "timeoutConfig": { "timeoutMinutes": 300 } });
@@ -286,7 +286,7 @@ async fn the_few_that_are_active_are_found_among_many_that_have_expired() {
     server.session_with(json!({ "userId": OTHER })).await;
     let own = list(&server, &format!("?userId={USER}")).await;
     assert_eq!((ids(&own), &own["total"]), (active.clone(), &json!(15)));
-    // A cursor may be the id of any session, and those below it follow.
+    // A cursor may be the id of any session; those below it follow.
     expired.sort_unstable();
     let cursor = &expired[3 * 101];
     let below: Vec<_> = active.iter().filter(|id| *id < cursor).cloned().collect();
@@ -299,7 +299,7 @@ async fn the_few_that_are_active_are_found_among_many_that_have_expired() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_cannot_be_read_is_refused() {
+async fn an_invalid_parameter_is_refused() {
     let server = Server::start().await;
     let refuse = async |query: &str| -> Answer {
         let path = format!("{SESSIONS}?{query}");

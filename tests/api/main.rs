@@ -1,5 +1,5 @@
-//! What a user of the API sees, over HTTP, against the server in this process: a clock that the
-//! tests move, and an agent that does what a message says.
+//! Tests of the HTTP API, against a server in this process with a clock that the tests move and a
+//! scripted agent that does what a message says.
 
 #![allow(
     clippy::expect_used,

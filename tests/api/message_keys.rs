@@ -1,10 +1,10 @@
-//! The keys of messages: their form, where they come from, what they name.
+//! Idempotency keys of messages: form, sources and scope.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, SECOND, Server, answer, at, names};
 
-/// A send with these fields under a key in the header.
+/// Sends a message with these fields and a key in the header.
 async fn send(server: &Server, session: &str, key: &str, fields: Value) -> Answer {
     let request = server.sending(session, &fields);
     answer(request.header("idempotency-key", key)).await
@@ -16,7 +16,7 @@ fn assert_replayed(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn a_client_message_id_is_a_key_and_is_echoed_to_its_sender_alone() {
+async fn a_client_message_id_is_a_key_and_is_echoed_only_to_its_sender() {
     let server = Server::start().await;
     let session = server.session().await;
     for transport in ["http", "websocket"] {
@@ -39,7 +39,7 @@ async fn a_client_message_id_is_a_key_and_is_echoed_to_its_sender_alone() {
 }
 
 #[tokio::test]
-async fn the_header_wins_and_both_name_the_send_within_its_session() {
+async fn the_header_takes_precedence_and_keys_are_per_session() {
     let server = Server::start().await;
     let (session, other) = (server.session().await, server.session().await);
     let fields = |id: &str| json!({ "content": "x", "clientMessageId": id });
@@ -148,9 +148,13 @@ async fn another_body_under_the_same_key_is_a_conflict() {
             assert_eq!(details, json!({ "key": "k" }), "{field}: {other}");
         }
     }
-    // The same, otherwise spelled; and what a client cannot set does not count.
-    let same = json!({ "content": "x", "metadata": { "b": [2], "a": 1, "sessionId": "?", "agentError": 5 },
-                       "attachments": [{ "url": "u", "type": "t" }], "transport": "http" });
+    // An equivalent body; fields that a client cannot set are not compared.
+    let same = json!({
+        "content": "x",
+        "metadata": { "b": [2], "a": 1, "sessionId": "?", "agentError": 5 },
+        "attachments": [{ "url": "u", "type": "t" }],
+        "transport": "http",
+    });
     let again = send(&server, &session, "k", same).await.expect(201);
     assert_replayed(&again);
     assert_eq!(again.body["id"], first.body["id"]);
@@ -159,7 +163,7 @@ async fn another_body_under_the_same_key_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn a_key_goes_with_its_session() {
+async fn a_key_is_deleted_with_its_session() {
     let server = Server::start().await;
     let session = server.session().await;
     let fields = json!({ "content": "x", "transport": "http" });
@@ -172,7 +176,7 @@ async fn a_key_goes_with_its_session() {
 }
 
 #[tokio::test]
-async fn a_call_that_stored_nothing_uses_up_no_key() {
+async fn a_refused_call_does_not_consume_its_key() {
     let server = Server::start().await;
     let session = server.session().await;
     let wrong = json!({ "content": "a", "metadata": 5 });
@@ -194,7 +198,7 @@ async fn a_call_that_stored_nothing_uses_up_no_key() {
 }
 
 #[tokio::test]
-async fn a_repeat_that_gets_no_reply_is_named_and_marked_as_any_other() {
+async fn a_repeat_without_a_reply_is_marked_as_replayed() {
     let server = Server::start().await;
     let session = server.session().await;
     let fields = || json!({ "content": "fail", "transport": "http", "clientMessageId": "mine" });

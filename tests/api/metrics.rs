@@ -1,4 +1,4 @@
-//! The metrics at `/metrics`: each moves when what it counts happens.
+//! The values of the metrics at `/metrics`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{MINUTE, NOBODY, SCRIPTED, SESSIONS, Server, at, eventually};
 
-/// The metrics as their text has them: `name{labels}` and the value.
+/// A scrape in the text format: lines of `name{labels}` and a value.
 struct Metrics(String);
 
 impl Metrics {
@@ -23,7 +23,7 @@ impl Metrics {
         Self(response.text().await.unwrap())
     }
 
-    /// The value of a sample; 0 where it is not there.
+    /// Returns the value of a sample; 0 if it is absent.
     fn get(&self, name: &str) -> f64 {
         let value = self.0.lines().find_map(|line| {
             let (found, value) = line.rsplit_once(' ')?;
@@ -68,7 +68,7 @@ async fn sessions_messages_and_turns_are_counted() {
     let metrics = Metrics::of(&server).await;
     metrics.assert(&[
         ("sessiond_sessions_created_total", 3.0),
-        // By two messages, and by hand.
+        // By two messages and one explicit renewal.
         ("sessiond_sessions_renewed_total", 3.0),
         ("sessiond_sessions_deleted_total", 1.0),
         ("sessiond_sessions_active", 2.0),
@@ -115,10 +115,10 @@ async fn sessions_messages_and_turns_are_counted() {
     ]);
     server.get(&at(&short, "")).await.expect(410);
 
-    // Past their keeping.
+    // Past their retention.
     server.advance(8 * 24 * 60 * MINUTE);
     let metrics = eventually("the purge", async || {
-        // Deadlines that are close together are met together.
+        // Deadlines that are close together are processed together.
         server.advance(MINUTE);
         let metrics = Metrics::of(&server).await;
         (metrics.get("sessiond_sessions_purged_total") > 1.0).then_some(metrics)
@@ -130,7 +130,7 @@ async fn sessions_messages_and_turns_are_counted() {
 }
 
 #[tokio::test]
-async fn turns_that_a_deletion_ends_are_counted_and_so_are_clients_that_go_away() {
+async fn cancelled_turns_and_disconnected_clients_are_counted() {
     let server = Server::start().await;
     let session = server.session().await;
     let asking = json!({ "content": "hold", "transport": "http" });
@@ -154,7 +154,7 @@ async fn turns_that_a_deletion_ends_are_counted_and_so_are_clients_that_go_away(
 }
 
 #[tokio::test]
-async fn the_format_is_the_one_that_is_asked_for() {
+async fn the_format_is_negotiated() {
     let server = Server::start().await;
     server.session().await;
     let plain = Metrics::of(&server).await.0;
@@ -212,9 +212,9 @@ async fn the_format_is_the_one_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn the_free_pages_are_measured_at_the_start_and_again_after_a_while() {
+async fn free_pages_are_measured_at_the_start_and_at_intervals() {
     let server = Server::start().await;
-    // The file becomes longer and shorter by itself, so what is told is held against its length.
+    // The file grows and shrinks on its own, so the value is compared with its length.
     let used = async |is_expected: &dyn Fn(f64) -> bool| {
         eventually("a measurement", async || {
             let metrics = Metrics::of(&server).await;
@@ -242,7 +242,7 @@ async fn the_free_pages_are_measured_at_the_start_and_again_after_a_while() {
 }
 
 #[tokio::test]
-async fn requests_are_counted_by_their_shape_and_never_by_what_clients_write() {
+async fn requests_are_counted_by_route_and_never_by_client_text() {
     let server = Server::start().await;
     for path in ["/wp-login.php", "/.env", "/api/messaging/sessionsx"] {
         server.get(path).await.expect(404);
@@ -283,7 +283,7 @@ async fn open_streams_are_counted_while_they_are_open() {
     streams("sessiond_event_streams_open", 1.0).await;
     streams("sessiond_turns_open", 1.0).await;
     drop((reply, events));
-    // A client that has gone is noticed when something is sent to it.
+    // A disconnected client is noticed when something is sent to it.
     server.delete(&at(&session, "")).await.expect(200);
     streams("sessiond_reply_streams_open", 0.0).await;
     streams("sessiond_event_streams_open", 0.0).await;
@@ -291,7 +291,7 @@ async fn open_streams_are_counted_while_they_are_open() {
 }
 
 #[tokio::test]
-async fn the_metrics_are_for_administrators_and_the_pages_for_everybody() {
+async fn metrics_are_for_admins_and_pages_are_public() {
     let server = Server::builder()
         .set("ELIZA_SERVER_AUTH_TOKEN", "server-token")
         .set("SESSIOND_ADMIN_TOKEN", "admin-token")

@@ -1,4 +1,4 @@
-//! The families at `/metrics`: their names, types, units, helps and labels are an interface.
+//! The metric families at `/metrics`: names, types, units, help texts and labels are an interface.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,23 +8,23 @@ use serde_json::json;
 
 use crate::harness::{Builder, HOUR, MINUTE, SECOND, Server, answer, at, eventually};
 
-/// What stands for label values that are no fixed ones.
+/// Placeholder for label values that are not fixed.
 const ANY: &str = "<any>";
 
-/// Families by their names.
+/// Families by name.
 #[derive(Default)]
 struct Families(BTreeMap<String, Family>);
 
 #[derive(Default)]
 struct Family {
-    /// The comments, in their order.
+    /// The comments, in order.
     comments: Vec<String>,
     /// The values of each label, by the name of the sample.
     samples: BTreeMap<String, BTreeMap<String, Vec<String>>>,
 }
 
 impl Families {
-    /// Adds what a scrape shows.
+    /// Adds the families of a scrape.
     fn add(&mut self, text: &str) {
         let mut family = &mut Family::default();
         for line in text.lines() {
@@ -66,7 +66,7 @@ impl std::fmt::Display for Families {
                 f.write_str(sample)?;
                 for (label, values) in labels {
                     let mut values = values.clone();
-                    // Bounds of buckets stand in their own order.
+                    // The bounds of buckets have an order of their own.
                     if label != "le" {
                         values.sort_unstable();
                     }
@@ -79,7 +79,7 @@ impl std::fmt::Display for Families {
     }
 }
 
-/// Both formats of the metrics.
+/// The families in both formats.
 #[derive(Default)]
 struct Scrapes {
     plain: Families,
@@ -100,7 +100,7 @@ impl Scrapes {
 }
 
 #[tokio::test]
-async fn the_families_and_their_labels_are_these() {
+async fn families_and_labels_match_the_snapshot() {
     let mut server = Server::builder().agent_timeout(HOUR).start().await;
     let mut scrapes = Scrapes::default();
     let session = server.session().await;
@@ -130,7 +130,7 @@ async fn the_families_and_their_labels_are_these() {
     server.settle().await;
     scrapes.add(&server).await;
 
-    // A turn that the server's stop cuts off, of an agent that is gone afterwards.
+    // A turn that is interrupted by a stop, of an agent that is removed afterwards.
     let session = server.session().await;
     let cut_off = server.begin(&session, "say one|hold").await;
     server.restart_with(Builder::without_scripted).await;

@@ -1,5 +1,4 @@
-//! In which order a call is checked: what is wrong with the request itself comes first, then what it
-//! names, then limits.
+//! The order of checks: the request itself, then what it names, then limits.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,7 +10,7 @@ const CONTENT: &str = "InvalidContentError";
 const PAGINATION: &str = "InvalidPaginationError";
 const TIMEOUT: &str = "InvalidTimeoutConfigError";
 
-/// A call of a session, with what is wrong with it.
+/// A call of a session, and the type of error that it gets.
 struct Case {
     method: Method,
     path: &'static str,
@@ -28,7 +27,7 @@ fn case(method: Method, path: &'static str, body: Value, kind: &'static str) -> 
     }
 }
 
-/// Malformed requests, of every endpoint that names a session and reads more than its path.
+/// Returns malformed requests of every endpoint that names a session and reads more than its path.
 fn malformed() -> Vec<Case> {
     let post = |path, body, kind| case(Method::POST, path, body, kind);
     let get = |path, kind| case(Method::GET, path, Value::Null, kind);
@@ -72,7 +71,7 @@ fn malformed() -> Vec<Case> {
     ]
 }
 
-/// Requests that are in order, of the same endpoints.
+/// Returns well-formed requests of the same endpoints.
 fn well_formed() -> Vec<Case> {
     let none = "";
     vec![
@@ -100,7 +99,7 @@ async fn call(server: &Server, session: &str, case: &Case) -> Answer {
 }
 
 #[tokio::test]
-async fn a_malformed_request_is_refused_as_such_whether_its_session_exists() {
+async fn a_malformed_request_is_a_400_whether_or_not_the_session_exists() {
     let server = Server::start().await;
     let active = server.session().await;
     let expired = server
@@ -123,7 +122,7 @@ async fn a_malformed_request_is_refused_as_such_whether_its_session_exists() {
 }
 
 #[tokio::test]
-async fn a_transcript_is_not_looked_for_where_its_query_is_wrong() {
+async fn a_transcripts_query_is_checked_before_the_session() {
     let server = Server::start().await;
     let path = |query: &str| format!("/api/messaging/channels/{NOBODY}/messages{query}");
     server.get(&path("?before=x")).await.invalid(PAGINATION);
@@ -133,7 +132,7 @@ async fn a_transcript_is_not_looked_for_where_its_query_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_malformed_header_is_refused_before_the_session_is_looked_for() {
+async fn a_malformed_header_is_refused_before_the_session_is_looked_up() {
     let server = Server::start().await;
     let request = server.request(Method::GET, &at(NOBODY, "/events"));
     let refused = answer(request.header("last-event-id", "x")).await;
@@ -150,13 +149,13 @@ async fn create(server: &Server, fields: Value, key: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn only_a_create_that_could_be_made_counts_against_the_limit() {
+async fn only_valid_creates_count_against_the_rate_limit() {
     let server = Server::builder()
         .set("RATE_LIMIT_CREATES_PER_MINUTE", "1")
         .start()
         .await;
     let unknown = json!({ "agentId": NOBODY });
-    // Before the limit is reached, and after.
+    // Before and after the limit is reached.
     for is_limited in [false, true] {
         for _ in 0..3 {
             let malformed = server.create(json!({ "metadata": 5 })).await;
@@ -170,7 +169,7 @@ async fn only_a_create_that_could_be_made_counts_against_the_limit() {
     }
     let refused = server.create(json!({})).await;
     refused.error(429, "RATE_LIMIT_EXCEEDED", "RateLimitError");
-    // An earlier key is looked for before the agent and the limit.
+    // An earlier key is looked up before the agent and the limit.
     let repeated = create(&server, json!({}), "k").await.expect(201);
     assert_eq!(repeated.header("idempotent-replayed"), "true");
     for other in [json!({ "metadata": { "a": 1 } }), unknown] {
@@ -182,7 +181,7 @@ async fn only_a_create_that_could_be_made_counts_against_the_limit() {
 }
 
 #[tokio::test]
-async fn a_repeated_create_finds_its_session_though_the_agent_is_gone() {
+async fn a_repeated_create_finds_its_session_after_the_agent_was_removed() {
     let ada = json!({ "id": NOBODY, "name": "Ada" });
     let mut server = Server::builder().character("ada.json", &ada).start().await;
     let fields = || json!({ "agentId": NOBODY });
@@ -194,7 +193,7 @@ async fn a_repeated_create_finds_its_session_though_the_agent_is_gone() {
     assert_eq!(repeated.body["sessionId"], first.body["sessionId"]);
     let refused = create(&server, fields(), "l").await;
     refused.error(404, "AGENT_NOT_FOUND", "AgentNotFoundError");
-    // The key stands for a session only while that lives.
+    // The key ends with its session.
     server.advance(30 * MINUTE);
     let refused = create(&server, fields(), "k").await;
     refused.error(404, "AGENT_NOT_FOUND", "AgentNotFoundError");
@@ -202,7 +201,7 @@ async fn a_repeated_create_finds_its_session_though_the_agent_is_gone() {
 }
 
 #[tokio::test]
-async fn only_a_send_that_could_be_stored_counts_against_the_limit() {
+async fn only_valid_sends_count_against_the_rate_limit() {
     let server = Server::builder()
         .set("RATE_LIMIT_MESSAGES_PER_MINUTE", "1")
         .start()
@@ -219,12 +218,12 @@ async fn only_a_send_that_could_be_stored_counts_against_the_limit() {
     send(json!("say x"), "k").await.expect(201);
     send(json!("say x"), "l").await.expect(429);
     send(json!(5), "l").await.invalid(CONTENT);
-    // An earlier key is looked for before the limit.
+    // An earlier key is looked up before the limit.
     let repeated = send(json!("say x"), "k").await.expect(201);
     assert_eq!(repeated.header("idempotent-replayed"), "true");
     let conflict = send(json!("say y"), "k").await;
     conflict.error(409, "IDEMPOTENCY_CONFLICT", "IdempotencyConflictError");
-    // Its expiry too.
+    // The expiry is checked before the limit too.
     server.advance(29 * MINUTE);
     send(json!("say x"), "l").await.expect(201);
     server.advance(30 * MINUTE);
@@ -237,7 +236,7 @@ async fn only_a_send_that_could_be_stored_counts_against_the_limit() {
 }
 
 #[tokio::test]
-async fn a_failed_turn_is_opened_again_within_the_limit() {
+async fn reopening_a_failed_turn_counts_against_the_rate_limit() {
     let server = Server::builder()
         .set("RATE_LIMIT_MESSAGES_PER_MINUTE", "1")
         .start()
@@ -256,7 +255,7 @@ async fn a_failed_turn_is_opened_again_within_the_limit() {
 }
 
 #[tokio::test]
-async fn a_users_own_id_is_asked_for_between_the_request_and_what_it_names() {
+async fn a_foreign_user_id_is_refused_after_the_request_and_before_lookups() {
     let server = Server::builder().set("JWT_SECRET", jwt::KEY).start().await;
     let token = jwt::token(USER, crate::harness::START.0 / 1000 + 3600);
     let create = async |fields: Value| {
@@ -282,7 +281,7 @@ async fn a_users_own_id_is_asked_for_between_the_request_and_what_it_names() {
 }
 
 #[tokio::test]
-async fn a_submit_is_checked_whole_before_its_session_is_looked_for() {
+async fn a_submit_is_validated_before_its_session_is_looked_up() {
     let server = Server::start().await;
     let session = server.session().await;
     let submit = async |changes: Value| {

@@ -1,4 +1,4 @@
-//! Changing a session's timeouts.
+//! Changing the timeouts of a session.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ async fn patch(server: &Server, session: &str, fields: Value) -> Value {
     patched.expect(200).body
 }
 
-/// Asserts that a PATCH is refused for a field, and changes nothing.
+/// Asserts that a PATCH is refused because of this field, and changes nothing.
 async fn refuse(server: &Server, session: &str, fields: Value, field: &str) {
     let before = server.info(session).await;
     let refused = server.patch(&at(session, "/timeout"), fields.clone()).await;
@@ -24,7 +24,7 @@ async fn refuse(server: &Server, session: &str, fields: Value, field: &str) {
 }
 
 #[tokio::test]
-async fn what_is_absent_keeps_its_value() {
+async fn absent_fields_keep_their_values() {
     let server = Server::start().await;
     let config = json!({ "timeoutMinutes": 40, "autoRenew": false, "maxDurationMinutes": 300,
                          "warningThresholdMinutes": 9 });
@@ -66,7 +66,7 @@ async fn what_is_absent_keeps_its_value() {
 }
 
 #[tokio::test]
-async fn the_longest_duration_is_raised_to_a_larger_timeout() {
+async fn the_maximum_duration_is_raised_to_a_larger_timeout() {
     let server = Server::start().await;
     let config = json!({ "timeoutMinutes": 30, "maxDurationMinutes": 60 });
     let session = server
@@ -78,13 +78,13 @@ async fn the_longest_duration_is_raised_to_a_larger_timeout() {
     let patched = patch(&server, &session, json!({ "timeoutMinutes": 30 })).await;
     assert_eq!(
         patched["timeoutConfig"]["maxDurationMinutes"], 90,
-        "and stays there"
+        "it stays raised"
     );
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_timeout_out_of_bounds_is_refused_and_the_others_are_clamped() {
+async fn a_timeout_out_of_bounds_is_refused_and_other_fields_are_clamped() {
     let server = Server::start().await;
     let session = server.session().await;
     for wrong in [
@@ -163,7 +163,7 @@ async fn a_wrong_type_is_refused() {
 }
 
 #[tokio::test]
-async fn the_whole_body_is_checked_before_the_session() {
+async fn the_body_is_validated_before_the_session_is_looked_up() {
     let server = Server::start().await;
     let session = server.session().await;
     for path in [at(NOBODY, "/timeout"), at(&session, "/timeout")] {
@@ -189,7 +189,7 @@ async fn the_whole_body_is_checked_before_the_session() {
 }
 
 #[tokio::test]
-async fn it_is_neither_activity_nor_a_renewal() {
+async fn a_patch_is_neither_activity_nor_a_renewal() {
     let server = Server::start().await;
     let session = server.session().await;
     server.advance(10 * MINUTE);
@@ -214,13 +214,13 @@ async fn it_is_neither_activity_nor_a_renewal() {
     assert_eq!(
         patched["expiresAt"],
         time(25 * MINUTE),
-        "but not beyond the longest duration"
+        "but not beyond the maximum duration"
     );
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_session_cannot_be_patched_to_death() {
+async fn a_patch_cannot_expire_a_session() {
     let server = Server::start().await;
     let session = server.session().await;
     server.advance(10 * MINUTE);
@@ -252,7 +252,7 @@ async fn a_session_cannot_be_patched_to_death() {
 }
 
 #[tokio::test]
-async fn the_bounds_are_those_of_the_running_server() {
+async fn the_running_servers_bounds_apply() {
     let mut server = Server::start().await;
     let session = server.session().await;
     server
@@ -283,7 +283,7 @@ async fn the_bounds_are_those_of_the_running_server() {
 }
 
 #[tokio::test]
-async fn a_longer_timeout_lives_on_past_the_old_expiry() {
+async fn a_longer_timeout_postpones_the_expiry() {
     let server = Server::start().await;
     let session = server.session().await;
     patch(&server, &session, json!({ "timeoutMinutes": 60 })).await;

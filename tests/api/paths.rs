@@ -4,11 +4,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    ELIZA, NOBODY, SCRIPTED, SESSIONS, Server, USER, Wire, answer, assert_v7, at,
+    ELIZA, NOBODY, RawConnection, SCRIPTED, SESSIONS, Server, USER, answer, assert_v7, at,
 };
 
 #[tokio::test]
-async fn ids_are_read_in_any_case_and_written_in_lower_case() {
+async fn ids_are_accepted_in_any_case_and_returned_in_lower_case() {
     let server = Server::start().await;
     let created = server
         .create(json!({ "agentId": ELIZA.to_uppercase(), "userId": USER.to_uppercase() }))
@@ -73,7 +73,7 @@ async fn new_ids_are_time_ordered_with_74_random_bits() {
             );
         }
     }
-    // All of one millisecond; 6 bits of version and variant; each of the others takes both values.
+    // All in one millisecond. 6 bits are version and variant; each other bit takes both values.
     let (ones, zeros) = ids
         .iter()
         .fold((0, 0), |(ones, zeros), id| (ones | id, zeros | !id));
@@ -84,7 +84,7 @@ async fn new_ids_are_time_ordered_with_74_random_bits() {
 }
 
 #[tokio::test]
-async fn paths_whose_id_is_no_uuid_are_simply_not_found() {
+async fn a_path_id_that_is_not_a_uuid_is_a_404() {
     let server = Server::start().await;
     for id in [
         "abc-123",
@@ -140,7 +140,7 @@ async fn an_unknown_route_is_a_json_404() {
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_a_json_405_that_names_the_right_ones() {
+async fn a_wrong_method_is_a_json_405_with_allow() {
     let server = Server::start().await;
     let session = server.session().await;
     let transcript = format!("/api/messaging/channels/{session}/messages");
@@ -212,7 +212,7 @@ async fn a_trailing_slash_makes_no_difference() {
     assert_eq!(
         page["messages"].as_array().unwrap().len(),
         1,
-        "the query is kept"
+        "the query is preserved"
     );
     server
         .post(&at(session, "/renew/"), json!({}))
@@ -239,7 +239,7 @@ async fn a_trailing_slash_makes_no_difference() {
 }
 
 #[tokio::test]
-async fn head_answers_as_get_does_without_a_body() {
+async fn head_answers_like_get_without_a_body() {
     let server = Server::start().await;
     let session = server.session().await;
     for (path, status) in [
@@ -264,7 +264,7 @@ async fn head_answers_as_get_does_without_a_body() {
 }
 
 #[tokio::test]
-async fn slashes_at_the_beginning_of_a_path_are_part_of_it() {
+async fn leading_slashes_are_part_of_the_path() {
     let server = Server::start().await;
     for path in [
         "//healthz",
@@ -272,7 +272,7 @@ async fn slashes_at_the_beginning_of_a_path_are_part_of_it() {
         "//api/agents",
         "//socket.io/?EIO=4&transport=polling",
     ] {
-        let mut wire = Wire::open(&server).await;
+        let mut wire = RawConnection::open(&server).await;
         wire.write(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
             .await;
         assert_eq!(wire.reply().await.status, 404, "{path}");
@@ -281,7 +281,7 @@ async fn slashes_at_the_beginning_of_a_path_are_part_of_it() {
 }
 
 #[tokio::test]
-async fn nobody_learns_the_methods_of_a_path_but_by_a_405() {
+async fn methods_of_a_path_are_shown_only_in_a_405() {
     let server = Server::builder()
         .set("ELIZA_SERVER_AUTH_TOKEN", "t")
         .set("CORS_ORIGIN", "https://chat.example")

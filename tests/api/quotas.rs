@@ -1,4 +1,4 @@
-//! How much an address, or a user, may ask for.
+//! Rate limits by address, and quotas of users.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::{Answer, MINUTE, NOBODY, SCRIPTED, SECOND, SESSIONS, Server, USER, answer};
 
-/// A create that comes by way of a proxy.
+/// Creates a session with this `X-Forwarded-For`.
 async fn create_from(server: &Server, forwarded: &str) -> Answer {
     let request = server
         .creating(&json!({}))
@@ -15,7 +15,7 @@ async fn create_from(server: &Server, forwarded: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn an_address_creates_so_many_sessions_a_minute() {
+async fn creates_are_limited_by_address() {
     let server = Server::builder()
         .set("RATE_LIMIT_CREATES_PER_MINUTE", "3")
         .start()
@@ -27,7 +27,7 @@ async fn an_address_creates_so_many_sessions_a_minute() {
     let details = refused.error(429, "RATE_LIMIT_EXCEEDED", "RateLimitError");
     assert_eq!(details, json!({ "retryAfter": 20 }));
     assert_eq!(refused.header("retry-after"), "20");
-    // What an untrusted client says of its address changes nothing.
+    // `X-Forwarded-For` of an untrusted client is ignored.
     create_from(&server, "1.2.3.4").await.expect(429);
     server.advance(20 * SECOND);
     server.create(json!({})).await.expect(201);
@@ -37,7 +37,7 @@ async fn an_address_creates_so_many_sessions_a_minute() {
 }
 
 #[tokio::test]
-async fn clients_behind_a_trusted_proxy_are_told_apart() {
+async fn clients_behind_a_trusted_proxy_have_their_own_limits() {
     let server = Server::builder()
         .set("RATE_LIMIT_CREATES_PER_MINUTE", "1")
         .set("TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.0/8")
@@ -55,7 +55,7 @@ async fn clients_behind_a_trusted_proxy_are_told_apart() {
 }
 
 #[tokio::test]
-async fn an_address_sends_so_many_messages_a_minute_to_a_session() {
+async fn messages_are_limited_by_address_and_session() {
     let server = Server::builder()
         .set("RATE_LIMIT_MESSAGES_PER_MINUTE", "2")
         .start()
@@ -82,7 +82,7 @@ async fn an_address_sends_so_many_messages_a_minute_to_a_session() {
 }
 
 #[tokio::test]
-async fn a_user_has_so_many_active_sessions_however_fast_they_are_asked_for() {
+async fn the_quota_of_a_user_holds_under_concurrent_creates() {
     let server = Server::builder()
         .set("MAX_SESSIONS_PER_USER", "3")
         .start()
@@ -94,10 +94,10 @@ async fn a_user_has_so_many_active_sessions_however_fast_they_are_asked_for() {
     assert_eq!(details, json!({ "retryAfter": 1800 }));
     assert_eq!(refused[0].header("retry-after"), "1800");
 
-    // Others are not concerned.
+    // Other users are not affected.
     let other = json!({ "agentId": SCRIPTED, "userId": NOBODY });
     server.create(other).await.expect(201);
-    // What was deleted or has expired does not count, and the wait is for the first to expire.
+    // Deleted and expired sessions do not count; `Retry-After` is the time until the next expiry.
     let session = made[0].body["sessionId"].as_str().unwrap();
     server
         .delete(&crate::harness::at(session, ""))
@@ -114,7 +114,7 @@ async fn a_user_has_so_many_active_sessions_however_fast_they_are_asked_for() {
 }
 
 #[tokio::test]
-async fn a_repeat_of_a_create_is_no_further_session() {
+async fn a_repeated_create_does_not_count_against_the_quota() {
     let server = Server::builder()
         .set("MAX_SESSIONS_PER_USER", "1")
         .start()
@@ -128,7 +128,7 @@ async fn a_repeat_of_a_create_is_no_further_session() {
     assert_eq!(repeated.body["sessionId"], first["sessionId"]);
     assert_eq!(repeated.header("idempotent-replayed"), "true");
     create("b").await.expect(429);
-    // A refused create uses up no key.
+    // A refused create does not consume its key.
     let session = first["sessionId"].as_str().unwrap();
     server
         .delete(&crate::harness::at(session, ""))
@@ -143,7 +143,7 @@ async fn a_repeat_of_a_create_is_no_further_session() {
 }
 
 #[tokio::test]
-async fn a_quota_counts_what_is_active_among_much_that_has_expired() {
+async fn the_quota_ignores_expired_sessions() {
     let server = Server::builder()
         .set("MAX_SESSIONS_PER_USER", "3")
         .start()
@@ -159,7 +159,7 @@ async fn a_quota_counts_what_is_active_among_much_that_has_expired() {
         server.create(short()).await.expect(429);
         server.advance(5 * MINUTE);
     }
-    // The first one of all is still there, and is the next to expire.
+    // The very first session is still active, and is the next to expire.
     server.create(long()).await.expect(201);
     server.create(long()).await.expect(201);
     let refused = server.create(long()).await.expect(429);

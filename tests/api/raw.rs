@@ -1,20 +1,20 @@
-//! What goes over the wire where a well-behaved client would be in the way.
+//! Requests that a well-behaved client cannot send.
 
 use serde_json::json;
 
-use crate::harness::{SCRIPTED, SESSIONS, Server, USER, Wire, at};
+use crate::harness::{RawConnection, SCRIPTED, SESSIONS, Server, USER, at};
 
 fn create() -> String {
     json!({ "agentId": SCRIPTED, "userId": USER }).to_string()
 }
 
-/// The head of a create, up to these last lines of it.
+/// Returns the head of a create that ends with these lines.
 fn head(lines: &str) -> String {
     format!("POST {SESSIONS} HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n\r\n")
 }
 
 #[tokio::test]
-async fn what_is_not_http_gets_a_bare_400_and_is_hung_up_on() {
+async fn bytes_that_are_not_http_get_a_bare_400_and_a_close() {
     let server = Server::start().await;
     for garbage in [
         "garbage\r\n\r\n",
@@ -23,7 +23,7 @@ async fn what_is_not_http_gets_a_bare_400_and_is_hung_up_on() {
         "GET /healthz HTTP/1.1\r\ncontent-length: x\r\n\r\n",
         "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}",
     ] {
-        let mut wire = Wire::open(&server).await;
+        let mut wire = RawConnection::open(&server).await;
         wire.write(garbage).await;
         let reply = wire.reply().await;
         assert_eq!(reply.status, 400, "{garbage:?}: {}", reply.head);
@@ -35,12 +35,12 @@ async fn what_is_not_http_gets_a_bare_400_and_is_hung_up_on() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_for_the_parser_is_refused_as_barely() {
+async fn a_head_that_is_too_long_gets_a_bare_error_and_a_close() {
     let server = Server::start().await;
     let long_path = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(70_000));
     let many_headers = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(200));
     for (request, status) in [(long_path, 414), (many_headers, 431)] {
-        let mut wire = Wire::open(&server).await;
+        let mut wire = RawConnection::open(&server).await;
         wire.write(&request).await;
         let reply = wire.reply().await;
         assert_eq!(reply.status, status);
@@ -51,14 +51,14 @@ async fn what_is_too_long_for_the_parser_is_refused_as_barely() {
 }
 
 #[tokio::test]
-async fn a_connection_serves_one_request_after_the_other() {
+async fn a_connection_serves_requests_one_after_the_other() {
     let server = Server::start().await;
-    let mut wire = Wire::open(&server).await;
+    let mut wire = RawConnection::open(&server).await;
     for _ in 0..3 {
         assert_eq!(wire.get("/healthz").await.json(), json!({ "status": "ok" }));
         assert_eq!(wire.get("/nope").await.json()["code"], "NOT_FOUND");
     }
-    // All at once, answered in their order.
+    // Pipelined requests are answered in order.
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     let paths = ["/healthz", "/nope", "/health", SESSIONS];
     wire.write(paths.map(request).concat()).await;
@@ -69,9 +69,9 @@ async fn a_connection_serves_one_request_after_the_other() {
 }
 
 #[tokio::test]
-async fn head_sends_nothing_that_the_next_response_could_be_mistaken_for() {
+async fn a_head_response_has_no_body_on_the_wire() {
     let server = Server::start().await;
-    let mut wire = Wire::open(&server).await;
+    let mut wire = RawConnection::open(&server).await;
     for path in ["/healthz", "/nope", SESSIONS] {
         wire.write(format!("HEAD {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
             .await;
@@ -84,7 +84,7 @@ async fn head_sends_nothing_that_the_next_response_could_be_mistaken_for() {
 #[tokio::test]
 async fn every_response_has_the_same_headers_and_no_banner() {
     let server = Server::start().await;
-    let mut wire = Wire::open(&server).await;
+    let mut wire = RawConnection::open(&server).await;
     for path in ["/healthz", "/nope", SESSIONS, "/api/agents"] {
         wire.write(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"))
             .await;
@@ -97,15 +97,15 @@ async fn every_response_has_the_same_headers_and_no_banner() {
             assert_eq!(head.matches(line).count(), 1, "{line:?}: {head}");
         }
         assert!(!head.contains("\r\nserver:"), "{head}");
-        wire = Wire::open(&server).await;
+        wire = RawConnection::open(&server).await;
     }
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_body_may_come_in_chunks_and_be_asked_for() {
+async fn a_body_may_be_chunked_and_wait_for_continue() {
     let server = Server::start().await;
-    let mut wire = Wire::open(&server).await;
+    let mut wire = RawConnection::open(&server).await;
     let body = create();
     let (one, two) = body.split_at(20);
     wire.write(head("transfer-encoding: chunked")).await;
@@ -128,17 +128,17 @@ async fn a_body_may_come_in_chunks_and_be_asked_for() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_before_it_has_come() {
+async fn a_body_that_is_too_large_is_refused_before_it_arrives() {
     let server = Server::start().await;
-    let mut wire = Wire::open(&server).await;
+    let mut wire = RawConnection::open(&server).await;
     wire.write(head("content-length: 2097153")).await;
     let refused = wire.reply().await;
     assert_eq!(refused.status, 413);
     assert_eq!(refused.json()["code"], "PAYLOAD_TOO_LARGE");
     assert!(refused.header("x-request-id").is_some());
 
-    // And where it does not say how long it is, as soon as it is too long.
-    let mut wire = Wire::open(&server).await;
+    // Without a length, as soon as it exceeds the limit.
+    let mut wire = RawConnection::open(&server).await;
     wire.write(head("transfer-encoding: chunked")).await;
     let chunk = " ".repeat(1024 * 1024);
     for _ in 0..3 {
@@ -152,9 +152,9 @@ async fn a_body_that_is_too_large_is_refused_before_it_has_come() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_in_its_body_leaves_nothing_behind() {
+async fn a_client_that_disconnects_in_its_body_creates_nothing() {
     let server = Server::start().await;
-    let mut wire = Wire::open(&server).await;
+    let mut wire = RawConnection::open(&server).await;
     wire.write(head("content-length: 500")).await;
     wire.write(create()).await;
     server.settle().await;
@@ -165,16 +165,16 @@ async fn a_client_that_hangs_up_in_its_body_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn at_the_limit_the_connection_that_is_idle_longest_gives_way() {
+async fn at_the_limit_the_longest_idle_connection_is_closed() {
     let server = Server::builder().set("MAX_CONNECTIONS", "3").start().await;
     let session = server.session().await;
-    // The test's own client holds the first connection, with a request under way.
+    // The test's own client has the first connection, with a request in progress.
     let events = server.begin(&session, "say one|wait 1000").await;
-    let mut first = Wire::open(&server).await;
+    let mut first = RawConnection::open(&server).await;
     first.get("/healthz").await;
-    let mut second = Wire::open(&server).await;
+    let mut second = RawConnection::open(&server).await;
     second.get("/healthz").await;
-    let mut third = Wire::open(&server).await;
+    let mut third = RawConnection::open(&server).await;
     assert_eq!(third.get("/healthz").await.status, 200);
     first.expect_close().await;
     assert_eq!(second.get("/healthz").await.status, 200);
@@ -183,7 +183,7 @@ async fn at_the_limit_the_connection_that_is_idle_longest_gives_way() {
     assert_eq!(
         events.end("done").await["text"],
         "one",
-        "which is left alone"
+        "the busy connection is untouched"
     );
     server.stop().await;
 }

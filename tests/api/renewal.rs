@@ -1,4 +1,4 @@
-//! Renewing: by hand, by a heartbeat, by a message.
+//! Renewals: explicit, by a heartbeat, by a message.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn send(server: &Server, session: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_renewal_by_hand_gives_the_whole_timeout_again() {
+async fn a_renewal_restarts_the_timeout() {
     let server = Server::start().await;
     for auto_renew in [true, false] {
         server.set_clock(Duration::ZERO);
@@ -47,7 +47,7 @@ async fn a_renewal_by_hand_gives_the_whole_timeout_again() {
 }
 
 #[tokio::test]
-async fn a_renewal_with_nothing_left_to_give_is_refused() {
+async fn a_renewal_at_the_maximum_duration_is_refused() {
     let server = Server::start().await;
     let config = json!({ "timeoutMinutes": 30, "maxDurationMinutes": 45 });
     let session = server
@@ -55,7 +55,11 @@ async fn a_renewal_with_nothing_left_to_give_is_refused() {
         .await;
     server.advance(20 * MINUTE);
     let renewed = renew(&server, &session).await.expect(200).body;
-    assert_eq!(renewed["expiresAt"], time(45 * MINUTE), "as far as it can");
+    assert_eq!(
+        renewed["expiresAt"],
+        time(45 * MINUTE),
+        "up to the maximum duration"
+    );
     server.advance(SECOND);
     let before = server.info(&session).await;
     let refused = renew(&server, &session).await;
@@ -74,7 +78,7 @@ async fn a_renewal_with_nothing_left_to_give_is_refused() {
 }
 
 #[tokio::test]
-async fn a_session_that_lasts_as_long_as_it_can_from_the_start_is_never_renewed() {
+async fn a_session_with_the_maximum_duration_from_the_start_is_never_renewed() {
     let server = Server::start().await;
     let config = json!({ "timeoutMinutes": 30, "maxDurationMinutes": 30 });
     let session = server
@@ -83,11 +87,7 @@ async fn a_session_that_lasts_as_long_as_it_can_from_the_start_is_never_renewed(
     renew(&server, &session).await.expect(422);
     server.advance(MINUTE);
     let beaten = heartbeat(&server, &session).await;
-    assert_eq!(
-        beaten["lastActivity"],
-        time(MINUTE),
-        "it is activity all the same"
-    );
+    assert_eq!(beaten["lastActivity"], time(MINUTE), "it is still activity");
     assert_eq!(beaten["renewalCount"], 0);
     server.advance(MINUTE);
     let sent = send(&server, &session).await;
@@ -101,7 +101,7 @@ async fn a_session_that_lasts_as_long_as_it_can_from_the_start_is_never_renewed(
 }
 
 #[tokio::test]
-async fn a_heartbeat_is_activity_and_renews_where_that_is_wanted() {
+async fn a_heartbeat_is_activity_and_renews_with_auto_renew() {
     let server = Server::start().await;
     let renewing = server.session().await;
     let other = server
@@ -120,7 +120,7 @@ async fn a_heartbeat_is_activity_and_renews_where_that_is_wanted() {
 }
 
 #[tokio::test]
-async fn a_message_is_activity_and_renews_where_that_is_wanted() {
+async fn a_message_is_activity_and_renews_with_auto_renew() {
     let server = Server::start().await;
     let renewing = server.session().await;
     let other = server
@@ -153,7 +153,7 @@ async fn a_message_is_activity_and_renews_where_that_is_wanted() {
 }
 
 #[tokio::test]
-async fn a_session_renews_itself_up_to_its_longest_duration() {
+async fn automatic_renewal_ends_at_the_maximum_duration() {
     let server = Server::start().await;
     let config = json!({ "timeoutMinutes": 30, "maxDurationMinutes": 70 });
     let session = server
@@ -177,7 +177,7 @@ async fn a_session_renews_itself_up_to_its_longest_duration() {
 }
 
 #[tokio::test]
-async fn an_agents_message_is_no_activity() {
+async fn an_agents_message_is_not_activity() {
     let server = Server::start().await;
     let session = server.session().await;
     let reply = server.begin(&session, "say one|wait 60000|say two").await;
@@ -193,7 +193,7 @@ async fn an_agents_message_is_no_activity() {
 }
 
 #[tokio::test]
-async fn patched_auto_renewal_takes_effect_at_once() {
+async fn a_changed_auto_renew_takes_effect_at_once() {
     let server = Server::start().await;
     let session = server.session().await;
     let off = json!({ "autoRenew": false });
@@ -213,7 +213,7 @@ async fn patched_auto_renewal_takes_effect_at_once() {
 }
 
 #[tokio::test]
-async fn where_the_clock_steps_back_no_time_of_a_session_does() {
+async fn a_sessions_times_never_go_back_with_the_clock() {
     let server = Server::start().await;
     let session = server.session().await;
     server.set_clock(20 * MINUTE);
@@ -228,7 +228,7 @@ async fn where_the_clock_steps_back_no_time_of_a_session_does() {
     assert_eq!(
         renewed["expiresAt"],
         time(50 * MINUTE),
-        "the window stays where it was"
+        "the window is unchanged"
     );
     server.ask(&session, "y").await;
     let times: Vec<_> = server.history(&session).await;

@@ -1,13 +1,13 @@
-//! A turn that failed, opened again by a repeat of its message.
+//! Failed turns that are reopened by a repeat of their message.
 
 use serde_json::json;
 
 use crate::harness::{Answer, Events, HOUR, MINUTE, SECOND, Server, at, contents};
 
-/// Takes longer than an agent may that has two minutes.
+/// Takes longer than an agent's timeout of two minutes.
 const SLOW: &str = "wait 200000|say so:|history";
 
-/// A message's own text as its key.
+/// Returns a key made of the message's text.
 fn key_of(content: &str) -> String {
     content
         .chars()
@@ -21,8 +21,8 @@ async fn send(server: &Server, session: &str, content: &str, transport: &str) ->
     server.send(session, fields).await
 }
 
-/// A server whose agent has failed to answer [`SLOW`], and now has the time for it. The session
-/// has a turn before it and one after it.
+/// Returns a server whose agent timed out on [`SLOW`] and now has a longer timeout. The session has
+/// one turn before it and one after it.
 async fn after_a_failure() -> (Server, String) {
     let builder = Server::builder().agent_timeout(2 * MINUTE);
     let mut server = builder.start().await;
@@ -42,7 +42,7 @@ async fn after_a_failure() -> (Server, String) {
 }
 
 #[tokio::test]
-async fn it_is_answered_and_its_error_goes() {
+async fn a_reopened_turn_is_answered_and_its_error_removed() {
     let (server, session) = after_a_failure().await;
     let before = server.info(&session).await;
     let repeat = send(&server, &session, SLOW, "websocket").await.expect(201);
@@ -59,7 +59,7 @@ async fn it_is_answered_and_its_error_goes() {
     assert_eq!(reply["inReplyTo"], repeat.body["id"]);
     assert_eq!(
         reply["content"], "so:say zero > zero",
-        "it sees the turns before its own alone"
+        "it sees only the turns before its own"
     );
     assert_eq!(history[2]["metadata"], json!({ "sessionId": session }));
     assert_eq!(
@@ -82,7 +82,7 @@ async fn it_is_answered_and_its_error_goes() {
 }
 
 #[tokio::test]
-async fn it_is_streamed_under_the_id_that_the_reply_always_had() {
+async fn a_reopened_turn_is_streamed_under_the_original_reply_id() {
     let (server, session) = after_a_failure().await;
     let fields = json!({ "content": SLOW, "transport": "sse", "clientMessageId": key_of(SLOW) });
     let request = server.sending(&session, &fields);
@@ -102,7 +102,7 @@ async fn it_is_streamed_under_the_id_that_the_reply_always_had() {
 }
 
 #[tokio::test]
-async fn it_waits_behind_the_turns_that_are_open() {
+async fn a_reopened_turn_waits_behind_open_turns() {
     let (server, session) = after_a_failure().await;
     let running = server.begin(&session, "say x|wait 1000").await;
     let repeat = send(&server, &session, SLOW, "websocket").await.expect(201);
@@ -118,7 +118,7 @@ async fn it_waits_behind_the_turns_that_are_open() {
 }
 
 #[tokio::test]
-async fn it_counts_among_the_open_turns_and_is_refused_beyond_them() {
+async fn a_reopened_turn_counts_against_the_limit_of_open_turns() {
     let (server, session) = after_a_failure().await;
     let running = server.begin(&session, "say x|wait 1000").await;
     for _ in 0..15 {
@@ -138,7 +138,7 @@ async fn it_counts_among_the_open_turns_and_is_refused_beyond_them() {
 }
 
 #[tokio::test]
-async fn it_can_fail_again() {
+async fn a_reopened_turn_can_fail_again() {
     let server = Server::start().await;
     let session = server.session().await;
     for round in 0..3 {
@@ -153,7 +153,7 @@ async fn it_can_fail_again() {
 }
 
 #[tokio::test]
-async fn it_is_expired_where_its_session_is() {
+async fn a_turn_of_an_expired_session_is_not_reopened() {
     let (server, session) = after_a_failure().await;
     server.advance(HOUR);
     for transport in ["websocket", "http", "sse"] {
@@ -168,7 +168,7 @@ async fn it_is_expired_where_its_session_is() {
 }
 
 #[tokio::test]
-async fn another_body_is_a_conflict_here_too() {
+async fn a_repeat_with_another_body_is_a_conflict() {
     let (server, session) = after_a_failure().await;
     let fields = json!({ "content": "other", "clientMessageId": key_of(SLOW) });
     server.send(&session, fields).await.expect(409);

@@ -1,4 +1,4 @@
-//! The id that every response carries.
+//! The request id that every response carries.
 
 use reqwest::Method;
 use serde_json::json;
@@ -7,7 +7,7 @@ use crate::harness::{Answer, Events, NOBODY, SESSIONS, Server, answer, at};
 
 const REQUEST_ID: &str = "x-request-id";
 
-/// A response of each kind to a request with this id.
+/// Returns a response of each kind to requests with this id.
 async fn responses(server: &Server, id: &str) -> Vec<(u16, Answer)> {
     let call = |method: Method, path: &str| server.request(method, path).header(REQUEST_ID, id);
     let large = " ".repeat(2 * 1024 * 1024 + 1);
@@ -30,7 +30,7 @@ async fn responses(server: &Server, id: &str) -> Vec<(u16, Answer)> {
 }
 
 #[tokio::test]
-async fn a_sane_request_id_comes_back_on_every_response() {
+async fn a_valid_request_id_is_returned_on_every_response() {
     let server = Server::start().await;
     let longest = "x".repeat(128);
     for id in [
@@ -48,7 +48,7 @@ async fn a_sane_request_id_comes_back_on_every_response() {
 }
 
 #[tokio::test]
-async fn any_other_request_id_is_replaced() {
+async fn an_invalid_request_id_is_replaced() {
     let server = Server::start().await;
     let too_long = "x".repeat(129);
     for id in ["", " ", "a b", "a/b", "a;b", "{a}", "a:b", "ä", &too_long] {
@@ -65,7 +65,7 @@ async fn any_other_request_id_is_replaced() {
 }
 
 #[tokio::test]
-async fn without_a_request_id_each_response_has_one_of_its_own() {
+async fn without_a_request_id_each_response_gets_a_new_one() {
     let server = Server::start().await;
     let mut found = Vec::new();
     for path in ["/healthz", "/healthz", "/nope", "/nope"] {
@@ -86,7 +86,7 @@ async fn without_a_request_id_each_response_has_one_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_sane_request_id_comes_back_on_a_401_and_on_a_stream() {
+async fn a_valid_request_id_is_returned_on_a_401_and_on_a_stream() {
     let server = Server::builder()
         .set("ELIZA_SERVER_AUTH_TOKEN", "t")
         .start()

@@ -1,11 +1,11 @@
-//! Sending a message again under its key.
+//! Repeating a send under its idempotency key.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Events, HOUR, MINUTE, SECOND, Server, answer, at, contents, time};
 
-/// A send with these fields under a key in the header.
+/// Sends a message with these fields and a key in the header.
 async fn send(server: &Server, session: &str, key: &str, fields: Value) -> Answer {
     let request = server.sending(session, &fields);
     answer(request.header("idempotency-key", key)).await
@@ -66,7 +66,7 @@ async fn a_repeat_stores_nothing_and_renews_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_over_is_answered_from_what_is_stored_over_every_transport() {
+async fn a_finished_turn_is_replayed_from_the_store_over_every_transport() {
     let mut server = Server::start().await;
     let session = server.session().await;
     let content = "say one|say two|think hm|act WAVE";
@@ -110,7 +110,7 @@ async fn what_is_over_is_answered_from_what_is_stored_over_every_transport() {
 }
 
 #[tokio::test]
-async fn a_repeat_joins_the_turn_that_is_open() {
+async fn a_repeat_joins_the_open_turn() {
     let server = Server::start().await;
     let session = server.session().await;
     let content = "say one|say two|wait 1000|say three|say four";
@@ -168,7 +168,7 @@ async fn a_repeat_joins_the_turn_that_is_open() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_repeats_at_once_are_one_message_with_one_reply() {
+async fn concurrent_repeats_make_one_message_with_one_reply() {
     let server = Server::start().await;
     for round in 0..12 {
         let session = server.session().await;
@@ -199,7 +199,7 @@ async fn many_repeats_at_once_are_one_message_with_one_reply() {
 }
 
 #[tokio::test]
-async fn a_repeat_is_answered_also_when_the_session_has_expired() {
+async fn a_repeat_is_answered_after_the_session_expired() {
     let server = Server::builder()
         .set("SESSION_RETENTION_MINUTES", "60")
         .start()

@@ -1,4 +1,4 @@
-//! What each role may, at every endpoint there is.
+//! The rights of each role at every endpoint.
 
 #![allow(clippy::match_same_arms, reason = "a line for each thing that is said")]
 
@@ -13,7 +13,7 @@ use crate::jwt;
 const SERVER: &str = "the server's token";
 const ADMIN: &str = "the admins' token";
 
-/// Everything that can be called, and to whom it is open. Whoever adds an endpoint says so here.
+/// Every endpoint with its access rule. A new endpoint needs a row here.
 const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/api/messaging/sessions", Access::SessionList),
     ("POST", "/api/messaging/sessions", Access::Authenticated),
@@ -101,7 +101,7 @@ fn every_endpoint_has_a_stated_rule() {
     assert_eq!(found, stated);
 }
 
-/// Somebody with these credentials.
+/// A client with these credentials.
 struct Caller {
     name: &'static str,
     header: Option<(&'static str, String)>,
@@ -149,14 +149,14 @@ async fn a_submit_is_refused_by_role_before_its_body_is_read() {
     server.stop().await;
 }
 
-/// The same, where the answer may be anything.
+/// As [`call`], for answers of any form.
 async fn status(server: &Server, method: &str, path: &str, by: &Caller) -> u16 {
     let answered = request(server, method, path, by).send().await;
     answered.unwrap().status().as_u16()
 }
 
 fn request(server: &Server, method: &str, path: &str, by: &Caller) -> reqwest::RequestBuilder {
-    // Of nobody's: what is open answers with a 404 or the like.
+    // An unknown id, so that a permitted call answers with a 404 or the like.
     let id = if path.starts_with("/api/agents") {
         ELIZA
     } else {
@@ -174,7 +174,7 @@ fn request(server: &Server, method: &str, path: &str, by: &Caller) -> reqwest::R
     }
 }
 
-/// What becomes of every call of every caller: "" where it is let in.
+/// Asserts the outcome of every call by every caller.
 async fn assert_matrix(server: &Server, expected: impl Fn(&str, Access) -> u16) {
     for (method, path, access) in TABLE {
         for by in callers() {
@@ -217,7 +217,7 @@ async fn with_all_three_secrets_each_role_has_its_own() {
 }
 
 #[tokio::test]
-async fn the_servers_token_alone_is_for_everything() {
+async fn with_only_the_servers_token_it_is_for_everything() {
     let server = Server::builder()
         .set("ELIZA_SERVER_AUTH_TOKEN", SERVER)
         .start()
@@ -231,7 +231,7 @@ async fn the_servers_token_alone_is_for_everything() {
 }
 
 #[tokio::test]
-async fn without_an_admins_token_users_leave_nobody_to_be_admin() {
+async fn without_an_admin_token_no_one_is_admin_beside_users() {
     let server = Server::builder()
         .set("ELIZA_SERVER_AUTH_TOKEN", SERVER)
         .set("JWT_SECRET", jwt::KEY)
@@ -249,7 +249,7 @@ async fn without_an_admins_token_users_leave_nobody_to_be_admin() {
 }
 
 #[tokio::test]
-async fn an_admins_token_alone_guards_everything() {
+async fn with_only_an_admin_token_everything_requires_it() {
     let server = Server::builder()
         .set("SESSIOND_ADMIN_TOKEN", ADMIN)
         .start()
@@ -263,9 +263,9 @@ async fn an_admins_token_alone_guards_everything() {
 }
 
 #[tokio::test]
-async fn where_nothing_is_set_everybody_may_do_everything() {
+async fn without_any_secret_every_call_is_allowed() {
     let server = Server::start().await;
-    for by in callers().iter().filter(|by| by.name != "nobody") {
+    for by in callers().iter().filter(|by| by.name != "no credentials") {
         for (method, path, _) in TABLE {
             let status = status(&server, method, path, by).await;
             assert!(![401, 403].contains(&status), "{method} {path} {}", by.name);
@@ -275,7 +275,7 @@ async fn where_nothing_is_set_everybody_may_do_everything() {
 }
 
 #[tokio::test]
-async fn a_403_says_so_in_the_form_of_every_error() {
+async fn a_403_has_the_error_form() {
     let server = Server::builder()
         .set("ELIZA_SERVER_AUTH_TOKEN", SERVER)
         .set("SESSIOND_ADMIN_TOKEN", ADMIN)
@@ -292,7 +292,7 @@ async fn a_403_says_so_in_the_form_of_every_error() {
 }
 
 #[tokio::test]
-async fn either_of_two_credentials_will_do() {
+async fn one_valid_credential_of_two_is_enough() {
     let server = Server::builder()
         .set("ELIZA_SERVER_AUTH_TOKEN", SERVER)
         .set("SESSIOND_ADMIN_TOKEN", ADMIN)

@@ -1,4 +1,4 @@
-//! Sending a message: the transports, and what is answered.
+//! Sending messages over each transport.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::harness::{
 };
 
 #[tokio::test]
-async fn a_message_over_http_is_answered_with_the_reply() {
+async fn over_http_the_answer_has_the_reply() {
     let server = Server::start().await;
     let session = server.session_with(json!({ "metadata": { "a": 1 } })).await;
     server.advance(SECOND);
@@ -80,7 +80,7 @@ async fn a_message_over_http_is_answered_with_the_reply() {
 }
 
 #[tokio::test]
-async fn a_message_is_answered_at_once_where_the_reply_comes_by_a_socket() {
+async fn over_websocket_the_answer_comes_before_the_reply() {
     let server = Server::start().await;
     let session = server.session().await;
     for (index, fields) in [
@@ -123,7 +123,7 @@ async fn a_message_is_answered_at_once_where_the_reply_comes_by_a_socket() {
 }
 
 #[tokio::test]
-async fn the_older_mode_names_the_transport_too_and_the_transport_wins() {
+async fn mode_is_accepted_and_transport_takes_precedence() {
     let server = Server::start().await;
     let session = server.session().await;
     for (fields, kind) in [
@@ -159,7 +159,7 @@ async fn the_older_mode_names_the_transport_too_and_the_transport_wins() {
 }
 
 #[tokio::test]
-async fn any_other_transport_is_refused_and_nothing_is_stored() {
+async fn an_unknown_transport_is_refused_and_nothing_is_stored() {
     let server = Server::start().await;
     let session = server.session().await;
     for fields in [
@@ -191,7 +191,7 @@ async fn any_other_transport_is_refused_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn the_built_in_agent_answers_over_every_transport() {
+async fn the_built_in_agent_replies_over_every_transport() {
     let server = Server::start().await;
     let session = server.session_with(json!({ "agentId": ELIZA })).await;
     let text = server.ask(&session, "Hello, I am sad today").await;
@@ -217,7 +217,7 @@ async fn the_built_in_agent_answers_over_every_transport() {
 }
 
 #[tokio::test]
-async fn a_messages_metadata_is_the_sessions_then_its_own_then_the_id() {
+async fn a_messages_metadata_merges_the_sessions_its_own_and_the_id() {
     let server = Server::start().await;
     let of_session = json!({ "a": "session", "b": "session", "sessionId": NOBODY,
                              "agentError": { "code": "X" } });
@@ -233,12 +233,12 @@ async fn a_messages_metadata_is_the_sessions_then_its_own_then_the_id() {
     assert_eq!(
         history[1]["metadata"],
         json!({ "sessionId": session }),
-        "the agent's has its own"
+        "the agent's message has its own metadata"
     );
     assert_eq!(
         server.info(&session).await["metadata"],
         of_session,
-        "which is as it was"
+        "the session's metadata is unchanged"
     );
     for absent in [json!(null), json!({})] {
         let sent = json!({ "content": "x", "metadata": absent });
@@ -250,7 +250,7 @@ async fn a_messages_metadata_is_the_sessions_then_its_own_then_the_id() {
 }
 
 #[tokio::test]
-async fn attachments_come_back_as_they_were_sent() {
+async fn attachments_are_returned_as_sent() {
     let server = Server::start().await;
     let session = server.session().await;
     let attachments = json!([
@@ -281,7 +281,7 @@ async fn attachments_come_back_as_they_were_sent() {
 }
 
 #[tokio::test]
-async fn messages_of_one_millisecond_are_told_apart() {
+async fn messages_of_one_millisecond_get_distinct_times() {
     let server = Server::start().await;
     let session = server.session().await;
     for _ in 0..5 {
@@ -312,7 +312,7 @@ async fn messages_of_one_millisecond_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_the_agent_at_work() {
+async fn a_reply_is_stored_after_the_client_disconnects() {
     let server = Server::start().await;
     let over_sse = server.session().await;
     let events = server.begin(&over_sse, "say one|wait 1000|say two").await;
@@ -332,7 +332,7 @@ async fn a_client_that_goes_away_leaves_the_agent_at_work() {
 }
 
 #[tokio::test]
-async fn what_is_sent_together_is_stored_once_each_in_one_order() {
+async fn concurrent_sends_are_stored_once_each_in_one_order() {
     let server = Server::start().await;
     let session = server.session().await;
     let asks = (0..12).map(|index| {
@@ -341,7 +341,11 @@ async fn what_is_sent_together_is_stored_once_each_in_one_order() {
     });
     let replies = futures_util::future::join_all(asks).await;
     for (index, reply) in replies.iter().enumerate() {
-        assert_eq!(*reply, format!("reply {index}"), "each gets its own");
+        assert_eq!(
+            *reply,
+            format!("reply {index}"),
+            "each caller gets its own reply"
+        );
     }
     let history = server.history(&session).await;
     assert_eq!(history.len(), 24);
@@ -350,7 +354,7 @@ async fn what_is_sent_together_is_stored_once_each_in_one_order() {
         .map(|message| message["createdAt"].as_str())
         .collect();
     assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
-    // The replies come in the order of the messages.
+    // Replies are in the order of the messages.
     let of = |is_agent: bool| history.iter().filter(move |it| it["isAgent"] == is_agent);
     let asked: Vec<&Value> = of(false).map(|message| &message["id"]).collect();
     let answered: Vec<&Value> = of(true).map(|reply| &reply["inReplyTo"]).collect();
@@ -359,7 +363,7 @@ async fn what_is_sent_together_is_stored_once_each_in_one_order() {
 }
 
 #[tokio::test]
-async fn the_transport_leaves_no_trace_in_the_session() {
+async fn the_transport_is_not_stored_with_the_session() {
     let server = Server::start().await;
     let session = server.session().await;
     server.ask(&session, "say a").await;

@@ -1,4 +1,4 @@
-//! Stops and starts.
+//! Stopping and restarting the server.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -8,9 +8,9 @@ use crate::harness::{
     names,
 };
 
-/// The message that a wait which a stop cut short says was kept.
+/// Returns the stored user message in the answer to a wait that a stop interrupted.
 #[track_caller]
-fn kept(answer: &Answer) -> Value {
+fn stored_message(answer: &Answer) -> Value {
     let details = answer.error(503, "SERVICE_UNAVAILABLE", "ServiceUnavailableError");
     assert_eq!(names(&details), ["reason", "userMessage"]);
     assert_eq!(details["reason"], "shutting down");
@@ -19,11 +19,15 @@ fn kept(answer: &Answer) -> Value {
 }
 
 #[tokio::test]
-async fn whoever_waits_is_told_and_the_turn_goes_on_after_the_start() {
+async fn waiters_get_a_503_and_the_turn_continues_after_the_restart() {
     let mut server = Server::start().await;
     let session = server.session().await;
     let content = "say one|wait 1000|say two";
-    let keyed = |transport: &str| json!({ "content": content, "transport": transport, "clientMessageId": "k" });
+    let keyed = |transport: &str| {
+        json!({
+            "content": content, "transport": transport, "clientMessageId": "k",
+        })
+    };
     let mut over_sse = Events::open(server.sending(&session, &keyed("sse"))).await;
     let id = over_sse.expect("user_message").await["id"].clone();
     let reply_id = over_sse.expect("chunk").await["messageId"].clone();
@@ -35,8 +39,8 @@ async fn whoever_waits_is_told_and_the_turn_goes_on_after_the_start() {
 
     let ended = server.begin_stop();
     assert_eq!(over_sse.end("error").await["code"], "SERVICE_UNAVAILABLE");
-    assert_eq!(kept(&over_http.await.unwrap())["id"], id);
-    assert_eq!(kept(&queued.await.unwrap())["content"], "history");
+    assert_eq!(stored_message(&over_http.await.unwrap())["id"], id);
+    assert_eq!(stored_message(&queued.await.unwrap())["content"], "history");
     server.finish_stop(ended).await;
 
     server.launch_with(|setup| setup).await;
@@ -57,13 +61,13 @@ async fn whoever_waits_is_told_and_the_turn_goes_on_after_the_start() {
     assert_eq!(
         server.history(&session).await,
         history,
-        "each is answered once"
+        "each message is answered once"
     );
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_message_that_nobody_waits_for_is_answered_after_the_start_too() {
+async fn a_message_without_a_waiter_is_answered_after_the_restart() {
     let mut server = Server::start().await;
     let session = server.session().await;
     server.tell(&session, "say one|wait 1000").await;
@@ -77,9 +81,9 @@ async fn a_message_that_nobody_waits_for_is_answered_after_the_start_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn all_of_many_waiters_are_told_the_same() {
+async fn all_waiters_get_the_same_answer() {
     for _ in 0..5 {
-        let mut server = Server::builder().agent_places(100).start().await;
+        let mut server = Server::builder().agent_concurrency(100).start().await;
         let sessions = join_all((0..40).map(|_| server.session())).await;
         let waiting: Vec<_> = sessions
             .iter()
@@ -91,14 +95,17 @@ async fn all_of_many_waiters_are_told_the_same() {
         server.settle().await;
         let ended = server.begin_stop();
         for (waiting, session) in waiting.into_iter().zip(&sessions) {
-            assert_eq!(kept(&waiting.await.unwrap())["channelId"], *session);
+            assert_eq!(
+                stored_message(&waiting.await.unwrap())["channelId"],
+                *session
+            );
         }
         server.finish_stop(ended).await;
     }
 }
 
 #[tokio::test]
-async fn a_restart_gives_a_turn_its_whole_time_again() {
+async fn a_restart_restarts_the_timeout_of_a_turn() {
     let mut server = Server::builder().agent_timeout(10 * SECOND).start().await;
     let session = server.session().await;
     let running = server.begin(&session, "say one|wait 9000").await;
@@ -113,7 +120,7 @@ async fn a_restart_gives_a_turn_its_whole_time_again() {
 }
 
 #[tokio::test]
-async fn what_a_stop_cut_off_in_a_session_that_expires_meanwhile() {
+async fn turns_interrupted_by_a_stop_in_a_session_that_expires_meanwhile() {
     let mut server = Server::start().await;
     let session = server
         .session_with(json!({ "timeoutConfig": { "autoRenew": false } }))
@@ -131,7 +138,7 @@ async fn what_a_stop_cut_off_in_a_session_that_expires_meanwhile() {
     assert_eq!(
         contents(&history),
         ["say one|wait 1000", "say two", "one"],
-        "it had begun"
+        "this turn had begun"
     );
     server.settle().await;
     let history = server.history(&session).await;
@@ -144,7 +151,7 @@ async fn what_a_stop_cut_off_in_a_session_that_expires_meanwhile() {
 }
 
 #[tokio::test]
-async fn what_a_stop_cut_off_of_an_agent_that_is_gone_is_closed() {
+async fn an_interrupted_turn_of_a_removed_agent_is_closed() {
     let mut server = Server::start().await;
     let session = server.session().await;
     server.tell(&session, "say one|wait 1000").await;
@@ -159,7 +166,7 @@ async fn what_a_stop_cut_off_of_an_agent_that_is_gone_is_closed() {
 }
 
 #[tokio::test]
-async fn calls_under_way_are_answered_before_the_end() {
+async fn calls_in_progress_are_answered_before_the_stop_ends() {
     let mut server = Server::start().await;
     let calls: Vec<_> = (0..20)
         .map(|_| tokio::spawn(server.creating(&json!({})).send()))
@@ -173,7 +180,7 @@ async fn calls_under_way_are_answered_before_the_end() {
     assert_eq!(
         created.count() as u64,
         stored,
-        "what was acknowledged is stored"
+        "acknowledged data is stored"
     );
 }
 
@@ -191,7 +198,7 @@ async fn sessions_can_be_cleared_at_a_stop() {
     let remains = file
         .windows(secret.len())
         .any(|bytes| bytes == secret.as_bytes());
-    assert!(!remains, "nor does the file still hold what was removed");
+    assert!(!remains, "the file does not contain removed data");
 
     server
         .launch_with(|setup| setup.set("CLEAR_SESSIONS_ON_SHUTDOWN", "0"))
@@ -205,23 +212,23 @@ async fn sessions_can_be_cleared_at_a_stop() {
     assert_eq!(
         server.history(&session).await.len(),
         2,
-        "without the setting they stay"
+        "without the setting, sessions stay"
     );
     assert_eq!(server.stop().await, 1);
 }
 
 #[tokio::test]
-async fn a_second_server_on_the_same_folder_does_not_start() {
+async fn a_second_server_on_the_same_directory_does_not_start() {
     let server = Server::start().await;
     let session = server.session().await;
-    let error = server.start_another_in_vain().await;
+    let error = server.second_start_error().await;
     assert!(error.contains("sessiond.redb"), "{error}");
     server.ask(&session, "x").await;
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_stop_in_the_middle_of_many_sends_keeps_its_word_to_each() {
+async fn a_stop_during_many_sends_loses_no_acknowledged_message() {
     for _ in 0..4 {
         let mut server = Server::start().await;
         let sessions = join_all((0..12).map(|_| server.session())).await;
@@ -239,7 +246,7 @@ async fn a_stop_in_the_middle_of_many_sends_keeps_its_word_to_each() {
         let mut outcomes = Vec::new();
         for send in sends {
             let (session, content, response) = send.await.unwrap();
-            // A connection that was not yet accepted is refused; nothing is promised for that.
+            // A connection that was not accepted yet is refused; nothing was promised.
             if let Ok(response) = response {
                 let status = response.status().as_u16();
                 let body: Value = response.json().await.unwrap();
@@ -250,7 +257,7 @@ async fn a_stop_in_the_middle_of_many_sends_keeps_its_word_to_each() {
 
         server.launch_with(|setup| setup).await;
         for (session, content, status, body) in outcomes {
-            let is_kept = match status {
+            let is_stored = match status {
                 201 => true,
                 503 => body["details"].get("userMessage").is_some(),
                 _ => panic!("{status}: {body:#}"),
@@ -263,7 +270,7 @@ async fn a_stop_in_the_middle_of_many_sends_keeps_its_word_to_each() {
             .await;
             let said = content.trim_start_matches("say ");
             let count = |text: &str| contents(&history).iter().filter(|it| **it == text).count();
-            let expected = usize::from(is_kept);
+            let expected = usize::from(is_stored);
             assert_eq!(
                 (count(&content), count(said)),
                 (expected, expected),
@@ -275,7 +282,7 @@ async fn a_stop_in_the_middle_of_many_sends_keeps_its_word_to_each() {
 }
 
 #[tokio::test]
-async fn the_data_is_for_the_servers_own_user_alone() {
+async fn data_files_are_readable_only_by_the_servers_user() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let server = Server::start().await;

@@ -1,4 +1,4 @@
-//! The database file: its size, its verification, its damage.
+//! The database file: size, verification, damage.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ async fn metric(server: &Server, name: &str) -> String {
     line.unwrap_or_else(|| panic!("no {name}"))[name.len() + 1..].to_owned()
 }
 
-/// Asks for a verification and waits for its end, which is after that of any before it.
+/// Starts a verification and waits until one that began afterwards has ended.
 async fn verify(server: &Server) -> Value {
     server.advance(std::time::Duration::from_millis(1));
     let called = server.now();
@@ -46,8 +46,8 @@ async fn verify(server: &Server) -> Value {
     .await
 }
 
-/// Flips a bit of a key in the index of users, wherever a stopped server's file has it: nothing but
-/// the page's checksum tells that.
+/// Flips a bit of a key in the index of users in a stopped server's file. Only the page's checksum
+/// reveals it.
 fn flip(server: &Server, session: &str) {
     let number = |id: &str| uuid::Uuid::parse_str(id).unwrap().as_u128().to_le_bytes();
     let key = [number(USER), number(session)].concat();
@@ -64,7 +64,7 @@ fn flip(server: &Server, session: &str) {
     fs::write(server.database(), bytes).unwrap();
 }
 
-/// The id that the flipped key has.
+/// Returns the id in the flipped key.
 fn flipped(session: &str) -> String {
     let mut bytes = uuid::Uuid::parse_str(session)
         .unwrap()
@@ -75,7 +75,7 @@ fn flipped(session: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_file_is_verified_at_the_start_at_every_interval_and_when_asked() {
+async fn the_file_is_verified_at_the_start_at_intervals_and_on_request() {
     let server = Server::builder()
         .set("SESSION_VERIFY_INTERVAL_HOURS", "2")
         .start()
@@ -95,7 +95,7 @@ async fn the_file_is_verified_at_the_start_at_every_interval_and_when_asked() {
     );
     assert!(at_start["freeOnDisk"].as_u64().unwrap() > 0, "{at_start}");
 
-    // The next one waits for its time, which it begins to count at the end of the first.
+    // The interval counts from the end of the previous verification.
     eventually("the next pass", async || {
         server.advance(HOUR);
         (storage(&server).await["verifiedAt"] != at_start["verifiedAt"]).then_some(())
@@ -115,7 +115,7 @@ async fn the_file_is_verified_at_the_start_at_every_interval_and_when_asked() {
 }
 
 #[tokio::test]
-async fn damage_is_degraded_over_restarts_until_a_verification_finds_none() {
+async fn damage_degrades_health_until_a_verification_finds_none() {
     let mut server = Server::builder()
         .set("SESSION_VERIFY_INTERVAL_HOURS", "0")
         .start()
@@ -129,7 +129,7 @@ async fn damage_is_degraded_over_restarts_until_a_verification_finds_none() {
     assert_eq!(
         health(&server).await["status"],
         "healthy",
-        "nobody has looked"
+        "not verified yet"
     );
 
     assert!(verify(&server).await["damagedPages"].as_u64().unwrap() > 0);
@@ -143,7 +143,7 @@ async fn damage_is_degraded_over_restarts_until_a_verification_finds_none() {
             metric(&server, "sessiond_database_damaged_pages").await,
             "0"
         );
-        // It is served, but not copied.
+        // Reads are served, backups refused.
         server.get("/api/admin/backup").await.expect(500);
         let ended = server.begin_stop();
         ended.await.unwrap().unwrap();
@@ -157,7 +157,7 @@ async fn damage_is_degraded_over_restarts_until_a_verification_finds_none() {
     assert_eq!(
         health(&server).await["status"],
         "degraded",
-        "nobody has looked again"
+        "not verified again yet"
     );
     assert_eq!(verify(&server).await["damagedPages"], 0);
     let body = health(&server).await;
@@ -169,7 +169,7 @@ async fn damage_is_degraded_over_restarts_until_a_verification_finds_none() {
 }
 
 #[tokio::test]
-async fn the_last_backup_is_known_over_a_restart() {
+async fn the_last_backup_survives_a_restart() {
     let mut server = Server::start().await;
     server.session().await;
     server.advance(HOUR);
@@ -183,7 +183,7 @@ async fn the_last_backup_is_known_over_a_restart() {
 
 #[tokio::test]
 async fn a_clock_before_1970_stops_the_start() {
-    let error = Server::builder().start_in_vain_at(Timestamp(-1)).await;
+    let error = Server::builder().start_error_at(Timestamp(-1)).await;
     assert!(
         error.contains("1969-12-31T23:59:59.999Z, before 1970"),
         "{error}"

@@ -1,4 +1,4 @@
-//! A reply as a stream of events.
+//! Replies as event streams.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use crate::harness::{Events, MINUTE, NOBODY, SECOND, Server, USER, at, names, time};
 
-/// The names of some events.
+/// Returns the names of events.
 fn kinds(events: &[(String, Value)]) -> Vec<&str> {
     events.iter().map(|(name, _)| name.as_str()).collect()
 }
 
 #[tokio::test]
-async fn the_events_come_in_order() {
+async fn the_events_of_a_reply_come_in_order() {
     let server = Server::start().await;
     let session = server.session_with(json!({ "metadata": { "a": 1 } })).await;
     server.advance(SECOND);
@@ -64,7 +64,7 @@ async fn the_events_come_in_order() {
 }
 
 #[tokio::test]
-async fn the_pieces_come_while_the_agent_still_thinks() {
+async fn chunks_arrive_while_the_agent_is_still_running() {
     let server = Server::start().await;
     let session = server.session().await;
     let mut events = server
@@ -94,7 +94,7 @@ async fn the_pieces_come_while_the_agent_still_thinks() {
 }
 
 #[tokio::test]
-async fn a_reply_that_is_there_at_once_comes_in_its_pieces() {
+async fn a_fast_reply_arrives_in_its_chunks() {
     let server = Server::start().await;
     let session = server.session().await;
     let events = server.stream(&session, "words so it is").await.rest().await;
@@ -114,7 +114,7 @@ async fn a_reply_that_is_there_at_once_comes_in_its_pieces() {
 }
 
 #[tokio::test]
-async fn a_reply_that_is_not_streamed_is_one_chunk() {
+async fn a_reply_of_a_backend_without_streaming_is_one_chunk() {
     let server = Server::start().await;
     let session = server.session().await;
     let events = server.stream(&session, "an echo").await.rest().await;
@@ -127,7 +127,7 @@ async fn a_reply_that_is_not_streamed_is_one_chunk() {
 }
 
 #[tokio::test]
-async fn text_of_any_kind_passes_unharmed() {
+async fn any_text_is_transmitted_unchanged() {
     let server = Server::start().await;
     let session = server.session().await;
     for content in [
@@ -183,7 +183,7 @@ async fn a_timeout_is_the_last_event_too() {
 }
 
 #[tokio::test]
-async fn what_fails_before_the_stream_is_an_ordinary_error() {
+async fn failures_before_the_stream_are_json_errors() {
     let server = Server::start().await;
     let session = server.session().await;
     let sse = json!({ "content": "x", "transport": "sse" });
@@ -201,7 +201,7 @@ async fn what_fails_before_the_stream_is_an_ordinary_error() {
 }
 
 #[tokio::test]
-async fn a_client_message_id_is_echoed_and_attachments_shown() {
+async fn a_client_message_id_and_attachments_are_in_the_stream() {
     let server = Server::start().await;
     let session = server.session().await;
     let attachments = json!([{ "type": "t", "url": "u" }]);
@@ -218,7 +218,7 @@ async fn a_client_message_id_is_echoed_and_attachments_shown() {
 }
 
 #[tokio::test]
-async fn several_streams_of_one_session_come_one_after_the_other() {
+async fn streams_of_one_session_run_one_after_the_other() {
     let server = Server::start().await;
     let session = server.session().await;
     let first = server.begin(&session, "say one|wait 1000").await;

@@ -17,7 +17,7 @@ impl Server {
 }
 
 #[tokio::test]
-async fn the_answer_is_a_stream_whatever_the_transport() {
+async fn the_answer_is_a_stream_for_any_transport() {
     let server = Server::start().await;
     let session = server.session().await;
     for fields in [
@@ -36,7 +36,7 @@ async fn the_answer_is_a_stream_whatever_the_transport() {
 }
 
 #[tokio::test]
-async fn its_keys_are_those_of_the_other_send() {
+async fn keys_are_shared_with_the_other_send_endpoint() {
     let server = Server::start().await;
     let session = server.session().await;
     let fields = json!({ "content": "say Hello", "clientMessageId": "m-1" });
@@ -60,7 +60,7 @@ async fn its_keys_are_those_of_the_other_send() {
 }
 
 #[tokio::test]
-async fn what_is_refused_before_the_stream_is_json() {
+async fn refusals_before_the_stream_are_json() {
     let server = Server::start().await;
     let session = server.session().await;
     let hello = || json!({ "content": "say Hello" });

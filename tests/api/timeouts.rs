@@ -1,4 +1,4 @@
-//! Where a new session's timeouts come from, and their bounds.
+//! The timeouts of new sessions: precedence and bounds.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::harness::{Builder, Server, at};
 
 const ADA: &str = "a0a0a0a0-0000-0000-0000-000000000001";
 
-/// The timeouts that a session gets which asks for these.
+/// Returns the timeouts of a new session that requests these.
 async fn resolved(server: &Server, asked: &Value) -> Value {
     let created = server.create(json!({ "timeoutConfig": asked })).await;
     created.expect(201).body["timeoutConfig"].clone()
@@ -34,7 +34,7 @@ fn config(timeout: u32, auto_renew: bool, max_duration: u32, warning: u32) -> Va
 }
 
 #[tokio::test]
-async fn without_a_word_the_defaults_apply() {
+async fn without_a_request_the_defaults_apply() {
     let server = Server::start().await;
     let nulls = json!({ "timeoutMinutes": null, "autoRenew": null, "maxDurationMinutes": null,
                         "warningThresholdMinutes": null });
@@ -51,7 +51,7 @@ async fn without_a_word_the_defaults_apply() {
 }
 
 #[tokio::test]
-async fn the_settings_are_the_defaults() {
+async fn settings_change_the_defaults() {
     let server = Server::builder()
         .set("SESSION_DEFAULT_TIMEOUT_MINUTES", "20")
         .set("SESSION_MAX_DURATION_MINUTES", "90")
@@ -71,7 +71,7 @@ async fn the_settings_are_the_defaults() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_is_what_there_is() {
+async fn requested_timeouts_apply() {
     let server = Server::start().await;
     for asked in [
         config(45, false, 300, 10),
@@ -84,7 +84,7 @@ async fn what_is_asked_for_is_what_there_is() {
 }
 
 #[tokio::test]
-async fn a_number_is_read_as_javascript_reads_it_and_clamped() {
+async fn a_number_is_converted_like_in_javascript_and_clamped() {
     let server = Server::start().await;
     for (asked, minutes) in [
         (json!(45), 45),
@@ -110,7 +110,7 @@ async fn a_number_is_read_as_javascript_reads_it_and_clamped() {
         (json!(1441), 1440),
         (json!(1e300), 1440),
         (json!("99999999999999999999"), 1440),
-        // No finite number: the next level of precedence.
+        // Not finite: the next level of precedence applies.
         (json!("abc"), 30),
         (json!("NaN"), 30),
         (json!("Infinity"), 30),
@@ -130,7 +130,7 @@ async fn a_number_is_read_as_javascript_reads_it_and_clamped() {
 }
 
 #[tokio::test]
-async fn the_longest_duration_lies_between_the_timeout_and_twice_the_longest_timeout() {
+async fn the_maximum_duration_is_clamped_to_the_timeout_and_twice_the_maximum_timeout() {
     let server = Server::start().await;
     for (asked, duration) in [
         (
@@ -149,7 +149,7 @@ async fn the_longest_duration_lies_between_the_timeout_and_twice_the_longest_tim
         (json!({ "maxDurationMinutes": 2881 }), 2880),
         (json!({ "maxDurationMinutes": "1e99" }), 2880),
         (json!({ "maxDurationMinutes": "Infinity" }), 720),
-        // The default is below the timeout that is asked for.
+        // The default is below the requested timeout.
         (json!({ "timeoutMinutes": 1440 }), 1440),
     ] {
         let found = resolved(&server, &asked).await;
@@ -159,7 +159,7 @@ async fn the_longest_duration_lies_between_the_timeout_and_twice_the_longest_tim
 }
 
 #[tokio::test]
-async fn the_warning_threshold_lies_between_a_minute_and_the_longest_timeout() {
+async fn the_warning_threshold_is_clamped_to_a_minute_and_the_maximum_timeout() {
     let server = Server::start().await;
     for (asked, minutes) in [
         (json!(0), 1),
@@ -233,7 +233,7 @@ async fn a_wrong_type_is_refused_and_the_first_wrong_field_is_named() {
 }
 
 #[tokio::test]
-async fn an_agents_settings_come_between_the_request_and_the_defaults() {
+async fn an_agents_settings_rank_between_the_request_and_the_defaults() {
     let server = with_ada(&json!({
         "SESSION_TIMEOUT_MINUTES": "45",
         "SESSION_AUTO_RENEW": "false",
@@ -246,7 +246,7 @@ async fn an_agents_settings_come_between_the_request_and_the_defaults() {
         resolved_by_ada(&server, &json!({})).await,
         config(45, false, 300, 9)
     );
-    // Each field by itself.
+    // Each field independently.
     let asked = json!({ "timeoutMinutes": 50 });
     assert_eq!(
         resolved_by_ada(&server, &asked).await,
@@ -259,7 +259,7 @@ async fn an_agents_settings_come_between_the_request_and_the_defaults() {
     );
     let asked = config(60, true, 61, 2);
     assert_eq!(resolved_by_ada(&server, &asked).await, asked);
-    // What is no number falls back to the agent's.
+    // A value that is not a number falls back to the agent's.
     let asked = json!({ "timeoutMinutes": "abc", "maxDurationMinutes": null,
                         "warningThresholdMinutes": "" });
     assert_eq!(
@@ -275,7 +275,7 @@ async fn an_agents_settings_come_between_the_request_and_the_defaults() {
 }
 
 #[tokio::test]
-async fn an_agents_settings_are_bounded_and_the_unreadable_ones_ignored() {
+async fn an_agents_settings_are_clamped_and_invalid_ones_ignored() {
     for (settings, expected) in [
         (
             json!({ "SESSION_TIMEOUT_MINUTES": 2, "SESSION_MAX_DURATION_MINUTES": 1,
@@ -329,7 +329,7 @@ async fn a_changed_setting_never_moves_an_existing_session() {
     };
     server.restart_with(change).await;
     assert_eq!(server.info(&session).await, before);
-    // A renewal goes by the session's own timeouts too.
+    // Renewals use the session's own timeouts too.
     server.advance(crate::harness::MINUTE);
     let renewed = server
         .post(&at(&session, "/renew"), json!({}))
@@ -342,7 +342,7 @@ async fn a_changed_setting_never_moves_an_existing_session() {
 }
 
 #[tokio::test]
-async fn a_session_expires_after_its_timeout_or_its_longest_duration() {
+async fn a_session_expires_after_its_timeout_or_maximum_duration() {
     let server = Server::start().await;
     for (asked, expires_at) in [
         (json!({}), "2024-01-01T00:30:00.000Z"),
@@ -366,7 +366,7 @@ async fn a_session_expires_after_its_timeout_or_its_longest_duration() {
 }
 
 #[tokio::test]
-async fn a_session_is_near_its_expiration_from_its_threshold_on() {
+async fn a_session_is_near_expiration_from_its_threshold_on() {
     let server = Server::start().await;
     let session = server.session().await;
     let short = server
@@ -375,7 +375,7 @@ async fn a_session_is_near_its_expiration_from_its_threshold_on() {
     assert_eq!(
         server.info(&short).await["isNearExpiration"],
         true,
-        "from its creation on"
+        "from the creation on"
     );
     server.set_clock(std::time::Duration::from_millis(25 * 60_000 - 1));
     let info = server.info(&session).await;

@@ -1,4 +1,4 @@
-//! Turns: their order, and how many there may be.
+//! The order and number of turns.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::{ELIZA, MINUTE, SECOND, Server, at, contents, eventually};
 
 #[tokio::test]
-async fn a_turn_sees_the_earlier_ones_as_pairs() {
+async fn a_turn_sees_earlier_messages_with_their_replies() {
     let server = Server::start().await;
     let session = server.session().await;
     assert_eq!(server.ask(&session, "say x|history").await, "x");
@@ -17,7 +17,7 @@ async fn a_turn_sees_the_earlier_ones_as_pairs() {
 }
 
 #[tokio::test]
-async fn one_that_failed_is_seen_as_its_message_alone() {
+async fn a_failed_turn_is_seen_as_its_message_only() {
     let server = Server::start().await;
     let session = server.session().await;
     server.ask(&session, "say one").await;
@@ -29,7 +29,7 @@ async fn one_that_failed_is_seen_as_its_message_alone() {
 }
 
 #[tokio::test]
-async fn the_turns_of_a_session_run_in_the_order_of_its_messages_whatever_the_transports() {
+async fn turns_of_a_session_run_in_message_order_over_any_transport() {
     let server = Server::start().await;
     let session = server.session().await;
     let running = server.begin(&session, "say one|wait 1000").await;
@@ -111,7 +111,7 @@ async fn a_session_has_at_most_16_open_turns() {
     assert_eq!(
         server.info(&session).await,
         before,
-        "nothing is stored beyond"
+        "nothing more is stored"
     );
     assert_eq!(server.history(&session).await.len(), 16);
     let known = json!({ "content": "x", "clientMessageId": "k7" });
@@ -127,7 +127,7 @@ async fn a_session_has_at_most_16_open_turns() {
 }
 
 #[tokio::test]
-async fn the_server_has_as_many_open_turns_as_it_is_told() {
+async fn max_pending_turns_limits_the_open_turns_of_the_server() {
     let server = Server::builder()
         .set("MAX_PENDING_TURNS", "3")
         .start()
@@ -156,8 +156,8 @@ async fn the_server_has_as_many_open_turns_as_it_is_told() {
 }
 
 #[tokio::test]
-async fn an_agent_runs_as_many_turns_at_once_as_it_has_places() {
-    let server = Server::builder().agent_places(2).start().await;
+async fn max_concurrency_limits_the_turns_of_an_agent() {
+    let server = Server::builder().agent_concurrency(2).start().await;
     let sessions = join_all((0..4).map(|_| server.session())).await;
     let one = server.begin(&sessions[0], "say one|wait 1000").await;
     let two = server.begin(&sessions[1], "say two|wait 2000").await;
@@ -165,7 +165,7 @@ async fn an_agent_runs_as_many_turns_at_once_as_it_has_places() {
     three.expect("user_message").await;
     let four = server.wait_for(&sessions[3], "say four");
     server.history_of(&sessions[3], 1).await;
-    // Another agent's turns have places of their own.
+    // Other agents have their own limits.
     let other = server.session_with(json!({ "agentId": ELIZA })).await;
     server.ask(&other, "Hello").await;
     assert!(!four.is_finished());
@@ -174,7 +174,7 @@ async fn an_agent_runs_as_many_turns_at_once_as_it_has_places() {
     one.end("done").await;
     assert_eq!(three.expect("chunk").await["chunk"], "three");
     server.settle().await;
-    assert!(!four.is_finished(), "there are two places");
+    assert!(!four.is_finished(), "only two turns may run");
     server.advance(SECOND);
     two.end("done").await;
     let four = four.await.unwrap().expect(201);
@@ -186,7 +186,7 @@ async fn an_agent_runs_as_many_turns_at_once_as_it_has_places() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_sessions_at_once_lose_nothing() {
+async fn concurrent_sessions_lose_nothing() {
     let server = Server::start().await;
     let sessions = join_all((0..20).map(|_| server.session())).await;
     let asks = sessions.iter().map(|session| {
@@ -209,7 +209,7 @@ async fn many_sessions_at_once_lose_nothing() {
 }
 
 #[tokio::test]
-async fn the_turns_of_a_session_go_on_after_a_restart_in_their_order() {
+async fn turns_of_a_session_continue_in_order_after_a_restart() {
     let mut server = Server::start().await;
     let session = server.session().await;
     let running = server.begin(&session, "say one|wait 1000").await;
@@ -227,7 +227,7 @@ async fn the_turns_of_a_session_go_on_after_a_restart_in_their_order() {
 }
 
 #[tokio::test]
-async fn sixteen_open_turns_are_sixteen_after_a_restart() {
+async fn the_limit_of_open_turns_counts_those_from_before_a_restart() {
     let mut server = Server::start().await;
     let session = server.session().await;
     for _ in 0..16 {

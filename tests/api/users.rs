@@ -1,4 +1,4 @@
-//! A user with a JSON Web Token, among others.
+//! Users with JSON Web Tokens.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ async fn session(server: &Server, user: &str) -> String {
     created["sessionId"].as_str().unwrap().to_owned()
 }
 
-/// Every call that names a session, with a body that would do.
+/// Returns every call that names a session, with a valid body.
 fn calls(session: &str) -> Vec<(Method, String, Value)> {
     let sent = json!({ "content": "say x", "transport": "http" });
     vec![
@@ -59,7 +59,7 @@ fn calls(session: &str) -> Vec<(Method, String, Value)> {
 }
 
 #[tokio::test]
-async fn a_user_may_do_everything_with_a_session_of_its_own() {
+async fn a_user_may_do_everything_with_its_own_session() {
     let server = guarded().await;
     let own = session(&server, USER).await;
     for (method, path, body) in calls(&own) {
@@ -70,7 +70,7 @@ async fn a_user_may_do_everything_with_a_session_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_session_of_another_answers_as_one_that_is_not_there() {
+async fn another_users_session_answers_like_a_missing_one() {
     let server = guarded().await;
     let foreign = session(&server, OTHER).await;
     let strip = |answer: &Answer, id: &str| {
@@ -90,7 +90,7 @@ async fn the_session_of_another_answers_as_one_that_is_not_there() {
         assert_eq!(refused.status, 404, "{method} {path}");
         assert_eq!(strip(&refused, &foreign), strip(&missing, NOBODY), "{path}");
     }
-    // What is wrong with the call itself is said first, as for a missing one.
+    // A malformed call is a 400 first, as for a missing session.
     for body in [json!({}), json!({ "content": "" }), json!({ "content": 7 })] {
         let missing = at(NOBODY, "/messages");
         let missing = call(&server, Method::POST, &missing, &body, USER).await;
@@ -103,7 +103,7 @@ async fn the_session_of_another_answers_as_one_that_is_not_there() {
     let untouched = untouched.expect(200).body;
     assert_eq!(untouched["renewalCount"], 0);
     assert_eq!(untouched["timeoutConfig"]["timeoutMinutes"], 30);
-    // Nor does its expiry tell that it was there.
+    // Its expiry does not reveal it either.
     server.advance(HOUR);
     let refused = call(&server, Method::GET, &at(&foreign, ""), &json!({}), USER).await;
     assert_eq!(refused.status, 404);
@@ -113,14 +113,14 @@ async fn the_session_of_another_answers_as_one_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_user_creates_sessions_for_itself_alone() {
+async fn a_user_creates_sessions_only_for_itself() {
     let server = guarded().await;
     let fields = json!({ "agentId": SCRIPTED, "userId": OTHER });
     let refused = call(&server, Method::POST, SESSIONS, &fields, USER).await;
     refused.error(403, "FORBIDDEN", "ForbiddenError");
     let fields = json!({ "agentId": NOBODY, "userId": OTHER });
     let refused = call(&server, Method::POST, SESSIONS, &fields, USER).await;
-    assert_eq!(refused.status, 403, "whether there is such an agent or not");
+    assert_eq!(refused.status, 403, "whether or not the agent exists");
     let fields = json!({ "agentId": SCRIPTED, "userId": "x" });
     let refused = call(&server, Method::POST, SESSIONS, &fields, USER).await;
     refused.invalid("InvalidUuidError");
@@ -132,7 +132,7 @@ async fn a_user_creates_sessions_for_itself_alone() {
 }
 
 #[tokio::test]
-async fn a_user_lists_its_own_sessions_and_hears_of_no_others() {
+async fn a_user_lists_only_its_own_sessions() {
     let server = guarded().await;
     session(&server, OTHER).await;
     let first = session(&server, USER).await;
@@ -166,7 +166,7 @@ async fn a_user_lists_its_own_sessions_and_hears_of_no_others() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_until_it_expires() {
+async fn a_token_is_valid_until_it_expires() {
     let server = guarded().await;
     let exp = START.0 / 1000 + 60;
     let token = jwt::token(USER, exp);
@@ -178,7 +178,7 @@ async fn a_token_is_good_until_it_expires() {
     };
     assert_eq!(status(&token).await, 200);
     server.advance(MINUTE);
-    assert_eq!(status(&token).await, 200, "clocks may be off a little");
+    assert_eq!(status(&token).await, 200, "clocks may differ a little");
     server.advance(MINUTE / 12);
     assert_eq!(status(&token).await, 401);
     for header in [json!({ "alg": "none" }), json!({ "alg": "HS512" })] {
@@ -188,7 +188,7 @@ async fn a_token_is_good_until_it_expires() {
     let header = json!({ "alg": "HS256" });
     for claims in [
         json!({ "sub": USER }),
-        json!({ "sub": "somebody", "exp": exp + 3600 }),
+        json!({ "sub": "not-a-uuid", "exp": exp + 3600 }),
         json!({ "exp": exp + 3600 }),
     ] {
         assert_eq!(status(&jwt::signed(&header, &claims, jwt::KEY)).await, 401);
@@ -203,7 +203,7 @@ async fn a_token_is_good_until_it_expires() {
 }
 
 #[tokio::test]
-async fn nothing_that_a_client_writes_changes_who_is_who() {
+async fn client_fields_cannot_change_identities() {
     let server = Server::start().await;
     let forged = json!({
         "sessionId": NOBODY, "channelId": NOBODY, "userId": NOBODY, "agentId": NOBODY,

@@ -1,17 +1,17 @@
-//! What the pages of other sites can do to a server that they can reach.
+//! Requests from web pages of other sites, and how browsers are instructed.
 
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{SESSIONS, Server, Wire, answer};
+use crate::harness::{RawConnection, SESSIONS, Server, answer};
 
-/// The names in a list of headers, which may be written in any case.
+/// Returns the names in a list of headers, in lower case.
 fn names(list: &str) -> Vec<String> {
     let names = list.split(',').map(|name| name.trim().to_ascii_lowercase());
     names.collect()
 }
 
-/// A request as a browser makes it for a page.
+/// Sends a request as a browser does for a page.
 async fn from_page(server: &Server, method: Method, path: &str, origin: &str) -> (u16, String) {
     let request = server.request(method, path).header("origin", origin);
     let response = request.body("{}").send().await.unwrap();
@@ -22,7 +22,7 @@ async fn from_page(server: &Server, method: Method, path: &str, origin: &str) ->
 }
 
 #[tokio::test]
-async fn pages_of_other_sites_are_refused_before_any_work() {
+async fn requests_from_other_sites_are_refused_before_any_work() {
     let server = Server::start().await;
     for origin in [
         "https://evil.example",
@@ -50,7 +50,7 @@ async fn pages_of_other_sites_are_refused_before_any_work() {
 #[tokio::test]
 async fn a_form_of_another_site_creates_nothing() {
     let server = Server::start().await;
-    // What a form, or a fetch of an untyped Blob, can send without being asked beforehand.
+    // What a form, or a fetch of an untyped Blob, can send without a preflight.
     for kind in [
         Some("text/plain"),
         Some("application/x-www-form-urlencoded"),
@@ -85,7 +85,7 @@ async fn pages_of_this_machine_may_call_a_server_on_loopback() {
 }
 
 #[tokio::test]
-async fn a_foreign_name_for_this_address_is_refused_where_nobody_is_asked_who_they_are() {
+async fn without_authentication_a_foreign_host_name_is_refused() {
     let status = async |server: &Server, host: &str, token: &str| {
         let request = server
             .request(Method::GET, "/api/agents")
@@ -115,7 +115,7 @@ async fn a_foreign_name_for_this_address_is_refused_where_nobody_is_asked_who_th
 }
 
 #[tokio::test]
-async fn another_sites_page_reaches_the_console_by_a_link_and_nothing_else() {
+async fn another_site_can_link_to_the_console_and_nothing_else() {
     let server = Server::start().await;
     let status = async |server: &Server, method: Method, path: &str, mode: &str| {
         let request = server.request(method, path);
@@ -156,7 +156,7 @@ async fn another_sites_page_reaches_the_console_by_a_link_and_nothing_else() {
             );
         }
     }
-    // A page of this machine may, and says that it is one.
+    // A page of this machine may, and identifies itself as one.
     let request = server.request(Method::GET, "/api/agents");
     let request = request.header("sec-fetch-site", "cross-site");
     answer(request.header("origin", "http://localhost:5173"))
@@ -175,7 +175,7 @@ async fn another_sites_page_reaches_the_console_by_a_link_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_pages_of_a_list_may_call_and_read_and_no_others() {
+async fn only_listed_origins_may_call_and_read() {
     let server = Server::builder()
         .set("CORS_ORIGIN", "https://chat.example, http://localhost:5173")
         .start()
@@ -188,7 +188,7 @@ async fn the_pages_of_a_list_may_call_and_read_and_no_others() {
     assert_eq!(get("http://localhost:5173").await.0, 200);
     assert_eq!(get("http://localhost:5174").await.0, 403);
     assert_eq!(get("http://chat.example").await.0, 403);
-    assert_eq!(get(server.url()).await.0, 200, "its own");
+    assert_eq!(get(server.url()).await.0, 200, "its own origin");
     let plain = server.get("/api/agents").await;
     assert_eq!(names(plain.header("vary")), ["origin"]);
     assert!(!plain.has_header("access-control-allow-origin"));
@@ -196,7 +196,7 @@ async fn the_pages_of_a_list_may_call_and_read_and_no_others() {
 }
 
 #[tokio::test]
-async fn any_page_may_where_that_is_wanted() {
+async fn a_wildcard_origin_allows_every_page() {
     let server = Server::builder().set("CORS_ORIGIN", "*").start().await;
     for origin in ["https://any.example", "null"] {
         let found = from_page(&server, Method::GET, "/api/agents", origin).await;
@@ -206,7 +206,7 @@ async fn any_page_may_where_that_is_wanted() {
 }
 
 #[tokio::test]
-async fn a_preflight_needs_no_token_and_is_told_what_may_be_sent() {
+async fn a_preflight_needs_no_token_and_lists_what_may_be_sent() {
     let server = Server::builder()
         .set("ELIZA_SERVER_AUTH_TOKEN", "t")
         .set("CORS_ORIGIN", "https://chat.example")
@@ -252,14 +252,14 @@ async fn a_preflight_needs_no_token_and_is_told_what_may_be_sent() {
         preflight(SESSIONS, "https://evil.example").await.status(),
         403
     );
-    // What is no preflight is a call like any other.
+    // An OPTIONS that is not a preflight is a call like any other.
     let options = server.request(Method::OPTIONS, SESSIONS);
     answer(options.header("x-api-key", "t")).await.expect(405);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_page_may_read_the_headers_that_matter() {
+async fn a_page_may_read_the_exposed_headers() {
     let server = Server::start().await;
     let request = server
         .request(Method::GET, "/api/agents")
@@ -278,7 +278,7 @@ async fn a_page_may_read_the_headers_that_matter() {
 }
 
 #[tokio::test]
-async fn every_response_tells_browsers_to_make_nothing_of_it() {
+async fn every_response_forbids_caching_and_embedding() {
     let server = Server::start().await;
     for path in ["/api/agents", "/nope", SESSIONS, "/healthz"] {
         let answer = server.get(path).await;
@@ -291,14 +291,14 @@ async fn every_response_tells_browsers_to_make_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn a_name_in_the_target_counts_with_and_without_a_trailing_slash() {
+async fn an_absolute_target_is_checked_with_and_without_a_trailing_slash() {
     let server = Server::start().await;
     for (name, host, status) in [
         ("evil.example", "localhost", 403),
         ("localhost", "evil.example", 200),
     ] {
         for slash in ["", "/", "//"] {
-            let mut wire = Wire::open(&server).await;
+            let mut wire = RawConnection::open(&server).await;
             let head = format!("GET http://{name}/api/agents{slash} HTTP/1.1\r\nhost: {host}");
             wire.write(&format!("{head}\r\n\r\n")).await;
             assert_eq!(wire.reply().await.status, status, "{head}");
@@ -308,7 +308,7 @@ async fn a_name_in_the_target_counts_with_and_without_a_trailing_slash() {
 }
 
 #[tokio::test]
-async fn pages_and_the_description_are_compressed_for_those_who_accept_it() {
+async fn pages_and_openapi_are_compressed_for_clients_that_accept_it() {
     let server = Server::start().await;
     let get = async |path: &str, accepted: &str| {
         let request = server.request(Method::GET, path);
@@ -331,7 +331,7 @@ async fn pages_and_the_description_are_compressed_for_those_who_accept_it() {
         let varies: Vec<_> = varies.map(|it| names(it.to_str().unwrap())).collect();
         assert!(varies.concat().contains(&"accept-encoding".to_owned()));
     }
-    // A conversation beside a secret must not show by its length what they share.
+    // API responses are not compressed: their length would reveal text shared with a secret.
     for path in [SESSIONS, "/api/agents"] {
         let response = get(path, "gzip").await;
         assert!(!response.headers().contains_key("content-encoding"));
@@ -340,7 +340,7 @@ async fn pages_and_the_description_are_compressed_for_those_who_accept_it() {
 }
 
 #[tokio::test]
-async fn a_page_has_a_tag_for_each_coding_and_is_known_by_both() {
+async fn a_page_has_an_etag_for_each_encoding() {
     let server = Server::start().await;
     let get = async |coding: &str, known: &str| {
         let request = server.request(Method::GET, "/console/app.js");

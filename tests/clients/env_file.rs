@@ -44,8 +44,8 @@ const REALISTIC: [&str; 9] = [
 #[test]
 fn an_env_file_is_read_as_dotenv_reads_it() {
     let _turn = ONE_AT_A_TIME.lock();
-    let folder = match node::prepare("clients") {
-        Ok(folder) => folder,
+    let directory = match node::prepare("clients") {
+        Ok(directory) => directory,
         Err(reason) => return node::skip(&reason),
     };
     let seed = std::env::var(SEED).map_or(1, |seed| seed.parse().expect("a number"));
@@ -58,13 +58,13 @@ fn an_env_file_is_read_as_dotenv_reads_it() {
         cases.push(case(&soup(&mut rng), false));
         cases.push(case(&edited(&mut rng), false));
     }
-    let file = folder.path().join("cases.json");
+    let file = directory.path().join("cases.json");
     let text = serde_json::to_string(&cases).expect("JSON");
     fs::write(&file, text).expect("a file can be written");
     let compared = run(
         Command::new("node")
             .args(["--test", "--test-reporter=spec", "env-file.mjs"])
-            .current_dir(folder.path())
+            .current_dir(directory.path())
             .env("SESSIOND_ENV_FILE_CASES", &file),
         TEST_LIMIT,
     );

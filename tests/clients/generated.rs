@@ -9,16 +9,16 @@ use super::{ONE_AT_A_TIME, TEST_LIMIT, USER, install_python, source};
 #[test]
 fn generated_typescript_clients_talk_to_the_server() {
     let _turn = ONE_AT_A_TIME.lock();
-    let folder = match node::prepare("clients/generated") {
-        Ok(folder) => folder,
+    let directory = match node::prepare("clients/generated") {
+        Ok(directory) => directory,
         Err(reason) => return node::skip(&reason),
     };
     let server = Server::start();
     let tests = run(
         Command::new("node")
             .args(["--test", "--test-reporter=spec"])
-            .args(node::test_files(folder.path()))
-            .current_dir(folder.path())
+            .args(node::test_files(directory.path()))
+            .current_dir(directory.path())
             .env("SESSIOND_URL", server.url()),
         TEST_LIMIT,
     );
@@ -30,8 +30,8 @@ fn generated_typescript_clients_talk_to_the_server() {
 #[test]
 fn a_generated_python_client_talks_to_the_server() {
     let _turn = ONE_AT_A_TIME.lock();
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    let packages = match install_python(folder.path(), "generated/requirements.txt") {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let packages = match install_python(directory.path(), "generated/requirements.txt") {
         Ok(packages) => packages,
         Err(reason) => return node::skip(&reason),
     };
@@ -39,7 +39,7 @@ fn a_generated_python_client_talks_to_the_server() {
     let tests = run(
         Command::new("python3")
             .arg(source().join("generated/generated.py"))
-            .current_dir(folder.path())
+            .current_dir(directory.path())
             .env("PYTHONPATH", &packages)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("SESSIOND_URL", server.url())

@@ -20,7 +20,7 @@ const INSTALL_LIMIT: Duration = Duration::from_mins(10);
 const START_LIMIT: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Where it is installed, unless the cache folder of the user's is wanted.
+/// Where it is installed, unless the cache directory of the user's is wanted.
 const FOLDER: &str = "SESSIOND_ELIZAOS_DIR";
 
 /// The agent's id, which `ElizaOS` derives from the name "Rules".
@@ -28,7 +28,7 @@ pub(crate) const AGENT: &str = "bb11a8e3-f871-0e36-a7cd-9d1c615a4e3d";
 
 /// An `ElizaOS` server. Dropped, it is killed.
 pub(crate) struct ElizaOs {
-    folder: PathBuf,
+    directory: PathBuf,
     data: TempDir,
     port: u16,
     child: Child,
@@ -37,14 +37,14 @@ pub(crate) struct ElizaOs {
 impl ElizaOs {
     /// Starts one with a database of its own, and waits until its agent can be asked.
     pub(crate) fn start() -> Self {
-        let folder = install().expect("the packages can be installed");
+        let directory = install().expect("the packages can be installed");
         let data = TempDir::with_prefix("sessiond-elizaos-").expect("a temporary directory");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         drop(listener);
-        let child = spawn(&folder, data.path(), port);
+        let child = spawn(&directory, data.path(), port);
         let mut eliza = Self {
-            folder,
+            directory,
             data,
             port,
             child,
@@ -70,7 +70,7 @@ impl ElizaOs {
     /// Starts it again with the same database, and does not wait.
     pub(crate) fn launch(&mut self) {
         self.kill();
-        self.child = spawn(&self.folder, self.data.path(), self.port);
+        self.child = spawn(&self.directory, self.data.path(), self.port);
     }
 
     /// Sends a signal by its short name (`STOP`, `CONT`).
@@ -118,14 +118,14 @@ impl Drop for ElizaOs {
     }
 }
 
-fn spawn(folder: &Path, data: &Path, port: u16) -> Child {
+fn spawn(directory: &Path, data: &Path, port: u16) -> Child {
     let log = File::create(data.join("log")).expect("a log file can be made");
     let errors = log.try_clone().expect("a file can be cloned");
-    Command::new(folder.join("node_modules/.bin/bun"))
+    Command::new(directory.join("node_modules/.bin/bun"))
         .arg("server.mjs")
         .arg(data.join("database"))
         .arg(port.to_string())
-        .current_dir(folder)
+        .current_dir(directory)
         .env("COUNT_FILE", data.join("count"))
         // It reports its errors to its makers unless it is told another address.
         .env("SENTRY_DSN", "http://nobody@127.0.0.1:9/1")
@@ -139,12 +139,12 @@ fn spawn(folder: &Path, data: &Path, port: u16) -> Child {
 /// Installs the packages, unless they are there already; returns where they are.
 fn install() -> Result<PathBuf, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/elizaos");
-    let folder = folder();
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let directory = directory();
+    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let wanted = fs::read(source.join("package.json")).expect("a file of this checkout");
-    let done = folder.join("installed");
+    let done = directory.join("installed");
     if fs::read(&done).ok().as_ref() != Some(&wanted) {
-        fs::write(folder.join("package.json"), &wanted).map_err(|error| error.to_string())?;
+        fs::write(directory.join("package.json"), &wanted).map_err(|error| error.to_string())?;
         // Only bun has a script that is needed.
         let options = [
             "--ignore-scripts",
@@ -153,20 +153,20 @@ fn install() -> Result<PathBuf, String> {
             "--prefer-offline",
         ];
         let mut npm = Command::new("npm");
-        npm.arg("install").args(options).current_dir(&folder);
+        npm.arg("install").args(options).current_dir(&directory);
         run(&mut npm, INSTALL_LIMIT)?;
         let mut node = Command::new("node");
         node.arg("install.js")
-            .current_dir(folder.join("node_modules/bun"));
+            .current_dir(directory.join("node_modules/bun"));
         run(&mut node, INSTALL_LIMIT)?;
         fs::write(&done, &wanted).map_err(|error| error.to_string())?;
     }
     let server = "server.mjs";
-    fs::copy(source.join(server), folder.join(server)).map_err(|error| error.to_string())?;
-    Ok(folder)
+    fs::copy(source.join(server), directory.join(server)).map_err(|error| error.to_string())?;
+    Ok(directory)
 }
 
-fn folder() -> PathBuf {
+fn directory() -> PathBuf {
     let named = env::var_os(FOLDER).map(PathBuf::from);
     let cache = || {
         let home = env::var_os("HOME").map_or_else(env::temp_dir, PathBuf::from);

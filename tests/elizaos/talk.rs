@@ -99,8 +99,8 @@ impl Talk {
 /// A sessiond with an agent for each of these transports.
 pub(crate) fn setup(eliza: &ElizaOs, agents: &[(&str, &str)]) -> Builder {
     let setup = Server::builder().env("RUST_LOG", "sessiond=debug");
-    let folder = setup.data_dir().join("agents");
-    fs::create_dir_all(&folder).expect("a folder can be made");
+    let directory = setup.data_dir().join("agents");
+    fs::create_dir_all(&directory).expect("a directory can be made");
     for (id, transport) in agents {
         let backend = json!({
             "type": "elizaos", "baseUrl": eliza.url(), "agentId": AGENT, "transport": transport,
@@ -109,7 +109,7 @@ pub(crate) fn setup(eliza: &ElizaOs, agents: &[(&str, &str)]) -> Builder {
         let character = json!({
             "id": id, "name": transport, "bio": "Rules.", "settings": { "backend": backend },
         });
-        let file = folder.join(format!("{transport}.json"));
+        let file = directory.join(format!("{transport}.json"));
         fs::write(file, character.to_string()).expect("a file can be written");
     }
     setup

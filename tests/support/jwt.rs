@@ -1,4 +1,4 @@
-//! JSON Web Tokens as whoever knows the key makes them.
+//! JSON Web Tokens, made as a holder of the key makes them.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -6,10 +6,10 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-/// The key that the tests sign with.
+/// The key with which the tests sign.
 pub(crate) const KEY: &str = "the tests' key, of thirty-two bytes and more";
 
-/// A user's token that expires at a time in seconds since the epoch.
+/// Returns a user's token. `exp` is in seconds since the epoch.
 pub(crate) fn token(user: &str, exp: i64) -> String {
     signed(
         &json!({ "alg": "HS256", "typ": "JWT" }),
@@ -18,7 +18,7 @@ pub(crate) fn token(user: &str, exp: i64) -> String {
     )
 }
 
-/// Any header and claims, signed.
+/// Returns a token with any header and claims.
 pub(crate) fn signed(header: &Value, claims: &Value, key: &str) -> String {
     let part = |value: &Value| BASE64.encode(value.to_string());
     let message = format!("{}.{}", part(header), part(claims));

@@ -1,4 +1,4 @@
-//! What several integration tests share. Each test binary says `mod support;` and uses its part.
+//! Helpers that several integration tests share. Each test binary uses a part of them.
 
 #![allow(
     dead_code,

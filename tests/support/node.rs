@@ -1,4 +1,4 @@
-//! Tests that are written in JavaScript, run by node in a folder of their own.
+//! Runs tests that are written in JavaScript, with node, in a temporary directory.
 //!
 //! They need node and npm, and the npm registry or a warm cache of it. Where something is missing
 //! the test says so and passes, so that `cargo test` works anywhere; with a value in
@@ -20,22 +20,25 @@ const REQUIRED: &str = "SESSIOND_REQUIRE_CLIENT_TESTS";
 
 const INSTALL_LIMIT: Duration = Duration::from_mins(3);
 
-/// Copies a folder of `tests/` and installs what it needs; the error says what was in the way.
+/// Copies a directory of `tests/` and installs its npm packages.
+///
+/// # Errors
+/// Says what is missing or what failed.
 pub(crate) fn prepare(name: &str) -> Result<TempDir, String> {
-    let folder = tempfile::tempdir().expect("a temporary directory");
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests")
         .join(name);
-    copy_files(&source, folder.path());
-    install(folder.path()).or_else(|_| install(folder.path()))?;
-    Ok(folder)
+    copy_files(&source, directory.path());
+    install(directory.path()).or_else(|_| install(directory.path()))?;
+    Ok(directory)
 }
 
-/// Installs exactly what the lock file names; the error says what was in the way.
-fn install(folder: &Path) -> Result<(), String> {
+/// Installs exactly what the lock file names.
+fn install(directory: &Path) -> Result<(), String> {
     let command = ["ci", "--no-audit", "--no-fund", "--prefer-offline"];
-    // npm's own patience would keep a tester without a network waiting for minutes.
-    let patience = [
+    // With npm's own timeouts, a tester without a network would wait for minutes.
+    let timeouts = [
         "--fetch-retries=2",
         "--fetch-retry-mintimeout=1000",
         "--fetch-retry-maxtimeout=3000",
@@ -43,28 +46,28 @@ fn install(folder: &Path) -> Result<(), String> {
     run(
         Command::new("npm")
             .args(command)
-            .args(patience)
-            .current_dir(folder),
+            .args(timeouts)
+            .current_dir(directory),
         INSTALL_LIMIT,
     )
     .map(drop)
 }
 
-/// The test files by name: left to look for them itself, node is content to find none.
-pub(crate) fn test_files(folder: &Path) -> Vec<OsString> {
-    let files: Vec<_> = fs::read_dir(folder)
+/// Returns the names of the test files. node itself passes if it finds none.
+pub(crate) fn test_files(directory: &Path) -> Vec<OsString> {
+    let files: Vec<_> = fs::read_dir(directory)
         .expect("a directory can be read")
         .map(|entry| entry.expect("a directory can be read").file_name())
         .filter(|name| name.to_string_lossy().ends_with(".test.mjs"))
         .collect();
-    assert!(!files.is_empty(), "there are client tests");
+    assert!(!files.is_empty(), "no test files found");
     files
 }
 
-/// Runs a command to its end; returns its whole output, which the error has too.
+/// Runs a command to its end and returns its whole output, which the error contains too.
 pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<String, String> {
     let name = format!("{command:?}");
-    // A file, not a pipe: it cannot fill up, and nobody waits for a grandchild to close it.
+    // A file cannot fill up like a pipe, and need not be closed by grandchildren.
     let mut output = tempfile::tempfile().expect("a temporary file");
     let stdout = output.try_clone().expect("a file can be cloned");
     let stderr = output.try_clone().expect("a file can be cloned");
@@ -88,11 +91,11 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<String, Stri
     Err(format!("{name} {how}. Its output:\n{text}"))
 }
 
-/// Leaves the test where that is allowed.
+/// Reports a skipped test. Panics if client tests are required.
 pub(crate) fn skip(reason: &str) {
     let required = env::var_os(REQUIRED).is_some_and(|value| !value.is_empty());
     assert!(!required, "{REQUIRED} is set, but {reason}");
-    // Written past the test harness, which hides what a test prints unless it fails.
+    // Bypasses the test harness, which hides the output of passing tests.
     let _ = writeln!(io::stderr(), "test skipped: {reason}");
 }
 

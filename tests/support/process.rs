@@ -1,13 +1,13 @@
-//! Child processes that may not take for ever.
+//! Child processes with a time limit.
 
 use std::process::{Child, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often a child process is asked whether it has ended.
+/// Interval at which a child process is polled.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Waits until the child ends. After `limit` it is killed, and the answer is `None`.
+/// Waits until the child ends. After `limit`, kills it and returns `None`.
 pub(crate) fn wait_at_most(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     let start = Instant::now();
     loop {
@@ -22,9 +22,9 @@ pub(crate) fn wait_at_most(child: &mut Child, limit: Duration) -> Option<ExitSta
     }
 }
 
-/// Ends the child at once, as `kill -9` does; one that has ended already is no fault.
+/// Ends the child like `kill -9`. A child that has already ended is fine.
 pub(crate) fn kill(child: &mut Child) {
-    // It fails only for a child that is gone.
+    // Fails only if the child has already ended.
     let _ = child.kill();
     child.wait().expect("a child can be waited for");
 }

@@ -1,5 +1,5 @@
-//! The real binary, started as a user would start it: in a directory of its own, on a free port,
-//! with nothing of the tester's own settings.
+//! The real binary, started as a user would start it: in a temporary directory, on a free port,
+//! without the tester's own settings.
 //!
 //! ```ignore
 //! let mut server = Server::builder().env("SESSION_TIME_SCALE", "60").start();
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use super::process;
 
-/// What the server inherits of the tester's environment: enough to run and to be measured.
+/// The variables of the tester's environment that the server inherits.
 const INHERITED: [&str; 5] = [
     "PATH",
     "TMPDIR",
@@ -30,25 +30,25 @@ const INHERITED: [&str; 5] = [
     "RUST_BACKTRACE",
 ];
 
-/// A start that takes longer has failed. Generous: a test machine may be busy.
+/// The longest that a start may take. Generous, since a test machine may be busy.
 const START_LIMIT: Duration = Duration::from_mins(1);
 
-/// A stop that takes longer has failed: above any deadline of the server's own.
+/// The longest that a stop may take: longer than any deadline of the server.
 const STOP_LIMIT: Duration = Duration::from_mins(1);
 
-/// How often the log is read for the line that says where the server listens.
+/// Interval at which the log is searched for the server's address.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Where nothing was written for so long, all was.
+/// The log is complete when nothing was written for this long.
 const LOG_PAUSE: Duration = Duration::from_millis(50);
 
-/// A server that has not been started yet.
+/// Sets up a server before its start.
 #[derive(Debug)]
 pub(crate) struct Builder {
     home: TempDir,
     args: Vec<OsString>,
     variables: BTreeMap<OsString, OsString>,
-    /// The command that starts the binary, whose path and arguments follow.
+    /// The command before the binary's path and arguments.
     wrapper: Vec<String>,
 }
 
@@ -80,24 +80,25 @@ impl Builder {
         self
     }
 
-    /// Lets the server have no more files open than these.
+    /// Limits the number of open files.
     pub(crate) fn open_files(self, limit: u32) -> Self {
         let script = format!(r#"ulimit -n {limit} && exec "$0" "$@""#);
         self.wrapped(&["sh", "-c", &script])
     }
 
-    /// Starts the server by another command, which gets the binary with its arguments as its last ones.
+    /// Starts the server through another command, to which the binary and its arguments are
+    /// appended.
     pub(crate) fn wrapped(mut self, command: &[&str]) -> Self {
         self.wrapper = command.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// The server's working directory, where it looks for `.env`.
+    /// Returns the server's working directory, where it looks for `.env`.
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
 
-    /// The server's data directory; the server makes it.
+    /// Returns the server's data directory, which the server creates.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.home().join("data")
     }
@@ -108,7 +109,7 @@ impl Builder {
         Server { setup: self, run }
     }
 
-    /// Runs the binary to its end: for commands, and for starts that must be refused.
+    /// Runs the binary to its end, for commands and for refused starts.
     pub(crate) fn run(&self) -> Finished {
         let log_start = self.log_length();
         let mut child = self.spawn();
@@ -125,7 +126,7 @@ impl Builder {
         let mut child = self.spawn();
         let start = Instant::now();
         loop {
-            // Asked before the log is read, so that the log is complete if it has ended.
+            // Polled before the log is read, so that the log is complete if it has ended.
             let ended = child.try_wait().expect("a child can be waited for");
             let log = self.log_since(log_start);
             if let Some(url) = listening_url(&log) {
@@ -146,7 +147,7 @@ impl Builder {
         }
     }
 
-    /// Output goes to a file: it needs no reader, and it outlives the process.
+    /// The output goes to a file: it needs no reader and survives the process.
     fn spawn(&self) -> Child {
         let out = self.open_log();
         let err = out.try_clone().expect("a file can be cloned");
@@ -203,21 +204,21 @@ impl Builder {
 struct Running {
     child: Child,
     url: String,
-    /// Where this run's part of the log begins.
+    /// The offset at which this run's part of the log begins.
     log_start: usize,
 }
 
-/// A run of the binary that has ended by itself.
+/// A finished run of the binary.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// How it ended.
+    /// The exit status.
     pub(crate) status: ExitStatus,
-    /// All that it wrote, standard output and standard error in one.
+    /// Standard output and standard error, interleaved.
     pub(crate) log: String,
 }
 
-/// A running server. Dropped, it is killed and its directory removed; where the test has failed,
-/// its log is shown.
+/// A running server. Dropping it kills it and removes its directory; if the test failed, its log is
+/// printed.
 #[derive(Debug)]
 pub(crate) struct Server {
     run: Running,
@@ -225,43 +226,43 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server with nothing but defaults.
+    /// Starts a server with default settings.
     pub(crate) fn start() -> Self {
         Self::builder().start()
     }
 
-    /// A server to be set up first.
+    /// Returns a builder with the defaults of the tests.
     pub(crate) fn builder() -> Builder {
         Builder::new()
     }
 
-    /// Where it listens: `http://HOST:PORT`, without a slash at the end.
+    /// Returns the server's address, `http://HOST:PORT`, without a trailing slash.
     pub(crate) fn url(&self) -> &str {
         &self.run.url
     }
 
-    /// The address of a path, which begins with a slash.
+    /// Returns the address of a path, which begins with a slash.
     pub(crate) fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url())
     }
 
-    /// The process id.
+    /// Returns the process id.
     pub(crate) fn pid(&self) -> u32 {
         self.run.child.id()
     }
 
-    /// The server's working directory, where it looks for `.env`.
+    /// Returns the server's working directory, where it looks for `.env`.
     pub(crate) fn home(&self) -> &Path {
         self.setup.home()
     }
 
-    /// The server's data directory.
+    /// Returns the server's data directory.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.setup.data_dir()
     }
 
-    /// What the server has logged since it was last started. A thread of its own writes the log,
-    /// which may be a little behind.
+    /// Returns the log since the last start. A thread of its own writes the log, which may lag a
+    /// little behind.
     pub(crate) fn log(&self) -> String {
         let read = || self.setup.log_since(self.run.log_start);
         let mut log = read();
@@ -280,35 +281,35 @@ impl Server {
         self.setup.variables.insert(name.into(), value.into());
     }
 
-    /// Ends the server as a crash does: it gets no chance to do anything.
+    /// Ends the server like a crash.
     pub(crate) fn kill9(&mut self) {
         process::kill(&mut self.run.child);
     }
 
     /// Sends a signal by its short name (`TERM`, `INT`, `HUP`) and does not wait.
     pub(crate) fn signal(&self, name: &str) {
-        // Every shell has `kill` built in; not every machine has it as a program.
+        // `kill` is built into every shell, but not installed on every machine.
         let status = Command::new("sh")
             .args(["-c", r#"kill -s "$0" "$1""#, name, &self.pid().to_string()])
             .status()
             .expect("a shell can be started");
-        assert!(status.success(), "the server is there to be signalled");
+        assert!(status.success(), "the server runs");
     }
 
-    /// Asks the server to stop (SIGTERM) and waits until it has.
+    /// Stops the server with SIGTERM and waits for its end.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM");
         let status = self.wait_at_most(STOP_LIMIT);
-        status.expect("the server stops when it is asked to")
+        status.expect("the server stops in time")
     }
 
-    /// Waits until the server ends. After `limit` it is killed, and the answer is `None`.
+    /// Waits until the server ends. After `limit`, kills it and returns `None`.
     pub(crate) fn wait_at_most(&mut self, limit: Duration) -> Option<ExitStatus> {
         process::wait_at_most(&mut self.run.child, limit)
     }
 
-    /// Starts the server again: the same data and settings, a new port. One that still runs is
-    /// killed first.
+    /// Starts the server again with the same data and settings on a new port. Kills it first if it
+    /// still runs.
     pub(crate) fn restart(&mut self) {
         self.kill9();
         self.run = self.setup.launch();
@@ -324,7 +325,7 @@ impl Drop for Server {
     }
 }
 
-/// Finds the line `listening on http://HOST:PORT`, whatever stands before or after it.
+/// Finds the address in the line with `listening on http://HOST:PORT`.
 fn listening_url(log: &str) -> Option<String> {
     let (_, rest) = log.split_once("listening on http://")?;
     let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]-".contains(c)))?;

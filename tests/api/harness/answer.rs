@@ -1,10 +1,10 @@
-//! What a call brings, and what every answer must have.
+//! Responses, and the properties that every one of them must have.
 
 use reqwest::RequestBuilder;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::{Value, json};
 
-/// What a call brought.
+/// A response with its body as JSON.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -12,12 +12,12 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
-/// Makes a call and reads its answer, which must have what every answer has.
+/// Sends a request and reads the response, checking what every response must have.
 pub(crate) async fn answer(request: RequestBuilder) -> Answer {
     let response = request.send().await.expect("the server answers");
     let status = response.status().as_u16();
     let headers = response.headers().clone();
-    let text = response.text().await.expect("the answer is whole");
+    let text = response.text().await.expect("the answer is complete");
     check_headers(&headers);
     assert_eq!(headers[CONTENT_TYPE], "application/json", "{text}");
     let body = match text.as_str() {
@@ -35,7 +35,7 @@ pub(crate) async fn answer(request: RequestBuilder) -> Answer {
     answer
 }
 
-/// What every response has and has not.
+/// Asserts the headers that every response must and must not have.
 pub(crate) fn check_headers(headers: &HeaderMap) {
     assert!(headers.contains_key("x-request-id"), "{headers:?}");
     assert_eq!(headers["x-content-type-options"], "nosniff");
@@ -45,14 +45,14 @@ pub(crate) fn check_headers(headers: &HeaderMap) {
 }
 
 impl Answer {
-    /// The answer, which must have this status.
+    /// Asserts the status and returns the answer.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{:#}", self.body);
         self
     }
 
-    /// The details of an error, which must be this one.
+    /// Asserts that this is the given error, and returns its outer details.
     #[track_caller]
     pub(crate) fn error(&self, status: u16, code: &str, kind: &str) -> Value {
         let found = (self.status, &self.body["code"], &self.body["error"]["type"]);
@@ -61,17 +61,17 @@ impl Answer {
         self.body["details"].clone()
     }
 
-    /// The details of a 400 of this kind.
+    /// Asserts that this is a 400 of this type, and returns its outer details.
     #[track_caller]
     pub(crate) fn invalid(&self, kind: &str) -> Value {
         self.error(400, "VALIDATION_ERROR", kind)
     }
 
-    /// A header's text.
+    /// Returns a header's value, which must be present.
     #[track_caller]
     pub(crate) fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
-        let value = value.unwrap_or_else(|| panic!("there is no {name}: {:?}", self.headers));
+        let value = value.unwrap_or_else(|| panic!("no header {name}: {:?}", self.headers));
         value.to_str().unwrap()
     }
 
@@ -79,7 +79,7 @@ impl Answer {
         self.headers.contains_key(name)
     }
 
-    /// The one form that every error has, whatever it is about.
+    /// Asserts the form that every error has.
     #[track_caller]
     fn check_error_form(&self) {
         let body = &self.body;
@@ -124,7 +124,7 @@ pub(crate) fn assert_v7(value: &Value) {
     assert_eq!(id.get_version_num(), 7, "{text}");
 }
 
-/// The names of an object's members, in their order.
+/// Returns the names of an object's members, in order.
 #[track_caller]
 pub(crate) fn names(value: &Value) -> Vec<&str> {
     let object = value

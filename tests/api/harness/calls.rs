@@ -1,4 +1,4 @@
-//! The calls of the API.
+//! Calls of the API, as methods of the test server.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use super::answer::{Answer, answer};
 use super::server::{NOBODY, SCRIPTED, SESSIONS, START, Server, USER};
 use super::sse::Events;
 
-/// A path of a session.
+/// Returns a path below a session's.
 pub(crate) fn at(session: &str, rest: &str) -> String {
     format!("{SESSIONS}/{session}{rest}")
 }
 
-/// The time so long after the start, as it is written on the wire.
+/// Returns the time that long after the start, as the API writes it.
 pub(crate) fn time(since_start: Duration) -> String {
     let since_start = i64::try_from(since_start.as_millis()).unwrap();
     sessiond::domain::time::Timestamp(START.0 + since_start).to_string()
 }
 
-/// The last instant before a time.
+/// Returns the last millisecond before a time.
 pub(crate) fn just_before(time: Duration) -> Duration {
     time.saturating_sub(Duration::from_millis(1))
 }
 
-/// Looks until there is something to see. For what the server does on its own alone.
+/// Polls until there is a value. Only for what the server does in the background.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..2000 {
         if let Some(found) = look().await {
@@ -34,11 +34,11 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("it never came to this: {what}");
+    panic!("never happened: {what}");
 }
 
 impl Server {
-    /// A call to be completed.
+    /// Returns a request to be completed and sent.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client()
             .request(method, format!("{}{path}", self.url()))
@@ -48,14 +48,14 @@ impl Server {
         answer(self.request(Method::GET, path)).await
     }
 
-    /// The body of an answer that is no JSON.
+    /// Returns the body of a response that is not JSON.
     pub(crate) async fn get_bytes(&self, path: &str) -> Vec<u8> {
         let response = self.request(Method::GET, path).send().await.unwrap();
         assert_eq!(response.status(), 200);
         response.bytes().await.unwrap().into()
     }
 
-    /// The same as text.
+    /// Returns the body of a response as text.
     pub(crate) async fn get_text(&self, path: &str) -> String {
         String::from_utf8(self.get_bytes(path).await).unwrap()
     }
@@ -74,7 +74,7 @@ impl Server {
 
     // Sessions
 
-    /// A create with these fields, beside or in the place of the usual ones.
+    /// Returns a create request. The fields are added to the default ones, or replace them.
     pub(crate) fn creating(&self, fields: &Value) -> RequestBuilder {
         let mut body = json!({ "agentId": SCRIPTED, "userId": USER });
         let fields = fields.as_object().expect("fields are an object").clone();
@@ -87,25 +87,25 @@ impl Server {
         answer(self.creating(&fields)).await
     }
 
-    /// A new session's id; see [`Self::creating`].
+    /// Creates a session and returns its id; see [`Self::creating`].
     pub(crate) async fn session_with(&self, fields: Value) -> String {
         let created = self.create(fields).await.expect(201);
         created.body["sessionId"].as_str().unwrap().to_owned()
     }
 
-    /// A new session's id.
+    /// Creates a session and returns its id.
     pub(crate) async fn session(&self) -> String {
         self.session_with(json!({})).await
     }
 
-    /// The session as it is.
+    /// Returns the session.
     pub(crate) async fn info(&self, session: &str) -> Value {
         self.get(&at(session, "")).await.expect(200).body
     }
 
     // Messages
 
-    /// A send with these fields.
+    /// Returns a send request with these fields.
     pub(crate) fn sending(&self, session: &str, fields: &Value) -> RequestBuilder {
         self.request(Method::POST, &at(session, "/messages"))
             .json(fields)
@@ -116,15 +116,15 @@ impl Server {
         answer(self.sending(session, &fields)).await
     }
 
-    /// Sends a message and waits for the reply: its text.
+    /// Sends a message, waits for the reply and returns its text.
     pub(crate) async fn ask(&self, session: &str, content: &str) -> String {
         let sent = json!({ "content": content, "transport": "http" });
         let answer = self.send(session, sent).await.expect(201);
         let text = answer.body["agentResponse"]["text"].as_str();
-        text.expect("there is a reply").to_owned()
+        text.expect("a reply").to_owned()
     }
 
-    /// Sends a message and does not wait for the reply: the message's id.
+    /// Sends a message without waiting for the reply, and returns the message's id.
     pub(crate) async fn tell(&self, session: &str, content: &str) -> String {
         let sent = self.send(session, json!({ "content": content })).await;
         sent.expect(201).body["id"].as_str().unwrap().to_owned()
@@ -136,8 +136,8 @@ impl Server {
         Events::open(self.sending(session, &sent)).await
     }
 
-    /// Sends a message with the transport `sse` and returns when the agent has said its first
-    /// piece, so that its turn is running for certain.
+    /// Sends a message with the transport `sse` and returns after the reply's first chunk, so that
+    /// the turn has certainly begun.
     pub(crate) async fn begin(&self, session: &str, content: &str) -> Events {
         let mut events = self.stream(session, content).await;
         events.expect("user_message").await;
@@ -145,22 +145,22 @@ impl Server {
         events
     }
 
-    /// Sends a message with the transport `http` and goes on; see [`Self::settle`].
+    /// Sends a message with the transport `http` in a task of its own; see [`Self::settle`].
     pub(crate) fn wait_for(&self, session: &str, content: &str) -> JoinHandle<Answer> {
         let sent = json!({ "content": content, "transport": "http" });
         tokio::spawn(answer(self.sending(session, &sent)))
     }
 
-    /// All messages of a session that is active or kept, oldest first.
+    /// Returns all messages of a session that is active or retained, oldest first.
     pub(crate) async fn history(&self, session: &str) -> Vec<Value> {
         let path = format!("/api/messaging/channels/{session}/messages?limit=100");
         let page = self.get(&path).await.expect(200).body;
-        assert_eq!(page["hasMore"], false, "all of it is on one page");
+        assert_eq!(page["hasMore"], false, "the history fits on one page");
         let messages = page["messages"].as_array().unwrap();
         messages.iter().rev().cloned().collect()
     }
 
-    /// As [`Self::history`], as soon as there are so many messages.
+    /// As [`Self::history`], once there are this many messages.
     pub(crate) async fn history_of(&self, session: &str, count: usize) -> Vec<Value> {
         eventually(&format!("{count} messages"), async || {
             let messages = self.history(session).await;
@@ -169,7 +169,8 @@ impl Server {
         .await
     }
 
-    /// Lets the server do what it was asked before: these calls pass all of its queues.
+    /// Waits until the server has processed earlier calls: these calls pass through all of its
+    /// queues.
     pub(crate) async fn settle(&self) {
         let path = at(NOBODY, "/heartbeat");
         for _ in 0..3 {
@@ -178,7 +179,7 @@ impl Server {
     }
 }
 
-/// The contents of some messages.
+/// Returns the contents of messages.
 pub(crate) fn contents(messages: &[Value]) -> Vec<&str> {
     let contents = messages.iter().map(|message| &message["content"]);
     contents.map(|content| content.as_str().unwrap()).collect()

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! The test server, its client, and assertions.
 
 mod answer;
 mod calls;
@@ -12,4 +12,4 @@ pub(crate) use self::server::{
     Builder, ELIZA, HOUR, MINUTE, NOBODY, SCRIPTED, SECOND, SESSIONS, START, Server, USER,
 };
 pub(crate) use self::sse::Events;
-pub(crate) use self::wire::Wire;
+pub(crate) use self::wire::RawConnection;

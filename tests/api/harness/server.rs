@@ -1,11 +1,11 @@
-//! A server in this process, as its users meet it: settings, a folder, an address.
+//! A server in this process, with settings, a data directory and an address.
 //!
 //! ```ignore
 //! let mut server = Server::builder().set("MAX_PENDING_TURNS", "2").start().await;
 //! let session = server.session().await;
 //! server.advance(MINUTE);
-//! server.restart().await; // the same folder, settings and clock
-//! server.stop().await; // cleanly, and nothing in the database contradicts itself
+//! server.restart().await; // the same directory, settings and clock
+//! server.stop().await; // cleanly, with a full check of the database
 //! ```
 
 use std::collections::HashMap;
@@ -30,16 +30,16 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// When every test begins: 2024-01-01T00:00:00Z.
+/// The time at which every test begins: 2024-01-01T00:00:00Z.
 pub(crate) const START: Timestamp = Timestamp(1_704_067_200_000);
 
-/// The agent that is built in.
+/// The id of the built-in agent.
 pub(crate) const ELIZA: &str = "b850bc30-45f8-0041-a00a-83df46d8555d";
 
-/// The agent that does what a message says; see [`sessiond::agents::backends::scripted`].
+/// The id of the agent that does what a message says; see [`sessiond::agents::backends::scripted`].
 pub(crate) const SCRIPTED: &str = "5c819ed0-0000-0000-0000-000000000001";
 
-/// A user.
+/// The id of a user.
 pub(crate) const USER: &str = "11111111-aaaa-0000-0000-000000000001";
 
 /// A UUID that names nothing.
@@ -51,17 +51,17 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_mins(1);
 pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
-/// How the names of temporary folders begin.
+/// The prefix of the names of temporary directories.
 const PREFIX: &str = "sessiond-api-";
 
-/// What takes longer has failed. Generous: a test machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest that anything may take. Generous, since a test machine may be busy.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A server that has not been started yet.
+/// Sets up a server before its start.
 pub(crate) struct Builder {
     settings: HashMap<String, String>,
     scripted: Value,
-    folder: TempDir,
+    directory: TempDir,
 }
 
 /// A running server.
@@ -80,60 +80,60 @@ struct Running {
 }
 
 impl Builder {
-    /// Sets a variable of the server's configuration.
+    /// Sets a setting.
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// How long the scripted agent may take.
+    /// Sets the timeout of the scripted agent.
     pub(crate) fn agent_timeout(mut self, span: Duration) -> Self {
         self.scripted["settings"]["backend"]["timeoutSeconds"] = span.as_secs().into();
         self
     }
 
-    /// How many turns the scripted agent runs at once.
-    pub(crate) fn agent_places(mut self, places: u32) -> Self {
+    /// Sets how many turns the scripted agent runs at once.
+    pub(crate) fn agent_concurrency(mut self, places: u32) -> Self {
         self.scripted["settings"]["backend"]["maxConcurrency"] = places.into();
         self
     }
 
-    /// Puts a character file into the agents' folder.
+    /// Writes a character file into the agents' directory.
     pub(crate) fn character(self, file: &str, character: &Value) -> Self {
         self.character_text(file, &character.to_string())
     }
 
-    /// As [`Self::character`], as text.
+    /// As [`Self::character`], from text.
     pub(crate) fn character_text(self, file: &str, text: &str) -> Self {
-        let folder = self.data_dir().join("agents");
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(file), text).unwrap();
+        let directory = self.data_dir().join("agents");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join(file), text).unwrap();
         self
     }
 
-    /// Takes a character file away.
+    /// Removes a character file.
     pub(crate) fn without_character(self, file: &str) -> Self {
         fs::remove_file(self.data_dir().join("agents").join(file)).unwrap();
         self
     }
 
-    /// Leaves the scripted agent out.
+    /// Starts without the scripted agent.
     pub(crate) fn without_scripted(mut self) -> Self {
         self.scripted = Value::Null;
         self
     }
 
-    /// The data folder.
+    /// Returns the data directory.
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.directory.path().join("data")
     }
 
     /// Starts the server.
     pub(crate) async fn start(self) -> Server {
         let (clock, hand) = Clock::manual(START);
-        // The client can speak TLS, and wants to be told by what means, though no test does.
+        // reqwest requires a TLS provider, although no test uses TLS.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().timeout(PATIENCE).build().unwrap();
+        let client = Client::builder().timeout(TIMEOUT).build().unwrap();
         let mut server = Server {
             setup: Some(self),
             run: None,
@@ -145,31 +145,31 @@ impl Builder {
         server
     }
 
-    /// Starts the server, which must fail; says why it did.
+    /// Starts the server, which must fail, and returns the error.
     pub(crate) async fn start_in_vain(self) -> String {
-        self.start_in_vain_at(START).await
+        self.start_error_at(START).await
     }
 
     /// As [`Self::start_in_vain`], at another time.
-    pub(crate) async fn start_in_vain_at(self, now: Timestamp) -> String {
+    pub(crate) async fn start_error_at(self, now: Timestamp) -> String {
         let (clock, _hand) = Clock::manual(now);
-        self.run_in_vain(&clock).await
+        self.run_error(&clock).await
     }
 
-    /// As [`Self::start_in_vain`], where a file has to be left as it is.
-    pub(crate) async fn start_in_vain_on(self, path: &Path, bytes: &[u8]) -> String {
+    /// As [`Self::start_in_vain`], with a file that must not be changed.
+    pub(crate) async fn start_error_with(self, path: &Path, bytes: &[u8]) -> String {
         let (clock, _hand) = Clock::manual(START);
-        let error = self.run_in_vain(&clock).await;
-        assert_eq!(fs::read(path).unwrap(), bytes, "it is left as it was");
+        let error = self.run_error(&clock).await;
+        assert_eq!(fs::read(path).unwrap(), bytes, "the file is unchanged");
         error
     }
 
-    async fn run_in_vain(&self, clock: &Clock) -> String {
+    async fn run_error(&self, clock: &Clock) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let parts = self.parts(clock);
         let run = run_with(self.config(), parts, listener, std::future::pending());
-        let ended = tokio::time::timeout(PATIENCE, run).await;
-        let error = ended.expect("the start fails").expect_err("it fails");
+        let ended = tokio::time::timeout(TIMEOUT, run).await;
+        let error = ended.expect("the start fails").expect_err("an error");
         format!("{error:#}")
     }
 
@@ -193,9 +193,9 @@ impl Builder {
 }
 
 impl Server {
-    /// A server to be set up first.
+    /// Returns a builder with the defaults of the tests.
     pub(crate) fn builder() -> Builder {
-        let folder = temporary_folder();
+        let directory = temporary_directory();
         let scripted = json!({
             "id": SCRIPTED,
             "name": "Scripted",
@@ -204,13 +204,13 @@ impl Server {
         let builder = Builder {
             settings: HashMap::new(),
             scripted,
-            folder,
+            directory,
         };
         let data_dir = builder.data_dir();
         builder.set("DATA_DIR", data_dir.to_str().unwrap())
     }
 
-    /// A server with nothing but defaults.
+    /// Starts a server with default settings.
     pub(crate) async fn start() -> Self {
         Self::builder().start().await
     }
@@ -228,17 +228,17 @@ impl Server {
         self.get("/healthz").await.expect(200);
     }
 
-    // Its life
+    // Life cycle
 
-    /// Asks the server to stop; what it answers meanwhile can still be read.
+    /// Begins a stop. Answers to calls in progress can still be read.
     pub(crate) fn begin_stop(&mut self) -> JoinHandle<anyhow::Result<()>> {
         let run = self.run.take().expect("the server runs");
         let _ = run.stop.send(());
         run.ended
     }
 
-    /// Waits for the end of a stop, and checks the database in full; returns how many sessions
-    /// are stored.
+    /// Waits for the end of a stop, checks the database in full, and returns the number of stored
+    /// sessions.
     pub(crate) async fn finish_stop(&self, ended: JoinHandle<anyhow::Result<()>>) -> u64 {
         Self::finish(ended).await;
         let (sessions, faults) = self.inspect().await;
@@ -246,14 +246,14 @@ impl Server {
         sessions
     }
 
-    /// Stops the server cleanly, and checks the database in full; returns how many sessions are
-    /// stored.
+    /// Stops the server cleanly, checks the database in full, and returns the number of stored
+    /// sessions.
     pub(crate) async fn stop(mut self) -> u64 {
         let ended = self.begin_stop();
         self.finish_stop(ended).await
     }
 
-    /// Stops the server cleanly and starts it again on the same folder.
+    /// Stops the server cleanly and starts it again on the same directory.
     pub(crate) async fn restart(&mut self) {
         self.restart_with(|setup| setup).await;
     }
@@ -267,23 +267,24 @@ impl Server {
 
     /// Starts a server that was stopped.
     pub(crate) async fn launch_with(&mut self, change: impl FnOnce(Builder) -> Builder) {
-        let setup = self.setup.take().expect("only a start takes it away");
+        let setup = self.setup.take().expect("only a start takes it");
         self.setup = Some(change(setup));
         self.launch().await;
     }
 
-    /// Starts a server beside this one on the same folder, which must fail; says why it did.
-    pub(crate) async fn start_another_in_vain(&self) -> String {
-        self.setup().run_in_vain(&self.clock).await
+    /// Starts another server on the same directory, which must fail, and returns the error.
+    pub(crate) async fn second_start_error(&self) -> String {
+        self.setup().run_error(&self.clock).await
     }
 
     async fn finish(ended: JoinHandle<anyhow::Result<()>>) {
-        let ended = tokio::time::timeout(PATIENCE, ended).await;
+        let ended = tokio::time::timeout(TIMEOUT, ended).await;
         let result = ended.expect("the server stops").expect("without a panic");
         result.expect("the server stops cleanly");
     }
 
-    /// What a stopped server left: how many sessions, and what contradicts itself.
+    /// Returns the number of sessions in a stopped server's database, and the faults that a full
+    /// check finds.
     async fn inspect(&self) -> (u64, Vec<String>) {
         let config = self.setup().config();
         let (store, found) = Store::open(
@@ -301,33 +302,33 @@ impl Server {
     }
 
     fn setup(&self) -> &Builder {
-        self.setup.as_ref().expect("only a start takes it away")
+        self.setup.as_ref().expect("only a start takes it")
     }
 
-    /// The database file.
+    /// Returns the path of the database file.
     pub(crate) fn database(&self) -> PathBuf {
         self.setup().data_dir().join("sessiond.redb")
     }
 
-    // Its clock
+    // Clock
 
-    /// Moves the clock on.
+    /// Moves the clock forward.
     pub(crate) fn advance(&self, span: Duration) {
         self.hand.advance(span);
     }
 
-    /// Sets the clock to so long after the start.
+    /// Sets the clock to that long after the start.
     pub(crate) fn set_clock(&self, since_start: Duration) {
         let since_start = i64::try_from(since_start.as_millis()).unwrap();
         self.hand.set(Timestamp(START.0 + since_start));
     }
 
-    /// What time it is, as it is written on the wire.
+    /// Returns the time, as the API writes it.
     pub(crate) fn now(&self) -> String {
         self.clock.now().to_string()
     }
 
-    /// Where the server listens, without a slash at the end.
+    /// Returns the server's address, without a trailing slash.
     pub(crate) fn url(&self) -> &str {
         let run = self.run.as_ref().expect("the server runs");
         &run.url
@@ -341,13 +342,13 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let is_over = self.run.is_none() || std::thread::panicking();
-        assert!(is_over, "the test ends without a stop of its server");
+        assert!(is_over, "the test did not stop its server");
     }
 }
 
-/// A folder in memory, where the system has a place for that: nothing here pulls the plug, and
-/// the syncs of a busy disk would take most of the time. `TMPDIR` says otherwise.
-fn temporary_folder() -> TempDir {
+/// Creates a temporary directory, in memory if the system has a place for that: these tests do not
+/// cut the power, and syncs on a busy disk would take most of their time. `TMPDIR` overrides it.
+fn temporary_directory() -> TempDir {
     let in_memory = match env::var_os("TMPDIR") {
         None => TempDir::with_prefix_in(PREFIX, "/dev/shm").ok(),
         Some(_) => None,

@@ -1,4 +1,4 @@
-//! Server-sent events, read as they come.
+//! Server-sent events, read as they arrive.
 
 use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
 use reqwest::{RequestBuilder, Response};
@@ -6,17 +6,17 @@ use serde_json::Value;
 
 use super::answer::check_headers;
 
-/// A stream that is being read. Dropped, it is cut off as by a client that goes away.
+/// A stream of events. Dropping it disconnects the client.
 pub(crate) struct Events {
     response: Response,
     unread: Vec<u8>,
 }
 
 impl Events {
-    /// Opens a stream, which must begin as every stream does.
+    /// Opens a stream and checks its status and headers.
     pub(crate) async fn open(request: RequestBuilder) -> Self {
         let response = request.send().await.expect("the server answers");
-        assert_eq!(response.status(), 200, "there is a stream");
+        assert_eq!(response.status(), 200, "a stream");
         let headers = response.headers();
         check_headers(headers);
         assert_eq!(headers[CONTENT_TYPE], "text/event-stream");
@@ -32,7 +32,7 @@ impl Events {
         self.response.headers()
     }
 
-    /// The next event, with its data; none at the end.
+    /// Returns the name and data of the next event, or `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             while let Some(end) = self.unread.windows(2).position(|bytes| bytes == b"\n\n") {
@@ -41,27 +41,30 @@ impl Events {
                     return Some(event);
                 }
             }
-            let Some(bytes) = self.response.chunk().await.expect("the stream goes on") else {
-                assert!(self.unread.is_empty(), "the stream ends with a whole event");
+            let Some(bytes) = self.response.chunk().await.expect("the stream is intact") else {
+                assert!(
+                    self.unread.is_empty(),
+                    "the stream ends with a complete event"
+                );
                 return None;
             };
             self.unread.extend(bytes);
         }
     }
 
-    /// The data of the next event, which must be this one.
+    /// Returns the data of the next event, which must have this name.
     #[track_caller]
     pub(crate) fn expect(&mut self, name: &str) -> impl Future<Output = Value> {
         let caller = std::panic::Location::caller();
         async move {
             match self.next().await {
                 Some((found, data)) if found == name => data,
-                other => panic!("{caller}: not {name}, but {other:?}"),
+                other => panic!("{caller}: expected {name}, got {other:?}"),
             }
         }
     }
 
-    /// All events until the end.
+    /// Returns all events until the end.
     pub(crate) async fn rest(mut self) -> Vec<(String, Value)> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {
@@ -70,10 +73,11 @@ impl Events {
         events
     }
 
-    /// The data of the last event, which must be this one. The message and chunks may come before it.
+    /// Returns the data of the last event, which must have this name. Only the user's message and
+    /// chunks may precede it.
     pub(crate) async fn end(self, name: &str) -> Value {
         let mut events = self.rest().await;
-        let (found, data) = events.pop().expect("there is an end");
+        let (found, data) = events.pop().expect("a last event");
         assert_eq!(found, name, "{data:#}");
         let is_expected = |name: &str| name == "user_message" || name == "chunk";
         assert!(
@@ -84,7 +88,7 @@ impl Events {
     }
 }
 
-/// An event; none for a comment.
+/// Parses an event; `None` for a comment.
 fn parse(text: &str) -> Option<(String, Value)> {
     let mut name = None;
     let mut data = None;

@@ -1,4 +1,4 @@
-//! Bytes over a socket, where a well-behaved client would be in the way.
+//! HTTP as bytes over a socket, for requests that a well-behaved client cannot send.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -8,25 +8,25 @@ use tokio::net::TcpStream;
 
 use super::server::Server;
 
-/// What takes longer has failed.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest that a read may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection.
-pub(crate) struct Wire {
+/// A TCP connection to the server.
+pub(crate) struct RawConnection {
     stream: TcpStream,
     unread: Vec<u8>,
 }
 
-/// A response as it came.
+/// A response as received.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct RawResponse {
     pub(crate) status: u16,
     /// In lower case.
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
-impl Wire {
+impl RawConnection {
     pub(crate) async fn open(server: &Server) -> Self {
         let address = server.url().trim_start_matches("http://");
         let stream = TcpStream::connect(address).await.unwrap();
@@ -36,7 +36,7 @@ impl Wire {
         }
     }
 
-    /// Writes, as far as the server still wants to read.
+    /// Writes bytes; stops without an error if the server closes the connection.
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         let mut bytes = bytes.as_ref();
         while !bytes.is_empty() {
@@ -50,14 +50,14 @@ impl Wire {
     }
 
     /// Sends a request without a body and reads the response.
-    pub(crate) async fn get(&mut self, path: &str) -> Reply {
+    pub(crate) async fn get(&mut self, path: &str) -> RawResponse {
         self.write(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
             .await;
         self.reply().await
     }
 
-    /// The next response.
-    pub(crate) async fn reply(&mut self) -> Reply {
+    /// Reads the next response.
+    pub(crate) async fn reply(&mut self) -> RawResponse {
         let head = self.skip_head().await;
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let length = header(&head, "content-length").map_or(0, |text| text.parse().unwrap());
@@ -65,10 +65,10 @@ impl Wire {
             assert!(self.read().await, "a body of {length}: {:?}", self.unread);
         }
         let body = self.unread.drain(..length).collect();
-        Reply { status, head, body }
+        RawResponse { status, head, body }
     }
 
-    /// The next response's head, in lower case, where no body follows.
+    /// Reads the head of a response without a body, and returns it in lower case.
     pub(crate) async fn skip_head(&mut self) -> String {
         let end = loop {
             let end = self
@@ -84,15 +84,15 @@ impl Wire {
         String::from_utf8(head).unwrap().to_ascii_lowercase()
     }
 
-    /// Asserts that the server closes the connection with nothing more to say.
+    /// Asserts that the server closes the connection without sending more.
     pub(crate) async fn expect_close(&mut self) {
         while self.read().await {}
         let rest = String::from_utf8_lossy(&self.unread);
-        assert!(rest.is_empty(), "more came: {rest}");
+        assert!(rest.is_empty(), "unexpected bytes: {rest}");
     }
 
-    /// Reads to the end, however long that takes; returns how much came.
-    pub(crate) async fn drain_at_leisure(&mut self) -> usize {
+    /// Reads to the end without a time limit, and returns the number of bytes.
+    pub(crate) async fn drain(&mut self) -> usize {
         let mut bytes = vec![0; 64 * 1024];
         let mut count = 0;
         loop {
@@ -107,12 +107,14 @@ impl Wire {
         }
     }
 
-    /// Reads some more; false at the end, however the connection ended.
+    /// Reads more; returns false at the end or when the connection was reset.
     async fn read(&mut self) -> bool {
         let mut bytes = vec![0; 16 * 1024];
         loop {
-            let readable = tokio::time::timeout(PATIENCE, self.stream.readable()).await;
-            readable.expect("the server does something").unwrap();
+            let readable = tokio::time::timeout(TIMEOUT, self.stream.readable()).await;
+            readable
+                .expect("the server sends or closes in time")
+                .unwrap();
             match self.stream.try_read(&mut bytes) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 read => {
@@ -125,7 +127,7 @@ impl Wire {
     }
 }
 
-impl Reply {
+impl RawResponse {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         header(&self.head, name)
     }

@@ -1,5 +1,5 @@
-//! The calls that prepare a measurement. What is wrong with the server shows here first, so here
-//! it is said in words.
+//! The calls that prepare a measurement. A fault of the server shows here first, so errors are
+//! explained here.
 
 use std::cell::RefCell;
 
@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use crate::client::Connection;
 use crate::target::Target;
 
-/// Where the sessions are.
+/// The path of the sessions.
 pub(crate) const SESSIONS: &str = "/api/messaging/sessions";
 
-/// How many connections prepare.
-const HANDS: usize = 16;
+/// Number of connections that prepare.
+const PREPARING_CONNECTIONS: usize = 16;
 
-/// A server and the agent that is talked to.
+/// A server and the agent to talk to.
 pub(crate) struct Api {
     /// The server.
     pub(crate) target: Target,
@@ -46,7 +46,7 @@ impl Api {
         Ok(Self { target, agent })
     }
 
-    /// The body of a create; timeouts that outlive any measurement.
+    /// Returns the body of a create, with timeouts longer than any measurement.
     pub(crate) fn new_session(&self, user: usize) -> String {
         json!({
             "agentId": self.agent,
@@ -57,12 +57,12 @@ impl Api {
         .to_string()
     }
 
-    /// Creates sessions; returns their ids.
+    /// Creates sessions and returns their ids.
     pub(crate) async fn create_sessions(&self, count: usize) -> anyhow::Result<Vec<String>> {
         let ids = RefCell::new(Vec::with_capacity(count));
         let hand = async |first: usize| -> anyhow::Result<()> {
             let mut connection = connect(&self.target).await?;
-            for user in (first..count).step_by(HANDS) {
+            for user in (first..count).step_by(PREPARING_CONNECTIONS) {
                 let body = self.new_session(user);
                 let made =
                     call(&self.target, &mut connection, "POST", SESSIONS, Some(&body)).await?;
@@ -73,11 +73,11 @@ impl Api {
             }
             Ok(())
         };
-        try_join_all((0..HANDS.min(count)).map(hand)).await?;
+        try_join_all((0..PREPARING_CONNECTIONS.min(count)).map(hand)).await?;
         Ok(ids.into_inner())
     }
 
-    /// Has each of the sessions hold so many messages, half of them the agent's.
+    /// Adds this many messages to each session, half of them the agent's.
     pub(crate) async fn fill(&self, sessions: &[String], messages: usize) -> anyhow::Result<()> {
         let body = message(None);
         let talk = async |id: &String| -> anyhow::Result<()> {
@@ -92,14 +92,14 @@ impl Api {
         Ok(())
     }
 
-    /// Makes one call on a connection of its own.
+    /// Makes one GET on a new connection.
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let mut connection = connect(&self.target).await?;
         call(&self.target, &mut connection, "GET", path, None).await
     }
 }
 
-/// The body of a message, which waits for its reply.
+/// Returns the body of a send that waits for the reply.
 pub(crate) fn message(topic: Option<usize>) -> String {
     let topic = topic.unwrap_or(7);
     json!({
@@ -115,7 +115,7 @@ pub(crate) async fn connect(target: &Target) -> anyhow::Result<Connection> {
     opened.with_context(|| format!("no server answers at http://{}", target.address.host))
 }
 
-/// Makes a call whose success is needed.
+/// Makes a call that must succeed.
 pub(crate) async fn call(
     target: &Target,
     connection: &mut Connection,
@@ -128,14 +128,14 @@ pub(crate) async fn call(
     let (status, answer) = sent.with_context(|| format!("{method} {path} got no answer"))?;
     match status {
         200..=299 => serde_json::from_slice(answer)
-            .with_context(|| format!("{method} {path}: the answer is no JSON")),
+            .with_context(|| format!("{method} {path}: the answer is not JSON")),
         401 => bail!("the server wants a token, or another one: give it with --token (401)"),
         403 => bail!("the token does not allow {method} {path} (403)"),
         _ => bail!("{method} {path} got {status}: {}", shortened(answer)),
     }
 }
 
-/// The beginning of a body, for people.
+/// Returns the beginning of a body, for messages.
 pub(crate) fn shortened(body: &[u8]) -> String {
     String::from_utf8_lossy(body).chars().take(300).collect()
 }

@@ -1,4 +1,4 @@
-//! The arguments.
+//! Command-line arguments.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,93 +9,96 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use crate::scenario::Scenario;
 use crate::target::Address;
 
-/// What the process is to do.
+/// The task of the process.
 pub(crate) enum Task {
     /// Measure the scenarios.
     Measure(Options),
     /// Measure a large database.
     Million(Options),
-    /// Be the server; its address goes into this file.
+    /// Run the server, and write its address into this file.
     Serve(PathBuf),
-    /// Be the bare server of bodies of so many bytes; its address goes into this file.
+    /// Run the bare server with bodies of this many bytes, and write its address into this file.
     Bare(PathBuf, usize),
-    /// Overwrite and sync this file for so long.
+    /// Overwrite and sync this file for this long.
     Sync(PathBuf, Duration),
-    /// Overwrite a row of a database in this file for so long.
+    /// Overwrite a row of a database in this file for this long.
     Row(PathBuf, Duration),
 }
 
-/// How to measure.
+/// Options of a measurement.
 pub(crate) struct Options {
-    /// A server that runs already; none to start one.
+    /// A running server; `None` starts one.
     pub(crate) url: Option<Address>,
-    /// The token for it.
+    /// The running server's token.
     pub(crate) token: Option<String>,
-    /// The agent to talk to; the first one unless given.
+    /// The agent's id; by default the server's first agent.
     pub(crate) agent: Option<String>,
-    /// What to measure.
+    /// The scenarios to measure.
     pub(crate) scenarios: Vec<Scenario>,
-    /// How many connections; by the scenario unless given.
+    /// Number of connections; by default the scenario's.
     pub(crate) connections: Option<usize>,
-    /// How long each run takes.
+    /// Duration of each run.
     pub(crate) time: Duration,
-    /// How many runs.
+    /// Number of runs.
     pub(crate) rounds: usize,
     /// Whether the machine's limits are measured too.
     pub(crate) limits: bool,
-    /// How many sessions are prepared; for a large database, how many it holds.
+    /// Number of prepared sessions; for a large database, its size.
     pub(crate) sessions: Option<usize>,
-    /// How many messages the listed sessions have.
+    /// Number of messages in the listed sessions.
     pub(crate) messages: usize,
     /// The server's `RUST_LOG`; empty for its default.
     pub(crate) log: String,
-    /// Where the server's folder is made.
-    pub(crate) folder: PathBuf,
-    /// Whether the figures are printed as JSON.
+    /// The directory in which the server's temporary directory is created.
+    pub(crate) directory: PathBuf,
+    /// Whether to print JSON.
     pub(crate) json: bool,
 }
 
-/// The program's arguments.
+/// Returns the program's arguments.
 pub(crate) fn command() -> Command {
     Command::new("load")
         .about("Measures a server of the Sessions API: one that it starts itself, or that of --url")
         .args([
-            value("url", "A server that runs already, as http://HOST:PORT"),
+            value("url", "A running server, as http://HOST:PORT"),
             value("token", "The server's token (X-API-KEY)"),
             value(
                 "agent",
-                "The agent's id; the server's first one unless given",
+                "The agent's id [default: the server's first agent]",
             ),
             value(
                 "scenario",
-                "create, get, heartbeat, alone (one connection's heartbeats), send, list, mixed, \
-                 or million (a large database); separated by commas, all but the last unless given",
+                "create, get, heartbeat, single (heartbeats of one connection), send, list, mixed, \
+                 or million (a large database); separated by commas [default: all but the last]",
             ),
             number(
                 "connections",
-                "How many connections; by the scenario unless given",
+                "Number of connections [default: depends on the scenario]",
             ),
-            number("rounds", "How many runs; the median is told").default_value("3"),
+            number("rounds", "Number of runs, of which the median is reported").default_value("3"),
             number(
                 "sessions",
-                "How many sessions are there, 1000; for `million`, a million",
+                "Number of sessions [default: 1000; a million for `million`]",
             ),
-            number("messages", "How many messages a listed session has").default_value("1000"),
+            number("messages", "Number of messages in a listed session").default_value("1000"),
             value(
                 "log",
                 "RUST_LOG of the server that is started; empty for its default",
             )
             .default_value("warn"),
-            value("folder", "Where the server's temporary folder is made"),
+            value(
+                "directory",
+                "Where the server's temporary directory is created",
+            ),
         ])
         .arg(
-            value("seconds", "How long a run takes")
+            value("seconds", "Duration of a run")
                 .default_value("3")
                 .value_parser(value_parser!(f64)),
         )
         .arg(switch(
             "no-limits",
-            "Leave out what the machine could do at best",
+            "Do not measure the limits of the machine",
         ))
         .arg(switch("json", "Print JSON"))
         .subcommands([
@@ -121,7 +124,7 @@ fn switch(name: &'static str, help: &'static str) -> Arg {
         .action(ArgAction::SetTrue)
 }
 
-/// What the process calls itself with.
+/// Returns a subcommand with which the process starts itself.
 fn hidden(name: &'static str, args: &[&'static str]) -> Command {
     let args = args.iter().map(|arg| Arg::new(*arg).required(true));
     Command::new(name).hide(true).args(args)
@@ -139,7 +142,7 @@ impl TryFrom<ArgMatches> for Task {
             )),
             Some(("sync", inner)) => Ok(Self::Sync(text(inner, "file").into(), time(inner)?)),
             Some(("row", inner)) => Ok(Self::Row(text(inner, "file").into(), time(inner)?)),
-            _ => of_options(&matches),
+            _ => from_options(&matches),
         }
     }
 }
@@ -148,7 +151,7 @@ fn time(matches: &ArgMatches) -> anyhow::Result<Duration> {
     Ok(Duration::try_from_secs_f64(text(matches, "time").parse()?)?)
 }
 
-fn of_options(matches: &ArgMatches) -> anyhow::Result<Task> {
+fn from_options(matches: &ArgMatches) -> anyhow::Result<Task> {
     let wanted = matches.get_one::<String>("scenario").map(String::as_str);
     let is_million = wanted == Some("million");
     let options = options(matches, wanted.filter(|_| !is_million))?;
@@ -184,7 +187,7 @@ fn options(matches: &ArgMatches, wanted: Option<&str>) -> anyhow::Result<Options
         sessions: count("sessions"),
         messages: count("messages").unwrap_or(1000),
         log: given("log").unwrap_or_default(),
-        folder: given("folder").map_or_else(std::env::temp_dir, PathBuf::from),
+        directory: given("directory").map_or_else(std::env::temp_dir, PathBuf::from),
         json: matches.get_flag("json"),
     })
 }

@@ -1,4 +1,4 @@
-//! The first limit: a server that does nothing but answer.
+//! The first limit of the machine: a server that only answers.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::serve;
 
-/// Answers every request with as many bytes, until the standard input ends.
+/// Answers every request with this many bytes, until standard input ends.
 pub(crate) fn run(ready: &Path, bytes: usize) -> anyhow::Result<()> {
     let body = Bytes::from(vec![b'x'; bytes]);
     let answer = async move |_: Bytes| ([(header::CONTENT_TYPE, "application/json")], body.clone());
@@ -19,7 +19,7 @@ pub(crate) fn run(ready: &Path, bytes: usize) -> anyhow::Result<()> {
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         serve::announce(ready, &listener)?;
-        // Connections are still open when it is told to end; nobody waits for them.
+        // Connections that are still open at the end are not waited for.
         tokio::select! {
             served = async { axum::serve(listener, Router::new().fallback(answer)).await } => served?,
             () = serve::input_ends() => {}

@@ -1,5 +1,5 @@
-//! Processes of this program: what is measured is not to share memory or threads with who
-//! measures it.
+//! Child processes of this program, so that the measured server shares neither memory nor threads
+//! with the load generator.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -11,58 +11,58 @@ use anyhow::{Context as _, bail};
 
 use crate::target::Address;
 
-/// A process that does not listen by then never will.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The longest that a process may take until it listens.
+const START_LIMIT: Duration = Duration::from_mins(1);
 
-/// How often is looked whether it listens.
+/// Interval at which a starting process is polled.
 const POLL: Duration = Duration::from_millis(1);
 
-/// A process that serves. Dropped, it is killed.
+/// A serving process. Dropping it kills it.
 pub(crate) struct Server {
     child: Child,
-    /// Where it listens.
+    /// Its address.
     pub(crate) address: Address,
 }
 
-/// A command of this same program.
+/// Returns a command that runs this program.
 pub(crate) fn this_program(args: &[&OsStr]) -> anyhow::Result<Command> {
-    let program = std::env::current_exe().context("this program does not find itself")?;
+    let program = std::env::current_exe().context("the path of this program is unknown")?;
     let mut command = Command::new(program);
     command.args(args);
     Ok(command)
 }
 
 impl Server {
-    /// Starts the server with its data and its log in this folder.
+    /// Starts the server with its data and log in this directory.
     pub(crate) fn start(
-        folder: &Path,
+        directory: &Path,
         log: &str,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let ready = folder.join("server.address");
+        let ready = directory.join("server.address");
         let mut command = this_program(&["serve".as_ref(), ready.as_os_str()])?;
         command
-            .current_dir(folder)
+            .current_dir(directory)
             .env_clear()
-            .env("DATA_DIR", folder.join("data"))
+            .env("DATA_DIR", directory.join("data"))
             .env("SERVER_PORT", "0")
             .env("LOG_FORMAT", "json")
             .env("RUST_LOG", log)
             .envs(settings.iter().copied())
-            .stdout(File::create(folder.join("server.log"))?);
+            .stdout(File::create(directory.join("server.log"))?);
         Self::launch(command, &ready)
     }
 
-    /// Starts a bare server whose answers have so many bytes.
-    pub(crate) fn start_bare(folder: &Path, bytes: usize) -> anyhow::Result<Self> {
-        let ready = folder.join("bare.address");
+    /// Starts a bare server whose answers have this many bytes.
+    pub(crate) fn start_bare(directory: &Path, bytes: usize) -> anyhow::Result<Self> {
+        let ready = directory.join("bare.address");
         let bytes = bytes.to_string();
         let command = this_program(&["bare".as_ref(), ready.as_os_str(), bytes.as_ref()])?;
         Self::launch(command, &ready)
     }
 
     fn launch(mut command: Command, ready: &PathBuf) -> anyhow::Result<Self> {
-        // That of a process before this one says nothing of it.
+        // The file may be left from an earlier process.
         let _ = fs::remove_file(ready);
         let mut child = command.stdin(Stdio::piped()).spawn()?;
         let start = Instant::now();
@@ -74,7 +74,7 @@ impl Server {
             if let Some(status) = child.try_wait()? {
                 bail!("the server ended ({status}) before it listened");
             }
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > START_LIMIT {
                 child.kill()?;
                 bail!("the server does not listen");
             }
@@ -82,12 +82,12 @@ impl Server {
         }
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Asks it to stop and waits until it has.
+    /// Stops the process cleanly and waits for its end.
     pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         drop(self.child.stdin.take());
         let status = self.child.wait()?;
@@ -97,7 +97,7 @@ impl Server {
         Ok(())
     }
 
-    /// Ends it at once, as a crash does.
+    /// Ends the process like a crash.
     pub(crate) fn kill(self) {
         drop(self);
     }
@@ -105,7 +105,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It fails only for a process that is gone.
+        // Fails only if the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,5 +1,5 @@
-//! One keep-alive connection. It knows of HTTP/1.1 what answers need, and no more: it shares the
-//! cores with the server that it measures.
+//! A minimal HTTP/1.1 client with one keep-alive connection: it shares the cores with the server
+//! that it measures.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use std::ops::Range;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// The longest head of an answer.
+/// The longest head of an answer, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
 /// A connection, between two requests.
@@ -18,14 +18,14 @@ pub(crate) struct Connection {
     body: Vec<u8>,
 }
 
-/// How the body of an answer ends.
+/// How the end of a body is found.
 enum Length {
     Bytes(usize),
     Chunked,
     None,
 }
 
-/// What the head of an answer says.
+/// The parsed head of an answer.
 struct Head {
     status: u16,
     length: Length,
@@ -44,7 +44,7 @@ impl Connection {
         })
     }
 
-    /// Sends a request and reads the whole answer; returns its status and its body.
+    /// Sends a request, reads the whole answer, and returns its status and body.
     pub(crate) async fn send(&mut self, request: &[u8]) -> Result<(u16, &[u8])> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
@@ -58,12 +58,12 @@ impl Connection {
                 self.chunks(head.end).await?;
                 Ok((head.status, &self.body))
             }
-            Length::None => Err(broken("an answer has neither a length nor chunks")),
+            Length::None => Err(malformed("an answer has neither a length nor chunks")),
         }
     }
 
-    /// Sends a request and reads what comes, to whom it may concern, until that says to stop or
-    /// the server closes.
+    /// Sends a request and passes what arrives to `heard`, until that returns false or the server
+    /// closes.
     pub(crate) async fn follow(
         &mut self,
         request: &[u8],
@@ -85,7 +85,7 @@ impl Connection {
                 return parse(&self.buffer[..searched + end + 2]);
             }
             if self.buffer.len() > MAX_HEAD {
-                return Err(broken("the head of an answer does not end"));
+                return Err(malformed("the head of an answer does not end"));
             }
             searched = self.buffer.len().saturating_sub(3);
             self.more().await?;
@@ -105,7 +105,7 @@ impl Connection {
             let size = std::str::from_utf8(&self.buffer[line])
                 .ok()
                 .and_then(|text| usize::from_str_radix(text.trim(), 16).ok())
-                .ok_or_else(|| broken("a chunk has no size"))?;
+                .ok_or_else(|| malformed("a chunk has no size"))?;
             let chunk = self.exactly(start..start + size).await?;
             self.exactly(start + size..start + size + 2).await?;
             if size == 0 {
@@ -136,7 +136,7 @@ fn parse(head: &[u8]) -> Result<Head> {
         .get(9..12)
         .and_then(|digits| std::str::from_utf8(digits).ok())
         .and_then(|digits| digits.parse().ok())
-        .ok_or_else(|| broken("an answer has no status: is this HTTP?"))?;
+        .ok_or_else(|| malformed("an answer has no status: is this HTTP?"))?;
     let mut length = if status == 204 {
         Length::Bytes(0)
     } else {
@@ -147,7 +147,9 @@ fn parse(head: &[u8]) -> Result<Head> {
             let bytes = std::str::from_utf8(value)
                 .ok()
                 .and_then(|text| text.trim().parse().ok());
-            length = Length::Bytes(bytes.ok_or_else(|| broken("an answer's length is no number"))?);
+            length = Length::Bytes(
+                bytes.ok_or_else(|| malformed("an answer's length is not a number"))?,
+            );
         } else if value_of(line, b"transfer-encoding:").is_some() {
             length = Length::Chunked;
         }
@@ -168,6 +170,6 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
     text.windows(what.len()).position(|window| window == what)
 }
 
-fn broken(what: &'static str) -> Error {
+fn malformed(what: &'static str) -> Error {
     Error::new(ErrorKind::InvalidData, what)
 }

@@ -1,4 +1,4 @@
-//! A run: connections that ask for so long, each the next thing as soon as it has its answer.
+//! A run: each connection sends its next request as soon as it has an answer, for a given time.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -9,86 +9,83 @@ use futures_util::future::join_all;
 
 use crate::api::shortened;
 use crate::client::Connection;
-use crate::figures::{Counter, Figures};
+use crate::measurement::{Counter, Measurement};
 use crate::requests::{Choice, Dice, Request};
 use crate::usage;
 
-/// An answer that takes longer than that after the end of a run will not come.
+/// How long answers are waited for after the end of a run.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How many answers tell how long they are.
+/// Number of answers whose mean length is taken.
 const PROBES: usize = 50;
 
-/// How long a connection that failed waits until it tries again.
+/// How long a connection that failed waits before it reconnects.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What is run against.
+/// What a run does, and to which server.
 #[derive(Clone, Copy)]
-pub(crate) struct Course<'a> {
-    /// Where the server is.
+pub(crate) struct Workload<'a> {
+    /// The server's address.
     pub(crate) address: SocketAddr,
-    /// Its process, where it is one of ours.
+    /// The server's process, if this program started it.
     pub(crate) pid: Option<u32>,
-    /// What the connections ask for, one each.
+    /// The requests of each connection.
     pub(crate) connections: &'a [Choice],
-    /// Whether the status of an answer matters.
+    /// Whether the status of answers is checked.
     pub(crate) checks: bool,
 }
 
 struct Run<'a> {
-    course: Course<'a>,
+    workload: Workload<'a>,
     from: Instant,
     until: Instant,
-    tally: &'a RefCell<Counter>,
+    counter: &'a RefCell<Counter>,
 }
 
-/// Runs for so long, after a short while that is not measured.
-pub(crate) async fn drive(course: Course<'_>, time: Duration) -> anyhow::Result<Figures> {
-    let tally = RefCell::new(Counter::new()?);
+/// Runs for this long, after a short warm-up that is not measured.
+pub(crate) async fn drive(workload: Workload<'_>, time: Duration) -> anyhow::Result<Measurement> {
+    let counter = RefCell::new(Counter::new()?);
     let from = Instant::now() + (time / 5).min(Duration::from_secs(1));
     let run = &Run {
-        course,
+        workload,
         from,
         until: from + time,
-        tally: &tally,
+        counter: &counter,
     };
-    let all = join_all(
-        course
-            .connections
-            .iter()
-            .enumerate()
-            .map(|(number, choice)| async move {
-                // Not all at once: nobody's clients arrive like that.
-                tokio::time::sleep(Duration::from_micros(number as u64 * 50)).await;
-                run.connection(choice, Dice::new(number)).await;
-            }),
-    );
+    let all = join_all(workload.connections.iter().enumerate().map(
+        |(number, choice)| async move {
+            // Staggered, since real clients do not arrive all at once.
+            tokio::time::sleep(Duration::from_micros(number as u64 * 50)).await;
+            run.connection(choice, Dice::new(number)).await;
+        },
+    ));
     let watch = async {
         tokio::time::sleep_until(from.into()).await;
-        let before = course.pid.and_then(usage::cpu);
+        let before = workload.pid.and_then(usage::cpu);
         tokio::time::sleep_until(run.until.into()).await;
-        Some((course.pid.and_then(usage::cpu)?).saturating_sub(before?))
+        Some((workload.pid.and_then(usage::cpu)?).saturating_sub(before?))
     };
     let limited = tokio::time::timeout_at((run.until + GRACE).into(), all);
     let (ended, used) = tokio::join!(limited, watch);
     if ended.is_err() {
-        tally
+        counter
             .borrow_mut()
-            .bad("unanswered".into(), || "an answer never came".into());
+            .bad("unanswered".into(), || "a request was not answered".into());
     }
-    let tally = tally.borrow();
-    let mut figures = tally.figures(time);
-    figures.server_cpu = used.map(|used| used.as_secs_f64() * 1e6 / tally.count().max(1) as f64);
-    Ok(figures)
+    let counter = counter.borrow();
+    let mut measurement = counter.measurement(time);
+    measurement.server_cpu =
+        used.map(|used| used.as_secs_f64() * 1e6 / counter.count().max(1) as f64);
+    Ok(measurement)
 }
 
-/// How long the bodies of good answers are; a server that has none is not worth a run.
-pub(crate) async fn mean_body(course: Course<'_>) -> anyhow::Result<usize> {
+/// Returns the mean length of the bodies, after checking that the answers are as expected.
+pub(crate) async fn mean_body(workload: Workload<'_>) -> anyhow::Result<usize> {
     let mut total = 0;
     let mut dice = Dice::new(0);
-    let mut connection = Connection::open(course.address).await?;
+    let mut connection = Connection::open(workload.address).await?;
     for number in 0..PROBES {
-        let choice = &course.connections[number % course.connections.len()];
+        let choice = &workload.connections[number % workload.connections.len()];
         let request = &choice[dice.below(choice.len())];
         let (status, body) = connection.send(&request.bytes).await?;
         if status != request.expected {
@@ -109,16 +106,16 @@ impl Run<'_> {
             let Err(error) = self.ask(choice, &mut dice).await else {
                 return;
             };
-            self.tally
+            self.counter
                 .borrow_mut()
                 .bad("connection".into(), || error.to_string());
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// Asks until the end, or until the connection fails.
+    /// Sends requests until the end, or until the connection fails.
     async fn ask(&self, choice: &Choice, dice: &mut Dice) -> std::io::Result<()> {
-        let mut connection = Connection::open(self.course.address).await?;
+        let mut connection = Connection::open(self.workload.address).await?;
         loop {
             let start = Instant::now();
             if start >= self.until {
@@ -131,14 +128,14 @@ impl Run<'_> {
     }
 
     fn note(&self, request: &Request, start: Instant, status: u16, body: &[u8]) {
-        let mut tally = self.tally.borrow_mut();
-        if self.course.checks && status != request.expected {
-            tally.bad(status.to_string(), || shortened(body));
+        let mut counter = self.counter.borrow_mut();
+        if self.workload.checks && status != request.expected {
+            counter.bad(status.to_string(), || shortened(body));
             return;
         }
         let end = Instant::now();
         if start >= self.from && end <= self.until {
-            tally.good(end - start, body.len());
+            counter.good(end - start, body.len());
         }
     }
 }

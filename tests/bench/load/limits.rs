@@ -1,4 +1,4 @@
-//! What the machine could do at best, in the same minute.
+//! The limits of the machine, measured in the same minute.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -9,26 +9,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::this_program;
 
-/// How fast a page is overwritten and synced, or a row committed. Times are in microseconds.
+/// The speed of overwriting and syncing a page, or of committing a row. Times are in microseconds.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Writes {
-    /// How many a second.
+    /// Writes per second.
     pub(crate) per_second: f64,
-    /// The median.
+    /// The median latency.
     pub(crate) p50: f64,
-    /// What one in a hundred exceeds.
+    /// The latency that one in a hundred writes exceeds.
     pub(crate) p99: f64,
 }
 
 /// Measures bare syncs.
-pub(crate) fn syncs(folder: &Path, time: Duration) -> anyhow::Result<Writes> {
-    measure("sync", &folder.join("page"), time)
+pub(crate) fn syncs(directory: &Path, time: Duration) -> anyhow::Result<Writes> {
+    measure("sync", &directory.join("page"), time)
 }
 
 /// Measures bare commits.
-pub(crate) fn rows(folder: &Path, time: Duration) -> anyhow::Result<Writes> {
-    measure("row", &folder.join("rows.redb"), time)
+pub(crate) fn rows(directory: &Path, time: Duration) -> anyhow::Result<Writes> {
+    measure("row", &directory.join("rows.redb"), time)
 }
 
 /// Measures in a process of its own.
@@ -40,5 +40,5 @@ fn measure(what: &str, file: &Path, time: Duration) -> anyhow::Result<Writes> {
     if !ended.status.success() {
         bail!("{} cannot be written", file.display());
     }
-    serde_json::from_slice(&ended.stdout).with_context(|| format!("the figures of `{what}`"))
+    serde_json::from_slice(&ended.stdout).with_context(|| format!("the output of `{what}`"))
 }

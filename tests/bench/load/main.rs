@@ -1,4 +1,5 @@
-//! The load generator: how fast a server of this API is, beside what the machine could do.
+//! The load generator: measures a server of this API, and compares it with the limits of the
+//! machine.
 //!
 //! `cargo run --release --example load -- --help`
 
@@ -8,7 +9,7 @@
     clippy::cast_sign_loss,
     clippy::cast_possible_wrap,
     clippy::format_push_string,
-    reason = "figures are rounded anyway, and a report is written once"
+    reason = "measurement are rounded anyway, and a report is written once"
 )]
 
 mod api;
@@ -17,8 +18,8 @@ mod bare;
 mod child;
 mod client;
 mod drive;
-mod figures;
 mod limits;
+mod measurement;
 mod million;
 mod print;
 mod report;
@@ -33,7 +34,7 @@ mod usage;
 
 use std::process::ExitCode;
 
-/// The same as the program's, so that the server is measured as it is shipped.
+/// The allocator of the released binary.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     match args::command().get_matches().try_into().and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print::complain(&error);
+            print::print_error(&error);
             ExitCode::FAILURE
         }
     }
@@ -58,7 +59,7 @@ fn run(task: args::Task) -> anyhow::Result<()> {
     }
 }
 
-/// All connections of the generator share one thread: it is to leave the cores to the server.
+/// All connections share one thread, which leaves the other cores to the server.
 fn one_thread() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

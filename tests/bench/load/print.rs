@@ -1,17 +1,17 @@
-//! What people and programs read.
+//! Output.
 
 use std::io::{self, Write as _};
 
-/// Writes a line to the standard output.
+/// Writes a line to standard output.
 ///
 /// # Errors
-/// Nobody reads it any more.
+/// Fails if the reader has closed the output.
 pub(crate) fn line(text: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
-/// Says what went wrong, on the standard error.
-pub(crate) fn complain(error: &anyhow::Error) {
-    // Where even that cannot be written, nobody is left to be told.
+/// Prints an error to standard error.
+pub(crate) fn print_error(error: &anyhow::Error) {
+    // If this fails, there is nowhere left to report it.
     let _ = writeln!(io::stderr().lock(), "load: {error:#}");
 }

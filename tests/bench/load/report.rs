@@ -1,4 +1,4 @@
-//! Measuring all scenarios, and telling what came out.
+//! Measures all scenarios and prints the report.
 
 use std::path::Path;
 
@@ -9,19 +9,19 @@ use tempfile::TempDir;
 use crate::api::Api;
 use crate::args::Options;
 use crate::child::Server;
-use crate::drive::Course;
+use crate::drive::Workload;
 use crate::print;
 use crate::rounds::{self, Outcome, Plan};
 use crate::scenario::{Scenario, Stock};
 use crate::target::Target;
 use crate::usage;
 
-/// The whole of it.
+/// The report.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
     cores: usize,
-    /// How busy the machine was before and after.
+    /// The machine's load average before and after.
     load_average: [Option<f64>; 2],
     seconds: f64,
     rounds: usize,
@@ -30,13 +30,13 @@ struct Report {
 
 /// Measures and prints.
 pub(crate) async fn measure(options: &Options) -> anyhow::Result<()> {
-    let folder = TempDir::with_prefix_in("sessiond-load-", &options.folder)?;
+    let directory = TempDir::with_prefix_in("sessiond-load-", &options.directory)?;
     let before = usage::load_average();
     let bar = progress((options.scenarios.len() * (options.rounds + 1)) as u64);
     let mut scenarios = Vec::new();
     for scenario in &options.scenarios {
         bar.set_message(scenario.name());
-        scenarios.push(one(options, *scenario, folder.path(), &bar).await?);
+        scenarios.push(one(options, *scenario, directory.path(), &bar).await?);
     }
     bar.finish_and_clear();
     let report = Report {
@@ -52,7 +52,7 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<()> {
     Ok(print::line(&report.text())?)
 }
 
-/// A bar on the standard error, which is silent where that is no terminal.
+/// Returns a progress bar on standard error, hidden if that is not a terminal.
 pub(crate) fn progress(steps: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg} ({eta} left)");
     ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -61,11 +61,11 @@ pub(crate) fn progress(steps: u64) -> ProgressBar {
 async fn one(
     options: &Options,
     scenario: Scenario,
-    folder: &Path,
+    directory: &Path,
     bar: &ProgressBar,
 ) -> anyhow::Result<Outcome> {
-    // Each begins with an empty database, so that their order does not matter.
-    let own = TempDir::new_in(folder)?;
+    // Each scenario begins with an empty database, so that their order does not matter.
+    let own = TempDir::new_in(directory)?;
     let server = match options.url {
         Some(_) => None,
         None => Some(Server::start(own.path(), &options.log, &[])?),
@@ -89,7 +89,7 @@ async fn one(
     let connections = scenario.prepare(&api, connections, stock).await?;
     let plan = Plan {
         scenario,
-        course: Course {
+        workload: Workload {
             address: api.target.address.socket,
             pid: server.as_ref().map(Server::pid),
             connections: &connections,
@@ -125,7 +125,7 @@ impl Report {
             text.push('\n');
             text.push_str(&outcome.text());
         }
-        text.push_str("\n\nTimes in microseconds; cpu is the server's for each answer.");
+        text.push_str("\n\nTimes in microseconds; cpu is the server's processor time per answer.");
         text
     }
 }

@@ -1,4 +1,4 @@
-//! Rounds: the limits and the server in turn, so that a busy machine disturbs all of them alike.
+//! Rounds: the limits and the server in turn, so that a busy machine affects all of them alike.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,22 +7,22 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::child::Server;
-use crate::drive::{self, Course, drive};
-use crate::figures::{Figures, median};
+use crate::drive::{self, Workload, drive};
 use crate::limits::{self, Writes};
+use crate::measurement::{Measurement, median};
 use crate::scenario::Scenario;
 
 /// How a scenario is run.
 pub(crate) struct Plan<'a> {
-    /// Which one.
+    /// The scenario.
     pub(crate) scenario: Scenario,
-    /// What to run against.
-    pub(crate) course: Course<'a>,
-    /// How long each run takes.
+    /// The server and the requests.
+    pub(crate) workload: Workload<'a>,
+    /// Duration of each run.
     pub(crate) time: Duration,
-    /// How many there are.
+    /// Number of rounds.
     pub(crate) rounds: usize,
-    /// Where the limits are measured, if they are.
+    /// The directory in which the limits are measured, if they are.
     pub(crate) limits: Option<&'a Path>,
 }
 
@@ -30,48 +30,48 @@ pub(crate) struct Plan<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Round {
-    ours: Figures,
-    /// Before and after.
+    ours: Measurement,
+    /// The bare server, before and after.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    bare: Vec<Figures>,
+    bare: Vec<Measurement>,
     #[serde(skip_serializing_if = "Option::is_none")]
     syncs: Option<Writes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rows: Option<Writes>,
 }
 
-/// What came out for a scenario.
+/// The result of a scenario.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Outcome {
     /// The scenario.
     pub(crate) scenario: &'static str,
-    /// How many connections there were.
+    /// Number of connections.
     pub(crate) connections: usize,
-    /// The median of the rounds.
-    pub(crate) ours: Figures,
-    /// That of the bare server.
+    /// The medians over the rounds.
+    pub(crate) ours: Measurement,
+    /// The bare server's medians.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) bare: Option<Figures>,
+    pub(crate) bare: Option<Measurement>,
     /// The median of the syncs' medians, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sync: Option<f64>,
-    /// The throughput as a share of the bare server's: the median of the rounds' shares.
+    /// The throughput as a share of the bare server's: the median over the rounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) share: Option<f64>,
-    /// The median latency in syncs: the median of the rounds.
+    /// The median latency in units of a sync: the median over the rounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) in_syncs: Option<f64>,
-    /// The same in commits of one row.
+    /// The same in units of a commit of one row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) in_rows: Option<f64>,
-    /// The least share of the bare server's throughput.
+    /// The lowest acceptable share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) floor: Option<f64>,
     /// Whether the share is at least the floor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) met: Option<bool>,
-    /// All of it.
+    /// Every round.
     pub(crate) rounds: Vec<Round>,
 }
 
@@ -88,28 +88,28 @@ pub(crate) async fn run(plan: &Plan<'_>, mut step: impl FnMut()) -> anyhow::Resu
 }
 
 impl Plan<'_> {
-    /// Starts a bare server whose answers are as long as ours.
+    /// Starts a bare server whose answers are as long as the measured server's.
     async fn bare(&self) -> anyhow::Result<Option<Server>> {
-        let bytes = drive::mean_body(self.course).await;
+        let bytes = drive::mean_body(self.workload).await;
         let bytes = bytes.with_context(|| format!("before `{}`", self.scenario.name()))?;
-        let Some(folder) = self.limits else {
+        let Some(directory) = self.limits else {
             return Ok(None);
         };
-        Server::start_bare(folder, bytes).map(Some)
+        Server::start_bare(directory, bytes).map(Some)
     }
 
     async fn round(&self, bare: Option<&Server>) -> anyhow::Result<Round> {
         let mut bares = Vec::new();
         bares.extend(self.run_bare(bare).await?);
-        let folder = self.limits.filter(|_| self.scenario.writes());
-        let syncs = folder
-            .map(|folder| limits::syncs(folder, self.time / 3))
+        let directory = self.limits.filter(|_| self.scenario.writes());
+        let syncs = directory
+            .map(|directory| limits::syncs(directory, self.time / 3))
             .transpose()?;
-        let folder = folder.filter(|_| self.scenario == Scenario::Alone);
-        let rows = folder
-            .map(|folder| limits::rows(folder, self.time / 3))
+        let directory = directory.filter(|_| self.scenario == Scenario::Single);
+        let rows = directory
+            .map(|directory| limits::rows(directory, self.time / 3))
             .transpose()?;
-        let ours = drive(self.course, self.time).await?;
+        let ours = drive(self.workload, self.time).await?;
         bares.extend(self.run_bare(bare).await?);
         Ok(Round {
             ours,
@@ -119,17 +119,17 @@ impl Plan<'_> {
         })
     }
 
-    async fn run_bare(&self, bare: Option<&Server>) -> anyhow::Result<Option<Figures>> {
+    async fn run_bare(&self, bare: Option<&Server>) -> anyhow::Result<Option<Measurement>> {
         let Some(bare) = bare else {
             return Ok(None);
         };
-        let course = Course {
+        let workload = Workload {
             address: bare.address.socket,
             pid: Some(bare.pid()),
             checks: false,
-            ..self.course
+            ..self.workload
         };
-        drive(course, self.time).await.map(Some)
+        drive(workload, self.time).await.map(Some)
     }
 
     fn outcome(&self, rounds: Vec<Round>) -> Outcome {
@@ -145,9 +145,9 @@ impl Plan<'_> {
         let some = |values: Vec<f64>| (!values.is_empty()).then(|| median(values));
         let mut outcome = Outcome {
             scenario: self.scenario.name(),
-            connections: self.course.connections.len(),
-            ours: Figures::median(&ours),
-            bare: (!bare.is_empty()).then(|| Figures::median(&bare)),
+            connections: self.workload.connections.len(),
+            ours: Measurement::median(&ours),
+            bare: (!bare.is_empty()).then(|| Measurement::median(&bare)),
             sync: some(syncs.iter().map(|syncs| syncs.p50).collect()),
             share: some(shares),
             in_syncs: some(in_syncs),
@@ -156,7 +156,7 @@ impl Plan<'_> {
             met: None,
             rounds,
         };
-        // A floor holds for the scenario's own number of connections only.
+        // A floor applies only to the scenario's own number of connections.
         if outcome.connections == self.scenario.connections() {
             outcome.compare(self.scenario.floor());
         }

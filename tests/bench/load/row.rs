@@ -1,24 +1,25 @@
-//! The third limit: a row that redb has on disk, and nothing else.
+//! The third limit of the machine: a durable commit of one row by redb.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use redb::{Database, TableDefinition};
 
-use crate::figures::Counter;
+use crate::measurement::Counter;
 use crate::print;
 
 const ROWS: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
 
-/// As many as there are sessions in the scenario, each as large as one of them.
+/// As many rows as the scenario has sessions, each as large as a session.
 const COUNT: u64 = 1000;
 const BYTES: [u8; 200] = [7; 200];
 
-/// Overwrites a row in a commit that leaves nothing to repair, over and over; prints the figures.
+/// Repeatedly overwrites a row in a commit that needs no repair after a crash, and prints the
+/// numbers.
 pub(crate) fn run(path: &Path, time: Duration) -> anyhow::Result<()> {
     let database = Database::create(path)?;
     put(&database, 0..COUNT)?;
-    let mut tally = Counter::new()?;
+    let mut counter = Counter::new()?;
     let start = Instant::now();
     for at in (0..COUNT).cycle() {
         if start.elapsed() >= time {
@@ -26,10 +27,10 @@ pub(crate) fn run(path: &Path, time: Duration) -> anyhow::Result<()> {
         }
         let before = Instant::now();
         put(&database, at..at + 1)?;
-        tally.good(before.elapsed(), BYTES.len());
+        counter.good(before.elapsed(), BYTES.len());
     }
-    let figures = tally.figures(start.elapsed());
-    print::line(&serde_json::to_string(&figures)?)?;
+    let measurement = counter.measurement(start.elapsed());
+    print::line(&serde_json::to_string(&measurement)?)?;
     Ok(())
 }
 

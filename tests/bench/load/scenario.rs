@@ -1,4 +1,4 @@
-//! What is measured.
+//! The scenarios.
 
 use std::rc::Rc;
 
@@ -7,13 +7,13 @@ use anyhow::bail;
 use crate::api::{Api, SESSIONS, message};
 use crate::requests::{Choice, Request};
 
-/// How many messages a page has.
+/// Number of messages on a page.
 const PAGE: usize = 50;
 
-/// How many sessions are listed.
+/// Number of sessions whose messages are listed.
 const LISTED: usize = 4;
 
-/// How many different bodies are sent.
+/// Number of different bodies that are sent.
 const BODIES: usize = 100;
 
 /// A kind of load.
@@ -25,38 +25,38 @@ pub(crate) enum Scenario {
     Get,
     /// Sessions are renewed by heartbeats.
     Heartbeat,
-    /// The same by one connection: what a single durable write takes.
-    Alone,
-    /// Messages are sent, and their replies waited for.
+    /// Heartbeats of one connection: the time of a single durable write.
+    Single,
+    /// Messages are sent and their replies waited for.
     Send,
     /// The newest messages of long sessions are read.
     List,
-    /// All of that, as on an ordinary day.
+    /// A mix of these.
     Mixed,
 }
 
-/// How much there is to ask for.
+/// The amount of data to prepare.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stock {
-    /// How many sessions.
+    /// Number of sessions.
     pub(crate) sessions: usize,
-    /// How many messages a listed one has.
+    /// Number of messages in a listed session.
     pub(crate) messages: usize,
 }
 
 impl Scenario {
-    /// All of them, in the order in which they are measured.
+    /// All scenarios, in the order in which they are measured.
     pub(crate) const ALL: [Self; 7] = [
         Self::Create,
         Self::Get,
         Self::Heartbeat,
-        Self::Alone,
+        Self::Single,
         Self::Send,
         Self::List,
         Self::Mixed,
     ];
 
-    /// Reads a name.
+    /// Parses a name.
     pub(crate) fn parse(name: &str) -> anyhow::Result<Self> {
         let found = Self::ALL
             .into_iter()
@@ -71,30 +71,30 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// Its name.
+    /// Returns the name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::Get => "get",
             Self::Heartbeat => "heartbeat",
-            Self::Alone => "alone",
+            Self::Single => "single",
             Self::Send => "send",
             Self::List => "list",
             Self::Mixed => "mixed",
         }
     }
 
-    /// How many connections it has unless told otherwise.
+    /// Returns the default number of connections.
     pub(crate) fn connections(self) -> usize {
         match self {
-            Self::Alone => 1,
+            Self::Single => 1,
             Self::Get | Self::List => 32,
             Self::Create | Self::Heartbeat | Self::Send | Self::Mixed => 128,
         }
     }
 
-    /// Returns the least share of the bare server's throughput, where there is one. A lower share
-    /// points to an accident, not to a change that costs a little.
+    /// Returns the lowest acceptable share of the bare server's throughput, if there is one. Below
+    /// it something is broken; it is not a target.
     pub(crate) fn floor(self) -> Option<f64> {
         match self {
             Self::Create => Some(0.25),
@@ -102,16 +102,16 @@ impl Scenario {
             Self::Heartbeat => Some(0.35),
             Self::Send => Some(0.08),
             Self::List => Some(0.33),
-            Self::Alone | Self::Mixed => None,
+            Self::Single | Self::Mixed => None,
         }
     }
 
-    /// Whether it is held against syncs.
+    /// Returns whether the latency is compared with a sync.
     pub(crate) fn writes(self) -> bool {
         !matches!(self, Self::Get | Self::List)
     }
 
-    /// Makes what it asks for, and says what each connection is to ask.
+    /// Creates the data of the scenario, and returns the requests of each connection.
     pub(crate) async fn prepare(
         self,
         api: &Api,
@@ -125,7 +125,7 @@ impl Scenario {
         match self {
             Self::Create => Ok(Vec::new()),
             Self::Get => Ok(vec![gets(api, &sessions).into(); connections]),
-            Self::Heartbeat | Self::Alone => {
+            Self::Heartbeat | Self::Single => {
                 Ok(vec![heartbeats(api, &sessions).into(); connections])
             }
             Self::Send => Ok(sends(api, &sessions, connections)),
@@ -149,7 +149,7 @@ fn creates(api: &Api) -> Vec<Request> {
     (0..BODIES).map(create).collect()
 }
 
-/// Reads of sessions.
+/// Returns reads of sessions.
 pub(crate) fn gets(api: &Api, sessions: &[String]) -> Vec<Request> {
     let get = |id| Request {
         bytes: api.target.request("GET", &format!("{SESSIONS}/{id}"), None),
@@ -158,7 +158,7 @@ pub(crate) fn gets(api: &Api, sessions: &[String]) -> Vec<Request> {
     sessions.iter().map(get).collect()
 }
 
-/// Heartbeats of sessions.
+/// Returns heartbeats of sessions.
 pub(crate) fn heartbeats(api: &Api, sessions: &[String]) -> Vec<Request> {
     let heartbeat = |id| Request {
         bytes: api
@@ -198,7 +198,7 @@ fn sends(api: &Api, sessions: &[String], connections: usize) -> Vec<Choice> {
     (0..connections).map(own).collect()
 }
 
-/// Of a hundred calls: 45 reads, 25 heartbeats, 15 pages, 12 messages and 3 creates.
+/// Returns, of a hundred calls: 45 reads, 25 heartbeats, 15 pages, 12 messages and 3 creates.
 async fn mixed(
     api: &Api,
     sessions: &[String],

@@ -1,4 +1,4 @@
-//! The server to be measured: this process, started anew.
+//! The measured server, in a child process of this program.
 
 use std::collections::HashMap;
 use std::io::{self, Read as _};
@@ -8,7 +8,7 @@ use sessiond::settings::{Config, Layers};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// Serves until the standard input ends: so it ends with who started it, whatever befalls that.
+/// Serves until standard input ends, so that it ends with its parent even if that crashes.
 pub(crate) fn run(ready: &Path) -> anyhow::Result<()> {
     let config = Config::read(Layers::from_process(HashMap::new())?)?;
     let _log = sessiond::telemetry::start(config.log_format, config.log_levels.as_deref());
@@ -24,18 +24,18 @@ pub(crate) fn run(ready: &Path) -> anyhow::Result<()> {
     ended
 }
 
-/// Writes down where the listener is, whole or not at all.
+/// Writes the listener's address to a file, atomically.
 pub(crate) fn announce(ready: &Path, listener: &TcpListener) -> io::Result<()> {
     let draft = ready.with_extension("draft");
     std::fs::write(&draft, listener.local_addr()?.to_string())?;
     std::fs::rename(draft, ready)
 }
 
-/// Waits for the end of the standard input.
+/// Waits for the end of standard input.
 pub(crate) async fn input_ends() {
     let (ended, end) = oneshot::channel::<()>();
     std::thread::spawn(move || {
-        // An error ends it as well.
+        // An error counts as the end.
         let _ = io::stdin().lock().read_to_end(&mut Vec::new());
         drop(ended);
     });

@@ -1,32 +1,32 @@
-//! Which server is asked, and as whom.
+//! The measured server's address and token.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use anyhow::{Context as _, bail};
 
-/// Where a server is.
+/// A server's address.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
-    /// Its host and port, as they stand in a request's `Host`.
+    /// Host and port, as in a request's `Host`.
     pub(crate) host: String,
-    /// Where that is.
+    /// The resolved address.
     pub(crate) socket: SocketAddr,
 }
 
-/// A server, and what goes with every request to it.
+/// A server and its credentials.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
-    /// Where it is.
+    /// The address.
     pub(crate) address: Address,
-    /// The token, where one is wanted.
+    /// The token, if the server requires one.
     pub(crate) token: Option<String>,
 }
 
 impl Address {
-    /// Reads `http://HOST:PORT`.
+    /// Parses `http://HOST:PORT`.
     pub(crate) fn parse(url: &str) -> anyhow::Result<Self> {
         let Some(rest) = url.strip_prefix("http://") else {
-            bail!("{url:?} is no address that can be measured: it must be http://HOST:PORT");
+            bail!("invalid --url {url:?}: it must be http://HOST:PORT");
         };
         let host = rest.trim_end_matches('/');
         if host.is_empty() || host.contains('/') {
@@ -52,7 +52,7 @@ impl Address {
         })
     }
 
-    /// The server that listens here.
+    /// Returns the address of a local server.
     pub(crate) fn of(socket: SocketAddr) -> Self {
         Self {
             host: socket.to_string(),
@@ -62,7 +62,7 @@ impl Address {
 }
 
 impl Target {
-    /// The bytes of a request.
+    /// Returns the bytes of a request.
     pub(crate) fn request(&self, method: &str, path: &str, body: Option<&str>) -> Vec<u8> {
         let mut text = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\n",

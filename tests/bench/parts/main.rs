@@ -1,7 +1,7 @@
-//! `cargo bench`: what the parts cost by themselves.
+//! `cargo bench`: benchmarks of the parts.
 //!
-//! The store is measured with 1,000 and 100,000 sessions; with `BENCH_MILLION=1` in the
-//! environment, with a million too, which takes a while to prepare.
+//! The store is measured with 1,000 and 100,000 sessions, and with a million if
+//! `BENCH_MILLION=1` is set, which takes a while to prepare.
 
 #[allow(
     dead_code,

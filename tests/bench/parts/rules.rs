@@ -1,4 +1,4 @@
-//! The rules, which touch nothing but memory.
+//! The rules of the domain.
 
 use divan::Bencher;
 use divan::black_box;

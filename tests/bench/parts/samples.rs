@@ -1,4 +1,4 @@
-//! What is measured with.
+//! Sample values.
 
 use sessiond::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use sessiond::domain::message::{Body, Message, Role, Sender, TurnState};
@@ -7,10 +7,10 @@ use sessiond::domain::time::{TimeScale, Timestamp};
 use sessiond::domain::timeout::{TimeoutConfig, TimeoutPolicy};
 use uuid::{NoContext, Uuid};
 
-/// When everything happens.
+/// The time of all samples.
 pub(crate) const NOW: Timestamp = Timestamp(1_750_000_000_000);
 
-/// Timeouts of two weeks: nothing expires but what is to.
+/// Timeouts of two weeks, so that nothing expires by accident.
 pub(crate) const LONG: TimeoutConfig = TimeoutConfig {
     timeout_minutes: 20_160,
     auto_renew: true,
@@ -18,7 +18,7 @@ pub(crate) const LONG: TimeoutConfig = TimeoutConfig {
     warning_threshold_minutes: 5,
 };
 
-/// The defaults of a server.
+/// A server's default policy.
 pub(crate) const POLICY: TimeoutPolicy = TimeoutPolicy {
     min_timeout_minutes: 5,
     max_timeout_minutes: 1440,
@@ -30,29 +30,29 @@ pub(crate) const POLICY: TimeoutPolicy = TimeoutPolicy {
     },
 };
 
-/// A fresh id.
+/// Returns a fresh id.
 pub(crate) fn id() -> Uuid {
     Uuid::new_v7(uuid::Timestamp::now(NoContext))
 }
 
-/// A session to be.
+/// Returns a session to create.
 pub(crate) fn new_session(timeout: TimeoutConfig) -> NewSession {
     NewSession {
         id: SessionId(id()),
         agent_id: AgentId(Uuid::from_u128(1)),
         user_id: UserId(Uuid::from_u128(2)),
         timeout,
-        metadata: r#"{"platform":"web","username":"somebody","locale":"en-GB","referrer":"https://example.org/a/page/of/some/length","campaign":"autumn","tags":["one","two","three"]}"#.into(),
+        metadata: r#"{"platform":"web","username":"user-one","locale":"en-GB","referrer":"https://example.org/a/page/of/some/length","campaign":"autumn","tags":["one","two","three"]}"#.into(),
         create_key: None,
     }
 }
 
-/// A session that is.
+/// Returns an existing session.
 pub(crate) fn session() -> Session {
     Session::create(new_session(POLICY.defaults), NOW, TimeScale::REAL)
 }
 
-/// What a message says.
+/// Returns the body of a message.
 pub(crate) fn body() -> Body {
     Body {
         content: "I am worried about my garden, and about my roses most of all.".into(),
@@ -61,7 +61,7 @@ pub(crate) fn body() -> Body {
     }
 }
 
-/// A message that is.
+/// Returns a stored message.
 pub(crate) fn message(session_id: SessionId) -> Message {
     Message {
         id: MessageId(id()),

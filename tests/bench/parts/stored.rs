@@ -1,4 +1,4 @@
-//! Stores of several sizes, and what reading from them costs.
+//! Stores of several sizes, and reads from them.
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -22,16 +22,16 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::samples::{LONG, NOW, POLICY, body, id, new_session};
 
-/// How many commands share a commit while a store is prepared.
+/// Number of commands in a commit while a store is prepared.
 const BATCH: usize = 1000;
 
-/// How many turns of a session are open at once while that one is filled.
+/// Number of open turns while the longest session is filled.
 const TURNS: usize = 10;
 
-/// How many messages the longest session has.
+/// Number of messages in the longest session.
 const MESSAGES: usize = 1000;
 
-/// The rules under which everything happens.
+/// The rules of the stores.
 pub(crate) const RULES: Rules = Rules {
     policy: POLICY,
     scale: TimeScale::REAL,
@@ -40,19 +40,19 @@ pub(crate) const RULES: Rules = Rules {
     max_sessions_per_user: 0,
 };
 
-/// A store with so many sessions.
+/// A prepared store.
 pub(crate) struct Stored {
     pub(crate) store: Store,
     pub(crate) hand: ClockHand,
     pub(crate) runtime: Runtime,
-    /// Its sessions; the first one has many messages.
+    /// Its sessions; the first one has [`MESSAGES`] messages.
     pub(crate) ids: Vec<SessionId>,
 }
 
-/// The stores that were made, which are good for all benchmarks of their size.
+/// The stores by size, shared by all benchmarks.
 static STORES: LazyLock<Mutex<BTreeMap<usize, &'static Stored>>> = LazyLock::new(Mutex::default);
 
-/// The numbers of sessions to measure with.
+/// Returns the numbers of sessions to measure with.
 pub(crate) fn sizes() -> Vec<usize> {
     let mut sizes = vec![1_000, 100_000];
     if std::env::var_os("BENCH_MILLION").is_some() {
@@ -61,26 +61,28 @@ pub(crate) fn sizes() -> Vec<usize> {
     sizes
 }
 
-/// The store of a size.
+/// Returns the store of a size, creating it on first use.
 #[allow(
     clippy::expect_used,
     reason = "a benchmark without its store has nothing to measure"
 )]
 pub(crate) fn stored(sessions: usize) -> &'static Stored {
     let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
-    stores
-        .entry(sessions)
-        .or_insert_with(|| Box::leak(Box::new(Stored::new(sessions).expect("a store is made"))))
+    stores.entry(sessions).or_insert_with(|| {
+        Box::leak(Box::new(
+            Stored::new(sessions).expect("a store can be created"),
+        ))
+    })
 }
 
 impl Stored {
     fn new(sessions: usize) -> anyhow::Result<Self> {
-        let folder = TempDir::with_prefix("sessiond-bench-")?;
+        let directory = TempDir::with_prefix("sessiond-bench-")?;
         let (clock, hand) = Clock::manual(NOW);
-        let path = folder.path().join("store.redb");
+        let path = directory.path().join("store.redb");
         let (store, _) = Store::open(&path, 256 << 20, RULES, clock, EventBus::default())?;
-        // The file lives on while it is open, and nobody has to remove it.
-        drop(folder);
+        // The file exists while it is open, and needs no cleanup.
+        drop(directory);
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let mut stored = Self {
             store,
@@ -100,7 +102,7 @@ impl Stored {
         Ok(stored)
     }
 
-    /// Creates sessions, all in one commit if the writer is quick.
+    /// Creates sessions, usually in one commit.
     pub(crate) fn create(&self, new: Vec<NewSession>) -> anyhow::Result<Vec<SessionId>> {
         let asked = CreateKey {
             timeout: TimeoutOverrides::default(),
@@ -166,7 +168,7 @@ fn session(bencher: Bencher<'_, '_>, sessions: usize) {
     let stored = stored(sessions);
     let mut at = 0;
     bencher.bench_local(|| {
-        // A prime step, so that neighbours in time are none in the tree.
+        // A prime step, so that consecutive lookups are far apart in the tree.
         at = (at + 7919) % stored.ids.len();
         stored.store.session(stored.ids[at]).now_or_never()
     });

@@ -1,4 +1,4 @@
-//! What writing to stores of several sizes costs, each write on disk before it counts.
+//! Durable writes to stores of several sizes.
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -10,10 +10,10 @@ use sessiond::store::command::{Heartbeat, Purge};
 use crate::samples::{LONG, NOW, new_session};
 use crate::stored::{Stored, sizes, stored};
 
-/// How many callers wait for the same commit.
+/// Number of callers that share a commit.
 const TOGETHER: usize = 64;
 
-/// How many sessions a slice of a purge removes.
+/// Number of sessions that a slice of a purge removes.
 const SLICE: usize = 500;
 
 #[divan::bench(args = sizes(), max_time = 2)]
@@ -35,13 +35,13 @@ fn create_64_together(bencher: Bencher<'_, '_>, sessions: usize) {
 
 #[divan::bench(args = sizes(), max_time = 2)]
 fn heartbeat(bencher: Bencher<'_, '_>, sessions: usize) {
-    let mut beats = Beats::of(sessions);
+    let mut beats = Heartbeats::of(sessions);
     bencher.bench_local(|| beats.beat(1));
 }
 
 #[divan::bench(args = sizes(), max_time = 2)]
 fn heartbeat_64_together(bencher: Bencher<'_, '_>, sessions: usize) {
-    let mut beats = Beats::of(sessions);
+    let mut beats = Heartbeats::of(sessions);
     bencher
         .counter(ItemsCount::new(TOGETHER))
         .bench_local(|| beats.beat(TOGETHER));
@@ -62,7 +62,7 @@ fn purge_500(bencher: Bencher<'_, '_>, sessions: usize) {
     let stored = stored(sessions);
     bencher
         .counter(ItemsCount::new(SLICE))
-        .with_inputs(|| bury(stored))
+        .with_inputs(|| create_purgeable(stored))
         .bench_local_values(|()| {
             let purge = stored.store.submit(Purge::default());
             let purged = stored.runtime.block_on(purge);
@@ -71,26 +71,26 @@ fn purge_500(bencher: Bencher<'_, '_>, sessions: usize) {
         });
 }
 
-/// Makes sessions, and lets the time pass after which they are to be removed.
-fn bury(stored: &Stored) {
+/// Creates sessions, and moves the clock past their retention.
+fn create_purgeable(stored: &Stored) {
     let short = TimeoutConfig {
         timeout_minutes: 5,
         max_duration_minutes: 5,
         ..LONG
     };
-    // Where it fails the purge finds nothing, and says so by its time.
+    // If this fails, the purge finds nothing, which shows in its time.
     let _ = stored.create((0..SLICE).map(|_| new_session(short)).collect());
     stored.hand.set(NOW + Millis(11 * 60 * 1000));
 }
 
-/// Heartbeats all over a store, each a millisecond after the last.
-struct Beats {
+/// Heartbeats spread over a store, each a millisecond after the last.
+struct Heartbeats {
     stored: &'static Stored,
     at: usize,
     now: Timestamp,
 }
 
-impl Beats {
+impl Heartbeats {
     fn of(sessions: usize) -> Self {
         Self {
             stored: stored(sessions),

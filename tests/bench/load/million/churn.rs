@@ -11,19 +11,19 @@ use super::table::Table;
 use super::{Run, rules};
 use crate::report::progress;
 
-/// How many steps a day has.
+/// Number of steps in a day.
 const HOURS: i64 = 24;
 
-/// How many heartbeats wait for the same commit.
+/// Number of heartbeats in a commit.
 const BATCH: usize = 1024;
 
-/// Sessions are kept as shortly as can be, so that the day's end is in reach of the day.
+/// The shortest retention, so that sessions are purged within the day.
 const SETTINGS: &[(&str, &str)] = &[("SESSION_RETENTION_MINUTES", "0")];
 
-/// Lives through a day, an hour at a time: what is due is purged, as many sessions are created,
-/// and as many others renewed.
+/// Simulates a day in steps of an hour: purges expired sessions, creates as many, and renews as many
+/// others.
 pub(crate) async fn measure(run: &Run<'_>, table: &mut Table) -> anyhow::Result<()> {
-    let filler = Filler::open(&run.folder, rules(SETTINGS)?, &run.agent)?;
+    let filler = Filler::open(&run.directory, rules(SETTINGS)?, &run.agent)?;
     let start = Clock::system().now();
     let hourly = run.sessions / HOURS as usize;
     let bar = progress(HOURS as u64).with_message("a day");
@@ -35,7 +35,7 @@ pub(crate) async fn measure(run: &Run<'_>, table: &mut Table) -> anyhow::Result<
         let day = fill::timeout(24 * 60);
         let made = filler.create(hourly, day, 1, |_| now, |_| {}).await?;
         let ids: Vec<SessionId> = made.iter().map(|made| made.id).collect();
-        // A minute later, so that each of them moves.
+        // A minute later, so that each session's index row moves.
         filler.hand.set(now + Millis(60_000));
         beat(&filler, &ids).await?;
         bar.inc(1);
@@ -43,13 +43,13 @@ pub(crate) async fn measure(run: &Run<'_>, table: &mut Table) -> anyhow::Result<
     bar.finish_and_clear();
     let left = filler.store.row_counts().await?.sessions;
     filler.close().await?;
-    table.tell("a day: purged", purged as f64, "");
-    table.tell(
+    table.add("a day: purged", purged as f64, "");
+    table.add(
         "a day: created, and renewed",
         (hourly * HOURS as usize) as f64,
         "",
     );
-    table.tell("a day: stored at its end", left as f64, "");
+    table.add("a day: stored at its end", left as f64, "");
     Ok(())
 }
 

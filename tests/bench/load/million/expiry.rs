@@ -1,4 +1,4 @@
-//! Many sessions that expire within a minute, on top of the others.
+//! Many sessions that expire within a minute, beside those in the database.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use futures_util::future::join_all;
 use sessiond::clock::Clock;
 use sessiond::domain::time::{Millis, Timestamp};
 
-use super::fill::{self, Filler, Made};
+use super::fill::{self, Filler, SeededSession};
 use super::table::Table;
 use super::{Run, find, rules};
 use crate::api::{Api, SESSIONS, connect};
 use crate::child::Server;
-use crate::drive::{Course, drive};
+use crate::drive::{Workload, drive};
 use crate::report::progress;
 use crate::requests::Choice;
 use crate::scenario;
 
-/// A minute lasts a second, so that keeping and sweeping can be waited for.
+/// A minute lasts a second, so that the test can wait for retention and sweeps.
 const SETTINGS: &[(&str, &str)] = &[
     ("SESSION_TIME_SCALE", "60"),
     ("SESSION_RETENTION_MINUTES", "0"),
@@ -28,62 +28,63 @@ const SETTINGS: &[(&str, &str)] = &[
     ("SESSION_DEFAULT_TIMEOUT_MINUTES", "10080"),
 ];
 
-/// How long it takes them all to expire.
+/// The time within which all of them expire.
 const WINDOW: Millis = Millis(60_000);
 
-/// How long before their expiry they are warned: five minutes at that scale.
+/// The time between warning and expiry: five minutes at that scale.
 const WARNING: Millis = Millis(5_000);
 
-/// How long until the first of them expires: time to fill, to start and to measure without.
+/// The time until the first of them expires: to fill, to start and to measure the baseline.
 const NOTICE: Millis = Millis(60_000);
 
-/// How long heartbeats are measured without.
+/// How long heartbeats are measured without expiries.
 const WITHOUT: Duration = Duration::from_secs(15);
 
 /// How long the server has after the last expiry.
 const AFTER: Millis = Millis(5_000);
 
-/// How many of them are watched.
+/// Number of sessions whose events are observed.
 const WATCHED: usize = 50;
 
-/// How many connections beat.
-const HEARTS: usize = 32;
+/// Number of connections that send heartbeats.
+const HEARTBEAT_CONNECTIONS: usize = 32;
 
-/// How late the events came, in milliseconds.
+/// The delays of the events, in milliseconds.
 #[derive(Default)]
 struct Lateness {
     warned: Vec<i64>,
     expired: Vec<i64>,
 }
 
-/// Measures how they are warned, expired and purged, and what that does to others.
+/// Measures warnings, expiries and purges, and their effect on other calls.
 pub(crate) async fn measure(run: &Run<'_>, table: &mut Table) -> anyhow::Result<()> {
     let bar = progress(4).with_message("expiring");
     let count = run.sessions / 10;
     let first = Clock::system().now() + NOTICE;
     let watched = fill(run, first, count).await?;
     bar.inc(1);
-    let server = Server::start(&run.folder, &run.options.log, SETTINGS)?;
+    let server = Server::start(&run.directory, &run.options.log, SETTINGS)?;
     let api = find(&server).await?;
-    let hearts = api.create_sessions(1000).await?;
-    let hearts = vec![Choice::from(scenario::heartbeats(&api, &hearts)); HEARTS];
-    let course = Course {
+    let heartbeats = api.create_sessions(1000).await?;
+    let heartbeats =
+        vec![Choice::from(scenario::heartbeats(&api, &heartbeats)); HEARTBEAT_CONNECTIONS];
+    let workload = Workload {
         address: server.address.socket,
         pid: Some(server.pid()),
-        connections: &hearts,
+        connections: &heartbeats,
         checks: true,
     };
-    let without = drive(course, WITHOUT).await?;
+    let without = drive(workload, WITHOUT).await?;
     bar.inc(1);
     let clock = Clock::system();
     if clock.now() + WARNING > first {
-        bail!("this machine is too slow: the first sessions expired while others were made");
+        bail!("this machine is too slow: the first sessions expired while others were created");
     }
     let lateness = RefCell::new(Lateness::default());
     let watching = join_all(watched.iter().map(|made| watch(&api, *made, &lateness)));
     let beating = async {
         clock.sleep_until(first).await;
-        drive(course, WINDOW.to_duration()).await
+        drive(workload, WINDOW.to_duration()).await
     };
     let end = first + WINDOW + rules(SETTINGS)?.kept + AFTER;
     let listening = async {
@@ -97,45 +98,48 @@ pub(crate) async fn measure(run: &Run<'_>, table: &mut Table) -> anyhow::Result<
     let left = overdue(run, clock.now() - AFTER).await?;
     bar.finish_and_clear();
     let lateness = lateness.into_inner();
-    table.tell("sessions that expired within a minute", count as f64, "");
-    table.tell(
-        "of those watched, not warned",
+    table.add("sessions that expired within a minute", count as f64, "");
+    table.add(
+        "observed sessions without a warning",
         missing(&lateness.warned, watched.len()),
         "",
     );
-    table.tell("warned, latest", worst(&lateness.warned), "ms");
-    table.tell(
-        "of those watched, not told of the end",
+    table.add("latest warning", worst(&lateness.warned), "ms");
+    table.add(
+        "observed sessions without an expiry event",
         missing(&lateness.expired, watched.len()),
         "",
     );
-    table.hold(
-        "told of the end, latest",
+    table.add_with_target(
+        "latest expiry event",
         worst(&lateness.expired),
         "ms",
         1000.0,
     );
-    table.hold(
-        "left 5 s after the end of their keeping",
+    table.add_with_target(
+        "still stored 5 s after their retention",
         left as f64,
         "",
         0.0,
     );
-    table.tell(
-        "heartbeats beside it, errors",
+    table.add(
+        "heartbeats during expiries, errors",
         during.errors.values().sum::<u64>() as f64,
         "",
     );
-    table.tell("heartbeats without, a second", without.per_second, "");
-    table.tell("heartbeats beside it, a second", during.per_second, "");
-    table.tell("heartbeat p99 without", without.p99, "µs");
-    table.tell("heartbeat p99 beside it", during.p99, "µs");
-    table.hold(
-        "heartbeat p99, times that without",
-        during.p99 / without.p99,
+    table.add(
+        "heartbeats without expiries, per second",
+        without.per_second,
         "",
-        3.0,
     );
+    table.add(
+        "heartbeats during expiries, per second",
+        during.per_second,
+        "",
+    );
+    table.add("heartbeat p99 without expiries", without.p99, "µs");
+    table.add("heartbeat p99 during expiries", during.p99, "µs");
+    table.add_with_target("heartbeat p99, ratio", during.p99 / without.p99, "", 3.0);
     Ok(())
 }
 
@@ -147,10 +151,10 @@ fn worst(late: &[i64]) -> f64 {
     late.iter().copied().max().unwrap_or(0) as f64
 }
 
-/// Adds them; returns those to be watched.
-async fn fill(run: &Run<'_>, first: Timestamp, count: usize) -> anyhow::Result<Vec<Made>> {
-    let filler = Filler::open(&run.folder, rules(SETTINGS)?, &run.agent)?;
-    // Two minutes are two hours at that scale: all of them were created before now.
+/// Adds the sessions, and returns those to observe.
+async fn fill(run: &Run<'_>, first: Timestamp, count: usize) -> anyhow::Result<Vec<SeededSession>> {
+    let filler = Filler::open(&run.directory, rules(SETTINGS)?, &run.agent)?;
+    // 120 minutes are two minutes at that scale, so all of them were created in the past.
     let life = fill::timeout(120);
     let born = first - Millis(120_000);
     let times = fill::spread(born, WINDOW, count);
@@ -160,8 +164,8 @@ async fn fill(run: &Run<'_>, first: Timestamp, count: usize) -> anyhow::Result<V
     Ok(watched)
 }
 
-/// Follows the events of a session until it has ended.
-async fn watch(api: &Api, made: Made, lateness: &RefCell<Lateness>) -> anyhow::Result<()> {
+/// Reads the events of a session until it has expired.
+async fn watch(api: &Api, made: SeededSession, lateness: &RefCell<Lateness>) -> anyhow::Result<()> {
     let clock = Clock::system();
     let request = api
         .target
@@ -192,10 +196,10 @@ async fn watch(api: &Api, made: Made, lateness: &RefCell<Lateness>) -> anyhow::R
     Ok(())
 }
 
-/// How many sessions are still stored whose keeping was over before `then`.
+/// Returns how many sessions are still stored whose retention was over before `then`.
 async fn overdue(run: &Run<'_>, then: Timestamp) -> anyhow::Result<usize> {
     let rules = rules(SETTINGS)?;
-    let filler = Filler::open(&run.folder, rules, &run.agent)?;
+    let filler = Filler::open(&run.directory, rules, &run.agent)?;
     let until = then - rules.kept;
     let rows = filler.store.due_expiries(None, until, usize::MAX).await?;
     filler.close().await?;

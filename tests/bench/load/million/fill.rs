@@ -1,5 +1,4 @@
-//! Filling a database through the store's own seam, which is how a server fills it, but for the
-//! way there.
+//! Fills a database through the store's interface, as a server does, without the HTTP edge.
 
 use std::path::Path;
 
@@ -16,43 +15,43 @@ use sessiond::store::Store;
 use sessiond::store::command::{CreateKey, CreateSession};
 use uuid::{NoContext, Uuid};
 
-/// How many creates wait for the same commit.
+/// Number of creates in a commit.
 const BATCH: usize = 1024;
 
-/// The default of a server's cache.
+/// A server's default cache size, in bytes.
 const CACHE: usize = 256 << 20;
 
-/// A database that is open in this process, whose time is ours.
+/// A database that is open in this process, with a manual clock.
 pub(crate) struct Filler {
     /// The database.
     pub(crate) store: Store,
-    /// Its time.
+    /// Moves its clock.
     pub(crate) hand: ClockHand,
     agent: AgentId,
 }
 
-/// A session, and when it expires.
+/// A created session.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Made {
+pub(crate) struct SeededSession {
     /// Its id.
     pub(crate) id: SessionId,
-    /// The end of it.
+    /// Its expiry.
     pub(crate) expires_at: Timestamp,
 }
 
 impl Filler {
-    /// Opens or makes the database in a server's folder.
-    pub(crate) fn open(folder: &Path, rules: Rules, agent: &str) -> anyhow::Result<Self> {
-        let data = folder.join("data");
+    /// Opens or creates the database in a server's directory.
+    pub(crate) fn open(directory: &Path, rules: Rules, agent: &str) -> anyhow::Result<Self> {
+        let data = directory.join("data");
         std::fs::create_dir_all(&data)?;
         let (clock, hand) = Clock::manual(Clock::system().now());
         let path = data.join("sessiond.redb");
         let (store, _) = Store::open(&path, CACHE, rules, clock, EventBus::default())?;
-        let agent = AgentId::parse(agent).context("the agent's id is no UUID")?;
+        let agent = AgentId::parse(agent).context("the agent's id is not a UUID")?;
         Ok(Self { store, hand, agent })
     }
 
-    /// Creates sessions, each at its own time; the times do not go back. Returns every `keep`th.
+    /// Creates sessions, each at its own time, which must not go back. Returns every `keep`th.
     pub(crate) async fn create(
         &self,
         count: usize,
@@ -60,8 +59,8 @@ impl Filler {
         keep: usize,
         at: impl Fn(usize) -> Timestamp,
         mut step: impl FnMut(usize),
-    ) -> anyhow::Result<Vec<Made>> {
-        let mut kept = Vec::with_capacity(count / keep + 1);
+    ) -> anyhow::Result<Vec<SeededSession>> {
+        let mut sample = Vec::with_capacity(count / keep + 1);
         for first in (0..count).step_by(BATCH) {
             self.hand.set(at(first));
             let batch = first..count.min(first + BATCH);
@@ -69,15 +68,15 @@ impl Filler {
             for (number, made) in batch.clone().zip(join_all(made).await) {
                 let made = made?;
                 if number % keep == 0 {
-                    kept.push(made);
+                    sample.push(made);
                 }
             }
             step(batch.len());
         }
-        Ok(kept)
+        Ok(sample)
     }
 
-    async fn one(&self, number: usize, timeout: TimeoutConfig) -> anyhow::Result<Made> {
+    async fn one(&self, number: usize, timeout: TimeoutConfig) -> anyhow::Result<SeededSession> {
         let command = CreateSession {
             new: self.new_session(number, timeout),
             asked: CreateKey {
@@ -89,7 +88,7 @@ impl Filler {
         let session = created
             .map_err(|error| anyhow!("a create failed: {error:?}"))?
             .session;
-        Ok(Made {
+        Ok(SeededSession {
             id: session.id,
             expires_at: session.expires_at,
         })
@@ -117,7 +116,7 @@ impl Filler {
     }
 }
 
-/// Timeouts of so many minutes, which nothing prolongs beyond twice as many.
+/// Returns timeouts of this many minutes, with twice as many as the maximum duration.
 pub(crate) fn timeout(minutes: u32) -> TimeoutConfig {
     TimeoutConfig {
         timeout_minutes: minutes,
@@ -127,7 +126,7 @@ pub(crate) fn timeout(minutes: u32) -> TimeoutConfig {
     }
 }
 
-/// `count` instants, evenly spread over a span from `start` on.
+/// Returns `count` instants, evenly spread over a span from `start`.
 pub(crate) fn spread(start: Timestamp, span: Millis, count: usize) -> impl Fn(usize) -> Timestamp {
     move |number| start + Millis(span.0 * number as i64 / count.max(1) as i64)
 }

@@ -1,10 +1,10 @@
-//! A large database: what a server costs when it holds a million sessions.
+//! Measures a server with a database of a million sessions.
 
 mod churn;
+mod comparison;
 mod expiry;
 mod fill;
 mod size;
-mod standing;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use sessiond::domain::time::Millis;
 use sessiond::settings::{Config, Layers};
 use tempfile::TempDir;
 
-use self::fill::{Filler, Made};
+use self::fill::{Filler, SeededSession};
 use self::size::Size;
 use self::table::Table;
 use crate::api::Api;
@@ -27,62 +27,62 @@ use crate::report::progress;
 use crate::target::Target;
 use crate::{print, usage};
 
-/// How many there are unless told otherwise.
+/// The default number of sessions.
 const SESSIONS: usize = 1_000_000;
 
 /// A day.
 const DAY: Millis = Millis(24 * 60 * 60 * 1000);
 
-/// How long it takes until the first of them expires.
+/// The time until the first of them expires.
 const HALF_HOUR: Millis = Millis(30 * 60 * 1000);
 
-/// Of how many filled sessions one is known by its id.
+/// One of this many created sessions is remembered by its id.
 const KEEP: usize = 100;
 
-/// What the sizes are called.
-struct Weighed {
+/// Labels of the sizes in the table.
+struct SizeLabels {
     data: &'static str,
     file: &'static str,
     disk: &'static str,
 }
 
-const FILLED: Weighed = Weighed {
-    data: "its data",
-    file: "the file, times its data",
-    disk: "on the disk, times its data",
+const FILLED: SizeLabels = SizeLabels {
+    data: "data",
+    file: "length of the file / data",
+    disk: "bytes on disk / data",
 };
 
-const AFTER_A_DAY: Weighed = Weighed {
-    data: "its data after a day",
-    file: "the file after a day, times its data",
-    disk: "on the disk after a day, times its data",
+const AFTER_A_DAY: SizeLabels = SizeLabels {
+    data: "data after a day",
+    file: "length of the file / data, after a day",
+    disk: "bytes on disk / data, after a day",
 };
 
-/// A run.
+/// The state of the whole measurement.
 struct Run<'a> {
     options: &'a Options,
     sessions: usize,
-    folder: PathBuf,
+    directory: PathBuf,
     agent: String,
 }
 
-/// Measures and prints.
+/// Measures and prints the table.
 pub(crate) async fn measure(options: &Options) -> anyhow::Result<()> {
-    let folder = TempDir::with_prefix_in("sessiond-load-", &options.folder)?;
+    let directory = TempDir::with_prefix_in("sessiond-load-", &options.directory)?;
     let run = Run {
         options,
         sessions: options.sessions.unwrap_or(SESSIONS),
-        folder: folder.path().join("large"),
-        agent: agent(folder.path(), options).await?,
+        directory: directory.path().join("large"),
+        agent: agent(directory.path(), options).await?,
     };
-    std::fs::create_dir_all(&run.folder)?;
+    std::fs::create_dir_all(&run.directory)?;
     let mut table = Table::new(run.sessions);
     let known = run.fill(&mut table).await?;
-    run.weigh(&mut table, &FILLED)?;
-    standing::measure(&run, &known, &mut table).await?;
+    run.add_size(&mut table, &FILLED)?;
+    comparison::measure(&run, &known, &mut table).await?;
     expiry::measure(&run, &mut table).await?;
     churn::measure(&run, &mut table).await?;
-    run.weigh(&mut table, &AFTER_A_DAY)?;
+    run.add_size(&mut table, &AFTER_A_DAY)?;
     table.load_average = usage::load_average();
     let text = if options.json {
         serde_json::to_string_pretty(&table)?
@@ -92,9 +92,9 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<()> {
     Ok(print::line(&text)?)
 }
 
-/// The built-in agent's id.
-async fn agent(folder: &Path, options: &Options) -> anyhow::Result<String> {
-    let own = folder.join("agent");
+/// Returns the built-in agent's id.
+async fn agent(directory: &Path, options: &Options) -> anyhow::Result<String> {
+    let own = directory.join("agent");
     std::fs::create_dir_all(&own)?;
     let server = Server::start(&own, &options.log, &[])?;
     let agent = find(&server).await?.agent;
@@ -102,7 +102,7 @@ async fn agent(folder: &Path, options: &Options) -> anyhow::Result<String> {
     Ok(agent)
 }
 
-/// The API of a server of ours.
+/// Returns the API of a server that this program started.
 async fn find(server: &Server) -> anyhow::Result<Api> {
     let target = Target {
         address: server.address.clone(),
@@ -111,7 +111,7 @@ async fn find(server: &Server) -> anyhow::Result<Api> {
     Api::find(target, None).await
 }
 
-/// The rules of a server with these settings.
+/// Returns the rules of a server with these settings.
 fn rules(settings: &[(&str, &str)]) -> anyhow::Result<Rules> {
     let variables = settings.iter().copied();
     Ok(Config::read(Layers::from_variables(variables))
@@ -120,10 +120,10 @@ fn rules(settings: &[(&str, &str)]) -> anyhow::Result<Rules> {
 }
 
 impl Run<'_> {
-    /// Fills the database as a day would: sessions of a day's life, created all through the last
-    /// one, the oldest of which expire in half an hour.
-    async fn fill(&self, table: &mut Table) -> anyhow::Result<Vec<Made>> {
-        let filler = Filler::open(&self.folder, rules(&[])?, &self.agent)?;
+    /// Fills the database as a day of traffic would: sessions that live for a day, created over the
+    /// last day, of which the oldest expires in half an hour.
+    async fn fill(&self, table: &mut Table) -> anyhow::Result<Vec<SeededSession>> {
+        let filler = Filler::open(&self.directory, rules(&[])?, &self.agent)?;
         let span = Millis(DAY.0 - HALF_HOUR.0);
         let times = fill::spread(Clock::system().now() - span, span, self.sessions);
         let bar = progress(self.sessions as u64).with_message("filling");
@@ -133,7 +133,7 @@ impl Run<'_> {
         let known = known.await?;
         bar.finish_and_clear();
         filler.close().await?;
-        table.tell(
+        table.add(
             "filling through the store",
             begun.elapsed().as_secs_f64(),
             "s",
@@ -141,12 +141,12 @@ impl Run<'_> {
         Ok(known)
     }
 
-    fn weigh(&self, table: &mut Table, what: &Weighed) -> anyhow::Result<()> {
-        let size = Size::of(&self.folder)?;
+    fn add_size(&self, table: &mut Table, what: &SizeLabels) -> anyhow::Result<()> {
+        let size = Size::of(&self.directory)?;
         let times = |bytes: u64| bytes as f64 / size.data.max(1) as f64;
-        table.tell(what.data, size.data as f64 / 1e6, "MB");
-        table.hold(what.file, times(size.file), "", 1.3);
-        table.tell(what.disk, times(size.disk), "");
+        table.add(what.data, size.data as f64 / 1e6, "MB");
+        table.add_with_target(what.file, times(size.file), "", 1.3);
+        table.add(what.disk, times(size.disk), "");
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! How large a file is, and how much of it is data.
+//! The size of a database file, and how much of it is data.
 
 use std::path::Path;
 
@@ -6,21 +6,21 @@ use redb::Database;
 
 use crate::usage;
 
-/// The bytes of a file, those that it takes on the disk, and those of the keys and values in it.
+/// Sizes of a database, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
-    /// The file.
+    /// The length of the file.
     pub(crate) file: u64,
-    /// Its share of the disk: a file may have holes.
+    /// The space that it takes on disk: the file may be sparse.
     pub(crate) disk: u64,
-    /// The data.
+    /// The keys and values in it.
     pub(crate) data: u64,
 }
 
 impl Size {
-    /// Measures the database in a server's folder; nobody else may have it open.
-    pub(crate) fn of(folder: &Path) -> anyhow::Result<Self> {
-        let path = folder.join("data").join("sessiond.redb");
+    /// Measures the database in a server's directory, which no other process may have open.
+    pub(crate) fn of(directory: &Path) -> anyhow::Result<Self> {
+        let path = directory.join("data").join("sessiond.redb");
         let metadata = std::fs::metadata(&path)?;
         let database = Database::open(&path)?;
         let txn = database.begin_write()?;

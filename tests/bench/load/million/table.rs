@@ -1,33 +1,33 @@
-//! What came out, a line each.
+//! The table of results.
 
 use serde::Serialize;
 
-/// A figure and what it should be.
+/// A number and its target.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     what: &'static str,
     value: f64,
     unit: &'static str,
-    /// At most that, where anything is to be reached.
+    /// The largest acceptable value, if there is a target.
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<f64>,
-    /// Whether it is.
+    /// Whether the target is met.
     #[serde(skip_serializing_if = "Option::is_none")]
     met: Option<bool>,
 }
 
-/// All figures.
+/// All results.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Table {
     sessions: usize,
-    /// How busy the machine was at the end.
+    /// The load average at the end.
     pub(crate) load_average: Option<f64>,
     rows: Vec<Row>,
 }
 
 impl Table {
-    /// No figure yet.
+    /// Returns an empty table.
     pub(crate) fn new(sessions: usize) -> Self {
         Self {
             sessions,
@@ -35,8 +35,8 @@ impl Table {
         }
     }
 
-    /// Adds a figure that is only told.
-    pub(crate) fn tell(&mut self, what: &'static str, value: f64, unit: &'static str) {
+    /// Adds a number without a target.
+    pub(crate) fn add(&mut self, what: &'static str, value: f64, unit: &'static str) {
         self.rows.push(Row {
             what,
             value,
@@ -46,8 +46,14 @@ impl Table {
         });
     }
 
-    /// Adds a figure that should be at most `target`.
-    pub(crate) fn hold(&mut self, what: &'static str, value: f64, unit: &'static str, target: f64) {
+    /// Adds a number that should be at most `target`.
+    pub(crate) fn add_with_target(
+        &mut self,
+        what: &'static str,
+        value: f64,
+        unit: &'static str,
+        target: f64,
+    ) {
         let met = Some(value <= target);
         self.rows.push(Row {
             what,
@@ -58,7 +64,7 @@ impl Table {
         });
     }
 
-    /// The table as text.
+    /// Returns the table as text.
     pub(crate) fn text(&self) -> String {
         let load = self
             .load_average

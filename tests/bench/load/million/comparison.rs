@@ -1,28 +1,28 @@
-//! A server on a large database, beside one on a small one.
+//! Compares a server on a large database with one on a small database.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::fill::Made;
+use super::fill::SeededSession;
 use super::table::Table;
 use super::{Run, find};
 use crate::api::{self, Api, SESSIONS, connect};
 use crate::child::Server;
 use crate::client::Connection;
-use crate::drive::{Course, drive};
-use crate::figures::{Figures, median};
+use crate::drive::{Workload, drive};
+use crate::measurement::{Measurement, median};
 use crate::report::progress;
 use crate::requests::{Choice, Request};
 use crate::scenario::{self, Scenario, Stock};
 use crate::usage;
 
-/// How many connections write.
+/// Number of writing connections.
 const WRITERS: usize = 32;
 
-/// How often a single call is measured.
+/// Number of measured calls of one kind.
 const CALLS: usize = 200;
 
-/// Creates need nothing that is there before.
+/// Creates need no prepared data.
 const STOCK: Stock = Stock {
     sessions: 0,
     messages: 0,
@@ -30,43 +30,43 @@ const STOCK: Stock = Stock {
 
 const MEGABYTE: f64 = 1024.0 * 1024.0;
 
-/// Measures all that needs no waiting.
+/// Measures starts, single calls, writes, memory and the full list.
 pub(crate) async fn measure(
     run: &Run<'_>,
-    known: &[Made],
+    known: &[SeededSession],
     table: &mut Table,
 ) -> anyhow::Result<()> {
-    let bar = progress(5 + run.options.rounds as u64).with_message("standing");
+    let bar = progress(5 + run.options.rounds as u64).with_message("comparing");
     let ids: Vec<String> = known.iter().map(|made| made.id.to_string()).collect();
     starts(run, &ids, table).await?;
     bar.inc(1);
-    let server = Server::start(&run.folder, &run.options.log, &[])?;
+    let server = Server::start(&run.directory, &run.options.log, &[])?;
     let api = find(&server).await?;
     single_calls(&api, table).await?;
     bar.inc(1);
-    against_small(run, &server, &api, &ids, table, || bar.inc(1)).await?;
+    compare_with_small(run, &server, &api, &ids, table, || bar.inc(1)).await?;
     resident(&server, "memory after writes, 256 MB cache", table);
     full_list(&server, &api, table).await?;
     bar.finish_and_clear();
     server.stop()
 }
 
-/// Starts after a kill in the middle of writes.
+/// Measures starts after a kill in the middle of writes.
 async fn starts(run: &Run<'_>, ids: &[String], table: &mut Table) -> anyhow::Result<()> {
     let mut times = Vec::new();
     for _ in 0..run.options.rounds {
-        let server = Server::start(&run.folder, &run.options.log, &[])?;
+        let server = Server::start(&run.directory, &run.options.log, &[])?;
         let api = find(&server).await?;
         let connections = vec![Choice::from(scenario::heartbeats(&api, ids)); WRITERS];
-        let course = course(&server, &connections);
+        let workload = workload(&server, &connections);
         tokio::select! {
-            ended = drive(course, Duration::from_mins(1)) => drop(ended?),
+            ended = drive(workload, Duration::from_mins(1)) => drop(ended?),
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
         server.kill();
-        times.push(start_time(&run.folder, &run.options.log).await?);
+        times.push(start_time(&run.directory, &run.options.log).await?);
     }
-    table.hold(
+    table.add_with_target(
         "start after kill -9, to the first answer",
         median(times),
         "s",
@@ -75,9 +75,9 @@ async fn starts(run: &Run<'_>, ids: &[String], table: &mut Table) -> anyhow::Res
     Ok(())
 }
 
-async fn start_time(folder: &Path, log: &str) -> anyhow::Result<f64> {
+async fn start_time(directory: &Path, log: &str) -> anyhow::Result<f64> {
     let begun = Instant::now();
-    let server = Server::start(folder, log, &[])?;
+    let server = Server::start(directory, log, &[])?;
     find(&server)
         .await?
         .get(&format!("{SESSIONS}/health"))
@@ -85,8 +85,8 @@ async fn start_time(folder: &Path, log: &str) -> anyhow::Result<f64> {
     Ok(begun.elapsed().as_secs_f64())
 }
 
-fn course<'a>(server: &Server, connections: &'a [Choice]) -> Course<'a> {
-    Course {
+fn workload<'a>(server: &Server, connections: &'a [Choice]) -> Workload<'a> {
+    Workload {
         address: server.address.socket,
         pid: Some(server.pid()),
         connections,
@@ -97,8 +97,8 @@ fn course<'a>(server: &Server, connections: &'a [Choice]) -> Course<'a> {
 async fn single_calls(api: &Api, table: &mut Table) -> anyhow::Result<()> {
     let mut connection = connect(&api.target).await?;
     let health = calls(api, &mut connection, |_| format!("{SESSIONS}/health")).await?;
-    table.tell("health, p50", median(health.clone()), "ms");
-    table.hold("health, p99", percentile_99(health), "ms", 2.0);
+    table.add("health, p50", median(health.clone()), "ms");
+    table.add_with_target("health, p99", percentile_99(health), "ms", 2.0);
     let mut cursor = None;
     let mut pages = Vec::with_capacity(CALLS);
     for _ in 0..CALLS {
@@ -111,13 +111,9 @@ async fn single_calls(api: &Api, table: &mut Table) -> anyhow::Result<()> {
         pages.push(begun.elapsed().as_secs_f64() * 1000.0);
         cursor = page["nextCursor"].as_str().map(str::to_owned);
     }
-    table.tell(
-        "a page of 100 and its reading, p50",
-        median(pages.clone()),
-        "ms",
-    );
-    table.hold(
-        "a page of 100 and its reading, p99",
+    table.add("a page of 100 sessions, p50", median(pages.clone()), "ms");
+    table.add_with_target(
+        "a page of 100 sessions, p99",
         percentile_99(pages),
         "ms",
         5.0,
@@ -144,8 +140,8 @@ fn percentile_99(mut values: Vec<f64>) -> f64 {
     values.get(values.len() * 99 / 100).copied().unwrap_or(0.0)
 }
 
-/// Creates and heartbeats on the large database and on one of a thousand sessions, in turn.
-async fn against_small(
+/// Measures creates and heartbeats on the large database and on one of 1,000 sessions, in turn.
+async fn compare_with_small(
     run: &Run<'_>,
     large: &Server,
     large_api: &Api,
@@ -153,9 +149,9 @@ async fn against_small(
     table: &mut Table,
     mut step: impl FnMut(),
 ) -> anyhow::Result<()> {
-    let folder = run.folder.with_file_name("small");
-    std::fs::create_dir_all(&folder)?;
-    let small = Server::start(&folder, &run.options.log, &[])?;
+    let directory = run.directory.with_file_name("small");
+    std::fs::create_dir_all(&directory)?;
+    let small = Server::start(&directory, &run.options.log, &[])?;
     let small_api = find(&small).await?;
     let small_ids = small_api.create_sessions(1000).await?;
     let creates = Scenario::Create.prepare(large_api, WRITERS, STOCK).await?;
@@ -165,33 +161,37 @@ async fn against_small(
     let (mut create, mut beat) = (Pairs::default(), Pairs::default());
     for _ in 0..run.options.rounds {
         let time = run.options.time;
-        // A create leaves a session behind, so the small one's heartbeats come first.
-        beat.add(course(&small, &small_beats), course(large, &beats), time)
-            .await?;
+        // Creates add sessions, so the small database's heartbeats come first.
+        beat.add(
+            workload(&small, &small_beats),
+            workload(large, &beats),
+            time,
+        )
+        .await?;
         create
             .add(
-                course(&small, &small_creates),
-                course(large, &creates),
+                workload(&small, &small_creates),
+                workload(large, &creates),
                 time,
             )
             .await?;
         step();
     }
     small.stop()?;
-    beat.tell(
+    beat.report(
         table,
         [
-            "heartbeat p50 at 1,000",
-            "heartbeat p50 here",
-            "heartbeat p50, times that at 1,000",
+            "heartbeat p50, small database",
+            "heartbeat p50, large database",
+            "heartbeat p50, ratio",
         ],
     );
-    create.tell(
+    create.report(
         table,
         [
-            "create p50 at 1,000",
-            "create p50 here",
-            "create p50, times that at 1,000",
+            "create p50, small database",
+            "create p50, large database",
+            "create p50, ratio",
         ],
     );
     Ok(())
@@ -204,15 +204,15 @@ fn same(requests: Vec<Request>) -> Vec<Choice> {
 /// Runs on the small and on the large database.
 #[derive(Default)]
 struct Pairs {
-    small: Vec<Figures>,
-    large: Vec<Figures>,
+    small: Vec<Measurement>,
+    large: Vec<Measurement>,
 }
 
 impl Pairs {
     async fn add(
         &mut self,
-        small: Course<'_>,
-        large: Course<'_>,
+        small: Workload<'_>,
+        large: Workload<'_>,
         time: Duration,
     ) -> anyhow::Result<()> {
         self.small.push(drive(small, time).await?);
@@ -220,21 +220,21 @@ impl Pairs {
         Ok(())
     }
 
-    fn tell(&self, table: &mut Table, [small, large, times]: [&'static str; 3]) {
-        table.tell(small, Figures::median(&self.small).p50, "µs");
-        table.tell(large, Figures::median(&self.large).p50, "µs");
+    fn report(&self, table: &mut Table, [small, large, times]: [&'static str; 3]) {
+        table.add(small, Measurement::median(&self.small).p50, "µs");
+        table.add(large, Measurement::median(&self.large).p50, "µs");
         let ratios = self
             .small
             .iter()
             .zip(&self.large)
             .map(|(small, large)| large.p50 / small.p50);
-        table.hold(times, median(ratios), "", 1.5);
+        table.add_with_target(times, median(ratios), "", 1.5);
     }
 }
 
 fn resident(server: &Server, what: &'static str, table: &mut Table) {
     if let Some((now, _)) = usage::memory(server.pid()) {
-        table.hold(what, now as f64 / MEGABYTE, "MiB", 350.0);
+        table.add_with_target(what, now as f64 / MEGABYTE, "MiB", 350.0);
     }
 }
 
@@ -253,11 +253,11 @@ async fn full_list(server: &Server, api: &Api, table: &mut Table) -> anyhow::Res
             last != b"0\r\n\r\n"
         })
         .await?;
-    table.tell("the full list", begun.elapsed().as_secs_f64(), "s");
-    table.tell("the full list", bytes as f64 / 1e6, "MB");
+    table.add("the full list", begun.elapsed().as_secs_f64(), "s");
+    table.add("the full list", bytes as f64 / 1e6, "MB");
     if let Some((_, most)) = usage::memory(server.pid()) {
-        table.hold(
-            "most memory, the full list included",
+        table.add_with_target(
+            "peak memory, full list included",
             most as f64 / MEGABYTE,
             "MiB",
             350.0,

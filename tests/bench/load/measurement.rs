@@ -1,4 +1,4 @@
-//! What was measured.
+//! Counting answers, and the numbers of a run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// What a run adds up.
+/// Counts the answers of a run.
 pub(crate) struct Counter {
     latencies: Histogram<u64>,
     errors: BTreeMap<String, u64>,
@@ -14,32 +14,32 @@ pub(crate) struct Counter {
     body_bytes: u64,
 }
 
-/// A run, or the median of runs. Times are in microseconds.
+/// The numbers of a run, or the medians over runs. Times are in microseconds.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Figures {
-    /// Good answers a second.
+pub(crate) struct Measurement {
+    /// Good answers per second.
     pub(crate) per_second: f64,
     /// The median latency.
     pub(crate) p50: f64,
-    /// The latency that one in a hundred exceeds.
+    /// The latency that one in a hundred answers exceeds.
     pub(crate) p99: f64,
-    /// The latency that one in a thousand exceeds.
+    /// The latency that one in a thousand answers exceeds.
     pub(crate) p999: f64,
     /// The mean size of the bodies of good answers.
     pub(crate) body_bytes: f64,
-    /// The server's processor time for each good answer, where that is known.
+    /// The server's processor time per good answer, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) server_cpu: Option<f64>,
-    /// Other answers by their status, and what else went wrong.
+    /// The number of other answers by status, and of other errors.
     pub(crate) errors: BTreeMap<String, u64>,
-    /// What the first of them said.
+    /// The text of the first error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) first_error: Option<String>,
 }
 
 impl Counter {
-    /// Nothing yet.
+    /// Returns an empty counter.
     pub(crate) fn new() -> anyhow::Result<Self> {
         Ok(Self {
             latencies: Histogram::new(3)?,
@@ -49,30 +49,30 @@ impl Counter {
         })
     }
 
-    /// Adds a good answer.
+    /// Counts a good answer.
     pub(crate) fn good(&mut self, latency: Duration, body_bytes: usize) {
-        // A histogram that resizes itself refuses nothing below the largest number.
+        // A resizing histogram rejects no value below `u64::MAX`.
         let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
         let _ = self.latencies.record(nanos);
         self.body_bytes += body_bytes as u64;
     }
 
-    /// Adds another answer, or none.
+    /// Counts an error.
     pub(crate) fn bad(&mut self, kind: String, said: impl FnOnce() -> String) {
         *self.errors.entry(kind).or_default() += 1;
         self.first_error.get_or_insert_with(said);
     }
 
-    /// How many good answers there were.
+    /// Returns the number of good answers.
     pub(crate) fn count(&self) -> u64 {
         self.latencies.len()
     }
 
-    /// The figures of a run of so long.
-    pub(crate) fn figures(&self, time: Duration) -> Figures {
+    /// Returns the numbers of a run of this length.
+    pub(crate) fn measurement(&self, time: Duration) -> Measurement {
         let micros = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1000.0;
         let count = self.latencies.len();
-        Figures {
+        Measurement {
             per_second: count as f64 / time.as_secs_f64(),
             p50: micros(0.5),
             p99: micros(0.99),
@@ -85,10 +85,10 @@ impl Counter {
     }
 }
 
-impl Figures {
-    /// The median of each figure; errors are added up.
+impl Measurement {
+    /// Returns the median of each number; errors are added up.
     pub(crate) fn median(runs: &[Self]) -> Self {
-        let middle = |figure: fn(&Self) -> f64| median(runs.iter().map(figure));
+        let middle = |value: fn(&Self) -> f64| median(runs.iter().map(value));
         let cpu: Vec<f64> = runs.iter().filter_map(|run| run.server_cpu).collect();
         let mut errors = BTreeMap::new();
         for (kind, count) in runs.iter().flat_map(|run| &run.errors) {
@@ -107,7 +107,7 @@ impl Figures {
     }
 }
 
-/// The median; 0 of nothing.
+/// Returns the median; 0 if there are no values.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
