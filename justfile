@@ -1,4 +1,4 @@
-# The common commands. `just` lists them; `pip install rust-just` installs it.
+# Common commands. `just` lists them; install it with `pip install rust-just`.
 
 _default:
     @just --list
@@ -27,11 +27,11 @@ snapshots:
     INSTA_UPDATE=always cargo test --test guard start_messages
     INSTA_UPDATE=always cargo test --test api metrics_snapshot
 
-# Measure beside a bare server
+# Run the load generator, which compares with a bare server
 load *arguments:
     cargo run --release --example load -- {{ arguments }}
 
-# Measure the parts by themselves
+# Run the benchmarks of the parts
 bench *arguments:
     cargo bench {{ arguments }}
 

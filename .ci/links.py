@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that every relative link of the documents leads to a file, and every anchor to a heading."""
+"""Checks that every relative link in the documents leads to a file, and every anchor to a heading."""
 
 import os
 import pathlib
@@ -13,12 +13,12 @@ HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 
 
 def prose(path):
-    """Returns the text of a document without its blocks of code."""
+    """Returns the text of a document without its code blocks."""
     return FENCE.sub("", path.read_text(encoding="utf-8"))
 
 
 def anchors(path):
-    """Returns the anchors that forges make of a document's headings."""
+    """Returns the anchors that code forges derive from a document's headings."""
     found = set()
     for heading in HEADING.findall(prose(path)):
         text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
@@ -30,9 +30,9 @@ def anchors(path):
     return found
 
 
-def faults(document):
-    """Returns what is wrong with the links of a document."""
-    # What stands between backquotes is no link.
+def broken_links(document):
+    """Returns the broken links of a document."""
+    # Text in backquotes is not a link.
     for link in LINK.findall(re.sub(r"`[^`\n]*`", "", prose(document))):
         if re.match(r"[a-z]+:", link):
             continue
@@ -41,21 +41,21 @@ def faults(document):
         if not target.exists():
             yield f"{link}: no such file"
         elif not target.is_relative_to(ROOT):
-            yield f"{link}: outside of the repository"
+            yield f"{link}: outside the repository"
         elif anchor and target.suffix == ".md" and anchor not in anchors(target):
             yield f"{link}: no such heading"
 
 
 def documents():
-    """Returns the documents of the repository, without those of packages and builds."""
-    for folder, folders, files in os.walk(ROOT):
-        folders[:] = sorted(set(folders) - {".git", "node_modules", "target"})
-        yield from (pathlib.Path(folder, name) for name in sorted(files) if name.endswith(".md"))
+    """Returns the documents of the repository, except those of packages and builds."""
+    for directory, subdirectories, files in os.walk(ROOT):
+        subdirectories[:] = sorted(set(subdirectories) - {".git", "node_modules", "target"})
+        yield from (pathlib.Path(directory, name) for name in sorted(files) if name.endswith(".md"))
 
 
 def main():
     checked = list(documents())
-    found = [f"{it.relative_to(ROOT)}: {fault}" for it in checked for fault in faults(it)]
+    found = [f"{it.relative_to(ROOT)}: {problem}" for it in checked for problem in broken_links(it)]
     print(*found, f"{len(checked)} documents, {len(found)} broken links", sep="\n")
     return bool(found) or not checked
 

@@ -1,6 +1,6 @@
-//! The published clients, unchanged, against the real server.
+//! Runs the published clients, unchanged, against the real server.
 //!
-//! What they need, and what happens where it is missing, is said in `support/node.rs`.
+//! `support/node.rs` says what they need, and what happens if that is missing.
 
 #![allow(
     clippy::expect_used,
@@ -29,29 +29,29 @@ use support::server::Server;
 const INSTALL_LIMIT: Duration = Duration::from_mins(3);
 const TEST_LIMIT: Duration = Duration::from_mins(8);
 
-/// How long the listeners may take until all of them listen.
+/// The longest that the listeners may take to connect.
 const READY_LIMIT: Duration = Duration::from_mins(1);
-/// How long a stop may take.
+/// The longest that a stop may take.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
 
-/// How many calls the description is held against the server with, at least.
+/// The least number of calls that schemathesis must make.
 const CASES: usize = 3000;
 
-/// What the guarded server asks for.
+/// The token of the server that requires one.
 const TOKEN: &str = "let-the-client-tests-in";
 
-/// What users' tokens are signed with.
+/// The key that signs users' tokens.
 const JWT_SECRET: &str = "what-the-users-of-the-client-tests-sign-with";
 
-/// A user.
+/// A user's id.
 const USER: &str = "3c90c3cc-0d44-4b50-8888-8dd25736052a";
 
-/// The one test watches the clock, the other keeps the machine busy.
+/// Some of these tests depend on timing, others keep the machine busy.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 #[test]
-fn the_published_clients_work_unchanged() {
+fn published_clients_work_unchanged() {
     let _turn = ONE_AT_A_TIME.lock();
     let directory = match node::prepare("clients") {
         Ok(directory) => directory,
@@ -59,7 +59,7 @@ fn the_published_clients_work_unchanged() {
     };
 
     let server = Server::start();
-    // A session's minutes are seconds here.
+    // A minute of a session lasts a second here.
     let fast = Server::builder()
         .env("SESSION_TIME_SCALE", "60")
         .env("SESSION_MIN_TIMEOUT_MINUTES", "1")
@@ -92,14 +92,14 @@ fn the_published_clients_work_unchanged() {
         panic!("{reason}");
     }
     for server in [&guarded, &users] {
-        the_log_holds_nothing_private(&server.log());
+        assert_log_is_free_of_secrets(&server.log());
     }
-    a_stop_tells_who_listens_and_is_clean(directory.path(), server);
+    assert_stop_notifies_listeners(directory.path(), server);
 }
 
-/// Thousands of calls, right and wrong ones, made from the server's own description of its API.
+/// Thousands of calls, valid and invalid, that schemathesis generates from the OpenAPI document.
 #[test]
-fn the_description_holds_against_the_server() {
+fn the_server_conforms_to_its_openapi_document() {
     let _turn = ONE_AT_A_TIME.lock();
     let directory = tempfile::tempdir().expect("a temporary directory");
     let packages = match install_python(directory.path(), "requirements.txt") {
@@ -127,9 +127,9 @@ fn the_description_holds_against_the_server() {
     }
 }
 
-/// The sockets of another language, which waits for answers where node does not.
+/// python-socketio's `call` waits for acknowledgements, which node's client does not.
 #[test]
-fn what_python_socketio_calls_is_acknowledged() {
+fn python_socketio_calls_are_acknowledged() {
     let _turn = ONE_AT_A_TIME.lock();
     let directory = tempfile::tempdir().expect("a temporary directory");
     let packages = match install_python(directory.path(), "python-sockets.txt") {
@@ -158,8 +158,10 @@ fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
-/// Installs the Python packages that a file names into a directory; returns where they are, and else
-/// what was in the way.
+/// Installs the Python packages of a requirements file into a directory, and returns their path.
+///
+/// # Errors
+/// Says what is missing or what failed.
 fn install_python(directory: &Path, requirements: &str) -> Result<PathBuf, String> {
     let packages = directory.join("packages");
     run(
@@ -180,14 +182,14 @@ fn install_python(directory: &Path, requirements: &str) -> Result<PathBuf, Strin
     Ok(packages)
 }
 
-/// How many calls a run made, by its own summary.
+/// Returns the number of calls in a run's summary.
 fn cases(output: &str) -> usize {
     let (_, summary) = output.split_once("Test cases:").expect("a summary");
     let count = summary.split_whitespace().next();
     count.and_then(|count| count.parse().ok()).expect("a count")
 }
 
-/// A session with the built-in agent; returns its id.
+/// Creates a session with the built-in agent and returns its id.
 fn create_session(server: &Server) -> String {
     let body =
         format!(r#"{{"agentId": "b850bc30-45f8-0041-a00a-83df46d8555d", "userId": "{USER}"}}"#);
@@ -208,17 +210,17 @@ fn create_session(server: &Server) -> String {
     id.expect("the session's id").to_owned()
 }
 
-/// The sockets' traffic at the loudest level: no content, no token, no part of one.
-fn the_log_holds_nothing_private(log: &str) {
-    assert!(log.contains("DEBUG"), "it is as loud as can be");
+/// Asserts that even the most verbose log contains no content and no part of a token.
+fn assert_log_is_free_of_secrets(log: &str) {
+    assert!(log.contains("DEBUG"), "the log is verbose");
     for private in [TOKEN, JWT_SECRET, "Hello.", "Three.", "eyJ"] {
         let line = log.lines().find(|line| line.contains(private));
         assert_eq!(line, None, "{private} is in the log");
     }
 }
 
-/// A stop while sockets and an event stream are open.
-fn a_stop_tells_who_listens_and_is_clean(directory: &Path, mut server: Server) {
+/// Stops the server while sockets and an event stream are open.
+fn assert_stop_notifies_listeners(directory: &Path, mut server: Server) {
     let ready = directory.join("ready");
     let mut listening = Command::new("node");
     listening
@@ -234,10 +236,10 @@ fn a_stop_tells_who_listens_and_is_clean(directory: &Path, mut server: Server) {
 
     server.signal("TERM");
     let status = server.wait_at_most(STOP_LIMIT);
-    let told = listening.join().expect("the listeners' thread ends");
-    if let Err(reason) = told {
+    let notified = listening.join().expect("the listeners' thread ends");
+    if let Err(reason) = notified {
         panic!("{reason}");
     }
-    let status = status.expect("the stop is quick");
+    let status = status.expect("the stop is in time");
     assert!(status.success(), "the stop is clean");
 }

@@ -1,8 +1,8 @@
-//! The console in Chromium, against servers that the tests start themselves.
+//! Runs the console in Chromium, against servers that the tests start themselves.
 //!
-//! What they need beside Chromium, and what happens where it is missing, is said in
-//! `support/node.rs`. `SESSIOND_CHROMIUM` names a browser that is not found by its usual names, and
-//! `SESSIOND_SCREENSHOTS` a directory to leave pictures of the views in.
+//! `support/node.rs` says what they need besides Chromium, and what happens if that is missing.
+//! `SESSIOND_CHROMIUM` names a browser that has none of the usual names, and
+//! `SESSIOND_SCREENSHOTS` a directory for screenshots of the views.
 
 #![allow(
     clippy::expect_used,
@@ -22,7 +22,7 @@ const TEST_LIMIT: Duration = Duration::from_mins(8);
 
 const CHROMIUM: &str = "SESSIOND_CHROMIUM";
 
-/// What Chromium is called, one after the other.
+/// The usual names of Chromium, in order of preference.
 const NAMES: [&str; 4] = [
     "chromium",
     "chromium-browser",
@@ -53,15 +53,17 @@ fn the_console_works_in_a_browser() {
     }
 }
 
-/// The browser that is to be used.
+/// Returns the path of the browser.
 fn chromium() -> Option<PathBuf> {
     if let Some(named) = env::var_os(CHROMIUM).filter(|named| !named.is_empty()) {
         return Some(named.into());
     }
     let path = env::var_os("PATH")?;
-    let folders: Vec<_> = env::split_paths(&path).collect();
-    let mut candidates = NAMES
-        .iter()
-        .flat_map(|name| folders.iter().map(move |directory| directory.join(name)));
+    let directories: Vec<_> = env::split_paths(&path).collect();
+    let mut candidates = NAMES.iter().flat_map(|name| {
+        directories
+            .iter()
+            .map(move |directory| directory.join(name))
+    });
     candidates.find(|candidate| candidate.is_file())
 }

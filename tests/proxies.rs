@@ -1,7 +1,7 @@
-//! The server behind nginx and Caddy, set up word for word as SECURITY.md says.
+//! Runs the server behind nginx and Caddy, with exactly the settings in SECURITY.md.
 //!
-//! They need Debian's nginx and caddy beside what `support/node.rs` says; what happens where
-//! something is missing is said there too.
+//! Needs Debian's nginx and caddy besides what `support/node.rs` says, where it also says what
+//! happens if something is missing.
 
 #![allow(
     clippy::expect_used,
@@ -30,23 +30,23 @@ use tempfile::TempDir;
 
 const TEST_LIMIT: Duration = Duration::from_mins(3);
 
-/// How long a proxy may take until it listens.
+/// The longest that a proxy may take until it listens.
 const START_LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
 
 const TOKEN: &str = "what-the-proxied-clients-send";
 const AGENT: &str = "6d2b2d9c-5b0a-4c39-9d1c-1b9a4f6b2a10";
 
-/// Where the pages come from that may call beside the proxy's own.
+/// The origin that may call besides the proxy's own.
 const ORIGIN: &str = "https://chat.example";
 
-/// Where the blocks of SECURITY.md say that the server listens.
+/// The server's address in the blocks of SECURITY.md.
 const SERVER: &str = "127.0.0.1:3000";
 
-/// The address that the block for Caddy gives the site.
+/// The site's address in the block for Caddy.
 const SITE: &str = "chat.example";
 
-/// A proxy, as an ordinary process in the foreground. Dropped, it is killed.
+/// A proxy as a foreground process. Dropping it kills it.
 struct Proxy {
     child: Child,
     directory: TempDir,
@@ -56,25 +56,25 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         process::kill(&mut self.child);
         if thread::panicking() {
-            eprintln!("What the proxy said:\n{}", said(self.directory.path()));
+            eprintln!("Output of the proxy:\n{}", output(self.directory.path()));
         }
     }
 }
 
 #[test]
-fn nginx_as_security_md_says_serves_every_client() {
+fn clients_work_behind_nginx_as_documented() {
     let Some(program) = program("nginx") else {
         return node::skip("there is no nginx on this machine");
     };
     clients_work_behind(|directory, port, server| {
         let [map, location] = blocks("nginx", server).try_into().expect("two blocks");
-        // One process, so that it is ended with all that it is; its files stay in its directory.
-        let folders: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        // A single process, so that killing it ends all of it; its files stay in its directory.
+        let directories: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {kind};\n"))
             .concat();
         let settings = format!(
             "daemon off;\nmaster_process off;\npid nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\n\
-             {folders}{map}\nserver {{\nlisten 127.0.0.1:{port};\n{location}\n}}\n}}\n"
+             {directories}{map}\nserver {{\nlisten 127.0.0.1:{port};\n{location}\n}}\n}}\n"
         );
         fs::write(directory.join("nginx.conf"), settings).expect("a file can be written");
         let mut command = Command::new(program);
@@ -85,7 +85,7 @@ fn nginx_as_security_md_says_serves_every_client() {
 }
 
 #[test]
-fn caddy_as_security_md_says_serves_every_client() {
+fn clients_work_behind_caddy_as_documented() {
     let Some(program) = program("caddy") else {
         return node::skip("there is no Caddy on this machine");
     };
@@ -103,7 +103,7 @@ fn caddy_as_security_md_says_serves_every_client() {
     });
 }
 
-/// Runs the clients against a server behind a proxy, which is started with its directory, its port
+/// Runs the clients against a server behind a proxy. `proxy` gets the proxy's directory and port,
 /// and the server's address.
 fn clients_work_behind(proxy: impl FnOnce(&Path, u16, &str) -> Command) {
     let clients = match node::prepare("clients") {
@@ -128,7 +128,7 @@ fn clients_work_behind(proxy: impl FnOnce(&Path, u16, &str) -> Command) {
         panic!("{reason}");
     }
     drop(proxy);
-    // The clients called from this address, once with an invented one in their own header.
+    // The clients called from this address, once with a forged one in their own header.
     for path in ["/plain", "/invented"] {
         let log = server.log();
         let line = log.lines().find(|line| line.contains(path));
@@ -137,7 +137,7 @@ fn clients_work_behind(proxy: impl FnOnce(&Path, u16, &str) -> Command) {
     }
 }
 
-/// A server with the settings that SECURITY.md names, and an agent that calls the stand-in.
+/// Starts a server with the settings in SECURITY.md, and an agent that calls the stand-in.
 fn server(stand_in: &str) -> Server {
     let builder = Server::builder()
         .env("ELIZA_SERVER_AUTH_TOKEN", TOKEN)
@@ -178,11 +178,11 @@ fn start(command: impl FnOnce(&Path, u16, &str) -> Command, server: &Server) -> 
     (proxy, format!("http://127.0.0.1:{port}"))
 }
 
-fn said(directory: &Path) -> String {
+fn output(directory: &Path) -> String {
     fs::read_to_string(directory.join("output")).unwrap_or_default()
 }
 
-/// The fenced blocks of a language in the section on proxies, with the server's true address.
+/// Returns the code blocks of a language in the section on proxies, with the server's real address.
 fn blocks(language: &str, server: &str) -> Vec<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("SECURITY.md");
     let text = fs::read_to_string(file).expect("SECURITY.md can be read");
@@ -201,13 +201,13 @@ fn blocks(language: &str, server: &str) -> Vec<String> {
     blocks
 }
 
-/// A port that nobody listens on.
+/// Returns a free port.
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("it is bound").port()
 }
 
-/// Where a program is. Debian has servers in a directory that not every user's `PATH` names.
+/// Returns the path of a program. Debian installs servers in directories that not every `PATH` has.
 fn program(name: &str) -> Option<PathBuf> {
     let mut path = env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin");

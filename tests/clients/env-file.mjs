@@ -1,4 +1,4 @@
-// What sessiond reads in `.env` files, compared with npm's dotenv.
+// Compares what sessiond reads in `.env` files with npm's dotenv.
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -8,12 +8,12 @@ import dotenv from 'dotenv'
 const cases = JSON.parse(readFileSync(process.env.SESSIOND_ENV_FILE_CASES, 'utf8'))
 
 const ASSIGNMENT = /^\s*(?:export\s+)?[\w.-]+\s*=/
-// dotenv's own idea of an assignment whose value is quoted, on a line and those after it.
+// dotenv's pattern of an assignment with a quoted value, on a line and those after it.
 const QUOTED =
   /^\s*(?:export\s+)?[\w.-]+[^\S\n]*=[^\S\n]*('(?:\\'|[^'])*'|"(?:\\"|[^"])*"|`(?:\\`|[^`])*`)\s*(?:#.*)?$/m
 
-// The only reasons for which sessiond may refuse what dotenv reads, and how each can be seen in the
-// line and those after it.
+// The only reasons for which sessiond may refuse what dotenv reads, and how each shows in the line
+// and those after it.
 const REASONS = {
   NotAnAssignment: (line) => !ASSIGNMENT.test(line) && /\S/.test(line) && !/^\s*#/.test(line),
   Colon: (line) => /^\s*(?:export\s+)?[\w.-]+:(?:\s|$)/.test(line),
@@ -37,7 +37,7 @@ function isQuoted (rest) {
   return match !== null && match.index === 0
 }
 
-test('what sessiond accepts, it reads as dotenv does', () => {
+test('accepted files are read as dotenv reads them', () => {
   let accepted = 0
   let values = 0
   for (const { text, values: read } of cases) {
@@ -51,7 +51,7 @@ test('what sessiond accepts, it reads as dotenv does', () => {
   assert.ok(accepted > 20_000 && values > 50_000, `${accepted}, ${values}`)
 })
 
-test('what sessiond refuses, it refuses for one of the documented reasons', () => {
+test('files are refused only for documented reasons', () => {
   const seen = {}
   for (const { text, refused } of cases) {
     if (refused === undefined) continue
@@ -66,7 +66,7 @@ test('what sessiond refuses, it refuses for one of the documented reasons', () =
   for (const kind of Object.keys(REASONS)) assert.ok(seen[kind] >= 10, `${kind} is hardly tried`)
 })
 
-test('what follows the grammar is accepted', () => {
+test('files that follow the grammar are accepted', () => {
   for (const { text, isSound, refused } of cases) {
     if (isSound) assert.equal(refused, undefined, `${JSON.stringify(refused)}: ${JSON.stringify(text)}`)
   }

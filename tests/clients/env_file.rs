@@ -1,6 +1,6 @@
-//! `.env` files, as sessiond and npm's `dotenv` read them.
+//! Compares how sessiond and npm's `dotenv` read `.env` files.
 //!
-//! This half makes the files and reads them with sessiond's reader; `env-file.mjs` reads them with
+//! This part generates files and reads them with sessiond's reader; `env-file.mjs` reads them with
 //! `dotenv` and compares.
 
 use std::fs;
@@ -14,20 +14,20 @@ use sessiond::settings::env_file::EnvFile;
 use super::support::node::{self, run};
 use super::{ONE_AT_A_TIME, TEST_LIMIT};
 
-/// The same files in every run; another seed may be tried by hand.
+/// The variable that changes the seed, which is otherwise the same in every run.
 const SEED: &str = "SESSIOND_ENV_FILE_SEED";
 
-/// How many files of each kind are made.
+/// Number of generated files of each kind.
 const FILES: usize = 20_000;
 
-/// Files as people write them. All of them are accepted.
+/// Realistic files, all of which are accepted.
 const REALISTIC: [&str; 9] = [
     // Apostrophes in comments, which are not quotes.
     "LOG_FORMAT=json  # that's for the log\nELIZA_SERVER_AUTH_TOKEN=0123456789abcdef0123\n\
      SESSION_DEFAULT_TIMEOUT_MINUTES=45  # that's long\n",
     "ELIZA_SERVER_AUTH_TOKEN=$uperlongtoken0123456789\nDB_PASSWORD=Tr0ub4dor$Horse${X}\n\
      COMMAND=$(rm -rf /) `id`\n",
-    // Windows, with a BOM and no line end at the end.
+    // Windows line ends, a byte order mark, and no line end at the end.
     "\u{FEFF}# Settings\r\nSERVER_PORT=3000\r\n\r\nDATA_DIR=C:\\sessiond\\new\r\nNAME=\"two\r\nlines\"",
     "export A=1\nexport\tB = two words \n  export C='3'\nexport D=\nexport=4\n",
     "KEY=\"-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC==\nQ1w2+/E3r4=\n\
@@ -55,7 +55,7 @@ fn an_env_file_is_read_as_dotenv_reads_it() {
     cases.push(case(&documented(), true));
     for _ in 0..FILES {
         cases.push(case(&well_formed(&mut rng), true));
-        cases.push(case(&soup(&mut rng), false));
+        cases.push(case(&random_tokens(&mut rng), false));
         cases.push(case(&edited(&mut rng), false));
     }
     let file = directory.path().join("cases.json");
@@ -73,7 +73,7 @@ fn an_env_file_is_read_as_dotenv_reads_it() {
     }
 }
 
-/// The example in the documentation.
+/// Returns the example in the documentation.
 fn documented() -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md");
     let page = fs::read_to_string(page).expect("the page of the settings");
@@ -85,7 +85,7 @@ fn documented() -> String {
     example.to_owned()
 }
 
-/// A text, and what sessiond reads in it.
+/// Returns a file and what sessiond reads in it.
 fn case(text: &str, is_sound: bool) -> Value {
     match EnvFile::parse(text.as_bytes()) {
         Ok(file) => {
@@ -107,12 +107,12 @@ fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
     rng.choice(from).copied().unwrap_or_default()
 }
 
-/// Parts in a random number and order.
+/// Returns random parts, in random number and order.
 fn parts(rng: &mut Rng, most: usize, from: &[&str]) -> String {
     (0..rng.usize(0..=most)).map(|_| pick(rng, from)).collect()
 }
 
-/// A file that follows the grammar.
+/// Returns a file that follows the grammar.
 fn well_formed(rng: &mut Rng) -> String {
     let end = pick(rng, &["\n", "\n", "\r\n", "\r"]);
     let mut text = pick(rng, &["", "", "\u{FEFF}"]).to_owned();
@@ -188,7 +188,7 @@ fn bare(rng: &mut Rng) -> String {
     format!("{first}{}", parts(rng, 6, &from))
 }
 
-/// A value in quotes, of words, lines and escapes.
+/// Returns a quoted value of words, lines and escapes.
 fn quoted(rng: &mut Rng, quote: char, words: &str) -> String {
     let mut from: Vec<&str> = words.split(' ').collect();
     let escaped = format!("\\{quote}a");
@@ -226,8 +226,8 @@ fn comment(rng: &mut Rng) -> String {
     )
 }
 
-/// A file of the grammar's pieces in no order.
-fn soup(rng: &mut Rng) -> String {
+/// Returns a file of the grammar's tokens in random order.
+fn random_tokens(rng: &mut Rng) -> String {
     let from = [
         "A", "B", "=", "=", "\n", "\n", "\n", "\r\n", "\r", "'", "\"", "`", "\\", "\\'", "\\\"",
         "#", " #", " ", "\t", "export ", ":", ": ", "a", "b", "$", "\\n", "\u{2028}", "\u{A0}",
@@ -236,7 +236,7 @@ fn soup(rng: &mut Rng) -> String {
     parts(rng, 25, &from)
 }
 
-/// A realistic file with an accident or two.
+/// Returns a realistic file with one or two random changes.
 fn edited(rng: &mut Rng) -> String {
     let text = rng.choice(REALISTIC).unwrap_or_default();
     let mut text: Vec<char> = text.chars().collect();

@@ -1,4 +1,4 @@
-//! Clients that are generated from the server's description of its API.
+//! Clients that are generated from the server's OpenAPI document.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use super::support::server::Server;
 use super::{ONE_AT_A_TIME, TEST_LIMIT, USER, install_python, source};
 
 #[test]
-fn generated_typescript_clients_talk_to_the_server() {
+fn generated_typescript_clients_work() {
     let _turn = ONE_AT_A_TIME.lock();
     let directory = match node::prepare("clients/generated") {
         Ok(directory) => directory,
@@ -28,7 +28,7 @@ fn generated_typescript_clients_talk_to_the_server() {
 }
 
 #[test]
-fn a_generated_python_client_talks_to_the_server() {
+fn a_generated_python_client_works() {
     let _turn = ONE_AT_A_TIME.lock();
     let directory = tempfile::tempdir().expect("a temporary directory");
     let packages = match install_python(directory.path(), "generated/requirements.txt") {

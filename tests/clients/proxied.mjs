@@ -1,6 +1,6 @@
 // A browser and the published Socket.IO client behind a reverse proxy. SESSIOND_URL is the proxy's
 // address, and SESSIOND_TOKEN the server's token. The server's agent SESSIOND_AGENT calls
-// SESSIOND_STAND_IN, where this file answers in its place, and SESSIOND_ORIGIN alone is in the
+// SESSIOND_STAND_IN, where this file answers, and SESSIOND_ORIGIN is the only origin in the
 // server's CORS_ORIGIN.
 
 import assert from 'node:assert/strict';
@@ -24,7 +24,7 @@ const api = new Api(url, headers);
 const open = [];
 after(() => open.forEach((one) => one.close()));
 
-/** An agent that says one word, and the other once it is told to. */
+/** An agent that sends one word, and the second when `finish` is called. */
 class SlowAgent {
   #finish;
 
@@ -58,7 +58,7 @@ const agent = new SlowAgent();
 before(() => agent.start());
 open.push(agent);
 
-/** Reads a response until it has said something; returns what it has said so far. */
+/** Reads a response until it contains a text, and returns what has arrived. */
 async function readUntil(reader, text, before = '') {
   let read = before;
   while (!read.includes(text)) {
@@ -69,7 +69,7 @@ async function readUntil(reader, text, before = '') {
   return read;
 }
 
-/** A call from another address of this machine, as a client of another machine makes it. */
+/** Makes a call from another address of this machine, like a client on another machine. */
 async function callFrom(localAddress, path, more = {}) {
   const call = request(new URL(path, url), { localAddress, headers: more });
   call.end();
@@ -80,9 +80,9 @@ async function callFrom(localAddress, path, more = {}) {
 }
 
 describe('behind a proxy', { timeout: 60_000 }, () => {
-  test('a page of the proxy may create a session, and a foreign one may not', async () => {
+  test('a page of the proxy may create a session, a foreign one may not', async () => {
     await api.create();
-    // The scheme does not count, since proxies end TLS.
+    // The scheme is ignored, since proxies terminate TLS.
     for (const Origin of [url.replace('http:', 'https:'), allowed]) {
       const { status } = await api.call('GET', '/sessions/health', undefined, { Origin });
       assert.equal(status, 200, Origin);
@@ -100,7 +100,7 @@ describe('behind a proxy', { timeout: 60_000 }, () => {
     assert.ok(agentResponse.text);
   });
 
-  test('a reply arrives piece by piece over sse, and on the event stream', async () => {
+  test('a reply arrives chunk by chunk over sse and on the event stream', async () => {
     const session = await api.create({ agentId });
     const events = await EventStream.open(url, session, { headers, isProxied: true });
     open.push(events);
@@ -112,7 +112,7 @@ describe('behind a proxy', { timeout: 60_000 }, () => {
     });
     assert.equal(response.status, 200);
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    // The agent says nothing more until both have arrived.
+    // The agent sends nothing more until both have arrived.
     const first = await readUntil(reader, '"One "');
     assert.equal((await events.get('messageStreamChunk')).chunk, 'One ');
     assert.ok(!first.includes('two.'));
@@ -122,7 +122,7 @@ describe('behind a proxy', { timeout: 60_000 }, () => {
   });
 
   for (const [name, transports] of Object.entries(TRANSPORTS)) {
-    test(`a socket by ${name} hears a turn`, async () => {
+    test(`a socket by ${name} receives a turn`, async () => {
       const session = await api.create();
       const client = new Client(url, {
         transports,
@@ -150,10 +150,10 @@ describe('behind a proxy', { timeout: 60_000 }, () => {
     const content = 'x'.repeat(2 * 1024 * 1024 - 100);
     const { status, body } = await api.call('POST', `/sessions/${sessionId}/messages`, { content });
     assert.equal(status, 400);
-    assert.equal(body.success, false, 'it is the server that refuses it');
+    assert.equal(body.success, false, 'the server refuses it');
   });
 
-  test('a body beyond the limit is refused as such', async () => {
+  test('a body beyond the limit is refused with 413', async () => {
     const { sessionId } = await api.create();
     const content = 'x'.repeat(3 * 1024 * 1024);
     const { status } = await api.call('POST', `/sessions/${sessionId}/messages`, { content });
@@ -161,7 +161,7 @@ describe('behind a proxy', { timeout: 60_000 }, () => {
   });
 
   test('the server learns the address of the client', async () => {
-    // The server's audit lines are read by who started this.
+    // The test that started this checks the server's audit lines.
     assert.equal(await callFrom('127.0.0.2', '/plain'), 401);
     const invented = { 'X-Forwarded-For': '203.0.113.9' };
     assert.equal(await callFrom('127.0.0.2', '/invented', invented), 401);

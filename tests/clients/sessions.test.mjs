@@ -1,6 +1,6 @@
-// The npm package @elizaos/api-client, as published, against a running server: each call of its
-// SessionsService and the two of its AgentsService that the server has must return what the
-// package's own types promise. SESSIOND_URL names the server; it has the built-in agent.
+// The published npm package @elizaos/api-client against a running server: each call of its
+// SessionsService, and the two of its AgentsService that the server has, must return what the
+// package's types promise. SESSIOND_URL names the server; it has the built-in agent.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -21,13 +21,13 @@ const OPTIONS = { timeout: 60_000 };
 
 // ---- What the types promise -------------------------------------------------------------------
 
-/** The package types times as Date; over JSON they are strings that Date reads. */
+/** The package declares times as Date; in JSON they are strings that Date can parse. */
 function assertTime(value, name) {
   assert.match(value, TIME, name);
   assert.ok(!Number.isNaN(new Date(value).getTime()), `${name} is a time`);
 }
 
-/** CreateSessionResponse and SessionInfoResponse, and the fields that the server adds. */
+/** CreateSessionResponse and SessionInfoResponse, with the fields that the server adds. */
 function assertSessionInfo(info, { userId, metadata }) {
   assert.match(info.sessionId, UUID, 'sessionId');
   assert.equal(info.channelId, info.sessionId, 'a session is its own channel');
@@ -74,13 +74,13 @@ function assertListedMessage(message, session) {
   assert.equal(message.metadata.sessionId, session.sessionId, 'metadata.sessionId');
 }
 
-/** The call must fail with the package's own error, all of its fields filled by the server. */
+/** Asserts that the call fails with the package's error, with all fields filled by the server. */
 async function assertFails(call, { status, code, message }) {
   await assert.rejects(call, (error) => {
     assert.ok(error instanceof ApiError, `an ApiError, not ${error}`);
     assert.equal(error.status, status, 'status');
     assert.equal(error.code, code, 'code');
-    assert.equal(typeof error.details, 'string', 'the package drops details that are no string');
+    assert.equal(typeof error.details, 'string', 'the package drops details that are not a string');
     assert.notEqual(error.message, '', 'message');
     if (message !== undefined) assert.equal(error.message, message, 'message');
     return true;
@@ -93,7 +93,7 @@ async function openSession(metadata = {}) {
   return sessions.createSession({ agentId: ELIZA, userId: randomUUID(), metadata });
 }
 
-/** A session with `turns` messages of the user, each answered: twice as many messages in all. */
+/** Creates a session with `turns` messages of the user and their replies. */
 async function openConversation(turns) {
   const session = await openSession();
   for (let turn = 1; turn <= turns; turn += 1) {
@@ -104,7 +104,7 @@ async function openConversation(turns) {
   return { session, messages };
 }
 
-/** The first message of the history that `wanted` accepts; waits until there is one. */
+/** Waits for a message of the history that `wanted` accepts, and returns it. */
 async function waitForMessage(sessionId, wanted) {
   for (let attempt = 0; attempt < 200; attempt += 1) {
     const { messages } = await sessions.getMessages(sessionId);
@@ -112,7 +112,7 @@ async function waitForMessage(sessionId, wanted) {
     if (found) return found;
     await sleep(50);
   }
-  return assert.fail('the message never came');
+  return assert.fail('the message never arrived');
 }
 
 const ids = ({ messages }) => messages.map((message) => message.id);
@@ -190,7 +190,7 @@ describe('sessions', OPTIONS, () => {
     const { timeRemaining, ...lasting } = created;
     const { timeRemaining: left, ...readLasting } = read;
     assert.deepEqual(readLasting, lasting, 'reading changes nothing');
-    assert.ok(left <= timeRemaining, 'time goes on');
+    assert.ok(left <= timeRemaining, 'time passes');
   });
 
   test('listSessions', async () => {
@@ -222,7 +222,7 @@ describe('sessions', OPTIONS, () => {
 // ---- Messages ---------------------------------------------------------------------------------
 
 describe('sendMessage', OPTIONS, () => {
-  test('answers at once, and the reply comes into the history', async () => {
+  test('answers at once, and the reply is stored later', async () => {
     const session = await openSession({ platform: 'web' });
     const content = 'Hello, I feel a little tired today.';
     const response = await sessions.sendMessage(session.sessionId, { content });
@@ -235,7 +235,7 @@ describe('sendMessage', OPTIONS, () => {
     assert.equal(reply.inReplyTo, response.userMessage.id);
   });
 
-  test('keeps metadata and attachments', async () => {
+  test('stores metadata and attachments', async () => {
     const session = await openSession({ platform: 'web', username: 'ada' });
     const attachments = [{ type: 'image', url: 'https://example.com/cat.png', name: 'cat.png' }];
     const { userMessage } = await sessions.sendMessage(session.sessionId, {
@@ -266,8 +266,8 @@ describe('sendMessage', OPTIONS, () => {
     assert.equal(typeof response.agentResponse.text, 'string');
   });
 
-  // The package reads no event streams: it waits for the end, and takes what it cannot read as JSON
-  // for an empty answer.
+  // The package cannot read event streams: it waits for the end, and treats what is not JSON as an
+  // empty answer.
   test('with transport "sse" returns when the reply is stored', async () => {
     const session = await openSession();
     const response = await sessions.sendMessage(session.sessionId, {
@@ -346,7 +346,7 @@ describe('getMessages', OPTIONS, () => {
     assert.equal(exact.hasMore, false, 'hasMore is exact');
   });
 
-  // The three ways in which the package takes a time; the page must be the same.
+  // The three forms of a time that the package accepts; the page must be the same.
   const spellings = [
     ['a Date', (message) => new Date(message.createdAt)],
     ['a string', (message) => message.createdAt],
@@ -418,7 +418,7 @@ describe('errors', OPTIONS, () => {
     await assertFails(sessions.deleteSession(unknown), noSession);
   });
 
-  test('an id that is no UUID', async () => {
+  test('an id that is not a UUID', async () => {
     await assertFails(sessions.getSession('abc-123'), noSession);
   });
 
@@ -435,11 +435,11 @@ describe('errors', OPTIONS, () => {
     await assertFails(sessions.createSession({ agentId: ELIZA }), invalid);
   });
 
-  test('a user that is no UUID', async () => {
+  test('a user that is not a UUID', async () => {
     await assertFails(sessions.createSession({ agentId: ELIZA, userId: 'ada' }), invalid);
   });
 
-  test('metadata that is no object', async () => {
+  test('metadata that is not an object', async () => {
     const params = { agentId: ELIZA, userId: randomUUID(), metadata: ['web'] };
     await assertFails(sessions.createSession(params), invalid);
   });
@@ -455,7 +455,7 @@ describe('errors', OPTIONS, () => {
     assert.deepEqual(page.messages, [], 'a refused message is not stored');
   });
 
-  test('an unreadable cursor', async () => {
+  test('an invalid cursor', async () => {
     const { sessionId } = await openSession();
     await assertFails(sessions.getMessages(sessionId, { before: 1.5 }), invalid);
   });

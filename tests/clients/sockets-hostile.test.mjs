@@ -1,5 +1,5 @@
-// Sockets that send anything at all: each is told so, or ended, and nobody else notices. SESSIOND_URL
-// names the server.
+// Sockets that send invalid or excessive input: each gets an error or is closed, and no other
+// client is affected. SESSIOND_URL names the server.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -24,7 +24,7 @@ function connect(options = { transports: ['websocket'] }) {
 }
 
 describe('hostile input', OPTIONS, () => {
-  /** Runs `attack`, and has a bystander see whole turns before, during and after it. */
+  /** Runs `attack` while another client sends messages and checks complete turns. */
   async function unharmed(attack) {
     const session = await api.create();
     const bystander = connect();
@@ -100,14 +100,14 @@ describe('hostile input', OPTIONS, () => {
   ];
 
   for (const [name, transports] of Object.entries(TRANSPORTS)) {
-    test(`by ${name} each wrong event is answered with an error`, async () => {
+    test(`by ${name} each invalid event is answered with an error`, async () => {
       const client = connect({ transports });
       await unharmed(async () => {
         for (const event of ['join', 'message', '1', '2']) {
           for (const [n, data] of nonsense.entries()) {
             const refusal = await client.refusal(event, ...data);
             assert.deepEqual(Object.keys(refusal), ['error'], `${event} ${n}`);
-            assert.ok(refusal.error.length < 500, 'what was sent is not sent back');
+            assert.ok(refusal.error.length < 500, 'the input is not echoed');
           }
         }
       });
@@ -117,7 +117,7 @@ describe('hostile input', OPTIONS, () => {
       await client.idle(session.sessionId);
     });
 
-    test(`by ${name} unknown events and odd leaves do nothing`, async () => {
+    test(`by ${name} unknown events and invalid leaves have no effect`, async () => {
       const client = connect({ transports });
       await client.get('connect');
       await unharmed(async () => {
@@ -129,7 +129,7 @@ describe('hostile input', OPTIONS, () => {
       assert.ok(client.socket.connected);
     });
 
-    test(`by ${name} a message of more than 1 MiB ends its own socket`, async () => {
+    test(`by ${name} a message of more than 1 MiB closes its own socket`, async () => {
       const client = connect({ transports });
       await client.get('connect');
       await unharmed(async () => {
@@ -139,7 +139,7 @@ describe('hostile input', OPTIONS, () => {
     });
   }
 
-  test('packets that are none end their own socket at most', async () => {
+  test('invalid packets close at most their own socket', async () => {
     const packets = [
       '', '2', '2[', '2{}', '2[]', '2[null]', '2[7]', '2["disconnect"]', '2["connect"]', '9', '0', '1',
       '3', '30[]', '399999999999999999999[]', '4{"message":"x"}', '45-["x"]', '451-["join"]',
@@ -152,7 +152,7 @@ describe('hostile input', OPTIONS, () => {
         const client = connect();
         await client.get('connect');
         client.socket.io.engine.write(packet);
-        client.socket.io.engine.write(Buffer.from('nobody has announced this'));
+        client.socket.io.engine.write(Buffer.from('a buffer without an announcement'));
         client.socket.io.engine.write(packet);
         await sleep(20);
         client.close();
@@ -168,7 +168,7 @@ describe('hostile input', OPTIONS, () => {
       for (const { sessionId } of sessions.slice(256)) {
         await client.refusal('join', { roomId: sessionId });
       }
-      // It may join again where it is, and elsewhere once it has left a room.
+      // It may repeat a join, and join another room after leaving one.
       await client.join(sessions[0].sessionId);
       client.emit('leave', { roomId: sessions[0].sessionId });
       await client.join(sessions[299].sessionId);
@@ -191,7 +191,7 @@ describe('hostile input', OPTIONS, () => {
     assert.ok(client.socket.connected);
   });
 
-  test('a flood disturbs nobody', async () => {
+  test('a flood does not affect other clients', async () => {
     const session = await api.create();
     const client = connect();
     await client.join(session.sessionId);
@@ -205,7 +205,7 @@ describe('hostile input', OPTIONS, () => {
     client.close();
   });
 
-  test('a burst that is too long ends its own socket, which is told', async () => {
+  test('a burst that is too long closes its own socket with a disconnect', async () => {
     const client = connect();
     await client.get('connect');
     await unharmed(async () => {
@@ -214,9 +214,9 @@ describe('hostile input', OPTIONS, () => {
     });
   });
 
-  test('a socket that reads too late is ended, not left with a gap', async () => {
+  test('a socket that reads too late is closed, not left with a gap', async () => {
     const sessions = await Promise.all(Array.from({ length: 32 }, () => api.create()));
-    // A polling client that does not poll, packet by packet.
+    // A polling client that does not poll, written by hand.
     const address = `${url}/socket.io/?EIO=4&transport=polling`;
     const { sid } = JSON.parse((await (await fetch(address)).text()).slice(1));
     const poll = async () => {
@@ -242,7 +242,7 @@ describe('hostile input', OPTIONS, () => {
       };
       await Promise.all(sessions.map(talk));
     });
-    // It was ended: there is nothing left to poll, so its client knows that it has missed something.
+    // The socket was closed: polling fails, so its client knows that it missed something.
     for (;;) {
       const response = await fetch(`${address}&sid=${sid}`);
       const text = await response.text();
@@ -253,10 +253,10 @@ describe('hostile input', OPTIONS, () => {
       read.push(...text.split('\u001e'));
     }
     const turns = read.filter((packet) => packet.startsWith('42["messageComplete"')).length;
-    assert.ok(turns < 8 * sessions.length, 'it was too late');
+    assert.ok(turns < 8 * sessions.length, 'the socket was closed');
   });
 
-  test('a socket that does not read disturbs nobody', async () => {
+  test('a socket that does not read does not affect other clients', async () => {
     const session = await api.create();
     const client = connect();
     await client.join(session.sessionId);

@@ -1,6 +1,6 @@
-// What sockets and event streams are told of a session's time, and whom they are for. The servers:
+// Warnings and expiries on sockets and event streams, and their credentials. The servers:
 // SESSIOND_FAST_URL, whose minutes are seconds (SESSION_TIME_SCALE=60) and whose shortest timeout is
-// one of them, and SESSIOND_GUARDED_URL, which asks for SESSIOND_TOKEN.
+// one minute, and SESSIOND_GUARDED_URL, which requires SESSIOND_TOKEN.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -26,7 +26,7 @@ after(() => open.forEach((one) => one.close()));
 describe('time', { ...OPTIONS, concurrency: true }, () => {
   const api = new Api(fastUrl);
 
-  /** A new session, and all that may listen to it: a socket of each transport and a stream. */
+  /** Creates a session with a socket of each transport and an event stream. */
   async function listen(timeoutConfig) {
     const session = await api.create({ timeoutConfig });
     const sockets = Object.values(TRANSPORTS).map((transports) => new Client(fastUrl, { transports }));
@@ -39,7 +39,7 @@ describe('time', { ...OPTIONS, concurrency: true }, () => {
     return { session, sockets, stream, listeners, joined: joined[0], state };
   }
 
-  /** Notes when each event comes. */
+  /** Records when each event arrives. */
   function stamp(listener) {
     const push = listener.push.bind(listener);
     listener.push = (event) => push({ ...event, at: Date.now() });
@@ -61,7 +61,7 @@ describe('time', { ...OPTIONS, concurrency: true }, () => {
     data: { sessionId, expiresAt, renewalCount },
   });
 
-  /** The events came within a second after their time. */
+  /** Asserts that the events arrived within a second after their time. */
   function assertOnTime(listener, name, at) {
     const late = listener.events.filter((event) => event.name === name).at(-1).at - at;
     assert.ok(late >= 0 && late < 1000, `${name} came ${late} ms after its time`);
@@ -77,14 +77,14 @@ describe('time', { ...OPTIONS, concurrency: true }, () => {
     }
   }
 
-  /** A minute is a second here, so on a busy machine one may have passed before a warning. */
+  /** A minute is a second here, so on a busy machine one may pass before a warning. */
   const rounded = (expected) => (event, index) => {
     const minutes = expected[index]?.data.minutesRemaining;
     const isNear = minutes - event.data.minutesRemaining === 1;
     return isNear ? { ...event, data: { ...event.data, minutesRemaining: minutes } } : event;
   };
 
-  test('a session is warned of once, expires, and is no more', async () => {
+  test('one warning, one expiry, and then nothing', async () => {
     const { session, sockets, stream, listeners, joined, state } = await listen({
       timeoutMinutes: 4,
       warningThresholdMinutes: 2,
@@ -108,13 +108,13 @@ describe('time', { ...OPTIONS, concurrency: true }, () => {
     for (const path of ['', '/events', '/messages']) {
       assert.equal((await api.call('GET', `/sessions/${session.sessionId}${path}`)).status, 410);
     }
-    // The room is empty: its end by hand is told to nobody.
+    // The room is empty, so the DELETE sends no event.
     await api.remove(session);
     for (const socket of sockets) await api.settle(socket);
     await assertAllHear(listeners, session, expected);
   });
 
-  test('a session that begins near its end is not warned of', async () => {
+  test('a session that is created near its expiry gets no warning', async () => {
     const { session, listeners, joined, state } = await listen({
       timeoutMinutes: 3,
       warningThresholdMinutes: 5,
@@ -126,7 +126,7 @@ describe('time', { ...OPTIONS, concurrency: true }, () => {
     await assertAllHear(listeners, session, [renewal(renewed), expiry(renewed)]);
   });
 
-  test('a renewed session is warned of again', async () => {
+  test('a renewed session gets another warning', async () => {
     const { session, listeners, stream } = await listen({
       timeoutMinutes: 4,
       warningThresholdMinutes: 2,
@@ -142,7 +142,7 @@ describe('time', { ...OPTIONS, concurrency: true }, () => {
     await stream.end();
   });
 
-  test('a PATCH that brings the end near warns at once', async () => {
+  test('a PATCH that brings the expiry near warns at once', async () => {
     const { session, listeners } = await listen({
       timeoutMinutes: 30,
       warningThresholdMinutes: 1,
@@ -153,9 +153,9 @@ describe('time', { ...OPTIONS, concurrency: true }, () => {
     await assertAllHear(listeners, session, [warning(session, 30)]);
     for (const listener of listeners) assertOnTime(listener, 'sessionExpirationWarning', asked);
 
-    // It is near already.
+    // It is already near.
     await api.patch(session, { autoRenew: false });
-    // Far again, and near again.
+    // Far, and near again.
     await api.patch(session, { warningThresholdMinutes: 1 });
     const shorter = await api.patch(session, { timeoutMinutes: 20, warningThresholdMinutes: 20 });
     const expected = [warning(session, 30), warning(shorter, 20)];
@@ -167,7 +167,7 @@ describe('time', { ...OPTIONS, concurrency: true }, () => {
     await assertAllHear(listeners, session, [...expected, renewal(renewed)]);
   });
 
-  test('a PATCH away from the end lets it be warned of again', async () => {
+  test('a PATCH that postpones the expiry allows another warning', async () => {
     const { session, listeners } = await listen({
       timeoutMinutes: 4,
       warningThresholdMinutes: 2,
@@ -222,7 +222,7 @@ describe('a server with a token', OPTIONS, () => {
     'an empty auth': { auth: {} },
     'an empty apiKey': { auth: { apiKey: '' } },
     'a wrong apiKey': { auth: { apiKey: `${token}x` } },
-    'an apiKey that is no string': { auth: { apiKey: [token] } },
+    'an apiKey that is not a string': { auth: { apiKey: [token] } },
     'the token as a user’s': { auth: { token: 'x' } },
     'a wrong X-API-KEY': { extraHeaders: { 'X-API-KEY': 'x' } },
     'a wrong Authorization': { extraHeaders: { Authorization: 'Bearer x' } },
@@ -256,7 +256,7 @@ describe('a server with a token', OPTIONS, () => {
     }
   }
 
-  test('gives its events to nobody else', async () => {
+  test('event streams need credentials', async () => {
     const session = await api.create();
     const stranger = new Api(guardedUrl);
     const { status, body } = await stranger.call('GET', `/sessions/${session.sessionId}/events`);

@@ -1,5 +1,5 @@
-// Many sockets, and sockets that come and go: nothing is lost, and nothing comes twice. SESSIOND_URL
-// names the server.
+// Many sockets, and sockets that reconnect: nothing is lost, and nothing arrives twice.
+// SESSIOND_URL names the server.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -40,8 +40,8 @@ async function follow(session, options) {
 
 // ---- Many -------------------------------------------------------------------------------------
 
-describe('connections that send at once', OPTIONS, () => {
-  /** Connects, joins and says something, without waiting for anything in between. */
+describe('connections that send immediately', OPTIONS, () => {
+  /** Connects, joins and sends a message, without waiting in between. */
   async function visit(transports) {
     const session = await api.create();
     const client = new Client(url, { transports });
@@ -69,7 +69,7 @@ describe('connections that send at once', OPTIONS, () => {
     });
   }
 
-  test('a hundred sockets in one room hear the same', async () => {
+  test('a hundred sockets in one room receive the same events', async () => {
     const session = await api.create();
     const clients = Array.from({ length: 100 }, () => connect());
     await Promise.all(clients.map((client) => client.join(session.sessionId)));
@@ -83,10 +83,10 @@ describe('connections that send at once', OPTIONS, () => {
 
 // ---- Coming and going -------------------------------------------------------------------------
 
-describe('who was away', OPTIONS, () => {
+describe('clients that reconnect', OPTIONS, () => {
   const MESSAGES = 20;
 
-  /** What one sees of the messages, from a broadcast or from the history. */
+  /** Returns the parts of a message that broadcasts and the history share. */
   const seen = ({ id, createdAt, text, content }) => [
     id,
     typeof createdAt === 'number' ? createdAt : Date.parse(createdAt),
@@ -94,10 +94,10 @@ describe('who was away', OPTIONS, () => {
   ];
 
   for (const [name, transports] of Object.entries(TRANSPORTS)) {
-    test(`by ${name} finds out what was missed, each message once`, async () => {
+    test(`by ${name} get what they missed, each message once`, async () => {
       const session = await api.create();
       const client = connect({ transports, reconnection: true, reconnectionDelay: 20 });
-      // The pages that a client asks for when it is back, as its user would write it.
+      // The pages that a client requests after a reconnect.
       const pages = [];
       client.socket.on('connect', () => client.emit('join', { roomId: session.sessionId }));
       await client.get('room_joined');
@@ -115,13 +115,13 @@ describe('who was away', OPTIONS, () => {
       const history = (await api.history(session)).map(seen);
       assert.equal(history.length, 2 * MESSAGES);
       const live = client.named('messageBroadcast').filter((one) => one.sessionId === session.sessionId);
-      assert.equal(new Set(live.map(({ id }) => id)).size, live.length, 'nothing comes twice');
+      assert.equal(new Set(live.map(({ id }) => id)).size, live.length, 'nothing arrives twice');
       assert.ok(live.length < 2 * MESSAGES, 'the client was away');
       const all = new Map([...live, ...pages].map((message) => [message.id, seen(message)]));
       const inOrder = [...all.values()].sort(([, a], [, b]) => a - b);
-      assert.deepEqual(inOrder, history, 'nothing is lost between the pages and what comes live');
+      assert.deepEqual(inOrder, history, 'nothing is lost between the pages and the live events');
 
-      // The event stream tells of the same from any point on.
+      // The event stream has the same messages from any point on.
       for (const at of [0, 1, 7, history.length - 1, history.length]) {
         const after = at === 0 ? 0 : history[at - 1][1];
         const ways = [{ query: `?after=${after}` }, { headers: { 'Last-Event-ID': `${after}` } }];
@@ -137,7 +137,7 @@ describe('who was away', OPTIONS, () => {
     });
   }
 
-  test('resumes an event stream in mid-conversation without a gap', async () => {
+  test('resume an event stream in mid-conversation without a gap', async () => {
     const session = await api.create();
     let isOver = false;
     const sending = (async () => {
@@ -163,7 +163,7 @@ describe('who was away', OPTIONS, () => {
     assert.deepEqual(broadcasts.map(({ data }) => seen(data)), history.map(seen));
   });
 
-  test('is told by the stream what a socket was told', async () => {
+  test('receive the same events on a stream as on a socket', async () => {
     const session = await api.create();
     const client = connect();
     await client.join(session.sessionId);
@@ -179,7 +179,7 @@ describe('who was away', OPTIONS, () => {
     );
   });
 
-  test('must name a point that can be read', async () => {
+  test('must name a valid point', async () => {
     const session = await api.create();
     await api.post(session, 'Hello.');
     const path = `/sessions/${session.sessionId}/events`;

@@ -1,5 +1,5 @@
-// Sockets and an event stream that are open when the server at SESSIOND_URL is asked to stop: once
-// all of them listen, the file named by SESSIOND_READY is written, and then each must be told.
+// Sockets and an event stream that are open when the server at SESSIOND_URL stops. Once all of them
+// listen, the file named by SESSIOND_READY is written; then each must be closed properly.
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -19,8 +19,8 @@ await stream.get('state');
 await api.post(session, 'Good night.');
 for (const listener of [...sockets, stream]) await listener.idle(session.sessionId);
 
-const figures = await (await fetch(`${url}/metrics`)).text();
-assert.match(figures, new RegExp(`^sessiond_sockets_open ${sockets.length + 1}$`, 'm'));
+const metrics = await (await fetch(`${url}/metrics`)).text();
+assert.match(metrics, new RegExp(`^sessiond_sockets_open ${sockets.length + 1}$`, 'm'));
 
 await writeFile(process.env.SESSIOND_READY, '');
 for (const socket of [...sockets, stranger]) {

@@ -1,5 +1,5 @@
-// What the socket tests share: a client that remembers what it was told, a reader of event
-// streams, and calls of the HTTP API.
+// Helpers of the socket tests: a client that records what it receives, a reader of event streams,
+// and calls of the HTTP API.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -11,13 +11,13 @@ export const NIL = '00000000-0000-0000-0000-000000000000';
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 export const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
-/** The ways in which the client reaches the server; by default it begins with polling. */
+/** The client's transports; by default it begins with polling. */
 export const TRANSPORTS = { websocket: ['websocket'], polling: ['polling'], upgrade: undefined };
 
-/** Generous: a test machine may be busy. */
+/** Generous, since a test machine may be busy. */
 const PATIENCE = 20_000;
 
-/** Things that came, in their order, and who waits for more of them. */
+/** Received events in order, and those who wait for more. */
 class Log {
   events = [];
   ended = false;
@@ -32,7 +32,7 @@ class Log {
     for (const look of [...this.#waiting]) look();
   }
 
-  /** Waits until `found` returns something of the events, and returns it. */
+  /** Waits until `found` finds something in the events, and returns it. */
   async wait(found, what) {
     const early = found(this.events);
     if (early) return early;
@@ -64,12 +64,12 @@ class Log {
     return this.events.map(({ name }) => name);
   }
 
-  /** The payload of the `count`th event of a name, from 1; waits for it. */
+  /** Waits for the `count`th event of a name (from 1), and returns its payload. */
   async get(name, count = 1) {
     return this.wait(() => this.named(name)[count - 1], `${name} no. ${count}`);
   }
 
-  /** What came of a session's room, control messages by their action. */
+  /** Returns the names of a room's events, with the actions of control messages. */
   ofRoom(id) {
     const personal = ['channel_joined', 'room_joined', 'messageAck', 'state'];
     return this.events.filter(
@@ -77,7 +77,7 @@ class Log {
     );
   }
 
-  /** Waits for the end of the `count`th time that the session was busy. */
+  /** Waits until the session has become idle `count` times. */
   async idle(id, count = 1) {
     const isIdle = ({ name, data }) => name === 'controlMessage' && data.action === 'enable_input';
     return this.wait(
@@ -87,7 +87,7 @@ class Log {
   }
 }
 
-/** A socket that remembers all that it was told. */
+/** A socket that records everything it receives. */
 export class Client extends Log {
   constructor(url, options = {}) {
     super();
@@ -108,14 +108,14 @@ export class Client extends Log {
     return this.get('room_joined', count);
   }
 
-  /** Says something as the session's user; returns the acknowledgement. */
+  /** Sends a message as the session's user, and returns the acknowledgement. */
   async say(session, message, more = {}) {
     const count = this.named('messageAck').length + 1;
     this.emit('message', { type: 2, payload: payload(session, message, more) });
     return this.get('messageAck', count);
   }
 
-  /** What the server answers to something that it refuses. */
+  /** Sends something that is refused, and returns the error. */
   async refusal(name, ...data) {
     const count = this.named('messageError').length + 1;
     this.emit(name, ...data);
@@ -142,7 +142,7 @@ export class EventStream extends Log {
     assert.equal(response.status, 200);
     assert.match(response.headers.get('content-type'), /^text\/event-stream\b/);
     assert.equal(response.headers.get('cache-control'), 'no-cache');
-    // Meant for proxies: nginx obeys it and does not pass it on.
+    // For proxies: nginx obeys it and does not pass it on.
     if (!isProxied) assert.equal(response.headers.get('x-accel-buffering'), 'no');
     stream.#read(response.body).then(
       () => stream.#end(),
@@ -188,7 +188,7 @@ export class EventStream extends Log {
   }
 }
 
-/** The HTTP API, as far as these tests need it. */
+/** The part of the HTTP API that these tests need. */
 export class Api {
   constructor(url, headers = {}) {
     this.url = url;
@@ -232,7 +232,7 @@ export class Api {
     return this.done('PATCH', `/sessions/${session.sessionId}/timeout`, timeoutConfig);
   }
 
-  /** All messages, oldest first. */
+  /** Returns all messages, oldest first. */
   async history(session) {
     const all = [];
     let query = '?limit=100';
@@ -244,7 +244,7 @@ export class Api {
     }
   }
 
-  /** Waits until all that has happened so far in other rooms must have reached the client. */
+  /** Waits until all earlier events of other rooms must have reached the client. */
   async settle(client) {
     const session = await this.create();
     await client.join(session.sessionId);
@@ -253,7 +253,7 @@ export class Api {
   }
 }
 
-/** Checks what a room is told of one turn, and returns the two broadcasts. */
+/** Checks the events of one turn in a room, and returns the two broadcasts. */
 export function assertTurn(events, session, text) {
   const names = events.map(({ name, data }) => (name === 'controlMessage' ? data.action : name));
   const chunks = events.filter(({ name }) => name === 'messageStreamChunk').map(({ data }) => data);
@@ -291,7 +291,7 @@ export function assertTurn(events, session, text) {
   return { user, reply };
 }
 
-/** Checks a messageBroadcast but for its text; `expected` also names the optional fields. */
+/** Checks a messageBroadcast except its text; `expected` also names the optional fields. */
 export function assertBroadcast(broadcast, session, expected) {
   const { id, text, createdAt, inReplyTo, ...rest } = broadcast;
   assert.match(id, UUID);
@@ -314,7 +314,7 @@ export function assertKeys(object, keys) {
   assert.deepEqual(Object.keys(object).sort(), [...keys].sort());
 }
 
-/** Names and payloads, without what the event stream adds and what only the sender is told. */
+/** Returns names and payloads, without what the event stream adds and what only the sender gets. */
 export function comparable(events) {
   return events.map(({ name, data: { clientMessageId: _, ...data } }) => ({ name, data }));
 }

@@ -1,5 +1,5 @@
-// The npm package socket.io-client, as published, against a running server: what it sends, what it
-// is answered and what the rooms are told, over each of its transports. SESSIOND_URL names the
+// The published npm package socket.io-client against a running server: requests, answers and the
+// events of rooms, over each of its transports. SESSIOND_URL names the
 // server; it has the built-in agent.
 
 import assert from 'node:assert/strict';
@@ -44,7 +44,7 @@ async function follow(session, options) {
   return stream;
 }
 
-/** A client in the room of a new session. */
+/** Creates a session, and a client in its room. */
 async function enter(options = { transports: ['websocket'] }, more = {}) {
   const session = await api.create(more);
   const client = connect(options);
@@ -52,7 +52,7 @@ async function enter(options = { transports: ['websocket'] }, more = {}) {
   return { session, client };
 }
 
-// ---- What a socket sends, and what it is answered ----------------------------------------------
+// ---- Requests and answers ----------------------------------------------------------------------
 
 for (const [name, transports] of Object.entries(TRANSPORTS)) {
   describe(`by ${name}`, OPTIONS, () => {
@@ -63,7 +63,7 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
       assert.equal(typeof greeting.message, 'string');
       assert.equal(greeting.socketId, client.socket.id);
       await api.settle(client);
-      assert.deepEqual(client.named('authenticated'), [], 'without an entityId nobody is greeted');
+      assert.deepEqual(client.named('authenticated'), [], 'no greeting without an entityId');
     });
 
     test('an entityId is confirmed', async () => {
@@ -75,7 +75,7 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
       assert.deepEqual(client.names().slice(-2), ['connection_established', 'authenticated']);
     });
 
-    test('a wrong entityId is a connect error', async () => {
+    test('an invalid entityId is a connect error', async () => {
       for (const entityId of ['ada', '', 7, {}, [randomUUID()], true]) {
         const client = connect({ transports, auth: { entityId } });
         const error = await client.get('connect_error');
@@ -85,7 +85,7 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
       }
     });
 
-    test('an event with a callback is acknowledged with what the event beside it says', async () => {
+    test('an event with a callback is acknowledged with the body of its answer', async () => {
       const session = await api.create();
       const client = connect({ transports });
       const ask = (...event) => client.socket.timeout(20_000).emitWithAck(...event);
@@ -113,7 +113,7 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
       assert.equal(await ask('leave', { roomId }), undefined);
     });
 
-    test('half a character, as JavaScript cuts them, arrives as U+FFFD', async () => {
+    test('half a surrogate pair arrives as U+FFFD', async () => {
       const { session, client } = await enter({ transports });
       const content = 'Great news \u{1F389}'.slice(0, 12);
       assert.equal(content.isWellFormed?.() ?? false, false);
@@ -174,7 +174,7 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
       assert.deepEqual(client.named('channel_joined'), []);
     });
 
-    test('who leaves a room hears it no more', async () => {
+    test('a socket that left a room receives no more of its events', async () => {
       const { session, client } = await enter({ transports });
       client.emit('leave', { roomId: session.sessionId.toUpperCase() });
       await api.settle(client);
@@ -238,7 +238,7 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
     }
 
     for (const transport of ['websocket', 'http', 'sse']) {
-      test(`a POST with transport ${transport} is told to the room`, async () => {
+      test(`a POST with transport ${transport} is broadcast to the room`, async () => {
         const { session, client } = await enter({ transports });
         const stream = await follow(session);
         await api.post(session, 'Hello.', { transport, clientMessageId: 'mine' });
@@ -258,7 +258,7 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
       });
     }
 
-    test('DELETE tells the room, and then there is silence', async () => {
+    test('DELETE sends one event to the room and nothing after it', async () => {
       const { session, client } = await enter({ transports });
       const stream = await follow(session);
       await api.remove(session);
@@ -273,7 +273,7 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
       assert.deepEqual(client.ofRoom(id), [deleted]);
     });
 
-    test('two rooms never hear each other', async () => {
+    test('rooms are isolated from each other', async () => {
       const rooms = await Promise.all([1, 2, 3].map(() => enter({ transports })));
       await Promise.all(
         rooms.map(async ({ session, client }, n) => {
@@ -295,7 +295,7 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
   });
 }
 
-test('a connection that begins with polling goes on by websocket', OPTIONS, async () => {
+test('a connection that begins with polling is upgraded to websocket', OPTIONS, async () => {
   const { session, client } = await enter({ transports: TRANSPORTS.upgrade });
   const { engine } = client.socket.io;
   while (engine.transport.name !== 'websocket') await sleep(10);
@@ -304,10 +304,10 @@ test('a connection that begins with polling goes on by websocket', OPTIONS, asyn
   assertTurn(comparable(client.ofRoom(session.sessionId)), session, 'Still here.');
 });
 
-// ---- What a message carries --------------------------------------------------------------------
+// ---- Messages ----------------------------------------------------------------------------------
 
 describe('a message by socket', OPTIONS, () => {
-  test('sent at once after the join waits for nothing', async () => {
+  test('may be sent right after the join', async () => {
     const session = await api.create();
     const client = connect();
     client.emit('join', { roomId: session.sessionId });
@@ -325,7 +325,7 @@ describe('a message by socket', OPTIONS, () => {
     await client.get('messageComplete', 10);
   });
 
-  test('is stored once, however often its messageId comes', async () => {
+  test('is stored once, however often its messageId is sent', async () => {
     const { session, client } = await enter();
     const messageId = randomUUID();
     const first = await client.say(session, 'Only once.', { messageId });
@@ -336,7 +336,7 @@ describe('a message by socket', OPTIONS, () => {
     assert.deepEqual(await client.say(session, 'Only once.', { messageId }), first);
     assert.deepEqual(await again.say(session, 'Only once.', { messageId }), first);
     await api.settle(client);
-    assert.equal(client.ofRoom(session.sessionId).length, before, 'nothing happens in the room');
+    assert.equal(client.ofRoom(session.sessionId).length, before, 'the room gets no event');
     assert.equal((await api.history(session)).length, 2);
     assert.equal((await api.done('GET', `/sessions/${session.sessionId}`)).renewalCount, 1);
 
@@ -360,7 +360,7 @@ describe('a message by socket', OPTIONS, () => {
     assert.ok(!('clientMessageId' in broadcast));
   });
 
-  test('needs no join, and is not told to who is not in the room', async () => {
+  test('needs no join, and is not broadcast to sockets outside the room', async () => {
     const session = await api.create();
     const client = connect();
     await client.say(session, 'Hello.', { messageId: 'm' });
@@ -369,7 +369,7 @@ describe('a message by socket', OPTIONS, () => {
     assert.equal((await api.history(session)).at(0).content, 'Hello.');
   });
 
-  test('is refused to whoever is not the session’s user', async () => {
+  test('is accepted only from the session’s user', async () => {
     const { session, client } = await enter();
     const senders = [randomUUID(), ELIZA, 'ada', '', 7, null, undefined, [session.userId]];
     for (const senderId of senders) {
@@ -380,7 +380,7 @@ describe('a message by socket', OPTIONS, () => {
     await client.say(session, 'Hello.', { senderId: session.userId.toUpperCase() });
   });
 
-  test('is checked as a POST is', async () => {
+  test('is validated like a POST', async () => {
     const { session, client } = await enter();
     const wrong = [
       { message: '' },
@@ -426,7 +426,7 @@ describe('a message by socket', OPTIONS, () => {
     }
   });
 
-  test('keeps its attachments and metadata', async () => {
+  test('is stored with attachments and metadata', async () => {
     const { session, client } = await enter(undefined, { metadata: { platform: 'web' } });
     const attachments = [{ type: 'image', url: 'https://example.com/cat.png', alt: 'A cat' }];
     await client.say(session, 'Look.', { attachments, metadata: { tag: 1 } });
@@ -437,7 +437,7 @@ describe('a message by socket', OPTIONS, () => {
     assert.deepEqual(stored.metadata, { platform: 'web', tag: 1, sessionId });
   });
 
-  test('behind others waits for its turn, and the input is enabled once', async () => {
+  test('waits behind earlier ones, and the input is enabled once', async () => {
     const { session, client } = await enter();
     for (let n = 0; n < 12; n += 1) client.emit('2', payload(session, `Message ${n}`));
     await client.get('messageComplete', 12);
@@ -451,6 +451,6 @@ describe('a message by socket', OPTIONS, () => {
     const broadcasts = client.named('messageBroadcast').filter((one) => one.sessionId === session.sessionId);
     const asked = broadcasts.filter(({ senderId }) => senderId !== ELIZA).map(({ id }) => id);
     const answered = broadcasts.filter(({ senderId }) => senderId === ELIZA);
-    assert.deepEqual(answered.map(({ inReplyTo }) => inReplyTo), asked, 'in their order');
+    assert.deepEqual(answered.map(({ inReplyTo }) => inReplyTo), asked, 'in order');
   });
 });

@@ -1,6 +1,6 @@
 // Users with JSON Web Tokens, on sockets and event streams as over HTTP. The server at
-// SESSIOND_USERS_URL signs with SESSIOND_JWT_SECRET, knows the admins' SESSIOND_ADMIN_TOKEN, and
-// takes three messages a minute of an address for a session.
+// SESSIOND_USERS_URL signs with SESSIOND_JWT_SECRET, has SESSIOND_ADMIN_TOKEN, and accepts
+// three messages a minute for each address and session.
 
 import assert from 'node:assert/strict';
 import { createHmac, randomUUID } from 'node:crypto';
@@ -24,12 +24,12 @@ function jwt(claims, { alg = 'HS256', key = secret } = {}) {
   return `${message}.${createHmac('sha256', key).update(message).digest('base64url')}`;
 }
 
-const hence = (seconds) => Math.floor(Date.now() / 1000) + seconds;
+const inSeconds = (seconds) => Math.floor(Date.now() / 1000) + seconds;
 
 class User {
   constructor() {
     this.id = randomUUID();
-    this.token = jwt({ sub: this.id, exp: hence(600) });
+    this.token = jwt({ sub: this.id, exp: inSeconds(600) });
     this.api = new Api(url, { Authorization: `Bearer ${this.token}` });
   }
 
@@ -61,7 +61,7 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
       }
     });
 
-    test('find no sessions of others', async () => {
+    test('cannot find the sessions of others', async () => {
       const [user, other] = [new User(), new User()];
       const [own, foreign] = [await user.create(), await other.create()];
       const client = user.connect(transports);
@@ -77,14 +77,14 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
           assert.deepEqual(await client.refusal(event, data), { error: 'Session not found' });
         }
       }
-      // What happens in a foreign room does not come.
+      // Events of a foreign room do not arrive.
       await other.api.post(foreign, 'Hello.');
       await sleep(50);
       assert.deepEqual(client.ofRoom(foreign.sessionId), []);
       assert.equal((await other.api.history(foreign)).length, 2);
     });
 
-    test('speak as themselves alone', async () => {
+    test('send only as themselves', async () => {
       const user = new User();
       const session = await user.create();
       const client = user.connect(transports);
@@ -95,15 +95,15 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
       assert.deepEqual(await user.api.history(session), []);
     });
 
-    test('are refused with a connect error where their token is not good', async () => {
+    test('get a connect error for an invalid token', async () => {
       const { id } = new User();
       for (const token of [
-        jwt({ sub: id, exp: hence(-60) }),
+        jwt({ sub: id, exp: inSeconds(-60) }),
         jwt({ sub: id }),
-        jwt({ sub: 'somebody', exp: hence(600) }),
-        jwt({ sub: id, exp: hence(600) }, { key: `${secret}x` }),
-        jwt({ sub: id, exp: hence(600) }, { alg: 'none' }),
-        `${base64('{"alg":"none"}')}.${base64(JSON.stringify({ sub: id, exp: hence(600) }))}.`,
+        jwt({ sub: 'not-a-uuid', exp: inSeconds(600) }),
+        jwt({ sub: id, exp: inSeconds(600) }, { key: `${secret}x` }),
+        jwt({ sub: id, exp: inSeconds(600) }, { alg: 'none' }),
+        `${base64('{"alg":"none"}')}.${base64(JSON.stringify({ sub: id, exp: inSeconds(600) }))}.`,
         '',
       ]) {
         const client = new Client(url, { transports, auth: { token } });
@@ -114,7 +114,7 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
       }
     });
 
-    test('are held to the same number of messages as over HTTP', async () => {
+    test('have the same rate limit as over HTTP', async () => {
       const user = new User();
       const session = await user.create();
       const client = user.connect(transports);
@@ -135,7 +135,7 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
   });
 }
 
-test('an admin uses any room', async () => {
+test('an admin may use any room', async () => {
   const user = new User();
   const session = await user.create();
   const admin = new Client(url, { transports: ['websocket'], auth: { apiKey: adminToken } });
@@ -146,7 +146,7 @@ test('an admin uses any room', async () => {
   assertTurn(admin.ofRoom(session.sessionId), session, 'Hello.');
 });
 
-test('event streams are for those whose sessions they are of', async () => {
+test('event streams are only for the sessions’ users and admins', async () => {
   const [user, other] = [new User(), new User()];
   const session = await user.create();
   const { status, body } = await other.api.call('GET', `/sessions/${session.sessionId}/events`);
@@ -158,7 +158,7 @@ test('event streams are for those whose sessions they are of', async () => {
   await stream.get('state');
 });
 
-test('pages of other sites are refused by either transport', async () => {
+test('pages of other sites are refused over either transport', async () => {
   for (const transports of Object.values(TRANSPORTS)) {
     const extraHeaders = { Origin: 'https://evil.example' };
     const options = { transports, extraHeaders, auth: { apiKey: adminToken } };

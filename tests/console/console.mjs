@@ -1,4 +1,4 @@
-// What the console's tests share: servers of their own, a browser, and calls of the API.
+// Helpers of the console's tests: servers, a browser, and calls of the API.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -13,13 +13,13 @@ import { chromium } from 'playwright-core';
 
 export const ELIZA = 'b850bc30-45f8-0041-a00a-83df46d8555d';
 
-/** Generous: a test machine may be busy. */
+/** Generous, since a test machine may be busy. */
 export const PATIENCE = 20_000;
 
 const servers = new Set();
 const browsers = new Set();
 
-/** A server of the test's own, which can be killed and started again at the same address. */
+/** A server that can be killed and restarted at the same address. */
 export class Server {
   constructor(settings = {}) {
     this.home = mkdtempSync(join(tmpdir(), 'sessiond-console-'));
@@ -30,9 +30,11 @@ export class Server {
 
   static async start(settings, agents = []) {
     const server = new Server(settings);
-    const folder = join(server.home, 'data', 'agents');
-    mkdirSync(folder, { recursive: true });
-    agents.forEach((agent, index) => writeFileSync(join(folder, `${index}.json`), JSON.stringify(agent)));
+    const directory = join(server.home, 'data', 'agents');
+    mkdirSync(directory, { recursive: true });
+    agents.forEach((agent, index) => {
+      writeFileSync(join(directory, `${index}.json`), JSON.stringify(agent));
+    });
     await server.launch();
     return server;
   }
@@ -79,7 +81,7 @@ export class Server {
   }
 }
 
-/** A browser whose pages must not complain: no error, nothing that the policy forbids. */
+/** A browser whose pages must log no errors and violate no policy. */
 export class Browser {
   complaints = [];
   requests = [];
@@ -93,7 +95,7 @@ export class Browser {
     return browser;
   }
 
-  /** A page; `expected` says which complaints are part of the test. */
+  /** Opens a page; `expected` accepts the errors that are part of the test. */
   async page(url, expected = () => false) {
     const page = await this.context.newPage();
     page.on('pageerror', (error) => this.complaints.push(`error: ${error.stack}`));
@@ -115,7 +117,7 @@ export class Browser {
   }
 }
 
-/** Ends what the tests have started. */
+/** Ends all servers and browsers. */
 export async function endAll() {
   for (const browser of browsers) await browser.chromium.close();
   for (const server of servers) {
@@ -124,7 +126,7 @@ export async function endAll() {
   }
 }
 
-/** Waits until something holds. */
+/** Waits until a condition holds. */
 export async function until(holds, what) {
   const start = Date.now();
   for (;;) {
@@ -135,10 +137,10 @@ export async function until(holds, what) {
   }
 }
 
-/** The words of the messages on a page, in their order. */
+/** Returns the texts of the messages on a page, in order. */
 export const words = (page) => page.locator('.message .words').allTextContents();
 
-/** Has axe look at the page. */
+/** Checks the page with axe. */
 export async function assertAccessible(page, what) {
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
@@ -146,10 +148,10 @@ export async function assertAccessible(page, what) {
   assert.deepEqual(found, [], `${what} is accessible`);
 }
 
-/** Leaves a picture where they are wanted. */
+/** Takes a screenshot if SESSIOND_SCREENSHOTS is set. */
 export async function picture(page, name) {
-  const folder = process.env.SESSIOND_SCREENSHOTS;
-  if (!folder) return;
+  const directory = process.env.SESSIOND_SCREENSHOTS;
+  if (!directory) return;
   await page.waitForTimeout(400);
-  await page.screenshot({ path: join(folder, `${name}.png`) });
+  await page.screenshot({ path: join(directory, `${name}.png`) });
 }

@@ -1,4 +1,4 @@
-// What one does with the console: talk, look, renew, change, export, delete.
+// Using the console: send, read, renew, change, export, delete.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ test('a conversation, from an empty list to a deleted session', async () => {
   await page.getByRole('heading', { level: 1, name: 'Eliza' }).waitFor();
   const id = page.url().split('/').at(-1);
 
-  // Each text that the reply has on its way is noted.
+  // Records each text that the reply has while it is streamed.
   await page.evaluate(() => {
     window.seen = [];
     new MutationObserver(() => {
@@ -40,9 +40,9 @@ test('a conversation, from an empty list to a deleted session', async () => {
   assert.match(replied, /Ada/);
   const seen = await page.evaluate(() => window.seen);
   assert.ok(seen.length > 2, `the reply comes piece by piece: ${JSON.stringify(seen)}`);
-  assert.ok(seen.every((text) => replied.startsWith(text)), 'and each piece is a beginning of it');
+  assert.ok(seen.every((text) => replied.startsWith(text)), 'each streamed text is a prefix of the reply');
   const stored = await server.call('GET', `/api/messaging/sessions/${id}/messages`);
-  assert.deepEqual(stored.messages.map(({ content }) => content).reverse(), [said, replied], 'what is shown is what is stored');
+  assert.deepEqual(stored.messages.map(({ content }) => content).reverse(), [said, replied], 'the shown messages are the stored ones');
 
   await page.getByText('Renewed', { exact: true }).locator('..').getByText('once').waitFor();
   await page.getByRole('button', { name: 'Renew' }).click();
@@ -59,7 +59,7 @@ test('a conversation, from an empty list to a deleted session', async () => {
   const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export' }).click()]);
   const lines = readFileSync(await file.path(), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
   assert.ok(lines[0].sessionId === id || lines[0].id === id, 'the first line is the session');
-  assert.equal(lines.length, 3, 'and each message has a line');
+  assert.equal(lines.length, 3, 'each message has a line');
 
   await page.getByRole('button', { name: 'Delete' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
@@ -71,7 +71,7 @@ test('a conversation, from an empty list to a deleted session', async () => {
   await page.close();
 });
 
-test('a value that the server refuses is said in the dialog, which stays', async () => {
+test('a refused value is reported in the dialog, which stays open', async () => {
   const { sessionId } = await server.create();
   const page = await browser.page(`${server.url}/#/sessions/${sessionId}`, (text) => text.includes('400'));
   await page.getByRole('button', { name: 'Change timeout' }).click();
@@ -84,7 +84,7 @@ test('a value that the server refuses is said in the dialog, which stays', async
   await page.close();
 });
 
-test('whatever is written elsewhere appears by itself, in its order', async () => {
+test('messages sent elsewhere appear live, in order', async () => {
   const { sessionId } = await server.create();
   const page = await browser.page(`${server.url}/#/sessions/${sessionId}`);
   await page.getByText('Nothing has been said yet.').waitFor();
@@ -128,7 +128,7 @@ test('the list is paged and filtered, and a new session appears in it', async ()
   await page.keyboard.press('Enter');
   await page.getByText(/^1 session of \d+ match$/).waitFor();
   assert.equal(await rows.count(), 1);
-  await page.getByLabel('User').fill('nobody');
+  await page.getByLabel('User').fill('not-a-uuid');
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'The filter is not valid' }).waitFor();
   await page.getByLabel('User').fill('');
@@ -141,7 +141,7 @@ test('the list is paged and filtered, and a new session appears in it', async ()
   await page.close();
 });
 
-test('all of it goes by the keyboard alone', async () => {
+test('the console can be used with the keyboard only', async () => {
   const page = await browser.page(server.url);
   await page.locator('.sessions').waitFor();
   const focused = () => page.evaluate(() => document.activeElement.textContent.trim() || document.activeElement.id);
@@ -165,7 +165,7 @@ test('all of it goes by the keyboard alone', async () => {
   await page.close();
 });
 
-test('the figures of the server are drawn', async () => {
+test('the metrics of the server are drawn', async () => {
   const page = await browser.page(`${server.url}/#/health`);
   await page.getByRole('heading', { name: 'All is well' }).waitFor();
   const { sessionId } = await server.create();
@@ -183,7 +183,7 @@ test('the figures of the server are drawn', async () => {
   await page.close();
 });
 
-test('a page that is not there is said to be so', { timeout: PATIENCE }, async () => {
+test('an unknown page is reported', { timeout: PATIENCE }, async () => {
   const page = await browser.page(`${server.url}/#/sessions/abc-123`, (text) => text.includes('404'));
   await page.getByRole('heading', { name: 'There is no such session' }).waitFor();
   await page.goto(`${server.url}/#/nowhere`);

@@ -1,11 +1,11 @@
-// What happens to a session, and to the server, under an open page.
+// Changes of a session, and of the server, while a page is open.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import { Browser, Server, endAll, until, words } from './console.mjs';
 
-/** What the browser says of a server that is away, and of a session that has ended. */
+/** The browser's errors about an unreachable server and an ended session. */
 const expected = (text) => /ERR_|410|404/.test(text);
 
 let browser;
@@ -15,8 +15,8 @@ before(async () => {
 });
 after(endAll);
 
-test('a session nears its end and expires before the eyes', async () => {
-  // A minute of the rules is a second.
+test('a session nears its expiry and expires on an open page', async () => {
+  // A minute of a session lasts a second.
   const server = await Server.start({ SESSION_TIME_SCALE: '60', SESSION_MIN_TIMEOUT_MINUTES: '1' });
   const timeoutConfig = { timeoutMinutes: 15, warningThresholdMinutes: 5, autoRenew: false };
   const { sessionId } = await server.create({ timeoutConfig });
@@ -31,25 +31,25 @@ test('a session nears its end and expires before the eyes', async () => {
   await server.say(sessionId, 'Remember me');
 
   await chip.filter({ hasText: 'Ends soon' }).waitFor();
-  assert.equal(await bar.getAttribute('data-state'), 'near', 'the bar has turned');
-  assert.ok((await width()) < early, 'and has run down');
+  assert.equal(await bar.getAttribute('data-state'), 'near', 'the bar has changed');
+  assert.ok((await width()) < early, 'the bar is shorter');
   await page.getByText('This session ends soon.').waitFor();
   await list.locator('.countdown[data-state="near"]').waitFor();
 
   await chip.filter({ hasText: 'Expired' }).waitFor();
-  assert.equal(await page.getByLabel('Message').isVisible(), false, 'nothing more can be said');
-  assert.equal((await words(page)).length, 2, 'what was said stays');
+  assert.equal(await page.getByLabel('Message').isVisible(), false, 'no more messages can be sent');
+  assert.equal((await words(page)).length, 2, 'the messages stay');
   await list.getByRole('heading', { name: 'No sessions yet' }).waitFor();
 
   await page.reload();
   await page.getByText('What was said is kept for a while.').waitFor();
-  assert.equal((await words(page))[0], 'Remember me', 'also when the page is opened anew');
+  assert.equal((await words(page))[0], 'Remember me', 'also after a reload');
   browser.assertNoComplaints();
   await page.close();
   await list.close();
 });
 
-test('the server is restarted under an open page, which misses nothing', async () => {
+test('an open page misses nothing when the server restarts', async () => {
   const server = await Server.start();
   const { sessionId } = await server.create();
   const page = await browser.page(`${server.url}/#/sessions/${sessionId}`, expected);
@@ -69,18 +69,18 @@ test('the server is restarted under an open page, which misses nothing', async (
   await until(isWhole, 'both exchanges since');
   await page.getByText('The connection is lost.').waitFor({ state: 'hidden' });
   const stored = await server.call('GET', `/api/messaging/sessions/${sessionId}/messages`);
-  assert.equal(stored.messages.length, 6, 'what was sent again and again is stored once');
+  assert.equal(stored.messages.length, 6, 'a message that was retried is stored once');
   const inOrder = stored.messages.toReversed().map(({ content }) => content);
-  assert.deepEqual(await words(page), inOrder, 'and all that is stored is shown once, in its order');
+  assert.deepEqual(await words(page), inOrder, 'each stored message is shown once, in order');
 
-  // The page is live again, and not only up to date.
+  // The page is live again, not only up to date.
   await server.say(sessionId, 'at last');
   await until(async () => (await words(page)).includes('at last'), 'a message after the restart');
   browser.assertNoComplaints();
   await page.close();
 });
 
-test('a session that is deleted elsewhere says so', async () => {
+test('a deletion elsewhere is shown', async () => {
   const server = await Server.start();
   const { sessionId } = await server.create();
   const page = await browser.page(`${server.url}/#/sessions/${sessionId}`, expected);
@@ -92,12 +92,12 @@ test('a session that is deleted elsewhere says so', async () => {
   await page.close();
 });
 
-test('a message that is refused is said to be so, and why', async () => {
+test('a refused message is shown with the reason', async () => {
   const server = await Server.start();
   const { sessionId } = await server.create();
   const page = await browser.page(`${server.url}/#/sessions/${sessionId}`, (text) => text.includes('400') || expected(text));
   await page.getByText('Nothing has been said yet.').waitFor();
-  // Past what the box itself allows.
+  // Longer than the input itself allows.
   await page.getByLabel('Message').evaluate((box) => {
     box.removeAttribute('maxlength');
     box.value = 'x'.repeat(4001);

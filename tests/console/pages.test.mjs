@@ -1,4 +1,4 @@
-// What the page of another site can do to a server on this machine, in a real browser: nothing.
+// Pages of other sites in a real browser: they cannot do anything to a server on this machine.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -19,17 +19,17 @@ before(async () => {
   server = await Server.start();
   site = createServer((_, response) => {
     response.setHeader('Content-Type', 'text/html');
-    response.end('<!doctype html><title>A page of somebody else</title>');
+    response.end('<!doctype html><title>A page of another site</title>');
   });
   await new Promise((listening) => site.listen(0, '127.0.0.1', listening));
   browser = await chromium.launch({
     executablePath: process.env.SESSIOND_CHROMIUM,
-    // Foreign names that lead here, as those of a hostile site can.
+    // Foreign names that resolve to this machine, as those of a hostile site can.
     args: [
       '--no-sandbox',
       '--disable-dev-shm-usage',
       '--host-resolver-rules=MAP *.example 127.0.0.1',
-      // What newer browsers ask of their users first; here the server alone is to say no.
+      // Newer browsers ask their users first; here the server must refuse.
       '--disable-features=LocalNetworkAccessChecks,PrivateNetworkAccessChecks',
     ],
   });
@@ -40,7 +40,7 @@ after(async () => {
   await endAll();
 });
 
-/** A page of another site. */
+/** Opens a page of another site. */
 async function foreignPage(url = `http://evil.example:${site.address().port}/`) {
   const page = await browser.newPage();
   page.setDefaultTimeout(PATIENCE);
@@ -50,7 +50,7 @@ async function foreignPage(url = `http://evil.example:${site.address().port}/`) 
 
 const sessions = async () => (await server.call('GET', CREATE)).total;
 
-/** Waits until the server has answered a call, be it that the page may not even know how. */
+/** Waits until the server has answered a call, even if the page cannot see the answer. */
 async function refusedBy(page, act) {
   const isOurs = (request) => request.url().startsWith(server.url);
   const answered = Promise.race([
@@ -60,12 +60,12 @@ async function refusedBy(page, act) {
   await act();
   const response = await (await answered).response().catch(() => null);
   assert.equal(response?.status() ?? 403, 403);
-  assert.equal(await sessions(), 0, 'it did nothing');
+  assert.equal(await sessions(), 0, 'nothing was created');
 }
 
 const body = () => JSON.stringify({ agentId: ELIZA, userId: randomUUID() });
 
-test('its forms create nothing', async () => {
+test('forms of another site create nothing', async () => {
   const page = await foreignPage();
   await refusedBy(page, () =>
     page.evaluate(
@@ -73,7 +73,7 @@ test('its forms create nothing', async () => {
         const form = document.createElement('form');
         Object.assign(form, { action, method: 'post', enctype: 'text/plain' });
         const field = document.createElement('input');
-        // What a form of this kind sends is JSON all the same.
+        // A form with this encoding sends valid JSON.
         Object.assign(field, { name: `${json.slice(0, -1)},"x":"`, value: '"}' });
         form.append(field);
         document.body.append(form);
@@ -84,7 +84,7 @@ test('its forms create nothing', async () => {
   );
 });
 
-test('nor does what it fetches without being asked beforehand', async () => {
+test('fetches of another site without a preflight create nothing', async () => {
   const page = await foreignPage();
   await refusedBy(page, () =>
     page.evaluate(
@@ -94,7 +94,7 @@ test('nor does what it fetches without being asked beforehand', async () => {
   );
 });
 
-test('what it fetches as JSON is refused beforehand, and it reads nothing', async () => {
+test('fetches of another site with JSON fail in the preflight', async () => {
   const page = await foreignPage();
   const outcome = await page.evaluate(
     async ([url, json]) => {
@@ -109,7 +109,7 @@ test('what it fetches as JSON is refused beforehand, and it reads nothing', asyn
   assert.equal(await sessions(), 0);
 });
 
-test('its WebSockets and event streams are not opened', async () => {
+test('WebSockets and event streams of another site are refused', async () => {
   const page = await foreignPage();
   const { sessionId } = await server.create();
   const outcome = await page.evaluate(
@@ -130,13 +130,13 @@ test('its WebSockets and event streams are not opened', async () => {
   await server.call('DELETE', `${CREATE}/${sessionId}`);
 });
 
-test('a name of its own for this machine is refused, whatever it asks for', async () => {
+test('a foreign host name for this machine is refused for every call', async () => {
   const page = await browser.newPage();
   for (const path of ['/', '/api/agents', CREATE]) {
     const response = await page.goto(`http://rebound.example:${server.port}${path}`);
     assert.equal(response.status(), 403, path);
   }
-  // From a page that was loaded under that name before it led here, a call is of the same origin.
+  // If the page was loaded before its name was changed to this machine, a call is same-origin.
   await page.route('**/before', (route) =>
     route.fulfill({ contentType: 'text/html', body: '<title>Before</title>' }),
   );
@@ -145,7 +145,7 @@ test('a name of its own for this machine is refused, whatever it asks for', asyn
   assert.equal(status, 403);
 });
 
-test('a page that is allowed may use all of it', async () => {
+test('an allowed origin may use the whole API', async () => {
   const origin = `http://friend.example:${site.address().port}`;
   const open = await Server.start({ CORS_ORIGIN: origin });
   const page = await foreignPage(`${origin}/`);
@@ -162,6 +162,6 @@ test('a page that is allowed may use all of it', async () => {
     [open.url + CREATE, body()],
   );
   assert.deepEqual(found.statuses, [201, 200, 200]);
-  assert.ok(found.location.startsWith(CREATE) && found.id, 'and read the headers that matter');
+  assert.ok(found.location.startsWith(CREATE) && found.id, 'the exposed headers can be read');
   await until(async () => (await open.call('GET', CREATE)).total === 0, 'the end');
 });

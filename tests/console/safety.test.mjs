@@ -1,4 +1,4 @@
-// Who gets in, what a page may do, and what hostile content cannot.
+// Tokens, the content security policy, and hostile content.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -15,7 +15,7 @@ before(async () => {
 });
 after(endAll);
 
-test('a wrong token is told from a right one, which lives in its tab alone', async () => {
+test('a wrong token is refused, and a valid one is kept only in its tab', async () => {
   const browser = await Browser.start();
   const { sessionId } = await guarded.create();
   await guarded.say(sessionId, 'a secret');
@@ -34,9 +34,9 @@ test('a wrong token is told from a right one, which lives in its tab alone', asy
 
   const kept = await page.evaluate(() => ({ tab: { ...sessionStorage }, local: { ...localStorage }, cookie: document.cookie }));
   assert.ok(Object.values(kept.tab).includes(TOKEN), 'the tab keeps it');
-  assert.deepEqual([kept.local, kept.cookie], [{}, ''], 'and nothing else does');
+  assert.deepEqual([kept.local, kept.cookie], [{}, ''], 'nothing else has it');
   assert.ok(browser.requests.some(({ headers }) => headers.authorization === `Bearer ${TOKEN}`));
-  assert.ok(browser.requests.every(({ url }) => !url.includes(TOKEN) && !url.includes('wrong')), 'no address has it');
+  assert.ok(browser.requests.every(({ url }) => !url.includes(TOKEN) && !url.includes('wrong')), 'no URL has it');
 
   const other = await browser.page(guarded.url, (text) => text.includes('401'));
   await other.getByRole('heading', { name: 'This server asks for a token' }).waitFor();
@@ -45,7 +45,7 @@ test('a wrong token is told from a right one, which lives in its tab alone', asy
   const polls = async () => browser.requests.filter(({ url, headers }) => url.endsWith('/sessions/health') && !headers.authorization).length;
   const asked = await polls();
   await until(async () => (await polls()) > asked, 'the next poll');
-  assert.equal(await other.getByRole('heading', { name: 'This server asks for a token' }).count(), 0, 'it is asked for once');
+  assert.equal(await other.getByRole('heading', { name: 'This server asks for a token' }).count(), 0, 'the token is requested once');
   await other.getByRole('button', { name: 'Enter the token' }).click();
   await other.getByRole('heading', { name: 'This server asks for a token' }).waitFor();
   await page.getByRole('button', { name: 'Forget the token' }).click();
@@ -54,7 +54,7 @@ test('a wrong token is told from a right one, which lives in its tab alone', asy
   browser.assertNoComplaints();
 });
 
-test('hostile content is shown as the text that it is', async () => {
+test('hostile content is shown as text', async () => {
   const name = `Mallory ${SCRIPT}`;
   const server = await Server.start({}, [{ name, bio: [SCRIPT] }]);
   const browser = await Browser.start();
@@ -75,7 +75,7 @@ test('hostile content is shown as the text that it is', async () => {
   await page.goto(`${server.url}/#/health`);
   await page.getByRole('row').filter({ hasText: name }).waitFor();
   assert.equal(await page.evaluate(() => window.hacked), undefined);
-  assert.equal(await page.evaluate(() => document.querySelectorAll('main script, main img').length), 0, 'none of it became an element');
+  assert.equal(await page.evaluate(() => document.querySelectorAll('main script, main img').length), 0, 'no element was created from it');
   browser.assertNoComplaints();
 });
 

@@ -1,4 +1,4 @@
-// Every view in both schemes, wide and narrow: accessible, and never wider than its screen.
+// Every view in both color schemes, wide and narrow: accessible, and never wider than the screen.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

@@ -1,19 +1,16 @@
-//! The real `ElizaOS` server behind agents: npm's `@elizaos/server`, run by npm's bun with its embedded
-//! database, and with an agent that answers by rules in a model's place.
+//! Agents behind the real `ElizaOS` server: npm's `@elizaos/server`, run by npm's bun with its
+//! embedded database, and an agent that answers by rules instead of a model.
 //!
-//! These tests are skipped unless `SESSIOND_TEST_ELIZAOS` is `1`: they need node with npm, 400 MB
-//! of packages, which are installed once into the user's cache folder (or `SESSIOND_ELIZAOS_DIR`), and
-//! some minutes. What they measure goes to the standard error.
+//! These tests are skipped unless `SESSIOND_TEST_ELIZAOS` is `1`: they need node with npm, some
+//! minutes, and 400 MB of packages, which are installed once into the user's cache directory (or
+//! `SESSIOND_ELIZAOS_DIR`). What they measure is printed to standard error.
 
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::expect_used,
     reason = "a helper that cannot do its work fails the test"
 )]
-#![allow(
-    clippy::print_stderr,
-    reason = "what was measured is for whoever runs these tests"
-)]
+#![allow(clippy::print_stderr, reason = "prints measurements")]
 
 mod process;
 #[path = "../support/mod.rs"]
@@ -29,25 +26,25 @@ use tokio::sync::{Mutex, MutexGuard};
 use self::process::ElizaOs;
 use self::talk::{HTTP, IDLE, SSE, Session, Talk, setup};
 
-const WANTED: &str = "SESSIOND_TEST_ELIZAOS";
+const ENABLED: &str = "SESSIOND_TEST_ELIZAOS";
 
-/// How many sessions are kept alive.
+/// Number of sessions with heartbeats.
 const SESSIONS: usize = 50;
 
-/// Two servers in JavaScript at once are too much for small machines, and times are measured.
+/// Two JavaScript servers at once are too much for small machines, and times are measured.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
-/// None where these tests are not wanted.
+/// Returns `None` if these tests are not enabled.
 async fn turn() -> Option<MutexGuard<'static, ()>> {
-    if env::var(WANTED).is_ok_and(|value| value == "1") {
+    if env::var(ENABLED).is_ok_and(|value| value == "1") {
         return Some(ONE_AT_A_TIME.lock().await);
     }
-    eprintln!("test skipped: {WANTED} is not 1");
+    eprintln!("test skipped: {ENABLED} is not 1");
     None
 }
 
 #[tokio::test]
-async fn ten_messages_are_answered_by_each_transport() {
+async fn ten_messages_are_answered_over_each_transport() {
     let Some(_turn) = turn().await else { return };
     let eliza = ElizaOs::start();
     let talk = Talk::start(&eliza);
@@ -81,7 +78,7 @@ async fn ten_messages_are_answered_by_each_transport() {
 }
 
 #[tokio::test]
-async fn replies_without_actions_or_a_text_are_answers() {
+async fn replies_without_actions_or_text_are_answers() {
     let Some(_turn) = turn().await else { return };
     let eliza = ElizaOs::start();
     let talk = Talk::start(&eliza);
@@ -95,7 +92,7 @@ async fn replies_without_actions_or_a_text_are_answers() {
     }
     assert_eq!(eliza.counted(), 1);
 
-    // By a stream the same server gives less, and what never comes keeps nobody waiting.
+    // Over `sse` the same server sends less, and a stream that never ends delays no one.
     let session = talk.session(SSE).await;
     let start = Instant::now();
     let (status, body) = talk.send(&session, "No actions.").await;
@@ -107,13 +104,13 @@ async fn replies_without_actions_or_a_text_are_answers() {
     assert!((IDLE..IDLE * 3).contains(&waited), "{waited:?}");
     assert_eq!(talk.ask(&session, "Count.").await.0, "");
     assert_eq!(talk.ask(&session, "Look it up.").await.0, "It is 42.");
-    // Long enough for all repetitions.
+    // Long enough for all retries.
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(eliza.counted(), 2);
 }
 
 #[tokio::test]
-async fn the_agent_knows_the_conversation_after_a_restart() {
+async fn the_agent_remembers_the_conversation_after_a_restart() {
     let Some(_turn) = turn().await else { return };
     let mut eliza = ElizaOs::start();
     let talk = Talk::start(&eliza);
@@ -122,7 +119,7 @@ async fn the_agent_knows_the_conversation_after_a_restart() {
         talk.ask(&session, "My name is Ada.").await;
         eliza.kill();
         eliza.launch();
-        // Asked while it starts.
+        // Sent while it starts.
         let (text, time) = talk.ask(&session, "What is my name?").await;
         assert_eq!(text, "Your name is Ada.");
         eprintln!("answered {} ms after the restart", time.as_millis());
@@ -130,7 +127,7 @@ async fn the_agent_knows_the_conversation_after_a_restart() {
 }
 
 #[tokio::test]
-async fn messages_beyond_its_limits_are_answered() {
+async fn messages_beyond_the_servers_limits_are_answered() {
     let Some(_turn) = turn().await else { return };
     let eliza = ElizaOs::start();
     let talk = Talk::start(&eliza);
@@ -145,7 +142,7 @@ async fn messages_beyond_its_limits_are_answered() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_there_of_what_is_deleted_here() {
+async fn deleted_sessions_are_deleted_on_the_server_too() {
     let Some(_turn) = turn().await else { return };
     let eliza = ElizaOs::start();
     let talk = Talk::start(&eliza);
@@ -158,7 +155,7 @@ async fn nothing_is_left_there_of_what_is_deleted_here() {
         while talk.theirs(&eliza).await.0 > 0 {
             assert!(
                 start.elapsed() < Duration::from_secs(10),
-                "it is still there"
+                "the remote session still exists"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -172,9 +169,10 @@ async fn nothing_is_left_there_of_what_is_deleted_here() {
     assert_eq!(talk.theirs(&eliza).await.0, 0);
 }
 
-/// What 15 minutes of heartbeats each 30 s ask of that server, all at once: it counts by time.
+/// The heartbeats of 15 minutes, one every 30 s, sent at once: the server's limit counts requests
+/// per time.
 #[tokio::test]
-async fn heartbeats_leave_its_requests_to_messages() {
+async fn heartbeats_leave_most_requests_for_messages() {
     let Some(_turn) = turn().await else { return };
     let eliza = ElizaOs::start();
     let talk = Talk::start(&eliza);
@@ -185,11 +183,11 @@ async fn heartbeats_leave_its_requests_to_messages() {
             talk.heartbeat(session).await;
         }
     }
-    // The last renewals are under way.
+    // The last renewals are in progress.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let used = before - talk.theirs(&eliza).await.1;
     let count = u64::try_from(SESSIONS).expect("a number");
-    // One is this test's own.
+    // One request is this test's own.
     assert!((count..=count + 1).contains(&used), "{used}");
     for session in &sessions {
         talk.ask(session, "Still there?").await;
@@ -227,7 +225,7 @@ async fn a_frozen_server_costs_nothing() {
     }
 }
 
-/// So many sessions with a message each.
+/// Creates sessions with one message each.
 async fn talked(talk: &Talk, count: usize) -> Vec<Session> {
     let mut sessions = Vec::new();
     for _ in 0..count {
@@ -238,7 +236,7 @@ async fn talked(talk: &Talk, count: usize) -> Vec<Session> {
     sessions
 }
 
-/// What sessiond takes of the machine.
+/// Resources that sessiond uses.
 #[derive(Debug, Clone, Copy)]
 struct Costs {
     files: usize,

@@ -1,4 +1,4 @@
-//! The real `ElizaOS` as a process, installed where it can be found again.
+//! The real `ElizaOS` server as a process, installed once.
 
 use std::env;
 use std::fs::{self, File};
@@ -13,20 +13,20 @@ use tempfile::TempDir;
 use crate::support::node::run;
 use crate::support::process;
 
-/// Its packages have 400 MB.
+/// Long enough to download 400 MB.
 const INSTALL_LIMIT: Duration = Duration::from_mins(10);
 
-/// It makes its database at the first start.
+/// The first start creates the database.
 const START_LIMIT: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Where it is installed, unless the cache directory of the user's is wanted.
-const FOLDER: &str = "SESSIOND_ELIZAOS_DIR";
+/// The variable that overrides the directory of the installation.
+const DIRECTORY_VARIABLE: &str = "SESSIOND_ELIZAOS_DIR";
 
 /// The agent's id, which `ElizaOS` derives from the name "Rules".
 pub(crate) const AGENT: &str = "bb11a8e3-f871-0e36-a7cd-9d1c615a4e3d";
 
-/// An `ElizaOS` server. Dropped, it is killed.
+/// An `ElizaOS` server. Dropping it kills it.
 pub(crate) struct ElizaOs {
     directory: PathBuf,
     data: TempDir,
@@ -35,7 +35,7 @@ pub(crate) struct ElizaOs {
 }
 
 impl ElizaOs {
-    /// Starts one with a database of its own, and waits until its agent can be asked.
+    /// Starts one with a database of its own, and waits until its agent is ready.
     pub(crate) fn start() -> Self {
         let directory = install().expect("the packages can be installed");
         let data = TempDir::with_prefix("sessiond-elizaos-").expect("a temporary directory");
@@ -57,7 +57,7 @@ impl ElizaOs {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// How often the action `COUNT` ran.
+    /// Returns how often the action `COUNT` ran.
     pub(crate) fn counted(&self) -> usize {
         let text = fs::read_to_string(self.data.path().join("count")).unwrap_or_default();
         text.lines().count()
@@ -67,7 +67,7 @@ impl ElizaOs {
         process::kill(&mut self.child);
     }
 
-    /// Starts it again with the same database, and does not wait.
+    /// Starts it again with the same database, without waiting.
     pub(crate) fn launch(&mut self) {
         self.kill();
         self.child = spawn(&self.directory, self.data.path(), self.port);
@@ -84,7 +84,7 @@ impl ElizaOs {
             ])
             .status()
             .expect("a shell can be started");
-        assert!(status.success(), "the server is there to be signalled");
+        assert!(status.success(), "the server runs");
     }
 
     fn wait_until_ready(&mut self) {
@@ -119,7 +119,7 @@ impl Drop for ElizaOs {
 }
 
 fn spawn(directory: &Path, data: &Path, port: u16) -> Child {
-    let log = File::create(data.join("log")).expect("a log file can be made");
+    let log = File::create(data.join("log")).expect("a log file can be created");
     let errors = log.try_clone().expect("a file can be cloned");
     Command::new(directory.join("node_modules/.bin/bun"))
         .arg("server.mjs")
@@ -127,8 +127,8 @@ fn spawn(directory: &Path, data: &Path, port: u16) -> Child {
         .arg(port.to_string())
         .current_dir(directory)
         .env("COUNT_FILE", data.join("count"))
-        // It reports its errors to its makers unless it is told another address.
-        .env("SENTRY_DSN", "http://nobody@127.0.0.1:9/1")
+        // Without this, it reports its errors to its developers.
+        .env("SENTRY_DSN", "http://key@127.0.0.1:9/1")
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors)
@@ -136,7 +136,7 @@ fn spawn(directory: &Path, data: &Path, port: u16) -> Child {
         .expect("bun can be started")
 }
 
-/// Installs the packages, unless they are there already; returns where they are.
+/// Installs the packages unless they are installed, and returns their directory.
 fn install() -> Result<PathBuf, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/elizaos");
     let directory = directory();
@@ -145,7 +145,7 @@ fn install() -> Result<PathBuf, String> {
     let done = directory.join("installed");
     if fs::read(&done).ok().as_ref() != Some(&wanted) {
         fs::write(directory.join("package.json"), &wanted).map_err(|error| error.to_string())?;
-        // Only bun has a script that is needed.
+        // Only bun's installation script is needed.
         let options = [
             "--ignore-scripts",
             "--no-audit",
@@ -167,7 +167,7 @@ fn install() -> Result<PathBuf, String> {
 }
 
 fn directory() -> PathBuf {
-    let named = env::var_os(FOLDER).map(PathBuf::from);
+    let named = env::var_os(DIRECTORY_VARIABLE).map(PathBuf::from);
     let cache = || {
         let home = env::var_os("HOME").map_or_else(env::temp_dir, PathBuf::from);
         let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);

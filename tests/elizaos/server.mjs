@@ -1,5 +1,5 @@
-// The real ElizaOS server with one agent, whose model is a few rules: what it answers depends on
-// nothing but the messages that ElizaOS shows it.
+// The real ElizaOS server with one agent, whose model is a few rules: its answers depend only on
+// the messages that ElizaOS shows it.
 //
 //   bun server.mjs DATA_DIR PORT
 //
@@ -15,7 +15,7 @@ const [dataDir, port] = process.argv.slice(2);
 const xml = ({ thought = 'A rule fits.', actions = 'REPLY', text }) =>
   `<response><thought>${thought}</thought><actions>${actions}</actions><text>${text}</text></response>`;
 
-// What is answered to the last one of these texts; an agent's own begin with "Rules: ".
+// Returns the answer to the last of these texts. The agent's own begin with "Rules: ".
 function answer(texts) {
   const last = texts.at(-1);
   const asked = last.split('[The user now says]\n').at(-1);

@@ -1,4 +1,4 @@
-//! Talking to sessiond, before an agent that the real `ElizaOS` answers for.
+//! A sessiond with agents that are backed by the real `ElizaOS` server.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ const SESSIONS: &str = "/api/messaging/sessions";
 pub(crate) const HTTP: &str = "a6e27000-0000-0000-0000-000000000001";
 pub(crate) const SSE: &str = "a6e27000-0000-0000-0000-000000000002";
 
-/// How long a stream of that server may be silent here.
+/// The idle timeout for that server's streams.
 pub(crate) const IDLE: Duration = Duration::from_secs(2);
 
-/// sessiond before an `ElizaOS`.
+/// A sessiond in front of an `ElizaOS` server.
 pub(crate) struct Talk {
     pub(crate) server: Server,
     client: Client,
@@ -30,7 +30,7 @@ pub(crate) struct Session(String);
 
 impl Talk {
     pub(crate) fn start(eliza: &ElizaOs) -> Self {
-        // The client can speak TLS, and wants to be told by what means, though no test does.
+        // reqwest requires a TLS provider, although no test uses TLS.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             server: setup(eliza, &[(HTTP, "http"), (SSE, "sse")]).start(),
@@ -47,7 +47,7 @@ impl Talk {
         Session(session["sessionId"].as_str().expect("an id").to_owned())
     }
 
-    /// Sends a message; the status and the body of the answer.
+    /// Sends a message and returns the status and body of the answer.
     pub(crate) async fn send(&self, session: &Session, content: &str) -> (u16, Value) {
         let body = json!({ "content": content, "transport": "http" });
         let path = format!("{SESSIONS}/{}/messages", session.0);
@@ -56,7 +56,7 @@ impl Talk {
         (status, response.json().await.expect("a JSON body"))
     }
 
-    /// Sends a message; the text of the reply, and how long it took.
+    /// Sends a message and returns the text of the reply and its latency.
     pub(crate) async fn ask(&self, session: &Session, content: &str) -> (String, Duration) {
         let start = Instant::now();
         let (status, body) = self.send(session, content).await;
@@ -82,7 +82,8 @@ impl Talk {
         request.json(body).send().await.expect("an answer")
     }
 
-    /// The sessions that the `ElizaOS` server has, and how many requests more it takes.
+    /// Returns the number of sessions on the `ElizaOS` server, and of requests that it still
+    /// accepts.
     pub(crate) async fn theirs(&self, eliza: &ElizaOs) -> (u64, u64) {
         let url = format!("{}{SESSIONS}", eliza.url());
         let response = self.client.get(url).send().await.expect("an answer");
@@ -96,11 +97,11 @@ impl Talk {
     }
 }
 
-/// A sessiond with an agent for each of these transports.
+/// Sets up a sessiond with an agent for each of these transports.
 pub(crate) fn setup(eliza: &ElizaOs, agents: &[(&str, &str)]) -> Builder {
     let setup = Server::builder().env("RUST_LOG", "sessiond=debug");
     let directory = setup.data_dir().join("agents");
-    fs::create_dir_all(&directory).expect("a directory can be made");
+    fs::create_dir_all(&directory).expect("a directory can be created");
     for (id, transport) in agents {
         let backend = json!({
             "type": "elizaos", "baseUrl": eliza.url(), "agentId": AGENT, "transport": transport,

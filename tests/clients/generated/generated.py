@@ -1,5 +1,5 @@
-"""A client in Python that openapi-python-client generates from the running server's description of
-its API: without a warning that concerns it, and it sends a message and reads its reply.
+"""A Python client that openapi-python-client generates from the running server's OpenAPI document:
+without a relevant warning, and it sends a message and reads its reply.
 SESSIOND_URL names the server."""
 
 import os
@@ -11,7 +11,7 @@ URL = os.environ["SESSIOND_URL"]
 USER = os.environ["SESSIOND_USER"]
 AGENT = "b850bc30-45f8-0041-a00a-83df46d8555d"
 
-# Answers of these types are not JSON: it generates no types for them, and says so.
+# Answers of these types are not JSON: the generator skips them with a warning.
 OTHER_CONTENT = (
     "application/octet-stream",
     "application/x-ndjson",

@@ -1,6 +1,5 @@
-// Clients in TypeScript that are generated from the running server's description of its API:
-// without a warning, and they compile, send a message and read its reply. SESSIOND_URL names the
-// server.
+// TypeScript clients that are generated from the running server's OpenAPI document: without a
+// warning, and they compile, send a message and read its reply. SESSIOND_URL names the server.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -17,7 +16,7 @@ const ENVIRONMENT = {
   REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true',
 };
 
-/** Runs a program of node to its end; returns what it wrote, in full. */
+/** Runs a node program to its end and returns its whole output. */
 async function run(program, ...args) {
   const child = spawn(process.execPath, [program, ...args], {
     env: { ...process.env, ...ENVIRONMENT },
@@ -48,20 +47,20 @@ before(async () => {
   await writeFile('openapi.json', await answer.text());
 });
 
-test('redocly finds nothing in the description', async () => {
+test('redocly finds no problem in the OpenAPI document', async () => {
   const { stdout } = await run('node_modules/@redocly/cli/bin/cli.js', 'lint', 'openapi.json', '--format=json');
   const { totals, problems } = JSON.parse(stdout);
   assert.deepEqual({ ...totals, problems }, { errors: 0, warnings: 0, ignored: 0, problems: [] });
 });
 
-test('generated TypeScript talks to the server', async (t) => {
+test('generated TypeScript clients work', async (t) => {
   await t.test('@hey-api/openapi-ts generates without a warning', async () => {
     assertNoWarning(await run('node_modules/@hey-api/openapi-ts/bin/run.js', '--input', 'openapi.json', '--output', 'hey'));
   });
   await t.test('openapi-typescript generates without a warning', async () => {
     assertNoWarning(await run('node_modules/openapi-typescript/bin/cli.js', 'openapi.json', '--output', 'typed.d.ts'));
   });
-  await t.test('what they generated compiles', async () => {
+  await t.test('the generated code compiles', async () => {
     await run('node_modules/typescript/bin/tsc', '--project', 'tsconfig.json');
   });
   await t.test('the client of @hey-api/openapi-ts sends, streams and reads', async () => {

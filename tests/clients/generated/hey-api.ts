@@ -1,4 +1,4 @@
-// What @hey-api/openapi-ts generates: a function for each operation.
+// The client of @hey-api/openapi-ts: a function for each operation.
 
 import { createSession, getSessionMessages, sendSessionMessage, streamSessionMessage } from './hey';
 import { createClient } from './hey/client';

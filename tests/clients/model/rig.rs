@@ -1,4 +1,4 @@
-//! The model's server, which can be killed and started again, and sessiond before it.
+//! The model's server, which can be killed and restarted, and a sessiond in front of it.
 
 use std::fs;
 use std::net::TcpListener;
@@ -18,11 +18,11 @@ use super::install::{self, Installed};
 
 const AGENT: &str = "a6e27000-0000-0000-0000-0000000000ee";
 
-/// A model that takes longer to load, begin or end has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The longest that the model may take to load, begin or end.
+const TIMEOUT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(50);
 
-/// A model behind a server of its own, at an address that stays the same.
+/// A model behind a server of its own, at a fixed address.
 #[derive(Debug)]
 pub(super) struct Gemma {
     installed: Installed,
@@ -34,8 +34,10 @@ pub(super) struct Gemma {
 }
 
 impl Gemma {
-    /// A model with a context of so many tokens, which is not served yet; the error says what it
-    /// lacks.
+    /// Prepares a model with a context of this many tokens, without starting it.
+    ///
+    /// # Errors
+    /// Says what is missing.
     pub(super) fn new(context_tokens: u32) -> Result<Self, String> {
         let installed = install::install()?;
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -59,7 +61,7 @@ impl Gemma {
         });
     }
 
-    /// Starts the server, and waits for nothing.
+    /// Starts the server without waiting.
     pub(super) fn begin_to_serve(&mut self) {
         let log = self.log.path().join("log");
         let log = fs::File::options().create(true).append(true).open(log);
@@ -78,17 +80,17 @@ impl Gemma {
         self.running = Some(server.expect("python3 can be started"));
     }
 
-    /// Ends the server as a crash does.
+    /// Ends the server like a crash.
     pub(super) fn kill(&mut self) {
         if let Some(mut server) = self.running.take() {
             process::kill(&mut server);
         }
     }
 
-    /// Whether it makes an answer.
+    /// Returns whether the model is generating.
     pub(super) fn is_busy(&self) -> bool {
         let slots = self.http.get(&self.at("/slots"));
-        let slots = slots.expect("the model's server is there").body;
+        let slots = slots.expect("the model's server answers").body;
         let slots = slots.as_array().expect("a list of slots");
         slots.iter().any(|slot| slot["is_processing"] == true)
     }
@@ -97,8 +99,8 @@ impl Gemma {
         let start = Instant::now();
         while !is_so() {
             assert!(
-                start.elapsed() < PATIENCE,
-                "{what}: not in {PATIENCE:?}; {}",
+                start.elapsed() < TIMEOUT,
+                "{what}: not within {TIMEOUT:?}; {}",
                 self.log()
             );
             thread::sleep(POLL);
@@ -121,7 +123,7 @@ impl Drop for Gemma {
     }
 }
 
-/// A sessiond whose agent is answered by a model.
+/// A sessiond with an agent that is backed by a model.
 #[derive(Debug)]
 pub(super) struct Sessions {
     server: Server,
@@ -129,7 +131,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// One whose character file has these fields beside the model's address.
+    /// Starts one whose character file has these fields besides the model's address.
     pub(super) fn with(gemma: &Gemma, fields: &Value) -> Self {
         let mut backend = json!({
             "type": "openai", "baseUrl": gemma.at("/v1"), "temperature": 0,
@@ -153,7 +155,7 @@ impl Sessions {
         }
     }
 
-    /// A new session; returns its id.
+    /// Creates a session and returns its id.
     pub(super) fn create(&self) -> String {
         let body = json!({ "agentId": AGENT, "userId": USER });
         let url = self.server.at("/api/messaging/sessions");
@@ -163,7 +165,7 @@ impl Sessions {
     }
 
     /// Sends a message and waits for the reply.
-    pub(super) fn ask(&self, session: &str, content: &str) -> Heard {
+    pub(super) fn ask(&self, session: &str, content: &str) -> HttpAnswer {
         let body = json!({ "content": content, "transport": "http" });
         let heard = self
             .http
@@ -171,13 +173,13 @@ impl Sessions {
         heard.expect("an answer")
     }
 
-    /// Deletes a session; returns the answer's status.
+    /// Deletes a session and returns the status.
     pub(super) fn delete(&self, session: &str) -> u16 {
         let answer = self.http.call(Method::DELETE, &self.of(session, ""), None);
         answer.expect("an answer").status
     }
 
-    /// The session's messages.
+    /// Returns the session's messages.
     pub(super) fn history(&self, session: &str) -> Vec<Value> {
         let answer = self.http.get(&self.of(session, "/messages"));
         let body = answer.expect("an answer").body;
@@ -196,12 +198,12 @@ impl Sessions {
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct HttpAnswer {
     pub(super) status: u16,
     pub(super) body: Value,
 }
 
-/// A client for tests that wait for each answer.
+/// A blocking HTTP client.
 #[derive(Debug)]
 struct Http {
     runtime: Runtime,
@@ -210,7 +212,7 @@ struct Http {
 
 impl Http {
     fn new() -> Self {
-        // The client can speak TLS, and wants to be told by what means, though no test does.
+        // reqwest requires a TLS provider, although no test uses TLS.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             runtime: Runtime::new().expect("a runtime"),
@@ -218,19 +220,19 @@ impl Http {
         }
     }
 
-    fn get(&self, url: &str) -> Option<Heard> {
+    fn get(&self, url: &str) -> Option<HttpAnswer> {
         self.call(Method::GET, url, None)
     }
 
-    /// The answer; none where nobody is there.
-    fn call(&self, method: Method, url: &str, body: Option<&Value>) -> Option<Heard> {
+    /// Returns the answer, or `None` if the connection is refused.
+    fn call(&self, method: Method, url: &str, body: Option<&Value>) -> Option<HttpAnswer> {
         let request = self.client.request(method, url);
         let request = body.into_iter().fold(request, RequestBuilder::json);
         self.runtime.block_on(async {
             let answer = request.send().await.ok()?;
             let status = answer.status().as_u16();
             let body = answer.json().await.unwrap_or_default();
-            Some(Heard { status, body })
+            Some(HttpAnswer { status, body })
         })
     }
 }
