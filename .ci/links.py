@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that every relative link in the documents leads to a file, and every anchor to a heading."""
+"""Checks that every relative link in the documents leads to a file, every anchor to a heading, and
+every path in backquotes to a file or a directory."""
 
 import os
 import pathlib
@@ -10,6 +11,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
+# `src/store/mod.rs`, and `store::tests::model`, which is a module of tests in src/store/tests/.
+PATH = re.compile(r"`((?:src|tests|docs|\.ci)/[\w./-]+)`")
+TEST_MODULE = re.compile(r"`store::tests::(\w+)")
 
 
 def prose(path):
@@ -44,6 +48,13 @@ def broken_links(document):
             yield f"{link}: outside the repository"
         elif anchor and target.suffix == ".md" and anchor not in anchors(target):
             yield f"{link}: no such heading"
+    for path in PATH.findall(prose(document)):
+        if not (ROOT / path).exists():
+            yield f"{path}: no such file"
+    for module in TEST_MODULE.findall(prose(document)):
+        tests = ROOT / "src/store/tests"
+        if not (tests / f"{module}.rs").exists() and not (tests / module).is_dir():
+            yield f"store::tests::{module}: no such module"
 
 
 def documents():
