@@ -231,7 +231,7 @@ async fn with_only_the_servers_token_it_is_for_everything() {
 }
 
 #[tokio::test]
-async fn without_an_admin_token_no_one_is_admin_beside_users() {
+async fn with_users_and_no_admin_token_no_one_is_admin() {
     let server = Server::builder()
         .set("ELIZA_SERVER_AUTH_TOKEN", SERVER)
         .set("JWT_SECRET", jwt::KEY)

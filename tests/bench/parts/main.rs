@@ -17,7 +17,7 @@ mod samples;
 mod stored;
 mod writes;
 
-/// Where the store's file looks for it.
+// `record.rs`, which is included by path, imports `crate::domain`.
 use sessiond::domain;
 
 #[global_allocator]
