@@ -238,7 +238,7 @@ async fn deleting_an_expired_session_cancels_its_running_turn() {
     assert_eq!(
         server.ask(&other, "say hi").await,
         "hi",
-        "its permit is free again"
+        "its slot is free again"
     );
     server.stop().await;
 }

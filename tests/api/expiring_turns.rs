@@ -56,7 +56,7 @@ async fn at_the_expiry_queued_turns_are_closed_and_the_running_one_finishes() {
 }
 
 #[tokio::test]
-async fn a_turn_that_waits_for_a_permit_is_closed() {
+async fn a_turn_that_waits_for_a_slot_is_closed() {
     let server = Server::builder()
         .agent_concurrency(1)
         .agent_timeout(2 * HOUR)
@@ -95,7 +95,7 @@ async fn assert_one_has_begun(server: &Server, sessions: &[String]) {
         asked.expect("a user message")["metadata"]["agentError"]["code"].clone()
     };
     eventually(
-        "all turns but the one with the permit are closed",
+        "all turns but the one with the slot are closed",
         async || {
             let mut closed = 0;
             for session in sessions {
