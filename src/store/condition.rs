@@ -1,26 +1,28 @@
-//! What the store knows of its own condition, for health.
+//! The store's own condition, for health checks.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::domain::time::Timestamp;
 
-/// What keeps a store from being sound or from taking writes.
+/// What is wrong with a store, as far as it is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoreHealth {
-    /// The last commit failed; it is tried again every second.
+    /// The last commit failed; it is retried every second.
     pub commit_failed: bool,
     /// There is no free space for new data.
     pub no_space: bool,
     /// The open file is not the one at its path.
     pub file_replaced: bool,
-    /// How many sessions have records that cannot be decoded, as far as they were met.
+    /// The number of sessions with records that cannot be decoded.
     pub undecodable_sessions: u64,
-    /// How many faults the last complete verification found in pages, index rows and counters.
+    /// The number of faults that the last complete verification found in pages, index rows and
+    /// counters.
     pub damaged_pages: u64,
 }
 
 impl StoreHealth {
-    /// Whether writes are taken, as far as is known.
+    /// Whether the store accepts writes, as far as it is known.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         !(self.commit_failed || self.no_space || self.file_replaced)
@@ -32,28 +34,27 @@ impl StoreHealth {
 pub struct Verified {
     /// When it ended.
     pub at: Timestamp,
-    /// How many faults it found in pages, index rows and counters. Of damaged pages redb says no
-    /// more than that there are some, so these count as one.
+    /// The number of faults in pages, index rows and counters. redb reports only whether any page
+    /// is damaged, so damaged pages count as one fault.
     pub damaged_pages: u64,
 }
 
-/// The last backup that the server made and that was fetched to its end.
+/// The last backup that a client downloaded completely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastBackup {
-    /// When that was.
+    /// When the download ended.
     pub at: Timestamp,
-    /// How long it is.
+    /// The length of the backup in bytes.
     pub bytes: u64,
 }
 
-/// The parts of the condition, each written by whoever finds out.
-#[derive(Debug)]
+/// The parts of the condition that readers and the writer share.
+#[derive(Debug, Default)]
 pub(super) struct Condition {
     pub(super) commit_failed: Flag,
     pub(super) no_space: Flag,
     pub(super) file_replaced: Flag,
-    damaged_pages: AtomicU64,
-    verified_at: AtomicI64,
+    verified: Mutex<Option<Verified>>,
 }
 
 #[derive(Debug, Default)]
@@ -64,36 +65,18 @@ impl Flag {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Returns what it was before.
+    /// Returns the previous value.
     pub(super) fn set(&self, value: bool) -> bool {
         self.0.swap(value, Ordering::Relaxed)
     }
 }
 
-impl Default for Condition {
-    fn default() -> Self {
-        Self {
-            commit_failed: Flag::default(),
-            no_space: Flag::default(),
-            file_replaced: Flag::default(),
-            damaged_pages: AtomicU64::new(0),
-            verified_at: AtomicI64::new(Timestamp::MIN.0),
-        }
-    }
-}
-
 impl Condition {
     pub(super) fn set_verified(&self, verified: Verified) {
-        self.damaged_pages
-            .store(verified.damaged_pages, Ordering::Relaxed);
-        self.verified_at.store(verified.at.0, Ordering::Relaxed);
+        *self.verified.lock().unwrap_or_else(PoisonError::into_inner) = Some(verified);
     }
 
     pub(super) fn verified(&self) -> Option<Verified> {
-        let at = Timestamp(self.verified_at.load(Ordering::Relaxed));
-        (at != Timestamp::MIN).then(|| Verified {
-            at,
-            damaged_pages: self.damaged_pages.load(Ordering::Relaxed),
-        })
+        *self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

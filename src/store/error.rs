@@ -1,32 +1,32 @@
-//! What the rest of the crate hears of the store's troubles.
+//! Errors of the store.
 
 use std::io;
 
 use super::schema::record::RecordError;
 use crate::domain::error::Refusal;
 
-/// What the system says of a part of a disk that cannot be read. The number is the same on every
-/// system.
-const EIO: i32 = 5;
-
-/// What can be done about a damaged database.
+/// What to do about a damaged database.
 pub const REMEDY: &str = "`sessiond restore --force FILE` puts a backup in its place; without one, \
                           `sessiond export` prints what can still be read, and `sessiond import` \
-                          makes a database of that in an empty folder, which --data-dir or \
-                          DATA_DIR chooses";
+                          creates a database from that in an empty directory, which --data-dir or \
+                          DATA_DIR selects";
 
-/// Why a read gave nothing.
+pub(crate) type ReadResult<T> = Result<T, ReadError>;
+
+pub(crate) type CommandResult<T> = Result<T, CommandError>;
+
+/// Why a query failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The database is closed, being reopened, or failed to read.
-    // Its words are in these already, so it is no source: whoever shows the sources too would say
-    // them twice.
+    /// The database failed to read.
+    // Not a `source`: the message contains it already, and a caller that prints the sources would
+    // print it twice.
     #[error("the database cannot be read: {0}")]
     Storage(Box<redb::Error>),
-    /// There is no open database at present.
+    /// The database is closed or being reopened.
     #[error("the database is not open")]
     Closed,
-    /// What is stored under the key that was asked for is damaged.
+    /// The requested record is damaged.
     #[error(transparent)]
     Record(#[from] RecordError),
 }
@@ -46,10 +46,10 @@ pub enum SubmitError {
     /// The database failed before the commit; nothing was written.
     #[error("the database failed")]
     Storage,
-    /// The disk has hardly any room left; nothing was written.
+    /// The disk has hardly any free space left; nothing was written.
     #[error("the disk is nearly full")]
     NoRoom,
-    /// The commit failed half-way: it may or may not be on disk.
+    /// The commit failed: it may or may not be on disk.
     #[error("the commit failed, its outcome is unknown")]
     OutcomeUnknown,
     /// A record that the command needs is damaged; nothing was written.
@@ -60,42 +60,42 @@ pub enum SubmitError {
 /// Why a database file could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process holds it.
+    /// Another process has locked it.
     #[error("another process has the database open")]
     InUse,
-    /// It was written by a newer version of this program.
+    /// A newer version of this program wrote it.
     #[error(
         "the database has schema version {found}, and this version of sessiond reads up to \
          {known}; run the newer sessiond that wrote it. Nothing was changed"
     )]
     Newer {
-        /// The file's schema version.
+        /// The schema version of the file.
         found: u32,
-        /// The newest that this build reads.
+        /// The newest schema version that this build reads.
         known: u32,
     },
-    /// It is no database of this program.
+    /// It is not a database of this program.
     #[error("the file is not a sessiond database ({0}). Nothing was changed")]
     Foreign(String),
     /// It is damaged.
     #[error("the database is damaged: {0}")]
     Damaged(String),
-    /// The file system refuses.
+    /// The file system failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The database failed otherwise.
+    /// The database failed in another way.
     #[error("the database cannot be opened: {0}")]
     Storage(Box<redb::Error>),
 }
 
 impl OpenError {
-    /// Whether what stands in the file is at fault.
+    /// Whether the content of the file is at fault.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Damaged(_) => true,
-            // Of the tables those that every database of this program has: a bit of the name or of
-            // the type of one is another.
+            // Every database of this program has the same tables: a missing one, or one of another
+            // type, is a flipped bit in the page that names it.
             Self::Storage(error) => matches!(
                 **error,
                 redb::Error::Corrupted(_)
@@ -108,27 +108,23 @@ impl OpenError {
         }
     }
 
-    /// Whether the disk itself fails.
-    #[must_use]
+    /// Whether the disk itself failed.
     pub(super) fn is_io_failure(&self) -> bool {
-        let error = match self {
+        let errno = self.io_error().and_then(io::Error::raw_os_error);
+        errno == Some(rustix::io::Errno::IO.raw_os_error())
+    }
+
+    /// Returns the kind of the I/O error, if it is one.
+    #[must_use]
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        self.io_error().map(io::Error::kind)
+    }
+
+    fn io_error(&self) -> Option<&io::Error> {
+        match self {
             Self::Io(error) => Some(error),
             Self::Storage(error) => match &**error {
                 redb::Error::Io(error) => Some(error),
-                _ => None,
-            },
-            _ => None,
-        };
-        error.and_then(io::Error::raw_os_error) == Some(EIO)
-    }
-
-    /// What the file system says, if that is at fault.
-    #[must_use]
-    pub fn io_kind(&self) -> Option<io::ErrorKind> {
-        match self {
-            Self::Io(error) => Some(error.kind()),
-            Self::Storage(error) => match &**error {
-                redb::Error::Io(error) => Some(error.kind()),
                 _ => None,
             },
             _ => None,
@@ -136,18 +132,18 @@ impl OpenError {
     }
 }
 
-/// Why a copy was not made.
+/// Why a copy was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// The disk is too full.
     #[error("a copy needs {needed} bytes and the disk has {free} free")]
     NoRoom {
-        /// What the copy may take.
+        /// The most bytes that the copy can take.
         needed: u64,
-        /// What is free.
+        /// The free bytes on the disk.
         free: u64,
     },
-    /// What is stored does not fit together.
+    /// The stored data is inconsistent.
     #[error("what is stored is not sound: {0}")]
     Unsound(String),
     /// A file failed.
@@ -156,7 +152,7 @@ pub enum CopyError {
 }
 
 impl CopyError {
-    /// Whether what is stored is at fault.
+    /// Whether the stored data is at fault.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
@@ -176,15 +172,15 @@ impl From<io::Error> for CopyError {
 /// Why nothing was imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// A line does not fit.
+    /// A line is invalid.
     #[error("line {number}: {reason}")]
     Line {
-        /// Its number, from 1.
+        /// The line's number, from 1.
         number: u64,
         /// What is wrong with it.
         reason: String,
     },
-    /// Each line is sound, and together they are not.
+    /// Each line is valid, but together they are inconsistent.
     #[error("the lines do not fit together: {0}")]
     Unsound(String),
     /// The new file failed.
@@ -192,19 +188,32 @@ pub enum ImportError {
     Failed(#[from] OpenError),
 }
 
-/// Why a command stops in the middle of its transaction.
+/// Why a command stopped in the middle of its transaction.
 ///
-/// A refusal is that one caller's answer. A failure spoils the whole batch.
+/// Every variant but `Storage` concerns one caller; a storage error fails the whole batch.
 #[derive(Debug)]
 pub enum CommandError {
-    /// The caller alone is refused.
+    /// The rules refuse the command.
     Refused(Refusal),
-    /// A record that the caller needs is damaged.
+    /// A record that the command needs is damaged.
     Record(RecordError),
-    /// The disk has hardly any room left, and the caller would need some.
+    /// The disk has hardly any free space left, and the command would need some.
     NoRoom,
     /// The database failed.
     Storage(Box<redb::Error>),
+}
+
+impl CommandError {
+    /// Turns the error into one that fails the whole batch.
+    pub(super) fn into_storage(self) -> Box<redb::Error> {
+        match self {
+            Self::Storage(error) => error,
+            other => {
+                let error = redb::StorageError::Corrupted(format!("{other:?}"));
+                Box::new(error.into())
+            }
+        }
+    }
 }
 
 impl From<Refusal> for CommandError {
@@ -216,6 +225,63 @@ impl From<Refusal> for CommandError {
 impl From<RecordError> for CommandError {
     fn from(error: RecordError) -> Self {
         Self::Record(error)
+    }
+}
+
+impl From<ReadError> for CommandError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Storage(error) => Self::Storage(error),
+            ReadError::Closed => redb::Error::DatabaseClosed.into(),
+            ReadError::Record(error) => Self::Record(error),
+        }
+    }
+}
+
+impl From<ReadError> for OpenError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Storage(error) => Self::Storage(error),
+            ReadError::Closed => redb::Error::DatabaseClosed.into(),
+            ReadError::Record(error) => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl From<CommandError> for OpenError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Storage(error) => Self::Storage(error),
+            other => Self::Damaged(format!("{other:?}")),
+        }
+    }
+}
+
+impl From<CommandError> for ImportError {
+    fn from(error: CommandError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<redb::DatabaseError> for OpenError {
+    fn from(error: redb::DatabaseError) -> Self {
+        use redb::{DatabaseError, StorageError};
+
+        match error {
+            DatabaseError::DatabaseAlreadyOpen => Self::InUse,
+            DatabaseError::Storage(StorageError::Corrupted(reason)) => Self::Damaged(reason),
+            DatabaseError::Storage(StorageError::Io(error))
+                if error.kind() == io::ErrorKind::InvalidData =>
+            {
+                Self::Foreign("it has no redb header".into())
+            }
+            DatabaseError::Storage(StorageError::Io(error))
+                if error.kind() == io::ErrorKind::UnexpectedEof =>
+            {
+                Self::Damaged("it is truncated".into())
+            }
+            other => redb::Error::from(other).into(),
+        }
     }
 }
 
@@ -244,10 +310,12 @@ macro_rules! from_redb {
 }
 
 from_redb!(
+    redb::Error,
     redb::StorageError,
     redb::TableError,
     redb::TransactionError,
-    redb::CommitError
+    redb::CommitError,
+    redb::CompactionError
 );
 
 #[cfg(test)]
@@ -255,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_said_twice() {
+    fn no_message_repeats_its_source() {
         let refused = || io::Error::from(io::ErrorKind::PermissionDenied);
         let failed = || Box::new(redb::Error::Io(refused()));
         let errors: [anyhow::Error; 7] = [
@@ -268,14 +336,14 @@ mod tests {
             ReadError::Storage(failed()).into(),
         ];
         for error in errors {
-            // Its sources too, as a command shows it.
+            // With its sources, as the command line prints it.
             let words = format!("{error:#}");
             assert_eq!(words.matches("permission denied").count(), 1, "{words}");
         }
     }
 
     #[test]
-    fn damage_and_the_file_systems_word_are_known_however_they_come() {
+    fn damage_and_io_errors_are_recognized_in_every_variant() {
         let full = || io::Error::from(io::ErrorKind::StorageFull);
         for error in [
             OpenError::from(full()),
@@ -285,7 +353,7 @@ mod tests {
             assert!(!error.is_damage());
         }
         for error in [
-            OpenError::Damaged("it is cut off".into()),
+            OpenError::Damaged("it is truncated".into()),
             OpenError::from(redb::StorageError::Corrupted("a page".into())),
         ] {
             assert_eq!(error.io_kind(), None);

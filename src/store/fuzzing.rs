@@ -1,12 +1,12 @@
-//! The decoders, for fuzzers.
+//! Entry points for fuzzers of the record decoders.
 
 use super::quarantine;
 use super::schema::record;
 use crate::domain::id::SessionId;
 use crate::domain::time::Timestamp;
 
-/// Decodes bytes as every kind of record, as they are and within a sound frame; what is decoded
-/// must come back from what it is encoded to.
+/// Decodes bytes as every kind of record, once as they are and once within a valid frame. A record
+/// that decodes must survive another round of encoding and decoding.
 pub(crate) fn record(data: &[u8]) {
     decode(data);
     let mut framed = vec![1];
@@ -34,7 +34,7 @@ fn decode(bytes: &[u8]) {
     }
     let _ = record::decode_claim(bytes);
     let _ = record::decode_time(bytes);
-    let _ = record::decode_tally(bytes);
+    let _ = record::decode_counter(bytes);
     let _ = record::decode_number(bytes);
-    let _ = quarantine::of_row(id, "session", bytes);
+    let _ = quarantine::quarantined_row(id, "session", bytes);
 }

@@ -1,27 +1,28 @@
-//! Calls that change a session's times.
+//! Commands that change a session's times.
 
 use std::sync::Arc;
 
-use super::sealed::Apply;
+use super::apply::Apply;
 use crate::domain::error::Refusal;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::domain::timeout::TimeoutOverrides;
 use crate::events::Event;
-use crate::store::write::txn::{Result, Txn};
+use crate::store::error::CommandResult;
+use crate::store::write::txn::Txn;
 
-/// Renews a session by hand.
+/// Renews a session on request.
 #[derive(Debug)]
 pub struct Renew(pub SessionId);
 
-/// Keeps a session alive, and renews it where it renews itself.
+/// Records activity, which renews the session if it renews itself.
 #[derive(Debug)]
 pub struct Heartbeat(pub SessionId);
 
 /// Changes a session's timeouts.
 #[derive(Debug)]
 pub struct PatchTimeout {
-    /// Which session.
+    /// The session.
     pub session_id: SessionId,
     /// The fields to change.
     pub patch: TimeoutOverrides,
@@ -30,7 +31,7 @@ pub struct PatchTimeout {
 impl Apply for Renew {
     type Output = Session;
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<Session> {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Session> {
         let before = txn.active_session(self.0)?;
         let mut session = before.clone();
         session
@@ -45,7 +46,7 @@ impl Apply for Renew {
 impl Apply for Heartbeat {
     type Output = Session;
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<Session> {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Session> {
         let before = txn.active_session(self.0)?;
         let mut session = before.clone();
         let renewed = session.touch(txn.now, txn.rules.scale);
@@ -60,7 +61,7 @@ impl Apply for Heartbeat {
 impl Apply for PatchTimeout {
     type Output = Session;
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<Session> {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Session> {
         let before = txn.active_session(self.session_id)?;
         let mut session = before.clone();
         session
@@ -79,11 +80,7 @@ impl Apply for PatchTimeout {
     }
 }
 
-fn publish_renewal(txn: &mut Txn<'_>, session: &Session) {
-    txn.publish(
-        session.id,
-        Event::Renewed {
-            session: Arc::new(session.clone()),
-        },
-    );
+fn publish_renewal(txn: &mut Txn<'_>, renewed: &Session) {
+    let session = Arc::new(renewed.clone());
+    txn.publish(renewed.id, Event::Renewed { session });
 }

@@ -1,71 +1,69 @@
 //! Creating a session.
 
-use super::sealed::Apply;
+use super::apply::Apply;
 use crate::domain::error::Refusal;
 use crate::domain::key::IdempotencyKey;
 use crate::domain::session::{NewSession, Session, Standing};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::timeout::TimeoutOverrides;
 use crate::json::is_same;
+use crate::store::error::CommandResult;
 use crate::store::schema::record::CreateClaim;
-use crate::store::write::txn::{Result, Txn};
+use crate::store::write::txn::Txn;
 
-/// How long a create's key is remembered: 24 hours.
+/// How long the key of a create is remembered: 24 hours.
 pub(super) const KEY_LIFE: Millis = Millis(24 * 60 * 60 * 1000);
 
-/// Creates a session, or finds the one that the same key made.
+/// Creates a session, or finds the one that was created with the same key.
 #[derive(Debug)]
 pub struct CreateSession {
-    /// The session to be.
+    /// The session to create.
     pub new: NewSession,
-    /// What the key of `new`, if it has one, is compared by beside agent and metadata.
+    /// What is compared with an earlier create of the same key, beside agent and metadata.
     pub asked: CreateKey,
-    /// Whether the session's agent is there. A repeat finds its session all the same.
+    /// Whether the session's agent exists. A repeat finds its session even if it does not.
     pub has_agent: bool,
 }
 
-/// The part of a create's request that the session itself does not keep.
+/// The part of a create request that the session itself does not store.
 #[derive(Debug, Clone, Copy)]
 pub struct CreateKey {
-    /// The timeouts that the request asked for.
+    /// The timeouts of the request.
     pub timeout: TimeoutOverrides,
 }
 
-/// A session, made now or before.
+/// A session, created now or before.
 #[derive(Debug)]
 pub struct Created {
-    /// The session as it is.
+    /// The session.
     pub session: Session,
-    /// Whether an earlier call with the same key made it.
+    /// Whether an earlier command with the same key created it.
     pub replayed: bool,
 }
 
 impl Apply for CreateSession {
     type Output = Created;
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<Created> {
-        let Some(key) = self.new.create_key.clone() else {
-            let session = self.insert(txn)?;
-            return Ok(Created {
-                session,
-                replayed: false,
-            });
-        };
-        if let Some(session) = self.earlier(txn, &key)? {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Created> {
+        let key = self.new.create_key.clone();
+        if let Some(key) = &key
+            && let Some(session) = self.earlier(txn, key)?
+        {
             return Ok(Created {
                 session,
                 replayed: true,
             });
         }
-        let user = self.new.user_id;
         let timeout = self.asked.timeout;
         let session = self.insert(txn)?;
-        let claim = CreateClaim {
-            session_id: session.id,
-            created_at: txn.now,
-            timeout,
-        };
-        txn.put_create_claim(user, &key, &claim)?;
+        if let Some(key) = &key {
+            let claim = CreateClaim {
+                session_id: session.id,
+                created_at: txn.now,
+                timeout,
+            };
+            txn.put_create_claim(session.user_id, key, &claim)?;
+        }
         Ok(Created {
             session,
             replayed: false,
@@ -73,31 +71,31 @@ impl Apply for CreateSession {
     }
 }
 
-/// Whether a key still stands for the session that it made.
-pub(in crate::store) fn is_remembered(
+/// Whether a key still stands for the session that was created with it.
+pub(crate) fn is_remembered(
     claim: &CreateClaim,
     session: &Session,
     now: Timestamp,
-    kept: Millis,
+    retention: Millis,
 ) -> bool {
-    now.since(claim.created_at) < KEY_LIFE && session.standing(now, kept) == Standing::Active
+    now.since(claim.created_at) < KEY_LIFE && session.standing(now, retention) == Standing::Active
 }
 
 impl CreateSession {
-    fn insert(self, txn: &mut Txn<'_>) -> Result<Session> {
+    fn insert(self, txn: &mut Txn<'_>) -> CommandResult<Session> {
         if !self.has_agent {
             return Err(Refusal::AgentNotFound(self.new.agent_id).into());
         }
-        txn.require_room()?;
-        self.require_room(txn)?;
+        txn.require_free_space()?;
+        self.require_quota(txn)?;
         let session = Session::create(self.new, txn.now, txn.rules.scale);
         txn.insert_session(&session)?;
         Ok(session)
     }
 
-    /// Refuses where the user has as many active sessions as a user may have. Counted here, where
-    /// no other create comes in between.
-    fn require_room(&self, txn: &Txn<'_>) -> Result<()> {
+    /// Refuses if the user has the maximum of active sessions. Counted in the transaction, so that no
+    /// other create can come in between.
+    fn require_quota(&self, txn: &Txn<'_>) -> CommandResult<()> {
         let limit = txn.rules.max_sessions_per_user;
         if limit == 0 {
             return Ok(());
@@ -115,8 +113,8 @@ impl CreateSession {
         .into())
     }
 
-    /// The session that the key made, while the key is remembered.
-    fn earlier(&self, txn: &Txn<'_>, key: &IdempotencyKey) -> Result<Option<Session>> {
+    /// Returns the session that was created with the key, while the key is remembered.
+    fn earlier(&self, txn: &Txn<'_>, key: &IdempotencyKey) -> CommandResult<Option<Session>> {
         let Some(claim) = txn.create_claim(self.new.user_id, key)? else {
             return Ok(None);
         };

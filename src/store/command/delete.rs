@@ -1,55 +1,57 @@
 //! Deleting a session.
 
-use super::sealed::Apply;
+use super::apply::Apply;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::session::Session;
 use crate::events::Event;
-use crate::store::error::CommandError;
+use crate::store::error::{CommandError, CommandResult};
 use crate::store::quarantine;
-use crate::store::quarantine::damage::RecordLocation;
-use crate::store::write::txn::{Result, Txn};
+use crate::store::quarantine::location::RecordLocation;
+use crate::store::write::txn::Txn;
 
-/// How many rows a deletion removes at once; the rest goes in slices.
-const AT_ONCE: usize = 500;
+/// The most messages and keys that a deletion removes at once; the rest is removed in slices.
+const MAX_ROWS: usize = 500;
 
-/// Erases a session, active or expired: it is not found from then on.
+/// A session's rows beside its messages, their keys and its open turns.
+const OWN_ROWS: usize = 5;
+
+/// Deletes a session, active or expired: from then on it is not found.
 #[derive(Debug)]
 pub struct DeleteSession(pub SessionId);
 
-/// A session that another server has for one of ours.
+/// A session of another server that belongs to one of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteSession {
-    /// The agent of ours, whose backend knows the server.
+    /// Our agent, whose backend knows the server.
     pub agent_id: AgentId,
-    /// Its name there.
+    /// The id of the session on that server.
     pub name: String,
 }
 
-/// What a deletion did.
+/// The result of a deletion.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Deleted {
     /// Whether messages are left to be removed in slices.
     pub has_more: bool,
-    /// The session that the server behind the agent had for it.
+    /// The remote session that belonged to it.
     pub remote: Option<RemoteSession>,
 }
 
 impl Apply for DeleteSession {
     type Output = Deleted;
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<Deleted> {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Deleted> {
         let Self(id) = self;
-        let session = match txn.kept_session(id) {
+        let session = match txn.retained_session(id) {
             Ok(session) => Some(session),
-            // What cannot be read can be erased all the same.
-            Err(CommandError::Record(_)) => None,
+            Err(CommandError::Record(_)) => {
+                // A session that cannot be decoded can still be deleted, with its index rows.
+                quarantine::quarantine_records(txn, &[(id, RecordLocation::Session)])?;
+                None
+            }
             Err(error) => return Err(error),
         };
-        if session.is_none() {
-            // So that its rows in the indexes go too.
-            quarantine::set_aside(txn, &[(id, RecordLocation::Session)])?;
-        }
-        let erased = erase(txn, id, session.as_ref(), AT_ONCE)?;
+        let erased = erase(txn, id, session.as_ref(), MAX_ROWS)?;
         txn.publish(id, Event::Deleted);
         Ok(Deleted {
             has_more: !erased.is_done,
@@ -58,36 +60,38 @@ impl Apply for DeleteSession {
     }
 }
 
-/// How many rows a session has beside its messages, their keys, and its open turns.
-const OWN_ROWS: usize = 5;
-
-/// What an erasure did.
-pub(in crate::store) struct Erased {
-    /// How many rows went, those of the turns among them.
-    pub(in crate::store) rows: usize,
-    /// How many open turns went.
-    pub(in crate::store) turns: usize,
-    /// The session that the server behind the agent had for it.
-    pub(in crate::store) remote: Option<RemoteSession>,
+/// The result of [`erase`].
+pub(crate) struct Erased {
+    /// The number of removed rows, including those of turns.
+    pub(crate) rows: usize,
+    /// The number of removed open turns.
+    pub(crate) turns: usize,
+    /// The remote session that belonged to the session.
+    pub(crate) remote: Option<RemoteSession>,
     /// Whether nothing of the session is left.
     is_done: bool,
 }
 
-/// Removes all that belongs to a session, at most about `budget` rows of its messages now. Where
-/// there is no session, its own record is lost and its index rows are gone already.
-pub(in crate::store) fn erase(
+/// Removes all that belongs to a session, but at most about `budget` rows of its messages now.
+/// `session` is none if its record is lost and its index rows are gone already.
+pub(crate) fn erase(
     txn: &mut Txn<'_>,
     id: SessionId,
     session: Option<&Session>,
     budget: usize,
-) -> Result<Erased> {
-    let (own, remote) = match session {
-        None => (0, None),
-        Some(session) => (OWN_ROWS, remove_own_rows(txn, session)?),
-    };
+) -> CommandResult<Erased> {
+    let (mut rows, mut remote) = (0, None);
+    if let Some(session) = session {
+        let agent_id = session.agent_id;
+        rows = OWN_ROWS;
+        remote = txn
+            .remove_session(session)?
+            .map(|name| RemoteSession { agent_id, name });
+    }
     let turns = txn.remove_turns(id)?;
     if let Some(session) = session.filter(|_| turns > 0) {
-        txn.turns_deleted.push((session.agent_id, turns as u64));
+        let deleted = (session.agent_id, turns as u64);
+        txn.effects.turns_deleted.push(deleted);
     }
     let removed = txn.remove_messages(id, budget)?;
     let is_done = removed < budget;
@@ -95,15 +99,9 @@ pub(in crate::store) fn erase(
         txn.defer_deletion(id)?;
     }
     Ok(Erased {
-        rows: own + turns + removed,
+        rows: rows + turns + removed,
         turns,
         remote,
         is_done,
     })
-}
-
-fn remove_own_rows(txn: &mut Txn<'_>, session: &Session) -> Result<Option<RemoteSession>> {
-    let agent_id = session.agent_id;
-    let name = txn.remove_session(session)?;
-    Ok(name.map(|name| RemoteSession { agent_id, name }))
 }

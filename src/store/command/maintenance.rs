@@ -1,21 +1,22 @@
-//! What is kept of the care of the file.
+//! Recording verifications and backups.
 
-use super::sealed::Apply;
+use super::apply::Apply;
 use crate::store::condition::{LastBackup, Verified};
-use crate::store::write::txn::{Result, Txn};
+use crate::store::error::CommandResult;
+use crate::store::write::txn::Txn;
 
-/// Keeps what the last complete verification found, for the starts to come.
+/// Records the result of the last complete verification, for later starts.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordVerification(pub Verified);
 
-/// Keeps when the last backup was made.
+/// Records the last backup.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordBackup(pub LastBackup);
 
 impl Apply for RecordVerification {
     type Output = ();
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<()> {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<()> {
         txn.set_verification(self.0)
     }
 }
@@ -23,7 +24,7 @@ impl Apply for RecordVerification {
 impl Apply for RecordBackup {
     type Output = ();
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<()> {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<()> {
         txn.set_last_backup(self.0)
     }
 }

@@ -1,48 +1,34 @@
-//! The commands: each checks everything first and writes after.
+//! The commands. Each checks everything first and then writes.
 //!
-//! There is no way back in the middle of a transaction that others share, so a command that
-//! refuses must not have written anything. What a rule decides is the domain's; the commands load,
-//! ask it, and store.
+//! Commands share a transaction, which cannot be rolled back in part, so a command that refuses must
+//! not have written anything. The domain decides what the rules are; the commands load, ask the domain,
+//! and store.
 
 mod activity;
+pub(super) mod apply;
 mod create;
 mod delete;
 mod maintenance;
 mod purge;
+mod remote_session;
 mod send;
 mod submit;
 mod turn;
-mod upstream;
 
-pub use activity::{Heartbeat, PatchTimeout, Renew};
-pub(in crate::store) use create::is_remembered;
-pub use create::{CreateKey, CreateSession, Created};
-pub(in crate::store) use delete::erase;
-pub use delete::{DeleteSession, Deleted, RemoteSession};
-pub use maintenance::{RecordBackup, RecordVerification};
-pub use purge::{AdvanceCounters, Purge, Purged};
-pub use send::{SendMessage, Sent};
-pub use submit::{SubmitReply, Submitted};
-pub use turn::{BeginTurn, CloseTurn, Expire, ParkTurn};
-pub use upstream::StoreRemoteSession;
-
-use super::write::txn::{Result, Txn};
+pub use self::activity::{Heartbeat, PatchTimeout, Renew};
+pub(crate) use self::create::is_remembered;
+pub use self::create::{CreateKey, CreateSession, Created};
+pub(crate) use self::delete::erase;
+pub use self::delete::{DeleteSession, Deleted, RemoteSession};
+pub use self::maintenance::{RecordBackup, RecordVerification};
+pub use self::purge::{AdvanceCounters, Purge, Purged};
+pub use self::remote_session::StoreRemoteSession;
+pub use self::send::{SendMessage, Sent};
+pub use self::submit::{SubmitReply, Submitted};
+pub use self::turn::{BeginTurn, CloseTurn, Expire, ParkTurn};
 pub use crate::domain::turn::{Begun, Closed, Parked, Reply};
 
-/// Something to do in one transaction.
-pub trait Command: sealed::Apply + Send + 'static {}
+/// An operation that runs in one transaction.
+pub trait Command: apply::Apply + Send + 'static {}
 
-impl<C: sealed::Apply + Send + 'static> Command for C {}
-
-pub(super) mod sealed {
-    use super::{Result, Txn};
-
-    /// What the writer calls. Commands are made outside of the store, but written only in it.
-    pub trait Apply {
-        /// What the caller gets once the commit is on disk.
-        type Output: Send + 'static;
-
-        /// Checks, then writes.
-        fn apply(self, txn: &mut Txn<'_>) -> Result<Self::Output>;
-    }
-}
+impl<C: apply::Apply + Send + 'static> Command for C {}

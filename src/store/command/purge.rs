@@ -1,57 +1,62 @@
-//! Removing what is past its keeping, in slices.
+//! Removing sessions past their retention, in slices.
 
+use super::apply::Apply;
 use super::create::KEY_LIFE;
 use super::delete::{RemoteSession, erase};
-use super::sealed::Apply;
 use crate::domain::archive::Quarantined;
 use crate::domain::id::SessionId;
 use crate::events::Event;
-use crate::store::error::CommandError;
+use crate::store::error::{CommandError, CommandResult};
 use crate::store::quarantine;
-use crate::store::quarantine::damage::NOBODY;
+use crate::store::quarantine::location::UNKNOWN_OWNER;
 use crate::store::schema::deadline::Place;
-use crate::store::write::txn::{Result, Txn};
+use crate::store::write::txn::Txn;
 
-/// How many rows one slice removes, so that a live request never waits for more.
+/// The number of rows that one slice removes, so that a request never waits for more.
 const SLICE: usize = 500;
 
-/// How many records that are set aside are held at once: they may be large.
-const AT_ONCE: usize = 16;
+/// The number of quarantined records that are held in memory at once: they may be large.
+const MAX_QUARANTINED: usize = 16;
 
-/// Removes a slice of what is past its keeping: messages of deleted sessions first, then sessions
-/// in the order of their expiry, then those whose records were lost.
+/// Removes a slice of what is past its retention: messages of deleted sessions first, then sessions in
+/// the order of their expiry, then those whose records are lost.
 #[derive(Debug, Default)]
 pub struct Purge {
-    /// Go on after this place in the expiry index, which stepped over a damaged session.
+    /// Continues after this deadline, past damaged sessions.
     pub after: Option<Place>,
-    /// Go on after this place in the table of what is set aside.
-    aside: Option<(SessionId, String)>,
+    /// Continues after this key in the table of quarantined records.
+    quarantined: Option<(SessionId, String)>,
 }
 
-/// What a slice did.
+/// The result of a slice.
 #[derive(Debug, Default)]
 pub struct Purged {
-    /// The sessions that are gone.
+    /// The sessions that were deleted.
     pub sessions: Vec<SessionId>,
-    /// The sessions that the servers behind the agents had for them.
+    /// The remote sessions that belonged to them.
     pub remotes: Vec<RemoteSession>,
-    /// Where the next slice goes on; none where nothing is left.
+    /// The next slice; none if nothing is left.
     pub next: Option<Purge>,
 }
 
-/// Moves the tallies to the present time.
+/// Advances the counters to the current time.
 #[derive(Debug)]
 pub struct AdvanceCounters;
 
 impl Apply for Purge {
     type Output = Purged;
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<Purged> {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Purged> {
         let mut purged = Purged::default();
-        let mut budget = SLICE.saturating_sub(carry_on_deletions(txn, SLICE)?);
+        let mut budget = SLICE.saturating_sub(continue_deletions(txn, SLICE)?);
         let mut rest = self;
         let is_done = purge_expired(txn, &mut rest.after, &mut budget, &mut purged)?
-            && purge_damaged(txn, &mut rest.aside, &mut budget, &mut purged.sessions)?;
+            && purge_damaged(
+                txn,
+                &mut rest.quarantined,
+                &mut budget,
+                &mut purged.sessions,
+            )?;
         if !is_done {
             purged.next = Some(rest);
         }
@@ -59,21 +64,21 @@ impl Apply for Purge {
     }
 }
 
-/// Returns whether nothing is left.
+/// Purges expired sessions; returns whether none are left.
 fn purge_expired(
     txn: &mut Txn<'_>,
     after: &mut Option<Place>,
     budget: &mut usize,
     purged: &mut Purged,
-) -> Result<bool> {
+) -> CommandResult<bool> {
     let until = txn.now - txn.rules.kept;
     while *budget > 0 {
-        // What was erased is no longer in the index, so each look begins where the last ended.
-        let places = txn.expired_until(until, *after, *budget)?;
-        if places.is_empty() {
+        // Erased sessions are no longer in the index, so each lookup continues where the last ended.
+        let due = txn.expired_until(until, *after, *budget)?;
+        if due.is_empty() {
             return Ok(true);
         }
-        for place in places {
+        for place in due {
             if *budget == 0 {
                 return Ok(false);
             }
@@ -85,7 +90,7 @@ fn purge_expired(
                     purged.sessions.push(session.id);
                     purged.remotes.extend(erased.remote);
                 }
-                // Its record is set aside after this, and its rows with it.
+                // Its record will be quarantined, and its index rows removed.
                 Ok(None) | Err(CommandError::Record(_)) => {
                     *after = Some(place);
                     *budget -= 1;
@@ -97,15 +102,15 @@ fn purge_expired(
     Ok(false)
 }
 
-/// The same, of what is set aside.
+/// Purges quarantined records; returns whether none are left.
 fn purge_damaged(
     txn: &mut Txn<'_>,
     after: &mut Option<(SessionId, String)>,
     budget: &mut usize,
     gone: &mut Vec<SessionId>,
-) -> Result<bool> {
+) -> CommandResult<bool> {
     while *budget > 0 {
-        let rows = txn.set_aside_after(after.as_ref(), (*budget).min(AT_ONCE))?;
+        let rows = txn.quarantined_after(after.as_ref(), (*budget).min(MAX_QUARANTINED))?;
         let Some(last) = rows.last() else {
             return Ok(true);
         };
@@ -117,15 +122,15 @@ fn purge_damaged(
                 end_turns(txn, row.owner, erased.turns);
                 *budget = budget.saturating_sub(erased.rows);
                 gone.push(row.owner);
-            } else if row.owner == NOBODY && txn.now.since(row.found_at) >= KEY_LIFE {
-                txn.drop_aside(&row)?;
+            } else if row.owner == UNKNOWN_OWNER && txn.now.since(row.found_at) >= KEY_LIFE {
+                txn.remove_quarantined(&row)?;
             }
         }
     }
     Ok(false)
 }
 
-/// Tells the listeners of an expired session, who wait for its last turns, that these are over.
+/// Publishes the end of the turns of an expired session, for which listeners may be waiting.
 fn end_turns(txn: &mut Txn<'_>, session: SessionId, turns: usize) {
     for _ in 0..turns {
         txn.publish(session, Event::TurnEnded);
@@ -135,13 +140,13 @@ fn end_turns(txn: &mut Txn<'_>, session: SessionId, turns: usize) {
     }
 }
 
-/// Whether a session whose record is lost is past its keeping. Where its expiry is lost too, it
-/// is kept as if it had expired when that was found.
-fn has_ended(txn: &Txn<'_>, aside: &Quarantined) -> bool {
-    aside.expires_at.unwrap_or(aside.found_at) + txn.rules.kept <= txn.now
+/// Whether a session whose record is lost is past its retention. If its expiry is lost too, it counts
+/// as expired when the damage was found.
+fn has_ended(txn: &Txn<'_>, session: &Quarantined) -> bool {
+    session.expires_at.unwrap_or(session.found_at) + txn.rules.kept <= txn.now
 }
 
-fn carry_on_deletions(txn: &mut Txn<'_>, budget: usize) -> Result<usize> {
+fn continue_deletions(txn: &mut Txn<'_>, budget: usize) -> CommandResult<usize> {
     let mut removed = 0;
     while removed < budget {
         let Some(session) = txn.next_deletion()? else {
@@ -161,7 +166,7 @@ fn carry_on_deletions(txn: &mut Txn<'_>, budget: usize) -> Result<usize> {
 impl Apply for AdvanceCounters {
     type Output = ();
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<()> {
-        txn.walk_tallies()
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<()> {
+        txn.advance_counters()
     }
 }

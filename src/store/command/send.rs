@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::sealed::Apply;
+use super::apply::Apply;
 use crate::domain::error::Refusal;
 use crate::domain::id::{MessageId, SessionId, TurnId};
 use crate::domain::key::IdempotencyKey;
@@ -11,68 +11,69 @@ use crate::domain::session::Session;
 use crate::domain::turn::{Beginning, MAX_OPEN_TURNS, OpenTurn};
 use crate::events::{Event, SentBy};
 use crate::message_json;
-use crate::store::quarantine::damage::KeyKind;
-use crate::store::write::txn::{Result, Txn};
+use crate::store::error::CommandResult;
+use crate::store::quarantine::location::KeyKind;
+use crate::store::write::txn::Txn;
 
-/// Stores a user's message and opens its turn, or finds the one that the same key stored.
+/// Stores a user's message and opens its turn, or finds the message that has the same key.
 #[derive(Debug)]
 pub struct SendMessage {
     /// The session.
     pub session_id: SessionId,
-    /// The message's id, if it is new.
+    /// The id of the message, if it is new.
     pub message_id: MessageId,
-    /// Its turn's id.
+    /// The id of its turn.
     pub turn_id: TurnId,
-    /// The id of the reply to come.
+    /// The id of its future reply.
     pub reply_id: MessageId,
-    /// What it says.
+    /// The content.
     pub body: Body,
     /// How it was sent.
     pub sender: Sender,
-    /// Which listener sent it, and what it called it.
+    /// The listener that sent it, and its own name for the message.
     pub echo: Option<SentBy>,
-    /// The name of this send within its session.
+    /// The idempotency key within the session.
     pub key: Option<IdempotencyKey>,
-    /// Whether the session's agent is there to be asked.
+    /// Whether the session's agent exists.
     pub has_agent: bool,
     /// How its turn begins.
     pub beginning: Beginning,
 }
 
-/// A message that is stored, now or before.
+/// A message that was stored, now or before.
 #[derive(Debug)]
 pub struct Sent {
-    /// The session as it is.
+    /// The session.
     pub session: Arc<Session>,
-    /// The message as it is.
+    /// The message.
     pub message: Arc<Message>,
-    /// Whether it renewed the session.
+    /// Whether the message renewed the session.
     pub renewed: bool,
-    /// Whether an earlier call with the same key stored it.
+    /// Whether an earlier command with the same key stored it.
     pub replayed: bool,
 }
 
 impl Apply for SendMessage {
     type Output = Sent;
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<Sent> {
-        let session = txn.kept_session(self.session_id)?;
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Sent> {
+        let session = txn.retained_session(self.session_id)?;
         if let Some(key) = &self.key
             && let Some(earlier) = txn.message_of_key(KeyKind::Send, session.id, key)?
         {
             return self.repeat(txn, session, earlier);
         }
         session.require_active(txn.now, txn.rules.kept)?;
-        let place = self.place_for_a_turn(txn, &session)?;
-        self.store(txn, &session, place)
+        let slot = self.turn_slot(txn, &session)?;
+        self.store(txn, &session, slot)
     }
 }
 
 impl SendMessage {
-    fn store(self, txn: &mut Txn<'_>, before: &Session, place: TurnPlace) -> Result<Sent> {
+    fn store(self, txn: &mut Txn<'_>, before: &Session, slot: TurnSlot) -> CommandResult<Sent> {
         let mut session = before.clone();
         let renewed = session.touch(txn.now, txn.rules.scale);
-        // The activity's own instant, where the clock has stepped back since the last one too.
+        // The time of the activity, even if the clock has been set back since the last one.
         let created_at = txn.next_message_at(session.id)?.max(session.last_activity);
         let message = Arc::new(Message {
             id: self.message_id,
@@ -92,7 +93,7 @@ impl SendMessage {
         if let Some(key) = &self.key {
             txn.put_key(KeyKind::Send, session.id, key, message.created_at)?;
         }
-        open_turn(txn, &message, self.beginning, place)?;
+        open_turn(txn, &message, self.beginning, slot)?;
 
         let session = Arc::new(session);
         let stored = Event::MessageStored {
@@ -105,7 +106,7 @@ impl SendMessage {
             let session = Arc::clone(&session);
             txn.publish(session.id, Event::Renewed { session });
         }
-        if place.is_first {
+        if slot.is_first {
             txn.publish(session.id, Event::Busy);
         }
         Ok(Sent {
@@ -116,8 +117,13 @@ impl SendMessage {
         })
     }
 
-    /// Answers a repeat from what is stored, and opens a failed turn again.
-    fn repeat(self, txn: &mut Txn<'_>, session: Session, mut message: Message) -> Result<Sent> {
+    /// Answers a repeated command from the stored message, and reopens a failed turn.
+    fn repeat(
+        self,
+        txn: &mut Txn<'_>,
+        session: Session,
+        mut message: Message,
+    ) -> CommandResult<Sent> {
         if !message_json::says_the_same(&self.body, &message.body) {
             let key = self
                 .key
@@ -130,11 +136,11 @@ impl SendMessage {
         } = &mut message.role
         {
             session.require_active(txn.now, txn.rules.kept)?;
-            let place = self.place_for_a_turn(txn, &session)?;
+            let slot = self.turn_slot(txn, &session)?;
             *turn = TurnState::Open;
             txn.put_message(&message)?;
-            open_turn(txn, &message, self.beginning, place)?;
-            if place.is_first {
+            open_turn(txn, &message, self.beginning, slot)?;
+            if slot.is_first {
                 txn.publish(session.id, Event::Busy);
             }
         }
@@ -146,8 +152,8 @@ impl SendMessage {
         })
     }
 
-    /// The place behind the session's open turns, if one more is allowed.
-    fn place_for_a_turn(&self, txn: &Txn<'_>, session: &Session) -> Result<TurnPlace> {
+    /// Returns the position after the session's open turns, if one more is allowed.
+    fn turn_slot(&self, txn: &Txn<'_>, session: &Session) -> CommandResult<TurnSlot> {
         if !self.has_agent {
             return Err(Refusal::AgentNotFound(session.agent_id).into());
         }
@@ -161,37 +167,37 @@ impl SendMessage {
         if txn.open_turn_count()? >= txn.rules.max_pending_turns {
             return Err(Refusal::ServerBusy.into());
         }
-        txn.require_room()?;
-        Ok(TurnPlace {
+        txn.require_free_space()?;
+        Ok(TurnSlot {
             position,
             is_first: turns.is_empty(),
         })
     }
 }
 
-/// Where a new turn is put.
+/// The position of a new turn.
 #[derive(Clone, Copy)]
-struct TurnPlace {
+struct TurnSlot {
     position: u32,
-    /// Whether no turn is open before it.
+    /// Whether no other turn is open.
     is_first: bool,
 }
 
-/// Opens a turn behind those that are open now.
+/// Opens a turn after those that are open.
 fn open_turn(
     txn: &mut Txn<'_>,
     message: &Message,
     beginning: Beginning,
-    place: TurnPlace,
-) -> Result<()> {
-    let runs = beginning == Beginning::AtOnce && place.is_first;
+    slot: TurnSlot,
+) -> CommandResult<()> {
+    let runs = beginning == Beginning::AtOnce && slot.is_first;
     let waits_until = match beginning {
         Beginning::Waiting(span) => Some(txn.now + span),
         Beginning::InTurn | Beginning::AtOnce => None,
     };
     txn.put_turn(&OpenTurn {
         session_id: message.session_id,
-        position: place.position,
+        position: slot.position,
         message_at: message.created_at,
         begun: runs || waits_until.is_some(),
         running: runs,

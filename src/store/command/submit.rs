@@ -1,8 +1,8 @@
-//! Storing a reply that comes from outside: of an agent that runs elsewhere.
+//! Storing a reply that an external agent submits.
 
 use std::sync::Arc;
 
-use super::sealed::Apply;
+use super::apply::Apply;
 use super::turn::end;
 use crate::domain::error::Refusal;
 use crate::domain::id::{MessageId, SessionId};
@@ -13,43 +13,44 @@ use crate::domain::turn::{OpenTurn, Reply};
 use crate::events::Event;
 use crate::json;
 use crate::message_json;
-use crate::store::quarantine::damage::KeyKind;
-use crate::store::write::txn::{Result, Txn};
+use crate::store::error::CommandResult;
+use crate::store::quarantine::location::KeyKind;
+use crate::store::write::txn::Txn;
 
-/// Stores a submitted reply, which closes the turns that it answers, or finds the one that the
-/// same key stored.
+/// Stores a submitted reply, which closes the turns that it answers, or finds the reply that has the
+/// same key.
 #[derive(Debug)]
 pub struct SubmitReply {
     /// The session.
     pub session_id: SessionId,
-    /// The user's message that it names; none for all that wait.
+    /// The user's message that it answers; none for all whose turns wait.
     pub in_reply_to: Option<MessageId>,
-    /// Its id, where it closes no turn.
+    /// The id of the reply, if it closes no turn.
     pub message_id: MessageId,
-    /// What it says.
+    /// The content.
     pub reply: Reply,
-    /// The name of this submit within its session.
+    /// The idempotency key within the session.
     pub key: Option<IdempotencyKey>,
-    /// Whether the session's agent is one whose turns a submit closes.
+    /// Whether submitted replies close the turns of the session's agent.
     pub closes_turns: bool,
-    /// Whether its text is told as a piece of the reply too: not where pieces were told before.
+    /// Whether its text is also published as a chunk: not if chunks were published before.
     pub tells_chunk: bool,
 }
 
-/// A submitted reply that is stored, now or before.
+/// A submitted reply that was stored, now or before.
 #[derive(Debug)]
 pub struct Submitted {
     /// The session.
     pub session: Session,
     /// The reply.
     pub message: Message,
-    /// Whether an earlier call with the same key stored it.
+    /// Whether an earlier command with the same key stored it.
     pub replayed: bool,
-    /// The user's messages whose turns it closed.
+    /// The user's messages whose turns were closed.
     pub closed: Vec<MessageId>,
 }
 
-/// A turn that is to be closed, with its message.
+/// A turn to close, with its message.
 struct Answered {
     turn: OpenTurn,
     message: Message,
@@ -59,8 +60,8 @@ struct Answered {
 impl Apply for SubmitReply {
     type Output = Submitted;
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<Submitted> {
-        let session = txn.kept_session(self.session_id)?;
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Submitted> {
+        let session = txn.retained_session(self.session_id)?;
         if let Some(key) = &self.key
             && let Some(earlier) = txn.message_of_key(KeyKind::Submit, session.id, key)?
         {
@@ -70,16 +71,16 @@ impl Apply for SubmitReply {
         let answered = self.answered(txn, &turns)?;
         if answered.is_empty() {
             session.require_active(txn.now, txn.rules.kept)?;
-            // A reply to what was taken is always stored; this is as new as a message that is sent.
-            txn.require_room()?;
+            // A reply that closes a turn is always stored; this one is as new as a sent message.
+            txn.require_free_space()?;
         }
         self.store(txn, session, answered, turns.len())
     }
 }
 
 impl SubmitReply {
-    /// The turns that this closes, the newest last.
-    fn answered(&self, txn: &Txn<'_>, turns: &[OpenTurn]) -> Result<Vec<Answered>> {
+    /// Returns the turns that the reply closes, the newest last.
+    fn answered(&self, txn: &Txn<'_>, turns: &[OpenTurn]) -> CommandResult<Vec<Answered>> {
         let mut answered = Vec::new();
         if !self.closes_turns {
             return Ok(answered);
@@ -91,11 +92,11 @@ impl SubmitReply {
             let Role::User { reply_id, .. } = message.role else {
                 continue;
             };
-            let is_meant = match self.in_reply_to {
+            let is_answered = match self.in_reply_to {
                 Some(id) => message.id == id,
                 None => turn.waits_until.is_some(),
             };
-            if is_meant {
+            if is_answered {
                 answered.push(Answered {
                     turn: turn.clone(),
                     message,
@@ -103,7 +104,7 @@ impl SubmitReply {
                 });
             }
         }
-        // A turn that was opened again runs behind those of later messages.
+        // A reopened turn runs after those of later messages.
         answered.sort_by_key(|answered| answered.message.created_at);
         Ok(answered)
     }
@@ -114,7 +115,7 @@ impl SubmitReply {
         session: Session,
         answered: Vec<Answered>,
         open_turns: usize,
-    ) -> Result<Submitted> {
+    ) -> CommandResult<Submitted> {
         let newest = answered.last();
         let reply = Message {
             id: newest.map_or(self.message_id, |newest| newest.reply_id),
@@ -166,7 +167,7 @@ impl SubmitReply {
         })
     }
 
-    fn repeat(self, session: Session, earlier: Message) -> Result<Submitted> {
+    fn repeat(self, session: Session, earlier: Message) -> CommandResult<Submitted> {
         if !says_the_same(&self.reply, &earlier) {
             let key = self
                 .key

@@ -1,33 +1,33 @@
-//! The life of an open turn.
+//! The life cycle of an open turn.
 
 use std::sync::Arc;
 
-use super::sealed::Apply;
+use super::apply::Apply;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, Role, TurnFailure, TurnState};
 use crate::domain::session::{Session, Standing};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply};
-
 use crate::events::Event;
-use crate::store::write::txn::{Result, Txn};
+use crate::store::error::CommandResult;
+use crate::store::write::txn::Txn;
 
-/// Notes that the agent is about to be asked.
+/// Records that the agent is about to be asked.
 #[derive(Debug)]
 pub struct BeginTurn(pub OpenTurn);
 
-/// Notes that a turn waits for a reply that is submitted.
+/// Records that a turn waits for a submitted reply.
 #[derive(Debug)]
 pub struct ParkTurn {
     /// The session.
     pub session_id: SessionId,
     /// The time of the user's message.
     pub message_at: Timestamp,
-    /// Until when.
+    /// When the wait ends.
     pub until: Timestamp,
 }
 
-/// Closes a turn with the agent's reply, or without.
+/// Closes a turn with the agent's reply, or with a failure.
 #[derive(Debug)]
 pub struct CloseTurn {
     /// The session.
@@ -35,26 +35,26 @@ pub struct CloseTurn {
     /// The time of the user's message.
     pub message_at: Timestamp,
     /// The reply, or why there is none.
-    pub result: std::result::Result<Reply, TurnFailure>,
-    /// What was streamed of a reply that was not completed, for the listeners.
+    pub result: Result<Reply, TurnFailure>,
+    /// The streamed part of an incomplete reply, for the listeners.
     pub partial: Option<String>,
 }
 
-/// Closes the turns of an expired session that have not begun, and tells of its expiry: in the
-/// writer's order, so that the listeners hear of every turn that ends later after it.
+/// Closes the turns of an expired session that have not begun, and publishes its expiry. This is a
+/// command so that the event precedes those of all turns that end later.
 #[derive(Debug)]
 pub struct Expire(pub SessionId);
 
 impl Apply for BeginTurn {
     type Output = Begun;
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<Begun> {
-        let Self(wanted) = self;
-        let turns = txn.open_turns(wanted.session_id)?;
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Begun> {
+        let Self(requested) = self;
+        let turns = txn.open_turns(requested.session_id)?;
         let found = turns
             .iter()
-            .find(|turn| turn.message_at == wanted.message_at);
-        let (Some(turn), Some(session)) = (found, txn.session(wanted.session_id)?) else {
+            .find(|turn| turn.message_at == requested.message_at);
+        let (Some(turn), Some(session)) = (found, txn.session(requested.session_id)?) else {
             return Ok(Begun::Gone);
         };
         let expired = session.standing(txn.now, txn.rules.kept) != Standing::Active;
@@ -72,16 +72,12 @@ impl Apply for BeginTurn {
             txn.put_turn(&begun)?;
             return Ok(Begun::Now);
         };
-        let result = Err(failure.clone());
         close(
             txn,
             &session,
             turn,
             turns.len() == 1,
-            Ending {
-                result,
-                partial: None,
-            },
+            Ending::failed(failure.clone()),
         )?;
         Ok(Begun::Closed(failure))
     }
@@ -90,7 +86,7 @@ impl Apply for BeginTurn {
 impl Apply for ParkTurn {
     type Output = Parked;
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<Parked> {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Parked> {
         let turns = txn.open_turns(self.session_id)?;
         let found = turns.iter().find(|turn| turn.message_at == self.message_at);
         let Some(turn) = found else {
@@ -109,7 +105,7 @@ impl Apply for ParkTurn {
 impl Apply for CloseTurn {
     type Output = Closed;
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<Closed> {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Closed> {
         let turns = txn.open_turns(self.session_id)?;
         let found = turns.iter().find(|turn| turn.message_at == self.message_at);
         let (Some(turn), Some(session)) = (found, txn.session(self.session_id)?) else {
@@ -127,7 +123,7 @@ impl Apply for Expire {
     /// The messages whose turns were closed.
     type Output = Vec<MessageId>;
 
-    fn apply(self, txn: &mut Txn<'_>) -> Result<Vec<MessageId>> {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Vec<MessageId>> {
         let Some(session) = txn.session(self.0)? else {
             return Ok(Vec::new());
         };
@@ -140,17 +136,8 @@ impl Apply for Expire {
         for turn in turns.iter().filter(|turn| !turn.begun) {
             let message = txn.undamaged_message(session.id, turn.message_at)?;
             let message_id = message.map(|message| message.id);
-            let result = Err(TurnFailure::session_expired());
-            close(
-                txn,
-                &session,
-                turn,
-                left == 1,
-                Ending {
-                    result,
-                    partial: None,
-                },
-            )?;
+            let ending = Ending::failed(TurnFailure::session_expired());
+            close(txn, &session, turn, left == 1, ending)?;
             closed.extend(message_id);
             left -= 1;
         }
@@ -165,20 +152,29 @@ impl Apply for Expire {
 
 /// What a turn is closed with.
 struct Ending {
-    result: std::result::Result<Reply, TurnFailure>,
+    result: Result<Reply, TurnFailure>,
     partial: Option<String>,
 }
 
-/// Closes a turn in one transaction with what it brought.
+impl Ending {
+    fn failed(failure: TurnFailure) -> Self {
+        Self {
+            result: Err(failure),
+            partial: None,
+        }
+    }
+}
+
+/// Closes a turn in the transaction that stores its result.
 fn close(
     txn: &mut Txn<'_>,
     session: &Session,
     turn: &OpenTurn,
     is_last: bool,
     ending: Ending,
-) -> Result<Closed> {
+) -> CommandResult<Closed> {
     let Some(mut message) = txn.undamaged_message(session.id, turn.message_at)? else {
-        // Those behind it must not wait for ever.
+        // Later turns must not wait forever.
         end(txn, turn, is_last)?;
         return Ok(Closed::Gone);
     };
@@ -234,7 +230,7 @@ fn close(
     Ok(closed)
 }
 
-pub(super) fn end(txn: &mut Txn<'_>, turn: &OpenTurn, is_last: bool) -> Result<()> {
+pub(super) fn end(txn: &mut Txn<'_>, turn: &OpenTurn, is_last: bool) -> CommandResult<()> {
     txn.remove_turn(turn)?;
     txn.publish(turn.session_id, Event::TurnEnded);
     if is_last {
@@ -243,8 +239,12 @@ pub(super) fn end(txn: &mut Txn<'_>, turn: &OpenTurn, is_last: bool) -> Result<(
     Ok(())
 }
 
-/// How a turn ended that is not open: a close whose answer was lost may come twice.
-fn already_closed(txn: &Txn<'_>, session: SessionId, message_at: Timestamp) -> Result<Closed> {
+/// Returns how a closed turn ended: a close whose answer was lost may be repeated.
+fn already_closed(
+    txn: &Txn<'_>,
+    session: SessionId,
+    message_at: Timestamp,
+) -> CommandResult<Closed> {
     let Some(message) = txn.message(session, message_at)? else {
         return Ok(Closed::Gone);
     };

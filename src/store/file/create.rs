@@ -1,4 +1,4 @@
-//! The making of a new database file.
+//! Creating a new database file.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -6,28 +6,27 @@ use std::path::Path;
 use redb::Database;
 use redb::backends::FileBackend;
 
-use super::open::{database_error, shielded};
+use super::panic_guard;
 use crate::process::atomic_file;
 use crate::store::error::OpenError;
 
-/// Makes a database where there is none, for its owner alone.
+/// Creates a database that only its owner can access.
 ///
-/// It has another name until it is whole and on disk. So a making that is cut off is never found
-/// under the real name, and what is found there and is no database, be it empty or nothing but
-/// zeros, was more once: it is for the operator to say what is to become of it.
-pub(in crate::store) fn make(path: &Path) -> Result<(), OpenError> {
+/// The file has a temporary name until it is complete and on disk, so an interrupted creation is
+/// never found under the real name. An empty or zeroed file that is found there was a database once,
+/// and the operator decides what becomes of it.
+pub(crate) fn create(path: &Path) -> Result<(), OpenError> {
     let target = atomic_file::behind_links(path);
     let file = atomic_file::beside(&target)?;
     let handle = file.as_file().try_clone()?;
-    shielded(|| {
-        let backend = FileBackend::new(handle).map_err(database_error)?;
-        let made = Database::builder().create_with_backend(backend);
-        made.and_then(Database::close).map_err(database_error)
+    panic_guard::guard(|| {
+        let created = Database::builder().create_with_backend(FileBackend::new(handle)?);
+        Ok(created.and_then(Database::close)?)
     })?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(&target) {
         Ok(_) => Ok(atomic_file::sync_folder(&target)?),
-        // Another process was faster, and may hold it.
+        // Another process was faster, and may have locked it.
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error.error.into()),
     }

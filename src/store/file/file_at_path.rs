@@ -1,8 +1,8 @@
 //! The open database file, and the path at which the next start looks for it.
 //!
-//! A file that is open outlives its name: whoever removes it, or moves another one to its path,
-//! leaves a server that writes where no start will ever look. So the two are compared with every
-//! commit, before anybody is told of it, and once a second where nothing is written.
+//! An open file outlives its name: if it is removed or replaced, the server writes to a file that no
+//! start will find. So the two are compared with every commit, before it is acknowledged, and once a
+//! second when idle.
 
 use std::fmt;
 use std::fs::File;
@@ -12,68 +12,68 @@ use std::sync::OnceLock;
 
 /// The file that was opened at a path.
 #[derive(Debug)]
-pub(in crate::store) struct FileAtPath {
+pub(crate) struct FileAtPath {
     path: PathBuf,
-    /// Held from the first opening on, so that nothing else is ever taken for it: what is opened
-    /// later is this file, wherever it is by then.
+    /// Set at the first opening. Later openings reuse this file, wherever it is by then, so that no
+    /// other file is ever mistaken for it.
     file: OnceLock<File>,
 }
 
 /// Why the next start would not find the file.
 #[derive(Debug)]
-pub(in crate::store) enum Displacement {
-    /// There is nothing at the path.
+pub(crate) enum Displacement {
+    /// There is no file at the path.
     Removed,
     /// Another file is there.
     Replaced,
-    /// What is there cannot be told.
-    Hidden(io::Error),
+    /// The path cannot be inspected.
+    Unreadable(io::Error),
 }
 
 impl FileAtPath {
-    pub(in crate::store) fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
             file: OnceLock::new(),
         }
     }
 
-    pub(in crate::store) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Takes the file that was opened at the path, the first time.
-    pub(in crate::store) fn hold(&self, file: File) {
+    /// Stores the file that was opened at the path the first time.
+    pub(crate) fn set_file(&self, file: File) {
         self.file.get_or_init(|| file);
     }
 
-    /// The file, once it was opened.
-    pub(in crate::store) fn file(&self) -> Option<&File> {
+    /// Returns the file, once it has been opened.
+    pub(crate) fn file(&self) -> Option<&File> {
         self.file.get()
     }
 
-    /// The file, to be opened once more.
+    /// Returns a new handle of the file.
     ///
     /// # Errors
-    /// It was not opened yet, or there are too many open files.
-    pub(in crate::store) fn handle(&self) -> io::Result<File> {
+    /// It has not been opened yet, or there are too many open files.
+    pub(crate) fn try_clone(&self) -> io::Result<File> {
         let file = self.file.get();
         file.ok_or(io::ErrorKind::NotFound)?.try_clone()
     }
 
-    /// How the file was displaced; none where it is at its path.
-    pub(in crate::store) fn displacement(&self) -> Option<Displacement> {
+    /// Returns how the file was displaced; none if it is at its path.
+    pub(crate) fn displacement(&self) -> Option<Displacement> {
         use std::os::unix::fs::MetadataExt as _;
 
         let open = match self.file.get()?.metadata() {
             Ok(open) => open,
-            Err(error) => return Some(Displacement::Hidden(error)),
+            Err(error) => return Some(Displacement::Unreadable(error)),
         };
         match self.path.metadata() {
             Ok(found) if (found.dev(), found.ino()) == (open.dev(), open.ino()) => None,
             Ok(_) => Some(Displacement::Replaced),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Displacement::Removed),
-            Err(error) => Some(Displacement::Hidden(error)),
+            Err(error) => Some(Displacement::Unreadable(error)),
         }
     }
 }
@@ -81,9 +81,9 @@ impl FileAtPath {
 impl fmt::Display for Displacement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Removed => f.write_str("it was moved away or removed"),
+            Self::Removed => f.write_str("it was moved or removed"),
             Self::Replaced => f.write_str("another file was put in its place"),
-            Self::Hidden(error) => write!(f, "the path cannot be looked at: {error}"),
+            Self::Unreadable(error) => write!(f, "the path cannot be inspected: {error}"),
         }
     }
 }

@@ -1,11 +1,12 @@
-//! The database file: how it is opened and created, and what it lies on.
+//! The database file: opening, creating, and the storage below it.
 
-pub(in crate::store) mod create;
-pub(in crate::store) mod database_file;
-pub(in crate::store) mod file_at_path;
-pub(in crate::store) mod free_space;
-pub(in crate::store) mod open;
-pub(in crate::store) mod overlay;
-pub(in crate::store) mod panic_guard;
-pub(in crate::store) mod reserve;
-pub(in crate::store) mod watch;
+pub(crate) mod create;
+pub(crate) mod database;
+pub(crate) mod database_file;
+pub(crate) mod disk;
+pub(crate) mod file_at_path;
+pub(crate) mod free_space;
+pub(crate) mod open;
+pub(crate) mod overlay;
+pub(crate) mod panic_guard;
+pub(crate) mod reserve;

@@ -1,8 +1,8 @@
-//! Looking into a file without touching it.
+//! A copy-on-write view of a file.
 //!
-//! redb recovers a file that a crash left as soon as it opens it, and writes to any file that it
-//! opens in full. That is too much for a file that is then refused, or whose disk is not to be
-//! trusted. Here redb does all that to what it sees of the file: what it writes stays in memory.
+//! redb recovers an uncleanly closed file when it opens it, and writes to every file that it opens.
+//! That is too much for a file that may then be refused, or whose disk is suspect. In this view redb's
+//! writes stay in memory.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,12 +13,12 @@ use redb::StorageBackend;
 
 const BLOCK: usize = 4096;
 
-/// What is looked into.
-pub(in crate::store) trait Source: std::fmt::Debug + Send + 'static {
-    /// How long it is.
+/// The storage below the view.
+pub(crate) trait Source: std::fmt::Debug + Send + 'static {
+    /// Returns its length in bytes.
     fn length(&self) -> io::Result<u64>;
 
-    /// Fills the buffer with what stands at a place of it.
+    /// Fills the buffer from an offset on.
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
 }
 
@@ -32,38 +32,38 @@ impl Source for File {
     }
 }
 
-/// A file, and what would have been written to it.
+/// A file with writes that are only in memory.
 #[derive(Debug)]
-pub(in crate::store) struct CopyOnWriteOverlay(Mutex<Inner>);
+pub(crate) struct CopyOnWriteOverlay(Mutex<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     source: Box<dyn Source>,
-    /// How much of the file counts.
-    file_length: u64,
+    /// How much of the source is visible, in bytes.
+    source_length: u64,
     length: u64,
     written: HashMap<u64, Box<[u8; BLOCK]>>,
 }
 
 impl CopyOnWriteOverlay {
-    pub(in crate::store) fn into(source: impl Source) -> io::Result<Self> {
+    pub(crate) fn new(source: impl Source) -> io::Result<Self> {
         let length = source.length()?;
         Ok(Self(Mutex::new(Inner {
             source: Box::new(source),
-            file_length: length,
+            source_length: length,
             length,
             written: HashMap::new(),
         })))
     }
 
-    /// The same, of a file whose writer pauses and will go on: its header, which alone is written
-    /// over where it stands, is seen as it is now.
-    pub(in crate::store) fn beside_a_writer(source: impl Source) -> io::Result<Self> {
+    /// Returns a view of a file whose writer is paused and will continue. The header, the only part
+    /// that is overwritten in place, stays as it is now.
+    pub(crate) fn with_current_header(source: impl Source) -> io::Result<Self> {
         let mut header = Box::new([0; BLOCK]);
         source.read_at(0, header.as_mut_slice())?;
-        let peek = Self::into(source)?;
-        peek.inner().written.insert(0, header);
-        Ok(peek)
+        let overlay = Self::new(source)?;
+        overlay.inner().written.insert(0, header);
+        Ok(overlay)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -79,9 +79,9 @@ impl StorageBackend for CopyOnWriteOverlay {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let inner = self.inner();
-        let is_as_it_was = offset + out.len() as u64 <= inner.file_length
+        let is_unchanged = offset + out.len() as u64 <= inner.source_length
             && parts(offset, out.len()).all(|(block, ..)| !inner.written.contains_key(&block));
-        if is_as_it_was {
+        if is_unchanged {
             return inner.source.read_at(offset, out);
         }
         for (block, within, part) in parts(offset, out.len()) {
@@ -94,11 +94,11 @@ impl StorageBackend for CopyOnWriteOverlay {
     fn set_len(&self, length: u64) -> io::Result<()> {
         let mut inner = self.inner();
         if length < inner.length {
-            // What is cut off is zero if the file grows again.
-            inner.file_length = inner.file_length.min(length);
+            // The truncated part reads as zeros if the file grows again.
+            inner.source_length = inner.source_length.min(length);
             for (block, bytes) in &mut inner.written {
-                let kept = length.saturating_sub(block * BLOCK as u64);
-                bytes[usize::try_from(kept).unwrap_or(BLOCK).min(BLOCK)..].fill(0);
+                let retained = length.saturating_sub(block * BLOCK as u64);
+                bytes[usize::try_from(retained).unwrap_or(BLOCK).min(BLOCK)..].fill(0);
             }
         }
         inner.length = length;
@@ -127,14 +127,14 @@ impl Inner {
         }
         let mut bytes = Box::new([0; BLOCK]);
         let start = block * BLOCK as u64;
-        let left = self.file_length.saturating_sub(start);
+        let left = self.source_length.saturating_sub(start);
         let left = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
         self.source.read_at(start, &mut bytes[..left])?;
         Ok(bytes)
     }
 }
 
-/// The blocks of a range, each with its part within the block and within the range.
+/// Returns the blocks of a range, each with the parts that it covers of the block and of the range.
 fn parts(
     offset: u64,
     length: usize,
@@ -142,7 +142,7 @@ fn parts(
     let mut done = 0;
     std::iter::from_fn(move || {
         let at = offset + done as u64;
-        // A remainder of the block's size fits.
+        // A remainder below the block size fits.
         let start = usize::try_from(at % BLOCK as u64).unwrap_or(0);
         let size = (BLOCK - start).min(length - done);
         let part = done..done + size;
@@ -156,29 +156,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again_and_the_file_stays_as_it_was() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
+    fn writes_can_be_read_and_leave_the_file_unchanged() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
         let bytes: Vec<u8> = (0..10_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         std::fs::write(&path, &bytes).unwrap();
-        let peek = CopyOnWriteOverlay::into(File::open(&path).unwrap()).unwrap();
+        let overlay = CopyOnWriteOverlay::new(File::open(&path).unwrap()).unwrap();
         let mut expected = bytes.clone();
 
-        peek.write(4_000, &[7; 5_000]).unwrap();
+        overlay.write(4_000, &[7; 5_000]).unwrap();
         expected[4_000..9_000].fill(7);
-        peek.set_len(8_500).unwrap();
-        peek.set_len(20_000).unwrap();
+        overlay.set_len(8_500).unwrap();
+        overlay.set_len(20_000).unwrap();
         expected.truncate(8_500);
         expected.resize(20_000, 0);
-        peek.write(19_999, &[9]).unwrap();
+        overlay.write(19_999, &[9]).unwrap();
         expected[19_999] = 9;
 
         let mut read = vec![1; 20_000];
-        peek.read(0, &mut read).unwrap();
+        overlay.read(0, &mut read).unwrap();
         assert!(read == expected);
-        assert_eq!(peek.len().unwrap(), 20_000);
+        assert_eq!(overlay.len().unwrap(), 20_000);
         let mut part = [0; 3];
-        peek.read(4_094, &mut part).unwrap();
+        overlay.read(4_094, &mut part).unwrap();
         assert_eq!(part, [7; 3]);
         assert!(std::fs::read(&path).unwrap() == bytes);
     }

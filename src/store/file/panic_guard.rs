@@ -1,102 +1,106 @@
-//! A shield against redb's panics on pages that make no sense (its issues 1303 and 1333).
+//! A guard against redb's panics on inconsistent pages (its issues 1303 and 1333).
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-use redb::Database;
+use redb::{Database, WriteTransaction};
+use tracing::Level;
 
-use super::open::database_error;
+use super::database::begin_write;
 use crate::store::error::OpenError;
 
 thread_local! {
-    /// The shield that this thread is within.
-    static SHIELD: Cell<Shield> = const { Cell::new(Shield::None) };
-}
-
-/// Who hears of a panic.
-#[derive(Debug, Clone, Copy)]
-enum Shield {
-    /// Standard error: there is no shield.
-    None,
-    /// The log, at its lowest level.
-    Quiet,
-    /// The log, as an error.
-    Told,
+    /// The level at which panics of this thread are logged; without a guard, none.
+    static GUARD: Cell<Option<Level>> = const { Cell::new(None) };
 }
 
 static HOOK: Once = Once::new();
 
-/// What `work` gives; none where it panicked. Of that the log hears at its lowest level alone:
-/// whoever tries one place of a damaged file after the other may meet hundreds.
-pub(in crate::store) fn shielded<T>(work: impl FnOnce() -> T) -> Option<T> {
-    within(Shield::Quiet, work)
+/// Runs `work`; returns none if it panicked. Panics are logged at the debug level, since a search
+/// through a damaged file may cause hundreds of them.
+pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch(Level::DEBUG, work)
 }
 
-/// The same; the log hears of a panic as an error, with its place: in a running server it is damage
-/// that nobody knows of yet, or a bug.
-pub(in crate::store) fn shielded_and_told<T>(work: impl FnOnce() -> T) -> Option<T> {
-    within(Shield::Told, work)
+/// Like [`catch_panic`], but logs an error: in a running server a panic is new damage, or a bug.
+pub(crate) fn catch_and_log_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch(Level::ERROR, work)
 }
 
-fn within<T>(shield: Shield, work: impl FnOnce() -> T) -> Option<T> {
-    HOOK.call_once(hush);
-    let outer = SHIELD.replace(shield);
-    let done = panic::catch_unwind(AssertUnwindSafe(work));
-    SHIELD.set(outer);
-    done.ok()
+/// Runs work on a file, and reports a panic as damage.
+pub(crate) fn guard<T>(work: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    let damaged = || OpenError::Damaged("it is truncated or inconsistent".into());
+    catch_panic(work).unwrap_or_else(|| Err(damaged()))
 }
 
-/// Keeps the panics within shields from standard error; all others go their way.
-fn hush() {
-    let others = panic::take_hook();
-    panic::set_hook(Box::new(move |panic| match SHIELD.get() {
-        Shield::None => others(panic),
-        Shield::Quiet => tracing::debug!(%panic, "redb panicked"),
-        Shield::Told => tracing::error!(%panic, "the store panicked"),
+fn catch<T>(level: Level, work: impl FnOnce() -> T) -> Option<T> {
+    HOOK.call_once(install_hook);
+    let outer = GUARD.replace(Some(level));
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    GUARD.set(outer);
+    result.ok()
+}
+
+/// Logs panics under a guard instead of printing them; other panics are not affected.
+fn install_hook() {
+    let previous = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| match GUARD.get() {
+        None => previous(panic),
+        Some(Level::ERROR) => tracing::error!(%panic, "the store panicked"),
+        Some(_) => tracing::debug!(%panic, "redb panicked"),
     }));
 }
 
-/// A database that may be damaged. Where a panic has left it half-way, to close it is one more.
+/// A database that may be damaged. After a panic has interrupted it, dropping it may panic again.
 #[derive(Debug)]
-pub(in crate::store) struct PanicSafe(Option<Database>);
+pub(crate) struct PanicSafe(Option<Database>);
 
 impl PanicSafe {
-    pub(in crate::store) fn new(database: Database) -> Self {
+    pub(crate) fn new(database: Database) -> Self {
         Self(Some(database))
     }
 
-    pub(in crate::store) fn get(&self) -> Result<&Database, OpenError> {
-        self.0.as_ref().ok_or_else(closed)
+    pub(crate) fn get(&self) -> Result<&Database, OpenError> {
+        Ok(self.0.as_ref().ok_or(redb::Error::DatabaseClosed)?)
     }
 
-    pub(in crate::store) fn get_mut(&mut self) -> Result<&mut Database, OpenError> {
-        self.0.as_mut().ok_or_else(closed)
+    pub(crate) fn get_mut(&mut self) -> Result<&mut Database, OpenError> {
+        Ok(self.0.as_mut().ok_or(redb::Error::DatabaseClosed)?)
     }
 
-    /// Closes the database; what dropping it would hide is an error.
+    /// Runs `work` in a durable transaction of its own, which is committed unless `work` fails.
+    pub(crate) fn write<T>(
+        &self,
+        work: impl FnOnce(&WriteTransaction) -> Result<T, OpenError>,
+    ) -> Result<T, OpenError> {
+        guard(|| {
+            let txn = begin_write(self.get()?)?;
+            let result = work(&txn)?;
+            txn.commit()?;
+            Ok(result)
+        })
+    }
+
+    /// Closes the database and reports errors, which dropping it would hide.
     ///
     /// # Errors
     /// The disk fails, or the database is damaged.
-    pub(in crate::store) fn close(self) -> Result<(), OpenError> {
+    pub(crate) fn close(self) -> Result<(), OpenError> {
         let database = self.into_inner()?;
-        shielded(|| database.close().map_err(database_error))
+        catch_panic(|| Ok(database.close()?))
             .unwrap_or_else(|| Err(OpenError::Damaged("it cannot be closed".into())))
     }
 
-    /// The database, of which it is known by now that it can be read.
-    pub(in crate::store) fn into_inner(mut self) -> Result<Database, OpenError> {
-        self.0.take().ok_or_else(closed)
+    /// Returns the database without the guard, once it has proved readable.
+    pub(crate) fn into_inner(mut self) -> Result<Database, OpenError> {
+        Ok(self.0.take().ok_or(redb::Error::DatabaseClosed)?)
     }
 }
 
 impl Drop for PanicSafe {
     fn drop(&mut self) {
         let database = self.0.take();
-        let _ = shielded(|| drop(database));
+        let _ = catch_panic(|| drop(database));
     }
-}
-
-fn closed() -> OpenError {
-    OpenError::Storage(Box::new(redb::Error::DatabaseClosed))
 }

@@ -1,109 +1,94 @@
-//! A copy of everything stored, as it is at one moment.
+//! A copy of everything as of one moment.
 //!
-//! The rows go from one snapshot into a new file, in their order, so that the copy is as small as
-//! can be. The snapshot lives for just that long: while it does, the pages that it sees cannot be
-//! used again. The copy is then checked in full, by itself.
+//! The rows are copied from one snapshot to a new file, in their order, so the copy is as small as
+//! possible. The snapshot lives only that long, since its pages cannot be reused meanwhile. Then the
+//! copy is verified on its own.
 
 use std::fs::File;
 
-use redb::backends::FileBackend;
 use redb::{
-    Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    TableDefinition, TableHandle as _, Value, WriteTransaction,
+    Key, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, TableHandle as _,
+    Value, WriteTransaction,
 };
 
-use super::check::Progress;
+use super::progress::Progress;
 use super::verify::verify_with;
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
-use crate::store::error::{CommandError, CopyError, OpenError};
-use crate::store::file::open::{database_error, shielded, write_stop};
-use crate::store::file::panic_guard::PanicSafe;
+use crate::store::error::{CopyError, OpenError};
+use crate::store::file::database::create_in;
+use crate::store::file::panic_guard::{PanicSafe, guard};
 use crate::store::quarantine;
-use crate::store::quarantine::damage::{Place, Quarantine};
+use crate::store::quarantine::location::RecordRef;
+use crate::store::quarantine::registry::Quarantine;
 use crate::store::schema::tables::{
-    CREATE_KEYS, DAMAGED, DEADLINES, DELETIONS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS,
-    SUBMIT_KEYS, UPSTREAMS, USER_SESSIONS, meta,
+    self, CREATE_KEYS, DAMAGED, DEADLINES, DELETIONS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS,
+    REMOTE_SESSIONS, SESSIONS, SUBMIT_KEYS, USER_SESSIONS, meta,
 };
 use crate::store::write::txn::Txn;
-use crate::store::write::writer::begin_write;
 
-/// The copy's own cache: it is written once, from its beginning to its end.
+/// The cache of the copy, which is written once from beginning to end.
 const CACHE_BYTES: usize = 32 << 20;
 
-/// Records that are set aside at once.
-const SLICE: usize = 500;
+/// The most records that are quarantined in one transaction.
+const MAX_RECORDS: usize = 500;
 
-/// How often progress is told, in rows.
-const TELL_EVERY: u64 = 1 << 12;
-
-/// Copies what the snapshot sees into an empty file and lets the snapshot go.
-pub(in crate::store) fn copy(
+/// Copies the content of a snapshot to an empty file, and drops the snapshot.
+pub(crate) fn copy(
     snapshot: ReadTransaction,
     file: File,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PanicSafe, CopyError> {
-    let open = || {
-        Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create_with_backend(FileBackend::new(file).map_err(database_error)?)
-            .map_err(database_error)
-    };
-    let database = PanicSafe::new(shielded(open)?);
-    let copied = shielded(|| {
-        let txn = begin_write(database.get()?).map_err(OpenError::Storage)?;
-        copy_tables(&snapshot, &txn, progress)?;
-        write_stop(&txn, false).map_err(command_error)?;
-        // The rows are all there, so the snapshot is not needed for the rest.
+    let database = PanicSafe::new(guard(|| create_in(file, CACHE_BYTES))?);
+    database.write(|txn| {
+        copy_tables(&snapshot, txn, progress)?;
+        tables::record_clean_stop(txn)?;
+        // All rows are copied, so the commit does not need the snapshot.
         drop(snapshot);
-        txn.commit()?;
         Ok(())
-    });
-    copied?;
+    })?;
     Ok(database)
 }
 
-/// Checks a copy in full. Records in it that cannot be decoded are set aside, in the copy alone.
-pub(in crate::store) fn settle(
+/// Verifies a copy completely. Undecodable records are quarantined, in the copy only.
+pub(crate) fn verify(
     database: &mut PanicSafe,
     rules: &Rules,
     now: Timestamp,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), CopyError> {
-    let damaged = faults_of(database, progress)?;
+    let damaged = undecodable_records(database, progress)?;
     if damaged.is_empty() {
         return Ok(());
     }
-    for places in damaged.chunks(SLICE) {
-        shielded(|| {
-            let txn = begin_write(database.get()?).map_err(OpenError::Storage)?;
-            let damage = Quarantine::default();
-            let mut rows = Txn::open(&txn, rules, &damage, now).map_err(command_error)?;
-            quarantine::set_aside(&mut rows, places).map_err(command_error)?;
-            rows.finish().map_err(command_error)?;
-            txn.commit()?;
+    for records in damaged.chunks(MAX_RECORDS) {
+        database.write(|txn| {
+            let quarantine = Quarantine::default();
+            let mut rows = Txn::open(txn, rules, &quarantine, now)?;
+            quarantine::quarantine_records(&mut rows, records)?;
+            rows.finish()?;
             Ok(())
         })?;
     }
-    match faults_of(database, progress)?.len() {
+    match undecodable_records(database, progress)?.len() {
         0 => Ok(()),
         left => Err(CopyError::Unsound(format!("{left} records stay damaged"))),
     }
 }
 
-/// The records that cannot be decoded; fails where anything else is wrong.
-fn faults_of(
+/// Returns the undecodable records; fails if anything else is wrong.
+fn undecodable_records(
     database: &mut PanicSafe,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Vec<Place>, CopyError> {
-    let mut places = Vec::new();
+) -> Result<Vec<RecordRef>, CopyError> {
+    let mut records = Vec::new();
     let mut unsound = None;
-    verify_with(database, progress, &mut |fault| match fault.place {
-        Some(place) => places.push(place),
+    verify_with(database, progress, &mut |fault| match fault.record {
+        Some(record) => records.push(record),
         None => unsound = unsound.take().or(Some(fault.text)),
     })?;
     match unsound {
-        None => Ok(places),
+        None => Ok(records),
         Some(fault) => Err(CopyError::Unsound(fault)),
     }
 }
@@ -111,30 +96,29 @@ fn faults_of(
 fn copy_tables(
     from: &ReadTransaction,
     to: &WriteTransaction,
-    tell: &mut dyn FnMut(Progress),
+    report: &mut dyn FnMut(Progress),
 ) -> Result<(), OpenError> {
     let total = from.open_table(MESSAGES)?.len()? + from.open_table(SESSIONS)?.len()?;
     let mut progress = Progress { done: 0, total };
-    copy_table(from, to, SESSIONS, &mut progress, tell)?;
-    copy_table(from, to, MESSAGES, &mut progress, tell)?;
-    let mut others = Progress { done: 0, total: 0 };
-    let silent = &mut |_| {};
-    copy_table(from, to, DEADLINES, &mut others, silent)?;
-    copy_table(from, to, USER_SESSIONS, &mut others, silent)?;
-    copy_table(from, to, CREATE_KEYS, &mut others, silent)?;
-    copy_table(from, to, MESSAGE_KEYS, &mut others, silent)?;
-    copy_table(from, to, SUBMIT_KEYS, &mut others, silent)?;
-    copy_table(from, to, UPSTREAMS, &mut others, silent)?;
-    copy_table(from, to, OPEN_TURNS, &mut others, silent)?;
-    copy_table(from, to, DELETIONS, &mut others, silent)?;
-    copy_table(from, to, DAMAGED, &mut others, silent)?;
-    copy_table(from, to, META, &mut others, silent)?;
-    // They are of the file and not of what is in it.
+    copy_table(from, to, SESSIONS, &mut || progress.step(report))?;
+    copy_table(from, to, MESSAGES, &mut || progress.step(report))?;
+    let silent = &mut || {};
+    copy_table(from, to, DEADLINES, silent)?;
+    copy_table(from, to, USER_SESSIONS, silent)?;
+    copy_table(from, to, CREATE_KEYS, silent)?;
+    copy_table(from, to, MESSAGE_KEYS, silent)?;
+    copy_table(from, to, SUBMIT_KEYS, silent)?;
+    copy_table(from, to, REMOTE_SESSIONS, silent)?;
+    copy_table(from, to, OPEN_TURNS, silent)?;
+    copy_table(from, to, DELETIONS, silent)?;
+    copy_table(from, to, DAMAGED, silent)?;
+    copy_table(from, to, META, silent)?;
+    // These describe the source file, not its content.
     let mut names = to.open_table(META)?;
     for name in [meta::VERIFIED, meta::LAST_BACKUP] {
         names.remove(name)?;
     }
-    tell(progress);
+    report(progress);
     Ok(())
 }
 
@@ -142,9 +126,10 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
     from: &ReadTransaction,
     to: &WriteTransaction,
     definition: TableDefinition<K, V>,
-    progress: &mut Progress,
-    tell: &mut dyn FnMut(Progress),
+    step: &mut dyn FnMut(),
 ) -> Result<(), OpenError> {
+    // Damaged pages may have checksums that match the damage.
+    let damaged = |reason| OpenError::Damaged(format!("{}: {reason}", definition.name()));
     let mut table = to.open_table(definition)?;
     let rows = from.open_table(definition)?;
     let mut last: Option<Vec<u8>> = None;
@@ -152,42 +137,16 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
     for row in rows.iter()? {
         let (key, value) = row?;
         let bytes = K::as_bytes(&key.value()).as_ref().to_vec();
-        let follows = |last: &Vec<u8>| K::compare(last, &bytes).is_lt();
-        if !last.as_ref().is_none_or(follows) {
-            return Err(not_as_written(
-                definition,
-                "its rows are not in their order",
-            ));
+        if last.is_some_and(|last| K::compare(&last, &bytes).is_ge()) {
+            return Err(damaged("its rows are not in their order"));
         }
         last = Some(bytes);
         table.insert(key.value(), value.value())?;
         copied += 1;
-        progress.done += 1;
-        if progress.done.is_multiple_of(TELL_EVERY) {
-            tell(*progress);
-        }
+        step();
     }
     if copied != rows.len()? {
-        return Err(not_as_written(
-            definition,
-            "it has not as many rows as it says",
-        ));
+        return Err(damaged("it has not as many rows as it says"));
     }
     Ok(())
-}
-
-/// What a table says whose pages were damaged and have checksums that fit the damage.
-fn not_as_written<K: Key, V: Value>(table: TableDefinition<K, V>, reason: &str) -> OpenError {
-    OpenError::Damaged(format!("{}: {reason}", table.name()))
-}
-
-pub(in crate::store) fn begin_read(database: &Database) -> Result<ReadTransaction, OpenError> {
-    Ok(database.begin_read()?)
-}
-
-pub(in crate::store) fn command_error(error: CommandError) -> OpenError {
-    match error {
-        CommandError::Storage(error) => OpenError::Storage(error),
-        other => OpenError::Damaged(format!("{other:?}")),
-    }
 }

@@ -1,49 +1,48 @@
-//! A database file that no server holds.
+//! A database file that no server has open.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use redb::{Database, ReadableDatabase, ReadableTableMetadata};
+use redb::{Database, Key, ReadableDatabase, ReadableTableMetadata, TableDefinition};
 
-use super::check::Fault;
-pub use super::check::Progress;
+use super::check::{self, Fault};
 use super::checksums;
 use super::copy;
 use super::export::Cursor;
-use super::verify::{read_error, verify_pages, verify_rows};
+pub use super::progress::Progress;
+use super::verify::{verify_pages, verify_rows};
 use crate::domain::archive::{Item, Quarantined};
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
 use crate::process::server_lock::ServerLock;
 use crate::store::error::{CopyError, OpenError};
-use crate::store::file::database_file::look_into;
-use crate::store::file::open::{self, database_error, shielded};
-use crate::store::file::panic_guard::PanicSafe;
-use crate::store::quarantine::damage::Quarantine;
+use crate::store::file::database_file::open_view;
+use crate::store::file::open;
+use crate::store::file::panic_guard::{PanicSafe, guard};
+use crate::store::quarantine::registry::Quarantine;
 use crate::store::read::reader::Reader;
 use crate::store::read::snapshot::Snapshot;
 use crate::store::schema::tables::{DAMAGED, SESSIONS};
-use crate::store::write::writer::begin_write;
 
-/// A file that is looked at and not touched, whatever state it was left in.
+/// A read-only view of a file, whatever state it was left in.
 #[derive(Debug)]
 pub struct OfflineDatabase {
     database: PanicSafe,
     length: u64,
-    /// While it is open, no server can take it.
+    /// While it is locked, no server can open it.
     file: File,
     cache_bytes: usize,
-    /// Whether its pages were verified: while it is held, they stay as they are.
+    /// Whether the pages were verified: while the file is locked, they do not change.
     is_verified: bool,
-    /// The lock of its folder, where that was taken.
+    /// The lock of its directory, if that was taken.
     _lock: Option<ServerLock>,
 }
 
 impl OfflineDatabase {
-    /// Looks into a file.
+    /// Opens a view of a file.
     ///
     /// # Errors
-    /// It is not there, in use, foreign, damaged, or of a newer version.
+    /// The file is missing, in use, foreign, damaged, or of a newer version.
     pub fn into(path: &Path, cache_bytes: usize) -> Result<Self, OpenError> {
         let file = File::open(path)?;
         match file.try_lock_shared() {
@@ -52,21 +51,13 @@ impl OfflineDatabase {
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
         let length = file.metadata()?.len();
-        if length == 0 {
-            return Err(OpenError::Foreign("it is empty".into()));
-        }
-        let looked = PanicSafe::new(look_into(file.try_clone()?, cache_bytes)?);
-        shielded(|| {
-            let database = looked.get()?;
-            open::refuse_foreign(database)?;
-            // An older file is brought to the present schema, in memory alone.
-            let txn = begin_write(database).map_err(OpenError::Storage)?;
-            open::bring_to_schema(&txn)?;
-            txn.commit()?;
-            Ok(())
-        })?;
+        open::refuse_empty(length)?;
+        let database = PanicSafe::new(open_view(file.try_clone()?, cache_bytes)?);
+        guard(|| open::refuse_foreign(database.get()?))?;
+        // An older file is migrated to the current schema, in memory only.
+        database.write(open::migrate)?;
         Ok(Self {
-            database: looked,
+            database,
             length,
             file,
             cache_bytes,
@@ -75,7 +66,7 @@ impl OfflineDatabase {
         })
     }
 
-    /// The same, holding the lock of its folder.
+    /// Holds the lock of the file's directory as long as the view.
     #[must_use]
     pub fn under(self, lock: Option<ServerLock>) -> Self {
         Self {
@@ -84,48 +75,42 @@ impl OfflineDatabase {
         }
     }
 
-    /// How long the file is.
+    /// Returns the length of the file in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// How many sessions it holds.
+    /// Returns the number of sessions.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn sessions(&self) -> Result<u64, OpenError> {
-        shielded(|| {
-            Ok(self
-                .database
-                .get()?
-                .begin_read()?
-                .open_table(SESSIONS)?
-                .len()?)
-        })
+        self.rows(SESSIONS)
     }
 
-    /// Whether it holds nothing at all.
+    /// Whether it holds neither sessions nor quarantined records.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn is_empty(&self) -> Result<bool, OpenError> {
-        let sessions = self.sessions()?;
-        let damaged = shielded(|| {
-            Ok(self
-                .database
-                .get()?
-                .begin_read()?
-                .open_table(DAMAGED)?
-                .len()?)
-        })?;
-        Ok(sessions == 0 && damaged == 0)
+        Ok(self.rows(SESSIONS)? == 0 && self.rows(DAMAGED)? == 0)
     }
 
-    /// Checks every page, record, index row and tally; tells what does not fit, a line each.
+    fn rows<K: Key + 'static>(
+        &self,
+        table: TableDefinition<K, &'static [u8]>,
+    ) -> Result<u64, OpenError> {
+        guard(|| {
+            let txn = self.database.get()?.begin_read()?;
+            Ok(txn.open_table(table)?.len()?)
+        })
+    }
+
+    /// Checks every page, record, index row and counter; reports one line per fault.
     ///
     /// # Errors
-    /// It cannot be read on.
+    /// It cannot be read any further.
     pub fn check(
         &mut self,
         progress: &mut dyn FnMut(Progress),
@@ -133,8 +118,8 @@ impl OfflineDatabase {
     ) -> Result<(), OpenError> {
         let mut report = |fault: Fault| report(fault.text);
         let mut are_sound = true;
-        // As they are in the file: what is open here was written to, in memory.
-        verify_pages(&mut PanicSafe::new(self.again()?), &mut |fault| {
+        // In a new view, since the migration wrote to the pages of the open one.
+        verify_pages(&mut PanicSafe::new(self.reopen()?), &mut |fault| {
             are_sound = false;
             report(fault);
         })?;
@@ -145,36 +130,36 @@ impl OfflineDatabase {
     /// Verifies every page, once.
     ///
     /// # Errors
-    /// A page is damaged, other than in records that cannot be decoded; or it cannot be read.
+    /// A page is damaged other than in undecodable records, or the file cannot be read.
     pub fn require_sound_pages(&mut self) -> Result<(), OpenError> {
         if !self.is_verified {
-            checksums::require_sound(&|| self.again())?;
+            checksums::require_sound(&|| self.reopen())?;
             self.is_verified = true;
         }
         Ok(())
     }
 
-    /// The file as it is, opened once more.
-    fn again(&self) -> Result<Database, OpenError> {
-        look_into(self.file.try_clone()?, self.cache_bytes)
+    /// Opens another view of the unchanged file.
+    fn reopen(&self) -> Result<Database, OpenError> {
+        open_view(self.file.try_clone()?, self.cache_bytes)
     }
 
-    /// The records that were set aside because they cannot be decoded.
+    /// Passes each quarantined record to `report`.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn set_aside(&self, tell: &mut dyn FnMut(Quarantined)) -> Result<(), OpenError> {
-        shielded(|| {
+    pub fn set_aside(&self, report: &mut dyn FnMut(Quarantined)) -> Result<(), OpenError> {
+        guard(|| {
             let txn = self.database.get()?.begin_read()?;
-            super::check::set_aside(&txn, tell).map_err(read_error)
+            Ok(check::quarantined(&txn, report)?)
         })
     }
 
-    /// Copies everything into an empty file, and checks both.
+    /// Copies everything to an empty file, and verifies both.
     ///
     /// # Errors
-    /// Either file fails, or what is stored is not sound. Single records that cannot be decoded
-    /// are set aside in the copy.
+    /// Either file fails, or the stored data is not sound. Single undecodable records are quarantined
+    /// in the copy.
     pub fn copy_to(
         &mut self,
         file: &File,
@@ -183,14 +168,14 @@ impl OfflineDatabase {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), CopyError> {
         self.require_sound_pages()?;
-        let snapshot = copy::begin_read(self.database.get()?)?;
+        let snapshot = self.database.get()?.begin_read().map_err(OpenError::from)?;
         let mut database = copy::copy(snapshot, file.try_clone()?, progress)?;
-        copy::settle(&mut database, rules, now, progress)?;
+        copy::verify(&mut database, rules, now, progress)?;
         database.close()?;
         Ok(file.sync_all()?)
     }
 
-    /// The next items of an export, of about `rows` rows.
+    /// Returns the next items of an export, of about `rows` rows.
     ///
     /// # Errors
     /// It cannot be read.
@@ -200,43 +185,31 @@ impl OfflineDatabase {
         rows: usize,
         now: Timestamp,
     ) -> Result<Vec<Item>, OpenError> {
-        let damage = Quarantine::default();
-        shielded(|| {
-            let snapshot = Snapshot::of(self.database.get()?).map_err(read_error)?;
+        guard(|| {
             let reader = Reader {
-                snapshot: &snapshot,
-                damage: &damage,
+                snapshot: &Snapshot::new(self.database.get()?)?,
+                quarantine: &Quarantine::default(),
             };
-            reader.export(cursor, rows, now).map_err(read_error)
+            Ok(reader.export(cursor, rows, now)?)
         })
     }
 }
 
-/// Makes a file as small as it can be; returns its length before and after.
+/// Compacts a file; returns its length in bytes before and after.
 ///
 /// # Errors
-/// It is in use, foreign, damaged or of a newer version, and then unchanged; or the disk fails.
-/// Damage to a record is enough: its page would get a checksum that fits the damage.
+/// The file is in use, foreign, damaged or of a newer version, and then unchanged; or the disk fails.
+/// A damaged record is enough: its page would get a checksum that matches the damage.
 pub fn compact(path: &Path, cache_bytes: usize) -> Result<(u64, u64), OpenError> {
     let before = std::fs::metadata(path)?.len();
     open::refuse_unreadable(path)?;
-    checksums::verify(&mut PanicSafe::new(
-        OfflineDatabase::into(path, cache_bytes)?.again()?,
-    ))?;
-    shielded(|| {
-        let mut database = Database::builder()
-            .set_cache_size(cache_bytes)
-            .open(path)
-            .map_err(database_error)?;
-        // A pass may free what another one can use.
-        while compact_once(&mut database)? {}
-        database.close().map_err(database_error)
+    let view = OfflineDatabase::into(path, cache_bytes)?.reopen()?;
+    checksums::verify(&mut PanicSafe::new(view))?;
+    guard(|| {
+        let mut database = Database::builder().set_cache_size(cache_bytes).open(path)?;
+        // A pass may free pages that the next one can use.
+        while database.compact()? {}
+        Ok(database.close()?)
     })?;
     Ok((before, std::fs::metadata(path)?.len()))
-}
-
-fn compact_once(database: &mut Database) -> Result<bool, OpenError> {
-    database
-        .compact()
-        .map_err(|error| OpenError::Storage(Box::new(error.into())))
 }

@@ -1,63 +1,64 @@
-//! Verification of the live file, as a backup verifies what it copies.
+//! Verification of the live file.
 //!
-//! Pages are verified by redb's checksums and rows by the row checks of `sessiond check`, both in
-//! one read-only view of the last commit ([`look_beside`]). The writer pauses while that view is
-//! opened, and then goes on: a snapshot that is held meanwhile keeps the pages in place, so the
-//! file may grow until the end of the pass.
+//! Pages are verified by redb's checksums and rows by the checks of `sessiond check`, both in one
+//! read-only view of the last commit ([`open_live_view`]). The writer pauses only while that view is
+//! opened. A snapshot keeps the pages in place meanwhile, so the file may grow until the pass ends.
 
 use std::fs::File;
 use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use redb::Database;
 use tokio_util::sync::CancellationToken;
 
 use super::checksums;
-use super::copy;
 use super::verify::verify_rows;
-use crate::store::Store;
 use crate::store::error::OpenError;
-use crate::store::file::database_file::look_beside;
+use crate::store::file::database_file::open_live_view;
 use crate::store::file::overlay::Source;
 use crate::store::file::panic_guard::PanicSafe;
-use crate::store::quarantine::damage::{MAX_WAITING, Place};
+use crate::store::handle::Store;
+use crate::store::quarantine::location::RecordRef;
+use crate::store::quarantine::registry::MAX_PENDING;
 use crate::store::write::queue::WriterMessage;
 
-/// How many faults are told in full.
-const TOLD: usize = 20;
+/// The most faults that are reported in full.
+const MAX_REPORTED_FAULTS: usize = 20;
 
-/// How often it is looked whether the writer has quarantined what was found.
-const POLL: std::time::Duration = std::time::Duration::from_millis(5);
+/// How often the pass checks whether the writer has quarantined its findings.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How often that is looked at before the rest is left to those who meet it.
-const POLLS: usize = 1000;
+/// The most checks before the rest is left to later readers.
+const MAX_POLLS: usize = 1000;
 
-/// What a complete pass found.
+/// The result of a complete pass.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// How many faults there are in pages, index rows and counters. Of damaged pages redb says no
-    /// more than that there are some, so these count as one.
+    /// The number of faults in pages, index rows and counters. redb reports only whether any page is
+    /// damaged, so damaged pages count as one fault.
     pub damaged_pages: u64,
-    /// The first of them, a line each.
+    /// The first of them, one line each.
     pub faults: Vec<String>,
-    /// How many records cannot be decoded. They are quarantined.
+    /// The number of undecodable records. They are quarantined.
     pub undecodable_records: u64,
 }
 
-/// Why a pass came to no end.
+/// Why a pass was not completed.
 #[derive(Debug, thiserror::Error)]
 pub enum ScrubError {
-    /// It was told to stop.
+    /// It was stopped.
     #[error("it was stopped")]
     Stopped,
-    /// The database is failing, or was opened anew in the middle of the pass.
+    /// The database is failing, or was reopened during the pass.
     #[error("the database cannot be written at present")]
     Failing,
-    /// The file cannot be opened or read, for a reason outside of it.
+    /// The file cannot be opened or read, for an external reason.
     #[error(transparent)]
     Failed(#[from] OpenError),
 }
 
-/// A file whose reads fail from the moment on that a pass is to stop.
+/// A file whose reads fail once the pass is stopped.
 #[derive(Debug)]
 struct Stoppable {
     file: File,
@@ -78,28 +79,28 @@ impl Source for Stoppable {
 }
 
 impl Store {
-    /// Verifies every page and every row of the live file. It takes as long as to read that a few
-    /// times, and is for a thread of its own. Records that cannot be decoded are quarantined.
+    /// Verifies every page and every row of the live file, and quarantines undecodable records. It
+    /// takes as long as reading the file a few times, so it needs a thread of its own.
     ///
     /// # Errors
-    /// See [`ScrubError`]; damage is no error.
+    /// See [`ScrubError`]; damage is not an error.
     pub fn verify(&self, stop: &CancellationToken) -> Result<Findings, ScrubError> {
         let Some(file) = &self.shared.file else {
             return Ok(Findings::default());
         };
-        let openings = self.shared.openings();
+        let openings = || self.shared.openings.load(Ordering::SeqCst);
+        let openings_before = openings();
         if self.shared.condition.commit_failed.get() {
             return Err(ScrubError::Failing);
         }
         let pinned = {
             let database = self.shared.database();
-            let open = database.as_ref().ok_or(ScrubError::Failing)?;
-            copy::begin_read(&open.database)?
+            database.as_ref().ok_or(ScrubError::Failing)?.begin_read()?
         };
         let open = || {
             self.while_paused(|| {
-                look_beside(Stoppable {
-                    file: file.handle()?,
+                open_live_view(Stoppable {
+                    file: file.try_clone()?,
                     stop: stop.clone(),
                 })
             })
@@ -109,73 +110,70 @@ impl Store {
         if stop.is_cancelled() {
             return Err(ScrubError::Stopped);
         }
-        if openings != self.shared.openings() {
-            // The snapshot went with the handle that it belonged to.
+        if openings_before != openings() {
+            // The snapshot was lost with the handle that it belonged to.
             return Err(ScrubError::Failing);
         }
         let (findings, records) = found?;
-        self.quarantine(&records);
+        self.quarantine(records);
         Ok(findings)
     }
 
-    /// Has the writer quarantine records, as many at once as may wait.
-    fn quarantine(&self, records: &[(Place, String)]) {
-        for slice in records.chunks(MAX_WAITING) {
-            for ((owner, spot), text) in slice {
-                self.shared.damage.note_found(*owner, spot, text);
+    /// Has the writer quarantine records, as many at once as may be pending.
+    fn quarantine(&self, mut records: Vec<(RecordRef, String)>) {
+        while !records.is_empty() {
+            let slice = records.drain(..records.len().min(MAX_PENDING));
+            for ((owner, location), fault) in slice {
+                self.shared.quarantine.add(owner, location, &fault);
             }
-            for _ in 0..POLLS {
-                if !self.shared.damage.has_waiting() {
+            for _ in 0..MAX_POLLS {
+                if !self.shared.quarantine.has_pending() {
                     break;
                 }
-                // Where the queue is full, the writer looks after its next batch.
+                // If the queue is full, the writer checks after its next batch.
                 let _ = self.queue.try_send(WriterMessage::Quarantine);
-                std::thread::sleep(POLL);
+                std::thread::sleep(POLL_INTERVAL);
             }
         }
     }
 }
 
-/// Verifies pages, then rows, of what `open` opens.
+/// Verifies pages, then rows, of the view that `open` opens.
 fn scrub(
     open: &dyn Fn() -> Result<Database, OpenError>,
-) -> Result<(Findings, Vec<(Place, String)>), OpenError> {
+) -> Result<(Findings, Vec<(RecordRef, String)>), OpenError> {
     let mut findings = Findings::default();
     let mut records = Vec::new();
     let view = checksums::require_sound(open).or_else(|error| {
-        findings.take(error)?;
+        findings.add_error(error)?;
         open().map(PanicSafe::new)
     });
     let rows = view.and_then(|view| {
-        verify_rows(&view, &mut |_| {}, &mut |fault| match fault.place {
-            Some(place) => records.push((place, fault.text)),
-            None => findings.note(fault.text),
+        verify_rows(&view, &mut |_| {}, &mut |fault| match fault.record {
+            Some(record) => records.push((record, fault.text)),
+            None => findings.add(fault.text),
         })
     });
-    rows.or_else(|error| findings.take(error))?;
+    rows.or_else(|error| findings.add_error(error))?;
     findings.undecodable_records = records.len() as u64;
     Ok((findings, records))
 }
 
 impl Findings {
-    fn note(&mut self, fault: String) {
+    fn add(&mut self, fault: String) {
         self.damaged_pages += 1;
-        if self.faults.len() < TOLD {
+        if self.faults.len() < MAX_REPORTED_FAULTS {
             self.faults.push(fault);
         }
     }
 
-    /// Takes an error that the file is to blame for as a fault.
-    fn take(&mut self, error: OpenError) -> Result<(), OpenError> {
-        if !(error.is_damage() || is_of_the_disk(&error)) {
+    /// Adds an error as a fault if the file is to blame: it is damaged or truncated, or its disk fails.
+    fn add_error(&mut self, error: OpenError) -> Result<(), OpenError> {
+        let is_truncated = error.io_kind() == Some(io::ErrorKind::UnexpectedEof);
+        if !(error.is_damage() || is_truncated || error.is_io_failure()) {
             return Err(error);
         }
-        self.note(error.to_string());
+        self.add(error.to_string());
         Ok(())
     }
-}
-
-/// Whether a part of the file cannot be read: its end is missing, or the disk fails there.
-fn is_of_the_disk(error: &OpenError) -> bool {
-    error.io_kind() == Some(io::ErrorKind::UnexpectedEof) || error.is_io_failure()
 }

@@ -1,28 +1,28 @@
-//! Whether a whole file is sound: every page by redb's checksums, every row by ours.
+//! Verification of a whole file: every page by redb's checksums, every row by our checks.
 
 use redb::{Database, ReadableDatabase};
 
-use super::check::{self, Fault, Progress};
+use super::check::{self, Fault};
 use super::checksums;
-use crate::store::error::{OpenError, ReadError};
-use crate::store::file::open::shielded;
-use crate::store::file::panic_guard::PanicSafe;
+use super::progress::Progress;
+use crate::store::error::OpenError;
+use crate::store::file::panic_guard::{PanicSafe, guard};
 
-/// What is wrong with a database, a line each. Records that cannot be decoded are no reason to
-/// give up the rest: they are set aside when they are met.
-pub(in crate::store) fn verify(database: Database) -> Result<Vec<String>, OpenError> {
+/// Returns the faults of a database, one line each. Undecodable records are left out, since they are
+/// no reason to give up the rest: they are quarantined when they are read.
+pub(crate) fn verify(database: Database) -> Result<Vec<String>, OpenError> {
     let mut database = PanicSafe::new(database);
     let mut faults = Vec::new();
     verify_with(&mut database, &mut |_| {}, &mut |fault| {
-        if fault.place.is_none() {
+        if fault.record.is_none() {
             faults.push(fault.text);
         }
     })?;
     Ok(faults)
 }
 
-/// The same, told fault by fault, those of single records too.
-pub(in crate::store) fn verify_with(
+/// Reports each fault of a database, including undecodable records.
+pub(crate) fn verify_with(
     database: &mut PanicSafe,
     progress: &mut dyn FnMut(Progress),
     report: &mut dyn FnMut(Fault),
@@ -31,41 +31,33 @@ pub(in crate::store) fn verify_with(
     verify_rows(database, progress, report)
 }
 
-/// Tells whether a page does not have its checksum; of which one, redb does not say.
-pub(in crate::store) fn verify_pages(
+/// Reports whether the checksum of any page does not match; redb does not say of which one.
+pub(crate) fn verify_pages(
     database: &mut PanicSafe,
     report: &mut dyn FnMut(Fault),
 ) -> Result<(), OpenError> {
     let reason = match checksums::check(database) {
         Ok(true) => return Ok(()),
         Ok(false) => "the file is not as it was left".to_owned(),
-        // Which records that concerns, the rest of the check may tell.
+        // The check of the rows may show which records are affected.
         Err(OpenError::Damaged(reason)) => reason,
         Err(error) => return Err(error),
     };
     report(Fault {
         text: format!("pages: {reason}"),
-        place: None,
+        record: None,
     });
     Ok(())
 }
 
-/// Tells what does not fit in the rows.
-pub(in crate::store) fn verify_rows(
+/// Reports the faults of the rows.
+pub(crate) fn verify_rows(
     database: &PanicSafe,
     progress: &mut dyn FnMut(Progress),
     report: &mut dyn FnMut(Fault),
 ) -> Result<(), OpenError> {
-    shielded(|| {
+    guard(|| {
         let txn = database.get()?.begin_read()?;
-        check::check(&txn, progress, report).map_err(read_error)
+        Ok(check::check(&txn, progress, report)?)
     })
-}
-
-pub(in crate::store) fn read_error(error: ReadError) -> OpenError {
-    match error {
-        ReadError::Storage(error) => OpenError::Storage(error),
-        ReadError::Closed => OpenError::Storage(Box::new(redb::Error::DatabaseClosed)),
-        ReadError::Record(error) => OpenError::Damaged(error.to_string()),
-    }
 }

@@ -1,101 +1,106 @@
-//! Moving records aside that cannot be decoded, and mending what hangs on them.
+//! Moving undecodable records out of their tables, and repairing what refers to them.
 //!
-//! The record goes into a table of its own with the reason. What is left is whole again: every
+//! A record goes into a table of its own, with the reason. The rest becomes consistent again: every
 //! index row has its record, and the rest of the session stays usable.
 
-pub(in crate::store) mod damage;
+pub(crate) mod location;
+pub(crate) mod registry;
 
 use std::collections::{HashMap, HashSet};
 
-use self::damage::{NOBODY, Place, RecordLocation};
+use self::location::{RecordLocation, RecordRef, UNKNOWN_OWNER};
+use super::error::CommandResult;
 use super::schema::record::{self, RecordError};
-use super::write::txn::{Result, Txn};
+use super::write::txn::Txn;
 use crate::domain::archive::Quarantined;
 use crate::domain::id::SessionId;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
 use crate::events::Event;
 
-/// Moves those of the records aside that still cannot be decoded.
-pub(super) fn set_aside(txn: &mut Txn<'_>, places: &[Place]) -> Result<()> {
+/// Quarantines those of the records that still cannot be decoded.
+pub(super) fn quarantine_records(txn: &mut Txn<'_>, records: &[RecordRef]) -> CommandResult<()> {
     let mut damaged = Vec::new();
-    for (owner, spot) in places {
-        let Some(bytes) = txn.bytes_at(*owner, spot)? else {
-            txn.is_sound_after_all(*owner)?;
+    for (owner, location) in records {
+        let Some(bytes) = txn.record_bytes(*owner, location)? else {
+            txn.note_sound(*owner)?;
             continue;
         };
-        if let Some(reason) = why(*owner, spot, &bytes) {
-            damaged.push((*owner, spot, reason, bytes));
+        if let Some(reason) = decode_error(*owner, location, &bytes) {
+            damaged.push((*owner, location, reason, bytes));
         } else {
-            txn.rewrite(*owner, spot, &bytes)?;
-            txn.is_sound_after_all(*owner)?;
+            txn.rewrite_record(*owner, location, &bytes)?;
+            txn.note_sound(*owner)?;
         }
     }
     // Turns in their order, so that each finds its own message.
-    damaged.sort_by_key(|(owner, spot, ..)| match spot {
+    damaged.sort_by_key(|(owner, location, ..)| match location {
         RecordLocation::Turn(position) => (*owner, *position),
         _ => (*owner, 0),
     });
-    let sessions: HashSet<SessionId> = damaged
-        .iter()
-        .filter(|(_, spot, ..)| **spot == RecordLocation::Session)
-        .map(|(owner, ..)| *owner)
-        .collect();
+    let is_session = |location: &RecordLocation| *location == RecordLocation::Session;
+    let sessions = damaged.iter().filter(|record| is_session(record.1));
+    let sessions: HashSet<SessionId> = sessions.map(|record| record.0).collect();
     let expiries = if sessions.is_empty() {
         HashMap::new()
     } else {
         txn.remove_index_rows(&sessions)?
     };
-    for (owner, spot, reason, bytes) in damaged {
-        txn.take_out(owner, spot)?;
-        txn.put_aside(&Quarantined {
+    for (owner, location, reason, bytes) in damaged {
+        txn.remove_record(owner, location)?;
+        let expiry = expiries.get(&owner).copied();
+        txn.put_quarantined(&Quarantined {
             owner,
-            place: spot.to_string(),
+            place: location.to_string(),
             reason: reason.to_string(),
             found_at: txn.now,
-            expires_at: expiries
-                .get(&owner)
-                .copied()
-                .filter(|_| *spot == RecordLocation::Session),
+            expires_at: expiry.filter(|_| is_session(location)),
             bytes,
         })?;
-        mend(txn, owner, spot, sessions.contains(&owner))?;
+        repair(txn, owner, location, sessions.contains(&owner))?;
     }
     Ok(())
 }
 
-/// Why a record cannot be decoded, if it cannot.
-fn why(owner: SessionId, spot: &RecordLocation, bytes: &[u8]) -> Option<RecordError> {
-    match spot {
+/// Returns why a record cannot be decoded, if it cannot.
+fn decode_error(owner: SessionId, location: &RecordLocation, bytes: &[u8]) -> Option<RecordError> {
+    match location {
         RecordLocation::Session => record::decode_session(owner, bytes).err(),
-        RecordLocation::Message(at) => record::decode_message(owner, *at, bytes).err(),
+        RecordLocation::Message(at) => record::borrow_message(owner, *at, bytes).err(),
         RecordLocation::Turn(position) => record::decode_turn(owner, *position, bytes).err(),
         RecordLocation::Key(..) => record::decode_time(bytes).err(),
-        RecordLocation::Upstream => record::decode_upstream(bytes).err(),
+        RecordLocation::RemoteSession => record::decode_remote_session(bytes).err(),
         RecordLocation::CreateKey(..) => record::decode_claim(bytes).err(),
     }
 }
 
-/// Puts in order what belonged to a record that is gone.
-fn mend(txn: &mut Txn<'_>, owner: SessionId, spot: &RecordLocation, is_lost: bool) -> Result<()> {
-    match spot {
-        // Nobody can be asked any more, and nobody be told.
+/// Repairs what referred to a record that is gone.
+fn repair(
+    txn: &mut Txn<'_>,
+    owner: SessionId,
+    location: &RecordLocation,
+    session_is_lost: bool,
+) -> CommandResult<()> {
+    match location {
+        // No agent can be asked for them, and no client can receive an answer.
         RecordLocation::Session => drop(txn.remove_turns(owner)?),
         RecordLocation::Message(at) => {
             txn.remove_keys_of(owner, *at)?;
             end_turn_of(txn, owner, *at)?;
         }
-        RecordLocation::Turn(position) if !is_lost => open_again(txn, owner, *position)?,
+        RecordLocation::Turn(position) if !session_is_lost => {
+            restore_turn(txn, owner, *position)?;
+        }
         RecordLocation::Turn(_)
         | RecordLocation::Key(..)
-        | RecordLocation::Upstream
+        | RecordLocation::RemoteSession
         | RecordLocation::CreateKey(..) => {}
     }
     Ok(())
 }
 
-/// Ends the turn of a message that is lost, so that those behind it do not wait for ever.
-fn end_turn_of(txn: &mut Txn<'_>, session: SessionId, at: Timestamp) -> Result<()> {
+/// Ends the turn of a lost message, so that later turns do not wait for it forever.
+fn end_turn_of(txn: &mut Txn<'_>, session: SessionId, at: Timestamp) -> CommandResult<()> {
     let turns = txn.open_turns(session)?;
     let Some(turn) = turns.iter().find(|turn| turn.message_at == at) else {
         return Ok(());
@@ -108,13 +113,10 @@ fn end_turn_of(txn: &mut Txn<'_>, session: SessionId, at: Timestamp) -> Result<(
     Ok(())
 }
 
-/// Writes the row of an open turn anew: its message says that it is open.
-fn open_again(txn: &mut Txn<'_>, session: SessionId, position: u32) -> Result<()> {
-    let known: HashSet<Timestamp> = txn
-        .open_turns(session)?
-        .iter()
-        .map(|turn| turn.message_at)
-        .collect();
+/// Restores the row of an open turn from its message, which says that the turn is open.
+fn restore_turn(txn: &mut Txn<'_>, session: SessionId, position: u32) -> CommandResult<()> {
+    let turns = txn.open_turns(session)?;
+    let known: HashSet<Timestamp> = turns.iter().map(|turn| turn.message_at).collect();
     let open = txn.messages_with_open_turns(session)?;
     let Some(message_at) = open.into_iter().find(|at| !known.contains(at)) else {
         return Ok(());
@@ -123,7 +125,7 @@ fn open_again(txn: &mut Txn<'_>, session: SessionId, position: u32) -> Result<()
         session_id: session,
         position,
         message_at,
-        // It may have been asked, so it outlives the session's expiry.
+        // The agent may have been asked, so the turn outlives the session's expiry.
         begun: true,
         running: false,
         crashes: 0,
@@ -131,9 +133,9 @@ fn open_again(txn: &mut Txn<'_>, session: SessionId, position: u32) -> Result<()
     })
 }
 
-/// A row of the table of what is set aside; one that is itself damaged is shown as it is.
-pub(super) fn of_row(owner: SessionId, place: &str, bytes: &[u8]) -> Quarantined {
-    record::decode_set_aside(owner, place, bytes).unwrap_or_else(|error| Quarantined {
+/// Decodes a row of the table of quarantined records; a row that is itself damaged is returned as is.
+pub(super) fn quarantined_row(owner: SessionId, place: &str, bytes: &[u8]) -> Quarantined {
+    record::decode_quarantined(owner, place, bytes).unwrap_or_else(|error| Quarantined {
         owner,
         place: place.to_owned(),
         reason: format!("its own note is damaged too: {error}"),
@@ -143,7 +145,7 @@ pub(super) fn of_row(owner: SessionId, place: &str, bytes: &[u8]) -> Quarantined
     })
 }
 
-/// Whether a record is that of a whole session.
-pub(super) fn is_session(aside: &Quarantined) -> bool {
-    aside.owner != NOBODY && aside.place == RecordLocation::Session.to_string()
+/// Whether a quarantined record is that of a whole session.
+pub(super) fn is_session(quarantined: &Quarantined) -> bool {
+    quarantined.owner != UNKNOWN_OWNER && quarantined.place == RecordLocation::Session.to_string()
 }

@@ -1,4 +1,4 @@
-//! Reading what was said in a session before one of its messages.
+//! Reading the conversation before one of a session's messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,85 +6,71 @@ use super::reader::Reader;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::time::Timestamp;
-use crate::store::error::ReadError;
-use crate::store::quarantine::damage::RecordLocation;
-use crate::store::schema::record;
+use crate::store::error::ReadResult;
 
-type Result<T> = std::result::Result<T, ReadError>;
-
-/// How many messages more than are wanted may be looked at for the places of replies.
-const LOOKAROUND: usize = 64;
+/// The number of messages beyond the limit that may be read to find where replies belong.
+const MAX_EXTRA_MESSAGES: usize = 64;
 
 impl Reader<'_> {
-    /// The messages that came before one of the user's, oldest first, at most the `limit` newest;
-    /// damaged ones are left out.
+    /// Returns up to `limit` of the newest messages before one of the user's, oldest first, except
+    /// damaged ones.
     ///
-    /// A reply follows the message that it answers, the newest where it answers several, even if
-    /// it was stored after later messages, or after the one that is asked for. What the agent said
-    /// unasked stands where it was said.
-    pub(in crate::store) fn messages_before(
+    /// A reply follows the message that it answers, or the newest of several, even if it was stored
+    /// after later messages, or after the given one. Messages that the agent sent on its own stay at
+    /// their time.
+    pub(crate) fn messages_before(
         &self,
         session: SessionId,
         message_at: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Message>> {
+    ) -> ReadResult<Vec<Message>> {
         let id = u128::from(session);
         let mut history = Backwards::default();
-        let rows = self
-            .snapshot
-            .messages
-            .range((id, i64::MIN)..(id, message_at.0))?;
-        for row in rows.rev() {
+        let messages = &self.snapshot.messages;
+        for row in messages.range((id, i64::MIN)..(id, message_at.0))?.rev() {
             if history.has(limit) {
                 break;
             }
             let (key, bytes) = row?;
             let at = Timestamp(key.value().1);
-            match record::decode_message(session, at, bytes.value()) {
-                Ok(message) if message.is_agent() => history.push_said(message),
-                Ok(message) => {
-                    history.settle(&message);
-                    if let Some(reply) = history.later_reply(&message, message_at)
-                        && let Some(reply) = self.undamaged_message(session, reply)?
-                    {
-                        history.messages.push(Some(reply));
-                    }
-                    history.messages.push(Some(message));
-                }
-                Err(error) => self
-                    .damage
-                    .note(session, RecordLocation::Message(at), &error),
+            let Ok(message) = self.decode_message(session, at, bytes.value()) else {
+                continue;
+            };
+            if message.is_agent() {
+                history.push_reply(message);
+                continue;
             }
+            history.settle(&message);
+            if let Some(reply) = history.later_reply(&message, message_at)
+                && let Some(reply) = self.undamaged_message(session, reply)?
+            {
+                history.messages.push(Some(reply));
+            }
+            history.messages.push(Some(message));
         }
         Ok(history.into_newest(limit))
     }
 
-    /// What the user said before one of their messages, oldest first, at most the `limit` newest;
-    /// nothing else is copied, and damaged messages are left out.
-    pub(in crate::store) fn statements_before(
+    /// Returns the text of up to `limit` of the newest messages of the user before one of them, oldest
+    /// first, except damaged ones. Nothing else is copied.
+    pub(crate) fn statements_before(
         &self,
         session: SessionId,
         message_at: Timestamp,
         limit: usize,
-    ) -> Result<Vec<String>> {
+    ) -> ReadResult<Vec<String>> {
         let id = u128::from(session);
         let mut found = Vec::new();
-        let rows = self
-            .snapshot
-            .messages
-            .range((id, i64::MIN)..(id, message_at.0))?;
-        for row in rows.rev() {
+        let messages = &self.snapshot.messages;
+        for row in messages.range((id, i64::MIN)..(id, message_at.0))?.rev() {
             if found.len() >= limit {
                 break;
             }
             let (key, bytes) = row?;
             let at = Timestamp(key.value().1);
-            match record::borrow_message(session, at, bytes.value()) {
-                Ok(message) if message.is_agent() => {}
-                Ok(message) => found.push(message.body.content.to_owned()),
-                Err(error) => self
-                    .damage
-                    .note(session, RecordLocation::Message(at), &error),
+            let message = self.borrow_message(session, at, bytes.value());
+            if let Some(message) = message.ok().filter(|message| !message.is_agent()) {
+                found.push(message.body.content.to_owned());
             }
         }
         found.reverse();
@@ -102,31 +88,31 @@ fn replied_at(message: &Message) -> Option<Timestamp> {
     }
 }
 
-/// Messages as they are met on the way back through a session.
+/// Messages that are read backwards through a session.
 #[derive(Default)]
 struct Backwards {
-    /// The newest first. None where a reply was moved away.
+    /// Newest first; none where a reply was moved elsewhere.
     messages: Vec<Option<Message>>,
-    /// How many were moved away.
+    /// The number of moved replies.
     moved: usize,
-    /// The places of what the agent said, by its time.
-    said: BTreeMap<Timestamp, usize>,
-    /// The messages that the agent named in what it said and that are not met yet: only they tell
-    /// whether that is their reply.
+    /// The indexes of the agent's messages, by their times.
+    replies: BTreeMap<Timestamp, usize>,
+    /// The messages that the agent's messages name and that are not read yet: only they say whether
+    /// those are their replies.
     named: Vec<MessageId>,
-    /// The replies that are later than all that is met and have their place.
+    /// The replies that are later than the given message and have been placed.
     later: BTreeSet<Timestamp>,
 }
 
 impl Backwards {
-    /// Whether the newest `limit` messages are there and in their places.
+    /// Whether the newest `limit` messages are complete and in order.
     fn has(&self, limit: usize) -> bool {
-        let met = self.messages.len() - self.moved;
-        met >= limit && (self.named.is_empty() || met >= limit + LOOKAROUND || limit == 0)
+        let read = self.messages.len() - self.moved;
+        read >= limit && (self.named.is_empty() || read >= limit + MAX_EXTRA_MESSAGES || limit == 0)
     }
 
-    fn push_said(&mut self, message: Message) {
-        self.said.insert(message.created_at, self.messages.len());
+    fn push_reply(&mut self, message: Message) {
+        self.replies.insert(message.created_at, self.messages.len());
         if let Role::Agent {
             in_reply_to: Some(id),
             ..
@@ -137,20 +123,20 @@ impl Backwards {
         self.messages.push(Some(message));
     }
 
-    /// Moves the reply to a message of the user here, if it was met and has no place yet.
+    /// Moves the reply to a user's message here, if it was read and is not placed yet.
     fn settle(&mut self, message: &Message) {
         self.named.retain(|named| *named != message.id);
-        let place = replied_at(message).and_then(|at| self.said.remove(&at));
-        if let Some(reply) = place.and_then(|place| self.messages.get_mut(place)?.take()) {
+        let index = replied_at(message).and_then(|at| self.replies.remove(&at));
+        if let Some(reply) = index.and_then(|index| self.messages.get_mut(index)?.take()) {
             self.moved += 1;
             self.messages.push(Some(reply));
         }
     }
 
-    /// When the reply to a message was stored, if that was after the message that is asked for and
-    /// it has no place yet.
-    fn later_reply(&mut self, message: &Message, asked_for: Timestamp) -> Option<Timestamp> {
-        replied_at(message).filter(|at| *at >= asked_for && self.later.insert(*at))
+    /// Returns when the reply to a message was stored, if that was after the given message and it is
+    /// not placed yet.
+    fn later_reply(&mut self, message: &Message, given: Timestamp) -> Option<Timestamp> {
+        replied_at(message).filter(|at| *at >= given && self.later.insert(*at))
     }
 
     fn into_newest(self, limit: usize) -> Vec<Message> {

@@ -1,4 +1,4 @@
-//! Reading a session's messages a page at a time.
+//! Queries for messages, and pages of them.
 
 use std::iter;
 use std::ops::Range;
@@ -7,29 +7,30 @@ use redb::AccessGuard;
 
 use super::reader::Reader;
 use crate::domain::id::SessionId;
+use crate::domain::key::IdempotencyKey;
 use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
-use crate::store::error::ReadError;
-use crate::store::quarantine::damage::RecordLocation;
+use crate::store::error::ReadResult;
+use crate::store::handle::Store;
+use crate::store::quarantine::location::{KeyKind, RecordLocation};
 use crate::store::schema::record;
+use crate::store::schema::tables::MESSAGE_KEYS;
 
-type Result<T> = std::result::Result<T, ReadError>;
-
-/// A message that is not decoded yet, and its time.
+/// The time of a message and its record, which is not decoded yet.
 type Row<'r> = (Timestamp, AccessGuard<'r, &'static [u8]>);
 
-/// Which messages a page holds: times exclusive.
+/// The messages to return, between two times, both exclusive.
 #[derive(Debug, Clone, Copy)]
 pub struct PageRequest {
     /// Only messages earlier than this.
     pub before: Option<Timestamp>,
     /// Only messages later than this.
     pub after: Option<Timestamp>,
-    /// At most so many.
+    /// The maximum number of messages.
     pub limit: usize,
 }
 
-/// A page of messages, with texts of its own or lent ones.
+/// A page of messages, with owned or borrowed texts.
 #[derive(Debug, Clone)]
 pub struct Page<T = String> {
     /// The messages, newest first.
@@ -39,7 +40,7 @@ pub struct Page<T = String> {
 }
 
 impl PageRequest {
-    /// The newest messages, at most so many.
+    /// Requests up to `limit` of the newest messages.
     #[must_use]
     pub fn newest(limit: usize) -> Self {
         Self {
@@ -55,41 +56,40 @@ impl PageRequest {
         (session.into(), first)..(session.into(), end)
     }
 
-    /// Whether the page is the oldest of what is asked for, and not the newest.
+    /// Whether the page holds the oldest of the requested messages, not the newest.
     fn is_forward(self) -> bool {
         self.after.is_some() && self.before.is_none()
     }
 }
 
 impl Reader<'_> {
-    /// A page of a session's messages; damaged ones are left out.
-    pub(in crate::store) fn messages(
-        &self,
-        session: SessionId,
-        request: PageRequest,
-    ) -> Result<Page> {
+    /// Returns a page of a session's messages, except damaged ones.
+    pub(crate) fn messages(&self, session: SessionId, request: PageRequest) -> ReadResult<Page> {
         self.with_messages(session, request, |page| Page {
             messages: page.messages.into_iter().map(Message::into_owned).collect(),
             has_more: page.has_more,
         })
     }
 
-    /// What is made of such a page while it is lent: nothing of it is copied.
-    pub(in crate::store) fn with_messages<T>(
+    /// Passes such a page to `make`, with borrowed texts, and returns the result.
+    pub(crate) fn with_messages<T>(
         &self,
         session: SessionId,
         request: PageRequest,
         make: impl FnOnce(Page<&str>) -> T,
-    ) -> Result<T> {
+    ) -> ReadResult<T> {
         let mut rest = self.rows(session, request)?;
-        // One more than asked for tells whether there are more.
+        // One more than requested shows whether there are more.
         let mut wanted = request.limit + 1;
         let mut rows = Vec::with_capacity(wanted);
         loop {
             for row in rest.by_ref().take(wanted - rows.len()) {
                 rows.push(row?);
             }
-            let mut messages = self.undamaged_of(session, &rows);
+            let undamaged = rows
+                .iter()
+                .filter_map(|(at, bytes)| self.borrow_message(session, *at, bytes.value()).ok());
+            let mut messages: Vec<_> = undamaged.collect();
             let has_more = messages.len() > request.limit;
             if has_more || rows.len() < wanted {
                 messages.truncate(request.limit);
@@ -98,22 +98,22 @@ impl Reader<'_> {
                 }
                 return Ok(make(Page { messages, has_more }));
             }
-            // Others take the place of the damaged ones: so many more that of any number of them
-            // none is decoded often.
+            // Further messages replace the damaged ones: twice as many each time, so that none is
+            // decoded often.
             wanted *= 2;
         }
     }
 
-    /// What is asked for, in the direction of paging.
+    /// Returns the requested rows in the direction of paging.
     fn rows(
         &self,
         session: SessionId,
         request: PageRequest,
-    ) -> Result<impl Iterator<Item = Result<Row<'_>>>> {
+    ) -> ReadResult<impl Iterator<Item = ReadResult<Row<'_>>>> {
         let keys = request.keys(session);
         let forward = request.is_forward();
-        // The end is found by the keys, which are decoded in any case: redb would compare each of
-        // them once more.
+        // The end is found by the keys, which are decoded anyway: redb would compare each of them
+        // once more.
         let table = &self.snapshot.messages;
         let mut range = if forward {
             table.range(keys.start..)?
@@ -135,17 +135,38 @@ impl Reader<'_> {
             Err(error) => Some(Err(error.into())),
         }))
     }
+}
 
-    fn undamaged_of<'r>(&self, session: SessionId, rows: &'r [Row<'_>]) -> Vec<Message<&'r str>> {
-        let mut messages = Vec::with_capacity(rows.len());
-        for (at, bytes) in rows {
-            match record::borrow_message(session, *at, bytes.value()) {
-                Ok(message) => messages.push(message),
-                Err(error) => self
-                    .damage
-                    .note(session, RecordLocation::Message(*at), &error),
-            }
-        }
-        messages
+impl Store {
+    /// Returns a page of a session's messages, except damaged ones.
+    pub async fn message_page(&self, session: SessionId, request: PageRequest) -> ReadResult<Page> {
+        self.read(|reader| reader.messages(session, request))
+    }
+
+    /// Passes a page of a session's messages to `make`, with borrowed texts, and returns the result.
+    pub async fn with_message_page<T>(
+        &self,
+        session: SessionId,
+        request: PageRequest,
+        make: impl FnOnce(Page<&str>) -> T,
+    ) -> ReadResult<T> {
+        self.read(|reader| reader.with_messages(session, request, make))
+    }
+
+    /// Returns the message of a session that was sent under a key. Fails on a damaged record.
+    pub async fn message_of_key(
+        &self,
+        session: SessionId,
+        key: &IdempotencyKey,
+    ) -> ReadResult<Option<Message>> {
+        self.read(|reader| {
+            let keys = reader.snapshot.txn.open_table(MESSAGE_KEYS)?;
+            let Some(bytes) = keys.get((session.into(), key.as_str()))? else {
+                return Ok(None);
+            };
+            let location = || RecordLocation::Key(KeyKind::Send, key.clone());
+            let at = record::decode_time(bytes.value());
+            reader.message(session, reader.quarantine.inspect(session, location, at)?)
+        })
     }
 }

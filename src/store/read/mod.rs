@@ -1,7 +1,21 @@
-//! Reading: snapshots, and the queries over them.
+//! Reading: snapshots, and the queries.
+//!
+//! Each query reads from one snapshot. Queries are async because a store may have to wait for its
+//! answer; this one reads its file at once, so each is ready immediately. Every query fails with a
+//! [`ReadError`](super::error::ReadError) if the database cannot be read, and, where its documentation
+//! says so, on a record that cannot be decoded.
 
-pub(in crate::store) mod history;
-pub(in crate::store) mod message_page;
-pub(in crate::store) mod query;
-pub(in crate::store) mod reader;
-pub(in crate::store) mod snapshot;
+#![expect(
+    clippy::unused_async,
+    reason = "callers assume nothing about where the data is"
+)]
+#![expect(clippy::missing_errors_doc, reason = "the errors are the same for all")]
+
+pub(crate) mod deadlines;
+pub(crate) mod history;
+pub(crate) mod message_page;
+pub(crate) mod reader;
+pub(crate) mod sessions;
+pub(crate) mod snapshot;
+pub(crate) mod storage;
+pub(crate) mod turns;

@@ -1,42 +1,42 @@
-//! The newest snapshot, shared by all who read until the next commit.
+//! The newest snapshot, shared by all readers until the next commit.
 //!
-//! To begin a transaction and open a table costs as much as to read a row. What was committed
-//! last is what every reader wants, so they share one snapshot of it; the writer drops it with
-//! each commit, and before anybody is told of that commit. It never holds back a page that could
-//! be used again: the pages of the last commit are in use with or without it.
+//! Beginning a transaction and opening a table costs as much as reading a row. Every reader wants the
+//! state of the last commit, so they share one snapshot of it; the writer drops it with each commit,
+//! before the commit is acknowledged. It never keeps a page from being reused: the pages of the last
+//! commit are in use with or without it.
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _};
 
-use crate::store::error::ReadError;
+use crate::store::error::{OpenError, ReadResult};
 use crate::store::schema::tables::{MESSAGES, OPEN_TURNS, SESSIONS};
 
-/// A database that is open, and the snapshot of its last commit.
+/// An open database, and the snapshot of its last commit.
 #[derive(Debug)]
-pub(in crate::store) struct OpenDatabase {
-    pub(in crate::store) database: Database,
+pub(crate) struct OpenDatabase {
+    pub(crate) database: Database,
     newest: RwLock<Option<Arc<Snapshot>>>,
 }
 
-/// A consistent view of everything, with the tables that most readers want open.
-pub(in crate::store) struct Snapshot {
-    pub(in crate::store) txn: ReadTransaction,
-    pub(in crate::store) sessions: ReadOnlyTable<u128, &'static [u8]>,
-    pub(in crate::store) messages: ReadOnlyTable<(u128, i64), &'static [u8]>,
+/// A consistent view of the database, with the tables that most readers need.
+pub(crate) struct Snapshot {
+    pub(crate) txn: ReadTransaction,
+    pub(crate) sessions: ReadOnlyTable<u128, &'static [u8]>,
+    pub(crate) messages: ReadOnlyTable<(u128, i64), &'static [u8]>,
     open_turns: OnceLock<ReadOnlyTable<(u128, u32), &'static [u8]>>,
 }
 
 impl OpenDatabase {
-    pub(in crate::store) fn new(database: Database) -> Self {
+    pub(crate) fn new(database: Database) -> Self {
         Self {
             database,
             newest: RwLock::default(),
         }
     }
 
-    /// The snapshot of the last commit.
-    pub(in crate::store) fn snapshot(&self) -> Result<Arc<Snapshot>, ReadError> {
+    /// Returns the snapshot of the last commit.
+    pub(crate) fn snapshot(&self) -> ReadResult<Arc<Snapshot>> {
         let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(snapshot) = newest.as_ref() {
             return Ok(Arc::clone(snapshot));
@@ -46,23 +46,28 @@ impl OpenDatabase {
         if let Some(snapshot) = newest.as_ref() {
             return Ok(Arc::clone(snapshot));
         }
-        // It is taken with the lock held: a commit that it does not show has yet to forget it.
-        let snapshot = Arc::new(Snapshot::of(&self.database)?);
+        // Taken with the lock held: a commit that it does not show has yet to drop the snapshot.
+        let snapshot = Arc::new(Snapshot::new(&self.database)?);
         *newest = Some(Arc::clone(&snapshot));
         Ok(snapshot)
     }
 
-    /// Closes the database. Reads that are under way fail from now on.
+    /// Begins a read transaction that is not shared.
+    pub(crate) fn begin_read(&self) -> Result<ReadTransaction, OpenError> {
+        Ok(self.database.begin_read()?)
+    }
+
+    /// Closes the database. Reads that are in progress fail from now on.
     ///
     /// # Errors
     /// The disk fails: the next open may have to repair the file.
-    pub(in crate::store) fn close(self) -> Result<(), redb::DatabaseError> {
+    pub(crate) fn close(self) -> Result<(), redb::DatabaseError> {
         self.forget_snapshot();
         self.database.close()
     }
 
-    /// Drops the snapshot, since there was a commit or is to be no reader.
-    pub(in crate::store) fn forget_snapshot(&self) {
+    /// Drops the snapshot after a commit, or before closing.
+    pub(crate) fn forget_snapshot(&self) {
         let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
         let forgotten = newest.take();
         drop(newest);
@@ -71,7 +76,7 @@ impl OpenDatabase {
 }
 
 impl Snapshot {
-    pub(in crate::store) fn of(database: &Database) -> Result<Self, ReadError> {
+    pub(crate) fn new(database: &Database) -> ReadResult<Self> {
         let txn = database.begin_read()?;
         Ok(Self {
             sessions: txn.open_table(SESSIONS)?,
@@ -81,10 +86,8 @@ impl Snapshot {
         })
     }
 
-    /// The open turns, which are looked at twice for each turn that is run, and else seldom.
-    pub(in crate::store) fn open_turns(
-        &self,
-    ) -> Result<&ReadOnlyTable<(u128, u32), &'static [u8]>, ReadError> {
+    /// Returns the open turns, which are read twice for each turn that runs, and rarely otherwise.
+    pub(crate) fn open_turns(&self) -> ReadResult<&ReadOnlyTable<(u128, u32), &'static [u8]>> {
         if let Some(table) = self.open_turns.get() {
             return Ok(table);
         }

@@ -1,9 +1,9 @@
-//! How many index rows lie before a point in time, without counting them each time.
+//! The number of index rows before a point in time, without counting them each time.
 //!
-//! redb knows how many rows a table has, but not how many lie before a key. So each tally holds a
-//! point and the number of rows at or before it; whoever adds or removes a row before the point
-//! says so, and walking the point forward counts only the rows in between. The tallies are rows of
-//! the same transactions as the index rows, so every snapshot has those that fit it.
+//! redb knows how many rows a table has, but not how many lie before a key. So each counter holds a
+//! point in time and the number of rows at or before it. It is adjusted whenever a row before the
+//! point is added or removed, and advancing the point counts only the rows in between. Counters are
+//! written in the same transactions as the index rows, so every snapshot has matching ones.
 
 use redb::{ReadableTable, Table};
 
@@ -11,17 +11,17 @@ use super::deadline::{Deadline, Index, Key, Row};
 use super::record::{self, Counter};
 use super::tables::meta;
 use crate::domain::time::Timestamp;
-use crate::store::error::{CommandError, ReadError};
+use crate::store::error::{CommandResult, ReadResult};
 
-/// The tallies of one snapshot.
+/// The counters of one snapshot.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::store) struct Counters {
-    /// Expiries up to about now: the sessions that have expired.
-    pub(in crate::store) expired: Counter,
-    /// Warnings up to about now: the sessions near their expiry, or past it.
-    pub(in crate::store) warned: Counter,
-    /// Expiries up to about the end of their keeping: the sessions to purge.
-    pub(in crate::store) ended: Counter,
+pub(crate) struct Counters {
+    /// Expiries up to about now: expired sessions.
+    pub(crate) expired: Counter,
+    /// Warnings up to about now: sessions near or past their expiry.
+    pub(crate) warned: Counter,
+    /// Expiries up to about the end of the retention: sessions to purge.
+    pub(crate) ended: Counter,
     changed: bool,
 }
 
@@ -31,14 +31,12 @@ const START: Counter = Counter {
 };
 
 impl Counters {
-    pub(in crate::store) fn load(
-        meta: &impl ReadableTable<&'static str, &'static [u8]>,
-    ) -> Result<Self, ReadError> {
-        let load = |name: &str| -> Result<Counter, ReadError> {
+    pub(crate) fn load(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> ReadResult<Self> {
+        let load = |name: &str| -> ReadResult<Counter> {
             match meta.get(name)? {
                 None => Ok(START),
-                // One that is damaged is counted anew.
-                Some(bytes) => Ok(record::decode_tally(bytes.value()).unwrap_or(START)),
+                // A damaged counter starts over.
+                Some(bytes) => Ok(record::decode_counter(bytes.value()).unwrap_or(START)),
             }
         };
         Ok(Self {
@@ -49,40 +47,40 @@ impl Counters {
         })
     }
 
-    pub(in crate::store) fn save(
+    pub(crate) fn save(
         &self,
         meta: &mut Table<'_, &'static str, &'static [u8]>,
-    ) -> Result<(), CommandError> {
+    ) -> CommandResult<()> {
         if !self.changed {
             return Ok(());
         }
-        for (name, tally) in [
+        for (name, counter) in [
             (meta::EXPIRED, self.expired),
             (meta::WARNED, self.warned),
             (meta::ENDED, self.ended),
         ] {
-            meta.insert(name, record::encode_tally(tally)?.as_slice())?;
+            meta.insert(name, record::encode_counter(counter)?.as_slice())?;
         }
         Ok(())
     }
 
-    pub(in crate::store) fn row_added(&mut self, row: Row) {
-        self.shift(row, |tally| tally.rows += 1);
+    pub(crate) fn row_added(&mut self, row: Row) {
+        self.shift(row, |counter| counter.rows += 1);
     }
 
-    pub(in crate::store) fn row_removed(&mut self, row: Row) {
-        self.shift(row, |tally| tally.rows = tally.rows.saturating_sub(1));
+    pub(crate) fn row_removed(&mut self, row: Row) {
+        self.shift(row, |counter| counter.rows = counter.rows.saturating_sub(1));
     }
 
-    /// Moves the points; returns whether anything changed.
-    pub(in crate::store) fn walk(
+    /// Advances the points in time; returns whether anything changed.
+    pub(crate) fn advance(
         &mut self,
         rows: &Table<'_, Key, ()>,
         now: Timestamp,
         ended: Timestamp,
-    ) -> Result<bool, ReadError> {
+    ) -> ReadResult<bool> {
         let before = (self.expired, self.warned, self.ended);
-        let index = Index::of(rows)?;
+        let index = Index::new(rows)?;
         self.expired = moved(self.expired, now, &index, Deadline::Expiry)?;
         self.warned = moved(self.warned, now, &index, Deadline::Warning)?;
         self.ended = moved(self.ended, ended, &index, Deadline::Expiry)?;
@@ -92,27 +90,27 @@ impl Counters {
     }
 
     fn shift(&mut self, row: Row, by_one: impl Fn(&mut Counter)) {
-        for (tally, at) in [
+        for (counter, at) in [
             (&mut self.expired, row.expires_at),
             (&mut self.warned, row.warn_at),
             (&mut self.ended, row.expires_at),
         ] {
-            if at <= tally.point {
-                by_one(tally);
+            if at <= counter.point {
+                by_one(counter);
                 self.changed = true;
             }
         }
     }
 }
 
-/// The rows of the active sessions, in no order; none where there are more than `limit`.
-pub(in crate::store) fn active_rows<T: ReadableTable<Key, ()>>(
+/// Returns the rows of the active sessions in no particular order; none if they exceed `limit`.
+pub(crate) fn active_rows<T: ReadableTable<Key, ()>>(
     rows: &T,
     expired: Counter,
     now: Timestamp,
     limit: u64,
-) -> Result<Option<Vec<Row>>, ReadError> {
-    let index = Index::of(rows)?;
+) -> ReadResult<Option<Vec<Row>>> {
+    let index = Index::new(rows)?;
     let expired = moved(expired, now, &index, Deadline::Expiry)?.rows;
     if rows.len()?.saturating_sub(expired) > limit {
         return Ok(None);
@@ -120,18 +118,18 @@ pub(in crate::store) fn active_rows<T: ReadableTable<Key, ()>>(
     Ok(Some(index.after(Deadline::Expiry, now)?))
 }
 
-/// The tally moved to another point, by counting the rows in between.
-pub(in crate::store) fn moved<T: ReadableTable<Key, ()>>(
-    tally: Counter,
+/// Moves a counter to another point in time by counting the rows in between.
+pub(crate) fn moved<T: ReadableTable<Key, ()>>(
+    counter: Counter,
     to: Timestamp,
     index: &Index<'_, T>,
     deadline: Deadline,
-) -> Result<Counter, ReadError> {
-    let rows = if to >= tally.point {
-        tally.rows + index.count(deadline, tally.point, to)?
+) -> ReadResult<Counter> {
+    let rows = if to >= counter.point {
+        counter.rows + index.count(deadline, counter.point, to)?
     } else {
-        let after = index.count(deadline, to, tally.point)?;
-        tally.rows.saturating_sub(after)
+        let after = index.count(deadline, to, counter.point)?;
+        counter.rows.saturating_sub(after)
     };
     Ok(Counter { point: to, rows })
 }

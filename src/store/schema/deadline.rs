@@ -1,10 +1,9 @@
-//! The expiry-ordered index: when sessions expire, and when they come near it.
+//! The time-ordered index of the sessions' warnings and expiries.
 //!
-//! A session's warning comes a span before its expiry, and that span is a number of minutes that
-//! somebody configured: there are many sessions and few spans. The rows are ordered by the span
-//! and then by the expiry, so within a span they are in the order of both instants, and one row
-//! serves both. What is due is a range of rows for each span in use. A row of its own for the
-//! warning would make every heartbeat write a third more.
+//! A session's warning precedes its expiry by a configured number of minutes: there are many sessions
+//! and few such spans. Rows are ordered by span and then by expiry, so within a span they are in the
+//! order of both deadlines, and one row serves both. What is due is one range of rows per span in use.
+//! A separate row for the warning would make every heartbeat write a third more.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -15,36 +14,34 @@ use redb::ReadableTable;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::domain::time::{Millis, Timestamp};
-use crate::store::error::ReadError;
-
-type Result<T> = std::result::Result<T, ReadError>;
+use crate::store::error::ReadResult;
 
 /// The key of a row: the span from the warning to the expiry, the expiry, the session.
-pub(in crate::store) type Key = (i64, i64, u128);
+pub(crate) type Key = (i64, i64, u128);
 
-/// Something that falls due by the clock alone, and where it stands among its like.
+/// The time of a deadline and its session, in the order in which deadlines fall due.
 pub type Place = (Timestamp, SessionId);
 
-/// Which of a session's two instants is meant.
+/// One of a session's two deadlines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deadline {
-    /// That of its expiry.
+    /// The session expires.
     Expiry,
-    /// That from which it is near its expiry.
+    /// The session comes near its expiry.
     Warning,
 }
 
-/// A session's row.
+/// The row of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) struct Row {
-    pub(in crate::store) expires_at: Timestamp,
-    pub(in crate::store) warn_at: Timestamp,
-    pub(in crate::store) session: SessionId,
+pub(crate) struct Row {
+    pub(crate) expires_at: Timestamp,
+    pub(crate) warn_at: Timestamp,
+    pub(crate) session: SessionId,
 }
 
 impl Row {
-    /// The row that a session has to have.
-    pub(in crate::store) fn of(session: &Session) -> Self {
+    /// Returns the row that a session must have.
+    pub(crate) fn for_session(session: &Session) -> Self {
         Self {
             expires_at: session.expires_at,
             warn_at: session.warn_at,
@@ -52,7 +49,7 @@ impl Row {
         }
     }
 
-    pub(in crate::store) fn from_key((span, expires_at, session): Key) -> Self {
+    pub(crate) fn from_key((span, expires_at, session): Key) -> Self {
         let expires_at = Timestamp(expires_at);
         Self {
             expires_at,
@@ -61,7 +58,7 @@ impl Row {
         }
     }
 
-    pub(in crate::store) fn key(self) -> Key {
+    pub(crate) fn key(self) -> Key {
         let span = self.expires_at.since(self.warn_at);
         (span.0, self.expires_at.0, self.session.into())
     }
@@ -75,14 +72,14 @@ impl Row {
     }
 }
 
-/// The index with the spans that are in use, each of which costs a look to find.
-pub(in crate::store) struct Index<'a, T> {
+/// The index with the spans in use, each of which costs a lookup to find.
+pub(crate) struct Index<'a, T> {
     rows: &'a T,
     spans: Vec<Millis>,
 }
 
 impl<'a, T: ReadableTable<Key, ()>> Index<'a, T> {
-    pub(in crate::store) fn of(rows: &'a T) -> Result<Self> {
+    pub(crate) fn new(rows: &'a T) -> ReadResult<Self> {
         let mut spans = Vec::new();
         let mut next = Bound::Unbounded;
         while let Some(row) = rows.range((next, Bound::Unbounded))?.next() {
@@ -93,59 +90,52 @@ impl<'a, T: ReadableTable<Key, ()>> Index<'a, T> {
         Ok(Self { rows, spans })
     }
 
-    /// The first deadlines after a place, up to a time and including it, in their order.
-    pub(in crate::store) fn due(
+    /// Returns the first deadlines after `after`, up to and including a time, in their order.
+    pub(crate) fn due(
         &self,
         deadline: Deadline,
         after: Option<Place>,
         until: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Place>> {
-        let mut lanes = Vec::new();
+    ) -> ReadResult<Vec<Place>> {
+        // Merges the spans, each of which is in order.
+        let mut spans = Vec::new();
         let mut heads = BinaryHeap::new();
-        for span in &self.spans {
-            let Some(range) = range(deadline, *span, after, until) else {
-                continue;
-            };
-            let mut lane = self.rows.range(range)?;
-            if let Some(row) = lane.next() {
+        for range in self.ranges(deadline, after, until) {
+            let mut rows = self.rows.range(range)?;
+            if let Some(row) = rows.next() {
                 let place = Row::from_key(row?.0.value()).place(deadline);
-                heads.push(Reverse((place, lanes.len())));
-                lanes.push(lane);
+                heads.push(Reverse((place, spans.len())));
+                spans.push(rows);
             }
         }
         let mut due = Vec::new();
         while due.len() < limit
-            && let Some(Reverse((place, lane))) = heads.pop()
+            && let Some(Reverse((place, span))) = heads.pop()
         {
             due.push(place);
-            if let Some(row) = lanes[lane].next() {
+            if let Some(row) = spans[span].next() {
                 let place = Row::from_key(row?.0.value()).place(deadline);
-                heads.push(Reverse((place, lane)));
+                heads.push(Reverse((place, span)));
             }
         }
         Ok(due)
     }
 
-    /// The first deadline after a time.
-    pub(in crate::store) fn next(
+    /// Returns the first deadline after a time.
+    pub(crate) fn next(
         &self,
         deadline: Deadline,
         after: Timestamp,
-    ) -> Result<Option<Timestamp>> {
-        let after = Some((after, SessionId::from(u128::MAX)));
-        let first = self.due(deadline, after, Timestamp::MAX, 1)?;
+    ) -> ReadResult<Option<Timestamp>> {
+        let first = self.due(deadline, Some(end_of(after)), Timestamp::MAX, 1)?;
         Ok(first.first().map(|place| place.0))
     }
 
-    /// The rows whose deadline comes after a time, in no order.
-    pub(in crate::store) fn after(&self, deadline: Deadline, time: Timestamp) -> Result<Vec<Row>> {
-        let after = Some((time, SessionId::from(u128::MAX)));
+    /// Returns the rows whose deadline comes after a time, in no particular order.
+    pub(crate) fn after(&self, deadline: Deadline, time: Timestamp) -> ReadResult<Vec<Row>> {
         let mut rows = Vec::new();
-        for span in &self.spans {
-            let Some(range) = range(deadline, *span, after, Timestamp::MAX) else {
-                continue;
-            };
+        for range in self.ranges(deadline, Some(end_of(time)), Timestamp::MAX) {
             for row in self.rows.range(range)? {
                 rows.push(Row::from_key(row?.0.value()));
             }
@@ -153,19 +143,15 @@ impl<'a, T: ReadableTable<Key, ()>> Index<'a, T> {
         Ok(rows)
     }
 
-    /// How many deadlines lie after one point, up to another and including it.
-    pub(in crate::store) fn count(
+    /// Returns the number of deadlines after one time, up to and including another.
+    pub(crate) fn count(
         &self,
         deadline: Deadline,
         after: Timestamp,
         until: Timestamp,
-    ) -> Result<u64> {
-        let after = Some((after, SessionId::from(u128::MAX)));
+    ) -> ReadResult<u64> {
         let mut rows = 0;
-        for span in &self.spans {
-            let Some(range) = range(deadline, *span, after, until) else {
-                continue;
-            };
+        for range in self.ranges(deadline, Some(end_of(after)), until) {
             for row in self.rows.range(range)? {
                 row?;
                 rows += 1;
@@ -173,28 +159,33 @@ impl<'a, T: ReadableTable<Key, ()>> Index<'a, T> {
         }
         Ok(rows)
     }
+
+    /// Returns the ranges of rows whose deadlines come after `after`, up to and including a time.
+    fn ranges(
+        &self,
+        deadline: Deadline,
+        after: Option<Place>,
+        until: Timestamp,
+    ) -> impl Iterator<Item = (Bound<Key>, Bound<Key>)> {
+        self.spans.iter().filter_map(move |span| {
+            let expiry_of = |at: Timestamp| match deadline {
+                Deadline::Expiry => at,
+                Deadline::Warning => at + *span,
+            };
+            let end = (span.0, expiry_of(until).0, u128::MAX);
+            let Some((at, session)) = after else {
+                let first = (span.0, i64::MIN, 0);
+                return Some((Bound::Included(first), Bound::Included(end)));
+            };
+            let start = (span.0, expiry_of(at).0, u128::from(session));
+            (start < end).then_some((Bound::Excluded(start), Bound::Included(end)))
+        })
+    }
 }
 
-/// The rows of a span whose deadlines come after a place, up to a time and including it; none
-/// where there is nothing between the two.
-fn range(
-    deadline: Deadline,
-    span: Millis,
-    after: Option<Place>,
-    until: Timestamp,
-) -> Option<(Bound<Key>, Bound<Key>)> {
-    // The expiry of the rows whose deadline is at a time.
-    let expiry = |at: Timestamp| match deadline {
-        Deadline::Expiry => at,
-        Deadline::Warning => at + span,
-    };
-    let end = (span.0, expiry(until).0, u128::MAX);
-    let Some((at, session)) = after else {
-        let first = (span.0, i64::MIN, 0);
-        return Some((Bound::Included(first), Bound::Included(end)));
-    };
-    let start = (span.0, expiry(at).0, u128::from(session));
-    (start < end).then_some((Bound::Excluded(start), Bound::Included(end)))
+/// Returns the last possible position at a time.
+fn end_of(time: Timestamp) -> Place {
+    (time, SessionId::from(u128::MAX))
 }
 
 #[cfg(test)]
@@ -207,7 +198,7 @@ mod tests {
     use crate::store::schema::tables::DEADLINES;
 
     fn rows() -> impl Strategy<Value = Vec<Row>> {
-        // Few spans and few instants, so that many fall together.
+        // Few spans and few times, so that many coincide.
         let row = (0..4_i64, -20..20_i64, 0..6_u128).prop_map(|(span, at, session)| Row {
             expires_at: Timestamp(at),
             warn_at: Timestamp(at - span * 5),
@@ -224,7 +215,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_row_serves_both_instants(
+        fn one_row_serves_both_deadlines(
             rows in rows(),
             after in prop::option::of((-40..30_i64, 0..6_u128)),
             until in -40..30_i64,
@@ -244,7 +235,7 @@ mod tests {
             txn.commit().unwrap();
             let rows: Vec<Row> = distinct.into_values().collect();
             let table = database.begin_read().unwrap().open_table(DEADLINES).unwrap();
-            let index = Index::of(&table).unwrap();
+            let index = Index::new(&table).unwrap();
 
             let after = after.map(|(at, id)| (Timestamp(at), SessionId::from(id)));
             let until = Timestamp(until);

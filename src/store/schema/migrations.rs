@@ -1,7 +1,7 @@
-//! Bringing a file of an older schema to the present one.
+//! Migration of older schemas.
 //!
-//! It happens in the transaction that opens the file, so that a crash leaves one schema or the
-//! other. A file of version 1 is kept among the tests (`tests/golden`).
+//! It runs in the transaction that opens the file, so a crash leaves one schema or the other. The
+//! tests hold a file of version 1 (`tests/golden`).
 
 use std::collections::HashMap;
 
@@ -11,16 +11,16 @@ use super::deadline::Row;
 use super::record;
 use super::tables::{DEADLINES, META, SCHEMA_VERSION, meta};
 use crate::domain::time::Timestamp;
-use crate::store::error::CommandError;
+use crate::store::error::CommandResult;
 
-/// Of version 1: (`expires_at`, session)
+/// Version 1: (`expires_at`, session)
 const EXPIRY: TableDefinition<(i64, u128), ()> = TableDefinition::new("expiry");
 
-/// Of version 1: (`warn_at`, session)
+/// Version 1: (`warn_at`, session)
 const WARNINGS: TableDefinition<(i64, u128), ()> = TableDefinition::new("warnings");
 
-/// Brings a file to the present schema, whatever older one it has, and notes that.
-pub(in crate::store) fn migrate(txn: &WriteTransaction, from: u32) -> Result<(), CommandError> {
+/// Migrates a file from schema version `from` and records the current version.
+pub(crate) fn migrate(txn: &WriteTransaction, from: u32) -> CommandResult<()> {
     if from < 2 {
         join_deadlines(txn)?;
     }
@@ -30,12 +30,12 @@ pub(in crate::store) fn migrate(txn: &WriteTransaction, from: u32) -> Result<(),
     Ok(())
 }
 
-/// Version 1 had an index for each of a session's two instants. They are joined by themselves,
-/// without the records: of a record that is damaged the rows are all that is left.
-fn join_deadlines(txn: &WriteTransaction) -> Result<(), CommandError> {
+/// Version 1 had one index per deadline of a session. They are joined without reading the records,
+/// since the rows are all that is left of a damaged record.
+fn join_deadlines(txn: &WriteTransaction) -> CommandResult<()> {
     let expiry = txn.open_table(EXPIRY)?;
     let sessions = expiry.len()?;
-    tracing::info!(sessions, "bringing the database to a newer schema");
+    tracing::info!(sessions, "migrating the database to a newer schema");
     let mut warnings = HashMap::new();
     for row in txn.open_table(WARNINGS)?.iter()? {
         let (warn_at, session) = row?.0.value();
@@ -44,7 +44,7 @@ fn join_deadlines(txn: &WriteTransaction) -> Result<(), CommandError> {
     let mut deadlines = txn.open_table(DEADLINES)?;
     for row in expiry.iter()? {
         let (expires_at, session) = row?.0.value();
-        // A row without its fellow is a fault, and stays one: it fits no session.
+        // A row without its counterpart is a fault and stays one: it matches no session.
         let warn_at = warnings.get(&session).unwrap_or(&expires_at);
         let row = Row {
             expires_at: Timestamp(expires_at),

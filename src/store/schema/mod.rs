@@ -1,7 +1,7 @@
-//! The layout on disk: tables, records, indexes, counters, and how older layouts are brought to it.
+//! The layout on disk: tables, records, indexes, counters, migrations.
 
-pub(in crate::store) mod counters;
+pub(crate) mod counters;
 pub mod deadline;
-pub(in crate::store) mod migrations;
-pub(in crate::store) mod record;
-pub(in crate::store) mod tables;
+pub(crate) mod migrations;
+pub(crate) mod record;
+pub(crate) mod tables;

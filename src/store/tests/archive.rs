@@ -393,8 +393,8 @@ fn a_copy_sets_damaged_records_aside_in_itself_alone() {
 #[test]
 fn a_copy_of_what_is_not_sound_is_not_given() {
     let mut rig = filled();
-    let (sessions, _) = rig.read(|reader| reader.sessions_below(None, 10));
-    let row = Row::of(&sessions[1]);
+    let sessions = rig.all_sessions();
+    let row = Row::for_session(&sessions[1]);
     rig.close(false);
     let sound = rig.bytes();
     rig.edit(|txn| {
@@ -496,7 +496,7 @@ fn a_copy_is_measured() {
         });
         rig.wait(futures_util::future::join_all(created));
     }
-    let (sessions, _) = rig.read(|reader| reader.sessions_below(None, 8_000));
+    let sessions = rig.all_sessions();
     for _ in 0..10 {
         for slice in sessions.chunks(4_000) {
             let messages: Vec<_> = slice

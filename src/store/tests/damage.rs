@@ -31,7 +31,7 @@ fn a_damaged_session_is_set_aside_and_counted_from_then_on() {
     assert_eq!(rig.store().check().unwrap(), [fault]);
     assert_eq!(rig.store().health().undecodable_sessions, 0);
 
-    let list = rig.read(|reader| reader.sessions_below(None, 10));
+    let list = rig.query(rig.store().sessions(None, None, 10));
     assert_eq!(list, (vec![after.clone(), before.clone()], Some(before.id)));
     assert_eq!(rig.store().health().undecodable_sessions, 1);
     rig.settle();
@@ -45,14 +45,14 @@ fn a_damaged_session_is_set_aside_and_counted_from_then_on() {
     );
     assert_eq!(aside[0].expires_at, Some(sent.session.expires_at));
     assert_eq!(aside[0].reason, "the record's checksum does not match");
-    let stats = rig.read(|reader| reader.stats(rig.now(), &rig.rules));
+    let stats = rig.stats();
     assert_eq!(stats.active, 2);
     let alice = UserId::from(ALICE);
-    let list = rig.read(|reader| reader.user_sessions_below(alice, None, 10));
+    let list = rig.query(rig.store().sessions(Some(alice), None, 10));
     assert_eq!(list, (vec![after.clone(), before.clone()], Some(before.id)));
 
     // It is not said to be unknown, and not counted twice.
-    let read = rig.store().read(|reader| reader.session(bad.id));
+    let read = rig.wait(rig.store().session(bad.id));
     assert!(matches!(read, Err(ReadError::Record(_))), "{read:?}");
     assert!(is_damaged(&rig.submit(Heartbeat(bad.id))));
     let message = rig.message(bad.id, "hello");
@@ -86,7 +86,7 @@ fn a_damaged_session_can_be_deleted_before_and_after_it_is_set_aside() {
             damage(txn, SESSIONS, u128::from(session.id));
         });
         if is_settled {
-            let _ = rig.store().read(|reader| reader.session(session.id));
+            let _ = rig.wait(rig.store().session(session.id));
             rig.settle();
             assert_eq!(rig.set_aside().len(), 1);
         }
@@ -424,7 +424,7 @@ fn damaged_tallies_are_counted_anew() {
         rig.submit(AdvanceCounters).unwrap();
         let found = spoil(&mut rig, |txn| damage(txn, META, name));
         assert_eq!(found.sessions, 2);
-        let stats = rig.read(|reader| reader.stats(rig.now(), &rig.rules));
+        let stats = rig.stats();
         assert_eq!((stats.active, stats.expired), (1, 0));
     }
 }

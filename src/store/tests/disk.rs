@@ -1,15 +1,16 @@
 //! A disk in memory that can fail, and that remembers what was done to it.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicUsize;
 
 use redb::StorageBackend;
 
 use super::*;
-use crate::store::file::database_file::{DatabaseFile, look_into};
+use crate::store::file::database::open_backend;
+use crate::store::file::database_file::{DatabaseFile, open_view};
 use crate::store::file::file_at_path::Displacement;
-use crate::store::file::open::{database_error, shielded};
 use crate::store::file::overlay::Source;
+use crate::store::file::panic_guard::guard;
 
 /// Shared by all who hold it, as a real disk is.
 #[derive(Debug, Clone, Default)]
@@ -139,7 +140,7 @@ impl Disk {
         *self.0.room.lock().unwrap() = room;
     }
 
-    pub(super) fn medium(&self) -> Box<dyn DatabaseFile> {
+    pub(super) fn file(&self) -> Box<dyn DatabaseFile> {
         Box::new(self.clone())
     }
 
@@ -179,19 +180,14 @@ impl std::fmt::Debug for Inner {
 
 impl DatabaseFile for Disk {
     fn open(&self) -> Result<Database, OpenError> {
-        shielded(|| {
-            Database::builder()
-                .set_cache_size(CACHE_BYTES)
-                .create_with_backend(self.clone())
-                .map_err(database_error)
-        })
+        guard(|| open_backend(self.clone(), CACHE_BYTES))
     }
 
-    fn look(&self) -> Result<Database, OpenError> {
-        look_into(self.clone(), CACHE_BYTES)
+    fn open_view(&self) -> Result<Database, OpenError> {
+        open_view(self.clone(), CACHE_BYTES)
     }
 
-    fn room(&self) -> Option<u64> {
+    fn free_bytes(&self) -> Option<u64> {
         *self.0.room.lock().unwrap()
     }
 

@@ -70,7 +70,7 @@ fn while_the_disk_is_away_calls_are_refused_at_once_and_never_lie() {
         );
         assert!(!rig.can_commit());
         // What is still remembered may be read.
-        let read = rig.store().read(|reader| reader.session(session.id));
+        let read = rig.wait(rig.store().session(session.id));
         let is_right = matches!(&read, Ok(Some(found)) if *found == session);
         assert!(
             is_right || matches!(read, Err(ReadError::Closed | ReadError::Storage(_))),

@@ -2,6 +2,7 @@
 
 use super::super::command::{AdvanceCounters, DeleteSession};
 use super::*;
+use crate::store::file::database::begin_write;
 use crate::store::schema::tables::{META, SCHEMA_VERSION, SESSIONS, meta};
 
 /// The file of a store that was stopped, with something in it.
@@ -75,7 +76,7 @@ fn a_file_of_a_newer_schema_is_refused_after_a_crash_too() {
     let store = rig.store.take().unwrap();
     {
         let database = store.shared.database();
-        let txn = writer::begin_write(&database.as_ref().unwrap().database).unwrap();
+        let txn = begin_write(&database.as_ref().unwrap().database).unwrap();
         write_schema(&txn, &record::encode_number(SCHEMA_VERSION + 1).unwrap());
         txn.commit().unwrap();
     }
@@ -156,7 +157,7 @@ fn a_making_that_is_cut_off_is_never_found_under_the_name_of_the_database() {
     // redb makes the file as long as it is to be, writes a header, and its mark last of all.
     let disk = Disk::default();
     disk.begin_log();
-    drop(disk.medium().open().unwrap());
+    drop(disk.file().open().unwrap());
     let mut bytes = Vec::new();
     let mut unfinished = 0;
     for done in disk.log() {
@@ -285,7 +286,7 @@ fn misuse(bytes: &[u8], session: SessionId) {
             after: None,
             limit: 100,
         };
-        let _ = rig.store().read(|reader| reader.messages(session, request));
+        let _ = rig.wait(rig.store().message_page(session, request));
         for _ in 0..3 {
             let message = rig.message(session, &"hello ".repeat(2000));
             let _ = rig.submit(message);

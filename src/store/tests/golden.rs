@@ -9,8 +9,7 @@ use rstest::rstest;
 
 use super::super::command::{BeginTurn, DeleteSession, Heartbeat, PatchTimeout};
 use super::*;
-use crate::store::read::reader::Stats;
-use crate::store::schema::deadline::Deadline;
+use crate::store::schema::deadline::{Deadline, Index};
 use crate::store::schema::tables::{
     CREATE_KEYS, DEADLINES, MESSAGE_KEYS, OPEN_TURNS, SCHEMA_VERSION, SESSIONS,
 };
@@ -97,7 +96,7 @@ fn golden(version: u32) -> Rig {
 #[rstest]
 fn a_file_of_any_version_holds_its_sessions(#[values(1, 2)] version: u32) {
     let rig = golden(version);
-    let (sessions, _) = rig.read(|reader| reader.sessions_below(None, 10));
+    let sessions = rig.all_sessions();
     let alice = Session {
         id: SessionId::from(1),
         agent_id: AgentId::from(ELIZA),
@@ -244,7 +243,8 @@ fn a_file_of_any_version_has_its_deadlines_in_one_index(#[values(1, 2)] version:
     let alice_at = START + Millis(2_000) + Millis(30 * MINUTE.0);
     let bob_at = START + Millis(60 * MINUTE.0);
     let due = |rig: &Rig, deadline| {
-        rig.read(|reader| reader.due(deadline, None, START + Millis(HOUR.0), 10))
+        let until = START + Millis(HOUR.0);
+        rig.read(|reader| Index::new(&reader.deadlines()?)?.due(deadline, None, until, 10))
     };
     for _ in 0..2 {
         assert_eq!(
@@ -278,7 +278,7 @@ fn the_deadlines_of_a_damaged_record_are_kept(#[values(1, 2)] version: u32) {
     rig.edit(|txn| damage(txn, SESSIONS, 2_u128));
     rig.open();
     let bob = SessionId::from(2);
-    let _ = rig.store().read(|reader| reader.session(bob));
+    let _ = rig.wait(rig.store().session(bob));
     rig.settle();
     let aside = rig.set_aside();
     assert_eq!(aside.len(), 1);

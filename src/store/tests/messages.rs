@@ -159,7 +159,7 @@ fn a_send_that_is_refused_uses_up_no_key() {
     }
     let message = rig.keyed_message(session.id, "hello", "k");
     assert_eq!(rig.refusal(message), Refusal::SessionBusy { limit: 16 });
-    let known = rig.read(|reader| reader.message_of_key(session.id, &key("k")));
+    let known = rig.query(rig.store().message_of_key(session.id, &key("k")));
     assert_eq!(known, None);
 
     let turn = rig.next_turn(session.id).unwrap();

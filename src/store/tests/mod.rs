@@ -2,12 +2,14 @@
 //!
 //! Every test uses a [`Rig`], which checks the whole file when the test ends.
 
+use std::fs::File;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 use tempfile::TempDir;
@@ -16,22 +18,25 @@ use tokio::runtime::Runtime;
 use self::disk::Disk;
 use self::rig::Rig;
 use super::command::{
-    CloseTurn, Closed, CreateKey, CreateSession, Created, Purge, Reply, SendMessage, Sent,
+    CloseTurn, Closed, Command, CreateKey, CreateSession, Created, Purge, Reply, SendMessage, Sent,
 };
-use super::read::message_page::{Page, PageRequest};
+use super::error::{OpenError, ReadError, ReadResult, SubmitError};
+use super::handle::QUEUE_COMMANDS;
+use super::maintenance::check;
+use super::read::reader::Reader;
 use super::*;
-use crate::clock::ClockHand;
+use crate::clock::{Clock, ClockHand};
 use crate::domain::error::Refusal;
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
+use crate::domain::rules::Rules;
 use crate::domain::session::{NewSession, Session};
 use crate::domain::time::{Millis, TimeScale, Timestamp};
 use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides, TimeoutPolicy};
 use crate::domain::turn::{Beginning, OpenTurn};
-use crate::events::{Event, Listener};
+use crate::events::{Event, EventBus, Listener};
 use crate::store::schema::{record, tables};
-use crate::store::write::writer;
 
 mod archive;
 mod crashes;
@@ -197,10 +202,10 @@ fn heard(listener: &mut Listener) -> Vec<String> {
     let mut heard = Vec::new();
     loop {
         let next = std::pin::pin!(listener.next());
-        let Poll::Ready(Ok(happening)) = poke(next) else {
+        let Poll::Ready(Ok(event)) = poke(next) else {
             return heard;
         };
-        heard.push(match &happening.event {
+        heard.push(match &event.event {
             Event::MessageStored { message, .. } => {
                 let who = if message.is_agent() { "agent" } else { "user" };
                 format!("{who}: {}", message.body.content)

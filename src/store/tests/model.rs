@@ -49,10 +49,7 @@ impl Pair {
                 self.reopen(false)?;
             }
         }
-        let stats = self
-            .rig
-            .read(|reader| reader.stats(self.rig.now(), &self.rig.rules));
-        prop_assert_eq!(stats, self.reference.stats());
+        prop_assert_eq!(self.rig.stats(), self.reference.stats());
         Ok(())
     }
 
@@ -223,15 +220,12 @@ impl Pair {
     fn list(&self, user: Option<Index>, below: Option<Index>, limit: usize) -> Check {
         let user = user.map(user_of);
         let below = below.map(|index| self.named(index));
-        let found = self.rig.read(|reader| match user {
-            Some(user) => reader.user_sessions_below(user, below, limit),
-            None => reader.sessions_below(below, limit),
-        });
+        let store = self.rig.store();
+        let found = self.rig.query(store.sessions(user, below, limit));
         prop_assert_eq!(found, self.reference.sessions_below(user, below, limit));
         let at_most = limit as u64;
-        let active = self
-            .rig
-            .read(|reader| reader.active_below(below, self.rig.now(), at_most));
+        let active = store.active_session_ids(below, self.rig.now(), at_most);
+        let active = self.rig.query(active);
         prop_assert_eq!(active, self.reference.active_below(below, at_most));
         Ok(())
     }

@@ -19,7 +19,7 @@ const LOAD_VARIABLE: &str = "SESSIOND_OVERLOAD_SECONDS";
 const MEMORY_MARGIN: u64 = 32 << 20;
 
 /// Several times what fits into the queue.
-const AT_ONCE: usize = 3 * QUEUE;
+const AT_ONCE: usize = 3 * QUEUE_COMMANDS;
 
 /// A machine that is busy with other things is slower than it should be by this.
 const PATIENCE: u32 = 20;
@@ -66,9 +66,9 @@ fn under_more_load_than_the_disk_takes_answers_come_in_bounded_time() {
         taken.len(),
         refused.len(),
     );
-    assert!(refused.len() > QUEUE as u64, "it was no overload");
+    assert!(refused.len() > QUEUE_COMMANDS as u64, "it was no overload");
     // The whole queue is eight transactions.
-    let batches = u32::try_from(QUEUE / 1024).unwrap() + 2;
+    let batches = u32::try_from(QUEUE_COMMANDS / 1024).unwrap() + 2;
     let bound = 2 * SYNC * batches * PATIENCE;
     assert!(p99 < bound, "{p99:?} of at most {bound:?}");
     // Nobody who is refused waits for a commit.

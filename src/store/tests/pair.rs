@@ -7,7 +7,7 @@ use super::super::command::{
     BeginTurn, Begun, DeleteSession, Deleted, Expire, Heartbeat, ParkTurn, Parked, PatchTimeout,
     RecordBackup, RecordVerification, Renew, SubmitReply,
 };
-use super::reference::{BatchOutcome, Outcome, Reference, Submission, Turn};
+use super::reference::{Outcome, Reference, Submission, Turn, TurnResult};
 use super::*;
 
 pub(super) struct Pair {
@@ -134,9 +134,9 @@ impl Pair {
             waits_until: None,
         });
         let found = match self.rig.submit(begin).unwrap() {
-            Begun::Now => BatchOutcome::Begun,
-            Begun::Closed(failure) => BatchOutcome::Failed(failure.message),
-            Begun::Gone => BatchOutcome::Gone,
+            Begun::Now => TurnResult::Begun,
+            Begun::Closed(failure) => TurnResult::Failed(failure.message),
+            Begun::Gone => TurnResult::Gone,
         };
         prop_assert_eq!(found, self.reference.begin(session_id, message_at));
         Ok(())
@@ -155,8 +155,8 @@ impl Pair {
             until,
         };
         let found = match self.rig.submit(park).unwrap() {
-            Parked::Waiting => BatchOutcome::Waiting,
-            Parked::Gone => BatchOutcome::Gone,
+            Parked::Waiting => TurnResult::Waiting,
+            Parked::Gone => TurnResult::Gone,
         };
         prop_assert_eq!(found, self.reference.park(session_id, message_at, until));
         Ok(())
@@ -176,9 +176,9 @@ impl Pair {
             result,
         };
         let found = match self.rig.submit(close).unwrap() {
-            Closed::Replied(reply) => BatchOutcome::Replied(Arc::unwrap_or_clone(reply)),
-            Closed::Failed(failure) => BatchOutcome::Failed(failure.message),
-            Closed::Gone => BatchOutcome::Gone,
+            Closed::Replied(reply) => TurnResult::Replied(Arc::unwrap_or_clone(reply)),
+            Closed::Failed(failure) => TurnResult::Failed(failure.message),
+            Closed::Gone => TurnResult::Gone,
         };
         prop_assert_eq!(found, expected);
         Ok(())
@@ -212,10 +212,9 @@ impl Pair {
             prop_assert_eq!(next, self.reference.next_turn(*id));
             for index in 0..4 {
                 let name = format!("m{index}");
-                let known = self
-                    .rig
-                    .read(|reader| reader.message_of_key(*id, &super::key(&name)))
-                    .is_some();
+                let key = super::key(&name);
+                let known = self.rig.store().message_of_key(*id, &key);
+                let known = self.rig.query(known).is_some();
                 prop_assert_eq!(known, self.reference.knows_key(*id, &name));
             }
         }

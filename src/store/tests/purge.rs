@@ -1,11 +1,12 @@
 //! Deleting and purging: nothing is left behind, and nobody waits long.
 
-use super::super::command::sealed::Apply;
+use super::super::command::apply::Apply;
 use super::super::command::{DeleteSession, RemoteSession, StoreRemoteSession};
+use super::super::error::CommandResult;
 use super::*;
-use crate::store::quarantine::damage::KeyKind;
+use crate::store::quarantine::location::KeyKind;
 use crate::store::schema::tables::{DELETIONS, MESSAGES};
-use crate::store::write::txn::{self, Txn};
+use crate::store::write::txn::Txn;
 
 /// What one slice may remove: 500 rows, and the few of the last session that it reaches.
 const MOST_PER_SLICE: u64 = 540;
@@ -18,7 +19,7 @@ struct Fill(SessionId, u32);
 impl Apply for Fill {
     type Output = ();
 
-    fn apply(self, txn: &mut Txn<'_>) -> txn::Result<()> {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<()> {
         let Self(session_id, messages) = self;
         for number in 0..messages / 2 {
             let at = Timestamp(START.0 + 2 * i64::from(number));
@@ -202,7 +203,7 @@ fn a_shorter_keeping_applies_to_what_is_already_kept() {
     rig.close(false);
     rig.rules.kept = MINUTE;
     rig.open();
-    let stats = rig.read(|reader| reader.stats(rig.now(), &rig.rules));
+    let stats = rig.stats();
     assert_eq!((stats.active, stats.expired), (0, 0));
     assert_eq!(slices(&rig).1, [session.id]);
 }

@@ -1,10 +1,10 @@
 //! The queue before the writer: shared commits, refusals, overload.
 
-use super::super::command::sealed::Apply;
+use super::super::command::apply::Apply;
 use super::super::command::{DeleteSession, Heartbeat};
-use super::super::error::CommandError;
+use super::super::error::{CommandError, CommandResult};
 use super::*;
-use crate::store::write::txn::{self, Txn};
+use crate::store::write::txn::Txn;
 
 /// Publishes before it is refused, or writes before it fails or panics: what no command should do.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ enum Misbehave {
 impl Apply for Misbehave {
     type Output = ();
 
-    fn apply(self, txn: &mut Txn<'_>) -> txn::Result<()> {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<()> {
         txn.publish(SessionId::from(1), Event::Deleted);
         if !matches!(self, Self::Refuse) {
             txn.set_clean_stop(true)?;
@@ -188,10 +188,10 @@ fn a_full_queue_refuses_at_once_and_the_rest_is_answered() {
             Poll::Pending => waiting.push(answer),
             Poll::Ready(answer) => break answer,
         }
-        assert!(waiting.len() <= 2 * QUEUE, "the queue has no end");
+        assert!(waiting.len() <= 2 * QUEUE_COMMANDS, "the queue has no end");
     };
     assert!(matches!(refused, Err(SubmitError::Overloaded)));
-    assert!(waiting.len() >= QUEUE);
+    assert!(waiting.len() >= QUEUE_COMMANDS);
 
     drop(blocked);
     for answer in rig.wait(futures_util::future::join_all(waiting)) {

@@ -87,7 +87,7 @@ impl Rig {
     pub(super) fn try_open(&mut self) -> Result<Found, OpenError> {
         let (rules, clock, bus) = (self.rules, self.clock.clone(), self.bus.clone());
         let (store, found) = match &self.disk {
-            Some(disk) => Store::open_with(disk.medium(), None, rules, clock, bus)?,
+            Some(disk) => Store::open_with(disk.file(), None, rules, clock, bus)?,
             None => Store::open(&self.path(), CACHE_BYTES, rules, clock, bus)?,
         };
         self.store = Some(store);
@@ -144,6 +144,10 @@ impl Rig {
 
     pub(super) fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, ReadError>) -> T {
         self.store().read(read).unwrap()
+    }
+
+    pub(super) fn query<T>(&self, query: impl Future<Output = ReadResult<T>>) -> T {
+        self.wait(query).unwrap()
     }
 
     pub(super) fn refusal<C: Command<Output: std::fmt::Debug>>(&self, command: C) -> Refusal {
@@ -206,24 +210,28 @@ impl Rig {
     }
 
     pub(super) fn session(&self, id: SessionId) -> Option<Session> {
-        self.read(|reader| reader.session(id))
+        self.query(self.store().session(id))
     }
 
-    // The closures that clippy would have are not general enough in their lifetimes.
+    /// Every session, active or expired, newest first.
+    pub(super) fn all_sessions(&self) -> Vec<Session> {
+        self.query(self.store().sessions(None, None, 10_000)).0
+    }
 
-    #[allow(clippy::redundant_closure_for_method_calls)]
     pub(super) fn session_count(&self) -> u64 {
-        self.read(|reader| reader.row_counts()).sessions
+        self.row_counts().sessions
     }
 
-    #[allow(clippy::redundant_closure_for_method_calls)]
     pub(super) fn sessions_with_turns(&self) -> Vec<SessionId> {
-        self.read(|reader| reader.sessions_with_turns())
+        self.query(self.store().sessions_with_open_turns())
     }
 
-    #[allow(clippy::redundant_closure_for_method_calls)]
     pub(super) fn row_counts(&self) -> RowCounts {
-        self.read(|reader| reader.row_counts())
+        self.query(self.store().row_counts())
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.query(self.store().stats(self.now()))
     }
 
     // Messages
@@ -288,7 +296,7 @@ impl Rig {
 
     /// In the order of running.
     pub(super) fn open_turns(&self, session: SessionId) -> Vec<OpenTurn> {
-        self.read(|reader| reader.open_turns(session))
+        self.read(|reader| reader.open_turns(session)?.collect())
     }
 
     /// Every message of a session, newest first.
@@ -308,7 +316,7 @@ impl Rig {
             after,
             limit,
         };
-        self.read(|reader| reader.messages(session, request))
+        self.query(self.store().message_page(session, request))
     }
 
     /// Purges until nothing is left; how many slices that took, and who is gone.
@@ -356,7 +364,9 @@ impl Rig {
     /// The records that are set aside.
     pub(super) fn set_aside(&self) -> Vec<Quarantined> {
         let mut found = Vec::new();
-        self.read(|reader| check::set_aside(&reader.snapshot.txn, &mut |aside| found.push(aside)));
+        self.read(|reader| {
+            check::quarantined(&reader.snapshot.txn, &mut |aside| found.push(aside))
+        });
         found
     }
 
@@ -385,7 +395,8 @@ impl Rig {
 
     /// All that is stored of the sessions and can be told from outside.
     pub(super) fn contents(&self) -> Contents {
-        let (sessions, _) = self.read(|reader| reader.sessions_below(None, 1000));
+        let sessions = self.all_sessions();
+        let verified = self.read(|reader| reader.meta_counter(tables::meta::VERIFIED));
         let ids = || sessions.iter().map(|session| session.id);
         let turns_of = |id| self.open_turns(id).into_iter().map(Turn::from).collect();
         Contents {
@@ -393,7 +404,13 @@ impl Rig {
             turns: ids().map(turns_of).collect(),
             keys: self.keys(tables::MESSAGE_KEYS),
             submit_keys: self.keys(tables::SUBMIT_KEYS),
-            maintenance: self.read(|reader| Ok((reader.verification()?, reader.last_backup()?))),
+            maintenance: (
+                verified.map(|record| Verified {
+                    at: record.point,
+                    damaged_pages: record.rows,
+                }),
+                self.query(self.store().storage()).last_backup,
+            ),
             sessions,
         }
     }
@@ -407,7 +424,7 @@ impl Rig {
             + self.rows(tables::MESSAGES)
             + self.rows(tables::MESSAGE_KEYS)
             + self.rows(tables::SUBMIT_KEYS)
-            + self.rows(tables::UPSTREAMS)
+            + self.rows(tables::REMOTE_SESSIONS)
             + self.rows(tables::OPEN_TURNS)
             + self.rows(tables::DELETIONS)
             + self.rows(tables::DAMAGED)

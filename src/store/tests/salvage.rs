@@ -6,10 +6,11 @@ use super::archive::{export_of, faults_of, filled, import, look as look_at};
 use super::*;
 use crate::store::maintenance::offline::OfflineDatabase;
 use crate::store::schema::tables::{
-    CREATE_KEYS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS, SUBMIT_KEYS, UPSTREAMS, meta,
+    CREATE_KEYS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, REMOTE_SESSIONS, SESSIONS, SUBMIT_KEYS,
+    meta,
 };
 
-/// A record that is spoilt, and what it is called where it is set aside; nothing of a tally, which
+/// A record that is spoilt, and what it is called where it is set aside; nothing of a counter, which
 /// is counted anew.
 type Spoilt = (&'static str, Box<dyn Fn(&WriteTransaction)>);
 
@@ -41,16 +42,16 @@ fn records_of<K: redb::Key + 'static>(
 
 /// Every single record of a store.
 fn all_records(rig: &Rig) -> Vec<Spoilt> {
-    let tallies = [meta::EXPIRED, meta::WARNED, meta::ENDED];
-    let tally = |name| -> Spoilt { ("", Box::new(move |txn| damage(txn, META, name))) };
+    let counters = [meta::EXPIRED, meta::WARNED, meta::ENDED];
+    let counter = |name| -> Spoilt { ("", Box::new(move |txn| damage(txn, META, name))) };
     records_of(rig, SESSIONS, "session")
         .chain(records_of(rig, MESSAGES, "message "))
         .chain(records_of(rig, CREATE_KEYS, "create_key "))
         .chain(records_of(rig, MESSAGE_KEYS, "message_key "))
         .chain(records_of(rig, SUBMIT_KEYS, "submit_key "))
         .chain(records_of(rig, OPEN_TURNS, "turn "))
-        .chain(records_of(rig, UPSTREAMS, "upstream"))
-        .chain(tallies.map(tally))
+        .chain(records_of(rig, REMOTE_SESSIONS, "upstream"))
+        .chain(counters.map(counter))
         .collect()
 }
 

@@ -78,7 +78,7 @@ fn fate_of(bytes: &[u8], contents: &Contents, what: &str) -> BatchOutcome {
     }
     let findings = rig.verify();
     let is_told = findings.damaged_pages > 0 || rig.store().health().undecodable_sessions > 0;
-    let fate = if is_told {
+    let outcome = if is_told {
         BatchOutcome::Found
     } else {
         assert!(rig.contents() == *contents, "{what}: served as healthy");
@@ -87,7 +87,7 @@ fn fate_of(bytes: &[u8], contents: &Contents, what: &str) -> BatchOutcome {
     // What is left is not to be checked any more.
     rig.drop_store();
     std::fs::remove_file(rig.path()).unwrap();
-    fate
+    outcome
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn a_verification_under_full_load_finds_nothing_and_keeps_nobody_waiting() {
     let is_over = AtomicBool::new(false);
     let (rig, is_over) = (&rig, &is_over);
     let (mut passes, mut longest) = (0, Duration::ZERO);
-    let start = rig.store().file_bytes();
+    let start = rig.query(rig.store().storage()).bytes;
     std::thread::scope(|scope| {
         for sessions in sessions.chunks(16) {
             let (store, first) = (rig.store(), sessions[0]);
@@ -333,6 +333,6 @@ fn a_verification_under_full_load_finds_nothing_and_keeps_nobody_waiting() {
     });
     println!(
         "{passes} passes, the longest took {longest:?}; the file grew from {start} to {} bytes",
-        rig.store().file_bytes()
+        rig.query(rig.store().storage()).bytes
     );
 }

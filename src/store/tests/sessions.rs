@@ -3,8 +3,7 @@
 use super::super::command::{AdvanceCounters, DeleteSession, Heartbeat, PatchTimeout, Renew};
 use super::*;
 use crate::domain::session::Standing;
-use crate::store::read::reader::Stats;
-use crate::store::schema::deadline::{Deadline, Row};
+use crate::store::schema::deadline::{Deadline, Index, Row};
 use crate::store::schema::tables::{DEADLINES, USER_SESSIONS};
 
 /// Timeouts under which a session outlives its create key.
@@ -204,11 +203,11 @@ fn lists_go_from_the_newest_to_the_oldest_and_their_pages_meet() {
         creation.new.user_id = UserId::from([ALICE, BOB][number % 2]);
         rig.submit(creation).unwrap();
     }
-    let all = |read: &dyn Fn(&Reader<'_>, Option<SessionId>) -> _| {
+    let all = |user: Option<UserId>, limit| {
         let mut ids = Vec::new();
         let mut below = None;
         loop {
-            let (sessions, next): (Vec<Session>, _) = rig.read(|reader| read(reader, below));
+            let (sessions, next) = rig.query(rig.store().sessions(user, below, limit));
             ids.extend(sessions.iter().map(|session| u128::from(session.id)));
             below = next;
             if below.is_none() {
@@ -216,23 +215,18 @@ fn lists_go_from_the_newest_to_the_oldest_and_their_pages_meet() {
             }
         }
     };
-    let everyone = all(&|reader, below| reader.sessions_below(below, 4));
+    let everyone = all(None, 4);
     assert_eq!(everyone, (1..=25).rev().collect::<Vec<_>>());
     let bob = UserId::from(BOB);
-    let bobs = all(&|reader, below| reader.user_sessions_below(bob, below, 5));
+    let bobs = all(Some(bob), 5);
     assert_eq!(bobs, (1..=12).rev().map(|n| n * 2).collect::<Vec<_>>());
-    let nobody = UserId::from(1);
-    assert!(all(&|reader, below| reader.user_sessions_below(nobody, below, 5)).is_empty());
+    assert!(all(Some(UserId::from(1)), 5).is_empty());
 }
 
 impl Rig {
-    pub(super) fn stats(&self) -> Stats {
-        self.read(|reader| reader.stats(self.now(), &self.rules))
-    }
-
-    /// The same numbers, from every session there is.
+    /// The same numbers as [`Rig::stats`], counted one session at a time.
     fn counted(&self) -> Stats {
-        let (sessions, _) = self.read(|reader| reader.sessions_below(None, 10_000));
+        let sessions = self.all_sessions();
         let now = self.now();
         let standing = |wanted| move |session: &&Session| session.standing(now, KEPT) == wanted;
         let count = |wanted| sessions.iter().filter(standing(wanted)).count() as u64;
@@ -319,14 +313,16 @@ fn what_falls_due_is_found_in_order_and_in_slices() {
         })
     });
     let until = START + Millis(20 * MINUTE.0);
-    let due = |after, limit| rig.read(|reader| reader.due(Deadline::Expiry, after, until, limit));
+    let due = |after, limit| rig.query(rig.store().due_expiries(after, until, limit));
     let place = |index: usize| (sessions[index].expires_at, sessions[index].id);
     assert_eq!(due(None, 10), [place(1), place(3), place(0)]);
     assert_eq!(due(None, 1), [place(1)]);
     assert_eq!(due(Some(place(1)), 10), [place(3), place(0)]);
     assert_eq!(due(Some(place(2)), 10), []);
 
-    let next = |deadline, after| rig.read(|reader| reader.next_due(deadline, after));
+    let next = |deadline, after| {
+        rig.read(|reader| Index::new(&reader.deadlines()?)?.next(deadline, after))
+    };
     assert_eq!(next(Deadline::Expiry, START), Some(place(1).0));
     assert_eq!(next(Deadline::Expiry, place(1).0), Some(place(0).0));
     assert_eq!(next(Deadline::Expiry, place(2).0), None);
@@ -399,15 +395,17 @@ fn an_index_row_without_its_session_is_found() {
     let nobody = SessionId::from(77);
     let moved = Row {
         expires_at: first.expires_at + SECOND,
-        ..Row::of(&first)
+        ..Row::for_session(&first)
     };
     let orphan = Row {
         session: nobody,
-        ..Row::of(&second)
+        ..Row::for_session(&second)
     };
     rig.edit(|txn| {
         let mut rows = txn.open_table(DEADLINES).unwrap();
-        rows.remove(Row::of(&first).key()).unwrap().unwrap();
+        rows.remove(Row::for_session(&first).key())
+            .unwrap()
+            .unwrap();
         rows.insert(moved.key(), ()).unwrap();
         rows.insert(orphan.key(), ()).unwrap();
         let mut rows = txn.open_table(USER_SESSIONS).unwrap();
@@ -447,12 +445,12 @@ fn a_session_of_the_largest_id_is_listed_and_erased_like_any_other() {
     let ids = |(sessions, _): (Vec<Session>, _)| -> Vec<SessionId> {
         sessions.iter().map(|session| session.id).collect()
     };
-    let all = rig.read(|reader| reader.sessions_below(None, 10));
+    let all = rig.query(rig.store().sessions(None, None, 10));
     assert_eq!(ids(all), [largest, other.id]);
     let user = UserId::from(ALICE);
-    let all = rig.read(|reader| reader.user_sessions_below(user, None, 10));
+    let all = rig.query(rig.store().sessions(Some(user), None, 10));
     assert_eq!(ids(all), [largest, other.id]);
-    let rest = rig.read(|reader| reader.user_sessions_below(user, Some(largest), 10));
+    let rest = rig.query(rig.store().sessions(Some(user), Some(largest), 10));
     assert_eq!(ids(rest), [other.id]);
 
     rig.submit(DeleteSession(largest)).unwrap();

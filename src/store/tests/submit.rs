@@ -4,7 +4,7 @@ use super::super::command::{
     BeginTurn, Begun, DeleteSession, ParkTurn, Parked, StoreRemoteSession, SubmitReply, Submitted,
 };
 use super::*;
-use crate::store::schema::tables::{OPEN_TURNS, SUBMIT_KEYS, UPSTREAMS};
+use crate::store::schema::tables::{OPEN_TURNS, REMOTE_SESSIONS, SUBMIT_KEYS};
 
 /// A submit that closes what waits.
 pub(super) fn submit(rig: &mut Rig, session: SessionId, content: &str) -> SubmitReply {
@@ -169,7 +169,7 @@ fn nothing_is_left_of_a_deleted_session() {
         })
         .unwrap();
         assert_eq!(rig.rows(SUBMIT_KEYS), replies);
-        assert_eq!(rig.rows(UPSTREAMS), 1);
+        assert_eq!(rig.rows(REMOTE_SESSIONS), 1);
         let deleted = rig.submit(DeleteSession(session)).unwrap();
         assert_eq!(deleted.has_more, many);
         // Whoever deletes it is told what to delete there.
@@ -184,7 +184,7 @@ fn nothing_is_left_of_a_deleted_session() {
             name,
         })
         .unwrap();
-        assert_eq!(rig.rows(UPSTREAMS), 0);
+        assert_eq!(rig.rows(REMOTE_SESSIONS), 0);
     }
 }
 
@@ -192,7 +192,7 @@ fn nothing_is_left_of_a_deleted_session() {
 fn the_name_that_another_server_has_is_kept_and_replaced() {
     let mut rig = Rig::new();
     let session = rig.create().id;
-    assert_eq!(rig.read(|reader| reader.upstream(session)), None);
+    assert_eq!(rig.query(rig.store().remote_session(session)), None);
     for name in ["one", "two"] {
         rig.submit(StoreRemoteSession {
             session_id: session,
@@ -200,7 +200,7 @@ fn the_name_that_another_server_has_is_kept_and_replaced() {
         })
         .unwrap();
         rig.restart();
-        let kept = rig.read(|reader| reader.upstream(session));
+        let kept = rig.query(rig.store().remote_session(session));
         assert_eq!(kept.as_deref(), Some(name));
     }
 }
@@ -219,8 +219,8 @@ fn what_does_not_fit_is_found() {
         let mut keys = txn.open_table(SUBMIT_KEYS).unwrap();
         let at = crate::store::schema::record::encode_time(one.created_at).unwrap();
         keys.insert((id, "k"), at.as_slice()).unwrap();
-        let mut names = txn.open_table(UPSTREAMS).unwrap();
-        let name = crate::store::schema::record::encode_upstream("x").unwrap();
+        let mut names = txn.open_table(REMOTE_SESSIONS).unwrap();
+        let name = crate::store::schema::record::encode_remote_session("x").unwrap();
         names.insert(77, name.as_slice()).unwrap();
         names.insert(id, b"damaged".as_slice()).unwrap();
         let mut turns = txn.open_table(OPEN_TURNS).unwrap();

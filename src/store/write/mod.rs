@@ -1,6 +1,7 @@
-//! Writing: the one thread that writes, what waits for it, and its transactions.
+//! Writing: the writer thread, its queue, and its transactions.
 
-pub(in crate::store) mod next_deadline;
-pub(in crate::store) mod queue;
-pub(in crate::store) mod txn;
-pub(in crate::store) mod writer;
+pub(crate) mod next_deadline;
+pub(crate) mod queue;
+pub(crate) mod txn;
+mod watch;
+pub(crate) mod writer;

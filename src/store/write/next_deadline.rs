@@ -1,4 +1,4 @@
-//! When the janitor has to wake, and up to when it can tell what fell due.
+//! When the janitor has to wake, and up to which time the deadlines are final.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::domain::time::Timestamp;
 
-/// The earliest instant at which the janitor has something to do.
+/// The earliest time at which the janitor has something to do.
 #[derive(Debug)]
 pub struct NextDeadline {
     next: AtomicI64,
@@ -18,14 +18,14 @@ pub struct NextDeadline {
 /// The batch that is being written.
 #[derive(Debug, Default)]
 struct Batch {
-    /// When it began; none where there is none.
+    /// When it began; none between batches.
     began: Option<Timestamp>,
     /// Whether the janitor waits for its end.
     is_awaited: bool,
 }
 
 impl NextDeadline {
-    pub(in crate::store) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             next: AtomicI64::new(i64::MAX),
             sooner: Notify::new(),
@@ -33,20 +33,20 @@ impl NextDeadline {
         }
     }
 
-    /// Says for when the janitor has set it.
+    /// Stores when the janitor will wake.
     pub fn set(&self, next: Timestamp) {
         self.next.store(next.0, Ordering::SeqCst);
     }
 
-    /// Waits until a deadline was written that comes before it.
+    /// Waits until an earlier deadline is written.
     pub async fn sooner(&self) {
         self.sooner.notified().await;
     }
 
-    /// The latest time, `now` or before it, up to which all deadlines can be read that there will
-    /// ever be. A command sets none that is not to come; but by the time that its batch is on disk
-    /// it may have come, and whoever has told what comes after it would never tell it. Where that
-    /// holds somebody back, the alarm goes off at the batch's end.
+    /// Returns the latest time, at most `now`, up to which the deadlines are final. Commands set only
+    /// deadlines in the future, but one of a batch that is still being written may have passed by the
+    /// time the batch is on disk, and an event for it would be lost if later deadlines had been
+    /// processed already. If a batch delays the janitor, the end of the batch wakes it.
     pub fn settled(&self, now: Timestamp) -> Timestamp {
         let mut batch = self.batch();
         match batch.began.filter(|began| *began < now) {
@@ -58,15 +58,15 @@ impl NextDeadline {
         }
     }
 
-    /// Notes that a batch begins whose commands are not carried out before this time. It ends when
-    /// what is returned is dropped: when all that it wrote can be read, or never will be.
-    pub(in crate::store) fn begin(&self, began: Timestamp) -> Writing<'_> {
+    /// Records that a batch begins whose commands run no earlier than `began`. It ends when the
+    /// returned guard is dropped: when its writes can be read, or never will be.
+    pub(crate) fn begin(&self, began: Timestamp) -> BatchGuard<'_> {
         self.batch().began = Some(began);
-        Writing(self)
+        BatchGuard(self)
     }
 
-    /// Notes that a deadline was written.
-    pub(in crate::store) fn note(&self, deadline: Timestamp) {
+    /// Records that a deadline was written.
+    pub(crate) fn add(&self, deadline: Timestamp) {
         let next = self.next.fetch_min(deadline.0, Ordering::SeqCst);
         if deadline.0 < next {
             self.sooner.notify_one();
@@ -79,11 +79,11 @@ impl NextDeadline {
     }
 }
 
-/// A batch that is being written.
+/// Ends the batch when it is dropped.
 #[derive(Debug)]
-pub(in crate::store) struct Writing<'a>(&'a NextDeadline);
+pub(crate) struct BatchGuard<'a>(&'a NextDeadline);
 
-impl Drop for Writing<'_> {
+impl Drop for BatchGuard<'_> {
     fn drop(&mut self) {
         let batch = std::mem::take(&mut *self.0.batch());
         if batch.is_awaited {

@@ -1,4 +1,4 @@
-//! What reaches the writer: commands with their callers, and the end.
+//! The messages to the writer.
 
 use std::sync::mpsc;
 
@@ -6,70 +6,70 @@ use tokio::sync::oneshot;
 
 use super::txn::Txn;
 use crate::store::command::Command;
-use crate::store::command::sealed::Apply;
+use crate::store::command::apply::Apply;
 use crate::store::error::{CommandError, SubmitError};
 
-/// What reaches the writer.
-pub(in crate::store) enum WriterMessage {
+pub(crate) enum WriterMessage {
     /// A command to carry out.
     Job(Box<dyn Job>),
-    /// Damaged records wait to be set aside.
+    /// Damaged records are waiting to be quarantined.
     Quarantine,
-    /// Nothing is to be written for a moment.
+    /// A request to write nothing for a moment.
     Pause(Pause),
-    /// The end: what is queued before it is carried out.
+    /// The last message: commands that were queued before it are carried out.
     Stop {
-        /// Whether to remove every session and message.
+        /// Whether to delete all sessions and messages.
         clear: bool,
-        /// Told whether the stop is recorded.
+        /// Receives whether the stop is recorded.
         done: oneshot::Sender<bool>,
     },
 }
 
-/// A moment in which the writer does nothing.
-pub(in crate::store) struct Pause {
+/// A request to the writer to pause.
+pub(crate) struct Pause {
     begun: mpsc::Sender<()>,
     over: mpsc::Receiver<()>,
 }
 
-/// Who asked for a pause: it begins when `begun` says so, and ends with this.
-pub(in crate::store) struct Pausing {
-    pub(in crate::store) begun: mpsc::Receiver<()>,
+/// The other end of a [`Pause`]: the pause begins when `begun` receives a message, and ends when this
+/// is dropped.
+pub(crate) struct PauseGuard {
+    pub(crate) begun: mpsc::Receiver<()>,
     _over: mpsc::Sender<()>,
 }
 
 impl Pause {
-    pub(in crate::store) fn new() -> (Self, Pausing) {
-        let (tell, begun) = mpsc::channel();
+    pub(crate) fn new() -> (Self, PauseGuard) {
+        let (begin, begun) = mpsc::channel();
         let (end, over) = mpsc::channel();
-        let pause = Self { begun: tell, over };
-        (pause, Pausing { begun, _over: end })
+        let pause = Self { begun: begin, over };
+        (pause, PauseGuard { begun, _over: end })
     }
 
-    /// Waits until it is over.
-    pub(in crate::store) fn wait(self) {
+    /// Waits until the pause is over.
+    pub(crate) fn wait(self) {
         if self.begun.send(()).is_ok() {
-            // Nothing is ever sent: it ends with the sender.
+            // Nothing is ever sent: the pause ends when the sender is dropped.
             let _ = self.over.recv();
         }
     }
 }
 
-/// A command with its caller, whatever its types are.
-pub(in crate::store) trait Job: Send {
-    /// Carries the command out and keeps the answer.
+/// A command of any type with its caller.
+pub(crate) trait Job: Send {
+    /// Carries the command out and stores its result.
     ///
     /// # Errors
     /// The database failed, and with it the whole batch.
-    fn apply(&mut self, txn: &mut Txn<'_>) -> Result<(), Box<redb::Error>>;
+    fn apply(&mut self, txn: &mut Txn<'_>) -> Result<(), CommandError>;
 
     /// Answers the caller.
-    fn answer(self: Box<Self>, fate: BatchOutcome);
+    fn answer(self: Box<Self>, outcome: BatchOutcome);
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum BatchOutcome {
+pub(crate) enum BatchOutcome {
     /// It is on disk.
     Committed,
     /// Nothing of it is on disk.
@@ -78,65 +78,58 @@ pub(in crate::store) enum BatchOutcome {
     Unknown,
 }
 
-/// A command that waits for its turn, or for the commit.
-pub(in crate::store) struct Pending<C: Command> {
+/// A command that waits for its execution, or for the commit.
+pub(crate) struct Pending<C: Command> {
     command: Option<C>,
     result: Option<Result<C::Output, CommandError>>,
     caller: oneshot::Sender<Result<C::Output, SubmitError>>,
 }
 
-/// What a caller waits for.
-pub(in crate::store) type Answer<C> = oneshot::Receiver<Result<<C as Apply>::Output, SubmitError>>;
+/// Receives the answer to a command.
+pub(crate) type Answer<C> = oneshot::Receiver<Result<<C as Apply>::Output, SubmitError>>;
 
 impl<C: Command> Pending<C> {
-    pub(in crate::store) fn new(command: C) -> (Self, Answer<C>) {
+    pub(crate) fn new(command: C) -> (Self, Answer<C>) {
         let (caller, answer) = oneshot::channel();
-        (
-            Self {
-                command: Some(command),
-                result: None,
-                caller,
-            },
-            answer,
-        )
+        let pending = Self {
+            command: Some(command),
+            result: None,
+            caller,
+        };
+        (pending, answer)
     }
 }
 
 impl<C: Command> Job for Pending<C> {
-    fn apply(&mut self, txn: &mut Txn<'_>) -> Result<(), Box<redb::Error>> {
+    fn apply(&mut self, txn: &mut Txn<'_>) -> Result<(), CommandError> {
         let Some(command) = self.command.take() else {
             return Ok(());
         };
-        let happenings = txn.happenings.len();
+        let events = txn.effects.events.len();
         match command.apply(txn) {
-            Err(CommandError::Storage(error)) => Err(error),
-            result => {
-                if result.is_err() {
-                    txn.happenings.truncate(happenings);
-                }
-                self.result = Some(result);
-                Ok(())
+            Err(error @ CommandError::Storage(_)) => return Err(error),
+            Ok(output) => self.result = Some(Ok(output)),
+            Err(refused) => {
+                txn.effects.events.truncate(events);
+                self.result = Some(Err(refused));
             }
         }
+        Ok(())
     }
 
-    fn answer(self: Box<Self>, fate: BatchOutcome) {
-        let answer = match (fate, self.result) {
+    fn answer(self: Box<Self>, outcome: BatchOutcome) {
+        let answer = match (outcome, self.result) {
             (BatchOutcome::Unknown, _) => Err(SubmitError::OutcomeUnknown),
-            // Even a refusal may rest on what the batch did not bring about.
-            (BatchOutcome::NotDone, _) | (_, None | Some(Err(CommandError::Storage(_)))) => {
-                Err(SubmitError::Storage)
-            }
-            (BatchOutcome::Committed, Some(Ok(output))) => Ok(output),
-            (BatchOutcome::Committed, Some(Err(CommandError::Refused(refusal)))) => {
-                Err(SubmitError::Refused(refusal))
-            }
-            (BatchOutcome::Committed, Some(Err(CommandError::Record(error)))) => {
-                Err(SubmitError::Record(error))
-            }
-            (BatchOutcome::Committed, Some(Err(CommandError::NoRoom))) => Err(SubmitError::NoRoom),
+            // Even a refusal may depend on what the batch failed to write.
+            (BatchOutcome::NotDone, _) | (_, None) => Err(SubmitError::Storage),
+            (BatchOutcome::Committed, Some(result)) => result.map_err(|error| match error {
+                CommandError::Refused(refusal) => SubmitError::Refused(refusal),
+                CommandError::Record(error) => SubmitError::Record(error),
+                CommandError::NoRoom => SubmitError::NoRoom,
+                CommandError::Storage(_) => SubmitError::Storage,
+            }),
         };
-        // A caller that has gone away does not want to know.
+        // The caller may be gone.
         let _ = self.caller.send(answer);
     }
 }

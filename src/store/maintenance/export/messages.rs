@@ -1,161 +1,138 @@
 //! The messages of a session.
 
-use std::collections::{HashMap, HashSet};
 use std::ops::{Bound, RangeInclusive};
 
-use super::seek::{guarded, is_of_a_place, next_readable};
-use super::{Result, Slice};
+use super::cursor::CurrentSession;
+use super::seek::{guarded, is_local, next_readable};
+use super::slice::Slice;
 use crate::domain::archive::{ArchivedMessage, Item};
 use crate::domain::id::SessionId;
-use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::time::Timestamp;
-use crate::domain::turn::OpenTurn;
-use crate::store::error::ReadError;
-use crate::store::quarantine::damage::RecordLocation;
+use crate::store::error::{ReadError, ReadResult};
+use crate::store::quarantine::location::RecordLocation;
 use crate::store::read::reader::Reader;
 use crate::store::schema::record;
 
-/// The times that have a text: the years from 1 to 9999.
+/// The times that can be written as text: the years from 1 to 9999.
 const TIMES: RangeInclusive<Timestamp> =
     Timestamp(-62_135_596_800_000)..=Timestamp(253_402_300_799_999);
 
-/// A session that is being exported, as it was when that began.
-#[derive(Debug)]
-pub(super) struct Within {
-    pub(super) id: SessionId,
-    /// Whether its own record could be read.
-    pub(super) is_read: bool,
-    /// The last message that was given.
-    pub(super) after: Timestamp,
-    /// The last message that there was.
-    pub(super) until: Timestamp,
-    pub(super) turns: HashMap<Timestamp, OpenTurn>,
-    pub(super) keys: HashMap<Timestamp, Vec<IdempotencyKey>>,
-    /// The messages that are set aside.
-    pub(super) aside: HashSet<Timestamp>,
-    /// The replies that the messages so far have and that were not given yet.
-    pub(super) awaited: HashSet<Timestamp>,
-}
-
 impl Slice<'_> {
-    /// Gives the session's next messages; returns where to go on, none at its end.
-    pub(super) fn messages_of(&mut self, mut within: Within) -> Result<Option<Within>> {
-        let reader = self.reader;
-        if within.is_read && within.after > Timestamp::MIN {
-            let is_gone = guarded(|| reader.is_gone(within.id));
-            let is_gone = self.unless_lost(within.id, "its record", is_gone)?;
-            if is_gone.unwrap_or(false) {
-                self.items.push(Item::Deleted(within.id));
+    /// Adds the session's next messages; returns where to continue, none at its end.
+    pub(super) fn messages_of(
+        &mut self,
+        mut current: CurrentSession,
+    ) -> ReadResult<Option<CurrentSession>> {
+        if current.is_read && current.after > Timestamp::MIN {
+            let id = current.id;
+            let is_deleted = self.try_read(id, "its record", |reader| reader.is_deleted(id))?;
+            if is_deleted.unwrap_or(false) {
+                self.items.push(Item::Deleted(id));
                 return Ok(None);
             }
         }
-        let has_more = match guarded(|| self.read_messages(&mut within)) {
-            Err(error) if is_of_a_place(&error) => {
-                self.skip_messages(&mut within, &error)?;
+        let has_more = match guarded(|| self.read_messages(&mut current)) {
+            Err(error) if is_local(&error) => {
+                self.skip_messages(&mut current, &error)?;
                 true
             }
             read => read?,
         };
         if has_more {
-            return Ok(Some(within));
+            return Ok(Some(current));
         }
-        self.miss_replies(&mut within, Timestamp::MAX)?;
+        self.miss_replies(&mut current, Timestamp::MAX)?;
         Ok(None)
     }
 
     /// Returns whether there may be more.
-    fn read_messages(&mut self, within: &mut Within) -> Result<bool> {
-        if within.after >= within.until {
+    fn read_messages(&mut self, current: &mut CurrentSession) -> ReadResult<bool> {
+        if current.after >= current.until {
             return Ok(false);
         }
-        let raw = u128::from(within.id);
-        let start = Bound::Excluded((raw, within.after.0));
-        let end = Bound::Included((raw, within.until.0));
-        let began_after = within.after;
+        let raw = u128::from(current.id);
+        let start = Bound::Excluded((raw, current.after.0));
+        let end = Bound::Included((raw, current.until.0));
+        let began_after = current.after;
         for row in self.reader.snapshot.messages.range((start, end))? {
-            // Of misplaced rows alone the next slice would begin with the same.
-            if self.items.len() >= self.rows && within.after > began_after {
+            // A slice of misplaced rows only would repeat forever.
+            if self.items.len() >= self.rows && current.after > began_after {
                 return Ok(true);
             }
             let (key, bytes) = row?;
             let (owner, at) = key.value();
             let at = Timestamp(at);
-            if owner == raw && at > within.after && TIMES.contains(&at) {
-                within.after = at;
-                self.message(within, at, bytes.value());
+            if owner == raw && at > current.after && TIMES.contains(&at) {
+                current.after = at;
+                self.message(current, at, bytes.value());
             } else {
-                self.misplaced(within, at, bytes.value());
+                self.misplaced(current, at, bytes.value());
             }
         }
         Ok(false)
     }
 
-    fn message(&mut self, within: &mut Within, at: Timestamp, bytes: &[u8]) {
-        within.awaited.remove(&at);
-        match record::decode_message(within.id, at, bytes) {
-            Ok(message) => self.items.push(Item::Message(within.archived(message))),
+    fn message(&mut self, current: &mut CurrentSession, at: Timestamp, bytes: &[u8]) {
+        current.awaited.remove(&at);
+        match record::decode_message(current.id, at, bytes) {
+            Ok(message) => self.items.push(Item::Message(current.archived(message))),
             Err(error) => {
-                let spot = RecordLocation::Message(at);
-                self.reader.damage.note(within.id, spot.clone(), &error);
-                self.damaged(
-                    within.id,
-                    spot.to_string(),
-                    error.to_string(),
-                    bytes.to_vec(),
-                );
+                let location = RecordLocation::Message(at);
+                self.undecodable(current.id, location, &error, bytes.to_vec());
             }
         }
     }
 
-    /// Gives a message whose key is not what it was.
-    fn misplaced(&mut self, within: &mut Within, at: Timestamp, bytes: &[u8]) {
+    /// Adds a message whose key is damaged.
+    fn misplaced(&mut self, current: &mut CurrentSession, at: Timestamp, bytes: &[u8]) {
         let reason = "its key is damaged";
-        let spot = RecordLocation::Message(at);
+        let location = RecordLocation::Message(at);
         self.lost
-            .push(format!("session {}, {spot}: {reason}", within.id));
+            .push(format!("session {}, {location}: {reason}", current.id));
         self.damaged(
-            within.id,
-            spot.to_string(),
+            current.id,
+            location.to_string(),
             reason.to_owned(),
             bytes.to_vec(),
         );
     }
 
-    /// Goes behind the messages that cannot be read.
-    fn skip_messages(&mut self, within: &mut Within, error: &ReadError) -> Result<()> {
-        let (reader, id, until) = (self.reader, within.id, within.until);
-        let place = if within.after > Timestamp::MIN {
-            format!("messages after {}", within.after)
+    /// Continues after the messages that cannot be read.
+    fn skip_messages(&mut self, current: &mut CurrentSession, error: &ReadError) -> ReadResult<()> {
+        let (reader, id, until) = (self.reader, current.id, current.until);
+        let place = if current.after > Timestamp::MIN {
+            format!("messages after {}", current.after)
         } else {
             "its first messages".to_owned()
         };
         self.lost.push(format!("session {id}, {place}: {error}"));
-        let unreadable = place_of(within.after.next());
-        let next = next_readable(unreadable, place_of(until), |place| {
-            reader.probe_messages(id, time_of(place), until)
+        let unreadable = key_of(current.after.next());
+        let next = next_readable(unreadable, key_of(until), |key| {
+            reader.probe_messages(id, time_of(key), until)
         });
-        within.after = match next {
-            Some(place) => time_of(place - 1),
+        current.after = match next {
+            Some(key) => time_of(key - 1),
             None => until,
         };
-        self.miss_replies(within, within.after)
+        self.miss_replies(current, current.after)
     }
 
-    /// Gives the replies up to a time that ought to have come: an import wants to hear of them.
-    fn miss_replies(&mut self, within: &mut Within, until: Timestamp) -> Result<()> {
-        let mut missing: Vec<Timestamp> = within.awaited.iter().copied().collect();
+    /// Adds the missing replies up to a time as lost, since an import requires them.
+    fn miss_replies(&mut self, current: &mut CurrentSession, until: Timestamp) -> ReadResult<()> {
+        let mut missing: Vec<Timestamp> = current.awaited.iter().copied().collect();
         missing.retain(|at| *at <= until);
         missing.sort_unstable();
         for at in missing {
-            within.awaited.remove(&at);
-            let spot = RecordLocation::Message(at);
-            // Since the export of its session began it may have been set aside.
-            let reader = self.reader;
-            let aside = guarded(|| reader.aside_at(within.id, &spot));
-            match self.unless_lost(within.id, "what is set aside", aside)? {
-                Some(Some(aside)) => self.items.push(Item::Quarantined(aside)),
-                _ => self.lost(within.id, &spot, "the reply is not there"),
+            current.awaited.remove(&at);
+            let location = RecordLocation::Message(at);
+            // It may have been quarantined since the export of its session began.
+            let found = self.try_read(current.id, "its quarantined records", |reader| {
+                reader.quarantined_at(current.id, &location)
+            })?;
+            match found.flatten() {
+                Some(quarantined) => self.items.push(Item::Quarantined(quarantined)),
+                None => self.lost(current.id, &location, "the reply is missing"),
             }
         }
         Ok(())
@@ -164,39 +141,39 @@ impl Slice<'_> {
 
 impl Reader<'_> {
     /// Whether a session was deleted while it was exported.
-    fn is_gone(&self, id: SessionId) -> Result<bool> {
+    fn is_deleted(&self, id: SessionId) -> ReadResult<bool> {
         if self.snapshot.sessions.get(u128::from(id))?.is_some() {
             return Ok(false);
         }
-        Ok(!self.is_session_set_aside(id)?)
+        Ok(!self.is_session_quarantined(id)?)
     }
 
-    /// Reads the first of a session's messages of a span, if there is one.
-    fn probe_messages(&self, id: SessionId, from: Timestamp, until: Timestamp) -> Result<()> {
+    /// Reads the first of a session's messages in a span, if there is one.
+    fn probe_messages(&self, id: SessionId, from: Timestamp, until: Timestamp) -> ReadResult<()> {
         let raw = u128::from(id);
         let span = (raw, from.0)..=(raw, until.0);
         if let Some(row) = self.snapshot.messages.range(span)?.next() {
             let (_, bytes) = row?;
-            // A page's own table of its rows may be what is damaged.
+            // The page's own table of rows may be damaged.
             let _ = bytes.value().len();
         }
         Ok(())
     }
 }
 
-/// A time's place among all.
-fn place_of(at: Timestamp) -> u128 {
+/// Maps a time to an unsigned key of the same order.
+fn key_of(at: Timestamp) -> u128 {
     at.0.wrapping_sub(i64::MIN).cast_unsigned().into()
 }
 
-fn time_of(place: u128) -> Timestamp {
-    // There are no more places than times.
-    let place = u64::try_from(place).unwrap_or(u64::MAX);
-    Timestamp(place.cast_signed().wrapping_add(i64::MIN))
+fn time_of(key: u128) -> Timestamp {
+    // All keys come from `key_of`.
+    let key = u64::try_from(key).unwrap_or(u64::MAX);
+    Timestamp(key.cast_signed().wrapping_add(i64::MIN))
 }
 
-impl Within {
-    /// The message as it was when the export of its session began.
+impl CurrentSession {
+    /// Returns a message as it was when the export of its session began.
     fn archived(&mut self, mut message: Message) -> ArchivedMessage {
         let at = message.created_at;
         let was_open = self.turns.remove(&at);
@@ -206,7 +183,7 @@ impl Within {
                 *turn = TurnState::Open;
             }
             if let TurnState::Replied(reply_at) = turn
-                && !self.aside.contains(reply_at)
+                && !self.quarantined.contains(reply_at)
             {
                 self.awaited.insert(*reply_at);
             }
@@ -224,11 +201,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_their_places() {
+    fn times_map_to_ordered_keys() {
         for at in [i64::MIN, -1, 0, 1, i64::MAX] {
-            assert_eq!(time_of(place_of(Timestamp(at))), Timestamp(at));
+            assert_eq!(time_of(key_of(Timestamp(at))), Timestamp(at));
         }
-        assert_eq!(place_of(Timestamp(i64::MIN)), 0);
-        assert!(place_of(Timestamp(-1)) < place_of(Timestamp(0)));
+        assert_eq!(key_of(Timestamp(i64::MIN)), 0);
+        assert!(key_of(Timestamp(-1)) < key_of(Timestamp(0)));
     }
 }

@@ -1,197 +1,168 @@
-//! What belongs to a session, but for its messages.
+//! The parts of a session other than its messages.
 
 use std::collections::{HashMap, HashSet};
 
-use super::messages::Within;
-use super::seek::guarded;
-use super::{Result, Slice};
+use super::cursor::CurrentSession;
+use super::slice::Slice;
 use crate::domain::archive::{ArchivedSession, Claim, Item, Quarantined};
 use crate::domain::id::SessionId;
 use crate::domain::key::IdempotencyKey;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::domain::turn::OpenTurn;
+use crate::store::error::ReadResult;
 use crate::store::quarantine;
-use crate::store::quarantine::damage::{KeyKind, NOBODY, RecordLocation};
+use crate::store::quarantine::location::{KeyKind, RecordLocation, UNKNOWN_OWNER};
 use crate::store::read::reader::Reader;
 use crate::store::schema::record::{self, RecordError};
 use crate::store::schema::tables::{
-    CREATE_KEYS, DAMAGED, MESSAGE_KEYS, OPEN_TURNS, SUBMIT_KEYS, UPSTREAMS, names_of,
+    CREATE_KEYS, DAMAGED, MESSAGE_KEYS, OPEN_TURNS, REMOTE_SESSIONS, SUBMIT_KEYS, names_of,
 };
 
-/// A record that cannot be decoded.
-pub(super) type Bad = (SessionId, RecordLocation, RecordError, Vec<u8>);
-
-/// What was decoded, or what cannot be.
-type Decoded<T> = Option<std::result::Result<T, Bad>>;
-
-/// The open turns of a session by their messages, and those that cannot be decoded.
-#[derive(Default)]
-struct Turns {
-    of: HashMap<Timestamp, OpenTurn>,
-    /// Each with its position.
-    bad: Vec<(u32, RecordError, Vec<u8>)>,
-}
-
-/// The keys of a session's messages, and those that cannot be decoded.
-#[derive(Default)]
-struct Keys {
-    of: HashMap<Timestamp, Vec<IdempotencyKey>>,
-    /// What each is called, since a damaged one need not be a key.
-    bad: Vec<(String, RecordError, Vec<u8>)>,
-}
-
 impl Slice<'_> {
-    /// A session with what its line holds, and what cannot be decoded of that.
-    pub(super) fn archived(&mut self, session: Session) -> Result<(ArchivedSession, Vec<Bad>)> {
-        let (reader, id) = (self.reader, session.id);
-        let mut bad = Vec::new();
-        let claim = guarded(|| reader.claim_of(&session));
-        let claim = self.unless_lost(id, "its createKey's claim", claim)?;
-        let upstream = guarded(|| reader.upstream_of(id));
-        let upstream = self.unless_lost(id, "upstream", upstream)?;
-        let archived = ArchivedSession {
-            claim: sound(claim.flatten(), &mut bad),
-            upstream: sound(upstream.flatten(), &mut bad),
-            session,
+    /// Adds a session, and those of its own records that cannot be decoded.
+    pub(super) fn session(&mut self, session: Session) -> ReadResult<()> {
+        let id = session.id;
+        let index = self.items.len();
+        let claim = self.try_read(id, "its createKey's claim", |reader| {
+            reader.claim_bytes(&session)
+        })?;
+        let claim = match (claim.flatten(), &session.create_key) {
+            (Some(bytes), Some(key)) => match record::decode_claim(&bytes) {
+                // The key may belong to a later session by now.
+                Ok(claim) => (claim.session_id == id).then_some(Claim {
+                    created_at: claim.created_at,
+                    timeout: claim.timeout,
+                }),
+                Err(error) => {
+                    let location = RecordLocation::CreateKey(session.user_id, key.clone());
+                    self.undecodable(UNKNOWN_OWNER, location, &error, bytes);
+                    None
+                }
+            },
+            _ => None,
         };
-        Ok((archived, bad))
+        let remote = self.try_read(id, "upstream", |reader| reader.remote_session_bytes(id))?;
+        let upstream = remote.flatten().and_then(|bytes| {
+            let name = record::decode_remote_session(&bytes);
+            let location = RecordLocation::RemoteSession;
+            name.map_err(|error| self.undecodable(id, location, &error, bytes))
+                .ok()
+        });
+        let archived = ArchivedSession {
+            session,
+            claim,
+            upstream,
+        };
+        // A session precedes its damaged records.
+        self.items.insert(index, Item::Session(archived));
+        Ok(())
     }
 
-    /// Gives the records of a session that are set aside; returns which messages are among them.
-    pub(super) fn set_aside_of(&mut self, id: SessionId) -> Result<HashSet<Timestamp>> {
-        let reader = self.reader;
-        let rows = guarded(|| reader.set_aside_of(id));
-        let rows = self.unless_lost(id, "what is set aside", rows)?;
+    /// Adds the quarantined records of a session; returns the times of the messages among them.
+    pub(super) fn quarantined_of(&mut self, id: SessionId) -> ReadResult<HashSet<Timestamp>> {
+        let rows = self.try_read(id, "its quarantined records", |reader| {
+            reader.quarantined_of(id)
+        })?;
         let rows = rows.unwrap_or_default();
         let messages = rows
             .iter()
-            .filter_map(|row| RecordLocation::message_of(&row.place));
+            .filter_map(|row| RecordLocation::message_time(&row.place));
         let messages = messages.collect();
         self.items.extend(rows.into_iter().map(Item::Quarantined));
         Ok(messages)
     }
 
-    /// Goes into a session, and gives those of its turns and keys that cannot be decoded.
-    pub(super) fn within(
+    /// Begins the messages of a session, and adds those of its turns and keys that cannot be decoded.
+    pub(super) fn begin_messages(
         &mut self,
         id: SessionId,
         is_read: bool,
-        aside: HashSet<Timestamp>,
-    ) -> Result<Within> {
-        let reader = self.reader;
-        let until = guarded(|| reader.last_message(id));
-        let until = self.unless_lost(id, "its last message", until)?;
-        let turns = guarded(|| reader.turns_of(id));
-        let turns = self.unless_lost(id, "its open turns", turns)?;
-        let turns = turns.unwrap_or_default();
-        for (position, error, bytes) in turns.bad {
-            let spot = RecordLocation::Turn(position);
-            reader.damage.note(id, spot.clone(), &error);
-            self.damaged(id, spot.to_string(), error.to_string(), bytes);
+        quarantined: HashSet<Timestamp>,
+    ) -> ReadResult<CurrentSession> {
+        let until = self.try_read(id, "its last message", |reader| reader.last_message(id))?;
+        let mut turns = HashMap::new();
+        let rows = self.try_read(id, "its open turns", |reader| reader.turn_bytes(id))?;
+        for (position, bytes) in rows.unwrap_or_default() {
+            match record::decode_turn(id, position, &bytes) {
+                Ok(turn) => drop(turns.insert(turn.message_at, turn)),
+                Err(error) => self.undecodable(id, RecordLocation::Turn(position), &error, bytes),
+            }
         }
-        let mut keys = HashMap::new();
-        for of in [KeyKind::Send, KeyKind::Submit] {
-            let found = guarded(|| reader.keys_of(of, id));
-            let found = self.unless_lost(id, "its keys", found)?;
-            self.keys(id, found.unwrap_or_default(), &mut keys);
+        let mut keys: HashMap<_, Vec<_>> = HashMap::new();
+        for kind in [KeyKind::Send, KeyKind::Submit] {
+            let rows = self.try_read(id, "its keys", |reader| reader.key_bytes(kind, id))?;
+            for (name, bytes) in rows.unwrap_or_default() {
+                match (record::decode_time(&bytes), IdempotencyKey::parse(&name)) {
+                    (Ok(at), Some(key)) => keys.entry(at).or_default().push(key),
+                    (Err(error), Some(key)) => {
+                        self.undecodable(id, RecordLocation::Key(kind, key), &error, bytes);
+                    }
+                    (decoded, None) => {
+                        let layout = || RecordError::Layout("not an idempotency key".into());
+                        let error = decoded.err().unwrap_or_else(layout);
+                        self.damaged(id, kind.location(&name), error.to_string(), bytes);
+                    }
+                }
+            }
         }
-        Ok(Within {
+        Ok(CurrentSession {
             id,
             is_read,
             after: Timestamp::MIN,
             until: until.unwrap_or(Timestamp::MAX),
-            turns: turns.of,
+            turns,
             keys,
-            aside,
+            quarantined,
             awaited: HashSet::new(),
         })
-    }
-
-    fn keys(
-        &mut self,
-        id: SessionId,
-        found: Keys,
-        all: &mut HashMap<Timestamp, Vec<IdempotencyKey>>,
-    ) {
-        for (place, error, bytes) in found.bad {
-            self.damaged(id, place, error.to_string(), bytes);
-        }
-        for (at, keys) in found.of {
-            all.entry(at).or_default().extend(keys);
-        }
-    }
-}
-
-fn sound<T>(decoded: Decoded<T>, bad: &mut Vec<Bad>) -> Option<T> {
-    match decoded? {
-        Ok(record) => Some(record),
-        Err(record) => {
-            bad.push(record);
-            None
-        }
     }
 }
 
 impl Reader<'_> {
-    fn claim_of(&self, session: &Session) -> Result<Decoded<Claim>> {
+    fn claim_bytes(&self, session: &Session) -> ReadResult<Option<Vec<u8>>> {
         let Some(key) = &session.create_key else {
             return Ok(None);
         };
         let claims = self.snapshot.txn.open_table(CREATE_KEYS)?;
-        let Some(bytes) = claims.get((u128::from(session.user_id), key.as_str()))? else {
-            return Ok(None);
-        };
-        let claim = match record::decode_claim(bytes.value()) {
-            Ok(claim) => claim,
-            Err(error) => {
-                let spot = RecordLocation::CreateKey(session.user_id, key.clone());
-                return Ok(Some(Err((NOBODY, spot, error, bytes.value().to_vec()))));
-            }
-        };
-        // The key may name a later session by now.
-        let is_ours = claim.session_id == session.id;
-        Ok(is_ours.then_some(Ok(Claim {
-            created_at: claim.created_at,
-            timeout: claim.timeout,
-        })))
+        let bytes = claims.get((u128::from(session.user_id), key.as_str()))?;
+        Ok(bytes.map(|bytes| bytes.value().to_vec()))
     }
 
-    fn upstream_of(&self, id: SessionId) -> Result<Decoded<String>> {
-        let table = self.snapshot.txn.open_table(UPSTREAMS)?;
+    fn remote_session_bytes(&self, id: SessionId) -> ReadResult<Option<Vec<u8>>> {
+        let table = self.snapshot.txn.open_table(REMOTE_SESSIONS)?;
         let bytes = table.get(u128::from(id))?;
-        Ok(bytes.map(|bytes| {
-            let name = record::decode_upstream(bytes.value());
-            name.map_err(|error| (id, RecordLocation::Upstream, error, bytes.value().to_vec()))
-        }))
+        Ok(bytes.map(|bytes| bytes.value().to_vec()))
     }
 
-    fn set_aside_of(&self, id: SessionId) -> Result<Vec<Quarantined>> {
-        let raw = u128::from(id);
+    fn quarantined_of(&self, id: SessionId) -> ReadResult<Vec<Quarantined>> {
         let mut found = Vec::new();
         let rows = self.snapshot.txn.open_table(DAMAGED)?;
-        for row in rows.range::<(u128, &str)>(names_of(raw))? {
+        for row in rows.range::<(u128, &str)>(names_of(id.into()))? {
             let (key, bytes) = row?;
             let (owner, place) = key.value();
-            found.push(quarantine::of_row(owner.into(), place, bytes.value()));
+            found.push(quarantine::quarantined_row(
+                owner.into(),
+                place,
+                bytes.value(),
+            ));
         }
         Ok(found)
     }
 
-    /// The record that is set aside under a place.
-    pub(super) fn aside_at(
+    /// Returns the quarantined record of a location.
+    pub(super) fn quarantined_at(
         &self,
         id: SessionId,
-        spot: &RecordLocation,
-    ) -> Result<Option<Quarantined>> {
-        let place = spot.to_string();
+        location: &RecordLocation,
+    ) -> ReadResult<Option<Quarantined>> {
+        let place = location.to_string();
         let rows = self.snapshot.txn.open_table(DAMAGED)?;
         let row = rows.get((u128::from(id), place.as_str()))?;
-        Ok(row.map(|bytes| quarantine::of_row(id, &place, bytes.value())))
+        Ok(row.map(|bytes| quarantine::quarantined_row(id, &place, bytes.value())))
     }
 
-    /// When the last message of a session was stored; before all time where it has none.
-    pub(super) fn last_message(&self, id: SessionId) -> Result<Timestamp> {
+    /// Returns the time of a session's last message; the minimum if there is none.
+    pub(super) fn last_message(&self, id: SessionId) -> ReadResult<Timestamp> {
         let raw = u128::from(id);
         let messages = &self.snapshot.messages;
         let last = messages
@@ -201,53 +172,28 @@ impl Reader<'_> {
         Ok(last.unwrap_or(Timestamp::MIN))
     }
 
-    fn turns_of(&self, id: SessionId) -> Result<Turns> {
+    fn turn_bytes(&self, id: SessionId) -> ReadResult<Vec<(u32, Vec<u8>)>> {
         let raw = u128::from(id);
-        let mut turns = Turns::default();
+        let mut turns = Vec::new();
         let rows = self.snapshot.txn.open_table(OPEN_TURNS)?;
         for row in rows.range((raw, 0)..=(raw, u32::MAX))? {
             let (key, bytes) = row?;
-            let position = key.value().1;
-            match record::decode_turn(id, position, bytes.value()) {
-                Ok(turn) => drop(turns.of.insert(turn.message_at, turn)),
-                Err(error) => turns.bad.push((position, error, bytes.value().to_vec())),
-            }
+            turns.push((key.value().1, bytes.value().to_vec()));
         }
         Ok(turns)
     }
 
-    fn keys_of(&self, of: KeyKind, id: SessionId) -> Result<Keys> {
-        let raw = u128::from(id);
-        let mut keys = Keys::default();
-        let table = match of {
+    fn key_bytes(&self, kind: KeyKind, id: SessionId) -> ReadResult<Vec<(String, Vec<u8>)>> {
+        let table = match kind {
             KeyKind::Send => MESSAGE_KEYS,
             KeyKind::Submit => SUBMIT_KEYS,
         };
+        let mut keys = Vec::new();
         let rows = self.snapshot.txn.open_table(table)?;
-        for row in rows.range::<(u128, &str)>(names_of(raw))? {
-            let (row, bytes) = row?;
-            let (_, name) = row.value();
-            let key = IdempotencyKey::parse(name);
-            match (record::decode_time(bytes.value()), key) {
-                (Ok(at), Some(key)) => keys.of.entry(at).or_default().push(key),
-                (Ok(_), None) => {
-                    let error = RecordError::Layout("not an idempotency key".into());
-                    keys.bad(of, name, error, bytes.value());
-                }
-                (Err(error), key) => {
-                    if let Some(key) = key {
-                        self.damage.note(id, RecordLocation::Key(of, key), &error);
-                    }
-                    keys.bad(of, name, error, bytes.value());
-                }
-            }
+        for row in rows.range::<(u128, &str)>(names_of(id.into()))? {
+            let (key, bytes) = row?;
+            keys.push((key.value().1.to_owned(), bytes.value().to_vec()));
         }
         Ok(keys)
-    }
-}
-
-impl Keys {
-    fn bad(&mut self, of: KeyKind, name: &str, error: RecordError, bytes: &[u8]) {
-        self.bad.push((of.place(name), error, bytes.to_vec()));
     }
 }

@@ -1,82 +1,49 @@
-//! What the values of the tables hold, and how they are framed.
+//! The values of the tables.
 //!
-//! This file alone knows bincode. A value is `[version: 1 byte][crc32 of the rest: 4 bytes, little
-//! endian][bincode]`: the version, because bincode cannot tell an old layout from a new one; the
-//! checksum, because redb does not verify pages when it reads them. Decoding is limited in size,
-//! since a damaged length would otherwise ask for exabytes.
-//!
-//! The structs are the layout of version 1, but where they say otherwise. They are never the
-//! wire's types: a change here is a new version, and the old one stays readable.
+//! The structs are the layout of version 1, unless they say otherwise. They are never the types of
+//! the wire: a changed layout is a new version, and the old one stays readable.
+
+mod frame;
+mod message;
 
 use bincode::{BorrowDecode, Encode};
 use uuid::Uuid;
 
+pub(crate) use self::frame::RecordError;
+use self::frame::{
+    HEADROOM_BYTES, MAX_RECORD_BYTES, decode, decode_version, encode, encode_version,
+};
+pub(crate) use self::message::{borrow_message, decode_message, encode_message};
 use crate::domain::archive::Quarantined;
-use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
+use crate::domain::id::{AgentId, SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
-use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides};
 use crate::domain::turn::OpenTurn;
 
-const VERSION: u8 = 1;
-
-/// The version of an open turn that waits for a reply to be submitted.
+/// The version of an open turn that waits for a submitted reply.
 const WAITING_TURN: u8 = 2;
 
-const HEADER: usize = 5;
+/// The most bytes of a quarantined record; what fits in its own table fits here.
+const MAX_QUARANTINED_BYTES: usize = MAX_RECORD_BYTES - 8 * HEADROOM_BYTES;
 
-/// The largest record: a reply of 64 KiB and its metadata fit many times over.
-const MAX_RECORD_BYTES: usize = 1 << 20;
-
-/// The decoder counts a number at its full width, not at that which it has in the record.
-const HEADROOM: usize = 1024;
-
-const CONFIG: bincode::config::Configuration<
-    bincode::config::LittleEndian,
-    bincode::config::Varint,
-    bincode::config::Limit<MAX_RECORD_BYTES>,
-> = bincode::config::standard().with_limit::<MAX_RECORD_BYTES>();
-
-/// Why stored bytes are not the record that they should be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
-    /// The value is shorter than its frame.
-    #[error("the record is cut off after {0} bytes")]
-    TooShort(usize),
-    /// The version is not one that this build reads.
-    #[error("the record has the unknown version {0}")]
-    UnknownVersion(u8),
-    /// The checksum does not fit the content.
-    #[error("the record's checksum does not match")]
-    Checksum,
-    /// The content is not of the layout.
-    #[error("the record cannot be decoded: {0}")]
-    Layout(String),
-    /// It was one of these when it was met first, and lies elsewhere since.
-    #[error("the record was damaged and is set aside")]
-    Quarantined,
-}
-
-/// The most bytes of a record that is set aside; what fits its own table fits here.
-const MAX_ASIDE_BYTES: usize = MAX_RECORD_BYTES - 8 * HEADROOM;
-
-/// A claim of an idempotency key on a create.
+/// What is stored under the idempotency key of a create.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CreateClaim {
-    /// The session that the key made.
+    /// The session that was created.
     pub(crate) session_id: SessionId,
-    /// When.
+    /// When it was created.
     pub(crate) created_at: Timestamp,
-    /// The timeouts that the request asked for.
+    /// The timeouts of the request.
     pub(crate) timeout: TimeoutOverrides,
 }
 
-/// How many rows of a time-ordered index lie at or before a point in time.
+/// The number of rows of a time-ordered index at or before a point in time. The same layout serves
+/// other pairs of a time and a number, since older versions accept it in `meta`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counter {
-    /// The point.
+    /// The point in time.
     pub(crate) point: Timestamp,
     /// The number of rows.
     pub(crate) rows: u64,
@@ -102,39 +69,6 @@ struct SessionRecord<'a> {
 }
 
 #[derive(Encode, BorrowDecode)]
-struct MessageRecord<'a> {
-    id: [u8; 16],
-    author: [u8; 16],
-    content: &'a str,
-    metadata: Option<&'a str>,
-    attachments: Option<&'a str>,
-    role: RoleRecord<'a>,
-}
-
-#[derive(Encode, BorrowDecode)]
-enum RoleRecord<'a> {
-    User {
-        turn_id: [u8; 16],
-        reply_id: [u8; 16],
-        by_socket: bool,
-        sender_name: Option<&'a str>,
-        turn: TurnRecord<'a>,
-    },
-    Agent {
-        in_reply_to: Option<[u8; 16]>,
-        thought: Option<&'a str>,
-        actions: Option<&'a str>,
-    },
-}
-
-#[derive(Encode, BorrowDecode)]
-enum TurnRecord<'a> {
-    Open,
-    Replied(i64),
-    Failed { code: &'a str, message: &'a str },
-}
-
-#[derive(Encode, BorrowDecode)]
 struct OpenTurnRecord {
     message_at: i64,
     begun: bool,
@@ -142,7 +76,7 @@ struct OpenTurnRecord {
     crashes: u8,
 }
 
-/// Version 2 of an open turn; one that does not wait has version 1.
+/// Version 2 of an open turn; a turn that does not wait has version 1.
 #[derive(Encode, BorrowDecode)]
 struct WaitingTurnRecord {
     turn: OpenTurnRecord,
@@ -160,14 +94,14 @@ struct CreateKeyRecord {
 }
 
 #[derive(Encode, BorrowDecode)]
-struct SetAsideRecord<'a> {
+struct QuarantinedRecord<'a> {
     reason: &'a str,
     found_at: i64,
     expires_at: Option<i64>,
     bytes: &'a [u8],
 }
 
-/// The bytes of a session.
+/// Encodes a session.
 pub(crate) fn encode_session(session: &Session) -> Result<Vec<u8>, RecordError> {
     encode(&SessionRecord {
         agent: *session.agent_id.0.as_bytes(),
@@ -188,7 +122,7 @@ pub(crate) fn encode_session(session: &Session) -> Result<Vec<u8>, RecordError> 
     })
 }
 
-/// The session of an id, from its bytes.
+/// Decodes the session of an id.
 pub(crate) fn decode_session(id: SessionId, bytes: &[u8]) -> Result<Session, RecordError> {
     let record: SessionRecord<'_> = decode(bytes)?;
     Ok(Session {
@@ -209,124 +143,15 @@ pub(crate) fn decode_session(id: SessionId, bytes: &[u8]) -> Result<Session, Rec
         },
         renewal_count: record.renewal_count,
         metadata: record.metadata.to_owned(),
-        create_key: match record.create_key {
-            None => None,
-            Some(key) => Some(
-                IdempotencyKey::parse(key)
-                    .ok_or_else(|| RecordError::Layout("not an idempotency key".into()))?,
-            ),
-        },
+        create_key: record.create_key.map(key).transpose()?,
     })
 }
 
-/// The bytes of a message.
-pub(crate) fn encode_message(message: &Message) -> Result<Vec<u8>, RecordError> {
-    let role = match &message.role {
-        Role::User {
-            turn_id,
-            reply_id,
-            sender,
-            turn,
-        } => RoleRecord::User {
-            turn_id: *turn_id.0.as_bytes(),
-            reply_id: *reply_id.0.as_bytes(),
-            by_socket: sender.by_socket,
-            sender_name: sender.name.as_deref(),
-            turn: match turn {
-                TurnState::Open => TurnRecord::Open,
-                TurnState::Replied(at) => TurnRecord::Replied(at.0),
-                TurnState::Failed(failure) => TurnRecord::Failed {
-                    code: &failure.code,
-                    message: &failure.message,
-                },
-            },
-        },
-        Role::Agent {
-            in_reply_to,
-            thought,
-            actions,
-        } => RoleRecord::Agent {
-            in_reply_to: in_reply_to.map(|id| *id.0.as_bytes()),
-            thought: thought.as_deref(),
-            actions: actions.as_deref(),
-        },
-    };
-    encode(&MessageRecord {
-        id: *message.id.0.as_bytes(),
-        author: *message.author_id.as_bytes(),
-        content: &message.body.content,
-        metadata: message.body.metadata.as_deref(),
-        attachments: message.body.attachments.as_deref(),
-        role,
-    })
+fn key(text: &str) -> Result<IdempotencyKey, RecordError> {
+    IdempotencyKey::parse(text).ok_or_else(|| RecordError::Layout("not an idempotency key".into()))
 }
 
-/// The message of a session and time, from its bytes.
-pub(crate) fn decode_message(
-    session_id: SessionId,
-    created_at: Timestamp,
-    bytes: &[u8],
-) -> Result<Message, RecordError> {
-    Ok(borrow_message(session_id, created_at, bytes)?.into_owned())
-}
-
-/// The same, whose texts are lent by the bytes.
-pub(crate) fn borrow_message(
-    session_id: SessionId,
-    created_at: Timestamp,
-    bytes: &[u8],
-) -> Result<Message<&str>, RecordError> {
-    let record: MessageRecord<'_> = decode(bytes)?;
-    Ok(Message {
-        id: MessageId(Uuid::from_bytes(record.id)),
-        session_id,
-        author_id: Uuid::from_bytes(record.author),
-        created_at,
-        body: Body {
-            content: record.content,
-            metadata: record.metadata,
-            attachments: record.attachments,
-        },
-        role: role(record.role),
-    })
-}
-
-fn role(record: RoleRecord<'_>) -> Role<&str> {
-    match record {
-        RoleRecord::User {
-            turn_id,
-            reply_id,
-            by_socket,
-            sender_name,
-            turn,
-        } => Role::User {
-            turn_id: TurnId(Uuid::from_bytes(turn_id)),
-            reply_id: MessageId(Uuid::from_bytes(reply_id)),
-            sender: Sender {
-                by_socket,
-                name: sender_name,
-            },
-            turn: match turn {
-                TurnRecord::Open => TurnState::Open,
-                TurnRecord::Replied(at) => TurnState::Replied(Timestamp(at)),
-                TurnRecord::Failed { code, message } => {
-                    TurnState::Failed(TurnFailure { code, message })
-                }
-            },
-        },
-        RoleRecord::Agent {
-            in_reply_to,
-            thought,
-            actions,
-        } => Role::Agent {
-            in_reply_to: in_reply_to.map(|id| MessageId(Uuid::from_bytes(id))),
-            thought,
-            actions,
-        },
-    }
-}
-
-/// The bytes of an open turn.
+/// Encodes an open turn.
 pub(crate) fn encode_turn(turn: &OpenTurn) -> Result<Vec<u8>, RecordError> {
     let record = OpenTurnRecord {
         message_at: turn.message_at.0,
@@ -346,7 +171,7 @@ pub(crate) fn encode_turn(turn: &OpenTurn) -> Result<Vec<u8>, RecordError> {
     }
 }
 
-/// The open turn at a position of a session, from its bytes.
+/// Decodes the open turn at a position of a session.
 pub(crate) fn decode_turn(
     session_id: SessionId,
     position: u32,
@@ -370,7 +195,7 @@ pub(crate) fn decode_turn(
     })
 }
 
-/// The bytes of a create key's row.
+/// Encodes the row of a create's key.
 pub(crate) fn encode_claim(claim: &CreateClaim) -> Result<Vec<u8>, RecordError> {
     encode(&CreateKeyRecord {
         session: *claim.session_id.0.as_bytes(),
@@ -382,7 +207,7 @@ pub(crate) fn encode_claim(claim: &CreateClaim) -> Result<Vec<u8>, RecordError> 
     })
 }
 
-/// A create key's row from its bytes.
+/// Decodes the row of a create's key.
 pub(crate) fn decode_claim(bytes: &[u8]) -> Result<CreateClaim, RecordError> {
     let record: CreateKeyRecord = decode(bytes)?;
     Ok(CreateClaim {
@@ -397,24 +222,24 @@ pub(crate) fn decode_claim(bytes: &[u8]) -> Result<CreateClaim, RecordError> {
     })
 }
 
-/// The bytes of a record that is set aside.
-pub(crate) fn encode_set_aside(aside: &Quarantined) -> Result<Vec<u8>, RecordError> {
-    let kept = aside.bytes.len().min(MAX_ASIDE_BYTES);
-    encode(&SetAsideRecord {
-        reason: &aside.reason,
-        found_at: aside.found_at.0,
-        expires_at: aside.expires_at.map(|at| at.0),
-        bytes: &aside.bytes[..kept],
+/// Encodes a quarantined record.
+pub(crate) fn encode_quarantined(record: &Quarantined) -> Result<Vec<u8>, RecordError> {
+    let retained = record.bytes.len().min(MAX_QUARANTINED_BYTES);
+    encode(&QuarantinedRecord {
+        reason: &record.reason,
+        found_at: record.found_at.0,
+        expires_at: record.expires_at.map(|at| at.0),
+        bytes: &record.bytes[..retained],
     })
 }
 
-/// A record that is set aside, from its own row's bytes.
-pub(crate) fn decode_set_aside(
+/// Decodes the row of a quarantined record.
+pub(crate) fn decode_quarantined(
     owner: SessionId,
     place: &str,
     bytes: &[u8],
 ) -> Result<Quarantined, RecordError> {
-    let record: SetAsideRecord<'_> = decode(bytes)?;
+    let record: QuarantinedRecord<'_> = decode(bytes)?;
     Ok(Quarantined {
         owner,
         place: place.to_owned(),
@@ -425,33 +250,33 @@ pub(crate) fn decode_set_aside(
     })
 }
 
-/// The bytes of a message key's row: the time of the message that it names.
+/// Encodes the row of a message's key: the time of the message.
 pub(crate) fn encode_time(time: Timestamp) -> Result<Vec<u8>, RecordError> {
     encode(&time.0)
 }
 
-/// A time from its bytes.
+/// Decodes a time.
 pub(crate) fn decode_time(bytes: &[u8]) -> Result<Timestamp, RecordError> {
     decode(bytes).map(Timestamp)
 }
 
-/// The bytes of the name that another server has for a session.
-pub(crate) fn encode_upstream(name: &str) -> Result<Vec<u8>, RecordError> {
+/// Encodes the id of a remote session.
+pub(crate) fn encode_remote_session(name: &str) -> Result<Vec<u8>, RecordError> {
     encode(&name)
 }
 
-/// The name that another server has for a session, from its bytes.
-pub(crate) fn decode_upstream(bytes: &[u8]) -> Result<String, RecordError> {
+/// Decodes the id of a remote session.
+pub(crate) fn decode_remote_session(bytes: &[u8]) -> Result<String, RecordError> {
     decode::<&str>(bytes).map(str::to_owned)
 }
 
-/// The bytes of a tally.
-pub(crate) fn encode_tally(tally: Counter) -> Result<Vec<u8>, RecordError> {
-    encode(&(tally.point.0, tally.rows))
+/// Encodes a counter.
+pub(crate) fn encode_counter(counter: Counter) -> Result<Vec<u8>, RecordError> {
+    encode(&(counter.point.0, counter.rows))
 }
 
-/// A tally from its bytes.
-pub(crate) fn decode_tally(bytes: &[u8]) -> Result<Counter, RecordError> {
+/// Decodes a counter.
+pub(crate) fn decode_counter(bytes: &[u8]) -> Result<Counter, RecordError> {
     let (point, rows) = decode(bytes)?;
     Ok(Counter {
         point: Timestamp(point),
@@ -459,60 +284,14 @@ pub(crate) fn decode_tally(bytes: &[u8]) -> Result<Counter, RecordError> {
     })
 }
 
-/// The bytes of a small number: a schema version, a flag.
+/// Encodes a small number: a schema version, a flag.
 pub(crate) fn encode_number(number: u32) -> Result<Vec<u8>, RecordError> {
     encode(&number)
 }
 
-/// A small number from its bytes.
+/// Decodes a small number.
 pub(crate) fn decode_number(bytes: &[u8]) -> Result<u32, RecordError> {
     decode(bytes)
-}
-
-fn encode<T: Encode>(record: &T) -> Result<Vec<u8>, RecordError> {
-    encode_version(VERSION, record)
-}
-
-fn encode_version<T: Encode>(version: u8, record: &T) -> Result<Vec<u8>, RecordError> {
-    let mut bytes = vec![0; HEADER];
-    bincode::encode_into_std_write(record, &mut bytes, CONFIG)
-        .map_err(|error| RecordError::Layout(error.to_string()))?;
-    // bincode holds a decoder to its limit, but not an encoder.
-    if bytes.len() > MAX_RECORD_BYTES - HEADROOM {
-        let found = bytes.len();
-        return Err(RecordError::Layout(format!("{found} bytes are too many")));
-    }
-    let crc = crc32fast::hash(&bytes[HEADER..]);
-    bytes[0] = version;
-    bytes[1..HEADER].copy_from_slice(&crc.to_le_bytes());
-    Ok(bytes)
-}
-
-fn decode<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, RecordError> {
-    decode_version(VERSION, bytes)
-}
-
-fn decode_version<'a, T: BorrowDecode<'a, ()>>(
-    wanted: u8,
-    bytes: &'a [u8],
-) -> Result<T, RecordError> {
-    let Some((header, content)) = bytes.split_first_chunk::<HEADER>() else {
-        return Err(RecordError::TooShort(bytes.len()));
-    };
-    let [version, crc @ ..] = *header;
-    if version != wanted {
-        return Err(RecordError::UnknownVersion(version));
-    }
-    if crc32fast::hash(content) != u32::from_le_bytes(crc) {
-        return Err(RecordError::Checksum);
-    }
-    let (record, read) = bincode::borrow_decode_from_slice(content, CONFIG)
-        .map_err(|error| RecordError::Layout(error.to_string()))?;
-    if read != content.len() {
-        let left = content.len() - read;
-        return Err(RecordError::Layout(format!("{left} bytes are left over")));
-    }
-    Ok(record)
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use super::frame::{HEADER_BYTES, VERSION};
 use super::*;
+use crate::domain::id::{MessageId, TurnId};
+use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
 
 /// Bytes are decoded as every kind of record in turn; how many of them took it.
 fn accepted(bytes: &[u8]) -> usize {
@@ -14,8 +17,8 @@ fn accepted(bytes: &[u8]) -> usize {
         decode_turn(SessionId::from(1), 0, bytes).is_ok(),
         decode_claim(bytes).is_ok(),
         decode_time(bytes).is_ok(),
-        decode_upstream(bytes).is_ok(),
-        decode_tally(bytes).is_ok(),
+        decode_remote_session(bytes).is_ok(),
+        decode_counter(bytes).is_ok(),
         decode_number(bytes).is_ok(),
     ]
     .into_iter()
@@ -232,19 +235,19 @@ proptest! {
         rows: u64,
         number: u32,
     ) {
-        let tally = Counter { point, rows };
-        let bytes = encode_tally(tally).unwrap();
-        prop_assert_eq!(decode_tally(&bytes).unwrap(), tally);
-        assert_guarded(&bytes, decode_tally)?;
+        let counter = Counter { point, rows };
+        let bytes = encode_counter(counter).unwrap();
+        prop_assert_eq!(decode_counter(&bytes).unwrap(), counter);
+        assert_guarded(&bytes, decode_counter)?;
 
         let bytes = encode_time(point).unwrap();
         prop_assert_eq!(decode_time(&bytes).unwrap(), point);
         assert_guarded(&bytes, decode_time)?;
 
         let name = number.to_string();
-        let bytes = encode_upstream(&name).unwrap();
-        prop_assert_eq!(decode_upstream(&bytes).unwrap(), name);
-        assert_guarded(&bytes, decode_upstream)?;
+        let bytes = encode_remote_session(&name).unwrap();
+        prop_assert_eq!(decode_remote_session(&bytes).unwrap(), name);
+        assert_guarded(&bytes, decode_remote_session)?;
 
         let bytes = encode_number(number).unwrap();
         prop_assert_eq!(decode_number(&bytes).unwrap(), number);
@@ -274,7 +277,7 @@ proptest! {
         // stand where a text's length is read, too.
         let length = [&[253], &length.to_le_bytes()[..]].concat();
         for bytes in [encode_message(&message).unwrap(), encode_session(&session).unwrap()] {
-            let content = &bytes[HEADER..];
+            let content = &bytes[HEADER_BYTES..];
             for place in 0..content.len() {
                 accepted(&framed(&[&content[..place], &length, &content[place..]].concat()));
             }
@@ -287,7 +290,7 @@ proptest! {
         rest in vec(any::<u8>(), 1..9),
     ) {
         let bytes = encode_session(&session).unwrap();
-        let longer = framed(&[&bytes[HEADER..], &rest].concat());
+        let longer = framed(&[&bytes[HEADER_BYTES..], &rest].concat());
         let error = decode_session(session.id, &longer).unwrap_err();
         prop_assert!(matches!(error, RecordError::Layout(_)), "{error:?}");
     }
@@ -331,7 +334,7 @@ fn each_kind_of_damage_is_told_apart() {
 fn a_session_whose_key_is_no_key_is_damaged() {
     let session = sample_session();
     let bytes = encode_session(&session).unwrap();
-    let content = &bytes[HEADER..];
+    let content = &bytes[HEADER_BYTES..];
     // The key stands last.
     let spoilt = [&content[..content.len() - 1], b" "].concat();
     let error = decode_session(session.id, &framed(&spoilt)).unwrap_err();
@@ -390,7 +393,7 @@ fn version_1_is_written_as_it_always_was() {
             warning_threshold_minutes: None,
         },
     };
-    let tally = Counter {
+    let counter = Counter {
         point: Timestamp(1_000),
         rows: 300,
     };
@@ -401,9 +404,9 @@ fn version_1_is_written_as_it_always_was() {
         ("waiting turn", encode_turn(&waiting)),
         ("claim", encode_claim(&claim)),
         ("time", encode_time(Timestamp(1_000))),
-        ("tally", encode_tally(tally)),
+        ("counter", encode_counter(counter)),
         ("number", encode_number(1)),
-        ("upstream", encode_upstream("up")),
+        ("upstream", encode_remote_session("up")),
     ]
     .map(|(name, bytes)| format!("{name} {}", hex(&bytes.unwrap())));
     assert_eq!(written.join("\n"), LAYOUT.trim());
@@ -418,7 +421,7 @@ turn 0136b63d82fd06e958191a030000010002
 waiting turn 02cff89390fd06e958191a030000010002fd86925c191a030000
 claim 01c19a72a90000000000000000000000000000012301010000000000003e4001000000
 time 019f158c59fbd007
-tally 0190c8122dfbd007fb2c01
+counter 0190c8122dfbd007fb2c01
 number 011bdf05a501
 upstream 01f3f188fe027570
 ";

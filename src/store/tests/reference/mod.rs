@@ -10,8 +10,7 @@ use super::super::command::{SubmitReply, Submitted};
 use super::*;
 use crate::domain::error::RenewalRefused;
 use crate::domain::timeout::InvalidTimeout;
-use crate::store::quarantine::damage::KeyKind;
-use crate::store::read::reader::{RowCounts, Stats};
+use crate::store::quarantine::location::KeyKind;
 
 pub(super) type Result<T> = std::result::Result<T, Refusal>;
 
@@ -87,7 +86,7 @@ pub(super) type StoredKey = (SessionId, String, Timestamp);
 /// How a turn began, or ended.
 #[allow(clippy::large_enum_variant, reason = "a handful of them live at once")]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum BatchOutcome {
+pub(super) enum TurnResult {
     Begun,
     Waiting,
     Replied(Message),

@@ -3,7 +3,7 @@
 use super::*;
 
 impl Reference {
-    pub(in crate::store) fn send(&mut self, send: &SendMessage) -> Result<Outcome> {
+    pub(crate) fn send(&mut self, send: &SendMessage) -> Result<Outcome> {
         let now = self.now;
         let pending: usize = self.sessions.values().map(|kept| kept.turns.len()).sum();
         let server_is_full = pending as u64 >= self.rules.max_pending_turns;
@@ -64,14 +64,14 @@ impl Reference {
         })
     }
 
-    pub(in crate::store) fn begin(&mut self, id: SessionId, at: Timestamp) -> BatchOutcome {
+    pub(crate) fn begin(&mut self, id: SessionId, at: Timestamp) -> TurnResult {
         let now = self.now;
         let Some(kept) = self.sessions.get_mut(&id) else {
-            return BatchOutcome::Gone;
+            return TurnResult::Gone;
         };
         let expired = now >= kept.session.expires_at;
         let Some(turn) = kept.turns.iter_mut().find(|turn| turn.message_at == at) else {
-            return BatchOutcome::Gone;
+            return TurnResult::Gone;
         };
         if turn.crashes >= 3 {
             return kept.end(at, TurnFailure::crashed_too_often());
@@ -82,39 +82,34 @@ impl Reference {
         turn.begun = true;
         turn.running = true;
         turn.waits_until = None;
-        BatchOutcome::Begun
+        TurnResult::Begun
     }
 
     /// The agent will submit its reply later.
-    pub(in crate::store) fn park(
-        &mut self,
-        id: SessionId,
-        at: Timestamp,
-        until: Timestamp,
-    ) -> BatchOutcome {
+    pub(crate) fn park(&mut self, id: SessionId, at: Timestamp, until: Timestamp) -> TurnResult {
         let turns = self.sessions.get_mut(&id).map(|kept| kept.turns.iter_mut());
         let Some(turn) = turns
             .into_iter()
             .flatten()
             .find(|turn| turn.message_at == at)
         else {
-            return BatchOutcome::Gone;
+            return TurnResult::Gone;
         };
         turn.begun = true;
         turn.running = false;
         turn.waits_until = Some(until);
-        BatchOutcome::Waiting
+        TurnResult::Waiting
     }
 
-    pub(in crate::store) fn close(
+    pub(crate) fn close(
         &mut self,
         id: SessionId,
         at: Timestamp,
         result: &std::result::Result<Reply, TurnFailure>,
-    ) -> BatchOutcome {
+    ) -> TurnResult {
         let now = self.now;
         let Some(kept) = self.sessions.get_mut(&id) else {
-            return BatchOutcome::Gone;
+            return TurnResult::Gone;
         };
         if !kept.turns.iter().any(|turn| turn.message_at == at) {
             // It may be the repeat of a close whose answer was lost.
@@ -141,11 +136,11 @@ impl Reference {
             },
         };
         kept.answer(&[at], &reply);
-        BatchOutcome::Replied(reply)
+        TurnResult::Replied(reply)
     }
 
     /// A reply that comes from outside. It is no activity of the user's, so it renews nothing.
-    pub(in crate::store) fn submit(&mut self, submit: &SubmitReply) -> Result<Submission> {
+    pub(crate) fn submit(&mut self, submit: &SubmitReply) -> Result<Submission> {
         let name = submit.key.as_ref().map(|key| key.as_str().to_owned());
         let kept = self.kept(submit.session_id)?;
         let earlier = name.as_ref().and_then(|name| kept.submit_keys.get(name));
@@ -184,7 +179,7 @@ impl Reference {
     }
 
     /// The messages whose turns were closed.
-    pub(in crate::store) fn expire_turns(&mut self, id: SessionId) -> Vec<MessageId> {
+    pub(crate) fn expire_turns(&mut self, id: SessionId) -> Vec<MessageId> {
         let now = self.now;
         let Some(kept) = self.sessions.get_mut(&id) else {
             return Vec::new();
@@ -262,23 +257,23 @@ impl Kept {
     }
 
     /// Closes a turn without a reply.
-    fn end(&mut self, at: Timestamp, failure: TurnFailure) -> BatchOutcome {
+    fn end(&mut self, at: Timestamp, failure: TurnFailure) -> TurnResult {
         self.turns.retain(|turn| turn.message_at != at);
         let message = self.messages.get_mut(&at).unwrap();
         set_turn(message, TurnState::Failed(failure.clone()));
-        BatchOutcome::Failed(failure.message)
+        TurnResult::Failed(failure.message)
     }
 
     /// How a turn ended that is not open.
-    fn ended(&self, at: Timestamp) -> BatchOutcome {
+    fn ended(&self, at: Timestamp) -> TurnResult {
         let Some(Role::User { turn, .. }) = self.messages.get(&at).map(|message| &message.role)
         else {
-            return BatchOutcome::Gone;
+            return TurnResult::Gone;
         };
         match turn {
-            TurnState::Open => BatchOutcome::Gone,
-            TurnState::Replied(at) => BatchOutcome::Replied(self.messages[at].clone()),
-            TurnState::Failed(failure) => BatchOutcome::Failed(failure.message.clone()),
+            TurnState::Open => TurnResult::Gone,
+            TurnState::Replied(at) => TurnResult::Replied(self.messages[at].clone()),
+            TurnState::Failed(failure) => TurnResult::Failed(failure.message.clone()),
         }
     }
 }

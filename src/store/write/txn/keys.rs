@@ -1,70 +1,77 @@
-//! Idempotency keys, and the names that other servers have for sessions.
+//! Idempotency keys, and the ids of remote sessions.
 
 use redb::ReadableTable as _;
 
 use super::lazy::Lazy;
-use super::{Bytes, Result, Txn, whole};
+use super::{Bytes, Txn, internal};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
-use crate::store::quarantine::damage::{KeyKind, NOBODY, RecordLocation};
+use crate::store::error::CommandResult;
+use crate::store::quarantine::location::{KeyKind, RecordLocation, UNKNOWN_OWNER};
 use crate::store::schema::record::{self, CreateClaim};
 
 impl<'t> Txn<'t> {
-    pub(in crate::store) fn create_claim(
+    pub(crate) fn create_claim(
         &self,
         user: UserId,
         key: &IdempotencyKey,
-    ) -> Result<Option<CreateClaim>> {
-        let spot = || RecordLocation::CreateKey(user, key.clone());
+    ) -> CommandResult<Option<CreateClaim>> {
+        let location = || RecordLocation::CreateKey(user, key.clone());
         let Some(bytes) = self.create_keys.open()?.get((user.into(), key.as_str()))? else {
-            self.refuse_set_aside(NOBODY, &spot())?;
+            self.require_not_quarantined(UNKNOWN_OWNER, &location())?;
             return Ok(None);
         };
         let claim = record::decode_claim(bytes.value());
-        Ok(Some(self.noted(NOBODY, spot, claim)?))
+        Ok(Some(self.quarantine.inspect(
+            UNKNOWN_OWNER,
+            location,
+            claim,
+        )?))
     }
 
-    pub(in crate::store) fn put_create_claim(
+    pub(crate) fn put_create_claim(
         &mut self,
         user: UserId,
         key: &IdempotencyKey,
         claim: &CreateClaim,
-    ) -> Result<()> {
-        let bytes = whole(record::encode_claim(claim))?;
-        self.writes(&bytes);
+    ) -> CommandResult<()> {
+        let bytes = internal(record::encode_claim(claim))?;
+        self.count_write(&bytes);
         self.create_keys
             .open_mut()?
             .insert((user.into(), key.as_str()), bytes.as_slice())?;
         Ok(())
     }
 
-    /// The message that a key was used for.
-    pub(in crate::store) fn message_of_key(
+    /// Returns the message that was stored under a key.
+    pub(crate) fn message_of_key(
         &self,
         of: KeyKind,
         session: SessionId,
         key: &IdempotencyKey,
-    ) -> Result<Option<Message>> {
-        let spot = || RecordLocation::Key(of, key.clone());
+    ) -> CommandResult<Option<Message>> {
+        let location = || RecordLocation::Key(of, key.clone());
         let Some(bytes) = self.keys(of).open()?.get((session.into(), key.as_str()))? else {
-            self.refuse_set_aside(session, &spot())?;
+            self.require_not_quarantined(session, &location())?;
             return Ok(None);
         };
-        let at = self.noted(session, spot, record::decode_time(bytes.value()))?;
+        let at = self
+            .quarantine
+            .inspect(session, location, record::decode_time(bytes.value()))?;
         self.message(session, at)
     }
 
-    pub(in crate::store) fn put_key(
+    pub(crate) fn put_key(
         &mut self,
         of: KeyKind,
         session: SessionId,
         key: &IdempotencyKey,
         at: Timestamp,
-    ) -> Result<()> {
-        let bytes = whole(record::encode_time(at))?;
-        self.writes(&bytes);
+    ) -> CommandResult<()> {
+        let bytes = internal(record::encode_time(at))?;
+        self.count_write(&bytes);
         self.keys_mut(of)
             .open_mut()?
             .insert((session.into(), key.as_str()), bytes.as_slice())?;
@@ -85,10 +92,14 @@ impl<'t> Txn<'t> {
         }
     }
 
-    pub(in crate::store) fn put_upstream(&mut self, session: SessionId, name: &str) -> Result<()> {
-        let bytes = record::encode_upstream(name)?;
-        self.writes(&bytes);
-        self.upstreams
+    pub(crate) fn put_remote_session(
+        &mut self,
+        session: SessionId,
+        name: &str,
+    ) -> CommandResult<()> {
+        let bytes = record::encode_remote_session(name)?;
+        self.count_write(&bytes);
+        self.remote_sessions
             .open_mut()?
             .insert(u128::from(session), bytes.as_slice())?;
         Ok(())

@@ -1,12 +1,11 @@
-//! A table that is opened when it is first asked for: to open one, and to look at the end whether
-//! it has changed, costs as much as to read a row, and most transactions need few.
+//! A table that is opened on first use. Opening a table, and checking at the end whether it has
+//! changed, costs as much as reading a row, and most transactions need few tables.
 
 use std::cell::OnceCell;
 
 use redb::{Key, Table, TableDefinition, Value, WriteTransaction};
 
-use super::Result;
-use crate::store::error::CommandError;
+use crate::store::error::CommandResult;
 
 /// A table of a transaction.
 pub(super) struct Lazy<'t, K: Key + 'static, V: Value + 'static> {
@@ -27,8 +26,8 @@ impl<'t, K: Key + 'static, V: Value + 'static> Lazy<'t, K, V> {
         }
     }
 
-    /// The table, to read.
-    pub(super) fn open(&self) -> Result<&Table<'t, K, V>> {
+    /// Returns the table for reading.
+    pub(super) fn open(&self) -> CommandResult<&Table<'t, K, V>> {
         if let Some(table) = self.table.get() {
             return Ok(table);
         }
@@ -36,11 +35,10 @@ impl<'t, K: Key + 'static, V: Value + 'static> Lazy<'t, K, V> {
         Ok(self.table.get_or_init(|| table))
     }
 
-    /// The table, to write.
-    pub(super) fn open_mut(&mut self) -> Result<&mut Table<'t, K, V>> {
+    /// Returns the table for writing.
+    pub(super) fn open_mut(&mut self) -> CommandResult<&mut Table<'t, K, V>> {
         self.open()?;
-        // It is there by now, but the cell cannot say so.
-        let table = self.table.get_mut();
-        table.ok_or_else(|| CommandError::Storage(Box::new(redb::Error::DatabaseClosed)))
+        // It is open by now, but the types cannot express that.
+        Ok(self.table.get_mut().ok_or(redb::Error::DatabaseClosed)?)
     }
 }

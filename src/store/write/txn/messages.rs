@@ -1,57 +1,57 @@
-//! Messages, and their removal after their session.
+//! Messages, and their removal after their session was deleted.
 
 use redb::ReadableTable as _;
 
-use super::{Result, Txn};
+use super::Txn;
 use crate::domain::id::SessionId;
 use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
-use crate::store::error::CommandError;
-use crate::store::quarantine::damage::RecordLocation;
+use crate::store::error::{CommandError, CommandResult};
+use crate::store::quarantine::location::RecordLocation;
 use crate::store::schema::record;
 use crate::store::schema::tables::names_of;
 
 impl Txn<'_> {
-    pub(in crate::store) fn message(
+    pub(crate) fn message(
         &self,
         session: SessionId,
         at: Timestamp,
-    ) -> Result<Option<Message>> {
+    ) -> CommandResult<Option<Message>> {
         let Some(bytes) = self.messages.open()?.get((session.into(), at.0))? else {
             return Ok(None);
         };
         let message = record::decode_message(session, at, bytes.value());
-        Ok(Some(self.noted(
+        Ok(Some(self.quarantine.inspect(
             session,
             || RecordLocation::Message(at),
             message,
         )?))
     }
 
-    /// The same; a damaged message counts as none.
-    pub(in crate::store) fn undamaged_message(
+    /// Like [`Self::message`], but returns none for a damaged message.
+    pub(crate) fn undamaged_message(
         &self,
         session: SessionId,
         at: Timestamp,
-    ) -> Result<Option<Message>> {
+    ) -> CommandResult<Option<Message>> {
         match self.message(session, at) {
             Err(CommandError::Record(_)) => Ok(None),
             other => other,
         }
     }
 
-    /// Stores a message; one that is too large is its caller's trouble alone, so that a command
-    /// must write its new message first.
-    pub(in crate::store) fn put_message(&mut self, message: &Message) -> Result<()> {
+    /// Stores a message. If it is too large, only its caller is refused, so a command must write its
+    /// new message before anything else.
+    pub(crate) fn put_message(&mut self, message: &Message) -> CommandResult<()> {
         let bytes = record::encode_message(message)?;
-        self.writes(&bytes);
+        self.count_write(&bytes);
         let key = (message.session_id.into(), message.created_at.0);
         self.messages.open_mut()?.insert(key, bytes.as_slice())?;
         Ok(())
     }
 
-    /// The time of the session's next message: now, or just after the message before it.
-    pub(in crate::store) fn next_message_at(&self, session: SessionId) -> Result<Timestamp> {
+    /// Returns the time of the session's next message: now, or just after the newest message.
+    pub(crate) fn next_message_at(&self, session: SessionId) -> CommandResult<Timestamp> {
         let id = u128::from(session);
         let last = self
             .messages
@@ -65,15 +65,15 @@ impl Txn<'_> {
         Ok(self.now.max(Timestamp(at).next()))
     }
 
-    /// Notes that a session's messages are to be removed later.
-    pub(in crate::store) fn defer_deletion(&mut self, session: SessionId) -> Result<()> {
-        self.dirty = true;
+    /// Records that a session's messages are to be removed later.
+    pub(crate) fn defer_deletion(&mut self, session: SessionId) -> CommandResult<()> {
+        self.effects.dirty = true;
         self.deletions.open_mut()?.insert(u128::from(session), ())?;
         Ok(())
     }
 
-    /// The first deletion that is still to be carried out.
-    pub(in crate::store) fn next_deletion(&self) -> Result<Option<SessionId>> {
+    /// Returns the first session whose messages are to be removed.
+    pub(crate) fn next_deletion(&self) -> CommandResult<Option<SessionId>> {
         Ok(self
             .deletions
             .open()?
@@ -81,19 +81,19 @@ impl Txn<'_> {
             .map(|(id, _)| SessionId::from(id.value())))
     }
 
-    pub(in crate::store) fn finish_deletion(&mut self, session: SessionId) -> Result<()> {
-        self.dirty = true;
+    pub(crate) fn finish_deletion(&mut self, session: SessionId) -> CommandResult<()> {
+        self.effects.dirty = true;
         self.deletions.open_mut()?.remove(u128::from(session))?;
         Ok(())
     }
 
-    /// Removes up to `limit` of a session's messages, their keys and what is set aside of it;
-    /// returns how many.
-    pub(in crate::store) fn remove_messages(
+    /// Removes up to `limit` of a session's messages, their keys and its quarantined records; returns
+    /// how many rows that were.
+    pub(crate) fn remove_messages(
         &mut self,
         session: SessionId,
         limit: usize,
-    ) -> Result<usize> {
+    ) -> CommandResult<usize> {
         let id = u128::from(session);
         let mut removed = 0;
         let range = (id, i64::MIN)..=(id, i64::MAX);
@@ -121,9 +121,9 @@ impl Txn<'_> {
             }
         }
         if removed < limit {
-            self.sound_now.push(session);
+            self.effects.sound.push(session);
         }
-        self.dirty |= removed > 0;
+        self.effects.dirty |= removed > 0;
         Ok(removed)
     }
 }

@@ -1,23 +1,23 @@
-//! How many active sessions a user has.
+//! Counting the active sessions of a user.
 
 use redb::ReadableTable as _;
 
-use super::{Result, Txn};
+use super::Txn;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::time::Timestamp;
-use crate::store::error::CommandError;
+use crate::store::error::{CommandError, CommandResult};
 use crate::store::schema::counters::active_rows;
 use crate::store::schema::deadline::Row;
 
-/// So many sessions are read without asking whether there is a shorter way.
+/// So many inactive sessions are read before a shorter way is considered.
 const FEW: u64 = 64;
 
-/// What a user has of the sessions that a user may have.
+/// The active sessions of a user, up to the limit.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::store) struct Quota {
-    pub(in crate::store) active: u64,
+pub(crate) struct Quota {
+    pub(crate) active: u64,
     /// When the first of them expires.
-    pub(in crate::store) next_expiry: Timestamp,
+    pub(crate) next_expiry: Timestamp,
 }
 
 impl Default for Quota {
@@ -30,26 +30,26 @@ impl Default for Quota {
 }
 
 impl Txn<'_> {
-    /// The active sessions of a user, counted up to a limit. The newest are looked at first, so
-    /// that a user who has reached the limit costs little; of one who has not, hardly more expired
-    /// ones are read than sessions are active in all.
-    pub(in crate::store) fn active_sessions(&self, user: UserId, limit: u64) -> Result<Quota> {
+    /// Counts the active sessions of a user, up to a limit. The newest are read first, so that a user
+    /// who has reached the limit costs little. For other users, the number of expired sessions that
+    /// are read hardly exceeds the number of all active sessions.
+    pub(crate) fn active_sessions(&self, user: UserId, limit: u64) -> CommandResult<Quota> {
         let number = u128::from(user);
         let mut quota = Quota::default();
-        let mut in_vain = 0_u64;
+        let mut inactive = 0_u64;
         let rows = self.user_sessions.open()?;
         for row in rows.range((number, 0)..=(number, u128::MAX))?.rev() {
             if quota.active == limit {
                 break;
             }
-            if self.counts(row?.0.value().1.into(), &mut quota)? {
+            if self.count_if_active(row?.0.value().1.into(), &mut quota)? {
                 continue;
             }
-            in_vain += 1;
-            if in_vain < FEW || !in_vain.is_power_of_two() {
+            inactive += 1;
+            if inactive < FEW || !inactive.is_power_of_two() {
                 continue;
             }
-            let active = active_rows(&self.deadlines, self.tallies.expired, self.now, in_vain)?;
+            let active = active_rows(&self.deadlines, self.counters.expired, self.now, inactive)?;
             if let Some(active) = active {
                 return self.active_among(&active, user, limit);
             }
@@ -57,8 +57,8 @@ impl Txn<'_> {
         Ok(quota)
     }
 
-    /// The same, of sessions among which are all that are active.
-    fn active_among(&self, rows: &[Row], user: UserId, limit: u64) -> Result<Quota> {
+    /// Counts the sessions of a user among rows that include all active sessions.
+    fn active_among(&self, rows: &[Row], user: UserId, limit: u64) -> CommandResult<Quota> {
         let user_sessions = self.user_sessions.open()?;
         let mut quota = Quota::default();
         for row in rows {
@@ -67,17 +67,17 @@ impl Txn<'_> {
             }
             let key = (user.into(), row.session.into());
             if user_sessions.get(key)?.is_some() {
-                self.counts(row.session, &mut quota)?;
+                self.count_if_active(row.session, &mut quota)?;
             }
         }
         Ok(quota)
     }
 
-    /// Adds a session to those that are active, if it is.
-    fn counts(&self, id: SessionId, quota: &mut Quota) -> Result<bool> {
+    /// Adds a session to the quota if it is active; returns whether it is.
+    fn count_if_active(&self, id: SessionId, quota: &mut Quota) -> CommandResult<bool> {
         let session = match self.session(id) {
             Ok(session) => session,
-            // A damaged one is nobody's to use.
+            // A damaged session cannot be used.
             Err(CommandError::Record(_)) => return Ok(false),
             Err(error) => return Err(error),
         };

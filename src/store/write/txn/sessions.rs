@@ -4,19 +4,19 @@ use std::collections::{HashMap, HashSet};
 
 use redb::ReadableTable as _;
 
-use super::{Result, Txn, whole};
+use super::{Txn, internal};
 use crate::domain::error::Refusal;
 use crate::domain::id::SessionId;
 use crate::domain::session::{Session, Standing};
 use crate::domain::time::Timestamp;
-use crate::store::error::CommandError;
-use crate::store::quarantine::damage::RecordLocation;
+use crate::store::error::{CommandError, CommandResult};
+use crate::store::quarantine::location::RecordLocation;
 use crate::store::schema::deadline::{Deadline, Index, Place, Row};
 use crate::store::schema::record;
 
 impl Txn<'_> {
-    /// The session, if there is one that is active or still kept.
-    pub(in crate::store) fn kept_session(&self, id: SessionId) -> Result<Session> {
+    /// Returns the session if it is active or still retained.
+    pub(crate) fn retained_session(&self, id: SessionId) -> CommandResult<Session> {
         match self.session(id)? {
             Some(session) if session.standing(self.now, self.rules.kept) != Standing::Gone => {
                 Ok(session)
@@ -25,60 +25,64 @@ impl Txn<'_> {
         }
     }
 
-    /// The session, if it is active.
-    pub(in crate::store) fn active_session(&self, id: SessionId) -> Result<Session> {
-        let session = self.kept_session(id)?;
+    /// Returns the session if it is active.
+    pub(crate) fn active_session(&self, id: SessionId) -> CommandResult<Session> {
+        let session = self.retained_session(id)?;
         session.require_active(self.now, self.rules.kept)?;
         Ok(session)
     }
 
-    pub(in crate::store) fn session(&self, id: SessionId) -> Result<Option<Session>> {
+    pub(crate) fn session(&self, id: SessionId) -> CommandResult<Option<Session>> {
         let Some(bytes) = self.sessions.get(u128::from(id))? else {
-            self.refuse_set_aside(id, &RecordLocation::Session)?;
+            self.require_not_quarantined(id, &RecordLocation::Session)?;
             return Ok(None);
         };
         let session = record::decode_session(id, bytes.value());
-        Ok(Some(self.noted(id, || RecordLocation::Session, session)?))
+        Ok(Some(self.quarantine.inspect(
+            id,
+            || RecordLocation::Session,
+            session,
+        )?))
     }
 
-    pub(in crate::store) fn insert_session(&mut self, session: &Session) -> Result<()> {
+    pub(crate) fn insert_session(&mut self, session: &Session) -> CommandResult<()> {
         let id = u128::from(session.id);
         self.put_session(session)?;
         self.add_deadlines(session)?;
         self.user_sessions
             .open_mut()?
             .insert((session.user_id.into(), id), ())?;
-        self.created += 1;
+        self.effects.created += 1;
         Ok(())
     }
 
-    /// Replaces a session by what became of it.
-    pub(in crate::store) fn update_session(
+    /// Replaces a session by its new state.
+    pub(crate) fn update_session(
         &mut self,
         before: &Session,
         after: &Session,
-    ) -> Result<()> {
+    ) -> CommandResult<()> {
         self.put_session(after)?;
-        if Row::of(before) != Row::of(after) {
-            self.remove_deadlines(Row::of(before))?;
+        if Row::for_session(before) != Row::for_session(after) {
+            self.remove_deadlines(Row::for_session(before))?;
             self.add_deadlines(after)?;
         }
         Ok(())
     }
 
-    /// Removes a session's rows, all but its messages and their keys. Returns the name that the
-    /// server behind its agent has for it.
-    pub(in crate::store) fn remove_session(&mut self, session: &Session) -> Result<Option<String>> {
+    /// Removes a session's rows, but not its messages and their keys. Returns the id of its remote
+    /// session.
+    pub(crate) fn remove_session(&mut self, session: &Session) -> CommandResult<Option<String>> {
         let id = u128::from(session.id);
-        self.dirty = true;
+        self.effects.dirty = true;
         self.sessions.remove(id)?;
-        let remote = self.remove_upstream(id)?;
-        self.remove_deadlines(Row::of(session))?;
+        let remote = self.remove_remote_session(id)?;
+        self.remove_deadlines(Row::for_session(session))?;
         self.user_sessions
             .open_mut()?
             .remove((session.user_id.into(), id))?;
         if let Some(key) = &session.create_key {
-            // The key may name a later session by now. A damaged claim is of no use to anyone.
+            // The key may belong to a later session by now. A damaged claim is useless.
             let is_ours = match self.create_claim(session.user_id, key) {
                 Ok(claim) => claim.is_some_and(|claim| claim.session_id == session.id),
                 Err(CommandError::Record(_)) => true,
@@ -93,51 +97,51 @@ impl Txn<'_> {
         Ok(remote)
     }
 
-    /// Removes the name of a remote session. A damaged one is none.
-    fn remove_upstream(&mut self, id: u128) -> Result<Option<String>> {
-        let removed = self.upstreams.open_mut()?.remove(id)?;
-        Ok(removed.and_then(|bytes| record::decode_upstream(bytes.value()).ok()))
+    /// Removes and returns the id of a remote session; none if it is damaged.
+    fn remove_remote_session(&mut self, id: u128) -> CommandResult<Option<String>> {
+        let removed = self.remote_sessions.open_mut()?.remove(id)?;
+        Ok(removed.and_then(|bytes| record::decode_remote_session(bytes.value()).ok()))
     }
 
-    /// The first sessions, by expiry, that expire at or before a time.
-    pub(in crate::store) fn expired_until(
+    /// Returns the first sessions, by expiry, that expire at or before a time.
+    pub(crate) fn expired_until(
         &self,
         until: Timestamp,
         after: Option<Place>,
         limit: usize,
-    ) -> Result<Vec<Place>> {
-        let index = Index::of(&self.deadlines)?;
+    ) -> CommandResult<Vec<Place>> {
+        let index = Index::new(&self.deadlines)?;
         Ok(index.due(Deadline::Expiry, after, until, limit)?)
     }
 
-    fn put_session(&mut self, session: &Session) -> Result<()> {
-        let bytes = whole(record::encode_session(session))?;
-        self.writes(&bytes);
+    fn put_session(&mut self, session: &Session) -> CommandResult<()> {
+        let bytes = internal(record::encode_session(session))?;
+        self.count_write(&bytes);
         self.sessions
             .insert(u128::from(session.id), bytes.as_slice())?;
         Ok(())
     }
 
-    fn add_deadlines(&mut self, session: &Session) -> Result<()> {
-        let row = Row::of(session);
+    fn add_deadlines(&mut self, session: &Session) -> CommandResult<()> {
+        let row = Row::for_session(session);
         self.deadlines.insert(row.key(), ())?;
-        self.tallies.row_added(row);
-        // A warning that is due at once is not a deadline: it was told or is not to be.
+        self.counters.row_added(row);
+        // A past warning is not a deadline: it was published, or is not wanted.
         let next = if session.warn_at > self.now {
             session.warn_at
         } else {
             session.expires_at
         };
-        self.earliest_deadline = self.earliest_deadline.min(next);
+        self.effects.earliest_deadline = self.effects.earliest_deadline.min(next);
         Ok(())
     }
 
-    /// Takes out the rows that the indexes have of sessions whose records are lost; returns when
-    /// they expire. Which rows those are can only be found by looking at all.
-    pub(in crate::store) fn remove_index_rows(
+    /// Removes the index rows of sessions whose records are lost, and returns when they expire.
+    /// Finding these rows takes a scan of the whole indexes.
+    pub(crate) fn remove_index_rows(
         &mut self,
         ids: &HashSet<SessionId>,
-    ) -> Result<HashMap<SessionId, Timestamp>> {
+    ) -> CommandResult<HashMap<SessionId, Timestamp>> {
         let mut expiries = HashMap::new();
         for row in self.deadlines_of(ids)? {
             self.remove_deadlines(row)?;
@@ -154,14 +158,14 @@ impl Txn<'_> {
             self.user_sessions.open_mut()?.remove(row)?;
         }
         for id in ids {
-            self.upstreams.open_mut()?.remove(u128::from(*id))?;
+            self.remote_sessions.open_mut()?.remove(u128::from(*id))?;
         }
         self.remove_claims_of(ids)?;
-        self.dirty = true;
+        self.effects.dirty = true;
         Ok(expiries)
     }
 
-    fn remove_claims_of(&mut self, ids: &HashSet<SessionId>) -> Result<()> {
+    fn remove_claims_of(&mut self, ids: &HashSet<SessionId>) -> CommandResult<()> {
         let mut keys = Vec::new();
         for row in self.create_keys.open()?.iter()? {
             let (key, bytes) = row?;
@@ -177,15 +181,15 @@ impl Txn<'_> {
         Ok(())
     }
 
-    fn remove_deadlines(&mut self, row: Row) -> Result<()> {
+    fn remove_deadlines(&mut self, row: Row) -> CommandResult<()> {
         if self.deadlines.remove(row.key())?.is_some() {
-            self.tallies.row_removed(row);
+            self.counters.row_removed(row);
         }
         Ok(())
     }
 
-    /// The index rows of some sessions.
-    fn deadlines_of(&self, ids: &HashSet<SessionId>) -> Result<Vec<Row>> {
+    /// Returns the deadline rows of some sessions.
+    fn deadlines_of(&self, ids: &HashSet<SessionId>) -> CommandResult<Vec<Row>> {
         let mut rows = Vec::new();
         for row in self.deadlines.iter()? {
             let row = Row::from_key(row?.0.value());

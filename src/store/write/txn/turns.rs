@@ -2,71 +2,78 @@
 
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
-use super::{Result, Txn, whole};
+use super::{Txn, internal};
 use crate::domain::id::SessionId;
 use crate::domain::turn::OpenTurn;
-use crate::store::quarantine::damage::RecordLocation;
+use crate::store::error::CommandResult;
+use crate::store::quarantine::location::RecordLocation;
 use crate::store::schema::record;
 
 impl Txn<'_> {
-    /// How many turns are open in all.
-    pub(in crate::store) fn open_turn_count(&self) -> Result<u64> {
+    /// Returns the number of open turns of all sessions.
+    pub(crate) fn open_turn_count(&self) -> CommandResult<u64> {
         Ok(self.open_turns.open()?.len()?)
     }
 
-    /// The session's open turns, in the order of running; damaged ones are left out.
-    pub(in crate::store) fn open_turns(&self, session: SessionId) -> Result<Vec<OpenTurn>> {
+    /// Returns the session's open turns in the order of execution, except damaged ones.
+    pub(crate) fn open_turns(&self, session: SessionId) -> CommandResult<Vec<OpenTurn>> {
         Ok(self.open_turns_and_next(session)?.0)
     }
 
-    /// The same, and the place behind all of them, the damaged ones too.
-    pub(in crate::store) fn open_turns_and_next(
+    /// Returns the session's open turns, and the position after all of them, damaged ones included.
+    pub(crate) fn open_turns_and_next(
         &self,
         session: SessionId,
-    ) -> Result<(Vec<OpenTurn>, u32)> {
+    ) -> CommandResult<(Vec<OpenTurn>, u32)> {
         let id = u128::from(session);
         let (mut turns, mut next) = (Vec::new(), 0);
         for row in self.open_turns.open()?.range((id, 0)..=(id, u32::MAX))? {
             let (key, bytes) = row?;
             let position = key.value().1;
             let turn = record::decode_turn(session, position, bytes.value());
-            turns.extend(self.noted(session, || RecordLocation::Turn(position), turn));
+            turns.extend(
+                self.quarantine
+                    .inspect(session, || RecordLocation::Turn(position), turn),
+            );
             next = position.saturating_add(1);
         }
         Ok((turns, next))
     }
 
-    /// Every open turn; damaged ones are left out.
-    pub(in crate::store) fn all_open_turns(&self) -> Result<Vec<OpenTurn>> {
+    /// Returns every open turn, except damaged ones.
+    pub(crate) fn all_open_turns(&self) -> CommandResult<Vec<OpenTurn>> {
         let mut turns = Vec::new();
         for row in self.open_turns.open()?.iter()? {
             let (key, bytes) = row?;
             let (session, position) = key.value();
             let session = SessionId::from(session);
             let turn = record::decode_turn(session, position, bytes.value());
-            turns.extend(self.noted(session, || RecordLocation::Turn(position), turn));
+            turns.extend(
+                self.quarantine
+                    .inspect(session, || RecordLocation::Turn(position), turn),
+            );
         }
         Ok(turns)
     }
 
-    pub(in crate::store) fn put_turn(&mut self, turn: &OpenTurn) -> Result<()> {
-        let bytes = whole(record::encode_turn(turn))?;
-        self.writes(&bytes);
+    pub(crate) fn put_turn(&mut self, turn: &OpenTurn) -> CommandResult<()> {
+        let bytes = internal(record::encode_turn(turn))?;
+        self.count_write(&bytes);
         let key = (turn.session_id.into(), turn.position);
         self.open_turns.open_mut()?.insert(key, bytes.as_slice())?;
         Ok(())
     }
 
-    pub(in crate::store) fn remove_turn(&mut self, turn: &OpenTurn) -> Result<()> {
-        self.dirty = true;
+    pub(crate) fn remove_turn(&mut self, turn: &OpenTurn) -> CommandResult<()> {
+        self.effects.dirty = true;
         self.open_turns
             .open_mut()?
             .remove((turn.session_id.into(), turn.position))?;
         Ok(())
     }
 
-    /// Removes all of a session's open turns; returns how many.
-    pub(in crate::store) fn remove_turns(&mut self, session: SessionId) -> Result<usize> {
+    /// Removes all of a session's open turns; returns how many there were.
+    pub(crate) fn remove_turns(&mut self, session: SessionId) -> CommandResult<usize> {
         let id = u128::from(session);
         let mut removed = 0;
         let range = (id, 0)..=(id, u32::MAX);
@@ -78,7 +85,7 @@ impl Txn<'_> {
             row?;
             removed += 1;
         }
-        self.dirty |= removed > 0;
+        self.effects.dirty |= removed > 0;
         Ok(removed)
     }
 }

@@ -1,0 +1,80 @@
+//! The position of an export.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::domain::id::SessionId;
+use crate::domain::key::IdempotencyKey;
+use crate::domain::time::Timestamp;
+use crate::domain::turn::OpenTurn;
+
+/// The position of an export.
+#[derive(Debug, Default)]
+pub struct Cursor {
+    pub(super) only: Option<SessionId>,
+    /// The session that was exported last.
+    pub(super) after: Option<SessionId>,
+    /// Whether sessions are searched for in every table.
+    pub(super) is_salvage: bool,
+    /// The sessions that were found in this way.
+    pub(super) found: BTreeSet<SessionId>,
+    pub(super) current: Option<CurrentSession>,
+    /// The unreadable places, one line each.
+    pub(super) lost: Vec<String>,
+    pub(super) is_done: bool,
+}
+
+/// The session that is being exported, as it was when its export began.
+#[derive(Debug)]
+pub(super) struct CurrentSession {
+    pub(super) id: SessionId,
+    /// Whether its own record could be read.
+    pub(super) is_read: bool,
+    /// The last message that was exported.
+    pub(super) after: Timestamp,
+    /// The last message of the session.
+    pub(super) until: Timestamp,
+    pub(super) turns: HashMap<Timestamp, OpenTurn>,
+    pub(super) keys: HashMap<Timestamp, Vec<IdempotencyKey>>,
+    /// The quarantined messages.
+    pub(super) quarantined: HashSet<Timestamp>,
+    /// The replies to exported messages that were not exported yet.
+    pub(super) awaited: HashSet<Timestamp>,
+}
+
+impl Cursor {
+    /// Starts an export of everything.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Starts an export of a damaged database. Sessions are searched for in every table, since a
+    /// flipped bit of a key hides the rows after it.
+    #[must_use]
+    pub fn salvage() -> Self {
+        Self {
+            is_salvage: true,
+            ..Self::default()
+        }
+    }
+
+    /// Starts an export of one session.
+    #[must_use]
+    pub fn only(session: SessionId) -> Self {
+        Self {
+            only: Some(session),
+            ..Self::default()
+        }
+    }
+
+    /// Whether everything was exported.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    /// Returns the unreadable places since the last call, one line each.
+    pub fn take_lost(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lost)
+    }
+}
