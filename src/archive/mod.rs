@@ -1,25 +1,23 @@
-//! The JSON Lines in which sessions are exported and imported.
+//! The JSON Lines format of exports and imports.
 //!
-//! A line is an object with a `type`. A `session` comes first, then its `message`s, oldest first;
-//! a `damaged` record stands with the session that it belongs to; a `deleted` line takes back the
-//! session before it, which was deleted while it was exported. Each line holds all that is stored
-//! of it, so that what is imported and exported again is the same to the last byte.
+//! A line is an object with a `type`. A `session` comes first, then its `message`s, oldest first, and
+//! its `damaged` records. A `deleted` line revokes the session before it, which was deleted during the
+//! export. Lines hold everything that is stored, so exporting an import yields the same bytes.
 
+mod fields;
 mod message;
+mod quarantined;
 mod session;
-mod set_aside;
 
 use serde::{Deserialize, Serialize};
 
 use self::message::MessageLine;
+use self::quarantined::QuarantinedLine;
 use self::session::SessionLine;
-use self::set_aside::SetAsideLine;
 use crate::domain::archive::Item;
-use crate::domain::id::{SessionId, parse_uuid};
-use crate::domain::time::Timestamp;
 use crate::json;
 
-/// The longest line that is read: the largest record, were all of it escaped.
+/// The maximum length of a line in bytes: the largest record, completely escaped.
 pub const MAX_LINE: usize = 8 << 20;
 
 #[derive(Deserialize)]
@@ -34,14 +32,14 @@ struct DeletedLine {
     session_id: String,
 }
 
-/// The line of an item, with its end.
+/// Returns the line of an item, with its line break.
 #[must_use]
 pub fn line(item: &Item) -> String {
-    // They have string keys and no failing `Serialize`, the two ways in which this can fail.
+    // All keys are strings and no `Serialize` fails, so this cannot fail.
     let text = match item {
-        Item::Session(session) => serde_json::to_string(&SessionLine::of(session)),
-        Item::Message(message) => serde_json::to_string(&MessageLine::of(message)),
-        Item::Quarantined(aside) => serde_json::to_string(&SetAsideLine::of(aside)),
+        Item::Session(session) => serde_json::to_string(&SessionLine::new(session)),
+        Item::Message(message) => serde_json::to_string(&MessageLine::new(message)),
+        Item::Quarantined(record) => serde_json::to_string(&QuarantinedLine::new(record)),
         Item::Deleted(session) => serde_json::to_string(&DeletedLine {
             r#type: "deleted".into(),
             session_id: session.to_string(),
@@ -52,12 +50,12 @@ pub fn line(item: &Item) -> String {
     text
 }
 
-/// The item of a line. A name that stands twice in it is refused: exports write none, so the line
-/// was edited or damaged, and taking the last value would hide it. Metadata, attachments and actions
-/// are kept as they stand, in which readers take the last value.
+/// Parses a line. Duplicate names are refused: exports have none, so the line was edited or damaged, and
+/// using the last value would hide that. Metadata, attachments and actions are stored unchanged, and
+/// their readers use the last value.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// A description of what is wrong with the line.
 pub fn parse(line: &str) -> Result<Item, String> {
     let line = json::well_formed(line.as_bytes());
     let line = line.as_ref();
@@ -70,12 +68,12 @@ pub fn parse(line: &str) -> Result<Item, String> {
         "message" => from_json::<MessageLine>(line)?
             .into_item()
             .map(Item::Message),
-        "damaged" => from_json::<SetAsideLine>(line)?
+        "damaged" => from_json::<QuarantinedLine>(line)?
             .into_item()
             .map(Item::Quarantined),
         "deleted" => from_json::<DeletedLine>(line)
-            .and_then(|line| id("sessionId", &line.session_id))
-            .map(|id| Item::Deleted(SessionId::from(id))),
+            .and_then(|line| fields::id("sessionId", &line.session_id))
+            .map(Item::Deleted),
         other => Err(format!(
             "its type is {other:?}; known are session, message, damaged and deleted"
         )),
@@ -84,22 +82,6 @@ pub fn parse(line: &str) -> Result<Item, String> {
 
 fn from_json<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
     serde_json::from_slice(line).map_err(|error| json::explain(&error))
-}
-
-/// An id of a line.
-fn id(field: &str, text: &str) -> Result<u128, String> {
-    parse_uuid(text)
-        .map(|id| id.as_u128())
-        .ok_or_else(|| format!("{field} is no UUID"))
-}
-
-/// A time of a line. It must be exact, or it would not come back as it was.
-fn time(field: &str, text: &str) -> Result<Timestamp, String> {
-    chrono::DateTime::parse_from_rfc3339(text)
-        .map(|time| Timestamp(time.timestamp_millis()))
-        .ok()
-        .filter(|time| time.to_string() == text)
-        .ok_or_else(|| format!("{field} is no time like 2024-01-15T10:30:45.123Z"))
 }
 
 #[cfg(test)]

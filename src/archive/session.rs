@@ -1,12 +1,10 @@
-//! A session's line.
+//! The line of a session.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{id, time};
+use super::fields::{id, key, object, raw, time};
 use crate::domain::archive::{ArchivedSession, Claim};
-use crate::domain::id::{AgentId, SessionId, UserId};
-use crate::domain::key::IdempotencyKey;
 use crate::domain::session::Session;
 use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides};
 
@@ -26,11 +24,11 @@ pub(super) struct SessionLine {
     timeout_config: Timeouts,
     renewal_count: u32,
     metadata: Box<RawValue>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     create_key: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     claim: Option<ClaimPart>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<String>,
 }
 
@@ -47,19 +45,26 @@ struct Timeouts {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct ClaimPart {
     created_at: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     timeout_minutes: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     auto_renew: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_duration_minutes: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     warning_threshold_minutes: Option<f64>,
 }
 
 impl SessionLine {
-    pub(super) fn of(archived: &ArchivedSession) -> Self {
+    pub(super) fn new(archived: &ArchivedSession) -> Self {
         let session = &archived.session;
+        let claim = archived.claim.as_ref().map(|claim| ClaimPart {
+            created_at: claim.created_at.to_string(),
+            timeout_minutes: claim.timeout.timeout_minutes,
+            auto_renew: claim.timeout.auto_renew,
+            max_duration_minutes: claim.timeout.max_duration_minutes,
+            warning_threshold_minutes: claim.timeout.warning_threshold_minutes,
+        });
         Self {
             r#type: "session".into(),
             session_id: session.id.to_string(),
@@ -78,23 +83,21 @@ impl SessionLine {
                 warning_threshold_minutes: session.timeout.warning_threshold_minutes,
             },
             renewal_count: session.renewal_count,
-            metadata: super::message::raw(&session.metadata),
+            metadata: raw(&session.metadata),
             create_key: session.create_key.as_ref().map(|key| key.as_str().into()),
-            claim: archived.claim.as_ref().map(ClaimPart::of),
+            claim,
             upstream: archived.upstream.clone(),
         }
     }
 
     pub(super) fn into_item(self) -> Result<ArchivedSession, String> {
         let claim = self.claim.map(ClaimPart::into_claim).transpose()?;
-        let create_key = self
-            .create_key
-            .map(|key| IdempotencyKey::parse(&key).ok_or_else(|| "createKey is no key".to_owned()));
+        let create_key = self.create_key.map(|text| key("createKey", &text));
         let config = self.timeout_config;
         let session = Session {
-            id: SessionId::from(id("sessionId", &self.session_id)?),
-            agent_id: AgentId::from(id("agentId", &self.agent_id)?),
-            user_id: UserId::from(id("userId", &self.user_id)?),
+            id: id("sessionId", &self.session_id)?,
+            agent_id: id("agentId", &self.agent_id)?,
+            user_id: id("userId", &self.user_id)?,
             created_at: time("createdAt", &self.created_at)?,
             last_activity: time("lastActivity", &self.last_activity)?,
             window_start: time("windowStart", &self.window_start)?,
@@ -108,7 +111,7 @@ impl SessionLine {
                 warning_threshold_minutes: config.warning_threshold_minutes,
             },
             renewal_count: self.renewal_count,
-            metadata: super::message::object(&self.metadata, "metadata")?,
+            metadata: object("metadata", &self.metadata)?,
             create_key: create_key.transpose()?,
         };
         Ok(ArchivedSession {
@@ -120,16 +123,6 @@ impl SessionLine {
 }
 
 impl ClaimPart {
-    fn of(claim: &Claim) -> Self {
-        Self {
-            created_at: claim.created_at.to_string(),
-            timeout_minutes: claim.timeout.timeout_minutes,
-            auto_renew: claim.timeout.auto_renew,
-            max_duration_minutes: claim.timeout.max_duration_minutes,
-            warning_threshold_minutes: claim.timeout.warning_threshold_minutes,
-        }
-    }
-
     fn into_claim(self) -> Result<Claim, String> {
         Ok(Claim {
             created_at: time("claim.createdAt", &self.created_at)?,

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::fields::time;
 use super::*;
 use crate::domain::archive::{ArchivedMessage, ArchivedSession, Claim, Quarantined};
 use crate::domain::id::{AgentId, MessageId, TurnId, UserId};
@@ -192,7 +193,7 @@ fn what_is_wrong_with_a_line_is_said() {
         (r#"{"type":"agent"}"#, "known are session"),
         (
             r#"{"type":"deleted","sessionId":"x"}"#,
-            "sessionId is no UUID",
+            "sessionId is not a UUID",
         ),
         (
             r#"{"type":"deleted","sessionId":"x","more":1}"#,
@@ -201,7 +202,7 @@ fn what_is_wrong_with_a_line_is_said() {
         (
             r#"{"type":"damaged","sessionId":"018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44","record":"r",
                 "reason":"","foundAt":"2024-01-15T10:30:45.123Z","bytes":"0g"}"#,
-            "bytes is no hexadecimal text",
+            "bytes is not hexadecimal",
         ),
     ] {
         let error = parse(text).unwrap_err();
@@ -272,13 +273,13 @@ fn line_of(message: &ArchivedMessage) -> String {
 fn what_could_not_be_read_again_is_not_imported() {
     let deep = |open: &str, close: &str| open.repeat(100_000) + &close.repeat(100_000);
     for (name, value, said) in [
-        ("METADATA", "[]", "metadata is no JSON object"),
+        ("METADATA", "[]", "metadata is not a JSON object"),
         (
             "METADATA",
             r#"{"a":1e400}"#,
             "metadata: a number is beyond the range",
         ),
-        ("ATTACHMENTS", "{}", "attachments is no JSON array"),
+        ("ATTACHMENTS", "{}", "attachments is not a JSON array"),
         (
             "ATTACHMENTS",
             "[-1e999]",
@@ -289,7 +290,7 @@ fn what_could_not_be_read_again_is_not_imported() {
             &deep("[", "]"),
             "attachments: it is nested more than 127 levels",
         ),
-        ("ACTIONS", "7", "agent.actions is no JSON array"),
+        ("ACTIONS", "7", "agent.actions is not a JSON array"),
         (
             "ACTIONS",
             r#"[{"$serde_json::private::RawValue":"[1]"}]"#,

@@ -240,11 +240,7 @@ impl From<ReadError> for CommandError {
 
 impl From<ReadError> for OpenError {
     fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Storage(error) => Self::Storage(error),
-            ReadError::Closed => redb::Error::DatabaseClosed.into(),
-            ReadError::Record(error) => Self::Damaged(error.to_string()),
-        }
+        CommandError::from(error).into()
     }
 }
 
@@ -252,6 +248,7 @@ impl From<CommandError> for OpenError {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Storage(error) => Self::Storage(error),
+            CommandError::Record(error) => Self::Damaged(error.to_string()),
             other => Self::Damaged(format!("{other:?}")),
         }
     }

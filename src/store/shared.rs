@@ -49,7 +49,6 @@ impl Shared {
             .snapshot()
     }
 
-    /// Returns the open file.
     pub(super) fn file(&self) -> Option<&File> {
         self.file.as_ref()?.file()
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::apply::Apply;
-use super::turn::end;
+use super::turn::{publish_message, store_reply};
 use crate::domain::error::Refusal;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::key::IdempotencyKey;
@@ -117,19 +117,9 @@ impl SubmitReply {
         open_turns: usize,
     ) -> CommandResult<Submitted> {
         let newest = answered.last();
-        let reply = Message {
-            id: newest.map_or(self.message_id, |newest| newest.reply_id),
-            session_id: session.id,
-            author_id: session.agent_id.0,
-            created_at: txn.next_message_at(session.id)?,
-            body: self.reply.body,
-            role: Role::Agent {
-                in_reply_to: newest.map(|newest| newest.message.id).or(self.in_reply_to),
-                thought: self.reply.thought,
-                actions: self.reply.actions,
-            },
-        };
-        txn.put_message(&reply)?;
+        let id = newest.map_or(self.message_id, |newest| newest.reply_id);
+        let in_reply_to = newest.map(|newest| newest.message.id).or(self.in_reply_to);
+        let reply = store_reply(txn, &session, id, in_reply_to, self.reply)?;
         if let Some(key) = &self.key {
             txn.put_key(KeyKind::Submit, session.id, key, reply.created_at)?;
         }
@@ -142,12 +132,7 @@ impl SubmitReply {
             };
             txn.publish(session.id, chunk);
         }
-        let stored = Event::MessageStored {
-            session: Arc::new(session.clone()),
-            message: Arc::new(reply.clone()),
-            echo: None,
-        };
-        txn.publish(session.id, stored);
+        publish_message(txn, &session, &reply);
         let mut left = open_turns;
         let mut closed = Vec::with_capacity(answered.len());
         for mut answered in answered {
@@ -156,12 +141,12 @@ impl SubmitReply {
             }
             txn.put_message(&answered.message)?;
             left -= 1;
-            end(txn, &answered.turn, left == 0)?;
+            txn.end_turn(&answered.turn, left == 0)?;
             closed.push(answered.message.id);
         }
         Ok(Submitted {
             session,
-            message: reply,
+            message: Arc::unwrap_or_clone(reply),
             replayed: false,
             closed,
         })

@@ -72,13 +72,8 @@ impl Apply for BeginTurn {
             txn.put_turn(&begun)?;
             return Ok(Begun::Now);
         };
-        close(
-            txn,
-            &session,
-            turn,
-            turns.len() == 1,
-            Ending::failed(failure.clone()),
-        )?;
+        let is_last = turns.len() == 1;
+        close(txn, &session, turn, is_last, Err(failure.clone()), None)?;
         Ok(Begun::Closed(failure))
     }
 }
@@ -111,11 +106,8 @@ impl Apply for CloseTurn {
         let (Some(turn), Some(session)) = (found, txn.session(self.session_id)?) else {
             return already_closed(txn, self.session_id, self.message_at);
         };
-        let ending = Ending {
-            result: self.result,
-            partial: self.partial,
-        };
-        close(txn, &session, turn, turns.len() == 1, ending)
+        let is_last = turns.len() == 1;
+        close(txn, &session, turn, is_last, self.result, self.partial)
     }
 }
 
@@ -136,8 +128,8 @@ impl Apply for Expire {
         for turn in turns.iter().filter(|turn| !turn.begun) {
             let message = txn.undamaged_message(session.id, turn.message_at)?;
             let message_id = message.map(|message| message.id);
-            let ending = Ending::failed(TurnFailure::session_expired());
-            close(txn, &session, turn, left == 1, ending)?;
+            let failure = TurnFailure::session_expired();
+            close(txn, &session, turn, left == 1, Err(failure), None)?;
             closed.extend(message_id);
             left -= 1;
         }
@@ -150,93 +142,81 @@ impl Apply for Expire {
     }
 }
 
-/// What a turn is closed with.
-struct Ending {
-    result: Result<Reply, TurnFailure>,
-    partial: Option<String>,
-}
-
-impl Ending {
-    fn failed(failure: TurnFailure) -> Self {
-        Self {
-            result: Err(failure),
-            partial: None,
-        }
-    }
-}
-
 /// Closes a turn in the transaction that stores its result.
 fn close(
     txn: &mut Txn<'_>,
     session: &Session,
     turn: &OpenTurn,
     is_last: bool,
-    ending: Ending,
+    result: Result<Reply, TurnFailure>,
+    partial: Option<String>,
 ) -> CommandResult<Closed> {
-    let Some(mut message) = txn.undamaged_message(session.id, turn.message_at)? else {
-        // Later turns must not wait forever.
-        end(txn, turn, is_last)?;
-        return Ok(Closed::Gone);
-    };
-    let message_id = message.id;
-    let Role::User {
-        reply_id,
-        turn: state,
-        ..
-    } = &mut message.role
-    else {
-        end(txn, turn, is_last)?;
-        return Ok(Closed::Gone);
-    };
-    let reply_id = *reply_id;
-    let closed = match ending.result {
-        Ok(reply) => {
-            let reply = Arc::new(Message {
-                id: reply_id,
-                session_id: session.id,
-                author_id: session.agent_id.0,
-                created_at: txn.next_message_at(session.id)?,
-                body: reply.body,
-                role: Role::Agent {
-                    in_reply_to: Some(message_id),
-                    thought: reply.thought,
-                    actions: reply.actions,
-                },
-            });
-            *state = TurnState::Replied(reply.created_at);
-            txn.put_message(&reply)?;
-            let stored = Event::MessageStored {
-                session: Arc::new(session.clone()),
-                message: Arc::clone(&reply),
-                echo: None,
-            };
-            txn.publish(session.id, stored);
-            Closed::Replied(reply)
-        }
-        Err(failure) => {
-            *state = TurnState::Failed(failure.clone());
-            let failed = Event::TurnFailed {
-                reply_id,
-                agent_id: session.agent_id,
-                failure: failure.clone(),
-                partial: ending.partial,
-            };
-            txn.publish(session.id, failed);
-            Closed::Failed(failure)
-        }
-    };
-    txn.put_message(&message)?;
-    end(txn, turn, is_last)?;
+    let mut closed = Closed::Gone;
+    if let Some(mut message) = txn.undamaged_message(session.id, turn.message_at)?
+        && let Role::User {
+            reply_id,
+            turn: state,
+            ..
+        } = &mut message.role
+    {
+        let reply_id = *reply_id;
+        closed = match result {
+            Ok(reply) => {
+                let reply = store_reply(txn, session, reply_id, Some(message.id), reply)?;
+                *state = TurnState::Replied(reply.created_at);
+                publish_message(txn, session, &reply);
+                Closed::Replied(reply)
+            }
+            Err(failure) => {
+                *state = TurnState::Failed(failure.clone());
+                let failed = Event::TurnFailed {
+                    reply_id,
+                    agent_id: session.agent_id,
+                    failure: failure.clone(),
+                    partial,
+                };
+                txn.publish(session.id, failed);
+                Closed::Failed(failure)
+            }
+        };
+        txn.put_message(&message)?;
+    }
+    // Also without its message, so that later turns do not wait forever.
+    txn.end_turn(turn, is_last)?;
     Ok(closed)
 }
 
-pub(super) fn end(txn: &mut Txn<'_>, turn: &OpenTurn, is_last: bool) -> CommandResult<()> {
-    txn.remove_turn(turn)?;
-    txn.publish(turn.session_id, Event::TurnEnded);
-    if is_last {
-        txn.publish(turn.session_id, Event::Idle);
-    }
-    Ok(())
+/// Stores a message of the agent.
+pub(super) fn store_reply(
+    txn: &mut Txn<'_>,
+    session: &Session,
+    id: MessageId,
+    in_reply_to: Option<MessageId>,
+    reply: Reply,
+) -> CommandResult<Arc<Message>> {
+    let message = Arc::new(Message {
+        id,
+        session_id: session.id,
+        author_id: session.agent_id.0,
+        created_at: txn.next_message_at(session.id)?,
+        body: reply.body,
+        role: Role::Agent {
+            in_reply_to,
+            thought: reply.thought,
+            actions: reply.actions,
+        },
+    });
+    txn.put_message(&message)?;
+    Ok(message)
+}
+
+pub(super) fn publish_message(txn: &mut Txn<'_>, session: &Session, message: &Arc<Message>) {
+    let stored = Event::MessageStored {
+        session: Arc::new(session.clone()),
+        message: Arc::clone(message),
+        echo: None,
+    };
+    txn.publish(session.id, stored);
 }
 
 /// Returns how a closed turn ended: a close whose answer was lost may be repeated.

@@ -19,16 +19,10 @@ const LIVE_VIEW_CACHE_BYTES: usize = 32 << 20;
 /// The storage of a database.
 pub(crate) trait DatabaseFile: Send {
     /// Opens the database for writing, the first time and after a failure.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
     fn open(&self) -> Result<Database, OpenError>;
 
     /// Opens a view of the database that writes nothing to the storage. The system's cache of it is
     /// dropped first, so that the view shows what is on the disk.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
     fn open_view(&self) -> Result<Database, OpenError>;
 
     /// Returns how many bytes are free on the disk; none if that is unknown.

@@ -22,11 +22,8 @@ pub(crate) struct FileAtPath {
 /// Why the next start would not find the file.
 #[derive(Debug)]
 pub(crate) enum Displacement {
-    /// There is no file at the path.
     Removed,
-    /// Another file is there.
     Replaced,
-    /// The path cannot be inspected.
     Unreadable(io::Error),
 }
 
@@ -47,15 +44,11 @@ impl FileAtPath {
         self.file.get_or_init(|| file);
     }
 
-    /// Returns the file, once it has been opened.
     pub(crate) fn file(&self) -> Option<&File> {
         self.file.get()
     }
 
-    /// Returns a new handle of the file.
-    ///
-    /// # Errors
-    /// It has not been opened yet, or there are too many open files.
+    /// Returns a new handle of the file; fails before it has been opened.
     pub(crate) fn try_clone(&self) -> io::Result<File> {
         let file = self.file.get();
         file.ok_or(io::ErrorKind::NotFound)?.try_clone()

@@ -42,7 +42,6 @@ impl Space {
         Some(self.used.get()?.load(Ordering::Relaxed))
     }
 
-    /// Requests a measurement.
     pub(crate) fn request_measurement(&self) {
         self.wanted.notify_one();
     }

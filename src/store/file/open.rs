@@ -41,7 +41,6 @@ pub(crate) fn open_or_create(path: &Path) -> Result<File, OpenError> {
     Ok(File::options().read(true).write(true).open(path)?)
 }
 
-/// Opens the database in its file.
 pub(crate) fn open_file(file: File, cache_bytes: usize) -> Result<Database, OpenError> {
     // redb would turn it into a database.
     refuse_empty(file.metadata()?.len())?;
@@ -55,7 +54,6 @@ pub(crate) fn open_file(file: File, cache_bytes: usize) -> Result<Database, Open
     })
 }
 
-/// Refuses an empty file.
 pub(crate) fn refuse_empty(length: u64) -> Result<(), OpenError> {
     if length > 0 {
         return Ok(());

@@ -15,7 +15,6 @@ const BLOCK: usize = 4096;
 
 /// The storage below the view.
 pub(crate) trait Source: std::fmt::Debug + Send + 'static {
-    /// Returns its length in bytes.
     fn length(&self) -> io::Result<u64>;
 
     /// Fills the buffer from an offset on.

@@ -83,9 +83,6 @@ impl PanicSafe {
     }
 
     /// Closes the database and reports errors, which dropping it would hide.
-    ///
-    /// # Errors
-    /// The disk fails, or the database is damaged.
     pub(crate) fn close(self) -> Result<(), OpenError> {
         let database = self.into_inner()?;
         catch_panic(|| Ok(database.close()?))

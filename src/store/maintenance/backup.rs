@@ -5,8 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::TrySendError;
-use std::time::Duration;
+use std::sync::mpsc;
 
 use super::{checksums, copy};
 use crate::domain::time::Timestamp;
@@ -90,21 +89,14 @@ impl Store {
         &self,
         work: impl FnOnce() -> Result<T, OpenError>,
     ) -> Result<T, OpenError> {
-        let (pause, guard) = Pause::new();
-        let mut message = WriterMessage::Pause(pause);
-        loop {
-            match self.queue.try_send(message) {
-                Ok(()) => break,
-                Err(TrySendError::Disconnected(_)) => {
-                    return Err(redb::Error::DatabaseClosed.into());
-                }
-                Err(TrySendError::Full(back)) => message = back,
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let begun = guard.begun.recv();
-        begun.map_err(|_| redb::Error::DatabaseClosed)?;
-        work()
+        let (pause, begun) = mpsc::sync_channel(0);
+        let queued = self.queue.send(WriterMessage::Pause(Pause(pause)));
+        queued.map_err(|_| redb::Error::DatabaseClosed)?;
+        begun.recv().map_err(|_| redb::Error::DatabaseClosed)?;
+        let result = work();
+        // The pause ends here.
+        drop(begun);
+        result
     }
 
     fn require_space_for_copy(&self) -> Result<(), CopyError> {

@@ -367,7 +367,6 @@ impl Import {
     }
 }
 
-/// Refuses a line.
 fn invalid(number: u64, reason: &str) -> Result<(), ImportError> {
     let reason = reason.to_owned();
     Err(ImportError::Line { number, reason })

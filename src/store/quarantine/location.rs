@@ -15,15 +15,11 @@ pub(crate) type RecordRef = (SessionId, RecordLocation);
 /// A record of an owner. It is displayed as the key of a quarantined record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum RecordLocation {
-    /// The session itself.
     Session,
     /// The message that was stored at a time.
     Message(Timestamp),
-    /// The open turn at a position.
     Turn(u32),
-    /// The idempotency key of a message.
     Key(KeyKind, IdempotencyKey),
-    /// The id of the remote session.
     RemoteSession,
     /// The idempotency key of a create. The session that it created is not known.
     CreateKey(UserId, IdempotencyKey),
@@ -32,9 +28,7 @@ pub(crate) enum RecordLocation {
 /// The kinds of a session's idempotency keys. The same key may be used once for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum KeyKind {
-    /// A message was sent.
     Send,
-    /// A reply was submitted.
     Submit,
 }
 

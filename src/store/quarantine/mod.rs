@@ -16,7 +16,6 @@ use crate::domain::archive::Quarantined;
 use crate::domain::id::SessionId;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
-use crate::events::Event;
 
 /// Quarantines those of the records that still cannot be decoded.
 pub(super) fn quarantine_records(txn: &mut Txn<'_>, records: &[RecordRef]) -> CommandResult<()> {
@@ -105,12 +104,7 @@ fn end_turn_of(txn: &mut Txn<'_>, session: SessionId, at: Timestamp) -> CommandR
     let Some(turn) = turns.iter().find(|turn| turn.message_at == at) else {
         return Ok(());
     };
-    txn.remove_turn(turn)?;
-    txn.publish(session, Event::TurnEnded);
-    if turns.len() == 1 {
-        txn.publish(session, Event::Idle);
-    }
-    Ok(())
+    txn.end_turn(turn, turns.len() == 1)
 }
 
 /// Restores the row of an open turn from its message, which says that the turn is open.

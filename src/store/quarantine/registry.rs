@@ -58,12 +58,10 @@ impl Quarantine {
         }
     }
 
-    /// Whether a record is waiting to be quarantined.
     pub(crate) fn has_pending(&self) -> bool {
         !self.known().pending.is_empty()
     }
 
-    /// Removes and returns the pending records.
     pub(crate) fn take_pending(&self) -> Vec<RecordRef> {
         self.known().pending.drain().collect()
     }
@@ -84,7 +82,6 @@ impl Quarantine {
         }
     }
 
-    /// Returns the number of sessions with undecodable records.
     pub(crate) fn session_count(&self) -> u64 {
         self.known().sessions.len() as u64
     }

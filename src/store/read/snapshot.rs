@@ -57,10 +57,8 @@ impl OpenDatabase {
         Ok(self.database.begin_read()?)
     }
 
-    /// Closes the database. Reads that are in progress fail from now on.
-    ///
-    /// # Errors
-    /// The disk fails: the next open may have to repair the file.
+    /// Closes the database. Reads that are in progress fail from now on. If the disk fails, the next
+    /// open may have to repair the file.
     pub(crate) fn close(self) -> Result<(), redb::DatabaseError> {
         self.forget_snapshot();
         self.database.close()

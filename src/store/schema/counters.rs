@@ -32,44 +32,40 @@ const START: Counter = Counter {
 
 impl Counters {
     pub(crate) fn load(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> ReadResult<Self> {
-        let load = |name: &str| -> ReadResult<Counter> {
-            match meta.get(name)? {
-                None => Ok(START),
-                // A damaged counter starts over.
-                Some(bytes) => Ok(record::decode_counter(bytes.value()).unwrap_or(START)),
-            }
-        };
-        Ok(Self {
-            expired: load(meta::EXPIRED)?,
-            warned: load(meta::WARNED)?,
-            ended: load(meta::ENDED)?,
+        let mut counters = Self {
+            expired: START,
+            warned: START,
+            ended: START,
             changed: false,
-        })
+        };
+        for (name, _, counter) in counters.each() {
+            if let Some(bytes) = meta.get(name)? {
+                // A damaged counter starts over.
+                *counter = record::decode_counter(bytes.value()).unwrap_or(START);
+            }
+        }
+        Ok(counters)
     }
 
     pub(crate) fn save(
-        &self,
+        &mut self,
         meta: &mut Table<'_, &'static str, &'static [u8]>,
     ) -> CommandResult<()> {
         if !self.changed {
             return Ok(());
         }
-        for (name, counter) in [
-            (meta::EXPIRED, self.expired),
-            (meta::WARNED, self.warned),
-            (meta::ENDED, self.ended),
-        ] {
-            meta.insert(name, record::encode_counter(counter)?.as_slice())?;
+        for (name, _, counter) in self.each() {
+            meta.insert(name, record::encode_counter(*counter)?.as_slice())?;
         }
         Ok(())
     }
 
     pub(crate) fn row_added(&mut self, row: Row) {
-        self.shift(row, |counter| counter.rows += 1);
+        self.shift(row, |rows| rows + 1);
     }
 
     pub(crate) fn row_removed(&mut self, row: Row) {
-        self.shift(row, |counter| counter.rows = counter.rows.saturating_sub(1));
+        self.shift(row, |rows| rows.saturating_sub(1));
     }
 
     /// Advances the points in time; returns whether anything changed.
@@ -79,27 +75,35 @@ impl Counters {
         now: Timestamp,
         ended: Timestamp,
     ) -> ReadResult<bool> {
-        let before = (self.expired, self.warned, self.ended);
         let index = Index::new(rows)?;
-        self.expired = moved(self.expired, now, &index, Deadline::Expiry)?;
-        self.warned = moved(self.warned, now, &index, Deadline::Warning)?;
-        self.ended = moved(self.ended, ended, &index, Deadline::Expiry)?;
-        let moved = before != (self.expired, self.warned, self.ended);
-        self.changed |= moved;
-        Ok(moved)
+        let mut changed = false;
+        for ((_, deadline, counter), to) in self.each().into_iter().zip([now, now, ended]) {
+            let before = *counter;
+            *counter = moved(before, to, &index, deadline)?;
+            changed |= *counter != before;
+        }
+        self.changed |= changed;
+        Ok(changed)
     }
 
-    fn shift(&mut self, row: Row, by_one: impl Fn(&mut Counter)) {
-        for (counter, at) in [
-            (&mut self.expired, row.expires_at),
-            (&mut self.warned, row.warn_at),
-            (&mut self.ended, row.expires_at),
-        ] {
-            if at <= counter.point {
-                by_one(counter);
-                self.changed = true;
+    fn shift(&mut self, row: Row, change: impl Fn(u64) -> u64) {
+        let mut changed = false;
+        for (_, deadline, counter) in self.each() {
+            if row.time_of(deadline) <= counter.point {
+                counter.rows = change(counter.rows);
+                changed = true;
             }
         }
+        self.changed |= changed;
+    }
+
+    /// Returns each counter with its name and the deadlines that it counts.
+    fn each(&mut self) -> [(&'static str, Deadline, &mut Counter); 3] {
+        [
+            (meta::EXPIRED, Deadline::Expiry, &mut self.expired),
+            (meta::WARNED, Deadline::Warning, &mut self.warned),
+            (meta::ENDED, Deadline::Expiry, &mut self.ended),
+        ]
     }
 }
 

@@ -63,12 +63,15 @@ impl Row {
         (span.0, self.expires_at.0, self.session.into())
     }
 
-    fn place(self, deadline: Deadline) -> Place {
-        let at = match deadline {
+    pub(crate) fn time_of(self, deadline: Deadline) -> Timestamp {
+        match deadline {
             Deadline::Expiry => self.expires_at,
             Deadline::Warning => self.warn_at,
-        };
-        (at, self.session)
+        }
+    }
+
+    fn place(self, deadline: Deadline) -> Place {
+        (self.time_of(deadline), self.session)
     }
 }
 

@@ -288,7 +288,7 @@ fn a_line_that_does_not_fit_is_named_by_its_number() {
         (
             edited(3, "\"createdAt\":\"2024", "\"createdAt\":\"20x4"),
             4,
-            "createdAt is no time",
+            "createdAt is not a time",
         ),
         (
             edited(3, "\"keys\":[\"1\"]", "\"keys\":[\"0\"]"),

@@ -240,9 +240,9 @@ fn what_does_not_fit_is_found() {
     let nobody = SessionId::from(77);
     let at = one.created_at;
     rig.faults = vec![
-        format!("submit_keys: ({session}, {at}) is no reply"),
-        format!("upstreams: {nobody} is no session"),
+        format!("submit_keys: there is no reply ({session}, {at})"),
+        format!("upstreams: {nobody} is not a session"),
         format!("upstreams: {session}: the record has the unknown version 100"),
-        format!("open_turns: ({session}, 0) waits and does not"),
+        format!("open_turns: ({session}, 0) waits, but runs or has not begun"),
     ];
 }

@@ -25,42 +25,22 @@ pub(crate) enum WriterMessage {
     },
 }
 
-/// A request to the writer to pause.
-pub(crate) struct Pause {
-    begun: mpsc::Sender<()>,
-    over: mpsc::Receiver<()>,
-}
-
-/// The other end of a [`Pause`]: the pause begins when `begun` receives a message, and ends when this
-/// is dropped.
-pub(crate) struct PauseGuard {
-    pub(crate) begun: mpsc::Receiver<()>,
-    _over: mpsc::Sender<()>,
-}
+/// A request to the writer to pause. The channel has no capacity: the first message begins the pause, and
+/// the second one fails when the receiver is dropped, which ends it.
+pub(crate) struct Pause(pub(crate) mpsc::SyncSender<()>);
 
 impl Pause {
-    pub(crate) fn new() -> (Self, PauseGuard) {
-        let (begin, begun) = mpsc::channel();
-        let (end, over) = mpsc::channel();
-        let pause = Self { begun: begin, over };
-        (pause, PauseGuard { begun, _over: end })
-    }
-
     /// Waits until the pause is over.
     pub(crate) fn wait(self) {
-        if self.begun.send(()).is_ok() {
-            // Nothing is ever sent: the pause ends when the sender is dropped.
-            let _ = self.over.recv();
+        if self.0.send(()).is_ok() {
+            let _ = self.0.send(());
         }
     }
 }
 
 /// A command of any type with its caller.
 pub(crate) trait Job: Send {
-    /// Carries the command out and stores its result.
-    ///
-    /// # Errors
-    /// The database failed, and with it the whole batch.
+    /// Carries the command out and stores its result. An error fails the whole batch.
     fn apply(&mut self, txn: &mut Txn<'_>) -> Result<(), CommandError>;
 
     /// Answers the caller.

@@ -41,7 +41,6 @@ enum TurnRecord<'a> {
     Failed { code: &'a str, message: &'a str },
 }
 
-/// Encodes a message.
 pub(crate) fn encode_message(message: &Message) -> Result<Vec<u8>, RecordError> {
     let role = match &message.role {
         Role::User {
@@ -83,7 +82,6 @@ pub(crate) fn encode_message(message: &Message) -> Result<Vec<u8>, RecordError> 
     })
 }
 
-/// Decodes the message of a session and time.
 pub(crate) fn decode_message(
     session_id: SessionId,
     created_at: Timestamp,

@@ -31,11 +31,8 @@ const MAX_QUARANTINED_BYTES: usize = MAX_RECORD_BYTES - 8 * HEADROOM_BYTES;
 /// What is stored under the idempotency key of a create.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CreateClaim {
-    /// The session that was created.
     pub(crate) session_id: SessionId,
-    /// When it was created.
     pub(crate) created_at: Timestamp,
-    /// The timeouts of the request.
     pub(crate) timeout: TimeoutOverrides,
 }
 
@@ -43,9 +40,7 @@ pub(crate) struct CreateClaim {
 /// other pairs of a time and a number, since older versions accept it in `meta`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counter {
-    /// The point in time.
     pub(crate) point: Timestamp,
-    /// The number of rows.
     pub(crate) rows: u64,
 }
 
@@ -101,7 +96,6 @@ struct QuarantinedRecord<'a> {
     bytes: &'a [u8],
 }
 
-/// Encodes a session.
 pub(crate) fn encode_session(session: &Session) -> Result<Vec<u8>, RecordError> {
     encode(&SessionRecord {
         agent: *session.agent_id.0.as_bytes(),
@@ -122,7 +116,6 @@ pub(crate) fn encode_session(session: &Session) -> Result<Vec<u8>, RecordError> 
     })
 }
 
-/// Decodes the session of an id.
 pub(crate) fn decode_session(id: SessionId, bytes: &[u8]) -> Result<Session, RecordError> {
     let record: SessionRecord<'_> = decode(bytes)?;
     Ok(Session {
@@ -151,7 +144,6 @@ fn key(text: &str) -> Result<IdempotencyKey, RecordError> {
     IdempotencyKey::parse(text).ok_or_else(|| RecordError::Layout("not an idempotency key".into()))
 }
 
-/// Encodes an open turn.
 pub(crate) fn encode_turn(turn: &OpenTurn) -> Result<Vec<u8>, RecordError> {
     let record = OpenTurnRecord {
         message_at: turn.message_at.0,
@@ -171,7 +163,6 @@ pub(crate) fn encode_turn(turn: &OpenTurn) -> Result<Vec<u8>, RecordError> {
     }
 }
 
-/// Decodes the open turn at a position of a session.
 pub(crate) fn decode_turn(
     session_id: SessionId,
     position: u32,
@@ -195,7 +186,6 @@ pub(crate) fn decode_turn(
     })
 }
 
-/// Encodes the row of a create's key.
 pub(crate) fn encode_claim(claim: &CreateClaim) -> Result<Vec<u8>, RecordError> {
     encode(&CreateKeyRecord {
         session: *claim.session_id.0.as_bytes(),
@@ -207,7 +197,6 @@ pub(crate) fn encode_claim(claim: &CreateClaim) -> Result<Vec<u8>, RecordError> 
     })
 }
 
-/// Decodes the row of a create's key.
 pub(crate) fn decode_claim(bytes: &[u8]) -> Result<CreateClaim, RecordError> {
     let record: CreateKeyRecord = decode(bytes)?;
     Ok(CreateClaim {
@@ -222,7 +211,6 @@ pub(crate) fn decode_claim(bytes: &[u8]) -> Result<CreateClaim, RecordError> {
     })
 }
 
-/// Encodes a quarantined record.
 pub(crate) fn encode_quarantined(record: &Quarantined) -> Result<Vec<u8>, RecordError> {
     let retained = record.bytes.len().min(MAX_QUARANTINED_BYTES);
     encode(&QuarantinedRecord {
@@ -233,7 +221,6 @@ pub(crate) fn encode_quarantined(record: &Quarantined) -> Result<Vec<u8>, Record
     })
 }
 
-/// Decodes the row of a quarantined record.
 pub(crate) fn decode_quarantined(
     owner: SessionId,
     place: &str,
@@ -255,27 +242,22 @@ pub(crate) fn encode_time(time: Timestamp) -> Result<Vec<u8>, RecordError> {
     encode(&time.0)
 }
 
-/// Decodes a time.
 pub(crate) fn decode_time(bytes: &[u8]) -> Result<Timestamp, RecordError> {
     decode(bytes).map(Timestamp)
 }
 
-/// Encodes the id of a remote session.
 pub(crate) fn encode_remote_session(name: &str) -> Result<Vec<u8>, RecordError> {
     encode(&name)
 }
 
-/// Decodes the id of a remote session.
 pub(crate) fn decode_remote_session(bytes: &[u8]) -> Result<String, RecordError> {
     decode::<&str>(bytes).map(str::to_owned)
 }
 
-/// Encodes a counter.
 pub(crate) fn encode_counter(counter: Counter) -> Result<Vec<u8>, RecordError> {
     encode(&(counter.point.0, counter.rows))
 }
 
-/// Decodes a counter.
 pub(crate) fn decode_counter(bytes: &[u8]) -> Result<Counter, RecordError> {
     let (point, rows) = decode(bytes)?;
     Ok(Counter {
@@ -289,7 +271,6 @@ pub(crate) fn encode_number(number: u32) -> Result<Vec<u8>, RecordError> {
     encode(&number)
 }
 
-/// Decodes a small number.
 pub(crate) fn decode_number(bytes: &[u8]) -> Result<u32, RecordError> {
     decode(bytes)
 }

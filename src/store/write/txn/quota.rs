@@ -7,7 +7,6 @@ use crate::domain::id::{SessionId, UserId};
 use crate::domain::time::Timestamp;
 use crate::store::error::{CommandError, CommandResult};
 use crate::store::schema::counters::active_rows;
-use crate::store::schema::deadline::Row;
 
 /// So many inactive sessions are read before a shorter way is considered.
 const FEW: u64 = 64;
@@ -34,48 +33,41 @@ impl Txn<'_> {
     /// who has reached the limit costs little. For other users, the number of expired sessions that
     /// are read hardly exceeds the number of all active sessions.
     pub(crate) fn active_sessions(&self, user: UserId, limit: u64) -> CommandResult<Quota> {
-        let number = u128::from(user);
+        let user = u128::from(user);
         let mut quota = Quota::default();
         let mut inactive = 0_u64;
-        let rows = self.user_sessions.open()?;
-        for row in rows.range((number, 0)..=(number, u128::MAX))?.rev() {
+        let user_sessions = self.user_sessions.open()?;
+        for row in user_sessions.range((user, 0)..=(user, u128::MAX))?.rev() {
             if quota.active == limit {
                 break;
             }
-            if self.count_if_active(row?.0.value().1.into(), &mut quota)? {
+            if self.count_if_active(row?.0.value().1, &mut quota)? {
                 continue;
             }
             inactive += 1;
             if inactive < FEW || !inactive.is_power_of_two() {
                 continue;
             }
-            let active = active_rows(&self.deadlines, self.counters.expired, self.now, inactive)?;
-            if let Some(active) = active {
-                return self.active_among(&active, user, limit);
+            let expired = self.counters.expired;
+            let Some(active) = active_rows(&self.deadlines, expired, self.now, inactive)? else {
+                continue;
+            };
+            // Fewer sessions are active than were read already.
+            quota = Quota::default();
+            for row in active {
+                let id = u128::from(row.session);
+                if quota.active < limit && user_sessions.get((user, id))?.is_some() {
+                    self.count_if_active(id, &mut quota)?;
+                }
             }
-        }
-        Ok(quota)
-    }
-
-    /// Counts the sessions of a user among rows that include all active sessions.
-    fn active_among(&self, rows: &[Row], user: UserId, limit: u64) -> CommandResult<Quota> {
-        let user_sessions = self.user_sessions.open()?;
-        let mut quota = Quota::default();
-        for row in rows {
-            if quota.active == limit {
-                break;
-            }
-            let key = (user.into(), row.session.into());
-            if user_sessions.get(key)?.is_some() {
-                self.count_if_active(row.session, &mut quota)?;
-            }
+            break;
         }
         Ok(quota)
     }
 
     /// Adds a session to the quota if it is active; returns whether it is.
-    fn count_if_active(&self, id: SessionId, quota: &mut Quota) -> CommandResult<bool> {
-        let session = match self.session(id) {
+    fn count_if_active(&self, id: u128, quota: &mut Quota) -> CommandResult<bool> {
+        let session = match self.session(SessionId::from(id)) {
             Ok(session) => session,
             // A damaged session cannot be used.
             Err(CommandError::Record(_)) => return Ok(false),

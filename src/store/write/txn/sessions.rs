@@ -142,8 +142,15 @@ impl Txn<'_> {
         &mut self,
         ids: &HashSet<SessionId>,
     ) -> CommandResult<HashMap<SessionId, Timestamp>> {
+        let mut deadlines = Vec::new();
+        for row in self.deadlines.iter()? {
+            let row = Row::from_key(row?.0.value());
+            if ids.contains(&row.session) {
+                deadlines.push(row);
+            }
+        }
         let mut expiries = HashMap::new();
-        for row in self.deadlines_of(ids)? {
+        for row in deadlines {
             self.remove_deadlines(row)?;
             expiries.insert(row.session, row.expires_at);
         }
@@ -186,17 +193,5 @@ impl Txn<'_> {
             self.counters.row_removed(row);
         }
         Ok(())
-    }
-
-    /// Returns the deadline rows of some sessions.
-    fn deadlines_of(&self, ids: &HashSet<SessionId>) -> CommandResult<Vec<Row>> {
-        let mut rows = Vec::new();
-        for row in self.deadlines.iter()? {
-            let row = Row::from_key(row?.0.value());
-            if ids.contains(&row.session) {
-                rows.push(row);
-            }
-        }
-        Ok(rows)
     }
 }

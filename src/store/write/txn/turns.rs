@@ -5,6 +5,7 @@ use redb::{ReadableTable as _, ReadableTableMetadata as _};
 use super::{Txn, internal};
 use crate::domain::id::SessionId;
 use crate::domain::turn::OpenTurn;
+use crate::events::Event;
 use crate::store::error::CommandResult;
 use crate::store::quarantine::location::RecordLocation;
 use crate::store::schema::record;
@@ -64,11 +65,15 @@ impl Txn<'_> {
         Ok(())
     }
 
-    pub(crate) fn remove_turn(&mut self, turn: &OpenTurn) -> CommandResult<()> {
+    /// Removes an open turn that has ended, and publishes that.
+    pub(crate) fn end_turn(&mut self, turn: &OpenTurn, is_last: bool) -> CommandResult<()> {
         self.effects.dirty = true;
-        self.open_turns
-            .open_mut()?
-            .remove((turn.session_id.into(), turn.position))?;
+        let key = (turn.session_id.into(), turn.position);
+        self.open_turns.open_mut()?.remove(key)?;
+        self.publish(turn.session_id, Event::TurnEnded);
+        if is_last {
+            self.publish(turn.session_id, Event::Idle);
+        }
         Ok(())
     }
 
