@@ -1,4 +1,4 @@
-//! The clock: the system's, and one that tests move.
+//! The clock: the system's, or one that tests move.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,16 +9,28 @@ use tokio::sync::watch;
 
 use crate::domain::time::{Millis, Timestamp};
 
-/// A step of the system clock beyond this is logged.
+/// A backward step of the system clock beyond this is logged.
 const NOTEWORTHY_STEP: Millis = Millis(1000);
 
-/// The longest sleep in one go, so that a wait for a wall-clock time notices a stepped clock.
+/// The longest sleep of a wait for a wall-clock time, so that a clock that was set is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-/// The same for a wait that must notice it at once.
+/// The same for a wait that must notice it within a second.
 const LONGEST_PROMPT_SLEEP: Duration = Duration::from_millis(500);
 
-/// Tells the time and waits for it.
+/// The source of time. Clones share it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use sessiond::clock::Clock;
+/// use sessiond::domain::time::Timestamp;
+///
+/// let (clock, hand) = Clock::manual(Timestamp(1_000));
+/// assert_eq!(clock.now(), Timestamp(1_000));
+/// hand.advance(Duration::from_secs(2));
+/// assert_eq!(clock.now(), Timestamp(3_000));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Clock(Kind);
 
@@ -37,14 +49,13 @@ enum Kind {
 pub struct ClockHand(Arc<watch::Sender<Timestamp>>);
 
 impl Clock {
-    /// The system's clock.
+    /// Returns the system's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self::of_wall(system_time)
+        Self::with_wall(system_time)
     }
 
-    /// A clock that takes the time of day from `wall`.
-    fn of_wall(wall: fn() -> Timestamp) -> Self {
+    fn with_wall(wall: fn() -> Timestamp) -> Self {
         Self(Kind::System {
             wall,
             latest: Arc::new(AtomicI64::new(i64::MIN)),
@@ -52,27 +63,27 @@ impl Clock {
         })
     }
 
-    /// A clock that stands still until its hand moves it.
+    /// Creates a clock that stands still until its hand moves it.
     #[must_use]
     pub fn manual(start: Timestamp) -> (Self, ClockHand) {
         let (hand, time) = watch::channel(start);
         (Self(Kind::Manual(time)), ClockHand(Arc::new(hand)))
     }
 
-    /// The present time. It may be earlier than one that was told before.
+    /// Returns the current time. It is earlier than a previous one if the clock was set back.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Kind::System { wall, latest, .. } => {
                 let now = wall();
-                note_step(latest, now);
+                log_backward_step(latest, now);
                 now
             }
             Kind::Manual(time) => *time.borrow(),
         }
     }
 
-    /// The time since some moment before, which no step of the system's clock changes.
+    /// Returns the time since a fixed moment. Setting the system's clock does not change it.
     #[must_use]
     pub fn monotonic(&self) -> Duration {
         match &self.0 {
@@ -81,13 +92,13 @@ impl Clock {
         }
     }
 
-    /// Waits until it is `time`. Where the clock is set forward, the wait ends at most 30 s late.
+    /// Waits until `time`. If the clock is set forward, the wait ends at most 30 s late.
     pub async fn sleep_until(&self, time: Timestamp) {
         self.sleep_in_steps(time, LONGEST_SLEEP).await;
     }
 
-    /// Waits until it is `time`, and ends within a second where the clock is set forward. It wakes
-    /// twice a second for that.
+    /// Waits until `time`. If the clock is set forward, the wait ends within a second; for that it
+    /// wakes twice a second.
     pub async fn sleep_until_promptly(&self, time: Timestamp) {
         self.sleep_in_steps(time, LONGEST_PROMPT_SLEEP).await;
     }
@@ -102,7 +113,7 @@ impl Clock {
                 tokio::time::sleep(left.min(longest)).await;
             },
             Kind::Manual(now) => {
-                // The hand is gone only when the test is over: then nothing is due any more.
+                // The hand is dropped only at the end of a test; then no time is ever reached.
                 if now.clone().wait_for(|now| *now >= time).await.is_err() {
                     std::future::pending::<()>().await;
                 }
@@ -110,18 +121,15 @@ impl Clock {
         }
     }
 
-    /// Waits for a span of time, whatever happens to the wall clock.
+    /// Waits for a span of time. Setting the system's clock does not change it.
     pub async fn sleep(&self, span: Duration) {
         match &self.0 {
             Kind::System { .. } => tokio::time::sleep(span).await,
-            Kind::Manual(_) => {
-                let span = Millis(i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
-                self.sleep_until(self.now() + span).await;
-            }
+            Kind::Manual(_) => self.sleep_until(self.now() + span.into()).await,
         }
     }
 
-    /// Runs a future for at most a span of time; none where the time is over first.
+    /// Runs a future for at most a span of time; returns `None` if it timed out.
     pub async fn timeout<F: Future>(&self, span: Duration, future: F) -> Option<F::Output> {
         tokio::select! {
             biased;
@@ -137,35 +145,32 @@ impl ClockHand {
         self.0.send_replace(time);
     }
 
-    /// Moves the time on.
+    /// Moves the time forward.
     pub fn advance(&self, span: Duration) {
-        let span = Millis(i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
-        self.0.send_modify(|now| *now = *now + span);
+        self.0.send_modify(|now| *now = *now + span.into());
     }
 }
 
-// The one place that reads the system's clock.
+// The only place that reads the system's clock: `SystemTime`, since chrono computes a date first.
 #[allow(clippy::disallowed_methods)]
 fn system_time() -> Timestamp {
-    // Not by chrono, which takes it for a date first.
     timestamp_of(SystemTime::now())
 }
 
-/// A reading of the system's clock, which may stand before 1970 where a machine has no battery.
+/// Converts a system time, which may be before 1970 on a machine without a battery.
 fn timestamp_of(time: SystemTime) -> Timestamp {
-    let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => Timestamp(millis(since)),
-        Err(before) => Timestamp(-millis(before.duration())),
+        Ok(since) => Timestamp(Millis::from(since).0),
+        Err(before) => Timestamp(-Millis::from(before.duration()).0),
     }
 }
 
-fn note_step(latest: &AtomicI64, now: Timestamp) {
+fn log_backward_step(latest: &AtomicI64, now: Timestamp) {
     let before = Timestamp(latest.fetch_max(now.0, Ordering::Relaxed));
     if before.since(now) <= NOTEWORTHY_STEP {
         return;
     }
-    // Whoever sets the latest reading back says so; the others have nothing to add.
+    // Of several threads that notice the step, the one that resets `latest` logs it.
     let swapped = latest.compare_exchange(before.0, now.0, Ordering::Relaxed, Ordering::Relaxed);
     if swapped.is_ok() {
         tracing::warn!(from = %before, to = %now, "the system clock stepped back");
@@ -181,7 +186,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wait_notices_within_a_second_that_the_clock_was_set_forward() {
         let wall = || Timestamp(WALL.load(Ordering::SeqCst));
-        let clock = Clock::of_wall(wall);
+        let clock = Clock::with_wall(wall);
         let hour = 3_600_000;
         let waiting = tokio::spawn({
             let clock = clock.clone();
@@ -196,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_before_1970_is_read_as_it_stands() {
+    fn a_system_time_before_1970_is_converted() {
         let before = SystemTime::UNIX_EPOCH - Duration::from_millis(86_400_001);
         assert_eq!(timestamp_of(before), Timestamp(-86_400_001));
         assert_eq!(timestamp_of(before).to_string(), "1969-12-30T23:59:59.999Z");

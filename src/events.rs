@@ -1,8 +1,8 @@
-//! What happened in the sessions, for whoever shows it: not how it is sent.
+//! Events of sessions, independent of how they are sent to clients.
 //!
-//! The store's writer publishes what a commit made true, after that commit and in the order of the
-//! commits; the turn runner publishes the chunks of a reply that is still coming. So all listeners
-//! of a session hear the same things in the same order.
+//! The store's writer publishes what a commit changed, after the commit and in commit order; the turn
+//! runner publishes the chunks of a reply as they arrive. All subscribers of a session receive the
+//! same events in the same order.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -15,48 +15,48 @@ use crate::domain::message::{Message, Role, TurnFailure};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 
-/// How many events a listener may lag behind before it is given up.
+/// How many events may wait for a subscriber before it counts as lagged.
 ///
-/// A listener may be in some hundred rooms, and a turn has a dozen events and more: one turn in
-/// each of them at once must fit, however seldom the listener is given the time to take them. An
-/// idle listener pays nothing for it, and those that wait for the same event share it.
+/// A subscriber may be in some hundred sessions, and a turn has a dozen events and more: one turn in
+/// each of them at once must fit. An idle subscriber uses no memory for it, and subscribers share
+/// the events that wait for them.
 const BACKLOG: usize = 8192;
 
-/// How many bytes of events a listener may lag behind: a reply of the greatest length in each of
-/// some dozen rooms at once.
+/// How many bytes of events may wait for a subscriber: a reply of the greatest length in each of some
+/// dozen sessions at once.
 const BACKLOG_BYTES: usize = 4 * 1024 * 1024;
 
-/// What an event takes beside its texts, in bytes.
+/// The memory of an event without its texts, in bytes.
 const EVENT_BYTES: usize = 256;
 
-/// Something that happened in a session.
+/// An event of a session.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A message was stored, the user's or the agent's.
+    /// A message of the user or the agent was stored.
     MessageStored {
-        /// The session as it is since then.
+        /// The session after that.
         session: Arc<Session>,
         /// The message.
         message: Arc<Message>,
-        /// Who sent it, where a listener did.
+        /// The subscriber that sent it, if one did.
         echo: Option<SentBy>,
     },
     /// The session was renewed.
     Renewed {
-        /// The session as it is since then.
+        /// The session after that.
         session: Arc<Session>,
     },
-    /// The session had no open turn and has one now.
+    /// The first turn was opened.
     Busy,
-    /// The session has no open turn any more.
+    /// The last open turn was closed.
     Idle,
-    /// A piece of a reply that is still coming.
+    /// A chunk of an unfinished reply arrived.
     ReplyChunk {
         /// The id that the reply will have.
         reply_id: MessageId,
-        /// Who replies.
+        /// The agent.
         agent_id: AgentId,
-        /// Its place among the reply's pieces, from 0.
+        /// The index of the chunk within the reply, from 0.
         index: u32,
         /// The text.
         text: Arc<str>,
@@ -65,11 +65,11 @@ pub enum Event {
     TurnFailed {
         /// The id that the reply would have had.
         reply_id: MessageId,
-        /// Who was to reply.
+        /// The agent.
         agent_id: AgentId,
-        /// Why there is none.
+        /// Why there is no reply.
         failure: TurnFailure,
-        /// What was streamed of it.
+        /// The text that was streamed before.
         partial: Option<String>,
     },
     /// A turn was closed, with a reply or without.
@@ -78,155 +78,143 @@ pub enum Event {
     NearExpiration {
         /// The session.
         session: Arc<Session>,
-        /// The time left, in the rules' minutes, rounded up.
+        /// The time left, in minutes of the time scale, rounded up.
         minutes_remaining: i64,
     },
     /// The session expired.
     Expired {
         /// When.
         expired_at: Timestamp,
-        /// Whether turns are still running, after which [`Event::Idle`] comes.
+        /// Whether turns are still running; [`Event::Idle`] follows when they have ended.
         has_turns: bool,
     },
     /// The session was deleted.
     Deleted,
 }
 
-/// Which listener sent a message, and what it called it. Nobody else is told the latter.
+/// The subscriber that sent a message, and the client's own id of it, which no other client sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentBy {
-    /// The listener.
-    pub listener: ListenerId,
-    /// Its own name for the message.
+    /// The subscriber.
+    pub subscriber: SubscriberId,
+    /// The client's id of the message.
     pub client_message_id: String,
 }
 
-/// Tells one listener from another.
+/// The id of a subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListenerId(u64);
+pub struct SubscriberId(u64);
 
-/// An event and the session that it happened in.
+/// An event with its session.
 #[derive(Debug, Clone)]
 pub struct SessionEvent {
-    /// Where.
+    /// The session.
     pub session_id: SessionId,
-    /// What.
+    /// The event.
     pub event: Event,
 }
 
 impl SessionEvent {
-    /// An event of a session.
+    /// Creates an event of a session.
     #[must_use]
     pub fn new(session_id: SessionId, event: Event) -> Self {
         Self { session_id, event }
     }
 }
 
-/// Carries events from where they happen to the listeners of their session.
+/// Delivers events to the subscribers of their session. Clones share the subscribers.
 #[derive(Debug, Clone, Default)]
 pub struct EventBus {
-    rooms: Arc<Mutex<HashMap<SessionId, Vec<Subscription>>>>,
+    subscriptions: Arc<Mutex<Subscriptions>>,
     next_id: Arc<AtomicU64>,
 }
 
-/// A listener's place in a room.
-#[derive(Debug, Clone)]
+type Subscriptions = HashMap<SessionId, Vec<Arc<Subscription>>>;
+
+/// The bus's end of a subscriber's queue.
+#[derive(Debug)]
 struct Subscription {
-    listener: ListenerId,
+    subscriber: SubscriberId,
     events: mpsc::Sender<Arc<SessionEvent>>,
-    /// How many bytes of events it has not taken yet.
-    waiting: Arc<AtomicUsize>,
-    has_lagged: Arc<AtomicBool>,
+    waiting_bytes: AtomicUsize,
+    has_lagged: AtomicBool,
 }
 
-/// A listener's end: what happens in the sessions that it has joined.
+/// Receives the events of the sessions that it has joined.
 #[derive(Debug)]
 pub struct Listener {
-    seat: Subscription,
+    subscription: Arc<Subscription>,
     sessions: HashSet<SessionId>,
     events: mpsc::Receiver<Arc<SessionEvent>>,
     bus: EventBus,
 }
 
-/// A listener lagged so far behind that it was given up: it missed something.
+/// The error of a subscriber that lagged behind and missed events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lagged;
 
 impl EventBus {
-    /// Tells the session's listeners, of which there may be none.
-    pub fn publish(&self, happening: SessionEvent) {
-        if let Some(room) = self.rooms().get_mut(&happening.session_id) {
-            tell(room, happening);
-        }
+    /// Publishes an event to its session's subscribers.
+    pub fn publish(&self, event: SessionEvent) {
+        self.publish_all(event.session_id, std::iter::once(event.event));
     }
 
-    /// Tells the session's listeners several things, which are not made where there are none.
+    /// Publishes several events of a session. They are not created if it has no subscribers.
     pub fn publish_all(&self, session: SessionId, events: impl Iterator<Item = Event>) {
-        if let Some(room) = self.rooms().get_mut(&session) {
+        if let Some(subscriptions) = self.lock().get_mut(&session) {
             for event in events {
-                tell(room, SessionEvent::new(session, event));
+                let event = Arc::new(SessionEvent::new(session, event));
+                subscriptions.retain(|subscription| subscription.push(&event));
             }
         }
     }
 
-    /// Whether anybody listens to a session.
+    /// Returns whether a session has subscribers.
     #[must_use]
-    pub fn is_heard(&self, session: SessionId) -> bool {
-        self.rooms().contains_key(&session)
+    pub fn has_subscribers(&self, session: SessionId) -> bool {
+        self.lock().contains_key(&session)
     }
 
-    /// A listener that has joined no session yet.
+    /// Creates a subscriber that has joined no session yet.
     #[must_use]
     pub fn listener(&self) -> Listener {
         let (sender, events) = mpsc::channel(BACKLOG);
-        let seat = Subscription {
-            listener: ListenerId(self.next_id.fetch_add(1, Ordering::Relaxed)),
-            events: sender,
-            waiting: Arc::default(),
-            has_lagged: Arc::default(),
-        };
         Listener {
-            seat,
+            subscription: Arc::new(Subscription {
+                subscriber: SubscriberId(self.next_id.fetch_add(1, Ordering::Relaxed)),
+                events: sender,
+                waiting_bytes: AtomicUsize::new(0),
+                has_lagged: AtomicBool::new(false),
+            }),
             sessions: HashSet::new(),
             events,
             bus: self.clone(),
         }
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<SessionId, Vec<Subscription>>> {
-        // No code panics with the lock held, and the map is whole between any two statements.
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Subscriptions> {
+        // No code panics with the lock held, and the map is consistent between any two statements.
+        let locked = self.subscriptions.lock();
+        locked.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Tells the listeners of a room, all but those who lag too far behind.
-fn tell(room: &mut Vec<Subscription>, happening: SessionEvent) {
-    let happening = Arc::new(happening);
-    let bytes = happening.event.bytes();
-    room.retain(|seat| {
-        let is_told = seat.tell(&happening, bytes);
-        if !is_told {
-            seat.has_lagged.store(true, Ordering::Release);
-        }
-        is_told
-    });
-}
-
 impl Subscription {
-    /// Whether there was room for the event.
-    fn tell(&self, happening: &Arc<SessionEvent>, bytes: usize) -> bool {
-        let waiting = self.waiting.fetch_add(bytes, Ordering::Relaxed);
-        let fits = waiting.saturating_add(bytes) <= BACKLOG_BYTES;
-        let is_told = fits && self.events.try_send(Arc::clone(happening)).is_ok();
-        if !is_told {
-            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+    /// Queues an event. Returns whether it fits; if not, the subscriber has lagged.
+    fn push(&self, event: &Arc<SessionEvent>) -> bool {
+        let bytes = event.event.bytes();
+        let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = waiting.saturating_add(bytes) <= BACKLOG_BYTES
+            && self.events.try_send(Arc::clone(event)).is_ok();
+        if !fits {
+            self.has_lagged.store(true, Ordering::Release);
         }
-        is_told
+        fits
     }
 }
 
 impl Event {
-    /// About how many bytes it takes in memory.
+    /// Returns about how many bytes of memory the event takes.
     fn bytes(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let texts = match self {
@@ -257,73 +245,73 @@ impl Event {
 }
 
 impl Listener {
-    /// What tells this listener from others.
+    /// Returns the id.
     #[must_use]
-    pub fn id(&self) -> ListenerId {
-        self.seat.listener
+    pub fn id(&self) -> SubscriberId {
+        self.subscription.subscriber
     }
 
-    /// How many sessions it has joined.
+    /// Returns the number of joined sessions.
     #[must_use]
     pub fn session_count(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Whether it has joined a session.
+    /// Returns whether a session is joined.
     #[must_use]
     pub fn has_joined(&self, session: SessionId) -> bool {
         self.sessions.contains(&session)
     }
 
-    /// Listens to a session from now on.
+    /// Subscribes to the events of a session.
     pub fn join(&mut self, session: SessionId) {
         if self.sessions.insert(session) {
-            self.bus
-                .rooms()
-                .entry(session)
-                .or_default()
-                .push(self.seat.clone());
+            let mut subscriptions = self.bus.lock();
+            let of_session = subscriptions.entry(session).or_default();
+            of_session.push(Arc::clone(&self.subscription));
         }
     }
 
-    /// Listens to a session no more. What was already told of it may still come.
+    /// Unsubscribes from a session. Events that already wait are still received.
     pub fn leave(&mut self, session: SessionId) {
         if self.sessions.remove(&session) {
-            self.vacate(&mut self.bus.rooms(), session);
+            self.unsubscribe(&mut self.bus.lock(), session);
         }
     }
 
-    /// The next event of any of its sessions.
+    /// Waits for the next event of the joined sessions.
     ///
     /// # Errors
-    /// It has lagged too far behind to be told all.
+    /// The subscriber lagged behind and missed events.
     pub async fn next(&mut self) -> Result<Arc<SessionEvent>, Lagged> {
-        if self.seat.has_lagged.load(Ordering::Acquire) {
+        if self.subscription.has_lagged.load(Ordering::Acquire) {
             return Err(Lagged);
         }
-        // The listener holds a sender itself, so the channel is never closed.
-        let happening = self.events.recv().await.ok_or(Lagged)?;
-        let bytes = happening.event.bytes();
-        self.seat.waiting.fetch_sub(bytes, Ordering::Relaxed);
-        Ok(happening)
+        // The subscription holds a sender, so the channel is never closed.
+        let event = self.events.recv().await.ok_or(Lagged)?;
+        let bytes = event.event.bytes();
+        self.subscription
+            .waiting_bytes
+            .fetch_sub(bytes, Ordering::Relaxed);
+        Ok(event)
     }
 
-    fn vacate(&self, rooms: &mut HashMap<SessionId, Vec<Subscription>>, session: SessionId) {
-        let Some(room) = rooms.get_mut(&session) else {
+    fn unsubscribe(&self, subscriptions: &mut Subscriptions, session: SessionId) {
+        let Some(of_session) = subscriptions.get_mut(&session) else {
             return;
         };
-        room.retain(|seat| seat.listener != self.seat.listener);
-        if room.is_empty() {
-            rooms.remove(&session);
+        of_session.retain(|it| it.subscriber != self.id());
+        if of_session.is_empty() {
+            subscriptions.remove(&session);
         }
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let mut rooms = self.bus.rooms();
+        let mut subscriptions = self.bus.lock();
         for session in &self.sessions {
-            self.vacate(&mut rooms, *session);
+            self.unsubscribe(&mut subscriptions, *session);
         }
     }
 }
@@ -333,42 +321,42 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_listener_hears_its_own_sessions_and_leaves_nothing_behind() {
+    async fn a_subscriber_receives_the_events_of_its_sessions_and_is_removed_when_dropped() {
         let bus = EventBus::default();
         let [one, two, other] = [1, 2, 3].map(SessionId::from);
-        let mut listener = bus.listener();
-        listener.join(one);
-        listener.join(one);
-        listener.join(two);
+        let mut subscriber = bus.listener();
+        subscriber.join(one);
+        subscriber.join(one);
+        subscriber.join(two);
         bus.publish(SessionEvent::new(other, Event::Busy));
         bus.publish(SessionEvent::new(one, Event::Busy));
         bus.publish(SessionEvent::new(two, Event::Deleted));
-        let heard = [
-            listener.next().await.unwrap(),
-            listener.next().await.unwrap(),
+        let received = [
+            subscriber.next().await.unwrap(),
+            subscriber.next().await.unwrap(),
         ];
-        assert_eq!(heard.map(|happening| happening.session_id), [one, two]);
-        listener.leave(one);
+        assert_eq!(received.map(|event| event.session_id), [one, two]);
+        subscriber.leave(one);
         bus.publish(SessionEvent::new(one, Event::Busy));
-        assert!(listener.events.is_empty());
-        drop(listener);
-        assert!(bus.rooms().is_empty());
+        assert!(subscriber.events.is_empty());
+        drop(subscriber);
+        assert!(bus.lock().is_empty());
     }
 
     #[tokio::test]
-    async fn a_listener_that_lags_too_far_behind_is_told_so_and_not_left_with_a_gap() {
+    async fn a_subscriber_that_lags_by_events_gets_an_error_instead_of_a_gap() {
         let bus = EventBus::default();
         let session = SessionId::from(1);
-        let mut listener = bus.listener();
-        listener.join(session);
+        let mut subscriber = bus.listener();
+        subscriber.join(session);
         for _ in 0..=BACKLOG {
             bus.publish(SessionEvent::new(session, Event::Busy));
         }
-        assert_eq!(listener.next().await.unwrap_err(), Lagged);
+        assert_eq!(subscriber.next().await.unwrap_err(), Lagged);
     }
 
     #[tokio::test]
-    async fn a_listener_lags_too_far_behind_by_bytes_too() {
+    async fn a_subscriber_that_lags_by_bytes_gets_an_error() {
         let bus = EventBus::default();
         let session = SessionId::from(1);
         let chunk = || Event::ReplyChunk {
@@ -377,21 +365,21 @@ mod tests {
             index: 0,
             text: "x".repeat(60_000).into(),
         };
-        let mut listener = bus.listener();
-        listener.join(session);
+        let mut subscriber = bus.listener();
+        subscriber.join(session);
         let fit = BACKLOG_BYTES / (60_000 + EVENT_BYTES);
-        // What is taken makes room again.
+        // Received events no longer count.
         for _ in 0..3 {
             for _ in 0..fit {
                 bus.publish(SessionEvent::new(session, chunk()));
             }
             for _ in 0..fit {
-                assert!(listener.next().await.is_ok());
+                assert!(subscriber.next().await.is_ok());
             }
         }
         for _ in 0..=fit {
             bus.publish(SessionEvent::new(session, chunk()));
         }
-        assert_eq!(listener.next().await.unwrap_err(), Lagged);
+        assert_eq!(subscriber.next().await.unwrap_err(), Lagged);
     }
 }

@@ -1,108 +1,106 @@
-//! The active sessions, newest first, slice by slice.
+//! Lists active sessions, newest first.
 //!
-//! Most of what is stored may have expired: a session is kept for days after a life of minutes. A
-//! walk reads what is kept from the newest on, where the active ones mostly are. Once it has read
-//! so much in vain that the active ones could have been looked up in the expiry index instead, it
-//! does that: a list costs what is active, not what is kept.
+//! Most stored sessions may have expired: they are retained for days after a life of minutes. A scan
+//! reads retained sessions from the newest on, where most active ones are. Once it has read so many
+//! expired ones that the expiry index would have been cheaper, it switches to that index. So the
+//! cost of a list depends on the number of active sessions, not of retained ones.
 
-use super::App;
+use super::application::App;
 use super::error::AppError;
 use super::sessions::SessionFilter;
 use crate::domain::id::SessionId;
 use crate::domain::session::{Session, Standing};
 
-/// How many sessions are read at once, and then forgotten.
+/// How many sessions one query reads.
 const SLICE: usize = 200;
 
-/// The most ids that a walk holds: 256 KiB.
+/// The most ids that a scan holds: 256 KiB.
 const MAX_IDS: u64 = 16_384;
 
-/// How many rows of the expiry index are read in the time of one session.
+/// How many rows of the expiry index can be read in the time of one session.
 const ROWS_PER_SESSION: u64 = 4;
 
-/// A walk over the active sessions that a filter matches.
+/// A scan over the active sessions that match a filter.
 #[derive(Debug)]
 pub struct ActiveSessionScan {
     filter: SessionFilter,
-    ahead: Ahead,
-    /// How many sessions were read that are not active.
-    in_vain: u64,
+    remaining: Remaining,
+    /// How many of the sessions read were not active.
+    inactive_read: u64,
 }
 
-/// What a walk has before it.
 #[derive(Debug)]
-enum Ahead {
-    /// All that is kept, from below an id on.
-    Kept(Option<SessionId>),
-    /// These, which were active when they were looked up.
+enum Remaining {
+    /// All retained sessions below an id.
+    Retained(Option<SessionId>),
+    /// These sessions, which were active when the index was read.
     Active(std::vec::IntoIter<SessionId>),
     Nothing,
 }
 
 impl ActiveSessionScan {
-    /// A walk that begins below an id.
+    /// Creates a scan of the sessions with ids below `below`.
     #[must_use]
     pub fn new(filter: SessionFilter, below: Option<SessionId>) -> Self {
         Self {
             filter,
-            ahead: Ahead::Kept(below),
-            in_vain: 0,
+            remaining: Remaining::Retained(below),
+            inactive_read: 0,
         }
     }
 
-    /// The next sessions, possibly none; none at all at the end.
+    /// Returns the next sessions, possibly none of this slice; `None` at the end.
     ///
     /// # Errors
     /// The store fails.
     pub async fn next(&mut self, app: &App) -> Result<Option<Vec<Session>>, AppError> {
-        let mut sessions = match &mut self.ahead {
-            Ahead::Nothing => return Ok(None),
-            Ahead::Kept(below) => {
+        let mut sessions = match &mut self.remaining {
+            Remaining::Nothing => return Ok(None),
+            Remaining::Retained(below) => {
                 let below = *below;
-                self.next_kept(app, below).await?
+                self.next_retained(app, below).await?
             }
-            Ahead::Active(ids) => {
+            Remaining::Active(ids) => {
                 let ids: Vec<_> = ids.take(SLICE).collect();
                 if ids.len() < SLICE {
-                    self.ahead = Ahead::Nothing;
+                    self.remaining = Remaining::Nothing;
                 }
                 app.store.sessions_by_id(&ids).await?
             }
         };
-        let (now, kept) = (app.clock.now(), app.store.rules().kept);
+        let (now, retention) = (app.now(), app.store.rules().kept);
         let read = sessions.len();
-        sessions.retain(|session| session.standing(now, kept) == Standing::Active);
-        self.in_vain += (read - sessions.len()) as u64;
+        sessions.retain(|session| session.standing(now, retention) == Standing::Active);
+        self.inactive_read += (read - sessions.len()) as u64;
         sessions.retain(|session| self.filter.matches(session));
         Ok(Some(sessions))
     }
 
-    async fn next_kept(
+    async fn next_retained(
         &mut self,
         app: &App,
         below: Option<SessionId>,
     ) -> Result<Vec<Session>, AppError> {
-        let now = app.clock.now();
-        let worth = self.worth();
-        if worth > 0
-            && let Some(ids) = app.store.active_session_ids(below, now, worth).await?
+        let max_rows = self.affordable_index_rows();
+        if max_rows > 0
+            && let Some(ids) = app
+                .store
+                .active_session_ids(below, app.now(), max_rows)
+                .await?
         {
-            self.ahead = Ahead::Active(ids.into_iter());
+            self.remaining = Remaining::Active(ids.into_iter());
             return Ok(Vec::new());
         }
         let slice = app.store.sessions(self.filter.user, below, SLICE);
         let (sessions, next) = slice.await?;
-        self.ahead = next.map_or(Ahead::Nothing, |next| Ahead::Kept(Some(next)));
+        self.remaining = next.map_or(Remaining::Nothing, |next| Remaining::Retained(Some(next)));
         Ok(sessions)
     }
 
-    /// How many active sessions may be looked up for what was read in vain.
-    fn worth(&self) -> u64 {
-        // Of one user there may be few among them, and each has to be read to find that out.
-        let per_session = match self.filter.user {
-            Some(_) => 1,
-            None => ROWS_PER_SESSION,
-        };
-        MAX_IDS.min(self.in_vain * per_session)
+    /// Returns how many index rows cost no more than the inactive sessions read so far.
+    fn affordable_index_rows(&self) -> u64 {
+        // The index does not know users: each of its sessions has to be read to filter by one.
+        let per_session = self.filter.user.map_or(ROWS_PER_SESSION, |_| 1);
+        MAX_IDS.min(self.inactive_read * per_session)
     }
 }

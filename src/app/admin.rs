@@ -1,12 +1,11 @@
-//! What an operator asks of a running server.
+//! Backups and exports of a running server.
 
 use std::io;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::Instrument as _;
 
-use super::App;
+use super::application::App;
 use super::error::{AppError, Unavailable};
 use crate::archive;
 use crate::domain::error::Refusal;
@@ -15,62 +14,70 @@ use crate::store::command::RecordBackup;
 use crate::store::error::{CopyError, REMEDY};
 use crate::store::{Cursor, LastBackup, StoredBackup};
 
-/// How many rows of an export are read, written out and forgotten at once.
+/// How many rows of an export are read and written at once.
 const EXPORT_SLICE: usize = 500;
 
-/// A copy of the database. Where it is let go, its file is gone.
+/// A copy of the database. Dropping it deletes its file.
 #[derive(Debug)]
 pub struct Backup {
     app: Arc<App>,
     copy: StoredBackup,
-    /// The next one begins when this one is let go.
-    _turn: OwnedSemaphorePermit,
+    /// Lets the next backup start when this one is dropped.
+    _permit: OwnedSemaphorePermit,
 }
 
-/// An export that is being written out.
+/// An export that is being written.
 #[derive(Debug)]
 pub struct Export {
     app: Arc<App>,
     cursor: Cursor,
-    /// Whether something could not be read.
+    /// Whether a record could not be read.
     is_partial: bool,
 }
 
 impl App {
-    /// Makes a consistent, checked copy of the database. Nobody waits for that but the caller; where
-    /// the caller goes away, the copy is ended all the same before another one begins.
+    /// Creates a consistent, verified copy of the database without blocking other requests. If the
+    /// caller disconnects, the copy still completes before another one starts.
     ///
     /// # Errors
-    /// One is being made, the disk has no room for it or fails, or what is stored is not sound.
+    /// A backup is already running, the disk is full or fails, or the database is damaged.
     pub async fn backup(self: &Arc<Self>) -> Result<Backup, AppError> {
-        let turn = Arc::clone(&self.backups).try_acquire_owned();
-        let turn = turn.map_err(|_| AppError::Unavailable(Unavailable::Overloaded))?;
+        let permit = Arc::clone(&self.backups).try_acquire_owned();
+        let permit = permit.map_err(|_| AppError::Unavailable(Unavailable::Overloaded))?;
         let app = Arc::clone(self);
-        let copying = async move {
+        self.run_detached(async move {
             let copied = app.store.backup(app.now()).await;
             let copy = copied.map_err(|error| copy_error(&error))?;
-            tracing::info!(bytes = copy.length(), "made a backup");
+            tracing::info!(bytes = copy.length(), "created a backup");
             Ok(Backup {
                 app,
                 copy,
-                _turn: turn,
+                _permit: permit,
             })
-        };
-        let copied = self.tasks.spawn(copying.in_current_span()).await;
-        copied.map_err(|_| AppError::Internal)?
+        })
+        .await
     }
 
-    /// An export of all sessions, or of one.
+    /// Starts an export of all sessions, or of one.
     ///
     /// # Errors
-    /// There is no such session, or the store fails.
+    /// Nothing is stored of the session, or the store fails.
     pub async fn export(self: &Arc<Self>, session: Option<&str>) -> Result<Export, AppError> {
         let cursor = match session {
             None => Cursor::all(),
             Some(path) => {
                 let id = SessionId::parse(path)
                     .ok_or_else(|| AppError::UnknownSession(path.to_owned()))?;
-                self.require_stored(id).await?;
+                // A session of which only quarantined records are left can be exported too.
+                let mut first = Cursor::only(id);
+                if self
+                    .store
+                    .export(&mut first, 1, self.now())
+                    .await?
+                    .is_empty()
+                {
+                    return Err(Refusal::SessionNotFound(id).into());
+                }
                 Cursor::only(id)
             }
         };
@@ -80,56 +87,40 @@ impl App {
             is_partial: false,
         })
     }
-
-    /// Lets an id pass of which anything is stored, be it damaged.
-    async fn require_stored(&self, id: SessionId) -> Result<(), AppError> {
-        let mut cursor = Cursor::only(id);
-        let now = self.now();
-        let items = self.store.export(&mut cursor, 1, now).await?;
-        if items.is_empty() {
-            return Err(Refusal::SessionNotFound(id).into());
-        }
-        Ok(())
-    }
 }
 
 impl Backup {
-    /// How long it is.
+    /// Returns the length in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.copy.length()
     }
 
-    /// A piece of it.
+    /// Reads up to `length` bytes at `offset`. Reading the last byte records the backup.
     ///
     /// # Errors
     /// The file cannot be read.
     pub async fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let bytes = self.copy.read(offset, length).await?;
         if offset + length as u64 >= self.length() {
-            self.record().await;
+            let backup = LastBackup {
+                at: self.app.now(),
+                bytes: self.length(),
+            };
+            if let Err(error) = self.app.store.submit(RecordBackup(backup)).await {
+                tracing::warn!(%error, "the time of the backup could not be recorded");
+            }
         }
         Ok(bytes)
-    }
-
-    /// Notes that it was made and is about to be fetched whole.
-    async fn record(&self) {
-        let backup = LastBackup {
-            at: self.app.now(),
-            bytes: self.length(),
-        };
-        if let Err(error) = self.app.store.submit(RecordBackup(backup)).await {
-            tracing::warn!(%error, "the backup is not recorded");
-        }
     }
 }
 
 impl Export {
-    /// The next lines; none at the end.
+    /// Returns the next lines; `None` at the end.
     ///
     /// # Errors
-    /// The store fails; or, at the end, something of it could not be read, so that nobody takes
-    /// the lines for all that there are.
+    /// The store fails; or, at the end, a record could not be read, so that a partial export is not
+    /// mistaken for a complete one.
     pub async fn next_lines(&mut self) -> Result<Option<String>, AppError> {
         if self.cursor.is_done() {
             return if self.is_partial {
@@ -141,7 +132,7 @@ impl Export {
         let (cursor, now) = (&mut self.cursor, self.app.now());
         let read = self.app.store.export(cursor, EXPORT_SLICE, now).await;
         for place in self.cursor.take_lost() {
-            tracing::error!(%place, "the export leaves out what cannot be read");
+            tracing::error!(%place, "the export leaves out a record that cannot be read");
             self.is_partial = true;
         }
         Ok(Some(read?.iter().map(archive::line).collect()))
@@ -150,9 +141,9 @@ impl Export {
 
 fn copy_error(error: &CopyError) -> AppError {
     if error.is_damage() {
-        tracing::error!(%error, "no backup was made; once the server is stopped, {REMEDY}");
+        tracing::error!(%error, "no backup was created; once the server is stopped, {REMEDY}");
     } else {
-        tracing::error!(%error, "no backup was made");
+        tracing::error!(%error, "no backup was created");
     }
     match error {
         CopyError::NoRoom { .. } => AppError::Unavailable(Unavailable::NoSpace),
@@ -173,9 +164,9 @@ mod tests {
     use crate::store::Store;
 
     #[tokio::test]
-    async fn a_backup_whose_caller_goes_away_is_ended_before_the_next_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("sessiond.redb");
+    async fn a_backup_completes_before_the_next_one_even_if_its_caller_disconnects() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sessiond.redb");
         let config = Config::read(Layers::default()).unwrap();
         let (clock, events) = (Clock::system(), EventBus::default());
         let opened = Store::open(&path, 1 << 20, config.rules, clock.clone(), events.clone());
@@ -183,7 +174,7 @@ mod tests {
         let limits = Limits::new(Rates::default(), &clock);
         let agents = Registry::new(Vec::new());
         let app = Arc::new(App::new(Arc::new(store), agents, events, limits, clock));
-        assert!(app.backup().now_or_never().is_none(), "it takes a while");
+        assert!(app.backup().now_or_never().is_none(), "copying takes time");
         let next = app.backup().await;
         assert!(matches!(
             next,

@@ -2,58 +2,58 @@
 
 use std::net::IpAddr;
 
-use super::App;
+use super::application::App;
 use super::error::AppError;
-use super::target::Scope;
+use super::session_ref::Scope;
 use crate::domain::error::Refusal;
 use crate::domain::id::{AgentId, SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::session::NewSession;
 use crate::domain::timeout::TimeoutOverrides;
 use crate::store::command::{CreateKey, CreateSession, Created};
-use crate::store::error::ReadError;
 
-/// What a client asks for when it creates a session.
+/// A request to create a session.
 #[derive(Debug)]
 pub struct CreateRequest {
-    /// Who answers.
+    /// The agent.
     pub agent_id: AgentId,
-    /// Who asks.
+    /// The user.
     pub user_id: UserId,
-    /// The name of the call, under which a repeat creates nothing.
+    /// The idempotency key; a retry with it creates nothing.
     pub key: Option<IdempotencyKey>,
     /// The session's metadata: the text of a JSON object.
     pub metadata: String,
-    /// How long it lives, as far as the client has a say.
+    /// The requested timeouts.
     pub timeout: TimeoutOverrides,
 }
 
 impl App {
-    /// Creates a session, or finds the one that an earlier call with the same key made. `scope` is
-    /// whose sessions the caller meets, and so may create; `address` is where the call comes from, `None`
-    /// over the Unix socket, to which no rate limits apply.
+    /// Creates a session, or returns the one that an earlier call with the same key created.
+    /// Rate limits count by `address`; over the Unix socket, without an address, none apply.
     ///
     /// # Errors
-    /// The user is another one, the agent is unknown, or a limit or the store refuses or fails.
+    /// The user is outside `scope`, the agent is unknown, a limit is reached, or the store fails.
     pub async fn create_session(
         &self,
         request: CreateRequest,
         scope: Scope,
         address: Option<IpAddr>,
     ) -> Result<Created, AppError> {
-        let CreateRequest {
-            agent_id, user_id, ..
-        } = request;
+        let (agent_id, user_id) = (request.agent_id, request.user_id);
         if !scope.includes(user_id) {
-            return Err(AppError::Forbidden(
-                "a user creates sessions of its own alone",
-            ));
+            return Err(AppError::Forbidden("userId must match the token's sub"));
         }
-        let is_repeat = self
-            .is_repeated_create(user_id, request.key.as_ref())
-            .await?;
+        // A retry creates nothing: it needs no agent and does not count against a limit.
+        let is_retry = match &request.key {
+            Some(key) => {
+                self.store
+                    .knows_create_key(user_id, key, self.now())
+                    .await?
+            }
+            None => false,
+        };
         let agent = self.agents.get(agent_id);
-        if !is_repeat {
+        if !is_retry {
             if agent.is_none() {
                 return Err(Refusal::AgentNotFound(agent_id).into());
             }
@@ -65,7 +65,7 @@ impl App {
         let policy = &self.store.rules().policy;
         let command = CreateSession {
             new: NewSession {
-                id: SessionId(self.ids.next()),
+                id: SessionId(self.new_id()),
                 agent_id,
                 user_id,
                 timeout: policy.resolve(request.timeout, of_agent.unwrap_or_default()),
@@ -78,19 +78,5 @@ impl App {
             has_agent: agent.is_some(),
         };
         Ok(self.store.submit(command).await?)
-    }
-
-    /// Whether an earlier create with this key made a session. Such a call creates nothing, and so
-    /// neither needs the agent nor counts against a limit.
-    async fn is_repeated_create(
-        &self,
-        user: UserId,
-        key: Option<&IdempotencyKey>,
-    ) -> Result<bool, ReadError> {
-        let Some(key) = key else {
-            return Ok(false);
-        };
-        let now = self.clock.now();
-        self.store.knows_create_key(user, key, now).await
     }
 }

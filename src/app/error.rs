@@ -1,4 +1,4 @@
-//! Why a call fails, whatever it came by. What a client is told stands with each interface.
+//! Errors of the use cases. `api` and `realtime` define what clients see of them.
 
 use crate::auth::rate::TooMany;
 use crate::domain::error::Refusal;
@@ -8,56 +8,56 @@ use crate::domain::session::Session;
 use crate::domain::timeout::InvalidTimeout;
 use crate::store::error::{ReadError, SubmitError};
 
-/// Why a call fails. It is displayed as a sentence for the client.
+/// An error of a use case. Its display text is a sentence for the client.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The input breaks a rule.
+    /// The input is invalid.
     #[error(transparent)]
     Invalid(#[from] ValidationError),
-    /// The session's path does not even name one.
+    /// The session id in the path is not a UUID.
     #[error("Session not found")]
     UnknownSession(String),
-    /// The caller may not do it, and why.
+    /// The client is not allowed to do this, with the reason.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// The caller has done it too often.
+    /// The client has reached a rate limit.
     #[error(transparent)]
     TooMany(#[from] TooMany),
-    /// The rules refuse it.
+    /// A rule of the domain is violated.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The server cannot do it at present; nothing was written.
+    /// The server cannot do this now; nothing was written.
     #[error(transparent)]
     Unavailable(Unavailable),
-    /// A commit failed half-way: it may or may not be stored.
+    /// A commit failed: the write may or may not be stored.
     #[error("The server cannot tell whether this was stored; a retry with the same id is safe")]
     OutcomeUnknown,
-    /// What is stored is damaged, or the server is at fault.
+    /// Stored data is damaged, or the server has a bug.
     #[error("Internal server error")]
     Internal,
-    /// The message was kept, but its reply does not come on this call.
+    /// The message was stored, but its reply does not come with this call.
     #[error("The agent did not reply")]
     NoReply(Box<NoReply>),
 }
 
-/// What there is to say where there is no free space.
+/// The message for a write that finds no free space.
 pub const NO_SPACE: &str = "The server's disk has no free space for this; reads and deletions work";
 
-/// Input that breaks a rule.
+/// Invalid input.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValidationError {
-    /// A field that is no UUID.
+    /// A field is not a UUID.
     #[error("{field} must be a UUID")]
     Uuid {
         /// The field.
         field: &'static str,
-        /// What was given, where it was a string.
+        /// The value, if it was a string.
         value: Option<String>,
     },
-    /// Fields that are missing, null or empty.
+    /// Required fields are missing, null or empty.
     #[error("Missing: {}", .0.join(", "))]
     MissingFields(Vec<&'static str>),
-    /// A field of a message but its metadata.
+    /// A field of a message, except its metadata, is invalid.
     #[error("{reason}")]
     Content {
         /// The field.
@@ -65,45 +65,45 @@ pub enum ValidationError {
         /// What is wrong and what is allowed.
         reason: String,
     },
-    /// Metadata.
+    /// Metadata is invalid, with the reason and what is allowed.
     #[error("{0}")]
     Metadata(String),
-    /// A parameter of a page.
+    /// A pagination parameter is invalid.
     #[error("{reason}")]
     Pagination {
-        /// Which.
+        /// Its name.
         parameter: &'static str,
-        /// What was given.
+        /// The value as sent.
         value: String,
         /// What is allowed.
         reason: String,
     },
-    /// A timeout setting.
+    /// A timeout is invalid.
     #[error(transparent)]
     Timeout(#[from] InvalidTimeout),
-    /// The body as a whole, or the idempotency key.
+    /// The body as a whole, or the idempotency key, is invalid.
     #[error("{0}")]
     Body(String),
 }
 
-/// Why the server cannot do something at present.
+/// Why the server cannot do something now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
-    /// Too much is waiting.
+    /// A queue is full.
     #[error("The server has too much to do; try again")]
     Overloaded,
-    /// It is stopping.
+    /// The server is stopping.
     #[error("The server is stopping")]
     ShuttingDown,
-    /// The database fails.
+    /// The database failed.
     #[error("The server's database cannot be used at present")]
     Storage,
-    /// There is no free space for it.
+    /// The disk is full.
     #[error("{NO_SPACE}")]
     NoSpace,
 }
 
-/// A kept message without its reply.
+/// A stored message without its reply.
 #[derive(Debug)]
 pub struct NoReply {
     /// The agent.
@@ -120,14 +120,14 @@ pub struct NoReply {
     pub reason: NoReplyReason,
 }
 
-/// Why a kept message has no reply on this call.
+/// Why a stored message has no reply with this call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoReplyReason {
-    /// The turn was closed without one.
+    /// The turn was closed without a reply.
     Failed(TurnFailure),
-    /// The caller's time is over while the turn still stands.
+    /// The wait timed out while the turn is open.
     StillPending,
-    /// The server is stopping; the turn goes on at its next start.
+    /// The server is stopping; the turn resumes at its next start.
     ShuttingDown,
 }
 
@@ -154,16 +154,10 @@ impl From<SubmitError> for AppError {
             SubmitError::NoRoom => Self::Unavailable(Unavailable::NoSpace),
             SubmitError::OutcomeUnknown => Self::OutcomeUnknown,
             SubmitError::Record(error) => {
-                tracing::error!(%error, "a command met with a damaged record");
+                tracing::error!(%error, "a command read a damaged record");
                 Self::Internal
             }
         }
-    }
-}
-
-impl From<InvalidTimeout> for AppError {
-    fn from(invalid: InvalidTimeout) -> Self {
-        Self::Invalid(invalid.into())
     }
 }
 

@@ -1,13 +1,14 @@
 //! Reading messages.
 
-use super::App;
+use super::application::App;
 use super::error::AppError;
-use super::target::Target;
+use super::session_ref::Target;
 use crate::domain::session::Session;
 use crate::store::{Page, PageRequest};
 
 impl App {
-    /// What is made of an active session and a page of its messages, while that is lent.
+    /// Passes an active session and a page of its messages to `make`, and returns its result. The
+    /// page borrows from the database.
     ///
     /// # Errors
     /// The session is unknown or expired, or the store fails.
@@ -17,11 +18,10 @@ impl App {
         request: PageRequest,
         make: impl FnOnce(&Session, &Page<&str>) -> T,
     ) -> Result<T, AppError> {
-        let session = self.session(target).await?;
-        self.page(&session, request, make).await
+        self.page(self.session(target).await?, request, make).await
     }
 
-    /// The same of a session that is active or still kept.
+    /// Does the same for a session that is active, or expired and still retained.
     ///
     /// # Errors
     /// The session is unknown, or the store fails.
@@ -31,20 +31,18 @@ impl App {
         request: PageRequest,
         make: impl FnOnce(&Session, &Page<&str>) -> T,
     ) -> Result<T, AppError> {
-        let session = self.kept_session(target).await?;
-        self.page(&session, request, make).await
+        let session = self.retained_session(self.now(), target).await?;
+        self.page(session, request, make).await
     }
 
     async fn page<T>(
         &self,
-        session: &Session,
+        session: Session,
         request: PageRequest,
         make: impl FnOnce(&Session, &Page<&str>) -> T,
     ) -> Result<T, AppError> {
-        let make = |page: Page<&str>| make(session, &page);
-        Ok(self
-            .store
-            .with_message_page(session.id, request, make)
-            .await?)
+        let make = |page: Page<&str>| make(&session, &page);
+        let page = self.store.with_message_page(session.id, request, make);
+        Ok(page.await?)
     }
 }

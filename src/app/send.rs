@@ -1,14 +1,12 @@
-//! Sending a message, and waiting for what comes of it.
+//! Sending a message, and waiting for its reply.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::Instrument as _;
-
-use super::App;
+use super::application::App;
 use super::error::{AppError, NoReply, NoReplyReason, Unavailable, ValidationError};
-use super::target::Target;
+use super::session_ref::Target;
 use super::turn_store::StoredTurns;
 use crate::agents::backend::Answering;
 use crate::agents::registry::Agent;
@@ -21,80 +19,79 @@ use crate::domain::message::{Body, Message, Role, Sender, TurnState};
 use crate::domain::session::Session;
 use crate::domain::time::Millis;
 use crate::domain::turn::Beginning;
-use crate::events::{ListenerId, SentBy};
+use crate::events::{SentBy, SubscriberId};
 use crate::message_json::says_the_same;
 use crate::store::TurnOutcome;
 use crate::store::command::{SendMessage, Sent};
 use crate::store::error::{ReadError, SubmitError};
 
-/// How much longer than the agent's whole time a caller waits.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How much longer than the agent's total timeout a caller waits for a reply.
+const WAIT_MARGIN: Duration = Duration::from_secs(1);
 
-/// What a client asks for when it sends a message.
+/// A request to send a message.
 #[derive(Debug)]
 pub struct SendRequest {
     /// The session.
     pub session: Target,
-    /// Where the call comes from. `None` over the Unix socket, to which no rate limits apply.
+    /// The address that rate limits count by. `None` over the Unix socket, which has none.
     pub address: Option<IpAddr>,
     /// The message.
     pub message: NewMessage,
-    /// The socket that sends it; none where it comes by HTTP.
+    /// The socket that sends it; `None` over HTTP.
     pub socket: Option<SendingSocket>,
 }
 
-/// A message that a client wants to send.
+/// A message to store.
 #[derive(Debug)]
 pub struct NewMessage {
-    /// What it says.
+    /// The content.
     pub body: Body,
-    /// The name of the send within its session, as it was sent beside the body.
+    /// The idempotency key, within the session, that was sent beside the body.
     pub key: Option<IdempotencyKey>,
-    /// What the client calls the message, which names the send where there is no key.
+    /// The client's own id of the message, which is the key if there is no other.
     pub client_message_id: Option<IdempotencyKey>,
 }
 
 /// A socket that sends a message.
 #[derive(Debug)]
 pub struct SendingSocket {
-    /// Its listener.
-    pub listener: ListenerId,
-    /// Who it says is sending.
+    /// Its subscriber.
+    pub subscriber: SubscriberId,
+    /// The id of the sender, as sent.
     pub sender_id: Option<String>,
-    /// What the sender calls themselves.
+    /// The display name of the sender.
     pub sender_name: Option<String>,
 }
 
-/// A message that is stored.
+/// A stored message.
 #[derive(Debug)]
 pub struct SentMessage {
-    /// What the store says of it.
+    /// The message and its session.
     pub sent: Sent,
     /// The `clientMessageId` that came with it.
     pub client_message_id: Option<String>,
-    /// Its turn: to be waited for, or over.
+    /// Its turn.
     pub turn: SentTurn,
 }
 
-/// The turn of a message that was sent.
+/// The turn of a sent message.
 #[derive(Debug)]
 pub enum SentTurn {
-    /// It is open.
+    /// The turn is open.
     Open(ReplyReceiver),
-    /// It is over.
+    /// The turn has ended.
     Ended(Ending),
 }
 
 impl App {
-    /// Stores a user's message and sees to it that its turn is run, also where the caller goes
-    /// away.
+    /// Stores a user's message and runs its turn, even if the caller disconnects.
     ///
     /// # Errors
-    /// There is no such session or agent, the session has expired, or a limit or the store refuses
-    /// or fails.
+    /// The session or its agent is unknown, the session has expired, a limit is reached, or the
+    /// store refuses or fails.
     pub async fn send(self: &Arc<Self>, request: SendRequest) -> Result<SentMessage, AppError> {
-        let now = self.clock.now();
-        let session = self.kept_session_at(now, &request.session).await?;
+        let now = self.now();
+        let session = self.retained_session(now, &request.session).await?;
         if let Some(socket) = &request.socket {
             require_own(socket, &session)?;
         }
@@ -118,37 +115,32 @@ impl App {
             }
         }
         let client_message_id = client_message_id.map(|id| id.as_str().to_owned());
-        let listener = request.socket.as_ref().map(|socket| socket.listener);
-        let echo = listener.zip(client_message_id.clone());
-        let (beginning, claim) = match &agent {
+        let sent_by = request.socket.as_ref().zip(client_message_id.clone());
+        let (beginning, reservation) = match &agent {
             Some(agent) => self.beginning(session.id, agent),
             None => (Beginning::InTurn, None),
         };
         let command = SendMessage {
             session_id: session.id,
-            message_id: MessageId(self.ids.next()),
-            turn_id: TurnId(self.ids.next()),
-            reply_id: MessageId(self.ids.next()),
+            message_id: MessageId(self.new_id()),
+            turn_id: TurnId(self.new_id()),
+            reply_id: MessageId(self.new_id()),
             body,
+            echo: sent_by.map(|(socket, client_message_id)| SentBy {
+                subscriber: socket.subscriber,
+                client_message_id,
+            }),
             sender: Sender {
                 by_socket: request.socket.is_some(),
                 name: request.socket.and_then(|socket| socket.sender_name),
             },
-            echo: echo.map(|(listener, client_message_id)| SentBy {
-                listener,
-                client_message_id,
-            }),
             key,
             has_agent: agent.is_some(),
             beginning,
         };
-        // A task of its own: the turn is run even if the caller goes away now.
         let app = Arc::clone(self);
-        let stored = self
-            .tasks
-            .spawn(async move { app.store_message(command, claim).await }.in_current_span())
-            .await;
-        let (sent, turn) = stored.map_err(|_| AppError::Internal)??;
+        let storing = async move { app.store_message(command, reservation).await };
+        let (sent, turn) = self.run_detached(storing).await?;
         Ok(SentMessage {
             sent,
             client_message_id,
@@ -156,23 +148,19 @@ impl App {
         })
     }
 
-    /// Waits for the reply to a message, as long as its agent may take and a little longer.
+    /// Waits for the reply to a message, a little longer than its agent may take.
     ///
     /// # Errors
-    /// There is no reply, or none in time.
+    /// The turn ended without a reply, or has not ended in time.
     pub async fn reply(&self, message: &mut SentMessage) -> Result<Arc<Message>, AppError> {
         let agent_id = message.sent.session.agent_id;
         let ending = match &mut message.turn {
             SentTurn::Ended(ending) => Some(ending.clone()),
-            SentTurn::Open(waiter) => {
-                let allowed = self
-                    .agents
-                    .get(agent_id)
-                    .map_or(Duration::ZERO, |agent| agent.character.backend.timeout());
-                self.clock
-                    .timeout(allowed + PATIENCE, waiter.end())
-                    .await
-                    .flatten()
+            SentTurn::Open(receiver) => {
+                let agent = self.agents.get(agent_id);
+                let timeout = agent.map(|agent| agent.character.backend.timeout());
+                let timeout = timeout.unwrap_or_default() + WAIT_MARGIN;
+                self.clock.timeout(timeout, receiver.end()).await.flatten()
             }
         };
         let reason = match ending {
@@ -185,11 +173,11 @@ impl App {
             None => NoReplyReason::StillPending,
         };
         let session = Session::clone(&message.sent.session);
-        // Its expiry may have been moved while the caller waited.
-        let present = self.store.session(session.id).await;
+        // Its expiry may have moved while the caller waited.
+        let current = self.store.session(session.id).await;
         Err(AppError::NoReply(Box::new(NoReply {
             agent_id,
-            session: present.ok().flatten().unwrap_or(session),
+            session: current.ok().flatten().unwrap_or(session),
             message: Message::clone(&message.sent.message),
             client_message_id: message.client_message_id.clone(),
             replayed: message.sent.replayed,
@@ -200,15 +188,15 @@ impl App {
     async fn store_message(
         &self,
         command: SendMessage,
-        claim: Option<Claim<StoredTurns>>,
+        reservation: Option<Claim<StoredTurns>>,
     ) -> Result<(Sent, SentTurn), AppError> {
         let (session, message) = (command.session_id, command.message_id);
-        // Waiting begins before the message is stored, so that no piece of the reply is missed.
-        let waiter = self.feeds().wait_for(session, message);
+        // Waiting begins before the message is stored, so that no chunk of the reply is missed.
+        let receiver = self.feeds.wait_for(session, message);
         let sent = match self.store.submit(command).await {
             Ok(sent) => sent,
             Err(error) => {
-                self.feeds().discard(session, message);
+                self.feeds.discard(session, message);
                 if matches!(error, SubmitError::OutcomeUnknown) {
                     // Its turn may be open all the same.
                     self.runner.wake(session);
@@ -216,70 +204,69 @@ impl App {
                 return Err(error.into());
             }
         };
-        if sent.message.id == message {
-            self.run_turns(session, claim);
-            let turn = if self.stopping.is_cancelled() {
-                SentTurn::Ended(Ending::Stopping)
-            } else {
-                SentTurn::Open(waiter)
-            };
-            return Ok((sent, turn));
+        if sent.message.id != message {
+            self.feeds.discard(session, message);
+            return self.join(sent, reservation).await;
         }
-        self.feeds().discard(session, message);
-        self.join(sent, claim).await
+        self.run_turns(session, reservation);
+        Ok((sent, self.open_turn(receiver)))
     }
 
-    /// How the turn of a new message begins, with the lane that it has to itself where it begins
-    /// at once: that is stored with it, so it must be certain.
+    /// Returns how the turn of a new message begins. A turn that begins at once is stored as
+    /// running, so its session's worker is reserved before.
     fn beginning(
         &self,
         session: SessionId,
         agent: &Agent,
     ) -> (Beginning, Option<Claim<StoredTurns>>) {
         if agent.backend.answering() == Answering::BySubmit {
-            let span = agent.character.backend.timeout().as_millis();
-            let span = Millis(i64::try_from(span).unwrap_or(i64::MAX));
-            return (Beginning::Waiting(span), None);
+            let timeout = Millis::from(agent.character.backend.timeout());
+            return (Beginning::Waiting(timeout), None);
         }
         match self.runner.claim(session, agent) {
-            Some(claim) => (Beginning::AtOnce, Some(claim)),
+            Some(reservation) => (Beginning::AtOnce, Some(reservation)),
             None => (Beginning::InTurn, None),
         }
     }
 
-    /// Runs the turns of a session, in the lane that was claimed if one was.
-    fn run_turns(&self, session: SessionId, claim: Option<Claim<StoredTurns>>) {
-        match claim {
-            Some(claim) => drop(claim),
+    /// Runs the turns of a session, in its reserved worker if there is one.
+    fn run_turns(&self, session: SessionId, reservation: Option<Claim<StoredTurns>>) {
+        match reservation {
+            Some(reservation) => drop(reservation),
             None => self.runner.wake(session),
         }
     }
 
-    /// Joins the turn of a message that was stored before, which may have been opened again.
-    async fn join(
-        &self,
-        sent: Sent,
-        claim: Option<Claim<StoredTurns>>,
-    ) -> Result<(Sent, SentTurn), AppError> {
-        let (session, message) = (sent.session.id, sent.message.id);
-        let waiter = self.feeds().wait_for(session, message);
-        self.run_turns(session, claim);
-        // The turn may have ended before the waiting began: then the feed would never say so.
-        let at = sent.message.created_at;
-        let outcome = self.store.turn_outcome(session, at).await?;
-        match ending(outcome) {
-            None if self.stopping.is_cancelled() => Ok((sent, SentTurn::Ended(Ending::Stopping))),
-            None => Ok((sent, SentTurn::Open(waiter))),
-            Some(ending) => {
-                // Whoever else waits hears it too: the runner may not have come to that yet.
-                self.feeds().end(session, message, ending.clone());
-                Ok((sent, SentTurn::Ended(ending)))
-            }
+    fn open_turn(&self, receiver: ReplyReceiver) -> SentTurn {
+        if self.stopping.is_cancelled() {
+            SentTurn::Ended(Ending::Stopping)
+        } else {
+            SentTurn::Open(receiver)
         }
     }
 
-    /// Whether a send opens a turn: not where it repeats one whose turn is open, or replied to, and
-    /// not where its key belongs to another body. Both are answered from what is stored.
+    /// Joins the turn of a message that was stored before. The retry may have reopened it.
+    async fn join(
+        &self,
+        sent: Sent,
+        reservation: Option<Claim<StoredTurns>>,
+    ) -> Result<(Sent, SentTurn), AppError> {
+        let (session, message) = (sent.session.id, sent.message.id);
+        let receiver = self.feeds.wait_for(session, message);
+        self.run_turns(session, reservation);
+        // A turn that ended before the waiting began never ends the feed.
+        let at = sent.message.created_at;
+        let outcome = self.store.turn_outcome(session, at).await?;
+        let Some(ending) = ending(outcome) else {
+            return Ok((sent, self.open_turn(receiver)));
+        };
+        // Other receivers are notified too: the runner may not have done so yet.
+        self.feeds.end(session, message, ending.clone());
+        Ok((sent, SentTurn::Ended(ending)))
+    }
+
+    /// Returns whether a message opens a turn. A retry does only if its turn failed, and a key that
+    /// was used with another body does not: both are answered from the store.
     async fn opens_a_turn(
         &self,
         session: &Session,
@@ -291,20 +278,14 @@ impl App {
         };
         let earlier = self.store.message_of_key(session.id, key).await?;
         Ok(earlier.is_none_or(|earlier| {
-            let has_failed = matches!(
-                earlier.role,
-                Role::User {
-                    turn: TurnState::Failed(_),
-                    ..
-                }
-            );
-            has_failed && says_the_same(body, &earlier.body)
+            matches!(earlier.turn(), Some(TurnState::Failed(_)))
+                && says_the_same(body, &earlier.body)
         }))
     }
 }
 
 impl SentMessage {
-    /// The id that the reply has or will have.
+    /// Returns the id that the reply has or will have.
     #[must_use]
     pub fn reply_id(&self) -> Option<MessageId> {
         match &self.sent.message.role {
@@ -312,15 +293,9 @@ impl SentMessage {
             Role::Agent { .. } => None,
         }
     }
-
-    /// The session that it is in.
-    #[must_use]
-    pub fn session_id(&self) -> SessionId {
-        self.sent.session.id
-    }
 }
 
-/// How a turn ended; none while it is open.
+/// Returns how a turn ended; `None` while it is open.
 pub(super) fn ending(outcome: TurnOutcome) -> Option<Ending> {
     match outcome {
         TurnOutcome::Open => None,
@@ -330,7 +305,7 @@ pub(super) fn ending(outcome: TurnOutcome) -> Option<Ending> {
     }
 }
 
-/// A socket speaks only as its session's user.
+/// Checks that a socket sends as its session's user.
 fn require_own(socket: &SendingSocket, session: &Session) -> Result<(), ValidationError> {
     let sender = socket.sender_id.as_deref().and_then(UserId::parse);
     if sender == Some(session.user_id) {

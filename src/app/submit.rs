@@ -1,107 +1,74 @@
-//! Replies that come from outside: of agents that run elsewhere.
+//! Replies that agents outside this server submit.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::Instrument as _;
-
-use super::App;
+use super::application::App;
 use super::error::{AppError, Unavailable};
 use super::send::ending;
-use super::target::{Scope, Target};
+use super::session_ref::{Scope, Target};
 use crate::agents::backend::Answering;
 use crate::agents::turns::reply_feed::Ending;
 use crate::domain::id::{AgentId, MessageId, SessionId};
 use crate::domain::key::IdempotencyKey;
-use crate::domain::message::Message;
-use crate::domain::session::Session;
 use crate::domain::turn::Reply;
 use crate::store::command::{SubmitReply, Submitted};
 use crate::store::error::{ReadError, SubmitError};
 
-/// How many of a session's latest messages may have open turns, with room to spare for what was
-/// submitted in between.
+/// How many of a session's latest messages are searched for turns that ended: more than can be
+/// open, with a margin for messages stored in between.
 const LATEST: usize = 500;
 
-/// How long to wait where the store cannot be read.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The pause before a failed read is retried.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// What an agent that runs elsewhere submits.
+/// A reply that an agent outside this server submits.
 #[derive(Debug)]
 pub struct Submission {
     /// The session.
     pub channel: SessionId,
-    /// Who says it: the session's agent.
+    /// The author, which must be the session's agent.
     pub author: AgentId,
-    /// The user's message that it answers; none for all that wait.
+    /// The user's message that it answers; `None` for all that wait.
     pub in_reply_to: Option<MessageId>,
-    /// What it says.
+    /// The reply.
     pub reply: Reply,
-    /// The name of the submit within its session.
+    /// The idempotency key, within the session.
     pub key: Option<IdempotencyKey>,
 }
 
-/// A reply that is stored.
-#[derive(Debug)]
-pub struct SubmittedReply {
-    /// The session.
-    pub session: Session,
-    /// The reply.
-    pub message: Message,
-    /// Whether an earlier call with the same key stored it.
-    pub replayed: bool,
-}
-
 impl App {
-    /// Stores a submitted reply, and gives it to all who wait for it, also where the caller goes
-    /// away.
+    /// Stores a submitted reply and sends it to all clients that wait for it, even if the caller
+    /// disconnects.
     ///
     /// # Errors
-    /// There is no such session, the author is not its agent, or the store refuses or fails.
-    pub async fn submit(
-        self: &Arc<Self>,
-        submission: Submission,
-    ) -> Result<SubmittedReply, AppError> {
-        let Submission {
-            channel,
-            author,
-            in_reply_to,
-            reply,
-            key,
-        } = submission;
+    /// The session is unknown, the author is not its agent, or the store refuses or fails.
+    pub async fn submit(self: &Arc<Self>, submission: Submission) -> Result<Submitted, AppError> {
         let target = Target {
-            name: channel.to_string(),
+            name: submission.channel.to_string(),
             scope: Scope::All,
         };
-        let session = self.kept_session(&target).await?;
-        if session.agent_id != author {
+        let session = self.retained_session(self.now(), &target).await?;
+        if session.agent_id != submission.author {
             return Err(AppError::Forbidden("author_id must be the session's agent"));
         }
         if self.stopping.is_cancelled() {
             return Err(AppError::Unavailable(Unavailable::ShuttingDown));
         }
-        let agent = self.agents.get(author);
+        let agent = self.agents.get(submission.author);
         let command = SubmitReply {
             session_id: session.id,
-            in_reply_to,
-            message_id: MessageId(self.ids.next()),
-            reply,
-            key,
+            in_reply_to: submission.in_reply_to,
+            message_id: MessageId(self.new_id()),
+            reply: submission.reply,
+            key: submission.key,
             closes_turns: agent.is_some_and(|agent| agent.backend.answering() != Answering::Itself),
             tells_chunk: true,
         };
-        // A task of its own: who waits is told even if the caller goes away now.
         let app = Arc::clone(self);
-        let stored = self
-            .tasks
-            .spawn(async move { app.store_submitted(command).await }.in_current_span());
-        let submitted = stored.await.map_err(|_| AppError::Internal)??;
-        Ok(SubmittedReply {
-            session: submitted.session,
-            message: submitted.message,
-            replayed: submitted.replayed,
-        })
+        self.run_detached(async move { Ok(app.store_submitted(command).await?) })
+            .await
     }
 
     async fn store_submitted(
@@ -109,10 +76,10 @@ impl App {
         command: SubmitReply,
     ) -> Result<Submitted, SubmitError> {
         let session = command.session_id;
-        // From here on until the turn is closed, its backend says nothing more.
-        let hold = self.runner.hold(session).await;
+        // Until the turn is closed, its backend publishes nothing more.
+        let pause = self.runner.hold(session).await;
         let command = SubmitReply {
-            tells_chunk: !hold.has_spoken(command.in_reply_to),
+            tells_chunk: !pause.has_spoken(command.in_reply_to),
             ..command
         };
         let submitted = self.store.submit(command).await;
@@ -123,32 +90,32 @@ impl App {
                     let ending = Ending::Replied(Arc::clone(&reply));
                     self.feeds.end(session, *message, ending);
                 }
-                hold.release(&submitted.closed);
+                pause.release(&submitted.closed);
             }
             Err(error) => {
-                hold.release(&[]);
+                pause.release(&[]);
                 if matches!(error, SubmitError::OutcomeUnknown) {
                     let app = Arc::clone(self);
                     self.tasks
-                        .spawn(async move { app.tell_outcome(session).await });
+                        .spawn(async move { app.notify_of_outcomes(session).await });
                 }
             }
         }
         submitted
     }
 
-    /// Tells those who wait in a session how their turns ended, where nobody else does: after a
-    /// commit that may have closed them or not.
-    async fn tell_outcome(&self, session: SessionId) {
-        let told = async {
-            while self.tell_ended(session).await.is_err() {
-                self.clock.sleep(PAUSE).await;
+    /// Notifies clients that wait in a session after a commit that may have closed their turns:
+    /// nothing else would. Retries until the store can be read.
+    async fn notify_of_outcomes(&self, session: SessionId) {
+        let notifying = async {
+            while self.end_closed_turns(session).await.is_err() {
+                self.clock.sleep(RETRY_PAUSE).await;
             }
         };
-        let _ = self.stopping.run_until_cancelled(told).await;
+        let _ = self.stopping.run_until_cancelled(notifying).await;
     }
 
-    async fn tell_ended(&self, session: SessionId) -> Result<(), ReadError> {
+    async fn end_closed_turns(&self, session: SessionId) -> Result<(), ReadError> {
         let waited_for: HashSet<_> = self.feeds.open_in(session).into_iter().collect();
         for (message, outcome) in self.store.newest_turn_outcomes(session, LATEST).await? {
             if let Some(ending) = ending(outcome)

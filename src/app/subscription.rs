@@ -1,88 +1,88 @@
-//! Following what happens in sessions, whatever it is shown by.
+//! Subscriptions to the events of sessions, independent of the transport.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::App;
+use super::application::App;
 use super::error::AppError;
-use super::target::Target;
+use super::session_ref::Target;
 use crate::domain::error::Refusal;
 use crate::domain::id::SessionId;
 use crate::domain::message::Message;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::events::{Event, Lagged, Listener, ListenerId, SessionEvent};
+use crate::events::{Event, Lagged, Listener, SessionEvent, SubscriberId};
 use crate::store::PageRequest;
 
-/// How many stored messages are read at once for one who was away.
+/// How many stored messages one replay query reads.
 const REPLAY_SLICE: usize = 100;
 
-/// Follows any number of sessions to their ends.
+/// A subscription to any number of sessions, until each of them ends.
 #[derive(Debug)]
 pub struct SessionSubscription {
     app: Arc<App>,
-    listener: Listener,
+    subscriber: Listener,
     /// Expired sessions whose last turns are still running.
     ending: HashSet<SessionId>,
 }
 
-/// What one who joins a session has to know.
+/// The state of a session when a client joins it.
 #[derive(Debug)]
 pub struct SessionState {
     /// The session.
     pub session: Session,
     /// Whether no turn is open.
     pub is_idle: bool,
-    /// The time of its newest message; none where there is none.
+    /// The time of the newest message, if any.
     pub newest: Option<Timestamp>,
 }
 
-/// Something that happened in a followed session.
+/// An event of a subscribed session.
 #[derive(Debug)]
-pub struct Followed {
-    /// What happened.
+pub struct SubscribedEvent {
+    /// The event.
     pub happening: Arc<SessionEvent>,
-    /// Whether it is the last that happens in its session, which is no longer followed.
+    /// Whether it is the session's last event, which ends the subscription to it.
     pub is_last: bool,
 }
 
 impl SessionSubscription {
-    /// Follows nothing yet.
+    /// Creates a subscription without sessions.
     #[must_use]
     pub fn new(app: &Arc<App>) -> Self {
         Self {
             app: Arc::clone(app),
-            listener: app.events.listener(),
+            subscriber: app.events.listener(),
             ending: HashSet::new(),
         }
     }
 
-    /// What tells this follower from others.
+    /// Returns the id of the subscriber.
     #[must_use]
-    pub fn id(&self) -> ListenerId {
-        self.listener.id()
+    pub fn id(&self) -> SubscriberId {
+        self.subscriber.id()
     }
 
-    /// How many sessions it follows.
+    /// Returns the number of subscribed sessions.
     #[must_use]
     pub fn session_count(&self) -> usize {
-        self.listener.session_count()
+        self.subscriber.session_count()
     }
 
-    /// Whether it follows a session.
+    /// Returns whether a session is subscribed to.
     #[must_use]
-    pub fn follows(&self, session: SessionId) -> bool {
-        self.listener.has_joined(session)
+    pub fn contains(&self, session: SessionId) -> bool {
+        self.subscriber.has_joined(session)
     }
 
-    /// Follows an active session from now on.
+    /// Subscribes to an active session.
     ///
     /// # Errors
-    /// It is unknown or expired, or the store fails.
+    /// The session is unknown or expired, or the store fails.
     pub async fn join(&mut self, target: &Target) -> Result<Session, AppError> {
         let session = self.app.session(target).await?;
-        // Listening begins before the state is read, so that nothing falls between the two.
-        self.listener.join(session.id);
+        // Subscribed before the state is read, so that no event between the two is lost.
+        self.subscriber.join(session.id);
         let joined = self.app.session(target).await;
         if joined.is_err() {
             self.leave(session.id);
@@ -90,21 +90,21 @@ impl SessionSubscription {
         joined
     }
 
-    /// Follows a session no more.
+    /// Unsubscribes from a session.
     pub fn leave(&mut self, session: SessionId) {
-        self.listener.leave(session);
+        self.subscriber.leave(session);
         self.ending.remove(&session);
     }
 
-    /// How a session stands.
+    /// Returns the state of an active session.
     ///
     /// # Errors
-    /// It is unknown or expired, or the store fails.
+    /// The session is unknown or expired, or the store fails.
     pub async fn state(&self, session: SessionId) -> Result<SessionState, AppError> {
         let stored = self.app.store.session_state(session).await?;
         let stored = stored.ok_or(Refusal::SessionNotFound(session))?;
-        let (now, kept) = (self.app.now(), self.app.store.rules().kept);
-        stored.session.require_active(now, kept)?;
+        let (now, retention) = (self.app.now(), self.app.store.rules().kept);
+        stored.session.require_active(now, retention)?;
         Ok(SessionState {
             session: stored.session,
             is_idle: !stored.has_open_turns,
@@ -112,7 +112,7 @@ impl SessionSubscription {
         })
     }
 
-    /// The next stored messages after a time, oldest first; none where there are no more.
+    /// Returns the next messages stored after a time, oldest first; empty at the end.
     ///
     /// # Errors
     /// The store fails.
@@ -130,15 +130,15 @@ impl SessionSubscription {
         Ok(page.messages.into_iter().rev().collect())
     }
 
-    /// What happens next.
+    /// Waits for the next event.
     ///
     /// # Errors
-    /// The follower lagged too far behind to be told all.
-    pub async fn next(&mut self) -> Result<Followed, Lagged> {
+    /// The subscriber lagged behind and missed events.
+    pub async fn next(&mut self) -> Result<SubscribedEvent, Lagged> {
         loop {
-            let happening = self.listener.next().await?;
+            let happening = self.subscriber.next().await?;
             let session = happening.session_id;
-            if !self.follows(session) {
+            if !self.contains(session) {
                 continue;
             }
             let is_last = match happening.event {
@@ -152,7 +152,7 @@ impl SessionSubscription {
             } else if matches!(happening.event, Event::Expired { .. }) {
                 self.ending.insert(session);
             }
-            return Ok(Followed { happening, is_last });
+            return Ok(SubscribedEvent { happening, is_last });
         }
     }
 }

@@ -12,17 +12,9 @@ use crate::store::command::{AdvanceCounters, BeginTurn, CloseTurn, ParkTurn, Sto
 use crate::store::error::{ReadError, SubmitError};
 use crate::store::{Store, StoredTurn};
 
-/// What is stored of the turns.
+/// The turns in the store.
 #[derive(Debug)]
-pub(super) struct StoredTurns {
-    store: Arc<Store>,
-}
-
-impl StoredTurns {
-    pub(super) fn new(store: Arc<Store>) -> Self {
-        Self { store }
-    }
-}
+pub(super) struct StoredTurns(pub(super) Arc<Store>);
 
 impl TurnStore for StoredTurns {
     async fn next(
@@ -30,7 +22,7 @@ impl TurnStore for StoredTurns {
         session: SessionId,
         wants: &(dyn Fn(AgentId) -> Wants + Sync),
     ) -> Result<Option<PendingTurn>, TurnStoreError> {
-        match self.store.pending_turn(session, wants).await {
+        match self.0.pending_turn(session, wants).await {
             Ok(turn) => Ok(turn.map(PendingTurn::from)),
             Err(ReadError::Record(_)) => Err(TurnStoreError::Damaged),
             Err(ReadError::Storage(_) | ReadError::Closed) => Err(TurnStoreError::Later),
@@ -38,17 +30,12 @@ impl TurnStore for StoredTurns {
     }
 
     async fn settle(&self) -> Result<(), TurnStoreError> {
-        // The writer sets aside what was met before it carries out what comes after, whatever
-        // that is.
-        let settled = self.store.submit(AdvanceCounters).await;
-        settled.map_err(|error| ledger_error(&error))
+        // The writer quarantines the records that readers reported before it runs any command.
+        Ok(self.0.submit(AdvanceCounters).await?)
     }
 
     async fn begin(&self, turn: &OpenTurn) -> Result<Begun, TurnStoreError> {
-        self.store
-            .submit(BeginTurn(turn.clone()))
-            .await
-            .map_err(|error| ledger_error(&error))
+        Ok(self.0.submit(BeginTurn(turn.clone())).await?)
     }
 
     async fn park(&self, turn: &OpenTurn, until: Timestamp) -> Result<Parked, TurnStoreError> {
@@ -57,21 +44,16 @@ impl TurnStore for StoredTurns {
             message_at: turn.message_at,
             until,
         };
-        self.store
-            .submit(command)
-            .await
-            .map_err(|error| ledger_error(&error))
+        Ok(self.0.submit(command).await?)
     }
 
-    async fn keep_upstream(&self, session: SessionId, name: String) -> Result<(), TurnStoreError> {
-        let command = StoreRemoteSession {
-            session_id: session,
-            name,
-        };
-        self.store
-            .submit(command)
-            .await
-            .map_err(|error| ledger_error(&error))
+    async fn keep_upstream(
+        &self,
+        session_id: SessionId,
+        name: String,
+    ) -> Result<(), TurnStoreError> {
+        let command = StoreRemoteSession { session_id, name };
+        Ok(self.0.submit(command).await?)
     }
 
     async fn close(
@@ -86,22 +68,21 @@ impl TurnStore for StoredTurns {
             result,
             partial,
         };
-        self.store
-            .submit(command)
-            .await
-            .map_err(|error| ledger_error(&error))
+        Ok(self.0.submit(command).await?)
     }
 }
 
-fn ledger_error(error: &SubmitError) -> TurnStoreError {
-    match error {
-        SubmitError::Closed => TurnStoreError::Closed,
-        SubmitError::Record(_) | SubmitError::Refused(_) => TurnStoreError::Damaged,
-        // A turn can be begun and closed twice, so an unknown outcome is tried again.
-        SubmitError::Overloaded
-        | SubmitError::Storage
-        | SubmitError::NoRoom
-        | SubmitError::OutcomeUnknown => TurnStoreError::Later,
+impl From<SubmitError> for TurnStoreError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Closed => Self::Closed,
+            SubmitError::Record(_) | SubmitError::Refused(_) => Self::Damaged,
+            // Beginning and closing a turn are idempotent, so an unknown outcome is retried.
+            SubmitError::Overloaded
+            | SubmitError::Storage
+            | SubmitError::NoRoom
+            | SubmitError::OutcomeUnknown => Self::Later,
+        }
     }
 }
 

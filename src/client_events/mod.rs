@@ -1,5 +1,5 @@
-//! What happens in a session, as clients see it: the same names and payloads by Socket.IO and by
-//! the event stream.
+//! Session events as clients receive them: the same names and payloads over Socket.IO and in the
+//! event stream.
 
 mod payload;
 
@@ -13,50 +13,57 @@ pub use self::payload::{
     MessageStreamError, SessionExpirationWarning, SessionExpired, SessionRenewed, State,
 };
 use crate::app::{App, SessionState};
-use crate::domain::id::{AgentId, SessionId};
+use crate::domain::id::AgentId;
 use crate::domain::message::{Message, Role};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::events::{Event, ListenerId, SessionEvent};
+use crate::events::{Event, SessionEvent, SubscriberId};
 use crate::message_json;
 
-/// An event by its name on the wire.
+/// An event with its name on the wire.
 #[derive(Debug)]
 pub struct WireEvent {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// Its payload.
+    /// The payload.
     pub payload: Value,
-    /// The time of the message that it carries, if it carries one.
+    /// The time of the message in the payload, if there is one.
     pub message_at: Option<Timestamp>,
 }
 
-/// Finds the name of an agent, if it is there.
+/// Returns the name of an agent, if it exists.
 pub type NameOf<'a> = &'a dyn Fn(AgentId) -> Option<String>;
 
-/// What happened, as the listener is told.
+/// Returns an event as a subscriber receives it.
 #[must_use]
-pub fn event(app: &App, listener: ListenerId, happening: &SessionEvent) -> WireEvent {
-    told(&|agent| name_of(app, agent), listener, happening)
+pub fn event(app: &App, subscriber: SubscriberId, event: &SessionEvent) -> WireEvent {
+    told(&|agent| name_of(app, agent), subscriber, event)
 }
 
-/// The same, with the agents' names from wherever they are known.
+/// Returns an event as a subscriber receives it, with agents' names from `name_of`.
 #[must_use]
-pub fn told(name_of: NameOf<'_>, listener: ListenerId, happening: &SessionEvent) -> WireEvent {
-    let id = happening.session_id;
-    match &happening.event {
+pub fn told(name_of: NameOf<'_>, subscriber: SubscriberId, event: &SessionEvent) -> WireEvent {
+    let id = event.session_id.0;
+    match &event.event {
         Event::MessageStored {
             session,
             message,
             echo,
         } => {
-            let own = echo.as_ref().filter(|echo| echo.listener == listener);
-            let client_message_id = own.map(|echo| echo.client_message_id.as_str());
+            let own = echo.as_ref().filter(|it| it.subscriber == subscriber);
+            let client_message_id = own.map(|it| it.client_message_id.as_str());
             broadcast(name_of, session, message, client_message_id)
         }
-        Event::Renewed { session } => WireEvent::new("sessionRenewed", &renewed(session)),
-        Event::Busy => WireEvent::new("controlMessage", &control(id, Action::DisableInput)),
-        Event::Idle => WireEvent::new("controlMessage", &control(id, Action::EnableInput)),
+        Event::Renewed { session } => WireEvent::new(
+            "sessionRenewed",
+            &SessionRenewed {
+                session_id: session.id.0,
+                expires_at: session.expires_at,
+                renewal_count: session.renewal_count,
+            },
+        ),
+        Event::Busy => control(id, Action::DisableInput),
+        Event::Idle => control(id, Action::EnableInput),
         Event::ReplyChunk {
             reply_id,
             agent_id,
@@ -69,7 +76,7 @@ pub fn told(name_of: NameOf<'_>, listener: ListenerId, happening: &SessionEvent)
                 chunk: text,
                 index: *index,
                 agent_id: agent_id.0,
-                channel_id: id.0,
+                channel_id: id,
             },
         ),
         Event::TurnFailed {
@@ -81,7 +88,7 @@ pub fn told(name_of: NameOf<'_>, listener: ListenerId, happening: &SessionEvent)
             "messageStreamError",
             &MessageStreamError {
                 message_id: reply_id.0,
-                channel_id: id.0,
+                channel_id: id,
                 agent_id: agent_id.0,
                 error: &failure.message,
                 partial_text: partial.as_deref(),
@@ -90,8 +97,8 @@ pub fn told(name_of: NameOf<'_>, listener: ListenerId, happening: &SessionEvent)
         Event::TurnEnded => WireEvent::new(
             "messageComplete",
             &MessageComplete {
-                channel_id: id.0,
-                session_id: id.0,
+                channel_id: id,
+                session_id: id,
             },
         ),
         Event::NearExpiration {
@@ -100,7 +107,7 @@ pub fn told(name_of: NameOf<'_>, listener: ListenerId, happening: &SessionEvent)
         } => WireEvent::new(
             "sessionExpirationWarning",
             &SessionExpirationWarning {
-                session_id: id.0,
+                session_id: id,
                 minutes_remaining: *minutes_remaining,
                 expires_at: session.expires_at,
             },
@@ -108,22 +115,22 @@ pub fn told(name_of: NameOf<'_>, listener: ListenerId, happening: &SessionEvent)
         Event::Expired { expired_at, .. } => WireEvent::new(
             "sessionExpired",
             &SessionExpired {
-                session_id: id.0,
+                session_id: id,
                 expired_at: *expired_at,
             },
         ),
         Event::Deleted => WireEvent::new(
             "channelDeleted",
             &ChannelDeleted {
-                channel_id: id.0,
-                room_id: id.0,
-                session_id: id.0,
+                channel_id: id,
+                room_id: id,
+                session_id: id,
             },
         ),
     }
 }
 
-/// A stored message, replayed.
+/// Returns a stored message as an event, for a replay.
 #[must_use]
 pub fn message_broadcast(app: &App, session: &Session, message: &Message) -> WireEvent {
     broadcast(&|agent| name_of(app, agent), session, message, None)
@@ -135,36 +142,10 @@ fn broadcast(
     message: &Message,
     client_message_id: Option<&str>,
 ) -> WireEvent {
-    let (sender_name, source, thought, actions, in_reply_to) = match &message.role {
-        Role::User { sender, .. } => {
-            let name = sender.name.clone().or_else(|| username(session));
-            let source = if sender.by_socket {
-                Source::SocketioClient
-            } else {
-                Source::User
-            };
-            let name = name.unwrap_or_else(|| "User".into());
-            (name, source, None, None, None)
-        }
-        Role::Agent {
-            in_reply_to,
-            thought,
-            actions,
-        } => {
-            let name = name_of(session.agent_id);
-            (
-                name.unwrap_or_else(|| "Agent".into()),
-                Source::AgentResponse,
-                thought.as_deref(),
-                parsed(actions.as_deref()),
-                *in_reply_to,
-            )
-        }
-    };
-    let broadcast = MessageBroadcast {
+    let mut broadcast = MessageBroadcast {
         id: message.id.0,
         sender_id: message.author_id,
-        sender_name: &sender_name,
+        sender_name: String::new(),
         text: &message.body.content,
         channel_id: session.id.0,
         room_id: session.id.0,
@@ -172,21 +153,41 @@ fn broadcast(
         server_id: Uuid::nil(),
         message_server_id: Uuid::nil(),
         created_at: message.created_at.0,
-        source,
-        thought,
-        actions,
+        source: Source::User,
+        thought: None,
+        actions: None,
         attachments: parsed(message.body.attachments.as_deref()),
-        in_reply_to: in_reply_to.map(|id| id.0),
+        in_reply_to: None,
         metadata: message_json::shown(&session.metadata, message),
         client_message_id,
     };
+    match &message.role {
+        Role::User { sender, .. } => {
+            if sender.by_socket {
+                broadcast.source = Source::SocketioClient;
+            }
+            let name = sender.name.clone().or_else(|| username(session));
+            broadcast.sender_name = name.unwrap_or_else(|| "User".into());
+        }
+        Role::Agent {
+            in_reply_to,
+            thought,
+            actions,
+        } => {
+            broadcast.source = Source::AgentResponse;
+            broadcast.sender_name = name_of(session.agent_id).unwrap_or_else(|| "Agent".into());
+            broadcast.thought = thought.as_deref();
+            broadcast.actions = parsed(actions.as_deref());
+            broadcast.in_reply_to = in_reply_to.map(|id| id.0);
+        }
+    }
     WireEvent {
         message_at: Some(message.created_at),
         ..WireEvent::new("messageBroadcast", &broadcast)
     }
 }
 
-/// What one who resumes has to know: the last four fields of `room_joined`.
+/// Returns the state of a session: the event `state`, and the last four fields of `room_joined`.
 #[must_use]
 pub fn state(state: &SessionState, now: Timestamp) -> WireEvent {
     WireEvent::new(
@@ -215,22 +216,16 @@ fn name_of(app: &App, agent: AgentId) -> Option<String> {
     Some(agent.character.name.clone())
 }
 
-fn renewed(session: &Session) -> SessionRenewed {
-    SessionRenewed {
-        session_id: session.id.0,
-        expires_at: session.expires_at,
-        renewal_count: session.renewal_count,
-    }
-}
-
-fn control(id: SessionId, action: Action) -> ControlMessage {
-    ControlMessage {
+fn control(id: Uuid, action: Action) -> WireEvent {
+    let control = ControlMessage {
         action,
-        channel_id: id.0,
-        room_id: id.0,
-    }
+        channel_id: id,
+        room_id: id,
+    };
+    WireEvent::new("controlMessage", &control)
 }
 
+/// Returns the user's name from the session's metadata.
 fn username(session: &Session) -> Option<String> {
     if session.metadata == "{}" {
         return None;

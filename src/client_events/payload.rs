@@ -1,4 +1,4 @@
-//! What the events carry. The description of the API is made from these too.
+//! The payloads of events. Their schemas are part of the `OpenAPI` document.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -7,15 +7,15 @@ use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
 
-/// A stored message, the user's or the agent's, whichever way it came.
+/// A stored message of the user or the agent, sent over HTTP or Socket.IO.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageBroadcast<'a> {
     pub(super) id: Uuid,
     /// The user's or the agent's id.
     pub(super) sender_id: Uuid,
-    pub(super) sender_name: &'a str,
-    /// What is said.
+    pub(super) sender_name: String,
+    /// The content.
     pub(super) text: &'a str,
     pub(super) channel_id: Uuid,
     pub(super) room_id: Uuid,
@@ -24,14 +24,14 @@ pub struct MessageBroadcast<'a> {
     pub(super) server_id: Uuid,
     /// The nil UUID.
     pub(super) message_server_id: Uuid,
-    /// In milliseconds of the epoch.
+    /// Milliseconds since the Unix epoch.
     pub(super) created_at: i64,
     #[schema(inline)]
     pub(super) source: Source,
-    /// What the agent thought.
+    /// The thought behind the reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) thought: Option<&'a str>,
-    /// What the agent did.
+    /// The actions of the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<serde_json::Value>>)]
     pub(super) actions: Option<Value>,
@@ -41,15 +41,15 @@ pub struct MessageBroadcast<'a> {
     /// The message that a reply answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) in_reply_to: Option<Uuid>,
-    /// The same as in the list of messages.
+    /// As in the list of messages.
     #[schema(value_type = Object)]
     pub(super) metadata: Map<String, Value>,
-    /// As the client sent it; told to the socket that sent it, and to nobody else.
+    /// The client's own id; only the socket that sent the message receives it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) client_message_id: Option<&'a str>,
 }
 
-/// The way by which a message came.
+/// Where a message came from.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Source {
@@ -58,8 +58,8 @@ pub(super) enum Source {
     AgentResponse,
 }
 
-/// Whether the user may go on: `disable_input` where the session goes from idle to busy,
-/// `enable_input` where no turn is left.
+/// Whether the user can type: `disable_input` when the first turn opens, `enable_input` when no turn
+/// is left.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ControlMessage {
@@ -69,7 +69,7 @@ pub struct ControlMessage {
     pub(super) room_id: Uuid,
 }
 
-/// What a page does with its input.
+/// What a client does with its input field.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Action {
@@ -77,14 +77,14 @@ pub(super) enum Action {
     EnableInput,
 }
 
-/// A piece of a reply that is still coming.
+/// A chunk of an unfinished reply.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageStreamChunk<'a> {
     /// The id that the reply will have.
     pub(super) message_id: Uuid,
     pub(super) chunk: &'a str,
-    /// Its place among the reply's pieces, from 0.
+    /// The index of the chunk within the reply, from 0.
     pub(super) index: u32,
     pub(super) agent_id: Uuid,
     pub(super) channel_id: Uuid,
@@ -98,9 +98,9 @@ pub struct MessageStreamError<'a> {
     pub(super) message_id: Uuid,
     pub(super) channel_id: Uuid,
     pub(super) agent_id: Uuid,
-    /// Why there is none, for people.
+    /// Why there is no reply, for people.
     pub(super) error: &'a str,
-    /// What had come of it.
+    /// The text that was streamed before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) partial_text: Option<&'a str>,
 }
@@ -120,11 +120,11 @@ pub struct SessionRenewed {
     pub(super) session_id: Uuid,
     #[schema(value_type = String, format = DateTime)]
     pub(super) expires_at: Timestamp,
-    /// How often it was renewed.
+    /// The number of renewals.
     pub(super) renewal_count: u32,
 }
 
-/// The time that is left fell to the session's warning threshold.
+/// The time left fell to the session's warning threshold.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionExpirationWarning {
@@ -147,23 +147,23 @@ pub struct SessionExpired {
 /// The session was deleted.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[allow(clippy::struct_field_names)] // The wire has it so.
+#[allow(clippy::struct_field_names)] // These are the names on the wire.
 pub struct ChannelDeleted {
     pub(super) channel_id: Uuid,
     pub(super) room_id: Uuid,
     pub(super) session_id: Uuid,
 }
 
-/// How the session stands when the live events begin.
+/// The state of the session when the live events begin.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SessionState)]
 pub struct State {
     #[schema(value_type = String, format = DateTime)]
     pub(super) expires_at: Timestamp,
-    /// How often it was renewed.
+    /// The number of renewals.
     pub(super) renewal_count: u32,
-    /// Whether no more is left than the warning threshold.
+    /// Whether the time left is within the warning threshold.
     pub(super) is_near_expiration: bool,
     /// Whether no turn is open.
     pub(super) input_enabled: bool,

@@ -1,4 +1,4 @@
-//! What an export holds: all that a session needs to come back whole.
+//! The items of an export: everything that an import needs to restore a session.
 
 use super::id::SessionId;
 use super::key::IdempotencyKey;
@@ -8,62 +8,62 @@ use super::time::Timestamp;
 use super::timeout::TimeoutOverrides;
 use super::turn::OpenTurn;
 
-/// A piece of an export. A session comes first, then what belongs to it.
+/// An item of an export. A session comes before its messages.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     /// A session.
     Session(ArchivedSession),
-    /// A message of the session before it.
+    /// A message of the preceding session.
     Message(ArchivedMessage),
     /// A record that could not be decoded.
     Quarantined(Quarantined),
-    /// The session before it was deleted while it was exported: what stands there of it is void.
+    /// The preceding session was deleted during the export: discard its items.
     Deleted(SessionId),
 }
 
-/// A session with its claim of the key that made it, while that counts.
+/// A session with its creation's idempotency key, while a retry is recognized by it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArchivedSession {
     /// The session.
     pub session: Session,
-    /// The claim.
+    /// The use of the key.
     pub claim: Option<Claim>,
-    /// What the server behind the agent calls the session.
+    /// The id of the remote session, at the server behind the agent.
     pub upstream: Option<String>,
 }
 
-/// A claim of an idempotency key on a create.
+/// The use of an idempotency key by a creation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
-    /// When it was made.
+    /// When the key was used.
     pub created_at: Timestamp,
     /// The timeouts that the request asked for.
     pub timeout: TimeoutOverrides,
 }
 
-/// A message with the keys that name it and, where its turn is open, that.
+/// A message with its idempotency keys and its open turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchivedMessage {
     /// The message.
     pub message: Message,
-    /// The keys: of its send, or, of an agent's message, of its submit.
+    /// The keys: of its send, or of its submits if the agent is its author.
     pub keys: Vec<IdempotencyKey>,
-    /// The turn.
+    /// The turn, while it is open.
     pub turn: Option<OpenTurn>,
 }
 
-/// A record that could not be decoded and was moved aside.
+/// A record that could not be decoded and was moved out of its table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
-    /// Whose it is; nil where that is not known.
+    /// The session of the record; nil if unknown.
     pub owner: SessionId,
-    /// Which of the owner's records.
+    /// The table and key of the record.
     pub place: String,
     /// Why it cannot be decoded.
     pub reason: String,
-    /// When that was found.
+    /// When it was found.
     pub found_at: Timestamp,
-    /// When the session expires, where the record was the session's own.
+    /// When the session expires, if the record is the session itself.
     pub expires_at: Option<Timestamp>,
     /// The record.
     pub bytes: Vec<u8>,

@@ -1,63 +1,63 @@
-//! Why a call on a session is refused.
+//! Violations of the rules of sessions.
 
 use super::id::{AgentId, SessionId};
 use super::time::{Millis, Timestamp};
 use super::timeout::InvalidTimeout;
 
-/// A refusal: the call was understood, nothing was changed, and this is why.
+/// A violated rule. The call was valid, and nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such session, or its time after expiry is over too.
+    /// The session does not exist, or its retention is over.
     #[error("Session not found")]
     SessionNotFound(SessionId),
     /// The session has expired.
     #[error("Session has expired")]
     SessionExpired {
-        /// Which session.
+        /// The session.
         session_id: SessionId,
-        /// When it did.
+        /// When it expired.
         expires_at: Timestamp,
     },
-    /// A renewal that has nothing left to give.
+    /// The session has reached its longest duration.
     #[error("Session cannot be renewed")]
     RenewalRefused(RenewalRefused),
-    /// Timeouts that cannot be set.
+    /// The timeouts cannot be set.
     #[error(transparent)]
     InvalidTimeout(InvalidTimeout),
-    /// The session's agent is not known (any more).
+    /// The session's agent does not exist (any more).
     #[error("Agent not found")]
     AgentNotFound(AgentId),
-    /// The key was used before, with another body.
+    /// The idempotency key was used before, with another body.
     #[error("The message's id was used with another body")]
     IdempotencyConflict {
         /// The key.
         key: String,
     },
-    /// The session has as many open turns as a session may have.
+    /// The session has the most open turns that are allowed.
     #[error("At most {limit} messages of a session can wait for a reply")]
     SessionBusy {
-        /// How many that is.
+        /// The limit.
         limit: usize,
     },
-    /// The user has as many active sessions as a user may have.
+    /// The user has the most active sessions that are allowed.
     #[error("A user can have at most {limit} active sessions")]
     TooManySessions {
-        /// How many that is.
+        /// The limit.
         limit: u32,
         /// When the first of them expires.
         next_expiry: Timestamp,
-        /// How long that is from now.
+        /// The time from now until then.
         left: Millis,
     },
-    /// The server has as many open turns as it may have.
+    /// The server has the most open turns that are allowed.
     #[error("The server has too much to do; try again")]
     ServerBusy,
 }
 
-/// A renewal refused because the session already stands at its longest duration.
+/// Details of a renewal that was refused because the session has reached its longest duration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenewalRefused {
-    /// Which session.
+    /// The session.
     pub session_id: SessionId,
     /// The longest duration, in minutes.
     pub max_duration_minutes: u32,

@@ -1,19 +1,17 @@
-//! Identifiers: UUIDs, each kind of thing with a type of its own.
+//! Ids: UUIDs, with a type for each kind.
 
 use std::fmt;
 
 use uuid::Uuid;
 
-/// Reads a UUID as the API accepts it: exactly 8-4-4-4-12 hex digits, in any case.
-///
-/// Version and variant are not checked: `ElizaOS`'s own ids carry version 0.
+/// Parses a UUID in the form that the API accepts: 8-4-4-4-12 hex digits, in any case. Version and
+/// variant are not checked: the ids of `ElizaOS` have version 0.
 #[must_use]
 pub fn parse_uuid(text: &str) -> Option<Uuid> {
-    // Of the forms that the `uuid` crate reads, the hyphenated one alone has 36 characters.
-    if text.len() != 36 {
-        return None;
-    }
-    Uuid::try_parse(text).ok()
+    // Of the forms that the `uuid` crate accepts, only the hyphenated one has 36 characters.
+    (text.len() == 36)
+        .then(|| Uuid::try_parse(text).ok())
+        .flatten()
 }
 
 macro_rules! id {
@@ -24,7 +22,7 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// Reads the id from its text; see [`parse_uuid`].
+            /// Parses the id; see [`parse_uuid`].
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 parse_uuid(text).map(Self)
@@ -52,23 +50,23 @@ macro_rules! id {
 }
 
 id! {
-    /// A session. It is its own channel: a `channelId` on the wire is this id too.
+    /// The id of a session, which is its `channelId` and `roomId` too.
     SessionId
 }
 id! {
-    /// A message, of the user or of the agent.
+    /// The id of a message.
     MessageId
 }
 id! {
-    /// A turn: one user message waiting for, or having got, the agent's reply.
+    /// The id of a turn: a user's message and the agent's reply to it.
     TurnId
 }
 id! {
-    /// An agent, which is a character.
+    /// The id of an agent.
     AgentId
 }
 id! {
-    /// A person, as the client names them.
+    /// The id of a user, which the client chooses.
     UserId
 }
 
@@ -77,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_hyphenated_form_of_a_uuid_is_read() {
+    fn only_the_hyphenated_form_of_a_uuid_is_accepted() {
         let plain = "b850bc30-45f8-0041-a00a-83df46d8555d";
         assert_eq!(parse_uuid(plain).unwrap().to_string(), plain);
         assert_eq!(

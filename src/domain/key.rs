@@ -1,21 +1,22 @@
-//! The names that clients give to their calls so that a retry is recognised.
+//! Idempotency keys.
 
-/// An idempotency key: 1–255 visible ASCII characters.
+/// The name that a client gives to a call so that a retry of it is recognized: 1 to 255 visible
+/// ASCII characters.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// The longest key, in characters.
+    /// The length of the longest key, in characters.
     pub const MAX_LEN: usize = 255;
 
-    /// Reads a key; none where the text is empty, too long, or not visible ASCII alone.
+    /// Parses a key; `None` if the text is empty, too long, or has other characters.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=Self::MAX_LEN).contains(&text.len());
         (fits && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Self(text.to_owned()))
     }
 
-    /// The key's text.
+    /// Returns the key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -23,7 +24,7 @@ impl IdempotencyKey {
 }
 
 impl std::fmt::Debug for IdempotencyKey {
-    /// Keys are never logged.
+    /// Hides the key, so that it is never logged.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("IdempotencyKey(..)")
     }

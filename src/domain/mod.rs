@@ -1,7 +1,7 @@
 //! The rules of sessions, messages and turns, as plain values.
 //!
-//! Nothing here reads a clock, makes an id, or knows of a store or a wire: time is an argument,
-//! and every rule can be tried with values alone.
+//! Time is an argument, ids are made elsewhere, and there is no I/O: every rule can be tested with
+//! values.
 
 pub mod archive;
 pub mod error;

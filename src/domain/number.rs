@@ -1,9 +1,9 @@
-//! Numbers as JavaScript reads them.
+//! Parses numbers as JavaScript does.
 //!
 //! The clients of this API are written in JavaScript, and `ElizaOS` reads its settings with
 //! `Number()`. The grammar is ECMA-262's `StringToNumber`.
 
-/// What JavaScript's `Number(text)` makes of a string; `NaN` where it is no number.
+/// Returns `Number(text)` of JavaScript; `NaN` if the text is not a number.
 #[must_use]
 pub fn from_text(text: &str) -> f64 {
     let text = text.trim_matches(is_js_whitespace);
@@ -29,7 +29,7 @@ pub fn from_text(text: &str) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-/// Whether a string is blank to JavaScript, which the API takes as "not given".
+/// Returns whether a string is blank to JavaScript. The API treats a blank value as absent.
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
     text.trim_matches(is_js_whitespace).is_empty()
@@ -44,7 +44,7 @@ fn decimal(text: &str) -> f64 {
             f64::INFINITY
         };
     }
-    // Rust also reads "inf", "nan" and the like; JavaScript knows digits, a point and an exponent.
+    // Rust also accepts "inf" and "nan"; JavaScript only digits, a point and an exponent.
     let is_numeric = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-');
     if !unsigned.chars().all(is_numeric) {
         return f64::NAN;
@@ -52,7 +52,7 @@ fn decimal(text: &str) -> f64 {
     text.parse().unwrap_or(f64::NAN)
 }
 
-/// ECMA-262's `WhiteSpace` and `LineTerminator`.
+/// Returns whether a character is a `WhiteSpace` or `LineTerminator` of ECMA-262.
 fn is_js_whitespace(c: char) -> bool {
     (c.is_whitespace() && c != '\u{85}') || c == '\u{FEFF}'
 }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_read_as_javascript_reads_it() {
+    fn text_is_parsed_as_javascript_parses_it() {
         let table: [(&str, f64); 25] = [
             ("", 0.0),
             ("  ", 0.0),
@@ -94,7 +94,7 @@ mod tests {
             let read = from_text(text);
             assert!(
                 read.to_bits() == expected.to_bits() || (read.is_nan() && expected.is_nan()),
-                "{text:?} was read as {read}, not as {expected}"
+                "{text:?} was parsed as {read}, not as {expected}"
             );
         }
         assert!(from_text("-0").is_sign_negative());

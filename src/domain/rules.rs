@@ -1,22 +1,20 @@
-//! The running server's settings on which the rules of sessions depend.
+//! The settings that the rules of sessions depend on.
 
 use super::time::{Millis, TimeScale};
 use super::timeout::TimeoutPolicy;
 
-/// The settings that decide what a command may do.
-///
-/// They are the running process's: a change at a restart applies to what is already stored,
-/// but for the expiry of an existing session, which is stored with it.
+/// The limits and timeouts of the running server. After a restart, changed ones apply to stored
+/// sessions too, except to their expiry, which is stored.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// Bounds and defaults of the timeouts.
+    /// Bounds and defaults of session timeouts.
     pub policy: TimeoutPolicy,
-    /// How fast the rules' minutes pass.
+    /// How fast the minutes of session timeouts pass.
     pub scale: TimeScale,
-    /// How long a session is kept after its expiry.
+    /// How long a session is retained after its expiry.
     pub kept: Millis,
-    /// The most open turns in all.
+    /// The most open turns of all sessions together.
     pub max_pending_turns: u64,
-    /// The most active sessions of a user; 0 for any number.
+    /// The most active sessions of a user; 0 means no limit.
     pub max_sessions_per_user: u32,
 }

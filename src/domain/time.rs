@@ -1,4 +1,4 @@
-//! Points in time and the length of a minute.
+//! Points in time, spans of time and the time scale.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -20,26 +20,22 @@ impl Timestamp {
     /// The latest representable instant.
     pub const MAX: Self = Self(i64::MAX);
 
-    /// The span from `earlier` to `self`; negative where `earlier` is the later one.
+    /// Returns the span from `earlier` to `self`; negative if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Millis {
         Millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// The next instant that a timestamp can tell apart from this one.
+    /// Returns the next instant, a millisecond later.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
     fn to_rfc3339(self) -> String {
-        self.date_time()
-            .to_rfc3339_opts(SecondsFormat::Millis, true)
-    }
-
-    fn date_time(self) -> DateTime<Utc> {
-        // What lies outside chrono's years (±262,000) cannot come from a clock or a request.
-        DateTime::from_timestamp_millis(self.0).unwrap_or_default()
+        // No clock or request gives a time outside chrono's years (±262,000).
+        let time = DateTime::<Utc>::from_timestamp_millis(self.0).unwrap_or_default();
+        time.to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 }
 
@@ -60,52 +56,58 @@ impl Sub<Millis> for Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with milliseconds: `2024-01-15T10:30:45.123Z`.
+    /// Writes RFC 3339 in UTC with milliseconds: `2024-01-15T10:30:45.123Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_rfc3339())
     }
 }
 
 impl serde::Serialize for Timestamp {
-    /// Writes the text that [`Display`](fmt::Display) gives.
+    /// Writes the text of [`Display`](fmt::Display).
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.to_rfc3339())
     }
 }
 
 impl Millis {
-    /// The span as a standard duration; a negative one is zero.
+    /// Returns the span as a [`Duration`]; zero if it is negative.
     #[must_use]
     pub fn to_duration(self) -> Duration {
         Duration::from_millis(u64::try_from(self.0).unwrap_or(0))
     }
 }
 
-/// How many of the session rules' minutes pass in one real minute.
-///
-/// It is 1 but in black-box tests, which watch a session live and die in seconds.
+impl From<Duration> for Millis {
+    /// Rounds down to milliseconds, and saturates.
+    fn from(span: Duration) -> Self {
+        Self(i64::try_from(span.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// How many minutes of session timeouts pass in one real minute: 1, except in tests that watch a
+/// session expire within seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeScale(u32);
 
 impl TimeScale {
     /// Real time.
     pub const REAL: Self = Self(1);
-    /// The fastest scale: a minute is one millisecond.
+    /// The fastest scale: a minute takes one millisecond.
     pub const MAX: u32 = 60_000;
 
-    /// A scale of `factor`, put into 1..=[`Self::MAX`].
+    /// Creates a scale of `factor`, clamped to 1..=[`Self::MAX`].
     #[must_use]
     pub fn new(factor: u32) -> Self {
         Self(factor.clamp(1, Self::MAX))
     }
 
-    /// The real span that `minutes` last.
+    /// Returns the real span that `minutes` take.
     #[must_use]
     pub fn minutes(self, minutes: u32) -> Millis {
         Millis(i64::from(minutes) * 60_000 / i64::from(self.0))
     }
 
-    /// How many minutes `span` is, rounded up.
+    /// Returns how many minutes a real span is, rounded up; 0 if it is negative.
     #[must_use]
     pub fn minutes_in(self, span: Millis) -> i64 {
         let scaled = span.0.max(0).saturating_mul(i64::from(self.0));
@@ -118,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_shown_with_milliseconds_in_utc() {
+    fn times_are_written_with_milliseconds_in_utc() {
         assert_eq!(
             Timestamp(1_705_314_645_123).to_string(),
             "2024-01-15T10:30:45.123Z"

@@ -1,4 +1,4 @@
-//! A turn: a stored user message that waits for the agent's reply, and how that ends.
+//! Turns: user messages that wait for a reply, and how they end.
 
 use std::sync::Arc;
 
@@ -9,90 +9,90 @@ use super::time::{Millis, Timestamp};
 /// The most open turns of one session.
 pub const MAX_OPEN_TURNS: usize = 16;
 
-/// The longest reply that is submitted, in bytes.
+/// The longest submitted reply, in bytes.
 pub const MAX_SUBMITTED_BYTES: usize = 64 * 1024;
 
-/// After this many crashes of the server in the same turn, it is closed with an error.
+/// The number of server crashes during one turn after which it is closed with an error.
 pub const MAX_CRASHES: u8 = 3;
 
-/// A turn that is still to be answered.
+/// A turn without a reply yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenTurn {
     /// The session.
     pub session_id: SessionId,
-    /// Its place among the session's open turns; they run in this order.
+    /// Its position in the session's queue of open turns.
     pub position: u32,
-    /// When the user's message was stored, which names it within the session.
+    /// When the user's message was stored; the message's key within the session.
     pub message_at: Timestamp,
-    /// Whether the agent was ever asked. Such a turn outlives its session's expiry.
+    /// Whether the agent was ever called. Such a turn outlives its session's expiry.
     pub begun: bool,
-    /// Whether the agent is being asked by the running server.
+    /// Whether the running server is calling the agent.
     pub running: bool,
-    /// How often the server crashed while the agent was being asked.
+    /// How often the server crashed during the call.
     pub crashes: u8,
-    /// Until when it waits for a reply that is submitted; none where the agent itself is asked.
+    /// Until when it waits for a submitted reply; `None` if the agent is called.
     pub waits_until: Option<Timestamp>,
 }
 
 /// How the turn of a new message begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beginning {
-    /// Once it is its turn.
+    /// After the turns before it.
     InTurn,
-    /// At once where it is alone: it has a place. That saves the commit which would note it.
+    /// At once if no other turn is open: its session worker is reserved. The message is stored with
+    /// the turn as begun, which saves a commit.
     AtOnce,
-    /// At once, to wait this long for a reply that is submitted.
+    /// At once, to wait this long for a submitted reply.
     Waiting(Millis),
 }
 
-/// Whether the agent may be asked.
+/// The outcome of beginning a turn.
 #[derive(Debug)]
 pub enum Begun {
-    /// It may, and it is noted that it was.
+    /// The turn is stored as begun; the agent may be called.
     Now,
-    /// It may not: the turn was closed with this failure.
+    /// The turn was closed with this failure instead.
     Closed(TurnFailure),
-    /// The turn is no longer there.
+    /// The turn no longer exists.
     Gone,
 }
 
-/// Whether a turn may wait for a reply that is submitted.
+/// The outcome of parking a turn until a reply is submitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parked {
-    /// It waits.
+    /// The turn waits.
     Waiting,
-    /// It is no longer open.
+    /// The turn is no longer open.
     Gone,
 }
 
-/// What an agent replied.
+/// A reply of an agent.
 #[derive(Debug, Clone, Default)]
 pub struct Reply {
-    /// The text, with the reply's own metadata and attachments.
+    /// The content with its metadata and attachments.
     pub body: Body,
-    /// What the agent thought.
+    /// The thought behind the reply.
     pub thought: Option<String>,
-    /// The text of a JSON array: what the agent did.
+    /// The actions: the text of a JSON array.
     pub actions: Option<String>,
 }
 
-/// How a turn ended.
+/// The outcome of closing a turn.
 #[derive(Debug, Clone)]
 pub enum Closed {
-    /// With this reply.
+    /// The turn has this reply.
     Replied(Arc<Message>),
-    /// Without one.
+    /// The turn has no reply.
     Failed(TurnFailure),
-    /// The turn is no longer there.
+    /// The turn no longer exists.
     Gone,
 }
 
 impl Reply {
-    /// Checks the size of what belongs to the text: all of it is shown as metadata, and so is as
-    /// long in all as metadata may be.
+    /// Checks the size of metadata, thought and actions, which clients see as metadata together.
     ///
     /// # Errors
-    /// It is too large.
+    /// They are larger than [`MAX_METADATA_BYTES`].
     pub fn check_metadata(&self) -> Result<(), InvalidMessage> {
         let parts = [&self.body.metadata, &self.thought, &self.actions];
         let bytes: usize = parts.into_iter().flatten().map(String::len).sum();
@@ -105,22 +105,17 @@ impl Reply {
         )))
     }
 
-    /// A reply that is nothing but a text.
+    /// Creates a reply that has only content.
     #[must_use]
-    pub fn text(text: String) -> Self {
-        let body = Body {
-            content: text,
-            ..Body::default()
-        };
-        Self {
-            body,
-            ..Self::default()
-        }
+    pub fn text(content: String) -> Self {
+        let mut reply = Self::default();
+        reply.body.content = content;
+        reply
     }
 }
 
 impl OpenTurn {
-    /// Notes that the server which asked the agent is no more.
+    /// Resets the state of a call that the previous server process made.
     pub fn recover(&mut self, after_a_crash: bool) {
         if self.running && after_a_crash {
             self.crashes = self.crashes.saturating_add(1);
@@ -128,7 +123,7 @@ impl OpenTurn {
         self.running = false;
     }
 
-    /// Whether the turn has crashed the server so often that it is not tried again.
+    /// Returns whether the server crashed so often during the turn that it is not retried.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
         self.crashes >= MAX_CRASHES
@@ -136,7 +131,7 @@ impl OpenTurn {
 }
 
 impl TurnFailure {
-    /// The session expired before the agent was asked.
+    /// The session expired before the agent was called.
     #[must_use]
     pub fn session_expired() -> Self {
         Self::new(
@@ -145,25 +140,25 @@ impl TurnFailure {
         )
     }
 
-    /// The agent failed for good.
+    /// The agent failed permanently.
     #[must_use]
     pub fn agent_error() -> Self {
         Self::new("AGENT_ERROR", "The agent could not answer")
     }
 
-    /// The agent took too long.
+    /// The agent timed out.
     #[must_use]
     pub fn agent_timeout() -> Self {
         Self::new("AGENT_TIMEOUT", "The agent did not answer in time")
     }
 
-    /// The agent is no longer there.
+    /// The agent no longer exists.
     #[must_use]
     pub fn agent_not_found() -> Self {
         Self::new("AGENT_NOT_FOUND", "The session's agent no longer exists")
     }
 
-    /// The turn crashed the server too often.
+    /// The server crashed too often during the turn.
     #[must_use]
     pub fn crashed_too_often() -> Self {
         Self::new(
@@ -180,17 +175,17 @@ impl TurnFailure {
     }
 }
 
-/// What was said in a session before a message, oldest first.
+/// The messages of a session before a turn, oldest first.
 #[derive(Debug, Clone)]
 pub enum History {
-    /// What the user said.
+    /// The contents of the user's messages.
     Statements(Vec<String>),
-    /// The messages of both, each reply after the message that it answers.
+    /// The messages of the user and the agent, each reply after its message.
     Messages(Vec<Message>),
 }
 
 impl History {
-    /// What the user said, if that was wanted alone.
+    /// Returns the contents of the user's messages, if only those were requested.
     #[must_use]
     pub fn statements(&self) -> &[String] {
         match self {
@@ -199,7 +194,7 @@ impl History {
         }
     }
 
-    /// The messages of both, if they were wanted.
+    /// Returns the messages of the user and the agent, if they were requested.
     #[must_use]
     pub fn messages(&self) -> &[Message] {
         match self {
@@ -209,21 +204,21 @@ impl History {
     }
 }
 
-/// What a backend wants to know beside the message.
+/// The context that a backend needs beside the message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wants {
-    /// What was said before.
+    /// The messages before it.
     pub history: WantedHistory,
-    /// Whether it has a session of its own for each of ours.
+    /// Whether it has a remote session for each of ours.
     pub upstream: bool,
 }
 
-/// How much of what was said before a backend wants.
+/// How many earlier messages a backend needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WantedHistory {
-    /// So many of the user's messages, as texts, which costs much less than the whole.
+    /// The contents of this many of the user's messages, which is much cheaper to read.
     Statements(usize),
-    /// So many messages of both.
+    /// This many messages of the user and the agent.
     Messages(usize),
 }
 

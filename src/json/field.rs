@@ -1,37 +1,37 @@
-//! A field of a request, read so that it never fails the others.
+//! Fields of requests that are validated one by one.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::kind;
+use super::value::kind;
 use crate::domain::number;
 
-/// A field of an object that somebody else wrote. A struct of these is read whole, whatever is wrong
-/// in it, so that its fields can be judged in an order of their own, each with an error of its own.
+/// A field of a client's object. A struct of these can be deserialized whatever is wrong in it, so
+/// that its fields can be validated in any order, each with its own error.
 ///
-/// Fields need `#[serde(default)]`. An object within is a `Field` of a map: a struct that derives
-/// `Deserialize` would take an array too.
+/// Fields need `#[serde(default)]`. Use a `Field` of a map for a nested object: a struct that derives
+/// `Deserialize` would accept an array, too.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Field<T> {
-    /// It is not there.
+    /// The field is absent.
     #[default]
     Absent,
-    /// It is null.
+    /// The field is null.
     Null,
-    /// It is of the right type.
+    /// The field has the right type.
     Value(T),
-    /// It is of this JSON type, which is another one.
+    /// The field has this JSON type instead.
     Wrong(&'static str),
 }
 
-/// What JavaScript's `Number()` makes of a number or a string, truncated; none where that is not
-/// finite, or the string is blank.
+/// JavaScript's `Number()` of a number or a string, truncated; `None` if that is not finite, or the
+/// string is blank.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct JsNumber(pub Option<f64>);
 
 impl<T> Field<T> {
-    /// This field, or the other where this one is absent.
+    /// Returns this field, or `other` if this one is absent.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         match self {
@@ -40,10 +40,10 @@ impl<T> Field<T> {
         }
     }
 
-    /// The value: none where the field is absent or null.
+    /// Returns the value; `None` if the field is absent or null.
     ///
     /// # Errors
-    /// The JSON type that it has, in words, where that is a wrong one.
+    /// The JSON type of the field, if that is a wrong one.
     pub fn given(self) -> Result<Option<T>, &'static str> {
         match self {
             Self::Absent | Self::Null => Ok(None),
@@ -54,7 +54,7 @@ impl<T> Field<T> {
 }
 
 impl Field<String> {
-    /// Whether it is absent, null or an empty string.
+    /// Returns whether it is absent, null or an empty string.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         match self {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_field_fails_no_other() {
+    fn a_wrong_field_does_not_affect_others() {
         let expected = Fields {
             text: Field::Wrong("an array"),
             flag: Field::Null,
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn another_spelling_counts_where_the_first_is_absent() {
+    fn an_alternative_counts_if_the_field_is_absent() {
         let value = || Field::Value("b".to_owned());
         assert_eq!(Field::Absent.or(value()), value());
         assert_eq!(Field::Null.or(value()), Field::Null);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_finite_number_is_none() {
+    fn a_value_that_is_not_a_finite_number_is_none() {
         for text in [r#""abc""#, r#""""#, r#"" ""#, r#""1e999""#, r#""NaN""#] {
             let fields = read(&format!(r#"{{"number": {text}}}"#));
             assert_eq!(fields.number, Field::Value(JsNumber(None)), "{text}");

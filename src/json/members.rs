@@ -1,4 +1,4 @@
-//! An object's members as they stand in a text.
+//! The members of an object as they were sent.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,18 +7,18 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::JsString;
+use super::string::JsString;
 
-/// The members of an object as they stand in a text, so that what is wrong with one of them can be
-/// told with its line. Of two members of one name the last one counts, as in `JSON.parse`.
+/// The members of an object as they were sent, so that an error can give a position in the text. Of
+/// members with the same name the last one counts, as in `JSON.parse`.
 ///
-/// A member's own text is checked for its syntax only: numbers, depth and unpaired surrogates are
-/// those of whoever parses it. In names, U+FFFD stands for an unpaired surrogate.
+/// Only the syntax of their texts is checked, not the range of numbers, the depth, or unpaired
+/// surrogates. In names, U+FFFD replaces an unpaired surrogate.
 #[derive(Debug, Default)]
 pub struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    /// The text of a member. Null is one.
+    /// Returns the text of a member, which may be null.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a RawValue> {
         let mut members = self.0.iter();
@@ -27,7 +27,7 @@ impl<'a> Members<'a> {
             .map(|(_, text)| *text)
     }
 
-    /// The members in the order of the text.
+    /// Returns the members in the order of the text.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(name, text)| (name.as_str(), *text))
     }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_character_in_an_odd_member_fails_no_other() {
+    fn an_unpaired_surrogate_in_one_member_does_not_affect_others() {
         let text = r#"{"\ud83c": "\udf89", "a": 1e999}"#;
         let members: Members<'_> = serde_json::from_str(text).unwrap();
         let odd = members.get("\u{fffd}").map(RawValue::get);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn many_members_are_read_in_time() {
+    fn many_members_are_parsed_in_linear_time() {
         let many: Vec<_> = (0..200_000).map(|name| format!("\"{name}\":0")).collect();
         let text = format!("{{{}}}", many.join(","));
         let members: Members<'_> = serde_json::from_str(&text).unwrap();

@@ -1,10 +1,10 @@
-//! Reads JSON that JavaScript programs wrote.
+//! Parses JSON that JavaScript programs wrote.
 //!
-//! `JSON.stringify` escapes half of a surrogate pair when a string was cut inside a character
-//! (`"\ud83c"`), and some programs put a UTF-8 byte order mark before the text. Browsers accept
-//! both, and `TextEncoder` and WebSocket replace such a half by U+FFFD. RFC 8259 allows a reader to
-//! do the same (section 8.1 and 8.2); `serde_json` refuses both. Of two members of one name
-//! `JSON.parse` takes the last one, where a struct that derives `Deserialize` refuses the second.
+//! `JSON.stringify` escapes an unpaired surrogate when a string was cut inside a character
+//! (`"\ud83c"`), and some programs write a UTF-8 byte order mark. Browsers accept both, and
+//! `TextEncoder` and WebSocket replace unpaired surrogates with U+FFFD. RFC 8259 allows a parser to
+//! do the same (sections 8.1 and 8.2); `serde_json` refuses both. Of members with the same name
+//! `JSON.parse` takes the last; a struct that derives `Deserialize` refuses the second.
 
 mod field;
 mod members;
@@ -20,17 +20,18 @@ use serde_json::Value;
 
 pub use self::field::{Field, JsNumber};
 pub use self::members::Members;
+pub use self::reserved::refuse_reserved_names;
 pub use self::string::{JsPart, JsString};
 pub use self::value::{is_same, kind, read, text};
 
 /// The UTF-8 byte order mark.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The escape of U+FFFD. It is as long as the one that it replaces, so positions in errors hold.
+/// The escape of U+FFFD. It is as long as the replaced one, so positions in errors stay valid.
 const REPLACEMENT: &[u8; 6] = b"\\ufffd";
 
-/// Parses JSON text. A byte order mark is skipped, an unpaired surrogate escape becomes U+FFFD, and
-/// of two members of one name the last one counts.
+/// Parses JSON text. A byte order mark is skipped, an unpaired surrogate becomes U+FFFD, and of
+/// members with the same name the last one counts.
 ///
 /// # Errors
 /// The text is not JSON, a number is beyond the range of [`f64`], it is nested more than 127 levels
@@ -38,15 +39,19 @@ const REPLACEMENT: &[u8; 6] = b"\\ufffd";
 pub fn from_js<T: DeserializeOwned>(text: &[u8]) -> serde_json::Result<T> {
     let text = well_formed(text);
     refuse_reserved_names(&text)?;
-    serde_json::from_slice(&text).or_else(|error| match last_members::<T>(&text) {
-        Some(read) if error.is_data() => Ok(read),
-        // Only the first error names a position in the text.
-        _ => Err(error),
+    serde_json::from_slice(&text).or_else(|error| {
+        // A name may occur twice: a `Value` keeps the last member, which may fit `T`.
+        let value = serde_json::from_slice::<Value>(&text).ok();
+        match value.map(T::deserialize) {
+            Some(Ok(parsed)) if error.is_data() => Ok(parsed),
+            // Only the first error has a position in the text.
+            _ => Err(error),
+        }
     })
 }
 
-/// Parses the text of an object member by member, so that what is wrong with one fails no other. A
-/// byte order mark is skipped; each member stands there as it was sent.
+/// Splits the text of an object into its members, each as it was sent, so that an invalid one does
+/// not affect the others. A byte order mark is skipped.
 ///
 /// # Errors
 /// The text is not a JSON object.
@@ -54,29 +59,12 @@ pub fn members(text: &str) -> serde_json::Result<Members<'_>> {
     serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// The value of a text in which a name may stand twice, if it fits `T` then. It is read twice,
-/// which only texts pay for that do not fit as they stand.
-fn last_members<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
-    let value: Value = serde_json::from_slice(text).ok()?;
-    T::deserialize(value).ok()
-}
-
-/// Refuses a text in which the name of a member begins with `$serde_json::private::`. The library
-/// takes such a member's string for JSON of its own, beyond every check of the text around it. Use
-/// it beside [`well_formed`].
-///
-/// # Errors
-/// The text has such a name, or is not JSON.
-pub fn refuse_reserved_names(text: &[u8]) -> serde_json::Result<()> {
-    reserved::refuse(text)
-}
-
-/// An error in words for whoever wrote the text, with the position in it.
+/// Returns an error's message for the author of the text, with the position in it.
 #[must_use]
 pub fn explain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     // The library's errors have no codes.
-    for (found, said) in [
+    for (found, explained) in [
         (
             "recursion limit exceeded",
             "it is nested more than 127 levels deep",
@@ -87,14 +75,14 @@ pub fn explain(error: &serde_json::Error) -> String {
         ),
     ] {
         if let Some(position) = text.strip_prefix(found) {
-            return format!("{said}{position}");
+            return format!("{explained}{position}");
         }
     }
     text
 }
 
-/// The same text without a byte order mark and without unpaired surrogate escapes. Use it instead
-/// of [`from_js`] where the parsed value borrows from the text, with [`refuse_reserved_names`].
+/// Returns the text without a byte order mark, and with U+FFFD for unpaired surrogates. It replaces
+/// [`from_js`] if the parsed value borrows from the text; call [`refuse_reserved_names`] too.
 #[must_use]
 pub fn well_formed(text: &[u8]) -> Cow<'_, [u8]> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
@@ -120,25 +108,24 @@ pub fn well_formed(text: &[u8]) -> Cow<'_, [u8]> {
     text
 }
 
-/// A quick look before the slow one: most texts have no such escape at all.
+/// Returns whether a text may have escaped surrogates. Most have none.
 fn may_have_surrogates(text: &[u8]) -> bool {
     [b"\\ud", b"\\uD"]
         .iter()
         .any(|escape| memmem::find(text, *escape).is_some())
 }
 
-/// What a backslash begins.
+/// The kind of an escape sequence.
 enum Escape {
-    /// A high surrogate and the low one that belongs to it.
+    /// A surrogate pair.
     Pair,
     /// A surrogate without its other half.
     Unpaired,
-    /// Anything else.
     Other,
 }
 
 impl Escape {
-    /// Reads what stands at a backslash.
+    /// Parses the escape at a backslash.
     fn at(text: &[u8]) -> Self {
         match code_unit(text) {
             Some(0xd800..=0xdbff) => match code_unit(&text[REPLACEMENT.len()..]) {
@@ -151,15 +138,15 @@ impl Escape {
     }
 }
 
-/// The UTF-16 code unit of a `\uXXXX` escape at the beginning of a text.
+/// Returns the UTF-16 code unit of a `\uXXXX` escape at the start of a text.
 fn code_unit(text: &[u8]) -> Option<u16> {
     let digits = text.strip_prefix(b"\\u")?.get(..4)?;
     let digits = str::from_utf8(digits).ok()?;
-    // The parse itself would also accept a sign.
-    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    u16::from_str_radix(digits, 16).ok()
+    // The parser itself would accept a sign, too.
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex
+        .then(|| u16::from_str_radix(digits, 16).ok())
+        .flatten()
 }
 
 #[cfg(test)]
@@ -172,7 +159,7 @@ mod tests {
 
     #[rstest]
     #[case::cut_inside_a_character(r#""Great news \ud83c""#, "Great news \u{fffd}")]
-    #[case::low_half_alone(r#""\udf89!""#, "\u{fffd}!")]
+    #[case::low_half_without_the_other(r#""\udf89!""#, "\u{fffd}!")]
     #[case::pair(r#""\ud83c\udf89""#, "🎉")]
     #[case::upper_case(r#""\uD83C\uDF89 \uD83C""#, "🎉 \u{fffd}")]
     #[case::two_high_halves(r#""\ud83c\ud83c\udf89""#, "\u{fffd}🎉")]
@@ -190,9 +177,9 @@ mod tests {
     }
 
     #[test]
-    fn names_of_fields_are_read_the_same_way() {
-        let read: Value = from_js(br#"{"\ud83c": ["\udf89"]}"#).unwrap();
-        assert_eq!(read, json!({ "\u{fffd}": ["\u{fffd}"] }));
+    fn names_of_members_are_parsed_the_same_way() {
+        let parsed: Value = from_js(br#"{"\ud83c": ["\udf89"]}"#).unwrap();
+        assert_eq!(parsed, json!({ "\u{fffd}": ["\u{fffd}"] }));
     }
 
     #[derive(Debug, PartialEq, serde::Deserialize)]
@@ -203,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_members_of_one_name_the_last_one_counts() {
+    fn the_last_member_of_a_name_counts() {
         let answer = |text: &str, inner| Answer {
             text: text.into(),
             inner,
@@ -223,21 +210,21 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_read_to_127_levels_and_no_deeper() {
+    fn texts_are_parsed_to_127_levels_and_no_deeper() {
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert!(from_js::<Value>(nested(127).as_bytes()).is_ok());
         for levels in [128, 100_000] {
             let error = from_js::<Value>(nested(levels).as_bytes()).unwrap_err();
-            let said = "it is nested more than 127 levels deep at line 1 column 128";
-            assert_eq!(explain(&error), said);
+            let message = "it is nested more than 127 levels deep at line 1 column 128";
+            assert_eq!(explain(&error), message);
         }
         let open = "{\"a\":".repeat(1_000_000);
         assert!(from_js::<Value>(open.as_bytes()).is_err());
     }
 
     #[test]
-    fn an_error_says_what_is_wrong_and_where() {
-        for (text, said) in [
+    fn an_error_gives_the_reason_and_the_position() {
+        for (text, message) in [
             (
                 "[1e400]",
                 "a number is beyond the range of a double (about 1.8e308) at line 1 column 6",
@@ -245,7 +232,7 @@ mod tests {
             ("[1,]", "trailing comma at line 1 column 4"),
         ] {
             let error = from_js::<Value>(text.as_bytes()).unwrap_err();
-            assert_eq!(explain(&error), said);
+            assert_eq!(explain(&error), message);
         }
     }
 
@@ -266,12 +253,12 @@ mod tests {
     #[case::cut_off_after_the_backslash(r#""\ud83c\"#)]
     #[case::beyond_f64("1e400")]
     #[case::empty("")]
-    fn what_is_not_json_stays_an_error(#[case] text: &str) {
+    fn text_that_is_not_json_is_an_error(#[case] text: &str) {
         assert!(from_js::<Value>(text.as_bytes()).is_err());
     }
 
     #[test]
-    fn an_error_names_the_position_in_the_text_as_it_was_sent() {
+    fn an_error_gives_the_position_in_the_text_as_sent() {
         let text = br#"{"a": "\ud83c", "b": x}"#;
         let error = from_js::<Value>(text).unwrap_err();
         assert_eq!((error.line(), error.column()), (1, 22));
@@ -279,11 +266,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_utf_16_text_is_read_as_browsers_read_it(units: Vec<u16>) {
+        fn any_utf_16_text_is_parsed_as_by_browsers(units: Vec<u16>) {
             let escaped = units.iter().map(|unit| format!("\\u{unit:04x}"));
             let escaped = escaped.collect::<Vec<_>>().concat();
-            let read: String = from_js(format!("\"{escaped}\"").as_bytes()).unwrap();
-            prop_assert_eq!(read, String::from_utf16_lossy(&units));
+            let parsed: String = from_js(format!("\"{escaped}\"").as_bytes()).unwrap();
+            prop_assert_eq!(parsed, String::from_utf16_lossy(&units));
         }
 
         #[test]

@@ -1,8 +1,8 @@
-//! Names that `serde_json` gives a meaning of its own.
+//! Names that have a special meaning to `serde_json`.
 //!
-//! Its `Value` reads `{"$serde_json::private::RawValue": "[1]"}` as `[1]`: the text in a string
-//! becomes a part of the document. Whoever sends that could nest values deeper than the limit, and
-//! store what cannot be read again. Nobody has another use for such a name, so it is refused.
+//! Its `Value` parses `{"$serde_json::private::RawValue": "[1]"}` as `[1]`: a string becomes part of
+//! the document. A client could use that to nest values deeper than the limit, and to store values
+//! that cannot be read again. Such names have no other use, so they are refused.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,31 +11,26 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-/// How all of them begin.
+/// The prefix of these names.
 const PREFIX: &str = "$serde_json::private::";
 
-/// Refuses a text with such a name in it, or with a syntax error.
+/// Refuses a text in which a member's name begins with `$serde_json::private::`.
 ///
 /// # Errors
-/// The text has such a name, or it was read to look for one and is not JSON.
-pub(super) fn refuse(text: &[u8]) -> serde_json::Result<()> {
-    if may_have_one(text) {
+/// The text has such a name, or may have one and is not JSON.
+pub fn refuse_reserved_names(text: &[u8]) -> serde_json::Result<()> {
+    // An escape may encode any letter of the name.
+    let marks: [&[u8]; 2] = [PREFIX.as_bytes(), b"\\u00"];
+    if marks.iter().any(|mark| memmem::find(text, mark).is_some()) {
         serde_json::from_slice::<Checked>(text)?;
     }
     Ok(())
 }
 
-/// A quick look before the slow one. An escape may stand for any of the letters.
-fn may_have_one(text: &[u8]) -> bool {
-    [PREFIX.as_bytes(), b"\\u00"]
-        .iter()
-        .any(|part| memmem::find(text, part).is_some())
-}
-
-/// Any value without such names.
+/// Any value without reserved names.
 struct Checked;
 
-/// The name of a member, which is none of them.
+/// A member's name that is not reserved.
 struct Name;
 
 impl<'de> Deserialize<'de> for Checked {
@@ -108,7 +103,7 @@ mod tests {
     use super::super::from_js;
 
     #[rstest]
-    #[case::alone(r#"{"$serde_json::private::RawValue": "[1]"}"#)]
+    #[case::at_the_top(r#"{"$serde_json::private::RawValue": "[1]"}"#)]
     #[case::within(r#"{"a": [{"b": {"$serde_json::private::RawValue": "[1]"}}]}"#)]
     #[case::not_first(r#"{"a": 1, "$serde_json::private::RawValue": "[1]"}"#)]
     #[case::of_numbers(r#"{"$serde_json::private::Number": "1"}"#)]

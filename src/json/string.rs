@@ -1,4 +1,4 @@
-//! Strings as JavaScript has them: UTF-16 code units, which need not be well formed.
+//! Strings of JavaScript: UTF-16 code units, which may be ill-formed.
 
 use std::fmt;
 
@@ -8,25 +8,25 @@ use serde::de::{Deserializer, Error, Visitor};
 /// The length of a surrogate in WTF-8, in bytes.
 const SURROGATE_LEN: usize = 3;
 
-/// A JSON string with its unpaired surrogates, which are half a character each. Parse it from the
-/// text as it was sent: [`from_js`](super::from_js) replaces such halves.
+/// A JSON string with its unpaired surrogates, each half a character. Parse it from the text as it
+/// was sent: [`from_js`](super::from_js) replaces them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JsString {
-    /// UTF-8, but that a surrogate is encoded like any other code point.
+    /// UTF-8, except that surrogates are encoded like other code points.
     wtf8: Vec<u8>,
 }
 
 /// A part of a [`JsString`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsPart<'a> {
-    /// Whole characters.
+    /// Complete characters.
     Text(&'a str),
     /// Half of a character.
     Surrogate(u16),
 }
 
 impl JsString {
-    /// Its parts, in order. No text is empty, and no two texts follow one another.
+    /// Returns the parts in order. Texts are not empty, and no two of them are adjacent.
     pub fn parts(&self) -> impl Iterator<Item = JsPart<'_>> {
         let mut rest = self.wtf8.as_slice();
         std::iter::from_fn(move || {
@@ -36,7 +36,7 @@ impl JsString {
         })
     }
 
-    /// The text, with U+FFFD for each surrogate.
+    /// Returns the text, with U+FFFD for each surrogate.
     #[must_use]
     pub fn to_text(&self) -> String {
         let texts = self.parts().map(|part| match part {
@@ -47,20 +47,20 @@ impl JsString {
     }
 }
 
-/// The first part of WTF-8 bytes, and what comes after it.
+/// Splits off the first part of WTF-8 bytes.
 fn first_part(bytes: &[u8]) -> Option<(JsPart<'_>, &[u8])> {
     if let Some(unit) = surrogate(bytes) {
         return Some((JsPart::Surrogate(unit), &bytes[SURROGATE_LEN..]));
     }
-    let mut places = memchr::memchr_iter(0xed, bytes);
-    let end = places.find(|at| surrogate(&bytes[*at..]).is_some());
+    let mut candidates = memchr::memchr_iter(0xed, bytes);
+    let end = candidates.find(|at| surrogate(&bytes[*at..]).is_some());
     let (text, after) = bytes.split_at(end.unwrap_or(bytes.len()));
-    // Without its surrogates it is UTF-8.
+    // Without surrogates, WTF-8 is UTF-8.
     let text = str::from_utf8(text).ok().filter(|text| !text.is_empty())?;
     Some((JsPart::Text(text), after))
 }
 
-/// The surrogate that some bytes begin with.
+/// Returns the surrogate at the start of the bytes.
 fn surrogate(bytes: &[u8]) -> Option<u16> {
     match bytes {
         [0xed, middle @ 0xa0..=0xbf, last, ..] => {
@@ -99,7 +99,7 @@ impl<'de> Deserialize<'de> for JsString {
             }
         }
 
-        // `serde_json` refuses unpaired surrogates in texts, and gives them in bytes.
+        // `serde_json` refuses unpaired surrogates in strings, and accepts them in bytes.
         deserializer.deserialize_bytes(Reader)
     }
 }
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn surrogates_stand_between_the_texts() {
+    fn surrogates_separate_texts() {
         let string = read(r#""é\ud83c!\ud83c\udf89\udf89\ud83c한""#);
         let parts: Vec<_> = string.parts().collect();
         let wanted = [
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_string_is_one() {
+    fn only_strings_are_accepted() {
         for text in ["7", "null", "true", "[65]", "{}", r#""\ud8"#, r#""\udxyz""#] {
             assert!(serde_json::from_str::<JsString>(text).is_err(), "{text}");
         }
@@ -140,7 +140,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_utf_16_text_is_read_as_browsers_read_it(units: Vec<u16>) {
+        fn any_utf_16_text_is_parsed_as_by_browsers(units: Vec<u16>) {
             let escaped: Vec<_> = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
             let read = read(&format!("\"{}\"", escaped.concat()));
             prop_assert_eq!(read.to_text(), String::from_utf16_lossy(&units));

@@ -1,10 +1,10 @@
-//! JSON values as this server reads and writes them, whoever sent them.
+//! Helpers for JSON values.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// The JSON type of a value, with its article.
+/// Returns the JSON type of a value, with an article.
 #[must_use]
 pub fn kind(value: &Value) -> &'static str {
     match value {
@@ -17,13 +17,13 @@ pub fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Reads the members of an object into a struct whose fields take anything.
+/// Deserializes an object into a struct of [`Field`](super::Field)s.
 #[must_use]
 pub fn read<T: DeserializeOwned + Default>(members: Map<String, Value>) -> T {
     serde_json::from_value(Value::Object(members)).unwrap_or_default()
 }
 
-/// Whether two optional JSON texts stand for the same value.
+/// Returns whether two optional JSON texts have the same value.
 #[must_use]
 pub fn is_same(one: Option<&str>, other: Option<&str>) -> bool {
     if one == other {
@@ -36,8 +36,8 @@ pub fn is_same(one: Option<&str>, other: Option<&str>) -> bool {
     parse(one).is_some_and(|one| parse(other) == Some(one))
 }
 
-/// The compact text of a JSON value.
+/// Returns the compact text of a JSON value.
 pub fn text<T: Serialize + ?Sized>(value: &T) -> String {
-    // A `Value` has string keys and no failing `Serialize`, the two ways in which this can fail.
+    // This can fail only for keys that are not strings, or a failing `Serialize`.
     serde_json::to_string(value).unwrap_or_default()
 }

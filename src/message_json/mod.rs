@@ -1,7 +1,7 @@
-//! The parts of a message that are JSON: metadata, attachments, actions.
+//! The parts of a message that are JSON: metadata, attachments and actions.
 //!
-//! They are stored as text. This module makes the text of what others sent, compares texts, and
-//! makes the metadata that clients and agents are shown.
+//! They are stored as text. This module validates and serializes what clients and agents send, and
+//! computes the metadata that they see.
 
 mod shown;
 #[cfg(test)]
@@ -15,37 +15,35 @@ use crate::domain::message::{
 };
 use crate::json::{self, Field};
 
-/// What only the server says in a message's metadata.
-const SERVERS_OWN: [&str; 2] = ["sessionId", "agentError"];
+/// The members of a message's metadata that only the server sets.
+const SERVER_SET: [&str; 2] = ["sessionId", "agentError"];
 
-/// Returns the text of a session's metadata: an empty object's where it is absent or null.
+/// Returns the text of a session's metadata; an empty object if it is absent or null.
 ///
 /// # Errors
-/// It is no object, or too large.
+/// The metadata is not an object, or too large.
 pub fn session_metadata(sent: Field<Map<String, Value>>) -> Result<String, InvalidMessage> {
-    let (_, text) = metadata(sent)?;
-    Ok(text)
+    Ok(metadata(sent)?.1)
 }
 
-/// Returns the text of a message's own metadata; none where nothing is left of it.
-///
-/// What only the server says (`sessionId`, `agentError`) is dropped.
+/// Returns the text of a message's own metadata without the members that only the server sets
+/// (`sessionId`, `agentError`); `None` if nothing is left.
 ///
 /// # Errors
-/// It is no object, or too large.
+/// The metadata is not an object, or too large.
 pub fn message_metadata(sent: Field<Map<String, Value>>) -> Result<Option<String>, InvalidMessage> {
     let (mut fields, mut text) = metadata(sent)?;
-    let removed = SERVERS_OWN.map(|name| fields.shift_remove(name));
+    let removed = SERVER_SET.map(|name| fields.shift_remove(name));
     if removed.iter().any(Option::is_some) {
         text = json::text(&fields);
     }
     Ok((!fields.is_empty()).then_some(text))
 }
 
-/// Returns the text of a message's attachments; none where there are none.
+/// Returns the text of a message's attachments; `None` if there are none.
 ///
 /// # Errors
-/// They are no array of at most ten objects with a `type` and a `url`, or too large.
+/// They are not an array of at most ten objects with a `type` and a `url`, or too large.
 pub fn attachments(sent: Field<Vec<Value>>) -> Result<Option<String>, InvalidMessage> {
     let list = sent.given().map_err(|found| {
         InvalidMessage::attachments(format!("attachments must be an array, not {found}"))
@@ -60,7 +58,7 @@ pub fn attachments(sent: Field<Vec<Value>>) -> Result<Option<String>, InvalidMes
     Ok((!list.is_empty()).then_some(text))
 }
 
-/// Whether two bodies say the same, however their JSON is written.
+/// Returns whether two bodies have the same content, however their JSON is formatted.
 #[must_use]
 pub fn says_the_same(one: &Body, other: &Body) -> bool {
     one.content == other.content
@@ -68,7 +66,7 @@ pub fn says_the_same(one: &Body, other: &Body) -> bool {
         && json::is_same(one.attachments.as_deref(), other.attachments.as_deref())
 }
 
-/// The members and their text, which is at most as long as metadata may be.
+/// Returns the members and their text, after checking its length.
 fn metadata(
     sent: Field<Map<String, Value>>,
 ) -> Result<(Map<String, Value>, String), InvalidMessage> {

@@ -1,4 +1,4 @@
-//! A message's metadata as clients and agents see it.
+//! The metadata of a message as clients and agents see it.
 
 use std::ops::Deref;
 
@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::message::{Message, Role, TurnState};
 
-/// The metadata of a message in a session with this metadata, the text of a JSON object: a user's
-/// message inherits its session's, an agent's has what it thought and did. The session's id and a
-/// failed turn's error are always the server's own.
+/// Returns the metadata of a message. `of_session` is the session's metadata, the text of a JSON
+/// object: a user's message inherits it. An agent's message has its thought and actions instead. The
+/// server sets the session's id and the error of a failed turn.
 #[must_use]
 pub fn shown(of_session: &str, message: &Message<impl Deref<Target = str>>) -> Map<String, Value> {
     let own = object(message.body.metadata.as_deref());

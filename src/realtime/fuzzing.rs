@@ -1,11 +1,11 @@
-//! What is read of sockets, for fuzzers.
+//! Parses the input of sockets, for fuzzers.
 
 use serde_json::Value;
 
 use super::packet::{self, Packet};
 use super::payload::{self, Handshake};
 
-/// Reads a payload as that of an event, and as the `auth` of a connecting socket; and a text as a
+/// Parses a payload as that of an event and as the `auth` of a connecting socket, and a text as a
 /// packet.
 pub(crate) fn frame(event: &str, payload: Value) {
     for name in [event, "message", "join", "leave", "1", "2"] {
@@ -19,9 +19,9 @@ pub(crate) fn frame(event: &str, payload: Value) {
 }
 
 fn packet(text: &str) {
-    if let Ok(Packet::Event { event, .. }) = packet::read(text)
+    if let Ok(Packet::Event { event, .. }) = packet::parse(text)
         && payload::is_known(&event)
     {
-        let _ = payload::read(event);
+        let _ = payload::parse(event);
     }
 }

@@ -1,52 +1,47 @@
-//! All Engine.IO sessions, and Socket.IO upon them.
+//! All Engine.IO sessions, and the Socket.IO protocol on top of them.
 //!
-//! The crate `engineioxide` carries the messages; the few packets of Socket.IO that its clients
-//! exchange with this server are read and written here. The library for those, `socketioxide`,
-//! offers no way to end a session before it is connected, holds the memory of one that has ended
-//! until its time to connect is over, and does not say how many bytes wait for a client: with it,
-//! what strangers can create has no bound in bytes.
+//! `engineioxide` carries the messages; the few Socket.IO packets that clients exchange with this
+//! server are parsed and encoded here. The library for those, `socketioxide`, cannot end a session
+//! before it is connected, holds the memory of an ended one until its connect timeout, and does not
+//! report how many bytes wait for a client: the memory that unauthenticated clients can use would
+//! be unbounded.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 use engineioxide::handler::EngineIoHandler;
 use engineioxide::socket::Sid;
 use engineioxide::{DisconnectReason, Str};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::encoded::Encoded;
-use super::flow::Shared;
+use super::budgets::{Budgets, lock};
 use super::packet::{self, Packet};
+use super::packet_cache::PacketCache;
 use super::payload::{self, Handshake};
-use super::session::{Queued, Session};
-use super::socket::{self, Peer};
+use super::peer::{Disconnect, Peer};
+use super::session::{EngineSession, EngineSocket, QueuedEvent, watch};
+use super::socket::SocketTask;
 use crate::app::App;
-use crate::auth::Authenticator;
-use crate::auth::identity::{Credentials, Principal, Unauthorized};
+use crate::auth::identity::{Principal, Unauthorized};
+use crate::auth::{Authenticator, ClientContext};
 use crate::telemetry::AUDIT;
 
 /// How many events may wait for a socket's task.
 const MAX_QUEUED: usize = 256;
 
-/// A session as Engine.IO knows it.
-pub(super) type EngineSocket = engineioxide::Socket<Data>;
-
-/// What Engine.IO keeps for us with a session.
-#[derive(Debug, Default)]
-pub(super) struct Data(OnceLock<Arc<Session>>);
-
-/// The open sessions, and what they speak to.
+/// The open sessions and what they share.
+#[derive(Debug)]
 pub(super) struct Hub {
     app: Arc<App>,
-    guard: Arc<Authenticator>,
-    pub(super) shared: Shared,
-    encoded: Arc<Encoded>,
-    open: Mutex<HashMap<Sid, Arc<EngineSocket>>>,
+    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) budgets: Budgets,
+    packets: Arc<PacketCache>,
+    open: Mutex<HashMap<Sid, Peer>>,
 }
 
-/// Why a socket is not connected; the client is told.
+/// Why a socket is not connected, in words for the client.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 enum Refused {
     #[error("Credentials are missing or wrong")]
@@ -56,106 +51,89 @@ enum Refused {
 }
 
 impl Hub {
-    pub(super) fn new(app: &Arc<App>, guard: Arc<Authenticator>) -> Self {
+    pub(super) fn new(app: &Arc<App>, authenticator: Arc<Authenticator>) -> Self {
         Self {
             app: Arc::clone(app),
-            guard,
-            shared: Shared::new(),
-            encoded: Arc::default(),
+            authenticator,
+            budgets: Budgets::new(),
+            packets: Arc::default(),
             open: Mutex::default(),
         }
     }
 
-    /// Who the headers of a request say that its client is.
-    pub(super) fn identify(
-        &self,
-        credentials: &Credentials<'_>,
-    ) -> Result<Principal, Unauthorized> {
-        self.guard.identify(credentials)
-    }
-
-    /// An open session.
-    pub(super) fn session(&self, sid: Sid) -> Option<Arc<Session>> {
-        session_of(self.open().get(&sid)?).cloned()
+    /// Returns an open session.
+    pub(super) fn session(&self, sid: Sid) -> Option<Arc<EngineSession>> {
+        let open = lock(&self.open);
+        Some(Arc::clone(&open.get(&sid)?.session))
     }
 
     /// Closes every session.
     pub(super) fn close(&self) {
-        let open: Vec<_> = self.open().values().cloned().collect();
-        for socket in open {
-            socket.close(DisconnectReason::ClosingServer);
+        let open: Vec<_> = lock(&self.open).values().cloned().collect();
+        for peer in open {
+            peer.socket.close(DisconnectReason::ClosingServer);
         }
     }
 
-    fn connect(
-        &self,
-        socket: &Arc<EngineSocket>,
-        session: &Arc<Session>,
-        auth: serde_json::Value,
-    ) -> Result<(), Refused> {
-        let handshake = Handshake::from(auth);
-        let (caller, entity_id) = self.admit(session, &handshake)?;
-        let Some(queued) = session.accept(MAX_QUEUED) else {
+    fn connect(&self, peer: &Peer, auth: Value) -> Result<(), Refused> {
+        let (principal, entity_id) = self.authenticate(&peer.session, auth)?;
+        let Some(queued) = peer.session.accept(MAX_QUEUED) else {
             // A second CONNECT changes nothing.
             return Ok(());
         };
-        if self.guard.asks() {
-            session.hold(true);
+        // An authenticated client is never evicted for others.
+        let always_busy = self.authenticator.asks();
+        if always_busy {
+            peer.session.set_busy(true);
         }
-        let peer = Peer {
-            socket: Arc::clone(socket),
-            session: Arc::clone(session),
-            encoded: Arc::clone(&self.encoded),
-            holds_always: self.guard.asks(),
+        let client = ClientContext {
+            principal,
+            address: Some(peer.session.client.address),
         };
-        let visitor = session.visitor(caller);
-        tokio::spawn(socket::run(
-            Arc::clone(&self.app),
-            peer,
-            queued,
-            visitor,
-            entity_id,
-        ));
+        let packets = Arc::clone(&self.packets);
+        let task = SocketTask::new(&self.app, peer.clone(), packets, client, always_busy);
+        tokio::spawn(task.run(queued, entity_id));
         Ok(())
     }
 
-    /// Who connects, with which rights.
-    fn admit(
+    /// Returns who connects, and the id that they give themselves.
+    fn authenticate(
         &self,
-        session: &Session,
-        handshake: &Handshake,
+        session: &EngineSession,
+        auth: Value,
     ) -> Result<(Principal, Option<Uuid>), Refused> {
-        let own = handshake.credentials();
-        // What a client sends as its `auth` comes before the headers of its first request.
-        let caller = match own {
-            Some(own) => self
-                .guard
-                .identify(&own)
-                .or_else(|reason| session.by_headers.map_err(|_| reason)),
-            None => session.by_headers,
+        let handshake = Handshake::from(auth);
+        let by_headers = session.client.by_headers;
+        // Credentials in `auth` take precedence over the headers of the handshake request.
+        let principal = match handshake.credentials() {
+            Some(credentials) => self
+                .authenticator
+                .identify(&credentials)
+                .or_else(|reason| by_headers.map_err(|_| reason)),
+            None => by_headers,
         };
-        let caller = caller.map_err(|reason| refused(session, reason))?;
+        let principal = principal.map_err(|reason| refused(session, reason))?;
         let entity_id = handshake.entity_id().map_err(|()| Refused::EntityId)?;
-        Ok((caller, entity_id))
+        Ok((principal, entity_id))
     }
 
-    fn receive(&self, socket: &Arc<EngineSocket>, session: &Arc<Session>, text: &str) {
-        match packet::read(text) {
+    fn receive(&self, peer: &Peer, text: &str) -> Result<(), Disconnect> {
+        let session = &peer.session;
+        match packet::parse(text) {
             Ok(Packet::Connect(auth)) if session.is_handshake() => {
-                if let Err(reason) = self.connect(socket, session, auth) {
-                    Peer::tell(socket, session, packet::refused(&reason.to_string()));
+                if let Err(reason) = self.connect(peer, auth) {
+                    peer.send(packet::refused(&reason.to_string()))?;
                 }
             }
             Ok(Packet::Event { event, ack }) => {
-                let Ok(reservation) = self.shared.event(text.len()) else {
-                    tracing::info!("too many events wait, a socket is disconnected");
-                    return session.cut_off();
+                let Ok(reservation) = self.budgets.events.reserve(text.len()) else {
+                    return Err(Disconnect("too many events of all sockets wait"));
                 };
                 if !payload::is_known(&event) {
-                    return;
+                    return Ok(());
                 }
-                let queued = Queued {
-                    sent: event,
+                let queued = QueuedEvent {
+                    event,
                     ack,
                     _reservation: reservation,
                 };
@@ -164,70 +142,51 @@ impl Hub {
                     session.end();
                 }
             }
-            Ok(Packet::OtherNamespace(name)) => {
-                Peer::tell(socket, session, packet::no_namespace(&name));
-            }
+            Ok(Packet::OtherNamespace(name)) => peer.send(packet::no_namespace(&name))?,
             Ok(Packet::Connect(_) | Packet::Ignored) => {}
             Ok(Packet::Disconnect) | Err(packet::Malformed) => session.end(),
         }
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<Sid, Arc<EngineSocket>>> {
-        // No code panics with the lock held.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(())
     }
 }
 
 impl EngineIoHandler for Hub {
-    type Data = Data;
+    type Data = ();
 
     fn on_connect(self: Arc<Self>, socket: Arc<EngineSocket>) {
-        let extensions = &socket.req_parts.extensions;
-        let Some(session) = extensions.get::<Arc<Session>>() else {
-            // Nobody gets here but by the entrance.
+        let Some(peer) = Peer::new(Arc::clone(&socket)) else {
             return socket.close(DisconnectReason::TransportError);
         };
-        let session = Arc::clone(session);
-        // It is set here and nowhere else.
-        let _ = socket.data.0.set(Arc::clone(&session));
-        self.open().insert(socket.id, Arc::clone(&socket));
-        tokio::spawn(session.watch(socket));
+        lock(&self.open).insert(socket.id, peer.clone());
+        tokio::spawn(watch(peer.session, socket));
     }
 
     fn on_disconnect(&self, socket: Arc<EngineSocket>, _reason: DisconnectReason) {
-        self.open().remove(&socket.id);
-        if let Some(session) = session_of(&socket) {
-            session.ended();
+        let closed = lock(&self.open).remove(&socket.id);
+        if let Some(peer) = closed {
+            peer.session.ended();
         }
     }
 
     fn on_message(self: &Arc<Self>, text: Str, socket: Arc<EngineSocket>) {
-        if let Some(session) = session_of(&socket) {
-            session.message_arrived();
-            self.receive(&socket, session, &text);
+        if let Some(peer) = Peer::new(socket) {
+            peer.session.client.inbox.complete();
+            if let Err(reason) = self.receive(&peer, &text) {
+                peer.disconnect(reason);
+            }
         }
     }
 
-    /// The data of an event with binary data, which was refused when it was announced.
+    /// Ignores the binary data of an event, which was refused when it was announced.
     fn on_binary(self: &Arc<Self>, _data: Bytes, socket: Arc<EngineSocket>) {
-        if let Some(session) = session_of(&socket) {
-            session.message_arrived();
+        if let Some(peer) = Peer::new(socket) {
+            peer.session.client.inbox.complete();
         }
     }
 }
 
-impl fmt::Debug for Hub {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hub").finish_non_exhaustive()
-    }
-}
-
-fn session_of(socket: &EngineSocket) -> Option<&Arc<Session>> {
-    socket.data.0.get()
-}
-
-fn refused(session: &Session, reason: Unauthorized) -> Refused {
-    let address = session.address;
-    tracing::info!(target: AUDIT, who = "unknown", %reason, %address, route = super::PATH, "audit");
+fn refused(session: &EngineSession, reason: Unauthorized) -> Refused {
+    let (address, route) = (session.client.address, packet::PATH);
+    tracing::info!(target: AUDIT, who = "unknown", %reason, %address, route, "audit");
     Refused::Credentials
 }

@@ -1,16 +1,17 @@
 //! The API over Socket.IO, for clients of version 4.
 
-mod encoded;
-mod entrance;
-mod flow;
+mod budgets;
+mod engine_io;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod hub;
 mod packet;
+mod packet_cache;
 mod payload;
+mod peer;
 mod session;
 mod socket;
-mod stream;
+mod socket_stream;
 
 use std::sync::Arc;
 
@@ -18,34 +19,31 @@ use axum::Router;
 use engineioxide::config::EngineIoConfig;
 use engineioxide::service::EngineIoService;
 
-use self::entrance::Entrance;
+pub use self::budgets::MAX_MESSAGE;
+use self::engine_io::EngineIo;
 use self::hub::Hub;
+pub use self::packet::PATH;
 use crate::app::App;
 use crate::auth::Authenticator;
 use crate::connections::Connections;
 
-/// The largest message of a client, and the largest poll, in bytes.
-pub const MAX_MESSAGE: usize = 1024 * 1024;
-
-/// How many packets may wait for a slow client before it is given up.
-const MAX_WAITING: usize = 2048;
-
-/// The path of Socket.IO's requests.
-pub const PATH: &str = "/socket.io";
+/// How many packets may wait for a slow client before it is disconnected.
+const MAX_WAITING_PACKETS: usize = 2048;
 
 /// The Socket.IO server.
 #[derive(Debug, Clone)]
 pub struct Realtime {
-    entrance: Entrance,
+    engine_io: EngineIo,
     hub: Arc<Hub>,
 }
 
 impl Realtime {
-    /// A server that speaks for an app to those whom the guard knows, as many as may be connected.
+    /// Creates a server that admits the clients which `authenticator` accepts, within the limits of
+    /// `connections`.
     #[must_use]
     pub(crate) fn new(
         app: &Arc<App>,
-        guard: Arc<Authenticator>,
+        authenticator: Arc<Authenticator>,
         connections: Arc<Connections>,
     ) -> Self {
         let config = EngineIoConfig::builder()
@@ -53,19 +51,19 @@ impl Realtime {
             .max_payload(MAX_MESSAGE as u64)
             .ws_max_message_size(MAX_MESSAGE)
             .ws_max_frame_size(MAX_MESSAGE)
-            .max_buffer_size(MAX_WAITING)
+            .max_buffer_size(MAX_WAITING_PACKETS)
             .build();
-        let hub = Arc::new(Hub::new(app, guard));
+        let hub = Arc::new(Hub::new(app, authenticator));
         let engine = EngineIoService::with_config(Arc::clone(&hub), config);
         Self {
-            entrance: Entrance::new(engine, Arc::clone(&hub), connections),
+            engine_io: EngineIo::new(engine, Arc::clone(&hub), connections),
             hub,
         }
     }
 
-    /// What answers the requests of Engine.IO.
+    /// Returns the router of Engine.IO requests.
     pub fn router(&self) -> Router {
-        self.entrance.clone().router()
+        self.engine_io.clone().router()
     }
 
     /// Closes every socket.

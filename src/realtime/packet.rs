@@ -1,5 +1,5 @@
-//! The packets of Socket.IO (protocol version 5), as far as they are used here: one namespace, and
-//! no binary data.
+//! The packets of Socket.IO (protocol version 5) that this server uses: one namespace, no binary
+//! data.
 
 use std::fmt;
 
@@ -10,52 +10,52 @@ use serde_json::value::RawValue;
 
 use crate::json;
 
+/// The path of Socket.IO requests.
+pub const PATH: &str = "/socket.io";
+
 /// The namespace that clients connect to.
 const NAMESPACE: &str = "/";
 
 /// The longest name of another namespace that is answered, in bytes.
 const MAX_NAMESPACE: usize = 255;
 
-/// What a client sends.
+/// A packet of a client.
 #[derive(Debug, PartialEq)]
 pub(super) enum Packet {
-    /// It connects, with its `auth`.
+    /// CONNECT with its `auth`.
     Connect(Value),
-    /// It leaves.
     Disconnect,
-    /// Something that it wants.
     Event {
-        /// The event.
-        event: Result<Event, String>,
-        /// What the answer is to be called, where it waits for one.
+        /// The event, or why it is invalid.
+        event: Result<ClientEvent, String>,
+        /// The id of the acknowledgement, if the client expects one.
         ack: Option<u64>,
     },
-    /// It connects to a namespace that there is not.
+    /// CONNECT to an unknown namespace.
     OtherNamespace(String),
-    /// Something for such a namespace, or that needs no answer.
+    /// A packet that needs no answer, or of an unknown namespace.
     Ignored,
 }
 
-/// An event of a client. Its data is parsed when its turn comes: parsed JSON can take many times
+/// An event of a client. Its data is parsed only when it is handled: parsed JSON can take many times
 /// the memory of its text.
 #[derive(Debug, PartialEq)]
-pub(super) struct Event {
-    /// Its name.
+pub(super) struct ClientEvent {
     pub(super) name: String,
-    /// Its first argument as JSON text; `null` where it has none.
+    /// The first argument as JSON text; `null` if there is none.
     pub(super) data: String,
 }
 
-/// A packet that ends its connection.
+/// A packet that a client must not send. It ends the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// Reads a packet.
+/// Parses a packet.
 ///
 /// # Errors
-/// It is no packet that a client sends. One that is, with data that cannot be read, is an
-/// [`Packet::Event`] with the reason, so that the client can be told.
-pub(super) fn read(text: &str) -> Result<Packet, Malformed> {
+/// The packet is not one that clients send. An event with invalid data is a [`Packet::Event`] with
+/// the reason, for the client.
+pub(super) fn parse(text: &str) -> Result<Packet, Malformed> {
     let kind = text.chars().next().ok_or(Malformed)?;
     let rest = &text[kind.len_utf8()..];
     let is_binary = matches!(kind, '5' | '6');
@@ -69,7 +69,10 @@ pub(super) fn read(text: &str) -> Result<Packet, Malformed> {
     let (namespace, rest) = namespace(rest);
     let is_ours = namespace == NAMESPACE;
     match kind {
-        '0' if is_ours => Ok(Packet::Connect(auth(rest))),
+        // An invalid `auth` counts as none: the client is refused for missing credentials.
+        '0' if is_ours => Ok(Packet::Connect(
+            json::from_js(rest.as_bytes()).unwrap_or_default(),
+        )),
         '1' if is_ours => Ok(Packet::Disconnect),
         '2' | '5' if is_ours => {
             let (ack, data) = ack(rest)?;
@@ -88,14 +91,9 @@ fn namespace(text: &str) -> (&str, &str) {
         return (NAMESPACE, text);
     }
     let (namespace, rest) = text.split_once(',').unwrap_or((text, ""));
-    // A query, as older clients send it, is no part of the name.
+    // A query, as older clients send it, is not part of the name.
     let name = namespace.split('?').next().unwrap_or_default();
     (name, rest)
-}
-
-/// What cannot be read is as good as nothing: the client is told that its credentials are missing.
-fn auth(text: &str) -> Value {
-    json::from_js(text.as_bytes()).unwrap_or_default()
 }
 
 fn ack(text: &str) -> Result<(Option<u64>, &str), Malformed> {
@@ -109,7 +107,7 @@ fn ack(text: &str) -> Result<(Option<u64>, &str), Malformed> {
     Ok((Some(digits.parse().map_err(|_| Malformed)?), rest))
 }
 
-fn event(text: &str, is_binary: bool) -> Result<Event, String> {
+fn event(text: &str, is_binary: bool) -> Result<ClientEvent, String> {
     let text = json::well_formed(text.as_bytes());
     let parts: Parts<'_> = serde_json::from_slice(&text).map_err(|error| {
         format!("the event must be a JSON array that begins with its name: {error}")
@@ -117,19 +115,19 @@ fn event(text: &str, is_binary: bool) -> Result<Event, String> {
     if is_binary {
         return Err("events cannot have binary data".into());
     }
-    Ok(Event {
+    Ok(ClientEvent {
         name: parts.name,
         data: parts.data.map_or("null", RawValue::get).to_owned(),
     })
 }
 
-/// The array of an event.
+/// The array of an event: its name and arguments.
 struct Parts<'a> {
     name: String,
     data: Option<&'a RawValue>,
 }
 
-/// Some clients' events have numbers for names.
+/// The name of an event. Some clients send numbers.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Name {
@@ -164,31 +162,31 @@ impl<'de> Deserialize<'de> for Parts<'de> {
     }
 }
 
-/// The packet that says that a client is connected.
+/// Returns the answer to a CONNECT.
 pub(super) fn connected(sid: &str) -> String {
     format!("0{}", serde_json::json!({ "sid": sid }))
 }
 
-/// The packet that says why a client is not connected.
+/// Returns the answer to a refused CONNECT.
 pub(super) fn refused(reason: &str) -> String {
     format!("4{}", serde_json::json!({ "message": reason }))
 }
 
-/// The packet that says that there is no such namespace.
+/// Returns the answer to a CONNECT to an unknown namespace.
 pub(super) fn no_namespace(name: &str) -> String {
     let reason = serde_json::json!({ "message": "Invalid namespace" });
     format!("4{name},{reason}")
 }
 
-/// The packet of an event.
+/// Returns the packet of an event.
 ///
 /// # Errors
-/// The payload is no JSON.
+/// The payload cannot be serialized.
 pub(super) fn emitted<T: Serialize>(name: &str, payload: &T) -> serde_json::Result<String> {
     Ok(format!("2{}", serde_json::to_string(&(name, payload))?))
 }
 
-/// The packet that answers an event of a client.
+/// Returns the acknowledgement of a client's event.
 pub(super) fn acknowledged(ack: u64, body: Option<&Value>) -> String {
     match body {
         Some(body) => format!("3{ack}[{body}]"),
@@ -203,8 +201,8 @@ mod tests {
 
     use super::*;
 
-    fn read_event(text: &str) -> (String, Value, Option<u64>) {
-        let Ok(Packet::Event { event, ack }) = read(text) else {
+    fn parse_event(text: &str) -> (String, Value, Option<u64>) {
+        let Ok(Packet::Event { event, ack }) = parse(text) else {
             panic!("{text} is an event");
         };
         let event = event.unwrap();
@@ -225,13 +223,13 @@ mod tests {
         json!({"message": "Great news \u{fffd}"}),
         None
     )]
-    fn events_are_read(
+    fn events_are_parsed(
         #[case] text: &str,
         #[case] name: &str,
         #[case] data: Value,
         #[case] ack: Option<u64>,
     ) {
-        assert_eq!(read_event(text), (name.to_owned(), data, ack));
+        assert_eq!(parse_event(text), (name.to_owned(), data, ack));
     }
 
     #[rstest]
@@ -239,16 +237,16 @@ mod tests {
     #[case::with_auth(r#"0{"token":"x"}"#, json!({"token": "x"}))]
     #[case::named_namespace(r#"0/,{"token":"x"}"#, json!({"token": "x"}))]
     #[case::query_of_older_clients(r#"0/?a=1,{"token":"x"}"#, json!({"token": "x"}))]
-    #[case::unreadable_auth(r#"0{"token"#, json!(null))]
-    fn connects_are_read(#[case] text: &str, #[case] auth: Value) {
-        assert_eq!(read(text), Ok(Packet::Connect(auth)));
+    #[case::invalid_auth(r#"0{"token"#, json!(null))]
+    fn connects_are_parsed(#[case] text: &str, #[case] auth: Value) {
+        assert_eq!(parse(text), Ok(Packet::Connect(auth)));
     }
 
     #[rstest]
     #[case("1")]
     #[case("1/,")]
-    fn disconnects_are_read(#[case] text: &str) {
-        assert_eq!(read(text), Ok(Packet::Disconnect));
+    fn disconnects_are_parsed(#[case] text: &str) {
+        assert_eq!(parse(text), Ok(Packet::Disconnect));
     }
 
     #[rstest]
@@ -257,8 +255,8 @@ mod tests {
     #[case("3[]")]
     #[case("37[1]")]
     #[case(r#"61-7[{"_placeholder":true,"num":0}]"#)]
-    fn what_concerns_nobody_is_ignored(#[case] text: &str) {
-        assert_eq!(read(text), Ok(Packet::Ignored));
+    fn packets_that_need_no_answer_are_ignored(#[case] text: &str) {
+        assert_eq!(parse(text), Ok(Packet::Ignored));
     }
 
     #[rstest]
@@ -266,7 +264,7 @@ mod tests {
     #[case("0/admin")]
     #[case("0/admin?a=1")]
     fn another_namespace_is_named(#[case] text: &str) {
-        assert_eq!(read(text), Ok(Packet::OtherNamespace("/admin".into())));
+        assert_eq!(parse(text), Ok(Packet::OtherNamespace("/admin".into())));
     }
 
     #[rstest]
@@ -278,8 +276,8 @@ mod tests {
     #[case("5x-[]")]
     #[case("5[]")]
     #[case("299999999999999999999[]")]
-    fn what_is_no_packet_is_malformed(#[case] text: &str) {
-        assert_eq!(read(text), Err(Malformed));
+    fn unknown_packets_are_malformed(#[case] text: &str) {
+        assert_eq!(parse(text), Err(Malformed));
     }
 
     #[rstest]
@@ -290,15 +288,15 @@ mod tests {
     #[case::no_name_but_data("2[null]")]
     #[case::sign("2-1[\"join\"]")]
     #[case::binary(r#"51-["join",{"_placeholder":true,"num":0}]"#)]
-    fn an_event_that_cannot_be_read_says_why(#[case] text: &str) {
-        let Ok(Packet::Event { event, .. }) = read(text) else {
+    fn an_invalid_event_gives_the_reason(#[case] text: &str) {
+        let Ok(Packet::Event { event, .. }) = parse(text) else {
             panic!("{text} is an event");
         };
         assert!(!event.unwrap_err().is_empty(), "{text}");
     }
 
     #[test]
-    fn what_is_sent_is_what_clients_read() {
+    fn packets_are_encoded_as_clients_expect() {
         assert_eq!(connected("a"), r#"0{"sid":"a"}"#);
         assert_eq!(refused("No."), r#"4{"message":"No."}"#);
         assert_eq!(no_namespace("/a"), r#"4/a,{"message":"Invalid namespace"}"#);

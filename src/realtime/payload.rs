@@ -1,10 +1,10 @@
-//! What clients send, read without trust.
+//! Validates what clients send.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::packet::Event;
+use super::packet::ClientEvent;
 use crate::api::dto::requests::StreamMessageRequest;
 use crate::app::NewMessage;
 use crate::auth::identity::Credentials;
@@ -14,40 +14,36 @@ use crate::json::{self, Field};
 /// The events that clients send.
 const EVENTS: [&str; 5] = ["join", "leave", "message", "1", "2"];
 
-/// An event of a client, or why it cannot be read.
-pub(super) type Sent = Result<Event, String>;
+/// The longest display name of a sender, in characters. A longer one is ignored.
+const MAX_NAME_CHARS: usize = 200;
+
+/// An event of a client, or why it cannot be parsed.
+pub(super) type ReceivedEvent = Result<ClientEvent, String>;
 
 /// The `auth` of a connecting socket.
 #[derive(Debug, Default)]
-pub(super) struct Handshake {
-    api_key: Option<String>,
-    token: Option<String>,
-    entity_id: Option<Value>,
-}
+pub(super) struct Handshake(Map<String, Value>);
 
 impl From<Value> for Handshake {
     fn from(auth: Value) -> Self {
-        let Value::Object(mut auth) = auth else {
-            return Self::default();
-        };
-        Self {
-            api_key: text(&auth, "apiKey"),
-            token: text(&auth, "token"),
-            entity_id: auth.remove("entityId"),
+        match auth {
+            Value::Object(auth) => Self(auth),
+            _ => Self::default(),
         }
     }
 }
 
 impl Handshake {
-    /// The credentials, if there are any.
+    /// Returns the credentials, if there are any.
     pub(super) fn credentials(&self) -> Option<Credentials<'_>> {
-        let (key, token) = (self.api_key.as_deref(), self.token.as_deref());
+        let text = |name| self.0.get(name).and_then(Value::as_str);
+        let (key, token) = (text("apiKey"), text("token"));
         (key.is_some() || token.is_some()).then(|| Credentials::default().or_rather(key, token))
     }
 
-    /// Who connects, if they say so.
+    /// Returns the id that the client gives itself, if any.
     pub(super) fn entity_id(&self) -> Result<Option<Uuid>, ()> {
-        match &self.entity_id {
+        match self.0.get("entityId") {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => parse_uuid(text).map(Some).ok_or(()),
             Some(_) => Err(()),
@@ -55,41 +51,35 @@ impl Handshake {
     }
 }
 
-/// What a client asks for.
+/// A command of a client. Rooms are session ids as sent, unchecked.
 #[derive(Debug)]
 pub(super) enum ClientCommand {
-    /// To hear what happens in a session.
-    Join {
-        /// The session as the client names it.
-        room: String,
-    },
-    /// To hear it no more.
-    Leave {
-        /// The session as the client names it.
-        room: String,
-    },
-    /// To say something in a session.
-    Say(Box<Say>),
+    /// Subscribe to a session.
+    Join(String),
+    /// Unsubscribe from a session.
+    Leave(String),
+    /// Send a message.
+    Send(Box<SendCommand>),
 }
 
 /// A message to send.
 #[derive(Debug)]
-pub(super) struct Say {
+pub(super) struct SendCommand {
     pub(super) room: String,
     pub(super) sender_id: Option<String>,
     pub(super) sender_name: Option<String>,
     pub(super) message: NewMessage,
 }
 
-/// Whether an event is one that clients send. All others concern nobody.
-pub(super) fn is_known(sent: &Sent) -> bool {
-    let event = sent.as_ref();
+/// Returns whether an event is one that this server handles. All others are ignored.
+pub(super) fn is_known(received: &ReceivedEvent) -> bool {
+    let event = received.as_ref();
     event.map_or(true, |event| EVENTS.contains(&event.name.as_str()))
 }
 
-/// Reads what a client has sent; the error is what the client is told.
-pub(super) fn read(sent: Sent) -> Result<ClientCommand, String> {
-    let event = sent?;
+/// Parses an event. The error is for the client.
+pub(super) fn parse(received: ReceivedEvent) -> Result<ClientCommand, String> {
+    let event = received?;
     let data = json::from_js(event.data.as_bytes())
         .map_err(|error| format!("the event is not JSON: {error}"))?;
     command(&event.name, data)
@@ -97,23 +87,18 @@ pub(super) fn read(sent: Sent) -> Result<ClientCommand, String> {
 
 fn command(event: &str, mut data: Value) -> Result<ClientCommand, String> {
     match event {
-        "join" | "1" => join(&data),
-        "leave" => Ok(ClientCommand::Leave { room: room(&data)? }),
-        "2" => say(data),
+        "join" | "1" => Ok(ClientCommand::Join(room(&data)?)),
+        "leave" => Ok(ClientCommand::Leave(room(&data)?)),
+        "2" => send(data),
         _ => {
             let payload = data.get_mut("payload").map(Value::take).unwrap_or_default();
             match data.get("type").and_then(Value::as_f64) {
-                Some(1.0) => join(&payload),
-                Some(2.0) => say(payload),
+                Some(1.0) => Ok(ClientCommand::Join(room(&payload)?)),
+                Some(2.0) => send(payload),
                 _ => Err("message needs the type 1 (join) or 2 (send) and a payload".into()),
             }
         }
     }
-}
-
-fn join(payload: &Value) -> Result<ClientCommand, String> {
-    let room = room(payload)?;
-    Ok(ClientCommand::Join { room })
 }
 
 /// A message as sockets send it.
@@ -128,7 +113,7 @@ struct SocketMessage {
     attachments: Field<Vec<Value>>,
 }
 
-fn say(payload: Value) -> Result<ClientCommand, String> {
+fn send(payload: Value) -> Result<ClientCommand, String> {
     let room = room(&payload)?;
     let Value::Object(members) = payload else {
         return Err("the payload must be an object".into());
@@ -140,35 +125,24 @@ fn say(payload: Value) -> Result<ClientCommand, String> {
         attachments: sent.attachments,
         client_message_id: sent.message_id,
     };
-    let message = message
-        .validate(None)
-        .map_err(|invalid| invalid.to_string())?;
+    let message = message.validate(None);
     let sender_name = sent.sender_name.given().ok().flatten();
-    Ok(ClientCommand::Say(Box::new(Say {
+    Ok(ClientCommand::Send(Box::new(SendCommand {
         room,
+        message: message.map_err(|invalid| invalid.to_string())?,
         sender_id: sent.sender_id.given().ok().flatten(),
-        sender_name: sender_name.filter(|name| is_a_name(name)),
-        message,
+        sender_name: sender_name
+            .filter(|name| !name.trim().is_empty() && name.chars().count() <= MAX_NAME_CHARS),
     })))
 }
 
-/// A session is its own channel, so both names lead to it.
+/// Returns the session's id as sent. A session is its own channel and room.
 fn room(payload: &Value) -> Result<String, &'static str> {
-    let named = ["channelId", "roomId"]
-        .iter()
-        .find_map(|name| payload.get(name)?.as_str());
-    named
+    let mut names = ["channelId", "roomId"].iter();
+    names
+        .find_map(|name| payload.get(name)?.as_str())
         .map(str::to_owned)
         .ok_or("channelId or roomId must name a session")
-}
-
-fn text(fields: &Map<String, Value>, name: &str) -> Option<String> {
-    fields.get(name).and_then(Value::as_str).map(str::to_owned)
-}
-
-/// What is too long or blank is no name to show.
-fn is_a_name(name: &str) -> bool {
-    !name.trim().is_empty() && name.chars().count() <= 200
 }
 
 #[cfg(test)]
@@ -179,7 +153,7 @@ mod tests {
     use crate::domain::key::IdempotencyKey;
 
     #[test]
-    fn anything_may_be_sent_and_nothing_panics() {
+    fn invalid_payloads_are_refused_without_a_panic() {
         let odd = [
             json!(null),
             json!(1),
@@ -201,9 +175,9 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_is_no_json_says_where() {
+    fn an_event_that_is_not_json_is_refused_with_the_position() {
         let event = |data: &str| {
-            read(Ok(Event {
+            parse(Ok(ClientEvent {
                 name: "join".into(),
                 data: data.into(),
             }))
@@ -216,33 +190,33 @@ mod tests {
     }
 
     #[test]
-    fn every_documented_way_of_joining_is_read() {
+    fn every_documented_form_of_a_join_is_accepted() {
         let payload = json!({"roomId": "r"});
         let wrapped = json!({"type": 1, "payload": {"channelId": "r", "entityId": "e"}});
         for (event, data) in [("join", &payload), ("1", &payload), ("message", &wrapped)] {
             assert!(
-                matches!(command(event, data.clone()), Ok(ClientCommand::Join { room }) if room == "r"),
+                matches!(command(event, data.clone()), Ok(ClientCommand::Join(room)) if room == "r"),
                 "{event}"
             );
         }
     }
 
     #[test]
-    fn a_message_is_that_of_a_send_over_http() {
+    fn a_message_is_validated_like_one_over_http() {
         let payload = json!({
             "channelId": "c", "senderId": "s", "senderName": " ", "message": "hi",
             "messageId": "m", "metadata": {"a": 1}, "attachments": null, "source": "x",
             "content": "of HTTP", "transport": [],
         });
-        let Ok(ClientCommand::Say(say)) = command("2", payload) else {
+        let Ok(ClientCommand::Send(message)) = command("2", payload) else {
             panic!("it is a message")
         };
-        assert_eq!((say.room.as_str(), say.sender_name), ("c", None));
+        assert_eq!((message.room.as_str(), message.sender_name), ("c", None));
         let NewMessage {
             body,
             key,
             client_message_id,
-        } = say.message;
+        } = message.message;
         assert_eq!(body.content, "hi");
         assert_eq!(body.metadata.as_deref(), Some(r#"{"a":1}"#));
         assert_eq!(body.attachments, None);
@@ -252,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_field_is_refused_in_the_words_of_http() {
+    fn an_invalid_field_is_refused_with_the_message_of_http() {
         for (field, value, said) in [
             ("message", json!(null), "content is required"),
             (

@@ -1,8 +1,8 @@
-//! One Engine.IO session: the slot it uses, how far it has come, and its end.
+//! One Engine.IO session: the connection slot it uses, its stage, and its end.
 
 use std::future::pending;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engineioxide::DisconnectReason;
@@ -11,72 +11,74 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::flow::{Incoming, Outbox};
-use super::hub::EngineSocket;
-use super::payload::Sent;
-use crate::auth::ClientContext;
+use super::budgets::{Inbox, Outbox, lock};
+use super::payload::ReceivedEvent;
 use crate::auth::identity::{Principal, Unauthorized};
 use crate::connections::budget::{Exhausted, Reservation};
 use crate::connections::{BusyGuard, Connection, ConnectionGuard, Connections};
 
-/// How long a session may take until it is accepted.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a session may take until it is connected to Socket.IO.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client may take to read the end of what it was sent.
-const PARTING: Duration = Duration::from_secs(2);
+/// How long a client may take to read its last packets.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is known of a session, from its handshake to its end.
+/// A session of the Engine.IO library.
+pub(super) type EngineSocket = engineioxide::Socket<()>;
+
+/// A session, from its handshake to its end.
 #[derive(Debug)]
-pub(super) struct Session {
-    /// Where its client is.
-    pub(super) address: IpAddr,
-    /// Who the headers of its handshake say that it is.
-    pub(super) by_headers: Result<Principal, Unauthorized>,
-    /// What is on its way to the client.
-    pub(super) outbox: Outbox,
-    incoming: Incoming,
+pub(super) struct EngineSession {
+    pub(super) client: Client,
     connections: Arc<Connections>,
     slot: Mutex<Slot>,
     stage: Mutex<Stage>,
     accepted: CancellationToken,
-    /// Cancelled to end it.
+    /// Cancelled to end the session.
     ending: CancellationToken,
-    /// Cancelled when it has ended.
+    /// Cancelled when the session has ended.
     pub(super) closed: CancellationToken,
 }
 
-/// The slot that a session uses.
+/// The client of a session.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) address: IpAddr,
+    /// The principal by the headers of the handshake request.
+    pub(super) by_headers: Result<Principal, Unauthorized>,
+    pub(super) outbox: Outbox,
+    pub(super) inbox: Inbox,
+}
+
+/// The connection slot that a session uses.
 #[derive(Debug)]
 struct Slot {
     connection: Arc<Connection>,
     /// The slot of a session by polling; a session by WebSocket uses that of its connection.
     polling: Option<ConnectionGuard>,
-    /// Present while the session is not evicted for others.
+    /// Present while the session must not be evicted for others.
     busy: Option<BusyGuard>,
 }
 
-/// How far a session has come.
 #[derive(Debug)]
 enum Stage {
-    /// It is not connected to Socket.IO.
+    /// The session is not connected to Socket.IO yet.
     Handshake,
-    /// It is, and this is where its events go.
-    Connected(mpsc::Sender<Queued>),
-    /// It is over.
-    Over,
+    /// The session is connected; its events go here.
+    Connected(mpsc::Sender<QueuedEvent>),
+    Ended,
 }
 
-/// An event that waits to be carried out.
+/// An event that waits to be handled.
 #[derive(Debug)]
-pub(super) struct Queued {
-    /// The event.
-    pub(super) sent: Sent,
-    /// What the answer is to be called, where the client waits for one.
+pub(super) struct QueuedEvent {
+    pub(super) event: ReceivedEvent,
+    /// The id of the acknowledgement, if the client expects one.
     pub(super) ack: Option<u64>,
     pub(super) _reservation: Reservation,
 }
 
-/// A connection that cannot serve a session.
+/// Why a connection cannot serve a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotUpgraded {
     /// The session uses a WebSocket already.
@@ -85,49 +87,19 @@ pub(super) enum NotUpgraded {
     TooManyConnections,
 }
 
-/// Who begins a session, and from where.
-#[derive(Debug)]
-pub(super) struct Origin {
-    pub(super) address: IpAddr,
-    pub(super) by_headers: Result<Principal, Unauthorized>,
-    pub(super) outbox: Outbox,
-    pub(super) incoming: Incoming,
-}
-
-impl Session {
-    /// A session by polling.
-    pub(super) fn by_polling(
-        origin: Origin,
-        connections: &Arc<Connections>,
-        guard: ConnectionGuard,
-    ) -> Arc<Self> {
-        let connection = Arc::clone(guard.connection());
-        Self::new(origin, connections, connection, Some(guard))
-    }
-
-    /// A session by WebSocket, whose connection was upgraded for it.
-    pub(super) fn by_socket(
-        origin: Origin,
+impl EngineSession {
+    /// Creates a session by polling, with a guard of its slot, or by WebSocket.
+    pub(super) fn new(
+        client: Client,
         connections: &Arc<Connections>,
         connection: &Arc<Connection>,
-    ) -> Arc<Self> {
-        Self::new(origin, connections, Arc::clone(connection), None)
-    }
-
-    fn new(
-        origin: Origin,
-        connections: &Arc<Connections>,
-        connection: Arc<Connection>,
         polling: Option<ConnectionGuard>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            address: origin.address,
-            by_headers: origin.by_headers,
-            outbox: origin.outbox,
-            incoming: origin.incoming,
+            client,
             connections: Arc::clone(connections),
             slot: Mutex::new(Slot {
-                connection,
+                connection: Arc::clone(connection),
                 polling,
                 busy: None,
             }),
@@ -138,15 +110,15 @@ impl Session {
         })
     }
 
-    /// Moves the session from polling to a connection, whose slot it uses from then on.
+    /// Moves the session from polling to a WebSocket connection, whose slot it uses from then on.
     pub(super) fn upgrade(&self, connection: &Arc<Connection>) -> Result<(), NotUpgraded> {
-        let mut slot = self.slot();
+        let mut slot = lock(&self.slot);
         if slot.polling.is_none() {
             return Err(NotUpgraded::AlreadyUpgraded);
         }
         let is_handshake = !self.accepted.is_cancelled();
         self.connections
-            .upgrade(connection, self.address, is_handshake)
+            .upgrade(connection, self.client.address, is_handshake)
             .map_err(|_| NotUpgraded::TooManyConnections)?;
         slot.polling = None;
         slot.connection = Arc::clone(connection);
@@ -154,122 +126,109 @@ impl Session {
         Ok(())
     }
 
-    /// Connects the session to Socket.IO. Its events come out where this returns.
-    pub(super) fn accept(&self, max_queued: usize) -> Option<mpsc::Receiver<Queued>> {
-        let mut stage = self.stage();
+    /// Connects the session to Socket.IO, and returns the receiver of its events; `None` if it is
+    /// connected already or has ended.
+    pub(super) fn accept(&self, max_queued: usize) -> Option<mpsc::Receiver<QueuedEvent>> {
+        let mut stage = lock(&self.stage);
         if !matches!(*stage, Stage::Handshake) {
             return None;
         }
         let (events, queued) = mpsc::channel(max_queued);
         *stage = Stage::Connected(events);
         drop(stage);
-        // Under the lock, so that an upgrade sees it or is seen by it.
-        let slot = self.slot();
+        // Under the lock, so that a concurrent upgrade sees it or is seen by it.
+        let slot = lock(&self.slot);
         self.accepted.cancel();
         self.connections.accept(&slot.connection);
         Some(queued)
     }
 
-    /// Whether it is not connected to Socket.IO yet.
+    /// Returns whether the session is not connected to Socket.IO yet.
     pub(super) fn is_handshake(&self) -> bool {
-        matches!(*self.stage(), Stage::Handshake)
+        matches!(*lock(&self.stage), Stage::Handshake)
     }
 
-    /// Marks the session as busy, so that it is not evicted for others, or as idle.
-    pub(super) fn hold(&self, holds: bool) {
-        let mut slot = self.slot();
-        if holds != slot.busy.is_some() {
-            slot.busy = holds.then(|| slot.connection.mark_busy());
+    /// Sets whether the session is busy. A busy one is not evicted for others.
+    pub(super) fn set_busy(&self, is_busy: bool) {
+        let mut slot = lock(&self.slot);
+        if is_busy != slot.busy.is_some() {
+            slot.busy = is_busy.then(|| slot.connection.mark_busy());
         }
     }
 
-    /// Queues an event. Returns it where that is not possible.
-    pub(super) fn queue(&self, event: Queued) -> Result<(), Queued> {
-        match &*self.stage() {
+    /// Queues an event. Returns it if the queue is full, or the session is not connected.
+    pub(super) fn queue(&self, event: QueuedEvent) -> Result<(), QueuedEvent> {
+        match &*lock(&self.stage) {
             Stage::Connected(events) => events.try_send(event).map_err(TrySendError::into_inner),
-            Stage::Handshake | Stage::Over => Err(event),
+            Stage::Handshake | Stage::Ended => Err(event),
         }
     }
 
-    /// Counts bytes that have arrived by WebSocket.
-    pub(super) fn arrived(&self, bytes: usize) -> Result<(), Exhausted> {
-        self.incoming.arrived(bytes, self.accepted.is_cancelled())
+    /// Counts bytes that were received by WebSocket.
+    pub(super) fn receive(&self, bytes: usize) -> Result<(), Exhausted> {
+        let accepted = self.accepted.is_cancelled();
+        self.client.inbox.receive(bytes, accepted)
     }
 
-    /// Notes that a message has arrived in full.
-    pub(super) fn message_arrived(&self) {
-        self.incoming.complete();
-    }
-
-    /// Has the session end.
+    /// Ends the session after its client has read its last packets.
     pub(super) fn end(&self) {
         self.ending.cancel();
     }
 
-    /// Has the session end at once, whatever its client has not read yet.
-    pub(super) fn cut_off(&self) {
+    /// Ends the session at once.
+    pub(super) fn abort(&self) {
         self.end();
-        self.slot().connection.close();
+        lock(&self.slot).connection.close();
     }
 
-    /// Notes that the session has ended.
+    /// Records that the session has ended.
     pub(super) fn ended(&self) {
-        *self.stage() = Stage::Over;
+        *lock(&self.stage) = Stage::Ended;
         self.closed.cancel();
     }
 
-    /// Who speaks to the server, with the rights of a caller.
-    pub(super) fn visitor(&self, caller: Principal) -> ClientContext {
-        ClientContext {
-            principal: caller,
-            address: Some(self.address),
+    /// Waits until a session by polling is evicted. A WebSocket fails by itself when its connection
+    /// is closed, see `SocketStream`.
+    async fn evicted(&self) {
+        let connection = lock(&self.slot)
+            .polling
+            .as_ref()
+            .map(|it| Arc::clone(it.connection()));
+        match connection {
+            Some(connection) => connection.closed().await,
+            None => pending().await,
         }
     }
 
-    /// Ends the session when it is to end, is evicted, or was not accepted in time.
-    pub(super) async fn watch(self: Arc<Self>, socket: Arc<EngineSocket>) {
-        // A WebSocket fails by itself when its connection is closed, see `SocketStream`.
-        let polling = {
-            let slot = self.slot();
-            slot.polling.as_ref().map(|it| Arc::clone(it.connection()))
-        };
-        let evicted = async {
-            match &polling {
-                Some(connection) => connection.closed().await,
-                None => pending().await,
-            }
-        };
-        let leaves = async {
-            tokio::select! {
-                () = self.ending.cancelled() => {}
-                () = evicted => {}
-                () = self.late() => tracing::debug!("a handshake was not completed in time"),
-            }
-        };
-        if self.closed.run_until_cancelled(leaves).await.is_none() {
-            return;
-        }
-        socket.close(DisconnectReason::TransportClose);
-        drop(socket);
-        if timeout(PARTING, self.closed.cancelled()).await.is_err() {
-            self.slot().connection.close();
-        }
-    }
-
-    /// Returns when the session has not been accepted in time, and else never.
+    /// Waits until the handshake has timed out.
     async fn late(&self) {
-        if timeout(HANDSHAKE, self.accepted.cancelled()).await.is_ok() {
+        if timeout(HANDSHAKE_TIMEOUT, self.accepted.cancelled())
+            .await
+            .is_ok()
+        {
             pending::<()>().await;
         }
     }
+}
 
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        // No code panics with the lock held.
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+/// Closes a socket when its session is to end, is evicted, or was not accepted in time.
+pub(super) async fn watch(session: Arc<EngineSession>, socket: Arc<EngineSocket>) {
+    let leaves = async {
+        tokio::select! {
+            () = session.ending.cancelled() => {}
+            () = session.evicted() => {}
+            () = session.late() => tracing::debug!("a handshake timed out"),
+        }
+    };
+    if session.closed.run_until_cancelled(leaves).await.is_none() {
+        return;
     }
-
-    fn stage(&self) -> MutexGuard<'_, Stage> {
-        // As above.
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    socket.close(DisconnectReason::TransportClose);
+    drop(socket);
+    if timeout(CLOSE_TIMEOUT, session.closed.cancelled())
+        .await
+        .is_err()
+    {
+        lock(&session.slot).connection.close();
     }
 }

@@ -1,24 +1,21 @@
-//! One connected socket: its events one after the other, and what happens in its rooms.
+//! The task of a connected socket: handles its events one by one, and sends it session events.
 
-use std::future::{Future, pending};
-use std::pin::Pin;
 use std::sync::Arc;
 
-use engineioxide::Str;
-use serde::Serialize;
+use futures_util::future::{BoxFuture, OptionFuture};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::encoded::Encoded;
-use super::hub::EngineSocket;
 use super::packet;
-use super::payload::{self, ClientCommand, Say};
-use super::session::{Queued, Session};
+use super::packet_cache::PacketCache;
+use super::payload::{self, ClientCommand, SendCommand};
+use super::peer::{Disconnect, Peer, encode};
+use super::session::QueuedEvent;
 use crate::app::error::AppError;
 use crate::app::{
-    App, Followed, Scope, SendRequest, SendingSocket, SentMessage, SessionState,
-    SessionSubscription, Target,
+    App, Scope, SendRequest, SendingSocket, SentMessage, SessionState, SessionSubscription,
+    SubscribedEvent, Target,
 };
 use crate::auth::ClientContext;
 use crate::client_events;
@@ -26,115 +23,60 @@ use crate::domain::id::SessionId;
 use crate::events::Lagged;
 use crate::metrics::Open;
 
-/// The most rooms of a socket.
+/// The most sessions that a socket can join.
 const MAX_ROOMS: usize = 256;
 
-/// The message that is being stored for a socket.
-type Sending = Pin<Box<dyn Future<Output = Result<SentMessage, AppError>> + Send>>;
+/// A message that is being stored, with the id of its acknowledgement.
+type Sending = BoxFuture<'static, (Result<SentMessage, AppError>, Option<u64>)>;
 
-/// Why a socket is disconnected: it cannot keep up, or is gone.
-#[derive(Debug)]
-struct Disconnect(&'static str);
-
-/// A connected client.
-pub(super) struct Peer {
-    pub(super) socket: Arc<EngineSocket>,
-    pub(super) session: Arc<Session>,
-    /// What is written once for all sockets.
-    pub(super) encoded: Arc<Encoded>,
-    /// Whether its connection gives way to no other, whether it is in a room or not.
-    pub(super) holds_always: bool,
+/// The state of a connected socket.
+pub(super) struct SocketTask {
+    app: Arc<App>,
+    peer: Peer,
+    packets: Arc<PacketCache>,
+    client: ClientContext,
+    /// Whether the connection is busy even without a joined session.
+    always_busy: bool,
+    subscription: SessionSubscription,
+    sending: Option<Sending>,
 }
 
-impl Peer {
-    /// Sends a packet, or disconnects a client that has too much to read already.
-    pub(super) fn tell(socket: &EngineSocket, session: &Session, packet: String) {
-        if let Err(Disconnect(reason)) = send(socket, session, packet) {
-            give_up(socket, session, reason);
+impl SocketTask {
+    pub(super) fn new(
+        app: &Arc<App>,
+        peer: Peer,
+        packets: Arc<PacketCache>,
+        client: ClientContext,
+        always_busy: bool,
+    ) -> Self {
+        Self {
+            app: Arc::clone(app),
+            peer,
+            packets,
+            client,
+            always_busy,
+            subscription: SessionSubscription::new(app),
+            sending: None,
         }
     }
 
-    fn send(&self, packet: impl Into<Str>) -> Result<(), Disconnect> {
-        send(&self.socket, &self.session, packet)
+    /// Serves the socket until it is closed.
+    pub(super) async fn run(
+        mut self,
+        queued: mpsc::Receiver<QueuedEvent>,
+        entity_id: Option<Uuid>,
+    ) {
+        let _open = Open::new(&self.app.metrics().sockets);
+        let peer = self.peer.clone();
+        let serving = async {
+            self.greet(entity_id)?;
+            self.work(queued).await
+        };
+        if let Some(Err(reason)) = peer.session.closed.run_until_cancelled(serving).await {
+            peer.disconnect(reason);
+        }
     }
 
-    /// Sends an event. A client that cannot take it is disconnected, since it would miss it
-    /// without knowing.
-    fn emit<T: Serialize>(&self, name: &str, payload: &T) -> Result<(), Disconnect> {
-        self.send(written(name, payload)?)
-    }
-
-    /// Sends an event and, where the client waits for an answer, the same as the answer.
-    fn answer(&self, name: &str, payload: &Value, ack: Option<u64>) -> Result<(), Disconnect> {
-        self.emit(name, payload)?;
-        self.acknowledge(ack, Some(payload))
-    }
-
-    fn acknowledge(&self, ack: Option<u64>, body: Option<&Value>) -> Result<(), Disconnect> {
-        ack.map_or(Ok(()), |ack| self.send(packet::acknowledged(ack, body)))
-    }
-}
-
-fn send(
-    socket: &EngineSocket,
-    session: &Session,
-    packet: impl Into<Str>,
-) -> Result<(), Disconnect> {
-    let packet = packet.into();
-    // Engine.IO puts one byte before it.
-    let counted = session.outbox.send(packet.len() + 1);
-    counted.map_err(|_| Disconnect("it does not read what it is sent"))?;
-    let sent = socket.emit(packet);
-    sent.map_err(|_| Disconnect("it does not read what it is sent, or is gone"))
-}
-
-fn written<T: Serialize>(name: &str, payload: &T) -> Result<String, Disconnect> {
-    packet::emitted(name, payload).map_err(|_| Disconnect("an event cannot be written"))
-}
-
-/// Ends a socket at once: what waits for it is dropped, and its client knows that it misses
-/// something.
-fn give_up(socket: &EngineSocket, session: &Session, reason: &str) {
-    tracing::info!(socket = %socket.id, reason, "a socket is disconnected");
-    session.cut_off();
-}
-
-/// Speaks for a connected socket until it is no more.
-pub(super) async fn run(
-    app: Arc<App>,
-    peer: Peer,
-    queued: mpsc::Receiver<Queued>,
-    visitor: ClientContext,
-    entity_id: Option<Uuid>,
-) {
-    let _open = Open::new(&app.metrics().sockets);
-    let closed = peer.session.closed.clone();
-    let mut task = Task {
-        follower: SessionSubscription::new(&app),
-        app,
-        peer,
-        visitor,
-        sending: None,
-    };
-    let speaking = async {
-        task.greet(entity_id)?;
-        task.work(queued).await
-    };
-    if let Some(Err(Disconnect(reason))) = closed.run_until_cancelled(speaking).await {
-        give_up(&task.peer.socket, &task.peer.session, reason);
-    }
-}
-
-struct Task {
-    app: Arc<App>,
-    peer: Peer,
-    visitor: ClientContext,
-    follower: SessionSubscription,
-    /// The message that is being stored, and what its answer is to be called.
-    sending: Option<(Sending, Option<u64>)>,
-}
-
-impl Task {
     fn greet(&self, entity_id: Option<Uuid>) -> Result<(), Disconnect> {
         let id = self.peer.socket.id;
         self.peer.send(packet::connected(id.as_str()))?;
@@ -148,13 +90,13 @@ impl Task {
         Ok(())
     }
 
-    async fn work(&mut self, mut queued: mpsc::Receiver<Queued>) -> Result<(), Disconnect> {
+    async fn work(&mut self, mut queued: mpsc::Receiver<QueuedEvent>) -> Result<(), Disconnect> {
         loop {
-            // What happens in the rooms goes on while a message is being stored; the next event
-            // of the client waits for it.
+            // Session events are sent while a message is being stored; the client's next event
+            // waits until it is.
             tokio::select! {
-                followed = self.follower.next() => self.tell(followed)?,
-                (stored, ack) = in_flight(&mut self.sending) => {
+                event = self.subscription.next() => self.publish(event)?,
+                Some((stored, ack)) = OptionFuture::from(self.sending.as_mut()) => {
                     self.sending = None;
                     self.acknowledge(stored, ack)?;
                 }
@@ -163,40 +105,36 @@ impl Task {
                     None => return Ok(()),
                 },
             }
-            let is_in_a_room = self.follower.session_count() > 0;
-            self.peer
-                .session
-                .hold(self.peer.holds_always || is_in_a_room);
+            let is_busy = self.always_busy || self.subscription.session_count() > 0;
+            self.peer.session.set_busy(is_busy);
         }
     }
 
-    async fn handle(&mut self, event: Queued) -> Result<(), Disconnect> {
+    async fn handle(&mut self, event: QueuedEvent) -> Result<(), Disconnect> {
         let ack = event.ack;
-        match payload::read(event.sent) {
-            Ok(ClientCommand::Join { room }) => self.join(&room, ack).await,
-            Ok(ClientCommand::Leave { room }) => {
+        match payload::parse(event.event) {
+            Ok(ClientCommand::Join(room)) => self.join(room, ack).await,
+            Ok(ClientCommand::Leave(room)) => {
                 if let Some(session) = SessionId::parse(&room) {
-                    self.follower.leave(session);
+                    self.subscription.leave(session);
                 }
                 self.peer.acknowledge(ack, None)
             }
-            Ok(ClientCommand::Say(say)) => {
-                self.send(*say, ack);
+            Ok(ClientCommand::Send(message)) => {
+                self.send(*message, ack);
                 Ok(())
             }
             Err(reason) => self.refuse(&reason, ack),
         }
     }
 
-    async fn join(&mut self, room: &str, ack: Option<u64>) -> Result<(), Disconnect> {
-        let is_new = SessionId::parse(room).is_none_or(|id| !self.follower.follows(id));
-        if is_new && self.follower.session_count() >= MAX_ROOMS {
-            return self.refuse(
-                &format!("a socket can be in at most {MAX_ROOMS} rooms"),
-                ack,
-            );
+    async fn join(&mut self, room: String, ack: Option<u64>) -> Result<(), Disconnect> {
+        let is_new = SessionId::parse(&room).is_none_or(|id| !self.subscription.contains(id));
+        if is_new && self.subscription.session_count() >= MAX_ROOMS {
+            let reason = format!("a socket can be in at most {MAX_ROOMS} rooms");
+            return self.refuse(&reason, ack);
         }
-        let state = match self.follow(room).await {
+        let state = match self.subscribe(room).await {
             Ok(state) => state,
             Err(error) => return self.refuse(&error.to_string(), ack),
         };
@@ -212,32 +150,31 @@ impl Task {
         self.peer.answer("room_joined", &joined, ack)
     }
 
-    async fn follow(&mut self, room: &str) -> Result<SessionState, AppError> {
-        let target = self.target(room.to_owned());
-        let session = self.follower.join(&target).await?;
-        self.follower.state(session.id).await
+    async fn subscribe(&mut self, room: String) -> Result<SessionState, AppError> {
+        let target = self.session_ref(room);
+        let session = self.subscription.join(&target).await?;
+        self.subscription.state(session.id).await
     }
 
-    fn send(&mut self, say: Say, ack: Option<u64>) {
+    fn send(&mut self, command: SendCommand, ack: Option<u64>) {
         let app = Arc::clone(&self.app);
         let request = SendRequest {
-            session: self.target(say.room),
-            address: self.visitor.address,
-            message: say.message,
+            session: self.session_ref(command.room),
+            address: self.client.address,
+            message: command.message,
             socket: Some(SendingSocket {
-                listener: self.follower.id(),
-                sender_id: say.sender_id,
-                sender_name: say.sender_name,
+                subscriber: self.subscription.id(),
+                sender_id: command.sender_id,
+                sender_name: command.sender_name,
             }),
         };
-        self.sending = Some((Box::pin(async move { app.send(request).await }), ack));
+        self.sending = Some(Box::pin(async move { (app.send(request).await, ack) }));
     }
 
-    /// A session as this socket's client names and meets it.
-    fn target(&self, name: String) -> Target {
+    fn session_ref(&self, name: String) -> Target {
         Target {
             name,
-            scope: Scope::of(self.visitor.principal.user()),
+            scope: Scope::of(self.client.principal.user()),
         }
     }
 
@@ -250,7 +187,7 @@ impl Task {
             Ok(message) => message,
             Err(error) => return self.refuse(&error.to_string(), ack),
         };
-        let id = message.session_id();
+        let id = message.sent.session.id;
         let acknowledgement = json!({
             "clientMessageId": message.client_message_id, "messageId": message.sent.message.id,
             "status": "received_by_server_and_processing", "channelId": id, "roomId": id,
@@ -258,13 +195,12 @@ impl Task {
         self.peer.answer("messageAck", &acknowledgement, ack)
     }
 
-    fn tell(&self, followed: Result<Followed, Lagged>) -> Result<(), Disconnect> {
-        let followed =
-            followed.map_err(|Lagged| Disconnect("it lags behind what happens in its rooms"))?;
-        let (listener, happening) = (self.follower.id(), &followed.happening);
-        let packet = self.peer.encoded.packet(listener, happening, || {
-            let event = client_events::event(&self.app, listener, happening);
-            written(event.name, &event.payload)
+    fn publish(&self, event: Result<SubscribedEvent, Lagged>) -> Result<(), Disconnect> {
+        let event = event.map_err(|Lagged| Disconnect("it lags behind the events of its rooms"))?;
+        let (subscriber, event) = (self.subscription.id(), event.happening);
+        let packet = self.packets.packet(subscriber, &event, || {
+            let event = client_events::event(&self.app, subscriber, &event);
+            encode(event.name, &event.payload)
         });
         self.peer.send(packet?)
     }
@@ -272,15 +208,5 @@ impl Task {
     fn refuse(&self, reason: &str, ack: Option<u64>) -> Result<(), Disconnect> {
         self.peer
             .answer("messageError", &json!({ "error": reason }), ack)
-    }
-}
-
-/// Waits for the message that is being stored, for ever where there is none.
-async fn in_flight(
-    sending: &mut Option<(Sending, Option<u64>)>,
-) -> (Result<SentMessage, AppError>, Option<u64>) {
-    match sending {
-        Some((sending, ack)) => (sending.await, *ack),
-        None => pending().await,
     }
 }

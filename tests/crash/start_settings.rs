@@ -160,7 +160,10 @@ async fn in_scaled_time_a_session_lives_and_dies_before_ones_eyes() {
     assert!(seen == [200, 410, 404] || seen == [410, 404], "{seen:?}");
 
     // It is removed, not only hidden.
-    while !server.log().contains("removed sessions past their keeping") {
+    while !server
+        .log()
+        .contains("purged sessions whose retention is over")
+    {
         assert!(
             since.elapsed() < Duration::from_secs(30),
             "{}",

@@ -1,4 +1,4 @@
-//! A message, and the limits of what a client may put into one.
+//! Messages and their limits.
 
 use uuid::Uuid;
 
@@ -9,99 +9,99 @@ use super::time::Timestamp;
 pub const MAX_CONTENT_CHARS: usize = 4000;
 /// The largest metadata, in bytes of compact JSON.
 pub const MAX_METADATA_BYTES: usize = 10_240;
-/// The most attachments of a message.
+/// The highest number of attachments of a message.
 pub const MAX_ATTACHMENTS: usize = 10;
-/// The largest attachments of a message in all, in bytes of compact JSON.
+/// The largest attachments of a message together, in bytes of compact JSON.
 pub const MAX_ATTACHMENTS_BYTES: usize = 16 * 1024;
 
-/// A stored message. Its texts are its own, or lent by whatever it is read from.
+/// A stored message. Its texts are owned, or borrowed from the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message<T = String> {
-    /// Its id.
+    /// The id.
     pub id: MessageId,
-    /// Its session.
+    /// The session.
     pub session_id: SessionId,
     /// The user's or the agent's id.
     pub author_id: Uuid,
-    /// Strictly later than that of the message before it in the session.
+    /// The time, strictly later than that of the preceding message of the session.
     pub created_at: Timestamp,
-    /// What was said.
+    /// The content.
     pub body: Body<T>,
-    /// Who said it, and what belongs to that.
+    /// The author, and what is stored for one of that kind.
     pub role: Role<T>,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Body<T = String> {
     /// The text.
     pub content: T,
     /// The message's own metadata: the text of a JSON object.
     pub metadata: Option<T>,
-    /// The text of a JSON array of objects.
+    /// The attachments: the text of a JSON array of objects.
     pub attachments: Option<T>,
 }
 
-/// Who said a message.
+/// The kind of author of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role<T = String> {
-    /// The user; the message opened a turn.
+    /// The user, whose message opened a turn.
     User {
         /// The turn.
         turn_id: TurnId,
         /// The id of the reply, fixed when the message is stored.
         reply_id: MessageId,
-        /// How it was sent.
+        /// The sender.
         sender: Sender<T>,
-        /// How the turn stands.
+        /// The state of the turn.
         turn: TurnState<T>,
     },
     /// The agent.
     Agent {
         /// The message that it answers.
         in_reply_to: Option<MessageId>,
-        /// What the agent thought.
+        /// The agent's thought behind the reply.
         thought: Option<T>,
-        /// The text of a JSON array: what the agent did.
+        /// The agent's actions: the text of a JSON array.
         actions: Option<T>,
     },
 }
 
-/// How a user's message was sent, as the listeners of its session are told.
+/// The sender of a user's message, as the session's subscribers see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sender<T = String> {
-    /// Whether it came by a socket.
+    /// Whether the message came by Socket.IO.
     pub by_socket: bool,
-    /// What the sender called themselves.
+    /// The display name.
     pub name: Option<T>,
 }
 
-/// How the turn of a user's message stands.
+/// The state of the turn of a user's message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TurnState<T = String> {
-    /// The reply is still to come.
+    /// There is no reply yet.
     Open,
     /// The reply is the session's message of that time.
     Replied(Timestamp),
-    /// There will be no reply, unless the client sends the message again under its key.
+    /// There is no reply, unless the client retries the message with its key.
     Failed(TurnFailure<T>),
 }
 
-/// Why a turn has no reply, in words for the client.
+/// Why a turn has no reply, for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnFailure<T = String> {
     /// The error code of the API.
     pub code: T,
-    /// A sentence without the agent's inner details.
+    /// A sentence without internal details of the agent.
     pub message: T,
 }
 
-/// A message that breaks a rule.
+/// An invalid message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InvalidMessage {
     /// Content or attachments.
     Content {
-        /// The field at fault.
+        /// The field.
         field: &'static str,
         /// What is wrong and what is allowed.
         reason: String,
@@ -111,7 +111,7 @@ pub enum InvalidMessage {
 }
 
 impl InvalidMessage {
-    /// What is wrong and what is allowed.
+    /// Returns what is wrong and what is allowed.
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
@@ -119,7 +119,7 @@ impl InvalidMessage {
         }
     }
 
-    /// Content that is refused for this reason.
+    /// Creates an error of the content.
     #[must_use]
     pub fn content(reason: String) -> Self {
         Self::Content {
@@ -128,7 +128,7 @@ impl InvalidMessage {
         }
     }
 
-    /// Attachments that are refused for this reason.
+    /// Creates an error of the attachments.
     #[must_use]
     pub fn attachments(reason: String) -> Self {
         Self::Content {
@@ -139,27 +139,30 @@ impl InvalidMessage {
 }
 
 impl<T> Message<T> {
-    /// Whether the agent said it.
+    /// Returns whether the agent is the author.
     #[must_use]
     pub fn is_agent(&self) -> bool {
         matches!(self.role, Role::Agent { .. })
     }
 
-    /// Whether it is a user's message whose reply is still to come.
+    /// Returns the state of the turn that the message opened; `None` for an agent's message.
+    #[must_use]
+    pub fn turn(&self) -> Option<&TurnState<T>> {
+        match &self.role {
+            Role::User { turn, .. } => Some(turn),
+            Role::Agent { .. } => None,
+        }
+    }
+
+    /// Returns whether it is a user's message without a reply yet.
     #[must_use]
     pub fn has_open_turn(&self) -> bool {
-        matches!(
-            self.role,
-            Role::User {
-                turn: TurnState::Open,
-                ..
-            }
-        )
+        matches!(self.turn(), Some(TurnState::Open))
     }
 }
 
 impl Message<&str> {
-    /// The same with texts of its own.
+    /// Copies the borrowed texts.
     #[must_use]
     pub fn into_owned(self) -> Message {
         Message {
@@ -223,7 +226,7 @@ impl TurnState<&str> {
 /// Checks the length of a user's message.
 ///
 /// # Errors
-/// It is empty or too long.
+/// The content is empty or too long.
 pub fn check_content(content: &str) -> Result<(), InvalidMessage> {
     match content.chars().count() {
         0 => Err(InvalidMessage::content("content must not be empty".into())),
@@ -237,7 +240,7 @@ pub fn check_content(content: &str) -> Result<(), InvalidMessage> {
 /// Checks the size of metadata, in bytes of compact JSON.
 ///
 /// # Errors
-/// It is too large.
+/// The metadata is too large.
 pub fn check_metadata(bytes: usize) -> Result<(), InvalidMessage> {
     if bytes <= MAX_METADATA_BYTES {
         return Ok(());
@@ -262,7 +265,7 @@ pub fn check_attachment_count(count: usize) -> Result<(), InvalidMessage> {
 /// Checks the size of a message's attachments, in bytes of compact JSON.
 ///
 /// # Errors
-/// They are too large.
+/// The attachments are too large.
 pub fn check_attachments(bytes: usize) -> Result<(), InvalidMessage> {
     if bytes <= MAX_ATTACHMENTS_BYTES {
         return Ok(());

@@ -1,7 +1,7 @@
-//! A session and what may happen to it.
+//! The life of a session: creation, renewal, PATCH, expiry.
 //!
-//! `expires_at` is computed at creation, renewal and PATCH and by nothing else, so a changed
-//! setting never moves an existing session. Where the clock steps back, no time in here does.
+//! Only creation, renewal and PATCH compute `expires_at`, so a changed setting never moves the
+//! expiry of a stored session. A clock that steps back moves no time of a session back.
 
 use super::error::{Refusal, RenewalRefused};
 use super::id::{AgentId, SessionId, UserId};
@@ -10,9 +10,38 @@ use super::time::{Millis, TimeScale, Timestamp};
 use super::timeout::{InvalidTimeout, TimeoutConfig, TimeoutOverrides, TimeoutPolicy};
 
 /// A conversation between a user and an agent.
+///
+/// ```
+/// use sessiond::domain::id::{AgentId, SessionId, UserId};
+/// use sessiond::domain::session::{NewSession, Session};
+/// use sessiond::domain::time::{TimeScale, Timestamp};
+/// use sessiond::domain::timeout::TimeoutConfig;
+///
+/// let minute = |minutes: i64| Timestamp(minutes * 60_000);
+/// let new = NewSession {
+///     id: SessionId::from(1),
+///     agent_id: AgentId::from(2),
+///     user_id: UserId::from(3),
+///     timeout: TimeoutConfig {
+///         timeout_minutes: 30,
+///         auto_renew: true,
+///         max_duration_minutes: 60,
+///         warning_threshold_minutes: 5,
+///     },
+///     metadata: "{}".into(),
+///     create_key: None,
+/// };
+/// let mut session = Session::create(new, minute(0), TimeScale::REAL);
+/// assert_eq!(session.expires_at, minute(30));
+/// assert!(session.touch(minute(20), TimeScale::REAL), "activity renews it");
+/// assert_eq!(session.expires_at, minute(50));
+/// assert!(session.renew(minute(45), TimeScale::REAL).is_ok());
+/// assert_eq!(session.expires_at, minute(60), "at its longest duration");
+/// assert!(session.renew(minute(50), TimeScale::REAL).is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Its id, which names its channel too.
+    /// The id.
     pub id: SessionId,
     /// The agent.
     pub agent_id: AgentId,
@@ -20,56 +49,56 @@ pub struct Session {
     pub user_id: UserId,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When the user last did something in it.
+    /// The last activity of the user.
     pub last_activity: Timestamp,
-    /// The creation, or the last renewal if there was one: the timeout counts from here.
+    /// The creation or last renewal, from which the timeout counts.
     pub window_start: Timestamp,
-    /// The instant from which it is expired.
+    /// The instant of the expiry.
     pub expires_at: Timestamp,
-    /// The instant from which it is near its expiration.
+    /// The instant from which the session is near expiration.
     pub warn_at: Timestamp,
-    /// When the two instants above were last moved.
+    /// When `expires_at` or `warn_at` last changed.
     pub scheduled_at: Timestamp,
-    /// Its timeouts.
+    /// The timeouts.
     pub timeout: TimeoutConfig,
-    /// How often it was renewed.
+    /// The number of renewals.
     pub renewal_count: u32,
-    /// The client's own data: the text of a JSON object.
+    /// The client's data: the text of a JSON object.
     pub metadata: String,
-    /// The key that names its creation among its user's.
+    /// The idempotency key of its creation, unique per user.
     pub create_key: Option<IdempotencyKey>,
 }
 
-/// What a new session is made of.
+/// The values of a new session.
 #[derive(Debug, Clone)]
 pub struct NewSession {
-    /// Its id.
+    /// The id.
     pub id: SessionId,
     /// The agent.
     pub agent_id: AgentId,
     /// The user.
     pub user_id: UserId,
-    /// Its resolved timeouts.
+    /// The resolved timeouts.
     pub timeout: TimeoutConfig,
-    /// The text of a JSON object.
+    /// The client's data: the text of a JSON object.
     pub metadata: String,
-    /// The key that names this creation.
+    /// The idempotency key of this creation.
     pub create_key: Option<IdempotencyKey>,
 }
 
-/// Where a session stands in its life.
+/// The stage of a session's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It can be used.
+    /// The session can be used.
     Active,
-    /// It has expired and is still kept.
+    /// The session has expired and is still retained.
     Expired,
-    /// It has expired, and the time for which it was kept is over.
+    /// The session has expired and its retention is over.
     Gone,
 }
 
 impl Session {
-    /// A session that begins now.
+    /// Creates a session that begins now.
     #[must_use]
     pub fn create(new: NewSession, now: Timestamp, scale: TimeScale) -> Self {
         let mut session = Self {
@@ -91,24 +120,25 @@ impl Session {
         session
     }
 
-    /// Where the session stands; `kept` is how long sessions are kept after their expiry.
+    /// Returns the stage of the session's life. `retention` is how long sessions are retained after
+    /// their expiry.
     #[must_use]
-    pub fn standing(&self, now: Timestamp, kept: Millis) -> Standing {
+    pub fn standing(&self, now: Timestamp, retention: Millis) -> Standing {
         if now < self.expires_at {
             Standing::Active
-        } else if now < self.expires_at + kept {
+        } else if now < self.expires_at + retention {
             Standing::Expired
         } else {
             Standing::Gone
         }
     }
 
-    /// Lets a call pass that an expired session refuses.
+    /// Checks that the session is active.
     ///
     /// # Errors
     /// The session has expired, or is gone.
-    pub fn require_active(&self, now: Timestamp, kept: Millis) -> Result<(), Refusal> {
-        match self.standing(now, kept) {
+    pub fn require_active(&self, now: Timestamp, retention: Millis) -> Result<(), Refusal> {
+        match self.standing(now, retention) {
             Standing::Active => Ok(()),
             Standing::Expired => Err(Refusal::SessionExpired {
                 session_id: self.id,
@@ -118,24 +148,24 @@ impl Session {
         }
     }
 
-    /// The time left, never negative.
+    /// Returns the time until the expiry, never negative.
     #[must_use]
     pub fn time_remaining(&self, now: Timestamp) -> Millis {
         Millis(self.expires_at.since(now).0.max(0))
     }
 
-    /// Whether the session is active and within its warning threshold.
+    /// Returns whether the session is active and within its warning threshold.
     #[must_use]
     pub fn is_near_expiration(&self, now: Timestamp) -> bool {
         self.warn_at <= now && now < self.expires_at
     }
 
-    /// Renews the session whatever its `auto_renew` says, which is activity too.
+    /// Renews the session, whatever its `auto_renew`. A renewal is activity too.
     ///
     /// # Errors
-    /// The session already stands at its longest duration.
+    /// The session has reached its longest duration.
     pub fn renew(&mut self, now: Timestamp, scale: TimeScale) -> Result<(), RenewalRefused> {
-        if self.stands_at_its_end(scale) {
+        if self.is_at_longest_duration(scale) {
             return Err(RenewalRefused {
                 session_id: self.id,
                 max_duration_minutes: self.timeout.max_duration_minutes,
@@ -150,9 +180,8 @@ impl Session {
         Ok(())
     }
 
-    /// Notes the user's activity, and renews where that is wanted and possible.
-    ///
-    /// Returns whether the session was renewed.
+    /// Records activity of the user, and renews the session if `auto_renew` is set and it has not
+    /// reached its longest duration. Returns whether it was renewed.
     pub fn touch(&mut self, now: Timestamp, scale: TimeScale) -> bool {
         self.last_activity = self.last_activity.max(now);
         self.timeout.auto_renew && self.renew(now, scale).is_ok()
@@ -161,8 +190,7 @@ impl Session {
     /// Changes the timeouts, which is neither activity nor a renewal.
     ///
     /// # Errors
-    /// A value out of bounds, or timeouts under which the session would have expired by now;
-    /// the session is then unchanged.
+    /// A value is out of bounds, or the session would have expired by now. It is then unchanged.
     pub fn patch(
         &mut self,
         patch: TimeoutOverrides,
@@ -185,7 +213,7 @@ impl Session {
             });
         }
         if (patched.expires_at, patched.warn_at) == (self.expires_at, self.warn_at) {
-            // A warning that is due and not told yet is still to be told.
+            // A warning that is due but not yet published stays due.
             patched.scheduled_at = self.scheduled_at;
         }
         *self = patched;
@@ -194,21 +222,21 @@ impl Session {
 
     fn schedule(&mut self, now: Timestamp, scale: TimeScale) {
         let window_end = self.window_start + scale.minutes(self.timeout.timeout_minutes);
-        self.expires_at = window_end.min(self.latest_end(scale));
+        self.expires_at = window_end.min(self.longest_end(scale));
         self.warn_at = self.expires_at - scale.minutes(self.timeout.warning_threshold_minutes);
         self.scheduled_at = now;
     }
 
-    fn latest_end(&self, scale: TimeScale) -> Timestamp {
+    fn longest_end(&self, scale: TimeScale) -> Timestamp {
         self.created_at + scale.minutes(self.timeout.max_duration_minutes)
     }
 
-    fn stands_at_its_end(&self, scale: TimeScale) -> bool {
-        self.expires_at >= self.latest_end(scale)
+    fn is_at_longest_duration(&self, scale: TimeScale) -> bool {
+        self.expires_at >= self.longest_end(scale)
     }
 
     fn limiting_field(&self, scale: TimeScale) -> &'static str {
-        if self.stands_at_its_end(scale) {
+        if self.is_at_longest_duration(scale) {
             "maxDurationMinutes"
         } else {
             "timeoutMinutes"

@@ -562,10 +562,10 @@ impl Life {
     /// When a session should expire.
     fn end_of(&self, session: &Session) -> Timestamp {
         let window_end = session.window_start.0 + self.millis(session.timeout.timeout_minutes);
-        Timestamp(window_end.min(self.latest_end_of(session).0))
+        Timestamp(window_end.min(self.longest_end_of(session).0))
     }
 
-    fn latest_end_of(&self, session: &Session) -> Timestamp {
+    fn longest_end_of(&self, session: &Session) -> Timestamp {
         Timestamp(session.created_at.0 + self.millis(session.timeout.max_duration_minutes))
     }
 
@@ -719,9 +719,9 @@ proptest! {
     #[test]
     fn no_session_outlives_its_longest_duration(life in any_life()) {
         let begun = life.begin();
-        prop_assert!(begun.expires_at <= life.latest_end_of(&begun));
+        prop_assert!(begun.expires_at <= life.longest_end_of(&begun));
         for event in life.live() {
-            prop_assert!(event.after.expires_at <= life.latest_end_of(&event.after), "{event:?}");
+            prop_assert!(event.after.expires_at <= life.longest_end_of(&event.after), "{event:?}");
         }
     }
 
@@ -783,7 +783,7 @@ proptest! {
     #[test]
     fn a_renewal_is_refused_only_at_the_longest_duration(life in any_life()) {
         for event in life.live() {
-            let is_at_its_end = event.before.expires_at == life.latest_end_of(&event.before);
+            let is_at_its_end = event.before.expires_at == life.longest_end_of(&event.before);
             match event.outcome {
                 Outcome::Renewed => prop_assert!(!is_at_its_end, "{event:?}"),
                 Outcome::RenewalRefused => prop_assert!(is_at_its_end, "{event:?}"),
@@ -795,7 +795,7 @@ proptest! {
     #[test]
     fn activity_renews_exactly_where_that_is_wanted_and_not_refused(life in any_life()) {
         for event in life.live() {
-            let is_at_its_end = event.before.expires_at == life.latest_end_of(&event.before);
+            let is_at_its_end = event.before.expires_at == life.longest_end_of(&event.before);
             let renews = event.before.timeout.auto_renew && !is_at_its_end;
             match event.outcome {
                 Outcome::TouchedAndRenewed => prop_assert!(renews, "{event:?}"),

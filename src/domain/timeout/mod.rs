@@ -1,21 +1,20 @@
-//! The timeout policy: where each setting of a session comes from, and its bounds.
+//! The timeouts of sessions: their precedence and bounds.
 
-/// A session's timeouts, as resolved when it was created or patched. Minutes.
+/// A session's timeouts, resolved when it is created or patched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeoutConfig {
-    /// How long a session lives after its creation or last renewal.
+    /// Minutes until the expiry, from the creation or the last renewal.
     pub timeout_minutes: u32,
     /// Whether activity renews the session.
     pub auto_renew: bool,
-    /// How long a session lives at most, renewed or not.
+    /// The longest life in minutes, however often the session is renewed.
     pub max_duration_minutes: u32,
-    /// How long before its expiry a session counts as near it.
+    /// How many minutes before its expiry a session is near expiration.
     pub warning_threshold_minutes: u32,
 }
 
-/// What one level of precedence (a request, an agent) says of the timeouts.
-///
-/// Numbers are finite and truncated, but not yet held to any bounds.
+/// The timeouts that a request or an agent overrides. Numbers are finite and truncated, but not yet
+/// clamped to bounds.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct TimeoutOverrides {
     /// `timeoutMinutes`
@@ -28,32 +27,32 @@ pub struct TimeoutOverrides {
     pub warning_threshold_minutes: Option<f64>,
 }
 
-/// A timeout setting that cannot be used.
+/// An invalid timeout.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct InvalidTimeout {
-    /// The field at fault, as the client spells it.
+    /// The name of the field on the wire.
     pub field: &'static str,
     /// What is wrong and what is allowed.
     pub reason: String,
 }
 
-/// The server's own bounds and defaults.
+/// The server's bounds and defaults of session timeouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeoutPolicy {
     /// The shortest timeout, in minutes.
     pub min_timeout_minutes: u32,
     /// The longest timeout, in minutes; at least the shortest.
     pub max_timeout_minutes: u32,
-    /// What applies where neither the request nor the agent says anything.
+    /// What applies if neither the request nor the agent gives a value.
     pub defaults: TimeoutConfig,
 }
 
 const TIMEOUT: &str = "timeoutMinutes";
 
 impl TimeoutPolicy {
-    /// The timeouts of a new session: the request's, else the agent's, else the defaults, and
-    /// the bounds applied to the merged result.
+    /// Returns the timeouts of a new session: the request's, else the agent's, else the defaults,
+    /// each clamped to its bounds.
     #[must_use]
     pub fn resolve(&self, request: TimeoutOverrides, agent: TimeoutOverrides) -> TimeoutConfig {
         let merged = TimeoutOverrides {
@@ -67,80 +66,68 @@ impl TimeoutPolicy {
         self.bounded(merged, self.defaults)
     }
 
-    /// The timeouts of a session after a PATCH: a field that is not given keeps its value.
+    /// Returns the timeouts of a session after a PATCH; absent fields keep their values.
     ///
     /// # Errors
-    /// A `timeoutMinutes` outside the bounds.
+    /// `timeoutMinutes` is out of bounds.
     pub fn patch(
         &self,
-        present: TimeoutConfig,
+        current: TimeoutConfig,
         patch: TimeoutOverrides,
     ) -> Result<TimeoutConfig, InvalidTimeout> {
         self.check(patch)?;
-        Ok(self.bounded(patch, present))
+        Ok(self.bounded(patch, current))
     }
 
-    /// Checks what a PATCH asks for, whatever session it is for.
+    /// Checks a PATCH, independent of the session.
     ///
     /// # Errors
-    /// A `timeoutMinutes` outside the bounds.
+    /// `timeoutMinutes` is out of bounds.
     pub fn check(&self, patch: TimeoutOverrides) -> Result<(), InvalidTimeout> {
         let (min, max) = (self.min_timeout_minutes, self.max_timeout_minutes);
         let allowed = f64::from(min)..=f64::from(max);
-        let outside = patch
-            .timeout_minutes
-            .filter(|minutes| !allowed.contains(minutes));
-        let Some(minutes) = outside else {
-            return Ok(());
-        };
-        Err(InvalidTimeout {
-            field: TIMEOUT,
-            reason: format!(
-                "{TIMEOUT} must be between {min} and {max}, not {}",
-                shown(minutes)
-            ),
-        })
+        match patch.timeout_minutes {
+            Some(minutes) if !allowed.contains(&minutes) => Err(InvalidTimeout {
+                field: TIMEOUT,
+                reason: format!(
+                    "{TIMEOUT} must be between {min} and {max}, not {}",
+                    format_number(minutes)
+                ),
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn bounded(&self, given: TimeoutOverrides, fallback: TimeoutConfig) -> TimeoutConfig {
-        let max = self.max_timeout_minutes;
-        let timeout = clamp(
-            given.timeout_minutes,
-            fallback.timeout_minutes,
-            self.min_timeout_minutes,
-            max,
-        );
+        let (min, max) = (self.min_timeout_minutes, self.max_timeout_minutes);
+        let timeout = given
+            .timeout_minutes
+            .unwrap_or(fallback.timeout_minutes.into());
+        let duration = given
+            .max_duration_minutes
+            .unwrap_or(fallback.max_duration_minutes.into());
+        let warning = given.warning_threshold_minutes;
+        let warning = warning.unwrap_or(fallback.warning_threshold_minutes.into());
+        let timeout_minutes = clamp(timeout, min, max);
         TimeoutConfig {
-            timeout_minutes: timeout,
+            timeout_minutes,
             auto_renew: given.auto_renew.unwrap_or(fallback.auto_renew),
-            max_duration_minutes: clamp(
-                given.max_duration_minutes,
-                fallback.max_duration_minutes,
-                timeout,
-                max.saturating_mul(2),
-            ),
-            warning_threshold_minutes: clamp(
-                given.warning_threshold_minutes,
-                fallback.warning_threshold_minutes,
-                1,
-                max,
-            ),
+            max_duration_minutes: clamp(duration, timeout_minutes, max.saturating_mul(2)),
+            warning_threshold_minutes: clamp(warning, 1, max),
         }
     }
 }
 
-fn clamp(given: Option<f64>, fallback: u32, min: u32, max: u32) -> u32 {
-    let value = given
-        .unwrap_or(f64::from(fallback))
-        .clamp(f64::from(min), f64::from(max));
+fn clamp(value: f64, min: u32, max: u32) -> u32 {
+    let value = value.clamp(f64::from(min), f64::from(max));
     // The value is a whole number between two u32s.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let value = value as u32;
     value
 }
 
-/// A number as JavaScript writes it: the largest ones have 300 digits otherwise.
-fn shown(number: f64) -> String {
+/// Formats a number as JavaScript does: the largest ones would have 300 digits otherwise.
+fn format_number(number: f64) -> String {
     if number.abs() < 1e21 {
         number.to_string()
     } else {

@@ -1,5 +1,5 @@
-//! What stands before Engine.IO: it counts sessions, upgrades connections, and hands on of each
-//! request no more than Engine.IO needs, which keeps the head of a session's first one.
+//! The HTTP requests of Engine.IO: limits sessions, upgrades connections, and passes to the library
+//! only what it reads of a request, since it keeps the head of a session's first one.
 
 use std::sync::Arc;
 
@@ -17,31 +17,31 @@ use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tower::Service;
 
-use super::PATH;
 use super::hub::Hub;
-use super::session::{NotUpgraded, Origin, Session};
-use super::stream::SocketStream;
+use super::packet::PATH;
+use super::session::{Client, EngineSession, NotUpgraded};
+use super::socket_stream::SocketStream;
 use crate::auth::ClientContext;
 use crate::auth::identity::Credentials;
 use crate::connections::{Connection, Connections};
 
-/// After how many seconds a client that finds no room may try again.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-
-/// The longest value of a parameter that is handed on, in bytes. Those that there are, are shorter.
+/// The longest value of a parameter that is passed on, in bytes. Valid ones are shorter.
 const MAX_PARAMETER: usize = 64;
+
+/// The header of the responses that this file makes itself.
+const JSON: (header::HeaderName, &str) = (header::CONTENT_TYPE, "application/json");
 
 type Engine = EngineIoService<Hub, NotFoundService>;
 
-/// Where requests of Engine.IO come in.
+/// The service of Engine.IO requests.
 #[derive(Debug, Clone)]
-pub(super) struct Entrance {
+pub(super) struct EngineIo {
     engine: Engine,
     hub: Arc<Hub>,
     connections: Arc<Connections>,
 }
 
-/// What Engine.IO reads of a request's target.
+/// The query parameters that Engine.IO reads.
 #[derive(Debug, Default)]
 struct Parameters<'a> {
     version: Option<&'a str>,
@@ -49,33 +49,29 @@ struct Parameters<'a> {
     session: Option<&'a str>,
 }
 
-/// What a request is about.
+/// What Engine.IO will do with a request.
 #[derive(Debug)]
 enum Purpose {
-    /// To begin a session by polling.
+    /// Start a session by polling.
     Handshake,
-    /// To begin a session by WebSocket.
+    /// Start a session by WebSocket.
     Socket,
-    /// To go on with a session by WebSocket.
+    /// Continue a session by WebSocket.
     Upgrade(Sid),
-    /// To poll.
     Poll(Sid),
-    /// To send, or anything that Engine.IO refuses.
+    /// Receive messages, or refuse the request.
     Other,
 }
 
 /// Why a request is refused, in the form of Engine.IO.
 #[derive(Debug, Clone, Copy)]
 enum Refused {
-    /// There are too many connections.
     TooManyConnections,
-    /// There is no such session.
     UnknownSession,
-    /// It is no proper upgrade.
     BadRequest,
 }
 
-impl Entrance {
+impl EngineIo {
     pub(super) fn new(engine: Engine, hub: Arc<Hub>, connections: Arc<Connections>) -> Self {
         Self {
             engine,
@@ -85,12 +81,13 @@ impl Entrance {
     }
 
     pub(super) fn router(self) -> Router {
+        let answer = |State(this): State<Self>, request| this.answer(request);
         Router::new().fallback(answer).with_state(self)
     }
 
     async fn answer(mut self, request: Request) -> Result<Response, Refused> {
         let (parts, body) = request.into_parts();
-        let parameters = Parameters::of(&parts.uri);
+        let parameters = Parameters::parse(&parts.uri);
         let purpose = parameters.purpose(&parts.method);
         let mut request = Request::new(body);
         *request.method_mut() = parts.method.clone();
@@ -99,50 +96,54 @@ impl Entrance {
             Purpose::Handshake => {
                 let session = self.handshake(&parts).await?;
                 request.extensions_mut().insert(session);
-                Ok(self.ask(request).await)
+                Ok(self.call(request).await)
             }
             Purpose::Socket => self.open_socket(parts, request),
             Purpose::Upgrade(sid) => self.upgrade(sid, parts, request),
             Purpose::Poll(sid) => {
                 let session = self.hub.session(sid);
-                let response = self.ask(request).await;
+                let response = self.call(request).await;
                 if let Some(session) = session
                     && response.status().is_success()
                 {
-                    let taken = response.body().size_hint().lower();
-                    session
-                        .outbox
-                        .sent(usize::try_from(taken).unwrap_or(usize::MAX));
+                    let read = usize::try_from(response.body().size_hint().lower());
+                    session.client.outbox.sent(read.unwrap_or(usize::MAX));
                 }
                 Ok(response)
             }
-            Purpose::Other => Ok(self.ask(request).await),
+            Purpose::Other => Ok(self.call(request).await),
         }
     }
 
-    async fn ask(&mut self, request: Request) -> Response {
-        // It is always ready.
+    async fn call(&mut self, request: Request) -> Response {
+        // The service is always ready.
         match Service::<Request>::call(&mut self.engine, request).await {
             Ok(response) => response.map(Body::new),
             Err(never) => match never {},
         }
     }
 
-    async fn handshake(&self, parts: &Parts) -> Result<Arc<Session>, Refused> {
-        let origin = self.origin(parts)?;
-        let guard = self.connections.admit_handshake(origin.address).await;
+    async fn handshake(&self, parts: &Parts) -> Result<Arc<EngineSession>, Refused> {
+        let client = self.client(parts)?;
+        let guard = self.connections.admit_handshake(client.address).await;
         let guard = guard.map_err(|_| Refused::TooManyConnections)?;
-        Ok(Session::by_polling(origin, &self.connections, guard))
+        let connection = Arc::clone(guard.connection());
+        Ok(EngineSession::new(
+            client,
+            &self.connections,
+            &connection,
+            Some(guard),
+        ))
     }
 
     fn open_socket(self, parts: Parts, head: Request) -> Result<Response, Refused> {
         let connection = connection(&parts)?;
-        let origin = self.origin(&parts)?;
+        let client = self.client(&parts)?;
         let accept = accept_key(&parts)?;
         self.connections
-            .upgrade(&connection, origin.address, true)
+            .upgrade(&connection, client.address, true)
             .map_err(|_| Refused::TooManyConnections)?;
-        let session = Session::by_socket(origin, &self.connections, &connection);
+        let session = EngineSession::new(client, &self.connections, &connection, None);
         self.switch(parts, head, accept, connection, session)
     }
 
@@ -157,14 +158,14 @@ impl Entrance {
         self.switch(parts, head, accept, connection, session)
     }
 
-    /// Answers an upgrade, and hands the connection to Engine.IO as soon as that is sent.
+    /// Answers an upgrade, and hands the connection to Engine.IO once the answer is sent.
     fn switch(
         mut self,
         mut parts: Parts,
         head: Request,
         accept: HeaderValue,
         connection: Arc<Connection>,
-        session: Arc<Session>,
+        session: Arc<EngineSession>,
     ) -> Result<Response, Refused> {
         let upgrade = parts.extensions.remove::<OnUpgrade>();
         let upgrade = upgrade.ok_or(Refused::BadRequest)?;
@@ -175,7 +176,7 @@ impl Entrance {
                 return session.end();
             };
             let stream = SocketStream::new(TokioIo::new(upgraded), &connection, session);
-            // The target was read before, so it is not refused now.
+            // The target was parsed before, so it is not refused now.
             let _ = Service::call(&mut self.engine, (stream, head)).await;
         });
         let headers = [
@@ -186,41 +187,39 @@ impl Entrance {
         Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
     }
 
-    fn origin(&self, parts: &Parts) -> Result<Origin, Refused> {
-        // Whoever stands before the sockets has noted where they come from.
-        let visitor = parts.extensions.get::<ClientContext>();
-        Ok(Origin {
-            address: visitor
-                .and_then(|visitor| visitor.address)
+    fn client(&self, parts: &Parts) -> Result<Client, Refused> {
+        // A layer in front of this service has added the client's address.
+        let context = parts.extensions.get::<ClientContext>();
+        let credentials = Credentials::of_headers(&parts.headers);
+        Ok(Client {
+            address: context
+                .and_then(|context| context.address)
                 .ok_or(Refused::BadRequest)?,
-            by_headers: self.hub.identify(&Credentials::of_headers(&parts.headers)),
-            outbox: self.hub.shared.outbox(),
-            incoming: self.hub.shared.incoming(super::MAX_MESSAGE),
+            by_headers: self.hub.authenticator.identify(&credentials),
+            outbox: self.hub.budgets.outbox(),
+            inbox: self.hub.budgets.inbox(),
         })
     }
 }
 
 impl<'a> Parameters<'a> {
-    fn of(target: &'a Uri) -> Self {
+    fn parse(target: &'a Uri) -> Self {
         let mut parameters = Self::default();
         let query = target.query().unwrap_or_default();
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            let place = match name {
+            let parameter = match name {
                 "EIO" => &mut parameters.version,
                 "transport" => &mut parameters.transport,
                 "sid" => &mut parameters.session,
                 _ => continue,
             };
-            if value.len() <= MAX_PARAMETER {
-                place.get_or_insert(value);
-            } else {
-                place.get_or_insert("too-long");
-            }
+            let is_short = value.len() <= MAX_PARAMETER;
+            parameter.get_or_insert(if is_short { value } else { "too-long" });
         }
         parameters
     }
 
-    /// The target with nothing but these.
+    /// Returns the target with only these parameters.
     fn target(&self) -> Uri {
         let named = [
             ("EIO", self.version),
@@ -231,11 +230,10 @@ impl<'a> Parameters<'a> {
             .iter()
             .filter_map(|(name, value)| Some(format!("{name}={}", (*value)?)));
         let target = format!("{PATH}/?{}", pairs.collect::<Vec<_>>().join("&"));
-        // Parts of a valid target make one.
+        // Parts of a valid target make a valid one.
         target.parse().unwrap_or_else(|_| Uri::from_static(PATH))
     }
 
-    /// What Engine.IO will do with a request; what it will refuse is left to it.
     fn purpose(&self, method: &Method) -> Purpose {
         if *method != Method::GET || self.version != Some("4") {
             return Purpose::Other;
@@ -253,36 +251,22 @@ impl<'a> Parameters<'a> {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let (status, body) = match self {
+        match self {
             Self::TooManyConnections => {
                 let body = r#"{"code":"4","message":"Too many connections; try again later"}"#;
-                (StatusCode::SERVICE_UNAVAILABLE, body)
+                let headers = [JSON, (header::RETRY_AFTER, "1")];
+                (StatusCode::SERVICE_UNAVAILABLE, headers, body).into_response()
             }
-            Self::UnknownSession => (
-                StatusCode::BAD_REQUEST,
-                r#"{"code":"1","message":"Session ID unknown"}"#,
-            ),
-            Self::BadRequest => (
-                StatusCode::BAD_REQUEST,
-                r#"{"code":"3","message":"Bad request"}"#,
-            ),
-        };
-        let json = [(header::CONTENT_TYPE, "application/json")];
-        let mut response = (status, json, body).into_response();
-        if matches!(self, Self::TooManyConnections) {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, RETRY_AFTER);
+            Self::UnknownSession => {
+                let body = r#"{"code":"1","message":"Session ID unknown"}"#;
+                (StatusCode::BAD_REQUEST, [JSON], body).into_response()
+            }
+            Self::BadRequest => {
+                let body = r#"{"code":"3","message":"Bad request"}"#;
+                (StatusCode::BAD_REQUEST, [JSON], body).into_response()
+            }
         }
-        response
     }
-}
-
-async fn answer(State(entrance): State<Entrance>, request: Request) -> Response {
-    entrance
-        .answer(request)
-        .await
-        .unwrap_or_else(IntoResponse::into_response)
 }
 
 fn connection(parts: &Parts) -> Result<Arc<Connection>, Refused> {
@@ -290,20 +274,18 @@ fn connection(parts: &Parts) -> Result<Arc<Connection>, Refused> {
     connection.cloned().ok_or(Refused::BadRequest)
 }
 
-/// What the answer to an upgrade says (RFC 6455, 4.2.2), where the request is a proper one.
+/// Returns the `Sec-WebSocket-Accept` of a valid upgrade (RFC 6455, 4.2.2).
 fn accept_key(parts: &Parts) -> Result<HeaderValue, Refused> {
     let is = |name, expected: &[u8]| {
         let value = parts.headers.get(name).map(HeaderValue::as_bytes);
         value.is_some_and(|value| value.eq_ignore_ascii_case(expected))
     };
+    let is_upgrade = parts.extensions.get::<OnUpgrade>().is_some()
+        && is(header::UPGRADE, b"websocket")
+        && is(header::SEC_WEBSOCKET_VERSION, b"13");
     let key = parts.headers.get(header::SEC_WEBSOCKET_KEY);
-    if parts.extensions.get::<OnUpgrade>().is_none() {
-        return Err(Refused::BadRequest);
-    }
-    if !is(header::UPGRADE, b"websocket") || !is(header::SEC_WEBSOCKET_VERSION, b"13") {
-        return Err(Refused::BadRequest);
-    }
-    let accept = derive_accept_key(key.ok_or(Refused::BadRequest)?.as_bytes());
+    let key = key.filter(|_| is_upgrade).ok_or(Refused::BadRequest)?;
+    let accept = derive_accept_key(key.as_bytes());
     accept.parse().map_err(|_| Refused::BadRequest)
 }
 
@@ -314,13 +296,15 @@ mod tests {
     use super::*;
 
     fn target(text: &str) -> String {
-        Parameters::of(&text.parse().unwrap()).target().to_string()
+        Parameters::parse(&text.parse().unwrap())
+            .target()
+            .to_string()
     }
 
     #[test]
-    fn nothing_of_a_target_is_handed_on_but_what_engine_io_reads() {
+    fn only_the_parameters_that_engine_io_reads_are_passed_on() {
         let long = "x".repeat(60_000);
-        for (sent, handed_on) in [
+        for (sent, passed_on) in [
             (
                 "/socket.io/?EIO=4&transport=polling&t=abc".to_owned(),
                 "/socket.io/?EIO=4&transport=polling",
@@ -335,7 +319,7 @@ mod tests {
             ),
             (format!("/socket.io/{long}"), "/socket.io/?"),
         ] {
-            assert_eq!(target(&sent), handed_on);
+            assert_eq!(target(&sent), passed_on);
         }
     }
 
@@ -348,14 +332,14 @@ mod tests {
     #[case::older_version("EIO=3&transport=polling", "Other")]
     #[case::other_transport("EIO=4&transport=smoke", "Other")]
     #[case::nothing("", "Other")]
-    fn a_request_is_taken_for_what_engine_io_takes_it_for(
+    fn the_purpose_of_a_request_is_the_one_that_engine_io_finds(
         #[case] query: &str,
         #[case] purpose: &str,
     ) {
         let target = format!("/socket.io/?{query}").parse().unwrap();
-        let found = Parameters::of(&target).purpose(&Method::GET);
+        let found = Parameters::parse(&target).purpose(&Method::GET);
         assert!(format!("{found:?}").starts_with(purpose), "{found:?}");
-        let posted = Parameters::of(&target).purpose(&Method::POST);
+        let posted = Parameters::parse(&target).purpose(&Method::POST);
         assert!(matches!(posted, Purpose::Other));
     }
 }

@@ -1,4 +1,4 @@
-//! The stream of a WebSocket: counts the bytes it carries, and fails when its connection is closed.
+//! The byte stream of a WebSocket: counts bytes, and fails when its connection is closed.
 
 use std::future::Future as _;
 use std::io;
@@ -11,17 +11,16 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::session::Session;
+use super::session::EngineSession;
 use crate::connections::Connection;
 
-/// An upgraded connection and the session that it serves. Dropped, it ends the session, which the
-/// client cannot go on with by other means.
+/// An upgraded connection and the session that it serves. Dropping it ends the session.
 pub(super) struct SocketStream<S = TokioIo<Upgraded>> {
     stream: S,
-    session: Arc<Session>,
-    /// Resolves when the connection is closed, for the task that reads.
+    session: Arc<EngineSession>,
+    /// Wakes the task that reads when the connection is closed.
     closed_to_reader: Closed,
-    /// The same for the task that writes.
+    /// Wakes the task that writes when the connection is closed.
     closed_to_writer: Closed,
     frames: Frames,
 }
@@ -29,7 +28,7 @@ pub(super) struct SocketStream<S = TokioIo<Upgraded>> {
 type Closed = Pin<Box<WaitForCancellationFutureOwned>>;
 
 impl<S> SocketStream<S> {
-    pub(super) fn new(stream: S, connection: &Connection, session: Arc<Session>) -> Self {
+    pub(super) fn new(stream: S, connection: &Connection, session: Arc<EngineSession>) -> Self {
         Self {
             stream,
             session,
@@ -58,7 +57,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for SocketStream<S> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let read = buf.filled().len() - before;
-        let is_allowed = self.session.arrived(read);
+        let is_allowed = self.session.receive(read);
         Poll::Ready(is_allowed.map_err(|_| io::ErrorKind::OutOfMemory.into()))
     }
 }
@@ -70,13 +69,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for SocketStream<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         if self.closed_to_writer.as_mut().poll(cx).is_ready() {
-            // Discarded: the WebSocket library would keep what it cannot write, and reading fails
+            // Discarded: the WebSocket library would buffer what it cannot write, and reading fails
             // anyway.
             return Poll::Ready(Ok(buf.len()));
         }
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
         let text = self.frames.text_in(&buf[..written]);
-        self.session.outbox.sent(text);
+        self.session.client.outbox.sent(text);
         Poll::Ready(Ok(written))
     }
 
@@ -89,20 +88,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for SocketStream<S> {
     }
 }
 
-/// Follows the frames that are written (RFC 6455, 5.2), which are our own and so well formed: a
-/// client that has its pings answered must not seem to take what is sent to it.
+/// Parses the frames that are written (RFC 6455, 5.2), which are well formed. Only text counts as
+/// sent: a client must not seem to read its messages because its pings are answered.
 #[derive(Debug, Default)]
 struct Frames {
-    /// What has come of the present frame's header.
+    /// The bytes of the current frame's header so far.
     header: [u8; 10],
     header_length: usize,
     is_text: bool,
-    /// How many bytes of the present frame's payload are to come.
+    /// The number of bytes left of the current frame's payload.
     payload: u64,
 }
 
 impl Frames {
-    /// How many of these bytes are the payload of text frames.
+    /// Returns how many of these bytes are payload of text frames.
     fn text_in(&mut self, mut bytes: &[u8]) -> usize {
         let mut text = 0;
         while let Some(byte) = bytes.first() {
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_counted_in_whatever_pieces_it_is_written() {
+    fn text_is_counted_however_it_is_split_into_writes() {
         let lengths = [0, 1, 125, 126, 0xffff, 0x1_0000, 3];
         let written: Vec<_> = lengths
             .iter()

@@ -1,35 +1,29 @@
-//! The database file: its size and its verification.
+//! The state of the database file, and its verification.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::App;
+use super::application::App;
 use super::error::AppError;
 use crate::domain::time::Timestamp;
 use crate::store::error::REMEDY;
 use crate::store::{Findings, ScrubError, StorageInfo, Verified};
 
-/// The pass of the verification that runs, if one does.
-#[derive(Debug, Default)]
-pub(super) struct Verification(Mutex<Option<Timestamp>>);
-
-/// Marks a pass as running until it is dropped, however it ends.
-struct Pass(Arc<App>);
+/// A running verification; dropping it marks the end, however that came about.
+struct Pass(Arc<Mutex<Option<Timestamp>>>);
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        *self.0.verification.started() = None;
+        *lock(&self.0) = None;
     }
 }
 
-impl Verification {
-    fn started(&self) -> MutexGuard<'_, Option<Timestamp>> {
-        // No code panics with the lock held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(started: &Mutex<Option<Timestamp>>) -> MutexGuard<'_, Option<Timestamp>> {
+    // No code panics with the lock held.
+    started.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl App {
-    /// How the database file stands.
+    /// Returns the state of the database file.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -37,10 +31,10 @@ impl App {
         Ok(self.store.storage().await?)
     }
 
-    /// Begins to verify the database file in the background, unless that is being done; returns
-    /// when the present pass began.
+    /// Starts a verification of the database file in the background, unless one is running.
+    /// Returns when the running one began.
     pub fn begin_verification(self: &Arc<Self>) -> Timestamp {
-        let (started, pass) = self.claim_pass();
+        let (started, pass) = self.start_pass();
         if let Some(pass) = pass {
             let app = Arc::clone(self);
             self.tasks.spawn(async move { app.run_pass(pass).await });
@@ -48,30 +42,29 @@ impl App {
         started
     }
 
-    /// Verifies the database file; returns whether that came to its end. Where it is being done
-    /// already, that counts.
-    pub async fn verify(self: &Arc<Self>) -> bool {
-        match self.claim_pass() {
+    /// Verifies the database file. Returns whether the verification was complete, or another one
+    /// is running.
+    pub async fn verify(&self) -> bool {
+        match self.start_pass() {
             (_, None) => true,
             (_, Some(pass)) => self.run_pass(pass).await,
         }
     }
 
-    fn claim_pass(self: &Arc<Self>) -> (Timestamp, Option<Pass>) {
-        let mut started = self.verification.started();
+    fn start_pass(&self) -> (Timestamp, Option<Pass>) {
+        let mut started = lock(&self.verification);
         if let Some(at) = *started {
             return (at, None);
         }
         let now = self.now();
         *started = Some(now);
-        drop(started);
-        (now, Some(Pass(Arc::clone(self))))
+        (now, Some(Pass(Arc::clone(&self.verification))))
     }
 
     async fn run_pass(&self, pass: Pass) -> bool {
         let (store, stop) = (Arc::clone(&self.store), self.stopping.clone());
         let verified = tokio::task::spawn_blocking(move || {
-            // The pass ends when its work does, also where nobody waits for it any more.
+            // The pass ends with this thread's work, even if the caller no longer waits.
             let _pass = pass;
             store.verify(&stop)
         });
@@ -86,36 +79,36 @@ impl App {
     }
 
     async fn record_findings(&self, findings: &Findings) -> bool {
-        tell(findings);
+        log_findings(findings);
         let verified = Verified {
             at: self.now(),
             damaged_pages: findings.damaged_pages,
         };
         let recorded = self.store.record_verification(verified).await;
         if let Err(error) = &recorded {
-            tracing::warn!(%error, "the verification is not recorded for the next start");
+            tracing::warn!(%error, "the verification could not be recorded for the next start");
         }
         recorded.is_ok()
     }
 }
 
-fn tell(findings: &Findings) {
+fn log_findings(findings: &Findings) {
     for fault in &findings.faults {
         tracing::error!(%fault, "the database is damaged");
     }
     if findings.damaged_pages > 0 {
         tracing::error!(
             damaged_pages = findings.damaged_pages,
-            "the database file is damaged, and some of what was stored may be missing; once the \
-             server is stopped, {REMEDY}"
+            "the database file is damaged, and some stored data may be missing; once the server is \
+             stopped, {REMEDY}"
         );
     }
     if findings.undecodable_records > 0 {
         tracing::error!(
             records = findings.undecodable_records,
-            "records of the database cannot be decoded; they were quarantined, or written anew \
-             where the server still had them in memory. Once it is stopped, `sessiond check` \
-             lists those that are quarantined"
+            "records of the database cannot be decoded; they were quarantined, or rewritten where \
+             the server still had them in memory. Once it is stopped, `sessiond check` lists the \
+             quarantined ones"
         );
     }
     if findings.damaged_pages == 0 {
