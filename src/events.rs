@@ -232,13 +232,8 @@ impl Event {
             Self::TurnFailed {
                 failure, partial, ..
             } => failure.message.len() + length(partial),
-            Self::Renewed { .. }
-            | Self::Busy
-            | Self::Idle
-            | Self::TurnEnded
-            | Self::NearExpiration { .. }
-            | Self::Expired { .. }
-            | Self::Deleted => 0,
+            // The others have no texts of their own.
+            _ => 0,
         };
         EVENT_BYTES + texts
     }
@@ -251,16 +246,10 @@ impl Listener {
         self.subscription.subscriber
     }
 
-    /// Returns the number of joined sessions.
+    /// Returns the joined sessions.
     #[must_use]
-    pub fn session_count(&self) -> usize {
-        self.sessions.len()
-    }
-
-    /// Returns whether a session is joined.
-    #[must_use]
-    pub fn has_joined(&self, session: SessionId) -> bool {
-        self.sessions.contains(&session)
+    pub fn sessions(&self) -> &HashSet<SessionId> {
+        &self.sessions
     }
 
     /// Subscribes to the events of a session.

@@ -63,16 +63,10 @@ impl SessionSubscription {
         self.subscriber.id()
     }
 
-    /// Returns the number of subscribed sessions.
+    /// Returns the subscribed sessions.
     #[must_use]
-    pub fn session_count(&self) -> usize {
-        self.subscriber.session_count()
-    }
-
-    /// Returns whether a session is subscribed to.
-    #[must_use]
-    pub fn contains(&self, session: SessionId) -> bool {
-        self.subscriber.has_joined(session)
+    pub fn sessions(&self) -> &HashSet<SessionId> {
+        self.subscriber.sessions()
     }
 
     /// Subscribes to an active session.
@@ -138,7 +132,7 @@ impl SessionSubscription {
         loop {
             let happening = self.subscriber.next().await?;
             let session = happening.session_id;
-            if !self.contains(session) {
+            if !self.sessions().contains(&session) {
                 continue;
             }
             let is_last = match happening.event {

@@ -167,7 +167,7 @@ impl TurnFailure {
         )
     }
 
-    fn new(code: &str, message: &str) -> Self {
+    pub(super) fn new(code: &str, message: &str) -> Self {
         Self {
             code: code.to_owned(),
             message: message.to_owned(),

@@ -91,51 +91,28 @@ pub fn well_formed(text: &[u8]) -> Cow<'_, [u8]> {
     }
     let mut text = Cow::Borrowed(text);
     let mut at = 0;
-    while let Some(found) = memchr::memchr(b'\\', &text[at..]) {
+    while let Some(found) = memchr::memchr(b'\\', text.get(at..).unwrap_or_default()) {
         at += found;
-        at += match Escape::at(&text[at..]) {
-            Escape::Other => 2,
-            Escape::Pair => 2 * REPLACEMENT.len(),
-            Escape::Unpaired => {
-                text.to_mut()[at..at + REPLACEMENT.len()].copy_from_slice(REPLACEMENT);
-                REPLACEMENT.len()
+        let end = at + REPLACEMENT.len();
+        at = match (code_unit(&text[at..]), text.get(end..).and_then(code_unit)) {
+            // A pair.
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => end + REPLACEMENT.len(),
+            (Some(0xd800..=0xdfff), _) => {
+                text.to_mut()[at..end].copy_from_slice(REPLACEMENT);
+                end
             }
+            _ => at + 2,
         };
-        if at >= text.len() {
-            break;
-        }
     }
     text
 }
 
 /// Returns whether a text may have escaped surrogates. Most have none.
 fn may_have_surrogates(text: &[u8]) -> bool {
-    [b"\\ud", b"\\uD"]
+    let escapes: [&[u8]; 2] = [b"\\ud", b"\\uD"];
+    escapes
         .iter()
-        .any(|escape| memmem::find(text, *escape).is_some())
-}
-
-/// The kind of an escape sequence.
-enum Escape {
-    /// A surrogate pair.
-    Pair,
-    /// A surrogate without its other half.
-    Unpaired,
-    Other,
-}
-
-impl Escape {
-    /// Parses the escape at a backslash.
-    fn at(text: &[u8]) -> Self {
-        match code_unit(text) {
-            Some(0xd800..=0xdbff) => match code_unit(&text[REPLACEMENT.len()..]) {
-                Some(0xdc00..=0xdfff) => Self::Pair,
-                _ => Self::Unpaired,
-            },
-            Some(0xdc00..=0xdfff) => Self::Unpaired,
-            _ => Self::Other,
-        }
-    }
+        .any(|escape| memmem::find(text, escape).is_some())
 }
 
 /// Returns the UTF-16 code unit of a `\uXXXX` escape at the start of a text.

@@ -3,15 +3,16 @@
 //! They are stored as text. This module validates and serializes what clients and agents send, and
 //! computes the metadata that they see.
 
-mod shown;
 #[cfg(test)]
 mod tests;
 
-use serde_json::{Map, Value};
+use std::ops::Deref;
 
-pub use self::shown::shown;
+use serde_json::{Map, Value, json};
+
 use crate::domain::message::{
-    Body, InvalidMessage, check_attachment_count, check_attachments, check_metadata,
+    Body, InvalidMessage, Message, Role, TurnState, check_attachment_count, check_attachments,
+    check_metadata,
 };
 use crate::json::{self, Field};
 
@@ -93,4 +94,46 @@ fn check_attachment(index: usize, attachment: &Value) -> Result<(), InvalidMessa
         }
     }
     Ok(())
+}
+
+/// Returns the metadata of a message. `of_session` is the session's metadata, the text of a JSON
+/// object: a user's message inherits it. An agent's message has its thought and actions instead. The
+/// server sets the session's id and the error of a failed turn.
+#[must_use]
+pub fn shown(of_session: &str, message: &Message<impl Deref<Target = str>>) -> Map<String, Value> {
+    let own = object(message.body.metadata.as_deref());
+    let mut metadata = match &message.role {
+        Role::User { turn, .. } => {
+            let mut metadata = object(Some(of_session));
+            metadata.extend(own);
+            metadata.shift_remove("agentError");
+            if let TurnState::Failed(failure) = turn {
+                let error = json!({ "code": &*failure.code, "message": &*failure.message });
+                metadata.insert("agentError".into(), error);
+            }
+            metadata
+        }
+        Role::Agent {
+            thought, actions, ..
+        } => {
+            let mut metadata = own;
+            if let Some(thought) = thought {
+                metadata.insert("thought".into(), (&**thought).into());
+            }
+            let actions = actions.as_deref().map(serde_json::from_str);
+            if let Some(Ok(actions)) = actions {
+                metadata.insert("actions".into(), actions);
+            }
+            metadata
+        }
+    };
+    metadata.insert("sessionId".into(), message.session_id.to_string().into());
+    metadata
+}
+
+fn object(text: Option<&str>) -> Map<String, Value> {
+    match text {
+        None | Some("{}") => Map::new(),
+        Some(text) => serde_json::from_str(text).unwrap_or_default(),
+    }
 }

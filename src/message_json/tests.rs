@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-/// The value of a field, which is absent where there is none.
+/// A field with this value; absent without one.
 fn field<T: serde::de::DeserializeOwned>(value: Option<&Value>) -> Field<T> {
     value.cloned().map_or(Field::Absent, Field::from)
 }
@@ -21,7 +21,7 @@ fn attachments(value: Option<&Value>) -> Result<Option<String>, InvalidMessage> 
     super::attachments(field(value))
 }
 
-/// A value as it arrives from a client, whose JSON may be written in any way.
+/// A value as a client sends it.
 fn sent(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
@@ -60,7 +60,7 @@ fn metadata_of(bytes: usize) -> Value {
 #[rstest]
 #[case::missing(None)]
 #[case::null(Some(json!(null)))]
-fn metadata_that_is_not_there_is_none(#[case] value: Option<Value>) {
+fn absent_metadata_is_none(#[case] value: Option<Value>) {
     assert_eq!(session_metadata(value.as_ref()), Ok("{}".to_owned()));
     assert_eq!(message_metadata(value.as_ref()), Ok(None));
 }
@@ -114,14 +114,14 @@ fn metadata_is_measured_in_bytes_not_in_characters() {
 }
 
 #[test]
-fn the_space_between_metadatas_values_does_not_count() {
+fn whitespace_in_metadata_does_not_count() {
     let compact = metadata_of(10_240).to_string();
     let spread = compact.replace(':', &format!("{}:\n", " ".repeat(5000)));
     assert_eq!(message_metadata(Some(&sent(&spread))), Ok(Some(compact)));
 }
 
 #[test]
-fn the_object_itself_is_kept_for_a_session() {
+fn the_object_itself_is_stored_for_a_session() {
     let value = json!({ "sessionId": 1, "agentError": 2 });
     assert_eq!(session_metadata(Some(&value)), Ok(value.to_string()));
 }
@@ -130,13 +130,13 @@ fn the_object_itself_is_kept_for_a_session() {
 #[case::the_id(r#"{"a":1,"sessionId":"other","b":2}"#)]
 #[case::an_error(r#"{"a":1,"agentError":{"code":"AGENT_ERROR"},"b":2}"#)]
 #[case::both(r#"{"sessionId":null,"a":1,"b":2,"agentError":[]}"#)]
-fn what_only_the_server_says_is_dropped_from_a_message(#[case] text: &str) {
+fn members_that_only_the_server_sets_are_dropped_from_a_message(#[case] text: &str) {
     let stored = message_metadata(Some(&sent(text)));
     assert_eq!(stored, Ok(Some(r#"{"a":1,"b":2}"#.to_owned())));
 }
 
 #[test]
-fn only_the_names_of_the_outermost_level_are_dropped() {
+fn only_members_of_the_top_level_are_dropped() {
     let text = r#"{"sessionID":1,"agent_error":2,"of":{"sessionId":3,"agentError":4}}"#;
     let stored = message_metadata(Some(&sent(text)));
     assert_eq!(stored, Ok(Some(text.to_owned())));
@@ -146,7 +146,7 @@ fn only_the_names_of_the_outermost_level_are_dropped() {
 #[case(json!({}))]
 #[case(json!({ "sessionId": "other" }))]
 #[case(json!({ "sessionId": "other", "agentError": {} }))]
-fn a_messages_metadata_with_nothing_left_is_none(#[case] value: Value) {
+fn metadata_without_members_left_is_none(#[case] value: Value) {
     assert_eq!(message_metadata(Some(&value)), Ok(None));
 }
 
@@ -161,7 +161,7 @@ fn metadata_keeps_the_clients_order_of_keys() {
 }
 
 #[rstest]
-// Each of these is another number when it is read too quickly: serde_json's `float_roundtrip`.
+// Without the `float_roundtrip` of serde_json each of these becomes another number.
 #[case("0.42238380792923075")]
 #[case("1.151207850413046e-184")]
 #[case("1.5")]
@@ -169,7 +169,7 @@ fn metadata_keeps_the_clients_order_of_keys() {
 #[case("9007199254740993")]
 #[case("18446744073709551615")]
 #[case("-9223372036854775808")]
-fn a_number_comes_back_as_it_was_sent(#[case] number: &str) {
+fn numbers_are_stored_as_sent(#[case] number: &str) {
     let text = format!(r#"{{"n":{number}}}"#);
     assert_eq!(message_metadata(Some(&sent(&text))), Ok(Some(text)));
 }
@@ -192,7 +192,7 @@ fn attachments_of(bytes: usize) -> Value {
 #[case::missing(None)]
 #[case::null(Some(json!(null)))]
 #[case::empty(Some(json!([])))]
-fn attachments_that_are_not_there_are_none(#[case] value: Option<Value>) {
+fn absent_attachments_are_none(#[case] value: Option<Value>) {
     assert_eq!(attachments(value.as_ref()), Ok(None));
 }
 
@@ -264,7 +264,7 @@ fn attachments_are_at_most_16_kib_in_all() {
         "{reason}"
     );
 
-    // Each is small; together they are too large.
+    // Each is small enough; together they are too large.
     let mut one = attachment();
     one["name"] = "n".repeat(2000).into();
     assert!(attachments(Some(&json!([one]))).is_ok());
@@ -272,7 +272,7 @@ fn attachments_are_at_most_16_kib_in_all() {
 }
 
 #[test]
-fn the_space_between_attachments_values_does_not_count() {
+fn whitespace_in_attachments_does_not_count() {
     let compact = attachments_of(16_384).to_string();
     let spread = compact.replace(',', &format!("{},\n", " ".repeat(5000)));
     assert_eq!(attachments(Some(&sent(&spread))), Ok(Some(compact)));
@@ -287,10 +287,10 @@ fn an_attachment_keeps_its_other_fields_and_their_order() {
     assert_eq!(attachments(Some(&sent(text))), Ok(Some(text.to_owned())));
 }
 
-// Whether a repeat says the same
+// Comparison of bodies
 
 #[test]
-fn a_body_says_the_same_however_its_json_is_written() {
+fn bodies_are_equal_however_their_json_is_formatted() {
     let one = body(
         "Hello",
         Some(r#"{"a":{"x":1,"y":[1,2]},"b":"ä"}"#),
@@ -318,13 +318,13 @@ fn a_body_says_the_same_however_its_json_is_written() {
 #[case::no_attachments(body("Hello", Some(r#"{"a":[1,2]}"#), None))]
 #[case::an_attachment(body("Hello", Some(r#"{"a":[1,2]}"#), Some(r#"[{"url":"v"}]"#)))]
 #[case::exchanged(body("Hello", Some(r#"[{"url":"u"}]"#), Some(r#"{"a":[1,2]}"#)))]
-fn another_body_does_not_say_the_same(#[case] other: Body) {
+fn a_different_body_is_not_equal(#[case] other: Body) {
     let one = body("Hello", Some(r#"{"a":[1,2]}"#), Some(r#"[{"url":"u"}]"#));
     assert!(!says_the_same(&one, &other));
     assert!(!says_the_same(&other, &one));
 }
 
-// Whatever a client sends
+// Properties of random values
 
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -343,7 +343,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Objects whose keys come in any order, now and then those of the server among them.
+/// Objects with keys in any order, sometimes including those of the server.
 fn any_fields(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
     let key = prop_oneof![
         6 => ".{0,6}",
@@ -353,7 +353,7 @@ fn any_fields(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<
     prop::collection::vec((key, value), 0..6).prop_map(|fields| fields.into_iter().collect())
 }
 
-/// The same value with the keys of all its objects the other way round.
+/// The same value with the keys of all objects in reverse order.
 fn reversed(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(reversed).collect(),
@@ -368,7 +368,7 @@ fn reversed(value: &Value) -> Value {
 
 proptest! {
     #[test]
-    fn what_is_stored_of_metadata_is_what_was_sent(fields in any_fields(any_json())) {
+    fn metadata_is_stored_as_sent(fields in any_fields(any_json())) {
         let value = Value::Object(fields.clone());
         let expected: Map<_, _> = fields
             .into_iter()
@@ -383,7 +383,7 @@ proptest! {
     }
 
     #[test]
-    fn an_attachment_is_stored_as_it_was_sent(mut fields in any_fields(any_json())) {
+    fn an_attachment_is_stored_as_sent(mut fields in any_fields(any_json())) {
         fields.entry("type").or_insert("image".into());
         fields.entry("url").or_insert("u".into());
         let list = json!([fields]);
@@ -391,7 +391,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_keys_and_the_formatting_make_no_other_body(fields in any_fields(any_json())) {
+    fn the_order_of_keys_and_the_formatting_do_not_matter(fields in any_fields(any_json())) {
         let value = Value::Object(fields);
         let list = json!([value]);
         let one = body("Hello", Some(&value.to_string()), Some(&list.to_string()));
@@ -404,7 +404,7 @@ proptest! {
     }
 
     #[test]
-    fn two_bodies_say_the_same_exactly_where_their_values_do(
+    fn bodies_are_equal_exactly_if_their_values_are(
         one in any_json(),
         other in any_json(),
     ) {

@@ -31,23 +31,19 @@ const MAX_PARAMETER: usize = 64;
 /// The header of the responses that this file makes itself.
 const JSON: (header::HeaderName, &str) = (header::CONTENT_TYPE, "application/json");
 
-type Engine = EngineIoService<Hub, NotFoundService>;
-
 /// The service of Engine.IO requests.
 #[derive(Debug, Clone)]
 pub(super) struct EngineIo {
-    engine: Engine,
-    hub: Arc<Hub>,
-    connections: Arc<Connections>,
+    pub(super) engine: EngineIoService<Hub, NotFoundService>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) connections: Arc<Connections>,
 }
 
-/// The query parameters that Engine.IO reads.
-#[derive(Debug, Default)]
-struct Parameters<'a> {
-    version: Option<&'a str>,
-    transport: Option<&'a str>,
-    session: Option<&'a str>,
-}
+/// The query parameters that Engine.IO reads: its version, the transport and the session's id.
+const PARAMETERS: [&str; 3] = ["EIO", "transport", "sid"];
+
+/// The values of [`PARAMETERS`].
+struct Parameters<'a>([Option<&'a str>; 3]);
 
 /// What Engine.IO will do with a request.
 #[derive(Debug)]
@@ -72,14 +68,6 @@ enum Refused {
 }
 
 impl EngineIo {
-    pub(super) fn new(engine: Engine, hub: Arc<Hub>, connections: Arc<Connections>) -> Self {
-        Self {
-            engine,
-            hub,
-            connections,
-        }
-    }
-
     pub(super) fn router(self) -> Router {
         let answer = |State(this): State<Self>, request| this.answer(request);
         Router::new().fallback(answer).with_state(self)
@@ -191,10 +179,9 @@ impl EngineIo {
         // A layer in front of this service has added the client's address.
         let context = parts.extensions.get::<ClientContext>();
         let credentials = Credentials::of_headers(&parts.headers);
+        let address = context.and_then(|context| context.address);
         Ok(Client {
-            address: context
-                .and_then(|context| context.address)
-                .ok_or(Refused::BadRequest)?,
+            address: address.ok_or(Refused::BadRequest)?,
             by_headers: self.hub.authenticator.identify(&credentials),
             outbox: self.hub.budgets.outbox(),
             inbox: self.hub.budgets.inbox(),
@@ -204,42 +191,34 @@ impl EngineIo {
 
 impl<'a> Parameters<'a> {
     fn parse(target: &'a Uri) -> Self {
-        let mut parameters = Self::default();
         let query = target.query().unwrap_or_default();
-        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            let parameter = match name {
-                "EIO" => &mut parameters.version,
-                "transport" => &mut parameters.transport,
-                "sid" => &mut parameters.session,
-                _ => continue,
-            };
-            let is_short = value.len() <= MAX_PARAMETER;
-            parameter.get_or_insert(if is_short { value } else { "too-long" });
-        }
-        parameters
+        let value = |name| {
+            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            let (_, value) = pairs.find(|(found, _)| *found == name)?;
+            Some(if value.len() <= MAX_PARAMETER {
+                value
+            } else {
+                "too-long"
+            })
+        };
+        Self(PARAMETERS.map(value))
     }
 
     /// Returns the target with only these parameters.
     fn target(&self) -> Uri {
-        let named = [
-            ("EIO", self.version),
-            ("transport", self.transport),
-            ("sid", self.session),
-        ];
-        let pairs = named
-            .iter()
-            .filter_map(|(name, value)| Some(format!("{name}={}", (*value)?)));
+        let named = PARAMETERS.iter().zip(self.0);
+        let pairs = named.filter_map(|(name, value)| Some(format!("{name}={}", value?)));
         let target = format!("{PATH}/?{}", pairs.collect::<Vec<_>>().join("&"));
         // Parts of a valid target make a valid one.
         target.parse().unwrap_or_else(|_| Uri::from_static(PATH))
     }
 
     fn purpose(&self, method: &Method) -> Purpose {
-        if *method != Method::GET || self.version != Some("4") {
+        let [version, transport, session] = self.0;
+        if *method != Method::GET || version != Some("4") {
             return Purpose::Other;
         }
-        let session = self.session.map(str::parse);
-        match (self.transport, session) {
+        match (transport, session.map(str::parse)) {
             (Some("polling"), None) => Purpose::Handshake,
             (Some("polling"), Some(Ok(sid))) => Purpose::Poll(sid),
             (Some("websocket"), None) => Purpose::Socket,
@@ -257,16 +236,14 @@ impl IntoResponse for Refused {
                 let headers = [JSON, (header::RETRY_AFTER, "1")];
                 (StatusCode::SERVICE_UNAVAILABLE, headers, body).into_response()
             }
-            Self::UnknownSession => {
-                let body = r#"{"code":"1","message":"Session ID unknown"}"#;
-                (StatusCode::BAD_REQUEST, [JSON], body).into_response()
-            }
-            Self::BadRequest => {
-                let body = r#"{"code":"3","message":"Bad request"}"#;
-                (StatusCode::BAD_REQUEST, [JSON], body).into_response()
-            }
+            Self::UnknownSession => bad_request(r#"{"code":"1","message":"Session ID unknown"}"#),
+            Self::BadRequest => bad_request(r#"{"code":"3","message":"Bad request"}"#),
         }
     }
+}
+
+fn bad_request(body: &'static str) -> Response {
+    (StatusCode::BAD_REQUEST, [JSON], body).into_response()
 }
 
 fn connection(parts: &Parts) -> Result<Arc<Connection>, Refused> {

@@ -23,7 +23,7 @@ use super::payload::{self, Handshake};
 use super::peer::{Disconnect, Peer};
 use super::session::{EngineSession, EngineSocket, QueuedEvent, watch};
 use super::socket::SocketTask;
-use crate::app::App;
+use crate::app::{App, SessionSubscription};
 use crate::auth::identity::{Principal, Unauthorized};
 use crate::auth::{Authenticator, ClientContext};
 use crate::telemetry::AUDIT;
@@ -90,8 +90,15 @@ impl Hub {
             principal,
             address: Some(peer.session.client.address),
         };
-        let packets = Arc::clone(&self.packets);
-        let task = SocketTask::new(&self.app, peer.clone(), packets, client, always_busy);
+        let task = SocketTask {
+            app: Arc::clone(&self.app),
+            peer: peer.clone(),
+            packets: Arc::clone(&self.packets),
+            client,
+            always_busy,
+            subscription: SessionSubscription::new(&self.app),
+            sending: None,
+        };
         tokio::spawn(task.run(queued, entity_id));
         Ok(())
     }

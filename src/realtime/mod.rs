@@ -32,10 +32,7 @@ const MAX_WAITING_PACKETS: usize = 2048;
 
 /// The Socket.IO server.
 #[derive(Debug, Clone)]
-pub struct Realtime {
-    engine_io: EngineIo,
-    hub: Arc<Hub>,
-}
+pub struct Realtime(EngineIo);
 
 impl Realtime {
     /// Creates a server that admits the clients which `authenticator` accepts, within the limits of
@@ -54,20 +51,20 @@ impl Realtime {
             .max_buffer_size(MAX_WAITING_PACKETS)
             .build();
         let hub = Arc::new(Hub::new(app, authenticator));
-        let engine = EngineIoService::with_config(Arc::clone(&hub), config);
-        Self {
-            engine_io: EngineIo::new(engine, Arc::clone(&hub), connections),
+        Self(EngineIo {
+            engine: EngineIoService::with_config(Arc::clone(&hub), config),
             hub,
-        }
+            connections,
+        })
     }
 
     /// Returns the router of Engine.IO requests.
     pub fn router(&self) -> Router {
-        self.engine_io.clone().router()
+        self.0.clone().router()
     }
 
     /// Closes every socket.
     pub fn close(&self) {
-        self.hub.close();
+        self.0.hub.close();
     }
 }

@@ -1,11 +1,11 @@
 //! One Engine.IO session: the connection slot it uses, its stage, and its end.
 
-use std::future::pending;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engineioxide::DisconnectReason;
+use futures_util::future::OptionFuture;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout;
@@ -181,43 +181,30 @@ impl EngineSession {
         lock(&self.slot).connection.close();
     }
 
+    fn polling_connection(&self) -> Option<Arc<Connection>> {
+        let slot = lock(&self.slot);
+        Some(Arc::clone(slot.polling.as_ref()?.connection()))
+    }
+
     /// Records that the session has ended.
     pub(super) fn ended(&self) {
         *lock(&self.stage) = Stage::Ended;
         self.closed.cancel();
     }
-
-    /// Waits until a session by polling is evicted. A WebSocket fails by itself when its connection
-    /// is closed, see `SocketStream`.
-    async fn evicted(&self) {
-        let connection = lock(&self.slot)
-            .polling
-            .as_ref()
-            .map(|it| Arc::clone(it.connection()));
-        match connection {
-            Some(connection) => connection.closed().await,
-            None => pending().await,
-        }
-    }
-
-    /// Waits until the handshake has timed out.
-    async fn late(&self) {
-        if timeout(HANDSHAKE_TIMEOUT, self.accepted.cancelled())
-            .await
-            .is_ok()
-        {
-            pending::<()>().await;
-        }
-    }
 }
 
 /// Closes a socket when its session is to end, is evicted, or was not accepted in time.
 pub(super) async fn watch(session: Arc<EngineSession>, socket: Arc<EngineSocket>) {
+    // A WebSocket fails by itself when its connection is closed, see `SocketStream`.
+    let polling = session.polling_connection();
+    let evicted = OptionFuture::from(polling.as_ref().map(|it| it.closed()));
     let leaves = async {
         tokio::select! {
             () = session.ending.cancelled() => {}
-            () = session.evicted() => {}
-            () = session.late() => tracing::debug!("a handshake timed out"),
+            Some(()) = evicted => {}
+            Err(_) = timeout(HANDSHAKE_TIMEOUT, session.accepted.cancelled()) => {
+                tracing::debug!("a handshake timed out");
+            }
         }
     };
     if session.closed.run_until_cancelled(leaves).await.is_none() {

@@ -27,39 +27,21 @@ use crate::metrics::Open;
 const MAX_ROOMS: usize = 256;
 
 /// A message that is being stored, with the id of its acknowledgement.
-type Sending = BoxFuture<'static, (Result<SentMessage, AppError>, Option<u64>)>;
+pub(super) type Sending = BoxFuture<'static, (Result<SentMessage, AppError>, Option<u64>)>;
 
 /// The state of a connected socket.
 pub(super) struct SocketTask {
-    app: Arc<App>,
-    peer: Peer,
-    packets: Arc<PacketCache>,
-    client: ClientContext,
+    pub(super) app: Arc<App>,
+    pub(super) peer: Peer,
+    pub(super) packets: Arc<PacketCache>,
+    pub(super) client: ClientContext,
     /// Whether the connection is busy even without a joined session.
-    always_busy: bool,
-    subscription: SessionSubscription,
-    sending: Option<Sending>,
+    pub(super) always_busy: bool,
+    pub(super) subscription: SessionSubscription,
+    pub(super) sending: Option<Sending>,
 }
 
 impl SocketTask {
-    pub(super) fn new(
-        app: &Arc<App>,
-        peer: Peer,
-        packets: Arc<PacketCache>,
-        client: ClientContext,
-        always_busy: bool,
-    ) -> Self {
-        Self {
-            app: Arc::clone(app),
-            peer,
-            packets,
-            client,
-            always_busy,
-            subscription: SessionSubscription::new(app),
-            sending: None,
-        }
-    }
-
     /// Serves the socket until it is closed.
     pub(super) async fn run(
         mut self,
@@ -105,7 +87,7 @@ impl SocketTask {
                     None => return Ok(()),
                 },
             }
-            let is_busy = self.always_busy || self.subscription.session_count() > 0;
+            let is_busy = self.always_busy || !self.subscription.sessions().is_empty();
             self.peer.session.set_busy(is_busy);
         }
     }
@@ -129,8 +111,9 @@ impl SocketTask {
     }
 
     async fn join(&mut self, room: String, ack: Option<u64>) -> Result<(), Disconnect> {
-        let is_new = SessionId::parse(&room).is_none_or(|id| !self.subscription.contains(id));
-        if is_new && self.subscription.session_count() >= MAX_ROOMS {
+        let joined = self.subscription.sessions();
+        let is_new = SessionId::parse(&room).is_none_or(|id| !joined.contains(&id));
+        if is_new && joined.len() >= MAX_ROOMS {
             let reason = format!("a socket can be in at most {MAX_ROOMS} rooms");
             return self.refuse(&reason, ack);
         }

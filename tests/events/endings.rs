@@ -1,11 +1,11 @@
-//! How a stream ends.
+//! The ends of streams.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::drowsy::{follow_asleep, open_asleep};
-use crate::reader::{Event, gists};
+use crate::slow_client::{follow_paused, open_paused};
+use crate::reader::{Event, summaries};
 use crate::server::{Server, epoch, good, open, refusal};
 
 /// Turns of 120 KB each.
@@ -31,7 +31,7 @@ async fn the_expiry_of_an_idle_session_ends_its_streams() {
     server.minutes_pass(5).await;
     for reader in readers {
         let events = reader.rest().await;
-        assert_eq!(gists(&events), ["sessionExpired"]);
+        assert_eq!(summaries(&events), ["sessionExpired"]);
         assert_eq!(
             events[0].data,
             json!({ "sessionId": session, "expiredAt": info["expiresAt"] })
@@ -43,7 +43,7 @@ async fn the_expiry_of_an_idle_session_ends_its_streams() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_turn_that_runs_at_the_expiry_is_told_to_its_end() {
+async fn a_turn_that_runs_at_the_expiry_is_streamed_to_its_end() {
     let server = Server::start().await;
     let session = short_session(&server).await;
     let mut reader = server.follow_live(&session).await;
@@ -58,7 +58,7 @@ async fn a_turn_that_runs_at_the_expiry_is_told_to_its_end() {
     server.minutes_pass(5).await;
     let events = reader.until(|event| event.name == "sessionExpired").await;
     assert_eq!(
-        gists(&events),
+        summaries(&events),
         [
             "messageStreamError",
             "messageComplete",
@@ -70,7 +70,7 @@ async fn a_turn_that_runs_at_the_expiry_is_told_to_its_end() {
     reader.stays_silent().await;
     server.minutes_pass(1).await;
     assert_eq!(
-        gists(&reader.rest().await),
+        summaries(&reader.rest().await),
         [
             "messageStreamChunk: done",
             "messageBroadcast: begundone",
@@ -93,41 +93,41 @@ async fn a_turn_that_fails_after_the_expiry_ends_the_stream_too() {
     reader.expect("sessionExpired").await;
     server.minutes_pass(1).await;
     assert_eq!(
-        gists(&reader.rest().await),
+        summaries(&reader.rest().await),
         ["messageStreamError", "messageComplete", "enable_input"]
     );
 }
 
-/// The stream is as far behind as its client lets it be.
+/// The stream lags as far behind as its client makes it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_turn_that_ran_at_the_expiry_is_told_to_a_slow_client_too() {
+async fn a_turn_that_ran_at_the_expiry_is_streamed_to_a_slow_client_too() {
     let server = Server::start().await;
     let session = short_session(&server).await;
-    let (slow, wake) = follow_asleep(&server, &session).await;
+    let (slow, wake) = follow_paused(&server, &session).await;
     let mut quick = server.follow_live(&session).await;
-    let mut told = Vec::new();
-    // More than the sockets' buffers on both sides hold, and fewer events than are kept for it.
+    let mut received = Vec::new();
+    // More than the socket buffers hold, and fewer events than the server buffers for a client.
     for _ in 0..LONG_TURNS {
         server.send(&session, "long 60000").await;
-        told.extend(quick.until_idle().await);
+        received.extend(quick.until_idle().await);
     }
     let script = "say begun | wait 360000 | say done";
     server.send(&session, script).await;
-    told.extend(quick.until(Event::is_chunk).await);
+    received.extend(quick.until(Event::is_chunk).await);
     server.minutes_pass(5).await;
-    told.push(quick.expect("sessionExpired").await);
+    received.push(quick.expect("sessionExpired").await);
     server.minutes_pass(1).await;
-    told.extend(quick.rest().await);
+    received.extend(quick.rest().await);
     wake.cancel();
-    let shown = gists(&slow.rest().await[LONG_TURNS * 6..]);
-    assert_eq!(shown, gists(&told[LONG_TURNS * 6..]));
+    let shown = summaries(&slow.rest().await[LONG_TURNS * 6..]);
+    assert_eq!(shown, summaries(&received[LONG_TURNS * 6..]));
     assert_eq!(shown.last().unwrap(), "enable_input");
 }
 
-/// Nobody waits for them any more when their session is purged.
+/// They have no subscribers left when their session is purged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn turns_that_outlive_the_keeping_of_their_session_end_with_it() {
-    // It is kept for the cleanup interval at least, which is five minutes.
+async fn turns_that_outlive_the_retention_of_their_session_end_with_it() {
+    // Retention is at least the cleanup interval, five minutes.
     let server = Server::with(&[("SESSION_RETENTION_MINUTES", "0")]).await;
     let session = short_session(&server).await;
     let mut readers = [
@@ -146,24 +146,24 @@ async fn turns_that_outlive_the_keeping_of_their_session_end_with_it() {
     server.minutes_pass(6).await;
     for reader in readers {
         let events = reader.rest().await;
-        assert_eq!(gists(&events), ["messageComplete", "enable_input"]);
+        assert_eq!(summaries(&events), ["messageComplete", "enable_input"]);
     }
 }
 
-/// A client that is still being told of what it missed hears how the session ended.
+/// A client that still receives the replay gets the last event of the session.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_ends_while_a_client_catches_up_says_how() {
+async fn a_session_that_ends_during_a_replay_sends_its_last_event() {
     for (is_deleted, end) in [(true, "channelDeleted"), (false, "sessionExpired")] {
         let server = Server::start().await;
         let session = short_session(&server).await;
         let mut quick = server.follow_live(&session).await;
-        // Far more than all buffers on the way hold.
+        // Far more than all buffers hold.
         let turns = LONG_TURNS * 2;
         for _ in 0..turns {
             server.send(&session, "long 60000").await;
             quick.until_idle().await;
         }
-        let (slow, wake) = open_asleep(&server, &session, "?after=0").await;
+        let (slow, wake) = open_paused(&server, &session, "?after=0").await;
         if is_deleted {
             server.delete(&session).await;
         } else {
@@ -174,13 +174,13 @@ async fn a_session_that_ends_while_a_client_catches_up_says_how() {
         let events = slow.rest().await;
         let (last, missed) = events.split_last().unwrap();
         assert_eq!(last.name, end);
-        // What was deleted before it was read again is no more.
+        // Messages that were deleted before the replay read them are not sent.
         assert!(is_deleted || missed.len() == turns * 2);
         assert!(missed.iter().all(|event| event.name == "messageBroadcast"));
     }
 }
 
-/// The reply and the expiry come in whichever order, but both come.
+/// The reply and the expiry come in any order, but both come.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_turn_that_ends_at_the_instant_of_the_expiry_is_not_lost() {
     let server = Server::start().await;
@@ -197,9 +197,9 @@ async fn a_turn_that_ends_at_the_instant_of_the_expiry_is_not_lost() {
         }
         server.minutes_pass(5).await;
         for reader in readers {
-            let mut shown = gists(&reader.rest().await);
+            let mut shown = summaries(&reader.rest().await);
             let expired = shown.iter().position(|name| name == "sessionExpired");
-            shown.remove(expired.expect("it is told of its expiry"));
+            shown.remove(expired.expect("the expiry is sent"));
             assert_eq!(
                 shown,
                 [
@@ -215,7 +215,7 @@ async fn a_turn_that_ends_at_the_instant_of_the_expiry_is_not_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_deletion_of_a_session_ends_its_streams_also_within_a_turn() {
+async fn the_deletion_of_a_session_ends_its_streams_even_during_a_turn() {
     let server = Server::start().await;
     for script in [None, Some("say begun | hold")] {
         let session = server.create_plain().await;
@@ -226,7 +226,7 @@ async fn the_deletion_of_a_session_ends_its_streams_also_within_a_turn() {
         }
         server.delete(&session).await;
         let events = reader.rest().await;
-        assert_eq!(gists(&events), ["channelDeleted"]);
+        assert_eq!(summaries(&events), ["channelDeleted"]);
         assert_eq!(
             events[0].data,
             json!({ "channelId": session, "roomId": session, "sessionId": session })
@@ -237,7 +237,7 @@ async fn the_deletion_of_a_session_ends_its_streams_also_within_a_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_there_cannot_be_followed() {
+async fn unknown_and_expired_sessions_cannot_be_subscribed_to() {
     let retention = [("SESSION_RETENTION_MINUTES", "0")];
     let server = Server::with(&retention).await;
     let unknown = "0196c7a0-0000-7000-8000-000000000001";
@@ -261,7 +261,7 @@ async fn what_is_not_there_cannot_be_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_needs_the_token_where_there_is_one() {
+async fn a_stream_requires_the_token_if_one_is_set() {
     let server = Server::with(&[("ELIZA_SERVER_AUTH_TOKEN", "s3cret")]).await;
     let any = "0196c7a0-0000-7000-8000-000000000001";
     for query in [
@@ -316,7 +316,7 @@ async fn a_stop_of_the_server_ends_the_streams_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_was_away_over_a_renewal_knows_of_it() {
+async fn a_stream_that_resumes_after_a_renewal_has_the_new_state() {
     let server = Server::start().await;
     let session = short_session(&server).await;
     let mut reader = server.follow_live(&session).await;

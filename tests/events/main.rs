@@ -1,7 +1,7 @@
-//! The stream of a session's events, as a client without Socket.IO sees it.
+//! The event stream of a session, for clients without Socket.IO.
 //!
-//! The server runs in the test's own process, so that a test moves its clock and scripts its
-//! agent; everything else goes over HTTP.
+//! The server runs in the test's process, so that a test can move its clock and script its agent;
+//! everything else goes over HTTP.
 
 #![allow(
     clippy::expect_used,
@@ -10,12 +10,12 @@
     reason = "a helper that cannot do its work fails the test"
 )]
 
-mod drowsy;
+mod slow_client;
 mod endings;
 mod limits;
 mod reader;
+mod replay;
 mod resume;
-mod seam;
 mod server;
 mod turns;
 mod warnings;

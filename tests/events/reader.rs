@@ -1,4 +1,4 @@
-//! A client of an event stream: it reads lines, as every such client does.
+//! A client of an event stream.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use reqwest::Response;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-/// Nothing here takes this long unless it never comes.
+/// An event that takes longer never comes.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// How long to listen for what must not come.
+/// How long to wait for events that must not come.
 const SILENCE: Duration = Duration::from_millis(250);
 
-/// One event.
+/// An event.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Event {
     pub(crate) name: String,
@@ -29,13 +29,13 @@ impl Event {
         self.name == "messageStreamChunk"
     }
 
-    /// A string of the payload; empty where there is none.
+    /// Returns a string of the payload; empty if absent.
     pub(crate) fn text(&self, field: &str) -> &str {
         self.data[field].as_str().unwrap_or_default()
     }
 
-    /// The event in short, for tests of the order.
-    pub(crate) fn gist(&self) -> String {
+    /// Returns a summary for tests of the order.
+    pub(crate) fn summary(&self) -> String {
         let detail = match self.name.as_str() {
             "messageBroadcast" => self.text("text"),
             "controlMessage" => return self.text("action").to_owned(),
@@ -46,12 +46,12 @@ impl Event {
     }
 }
 
-/// A followed stream. Dropped, it closes its connection.
+/// An open stream. Dropping it closes its connection.
 #[derive(Debug)]
 pub(crate) struct Reader {
     response: Response,
     unread: Vec<u8>,
-    /// How much of it holds no end of an event.
+    /// The length of the prefix without the end of an event.
     scanned: usize,
 }
 
@@ -69,51 +69,51 @@ impl Reader {
         value.map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The next event; none where the stream has ended. Dropping the wait loses nothing.
+    /// Returns the next event; `None` if the stream has ended. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Event> {
-        // Comments keep the stream open, but they are not what is waited for.
-        let event = timeout(LIMIT, self.next_at_last()).await;
+        // Comments keep the stream open, but are not events.
+        let event = timeout(LIMIT, self.next_without_limit()).await;
         event.expect("an event, or the end, within the limit")
     }
 
-    async fn next_at_last(&mut self) -> Option<Event> {
+    async fn next_without_limit(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.parse() {
                 return Some(event);
             }
             let more = self.response.chunk().await;
             self.unread
-                .extend_from_slice(&more.expect("the stream is whole")?);
+                .extend_from_slice(&more.expect("the stream is not cut off")?);
         }
     }
 
-    /// The next event, which has this name.
+    /// Returns the next event, which must have this name.
     pub(crate) async fn expect(&mut self, name: &str) -> Event {
-        let event = self.next().await.expect("the stream goes on");
+        let event = self.next().await.expect("the stream stays open");
         assert_eq!(event.name, name, "{event:?}");
         event
     }
 
-    /// All events up to the first that fits.
-    pub(crate) async fn until(&mut self, fits: impl Fn(&Event) -> bool) -> Vec<Event> {
+    /// Returns all events up to the first match.
+    pub(crate) async fn until(&mut self, matches: impl Fn(&Event) -> bool) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {
-            let is_last = fits(&event);
+            let is_last = matches(&event);
             events.push(event);
             if is_last {
                 return events;
             }
         }
-        panic!("the stream ended before that came, after {events:?}");
+        panic!("the stream ended without a match, after {events:?}");
     }
 
-    /// All events up to the end of the session's turns.
+    /// Returns all events until no turn is open.
     pub(crate) async fn until_idle(&mut self) -> Vec<Event> {
         self.until(|event| event.data["action"] == "enable_input")
             .await
     }
 
-    /// All events up to the end of the stream.
+    /// Returns all events up to the end of the stream.
     pub(crate) async fn rest(mut self) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {
@@ -122,14 +122,14 @@ impl Reader {
         events
     }
 
-    /// Nothing comes, and the stream goes on.
+    /// Checks that no event comes and the stream stays open.
     pub(crate) async fn stays_silent(&mut self) {
         if let Ok(event) = timeout(SILENCE, self.next()).await {
-            panic!("nothing was to come, but {event:?} did");
+            panic!("unexpected event {event:?}");
         }
     }
 
-    /// Takes an event off what has arrived, if all of it has.
+    /// Removes a complete event from the buffer.
     fn parse(&mut self) -> Option<Event> {
         loop {
             let mut pairs = self.unread[self.scanned..].windows(2);
@@ -152,7 +152,7 @@ impl Reader {
                     other => panic!("the stream has a field {other:?}"),
                 }
             }
-            // A comment alone is no event.
+            // A block with only a comment is not an event.
             if let Some(data) = data {
                 return Some(Event {
                     name: name.expect("every event has a name"),
@@ -165,12 +165,12 @@ impl Reader {
     }
 }
 
-/// The events in short.
-pub(crate) fn gists(events: &[Event]) -> Vec<String> {
-    events.iter().map(Event::gist).collect()
+/// Returns summaries of the events.
+pub(crate) fn summaries(events: &[Event]) -> Vec<String> {
+    events.iter().map(Event::summary).collect()
 }
 
-/// Identity, time and text of the broadcasts among the events, as [`Server::history`] has them.
+/// Returns id, time and text of the messages among the events, like [`Server::history`].
 ///
 /// [`Server::history`]: crate::server::Server::history
 pub(crate) fn messages_of(events: &[Event]) -> Vec<Value> {

@@ -1,12 +1,12 @@
-//! Where a stream begins.
+//! Where a stream starts: the state, and resuming after an event.
 
 use serde_json::{Value, json};
 
-use crate::reader::{Event, gists, messages_of};
+use crate::reader::{Event, summaries, messages_of};
 use crate::server::{START, Server, epoch, good, open, refusal};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_says_how_the_session_stands_and_then_what_happens() {
+async fn a_stream_starts_with_the_state_and_continues_with_events() {
     let server = Server::start().await;
     let session = server
         .create(json!({ "timeoutMinutes": 30, "warningThresholdMinutes": 5 }))
@@ -47,7 +47,7 @@ async fn a_stream_has_the_headers_of_an_event_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_a_turn_is_open_the_state_says_that_the_input_is_disabled() {
+async fn during_a_turn_the_state_has_the_input_disabled() {
     let server = Server::start().await;
     let session = server.create_plain().await;
     let sent = server.send(&session, "say wait | wait 60000").await;
@@ -56,7 +56,7 @@ async fn while_a_turn_is_open_the_state_says_that_the_input_is_disabled() {
     assert_eq!(state.id, Some(epoch(&sent["createdAt"]).to_string()));
     let mut reader = server.follow_live(&session).await;
     server.minutes_pass(1).await;
-    let shown = gists(&reader.until_idle().await);
+    let shown = summaries(&reader.until_idle().await);
     assert_eq!(
         shown,
         ["messageBroadcast: wait", "messageComplete", "enable_input"]
@@ -66,35 +66,35 @@ async fn while_a_turn_is_open_the_state_says_that_the_input_is_disabled() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_resumes_gets_what_it_missed_then_one_state_then_what_happens() {
+async fn a_client_that_resumes_gets_the_missed_messages_one_state_and_new_events() {
     let server = Server::start().await;
     let session = server.create_plain().await;
     let mut live = server.follow_live(&session).await;
-    let mut told = Vec::new();
-    // More than one slice of the server's reading, with a failed turn among them.
+    let mut received = Vec::new();
+    // More than one slice of the replay, including a failed turn.
     for number in 0..60 {
         let script = match number {
             7 => "fail".to_owned(),
             _ => format!("think {number} | act COUNT | say reply {number}"),
         };
         server.send(&session, &script).await;
-        told.extend(live.until_idle().await);
+        received.extend(live.until_idle().await);
     }
-    told.retain(Event::is_broadcast);
-    assert_eq!(told.len(), 119);
-    let failed = told.iter_mut().find(|event| event.data["text"] == "fail");
-    // How the turn ended is known by now.
+    received.retain(Event::is_broadcast);
+    assert_eq!(received.len(), 119);
+    let failed = received.iter_mut().find(|event| event.data["text"] == "fail");
+    // The replay has the outcome of the turn.
     failed.unwrap().data["metadata"]["agentError"] = json!({
         "code": "AGENT_ERROR", "message": "The agent could not answer",
     });
-    assert_eq!(messages_of(&told), server.history(&session).await);
-    let newest = told.last().unwrap().id.clone();
+    assert_eq!(messages_of(&received), server.history(&session).await);
+    let newest = received.last().unwrap().id.clone();
 
     for missed in [0, 1, 19, 20, 100, 118, 119] {
-        let known = told.len() - missed;
+        let known = received.len() - missed;
         let id = known
             .checked_sub(1)
-            .map_or("0", |at| told[at].id.as_deref().unwrap());
+            .map_or("0", |at| received[at].id.as_deref().unwrap());
         let queries = [
             server.following(&session, "").header("last-event-id", id),
             server.following(&session, &format!("?after={id}")),
@@ -103,7 +103,7 @@ async fn a_client_that_resumes_gets_what_it_missed_then_one_state_then_what_happ
             let mut reader = open(request).await;
             let mut events = reader.until(|event| event.name == "state").await;
             let state = events.pop().unwrap();
-            assert_eq!(events, told[known..], "just as they were told live");
+            assert_eq!(events, received[known..], "the same as live");
             assert_eq!(state.id, newest);
             assert_eq!(state.data["inputEnabled"], true);
             reader.stays_silent().await;
@@ -118,7 +118,7 @@ async fn a_client_that_resumes_gets_what_it_missed_then_one_state_then_what_happ
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_event_id_beats_the_parameter() {
+async fn the_last_event_id_overrides_the_parameter() {
     let server = Server::start().await;
     let session = server.create_plain().await;
     let first = epoch(&server.ask(&session, "say one").await["createdAt"]);
@@ -130,7 +130,7 @@ async fn the_last_event_id_beats_the_parameter() {
     };
     assert_eq!(count(first, &last.to_string()).await, 3);
     assert_eq!(count(last, &first.to_string()).await, 0);
-    assert_eq!(count(first, "nonsense").await, 3, "nobody asks for it");
+    assert_eq!(count(first, "nonsense").await, 3, "the parameter is ignored");
     assert_eq!(
         count(0, &last.to_string()).await,
         4,
@@ -139,7 +139,7 @@ async fn the_last_event_id_beats_the_parameter() {
     assert_eq!(count(-1, &last.to_string()).await, 4);
 }
 
-/// The messages that a stream begins with.
+/// Returns the number of replayed messages.
 async fn replayed(request: reqwest::RequestBuilder) -> usize {
     let mut reader = open(request).await;
     reader.until(|event| event.name == "state").await.len() - 1
@@ -154,7 +154,7 @@ async fn a_client_that_cannot_send_the_header_sends_its_last_event_id_as_a_param
     let count = async |query: String| replayed(server.following(&session, &query)).await;
     assert_eq!(count(format!("?lastEventId={first}")).await, 3);
     assert_eq!(count("?lastEventId=0".to_owned()).await, 4);
-    // It beats the time, and the header beats it.
+    // It overrides the time, and the header overrides it.
     let both = format!("?after={last}&lastEventId={first}");
     assert_eq!(count(both).await, 3);
     assert_eq!(
@@ -166,7 +166,7 @@ async fn a_client_that_cannot_send_the_header_sends_its_last_event_id_as_a_param
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_blank_place_to_resume_at_is_none() {
+async fn a_blank_event_id_counts_as_absent() {
     let server = Server::start().await;
     let session = server.create_plain().await;
     let first = epoch(&server.ask(&session, "say one").await["createdAt"]);
@@ -207,7 +207,7 @@ async fn the_parameter_is_epoch_milliseconds_or_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_unreadable_place_to_resume_at_is_refused() {
+async fn an_invalid_event_id_is_refused() {
     let server = Server::start().await;
     let session = server.create_plain().await;
     let wrong = async |request, parameter: &str, value: &str| {
@@ -243,7 +243,7 @@ async fn an_unreadable_place_to_resume_at_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_whose_clock_is_ahead_hears_what_happens_all_the_same() {
+async fn a_client_whose_clock_is_ahead_receives_new_events() {
     let server = Server::start().await;
     let session = server.create_plain().await;
     server.ask(&session, "say old").await;

@@ -1,4 +1,4 @@
-//! A server in the test's own process.
+//! A server in the test's process.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,16 +20,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::reader::Reader;
 
-/// When a clock that stands still was set.
+/// The initial time of a manual clock.
 pub(crate) const START: i64 = 1_700_000_000_000;
 
 const BASE: &str = "/api/messaging/sessions";
 const USER: &str = "11111111-2222-4333-8444-555555555555";
 
-/// How long something that a test cannot see may take, such as a script's step to its next wait.
+/// How long a step that a test cannot observe may take, such as a script's step to its next wait.
 const SETTLE: Duration = Duration::from_millis(150);
 
-/// No call takes this long, and no stream is silent for so long: comments keep it open.
+/// The timeout of a call, and of a stream's silence: comments keep it open.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -40,29 +40,29 @@ pub(crate) struct Server {
     agent: String,
     shutdown: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
-    _folder: TempDir,
+    _directory: TempDir,
 }
 
 impl Server {
-    /// A server whose clock stands still until it is moved.
+    /// Starts a server with a manual clock.
     pub(crate) async fn start() -> Self {
         Self::with(&[]).await
     }
 
-    /// The same with settings.
+    /// Starts a server with a manual clock and settings.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let (clock, hand) = Clock::manual(Timestamp(START));
         Self::launch(settings, clock, Some(hand)).await
     }
 
-    /// A server by the system's clock.
+    /// Starts a server with the system's clock.
     pub(crate) async fn in_real_time(settings: &[(&str, &str)]) -> Self {
         Self::launch(settings, Clock::system(), None).await
     }
 
     async fn launch(settings: &[(&str, &str)], clock: Clock, hand: Option<ClockHand>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let data_dir = folder.path().to_str().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let data_dir = directory.path().to_str().unwrap();
         let variables = [("DATA_DIR", data_dir), ("SESSIOND_CACHE_MB", "16")];
         let variables = variables.iter().chain(settings).copied();
         let config = Config::read(Layers::from_variables(variables)).unwrap();
@@ -79,7 +79,7 @@ impl Server {
         let running = tokio::spawn(run_with(config, parts, listener, async move {
             stop.cancelled().await;
         }));
-        // The client can speak TLS, and wants to be told by what means, though no test does.
+        // The client requires a TLS provider, though no test uses TLS.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             url,
@@ -88,17 +88,17 @@ impl Server {
             agent: id,
             shutdown,
             running,
-            _folder: folder,
+            _directory: directory,
         }
     }
 
-    /// Stops the server and waits until it has.
+    /// Stops the server and waits for its end.
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         self.running.await.unwrap().unwrap();
     }
 
-    /// Begins to stop the server.
+    /// Starts to stop the server.
     pub(crate) fn begin_stop(&self) {
         self.shutdown.cancel();
     }
@@ -108,12 +108,12 @@ impl Server {
         address.parse().unwrap()
     }
 
-    /// Moves the clock on, to a little after the instant, once all has settled.
+    /// Moves the clock to just after the instant, once the server is idle.
     pub(crate) async fn minutes_pass(&self, minutes: u64) {
         self.millis_pass(minutes * 60_000 + 100).await;
     }
 
-    /// Moves the clock on by exactly so much, once all has settled.
+    /// Moves the clock by exactly this much, once the server is idle.
     pub(crate) async fn millis_pass(&self, millis: u64) {
         tokio::time::sleep(SETTLE).await;
         let hand = self.hand.as_ref().expect("a clock that can be moved");
@@ -124,7 +124,7 @@ impl Server {
         format!("{}{BASE}/{session}{rest}", self.url)
     }
 
-    /// A session with these timeouts.
+    /// Creates a session with these timeouts.
     pub(crate) async fn create(&self, timeouts: Value) -> String {
         let body = json!({ "agentId": self.agent, "userId": USER, "timeoutConfig": timeouts });
         let request = self.http.post(format!("{}{BASE}", self.url)).json(&body);
@@ -132,12 +132,12 @@ impl Server {
         created["sessionId"].as_str().unwrap().to_owned()
     }
 
-    /// A session that does not renew itself, so that its turns are all that happens in it.
+    /// Creates a session without `autoRenew`, so that its turns are its only events.
     pub(crate) async fn create_plain(&self) -> String {
         self.create(json!({ "autoRenew": false })).await
     }
 
-    /// Sends a message whose reply comes by the stream; the answer is the stored message.
+    /// Sends a message without waiting for the reply. Returns the stored message.
     pub(crate) async fn send(&self, session: &str, content: &str) -> Value {
         good(self.sending(session, &json!({ "content": content }))).await
     }
@@ -165,7 +165,7 @@ impl Server {
         good(self.http.delete(self.at(session, ""))).await;
     }
 
-    /// The history, oldest first: id, time in epoch ms, and text.
+    /// Returns the history, oldest first: id, time in epoch ms, and text.
     pub(crate) async fn history(&self, session: &str) -> Vec<Value> {
         let mut messages = Vec::new();
         let mut after = 0;
@@ -190,12 +190,12 @@ impl Server {
             .header("accept", "text/event-stream")
     }
 
-    /// Follows a session from now on.
+    /// Subscribes to a session.
     pub(crate) async fn follow(&self, session: &str) -> Reader {
         open(self.following(session, "")).await
     }
 
-    /// Follows a session from now on and has read how it stands.
+    /// Subscribes to a session and reads the state.
     pub(crate) async fn follow_live(&self, session: &str) -> Reader {
         let mut reader = self.follow(session).await;
         reader.expect("state").await;
@@ -216,7 +216,7 @@ pub(crate) async fn open(request: RequestBuilder) -> Reader {
     Reader::new(response)
 }
 
-/// The body of a call that succeeds.
+/// Returns the body of a successful call.
 pub(crate) async fn good(request: RequestBuilder) -> Value {
     let response = request.send().await.unwrap();
     let status = response.status();
@@ -225,7 +225,7 @@ pub(crate) async fn good(request: RequestBuilder) -> Value {
     serde_json::from_str(&body).unwrap()
 }
 
-/// Status, type and outer details of a call that is refused.
+/// Returns status, type and details of a refused call.
 pub(crate) async fn refusal(request: RequestBuilder) -> (u16, String, Value) {
     let response: Response = request.send().await.unwrap();
     let status = response.status().as_u16();
@@ -236,13 +236,13 @@ pub(crate) async fn refusal(request: RequestBuilder) -> (u16, String, Value) {
     (status, name, body["details"].clone())
 }
 
-/// An RFC 3339 time in epoch ms.
+/// Converts an RFC 3339 time to epoch ms.
 pub(crate) fn epoch(time: &Value) -> i64 {
     let time = chrono::DateTime::parse_from_rfc3339(time.as_str().unwrap()).unwrap();
     time.timestamp_millis()
 }
 
-/// Its turns may outlast any session here.
+/// Creates an agent whose turns can outlast any session here.
 fn scripted_agent(clock: Clock) -> Agent {
     let backend = json!({ "type": "eliza", "timeoutSeconds": 1_000_000, "maxConcurrency": 100 });
     let file = json!({ "name": "Scripted", "settings": { "backend": backend } });

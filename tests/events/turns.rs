@@ -1,8 +1,8 @@
-//! What a turn looks like.
+//! The events of a turn.
 
 use serde_json::json;
 
-use crate::reader::{Event, gists};
+use crate::reader::{Event, summaries};
 use crate::server::Server;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -20,7 +20,7 @@ async fn a_turn_comes_in_the_documented_order_with_the_documented_payloads() {
     let sent: serde_json::Value = sent.json().await.unwrap();
     let events = reader.until_idle().await;
     assert_eq!(
-        gists(&events),
+        summaries(&events),
         [
             "messageBroadcast: think hm | act WAVE | say Hello | say , you",
             "disable_input",
@@ -85,7 +85,7 @@ async fn a_reply_that_is_not_streamed_comes_as_one_chunk() {
     let mut reader = server.follow_live(&session).await;
     server.send(&session, "plain").await;
     assert_eq!(
-        gists(&reader.until_idle().await),
+        summaries(&reader.until_idle().await),
         [
             "messageBroadcast: plain",
             "disable_input",
@@ -98,7 +98,7 @@ async fn a_reply_that_is_not_streamed_comes_as_one_chunk() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failing_turn_ends_with_an_error_and_gives_the_input_back() {
+async fn a_failed_turn_ends_with_an_error_and_enables_the_input() {
     let server = Server::start().await;
     let session = server.create_plain().await;
     let mut reader = server.follow_live(&session).await;
@@ -107,7 +107,7 @@ async fn a_failing_turn_ends_with_an_error_and_gives_the_input_back() {
         .await;
     let events = reader.until_idle().await;
     assert_eq!(
-        gists(&events)[1..],
+        summaries(&events)[1..],
         [
             "disable_input",
             "messageStreamChunk: half",
@@ -125,7 +125,7 @@ async fn a_failing_turn_ends_with_an_error_and_gives_the_input_back() {
     let reason = error["error"].as_str().unwrap();
     assert!(
         !reason.is_empty() && !reason.contains("badly"),
-        "what a backend says of itself stays in the log: {reason}"
+        "details of the backend belong in the log only: {reason}"
     );
 
     for script in ["fail at once", "end", "panic"] {
@@ -138,13 +138,13 @@ async fn a_failing_turn_ends_with_an_error_and_gives_the_input_back() {
             "messageComplete",
             "enable_input",
         ];
-        assert_eq!(gists(&events), shown);
+        assert_eq!(summaries(&events), shown);
         assert_eq!(events[2].data.get("partialText"), None, "{script}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_message_that_is_sent_again_takes_the_input_again() {
+async fn a_retry_of_a_failed_message_disables_the_input_again() {
     let server = Server::start().await;
     let session = server.create_plain().await;
     let mut reader = server.follow_live(&session).await;
@@ -153,19 +153,19 @@ async fn a_failed_message_that_is_sent_again_takes_the_input_again() {
     reader.until_idle().await;
     server.sending(&session, &body).send().await.unwrap();
     assert_eq!(
-        gists(&reader.until_idle().await),
+        summaries(&reader.until_idle().await),
         [
             "disable_input",
             "messageStreamError",
             "messageComplete",
             "enable_input",
         ],
-        "the message is stored once, so it is told once"
+        "the message is stored once, so it is sent once"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_input_is_taken_once_and_given_back_once_for_messages_in_a_row() {
+async fn several_messages_disable_and_enable_the_input_once() {
     let server = Server::start().await;
     let session = server.create_plain().await;
     let mut reader = server.follow_live(&session).await;
@@ -178,7 +178,7 @@ async fn the_input_is_taken_once_and_given_back_once_for_messages_in_a_row() {
     server.minutes_pass(1).await;
     events.extend(reader.until_idle().await);
     assert_eq!(
-        gists(&events),
+        summaries(&events),
         [
             "messageBroadcast: say one | wait 60000 | say and half",
             "disable_input",
@@ -200,7 +200,7 @@ async fn the_input_is_taken_once_and_given_back_once_for_messages_in_a_row() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_that_renews_its_session_says_so() {
+async fn a_message_that_renews_its_session_sends_an_event() {
     let server = Server::start().await;
     let session = server.create(json!({ "timeoutMinutes": 30 })).await;
     let mut reader = server.follow_live(&session).await;
@@ -219,7 +219,7 @@ async fn a_message_that_renews_its_session_says_so() {
         })
     );
     assert_eq!(
-        gists(&events),
+        summaries(&events),
         [
             "messageBroadcast: say hi",
             "disable_input",
@@ -238,7 +238,7 @@ async fn a_message_that_renews_its_session_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_hears_nothing_of_another() {
+async fn a_stream_has_only_the_events_of_its_session() {
     let server = Server::start().await;
     let (session, other) = (server.create_plain().await, server.create_plain().await);
     let mut reader = server.follow_live(&session).await;

@@ -1,11 +1,11 @@
-//! Warnings of the end, by the moved clock.
+//! Warnings of the expiry.
 
 use serde_json::{Value, json};
 
 use crate::reader::Reader;
 use crate::server::Server;
 
-/// A session that does not renew itself.
+/// Creates a session without `autoRenew`.
 async fn session(server: &Server, timeout: u32, threshold: u32) -> String {
     server.create(timeouts(timeout, threshold)).await
 }
@@ -26,7 +26,7 @@ async fn is_warned(reader: &mut Reader, session: &str, minutes: u32, expires_at:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_is_warned_once_when_its_time_falls_to_the_threshold_and_again_after_a_renewal() {
+async fn a_session_has_one_warning_at_the_threshold_and_one_after_each_renewal() {
     let server = Server::start().await;
     let session = session(&server, 10, 3).await;
     let mut reader = server.follow_live(&session).await;
@@ -57,7 +57,7 @@ async fn a_session_is_warned_once_when_its_time_falls_to_the_threshold_and_again
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_begins_or_is_renewed_within_the_threshold_is_not_warned() {
+async fn a_session_created_or_renewed_within_the_threshold_has_no_warning() {
     let server = Server::start().await;
     for (timeout, threshold) in [(5, 5), (5, 30)] {
         let session = session(&server, timeout, threshold).await;
@@ -77,7 +77,7 @@ async fn a_session_that_begins_or_is_renewed_within_the_threshold_is_not_warned(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_whose_timeout_is_cut_down_into_the_threshold_is_warned_at_once() {
+async fn a_timeout_shortened_into_the_threshold_sends_a_warning_at_once() {
     let server = Server::start().await;
     let session = session(&server, 30, 5).await;
     let mut reader = server.follow_live(&session).await;
@@ -88,7 +88,7 @@ async fn a_session_whose_timeout_is_cut_down_into_the_threshold_is_warned_at_onc
     server.minutes_pass(1).await;
     reader.stays_silent().await;
 
-    // Out of the threshold again, it falls to it again.
+    // A longer timeout leaves the threshold, so that there is another warning.
     let patched = server
         .patch(&session, json!({ "timeoutMinutes": 20 }))
         .await;
@@ -99,7 +99,7 @@ async fn a_session_whose_timeout_is_cut_down_into_the_threshold_is_warned_at_onc
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_whose_threshold_is_raised_above_its_time_is_warned_at_once() {
+async fn a_threshold_raised_above_the_time_left_sends_a_warning_at_once() {
     let server = Server::start().await;
     let session = session(&server, 30, 5).await;
     let mut reader = server.follow_live(&session).await;
@@ -119,18 +119,18 @@ async fn the_minutes_of_a_warning_are_rounded_up() {
     let session = session(&server, 10, 5).await;
     let mut reader = server.follow_live(&session).await;
     let expires_at = server.patch(&session, json!({})).await["expiresAt"].clone();
-    // The clock leaps over the threshold: 1 minute and a bit are left.
+    // The clock jumps over the threshold: a little more than a minute is left.
     server.minutes_pass(8).await;
     is_warned(&mut reader, &session, 2, &expires_at).await;
     reader.stays_silent().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_patch_just_before_the_warning_is_told_does_not_suppress_it() {
+async fn a_patch_just_before_the_warning_does_not_suppress_it() {
     let server = Server::start().await;
     let session = session(&server, 10, 3).await;
     let mut reader = server.follow_live(&session).await;
-    // The server meets deadlines that are close together at once, so it is a little late here.
+    // The server handles close deadlines together, so it is a little late here.
     server.millis_pass(239_990).await;
     let patched = server.patch(&session, json!({ "timeoutMinutes": 7 })).await;
     server.millis_pass(15).await;

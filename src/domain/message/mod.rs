@@ -165,6 +165,7 @@ impl Message<&str> {
     /// Copies the borrowed texts.
     #[must_use]
     pub fn into_owned(self) -> Message {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
         Message {
             id: self.id,
             session_id: self.session_id,
@@ -172,53 +173,40 @@ impl Message<&str> {
             created_at: self.created_at,
             body: Body {
                 content: self.body.content.to_owned(),
-                metadata: self.body.metadata.map(str::to_owned),
-                attachments: self.body.attachments.map(str::to_owned),
+                metadata: owned(self.body.metadata),
+                attachments: owned(self.body.attachments),
             },
-            role: self.role.into_owned(),
-        }
-    }
-}
-
-impl Role<&str> {
-    fn into_owned(self) -> Role {
-        match self {
-            Self::User {
-                turn_id,
-                reply_id,
-                sender,
-                turn,
-            } => Role::User {
-                turn_id,
-                reply_id,
-                sender: Sender {
-                    by_socket: sender.by_socket,
-                    name: sender.name.map(str::to_owned),
+            role: match self.role {
+                Role::User {
+                    turn_id,
+                    reply_id,
+                    sender,
+                    turn,
+                } => Role::User {
+                    turn_id,
+                    reply_id,
+                    sender: Sender {
+                        by_socket: sender.by_socket,
+                        name: owned(sender.name),
+                    },
+                    turn: match turn {
+                        TurnState::Open => TurnState::Open,
+                        TurnState::Replied(at) => TurnState::Replied(at),
+                        TurnState::Failed(TurnFailure { code, message }) => {
+                            TurnState::Failed(TurnFailure::new(code, message))
+                        }
+                    },
                 },
-                turn: turn.into_owned(),
+                Role::Agent {
+                    in_reply_to,
+                    thought,
+                    actions,
+                } => Role::Agent {
+                    in_reply_to,
+                    thought: owned(thought),
+                    actions: owned(actions),
+                },
             },
-            Self::Agent {
-                in_reply_to,
-                thought,
-                actions,
-            } => Role::Agent {
-                in_reply_to,
-                thought: thought.map(str::to_owned),
-                actions: actions.map(str::to_owned),
-            },
-        }
-    }
-}
-
-impl TurnState<&str> {
-    fn into_owned(self) -> TurnState {
-        match self {
-            Self::Open => TurnState::Open,
-            Self::Replied(at) => TurnState::Replied(at),
-            Self::Failed(failure) => TurnState::Failed(TurnFailure {
-                code: failure.code.to_owned(),
-                message: failure.message.to_owned(),
-            }),
         }
     }
 }

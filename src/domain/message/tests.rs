@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 #[test]
-fn only_an_agents_message_is_an_agents() {
+fn a_message_of_the_agent_is_recognized() {
     let by = |role| Message::<String> {
         id: MessageId::from(1),
         session_id: SessionId::from(2),
@@ -64,7 +64,7 @@ fn content_is_not_empty() {
 #[case::metadata(check_metadata, MAX_METADATA_BYTES)]
 #[case::attachments(check_attachments, MAX_ATTACHMENTS_BYTES)]
 #[case::attachment_count(check_attachment_count, MAX_ATTACHMENTS)]
-fn a_limit_is_the_most_that_is_taken(
+fn a_limit_is_the_largest_accepted_value(
     #[case] check: fn(usize) -> Result<(), InvalidMessage>,
     #[case] most: usize,
 ) {
@@ -77,7 +77,7 @@ fn a_limit_is_the_most_that_is_taken(
 
 proptest! {
     #[test]
-    fn content_of_1_to_4000_characters_is_taken_and_no_other(
+    fn only_content_of_1_to_4000_characters_is_accepted(
         character: char,
         count in prop_oneof![0..3_usize, 3990..4010_usize, 0..10_000_usize],
     ) {

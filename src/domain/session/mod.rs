@@ -205,7 +205,11 @@ impl Session {
         patched.schedule(now, scale);
         if patched.expires_at <= now {
             return Err(InvalidTimeout {
-                field: patched.limiting_field(scale),
+                field: if patched.is_at_longest_duration(scale) {
+                    "maxDurationMinutes"
+                } else {
+                    "timeoutMinutes"
+                },
                 reason: format!(
                     "the session would have expired at {}; use DELETE to end it",
                     patched.expires_at
@@ -233,14 +237,6 @@ impl Session {
 
     fn is_at_longest_duration(&self, scale: TimeScale) -> bool {
         self.expires_at >= self.longest_end(scale)
-    }
-
-    fn limiting_field(&self, scale: TimeScale) -> &'static str {
-        if self.is_at_longest_duration(scale) {
-            "maxDurationMinutes"
-        } else {
-            "timeoutMinutes"
-        }
     }
 }
 

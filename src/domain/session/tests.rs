@@ -93,7 +93,7 @@ fn a_new_session_lives_for_its_timeout() {
 }
 
 #[test]
-fn a_new_session_is_what_was_asked_for() {
+fn a_new_session_has_the_requested_values() {
     let (asked, session) = (new_session(CONFIG), session(CONFIG));
     assert_eq!(session.id, asked.id);
     assert_eq!(session.agent_id, asked.agent_id);
@@ -180,7 +180,7 @@ fn a_manual_renewal_works_without_auto_renew() {
 // Activity
 
 #[test]
-fn activity_renews_a_session_that_renews_itself() {
+fn with_auto_renew_activity_renews_the_session() {
     let mut session = session(CONFIG);
     let mut renewed = session.clone();
     assert!(session.touch(minute(20), REAL));
@@ -189,7 +189,7 @@ fn activity_renews_a_session_that_renews_itself() {
 }
 
 #[test]
-fn without_auto_renew_activity_is_only_noted() {
+fn without_auto_renew_activity_is_only_recorded() {
     let mut session = session(TimeoutConfig {
         auto_renew: false,
         ..CONFIG
@@ -204,7 +204,7 @@ fn without_auto_renew_activity_is_only_noted() {
 }
 
 #[test]
-fn at_the_longest_duration_activity_is_only_noted() {
+fn at_the_longest_duration_activity_is_only_recorded() {
     let mut session = session_at_its_end();
     let before = session.clone();
     assert!(!session.touch(minute(119), REAL));
@@ -321,7 +321,7 @@ fn a_patch_out_of_bounds_changes_nothing() {
 }
 
 #[test]
-fn a_raised_longest_duration_makes_room_for_another_renewal() {
+fn a_raised_longest_duration_allows_another_renewal() {
     let mut session = session_at_its_end();
     session
         .patch(duration_of(240), &POLICY, minute(110), REAL)
@@ -343,7 +343,7 @@ fn a_session_cut_to_its_longest_duration_is_no_longer_renewed() {
 }
 
 #[test]
-fn a_patched_warning_moves_the_warning_alone() {
+fn a_patched_warning_moves_only_the_warning() {
     let mut session = session(CONFIG);
     session
         .patch(warning_of(20), &POLICY, minute(9), REAL)
@@ -354,10 +354,10 @@ fn a_patched_warning_moves_the_warning_alone() {
     assert!(session.is_near_expiration(minute(10)));
 }
 
-// Where a session stands
+// The stages of a life
 
 #[test]
-fn a_session_expires_and_goes_at_exact_instants() {
+fn a_session_expires_and_is_gone_at_exact_instants() {
     let session = session(CONFIG);
     let table = [
         (START, Standing::Active),
@@ -373,7 +373,7 @@ fn a_session_expires_and_goes_at_exact_instants() {
 }
 
 #[test]
-fn a_session_that_is_not_kept_goes_when_it_expires() {
+fn without_retention_a_session_is_gone_when_it_expires() {
     let session = session(CONFIG);
     let standing = |now| session.standing(now, Millis(0));
     assert_eq!(standing(just_before(minute(30))), Standing::Active);
@@ -381,7 +381,7 @@ fn a_session_that_is_not_kept_goes_when_it_expires() {
 }
 
 #[test]
-fn an_expired_session_says_when_and_a_gone_one_is_not_found() {
+fn an_expired_session_gives_the_time_and_a_gone_one_is_not_found() {
     let session = session(CONFIG);
     assert_eq!(
         session.require_active(just_before(minute(30)), KEPT),
@@ -431,10 +431,10 @@ fn a_threshold_longer_than_the_timeout_makes_the_whole_life_near() {
     assert!(!session.is_near_expiration(minute(30)));
 }
 
-// Where the clock steps back
+// A clock that steps back
 
 #[test]
-fn a_clock_that_steps_back_takes_no_time_with_it() {
+fn a_clock_that_steps_back_moves_no_time_back() {
     let mut session = session(CONFIG);
     session.renew(minute(20), REAL).unwrap();
     session.renew(minute(10), REAL).unwrap();
@@ -458,7 +458,7 @@ fn a_patch_under_a_clock_that_stepped_back_still_counts_from_the_window() {
     assert_eq!(session.expires_at, minute(25));
 }
 
-// Time that runs faster
+// Other time scales
 
 #[test]
 fn at_a_scale_of_600_a_minute_is_a_tenth_of_a_second() {
@@ -489,14 +489,14 @@ fn at_a_scale_of_600_a_minute_is_a_tenth_of_a_second() {
 #[case(60_000, 1)]
 #[case(60_001, 1)]
 #[case(u32::MAX, 1)]
-fn a_scale_is_put_into_its_bounds(#[case] factor: u32, #[case] millis_of_a_minute: i64) {
+fn a_scale_is_clamped_to_its_bounds(#[case] factor: u32, #[case] millis_of_a_minute: i64) {
     let minute = TimeScale::new(factor).minutes(1);
     assert_eq!(minute, Millis(millis_of_a_minute));
 }
 
-// Whatever happens, in whatever order
+// Properties of random lives
 
-/// A random session and what is done with it.
+/// A random session with the calls on it.
 #[derive(Debug, Clone)]
 struct Life {
     config: TimeoutConfig,
@@ -512,7 +512,7 @@ struct Step {
 
 #[derive(Debug, Clone, Copy)]
 enum When {
-    /// So many milliseconds of real time later; earlier where the clock steps back.
+    /// This many milliseconds of real time later; earlier if the clock steps back.
     Later(i64),
     /// At the last millisecond of the session's life.
     JustBeforeTheEnd,
@@ -527,7 +527,7 @@ enum Call {
     Patch(TimeoutOverrides),
 }
 
-/// One step of a life, as it went.
+/// A step of a life with its outcome.
 #[derive(Debug)]
 struct Event {
     call: Call,
@@ -545,7 +545,7 @@ enum Outcome {
     RenewalRefused,
     Patched,
     PatchRefused,
-    /// The session had expired, and the call was not let through.
+    /// The session had expired, so there was no call.
     Expired,
 }
 
@@ -554,7 +554,7 @@ impl Life {
         TimeScale::new(self.time_scale)
     }
 
-    /// The milliseconds that `minutes` last, worked out here once more.
+    /// The milliseconds that `minutes` take, computed independently.
     fn millis(&self, minutes: u32) -> i64 {
         i64::from(minutes) * MINUTE / i64::from(self.time_scale)
     }
@@ -573,7 +573,7 @@ impl Life {
         Session::create(new_session(self.config), START, self.scale())
     }
 
-    /// Lives the life, and tells it step by step.
+    /// Runs the steps and returns their outcomes.
     fn live(&self) -> Vec<Event> {
         let (mut session, mut now) = (self.begin(), START);
         let mut events = Vec::with_capacity(self.steps.len());
@@ -616,7 +616,7 @@ impl Life {
 }
 
 impl Event {
-    /// A PATCH that moves neither the end nor the warning leaves a warning that is still to be told.
+    /// A PATCH that moves neither the expiry nor the warning does not suppress an unpublished warning.
     fn expected_schedule(&self) -> Timestamp {
         let ends = |session: &Session| (session.expires_at, session.warn_at);
         if self.outcome == Outcome::Patched && ends(&self.before) == ends(&self.after) {
@@ -651,7 +651,7 @@ fn any_config() -> impl Strategy<Value = TimeoutConfig> {
     })
 }
 
-/// Any PATCH, also one out of bounds.
+/// Any PATCH, including one out of bounds.
 fn any_patch() -> impl Strategy<Value = TimeoutOverrides> {
     let minutes = |range: std::ops::Range<i32>| {
         prop::option::of(prop_oneof![0..100_i32, range].prop_map(f64::from))
@@ -698,7 +698,7 @@ fn any_life() -> impl Strategy<Value = Life> {
 }
 
 #[test]
-fn the_random_lives_meet_whatever_can_happen() {
+fn the_random_lives_cover_all_outcomes() {
     let mut runner = TestRunner::deterministic();
     let mut outcomes = std::collections::BTreeMap::<Outcome, u32>::new();
     let mut renewals_after_a_step_back = 0;
@@ -793,7 +793,7 @@ proptest! {
     }
 
     #[test]
-    fn activity_renews_exactly_where_that_is_wanted_and_not_refused(life in any_life()) {
+    fn activity_renews_exactly_if_auto_renew_is_set_and_the_limit_allows_it(life in any_life()) {
         for event in life.live() {
             let is_at_its_end = event.before.expires_at == life.longest_end_of(&event.before);
             let renews = event.before.timeout.auto_renew && !is_at_its_end;
@@ -806,7 +806,7 @@ proptest! {
     }
 
     #[test]
-    fn activity_is_noted_whether_or_not_it_renews(life in any_life()) {
+    fn activity_is_recorded_whether_or_not_it_renews(life in any_life()) {
         for event in life.live() {
             let (before, after) = (event.before, event.after);
             match event.outcome {
@@ -831,7 +831,7 @@ proptest! {
     }
 
     #[test]
-    fn a_patch_changes_the_timeouts_and_the_end_alone(life in any_life()) {
+    fn a_patch_changes_only_the_timeouts_and_the_expiry(life in any_life()) {
         for event in life.live() {
             let (Call::Patch(patch), Outcome::Patched) = (event.call, event.outcome) else {
                 continue;
@@ -848,7 +848,7 @@ proptest! {
     }
 
     #[test]
-    fn a_patch_is_refused_exactly_where_it_breaks_the_bounds_or_ends_the_session(
+    fn a_patch_is_refused_exactly_if_it_is_out_of_bounds_or_ends_the_session(
         life in any_life(),
     ) {
         for event in life.live() {
@@ -867,7 +867,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_changes_whose_session_it_is(life in any_life()) {
+    fn nothing_changes_the_user_and_the_agent(life in any_life()) {
         let begun = life.begin();
         if let Some(Event { after, .. }) = life.live().pop() {
             prop_assert_eq!(after.id, begun.id);
@@ -879,7 +879,7 @@ proptest! {
     }
 
     #[test]
-    fn the_standing_is_read_off_the_clock(
+    fn the_stage_depends_only_on_the_time(
         life in any_life(),
         kept in 0..100 * MINUTE,
         offset in -100 * MINUTE..200 * MINUTE,
@@ -921,7 +921,7 @@ proptest! {
     }
 
     #[test]
-    fn a_scaled_life_is_a_real_one_in_less_time(
+    fn a_scaled_life_has_the_same_steps_in_less_time(
         config in any_config(),
         factor in 1..=TimeScale::MAX,
     ) {
@@ -929,7 +929,7 @@ proptest! {
         let session = life.begin();
         let lived = session.expires_at.since(session.created_at);
         prop_assert_eq!(lived, Millis(life.millis(config.timeout_minutes)));
-        // Counted in its own minutes, it is as long as ever.
+        // In scaled minutes it is as long.
         prop_assert_eq!(
             life.scale().minutes_in(lived),
             i64::from(config.timeout_minutes)

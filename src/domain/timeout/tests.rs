@@ -5,15 +5,15 @@ use rstest::rstest;
 const MIN: u32 = 5;
 const MAX: u32 = 1440;
 
-/// No two of its numbers are equal, so that a test sees which one it got.
+/// A policy of different numbers, so that a test can tell them apart.
 const POLICY: TimeoutPolicy = TimeoutPolicy {
     min_timeout_minutes: MIN,
     max_timeout_minutes: MAX,
     defaults: config(30, true, 720, 6),
 };
 
-/// A session's timeouts before a PATCH. No number of it is a default.
-const PRESENT: TimeoutConfig = config(60, false, 600, 10);
+/// The timeouts of a session before a PATCH, different from the defaults.
+const CURRENT: TimeoutConfig = config(60, false, 600, 10);
 
 const NOTHING: TimeoutOverrides = TimeoutOverrides {
     timeout_minutes: None,
@@ -31,7 +31,7 @@ const fn config(timeout: u32, auto_renew: bool, max: u32, warning: u32) -> Timeo
     }
 }
 
-/// What a request says that asks for all of `config`.
+/// A request for all of `config`.
 fn all_of(config: TimeoutConfig) -> TimeoutOverrides {
     TimeoutOverrides {
         timeout_minutes: Some(config.timeout_minutes.into()),
@@ -69,33 +69,33 @@ fn auto_renew(flag: bool) -> TimeoutOverrides {
     }
 }
 
-/// The timeouts of a session that asks for this, of an agent that says nothing.
+/// The timeouts of a new session whose agent sets none.
 fn created(request: TimeoutOverrides) -> TimeoutConfig {
     POLICY.resolve(request, NOTHING)
 }
 
-/// The timeouts of [`PRESENT`] after a PATCH.
+/// The timeouts of [`CURRENT`] after a PATCH.
 fn patched(patch: TimeoutOverrides) -> Result<TimeoutConfig, InvalidTimeout> {
-    POLICY.patch(PRESENT, patch)
+    POLICY.patch(CURRENT, patch)
 }
 
-/// Whether a session's timeouts keep every bound of `policy`.
-fn keeps_the_bounds(config: TimeoutConfig, policy: &TimeoutPolicy) -> bool {
+/// Whether timeouts are within all bounds of `policy`.
+fn is_within_bounds(config: TimeoutConfig, policy: &TimeoutPolicy) -> bool {
     let (min, max) = (policy.min_timeout_minutes, policy.max_timeout_minutes);
     (min..=max).contains(&config.timeout_minutes)
         && (config.timeout_minutes..=2 * max).contains(&config.max_duration_minutes)
         && (1..=max).contains(&config.warning_threshold_minutes)
 }
 
-// Where a setting comes from
+// Precedence
 
 #[test]
-fn a_session_that_asks_for_nothing_gets_the_defaults() {
+fn a_request_without_timeouts_gets_the_defaults() {
     assert_eq!(created(NOTHING), POLICY.defaults);
 }
 
 #[test]
-fn an_agents_setting_beats_the_default_and_a_request_beats_the_agents_setting() {
+fn an_agents_setting_overrides_the_default_and_a_request_overrides_both() {
     let (of_agent, asked) = (config(45, false, 500, 7), config(50, true, 400, 8));
     assert_eq!(POLICY.resolve(NOTHING, all_of(of_agent)), of_agent);
     assert_eq!(POLICY.resolve(all_of(asked), all_of(of_agent)), asked);
@@ -176,7 +176,7 @@ fn the_longest_duration_is_never_shorter_than_the_timeout() {
 
 #[test]
 fn the_bounds_apply_to_the_merged_values_not_level_by_level() {
-    // The agent's timeout is longer than the default duration, but it is not the one that counts.
+    // The agent's timeout exceeds the default duration, but the request overrides it.
     let config = POLICY.resolve(timeout(50.0), timeout(1000.0));
     assert_eq!(config.timeout_minutes, 50);
     assert_eq!(config.max_duration_minutes, 720);
@@ -198,7 +198,7 @@ fn defaults_out_of_bounds_are_clamped_too() {
 #[case::above(1441.0, "not 1441")]
 #[case::far_below(-30.0, "not -30")]
 #[case::far_above(1e300, "not 1e300")]
-fn a_patched_timeout_out_of_bounds_is_refused_and_says_what_is_allowed(
+fn a_patched_timeout_out_of_bounds_is_refused_with_the_allowed_range(
     #[case] minutes: f64,
     #[case] found: &str,
 ) {
@@ -211,11 +211,11 @@ fn a_patched_timeout_out_of_bounds_is_refused_and_says_what_is_allowed(
 // PATCH
 
 #[rstest]
-#[case(NOTHING, PRESENT)]
-#[case(timeout(90.0), TimeoutConfig { timeout_minutes: 90, ..PRESENT })]
-#[case(auto_renew(true), TimeoutConfig { auto_renew: true, ..PRESENT })]
-#[case(max_duration(90.0), TimeoutConfig { max_duration_minutes: 90, ..PRESENT })]
-#[case(warning(90.0), TimeoutConfig { warning_threshold_minutes: 90, ..PRESENT })]
+#[case(NOTHING, CURRENT)]
+#[case(timeout(90.0), TimeoutConfig { timeout_minutes: 90, ..CURRENT })]
+#[case(auto_renew(true), TimeoutConfig { auto_renew: true, ..CURRENT })]
+#[case(max_duration(90.0), TimeoutConfig { max_duration_minutes: 90, ..CURRENT })]
+#[case(warning(90.0), TimeoutConfig { warning_threshold_minutes: 90, ..CURRENT })]
 fn a_patch_changes_only_the_field_that_it_names(
     #[case] patch: TimeoutOverrides,
     #[case] expected: TimeoutConfig,
@@ -232,14 +232,14 @@ fn a_larger_timeout_raises_the_longest_duration() {
 }
 
 #[test]
-fn a_patched_duration_shorter_than_the_present_timeout_is_that_timeout() {
+fn a_patched_duration_shorter_than_the_current_timeout_becomes_that_timeout() {
     let patched = patched(max_duration(7.0)).unwrap();
     let found = (patched.timeout_minutes, patched.max_duration_minutes);
     assert_eq!(found, (60, 60));
 }
 
 #[test]
-fn a_patch_brings_old_values_under_todays_bounds() {
+fn a_patch_clamps_old_values_to_the_current_bounds() {
     let policy = TimeoutPolicy {
         min_timeout_minutes: 10,
         max_timeout_minutes: 100,
@@ -250,9 +250,9 @@ fn a_patch_brings_old_values_under_todays_bounds() {
     assert_eq!(policy.patch(old, auto_renew(true)), Ok(expected));
 }
 
-// Whatever is asked for
+// Properties of random requests
 
-/// Any policy that the configuration can make.
+/// Any policy that the settings can give.
 fn any_policy() -> impl Strategy<Value = TimeoutPolicy> {
     let minutes = || 0..=30_000_u32;
     let defaults = (minutes(), any::<bool>(), minutes(), minutes());
@@ -263,7 +263,7 @@ fn any_policy() -> impl Strategy<Value = TimeoutPolicy> {
     })
 }
 
-/// Any numbers that a reader makes: finite and truncated.
+/// Any number that a parser can give: finite and truncated.
 fn any_minutes() -> impl Strategy<Value = Option<f64>> {
     prop_oneof![
         Just(None),
@@ -285,17 +285,17 @@ fn any_overrides() -> impl Strategy<Value = TimeoutOverrides> {
 
 proptest! {
     #[test]
-    fn every_new_session_keeps_the_bounds(
+    fn every_new_session_is_within_the_bounds(
         policy in any_policy(),
         asked in any_overrides(),
         of_agent in any_overrides(),
     ) {
         let config = policy.resolve(asked, of_agent);
-        prop_assert!(keeps_the_bounds(config, &policy), "{config:?}");
+        prop_assert!(is_within_bounds(config, &policy), "{config:?}");
     }
 
     #[test]
-    fn every_patched_session_keeps_the_bounds(
+    fn every_patched_session_is_within_the_bounds(
         policy in any_policy(),
         // A session may be older than the policy.
         older in any_policy(),
@@ -303,7 +303,7 @@ proptest! {
     ) {
         let present = older.resolve(NOTHING, NOTHING);
         match policy.patch(present, patch) {
-            Ok(config) => prop_assert!(keeps_the_bounds(config, &policy), "{config:?}"),
+            Ok(config) => prop_assert!(is_within_bounds(config, &policy), "{config:?}"),
             Err(error) => {
                 let minutes = patch.timeout_minutes.unwrap();
                 let allowed = f64::from(policy.min_timeout_minutes)
@@ -339,34 +339,34 @@ proptest! {
     }
 
     #[test]
-    fn a_patch_leaves_every_absent_field_alone(patch in any_overrides()) {
+    fn a_patch_does_not_change_absent_fields(patch in any_overrides()) {
         let Ok(config) = patched(patch) else {
             return Ok(());
         };
         if patch.timeout_minutes.is_none() {
-            prop_assert_eq!(config.timeout_minutes, PRESENT.timeout_minutes);
+            prop_assert_eq!(config.timeout_minutes, CURRENT.timeout_minutes);
         }
         if patch.auto_renew.is_none() {
-            prop_assert_eq!(config.auto_renew, PRESENT.auto_renew);
+            prop_assert_eq!(config.auto_renew, CURRENT.auto_renew);
         }
         if patch.max_duration_minutes.is_none() {
-            let raised = PRESENT.max_duration_minutes.max(config.timeout_minutes);
+            let raised = CURRENT.max_duration_minutes.max(config.timeout_minutes);
             prop_assert_eq!(config.max_duration_minutes, raised);
         }
         if patch.warning_threshold_minutes.is_none() {
-            prop_assert_eq!(config.warning_threshold_minutes, PRESENT.warning_threshold_minutes);
+            prop_assert_eq!(config.warning_threshold_minutes, CURRENT.warning_threshold_minutes);
         }
     }
 
     #[test]
-    fn the_same_patch_twice_is_the_patch_once(patch in any_overrides()) {
+    fn a_patch_is_idempotent(patch in any_overrides()) {
         if let Ok(once) = patched(patch) {
             prop_assert_eq!(POLICY.patch(once, patch), Ok(once));
         }
     }
 
     #[test]
-    fn minutes_in_bounds_are_taken_as_they_are(
+    fn minutes_within_the_bounds_are_not_changed(
         timeout in MIN..=MAX,
         more in 0..=MAX,
         warning in 1..=MAX,

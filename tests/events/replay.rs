@@ -1,4 +1,4 @@
-//! The seam between what is replayed and what comes live: nothing is lost there, nothing doubled.
+//! The transition from replayed to live events loses and duplicates nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
@@ -15,7 +15,7 @@ use crate::server::{Server, open};
 const WRITING: Duration = Duration::from_millis(1500);
 const READERS: u64 = 6;
 
-/// What repeats a run: `EVENTS_SEED`, else a new one.
+/// Returns the seed of the run: `EVENTS_SEED`, else a new one.
 fn seed() -> u64 {
     let given = std::env::var("EVENTS_SEED").ok();
     given.map_or_else(
@@ -24,10 +24,10 @@ fn seed() -> u64 {
     )
 }
 
-/// A generator of numbers that are random enough (xorshift64*).
-struct Dice(u64);
+/// A random number generator (xorshift64*).
+struct Random(u64);
 
-impl Dice {
+impl Random {
     fn new(seed: u64) -> Self {
         Self(seed | 1)
     }
@@ -40,7 +40,7 @@ impl Dice {
     }
 }
 
-/// How a client says where it was.
+/// How a client sends its last event id.
 #[derive(Debug, Clone, Copy)]
 enum Resume {
     Header,
@@ -61,13 +61,13 @@ async fn readers_that_drop_their_connections_at_random_get_every_message_once() 
         .map(|number| {
             let server = Arc::clone(&server);
             let (session, finished) = (Arc::clone(&session), finished.clone());
-            let dice = Dice::new(seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+            let random = Random::new(seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
             let resume = match number % 2 {
                 0 => Resume::Header,
                 _ => Resume::Parameter,
             };
             tokio::spawn(
-                async move { drop_and_resume(&server, &session, finished, dice, resume).await },
+                async move { drop_and_resume(&server, &session, finished, random, resume).await },
             )
         })
         .collect();
@@ -88,7 +88,7 @@ async fn readers_that_drop_their_connections_at_random_get_every_message_once() 
     assert_in_order(&events);
 }
 
-/// Sends several messages at a time; returns how many were taken.
+/// Sends messages concurrently. Returns how many were accepted.
 async fn write(server: &Arc<Server>, session: &Arc<str>) -> usize {
     let start = Instant::now();
     let writers = (0..3).map(|writer| {
@@ -109,7 +109,7 @@ async fn write(server: &Arc<Server>, session: &Arc<str>) -> usize {
                 let response = response.send().await.unwrap();
                 match response.status().as_u16() {
                     201 => sent += 1,
-                    // So many turns are open that the agent has to catch up.
+                    // The session has the most open turns.
                     429 => tokio::time::sleep(Duration::from_millis(5)).await,
                     other => panic!("{other}: {:?}", response.text().await),
                 }
@@ -125,7 +125,7 @@ async fn write(server: &Arc<Server>, session: &Arc<str>) -> usize {
     sent
 }
 
-/// The history once the session is idle.
+/// Returns the history once the session is idle.
 async fn wait_for_replies(server: &Server, session: &str, sent: usize) -> Vec<Value> {
     for _ in 0..1000 {
         let state = server.follow(session).await.expect("state").await;
@@ -136,28 +136,29 @@ async fn wait_for_replies(server: &Server, session: &str, sent: usize) -> Vec<Va
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("the turns do not end");
+    panic!("the turns did not end");
 }
 
-/// Listens without a break; what came until everything had happened.
+/// Returns all events of one connection until the run is finished.
 async fn listen_until(mut reader: Reader, finished: CancellationToken) -> Vec<Event> {
     let mut events = Vec::new();
     while let Some(event) = finished.run_until_cancelled(reader.next()).await {
-        events.push(event.expect("the stream goes on"));
+        events.push(event.expect("the stream stays open"));
     }
-    // What is still on its way.
+    // Events that are still buffered.
     while let Ok(event) = timeout(Duration::from_millis(500), reader.next()).await {
-        events.push(event.expect("the stream goes on"));
+        events.push(event.expect("the stream stays open"));
     }
     events
 }
 
-/// Listens for random whiles; every message that was told, and how many connections it took.
+/// Reads for random times with a new connection each. Returns all messages and the number of
+/// connections.
 async fn drop_and_resume(
     server: &Server,
     session: &str,
     finished: CancellationToken,
-    mut dice: Dice,
+    mut random: Random,
     resume: Resume,
 ) -> (Vec<Value>, usize) {
     let mut last_id = "0".to_owned();
@@ -172,9 +173,9 @@ async fn drop_and_resume(
         };
         let mut reader = open(request).await;
         let mut states = 0;
-        let patience = Duration::from_millis(dice.below(90));
-        let mut events_left = dice.below(60);
-        // The last time, all is stored: it is replayed, and the state ends it.
+        let limit = Duration::from_millis(random.below(90));
+        let mut events_left = random.below(60);
+        // The last connection reads the replay of the rest, up to the state.
         while if is_last {
             states == 0
         } else {
@@ -184,19 +185,19 @@ async fn drop_and_resume(
                 if is_last {
                     return Ok(reader.next().await);
                 }
-                timeout(patience, reader.next()).await
+                timeout(limit, reader.next()).await
             };
             let Ok(event) = next.await else { break };
-            let event = event.expect("the stream goes on");
+            let event = event.expect("the stream stays open");
             if event.is_broadcast() {
                 messages.extend(messages_of(std::slice::from_ref(&event)));
             } else if states == 0 {
-                assert_eq!(event.name, "state", "first the replay, then the state");
+                assert_eq!(event.name, "state", "the replay comes before the state");
             }
             if event.name == "state" {
                 states += 1;
                 assert_eq!(states, 1, "one state");
-                // A browser takes its id for that of the last event, so it must lose nothing.
+                // A browser resumes from this id, so it must not skip a message.
                 assert_eq!(event.id.as_ref(), Some(&last_event(&event, &messages)));
             }
             if let Some(id) = event.id {
@@ -208,33 +209,33 @@ async fn drop_and_resume(
         if is_last {
             return (messages, connection);
         }
-        tokio::time::sleep(Duration::from_millis(dice.below(30))).await;
+        tokio::time::sleep(Duration::from_millis(random.below(30))).await;
     }
     unreachable!("connections are endless");
 }
 
-/// The state's id is that of the newest message, which is the newest that was told.
-fn last_event(state: &Event, told: &[Value]) -> String {
+/// Returns the id that the state must have: that of the newest message.
+fn last_event(state: &Event, received: &[Value]) -> String {
     assert!(state.data["expiresAt"].is_string());
-    let newest = told
+    let newest = received
         .last()
         .map_or(json!(0), |message| message["createdAt"].clone());
     newest.to_string()
 }
 
-fn assert_same(told: &[Value], history: &[Value], who: &str) {
-    let ids: HashSet<_> = told
+fn assert_same(received: &[Value], history: &[Value], who: &str) {
+    let ids: HashSet<_> = received
         .iter()
         .map(|message| message["id"].to_string())
         .collect();
-    assert_eq!(ids.len(), told.len(), "{who} was told messages twice");
+    assert_eq!(ids.len(), received.len(), "{who} received messages twice");
     let lost = |message: &&Value| !ids.contains(&message["id"].to_string());
     let lost: Vec<_> = history.iter().filter(lost).collect();
-    assert!(lost.is_empty(), "{who} was not told {lost:?}");
-    assert_eq!(told, history, "{who}");
+    assert!(lost.is_empty(), "{who} did not receive {lost:?}");
+    assert_eq!(received, history, "{who}");
 }
 
-/// Every turn's events come in their order, whatever else happens meanwhile.
+/// Checks the order of the events of each turn.
 fn assert_in_order(events: &[Event]) {
     let mut input_enabled = true;
     let mut open: Vec<&str> = Vec::new();
@@ -247,7 +248,7 @@ fn assert_in_order(events: &[Event]) {
         match event.name.as_str() {
             "messageBroadcast" if event.text("source") == "user" => open.push(event.text("id")),
             "messageBroadcast" => {
-                assert_eq!(open.remove(0), event.text("inReplyTo"), "in their order");
+                assert_eq!(open.remove(0), event.text("inReplyTo"), "in order");
                 let id = running.take();
                 assert_eq!(
                     id,
@@ -261,7 +262,7 @@ fn assert_in_order(events: &[Event]) {
             "messageStreamChunk" => {
                 assert!(
                     !input_enabled && !open.is_empty(),
-                    "a chunk before its message"
+                    "a chunk came before its message"
                 );
                 let id = *running.get_or_insert(event.text("messageId"));
                 assert_eq!(id, event.text("messageId"), "one turn at a time");
@@ -281,7 +282,7 @@ fn assert_in_order(events: &[Event]) {
                 input_enabled = event.text("action") == "enable_input";
                 assert_eq!(open.is_empty(), input_enabled, "{event:?}");
             }
-            other => panic!("{other} is not expected"),
+            other => panic!("unexpected {other}"),
         }
     }
     assert!(input_enabled && open.is_empty());
