@@ -39,9 +39,6 @@ const ASSUMED_LIFE: Duration = Duration::from_mins(30);
 /// A renewal is repeated after this fraction of the time that it grants.
 const RENEWALS_PER_LIFE: u32 = 4;
 
-/// Due entries are removed once the schedule has this many.
-const MIN_CLEANUP: usize = 1024;
-
 /// The schedule of renewals, and the limits of renewals and deletions.
 #[derive(Debug)]
 pub(super) struct RemoteSessions {
@@ -103,7 +100,6 @@ impl Allowance {
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     entries: HashMap<SessionId, Entry>,
-    cleanup_at: usize,
     renewals: Allowance,
     pub(super) deletions: Allowance,
 }
@@ -133,7 +129,10 @@ impl Schedule {
         if !self.is_due(session, now) || !self.renewals.take(now) {
             return false;
         }
-        self.clean_up(now);
+        if self.entries.len() == self.entries.capacity() {
+            // Before the map grows, due entries are removed: the next renewal grants a new time.
+            self.entries.retain(|_, entry| !entry.is_due(now));
+        }
         let entry = self.entries.entry(session).or_insert(Entry {
             renewed_at: now,
             pause: pause_for(ASSUMED_LIFE),
@@ -148,15 +147,6 @@ impl Schedule {
         if let Some(entry) = self.entries.get_mut(&session) {
             entry.pause = pause_for(life);
         }
-    }
-
-    /// Removes due entries: the next renewal grants a new time.
-    fn clean_up(&mut self, now: Timestamp) {
-        if self.entries.len() < self.cleanup_at.max(MIN_CLEANUP) {
-            return;
-        }
-        self.entries.retain(|_, entry| !entry.is_due(now));
-        self.cleanup_at = self.entries.len() * 2;
     }
 }
 
@@ -195,7 +185,7 @@ mod tests {
             let session = SessionId::from(u128::from(index.unsigned_abs()));
             assert!(schedule.start(session, NOW + Millis(index * MINUTE.0)));
         }
-        assert!(schedule.entries.len() <= MIN_CLEANUP);
+        assert!(schedule.entries.len() <= 1024);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tower::Service;
 
 use super::hub::Hub;
 use super::packet::PATH;
-use super::session::{Client, EngineSession, NotUpgraded};
+use super::session::{Client, EngineSession, Refused};
 use super::socket_stream::SocketStream;
 use crate::auth::ClientContext;
 use crate::auth::identity::Credentials;
@@ -57,14 +57,6 @@ enum Purpose {
     Poll(Sid),
     /// Receive messages, or refuse the request.
     Other,
-}
-
-/// Why a request is refused, in the form of Engine.IO.
-#[derive(Debug, Clone, Copy)]
-enum Refused {
-    TooManyConnections,
-    UnknownSession,
-    BadRequest,
 }
 
 impl EngineIo {
@@ -139,10 +131,7 @@ impl EngineIo {
         let connection = connection(&parts)?;
         let accept = accept_key(&parts)?;
         let session = self.hub.session(sid).ok_or(Refused::UnknownSession)?;
-        session.upgrade(&connection).map_err(|error| match error {
-            NotUpgraded::AlreadyUpgraded => Refused::BadRequest,
-            NotUpgraded::TooManyConnections => Refused::TooManyConnections,
-        })?;
+        session.upgrade(&connection)?;
         self.switch(parts, head, accept, connection, session)
     }
 

@@ -144,7 +144,7 @@ impl Hub {
                     ack,
                     _reservation: reservation,
                 };
-                if session.queue(queued).is_err() {
+                if !session.queue(queued) {
                     tracing::info!("a socket sends before it is connected, or too much");
                     session.end();
                 }

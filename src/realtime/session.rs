@@ -7,7 +7,6 @@ use std::time::Duration;
 use engineioxide::DisconnectReason;
 use futures_util::future::OptionFuture;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -78,13 +77,12 @@ pub(super) struct QueuedEvent {
     pub(super) _reservation: Reservation,
 }
 
-/// Why a connection cannot serve a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotUpgraded {
-    /// The session uses a WebSocket already.
-    AlreadyUpgraded,
-    /// There are too many connections.
+/// Why a request is refused, in the form of Engine.IO.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Refused {
     TooManyConnections,
+    UnknownSession,
+    BadRequest,
 }
 
 impl EngineSession {
@@ -111,15 +109,16 @@ impl EngineSession {
     }
 
     /// Moves the session from polling to a WebSocket connection, whose slot it uses from then on.
-    pub(super) fn upgrade(&self, connection: &Arc<Connection>) -> Result<(), NotUpgraded> {
+    pub(super) fn upgrade(&self, connection: &Arc<Connection>) -> Result<(), Refused> {
         let mut slot = lock(&self.slot);
         if slot.polling.is_none() {
-            return Err(NotUpgraded::AlreadyUpgraded);
+            // It uses a WebSocket already.
+            return Err(Refused::BadRequest);
         }
         let is_handshake = !self.accepted.is_cancelled();
         self.connections
             .upgrade(connection, self.client.address, is_handshake)
-            .map_err(|_| NotUpgraded::TooManyConnections)?;
+            .map_err(|_| Refused::TooManyConnections)?;
         slot.polling = None;
         slot.connection = Arc::clone(connection);
         slot.busy = slot.busy.take().map(|_| connection.mark_busy());
@@ -156,11 +155,11 @@ impl EngineSession {
         }
     }
 
-    /// Queues an event. Returns it if the queue is full, or the session is not connected.
-    pub(super) fn queue(&self, event: QueuedEvent) -> Result<(), QueuedEvent> {
+    /// Queues an event. Returns `false` if the queue is full, or the session is not connected.
+    pub(super) fn queue(&self, event: QueuedEvent) -> bool {
         match &*lock(&self.stage) {
-            Stage::Connected(events) => events.try_send(event).map_err(TrySendError::into_inner),
-            Stage::Handshake | Stage::Ended => Err(event),
+            Stage::Connected(events) => events.try_send(event).is_ok(),
+            Stage::Handshake | Stage::Ended => false,
         }
     }
 

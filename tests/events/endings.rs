@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::slow_client::{follow_paused, open_paused};
 use crate::reader::{Event, summaries};
 use crate::server::{Server, epoch, good, open, refusal};
+use crate::slow_client::{follow_paused, open_paused};
 
 /// Turns of 120 KB each.
 const LONG_TURNS: usize = 40;

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use reqwest::RequestBuilder;
 
-use crate::slow_client::follow_paused;
 use crate::reader::{Event, Reader, messages_of};
 use crate::server::Server;
+use crate::slow_client::follow_paused;
 
 /// More than the socket buffers hold.
 const LONG_TURNS: usize = 40;
@@ -37,7 +37,10 @@ async fn a_client_that_does_not_read_is_disconnected_and_can_resume_without_loss
     // The buffered events come complete and in order, then the stream ends.
     wake.cancel();
     let events = asleep.rest().await;
-    assert!(events.len() < received.len(), "the client was not disconnected");
+    assert!(
+        events.len() < received.len(),
+        "the client was not disconnected"
+    );
     assert_eq!(events, received[..events.len()]);
 
     let last = events.iter().rev().find_map(|event| event.id.clone());

@@ -10,12 +10,12 @@
     reason = "a helper that cannot do its work fails the test"
 )]
 
-mod slow_client;
 mod endings;
 mod limits;
 mod reader;
 mod replay;
 mod resume;
 mod server;
+mod slow_client;
 mod turns;
 mod warnings;

@@ -66,9 +66,9 @@ async fn readers_that_drop_their_connections_at_random_get_every_message_once() 
                 0 => Resume::Header,
                 _ => Resume::Parameter,
             };
-            tokio::spawn(
-                async move { drop_and_resume(&server, &session, finished, random, resume).await },
-            )
+            tokio::spawn(async move {
+                drop_and_resume(&server, &session, finished, random, resume).await
+            })
         })
         .collect();
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::reader::{Event, summaries, messages_of};
+use crate::reader::{Event, messages_of, summaries};
 use crate::server::{START, Server, epoch, good, open, refusal};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,7 +82,9 @@ async fn a_client_that_resumes_gets_the_missed_messages_one_state_and_new_events
     }
     received.retain(Event::is_broadcast);
     assert_eq!(received.len(), 119);
-    let failed = received.iter_mut().find(|event| event.data["text"] == "fail");
+    let failed = received
+        .iter_mut()
+        .find(|event| event.data["text"] == "fail");
     // The replay has the outcome of the turn.
     failed.unwrap().data["metadata"]["agentError"] = json!({
         "code": "AGENT_ERROR", "message": "The agent could not answer",
@@ -130,7 +132,11 @@ async fn the_last_event_id_overrides_the_parameter() {
     };
     assert_eq!(count(first, &last.to_string()).await, 3);
     assert_eq!(count(last, &first.to_string()).await, 0);
-    assert_eq!(count(first, "nonsense").await, 3, "the parameter is ignored");
+    assert_eq!(
+        count(first, "nonsense").await,
+        3,
+        "the parameter is ignored"
+    );
     assert_eq!(
         count(0, &last.to_string()).await,
         4,
