@@ -1,20 +1,20 @@
-//! Reassembly: a reply from its template and the parts of the user's clause.
+//! Reassembly: fills in a reply's template with parts of the user's clause.
 
 use std::ops::Range;
 
-use super::reflect::{Said, reflect};
+use super::reflect::reflect;
 use super::script::Script;
 use super::text::Token;
 
-/// The most characters of the user's words in one part of a reply. The templates leave room for
-/// that many, so that a reply stays below six hundred characters.
-const LONGEST_PART: usize = 200;
-
-/// What comes after the words of a part that was cut short.
+/// Follows a part that was shortened.
 const AND_SO_ON: &str = " and so on";
 
-/// The most characters of a name, and of all the words of one.
-const LONGEST_NAME: usize = 60;
+/// The maximum length of a part without [`AND_SO_ON`], in characters. The templates are short
+/// enough for a reply to stay below 600 characters.
+const MAX_PART_CHARS: usize = 199 - AND_SO_ON.len();
+
+/// The maximum length of a name, in characters.
+const MAX_NAME_CHARS: usize = 60;
 
 /// Fills in a template: `$1` and so on with the reflected part, `$name` with the name.
 pub(super) fn assemble<'t>(
@@ -22,19 +22,19 @@ pub(super) fn assemble<'t>(
     part: impl Fn(usize) -> String,
     name: Option<&'t str>,
 ) -> String {
-    let mut reply = String::with_capacity(template.len() + LONGEST_PART);
+    let mut reply = String::new();
     let mut pieces = template.split('$');
     reply.push_str(pieces.next().unwrap_or_default());
     for piece in pieces {
         let digits = piece.len() - piece.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let (mark, rest) = piece.split_at(digits);
-        let (words, rest) = match (mark.parse(), rest.strip_prefix("name")) {
+        let (number, rest) = piece.split_at(digits);
+        let (words, rest) = match (number.parse(), rest.strip_prefix("name")) {
             (Ok(number), _) => (part(number), rest),
             (Err(_), Some(rest)) => (name.unwrap_or("friend").to_owned(), rest),
             (Err(_), None) => (String::new(), rest),
         };
         if words.is_empty() && reply.ends_with(' ') {
-            // The blank before a part that is not there.
+            // The blank before an empty part.
             reply.pop();
         }
         reply.push_str(&words);
@@ -43,40 +43,37 @@ pub(super) fn assemble<'t>(
     capitalised(reply.trim_start())
 }
 
-/// The words of a part as the agent says them, shortened where a word ends.
+/// Returns the words of a part as the agent says them, shortened at the end of a word.
 pub(super) fn part(script: &Script, clause: &[Token<'_>], range: Range<usize>) -> String {
-    let mut said = String::new();
+    let mut part = String::new();
     let mut length = 0;
     for at in range {
-        let (word, lower) = match reflect(script, clause, at) {
-            Said::Same(word, lower) => (word, lower),
-            Said::Other(word) => (word, false),
-        };
-        let room = LONGEST_PART - AND_SO_ON.len() - 1 - length;
-        let characters = word.chars().take(room + 1).count();
-        if characters > room {
+        let (word, is_lowered) = reflect(script, clause, at);
+        let left = MAX_PART_CHARS - length;
+        let characters = word.chars().take(left + 1).count();
+        if characters > left {
             if length == 0 {
-                said.push_str(cut(word, room));
-                said.push('…');
+                part.push_str(cut(word, left));
+                part.push('…');
             } else {
-                said.push_str(AND_SO_ON);
+                part.push_str(AND_SO_ON);
             }
             break;
         }
         if length > 0 {
-            said.push(' ');
+            part.push(' ');
         }
         let mut rest = word.chars();
-        if lower {
-            said.extend(rest.next().into_iter().flat_map(char::to_lowercase));
+        if is_lowered {
+            part.extend(rest.next().into_iter().flat_map(char::to_lowercase));
         }
-        said.push_str(rest.as_str());
-        length = (length + characters + 1).min(LONGEST_PART - AND_SO_ON.len() - 1);
+        part.push_str(rest.as_str());
+        length = (length + characters + 1).min(MAX_PART_CHARS);
     }
-    said
+    part
 }
 
-/// The name that begins a part: one word, and such further ones as look like a name's.
+/// Returns the name that begins a part: one word, and further ones that look like a name's.
 pub(super) fn name(script: &Script, words: &[Token<'_>]) -> Option<String> {
     let grammar = &script.grammar;
     let first = words.first()?;
@@ -85,18 +82,17 @@ pub(super) fn name(script: &Script, words: &[Token<'_>]) -> Option<String> {
     }
     let mut name = String::new();
     for (at, token) in words.iter().take(4).enumerate() {
-        let particle = token.word.is(grammar.particle);
-        let last = at + 1 == words.len();
-        if at > 0 && token.word.is_known() && (!particle || last) {
-            break;
-        }
-        if name.chars().count() + token.text.chars().count() >= LONGEST_NAME {
+        let is_particle = token.word.is(grammar.particle);
+        let is_last = at + 1 == words.len();
+        if at > 0 && token.word.is_known() && (!is_particle || is_last)
+            || name.chars().count() + token.text.chars().count() >= MAX_NAME_CHARS
+        {
             break;
         }
         if at > 0 {
             name.push(' ');
         }
-        if particle && at > 0 || token.text.chars().any(char::is_uppercase) {
+        if is_particle && at > 0 || token.text.chars().any(char::is_uppercase) {
             name.push_str(token.text);
         } else {
             name.push_str(&capitalised(token.text));
@@ -105,18 +101,18 @@ pub(super) fn name(script: &Script, words: &[Token<'_>]) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// At most so many characters of a word, without parting a letter from its accents or an emoji
-/// from what modifies it.
-fn cut(word: &str, most: usize) -> &str {
+/// Returns at most `max` characters of a word, without separating a letter from its accents or an
+/// emoji from its modifiers.
+fn cut(word: &str, max: usize) -> &str {
     let joins = |c: char| match c {
         '\u{200d}' => true,
         _ => matches!(c, '\u{300}'..='\u{36f}' | '\u{fe00}'..='\u{fe0f}' | '🏻'..='🏿'),
     };
     let mut ends = word.char_indices().map(|(at, _)| at);
-    let Some(mut end) = ends.nth(most) else {
+    let Some(mut end) = ends.nth(max) else {
         return word;
     };
-    // A word that is all accents is cut anyhow.
+    // Bounded, for words that are all accents.
     for _ in 0..16 {
         let (head, tail) = word.split_at(end);
         let Some(last) = head.chars().next_back() else {
@@ -130,7 +126,6 @@ fn cut(word: &str, most: usize) -> &str {
     word.get(..end).unwrap_or_default()
 }
 
-/// The text with its first letter a capital.
 fn capitalised(text: &str) -> String {
     let mut rest = text.chars();
     let first = rest.next().into_iter().flat_map(char::to_uppercase);

@@ -8,8 +8,8 @@ use futures_util::stream::{self, StreamExt as _};
 use crate::agents::backend::{Backend, Piece, ReplyStream, TurnRequest};
 use crate::domain::turn::{Reply, WantedHistory, Wants};
 
-/// How many earlier turns are replayed: enough that it does not repeat itself soon, and few, since
-/// each costs as much as the answer.
+/// How many earlier statements are replayed: enough to avoid repetitions, and few, since each costs
+/// as much as the answer.
 const HISTORY: usize = 16;
 
 /// The rule engine in the binary.
@@ -23,32 +23,23 @@ impl Backend for Eliza {
 
     fn wants(&self) -> Wants {
         Wants {
-            // It says the same to the same, so it need not be told what it said.
+            // Its own replies follow from the statements.
             history: WantedHistory::Statements(HISTORY),
             upstream: false,
         }
     }
 
-    /// It answers at once, so its turns wait for nothing but the writer, which carries out as many
-    /// as it can in one go.
+    /// Replies are immediate: only the store's writer limits them, which commits many turns at once.
     fn concurrency(&self) -> usize {
         1024
     }
 
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
-        let earlier: Vec<&str> = request
-            .history
-            .statements()
-            .iter()
-            .map(String::as_str)
-            .collect();
+        let earlier = request.history.statements().iter();
+        let earlier: Vec<&str> = earlier.map(String::as_str).collect();
         let text = super::respond(&earlier, &request.message.body.content);
-        let mut end = 0;
-        let ends = super::chunks(&text).map(|chunk| {
-            end += chunk.len();
-            end
-        });
-        let ends = ends.collect();
+        // Each chunk is a word with the blank after it.
+        let ends = text.match_indices(' ').map(|(at, _)| at + 1).collect();
         let reply = Piece::Done(Reply::text(text), ends);
         stream::once(future::ready(Ok(reply))).boxed()
     }

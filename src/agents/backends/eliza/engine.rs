@@ -1,4 +1,4 @@
-//! The engine: which keyword answers a statement, and what is carried from one to the next.
+//! The engine: selects the keyword that answers a statement, and remembers earlier statements.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -6,42 +6,36 @@ use std::collections::VecDeque;
 use super::assemble::{assemble, name, part};
 use super::decompose::{Parts, decompose};
 use super::marks::{is_gap, is_letter};
-use super::script::{Key, Reply, Rule, Script};
+use super::script::{Keyword, Reply, Rule, Script};
 use super::text::{Clause, Text};
 
-/// How many keywords of a statement are tried before it counts as having none.
-const MOST_TRIED: usize = 32;
+/// How many keywords of a statement are tried.
+const MAX_TRIED: usize = 32;
 
-/// How many links are followed from one keyword to another.
-const MOST_LINKS: usize = 4;
+/// How many links between keywords are followed.
+const MAX_LINKS: usize = 4;
 
-/// How many earlier statements the memory holds; the oldest is forgotten first.
-const MOST_REMEMBERED: usize = 8;
+/// How many earlier statements are remembered; the oldest is forgotten first.
+const MAX_REMEMBERED: usize = 8;
 
-/// Keywords of at least this rank are about harm, and what was said of that is never brought
-/// up again unasked.
+/// Keywords of at least this rank are about harm: their statements are never brought up again.
 const GRAVE: u32 = 70;
 
-/// A statement of no more than this many bytes is asked about as a whole.
+/// A statement of at most this many bytes and two words counts as short.
 const SHORT: usize = 40;
 
 /// The state of one conversation.
 pub(super) struct Engine {
     script: &'static Script,
-    /// Which reply of each rule is due.
-    due: Vec<u8>,
+    /// The index of each rule's next reply.
+    next_replies: Vec<u8>,
     memory: VecDeque<String>,
     name: Option<String>,
     /// Whether the latest answer came from memory.
-    recalled: bool,
-    /// How many clauses were searched for keywords, and which of them had each keyword last.
-    clauses: usize,
-    seen: Vec<usize>,
-    /// The keywords to try; kept to save allocations.
-    candidates: Vec<(&'static Key, usize)>,
+    has_recalled: bool,
 }
 
-/// An answer, put into words only if it is wanted.
+/// An answer, which [`Engine::say`] puts into words.
 pub(super) enum Answer {
     Ready(String),
     /// A template, and the parts of a clause to fill it with.
@@ -52,33 +46,30 @@ impl Engine {
     pub(super) fn new(script: &'static Script) -> Self {
         Self {
             script,
-            due: vec![0; script.rules],
+            next_replies: vec![0; script.rules],
             memory: VecDeque::new(),
             name: None,
-            recalled: false,
-            clauses: 0,
-            seen: vec![0; script.keys.len()],
-            candidates: Vec::new(),
+            has_recalled: false,
         }
     }
 
-    /// Takes in a statement and settles its answer.
+    /// Processes a statement and selects its answer.
     pub(super) fn hear(&mut self, statement: &str, text: &Text<'_>) -> Answer {
-        let recalled = std::mem::take(&mut self.recalled);
+        let has_recalled = std::mem::take(&mut self.has_recalled);
         if let Some((rank, answer)) = self.by_keyword(text) {
             if rank < GRAVE {
                 self.remember(text);
             }
             return answer;
         }
-        if !recalled
+        if !has_recalled
             && has_words(statement)
             && let Some(reply) = self.memory.pop_front()
         {
-            self.recalled = true;
+            self.has_recalled = true;
             return Answer::Ready(reply);
         }
-        self.otherwise(statement, text)
+        self.without_keyword(statement, text)
             .unwrap_or_else(|| Answer::Ready("Please go on.".to_owned()))
     }
 
@@ -97,43 +88,32 @@ impl Engine {
         }
     }
 
-    /// The answer of the best keyword that has a rule for its clause, and the keyword's rank.
+    /// Returns the answer of the best keyword that has a rule for its clause, with its rank. Of
+    /// equal ranks, the first one said wins.
     fn by_keyword(&mut self, text: &Text<'_>) -> Option<(u32, Answer)> {
         let script = self.script;
-        let mut candidates = std::mem::take(&mut self.candidates);
-        candidates.clear();
-        // Once there are enough, only a higher rank is worth noting.
-        let mut least = None;
-        for (at, clause) in text.clauses.iter().enumerate() {
-            self.clauses += 1;
-            for token in text.words(clause) {
-                for place in &token.word.keys {
-                    if let Some(key) = script.keys.get(*place)
-                        && let Some(seen) = self.seen.get_mut(*place)
-                        // Once in a clause is enough.
-                        && *seen != self.clauses
-                        && least.is_none_or(|least| key.rank > least)
-                    {
-                        *seen = self.clauses;
-                        candidates.push((key, at));
-                    }
+        let mut candidates: Vec<(&Keyword, &Clause)> = Vec::new();
+        for clause in &text.clauses {
+            let first = candidates.len();
+            let words = text.words(clause).iter();
+            for index in words.flat_map(|token| &token.word.keywords) {
+                let known = candidates.get(first..).unwrap_or_default();
+                if let Some(keyword) = script.keywords.get(*index)
+                    && !known.iter().any(|(known, _)| std::ptr::eq(*known, keyword))
+                {
+                    candidates.push((keyword, clause));
                 }
             }
-            if candidates.len() > 2 * MOST_TRIED {
-                best(&mut candidates);
-                least = candidates.last().map(|(key, _)| key.rank);
-            }
         }
-        best(&mut candidates);
-        let found = candidates.iter().find_map(|(key, at)| {
-            let answer = self.apply(&key.rules, text, text.clauses.get(*at)?, MOST_LINKS)?;
-            Some((key.rank, answer))
-        });
-        self.candidates = candidates;
-        found
+        candidates.sort_by_key(|(keyword, _)| Reverse(keyword.rank));
+        candidates.truncate(MAX_TRIED);
+        candidates.into_iter().find_map(|(keyword, clause)| {
+            let answer = self.apply(&keyword.rules, text, clause, MAX_LINKS)?;
+            Some((keyword.rank, answer))
+        })
     }
 
-    /// The next reply of the first rule that fits the clause.
+    /// Returns the next reply of the first rule that matches the clause.
     fn apply(
         &mut self,
         rules: &'static [Rule],
@@ -143,10 +123,7 @@ impl Engine {
     ) -> Option<Answer> {
         let words = text.words(clause);
         for rule in rules {
-            if !rule.needs.may_be_met(clause.brief)
-                || rule.asked && !clause.asked
-                || rule.named && self.name.is_none()
-            {
+            if rule.is_question && !clause.is_question || rule.needs_name && self.name.is_none() {
                 continue;
             }
             let Some(parts) = decompose(&rule.pattern, words) else {
@@ -160,53 +137,51 @@ impl Engine {
                 self.name = Some(name);
             }
             return match self.next_reply(rule)? {
-                Reply::Say(template) | Reply::SayByName(template) => {
-                    Some(Answer::Template(template, clause.clone(), parts))
-                }
+                Reply::Say(template) => Some(Answer::Template(template, clause.clone(), parts)),
                 Reply::Next => None,
                 Reply::Link(heading) => {
-                    let key = self.script.heading(heading)?;
-                    self.apply(&key.rules, text, clause, links.checked_sub(1)?)
+                    let keyword = self.script.heading(heading)?;
+                    self.apply(&keyword.rules, text, clause, links.checked_sub(1)?)
                 }
             };
         }
         None
     }
 
-    /// The rule's replies come in turn; those with the user's name, only once it is known.
+    /// Returns the rule's replies in turn; those with the user's name only once it is known.
     fn next_reply(&mut self, rule: &'static Rule) -> Option<&'static Reply> {
-        let due = self.due.get_mut(rule.number)?;
+        let next = self.next_replies.get_mut(rule.number)?;
         for _ in &rule.replies {
-            let at = usize::from(*due);
-            *due += 1;
-            if usize::from(*due) == rule.replies.len() {
-                *due = 0;
+            let reply = rule.replies.get(usize::from(*next))?;
+            *next += 1;
+            if usize::from(*next) == rule.replies.len() {
+                *next = 0;
             }
-            match rule.replies.get(at)? {
-                Reply::SayByName(_) if self.name.is_none() => {}
+            match reply {
+                Reply::Say(template) if template.contains("$name") && self.name.is_none() => {}
                 reply => return Some(reply),
             }
         }
         None
     }
 
-    /// Puts away what the statement says of the user's own, for a time without keywords.
+    /// Remembers what the statement says about something of the user's.
     fn remember(&mut self, text: &Text<'_>) {
-        let mine = self.script.word(self.script.grammar.mine);
-        let own = |clause: &&Clause| {
+        let my = self.script.grammar.my;
+        let has_my = |clause: &&Clause| {
             let mut words = text.words(clause).iter();
-            clause.brief.may_have(mine) && words.any(|token| token.word.place == mine.place)
+            words.any(|token| token.word.index == my)
         };
-        for clause in text.clauses.iter().filter(own).take(4) {
-            let Some(key) = self.script.heading("<memory>") else {
+        for clause in text.clauses.iter().filter(has_my).take(4) {
+            let Some(keyword) = self.script.heading("<memory>") else {
                 return;
             };
-            if let Some(answer) = self.apply(&key.rules, text, clause, MOST_LINKS) {
+            if let Some(answer) = self.apply(&keyword.rules, text, clause, MAX_LINKS) {
                 let reply = self.say(text, answer);
                 if !self.memory.contains(&reply) {
                     self.memory.push_back(reply);
                 }
-                if self.memory.len() > MOST_REMEMBERED {
+                if self.memory.len() > MAX_REMEMBERED {
                     self.memory.pop_front();
                 }
                 return;
@@ -214,9 +189,9 @@ impl Engine {
         }
     }
 
-    /// The answer to a statement that has no keyword.
-    fn otherwise(&mut self, statement: &str, text: &Text<'_>) -> Option<Answer> {
-        let asked = text.clauses.iter().any(|clause| clause.asked);
+    /// Returns the answer to a statement without a keyword.
+    fn without_keyword(&mut self, statement: &str, text: &Text<'_>) -> Option<Answer> {
+        let is_question = text.clauses.iter().any(|clause| clause.is_question);
         let heading = if statement.chars().all(is_gap) {
             "<silence>"
         } else if !statement.chars().any(is_letter) {
@@ -225,26 +200,23 @@ impl Engine {
             "<number>"
         } else if !has_words(statement) {
             "<foreign>"
-        } else if asked {
+        } else if is_question {
             "<question>"
         } else if statement.len() <= SHORT && text.tokens.len() <= 2 {
             "<short>"
         } else {
             "<none>"
         };
-        let key = self.script.heading(heading)?;
-        let whole = text.clause(0..text.tokens.len(), asked);
-        self.apply(&key.rules, text, &whole, MOST_LINKS)
+        let keyword = self.script.heading(heading)?;
+        let whole = Clause {
+            range: 0..text.tokens.len(),
+            is_question,
+        };
+        self.apply(&keyword.rules, text, &whole, MAX_LINKS)
     }
 }
 
-/// Leaves the keywords to try, the highest ranks first and, within a rank, the first said.
-fn best(candidates: &mut Vec<(&'static Key, usize)>) {
-    candidates.sort_by_key(|(key, _)| Reverse(key.rank));
-    candidates.truncate(MOST_TRIED);
-}
-
-/// Whether there is a letter of the Latin alphabet, without which it cannot be English.
+/// Returns whether the statement has a Latin letter, without which it cannot be English.
 fn has_words(statement: &str) -> bool {
     statement
         .chars()

@@ -1,7 +1,14 @@
-//! Which characters belong to words, and which part or surround them.
+//! Which characters belong to words, and which separate or surround them.
 
-/// Whether nothing of the character should reach a reply: blanks, control characters, and the
-/// embeddings and overrides that would turn round the text after them.
+/// Punctuation that separates clauses, in several scripts.
+const MARKS: &str = ".,;:!?–—…。、，！？；：．؟،؛।॥｡";
+
+/// Brackets and other punctuation around words, beside the quotation marks from ‘ to ‟ and the
+/// brackets from 「 to 』.
+const WRAPPING: &str = "\"'`()[]{}*~|\\«»¿¡‹›【】（）";
+
+/// Returns whether the character must not reach a reply: blanks, control characters, and the
+/// embeddings and overrides that would reverse the text after them.
 pub(super) fn is_gap(c: char) -> bool {
     c <= ' '
         || matches!(
@@ -16,49 +23,21 @@ pub(super) fn is_gap(c: char) -> bool {
         )
 }
 
-/// Whether the character parts clauses, in one script or another.
+/// Returns whether the character separates clauses.
 pub(super) fn is_mark(c: char) -> bool {
-    matches!(
-        c,
-        '.' | ','
-            | ';'
-            | ':'
-            | '!'
-            | '?'
-            | '–'
-            | '—'
-            | '…'
-            | '。'
-            | '、'
-            | '，'
-            | '！'
-            | '？'
-            | '；'
-            | '：'
-            | '．'
-            | '؟'
-            | '،'
-            | '؛'
-            | '।'
-            | '॥'
-            | '｡'
-    )
+    !c.is_ascii_alphanumeric() && MARKS.contains(c)
 }
 
-/// Whether the character, at the edge of a word, belongs to the writing and not to the word.
+/// Returns whether the character, at the edge of a word, is punctuation around it.
 fn is_wrapping(c: char) -> bool {
-    matches!(
-        c,
-        '"' | '\'' | '`' | '(' | ')' | '[' | ']' | '{' | '}' | '*' | '~' | '|' | '\\' | '«'
-            | '»' | '¿' | '¡' | '‘'..='‟' | '‹' | '›' | '「'..='』' | '【' | '】' | '（' | '）'
-    )
+    !c.is_ascii_alphanumeric() && WRAPPING.contains(c) || matches!(c, '‘'..='‟' | '「'..='』')
 }
 
-/// Whether a mark between these neighbours parts words: `hi,there` and `wait...` are two words
-/// and one, but `3.5`, `main.rs`, `1,000` and `std::fs` stay whole.
-pub(super) fn parts(before: Option<char>, mark: char, after: Option<char>) -> bool {
+/// Returns whether a mark between these characters separates words: `hi,there` is two words, but
+/// `3.5`, `main.rs`, `1,000` and `std::fs` are one.
+pub(super) fn separates(before: Option<char>, mark: char, after: Option<char>) -> bool {
     let Some(after) = after else { return true };
-    // One before a word belongs to the writing, except for a point, as in `.net`.
+    // A mark before a word is punctuation, except for a point, as in `.net`.
     if before.is_none_or(|c| is_mark(c) || is_wrapping(c)) && mark != ':' {
         return mark != '.' || before.is_some() || !after.is_alphanumeric();
     }
@@ -73,12 +52,12 @@ pub(super) fn parts(before: Option<char>, mark: char, after: Option<char>) -> bo
         || mark != '.' && before.is_some_and(char::is_alphabetic) && after.is_alphabetic()
 }
 
-/// The word without the quotation marks and brackets of the text around it.
+/// Returns the word without the quotation marks and brackets around it.
 pub(super) fn unwrap(written: &str) -> &str {
     let mut text = written.trim_start_matches(is_wrapping);
-    let quoted = text.len() < written.len();
-    let opened = |bracket: char| text.contains(bracket);
-    let (round, square, curly) = (opened('('), opened('['), opened('{'));
+    let is_quoted = text.len() < written.len();
+    let has = |bracket: char| text.contains(bracket);
+    let (round, square, curly) = (has('('), has('['), has('{'));
     while let Some(last) = text.chars().next_back().filter(|c| is_wrapping(*c)) {
         let shorter = text.get(..text.len() - last.len_utf8()).unwrap_or_default();
         // `f(x)` and `parents'` keep theirs.
@@ -86,7 +65,7 @@ pub(super) fn unwrap(written: &str) -> &str {
             ')' => round,
             ']' => square,
             '}' => curly,
-            '\'' | '’' => !quoted && shorter.ends_with(['s', 'S']),
+            '\'' | '’' => !is_quoted && shorter.ends_with(['s', 'S']),
             _ => false,
         };
         if belongs {
@@ -97,39 +76,14 @@ pub(super) fn unwrap(written: &str) -> &str {
     text
 }
 
-/// Whether the character makes a word: a letter or a digit, of any script.
+/// Returns whether the character is a letter or digit, of any script.
 pub(super) fn is_letter(c: char) -> bool {
     match c {
-        // The tables are slow for the symbols that chats are full of.
+        // The Unicode tables are slow for the symbols that are frequent in chats.
         '\u{2000}'..='\u{206f}'
         | '\u{2190}'..='\u{2bff}'
         | '\u{fe0f}'
         | '\u{1f000}'..='\u{1faff}' => false,
         _ => c.is_alphanumeric(),
     }
-}
-
-/// The letters from A to Z, as small ones, and the digits; 0 for all else. A table, since every
-/// byte of a conversation is looked at in each replay.
-static PLAIN: [u8; 256] = {
-    let mut plain = [0; 256];
-    let mut byte = 0u8;
-    while byte.is_ascii() {
-        if byte.is_ascii_alphanumeric() {
-            plain[byte as usize] = byte.to_ascii_lowercase();
-        }
-        byte += 1;
-    }
-    plain
-};
-
-/// The byte where it is a small letter from a to z or a digit, the small letter of a capital, and
-/// 0 for any other.
-pub(super) fn plain(byte: u8) -> u8 {
-    PLAIN[usize::from(byte)]
-}
-
-/// Whether the byte is a letter from A to Z or a digit.
-pub(super) fn is_plain(byte: u8) -> bool {
-    plain(byte) != 0
 }

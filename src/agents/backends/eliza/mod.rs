@@ -1,12 +1,12 @@
-//! The built-in agent: a rule engine in the manner of Weizenbaum's first ELIZA (1966).
+//! The built-in agent: a rule engine modelled on Weizenbaum's first ELIZA (1966).
 //!
-//! A statement is cut into clauses, the clauses are searched for keywords, the keyword of the
-//! highest rank decides which decomposition patterns are tried, and the first that fits is put
-//! together again as a reply. The script (in `script/`) is this project's own.
+//! A statement is split into clauses, which are searched for keywords. The keyword of the highest
+//! rank selects the decomposition patterns to try, and the first one that matches is reassembled
+//! into a reply. The script (in `script/`) is this project's own.
 //!
-//! Nothing is kept between calls. What ELIZA carried from one exchange to the next (which
-//! reassembly is due, what was put in memory) is rebuilt by replaying the earlier statements, so
-//! a conversation may be answered by any process, after any restart, with the same words.
+//! Nothing is stored between calls. The state that ELIZA carries from one exchange to the next
+//! (which reply comes next, what is remembered) is rebuilt by replaying the earlier statements, so
+//! any process gives the same answers, also after a restart.
 
 mod assemble;
 pub(in crate::agents) mod backend;
@@ -27,34 +27,12 @@ mod tests;
 /// The same arguments always give the same answer, and every input has one.
 #[must_use]
 fn respond(earlier: &[&str], statement: &str) -> String {
-    let script = script::script();
+    let script = parse::script();
     let mut engine = engine::Engine::new(script);
-    let mut text = text::Text::default();
     for past in earlier {
-        text.read(script, past);
-        engine.hear(past, &text);
+        engine.hear(past, &text::Text::new(script, past));
     }
-    text.read(script, statement);
+    let text = text::Text::new(script, statement);
     let answer = engine.hear(statement, &text);
     engine.say(&text, answer)
-}
-
-/// Splits a reply into words, each with the whitespace that follows it, for delivery piece by
-/// piece.
-///
-/// The pieces joined are exactly the reply; an empty reply has none.
-fn chunks(reply: &str) -> impl Iterator<Item = &str> {
-    let mut rest = reply;
-    std::iter::from_fn(move || {
-        let end = |from: usize, ends: fn(char) -> bool| {
-            let tail = rest.get(from..)?;
-            Some(tail.find(ends).map_or(rest.len(), |at| from + at))
-        };
-        let word = end(0, |c| !c.is_whitespace())?;
-        let gap = end(word, char::is_whitespace)?;
-        let next = end(gap, |c| !c.is_whitespace())?;
-        let (chunk, tail) = rest.split_at(next);
-        rest = tail;
-        (!chunk.is_empty()).then_some(chunk)
-    })
 }

@@ -1,43 +1,68 @@
-//! The reader of the script's plain text form.
+//! Parses the script's text format.
 //!
-//! A line is one of these; blank lines and lines that begin with `#` are passed over:
+//! Each line is one of these; blank lines and lines that begin with `#` are ignored:
 //!
 //! ```text
-//! sub dont = don't              a word replaced before anything else looks at it
+//! sub dont = don't              a word that is replaced on input
 //! class pet = dog cat           a class of words, `@pet` in patterns and headings
 //! [mother @pet] 15              a keyword heading: its words and its rank
-//! ? * my @pet {is was} + ?      a pattern: a final `?` asks for a question mark, a first
-//!                               `$name` for a known name; the pieces are in `decompose`
+//! ? * my @pet {is was} + ?      a pattern (see `Piece`); a final `?` requires a question mark,
+//!                               a leading `$name` requires a known name
 //! ! 5                           the fifth part of the pattern is the user's name
 //! - How old is your $3?         a reply: `$3` is the third part, `$name` the user's name
-//! - => hello                    a link to the keyword headed by `hello`; `=> next` gives up
+//! - => hello                    a link to the keyword with the heading `hello`; `=> next` gives up
 //! ```
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
-use super::decompose::{MOST_PIECES, Needs, Piece};
-use super::script::{Grammar, Key, Reply, Rule, Script, Spelling, Word};
+use super::script::{
+    Grammar, Keyword, MAX_PIECES, MAX_WORD_BYTES, Piece, Reply, Rule, Script, Word,
+};
 
-/// Reads the named sources as one script; the error names the line.
+/// The parts of the script. The words come first, since the others name their classes.
+pub(super) const SOURCES: &[(&str, &str)] = &[
+    ("words", include_str!("script/words.txt")),
+    ("care", include_str!("script/care.txt")),
+    ("social", include_str!("script/social.txt")),
+    ("banter", include_str!("script/banter.txt")),
+    ("itself", include_str!("script/itself.txt")),
+    ("feelings", include_str!("script/feelings.txt")),
+    ("wanting", include_str!("script/wanting.txt")),
+    ("people", include_str!("script/people.txt")),
+    ("topics", include_str!("script/topics.txt")),
+    ("leisure", include_str!("script/leisure.txt")),
+    ("questions", include_str!("script/questions.txt")),
+    ("common", include_str!("script/common.txt")),
+    ("grammar", include_str!("script/grammar.txt")),
+    ("otherwise", include_str!("script/otherwise.txt")),
+];
+
+/// Returns the script, which is parsed once. An empty script would still answer; a test checks that
+/// the real one parses.
+pub(super) fn script() -> &'static Script {
+    static SCRIPT: LazyLock<Script> = LazyLock::new(|| parse(SOURCES).unwrap_or_default());
+    &SCRIPT
+}
+
+/// Parses named sources as one script. The error has the name, the line number and the line.
 pub(super) fn parse(sources: &[(&str, &'static str)]) -> Result<Script, String> {
-    let mut reader = Reader::default();
-    // The unknown word takes the first place.
-    reader.script.words.push(Word::default());
+    let mut parser = Parser::default();
+    // Index 0 is the unknown word.
+    parser.script.words.push(Word::default());
     for (name, source) in sources {
         for (at, line) in source.lines().enumerate() {
-            if reader.line(line.trim()).is_none() {
+            if parser.line(line.trim()).is_none() {
                 return Err(format!("{name}:{}: {line}", at + 1));
             }
         }
     }
-    let mine = reader.script.find("my").place;
-    let class = |name| reader.classes.get(name).copied().unwrap_or(0);
-    reader.script.grammar = Grammar {
+    let class = |name| parser.classes.get(name).copied().unwrap_or(0);
+    parser.script.grammar = Grammar {
         lead: class("lead"),
         breaks: class("breaks"),
         joins: class("joins"),
         subject: class("subject"),
-        ends: class("breaks") | class("subject"),
         title: class("title"),
         proper: class("proper"),
         nameless: class("nameless"),
@@ -47,80 +72,78 @@ pub(super) fn parse(sources: &[(&str, &'static str)]) -> Result<Script, String> 
         preposition: class("preposition"),
         adverb: class("adverb"),
         conjunction: class("conjunction"),
-        mine,
+        my: parser.script.find("my").index,
     };
-    Ok(reader.script)
+    Ok(parser.script)
 }
 
 #[derive(Default)]
-struct Reader {
+struct Parser {
     script: Script,
     classes: HashMap<&'static str, u64>,
 }
 
-impl Reader {
-    /// Takes in one line; `None` if it makes no sense.
+impl Parser {
+    /// Parses a line; `None` if it is invalid.
     fn line(&mut self, line: &'static str) -> Option<()> {
         if line.is_empty() || line.starts_with('#') {
             return Some(());
         }
-        if let Some(rest) = line.strip_prefix("sub ") {
-            let (word, instead) = rest.split_once(" = ")?;
-            let instead: Option<_> = instead.split(' ').map(|word| self.word(word)).collect();
-            let instead = instead?;
-            let word = self.word(word)?;
-            self.script.words.get_mut(word)?.instead = instead;
-            return Some(());
+        let (mark, rest) = line.split_once(' ')?;
+        match mark {
+            "sub" => self.replacement(rest),
+            "class" => self.class(rest),
+            "?" => self.rule(rest),
+            "!" => {
+                let rule = self.script.keywords.last_mut()?.rules.last_mut()?;
+                let part = rest.parse().ok()?;
+                rule.name_part = Some(part);
+                (1..=rule.pattern.len()).contains(&part).then_some(())
+            }
+            "-" => {
+                let rule = self.script.keywords.last_mut()?.rules.last_mut()?;
+                rule.replies.push(match rest.strip_prefix("=> ") {
+                    Some("next") => Reply::Next,
+                    Some(name) => Reply::Link(name),
+                    None => Reply::Say(rest),
+                });
+                // The engine counts the replies of a rule in a byte.
+                u8::try_from(rule.replies.len()).ok().map(|_| ())
+            }
+            _ => self.keyword(line.strip_prefix('[')?),
         }
-        if let Some(rest) = line.strip_prefix("class ") {
-            return self.class(rest);
-        }
-        if let Some(rest) = line.strip_prefix('[') {
-            return self.key(rest);
-        }
-        if let Some(rest) = line.strip_prefix("? ") {
-            return self.rule(rest);
-        }
-        let rule = self.script.keys.last_mut()?.rules.last_mut()?;
-        if let Some(part) = line.strip_prefix("! ") {
-            let part = part.parse().ok()?;
-            rule.name_part = Some(part);
-            return (1..=rule.pattern.len()).contains(&part).then_some(());
-        }
-        rule.replies.push(match line.strip_prefix("- ")? {
-            "=> next" => Reply::Next,
-            reply => match reply.strip_prefix("=> ") {
-                Some(name) => Reply::Link(name),
-                None if reply.contains("$name") => Reply::SayByName(reply),
-                None => Reply::Say(reply),
-            },
-        });
-        // The engine counts them in a byte.
-        u8::try_from(rule.replies.len()).ok().map(|_| ())
     }
 
-    /// The place of the word, which joins the vocabulary if it is new; `None` if it is too long.
+    fn replacement(&mut self, rest: &'static str) -> Option<()> {
+        let (word, replacement) = rest.split_once(" = ")?;
+        let replacement: Option<_> = replacement.split(' ').map(|word| self.word(word)).collect();
+        let word = self.word(word)?;
+        self.script.words.get_mut(word)?.replacement = replacement?;
+        Some(())
+    }
+
+    /// Returns the index of a word, which is added if it is new; `None` if it is too long.
     fn word(&mut self, spelling: &'static str) -> Option<usize> {
-        let key = Spelling::of(spelling)?;
-        if let Some(place) = self.script.vocabulary.get(&key) {
-            return Some(*place);
+        if spelling.len() > MAX_WORD_BYTES {
+            return None;
         }
-        let place = self.script.words.len();
-        self.script.words.push(Word {
-            place,
-            spelling,
-            ..Word::default()
-        });
-        self.script.vocabulary.insert(key, place);
-        self.script.longest = self.script.longest.max(spelling.len());
-        Some(place)
+        let next = self.script.words.len();
+        let index = *self.script.vocabulary.entry(spelling).or_insert(next);
+        if index == next {
+            self.script.words.push(Word {
+                index,
+                spelling,
+                ..Word::default()
+            });
+        }
+        Some(index)
     }
 
     fn class(&mut self, rest: &'static str) -> Option<()> {
         let (name, members) = rest.split_once(" = ")?;
-        let fresh = 1u64.checked_shl(u32::try_from(self.classes.len()).ok()?)?;
-        // A class may go over several lines.
-        let class = *self.classes.entry(name).or_insert(fresh);
+        let next = 1u64.checked_shl(u32::try_from(self.classes.len()).ok()?)?;
+        // A class may have several lines.
+        let class = *self.classes.entry(name).or_insert(next);
         for member in members.split(' ') {
             let word = self.word(member)?;
             self.script.words.get_mut(word)?.classes |= class;
@@ -128,91 +151,83 @@ impl Reader {
         Some(())
     }
 
-    fn key(&mut self, rest: &'static str) -> Option<()> {
+    fn keyword(&mut self, rest: &'static str) -> Option<()> {
         let (names, rank) = rest.split_once("] ")?;
         let rank = rank.parse().ok()?;
-        let place = self.script.keys.len();
-        self.script.keys.push(Key {
+        let index = self.script.keywords.len();
+        self.script.keywords.push(Keyword {
             rank,
-            ..Key::default()
+            ..Keyword::default()
         });
         let first = names.split(' ').next()?;
-        self.script.headings.entry(first).or_insert(place);
-        for name in names.split(' ') {
-            if name.starts_with('<') {
-                // A heading for links alone, which no word of the user's can be.
-                continue;
-            }
+        self.script.headings.entry(first).or_insert(index);
+        // `<name>` is a heading for links only.
+        for name in names.split(' ').filter(|name| !name.starts_with('<')) {
             if let Some(class) = name.strip_prefix('@') {
                 let class = *self.classes.get(class)?;
-                for word in &mut self.script.words {
-                    if word.classes & class != 0 {
-                        word.keys.push(place);
-                    }
-                }
+                let members = self.script.words.iter_mut().filter(|word| word.is(class));
+                members.for_each(|word| word.keywords.push(index));
             } else {
                 let word = self.word(name)?;
-                self.script.words.get_mut(word)?.keys.push(place);
+                self.script.words.get_mut(word)?.keywords.push(index);
             }
         }
         Some(())
     }
 
     fn rule(&mut self, rest: &'static str) -> Option<()> {
-        let mut rule = Rule {
-            number: self.script.rules,
-            ..Rule::default()
+        let (needs_name, rest) = match rest.strip_prefix("$name ") {
+            Some(rest) => (true, rest),
+            None => (false, rest),
         };
-        let rest = rest.strip_prefix("$name ").map_or(rest, |pattern| {
-            rule.named = true;
-            pattern
-        });
-        let rest = rest.strip_suffix(" ?").map_or(rest, |pattern| {
-            rule.asked = true;
-            pattern
-        });
+        let (is_question, rest) = match rest.strip_suffix(" ?") {
+            Some(rest) => (true, rest),
+            None => (false, rest),
+        };
+        let mut pattern = Vec::new();
         let mut choice: Option<Vec<usize>> = None;
         for mark in rest.split(' ') {
-            let (opens, mark) = mark.strip_prefix('{').map_or((false, mark), |m| (true, m));
-            let (closes, mark) = mark.strip_suffix('}').map_or((false, mark), |m| (true, m));
-            if opens {
+            if mark.starts_with('{') {
                 choice = Some(Vec::new());
             }
-            if let Some(words) = &mut choice {
-                words.push(self.word(mark)?);
-                if closes {
-                    rule.pattern.push(Piece::Either(choice.take()?));
-                }
-            } else {
-                let piece = self.piece(mark)?;
-                rule.pattern.push(piece);
+            let Some(words) = &mut choice else {
+                pattern.push(self.piece(mark)?);
+                continue;
+            };
+            words.push(self.word(mark.trim_matches(['{', '}']))?);
+            if mark.ends_with('}') {
+                pattern.push(Piece::Words(choice.take()?));
             }
         }
-        if choice.is_some() || rule.pattern.len() > MOST_PIECES {
+        if choice.is_some() || pattern.len() > MAX_PIECES {
             return None;
         }
-        rule.needs = Needs::of(&rule.pattern, &self.script.words);
+        let rule = Rule {
+            number: self.script.rules,
+            pattern,
+            is_question,
+            needs_name,
+            ..Rule::default()
+        };
         self.script.rules += 1;
-        self.script.keys.last_mut()?.rules.push(rule);
+        self.script.keywords.last_mut()?.rules.push(rule);
         Some(())
     }
 
     fn piece(&mut self, mark: &'static str) -> Option<Piece> {
+        if let Some(class) = mark.strip_prefix('@') {
+            return self.classes.get(class).copied().map(Piece::Class);
+        }
+        if let Some(ending) = mark.strip_prefix('~') {
+            return Some(Piece::Ending(ending));
+        }
         Some(match mark {
             "*" => Piece::Many(0),
             "+" => Piece::Many(1),
             "_" => Piece::One,
             "^" => Piece::Capitalised,
             "#" => Piece::Number,
-            _ => {
-                if let Some(class) = mark.strip_prefix('@') {
-                    Piece::Class(*self.classes.get(class)?)
-                } else if let Some(ending) = mark.strip_prefix('~') {
-                    Piece::Ending(ending)
-                } else {
-                    Piece::Word(self.word(mark)?)
-                }
-            }
+            word => Piece::Words(vec![self.word(word)?]),
         })
     }
 }

@@ -1,6 +1,6 @@
-use crate::agents::backends::eliza::{chunks, respond};
+use crate::agents::backends::eliza::respond;
 
-/// Every answer must look like written by somebody who can write.
+/// Checks punctuation, capitals and length of an answer.
 fn assert_well_formed(reply: &str, statement: &str) {
     let context = format!("{statement:.60?} was answered {reply:?}");
     assert!(reply.ends_with(['.', '?', '!']), "{context}");
@@ -13,7 +13,7 @@ fn assert_well_formed(reply: &str, statement: &str) {
 }
 
 #[test]
-fn anything_typed_gets_a_sentence() {
+fn any_input_gets_a_sentence() {
     let long = |text: &str| text.repeat(4000 / text.chars().count());
     for said in [
         "",
@@ -81,7 +81,7 @@ fn anything_typed_gets_a_sentence() {
 }
 
 #[test]
-fn a_long_quotation_is_cut_where_a_word_ends() {
+fn a_long_quotation_is_cut_at_a_word_boundary() {
     let reply = respond(&[], &format!("I like {}", "trains ".repeat(500)));
     assert!(
         reply.starts_with("What do you like most about trains trains"),
@@ -93,7 +93,7 @@ fn a_long_quotation_is_cut_where_a_word_ends() {
 }
 
 #[test]
-fn words_of_any_script_and_emoji_come_back_unharmed() {
+fn words_of_any_script_and_emoji_are_repeated_unchanged() {
     for word in [
         "日本語",
         "Zürich",
@@ -109,17 +109,4 @@ fn words_of_any_script_and_emoji_come_back_unharmed() {
         let reply = respond(&[], &format!("I adore {word}."));
         assert_eq!(reply, format!("What do you like most about {word}?"));
     }
-}
-
-#[test]
-fn the_pieces_of_a_reply_are_its_words() {
-    assert_eq!(
-        chunks("How are  you?\n").collect::<Vec<_>>(),
-        ["How ", "are  ", "you?\n"]
-    );
-    assert_eq!(chunks(" a b").collect::<Vec<_>>(), [" a ", "b"]);
-    assert_eq!(chunks(" \n").collect::<Vec<_>>(), [" \n"]);
-    assert_eq!(chunks("").count(), 0);
-    let reply = "Zürich\u{3000}is\u{a0}nice, 日本 👩‍👩‍👧 !";
-    assert_eq!(chunks(reply).collect::<String>(), reply);
 }

@@ -3,11 +3,11 @@ mod script;
 
 use std::collections::HashSet;
 
-use super::script::script;
+use super::parse::script;
 use super::text::Text;
 use super::{assemble, respond};
 
-/// Holds a conversation, written as statements after `>` and their answers in turn.
+/// Checks a conversation, written as statements after `>`, each followed by its answer.
 fn converse(conversation: &str) {
     let lines: Vec<&str> = conversation.trim().lines().collect();
     let mut earlier = Vec::new();
@@ -23,7 +23,7 @@ fn converse(conversation: &str) {
 }
 
 #[test]
-fn a_little_conversation_makes_sense() {
+fn a_conversation_makes_sense() {
     converse(
         "
 > Hi there!
@@ -63,7 +63,7 @@ Goodbye, Ada. Thanks for the conversation.
 }
 
 #[test]
-fn a_repeated_statement_gets_the_next_answer_and_in_the_end_the_first_again() {
+fn a_repeated_statement_cycles_through_the_replies() {
     let said = ["I like trains"; 9];
     let replies: Vec<String> = (0..9)
         .map(|n| respond(&said[..n], "I like trains"))
@@ -75,7 +75,7 @@ fn a_repeated_statement_gets_the_next_answer_and_in_the_end_the_first_again() {
 }
 
 #[test]
-fn the_same_conversation_always_gets_the_same_answer() {
+fn answers_are_deterministic() {
     let earlier = ["Hi", "my name is ada", "I feel odd today", "hm hm hm"];
     let first = respond(&earlier, "My cat is odd, too.");
     for _ in 0..100 {
@@ -84,7 +84,7 @@ fn the_same_conversation_always_gets_the_same_answer() {
 }
 
 #[test]
-fn what_was_said_earlier_comes_back_when_a_statement_says_nothing() {
+fn a_statement_without_a_keyword_recalls_an_earlier_one() {
     converse(
         "
 > My sister lives in Oslo.
@@ -106,7 +106,7 @@ What does that mean to you?
 }
 
 #[test]
-fn a_name_gets_its_capital_and_is_used_again() {
+fn a_name_is_capitalised_and_remembered() {
     let named = |said: &str| respond(&[said], "What's my name?");
     assert_eq!(
         named("my name is ada"),
@@ -134,7 +134,7 @@ fn a_name_gets_its_capital_and_is_used_again() {
 }
 
 #[test]
-fn the_users_words_come_back_from_the_agents_side() {
+fn words_are_reflected_to_the_agents_point_of_view() {
     let script = script();
     for (said, reflected) in [
         ("I lost my keys myself", "you lost your keys yourself"),
@@ -159,8 +159,7 @@ fn the_users_words_come_back_from_the_agents_side() {
         ("if you can", "if I can"),
         ("the world as we see it", "the world as we see it"),
     ] {
-        let mut text = Text::default();
-        text.read(script, said);
+        let text = Text::new(script, said);
         let part = assemble::part(script, &text.tokens, 0..text.tokens.len());
         assert_eq!(part, reflected);
     }
@@ -181,7 +180,7 @@ fn capitals_quotes_and_missing_apostrophes_make_no_difference() {
 }
 
 #[test]
-fn the_agent_says_truly_what_it_is() {
+fn the_agent_says_that_it_is_a_rule_engine() {
     for said in [
         "What are you?",
         "are you an AI?",
@@ -207,7 +206,7 @@ fn the_agent_says_truly_what_it_is() {
 }
 
 #[test]
-fn talk_of_self_harm_is_answered_with_people_to_turn_to() {
+fn self_harm_is_answered_with_where_to_find_help() {
     for said in [
         "I want to kill myself",
         "Hi! My name is Ada. I like tea, and music. i just want to die.",
@@ -230,7 +229,7 @@ fn talk_of_self_harm_is_answered_with_people_to_turn_to() {
                 "{reply}"
             );
         }
-        // It is not brought up again unasked.
+        // The statement is not brought up again.
         assert!(!respond(&[said], "Lorem ipsum dolor.").contains("Earlier"));
     }
     for harmless in [
