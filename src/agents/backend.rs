@@ -1,4 +1,4 @@
-//! What answers for an agent.
+//! The interface of the backends: what the turn runner asks, and what they answer.
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -10,118 +10,127 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::Stream;
 use tokio::sync::Notify;
 
-use super::about::About;
+use super::reply_info::ReplyInfo;
 use crate::domain::id::TurnId;
 use crate::domain::message::Message;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{History, Reply, Wants};
 
-/// A reply as it comes: pieces of text, then the whole, or a failure in its place.
+/// A reply in pieces; the last item is [`Piece::Done`], [`Piece::Later`] or an error.
 pub type ReplyStream = Pin<Box<dyn Stream<Item = Result<Piece, BackendError>> + Send>>;
 
-/// A call about a session that the server behind an agent has for one of ours.
+/// A request about a remote session.
 pub type RemoteCall<T> = BoxFuture<'static, Result<T, BackendError>>;
 
-/// A part of what a backend answers.
+/// A part of a backend's answer.
 #[derive(Debug, Clone)]
 pub enum Piece {
-    /// Some text of a reply that is still coming.
+    /// The next text of the reply.
     Chunk(String),
-    /// The reply as it is to be stored; the last piece. Where its text was not told before, it is
-    /// told in pieces, each of which ends at one of these places or at the text's own end.
+    /// The complete reply, as it will be stored. Without earlier chunks, its text is sent in chunks
+    /// that end at these byte positions, and at its end.
     Done(Reply, Vec<usize>),
-    /// What is known by now of how the reply is made, for the case that it does not come to its end.
-    About(About),
-    /// The reply is to be submitted by somebody; the last piece.
+    /// What is known so far about how the reply is made, for a reply that remains incomplete.
+    Info(ReplyInfo),
+    /// The reply will be submitted later.
     Later,
-    /// The name that the server behind has for the session, to be kept with it.
-    Upstream(String),
+    /// The remote session's id, to be stored with the session.
+    RemoteSession(String),
 }
 
 impl Piece {
-    /// A reply that has no pieces of its own.
+    /// Returns a complete reply that is sent in one chunk.
     #[must_use]
     pub fn done(reply: Reply) -> Self {
         Self::Done(reply, Vec::new())
     }
 }
 
-/// Why a backend gave no reply. The text is for the log, never for the client, and has neither
-/// keys nor anything of the conversation in it.
+/// Why a backend did not reply. The text is for the log, never for clients, and contains neither
+/// secrets nor parts of the conversation.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BackendError {
-    /// It may answer when it is asked again.
+    /// A retry may succeed.
     #[error("{detail}")]
     Transient {
-        /// What it said.
+        /// The cause.
         detail: String,
-        /// When it wants to be asked again, if it said so.
+        /// When to retry, if the server says so.
         retry_after: Option<RetryAfter>,
     },
-    /// It has been silent for too long in the middle of its answer.
+    /// The answer stalled.
     #[error("{0}")]
     TimedOut(String),
-    /// It will not.
+    /// A retry would not help.
     #[error("{0}")]
     Final(String),
 }
 
-/// When to ask again.
+impl BackendError {
+    pub(super) fn transient(detail: String) -> Self {
+        Self::Transient {
+            detail,
+            retry_after: None,
+        }
+    }
+}
+
+/// When to retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// After so long.
+    /// After this time.
     Span(Duration),
-    /// Not before then.
+    /// At this time.
     Time(Timestamp),
 }
 
-/// What a backend is asked.
+/// A user's message with what the backend needs to reply to it.
 #[derive(Debug, Clone)]
 pub struct TurnRequest {
-    /// The turn, the same however often it is tried.
+    /// The turn's id, the same for each attempt.
     pub turn_id: TurnId,
-    /// The session, which names the agent and the user.
+    /// The session.
     pub session: Session,
-    /// What was said before, as much of it as the backend wants.
+    /// The earlier messages that the backend wants.
     pub history: History,
     /// The user's message.
     pub message: Message,
-    /// The name that the server behind has for the session, where the backend wants it.
+    /// The id of the remote session, if the backend wants it and one is stored.
     pub upstream: Option<String>,
-    /// What the backend tells of the bytes that it receives. Each attempt has its own.
+    /// Where the backend reports received bytes; a new one for each attempt.
     pub progress: Progress,
 }
 
-/// Tells whoever waits for an answer that bytes of its body arrive, whatever they are.
+/// Reports that bytes of an answer's body arrive.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<ProgressState>);
 
 #[derive(Debug, Default)]
 struct ProgressState {
     arrived: Notify,
-    /// Whether a further request was sent, to which no bytes have come yet.
-    has_begun_again: AtomicBool,
+    /// Whether another request was sent and no bytes of its answer have arrived.
+    is_restarted: AtomicBool,
 }
 
 impl Progress {
-    /// Notes that some bytes have arrived.
+    /// Reports that bytes have arrived.
     pub fn bytes_arrived(&self) {
-        self.0.has_begun_again.store(false, Ordering::Release);
+        self.0.is_restarted.store(false, Ordering::Release);
         self.0.arrived.notify_one();
     }
 
-    /// Notes that the answer which had begun is given up for another one.
-    pub(super) fn begin_again(&self) {
-        self.0.has_begun_again.store(true, Ordering::Release);
+    /// Reports that the current answer is dropped for another request.
+    pub(super) fn restart(&self) {
+        self.0.is_restarted.store(true, Ordering::Release);
     }
 
-    /// Whether no byte of the present answer's body has arrived, after an earlier one had begun.
-    pub(super) fn has_begun_again(&self) -> bool {
-        self.0.has_begun_again.load(Ordering::Acquire)
+    /// Returns whether no bytes have arrived since the last restart.
+    pub(super) fn is_restarted(&self) -> bool {
+        self.0.is_restarted.load(Ordering::Acquire)
     }
 
-    /// Waits until bytes arrive, or have arrived since the last call.
+    /// Waits until bytes arrive, unless some have arrived since the last call.
     pub(super) async fn next(&self) {
         self.0.arrived.notified().await;
     }
@@ -130,47 +139,45 @@ impl Progress {
 /// Where the replies of a backend come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answering {
-    /// From the backend itself.
+    /// From the backend.
     Itself,
-    /// From the backend, or by a submit.
+    /// From the backend or a submission.
     Either,
-    /// By a submit alone.
+    /// From a submission.
     BySubmit,
 }
 
-/// Answers for an agent.
+/// Replies for an agent.
 pub trait Backend: Debug + Send + Sync {
-    /// Its name, as in a character file's `settings.backend.type`.
+    /// Returns its name in `settings.backend.type`.
     fn kind(&self) -> &'static str;
 
-    /// What it wants to know beside the message.
+    /// Returns what it needs beside the message.
     fn wants(&self) -> Wants {
         Wants::default()
     }
 
-    /// Where its replies come from.
+    /// Returns where its replies come from.
     fn answering(&self) -> Answering {
         Answering::Itself
     }
 
-    /// How many turns it runs at once, unless the character file says otherwise.
+    /// Returns how many turns run at the same time unless the character file says otherwise.
     fn concurrency(&self) -> usize {
         8
     }
 
-    /// Answers a message. A stream that ends without a last piece has failed; one that is dropped
-    /// is called off.
+    /// Replies to a message. A stream that ends without one of the last items has failed. Dropping
+    /// the stream cancels the request.
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream;
 
-    /// Renews the session that the server behind has by this name; none where there is no such
-    /// thing. Returns how long the session lives unless it is renewed again, where that server
-    /// says so.
+    /// Renews a remote session; `None` for backends without such sessions. The call returns how long
+    /// it lives without another renewal, if its server says so.
     fn renew(&self, _remote: String) -> Option<RemoteCall<Option<Duration>>> {
         None
     }
 
-    /// Deletes the session that the server behind has by this name; none where there is no such
-    /// thing.
+    /// Deletes a remote session; `None` for backends without such sessions.
     fn delete(&self, _remote: String) -> Option<RemoteCall<()>> {
         None
     }

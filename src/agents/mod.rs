@@ -1,17 +1,17 @@
-//! The agents: who they are, how they are reached, and how their turns are run.
+//! The agents: their characters, their backends, and the runner of their turns.
 //!
-//! Each backend is a file of its own behind the [`backend::Backend`] trait: `eliza`, `openai`,
-//! `webhook`, `elizaos`, `external`. The [`registry`] knows them by name. Nothing here knows
-//! of the store or of HTTP: the turn runner reaches what is stored through its
-//! [`turns::TurnStore`].
+//! Each backend is a module of its own behind the trait [`backend::Backend`]; the [`registry`] knows
+//! them by name. Nothing here knows the store or HTTP servers: the runner reaches stored turns
+//! through its trait [`turns::TurnStore`].
 
-pub mod about;
 pub mod backend;
-pub mod backends;
+mod backend_context;
+mod backends;
 pub mod character;
 mod client;
 pub mod probe;
 pub mod registry;
+pub mod reply_info;
 pub mod settings;
 pub mod turns;
 pub mod variables;

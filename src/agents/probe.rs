@@ -1,4 +1,4 @@
-//! Whether a backend answers at all.
+//! Checks that a backend replies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,34 +14,32 @@ use crate::domain::time::{TimeScale, Timestamp};
 use crate::domain::timeout::TimeoutConfig;
 use crate::domain::turn::History;
 
-/// What is asked.
 const QUESTION: &str = "Hello! Please answer with one short sentence.";
 
-/// How long a probe waits, where the agent may take longer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Limits the wait for a reply where the agent's own timeout is longer.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// How long the deletion of what a probe made elsewhere may take.
-const CLEANUP_PATIENCE: Duration = Duration::from_secs(10);
+const DELETION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a probe found.
+/// The result of a successful probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// It answers.
+    /// The backend replied.
     Answer,
-    /// It will answer by a submit.
+    /// The reply would be submitted later.
     Later,
 }
 
-/// Asks an agent one short question, once; why it did not answer is for the operator. A session
-/// that the server behind the agent made for it is deleted.
+/// Sends a short question to an agent, without retries, and deletes the remote session that its
+/// server creates for it.
 ///
 /// # Errors
-/// It does not answer.
+/// The agent does not reply. The text is for the operator.
 pub async fn probe(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> Result<Found, String> {
     let mut remote = None;
     let found = ask(agent, question(agent, now, ids), &mut remote).await;
-    if let Some(deletion) = remote.and_then(|name| agent.backend.delete(name)) {
-        match tokio::time::timeout(CLEANUP_PATIENCE, deletion).await {
+    if let Some(deletion) = remote.and_then(|id| agent.backend.delete(id)) {
+        match tokio::time::timeout(DELETION_TIMEOUT, deletion).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "the probe's remote session was not deleted"),
             Err(_) => tracing::debug!("the probe's remote session was not deleted in time"),
@@ -55,15 +53,15 @@ async fn ask(
     question: TurnRequest,
     remote: &mut Option<String>,
 ) -> Result<Found, String> {
-    let allowed = agent.character.backend.timeout().min(PATIENCE);
+    let allowed = agent.character.backend.timeout().min(MAX_WAIT);
     let mut pieces = agent.backend.reply(Arc::new(question));
     let answer = async {
         while let Some(piece) = pieces.next().await {
             match piece {
                 Ok(Piece::Done(..)) => return Ok(Found::Answer),
                 Ok(Piece::Later) => return Ok(Found::Later),
-                Ok(Piece::Upstream(name)) => *remote = Some(name),
-                Ok(Piece::Chunk(_) | Piece::About(_)) => {}
+                Ok(Piece::RemoteSession(id)) => *remote = Some(id),
+                Ok(Piece::Chunk(_) | Piece::Info(_)) => {}
                 Err(error) => return Err(error.to_string()),
             }
         }
@@ -89,7 +87,7 @@ fn question(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> TurnRequest {
         metadata: "{}".into(),
         create_key: None,
     };
-    let session = Session::create(new, now, TimeScale::new(1));
+    let session = Session::create(new, now, TimeScale::REAL);
     let message = Message {
         id: MessageId::from(message),
         session_id: session.id,

@@ -1,4 +1,4 @@
-//! The environment's variables, as far as a character names them.
+//! The environment variables that character files name.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,17 +7,17 @@ use secrecy::SecretString;
 
 type LookUp = dyn Fn(&str) -> Option<SecretString> + Send + Sync;
 
-/// Looks a variable up. What it finds is a secret until it is known to be none.
+/// Looks up environment variables. Each value counts as a secret.
 #[derive(Clone)]
 pub struct Variables(Arc<LookUp>);
 
 impl Variables {
-    /// The variables that this finds.
+    /// Returns variables that `look_up` finds by name. It must not return empty values.
     pub fn new(look_up: impl Fn(&str) -> Option<SecretString> + Send + Sync + 'static) -> Self {
         Self(Arc::new(look_up))
     }
 
-    /// The value of a variable, if it is set and not empty.
+    /// Returns the value of a variable; `None` if it is not set or empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<SecretString> {
         self.0(name)
@@ -25,7 +25,7 @@ impl Variables {
 }
 
 impl Default for Variables {
-    /// None is set.
+    /// Returns variables of which none is set.
     fn default() -> Self {
         Self::new(|_| None)
     }

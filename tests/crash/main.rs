@@ -19,6 +19,8 @@ mod history;
 mod order;
 mod rng;
 mod scripted;
+#[path = "../support/scripted_backend.rs"]
+mod scripted_backend;
 mod sse;
 mod start;
 mod start_data;

@@ -9,7 +9,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sessiond::agents::backends::scripted::Scripted;
 use sessiond::agents::character::Character;
 use sessiond::agents::registry::Agent;
 use sessiond::clock::Clock;
@@ -21,6 +20,7 @@ use sessiond::telemetry;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+use super::scripted_backend::Scripted;
 use super::support::process;
 
 /// The agent that does what a message says.

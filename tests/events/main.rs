@@ -15,6 +15,8 @@ mod limits;
 mod reader;
 mod replay;
 mod resume;
+#[path = "../support/scripted_backend.rs"]
+mod scripted_backend;
 mod server;
 mod slow_client;
 mod turns;

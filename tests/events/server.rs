@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
-use sessiond::agents::backends::scripted::Scripted;
 use sessiond::agents::character::Character;
 use sessiond::agents::registry::Agent;
 use sessiond::clock::{Clock, ClockHand};
@@ -19,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::reader::Reader;
+use crate::scripted_backend::Scripted;
 
 /// The initial time of a manual clock.
 pub(crate) const START: i64 = 1_700_000_000_000;

@@ -1,4 +1,4 @@
-//! An agent that runs elsewhere: it hears of a message by the sockets, and submits its reply.
+//! An agent that runs elsewhere: it receives messages over sockets and submits its replies.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use futures_util::stream::{self, StreamExt as _};
 
 use crate::agents::backend::{Answering, Backend, Piece, ReplyStream, TurnRequest};
 
-/// Waits for what is submitted.
+/// Waits for submitted replies.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::agents) struct External;
+pub(crate) struct External;
 
 impl Backend for External {
     fn kind(&self) -> &'static str {

@@ -1,4 +1,4 @@
-//! What a model is shown of a conversation: the newest messages that fit, in alternating roles.
+//! The conversation that a model receives: the newest messages that fit, in alternating roles.
 
 use std::borrow::Cow;
 
@@ -7,33 +7,32 @@ use serde::Serialize;
 use crate::agents::backend::TurnRequest;
 use crate::domain::message::Message;
 
-/// Stands before what an agent said first of all: many models take no conversation that begins
-/// with their own words.
+/// The user's message before an opening of the agent: many models accept no conversation that begins
+/// with an assistant's message.
 const OPENING: &str = "[The conversation begins.]";
 
-/// Stands between messages of one role that follow one another.
+/// Separates merged messages.
 const BLANK_LINE: &str = "\n\n";
 
-/// What one side said in one go.
+/// A message of a chat completion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(in crate::agents) struct Said<'a> {
-    /// `user` or `assistant`.
-    pub(in crate::agents) role: &'static str,
-    /// What was said.
-    pub(in crate::agents) content: Cow<'a, str>,
+pub(crate) struct ChatMessage<'a> {
+    /// `system`, `user` or `assistant`.
+    pub(crate) role: &'static str,
+    pub(crate) content: Cow<'a, str>,
 }
 
-/// The newest of the messages before the one that is to be answered.
+/// The newest messages before the one to reply to.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::agents) struct Window<'a> {
+pub(crate) struct Window<'a> {
     earlier: &'a [Message],
-    /// Whether there are no messages before these.
+    /// Whether there are no older messages.
     is_whole: bool,
 }
 
 impl<'a> Window<'a> {
-    /// The history of a request that has at most `wanted` messages.
-    pub(in crate::agents) fn of(request: &'a TurnRequest, wanted: usize) -> Self {
+    /// Returns the history of a request, which has at most `wanted` messages.
+    pub(crate) fn new(request: &'a TurnRequest, wanted: usize) -> Self {
         let earlier = request.history.messages();
         Self {
             earlier,
@@ -41,8 +40,8 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// As many of the newest messages as have at most so many characters in all.
-    pub(in crate::agents) fn within(self, characters: usize) -> Self {
+    /// Returns as many of the newest messages as fit into this many characters.
+    pub(crate) fn limited_to(self, characters: usize) -> Self {
         let mut left = characters;
         let newest_first = self.earlier.iter().rev();
         let fitting = newest_first.take_while(|message| {
@@ -53,8 +52,8 @@ impl<'a> Window<'a> {
         self.newest(fitting.count())
     }
 
-    /// The newer half of it; none where there is nothing left to leave out.
-    pub(in crate::agents) fn halved(self) -> Option<Self> {
+    /// Returns the newer half; `None` if the window is empty.
+    pub(crate) fn halved(self) -> Option<Self> {
         let half = self.earlier.len() / 2;
         (!self.earlier.is_empty()).then(|| self.newest(half))
     }
@@ -67,44 +66,42 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// The conversation, from a message of the user to the one that is to be answered. Roles
-    /// alternate, which some models insist on: messages of one role that follow one another are
-    /// merged. What the agent said at the beginning is left out where the question is.
-    pub(in crate::agents) fn up_to(self, message: &'a Message) -> Vec<Said<'a>> {
+    /// Returns the conversation up to `message`. It begins with the user, and roles alternate, which
+    /// some models require: consecutive messages of one role are merged. A reply at the beginning is
+    /// left out if its message is.
+    pub(crate) fn conversation(self, message: &'a Message) -> Vec<ChatMessage<'a>> {
         let mut conversation = Vec::new();
         let earlier = self.earlier.iter();
         let with_text = earlier.filter(|message| !message.body.content.trim().is_empty());
         for message in with_text.chain([message]) {
-            let content = message.body.content.as_str();
-            match (message.is_agent(), conversation.is_empty()) {
-                (true, true) if !self.is_whole => {}
-                (true, true) => conversation
-                    .extend([Said::new("user", OPENING), Said::new("assistant", content)]),
-                (true, false) => add(&mut conversation, "assistant", content),
-                (false, _) => add(&mut conversation, "user", content),
+            let role = if message.is_agent() {
+                "assistant"
+            } else {
+                "user"
+            };
+            if conversation.is_empty() && message.is_agent() {
+                if !self.is_whole {
+                    continue;
+                }
+                add(&mut conversation, "user", OPENING);
             }
+            add(&mut conversation, role, &message.body.content);
         }
         conversation
     }
 }
 
-impl<'a> Said<'a> {
-    fn new(role: &'static str, content: &'a str) -> Self {
-        Self {
-            role,
-            content: Cow::Borrowed(content),
-        }
-    }
-}
-
-fn add<'a>(conversation: &mut Vec<Said<'a>>, role: &'static str, content: &'a str) {
+fn add<'a>(conversation: &mut Vec<ChatMessage<'a>>, role: &'static str, content: &'a str) {
     match conversation.last_mut().filter(|last| last.role == role) {
         Some(last) => {
             let merged = last.content.to_mut();
             merged.push_str(BLANK_LINE);
             merged.push_str(content);
         }
-        None => conversation.push(Said::new(role, content)),
+        None => conversation.push(ChatMessage {
+            role,
+            content: content.into(),
+        }),
     }
 }
 
@@ -159,7 +156,7 @@ mod tests {
             is_whole,
         };
         let last = message(99, false, "Now?");
-        let shown = window.up_to(&last).into_iter();
+        let shown = window.conversation(&last).into_iter();
         shown
             .map(|said| (said.role, said.content.into_owned()))
             .collect()
@@ -172,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_that_failed_is_merged_with_the_next_one() {
+    fn a_failed_turn_is_merged_with_the_next_one() {
         let earlier = [(false, "One?"), (true, "One."), (false, "Two?")];
         let wanted = [
             ("user", "One?"),
@@ -183,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_agent_said_unasked_belongs_to_its_words() {
+    fn consecutive_messages_of_the_agent_are_merged() {
         let earlier = [
             (false, "One?"),
             (true, "One."),
@@ -199,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_opening_is_kept_and_a_reply_without_its_question_is_not() {
+    fn an_opening_stays_and_a_reply_without_its_message_does_not() {
         let earlier = [(true, "Welcome."), (false, "One?"), (true, "One.")];
         let rest = [("user", "One?"), ("assistant", "One."), ("user", "Now?")];
         assert_eq!(shown(&earlier, false), owned(&rest));
@@ -225,7 +222,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_happened_roles_alternate_and_nothing_in_the_window_is_lost(
+        fn roles_alternate_and_the_window_is_complete(
             said in prop::collection::vec((any::<bool>(), "[a-zé ]{0,9}"), 0..30),
             is_whole: bool,
             budget in prop::option::of(0..100_usize),
@@ -235,7 +232,7 @@ mod tests {
             let earlier = messages(&said);
             let mut window = Window { earlier: &earlier, is_whole };
             if let Some(budget) = budget {
-                window = window.within(budget);
+                window = window.limited_to(budget);
                 let used: usize = window.earlier.iter().map(|m| m.body.content.chars().count()).sum();
                 prop_assert!(used <= budget);
                 let more = earlier.len().checked_sub(window.earlier.len() + 1);
@@ -248,7 +245,7 @@ mod tests {
             prop_assert!(earlier.ends_with(window.earlier));
 
             let last = message(99, false, "Now?");
-            let shown = window.up_to(&last);
+            let shown = window.conversation(&last);
             for (at, said) in shown.iter().enumerate() {
                 prop_assert_eq!(said.role, if at % 2 == 0 { "user" } else { "assistant" });
             }
@@ -257,8 +254,8 @@ mod tests {
             let texts = window.earlier.iter().filter(|m| !m.body.content.trim().is_empty());
             let begins_with_agent = texts.clone().next().is_some_and(Message::is_agent);
             let has_opening = window.is_whole && begins_with_agent;
-            let kept = texts.skip_while(|m| !window.is_whole && m.is_agent());
-            let contents = kept.chain([&last]).map(|m| m.body.content.as_str());
+            let shown_texts = texts.skip_while(|m| !window.is_whole && m.is_agent());
+            let contents = shown_texts.chain([&last]).map(|m| m.body.content.as_str());
             let wanted: Vec<_> = has_opening.then_some(OPENING).into_iter().chain(contents).collect();
             let shown: Vec<_> = shown.iter().map(|said| said.content.as_ref()).collect();
             prop_assert_eq!(shown.join(BLANK_LINE), wanted.join(BLANK_LINE));

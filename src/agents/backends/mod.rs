@@ -1,12 +1,11 @@
-//! What answers for the agents: each kind of backend, and what several of them share.
+//! The backends, and what several of them share.
 
-pub(in crate::agents) mod answer;
-pub(in crate::agents) mod attachments;
-pub(in crate::agents) mod eliza;
-pub(in crate::agents) mod elizaos;
-pub(in crate::agents) mod external;
-pub(in crate::agents) mod history;
-pub(in crate::agents) mod openai;
-pub(in crate::agents) mod prompt;
-pub mod scripted;
-pub(in crate::agents) mod webhook;
+pub(crate) mod answer;
+pub(crate) mod attachments;
+pub(crate) mod eliza;
+pub(crate) mod elizaos;
+pub(crate) mod external;
+pub(crate) mod history;
+pub(crate) mod openai;
+pub(crate) mod prompt;
+pub(crate) mod webhook;

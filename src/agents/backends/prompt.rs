@@ -1,75 +1,58 @@
-//! What a model is told of its character.
+//! The system prompt of a character.
 
 use serde_json::Value;
 
 use crate::agents::character::{Character, Profile};
 
-/// How many messages of the history a model is shown, where nothing else is said.
-pub(in crate::agents) const HISTORY: usize = 40;
+/// The default number of earlier messages that a model receives.
+pub(crate) const HISTORY: usize = 40;
 
-/// How many example conversations are shown.
 const MAX_EXAMPLES: usize = 5;
 
-/// The system prompt: the character's own, or one that is made of what the character is.
-pub(in crate::agents) fn system(character: &Character) -> String {
+/// Returns the character's own system prompt, or one composed from its profile.
+pub(crate) fn system(character: &Character) -> String {
     let profile = &character.profile;
-    let own = profile.system.as_ref().map(lines).unwrap_or_default();
+    let own = lines(profile.system.as_ref());
     let text = if own.is_empty() {
         composed(&character.name, profile)
     } else {
         own.join("\n")
     };
-    named(&text, &character.name)
+    fill_in(&text, &character.name)
 }
 
 fn composed(name: &str, profile: &Profile) -> String {
-    let list = |value: &Option<Value>| value.as_ref().map(lines).unwrap_or_default();
     let mut parts = vec![format!("You are {name}.")];
-    let bio = list(&profile.bio);
-    if !bio.is_empty() {
-        parts.push(bio.join("\n"));
-    }
-    let adjectives = list(&profile.adjectives);
-    if !adjectives.is_empty() {
-        parts.push(format!("{name} is {}.", adjectives.join(", ")));
-    }
-    let topics = list(&profile.topics);
-    if !topics.is_empty() {
-        parts.push(format!("{name} knows about: {}.", topics.join(", ")));
-    }
-    let rules = style(profile.style.as_ref());
-    if !rules.is_empty() {
-        parts.push(format!("How {name} writes:\n- {}", rules.join("\n- ")));
-    }
-    let examples = profile.message_examples.as_ref().map(examples);
-    let examples = examples.unwrap_or_default();
-    if !examples.is_empty() {
-        let examples = examples.join("\n\n");
-        parts.push(format!("How {name} talks, by example:\n\n{examples}"));
-    }
+    let mut add = |before: &str, texts: &[String], separator: &str, after: &str| {
+        if !texts.is_empty() {
+            parts.push(format!("{before}{}{after}", texts.join(separator)));
+        }
+    };
+    let style = profile.style.as_ref();
+    let rules = ["all", "chat"].map(|kind| lines(style.and_then(|style| style.get(kind))));
+    add("", &lines(profile.bio.as_ref()), "\n", "");
+    let adjectives = lines(profile.adjectives.as_ref());
+    add(&format!("{name} is "), &adjectives, ", ", ".");
+    let topics = lines(profile.topics.as_ref());
+    add(&format!("{name} knows about: "), &topics, ", ", ".");
+    let before = format!("How {name} writes:\n- ");
+    add(&before, &rules.concat(), "\n- ", "");
+    let examples = examples(profile.message_examples.as_ref());
+    let before = format!("How {name} talks, by example:\n\n");
+    add(&before, &examples, "\n\n", "");
     parts.join("\n\n")
 }
 
-/// The rules for all that the character writes, then those for conversations.
-fn style(style: Option<&Value>) -> Vec<String> {
-    let Some(style) = style else {
-        return Vec::new();
-    };
-    let parts = ["all", "chat"].iter().filter_map(|part| style.get(*part));
-    parts.flat_map(lines).collect()
-}
-
-/// Conversations, in either of the forms that files have: a list of messages, or an object with
-/// such a list.
-fn examples(value: &Value) -> Vec<String> {
-    let conversations = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    let messages = conversations.iter().filter_map(|conversation| {
+/// Returns example conversations, each of which is a list of messages or an object with one.
+fn examples(value: Option<&Value>) -> Vec<String> {
+    let conversations = value.and_then(Value::as_array).into_iter().flatten();
+    let messages = conversations.filter_map(|conversation| {
         let messages = conversation.get("examples").unwrap_or(conversation);
         messages.as_array()
     });
     let texts = messages.map(|messages| {
-        let said: Vec<_> = messages.iter().filter_map(said).collect();
-        said.join("\n")
+        let lines: Vec<_> = messages.iter().filter_map(example_line).collect();
+        lines.join("\n")
     });
     texts
         .filter(|text| !text.is_empty())
@@ -77,26 +60,26 @@ fn examples(value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// A line of a conversation. Older files say `user` for `name`.
-fn said(message: &Value) -> Option<String> {
+/// Returns a message of an example. Older files call the name `user`.
+fn example_line(message: &Value) -> Option<String> {
     let text = message.get("content")?.get("text")?.as_str()?;
     let name = message.get("name").or_else(|| message.get("user"))?;
     Some(format!("{}: {text}", name.as_str()?))
 }
 
-/// A text, or the texts of a list.
-fn lines(value: &Value) -> Vec<String> {
+/// Returns a string, or the strings of a list, without blank ones.
+fn lines(value: Option<&Value>) -> Vec<String> {
     let texts = match value {
-        Value::String(text) => vec![text.as_str()],
-        Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(text)) => vec![text.as_str()],
+        Some(Value::Array(texts)) => texts.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
     let texts = texts.into_iter().filter(|text| !text.trim().is_empty());
     texts.map(str::to_owned).collect()
 }
 
-/// Puts names in the places that files leave for them.
-fn named(text: &str, name: &str) -> String {
+/// Replaces the placeholders for names.
+fn fill_in(text: &str, name: &str) -> String {
     let text = text
         .replace("{{agentName}}", name)
         .replace("{{char}}", name);
@@ -120,13 +103,13 @@ mod tests {
     }
 
     #[test]
-    fn a_system_prompt_of_its_own_is_all_that_is_said() {
+    fn the_characters_own_system_prompt_is_used_as_it_is() {
         let file = json!({"name": "Ada", "system": "Be {{agentName}}.", "bio": "Likes engines."});
         assert_eq!(system_of(&file), "Be Ada.");
     }
 
     #[test]
-    fn a_prompt_is_made_of_what_the_character_is_whatever_form_that_has() {
+    fn a_prompt_is_composed_from_older_and_newer_files() {
         let older = json!({
             "name": "Ada", "bio": ["Likes engines.", "Was a countess."],
             "adjectives": ["precise", "kind"], "topics": "engines", "system": "",

@@ -8,89 +8,54 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::answer::{self, Answer, Origin, Unnamed};
+use super::answer::{self, AgentAnswer, ReplyOrigin, Unnamed};
 use crate::agents::backend::{Answering, Backend, Piece, ReplyStream, TurnRequest};
+use crate::agents::backend_context::BackendContext;
 use crate::agents::character::Character;
-use crate::agents::client::body::{Body, Kind};
+use crate::agents::client::body::{AnswerBody, BodyKind};
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
-use crate::agents::registry::BackendContext;
-use crate::agents::settings::SettingsFault;
-use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
+use crate::agents::settings::SettingsError;
 use crate::domain::message::Message;
-use crate::domain::time::Timestamp;
 use crate::domain::turn::{WantedHistory, Wants};
 use crate::json;
 use crate::message_json;
 
-/// Where the signature stands.
 const SIGNATURE: &str = "X-Sessiond-Signature";
 
-/// What a character can say of it.
-pub(in crate::agents) const FIELDS: &[&str] = &["url", "secretEnv", "historyMessages"];
+/// Its fields in `settings.backend`.
+pub(crate) const FIELDS: &[&str] = &["url", "secretEnv", "historyMessages"];
 
-/// Somebody's own code.
+/// A webhook.
 #[derive(Debug, Clone)]
-pub(in crate::agents) struct Webhook {
+pub(crate) struct Webhook {
     client: Client,
     url: Url,
     secret: Option<SecretString>,
     history: usize,
 }
 
-/// What is posted.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Call<'a> {
-    turn_id: TurnId,
-    session_id: SessionId,
-    agent_id: AgentId,
-    user_id: UserId,
-    message: Posted<'a>,
-    history: Vec<Past<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Posted<'a> {
-    id: MessageId,
-    content: &'a str,
-    metadata: Map<String, Value>,
-    attachments: Value,
-    created_at: Timestamp,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Past<'a> {
-    id: MessageId,
-    role: &'static str,
-    content: &'a str,
-    created_at: Timestamp,
-}
-
 impl Webhook {
-    /// The webhook that a character's settings name.
-    pub(in crate::agents) fn from_settings(
+    /// Returns the webhook of a character's settings.
+    pub(crate) fn from_settings(
         character: &Character,
-        tools: &BackendContext,
-    ) -> Result<Box<dyn Backend>, SettingsFault> {
+        context: &BackendContext,
+    ) -> Result<Box<dyn Backend>, SettingsError> {
         let config = &character.backend;
         Ok(Box::new(Self {
-            client: tools.client.clone(),
-            url: config.address("url", config.required("url")?)?,
-            secret: config.secret("secretEnv", tools)?,
+            client: context.client.clone(),
+            url: config.url("url", config.required("url")?)?,
+            secret: config.secret("secretEnv", context)?,
             history: config.history(0)?,
         }))
     }
 
     fn request(&self, request: &TurnRequest) -> RequestBuilder {
-        // The signature is of these very bytes.
-        let body = json::text(&Self::call(request));
+        // The signature is of exactly these bytes.
+        let body = json::text(&call(request));
         let mut post = self
             .client
             .post(self.url.clone())
@@ -100,27 +65,39 @@ impl Webhook {
         }
         post.body(body)
     }
+}
 
-    fn call(request: &TurnRequest) -> Call<'_> {
-        let TurnRequest {
-            session, message, ..
-        } = request;
-        Call {
-            turn_id: request.turn_id,
-            session_id: session.id,
-            agent_id: session.agent_id,
-            user_id: session.user_id,
-            message: Posted {
-                id: message.id,
-                content: &message.body.content,
-                metadata: message_json::shown(&session.metadata, message),
-                attachments: parsed(message.body.attachments.as_deref())
-                    .unwrap_or_else(|| Value::Array(Vec::new())),
-                created_at: message.created_at,
-            },
-            history: request.history.messages().iter().map(Past::new).collect(),
-        }
-    }
+/// Returns the body of the request.
+fn call(request: &TurnRequest) -> Value {
+    let TurnRequest {
+        session, message, ..
+    } = request;
+    let attachments = message.body.attachments.as_deref();
+    let attachments = attachments.and_then(|text| serde_json::from_str(text).ok());
+    let history = request.history.messages().iter();
+    json!({
+        "turnId": request.turn_id,
+        "sessionId": session.id,
+        "agentId": session.agent_id,
+        "userId": session.user_id,
+        "message": {
+            "id": message.id,
+            "content": message.body.content,
+            "metadata": message_json::shown(&session.metadata, message),
+            "attachments": attachments.unwrap_or_else(|| Value::Array(Vec::new())),
+            "createdAt": message.created_at,
+        },
+        "history": history.map(earlier_message).collect::<Value>(),
+    })
+}
+
+fn earlier_message(message: &Message) -> Value {
+    json!({
+        "id": message.id,
+        "role": if message.is_agent() { "agent" } else { "user" },
+        "content": message.body.content,
+        "createdAt": message.created_at,
+    })
 }
 
 impl Backend for Webhook {
@@ -142,7 +119,7 @@ impl Backend for Webhook {
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
         let redactor = Redactor::new(self.secret.as_ref(), &request, "");
         let post = self.request(&request);
-        let origin = Origin::of(&request);
+        let origin = ReplyOrigin::new(&request);
         try_stream! {
             let response = http_client::send(post, &redactor, Repeat::Harmless).await?;
             let response = http_client::accept(response, &redactor, Repeat::Harmless).await?;
@@ -150,14 +127,14 @@ impl Backend for Webhook {
                 yield Piece::Later;
                 return;
             }
-            let mut body = Body::new(response, &request.progress, &redactor);
-            if body.kind().await? == Kind::Events {
+            let mut body = AnswerBody::new(response, &request.progress, &redactor);
+            if body.kind().await? == BodyKind::Events {
                 for await piece in answer::pieces(body, redactor, origin, Unnamed::Chunks) {
                     yield piece?;
                 }
                 return;
             }
-            let answer: Answer = body.json().await?;
+            let answer: AgentAnswer = body.json().await?;
             let reply = answer.into_reply(origin);
             yield Piece::done(reply.ok_or_else(answer::no_text)?);
         }
@@ -165,35 +142,12 @@ impl Backend for Webhook {
     }
 }
 
-impl<'a> Past<'a> {
-    fn new(message: &'a Message) -> Self {
-        Self {
-            id: message.id,
-            role: if message.is_agent() { "agent" } else { "user" },
-            content: &message.body.content,
-            created_at: message.created_at,
-        }
-    }
-}
-
-fn parsed(text: Option<&str>) -> Option<Value> {
-    text.and_then(|text| serde_json::from_str(text).ok())
-}
-
-/// `sha256=` and the HMAC of the body in hex.
+/// Returns `sha256=` and the HMAC of the body in hex.
 fn signature(secret: &SecretString, body: &[u8]) -> String {
-    use std::fmt::Write as _;
-
-    let mut text = "sha256=".to_owned();
-    // HMAC takes a key of any length.
-    if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) {
-        mac.update(body);
-        for byte in mac.finalize().into_bytes() {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-    }
-    text
+    // HMAC accepts keys of any length.
+    let hmac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes());
+    let digest = hmac.map(|hmac| hmac.chain_update(body).finalize().into_bytes());
+    format!("sha256={}", digest.map(hex::encode).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -201,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_signature_is_that_of_the_standard() {
+    fn the_signature_matches_rfc_4231() {
         // RFC 4231, test case 2.
         assert_eq!(
             signature(&"Jefe".into(), b"what do ya want for nothing?"),

@@ -1,135 +1,132 @@
-//! Reads character files member by member, so that what is wrong is told with its line, and so that
-//! of two members of one name the last one counts, as in `JSON.parse`.
+//! Parses character files member by member, so that an error names its line, and so that the last of
+//! two members with the same name counts, as in `JSON.parse`.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Profile, timeouts};
-use crate::agents::settings::{BackendConfig, SettingsFault, line_of};
+use super::profile::Profile;
+use crate::agents::settings::{BackendConfig, SettingsError};
 use crate::domain::id::parse_uuid;
 use crate::domain::timeout::TimeoutOverrides;
-use crate::json::{self, Members};
+use crate::json::{self, JsNumber, Members};
 
-/// A character file.
+/// The parts of a character file.
 pub(super) struct CharacterFile {
     pub(super) id: Option<Uuid>,
     pub(super) name: String,
     pub(super) profile: Profile,
-    pub(super) settings: Settings,
-}
-
-#[derive(Default)]
-pub(super) struct Settings {
     pub(super) timeouts: TimeoutOverrides,
     pub(super) backend: BackendConfig,
 }
 
 impl CharacterFile {
-    /// Reads a file whose text is well formed.
-    pub(super) fn parse(text: &str) -> Result<Self, SettingsFault> {
+    /// Parses the text of a file, which has no unpaired surrogate escapes.
+    pub(super) fn parse(text: &str) -> Result<Self, SettingsError> {
         json::refuse_reserved_names(text.as_bytes())
-            .map_err(|error| SettingsFault::in_part(text, text, &error))?;
+            .map_err(|error| SettingsError::in_part(text, text, &error))?;
         let members = object(text, text, "a character, which is a JSON object")?;
-        let name = members.get("name").ok_or_else(|| SettingsFault {
-            // Where the object ends without one.
+        let name = members.get("name").ok_or_else(|| SettingsError {
+            // Where the object ends.
             line: text.trim_end().lines().count(),
             reason: "name is missing; a character needs one".into(),
         })?;
-        let settings = members
-            .get("settings")
-            .filter(|settings| is_there(settings));
+        let id = members.get("id");
+        let id = id.map(|id| read_id(text, id)).transpose()?.flatten();
+        let name = read_name(text, name)?;
+        let profile = read_profile(text, &members)?;
+        let settings = match present(&members, "settings") {
+            Some(settings) => object(text, settings.get(), "settings, which are a JSON object")?,
+            None => Members::default(),
+        };
+        let backend = present(&settings, "backend");
+        let backend = backend.map(|backend| BackendConfig::parse(text, backend.get()));
         Ok(Self {
-            id: members.get("id").map_or(Ok(None), |id| read_id(text, id))?,
-            name: read_name(text, name)?,
-            profile: read_profile(text, &members)?,
-            settings: settings.map_or(Ok(Settings::default()), |settings| {
-                Settings::parse(text, settings.get())
-            })?,
+            id,
+            name,
+            profile,
+            timeouts: read_timeouts(&settings),
+            backend: backend.transpose()?.unwrap_or_default(),
         })
     }
 }
 
-impl Settings {
-    fn parse(file: &str, text: &str) -> Result<Self, SettingsFault> {
-        let members = object(file, text, "settings, which are a JSON object")?;
-        // What cannot be read of them counts as not given.
-        let readable = members.iter().filter_map(|(name, value)| {
-            let value = serde_json::from_str(value.get()).ok()?;
-            Some((name.to_owned(), value))
-        });
-        let readable: Map<String, Value> = readable.collect();
-        let backend = members.get("backend").filter(|backend| is_there(backend));
-        Ok(Self {
-            timeouts: timeouts::read(&readable),
-            backend: backend.map_or(Ok(BackendConfig::default()), |backend| {
-                BackendConfig::parse(file, backend.get())
-            })?,
-        })
-    }
+/// Returns a member that is not null, which counts as missing as in `ElizaOS`.
+fn present<'a>(members: &Members<'a>, name: &str) -> Option<&'a RawValue> {
+    members.get(name).filter(|value| value.get() != "null")
 }
 
-/// Null stands for nothing, as in `ElizaOS`.
-fn is_there(value: &RawValue) -> bool {
-    value.get() != "null"
-}
-
-fn object<'a>(file: &str, text: &'a str, expected: &str) -> Result<Members<'a>, SettingsFault> {
+fn object<'a>(file: &str, text: &'a str, expected: &str) -> Result<Members<'a>, SettingsError> {
     serde_json::from_str(text).map_err(|error| {
-        let fault = SettingsFault::in_part(file, text, &error);
+        let at = SettingsError::in_part(file, text, &error);
         if error.is_data() {
             let reason = format!("expected {expected}");
-            return SettingsFault { reason, ..fault };
+            return SettingsError { reason, ..at };
         }
-        fault
+        at
     })
 }
 
-fn read<T: DeserializeOwned>(file: &str, value: &RawValue) -> Result<T, SettingsFault> {
+fn read<T: DeserializeOwned>(file: &str, value: &RawValue) -> Result<T, SettingsError> {
     let text = value.get();
-    serde_json::from_str(text).map_err(|error| SettingsFault::in_part(file, text, &error))
+    serde_json::from_str(text).map_err(|error| SettingsError::in_part(file, text, &error))
 }
 
-fn read_id(file: &str, value: &RawValue) -> Result<Option<Uuid>, SettingsFault> {
-    let Value::String(text) = read(file, value)? else {
-        if is_there(value) {
-            return Err(fault_of(file, value, "id must be a UUID in quotes".into()));
-        }
-        return Ok(None);
+fn read_id(file: &str, value: &RawValue) -> Result<Option<Uuid>, SettingsError> {
+    let reason = match read(file, value)? {
+        Value::Null => return Ok(None),
+        Value::String(text) => match parse_uuid(&text) {
+            Some(id) => return Ok(Some(id)),
+            None => format!("id is {text:?}, which is not a UUID"),
+        },
+        _ => "id must be a UUID in quotes".into(),
     };
-    let id = parse_uuid(&text);
-    let wrong = || fault_of(file, value, format!("id is {text:?}, which is not a UUID"));
-    id.map(Some).ok_or_else(wrong)
+    Err(SettingsError::at(file, value.get(), reason))
 }
 
-fn read_name(file: &str, value: &RawValue) -> Result<String, SettingsFault> {
-    let Value::String(name) = read(file, value)? else {
-        return Err(fault_of(
-            file,
-            value,
-            "name must be a text in quotes".into(),
-        ));
+fn read_name(file: &str, value: &RawValue) -> Result<String, SettingsError> {
+    let reason = match read(file, value)? {
+        Value::String(name) if !name.trim().is_empty() => return Ok(name),
+        Value::String(_) => "name must not be empty",
+        _ => "name must be a string",
     };
-    if name.trim().is_empty() {
-        return Err(fault_of(file, value, "name must not be empty".into()));
-    }
-    Ok(name)
+    Err(SettingsError::at(file, value.get(), reason))
 }
 
-fn read_profile(file: &str, members: &Members<'_>) -> Result<Profile, SettingsFault> {
+fn read_profile(file: &str, members: &Members<'_>) -> Result<Profile, SettingsError> {
     let mut fields = Map::new();
     for (name, value) in members.iter().filter(|(name, _)| *name != "settings") {
         fields.insert(name.to_owned(), read(file, value)?);
     }
-    // Its fields take any value.
-    Ok(Profile::deserialize(Value::Object(fields)).unwrap_or_default())
+    Ok(json::read(fields))
 }
 
-fn fault_of(file: &str, value: &RawValue, reason: String) -> SettingsFault {
-    SettingsFault {
-        line: line_of(file, value.get()),
-        reason,
+/// Reads the timeouts in `settings`. Invalid ones count as missing.
+fn read_timeouts(settings: &Members<'_>) -> TimeoutOverrides {
+    let number = |name| {
+        let number: JsNumber = serde_json::from_str(settings.get(name)?.get()).ok()?;
+        number.0
+    };
+    TimeoutOverrides {
+        timeout_minutes: number("SESSION_TIMEOUT_MINUTES"),
+        auto_renew: settings.get("SESSION_AUTO_RENEW").and_then(read_flag),
+        max_duration_minutes: number("SESSION_MAX_DURATION_MINUTES"),
+        warning_threshold_minutes: number("SESSION_WARNING_THRESHOLD_MINUTES"),
+    }
+}
+
+/// Reads a boolean, `"true"` or `"false"` in any case, 1 or 0.
+fn read_flag(value: &RawValue) -> Option<bool> {
+    let text = match serde_json::from_str(value.get()).ok()? {
+        Value::Bool(flag) => return Some(flag),
+        Value::String(text) => text.trim().to_ascii_lowercase(),
+        Value::Number(number) => number.as_u64()?.to_string(),
+        _ => return None,
+    };
+    match text.as_str() {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
     }
 }

@@ -1,34 +1,31 @@
-//! Talking to the servers behind the agents.
+//! Requests to the servers behind the agents, and their errors.
 
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::redact::Redactor;
-use super::sse::Event;
 use crate::agents::backend::{BackendError, RetryAfter};
 use crate::domain::time::Timestamp;
 use crate::json;
 
-/// A server that takes longer to accept a connection is as good as gone.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Idle connections are given up soon: some servers close theirs after five seconds, and a
-/// request on one that is being closed fails.
+/// Some servers close idle connections after five seconds, and a request on one that is being closed
+/// fails.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long a refusal's body is waited for.
-const REFUSAL_TIME: Duration = Duration::from_secs(1);
+/// How long to wait for the body of an error response.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How much of a refusal is read for the log, in bytes.
-const MAX_REFUSAL: usize = 16 * 1024;
+/// How much of an error response is read, in bytes.
+const MAX_ERROR_BODY_BYTES: usize = 16 * 1024;
 
-/// The client that all backends share: it follows no redirect and uses no proxy.
-pub(in crate::agents) fn client() -> Result<Client, reqwest::Error> {
-    // Somebody else may have chosen one already, which does as well.
+/// Creates the client that all backends share: it follows no redirects and uses no proxy.
+pub(crate) fn client() -> Result<Client, reqwest::Error> {
+    // Fails if another provider is installed already, which works as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
         Client::builder()
@@ -40,117 +37,108 @@ pub(in crate::agents) fn client() -> Result<Client, reqwest::Error> {
             .user_agent(concat!("sessiond/", env!("CARGO_PKG_VERSION")))
     };
     builder().build().or_else(|error| {
-        // A machine without certificates can still speak to the servers that need none.
+        // Without certificates, plain HTTP still works.
         tracing::warn!(%error, "the system's certificates cannot be read; https will fail");
         builder().tls_certs_only([]).build()
     })
 }
 
-/// Reads the address of a server.
-pub(in crate::agents) fn address(text: &str) -> Option<Url> {
+/// Parses the URL of a server; `None` without an HTTP scheme or a host.
+pub(crate) fn parse_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let is_http = matches!(url.scheme(), "http" | "https");
     (is_http && url.has_host()).then_some(url)
 }
 
-/// The address with this path behind its own.
-pub(in crate::agents) fn below(base: &Url, path: &str) -> Url {
+/// Appends a path to a base URL.
+pub(crate) fn append_path(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     let own = base.path().trim_end_matches('/');
     url.set_path(&format!("{own}{path}"));
     url
 }
 
-/// What asking twice does.
+/// Whether a request may be carried out twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::agents) enum Repeat {
-    /// No harm: a model is only asked once more.
+pub(crate) enum Repeat {
+    /// A model only generates another answer.
     Harmless,
-    /// The agent may act twice, so it is asked again only where it has not begun.
+    /// The agent may act twice, so only requests that were not started are retried.
     ActsTwice,
 }
 
 impl Repeat {
-    /// Whether a refusal may pass.
-    fn may_pass(self, status: StatusCode) -> bool {
+    /// Returns whether a request with this response is retried.
+    fn allows_retry(self, status: StatusCode) -> bool {
         match status.as_u16() {
             429 | 502 | 503 | 504 => true,
-            // 529: overloaded, in the words of several hosts of models.
+            // Several hosts of models use 529 for an overload.
             408 | 500 | 529 => self == Self::Harmless,
             _ => false,
         }
     }
 }
 
-/// Sends a request; whatever the answer's status is.
-pub(in crate::agents) async fn send(
+/// Sends a request and returns its response, whatever the status.
+pub(crate) async fn send(
     request: RequestBuilder,
     redactor: &Redactor,
     repeat: Repeat,
 ) -> Result<Response, BackendError> {
     request.send().await.map_err(|error| {
-        // A request that was sent and not answered may have been carried out.
+        // A request without a response may have been carried out.
         let is_unanswered = error.is_request() && !error.is_timeout();
-        let may_pass = error.is_connect() || is_unanswered && repeat == Repeat::Harmless;
-        let detail = redactor.redact(&in_words(error));
-        if may_pass {
-            return BackendError::Transient {
-                detail,
-                retry_after: None,
-            };
+        let may_retry = error.is_connect() || is_unanswered && repeat == Repeat::Harmless;
+        let detail = redactor.redact(&describe(error));
+        if may_retry {
+            BackendError::transient(detail)
+        } else {
+            BackendError::Final(detail)
         }
-        BackendError::Final(detail)
     })
 }
 
-/// Lets a success pass.
-pub(in crate::agents) async fn accept(
+/// Returns the response if it is a success, and its error otherwise.
+pub(crate) async fn accept(
     response: Response,
     redactor: &Redactor,
     repeat: Repeat,
 ) -> Result<Response, BackendError> {
-    let accepted = check(response).await;
-    accepted.map_err(|refusal| refusal.into_error(redactor, repeat))
+    let response = check(response).await;
+    response.map_err(|error| error.into_error(redactor, repeat))
 }
 
-/// The same, for a caller that looks at the refusal itself.
-pub(in crate::agents) async fn check(response: Response) -> Result<Response, Refusal> {
+/// Returns the response if it is a success, and the beginning of its body otherwise.
+pub(crate) async fn check(response: Response) -> Result<Response, ErrorResponse> {
     if response.status().is_success() {
         return Ok(response);
     }
-    Err(Refusal {
+    Err(ErrorResponse {
         status: response.status(),
         retry_after: retry_after(response.headers()),
         body: beginning(response).await,
     })
 }
 
-/// An answer that is no success.
+/// A response that is not a success.
 #[derive(Debug)]
-pub(in crate::agents) struct Refusal {
-    pub(in crate::agents) status: StatusCode,
+pub(crate) struct ErrorResponse {
+    pub(crate) status: StatusCode,
     retry_after: Option<RetryAfter>,
     /// The beginning of the body.
-    pub(in crate::agents) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
-impl Refusal {
-    /// Why the server refused, which it may do for a while only.
-    pub(in crate::agents) fn into_error(self, redactor: &Redactor, repeat: Repeat) -> BackendError {
-        let Self {
-            status,
-            retry_after,
-            body,
-        } = self;
-        let said = redactor.redact(&error_text(&body));
-        let asks = match retry_after {
-            Some(RetryAfter::Span(span)) => {
-                format!(", to be asked again in {} s", span.as_secs())
-            }
+impl ErrorResponse {
+    pub(crate) fn into_error(self, redactor: &Redactor, repeat: Repeat) -> BackendError {
+        let retry_after = self.retry_after;
+        let text = redactor.redact(&error_text(&self.body));
+        let wait = match retry_after {
+            Some(RetryAfter::Span(span)) => format!(", retry after {} s", span.as_secs()),
             _ => String::new(),
         };
-        let detail = format!("it answered {status}{asks}: {said}");
-        if repeat.may_pass(status) {
+        let detail = format!("it answered {}{wait}: {text}", self.status);
+        if repeat.allows_retry(self.status) {
             return BackendError::Transient {
                 detail,
                 retry_after,
@@ -160,94 +148,80 @@ impl Refusal {
     }
 }
 
-/// The failure that an event tells of.
-pub(in crate::agents) fn told_error(event: &Event, redactor: &Redactor) -> BackendError {
-    told(&event.data, redactor)
+/// Returns the error that a part of an answer reports.
+pub(crate) fn reported_error(text: &str, redactor: &Redactor) -> BackendError {
+    let text = redactor.redact(&error_text(text.as_bytes()));
+    BackendError::Final(format!("it answered an error: {text}"))
 }
 
-/// The failure that a part of an answer tells of.
-pub(in crate::agents) fn told(text: &str, redactor: &Redactor) -> BackendError {
-    let said = redactor.redact(&error_text(text.as_bytes()));
-    BackendError::Final(format!("it answered an error: {said}"))
-}
-
-/// The data of an event.
-pub(in crate::agents) fn data<T: DeserializeOwned>(event: &Event) -> Result<T, BackendError> {
-    json::from_js(event.data.as_bytes()).map_err(|error| not_understood("an event", &error))
-}
-
-/// What a server says of an error: a text, or an object around one.
-pub(in crate::agents) fn error_text(body: &[u8]) -> String {
+/// Returns the message in an error's body, which is a string or an object around one.
+pub(crate) fn error_text(body: &[u8]) -> String {
     let body = json::well_formed(body);
     let text = String::from_utf8_lossy(&body);
-    let Ok(body) = json::from_js::<Value>(text.as_bytes()) else {
-        return text.trim().to_owned();
-    };
-    error_in(&body).unwrap_or_else(|| text.trim().to_owned())
+    let parsed = json::from_js::<Value>(text.as_bytes()).ok();
+    let message = parsed.as_ref().and_then(message_in);
+    message.unwrap_or_else(|| text.trim().to_owned())
 }
 
-/// The same, of an answer that was read.
-pub(in crate::agents) fn error_in(body: &Value) -> Option<String> {
-    match body {
+fn message_in(error: &Value) -> Option<String> {
+    match error {
         Value::String(text) => Some(text.clone()),
-        Value::Array(items) => items.first().and_then(error_in),
+        Value::Array(items) => items.first().and_then(message_in),
         Value::Object(fields) => ["error", "message", "detail", "msg", "code"]
             .iter()
-            .find_map(|name| error_in(fields.get(*name)?)),
+            .find_map(|name| message_in(fields.get(*name)?)),
         _ => None,
     }
 }
 
-/// A reader's complaint without what it read.
-pub(in crate::agents) fn not_understood(what: &str, error: &serde_json::Error) -> BackendError {
+/// Returns a parser's error without the text that it parsed.
+pub(crate) fn invalid_json(what: &str, error: &serde_json::Error) -> BackendError {
     BackendError::Final(format!(
-        "{what} is not what it should be, at its line {} and column {}",
+        "{what} is not valid, at its line {} and column {}",
         error.line(),
         error.column()
     ))
 }
 
-/// Reads what of a refusal is worth to be logged, as far as it comes in time: the status says the
-/// rest.
+/// Reads the beginning of an error's body, as far as it arrives in time.
 async fn beginning(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
     let reading = async {
         while let Ok(Some(part)) = response.chunk().await {
             body.extend_from_slice(&part);
-            if body.len() > MAX_REFUSAL {
+            if body.len() > MAX_ERROR_BODY_BYTES {
                 break;
             }
         }
     };
-    // Whether it is all of it or not.
-    let _ = tokio::time::timeout(REFUSAL_TIME, reading).await;
+    let _ = tokio::time::timeout(ERROR_BODY_TIMEOUT, reading).await;
     body
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    // Some servers give fractions, which the standard has not.
+    // Some servers send fractions, which the standard does not allow.
     if let Ok(seconds) = text.parse::<f64>()
         && seconds >= 0.0
     {
-        let longest = Duration::from_secs(u64::from(u32::MAX));
-        let span = Duration::try_from_secs_f64(seconds).unwrap_or(longest);
-        return Some(RetryAfter::Span(span.min(longest)));
+        let max = Duration::from_secs(u64::from(u32::MAX));
+        let span = Duration::try_from_secs_f64(seconds).unwrap_or(max);
+        return Some(RetryAfter::Span(span.min(max)));
     }
     let time = chrono::DateTime::parse_from_rfc2822(text).ok()?;
     Some(RetryAfter::Time(Timestamp(time.timestamp_millis())))
 }
 
-/// An error with what caused it. The address is left out, since it may hold a password.
-pub(in crate::agents) fn in_words(error: reqwest::Error) -> String {
+/// Describes an error and its causes, without the URL, which may contain a password.
+pub(crate) fn describe(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut words = error.to_string();
+    let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
-        words = format!("{words}: {cause}");
+        text = format!("{text}: {cause}");
         source = cause.source();
     }
-    words
+    text
 }
 
 #[cfg(test)]
@@ -255,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_found_in_whatever_is_around_it() {
+    fn the_message_of_an_error_is_found_in_every_format() {
         for (body, text) in [
             (
                 r#"{"error":{"message":"no such model","type":"x"}}"#,
@@ -279,18 +253,21 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_one_of_a_server() {
-        let base = address("http://localhost:1234/v1/").unwrap();
-        assert_eq!(below(&base, "/a").as_str(), "http://localhost:1234/v1/a");
-        let host = address("https://example.org").unwrap();
-        assert_eq!(below(&host, "/a").as_str(), "https://example.org/a");
+    fn a_url_has_an_http_scheme_and_a_host() {
+        let base = parse_url("http://localhost:1234/v1/").unwrap();
+        assert_eq!(
+            append_path(&base, "/a").as_str(),
+            "http://localhost:1234/v1/a"
+        );
+        let host = parse_url("https://example.org").unwrap();
+        assert_eq!(append_path(&host, "/a").as_str(), "https://example.org/a");
         for wrong in ["", "localhost:1234", "ftp://host", "/v1", "http://"] {
-            assert!(address(wrong).is_none(), "{wrong}");
+            assert!(parse_url(wrong).is_none(), "{wrong}");
         }
     }
 
     #[test]
-    fn a_server_says_in_two_ways_when_to_ask_again() {
+    fn retry_after_is_a_span_or_a_time() {
         let headers = |value: &str| {
             let value = value.parse().unwrap();
             HeaderMap::from_iter([(RETRY_AFTER, value)])

@@ -1,7 +1,7 @@
-//! Talking to the servers behind the agents: HTTP, event streams, and what of their words may be logged.
+//! The HTTP client of the backends: requests, bodies, event streams, and redaction for the log.
 
-pub(in crate::agents) mod body;
-pub(in crate::agents) mod http_client;
-pub(in crate::agents) mod redact;
-pub(in crate::agents) mod sse;
-pub(in crate::agents) mod surrogates;
+pub(crate) mod body;
+pub(crate) mod http_client;
+pub(crate) mod redact;
+pub(crate) mod sse;
+pub(crate) mod surrogates;

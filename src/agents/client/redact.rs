@@ -1,4 +1,4 @@
-//! What of another server's words may stand in the log.
+//! Redacts the messages of other servers for the log.
 
 use std::fmt;
 
@@ -8,73 +8,62 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::agents::backend::TurnRequest;
 
-/// The longest text of another server's that is logged, in characters.
+/// Longer messages are cut, in characters.
 const MAX_CHARS: usize = 300;
 
-/// A text that shares so many bytes with the conversation repeats it.
-const WINDOW: usize = 16;
+/// A message that shares this many bytes with the conversation repeats it.
+const WINDOW_BYTES: usize = 16;
 
-/// Takes out of a text what must not stand in the log: keys, and anything of the conversation.
+/// Removes secrets and anything of the conversation from texts.
 #[derive(Clone, Default)]
-pub(in crate::agents) struct Redactor {
-    key: Option<SecretString>,
-    /// Values of the request's own headers.
-    headers: Vec<SecretString>,
+pub(crate) struct Redactor {
+    /// Secrets, each with its replacement.
+    secrets: Vec<(SecretString, &'static str)>,
+    /// The conversation and the system prompt.
     texts: Vec<String>,
 }
 
 impl Redactor {
-    /// Returns one for this key, and for the conversation that a backend is asked about.
-    pub(in crate::agents) fn new(
-        key: Option<&SecretString>,
-        request: &TurnRequest,
-        system: &str,
-    ) -> Self {
+    /// Returns a redactor of a key and of a request's conversation.
+    pub(crate) fn new(key: Option<&SecretString>, request: &TurnRequest, system: &str) -> Self {
         let message = &request.message.body.content;
         let messages = request.history.messages().iter();
         let texts = messages.map(|message| &message.body.content);
         let texts = texts.chain(request.history.statements());
         let texts = texts.chain([message]).cloned();
         Self {
-            key: key.cloned(),
-            headers: Vec::new(),
             texts: texts.chain([system.to_owned()]).collect(),
+            ..Self::for_key(key)
         }
     }
 
-    /// Returns one for this key alone.
-    pub(in crate::agents) fn for_key(key: Option<&SecretString>) -> Self {
+    /// Returns a redactor of a key only.
+    pub(crate) fn for_key(key: Option<&SecretString>) -> Self {
         Self {
-            key: key.cloned(),
-            ..Self::default()
+            secrets: key.map(|key| (key.clone(), "[key]")).into_iter().collect(),
+            texts: Vec::new(),
         }
     }
 
-    /// Also takes out the values of these headers.
-    pub(in crate::agents) fn hiding(mut self, headers: &HeaderMap) -> Self {
+    /// Adds the values of headers.
+    pub(crate) fn with_headers(mut self, headers: &HeaderMap) -> Self {
         let values = headers.values().filter_map(|value| value.to_str().ok());
         let values = values.filter(|value| !value.is_empty());
-        self.headers = values.map(SecretString::from).collect();
+        self.secrets
+            .extend(values.map(|value| (value.into(), "[header]")));
         self
     }
 
-    /// Returns another server's words as they may be logged.
-    pub(in crate::agents) fn redact(&self, text: &str) -> String {
+    /// Returns the text as it may be logged, in one line.
+    pub(crate) fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        if let Some(key) = &self.key {
-            text = text.replace(key.expose_secret(), "[key]");
-        }
-        for value in &self.headers {
-            text = text.replace(value.expose_secret(), "[header]");
+        for (secret, replacement) in &self.secrets {
+            text = text.replace(secret.expose_secret(), replacement);
         }
         let cut: String = text.chars().take(MAX_CHARS).collect();
-        let is_repeated = self.texts.iter().any(|said| repeats(&cut, said));
-        let cut = if is_repeated {
-            "[it repeats the conversation]".to_owned()
-        } else {
-            cut
-        };
-        // A line of the log is one line.
+        if self.texts.iter().any(|said| repeats(&cut, said)) {
+            return "[it repeats the conversation]".into();
+        }
         cut.replace(|c: char| c.is_control(), " ")
     }
 }
@@ -85,19 +74,22 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// Whether a text contains what was said, or a good part of it.
+/// Returns whether a text contains `said`, or a good part of it.
 fn repeats(text: &str, said: &str) -> bool {
     let said = said.trim();
-    if said.len() < WINDOW {
+    if said.len() < WINDOW_BYTES {
         return has_word(text, said);
     }
-    // Every part of twice the window's length holds one of these windows. They are bytes, since in
-    // some scripts none of them would be whole characters.
-    let mut windows = text.as_bytes().windows(WINDOW).step_by(WINDOW / 2);
+    // Every part of twice the window's length contains one of these windows. They are bytes, since
+    // windows of whole characters would miss scripts with long encodings.
+    let mut windows = text
+        .as_bytes()
+        .windows(WINDOW_BYTES)
+        .step_by(WINDOW_BYTES / 2);
     windows.any(|window| memmem::find(said.as_bytes(), window).is_some()) || text.contains(said)
 }
 
-/// Whether a short text stands in another as words of their own: "I" is not said by "Invalid".
+/// Returns whether a text contains `word` as a whole word: "Invalid" does not contain "I".
 fn has_word(text: &str, word: &str) -> bool {
     let is_edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
     !word.is_empty()
@@ -113,14 +105,13 @@ mod tests {
 
     fn redactor(texts: &[&str]) -> Redactor {
         Redactor {
-            key: Some("sk-12345".into()),
-            headers: Vec::new(),
+            secrets: vec![("sk-12345".into(), "[key]")],
             texts: texts.iter().map(ToString::to_string).collect(),
         }
     }
 
     #[test]
-    fn a_key_is_left_out_and_the_rest_stays() {
+    fn a_key_is_replaced_and_the_rest_stays() {
         let redactor = redactor(&[]);
         assert_eq!(
             redactor.redact("Wrong key: sk-12345.\nTry another"),
@@ -131,18 +122,18 @@ mod tests {
     }
 
     #[test]
-    fn the_value_of_a_header_is_left_out() {
+    fn the_value_of_a_header_is_replaced() {
         let headers = [("x-api-key", "hk-1"), ("x-empty", "")];
         let headers = headers.map(|(name, value)| {
             let name = reqwest::header::HeaderName::from_static(name);
             (name, value.parse().unwrap())
         });
-        let redactor = redactor(&[]).hiding(&HeaderMap::from_iter(headers));
+        let redactor = redactor(&[]).with_headers(&HeaderMap::from_iter(headers));
         assert_eq!(redactor.redact("hk-1 is unknown"), "[header] is unknown");
     }
 
     #[test]
-    fn what_repeats_the_conversation_is_left_out() {
+    fn a_text_that_repeats_the_conversation_is_replaced() {
         let secret = "My doctor says that I have something nobody should know of";
         let japanese = "医者は、誰にも知られてはいけない病気だと言っています";
         let redactor = redactor(&[secret, japanese, "Invalid", "no"]);

@@ -1,41 +1,40 @@
-//! Event streams, read as the HTML standard has it.
+//! Parses event streams, as the HTML standard defines them.
 //!
-//! A line is text once it is whole, so that a character may be cut in two by the packets that it
-//! comes in; each byte is looked at once, and what is no text or too long ends the stream at once.
-//! The library for this, eventsource-stream, looks at a line from its start again with each
-//! packet, so that a line that never ends takes the square of its length.
+//! Lines are decoded when they are complete, so that packets may split characters. Each byte is
+//! examined once, and a stream that is too long fails at once. The library eventsource-stream parses
+//! a line from its start again with each packet, which makes long lines quadratic.
 
 use std::mem;
 
-/// The longest line, and the most data of an event, in bytes.
+/// The limit of a line, and of an event's data, in bytes.
 const MAX_BYTES: usize = 1 << 20;
 
 /// An event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::agents) struct Event {
-    /// Its name; empty where it has none.
-    pub(in crate::agents) name: String,
-    /// Its lines of data.
-    pub(in crate::agents) data: String,
+pub(crate) struct SseEvent {
+    /// Empty if the stream names none.
+    pub(crate) name: String,
+    /// The lines of data.
+    pub(crate) data: String,
 }
 
-/// Reads the bytes of a stream as they come.
+/// Parses a stream packet by packet.
 #[derive(Debug, Default)]
-pub(in crate::agents) struct Parser {
-    /// A line that is not whole yet.
+pub(crate) struct Parser {
+    /// The incomplete line.
     line: Vec<u8>,
-    /// The event that is being read, and whether it has any data.
-    event: Event,
+    /// The incomplete event, and whether it has data.
+    event: SseEvent,
     has_data: bool,
-    /// Whether the last byte ended a line that a line feed may still belong to.
+    /// Whether the last byte was a carriage return, which a line feed may follow.
     after_return: bool,
-    /// Whether a line was read.
+    /// Whether a line is complete.
     has_begun: bool,
 }
 
 impl Parser {
-    /// Reads some more; the events that are whole now.
-    pub(in crate::agents) fn feed(&mut self, mut bytes: &[u8]) -> Result<Vec<Event>, &'static str> {
+    /// Parses the next bytes; returns the events that are complete.
+    pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> Result<Vec<SseEvent>, &'static str> {
         let mut events = Vec::new();
         while let Some(end) = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
             let (part, rest) = bytes.split_at(end);
@@ -55,8 +54,8 @@ impl Parser {
         Ok(events)
     }
 
-    /// The last event of a stream that ended, which may lack the empty line after it.
-    pub(in crate::agents) fn finish(&mut self) -> Result<Vec<Event>, &'static str> {
+    /// Ends the stream; returns its last event, which may lack the empty line after it.
+    pub(crate) fn finish(&mut self) -> Result<Vec<SseEvent>, &'static str> {
         self.feed(b"\n\n")
     }
 
@@ -68,14 +67,12 @@ impl Parser {
         Ok(())
     }
 
-    fn end_line(&mut self) -> Result<Option<Event>, &'static str> {
+    fn end_line(&mut self) -> Result<Option<SseEvent>, &'static str> {
         let line = mem::take(&mut self.line);
-        let line = &*String::from_utf8_lossy(&line);
-        let line = if mem::replace(&mut self.has_begun, true) {
-            line
-        } else {
-            line.strip_prefix('\u{FEFF}').unwrap_or(line)
-        };
+        let mut line = &*String::from_utf8_lossy(&line);
+        if !mem::replace(&mut self.has_begun, true) {
+            line = line.strip_prefix('\u{FEFF}').unwrap_or(line);
+        }
         if line.is_empty() {
             let event = mem::take(&mut self.event);
             return Ok(mem::take(&mut self.has_data).then_some(event));
@@ -85,12 +82,12 @@ impl Parser {
         match field {
             "event" => value.clone_into(&mut self.event.name),
             "data" => self.add_data(value)?,
-            // Not of the standard: llama.cpp told of failures so until October 2025.
+            // Not in the standard: llama.cpp reported errors so until October 2025.
             "error" => {
                 "error".clone_into(&mut self.event.name);
                 self.add_data(value)?;
             }
-            // Comments, and what nobody here needs.
+            // Comments and unused fields.
             _ => {}
         }
         Ok(None)
@@ -113,8 +110,8 @@ impl Parser {
 mod tests {
     use super::*;
 
-    fn event(name: &str, data: &str) -> Event {
-        Event {
+    fn event(name: &str, data: &str) -> SseEvent {
+        SseEvent {
             name: name.to_owned(),
             data: data.to_owned(),
         }
@@ -124,7 +121,7 @@ mod tests {
                           event: end\r\nid: 7\r\ndata: Grüße 😀\r\n\r\nevent: none\n\n\
                           data\rdata: x\r\rdata: last";
 
-    fn events() -> [Event; 5] {
+    fn events() -> [SseEvent; 5] {
         [
             event("", "one"),
             event("", "two\n lines"),
@@ -135,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_the_same_wherever_it_is_cut() {
+    fn packets_may_split_a_stream_anywhere() {
         let bytes = STREAM.as_bytes();
         for size in 1..=bytes.len() {
             let mut parser = Parser::default();
@@ -149,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_in_a_field_of_its_own_is_an_event() {
+    fn an_error_field_is_an_event() {
         let mut parser = Parser::default();
         let read = parser.feed(b"data: one\n\nerror: {\"code\":500}\n\n");
         assert_eq!(
@@ -159,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_replaced() {
+    fn invalid_utf_8_is_replaced() {
         let events = Parser::default().feed(b"data: caf\xe9\n\n").unwrap();
         assert_eq!(events, [event("", "caf\u{fffd}")]);
     }
 
     #[test]
-    fn what_is_too_long_is_refused_at_once() {
+    fn long_lines_and_events_are_refused() {
         let mut parser = Parser::default();
         let line = vec![b'x'; MAX_BYTES];
         assert!(parser.feed(&line).is_ok());

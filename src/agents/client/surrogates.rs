@@ -1,21 +1,21 @@
-//! Characters that were cut in two: a program that cuts JavaScript's strings at any place sends
-//! half of a surrogate pair at the end of one chunk and the other half at the beginning of the next.
+//! Joins characters that a stream splits: programs that cut JavaScript strings anywhere send half of
+//! a surrogate pair at the end of a chunk and the other half at the beginning of the next.
 
 use serde_json::value::RawValue;
 
 use crate::json::{self, JsPart, JsString};
 
-/// Joins the halves of characters that a stream has in two of its chunks.
+/// Joins the halves of characters in consecutive chunks.
 #[derive(Debug, Default)]
-pub(in crate::agents) struct Joiner {
-    /// The first half of a character, the second half of which may come.
+pub(crate) struct Joiner {
+    /// A first half, whose second half may follow.
     high: Option<u16>,
 }
 
 impl Joiner {
-    /// The text of the next chunk. Half a character at its end is held back until it is known what
-    /// follows; a half that stays alone becomes U+FFFD.
-    pub(in crate::agents) fn push(&mut self, chunk: &JsString) -> String {
+    /// Returns the text of the next chunk. Half a character at its end is held back until the next
+    /// call; a half without the other becomes U+FFFD.
+    pub(crate) fn push(&mut self, chunk: &JsString) -> String {
         let mut text = String::new();
         for part in chunk.parts() {
             match (self.high.take(), part) {
@@ -31,8 +31,8 @@ impl Joiner {
         text
     }
 
-    /// What is still held back when the stream ends.
-    pub(in crate::agents) fn finish(&mut self) -> Option<String> {
+    /// Returns what is held back at the end of the stream.
+    pub(crate) fn finish(&mut self) -> Option<String> {
         let high = self.high.take();
         high.map(|_| char::REPLACEMENT_CHARACTER.into())
     }
@@ -46,18 +46,15 @@ impl Joiner {
     }
 }
 
-/// The string in the first of these members that an object has; null is none.
+/// Returns the first of these members of an object that is present and not null.
 ///
 /// # Errors
-/// The text is no JSON object, or that member is no string.
-pub(in crate::agents) fn string_in(
-    object: &str,
-    names: &[&str],
-) -> serde_json::Result<Option<JsString>> {
+/// The text is not a JSON object, or the member is not a string.
+pub(crate) fn string_in(object: &str, names: &[&str]) -> serde_json::Result<Option<JsString>> {
     let members = json::members(object)?;
-    let is_there = |text: &&RawValue| text.get() != "null";
+    let is_present = |text: &&RawValue| text.get() != "null";
     let mut found = names.iter().filter_map(|name| members.get(name));
-    let found = found.find(is_there);
+    let found = found.find(is_present);
     found
         .map(|text| serde_json::from_str(text.get()))
         .transpose()
@@ -96,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_string_that_is_there_counts() {
+    fn the_first_member_that_is_present_counts() {
         let names = ["chunk", "text"];
         let read = |object: &str| {
             let string = string_in(object, &names).map_err(drop)?;
@@ -115,7 +112,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_is_the_same_wherever_it_is_cut(text: String, cuts: Vec<bool>) {
+        fn chunks_may_split_a_text_anywhere(text: String, cuts: Vec<bool>) {
             let mut cuts = cuts.into_iter();
             let mut chunks = vec![String::new()];
             for unit in text.encode_utf16() {

@@ -1,9 +1,11 @@
-//! `settings.backend` of a character file, field by field. What is wrong with one is told with its
-//! line, with what stands there and with what is allowed.
+//! `settings.backend` of a character file. An error names the line, the field, what it may have and
+//! what it has.
 
+mod error;
 mod field;
 mod unknown;
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -12,13 +14,14 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 
-use self::field::{Field, reason_of, shown};
-pub(super) use self::field::{kind_of, line_of};
+pub use self::error::SettingsError;
+use self::error::line_of;
+use self::field::{BackendField, describe};
+use super::backend_context::BackendContext;
 use super::client::http_client;
-use super::registry::BackendContext;
-use crate::json::Members;
+use crate::json::{self, Members};
 
-/// The fields that all backends have.
+/// The fields of all backends.
 const COMMON: [&str; 4] = [
     "type",
     "timeoutSeconds",
@@ -26,78 +29,67 @@ const COMMON: [&str; 4] = [
     "maxConcurrency",
 ];
 
-/// How long a turn may take unless its file says otherwise, in seconds.
-const TIMEOUT: u32 = 600;
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// How long an answer that has begun may send nothing unless its file says otherwise, in seconds.
-const IDLE_TIMEOUT: u32 = 60;
+const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The longest time of a turn, in seconds: no session lives longer than 14 days.
-const MAX_TIMEOUT: u32 = 14 * 24 * 60 * 60;
+/// No session lives longer than 14 days.
+const MAX_TIMEOUT_SECONDS: u64 = 14 * 24 * 60 * 60;
 
-/// The most turns at once: no server holds more of them.
-const MAX_CONCURRENCY: u32 = 1_000_000;
+/// No server stores more open turns.
+const MAX_CONCURRENCY: usize = 1_000_000;
 
-/// The most messages of history that a character can ask for.
-const MAX_HISTORY: u32 = 1000;
+const MAX_HISTORY_MESSAGES: usize = 1000;
 
-/// `settings.backend`. Each backend reads its own fields of it.
+/// `settings.backend`. Each backend reads its own fields from it.
 #[derive(Debug, Clone)]
 pub struct BackendConfig {
-    /// Which backend; none where the file does not say.
+    /// The backend's name; `None` if the file has no `settings.backend`.
     pub kind: Option<String>,
-    timeout_seconds: u32,
-    idle_timeout_seconds: u32,
-    max_concurrency: Option<u32>,
-    fields: Vec<Field>,
-    /// The line in which it begins.
+    timeout: Duration,
+    /// How long an answer may send nothing once its body has begun.
+    pub(super) idle_timeout: Duration,
+    /// How many turns run at the same time; `None` leaves it to the backend.
+    pub(super) max_concurrency: Option<usize>,
+    fields: Vec<BackendField>,
+    /// The line in which the object begins.
     line: usize,
 }
 
-/// What is wrong with `settings.backend`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingsFault {
-    pub(super) line: usize,
-    pub(super) reason: String,
-}
-
 impl BackendConfig {
-    /// Reads the part of a file's text that it is.
-    pub(super) fn parse(file: &str, text: &str) -> Result<Self, SettingsFault> {
-        let line = line_of(file, text);
+    /// Parses `text`, which is a slice of the text `file`.
+    pub(super) fn parse(file: &str, text: &str) -> Result<Self, SettingsError> {
         let Ok(members) = serde_json::from_str::<Members<'_>>(text) else {
-            let found = serde_json::from_str(text).map_or_else(|_| "unreadable".into(), shown);
+            let found = serde_json::from_str(text).map(|value| describe(&value));
+            let found = found.unwrap_or_else(|_| "invalid JSON".into());
             let reason = format!(
-                "settings.backend is {found}; allowed is an object such as {{\"type\": \"eliza\"}}"
+                "invalid settings.backend: expected an object such as {{\"type\": \"eliza\"}}, \
+                 found {found}"
             );
-            return Err(SettingsFault { line, reason });
+            return Err(SettingsError::at(file, text, reason));
         };
         let fields = members
             .iter()
-            .map(|(name, text)| Field::parse(file, name, text));
+            .map(|(name, text)| BackendField::parse(file, name, text));
         let mut config = Self {
-            line,
+            line: line_of(file, text),
             fields: fields.collect::<Result<_, _>>()?,
             ..Self::default()
         };
         let kind = config.text("type")?.ok_or_else(|| {
-            let reason = "settings.backend.type is missing; it says who answers, as \"eliza\"";
-            config.fault(reason.into())
+            let reason = "settings.backend.type is missing; it names the backend, as \"eliza\"";
+            config.error(reason.into())
         })?;
         config.kind = Some(kind.to_owned());
-        config.timeout_seconds = config
-            .whole("timeoutSeconds", &(1..=MAX_TIMEOUT))?
-            .unwrap_or(TIMEOUT);
-        config.idle_timeout_seconds = config
-            .whole("idleTimeoutSeconds", &(1..=MAX_TIMEOUT))?
-            .unwrap_or(IDLE_TIMEOUT);
-        config.max_concurrency = config.whole("maxConcurrency", &(1..=MAX_CONCURRENCY))?;
+        config.timeout = config.seconds("timeoutSeconds", DEFAULT_TIMEOUT)?;
+        config.idle_timeout = config.seconds("idleTimeoutSeconds", DEFAULT_IDLE_TIMEOUT)?;
+        config.max_concurrency = config.integer("maxConcurrency", &(1..=MAX_CONCURRENCY))?;
         Ok(config)
     }
 
-    /// Refuses fields but these and the common ones: one that is misspelt would do nothing, and
-    /// nobody would know why.
-    pub(super) fn allow(&self, own: &[&'static str]) -> Result<(), SettingsFault> {
+    /// Refuses fields other than `own` and the common ones: a misspelt one would silently have no
+    /// effect.
+    pub(super) fn refuse_unknown(&self, own: &[&'static str]) -> Result<(), SettingsError> {
         let is_known = |name| COMMON.contains(&name) || own.contains(&name);
         let Some(field) = self.fields.iter().find(|it| !is_known(&it.name)) else {
             return Ok(());
@@ -105,197 +97,178 @@ impl BackendConfig {
         let name = &field.name;
         let advice = unknown::advice(name, own, &COMMON);
         let kind = self.kind.as_deref().unwrap_or_default();
-        Err(field.fault(format!(
-            "settings.backend.{name} is set, but a backend of type {kind} has no such field; \
-             {advice}"
-        )))
+        let reason = format!(
+            "unknown settings.backend.{name}: a backend of type {kind} has no such field; {advice}"
+        );
+        let line = field.line;
+        Err(SettingsError { line, reason })
     }
 
-    /// A text; none where the field is missing or null.
-    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, SettingsFault> {
-        let Some(field) = self.field(name) else {
-            return Ok(None);
-        };
-        match &field.value {
-            Value::String(text) => Ok(Some(text)),
-            _ => Err(field.refused("a text in quotes")),
-        }
+    /// Returns a string.
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, SettingsError> {
+        self.read(name, "a string", Value::as_str)
     }
 
-    /// A text that has to be there.
-    pub(super) fn required(&self, name: &str) -> Result<&str, SettingsFault> {
+    /// Returns a string that must be present.
+    pub(super) fn required(&self, name: &str) -> Result<&str, SettingsError> {
         self.text(name)?.ok_or_else(|| {
             let kind = self.kind.as_deref().unwrap_or_default();
-            self.fault(format!(
+            self.error(format!(
                 "settings.backend.{name} is missing; a backend of type {kind} needs it"
             ))
         })
     }
 
-    /// One of these words, as what it stands for.
+    /// Returns the value that belongs to one of these strings.
     pub(super) fn choice<T: Copy>(
         &self,
         name: &str,
-        words: &[(&str, T)],
-    ) -> Result<Option<T>, SettingsFault> {
-        let Some(field) = self.field(name) else {
-            return Ok(None);
-        };
-        let found = words.iter().find(|(word, _)| field.value == *word);
-        found.map(|(_, meaning)| Some(*meaning)).ok_or_else(|| {
-            let words: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
-            field.refused(&words.join(" or "))
+        choices: &[(&str, T)],
+    ) -> Result<Option<T>, SettingsError> {
+        let words: Vec<_> = choices
+            .iter()
+            .map(|(word, _)| format!("{word:?}"))
+            .collect();
+        self.read(name, &words.join(" or "), |value| {
+            let chosen = choices.iter().find(|(word, _)| value == word);
+            chosen.map(|(_, meaning)| *meaning)
         })
     }
 
-    /// A whole number within these bounds.
-    pub(super) fn whole(
+    /// Returns an integer within these bounds.
+    pub(super) fn integer<T: TryFrom<u64> + PartialOrd + Display>(
         &self,
         name: &str,
-        bounds: &RangeInclusive<u32>,
-    ) -> Result<Option<u32>, SettingsFault> {
-        let Some(field) = self.field(name) else {
-            return Ok(None);
-        };
-        let number = field.value.as_u64().and_then(|it| u32::try_from(it).ok());
-        let number = number.filter(|it| bounds.contains(it));
-        number.map(Some).ok_or_else(|| {
-            let (min, max) = (bounds.start(), bounds.end());
-            field.refused(&format!("a whole number of {min} to {max}"))
+        bounds: &RangeInclusive<T>,
+    ) -> Result<Option<T>, SettingsError> {
+        let expected = format!("an integer from {} to {}", bounds.start(), bounds.end());
+        self.read(name, &expected, |value| {
+            let number = T::try_from(value.as_u64()?).ok();
+            number.filter(|number| bounds.contains(number))
         })
     }
 
-    /// A number within these bounds.
+    /// Returns a number within these bounds.
     pub(super) fn number(
         &self,
         name: &str,
         bounds: &RangeInclusive<f64>,
-    ) -> Result<Option<f64>, SettingsFault> {
-        let Some(field) = self.field(name) else {
-            return Ok(None);
-        };
-        let number = field.value.as_f64().filter(|it| bounds.contains(it));
-        number.map(Some).ok_or_else(|| {
-            let (min, max) = (bounds.start(), bounds.end());
-            field.refused(&format!("a number of {min} to {max}"))
+    ) -> Result<Option<f64>, SettingsError> {
+        let expected = format!("a number from {} to {}", bounds.start(), bounds.end());
+        self.read(name, &expected, |value| {
+            value.as_f64().filter(|number| bounds.contains(number))
         })
     }
 
-    /// An object. What stands there instead is not shown, since it may be a secret.
+    /// Returns an object. The error does not repeat another value, which may be a secret.
     pub(super) fn object(
         &self,
         name: &str,
-        allowed: &str,
-    ) -> Result<Option<&Map<String, Value>>, SettingsFault> {
+        expected: &str,
+    ) -> Result<Option<&Map<String, Value>>, SettingsError> {
         let Some(field) = self.field(name) else {
             return Ok(None);
         };
-        field.value.as_object().map(Some).ok_or_else(|| {
-            let found = kind_of(&field.value);
-            field.fault(format!(
-                "settings.backend.{name} is {found}; allowed is {allowed}"
-            ))
+        let object = field.value.as_object().map(Some);
+        object.ok_or_else(|| field.unexpected(expected, json::kind(&field.value)))
+    }
+
+    /// Returns how many earlier messages the backend receives.
+    pub(super) fn history(&self, default: usize) -> Result<usize, SettingsError> {
+        let messages = self.integer("historyMessages", &(0..=MAX_HISTORY_MESSAGES))?;
+        Ok(messages.unwrap_or(default))
+    }
+
+    /// Parses the URL of a server, which a field or variable of this name holds.
+    pub(super) fn url(&self, name: &str, text: &str) -> Result<Url, SettingsError> {
+        http_client::parse_url(text).ok_or_else(|| {
+            let reason = format!(
+                "{name} must be a URL that begins with http:// or https://, with a host and an \
+                 optional port from 1 to 65535"
+            );
+            self.error_in(name, reason)
         })
     }
 
-    /// How many of the earlier messages the server behind is shown.
-    pub(super) fn history(&self, default: usize) -> Result<usize, SettingsFault> {
-        let messages = self.whole("historyMessages", &(0..=MAX_HISTORY))?;
-        Ok(messages.map_or(default, |it| usize::try_from(it).unwrap_or(default)))
-    }
-
-    /// The address of a server, in a field or a variable of this name.
-    pub(super) fn address(&self, name: &str, text: &str) -> Result<Url, SettingsFault> {
-        http_client::address(text).ok_or_else(|| {
-            self.fault_in(
-                name,
-                format!(
-                    "{name} must be an address that begins with http:// or https:// and has a host, \
-                     and a port of 1 to 65535 where it has one"
-                ),
-            )
-        })
-    }
-
-    /// The secret in the variable that a field names, exactly as it was set.
+    /// Returns the secret in the variable that a field names, exactly as it was set.
     pub(super) fn secret(
         &self,
         name: &str,
-        tools: &BackendContext,
-    ) -> Result<Option<SecretString>, SettingsFault> {
+        context: &BackendContext,
+    ) -> Result<Option<SecretString>, SettingsError> {
         let Some(variable) = self.text(name)?.filter(|variable| !variable.is_empty()) else {
             return Ok(None);
         };
-        let reason = match tools.variables.get(variable) {
-            Some(secret) => return Ok(Some(secret)),
-            // Whoever took the field for the secret itself must not find it in the log.
-            None if is_variable(variable) => {
-                format!("settings.backend.{name} names the variable {variable}, which is not set")
-            }
-            None => format!(
-                "settings.backend.{name} must be the name of a variable, not a secret itself"
-            ),
+        if let Some(secret) = context.variables.get(variable) {
+            return Ok(Some(secret));
+        }
+        // The field may hold the secret itself, which must not reach the log.
+        let reason = if is_variable(variable) {
+            format!("settings.backend.{name} names the variable {variable}, which is not set")
+        } else {
+            format!("settings.backend.{name} must be the name of a variable, not the secret itself")
         };
-        Err(self.fault_in(name, reason))
+        Err(self.error_in(name, reason))
     }
 
-    /// The secret in the variable that a field names, for an HTTP header: none can carry the blanks
-    /// around it.
+    /// Returns the secret in the variable that a field names, for an HTTP header. Blanks around it,
+    /// which no header can have, are removed.
     pub(super) fn header_secret(
         &self,
         name: &str,
-        tools: &BackendContext,
-    ) -> Result<Option<SecretString>, SettingsFault> {
-        let Some(secret) = self.secret(name, tools)? else {
+        context: &BackendContext,
+    ) -> Result<Option<SecretString>, SettingsError> {
+        let Some(secret) = self.secret(name, context)? else {
             return Ok(None);
         };
         let secret = secret.expose_secret().trim();
         if HeaderValue::from_str(secret).is_err() {
             let reason = format!(
                 "the variable that settings.backend.{name} names holds a line break or another \
-                 character that no HTTP header can carry"
+                 character that no HTTP header can have"
             );
-            return Err(self.fault_in(name, reason));
+            return Err(self.error_in(name, reason));
         }
         Ok(Some(secret.into()))
     }
 
-    /// How long a whole turn may take.
+    /// Returns how long a whole turn may take.
     #[must_use]
     pub fn timeout(&self) -> Duration {
-        Duration::from_secs(self.timeout_seconds.into())
+        self.timeout
     }
 
-    /// How long an answer may send nothing once its body has begun.
-    #[must_use]
-    pub fn idle_timeout(&self) -> Duration {
-        Duration::from_secs(self.idle_timeout_seconds.into())
-    }
-
-    /// How many turns it runs at once; none where the file does not say.
-    #[must_use]
-    pub fn max_concurrency(&self) -> Option<usize> {
-        let most = self.max_concurrency?;
-        Some(usize::try_from(most).unwrap_or(usize::MAX))
-    }
-
-    /// Something that is wrong with it.
-    #[must_use]
-    pub fn fault(&self, reason: String) -> SettingsFault {
-        SettingsFault {
-            line: self.line,
-            reason,
-        }
-    }
-
-    /// Something that is wrong with a field, if it has that.
-    pub(super) fn fault_in(&self, name: &str, reason: String) -> SettingsFault {
+    /// Returns an error of the field of this name, or of the whole if it has no such field.
+    pub(super) fn error_in(&self, name: &str, reason: String) -> SettingsError {
         let line = self.field(name).map_or(self.line, |field| field.line);
-        SettingsFault { line, reason }
+        SettingsError { line, reason }
     }
 
-    /// A field that is there; null stands for none.
-    fn field(&self, name: &str) -> Option<&Field> {
+    fn error(&self, reason: String) -> SettingsError {
+        let line = self.line;
+        SettingsError { line, reason }
+    }
+
+    fn seconds(&self, name: &str, default: Duration) -> Result<Duration, SettingsError> {
+        let seconds = self.integer(name, &(1..=MAX_TIMEOUT_SECONDS))?;
+        Ok(seconds.map_or(default, Duration::from_secs))
+    }
+
+    /// Reads a field; `None` if it is missing or null.
+    fn read<'a, T>(
+        &'a self,
+        name: &str,
+        expected: &str,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>, SettingsError> {
+        let Some(field) = self.field(name) else {
+            return Ok(None);
+        };
+        let value = read(&field.value).map(Some);
+        value.ok_or_else(|| field.unexpected(expected, &describe(&field.value)))
+    }
+
+    fn field(&self, name: &str) -> Option<&BackendField> {
         let mut fields = self.fields.iter();
         fields.find(|field| field.name == name && !field.value.is_null())
     }
@@ -305,8 +278,8 @@ impl Default for BackendConfig {
     fn default() -> Self {
         Self {
             kind: None,
-            timeout_seconds: TIMEOUT,
-            idle_timeout_seconds: IDLE_TIMEOUT,
+            timeout: DEFAULT_TIMEOUT,
+            idle_timeout: DEFAULT_IDLE_TIMEOUT,
             max_concurrency: None,
             fields: Vec::new(),
             line: 1,
@@ -314,19 +287,7 @@ impl Default for BackendConfig {
     }
 }
 
-impl SettingsFault {
-    /// What is wrong with a part of a file, from the error of the part's reader.
-    pub(super) fn in_part(file: &str, part: &str, error: &serde_json::Error) -> Self {
-        // Errors of the types count no lines; those of the syntax count them within the part.
-        let lines_before = error.line().saturating_sub(1);
-        Self {
-            line: line_of(file, part) + lines_before,
-            reason: reason_of(error),
-        }
-    }
-}
-
-/// Whether a text looks like a variable's name, as people write them.
+/// Returns whether a text has the usual form of a variable's name.
 fn is_variable(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     name.bytes().all(is_allowed)

@@ -1,9 +1,9 @@
-//! What is said of a field that a backend does not have.
+//! Advice about fields that a backend does not have.
 
-/// How many characters of a field's name may be wrong for it to be known again.
+/// Names at most this many edits apart count as misspelt.
 const MAX_DISTANCE: usize = 2;
 
-/// How people call a field for the secret itself, in small letters and nothing else.
+/// Names for a secret itself, in lower case and without other characters than letters.
 const SECRETS: [&str; 11] = [
     "accesstoken",
     "apikey",
@@ -18,46 +18,35 @@ const SECRETS: [&str; 11] = [
     "token",
 ];
 
-/// What to do about a field of this name, where a backend has these of its own and those in common
-/// with all others.
+/// Returns what to do about a field of this name, in a backend that has the fields `own` and
+/// `common`.
 pub(super) fn advice(name: &str, own: &[&'static str], common: &[&'static str]) -> String {
     let known = || own.iter().chain(common).copied();
-    if let Some(meant) = meant_by(name, known()) {
-        return format!("did you mean {meant}?");
+    if let Some(similar) = most_similar(name, known()) {
+        return format!("did you mean {similar}?");
     }
-    if is_secret(name) {
-        return of_a_secret(own);
+    if !is_secret(name) {
+        return format!("expected one of {}", known().collect::<Vec<_>>().join(", "));
     }
-    format!("allowed is {}", known().collect::<Vec<_>>().join(", "))
+    match own.iter().find(|name| name.ends_with("Env")) {
+        Some(field) => format!(
+            "secrets do not belong in character files: set a variable, and name it with {field}"
+        ),
+        None => "remove it: secrets do not belong in character files".into(),
+    }
 }
 
-/// The field that a name was meant to be, if it is nearly one.
-fn meant_by<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+fn most_similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_ascii_lowercase();
     let distances = known.map(|it| (strsim::levenshtein(&it.to_ascii_lowercase(), &name), it));
     let near = distances.filter(|(distance, _)| *distance <= MAX_DISTANCE);
-    near.min().map(|(_, meant)| meant)
+    near.min().map(|(_, similar)| similar)
 }
 
-/// Whether a field has the name of a secret.
 fn is_secret(name: &str) -> bool {
     let letters = name.chars().filter(char::is_ascii_alphabetic);
     let letters: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
     SECRETS.contains(&letters.as_str())
-}
-
-/// What to do with a secret that stands in the file itself, with a backend of these fields.
-fn of_a_secret(own: &[&str]) -> String {
-    let named_by = own.iter().find(|name| name.ends_with("Env"));
-    named_by.map_or_else(
-        || "take it out: secrets do not stand in character files".into(),
-        |field| {
-            format!(
-                "secrets do not stand in character files: put it into a variable, and name that \
-                 with {field}"
-            )
-        },
-    )
 }
 
 #[cfg(test)]
@@ -65,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_meant_is_known_again_and_a_secret_as_one() {
+    fn misspelt_names_and_secrets_are_recognised() {
         let own = ["baseUrl", "apiKeyEnv", "maxTokens"];
         let common = ["type", "timeoutSeconds"];
         for (name, said) in [
@@ -76,7 +65,7 @@ mod tests {
             ("apikeyenv", "did you mean apiKeyEnv?"),
             (
                 "foo",
-                "allowed is baseUrl, apiKeyEnv, maxTokens, type, timeoutSeconds",
+                "expected one of baseUrl, apiKeyEnv, maxTokens, type, timeoutSeconds",
             ),
         ] {
             assert_eq!(advice(name, &own, &common), said);
@@ -90,8 +79,8 @@ mod tests {
             "Authorization",
         ] {
             let said = advice(name, &own, &common);
-            assert!(said.ends_with("name that with apiKeyEnv"), "{name}: {said}");
+            assert!(said.ends_with("name it with apiKeyEnv"), "{name}: {said}");
         }
-        assert!(advice("apiKey", &[], &common).starts_with("take it out"));
+        assert!(advice("apiKey", &[], &common).starts_with("remove it"));
     }
 }

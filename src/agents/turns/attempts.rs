@@ -1,4 +1,4 @@
-//! Asks an agent for a reply: within its time, and again where that may help.
+//! Asks an agent for a reply, within its time limits, with retries.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 
-use super::lanes::{Place, Running};
 use super::retry::{self, MIN_ATTEMPTS};
-use super::{Inner, PendingTurn, TurnStore};
-use crate::agents::about::About;
+use super::runner::Parts;
+use super::session_worker::{RunningTurn, Slot};
+use super::turn_store::{PendingTurn, TurnStore};
 use crate::agents::backend::{BackendError, Piece, Progress, TurnRequest};
 use crate::agents::registry::Agent;
+use crate::agents::reply_info::ReplyInfo;
 use crate::clock::Clock;
 use crate::domain::id::SessionId;
 use crate::domain::message::TurnFailure;
@@ -21,120 +22,108 @@ use crate::domain::time::{Millis, Timestamp};
 use crate::domain::turn::Reply;
 use crate::events::Event;
 
-/// A reply is cut off here, in bytes.
+/// Longer replies are cut.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
 
 /// What an agent answered.
-pub(super) enum Answer {
-    /// Its reply.
+pub(super) enum Outcome {
     Reply(Reply),
-    /// That the reply is to be submitted, until then.
+    /// The reply will be submitted before this time.
     Later(Timestamp),
 }
 
-/// A turn whose agent is being asked.
-pub(super) struct Asking<'a, L> {
-    inner: &'a Inner<L>,
+/// The attempts to get a reply in a turn.
+pub(super) struct Attempts<'a, S> {
+    parts: &'a Parts<S>,
     agent: &'a Agent,
     pending: &'a PendingTurn,
-    running: &'a Running,
-    /// None while it waits to be retried.
-    place: Option<Place>,
-    streamed: Streamed,
-    about: About,
-}
-
-/// What was streamed of a reply so far.
-#[derive(Debug, Default)]
-struct Streamed {
-    text: String,
+    running: &'a RunningTurn,
+    /// `None` during the pause before a retry.
+    slot: Option<Slot>,
+    /// The text of the chunks that were sent, and their number.
+    sent: String,
     chunks: u32,
+    info: ReplyInfo,
 }
 
-impl<'a, L: TurnStore> Asking<'a, L> {
-    /// A turn that has its place among those of its agent.
+impl<'a, S: TurnStore> Attempts<'a, S> {
     pub(super) fn new(
-        inner: &'a Inner<L>,
+        parts: &'a Parts<S>,
         agent: &'a Agent,
         pending: &'a PendingTurn,
-        running: &'a Running,
-        place: Place,
+        running: &'a RunningTurn,
+        slot: Slot,
     ) -> Self {
         Self {
-            inner,
+            parts,
             agent,
             pending,
             running,
-            place: Some(place),
-            streamed: Streamed::default(),
-            about: About::default(),
+            slot: Some(slot),
+            sent: String::new(),
+            chunks: 0,
+            info: ReplyInfo::default(),
         }
     }
 
-    /// The place, which is to be kept until the answer is stored, and the text that was streamed.
-    pub(super) fn into_parts(self) -> (Option<Place>, Option<String>) {
-        let partial = Some(self.streamed.text).filter(|text| !text.is_empty());
-        (self.place, partial)
+    /// Returns the slot, to be released after the reply is stored, and the text that was sent.
+    pub(super) fn into_parts(self) -> (Option<Slot>, Option<String>) {
+        let partial = Some(self.sent).filter(|text| !text.is_empty());
+        (self.slot, partial)
     }
 
-    /// Asks the agent, within its time. Where that is over, the text that was streamed is the
-    /// reply.
-    pub(super) async fn answer(&mut self) -> Result<Answer, TurnFailure> {
-        let (session, agent_id) = (self.session(), self.agent.character.id);
-        let allowed = self.agent.character.backend.timeout();
-        let span = Millis(i64::try_from(allowed.as_millis()).unwrap_or(i64::MAX));
-        let clock = &self.inner.clock;
-        let until = clock.now() + span;
+    /// Asks the agent within its timeout. After that, the text that was sent is the reply.
+    pub(super) async fn run(&mut self) -> Result<Outcome, TurnFailure> {
+        let (session, agent) = (self.session(), self.agent.character.id);
+        let timeout = self.agent.character.backend.timeout();
+        let clock = &self.parts.clock;
+        let deadline = clock.now() + Millis(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
         let answered = {
-            let asking = pin!(self.ask_until_answered(allowed));
+            let asking = pin!(self.ask_with_retries(timeout));
             let asking = AssertUnwindSafe(asking).catch_unwind();
-            clock.timeout(allowed, asking).await
+            clock.timeout(timeout, asking).await
         };
         match answered {
-            Some(Ok(Ok(Some(reply)))) => Ok(Answer::Reply(reply)),
-            Some(Ok(Ok(None))) => Ok(Answer::Later(until)),
+            Some(Ok(Ok(Some(reply)))) => Ok(Outcome::Reply(reply)),
+            Some(Ok(Ok(None))) => Ok(Outcome::Later(deadline)),
             Some(Ok(Err(BackendError::TimedOut(error)))) => {
-                tracing::warn!(%session, agent = %agent_id, %error, "the agent fell silent");
-                self.out_of_time()
+                tracing::warn!(%session, %agent, %error, "the agent's answer stalled");
+                self.timed_out()
             }
             Some(Ok(Err(error))) => {
-                tracing::warn!(%session, agent = %agent_id, %error, "the agent failed");
+                tracing::warn!(%session, %agent, %error, "the agent failed");
                 Err(TurnFailure::agent_error())
             }
             Some(Err(_)) => {
-                tracing::error!(%session, agent = %agent_id, "the agent's backend panicked");
+                tracing::error!(%session, %agent, "the agent's backend panicked");
                 Err(TurnFailure::agent_error())
             }
             None => {
-                tracing::warn!(%session, agent = %agent_id, "the agent took too long");
-                self.out_of_time()
+                tracing::warn!(%session, %agent, "the agent timed out");
+                self.timed_out()
             }
         }
     }
 
-    /// What was said in time is worth more than nothing.
-    fn out_of_time(&self) -> Result<Answer, TurnFailure> {
-        if self.streamed.text.trim().is_empty() {
+    /// Returns the text that was sent, if any: it is better than a failure.
+    fn timed_out(&self) -> Result<Outcome, TurnFailure> {
+        if self.sent.trim().is_empty() {
             return Err(TurnFailure::agent_timeout());
         }
-        let about = &self.about;
-        // Where the model had ended, it only was its server that had not.
-        let is_complete = about.finish_reason.is_some() && !about.is_truncated;
-        Ok(Answer::Reply(self.so_far(!is_complete)))
+        // The model may have stopped without its server ending the stream.
+        let is_complete = self.info.finish_reason.is_some() && !self.info.is_truncated;
+        Ok(Outcome::Reply(self.sent_reply(!is_complete)))
     }
 
-    /// Asks the agent, and again where that may help; none where the reply is to be submitted.
-    async fn ask_until_answered(
-        &mut self,
-        allowed: Duration,
-    ) -> Result<Option<Reply>, BackendError> {
-        let clock = &self.inner.clock;
+    /// Asks the agent until a retry would not help; `None` if the reply will be submitted.
+    async fn ask_with_retries(&mut self, timeout: Duration) -> Result<Option<Reply>, BackendError> {
+        let clock = &self.parts.clock;
         let started = clock.monotonic();
         let mut request = Arc::clone(&self.pending.request);
         let mut attempts = 0;
         loop {
             let error = match self.attempt(&mut request).await {
-                Err(error) if self.streamed.chunks == 0 => error,
+                Err(error) if self.chunks == 0 => error,
                 answer => return answer,
             };
             let BackendError::Transient { retry_after, .. } = &error else {
@@ -142,23 +131,21 @@ impl<'a, L: TurnStore> Asking<'a, L> {
             };
             attempts += 1;
             let elapsed = clock.monotonic().saturating_sub(started);
-            if attempts >= MIN_ATTEMPTS && elapsed >= retry::window(allowed) {
+            if attempts >= MIN_ATTEMPTS && elapsed >= retry::window(timeout) {
                 return Err(error);
             }
-            // Where the turn's time would be over meanwhile, the cause says more than that.
-            let wait = retry::wait(attempts, *retry_after, clock.now())
-                .filter(|wait| elapsed + *wait < allowed);
-            let Some(wait) = wait else {
+            // If the turn would time out meanwhile, the cause is the better error.
+            let pause = retry::pause(attempts, *retry_after, clock.now());
+            let Some(pause) = pause.filter(|pause| elapsed + *pause < timeout) else {
                 return Err(error);
             };
-            let session = self.session();
-            let agent = self.agent.character.id;
-            tracing::info!(%session, %agent, %error, attempts, ?wait, "the turn is retried");
-            self.place = None;
-            clock.sleep(wait).await;
-            let place = Arc::clone(&self.agent.places).acquire_owned().await;
+            let (session, agent) = (self.session(), self.agent.character.id);
+            tracing::info!(%session, %agent, %error, attempts, ?pause, "the turn is retried");
+            self.slot = None;
+            clock.sleep(pause).await;
+            let slot = Arc::clone(&self.agent.slots).acquire_owned().await;
             // The semaphore is never closed.
-            self.place = Some(place.map_err(|_| error)?);
+            self.slot = Some(slot.map_err(|_| error)?);
         }
     }
 
@@ -168,12 +155,12 @@ impl<'a, L: TurnStore> Asking<'a, L> {
     ) -> Result<Option<Reply>, BackendError> {
         let progress = Progress::default();
         Arc::make_mut(request).progress = progress.clone();
-        let idle = self.agent.character.backend.idle_timeout();
-        let clock = &self.inner.clock;
+        let idle = self.agent.character.backend.idle_timeout;
+        let clock = &self.parts.clock;
         tokio::select! {
             biased;
             answer = self.read(request) => answer,
-            () = silence(clock, idle, &progress) => Err(BackendError::TimedOut(format!(
+            () = stalled(clock, idle, &progress) => Err(BackendError::TimedOut(format!(
                 "it sent nothing for {} s in the middle of its answer", idle.as_secs()
             ))),
         }
@@ -187,19 +174,18 @@ impl<'a, L: TurnStore> Asking<'a, L> {
         while let Some(piece) = pieces.next().await {
             match piece? {
                 Piece::Chunk(mut chunk) => {
-                    let left = MAX_REPLY_BYTES - self.streamed.text.len();
-                    let is_full = cut_off(&mut chunk, left);
-                    self.tell(&chunk, &[chunk.len()]).await;
+                    let is_full = cut(&mut chunk, MAX_REPLY_BYTES - self.sent.len());
+                    self.send(&chunk, &[chunk.len()]).await;
                     if is_full {
-                        return Ok(Some(self.so_far(true)));
+                        return Ok(Some(self.sent_reply(true)));
                     }
                 }
-                Piece::Done(reply, ends) => return Ok(Some(self.tell_whole(reply, ends).await)),
-                Piece::About(about) => self.about = about,
+                Piece::Done(reply, ends) => return Ok(Some(self.complete(reply, ends).await)),
+                Piece::Info(info) => self.info = info,
                 Piece::Later => return Ok(None),
-                Piece::Upstream(name) => {
-                    self.inner.keep_upstream(self.session(), &name).await;
-                    Arc::make_mut(request).upstream = Some(name);
+                Piece::RemoteSession(id) => {
+                    self.store_remote_session(&id).await;
+                    Arc::make_mut(request).upstream = Some(id);
                 }
             }
         }
@@ -208,57 +194,67 @@ impl<'a, L: TurnStore> Asking<'a, L> {
         ))
     }
 
-    /// Tells a reply that is there as a whole, in pieces that end at these places and at its own
-    /// end, unless it was streamed before; the reply, cut off where it is too long.
-    async fn tell_whole(&mut self, mut reply: Reply, mut ends: Vec<usize>) -> Reply {
+    /// Stores the id of the remote session. If that fails, the next turn creates another one.
+    async fn store_remote_session(&self, id: &str) {
+        let session = self.session();
+        let stored = self.parts.ledger.keep_upstream(session, id.to_owned());
+        if let Err(error) = stored.await {
+            tracing::warn!(%session, ?error, "the id of the remote session was not stored");
+        }
+    }
+
+    /// Cuts a complete reply, and sends its text unless chunks were sent before.
+    async fn complete(&mut self, mut reply: Reply, mut ends: Vec<usize>) -> Reply {
         let text = &mut reply.body.content;
-        let is_cut = cut_off(text, MAX_REPLY_BYTES);
-        if self.streamed.chunks == 0 {
+        let is_truncated = cut(text, MAX_REPLY_BYTES);
+        if self.chunks == 0 {
             ends.retain(|end| *end < text.len());
             ends.push(text.len());
-            self.tell(text, &ends).await;
+            self.send(text, &ends).await;
         }
-        if is_cut {
-            About::truncated().write_to(&mut reply);
-        }
+        let info = ReplyInfo {
+            is_truncated,
+            ..ReplyInfo::default()
+        };
+        info.write_to(&mut reply);
         reply
     }
 
-    /// Tells a text that was said, in pieces that end at these places.
-    async fn tell(&mut self, text: &str, ends: &[usize]) {
+    /// Sends a text in chunks that end at these positions.
+    async fn send(&mut self, text: &str, ends: &[usize]) {
         if text.is_empty() {
             return;
         }
-        let _gate = self.running.gate.lock().await;
+        let _output = self.running.output.lock().await;
         if self.running.over.is_cancelled() {
-            // The turn is over, and whoever waits for this is about to be dropped.
+            // The turn is over, and this future is about to be dropped.
             return std::future::pending().await;
         }
-        self.running.has_spoken.store(true, Ordering::Release);
+        self.running.has_sent_chunk.store(true, Ordering::Release);
         let (session, pending) = (self.session(), self.pending);
         let message = pending.request.message.id;
-        self.inner.feeds.push(session, message, pieces(text, ends));
-        let first = self.streamed.chunks;
-        let chunk = |(index, piece): (u32, &str)| Event::ReplyChunk {
+        let chunks = || chunks(text, ends);
+        self.parts.feeds.push(session, message, chunks());
+        let chunk = |(index, chunk): (u32, &str)| Event::ReplyChunk {
             reply_id: pending.reply_id,
             agent_id: pending.request.session.agent_id,
             index,
-            text: piece.into(),
+            text: chunk.into(),
         };
-        let chunks = (first..).zip(pieces(text, ends)).map(chunk);
-        self.inner.events.publish_all(session, chunks);
-        self.streamed.text.push_str(text);
-        self.streamed.chunks += u32::try_from(ends.len()).unwrap_or(u32::MAX);
+        let events = (self.chunks..).zip(chunks()).map(chunk);
+        self.parts.events.publish_all(session, events);
+        self.sent.push_str(text);
+        self.chunks += u32::try_from(ends.len()).unwrap_or(u32::MAX);
     }
 
-    /// The reply as far as it was streamed.
-    fn so_far(&self, is_truncated: bool) -> Reply {
-        let mut reply = Reply::text(self.streamed.text.clone());
-        let about = About {
+    /// Returns the text that was sent as a reply.
+    fn sent_reply(&self, is_truncated: bool) -> Reply {
+        let mut reply = Reply::text(self.sent.clone());
+        let info = ReplyInfo {
             is_truncated,
-            ..self.about.clone()
+            ..self.info.clone()
         };
-        about.write_to(&mut reply);
+        info.write_to(&mut reply);
         reply
     }
 
@@ -267,32 +263,30 @@ impl<'a, L: TurnStore> Asking<'a, L> {
     }
 }
 
-/// Ends when an answer's body has begun and nothing of it has come for so long.
-async fn silence(clock: &Clock, idle: Duration, progress: &Progress) {
+/// Waits until an answer's body has begun and then sends nothing for the idle timeout.
+async fn stalled(clock: &Clock, idle: Duration, progress: &Progress) {
     loop {
         progress.next().await;
         while clock.timeout(idle, progress.next()).await.is_some() {}
-        if !progress.has_begun_again() {
+        if !progress.is_restarted() {
             return;
         }
     }
 }
 
-/// The pieces of a text that end at these places.
-fn pieces<'t>(text: &'t str, ends: &[usize]) -> impl Iterator<Item = &'t str> {
+/// Splits a text at these positions.
+fn chunks<'t>(text: &'t str, ends: &[usize]) -> impl Iterator<Item = &'t str> {
     let mut start = 0;
     ends.iter().map(move |end| {
-        let piece = text.get(start..*end).unwrap_or_default();
+        let chunk = text.get(start..*end).unwrap_or_default();
         start = *end;
-        piece
+        chunk
     })
 }
 
-/// Cuts a text off at a length in bytes, at a character's boundary; returns whether it was cut.
-fn cut_off(text: &mut String, max: usize) -> bool {
-    if text.len() <= max {
-        return false;
-    }
+/// Cuts a text to at most `max` bytes, at a character boundary; returns whether it was longer.
+fn cut(text: &mut String, max: usize) -> bool {
+    let is_longer = text.len() > max;
     text.truncate(text.floor_char_boundary(max));
-    true
+    is_longer
 }

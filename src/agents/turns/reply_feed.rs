@@ -1,4 +1,4 @@
-//! What waits for a turn: the reply as it comes, for any number of waiters.
+//! Delivers a turn's chunks and end to any number of receivers.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,60 +12,57 @@ use crate::domain::message::{Message, TurnFailure};
 
 type OpenFeeds = BTreeMap<(SessionId, MessageId), watch::Sender<Progress>>;
 
-/// The feeds of the turns that are waited for or running.
+/// The feeds of the turns that run or have receivers.
 #[derive(Debug, Clone, Default)]
 pub struct ReplyFeeds {
     open: Arc<Mutex<OpenFeeds>>,
 }
 
-/// How far a turn has come.
+/// The state of a turn.
 #[derive(Debug, Default)]
 struct Progress {
-    /// What was said of the reply, and where each piece of it ends.
+    /// The text of all chunks, and where each of them ends.
     text: String,
     ends: Vec<usize>,
     ending: Option<Ending>,
-    /// Whether anybody waits for the pieces. Nobody is woken for them before; they are kept for
-    /// those who come later.
-    is_followed: AtomicBool,
+    /// Whether a receiver waits for chunks. Without one, no receiver is woken for them.
+    wants_chunks: AtomicBool,
 }
 
-/// How a turn ended for those who wait.
+/// How a turn ended for its receivers.
 #[derive(Debug, Clone)]
 pub enum Ending {
     /// With this reply.
     Replied(Arc<Message>),
-    /// Without one.
+    /// Without a reply.
     Failed(TurnFailure),
     /// The session was deleted.
     Deleted,
-    /// The server is stopping; the turn goes on at its next start.
+    /// The server is stopping; its next start resumes the turn.
     Stopping,
 }
 
-/// One waiter's view of a turn.
+/// Receives the chunks and the end of a turn.
 #[derive(Debug)]
 pub struct ReplyReceiver {
     progress: watch::Receiver<Progress>,
-    /// How many chunks there were when the waiting began.
+    /// How many chunks were sent before the receiver was created.
     missed: usize,
+    /// How many chunks it has received.
     seen: usize,
 }
 
-/// What a waiter hears.
+/// What a receiver receives.
 #[derive(Debug, Clone)]
 pub enum ReplyEvent {
-    /// More of the reply.
+    /// The next text of the reply.
     Chunk(String),
     /// The end.
     End(Ending),
 }
 
 impl ReplyFeeds {
-    /// Waits for the turn of a message, from the beginning of its reply.
-    ///
-    /// A waiter that comes while the reply is being streamed gets what was streamed so far as its
-    /// first chunk.
+    /// Returns a receiver of the turn of a message. Chunks that were sent before are received as one.
     #[must_use]
     pub fn wait_for(&self, session: SessionId, message: MessageId) -> ReplyReceiver {
         let progress = self.open(session, message).subscribe();
@@ -77,30 +74,30 @@ impl ReplyFeeds {
         }
     }
 
-    /// Adds pieces of a reply.
+    /// Sends chunks of a reply.
     pub fn push<'a>(
         &self,
         session: SessionId,
         message: MessageId,
-        pieces: impl Iterator<Item = &'a str>,
+        chunks: impl Iterator<Item = &'a str>,
     ) {
         self.open(session, message).send_if_modified(|progress| {
-            for piece in pieces {
-                progress.text.push_str(piece);
+            for chunk in chunks {
+                progress.text.push_str(chunk);
                 progress.ends.push(progress.text.len());
             }
-            progress.is_followed.load(Ordering::Relaxed)
+            progress.wants_chunks.load(Ordering::Relaxed)
         });
     }
 
-    /// Ends a turn for all who wait.
+    /// Ends a turn.
     pub fn end(&self, session: SessionId, message: MessageId, ending: Ending) {
         if let Some(feed) = self.lock().remove(&(session, message)) {
             feed.send_modify(|progress| progress.ending = Some(ending));
         }
     }
 
-    /// The messages of a session whose turns are waited for or running.
+    /// Returns the messages of a session whose turns run or have receivers.
     #[must_use]
     pub fn open_in(&self, session: SessionId) -> Vec<MessageId> {
         let range = (session, MessageId::from(0))..=(session, MessageId::from(u128::MAX));
@@ -109,13 +106,8 @@ impl ReplyFeeds {
 
     /// Ends all turns of a session.
     pub fn end_session(&self, session: SessionId, ending: &Ending) {
-        let mut open = self.lock();
-        let range = (session, MessageId::from(0))..=(session, MessageId::from(u128::MAX));
-        let keys: Vec<_> = open.range(range).map(|(key, _)| *key).collect();
-        for key in keys {
-            if let Some(feed) = open.remove(&key) {
-                feed.send_modify(|progress| progress.ending = Some(ending.clone()));
-            }
+        for message in self.open_in(session) {
+            self.end(session, message, ending.clone());
         }
     }
 
@@ -126,7 +118,7 @@ impl ReplyFeeds {
         }
     }
 
-    /// Forgets the feed of a message that was not stored.
+    /// Removes the feed of a message that was not stored.
     pub fn discard(&self, session: SessionId, message: MessageId) {
         self.lock().remove(&(session, message));
     }
@@ -142,59 +134,51 @@ impl ReplyFeeds {
 }
 
 impl Progress {
-    /// The text of some of the pieces.
-    fn said(&self, pieces: Range<usize>) -> &str {
-        let place = |count: usize| match count.checked_sub(1) {
+    /// Returns the text of some of the chunks.
+    fn text_of(&self, chunks: Range<usize>) -> String {
+        let position = |count: usize| match count.checked_sub(1) {
             None => Some(0),
             Some(last) => self.ends.get(last).copied(),
         };
-        let range = place(pieces.start).zip(place(pieces.end));
-        range
-            .and_then(|(start, end)| self.text.get(start..end))
-            .unwrap_or_default()
+        let range = position(chunks.start).zip(position(chunks.end));
+        let text = range.and_then(|(start, end)| self.text.get(start..end));
+        text.unwrap_or_default().to_owned()
     }
 }
 
 impl ReplyReceiver {
-    /// The next news; none after the end.
+    /// Returns the next event; `None` after the end.
     pub async fn next(&mut self) -> Option<ReplyEvent> {
-        self.follow();
+        // Earlier chunks are not missed: the mark is set and the state read under the same lock.
+        self.progress
+            .borrow()
+            .wants_chunks
+            .store(true, Ordering::Relaxed);
         loop {
-            if let Some(news) = self.news() {
-                return Some(news);
+            if let Some(event) = self.next_ready() {
+                return Some(event);
             }
             if self.progress.changed().await.is_err() {
-                // The feed is gone. What it said last may not have been seen.
-                return self.news();
+                // The feed is gone; its last events may not have been received.
+                return self.next_ready();
             }
         }
     }
 
-    /// Waits for the end alone, which is the only thing that wakes it unless others follow.
+    /// Waits for the end. Chunks do not wake it unless another receiver waits for them.
     pub async fn end(&mut self) -> Option<Ending> {
         let ended = self.progress.wait_for(|progress| progress.ending.is_some());
         ended.await.ok()?.ending.clone()
     }
 
-    /// Is to be woken for the pieces that are said from here on. Those before are there to be
-    /// seen, since the mark is made and looked at with the progress locked.
-    fn follow(&self) {
-        let progress = self.progress.borrow();
-        progress.is_followed.store(true, Ordering::Relaxed);
-    }
-
-    fn news(&mut self) -> Option<ReplyEvent> {
+    fn next_ready(&mut self) -> Option<ReplyEvent> {
         let progress = self.progress.borrow_and_update();
-        if self.seen < self.missed {
-            self.seen = self.missed;
-            return Some(ReplyEvent::Chunk(progress.said(0..self.missed).to_owned()));
+        if self.seen >= progress.ends.len() {
+            return progress.ending.clone().map(ReplyEvent::End);
         }
-        if self.seen < progress.ends.len() {
-            let next = self.seen..self.seen + 1;
-            self.seen = next.end;
-            return Some(ReplyEvent::Chunk(progress.said(next).to_owned()));
-        }
-        progress.ending.clone().map(ReplyEvent::End)
+        let next = self.seen..self.missed.max(self.seen + 1);
+        self.seen = next.end;
+        Some(ReplyEvent::Chunk(progress.text_of(next)))
     }
 }
 
@@ -206,25 +190,25 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_late_waiter_gets_what_was_said_so_far_in_one_piece() {
+    async fn a_late_receiver_gets_the_earlier_chunks_as_one() {
         let feeds = ReplyFeeds::default();
         let (session, message) = (SessionId::from(1), MessageId::from(2));
         feeds.push(session, message, ["Hello, ", "world"].into_iter());
-        let mut waiter = feeds.wait_for(session, message);
+        let mut receiver = feeds.wait_for(session, message);
         assert!(
-            matches!(waiter.next().await, Some(ReplyEvent::Chunk(text)) if text == "Hello, world")
+            matches!(receiver.next().await, Some(ReplyEvent::Chunk(text)) if text == "Hello, world")
         );
         feeds.push(session, message, std::iter::once("!"));
         feeds.end(session, message, Ending::Deleted);
-        assert!(matches!(waiter.next().await, Some(ReplyEvent::Chunk(text)) if text == "!"));
+        assert!(matches!(receiver.next().await, Some(ReplyEvent::Chunk(text)) if text == "!"));
         assert!(matches!(
-            waiter.next().await,
+            receiver.next().await,
             Some(ReplyEvent::End(Ending::Deleted))
         ));
         assert!(feeds.lock().is_empty());
     }
 
-    /// Whether a waiter was woken.
+    /// Records a wake.
     #[derive(Default)]
     struct Woken(AtomicBool);
 
@@ -240,31 +224,31 @@ mod tests {
     }
 
     #[test]
-    fn a_waiter_is_woken_for_the_end_and_for_pieces_once_somebody_follows() {
+    fn receivers_are_woken_for_chunks_only_once_one_waits_for_them() {
         let feeds = ReplyFeeds::default();
         let (session, message) = (SessionId::from(1), MessageId::from(2));
-        let mut waits = feeds.wait_for(session, message);
-        let mut follows = feeds.wait_for(session, message);
+        let mut for_end = feeds.wait_for(session, message);
+        let mut for_chunks = feeds.wait_for(session, message);
         let woken = Arc::new(Woken::default());
         let was_woken = || woken.0.swap(false, Ordering::Relaxed);
 
-        let mut end = pin!(waits.end());
+        let mut end = pin!(for_end.end());
         assert!(poll(end.as_mut(), &woken).is_pending());
         feeds.push(session, message, ["one ", "two "].into_iter());
         assert!(!was_woken());
-        for said in ["one ", "two "] {
-            let news = poll(follows.next(), &woken);
-            assert!(matches!(news, Poll::Ready(Some(ReplyEvent::Chunk(text))) if text == said));
+        for sent in ["one ", "two "] {
+            let event = poll(for_chunks.next(), &woken);
+            assert!(matches!(event, Poll::Ready(Some(ReplyEvent::Chunk(text))) if text == sent));
         }
 
-        let follower = Arc::new(Woken::default());
+        let other = Arc::new(Woken::default());
         {
-            let mut next = pin!(follows.next());
-            assert!(poll(next.as_mut(), &follower).is_pending());
+            let mut next = pin!(for_chunks.next());
+            assert!(poll(next.as_mut(), &other).is_pending());
             feeds.push(session, message, std::iter::once("three"));
-            assert!(follower.0.swap(false, Ordering::Relaxed));
-            let news = poll(next, &follower);
-            assert!(matches!(news, Poll::Ready(Some(ReplyEvent::Chunk(text))) if text == "three"));
+            assert!(other.0.swap(false, Ordering::Relaxed));
+            let event = poll(next, &other);
+            assert!(matches!(event, Poll::Ready(Some(ReplyEvent::Chunk(text))) if text == "three"));
         }
 
         assert!(poll(end.as_mut(), &woken).is_pending());

@@ -1,4 +1,4 @@
-//! What a lane does: it runs a session's turns, one after the other.
+//! The session worker's task: runs the turns of a session one after the other.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::attempts::{Answer, Asking};
-use super::lanes::{Place, Running};
+use super::attempts::{Attempts, Outcome};
 use super::reply_feed::Ending;
-use super::{Inner, PendingTurn, TurnStore, TurnStoreError};
+use super::runner::Inner;
+use super::session_worker::{RunningTurn, Slot};
+use super::turn_store::{PendingTurn, TurnStore, TurnStoreError};
 use crate::agents::backend::Answering;
 use crate::agents::registry::Agent;
 use crate::domain::id::{AgentId, SessionId};
@@ -18,53 +19,48 @@ use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{Begun, Closed, Reply, Wants};
 
-/// How long a lane waits before it asks a failing turn store again.
-const LEDGER_PAUSE: Duration = Duration::from_secs(1);
+/// The pause before a failed call of the turn store is repeated.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 
-/// What asking an agent came to.
-enum Asked {
-    /// An answer, or a failure; the place is given up once that is stored.
-    Answered {
-        result: Result<Answer, TurnFailure>,
-        partial: Option<String>,
-        place: Option<Place>,
-    },
-    /// The turn was over before it began.
-    Over,
+/// The result of asking an agent. The slot is released once the result is stored.
+struct Asked {
+    result: Result<Outcome, TurnFailure>,
+    partial: Option<String>,
+    _slot: Option<Slot>,
 }
 
-impl<L: TurnStore> Inner<L> {
-    pub(super) async fn run_lane(&self, session: SessionId, cancel: CancellationToken) {
-        // Here and below, a future is pinned where it is made: one that is handed on as it is has a
-        // place in the lane for each hand that it passes through, and is copied there.
+impl<S: TurnStore> Inner<S> {
+    pub(super) async fn run_worker(&self, session: SessionId, cancel: CancellationToken) {
+        // Here and below, futures are pinned where they are created: passing them on by value would
+        // store and copy them once per call.
         let work = pin!(self.run_turns(session));
-        // Dropping the work in the middle is what a crash does too, and as harmless.
+        // Dropping the work anywhere is as harmless as a crash.
         let _ = cancel.run_until_cancelled(work).await;
         if cancel.is_cancelled() {
-            self.lanes.remove(session);
-            // A piece of the reply may have come between the end of the feeds and that of the lane;
-            // at a stop, the lane may even end before the feeds do.
+            self.workers.remove(session);
+            // A chunk may have opened a feed again after the feeds were ended; at a stop, the worker
+            // may even end before the feeds do.
             let ending = if self.stopping.is_cancelled() {
                 Ending::Stopping
             } else {
                 Ending::Deleted
             };
-            self.feeds.end_session(session, &ending);
+            self.parts.feeds.end_session(session, &ending);
         }
     }
 
     async fn run_turns(&self, session: SessionId) {
         let mut was_damaged = false;
         loop {
-            let closings = self.lanes.closings(session);
-            let next = self.ledger.next(session, &|agent| self.wants(agent)).await;
-            let result = match next {
-                Ok(Some(turn)) => self.run_turn(&turn, closings).await,
-                Ok(None) if self.lanes.leave(session) => return,
+            let submissions = self.workers.submissions(session);
+            let wants = |agent| self.wants(agent);
+            let result = match self.parts.ledger.next(session, &wants).await {
+                Ok(Some(turn)) => self.run_turn(&turn, submissions).await,
+                Ok(None) if self.workers.leave(session) => return,
                 Ok(None) => Ok(()),
                 Err(TurnStoreError::Damaged) if !was_damaged => {
                     was_damaged = true;
-                    if self.pass_over_damage(session).await.is_ok() {
+                    if self.wait_for_quarantine(session).await.is_ok() {
                         continue;
                     }
                     Err(TurnStoreError::Later)
@@ -74,10 +70,10 @@ impl<L: TurnStore> Inner<L> {
             was_damaged = result == Err(TurnStoreError::Damaged);
             match result {
                 Ok(()) => {}
-                Err(TurnStoreError::Later) => self.clock.sleep(LEDGER_PAUSE).await,
+                Err(TurnStoreError::Later) => self.parts.clock.sleep(STORE_PAUSE).await,
                 Err(TurnStoreError::Damaged) => {
-                    tracing::error!(%session, "the session's turns cannot be read and wait");
-                    self.lanes.remove(session);
+                    tracing::error!(%session, "the session's turns cannot be read and stay open");
+                    self.workers.remove(session);
                     return;
                 }
                 Err(TurnStoreError::Closed) => return,
@@ -85,38 +81,40 @@ impl<L: TurnStore> Inner<L> {
         }
     }
 
-    /// Waits until what cannot be read is set aside, so that the turns behind it go on. Whoever
-    /// waits for it waits in vain.
-    async fn pass_over_damage(&self, session: SessionId) -> Result<(), TurnStoreError> {
+    /// Waits until a damaged turn is quarantined, so that the turns behind it can run. Waiters
+    /// receive an error.
+    async fn wait_for_quarantine(&self, session: SessionId) -> Result<(), TurnStoreError> {
         tracing::error!(%session, "a turn of the session cannot be read");
         let failed = Ending::Failed(TurnFailure::agent_error());
-        self.feeds.end_session(session, &failed);
-        self.ledger.settle().await
+        self.parts.feeds.end_session(session, &failed);
+        self.parts.ledger.settle().await
     }
 
     fn wants(&self, agent: AgentId) -> Wants {
-        self.agents
-            .get(agent)
-            .map_or_else(Wants::default, |agent| agent.backend.wants())
+        let agent = self.parts.agents.get(agent);
+        agent.map_or_else(Wants::default, |agent| agent.backend.wants())
     }
 
-    async fn run_turn(&self, pending: &PendingTurn, closings: u64) -> Result<(), TurnStoreError> {
+    async fn run_turn(
+        &self,
+        pending: &PendingTurn,
+        submissions: u64,
+    ) -> Result<(), TurnStoreError> {
         let PendingTurn { turn, request, .. } = pending;
-        let Some(agent) = self.agents.get(request.session.agent_id) else {
-            return self
-                .close(pending, Err(TurnFailure::agent_not_found()), None)
-                .await;
+        let (session, agent_id) = (turn.session_id, request.session.agent_id);
+        let Some(agent) = self.parts.agents.get(agent_id) else {
+            let failure = TurnFailure::agent_not_found();
+            return self.close(pending, Err(failure), None).await;
         };
         if let Some(until) = turn.waits_until
             && agent.backend.answering() != Answering::Itself
         {
             return self.wait_for_submit(pending, until).await;
         }
-        let (session, agent_id) = (turn.session_id, request.session.agent_id);
-        let begun = self
-            .lanes
-            .begin(session, request.message.id, agent_id, closings);
-        let Some(running) = begun else {
+        let running = self
+            .workers
+            .begin(session, request.message.id, agent_id, submissions);
+        let Some(running) = running else {
             // The turn store may have changed since it was read.
             return Ok(());
         };
@@ -124,31 +122,32 @@ impl<L: TurnStore> Inner<L> {
             let asking = pin!(self.begin_and_ask(&agent, pending, &running));
             running.over.run_until_cancelled(asking).await
         };
-        let finished = match asked {
-            // Its reply was submitted, or its agent is gone: the turn store knows.
-            None => Ok(()),
-            Some(Ok(asked)) => self.finish(pending, asked).await,
+        let stored = match asked {
+            Some(Ok(Some(asked))) => self.store_result(pending, asked).await,
             Some(Err(error)) => Err(error),
+            // The turn store knows: the turn was closed before it began, its reply was submitted, or
+            // its agent was removed.
+            Some(Ok(None)) | None => Ok(()),
         };
-        self.lanes.end(session);
-        finished
+        self.workers.end(session);
+        stored
     }
 
-    /// Stores what asking came to.
-    async fn finish(&self, pending: &PendingTurn, asked: Asked) -> Result<(), TurnStoreError> {
-        let Asked::Answered {
-            result,
-            partial,
-            place: _place,
-        } = asked
-        else {
-            return Ok(());
+    async fn store_result(
+        &self,
+        pending: &PendingTurn,
+        asked: Asked,
+    ) -> Result<(), TurnStoreError> {
+        let result = match asked.result {
+            Ok(Outcome::Later(until)) => {
+                let park = || self.parts.ledger.park(&pending.turn, until);
+                // A turn that is gone has been closed by a submission.
+                return self.until_stored(park).await.map(drop);
+            }
+            Ok(Outcome::Reply(reply)) => Ok(reply),
+            Err(failure) => Err(failure),
         };
-        match result {
-            Ok(Answer::Reply(reply)) => self.close(pending, Ok(reply), partial).await,
-            Ok(Answer::Later(until)) => self.park(pending, until).await,
-            Err(failure) => self.close(pending, Err(failure), partial).await,
-        }
+        self.close(pending, result, asked.partial).await
     }
 
     /// Waits until something is submitted, or the turn's time is over.
@@ -157,100 +156,72 @@ impl<L: TurnStore> Inner<L> {
         pending: &PendingTurn,
         until: Timestamp,
     ) -> Result<(), TurnStoreError> {
-        let nudge = self.lanes.nudged(pending.turn.session_id);
+        let session = pending.turn.session_id;
+        let wake = self.workers.wake_signal(session);
         tokio::select! {
             biased;
-            () = nudge.notified() => Ok(()),
-            () = self.clock.sleep_until(until) => {
-                let session = pending.turn.session_id;
-                tracing::warn!(%session, "nobody submitted a reply in time");
+            () = wake.notified() => Ok(()),
+            () = self.parts.clock.sleep_until(until) => {
+                tracing::warn!(%session, "no reply was submitted in time");
                 self.close(pending, Err(TurnFailure::agent_timeout()), None).await
             }
         }
     }
 
+    /// Marks a turn as running and asks its agent; `None` if the turn was closed already.
     async fn begin_and_ask(
         &self,
         agent: &Agent,
         pending: &PendingTurn,
-        running: &Running,
-    ) -> Result<Asked, TurnStoreError> {
+        running: &RunningTurn,
+    ) -> Result<Option<Asked>, TurnStoreError> {
         let turn = &pending.turn;
-        let place = match self.lanes.take_place(turn.session_id) {
-            Some(place) => place,
-            None => match Arc::clone(&agent.places).acquire_owned().await {
-                Ok(place) => place,
+        let slot = match self.workers.take_slot(turn.session_id) {
+            Some(slot) => slot,
+            None => match Arc::clone(&agent.slots).acquire_owned().await {
+                Ok(slot) => slot,
                 // The semaphore is never closed.
                 Err(_) => return Err(TurnStoreError::Closed),
             },
         };
         if !turn.running {
-            match self.ledger.begin(turn).await? {
+            match self.parts.ledger.begin(turn).await? {
                 Begun::Now => {}
                 Begun::Closed(failure) => {
                     self.end(pending, Ending::Failed(failure));
-                    return Ok(Asked::Over);
+                    return Ok(None);
                 }
-                Begun::Gone => return Ok(Asked::Over),
+                Begun::Gone => return Ok(None),
             }
         }
         let agent_id = agent.character.id;
         let span = tracing::debug_span!("turn", session = %turn.session_id, agent = %agent_id);
         let started = Instant::now();
-        let mut asking = Asking::new(self, agent, pending, running, place);
+        let mut attempts = Attempts::new(&self.parts, agent, pending, running, slot);
         let result = {
-            let answer = pin!(asking.answer());
-            answer.instrument(span.clone()).await
+            let outcome = pin!(attempts.run());
+            outcome.instrument(span.clone()).await
         };
         let elapsed = started.elapsed();
-        self.meters.answered(agent_id, elapsed);
+        self.parts.meters.answered(agent_id, elapsed);
         span.in_scope(|| tracing::debug!(?elapsed, replied = result.is_ok(), "asked"));
-        let (place, partial) = asking.into_parts();
-        Ok(Asked::Answered {
+        let (slot, partial) = attempts.into_parts();
+        Ok(Some(Asked {
             result,
             partial,
-            place,
-        })
+            _slot: slot,
+        }))
     }
 
-    /// A name that cannot be kept is made anew with the next turn, so it is not waited for.
-    pub(super) async fn keep_upstream(&self, session: SessionId, name: &str) {
-        let kept = self.ledger.keep_upstream(session, name.to_owned()).await;
-        if let Err(error) = kept {
-            tracing::warn!(%session, ?error, "the name of a session elsewhere was not kept");
-        }
-    }
-
-    /// Notes that a turn waits for a submit, however long the turn store takes to be able to.
-    async fn park(&self, pending: &PendingTurn, until: Timestamp) -> Result<(), TurnStoreError> {
-        loop {
-            match self.ledger.park(&pending.turn, until).await {
-                // Where it is gone, its reply has been submitted already.
-                Ok(_) => return Ok(()),
-                Err(TurnStoreError::Later) => self.clock.sleep(LEDGER_PAUSE).await,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Closes the turn, however long the turn store takes to be able to.
     async fn close(
         &self,
         pending: &PendingTurn,
         result: Result<Reply, TurnFailure>,
         partial: Option<String>,
     ) -> Result<(), TurnStoreError> {
-        let closed = loop {
-            let closing = self
-                .ledger
-                .close(&pending.turn, result.clone(), partial.clone());
-            match closing.await {
-                Ok(closed) => break closed,
-                Err(TurnStoreError::Later) => self.clock.sleep(LEDGER_PAUSE).await,
-                Err(error) => return Err(error),
-            }
-        };
-        match closed {
+        let ledger = &self.parts.ledger;
+        let close = || ledger.close(&pending.turn, result.clone(), partial.clone());
+        match self.until_stored(close).await? {
             Closed::Replied(reply) => self.end(pending, Ending::Replied(reply)),
             Closed::Failed(failure) => self.end(pending, Ending::Failed(failure)),
             Closed::Gone => self.end(pending, Ending::Deleted),
@@ -258,8 +229,23 @@ impl<L: TurnStore> Inner<L> {
         Ok(())
     }
 
+    /// Repeats a call of the turn store as long as a retry may succeed.
+    async fn until_stored<T, F: Future<Output = Result<T, TurnStoreError>>>(
+        &self,
+        call: impl Fn() -> F,
+    ) -> Result<T, TurnStoreError> {
+        loop {
+            match call().await {
+                Err(TurnStoreError::Later) => self.parts.clock.sleep(STORE_PAUSE).await,
+                result => return result,
+            }
+        }
+    }
+
     fn end(&self, pending: &PendingTurn, ending: Ending) {
-        self.feeds
-            .end(pending.turn.session_id, pending.request.message.id, ending);
+        let message = pending.request.message.id;
+        self.parts
+            .feeds
+            .end(pending.turn.session_id, message, ending);
     }
 }

@@ -1,4 +1,4 @@
-//! The lanes, with a turn store that does nothing but count who looks into it.
+//! The session workers, with an empty turn store that counts how often it is read.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,16 +6,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
+use super::reply_feed::ReplyFeeds;
 use super::*;
-use crate::agents::backends::scripted::Scripted;
+use crate::agents::backends::external::External;
 use crate::agents::character::Character;
-use crate::agents::registry::Registry;
+use crate::agents::registry::{Agent, Agents, Registry};
+use crate::clock::Clock;
+use crate::domain::id::{AgentId, SessionId};
+use crate::domain::message::TurnFailure;
+use crate::domain::time::Timestamp;
+use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply, Wants};
+use crate::events::EventBus;
+use crate::metrics::AgentMeters;
 
-/// Has no turns. A look into it may be held up.
+/// Has no turns.
 #[derive(Debug, Clone, Default)]
 struct Empty {
-    looks: Arc<AtomicUsize>,
-    looked: Arc<Notify>,
+    reads: Arc<AtomicUsize>,
+    was_read: Arc<Notify>,
 }
 
 impl TurnStore for Empty {
@@ -24,8 +32,8 @@ impl TurnStore for Empty {
         _: SessionId,
         _: &(dyn Fn(AgentId) -> Wants + Sync),
     ) -> Result<Option<PendingTurn>, TurnStoreError> {
-        self.looks.fetch_add(1, Ordering::SeqCst);
-        self.looked.notify_one();
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.was_read.notify_one();
         Ok(None)
     }
 
@@ -58,14 +66,13 @@ impl TurnStore for Empty {
 fn agent() -> Agent {
     let text = r#"{"name": "A", "settings": {"backend": {"type": "x", "maxConcurrency": 2}}}"#;
     let character = Character::parse(Path::new("a.json"), text, Timestamp(0)).unwrap();
-    let (clock, _hand) = Clock::manual(Timestamp(0));
-    Agent::with_backend(character, Box::new(Scripted::new(clock)))
+    Agent::with_backend(character, Box::new(External))
 }
 
-fn runner(ledger: &Empty) -> Runner<Empty> {
+fn runner(store: &Empty) -> Runner<Empty> {
     let (clock, _hand) = Clock::manual(Timestamp(0));
     Runner::new(Parts {
-        ledger: ledger.clone(),
+        ledger: store.clone(),
         agents: Arc::new(Agents::new(Registry::new(Vec::new()))),
         feeds: ReplyFeeds::default(),
         events: EventBus::default(),
@@ -74,7 +81,7 @@ fn runner(ledger: &Empty) -> Runner<Empty> {
     })
 }
 
-/// Lets the lanes do what they have to.
+/// Lets the workers run.
 async fn settle() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
@@ -82,64 +89,64 @@ async fn settle() {
 }
 
 #[tokio::test]
-async fn nobody_looks_for_turns_while_a_lane_is_claimed() {
-    let ledger = Empty::default();
-    let (runner, agent) = (runner(&ledger), agent());
+async fn a_reserved_worker_starts_when_the_reservation_is_dropped() {
+    let store = Empty::default();
+    let (runner, agent) = (runner(&store), agent());
     let session = SessionId::from(1);
-    let claim = runner.claim(session, &agent).unwrap();
-    // Somebody else's message of the same session was stored first.
+    let reservation = runner.claim(session, &agent).unwrap();
+    // Another message of the session was stored first.
     assert!(runner.claim(session, &agent).is_none());
     runner.wake(session);
     settle().await;
-    assert_eq!(ledger.looks.load(Ordering::SeqCst), 0);
-    drop(claim);
-    ledger.looked.notified().await;
+    assert_eq!(store.reads.load(Ordering::SeqCst), 0);
+    drop(reservation);
+    store.was_read.notified().await;
     settle().await;
-    // The lane looked, and once more since it was woken, and is gone.
-    assert_eq!(ledger.looks.load(Ordering::SeqCst), 2);
+    // The worker read twice, since it was woken, and has ended.
+    assert_eq!(store.reads.load(Ordering::SeqCst), 2);
     assert!(runner.claim(session, &agent).is_some());
 }
 
 #[tokio::test]
-async fn a_lane_that_is_open_is_not_claimed_and_costs_no_place() {
-    let ledger = Empty::default();
-    let (runner, agent) = (runner(&ledger), agent());
+async fn a_running_worker_cannot_be_reserved_and_occupies_no_slot() {
+    let store = Empty::default();
+    let (runner, agent) = (runner(&store), agent());
     let session = SessionId::from(1);
     runner.wake(session);
     assert!(runner.claim(session, &agent).is_none());
-    assert_eq!(agent.places.available_permits(), 2);
+    assert_eq!(agent.slots.available_permits(), 2);
     settle().await;
-    let claim = runner.claim(session, &agent).unwrap();
-    assert_eq!(agent.places.available_permits(), 1);
-    drop(claim);
+    let reservation = runner.claim(session, &agent).unwrap();
+    assert_eq!(agent.slots.available_permits(), 1);
+    drop(reservation);
     settle().await;
-    assert_eq!(agent.places.available_permits(), 2);
+    assert_eq!(agent.slots.available_permits(), 2);
 }
 
 #[tokio::test]
-async fn without_a_free_place_there_is_no_claim_and_no_lane() {
-    let ledger = Empty::default();
-    let (runner, agent) = (runner(&ledger), agent());
-    let claims: Vec<_> = (1..=3)
+async fn without_a_free_slot_nothing_is_reserved() {
+    let store = Empty::default();
+    let (runner, agent) = (runner(&store), agent());
+    let reservations: Vec<_> = (1..=3)
         .map(|id| runner.claim(SessionId::from(id), &agent))
         .collect();
-    let claimed: Vec<_> = claims.iter().map(Option::is_some).collect();
-    assert_eq!(claimed, [true, true, false]);
-    // The third session's lane is opened by whoever stores its turn.
+    let reserved: Vec<_> = reservations.iter().map(Option::is_some).collect();
+    assert_eq!(reserved, [true, true, false]);
+    // The third session's worker starts once its turn is stored.
     runner.wake(SessionId::from(3));
-    ledger.looked.notified().await;
-    drop(claims);
+    store.was_read.notified().await;
+    drop(reservations);
 }
 
 #[tokio::test]
-async fn a_stop_leaves_no_lane_behind_that_was_claimed() {
-    let ledger = Empty::default();
-    let (runner, agent) = (runner(&ledger), agent());
-    let claim = runner.claim(SessionId::from(1), &agent);
+async fn a_stop_ends_reserved_workers() {
+    let store = Empty::default();
+    let (runner, agent) = (runner(&store), agent());
+    let reservation = runner.claim(SessionId::from(1), &agent);
     runner.begin_stop();
     assert!(runner.claim(SessionId::from(2), &agent).is_none());
-    drop(claim);
+    drop(reservation);
     runner.finish_stop().await;
-    assert_eq!(ledger.looks.load(Ordering::SeqCst), 0);
-    assert_eq!(agent.places.available_permits(), 2);
+    assert_eq!(store.reads.load(Ordering::SeqCst), 0);
+    assert_eq!(agent.slots.available_permits(), 2);
 }

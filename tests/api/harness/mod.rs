@@ -2,6 +2,8 @@
 
 mod answer;
 mod calls;
+#[path = "../../support/scripted_backend.rs"]
+mod scripted_backend;
 mod server;
 mod sse;
 mod wire;

@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use reqwest::Client;
 use serde_json::{Value, json};
-use sessiond::agents::backends::scripted::Scripted;
 use sessiond::agents::character::Character;
 use sessiond::agents::registry::Agent;
 use sessiond::clock::{Clock, ClockHand};
@@ -30,13 +29,15 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::scripted_backend::Scripted;
+
 /// The time at which every test begins: 2024-01-01T00:00:00Z.
 pub(crate) const START: Timestamp = Timestamp(1_704_067_200_000);
 
 /// The id of the built-in agent.
 pub(crate) const ELIZA: &str = "b850bc30-45f8-0041-a00a-83df46d8555d";
 
-/// The id of the agent that does what a message says; see [`sessiond::agents::backends::scripted`].
+/// The id of the agent that does what a message says; see [`super::scripted_backend`].
 pub(crate) const SCRIPTED: &str = "5c819ed0-0000-0000-0000-000000000001";
 
 /// The id of a user.

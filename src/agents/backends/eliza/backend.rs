@@ -14,7 +14,7 @@ const HISTORY: usize = 16;
 
 /// The rule engine in the binary.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::agents) struct Eliza;
+pub(crate) struct Eliza;
 
 impl Backend for Eliza {
     fn kind(&self) -> &'static str {

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::script::{MAX_PIECES, Piece};
+use super::script::{Element, MAX_ELEMENTS};
 use super::text::Token;
 
-impl Piece {
+impl Element {
     fn matches(&self, token: &Token<'_>) -> bool {
         match self {
             Self::Many(_) | Self::One => true,
@@ -29,14 +29,14 @@ impl Piece {
     }
 }
 
-/// Where each piece of a pattern begins; a piece ends where the next one begins.
+/// Where each element of a pattern begins; an element ends where the next one begins.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Parts {
-    starts: [usize; MAX_PIECES + 1],
+pub(super) struct Captures {
+    starts: [usize; MAX_ELEMENTS + 1],
     count: usize,
 }
 
-impl Parts {
+impl Captures {
     /// Returns the words of a part; the parts are counted from 1, as in the script.
     pub(super) fn range(&self, part: usize) -> Option<Range<usize>> {
         if part == 0 || part > self.count {
@@ -48,34 +48,34 @@ impl Parts {
 
 /// Matches a pattern against a whole clause.
 ///
-/// Every piece but the wildcards takes exactly one word, so the leftmost match of the words between
+/// Every element but the wildcards takes exactly one word, so the leftmost match of the words between
 /// two wildcards is as good as any later one. It is enough to backtrack to the latest wildcard: the
 /// cost is at most the length of the clause times that of the pattern.
-pub(super) fn decompose(pattern: &[Piece], clause: &[Token<'_>]) -> Option<Parts> {
-    let mut parts = Parts {
+pub(super) fn decompose(pattern: &[Element], clause: &[Token<'_>]) -> Option<Captures> {
+    let mut captures = Captures {
         count: pattern.len(),
-        ..Parts::default()
+        ..Captures::default()
     };
-    let (mut piece, mut at) = (0, 0);
+    let (mut next, mut at) = (0, 0);
     let mut latest: Option<(usize, usize)> = None;
     loop {
-        *parts.starts.get_mut(piece)? = at;
-        match pattern.get(piece) {
-            None if at == clause.len() => return Some(parts),
-            Some(Piece::Many(least)) => {
+        *captures.starts.get_mut(next)? = at;
+        match pattern.get(next) {
+            None if at == clause.len() => return Some(captures),
+            Some(Element::Many(least)) => {
                 at += least;
                 if at > clause.len() {
                     return None;
                 }
-                piece += 1;
-                if piece == pattern.len() {
+                next += 1;
+                if next == pattern.len() {
                     at = clause.len();
                 }
-                latest = Some((piece, at));
+                latest = Some((next, at));
                 continue;
             }
             Some(one) if clause.get(at).is_some_and(|token| one.matches(token)) => {
-                piece += 1;
+                next += 1;
                 at += 1;
                 continue;
             }
@@ -85,7 +85,7 @@ pub(super) fn decompose(pattern: &[Piece], clause: &[Token<'_>]) -> Option<Parts
         if from >= clause.len() {
             return None;
         }
-        (piece, at) = (after, from + 1);
-        latest = Some((piece, at));
+        (next, at) = (after, from + 1);
+        latest = Some((next, at));
     }
 }

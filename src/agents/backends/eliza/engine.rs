@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 use super::assemble::{assemble, name, part};
-use super::decompose::{Parts, decompose};
+use super::decompose::{Captures, decompose};
 use super::marks::{is_gap, is_letter};
-use super::script::{Keyword, Reply, Rule, Script};
-use super::text::{Clause, Text};
+use super::script::{Keyword, Reassembly, Rule, Script};
+use super::text::{Clause, Statement};
 
 /// How many keywords of a statement are tried.
 const MAX_TRIED: usize = 32;
@@ -36,10 +36,10 @@ pub(super) struct Engine {
 }
 
 /// An answer, which [`Engine::say`] puts into words.
-pub(super) enum Answer {
+pub(super) enum Response {
     Ready(String),
     /// A template, and the parts of a clause to fill it with.
-    Template(&'static str, Clause, Parts),
+    Template(&'static str, Clause, Captures),
 }
 
 impl Engine {
@@ -54,7 +54,7 @@ impl Engine {
     }
 
     /// Processes a statement and selects its answer.
-    pub(super) fn hear(&mut self, statement: &str, text: &Text<'_>) -> Answer {
+    pub(super) fn hear(&mut self, statement: &str, text: &Statement<'_>) -> Response {
         let has_recalled = std::mem::take(&mut self.has_recalled);
         if let Some((rank, answer)) = self.by_keyword(text) {
             if rank < GRAVE {
@@ -67,20 +67,20 @@ impl Engine {
             && let Some(reply) = self.memory.pop_front()
         {
             self.has_recalled = true;
-            return Answer::Ready(reply);
+            return Response::Ready(reply);
         }
         self.without_keyword(statement, text)
-            .unwrap_or_else(|| Answer::Ready("Please go on.".to_owned()))
+            .unwrap_or_else(|| Response::Ready("Please go on.".to_owned()))
     }
 
     /// Puts an answer into words.
-    pub(super) fn say(&self, text: &Text<'_>, answer: Answer) -> String {
+    pub(super) fn say(&self, text: &Statement<'_>, answer: Response) -> String {
         match answer {
-            Answer::Ready(reply) => reply,
-            Answer::Template(template, clause, parts) => {
+            Response::Ready(reply) => reply,
+            Response::Template(template, clause, captures) => {
                 let words = text.words(&clause);
                 let part = |number| {
-                    let range = parts.range(number).unwrap_or_default();
+                    let range = captures.range(number).unwrap_or_default();
                     part(self.script, words, range)
                 };
                 assemble(template, part, self.name.as_deref())
@@ -90,7 +90,7 @@ impl Engine {
 
     /// Returns the answer of the best keyword that has a rule for its clause, with its rank. Of
     /// equal ranks, the first one said wins.
-    fn by_keyword(&mut self, text: &Text<'_>) -> Option<(u32, Answer)> {
+    fn by_keyword(&mut self, text: &Statement<'_>) -> Option<(u32, Response)> {
         let script = self.script;
         let mut candidates: Vec<(&Keyword, &Clause)> = Vec::new();
         for clause in &text.clauses {
@@ -117,29 +117,31 @@ impl Engine {
     fn apply(
         &mut self,
         rules: &'static [Rule],
-        text: &Text<'_>,
+        text: &Statement<'_>,
         clause: &Clause,
         links: usize,
-    ) -> Option<Answer> {
+    ) -> Option<Response> {
         let words = text.words(clause);
         for rule in rules {
             if rule.is_question && !clause.is_question || rule.needs_name && self.name.is_none() {
                 continue;
             }
-            let Some(parts) = decompose(&rule.pattern, words) else {
+            let Some(captures) = decompose(&rule.pattern, words) else {
                 continue;
             };
             if let Some(part) = rule.name_part {
-                let said = parts.range(part).and_then(|range| words.get(range));
+                let said = captures.range(part).and_then(|range| words.get(range));
                 let Some(name) = said.and_then(|words| name(self.script, words)) else {
                     continue;
                 };
                 self.name = Some(name);
             }
             return match self.next_reply(rule)? {
-                Reply::Say(template) => Some(Answer::Template(template, clause.clone(), parts)),
-                Reply::Next => None,
-                Reply::Link(heading) => {
+                Reassembly::Say(template) => {
+                    Some(Response::Template(template, clause.clone(), captures))
+                }
+                Reassembly::Next => None,
+                Reassembly::Link(heading) => {
                     let keyword = self.script.heading(heading)?;
                     self.apply(&keyword.rules, text, clause, links.checked_sub(1)?)
                 }
@@ -149,7 +151,7 @@ impl Engine {
     }
 
     /// Returns the rule's replies in turn; those with the user's name only once it is known.
-    fn next_reply(&mut self, rule: &'static Rule) -> Option<&'static Reply> {
+    fn next_reply(&mut self, rule: &'static Rule) -> Option<&'static Reassembly> {
         let next = self.next_replies.get_mut(rule.number)?;
         for _ in &rule.replies {
             let reply = rule.replies.get(usize::from(*next))?;
@@ -158,7 +160,7 @@ impl Engine {
                 *next = 0;
             }
             match reply {
-                Reply::Say(template) if template.contains("$name") && self.name.is_none() => {}
+                Reassembly::Say(template) if template.contains("$name") && self.name.is_none() => {}
                 reply => return Some(reply),
             }
         }
@@ -166,7 +168,7 @@ impl Engine {
     }
 
     /// Remembers what the statement says about something of the user's.
-    fn remember(&mut self, text: &Text<'_>) {
+    fn remember(&mut self, text: &Statement<'_>) {
         let my = self.script.grammar.my;
         let has_my = |clause: &&Clause| {
             let mut words = text.words(clause).iter();
@@ -190,7 +192,7 @@ impl Engine {
     }
 
     /// Returns the answer to a statement without a keyword.
-    fn without_keyword(&mut self, statement: &str, text: &Text<'_>) -> Option<Answer> {
+    fn without_keyword(&mut self, statement: &str, text: &Statement<'_>) -> Option<Response> {
         let is_question = text.clauses.iter().any(|clause| clause.is_question);
         let heading = if statement.chars().all(is_gap) {
             "<silence>"

@@ -9,7 +9,7 @@
 //! any process gives the same answers, also after a restart.
 
 mod assemble;
-pub(in crate::agents) mod backend;
+pub(crate) mod backend;
 mod decompose;
 mod engine;
 mod marks;
@@ -30,9 +30,9 @@ fn respond(earlier: &[&str], statement: &str) -> String {
     let script = parse::script();
     let mut engine = engine::Engine::new(script);
     for past in earlier {
-        engine.hear(past, &text::Text::new(script, past));
+        engine.hear(past, &text::Statement::new(script, past));
     }
-    let text = text::Text::new(script, statement);
+    let text = text::Statement::new(script, statement);
     let answer = engine.hear(statement, &text);
     engine.say(&text, answer)
 }

@@ -6,7 +6,7 @@
 //! sub dont = don't              a word that is replaced on input
 //! class pet = dog cat           a class of words, `@pet` in patterns and headings
 //! [mother @pet] 15              a keyword heading: its words and its rank
-//! ? * my @pet {is was} + ?      a pattern (see `Piece`); a final `?` requires a question mark,
+//! ? * my @pet {is was} + ?      a pattern (see `Element`); a final `?` requires a question mark,
 //!                               a leading `$name` requires a known name
 //! ! 5                           the fifth part of the pattern is the user's name
 //! - How old is your $3?         a reply: `$3` is the third part, `$name` the user's name
@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::script::{
-    Grammar, Keyword, MAX_PIECES, MAX_WORD_BYTES, Piece, Reply, Rule, Script, Word,
+    Element, Grammar, Keyword, MAX_ELEMENTS, MAX_WORD_BYTES, Reassembly, Rule, Script, Word,
 };
 
 /// The parts of the script. The words come first, since the others name their classes.
@@ -103,9 +103,9 @@ impl Parser {
             "-" => {
                 let rule = self.script.keywords.last_mut()?.rules.last_mut()?;
                 rule.replies.push(match rest.strip_prefix("=> ") {
-                    Some("next") => Reply::Next,
-                    Some(name) => Reply::Link(name),
-                    None => Reply::Say(rest),
+                    Some("next") => Reassembly::Next,
+                    Some(name) => Reassembly::Link(name),
+                    None => Reassembly::Say(rest),
                 });
                 // The engine counts the replies of a rule in a byte.
                 u8::try_from(rule.replies.len()).ok().map(|_| ())
@@ -191,15 +191,15 @@ impl Parser {
                 choice = Some(Vec::new());
             }
             let Some(words) = &mut choice else {
-                pattern.push(self.piece(mark)?);
+                pattern.push(self.element(mark)?);
                 continue;
             };
             words.push(self.word(mark.trim_matches(['{', '}']))?);
             if mark.ends_with('}') {
-                pattern.push(Piece::Words(choice.take()?));
+                pattern.push(Element::Words(choice.take()?));
             }
         }
-        if choice.is_some() || pattern.len() > MAX_PIECES {
+        if choice.is_some() || pattern.len() > MAX_ELEMENTS {
             return None;
         }
         let rule = Rule {
@@ -214,20 +214,20 @@ impl Parser {
         Some(())
     }
 
-    fn piece(&mut self, mark: &'static str) -> Option<Piece> {
+    fn element(&mut self, mark: &'static str) -> Option<Element> {
         if let Some(class) = mark.strip_prefix('@') {
-            return self.classes.get(class).copied().map(Piece::Class);
+            return self.classes.get(class).copied().map(Element::Class);
         }
         if let Some(ending) = mark.strip_prefix('~') {
-            return Some(Piece::Ending(ending));
+            return Some(Element::Ending(ending));
         }
         Some(match mark {
-            "*" => Piece::Many(0),
-            "+" => Piece::Many(1),
-            "_" => Piece::One,
-            "^" => Piece::Capitalised,
-            "#" => Piece::Number,
-            word => Piece::Words(vec![self.word(word)?]),
+            "*" => Element::Many(0),
+            "+" => Element::Many(1),
+            "_" => Element::One,
+            "^" => Element::Capitalised,
+            "#" => Element::Number,
+            word => Element::Words(vec![self.word(word)?]),
         })
     }
 }

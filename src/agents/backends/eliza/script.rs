@@ -5,8 +5,8 @@ use std::collections::HashMap;
 /// The maximum length of a word of the script, in bytes.
 pub(super) const MAX_WORD_BYTES: usize = 16;
 
-/// The maximum number of pieces of a pattern. A match needs no allocation.
-pub(super) const MAX_PIECES: usize = 12;
+/// The maximum number of elements of a pattern. A match needs no allocation.
+pub(super) const MAX_ELEMENTS: usize = 12;
 
 /// Stands for all words that the script does not know.
 pub(super) static UNKNOWN: Word = Word {
@@ -44,8 +44,8 @@ impl Word {
     }
 }
 
-/// A piece of a pattern.
-pub(super) enum Piece {
+/// An element of a pattern.
+pub(super) enum Element {
     /// `*` or `+`: at least this many words, as few as possible.
     Many(usize),
     /// `_`: any one word.
@@ -63,7 +63,7 @@ pub(super) enum Piece {
 }
 
 /// What a rule does once its pattern has matched.
-pub(super) enum Reply {
+pub(super) enum Reassembly {
     /// Answers with this template.
     Say(&'static str),
     /// Applies the rules of another keyword to the same clause.
@@ -77,14 +77,14 @@ pub(super) enum Reply {
 pub(super) struct Rule {
     /// Index among all rules of the script; the engine counts the rule's uses under it.
     pub(super) number: usize,
-    pub(super) pattern: Vec<Piece>,
+    pub(super) pattern: Vec<Element>,
     /// Whether the clause must end with a question mark.
     pub(super) is_question: bool,
     /// Whether the user's name must be known.
     pub(super) needs_name: bool,
     /// The part that is the user's name, counted from 1.
     pub(super) name_part: Option<usize>,
-    pub(super) replies: Vec<Reply>,
+    pub(super) replies: Vec<Reassembly>,
 }
 
 /// A keyword, or several that are treated alike, with their rules.

@@ -6,7 +6,7 @@ use super::marks::{is_gap, is_letter, is_mark, separates, unwrap};
 use super::script::{MAX_WORD_BYTES, Script, UNKNOWN, Word};
 
 /// After so many words, a clause ends at the next word that joins clauses; at `MAX_CLAUSE` it ends
-/// anyway. Text without punctuation so costs no more than text with it.
+/// anyway. Statement without punctuation so costs no more than text with it.
 const LONG_CLAUSE: usize = 60;
 const MAX_CLAUSE: usize = 120;
 
@@ -32,12 +32,12 @@ pub(super) struct Clause {
 
 /// A statement, split into words and clauses.
 #[derive(Default)]
-pub(super) struct Text<'a> {
+pub(super) struct Statement<'a> {
     pub(super) tokens: Vec<Token<'a>>,
     pub(super) clauses: Vec<Clause>,
 }
 
-impl<'a> Text<'a> {
+impl<'a> Statement<'a> {
     /// Splits a statement.
     pub(super) fn new(script: &'static Script, statement: &'a str) -> Self {
         let mut splitter = Splitter {
@@ -64,7 +64,7 @@ impl<'a> Text<'a> {
 
 struct Splitter<'a> {
     script: &'static Script,
-    text: Text<'a>,
+    text: Statement<'a>,
     /// Where the current clause starts.
     start: usize,
     /// Whether the next word begins a sentence.

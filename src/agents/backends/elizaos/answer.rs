@@ -4,59 +4,62 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::agents::backend::BackendError;
-use crate::agents::backends::answer::{Answer, Origin};
+use crate::agents::backends::answer::{AgentAnswer, ReplyOrigin};
 use crate::domain::turn::Reply;
 
-/// Stands between the texts of a reply.
+/// Separates the texts of a reply.
 const BLANK_LINE: &str = "\n\n";
 
-/// An answer, in either of the forms that its versions have.
+/// An answer; older versions put the response into `data`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Sent {
+pub(super) struct HttpAnswer {
     #[serde(default)]
     agent_response: Option<Value>,
     #[serde(default)]
     data: Option<Value>,
 }
 
-impl Sent {
-    /// The reply. What the agent's actions said is part of it.
+impl HttpAnswer {
+    /// Returns the reply, with what the agent's actions said.
     ///
     /// # Errors
-    /// There is none, which is how that server answers a message that was overtaken by a later one;
-    /// or it is no reply.
-    pub(super) fn into_reply(self, origin: Origin) -> Result<Reply, BackendError> {
+    /// There is no response, as when a later message overtook this one; or it is not a reply.
+    pub(super) fn into_reply(self, origin: ReplyOrigin) -> Result<Reply, BackendError> {
         let inner = self
             .data
             .and_then(|mut data| Some(data.get_mut("agentResponse")?.take()));
         let answer = match self.agent_response.or(inner) {
-            None | Some(Value::Null) => return Err(no_reply()),
-            Some(Value::String(text)) => Answer::of_text(text),
-            Some(Value::Object(response)) => answer_of(response)?,
-            Some(_) => return Err(unreadable()),
+            None | Some(Value::Null) => {
+                return Err(BackendError::transient(
+                    "it answered without a reply".into(),
+                ));
+            }
+            Some(Value::String(text)) => AgentAnswer::from_text(text),
+            Some(Value::Object(response)) => from_response(response)?,
+            Some(_) => return Err(invalid()),
         };
-        // An agent may have acted and said nothing, which is no reason to have it act again.
+        // An agent may have acted and said nothing, so this is not an error: it must not act again.
         Ok(answer.into_reply_or(String::new(), origin))
     }
 }
 
-fn answer_of(mut response: Map<String, Value>) -> Result<Answer, BackendError> {
+fn from_response(mut response: Map<String, Value>) -> Result<AgentAnswer, BackendError> {
     let callbacks = callbacks(response.remove("actionCallbacks"));
     let all = || std::iter::once(&response).chain(&callbacks);
-    let text = text_of(all());
-    let attachments: Vec<_> = all().flat_map(attachments_of).cloned().collect();
+    let text = joined_texts(all());
+    let attachments = all().filter_map(|content| content.get("attachments")?.as_array());
+    let attachments: Vec<_> = attachments.flatten().cloned().collect();
     response.insert("text".into(), text.into());
     response.insert("attachments".into(), attachments.into());
-    serde_json::from_value(Value::Object(response)).map_err(|_| unreadable())
+    serde_json::from_value(Value::Object(response)).map_err(|_| invalid())
 }
 
-/// What the actions gave: `ElizaOS` 1.7.2 tells what the last one gave, as an object.
+/// Returns the results of the actions. `ElizaOS` 1.7.2 sends that of the last one, as an object.
 fn callbacks(value: Option<Value>) -> Vec<Map<String, Value>> {
     let values = match value {
         Some(Value::Array(values)) => values,
-        Some(value) => vec![value],
-        None => Vec::new(),
+        value => value.into_iter().collect(),
     };
     let objects = values.into_iter().filter_map(|value| match value {
         Value::Object(fields) => Some(fields),
@@ -65,8 +68,8 @@ fn callbacks(value: Option<Value>) -> Vec<Map<String, Value>> {
     objects.collect()
 }
 
-/// The texts, one after the other; none of them twice.
-fn text_of<'a>(contents: impl Iterator<Item = &'a Map<String, Value>>) -> String {
+/// Joins the texts without duplicates.
+fn joined_texts<'a>(contents: impl Iterator<Item = &'a Map<String, Value>>) -> String {
     let mut texts: Vec<&str> = Vec::new();
     for content in contents {
         let text = content.get("text").and_then(Value::as_str);
@@ -77,18 +80,6 @@ fn text_of<'a>(contents: impl Iterator<Item = &'a Map<String, Value>>) -> String
     texts.join(BLANK_LINE)
 }
 
-fn attachments_of(content: &Map<String, Value>) -> &[Value] {
-    let attachments = content.get("attachments").and_then(Value::as_array);
-    attachments.map(Vec::as_slice).unwrap_or_default()
-}
-
-fn no_reply() -> BackendError {
-    BackendError::Transient {
-        detail: "it answered without a reply".into(),
-        retry_after: None,
-    }
-}
-
-fn unreadable() -> BackendError {
-    BackendError::Final("its agentResponse is no reply".into())
+fn invalid() -> BackendError {
+    BackendError::Final("its agentResponse is not a reply".into())
 }

@@ -1,8 +1,8 @@
-//! A message in the form in which that server takes it.
+//! A message in the format of an `ElizaOS` server.
 //!
-//! Of what it is sent, `ElizaOS` 1.7.2 shows its agent the text alone: metadata and attachments are
-//! stored there and reach nobody, and the agent's own replies are not stored at all. So what the
-//! agent has to know stands before the text.
+//! `ElizaOS` 1.7.2 shows its agent only the text of a message: metadata and attachments are stored
+//! there without effect, and the agent's own replies are not stored. What the agent has to know
+//! therefore precedes the text.
 
 use std::borrow::Cow;
 
@@ -11,52 +11,49 @@ use serde_json::{Map, Value};
 use crate::agents::backend::{BackendError, TurnRequest};
 use crate::domain::message::{Message, Role, TurnState};
 
-/// The longest text that it takes, in UTF-16 code units.
-const MAX_TEXT: usize = 4000;
+/// The server's limit of a text, in UTF-16 code units.
+const MAX_TEXT_UNITS: usize = 4000;
 
-/// The longest metadata that it takes, as JSON in UTF-16 code units.
-const MAX_METADATA: usize = 10_240;
+/// The server's limit of metadata, as JSON in UTF-16 code units.
+const MAX_METADATA_UNITS: usize = 10_240;
 
-/// Stands before what was said earlier.
+/// Precedes the earlier messages.
 const EARLIER: &str = "[Earlier in this conversation]\n";
 
-/// Stands between that and the message.
+/// Precedes the message after those.
 const NOW: &str = "\n[The user now says]\n";
 
-/// Stands where a text was cut off.
+/// Ends a text that was cut.
 const CUT: &str = "…";
 
-/// A beginning of an earlier message that is shorter than this, in UTF-16 code units, is not worth
-/// its place.
-const MIN_BEGINNING: usize = 100;
+/// An earlier message is not cut shorter than this, in UTF-16 code units.
+const MIN_BEGINNING_UNITS: usize = 100;
 
 /// A message as it is sent.
 #[derive(Debug, PartialEq)]
 pub(super) struct Outgoing {
-    /// The text, with what was said before where the agent does not know it.
+    /// The text, after the earlier messages that the agent does not know.
     pub(super) content: String,
-    /// None where the message has none.
     pub(super) metadata: Option<Map<String, Value>>,
-    /// None where the message has none.
     pub(super) attachments: Option<Value>,
 }
 
 impl Outgoing {
-    /// The message of a request, for a session there that is new or is not.
+    /// Returns the message of a request, for a new or an existing remote session.
     ///
     /// # Errors
-    /// Nothing is left of its text.
-    pub(super) fn of(request: &TurnRequest, is_new: bool) -> Result<Self, BackendError> {
+    /// The text has only characters that the server cannot store.
+    pub(super) fn new(request: &TurnRequest, is_new: bool) -> Result<Self, BackendError> {
         let body = &request.message.body;
         let own = without_nul(&body.content);
         if own.is_empty() {
             return Err(BackendError::Final(
-                "the message has nothing but NUL characters, which ElizaOS cannot store".into(),
+                "the message has only NUL characters, which ElizaOS cannot store".into(),
             ));
         }
-        let text = beginning(&own, MAX_TEXT);
+        let text = beginning(&own, MAX_TEXT_UNITS);
         let is_truncated = text.len() < own.len();
-        let mut metadata = body.metadata.as_deref().map(|text| object(Some(text)));
+        let mut metadata = body.metadata.as_deref().map(object);
         if is_truncated {
             mark_truncated(metadata.get_or_insert_default());
         }
@@ -70,22 +67,20 @@ impl Outgoing {
     }
 }
 
-/// An object that is stored as text, without the characters that cannot be stored there.
-pub(super) fn object(text: Option<&str>) -> Map<String, Value> {
-    let fields: Option<Map<_, _>> = text.and_then(|text| serde_json::from_str(text).ok());
+/// Parses a stored object, without the characters that the server cannot store.
+pub(super) fn object(text: &str) -> Map<String, Value> {
+    let fields: Option<Map<_, _>> = serde_json::from_str(text).ok();
     fields.map(map_without_nul).unwrap_or_default()
 }
 
-/// What was said before and the agent does not know: in a new session all of it. In one that goes
-/// on, that server has kept the user's messages, and not what the agent said since the last one
-/// that it answered.
+/// Returns the earlier messages that the agent does not know: all of them in a new remote session.
+/// An existing one has the user's messages, but no replies since the last message that was answered.
 fn unknown(request: &TurnRequest, is_new: bool) -> &[Message] {
     let earlier = request.history.messages();
-    let known = if is_new {
-        None
-    } else {
-        earlier.iter().rposition(is_answered)
-    };
+    if is_new {
+        return earlier;
+    }
+    let known = earlier.iter().rposition(is_answered);
     let first = known.map_or(0, |last| last + 1);
     earlier.get(first..).unwrap_or_default()
 }
@@ -100,9 +95,9 @@ fn is_answered(message: &Message) -> bool {
     )
 }
 
-/// The text behind as many of the newest earlier messages as have a place.
+/// Returns the text after as many of the newest earlier messages as fit.
 fn with_earlier(earlier: &[Message], text: &str) -> String {
-    let mut left = MAX_TEXT.saturating_sub(units(text) + units(EARLIER) + units(NOW));
+    let mut left = MAX_TEXT_UNITS.saturating_sub(units(text) + units(EARLIER) + units(NOW));
     let mut lines = Vec::new();
     let newest_first = earlier.iter().rev();
     for message in newest_first.filter(|message| !message.body.content.trim().is_empty()) {
@@ -123,14 +118,14 @@ fn with_earlier(earlier: &[Message], text: &str) -> String {
     format!("{EARLIER}{}{NOW}{text}", earlier.trim_end())
 }
 
-/// The beginning of a line, where that is long enough to tell something.
+/// Cuts a line; `None` if too little of it would be left.
 fn cut(line: &str, max: usize) -> Option<String> {
     let max = max.checked_sub(units(CUT) + 1)?;
-    let begun = (max >= MIN_BEGINNING).then(|| beginning(line, max))?;
+    let begun = (max >= MIN_BEGINNING_UNITS).then(|| beginning(line, max))?;
     Some(format!("{begun}{CUT}\n"))
 }
 
-/// As much of a text as has at most so many UTF-16 code units.
+/// Returns as much of a text as has at most `max` UTF-16 code units.
 fn beginning(text: &str, max: usize) -> &str {
     let mut left = max;
     let end = text.char_indices().find_map(|(index, char)| {
@@ -141,15 +136,15 @@ fn beginning(text: &str, max: usize) -> &str {
     end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
-/// The length that JavaScript gives a text.
+/// Returns the length in UTF-16 code units.
 fn units(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
-/// Says in a message's metadata that its text was cut off, where there is a place for it.
+/// Marks a message as truncated in its metadata, unless that would become too long.
 fn mark_truncated(metadata: &mut Map<String, Value>) {
     let before = metadata.insert("truncated".into(), Value::Bool(true));
-    if units(&Value::Object(metadata.clone()).to_string()) <= MAX_METADATA {
+    if units(&Value::Object(metadata.clone()).to_string()) <= MAX_METADATA_UNITS {
         return;
     }
     match before {
@@ -158,7 +153,7 @@ fn mark_truncated(metadata: &mut Map<String, Value>) {
     };
 }
 
-/// A text without NUL, which no text in its database can have.
+/// Removes NUL, which the server's database cannot store in texts.
 fn without_nul(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {
         Cow::Owned(text.replace('\0', ""))

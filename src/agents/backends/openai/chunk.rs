@@ -1,77 +1,69 @@
 //! One object of a model's answer: an event of a stream, or the whole answer.
 //!
 //! Servers agree on little more than the names `choices`, `delta`, `message` and `content`, so each
-//! field is looked at by itself: one that is not needed, or not understood, fails nothing.
+//! field is parsed separately: one that is unused or invalid fails nothing.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::failure::Failure;
-use crate::agents::client::http_client::not_understood;
+use crate::agents::client::body::BodyKind;
+use crate::agents::client::http_client::invalid_json;
 use crate::json::{self, JsString, Members};
 
-/// Finish reasons that say that the reply broke off. `insufficient_system_resource` is `DeepSeek`'s,
-/// `abort` that of `vLLM` and `SGLang`.
-const BROKEN_OFF: [&str; 3] = ["error", "abort", "insufficient_system_resource"];
+/// Finish reasons of interrupted replies. `insufficient_system_resource` is `DeepSeek`'s, `abort`
+/// that of `vLLM` and `SGLang`.
+const INTERRUPTED: [&str; 3] = ["error", "abort", "insufficient_system_resource"];
 
-/// Where servers put a model's reasoning: llama.cpp, vLLM and `DeepSeek` in the first, Ollama and
-/// `OpenRouter` in the second. Some send both, with the same text.
+/// Where servers put a model's reasoning: llama.cpp, vLLM and `DeepSeek` into the first, Ollama and
+/// `OpenRouter` into the second. Some send both, with the same text.
 const REASONING: [&str; 3] = ["reasoning_content", "reasoning", "thinking"];
 
-/// Fields that tell of a failure where there are no `choices`.
-const TELLING: [&str; 3] = ["detail", "message", "error_code"];
+/// Fields that report a failure in an object without `choices`.
+const FAILURE_FIELDS: [&str; 3] = ["detail", "message", "error_code"];
 
-/// Fields that say what failed.
+/// Fields with the cause of a failure.
 const CAUSES: [&str; 6] = ["error", "message", "detail", "error_code", "code", "type"];
 
-/// How an answer comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// In pieces, each in its `delta`.
-    Streamed,
-    /// Whole, in its `message`.
-    Whole,
-}
-
-/// What an object says.
+/// The contents of an object.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     /// The model's name.
     pub(super) model: Option<String>,
-    /// What is said and thought, in order.
     pub(super) parts: Vec<Part>,
-    /// Why the model ended, if it did.
     pub(super) finish_reason: Option<String>,
     /// Whether the model refuses to answer.
     pub(super) is_refusal: bool,
-    /// Whether the model calls a tool.
     pub(super) calls_tool: bool,
 }
 
-/// A piece of text.
 #[derive(Debug)]
 pub(super) enum Part {
-    /// For the user.
+    /// Text for the user.
     Text(JsString),
-    /// The model's reasoning.
+    /// Reasoning.
     Thought(JsString),
 }
 
 impl Chunk {
-    /// Reads an object. Of several choices only one is read, that of `index`, which is noted when
-    /// the first one comes.
+    /// Parses an object. Of several choices only that of `index` is read, which is set by the first
+    /// one.
     ///
     /// # Errors
-    /// It tells of a failure, is not an object, or its `choices` are not a list.
-    pub(super) fn parse(text: &str, form: Form, index: &mut Option<u64>) -> Result<Self, Failure> {
+    /// The text reports a failure, is not an object, or its `choices` are not an array.
+    pub(super) fn parse(
+        text: &str,
+        kind: BodyKind,
+        index: &mut Option<u64>,
+    ) -> Result<Self, Failure> {
         let object = json::members(text).or_else(|error| {
-            // Gemini's errors are the items of a list.
+            // Gemini wraps its errors into an array.
             let items = serde_json::from_str::<Vec<Members<'_>>>(text);
             let first = items.ok().and_then(|items| items.into_iter().next());
-            first.ok_or_else(|| Failure::from(not_understood("its answer", &error)))
+            first.ok_or_else(|| Failure::from(invalid_json("its answer", &error)))
         })?;
-        if tells_of_failure(&object) {
-            return Err(told(&object, &CAUSES));
+        if reports_failure(&object) {
+            return Err(failure(&object, &CAUSES));
         }
         let mut chunk = Self {
             model: text_in(&object, "model"),
@@ -81,31 +73,32 @@ impl Chunk {
             return Ok(chunk);
         };
         let choices = serde_json::from_str::<Vec<&RawValue>>(choices.get())
-            .map_err(|error| not_understood("its answer", &error))?;
+            .map_err(|error| invalid_json("its answer", &error))?;
         let choices = choices.into_iter().filter_map(read::<Members<'_>>);
-        let index_of =
-            |choice: &Members<'_>| choice.get("index").and_then(read).unwrap_or_default();
-        let choices = choices.map(|choice| (index_of(&choice), choice));
+        let choices = choices.map(|choice| {
+            let index: u64 = choice.get("index").and_then(read).unwrap_or_default();
+            (index, choice)
+        });
         let first = choices
             .filter(|(found, _)| index.is_none_or(|index| index == *found))
             .min_by_key(|(found, _)| *found);
         if let Some((found, choice)) = first {
             *index = Some(found);
-            chunk.read_choice(&choice, form)?;
+            chunk.read_choice(&choice, kind)?;
         }
         Ok(chunk)
     }
 
-    fn read_choice(&mut self, choice: &Members<'_>, form: Form) -> Result<(), Failure> {
-        // Some servers write the word for none.
+    fn read_choice(&mut self, choice: &Members<'_>, kind: BodyKind) -> Result<(), Failure> {
+        // Some servers send the string "null".
         self.finish_reason = text_in(choice, "finish_reason").filter(|reason| reason != "null");
         let reason = self.finish_reason.as_deref().unwrap_or_default();
-        if says_something(choice.get("error")) || BROKEN_OFF.contains(&reason) {
-            return Err(told(choice, &["error", "finish_reason"]));
+        if has_content(choice.get("error")) || INTERRUPTED.contains(&reason) {
+            return Err(failure(choice, &["error", "finish_reason"]));
         }
-        let names = match form {
-            Form::Streamed => ["delta", "message"],
-            Form::Whole => ["message", "delta"],
+        let names = match kind {
+            BodyKind::Events => ["delta", "message"],
+            BodyKind::Json => ["message", "delta"],
         };
         let mut messages = names.iter().filter_map(|name| choice.get(name));
         if let Some(message) = messages.find_map(read::<Members<'_>>) {
@@ -122,13 +115,13 @@ impl Chunk {
         if let Some(content) = message.get("content") {
             self.read_content(content);
         }
-        self.is_refusal |= says_something(message.get("refusal"));
+        self.is_refusal |= has_content(message.get("refusal"));
         self.calls_tool |= ["tool_calls", "function_call"]
             .iter()
-            .any(|name| says_something(message.get(name)));
+            .any(|name| has_content(message.get(name)));
     }
 
-    /// A text, or a list of typed parts.
+    /// Reads a string, or an array of typed parts.
     fn read_content(&mut self, content: &RawValue) {
         if let Some(text) = string(Some(content)) {
             self.parts.push(Part::Text(text));
@@ -144,56 +137,55 @@ impl Chunk {
     }
 
     fn read_part(&mut self, part: &Members<'_>) {
-        let kind = text_in(part, "type");
-        match kind.as_deref() {
+        match text_in(part, "type").as_deref() {
             None | Some("text" | "output_text") => {
                 let text = string(part.get("text"));
                 self.parts.extend(text.map(Part::Text));
             }
             Some(kind @ ("thinking" | "reasoning")) => {
-                let thoughts = part.get(kind).or_else(|| part.get("text"));
-                self.parts
-                    .extend(thoughts.map(thoughts_in).unwrap_or_default());
+                if let Some(content) = part.get(kind).or_else(|| part.get("text")) {
+                    self.read_thoughts(content);
+                }
             }
             Some("refusal") => self.is_refusal = true,
             Some("tool_call" | "tool_use") => self.calls_tool = true,
-            // Images, sound, references and what is still to be invented.
+            // Images, audio, references and unknown types.
             Some(_) => {}
         }
     }
+
+    /// Reads a string, or an array of text parts, as reasoning.
+    fn read_thoughts(&mut self, content: &RawValue) {
+        let mut inner = Self::default();
+        inner.read_content(content);
+        let thoughts = inner.parts.into_iter().map(|part| match part {
+            Part::Text(text) | Part::Thought(text) => Part::Thought(text),
+        });
+        self.parts.extend(thoughts);
+    }
 }
 
-/// A text, or a list of text parts, that was thought.
-fn thoughts_in(content: &RawValue) -> Vec<Part> {
-    let mut inner = Chunk::default();
-    inner.read_content(content);
-    let thoughts = inner.parts.into_iter().map(|part| match part {
-        Part::Text(text) | Part::Thought(text) => Part::Thought(text),
-    });
-    thoughts.collect()
-}
-
-fn tells_of_failure(object: &Members<'_>) -> bool {
+fn reports_failure(object: &Members<'_>) -> bool {
     let is_error = text_in(object, "object").is_some_and(|kind| kind == "error");
-    let has_choices = present(object, "choices").is_some();
+    let mut failure_fields = FAILURE_FIELDS.iter().map(|name| object.get(name));
     is_error
-        || says_something(object.get("error"))
-        || !has_choices && TELLING.iter().any(|name| says_something(object.get(name)))
+        || has_content(object.get("error"))
+        || present(object, "choices").is_none() && failure_fields.any(has_content)
 }
 
-/// A failure in the words of these members. The others may hold what the model said.
-fn told(object: &Members<'_>, names: &[&str]) -> Failure {
+/// Returns a failure with these members only: others may contain what the model said.
+fn failure(object: &Members<'_>, names: &[&str]) -> Failure {
     let members = names.iter().filter_map(|name| {
         let value = object.get(name)?;
         Some(format!("\"{name}\":{value}"))
     });
     let members: Vec<_> = members.collect();
-    Failure::Told(format!("{{{}}}", members.join(",")))
+    Failure::Reported(format!("{{{}}}", members.join(",")))
 }
 
-/// Whether a field that has a value only sometimes has one now. Some servers send `""`, `false`, or
-/// an object that has nothing in it, for none.
-fn says_something(field: Option<&RawValue>) -> bool {
+/// Returns whether an optional field has a value. Some servers send `""`, `false` or an object of
+/// empty values instead of null.
+fn has_content(field: Option<&RawValue>) -> bool {
     let Some(field) = field else {
         return false;
     };
@@ -205,26 +197,27 @@ fn says_something(field: Option<&RawValue>) -> bool {
 
 fn is_empty(value: &RawValue) -> bool {
     let text = value.get();
-    let is_list_or_object = text.starts_with(['[', '{']);
+    let is_array_or_object = text.starts_with(['[', '{']);
     match text {
         "null" | "false" | "0" => true,
-        _ if is_list_or_object => text[1..text.len() - 1].trim().is_empty(),
+        _ if is_array_or_object => text[1..text.len() - 1].trim().is_empty(),
         _ => read::<JsString>(value).is_some_and(|text| text.to_text().trim().is_empty()),
     }
 }
 
-/// A member that is there and not null.
+/// Returns a member that is not null.
 fn present<'a>(object: &Members<'a>, name: &str) -> Option<&'a RawValue> {
     object.get(name).filter(|value| value.get() != "null")
 }
 
-/// A string that has something in it.
+/// Returns a string that is not empty.
 fn string(value: Option<&RawValue>) -> Option<JsString> {
     value
         .and_then(read)
         .filter(|text| *text != JsString::default())
 }
 
+/// Returns a string that is not blank.
 fn text_in(object: &Members<'_>, name: &str) -> Option<String> {
     let text = string(object.get(name))?.to_text();
     (!text.trim().is_empty()).then_some(text)

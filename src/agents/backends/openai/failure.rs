@@ -1,14 +1,14 @@
-//! How a model's server says that it failed, and whether it would take less of the conversation.
+//! Failures of a model's server, and whether a shorter conversation may succeed.
 
 use crate::agents::backend::BackendError;
-use crate::agents::client::http_client::{self, Refusal, Repeat};
+use crate::agents::client::http_client::{ErrorResponse, Repeat, error_text, reported_error};
 use crate::agents::client::redact::Redactor;
 
-/// How much of an answer is searched for the cause of a failure, in bytes.
-const MAX_SEARCHED: usize = 16 * 1024;
+/// How much of an answer is searched for the cause, in bytes.
+const MAX_SEARCHED_BYTES: usize = 16 * 1024;
 
-/// Codes of errors that say that the context is full: of llama.cpp, `OpenAI` (and vLLM, Groq,
-/// `DeepSeek` and llama-cpp-python), `LiteLLM`, and GitHub's models.
+/// Error codes that mean a full context: of llama.cpp, `OpenAI` (also vLLM, Groq, `DeepSeek` and
+/// llama-cpp-python), `LiteLLM`, and GitHub Models.
 const CODES: [&str; 5] = [
     "exceed_context_size_error",
     "context_length_exceeded",
@@ -17,7 +17,7 @@ const CODES: [&str; 5] = [
     "tokens_limit_reached",
 ];
 
-/// The same in words, as servers say it that have no code for it.
+/// Phrases that mean the same, of servers without a code.
 const PHRASES: [&str; 22] = [
     // OpenAI, vLLM, DeepSeek, OpenRouter and SGLang: "maximum context length is"; LM Studio: "loaded
     // with context length of", "Reached context length of".
@@ -62,54 +62,52 @@ const PHRASES: [&str; 22] = [
     "maximum allowed length",
 ];
 
-/// Why a model gave no reply.
+/// Why a model did not reply.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Its server refused the request.
-    Refused(Refusal),
-    /// The answer, or an event of it, says that it failed.
-    Told(String),
-    /// Anything else.
+    /// The server refused the request.
+    Refused(ErrorResponse),
+    /// The answer, or an event of it, reports a failure.
+    Reported(String),
     Other(BackendError),
 }
 
 impl Failure {
-    /// Whether the request was more than the model's context holds, so that a shorter one may be
-    /// answered.
+    /// Returns whether the request exceeded the model's context, so that a shorter one may succeed.
     pub(super) fn is_context_full(&self) -> bool {
         let body = match self {
-            Self::Refused(refusal) => match refusal.status.as_u16() {
-                // Whatever it is that is too large, less of it may do.
+            Self::Refused(response) => match response.status.as_u16() {
+                // A smaller request may be accepted, whatever the limit is.
                 413 => return true,
-                // Gateways hand on what the server behind them says, under a status of their own.
-                400 | 422 | 500 => refusal.body.as_slice(),
+                // Gateways forward the errors of other servers under a status of their own.
+                400 | 422 | 500 => response.body.as_slice(),
                 _ => return false,
             },
-            Self::Told(told) => told.as_bytes(),
+            Self::Reported(text) => text.as_bytes(),
             Self::Other(_) => return false,
         };
-        let body = &body[..body.len().min(MAX_SEARCHED)];
+        let body = &body[..body.len().min(MAX_SEARCHED_BYTES)];
         let raw = String::from_utf8_lossy(body).to_ascii_lowercase();
         // The rest of the body may repeat the conversation.
-        let said = http_client::error_text(body).to_ascii_lowercase();
+        let message = error_text(body).to_ascii_lowercase();
         CODES.iter().any(|code| raw.contains(code))
-            || PHRASES.iter().any(|phrase| said.contains(phrase))
+            || PHRASES.iter().any(|phrase| message.contains(phrase))
     }
 
-    /// The failure for the log.
+    /// Returns the error for the log.
     pub(super) fn into_error(self, redactor: &Redactor) -> BackendError {
         match self {
-            Self::Refused(refusal) => refusal.into_error(redactor, Repeat::Harmless),
-            Self::Told(told) => http_client::told(&told, redactor),
+            Self::Refused(response) => response.into_error(redactor, Repeat::Harmless),
+            Self::Reported(text) => reported_error(&text, redactor),
             Self::Other(error) => error,
         }
     }
 
-    /// The same, of a request that had no history in it.
-    pub(super) fn of_message_alone(self, redactor: &Redactor) -> BackendError {
+    /// Returns the error of a request that exceeded the context without any history.
+    pub(super) fn without_history(self, redactor: &Redactor) -> BackendError {
         let cause = self.into_error(redactor);
         BackendError::Final(format!(
-            "the message alone, without any history, is more than the model's context holds: {cause}"
+            "the message without any history exceeds the model's context: {cause}"
         ))
     }
 }
@@ -124,12 +122,12 @@ impl From<BackendError> for Failure {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> Failure {
-        Failure::Told(text.to_owned())
+    fn reported(text: &str) -> Failure {
+        Failure::Reported(text.to_owned())
     }
 
     #[test]
-    fn a_full_context_is_known_by_its_code_or_in_words() {
+    fn a_full_context_is_recognised_by_code_or_phrase() {
         for body in [
             r#"{"error":{"code":400,"message":"the request exceeds the available context size, try increasing it","type":"exceed_context_size_error","n_prompt_tokens":5092,"n_ctx":1024}}"#,
             r#"{"error":{"message":"x","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#,
@@ -143,14 +141,14 @@ mod tests {
             r#"{"object":"error","message":"Input length (9000 tokens) exceeds the maximum allowed length (8192 tokens)"}"#,
             r#"[{"error":{"code":400,"message":"The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}]"#,
         ] {
-            assert!(told(body).is_context_full(), "{body}");
+            assert!(reported(body).is_context_full(), "{body}");
         }
         for body in [
             r#"{"error":{"message":"model not found","code":"model_not_found"}}"#,
             r#"{"error":{"message":"Invalid role"},"input":"what is a context window?"}"#,
             "",
         ] {
-            assert!(!told(body).is_context_full(), "{body}");
+            assert!(!reported(body).is_context_full(), "{body}");
         }
     }
 }

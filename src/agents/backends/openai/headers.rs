@@ -1,14 +1,15 @@
-//! Headers of the character's own, which go with each request.
+//! Headers of a character's requests.
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use crate::agents::character::Character;
-use crate::agents::settings::{SettingsFault, kind_of};
+use crate::agents::settings::SettingsError;
+use crate::json;
 
 const FIELD: &str = "headers";
 
-/// Headers that belong to a connection or to the request itself: sessiond sets those that are needed.
+/// Headers of the connection or of the request itself, which the HTTP client sets.
 const RESERVED: [&str; 15] = [
     "accept-encoding",
     "connection",
@@ -27,7 +28,7 @@ const RESERVED: [&str; 15] = [
     "upgrade",
 ];
 
-/// Parts of the names of headers that carry secrets.
+/// Parts of the names of headers that hold secrets.
 const SECRET: [&str; 6] = [
     "authorization",
     "cookie",
@@ -37,28 +38,27 @@ const SECRET: [&str; 6] = [
     "token",
 ];
 
-/// The headers that a character's settings name. No value is ever shown: it may be a secret.
-pub(super) fn headers(character: &Character) -> Result<HeaderMap, SettingsFault> {
+/// Returns the headers of a character's settings. Errors never repeat a value, which may be secret.
+pub(super) fn headers(character: &Character) -> Result<HeaderMap, SettingsError> {
     let config = &character.backend;
-    let example = "an object of texts such as {\"X-Title\": \"My app\"}";
+    let expected = "an object of strings such as {\"X-Title\": \"My app\"}";
     let mut headers = HeaderMap::new();
-    let has_key = config
-        .text("apiKeyEnv")?
-        .is_some_and(|name| !name.is_empty());
-    for (name, value) in config.object(FIELD, example)?.into_iter().flatten() {
-        let fault = |reason: String| config.fault_in(FIELD, format!("settings.backend.{reason}"));
-        let header = header(name, value, has_key).map_err(fault)?;
-        if headers.insert(header.0, header.1).is_some() {
-            return Err(fault(format!(
-                "{FIELD} has {name} twice; allowed is once, in any case"
-            )));
+    let key = config.text("apiKeyEnv")?;
+    let has_key = key.is_some_and(|name| !name.is_empty());
+    for (name, value) in config.object(FIELD, expected)?.into_iter().flatten() {
+        let error = |reason: String| {
+            config.error_in(FIELD, format!("invalid settings.backend.{FIELD}: {reason}"))
+        };
+        let (header, value) = header(name, value, has_key).map_err(error)?;
+        if headers.insert(header, value).is_some() {
+            return Err(error(format!("{name} is set twice, in any case")));
         }
         if is_secret(name) {
             let agent = &character.name;
             tracing::warn!(
                 %agent, header = %name,
-                "the character file holds the value of a header that carries secrets; whoever reads \
-                 the file reads it (apiKeyEnv names a variable instead)"
+                "the character file contains the value of a header that holds secrets; everyone who \
+                 can read the file can read it (apiKeyEnv names a variable instead)"
             );
         }
     }
@@ -67,27 +67,22 @@ pub(super) fn headers(character: &Character) -> Result<HeaderMap, SettingsFault>
 
 fn header(name: &str, value: &Value, has_key: bool) -> Result<(HeaderName, HeaderValue), String> {
     let header = HeaderName::try_from(name).map_err(|_| {
-        format!("{FIELD} has the name {name:?}; allowed are letters, digits and !#$%&'*+-.^_`|~")
+        format!("expected names of letters, digits and !#$%&'*+-.^_`|~, found {name:?}")
     })?;
     if RESERVED.contains(&header.as_str()) {
         return Err(format!(
-            "{FIELD} has {name}, which sessiond sets where it is needed; take it out"
+            "sessiond sets {name} where it is needed; remove it"
         ));
     }
-    if has_key && header == reqwest::header::AUTHORIZATION {
-        return Err(format!(
-            "{FIELD} has {name}, which apiKeyEnv sets; take one of them out"
-        ));
+    if has_key && header == AUTHORIZATION {
+        return Err(format!("apiKeyEnv sets {name}; remove one of them"));
     }
     let Value::String(text) = value else {
-        let found = kind_of(value);
-        return Err(format!(
-            "{FIELD}.{name} is {found}; allowed is a text in quotes"
-        ));
+        let found = json::kind(value);
+        return Err(format!("expected a string as {name}, found {found}"));
     };
-    let mut value = HeaderValue::from_str(text.trim()).map_err(|_| {
-        format!("{FIELD}.{name} has a character that no header carries; allowed is visible ASCII")
-    })?;
+    let mut value = HeaderValue::from_str(text.trim())
+        .map_err(|_| format!("expected visible ASCII as {name}, found another character"))?;
     value.set_sensitive(true);
     Ok((header, value))
 }

@@ -1,5 +1,4 @@
-//! Any server that speaks the chat completions of `OpenAI`: Ollama, llama.cpp, vLLM, LM Studio, or
-//! a hosted model.
+//! Any server with `OpenAI`'s chat completions: Ollama, llama.cpp, vLLM, LM Studio, or a hosted model.
 
 mod chunk;
 mod failure;
@@ -19,24 +18,23 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use self::chunk::Form;
 use self::failure::Failure;
-use self::parameters::Parameters;
-use self::reader::Reader;
-use super::history::{Said, Window};
+use self::parameters::{Completion, Parameters};
+use self::reader::ReplyReader;
+use super::history::{ChatMessage, Window};
 use super::prompt;
-use crate::agents::about::About;
 use crate::agents::backend::{Backend, BackendError, Piece, Progress, ReplyStream, TurnRequest};
+use crate::agents::backend_context::BackendContext;
 use crate::agents::character::Character;
-use crate::agents::client::body::{Body, Kind};
+use crate::agents::client::body::{AnswerBody, BodyKind};
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
-use crate::agents::client::sse::Event;
-use crate::agents::registry::BackendContext;
+use crate::agents::client::sse::SseEvent;
+use crate::agents::reply_info::ReplyInfo;
 use crate::domain::turn::{WantedHistory, Wants};
 
-/// What a character can say of it.
-pub(in crate::agents) const FIELDS: &[&str] = &[
+/// Its fields in `settings.backend`.
+pub(crate) const FIELDS: &[&str] = &[
     "baseUrl",
     "model",
     "apiKeyEnv",
@@ -49,35 +47,37 @@ pub(in crate::agents) const FIELDS: &[&str] = &[
     "extraBody",
 ];
 
-/// About as many characters are a token, in most languages and models.
-const CHARACTERS_OF_A_TOKEN: u64 = 4;
+/// The average length of a token in most languages and models, in characters.
+const CHARACTERS_PER_TOKEN: u64 = 4;
 
-/// How long the stream of a model that has given a finish reason may send no event until it counts as
-/// ended: some servers end nothing.
+/// After a finish reason, a stream without another event for this time has ended: some servers never
+/// close it.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// What stands in a stream's last event.
-const LAST: &str = "[DONE]";
+/// The last event of a stream.
+const DONE: &str = "[DONE]";
 
 /// A model.
 #[derive(Debug, Clone)]
-pub(in crate::agents) struct OpenAi {
+pub(crate) struct OpenAi {
     client: Client,
     url: Url,
     key: Option<SecretString>,
     headers: HeaderMap,
     parameters: Parameters,
+    /// How many earlier messages the model receives.
     history: usize,
-    /// How many tokens the model's context holds, where that is known.
+    /// The size of the model's context, if known.
     context_tokens: Option<u32>,
+    /// The system prompt.
     system: String,
 }
 
 impl OpenAi {
-    fn at(base: &Url, character: &Character, tools: &BackendContext) -> Self {
+    fn new(base: &Url, character: &Character, context: &BackendContext) -> Self {
         Self {
-            client: tools.client.clone(),
-            url: http_client::below(base, "/chat/completions"),
+            client: context.client.clone(),
+            url: http_client::append_path(base, "/chat/completions"),
             key: None,
             headers: HeaderMap::new(),
             parameters: Parameters::default(),
@@ -87,29 +87,32 @@ impl OpenAi {
         }
     }
 
-    /// As much of the history as the model is to be shown.
+    /// Returns as much of the history as probably fits into the context.
     fn window<'a>(&self, request: &'a TurnRequest) -> Window<'a> {
-        let window = Window::of(request, self.history);
+        let window = Window::new(request, self.history);
         let Some(tokens) = self.context_tokens else {
             return window;
         };
         let reply = self.parameters.reply_tokens().min(tokens / 2);
-        let room = u64::from(tokens - reply) * CHARACTERS_OF_A_TOKEN;
-        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let available = u64::from(tokens - reply) * CHARACTERS_PER_TOKEN;
+        let available = usize::try_from(available).unwrap_or(usize::MAX);
         let message = &request.message.body.content;
         let used = self.system.chars().count() + message.chars().count();
-        window.within(room.saturating_sub(used))
+        window.limited_to(available.saturating_sub(used))
     }
 
     fn request(&self, request: &TurnRequest, window: Window<'_>) -> RequestBuilder {
-        let mut messages = vec![Said {
+        let mut messages = vec![ChatMessage {
             role: "system",
             content: self.system.as_str().into(),
         }];
-        messages.extend(window.up_to(&request.message));
+        messages.extend(window.conversation(&request.message));
         let post = self.client.post(self.url.clone());
-        let post = post.headers(self.headers.clone());
-        let post = post.json(&self.parameters.with(&messages));
+        let post = post.headers(self.headers.clone()).json(&Completion {
+            messages: &messages,
+            stream: true,
+            parameters: &self.parameters,
+        });
         match &self.key {
             Some(key) => post.bearer_auth(key.expose_secret()),
             None => post,
@@ -130,20 +133,20 @@ impl Backend for OpenAi {
     }
 
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
-        let redactor =
-            Redactor::new(self.key.as_ref(), &request, &self.system).hiding(&self.headers);
+        let redactor = Redactor::new(self.key.as_ref(), &request, &self.system);
+        let redactor = redactor.with_headers(&self.headers);
         let model = self.clone();
         try_stream! {
             let mut window = model.window(&request);
             loop {
                 let post = model.request(&request, window);
-                let reader = Reader::new(model.parameters.model.as_deref());
+                let reader = ReplyReader::new(model.parameters.model.as_deref());
                 let mut answer = pin!(answer(post, reader, &request.progress, &redactor));
                 let mut has_begun = false;
                 let failure = loop {
                     match answer.next().await {
                         Some(Ok(piece)) => {
-                            has_begun |= !matches!(piece, Piece::About(_));
+                            has_begun |= !matches!(piece, Piece::Info(_));
                             yield piece;
                         }
                         Some(Err(failure)) => break failure,
@@ -155,7 +158,7 @@ impl Backend for OpenAi {
                     return;
                 }
                 let Some(half) = window.halved() else {
-                    Err(failure.of_message_alone(&redactor))?;
+                    Err(failure.without_history(&redactor))?;
                     return;
                 };
                 let (session, error) = (request.session.id, failure.into_error(&redactor));
@@ -165,38 +168,41 @@ impl Backend for OpenAi {
                      (contextTokens in the character file avoids this)"
                 );
                 window = half;
-                request.progress.begin_again();
+                request.progress.restart();
             }
         }
         .boxed()
     }
 }
 
-/// The pieces of the answer to a request.
+/// Returns the pieces of the answer to a request.
 fn answer(
     post: RequestBuilder,
-    mut reader: Reader,
+    mut reader: ReplyReader,
     progress: &Progress,
     redactor: &Redactor,
 ) -> impl Stream<Item = Result<Piece, Failure>> {
     try_stream! {
         let response = http_client::send(post, redactor, Repeat::Harmless).await?;
         let response = http_client::check(response).await.map_err(Failure::Refused)?;
-        let mut body = Body::new(response, progress, redactor);
-        if body.kind().await? == Kind::Json {
-            reader.read(&body.text().await?, Form::Whole)?;
+        let mut body = AnswerBody::new(response, progress, redactor);
+        if body.kind().await? == BodyKind::Json {
+            reader.read(&body.text().await?, BodyKind::Json)?;
             reader.end();
             yield Piece::done(reader.into_reply()?);
             return;
         }
-        let mut told = About::default();
+        let mut sent = ReplyInfo::default();
         let mut events = pin!(body.events());
-        while let Some(event) = next_event(&mut events, reader.is_finished()).await? {
+        loop {
+            let is_finished = reader.info().finish_reason.is_some();
+            let Some(event) = next_event(&mut events, is_finished).await? else {
+                break;
+            };
             let text = read_event(&event, &mut reader)?;
-            let about = reader.about();
-            if about != told {
-                told = about.clone();
-                yield Piece::About(about);
+            if *reader.info() != sent {
+                sent = reader.info().clone();
+                yield Piece::Info(sent.clone());
             }
             if !text.is_empty() {
                 yield Piece::Chunk(text);
@@ -210,33 +216,30 @@ fn answer(
     }
 }
 
-/// The next event; none after the last one. Some servers give a finish reason with every event, so
-/// it only says that an end without a last event is sound.
+/// Returns the next event; `None` after the last one. Some servers send a finish reason with every
+/// event, so it does not end the stream; it only makes an end without a last event valid.
 async fn next_event(
-    events: &mut (impl Stream<Item = Result<Event, BackendError>> + Unpin),
+    events: &mut (impl Stream<Item = Result<SseEvent, BackendError>> + Unpin),
     is_finished: bool,
-) -> Result<Option<Event>, BackendError> {
+) -> Result<Option<SseEvent>, BackendError> {
     let next = if is_finished {
         let next = tokio::time::timeout(GRACE, events.next()).await;
         next.ok().flatten()
     } else {
-        Some(events.next().await.ok_or_else(cut_off)?)
+        let ended = || BackendError::Final("the stream ended before the reply did".into());
+        Some(events.next().await.ok_or_else(ended)?)
     };
     let event = next.transpose()?;
-    Ok(event.filter(|event| event.data.trim() != LAST))
+    Ok(event.filter(|event| event.data.trim() != DONE))
 }
 
-/// The text that an event adds to the reply.
-fn read_event(event: &Event, reader: &mut Reader) -> Result<String, Failure> {
+/// Returns the text that an event adds to the reply.
+fn read_event(event: &SseEvent, reader: &mut ReplyReader) -> Result<String, Failure> {
     if event.name == "error" {
-        return Err(Failure::Told(event.data.clone()));
+        return Err(Failure::Reported(event.data.clone()));
     }
     if event.data.trim().is_empty() {
         return Ok(String::new());
     }
-    reader.read(&event.data, Form::Streamed)
-}
-
-fn cut_off() -> BackendError {
-    BackendError::Final("the stream ended before the reply did".into())
+    reader.read(&event.data, BodyKind::Events)
 }

@@ -1,11 +1,11 @@
-//! What a request to a model says beside the conversation.
+//! The parts of a request to a model beside the conversation.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::agents::backends::history::Said;
+use crate::agents::backends::history::ChatMessage;
 
-/// Settings of a model; those that are not set are left to its server.
+/// Settings of a model. Those that are `None` are left to its server.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Parameters {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -16,50 +16,40 @@ pub(super) struct Parameters {
     pub(super) max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_completion_tokens: Option<u32>,
-    /// Fields of the character's own. None has the name of another field of the request.
+    /// Other fields. None has the name of a field that is set otherwise.
     #[serde(flatten)]
     pub(super) extra: Map<String, Value>,
 }
 
-/// A request as the protocol has it.
+/// The body of a request.
 #[derive(Serialize)]
 pub(super) struct Completion<'a> {
-    messages: &'a [Said<'a>],
-    stream: bool,
+    pub(super) messages: &'a [ChatMessage<'a>],
+    pub(super) stream: bool,
     #[serde(flatten)]
-    parameters: &'a Parameters,
+    pub(super) parameters: &'a Parameters,
 }
 
 impl Parameters {
-    /// The same with fields of the character's own, except those that are set otherwise.
-    pub(super) fn and(self, mut extra: Map<String, Value>) -> Self {
-        let taken = [
-            ("messages", true),
-            ("stream", true),
-            ("model", self.model.is_some()),
-            ("temperature", self.temperature.is_some()),
-            ("max_tokens", self.max_tokens.is_some()),
-            (
-                "max_completion_tokens",
-                self.max_completion_tokens.is_some(),
-            ),
-        ];
-        extra.retain(|name, _| !taken.contains(&(name.as_str(), true)));
+    /// Adds other fields, except those that are set otherwise.
+    pub(super) fn with_extra(self, mut extra: Map<String, Value>) -> Self {
+        extra.retain(|name, _| {
+            let is_set = match name.as_str() {
+                "messages" | "stream" => true,
+                "model" => self.model.is_some(),
+                "temperature" => self.temperature.is_some(),
+                "max_tokens" => self.max_tokens.is_some(),
+                "max_completion_tokens" => self.max_completion_tokens.is_some(),
+                _ => false,
+            };
+            !is_set
+        });
         Self { extra, ..self }
     }
 
-    /// How many tokens the reply may have, where that is set.
+    /// Returns the limit of the reply in tokens; 0 without one.
     pub(super) fn reply_tokens(&self) -> u32 {
         let limits = self.max_completion_tokens.or(self.max_tokens);
         limits.unwrap_or_default()
-    }
-
-    /// The request for a reply to a conversation.
-    pub(super) fn with<'a>(&'a self, messages: &'a [Said<'a>]) -> Completion<'a> {
-        Completion {
-            messages,
-            stream: true,
-            parameters: self,
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Which model a character is answered by.
+//! The model of a character's settings, or of `ElizaOS`'s variables.
 
 use std::ops::RangeInclusive;
 
@@ -8,32 +8,32 @@ use super::OpenAi;
 use super::headers::headers;
 use super::parameters::Parameters;
 use crate::agents::backend::Backend;
+use crate::agents::backend_context::BackendContext;
 use crate::agents::backends::prompt;
 use crate::agents::character::Character;
-use crate::agents::registry::BackendContext;
-use crate::agents::settings::SettingsFault;
+use crate::agents::settings::SettingsError;
 
-/// What the protocol allows.
+/// The limits of the protocol.
 const TEMPERATURES: RangeInclusive<f64> = 0.0..=2.0;
 
-/// More than any model gives.
+/// More than any model generates.
 const MAX_TOKENS: u32 = 1_000_000;
 
-/// More than any model holds.
+/// More than any model's context.
 const MAX_CONTEXT_TOKENS: u32 = 100_000_000;
 
 impl OpenAi {
-    /// The model that a character's settings name.
-    pub(in crate::agents) fn from_settings(
+    /// Returns the model of a character's settings.
+    pub(crate) fn from_settings(
         character: &Character,
-        tools: &BackendContext,
-    ) -> Result<Box<dyn Backend>, SettingsFault> {
+        context: &BackendContext,
+    ) -> Result<Box<dyn Backend>, SettingsError> {
         let config = &character.backend;
-        let base = config.address("baseUrl", config.required("baseUrl")?)?;
-        let tokens = |name| config.whole(name, &(1..=MAX_TOKENS));
+        let base = config.url("baseUrl", config.required("baseUrl")?)?;
+        let tokens = |name| config.integer(name, &(1..=MAX_TOKENS));
+        let model = config.text("model")?;
         let parameters = Parameters {
-            model: config
-                .text("model")?
+            model: model
                 .filter(|model| !model.trim().is_empty())
                 .map(str::to_owned),
             temperature: config.number("temperature", &TEMPERATURES)?,
@@ -41,26 +41,25 @@ impl OpenAi {
             max_completion_tokens: tokens("maxCompletionTokens")?,
             ..Parameters::default()
         };
-        let example = "an object such as {\"top_k\": 40}";
-        let extra = config.object("extraBody", example)?.cloned();
+        let extra = config.object("extraBody", "an object such as {\"top_k\": 40}")?;
         let model = Self {
-            key: config.header_secret("apiKeyEnv", tools)?,
+            key: config.header_secret("apiKeyEnv", context)?,
             headers: headers(character)?,
-            parameters: parameters.and(extra.unwrap_or_default()),
+            parameters: parameters.with_extra(extra.cloned().unwrap_or_default()),
             history: config.history(prompt::HISTORY)?,
-            context_tokens: config.whole("contextTokens", &(1..=MAX_CONTEXT_TOKENS))?,
-            ..Self::at(&base, character, tools)
+            context_tokens: config.integer("contextTokens", &(1..=MAX_CONTEXT_TOKENS))?,
+            ..Self::new(&base, character, context)
         };
         Ok(Box::new(model))
     }
 
-    /// The model that `ElizaOS`'s own variables name, if they name one.
-    pub(in crate::agents) fn from_variables(
+    /// Returns the model that `ElizaOS`'s variables name, if any is set.
+    pub(crate) fn from_variables(
         character: &Character,
-        tools: &BackendContext,
-    ) -> Result<Option<Box<dyn Backend>>, SettingsFault> {
+        context: &BackendContext,
+    ) -> Result<Option<Box<dyn Backend>>, SettingsError> {
         let variable = |name| {
-            let value = tools.variables.get(name);
+            let value = context.variables.get(name);
             value.map(|value| value.expose_secret().trim().to_owned())
         };
         let key = variable("OPENAI_API_KEY").map(SecretString::from);
@@ -75,19 +74,15 @@ impl OpenAi {
         } else {
             return Ok(None);
         };
-        let base = character.backend.address(name, &base)?;
-        Ok(Some(Box::new(Self {
-            key,
-            parameters: Parameters {
-                model: Some(model),
-                ..Parameters::default()
-            },
-            ..Self::at(&base, character, tools)
-        })))
+        let base = character.backend.url(name, &base)?;
+        let mut backend = Self::new(&base, character, context);
+        backend.key = key;
+        backend.parameters.model = Some(model);
+        Ok(Some(Box::new(backend)))
     }
 }
 
-/// Where Ollama speaks this protocol, from where it speaks its own.
+/// Returns the base URL of this protocol from that of Ollama's own.
 fn ollama_base(endpoint: &str) -> String {
     let endpoint = endpoint.trim_end_matches('/');
     let base = endpoint.strip_suffix("/api").unwrap_or(endpoint);
@@ -102,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ollama_is_found_from_either_of_its_addresses() {
+    fn both_base_urls_of_ollama_are_accepted() {
         for endpoint in [
             "http://h:1/api",
             "http://h:1/api/",

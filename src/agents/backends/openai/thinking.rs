@@ -3,18 +3,18 @@
 const OPENING: &str = "<think>";
 const CLOSING: &str = "</think>";
 
-/// Parts reasoning from text while both are coming. Only what may be the beginning of a tag is held
-/// back.
+/// Separates reasoning from a text that arrives in pieces. Only the possible beginning of a tag is
+/// held back.
 ///
-/// People ask about such tags too, so not each one counts: an opening one only at the beginning of the
-/// text or of a line, a closing one that was not opened only there or at the end of a line.
+/// Users also ask about such tags, so an opening one counts only at the beginning of the text or of a
+/// line; a closing one without an opening one only there or at the end of a line.
 #[derive(Debug)]
 pub(super) struct Splitter {
     held: String,
     is_inside: bool,
-    /// Whether there was a tag that counts.
+    /// Whether a tag has counted.
     was_opened: bool,
-    /// Whether the present line has nothing but blanks so far.
+    /// Whether the current line is blank so far.
     is_line_blank: bool,
 }
 
@@ -29,20 +29,20 @@ impl Default for Splitter {
     }
 }
 
-/// A part of what a model writes.
+/// A part of a model's text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Split {
-    /// For the user.
+    /// Text for the user.
     Text(String),
     /// Reasoning.
     Thought(String),
-    /// All text so far was reasoning: it is closed without having been opened, as by models whose
-    /// template has the opening tag.
+    /// All earlier text was reasoning: it is closed but not opened, as by models whose template
+    /// contains the opening tag.
     WasThought,
 }
 
 impl Splitter {
-    /// Takes what comes next.
+    /// Splits the next piece.
     pub(super) fn push(&mut self, text: &str) -> Vec<Split> {
         self.held.push_str(text);
         let mut parts = Vec::new();
@@ -50,7 +50,7 @@ impl Splitter {
             let end = at + tag.len();
             if !self.counts(at, tag) {
                 if tag == CLOSING && end == self.held.len() {
-                    // What comes next tells.
+                    // The next character decides.
                     self.split_off(at, &mut parts);
                     return parts;
                 }
@@ -66,25 +66,24 @@ impl Splitter {
             }
             self.was_opened = true;
         }
-        let whole = self.held.len() - self.begun_tag();
-        self.split_off(whole, &mut parts);
+        let complete = self.held.len() - self.begun_tag();
+        self.split_off(complete, &mut parts);
         parts
     }
 
-    /// Takes the end: what was held back is no tag.
+    /// Ends the text: what is held back is not a tag.
     pub(super) fn finish(&mut self) -> Vec<Split> {
         let mut parts = Vec::new();
         self.split_off(self.held.len(), &mut parts);
         parts
     }
 
-    /// Moves what is held up to a place to the parts.
+    /// Moves held text up to `end` to the parts.
     fn split_off(&mut self, end: usize, parts: &mut Vec<Split>) {
         if end == 0 {
             return;
         }
-        let rest = self.held.split_off(end);
-        let part = std::mem::replace(&mut self.held, rest);
+        let part: String = self.held.drain(..end).collect();
         self.is_line_blank = self.begins_line(&part);
         parts.push(if self.is_inside {
             Split::Thought(part)
@@ -93,7 +92,7 @@ impl Splitter {
         });
     }
 
-    /// Whether what follows this part has nothing but blanks before it on its line.
+    /// Returns whether only blanks precede on its line what follows this part.
     fn begins_line(&self, part: &str) -> bool {
         match part.rsplit_once('\n') {
             Some((_, line)) => line.trim().is_empty(),
@@ -101,37 +100,33 @@ impl Splitter {
         }
     }
 
-    /// Whether a tag is one, and not a word of the text.
+    /// Returns whether a tag is not just a word of the text.
     fn counts(&self, at: usize, tag: &str) -> bool {
         let (before, after) = (&self.held[..at], &self.held[at + tag.len()..]);
         let ends_line = tag == CLOSING && after.starts_with(['\n', '\r']);
         self.is_inside || self.begins_line(before) || ends_line
     }
 
-    /// The next tag that may count here, and its place.
+    /// Returns the next tag that may count, with its position.
     fn find_tag(&self) -> Option<(usize, &'static str)> {
-        let places = self
-            .tags()
-            .filter_map(|tag| Some((self.held.find(tag)?, tag)));
-        places.min()
+        let found = self.tags();
+        let found = found.filter_map(|tag| Some((self.held.find(tag)?, tag)));
+        found.min()
     }
 
     fn tags(&self) -> impl Iterator<Item = &'static str> {
-        let opens = !self.is_inside;
-        let closes = self.is_inside || !self.was_opened;
-        [(opens, OPENING), (closes, CLOSING)]
-            .into_iter()
-            .filter_map(|(counts, tag)| counts.then_some(tag))
+        let opening = (!self.is_inside).then_some(OPENING);
+        let closing = (self.is_inside || !self.was_opened).then_some(CLOSING);
+        opening.into_iter().chain(closing)
     }
 
-    /// How many bytes at the end of what is held may be the beginning of a tag.
+    /// Returns the length of the possible beginning of a tag at the end of the held text.
     fn begun_tag(&self) -> usize {
-        let of_tag = |tag: &'static str| {
-            let lengths = (1..tag.len()).rev();
-            let mut lengths = lengths.filter(|length| self.held.ends_with(&tag[..*length]));
-            lengths.next()
+        let begun = |tag: &'static str| {
+            let mut lengths = (1..tag.len()).rev();
+            lengths.find(|length| self.held.ends_with(&tag[..*length]))
         };
-        self.tags().filter_map(of_tag).max().unwrap_or_default()
+        self.tags().filter_map(begun).max().unwrap_or_default()
     }
 }
 
@@ -141,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// What is said and what is thought of a text that comes in these pieces.
+    /// Returns text and reasoning of a text in these pieces.
     fn split<'t>(pieces: impl IntoIterator<Item = &'t str>) -> (String, String) {
         let mut splitter = Splitter::default();
         let mut parts = Vec::new();
@@ -174,7 +169,7 @@ mod tests {
         ("never opened</think>\n\nYes.", "\n\nYes.", "never opened"),
         ("a <b> <thin", "a <b> <thin", ""),
         ("<think>`</think>` Yes", "` Yes", "`"),
-        // Of the tags themselves.
+        // About the tags themselves.
         ("The tag `<think>` opens.", "The tag `<think>` opens.", ""),
         (
             "Use `<think>` so: `<think>x</think>`. Done.",
@@ -200,7 +195,7 @@ mod tests {
     ];
 
     #[test]
-    fn reasoning_is_parted_from_text_wherever_it_is_cut() {
+    fn chunks_may_split_reasoning_and_text_anywhere() {
         for (text, said, thought) in CASES {
             let wanted = (said.to_owned(), thought.to_owned());
             for at in 0..=text.len() {
@@ -223,7 +218,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_lost(pieces in prop::collection::vec("[a`</think>é]{0,9}", 0..9)) {
+        fn the_parts_are_the_whole_text(pieces in prop::collection::vec("[a`</think>é]{0,9}", 0..9)) {
             let whole = pieces.concat();
             let wanted = split([whole.as_str()]);
             let found = split(pieces.iter().map(String::as_str));

@@ -4,7 +4,7 @@ mod script;
 use std::collections::HashSet;
 
 use super::parse::script;
-use super::text::Text;
+use super::text::Statement;
 use super::{assemble, respond};
 
 /// Checks a conversation, written as statements after `>`, each followed by its answer.
@@ -159,7 +159,7 @@ fn words_are_reflected_to_the_agents_point_of_view() {
         ("if you can", "if I can"),
         ("the world as we see it", "the world as we see it"),
     ] {
-        let text = Text::new(script, said);
+        let text = Statement::new(script, said);
         let part = assemble::part(script, &text.tokens, 0..text.tokens.len());
         assert_eq!(part, reflected);
     }

@@ -1,5 +1,5 @@
 use crate::agents::backends::eliza::parse::{SOURCES, parse, script};
-use crate::agents::backends::eliza::script::{Piece, Reply};
+use crate::agents::backends::eliza::script::{Element, Reassembly};
 
 #[test]
 fn every_reply_of_the_script_is_valid() {
@@ -15,9 +15,11 @@ fn every_reply_of_the_script_is_valid() {
             );
             for reply in &rule.replies {
                 match reply {
-                    Reply::Next => {}
-                    Reply::Link(heading) => assert!(script.heading(heading).is_some(), "{heading}"),
-                    Reply::Say(template) => {
+                    Reassembly::Next => {}
+                    Reassembly::Link(heading) => {
+                        assert!(script.heading(heading).is_some(), "{heading}")
+                    }
+                    Reassembly::Say(template) => {
                         assert_template(template, &rule.pattern);
                     }
                 }
@@ -37,7 +39,7 @@ fn every_reply_of_the_script_is_valid() {
     }
 }
 
-fn assert_template(template: &str, pattern: &[Piece]) {
+fn assert_template(template: &str, pattern: &[Element]) {
     assert!(template.ends_with(['.', '?', '!']), "{template}");
     assert!(
         template.starts_with(|c: char| c.is_uppercase() || c == '$'),
@@ -52,7 +54,7 @@ fn assert_template(template: &str, pattern: &[Piece]) {
             .and_then(|n| pattern.get(n - 1));
         assert!(part.is_some() || mark.starts_with("name"), "{template}");
         longest += match part {
-            Some(Piece::Words(_) | Piece::Class(_)) => 20,
+            Some(Element::Words(_) | Element::Class(_)) => 20,
             _ => 200,
         };
     }

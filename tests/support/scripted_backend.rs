@@ -1,26 +1,25 @@
-//! An agent for tests, which does what the message says.
+//! A backend that does what the user's message says.
 //!
-//! A message is a list of steps, divided by `|`:
-//! `say TEXT` streams a chunk, `wait MILLISECONDS` waits by the clock, `hold` waits for ever,
-//! `fail` fails, `panic` panics, `end` ends the stream without a reply, `think TEXT` and
-//! `act NAME` set thought and actions, `history` says how the agent sees the conversation so far,
-//! `long BYTES` streams as many bytes, `words TEXT` replies with the whole text at once, told word
-//! by word. What was said is the reply, or else an echo of the message.
+//! A message is a list of steps, separated by `|`:
+//! `say TEXT` streams a chunk, `wait MILLISECONDS` waits by the clock, `hold` waits forever,
+//! `fail` fails, `panic` panics, `end` ends the stream without a reply, `think TEXT` and `act NAME`
+//! set thought and actions, `history` streams the conversation so far as the agent sees it,
+//! `long BYTES` streams this many bytes, `words TEXT` replies with the whole text, one chunk per
+//! word. The streamed text is the reply, or else an echo of the message.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-
-use crate::agents::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest};
-use crate::clock::Clock;
-use crate::domain::turn::{Reply, WantedHistory, Wants};
-use crate::json;
+use sessiond::agents::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest};
+use sessiond::clock::Clock;
+use sessiond::domain::turn::{Reply, WantedHistory, Wants};
+use sessiond::json;
 
 /// Does what the message says.
 #[derive(Debug, Clone)]
-pub struct Scripted {
+pub(crate) struct Scripted {
     clock: Clock,
 }
 
@@ -34,9 +33,7 @@ struct Script {
 }
 
 impl Scripted {
-    /// An agent that waits by this clock.
-    #[must_use]
-    pub fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         Self { clock }
     }
 }
@@ -67,8 +64,8 @@ impl Backend for Scripted {
         stream::unfold(Some(script), |script| async move {
             let mut script = script?;
             let piece = script.next_piece().await?;
-            let goes_on = matches!(piece, Ok(Piece::Chunk(_)));
-            Some((piece, goes_on.then_some(script)))
+            let has_more = matches!(piece, Ok(Piece::Chunk(_)));
+            Some((piece, has_more.then_some(script)))
         })
         .boxed()
     }
@@ -81,8 +78,8 @@ impl Script {
             match verb {
                 "say" => return Some(Ok(self.say(rest.to_owned()))),
                 "history" => {
-                    let seen = self.seen();
-                    return Some(Ok(self.say(seen)));
+                    let conversation = self.conversation();
+                    return Some(Ok(self.say(conversation)));
                 }
                 "long" => return Some(Ok(self.say("é".repeat(rest.parse().unwrap_or(0) / 2)))),
                 "wait" => {
@@ -90,9 +87,9 @@ impl Script {
                     self.clock.sleep(span).await;
                 }
                 "hold" => std::future::pending().await,
-                "fail" => return Some(Err(BackendError::Final("it was told to fail".into()))),
-                #[allow(clippy::panic)]
-                "panic" => panic!("told to panic"),
+                "fail" => return Some(Err(BackendError::Final("the script says so".into()))),
+                #[allow(clippy::panic, reason = "the test wants one")]
+                "panic" => panic!("the script says so"),
                 "end" => return None,
                 "words" => return Some(Ok(words(rest))),
                 "think" => self.reply.thought = Some(rest.to_owned()),
@@ -114,7 +111,7 @@ impl Script {
         Piece::Chunk(text)
     }
 
-    fn seen(&self) -> String {
+    fn conversation(&self) -> String {
         let mut turns: Vec<Vec<&str>> = Vec::new();
         for message in self.request.history.messages() {
             let content = message.body.content.as_str();

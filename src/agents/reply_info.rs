@@ -1,0 +1,67 @@
+//! How a reply was made, which its metadata shows.
+
+use serde_json::{Map, Value};
+
+use crate::domain::turn::Reply;
+use crate::json;
+
+/// Facts about a reply. They override what an agent sends under the same names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReplyInfo {
+    /// The model as the answer names it, else as it was requested.
+    pub model: Option<String>,
+    /// Why the model stopped, as its server says it.
+    pub finish_reason: Option<String>,
+    /// Whether the text is incomplete.
+    pub is_truncated: bool,
+}
+
+impl ReplyInfo {
+    /// Writes the known facts into a reply's metadata.
+    pub(super) fn write_to(self, reply: &mut Reply) {
+        if self == Self::default() {
+            return;
+        }
+        let metadata = &mut reply.body.metadata;
+        let own = metadata.as_deref().map(serde_json::from_str);
+        let mut all: Map<String, Value> = own.and_then(Result::ok).unwrap_or_default();
+        if let Some(model) = self.model {
+            all.insert("model".into(), model.into());
+        }
+        if let Some(reason) = self.finish_reason {
+            all.insert("finishReason".into(), reason.into());
+        }
+        if self.is_truncated {
+            all.insert("truncated".into(), true.into());
+        }
+        *metadata = Some(json::text(&all));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_override_the_metadata_of_the_agent() {
+        let mut reply = Reply::text("Hello.".into());
+        reply.body.metadata = Some(r#"{"mood":"good","model":"mine"}"#.into());
+        let info = ReplyInfo {
+            model: Some("gemma3".into()),
+            finish_reason: Some("length".into()),
+            is_truncated: true,
+        };
+        info.write_to(&mut reply);
+        assert_eq!(
+            reply.body.metadata.as_deref(),
+            Some(r#"{"mood":"good","model":"gemma3","finishReason":"length","truncated":true}"#)
+        );
+    }
+
+    #[test]
+    fn without_facts_the_metadata_stays_as_it_is() {
+        let mut reply = Reply::text("Hello.".into());
+        ReplyInfo::default().write_to(&mut reply);
+        assert_eq!(reply.body.metadata, None);
+    }
+}
