@@ -171,8 +171,8 @@ pub trait Backend: Debug + Send + Sync {
     /// the stream cancels the request.
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream;
 
-    /// Renews a remote session; `None` for backends without such sessions. The call returns how long
-    /// it lives without another renewal, if its server says so.
+    /// Renews a remote session; `None` for backends without such sessions. The call returns how
+    /// long it lives without another renewal, if its server says so.
     fn renew(&self, _remote: String) -> Option<RemoteCall<Option<Duration>>> {
         None
     }

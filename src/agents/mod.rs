@@ -1,8 +1,8 @@
 //! The agents: their characters, their backends, and the runner of their turns.
 //!
-//! Each backend is a module of its own behind the trait [`backend::Backend`]; the [`registry`] knows
-//! them by name. Nothing here knows the store or HTTP servers: the runner reaches stored turns
-//! through its trait [`turns::TurnStore`].
+//! Each backend is a module of its own behind the trait [`backend::Backend`]; the [`registry`]
+//! knows them by name. Nothing here knows the store or HTTP servers: the runner reaches stored
+//! turns through its trait [`turns::TurnStore`].
 
 pub mod backend;
 mod backend_context;

@@ -174,8 +174,8 @@ impl Agents {
 }
 
 impl Registry {
-    /// Loads the built-in agent and the character files (`*.json`, not hidden) of a directory, which
-    /// may be missing. Subdirectories are ignored.
+    /// Loads the built-in agent and the character files (`*.json`, not hidden) of a directory,
+    /// which may be missing. Subdirectories are ignored.
     ///
     /// # Errors
     /// A file is invalid or unreadable, a link points to a missing file, or two files have the same
@@ -270,8 +270,8 @@ fn is_visible_json(path: &Path) -> bool {
     !is_hidden && path.extension().is_some_and(|it| it == "json")
 }
 
-/// Returns whether the path is a file or a link to one. A dangling link is an error: its agent would
-/// be missing silently.
+/// Returns whether the path is a file or a link to one. A dangling link is an error: its agent
+/// would be missing silently.
 fn is_file(path: &Path) -> Result<bool, RegistryError> {
     match fs::metadata(path) {
         Ok(found) => Ok(found.is_file()),

@@ -1,4 +1,4 @@
-//! Attachments in the form of `ElizaOS`'s `Media`, and those that are left out.
+//! Attachments in the format of `ElizaOS`'s `Media`, and those that are dropped.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ const MEDIA: &str = r#"[{"id": "1", "url": "https://h/cat.png", "title": "A cat"
                         {"url": "https://h/a.pdf", "mimeType": "application/pdf"},
                         {"url": "https://h/raw"}, {"id": "2", "title": "lost"}]"#;
 
-/// The same in the form of the API, without the one that has no address.
+/// The same in the API's format, without the one that has no URL.
 fn stored_media() -> Value {
     json!([
         { "id": "1", "url": "https://h/cat.png", "source": "gallery", "type": "image",
@@ -21,7 +21,7 @@ fn stored_media() -> Value {
 }
 
 #[tokio::test]
-async fn media_are_stored_in_the_form_of_the_api_over_every_transport() {
+async fn media_are_stored_in_the_format_of_the_api_over_every_transport() {
     let mut stand_in = StandIn::start().await;
     let media: Value = serde_json::from_str(MEDIA).unwrap();
     let reply = json!({ "text": "Here.", "attachments": media });
@@ -51,14 +51,14 @@ async fn media_are_stored_in_the_form_of_the_api_over_every_transport() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attachment_that_is_left_out_is_logged_with_its_agent_and_session() {
+async fn a_dropped_attachment_is_logged_with_its_agent_and_session() {
     let mut stand_in = StandIn::start().await;
     let backend = json!({ "type": "webhook", "url": stand_in.url });
     let setup = Process::builder().env("LOG_FORMAT", "json");
-    let folder = setup.data_dir().join("agents");
-    std::fs::create_dir_all(&folder).unwrap();
+    let directory = setup.data_dir().join("agents");
+    std::fs::create_dir_all(&directory).unwrap();
     let file = character(AGENT, &backend).to_string();
-    std::fs::write(folder.join("agent.json"), file).unwrap();
+    std::fs::write(directory.join("agent.json"), file).unwrap();
     let server = tokio::task::spawn_blocking(|| setup.start()).await.unwrap();
 
     let client = client();
@@ -84,7 +84,7 @@ async fn an_attachment_that_is_left_out_is_logged_with_its_agent_and_session() {
     assert_eq!(page["messages"][0]["attachments"], stored_media());
 
     let log = server.log();
-    let line = log.lines().find(|line| line.contains("is left out"));
+    let line = log.lines().find(|line| line.contains("is dropped"));
     let line: Value = serde_json::from_str(line.expect("a line of the log")).unwrap();
     assert_eq!(line["level"], "WARN");
     assert_eq!(line["session"], session);

@@ -8,10 +8,10 @@ use crate::support::server::{Builder, Server as Process};
 
 fn setup(files: &[(&str, serde_json::Value)]) -> Builder {
     let setup = Process::builder();
-    let folder = setup.data_dir().join("agents");
-    std::fs::create_dir_all(&folder).unwrap();
+    let directory = setup.data_dir().join("agents");
+    std::fs::create_dir_all(&directory).unwrap();
     for (name, file) in files {
-        std::fs::write(folder.join(name), file.to_string()).unwrap();
+        std::fs::write(directory.join(name), file.to_string()).unwrap();
     }
     setup
 }
@@ -29,7 +29,7 @@ fn agents_are_listed_with_their_backends() {
 }
 
 #[test]
-fn a_broken_file_is_told_of() {
+fn an_invalid_file_is_reported() {
     let finished = setup(&[("agent.json", json!({ "name": 7 }))])
         .arg("agents")
         .run();
@@ -38,7 +38,7 @@ fn a_broken_file_is_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_probe_tells_who_answers() {
+async fn a_probe_reports_which_agents_reply() {
     let mut stand_in = StandIn::start().await;
     let model = json!({ "type": "openai", "baseUrl": stand_in.url });
     let hook = json!({ "type": "webhook", "url": stand_in.url });
@@ -90,9 +90,9 @@ async fn a_probe_tells_who_answers() {
     }
 }
 
-/// What is made on an `ElizaOS` server for a probe does not stay there.
+/// The remote session of a probe is deleted.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_probe_leaves_no_session_behind() {
+async fn a_probe_deletes_its_remote_session() {
     let mut stand_in = StandIn::start().await;
     let settings = json!({ "type": "elizaos", "baseUrl": stand_in.url });
     let setup = setup(&[("a.json", character(AGENT, &settings))]);

@@ -1,4 +1,4 @@
-//! What a request to a model carries: the conversation as far as its context holds it, and what a
+//! Requests to a model: the conversation as far as it fits into the context, and the fields that a
 //! character adds.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ fn backend(stand_in: &StandIn) -> Value {
     json!({ "type": "openai", "baseUrl": stand_in.url })
 }
 
-/// What the model is shown beside the system prompt.
+/// Returns the messages of a request without the system prompt.
 fn shown(call: &Call) -> Vec<String> {
     let asked = call.json();
     let messages = asked["messages"].as_array().unwrap().iter().skip(1);
@@ -20,7 +20,7 @@ fn shown(call: &Call) -> Vec<String> {
     contents.collect()
 }
 
-/// A session of so many turns: q1, a1, q2, a2 …
+/// Creates a session with this number of turns: q1, a1, q2, a2 …
 async fn conversation(server: &Server, stand_in: &mut StandIn, turns: usize) -> String {
     let session = server.talk().await;
     for number in 1..=turns {
@@ -33,7 +33,7 @@ async fn conversation(server: &Server, stand_in: &mut StandIn, turns: usize) -> 
 }
 
 #[tokio::test]
-async fn a_full_context_is_tried_again_with_half_of_the_history() {
+async fn a_full_context_is_retried_with_half_of_the_history() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     for (status, body) in [
@@ -47,7 +47,7 @@ async fn a_full_context_is_tried_again_with_half_of_the_history() {
             400,
             r#"{"error":{"message":"This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens. Please reduce the length of the messages.","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#,
         ),
-        // vLLM, of two ages.
+        // vLLM, two versions.
         (
             400,
             r#"{"object":"error","message":"This model's maximum context length is 4096 tokens. However, you requested 5000 tokens in the messages, Please reduce the length of the messages.","type":"BadRequestError","param":null,"code":400}"#,
@@ -87,7 +87,7 @@ async fn a_full_context_is_tried_again_with_half_of_the_history() {
             r#"[{"error":{"code":400,"message":"The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}]"#,
         ),
         (413, "Payload Too Large"),
-        // Within a success, whole and as an event.
+        // With a success status, whole and as an event.
         (
             200,
             r#"{"error":{"code":400,"message":"x","type":"exceed_context_size_error"}}"#,
@@ -108,7 +108,7 @@ async fn a_full_context_is_tried_again_with_half_of_the_history() {
             assert_eq!(shown(&call), wanted, "{body}");
             call.answer_with(status, &[], body).await;
         }
-        // Half of it again is a reply without its question.
+        // Half of it again is a reply without its message.
         let call = stand_in.next().await;
         assert_eq!(shown(&call), ["q3"], "{body}");
         call.complete("a3").await;
@@ -119,7 +119,7 @@ async fn a_full_context_is_tried_again_with_half_of_the_history() {
 }
 
 #[tokio::test]
-async fn a_message_that_alone_is_too_long_fails_and_the_next_one_is_answered() {
+async fn a_message_that_exceeds_the_context_fails_and_the_next_one_is_answered() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = conversation(&server, &mut stand_in, 1).await;
@@ -142,7 +142,7 @@ async fn a_message_that_alone_is_too_long_fails_and_the_next_one_is_answered() {
 }
 
 #[tokio::test]
-async fn other_refusals_are_not_tried_with_less() {
+async fn other_errors_are_not_retried_with_less() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = conversation(&server, &mut stand_in, 1).await;
@@ -154,7 +154,7 @@ async fn other_refusals_are_not_tried_with_less() {
         assert_eq!(asking.await.unwrap().status, 502);
         stand_in.expect_nothing().await;
     }
-    // What was said cannot be taken back.
+    // Chunks cannot be taken back.
     let asking = server.wait_for(&session, "q2");
     let mut call = stand_in.next().await;
     call.open_stream().await;
@@ -166,7 +166,7 @@ async fn other_refusals_are_not_tried_with_less() {
 }
 
 #[tokio::test]
-async fn a_second_request_has_its_own_time_before_the_answer_begins() {
+async fn the_idle_timeout_starts_anew_with_a_second_request() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in);
     settings["idleTimeoutSeconds"] = 5.into();
@@ -183,7 +183,7 @@ async fn a_second_request_has_its_own_time_before_the_answer_begins() {
     call.open_stream().await;
     call.delta("a2").await;
     tokio::time::sleep(Duration::from_millis(50)).await;
-    // Once it has begun, silence counts.
+    // Once it has begun, the idle timeout applies.
     server.advance(6 * SECOND);
     let answer = asking.await.unwrap().expect(201);
     assert_eq!(answer.body["agentResponse"]["text"], "a2");
@@ -193,7 +193,7 @@ async fn a_second_request_has_its_own_time_before_the_answer_begins() {
 }
 
 #[tokio::test]
-async fn the_history_is_kept_within_the_tokens_of_the_context() {
+async fn the_history_is_limited_to_the_tokens_of_the_context() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in);
     // 200 characters, of which 40 are for the reply. The system prompt has 26.
@@ -205,7 +205,7 @@ async fn the_history_is_kept_within_the_tokens_of_the_context() {
     for (question, wanted) in [
         ("a", vec!["a"]),
         ("b", vec!["a", "A", "b"]),
-        // The question goes with its reply where both do not fit.
+        // A message is left out with its reply if both do not fit.
         ("c", vec!["b", "B", "c"]),
     ] {
         let asking = server.wait_for(&session, &long(question));
@@ -218,7 +218,7 @@ async fn the_history_is_kept_within_the_tokens_of_the_context() {
         call.complete(&long(&question.to_uppercase())).await;
         asking.await.unwrap().expect(201);
     }
-    // A message is sent however long it is.
+    // A message is sent whatever its length.
     let asking = server.wait_for(&session, &"x".repeat(1000));
     let call = stand_in.next().await;
     assert_eq!(shown(&call), ["x".repeat(1000)]);
@@ -228,7 +228,7 @@ async fn the_history_is_kept_within_the_tokens_of_the_context() {
 }
 
 #[tokio::test]
-async fn a_character_adds_headers_and_fields_but_replaces_none() {
+async fn a_character_adds_headers_and_fields_without_replacing_any() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in);
     settings["model"] = "m".into();

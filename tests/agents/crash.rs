@@ -1,4 +1,4 @@
-//! A server that is killed while an agent is being asked.
+//! A server that is killed while turns are running.
 
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -15,14 +15,14 @@ async fn messages(client: &Client, server: &Process, session: &str) -> Vec<Value
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn turns_that_waited_are_answered_once_each_and_in_order() {
+async fn open_turns_are_answered_once_each_and_in_order() {
     let mut stand_in = StandIn::start().await;
     let backend = json!({ "type": "webhook", "url": stand_in.url });
     let setup = Process::builder();
-    let folder = setup.data_dir().join("agents");
-    std::fs::create_dir_all(&folder).unwrap();
+    let directory = setup.data_dir().join("agents");
+    std::fs::create_dir_all(&directory).unwrap();
     let file = character(AGENT, &backend).to_string();
-    std::fs::write(folder.join("agent.json"), file).unwrap();
+    std::fs::write(directory.join("agent.json"), file).unwrap();
     let mut server = tokio::task::spawn_blocking(|| setup.start()).await.unwrap();
 
     let client = client();

@@ -1,4 +1,4 @@
-//! An `ElizaOS` server behind an agent, with what was seen of a real one.
+//! An `ElizaOS` server behind an agent; its answers were recorded from a real one.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ pub(crate) fn backend(stand_in: &StandIn, transport: &str) -> Value {
     })
 }
 
-/// Answers a session's creation.
+/// Answers the creation of a remote session.
 pub(crate) async fn make(stand_in: &mut StandIn, name: &str) -> Value {
     let call = stand_in.next().await;
     assert_eq!(
@@ -27,7 +27,7 @@ pub(crate) async fn make(stand_in: &mut StandIn, name: &str) -> Value {
     asked
 }
 
-/// The next message, which must be for this session.
+/// Returns the next message, which must be for this remote session.
 pub(crate) async fn message(stand_in: &mut StandIn, name: &str) -> Call {
     let call = stand_in.next().await;
     assert_eq!(call.path, format!("{SESSIONS}/{name}/messages"));
@@ -45,7 +45,7 @@ pub(crate) fn reply(text: &str) -> Value {
     })
 }
 
-/// A session in which one message has been answered.
+/// Creates a session with one answered message.
 pub(crate) async fn talked(server: &Server, stand_in: &mut StandIn) -> String {
     let session = server.talk().await;
     let asking = server.wait_for(&session, "One");
@@ -59,7 +59,7 @@ pub(crate) async fn talked(server: &Server, stand_in: &mut StandIn) -> String {
 }
 
 #[tokio::test]
-async fn a_reply_may_take_longer_to_begin_than_a_stream_may_be_silent() {
+async fn a_reply_may_begin_after_the_idle_timeout() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in, "http")).await;
     let session = server.talk().await;
@@ -74,7 +74,7 @@ async fn a_reply_may_take_longer_to_begin_than_a_stream_may_be_silent() {
 }
 
 #[tokio::test]
-async fn a_session_there_is_made_when_first_needed_and_kept_with_ours() {
+async fn a_remote_session_is_created_when_needed_and_reused() {
     let mut stand_in = StandIn::start().await;
     let mut server = server_with(backend(&stand_in, "http")).await;
     let session = server
@@ -87,7 +87,7 @@ async fn a_session_there_is_made_when_first_needed_and_kept_with_ours() {
         asked,
         json!({
             "agentId": THEIRS, "userId": USER, "metadata": { "plan": "free" },
-            // The longest that any of its settings allows; it grants less where it is set to less.
+            // The highest limit that the server can have; it grants less if its limit is lower.
             "timeoutConfig": { "timeoutMinutes": 10_080, "autoRenew": true,
                                "maxDurationMinutes": 20_160 },
         })
@@ -108,12 +108,12 @@ async fn a_session_there_is_made_when_first_needed_and_kept_with_ours() {
     server.restart().await;
     let asking = server.wait_for(&session, "Two");
     let call = message(&mut stand_in, "their-1").await;
-    // The other form that its versions have.
+    // The format of older versions.
     call.answer(201, &json!({ "success": true, "data": reply("Second.") }))
         .await;
     asking.await.unwrap().expect(201);
 
-    // Another session has one of its own.
+    // Another session has its own remote session.
     let other = server.talk().await;
     let asking = server.wait_for(&other, "Three");
     make(&mut stand_in, "their-2").await;
@@ -126,12 +126,12 @@ async fn a_session_there_is_made_when_first_needed_and_kept_with_ours() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_lost_there_is_made_anew() {
+async fn a_lost_remote_session_is_created_anew() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in, "http");
     settings["apiKeyEnv"] = "ELIZA_KEY".into();
     let server = Server::builder()
-        // No header can carry the blanks around a key.
+        // No header can have the blanks around a key.
         .set("ELIZA_KEY", " their-key\n")
         .character("agent.json", &character(AGENT, &settings))
         .start()
@@ -159,7 +159,7 @@ async fn a_session_that_is_lost_there_is_made_anew() {
             .await;
         asking.await.unwrap().expect(201);
     }
-    // One that is lost as soon as it is made is not made over and over.
+    // A new one that is lost at once is not created repeatedly.
     let asking = server.wait_for(&session, "Again");
     message(&mut stand_in, "s2")
         .await
@@ -175,7 +175,7 @@ async fn a_session_that_is_lost_there_is_made_anew() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_reply_is_tried_again() {
+async fn an_answer_without_a_reply_is_retried() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in, "http")).await;
     let session = server.talk().await;
@@ -187,7 +187,7 @@ async fn an_answer_without_a_reply_is_tried_again() {
         .await
         .answer(201, &nothing)
         .await;
-    // The session that was made stays.
+    // The remote session stays.
     let call = stand_in.next_in_time(&server).await;
     assert_eq!(call.path, format!("{SESSIONS}/s/messages"));
     call.answer(201, &nothing).await;
@@ -199,9 +199,9 @@ async fn an_answer_without_a_reply_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_reply_is_streamed_as_it_comes_from_there() {
+async fn a_reply_is_streamed() {
     let mut stand_in = StandIn::start().await;
-    // Its agent has our id where nothing else is said.
+    // By default its agent has the same id.
     let settings = json!({
         "type": "elizaos", "baseUrl": format!("{}/", stand_in.url), "transport": "sse",
     });
@@ -243,7 +243,7 @@ async fn a_reply_is_streamed_as_it_comes_from_there() {
 }
 
 #[tokio::test]
-async fn a_reply_comes_in_one_piece_where_nothing_else_is_said() {
+async fn by_default_a_reply_is_one_chunk() {
     let mut stand_in = StandIn::start().await;
     let settings = json!({ "type": "elizaos", "baseUrl": stand_in.url });
     let server = server_with(settings).await;
@@ -258,7 +258,7 @@ async fn a_reply_comes_in_one_piece_where_nothing_else_is_said() {
 }
 
 #[tokio::test]
-async fn a_stream_that_never_ends_is_given_up_when_it_has_been_silent_for_a_minute() {
+async fn a_stream_that_never_ends_times_out_after_a_minute() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in, "sse");
     settings["maxConcurrency"] = 1.into();
@@ -268,7 +268,7 @@ async fn a_stream_that_never_ends_is_given_up_when_it_has_been_silent_for_a_minu
     make(&mut stand_in, "s").await;
     let mut call = message(&mut stand_in, "s").await;
     call.open_stream().await;
-    // All that comes for a reply whose actions are NONE.
+    // The whole stream of a reply whose actions are NONE.
     call.event("user_message", &json!({ "id": "x" })).await;
     server.settle().await;
     server.advance(59 * SECOND);
@@ -294,7 +294,7 @@ async fn a_stream_that_never_ends_is_given_up_when_it_has_been_silent_for_a_minu
 }
 
 #[tokio::test]
-async fn a_reply_without_a_text_is_an_answer_and_no_reason_to_act_again() {
+async fn a_reply_without_a_text_is_not_retried() {
     let mut stand_in = StandIn::start().await;
     let done = json!({
         "thought": "It is counted.", "actions": ["COUNT"],
@@ -329,11 +329,11 @@ async fn a_reply_without_a_text_is_an_answer_and_no_reason_to_act_again() {
 }
 
 #[tokio::test]
-async fn what_its_actions_said_is_part_of_the_reply() {
+async fn texts_of_actions_are_part_of_the_reply() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in, "http")).await;
     let media = |url: &str| json!({ "id": "m", "url": url, "contentType": "image" });
-    // The first one is what 1.7.2 gives.
+    // The first one is the format of 1.7.2.
     for (text, callbacks, said) in [
         (
             "One moment.",
@@ -377,7 +377,7 @@ async fn what_its_actions_said_is_part_of_the_reply() {
 }
 
 #[tokio::test]
-async fn its_limit_of_requests_is_not_waited_out() {
+async fn a_long_retry_after_fails_the_turn() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in, "http")).await;
     let session = server.talk().await;
@@ -394,7 +394,7 @@ async fn its_limit_of_requests_is_not_waited_out() {
 }
 
 #[tokio::test]
-async fn a_session_without_a_sane_name_is_none() {
+async fn an_invalid_remote_session_id_fails_the_turn() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in, "http")).await;
     for made in [

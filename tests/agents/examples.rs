@@ -1,4 +1,4 @@
-//! The example files, each answered by a stand-in of the server that it is for.
+//! The example files, each with a stand-in for its server.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ async fn each_example_is_a_working_agent() {
         "external.json",
     ] {
         let mut file = example(name);
-        // The same but for the address.
+        // With another address.
         let backend = file["settings"]["backend"].as_object_mut().unwrap();
         for field in ["baseUrl", "url"] {
             if backend.contains_key(field) {
@@ -74,14 +74,14 @@ async fn each_example_is_a_working_agent() {
 }
 
 #[tokio::test]
-async fn all_examples_are_read_as_they_stand() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/agents/examples");
+async fn all_examples_are_valid() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/agents/examples");
     let mut server = Server::builder()
         .set("MODEL_API_KEY", "sk-example")
         .set("WEBHOOK_SECRET", "an example")
         .without_scripted();
     let mut count = 1;
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in fs::read_dir(directory).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         server = server.character(&name, &example(&name));
         count += 1;
@@ -94,8 +94,8 @@ async fn all_examples_are_read_as_they_stand() {
 
 #[test]
 fn there_is_an_example_for_every_backend() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/agents/examples");
-    let mut kinds: Vec<_> = fs::read_dir(folder)
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/agents/examples");
+    let mut kinds: Vec<_> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| {
             let name = entry.unwrap().file_name().into_string().unwrap();

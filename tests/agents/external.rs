@@ -1,4 +1,4 @@
-//! Agents that run elsewhere: they hear of messages by the sockets, and submit their replies.
+//! Agents that run elsewhere: they receive messages over sockets and submit their replies.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn error_of(message: &Value) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn one_reply_answers_all_messages_that_wait() {
+async fn one_reply_answers_all_open_messages() {
     let server = external().await;
     let session = server.talk().await;
     let first = server.wait_for(&session, "One");
@@ -73,7 +73,7 @@ async fn a_reply_may_answer_one_message_out_of_order() {
     server.submit(&session, reply).await.expect(201);
     let answer = first.await.unwrap().expect(201);
     assert_eq!(answer.body["agentResponse"]["text"], "To one.");
-    // Nothing waits any more: what comes now is a further message.
+    // No turn is open: the next submission is a further message.
     let further = server
         .submit(&session, json!({ "content": "Bye." }))
         .await
@@ -83,7 +83,7 @@ async fn a_reply_may_answer_one_message_out_of_order() {
 }
 
 #[tokio::test]
-async fn the_sockets_hear_of_it_in_order() {
+async fn sockets_receive_the_events_in_order() {
     let server = external().await;
     let session = server.talk().await;
     let request = server.request(reqwest::Method::GET, &at(&session, "/events"));
@@ -117,7 +117,7 @@ async fn the_sockets_hear_of_it_in_order() {
         "enable_input"
     );
 
-    // A further message is no turn.
+    // A further message is not a turn.
     server
         .submit(&session, json!({ "content": "By the way" }))
         .await
@@ -160,7 +160,7 @@ async fn each_turn_has_its_own_deadline_which_a_restart_does_not_renew() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_passed_while_the_server_was_stopped_has_passed() {
+async fn a_deadline_also_passes_while_the_server_is_stopped() {
     let mut server = external().await;
     let session = server.talk().await;
     let asking = server.wait_for(&session, "One");
@@ -182,7 +182,7 @@ async fn a_deadline_that_passed_while_the_server_was_stopped_has_passed() {
 }
 
 #[tokio::test]
-async fn a_repeat_opens_a_turn_again_that_nobody_answered_and_waits_anew() {
+async fn a_repeat_opens_an_unanswered_turn_again() {
     let server = external().await;
     let session = server.talk().await;
     let sent = json!({ "content": "One", "clientMessageId": "m1" });
@@ -204,7 +204,7 @@ async fn a_repeat_opens_a_turn_again_that_nobody_answered_and_waits_anew() {
 }
 
 #[tokio::test]
-async fn deleting_the_session_ends_all_that_waits() {
+async fn deleting_the_session_ends_all_open_turns() {
     let server = external().await;
     let session = server.talk().await;
     let asking = server.wait_for(&session, "One");
@@ -220,7 +220,7 @@ async fn deleting_the_session_ends_all_that_waits() {
 }
 
 #[tokio::test]
-async fn turns_that_wait_outlive_their_session_and_nothing_else_is_taken_then() {
+async fn open_turns_outlive_their_session_and_accept_only_their_replies() {
     let server = server_with(json!({ "type": "external", "timeoutSeconds": 36_000 })).await;
     let session = server.talk().await;
     let asking = server.stream(&session, "One").await;
@@ -240,7 +240,7 @@ async fn turns_that_wait_outlive_their_session_and_nothing_else_is_taken_then() 
 }
 
 #[tokio::test]
-async fn sixteen_messages_wait_and_no_more() {
+async fn at_most_sixteen_turns_are_open() {
     let server = external().await;
     let session = server.talk().await;
     for number in 0..16 {
@@ -254,7 +254,7 @@ async fn sixteen_messages_wait_and_no_more() {
 }
 
 #[tokio::test]
-async fn turns_that_wait_are_asked_in_order_where_the_agent_answers_itself_now() {
+async fn open_turns_run_in_order_after_the_agent_got_another_backend() {
     let mut server = external().await;
     let session = server.talk().await;
     for content in ["One", "Two"] {
@@ -267,7 +267,7 @@ async fn turns_that_wait_are_asked_in_order_where_the_agent_answers_itself_now()
     let history = server.history_of(&session, 4).await;
     assert_eq!(history[2]["inReplyTo"], history[0]["id"]);
     assert_eq!(history[3]["inReplyTo"], history[1]["id"]);
-    // And the other way round: what was not begun waits from then on.
+    // And the other way round: turns that have not begun wait for submissions.
     server
         .restart_with(|setup| {
             let external = json!({ "type": "external", "timeoutSeconds": 60 });

@@ -1,4 +1,4 @@
-//! What goes wrong behind an agent, and what its user sees of it.
+//! Failures behind an agent, as its user sees them.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(crate) fn backend(stand_in: &StandIn) -> Value {
     json!({ "type": "openai", "baseUrl": stand_in.url })
 }
 
-/// Asserts that the message was kept, and its turn closed with this error.
+/// Asserts that the message was stored, and its turn closed with this error.
 pub(crate) async fn assert_failed(server: &Server, session: &str, answer: &Answer, code: &str) {
     let status = if code == "AGENT_TIMEOUT" { 504 } else { 502 };
     assert_eq!(answer.status, status, "{:#}", answer.body);
@@ -24,7 +24,7 @@ pub(crate) async fn assert_failed(server: &Server, session: &str, answer: &Answe
 }
 
 #[tokio::test]
-async fn a_stream_that_fails_on_its_way_ends_with_an_error_and_stores_nothing() {
+async fn a_failed_stream_ends_with_an_error_and_stores_nothing() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let error = json!({ "error": { "message": "out of memory", "type": "server_error" } });
@@ -44,9 +44,9 @@ async fn a_stream_that_fails_on_its_way_ends_with_an_error_and_stores_nothing() 
         assert_eq!(events.expect("chunk").await["chunk"], "Half of a");
         call.write(&end).await;
         drop(call);
-        let told = events.expect("error").await;
+        let error = events.expect("error").await;
         assert_eq!(
-            told,
+            error,
             json!({ "error": "The agent could not answer", "code": "AGENT_ERROR" })
         );
         assert!(events.next().await.is_none());
@@ -54,13 +54,13 @@ async fn a_stream_that_fails_on_its_way_ends_with_an_error_and_stores_nothing() 
         assert_eq!(history.len(), 1, "after {end:?}: {history:#?}");
         assert_eq!(history[0]["metadata"]["agentError"]["code"], "AGENT_ERROR");
     }
-    // What was said already is not said again.
+    // The chunks are not repeated.
     stand_in.expect_nothing().await;
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_in_the_middle_fails_the_turn() {
+async fn a_connection_that_closes_during_the_answer_fails_the_turn() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
@@ -75,7 +75,7 @@ async fn a_connection_that_breaks_in_the_middle_fails_the_turn() {
 }
 
 #[tokio::test]
-async fn what_will_not_pass_is_tried_once() {
+async fn permanent_errors_are_not_retried() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     for status in [400, 401, 404, 501, 302] {
@@ -91,7 +91,7 @@ async fn what_will_not_pass_is_tried_once() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_yet_is_tried_again() {
+async fn a_refused_connection_is_retried() {
     let stand_in = StandIn::start().await;
     let address = stand_in.url.trim_start_matches("http://").to_owned();
     let server = server_with(backend(&stand_in)).await;
@@ -125,7 +125,7 @@ async fn a_server_that_is_not_there_yet_is_tried_again() {
 }
 
 #[tokio::test]
-async fn deleting_a_session_calls_its_turn_off() {
+async fn deleting_a_session_cancels_its_turn() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
@@ -143,7 +143,7 @@ async fn deleting_a_session_calls_its_turn_off() {
 }
 
 #[tokio::test]
-async fn a_stop_calls_a_turn_off_and_the_next_start_asks_again() {
+async fn a_stop_cancels_a_turn_and_the_next_start_runs_it_again() {
     let mut stand_in = StandIn::start().await;
     let mut server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
@@ -162,7 +162,7 @@ async fn a_stop_calls_a_turn_off_and_the_next_start_asks_again() {
 }
 
 #[tokio::test]
-async fn an_agent_that_hangs_keeps_no_other_waiting() {
+async fn an_agent_that_hangs_does_not_block_others() {
     let mut stuck = StandIn::start().await;
     let mut well = StandIn::start().await;
     let mut settings = backend(&stuck);
@@ -177,7 +177,7 @@ async fn an_agent_that_hangs_keeps_no_other_waiting() {
     let call = stuck.next().await;
     let second = server.talk().await;
     let second_asking = server.wait_for(&second, "Hello?");
-    // Its one place is taken, and the other agent's are its own.
+    // Its only slot is occupied; the other agent has its own.
     stuck.expect_nothing().await;
     let other = server.talk_to(OTHER).await;
     let other_asking = server.wait_for(&other, "Hello?");
@@ -191,13 +191,13 @@ async fn an_agent_that_hangs_keeps_no_other_waiting() {
 }
 
 #[tokio::test]
-async fn https_to_something_else_is_a_failure_like_any_other() {
+async fn https_to_a_server_without_tls_fails_the_turn() {
     let stand_in = StandIn::start().await;
     let base = stand_in.url.replace("http://", "https://");
     let server = server_with(json!({ "type": "openai", "baseUrl": base })).await;
     let session = server.talk().await;
     let mut asking = Some(server.wait_for(&session, "Hello?"));
-    // The stand-in waits for the end of a request that is none; it goes away in between.
+    // The stand-in waits for the end of a request that never comes, and is dropped meanwhile.
     drop(stand_in);
     let answer = eventually("it fails", async || {
         server.advance(Duration::from_millis(500));
@@ -215,7 +215,7 @@ async fn https_to_something_else_is_a_failure_like_any_other() {
 }
 
 #[tokio::test]
-async fn what_is_no_stream_of_text_fails_the_turn_and_nothing_else() {
+async fn an_invalid_stream_fails_only_its_turn() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let endless = vec![b'x'; 2 << 20];
@@ -229,7 +229,7 @@ async fn what_is_no_stream_of_text_fails_the_turn_and_nothing_else() {
         call.write(&bytes).await;
         assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_ERROR").await;
     }
-    // An answer in one piece has its limit too.
+    // A whole answer has a limit too.
     let session = server.talk().await;
     let asking = server.wait_for(&session, "Hello?");
     let call = stand_in.next().await;

@@ -1,11 +1,11 @@
-//! What an agent is shown of a conversation, whatever happened in it.
+//! The history that an agent receives.
 
 use serde_json::{Value, json};
 
 use crate::harness::Server;
 use crate::stand_in::{AGENT, StandIn, character, server_with};
 
-/// The conversation that a model was shown, without its system prompt. Roles alternate.
+/// Returns the conversation that a model received, without the system prompt. Roles alternate.
 fn shown(asked: &Value) -> Vec<String> {
     let messages = asked["messages"].as_array().unwrap();
     let text = |message: &Value| message["content"].as_str().unwrap().to_owned();
@@ -17,7 +17,7 @@ fn shown(asked: &Value) -> Vec<String> {
     messages[1..].iter().map(text).collect()
 }
 
-/// Asks, and answers with this text, or fails the turn where there is none; what was shown.
+/// Runs a turn with this reply, which fails without one; returns what the model received.
 async fn turn(
     server: &Server,
     stand_in: &mut StandIn,
@@ -41,12 +41,12 @@ async fn turn(
 }
 
 #[tokio::test]
-async fn a_model_is_shown_a_well_formed_conversation_whatever_happened() {
+async fn a_model_receives_alternating_roles() {
     let mut stand_in = StandIn::start().await;
     let backend = json!({ "type": "openai", "baseUrl": stand_in.url });
     let mut server = server_with(backend).await;
     let session = server.talk().await;
-    // What the agent says first, and what it says between.
+    // The agent's opening, and a message between turns.
     let unasked = json!({ "content": "Welcome." });
     server.submit(&session, unasked).await.expect(201);
     let opening = ["[The conversation begins.]", "Welcome."];
@@ -60,7 +60,7 @@ async fn a_model_is_shown_a_well_formed_conversation_whatever_happened() {
     let unasked = json!({ "content": "And pi." });
     server.submit(&session, unasked).await.expect(201);
 
-    // A turn that a stop interrupts is shown the same when it is taken up again.
+    // A turn that a stop interrupts has the same history when it is resumed.
     let asking = server.wait_for(&session, "Four?");
     let call = stand_in.next().await;
     let four = [&three[..], &["Three.\n\nAnd pi.", "Four?"]].concat();
@@ -72,7 +72,7 @@ async fn a_model_is_shown_a_well_formed_conversation_whatever_happened() {
     call.complete("Four.").await;
     server.history_of(&session, 8).await;
 
-    // So is one whose later messages came before its reply.
+    // So has one with later messages before its reply.
     let five = server.wait_for(&session, "Five?");
     let call = stand_in.next().await;
     server.tell(&session, "Six?").await;
@@ -98,7 +98,7 @@ async fn a_late_reply_of_a_webhook_is_in_its_history() {
     server.tell(&session, "One?").await;
     stand_in.next().await.answer_with(202, &[], "").await;
     server.settle().await;
-    // The reply that was promised, and another that nobody waits for.
+    // The promised reply, and one without an open turn.
     for content in ["One.", "One more."] {
         let reply = json!({ "content": content });
         server.submit(&session, reply).await.expect(201);

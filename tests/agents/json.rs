@@ -1,4 +1,4 @@
-//! Answers as JavaScript programs write them.
+//! Answers of JavaScript programs.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ fn webhook(stand_in: &StandIn) -> Value {
     json!({ "type": "webhook", "url": stand_in.url })
 }
 
-/// What the agent is heard to say when it answers with this content type and body.
+/// Returns the reply to an answer with this content type and body.
 async fn answered_with(kind: &str, body: &str) -> (Answer, Value) {
     let mut stand_in = StandIn::start().await;
     let server = server_with(webhook(&stand_in)).await;
@@ -24,7 +24,7 @@ async fn answered_with(kind: &str, body: &str) -> (Answer, Value) {
 }
 
 #[tokio::test]
-async fn a_webhook_may_answer_with_cut_characters_and_a_byte_order_mark() {
+async fn a_webhook_may_send_cut_characters_and_a_byte_order_mark() {
     let body = r#"{"text": "old", "text": "Great news \ud83c", "thought": "\udf89",
                    "actions": ["\ud800"], "metadata": {"\ud83c": "\ud83c", "a": 1, "a": 2},
                    "attachments": [{"type": "\udfff", "url": "u"}]}"#;
@@ -54,7 +54,7 @@ async fn a_stream_may_begin_with_a_byte_order_mark_and_have_cut_characters() {
 }
 
 #[tokio::test]
-async fn a_character_that_is_cut_in_two_by_chunks_is_whole() {
+async fn chunks_may_split_a_character() {
     let mut stand_in = StandIn::start().await;
     for backend in [
         webhook(&stand_in),
@@ -86,7 +86,7 @@ async fn a_character_that_is_cut_in_two_by_chunks_is_whole() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_nested_too_deeply_fails_the_turn_alone() {
+async fn an_answer_that_is_nested_too_deeply_fails_only_its_turn() {
     let deep = "[".repeat(400_000) + &"]".repeat(400_000);
     for body in [
         format!("{{\"text\": \"x\", \"metadata\": {{\"a\": {deep}}}}}"),
@@ -100,7 +100,7 @@ async fn an_answer_that_is_nested_too_deeply_fails_the_turn_alone() {
 }
 
 #[tokio::test]
-async fn a_model_may_answer_with_cut_characters_and_a_byte_order_mark() {
+async fn a_model_may_send_cut_characters_and_a_byte_order_mark() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(json!({ "type": "openai", "baseUrl": stand_in.url })).await;
     let session = server.talk().await;

@@ -1,5 +1,5 @@
-//! The agents that people really run, from the outside: the server against stand-ins of the
-//! servers behind them, over real sockets, where a test decides about every packet.
+//! Agents with all backends, from outside: the server against stand-ins for the servers behind
+//! agents, over real sockets, where a test controls every packet.
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Models behind the chat completions protocol.
+//! Models with chat completions.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn backend(stand_in: &StandIn) -> Value {
 }
 
 #[tokio::test]
-async fn a_reply_is_passed_on_as_it_comes_whatever_stands_between() {
+async fn a_reply_is_streamed_whatever_comes_between_its_chunks() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
@@ -39,7 +39,7 @@ async fn a_reply_is_passed_on_as_it_comes_whatever_stands_between() {
     call.write(": keep-alive\n\n").await;
     let role = json!({ "choices": [{ "delta": { "role": "assistant", "content": null } }] });
     call.write(format!("data: {role}\r\n\r\n")).await;
-    // A character of four bytes, in two packets.
+    // A character of four bytes in two packets.
     let piece = json!({ "choices": [{ "delta": { "content": "Gr😀" } }] });
     let piece = format!("data: {piece}\n\n");
     let middle = piece.find('😀').unwrap() + 2;
@@ -67,7 +67,7 @@ async fn a_reply_is_passed_on_as_it_comes_whatever_stands_between() {
 }
 
 #[tokio::test]
-async fn packets_may_be_cut_anywhere() {
+async fn packets_may_split_a_stream_anywhere() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
@@ -87,7 +87,7 @@ async fn packets_may_be_cut_anywhere() {
 }
 
 #[tokio::test]
-async fn an_answer_in_one_piece_is_one_chunk() {
+async fn a_whole_answer_is_one_chunk() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
@@ -115,7 +115,7 @@ async fn a_finish_reason_ends_a_reply_without_the_last_line() {
     call.open_stream().await;
     call.delta("Well").await;
     let last = json!({ "choices": [{ "delta": {}, "finish_reason": "length" }] });
-    // Without an empty line after it, too, and the connection stays open.
+    // Also without an empty line after it, and with an open connection.
     call.write(format!("data: {last}\n\n")).await;
     let answer = asking.await.unwrap().expect(201);
     assert_eq!(answer.body["agentResponse"]["text"], "Well");
@@ -147,7 +147,7 @@ async fn the_history_is_bounded_and_begins_with_the_user() {
     for (number, seen) in [
         (1, vec!["user: q1"]),
         (2, vec!["user: q1", "assistant: a1", "user: q2"]),
-        // Of four messages the oldest is dropped, and then the reply that would come first.
+        // The oldest of four messages is left out, and then the reply that would come first.
         (3, vec!["user: q2", "assistant: a2", "user: q3"]),
     ] {
         let asking = server.wait_for(&session, &format!("q{number}"));
@@ -159,7 +159,7 @@ async fn the_history_is_bounded_and_begins_with_the_user() {
         call.complete(&format!("a{number}")).await;
         asking.await.unwrap().expect(201);
     }
-    // The message of a turn that failed is merged with the next one.
+    // The message of a failed turn is merged with the next one.
     let asking = server.wait_for(&session, "q4");
     stand_in.next().await.answer(400, &json!({})).await;
     asking.await.unwrap().expect(502);
@@ -175,26 +175,26 @@ async fn the_history_is_bounded_and_begins_with_the_user() {
 }
 
 #[tokio::test]
-async fn a_reply_is_cut_off_at_64_kib() {
+async fn a_reply_is_cut_at_64_kib() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
     let asking = server.wait_for(&session, "Hello?");
     let mut call = stand_in.next().await;
     call.open_stream().await;
-    // 65,535 bytes, so that the limit falls into the middle of a character.
+    // 65,535 bytes, so that the limit is inside a character.
     call.delta(&"x".repeat(65_535)).await;
     call.delta("éééé").await;
     let answer = asking.await.unwrap().expect(201);
     let text = answer.body["agentResponse"]["text"].as_str().unwrap();
     assert_eq!(text.len(), 65_535);
-    // Nobody listens any more.
+    // The connection is closed.
     call.expect_gone().await;
     server.stop().await;
 }
 
 #[tokio::test]
-async fn elizaos_variables_name_the_model_of_a_file_that_does_not() {
+async fn elizaos_variables_name_the_model_of_files_without_a_backend() {
     let mut stand_in = StandIn::start().await;
     let plain = json!({ "id": AGENT, "name": "Plain" });
     let base = format!("{}/v1/", stand_in.url);
@@ -218,7 +218,7 @@ async fn elizaos_variables_name_the_model_of_a_file_that_does_not() {
     assert_eq!(call.json()["model"], "gpt-4o");
     call.complete("Hi.").await;
     asking.await.unwrap().expect(201);
-    // The built-in agent stays what it is.
+    // The built-in agent keeps its backend.
     let session = server.talk_to(crate::harness::ELIZA).await;
     assert!(!server.ask(&session, "Hello").await.is_empty());
     server.stop().await;
@@ -240,7 +240,7 @@ async fn elizaos_variables_name_the_model_of_a_file_that_does_not() {
 }
 
 #[tokio::test]
-async fn a_key_goes_to_the_server_that_it_is_for() {
+async fn a_key_is_sent_only_to_its_server() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in);
     settings["apiKeyEnv"] = "MY_KEY".into();
@@ -253,7 +253,7 @@ async fn a_key_goes_to_the_server_that_it_is_for() {
     let asking = server.wait_for(&session, "Hello?");
     let call = stand_in.next().await;
     assert_eq!(call.header("authorization"), Some("Bearer sk-mine"));
-    // A redirect would take it elsewhere.
+    // A redirect would send it elsewhere.
     let elsewhere = StandIn::start().await;
     let location = format!("{}/v1/chat/completions", elsewhere.url);
     call.answer_with(307, &[("location", &location)], "").await;

@@ -1,4 +1,4 @@
-//! What a model thinks before it answers, and answers that are nothing else.
+//! Reasoning of models, and answers that are only reasoning.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ fn backend(stand_in: &StandIn) -> Value {
 }
 
 #[tokio::test]
-async fn reasoning_in_the_text_is_a_thought_and_nothing_else() {
+async fn reasoning_in_the_text_becomes_the_thought() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
@@ -21,7 +21,7 @@ async fn reasoning_in_the_text_is_a_thought_and_nothing_else() {
         call.delta(text).await;
     }
     assert_eq!(events.expect("chunk").await["chunk"], "Ye");
-    // Outside of tags nothing waits.
+    // Text outside tags is not held back.
     call.delta("s <").await;
     assert_eq!(events.expect("chunk").await["chunk"], "s ");
     call.delta("3").await;
@@ -36,8 +36,8 @@ async fn reasoning_in_the_text_is_a_thought_and_nothing_else() {
     let asked = call.json().to_string();
     assert!(asked.contains("Yes <3"), "{asked}");
     assert!(!asked.contains("secret"), "{asked}");
-    // A template may have the opening tag, so that the answer has only the closing one; and an
-    // answer may break off in its thoughts.
+    // The template may contain the opening tag, so that the answer has only the closing one; and an
+    // answer may end inside its reasoning.
     let message = json!({ "content": "Hm.\n</think>\n\nAgain.\n<think>Or n" });
     call.answer(200, &json!({ "choices": [{ "message": message }] }))
         .await;
@@ -49,7 +49,7 @@ async fn reasoning_in_the_text_is_a_thought_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_closing_tag_alone_makes_what_was_streamed_a_thought() {
+async fn a_closing_tag_without_an_opening_one_makes_earlier_text_a_thought() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
@@ -69,7 +69,7 @@ async fn a_closing_tag_alone_makes_what_was_streamed_a_thought() {
 }
 
 #[tokio::test]
-async fn a_long_thought_is_cut_off_at_16_kib() {
+async fn a_long_thought_is_cut_at_16_kib() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
@@ -77,7 +77,7 @@ async fn a_long_thought_is_cut_off_at_16_kib() {
     let mut call = stand_in.next().await;
     call.open_stream().await;
     for _ in 0..2 {
-        // An odd length, so that the limit falls into the middle of a character.
+        // An odd length, so that the limit is inside a character.
         let delta = json!({ "reasoning_content": format!("x{}", "é".repeat(5000)) });
         let data = json!({ "choices": [{ "delta": delta }] });
         call.write(format!("data: {data}\n\n")).await;

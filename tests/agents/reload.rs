@@ -1,4 +1,4 @@
-//! Character files that change while the server runs.
+//! Character files that are reloaded while the server runs.
 
 use std::fs;
 use std::path::PathBuf;
@@ -34,17 +34,17 @@ impl Running {
         self.process.data_dir().join("agents").join(name)
     }
 
-    /// Has the files read again, and waits until they were.
-    async fn reload(&self, told: &str) {
-        let count = self.process.log().matches(told).count();
+    /// Sends SIGHUP, and waits for this log line.
+    async fn reload(&self, logged: &str) {
+        let count = self.process.log().matches(logged).count();
         self.process.signal("HUP");
         for _ in 0..1000 {
-            if self.process.log().matches(told).count() > count {
+            if self.process.log().matches(logged).count() > count {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("it was not logged: {told}\n{}", self.process.log());
+        panic!("it was not logged: {logged}\n{}", self.process.log());
     }
 
     async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
@@ -74,13 +74,13 @@ fn model(stand_in: &StandIn) -> Value {
 const RELOADED: &str = "the character files were read again";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn new_agents_appear_changed_ones_answer_anew_and_removed_ones_no_more() {
+async fn agents_are_added_changed_and_removed() {
     let mut before = StandIn::start().await;
     let mut after = StandIn::start().await;
     let server = Running::start(&[("agent.json", model(&before))]).await;
     let session = server.session(AGENT).await;
 
-    // A turn that is running is finished by the agent as it was.
+    // A running turn is finished by the earlier agent.
     let answer = {
         let asking = server.send(&session, "http");
         let changing = async {
@@ -101,14 +101,14 @@ async fn new_agents_appear_changed_ones_answer_anew_and_removed_ones_no_more() {
     let (answer, ()) = tokio::join!(asking, answering);
     assert_eq!(answer.1["agentResponse"]["text"], "As I am.");
 
-    // A broken file changes nothing.
+    // An invalid file changes nothing.
     fs::write(server.file("other.json"), "{\n\"name\": 7}").unwrap();
     server.reload("the agents stay as they are").await;
     assert!(server.process.log().contains("other.json:2: "));
     assert_eq!(server.send(&other, "http").await.0, 201);
     fs::remove_file(server.file("other.json")).unwrap();
 
-    // The turns of one that is gone are closed, whether they run or wait.
+    // The turns of a removed agent are closed, running or not.
     let answers = {
         let asking = server.send(&session, "http");
         let waiting = async {
@@ -139,7 +139,7 @@ async fn new_agents_appear_changed_ones_answer_anew_and_removed_ones_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn turns_that_wait_for_a_submit_of_an_agent_that_is_gone_are_closed() {
+async fn turns_that_wait_for_a_removed_agent_are_closed() {
     let external = character(AGENT, &json!({ "type": "external" }));
     let server = Running::start(&[("agent.json", external)]).await;
     let session = server.session(AGENT).await;
@@ -154,11 +154,11 @@ async fn turns_that_wait_for_a_submit_of_an_agent_that_is_gone_are_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_agents_stay_where_their_files_have_a_fault_or_their_folder_is_gone() {
+async fn an_invalid_file_or_a_missing_directory_keeps_the_agents() {
     let eliza = |backend: Value| character(OTHER, &backend);
     let server = Running::start(&[("other.json", eliza(json!({ "type": "eliza" })))]).await;
     let session = server.session(OTHER).await;
-    let folder = server.process.data_dir().join("agents");
+    let directory = server.process.data_dir().join("agents");
     let away = server.process.data_dir().join("away");
 
     let misspelt = eliza(json!({ "type": "eliza", "timeoutSecond": 5 }));
@@ -172,7 +172,7 @@ async fn the_agents_stay_where_their_files_have_a_fault_or_their_folder_is_gone(
     );
     assert_eq!(server.send(&session, "http").await.0, 201);
 
-    fs::rename(&folder, &away).unwrap();
+    fs::rename(&directory, &away).unwrap();
     server.reload("the agents stay as they are").await;
     assert!(
         server
@@ -182,14 +182,14 @@ async fn the_agents_stay_where_their_files_have_a_fault_or_their_folder_is_gone(
     );
     assert_eq!(server.send(&session, "http").await.0, 201);
 
-    // It was meant so.
-    fs::create_dir(&folder).unwrap();
+    // An empty directory removes the agents.
+    fs::create_dir(&directory).unwrap();
     server.reload(RELOADED).await;
     assert_eq!(server.send(&session, "http").await.0, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_file_may_come_with_its_folder() {
+async fn the_directory_may_be_created_later() {
     let setup = Process::builder();
     let process = tokio::task::spawn_blocking(|| setup.start()).await.unwrap();
     let server = Running {

@@ -1,5 +1,4 @@
-//! The sessions that an `ElizaOS` server has for ours: what its agent is told, and what becomes of
-//! them.
+//! Remote sessions of an `ElizaOS` server: what its agent receives, renewal and deletion.
 
 use std::time::Duration;
 
@@ -11,12 +10,12 @@ use crate::stand_in::{AGENT, Call, StandIn, character, server_with};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// What a message was sent as.
+/// Returns the text of a message as it was sent.
 fn content(call: &Call) -> String {
     call.json()["content"].as_str().unwrap().to_owned()
 }
 
-/// Asks within a session that is known there; returns what was sent.
+/// Sends a message in an existing remote session; returns its text as it was sent.
 async fn ask(server: &Server, stand_in: &mut StandIn, session: &str, text: &str) -> String {
     let asking = server.wait_for(session, text);
     let call = message(stand_in, "s").await;
@@ -36,16 +35,16 @@ fn renewed(minutes: u32) -> Value {
 }
 
 #[tokio::test]
-async fn its_agent_is_told_what_it_said_itself() {
+async fn the_agent_receives_its_own_earlier_replies() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in, "http")).await;
     let session = talked(&server, &mut stand_in).await;
-    // It keeps what the user says and not what its agent says.
+    // The server stores the user's messages but not its agent's replies.
     assert_eq!(
         ask(&server, &mut stand_in, &session, "Two").await,
         "[Earlier in this conversation]\nYou: Yes.\n[The user now says]\nTwo"
     );
-    // Nor is it sure to know of a message that it did not answer, or what was said unasked.
+    // It may also lack messages that it did not answer, and submitted ones.
     let asking = server.wait_for(&session, "Three");
     let call = message(&mut stand_in, "s").await;
     call.answer(500, &json!({ "success": false, "error": "no" }))
@@ -61,7 +60,7 @@ async fn its_agent_is_told_what_it_said_itself() {
 }
 
 #[tokio::test]
-async fn an_agent_that_has_forgotten_all_is_told_the_conversation() {
+async fn a_new_remote_session_receives_the_conversation() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in, "http")).await;
     let session = talked(&server, &mut stand_in).await;
@@ -75,7 +74,7 @@ async fn an_agent_that_has_forgotten_all_is_told_the_conversation() {
     make(&mut stand_in, "s").await;
     let call = message(&mut stand_in, "s").await;
     assert_eq!(content(&call), all);
-    // It is told again until it has taken it.
+    // The conversation is sent again until a message is accepted.
     let busy = [("retry-after", "0")];
     call.answer_with(503, &busy, "busy").await;
     let call = stand_in.next_in_time(&server).await;
@@ -91,7 +90,7 @@ async fn an_agent_that_has_forgotten_all_is_told_the_conversation() {
 }
 
 #[tokio::test]
-async fn what_an_agent_is_told_is_bounded() {
+async fn the_conversation_in_a_message_is_limited() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in, "http");
     settings["historyMessages"] = 3.into();
@@ -99,10 +98,10 @@ async fn what_an_agent_is_told_is_bounded() {
     let session = talked(&server, &mut stand_in).await;
     ask(&server, &mut stand_in, &session, &"n".repeat(3900)).await;
     let lost = json!({ "error": { "code": "SESSION_EXPIRED" } });
-    for (text, told) in [
-        // A beginning of the user's message, the reply to it, and no more.
+    for (text, has_earlier) in [
+        // The beginning of the user's message and the reply to it fit.
         ("Three", true),
-        // There is no room at all.
+        // Nothing fits.
         (&*"u".repeat(3970), false),
     ] {
         let asking = server.wait_for(&session, text);
@@ -112,12 +111,12 @@ async fn what_an_agent_is_told_is_bounded() {
         let sent = content(&call);
         assert!(sent.encode_utf16().count() <= 4000);
         assert!(sent.ends_with(text));
-        assert_eq!(sent.contains("[Earlier"), told, "{sent}");
+        assert_eq!(sent.contains("[Earlier"), has_earlier, "{sent}");
         assert!(!sent.contains("User: One"));
         call.answer(201, &reply("Yes.")).await;
         asking.await.unwrap().expect(201);
     }
-    // And it may be nothing.
+    // The limit may be 0.
     let mut settings = backend(&stand_in, "http");
     settings["historyMessages"] = 0.into();
     let agent = character(AGENT, &settings);
@@ -129,10 +128,10 @@ async fn what_an_agent_is_told_is_bounded() {
 }
 
 #[tokio::test]
-async fn a_message_is_made_fit_for_its_limits() {
+async fn a_message_is_adapted_to_the_limits_of_the_server() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in, "http")).await;
-    // It counts UTF-16 code units, of which each of these has two; no text in its database has a NUL.
+    // The server counts UTF-16 code units, two per emoji; its database cannot store NUL.
     let long = "\u{1f389}".repeat(3999) + "\0";
     let session = server.talk().await;
     let sent = json!({
@@ -150,10 +149,10 @@ async fn a_message_is_made_fit_for_its_limits() {
     );
     call.answer(201, &reply("Yes.")).await;
     asking.await.unwrap().expect(201);
-    // What the user said is kept as it was said.
+    // The stored message is complete.
     assert_eq!(server.said(&session).await[0].0, long);
 
-    // Nothing is left of it.
+    // A text of NULs only.
     let session = server.talk().await;
     let asking = server.wait_for(&session, "\0\0");
     make(&mut stand_in, "s2").await;
@@ -166,11 +165,11 @@ async fn a_message_is_made_fit_for_its_limits() {
 }
 
 #[tokio::test]
-async fn a_session_there_is_renewed_once_in_a_quarter_of_its_life() {
+async fn a_remote_session_is_renewed_once_per_quarter_of_its_lifetime() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in, "http")).await;
     let session = server.session_with(json!({ "agentId": AGENT })).await;
-    // There is nothing to renew yet.
+    // There is no remote session yet.
     heartbeat(&server, &session).await;
     stand_in.expect_nothing().await;
     let asking = server.wait_for(&session, "One");
@@ -193,7 +192,7 @@ async fn a_session_there_is_renewed_once_in_a_quarter_of_its_life() {
     server.advance(MINUTE);
     heartbeat(&server, &session).await;
     let renewal = stand_in.next().await;
-    // Whatever comes of it is no trouble of the caller's, and it is not repeated either.
+    // A failure does not affect the caller, and is not retried.
     renewal.answer(400, &json!({ "error": "no" })).await;
     for _ in 0..10 {
         server.advance(MINUTE);
@@ -204,7 +203,7 @@ async fn a_session_there_is_renewed_once_in_a_quarter_of_its_life() {
 }
 
 #[tokio::test]
-async fn renewals_that_hang_are_few_and_given_up() {
+async fn renewals_that_hang_are_limited_and_time_out() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in, "http")).await;
     let mut sessions = Vec::new();
@@ -225,7 +224,7 @@ async fn renewals_that_hang_are_few_and_given_up() {
     for call in hanging {
         call.expect_gone().await;
     }
-    // Then others have their turn.
+    // Then others are renewed.
     let again = eventually("a renewal", async || {
         for session in &sessions {
             heartbeat(&server, session).await;
@@ -237,7 +236,7 @@ async fn renewals_that_hang_are_few_and_given_up() {
 }
 
 #[tokio::test]
-async fn a_session_there_is_deleted_with_ours() {
+async fn a_remote_session_is_deleted_with_ours() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in, "http")).await;
     let session = talked(&server, &mut stand_in).await;
@@ -248,7 +247,7 @@ async fn a_session_there_is_deleted_with_ours() {
     let deleted = json!({ "success": true, "message": "Session s deleted successfully" });
     call.answer(200, &deleted).await;
 
-    // Nobody waits for it, and it is deleted also where its first message is under way.
+    // The call does not wait for it, and it is deleted also during its first message.
     let session = server.talk().await;
     let asking = server.wait_for(&session, "One");
     make(&mut stand_in, "s").await;
@@ -264,7 +263,7 @@ async fn a_session_there_is_deleted_with_ours() {
     server.advance(10 * SECOND);
     deletion.expect_gone().await;
 
-    // Where there is none, there is nothing to delete.
+    // Without a remote session nothing is deleted.
     let session = server.talk().await;
     server.delete(&at(&session, "")).await.expect(200);
     stand_in.expect_nothing().await;
@@ -272,17 +271,17 @@ async fn a_session_there_is_deleted_with_ours() {
 }
 
 #[tokio::test]
-async fn a_session_there_is_deleted_when_ours_is_purged_unless_it_has_expired_there_too() {
-    for (kept, is_deleted) in [("60", true), ("10080", false)] {
+async fn a_purge_deletes_the_remote_session_unless_it_has_expired() {
+    for (retention, is_deleted) in [("60", true), ("10080", false)] {
         let mut stand_in = StandIn::start().await;
         let settings = backend(&stand_in, "http");
         let server = Server::builder()
             .character("agent.json", &character(AGENT, &settings))
-            .set("SESSION_RETENTION_MINUTES", kept)
+            .set("SESSION_RETENTION_MINUTES", retention)
             .start()
             .await;
         let session = talked(&server, &mut stand_in).await;
-        let minutes: u32 = kept.parse().unwrap();
+        let minutes: u32 = retention.parse().unwrap();
         server.advance(MINUTE * (minutes + 60));
         eventually("the purge", async || {
             let answer = server.get(&at(&session, "")).await;

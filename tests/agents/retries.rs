@@ -1,4 +1,4 @@
-//! Asking a server again that could not answer.
+//! Retries.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::harness::SECOND;
 use crate::stand_in::{StandIn, server_with};
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again_until_it_has_passed() {
+async fn transient_errors_are_retried() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     for status in [408, 429, 500, 502, 503, 504, 529] {
@@ -17,7 +17,7 @@ async fn what_may_pass_is_tried_again_until_it_has_passed() {
         let asking = server.wait_for(&session, "Hello?");
         stand_in.next().await.answer(status, &json!({})).await;
         stand_in.expect_nothing().await;
-        // A model of some gigabytes takes its time to load.
+        // A large model takes long to load.
         for _ in 0..5 {
             let call = stand_in.next_in_time(&server).await;
             call.answer(status, &json!({})).await;
@@ -31,7 +31,7 @@ async fn what_may_pass_is_tried_again_until_it_has_passed() {
 }
 
 #[tokio::test]
-async fn a_connection_that_closes_before_an_answer_is_tried_again() {
+async fn a_connection_that_closes_before_an_answer_is_retried() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
@@ -44,7 +44,7 @@ async fn a_connection_that_closes_before_an_answer_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_never_ends_is_one_all_the_same() {
+async fn an_error_body_that_never_ends_is_not_awaited() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
@@ -61,7 +61,7 @@ async fn a_refusal_that_never_ends_is_one_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_yet_is_waited_for() {
+async fn a_server_that_starts_late_is_reached() {
     let stand_in = StandIn::start().await;
     let settings = backend(&stand_in);
     let address = stand_in.url.strip_prefix("http://").unwrap().to_owned();
@@ -69,7 +69,7 @@ async fn a_server_that_is_not_there_yet_is_waited_for() {
     let server = server_with(settings).await;
     let session = server.talk().await;
     let asking = server.wait_for(&session, "Hello?");
-    // Twenty seconds, in steps that let each try come to its end.
+    // Twenty seconds, in steps that let each attempt finish.
     for _ in 0..200 {
         server.advance(Duration::from_millis(100));
         server.settle().await;
@@ -82,33 +82,36 @@ async fn a_server_that_is_not_there_yet_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_quarter_of_a_turns_time_goes_into_tries_and_three_are_made_at_least() {
+async fn attempts_take_a_quarter_of_the_timeout_and_are_at_least_three() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in);
     settings["timeoutSeconds"] = 40.into();
     let server = server_with(settings).await;
-    // However long a try takes: the window of 10 s is over with the first one.
-    for (try_takes, tries) in [(11 * SECOND, 3..=3), (Duration::ZERO, 5..=9)] {
+    // The first attempt may exceed the window of 10 s.
+    for (duration, expected) in [(11 * SECOND, 3..=3), (Duration::ZERO, 5..=9)] {
         let session = server.talk().await;
         let asking = server.wait_for(&session, "Hello?");
-        let mut made = 0;
+        let mut attempts = 0;
         loop {
             let call = tokio::select! {
                 call = stand_in.next_in_time(&server) => call,
                 () = async { while !asking.is_finished() { tokio::task::yield_now().await } } => break,
             };
-            made += 1;
-            server.advance(try_takes);
+            attempts += 1;
+            server.advance(duration);
             call.answer(503, &json!({})).await;
         }
-        assert!(tries.contains(&made), "{made} tries of {try_takes:?}");
+        assert!(
+            expected.contains(&attempts),
+            "{attempts} attempts of {duration:?}"
+        );
         assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_ERROR").await;
     }
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_turn_that_waits_to_be_tried_again_holds_no_place_of_its_agent() {
+async fn a_turn_that_waits_for_a_retry_occupies_no_slot() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in);
     settings["maxConcurrency"] = 1.into();
@@ -122,7 +125,7 @@ async fn a_turn_that_waits_to_be_tried_again_holds_no_place_of_its_agent() {
     call.answer_with(503, &[("retry-after", "9")], "").await;
     let call = stand_in.next().await;
     assert_eq!(call.json()["messages"][1]["content"], "And me?");
-    // It is asked again when there is a place for it.
+    // It is retried when a slot is free.
     server.advance(10 * SECOND);
     stand_in.expect_nothing().await;
     call.complete("You, too.").await;
@@ -133,7 +136,7 @@ async fn a_turn_that_waits_to_be_tried_again_holds_no_place_of_its_agent() {
 }
 
 #[tokio::test]
-async fn a_server_is_given_the_time_that_it_asks_for_but_not_any() {
+async fn retry_after_is_respected_up_to_a_limit() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
@@ -158,7 +161,7 @@ async fn a_server_is_given_the_time_that_it_asks_for_but_not_any() {
 }
 
 #[tokio::test]
-async fn tries_and_waits_count_among_the_time_of_the_turn() {
+async fn attempts_and_pauses_count_towards_the_timeout() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in);
     settings["timeoutSeconds"] = 5.into();
@@ -167,7 +170,7 @@ async fn tries_and_waits_count_among_the_time_of_the_turn() {
     let asking = server.wait_for(&session, "Hello?");
     let call = stand_in.next().await;
     call.answer_with(503, &[("retry-after", "4")], "").await;
-    // The second try is answered by silence.
+    // The second attempt gets no answer.
     let call = stand_in.next_in_time(&server).await;
     server.advance(SECOND);
     assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_TIMEOUT").await;

@@ -1,4 +1,4 @@
-//! What of a conversation and its keys reaches the log, and what does not.
+//! Secrets and conversations do not reach the log.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ const HEADER: &str = "hk-alsoverysecret";
 const PROMPT: &str = "My grandmother's recipe needs seven grams of saffron, no less.";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_has_the_servers_words_but_neither_keys_nor_the_conversation() {
+async fn the_log_has_server_errors_but_neither_keys_nor_the_conversation() {
     let mut stand_in = StandIn::start().await;
     let url = stand_in.url.replace("http://", "http://user:pa55word@");
     let backend = json!({
@@ -19,11 +19,11 @@ async fn the_log_has_the_servers_words_but_neither_keys_nor_the_conversation() {
     let setup = Process::builder()
         .env("MY_KEY", KEY)
         .env("RUST_LOG", "sessiond=trace");
-    let folder = setup.data_dir().join("agents");
-    std::fs::create_dir_all(&folder).unwrap();
+    let directory = setup.data_dir().join("agents");
+    std::fs::create_dir_all(&directory).unwrap();
     let mut file = character(AGENT, &backend);
     file["system"] = "You are the keeper of the seventh seal of the house.".into();
-    std::fs::write(folder.join("agent.json"), file.to_string()).unwrap();
+    std::fs::write(directory.join("agent.json"), file.to_string()).unwrap();
     let server = tokio::task::spawn_blocking(|| setup.start()).await.unwrap();
 
     let client = client();
@@ -35,7 +35,7 @@ async fn the_log_has_the_servers_words_but_neither_keys_nor_the_conversation() {
         .unwrap();
     let created: serde_json::Value = created.json().await.unwrap();
     let session = created["sessionId"].as_str().unwrap().to_owned();
-    let mut told = String::new();
+    let mut answers = String::new();
     for said in [
         format!("Incorrect API key provided: {KEY}"),
         format!("Unknown subscription {HEADER}"),
@@ -53,16 +53,16 @@ async fn the_log_has_the_servers_words_but_neither_keys_nor_the_conversation() {
             call.answer(400, &error).await;
         };
         let (answer, ()) = tokio::join!(send, answering);
-        told.push_str(&answer.unwrap().text().await.unwrap());
+        answers.push_str(&answer.unwrap().text().await.unwrap());
     }
-    // A connection that cannot be made tells of its address.
+    // The error of a failed connection contains its address.
     drop(stand_in);
     let log = server.log();
     assert!(log.contains("400 Bad Request"), "{log}");
     assert!(log.contains("model 'm' is not loaded"), "{log}");
     assert!(log.contains("Incorrect API key provided: [key]"), "{log}");
     assert!(log.contains("Unknown subscription [header]"), "{log}");
-    let warning = "the value of a header that carries secrets";
+    let warning = "the value of a header that holds secrets";
     assert!(log.contains(warning) && log.contains("api-key"), "{log}");
     for secret in [
         KEY,
@@ -75,6 +75,9 @@ async fn the_log_has_the_servers_words_but_neither_keys_nor_the_conversation() {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }
     for secret in [KEY, "seventh seal", "not loaded", "pa55word"] {
-        assert!(!told.contains(secret), "{secret} is in an answer: {told}");
+        assert!(
+            !answers.contains(secret),
+            "{secret} is in an answer: {answers}"
+        );
     }
 }

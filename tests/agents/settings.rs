@@ -1,4 +1,4 @@
-//! What a character file may say of its backend, and how a wrong one is told of.
+//! `settings.backend` of character files, and the errors of invalid ones.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ fn with(text: &str) -> Builder {
 }
 
 #[tokio::test]
-async fn a_wrong_backend_stops_the_start_with_its_place() {
+async fn an_invalid_backend_stops_the_start_with_its_line() {
     let file = |backend: &str| {
         format!("{{\"name\": \"Ada\",\n\"settings\": {{\n\"backend\": {backend}}}}}")
     };
@@ -17,17 +17,17 @@ async fn a_wrong_backend_stops_the_start_with_its_place() {
         (
             r#"{"type": "gpt"}"#,
             3,
-            "allowed is eliza, openai, webhook, elizaos, external",
+            "expected one of eliza, openai, webhook, elizaos, external, found \"gpt\"",
         ),
         (
             "{}",
             3,
-            "settings.backend.type is missing; it says who answers",
+            "settings.backend.type is missing; it names the backend",
         ),
         (
             r#"["eliza"]"#,
             3,
-            "settings.backend is a list; allowed is an object",
+            "invalid settings.backend: expected an object",
         ),
         (
             r#"{"type": "openai"}"#,
@@ -37,7 +37,7 @@ async fn a_wrong_backend_stops_the_start_with_its_place() {
         (
             "{\"type\": \"openai\",\n\"baseUrl\": 7}",
             4,
-            "settings.backend.baseUrl is 7; allowed is a text in quotes",
+            "invalid settings.backend.baseUrl: expected a string, found 7",
         ),
         (
             r#"{"type": "openai", "baseUrl": "localhost:11434"}"#,
@@ -57,12 +57,12 @@ async fn a_wrong_backend_stops_the_start_with_its_place() {
         (
             r#"{"type": "elizaos", "baseUrl": "http://h", "agentId": "x"}"#,
             3,
-            "not a UUID",
+            "expected a UUID, found \"x\"",
         ),
         (
             r#"{"type": "elizaos", "baseUrl": "http://h", "transport": "x"}"#,
             3,
-            "settings.backend.transport is \"x\"; allowed is \"sse\" or \"http\"",
+            "invalid settings.backend.transport: expected \"sse\" or \"http\", found \"x\"",
         ),
         (
             r#"{"type": "openai", "baseUrl": "http://h", "apiKeyEnv": "ADA_KEY"}"#,
@@ -90,8 +90,8 @@ async fn a_wrong_backend_stops_the_start_with_its_place() {
     }
 }
 
-/// What is said of a file whose third line has these fields of a backend.
-async fn told_of(kind: &str, fields: &str) -> String {
+/// Returns the error of a file whose third line has these fields of a backend.
+async fn error_of(kind: &str, fields: &str) -> String {
     let address = match kind {
         "openai" | "elizaos" => r#""baseUrl": "http://h","#,
         "webhook" => r#""url": "http://h","#,
@@ -105,15 +105,15 @@ async fn told_of(kind: &str, fields: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_number_out_of_bounds_is_told_with_them() {
-    for (field, allowed) in [
-        ("timeoutSeconds", "a whole number of 1 to 1209600"),
-        ("maxConcurrency", "a whole number of 1 to 1000000"),
-        ("historyMessages", "a whole number of 0 to 1000"),
-        ("temperature", "a number of 0 to 2"),
-        ("maxTokens", "a whole number of 1 to 1000000"),
-        ("maxCompletionTokens", "a whole number of 1 to 1000000"),
-        ("contextTokens", "a whole number of 1 to 100000000"),
+async fn an_invalid_number_is_reported_with_its_bounds() {
+    for (field, expected) in [
+        ("timeoutSeconds", "an integer from 1 to 1209600"),
+        ("maxConcurrency", "an integer from 1 to 1000000"),
+        ("historyMessages", "an integer from 0 to 1000"),
+        ("temperature", "a number from 0 to 2"),
+        ("maxTokens", "an integer from 1 to 1000000"),
+        ("maxCompletionTokens", "an integer from 1 to 1000000"),
+        ("contextTokens", "an integer from 1 to 100000000"),
     ] {
         let fractions = if field == "temperature" { "99" } else { "1.5" };
         for (value, found) in [
@@ -122,74 +122,69 @@ async fn a_number_out_of_bounds_is_told_with_them() {
             ("4294967297", "4294967297"),
             (r#""30""#, r#""30""#),
             ("true", "true"),
-            ("[1]", "a list"),
+            ("[1]", "an array"),
             (r#"{"a": "sk-TOPSECRET"}"#, "an object"),
         ] {
-            let error = told_of("openai", &format!("\"{field}\": {value}")).await;
-            let said = format!("settings.backend.{field} is {found}; allowed is {allowed}");
+            let error = error_of("openai", &format!("\"{field}\": {value}")).await;
+            let said =
+                format!("invalid settings.backend.{field}: expected {expected}, found {found}");
             assert!(error.contains(&said), "{value}: {error}");
         }
     }
     for field in ["timeoutSeconds", "maxConcurrency"] {
-        let error = told_of("eliza", &format!("\"{field}\": 0")).await;
+        let error = error_of("eliza", &format!("\"{field}\": 0")).await;
         assert!(
-            error.contains(&format!("{field} is 0; allowed is")),
+            error.contains(&format!("{field}: expected an integer from 1 to")),
             "{error}"
         );
     }
-    let error = told_of("openai", "\"maxTokens\": 0").await;
-    assert!(error.contains("maxTokens is 0; allowed is"), "{error}");
+    let error = error_of("openai", "\"maxTokens\": 0").await;
+    assert!(
+        error.contains("maxTokens: expected an integer from 1 to"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
-async fn headers_and_fields_of_a_request_are_told_without_their_values() {
+async fn errors_of_headers_and_fields_do_not_repeat_values() {
     for (fields, said) in [
         (
             r#""headers": "TOPSECRET""#,
-            "settings.backend.headers is a text; allowed is an object of texts such as",
+            "invalid settings.backend.headers: expected an object of strings such as",
         ),
-        (
-            r#""headers": 7"#,
-            "settings.backend.headers is a number; allowed",
-        ),
-        (
-            r#""headers": ["TOPSECRET"]"#,
-            "settings.backend.headers is a list; allowed",
-        ),
+        (r#""headers": 7"#, "found a number"),
+        (r#""headers": ["TOPSECRET"]"#, "found an array"),
         (
             r#""headers": {"X-Title": {"a": "TOPSECRET"}}"#,
-            "settings.backend.headers.X-Title is an object; allowed is a text in quotes",
+            "invalid settings.backend.headers: expected a string as X-Title, found an object",
         ),
         (
             r#""headers": {"x y": "TOPSECRET"}"#,
-            "settings.backend.headers has the name \"x y\"; allowed are letters, digits and",
+            "invalid settings.backend.headers: expected names of letters, digits and",
         ),
-        (
-            r#""headers": {"": "TOPSECRET"}"#,
-            "settings.backend.headers has the name \"\"; allowed are letters",
-        ),
+        (r#""headers": {"": "TOPSECRET"}"#, "found \"\""),
         (
             r#""headers": {"X-Title": "TOPSECRET\r\nx: y"}"#,
-            "settings.backend.headers.X-Title has a character that no header carries; allowed is",
+            "invalid settings.backend.headers: expected visible ASCII as X-Title",
         ),
         (
             r#""headers": {"X-Title": "a", "x-title": "TOPSECRET"}"#,
-            "settings.backend.headers has x-title twice; allowed is once, in any case",
+            "invalid settings.backend.headers: x-title is set twice, in any case",
         ),
         (
             r#""headers": {"HOST": "TOPSECRET"}"#,
-            "settings.backend.headers has HOST, which sessiond sets where it is needed",
+            "invalid settings.backend.headers: sessiond sets HOST where it is needed; remove it",
         ),
         (
             r#""headers": {"Transfer-Encoding": "TOPSECRET"}"#,
-            "settings.backend.headers has Transfer-Encoding, which sessiond sets",
+            "invalid settings.backend.headers: sessiond sets Transfer-Encoding",
         ),
         (
             r#""extraBody": ["TOPSECRET"]"#,
-            "settings.backend.extraBody is a list; allowed is an object such as",
+            "invalid settings.backend.extraBody: expected an object such as",
         ),
     ] {
-        let error = told_of("openai", fields).await;
+        let error = error_of("openai", fields).await;
         assert!(error.contains(said), "{fields}: {error}");
         assert!(!error.contains("TOPSECRET"), "{error}");
     }
@@ -197,13 +192,13 @@ async fn headers_and_fields_of_a_request_are_told_without_their_values() {
                       "headers": {"Authorization": "TOPSECRET"}}"#;
     let file = format!("{{\"name\": \"Ada\", \"settings\": {{\"backend\": {backend}}}}}");
     let error = with(&file).set("ADA_KEY", "x").start_in_vain().await;
-    let said = "ada.json:2: settings.backend.headers has Authorization, which apiKeyEnv sets";
+    let said = "ada.json:2: invalid settings.backend.headers: apiKeyEnv sets Authorization";
     assert!(error.contains(said), "{error}");
     assert!(!error.contains("TOPSECRET"), "{error}");
 }
 
 #[tokio::test]
-async fn a_field_that_a_backend_does_not_have_stops_the_start() {
+async fn an_unknown_field_stops_the_start() {
     for (kind, fields, advice) in [
         (
             "eliza",
@@ -213,7 +208,7 @@ async fn a_field_that_a_backend_does_not_have_stops_the_start() {
         (
             "eliza",
             r#""model": "gemma3""#,
-            "a backend of type eliza has no such field; allowed is type, timeoutSeconds, \
+            "a backend of type eliza has no such field; expected one of type, timeoutSeconds, \
              idleTimeoutSeconds, maxConcurrency",
         ),
         (
@@ -224,33 +219,33 @@ async fn a_field_that_a_backend_does_not_have_stops_the_start() {
         (
             "webhook",
             r#""secret": "sk-TOPSECRET""#,
-            "put it into a variable, and name that with secretEnv",
+            "set a variable, and name it with secretEnv",
         ),
         (
             "openai",
             r#""apiKey": "sk-TOPSECRET""#,
-            "put it into a variable, and name that with apiKeyEnv",
+            "set a variable, and name it with apiKeyEnv",
         ),
         (
             "elizaos",
             r#""token": "sk-TOPSECRET""#,
-            "put it into a variable, and name that with apiKeyEnv",
+            "set a variable, and name it with apiKeyEnv",
         ),
-        ("external", r#""apiKey": "sk-TOPSECRET""#, "take it out"),
+        ("external", r#""apiKey": "sk-TOPSECRET""#, "remove it"),
         (
             "openai",
             r#""foo": {"x": "sk-TOPSECRET"}"#,
-            "allowed is baseUrl, model, apiKeyEnv, ",
+            "expected one of baseUrl, model, apiKeyEnv, ",
         ),
     ] {
-        let error = told_of(kind, fields).await;
+        let error = error_of(kind, fields).await;
         assert!(error.contains(advice), "{fields}: {error}");
         assert!(!error.contains("TOPSECRET"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn of_two_fields_of_one_name_the_last_one_counts() {
+async fn the_last_of_two_fields_with_the_same_name_counts() {
     let text = r#"{"name": "Eve", "settings": {"backend": {"type": "gpt"}}, "name": "Ada",
                    "settings": {"backend": {"type": 7, "timeoutSeconds": 0, "type": "eliza",
                                             "timeoutSeconds": 8}}}"#;
@@ -264,7 +259,7 @@ async fn of_two_fields_of_one_name_the_last_one_counts() {
 }
 
 #[tokio::test]
-async fn settings_that_are_no_object_are_told_in_plain_words() {
+async fn settings_must_be_an_object() {
     let error = with(r#"{"name": "Ada", "settings": ["backend"]}"#)
         .start_in_vain()
         .await;
@@ -275,7 +270,7 @@ async fn settings_that_are_no_object_are_told_in_plain_words() {
 }
 
 #[tokio::test]
-async fn a_wrong_variable_of_elizaos_is_named() {
+async fn an_invalid_variable_of_elizaos_is_named() {
     let error = Server::builder()
         .set("OPENAI_BASE_URL", "nowhere")
         .character("ada.json", &json!({ "name": "Ada" }))
@@ -288,7 +283,7 @@ async fn a_wrong_variable_of_elizaos_is_named() {
 }
 
 #[tokio::test]
-async fn real_files_of_all_ages_are_read() {
+async fn older_and_newer_files_are_read() {
     let older = json!({
         "name": "Older", "clients": ["discord"], "modelProvider": "openai",
         "bio": "One line", "lore": ["x"], "knowledge": ["y"],
@@ -311,7 +306,7 @@ async fn real_files_of_all_ages_are_read() {
         if agent["name"] == "Scripted" {
             continue;
         }
-        // Without a model of their own, or a variable that names one, the rule engine answers.
+        // Without a backend, or a variable that names a model, the rule engine replies.
         let session = server.talk_to(agent["id"].as_str().unwrap()).await;
         assert!(!server.ask(&session, "Hello").await.is_empty());
     }

@@ -1,5 +1,5 @@
-//! A server that stands in for the one behind an agent. It does nothing by itself: each request
-//! comes to the test, which writes the answer, byte by byte if it likes.
+//! A stand-in for the server behind an agent. It passes each request to the test, which writes the
+//! answer byte by byte.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use tokio::task::JoinHandle;
 
 use crate::harness::{SCRIPTED, Server};
 
-/// What takes longer has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer waits fail the test.
+const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// What has not happened within this time does not happen.
+/// How long to wait for something that must not happen.
 const QUIET: Duration = Duration::from_millis(150);
 
-/// An agent's id, apart from the scripted one's.
+/// An agent's id, other than the scripted one's.
 pub(crate) const AGENT: &str = "a6e27000-0000-0000-0000-000000000001";
 
-/// Another's.
+/// Another agent's id.
 pub(crate) const OTHER: &str = "a6e27000-0000-0000-0000-000000000002";
 
 pub(crate) struct StandIn {
@@ -29,7 +29,7 @@ pub(crate) struct StandIn {
     accepting: JoinHandle<()>,
 }
 
-/// A request, and the connection that it came by. Dropped, the connection is closed.
+/// A request with its connection, which is closed on drop.
 pub(crate) struct Call {
     pub(crate) method: String,
     pub(crate) path: String,
@@ -43,7 +43,7 @@ impl StandIn {
         Self::at("127.0.0.1:0").await
     }
 
-    /// One that listens on an address that was told before.
+    /// Listens on this address.
     pub(crate) async fn at(address: &str) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -53,7 +53,7 @@ impl StandIn {
                 let sender = sender.clone();
                 tokio::spawn(async move {
                     stream.set_nodelay(true).unwrap();
-                    // A client may go away before it has asked anything.
+                    // A client may disconnect before it sends a request.
                     if let Some(call) = Call::read(stream).await {
                         let _ = sender.send(call);
                     }
@@ -67,13 +67,13 @@ impl StandIn {
         }
     }
 
-    /// The next request.
+    /// Waits for the next request.
     pub(crate) async fn next(&mut self) -> Call {
-        let call = tokio::time::timeout(PATIENCE, self.calls.recv()).await;
-        call.expect("the stand-in is asked").unwrap()
+        let call = tokio::time::timeout(MAX_WAIT, self.calls.recv()).await;
+        call.expect("the stand-in receives a request").unwrap()
     }
 
-    /// The next request, if it is there.
+    /// Returns the next request if it has arrived.
     pub(crate) fn try_next(&mut self) -> Option<Call> {
         self.calls.try_recv().ok()
     }
@@ -82,11 +82,11 @@ impl StandIn {
     pub(crate) async fn expect_nothing(&mut self) {
         let call = tokio::time::timeout(QUIET, self.calls.recv()).await;
         if let Ok(Some(call)) = call {
-            panic!("it was asked: {} {}", call.method, call.path);
+            panic!("it received a request: {} {}", call.method, call.path);
         }
     }
 
-    /// The next request, while the server's clock is moved on in small steps.
+    /// Returns the next request, while the server's clock is moved in small steps.
     pub(crate) async fn next_in_time(&mut self, server: &Server) -> Call {
         for _ in 0..2000 {
             let call = tokio::time::timeout(Duration::from_millis(5), self.calls.recv()).await;
@@ -95,7 +95,7 @@ impl StandIn {
             }
             server.advance(Duration::from_millis(20));
         }
-        panic!("the stand-in is not asked again");
+        panic!("the stand-in receives no other request");
     }
 }
 
@@ -164,7 +164,7 @@ impl Call {
         .await;
     }
 
-    /// Begins a stream of events that ends with the connection.
+    /// Starts an event stream that ends with the connection.
     pub(crate) async fn open_stream(&mut self) {
         self.write(
             "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n",
@@ -172,7 +172,7 @@ impl Call {
         .await;
     }
 
-    /// Begins a stream of events that is not whole when the connection ends.
+    /// Starts an event stream in chunks, which is incomplete if the connection ends.
     pub(crate) async fn open_chunked_stream(&mut self) {
         self.write(
             "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
@@ -180,14 +180,14 @@ impl Call {
         .await;
     }
 
-    /// Writes a part of a stream that was begun with [`Self::open_chunked_stream`].
+    /// Writes a chunk of a stream that [`Self::open_chunked_stream`] has started.
     pub(crate) async fn write_chunk(&mut self, text: &str) {
         self.write(format!("{:x}\r\n{text}\r\n", text.len())).await;
     }
 
-    /// Writes in a packet of its own.
+    /// Writes a packet.
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        // A client that has gone away does not want to read.
+        // The client may have disconnected.
         let _ = self.stream.write_all(bytes.as_ref()).await;
         let _ = self.stream.flush().await;
     }
@@ -197,7 +197,7 @@ impl Call {
         self.write(format!("event: {name}\ndata: {data}\n\n")).await;
     }
 
-    /// Writes a piece of a completion.
+    /// Writes a chunk of a completion.
     pub(crate) async fn delta(&mut self, text: &str) {
         let data = json!({ "choices": [{ "delta": { "content": text }, "finish_reason": null }] });
         self.write(format!("data: {data}\n\n")).await;
@@ -218,9 +218,9 @@ impl Call {
     /// Asserts that the client closes the connection.
     pub(crate) async fn expect_gone(mut self) {
         let mut rest = Vec::new();
-        let gone = tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut rest)).await;
-        // However it went.
-        let _ = gone.expect("the client goes away");
+        let gone = tokio::time::timeout(MAX_WAIT, self.stream.read_to_end(&mut rest)).await;
+        // With or without an error.
+        let _ = gone.expect("the client disconnects");
     }
 }
 
@@ -231,14 +231,14 @@ fn header_in<'a>(head: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// A client for a server that is a process of its own.
+/// Returns a client for a server in its own process.
 pub(crate) fn client() -> reqwest::Client {
-    // The client can speak TLS, and wants to be told by what means, though no test does.
+    // The client needs a TLS provider, though no test uses TLS.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
 }
 
-/// A character with this backend.
+/// Returns a character with this backend.
 pub(crate) fn character(id: &str, backend: &Value) -> Value {
     json!({
         "id": id,
@@ -248,7 +248,7 @@ pub(crate) fn character(id: &str, backend: &Value) -> Value {
     })
 }
 
-/// A server with an agent that has this backend.
+/// Starts a server with an agent that has this backend.
 pub(crate) async fn server_with(backend: Value) -> Server {
     assert_ne!(AGENT, SCRIPTED);
     Server::builder()
@@ -258,12 +258,12 @@ pub(crate) async fn server_with(backend: Value) -> Server {
 }
 
 impl Server {
-    /// A new session with the agent of a test.
+    /// Creates a session with the agent [`AGENT`].
     pub(crate) async fn talk(&self) -> String {
         self.talk_to(AGENT).await
     }
 
-    /// A new session with an agent, which nothing renews: its events are those of its turns.
+    /// Creates a session with an agent. Nothing renews it, so that it has only events of its turns.
     pub(crate) async fn talk_to(&self, agent: &str) -> String {
         let timeouts = json!({ "autoRenew": false });
         self.session_with(json!({ "agentId": agent, "timeoutConfig": timeouts }))
@@ -281,7 +281,7 @@ impl Server {
         self.post("/api/messaging/submit", body).await
     }
 
-    /// The history as (content, is the agent's) pairs, oldest first.
+    /// Returns the messages as pairs of content and `isAgent`, oldest first.
     pub(crate) async fn said(&self, session: &str) -> Vec<(String, bool)> {
         let messages = self.history(session).await;
         let said = messages.iter().map(|message| {
@@ -292,7 +292,7 @@ impl Server {
     }
 }
 
-/// What [`Server::said`] is compared with.
+/// Returns messages to compare with [`Server::said`].
 pub(crate) fn said(messages: &[(&str, bool)]) -> Vec<(String, bool)> {
     let owned = messages
         .iter()

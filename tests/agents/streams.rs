@@ -1,4 +1,4 @@
-//! Answers of models as the servers of many makers write them, byte by byte.
+//! Answers of models as different servers send them.
 
 mod servers;
 
@@ -8,14 +8,14 @@ use self::servers::SERVERS;
 use crate::harness::{Answer, Server, contents};
 use crate::stand_in::{StandIn, server_with};
 
-/// A message's answer, and the reply that is stored for it, if one is.
+/// The answer to a message, and the stored reply.
 struct Heard {
     answer: Answer,
     stored: Option<Value>,
     history: Vec<Value>,
 }
 
-/// A server whose agent asks a model, and the model's server.
+/// A server with an agent, and the server of its model.
 struct Pair {
     server: Server,
     model: StandIn,
@@ -29,7 +29,7 @@ impl Pair {
         Self { server, model }
     }
 
-    /// Asks, answers with a body of this kind, and tells what came of it.
+    /// Sends a message, answers with this body, and returns the result.
     async fn heard(&mut self, kind: &str, body: &str) -> Heard {
         let session = self.server.talk().await;
         let asking = self.server.wait_for(&session, "Hello?");
@@ -54,7 +54,7 @@ impl Pair {
 }
 
 impl Heard {
-    /// The reply, which is stored with this text.
+    /// Asserts that a reply with this text is stored; returns it.
     #[track_caller]
     fn said(&self, text: &str) -> &Value {
         assert_eq!(self.answer.status, 201, "{:#}", self.answer.body);
@@ -64,7 +64,7 @@ impl Heard {
         stored
     }
 
-    /// The turn has failed, and nothing half is stored.
+    /// Asserts that the turn has failed and no reply is stored.
     #[track_caller]
     fn failed(&self, why: &str) {
         assert_eq!(self.answer.status, 502, "{why}: {:#}", self.answer.body);
@@ -73,7 +73,7 @@ impl Heard {
     }
 }
 
-/// Events with these data, one after the other.
+/// Returns events with these data.
 fn events(data: &[&str]) -> String {
     data.iter()
         .map(|data| format!("data: {data}\n\n"))
@@ -81,7 +81,7 @@ fn events(data: &[&str]) -> String {
         .concat()
 }
 
-/// An event of a stream that says this.
+/// Returns an event with this text.
 fn delta(text: &str) -> String {
     let delta = json!({ "choices": [{ "index": 0, "delta": { "content": text },
                                       "finish_reason": null }] });
@@ -97,21 +97,24 @@ async fn the_streams_of_many_servers_are_read() {
         let heard = pair.stream(&events(data)).await;
         let stored = heard.said(text);
         let metadata: Value = metadata.parse().unwrap();
-        assert_eq!(about(stored), metadata, "{name}");
+        assert_eq!(reply_info(stored), metadata, "{name}");
     }
-    // OpenRouter's and DeepSeek's signs of life.
+    // Keep-alive comments of OpenRouter and DeepSeek.
     let body = format!(
         ": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\n{}: keep-alive\n\n{}{DONE}",
         delta("Ye"),
         delta("s.")
     );
     let heard = pair.stream(&body).await;
-    assert_eq!(about(heard.said("Yes.")), json!({ "model": "asked-for" }));
+    assert_eq!(
+        reply_info(heard.said("Yes.")),
+        json!({ "model": "asked-for" })
+    );
     pair.server.stop().await;
 }
 
-/// What the stored metadata say of the reply itself.
-fn about(stored: &Value) -> Value {
+/// Returns the stored metadata about the reply.
+fn reply_info(stored: &Value) -> Value {
     let mut about = stored["metadata"].clone();
     let names = ["thought", "model", "finishReason", "truncated"];
     about
@@ -122,7 +125,7 @@ fn about(stored: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_finish_reason_with_every_event_ends_nothing() {
+async fn a_finish_reason_with_every_event_does_not_end_the_stream() {
     let mut pair = Pair::start().await;
     let every: String = ["One ", "two ", "three."]
         .map(|text| {
@@ -136,7 +139,7 @@ async fn a_finish_reason_with_every_event_ends_nothing() {
         heard.said("One two three.");
     }
 
-    // Nor does the stream end while events come, however long it takes in all.
+    // Nor does the stream end while events arrive, however long it takes.
     let session = pair.server.talk().await;
     let asking = pair.server.wait_for(&session, "Hello?");
     let mut call = pair.model.next().await;
@@ -147,7 +150,7 @@ async fn a_finish_reason_with_every_event_ends_nothing() {
         call.write(events(&[r#"{"choices":[]}"#])).await;
     }
     call.write(delta(" Four.")).await;
-    // The connection stays open, and no last event comes.
+    // The connection stays open, and the last event is missing.
     let answer = asking.await.unwrap().expect(201);
     assert_eq!(answer.body["agentResponse"]["text"], "One two three. Four.");
     drop(call);
@@ -155,7 +158,7 @@ async fn a_finish_reason_with_every_event_ends_nothing() {
 }
 
 #[tokio::test]
-async fn every_way_to_fail_within_a_success_fails_the_turn() {
+async fn errors_with_a_success_status_fail_the_turn() {
     let mut pair = Pair::start().await;
     let half = delta("Half of a");
     let ends = [
@@ -165,7 +168,7 @@ async fn every_way_to_fail_within_a_success_fails_the_turn() {
         ]),
         events(&[r#"{"error":"out of memory"}"#]),
         events(&[r#"{"error":true,"choices":[]}"#]),
-        // OpenRouter: beside the choice, and within it.
+        // OpenRouter: beside the choice, and in it.
         events(&[
             r#"{"id":"gen-x","object":"chat.completion.chunk","created":1764400000,"model":"openai/gpt-4o","provider":"openai","error":{"code":502,"message":"Provider disconnected unexpectedly"},"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}"#,
         ]),
@@ -187,7 +190,7 @@ async fn every_way_to_fail_within_a_success_fails_the_turn() {
         events(&[
             r#"{"object":"error","message":"x","type":"InternalServerError","param":null,"code":500}"#,
         ]),
-        // Servers made with FastAPI, and others.
+        // FastAPI and others.
         events(&[r#"{"detail":"Internal Server Error"}"#]),
         events(&[r#"{"detail":[{"loc":["body"],"msg":"x"}]}"#]),
         events(&[r#"{"message":"x","request_id":"y"}"#]),
@@ -198,7 +201,7 @@ async fn every_way_to_fail_within_a_success_fails_the_turn() {
     ];
     for end in &ends {
         pair.stream(&format!("{half}{end}{DONE}")).await.failed(end);
-        // After a finish reason, too.
+        // Also after a finish reason.
         let finish = events(&[r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#]);
         let late = format!("{half}{finish}{end}{DONE}");
         pair.stream(&late).await.failed(&late);
@@ -219,7 +222,7 @@ async fn every_way_to_fail_within_a_success_fails_the_turn() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_after_a_finish_reason_fails_the_turn() {
+async fn a_connection_error_after_a_finish_reason_fails_the_turn() {
     let mut pair = Pair::start().await;
     let session = pair.server.talk().await;
     let asking = pair.server.wait_for(&session, "Hello?");
@@ -235,7 +238,7 @@ async fn a_connection_that_breaks_after_a_finish_reason_fails_the_turn() {
 }
 
 #[tokio::test]
-async fn a_failure_that_says_nothing_is_none() {
+async fn empty_error_fields_are_not_errors() {
     let mut pair = Pair::start().await;
     for error in [json!(""), json!(false), json!({}), json!(null), json!([])] {
         let data = json!({
@@ -256,7 +259,7 @@ async fn a_failure_that_says_nothing_is_none() {
 }
 
 #[tokio::test]
-async fn one_odd_field_fails_no_stream() {
+async fn an_invalid_field_fails_no_stream() {
     let mut pair = Pair::start().await;
     let good = delta("Yes");
     for odd in [
@@ -277,10 +280,10 @@ async fn one_odd_field_fails_no_stream() {
         let body = format!("{good}{odd_event}{}{DONE}", delta("."));
         pair.stream(&body).await.said("Yes.");
     }
-    // The word for none, as a finish reason, ends nothing.
+    // The finish reason "null" does not end the stream.
     let none = r#"{"choices":[{"delta":{"content":"Yes"},"finish_reason":"null"}]}"#;
     pair.stream(&events(&[none])).await.failed(none);
-    // Of several choices the first one counts, wherever it stands.
+    // Of several choices the first one counts, in any order.
     let choices = json!([
         { "index": 1, "message": { "content": "No." }, "finish_reason": "stop" },
         { "index": 0, "message": { "content": "Yes." }, "finish_reason": "stop" },
@@ -288,7 +291,7 @@ async fn one_odd_field_fails_no_stream() {
     pair.whole(&json!({ "choices": choices }))
         .await
         .said("Yes.");
-    // Whole answers have lists of parts, too.
+    // Whole answers may have arrays of parts too.
     let parts = json!([
         { "type": "thinking", "thinking": [{ "type": "text", "text": "Hm." }] },
         { "type": "text", "text": "Yes" },
@@ -298,12 +301,12 @@ async fn one_odd_field_fails_no_stream() {
     let body = json!({ "model": 7, "choices": [{ "message": { "content": parts } }] });
     let heard = pair.whole(&body).await;
     let wanted = json!({ "thought": "Hm.", "model": "asked-for" });
-    assert_eq!(about(heard.said("Yes.")), wanted);
+    assert_eq!(reply_info(heard.said("Yes.")), wanted);
     pair.server.stop().await;
 }
 
 #[tokio::test]
-async fn the_first_byte_decides_what_an_answer_is_and_not_its_label() {
+async fn the_first_byte_decides_the_format_and_not_the_content_type() {
     let mut pair = Pair::start().await;
     let streamed = format!("{}{DONE}", delta("Yes."));
     let whole = json!({ "choices": [{ "message": { "content": "Yes." } }] }).to_string();
@@ -324,7 +327,7 @@ async fn the_first_byte_decides_what_an_answer_is_and_not_its_label() {
 }
 
 #[tokio::test]
-async fn a_character_that_is_cut_in_two_by_chunks_is_whole() {
+async fn chunks_may_split_a_character() {
     let mut pair = Pair::start().await;
     let halves = [
         r#"{"choices":[{"delta":{"content":"Party \ud83c"}}]}"#,

@@ -1,4 +1,4 @@
-//! What `POST /api/messaging/submit` takes and refuses.
+//! Valid and invalid requests of `POST /api/messaging/submit`.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ async fn input_is_checked_in_the_documented_order() {
             .extend(changes.as_object().unwrap().clone());
         body
     };
-    // From the last check to the first: each wrong thing hides those before it.
+    // From the last check to the first: each error hides those before it.
     let mut wrong = json!({ "author_id": SCRIPTED });
     let add = |wrong: &mut Value, more: Value| {
         wrong
@@ -94,7 +94,7 @@ async fn input_is_checked_in_the_documented_order() {
 }
 
 #[tokio::test]
-async fn the_published_clients_spelling_is_taken_too() {
+async fn the_field_names_of_the_published_client_are_accepted() {
     let server = external().await;
     let session = server.talk().await;
     let message = server.tell(&session, "Hello?").await;
@@ -147,7 +147,7 @@ async fn a_repeat_stores_nothing_and_another_body_is_a_conflict() {
         ["One", "Submitted.", "Two"]
     );
 
-    // The keys of sends are others, and the header wins.
+    // Keys of sends are separate, and the header wins.
     let sent = json!({ "content": "Three", "clientMessageId": "k1" });
     assert_eq!(
         server.send(&session, sent).await.expect(201).body["content"],
@@ -171,7 +171,7 @@ async fn a_repeat_stores_nothing_and_another_body_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn an_agent_that_answers_itself_may_say_more_but_closes_nothing() {
+async fn a_submission_of_an_agent_with_a_backend_closes_no_turn() {
     let server = external().await;
     let session = server.session().await;
     let events = server.begin(&session, "say One | hold").await;
@@ -193,7 +193,7 @@ async fn an_agent_that_answers_itself_may_say_more_but_closes_nothing() {
 }
 
 #[tokio::test]
-async fn a_reply_has_at_most_64_kib_and_its_metadata_what_metadata_has() {
+async fn a_reply_and_its_metadata_have_limits() {
     let server = external().await;
     let session = server.talk().await;
     let long = json!({ "content": "é".repeat(32 * 1024) });
@@ -213,7 +213,7 @@ async fn a_reply_has_at_most_64_kib_and_its_metadata_what_metadata_has() {
         .await
         .invalid("InvalidMetadataError");
     assert_eq!(details["maxBytes"], 10_240);
-    // What is no object, or of another kind, says nothing.
+    // Values of other types are ignored.
     for raw in [
         json!("x"),
         json!({ "thought": 7, "actions": {} }),
@@ -232,7 +232,7 @@ async fn a_reply_has_at_most_64_kib_and_its_metadata_what_metadata_has() {
 }
 
 #[tokio::test]
-async fn submitting_is_not_activity() {
+async fn a_submission_is_not_activity() {
     let server = external().await;
     let session = server.talk().await;
     let before = server.info(&session).await["lastActivity"].clone();
@@ -243,7 +243,7 @@ async fn submitting_is_not_activity() {
 }
 
 #[tokio::test]
-async fn it_needs_the_servers_token_where_there_is_one() {
+async fn a_submission_needs_the_servers_token() {
     let server = Server::builder()
         .set("ELIZA_SERVER_AUTH_TOKEN", "s3cret")
         .start()

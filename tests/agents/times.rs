@@ -1,4 +1,4 @@
-//! How long an agent may take, and what becomes of a reply that is not complete by then.
+//! Timeouts of agents, and replies that are incomplete by then.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::failures::{assert_failed, backend};
 use crate::harness::{SECOND, Server};
 use crate::stand_in::{StandIn, said, server_with};
 
-/// The history has the beginning of a reply, which says that it is no more than that.
+/// Asserts that the stored reply has this text and is marked as truncated; returns it.
 async fn assert_truncated(server: &Server, session: &str, text: &str) -> Value {
     let history = server.history(session).await;
     assert_eq!(
@@ -22,7 +22,7 @@ async fn assert_truncated(server: &Server, session: &str, text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_turn_has_its_time_and_no_more() {
+async fn a_turn_has_a_timeout() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in);
     settings["timeoutSeconds"] = 30.into();
@@ -40,7 +40,7 @@ async fn a_turn_has_its_time_and_no_more() {
 }
 
 #[tokio::test]
-async fn what_a_slow_model_said_in_its_time_is_kept() {
+async fn text_of_a_slow_model_is_stored_at_the_timeout() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in);
     settings["timeoutSeconds"] = 90.into();
@@ -52,7 +52,7 @@ async fn what_a_slow_model_said_in_its_time_is_kept() {
     call.open_stream().await;
     let first = json!({ "model": "slow-1", "choices": [{ "delta": { "role": "assistant" } }] });
     call.write(format!("data: {first}\n\n")).await;
-    // It is slow, but never silent for as long as a minute.
+    // It is slow, but never silent for a minute.
     for (word, span) in [
         ("One ", 50 * SECOND),
         ("two ", 39 * SECOND),
@@ -72,7 +72,7 @@ async fn what_a_slow_model_said_in_its_time_is_kept() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_end_once_its_model_has_cuts_nothing_off() {
+async fn a_reply_with_a_finish_reason_is_complete_at_the_timeout() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in);
     settings["timeoutSeconds"] = 20.into();
@@ -98,17 +98,17 @@ async fn a_server_that_does_not_end_once_its_model_has_cuts_nothing_off() {
 }
 
 #[tokio::test]
-async fn an_answer_that_stops_coming_is_kept_as_far_as_it_came() {
+async fn text_of_a_stalled_answer_is_stored() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
     let asking = server.wait_for(&session, "Hello?");
     let mut call = stand_in.next().await;
-    // Before it begins an answer may take its time.
+    // Before its beginning an answer may take longer.
     server.advance(300 * SECOND);
     call.open_stream().await;
     call.delta("Well").await;
-    // Bytes of any kind count, such as the comments that proxies send.
+    // All bytes count, such as the comments of proxies.
     for _ in 0..3 {
         server.settle().await;
         server.advance(59 * SECOND);
@@ -128,7 +128,7 @@ async fn an_answer_that_stops_coming_is_kept_as_far_as_it_came() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_word_that_stops_coming_is_a_timeout() {
+async fn a_stalled_answer_without_text_is_a_timeout() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in);
     settings["idleTimeoutSeconds"] = 5.into();
@@ -143,7 +143,7 @@ async fn an_answer_without_a_word_that_stops_coming_is_a_timeout() {
     server.advance(5 * SECOND);
     assert_failed(&server, &session, &asking.await.unwrap(), "AGENT_TIMEOUT").await;
     call.expect_gone().await;
-    // Its place is free again.
+    // Its slot is free again.
     let session = server.talk().await;
     let asking = server.wait_for(&session, "Hello?");
     stand_in.next().await.complete("Hello.").await;
@@ -152,7 +152,7 @@ async fn an_answer_without_a_word_that_stops_coming_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn a_reply_that_is_cut_off_says_so() {
+async fn a_truncated_reply_is_marked() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let most = "é".repeat(32 * 1024);
@@ -165,8 +165,8 @@ async fn a_reply_that_is_cut_off_says_so() {
             call.delta("x").await;
             call.delta(&most).await;
             asking.await.unwrap().expect(201);
-            let kept = format!("x{}", "é".repeat(32 * 1024 - 1));
-            assert_truncated(&server, &session, &kept).await;
+            let stored = format!("x{}", "é".repeat(32 * 1024 - 1));
+            assert_truncated(&server, &session, &stored).await;
         } else {
             let text = format!("{most}.");
             let choices = json!([{ "message": { "content": text }, "finish_reason": "stop" }]);

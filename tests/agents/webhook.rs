@@ -1,4 +1,4 @@
-//! Webhooks, and the replies that they promise for later.
+//! Webhooks, and replies that they submit later.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ fn backend(stand_in: &StandIn) -> Value {
 }
 
 #[tokio::test]
-async fn a_call_is_signed_and_the_same_turn_at_every_try() {
+async fn a_call_is_signed_and_has_the_same_turn_id_in_every_attempt() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in);
     settings["secretEnv"] = "HOOK_SECRET".into();
     let server = Server::builder()
-        // The key is what was set, blanks included.
+        // The key is the exact value, with blanks.
         .set("HOOK_SECRET", " s3cret\n")
         .character("agent.json", &character(AGENT, &settings))
         .start()
@@ -78,7 +78,7 @@ async fn a_call_is_signed_and_the_same_turn_at_every_try() {
 }
 
 #[tokio::test]
-async fn an_answer_may_have_more_than_a_text() {
+async fn an_answer_may_have_more_than_text() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
@@ -109,7 +109,7 @@ async fn an_answer_may_have_more_than_a_text() {
         "https://example.org/b.png"
     );
 
-    // What cannot be stored is left out; the text is there.
+    // Parts that cannot be stored are dropped; the text is stored.
     let asking = server.wait_for(&session, "And?");
     let call = stand_in.next().await;
     let answer = json!({
@@ -163,7 +163,7 @@ async fn an_answer_may_be_streamed() {
         assert_eq!(events.expect("chunk").await["chunk"], "Well, ");
         call.event("chunk", &json!({ "chunk": "well." })).await;
         assert_eq!(events.expect("chunk").await["chunk"], "well.");
-        // The text may be left out where it was said.
+        // The text may be left out after chunks.
         let done = if number == 1 {
             json!({ "text": "Well, well.", "thought": "hm" })
         } else {
@@ -189,7 +189,7 @@ async fn an_answer_may_be_streamed() {
 }
 
 #[tokio::test]
-async fn a_reply_that_is_promised_comes_by_submit_and_holds_no_place() {
+async fn a_promised_reply_is_submitted_and_occupies_no_slot() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in);
     settings["maxConcurrency"] = 1.into();
@@ -197,7 +197,7 @@ async fn a_reply_that_is_promised_comes_by_submit_and_holds_no_place() {
     let session = server.talk().await;
     let asking = server.wait_for(&session, "Hello?");
     stand_in.next().await.answer_with(202, &[], "").await;
-    // The agent's one place is free again, for another session.
+    // The agent's only slot is free for another session.
     let other = server.talk().await;
     let other_asking = server.wait_for(&other, "Me too");
     stand_in
@@ -225,7 +225,7 @@ async fn a_reply_that_is_promised_comes_by_submit_and_holds_no_place() {
 }
 
 #[tokio::test]
-async fn a_submit_may_come_before_the_promise() {
+async fn a_submission_may_precede_the_promise() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(backend(&stand_in)).await;
     let session = server.talk().await;
@@ -236,7 +236,7 @@ async fn a_submit_may_come_before_the_promise() {
     call.event("chunk", &json!({ "chunk": "Um" })).await;
     let chunk = events.expect("chunk").await;
 
-    // Without the message's id, it is not meant.
+    // Without the message's id it does not close the turn.
     let further = server
         .submit(&session, json!({ "content": "Hold on." }))
         .await
@@ -250,7 +250,7 @@ async fn a_submit_may_come_before_the_promise() {
     assert_eq!(submitted.body["data"]["inReplyTo"], message);
     let done = events.expect("done").await;
     assert_eq!(done["text"], "Submitted.");
-    // What the webhook says after that is dropped, and its connection with it.
+    // The webhook's answer is dropped, and its connection closed.
     call.event("chunk", &json!({ "chunk": " er" })).await;
     call.event("done", &json!({ "text": "Um er" })).await;
     call.expect_gone().await;
@@ -262,7 +262,7 @@ async fn a_submit_may_come_before_the_promise() {
 }
 
 #[tokio::test]
-async fn a_promise_is_kept_in_time_or_the_turn_has_failed() {
+async fn a_promised_reply_has_the_timeout_of_the_turn() {
     let mut stand_in = StandIn::start().await;
     let mut settings = backend(&stand_in);
     settings["timeoutSeconds"] = 60.into();
@@ -270,7 +270,7 @@ async fn a_promise_is_kept_in_time_or_the_turn_has_failed() {
     let session = server.talk().await;
     let message = server.tell(&session, "Hello?").await;
     let call = stand_in.next().await;
-    // The time counts from the turn's start, not from the promise.
+    // The timeout counts from the turn's start, not from the promise.
     server.advance(Duration::from_secs(20));
     call.answer_with(202, &[], "").await;
     server.settle().await;
@@ -288,7 +288,7 @@ async fn a_promise_is_kept_in_time_or_the_turn_has_failed() {
     assert_eq!(error["code"], "AGENT_TIMEOUT");
     stand_in.expect_nothing().await;
 
-    // What comes too late is a further message.
+    // A late submission is a further message.
     let named = json!({ "in_reply_to_message_id": message });
     server.submit(&session, named).await.expect(201);
     let history = server.history(&session).await;

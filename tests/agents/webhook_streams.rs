@@ -1,4 +1,4 @@
-//! Event streams of webhooks, as programs write them that were not written for this server.
+//! Event streams of webhooks that were not written for this server.
 
 use serde_json::json;
 
@@ -23,19 +23,19 @@ async fn events_without_a_name_are_chunks() {
             "data: {\"content\": \"Hel\"}\n\ndata: {\"content\": \"lo.\"}\n\ndata: [DONE]",
             "Hello.",
         ),
-        // Other objects, numbers and texts in quotes are said as they are.
+        // Other objects, numbers and quoted strings are chunks as they are.
         (
             "data: {\"a\": 1}\n\ndata: 2\n\ndata: \"b\"\n\ndata: [DONE]\n\n",
             "{\"a\": 1}2\"b\"",
         ),
         ("data: two\ndata: lines\n\ndata: [DONE]\n\n", "two\nlines"),
         ("event: message\ndata: Hello.\n\ndata: [DONE]\n\n", "Hello."),
-        // With an end of the other kind.
+        // With a `done` event.
         (
             "data: Hello.\n\nevent: done\ndata: {\"thought\": \"hm\"}\n\n",
             "Hello.",
         ),
-        // What is said in halves of a character.
+        // Chunks that split a character.
         (
             "data: {\"chunk\":\"a\\ud83c\"}\n\ndata: {\"chunk\":\"\\udf89\"}\n\ndata: [DONE]\n\n",
             "a🎉",
@@ -44,7 +44,7 @@ async fn events_without_a_name_are_chunks() {
             "data: {\"chunk\":\"a\\ud83c\"}\n\ndata: [DONE]\n\n",
             "a\u{fffd}",
         ),
-        // An error that is none.
+        // An empty error.
         (
             "data: {\"chunk\": \"Hello.\", \"error\": null}\n\ndata: [DONE]\n\n",
             "Hello.",
@@ -67,7 +67,7 @@ async fn events_without_a_name_are_chunks() {
 }
 
 #[tokio::test]
-async fn a_stream_without_names_that_does_not_say_its_end_has_failed() {
+async fn a_stream_without_names_and_end_has_failed() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(json!({ "type": "webhook", "url": stand_in.url })).await;
     for stream in [
@@ -90,7 +90,7 @@ async fn a_stream_without_names_that_does_not_say_its_end_has_failed() {
 }
 
 #[tokio::test]
-async fn an_end_without_a_text_is_an_answer() {
+async fn a_done_event_without_text_is_an_answer() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(json!({ "type": "webhook", "url": stand_in.url })).await;
     let session = server.talk().await;
@@ -110,7 +110,7 @@ async fn an_end_without_a_text_is_an_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_may_have_actions_alone() {
+async fn an_answer_may_have_only_actions() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(json!({ "type": "webhook", "url": stand_in.url })).await;
     let session = server.talk().await;
@@ -123,7 +123,7 @@ async fn an_answer_may_have_actions_alone() {
 }
 
 #[tokio::test]
-async fn what_an_answer_is_its_first_byte_tells_and_not_its_label() {
+async fn the_first_byte_decides_the_format_and_not_the_content_type() {
     let mut stand_in = StandIn::start().await;
     let server = server_with(json!({ "type": "webhook", "url": stand_in.url })).await;
     let stream = "\n: hello\n\nevent: done\ndata: {\"text\": \"Hello.\"}\n\n";

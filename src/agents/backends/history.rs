@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::agents::backend::TurnRequest;
 use crate::domain::message::Message;
 
-/// The user's message before an opening of the agent: many models accept no conversation that begins
-/// with an assistant's message.
+/// The user's message before an opening of the agent: many models accept no conversation that
+/// begins with an assistant's message.
 const OPENING: &str = "[The conversation begins.]";
 
 /// Separates merged messages.
@@ -66,9 +66,9 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// Returns the conversation up to `message`. It begins with the user, and roles alternate, which
-    /// some models require: consecutive messages of one role are merged. A reply at the beginning is
-    /// left out if its message is.
+    /// Returns the conversation up to `message`. It begins with the user, and roles alternate,
+    /// which some models require: consecutive messages of one role are merged. A reply at the
+    /// beginning is left out if its message is.
     pub(crate) fn conversation(self, message: &'a Message) -> Vec<ChatMessage<'a>> {
         let mut conversation = Vec::new();
         let earlier = self.earlier.iter();

@@ -22,25 +22,25 @@ pub(crate) fn system(character: &Character) -> String {
 }
 
 fn composed(name: &str, profile: &Profile) -> String {
-    let mut parts = vec![format!("You are {name}.")];
-    let mut add = |before: &str, texts: &[String], separator: &str, after: &str| {
-        if !texts.is_empty() {
-            parts.push(format!("{before}{}{after}", texts.join(separator)));
-        }
-    };
     let style = profile.style.as_ref();
     let rules = ["all", "chat"].map(|kind| lines(style.and_then(|style| style.get(kind))));
-    add("", &lines(profile.bio.as_ref()), "\n", "");
     let adjectives = lines(profile.adjectives.as_ref());
-    add(&format!("{name} is "), &adjectives, ", ", ".");
     let topics = lines(profile.topics.as_ref());
-    add(&format!("{name} knows about: "), &topics, ", ", ".");
-    let before = format!("How {name} writes:\n- ");
-    add(&before, &rules.concat(), "\n- ", "");
     let examples = examples(profile.message_examples.as_ref());
-    let before = format!("How {name} talks, by example:\n\n");
-    add(&before, &examples, "\n\n", "");
-    parts.join("\n\n")
+    let sections = [
+        Some(format!("You are {name}.")),
+        joined(&lines(profile.bio.as_ref()), "\n"),
+        joined(&adjectives, ", ").map(|list| format!("{name} is {list}.")),
+        joined(&topics, ", ").map(|list| format!("{name} knows about: {list}.")),
+        joined(&rules.concat(), "\n- ").map(|list| format!("How {name} writes:\n- {list}")),
+        joined(&examples, "\n\n").map(|list| format!("How {name} talks, by example:\n\n{list}")),
+    ];
+    let sections: Vec<_> = sections.into_iter().flatten().collect();
+    sections.join("\n\n")
+}
+
+fn joined(texts: &[String], separator: &str) -> Option<String> {
+    (!texts.is_empty()).then(|| texts.join(separator))
 }
 
 /// Returns example conversations, each of which is a list of messages or an object with one.

@@ -1,5 +1,5 @@
-//! Parses character files member by member, so that an error names its line, and so that the last of
-//! two members with the same name counts, as in `JSON.parse`.
+//! Parses character files member by member, so that an error names its line, and so that the last
+//! of two members with the same name counts, as in `JSON.parse`.
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;

@@ -21,7 +21,8 @@ use crate::json;
 /// The id of the built-in agent, and of any character with the name "Eliza" and without an id.
 pub const ELIZA_ID: Uuid = Uuid::from_u128(0xb850_bc30_45f8_0041_a00a_83df_46d8_555d);
 
-/// What JavaScript's `encodeURIComponent` escapes (ECMA-262, `Encode`), beside non-ASCII characters.
+/// What JavaScript's `encodeURIComponent` escapes (ECMA-262, `Encode`), beside non-ASCII
+/// characters.
 const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -130,8 +131,8 @@ impl Character {
     }
 }
 
-/// Returns the id that `ElizaOS` derives from a name: its `stringToUuid` takes the SHA-1 of the name
-/// as `encodeURIComponent` writes it, and sets variant and version in its own way.
+/// Returns the id that `ElizaOS` derives from a name: its `stringToUuid` takes the SHA-1 of the
+/// name as `encodeURIComponent` writes it, and sets variant and version in its own way.
 fn id_from_name(name: &str) -> Uuid {
     let mut digest = Sha1::new();
     for part in utf8_percent_encode(name, URI_COMPONENT) {

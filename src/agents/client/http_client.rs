@@ -13,8 +13,8 @@ use crate::json;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Some servers close idle connections after five seconds, and a request on one that is being closed
-/// fails.
+/// Some servers close idle connections after five seconds, and a request on one that is being
+/// closed fails.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long to wait for the body of an error response.

@@ -134,12 +134,12 @@ mod tests {
 
     #[test]
     fn a_text_that_repeats_the_conversation_is_replaced() {
-        let secret = "My doctor says that I have something nobody should know of";
+        let secret = "My doctor says that I have something no one should know of";
         let japanese = "医者は、誰にも知られてはいけない病気だと言っています";
         let redactor = redactor(&[secret, japanese, "Invalid", "no"]);
         for text in [
             format!("cannot parse: {secret}"),
-            "bad input near 'something nobody should know'".to_owned(),
+            "bad input near 'something no one should know'".to_owned(),
             "you said no!".to_owned(),
             "bad input near '誰にも知られてはいけない病気'".to_owned(),
         ] {

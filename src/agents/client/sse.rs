@@ -1,8 +1,8 @@
 //! Parses event streams, as the HTML standard defines them.
 //!
 //! Lines are decoded when they are complete, so that packets may split characters. Each byte is
-//! examined once, and a stream that is too long fails at once. The library eventsource-stream parses
-//! a line from its start again with each packet, which makes long lines quadratic.
+//! examined once, and a stream that is too long fails at once. The library eventsource-stream
+//! parses a line from its start again with each packet, which makes long lines quadratic.
 
 use std::mem;
 

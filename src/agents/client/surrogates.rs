@@ -1,5 +1,5 @@
-//! Joins characters that a stream splits: programs that cut JavaScript strings anywhere send half of
-//! a surrogate pair at the end of a chunk and the other half at the beginning of the next.
+//! Joins characters that a stream splits: programs that cut JavaScript strings anywhere send half
+//! of a surrogate pair at the end of a chunk and the other half at the beginning of the next.
 
 use serde_json::value::RawValue;
 

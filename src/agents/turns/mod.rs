@@ -1,9 +1,9 @@
 //! The turn runner.
 //!
 //! Each session with open turns has a worker: a task that runs the session's turns one after the
-//! other, in the order of the turn store, and ends when none is left. Workers run concurrently; each
-//! agent limits its running turns by its slots. All durable state (which turns are open, their order,
-//! whether the agent was asked) is in the turn store, so a crash loses nothing else.
+//! other, in the order of the turn store, and ends when none is left. Workers run concurrently;
+//! each agent limits its running turns by its slots. All durable state (which turns are open, their
+//! order, whether the agent was asked) is in the turn store, so a crash loses nothing else.
 //!
 //! A turn that waits for a submission occupies no slot: its worker sleeps until the turn's deadline
 //! or until it is woken.

@@ -62,7 +62,8 @@ pub enum ReplyEvent {
 }
 
 impl ReplyFeeds {
-    /// Returns a receiver of the turn of a message. Chunks that were sent before are received as one.
+    /// Returns a receiver of the turn of a message. Chunks that were sent before are received as
+    /// one.
     #[must_use]
     pub fn wait_for(&self, session: SessionId, message: MessageId) -> ReplyReceiver {
         let progress = self.open(session, message).subscribe();

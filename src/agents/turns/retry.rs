@@ -1,4 +1,4 @@
-//! When an agent is asked again.
+//! When a turn is retried.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// A server that asks for a longer pause is not asked again.
+/// If a server asks for a longer pause, the turn fails.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// Returns how long a turn with this timeout is retried: up to 30 s, or a quarter of the timeout.

@@ -38,8 +38,8 @@ impl<S: TurnStore> Inner<S> {
         let _ = cancel.run_until_cancelled(work).await;
         if cancel.is_cancelled() {
             self.workers.remove(session);
-            // A chunk may have opened a feed again after the feeds were ended; at a stop, the worker
-            // may even end before the feeds do.
+            // A chunk may have opened a feed again after the feeds were ended; at a stop, the
+            // worker may even end before the feeds do.
             let ending = if self.stopping.is_cancelled() {
                 Ending::Stopping
             } else {
@@ -125,8 +125,8 @@ impl<S: TurnStore> Inner<S> {
         let stored = match asked {
             Some(Ok(Some(asked))) => self.store_result(pending, asked).await,
             Some(Err(error)) => Err(error),
-            // The turn store knows: the turn was closed before it began, its reply was submitted, or
-            // its agent was removed.
+            // The turn store knows: the turn was closed before it began, its reply was submitted,
+            // or its agent was removed.
             Some(Ok(None)) | None => Ok(()),
         };
         self.workers.end(session);

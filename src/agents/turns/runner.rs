@@ -78,8 +78,8 @@ impl<S: TurnStore> Runner<S> {
         }
     }
 
-    /// Reserves the worker of a session and a slot for a turn that is about to be stored as running:
-    /// the worker starts when the reservation is dropped.
+    /// Reserves the worker of a session and a slot for a turn that is about to be stored as
+    /// running: the worker starts when the reservation is dropped.
     ///
     /// Returns `None` if the session has a worker or the agent has no free slot; then the turn must
     /// be stored as not begun.
@@ -142,8 +142,8 @@ impl<S: TurnStore> Runner<S> {
     }
 }
 
-/// A worker that is reserved before its first turn is stored. Dropping it starts the worker, whether
-/// or not the turn was stored.
+/// A worker that is reserved before its first turn is stored. Dropping it starts the worker,
+/// whether or not the turn was stored.
 #[derive(Debug)]
 pub struct Claim<S: TurnStore> {
     runner: Runner<S>,

@@ -1,6 +1,6 @@
-//! What the servers of many makers send for the same short reply.
+//! What different servers send for the same short reply.
 
-/// Servers by name, the data of their events, the text that they say, and what is stored of it.
+/// Servers by name, with the data of their events, their text, and the metadata that is stored.
 pub(super) const SERVERS: [(&str, &[&str], &str, &str); 8] = [
     (
         "llama.cpp",

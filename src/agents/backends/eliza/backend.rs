@@ -29,7 +29,8 @@ impl Backend for Eliza {
         }
     }
 
-    /// Replies are immediate: only the store's writer limits them, which commits many turns at once.
+    /// Replies are immediate: only the store's writer limits them, which commits many turns at
+    /// once.
     fn concurrency(&self) -> usize {
         1024
     }

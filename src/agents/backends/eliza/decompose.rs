@@ -48,9 +48,9 @@ impl Captures {
 
 /// Matches a pattern against a whole clause.
 ///
-/// Every element but the wildcards takes exactly one word, so the leftmost match of the words between
-/// two wildcards is as good as any later one. It is enough to backtrack to the latest wildcard: the
-/// cost is at most the length of the clause times that of the pattern.
+/// Every element but the wildcards takes exactly one word, so the leftmost match of the words
+/// between two wildcards is as good as any later one. It is enough to backtrack to the latest
+/// wildcard: the cost is at most the length of the clause times that of the pattern.
 pub(super) fn decompose(pattern: &[Element], clause: &[Token<'_>]) -> Option<Captures> {
     let mut captures = Captures {
         count: pattern.len(),

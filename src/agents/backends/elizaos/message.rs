@@ -74,7 +74,8 @@ pub(super) fn object(text: &str) -> Map<String, Value> {
 }
 
 /// Returns the earlier messages that the agent does not know: all of them in a new remote session.
-/// An existing one has the user's messages, but no replies since the last message that was answered.
+/// An existing one has the user's messages, but no replies since the last message that was
+/// answered.
 fn unknown(request: &TurnRequest, is_new: bool) -> &[Message] {
     let earlier = request.history.messages();
     if is_new {

@@ -19,8 +19,8 @@ const CODES: [&str; 5] = [
 
 /// Phrases that mean the same, of servers without a code.
 const PHRASES: [&str; 22] = [
-    // OpenAI, vLLM, DeepSeek, OpenRouter and SGLang: "maximum context length is"; LM Studio: "loaded
-    // with context length of", "Reached context length of".
+    // OpenAI, vLLM, DeepSeek, OpenRouter and SGLang: "maximum context length is"; LM Studio:
+    // "loaded with context length of", "Reached context length of".
     "context length",
     // llama.cpp: "exceeds the available context size".
     "context size",

@@ -57,8 +57,8 @@ pub(super) fn headers(character: &Character) -> Result<HeaderMap, SettingsError>
             let agent = &character.name;
             tracing::warn!(
                 %agent, header = %name,
-                "the character file contains the value of a header that holds secrets; everyone who \
-                 can read the file can read it (apiKeyEnv names a variable instead)"
+                "the character file contains the value of a header that holds secrets; everyone \
+                 who can read the file can read it (apiKeyEnv names a variable instead)"
             );
         }
     }

@@ -1,4 +1,5 @@
-//! Any server with `OpenAI`'s chat completions: Ollama, llama.cpp, vLLM, LM Studio, or a hosted model.
+//! Any server with `OpenAI`'s chat completions: Ollama, llama.cpp, vLLM, LM Studio, or a hosted
+//! model.
 
 mod chunk;
 mod failure;
@@ -50,8 +51,8 @@ pub(crate) const FIELDS: &[&str] = &[
 /// The average length of a token in most languages and models, in characters.
 const CHARACTERS_PER_TOKEN: u64 = 4;
 
-/// After a finish reason, a stream without another event for this time has ended: some servers never
-/// close it.
+/// After a finish reason, a stream without another event for this time has ended: some servers
+/// never close it.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// The last event of a stream.

@@ -13,8 +13,8 @@ use crate::domain::turn::Reply;
 /// Longer names of models and finish reasons are cut, in bytes.
 const MAX_NAME_BYTES: usize = 256;
 
-/// Finish reasons of truncated replies: those of most servers, then Mistral's, and those of gateways
-/// to models with other names for them.
+/// Finish reasons of truncated replies: those of most servers, then Mistral's, and those of
+/// gateways to models with other names for them.
 const TRUNCATED: [&str; 5] = [
     "length",
     "content_filter",

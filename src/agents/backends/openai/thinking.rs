@@ -6,8 +6,8 @@ const CLOSING: &str = "</think>";
 /// Separates reasoning from a text that arrives in pieces. Only the possible beginning of a tag is
 /// held back.
 ///
-/// Users also ask about such tags, so an opening one counts only at the beginning of the text or of a
-/// line; a closing one without an opening one only there or at the end of a line.
+/// Users also ask about such tags, so an opening one counts only at the beginning of the text or of
+/// a line; a closing one without an opening one only there or at the end of a line.
 #[derive(Debug)]
 pub(super) struct Splitter {
     held: String,

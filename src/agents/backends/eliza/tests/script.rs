@@ -27,7 +27,8 @@ fn every_reply_of_the_script_is_valid() {
         }
     }
     for word in &script.words {
-        // A word that is replaced on input cannot be a keyword; the marks of the format are not words.
+        // A word that is replaced on input cannot be a keyword; the marks of the format are not
+        // words.
         assert!(word.replacement.is_empty() || word.keywords.is_empty() && word.classes == 0);
         assert!(
             !word
