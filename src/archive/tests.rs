@@ -3,10 +3,11 @@ use proptest::prelude::*;
 use super::fields::time;
 use super::*;
 use crate::domain::archive::{ArchivedMessage, ArchivedSession, Claim, Quarantined};
-use crate::domain::id::{AgentId, MessageId, TurnId, UserId};
+use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
 use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
 use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides};
 use crate::domain::turn::OpenTurn;
 
@@ -146,7 +147,7 @@ fn message() -> impl Strategy<Value = Item> {
         })
 }
 
-fn set_aside() -> impl Strategy<Value = Item> {
+fn quarantined() -> impl Strategy<Value = Item> {
     let texts = any::<(u128, String, String, Vec<u8>)>();
     (texts, at(), proptest::option::of(at())).prop_map(
         |((owner, place, reason, bytes), found_at, expires_at)| {
@@ -164,11 +165,11 @@ fn set_aside() -> impl Strategy<Value = Item> {
 
 proptest! {
     #[test]
-    fn an_item_comes_back_from_its_line(
+    fn an_item_round_trips_through_its_line(
         item in prop_oneof![
             session(),
             message(),
-            set_aside(),
+            quarantined(),
             any::<u128>().prop_map(|id| Item::Deleted(SessionId::from(id))),
         ],
     ) {
@@ -186,7 +187,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_wrong_with_a_line_is_said() {
+fn errors_describe_what_is_wrong_with_a_line() {
     for (text, reason) in [
         ("", "EOF"),
         ("{}", "missing field `type`"),
@@ -215,7 +216,7 @@ const MESSAGE: &str = r#"{"type":"message","sessionId":"018d0d2e-5a83-7c3e-9f5b-
     "createdAt":"2024-01-15T10:30:45.123Z","content":CONTENT,"metadata":METADATA,
     "attachments":ATTACHMENTS,"agent":{"thought":"hm","actions":ACTIONS}}"#;
 
-/// A message's line with these values in the place of its names in capitals.
+/// Returns the line of a message, with its placeholders in capitals replaced.
 fn message_with(values: &[(&str, &str)]) -> String {
     let usual = [
         ("CONTENT", r#""x""#),
@@ -270,7 +271,7 @@ fn line_of(message: &ArchivedMessage) -> String {
 }
 
 #[test]
-fn what_could_not_be_read_again_is_not_imported() {
+fn values_that_could_not_be_read_again_are_not_imported() {
     let deep = |open: &str, close: &str| open.repeat(100_000) + &close.repeat(100_000);
     for (name, value, said) in [
         ("METADATA", "[]", "metadata is not a JSON object"),
@@ -314,7 +315,7 @@ fn what_could_not_be_read_again_is_not_imported() {
 }
 
 #[test]
-fn a_name_that_stands_twice_in_a_line_is_refused_by_name() {
+fn a_duplicate_name_is_refused_and_reported() {
     let line = r#"{"type":"deleted","sessionId":"x","sessionId":"y"}"#;
     let error = parse(line).unwrap_err();
     assert!(
@@ -324,7 +325,7 @@ fn a_name_that_stands_twice_in_a_line_is_refused_by_name() {
 }
 
 #[test]
-fn a_time_must_be_exact() {
+fn a_time_must_be_canonical() {
     assert!(time("at", "2024-01-15T10:30:45.123Z").is_ok());
     for text in ["2024-01-15T10:30:45Z", "2024-01-15T10:30:45.1234Z", "1"] {
         assert!(time("at", text).is_err(), "{text}");

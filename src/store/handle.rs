@@ -39,7 +39,62 @@ pub(super) const QUEUE_COMMANDS: usize = 8192;
 /// An open database.
 ///
 /// # Examples
-/// DOCTEST
+/// ```
+/// use sessiond::clock::Clock;
+/// use sessiond::domain::id::{AgentId, SessionId, UserId};
+/// use sessiond::domain::rules::Rules;
+/// use sessiond::domain::session::NewSession;
+/// use sessiond::domain::time::{Millis, TimeScale};
+/// use sessiond::domain::timeout::{TimeoutConfig, TimeoutOverrides, TimeoutPolicy};
+/// use sessiond::events::EventBus;
+/// use sessiond::store::Store;
+/// use sessiond::store::command::{CreateKey, CreateSession};
+///
+/// let timeout = TimeoutConfig {
+///     timeout_minutes: 30,
+///     auto_renew: true,
+///     max_duration_minutes: 720,
+///     warning_threshold_minutes: 5,
+/// };
+/// let rules = Rules {
+///     policy: TimeoutPolicy {
+///         min_timeout_minutes: 5,
+///         max_timeout_minutes: 1440,
+///         defaults: timeout,
+///     },
+///     scale: TimeScale::REAL,
+///     kept: Millis(24 * 60 * 60 * 1000),
+///     max_pending_turns: 10_000,
+///     max_sessions_per_user: 0,
+/// };
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("sessiond.redb");
+/// let (store, found) = Store::open(&path, 1 << 20, rules, Clock::system(), EventBus::default())?;
+/// assert_eq!(found.sessions, 0);
+///
+/// let command = CreateSession {
+///     new: NewSession {
+///         id: SessionId::from(1),
+///         agent_id: AgentId::from(2),
+///         user_id: UserId::from(3),
+///         timeout,
+///         metadata: "{}".to_owned(),
+///         create_key: None,
+///     },
+///     asked: CreateKey {
+///         timeout: TimeoutOverrides::default(),
+///     },
+///     has_agent: true,
+/// };
+/// // Once this returns, the session is on disk.
+/// let created = store.submit(command).await?;
+/// assert_eq!(store.session(SessionId::from(1)).await?, Some(created.session));
+/// assert!(store.close(false).await);
+/// # Ok::<(), anyhow::Error>(())
+/// # })?;
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Store {
     pub(super) shared: Arc<Shared>,

@@ -1,4 +1,4 @@
-//! A client of the API that tells an answer from a lost one.
+//! A client of the API that distinguishes answers from lost ones.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 use sessiond::agents::character::ELIZA_ID;
 
-/// An answer that takes longer is lost. Generous: a test machine may be busy.
+/// An answer that takes longer is lost. Generous, since a test machine may be busy.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// No answer came, or not all of it.
+/// No answer was received, or only a part of it.
 #[derive(Debug)]
 pub(crate) struct Lost;
 
@@ -26,31 +26,31 @@ pub(crate) struct Api {
     base: String,
 }
 
-/// What the server answered.
+/// An answer of the server.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// Whether it was answered from what an earlier call with the same key did.
+    /// Whether an earlier call with the same key had this effect.
     pub(crate) is_replayed: bool,
     pub(crate) body: Value,
 }
 
 impl Api {
     pub(crate) fn new(server: &str) -> Self {
-        // The client can speak TLS, and wants to be told by what means, though no test does.
+        // The client supports TLS and needs a provider for it, although no test uses it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder()
             .no_proxy()
             .timeout(PATIENCE)
             .build()
-            .expect("a client can be made");
+            .expect("a client can be created");
         Self {
             http,
             base: format!("{server}/api/messaging/sessions"),
         }
     }
 
-    /// A request to a path below that of the sessions.
+    /// Returns a request to a path below that of the sessions.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))
     }
@@ -59,7 +59,7 @@ impl Api {
         self.request(Method::POST, path).json(body)
     }
 
-    /// A session of the built-in agent.
+    /// Creates a session of the built-in agent.
     pub(crate) fn create(&self, user: &str) -> RequestBuilder {
         self.post(
             "",
@@ -75,7 +75,7 @@ impl Api {
         answer(self.request(Method::DELETE, &format!("/{session}"))).await
     }
 
-    /// All messages of a session, oldest first.
+    /// Returns all messages of a session, oldest first.
     pub(crate) async fn history(&self, session: &str) -> Result<Vec<Value>, Lost> {
         let mut messages = Vec::new();
         let mut before = String::new();
@@ -94,7 +94,7 @@ impl Api {
 }
 
 impl Answer {
-    /// The body of an answer that has to have this status.
+    /// Returns the body of an answer, which must have this status.
     pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
         self.body
@@ -114,18 +114,18 @@ pub(crate) async fn answer(request: RequestBuilder) -> Result<Answer, Lost> {
     })
 }
 
-/// A member that has to be a string.
+/// Returns a member, which must be a string.
 pub(crate) fn text(value: &Value, member: &str) -> String {
     match value[member].as_str() {
         Some(text) => text.to_owned(),
-        None => panic!("{member} is no string in {value}"),
+        None => panic!("{member} is not a string in {value}"),
     }
 }
 
-/// A member that has to be a number.
+/// Returns a member, which must be a number.
 pub(crate) fn number(value: &Value, member: &str) -> u64 {
     match value[member].as_u64() {
         Some(number) => number,
-        None => panic!("{member} is no number in {value}"),
+        None => panic!("{member} is not a number in {value}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the server still has what it acknowledged.
+//! Checks that the server still has what it acknowledged.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -8,30 +8,30 @@ use serde_json::Value;
 use super::api::{Api, text};
 use super::client::{BatchOutcome, Client, Known, Tracked};
 
-/// Open turns are answered within this time. Generous: a test machine may be busy.
+/// The longest time for the replies to open turns. Generous, since a test machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// What an audit found, to show that it had something to look at.
+/// The findings of an audit, to show that there was something to check.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
-    /// Sessions that are there.
+    /// Existing sessions.
     pub(crate) sessions: u64,
-    /// Messages of the users.
+    /// Messages of users.
     pub(crate) messages: usize,
-    /// Sends without an answer whose message was stored.
+    /// Unanswered sends whose message was stored.
     pub(crate) stored_unheard: u32,
-    /// Sends without an answer whose message was not stored.
+    /// Unanswered sends whose message was not stored.
     pub(crate) not_stored: u32,
 }
 
-/// Finds all that was acknowledged to a client, and asks again for what is in doubt.
+/// Checks everything that was acknowledged to a client, and retries what is in doubt.
 ///
-/// The session that it shares with others is for [`shared_session`].
+/// Its shared session is checked by [`shared_session`].
 pub(crate) async fn own_sessions(client: &mut Client, api: &Api, findings: &mut Findings) {
-    let live = "the server lives";
-    client.go_on_creating(api).await.expect(live);
+    let live = "the server is running";
+    client.repeat_create(api).await.expect(live);
     for session in &mut client.sessions {
         match session.fate {
             BatchOutcome::Deleting => {
@@ -56,17 +56,17 @@ pub(crate) async fn own_sessions(client: &mut Client, api: &Api, findings: &mut 
     listed(client, api).await;
 }
 
-/// Finds all that was acknowledged to any client in the session that they share.
+/// Checks everything that was acknowledged to any client in their shared session.
 pub(crate) async fn shared_session(clients: &[Client], api: &Api, findings: &mut Findings) {
     let shares: Vec<&Tracked> = clients.iter().map(|client| &client.sessions[0]).collect();
     let messages = answered_history(&shares[0].id, api).await;
     transcript(&messages, &shares);
     let info = api.get(&format!("/{}", shares[0].id)).await;
-    let info = info.expect("the server lives").expect(200);
+    let info = info.expect("the server is running").expect(200);
     assert_eq!(
         info["renewalCount"],
         messages.len() / 2,
-        "each message renews once"
+        "each message renews the session once"
     );
     findings.messages += messages.len() / 2;
     findings.sessions += 1;
@@ -75,14 +75,14 @@ pub(crate) async fn shared_session(clients: &[Client], api: &Api, findings: &mut
 async fn gone(session: &Tracked, api: &Api) {
     for path in ["", "/messages"] {
         let found = api.get(&format!("/{}{path}", session.id)).await;
-        let status = found.expect("the server lives").status;
+        let status = found.expect("the server is running").status;
         assert_eq!(status, 404, "{} was deleted", session.id);
     }
 }
 
 async fn standing(session: &mut Tracked, api: &Api) {
     let info = api.get(&format!("/{}", session.id)).await;
-    let found = Known::of(&info.expect("the server lives").expect(200));
+    let found = Known::of(&info.expect("the server is running").expect(200));
     let known = &session.known;
     if session.is_shared {
         assert!(found.renewals >= known.renewals, "{found:?}, was {known:?}");
@@ -99,19 +99,22 @@ async fn standing(session: &mut Tracked, api: &Api) {
     session.in_doubt = false;
 }
 
-/// Sends again what got no answer: it is stored once, then or now.
+/// Retries unanswered sends: each message is stored once, then or now.
 async fn lost_sends(session: &mut Tracked, api: &Api, findings: &mut Findings) {
     let lost = session.sends.iter().position(|send| send.id.is_none());
     let Some(lost) = lost else { return };
-    assert_eq!(lost, session.sends.len() - 1, "a client stops at once");
+    assert_eq!(lost, session.sends.len() - 1, "a client stops immediately");
     let content = session.sends[lost].content.clone();
-    let messages = api.history(&session.id).await.expect("the server lives");
+    let messages = api
+        .history(&session.id)
+        .await
+        .expect("the server is running");
     let was_stored = messages
         .iter()
         .any(|message| message["content"] == *content);
     let is_replayed = session.send(api, lost, "http").await;
-    assert_eq!(is_replayed.expect("the server lives"), was_stored);
-    assert_eq!(session.sends.len(), lost + 1, "there is a place for it");
+    assert_eq!(is_replayed.expect("the server is running"), was_stored);
+    assert_eq!(session.sends.len(), lost + 1, "the queue has capacity");
     if was_stored {
         findings.stored_unheard += 1;
     } else {
@@ -119,11 +122,11 @@ async fn lost_sends(session: &mut Tracked, api: &Api, findings: &mut Findings) {
     }
 }
 
-/// All messages of a session, oldest first, once each message of the user has its reply.
+/// Returns all messages of a session, oldest first, once each message of the user has its reply.
 async fn answered_history(session: &str, api: &Api) -> Vec<Value> {
     let since = Instant::now();
     loop {
-        let messages = api.history(session).await.expect("the server lives");
+        let messages = api.history(session).await.expect("the server is running");
         let replies = messages.iter().filter(|message| is_reply(message)).count();
         if replies * 2 >= messages.len() {
             return messages;
@@ -137,14 +140,14 @@ async fn answered_history(session: &str, api: &Api) -> Vec<Value> {
     }
 }
 
-/// Checks a whole session against what the clients sent into it.
+/// Checks a whole session against what the clients sent.
 fn transcript(messages: &[Value], shares: &[&Tracked]) {
     let (replies, sent): (Vec<&Value>, Vec<&Value>) =
         messages.iter().partition(|message| is_reply(message));
     let times: Vec<String> = messages.iter().map(|it| text(it, "createdAt")).collect();
     assert!(times.is_sorted_by(|a, b| a < b), "messages have an order");
 
-    // Nothing is lost, doubled or made up, and each client's messages have their order.
+    // Nothing is lost, duplicated or invented, and each client's messages are in order.
     for share in shares {
         let wanted: Vec<&str> = share.sends.iter().map(|it| it.content.as_str()).collect();
         let theirs: HashSet<&str> = wanted.iter().copied().collect();
@@ -156,23 +159,23 @@ fn transcript(messages: &[Value], shares: &[&Tracked]) {
         assert_eq!(found, wanted, "in the session {}", share.id);
     }
     let wanted: usize = shares.iter().map(|share| share.sends.len()).sum();
-    assert_eq!(sent.len(), wanted, "messages that nobody sent");
+    assert_eq!(sent.len(), wanted, "messages that no client sent");
 
-    // Each message has one reply, and the replies have the messages' order.
+    // Each message has one reply, and the replies are in the order of the messages.
     let answered: Vec<String> = replies.iter().map(|it| text(it, "inReplyTo")).collect();
     let ids: Vec<String> = sent.iter().map(|it| text(it, "id")).collect();
     assert_eq!(answered, ids);
     let place: HashMap<String, usize> = messages.iter().map(|it| text(it, "id")).zip(0..).collect();
-    assert_eq!(place.len(), messages.len(), "an id names one message");
+    assert_eq!(place.len(), messages.len(), "an id belongs to one message");
     for (message, reply) in sent.iter().zip(&replies) {
         assert!(place[&text(message, "id")] < place[&text(reply, "id")]);
         assert!(message["metadata"].get("agentError").is_none(), "{message}");
     }
 
-    // What was said of them when they were sent is still so.
+    // The ids of the answers are still the same.
     let replies: HashMap<&str, &&Value> = ids.iter().map(String::as_str).zip(&replies).collect();
     for send in shares.iter().flat_map(|share| &share.sends) {
-        let id = send.id.as_ref().expect("it was sent again");
+        let id = send.id.as_ref().expect("it was retried");
         assert!(ids.contains(id), "{send:?} has another id now");
         let reply = replies[id.as_str()];
         let is_the_same = |seen: &Option<String>, member: &str| {
@@ -183,10 +186,10 @@ fn transcript(messages: &[Value], shares: &[&Tracked]) {
     }
 }
 
-/// The client's own list has its sessions, each once.
+/// The client's list has its sessions, each once.
 async fn listed(client: &Client, api: &Api) {
     let list = api.get(&format!("?userId={}", client.user)).await;
-    let list = list.expect("the server lives").expect(200);
+    let list = list.expect("the server is running").expect(200);
     let found = list["sessions"].as_array().expect("a list of sessions");
     let mut found: Vec<String> = found.iter().map(|it| text(it, "sessionId")).collect();
     found.sort();

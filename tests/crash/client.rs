@@ -1,4 +1,4 @@
-//! A client that writes down what the server acknowledged.
+//! A client that records what the server acknowledged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use super::sse::Events;
 
 const MOST_SESSIONS: usize = 5;
 
-/// The transports, the first one as often as both others.
+/// The transports, the first one as often as both others together.
 const TRANSPORTS: [&str; 4] = ["websocket", "websocket", "http", "sse"];
 
 /// A client.
@@ -29,17 +29,17 @@ pub(crate) struct Client {
     count: u32,
 }
 
-/// A session as one client knows it.
+/// A session from the view of one client.
 #[derive(Debug)]
 pub(crate) struct Tracked {
     pub(crate) id: String,
     pub(crate) is_shared: bool,
     pub(crate) fate: BatchOutcome,
-    /// What was last acknowledged.
+    /// The state that was acknowledged last.
     pub(crate) known: Known,
-    /// Whether the answer to a call after that is missing.
+    /// Whether the answer to a later call is missing.
     pub(crate) in_doubt: bool,
-    /// The messages that this client sent, in their order.
+    /// The messages that this client sent, in order.
     pub(crate) sends: Vec<Send>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) enum BatchOutcome {
     Deleted,
 }
 
-/// What the server says of a session.
+/// The server's view of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) expires_at: String,
@@ -64,9 +64,9 @@ pub(crate) struct Known {
 pub(crate) struct Send {
     pub(crate) key: String,
     pub(crate) content: String,
-    /// The message's id, once it is acknowledged.
+    /// The id of the message, once it is acknowledged.
     pub(crate) id: Option<String>,
-    /// The reply's id and its text, as far as the client has seen them.
+    /// The id and the text of the reply, as far as the client has seen them.
     pub(crate) reply_id: Option<String>,
     pub(crate) reply: Option<String>,
 }
@@ -88,7 +88,7 @@ impl Client {
         while self.step(&api).await.is_ok() {}
         assert!(
             killed.load(Ordering::SeqCst),
-            "an answer is missing though the server lives"
+            "an answer is missing although the server is running"
         );
         self
     }
@@ -119,11 +119,11 @@ impl Client {
     async fn create(&mut self, api: &Api) -> Result<(), Lost> {
         self.count += 1;
         self.creating = Some(format!("{}-session{}", self.name, self.count));
-        self.go_on_creating(api).await
+        self.repeat_create(api).await
     }
 
-    /// Asks for a session with the key of a create whose answer is missing.
-    pub(crate) async fn go_on_creating(&mut self, api: &Api) -> Result<(), Lost> {
+    /// Repeats a create whose answer is missing.
+    pub(crate) async fn repeat_create(&mut self, api: &Api) -> Result<(), Lost> {
         let Some(key) = &self.creating else {
             return Ok(());
         };
@@ -153,7 +153,7 @@ impl Client {
         session.send(api, last, transport).await.map(|_| ())
     }
 
-    /// Sends a message again that was acknowledged.
+    /// Repeats a send that was acknowledged.
     async fn repeat(&mut self, api: &Api, index: usize) -> Result<(), Lost> {
         let session = &mut self.sessions[index];
         let Some(last) = session.sends.len().checked_sub(1) else {
@@ -211,7 +211,7 @@ impl Tracked {
         self.in_doubt = false;
     }
 
-    /// Sends a message, for the first time or again; returns whether it was there already.
+    /// Sends a message, for the first time or again; returns whether it was stored already.
     pub(crate) async fn send(
         &mut self,
         api: &Api,
@@ -233,8 +233,8 @@ impl Tracked {
             body,
         } = answer(request).await?;
         if status == 429 {
-            // More messages wait than may; this one is not among them.
-            assert!(send.id.is_none(), "a repeat takes no place: {body}");
+            // Too many messages wait; this one was refused.
+            assert!(send.id.is_none(), "a repeat uses no capacity: {body}");
             self.sends.remove(index);
             self.in_doubt = false;
             return Ok(false);
@@ -273,7 +273,7 @@ impl Tracked {
                     self.sends[index].saw_reply(&text(&data, "id"), Some(so_far));
                     return Ok(is_replayed);
                 }
-                _ => panic!("{} {data} is no part of a reply", event.name),
+                _ => panic!("{} {data} is not a part of a reply", event.name),
             }
         }
         panic!("a stream ended without its reply");

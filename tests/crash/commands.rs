@@ -1,4 +1,4 @@
-//! The commands that need no server and no settings.
+//! Commands that need no server and no settings.
 
 use crate::support::server::Server;
 
@@ -42,7 +42,7 @@ fn the_help_of_a_command_is_about_that_command() {
     assert!(backup.contains("The new file"), "{backup}");
     assert!(backup.contains("--data-dir"), "{backup}");
     assert!(!backup.contains("--cors-origin"), "{backup}");
-    // Whatever it does not list is taken all the same.
+    // Values that it does not list are accepted all the same.
     let builder = Server::builder().arg("--cors-origin=*").arg("token");
     let finished = builder.arg("--cors-origin=*").run();
     assert!(finished.status.success(), "{}", finished.log);

@@ -1,4 +1,4 @@
-//! Whatever was acknowledged is there after a crash, and nothing is there twice.
+//! Everything that was acknowledged survives a crash, and nothing is stored twice.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -20,29 +20,29 @@ use super::rng::{self, Rng};
 use super::support::process;
 use super::support::server::Server;
 
-/// How many clients there are, if the environment does not say.
+/// The number of clients, unless the environment sets it.
 const CLIENTS: u32 = 8;
 
-/// How often the server is killed, if the environment does not say.
+/// The number of crashes, unless the environment sets it.
 const CRASHES: u32 = 12;
 
-/// The variables that make a longer run of it.
+/// The variables for a longer run.
 const CLIENTS_VARIABLE: &str = "SESSIOND_CRASH_CLIENTS";
 const CRASHES_VARIABLE: &str = "SESSIOND_CRASHES";
 
 /// The longest time under load before a crash, in milliseconds.
 const LONGEST_RUN: u64 = 900;
 
-/// The longest time that a deletion has before it is cut off, in milliseconds.
+/// The longest time before a deletion is interrupted, in milliseconds.
 const LONGEST_DELETION: u64 = 20;
 
-/// The longest time that a start has before it is cut off, in milliseconds.
+/// The longest time before a start is interrupted, in milliseconds.
 const LONGEST_START: u64 = 60;
 
-/// How often a first start is cut off.
+/// The number of interrupted first starts.
 const FIRST_STARTS: u32 = 30;
 
-/// The longest time that a first start has before it is cut off, in microseconds.
+/// The longest time before a first start is interrupted, in microseconds.
 const LONGEST_FIRST_START: u64 = 25_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,7 +66,7 @@ async fn every_acknowledged_write_survives_sigkill() {
         server.kill9();
         let ended = join_all(running).await.into_iter();
         clients = ended
-            .map(|client| client.expect("a client met what it did not expect"))
+            .map(|client| client.expect("a client received an unexpected answer"))
             .collect();
         if rng.below(3) == 0 {
             let after = Duration::from_millis(rng.below(LONGEST_START));
@@ -88,23 +88,23 @@ async fn every_acknowledged_write_survives_sigkill() {
     }
     assert!(
         unheard.stored_unheard + unheard.not_stored > 0,
-        "no crash met a call under way"
+        "no crash interrupted a call"
     );
 
     let found = audit(&mut clients, &Api::new(server.url())).await;
-    cut_off_deletion(&mut server, &clients[0].sessions[0].id, &mut rng).await;
+    interrupt_deletion(&mut server, &clients[0].sessions[0].id, &mut rng).await;
     assert!(server.terminate().success(), "{}", server.log());
     check_file(&server, found.sessions - 1).await;
 }
 
-/// A number of the environment, else this one.
+/// Returns a number from the environment, or the default.
 fn number_of(variable: &str, usual: u32) -> u32 {
     let text = std::env::var(variable);
     text.map_or(usual, |text| text.parse().expect("a number"))
 }
 
-/// Kills the server while it removes a session, which at its size takes several transactions.
-async fn cut_off_deletion(server: &mut Server, session: &str, rng: &mut Rng) {
+/// Kills the server while it deletes a session, which takes several transactions at its size.
+async fn interrupt_deletion(server: &mut Server, session: &str, rng: &mut Rng) {
     let (api, id) = (Api::new(server.url()), session.to_owned());
     let deletion = tokio::spawn(async move { api.delete(&id).await });
     tokio::time::sleep(Duration::from_millis(rng.below(LONGEST_DELETION))).await;
@@ -112,20 +112,27 @@ async fn cut_off_deletion(server: &mut Server, session: &str, rng: &mut Rng) {
     let acknowledged = deletion.await.expect("the call ends").is_ok();
     server.restart();
     let api = Api::new(server.url());
-    let again = api.delete(session).await.expect("the server lives").status;
+    let again = api
+        .delete(session)
+        .await
+        .expect("the server is running")
+        .status;
     eprintln!("deletion: acknowledged {acknowledged}, then {again}");
     assert!(
         again == 404 || (again == 200 && !acknowledged),
         "{again} after a deletion that was acknowledged: {acknowledged}"
     );
     let messages = api.get(&format!("/{session}/messages")).await;
-    assert_eq!(messages.expect("the server lives").status, 404);
+    assert_eq!(messages.expect("the server is running").status, 404);
 }
 
-/// The clients, with a session that they share.
+/// Creates the clients, with a shared session.
 async fn clients(server: &Server, seed: u64) -> Vec<Client> {
     let request = Api::new(server.url()).create(&Uuid::new_v4().to_string());
-    let shared = answer(request).await.expect("the server lives").expect(201);
+    let shared = answer(request)
+        .await
+        .expect("the server is running")
+        .expect(201);
     (0..number_of(CLIENTS_VARIABLE, CLIENTS))
         .map(|number| Client::new(number, seed, Tracked::new(&shared, true)))
         .collect()
@@ -149,7 +156,7 @@ async fn audit(clients: &mut [Client], api: &Api) -> Findings {
 }
 
 #[test]
-fn a_first_start_that_is_cut_off_leaves_nothing_that_stops_the_next_one() {
+fn an_interrupted_first_start_does_not_prevent_the_next_one() {
     let seed = rng::seed();
     eprintln!("{}={seed} makes the same choices again", rng::SEED);
     let mut rng = Rng::new(seed);
@@ -160,14 +167,14 @@ fn a_first_start_that_is_cut_off_leaves_nothing_that_stops_the_next_one() {
         let files = std::fs::read_dir(builder.data_dir()).map_or(0, Iterator::count);
         let mut server = builder.start();
         let log = server.log();
-        eprintln!("cut off after {after:?}, when there were {files} files: {log}");
+        eprintln!("interrupted after {after:?}, with {files} files: {log}");
         let last_stop = ["none, the database is new", "not clean"];
         assert!(last_stop.iter().any(|text| log.contains(text)), "{log}");
         assert!(server.terminate().success());
     }
 }
 
-/// Starts the server and kills it, perhaps before it listens.
+/// Starts the server and kills it, possibly before it listens.
 fn cut_off_start(home: &Path, data_dir: &Path, after: Duration) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_sessiond"))
         .current_dir(home)
@@ -185,7 +192,7 @@ fn cut_off_start(home: &Path, data_dir: &Path, after: Duration) {
     process::kill(&mut child);
 }
 
-/// Every record, index row and tally of the file fits.
+/// Checks every record, index row and counter of the file.
 async fn check_file(server: &Server, sessions: u64) {
     let config = Config::read(Layers::default()).expect("the defaults are valid");
     let (store, opened) = Store::open(

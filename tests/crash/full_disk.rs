@@ -1,5 +1,5 @@
-//! A disk that is full, and then is not: a limit on the length of files, which does to the server
-//! what a full disk does, and a small disk of its own.
+//! A disk that is full, and later is not: with a limit on the length of files, which has the same
+//! effect on the server, and with a small disk of its own.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -15,19 +15,19 @@ use uuid::Uuid;
 use super::api::{Api, answer, text};
 use super::support::{node, process};
 
-/// The longest that a file may become, in blocks of 512 bytes: a new database, and not much more.
+/// The maximum length of a file, in blocks of 512 bytes: a new database, and not much more.
 const BLOCKS: u32 = 6000;
 
-/// A start, or a recovery, that takes longer has failed.
+/// The longest time for a start, or a recovery.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The size of the small disk. 8 MiB of it are for deletions.
+/// The size of the small disk. 8 MiB of it are reserved for deletions.
 const DISK: &str = "12m";
 
-/// After so long the server has measured its room again.
+/// The time after which the server has measured its free space again.
 const AWHILE: Duration = Duration::from_secs(3);
 
-/// A server with little room. Dropped, it is killed.
+/// A server with little disk space. It is killed when this is dropped.
 struct Limited {
     child: Child,
     url: String,
@@ -35,14 +35,14 @@ struct Limited {
 }
 
 impl Limited {
-    /// Its files may not grow.
+    /// The length of its files is limited.
     fn in_short_files() -> Self {
         let script = format!("trap '' XFSZ; ulimit -S -f {BLOCKS}; exec \"$0\"");
         Self::start(Command::new("sh").args(["-c", &script]))
     }
 
-    /// Its data are on a small disk of its own, which only it sees; none where this machine lets
-    /// nobody have such a disk.
+    /// Its data is on a small disk in a mount namespace of its own; none if this machine does not
+    /// allow that.
     fn on_small_disk() -> Option<Self> {
         let mount = format!("mkdir data && mount -t tmpfs -o size={DISK} none data");
         let own = |script: &str| {
@@ -59,7 +59,7 @@ impl Limited {
         Some(Self::start(&mut own(&script)))
     }
 
-    /// Starts it by a command that gets the binary's name.
+    /// Starts it by a shell command that receives the name of the binary.
     fn start(command: &mut Command) -> Self {
         let home = TempDir::with_prefix("sessiond-test-").expect("a temporary directory");
         let log = home.path().join("log");
@@ -84,12 +84,13 @@ impl Limited {
         }
     }
 
-    /// The file of somebody else on the small disk, which only the server's own eyes see.
+    /// Returns the file of another program on the small disk, which is visible only in the server's
+    /// namespace.
     fn filler(&self) -> PathBuf {
         format!("/proc/{}/cwd/data/filler", self.child.id()).into()
     }
 
-    /// Somebody else takes all that is left of the small disk, to the last byte.
+    /// Another program fills the small disk to the last byte.
     fn fill_disk(&self) {
         let mut filler = File::create(self.filler()).expect("a file on the small disk");
         for size in [1 << 16, 1] {
@@ -97,7 +98,7 @@ impl Limited {
         }
     }
 
-    /// The disk has room again.
+    /// Frees disk space again.
     fn make_room(&self) {
         let pid = i32::try_from(self.child.id()).expect("a process id");
         let unlimited = Rlimit {
@@ -126,7 +127,8 @@ fn listening(log: &Path) -> String {
     }
 }
 
-/// Sends until the disk is full; the ids of what was stored, and what the server said then.
+/// Sends until the disk is full; returns the ids of the stored messages, and the last answer of the
+/// server.
 async fn fill(api: &Api, session: &str) -> (Vec<String>, u16, Value) {
     let mut stored = Vec::new();
     let mut refused_since = None;
@@ -137,11 +139,11 @@ async fn fill(api: &Api, session: &str) -> (Vec<String>, u16, Value) {
                 stored.push(text(&body["userMessage"], "id"));
                 refused_since = None;
             }
-            // It may be about to find that there is more room inside the file.
+            // The server may be about to find more free space inside the file.
             503 if refused_since.get_or_insert_with(Instant::now).elapsed() < AWHILE => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            // More wait for their replies than may.
+            // Too many messages wait for their replies.
             429 => tokio::time::sleep(Duration::from_millis(5)).await,
             _ => return (stored, status, body),
         }
@@ -149,10 +151,10 @@ async fn fill(api: &Api, session: &str) -> (Vec<String>, u16, Value) {
     panic!("the disk does not get full");
 }
 
-/// A new session, if there is room for one.
+/// Creates a session, if there is free space for one.
 async fn create(api: &Api) -> Option<String> {
     let request = api.create(&Uuid::new_v4().to_string());
-    let created = answer(request).await.expect("the server lives");
+    let created = answer(request).await.expect("the server is running");
     if created.status == 503 {
         assert_eq!(created.body["details"]["reason"], "storage");
         return None;
@@ -165,15 +167,17 @@ async fn send(api: &Api, session: &str, number: usize) -> (u16, Value) {
     let request = api
         .post(&format!("/{session}/messages"), &body)
         .header("Idempotency-Key", format!("key-{number}"));
-    let answered = answer(request).await.expect("the server lives");
+    let answered = answer(request).await.expect("the server is running");
     (answered.status, answered.body)
 }
 
 #[tokio::test]
-async fn on_a_full_disk_the_server_reads_and_goes_on_by_itself_when_there_is_room() {
+async fn a_server_on_a_full_disk_still_reads_and_recovers_when_there_is_free_space() {
     let server = Limited::in_short_files();
     let api = Api::new(&server.url);
-    let session = create(&api).await.expect("there is room for a session");
+    let session = create(&api)
+        .await
+        .expect("there is free space for a session");
     let (mut stored, status, body) = fill(&api, &session).await;
     let number = stored.len();
     eprintln!("full after {number} messages: {status} {body}");
@@ -182,9 +186,9 @@ async fn on_a_full_disk_the_server_reads_and_goes_on_by_itself_when_there_is_roo
         500 => assert_eq!(body["details"]["outcome"], "unknown"),
         other => panic!("{other}: {body}"),
     }
-    // Reading goes on.
+    // Reads still work.
     let info = api.get(&format!("/{session}")).await;
-    info.expect("the server lives").expect(200);
+    info.expect("the server is running").expect(200);
 
     server.make_room();
     let since = Instant::now();
@@ -197,10 +201,10 @@ async fn on_a_full_disk_the_server_reads_and_goes_on_by_itself_when_there_is_roo
         assert!(since.elapsed() < PATIENCE, "{status} {body}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let health = api.get("/health").await.expect("the server lives");
+    let health = api.get("/health").await.expect("the server is running");
     assert_eq!(health.expect(200)["status"], "healthy");
-    // All of it is there, once, and so is the one that failed, now that it was sent again.
-    let messages = api.history(&session).await.expect("the server lives");
+    // Everything is stored once, and so is the message that failed, now that it was retried.
+    let messages = api.history(&session).await.expect("the server is running");
     let own = messages
         .iter()
         .filter(|message| message["isAgent"] == false);
@@ -209,13 +213,15 @@ async fn on_a_full_disk_the_server_reads_and_goes_on_by_itself_when_there_is_roo
 }
 
 #[tokio::test]
-async fn on_a_full_disk_a_deletion_makes_room_though_the_file_becomes_no_shorter() {
+async fn a_deletion_on_a_full_disk_frees_space_inside_the_file() {
     let Some(server) = Limited::on_small_disk() else {
-        node::skip("this machine lets nobody mount a disk of its own (unshare --user --mount)");
+        node::skip("this machine does not allow mount namespaces (unshare --user --mount)");
         return;
     };
     let api = Api::new(&server.url);
-    let mut session = create(&api).await.expect("there is room for a session");
+    let mut session = create(&api)
+        .await
+        .expect("there is free space for a session");
     let mut taken = Vec::new();
     for _ in 0..2 {
         let (stored, status, body) = fill(&api, &session).await;
@@ -228,35 +234,35 @@ async fn on_a_full_disk_a_deletion_makes_room_though_the_file_becomes_no_shorter
         assert!(said.contains("no free space"), "{said}");
         taken.push(stored.len());
         assert_eq!(create(&api).await, None);
-        let found = api.history(&session).await.expect("the server lives");
-        assert!(found.len() >= stored.len(), "reading goes on");
+        let found = api.history(&session).await.expect("the server is running");
+        assert!(found.len() >= stored.len(), "reads still work");
         let heartbeat = api.post(&format!("/{session}/heartbeat"), &json!({}));
-        let heartbeat = answer(heartbeat).await.expect("the server lives");
+        let heartbeat = answer(heartbeat).await.expect("the server is running");
         heartbeat.expect(200);
 
-        let deleted = api.delete(&session).await.expect("the server lives");
+        let deleted = api.delete(&session).await.expect("the server is running");
         deleted.expect(200);
         let since = Instant::now();
         session = loop {
             if let Some(session) = create(&api).await {
                 break session;
             }
-            assert!(since.elapsed() < PATIENCE, "there is no room again");
+            assert!(since.elapsed() < PATIENCE, "free space does not return");
             tokio::time::sleep(Duration::from_millis(50)).await;
         };
     }
     assert!(taken[0] > 50, "{taken:?}");
     assert!(
         taken.iter().all(|again| again * 2 > taken[0]),
-        "what was freed is used again: {taken:?}"
+        "freed space is reused: {taken:?}"
     );
 }
 
-/// Waits, without writing anything, for what the service says of itself.
+/// Waits, without writing anything, for a health status.
 async fn wait_for_health(api: &Api, status: u16) -> Value {
     let since = Instant::now();
     loop {
-        let health = api.get("/health").await.expect("the server lives");
+        let health = api.get("/health").await.expect("the server is running");
         if health.status == status {
             return health.body;
         }
@@ -266,22 +272,25 @@ async fn wait_for_health(api: &Api, status: u16) -> Value {
 }
 
 #[tokio::test]
-async fn with_no_byte_free_sessions_are_deleted_and_health_tells_why_nothing_else_is_done() {
+async fn without_a_free_byte_sessions_can_be_deleted_and_health_reports_why_nothing_else_is_written()
+ {
     let Some(server) = Limited::on_small_disk() else {
-        node::skip("this machine lets nobody mount a disk of its own (unshare --user --mount)");
+        node::skip("this machine does not allow mount namespaces (unshare --user --mount)");
         return;
     };
     let api = Api::new(&server.url);
     let mut sessions = Vec::new();
     for number in 0..250 {
-        let session = create(&api).await.expect("there is room for a session");
+        let session = create(&api)
+            .await
+            .expect("there is free space for a session");
         if number % 10 == 0 {
             let (status, body) = send(&api, &session, number).await;
             assert_eq!(status, 201, "{body}");
         }
         sessions.push(session);
     }
-    // The server has had a moment in which nobody wrote.
+    // The server was idle for a moment.
     tokio::time::sleep(AWHILE).await;
     server.fill_disk();
     let health = wait_for_health(&api, 503).await;
@@ -291,7 +300,7 @@ async fn with_no_byte_free_sessions_are_deleted_and_health_tells_why_nothing_els
     let (deleted, kept) = sessions.split_at(200);
     let (one_by_one, at_once) = deleted.split_at(100);
     let delete = async |session: &String| {
-        let deleted = api.delete(session).await.expect("the server lives");
+        let deleted = api.delete(session).await.expect("the server is running");
         deleted.expect(200);
     };
     for session in one_by_one {
@@ -301,7 +310,7 @@ async fn with_no_byte_free_sessions_are_deleted_and_health_tells_why_nothing_els
     for session in kept {
         api.get(&format!("/{session}"))
             .await
-            .expect("the server lives")
+            .expect("the server is running")
             .expect(200);
     }
     fs::remove_file(server.filler()).expect("the file can be removed");

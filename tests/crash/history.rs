@@ -1,9 +1,9 @@
-//! Whether what concurrent clients saw can have happened one call after the other.
+//! Checks that the answers to concurrent clients are linearizable.
 //!
-//! Some clients call on few sessions and note when each call began, when its answer came, and
-//! what it was. The calls of a session are then put into an order in which each takes effect at
-//! one instant between its beginning and its answer, and in which a simple model of a session
-//! gives the same answers. Calls whose answer a crash cut off may have had their effect or not.
+//! Some clients call on few sessions and record when each call began, when its answer arrived, and
+//! what it was. The calls of a session are then put into an order in which each takes effect at one
+//! instant between its beginning and its answer, and in which a simple model of a session gives the
+//! same answers. Calls whose answers were lost in a crash may have had their effect or not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,20 +22,21 @@ use super::support::server::Server;
 const CLIENTS: u64 = 6;
 const SESSIONS: usize = 2;
 
-/// The fewest crashes, and the most that a slow machine needs for a history worth the name.
+/// The minimum number of crashes, and the maximum that a slow machine needs for a sufficient
+/// history.
 const ROUNDS: std::ops::Range<u32> = 4..60;
 
-/// So many calls of each session make a history.
+/// The number of calls per session that make a sufficient history.
 const ENOUGH: usize = 30;
 
-/// How long the clients call before the server is killed, in milliseconds.
+/// The time before the server is killed, in milliseconds.
 const LONGEST_ROUND: u64 = 120;
 
-/// Few names, so that sends repeat each other.
+/// Few keys, so that sends repeat each other.
 const KEYS: u64 = 24;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_concurrent_clients_see_can_have_happened_in_some_order() {
+async fn answers_to_concurrent_clients_are_linearizable() {
     let seed = rng::seed();
     eprintln!("{}={seed} makes the same choices again", rng::SEED);
     let mut rng = Rng::new(seed);
@@ -43,7 +44,10 @@ async fn what_concurrent_clients_see_can_have_happened_in_some_order() {
     let mut sessions = Vec::new();
     for _ in 0..SESSIONS {
         let request = Api::new(server.url()).create(&Uuid::new_v4().to_string());
-        let session = answer(request).await.expect("the server lives").expect(201);
+        let session = answer(request)
+            .await
+            .expect("the server is running")
+            .expect(201);
         sessions.push(text(&session, "sessionId"));
     }
     let clock = Arc::new(order::Ticks::default());
@@ -70,13 +74,13 @@ async fn what_concurrent_clients_see_can_have_happened_in_some_order() {
         stopped.store(true, Ordering::SeqCst);
         server.kill9();
         for seen in join_all(running).await {
-            for (session, event) in seen.expect("a client met what it did not expect") {
+            for (session, event) in seen.expect("a client received an unexpected answer") {
                 histories[session].push(event);
             }
         }
         server.restart();
     }
-    // What is there in the end is an answer, too.
+    // The final state is an answer, too.
     let mut last = Client {
         api: Api::new(server.url()),
         rng: Rng::new(seed),
@@ -87,10 +91,10 @@ async fn what_concurrent_clients_see_can_have_happened_in_some_order() {
     for session in 0..SESSIONS {
         last.call(session, Call::List)
             .await
-            .expect("the server lives");
+            .expect("the server is running");
         last.call(session, Call::Show)
             .await
-            .expect("the server lives");
+            .expect("the server is running");
     }
     for (session, event) in last.seen {
         histories[session].push(event);
@@ -101,7 +105,7 @@ async fn what_concurrent_clients_see_can_have_happened_in_some_order() {
             .filter(|event| event.answer.is_none())
             .count();
         eprintln!("{} calls, {unheard} without an answer", history.len());
-        assert!(history.len() >= ENOUGH, "hardly a history");
+        assert!(history.len() >= ENOUGH, "the history is too short");
         if let Err(stuck) = order::explain(history) {
             panic!("{}={seed}: no order explains it: {stuck}", rng::SEED);
         }
@@ -178,7 +182,7 @@ impl Client {
     }
 }
 
-/// The user's messages, oldest first.
+/// Returns the user's messages, oldest first.
 fn messages(body: &Value) -> Vec<String> {
     let list = body["messages"].as_array().expect("a list");
     assert_eq!(body["hasMore"], false, "more than a page");

@@ -1,12 +1,9 @@
-//! The real server, started, stopped and killed in every way that may happen to it.
+//! The real binary: started, stopped and killed in every way.
 
-#![allow(
-    clippy::expect_used,
-    reason = "a helper that cannot do its work fails the test"
-)]
+#![allow(clippy::expect_used, reason = "a helper that fails must fail the test")]
 #![allow(
     clippy::print_stderr,
-    reason = "the test harness shows it when the test has failed"
+    reason = "the test harness prints it if the test has failed"
 )]
 
 mod api;

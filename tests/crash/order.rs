@@ -1,9 +1,9 @@
-//! Finds an order of calls that explains what was answered.
+//! Finds an order of calls that explains the answers.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Moments, each later than the one before.
+/// A point in time: each is later than the one before.
 #[derive(Debug, Default)]
 pub(crate) struct Ticks(AtomicU64);
 
@@ -15,7 +15,7 @@ impl Ticks {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
-    /// A message under the key of a number.
+    /// Sends a message under a numbered key.
     Send(u64),
     Heartbeat,
     Renew,
@@ -30,33 +30,33 @@ pub(crate) enum Answer {
         is_replayed: bool,
         renewals: u64,
     },
-    /// Too many messages wait for a reply, which the model does not count.
+    /// Too many messages wait for a reply; the model does not count them.
     Busy,
     Renewals(u64),
     /// The ids of the user's messages, oldest first.
     Messages(Vec<String>),
 }
 
-/// A call and what came of it.
+/// A call and its answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
     pub(crate) call: Call,
     pub(crate) began: u64,
     pub(crate) ended: u64,
-    /// None where it was cut off.
+    /// None if the answer was lost.
     pub(crate) answer: Option<Answer>,
 }
 
-/// A session as the model has it.
+/// The model of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Session {
     renewals: u64,
-    /// The key of each message, and its id where that is known.
+    /// The key of each message, and its id if it is known.
     messages: Vec<(u64, Option<String>)>,
 }
 
 impl Session {
-    /// What is after a call with this answer; none where it cannot have been answered so.
+    /// Returns the session after a call with this answer; none if the answer is impossible.
     fn after(&self, event: &Event) -> Option<Self> {
         let mut next = self.clone();
         match (event.call, &event.answer) {
@@ -118,9 +118,9 @@ impl Session {
     }
 }
 
-/// Finds an order of the calls; where there is none, says how far it came.
+/// Finds an order of the calls; if there is none, returns how far the search came.
 pub(crate) fn explain(history: &[Event]) -> Result<(), String> {
-    // By their beginnings, so that what can come next is near the front.
+    // Sorted by their beginnings, so that the next candidates are near the front.
     let mut events: Vec<&Event> = history.iter().collect();
     events.sort_by_key(|event| event.began);
     let mut search = Search {
@@ -138,7 +138,7 @@ pub(crate) fn explain(history: &[Event]) -> Result<(), String> {
 
 struct Search<'a> {
     events: Vec<&'a Event>,
-    /// What was tried: the calls that were left, and the session.
+    /// The visited states: the remaining calls, and the session.
     seen: HashSet<(Vec<usize>, Session)>,
     furthest: usize,
     stuck: String,
@@ -146,7 +146,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn go(&mut self, left: BTreeSet<usize>, session: Session) -> bool {
-        // Depth first, without recursion: histories are longer than a stack is deep.
+        // Depth first, without recursion, since histories may exceed the stack.
         let mut stack = vec![(left, session)];
         while let Some((left, session)) = stack.pop() {
             if left
@@ -172,7 +172,7 @@ impl Search<'_> {
         false
     }
 
-    /// The calls that may come next: none of those left was answered before they began.
+    /// The calls that may come next: no remaining call was answered before they began.
     fn candidates(&self, left: &BTreeSet<usize>) -> Vec<usize> {
         let answered = left
             .iter()
@@ -183,7 +183,7 @@ impl Search<'_> {
             .iter()
             .copied()
             .filter(|index| self.events[*index].began < first_end);
-        // What has no answer is tried last: mostly it did nothing.
+        // Unanswered calls are tried last: most had no effect.
         let (heard, unheard): (Vec<_>, Vec<_>) =
             may_be.partition(|index| self.events[*index].answer.is_some());
         heard.into_iter().chain(unheard).collect()
@@ -221,7 +221,7 @@ fn sent(id: &str, is_replayed: bool, renewals: u64) -> Answer {
 }
 
 #[test]
-fn an_order_is_found_where_there_is_one() {
+fn an_existing_order_is_found() {
     let history = [
         event(Call::Show, 0, 9, Some(Answer::Renewals(2))),
         event(Call::Heartbeat, 1, 8, Some(Answer::Renewals(1))),
@@ -236,7 +236,7 @@ fn an_order_is_found_where_there_is_one() {
 }
 
 #[test]
-fn what_cannot_have_happened_is_not_explained() {
+fn an_impossible_history_has_no_order() {
     let lost = [
         event(Call::Send(1), 0, 1, Some(sent("a", false, 1))),
         event(Call::List, 2, 3, Some(Answer::Messages(Vec::new()))),

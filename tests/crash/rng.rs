@@ -1,4 +1,4 @@
-//! Chance that can be had again.
+//! Reproducible random numbers.
 
 use std::env;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -23,19 +23,19 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number below `end`, which is not zero.
+    /// Returns a number below `end`, which must not be zero.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    /// One of these.
+    /// Returns one of these.
     pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         let end = u64::try_from(of.len()).expect("a short list");
         of[usize::try_from(self.below(end)).expect("a short list")]
     }
 }
 
-/// The seed of the environment, else a fresh one.
+/// Returns the seed from the environment, or a new one.
 pub(crate) fn seed() -> u64 {
     match env::var(SEED) {
         Ok(text) => text.parse().expect("the seed is a number"),

@@ -1,5 +1,5 @@
-//! A server with an agent that can be slow, which the real binary does not have: this test binary
-//! itself, run once more as a process of its own.
+//! A server with a scripted agent that can be slow, which the real binary does not have: this test
+//! binary itself, run as another process.
 
 use std::collections::HashMap;
 use std::env;
@@ -23,23 +23,23 @@ use tokio::net::TcpListener;
 use super::scripted_backend::Scripted;
 use super::support::process;
 
-/// The agent that does what a message says.
+/// The agent that runs the script in a message.
 pub(crate) const AGENT: &str = "5c219ed0-0000-0000-0000-000000000001";
 
-/// Makes [`child_server`] a server.
+/// Makes [`child_server`] run a server.
 const IS_CHILD: &str = "SESSIOND_TEST_IS_CHILD_SERVER";
 
-/// A start or a stop that takes longer has failed. Generous: a test machine may be busy.
+/// The longest time for a start or a stop. Generous, since a test machine may be busy.
 const LIMIT: Duration = Duration::from_mins(1);
 
 const POLL: Duration = Duration::from_millis(10);
 
-/// A running server. Dropped, it is killed and its folder removed; where the test has failed, its
-/// log is shown.
+/// A running server. When this is dropped, it is killed and its directory removed; if the test has
+/// failed, its log is printed.
 #[derive(Debug)]
 pub(crate) struct ScriptedServer {
     settings: Vec<(&'static str, &'static str)>,
-    folder: TempDir,
+    dir: TempDir,
     child: Child,
     url: String,
     starts: u32,
@@ -50,14 +50,14 @@ impl ScriptedServer {
         Self::with(&[])
     }
 
-    /// A server with some settings.
+    /// Starts a server with some settings.
     pub(crate) fn with(settings: &[(&'static str, &'static str)]) -> Self {
-        let folder = TempDir::with_prefix("sessiond-scripted-").expect("a temporary directory");
+        let dir = TempDir::with_prefix("sessiond-scripted-").expect("a temporary directory");
         let settings = settings.to_vec();
-        let (child, url) = launch(folder.path(), &settings, 1);
+        let (child, url) = launch(dir.path(), &settings, 1);
         Self {
             settings,
-            folder,
+            dir,
             child,
             url,
             starts: 1,
@@ -69,36 +69,36 @@ impl ScriptedServer {
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.dir.path().join("data")
     }
 
-    /// What it has logged since its last start.
+    /// Returns its log since the last start.
     pub(crate) fn log(&self) -> String {
-        read_log(&log_file(self.folder.path(), self.starts))
+        read_log(&log_file(self.dir.path(), self.starts))
     }
 
-    /// Ends it as a crash does.
+    /// Kills it like a crash.
     pub(crate) fn kill9(&mut self) {
         process::kill(&mut self.child);
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Stops it with a signal, and waits for its end.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
         let status = Command::new("sh")
             .args(["-c", r#"kill -s TERM "$0""#, &pid])
             .status()
             .expect("a shell can be started");
-        assert!(status.success(), "the server is there to be stopped");
+        assert!(status.success(), "the server is running");
         let status = process::wait_at_most(&mut self.child, LIMIT);
-        status.expect("the server stops when it is asked to")
+        status.expect("the server stops on a signal")
     }
 
-    /// Starts it again: the same data and settings, a new port.
+    /// Restarts it with the same data and settings on a new port.
     pub(crate) fn restart(&mut self) {
         self.kill9();
         self.starts += 1;
-        (self.child, self.url) = launch(self.folder.path(), &self.settings, self.starts);
+        (self.child, self.url) = launch(self.dir.path(), &self.settings, self.starts);
     }
 }
 
@@ -107,23 +107,23 @@ impl Drop for ScriptedServer {
         self.kill9();
         if thread::panicking() {
             for start in 1..=self.starts {
-                let log = read_log(&log_file(self.folder.path(), start));
+                let log = read_log(&log_file(self.dir.path(), start));
                 eprintln!("The log of the scripted server's start {start}:\n{log}");
             }
         }
     }
 }
 
-fn launch(folder: &Path, settings: &[(&str, &str)], start: u32) -> (Child, String) {
-    let log_file = log_file(folder, start);
-    let log = File::create(&log_file).expect("a log file can be made");
+fn launch(dir: &Path, settings: &[(&str, &str)], start: u32) -> (Child, String) {
+    let log_file = log_file(dir, start);
+    let log = File::create(&log_file).expect("a log file can be created");
     let errors = log.try_clone().expect("a file can be cloned");
     let mut child = Command::new(env::current_exe().expect("the path of this test binary"))
         .args(["--exact", "scripted::child_server", "--nocapture"])
-        .current_dir(folder)
+        .current_dir(dir)
         .env_clear()
         .env(IS_CHILD, "1")
-        .env("DATA_DIR", folder.join("data"))
+        .env("DATA_DIR", dir.join("data"))
         .env("SERVER_PORT", "0")
         .env("LOG_FORMAT", "text")
         .envs(settings.iter().copied())
@@ -148,15 +148,15 @@ fn launch(folder: &Path, settings: &[(&str, &str)], start: u32) -> (Child, Strin
     }
 }
 
-fn log_file(folder: &Path, start: u32) -> PathBuf {
-    folder.join(format!("{start}.log"))
+fn log_file(dir: &Path, start: u32) -> PathBuf {
+    dir.join(format!("{start}.log"))
 }
 
 fn read_log(file: &Path) -> String {
     fs::read_to_string(file).expect("the log can be read")
 }
 
-/// No test, but the server, where a test starts it.
+/// Not a test, but the server, if a test starts it.
 #[test]
 fn child_server() {
     if env::var_os(IS_CHILD).is_none() {
@@ -168,7 +168,7 @@ fn child_server() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .expect("a runtime can be made");
+        .expect("a runtime can be created");
     let ended = runtime.block_on(async {
         let stop = signals::signal();
         let listener = TcpListener::bind(config.server.addresses.as_slice()).await?;
@@ -179,7 +179,7 @@ fn child_server() {
         server::run_with(config, parts, listener, stop).await
     });
     runtime.shutdown_background();
-    ended.expect("the server runs and stops as it should");
+    ended.expect("the server runs and stops cleanly");
 }
 
 fn agent() -> Agent {

@@ -1,30 +1,30 @@
-//! Reading a stream of server-sent events as it comes.
+//! Reads a stream of server-sent events.
 
 use reqwest::{RequestBuilder, Response};
 use serde_json::Value;
 
 use super::api::{Lost, text};
 
-/// A stream.
+/// A stream of events.
 #[derive(Debug)]
 pub(crate) struct Events {
     response: Response,
     unread: Vec<u8>,
 }
 
-/// An event of it.
+/// An event of a stream.
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) name: String,
     pub(crate) data: Value,
 }
 
-/// A reply that was streamed to its end.
+/// A completely streamed reply.
 #[derive(Debug)]
 pub(crate) struct Streamed {
-    /// The id that its chunks named.
+    /// The id in its chunks.
     pub(crate) id: String,
-    /// All chunks in one.
+    /// The concatenated chunks.
     pub(crate) text: String,
     /// The event `done`.
     pub(crate) done: Value,
@@ -36,8 +36,8 @@ impl Events {
         opened.expect("a stream").0
     }
 
-    /// The stream that a request opens, and whether its message was stored before; none where too
-    /// many messages wait.
+    /// Opens a stream; returns it, and whether its message was stored before; none if too many
+    /// messages wait.
     pub(crate) async fn try_open(request: RequestBuilder) -> Result<Option<(Self, bool)>, Lost> {
         let response = request.send().await?;
         let is_replayed = response.headers().contains_key("idempotent-replayed");
@@ -52,7 +52,7 @@ impl Events {
         Ok(Some((events, is_replayed)))
     }
 
-    /// The next event; none at the stream's end. Comments are skipped.
+    /// Returns the next event; none at the end of the stream. Comments are skipped.
     pub(crate) async fn next(&mut self) -> Result<Option<Event>, Lost> {
         loop {
             while let Some(block) = self.block() {
@@ -67,11 +67,11 @@ impl Events {
         }
     }
 
-    /// The next event, which has to have this name.
+    /// Returns the next event, which must have this name.
     pub(crate) async fn expect(&mut self, name: &str) -> Value {
-        match self.next().await.expect("the stream goes on") {
+        match self.next().await.expect("the stream continues") {
             Some(event) if event.name == name => event.data,
-            other => panic!("{name} should come, not {other:?}"),
+            other => panic!("expected {name}, not {other:?}"),
         }
     }
 
@@ -80,7 +80,7 @@ impl Events {
         let (mut id, mut so_far) = (String::new(), String::new());
         let mut index = 0;
         loop {
-            let event = self.next().await.expect("the stream goes on");
+            let event = self.next().await.expect("the stream continues");
             let event = event.expect("the stream has not ended");
             match event.name.as_str() {
                 "chunk" => {
@@ -99,17 +99,17 @@ impl Events {
                         done: event.data,
                     };
                 }
-                _ => panic!("the reply should come, not {event:?}"),
+                _ => panic!("expected the reply, not {event:?}"),
             }
         }
     }
 
     pub(crate) async fn expect_end(&mut self) {
-        let event = self.next().await.expect("the stream ends as it should");
-        assert!(event.is_none(), "{event:?} comes after the end");
+        let event = self.next().await.expect("the stream ends");
+        assert!(event.is_none(), "{event:?} follows the end");
     }
 
-    /// What stands before the next empty line.
+    /// Returns the text before the next empty line.
     fn block(&mut self) -> Option<String> {
         let end = self.unread.windows(2).position(|two| two == b"\n\n")?;
         let block = self.unread.drain(..end + 2).collect();

@@ -1,4 +1,4 @@
-//! Starts of the real binary that are refused, and what it says of itself.
+//! Refused starts of the real binary, and its messages.
 
 use std::fs;
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use sessiond::settings::SETTINGS;
 
 use super::support::server::{Builder, Server};
 
-/// What a start says that has to be refused.
+/// Returns the output of a start, which must be refused.
 pub(crate) fn refused(builder: &Builder) -> String {
     let finished = builder.run();
     assert_eq!(finished.status.code(), Some(1), "{}", finished.log);
@@ -20,7 +20,7 @@ pub(crate) fn refused(builder: &Builder) -> String {
 }
 
 #[test]
-fn a_port_in_use_is_named() {
+fn a_port_in_use_is_reported() {
     let holder = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = holder.local_addr().expect("an address").port().to_string();
     let builder = Server::builder().env("SERVER_PORT", &port);
@@ -34,7 +34,7 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
-fn the_world_is_not_listened_to_without_a_token() {
+fn a_public_address_requires_a_token() {
     let open = || Server::builder().env("SERVER_HOST", "0.0.0.0");
     let log = refused(&open());
     assert!(log.contains("0.0.0.0"), "{log}");
@@ -65,7 +65,7 @@ fn the_healthcheck_asks_the_running_server() {
     let healthy = builder.run();
     assert_eq!(healthy.status.code(), Some(0), "{}", healthy.log);
     assert!(healthy.log.contains("healthy"), "{}", healthy.log);
-    assert!(!builder.data_dir().exists(), "it only asks");
+    assert!(!builder.data_dir().exists(), "it only sends a request");
     let any_address = check().env("SERVER_HOST", "0.0.0.0");
     let asked = any_address.env("SESSIOND_INSECURE", "1").run();
     assert_eq!(asked.status.code(), Some(0), "{}", asked.log);
@@ -79,8 +79,8 @@ fn the_healthcheck_asks_the_running_server() {
 }
 
 #[test]
-fn the_healthcheck_does_not_wait_for_ever() {
-    // It accepts, and never answers.
+fn the_healthcheck_does_not_wait_forever() {
+    // It accepts connections, and never answers.
     let mute = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = mute.local_addr().expect("an address").port().to_string();
     let check = Server::builder()
@@ -117,20 +117,20 @@ fn an_unknown_argument_is_refused() {
 }
 
 #[test]
-fn the_data_is_for_its_owner_alone() {
+fn the_data_is_accessible_only_to_its_owner() {
     let mode = |path: &Path| {
         let metadata = fs::metadata(path).expect("it is there");
         metadata.permissions().mode() & 0o7777
     };
     let builder = Server::builder();
-    let folder = builder.home().join("some/where");
-    let mut server = builder.env("DATA_DIR", &folder).start();
+    let dir = builder.home().join("some/where");
+    let mut server = builder.env("DATA_DIR", &dir).start();
     for _ in 0..2 {
-        assert_eq!(mode(&folder), 0o700);
-        let files = fs::read_dir(&folder).expect("the folder can be read");
+        assert_eq!(mode(&dir), 0o700);
+        let files = fs::read_dir(&dir).expect("the directory can be read");
         let mut names = Vec::new();
         for file in files {
-            let file = file.expect("the folder can be read");
+            let file = file.expect("the directory can be read");
             assert_eq!(mode(&file.path()), 0o600, "{file:?}");
             names.push(file.file_name());
         }

@@ -1,4 +1,4 @@
-//! What the real binary does with a data folder that is not as it should be.
+//! Starts of the real binary on invalid data directories.
 
 use std::fs;
 use std::path::Path;
@@ -12,28 +12,28 @@ use super::support::server::{Builder, Server};
 
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
-/// A server with these character files.
+/// Returns a server with these character files.
 fn with_agents(files: &[(&str, &str)]) -> Builder {
     let builder = Server::builder();
-    let folder = builder.data_dir().join("agents");
-    fs::create_dir_all(&folder).expect("a folder can be made");
+    let dir = builder.data_dir().join("agents");
+    fs::create_dir_all(&dir).expect("a directory can be created");
     for (name, text) in files {
-        fs::write(folder.join(name), text).expect("a file can be written");
+        fs::write(dir.join(name), text).expect("a file can be written");
     }
     builder
 }
 
-/// Fails where a complaint lacks one of these parts.
+/// Asserts that a message contains all of these parts.
 fn tells(log: &str, parts: &[&str]) {
     for part in parts {
         assert!(log.contains(part), "{part} is missing in {log}");
     }
 }
 
-/// A server whose database is this file.
+/// Returns a server whose database is this file.
 fn with_database(bytes: &[u8]) -> Builder {
     let builder = Server::builder();
-    fs::create_dir(builder.data_dir()).expect("a folder can be made");
+    fs::create_dir(builder.data_dir()).expect("a directory can be created");
     fs::write(database_of(&builder), bytes).expect("a file can be written");
     builder
 }
@@ -42,22 +42,22 @@ fn database_of(builder: &Builder) -> std::path::PathBuf {
     builder.data_dir().join("sessiond.redb")
 }
 
-/// What a start says that is refused without touching the data folder.
-fn refused_untouched(builder: &Builder) -> String {
+/// Returns the output of a start, which must be refused and leave the data directory unchanged.
+fn refused_unchanged(builder: &Builder) -> String {
     let before = contents(&builder.data_dir());
     let log = refused(builder);
     assert!(
         contents(&builder.data_dir()) == before,
-        "the data folder has changed: {log}"
+        "the data directory has changed: {log}"
     );
     log
 }
 
-/// The files of a folder, by name.
-fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+/// Returns the files of a directory, by name.
+fn contents(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).expect("the folder can be read") {
-        let entry = entry.expect("the folder can be read");
+    for entry in fs::read_dir(dir).expect("the directory can be read") {
+        let entry = entry.expect("the directory can be read");
         if entry.path().is_file() {
             let bytes = fs::read(entry.path()).expect("the file can be read");
             files.push((entry.file_name().to_string_lossy().into_owned(), bytes));
@@ -68,7 +68,7 @@ fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_broken_character_file_is_named_with_its_line() {
+fn an_invalid_character_file_is_reported_with_its_line() {
     for (text, line, reason) in [
         ("{\n  \"name\": \"Ada\",\n}", 3, "trailing comma"),
         ("{\n  \"bio\": \"no name\"\n}", 3, "name"),
@@ -88,7 +88,7 @@ fn a_broken_character_file_is_named_with_its_line() {
 }
 
 #[test]
-fn a_backend_that_there_is_not_is_named() {
+fn an_unknown_backend_is_reported() {
     let text =
         "{\n\"name\": \"Ada\",\n\"settings\": {\n\"backend\": { \"type\": \"oracle\" }\n}\n}";
     let log = refused(&with_agents(&[("ada.json", text)]));
@@ -98,7 +98,7 @@ fn a_backend_that_there_is_not_is_named() {
 }
 
 #[test]
-fn two_files_of_one_id_are_named() {
+fn two_files_with_the_same_id_are_reported() {
     let id = "0a0b0c0d-0000-0000-0000-000000000001";
     let ada = json!({ "id": id, "name": "Ada" }).to_string();
     let bob = json!({ "id": id.to_uppercase(), "name": "Bob" }).to_string();
@@ -119,7 +119,7 @@ async fn the_banner_names_the_agents_and_they_answer() {
 }
 
 #[tokio::test]
-async fn a_second_server_on_the_same_folder_is_refused() {
+async fn a_second_server_on_the_same_directory_is_refused() {
     let mut first = Server::start();
     let api = Api::new(first.url());
     let user = "4a4d0f0e-51a7-4c36-9b3c-0c7a3ce3f2a1";
@@ -141,7 +141,7 @@ async fn a_second_server_on_the_same_folder_is_refused() {
         .expect("an answer")
         .expect(201);
 
-    // A crash leaves no lock behind.
+    // After a crash, no lock is left.
     first.kill9();
     let second = builder.start();
     let list = Api::new(second.url()).get("").await;
@@ -149,12 +149,12 @@ async fn a_second_server_on_the_same_folder_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused_untouched() {
+fn a_file_that_is_not_a_database_is_refused_unchanged() {
     let text = "Dear diary, ".repeat(1000);
     let mut almost_nothing = vec![0; 8192];
     almost_nothing[5000] = 1;
     for bytes in [text.as_bytes(), b"x", &almost_nothing] {
-        let log = refused_untouched(&with_database(bytes));
+        let log = refused_unchanged(&with_database(bytes));
         tells(
             &log,
             &["sessiond.redb", "not a sessiond database", "move it away"],
@@ -163,24 +163,24 @@ fn a_file_that_is_no_database_is_refused_untouched() {
 }
 
 #[test]
-fn a_database_of_another_program_is_refused_untouched() {
+fn a_database_of_another_program_is_refused_unchanged() {
     let other: TableDefinition<u64, u64> = TableDefinition::new("another program's");
     let builder = with_database(b"");
     let path = database_of(&builder);
-    let database = Database::create(&path).expect("a database can be made");
+    let database = Database::create(&path).expect("a database can be created");
     let txn = database.begin_write().expect("it can be written");
-    let mut table = txn.open_table(other).expect("a table can be made");
+    let mut table = txn.open_table(other).expect("a table can be created");
     table.insert(1, 2).expect("a row can be written");
     drop(table);
     txn.commit().expect("it can be committed");
     for bytes in stopped_and_crashed(database, &path) {
-        let log = refused_untouched(&with_database(&bytes));
+        let log = refused_unchanged(&with_database(&bytes));
         assert!(log.contains("not a sessiond database"), "{log}");
     }
 }
 
 #[test]
-fn a_database_of_a_newer_version_is_refused_untouched() {
+fn a_database_of_a_newer_version_is_refused_unchanged() {
     // [version of the record][its checksum][the schema version]
     let schema = |version: u8| {
         let crc = crc32fast::hash(&[version]).to_le_bytes();
@@ -193,7 +193,7 @@ fn a_database_of_a_newer_version_is_refused_untouched() {
         let path = server.data_dir().join("sessiond.redb");
         let database = Database::create(&path).expect("the database can be opened");
         let mut txn = database.begin_write().expect("it can be written");
-        // As sessiond does, so that a crash leaves nothing to repair.
+        // Like sessiond, so that a crash leaves nothing to repair.
         txn.set_quick_repair(true);
         let mut table = txn.open_table(META).expect("the table is there");
         let before = table
@@ -203,30 +203,30 @@ fn a_database_of_a_newer_version_is_refused_untouched() {
         drop(table);
         txn.commit().expect("it can be committed");
         for bytes in stopped_and_crashed(database, &path) {
-            let log = refused_untouched(&with_database(&bytes));
+            let log = refused_unchanged(&with_database(&bytes));
             assert!(log.contains("newer"), "{log}");
         }
     }
 }
 
-/// A database's file after a stop, and after a crash.
+/// Returns the database file after a stop, and after a crash.
 fn stopped_and_crashed(database: Database, path: &Path) -> [Vec<u8>; 2] {
     let crashed = fs::read(path).expect("the file can be read");
     drop(database);
     let stopped = fs::read(path).expect("the file can be read");
-    assert!(stopped != crashed, "a stop is noted");
+    assert!(stopped != crashed, "a stop is recorded");
     [stopped, crashed]
 }
 
 #[test]
-fn a_cut_off_database_is_refused_without_a_panic() {
+fn a_truncated_database_is_refused_without_a_panic() {
     let mut server = Server::start();
     assert!(server.terminate().success());
     let path = server.data_dir().join("sessiond.redb");
     let bytes = fs::read(&path).expect("the file can be read");
     for length in [100, 4096, bytes.len() / 2, bytes.len() - 1] {
         let builder = with_database(&bytes[..length]);
-        let log = refused_untouched(&builder);
+        let log = refused_unchanged(&builder);
         tells(
             &log,
             &[
@@ -240,34 +240,34 @@ fn a_cut_off_database_is_refused_without_a_panic() {
 }
 
 #[test]
-fn an_empty_file_or_zeros_are_refused_untouched_whatever_they_were() {
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    let path = folder.path().join("new.redb");
-    drop(Database::create(&path).expect("a database can be made"));
+fn an_empty_or_zeroed_file_is_refused_unchanged() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("new.redb");
+    drop(Database::create(&path).expect("a database can be created"));
     let mut bytes = fs::read(&path).expect("the file can be read");
-    // redb sets the length, writes a header of 320 bytes, and its mark of 9 bytes last.
+    // redb sets the length, writes a header of 320 bytes, and its magic number of 9 bytes last.
     bytes[..9].fill(0);
     bytes[320..].fill(0);
     let zeros = vec![0; bytes.len()];
     for bytes in [b"", bytes.as_slice(), &zeros, &[0]] {
         let builder = with_database(bytes);
-        let log = refused_untouched(&builder);
+        let log = refused_unchanged(&builder);
         let advice = "move it away, and the next start makes a new database";
         tells(
             &log,
             &["not a sessiond database", "restore --force FILE", advice],
         );
-        fs::remove_file(database_of(&builder)).expect("it can be moved away");
+        fs::remove_file(database_of(&builder)).expect("it can be removed");
         let log = builder.start().log();
         assert!(log.contains("the database is new"), "{log}");
     }
 }
 
-/// What a start leaves that was cut off while it made the database: it has another name.
+/// An interrupted creation of the database leaves a file with another name.
 #[test]
-fn a_database_whose_making_was_cut_off_is_made_anew() {
+fn a_database_whose_creation_was_interrupted_is_created_anew() {
     let builder = Server::builder();
-    fs::create_dir(builder.data_dir()).expect("a folder can be made");
+    fs::create_dir(builder.data_dir()).expect("a directory can be created");
     let left = builder.data_dir().join(".sessiond-left.partial");
     fs::write(&left, [0; 8192]).expect("a file can be written");
     let mut server = builder.start();
@@ -280,7 +280,7 @@ fn a_database_whose_making_was_cut_off_is_made_anew() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_used_is_named() {
+fn an_unusable_directory_is_reported() {
     let builder = Server::builder();
     fs::write(builder.data_dir(), "a file").expect("a file can be written");
     let log = refused(&builder);
@@ -288,15 +288,15 @@ fn a_folder_that_cannot_be_used_is_named() {
     tells(&log, &[&name, "--data-dir or DATA_DIR"]);
 }
 
-/// Nobody may make a file in `/sys`, not even root, who may do so nearly everywhere else.
+/// Not even root may create a file in `/sys`, but nearly everywhere else.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_folder_that_must_not_be_written_is_named_with_who_needs_it() {
-    for (folder, needed) in [
+fn an_unwritable_directory_is_reported_with_the_user_who_needs_it() {
+    for (dir, needed) in [
         ("/sys", "allowed to write the folder and the files in /sys;"),
         ("/sys/x", "allowed to make and write the folder /sys/x;"),
     ] {
-        let log = refused(&Server::builder().env("DATA_DIR", folder));
+        let log = refused(&Server::builder().env("DATA_DIR", dir));
         let who = "the user that runs sessiond must be ";
         tells(&log, &[who, needed, "--data-dir or DATA_DIR"]);
         assert_eq!(log.matches("(os error").count(), 1, "{log}");
@@ -305,9 +305,9 @@ fn a_folder_that_must_not_be_written_is_named_with_who_needs_it() {
 }
 
 #[test]
-fn an_agents_folder_that_is_none_is_named() {
+fn an_agents_directory_that_is_not_one_is_reported() {
     let builder = Server::builder();
-    fs::create_dir(builder.data_dir()).expect("a folder can be made");
+    fs::create_dir(builder.data_dir()).expect("a directory can be created");
     fs::write(builder.data_dir().join("agents"), "a file").expect("a file can be written");
     let log = refused(&builder);
     tells(

@@ -1,4 +1,4 @@
-//! How the real binary reads its settings.
+//! Settings of the real binary.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ fn a_flag_or_variable_that_is_overridden_need_not_be_valid() {
 }
 
 #[test]
-fn a_folder_whose_name_is_no_text_is_not_taken_for_another() {
+fn a_directory_whose_name_is_not_unicode_is_not_confused_with_another() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
 
@@ -54,12 +54,12 @@ fn a_folder_whose_name_is_no_text_is_not_taken_for_another() {
         log.contains("invalid DATA_DIR (environment): not UTF-8 text"),
         "{log}"
     );
-    let files = fs::read_dir(builder.home()).expect("a folder can be read");
-    assert_eq!(files.count(), 1, "there is the log alone");
+    let files = fs::read_dir(builder.home()).expect("a directory can be read");
+    assert_eq!(files.count(), 1, "there is only the log");
 }
 
 #[test]
-fn the_levels_of_the_log_may_stand_in_the_file() {
+fn log_levels_can_be_set_in_the_file() {
     let builder = Server::builder();
     fs::write(builder.home().join(".env"), "RUST_LOG=sessiond=debug\n").expect("a file");
     let mut server = builder.start();
@@ -74,7 +74,7 @@ fn the_levels_of_the_log_may_stand_in_the_file() {
 }
 
 #[tokio::test]
-async fn a_flag_beats_the_environment_which_beats_the_file_and_empty_is_unset() {
+async fn flags_override_the_environment_which_overrides_the_file_and_empty_is_unset() {
     let builder = Server::builder()
         .env("SESSION_DEFAULT_TIMEOUT_MINUTES", "42")
         .env("SESSION_WARNING_THRESHOLD_MINUTES", "8")
@@ -97,7 +97,7 @@ async fn a_flag_beats_the_environment_which_beats_the_file_and_empty_is_unset() 
 }
 
 #[test]
-fn the_log_is_json_where_that_is_wanted_and_where_it_is_no_terminal() {
+fn the_log_is_json_on_request_and_if_it_is_not_a_terminal() {
     for format in ["json", ""] {
         let mut server = Server::builder().env("LOG_FORMAT", format).start();
         assert!(server.terminate().success());
@@ -113,7 +113,7 @@ fn the_log_is_json_where_that_is_wanted_and_where_it_is_no_terminal() {
 }
 
 #[tokio::test]
-async fn in_scaled_time_a_session_lives_and_dies_before_ones_eyes() {
+async fn in_scaled_time_a_session_expires_quickly() {
     // A minute is a tenth of a second.
     let server = Server::builder()
         .env("SESSION_TIME_SCALE", "600")
@@ -129,7 +129,7 @@ async fn in_scaled_time_a_session_lives_and_dies_before_ones_eyes() {
     let session = answer(api.post("", &body)).await.expect("an answer");
     let session = session.expect(201);
     let lives = millis(&session, "expiresAt") - millis(&session, "createdAt");
-    assert_eq!(lives, 500, "the times on the wire are real ones");
+    assert_eq!(lives, 500, "the times in answers are not scaled");
 
     let path = format!("/{}", text(&session, "sessionId"));
     let since = Instant::now();
@@ -137,12 +137,12 @@ async fn in_scaled_time_a_session_lives_and_dies_before_ones_eyes() {
     while seen.last() != Some(&404) {
         assert!(
             since.elapsed() < Duration::from_secs(30),
-            "{seen:?} is all there was"
+            "only {seen:?} was seen"
         );
         let before = since.elapsed();
         let found = api.get(&path).await.expect("an answer");
         match found.status {
-            // The session was made before the first look.
+            // The session was created before the first read.
             410 => {
                 assert!(since.elapsed() < Duration::from_secs(4), "or it is purged");
                 let expires_at = &found.body["details"]["expiresAt"];
@@ -156,7 +156,7 @@ async fn in_scaled_time_a_session_lives_and_dies_before_ones_eyes() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // A busy machine may miss its half a second of life.
+    // A busy machine may miss the half second of its life.
     assert!(seen == [200, 410, 404] || seen == [410, 404], "{seen:?}");
 
     // It is removed, not only hidden.

@@ -1,4 +1,4 @@
-//! A stop leaves nothing undone and nobody waiting.
+//! A stop completes all work and leaves no client waiting.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,10 +17,10 @@ use super::sse::Events;
 use super::support::server::Server;
 use super::turns::{message, session, until_chunk};
 
-/// How long a stop may take.
+/// The longest time for a stop.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// A connection on which these bytes were sent.
+/// Opens a connection and sends these bytes.
 fn connection(server: &str, bytes: &[u8]) -> TcpStream {
     let address = server.strip_prefix("http://").expect("an address");
     let mut stream = TcpStream::connect(address).expect("a connection");
@@ -30,7 +30,7 @@ fn connection(server: &str, bytes: &[u8]) -> TcpStream {
     stream
 }
 
-/// A connection that is idle after a request.
+/// Opens a connection that is idle after a request.
 fn idle_connection(server: &str) -> TcpStream {
     let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut stream = connection(server, request);
@@ -40,7 +40,7 @@ fn idle_connection(server: &str) -> TcpStream {
     stream
 }
 
-/// Whether the server closes a connection without another word.
+/// Whether the server closes a connection without sending anything else.
 fn is_closed(mut stream: TcpStream) -> bool {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).is_ok() && rest.is_empty()
@@ -117,7 +117,7 @@ fn a_stop_right_after_the_start_is_clean() {
 }
 
 #[test]
-fn neither_clients_that_dawdle_nor_further_signals_upset_a_stop() {
+fn slow_clients_and_further_signals_do_not_delay_a_stop() {
     let mut server = Server::start();
     let head = b"GET /healthz HTTP/1.1\r\nHost: loc";
     let half_a_head = connection(server.url(), head);
@@ -139,7 +139,7 @@ fn neither_clients_that_dawdle_nor_further_signals_upset_a_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_under_way_at_a_stop_is_answered_or_refused_but_never_lost() {
+async fn requests_in_progress_at_a_stop_are_answered_or_refused_but_never_lost() {
     const CALLS: usize = 200;
     let mut server = Server::start();
     let api = Api::new(server.url());
@@ -165,7 +165,7 @@ async fn what_is_under_way_at_a_stop_is_answered_or_refused_but_never_lost() {
     let mut found: Vec<String> = found.map(|session| text(session, "sessionId")).collect();
     found.sort();
     made.sort();
-    assert_eq!(found, made, "what was acknowledged, and nothing else");
+    assert_eq!(found, made, "exactly what was acknowledged");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn sigint_works_as_sigterm() {
 }
 
 #[tokio::test]
-async fn sessions_are_cleared_on_a_stop_where_that_is_wanted() {
+async fn sessions_are_cleared_on_a_stop_if_configured() {
     const MARK: &str = "marzipan-4711";
     let mut server = ScriptedServer::with(&[("CLEAR_SESSIONS_ON_SHUTDOWN", "true")]);
     let mut api = Api::new(server.url());
@@ -196,7 +196,7 @@ async fn sessions_are_cleared_on_a_stop_where_that_is_wanted() {
     let open = session(&api).await;
     let (stream, ..) = until_chunk(&api, &open, "say on|hold").await;
 
-    // A crash is no stop.
+    // A crash is not a clean stop.
     server.kill9();
     drop(stream);
     server.restart();
@@ -210,7 +210,7 @@ async fn sessions_are_cleared_on_a_stop_where_that_is_wanted() {
     stops_in_time(|| server.terminate());
     drop(stream);
     assert!(server.log().contains("stopped cleared=true"));
-    assert!(!has(&database, MARK), "a message lingers in the file");
+    assert!(!has(&database, MARK), "a message is left in the file");
     server.restart();
     api = Api::new(server.url());
     let list = api.get("").await.expect("an answer").expect(200);

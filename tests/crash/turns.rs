@@ -1,4 +1,4 @@
-//! Turns that a crash cuts off go on at the next start.
+//! Turns that a crash interrupts continue at the next start.
 
 use std::time::{Duration, Instant};
 
@@ -12,21 +12,21 @@ use super::api::{Api, answer, text};
 use super::scripted::{AGENT, ScriptedServer};
 use super::sse::Events;
 
-/// A reply comes within this time. Generous: a test machine may be busy.
+/// The longest time for a reply. Generous, since a test machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const POLL: Duration = Duration::from_millis(20);
 
 const USER: &str = "9d3c1a52-6f0e-4b7e-8a55-0c1d2e3f4a5b";
 
-/// A session of the scripted agent.
+/// Creates a session of the scripted agent.
 pub(crate) async fn session(api: &Api) -> String {
     let body = json!({ "agentId": AGENT, "userId": USER });
     let session = answer(api.post("", &body)).await.expect("an answer");
     text(&session.expect(201), "sessionId")
 }
 
-/// A message with a key, which is its script.
+/// Returns a message whose key is its script.
 pub(crate) fn message(api: &Api, session: &str, script: &str, transport: &str) -> RequestBuilder {
     let body = json!({ "content": script, "transport": transport });
     api.post(&format!("/{session}/messages"), &body)
@@ -40,7 +40,7 @@ async fn leave(api: &Api, session: &str, script: &str) -> String {
 }
 
 /// Sends a message, or joins its turn, and reads its reply to the first chunk. The stream stays
-/// open while what is returned lives.
+/// open until the result is dropped.
 pub(crate) async fn until_chunk(api: &Api, session: &str, script: &str) -> (Events, Value, Value) {
     let mut events = Events::open(message(api, session, script, "sse")).await;
     let stored = events.expect("user_message").await;
@@ -48,7 +48,7 @@ pub(crate) async fn until_chunk(api: &Api, session: &str, script: &str) -> (Even
     (events, stored, chunk)
 }
 
-/// Joins a turn, which has to run and never to have been closed: then the one behind it would
+/// Joins a turn, which must be running and never have been closed: otherwise the one after it would
 /// have been answered.
 async fn still_runs(api: &Api, session: &str, script: &str) -> Events {
     let (stream, _, _) = until_chunk(api, session, script).await;
@@ -59,7 +59,7 @@ async fn still_runs(api: &Api, session: &str, script: &str) -> Events {
     stream
 }
 
-/// The messages of a session, oldest first, once one after another has so many.
+/// Returns the messages of a session, oldest first, once it has a number of them.
 async fn history_of(api: &Api, session: &str, messages: usize) -> Vec<Value> {
     let since = Instant::now();
     loop {
@@ -73,7 +73,7 @@ async fn history_of(api: &Api, session: &str, messages: usize) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_turn_cut_off_in_the_middle_of_a_reply_goes_on_at_the_next_start() {
+async fn a_turn_that_is_interrupted_in_mid_reply_continues_at_the_next_start() {
     const FIRST: &str = "say half|wait 2000|say whole";
     let mut server = ScriptedServer::start();
     let api = Api::new(server.url());
@@ -92,16 +92,19 @@ async fn a_turn_cut_off_in_the_middle_of_a_reply_goes_on_at_the_next_start() {
     assert_eq!(
         stored.len(),
         3,
-        "the crash came before the replies: {stored:#?}"
+        "the crash preceded the replies: {stored:#?}"
     );
     let mut stream = Events::open(message(&api, &session, FIRST, "sse")).await;
     assert_eq!(text(&stream.expect("user_message").await, "id"), first);
     let streamed = stream.reply().await;
     assert_eq!(
         streamed.id, reply,
-        "the reply has the id that its chunks had before"
+        "the reply has the id of its earlier chunks"
     );
-    assert_eq!(streamed.text, "halfwhole", "it is streamed from its start");
+    assert_eq!(
+        streamed.text, "halfwhole",
+        "it is streamed from the beginning"
+    );
     assert_eq!(streamed.done["id"], *reply);
     assert_eq!(streamed.done["inReplyTo"], *first);
 
@@ -151,13 +154,13 @@ async fn after_the_third_crash_in_the_same_turn_it_is_closed_with_an_error() {
     assert_eq!(
         messages[2]["content"],
         format!("{SCRIPT} > -"),
-        "the failed turn is seen as its message alone"
+        "the history has only the message of the failed turn"
     );
     assert_eq!(messages.len(), 3);
 }
 
 #[tokio::test]
-async fn a_stop_in_the_middle_of_a_turn_is_no_crash() {
+async fn a_stop_during_a_turn_does_not_count_as_a_crash() {
     const SCRIPT: &str = "say on|hold";
     let mut server = ScriptedServer::start();
     let api = Api::new(server.url());
@@ -176,7 +179,7 @@ async fn a_stop_in_the_middle_of_a_turn_is_no_crash() {
 }
 
 #[tokio::test]
-async fn a_failed_turn_that_is_asked_for_again_may_crash_three_times_more() {
+async fn a_retried_turn_may_crash_three_more_times() {
     const SCRIPT: &str = "say on|hold";
     let mut server = ScriptedServer::start();
     let session = session(&Api::new(server.url())).await;
@@ -199,7 +202,7 @@ async fn a_failed_turn_that_is_asked_for_again_may_crash_three_times_more() {
 
 #[tokio::test]
 async fn a_turn_that_waits_for_a_place_has_not_begun() {
-    /// How many turns an agent runs at once.
+    /// The number of turns that an agent runs at once.
     const PLACES: usize = 8;
     const SESSIONS: usize = 20;
     // A minute is a tenth of a second.
@@ -226,5 +229,5 @@ async fn a_turn_that_waits_for_a_place_has_not_begun() {
         assert_eq!(refused["details"]["userMessage"]["content"], "hold");
     }
     let rest = tokio::time::timeout(Duration::from_millis(300), unasked.next()).await;
-    assert!(rest.is_err(), "those that run go on: {rest:?}");
+    assert!(rest.is_err(), "the running ones continue: {rest:?}");
 }

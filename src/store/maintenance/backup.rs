@@ -51,7 +51,7 @@ impl Store {
     ///
     /// # Errors
     /// The disk has no free space for it or fails, or the stored data is not sound; damage to single
-    /// records is no failure.
+    /// records is not a failure.
     pub async fn backup(self: &Arc<Self>, now: Timestamp) -> Result<Backup, CopyError> {
         let store = Arc::clone(self);
         let copying = tokio::task::spawn_blocking(move || {

@@ -1,4 +1,4 @@
-//! Copies, exports and imports: all of it comes back, or nothing does.
+//! Copies, exports and imports preserve everything, or fail.
 
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +12,7 @@ use crate::store::maintenance::offline::{self, OfflineDatabase};
 use crate::store::schema::deadline::Row;
 use crate::store::schema::tables::{DEADLINES, MESSAGES, SESSIONS};
 
-/// Everything as lines, read in slices of about so many rows.
+/// Exports everything as lines, in slices of about `rows` rows.
 fn export(rig: &Rig, rows: usize) -> Vec<String> {
     let mut cursor = Cursor::all();
     let mut lines = Vec::new();
@@ -29,7 +29,7 @@ fn numbered(lines: &[String]) -> Vec<Line> {
     (1..).zip(parsed).collect()
 }
 
-/// Imports lines into a file of its own.
+/// Imports lines into a new file.
 pub(super) fn import(lines: &[String]) -> Result<(TempDir, Imported), ImportError> {
     let dir = temp_dir();
     let file = std::fs::OpenOptions::new()
@@ -64,7 +64,7 @@ pub(super) fn faults_of(look: &mut OfflineDatabase) -> Vec<String> {
     faults
 }
 
-/// Whatever the store holds, a copy and an export of it hold the same.
+/// A copy and an export of the store hold the same content.
 pub(super) fn assert_comes_back(rig: &Rig) {
     let lines = export(rig, 5);
     assert_eq!(lines, export(rig, 10_000));
@@ -83,7 +83,7 @@ pub(super) fn assert_comes_back(rig: &Rig) {
     assert_eq!(faults_of(&mut copy), Vec::<String>::new());
 }
 
-/// A store with something of everything.
+/// Returns a store with every kind of record.
 pub(super) fn filled() -> Rig {
     let mut rig = Rig::new();
     let creation = rig.keyed_creation("create");
@@ -109,8 +109,8 @@ pub(super) fn filled() -> Rig {
     rig
 }
 
-/// A session of an agent that runs elsewhere: a reply to two messages, with a key, a message that
-/// waits for another, and a name of its own for the session.
+/// Adds a session of an external agent: a reply to two messages, with a key, a message that waits
+/// for another reply, and a remote session.
 fn submitted(rig: &mut Rig) {
     let session = rig.create().id;
     submit::wait(rig, session, "one");
@@ -127,7 +127,7 @@ fn submitted(rig: &mut Rig) {
 }
 
 #[test]
-fn all_that_is_stored_comes_back_from_a_copy_and_from_an_export() {
+fn a_copy_and_an_export_preserve_everything() {
     let rig = filled();
     assert_comes_back(&rig);
     let lines = export(&rig, 5).concat();
@@ -146,7 +146,7 @@ fn all_that_is_stored_comes_back_from_a_copy_and_from_an_export() {
 }
 
 #[test]
-fn an_imported_database_serves_as_the_exported_one_did() {
+fn an_imported_database_works_like_the_exported_one() {
     let rig = filled();
     let (dir, _) = import(&export(&rig, 5)).unwrap();
     let mut other = Rig::closed(rules());
@@ -169,7 +169,7 @@ fn an_imported_database_serves_as_the_exported_one_did() {
 }
 
 #[test]
-fn a_turn_that_was_opened_again_keeps_its_place_behind_the_others() {
+fn a_reopened_turn_stays_after_the_others() {
     let mut rig = Rig::new();
     let session = rig.create();
     let first = rig.keyed_message(session.id, "first", "k");
@@ -186,7 +186,7 @@ fn a_turn_that_was_opened_again_keeps_its_place_behind_the_others() {
 }
 
 #[test]
-fn open_turns_without_a_place_come_behind_the_others_in_their_order() {
+fn open_turns_without_a_position_come_after_the_others_in_their_order() {
     let mut rig = Rig::new();
     let session = rig.create();
     for content in ["first", "second", "third"] {
@@ -210,7 +210,7 @@ fn open_turns_without_a_place_come_behind_the_others_in_their_order() {
 }
 
 #[test]
-fn what_happens_during_an_export_is_not_half_in_it() {
+fn changes_during_an_export_are_not_partly_in_it() {
     let mut rig = Rig::new();
     let session = rig.create();
     let messages: Vec<_> = (0..10)
@@ -230,14 +230,14 @@ fn what_happens_during_an_export_is_not_half_in_it() {
     rig.fail(&messages[9]);
     rig.send(session.id, "a message that came later");
     while !take(&rig, &mut lines) {}
-    // The failure is known already; what else it was is as it was.
+    // The failure is known already; the rest is as it was when the export began.
     assert_eq!(lines.len(), before.len());
     assert_eq!(lines[..10], before[..10]);
     import(&lines).unwrap();
 }
 
 #[test]
-fn a_session_that_is_deleted_during_an_export_is_taken_back() {
+fn a_session_that_is_deleted_during_an_export_is_revoked() {
     let mut rig = Rig::new();
     let (gone, kept) = (rig.create(), rig.create());
     for number in 0..10 {
@@ -262,7 +262,7 @@ fn a_session_that_is_deleted_during_an_export_is_taken_back() {
 }
 
 #[test]
-fn a_line_that_does_not_fit_is_named_by_its_number() {
+fn an_invalid_line_is_reported_with_its_number() {
     let lines = export(&filled(), 100);
     let without = |index: usize| {
         let mut lines = lines.clone();
@@ -323,7 +323,7 @@ fn a_line_that_does_not_fit_is_named_by_its_number() {
 }
 
 #[test]
-fn lines_that_do_not_fit_together_are_not_taken_for_a_damaged_database() {
+fn inconsistent_lines_are_not_reported_as_a_damaged_database() {
     let rig = filled();
     let mut lines = export(&rig, 7);
     let reply = lines.iter_mut().find(|line| line.contains("inReplyTo"));
@@ -339,7 +339,7 @@ fn lines_that_do_not_fit_together_are_not_taken_for_a_damaged_database() {
 }
 
 #[test]
-fn damaged_records_are_exported_and_come_back() {
+fn damaged_records_are_exported_and_imported() {
     let mut rig = filled();
     rig.close(false);
     rig.edit(|txn| {
@@ -347,7 +347,7 @@ fn damaged_records_are_exported_and_come_back() {
         damage(txn, MESSAGES, (1, START.0));
     });
     rig.open();
-    // Met by the export alone, they are in it; set aside, they are again.
+    // They are exported before and after they are quarantined.
     let lines = export(&rig, 5);
     assert_eq!(
         lines
@@ -358,7 +358,7 @@ fn damaged_records_are_exported_and_come_back() {
     );
     import(&lines).unwrap();
     rig.settle();
-    assert_eq!(rig.set_aside().len(), 2);
+    assert_eq!(rig.quarantined().len(), 2);
     let lines = export(&rig, 5);
     let (dir, imported) = import(&lines).unwrap();
     assert_eq!(imported.set_aside, 2);
@@ -368,7 +368,7 @@ fn damaged_records_are_exported_and_come_back() {
 }
 
 #[test]
-fn a_copy_sets_damaged_records_aside_in_itself_alone() {
+fn a_copy_quarantines_damaged_records_only_in_itself() {
     let mut rig = filled();
     rig.close(false);
     rig.edit(|txn| damage(txn, SESSIONS, 1));
@@ -379,10 +379,10 @@ fn a_copy_sets_damaged_records_aside_in_itself_alone() {
     std::io::copy(&mut &copy, &mut File::create(&path).unwrap()).unwrap();
     let mut copy = look(&dir);
     assert_eq!(faults_of(&mut copy), Vec::<String>::new());
-    let mut aside = 0;
-    copy.set_aside(&mut |_| aside += 1).unwrap();
-    assert_eq!(aside, 1);
-    assert_eq!(rig.set_aside(), []);
+    let mut quarantined = 0;
+    copy.set_aside(&mut |_| quarantined += 1).unwrap();
+    assert_eq!(quarantined, 1);
+    assert_eq!(rig.quarantined(), []);
     assert_eq!(rig.store().check().unwrap().len(), 1);
     let _ = rig
         .store()
@@ -391,7 +391,7 @@ fn a_copy_sets_damaged_records_aside_in_itself_alone() {
 }
 
 #[test]
-fn a_copy_of_what_is_not_sound_is_not_given() {
+fn an_unsound_database_is_not_copied() {
     let mut rig = filled();
     let sessions = rig.all_sessions();
     let row = Row::for_session(&sessions[1]);
@@ -410,7 +410,7 @@ fn a_copy_of_what_is_not_sound_is_not_given() {
 }
 
 #[test]
-fn looking_at_a_file_changes_nothing_whatever_state_it_was_left_in() {
+fn an_offline_view_never_changes_the_file() {
     let mut rig = filled();
     let lines = export(&rig, 5);
     rig.kill();
@@ -419,7 +419,7 @@ fn looking_at_a_file_changes_nothing_whatever_state_it_was_left_in() {
     assert_eq!(faults_of(&mut look), Vec::<String>::new());
     assert_eq!(export_of(&look), lines);
     assert_eq!(look.sessions().unwrap(), 3);
-    // No server takes it meanwhile.
+    // No server can open it meanwhile.
     let error = rig.try_open().unwrap_err();
     assert!(matches!(error, OpenError::InUse), "{error}");
     drop(look);
@@ -430,7 +430,7 @@ fn looking_at_a_file_changes_nothing_whatever_state_it_was_left_in() {
 }
 
 #[test]
-fn the_golden_file_is_looked_at_and_exported() {
+fn the_golden_file_can_be_opened_offline_and_exported() {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1.redb");
     let before = std::fs::read(golden).unwrap();
     let mut look = OfflineDatabase::into(Path::new(golden), CACHE_BYTES).unwrap();
@@ -444,7 +444,7 @@ fn the_golden_file_is_looked_at_and_exported() {
 }
 
 #[test]
-fn a_file_is_compacted_and_holds_the_same() {
+fn compacting_a_file_preserves_its_content() {
     let mut rig = filled();
     for _ in 0..50 {
         let session = rig.create();
@@ -464,15 +464,15 @@ fn a_file_is_compacted_and_holds_the_same() {
 }
 
 #[test]
-fn an_item_that_is_no_session_belongs_to_one() {
+fn every_item_belongs_to_a_session() {
     let line = archive::line(&Item::Deleted(SessionId::from(7)));
     let Err(ImportError::Line { number: 1, .. }) = import(&[line]) else {
         panic!("imported");
     };
 }
 
-/// How long a copy and a verification of a larger store take, and what the file grows by while
-/// others write.
+/// Measures how long a copy and a verification of a larger store take, and how much the file grows
+/// under concurrent writes.
 ///
 /// `cargo test --release --lib -- --ignored --nocapture a_copy_is_measured`
 #[test]

@@ -1,4 +1,4 @@
-//! Stops, clean ones and others, and what the next start finds.
+//! Clean and unclean stops, and what the next start finds.
 
 use super::super::command::{AdvanceCounters, BeginTurn, Begun, DeleteSession};
 use super::*;
@@ -10,7 +10,7 @@ fn begin(rig: &Rig, session: SessionId) -> Begun {
 }
 
 #[test]
-fn a_clean_stop_is_known_at_the_next_start() {
+fn a_clean_stop_is_reported_at_the_next_start() {
     let mut rig = Rig::new();
     rig.create();
     let found = rig.restart();
@@ -21,7 +21,7 @@ fn a_clean_stop_is_known_at_the_next_start() {
 }
 
 #[test]
-fn a_stop_that_was_not_clean_is_known_at_the_next_start_and_nothing_answered_is_lost() {
+fn an_unclean_stop_is_reported_at_the_next_start_and_nothing_acknowledged_is_lost() {
     let mut rig = Rig::new();
     let session = rig.create();
     let message = rig.send(session.id, "hello").message;
@@ -32,12 +32,12 @@ fn a_stop_that_was_not_clean_is_known_at_the_next_start_and_nothing_answered_is_
         assert_eq!((found.sessions, found.clean_stop), (1, Some(false)));
         assert_eq!(rig.transcript(session.id), std::slice::from_ref(&*message));
     }
-    // A start that finds a crash is itself to be stopped cleanly.
+    // The start after a crash can itself be stopped cleanly.
     assert_eq!(rig.restart().clean_stop, Some(true));
 }
 
 #[test]
-fn a_handle_that_is_dropped_without_a_word_ends_its_writer() {
+fn dropping_the_handle_ends_the_writer() {
     let mut rig = Rig::new();
     rig.create();
     let writer = rig.store().writer.lock().unwrap().take().unwrap();
@@ -46,7 +46,7 @@ fn a_handle_that_is_dropped_without_a_word_ends_its_writer() {
 }
 
 #[test]
-fn clearing_at_the_stop_leaves_nothing() {
+fn a_stop_with_clear_deletes_everything() {
     let mut rig = Rig::new();
     let secret = "a word that must not linger in the file";
     let content = format!("{secret} ").repeat(100);
@@ -79,7 +79,7 @@ fn clearing_at_the_stop_leaves_nothing() {
 }
 
 #[test]
-fn a_turn_that_ran_at_three_crashes_is_closed_with_an_error() {
+fn a_turn_that_was_running_at_three_crashes_is_closed_with_an_error() {
     let mut rig = Rig::new();
     let session = rig.create();
     let message = rig.ask(session.id, "hello").message;
@@ -105,7 +105,7 @@ fn a_turn_that_ran_at_three_crashes_is_closed_with_an_error() {
 }
 
 #[test]
-fn a_clean_stop_is_no_crash_of_the_turn_that_ran() {
+fn a_clean_stop_does_not_count_as_a_crash_of_the_running_turn() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.ask(session.id, "hello");
@@ -118,7 +118,7 @@ fn a_clean_stop_is_no_crash_of_the_turn_that_ran() {
 }
 
 #[test]
-fn a_crash_counts_only_against_the_turn_that_ran() {
+fn a_crash_counts_only_against_the_running_turn() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.ask(session.id, "first");
@@ -126,7 +126,7 @@ fn a_crash_counts_only_against_the_turn_that_ran() {
     for _ in 0..2 {
         rig.kill();
         rig.open();
-        // Not begun again before the next crash.
+        // It does not begin again before the next crash.
         assert_eq!(rig.next_turn(session.id).unwrap().crashes, 1);
     }
     let first = rig.transcript(session.id).pop().unwrap();
@@ -137,7 +137,7 @@ fn a_crash_counts_only_against_the_turn_that_ran() {
 }
 
 #[test]
-fn a_turn_that_was_opened_again_starts_to_count_anew() {
+fn a_reopened_turn_counts_crashes_from_zero() {
     let mut rig = Rig::new();
     let session = rig.create();
     let mut message = rig.keyed_message(session.id, "hello", "k");
@@ -152,7 +152,7 @@ fn a_turn_that_was_opened_again_starts_to_count_anew() {
 }
 
 #[test]
-fn a_turn_that_had_begun_goes_on_after_a_crash_though_its_session_has_expired() {
+fn a_begun_turn_continues_after_a_crash_although_its_session_has_expired() {
     let mut rig = Rig::new();
     let session = rig.create();
     let sent = rig.ask(session.id, "hello");

@@ -1,4 +1,4 @@
-//! Records that cannot be decoded: set aside, counted, and in nobody else's way.
+//! Undecodable records are quarantined and counted, and affect no other record.
 
 use super::super::command::{AdvanceCounters, BeginTurn, DeleteSession, Expire, Heartbeat};
 use super::*;
@@ -6,8 +6,8 @@ use crate::store::schema::tables::{
     CREATE_KEYS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS, SESSIONS, meta,
 };
 
-/// Spoils a record while the store is closed, and opens it again.
-fn spoil(rig: &mut Rig, change: impl FnOnce(&WriteTransaction)) -> Found {
+/// Damages a record while the store is closed, and reopens it.
+fn damage_and_reopen(rig: &mut Rig, change: impl FnOnce(&WriteTransaction)) -> Found {
     rig.close(false);
     rig.edit(change);
     rig.open()
@@ -18,12 +18,12 @@ fn is_damaged<T>(result: &Result<T, SubmitError>) -> bool {
 }
 
 #[test]
-fn a_damaged_session_is_set_aside_and_counted_from_then_on() {
+fn a_damaged_session_is_quarantined_and_counted_from_then_on() {
     let mut rig = Rig::new();
     let sessions = [(); 3].map(|()| rig.create());
     let [before, bad, after] = &sessions;
     let sent = rig.send(bad.id, "what was said is still there");
-    let found = spoil(&mut rig, |txn| {
+    let found = damage_and_reopen(&mut rig, |txn| {
         damage(txn, SESSIONS, u128::from(bad.id));
     });
     assert_eq!((found.sessions, found.clean_stop), (3, Some(true)));
@@ -37,7 +37,7 @@ fn a_damaged_session_is_set_aside_and_counted_from_then_on() {
     rig.settle();
 
     assert_eq!(rig.store().check().unwrap(), Vec::<String>::new());
-    let aside = rig.set_aside();
+    let aside = rig.quarantined();
     assert_eq!(aside.len(), 1);
     assert_eq!(
         (aside[0].owner, aside[0].place.as_str()),
@@ -51,7 +51,7 @@ fn a_damaged_session_is_set_aside_and_counted_from_then_on() {
     let list = rig.query(rig.store().sessions(Some(alice), None, 10));
     assert_eq!(list, (vec![after.clone(), before.clone()], Some(before.id)));
 
-    // It is not said to be unknown, and not counted twice.
+    // It is not reported as unknown, and not counted twice.
     let read = rig.wait(rig.store().session(bad.id));
     assert!(matches!(read, Err(ReadError::Record(_))), "{read:?}");
     assert!(is_damaged(&rig.submit(Heartbeat(bad.id))));
@@ -60,13 +60,13 @@ fn a_damaged_session_is_set_aside_and_counted_from_then_on() {
     assert_eq!(rig.store().health().undecodable_sessions, 1);
     assert_eq!(contents(&rig.transcript(bad.id)).len(), 1);
 
-    // The count outlives a restart, and the others live on.
+    // The count survives a restart, and the other sessions stay usable.
     rig.restart();
     assert_eq!(rig.store().health().undecodable_sessions, 1);
     rig.submit(Heartbeat(before.id)).unwrap();
     rig.send(after.id, "hello");
 
-    // It is purged at its time.
+    // It is purged when its retention ends.
     rig.pass(Millis(10 * HOUR.0));
     let (_, gone) = rig.purge();
     assert_eq!(gone, [before.id, after.id, bad.id]);
@@ -75,20 +75,20 @@ fn a_damaged_session_is_set_aside_and_counted_from_then_on() {
 }
 
 #[test]
-fn a_damaged_session_can_be_deleted_before_and_after_it_is_set_aside() {
+fn a_damaged_session_can_be_deleted_before_and_after_it_is_quarantined() {
     for is_settled in [false, true] {
         let mut rig = Rig::new();
         let creation = rig.keyed_creation("k");
         let session = rig.submit(creation).unwrap().session;
         let message = rig.keyed_message(session.id, "hello", "k");
         rig.submit(message).unwrap();
-        spoil(&mut rig, |txn| {
+        damage_and_reopen(&mut rig, |txn| {
             damage(txn, SESSIONS, u128::from(session.id));
         });
         if is_settled {
             let _ = rig.wait(rig.store().session(session.id));
             rig.settle();
-            assert_eq!(rig.set_aside().len(), 1);
+            assert_eq!(rig.quarantined().len(), 1);
         }
         let deleted = rig.submit(DeleteSession(session.id)).unwrap();
         assert!(!deleted.has_more);
@@ -104,14 +104,15 @@ fn a_damaged_session_can_be_deleted_before_and_after_it_is_set_aside() {
 fn many_damaged_sessions_do_not_stop_a_purge() {
     let mut rig = Rig::new();
     let sessions: Vec<Session> = (0..1_200).map(|_| rig.create()).collect();
-    spoil(&mut rig, |txn| {
+    damage_and_reopen(&mut rig, |txn| {
         for session in sessions.iter().step_by(2) {
             damage(txn, SESSIONS, u128::from(session.id));
         }
     });
     rig.pass(Millis(10 * HOUR.0));
     let (_, mut gone) = rig.purge();
-    // What was met was set aside meanwhile, and goes with the next sweep at the latest.
+    // The sessions that were read have been quarantined, and are removed by the next purge at the
+    // latest.
     rig.settle();
     rig.pass(KEPT);
     gone.extend(rig.purge().1);
@@ -123,7 +124,7 @@ fn many_damaged_sessions_do_not_stop_a_purge() {
 }
 
 #[test]
-fn a_damaged_message_is_skipped_in_pages_which_still_know_if_there_is_more() {
+fn pages_skip_damaged_messages_and_still_report_if_there_are_more() {
     let mut rig = Rig::new();
     let session = rig.create();
     let times: Vec<Timestamp> = (0..5)
@@ -134,7 +135,7 @@ fn a_damaged_message_is_skipped_in_pages_which_still_know_if_there_is_more() {
         })
         .collect();
     let id = u128::from(session.id);
-    spoil(&mut rig, |txn| {
+    damage_and_reopen(&mut rig, |txn| {
         damage(txn, MESSAGES, (id, times[0].0));
         damage(txn, MESSAGES, (id, times[3].0));
     });
@@ -167,7 +168,7 @@ fn a_damaged_message_is_skipped_in_pages_which_still_know_if_there_is_more() {
     assert_eq!(seen.len(), 3);
     rig.fail(&sent.message);
     rig.settle();
-    assert_eq!(rig.set_aside().len(), 2);
+    assert_eq!(rig.quarantined().len(), 2);
     assert_eq!(rig.store().check().unwrap(), Vec::<String>::new());
     rig.submit(DeleteSession(session.id)).unwrap();
     assert_eq!(rig.all_rows(), 0);
@@ -188,13 +189,13 @@ fn a_page_is_full_however_many_messages_are_damaged() {
             sound.insert(0, sent.body.content.clone());
         }
     }
-    spoil(&mut rig, |txn| {
+    damage_and_reopen(&mut rig, |txn| {
         for at in bad {
             damage(txn, MESSAGES, (u128::from(session.id), at));
         }
     });
 
-    // All in one snapshot, from which none of them is set aside.
+    // In one snapshot, in which none of them is quarantined.
     rig.read(|reader| {
         for limit in 0..=sound.len() + 1 {
             let newest = PageRequest {
@@ -226,7 +227,7 @@ fn a_turn_whose_message_is_damaged_ends_and_the_next_one_runs() {
     let bad = rig.keyed_message(session.id, "bad", "k");
     let bad = rig.submit(bad).unwrap().message;
     let good = rig.send(session.id, "good").message;
-    spoil(&mut rig, |txn| {
+    damage_and_reopen(&mut rig, |txn| {
         damage(txn, MESSAGES, (u128::from(session.id), bad.created_at.0));
     });
     let mut listener = listen(&rig.bus, session.id);
@@ -244,19 +245,20 @@ fn a_turn_whose_message_is_damaged_ends_and_the_next_one_runs() {
     );
     assert_eq!(contents(&rig.transcript(session.id)), ["well", "good"]);
 
-    // The message is lost, so its key is free: a client that still has it can send it again.
+    // The message is lost, so its key is free: a client that still has the message can send it
+    // again.
     rig.settle();
     let again = rig.keyed_message(session.id, "bad", "k");
     assert!(!rig.submit(again).unwrap().replayed);
 }
 
 #[test]
-fn a_message_that_is_met_damaged_takes_its_turn_with_it() {
+fn a_damaged_message_ends_its_turn_when_it_is_read() {
     let mut rig = Rig::new();
     let session = rig.create();
     let bad = rig.ask(session.id, "bad").message;
     let good = rig.send(session.id, "good").message;
-    spoil(&mut rig, |txn| {
+    damage_and_reopen(&mut rig, |txn| {
         damage(txn, MESSAGES, (u128::from(session.id), bad.created_at.0));
     });
     let mut listener = listen(&rig.bus, session.id);
@@ -268,27 +270,27 @@ fn a_message_that_is_met_damaged_takes_its_turn_with_it() {
 }
 
 #[test]
-fn a_reply_that_is_damaged_is_missed_by_nobody_else() {
+fn a_damaged_reply_affects_no_other_message() {
     let mut rig = Rig::new();
     let session = rig.create();
     let message = rig.send(session.id, "hello").message;
     let reply = rig.reply(&message, "well");
-    spoil(&mut rig, |txn| {
+    damage_and_reopen(&mut rig, |txn| {
         damage(txn, MESSAGES, (u128::from(session.id), reply.created_at.0));
     });
     assert_eq!(contents(&rig.transcript(session.id)), ["hello"]);
     rig.settle();
-    assert_eq!(rig.set_aside().len(), 1);
+    assert_eq!(rig.quarantined().len(), 1);
     assert_eq!(rig.store().check().unwrap(), Vec::<String>::new());
 }
 
 #[test]
-fn turns_of_damaged_messages_are_closed_at_the_expiry_with_the_others() {
+fn turns_of_damaged_messages_are_closed_at_the_expiry_like_others() {
     let mut rig = Rig::new();
     let session = rig.create();
     let bad = rig.send(session.id, "bad").message;
     let good = rig.send(session.id, "good").message;
-    spoil(&mut rig, |txn| {
+    damage_and_reopen(&mut rig, |txn| {
         damage(txn, MESSAGES, (u128::from(session.id), bad.created_at.0));
     });
     rig.pass(HOUR);
@@ -299,16 +301,16 @@ fn turns_of_damaged_messages_are_closed_at_the_expiry_with_the_others() {
 }
 
 #[test]
-fn a_damaged_turn_is_opened_again_by_its_message() {
+fn a_damaged_turn_is_restored_from_its_message() {
     let mut rig = Rig::new();
     let session = rig.create();
     let messages = ["first", "second", "third"].map(|text| rig.send(session.id, text).message);
-    spoil(&mut rig, |txn| {
+    damage_and_reopen(&mut rig, |txn| {
         damage(txn, OPEN_TURNS, (u128::from(session.id), 0));
         damage(txn, OPEN_TURNS, (u128::from(session.id), 1));
     });
     assert_eq!(rig.store().health().undecodable_sessions, 1);
-    assert_eq!(rig.set_aside().len(), 2);
+    assert_eq!(rig.quarantined().len(), 2);
     for message in &messages {
         let turn = rig.next_turn(session.id).unwrap();
         assert_eq!(turn.message_at, message.created_at);
@@ -327,7 +329,7 @@ fn a_damaged_turn_does_not_stop_a_deletion() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.send(session.id, "hello");
-    spoil(&mut rig, |txn| {
+    damage_and_reopen(&mut rig, |txn| {
         damage(txn, OPEN_TURNS, (u128::from(session.id), 0));
     });
     rig.submit(DeleteSession(session.id)).unwrap();
@@ -335,15 +337,15 @@ fn a_damaged_turn_does_not_stop_a_deletion() {
 }
 
 #[test]
-fn a_damaged_turn_at_the_end_is_not_written_over() {
+fn a_damaged_last_turn_is_not_overwritten() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.send(session.id, "good");
     rig.send(session.id, "bad");
-    spoil(&mut rig, |txn| {
+    damage_and_reopen(&mut rig, |txn| {
         damage(txn, OPEN_TURNS, (u128::from(session.id), 1));
     });
-    assert_eq!(rig.set_aside().len(), 1);
+    assert_eq!(rig.quarantined().len(), 1);
     assert_eq!(rig.store().check().unwrap(), Vec::<String>::new());
     rig.send(session.id, "another");
     assert_eq!(rig.rows(OPEN_TURNS), 3);
@@ -352,13 +354,13 @@ fn a_damaged_turn_at_the_end_is_not_written_over() {
 }
 
 #[test]
-fn a_damaged_create_key_stops_neither_a_deletion_nor_a_purge() {
+fn a_damaged_create_key_blocks_neither_a_deletion_nor_a_purge() {
     for purges in [false, true] {
         let mut rig = Rig::new();
         let creation = rig.keyed_creation("k");
         let session = rig.submit(creation).unwrap().session;
         rig.send(session.id, "hello");
-        spoil(&mut rig, |txn| {
+        damage_and_reopen(&mut rig, |txn| {
             damage(txn, CREATE_KEYS, (ALICE, "k"));
         });
         if purges {
@@ -372,11 +374,11 @@ fn a_damaged_create_key_stops_neither_a_deletion_nor_a_purge() {
 }
 
 #[test]
-fn a_damaged_create_key_refuses_its_repeats_until_it_would_be_forgotten() {
+fn a_damaged_create_key_refuses_repeats_until_it_would_be_forgotten() {
     let mut rig = Rig::new();
     let creation = rig.keyed_creation("k");
     rig.submit(creation).unwrap();
-    spoil(&mut rig, |txn| {
+    damage_and_reopen(&mut rig, |txn| {
         damage(txn, CREATE_KEYS, (ALICE, "k"));
     });
     for _ in 0..2 {
@@ -384,7 +386,7 @@ fn a_damaged_create_key_refuses_its_repeats_until_it_would_be_forgotten() {
         assert!(is_damaged(&rig.submit(repeat)));
         rig.settle();
     }
-    assert_eq!(rig.set_aside().len(), 1);
+    assert_eq!(rig.quarantined().len(), 1);
     assert_eq!(rig.store().health().undecodable_sessions, 1);
     rig.pass(Millis(24 * HOUR.0));
     rig.purge();
@@ -394,35 +396,35 @@ fn a_damaged_create_key_refuses_its_repeats_until_it_would_be_forgotten() {
 }
 
 #[test]
-fn a_damaged_message_key_is_the_trouble_of_its_repeat_alone() {
+fn a_damaged_message_key_affects_only_its_repeats() {
     let mut rig = Rig::new();
     let session = rig.create();
     let message = rig.keyed_message(session.id, "hello", "k");
     rig.submit(message).unwrap();
-    spoil(&mut rig, |txn| {
+    damage_and_reopen(&mut rig, |txn| {
         damage(txn, MESSAGE_KEYS, (u128::from(session.id), "k"));
     });
     for _ in 0..2 {
-        // Nothing is stored twice, though it is not known what was stored.
+        // Nothing is stored twice, although the stored content is unknown.
         let repeat = rig.keyed_message(session.id, "hello", "k");
         assert!(is_damaged(&rig.submit(repeat)));
         rig.settle();
     }
-    assert_eq!(rig.set_aside().len(), 1);
+    assert_eq!(rig.quarantined().len(), 1);
     rig.send(session.id, "another");
     rig.submit(DeleteSession(session.id)).unwrap();
     assert_eq!(rig.all_rows(), 0);
 }
 
 #[test]
-fn damaged_tallies_are_counted_anew() {
+fn damaged_counters_are_counted_anew() {
     for name in [meta::EXPIRED, meta::WARNED, meta::ENDED] {
         let mut rig = Rig::new();
         rig.create();
         rig.pass(Millis(10 * HOUR.0));
         rig.create();
         rig.submit(AdvanceCounters).unwrap();
-        let found = spoil(&mut rig, |txn| damage(txn, META, name));
+        let found = damage_and_reopen(&mut rig, |txn| damage(txn, META, name));
         assert_eq!(found.sessions, 2);
         let stats = rig.stats();
         assert_eq!((stats.active, stats.expired), (1, 0));
@@ -430,18 +432,18 @@ fn damaged_tallies_are_counted_anew() {
 }
 
 #[test]
-fn a_damaged_note_of_the_stop_is_a_crash() {
+fn a_damaged_stop_record_counts_as_a_crash() {
     let mut rig = Rig::new();
-    let found = spoil(&mut rig, |txn| damage(txn, META, meta::CLEAN_STOP));
+    let found = damage_and_reopen(&mut rig, |txn| damage(txn, META, meta::CLEAN_STOP));
     assert_eq!(found.clean_stop, Some(false));
 }
 
-type Spoil = Box<dyn Fn(&WriteTransaction)>;
+type Damage = Box<dyn Fn(&WriteTransaction)>;
 
-/// Every record of a small file is spoilt in turn. Whatever it is, the store opens, another
-/// session lives on, and in the end the purge takes all that it can read.
+/// Damages every record of a small file in turn. Whichever it is, the store opens, another session
+/// stays usable, and in the end the purge removes everything that can be read.
 #[test]
-fn no_damaged_record_is_in_the_way_of_another_session() {
+fn no_damaged_record_affects_another_session() {
     let mut rig = Rig::new();
     let creation = rig.keyed_creation("k");
     let victim = rig.submit(creation).unwrap().session;
@@ -455,28 +457,28 @@ fn no_damaged_record_is_in_the_way_of_another_session() {
     let sound = rig.bytes();
 
     let id = u128::from(victim.id);
-    let mut spoils: Vec<Spoil> = vec![
+    let mut damages: Vec<Damage> = vec![
         Box::new(move |txn| damage(txn, SESSIONS, id)),
         Box::new(|txn| damage(txn, CREATE_KEYS, (ALICE, "k"))),
         Box::new(move |txn| damage(txn, MESSAGE_KEYS, (id, "k"))),
     ];
     for position in [0, 1] {
-        spoils.push(Box::new(move |txn| damage(txn, OPEN_TURNS, (id, position))));
+        damages.push(Box::new(move |txn| damage(txn, OPEN_TURNS, (id, position))));
     }
     for offset in 0..4 {
         let at = START.0 + offset;
-        spoils.push(Box::new(move |txn| damage(txn, MESSAGES, (id, at))));
+        damages.push(Box::new(move |txn| damage(txn, MESSAGES, (id, at))));
     }
-    for (nth, spoil) in spoils.iter().enumerate() {
+    for (nth, damage) in damages.iter().enumerate() {
         std::fs::write(rig.path(), &sound).unwrap();
         rig.hand.set(START);
-        rig.edit(|txn| spoil(txn));
+        rig.edit(|txn| damage(txn));
         rig.open();
         let faults = rig.store().check().unwrap();
-        let is_seen = !faults.is_empty() || !rig.set_aside().is_empty();
-        assert!(is_seen, "spoil {nth} is not seen");
+        let is_seen = !faults.is_empty() || !rig.quarantined().is_empty();
+        assert!(is_seen, "damage {nth} is not seen");
 
-        // Whatever comes of these, nothing hangs or panics.
+        // These may fail, but must not hang or panic.
         let _ = rig.submit(Heartbeat(victim.id));
         let message = rig.message(victim.id, "fourth");
         let _ = rig.submit(message);
@@ -498,16 +500,16 @@ fn no_damaged_record_is_in_the_way_of_another_session() {
         let sent = rig.ask(bystander.id, "hello");
         rig.reply(&sent.message, "well");
         assert_eq!(contents(&rig.transcript(bystander.id)), ["well", "hello"]);
-        assert!(rig.can_commit(), "spoil {nth}");
+        assert!(rig.can_commit(), "damage {nth}");
 
         rig.pass(Millis(20 * HOUR.0));
         let _ = rig.submit(Expire(victim.id));
         let (_, gone) = rig.purge();
-        assert!(gone.contains(&bystander.id), "spoil {nth}");
+        assert!(gone.contains(&bystander.id), "damage {nth}");
         let mut gone = gone;
         rig.settle();
         gone.extend(rig.purge().1);
-        assert!(gone.contains(&victim.id), "spoil {nth}");
+        assert!(gone.contains(&victim.id), "damage {nth}");
         rig.close(true);
     }
 }

@@ -1,4 +1,4 @@
-//! A disk in memory that can fail, and that remembers what was done to it.
+//! A disk in memory that can fail, and that logs its operations.
 
 use std::io;
 use std::sync::atomic::AtomicUsize;
@@ -12,7 +12,7 @@ use crate::store::file::file_at_path::Displacement;
 use crate::store::file::overlay::Source;
 use crate::store::file::panic_guard::guard;
 
-/// Shared by all who hold it, as a real disk is.
+/// Clones share one disk.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Disk(Arc<Inner>);
 
@@ -21,42 +21,42 @@ struct Inner {
     bytes: Mutex<Vec<u8>>,
     fault: Mutex<Option<Fault>>,
     syncs: AtomicUsize,
-    /// What is to fail once, and after how many more operations.
+    /// The next failure, and the number of operations before it.
     once: Mutex<Option<(Failure, usize)>>,
     has_failed: AtomicBool,
-    /// How long a sync takes.
+    /// The duration of a sync.
     sync_time: Mutex<Duration>,
-    /// How many bytes are free; none for as many as one likes.
+    /// The free bytes; none for unlimited space.
     room: Mutex<Option<u64>>,
-    /// What was done since the log was begun.
+    /// The operations since the log was begun.
     log: Mutex<Option<Vec<Done>>>,
 }
 
-/// What does not work.
+/// A permanent fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     Writes,
-    /// The writes themselves do not fail: the commit does, at its end.
+    /// The writes succeed; the commit fails at its end.
     Syncs,
     /// The disk is full: the file cannot grow.
     Growth,
-    /// The disk is full, and copies on write itself: nothing can be written.
+    /// The disk is full, and copies on write: nothing can be written.
     Full,
     Everything,
 }
 
-/// How a single operation fails.
+/// The failure of a single operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
     /// EIO.
     Io,
     /// ENOSPC.
     Full,
-    /// A part of it is done.
+    /// A part of the data is written.
     Short,
 }
 
-/// Something done to the disk.
+/// An operation on the disk.
 #[derive(Debug, Clone)]
 pub(super) enum Done {
     Write(usize, Vec<u8>),
@@ -65,7 +65,7 @@ pub(super) enum Done {
 }
 
 impl Disk {
-    /// A disk with these bytes on it.
+    /// Returns a disk with these bytes.
     pub(super) fn with_bytes(bytes: Vec<u8>) -> Self {
         let disk = Self::default();
         *disk.0.bytes.lock().unwrap() = bytes;
@@ -80,7 +80,7 @@ impl Disk {
         *self.0.fault.lock().unwrap() = fault;
     }
 
-    /// Fails one write, change of length or sync, after so many others.
+    /// Fails one write, change of length or sync, after a number of others.
     pub(super) fn fail_once(&self, failure: Failure, after: usize) {
         self.0.has_failed.store(false, Ordering::SeqCst);
         *self.0.once.lock().unwrap() = Some((failure, after));
@@ -102,7 +102,7 @@ impl Disk {
         *self.0.sync_time.lock().unwrap() = time;
     }
 
-    /// The failure whose turn it is.
+    /// Returns the failure that is due.
     fn due_failure(&self) -> Option<Failure> {
         let mut once = self.0.once.lock().unwrap();
         let (failure, left) = once.as_mut()?;
@@ -162,7 +162,7 @@ impl Disk {
 }
 
 impl Done {
-    /// Does the same to other bytes.
+    /// Applies the operation to other bytes.
     pub(super) fn redo(&self, bytes: &mut Vec<u8>) {
         match self {
             Self::Write(at, data) => bytes[*at..at + data.len()].copy_from_slice(data),

@@ -1,10 +1,10 @@
-//! Listeners hear what was committed, in the order of the commits.
+//! Listeners receive what was committed, in the order of the commits.
 
 use super::super::command::{BeginTurn, DeleteSession, Expire, Heartbeat, PatchTimeout, Renew};
 use super::*;
 
 #[test]
-fn a_turn_alone_is_heard_from_its_message_to_idle() {
+fn a_single_turn_publishes_events_from_its_message_to_idle() {
     let mut rig = Rig::new();
     let session = rig.create();
     let mut listener = listen(&rig.bus, session.id);
@@ -42,7 +42,7 @@ fn between_the_first_turn_and_the_last_a_session_is_busy_once() {
 }
 
 #[test]
-fn a_repeat_is_heard_only_where_it_opens_its_turn_again() {
+fn a_repeat_is_published_only_if_it_reopens_its_turn() {
     let mut rig = Rig::new();
     let session = rig.create();
     let message = rig.keyed_message(session.id, "hello", "k");
@@ -58,14 +58,14 @@ fn a_repeat_is_heard_only_where_it_opens_its_turn_again() {
         heard(&mut listener),
         ["failed AGENT_ERROR", "ended", "idle", "busy"]
     );
-    // A close that comes twice is heard once.
+    // A repeated close is published once.
     rig.reply(&sent.message, "well");
     rig.reply(&sent.message, "well");
     assert_eq!(heard(&mut listener), ["agent: well", "ended", "idle"]);
 }
 
 #[test]
-fn renewals_are_heard_and_what_is_no_renewal_is_not() {
+fn only_renewals_are_published_as_such() {
     let mut rig = Rig::new();
     let session = rig.create_with(TimeoutConfig {
         auto_renew: false,
@@ -87,14 +87,14 @@ fn renewals_are_heard_and_what_is_no_renewal_is_not() {
     rig.submit(Heartbeat(session.id)).unwrap();
     assert_eq!(heard(&mut listener), ["renewed 1", "renewed 2"]);
 
-    // A PATCH that puts the expiry within the threshold warns at once, and once.
+    // A PATCH that moves the expiry within the threshold warns immediately, and only once.
     rig.submit(patch(None, Some(40.0))).unwrap();
     rig.submit(patch(None, Some(41.0))).unwrap();
     assert_eq!(heard(&mut listener), ["near 30"]);
 }
 
 #[test]
-fn turns_closed_at_the_expiry_and_a_deletion_are_heard() {
+fn turns_closed_at_the_expiry_and_deletions_are_published() {
     let mut rig = Rig::new();
     let session = rig.create();
     let sent = rig.send(session.id, "first");
@@ -118,7 +118,7 @@ fn turns_closed_at_the_expiry_and_a_deletion_are_heard() {
 }
 
 #[test]
-fn what_is_refused_is_not_heard() {
+fn refused_commands_publish_nothing() {
     let mut rig = Rig::new();
     let session = rig.create();
     let mut listener = listen(&rig.bus, session.id);
@@ -130,7 +130,7 @@ fn what_is_refused_is_not_heard() {
 }
 
 #[test]
-fn commands_of_one_batch_are_heard_in_their_order() {
+fn commands_of_one_batch_publish_in_their_order() {
     let mut rig = Rig::new();
     let session = rig.create();
     let mut listener = listen(&rig.bus, session.id);
@@ -151,7 +151,7 @@ fn commands_of_one_batch_are_heard_in_their_order() {
 }
 
 #[test]
-fn a_turn_that_crashed_too_often_is_heard_to_end() {
+fn the_end_of_a_turn_that_crashed_too_often_is_published() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.ask(session.id, "hello");

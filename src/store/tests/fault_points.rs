@@ -1,7 +1,7 @@
-//! The disk fails once, at the n-th thing that is done to it, for every n.
+//! The disk fails once, at its n-th operation, for every n.
 //!
-//! Whatever fails, and however: nothing that was answered is missing, what was refused is not
-//! there, and of what has an unknown outcome a repeat with the same key leaves one.
+//! For every failure: nothing that was acknowledged is missing, nothing that was refused is stored,
+//! and after an unknown outcome a repeat with the same key stores the message once.
 
 use super::super::command::SubmitReply;
 use super::disk::{Failure, Fault};
@@ -9,7 +9,7 @@ use super::pair::{Check, Pair};
 use super::reference::{Outcome, Reference, Submission};
 use super::*;
 
-/// Two messages that wait, a reply to both, and one to nothing.
+/// Two waiting messages, a reply to both, and a reply to none.
 #[derive(Debug, Clone, Copy)]
 enum Ask {
     Send(usize),
@@ -18,7 +18,7 @@ enum Ask {
 
 const ASKED: [Ask; 4] = [Ask::Send(0), Ask::Send(1), Ask::Submit(2), Ask::Submit(3)];
 
-/// Of one page, and of several.
+/// Content of one page, and of several.
 fn content(number: usize) -> String {
     number.to_string().repeat(1 + 3_000 * (number % 3))
 }
@@ -35,11 +35,11 @@ fn submit(rig: &mut Rig, session: SessionId, number: usize) -> SubmitReply {
     submit
 }
 
-/// What may be stored, as far as the answers tell.
+/// The possible contents according to the answers.
 struct Possible(Vec<Reference>);
 
 impl Possible {
-    /// What each says to a command, and what it is after that.
+    /// The answer of each possibility to a command, and its content afterwards.
     fn try_all<T>(&self, ask: impl Fn(&mut Reference) -> T) -> Vec<(T, Reference)> {
         let after = |reference: &Reference| {
             let mut after = reference.clone();
@@ -82,8 +82,8 @@ impl Possible {
         }
     }
 
-    /// Which of them it was.
-    fn told_by(self, rig: &Rig) -> Option<Reference> {
+    /// Returns the possibility that matches the store.
+    fn matching(self, rig: &Rig) -> Option<Reference> {
         let found = rig.contents();
         let mut possible = self.0.into_iter();
         possible.find(|reference| reference.contents() == found)
@@ -118,10 +118,10 @@ fn try_with(failure: Failure, nth: usize) -> bool {
     let was_reached = disk.has_failed();
     disk.forget_failure();
     let what = format!("{failure:?} at {nth}");
-    // Where it failed, it heals by itself.
+    // After the failure, it recovers on its own.
     pair.rig.wait_until_healthy();
 
-    let Some(reference) = possible.told_by(&pair.rig) else {
+    let Some(reference) = possible.matching(&pair.rig) else {
         panic!("{what}: {:?}", pair.rig.contents());
     };
     pair.reference = reference;
@@ -130,7 +130,7 @@ fn try_with(failure: Failure, nth: usize) -> bool {
     }
     assert_eq!(pair.rig.transcript(session).len(), 4, "{what}");
     pair.compare().unwrap();
-    // A crash after that finds the same.
+    // A crash after that leaves the same content.
     let bytes = disk.bytes();
     pair.rig.drop_store();
     let after = Rig::on_disk(&Disk::with_bytes(bytes));
@@ -149,21 +149,21 @@ fn try_every(failure: Failure) {
 }
 
 #[test]
-fn nothing_answered_is_lost_whichever_write_or_sync_fails() {
+fn nothing_acknowledged_is_lost_if_any_write_or_sync_fails() {
     try_every(Failure::Io);
 }
 
 #[test]
-fn nothing_answered_is_lost_whenever_the_disk_is_full() {
+fn nothing_acknowledged_is_lost_if_the_disk_is_full_at_any_time() {
     try_every(Failure::Full);
 }
 
 #[test]
-fn nothing_answered_is_lost_whichever_write_is_cut_short() {
+fn nothing_acknowledged_is_lost_if_any_write_is_short() {
     try_every(Failure::Short);
 }
 
-/// The page cache of a system that has marked what it could not write for written.
+/// Simulates a page cache that has marked pages as written although their write failed.
 #[test]
 fn what_was_lost_behind_a_failed_sync_is_found_before_the_next_write() {
     let disk = Disk::default();
@@ -173,23 +173,23 @@ fn what_was_lost_behind_a_failed_sync_is_found_before_the_next_write() {
         let sent = rig.send(session.id, &number.to_string().repeat(2_000));
         rig.reply(&sent.message, "well");
     }
-    // A page of an acknowledged write is gone, and nobody was told but by the failed sync.
+    // A page of an acknowledged write is lost, and only the failed sync reported it.
     let sound = disk.bytes();
-    let mut spoilt = sound.clone();
-    // Pages are copied on write, so that there may be older ones that nobody reads any more.
-    for block in spoilt.chunks_mut(512) {
+    let mut lossy = sound.clone();
+    // Pages are copied on write, so there may be older ones that are no longer read.
+    for block in lossy.chunks_mut(512) {
         if block.windows(10).any(|window| window == b"1919191919") {
             block.fill(0);
         }
     }
-    // Before the sync fails, since the writer looks at the disk as soon as it has.
-    disk.set_bytes(spoilt);
+    // Before the sync fails, since the writer checks the disk right after it.
+    disk.set_bytes(lossy);
     disk.fail(Some(Fault::Syncs));
     let message = rig.keyed_message(session.id, "x", "k");
     rig.submit(message).unwrap_err();
     disk.fail(None);
 
-    // It is read, from what is remembered, and not written.
+    // It is read from the cache, and not written.
     for _ in 0..3 {
         let message = rig.message(session.id, "no");
         let error = rig.submit(message).unwrap_err();
@@ -199,7 +199,7 @@ fn what_was_lost_behind_a_failed_sync_is_found_before_the_next_write() {
         std::thread::sleep(Duration::from_millis(20));
     }
 
-    // Where it was but the cache that was wrong, it goes on.
+    // If only the cache was wrong, the store continues.
     disk.set_bytes(sound);
     rig.wait_until_healthy();
     rig.send(session.id, "yes");

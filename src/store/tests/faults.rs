@@ -1,10 +1,10 @@
-//! A disk that fails, and heals.
+//! A disk that fails, and recovers.
 
 use super::super::command::{DeleteSession, Heartbeat};
 use super::disk::Fault;
 use super::*;
 
-/// A store with a session, and its disk.
+/// Returns a store with a session, and its disk.
 fn failing_rig() -> (Rig, Disk, Session) {
     let disk = Disk::default();
     let mut rig = Rig::on_disk(&disk);
@@ -19,7 +19,7 @@ fn assert_works(rig: &mut Rig, session: &Session) {
 }
 
 #[test]
-fn a_write_that_fails_is_said_to_have_failed_and_the_store_heals_by_itself() {
+fn a_failed_write_is_reported_and_the_store_recovers_on_its_own() {
     let (mut rig, disk, session) = failing_rig();
     disk.fail(Some(Fault::Writes));
 
@@ -49,7 +49,7 @@ fn the_outcome_of_a_commit_that_fails_at_its_sync_is_unknown() {
 
     disk.fail(None);
     rig.wait_until_healthy();
-    // Whether it was stored or not: with its key, it is now stored once.
+    // Whether it was stored or not: after a repeat with its key, it is stored once.
     let again = rig.keyed_message(session.id, "once", "k");
     rig.submit(again).unwrap();
     assert_eq!(contents(&rig.transcript(session.id)), ["once"]);
@@ -57,7 +57,7 @@ fn the_outcome_of_a_commit_that_fails_at_its_sync_is_unknown() {
 }
 
 #[test]
-fn while_the_disk_is_away_calls_are_refused_at_once_and_never_lie() {
+fn without_a_disk_calls_are_refused_immediately_and_never_lie() {
     let (mut rig, disk, session) = failing_rig();
     disk.fail(Some(Fault::Everything));
 
@@ -69,7 +69,7 @@ fn while_the_disk_is_away_calls_are_refused_at_once_and_never_lie() {
             "{error:?}"
         );
         assert!(!rig.can_commit());
-        // What is still remembered may be read.
+        // Cached pages may still be read.
         let read = rig.wait(rig.store().session(session.id));
         let is_right = matches!(&read, Ok(Some(found)) if *found == session);
         assert!(
@@ -85,7 +85,7 @@ fn while_the_disk_is_away_calls_are_refused_at_once_and_never_lie() {
 }
 
 #[test]
-fn all_callers_of_a_failed_batch_are_told_and_hear_of_no_events() {
+fn all_callers_of_a_failed_batch_receive_an_error_and_no_events_are_published() {
     let (mut rig, disk, session) = failing_rig();
     let mut listener = listen(&rig.bus, session.id);
     let messages: Vec<_> = (0..5).map(|_| rig.message(session.id, "lost?")).collect();
@@ -120,7 +120,7 @@ fn fill(rig: &mut Rig, session: SessionId) -> SubmitError {
 }
 
 #[test]
-fn a_full_disk_refuses_what_does_not_fit_and_takes_the_rest() {
+fn a_full_disk_refuses_what_does_not_fit_and_stores_the_rest() {
     let (mut rig, disk, session) = failing_rig();
     rig.grow_file();
     disk.fail(Some(Fault::Growth));
@@ -132,7 +132,7 @@ fn a_full_disk_refuses_what_does_not_fit_and_takes_the_rest() {
     assert!(!rig.can_commit());
     let kept = rig.transcript(session.id).len();
 
-    // What is small fits, and so does the probe.
+    // A small message fits, and so does the probe.
     rig.submit(Heartbeat(session.id)).unwrap();
     rig.wait_until_healthy();
     assert_eq!(rig.transcript(session.id).len(), kept);
@@ -142,7 +142,7 @@ fn a_full_disk_refuses_what_does_not_fit_and_takes_the_rest() {
 }
 
 #[test]
-fn a_refusal_does_not_make_a_store_healthy_that_cannot_write() {
+fn a_refusal_does_not_mark_a_failing_store_as_healthy() {
     let (mut rig, disk, session) = failing_rig();
     disk.fail(Some(Fault::Growth));
     fill(&mut rig, session.id);
@@ -160,7 +160,7 @@ fn a_refusal_does_not_make_a_store_healthy_that_cannot_write() {
 }
 
 #[test]
-fn a_stop_that_cannot_be_recorded_says_so() {
+fn a_stop_that_cannot_be_recorded_is_reported() {
     let (mut rig, disk, session) = failing_rig();
     disk.fail(Some(Fault::Writes));
     let store = rig.store.take().unwrap();
@@ -174,7 +174,7 @@ fn a_stop_that_cannot_be_recorded_says_so() {
 }
 
 #[test]
-fn a_store_is_not_opened_on_a_disk_that_fails() {
+fn a_store_does_not_open_on_a_failing_disk() {
     let disk = Disk::default();
     disk.fail(Some(Fault::Writes));
     let mut rig = Rig::closed(rules());
@@ -184,10 +184,9 @@ fn a_store_is_not_opened_on_a_disk_that_fails() {
     disk.fail(None);
 }
 
-/// Calls that are all refused write nothing, so they prove nothing; but the store must find out
-/// all the same.
+/// Refused commands write nothing, so they prove nothing; the store must find out on its own.
 #[test]
-fn refusals_without_end_do_not_keep_a_store_from_healing() {
+fn endless_refusals_do_not_keep_a_store_from_recovering() {
     let (mut rig, disk, session) = failing_rig();
     disk.fail(Some(Fault::Syncs));
     let message = rig.message(session.id, "lost?");
@@ -204,7 +203,7 @@ fn refusals_without_end_do_not_keep_a_store_from_healing() {
 }
 
 #[test]
-fn a_nearly_full_disk_is_for_deletions() {
+fn a_nearly_full_disk_accepts_only_deletions_and_open_turns() {
     let (mut rig, disk, session) = failing_rig();
     let creation = rig.keyed_creation("k");
     let other = rig.submit(creation).unwrap().session;
@@ -223,7 +222,7 @@ fn a_nearly_full_disk_is_for_deletions() {
     assert!(matches!(refused, Err(SubmitError::NoRoom)), "{refused:?}");
     assert!(rig.can_commit(), "nothing has failed");
 
-    // What is stored is answered from, turns end, sessions live, and room is made.
+    // Reads work, turns end, sessions are renewed, and deletions free space.
     let repeat = rig.keyed_message(session.id, "hello", "k");
     assert!(rig.submit(repeat).unwrap().replayed);
     let repeat = rig.keyed_creation("k");
@@ -239,7 +238,7 @@ fn a_nearly_full_disk_is_for_deletions() {
 }
 
 #[test]
-fn a_full_disk_that_cannot_even_be_opened_is_still_read() {
+fn a_database_that_cannot_be_reopened_is_still_read() {
     let (mut rig, disk, session) = failing_rig();
     disk.fail(Some(Fault::Full));
     let message = rig.message(session.id, "no");

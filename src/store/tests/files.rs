@@ -1,11 +1,11 @@
-//! Files that are opened, made, or refused and left as they were.
+//! Files that are opened, created, or refused and left unchanged.
 
 use super::super::command::{AdvanceCounters, DeleteSession};
 use super::*;
 use crate::store::file::database::begin_write;
 use crate::store::schema::tables::{META, SCHEMA_VERSION, SESSIONS, meta};
 
-/// The file of a store that was stopped, with something in it.
+/// Returns a stopped store with some content.
 fn sample() -> (Rig, Session) {
     let mut rig = Rig::new();
     let session = rig.create();
@@ -17,7 +17,7 @@ fn sample() -> (Rig, Session) {
     (rig, session)
 }
 
-/// Tries to open a file of these bytes; the error, after which the file has the same bytes.
+/// Tries to open a file of these bytes; returns the error, after which the file is unchanged.
 fn refused(bytes: &[u8]) -> OpenError {
     let mut rig = Rig::closed(rules());
     std::fs::write(rig.path(), bytes).unwrap();
@@ -27,7 +27,7 @@ fn refused(bytes: &[u8]) -> OpenError {
     error
 }
 
-/// A database of redb's that this program did not make.
+/// Returns a redb database that this program did not create.
 fn redb_file(fill: impl FnOnce(&WriteTransaction)) -> Vec<u8> {
     let dir = temp_dir();
     let path = dir.path().join("other.redb");
@@ -42,7 +42,7 @@ fn write_schema(txn: &WriteTransaction, version: &[u8]) {
 }
 
 #[test]
-fn a_file_of_a_newer_schema_is_refused_and_left_as_it_was() {
+fn a_file_of_a_newer_schema_is_refused_and_left_unchanged() {
     let (rig, _) = sample();
     let sound = rig.bytes();
     let newer = [SCHEMA_VERSION + 1, SCHEMA_VERSION + 2, u32::MAX];
@@ -58,7 +58,7 @@ fn a_file_of_a_newer_schema_is_refused_and_left_as_it_was() {
         assert!(text.contains("newer") && text.contains("Nothing was changed"));
     }
 
-    // A later version may have another layout even for the row that says so.
+    // A later version may have another layout even for the version's own row.
     versions[0][0] = 9;
     rig.edit(|txn| write_schema(txn, &versions[0]));
     let error = refused(&rig.bytes());
@@ -83,7 +83,7 @@ fn a_file_of_a_newer_schema_is_refused_after_a_crash_too() {
     let crashed = rig.bytes();
     drop_and_wait(store);
     std::fs::write(rig.path(), crashed).unwrap();
-    // Not byte by byte as it was: redb cannot read it before it has repaired it.
+    // Not byte by byte the same: redb cannot read it before it has repaired it.
     let error = rig.try_open().unwrap_err();
     assert!(
         matches!(error, OpenError::Newer { found, .. } if found == SCHEMA_VERSION + 1),
@@ -125,7 +125,7 @@ fn a_database_of_another_program_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused() {
+fn a_file_that_is_not_a_database_is_refused() {
     let mut zeros = vec![0; 4096];
     let mut hardly_anything = vec![0; 8192];
     hardly_anything[5000] = 1;
@@ -146,15 +146,15 @@ fn a_file_that_is_no_database_is_refused() {
             "{error:?}"
         );
     }
-    // redb's magic number, and nothing after it.
+    // redb's magic number, and nothing else.
     zeros[..9].copy_from_slice(b"redb\x1a\x0a\xa9\x0d\x0a");
     let error = refused(&zeros);
     assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
 }
 
 #[test]
-fn a_making_that_is_cut_off_is_never_found_under_the_name_of_the_database() {
-    // redb makes the file as long as it is to be, writes a header, and its mark last of all.
+fn an_interrupted_creation_is_never_found_under_the_real_name() {
+    // redb sets the length of the file, writes a header, and its magic number last.
     let disk = Disk::default();
     disk.begin_log();
     drop(disk.file().open().unwrap());
@@ -171,7 +171,7 @@ fn a_making_that_is_cut_off_is_never_found_under_the_name_of_the_database() {
     }
     assert!(unfinished >= 2, "its length, and its header");
 
-    // So it has another name until it is whole.
+    // So it has another name until it is complete.
     let mut rig = Rig::closed(rules());
     let left = rig.dir.path().join(".sessiond-left.partial");
     std::fs::write(&left, &bytes[..100]).unwrap();
@@ -181,7 +181,7 @@ fn a_making_that_is_cut_off_is_never_found_under_the_name_of_the_database() {
 }
 
 #[test]
-fn a_link_to_no_file_leads_to_the_new_one() {
+fn a_dangling_link_points_to_the_new_file() {
     let mut rig = Rig::closed(rules());
     let file = rig.dir.path().join("elsewhere.redb");
     std::os::unix::fs::symlink("elsewhere.redb", rig.path()).unwrap();
@@ -193,8 +193,8 @@ fn a_link_to_no_file_leads_to_the_new_one() {
 }
 
 #[test]
-fn a_database_in_which_nothing_was_ever_made_becomes_a_new_one() {
-    // What a first start leaves that was cut off before its first commit.
+fn an_empty_database_becomes_a_new_one() {
+    // The file of a first start that was interrupted before its first commit.
     let mut rig = Rig::closed(rules());
     drop(Database::create(rig.path()).unwrap());
     let found = rig.open();
@@ -204,7 +204,7 @@ fn a_database_in_which_nothing_was_ever_made_becomes_a_new_one() {
 }
 
 #[test]
-fn a_new_file_is_for_its_owner_alone() {
+fn a_new_file_is_accessible_only_to_its_owner() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let rig = Rig::new();
@@ -213,7 +213,7 @@ fn a_new_file_is_for_its_owner_alone() {
 }
 
 #[test]
-fn a_file_that_was_cut_off_is_refused_or_read_but_never_a_crash() {
+fn a_truncated_file_is_refused_or_read_without_a_crash() {
     let (rig, session) = sample();
     let whole = rig.bytes();
     let pages = whole.len() / 4096;
@@ -239,7 +239,7 @@ fn a_file_that_was_cut_off_is_refused_or_read_but_never_a_crash() {
                 );
                 std::fs::remove_file(other.path()).unwrap();
             }
-            // What was cut off held nothing.
+            // The truncated part was empty.
             Ok(found) => {
                 assert_eq!(found.sessions, 1);
                 assert_eq!(other.transcript(session.id), {
@@ -254,7 +254,7 @@ fn a_file_that_was_cut_off_is_refused_or_read_but_never_a_crash() {
 }
 
 #[test]
-fn a_directory_in_the_place_of_the_file_is_refused() {
+fn a_directory_instead_of_the_file_is_refused() {
     let mut rig = Rig::closed(rules());
     std::fs::create_dir(rig.path()).unwrap();
     std::fs::write(rig.path().join("within"), b"x").unwrap();
@@ -265,7 +265,7 @@ fn a_directory_in_the_place_of_the_file_is_refused() {
 }
 
 #[test]
-fn a_file_in_a_directory_that_is_not_there_is_refused() {
+fn a_file_in_a_missing_directory_is_refused() {
     let mut rig = Rig::closed(rules());
     let path = rig.dir.path().join("no/such/sessiond.redb");
     let clock = rig.clock.clone();
@@ -274,12 +274,13 @@ fn a_file_in_a_directory_that_is_not_there_is_refused() {
     rig.open();
 }
 
-/// Opens a file of these bytes and uses it, whatever comes of that.
+/// Opens a file of these bytes and uses it, ignoring errors.
 fn misuse(bytes: &[u8], session: SessionId) {
     let mut rig = Rig::closed(rules());
     std::fs::write(rig.path(), bytes).unwrap();
     if rig.try_open().is_ok() {
-        // redb verifies no page when it reads, so anything may come; but the writer lives.
+        // redb verifies no page when it reads, so any result is possible, but the writer must
+        // survive.
         let _ = rig.store().check();
         let request = PageRequest {
             before: None,
@@ -311,7 +312,7 @@ fn a_file_with_damaged_pages_crashes_nothing() {
         |page| page[..64].fill(0xff),
         |page| page[2000..].fill(0x55),
     ];
-    // The first page is the header, without which there is no opening.
+    // The first page is the header, without which nothing can be opened.
     for page in 1..whole.len() / 4096 {
         let place = page * 4096..(page + 1) * 4096;
         if whole[place.clone()].iter().all(|byte| *byte == 0) {

@@ -1,7 +1,7 @@
-//! The files that each version of the schema wrote, read by whatever this version is.
+//! Golden files of each schema version, read by the current version.
 //!
-//! They are never to be made anew, but where a change of the present version itself was meant,
-//! before its first release: `SESSIOND_REGENERATE_GOLDEN=1 cargo test --lib golden`.
+//! They are never regenerated, except for an intended change of the current version before its
+//! first release: `SESSIOND_REGENERATE_GOLDEN=1 cargo test --lib golden`.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub(super) fn path(version: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v{version}.redb"))
 }
 
-/// Puts something of everything into a store.
+/// Stores every kind of record.
 fn fill(rig: &mut Rig) {
     let mut creation = rig.keyed_creation("create-1");
     creation.asked.timeout.timeout_minutes = Some(30.0);
@@ -71,7 +71,7 @@ fn fill(rig: &mut Rig) {
 }
 
 #[test]
-fn the_present_golden_file_is_made_anew_where_that_is_asked_for() {
+fn the_current_golden_file_is_regenerated_on_request() {
     if std::env::var_os("SESSIOND_REGENERATE_GOLDEN").is_none() {
         return;
     }
@@ -84,7 +84,7 @@ fn the_present_golden_file_is_made_anew_where_that_is_asked_for() {
     std::fs::copy(rig.path(), path(SCHEMA_VERSION)).unwrap();
 }
 
-/// A rig on a copy of a golden file.
+/// Returns a rig on a copy of a golden file.
 fn golden(version: u32) -> Rig {
     let mut rig = Rig::closed(rules());
     std::fs::copy(path(version), rig.path()).unwrap();
@@ -201,7 +201,7 @@ fn a_file_of_any_version_holds_its_keys_and_open_turns(#[values(1, 2)] version: 
     assert_eq!(rows, (1, 2, 2));
     let alice = SessionId::from(1);
 
-    // It had begun when the server stopped, which was a clean stop.
+    // It had begun when the server stopped cleanly.
     let turn = OpenTurn {
         session_id: alice,
         position: 0,
@@ -272,7 +272,7 @@ fn a_file_of_any_version_has_its_deadlines_in_one_index(#[values(1, 2)] version:
 }
 
 #[rstest]
-fn the_deadlines_of_a_damaged_record_are_kept(#[values(1, 2)] version: u32) {
+fn the_deadlines_of_a_damaged_record_are_preserved(#[values(1, 2)] version: u32) {
     let mut rig = Rig::closed(rules());
     std::fs::copy(path(version), rig.path()).unwrap();
     rig.edit(|txn| damage(txn, SESSIONS, 2_u128));
@@ -280,13 +280,13 @@ fn the_deadlines_of_a_damaged_record_are_kept(#[values(1, 2)] version: u32) {
     let bob = SessionId::from(2);
     let _ = rig.wait(rig.store().session(bob));
     rig.settle();
-    let aside = rig.set_aside();
+    let aside = rig.quarantined();
     assert_eq!(aside.len(), 1);
     assert_eq!(aside[0].expires_at, Some(START + Millis(60 * MINUTE.0)));
 }
 
 #[rstest]
-fn a_file_of_any_version_goes_on_to_its_end(#[values(1, 2)] version: u32) {
+fn a_file_of_any_version_can_be_used_until_it_is_empty(#[values(1, 2)] version: u32) {
     let mut rig = golden(version);
     rig.last_id = 100;
     let session = rig.create();

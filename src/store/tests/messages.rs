@@ -1,10 +1,10 @@
-//! Messages: their order, their pages, their keys, their turns.
+//! Messages: their order, pages, keys and turns.
 
 use super::super::command::{BeginTurn, Begun, Expire, Heartbeat};
 use super::*;
 
 #[test]
-fn message_times_increase_strictly_though_the_clock_stands_still_or_steps_back() {
+fn message_times_increase_strictly_even_if_the_clock_stops_or_is_set_back() {
     let mut rig = Rig::new();
     let session = rig.create();
     for step in [0, 0, -1, -5_000, 0, 1, 2, 10_000, -1] {
@@ -19,7 +19,7 @@ fn message_times_increase_strictly_though_the_clock_stands_still_or_steps_back()
 }
 
 #[test]
-fn a_message_has_the_instant_of_the_activity_that_it_is() {
+fn a_message_has_the_time_of_its_activity() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.pass(Millis(7));
@@ -27,7 +27,7 @@ fn a_message_has_the_instant_of_the_activity_that_it_is() {
     assert_eq!(sent.message.created_at, START + Millis(7));
     assert_eq!(sent.session.last_activity, sent.message.created_at);
 
-    // The clock steps back behind an activity that was no message.
+    // The clock is set back to before an activity that was not a message.
     rig.pass(MINUTE);
     let active = rig.submit(Heartbeat(session.id)).unwrap();
     rig.pass(Millis(-30_000));
@@ -37,7 +37,7 @@ fn a_message_has_the_instant_of_the_activity_that_it_is() {
 }
 
 #[test]
-fn paging_back_and_forth_meets_every_message_once() {
+fn paging_in_both_directions_returns_every_message_once() {
     let mut rig = Rig::new();
     let session = rig.create();
     for number in 0..7 {
@@ -73,7 +73,7 @@ fn paging_back_and_forth_meets_every_message_once() {
 }
 
 #[test]
-fn with_both_cursors_a_page_is_the_newest_in_between() {
+fn with_both_cursors_a_page_holds_the_newest_in_between() {
     let mut rig = Rig::new();
     let session = rig.create();
     let mut times = Vec::new();
@@ -146,7 +146,7 @@ fn a_key_outlives_the_expiry_but_not_the_session() {
 }
 
 #[test]
-fn a_send_that_is_refused_uses_up_no_key() {
+fn a_refused_send_does_not_use_its_key() {
     let mut rig = Rig::new();
     let session = rig.create();
     let mut message = rig.keyed_message(session.id, "hello", "k");
@@ -170,7 +170,7 @@ fn a_send_that_is_refused_uses_up_no_key() {
 }
 
 #[test]
-fn when_the_server_has_too_many_open_turns_all_sessions_are_refused() {
+fn too_many_open_turns_of_the_server_refuse_sends_in_all_sessions() {
     let mut rig = Rig::with_rules(Rules {
         max_pending_turns: 3,
         ..rules()
@@ -185,7 +185,7 @@ fn when_the_server_has_too_many_open_turns_all_sessions_are_refused() {
 }
 
 #[test]
-fn a_failed_turn_is_opened_again_behind_those_open_now() {
+fn a_failed_turn_is_reopened_after_the_open_ones() {
     let mut rig = Rig::new();
     let session = rig.create();
     let message = rig.keyed_message(session.id, "first", "k");
@@ -210,7 +210,7 @@ fn a_failed_turn_is_opened_again_behind_those_open_now() {
 }
 
 #[test]
-fn a_failed_turn_is_not_opened_again_once_the_session_has_expired() {
+fn a_failed_turn_is_not_reopened_once_the_session_has_expired() {
     let mut rig = Rig::new();
     let session = rig.create();
     let message = rig.keyed_message(session.id, "hello", "k");
@@ -224,7 +224,7 @@ fn a_failed_turn_is_not_opened_again_once_the_session_has_expired() {
 }
 
 #[test]
-fn a_reply_is_stored_once_however_often_its_turn_is_closed() {
+fn closing_a_turn_repeatedly_stores_its_reply_once() {
     let mut rig = Rig::new();
     let session = rig.create();
     let sent = rig.send(session.id, "hello");
@@ -235,7 +235,7 @@ fn a_reply_is_stored_once_however_often_its_turn_is_closed() {
 }
 
 #[test]
-fn a_reply_too_large_to_be_read_back_is_refused_and_its_turn_stays_open() {
+fn a_reply_that_is_too_large_is_refused_and_its_turn_stays_open() {
     let mut rig = Rig::new();
     let session = rig.create();
     let sent = rig.send(session.id, "hello");
@@ -248,7 +248,7 @@ fn a_reply_too_large_to_be_read_back_is_refused_and_its_turn_stays_open() {
 }
 
 #[test]
-fn a_reply_is_no_activity() {
+fn a_reply_is_not_an_activity() {
     let mut rig = Rig::new();
     let session = rig.create();
     let sent = rig.send(session.id, "hello");
@@ -292,7 +292,7 @@ fn turns_that_had_not_begun_when_the_session_expired_are_closed_and_a_running_on
 }
 
 #[test]
-fn a_turn_sees_what_was_said_before_its_message_and_nothing_later() {
+fn a_turn_sees_the_conversation_before_its_message_and_nothing_later() {
     let mut rig = Rig::new();
     let session = rig.create();
     let first = rig.send(session.id, "first").message;
@@ -302,14 +302,15 @@ fn a_turn_sees_what_was_said_before_its_message_and_nothing_later() {
     rig.fail(&second);
     rig.send(session.id, "fourth");
 
-    let told = |limit| -> Vec<String> {
-        let told = rig.read(|reader| reader.messages_before(session.id, third.created_at, limit));
-        contents(&told).into_iter().map(str::to_owned).collect()
+    let history = |limit| -> Vec<String> {
+        let history =
+            rig.read(|reader| reader.messages_before(session.id, third.created_at, limit));
+        contents(&history).into_iter().map(str::to_owned).collect()
     };
-    assert_eq!(told(10), ["first", "re: first", "second"]);
-    assert_eq!(told(2), ["re: first", "second"]);
-    assert_eq!(told(1), ["second"]);
-    assert!(told(0).is_empty());
+    assert_eq!(history(10), ["first", "re: first", "second"]);
+    assert_eq!(history(2), ["re: first", "second"]);
+    assert_eq!(history(1), ["second"]);
+    assert!(history(0).is_empty());
 
     let asked = |limit| -> Vec<String> {
         rig.read(|reader| reader.statements_before(session.id, third.created_at, limit))

@@ -1,4 +1,4 @@
-//! The store, tried on real files. What the tests share stands here.
+//! Tests of the store on real files, and what they share.
 //!
 //! Every test uses a [`Rig`], which checks the whole file when the test ends.
 
@@ -65,7 +65,7 @@ mod submit;
 
 const CACHE_BYTES: usize = 1 << 20;
 
-/// When the tests begin: 2024-01-15T10:30:00.000Z.
+/// The time at which the tests begin: 2024-01-15T10:30:00.000Z.
 const START: Timestamp = Timestamp(1_705_314_600_000);
 
 const SECOND: Millis = Millis(1_000);
@@ -76,7 +76,7 @@ const ALICE: u128 = 0xa11ce;
 const BOB: u128 = 0xb0b;
 const ELIZA: u128 = 0xe112a;
 
-/// How long the rig's sessions are kept after their expiry.
+/// The retention of the rig's sessions after their expiry.
 const KEPT: Millis = HOUR;
 
 /// The timeouts of the rig's sessions, unless a test says otherwise.
@@ -101,7 +101,7 @@ fn rules() -> Rules {
     }
 }
 
-/// A directory in memory where the system has one: the tests commit by the thousand.
+/// Returns a directory in memory if the system has one: the tests commit thousands of times.
 fn temp_dir() -> TempDir {
     let in_memory = Path::new("/dev/shm");
     if in_memory.is_dir()
@@ -112,14 +112,14 @@ fn temp_dir() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// Drops the handle and waits until the file is let go.
+/// Drops the handle and waits until the file is closed.
 fn drop_and_wait(store: Store) {
     let writer = store.writer.lock().unwrap().take();
     drop(store);
     writer.unwrap().join().unwrap();
 }
 
-/// Changes a closed file.
+/// Edits a closed file.
 fn edit(path: &Path, change: impl FnOnce(&WriteTransaction)) {
     let database = Database::open(path).unwrap();
     let txn = database.begin_write().unwrap();
@@ -190,14 +190,14 @@ fn contents(messages: &[Message]) -> Vec<&str> {
         .collect()
 }
 
-/// A listener of one session.
+/// Returns a listener of one session.
 fn listen(bus: &EventBus, session: SessionId) -> Listener {
     let mut listener = bus.listener();
     listener.join(session);
     listener
 }
 
-/// What a listener has heard since it was last asked, a word or two for each event.
+/// Returns the events that a listener has received since the last call, a word or two for each.
 fn heard(listener: &mut Listener) -> Vec<String> {
     let mut heard = Vec::new();
     loop {

@@ -1,14 +1,14 @@
-//! Any sequence of calls does to the store what it does to the [`Reference`].
+//! Any sequence of calls has the same effect on the store as on the [`Reference`].
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::command::{AdvanceCounters, SubmitReply};
 use super::pair::{Check, Pair};
-use super::steps::{Index, Named, OfflineDatabase, SessionCall, Step, TurnCall, step};
+use super::steps::{Index, Named, Query, SessionCall, Step, TurnCall, step};
 use super::*;
 
-/// A store that soon has as many open turns as it may have.
+/// Returns a store that soon reaches its limit of open turns.
 fn pair() -> Pair {
     Pair::new(Rig::with_rules(Rules {
         max_pending_turns: 24,
@@ -21,7 +21,7 @@ impl Pair {
         match step {
             Step::Session(call) => self.call(call)?,
             Step::Turn(session, turn) => self.turn(self.named(session), turn)?,
-            Step::OfflineDatabase(look) => self.look(look)?,
+            Step::Query(query) => self.query(query)?,
             Step::Purge => self.purge()?,
             Step::AdvanceCounters => self.rig.submit(AdvanceCounters).unwrap(),
             Step::Maintain { is_backup, number } => self.maintain(is_backup, number),
@@ -175,16 +175,16 @@ impl Pair {
         self.send(send)
     }
 
-    fn look(&self, look: OfflineDatabase) -> Check {
-        match look {
-            OfflineDatabase::List { user, below, limit } => self.list(user, below, limit),
-            OfflineDatabase::Page {
+    fn query(&self, query: Query) -> Check {
+        match query {
+            Query::List { user, below, limit } => self.list(user, below, limit),
+            Query::Page {
                 session,
                 before,
                 after,
                 limit,
             } => self.page(session, before, after, limit),
-            OfflineDatabase::Before {
+            Query::Before {
                 session,
                 message,
                 limit,
@@ -273,7 +273,7 @@ impl Pair {
         if strangers {
             return SessionId::from(u128::MAX - 1);
         }
-        // The newest first, since old ones tend to be gone.
+        // The newest first, since old ones tend to be deleted.
         let back = usize::from(index) % self.known.len();
         self.known[self.known.len() - 1 - back]
     }
@@ -286,7 +286,7 @@ impl Pair {
         times[usize::from(index) % times.len()]
     }
 
-    /// The message that a submit names.
+    /// Returns the message that a submit names.
     fn named_message(&self, session: SessionId, named: Named) -> Option<MessageId> {
         let at = match named {
             Named::Nothing => return None,
@@ -303,7 +303,7 @@ fn user_of(index: Index) -> UserId {
     UserId::from([ALICE, BOB][usize::from(index) % 2])
 }
 
-/// Few bodies, two of which say the same.
+/// A few bodies, two of which are equivalent.
 fn body_of(index: Index) -> Body {
     let metadata = match index % 4 {
         0 => None,
@@ -318,7 +318,7 @@ fn body_of(index: Index) -> Body {
     }
 }
 
-/// Few replies: one of them in two spellings, others that differ from it in one part alone.
+/// A few replies: one of them in two spellings, others that differ from it in a single part.
 fn reply_of(index: Index) -> Reply {
     let (body, thought, actions) = match index {
         0 => (1, "hm", r#"[{"a":1,"b":2}]"#),
@@ -343,12 +343,12 @@ fn plain_reply() -> Reply {
     }
 }
 
-/// The same few names for the sends and for the submits, which know nothing of each other.
+/// The same few keys for sends and submits, which are independent.
 fn key_of(index: Index) -> IdempotencyKey {
     super::key(&format!("m{index}"))
 }
 
-/// A quick run, unless the environment asks for a longer one.
+/// A short run, unless the environment requests a longer one.
 fn cases() -> ProptestConfig {
     match std::env::var_os("PROPTEST_CASES") {
         Some(_) => ProptestConfig::default(),
@@ -360,7 +360,7 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn any_calls_in_any_order_do_what_the_contract_says(steps in vec(step(), 1..100)) {
+    fn any_calls_in_any_order_match_the_contract(steps in vec(step(), 1..100)) {
         let mut pair = pair();
         for variant in 0..2 {
             let creation = pair.creation(variant, None, TIMEOUT, variant);

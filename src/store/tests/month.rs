@@ -1,15 +1,15 @@
-//! A month of sessions, with the clock moved and a restart each day: the file, and the time that a
-//! day takes, level off.
+//! A month of sessions, with a moved clock and a restart each day: the size of the file, and the
+//! time that a day takes, level off.
 
 use std::time::{Duration, Instant};
 
 use super::super::command::{AdvanceCounters, DeleteSession};
 use super::*;
 
-/// How many hours lie between two bursts of sessions.
+/// The hours between two bursts of sessions.
 const STEP_HOURS: i64 = 2;
 
-/// How many sessions come at once.
+/// The number of sessions in a burst.
 const SESSIONS: usize = 6;
 
 #[derive(Debug)]
@@ -70,6 +70,6 @@ fn a_month_of_sessions_leaves_no_more_than_its_second_day() {
         bytes(late.clone()) <= bytes(early.clone()) * 5 / 4,
         "{days:?}"
     );
-    // Twice, and what a busy machine adds.
+    // Twice as long, plus what a busy machine adds.
     assert!(time(late) < time(early) * 4, "{days:?}");
 }

@@ -1,4 +1,5 @@
-//! More load than the disk takes: the queue is bounded, and what does not fit hears so at once.
+//! More load than the disk can handle: the queue is bounded, and excess commands are refused
+//! immediately.
 
 use std::time::Instant;
 
@@ -8,24 +9,24 @@ use hdrhistogram::Histogram;
 use super::super::command::Heartbeat;
 use super::*;
 
-/// How long a sync of the slow disk takes. A commit has two.
+/// The duration of a sync of the slow disk. A commit has two.
 const SYNC: Duration = Duration::from_millis(10);
 
-/// How long the load lasts, in seconds, unless the environment says otherwise.
+/// The duration of the load in seconds, unless the environment sets it.
 const LOAD: u64 = 2;
 const LOAD_VARIABLE: &str = "SESSIOND_OVERLOAD_SECONDS";
 
-/// How much more memory a long load may take at its end than after its first quarter.
+/// How much more memory a long load may use at its end than after its first quarter.
 const MEMORY_MARGIN: u64 = 32 << 20;
 
-/// Several times what fits into the queue.
+/// Several times the capacity of the queue.
 const AT_ONCE: usize = 3 * QUEUE_COMMANDS;
 
-/// A machine that is busy with other things is slower than it should be by this.
+/// The factor by which a busy machine may be slower.
 const PATIENCE: u32 = 20;
 
 #[test]
-fn under_more_load_than_the_disk_takes_answers_come_in_bounded_time() {
+fn answers_come_in_bounded_time_under_overload() {
     let disk = Disk::default();
     let mut rig = Rig::on_disk(&disk);
     let session = rig.create();
@@ -66,19 +67,23 @@ fn under_more_load_than_the_disk_takes_answers_come_in_bounded_time() {
         taken.len(),
         refused.len(),
     );
-    assert!(refused.len() > QUEUE_COMMANDS as u64, "it was no overload");
-    // The whole queue is eight transactions.
+    assert!(
+        refused.len() > QUEUE_COMMANDS as u64,
+        "the queue was not full"
+    );
+    // The full queue is eight transactions.
     let batches = u32::try_from(QUEUE_COMMANDS / 1024).unwrap() + 2;
     let bound = 2 * SYNC * batches * PATIENCE;
     assert!(p99 < bound, "{p99:?} of at most {bound:?}");
-    // Nobody who is refused waits for a commit.
+    // Refused callers do not wait for a commit.
     assert!(slowest < 2 * SYNC * PATIENCE);
-    // Other tests of this process have memory too: it tells something where this one runs alone.
+    // Other tests of this process use memory too: the number is meaningful only if this test runs
+    // on its own.
     if load > Duration::from_secs(LOAD) {
         assert!(late <= early.map(|early| early + MEMORY_MARGIN));
     }
 
-    // With the load, its traces are gone.
+    // Afterwards, no trace of the load is left.
     let asked = Instant::now();
     rig.submit(Heartbeat(session.id)).unwrap();
     assert!(asked.elapsed() < 2 * SYNC * PATIENCE);

@@ -1,5 +1,5 @@
-//! A store and its [`Reference`], side by side: what is asked of the one is asked of the other, and
-//! must come to the same.
+//! A store and its [`Reference`], side by side: every call is made on both, and must have the same
+//! result.
 
 use proptest::prelude::*;
 
@@ -13,14 +13,14 @@ use super::*;
 pub(super) struct Pair {
     pub(super) rig: Rig,
     pub(super) reference: Reference,
-    /// Every session that was ever made.
+    /// Every session that was created.
     pub(super) known: Vec<SessionId>,
 }
 
 pub(super) type Check = std::result::Result<(), TestCaseError>;
 
 impl Pair {
-    /// Of a store that holds nothing yet.
+    /// Returns the pair for an empty store.
     pub(super) fn new(rig: Rig) -> Self {
         Self {
             reference: Reference::new(rig.rules, rig.now()),
@@ -31,7 +31,7 @@ impl Pair {
 
     // The file
 
-    /// Records a verification, or a backup, that found or holds so much.
+    /// Records a verification, or a backup, with a number.
     pub(super) fn maintain(&mut self, is_backup: bool, number: u64) {
         let at = self.rig.now();
         if is_backup {
@@ -201,7 +201,7 @@ impl Pair {
         self.set_time(self.rig.now() + span);
     }
 
-    /// Everything that is stored is what should be, and nothing else is.
+    /// Checks that exactly what should be stored is stored.
     pub(super) fn compare(&self) -> Check {
         prop_assert_eq!(self.rig.contents(), self.reference.contents());
         prop_assert_eq!(self.rig.row_counts(), self.reference.row_counts());

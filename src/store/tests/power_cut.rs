@@ -1,10 +1,10 @@
-//! What was answered is there after the power was cut, at whatever moment.
+//! Acknowledged writes survive a power cut at any moment.
 //!
-//! A run of random commands on a disk that remembers all that was done to it; then, at every sync
-//! of that run, what may be left of the disk: everything since the sync before is lost, reordered
-//! or torn. Each of these disks is opened, and the power is cut again during that. What is found
-//! must be what was answered, whole, or that and what was on its way to an answer, whole: as the
-//! [`Reference`] has it, which was asked the same.
+//! Runs random commands on a disk that logs its operations. Then, for every sync of that run,
+//! constructs what may be left of the disk: everything since the previous sync is lost, reordered
+//! or torn. Each of these disks is opened, and the power is cut again during that. The content must
+//! be exactly what was acknowledged, or that and all of what was in flight, as the [`Reference`]
+//! has it after the same calls.
 
 use super::super::command::SubmitReply;
 use super::disk::Done;
@@ -12,23 +12,23 @@ use super::pair::{Check, Pair};
 use super::reference::{Contents, Reference};
 use super::*;
 
-/// How many commands a run has, which costs about a fiftieth of a second each.
+/// The number of commands of a run, each of which takes about a fiftieth of a second.
 const COMMANDS: &str = "SESSIOND_POWER_CUT_COMMANDS";
 
 /// The seed of an earlier run.
 const SEED: &str = "SESSIOND_POWER_CUT_SEED";
 
-/// The smallest piece that a disk writes whole.
+/// The smallest unit that a disk writes atomically.
 const SECTOR: usize = 512;
 
-/// What a start finds after a crash.
+/// Returns the content after a crash and a start.
 fn after_a_crash(reference: &Reference) -> Contents {
     let mut reference = reference.clone();
     reference.restart(true);
     reference.contents()
 }
 
-/// Numbers that look random, the same for a seed.
+/// Pseudo-random numbers, the same for a seed.
 struct Dice(u64);
 
 impl Dice {
@@ -45,7 +45,7 @@ fn from_environment(name: &str) -> Option<u64> {
     Some(std::env::var(name).ok()?.parse().expect("a number"))
 }
 
-/// One command of any kind, on any of the sessions.
+/// Runs a random command on a random session.
 fn act(pair: &mut Pair, dice: &mut Dice) -> Check {
     let sessions = pair.reference.session_ids();
     if sessions.is_empty() || dice.below(10) == 0 {
@@ -79,12 +79,12 @@ fn act(pair: &mut Pair, dice: &mut Dice) -> Check {
     }
 }
 
-/// Something that becomes of the session's next turn.
+/// Runs a random command on the session's next turn.
 fn answer(pair: &mut Pair, dice: &mut Dice, id: SessionId) -> Check {
     let turn = pair.reference.next_turn(id);
     let turn = turn.filter(|turn| turn.waits_until.is_none() || dice.below(5) == 0);
     let Some(turn) = turn else {
-        // To all that wait, or to nothing.
+        // To all waiting messages, or to none.
         let submit = submit(pair, dice, id);
         return pair.submit(submit);
     };
@@ -118,7 +118,8 @@ fn message(pair: &mut Pair, dice: &mut Dice, id: SessionId) -> SendMessage {
     message
 }
 
-/// Under one of a few keys, so that some are repeats, and some of those say something else.
+/// Returns a submit with one of a few keys, so that some are repeats, and some of those have other
+/// content.
 fn submit(pair: &mut Pair, dice: &mut Dice, id: SessionId) -> SubmitReply {
     let content = "z".repeat([3, 9_000][dice.below(2)]);
     let mut submit = super::submit::submit(&mut pair.rig, id, &content);
@@ -126,7 +127,7 @@ fn submit(pair: &mut Pair, dice: &mut Dice, id: SessionId) -> SubmitReply {
     submit
 }
 
-/// What may be left of what was done since a sync.
+/// Returns a possible content of the disk after a power cut since a sync.
 fn left_over(synced: &[u8], pending: &[Done], variant: usize, dice: &mut Dice) -> Vec<u8> {
     let mut bytes = synced.to_vec();
     for done in pending {
@@ -136,7 +137,7 @@ fn left_over(synced: &[u8], pending: &[Done], variant: usize, dice: &mut Dice) -
             _ => dice.below(2) == 0,
         };
         match done {
-            // The length of the file is no page of it.
+            // The length of the file is not one of its pages.
             Done::SetLen(_) => done.redo(&mut bytes),
             Done::Write(at, data) if variant == 3 && reached => {
                 // Torn: any of its sectors, and not the others.
@@ -153,11 +154,11 @@ fn left_over(synced: &[u8], pending: &[Done], variant: usize, dice: &mut Dice) -
     bytes
 }
 
-/// Opens what is left; the log of what that did to the disk.
+/// Opens what is left; returns the log of the operations during that.
 fn survives(bytes: Vec<u8>, possible: &[&Contents], what: &str) -> Vec<Done> {
     let disk = Disk::with_bytes(bytes);
     disk.begin_log();
-    // At its end it checks the whole file.
+    // It checks the whole file when it is dropped.
     let mut rig = Rig::closed(rules());
     rig.disk = Some(disk.clone());
     if let Err(error) = rig.try_open() {
@@ -170,7 +171,7 @@ fn survives(bytes: Vec<u8>, possible: &[&Contents], what: &str) -> Vec<Done> {
     disk.log()
 }
 
-/// The power is cut again, at each sync of the opening that followed.
+/// Cuts the power again, at each sync of the opening that followed.
 fn survives_again(bytes: &[u8], log: &[Done], possible: &[&Contents], what: &str, dice: &mut Dice) {
     let mut synced = bytes.to_vec();
     let mut pending = Vec::new();
@@ -189,7 +190,7 @@ fn survives_again(bytes: &[u8], log: &[Done], possible: &[&Contents], what: &str
 }
 
 #[test]
-fn what_was_answered_survives_a_power_cut_at_any_moment() {
+fn acknowledged_writes_survive_a_power_cut_at_any_moment() {
     let commands = from_environment(COMMANDS).unwrap_or(25);
     let seed = from_environment(SEED).unwrap_or_else(|| {
         use std::hash::{BuildHasher as _, Hasher as _};
@@ -202,7 +203,7 @@ fn what_was_answered_survives_a_power_cut_at_any_moment() {
     let before = disk.bytes();
     disk.begin_log();
 
-    // After each answer: how much had been done to the disk, and what is to be found.
+    // After each answer: the length of the log, and the expected content.
     let mut answered = vec![(0, after_a_crash(&pair.reference))];
     for _ in 0..commands {
         act(&mut pair, &mut dice).unwrap();
@@ -219,7 +220,7 @@ fn what_was_answered_survives_a_power_cut_at_any_moment() {
         if !matches!(done, Done::Sync) {
             continue;
         }
-        // What was on its way to an answer may be there or not, but never in part.
+        // What was in flight is stored completely or not at all.
         let last = answered.partition_point(|(length, _)| *length <= place) - 1;
         let possible: Vec<&Contents> = answered[last..]
             .iter()
@@ -242,7 +243,7 @@ fn what_was_answered_survives_a_power_cut_at_any_moment() {
 }
 
 #[test]
-fn an_older_file_survives_a_power_cut_while_it_is_brought_to_the_present_schema() {
+fn an_older_file_survives_a_power_cut_during_its_migration() {
     let golden = std::fs::read(super::golden::path(1)).unwrap();
     let mut rig = Rig::closed(rules());
     rig.disk = Some(Disk::with_bytes(golden.clone()));

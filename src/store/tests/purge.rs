@@ -1,4 +1,4 @@
-//! Deleting and purging: nothing is left behind, and nobody waits long.
+//! Deletions and purges leave nothing behind, and block no other caller for long.
 
 use super::super::command::apply::Apply;
 use super::super::command::{DeleteSession, RemoteSession, StoreRemoteSession};
@@ -8,10 +8,10 @@ use crate::store::quarantine::location::KeyKind;
 use crate::store::schema::tables::{DELETIONS, MESSAGES};
 use crate::store::write::txn::Txn;
 
-/// What one slice may remove: 500 rows, and the few of the last session that it reaches.
+/// The most rows that one slice may remove: 500, and the few of the last session that it reaches.
 const MOST_PER_SLICE: u64 = 540;
 
-/// Fills a session with so many answered messages, half of them the agent's, with a key for each
+/// Fills a session with a number of messages, half of them the agent's replies, with a key for each
 /// of the user's.
 #[derive(Debug)]
 struct Fill(SessionId, u32);
@@ -51,7 +51,8 @@ impl Apply for Fill {
     }
 }
 
-/// Submits one purge after the other; the rows that each slice removed, and who is gone.
+/// Submits one purge after the other; returns the rows that each slice removed, and the deleted
+/// sessions.
 fn slices(rig: &Rig) -> (Vec<u64>, Vec<SessionId>) {
     let mut removed = Vec::new();
     let mut gone = Vec::new();
@@ -94,13 +95,13 @@ fn a_deleted_session_with_2000_messages_is_gone_at_once_and_its_rows_in_slices()
         "{removed:?}"
     );
     assert_eq!(rig.rows(DELETIONS), 0);
-    // All that is gone but the session's own three rows was there before it was filled.
+    // All removed rows, but the session's own three, were there before it was filled.
     assert_eq!(rig.all_rows(), before - 3);
     assert_eq!(rig.transcript(bystander.id).len(), 10);
 }
 
 #[test]
-fn a_deletion_goes_on_after_a_crash() {
+fn a_deletion_continues_after_a_crash() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.submit(Fill(session.id, 1500)).unwrap();
@@ -115,7 +116,7 @@ fn a_deletion_goes_on_after_a_crash() {
 }
 
 #[test]
-fn sessions_of_exactly_a_slice_are_removed_whole() {
+fn sessions_of_exactly_one_slice_are_removed_completely() {
     for messages in [332, 334, 336, 498, 500, 502, 666, 668] {
         let mut rig = Rig::new();
         let session = rig.create();
@@ -132,7 +133,7 @@ fn sessions_of_exactly_a_slice_are_removed_whole() {
 }
 
 #[test]
-fn what_other_servers_have_for_purged_sessions_is_told() {
+fn a_purge_returns_the_remote_sessions() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.create();
@@ -152,7 +153,7 @@ fn what_other_servers_have_for_purged_sessions_is_told() {
 }
 
 #[test]
-fn what_is_past_its_keeping_goes_in_slices_in_the_order_of_expiry() {
+fn sessions_past_their_retention_are_purged_in_slices_in_the_order_of_expiry() {
     let mut rig = Rig::new();
     let mut expected = Vec::new();
     for number in 0..40_u32 {
@@ -160,7 +161,7 @@ fn what_is_past_its_keeping_goes_in_slices_in_the_order_of_expiry() {
             timeout_minutes: 40 - number % 20,
             ..TIMEOUT
         });
-        // Up to 999 rows, so that one session can fill a slice and the next one another.
+        // Up to 999 rows, so that one session can fill a slice, and the next session another one.
         rig.submit(Fill(session.id, number * 37 % 332 * 2)).unwrap();
         expected.push((session.expires_at, session.id));
     }
@@ -185,7 +186,7 @@ fn what_is_past_its_keeping_goes_in_slices_in_the_order_of_expiry() {
 }
 
 #[test]
-fn a_session_is_kept_to_the_last_millisecond() {
+fn a_session_is_retained_to_the_last_millisecond() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.hand.set(session.expires_at + KEPT - Millis(1));
@@ -196,7 +197,7 @@ fn a_session_is_kept_to_the_last_millisecond() {
 }
 
 #[test]
-fn a_shorter_keeping_applies_to_what_is_already_kept() {
+fn a_shorter_retention_applies_to_stored_sessions() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.hand.set(session.expires_at + MINUTE);
@@ -209,7 +210,7 @@ fn a_shorter_keeping_applies_to_what_is_already_kept() {
 }
 
 #[test]
-fn a_purge_takes_keys_and_open_turns_along() {
+fn a_purge_removes_keys_and_open_turns() {
     let mut rig = Rig::new();
     let creation = rig.keyed_creation("k");
     let session = rig.submit(creation).unwrap().session;
@@ -219,14 +220,14 @@ fn a_purge_takes_keys_and_open_turns_along() {
     rig.hand.set(sent.session.expires_at + KEPT);
     assert_eq!(slices(&rig).1, [session.id]);
     assert_eq!(rig.all_rows(), 0);
-    // What a runner was still about to bring finds nothing.
+    // A late result of the turn runner finds nothing.
     let late = rig.submit(answer(&sent.message, "late")).unwrap();
     assert!(matches!(late, Closed::Gone));
     assert_eq!(rig.all_rows(), 0);
 }
 
 #[test]
-fn a_purge_of_nothing_writes_nothing() {
+fn an_empty_purge_writes_nothing() {
     let disk = Disk::default();
     let mut rig = Rig::on_disk(&disk);
     rig.create();

@@ -1,4 +1,4 @@
-//! The queue before the writer: shared commits, refusals, overload.
+//! The writer's queue: shared commits, refusals, overload.
 
 use super::super::command::apply::Apply;
 use super::super::command::{DeleteSession, Heartbeat};
@@ -6,7 +6,7 @@ use super::super::error::{CommandError, CommandResult};
 use super::*;
 use crate::store::write::txn::Txn;
 
-/// Publishes before it is refused, or writes before it fails or panics: what no command should do.
+/// Publishes before it is refused, or writes before it fails or panics, which no command should do.
 #[derive(Debug)]
 enum Misbehave {
     Refuse,
@@ -33,7 +33,7 @@ impl Apply for Misbehave {
     }
 }
 
-/// Submits while the writer cannot get at the database, so that all but the first few commands
+/// Submits while the writer cannot access the database, so that all but the first few commands
 /// share its next transaction; then waits for the answers.
 fn together<C: Command>(rig: &Rig, commands: Vec<C>) -> Vec<Result<C::Output, SubmitError>> {
     let mut answers: Vec<_> = commands
@@ -52,7 +52,7 @@ fn together<C: Command>(rig: &Rig, commands: Vec<C>) -> Vec<Result<C::Output, Su
 fn many_callers_share_a_few_commits_and_all_are_answered() {
     let disk = Disk::default();
     let mut rig = Rig::on_disk(&disk);
-    // Growth costs a sync of its own.
+    // Growing the file takes a sync of its own.
     rig.grow_file();
     let sessions = rig.rows(tables::SESSIONS);
     let creations: Vec<_> = (0..500).map(|_| rig.creation()).collect();
@@ -61,7 +61,7 @@ fn many_callers_share_a_few_commits_and_all_are_answered() {
     let syncs = disk.syncs() - before;
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(rig.rows(tables::SESSIONS), sessions + 500);
-    // The first transaction may have got one command alone; two syncs each.
+    // The first transaction may have had a single command; two syncs each.
     assert!(syncs <= 4, "{syncs} syncs");
 }
 
@@ -92,7 +92,7 @@ fn callers_on_many_threads_are_all_answered() {
 }
 
 #[test]
-fn a_refused_command_spoils_no_other_of_its_batch() {
+fn a_refused_command_fails_no_other_of_its_batch() {
     let mut rig = Rig::new();
     let ids: Vec<SessionId> = (0..50).map(|_| rig.create().id).collect();
     let stranger = SessionId::from(u128::MAX);
@@ -111,7 +111,7 @@ fn a_refused_command_spoils_no_other_of_its_batch() {
 }
 
 #[test]
-fn a_refused_command_silences_no_other_of_its_batch() {
+fn a_refused_command_suppresses_no_events_of_its_batch() {
     let mut rig = Rig::new();
     let session = rig.create();
     let mut listener = listen(&rig.bus, session.id);
@@ -132,7 +132,7 @@ fn a_refused_command_silences_no_other_of_its_batch() {
 }
 
 #[test]
-fn what_a_refused_command_would_have_told_is_not_heard() {
+fn events_of_a_refused_command_are_not_published() {
     let rig = Rig::new();
     let mut listener = listen(&rig.bus, SessionId::from(1));
     assert_eq!(rig.refusal(Misbehave::Refuse), Refusal::ServerBusy);
@@ -140,7 +140,7 @@ fn what_a_refused_command_would_have_told_is_not_heard() {
 }
 
 #[test]
-fn each_command_of_a_batch_sees_what_those_before_it_did() {
+fn each_command_of_a_batch_sees_the_effects_of_those_before_it() {
     let mut rig = Rig::new();
     let sends: Vec<_> = {
         let session = rig.create();
@@ -158,7 +158,7 @@ fn each_command_of_a_batch_sees_what_those_before_it_did() {
 }
 
 #[test]
-fn a_command_that_panics_or_fails_takes_its_batch_along_and_nothing_else() {
+fn a_command_that_panics_or_fails_fails_its_batch_and_nothing_else() {
     for misbehave in [Misbehave::Panic, Misbehave::Fail] {
         let mut rig = Rig::new();
         let mut listener = listen(&rig.bus, SessionId::from(1));
@@ -176,7 +176,7 @@ fn a_command_that_panics_or_fails_takes_its_batch_along_and_nothing_else() {
 }
 
 #[test]
-fn a_full_queue_refuses_at_once_and_the_rest_is_answered() {
+fn a_full_queue_refuses_immediately_and_the_rest_is_answered() {
     let rig = Rig::new();
     let store = rig.store();
     let stranger = SessionId::from(u128::MAX);
@@ -200,7 +200,7 @@ fn a_full_queue_refuses_at_once_and_the_rest_is_answered() {
 }
 
 #[test]
-fn a_stop_waits_for_its_place_in_a_full_queue() {
+fn a_stop_waits_until_the_queue_has_capacity() {
     let mut rig = Rig::new();
     let session = rig.create();
     let store = rig.store.take().unwrap();
@@ -227,7 +227,7 @@ fn a_stop_waits_for_its_place_in_a_full_queue() {
 }
 
 #[test]
-fn what_is_queued_before_a_stop_is_carried_out_and_what_comes_after_is_not() {
+fn commands_queued_before_a_stop_are_carried_out_and_later_ones_are_not() {
     let mut rig = Rig::new();
     let creations: Vec<_> = (0..100).map(|_| rig.creation()).collect();
     let late = rig.creation();
@@ -257,7 +257,7 @@ fn what_is_queued_before_a_stop_is_carried_out_and_what_comes_after_is_not() {
 }
 
 #[test]
-fn a_command_whose_caller_goes_away_is_carried_out() {
+fn a_command_whose_caller_is_gone_is_carried_out() {
     let mut rig = Rig::new();
     let session = rig.create();
     let mut forgotten = Box::pin(rig.store().submit(DeleteSession(session.id)));
@@ -286,7 +286,7 @@ fn time_is_read_where_a_command_is_applied_not_where_it_was_submitted() {
 }
 
 #[test]
-fn what_was_answered_is_read_at_once_while_others_read_all_the_time() {
+fn acknowledged_writes_are_read_immediately_under_constant_reads() {
     let mut rig = Rig::new();
     let id = rig.create().id;
     let over = AtomicBool::new(false);

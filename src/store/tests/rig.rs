@@ -1,4 +1,4 @@
-//! What every test of the store stands on.
+//! The fixture of the store's tests.
 
 use super::super::command::AdvanceCounters;
 use super::reference::{Contents, StoredKey, Turn};
@@ -11,7 +11,7 @@ use crate::domain::archive::Quarantined;
 pub(super) struct Rig {
     pub(super) store: Option<Store>,
     pub(super) dir: TempDir,
-    /// In the place of the file, in tests of a failing disk.
+    /// Replaces the file in tests of a failing disk.
     pub(super) disk: Option<Disk>,
     pub(super) rules: Rules,
     pub(super) clock: Clock,
@@ -23,7 +23,7 @@ pub(super) struct Rig {
 }
 
 impl Rig {
-    /// An open store, and empty.
+    /// Returns an open, empty store.
     pub(super) fn new() -> Self {
         Self::with_rules(rules())
     }
@@ -35,7 +35,7 @@ impl Rig {
         rig
     }
 
-    /// A store on a disk that the test can break.
+    /// Returns a store on a disk that the test can break.
     pub(super) fn on_disk(disk: &Disk) -> Self {
         let mut rig = Self::closed(rules());
         rig.disk = Some(disk.clone());
@@ -43,8 +43,8 @@ impl Rig {
         rig
     }
 
-    /// Stores about 1.1 MiB, after which the file has 2 MiB and does not have to grow for the
-    /// little that a test stores next.
+    /// Stores about 1.1 MiB, so that the file has 2 MiB and need not grow for what a test stores
+    /// next.
     pub(super) fn grow_file(&mut self) {
         let session = self.create();
         let content = "x".repeat(64 * 1024);
@@ -54,7 +54,7 @@ impl Rig {
         }
     }
 
-    /// A place for a store, without a file.
+    /// Returns a rig without an open store or a file.
     pub(super) fn closed(rules: Rules) -> Self {
         let (clock, hand) = Clock::manual(START);
         Self {
@@ -98,31 +98,31 @@ impl Rig {
         self.try_open().unwrap()
     }
 
-    /// Stops as a server does.
+    /// Stops like a server.
     pub(super) fn close(&mut self, clear: bool) {
         let store = self.store.take().unwrap();
         assert!(self.runtime.block_on(store.close(clear)));
     }
 
-    /// Drops the handle without a word to it.
+    /// Drops the handle without a clean stop.
     pub(super) fn drop_store(&mut self) {
         drop_and_wait(self.store.take().unwrap());
     }
 
-    /// Leaves the file as `kill -9` would: just what is in it at this moment.
+    /// Leaves the file as `kill -9` would: with its content of this moment.
     pub(super) fn kill(&mut self) {
         let bytes = self.bytes();
         self.drop_store();
         std::fs::write(self.path(), bytes).unwrap();
     }
 
-    /// Stops as a server does, and starts again.
+    /// Stops like a server, and starts again.
     pub(super) fn restart(&mut self) -> Found {
         self.close(false);
         self.open()
     }
 
-    /// Changes the file behind the store's back.
+    /// Edits the file while the store is closed.
     pub(super) fn edit(&self, change: impl FnOnce(&WriteTransaction)) {
         assert!(self.store.is_none(), "the store is open");
         edit(&self.path(), change);
@@ -161,7 +161,7 @@ impl Rig {
         self.clock.now()
     }
 
-    /// Moves the clock, back too.
+    /// Moves the clock, also back.
     pub(super) fn pass(&self, span: Millis) {
         self.hand.set(self.now() + span);
     }
@@ -294,7 +294,7 @@ impl Rig {
         self.read(|reader| reader.next_turn(session))
     }
 
-    /// In the order of running.
+    /// In the order of execution.
     pub(super) fn open_turns(&self, session: SessionId) -> Vec<OpenTurn> {
         self.read(|reader| reader.open_turns(session)?.collect())
     }
@@ -319,7 +319,7 @@ impl Rig {
         self.query(self.store().message_page(session, request))
     }
 
-    /// Purges until nothing is left; how many slices that took, and who is gone.
+    /// Purges until nothing is left; returns the number of slices and the deleted sessions.
     pub(super) fn purge(&self) -> (usize, Vec<SessionId>) {
         let mut slices = 0;
         let mut sessions = Vec::new();
@@ -338,7 +338,7 @@ impl Rig {
         !self.store().health().commit_failed
     }
 
-    /// Waits for real until the store has found out by itself that it can write again.
+    /// Waits, in real time, until the store has found out on its own that it can write again.
     pub(super) fn wait_until_healthy(&self) {
         self.wait(async {
             for _ in 0..6_000 {
@@ -353,19 +353,19 @@ impl Rig {
 
     // Damage
 
-    /// Waits until the writer has set aside what was met.
+    /// Waits until the writer has quarantined the damage that was found.
     pub(super) fn settle(&self) {
-        // It does that between two commands.
+        // It does so between two commands.
         for _ in 0..2 {
             self.submit(AdvanceCounters).unwrap();
         }
     }
 
-    /// The records that are set aside.
-    pub(super) fn set_aside(&self) -> Vec<Quarantined> {
+    /// Returns the quarantined records.
+    pub(super) fn quarantined(&self) -> Vec<Quarantined> {
         let mut found = Vec::new();
         self.read(|reader| {
-            check::quarantined(&reader.snapshot.txn, &mut |aside| found.push(aside))
+            check::quarantined(&reader.snapshot.txn, &mut |record| found.push(record))
         });
         found
     }
@@ -379,7 +379,7 @@ impl Rig {
         self.read(|reader| Ok(reader.snapshot.txn.open_table(table)?.len()?))
     }
 
-    /// The rows of a table of idempotency keys.
+    /// Returns the rows of a table of idempotency keys.
     fn keys(&self, table: TableDefinition<(u128, &'static str), &'static [u8]>) -> Vec<StoredKey> {
         self.read(|reader| {
             let mut keys = Vec::new();
@@ -393,7 +393,7 @@ impl Rig {
         })
     }
 
-    /// All that is stored of the sessions and can be told from outside.
+    /// Everything stored about the sessions that is visible from outside.
     pub(super) fn contents(&self) -> Contents {
         let sessions = self.all_sessions();
         let verified = self.read(|reader| reader.meta_counter(tables::meta::VERIFIED));
@@ -415,7 +415,7 @@ impl Rig {
         }
     }
 
-    /// How many rows there are of everything but `meta`.
+    /// Returns the number of rows of all tables but `meta`.
     pub(super) fn all_rows(&self) -> u64 {
         self.rows(tables::SESSIONS)
             + self.rows(tables::DEADLINES)

@@ -1,4 +1,4 @@
-//! What can be saved of a file that is damaged, and what is said of the rest.
+//! What can be recovered from a damaged file, and how the rest is reported.
 
 use super::super::command::AdvanceCounters;
 use super::super::error::CopyError;
@@ -10,11 +10,11 @@ use crate::store::schema::tables::{
     meta,
 };
 
-/// A record that is spoilt, and what it is called where it is set aside; nothing of a counter, which
-/// is counted anew.
-type Spoilt = (&'static str, Box<dyn Fn(&WriteTransaction)>);
+/// A record to damage, and its name in the quarantine; no name for a counter, which is counted
+/// anew.
+type DamagedRecord = (&'static str, Box<dyn Fn(&WriteTransaction)>);
 
-/// The keys of a table's rows.
+/// Returns the keys of a table's rows.
 fn keys_of<K: redb::Key + 'static>(
     rig: &Rig,
     table: TableDefinition<K, &'static [u8]>,
@@ -28,22 +28,25 @@ fn keys_of<K: redb::Key + 'static>(
     })
 }
 
-/// Each record of a table, to be spoilt.
+/// Returns each record of a table.
 fn records_of<K: redb::Key + 'static>(
     rig: &Rig,
     table: TableDefinition<'static, K, &'static [u8]>,
     name: &'static str,
-) -> impl Iterator<Item = Spoilt> {
-    keys_of(rig, table).into_iter().map(move |key| -> Spoilt {
-        let spoil = move |txn: &WriteTransaction| damage(txn, table, K::from_bytes(&key));
-        (name, Box::new(spoil))
-    })
+) -> impl Iterator<Item = DamagedRecord> {
+    keys_of(rig, table)
+        .into_iter()
+        .map(move |key| -> DamagedRecord {
+            let damage_and_reopen =
+                move |txn: &WriteTransaction| damage(txn, table, K::from_bytes(&key));
+            (name, Box::new(damage_and_reopen))
+        })
 }
 
-/// Every single record of a store.
-fn all_records(rig: &Rig) -> Vec<Spoilt> {
+/// Returns every record of a store.
+fn all_records(rig: &Rig) -> Vec<DamagedRecord> {
     let counters = [meta::EXPIRED, meta::WARNED, meta::ENDED];
-    let counter = |name| -> Spoilt { ("", Box::new(move |txn| damage(txn, META, name))) };
+    let counter = |name| -> DamagedRecord { ("", Box::new(move |txn| damage(txn, META, name))) };
     records_of(rig, SESSIONS, "session")
         .chain(records_of(rig, MESSAGES, "message "))
         .chain(records_of(rig, CREATE_KEYS, "create_key "))
@@ -55,8 +58,8 @@ fn all_records(rig: &Rig) -> Vec<Spoilt> {
         .collect()
 }
 
-/// A closed store with something of everything, each of its records, and its bytes.
-fn sound() -> (Rig, Vec<Spoilt>, Vec<u8>) {
+/// Returns a closed store with every kind of record, its records, and its bytes.
+fn sound() -> (Rig, Vec<DamagedRecord>, Vec<u8>) {
     let mut rig = filled();
     rig.submit(AdvanceCounters).unwrap();
     let records = all_records(&rig);
@@ -70,7 +73,7 @@ fn look(path: &Path) -> OfflineDatabase {
     OfflineDatabase::into(path, CACHE_BYTES).unwrap()
 }
 
-/// Copies a file that no server holds; the copy.
+/// Copies an offline file; returns the copy.
 fn copy_of(rig: &Rig) -> Result<OfflineDatabase, CopyError> {
     let copy = rig.dir.path().join("copy.redb");
     let file = File::options()
@@ -86,30 +89,33 @@ fn copy_of(rig: &Rig) -> Result<OfflineDatabase, CopyError> {
     Ok(look(&copy))
 }
 
-/// The same, which is sound; these are what it has set aside.
+/// Copies an offline file; returns the quarantined records of the copy, which must be sound.
 fn copied(rig: &Rig) -> Vec<String> {
     let mut copy = copy_of(rig).unwrap();
     assert_eq!(faults_of(&mut copy), Vec::<String>::new());
-    let mut aside = Vec::new();
-    copy.set_aside(&mut |found| aside.push(found.place))
+    let mut quarantined = Vec::new();
+    copy.set_aside(&mut |found| quarantined.push(found.place))
         .unwrap();
-    aside
+    quarantined
 }
 
 #[test]
-fn whichever_single_record_is_damaged_a_copy_is_made_and_sets_it_aside() {
+fn a_copy_quarantines_any_single_damaged_record() {
     let (rig, records, sound) = sound();
-    for (name, spoil) in &records {
+    for (name, damage_and_reopen) in &records {
         std::fs::write(rig.path(), &sound).unwrap();
-        rig.edit(|txn| spoil(txn));
-        let aside = copied(&rig);
-        assert_eq!(aside.len(), usize::from(!name.is_empty()), "{name}");
-        assert!(aside.iter().all(|place| place.starts_with(name)), "{name}");
+        rig.edit(|txn| damage_and_reopen(txn));
+        let quarantined = copied(&rig);
+        assert_eq!(quarantined.len(), usize::from(!name.is_empty()), "{name}");
+        assert!(
+            quarantined.iter().all(|place| place.starts_with(name)),
+            "{name}"
+        );
     }
     std::fs::write(rig.path(), sound).unwrap();
 }
 
-/// A store with a session whose only reply is damaged, and when that was stored.
+/// Returns a store with a session whose only reply is damaged, and the time of the reply.
 fn with_damaged_reply() -> (Rig, SessionId, Timestamp) {
     let mut rig = Rig::new();
     let session = rig.create().id;
@@ -128,17 +134,17 @@ fn a_running_store_is_copied_with_a_damaged_reply() {
     let fault = format!("messages: ({session}, {reply_at}): the record's checksum does not match");
     assert_eq!(rig.store().check().unwrap(), [fault]);
     rig.store().copy(rig.now()).unwrap();
-    // In the store itself it is where it was, until somebody meets it.
+    // In the store itself it is unchanged, until it is read.
     assert_eq!(contents(&rig.transcript(session)), ["hello"]);
     rig.settle();
 }
 
 #[test]
-fn whichever_single_record_is_damaged_an_export_shows_it_and_comes_back() {
+fn an_export_contains_any_single_damaged_record_and_can_be_imported() {
     let (rig, records, sound) = sound();
-    for (name, spoil) in &records {
+    for (name, damage_and_reopen) in &records {
         std::fs::write(rig.path(), &sound).unwrap();
-        rig.edit(|txn| spoil(txn));
+        rig.edit(|txn| damage_and_reopen(txn));
         let lines = export_of(&look(&rig.path()));
         let damaged: Vec<_> = lines
             .iter()
@@ -159,14 +165,14 @@ fn whichever_single_record_is_damaged_an_export_shows_it_and_comes_back() {
 }
 
 #[test]
-fn a_reply_that_is_set_aside_during_an_export_is_in_it() {
+fn a_reply_that_is_quarantined_during_an_export_is_in_it() {
     let (rig, session, _) = with_damaged_reply();
     let mut cursor = Cursor::all();
     let mut lines = Vec::new();
     while !cursor.is_done() {
         let items = rig.read(|reader| reader.export(&mut cursor, 1, START));
         lines.extend(items.iter().map(crate::archive::line));
-        // Somebody else meets it between two slices.
+        // Another reader finds it between two slices.
         rig.transcript(session);
         rig.settle();
     }
@@ -175,12 +181,12 @@ fn a_reply_that_is_set_aside_during_an_export_is_in_it() {
     import(&lines).unwrap();
 }
 
-/// A closed store with sessions enough for pages of several levels, as its bytes.
+/// Returns a closed store with enough sessions for several levels of pages, and its bytes.
 fn many() -> (Rig, Vec<u8>) {
     let mut rig = Rig::new();
     for number in 0..60_u8 {
         let mut creation = rig.keyed_creation(&format!("create-{number}"));
-        // As they are in use: not one behind the other.
+        // In random order, as in practice.
         creation.new.id = SessionId::from(u128::from(number) << 80 | 7);
         let session = rig.submit(creation).unwrap().session;
         for said in ["first", "second"] {
@@ -196,7 +202,7 @@ fn many() -> (Rig, Vec<u8>) {
     (rig, bytes)
 }
 
-/// The places of a file at which a bit is flipped: bytes so many apart, and some keys.
+/// Returns the bits of a file to flip: bytes at intervals, and some keys.
 fn flips(bytes: &[u8]) -> impl Iterator<Item = (usize, u8)> + '_ {
     let every = std::env::var("SESSIOND_FLIP_EVERY").ok();
     let every = every.and_then(|every| every.parse().ok()).unwrap_or(2999);
@@ -208,8 +214,8 @@ fn flips(bytes: &[u8]) -> impl Iterator<Item = (usize, u8)> + '_ {
         .chain(keys.map(|(at, part)| (at + part.len() - 1, 1)))
 }
 
-/// What is exported of a file, and whether it is told that this is not all; none where the file
-/// cannot even be looked into.
+/// Returns what is exported from a file, and whether it is reported as incomplete; none if the file
+/// cannot be opened.
 fn salvaged(path: &Path) -> Option<(Vec<String>, bool)> {
     let mut look = OfflineDatabase::into(path, CACHE_BYTES).ok()?;
     let is_damaged = look.require_sound_pages().is_err();
@@ -229,23 +235,26 @@ fn salvaged(path: &Path) -> Option<(Vec<String>, bool)> {
 }
 
 #[test]
-fn whatever_bit_is_flipped_nearly_all_is_exported_and_can_be_imported() {
+fn with_any_flipped_bit_nearly_everything_is_exported_and_can_be_imported() {
     let (rig, sound) = many();
-    let (all, is_told) = salvaged(&rig.path()).unwrap();
-    assert!(!is_told);
+    let (all, is_reported) = salvaged(&rig.path()).unwrap();
+    assert!(!is_reported);
     let mut looked = 0;
     for (at, bit) in flips(&sound) {
         let mut bytes = sound.clone();
         bytes[at] ^= bit;
         std::fs::write(rig.path(), &bytes).unwrap();
-        let Some((lines, is_told)) = salvaged(&rig.path()) else {
+        let Some((lines, is_reported)) = salvaged(&rig.path()) else {
             continue;
         };
         looked += 1;
-        // No more is lost than what is on a page.
+        // No more is lost than the content of a page.
         let lost = all.len().saturating_sub(lines.len());
         assert!(lost <= 10, "{at} {bit}: {lost} lines are lost");
-        assert!(lost == 0 || is_told, "{at} {bit}: nothing is told");
+        assert!(
+            lost == 0 || is_reported,
+            "{at} {bit}: the loss is not reported"
+        );
         import(&lines).unwrap_or_else(|error| panic!("{at} {bit}: {error}"));
     }
     assert!(looked > 50, "{looked}");
@@ -253,7 +262,7 @@ fn whatever_bit_is_flipped_nearly_all_is_exported_and_can_be_imported() {
 }
 
 #[test]
-fn whatever_bit_is_flipped_a_copy_is_whole_or_refused() {
+fn with_any_flipped_bit_a_copy_is_complete_or_refused() {
     let (rig, sound) = many();
     let (all, _) = salvaged(&rig.path()).unwrap();
     let (mut copies, mut refusals) = (0, 0);
@@ -272,7 +281,7 @@ fn whatever_bit_is_flipped_a_copy_is_whole_or_refused() {
             Err(error) => panic!("{at} {bit}: {error}"),
             Ok(copy) => {
                 let lines = export_of(&copy);
-                // A damaged record of a key stands beside its message.
+                // A damaged record of a key is exported beside its message.
                 let has_damaged = lines.iter().any(|line| line.contains("\"damaged\""));
                 assert!(has_damaged || lines == all, "{at} {bit}: it is another");
                 assert!(
@@ -299,14 +308,14 @@ fn a_running_store_is_copied_unless_its_pages_are_damaged() {
             .windows(text.len())
             .position(|part| part == text)
         {
-            // The last byte, so that the keys stay in their order.
+            // The last byte, so that the keys stay in order.
             at += found + text.len();
             bytes[at - 1] ^= 1;
         }
         assert!(bytes != sound);
         std::fs::write(&path, bytes).unwrap();
     };
-    // In a record, and in a key too.
+    // In a record, and in a key, too.
     for (text, is_copied) in [("well", true), ("key-second", false)] {
         flip(text.as_bytes());
         rig.open();
@@ -323,7 +332,7 @@ fn a_running_store_is_copied_unless_its_pages_are_damaged() {
 }
 
 #[test]
-fn a_copy_beside_writers_is_not_taken_for_damaged() {
+fn concurrent_writes_do_not_make_a_copy_look_damaged() {
     let rounds = std::env::var("SESSIOND_COPIES").ok();
     let rounds = rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(30);
     let mut rig = Rig::new();
@@ -350,7 +359,7 @@ fn a_copy_beside_writers_is_not_taken_for_damaged() {
         });
         for _ in 0..rounds {
             let copy = store.copy(START);
-            // Or the other thread would never end.
+            // Otherwise the other thread would never end.
             is_over.store(copy.is_err(), Ordering::SeqCst);
             copy.unwrap();
         }

@@ -8,10 +8,10 @@ use super::super::command::{DeleteSession, Heartbeat};
 use super::reference::Contents;
 use super::*;
 
-/// How long the file is verified under load; more by hand.
+/// The duration of the verification under load; longer in manual runs.
 const LOAD_SECONDS: &str = "SESSIOND_SCRUB_LOAD_SECONDS";
 
-/// How many bits of the quiet file are flipped.
+/// The number of bits of the quiet file to flip.
 const FLIPS: usize = 100;
 
 impl Rig {
@@ -19,7 +19,7 @@ impl Rig {
         self.store().verify(&CancellationToken::new()).unwrap()
     }
 
-    /// Verifies and takes in what was found, as the server does.
+    /// Verifies and records the result, like the server.
     fn verify_and_record(&self) -> Findings {
         let findings = self.verify();
         let verified = Verified {
@@ -36,7 +36,7 @@ impl Rig {
     }
 }
 
-/// The file of a server that was stopped, with a bit of everything in it and hardly a free page.
+/// Returns the file of a stopped server with every kind of record and hardly a free page.
 fn quiet_file() -> (Vec<u8>, Contents) {
     let mut rig = Rig::new();
     for number in 0..40 {
@@ -60,31 +60,31 @@ fn quiet_file() -> (Vec<u8>, Contents) {
     (bytes, contents)
 }
 
-/// What becomes of a file with a flipped bit.
+/// The effect of a flipped bit.
 #[derive(Debug, PartialEq, Eq)]
-enum BatchOutcome {
+enum FlipEffect {
     Refused,
     Found,
-    /// All of it is read as it was: the bit belonged to nothing.
+    /// Everything is read unchanged: the bit was unused.
     Harmless,
 }
 
-fn fate_of(bytes: &[u8], contents: &Contents, what: &str) -> BatchOutcome {
+fn effect_of(bytes: &[u8], contents: &Contents, what: &str) -> FlipEffect {
     let mut rig = Rig::closed(rules());
     std::fs::write(rig.path(), bytes).unwrap();
     if rig.try_open().is_err() {
         std::fs::remove_file(rig.path()).unwrap();
-        return BatchOutcome::Refused;
+        return FlipEffect::Refused;
     }
     let findings = rig.verify();
     let is_told = findings.damaged_pages > 0 || rig.store().health().undecodable_sessions > 0;
     let outcome = if is_told {
-        BatchOutcome::Found
+        FlipEffect::Found
     } else {
         assert!(rig.contents() == *contents, "{what}: served as healthy");
-        BatchOutcome::Harmless
+        FlipEffect::Harmless
     };
-    // What is left is not to be checked any more.
+    // The rest is not checked when the rig is dropped.
     rig.drop_store();
     std::fs::remove_file(rig.path()).unwrap();
     outcome
@@ -100,7 +100,7 @@ fn a_flipped_bit_of_a_quiet_file_is_refused_or_found() {
         state ^= state >> 7;
         state ^= state << 17;
         let place = usize::try_from(state % bytes.len() as u64).unwrap();
-        // A page of zeros holds nothing.
+        // A page of zeros is empty.
         let page = place / 4096 * 4096;
         let end = (page + 4096).min(bytes.len());
         if bytes[page..end].iter().any(|byte| *byte != 0) {
@@ -111,10 +111,10 @@ fn a_flipped_bit_of_a_quiet_file_is_refused_or_found() {
     for (place, bit) in places {
         let mut flipped = bytes.clone();
         flipped[place] ^= 1 << bit;
-        match fate_of(&flipped, &contents, &format!("bit {bit} of byte {place}")) {
-            BatchOutcome::Refused => refused += 1,
-            BatchOutcome::Found => found += 1,
-            BatchOutcome::Harmless => harmless += 1,
+        match effect_of(&flipped, &contents, &format!("bit {bit} of byte {place}")) {
+            FlipEffect::Refused => refused += 1,
+            FlipEffect::Found => found += 1,
+            FlipEffect::Harmless => harmless += 1,
         }
     }
     println!("{refused} refused, {found} found, {harmless} harmless");
@@ -124,7 +124,7 @@ fn a_flipped_bit_of_a_quiet_file_is_refused_or_found() {
     );
 }
 
-/// Flips bits of the open file where a text stands in it.
+/// Flips bits of the open file wherever it contains a text.
 fn flip_text(rig: &Rig, text: &[u8]) -> usize {
     use std::os::unix::fs::FileExt as _;
 
@@ -140,7 +140,7 @@ fn flip_text(rig: &Rig, text: &[u8]) -> usize {
     places.len()
 }
 
-/// A store with a message that fills a page of its own.
+/// Returns a store with a message that fills a page of its own.
 fn rig_with_needle() -> (Rig, Message) {
     let mut rig = Rig::new();
     let session = rig.create();
@@ -151,7 +151,7 @@ fn rig_with_needle() -> (Rig, Message) {
 }
 
 #[test]
-fn an_undecodable_record_is_found_before_anybody_asks_for_it_and_quarantined() {
+fn an_undecodable_record_is_found_and_quarantined_before_it_is_read() {
     let (mut rig, message) = rig_with_needle();
     assert_eq!(rig.verify_and_record().undecodable_records, 0);
     rig.close(false);
@@ -160,7 +160,7 @@ fn an_undecodable_record_is_found_before_anybody_asks_for_it_and_quarantined() {
     assert_eq!(
         rig.store().health().undecodable_sessions,
         0,
-        "nobody has looked"
+        "unknown has looked"
     );
 
     let findings = rig.verify_and_record();
@@ -169,9 +169,9 @@ fn an_undecodable_record_is_found_before_anybody_asks_for_it_and_quarantined() {
         (1, 0)
     );
     assert_eq!(rig.store().health().undecodable_sessions, 1);
-    assert_eq!(rig.set_aside().len(), 1);
+    assert_eq!(rig.quarantined().len(), 1);
 
-    // What is quarantined is in nobody's way.
+    // The quarantined record affects no other record.
     let findings = rig.verify_and_record();
     assert_eq!(
         (findings.undecodable_records, findings.damaged_pages),
@@ -183,7 +183,7 @@ fn an_undecodable_record_is_found_before_anybody_asks_for_it_and_quarantined() {
 }
 
 #[test]
-fn a_record_that_is_damaged_on_the_disk_alone_is_written_anew_from_memory() {
+fn a_record_that_is_damaged_only_on_the_disk_is_rewritten_from_memory() {
     let (rig, message) = rig_with_needle();
     assert!(flip_text(&rig, b"a needle ") > 0);
     assert_eq!(rig.verify_and_record().undecodable_records, 1);
@@ -197,7 +197,7 @@ fn a_record_that_is_damaged_on_the_disk_alone_is_written_anew_from_memory() {
 }
 
 #[test]
-fn damage_stays_known_over_a_restart_until_a_verification_finds_none() {
+fn damage_is_remembered_across_restarts_until_a_verification_finds_none() {
     let mut rig = Rig::new();
     for number in 0..300 {
         let mut creation = rig.creation();
@@ -206,7 +206,7 @@ fn damage_stays_known_over_a_restart_until_a_verification_finds_none() {
     }
     rig.close(false);
     let sound = rig.bytes();
-    // A bit of a key in an index, which has no checksum but that of its page.
+    // A bit of a key in an index, which has no checksum other than that of its page.
     let user = u128::to_le_bytes(1150);
     let place = sound
         .windows(32)
@@ -217,7 +217,7 @@ fn damage_stays_known_over_a_restart_until_a_verification_finds_none() {
     std::fs::write(rig.path(), &damaged).unwrap();
 
     rig.open();
-    assert_eq!(rig.damaged_pages(), 0, "nobody has looked");
+    assert_eq!(rig.damaged_pages(), 0, "unknown has looked");
     assert!(rig.verify_and_record().damaged_pages > 0);
     assert!(rig.damaged_pages() > 0);
     rig.restart();
@@ -226,16 +226,16 @@ fn damage_stays_known_over_a_restart_until_a_verification_finds_none() {
     rig.open();
     assert!(rig.damaged_pages() > 0, "after a crash");
 
-    // The operator mends the file behind the server's back.
+    // The operator repairs the file outside the server.
     rig.close(false);
-    let mut mended = rig.bytes();
+    let mut repaired = rig.bytes();
     let row = [&user[..], &damaged[place + 16..place + 32]].concat();
-    while let Some(at) = mended.windows(32).position(|key| key == row) {
-        mended[at + 16] ^= 1;
+    while let Some(at) = repaired.windows(32).position(|key| key == row) {
+        repaired[at + 16] ^= 1;
     }
-    std::fs::write(rig.path(), &mended).unwrap();
+    std::fs::write(rig.path(), &repaired).unwrap();
     rig.open();
-    assert!(rig.damaged_pages() > 0, "nobody has looked again");
+    assert!(rig.damaged_pages() > 0, "no verification has run since");
     assert_eq!(rig.verify_and_record().faults, [""; 0]);
     assert_eq!(rig.damaged_pages(), 0);
     rig.restart();
@@ -251,7 +251,7 @@ fn a_stop_ends_a_verification() {
     let began = Instant::now();
     rig.verify();
     let whole = began.elapsed();
-    // Before it begins, and within.
+    // Before it begins, and during it.
     for part in [0, 2, 4, 8] {
         let stop = CancellationToken::new();
         let (stopped, took) = std::thread::scope(|scope| {
@@ -260,10 +260,10 @@ fn a_stop_ends_a_verification() {
                 std::thread::sleep(whole / part);
             }
             stop.cancel();
-            let told = Instant::now();
-            (pass.join().unwrap(), told.elapsed())
+            let cancelled = Instant::now();
+            (pass.join().unwrap(), cancelled.elapsed())
         });
-        // It may have been over before.
+        // It may have ended before.
         assert!(
             matches!(stopped, Err(ScrubError::Stopped) | Ok(_)),
             "{stopped:?}"
@@ -278,7 +278,7 @@ fn a_stop_ends_a_verification() {
 }
 
 #[test]
-fn a_verification_under_full_load_finds_nothing_and_keeps_nobody_waiting() {
+fn a_verification_under_full_load_finds_nothing_and_blocks_no_caller() {
     let seconds = std::env::var(LOAD_SECONDS).map_or(2, |text| text.parse().unwrap());
     let limit = Duration::from_secs(seconds);
     let mut rig = Rig::new();

@@ -1,4 +1,4 @@
-//! Sessions: their keys, their end, their lists and numbers.
+//! Sessions: their keys, end, lists and statistics.
 
 use super::super::command::{AdvanceCounters, DeleteSession, Heartbeat, PatchTimeout, Renew};
 use super::*;
@@ -51,7 +51,7 @@ fn a_create_key_makes_one_session_for_24_hours() {
     let second = made(&rig, again);
     assert_ne!(second.id, first.id);
 
-    // The key is the second session's now, and stays when the first one goes.
+    // The key belongs to the second session now, and stays when the first one is deleted.
     rig.submit(DeleteSession(first.id)).unwrap();
     let again = keyed(&mut rig, LONG);
     assert_eq!(repeated(&rig, again).id, second.id);
@@ -101,14 +101,14 @@ fn a_create_key_with_another_request_is_refused_and_other_users_have_their_own()
     let mut other = rig.keyed_creation("k");
     other.new.user_id = UserId::from(BOB);
     assert_ne!(made(&rig, other).id, first.id);
-    // What the request resolved to is not what it asked for.
+    // The resolved timeouts are not the requested ones.
     let mut same = rig.keyed_creation("k");
     same.new.timeout = LONG;
     assert_eq!(repeated(&rig, same), first);
 }
 
 #[test]
-fn an_expired_session_is_told_apart_until_its_keeping_ends_whether_or_not_it_was_purged() {
+fn an_expired_session_is_distinguished_until_its_retention_ends_purged_or_not() {
     let mut rig = Rig::new();
     let session = rig.create();
     let expired = Refusal::SessionExpired {
@@ -138,7 +138,7 @@ fn an_expired_session_is_told_apart_until_its_keeping_ends_whether_or_not_it_was
 }
 
 #[test]
-fn an_expired_session_that_is_still_kept_can_be_deleted() {
+fn an_expired_session_that_is_still_retained_can_be_deleted() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.send(session.id, "hello");
@@ -150,7 +150,7 @@ fn an_expired_session_that_is_still_kept_can_be_deleted() {
 }
 
 #[test]
-fn a_sessions_times_stand_still_while_the_clock_is_behind_them() {
+fn a_sessions_times_do_not_change_while_the_clock_is_behind_them() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.pass(MINUTE);
@@ -170,7 +170,7 @@ fn a_sessions_times_stand_still_while_the_clock_is_behind_them() {
 }
 
 #[test]
-fn a_patch_that_is_refused_changes_nothing() {
+fn a_refused_patch_changes_nothing() {
     let mut rig = Rig::new();
     let session = rig.create();
     rig.pass(Millis(10 * MINUTE.0));
@@ -196,7 +196,7 @@ fn a_patch_that_is_refused_changes_nothing() {
 }
 
 #[test]
-fn lists_go_from_the_newest_to_the_oldest_and_their_pages_meet() {
+fn lists_are_ordered_from_newest_to_oldest_and_pages_are_complete() {
     let mut rig = Rig::new();
     for number in 0..25 {
         let mut creation = rig.creation();
@@ -242,11 +242,11 @@ impl Rig {
 }
 
 #[test]
-fn the_numbers_never_disagree_with_a_full_count_wherever_the_clock_goes() {
+fn statistics_always_match_a_full_count_wherever_the_clock_goes() {
     let mut rig = Rig::new();
     let mut ids = Vec::new();
     for step in 0..300_u32 {
-        // Forward and back by a step that looks random, forward on the whole.
+        // Forward and back by pseudo-random steps, forward on the whole.
         let wild = step.wrapping_mul(2_654_435_761) >> 8;
         let minutes = i64::from(wild % 40) - 15;
         rig.pass(Millis(minutes * MINUTE.0 + i64::from(wild % 3) - 1));
@@ -276,7 +276,7 @@ fn the_numbers_never_disagree_with_a_full_count_wherever_the_clock_goes() {
 }
 
 #[test]
-fn the_numbers_fit_just_before_at_and_just_after_each_deadline() {
+fn statistics_are_exact_just_before_at_and_just_after_each_deadline() {
     let mut rig = Rig::new();
     let session = rig.create();
     let numbers = |active, near_expiration, expired| Stats {
@@ -303,7 +303,7 @@ fn the_numbers_fit_just_before_at_and_just_after_each_deadline() {
 }
 
 #[test]
-fn what_falls_due_is_found_in_order_and_in_slices() {
+fn due_deadlines_are_returned_in_order_and_in_slices() {
     let mut rig = Rig::new();
     let minutes = [20, 10, 30, 10];
     let sessions = minutes.map(|minutes| {
@@ -333,7 +333,7 @@ fn what_falls_due_is_found_in_order_and_in_slices() {
 }
 
 #[test]
-fn the_janitor_is_woken_by_a_deadline_before_its_alarm_alone() {
+fn only_a_deadline_before_the_next_one_wakes_the_janitor() {
     let mut rig = Rig::new();
     let is_woken = |rig: &Rig| {
         let sooner = std::pin::pin!(rig.store().alarm().sooner());
@@ -356,21 +356,21 @@ fn the_janitor_is_woken_by_a_deadline_before_its_alarm_alone() {
 }
 
 #[test]
-fn what_a_batch_may_still_set_is_not_settled_before_it_is_on_disk() {
+fn deadlines_of_a_batch_are_not_final_before_it_is_on_disk() {
     let disk = Disk::default();
     let mut rig = Rig::on_disk(&disk);
     let session = rig.create();
     disk.set_sync_time(Duration::from_millis(50));
-    let (alarm, began) = (rig.store().alarm(), rig.now());
+    let (next, began) = (rig.store().alarm(), rig.now());
     let later = began + SECOND;
-    let is_woken = || poke(std::pin::pin!(alarm.sooner())).is_ready();
-    // No deadline is before it, and what was written so far woke it.
-    alarm.set(began);
+    let is_woken = || poke(std::pin::pin!(next.sooner())).is_ready();
+    // No deadline precedes it, and what was written so far has woken it.
+    next.set(began);
     is_woken();
-    assert_eq!(alarm.settled(later), later);
+    assert_eq!(next.settled(later), later);
     let during = async {
         loop {
-            let settled = alarm.settled(later);
+            let settled = next.settled(later);
             if settled != later {
                 return settled;
             }
@@ -381,10 +381,13 @@ fn what_a_batch_may_still_set_is_not_settled_before_it_is_on_disk() {
     let (written, settled) = rig.wait(async { tokio::join!(writing, during) });
     written.unwrap();
     assert_eq!(settled, began);
-    assert_eq!(alarm.settled(later), later);
-    assert!(is_woken(), "whoever was held back is woken at its end");
+    assert_eq!(next.settled(later), later);
+    assert!(
+        is_woken(),
+        "a delayed janitor is woken at the end of the batch"
+    );
     rig.submit(Heartbeat(session.id)).unwrap();
-    assert!(!is_woken(), "nobody was held back");
+    assert!(!is_woken(), "the janitor was not delayed");
 }
 
 #[test]
@@ -392,13 +395,13 @@ fn an_index_row_without_its_session_is_found() {
     let mut rig = Rig::new();
     let [first, second] = [rig.create(), rig.create()];
     rig.close(false);
-    let nobody = SessionId::from(77);
+    let unknown = SessionId::from(77);
     let moved = Row {
         expires_at: first.expires_at + SECOND,
         ..Row::for_session(&first)
     };
     let orphan = Row {
-        session: nobody,
+        session: unknown,
         ..Row::for_session(&second)
     };
     rig.edit(|txn| {
@@ -411,7 +414,7 @@ fn an_index_row_without_its_session_is_found() {
         let mut rows = txn.open_table(USER_SESSIONS).unwrap();
         let user = u128::from(first.user_id);
         rows.remove((user, u128::from(first.id))).unwrap().unwrap();
-        rows.insert((user, u128::from(nobody)), ()).unwrap();
+        rows.insert((user, u128::from(unknown)), ()).unwrap();
     });
     rig.open();
     rig.faults = vec![
@@ -424,16 +427,16 @@ fn an_index_row_without_its_session_is_found() {
             moved.expires_at, first.id
         ),
         format!(
-            "deadlines: the row ({}, {nobody}) has no session",
+            "deadlines: the row ({}, {unknown}) has no session",
             orphan.expires_at
         ),
         format!("user_sessions: session {} has no row", first.id),
-        format!("user_sessions: the row of {nobody} has no session"),
+        format!("user_sessions: the row of {unknown} has no session"),
     ];
 }
 
 #[test]
-fn a_session_of_the_largest_id_is_listed_and_erased_like_any_other() {
+fn a_session_with_the_largest_id_is_listed_and_deleted_like_any_other() {
     let mut rig = Rig::new();
     let other = rig.create();
     let mut creation = rig.creation();

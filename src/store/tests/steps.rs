@@ -1,19 +1,19 @@
-//! The steps that the [`model`](super::model) test takes.
+//! The steps of the [`model`](super::model) test.
 
 use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
 
-/// What names a session, a message, a body: an index into what there is, so that it shrinks.
+/// Selects a session, a message or a body: an index into the existing ones, so that it shrinks.
 pub(super) type Index = u8;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
     Session(SessionCall),
-    /// What happens to the turns of a session.
+    /// A step that concerns the turns of a session.
     Turn(Index, TurnCall),
-    OfflineDatabase(OfflineDatabase),
+    Query(Query),
     Purge,
     AdvanceCounters,
     Maintain {
@@ -21,7 +21,7 @@ pub(super) enum Step {
         number: u64,
     },
     Pass(Millis),
-    /// Time until just before, or after, a session's expiry or the end of its keeping.
+    /// Moves the clock to just before, or after, a session's expiry or the end of its retention.
     PassToTheEnd {
         session: Index,
         of_keeping: bool,
@@ -51,56 +51,56 @@ pub(super) enum SessionCall {
         has_agent: bool,
         beginning: Beginning,
     },
-    /// That many messages at once.
+    /// Sends a number of messages in one batch.
     Burst(Index, u8, Beginning),
-    /// A reply from outside.
+    /// A submitted reply.
     Submit {
         session: Index,
-        /// So many messages are sent first whose turns wait for it: few do otherwise.
+        /// The number of messages to send first whose turns wait for it, since few do otherwise.
         awaited: u8,
-        /// The first turn fails then, and is opened again behind the others.
+        /// Whether the first turn then fails, and is reopened after the others.
         retried: bool,
         named: Named,
         reply: Index,
         key: Option<Index>,
         closes_turns: bool,
-        /// At once again under the same key with that reply, as after an answer that was lost.
+        /// The reply of an immediate repeat under the same key, as after a lost answer.
         again: Option<Index>,
     },
     Delete(Index),
 }
 
-/// Which message a submit names.
+/// The message that a submit names.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Named {
-    /// None, for all that wait.
+    /// None, for all waiting messages.
     Nothing,
-    /// That of the next turn, if there is one.
+    /// The message of the next turn, if there is one.
     NextTurn,
-    /// Any, the agent's too, or one that is nowhere.
+    /// Any message, also the agent's, or one that does not exist.
     Message(Index),
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum TurnCall {
     Begin(Index),
-    /// The agent is to submit its reply within that time.
+    /// Waits for a submitted reply for that time.
     Park(Index, Millis),
     Close {
         message: Index,
         replies: bool,
     },
-    /// Whatever turn is the next, begun and answered.
+    /// Begins and answers the next turn.
     Run,
-    /// Whatever turn is the next, begun and cut off by a crash, that many times.
+    /// Begins the next turn and interrupts it by a crash, that many times.
     CrashIn(u8),
-    /// Whatever turn is the next, failed and opened again by a repeat of its message.
+    /// Fails the next turn and reopens it by a repeat of its message.
     Retry(Beginning),
     Expire,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum OfflineDatabase {
+pub(super) enum Query {
     List {
         user: Option<Index>,
         below: Option<Index>,
@@ -195,7 +195,7 @@ prop_compose! {
     }
 }
 
-/// A wait may be over long before anything else happens: that alone ends no turn.
+/// A wait may end long before anything else happens, which ends no turn.
 fn wait() -> impl Strategy<Value = Millis> {
     (-1..60_i64).prop_map(|minutes| Millis(minutes * MINUTE.0))
 }
@@ -217,7 +217,7 @@ fn named() -> impl Strategy<Value = Named> {
     ]
 }
 
-/// Mostly one that is said in two ways.
+/// Mostly one that has two spellings.
 fn reply() -> impl Strategy<Value = Index> {
     prop_oneof![3 => 0..2_u8, 2 => 2..6_u8]
 }
@@ -271,8 +271,8 @@ prop_compose! {
         user in option::of(index()),
         below in option::of(index()),
         limit in 1..5_usize,
-    ) -> OfflineDatabase {
-        OfflineDatabase::List { user, below, limit }
+    ) -> Query {
+        Query::List { user, below, limit }
     }
 }
 
@@ -282,14 +282,14 @@ prop_compose! {
         before in place(),
         after in place(),
         limit in 1..6_usize,
-    ) -> OfflineDatabase {
-        OfflineDatabase::Page { session, before, after, limit }
+    ) -> Query {
+        Query::Page { session, before, after, limit }
     }
 }
 
 prop_compose! {
-    fn before()(session in index(), message: u8, limit in 0..6_usize) -> OfflineDatabase {
-        OfflineDatabase::Before { session, message, limit }
+    fn before()(session in index(), message: u8, limit in 0..6_usize) -> Query {
+        Query::Before { session, message, limit }
     }
 }
 
@@ -300,11 +300,11 @@ prop_compose! {
 }
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
-    let look = prop_oneof![3 => list(), 4 => page(), 2 => before()];
+    let query = prop_oneof![3 => list(), 4 => page(), 2 => before()];
     prop_oneof![
         48 => session_call().prop_map(Step::Session),
         21 => (index(), turn_call()).prop_map(|(session, turn)| Step::Turn(session, turn)),
-        9 => look.prop_map(Step::OfflineDatabase),
+        9 => query.prop_map(Step::Query),
         3 => Just(Step::Purge),
         2 => Just(Step::AdvanceCounters),
         2 => (any::<bool>(), any::<u64>())

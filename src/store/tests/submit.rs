@@ -1,4 +1,4 @@
-//! Replies that come from outside, and the turns that wait for them.
+//! Submitted replies, and the turns that wait for them.
 
 use super::super::command::{
     BeginTurn, Begun, DeleteSession, ParkTurn, Parked, StoreRemoteSession, SubmitReply, Submitted,
@@ -6,7 +6,7 @@ use super::super::command::{
 use super::*;
 use crate::store::schema::tables::{OPEN_TURNS, REMOTE_SESSIONS, SUBMIT_KEYS};
 
-/// A submit that closes what waits.
+/// Returns a submit that closes all waiting turns.
 pub(super) fn submit(rig: &mut Rig, session: SessionId, content: &str) -> SubmitReply {
     SubmitReply {
         session_id: session,
@@ -30,7 +30,7 @@ pub(super) fn wait(rig: &mut Rig, session: SessionId, content: &str) -> Arc<Mess
 }
 
 #[test]
-fn one_reply_closes_all_that_wait_and_those_alone() {
+fn one_reply_closes_exactly_the_waiting_turns() {
     let mut rig = Rig::new();
     let session = rig.create().id;
     let mut listener = listen(&rig.bus, session);
@@ -56,15 +56,15 @@ fn one_reply_closes_all_that_wait_and_those_alone() {
         ["chunk: both", "agent: both", "ended", "ended"]
     );
     assert_eq!(rig.open_turns(session).len(), 1);
-    // What the next turn is told has it once, behind the newest of them.
+    // The history of the next turn has it once, after the newest of them.
     let next = rig.send(session, "next").message;
-    let told = rig.read(|reader| reader.messages_before(session, next.created_at, 10));
-    let told: Vec<_> = told.iter().map(|told| told.id).collect();
-    assert_eq!(told, [one.id, two.id, message.id, later.id]);
+    let history = rig.read(|reader| reader.messages_before(session, next.created_at, 10));
+    let history: Vec<_> = history.iter().map(|message| message.id).collect();
+    assert_eq!(history, [one.id, two.id, message.id, later.id]);
 }
 
 #[test]
-fn a_named_message_is_answered_whether_it_waits_or_runs_but_not_before_it_began() {
+fn a_named_message_is_answered_if_its_turn_waits_or_runs_but_not_before_it_begins() {
     let mut rig = Rig::new();
     let session = rig.create().id;
     let running = rig.ask(session, "running").message;
@@ -76,7 +76,7 @@ fn a_named_message_is_answered_whether_it_waits_or_runs_but_not_before_it_began(
         let closed: &[MessageId] = if closes { &[named.id] } else { &[] };
         assert_eq!(submitted.closed, closed);
     }
-    // What the backend answers after that is dropped.
+    // A later answer of the backend is dropped.
     let stored = rig.submit(answer(&running, "too late")).unwrap();
     assert!(matches!(stored, Closed::Replied(reply) if reply.body.content == "well"));
     let parked = rig.submit(ParkTurn {
@@ -86,7 +86,7 @@ fn a_named_message_is_answered_whether_it_waits_or_runs_but_not_before_it_began(
     });
     assert_eq!(parked.unwrap(), Parked::Gone);
 
-    // Where the agent answers itself, nothing is closed.
+    // If the backend answers for the agent, nothing is closed.
     let turn = rig.next_turn(session).unwrap();
     assert!(matches!(rig.submit(BeginTurn(turn)).unwrap(), Begun::Now));
     let mut command = submit(&mut rig, session, "well");
@@ -96,7 +96,7 @@ fn a_named_message_is_answered_whether_it_waits_or_runs_but_not_before_it_began(
 }
 
 #[test]
-fn a_deadline_outlives_stops_and_crashes_which_are_not_its_own() {
+fn a_wait_survives_stops_and_crashes_which_do_not_count_against_it() {
     let mut rig = Rig::new();
     let session = rig.create().id;
     let until = rig.now() + MINUTE;
@@ -120,7 +120,7 @@ fn a_deadline_outlives_stops_and_crashes_which_are_not_its_own() {
         assert!(turn.begun && !turn.running);
         assert_eq!((turn.waits_until, turn.crashes), (Some(until), 0));
     }
-    // One that is asked after all waits no more.
+    // A turn that is begun after all no longer waits.
     let turn = rig.next_turn(session).unwrap();
     assert!(matches!(rig.submit(BeginTurn(turn)).unwrap(), Begun::Now));
     let turn = rig.next_turn(session).unwrap();
@@ -128,7 +128,7 @@ fn a_deadline_outlives_stops_and_crashes_which_are_not_its_own() {
 }
 
 #[test]
-fn a_key_names_a_submit_apart_from_the_sends() {
+fn keys_of_submits_and_sends_are_independent() {
     let mut rig = Rig::new();
     let session = rig.create().id;
     let message = rig.keyed_message(session, "sent", "k");
@@ -172,12 +172,12 @@ fn nothing_is_left_of_a_deleted_session() {
         assert_eq!(rig.rows(REMOTE_SESSIONS), 1);
         let deleted = rig.submit(DeleteSession(session)).unwrap();
         assert_eq!(deleted.has_more, many);
-        // Whoever deletes it is told what to delete there.
+        // The deletion returns the remote session to delete.
         let remote = deleted.remote.map(|remote| remote.name);
         assert_eq!(remote.as_deref(), Some("their-session"));
         rig.purge();
         assert_eq!(rig.all_rows(), 0);
-        // Nobody is there to keep it for.
+        // The session does not exist, so nothing is stored.
         let name = "too-late".to_owned();
         rig.submit(StoreRemoteSession {
             session_id: session,
@@ -189,7 +189,7 @@ fn nothing_is_left_of_a_deleted_session() {
 }
 
 #[test]
-fn the_name_that_another_server_has_is_kept_and_replaced() {
+fn the_id_of_a_remote_session_is_stored_and_replaced() {
     let mut rig = Rig::new();
     let session = rig.create().id;
     assert_eq!(rig.query(rig.store().remote_session(session)), None);
@@ -206,7 +206,7 @@ fn the_name_that_another_server_has_is_kept_and_replaced() {
 }
 
 #[test]
-fn what_does_not_fit_is_found() {
+fn inconsistent_records_are_found() {
     let mut rig = Rig::new();
     let session = rig.create().id;
     let one = wait(&mut rig, session, "one");
@@ -237,11 +237,11 @@ fn what_does_not_fit_is_found() {
         turns.insert((id, 0), bytes.as_slice()).unwrap();
     });
     rig.open();
-    let nobody = SessionId::from(77);
+    let unknown = SessionId::from(77);
     let at = one.created_at;
     rig.faults = vec![
         format!("submit_keys: there is no reply ({session}, {at})"),
-        format!("upstreams: {nobody} is not a session"),
+        format!("upstreams: {unknown} is not a session"),
         format!("upstreams: {session}: the record has the unknown version 100"),
         format!("open_turns: ({session}, 0) waits, but runs or has not begun"),
     ];

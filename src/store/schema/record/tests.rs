@@ -1,4 +1,4 @@
-//! What is written comes back, and nothing else does.
+//! Encoded records are decoded unchanged, and nothing else is decoded.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -9,7 +9,7 @@ use super::*;
 use crate::domain::id::{MessageId, TurnId};
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
 
-/// Bytes are decoded as every kind of record in turn; how many of them took it.
+/// Decodes bytes as every kind of record; returns how many decoders accept them.
 fn accepted(bytes: &[u8]) -> usize {
     [
         decode_session(SessionId::from(1), bytes).is_ok(),
@@ -26,7 +26,7 @@ fn accepted(bytes: &[u8]) -> usize {
     .count()
 }
 
-/// A whole frame around any content.
+/// Returns a valid frame around any content.
 fn framed(content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![VERSION];
     bytes.extend(crc32fast::hash(content).to_le_bytes());
@@ -34,7 +34,7 @@ fn framed(content: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// No truncation and no flipped bit of a record passes as a record.
+/// Asserts that no truncated record and no record with a flipped bit is accepted.
 fn assert_guarded<T: std::fmt::Debug>(
     bytes: &[u8],
     decode: impl Fn(&[u8]) -> Result<T, RecordError>,
@@ -200,14 +200,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_session_comes_back_as_it_was_and_damaged_not_at_all(session in session()) {
+    fn a_session_round_trips_and_damage_is_detected(session in session()) {
         let bytes = encode_session(&session).unwrap();
         prop_assert_eq!(&decode_session(session.id, &bytes).unwrap(), &session);
         assert_guarded(&bytes, |bytes| decode_session(session.id, bytes))?;
     }
 
     #[test]
-    fn a_message_comes_back_as_it_was_and_damaged_not_at_all(message in message()) {
+    fn a_message_round_trips_and_damage_is_detected(message in message()) {
         let (session, at) = (message.session_id, message.created_at);
         let bytes = encode_message(&message).unwrap();
         prop_assert_eq!(&decode_message(session, at, &bytes).unwrap(), &message);
@@ -215,7 +215,7 @@ proptest! {
     }
 
     #[test]
-    fn an_open_turn_comes_back_as_it_was_and_damaged_not_at_all(turn in open_turn()) {
+    fn an_open_turn_round_trips_and_damage_is_detected(turn in open_turn()) {
         let (session, position) = (turn.session_id, turn.position);
         let bytes = encode_turn(&turn).unwrap();
         prop_assert_eq!(&decode_turn(session, position, &bytes).unwrap(), &turn);
@@ -223,14 +223,14 @@ proptest! {
     }
 
     #[test]
-    fn a_create_key_comes_back_as_it_was_and_damaged_not_at_all(claim in claim()) {
+    fn a_create_key_round_trips_and_damage_is_detected(claim in claim()) {
         let bytes = encode_claim(&claim).unwrap();
         prop_assert_eq!(&decode_claim(&bytes).unwrap(), &claim);
         assert_guarded(&bytes, decode_claim)?;
     }
 
     #[test]
-    fn small_values_come_back_as_they_were_and_damaged_not_at_all(
+    fn small_values_round_trip_and_damage_is_detected(
         point in time(),
         rows: u64,
         number: u32,
@@ -256,25 +256,25 @@ proptest! {
 
     #[test]
     fn random_bytes_are_never_a_record(bytes in vec(any::<u8>(), 0..300)) {
-        // One in 2^40 would pass the frame.
+        // One in 2^40 would pass the checks of the frame.
         prop_assert_eq!(accepted(&bytes), 0);
     }
 
     #[test]
-    fn random_bytes_in_a_sound_frame_are_refused_or_read_but_crash_nothing(
+    fn random_bytes_in_a_valid_frame_never_panic(
         content in vec(any::<u8>(), 0..300),
     ) {
         accepted(&framed(&content));
     }
 
     #[test]
-    fn a_damaged_length_asks_for_no_memory(
+    fn a_damaged_length_allocates_no_memory(
         message in message(),
         session in session(),
         length in prop_oneof![Just(u64::MAX), Just(1 << 62), Just(1 << 40), Just(1 << 21)],
     ) {
-        // bincode writes a number of 64 bits as 253 and its bytes. Put at every place, it comes to
-        // stand where a text's length is read, too.
+        // bincode writes a number of 64 bits as 253 and its bytes. Inserted at every position, it
+        // is also read as the length of a text.
         let length = [&[253], &length.to_le_bytes()[..]].concat();
         for bytes in [encode_message(&message).unwrap(), encode_session(&session).unwrap()] {
             let content = &bytes[HEADER_BYTES..];
@@ -285,7 +285,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_left_over_after_a_record_makes_it_unreadable(
+    fn bytes_after_a_record_make_it_invalid(
         session in session(),
         rest in vec(any::<u8>(), 1..9),
     ) {
@@ -298,7 +298,7 @@ proptest! {
 
 #[test]
 fn the_length_of_a_text_is_limited() {
-    // An agent's message with nothing in it, cut before the length of its content.
+    // An empty message of an agent, truncated before the length of its content.
     let head = [0; 32];
     for length in [MAX_RECORD_BYTES as u64 + 1, 1 << 32, u64::MAX] {
         let length = [&[253], &length.to_le_bytes()[..]].concat();
@@ -309,7 +309,7 @@ fn the_length_of_a_text_is_limited() {
 }
 
 #[test]
-fn a_record_of_another_version_says_so() {
+fn an_unknown_version_is_reported() {
     let good = encode_number(7).unwrap();
     for version in (0..=u8::MAX).filter(|version| *version != VERSION) {
         let mut bytes = good.clone();
@@ -320,7 +320,7 @@ fn a_record_of_another_version_says_so() {
 }
 
 #[test]
-fn each_kind_of_damage_is_told_apart() {
+fn each_kind_of_damage_has_its_own_error() {
     let good = encode_number(7).unwrap();
     assert_eq!(decode_number(&[]), Err(RecordError::TooShort(0)));
     assert_eq!(decode_number(&good[..4]), Err(RecordError::TooShort(4)));
@@ -331,18 +331,18 @@ fn each_kind_of_damage_is_told_apart() {
 }
 
 #[test]
-fn a_session_whose_key_is_no_key_is_damaged() {
+fn a_session_with_an_invalid_key_is_damaged() {
     let session = sample_session();
     let bytes = encode_session(&session).unwrap();
     let content = &bytes[HEADER_BYTES..];
-    // The key stands last.
-    let spoilt = [&content[..content.len() - 1], b" "].concat();
-    let error = decode_session(session.id, &framed(&spoilt)).unwrap_err();
+    // The key is last.
+    let damaged = [&content[..content.len() - 1], b" "].concat();
+    let error = decode_session(session.id, &framed(&damaged)).unwrap_err();
     assert!(matches!(error, RecordError::Layout(_)), "{error:?}");
 }
 
 #[test]
-fn the_largest_messages_that_the_rules_allow_come_back() {
+fn the_largest_allowed_messages_round_trip() {
     let mut message = sample_message();
     message.body = Body {
         content: "\u{1F600}".repeat(16 * 1024),
@@ -355,7 +355,7 @@ fn the_largest_messages_that_the_rules_allow_come_back() {
 }
 
 #[test]
-fn what_could_not_be_read_back_is_not_written() {
+fn a_record_that_could_not_be_decoded_is_not_encoded() {
     let mut message = sample_message();
     let near = (0..2_000).step_by(10).map(|less| MAX_RECORD_BYTES - less);
     for bytes in near.chain([MAX_RECORD_BYTES + 1, 3 << 20]) {

@@ -1,6 +1,6 @@
-//! The contract once more, over plain maps: slow, obvious, and without a line of the store's.
+//! The contract once more, over plain maps: slow, obvious, and independent of the store's code.
 //!
-//! Of the domain it takes the values alone, none of the rules.
+//! It uses the values of the domain, but none of its rules.
 
 mod turns;
 
@@ -24,7 +24,7 @@ fn replied_at(message: &Message) -> Option<Timestamp> {
     }
 }
 
-/// What the store should hold.
+/// The expected content of the store.
 #[derive(Clone)]
 pub(super) struct Reference {
     pub(super) now: Timestamp,
@@ -34,16 +34,16 @@ pub(super) struct Reference {
     pub(super) maintenance: Maintenance,
 }
 
-/// A session with all that belongs to it.
+/// A session with everything that belongs to it.
 #[derive(Clone)]
 struct Kept {
     session: Session,
     messages: BTreeMap<Timestamp, Message>,
-    /// Of the messages that were sent.
+    /// The keys of sent messages.
     keys: BTreeMap<String, Timestamp>,
-    /// Of the replies that were submitted.
+    /// The keys of submitted replies.
     submit_keys: BTreeMap<String, Timestamp>,
-    /// In the order of running.
+    /// In the order of execution.
     turns: Vec<Turn>,
 }
 
@@ -54,7 +54,7 @@ struct Claim {
     asked: TimeoutOverrides,
 }
 
-/// What a client can tell of an open turn.
+/// The visible parts of an open turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Turn {
     pub(super) message_at: Timestamp,
@@ -64,26 +64,26 @@ pub(super) struct Turn {
     pub(super) waits_until: Option<Timestamp>,
 }
 
-/// All that is stored of the sessions and can be told from outside.
+/// Everything stored about the sessions that is visible from outside.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Contents {
     pub(super) sessions: Vec<Session>,
-    /// Of each session, newest first.
+    /// For each session, newest first.
     pub(super) messages: Vec<Vec<Message>>,
-    /// Of each session, in the order of running.
+    /// For each session, in the order of execution.
     pub(super) turns: Vec<Vec<Turn>>,
     pub(super) keys: Vec<StoredKey>,
     pub(super) submit_keys: Vec<StoredKey>,
     pub(super) maintenance: Maintenance,
 }
 
-/// What is kept of the care of the file.
+/// The last verification and the last backup.
 pub(super) type Maintenance = (Option<Verified>, Option<LastBackup>);
 
-/// An idempotency key of a session, with the time of the message that it names.
+/// An idempotency key of a session, with the time of its message.
 pub(super) type StoredKey = (SessionId, String, Timestamp);
 
-/// How a turn began, or ended.
+/// The result of beginning or closing a turn.
 #[allow(clippy::large_enum_variant, reason = "a handful of them live at once")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TurnResult {
@@ -94,7 +94,7 @@ pub(super) enum TurnResult {
     Gone,
 }
 
-/// What came of a send.
+/// The result of a send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) session: Session,
@@ -103,13 +103,13 @@ pub(super) struct Outcome {
     pub(super) replayed: bool,
 }
 
-/// What came of a submit.
+/// The result of a submit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Submission {
     pub(super) session: Session,
     pub(super) message: Message,
     pub(super) replayed: bool,
-    /// The user's messages that it answered, the newest last.
+    /// The user's messages that it answered, newest last.
     pub(super) closed: Vec<MessageId>,
 }
 
@@ -221,7 +221,7 @@ impl Reference {
     pub(super) fn renew(&mut self, id: SessionId) -> Result<Session> {
         let now = self.now;
         let session = &mut self.active(id)?.session;
-        if stands_at_its_end(session) {
+        if is_at_latest_end(session) {
             return Err(Refusal::RenewalRefused(RenewalRefused {
                 session_id: id,
                 max_duration_minutes: session.timeout.max_duration_minutes,
@@ -233,7 +233,7 @@ impl Reference {
         Ok(session.clone())
     }
 
-    /// A refusal names its field only where the contract says which it is.
+    /// A refusal names its field only if the contract says which it is.
     pub(super) fn patch(&mut self, id: SessionId, patch: TimeoutOverrides) -> Result<Session> {
         let now = self.now;
         let policy = self.rules.policy;
@@ -283,7 +283,7 @@ impl Reference {
         Ok(())
     }
 
-    /// The sessions that are gone, in the order of their expiry.
+    /// Removes purged sessions; returns them in the order of their expiry.
     pub(super) fn purge(&mut self) -> Vec<SessionId> {
         let (now, keeping) = (self.now, self.rules.kept);
         let mut ended: Vec<(Timestamp, SessionId)> = self
@@ -300,7 +300,7 @@ impl Reference {
         ids
     }
 
-    /// The end of the server, and its next start.
+    /// The stop of the server, and its next start.
     pub(super) fn restart(&mut self, after_a_crash: bool) {
         for kept in self.sessions.values_mut() {
             for turn in &mut kept.turns {
@@ -354,7 +354,7 @@ impl Reference {
 
     pub(super) fn contents(&self) -> Contents {
         let newest_first = |kept: &Kept| kept.messages.values().rev().cloned().collect();
-        // The newest session first, as they are listed.
+        // Newest session first, like lists.
         let kept = || self.sessions.values().rev();
         Contents {
             sessions: kept().map(|kept| kept.session.clone()).collect(),
@@ -378,20 +378,20 @@ impl Reference {
         keys
     }
 
-    /// The id of a session's message, if it has one of that time.
+    /// Returns the id of the session's message of a time, if there is one.
     pub(super) fn message_id(&self, id: SessionId, at: Timestamp) -> Option<MessageId> {
         let message = self.sessions.get(&id)?.messages.get(&at)?;
         Some(message.id)
     }
 
-    /// The key under which a message was sent, if it has one, and what it says.
+    /// Returns the key under which a message was sent, if it has one, and its body.
     pub(super) fn sent_under(&self, id: SessionId, at: Timestamp) -> Option<(String, Body)> {
         let kept = self.sessions.get(&id)?;
         let (name, _) = kept.keys.iter().find(|(_, named)| **named == at)?;
         Some((name.clone(), kept.messages.get(&at)?.body.clone()))
     }
 
-    /// The times of a session's messages.
+    /// Returns the times of a session's messages.
     pub(super) fn message_times(&self, id: SessionId) -> Vec<Timestamp> {
         self.sessions
             .get(&id)
@@ -473,7 +473,7 @@ impl Reference {
         (found, has_more)
     }
 
-    /// What the agent is told of the conversation before a message.
+    /// Returns the agent's history before a message.
     pub(super) fn messages_before(
         &self,
         id: SessionId,
@@ -487,26 +487,26 @@ impl Reference {
             let messages = kept.messages.values();
             messages.filter(|message| message.created_at < at)
         };
-        // Where a reply answers several messages, the newest of them.
+        // If a reply answers several messages, the newest of them.
         let answers: BTreeMap<Timestamp, Timestamp> = earlier()
             .filter_map(|message| Some((replied_at(message)?, message.created_at)))
             .collect();
-        let mut told = Vec::new();
+        let mut history = Vec::new();
         for message in earlier() {
             if message.is_agent() && answers.contains_key(&message.created_at) {
                 continue;
             }
-            told.push(message.clone());
+            history.push(message.clone());
             let reply = replied_at(message).filter(|at| answers[at] == message.created_at);
-            told.extend(reply.map(|at| kept.messages[&at].clone()));
+            history.extend(reply.map(|at| kept.messages[&at].clone()));
         }
-        told.drain(..told.len().saturating_sub(limit));
-        told
+        history.drain(..history.len().saturating_sub(limit));
+        history
     }
 
     // Steps that several calls share
 
-    /// A session that is active, or expired and still kept.
+    /// Returns a session that is active, or expired and still retained.
     fn kept(&mut self, id: SessionId) -> Result<&mut Kept> {
         let (now, keeping) = (self.now, self.rules.kept);
         self.sessions
@@ -528,7 +528,7 @@ impl Reference {
         }
     }
 
-    /// The session that a key made, while the key is remembered.
+    /// Returns the session that was created with a key, while the key is remembered.
     fn created_under(&self, user: UserId, name: &str) -> Option<Session> {
         let claim = self.create_keys.get(&(user, name.to_owned()))?;
         let session = &self.sessions.get(&claim.session_id)?.session;
@@ -550,7 +550,7 @@ fn latest_end(session: &Session) -> Timestamp {
     session.created_at + minutes(session.timeout.max_duration_minutes)
 }
 
-fn stands_at_its_end(session: &Session) -> bool {
+fn is_at_latest_end(session: &Session) -> bool {
     session.expires_at >= latest_end(session)
 }
 
@@ -568,17 +568,17 @@ fn renew(session: &mut Session, now: Timestamp) {
     schedule(session, now);
 }
 
-/// The user did something; whether that renewed the session.
+/// Records activity; returns whether it renewed the session.
 fn touch(session: &mut Session, now: Timestamp) -> bool {
     session.last_activity = session.last_activity.max(now);
-    let renews = session.timeout.auto_renew && !stands_at_its_end(session);
+    let renews = session.timeout.auto_renew && !is_at_latest_end(session);
     if renews {
         renew(session, now);
     }
     renews
 }
 
-/// A given number of minutes cut to what a `u32` holds, or the present one.
+/// Returns the given minutes, clamped to a `u32`, or the current ones.
 fn whole(given: Option<f64>, present: u32) -> u32 {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     given.map_or(present, |minutes| minutes as u32)

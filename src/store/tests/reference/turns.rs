@@ -1,4 +1,4 @@
-//! What the [`Reference`] says of messages, their turns and the replies to them.
+//! The [`Reference`] for messages, their turns and replies.
 
 use super::*;
 
@@ -19,7 +19,7 @@ impl Reference {
             }
             if matches!(super::turn_state(&message), TurnState::Failed(_)) {
                 let kept = self.active(send.session_id)?;
-                has_place(kept, send, server_is_full)?;
+                has_turn_slot(kept, send, server_is_full)?;
                 let message = kept.messages.get_mut(&at).unwrap();
                 set_turn(message, TurnState::Open);
                 kept.turns
@@ -35,9 +35,9 @@ impl Reference {
         }
 
         let kept = self.active(send.session_id)?;
-        has_place(kept, send, server_is_full)?;
+        has_turn_slot(kept, send, server_is_full)?;
         let renewed = touch(&mut kept.session, now);
-        // The instant of the activity that it is, and after every message before it.
+        // The time of the activity, and later than every message before it.
         let at = kept.next_message_at(kept.session.last_activity);
         let message = Message {
             id: send.message_id,
@@ -112,7 +112,7 @@ impl Reference {
             return TurnResult::Gone;
         };
         if !kept.turns.iter().any(|turn| turn.message_at == at) {
-            // It may be the repeat of a close whose answer was lost.
+            // It may repeat a close whose answer was lost.
             return kept.ended(at);
         }
         let reply = match result {
@@ -139,7 +139,7 @@ impl Reference {
         TurnResult::Replied(reply)
     }
 
-    /// A reply that comes from outside. It is no activity of the user's, so it renews nothing.
+    /// A submitted reply. It is not an activity of the user, so it renews nothing.
     pub(crate) fn submit(&mut self, submit: &SubmitReply) -> Result<Submission> {
         let name = submit.key.as_ref().map(|key| key.as_str().to_owned());
         let kept = self.kept(submit.session_id)?;
@@ -161,7 +161,7 @@ impl Reference {
 
         let answered = kept.answered_by(submit);
         if answered.is_empty() {
-            // What answers nothing is a message of its own, and an expired session takes none.
+            // A reply that answers no message is a new message, which an expired session refuses.
             self.active(submit.session_id)?;
         }
         let now = self.now;
@@ -178,7 +178,7 @@ impl Reference {
         })
     }
 
-    /// The messages whose turns were closed.
+    /// Returns the messages whose turns were closed.
     pub(crate) fn expire_turns(&mut self, id: SessionId) -> Vec<MessageId> {
         let now = self.now;
         let Some(kept) = self.sessions.get_mut(&id) else {
@@ -208,8 +208,8 @@ impl Kept {
         }
     }
 
-    /// The times of the messages that a submit answers, the newest last: the one that it names if
-    /// the agent was ever asked, or else all that wait.
+    /// Returns the times of the messages that a submit answers, newest last: the one that it names
+    /// if its turn has begun, or else all that wait.
     fn answered_by(&self, submit: &SubmitReply) -> Vec<Timestamp> {
         if !submit.closes_turns {
             return Vec::new();
@@ -224,7 +224,7 @@ impl Kept {
         times
     }
 
-    /// The message that a submit makes, which answers the one of a time if it answers any.
+    /// Returns the message of a submit, which answers the message of a time, if any.
     fn submitted(&self, submit: &SubmitReply, at: Option<Timestamp>, now: Timestamp) -> Message {
         let asked = at.map(|at| &self.messages[&at]);
         let id = match asked.map(|asked| &asked.role) {
@@ -264,7 +264,7 @@ impl Kept {
         TurnResult::Failed(failure.message)
     }
 
-    /// How a turn ended that is not open.
+    /// Returns how a closed turn ended.
     fn ended(&self, at: Timestamp) -> TurnResult {
         let Some(Role::User { turn, .. }) = self.messages.get(&at).map(|message| &message.role)
         else {
@@ -278,7 +278,7 @@ impl Kept {
     }
 }
 
-fn has_place(kept: &Kept, send: &SendMessage, server_is_full: bool) -> Result<()> {
+fn has_turn_slot(kept: &Kept, send: &SendMessage, server_is_full: bool) -> Result<()> {
     if !send.has_agent {
         return Err(Refusal::AgentNotFound(kept.session.agent_id));
     }
