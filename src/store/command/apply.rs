@@ -1,6 +1,8 @@
-//! The sealed part of a command.
+//! The sealed part of a command, and what commands share.
 
-use crate::store::error::CommandResult;
+use crate::domain::error::Refusal;
+use crate::domain::key::IdempotencyKey;
+use crate::store::error::{CommandError, CommandResult};
 use crate::store::write::txn::Txn;
 
 /// What the writer calls. Commands are created outside the store, but implemented only in it.
@@ -10,4 +12,10 @@ pub trait Apply {
 
     /// Checks, then writes.
     fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Self::Output>;
+}
+
+/// Refuses a repeated key with other content.
+pub(super) fn conflict(key: &IdempotencyKey) -> CommandError {
+    let key = key.as_str().to_owned();
+    Refusal::IdempotencyConflict { key }.into()
 }

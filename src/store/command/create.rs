@@ -1,6 +1,6 @@
 //! Creating a session.
 
-use super::apply::Apply;
+use super::apply::{Apply, conflict};
 use crate::domain::error::Refusal;
 use crate::domain::key::IdempotencyKey;
 use crate::domain::session::{NewSession, Session, Standing};
@@ -128,10 +128,7 @@ impl CreateSession {
             && claim.timeout == self.asked.timeout
             && is_same(Some(&session.metadata), Some(&self.new.metadata));
         if !is_the_same {
-            return Err(Refusal::IdempotencyConflict {
-                key: key.as_str().to_owned(),
-            }
-            .into());
+            return Err(conflict(key));
         }
         Ok(Some(session))
     }

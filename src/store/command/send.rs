@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::apply::Apply;
+use super::apply::{Apply, conflict};
 use crate::domain::error::Refusal;
 use crate::domain::id::{MessageId, SessionId, TurnId};
 use crate::domain::key::IdempotencyKey;
@@ -61,6 +61,9 @@ impl Apply for SendMessage {
         if let Some(key) = &self.key
             && let Some(earlier) = txn.message_of_key(KeyKind::Send, session.id, key)?
         {
+            if !message_json::says_the_same(&self.body, &earlier.body) {
+                return Err(conflict(key));
+            }
             return self.repeat(txn, session, earlier);
         }
         session.require_active(txn.now, txn.rules.kept)?;
@@ -124,12 +127,6 @@ impl SendMessage {
         session: Session,
         mut message: Message,
     ) -> CommandResult<Sent> {
-        if !message_json::says_the_same(&self.body, &message.body) {
-            let key = self
-                .key
-                .map_or_else(String::new, |key| key.as_str().to_owned());
-            return Err(Refusal::IdempotencyConflict { key }.into());
-        }
         if let Role::User {
             turn: turn @ TurnState::Failed(_),
             ..

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::apply::Apply;
+use super::apply::{Apply, conflict};
 use super::turn::{publish_message, store_reply};
-use crate::domain::error::Refusal;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Message, Role, TurnState};
@@ -65,7 +64,15 @@ impl Apply for SubmitReply {
         if let Some(key) = &self.key
             && let Some(earlier) = txn.message_of_key(KeyKind::Submit, session.id, key)?
         {
-            return self.repeat(session, earlier);
+            if !says_the_same(&self.reply, &earlier) {
+                return Err(conflict(key));
+            }
+            return Ok(Submitted {
+                session,
+                message: earlier,
+                replayed: true,
+                closed: Vec::new(),
+            });
         }
         let turns = txn.open_turns(session.id)?;
         let answered = self.answered(txn, &turns)?;
@@ -149,21 +156,6 @@ impl SubmitReply {
             message: Arc::unwrap_or_clone(reply),
             replayed: false,
             closed,
-        })
-    }
-
-    fn repeat(self, session: Session, earlier: Message) -> CommandResult<Submitted> {
-        if !says_the_same(&self.reply, &earlier) {
-            let key = self
-                .key
-                .map_or_else(String::new, |key| key.as_str().to_owned());
-            return Err(Refusal::IdempotencyConflict { key }.into());
-        }
-        Ok(Submitted {
-            session,
-            message: earlier,
-            replayed: true,
-            closed: Vec::new(),
         })
     }
 }

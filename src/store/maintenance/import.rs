@@ -112,6 +112,37 @@ impl CurrentSession {
             || quarantined.any(|place| RecordLocation::message_time(place).is_some_and(is_between))
     }
 
+    /// Notes the reply that a message requires, or checks the message that is a required reply.
+    fn match_reply(&mut self, number: u64, message: &Message) -> Result<(), ImportError> {
+        let at = message.created_at;
+        match &message.role {
+            Role::User {
+                reply_id,
+                turn: TurnState::Replied(reply_at),
+                ..
+            } => {
+                if *reply_at <= at {
+                    return invalid(number, "its reply is not later than itself");
+                }
+                let awaited = AwaitedReply {
+                    line: number,
+                    id: *reply_id,
+                    message_at: at,
+                };
+                self.replies.insert(*reply_at, awaited);
+            }
+            Role::Agent { .. } => {
+                if let Some(awaited) = self.replies.remove(&at)
+                    && !self.is_awaited(&awaited, message)
+                {
+                    return invalid(awaited.line, "its reply has another id");
+                }
+            }
+            Role::User { .. } => {}
+        }
+        Ok(())
+    }
+
     /// Opens the turns that have no position after the others.
     fn place_turns(&self, txn: &mut Txn<'_>) -> CommandResult<()> {
         if self.unplaced.is_empty() {
@@ -275,31 +306,7 @@ impl Import {
         if turn.is_some() && !is_open {
             return invalid(number, "it has an open turn but says that it was answered");
         }
-        match &message.role {
-            Role::User {
-                reply_id,
-                turn: TurnState::Replied(reply_at),
-                ..
-            } => {
-                if *reply_at <= at {
-                    return invalid(number, "its reply is not later than itself");
-                }
-                let awaited = AwaitedReply {
-                    line: number,
-                    id: *reply_id,
-                    message_at: at,
-                };
-                current.replies.insert(*reply_at, awaited);
-            }
-            Role::Agent { .. } => {
-                if let Some(awaited) = current.replies.remove(&at)
-                    && !current.is_awaited(&awaited, &message)
-                {
-                    return invalid(awaited.line, "its reply has another id");
-                }
-            }
-            Role::User { .. } => {}
-        }
+        current.match_reply(number, &message)?;
         match turn {
             _ if !is_open || current.is_lost => {}
             None => current.unplaced.push(at),

@@ -1,4 +1,6 @@
-//! A database file that no server has open.
+//! A database file that no server has open. Every method fails if the file cannot be read.
+
+#![expect(clippy::missing_errors_doc, reason = "the errors are the same for all")]
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -82,17 +84,11 @@ impl OfflineDatabase {
     }
 
     /// Returns the number of sessions.
-    ///
-    /// # Errors
-    /// It cannot be read.
     pub fn sessions(&self) -> Result<u64, OpenError> {
         self.rows(SESSIONS)
     }
 
     /// Whether it holds neither sessions nor quarantined records.
-    ///
-    /// # Errors
-    /// It cannot be read.
     pub fn is_empty(&self) -> Result<bool, OpenError> {
         Ok(self.rows(SESSIONS)? == 0 && self.rows(DAMAGED)? == 0)
     }
@@ -108,9 +104,6 @@ impl OfflineDatabase {
     }
 
     /// Checks every page, record, index row and counter; reports one line per fault.
-    ///
-    /// # Errors
-    /// It cannot be read any further.
     pub fn check(
         &mut self,
         progress: &mut dyn FnMut(Progress),
@@ -145,9 +138,6 @@ impl OfflineDatabase {
     }
 
     /// Passes each quarantined record to `report`.
-    ///
-    /// # Errors
-    /// It cannot be read.
     pub fn set_aside(&self, report: &mut dyn FnMut(Quarantined)) -> Result<(), OpenError> {
         guard(|| {
             let txn = self.database.get()?.begin_read()?;
@@ -176,9 +166,6 @@ impl OfflineDatabase {
     }
 
     /// Returns the next items of an export, of about `rows` rows.
-    ///
-    /// # Errors
-    /// It cannot be read.
     pub fn export(
         &self,
         cursor: &mut Cursor,

@@ -28,7 +28,8 @@ pub(super) fn quarantine_records(txn: &mut Txn<'_>, records: &[RecordRef]) -> Co
         if let Some(reason) = decode_error(*owner, location, &bytes) {
             damaged.push((*owner, location, reason, bytes));
         } else {
-            txn.rewrite_record(*owner, location, &bytes)?;
+            // Rewriting repairs a record that is damaged only on the disk.
+            txn.put_record(*owner, location, &bytes)?;
             txn.note_sound(*owner)?;
         }
     }

@@ -38,22 +38,23 @@ impl<'t> Txn<'t> {
         claim: &CreateClaim,
     ) -> CommandResult<()> {
         let bytes = internal(record::encode_claim(claim))?;
-        self.count_write(&bytes);
-        self.create_keys
-            .open_mut()?
-            .insert((user.into(), key.as_str()), bytes.as_slice())?;
-        Ok(())
+        let location = RecordLocation::CreateKey(user, key.clone());
+        self.put_record(UNKNOWN_OWNER, &location, &bytes)
     }
 
     /// Returns the message that was stored under a key.
     pub(crate) fn message_of_key(
         &self,
-        of: KeyKind,
+        kind: KeyKind,
         session: SessionId,
         key: &IdempotencyKey,
     ) -> CommandResult<Option<Message>> {
-        let location = || RecordLocation::Key(of, key.clone());
-        let Some(bytes) = self.keys(of).open()?.get((session.into(), key.as_str()))? else {
+        let location = || RecordLocation::Key(kind, key.clone());
+        let Some(bytes) = self
+            .keys(kind)
+            .open()?
+            .get((session.into(), key.as_str()))?
+        else {
             self.require_not_quarantined(session, &location())?;
             return Ok(None);
         };
@@ -65,28 +66,25 @@ impl<'t> Txn<'t> {
 
     pub(crate) fn put_key(
         &mut self,
-        of: KeyKind,
+        kind: KeyKind,
         session: SessionId,
         key: &IdempotencyKey,
         at: Timestamp,
     ) -> CommandResult<()> {
         let bytes = internal(record::encode_time(at))?;
-        self.count_write(&bytes);
-        self.keys_mut(of)
-            .open_mut()?
-            .insert((session.into(), key.as_str()), bytes.as_slice())?;
-        Ok(())
+        let location = RecordLocation::Key(kind, key.clone());
+        self.put_record(session, &location, &bytes)
     }
 
-    pub(super) fn keys(&self, of: KeyKind) -> &Lazy<'t, (u128, &'static str), Bytes> {
-        match of {
+    pub(super) fn keys(&self, kind: KeyKind) -> &Lazy<'t, (u128, &'static str), Bytes> {
+        match kind {
             KeyKind::Send => &self.message_keys,
             KeyKind::Submit => &self.submit_keys,
         }
     }
 
-    pub(super) fn keys_mut(&mut self, of: KeyKind) -> &mut Lazy<'t, (u128, &'static str), Bytes> {
-        match of {
+    pub(super) fn keys_mut(&mut self, kind: KeyKind) -> &mut Lazy<'t, (u128, &'static str), Bytes> {
+        match kind {
             KeyKind::Send => &mut self.message_keys,
             KeyKind::Submit => &mut self.submit_keys,
         }
@@ -98,10 +96,6 @@ impl<'t> Txn<'t> {
         name: &str,
     ) -> CommandResult<()> {
         let bytes = record::encode_remote_session(name)?;
-        self.count_write(&bytes);
-        self.remote_sessions
-            .open_mut()?
-            .insert(u128::from(session), bytes.as_slice())?;
-        Ok(())
+        self.put_record(session, &RecordLocation::RemoteSession, &bytes)
     }
 }

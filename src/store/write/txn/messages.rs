@@ -44,10 +44,8 @@ impl Txn<'_> {
     /// new message before anything else.
     pub(crate) fn put_message(&mut self, message: &Message) -> CommandResult<()> {
         let bytes = record::encode_message(message)?;
-        self.count_write(&bytes);
-        let key = (message.session_id.into(), message.created_at.0);
-        self.messages.open_mut()?.insert(key, bytes.as_slice())?;
-        Ok(())
+        let location = RecordLocation::Message(message.created_at);
+        self.put_record(message.session_id, &location, &bytes)
     }
 
     /// Returns the time of the session's next message: now, or just after the newest message.

@@ -64,8 +64,8 @@ impl Txn<'_> {
         self.replace_record(owner, location, None)
     }
 
-    /// Rewrites a record unchanged: if it is damaged only on the disk, that repairs it.
-    pub(crate) fn rewrite_record(
+    /// Writes a record.
+    pub(crate) fn put_record(
         &mut self,
         owner: SessionId,
         location: &RecordLocation,

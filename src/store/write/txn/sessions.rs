@@ -116,10 +116,7 @@ impl Txn<'_> {
 
     fn put_session(&mut self, session: &Session) -> CommandResult<()> {
         let bytes = internal(record::encode_session(session))?;
-        self.count_write(&bytes);
-        self.sessions
-            .insert(u128::from(session.id), bytes.as_slice())?;
-        Ok(())
+        self.put_record(session.id, &RecordLocation::Session, &bytes)
     }
 
     fn add_deadlines(&mut self, session: &Session) -> CommandResult<()> {

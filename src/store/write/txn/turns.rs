@@ -59,10 +59,8 @@ impl Txn<'_> {
 
     pub(crate) fn put_turn(&mut self, turn: &OpenTurn) -> CommandResult<()> {
         let bytes = internal(record::encode_turn(turn))?;
-        self.count_write(&bytes);
-        let key = (turn.session_id.into(), turn.position);
-        self.open_turns.open_mut()?.insert(key, bytes.as_slice())?;
-        Ok(())
+        let location = RecordLocation::Turn(turn.position);
+        self.put_record(turn.session_id, &location, &bytes)
     }
 
     /// Removes an open turn that has ended, and publishes that.
