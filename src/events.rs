@@ -1,8 +1,8 @@
 //! Events of sessions, independent of how they are sent to clients.
 //!
-//! The store's writer publishes what a commit changed, after the commit and in commit order; the turn
-//! runner publishes the chunks of a reply as they arrive. All subscribers of a session receive the
-//! same events in the same order.
+//! The store's writer publishes what a commit changed, after the commit and in commit order; the
+//! turn runner publishes the chunks of a reply as they arrive. All subscribers of a session receive
+//! the same events in the same order.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -17,13 +17,13 @@ use crate::domain::time::Timestamp;
 
 /// How many events may wait for a subscriber before it counts as lagged.
 ///
-/// A subscriber may be in some hundred sessions, and a turn has a dozen events and more: one turn in
-/// each of them at once must fit. An idle subscriber uses no memory for it, and subscribers share
+/// A subscriber may be in some hundred sessions, and a turn has a dozen events and more: one turn
+/// in each of them at once must fit. An idle subscriber uses no memory for it, and subscribers share
 /// the events that wait for them.
 const BACKLOG: usize = 8192;
 
-/// How many bytes of events may wait for a subscriber: a reply of the greatest length in each of some
-/// dozen sessions at once.
+/// How many bytes of events may wait for a subscriber: a reply of the greatest length in each of
+/// some dozen sessions at once.
 const BACKLOG_BYTES: usize = 4 * 1024 * 1024;
 
 /// The memory of an event without its texts, in bytes.

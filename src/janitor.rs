@@ -1,9 +1,9 @@
 //! Work that deadlines trigger: warnings, expiry and purges.
 //!
 //! The janitor sleeps until the next deadline in the store's index, or until an earlier one is
-//! written, and publishes what is due. At every cleanup interval it purges sessions whose retention
-//! is over, in slices through the same writer as all commands. The work is proportional to what is
-//! due, never to what is stored.
+//! written, and publishes due warnings and expiries. At every cleanup interval it purges sessions
+//! whose retention is over, in slices through the same writer as all commands. The work depends on
+//! the number of due sessions, never of stored ones.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ const MAX_UNCOUNTED_ROWS: usize = 1000;
 /// The pause before failed work is retried.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Publishes what is due, and purges.
+/// Publishes warnings and expiries, and purges.
 #[derive(Debug)]
 pub struct Janitor {
     app: Arc<App>,

@@ -1,9 +1,9 @@
 //! Lists active sessions, newest first.
 //!
-//! Most stored sessions may have expired: they are retained for days after a life of minutes. A scan
-//! reads retained sessions from the newest on, where most active ones are. Once it has read so many
-//! expired ones that the expiry index would have been cheaper, it switches to that index. So the
-//! cost of a list depends on the number of active sessions, not of retained ones.
+//! Most stored sessions may have expired: they are retained for days after a life of minutes. A
+//! scan reads retained sessions from the newest on, where most active ones are. Once it has read
+//! more expired ones than the expiry index would have cost, it switches to that index. So the cost
+//! of a list depends on the number of active sessions, not of retained ones.
 
 use super::application::App;
 use super::error::AppError;

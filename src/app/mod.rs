@@ -30,6 +30,5 @@ pub use self::sessions::SessionFilter;
 pub use self::submit::Submission;
 pub use self::subscription::{SessionState, SessionSubscription, SubscribedEvent};
 pub use crate::agents::character::Character;
-pub use crate::agents::registry::Agent;
 pub use crate::agents::turns::reply_feed::{Ending, ReplyEvent, ReplyReceiver};
 pub use crate::store::{LastBackup, Page, PageRequest, Stats, StorageInfo, Verified};

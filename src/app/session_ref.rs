@@ -35,10 +35,7 @@ impl Scope {
     /// Returns whether the sessions of a user are within the scope.
     #[must_use]
     pub fn includes(self, user: UserId) -> bool {
-        match self {
-            Self::All => true,
-            Self::Of(own) => own == user,
-        }
+        self == Self::All || self == Self::Of(user)
     }
 }
 

@@ -58,8 +58,8 @@ pub(super) enum Source {
     AgentResponse,
 }
 
-/// Whether the user can type: `disable_input` when the first turn opens, `enable_input` when no turn
-/// is left.
+/// Whether the user can type: `disable_input` when the first turn opens, `enable_input` when no
+/// turn is left.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ControlMessage {

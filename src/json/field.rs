@@ -10,8 +10,8 @@ use crate::domain::number;
 /// A field of a client's object. A struct of these can be deserialized whatever is wrong in it, so
 /// that its fields can be validated in any order, each with its own error.
 ///
-/// Fields need `#[serde(default)]`. Use a `Field` of a map for a nested object: a struct that derives
-/// `Deserialize` would accept an array, too.
+/// Fields need `#[serde(default)]`. Use a `Field` of a map for a nested object: a struct that
+/// derives `Deserialize` would accept an array, too.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Field<T> {
     /// The field is absent.

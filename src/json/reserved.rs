@@ -1,8 +1,8 @@
 //! Names that have a special meaning to `serde_json`.
 //!
-//! Its `Value` parses `{"$serde_json::private::RawValue": "[1]"}` as `[1]`: a string becomes part of
-//! the document. A client could use that to nest values deeper than the limit, and to store values
-//! that cannot be read again. Such names have no other use, so they are refused.
+//! Its `Value` parses `{"$serde_json::private::RawValue": "[1]"}` as `[1]`: a string becomes part
+//! of the document. A client could use that to nest values deeper than the limit, and to store
+//! values that cannot be read again. Such names have no other use, so they are refused.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -97,10 +97,8 @@ impl EngineIo {
 
     async fn call(&mut self, request: Request) -> Response {
         // The service is always ready.
-        match Service::<Request>::call(&mut self.engine, request).await {
-            Ok(response) => response.map(Body::new),
-            Err(never) => match never {},
-        }
+        let Ok(response) = Service::<Request>::call(&mut self.engine, request).await;
+        response.map(Body::new)
     }
 
     async fn handshake(&self, parts: &Parts) -> Result<Arc<EngineSession>, Refused> {

@@ -37,8 +37,8 @@ pub(super) enum Packet {
     Ignored,
 }
 
-/// An event of a client. Its data is parsed only when it is handled: parsed JSON can take many times
-/// the memory of its text.
+/// An event of a client. Its data is parsed only when it is handled: parsed JSON can take many
+/// times the memory of its text.
 #[derive(Debug, PartialEq)]
 pub(super) struct ClientEvent {
     pub(super) name: String,

@@ -46,7 +46,13 @@ impl PacketCache {
 }
 
 fn is_own(subscriber: SubscriberId, event: &Event) -> bool {
-    matches!(event, Event::MessageStored { echo: Some(sent_by), .. } if sent_by.subscriber == subscriber)
+    match event {
+        Event::MessageStored {
+            echo: Some(sent_by),
+            ..
+        } => sent_by.subscriber == subscriber,
+        _ => false,
+    }
 }
 
 #[cfg(test)]

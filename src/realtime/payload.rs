@@ -195,7 +195,7 @@ mod tests {
         let wrapped = json!({"type": 1, "payload": {"channelId": "r", "entityId": "e"}});
         for (event, data) in [("join", &payload), ("1", &payload), ("message", &wrapped)] {
             assert!(
-                matches!(command(event, data.clone()), Ok(ClientCommand::Join(room)) if room == "r"),
+                matches!(command(event, data.clone()), Ok(ClientCommand::Join(it)) if it == "r"),
                 "{event}"
             );
         }

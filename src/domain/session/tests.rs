@@ -21,7 +21,7 @@ const CONFIG: TimeoutConfig = TimeoutConfig {
 /// 2024-01-15T10:30:00.000Z
 const START: Timestamp = Timestamp(1_705_314_600_000);
 const MINUTE: i64 = 60_000;
-const KEPT: Millis = Millis(7 * MINUTE);
+const RETENTION: Millis = Millis(7 * MINUTE);
 const REAL: TimeScale = TimeScale::REAL;
 
 fn minute(minutes: i64) -> Timestamp {
@@ -368,7 +368,7 @@ fn a_session_expires_and_is_gone_at_exact_instants() {
         (minute(100_000), Standing::Gone),
     ];
     for (now, expected) in table {
-        assert_eq!(session.standing(now, KEPT), expected, "{now}");
+        assert_eq!(session.standing(now, RETENTION), expected, "{now}");
     }
 }
 
@@ -384,18 +384,18 @@ fn without_retention_a_session_is_gone_when_it_expires() {
 fn an_expired_session_gives_the_time_and_a_gone_one_is_not_found() {
     let session = session(CONFIG);
     assert_eq!(
-        session.require_active(just_before(minute(30)), KEPT),
+        session.require_active(just_before(minute(30)), RETENTION),
         Ok(())
     );
     assert_eq!(
-        session.require_active(minute(30), KEPT),
+        session.require_active(minute(30), RETENTION),
         Err(Refusal::SessionExpired {
             session_id: session.id,
             expires_at: minute(30),
         })
     );
     assert_eq!(
-        session.require_active(minute(37), KEPT),
+        session.require_active(minute(37), RETENTION),
         Err(Refusal::SessionNotFound(session.id))
     );
 }
@@ -597,7 +597,7 @@ impl Life {
     }
 
     fn step(&self, session: &mut Session, now: Timestamp, call: Call) -> Outcome {
-        if session.require_active(now, KEPT).is_err() {
+        if session.require_active(now, RETENTION).is_err() {
             return Outcome::Expired;
         }
         match call {
@@ -616,7 +616,7 @@ impl Life {
 }
 
 impl Event {
-    /// A PATCH that moves neither the expiry nor the warning does not suppress an unpublished warning.
+    /// A PATCH that moves neither the expiry nor the warning leaves an unpublished warning due.
     fn expected_schedule(&self) -> Timestamp {
         let ends = |session: &Session| (session.expires_at, session.warn_at);
         if self.outcome == Outcome::Patched && ends(&self.before) == ends(&self.after) {
@@ -881,22 +881,23 @@ proptest! {
     #[test]
     fn the_stage_depends_only_on_the_time(
         life in any_life(),
-        kept in 0..100 * MINUTE,
+        retention in 0..100 * MINUTE,
         offset in -100 * MINUTE..200 * MINUTE,
     ) {
         let session = life.live().pop().map_or_else(|| life.begin(), |event| event.after);
         let end = session.expires_at.0;
-        for now in [end - 1, end, end + 1, end + kept - 1, end + kept, end + kept + 1, end + offset] {
+        let gone = end + retention;
+        for now in [end - 1, end, end + 1, gone - 1, gone, gone + 1, end + offset] {
             let expected = if now < end {
                 Standing::Active
-            } else if now < end + kept {
+            } else if now < end + retention {
                 Standing::Expired
             } else {
                 Standing::Gone
             };
-            let (now, kept) = (Timestamp(now), Millis(kept));
-            prop_assert_eq!(session.standing(now, kept), expected);
-            let is_active = session.require_active(now, kept).is_ok();
+            let (now, retention) = (Timestamp(now), Millis(retention));
+            prop_assert_eq!(session.standing(now, retention), expected);
+            let is_active = session.require_active(now, retention).is_ok();
             prop_assert_eq!(is_active, expected == Standing::Active);
             prop_assert_eq!(is_active, session.time_remaining(now) > Millis(0));
         }
