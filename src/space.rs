@@ -1,7 +1,7 @@
-//! The room inside the database's file, measured now and then.
+//! Measures the free space within the database file periodically.
 //!
-//! The only way to tell is to walk through the whole file. So that this never matters, there is a
-//! long pause after each walk, and a short one where the disk is full and somebody waits for it.
+//! A measurement reads the whole file. To limit its cost, the pause after it is long, but short while the
+//! disk is full and a write waits for the result.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 
-/// The pause after a measurement that took no time.
+/// The minimum pause.
 const PAUSE: Duration = Duration::from_mins(1);
 
-/// How many times longer than the measurement the pause after it is.
+/// The ratio of the pause to the time of the measurement.
 const PAUSE_FACTOR: u32 = 1000;
 
-/// The same where the disk is full.
+/// The minimum pause while the disk is full, and its ratio.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
 const SHORT_PAUSE_FACTOR: u32 = 10;
 
-/// Measures until it is told to stop.
+/// Measures until `stop` is cancelled.
 pub async fn watch(app: Arc<App>, stop: CancellationToken) {
     let measuring = async {
         loop {
@@ -45,8 +45,8 @@ async fn measure(app: &Arc<App>) -> Duration {
     let app = Arc::clone(app);
     match tokio::task::spawn_blocking(move || app.measure_space()).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(?error, "the room in the database cannot be measured"),
-        Err(error) => tracing::debug!(%error, "the room in the database cannot be measured"),
+        Ok(Err(error)) => tracing::debug!(?error, "the free space cannot be measured"),
+        Err(error) => tracing::debug!(%error, "the free space cannot be measured"),
     }
     started.elapsed()
 }

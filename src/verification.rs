@@ -1,4 +1,4 @@
-//! The verification of the database file, at the start and then at every interval.
+//! Verifies the database file at the start and at every interval.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 
-/// The pause after a pass that came to no end.
+/// The maximum pause after a pass that was not completed.
 const RETRY: Duration = Duration::from_mins(1);
 
-/// Verifies until it is told to stop.
+/// Verifies until `stop` is cancelled.
 pub async fn run(app: Arc<App>, interval: Duration, stop: CancellationToken) {
     let verifying = async {
         loop {

@@ -1,5 +1,5 @@
-//! A router on which every route has an access rule, which is checked before its handler runs and
-//! stated in the `OpenAPI` description.
+//! A router in which every route has an access rule. The rule is checked before the handler runs and is
+//! part of the `OpenAPI` description.
 
 use std::time::Duration;
 
@@ -21,13 +21,13 @@ use super::error::ApiError;
 use super::state::ApiState;
 use crate::auth::access::Access;
 
-/// The largest body of a request, in bytes.
+/// The maximum length of a request's body, in bytes.
 pub(super) const MAX_BODY: usize = 2 * 1024 * 1024;
 
 /// How long the body of a request may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A route, and who may call it.
+/// A route with its access rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The method.
@@ -38,14 +38,14 @@ pub struct Endpoint {
     pub access: Access,
 }
 
-/// Routes with their access rules, and their description.
+/// Routes with their access rules and their description.
 pub(super) struct ProtectedRouter {
     router: OpenApiRouter<ApiState>,
     endpoints: Vec<Endpoint>,
 }
 
 impl ProtectedRouter {
-    /// Returns a router without routes, whose description begins with `openapi`.
+    /// Returns a router without routes, whose description starts as `openapi`.
     pub(super) fn new(openapi: OpenApi) -> Self {
         Self {
             router: OpenApiRouter::with_openapi(openapi),
@@ -53,11 +53,11 @@ impl ProtectedRouter {
         }
     }
 
-    /// Adds what `routes!` makes of a handler.
+    /// Adds the result of `routes!`.
     pub(super) fn routes(
         mut self,
         access: Access,
-        (schemas, mut paths, methods): UtoipaMethodRouter<ApiState>,
+        (schemas, mut paths, mut methods): UtoipaMethodRouter<ApiState>,
     ) -> Self {
         let mut takes_body = false;
         for (path, item) in &mut paths.paths {
@@ -71,17 +71,15 @@ impl ProtectedRouter {
                 });
             }
         }
-        let methods = if takes_body {
-            limited(MAX_BODY, methods)
-        } else {
-            methods
-        };
-        let methods = protected(access, methods);
+        if takes_body {
+            methods = limit_body(MAX_BODY, methods);
+        }
+        let methods = protect(access, methods);
         self.router = self.router.routes((schemas, paths, methods));
         self
     }
 
-    /// Adds a page, or a file of one: public, and not part of the API's description.
+    /// Adds a page or one of its files. It is public and not described.
     pub(super) fn page(mut self, path: &str, methods: MethodRouter<ApiState>) -> Self {
         let access = Access::Public;
         self.endpoints.push(Endpoint {
@@ -89,56 +87,56 @@ impl ProtectedRouter {
             path: path.to_owned(),
             access,
         });
-        self.router = self.router.route(path, protected(access, methods));
+        self.router = self.router.route(path, protect(access, methods));
         self
     }
 
-    /// Every route with its rule, in the order in which they were added.
+    /// Returns every route, in the order in which they were added.
     pub(super) fn into_endpoints(self) -> Vec<Endpoint> {
         self.endpoints
     }
 
-    /// The router, and its description.
+    /// Returns the router and its description.
     pub(super) fn split(self) -> (Router<ApiState>, OpenApi) {
         self.router.split_for_parts()
     }
 }
 
-/// Adds the access rule.
-pub(super) fn protected<S: Clone + Send + Sync + 'static>(
+/// Checks the access rule before a handler runs.
+pub(super) fn protect<S: Clone + Send + Sync + 'static>(
     access: Access,
     methods: MethodRouter<S>,
 ) -> MethodRouter<S> {
     methods.layer(
         ServiceBuilder::new()
             .layer(ValidateRequestHeaderLayer::custom(Rule(access)))
-            .map_response(move |response| marked(access, response)),
+            .map_response(move |response| mark(access, response)),
     )
 }
 
-/// Adds the limits of a request's body, at most `max_body` bytes.
-pub(super) fn limited<S: Clone + Send + Sync + 'static>(
+/// Limits a request's body to `max_body` bytes and to [`BODY_TIMEOUT`].
+pub(super) fn limit_body<S: Clone + Send + Sync + 'static>(
     max_body: usize,
     methods: MethodRouter<S>,
 ) -> MethodRouter<S> {
     methods.layer(
         ServiceBuilder::new()
             .map_response(move |response: http::Response<_>| {
-                with_explained_limit(response.map(Body::new), max_body)
+                explain_limit(response.map(Body::new), max_body)
             })
             .layer(RequestBodyDeadlineLayer::new(BODY_TIMEOUT))
             .layer(RequestBodyLimitLayer::new(max_body)),
     )
 }
 
-/// Who may use a route.
+/// The access rule of a route, as a layer.
 #[derive(Debug, Clone, Copy)]
 struct Rule(Access);
 
 impl<B> ValidateRequest<B> for Rule {
     type ResponseBody = Body;
 
-    /// Notes the client of a request that may pass.
+    /// Adds the client to a permitted request, as an extension.
     fn validate(&mut self, request: &mut http::Request<B>) -> Result<(), Response> {
         let Self(access) = *self;
         let authentication = request.extensions().get::<Authentication>();
@@ -147,22 +145,21 @@ impl<B> ValidateRequest<B> for Rule {
                 request.extensions_mut().insert(client);
                 return Ok(());
             }
-            Some(Err(denied)) => ApiError::from(denied),
+            Some(Err(denied)) => denied.into(),
             None => ApiError::internal(),
         };
-        Err(marked(access, denied.into_response()))
+        Err(mark(access, denied.into_response()))
     }
 }
 
-/// Notes the rule on a response, for the audit.
-fn marked(access: Access, mut response: Response) -> Response {
+/// Adds the rule to a response, for the audit.
+fn mark(access: Access, mut response: Response) -> Response {
     response.extensions_mut().insert(access);
     response
 }
 
-/// Puts the error form on the answer of the body's limit, which goes by the length that the head of
-/// a request gives.
-fn with_explained_limit(response: Response, max_body: usize) -> Response {
+/// Gives the response of the body limit, which acts on `Content-Length`, the form of an error.
+fn explain_limit(response: Response, max_body: usize) -> Response {
     let is_limit = response.status() == StatusCode::PAYLOAD_TOO_LARGE
         && response.extensions().get::<ApiError>().is_none();
     if is_limit {
@@ -171,18 +168,18 @@ fn with_explained_limit(response: Response, max_body: usize) -> Response {
     response
 }
 
-/// States the rule in the description, with the errors of those who break it.
+/// Describes the rule, with the errors of clients that it denies.
 fn describe(operation: &mut Operation, access: Access) {
-    let mut errors = vec![("403", "Forbidden")];
+    let responses = &mut operation.responses.responses;
+    let mut add = |status: &str, name| {
+        let response = Ref::from_response_name(name).into();
+        responses.insert(status.to_owned(), response);
+    };
+    add("403", "Forbidden");
     if access == Access::Public {
         operation.security = Some(Vec::new());
     } else {
-        errors.push(("401", "Unauthorized"));
-    }
-    for (status, name) in errors {
-        let response = Ref::from_response_name(name).into();
-        let responses = &mut operation.responses.responses;
-        responses.insert(status.to_owned(), response);
+        add("401", "Unauthorized");
     }
 }
 

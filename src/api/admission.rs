@@ -1,5 +1,4 @@
-//! Which web pages may call: foreign ones are refused before any work, the others get the CORS
-//! headers that let their browsers read the answer.
+//! Refuses requests of foreign web pages before any work, and adds the CORS headers for allowed ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,43 +11,33 @@ use tower::{Layer as _, ServiceExt as _};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
-use super::extract::REPLAYED;
+use super::response::REPLAYED;
 use crate::auth::Authenticator;
 use crate::auth::origin::AllowedOrigins;
 use crate::connections::Connection;
 use crate::console;
 
-/// How long a browser may remember the answer to a preflight.
+/// How long a browser may cache the response to a preflight.
 const MAX_AGE: Duration = Duration::from_mins(10);
 
 /// The rules for web pages.
 #[derive(Debug)]
 pub(super) struct Admission {
-    guard: Arc<Authenticator>,
+    authenticator: Arc<Authenticator>,
     cors: CorsLayer,
 }
 
 impl Admission {
-    pub(super) fn new(guard: &Arc<Authenticator>) -> Self {
+    pub(super) fn new(authenticator: &Arc<Authenticator>) -> Self {
         Self {
-            guard: Arc::clone(guard),
-            cors: cors(&guard.origins.allowed),
+            authenticator: Arc::clone(authenticator),
+            cors: cors(&authenticator.origins.allowed),
         }
-    }
-
-    /// Says of an answer to no page that one to a page may be another.
-    fn for_all(&self, mut response: Response) -> Response {
-        if self.guard.origins.allowed != AllowedOrigins::Any {
-            let origin = HeaderValue::from_static("origin");
-            response.headers_mut().append(header::VARY, origin);
-        }
-        response
     }
 }
 
-/// Refuses requests of foreign pages, and those that name the server by a foreign name; answers the
-/// preflights of the others, and adds the CORS headers to their answers. No page reaches the Unix
-/// socket.
+/// Refuses requests of foreign pages, and requests with a foreign `Host`. Answers the preflights of
+/// allowed pages and adds the CORS headers to their responses. Pages cannot reach the Unix socket.
 pub(super) async fn admit(
     State(admission): State<Arc<Admission>>,
     request: Request,
@@ -58,17 +47,22 @@ pub(super) async fn admit(
     if connection.is_some_and(|connection| connection.is_local()) {
         return next.run(request).await;
     }
-    let origins = &admission.guard.origins;
+    let origins = &admission.authenticator.origins;
     let admitted = origins.admit(request.uri(), request.headers(), || is_page(&request));
     if let Err(foreign) = admitted {
-        return ApiError::foreign(foreign).into_response();
+        return ApiError::foreign_page(foreign).into_response();
     }
     let is_preflight = is_preflight(&request);
-    // The layer takes every `OPTIONS` for a preflight. What is none is a request like any other.
-    let is_of_page = request.headers().contains_key(header::ORIGIN)
+    // The CORS layer would answer every `OPTIONS`, also one that is not a preflight.
+    let is_from_page = request.headers().contains_key(header::ORIGIN)
         && (is_preflight || request.method() != Method::OPTIONS);
-    if !is_of_page {
-        return admission.for_all(next.run(request).await);
+    if !is_from_page {
+        let mut response = next.run(request).await;
+        if origins.allowed != AllowedOrigins::Any {
+            let origin = HeaderValue::from_static("origin");
+            response.headers_mut().append(header::VARY, origin);
+        }
+        return response;
     }
     let answered = admission.cors.layer(next).oneshot(request).await;
     let mut response = answered.unwrap_or_else(|never| match never {});
@@ -78,7 +72,7 @@ pub(super) async fn admit(
     response
 }
 
-/// Returns the CORS headers for pages that were admitted: whatever origin arrives here is allowed.
+/// Returns the CORS headers for pages that were admitted.
 fn cors(allowed: &AllowedOrigins) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_methods([
@@ -112,7 +106,6 @@ fn cors(allowed: &AllowedOrigins) -> CorsLayer {
         .vary([header::ORIGIN])
 }
 
-/// Whether a browser asks beforehand whether a page may make a request.
 fn is_preflight(request: &Request) -> bool {
     let headers = request.headers();
     request.method() == Method::OPTIONS
@@ -120,7 +113,8 @@ fn is_preflight(request: &Request) -> bool {
         && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Whether it asks for a page, or a file of one, that a link of another site may lead to.
+/// Returns whether a request is for a page of the console or one of its files. Links of other sites may
+/// lead to those.
 fn is_page(request: &Request) -> bool {
     request.method() == Method::GET && console::file(request.uri().path()).is_some()
 }

@@ -1,4 +1,4 @@
-//! Who calls, and from where.
+//! The client of a request, from its head.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,43 +14,40 @@ use crate::connections::Connection;
 /// What the head of a request says about its client. An extension of every request.
 #[derive(Debug, Clone)]
 pub(super) struct Authentication {
-    /// Who calls, or why that is not known.
     pub(super) principal: Result<Principal, Unauthorized>,
-    /// From where, as far as that can be trusted. `None` over the Unix socket.
+    /// The client's address, as far as it can be trusted. `None` over the Unix socket.
     pub(super) address: Option<IpAddr>,
-    guard: Arc<Authenticator>,
+    authenticator: Arc<Authenticator>,
 }
 
 /// Why a client may not make a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Denied {
-    /// Nobody knows who it is.
-    Unknown,
-    /// Its role may not.
-    Role,
+    Unauthorized,
+    NotPermitted,
 }
 
 impl From<Denied> for ApiError {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::Unknown => Self::unauthorized(),
-            Denied::Role => Self::not_permitted(),
+            Denied::Unauthorized => Self::unauthorized(),
+            Denied::NotPermitted => Self::not_permitted(),
         }
     }
 }
 
 impl Authentication {
-    /// Returns the client of a call that is open to `access`.
+    /// Returns the client of a call, if `access` permits it.
     ///
     /// # Errors
-    /// The client is not known, or its role may not make such a call.
+    /// The credentials are invalid, or the client's role may not make the call.
     pub(super) fn admit(&self, access: Access) -> Result<ClientContext, Denied> {
         let principal = match access {
             Access::Public => Principal::Anonymous,
-            _ => self.principal.map_err(|_| Denied::Unknown)?,
+            _ => self.principal.map_err(|_| Denied::Unauthorized)?,
         };
-        if !self.guard.permits(principal, access) {
-            return Err(Denied::Role);
+        if !self.authenticator.permits(principal, access) {
+            return Err(Denied::NotPermitted);
         }
         Ok(ClientContext {
             principal,
@@ -59,9 +56,9 @@ impl Authentication {
     }
 }
 
-/// Notes who calls: over the Unix socket an admin, who needs no credentials. What that allows is decided
-/// by each route.
-pub(super) fn authenticate(guard: &Arc<Authenticator>, mut request: Request) -> Request {
+/// Adds the client to a request. Over the Unix socket it is an admin and needs no credentials. The
+/// routes decide what it may do.
+pub(super) fn authenticate(authenticator: &Arc<Authenticator>, mut request: Request) -> Request {
     let Some(connection) = request.extensions().get::<Arc<Connection>>() else {
         return request;
     };
@@ -69,11 +66,11 @@ pub(super) fn authenticate(guard: &Arc<Authenticator>, mut request: Request) -> 
     let peer = connection.address();
     let authentication = Authentication {
         principal: match peer {
-            Some(_) => guard.identify(&Credentials::of_headers(headers)),
+            Some(_) => authenticator.identify(&Credentials::of_headers(headers)),
             None => Ok(Principal::Admin),
         },
-        address: peer.map(|peer| guard.proxies.client(peer, headers)),
-        guard: Arc::clone(guard),
+        address: peer.map(|peer| authenticator.proxies.client(peer, headers)),
+        authenticator: Arc::clone(authenticator),
     };
     request.extensions_mut().insert(authentication);
     request

@@ -1,5 +1,5 @@
-//! Reading the bodies of requests. Their routes bound how long each may be and how long it may
-//! take; here all of them together are bounded.
+//! Reads the bodies of requests. Their routes limit the length and the time of each; here the memory of
+//! all of them is limited.
 
 use std::sync::Arc;
 
@@ -13,103 +13,94 @@ use crate::app::error::ValidationError;
 use crate::connections::Connection;
 use crate::connections::budget::{Budget, Reservation};
 
-/// In pieces of how many bytes a body is kept until it is complete.
+/// The size of the buffers that hold an incomplete body, in bytes.
 const PIECE: usize = 32 * 1024;
 
-/// A body that has arrived. It counts against what all bodies may take until it is dropped.
+/// A complete body. It counts against the budget of all bodies until it is dropped.
 #[derive(Default)]
-pub(super) struct Received {
-    bytes: Bytes,
+pub(super) struct ReceivedBody {
+    pub(super) bytes: Bytes,
     _reservation: Option<Reservation>,
 }
 
-/// Why a body is not read to its end.
+/// Why a body was not read to its end.
 #[derive(Debug, PartialEq, Eq)]
-enum Unread {
+enum Incomplete {
     TooLarge,
-    Late,
-    CutOff,
+    TimedOut,
+    Aborted,
     Overloaded,
 }
 
-impl From<axum::Error> for Unread {
+impl From<axum::Error> for Incomplete {
     fn from(error: axum::Error) -> Self {
         let error = error.into_inner();
         if error.is::<LengthLimitError>() {
             Self::TooLarge
         } else if error.is::<TimeoutError>() {
-            Self::Late
+            Self::TimedOut
         } else {
-            Self::CutOff
+            Self::Aborted
         }
     }
 }
 
-impl Received {
-    /// The bytes.
-    pub(super) fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-}
-
-/// Reads the body of a request, within the limits that its route sets. One that does not arrive in
-/// time ends its connection.
+/// Reads the body of a request, within the limits of its route. A timeout closes the connection.
 ///
 /// # Errors
-/// The body is too large, late or cut off, or too many bytes of bodies are held already.
+/// The body is too large, late or aborted, or the bodies of all requests take too much memory.
 pub(super) async fn read(
     connection: Option<&Arc<Connection>>,
     body: Body,
     max: usize,
-) -> Result<Received, ApiError> {
+) -> Result<ReceivedBody, ApiError> {
     if body.is_end_stream() {
-        return Ok(Received::default());
+        return Ok(ReceivedBody::default());
     }
     let connection = connection.ok_or_else(ApiError::internal)?;
-    collect(body, connection.body_budget())
-        .await
-        .map_err(|unread| match unread {
-            Unread::TooLarge => ApiError::payload_too_large(max),
-            Unread::Overloaded => ApiError::overloaded(),
-            Unread::CutOff => ValidationError::Body("the body was cut off".into()).into(),
-            Unread::Late => {
-                // Whatever else it sends is not waited for.
-                connection.close();
-                ValidationError::Body("the body did not arrive in time".into()).into()
-            }
-        })
+    let read = collect(body, connection.body_budget()).await;
+    read.map_err(|incomplete| match incomplete {
+        Incomplete::TooLarge => ApiError::payload_too_large(max),
+        Incomplete::Overloaded => ApiError::overloaded(),
+        Incomplete::Aborted => ValidationError::Body("the body is incomplete".into()).into(),
+        Incomplete::TimedOut => {
+            // The rest of the body is not awaited.
+            connection.close();
+            ValidationError::Body("the body did not arrive in time".into()).into()
+        }
+    })
 }
 
-/// Reads a body frame by frame. What has arrived is reserved, not what was announced: a client
-/// must send what it takes from others.
-async fn collect(mut body: Body, budget: &Budget) -> Result<Received, Unread> {
+/// Reads a body frame by frame. Memory is reserved for what has arrived, not for what was announced, so
+/// that a client must send what it takes from others.
+async fn collect(mut body: Body, budget: &Budget) -> Result<ReceivedBody, Incomplete> {
     let mut reservation = budget.reservation();
     let mut pieces = Pieces::default();
-    while let Some(frame) = body.frame().await {
-        // Trailers are of no use here.
+    let bytes = loop {
+        let Some(frame) = body.frame().await else {
+            break pieces.concat();
+        };
+        // Trailers are not used.
         let Ok(frame) = frame?.into_data() else {
             continue;
         };
         let length = pieces.length + frame.len();
         reservation
             .resize(length.next_multiple_of(PIECE))
-            .map_err(|_| Unread::Overloaded)?;
+            .map_err(|_| Incomplete::Overloaded)?;
         if pieces.length == 0 && body.is_end_stream() {
-            return Ok(Received {
-                bytes: frame,
-                _reservation: Some(reservation),
-            });
+            break frame;
         }
         pieces.push(&frame);
-    }
-    Ok(Received {
-        bytes: pieces.joined(),
+    };
+    Ok(ReceivedBody {
+        bytes,
         _reservation: Some(reservation),
     })
 }
 
-/// A body that has not arrived in full. It takes the memory of what has: not of the frames, which
-/// may be many and small, and not of a buffer that is too large or was copied on its way there.
+/// An incomplete body. Copying frames bounds its memory: frames may be many and small, and one growing
+/// buffer would be copied, with up to twice the memory.
 #[derive(Default)]
 struct Pieces {
     pieces: Vec<Vec<u8>>,
@@ -133,15 +124,8 @@ impl Pieces {
         }
     }
 
-    fn joined(mut self) -> Bytes {
-        if self.pieces.len() == 1 {
-            return self.pieces.remove(0).into();
-        }
-        let mut joined = Vec::with_capacity(self.length);
-        for piece in self.pieces {
-            joined.extend_from_slice(&piece);
-        }
-        joined.into()
+    fn concat(self) -> Bytes {
+        self.pieces.concat().into()
     }
 }
 
@@ -161,38 +145,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_arrived_is_counted_and_given_back() {
+    async fn received_bytes_are_reserved_and_released() {
         let budget = Budget::new(10 * PIECE);
         let Ok(received) = collect(frames(9, PIECE), &budget).await else {
-            panic!("there is room for it");
+            panic!("it is within the budget");
         };
-        assert_eq!(received.bytes().len(), 9 * PIECE);
+        assert_eq!(received.bytes.len(), 9 * PIECE);
         let second = collect(frames(2, PIECE), &budget).await;
-        assert!(matches!(second, Err(Unread::Overloaded)));
+        assert!(matches!(second, Err(Incomplete::Overloaded)));
         drop((received, second));
         let third = collect(frames(10, PIECE), &budget).await;
         assert!(third.is_ok());
     }
 
     #[tokio::test]
-    async fn a_body_that_is_too_large_ends_where_it_is() {
+    async fn reading_stops_at_the_size_limit() {
         let budget = Budget::new(10 * PIECE);
         let limited = Body::new(Limited::new(frames(9, 100), 800));
         let read = collect(limited, &budget).await;
-        assert!(matches!(read, Err(Unread::TooLarge)));
+        assert!(matches!(read, Err(Incomplete::TooLarge)));
     }
 
     #[tokio::test]
-    async fn a_body_is_whole_in_whatever_frames_it_comes() {
+    async fn a_body_is_complete_however_it_is_split_into_frames() {
         let budget = Budget::new(10 * PIECE);
         let sent: Vec<u8> = (0..=u8::MAX).cycle().take(3 * PIECE + 7).collect();
         for length in [1, 1000, PIECE, PIECE + 1, sent.len()] {
             let frames: Vec<_> = sent.chunks(length).map(Bytes::copy_from_slice).collect();
             let body = Body::from_stream(stream::iter(frames.into_iter().map(Ok::<_, Infallible>)));
             let Ok(received) = collect(body, &budget).await else {
-                panic!("there is room for it");
+                panic!("it is within the budget");
             };
-            assert!(received.bytes() == &sent, "frames of {length}");
+            assert!(received.bytes == &sent, "frames of {length}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is read of requests, for fuzzers.
+//! Entry points for fuzz targets: how requests are read.
 
 use axum::extract::FromRequestParts as _;
 use axum::http::Request;
@@ -13,7 +13,7 @@ use super::extract::{Query, read};
 use crate::domain::message::{MAX_ATTACHMENTS_BYTES, MAX_METADATA_BYTES};
 use crate::json;
 
-/// Reads a query string in every way.
+/// Reads a query string as that of each call.
 pub(crate) fn query(text: &str) {
     if let Ok(page) = parsed::<MessagePageQuery>(text).validate() {
         assert!((1..=100).contains(&page.limit));
@@ -40,7 +40,7 @@ fn parsed<T: DeserializeOwned + Default>(text: &str) -> T {
     }
 }
 
-/// Reads a body as that of every call.
+/// Reads a body as that of each call.
 pub(crate) fn body(text: &[u8]) {
     let created = read::<CreateSessionRequest>(text).map(|body| body.validate(None));
     if let Ok(Ok(created)) = created {

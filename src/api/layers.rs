@@ -1,4 +1,4 @@
-//! What every request passes on its way in, and its answer on the way out.
+//! The layers that every request and response passes.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -23,31 +23,33 @@ use crate::auth::Authenticator;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest request id that is taken over from a client. The log has it whole.
+/// The longest request id that is accepted from a client, in bytes. It is logged in full.
 const MAX_REQUEST_ID: usize = 128;
 
-/// The headers of every answer. The console's pages have a policy of their own, and may be cached.
-const DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
-    (
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    ),
+/// The headers of responses whose handler sets no others, as those of the console do.
+const DEFAULT_HEADERS: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (
         header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+        "default-src 'none'; frame-ancestors 'none'",
     ),
-    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::CACHE_CONTROL, "no-store"),
     (
         HeaderName::from_static("cross-origin-resource-policy"),
-        HeaderValue::from_static("same-origin"),
+        "same-origin",
     ),
 ];
 
-/// Adds the layers, outermost first.
-pub(super) fn layered(router: Router, app: &Arc<App>, guard: &Arc<Authenticator>) -> Router {
+/// Adds the layers. The first one is the outer one.
+pub(super) fn layered(
+    router: Router,
+    app: &Arc<App>,
+    authenticator: &Arc<Authenticator>,
+) -> Router {
+    let admission = Arc::new(Admission::new(authenticator));
     router.layer(
         ServiceBuilder::new()
-            .map_request(without_unsafe_id)
+            .map_request(remove_unsafe_id)
             .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
             .layer(PropagateRequestIdLayer::new(REQUEST_ID))
             .layer(
@@ -60,46 +62,46 @@ pub(super) fn layered(router: Router, app: &Arc<App>, guard: &Arc<Authenticator>
                     .on_failure(()),
             )
             .map_request({
-                let guard = Arc::clone(guard);
-                move |request| authenticate(&guard, request)
+                let authenticator = Arc::clone(authenticator);
+                move |request| authenticate(&authenticator, request)
             })
             .layer(from_fn_with_state(Arc::clone(app), observe))
-            .map_response(with_default_headers)
+            .map_response(add_default_headers)
             .map_response({
                 let app = Arc::clone(app);
-                move |response| render(&app, response)
+                move |response| render_error(&app, response)
             })
-            .layer(from_fn_with_state(Arc::new(Admission::new(guard)), admit))
-            .layer(CatchPanicLayer::custom(panicked)),
+            .layer(from_fn_with_state(admission, admit))
+            .layer(CatchPanicLayer::custom(handle_panic)),
     )
 }
 
-/// Adds the headers of every answer, where the handler has not set others.
-fn with_default_headers(mut response: Response) -> Response {
+fn add_default_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in DEFAULT_HEADERS {
-        headers.entry(name).or_insert(value);
+        let entry = headers.entry(name);
+        entry.or_insert(HeaderValue::from_static(value));
     }
     response
 }
 
-/// Writes the body of an error, which names the time.
-fn render(app: &App, mut response: Response) -> Response {
+/// Writes the body of an error, which contains the time.
+fn render_error(app: &App, mut response: Response) -> Response {
     match response.extensions_mut().remove::<ApiError>() {
         Some(error) => error.render(response, app.now()),
         None => response,
     }
 }
 
-/// Answers for a handler that panicked. The message may quote what a client sent, so that it is not
-/// logged.
-fn panicked(_: Box<dyn Any + Send>) -> Response {
+/// Responds in place of a handler that panicked. The panic's message is not logged, since it may quote
+/// the request.
+fn handle_panic(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a handler panicked");
     ApiError::internal().into_response()
 }
 
-/// Drops the methods of a path from answers that are no 405: axum adds them to every answer of a
-/// fallback, also where it is a 401, which must not tell whether there is such a path.
+/// Removes `Allow` from responses other than 405. axum adds it to every response of a fallback, and a
+/// 401 must not reveal whether a path exists.
 pub(super) fn only_allow_methods_to_405(mut response: Response) -> Response {
     if response.status() != StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().remove(header::ALLOW);
@@ -107,8 +109,8 @@ pub(super) fn only_allow_methods_to_405(mut response: Response) -> Response {
     response
 }
 
-/// Drops trailing slashes from a path. Slashes at its beginning stay: without them, each path would
-/// have others that a proxy's rules do not know.
+/// Removes trailing slashes from the path. Leading ones stay: without them, each path would have
+/// aliases that the rules of a proxy do not cover.
 pub(super) fn trim_trailing_slashes(mut request: Request) -> Request {
     let path = request.uri().path();
     if path.len() == 1 || !path.ends_with('/') {
@@ -124,7 +126,7 @@ pub(super) fn trim_trailing_slashes(mut request: Request) -> Request {
     };
     let mut parts = request.uri().clone().into_parts();
     parts.path_and_query = target.parse().ok();
-    // A part of a valid target is one too.
+    // Part of a valid target is valid.
     if let Ok(uri) = Uri::from_parts(parts) {
         *request.uri_mut() = uri;
     }
@@ -137,8 +139,8 @@ fn span(request: &Request) -> Span {
     tracing::info_span!("request", request_id = id)
 }
 
-/// Drops a request id of the client that may not stand in a log, so that a new one is made.
-fn without_unsafe_id(mut request: Request) -> Request {
+/// Removes a client's request id that is not safe to log, so that a new one is generated.
+fn remove_unsafe_id(mut request: Request) -> Request {
     let id = request.headers().get(REQUEST_ID);
     let is_unsafe = id.is_some_and(|id| !id.to_str().is_ok_and(is_safe));
     if is_unsafe {
@@ -163,7 +165,7 @@ mod tests {
     async fn a_handler_that_panics_is_an_internal_error() {
         let router = Router::new()
             .fallback(|| async { panic_with("a fault") })
-            .layer(CatchPanicLayer::custom(panicked));
+            .layer(CatchPanicLayer::custom(handle_panic));
         let Ok(response) = router.oneshot(Request::new(Body::empty())).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(response.extensions().get::<ApiError>().is_some());
@@ -174,8 +176,8 @@ mod tests {
     }
 
     #[test]
-    fn a_request_id_is_taken_over_where_it_may_stand_in_a_log() {
-        for (id, is_kept) in [
+    fn a_request_id_is_accepted_if_it_is_safe_to_log() {
+        for (id, is_accepted) in [
             ("a-Z_0.9", true),
             ("", false),
             ("a b", false),
@@ -186,10 +188,10 @@ mod tests {
             let mut request = Request::new(Body::empty());
             let value = HeaderValue::from_bytes(id.as_bytes()).unwrap();
             request.headers_mut().insert(REQUEST_ID, value);
-            let request = without_unsafe_id(request);
+            let request = remove_unsafe_id(request);
             assert_eq!(
                 request.headers().contains_key(REQUEST_ID),
-                is_kept,
+                is_accepted,
                 "{id:?}"
             );
         }

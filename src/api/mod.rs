@@ -1,10 +1,9 @@
-//! The HTTP API: from the router to the handlers and what they answer.
+//! The HTTP API: router, handlers, requests and responses.
 
 mod access;
 mod admission;
 mod authentication;
 mod body;
-mod coded;
 pub(crate) mod dto;
 mod error;
 mod extract;
@@ -14,6 +13,8 @@ mod handlers;
 mod layers;
 mod observe;
 mod openapi;
+mod precompressed;
+mod response;
 mod router;
 mod sockets;
 mod sse;
@@ -27,32 +28,32 @@ use axum::response::Response;
 use tower::util::{MapRequest, MapResponse};
 
 pub use self::access::Endpoint;
-use self::coded::Coded;
 use self::handlers::fallback;
+use self::precompressed::Precompressed;
 pub use self::sockets::Sockets;
 use self::state::ApiState;
 use crate::app::App;
 use crate::auth::Authenticator;
 
-/// Answers the requests of all connections.
+/// The service that answers the requests of all connections.
 pub type ApiService =
     MapRequest<MapResponse<Router, fn(Response) -> Response>, fn(Request) -> Request>;
 
-/// Returns the whole API as a service. Each request brings its `Arc<Connection>` as an extension.
-pub fn service(app: &Arc<App>, guard: &Arc<Authenticator>, sockets: Sockets) -> ApiService {
+/// Returns the API as a service. Each request must carry its `Arc<Connection>` as an extension.
+pub fn service(app: &Arc<App>, authenticator: &Arc<Authenticator>, sockets: Sockets) -> ApiService {
     let (router, description) = router::routes().split();
     let description = openapi::document(description).to_string();
     let state = ApiState {
         app: Arc::clone(app),
-        openapi: Arc::new(Coded::new(description.into())),
+        openapi: Arc::new(Precompressed::new(description.into())),
     };
     let router = router
         .with_state(state)
         .merge(sockets::router(sockets))
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed);
-    let router = layers::layered(router, app, guard);
-    // Around the router: it is this that sets `Allow`, and it has to see a path as it is matched.
+    let router = layers::layered(router, app, authenticator);
+    // These enclose the router, which sets `Allow` and matches the path.
     let service = MapResponse::new(router, layers::only_allow_methods_to_405 as fn(_) -> _);
     MapRequest::new(service, layers::trim_trailing_slashes as fn(_) -> _)
 }

@@ -1,7 +1,7 @@
-//! What is told of each request: to the metrics, to the log, and to the audit.
+//! Reports each request to the metrics, the log and the audit log.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
@@ -14,27 +14,26 @@ use crate::app::App;
 use crate::auth::access::Access;
 use crate::auth::identity::Principal;
 use crate::metrics::UNANSWERED;
-use crate::telemetry::AUDIT;
-use crate::telemetry::shorten;
+use crate::telemetry::{AUDIT, shorten};
 
 /// The route of a path that no route matches.
 const UNKNOWN: &str = "unknown";
 
-/// Counts, logs and audits a request once its answer is known, or its client has gone away.
+/// Counts, logs and audits a request when it is answered or its client disconnects.
 pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let operation = Operation {
         method: request.method().clone(),
         path: shorten(request.uri().path()).into_owned(),
-        route: route(&request),
+        route: request.extensions().get::<MatchedPath>().cloned(),
         started: Instant::now(),
     };
     let authentication = request.extensions().get::<Authentication>().cloned();
-    let guard = DisconnectGuard {
+    let mut guard = DisconnectGuard {
         armed: Some((app, operation)),
         span: Span::current(),
     };
     let response = next.run(request).await;
-    if let Some((app, operation)) = guard.disarm() {
+    if let Some((app, operation)) = guard.armed.take() {
         operation.answered(&app, response.status());
         let access = response.extensions().get::<Access>().copied();
         if let Some(authentication) = authentication {
@@ -44,26 +43,20 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     response
 }
 
-/// What a request asks for.
+/// A request, as metrics and logs show it.
 struct Operation {
     method: Method,
     path: String,
-    /// The path with the names of its parameters: one of those that the server has.
+    /// The path of the route, with the names of its parameters.
     route: Option<MatchedPath>,
     started: Instant,
 }
 
-/// A request that has no answer yet. Dropped while armed, its client has gone away.
+/// Reports a disconnected client when dropped while armed.
 struct DisconnectGuard {
     armed: Option<(Arc<App>, Operation)>,
-    /// That of the request: a drop happens outside of it.
+    /// The request's span. A drop happens outside of it.
     span: Span,
-}
-
-impl DisconnectGuard {
-    fn disarm(mut self) -> Option<(Arc<App>, Operation)> {
-        self.armed.take()
-    }
 }
 
 impl Drop for DisconnectGuard {
@@ -74,7 +67,7 @@ impl Drop for DisconnectGuard {
         let _entered = self.span.enter();
         operation.count(&app, UNANSWERED);
         let (method, route, elapsed_ms) = operation.fields();
-        tracing::debug!(%method, route, status = UNANSWERED, elapsed_ms, "the client went away");
+        tracing::debug!(%method, route, status = UNANSWERED, elapsed_ms, "the client disconnected");
     }
 }
 
@@ -91,20 +84,20 @@ impl Operation {
         }
     }
 
-    /// Records each use of what is for admins, and each refusal.
+    /// Audits each use of an admin endpoint and each refusal.
     fn audit(&self, client: &Authentication, access: Option<Access>, status: StatusCode) {
         let is_refusal = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         let principal = match access {
             Some(Access::Public) => Ok(Principal::Anonymous),
             _ => client.principal,
         };
-        let is_admins = match principal {
-            // Without credentials nobody can be named.
+        let is_admin_call = match principal {
+            // Without authentication there is no identity to record.
             Ok(Principal::Anonymous) | Err(_) => false,
             Ok(Principal::Admin) => true,
             Ok(_) => access.is_some_and(Access::is_for_admins),
         };
-        if !is_refusal && !is_admins {
+        if !is_refusal && !is_admin_call {
             return;
         }
         let (method, route, _) = self.fields();
@@ -115,9 +108,10 @@ impl Operation {
             Ok(who) => {
                 tracing::info!(target: AUDIT, %who, %address, %method, route, path, status, "audit");
             }
-            Err(reason) => {
-                tracing::info!(target: AUDIT, who = "unknown", %reason, %address, %method, route, path, status, "audit");
-            }
+            Err(reason) => tracing::info!(
+                target: AUDIT,
+                who = "unknown", %reason, %address, %method, route, path, status, "audit"
+            ),
         }
     }
 
@@ -127,23 +121,16 @@ impl Operation {
         requests.observe(self.method.as_str(), self.route(), status, elapsed);
     }
 
-    /// The method, the route and the milliseconds since the start, as the log shows them.
+    /// Returns the method, the route and the elapsed milliseconds, as the log shows them.
     fn fields(&self) -> (String, &str, f64) {
         let method = shorten(self.method.as_str()).into_owned();
-        (method, self.route(), millis(self.started.elapsed()))
+        let elapsed_ms = self.started.elapsed().as_secs_f64() * 1000.0;
+        (method, self.route(), elapsed_ms)
     }
 
     fn route(&self) -> &str {
         let route = self.route.as_ref().map_or(UNKNOWN, MatchedPath::as_str);
-        // What lies below a path is one route with it.
+        // A path and those below it are one route.
         route.strip_suffix("/{*rest}").unwrap_or(route)
     }
-}
-
-fn route(request: &Request) -> Option<MatchedPath> {
-    request.extensions().get::<MatchedPath>().cloned()
-}
-
-fn millis(elapsed: Duration) -> f64 {
-    elapsed.as_secs_f64() * 1000.0
 }

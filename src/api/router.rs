@@ -1,4 +1,4 @@
-//! The table of contents of the API: every route, and who may call it.
+//! Every route of the API, with its access rule.
 
 use axum::routing::get;
 use utoipa_axum::routes;
@@ -10,7 +10,7 @@ use super::handlers::{
 use super::openapi::description;
 use crate::auth::access::Access::{Admin, Agent, Authenticated, Public, SessionList};
 
-/// Returns every route. A new endpoint is a handler with its `#[utoipa::path]`, and a line here.
+/// Returns every route. A new endpoint is one handler with its `#[utoipa::path]`, and one line here.
 pub(super) fn routes() -> ProtectedRouter {
     ProtectedRouter::new(description())
         .routes(SessionList, routes!(sessions::list))
@@ -24,7 +24,7 @@ pub(super) fn routes() -> ProtectedRouter {
         .routes(Authenticated, routes!(sessions::renew))
         .routes(Authenticated, routes!(sessions::patch_timeout))
         .routes(Authenticated, routes!(sessions::heartbeat))
-        .routes(Authenticated, routes!(events::follow))
+        .routes(Authenticated, routes!(events::stream))
         .routes(Admin, routes!(messages::transcript))
         .routes(Agent, routes!(submit::submit))
         .routes(Authenticated, routes!(agents::list))

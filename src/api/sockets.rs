@@ -1,4 +1,4 @@
-//! Socket.IO, which answers below a path, in a form, and to credentials, of its own.
+//! Mounts Socket.IO, which has its own responses and checks credentials itself.
 
 use std::sync::Arc;
 
@@ -9,48 +9,45 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use tower::ServiceExt as _;
 
-use super::access::{limited, protected};
+use super::access::{limit_body, protect};
 use super::body;
 use super::error::ApiError;
 use crate::auth::access::Access;
 use crate::connections::Connection;
 
-/// What answers below the path.
+/// The service that answers below a path.
 #[derive(Debug, Clone)]
 pub struct Sockets {
     /// The path.
     pub path: &'static str,
-    /// The largest body of a request, in bytes.
+    /// The maximum length of a request's body, in bytes.
     pub max_body: usize,
     /// The service.
     pub router: Router,
 }
 
-/// Returns the routes to the sockets, which check credentials by themselves.
+/// Returns the routes of Socket.IO.
 pub(super) fn router(sockets: Sockets) -> Router {
-    let below = format!("{}/{{*rest}}", sockets.path);
-    let path = sockets.path;
-    let methods = protected(Access::Public, limited(sockets.max_body, any(answer)));
+    let methods = protect(Access::Public, limit_body(sockets.max_body, any(answer)));
     let router = Router::new()
-        .route(path, methods.clone())
-        .route(&below, methods);
+        .route(sockets.path, methods.clone())
+        .route(&format!("{}/{{*rest}}", sockets.path), methods);
     router.with_state(Arc::new(sockets))
 }
 
-/// Has the sockets answer once the whole body is there.
+/// Forwards a request after its body was received.
 async fn answer(State(sockets): State<Arc<Sockets>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let connection = parts.extensions.get::<Arc<Connection>>();
     if connection.is_some_and(|connection| connection.is_local()) {
-        // Their connections count with those of TCP, and the commands do without sockets.
+        // Sockets count against the TCP connections, and the command line does not need them.
         return ApiError::not_found(&parts.method, parts.uri.path()).into_response();
     }
     let received = match body::read(connection, body, sockets.max_body).await {
         Ok(received) => received,
         Err(error) => return error.into_response(),
     };
-    let body = Body::from(received.bytes().clone());
-    let request = Request::from_parts(parts, body);
+    let request = Request::from_parts(parts, Body::from(received.bytes.clone()));
     let answered = sockets.router.clone().oneshot(request).await;
     answered.into_response()
 }

@@ -1,90 +1,54 @@
-//! The reply to a message as a stream of server-sent events.
+//! Server-sent events, and the reply to a message as a stream of them.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue};
+use async_stream::stream;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream::{self, Stream};
+use futures_util::stream::Stream;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::dto::{self, AgentResponse, SessionStatus, UserMessage};
-use crate::app::{Ending, ReplyEvent, ReplyReceiver};
-use crate::app::{SentMessage, SentTurn};
+use super::dto::{AgentResponse, SessionStatus, UserMessage};
+use crate::app::{Ending, ReplyEvent, SentMessage, SentTurn};
 use crate::domain::id::MessageId;
 use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
 use crate::metrics::Open;
 
-/// A comment this often keeps a stream open.
+/// The interval of comments that keep a stream open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// A response of events.
-pub(super) fn response<S>(events: S) -> Response
-where
-    S: Stream<Item = Result<Event, Infallible>> + Send + 'static,
-{
-    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
-    let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
-    response.headers_mut().insert(
-        HeaderName::from_static("x-accel-buffering"),
-        HeaderValue::from_static("no"),
-    );
-    response
-}
-
-/// The response to a message that was sent with the transport `sse`.
-pub(super) fn reply_stream(message: SentMessage, now: Timestamp, open: Open) -> Response {
-    response(events(message, now, open))
-}
-
-/// An event with its data as JSON.
-pub(super) fn event<T: Serialize>(name: &str, data: &T) -> Event {
-    Event::default()
-        .event(name)
-        .data(serde_json::to_string(data).unwrap_or_default())
-}
-
-/// What a stream begins with: the message, and what it did to its session.
+/// The first event: the message and its session.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SentUserMessage)]
 pub(super) struct SentEvent<'a> {
     #[serde(flatten)]
-    message: UserMessage<'a>,
-    session_status: SessionStatus,
+    pub(super) message: UserMessage<'a>,
+    pub(super) session_status: SessionStatus,
 }
 
-/// A piece of a reply.
+/// A part of a reply.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReplyChunk<'a> {
-    /// The id that the reply will have.
+    /// The id of the coming reply.
     message_id: Uuid,
     chunk: &'a str,
-    /// Its place among the pieces, from 0.
+    /// The number of the chunk, from 0.
     index: u32,
 }
 
-/// Why there is no reply on this stream.
+/// Why this stream has no reply.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ReplyError<'a> {
     /// For people.
     error: &'a str,
     /// An error code of the API.
     code: &'a str,
-}
-
-impl<'a> SentEvent<'a> {
-    pub(super) fn new(message: UserMessage<'a>, session_status: SessionStatus) -> Self {
-        Self {
-            message,
-            session_status,
-        }
-    }
 }
 
 impl<'a> ReplyChunk<'a> {
@@ -106,102 +70,87 @@ impl<'a> From<&'a TurnFailure> for ReplyError<'a> {
     }
 }
 
-/// Where the stream stands.
-struct Reply {
-    message_id: MessageId,
-    index: u32,
-    turn: SentTurn,
-    /// What is told before the next news.
-    pending: Vec<Event>,
-    is_over: bool,
-    _open: Open,
+/// Returns a response of events.
+pub(super) fn response<S>(events: S) -> Response
+where
+    S: Stream<Item = Result<Event, Infallible>> + Send + 'static,
+{
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    let events = Sse::new(events).keep_alive(keep_alive);
+    ([("x-accel-buffering", "no")], events).into_response()
 }
 
-fn events(
+/// Returns an event whose data is JSON.
+pub(super) fn event<T: Serialize>(name: &str, data: &T) -> Event {
+    Event::default()
+        .event(name)
+        .data(serde_json::to_string(data).unwrap_or_default())
+}
+
+/// Streams the reply to a message. The stream counts as `open` while it lives.
+pub(super) fn reply_events(
     message: SentMessage,
     now: Timestamp,
     open: Open,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
-    let first = SentEvent::new(
-        dto::user_message(&message),
-        dto::session_status(&message, now),
-    );
-    // What was sent is a user's message, whose reply has an id from the first.
-    let message_id = message.reply_id().unwrap_or(message.sent.message.id);
-    let reply = Reply {
-        message_id,
-        index: 0,
-        pending: vec![event("user_message", &first)],
-        turn: message.turn,
-        is_over: false,
-        _open: open,
+    // The message is a user's, so it has a reply id.
+    let reply_id = message.reply_id().unwrap_or(message.sent.message.id);
+    let sent = &message.sent;
+    let first = SentEvent {
+        message: UserMessage::from(&message),
+        session_status: SessionStatus::new(&sent.session, sent.renewed, now),
     };
-    stream::unfold(reply, |mut reply| async move {
-        let event = reply.next().await?;
-        Some((Ok(event), reply))
-    })
-}
-
-impl Reply {
-    async fn next(&mut self) -> Option<Event> {
-        if let Some(event) = self.pending.pop() {
-            return Some(event);
-        }
-        if self.is_over {
-            return None;
-        }
-        let news = match &mut self.turn {
-            SentTurn::Open(waiter) => next_news(waiter).await,
-            SentTurn::Ended(ending) => ReplyEvent::End(ending.clone()),
-        };
-        Some(match news {
-            ReplyEvent::Chunk(text) => self.chunk(&text),
-            ReplyEvent::End(ending) => self.end(&ending),
-        })
-    }
-
-    fn chunk(&mut self, text: &str) -> Event {
-        let chunk = ReplyChunk::new(self.message_id, text, self.index);
-        self.index += 1;
-        event("chunk", &chunk)
-    }
-
-    fn end(&mut self, ending: &Ending) -> Event {
-        self.is_over = true;
-        match ending {
-            Ending::Replied(reply) => {
-                let done = event("done", &AgentResponse::from(&**reply));
-                if self.index > 0 || reply.body.content.is_empty() {
-                    return done;
+    let first = event("user_message", &first);
+    let mut turn = message.turn;
+    stream! {
+        let _open = open;
+        yield Ok(first);
+        let mut index = 0;
+        let ending = loop {
+            match next(&mut turn).await {
+                ReplyEvent::Chunk(text) => {
+                    yield Ok(event("chunk", &ReplyChunk::new(reply_id, &text, index)));
+                    index += 1;
                 }
-                // A reply that was not streamed to this client comes as one piece. It may be one
-                // that answers a later message too, and has its id from there.
-                self.message_id = reply.id;
-                self.pending.push(done);
-                self.chunk(&reply.body.content)
+                ReplyEvent::End(ending) => break ending,
             }
-            Ending::Failed(failure) => event("error", &ReplyError::from(failure)),
-            Ending::Deleted => error("SESSION_NOT_FOUND", "Session not found"),
-            Ending::Stopping => error(
-                "SERVICE_UNAVAILABLE",
-                "The server is stopping; the reply will come after its next start",
-            ),
+        };
+        if let Ending::Replied(reply) = &ending
+            && index == 0
+            && !reply.body.content.is_empty()
+        {
+            // A reply that was not streamed to this client is one chunk. It has another id if it
+            // answers a later message too.
+            let chunk = ReplyChunk::new(reply.id, &reply.body.content, 0);
+            yield Ok(event("chunk", &chunk));
         }
+        yield Ok(last(&ending));
     }
 }
 
-async fn next_news(waiter: &mut ReplyReceiver) -> ReplyEvent {
-    // A feed that is gone without a word was a deleted session's.
-    waiter
-        .next()
-        .await
-        .unwrap_or(ReplyEvent::End(Ending::Deleted))
+async fn next(turn: &mut SentTurn) -> ReplyEvent {
+    match turn {
+        // A feed that ends without a last event was that of a deleted session.
+        SentTurn::Open(receiver) => {
+            let event = receiver.next().await;
+            event.unwrap_or(ReplyEvent::End(Ending::Deleted))
+        }
+        SentTurn::Ended(ending) => ReplyEvent::End(ending.clone()),
+    }
 }
 
-fn error(code: &str, message: &str) -> Event {
-    let error = ReplyError {
-        error: message,
-        code,
+fn last(ending: &Ending) -> Event {
+    let error = match ending {
+        Ending::Replied(reply) => return event("done", &AgentResponse::from(&**reply)),
+        Ending::Failed(failure) => ReplyError::from(failure),
+        Ending::Deleted => ReplyError {
+            error: "Session not found",
+            code: "SESSION_NOT_FOUND",
+        },
+        Ending::Stopping => ReplyError {
+            error: "The server is stopping; the reply will follow after its next start",
+            code: "SERVICE_UNAVAILABLE",
+        },
     };
     event("error", &error)
 }

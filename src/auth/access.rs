@@ -1,30 +1,29 @@
-//! What each role may use.
+//! What each role may do.
 
 use super::identity::Principal;
 
-/// To whom something is open.
+/// Who may use something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody: it holds no data.
+    /// Every client. It contains no data.
     Public,
-    /// Whoever has credentials. What a user meets is confined to its own sessions.
+    /// Clients with credentials. Users are limited to their own sessions.
     Authenticated,
     /// The session list: admins, and users for their own sessions.
     SessionList,
-    /// What an agent that runs elsewhere uses: the server's token and admins.
+    /// What external agents use: clients with the server token, and admins.
     Agent,
     /// Admins.
     Admin,
 }
 
 impl Access {
-    /// Whether a caller may. `has_admins` says whether admins are told apart from the server's
-    /// token: where they are not, that token is all there is.
+    /// Returns whether a client is permitted. `has_admins` is whether admins are distinguished from
+    /// clients with the server token; if not, those are admins.
     #[must_use]
-    // A line for each thing that is said.
-    #[allow(clippy::match_same_arms)]
-    pub fn permits(self, caller: Principal, has_admins: bool) -> bool {
-        match (self, caller) {
+    #[allow(clippy::match_same_arms, reason = "one line per rule")]
+    pub fn permits(self, principal: Principal, has_admins: bool) -> bool {
+        match (self, principal) {
             (Self::Public | Self::Authenticated, _)
             | (_, Principal::Anonymous | Principal::Admin) => true,
             (Self::Agent, Principal::Server) => true,
@@ -34,7 +33,7 @@ impl Access {
         }
     }
 
-    /// Whether each use is written down.
+    /// Returns whether each use is audited.
     #[must_use]
     pub fn is_for_admins(self) -> bool {
         matches!(self, Self::SessionList | Self::Admin)
@@ -47,9 +46,9 @@ mod tests {
     use crate::domain::id::UserId;
 
     #[test]
-    fn each_role_may_what_the_documentation_says() {
+    fn each_role_has_the_documented_permissions() {
         let user = Principal::User(UserId::from(1));
-        let callers = [
+        let principals = [
             Principal::Anonymous,
             Principal::Server,
             user,
@@ -71,7 +70,8 @@ mod tests {
             ),
         ];
         for (access, without_admins, with_admins) in table {
-            let permits = |has_admins| callers.map(|caller| access.permits(caller, has_admins));
+            let permits =
+                |has_admins| principals.map(|principal| access.permits(principal, has_admins));
             assert_eq!(permits(false), without_admins, "{access:?}");
             assert_eq!(permits(true), with_admins, "{access:?}");
         }

@@ -1,4 +1,4 @@
-//! Where a call comes from.
+//! Addresses of clients.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr as _;
@@ -6,12 +6,12 @@ use std::str::FromStr as _;
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// The networks whose `X-Forwarded-For` is believed.
+/// The networks whose `X-Forwarded-For` is trusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Reads a list of networks (`10.0.0.0/8`) and addresses, separated by commas.
+    /// Parses a comma-separated list of networks (`10.0.0.0/8`) and addresses.
     ///
     /// # Errors
     /// The part that is neither.
@@ -23,15 +23,15 @@ impl TrustedProxies {
             .map(Self)
     }
 
-    /// Whether an address is one of theirs.
+    /// Returns whether an address is in one of the networks.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The client's address: the peer's, or, where that is a trusted proxy, the last one in
-    /// `X-Forwarded-For` that is none. What stands before that could be anybody's invention.
+    /// Returns the client's address: the peer's or, if that is a trusted proxy, the last one in
+    /// `X-Forwarded-For` that is not a trusted proxy. Earlier ones may be forged.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
@@ -53,8 +53,8 @@ impl TrustedProxies {
     }
 }
 
-/// What clients are told apart by where they are counted: an IPv4 address, also where it is mapped
-/// into IPv6, or the /64 network of an IPv6 address, all of which one client can use.
+/// Returns the address by which a client is counted: an IPv4 address, also if it is mapped into IPv6, or
+/// the /64 network of an IPv6 address, since one client can use all of it.
 #[must_use]
 pub fn client_key(address: IpAddr) -> IpAddr {
     const CLIENT_BITS: u32 = 64;
@@ -68,13 +68,13 @@ pub fn client_key(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A network, or an address as a network of its own.
+/// Parses a network or a single address.
 fn network(text: &str) -> Option<IpNet> {
     let network = IpNet::from_str(text).or_else(|_| IpAddr::from_str(text).map(IpNet::from));
     Some(canonical(network.ok()?))
 }
 
-/// IPv4 in IPv6's clothes is IPv4.
+/// Converts an IPv4 network that is mapped into IPv6.
 fn canonical(network: IpNet) -> IpNet {
     const MAPPED_BITS: u8 = 96;
 
@@ -87,7 +87,7 @@ fn canonical(network: IpNet) -> IpNet {
     ipnet::Ipv4Net::new(address, prefix).map_or(network, IpNet::V4)
 }
 
-/// Some proxies name the port too.
+/// Parses an address, which some proxies send with a port.
 fn hop_address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
     let address = IpAddr::from_str(bare.unwrap_or(text))
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_believed_who_is_not_trusted() {
+    fn untrusted_peers_are_not_believed() {
         assert_eq!(client("", "10.0.0.1", &["1.2.3.4"]), "10.0.0.1");
         assert_eq!(
             client("192.168.0.0/16", "10.0.0.1", &["1.2.3.4"]),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_address_that_is_no_proxy_is_the_clients() {
+    fn the_client_is_the_last_address_that_is_not_a_proxy() {
         let proxies = "10.0.0.0/8, ::1,fd00::/8";
         assert_eq!(client(proxies, "10.0.0.1", &["1.2.3.4"]), "1.2.3.4");
         let chain = ["6.6.6.6, 1.2.3.4", "10.9.9.9 , 10.1.1.1"];
@@ -139,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_ends_the_chain() {
+    fn an_invalid_address_ends_the_chain() {
         for odd in ["unknown", "", "1.2.3.4, x", "1.2.3", "[::1"] {
             assert_eq!(client("10.0.0.1", "10.0.0.1", &[odd]), "10.0.0.1", "{odd}");
         }
     }
 
     #[test]
-    fn ports_and_mapped_addresses_are_read() {
+    fn ports_and_mapped_addresses_are_parsed() {
         for (hop, address) in [
             ("1.2.3.4:5678", "1.2.3.4"),
             ("[2001:db8::7]:80", "2001:db8::7"),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_named() {
+    fn an_invalid_network_is_named() {
         assert_eq!(TrustedProxies::parse("10.0.0.0/8, ten"), Err("ten"));
         assert_eq!(TrustedProxies::parse("10.0.0.0/33"), Err("10.0.0.0/33"));
         assert_eq!(TrustedProxies::parse(" , "), Ok(TrustedProxies::default()));

@@ -1,91 +1,82 @@
-//! Who calls.
+//! Clients and their credentials.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderValue, header};
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
+use secrecy::SecretString;
 
-use super::jwt::{JwtVerifier, Rejected};
-use crate::clock::Clock;
+use super::jwt::InvalidJwt;
 use crate::domain::id::UserId;
 
-/// The secrets that say who calls. Where there is none, everybody may do everything.
+/// The secrets that identify clients. If none is set, every client may do everything.
 #[derive(Debug, Clone, Default)]
 pub struct Tokens {
-    /// The server's token.
+    /// The server token.
     pub server: Option<SecretString>,
-    /// The admins' token.
+    /// The admin token.
     pub admin: Option<SecretString>,
-    /// The key that users' JSON Web Tokens are signed with.
+    /// The key that signs users' JSON Web Tokens.
     pub jwt: Option<SecretString>,
 }
 
-/// Who calls.
+/// The identity of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Principal {
-    /// Nobody in particular, where nobody is asked.
+    /// Any client, while no authentication is configured.
     Anonymous,
-    /// Whoever has the server's token.
+    /// A client with the server token.
     Server,
-    /// A user with a JSON Web Token of its own.
+    /// A user with a JSON Web Token.
     User(UserId),
-    /// Whoever has the admins' token.
+    /// A client with the admin token.
     Admin,
 }
 
-/// What a call brings to say who it is.
+/// The client that makes a call.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientContext {
+    /// Its identity.
+    pub principal: Principal,
+    /// Its address, as far as it can be trusted. `None` over the Unix socket, which has no rate limits.
+    pub address: Option<IpAddr>,
+}
+
+/// The credentials of a call.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Credentials<'a> {
     /// A token.
-    key: Option<&'a [u8]>,
+    pub(super) key: Option<&'a [u8]>,
     /// A token or a JSON Web Token.
-    bearer: Option<&'a [u8]>,
+    pub(super) bearer: Option<&'a [u8]>,
 }
 
-/// Why a call is not known; for the log, and no more than that it is unauthorized for the client.
+/// Why a client is not identified. Only the log says so; the client only learns that it is unauthorized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthorized {
-    /// It brought nothing.
+    /// There are no credentials.
     #[error("no credentials")]
     Missing,
-    /// It brought a token that is none of the server's.
+    /// The token is neither the server token nor the admin token.
     #[error("an unknown token")]
     UnknownToken,
-    /// It brought a JSON Web Token that is not valid.
+    /// The JSON Web Token is invalid.
     #[error("a JWT that {0}")]
-    InvalidJwt(Rejected),
+    InvalidJwt(InvalidJwt),
 }
 
-/// Whom the server knows.
-#[derive(Debug)]
-pub(super) struct Identities {
-    server: Option<Digest>,
-    admin: Option<Digest>,
-    jwt: Option<JwtVerifier>,
-    clock: Clock,
-}
-
-/// A token's hash. Both sides are hashed before they are compared, so that neither the time nor
-/// the length of a guess says anything.
-#[derive(Clone)]
-struct Digest([u8; 32]);
-
-/// A fresh token that nobody can guess: 32 random bytes in hex.
+/// Returns a new token: 32 random bytes in hex.
 ///
 /// # Errors
-/// The system gives no random numbers.
+/// The system has no source of random numbers.
 pub fn random_token() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)?;
-    Ok(bytes
-        .iter()
-        .fold(String::new(), |token, byte| format!("{token}{byte:02x}")))
+    Ok(hex::encode(bytes))
 }
 
 impl Tokens {
-    /// Whether there is none at all.
+    /// Returns whether none is set.
     #[must_use]
     pub fn are_unset(&self) -> bool {
         self.server.is_none() && self.admin.is_none() && self.jwt.is_none()
@@ -93,14 +84,13 @@ impl Tokens {
 }
 
 impl<'a> Credentials<'a> {
-    /// What the headers of a request bring.
+    /// Reads the headers of a request.
     #[must_use]
     pub fn of_headers(headers: &'a HeaderMap) -> Self {
         let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
-            let (scheme, sent) = value.as_bytes().split_at_checked(7)?;
-            scheme
-                .eq_ignore_ascii_case(b"bearer ")
-                .then(|| sent.trim_ascii())
+            let (scheme, token) = value.as_bytes().split_at_checked(7)?;
+            let is_bearer = scheme.eq_ignore_ascii_case(b"bearer ");
+            is_bearer.then(|| token.trim_ascii())
         });
         Self {
             key: headers.get("x-api-key").map(HeaderValue::as_bytes),
@@ -108,7 +98,7 @@ impl<'a> Credentials<'a> {
         }
     }
 
-    /// The same, but for what was brought by other means, which comes first.
+    /// Returns these credentials, overridden by the given ones.
     #[must_use]
     pub fn or_rather(self, key: Option<&'a str>, bearer: Option<&'a str>) -> Self {
         Self {
@@ -119,7 +109,7 @@ impl<'a> Credentials<'a> {
 }
 
 impl Principal {
-    /// The user, where the caller is one and is confined to its own.
+    /// Returns the user, if the client is limited to the sessions of one.
     #[must_use]
     pub fn user(self) -> Option<UserId> {
         match self {
@@ -140,89 +130,12 @@ impl fmt::Display for Principal {
     }
 }
 
-impl Identities {
-    pub(super) fn new(tokens: &Tokens, clock: Clock) -> Self {
-        Self {
-            server: tokens.server.as_ref().map(Digest::of_secret),
-            admin: tokens.admin.as_ref().map(Digest::of_secret),
-            jwt: tokens.jwt.as_ref().map(JwtVerifier::new),
-            clock,
-        }
-    }
-
-    /// Whether admins are told apart from the server's token.
-    pub(super) fn has_admins(&self) -> bool {
-        self.admin.is_some() || self.jwt.is_some()
-    }
-
-    /// Whether anybody is asked who they are.
-    pub(super) fn ask(&self) -> bool {
-        self.server.is_some() || self.has_admins()
-    }
-
-    pub(super) fn identify(
-        &self,
-        credentials: &Credentials<'_>,
-    ) -> Result<Principal, Unauthorized> {
-        if !self.ask() {
-            return Ok(Principal::Anonymous);
-        }
-        let of_token = |token: &[u8]| self.by_token(token);
-        let by_token = credentials.key.and_then(of_token);
-        if let Some(caller) = by_token.or_else(|| credentials.bearer.and_then(of_token)) {
-            return Ok(caller);
-        }
-        match (&self.jwt, credentials.bearer, credentials.key) {
-            (Some(jwt), Some(bearer), _) => jwt
-                .verify(bearer, self.clock.now())
-                .map(Principal::User)
-                .map_err(Unauthorized::InvalidJwt),
-            (None, Some(_), _) | (_, None, Some(_)) => Err(Unauthorized::UnknownToken),
-            (_, None, None) => Err(Unauthorized::Missing),
-        }
-    }
-
-    fn by_token(&self, token: &[u8]) -> Option<Principal> {
-        let sent = Digest::of(token);
-        // Both are compared whatever the first comparison says.
-        let is_admin = self.admin.as_ref().is_some_and(|admin| *admin == sent);
-        let is_server = self.server.as_ref().is_some_and(|server| *server == sent);
-        match (is_admin, is_server) {
-            (true, _) => Some(Principal::Admin),
-            (false, true) => Some(Principal::Server),
-            (false, false) => None,
-        }
-    }
-}
-
-impl Digest {
-    fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
-    }
-
-    fn of_secret(secret: &SecretString) -> Self {
-        Self::of(secret.expose_secret().as_bytes())
-    }
-}
-
-impl PartialEq for Digest {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn each_token_is_another_one_of_32_bytes() {
+    fn tokens_are_unique_and_have_32_bytes() {
         let [one, two] = [random_token().unwrap(), random_token().unwrap()];
         assert_ne!(one, two);
         assert_eq!(one.len(), 64);

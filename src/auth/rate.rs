@@ -1,4 +1,4 @@
-//! How often something may be done.
+//! Rate limits.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -17,24 +17,23 @@ use super::address::client_key;
 use crate::clock::Clock;
 use crate::domain::id::SessionId;
 
-/// The most keys that are told apart. Beyond it all new ones share one allowance, so that memory
-/// stays bounded and nobody who has an allowance loses it.
+/// The maximum number of keys with a quota of their own. Further ones share one quota, so that memory is
+/// bounded and existing quotas are kept.
 const MAX_KEYS: usize = 100_000;
 
-/// How many calls lie between two clean-ups. Each walks over all keys, so a call pays for a hundred
-/// of them at most.
+/// The number of calls between two clean-ups. A clean-up visits all keys, about a hundred per call.
 const CLEAN_UP_EVERY: usize = 1024;
 
-/// How often something may be done in a minute; 0 for any number of times.
+/// Rate limits per minute; 0 disables a limit.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rates {
-    /// How many sessions an address may create.
+    /// Sessions that an address may create.
     pub creates: u32,
-    /// How many messages an address may send to a session.
+    /// Messages that an address may send to a session.
     pub messages: u32,
 }
 
-/// Counts what is limited.
+/// The rate limiters.
 #[derive(Debug)]
 pub struct Limits {
     creates: Option<RateLimiter<IpAddr>>,
@@ -42,7 +41,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Nothing has been counted yet.
+    /// Returns rate limiters with full quotas.
     #[must_use]
     pub fn new(rates: Rates, clock: &Clock) -> Self {
         Self {
@@ -51,18 +50,18 @@ impl Limits {
         }
     }
 
-    /// Counts a session that an address is about to create.
+    /// Counts the creation of a session.
     ///
     /// # Errors
-    /// It has created too many.
+    /// The address has created too many.
     pub fn count_create(&self, address: IpAddr) -> Result<(), TooMany> {
         count(self.creates.as_ref(), &client_key(address))
     }
 
-    /// Counts a message that an address is about to send to a session.
+    /// Counts a message.
     ///
     /// # Errors
-    /// It has sent too many.
+    /// The address has sent too many to the session.
     pub fn count_message(&self, session: SessionId, address: IpAddr) -> Result<(), TooMany> {
         count(self.messages.as_ref(), &(session, client_key(address)))
     }
@@ -72,23 +71,23 @@ fn count<K: Clone + Hash + Eq>(limiter: Option<&RateLimiter<K>>, key: &K) -> Res
     limiter.map_or(Ok(()), |limiter| limiter.count(key))
 }
 
-/// Allows each key so many calls a minute, in a burst or one after the other.
+/// Limits the calls per minute of each key.
 #[derive(Debug)]
 struct RateLimiter<K: Clone + Hash + Eq> {
     limiter: governor::RateLimiter<K, Bounded<K>, Monotonic, NoOpMiddleware<Duration>>,
     calls: AtomicUsize,
 }
 
-/// There were too many calls.
+/// The rate limit is exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Too many requests; try again in {retry_after} s")]
 pub struct TooMany {
-    /// After how many seconds the next one is allowed, at least 1.
+    /// When the next call is allowed: in this many seconds, at least 1.
     pub retry_after: u64,
 }
 
 impl<K: Clone + Hash + Eq> RateLimiter<K> {
-    /// A limiter of so many calls; none where any number is allowed.
+    /// Returns a limiter, or `None` if `calls` is 0.
     fn per_minute(calls: u32, clock: &Clock) -> Option<Self> {
         Some(Self::with_keys(NonZeroU32::new(calls)?, clock, MAX_KEYS))
     }
@@ -106,10 +105,10 @@ impl<K: Clone + Hash + Eq> RateLimiter<K> {
         }
     }
 
-    /// Counts a call of a key.
+    /// Counts a call.
     ///
     /// # Errors
-    /// It had too many; this one does not count.
+    /// The key had too many calls. This one does not count.
     fn count(&self, key: &K) -> Result<(), TooMany> {
         self.clean_up();
         self.limiter.check_key(key).map_err(|until| {
@@ -121,7 +120,7 @@ impl<K: Clone + Hash + Eq> RateLimiter<K> {
         })
     }
 
-    /// Forgets keys whose allowance is whole again, at most a minute after their last call.
+    /// Removes keys with a full quota, which they have a minute after their last call.
     fn clean_up(&self) {
         let calls = self.calls.fetch_add(1, Ordering::Relaxed);
         if calls.is_multiple_of(CLEAN_UP_EVERY) {
@@ -131,8 +130,7 @@ impl<K: Clone + Hash + Eq> RateLimiter<K> {
     }
 }
 
-/// The library's store of a state for each key, but with a bound, and one state for all keys beyond
-/// it.
+/// A store with a state for each of `max_keys` keys, and a shared state for all others.
 #[derive(Debug)]
 struct Bounded<K: Hash + Eq + Clone> {
     max_keys: usize,
@@ -179,7 +177,7 @@ impl<K: Hash + Eq + Clone> ShrinkableKeyedStateStore<K> for Bounded<K> {
     }
 }
 
-/// The server's clock as the library reads it: never backwards.
+/// The server's monotonic clock.
 #[derive(Debug, Clone)]
 struct Monotonic(Clock);
 
@@ -203,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_its_burst_and_then_its_rate() {
+    fn a_key_has_a_burst_and_then_its_rate() {
         let (limiter, hand) = limiter(10);
         for _ in 0..10 {
             assert_eq!(limiter.count(&1), Ok(()));
@@ -222,9 +220,9 @@ mod tests {
         let (limiter, hand) = limiter(100);
         assert_eq!(limiter.count(&0), Ok(()));
         let allowed = (1..5_000).filter(|key| limiter.count(key).is_ok()).count();
-        assert_eq!(allowed, 109, "ninety-nine keys once, the rest shares ten");
+        assert_eq!(allowed, 109, "ninety-nine keys once, the others share ten");
         for _ in 0..9 {
-            assert_eq!(limiter.count(&0), Ok(()), "it keeps its own allowance");
+            assert_eq!(limiter.count(&0), Ok(()), "it keeps its own quota");
         }
         assert!(limiter.count(&0).is_err());
         assert_eq!(limiter.limiter.len(), 100);
@@ -232,12 +230,12 @@ mod tests {
         let allowed = (5_000..10_000)
             .filter(|key| limiter.count(key).is_ok())
             .count();
-        assert!(allowed >= 110, "{allowed}: the first hundred are forgotten");
+        assert!(allowed >= 110, "{allowed}: the first hundred are removed");
         assert!(limiter.limiter.len() <= 100);
     }
 
     #[test]
-    fn the_addresses_of_an_ipv6_network_share_one_allowance() {
+    fn the_addresses_of_an_ipv6_network_share_one_quota() {
         let (clock, _hand) = Clock::manual(Timestamp(0));
         let rates = Rates {
             creates: 10,
@@ -255,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_limited_where_no_limit_is_set() {
+    fn a_limit_of_zero_disables_the_limiter() {
         let (clock, _hand) = Clock::manual(Timestamp(0));
         assert!(RateLimiter::<u32>::per_minute(0, &clock).is_none());
     }

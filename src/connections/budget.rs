@@ -1,31 +1,31 @@
-//! A limited number of bytes that many users share.
+//! A shared memory budget.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A number of bytes. Clones share it.
+/// A number of bytes. Clones share the same budget.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget(Arc<Semaphore>);
 
-/// A part of a budget, returned when it is dropped.
+/// Reserved bytes. They are released on drop.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     budget: Budget,
     held: Option<OwnedSemaphorePermit>,
 }
 
-/// All bytes are reserved.
+/// Too few bytes are left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Exhausted;
 
 impl Budget {
-    /// A budget of so many bytes, at most 4 GiB.
+    /// Returns a budget of `bytes`, at most 4 GiB.
     pub(crate) fn new(bytes: usize) -> Self {
         Self(Arc::new(Semaphore::new(bytes)))
     }
 
-    /// A reservation of nothing, to be resized.
+    /// Returns an empty reservation.
     pub(crate) fn reservation(&self) -> Reservation {
         Reservation {
             budget: self.clone(),
@@ -33,7 +33,7 @@ impl Budget {
         }
     }
 
-    /// Reserves so many bytes.
+    /// Reserves `bytes`.
     pub(crate) fn reserve(&self, bytes: usize) -> Result<Reservation, Exhausted> {
         let mut reservation = self.reservation();
         reservation.resize(bytes)?;
@@ -42,7 +42,7 @@ impl Budget {
 }
 
 impl Reservation {
-    /// Holds so many bytes from now on. Where there are not enough, it keeps what it has.
+    /// Changes the reservation to `bytes`. On an error it stays as it is.
     pub(crate) fn resize(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let held = self.bytes();
         if bytes <= held {
@@ -62,7 +62,7 @@ impl Reservation {
         Ok(())
     }
 
-    /// How many bytes it holds.
+    /// Returns the number of reserved bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.held
             .as_ref()
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_reserved_is_not_reserved_twice_and_comes_back() {
+    fn bytes_are_reserved_once_and_released_on_drop() {
         let budget = Budget::new(10);
         let mut one = budget.reserve(6).unwrap();
         let mut two = budget.reservation();
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(two.bytes(), 0);
         two.resize(4).unwrap();
         assert_eq!(one.resize(7), Err(Exhausted));
-        assert_eq!(one.bytes(), 6, "it keeps what it has");
+        assert_eq!(one.bytes(), 6, "it stays as it is");
         one.resize(1).unwrap();
         two.resize(9).unwrap();
         drop((one, two));

@@ -1,4 +1,4 @@
-//! One connection: whose it is, whether it is busy, and its shutdown signals.
+//! One connection: its peer, whether it is busy, and its shutdown signals.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use tokio_util::sync::{
 
 use super::budget::Budget;
 
-/// Orders the moments at which connections become idle.
+/// Numbers the times at which connections become idle.
 static IDLE_COUNTER: AtomicU64 = AtomicU64::new(0);
 
-/// One open connection, or an Engine.IO session by polling, which has none of its own.
+/// An open connection, or an Engine.IO session by polling.
 #[derive(Debug)]
 pub(crate) struct Connection {
     id: u64,
     address: Option<IpAddr>,
     body_budget: Budget,
-    /// How many [`BusyGuard`]s there are.
+    /// The number of [`BusyGuard`]s.
     busy: AtomicUsize,
     /// When it became idle, as a value of [`IDLE_COUNTER`].
     idle_since: AtomicU64,
-    /// Cancelled to end it once requests in flight are answered.
+    /// Cancelled to end it after its requests in flight.
     drain: CancellationToken,
-    /// Cancelled to end it at once.
+    /// Cancelled to end it immediately.
     close: CancellationToken,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Connection {
 pub(crate) struct BusyGuard(Arc<Connection>);
 
 impl Connection {
-    /// An idle connection with its signals to drain and to close.
+    /// Returns an idle connection with its signals to drain and to close.
     pub(super) fn new(
         id: u64,
         address: Option<IpAddr>,
@@ -56,23 +56,23 @@ impl Connection {
         self.id
     }
 
-    /// When it became idle, for comparison with others; none while it is busy.
+    /// Returns when it became idle, for comparison with others, or `None` while it is busy.
     pub(super) fn idle_since(&self) -> Option<u64> {
         let is_idle = self.busy.load(Ordering::Relaxed) == 0;
         is_idle.then(|| self.idle_since.load(Ordering::Relaxed))
     }
 
-    /// The address of its peer: the client, or a proxy. `None` over the Unix socket.
+    /// Returns the address of its peer, a client or a proxy. `None` over the Unix socket.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// Whether it came over the Unix socket: the peer is the operator.
+    /// Returns whether it came over the Unix socket, so that the peer is the operator.
     pub(crate) fn is_local(&self) -> bool {
         self.address.is_none()
     }
 
-    /// The budget that bodies of requests are reserved from.
+    /// Returns the memory budget of request bodies.
     pub(crate) fn body_budget(&self) -> &Budget {
         &self.body_budget
     }
@@ -83,12 +83,12 @@ impl Connection {
         BusyGuard(Arc::clone(self))
     }
 
-    /// Ends it at once.
+    /// Ends it immediately.
     pub(crate) fn close(&self) {
         self.close.cancel();
     }
 
-    /// Waits until it is to end at once.
+    /// Waits until [`Self::close`] or [`Connections::close`](super::Connections::close) is called.
     pub(crate) fn closed(&self) -> WaitForCancellationFuture<'_> {
         self.close.cancelled()
     }
@@ -98,7 +98,7 @@ impl Connection {
         self.close.clone().cancelled_owned()
     }
 
-    /// Waits until it is to end once requests in flight are answered.
+    /// Waits until [`Connections::drain`](super::Connections::drain) is called.
     pub(crate) fn draining(&self) -> WaitForCancellationFuture<'_> {
         self.drain.cancelled()
     }

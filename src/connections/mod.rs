@@ -1,20 +1,20 @@
-//! The open connections: how many there may be, which one gives way, and how they are closed.
+//! The open connections: their limits, eviction and shutdown.
 //!
 //! The life of a connection:
 //!
-//! 1. [`Connections::admit`] gives it a slot. Where the client has no slot left, or nobody has, the
-//!    connection that has been idle longest is evicted; where none is idle, the new connection is
-//!    refused. A client is an address, or a /64 network of IPv6 addresses.
-//! 2. Its [`ConnectionGuard`] moves with the stream, also when that becomes a WebSocket. Dropping
-//!    the guard frees the slot.
+//! 1. [`Connections::admit`] gives it a slot. If its client or the server has no slot left, the
+//!    connection that has been idle longest is evicted; if none is idle, the new connection is refused.
+//!    A client is an address, or a /64 network of IPv6 addresses.
+//! 2. Its [`ConnectionGuard`] moves with the stream, also into a WebSocket. Dropping the guard frees the
+//!    slot.
 //! 3. A [`BusyGuard`] marks it as busy: from a request's head to the last byte of the response, and
 //!    while a socket is in a room. Busy connections are not evicted.
-//! 4. It ends by itself, or by a shutdown signal, in increasing severity: [`Connections::drain`]
-//!    lets requests in flight finish, [`Connection::close`] ends the connection at once.
+//! 4. It ends by itself or by a shutdown signal, in increasing severity: [`Connections::drain`] lets
+//!    requests in flight finish, [`Connection::close`] ends the connection immediately.
 //!
-//! An Engine.IO session by polling belongs to no connection and has a slot of its own. A session by
-//! WebSocket uses the slot of its connection, see [`Connections::upgrade`]. Sessions that are not
-//! accepted yet are handshakes, whose number is limited as well: the oldest is evicted.
+//! An Engine.IO session by polling has a slot of its own. A session by WebSocket uses the slot of its
+//! connection, see [`Connections::upgrade`]. Sessions that are not accepted yet are handshakes. Their
+//! number is limited too: the oldest is evicted.
 
 pub(crate) mod budget;
 mod connection;
@@ -29,18 +29,19 @@ use tokio_util::sync::CancellationToken;
 use self::budget::Budget;
 pub(crate) use self::connection::{BusyGuard, Connection};
 use self::slots::Slots;
+pub(crate) use self::slots::TooManyConnections;
 use crate::auth::address::{TrustedProxies, client_key};
 
-/// How many evicted connections may not have ended yet.
+/// The maximum number of evicted connections that have not ended yet.
 const MAX_EVICTED: usize = 8;
 
-/// The share of all connections that one client may have, and that handshakes may have.
+/// The divisor of the limit that gives the limits per client and of handshakes.
 const SHARE: usize = 4;
 
-/// How many bytes of request bodies may be held at once, over all connections.
+/// The maximum size of the request bodies of all connections, in bytes.
 const MAX_BODIES: usize = 128 * 1024 * 1024;
 
-/// What a connection of the Unix socket counts against: as for loopback, there is no limit per client.
+/// The client that connections of the Unix socket count against. Like loopback, it has no limit.
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The open connections.
@@ -49,12 +50,12 @@ pub(crate) struct Connections {
     max: usize,
     max_per_client: usize,
     max_handshakes: usize,
-    /// Addresses that bring many clients.
+    /// Addresses shared by many clients, which have no limit of their own.
     proxies: TrustedProxies,
     body_budget: Budget,
     slots: Mutex<Slots>,
-    /// One for each connection that has not ended, evicted ones included: until they end, they hold
-    /// memory and most of them a file descriptor.
+    /// One for each connection that has not ended, evicted ones included: they use memory and most of
+    /// them a file descriptor until then.
     permits: Arc<Semaphore>,
     drain: CancellationToken,
     close: CancellationToken,
@@ -68,12 +69,8 @@ pub(crate) struct ConnectionGuard {
     _permit: OwnedSemaphorePermit,
 }
 
-/// There are too many connections, and none of them is idle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooManyConnections;
-
 impl Connections {
-    /// Allows at most `max` connections.
+    /// Returns a registry for at most `max` connections.
     pub(crate) fn new(max: usize, proxies: TrustedProxies) -> Self {
         let permits = max.saturating_add(MAX_EVICTED).min(Semaphore::MAX_PERMITS);
         Self {
@@ -89,8 +86,8 @@ impl Connections {
         }
     }
 
-    /// Gives a new connection a slot, and evicts another one for it if necessary. Waits while many
-    /// evicted connections have not ended. It has no address if it came over the Unix socket.
+    /// Gives a new connection a slot, and evicts another connection if necessary. Waits while too many
+    /// evicted connections have not ended. Connections of the Unix socket have no address.
     pub(crate) async fn admit(
         self: &Arc<Self>,
         address: impl Into<Option<IpAddr>>,
@@ -98,7 +95,7 @@ impl Connections {
         let address = address.into();
         let permit = self.permit().await?;
         let mut slots = self.lock();
-        self.make_room(&mut slots, address.unwrap_or(LOCAL))?;
+        self.reserve_slot(&mut slots, address.unwrap_or(LOCAL))?;
         Ok(self.open(&mut slots, address, permit))
     }
 
@@ -110,14 +107,14 @@ impl Connections {
         let permit = self.permit().await?;
         let mut slots = self.lock();
         slots.limit_handshakes(self.max_handshakes);
-        self.make_room(&mut slots, address)?;
+        self.reserve_slot(&mut slots, address)?;
         let guard = self.open(&mut slots, Some(address), permit);
         slots.begin_handshake(guard.connection.id());
         Ok(guard)
     }
 
-    /// Counts a connection that becomes a WebSocket against the client at this address, which may
-    /// be behind a proxy, and as a handshake if it `is_handshake`.
+    /// Counts a connection that becomes a WebSocket against the client at this address, which may be
+    /// behind a proxy, and as a handshake if `is_handshake`.
     pub(crate) fn upgrade(
         &self,
         connection: &Connection,
@@ -138,17 +135,17 @@ impl Connections {
         Ok(())
     }
 
-    /// Ends a handshake: the Engine.IO session was accepted.
+    /// Ends a handshake, since the Engine.IO session was accepted.
     pub(crate) fn accept(&self, connection: &Connection) {
         self.lock().end_handshake(connection.id());
     }
 
-    /// Lets all connections end once their requests in flight are answered.
+    /// Ends all connections after their requests in flight.
     pub(crate) fn drain(&self) {
         self.drain.cancel();
     }
 
-    /// Ends all connections at once.
+    /// Ends all connections immediately.
     pub(crate) fn close(&self) {
         self.close.cancel();
     }
@@ -159,14 +156,14 @@ impl Connections {
         permit.map_err(|_| TooManyConnections)
     }
 
-    fn make_room(&self, slots: &mut Slots, address: IpAddr) -> Result<(), TooManyConnections> {
+    fn reserve_slot(&self, slots: &mut Slots, address: IpAddr) -> Result<(), TooManyConnections> {
         if self.limit_client(slots, address)? || slots.len() < self.max {
             return Ok(());
         }
         slots.evict_idle(None)
     }
 
-    /// Evicts a connection of a client that has as many as it may. Returns whether it did.
+    /// Evicts a connection of a client that is at its limit. Returns whether it did.
     fn limit_client(&self, slots: &mut Slots, address: IpAddr) -> Result<bool, TooManyConnections> {
         let address = address.to_canonical();
         let client = client_key(address);
@@ -199,13 +196,13 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, Slots> {
-        // No code panics with the lock held.
+        // No code panics while it holds the lock.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ConnectionGuard {
-    /// The connection.
+    /// Returns the connection.
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }

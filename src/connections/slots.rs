@@ -1,19 +1,22 @@
-//! The slots of the open connections, and whom each counts against.
+//! The slots of the open connections, with the client that each counts against.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::TooManyConnections;
 use super::connection::Connection;
 
-/// The slots that are taken.
+/// All slots are in use, and none of their connections is idle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooManyConnections;
+
+/// The slots in use.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     next_id: u64,
     by_id: HashMap<u64, Slot>,
     per_client: HashMap<IpAddr, usize>,
-    /// The connections whose Engine.IO session is not accepted, oldest handshake first.
+    /// The connections whose Engine.IO session is not accepted yet, oldest handshake first.
     handshakes: BTreeMap<u64, u64>,
 }
 
@@ -27,22 +30,22 @@ struct Slot {
 }
 
 impl Slots {
-    /// How many there are.
+    /// Returns the number of slots in use.
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    /// How many a client has.
+    /// Returns the number of a client's slots.
     pub(super) fn count_of(&self, client: IpAddr) -> usize {
         self.per_client.get(&client).copied().unwrap_or(0)
     }
 
-    /// The client that a connection counts against, if it has a slot.
+    /// Returns the client that a connection counts against, if it has a slot.
     pub(super) fn client(&self, id: u64) -> Option<IpAddr> {
         self.by_id.get(&id).map(|slot| slot.client)
     }
 
-    /// Takes a slot for a connection, which is made with its id.
+    /// Inserts a connection, which is created with its id.
     pub(super) fn insert(
         &mut self,
         client: IpAddr,
@@ -67,10 +70,10 @@ impl Slots {
         };
         let before = std::mem::replace(&mut slot.client, client);
         *self.per_client.entry(client).or_default() += 1;
-        self.discount(before);
+        self.decrement(before);
     }
 
-    /// Evicts the connection that has been idle longest, of this client if one is given.
+    /// Evicts the connection that has been idle longest, of one client if given.
     pub(super) fn evict_idle(&mut self, client: Option<IpAddr>) -> Result<(), TooManyConnections> {
         let candidates = self
             .by_id
@@ -82,7 +85,7 @@ impl Slots {
         Ok(())
     }
 
-    /// Evicts the oldest handshake where there are `max` or more.
+    /// Evicts the oldest handshake if there are `max` or more.
     pub(super) fn limit_handshakes(&mut self, max: usize) {
         if self.handshakes.len() < max {
             return;
@@ -107,11 +110,11 @@ impl Slots {
         }
     }
 
-    /// Frees a slot, unless its connection was evicted before.
+    /// Frees a slot, unless its connection was evicted.
     pub(super) fn remove(&mut self, id: u64) -> Option<Arc<Connection>> {
         self.end_handshake(id);
         let slot = self.by_id.remove(&id)?;
-        self.discount(slot.client);
+        self.decrement(slot.client);
         Some(slot.connection)
     }
 
@@ -121,7 +124,7 @@ impl Slots {
         }
     }
 
-    fn discount(&mut self, client: IpAddr) {
+    fn decrement(&mut self, client: IpAddr) {
         if let Some(count) = self.per_client.get_mut(&client) {
             *count -= 1;
             if *count == 0 {

@@ -71,7 +71,7 @@ fn at_the_limit_the_longest_idle_connection_is_evicted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_are_admitted_no_faster_than_evicted_ones_end() {
+async fn admission_waits_for_evicted_connections_to_end() {
     let connections = connections(2);
     let mut open: Vec<_> = (0..2 + MAX_EVICTED)
         .map(|_| admit(&connections, LOOPBACK))
@@ -84,7 +84,7 @@ async fn connections_are_admitted_no_faster_than_evicted_ones_end() {
 }
 
 #[test]
-fn a_client_has_a_quarter_of_the_connections_at_most_except_loopback_and_proxies() {
+fn a_client_has_at_most_a_quarter_except_loopback_and_proxies() {
     let connections = behind_proxy(8);
     let open = [(); 3].map(|()| admit(&connections, address(1)));
     assert_eq!(
@@ -130,18 +130,18 @@ fn an_ipv6_network_of_64_bits_is_one_client_and_a_mapped_address_is_ipv4() {
 }
 
 #[test]
-fn handshakes_are_a_quarter_at_most_and_the_oldest_is_evicted() {
+fn handshakes_are_at_most_a_quarter_and_the_oldest_is_evicted() {
     let connections = connections(8);
     let client = admit(&connections, address(1));
     let _request = client.connection.mark_busy();
     let polling = [2, 3, 4].map(|last| handshake(&connections, address(last)));
     assert_eq!(are_closed(&polling), [true, false, false]);
-    // An accepted session is no handshake any more.
+    // An accepted session is not a handshake.
     connections.accept(&polling[1].connection);
     let more = [5, 6].map(|last| handshake(&connections, address(last)));
     assert_eq!(are_closed(&polling), [true, false, true]);
     assert_eq!(are_closed(&more), [false, false]);
-    // An upgraded connection is one.
+    // An upgraded connection is a handshake.
     connections
         .upgrade(&client.connection, address(1), true)
         .unwrap();
@@ -151,7 +151,7 @@ fn handshakes_are_a_quarter_at_most_and_the_oldest_is_evicted() {
 }
 
 #[test]
-fn polling_sessions_count_as_connections_in_all_and_for_their_client() {
+fn polling_sessions_count_as_connections() {
     let connections = self::connections(8);
     let busy = [0, 1, 2, 3, 4, 5].map(|last| admit(&connections, address(last)));
     let _requests = busy.each_ref().map(|guard| guard.connection.mark_busy());

@@ -1,4 +1,4 @@
-//! The console: a page, its styles and its scripts, in the binary as they are in the folder.
+//! The console: its pages, styles and scripts, embedded in the binary.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use rust_embed::Embed;
 
-/// What a browser may do with the console's pages: load what this server has, and no more. There
-/// is no inline script or style, and nothing turns text into markup.
+/// The content security policy of the console's pages: they load only from this server, have no inline
+/// scripts or styles, and never turn text into markup.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
      style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
@@ -20,13 +20,13 @@ struct Assets;
 /// A file of the console.
 #[derive(Debug)]
 pub struct File {
-    /// Where it is served.
+    /// The path at which it is served.
     pub path: String,
-    /// What it is.
+    /// Its `Content-Type`.
     pub content_type: &'static str,
-    /// What is in it.
+    /// Its content.
     pub bytes: Cow<'static, [u8]>,
-    /// Changes when its content does.
+    /// The hash of its content.
     pub hash: String,
 }
 
@@ -48,7 +48,7 @@ pub fn files() -> impl Iterator<Item = &'static File> {
     FILES.values()
 }
 
-/// Returns the file of a path, if there is one.
+/// Returns the file that is served at a path.
 #[must_use]
 pub fn file(path: &str) -> Option<&'static File> {
     FILES.get(path)
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_a_file_refers_to_is_there_and_nothing_is_inline() {
+    fn references_resolve_and_nothing_is_inline() {
         for file in files() {
             let text = std::str::from_utf8(&file.bytes).unwrap();
             for foreign in ["http://", "https://", "//cdn"] {
@@ -103,11 +103,11 @@ mod tests {
     }
 
     #[test]
-    fn every_file_of_the_folder_is_served() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/console/assets");
-        let there = std::fs::read_dir(folder).unwrap().count();
-        let advice = "a file was added: cargo sees it once this one is touched";
-        assert_eq!(there, files().count(), "{advice}");
+    fn every_asset_is_served() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/console/assets");
+        let count = std::fs::read_dir(directory).unwrap().count();
+        let advice = "after adding a file, touch this one so that cargo rebuilds it";
+        assert_eq!(count, files().count(), "{advice}");
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
         }
     }
 
-    /// What is written as `"/console/…"` or `'./…'`.
+    /// Returns references of the forms `"/console/…"` and `'./…'`.
     fn references(text: &str) -> Vec<String> {
         let absolute = text
             .split(['"', '\''])

@@ -1,10 +1,9 @@
-//! The time limits for heads of requests.
+//! The time limits of request heads.
 //!
-//! hyper has one limit, which starts when it begins to wait for a head. It is the limit of an idle
-//! connection here. The first byte of a connection, and the rest of a head after its first byte,
-//! have a limit of their own: this timer shortens hyper's wait. Where hyper reads the first bytes of
-//! a head together with the request before it, the limit of the head starts with the next bytes;
-//! until then the connection counts as idle.
+//! hyper has one limit, which starts when it begins to wait for a head. Here that is the limit of an idle
+//! connection. This timer shortens it for the first byte of a connection, and for the rest of a head
+//! after its first byte. If hyper reads the first bytes of a head together with the previous request,
+//! the limit of the head starts with the next bytes; until then the connection counts as idle.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +17,7 @@ use tokio::time;
 /// How long the first byte of a connection, and the rest of a head after its first byte, may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The timer of one connection, for hyper and for the stream that hyper reads from.
+/// The timer of one connection, shared by hyper and the stream that it reads from.
 #[derive(Debug, Clone)]
 pub(super) struct HeadTimer(Arc<Mutex<Phase>>);
 
@@ -31,7 +30,7 @@ enum Phase {
     Idle,
     /// The rest of a head, until the deadline.
     Head(time::Instant),
-    /// No head: a request is in flight.
+    /// Nothing: a request is in flight.
     Request,
 }
 
@@ -44,13 +43,13 @@ struct Wait {
 }
 
 impl HeadTimer {
-    /// The timer of a connection that starts now.
+    /// Returns the timer of a new connection.
     pub(super) fn new() -> Self {
         let deadline = time::Instant::now() + HEAD_TIMEOUT;
         Self(Arc::new(Mutex::new(Phase::FirstByte(deadline))))
     }
 
-    /// Notes that bytes were read from the connection.
+    /// Records that bytes were read from the connection.
     pub(super) fn bytes_read(&self) {
         let mut phase = self.lock();
         if matches!(*phase, Phase::FirstByte(_) | Phase::Idle) {
@@ -59,7 +58,7 @@ impl HeadTimer {
     }
 
     fn lock(&self) -> MutexGuard<'_, Phase> {
-        // No code panics with the lock held.
+        // No code panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -118,14 +117,14 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// How many seconds a wait takes, to the nearest.
+    /// Returns how long a wait takes, rounded to seconds.
     async fn seconds(wait: impl Future<Output = ()>) -> u64 {
         let start = time::Instant::now();
         wait.await;
         (start.elapsed() + SECOND / 2).as_secs()
     }
 
-    /// The timer of a connection that has brought a request.
+    /// Returns the timer of a connection after its first request.
     fn in_use() -> HeadTimer {
         let timer = HeadTimer::new();
         let head = timer.sleep(SECOND);
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_wait_lasts_until_its_own_deadline() {
+    async fn each_wait_ends_at_its_own_deadline() {
         let timer = in_use();
         let start = time::Instant::now();
         for (deadline, waits_for) in [(3, 3), (2, 3), (5, 5), (9, 9), (8, 9), (20, 20)] {
@@ -147,16 +146,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_that_was_given_up_does_not_end_the_next_one() {
+    async fn a_dropped_wait_does_not_end_the_next_one() {
         let timer = in_use();
         let waiting = time::timeout(SECOND, timer.sleep(SECOND * 75)).await;
         assert!(waiting.is_err());
         assert_eq!(seconds(timer.sleep(SECOND * 75)).await, 75);
     }
 
-    /// However long an idle connection stays open.
+    /// This does not depend on `keep_alive`.
     #[tokio::test(start_paused = true)]
-    async fn a_connection_has_fifteen_seconds_to_its_first_byte_and_from_there_to_its_first_head() {
+    async fn the_first_byte_and_then_the_first_head_have_15_seconds_each() {
         for keep_alive in [SECOND * 5, SECOND * 75] {
             let timer = HeadTimer::new();
             assert_eq!(seconds(timer.sleep(keep_alive)).await, 15);
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_head_has_fifteen_seconds_from_its_first_byte_and_no_more_by_the_next_ones() {
+    async fn a_head_has_15_seconds_from_its_first_byte() {
         for keep_alive in [SECOND * 5, SECOND * 75] {
             let timer = in_use();
             let mut head = timer.sleep(keep_alive);
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_arrives_with_a_request_under_way_is_no_head() {
+    async fn bytes_during_a_request_do_not_start_a_head() {
         let timer = in_use();
         timer.bytes_read();
         assert_eq!(seconds(timer.sleep(SECOND * 75)).await, 75);

@@ -1,30 +1,33 @@
 //! HTTP/1.1 on one connection.
 
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Request, Response};
-use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt as _;
+use tower::util::BoxCloneSyncService;
 
 use super::head_timer::HeadTimer;
 use super::lingering::linger;
-use super::{ConnectionStream, HttpService};
-use crate::connections::{BusyGuard, Connection, ConnectionGuard};
+use super::stream::ConnectionStream;
+use crate::connections::{Connection, ConnectionGuard};
 
-/// The most bytes of a request's head, and the most that are read ahead.
+/// The service that answers the requests of all connections.
+pub(crate) type HttpService = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
+/// The maximum length of a request's head, and of what is read ahead, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// Serves a connection until it ends, is upgraded, or is closed from outside.
+/// Serves a connection until it ends, is upgraded, or is closed by the server.
 pub(super) async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     guard: ConnectionGuard,
@@ -38,8 +41,8 @@ pub(super) async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 
     let mut http = pin!(
         http1::Builder::new()
             .timer(head_timer)
-            // hyper starts it when it begins to wait for a head, so that it limits how long a
-            // connection is idle. The timer shortens it once a head has begun.
+            // hyper starts it when it begins to wait for a head, so it limits the idle time. The
+            // timer shortens it once a head has begun.
             .header_read_timeout(keep_alive)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), respond)
@@ -53,7 +56,7 @@ pub(super) async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 
         http.await
     };
     tokio::select! {
-        // One that is closed begins no answer that nobody would get whole.
+        // A closed connection must not begin a response that it cannot complete.
         biased;
         () = connection.closed() => {}
         ended = serving => if let Err(error) = ended {
@@ -66,39 +69,15 @@ async fn respond(
     service: HttpService,
     connection: Arc<Connection>,
     request: Request<Incoming>,
-) -> Result<Response<BusyBody>, Infallible> {
+) -> Result<Response<impl HttpBody<Data = Bytes, Error = axum::Error>>, Infallible> {
     let guard = connection.mark_busy();
     let mut request = linger(request);
     request.extensions_mut().insert(connection);
     let response = service.oneshot(request).await?;
-    Ok(response.map(|body| BusyBody {
-        body,
-        _guard: guard,
-    }))
-}
-
-/// The body of a response, which keeps its connection busy.
-struct BusyBody {
-    body: Body,
-    _guard: BusyGuard,
-}
-
-impl http_body::Body for BusyBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    // The body owns the guard, so that the connection is busy until the body is written.
+    let keep_busy = move |error| {
+        let _guard = &guard;
+        error
+    };
+    Ok(response.map(|body| body.map_err(keep_busy)))
 }

@@ -1,4 +1,4 @@
-//! What hyper does with requests whose end is in doubt. The server relies on it.
+//! How hyper handles requests with an ambiguous length. The server relies on it.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// Answers once the body is read; with 400 where it cannot be.
+/// Answers after reading the body, with 400 if that fails.
 async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let status = match request.into_body().collect().await {
         Ok(_) => StatusCode::OK,
@@ -23,8 +23,8 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible
     Ok(response)
 }
 
-/// Sends a request with these headers and this body, and another one behind it in the same bytes.
-/// Returns the statuses of what is answered, and whether the connection is closed behind that.
+/// Sends a request with these headers and this body, followed by another one. Returns the statuses of
+/// the responses, and whether the connection is closed after them.
 async fn answers(version: &str, headers: &str, body: &str) -> (Vec<u16>, bool) {
     let (server, mut client) = tokio::io::duplex(64 * 1024);
     let serving = http1::Builder::new().serve_connection(TokioIo::new(server), service_fn(answer));
@@ -34,7 +34,7 @@ async fn answers(version: &str, headers: &str, body: &str) -> (Vec<u16>, bool) {
         client.write_all(request.as_bytes()).await.unwrap();
         let mut answers = Vec::new();
         let reading = client.read_to_end(&mut answers);
-        // The time is moved: nobody waits for it.
+        // Paused time makes this immediate.
         let is_closed = tokio::time::timeout(Duration::from_secs(1), reading).await;
         let answers = String::from_utf8(answers).unwrap();
         let statuses = answers.split("HTTP/1.").skip(1);
@@ -99,7 +99,7 @@ async fn hyper_refuses_ambiguous_chunks_and_closes_after_them() {
         "1 1\r\nx\r\n0\r\n\r\n",
         "fffffffffffffffff\r\nx\r\n0\r\n\r\n",
         "1;\nx\r\n0\r\n\r\n",
-        // Ends of lines without a carriage return.
+        // Line feeds without a carriage return.
         "1\nx\r\n0\r\n\r\n",
         "1\r\nx\n0\r\n\r\n",
         "2\r\nx\r\n0\r\n\r\n",
@@ -110,8 +110,8 @@ async fn hyper_refuses_ambiguous_chunks_and_closes_after_them() {
     }
 }
 
-/// A proxy that reads a bare line feed as the end of the request sees one more request than hyper
-/// does, and gets no response to it. The reverse, a request that only hyper sees, does not happen.
+/// A proxy that reads a bare line feed as the end of the request sees one request more than hyper, which
+/// gets no response. The reverse, a request that only hyper sees, does not happen.
 #[tokio::test(start_paused = true)]
 async fn hyper_reads_bytes_after_a_bare_line_feed_as_trailers_and_not_as_a_request() {
     for body in ["0\r\n\n", "0\r\na: b\n\n", "0\r\na: b\n\r\n"] {

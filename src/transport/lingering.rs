@@ -1,9 +1,8 @@
-//! Reads and discards the rest of a request's body that nobody wants.
+//! Reads and discards the unread rest of a request's body.
 //!
-//! A request may be refused before its body has arrived: by its head, or because the body is too
-//! large. If the connection were closed with bytes unread, the kernel would reset it and the client
-//! could lose the response; a reverse proxy would answer 502. So the rest is read and discarded for
-//! a while, like nginx does with `lingering_close`.
+//! A request may be refused before its body has arrived. If the connection were closed with unread
+//! bytes, the kernel would reset it and the client could lose the response; a reverse proxy would
+//! answer 502. nginx does the same with `lingering_close`.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,18 +15,18 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 
-/// How long the rest of a body may take in all.
+/// How long discarding a body may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long its next bytes may take.
+/// How long the next bytes may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A body whose rest is read and discarded if it is dropped before its end.
+/// A body whose rest is discarded if it is dropped before its end.
 struct Lingering(Option<Incoming>);
 
 /// Replaces the body of a request by one that lingers.
 pub(super) fn linger(request: Request<Incoming>) -> Request<Body> {
-    // Such a client sends no body before it is told to continue.
+    // Such a client waits for permission before it sends the body.
     let is_held_back = request.headers().contains_key(header::EXPECT);
     request.map(|body| match body.is_end_stream() {
         true => Body::empty(),
@@ -64,15 +63,15 @@ impl http_body::Body for Lingering {
 impl Drop for Lingering {
     fn drop(&mut self) {
         let rest = self.0.take().filter(|body| !body.is_end_stream());
-        // While the process ends there is no runtime.
+        // At the end of the process there is no runtime.
         if let (Some(rest), Ok(runtime)) = (rest, Handle::try_current()) {
             runtime.spawn(tokio::time::timeout(TIMEOUT, discard(rest)));
         }
     }
 }
 
-/// Reads a body to its end, or until it fails or its next bytes take too long. It fails as soon as its
-/// connection is closed.
+/// Reads a body until it ends or fails, or its next bytes take too long. It fails when its connection is
+/// closed.
 async fn discard(mut body: Incoming) {
     while let Ok(Some(Ok(_))) = tokio::time::timeout(READ_TIMEOUT, body.frame()).await {}
 }

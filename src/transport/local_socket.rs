@@ -1,9 +1,7 @@
-//! The Unix socket in the data folder, by which the commands of this machine call the server as an
-//! admin.
+//! The Unix socket in the data directory, over which the command line calls the server as an admin.
 //!
-//! Only the server's own user and root are answered: whoever runs as one of them can read the database
-//! anyway. It is created by the process that holds the server lock, so that a socket which is there
-//! before was left by a crash.
+//! Only the server's own user and root are admitted, who can read the database anyway. The process that
+//! holds the server lock creates the socket, so that an existing one was left by a crash.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -15,37 +13,35 @@ use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
-use super::{HttpService, Listener};
+use super::http::HttpService;
+use super::server::{self, Listener};
 use crate::auth::address::TrustedProxies;
 use crate::connections::Connections;
 use crate::process::atomic_file;
 use crate::telemetry::LogThrottle;
 
-/// The most connections.
+/// The maximum number of connections.
 const MAX_CONNECTIONS: usize = 64;
 
-/// Connections that wait to be accepted.
+/// The maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 128;
 
-/// How often refused peers are logged.
+/// The interval in which refused peers are logged once.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 const ROOT: u32 = 0;
 
-/// The name of the socket in the data folder.
-const NAME: &str = "sessiond.sock";
+const FILE_NAME: &str = "sessiond.sock";
 
-/// Returns the path of the socket of a database: in the data folder, also where the database in it is a
-/// link to another place.
+/// Returns the path of the socket: beside the database, also if that is a symbolic link.
 pub(crate) fn path(database: &Path) -> PathBuf {
-    database.with_file_name(NAME)
+    database.with_file_name(FILE_NAME)
 }
 
-/// Creates the socket of a database, and serves the commands until `shutdown` resolves. Its connections
-/// are counted apart, so that those of clients do not use them up. Where there can be no socket, the
-/// server does without.
+/// Creates the socket and serves it until `shutdown` resolves. Its connections do not count against those
+/// of TCP. If the socket cannot be created, the server runs without one.
 ///
-/// Must be called within the runtime and with the server lock held. The socket is there on return.
+/// Must be called within the runtime and with the server lock held. The socket exists on return.
 pub(crate) fn serve(
     database: &Path,
     keep_alive: Duration,
@@ -53,32 +49,26 @@ pub(crate) fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> impl Future<Output = ()> {
     let path = path(database);
-    // In this file, older versions named the server of a database.
+    // Older versions created this file.
     let _ = fs::remove_file(atomic_file::behind_links(database).with_extension("instance"));
     let listener = LocalListener::bind(&path).inspect_err(|error| {
         tracing::warn!(
             socket = %path.display(),
             %error,
-            "there is no socket for commands: `sessiond backup` and `sessiond export` need the \
-             server stopped"
+            "the socket of the command line cannot be created: `sessiond backup` and `sessiond \
+             export` need the server stopped"
         );
     });
     async move {
         if let Ok(listener) = listener {
             let connections = Connections::new(MAX_CONNECTIONS, TrustedProxies::default());
-            super::serve(
-                listener,
-                Arc::new(connections),
-                keep_alive,
-                service,
-                shutdown,
-            )
-            .await;
+            let connections = Arc::new(connections);
+            server::serve(listener, connections, keep_alive, service, shutdown).await;
         }
     }
 }
 
-/// Accepts the connections of the server's own user and of root. Removes the socket when dropped.
+/// Accepts connections of the server's own user and of root. Removes the socket when dropped.
 #[derive(Debug)]
 struct LocalListener {
     listener: UnixListener,
@@ -88,14 +78,14 @@ struct LocalListener {
 }
 
 impl LocalListener {
-    /// Creates the socket, with mode 0600. Replaces one that is there.
+    /// Creates the socket with mode 0600. Replaces an existing one.
     ///
     /// # Errors
-    /// There can be no socket at the path, with the reason in words.
+    /// The socket cannot be created at the path, with the reason in words.
     fn bind(path: &Path) -> io::Result<Self> {
         let socket = UnixSocket::new_stream()?;
         let file = SocketFile::bind(&socket, path).map_err(explain)?;
-        // Before it listens, so that nobody connects to it with other rights.
+        // The mode is set before anyone can connect.
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
         Ok(Self {
             listener: socket.listen(BACKLOG)?,
@@ -120,8 +110,8 @@ impl Listener for LocalListener {
                 tracing::warn!(
                     uid,
                     times,
-                    "a connection to the socket for commands is refused: only the server's own \
-                     user and root are answered"
+                    "a connection to the socket of the command line was refused: only the \
+                     server's own user and root are admitted"
                 );
             }
         }
@@ -132,7 +122,7 @@ fn is_allowed(peer: u32, own: u32) -> bool {
     peer == own || peer == ROOT
 }
 
-/// The socket in the file system.
+/// The file of the socket.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
@@ -155,23 +145,23 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Where the folder was moved, the socket at the path may be that of another server.
+        // If the directory was moved, the path may belong to another server.
         if identity(&self.path).is_ok_and(|id| id == self.id) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Returns what a file is known by, whatever its names.
+/// Returns the device and the inode of a file.
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
-/// Says what the system does not say in words that help.
+/// Explains errors of the system that are not clear.
 fn explain(error: io::Error) -> io::Error {
     let reason = match error.kind() {
         io::ErrorKind::InvalidInput => "the path is too long for a Unix socket",
-        io::ErrorKind::AddrInUse => "something that is not a socket is in its place",
+        io::ErrorKind::AddrInUse => "a file that is not a socket is at the path",
         _ => return error,
     };
     io::Error::new(error.kind(), reason)
@@ -190,15 +180,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_own_user_and_root_are_answered() {
+    fn only_the_own_user_and_root_are_admitted() {
         assert!(is_allowed(1000, 1000) && is_allowed(ROOT, 1000));
         assert!(!is_allowed(1001, 1000) && !is_allowed(1000, ROOT));
     }
 
     #[tokio::test]
-    async fn it_is_for_its_owner_alone_and_gone_when_it_is_dropped() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = path(&folder.path().join("sessiond.redb"));
+    async fn the_socket_is_private_and_removed_when_dropped() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = path(&directory.path().join("sessiond.redb"));
         let mut listener = LocalListener::bind(&path).unwrap();
         assert_eq!(mode(&path), 0o600);
         let client = UnixStream::connect(&path).await.unwrap();
@@ -209,9 +199,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stale_socket_is_replaced_and_anything_else_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("sessiond.sock");
+    async fn only_a_stale_socket_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sessiond.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "a crash leaves it");
         assert!(UnixStream::connect(&path).await.is_err());
@@ -226,21 +216,21 @@ mod tests {
 
     #[tokio::test]
     async fn the_socket_of_another_server_is_not_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("sessiond.sock");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sessiond.sock");
         let first = LocalListener::bind(&path).unwrap();
-        fs::rename(&path, folder.path().join("moved.sock")).unwrap();
+        fs::rename(&path, directory.path().join("moved.sock")).unwrap();
         let _second = LocalListener::bind(&path).unwrap();
         drop(first);
         UnixStream::connect(&path).await.unwrap();
     }
 
     #[tokio::test]
-    async fn where_there_can_be_no_socket_the_reason_is_given() {
-        let folder = tempfile::tempdir().unwrap();
-        let long = folder.path().join("x".repeat(120)).join("sessiond.sock");
+    async fn the_reason_is_given_if_the_socket_cannot_be_created() {
+        let directory = tempfile::tempdir().unwrap();
+        let long = directory.path().join("x".repeat(120)).join("sessiond.sock");
         assert!(reason(&long).contains("too long"));
-        // Nobody creates anything there, whoever they are.
+        // No user can create files there.
         let none = reason(Path::new("/proc/sessiond.sock"));
         assert!(none.contains("os error"), "{none}");
     }

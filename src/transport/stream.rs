@@ -1,4 +1,4 @@
-//! The stream of a connection: holds its slot, also after an upgrade to a WebSocket, and fails when the
+//! The stream of a connection. It holds the slot, also after an upgrade to a WebSocket, and fails if the
 //! client reads nothing.
 
 use std::future::Future as _;
@@ -13,14 +13,13 @@ use tokio::time::Sleep;
 use super::head_timer::HeadTimer;
 use crate::connections::ConnectionGuard;
 
-/// How long a write may wait for a client that reads nothing. A command of this machine may pause for
-/// as long as it likes.
+/// How long a write may wait for a client that reads nothing. Over the Unix socket there is no limit.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) struct ConnectionStream<S> {
     stream: S,
     head_timer: HeadTimer,
-    /// Runs while a write waits.
+    /// Set while a write waits.
     write_timer: Option<Pin<Box<Sleep>>>,
     guard: ConnectionGuard,
 }
@@ -35,7 +34,7 @@ impl<S> ConnectionStream<S> {
         }
     }
 
-    /// Turns a write that has waited too long into an error.
+    /// Makes a write that waits too long fail.
     fn limit_wait<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -129,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_command_of_this_machine_may_pause() {
+    async fn a_client_over_the_unix_socket_may_pause() {
         let (server, mut client) = duplex(8);
         let connections = Arc::new(Connections::new(1, TrustedProxies::default()));
         let guard = connections.admit(None).await.unwrap();
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_reads_slowly_gets_everything() {
+    async fn a_slow_client_receives_everything() {
         let (mut server, mut client) = stream().await;
         let reading = tokio::spawn(async move {
             for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! The agents.
+//! Agents.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -14,13 +14,13 @@ pub(in crate::api) struct AgentSummary<'a> {
     id: Uuid,
     name: &'a str,
     character_name: &'a str,
-    /// The first line of it.
+    /// Its first line.
     bio: &'a str,
     status: &'static str,
     enabled: bool,
-    /// In milliseconds of the epoch.
+    /// In milliseconds since the epoch.
     created_at: i64,
-    /// In milliseconds of the epoch.
+    /// In milliseconds since the epoch.
     updated_at: i64,
 }
 
@@ -70,23 +70,23 @@ pub(in crate::api) struct AgentAnswer<'a> {
     data: AgentDetail<'a>,
 }
 
-/// An agent, with what may be shown of its file.
+/// An agent, with the public parts of its file.
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct AgentDetail<'a> {
     id: Uuid,
     name: &'a str,
     character_name: &'a str,
-    /// As in the file: a text, or a list of lines.
+    /// As in the file: a text or a list of lines.
     #[schema(required = false)]
     bio: Value,
     status: &'static str,
     enabled: bool,
-    /// In milliseconds of the epoch.
+    /// In milliseconds since the epoch.
     created_at: i64,
-    /// In milliseconds of the epoch.
+    /// In milliseconds since the epoch.
     updated_at: i64,
-    /// As in the file, like all that follows.
+    /// As in the file, like all fields below.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value, required = false)]
     username: Option<&'a Value>,

@@ -1,23 +1,20 @@
 //! The schemas of errors. [`ApiError`](crate::api::error::ApiError) writes them.
 
-#![allow(
-    dead_code,
-    reason = "the derive macros read these, and nothing makes them"
-)]
+#![allow(dead_code, reason = "only the derive macros read these types")]
 
 use serde_json::json;
-use utoipa::ToSchema;
-use utoipa::openapi::Schema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
-use super::message::UserMessage;
+use super::health::{Health, SessionsHealth};
 use super::schemas::schema;
 
-/// A call that failed.
+/// A failed call.
 #[derive(ToSchema)]
 #[schema(as = ApiError)]
-#[allow(clippy::struct_field_names)] // The wire has it so.
+#[allow(clippy::struct_field_names)] // The wire format has it so.
 pub(in crate::api) struct Error {
-    #[schema(schema_with = no)]
+    #[schema(schema_with = always_false)]
     success: (),
     error: ErrorDetail,
     /// The same as `error.code`.
@@ -35,72 +32,75 @@ pub(in crate::api) struct ErrorDetail {
     r#type: String,
     /// For people.
     message: String,
-    /// For people, in more words.
+    /// A longer text for people.
     details: String,
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(format = DateTime)]
     timestamp: String,
 }
 
-/// What an error is about: of these, what its code says.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-pub(in crate::api) struct ErrorDetails {
-    /// The field that is not valid.
-    #[schema(nullable = false)]
-    field: Option<String>,
-    /// The query's parameter that is not valid.
-    #[schema(nullable = false)]
-    parameter: Option<String>,
-    /// What was given, at most 100 characters of it.
-    #[schema(nullable = false)]
-    value: Option<String>,
-    #[schema(nullable = false)]
-    missing_fields: Option<Vec<String>>,
-    /// Why, in words.
-    #[schema(nullable = false)]
-    reason: Option<String>,
-    /// How large metadata may be.
-    #[schema(nullable = false)]
-    max_bytes: Option<u64>,
-    #[schema(nullable = false)]
-    method: Option<String>,
-    #[schema(nullable = false)]
-    path: Option<String>,
-    /// As the call named it.
-    #[schema(nullable = false)]
-    session_id: Option<String>,
-    /// As the call named it.
-    #[schema(nullable = false)]
-    agent_id: Option<String>,
-    /// When the session expired.
-    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
-    expires_at: Option<String>,
-    /// How long the session can last.
-    #[schema(nullable = false)]
-    max_duration_minutes: Option<u32>,
-    /// When the session was created.
-    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
-    created_at: Option<String>,
-    /// In milliseconds.
-    #[schema(nullable = false)]
-    time_since_creation: Option<i64>,
-    /// The idempotency key.
-    #[schema(nullable = false)]
-    key: Option<String>,
-    /// After how many seconds to try again.
-    #[schema(nullable = false)]
-    retry_after: Option<u64>,
-    /// `unknown` where a commit failed half-way: it may or may not be stored.
-    #[schema(nullable = false)]
-    outcome: Option<String>,
-    /// The message that was kept.
-    #[schema(nullable = false)]
-    user_message: Option<UserMessage<'static>>,
-    /// Whether the reply to it may still come.
-    #[schema(nullable = false)]
-    pending: Option<bool>,
+/// The details of an error. Which of them are present depends on its code.
+pub(in crate::api) struct ErrorDetails;
+
+impl PartialSchema for ErrorDetails {
+    fn schema() -> RefOr<Schema> {
+        let text = |what: &str| json!({ "type": "string", "description": what });
+        let time =
+            |what: &str| json!({ "type": "string", "format": "date-time", "description": what });
+        let count = |format: &str, what: &str| json!({ "type": "integer", "format": format, "description": what, "minimum": 0 });
+        schema(json!({
+            "type": "object",
+            "description": "The details of an error. Which are present depends on its code.",
+            "properties": {
+                "field": text("The invalid field."),
+                "parameter": text("The invalid parameter of the query."),
+                "value": text("The value as sent, cut after 100 characters."),
+                "missingFields": { "type": "array", "items": { "type": "string" } },
+                "reason": text("The cause, in words."),
+                "maxBytes": count("int64", "The maximum length of metadata."),
+                "method": { "type": "string" },
+                "path": { "type": "string" },
+                "sessionId": text("As sent in the call."),
+                "agentId": text("As sent in the call."),
+                "expiresAt": time("When the session expired."),
+                "maxDurationMinutes": count("int32", "The maximum duration of the session."),
+                "createdAt": time("When the session was created."),
+                "timeSinceCreation": {
+                    "type": "integer", "format": "int64", "description": "In milliseconds.",
+                },
+                "key": text("The idempotency key."),
+                "retryAfter": count("int64", "In how many seconds to retry."),
+                "outcome": text("`unknown`: the change may or may not be stored."),
+                "userMessage": {
+                    "$ref": "#/components/schemas/UserMessage",
+                    "description": "The message, which is stored.",
+                },
+                "pending": {
+                    "type": "boolean", "description": "Whether the reply may still follow.",
+                },
+            },
+        }))
+        .into()
+    }
 }
 
-fn no() -> Schema {
+impl ToSchema for ErrorDetails {}
+
+#[derive(ToSchema)]
+pub(in crate::api) struct UnhealthySessions {
+    #[serde(flatten)]
+    health: SessionsHealth,
+    #[serde(flatten)]
+    error: Error,
+}
+
+#[derive(ToSchema)]
+pub(in crate::api) struct Unhealthy {
+    #[serde(flatten)]
+    health: Health,
+    #[serde(flatten)]
+    error: Error,
+}
+
+fn always_false() -> Schema {
     schema(json!({ "type": "boolean", "enum": [false] }))
 }

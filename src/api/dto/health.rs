@@ -1,15 +1,15 @@
-//! The state of the service.
+//! The health of the server.
 
 use serde::Serialize;
-use serde_json::json;
-use utoipa::openapi::{RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa::openapi::Schema;
 
 use super::schemas::schema;
 use crate::app::{self, Stats};
 use crate::domain::time::Timestamp;
 
-/// How the service is.
+/// The health of the server, with its sessions.
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct SessionsHealth {
@@ -23,21 +23,21 @@ pub(in crate::api) struct SessionsHealth {
     timestamp: Timestamp,
     /// Active sessions within their warning threshold.
     expiring_soon: u64,
-    /// Sessions with damaged records; absent where there are none.
+    /// Sessions with damaged records; absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     invalid_sessions: Option<u64>,
-    /// For how many seconds the server has been running.
+    /// The uptime of the server, in seconds.
     uptime: f64,
 }
 
-/// The status and nothing else.
+/// Only the status.
 #[derive(ToSchema, Serialize)]
 pub(in crate::api) struct Health {
     #[schema(inline)]
     status: Status,
 }
 
-/// `degraded` while something stored is damaged, `unhealthy` while nothing new can be stored
+/// `degraded` while stored data is damaged, `unhealthy` while nothing can be stored
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Status {
@@ -46,32 +46,29 @@ enum Status {
     Unhealthy,
 }
 
-/// The process answers.
+/// The process is running.
 #[derive(ToSchema, Serialize)]
 pub(in crate::api) struct Alive {
     #[schema(schema_with = ok)]
     status: &'static str,
 }
 
-/// How a service is that cannot store anything new, and the error that this is.
+/// The health of an unhealthy server, together with the members of an error.
 #[derive(Serialize)]
-pub(in crate::api) struct WithError<T, E> {
+pub(in crate::api) struct WithError<T> {
     #[serde(flatten)]
-    health: T,
+    pub(in crate::api) health: T,
     #[serde(flatten)]
-    error: E,
+    pub(in crate::api) error: Value,
 }
 
 impl SessionsHealth {
     pub(in crate::api) fn new(health: &app::Health, now: Timestamp) -> Self {
         let count = |count: fn(&Stats) -> u64| health.stats.as_ref().map_or(0, count);
+        let reasons = health.reasons.iter().map(|reason| reason.as_str());
         Self {
             status: Status::from(health.status),
-            reasons: health
-                .reasons
-                .iter()
-                .map(|reason| reason.as_str())
-                .collect(),
+            reasons: reasons.collect(),
             active_sessions: count(|stats| stats.active),
             timestamp: now,
             expiring_soon: count(|stats| stats.near_expiration),
@@ -103,39 +100,6 @@ impl Alive {
     pub(in crate::api) const OK: Self = Self { status: "ok" };
 }
 
-impl<T, E> WithError<T, E> {
-    pub(in crate::api) fn new(health: T, error: E) -> Self {
-        Self { health, error }
-    }
-}
-
-/// The schema of [`SessionsHealth`] [`WithError`].
-pub(in crate::api) struct UnhealthySessions;
-
-impl PartialSchema for UnhealthySessions {
-    fn schema() -> RefOr<Schema> {
-        both("SessionsHealth", "ApiError").into()
-    }
-}
-
-impl ToSchema for UnhealthySessions {}
-
-/// The schema of [`Health`] [`WithError`].
-pub(in crate::api) struct Unhealthy;
-
-impl PartialSchema for Unhealthy {
-    fn schema() -> RefOr<Schema> {
-        both("Health", "ApiError").into()
-    }
-}
-
-impl ToSchema for Unhealthy {}
-
-fn both(one: &str, other: &str) -> Schema {
-    let reference = |name| json!({ "$ref": format!("#/components/schemas/{name}") });
-    schema(json!({ "allOf": [reference(one), reference(other)] }))
-}
-
 fn ok() -> Schema {
     schema(json!({ "type": "string", "enum": ["ok"] }))
 }
@@ -145,8 +109,16 @@ fn reasons() -> Schema {
         "type": "array",
         "items": {
             "type": "string",
-            "enum": ["commit_failed", "no_space", "file_replaced", "undecodable_records", "damaged_pages"],
+            "enum": [
+                "commit_failed", "no_space", "file_replaced", "undecodable_records",
+                "damaged_pages",
+            ],
         },
-        "description": "Why it is not healthy; absent where it is. Unhealthy: `commit_failed` (the last commit failed; it is tried again every second), `no_space` (there is no free space for new data), `file_replaced` (the open database file is not the one at its path). Degraded: `undecodable_records` (records that cannot be decoded, counted in `invalidSessions`), `damaged_pages` (the last verification of the file found damage)",
+        "description": "Why the server is not healthy; absent if it is. Unhealthy: \
+            `commit_failed` (the last commit failed; it is retried every second), `no_space` (there \
+            is no free space for new data), `file_replaced` (the file at the database's path is \
+            not the open one). Degraded: `undecodable_records` (records that cannot be decoded, \
+            counted in `invalidSessions`), `damaged_pages` (the last verification of the file \
+            found damage)",
     }))
 }

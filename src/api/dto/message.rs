@@ -1,4 +1,4 @@
-//! Messages, sent, submitted and listed.
+//! Messages.
 
 use std::ops::Deref;
 
@@ -10,14 +10,15 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::metadata::{Inherited, Metadata};
-use super::raw;
+use super::raw::raw;
 use super::schemas;
-use crate::app::Page;
+use crate::api::response::json_with_capacity;
+use crate::app::{Page, SentMessage};
 use crate::domain::message::{Message, Role};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 
-/// A user's message in the answer to its sending.
+/// A user's message in the response to its sender.
 #[derive(ToSchema, Serialize, Clone)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct UserMessage<'a> {
@@ -27,7 +28,7 @@ pub(in crate::api) struct UserMessage<'a> {
     pub(super) author_id: Uuid,
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     pub(super) created_at: Timestamp,
-    /// The session's metadata, then the message's own, then `sessionId`.
+    /// The session's metadata, overridden by the message's own, and `sessionId`.
     #[schema(value_type = schemas::MessageMetadata)]
     pub(super) metadata: Metadata,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,27 +39,26 @@ pub(in crate::api) struct UserMessage<'a> {
     client_message_id: Option<&'a str>,
 }
 
-/// An agent's reply in the answer to a message, and at the end of a stream.
+/// An agent's reply, in the response to a message and at the end of a stream.
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct AgentResponse<'a> {
     id: Uuid,
-    /// What the agent says.
     text: &'a str,
-    /// What it thought.
+    /// The agent's reasoning.
     #[serde(skip_serializing_if = "Option::is_none")]
     thought: Option<&'a str>,
-    /// What it did.
+    /// The actions that the agent took.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<serde_json::Value>>)]
     actions: Option<&'a RawValue>,
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     created_at: Timestamp,
-    /// The message that it answers.
+    /// The message that this is a reply to.
     #[serde(skip_serializing_if = "Option::is_none")]
     in_reply_to: Option<Uuid>,
-    /// The same as in the list of messages: with `model`, `finishReason` and `truncated` where the
-    /// agent's server tells of them.
+    /// The same as in the list of messages, with `model`, `finishReason` and `truncated` if the agent's
+    /// server reports them.
     #[schema(value_type = schemas::MessageMetadata)]
     metadata: Metadata,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,18 +72,18 @@ pub(in crate::api) struct AgentResponse<'a> {
 pub(in crate::api) struct MessageList<'a> {
     /// Newest first.
     messages: Vec<MessageInfo<'a>>,
-    /// Whether there are more in the direction of paging.
+    /// Whether there are more messages in the direction of paging.
     has_more: bool,
-    /// Where to go on; absent where there is no message.
+    /// The cursors of the adjacent pages; absent if the page is empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursors: Option<Cursors>,
 }
 
 #[derive(ToSchema, Serialize)]
 struct Cursors {
-    /// The time of the oldest message, in milliseconds of the epoch.
+    /// The time of the oldest message, in milliseconds since the epoch.
     before: i64,
-    /// The time of the newest message, in milliseconds of the epoch.
+    /// The time of the newest message, in milliseconds since the epoch.
     after: i64,
 }
 
@@ -97,26 +97,26 @@ struct MessageInfo<'a> {
     is_agent: bool,
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     created_at: Timestamp,
-    /// With `thought` and `actions` in an agent's message, and with `agentError` in a user's where
-    /// the agent failed for good.
+    /// With `thought` and `actions` in an agent's message, and with `agentError` in a user's message if
+    /// the agent failed to reply.
     #[schema(value_type = schemas::MessageMetadata)]
     metadata: Metadata,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
     attachments: Option<&'a RawValue>,
-    /// The message that a reply answers.
+    /// The message that this is a reply to.
     #[serde(skip_serializing_if = "Option::is_none")]
     in_reply_to: Option<Uuid>,
 }
 
-/// What a submission answers.
+/// The response to a submission.
 #[derive(ToSchema, Serialize)]
 pub(in crate::api) struct Submitted<'a> {
     success: bool,
     data: SubmittedMessage<'a>,
 }
 
-/// A reply that was submitted.
+/// A submitted reply.
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SubmittedMessage<'a> {
@@ -138,10 +138,21 @@ impl<'a> UserMessage<'a> {
             content: &message.body.content,
             author_id: message.author_id,
             created_at: message.created_at,
-            metadata: Metadata::of(session, message),
+            metadata: Metadata::new(session, message),
             attachments: message.body.attachments.as_deref().and_then(raw),
             client_message_id,
         }
+    }
+}
+
+impl<'a> From<&'a SentMessage> for UserMessage<'a> {
+    fn from(message: &'a SentMessage) -> Self {
+        let client_message_id = message.client_message_id.as_deref();
+        Self::new(
+            &message.sent.session,
+            &message.sent.message,
+            client_message_id,
+        )
     }
 }
 
@@ -170,34 +181,31 @@ impl<'a> From<&'a Message> for AgentResponse<'a> {
 
 impl<'a> MessageList<'a> {
     pub(in crate::api) fn new(session: &Session, page: &'a Page<impl Deref<Target = str>>) -> Self {
-        let cursors = match (page.messages.last(), page.messages.first()) {
-            (Some(oldest), Some(newest)) => Some(Cursors {
-                before: oldest.created_at.0,
-                after: newest.created_at.0,
-            }),
-            _ => None,
-        };
+        let messages = &page.messages;
+        let ends = messages.last().zip(messages.first());
+        let cursors = ends.map(|(oldest, newest)| Cursors {
+            before: oldest.created_at.0,
+            after: newest.created_at.0,
+        });
         let inherited = Inherited::new(session);
-        let messages = page
-            .messages
+        let messages = messages
             .iter()
-            .map(|message| MessageInfo::new(message, inherited.of(message)));
+            .map(|message| MessageInfo::new(message, inherited.metadata(message)));
         Self {
             messages: messages.collect(),
             has_more: page.has_more,
             cursors,
         }
     }
-}
 
-impl MessageList<'_> {
-    /// The page as a response.
+    /// Returns the page as a response.
     pub(in crate::api) fn respond(&self) -> Response {
-        const BESIDE_CONTENT: usize = 512;
+        /// The usual size of a message without its content, in bytes.
+        const OVERHEAD: usize = 512;
 
         let contents = self.messages.iter().map(|message| message.content.len());
-        let capacity = contents.map(|bytes| bytes + BESIDE_CONTENT).sum();
-        super::json_with_capacity(capacity, StatusCode::OK, self)
+        let capacity = contents.map(|bytes| bytes + OVERHEAD).sum();
+        json_with_capacity(capacity, StatusCode::OK, self)
     }
 }
 
@@ -206,7 +214,7 @@ impl<'a> Submitted<'a> {
         Self {
             success: true,
             data: SubmittedMessage {
-                message: MessageInfo::new(message, Metadata::of(session, message)),
+                message: MessageInfo::new(message, Metadata::new(session, message)),
                 channel_id: session.id.0,
             },
         }

@@ -1,7 +1,7 @@
-//! What a message carries besides its text, as clients see it.
+//! The metadata of messages.
 //!
-//! It is stored as JSON text, and mostly goes out as such: parsing it into a map and writing that
-//! again would cost more than the rest of a message.
+//! It is stored as JSON text and mostly passed on as text: parsing it into a map and writing that would
+//! cost more than the rest of a message.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,22 +15,21 @@ use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::session::Session;
 use crate::message_json::shown;
 
-const NONE: &str = "{}";
+const EMPTY: &str = "{}";
 
-/// What the server itself says in there; a client's own entry of that name is not passed on.
+/// The names of the server's own entries. A client's entries of these names are left out.
 const RESERVED: [&str; 2] = ["\"sessionId\"", "\"agentError\""];
 
-/// A message's metadata. A user's message inherits its session's; the session's id is always the
-/// server's own.
+/// A message's metadata. A user's message inherits its session's metadata.
 #[derive(Debug, Clone)]
 pub(super) enum Metadata {
     /// Text, which messages of a session may share.
     Text(Arc<RawValue>),
-    /// What had to be put together.
+    /// A merged object.
     Map(Map<String, Value>),
 }
 
-/// The metadata of messages that have none of their own, which is the same for all of a session.
+/// The metadata of messages without metadata of their own. It is the same for all of a session.
 pub(super) struct Inherited<'a> {
     session: &'a Session,
     of_users: Option<Arc<RawValue>>,
@@ -38,18 +37,17 @@ pub(super) struct Inherited<'a> {
 }
 
 impl Metadata {
-    /// That of one message.
-    pub(super) fn of(session: &Session, message: &Message<impl Deref<Target = str>>) -> Self {
+    pub(super) fn new(session: &Session, message: &Message<impl Deref<Target = str>>) -> Self {
         Self::inheriting(&session.metadata, message)
     }
 
-    /// That of an agent's message, which inherits nothing.
+    /// Returns the metadata of an agent's message, which inherits nothing.
     pub(super) fn of_reply(reply: &Message) -> Self {
-        Self::inheriting(NONE, reply)
+        Self::inheriting(EMPTY, reply)
     }
 
     fn inheriting(of_session: &str, message: &Message<impl Deref<Target = str>>) -> Self {
-        let text = stored(of_session, message);
+        let text = single_source(of_session, message);
         let text = text.and_then(|text| with_session(text, message.session_id));
         text.map_or_else(|| Self::Map(shown(of_session, message)), Self::Text)
     }
@@ -69,51 +67,55 @@ impl<'a> Inherited<'a> {
         Self {
             session,
             of_users: with_session(&session.metadata, session.id),
-            of_agents: with_session(NONE, session.id),
+            of_agents: with_session(EMPTY, session.id),
         }
     }
 
-    /// That of one of the session's messages.
-    pub(super) fn of(&self, message: &Message<impl Deref<Target = str>>) -> Metadata {
+    /// Returns the metadata of a message of the session.
+    pub(super) fn metadata(&self, message: &Message<impl Deref<Target = str>>) -> Metadata {
         let shared = match &message.role {
-            _ if message.body.metadata.is_some() => &None,
-            Role::User { turn, .. } if !matches!(turn, TurnState::Failed(_)) => &self.of_users,
+            _ if message.body.metadata.is_some() => None,
+            Role::User {
+                turn: TurnState::Failed(_),
+                ..
+            } => None,
+            Role::User { .. } => self.of_users.clone(),
             Role::Agent {
                 thought: None,
                 actions: None,
                 ..
-            } => &self.of_agents,
-            _ => &None,
+            } => self.of_agents.clone(),
+            Role::Agent { .. } => None,
         };
-        let shared = shared.as_ref().map(Arc::clone);
-        shared.map_or_else(|| Metadata::of(self.session, message), Metadata::Text)
+        shared.map_or_else(|| Metadata::new(self.session, message), Metadata::Text)
     }
 }
 
-/// The one stored text that is all of a message's metadata but for the session's id, if there is
-/// one.
-fn stored<'a>(
+/// Returns the stored text that is all of a message's metadata except the session's id, if a single
+/// one is.
+fn single_source<'a>(
     of_session: &'a str,
     message: &'a Message<impl Deref<Target = str>>,
 ) -> Option<&'a str> {
-    let own = message.body.metadata.as_deref().unwrap_or(NONE);
+    let own = message.body.metadata.as_deref().unwrap_or(EMPTY);
     match &message.role {
         Role::User {
             turn: TurnState::Failed(_),
             ..
         } => None,
-        Role::User { .. } if own == NONE => Some(of_session),
-        Role::User { .. } => (of_session == NONE).then_some(own),
+        Role::User { .. } if own == EMPTY => Some(of_session),
+        Role::User { .. } => (of_session == EMPTY).then_some(own),
         Role::Agent {
             thought, actions, ..
         } => (thought.is_none() && actions.is_none()).then_some(own),
     }
 }
 
-/// The text of an object with the session's id behind it; none where that may not be all.
+/// Appends the session's id to the text of an object. Returns `None` if the object may contain a
+/// reserved name.
 fn with_session(object: &str, id: SessionId) -> Option<Arc<RawValue>> {
     let inner = object.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
-    // A name with an escape in it could be one of these too.
+    // An escape may hide a reserved name.
     if inner.contains('\\') || RESERVED.iter().any(|name| inner.contains(name)) {
         return None;
     }
@@ -130,7 +132,7 @@ mod tests {
     use super::*;
     use crate::api::openapi::sample;
 
-    /// Small objects that need care, as texts.
+    /// Small objects with special names and values, as text.
     fn objects() -> impl Strategy<Value = String> {
         let names = prop::sample::select(vec![
             "a",
@@ -180,15 +182,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_that_is_passed_on_says_what_a_map_would_say(
+        fn passed_on_text_equals_the_merged_map(
             inherited in objects(),
             message in messages(),
         ) {
             let session = Session { metadata: inherited, ..sample::session() };
             let expected = json!(shown(&session.metadata, &message));
-            prop_assert_eq!(json!(Metadata::of(&session, &message)), expected.clone());
-            prop_assert_eq!(json!(Inherited::new(&session).of(&message)), expected.clone());
-            let text = serde_json::to_string(&Inherited::new(&session).of(&message)).unwrap();
+            prop_assert_eq!(json!(Metadata::new(&session, &message)), expected.clone());
+            prop_assert_eq!(json!(Inherited::new(&session).metadata(&message)), expected.clone());
+            let text = serde_json::to_string(&Inherited::new(&session).metadata(&message)).unwrap();
             prop_assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
         }
     }
@@ -206,9 +208,9 @@ mod tests {
                 (*thought, *actions) = (None, None);
             }
             let (Metadata::Text(one), Metadata::Text(other)) =
-                (inherited.of(&message), inherited.of(&message))
+                (inherited.metadata(&message), inherited.metadata(&message))
             else {
-                panic!("it is put together anew");
+                panic!("the text is not shared");
             };
             assert!(Arc::ptr_eq(&one, &other));
         }

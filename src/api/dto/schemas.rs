@@ -1,18 +1,15 @@
-//! Schemas of what is passed on unread or has no Rust type of the same shape.
+//! Schemas that no Rust type of the same shape has.
 
-#![allow(
-    dead_code,
-    reason = "the derive macros read these, and nothing makes them"
-)]
+#![allow(dead_code, reason = "only the derive macros read these types")]
 
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use utoipa::ToSchema;
-use utoipa::openapi::Schema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
-/// How a reply comes: `websocket` by the sockets, the event stream and the history, `http` in the
-/// answer.
+/// How the reply arrives: `websocket` over the sockets, the event stream and the history, `http` in
+/// the response.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(in crate::api) enum Transport {
@@ -20,44 +17,44 @@ pub(in crate::api) enum Transport {
     Http,
 }
 
-/// An event of the stream of a reply. `openapi::streams` makes the schema.
+/// An event of the stream of a reply. `openapi::streams` replaces this schema.
 #[derive(ToSchema)]
 pub(in crate::api) struct ReplyStreamEvent;
 
-/// An event of the stream of a session. `openapi::streams` makes the schema.
+/// An event of the stream of a session. `openapi::streams` replaces this schema.
 #[derive(ToSchema)]
 pub(in crate::api) struct SessionStreamEvent;
 
-/// What the client or the agent keeps with the message, and what the server says of it.
+/// The metadata that the client or the agent stores with a message, and the server's own entries.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(in crate::api) struct MessageMetadata {
     /// The session.
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(format = Uuid)]
     session_id: String,
-    /// In an agent's message: what it thought, a text.
+    /// In an agent's message: the agent's reasoning, a text.
     #[schema(required = false)]
     thought: Value,
-    /// In an agent's message: what it did, a list.
+    /// In an agent's message: the actions that the agent took, a list.
     #[schema(required = false)]
     actions: Value,
     /// In an agent's message: the model that wrote it, a text.
     #[schema(required = false)]
     model: Value,
-    /// In an agent's message: why the model ended, in its server's words.
+    /// In an agent's message: why the model stopped, as its server reports it.
     #[schema(required = false)]
     finish_reason: Value,
-    /// In an agent's message: true where it is only the beginning of what would have been said.
+    /// In an agent's message: true if it is incomplete.
     #[schema(required = false)]
     truncated: Value,
-    /// In a user's message: why the agent failed for good.
+    /// In a user's message: why the agent failed to reply.
     #[schema(nullable = false)]
     agent_error: Option<MessageFailure>,
     #[serde(flatten)]
     more: HashMap<String, Value>,
 }
 
-/// Why there is no reply to a message.
+/// Why a message has no reply.
 #[derive(ToSchema)]
 pub(in crate::api) struct MessageFailure {
     /// An error code of the API.
@@ -66,46 +63,37 @@ pub(in crate::api) struct MessageFailure {
     message: String,
 }
 
-/// What comes with a message: a picture, a file, a link.
+/// An attachment of a message: a picture, a file, a link.
 #[derive(ToSchema)]
 pub(in crate::api) struct Attachment {
-    /// What it is.
+    /// Its kind.
     #[schema(min_length = 1, example = "image")]
     r#type: String,
-    /// Where it is.
+    /// Its address.
     #[schema(min_length = 1, example = "https://example.org/cat.png")]
     url: String,
-    /// What it is called.
+    /// Its title.
     #[schema(required = false, example = "A cat")]
     name: Value,
     #[serde(flatten)]
     more: HashMap<String, Value>,
 }
 
-/// Anything at all.
-pub(in crate::api) struct Bytes;
+/// Any bytes.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(in crate::api) struct Bytes(());
 
-impl utoipa::PartialSchema for Bytes {
-    fn schema() -> utoipa::openapi::RefOr<Schema> {
-        schema(json!({ "type": "string", "format": "binary" })).into()
-    }
-}
-
-impl ToSchema for Bytes {}
-
-/// A value of nothing but white space.
-const BLANK: &str = "^\\s*$";
-
-/// A point in time in a query.
+/// A time in a query.
 pub(in crate::api) struct Cursor;
 
-impl utoipa::PartialSchema for Cursor {
-    fn schema() -> utoipa::openapi::RefOr<Schema> {
-        const MOST: i64 = 1 << 53;
+impl PartialSchema for Cursor {
+    fn schema() -> RefOr<Schema> {
+        const MAX: i64 = 1 << 53;
         schema(json!({ "anyOf": [
-            { "type": "integer", "format": "int64", "minimum": -MOST, "maximum": MOST },
+            { "type": "integer", "format": "int64", "minimum": -MAX, "maximum": MAX },
             { "type": "string", "format": "date-time" },
-            { "type": "string", "pattern": BLANK, "description": "As if it were absent" },
+            blank(),
         ] }))
         .into()
     }
@@ -113,22 +101,23 @@ impl utoipa::PartialSchema for Cursor {
 
 impl ToSchema for Cursor {}
 
-/// The id of an event, which a client has seen.
+/// The id of an event that the client has received.
 pub(in crate::api) struct EventId;
 
-impl utoipa::PartialSchema for EventId {
-    fn schema() -> utoipa::openapi::RefOr<Schema> {
-        schema(json!({ "anyOf": [
-            { "type": "integer", "format": "int64" },
-            { "type": "string", "pattern": BLANK, "description": "As if it were absent" },
-        ] }))
-        .into()
+impl PartialSchema for EventId {
+    fn schema() -> RefOr<Schema> {
+        let id = json!({ "type": "integer", "format": "int64" });
+        schema(json!({ "anyOf": [id, blank()] })).into()
     }
 }
 
 impl ToSchema for EventId {}
 
-/// A schema as it is written in the document.
+fn blank() -> Value {
+    json!({ "type": "string", "pattern": "^\\s*$", "description": "The same as absent" })
+}
+
+/// Returns a schema from its JSON.
 pub(super) fn schema(value: Value) -> Schema {
     serde_json::from_value(value).unwrap_or_default()
 }

@@ -1,11 +1,11 @@
-//! Sessions, and what calls did to them.
+//! Sessions.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::raw_object;
+use super::raw::raw_object;
 use crate::app::Stats;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
@@ -16,25 +16,25 @@ use crate::domain::time::Timestamp;
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct SessionInfo<'a> {
     session_id: Uuid,
-    /// The same: a session is its own channel.
+    /// The same as `sessionId`: a session is its own channel.
     channel_id: Uuid,
     agent_id: Uuid,
-    /// The user, as the client names them.
+    /// The user's id, chosen by the client.
     user_id: Uuid,
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     created_at: Timestamp,
-    /// When the user last did something in it.
+    /// The time of the user's last activity.
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     last_activity: Timestamp,
-    /// The instant from which it is expired.
+    /// The session is expired from this instant on.
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     expires_at: Timestamp,
     timeout_config: TimeoutInfo,
-    /// How often it was renewed.
+    /// How many times the session was renewed.
     renewal_count: u32,
     /// In milliseconds.
     time_remaining: i64,
-    /// Whether no more is left than the warning threshold.
+    /// Whether the remaining time is within the warning threshold.
     is_near_expiration: bool,
     /// The client's own data.
     #[schema(value_type = Object)]
@@ -44,13 +44,13 @@ pub(in crate::api) struct SessionInfo<'a> {
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct TimeoutInfo {
-    /// How long it lives after its creation or last renewal.
+    /// How long the session lives after its creation or last renewal.
     timeout_minutes: u32,
-    /// Whether activity renews it.
+    /// Whether activity renews the session.
     auto_renew: bool,
-    /// How long it lives at most, renewed or not.
+    /// How long the session can live from its creation, renewals included.
     max_duration_minutes: u32,
-    /// How long before its expiry it counts as near it.
+    /// How long before its expiry the session is near expiration.
     warning_threshold_minutes: u32,
 }
 
@@ -78,16 +78,16 @@ impl<'a> SessionInfo<'a> {
     }
 }
 
-/// The numbers of a session list.
+/// The number of sessions by status.
 #[derive(ToSchema, Serialize)]
 pub(in crate::api) struct StatsInfo {
     /// The sum of the other two.
     #[serde(rename = "totalSessions")]
     total: u64,
-    /// Sessions that can be used.
+    /// Active sessions.
     #[serde(rename = "activeSessions")]
     active: u64,
-    /// Sessions that have expired and are still kept.
+    /// Expired sessions that are still retained.
     #[serde(rename = "expiredSessions")]
     expired: u64,
 }
@@ -102,7 +102,7 @@ impl From<Stats> for StatsInfo {
     }
 }
 
-/// What sending a message did to its session.
+/// The session after a message was sent.
 #[derive(ToSchema, Serialize, Clone)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct SessionStatus {
@@ -125,7 +125,7 @@ impl SessionStatus {
     }
 }
 
-/// What a deletion answers.
+/// The response to a deletion.
 #[derive(ToSchema, Serialize)]
 pub(in crate::api) struct Deleted {
     success: bool,
@@ -133,7 +133,7 @@ pub(in crate::api) struct Deleted {
     data: DeletedData,
 }
 
-/// The same once more.
+/// The same again.
 #[derive(ToSchema, Serialize)]
 struct DeletedData {
     success: bool,
@@ -155,17 +155,17 @@ impl Deleted {
 }
 
 /// A list of sessions.
-// It is written slice by slice, see the listing.
+// `handlers::listing` writes it in slices.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[allow(dead_code, reason = "the derive macro reads it, and nothing makes it")]
+#[allow(dead_code, reason = "only the derive macro reads this type")]
 pub(in crate::api) struct SessionList<'a> {
     /// Active sessions, newest first.
     sessions: Vec<SessionInfo<'a>>,
-    /// Where the next page begins; absent on the last one.
+    /// The `cursor` of the next page; absent on the last page.
     #[schema(value_type = Option<String>, format = Uuid)]
     next_cursor: Option<String>,
-    /// How many sessions the filter matches.
+    /// The number of sessions that match the filter.
     total: u64,
     stats: StatsInfo,
 }

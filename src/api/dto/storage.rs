@@ -1,4 +1,4 @@
-//! The database file, as operators see it.
+//! The database file.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -6,42 +6,42 @@ use utoipa::ToSchema;
 use crate::app::StorageInfo;
 use crate::domain::time::Timestamp;
 
-/// How the database file stands.
+/// The state of the database file.
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct StorageAnswer {
-    /// Where the file is.
+    /// The path of the file.
     path: Option<String>,
-    /// How long it is.
+    /// The size of the file.
     bytes: u64,
-    /// How much of it holds nothing, as last measured; null before the first time.
+    /// The free space within the file, as last measured; null before the first measurement.
     free_bytes: Option<u64>,
-    /// How much is free on its disk; null where the system does not tell.
+    /// The free space on its disk; null if unknown.
     free_on_disk: Option<u64>,
-    /// When the last complete verification ended; null before the first one.
+    /// When the last complete verification ended; null before the first.
     #[schema(value_type = Option<String>, format = DateTime)]
     verified_at: Option<Timestamp>,
-    /// How many faults it found in pages, index rows and counters; damaged pages are one together.
+    /// How many faults it found in pages, index rows and counters. All damaged pages count as one.
     damaged_pages: u64,
-    /// The last backup of this server that was fetched to its end; null before the first one.
+    /// The last backup that was downloaded completely; null before the first.
     last_backup: Option<LastBackupInfo>,
 }
 
-/// A backup that was made.
+/// A downloaded backup.
 #[derive(ToSchema, Serialize)]
 pub(in crate::api) struct LastBackupInfo {
-    /// When it was fetched to its end.
+    /// When the download ended.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// How long it is.
+    /// The size of the backup.
     bytes: u64,
 }
 
-/// A verification that runs.
+/// A running verification.
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct VerificationAnswer {
-    /// When the present pass began, which may be before the call.
+    /// When the current pass started, which may be before the call.
     #[schema(value_type = String, format = DateTime)]
     pub(in crate::api) started_at: Timestamp,
 }

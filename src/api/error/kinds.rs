@@ -1,4 +1,4 @@
-//! What all errors of a kind have in common. The statuses of errors stand here and nowhere else.
+//! What all errors of a kind have in common. Only this file maps errors to statuses.
 
 use axum::http::StatusCode;
 
@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 pub(super) struct Kind {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
-    /// The `type` of the error's body.
+    /// `error.type` in the body.
     pub(super) name: &'static str,
     pub(super) message: &'static str,
 }
@@ -23,27 +23,27 @@ macro_rules! kinds {
 }
 
 kinds! {
-    AGENT_ERROR BAD_GATEWAY AgentError "The agent could not answer"
+    AGENT_ERROR BAD_GATEWAY AgentError "The agent failed to reply"
     AGENT_NOT_FOUND NOT_FOUND AgentNotFoundError "Agent not found"
-    AGENT_TIMEOUT GATEWAY_TIMEOUT AgentTimeoutError "The agent did not answer in time"
+    AGENT_TIMEOUT GATEWAY_TIMEOUT AgentTimeoutError "The agent did not reply in time"
     FORBIDDEN FORBIDDEN ForbiddenError "Forbidden"
-    IDEMPOTENCY_CONFLICT CONFLICT IdempotencyConflictError "The idempotency key was used with another body"
+    IDEMPOTENCY_CONFLICT CONFLICT IdempotencyConflictError "The idempotency key was used with a different body"
     INTERNAL_SERVER_ERROR INTERNAL_SERVER_ERROR InternalServerError "Internal server error"
-    MESSAGE_SEND_FAILED INTERNAL_SERVER_ERROR MessageSendError "The message was not sent"
+    MESSAGE_SEND_FAILED INTERNAL_SERVER_ERROR MessageSendError "The message could not be sent"
     METHOD_NOT_ALLOWED METHOD_NOT_ALLOWED MethodNotAllowedError "Method not allowed"
     NOT_FOUND NOT_FOUND NotFoundError "Not found"
     PAYLOAD_TOO_LARGE PAYLOAD_TOO_LARGE PayloadTooLargeError "The body is too large"
     RATE_LIMIT_EXCEEDED TOO_MANY_REQUESTS RateLimitError "Too many requests"
     SERVICE_UNAVAILABLE SERVICE_UNAVAILABLE ServiceUnavailableError "Service unavailable"
-    SESSION_CREATION_FAILED INTERNAL_SERVER_ERROR SessionCreationError "The session was not created"
+    SESSION_CREATION_FAILED INTERNAL_SERVER_ERROR SessionCreationError "The session could not be created"
     SESSION_EXPIRED GONE SessionExpiredError "Session has expired"
     SESSION_NOT_FOUND NOT_FOUND SessionNotFoundError "Session not found"
     SESSION_RENEWAL_FAILED UNPROCESSABLE_ENTITY SessionRenewalError "Session cannot be renewed"
-    UNAUTHORIZED UNAUTHORIZED UnauthorizedError "Credentials are missing or wrong"
+    UNAUTHORIZED UNAUTHORIZED UnauthorizedError "Credentials are missing or invalid"
     UNSUPPORTED_MEDIA_TYPE UNSUPPORTED_MEDIA_TYPE UnsupportedMediaTypeError "The body must be JSON"
 }
 
-/// Returns the kind of input that breaks a rule, whose message says which.
+/// Returns the kind of invalid input. Its message is made for each error.
 pub(super) const fn invalid(name: &'static str) -> Kind {
     Kind {
         status: StatusCode::BAD_REQUEST,

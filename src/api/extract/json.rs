@@ -1,4 +1,4 @@
-//! Bodies.
+//! Reads bodies of JSON.
 
 use std::sync::Arc;
 
@@ -30,17 +30,17 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for ApiJson<T
         let (parts, body) = request.into_parts();
         let connection = parts.extensions.get::<Arc<Connection>>();
         let received = body::read(connection, body, MAX_BODY).await?;
-        Ok(Self(read(received.bytes())?))
+        Ok(Self(read(&received.bytes)?))
     }
 }
 
-/// Reads an object. The values of members that nobody knows are checked like all others.
+/// Parses an object. Unknown members must be valid JSON too.
 pub(in crate::api) fn read<T: DeserializeOwned + Default>(
     text: &[u8],
 ) -> Result<T, ValidationError> {
     let body = json::from_js(text).map_err(|error| {
         let reason = json::explain(&error);
-        ValidationError::Body(format!("the body is not readable JSON: {reason}"))
+        ValidationError::Body(format!("the body is not valid JSON: {reason}"))
     })?;
     match body {
         Value::Object(members) => Ok(json::read(members)),
@@ -51,25 +51,18 @@ pub(in crate::api) fn read<T: DeserializeOwned + Default>(
     }
 }
 
-/// A missing content type is read as JSON.
+/// Returns whether the content type is JSON, or absent.
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return true;
     };
-    let Ok(value) = value.to_str() else {
-        return false;
-    };
-    let essence = value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
+    let essence = value.split(';').next().unwrap_or_default().trim();
     let is_suffixed = essence.starts_with("application/") && essence.ends_with("+json");
     essence == "application/json" || is_suffixed
 }
 
-/// The coding of a body that is not sent as it is; `sessiond` decodes none.
+/// Returns the content coding other than identity. No coding is supported.
 fn coding(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(header::CONTENT_ENCODING).iter();
     let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
@@ -84,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_coding_is_named_unless_it_is_none() {
+    fn codings_other_than_identity_are_reported() {
         let coding_of = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(value));

@@ -1,4 +1,4 @@
-//! Paths, query strings and headers.
+//! Reads paths, query strings and headers.
 
 use std::convert::Infallible;
 
@@ -15,22 +15,13 @@ use crate::app::{Scope, Target};
 use crate::auth::ClientContext;
 use crate::json;
 
-/// The session that a path names, as its caller meets it.
+/// The session that a path names, limited to those that the client may know of.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(in crate::api) struct SessionPath {
     /// The session
     #[param(rename = "sessionId", value_type = String, format = Uuid)]
     pub(in crate::api) session: Target,
-}
-
-/// The same where the path calls it a channel.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path)]
-pub(in crate::api) struct ChannelPath {
-    /// The session
-    #[param(rename = "channelId", value_type = String, format = Uuid)]
-    pub(in crate::api) channel: Target,
 }
 
 /// The agent that a path names.
@@ -46,29 +37,26 @@ pub(in crate::api) struct AgentPath {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::api) struct KeyHeader {
-    /// A name for the call, under which a repeat stores nothing: 1 to 255 visible ASCII characters
+    /// An idempotency key: 1 to 255 visible ASCII characters
     #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,255}$")]
     pub(in crate::api) key: Option<String>,
 }
 
-/// A query string. It never fails: what is wrong in it is for the endpoint to judge.
+/// A query string. Extracting it never fails; the endpoint validates the parameters.
 pub(in crate::api) struct Query<T>(pub(in crate::api) T);
 
 impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let session = target(parts, state).await?;
+        // The access rule of the route has added the client.
+        let client = parts.extensions.get::<ClientContext>();
+        let user = client.ok_or_else(ApiError::internal)?.principal.user();
+        let session = Target {
+            name: path_parameter(parts, state).await,
+            scope: Scope::of(user),
+        };
         Ok(Self { session })
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for ChannelPath {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let channel = target(parts, state).await?;
-        Ok(Self { channel })
     }
 }
 
@@ -76,7 +64,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AgentPath {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let agent = name(parts, state).await;
+        let agent = path_parameter(parts, state).await;
         Ok(Self { agent })
     }
 }
@@ -103,33 +91,22 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequestParts<S> for Quer
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        // Form decoding accepts any string; malformed parts become parameters without a name.
         let query = extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
-        // Form decoding reads anything; what is left of an odd string are parameters of no name.
-        let given = query.map(|query| query.0).unwrap_or_default();
+        let pairs = query.map(|query| query.0).unwrap_or_default();
         let mut parameters = Map::new();
-        for (name, value) in given {
+        for (name, value) in pairs {
             parameters.entry(name).or_insert(Value::String(value));
         }
         Ok(Self(json::read(parameters)))
     }
 }
 
-/// The parameter of the path.
-async fn name<S: Send + Sync>(parts: &mut Parts, state: &S) -> String {
+/// Returns the parameter of the path.
+async fn path_parameter<S: Send + Sync>(parts: &mut Parts, state: &S) -> String {
     let path = Path::<String>::from_request_parts(parts, state).await;
-    // What is not even text is no id, and so simply not found.
+    // An id that is not UTF-8 is simply not found.
     path.map_or_else(|_| "(not UTF-8)".into(), |Path(name)| name)
-}
-
-/// The same as a session that the client may know of.
-async fn target<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Target, ApiError> {
-    // The access rule of the route has noted the client.
-    let client = parts.extensions.get::<ClientContext>();
-    let user = client.ok_or_else(ApiError::internal)?.principal.user();
-    Ok(Target {
-        name: name(parts, state).await,
-        scope: Scope::of(user),
-    })
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {

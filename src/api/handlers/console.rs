@@ -1,4 +1,4 @@
-//! The console's pages and their files.
+//! The pages of the console and their files.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -7,12 +7,13 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::api::coded::{Coded, accepts_gzip, vary};
 use crate::api::error::ApiError;
+use crate::api::precompressed::{Precompressed, accepts_gzip, vary};
 use crate::console::{self, CONTENT_SECURITY_POLICY, File};
 
-static BODIES: LazyLock<HashMap<&'static str, Coded>> = LazyLock::new(|| {
-    let bodies = console::files().map(|file| (&*file.path, Coded::new((&*file.bytes).into())));
+static BODIES: LazyLock<HashMap<&'static str, Precompressed>> = LazyLock::new(|| {
+    let body = |file: &'static File| Precompressed::new((&*file.bytes).into());
+    let bodies = console::files().map(|file| (&*file.path, body(file)));
     bodies.collect()
 });
 
@@ -25,29 +26,24 @@ pub(in crate::api) async fn file(request: Request) -> Response {
     }
 }
 
-fn respond(file: &File, body: &Coded, request: &HeaderMap) -> Response {
-    // Another coding is another representation.
+fn respond(file: &File, body: &Precompressed, request: &HeaderMap) -> Response {
+    // Each coding is a representation with an entity tag of its own.
     let tags = ["", "-gzip"].map(|coding| format!("\"{}{coding}\"", file.hash));
     let tag = &tags[usize::from(accepts_gzip(request))];
-    let mut response = if is_known(&tags, request) {
+    let mut response = if is_cached(&tags, request) {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
         vary(response.headers_mut());
         response
     } else {
-        let content_type = HeaderValue::from_static(file.content_type);
-        (
-            [(header::CONTENT_TYPE, content_type)],
-            body.respond(request),
-        )
-            .into_response()
+        body.respond(request, file.content_type)
     };
     let headers = response.headers_mut();
-    // A tag of quoted hex digits is a valid header.
+    // Quoted hex digits are a valid header.
     if let Ok(tag) = HeaderValue::from_str(tag) {
         headers.insert(header::ETAG, tag);
     }
     for (name, value) in [
-        // Asked for each time, and answered without a body where nothing has changed.
+        // The client revalidates each time, and gets a 304 if nothing has changed.
         (header::CACHE_CONTROL, "no-cache"),
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -57,13 +53,13 @@ fn respond(file: &File, body: &Coded, request: &HeaderMap) -> Response {
     response
 }
 
-/// Whether the client has the file, in whatever coding. (Typed headers would do this as well, with
-/// eight more crates, among them a second SHA-1.)
-fn is_known(tags: &[String], request: &HeaderMap) -> bool {
+/// Returns whether the client has the file, in any coding. (`headers` would parse this too, but adds
+/// eight crates, among them a second SHA-1.)
+fn is_cached(tags: &[String], request: &HeaderMap) -> bool {
     let values = request.get_all(header::IF_NONE_MATCH).iter();
-    let mut known = values
+    let mut cached = values
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(|tag| tag.trim().trim_start_matches("W/"));
-    known.any(|known| known == "*" || tags.iter().any(|tag| tag == known))
+    cached.any(|cached| cached == "*" || tags.iter().any(|tag| tag == cached))
 }

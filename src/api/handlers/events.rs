@@ -1,12 +1,13 @@
-//! What happens in a session, as a stream of server-sent events.
+//! The events of a session, as a stream of server-sent events.
 
-use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use async_stream::stream;
 use axum::extract::State;
 use axum::response::Response;
 use axum::response::sse::Event;
-use futures_util::stream;
+use futures_util::stream::Stream;
 
 use crate::api::dto::queries::{EventsQuery, LastEventId};
 use crate::api::dto::schemas::SessionStreamEvent;
@@ -22,159 +23,107 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::metrics::Open;
 
-/// `GET /api/messaging/sessions/{id}/events`
+/// Stream the events of a session
+///
+/// The events of the sockets, under the same names, until the session has ended. With
+/// `Last-Event-ID`, `lastEventId` or `after` (the first one that is not blank is used), every stored
+/// message after it comes first; then one `state`; then the live events.
 #[utoipa::path(
     get,
     path = "/api/messaging/sessions/{sessionId}/events",
     operation_id = "getSessionEvents",
     tag = "messages",
-    summary = "Follow what happens in a session",
-    description = "The events of the sockets, under the same names, until the session has ended. With `Last-Event-ID`, `lastEventId` or `after` (the first of them that is not blank counts), every stored message after it comes first; then one `state`; then what happens.",
     params(SessionPath, LastEventId, EventsQuery),
     responses(
-        (status = 200, description = "The events", content_type = "text/event-stream", body = SessionStreamEvent),
+        (
+            status = 200, description = "The events",
+            content_type = "text/event-stream", body = SessionStreamEvent,
+        ),
         QueryErrors,
         SessionErrors,
         StorageErrors,
     ),
 )]
-pub(in crate::api) async fn follow(
+pub(in crate::api) async fn stream(
     State(state): State<ApiState>,
     SessionPath { session }: SessionPath,
     last_event_id: LastEventId,
     Query(query): Query<EventsQuery>,
 ) -> Result<Response, ApiError> {
     let after = query.validate(&last_event_id)?;
-    let mut follower = SessionSubscription::new(&state.app);
-    let session = follower.join(&session).await?;
-    let open = Open::new(&state.app.metrics().event_streams);
-    let feed = Feed {
-        app: state.app,
-        follower,
-        session,
-        told_until: after.unwrap_or(Timestamp::MIN),
-        phase: if after.is_some() {
-            Phase::Replay
-        } else {
-            Phase::State
-        },
-        waiting: VecDeque::new(),
-        _open: open,
-    };
-    let events = stream::unfold(feed, |mut feed| async move {
-        let event = feed.next().await?;
-        Some((Ok(event), feed))
-    });
+    let mut subscription = SessionSubscription::new(&state.app);
+    let session = subscription.join(&session).await?;
+    let events = events(state.app, subscription, session, after);
     Ok(sse::response(events))
 }
 
-/// A session's events for one client.
-struct Feed {
+fn events(
     app: Arc<App>,
-    follower: SessionSubscription,
+    mut subscription: SessionSubscription,
     session: Session,
-    /// The time of the newest message that the client was told, or knows.
-    told_until: Timestamp,
-    phase: Phase,
-    waiting: VecDeque<Event>,
-    _open: Open,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// What was stored while the client was away.
-    Replay,
-    /// How things stand.
-    State,
-    /// What happens from now on.
-    Live,
-    /// Nothing more.
-    Over,
-}
-
-impl Feed {
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.waiting.pop_front() {
-                return Some(event);
-            }
-            let stopping = self.app.stopping().clone();
-            let read = match self.phase {
-                Phase::Replay => self.replay().await,
-                Phase::State => self.state().await,
-                Phase::Live => {
-                    stopping.run_until_cancelled(self.live()).await??;
-                    continue;
+    after: Option<Timestamp>,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    let open = Open::new(&app.metrics().event_streams);
+    stream! {
+        let _open = open;
+        // The time of the newest message that the client has received.
+        let mut sent_until = after.unwrap_or(Timestamp::MIN);
+        let mut is_replaying = after.is_some();
+        let caught_up = loop {
+            if is_replaying {
+                let messages = match subscription.stored_after(session.id, sent_until).await {
+                    Ok(messages) => messages,
+                    Err(error) => break Err(error),
+                };
+                is_replaying = !messages.is_empty();
+                for message in &messages {
+                    sent_until = message.created_at;
+                    let event = client_events::message_broadcast(&app, &session, message);
+                    yield Ok(sse_event(&event));
                 }
-                Phase::Over => return None,
+                continue;
+            }
+            let state = match subscription.state(session.id).await {
+                Ok(state) => state,
+                Err(error) => break Err(error),
             };
-            match read {
-                Ok(()) => {}
-                // It has ended since the client joined: how, is the next thing that it hears.
-                Err(AppError::Refused(_)) => self.phase = Phase::Live,
-                // What cannot be read now is asked for again by a client that resumes.
-                Err(_) => return None,
+            // The state must not be ahead of the messages that were sent.
+            is_replaying = after.is_some() && state.newest.is_some_and(|at| at > sent_until);
+            if is_replaying {
+                continue;
+            }
+            // Also if the client resumes after a time in the future: messages stored from now on are
+            // live.
+            sent_until = state.newest.unwrap_or(Timestamp(0));
+            let event = client_events::state(&state, app.now());
+            let event = sse::event(event.name, &event.payload);
+            yield Ok(event.id(sent_until.0.to_string()));
+            break Ok(());
+        };
+        match caught_up {
+            // The session has ended since the client joined: that event is next.
+            Ok(()) | Err(AppError::Refused(_)) => {}
+            // A client that resumes will read it again.
+            Err(_) => return,
+        }
+        while let Some(Ok(next)) = app.stopping().run_until_cancelled(subscription.next()).await {
+            let event = client_events::event(&app, subscription.id(), &next.happening);
+            // Messages up to `sent_until` were sent before.
+            if event.message_at.is_none_or(|at| at > sent_until) {
+                sent_until = event.message_at.unwrap_or(sent_until);
+                yield Ok(sse_event(&event));
+            }
+            if next.is_last {
+                return;
             }
         }
     }
+}
 
-    async fn replay(&mut self) -> Result<(), AppError> {
-        let messages = self
-            .follower
-            .stored_after(self.session.id, self.told_until)
-            .await?;
-        for message in &messages {
-            self.tell(&client_events::message_broadcast(
-                &self.app,
-                &self.session,
-                message,
-            ));
-        }
-        if messages.is_empty() {
-            self.phase = Phase::State;
-        }
-        Ok(())
-    }
-
-    async fn state(&mut self) -> Result<(), AppError> {
-        let state = self.follower.state(self.session.id).await?;
-        // A message that was stored since the replay comes live: the state is of the moment, its
-        // id of what the client has been told.
-        let newest = state.newest.unwrap_or(Timestamp(0));
-        if self.told_until != Timestamp::MIN && newest > self.told_until {
-            self.phase = Phase::Replay;
-            return Ok(());
-        }
-        // Also where the client resumes after a time that is yet to come: what is stored from now
-        // on is live.
-        self.told_until = newest;
-        let event = client_events::state(&state, self.app.now());
-        let event = sse::event(event.name, &event.payload).id(newest.0.to_string());
-        self.waiting.push_back(event);
-        self.phase = Phase::Live;
-        Ok(())
-    }
-
-    /// None where the client has to resume.
-    async fn live(&mut self) -> Option<()> {
-        let followed = self.follower.next().await.ok()?;
-        let event = client_events::event(&self.app, self.follower.id(), &followed.happening);
-        // The replay and the state have told of these already.
-        if event.message_at.is_none_or(|at| at > self.told_until) {
-            self.tell(&event);
-        }
-        if followed.is_last {
-            self.phase = Phase::Over;
-        }
-        Some(())
-    }
-
-    fn tell(&mut self, event: &WireEvent) {
-        let mut sent = sse::event(event.name, &event.payload);
-        if let Some(at) = event.message_at {
-            sent = sent.id(at.0.to_string());
-            self.told_until = at;
-        }
-        self.waiting.push_back(sent);
+fn sse_event(event: &WireEvent) -> Event {
+    let sse_event = sse::event(event.name, &event.payload);
+    match event.message_at {
+        Some(at) => sse_event.id(at.0.to_string()),
+        None => sse_event,
     }
 }

@@ -1,4 +1,5 @@
-//! What is answered where there is no such route. Nobody learns that without credentials.
+//! Responses to requests that no route matches. Clients without credentials get a 401, so that they do
+//! not learn which paths exist.
 
 use axum::Extension;
 use axum::http::{Method, Uri};
@@ -7,24 +8,26 @@ use crate::api::authentication::Authentication;
 use crate::api::error::ApiError;
 use crate::auth::access::Access;
 
-/// A path that no route has.
+/// Responds to a path without a route.
 pub(in crate::api) async fn not_found(
     Extension(authentication): Extension<Authentication>,
     method: Method,
     uri: Uri,
 ) -> ApiError {
-    let admitted = authentication.admit(Access::Authenticated);
-    admitted.map_or_else(ApiError::from, |_| ApiError::not_found(&method, uri.path()))
+    match authentication.admit(Access::Authenticated) {
+        Ok(_) => ApiError::not_found(&method, uri.path()),
+        Err(denied) => denied.into(),
+    }
 }
 
-/// A method that a path does not have. The router adds the `Allow` header.
+/// Responds to a method that a path does not support. The router adds the `Allow` header.
 pub(in crate::api) async fn method_not_allowed(
     Extension(authentication): Extension<Authentication>,
     method: Method,
     uri: Uri,
 ) -> ApiError {
-    let admitted = authentication.admit(Access::Authenticated);
-    admitted.map_or_else(ApiError::from, |_| {
-        ApiError::method_not_allowed(&method, uri.path())
-    })
+    match authentication.admit(Access::Authenticated) {
+        Ok(_) => ApiError::method_not_allowed(&method, uri.path()),
+        Err(denied) => denied.into(),
+    }
 }

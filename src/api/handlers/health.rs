@@ -1,31 +1,30 @@
-//! How the service is.
+//! The health of the server.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::api::dto::{
-    self, Alive, Health, SessionsHealth, Unhealthy, UnhealthySessions, WithError,
-};
+use crate::api::dto::{Alive, Health, SessionsHealth, Unhealthy, UnhealthySessions, WithError};
 use crate::api::error::ApiError;
 use crate::api::openapi::examples;
+use crate::api::response::json;
 use crate::api::state::ApiState;
 use crate::app::Status;
 use crate::domain::time::Timestamp;
 
-/// `GET /api/messaging/sessions/health`
+/// Get the health of the server with its sessions
+///
+/// With the reasons if it is not healthy, and the number of sessions.
 #[utoipa::path(
     get,
     path = "/api/messaging/sessions/health",
     operation_id = "getSessionsHealth",
     tag = "operations",
-    summary = "How the service is",
-    description = "With why it is not healthy, and how many sessions there are.",
     responses(
         (
             status = 200,
-            description = "It works",
+            description = "The server is healthy or degraded",
             body = SessionsHealth,
             examples(
                 ("healthy" = (value = json!(examples::sessions_health(&examples::healthy())))),
@@ -34,9 +33,9 @@ use crate::domain::time::Timestamp;
         ),
         (
             status = 503,
-            description = "Nothing new can be stored; the answer is an error too",
+            description = "Nothing can be stored; the response is an error too",
             body = UnhealthySessions,
-            headers(("Retry-After" = u64, description = "After how many seconds to try again")),
+            headers(("Retry-After" = u64, description = "In how many seconds to retry")),
             examples(("unhealthy" = (value = json!(examples::sessions_unhealthy())))),
         ),
     ),
@@ -46,18 +45,18 @@ pub(in crate::api) async fn sessions(State(state): State<ApiState>) -> Response 
     respond(health.status, SessionsHealth::new(&health, now), now)
 }
 
-/// `GET /health`: the status and nothing else.
+/// Get the readiness of the server
+///
+/// Only the status: 200 while the server is healthy or degraded, 503 while it is unhealthy.
 #[utoipa::path(
     get,
     path = "/health",
     operation_id = "getHealth",
     tag = "operations",
-    summary = "Whether the service is ready",
-    description = "Its status and nothing else: 200 while it is healthy or degraded, 503 while it is unhealthy.",
     responses(
         (
             status = 200,
-            description = "It works",
+            description = "The server is healthy or degraded",
             body = Health,
             examples(
                 ("healthy" = (value = json!(Health::from(&examples::healthy())))),
@@ -66,9 +65,9 @@ pub(in crate::api) async fn sessions(State(state): State<ApiState>) -> Response 
         ),
         (
             status = 503,
-            description = "Nothing new can be stored; the answer is an error too",
+            description = "Nothing can be stored; the response is an error too",
             body = Unhealthy,
-            headers(("Retry-After" = u64, description = "After how many seconds to try again")),
+            headers(("Retry-After" = u64, description = "In how many seconds to retry")),
             examples(("unhealthy" = (value = json!(examples::unhealthy_answer())))),
         ),
     ),
@@ -78,33 +77,31 @@ pub(in crate::api) async fn overall(State(state): State<ApiState>) -> Response {
     respond(health.status, Health::from(&health), now)
 }
 
-/// `GET /healthz`: the process answers.
+/// Get the liveness of the server
+///
+/// The response does not depend on the database.
 #[utoipa::path(
     get,
     path = "/healthz",
     operation_id = "getLiveness",
     tag = "operations",
-    summary = "Whether the process answers",
-    description = "It says nothing of the database.",
-    responses(
-        (
-            status = 200,
-            description = "It does",
-            body = Alive,
-            examples(("alive" = (value = json!(Alive::OK)))),
-        ),
-    ),
+    responses((
+        status = 200,
+        description = "The process is running",
+        body = Alive,
+        examples(("alive" = (value = json!(Alive::OK)))),
+    )),
 )]
 pub(in crate::api) async fn alive() -> Response {
-    dto::json(StatusCode::OK, &Alive::OK)
+    json(StatusCode::OK, &Alive::OK)
 }
 
-/// An unhealthy service answers in the error form too.
+/// Returns the health as a response, which is an error too if the server is unhealthy.
 fn respond<T: Serialize>(status: Status, health: T, now: Timestamp) -> Response {
     if status != Status::Unhealthy {
-        return dto::json(StatusCode::OK, &health);
+        return json(StatusCode::OK, &health);
     }
-    let error = ApiError::unhealthy();
-    let body = WithError::new(health, error.document(now));
-    error.respond(&body)
+    let unhealthy = ApiError::unhealthy();
+    let error = unhealthy.document(now);
+    unhealthy.respond(&WithError { health, error })
 }

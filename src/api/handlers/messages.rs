@@ -1,45 +1,52 @@
-//! Messages: sending them and reading them.
+//! Sending and reading messages.
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::api::dto::queries::MessagePageQuery;
 use crate::api::dto::requests::{SendMessageRequest, StreamMessageRequest, Transport};
 use crate::api::dto::schemas::ReplyStreamEvent;
-use crate::api::dto::{self, MessageList, Sent};
+use crate::api::dto::{AgentResponse, MessageList, SentAnswer, SessionStatus, UserMessage};
 use crate::api::error::{ApiError, Call};
-use crate::api::extract::{ApiJson, ChannelPath, KeyHeader, Query, REPLAYED, SessionPath};
+use crate::api::extract::{ApiJson, KeyHeader, Query, SessionPath};
 use crate::api::openapi::examples;
 use crate::api::openapi::responses::{
     AnySessionErrors, BodyErrors, QueryErrors, ReplyErrors, SendErrors, SessionErrors,
     StorageErrors,
 };
+use crate::api::response::{json, mark_replayed};
 use crate::api::sse;
 use crate::api::state::ApiState;
-use crate::app::error::AppError;
 use crate::app::{NewMessage, Page, SendRequest, SentMessage, Target};
 use crate::auth::ClientContext;
+use crate::domain::message::Message;
 use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
 use crate::metrics::Open;
 
-/// `POST /api/messaging/sessions/{id}/messages`
+/// Send a message
+///
+/// The `transport` determines how the reply is delivered. With an idempotency key, in the header or
+/// as `clientMessageId`, a repeat stores nothing: it joins the reply that is still in progress, or
+/// returns what is stored. With the transport `sse`, the response is that of `…/messages/stream`.
 #[utoipa::path(
     post,
     path = "/api/messaging/sessions/{sessionId}/messages",
     operation_id = "sendSessionMessage",
     tag = "messages",
-    summary = "Send a message",
-    description = "The `transport` says how the reply comes. With a key, in the header or as `clientMessageId`, a repeat stores nothing: it joins the reply that is still coming, or answers from what is stored. The transport `sse` answers as `…/messages/stream` does, whose answer is of one kind.",
     params(SessionPath, KeyHeader),
     request_body(content = SendMessageRequest),
     responses(
         (
             status = 201,
             description = "The message is stored",
-            body = dto::SentAnswer<'_>,
-            headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")),
+            body = SentAnswer<'_>,
+            headers((
+                "Idempotent-Replayed" = String,
+                description = "`true` if an earlier call with this key has done it"
+            )),
             examples(
                 ("websocket" = (value = json!(examples::sent_by_websocket()))),
                 ("http" = (value = json!(examples::sent_by_http()))),
@@ -58,43 +65,45 @@ pub(in crate::api) async fn send(
     KeyHeader { key }: KeyHeader,
     ApiJson(body): ApiJson<SendMessageRequest>,
 ) -> Result<Response, ApiError> {
-    let failed = |error: AppError| ApiError::of(error, Call::Send);
     let (transport, message) = body.validate(key.as_deref())?;
-    let request = request(session, &client, message);
-    let mut message = state.app.send(request).await.map_err(failed)?;
+    let mut message = store(&state, session, &client, message).await?;
     let is_replayed = message.sent.replayed;
     let response = match transport {
         Transport::Sse => reply_stream(&state, message),
-        Transport::Websocket => dto::json(
-            StatusCode::CREATED,
-            &Sent::new(&message, None, state.app.now()),
-        ),
+        Transport::Websocket => sent(&message, None, state.app.now()),
         Transport::Http => {
-            let reply = state.app.reply(&mut message).await.map_err(failed)?;
-            let sent = Sent::new(&message, Some(&reply), state.app.now());
-            dto::json(StatusCode::CREATED, &sent)
+            let reply = state.app.reply(&mut message).await;
+            let reply = reply.map_err(|error| ApiError::from_app(error, Call::Send))?;
+            sent(&message, Some(&reply), state.app.now())
         }
     };
-    Ok(marked_if(is_replayed, response))
+    Ok(mark_replayed(response, is_replayed))
 }
 
-/// `POST /api/messaging/sessions/{id}/messages/stream`
+/// Send a message and stream the reply
+///
+/// Errors before the stream starts are JSON. With an idempotency key, in the header or as
+/// `clientMessageId`, a repeat stores nothing: it joins the reply that is still in progress, or
+/// returns what is stored. The keys are those of `…/messages`. If the client disconnects, the reply
+/// is still completed and stored.
 #[utoipa::path(
     post,
     path = "/api/messaging/sessions/{sessionId}/messages/stream",
     operation_id = "streamSessionMessage",
     tag = "messages",
-    summary = "Send a message and stream the reply",
-    description = "Errors before the stream begins are JSON. With a key, in the header or as `clientMessageId`, a repeat stores nothing: it joins the reply that is still coming, or answers from what is stored. The keys are those of `…/messages`. If the client goes away, the reply is completed and stored all the same.",
     params(SessionPath, KeyHeader),
     request_body(content = StreamMessageRequest),
     responses(
         (
             status = 200,
-            description = "`user_message`, then a `chunk` for each piece of the reply, then one `done` or one `error`",
+            description = "`user_message`, then a `chunk` for each part of the reply, then one \
+                `done` or one `error`",
             content_type = "text/event-stream",
             body = ReplyStreamEvent,
-            headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")),
+            headers((
+                "Idempotent-Replayed" = String,
+                description = "`true` if an earlier call with this key has done it"
+            )),
         ),
         BodyErrors,
         SendErrors,
@@ -109,43 +118,49 @@ pub(in crate::api) async fn stream(
     ApiJson(body): ApiJson<StreamMessageRequest>,
 ) -> Result<Response, ApiError> {
     let message = body.validate(key.as_deref())?;
-    let request = request(session, &client, message);
-    let message = state.app.send(request).await;
-    let message = message.map_err(|error| ApiError::of(error, Call::Send))?;
+    let message = store(&state, session, &client, message).await?;
     let is_replayed = message.sent.replayed;
-    Ok(marked_if(is_replayed, reply_stream(&state, message)))
+    Ok(mark_replayed(reply_stream(&state, message), is_replayed))
 }
 
-fn request(session: Target, client: &ClientContext, message: NewMessage) -> SendRequest {
-    SendRequest {
+async fn store(
+    state: &ApiState,
+    session: Target,
+    client: &ClientContext,
+    message: NewMessage,
+) -> Result<SentMessage, ApiError> {
+    let request = SendRequest {
         session,
         address: client.address,
         message,
         socket: None,
-    }
+    };
+    let sent = state.app.send(request).await;
+    sent.map_err(|error| ApiError::from_app(error, Call::Send))
+}
+
+fn sent(message: &SentMessage, reply: Option<&Message>, now: Timestamp) -> Response {
+    let sent = &message.sent;
+    let user_message = UserMessage::from(message);
+    let reply = reply.map(AgentResponse::from);
+    let status = SessionStatus::new(&sent.session, sent.renewed, now);
+    let answer = SentAnswer::new(&user_message, reply.as_ref(), &status);
+    json(StatusCode::CREATED, &answer)
 }
 
 fn reply_stream(state: &ApiState, message: SentMessage) -> Response {
     let open = Open::new(&state.app.metrics().reply_streams);
-    sse::reply_stream(message, state.app.now(), open)
+    sse::response(sse::reply_events(message, state.app.now(), open))
 }
 
-fn marked_if(is_replayed: bool, mut response: Response) -> Response {
-    if is_replayed {
-        let headers = response.headers_mut();
-        headers.insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    response
-}
-
-/// `GET /api/messaging/sessions/{id}/messages`
+/// List the messages of a session
+///
+/// Newest first.
 #[utoipa::path(
     get,
     path = "/api/messaging/sessions/{sessionId}/messages",
     operation_id = "getSessionMessages",
     tag = "messages",
-    summary = "List the messages of a session",
-    description = "Newest first.",
     params(SessionPath, MessagePageQuery),
     responses(
         (
@@ -172,15 +187,15 @@ pub(in crate::api) async fn list(
     Ok(state.app.messages(&session, request, page).await?)
 }
 
-/// `GET /api/messaging/channels/{id}/messages`
+/// List the messages of a session, which may have expired
+///
+/// For administrators. A session is its own channel.
 #[utoipa::path(
     get,
     path = "/api/messaging/channels/{channelId}/messages",
     operation_id = "getChannelMessages",
     tag = "messages",
-    summary = "List the messages of a session, also when it has expired",
-    description = "For administrators. A session is its own channel.",
-    params(ChannelPath, MessagePageQuery),
+    params(("channelId" = String, Path, description = "The session", format = Uuid), MessagePageQuery),
     responses(
         (
             status = 200,
@@ -199,7 +214,7 @@ pub(in crate::api) async fn list(
 )]
 pub(in crate::api) async fn transcript(
     State(state): State<ApiState>,
-    ChannelPath { channel }: ChannelPath,
+    SessionPath { session: channel }: SessionPath,
     Query(query): Query<MessagePageQuery>,
 ) -> Result<Response, ApiError> {
     let request = query.validate()?;

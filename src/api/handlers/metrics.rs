@@ -1,29 +1,35 @@
 //! The metrics.
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
 
 use crate::api::openapi::examples;
 use crate::api::state::ApiState;
 use crate::metrics::Format;
 
-/// `GET /metrics`
+/// Get the server's metrics
+///
+/// For Prometheus, in its text format, or in the OpenMetrics format if `Accept` asks for that. For
+/// administrators.
 #[utoipa::path(
     get,
     path = "/metrics",
     operation_id = "getMetrics",
     tag = "operations",
-    summary = "The server's metrics",
-    description = "For Prometheus, as its text format, or as OpenMetrics for those who accept that. For administrators.",
     responses(
         (
             status = 200,
             description = "The metrics",
             content(
-                (String = "text/plain; version=0.0.4; charset=utf-8", example = json!(examples::METRICS)),
-                (String = "application/openmetrics-text; version=1.0.0; charset=utf-8", example = json!(examples::METRICS)),
+                (
+                    String = "text/plain; version=0.0.4; charset=utf-8",
+                    example = json!(examples::METRICS),
+                ),
+                (
+                    String = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                    example = json!(examples::METRICS),
+                ),
             ),
         ),
     ),
@@ -32,13 +38,9 @@ pub(in crate::api) async fn show(State(state): State<ApiState>, headers: HeaderM
     let accept = headers.get(header::ACCEPT);
     let accept = accept.and_then(|accept| accept.to_str().ok());
     let format = Format::accepted(accept.unwrap_or_default());
-    let mut response = Response::new(Body::from(state.app.metrics_text(format).await));
-    response.headers_mut().extend([
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static(format.content_type()),
-        ),
-        (header::VARY, HeaderValue::from_static("Accept")),
-    ]);
-    response
+    let headers = [
+        (header::CONTENT_TYPE, format.content_type()),
+        (header::VARY, "Accept"),
+    ];
+    (headers, state.app.metrics_text(format).await).into_response()
 }

@@ -1,4 +1,4 @@
-//! The handlers, a file for each resource.
+//! The handlers, one file per resource. Their doc comments are part of the `OpenAPI` description.
 
 pub(super) mod admin;
 pub(super) mod agents;

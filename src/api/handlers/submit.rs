@@ -1,25 +1,28 @@
-//! Replies of agents that run elsewhere.
+//! Replies of external agents.
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 
+use crate::api::dto::Submitted;
 use crate::api::dto::requests::SubmitRequest;
-use crate::api::dto::{self, Submitted};
 use crate::api::error::{ApiError, Call};
-use crate::api::extract::{ApiJson, KeyHeader, REPLAYED};
+use crate::api::extract::{ApiJson, KeyHeader};
 use crate::api::openapi::examples;
 use crate::api::openapi::responses::{BodyErrors, KeyErrors, SessionErrors, StorageErrors};
+use crate::api::response::{json, mark_replayed};
 use crate::api::state::ApiState;
 
-/// `POST /api/messaging/submit`
+/// Submit the reply of an external agent
+///
+/// For clients with the server's token and administrators. The reply closes the turn that
+/// `in_reply_to_message_id` names, or all turns of the session that wait for a reply. If there is no
+/// such turn, it is stored as a further message of the agent.
 #[utoipa::path(
     post,
     path = "/api/messaging/submit",
     operation_id = "submitMessage",
     tag = "agents",
-    summary = "Submit the reply of an agent that runs elsewhere",
-    description = "For the server's clients and administrators. It closes the turn that `in_reply_to_message_id` names, or all of the session's that wait for a reply; where there is none, it is a further message of the agent.",
     params(KeyHeader),
     request_body(content = SubmitRequest, example = json!({
         "channel_id": "018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44",
@@ -33,7 +36,10 @@ use crate::api::state::ApiState;
             status = 201,
             description = "The reply is stored",
             body = Submitted<'_>,
-            headers(("Idempotent-Replayed" = String, description = "`true` where an earlier call with this key has done it")),
+            headers((
+                "Idempotent-Replayed" = String,
+                description = "`true` if an earlier call with this key has done it"
+            )),
             examples(("submitted" = (value = json!(examples::submitted())))),
         ),
         BodyErrors,
@@ -49,13 +55,8 @@ pub(in crate::api) async fn submit(
 ) -> Result<Response, ApiError> {
     let submission = body.validate(key.as_deref())?;
     let submitted = state.app.submit(submission).await;
-    let submitted = submitted.map_err(|error| ApiError::of(error, Call::Send))?;
+    let submitted = submitted.map_err(|error| ApiError::from_app(error, Call::Send))?;
     let body = Submitted::new(&submitted.session, &submitted.message);
-    let mut response = dto::json(StatusCode::CREATED, &body);
-    if submitted.replayed {
-        response
-            .headers_mut()
-            .insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    let response = json(StatusCode::CREATED, &body);
+    Ok(mark_replayed(response, submitted.replayed))
 }

@@ -1,16 +1,14 @@
-//! Examples of what calls answer, made as the server makes its answers. The handlers name them.
+//! Examples of responses, made as the server makes its responses. The handlers name them.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::sample::{
-    CREATED, NOW, created, message, patched, reply, session, session_id, unanswered,
-};
+use super::sample::{CREATED, NOW, created, message, reply, session, session_id, unanswered};
 use crate::api::dto::{
-    self, AgentAnswer, AgentListAnswer, Deleted, MessageList, Sent, SessionInfo, SessionStatus,
-    SessionsHealth, StatsInfo, StorageAnswer, Submitted, UserMessage, VerificationAnswer,
-    WithError,
+    self, AgentAnswer, AgentListAnswer, AgentResponse, Deleted, MessageList, SentAnswer,
+    SessionInfo, SessionStatus, SessionsHealth, StatsInfo, StorageAnswer, Submitted, UserMessage,
+    VerificationAnswer, WithError,
 };
 use crate::api::error::ApiError;
 use crate::app::{
@@ -19,34 +17,29 @@ use crate::app::{
 use crate::archive;
 use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item};
 use crate::domain::message::{Message, TurnFailure};
-use crate::domain::session::Session;
-use crate::domain::time::Timestamp;
 
-/// A few of the metrics, as both formats have them.
+/// A few of the metrics, valid in both formats.
 pub(in crate::api) const METRICS: &str = "# HELP sessiond_sessions_active Sessions that can be used.\n\
     # TYPE sessiond_sessions_active gauge\n\
     sessiond_sessions_active 42\n";
 
 pub(in crate::api) fn created_session() -> Value {
-    info(&created(), CREATED)
+    json!(SessionInfo::new(&created(30), CREATED))
 }
 
 pub(in crate::api) fn current_session() -> Value {
-    info(&session(), NOW)
+    json!(SessionInfo::new(&session(), NOW))
 }
 
 pub(in crate::api) fn patched_session() -> Value {
-    info(&patched(), NOW)
+    json!(SessionInfo::new(&created(60), NOW))
 }
 
 pub(in crate::api) fn deleted_session() -> Value {
     json!(Deleted::new(session_id()))
 }
 
-fn info(session: &Session, now: Timestamp) -> Value {
-    json!(SessionInfo::new(session, now))
-}
-
+/// The last page of a list of sessions.
 pub(in crate::api) fn session_list() -> Value {
     json!({
         "sessions": [current_session()], "total": 42, "stats": StatsInfo::from(stats()),
@@ -68,28 +61,25 @@ fn stats() -> Stats {
     }
 }
 
-/// A message that was sent by the transport `websocket`.
 pub(in crate::api) fn sent_by_websocket() -> Value {
     sent(None)
 }
 
-/// A message that was sent by the transport `http`.
 pub(in crate::api) fn sent_by_http() -> Value {
-    sent(Some(&reply()))
+    sent(Some(&AgentResponse::from(&reply())))
 }
 
-fn sent(reply: Option<&Message>) -> Value {
+fn sent(reply: Option<&AgentResponse<'_>>) -> Value {
     let message = message();
     let user_message = UserMessage::new(&session(), &message, Some("m-1"));
     let status = SessionStatus::new(&session(), true, NOW);
-    json!(Sent::of(user_message, reply, status))
+    json!(SentAnswer::new(&user_message, reply, &status))
 }
 
 pub(in crate::api) fn messages() -> Value {
     message_list(vec![reply(), message()])
 }
 
-/// A message whose agent failed for good.
 pub(in crate::api) fn messages_with_failure() -> Value {
     message_list(vec![unanswered(TurnFailure::agent_error())])
 }
@@ -110,19 +100,19 @@ pub(in crate::api) fn submitted() -> Value {
     json!(Submitted::new(&session(), &reply()))
 }
 
-/// The built-in agent, which every server has.
+/// The built-in agent.
 pub(in crate::api) fn agent() -> Value {
-    of_built_in(|eliza| json!(AgentAnswer::from(eliza)))
+    built_in_agent(|eliza| json!(AgentAnswer::from(eliza)))
 }
 
-/// The list of a server without character files.
+/// The agents of a server without character files.
 pub(in crate::api) fn agents() -> Value {
-    of_built_in(|eliza| json!(AgentListAnswer::new([eliza].into_iter())))
+    built_in_agent(|eliza| json!(AgentListAnswer::new([eliza].into_iter())))
 }
 
-fn of_built_in(shown: impl Fn(&Character) -> Value) -> Value {
+fn built_in_agent(show: impl Fn(&Character) -> Value) -> Value {
     let eliza = Character::built_in(CREATED);
-    eliza.map_or(Value::Null, |eliza| shown(&eliza))
+    eliza.map_or(Value::Null, |eliza| show(&eliza))
 }
 
 /// The lines of an export.
@@ -164,17 +154,16 @@ pub(in crate::api) fn verification() -> Value {
     json!(VerificationAnswer { started_at: NOW })
 }
 
-/// Everything works.
 pub(in crate::api) fn healthy() -> Health {
     health(Status::Healthy, &[], 0)
 }
 
-/// A stored record is damaged.
+/// The health when a stored record is damaged.
 pub(in crate::api) fn degraded() -> Health {
     health(Status::Degraded, &[Reason::UndecodableRecords], 1)
 }
 
-/// The disk is full.
+/// The health when the disk is full.
 fn unhealthy() -> Health {
     health(Status::Unhealthy, &[Reason::NoSpace], 0)
 }
@@ -193,14 +182,16 @@ pub(in crate::api) fn sessions_health(health: &Health) -> SessionsHealth {
     SessionsHealth::new(health, NOW)
 }
 
-/// What the health of the sessions answers on a full disk.
 pub(in crate::api) fn sessions_unhealthy() -> Value {
-    let error = ApiError::unhealthy().document(NOW);
-    json!(WithError::new(sessions_health(&unhealthy()), error))
+    json!(WithError {
+        health: sessions_health(&unhealthy()),
+        error: ApiError::unhealthy().document(NOW),
+    })
 }
 
-/// What the overall health answers then.
 pub(in crate::api) fn unhealthy_answer() -> Value {
-    let error = ApiError::unhealthy().document(NOW);
-    json!(WithError::new(dto::Health::from(&unhealthy()), error))
+    json!(WithError {
+        health: dto::Health::from(&unhealthy()),
+        error: ApiError::unhealthy().document(NOW),
+    })
 }

@@ -1,43 +1,34 @@
-//! The headers that many responses have.
+//! Response headers that many responses have.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-/// Every one of them, by its name.
+/// Returns these headers, by their names.
 pub(super) fn all() -> Value {
     json!({
         "X-Request-Id": {
-            "description": "Names the request in the server's log: as the client sent it, where \
-                that was sane",
+            "description": "The id of the request in the server's log: the client's, if it is valid",
             "required": true,
             "schema": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$" },
         },
         "Retry-After": {
-            "description": "After how many seconds to try again",
+            "description": "In how many seconds to retry",
             "schema": { "type": "integer", "minimum": 1 },
         },
     })
 }
 
-/// Gives a response one of them.
+/// Adds one of these headers to a response.
 pub(super) fn add(response: &mut Value, name: &str) {
     response["headers"][name] = json!({ "$ref": format!("#/components/headers/{name}") });
 }
 
-/// Gives every response of the description the header that all have.
+/// Adds `X-Request-Id` to every response of the description.
 pub(super) fn add_request_id(document: &mut Value) {
-    let Value::Object(document) = document else {
-        return;
-    };
-    let shared = document
-        .get_mut("components")
-        .and_then(|components| components.get_mut("responses"));
-    for response in shared.into_iter().flat_map(members) {
+    for response in members(&mut document["components"]["responses"]) {
         add(response, "X-Request-Id");
     }
-    let paths = document.get_mut("paths").into_iter().flat_map(members);
-    for operation in paths.flat_map(members) {
-        let responses = operation.get_mut("responses").into_iter();
-        for response in responses.flat_map(members) {
+    for operation in members(&mut document["paths"]).flat_map(members) {
+        for response in members(&mut operation["responses"]) {
             if response.get("$ref").is_none() {
                 add(response, "X-Request-Id");
             }
@@ -45,7 +36,7 @@ pub(super) fn add_request_id(document: &mut Value) {
     }
 }
 
-fn members(value: &mut Value) -> impl Iterator<Item = &mut Value> {
-    let members = value.as_object_mut().into_iter();
-    members.flat_map(|members| members.values_mut())
+/// Returns the values of an object.
+pub(super) fn members(value: &mut Value) -> impl Iterator<Item = &mut Value> {
+    value.as_object_mut().into_iter().flat_map(Map::values_mut)
 }

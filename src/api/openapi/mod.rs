@@ -1,7 +1,7 @@
-//! The description of the API, made from the handlers and from what they answer with.
+//! The description of the API, made from the handlers and their types.
 //!
-//! A handler's own annotation says what it takes and answers, the router's table to whom it is
-//! open, and the examples are what the server writes.
+//! The annotation of a handler describes its requests and responses, the router adds the access rule,
+//! and the examples are what the server writes.
 
 mod error_examples;
 pub(super) mod examples;
@@ -14,7 +14,7 @@ mod tests;
 #[cfg(test)]
 mod validator;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -24,19 +24,18 @@ use super::dto;
 use super::sse;
 use crate::client_events;
 
-/// What stands above all calls.
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "sessiond",
-        description = "A self-hosted, durable server of the ElizaOS Sessions API.\n\nEverything is \
-            JSON, in UTF-8. Times are RFC 3339 in UTC with milliseconds, ids are UUIDs. Unknown \
-            fields of a request are ignored. Every answer carries `X-Request-Id`, and every error \
-            has one form: `error.message` is for people, `code` and `details` are for programs. A \
-            path that there is not is 404 with the code `NOT_FOUND`; a method that a path does not \
-            have is 405 with the code `METHOD_NOT_ALLOWED`, and `Allow` names those that it has.",
+        description = "A self-hosted, durable server of the ElizaOS Sessions API.\n\nAll bodies are \
+            JSON in UTF-8. Times are RFC 3339 in UTC with milliseconds, ids are UUIDs. Unknown \
+            fields of a request are ignored. Every response has an `X-Request-Id`, and all errors \
+            have the same form: `error.message` is for people, `code` and `details` are for \
+            programs. An unknown path is 404 with the code `NOT_FOUND`; a method that a path does \
+            not support is 405 with the code `METHOD_NOT_ALLOWED`, and `Allow` lists its methods.",
     ),
-    servers((url = "/", description = "The server that answers with this document")),
+    servers((url = "/", description = "The server that returns this document")),
     components(schemas(
         dto::Error,
         client_events::MessageBroadcast,
@@ -55,40 +54,31 @@ use crate::client_events;
     )),
     tags(
         (name = "sessions", description = "Sessions between a user and an agent"),
-        (name = "messages", description = "What is said in them"),
-        (name = "agents", description = "Who answers"),
+        (name = "messages", description = "The messages of sessions, and their events"),
+        (name = "agents", description = "The agents that reply"),
         (name = "operations", description = "The server itself"),
     ),
 )]
 struct Description;
 
-/// What stands above all calls; the router adds these.
+/// Returns the description without paths. The router adds them.
 pub(super) fn description() -> OpenApi {
     Description::openapi()
 }
 
-/// Completes the description of the router as JSON.
+/// Returns the router's description as JSON, with everything that is shared or derived.
 #[must_use]
 pub(super) fn document(mut document: OpenApi) -> Value {
     let components = document.components.get_or_insert_default();
-    components.add_security_scheme(
-        "bearer",
-        SecurityScheme::Http(
-            HttpBuilder::new()
-                .scheme(HttpAuthScheme::Bearer)
-                .description(Some("A token of the server, or the JWT of a user"))
-                .build(),
-        ),
-    );
-    components.add_security_scheme(
-        "apiKey",
-        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
-            "X-API-KEY",
-            "A token of the server",
-        ))),
-    );
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("A token of the server, or the JWT of a user"))
+        .build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let key = ApiKeyValue::with_description("X-API-KEY", "A token of the server");
+    components.add_security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(key)));
     let mut document = json!(document);
-    // A server without any token asks nobody for one.
+    // The empty requirement is for servers without authentication.
     document["security"] = json!([{}, { "bearer": [] }, { "apiKey": [] }]);
     document["components"]["responses"] = responses::all();
     document["components"]["headers"] = headers::all();
@@ -100,15 +90,12 @@ pub(super) fn document(mut document: OpenApi) -> Value {
     document
 }
 
-/// Adds examples to the answers that are a stream.
+/// Adds examples to the responses that are this stream.
 fn add_examples(name: &str, stream: &Stream, paths: &mut Value) {
     let schema = json!({ "$ref": format!("#/components/schemas/{name}") });
-    let items = paths.as_object_mut().into_iter().flat_map(Map::values_mut);
-    let operations = items
-        .filter_map(Value::as_object_mut)
-        .flat_map(Map::values_mut);
-    let responses = operations.filter_map(|operation| operation["responses"].as_object_mut());
-    for response in responses.flat_map(Map::values_mut) {
+    let operations = headers::members(paths).flat_map(headers::members);
+    let responses = operations.flat_map(|operation| headers::members(&mut operation["responses"]));
+    for response in responses {
         let media = response.pointer_mut("/content/text~1event-stream");
         if let Some(media) = media.filter(|media| media["schema"] == schema) {
             media["examples"] = stream.examples();

@@ -1,13 +1,13 @@
-//! The events of the two streams: what each carries, and an example of it.
+//! The events of the two streams, each with a schema and an example.
 //!
-//! A stream is not JSON. Its schema is that of one event, as later versions of the format have it:
-//! the event's name, and the text of JSON that is its data. Each event is a schema of its own, so
-//! that generated clients have a type for it.
+//! A stream is not JSON. Its schema is that of one event, as later versions of `OpenAPI` define it: the
+//! event's name, and its data as the text of JSON. Each event has a schema of its own, so that generated
+//! clients have a type for it.
 
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::sample::{NOW, REPLY, agent_id, expired, message, reply, reply_id, session, session_id};
 use crate::api::dto::{AgentResponse, SessionStatus, UserMessage};
@@ -19,54 +19,50 @@ use crate::domain::session::Session;
 use crate::domain::time::Millis;
 use crate::events::{Event, EventBus, SessionEvent};
 
+const ID_DESCRIPTION: &str = "Of a `messageBroadcast` its time in milliseconds since the epoch, of a \
+    `state` that of the newest message, 0 if there is none. A client resumes after it";
+
 /// The events of a stream.
-pub(super) struct Stream {
-    events: Vec<StreamEvent>,
-    /// What an event's id is, where it has one.
-    id: Option<&'static str>,
-}
+pub(super) struct Stream(Vec<StreamEvent>);
 
 /// An event of a stream.
 struct StreamEvent {
-    /// What its example is called.
+    /// The name of its example.
     example: &'static str,
     name: &'static str,
     /// The name of its schema.
     schema: String,
-    /// The name of the schema of what it carries.
+    /// The name of the schema of its data.
     payload_schema: String,
     id: Option<i64>,
     payload: Value,
 }
 
-/// Every stream, by the name of the schema of its events.
+/// Returns both streams, with the names of the schemas of their events.
 pub(super) fn all() -> [(&'static str, Stream); 2] {
     [
-        ("ReplyStreamEvent", of_replies()),
-        ("SessionStreamEvent", of_sessions()),
+        ("ReplyStreamEvent", Stream(reply_events())),
+        ("SessionStreamEvent", Stream(session_events())),
     ]
 }
 
-/// What is told of the reply to a message.
-fn of_replies() -> Stream {
+fn reply_events() -> Vec<StreamEvent> {
     let message = message();
-    let sent = SentEvent::new(
-        UserMessage::new(&session(), &message, Some("m-1")),
-        SessionStatus::new(&session(), true, NOW),
-    );
+    let sent = SentEvent {
+        message: UserMessage::new(&session(), &message, Some("m-1")),
+        session_status: SessionStatus::new(&session(), true, NOW),
+    };
     let chunk = ReplyChunk::new(reply_id(), REPLY, 0);
     let failure = TurnFailure::agent_error();
-    let events = vec![
+    vec![
         StreamEvent::of_reply("user_message", "SentUserMessage", &sent),
         StreamEvent::of_reply("chunk", "ReplyChunk", &chunk),
         StreamEvent::of_reply("done", "AgentResponse", &AgentResponse::from(&reply())),
         StreamEvent::of_reply("error", "ReplyError", &ReplyError::from(&failure)),
-    ];
-    Stream { events, id: None }
+    ]
 }
 
-/// What is told of a session.
-fn of_sessions() -> Stream {
+fn session_events() -> Vec<StreamEvent> {
     let state = SessionState {
         session: session(),
         is_idle: true,
@@ -76,77 +72,60 @@ fn of_sessions() -> Stream {
         message_at: state.newest,
         ..client_events::state(&state, NOW)
     };
+    let state = StreamEvent::of_session("state", state);
     let listener = EventBus::default().listener().id();
-    let lived = life().into_iter().map(|(example, event)| {
-        let happening = SessionEvent::new(session_id(), event);
-        let event = client_events::told(&|_| Some("Eliza".into()), listener, &happening);
+    let live = live_events().into_iter().map(|(example, event)| {
+        let event = SessionEvent::new(session_id(), event);
+        let event = client_events::told(&|_| Some("Eliza".into()), listener, &event);
         StreamEvent::of_session(example, event)
     });
-    let state = StreamEvent::of_session("state", state);
-    Stream {
-        events: [state].into_iter().chain(lived).collect(),
-        id: Some(
-            "Of a `messageBroadcast` its time in milliseconds of the epoch, of a `state` that of \
-             the newest message, 0 where there is none. A client resumes after it",
-        ),
-    }
+    [state].into_iter().chain(live).collect()
 }
 
-/// Everything that happens in a session, once or twice.
-fn life() -> Vec<(&'static str, Event)> {
+/// Returns each kind of event, with the name of its example.
+fn live_events() -> Vec<(&'static str, Event)> {
     let stored = |message: Message| Event::MessageStored {
         session: Arc::new(session()),
         message: Arc::new(message),
         echo: None,
     };
-    let near_end = Session {
-        expires_at: NOW + Millis(5 * 60_000),
-        ..session()
+    let renewed = Event::Renewed {
+        session: Arc::new(session()),
+    };
+    let chunk = Event::ReplyChunk {
+        reply_id: reply_id(),
+        agent_id: agent_id(),
+        index: 0,
+        text: REPLY.into(),
+    };
+    let failed = Event::TurnFailed {
+        reply_id: reply_id(),
+        agent_id: agent_id(),
+        failure: TurnFailure::agent_error(),
+        partial: Some("Hello".into()),
+    };
+    let near_expiration = Event::NearExpiration {
+        session: Arc::new(Session {
+            expires_at: NOW + Millis(5 * 60_000),
+            ..session()
+        }),
+        minutes_remaining: 5,
+    };
+    let expired = Event::Expired {
+        expired_at: expired().expires_at,
+        has_turns: false,
     };
     vec![
         ("messageBroadcast", stored(message())),
-        (
-            "sessionRenewed",
-            Event::Renewed {
-                session: Arc::new(session()),
-            },
-        ),
+        ("sessionRenewed", renewed),
         ("controlMessage", Event::Busy),
-        (
-            "messageStreamChunk",
-            Event::ReplyChunk {
-                reply_id: reply_id(),
-                agent_id: agent_id(),
-                index: 0,
-                text: REPLY.into(),
-            },
-        ),
+        ("messageStreamChunk", chunk),
         ("messageBroadcast of a reply", stored(reply())),
-        (
-            "messageStreamError",
-            Event::TurnFailed {
-                reply_id: reply_id(),
-                agent_id: agent_id(),
-                failure: TurnFailure::agent_error(),
-                partial: Some("Hello".into()),
-            },
-        ),
+        ("messageStreamError", failed),
         ("messageComplete", Event::TurnEnded),
         ("controlMessage at the end", Event::Idle),
-        (
-            "sessionExpirationWarning",
-            Event::NearExpiration {
-                session: Arc::new(near_end),
-                minutes_remaining: 5,
-            },
-        ),
-        (
-            "sessionExpired",
-            Event::Expired {
-                expired_at: expired().expires_at,
-                has_turns: false,
-            },
-        ),
+        ("sessionExpirationWarning", near_expiration),
+        ("sessionExpired", expired),
         ("channelDeleted", Event::Deleted),
     ]
 }
@@ -164,7 +143,8 @@ impl StreamEvent {
         }
     }
 
-    /// What it carries is named as the event, but for `state`: many languages have a `State`.
+    /// The data's schema has the name of the event, except that of `state`: many languages have a
+    /// `State`.
     fn of_session(example: &'static str, event: WireEvent) -> Self {
         let payload_schema = match event.name {
             "state" => "SessionState".to_owned(),
@@ -180,25 +160,17 @@ impl StreamEvent {
         }
     }
 
-    fn schema(&self, id: Option<&str>) -> Value {
-        let mut properties = Map::new();
-        properties.insert(
-            "event".into(),
-            json!({ "type": "string", "const": self.name }),
-        );
-        if let (Some(description), Some(_)) = (id, self.id) {
-            let id = json!({ "type": "string", "description": description });
-            properties.insert("id".into(), id);
+    fn schema(&self) -> Value {
+        let mut required = vec!["event", "data"];
+        let mut properties = json!({ "event": { "type": "string", "const": self.name } });
+        if self.id.is_some() {
+            required.insert(1, "id");
+            properties["id"] = json!({ "type": "string", "description": ID_DESCRIPTION });
         }
-        let payload = reference(&self.payload_schema);
-        properties.insert(
-            "data".into(),
-            json!({
-                "type": "string", "contentMediaType": "application/json",
-                "contentSchema": payload,
-            }),
-        );
-        let required: Vec<_> = properties.keys().cloned().collect();
+        properties["data"] = json!({
+            "type": "string", "contentMediaType": "application/json",
+            "contentSchema": reference(&self.payload_schema),
+        });
         json!({
             "type": "object", "description": format!("The event `{}` of a stream", self.name),
             "required": required, "properties": properties,
@@ -206,22 +178,21 @@ impl StreamEvent {
     }
 
     fn example(&self) -> Value {
-        let mut example = Map::new();
-        example.insert("event".into(), self.name.into());
+        let mut example = json!({ "event": self.name });
         if let Some(id) = self.id {
-            example.insert("id".into(), id.to_string().into());
+            example["id"] = id.to_string().into();
         }
-        example.insert("data".into(), self.payload.to_string().into());
-        example.into()
+        example["data"] = self.payload.to_string().into();
+        example
     }
 }
 
 impl Stream {
-    /// Adds a schema for each event, and one with a name of its own for any of them.
+    /// Adds a schema for each event, and one under `name` for any of them.
     pub(super) fn add_schemas(&self, name: &str, schemas: &mut Value) {
         let mut options: Vec<Value> = Vec::new();
-        for event in &self.events {
-            schemas[&event.schema] = event.schema(self.id);
+        for event in &self.0 {
+            schemas[&event.schema] = event.schema();
             let option = reference(&event.schema);
             if !options.contains(&option) {
                 options.push(option);
@@ -230,9 +201,9 @@ impl Stream {
         schemas[name] = json!({ "description": "An event of the stream", "oneOf": options });
     }
 
-    /// An example of each event, by its name.
+    /// Returns an example of each event, by its name.
     pub(super) fn examples(&self) -> Value {
-        let events = self.events.iter();
+        let events = self.0.iter();
         let examples = events.map(|event| (event.example, json!({ "value": event.example() })));
         examples.collect()
     }
@@ -253,7 +224,7 @@ mod tests {
 
     use super::*;
 
-    /// One that is new here is not told yet of whoever reads the description.
+    /// A new kind must be added here and to the examples.
     fn kind(event: &Event) -> usize {
         match event {
             Event::MessageStored { .. } => 0,
@@ -270,8 +241,8 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_happens_is_among_the_examples() {
-        let shown: BTreeSet<_> = life().iter().map(|(_, event)| kind(event)).collect();
+    fn every_kind_of_event_has_an_example() {
+        let shown: BTreeSet<_> = live_events().iter().map(|(_, event)| kind(event)).collect();
         assert_eq!(shown, (0..10).collect());
     }
 }

@@ -9,11 +9,11 @@ fn document() -> Value {
     super::document(description)
 }
 
-/// Pages and their files, and the description itself: no calls of the API.
+/// Pages, their files and the description itself, which are not part of the API.
 const NOT_DESCRIBED: [&str; 4] = ["/", "/docs", "/console/{file}", "/openapi.json"];
 
 #[test]
-fn what_can_be_called_is_described_and_what_is_described_can_be_called() {
+fn every_endpoint_is_described_and_every_described_endpoint_exists() {
     let document = document();
     let described: BTreeSet<_> = document["paths"]
         .as_object()
@@ -32,8 +32,8 @@ fn what_can_be_called_is_described_and_what_is_described_can_be_called() {
     assert_eq!(described, served);
 }
 
-/// The titles of ElizaOS's reference pages, where there is one. Generated clients name their
-/// functions so: another id is another API.
+/// The titles of ElizaOS's reference pages, or new ids. Generated clients use them as names of
+/// functions, so changing an id breaks clients.
 const OPERATIONS: [&str; 23] = [
     "backupDatabase",
     "createSession",
@@ -60,8 +60,8 @@ const OPERATIONS: [&str; 23] = [
     "verifyStorage",
 ];
 
-/// Classes and types that JavaScript, TypeScript, browsers or Python have by themselves, and
-/// that a generated client would hide.
+/// Built-in classes and types of JavaScript, TypeScript, browsers or Python, which a generated client
+/// would shadow.
 const GLOBALS: [&str; 28] = [
     "Any",
     "Array",
@@ -117,7 +117,7 @@ fn no_schema_is_named_like_a_global() {
 }
 
 #[test]
-fn a_body_of_a_request_has_one_shape() {
+fn request_bodies_have_no_alternatives() {
     let document = document();
     for operation in operations(&document) {
         let Some(body) = operation.get("requestBody") else {
@@ -133,7 +133,7 @@ fn a_body_of_a_request_has_one_shape() {
 }
 
 #[test]
-fn each_event_of_a_stream_is_a_schema_of_its_own() {
+fn each_event_of_a_stream_has_its_own_schema() {
     let document = document();
     for stream in ["ReplyStreamEvent", "SessionStreamEvent"] {
         let options = &document["components"]["schemas"][stream]["oneOf"];
@@ -147,7 +147,7 @@ fn each_event_of_a_stream_is_a_schema_of_its_own() {
 }
 
 #[test]
-fn of_the_two_sends_one_answers_a_stream() {
+fn only_one_of_the_two_sends_returns_a_stream() {
     let document = document();
     let paths = &document["paths"];
     let streaming = paths.as_object().unwrap().keys().filter(|path| {
@@ -174,13 +174,13 @@ fn any_json_value_is_the_empty_schema() {
 }
 
 #[test]
-fn the_description_is_this() {
+fn the_description_matches_its_snapshot() {
     let text = serde_json::to_string_pretty(&document()).unwrap();
     insta::assert_snapshot!("openapi", text);
 }
 
 #[test]
-fn every_reference_leads_somewhere_and_everything_is_referred_to() {
+fn every_reference_resolves_and_every_component_is_referenced() {
     let document = document();
     let text = document.to_string();
     let references = text.split("\"$ref\":\"").skip(1);
@@ -199,7 +199,7 @@ fn every_reference_leads_somewhere_and_everything_is_referred_to() {
     }
 }
 
-/// The media of what is sent and answered, by the names of what they belong to.
+/// Returns the media of request bodies and responses, by the names of their owners.
 fn media(document: &Value) -> Vec<(String, &Value)> {
     let of_calls = operations(document).flat_map(|operation| {
         let responses = operation["responses"].as_object().unwrap().iter();
@@ -219,7 +219,7 @@ fn media(document: &Value) -> Vec<(String, &Value)> {
 }
 
 #[test]
-fn every_answer_in_json_has_an_example_and_every_example_fits_its_schema() {
+fn every_json_response_has_an_example_and_every_example_fits_its_schema() {
     let document = document();
     let components = closed_components(&document);
     for (name, media) in media(&document) {

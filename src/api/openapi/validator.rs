@@ -4,16 +4,16 @@ use jsonschema::paths::Location;
 use jsonschema::{Keyword, ValidationError, Validator};
 use serde_json::{Value, json};
 
-/// Returns a validator of one of the document's schemas. Objects may only have the properties
-/// that their schemas name. The components are those of [`closed_components`].
+/// Returns a validator of one of the document's schemas. Objects may only have the properties that
+/// their schemas define. The components are those of [`closed_components`].
 pub(super) fn validator(components: &Value, schema: &Value) -> Validator {
     let mut schema = schema.clone();
     close(&mut schema);
     compile(components, schema).unwrap()
 }
 
-/// Compiles a schema whose references lead into the components. Strings with a `format` and
-/// strings of JSON are checked, which by default are only described.
+/// Compiles a schema whose references point into the components. Strings with a `format` and strings of
+/// JSON are checked, which is not the default.
 fn compile(components: &Value, mut schema: Value) -> Result<Validator, ValidationError<'static>> {
     schema["components"] = components.clone();
     let components = components.clone();
@@ -56,8 +56,8 @@ pub(super) fn errors(validator: &Validator, value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Returns the document's components with their schemas closed. The schemas themselves stay open,
-/// since another schema may add properties to them; the places that refer to them are closed.
+/// Returns the document's components. Their schemas stay open, since another schema may add properties
+/// to them; the places that refer to them are closed.
 pub(super) fn closed_components(document: &Value) -> Value {
     let mut components = document["components"].clone();
     for schema in components["schemas"].as_object_mut().unwrap().values_mut() {
@@ -66,7 +66,7 @@ pub(super) fn closed_components(document: &Value) -> Value {
     components
 }
 
-/// Forbids the properties that neither the schema of an object nor its parts name.
+/// Forbids properties that neither an object's schema nor its parts define.
 fn close(schema: &mut Value) {
     close_inside(schema);
     let names_properties = ["$ref", "allOf", "anyOf", "oneOf", "properties"]

@@ -1,4 +1,4 @@
-//! Users' JSON Web Tokens (RFC 7519): HS256 and nothing else.
+//! Users' JSON Web Tokens (RFC 7519), with HS256 only.
 
 use std::fmt;
 use std::sync::Once;
@@ -14,33 +14,33 @@ use sha2::Sha256;
 use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
 
-/// How far the clock of whoever signs may be off, in milliseconds.
+/// How far the clock of the issuer may deviate, in milliseconds.
 const LEEWAY: f64 = 5_000.0;
 
-/// Verifies tokens that are signed with one key.
+/// Verifies the tokens of one key.
 pub(super) struct JwtVerifier {
     key: DecodingKey,
     validation: Validation,
 }
 
-/// Why a token is not valid.
+/// Why a token is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Rejected {
-    /// It is no token, or is not signed as it should be.
-    #[error("is not signed with our key, or has no exp and sub")]
+pub enum InvalidJwt {
+    /// It is malformed or not signed correctly.
+    #[error("is not signed with JWT_SECRET, or lacks exp or sub")]
     Unsigned,
     /// It has expired.
     #[error("has expired")]
     Expired,
-    /// It is not valid yet.
+    /// Its `nbf` is in the future.
     #[error("is not valid yet")]
     NotYetValid,
-    /// Its subject is no user of ours.
-    #[error("has no UUID as its sub")]
-    NoUser,
+    /// Its subject is not a UUID.
+    #[error("has a sub that is not a UUID")]
+    InvalidSubject,
 }
 
-/// Times are seconds since the epoch, which may have fractions.
+/// Claims. Times are in seconds since the epoch, with fractions.
 #[derive(Deserialize)]
 struct Claims {
     exp: f64,
@@ -52,7 +52,7 @@ impl JwtVerifier {
     pub(super) fn new(key: &SecretString) -> Self {
         install_hmac();
         let mut validation = Validation::new(Algorithm::HS256);
-        // The times are checked below, by the server's own clock; there is no audience.
+        // `verify` checks the times, with the server's clock.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_aud = false;
@@ -62,28 +62,28 @@ impl JwtVerifier {
         }
     }
 
-    /// The user whose token it is.
-    pub(super) fn verify(&self, token: &[u8], now: Timestamp) -> Result<UserId, Rejected> {
+    /// Returns the user of a token.
+    pub(super) fn verify(&self, token: &[u8], now: Timestamp) -> Result<UserId, InvalidJwt> {
         let token = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation)
-            .map_err(|_| Rejected::Unsigned)?;
+            .map_err(|_| InvalidJwt::Unsigned)?;
         if token.header.crit.is_some() {
-            // It must be understood (RFC 7515, 4.1.11), and none is.
-            return Err(Rejected::Unsigned);
+            // No critical extension is supported (RFC 7515, 4.1.11).
+            return Err(InvalidJwt::Unsigned);
         }
         let claims = token.claims;
-        // Milliseconds are exact in a double for the next 285,000 years.
+        // A double is exact for milliseconds of the next 285,000 years.
         #[allow(clippy::cast_precision_loss)]
         let now = now.0 as f64;
         if now >= claims.exp.mul_add(1000.0, LEEWAY) {
-            return Err(Rejected::Expired);
+            return Err(InvalidJwt::Expired);
         }
         if claims
             .nbf
             .is_some_and(|nbf| now < nbf.mul_add(1000.0, -LEEWAY))
         {
-            return Err(Rejected::NotYetValid);
+            return Err(InvalidJwt::NotYetValid);
         }
-        UserId::parse(&claims.sub).ok_or(Rejected::NoUser)
+        UserId::parse(&claims.sub).ok_or(InvalidJwt::InvalidSubject)
     }
 }
 
@@ -93,8 +93,8 @@ impl fmt::Debug for JwtVerifier {
     }
 }
 
-/// Has the library use the one algorithm that is wanted here. Its own sets bring RSA and elliptic
-/// curves along, and with them known weaknesses.
+/// Installs HMAC as the only cryptography of the library. Its own providers depend on the `rsa` crate,
+/// which has known weaknesses.
 fn install_hmac() {
     static PROVIDER: CryptoProvider = CryptoProvider {
         signer_factory: no_signer,
@@ -102,19 +102,24 @@ fn install_hmac() {
         key_utils: KeyUtils::new_unimplemented(),
     };
     static ONCE: Once = Once::new();
-    // Nothing else of this process installs one.
+    // It fails only if a provider was installed before.
     ONCE.call_once(|| {
         let _ = PROVIDER.install_default();
     });
 }
 
-// The library gives the types of these two.
-#[allow(clippy::trivially_copy_pass_by_ref)]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the library defines the type"
+)]
 fn no_signer(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     Err(ErrorKind::InvalidAlgorithm.into())
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the library defines the type"
+)]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn Verify>, Error> {
     if *algorithm != Algorithm::HS256 {
         return Err(ErrorKind::InvalidAlgorithm.into());
@@ -131,7 +136,7 @@ impl signature::Verifier<Vec<u8>> for Hs256 {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
         let mut hmac = self.0.clone();
         hmac.update(message);
-        // In constant time.
+        // This takes constant time.
         hmac.verify_slice(signature)
             .map_err(|_| signature::Error::new())
     }

@@ -1,35 +1,35 @@
-//! Which web pages may call, and under which name: a browser lets any page send requests to any
-//! server, and says whose page it is in `Origin`.
+//! Which web pages may call. A browser lets any page send requests to any server, and reports the
+//! page's origin.
 
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, Uri, header};
 
-/// Which web pages may call.
+/// The rules for requests of web pages.
 #[derive(Debug, Clone, Default)]
 pub struct Origins {
-    /// Whose pages may call beside the server's own.
+    /// The allowed origins besides the server's own.
     pub allowed: AllowedOrigins,
-    /// Where only this machine's own names for the server are answered to, the name that it was
-    /// given: a foreign name that stands for this address is a page's trick (DNS rebinding).
+    /// If set, `Host` must be a loopback name or this name. Other names that resolve to the server are
+    /// an attack (DNS rebinding).
     pub only_local_names: Option<String>,
 }
 
-/// Whose pages may call beside the server's own.
+/// The allowed origins besides the server's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum AllowedOrigins {
-    /// Nobody's.
+    /// None.
     #[default]
     None,
-    /// Those of this machine, on any port.
+    /// Loopback origins, with any port.
     Loopback,
     /// Those of a list.
     List(Vec<Origin>),
-    /// Everybody's.
+    /// All.
     Any,
 }
 
-/// Where a page comes from.
+/// The origin of a web page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     scheme: String,
@@ -37,22 +37,22 @@ pub struct Origin {
     port: u16,
 }
 
-/// Why a page may not call.
+/// Why the request of a web page is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Foreign {
-    /// Its `Origin` is neither the server's nor allowed.
+pub enum ForeignPage {
+    /// `Origin` is neither the server's own nor allowed.
     Origin,
-    /// It names the server by a name that is not this machine's.
+    /// `Host` is not a local name.
     Host,
-    /// It is of another site, and says no allowed origin.
-    Site,
+    /// It is a cross-site request without an allowed `Origin`.
+    CrossSite,
 }
 
 impl AllowedOrigins {
-    /// Reads a comma-separated list, or `*`.
+    /// Parses a comma-separated list, or `*`.
     ///
     /// # Errors
-    /// The part that is no origin.
+    /// The part that is not an origin.
     pub fn parse(list: &str) -> Result<Self, &str> {
         if list.trim() == "*" {
             return Ok(Self::Any);
@@ -81,34 +81,34 @@ impl Origin {
             && scheme
                 .chars()
                 .all(|it| it.is_ascii_alphanumeric() || "+-.".contains(it));
-        let name = Name::parse(authority)?;
+        let authority = Authority::parse(authority)?;
         let scheme = scheme.to_ascii_lowercase();
         is_scheme.then(|| Self {
-            host: name.host.to_ascii_lowercase(),
-            port: name.port.unwrap_or_else(|| usual_port(&scheme)),
+            host: authority.host.to_ascii_lowercase(),
+            port: authority.port.unwrap_or_else(|| default_port(&scheme)),
             scheme,
         })
     }
 
-    /// Whether a page of this origin calls the server it came from. The scheme does not count:
-    /// whoever ends TLS before the server knows it, the server does not.
-    fn is_of(&self, name: Name<'_>) -> bool {
-        let port = name.port.unwrap_or_else(|| usual_port(&self.scheme));
-        self.host.eq_ignore_ascii_case(name.host) && self.port == port
+    /// Returns whether a server with this authority has this origin. The scheme is not compared: if a
+    /// proxy terminates TLS, the server does not know it.
+    fn is_of(&self, server: Authority<'_>) -> bool {
+        let port = server.port.unwrap_or_else(|| default_port(&self.scheme));
+        self.host.eq_ignore_ascii_case(server.host) && self.port == port
     }
 }
 
-/// A host, as a request or an origin names it, and the port if it does.
+/// A host with an optional port.
 #[derive(Clone, Copy)]
-struct Name<'a> {
+struct Authority<'a> {
     host: &'a str,
     port: Option<u16>,
 }
 
-impl<'a> Name<'a> {
+impl<'a> Authority<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let (host, port) = match text.rsplit_once(':') {
-            // A colon within brackets is part of an address.
+            // A colon within brackets belongs to an address.
             Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok()?)),
             _ => (text, None),
         };
@@ -116,13 +116,26 @@ impl<'a> Name<'a> {
         let is_allowed = |byte: u8| {
             byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (is_address && byte == b':')
         };
-        let inner = bare(host);
+        let inner = without_brackets(host);
         (!inner.is_empty() && inner.bytes().all(is_allowed)).then_some(Self { host, port })
+    }
+
+    /// Returns the server's authority as the client sent it, if there is exactly one.
+    fn of_request(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Self> {
+        if let Some(authority) = uri.authority() {
+            return Self::parse(authority.as_str());
+        }
+        let mut sent = headers.get_all(header::HOST).iter();
+        let host = sent.next()?;
+        if sent.next().is_some() {
+            return None;
+        }
+        Self::parse(host.to_str().ok()?)
     }
 }
 
-/// The port where a scheme's origin names none; 0 where there is no such port.
-fn usual_port(scheme: &str) -> u16 {
+/// Returns the default port of a scheme, or 0 if it is unknown.
+fn default_port(scheme: &str) -> u16 {
     match scheme {
         "http" | "ws" => 80,
         "https" | "wss" => 443,
@@ -131,79 +144,61 @@ fn usual_port(scheme: &str) -> u16 {
 }
 
 impl Origins {
-    /// Whether a request may be looked at at all. `is_page` says whether it gets a page that a
-    /// link of another site may lead to.
+    /// Checks a request by its head. `is_page` returns whether it is for a page that links of other
+    /// sites may lead to.
     ///
     /// # Errors
-    /// It comes from a foreign page, or under a foreign name.
+    /// The request is of a foreign page, or has a foreign `Host`.
     pub fn admit(
         &self,
         uri: &Uri,
         headers: &HeaderMap,
         is_page: impl FnOnce() -> bool,
-    ) -> Result<(), Foreign> {
-        let name = name(uri, headers);
-        if let Some(given) = &self.only_local_names
-            && !name.is_some_and(|name| is_local_name(name.host, given))
+    ) -> Result<(), ForeignPage> {
+        let server = Authority::of_request(uri, headers);
+        if let Some(name) = &self.only_local_names
+            && !server.is_some_and(|server| is_local_name(server.host, name))
         {
-            return Err(Foreign::Host);
+            return Err(ForeignPage::Host);
         }
         let mut sent = headers.get_all(header::ORIGIN).iter();
         let Some(value) = sent.next() else {
-            // Images, scripts and forms of pages send no origin, but browsers say whence they are.
-            let is_foreign = self.only_local_names.is_some() && is_cross_site(headers);
-            if is_foreign && !(is_visit(headers) && is_page()) {
-                return Err(Foreign::Site);
+            // Images, scripts and forms send no origin, but browsers report cross-site requests.
+            let is_foreign = self.only_local_names.is_some()
+                && has_value(headers, "sec-fetch-site", "cross-site");
+            let is_navigation = has_value(headers, "sec-fetch-mode", "navigate");
+            if is_foreign && !(is_navigation && is_page()) {
+                return Err(ForeignPage::CrossSite);
             }
             return Ok(());
         };
         let origin = value.to_str().ok().and_then(Origin::parse);
-        let is_own = match (&origin, name) {
-            (Some(origin), Some(name)) => origin.is_of(name),
+        let is_own = match (&origin, server) {
+            (Some(origin), Some(server)) => origin.is_of(server),
             _ => false,
         };
         if sent.next().is_some() || !(is_own || self.allowed.contain(origin.as_ref())) {
-            return Err(Foreign::Origin);
+            return Err(ForeignPage::Origin);
         }
         Ok(())
     }
 }
 
-/// Whether the page that makes a request is of another site, by its browser's word.
-fn is_cross_site(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site");
-    site.is_some_and(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site"))
+fn has_value(headers: &HeaderMap, name: &str, value: &str) -> bool {
+    let sent = headers.get(name).map(|sent| sent.as_bytes());
+    sent.is_some_and(|sent| sent.eq_ignore_ascii_case(value.as_bytes()))
 }
 
-/// Whether a browser goes to a page, as by a link.
-fn is_visit(headers: &HeaderMap) -> bool {
-    let mode = headers.get("sec-fetch-mode");
-    mode.is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"navigate"))
-}
-
-/// The name by which the client calls the server; none where there is not exactly one.
-fn name<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Name<'a>> {
-    if let Some(authority) = uri.authority() {
-        return Name::parse(authority.as_str());
-    }
-    let mut sent = headers.get_all(header::HOST).iter();
-    let host = sent.next()?;
-    if sent.next().is_some() {
-        return None;
-    }
-    Name::parse(host.to_str().ok()?)
-}
-
-fn is_local_name(host: &str, given: &str) -> bool {
-    is_loopback(host) || bare(host).eq_ignore_ascii_case(bare(given))
+fn is_local_name(host: &str, name: &str) -> bool {
+    is_loopback(host) || without_brackets(host).eq_ignore_ascii_case(without_brackets(name))
 }
 
 fn is_loopback(host: &str) -> bool {
-    // As nearly every request names it.
+    // The most common names are compared without parsing.
     if matches!(host, "127.0.0.1" | "localhost") {
         return true;
     }
-    let host = bare(host);
+    let host = without_brackets(host);
     if let Ok(address) = host.parse::<IpAddr>() {
         return address.to_canonical().is_loopback();
     }
@@ -211,8 +206,8 @@ fn is_loopback(host: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// An IPv6 address without its brackets.
-fn bare(host: &str) -> &str {
+/// Removes the brackets of an IPv6 address.
+fn without_brackets(host: &str) -> &str {
     host.strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
         .unwrap_or(host)

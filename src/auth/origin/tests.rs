@@ -28,7 +28,7 @@ fn admits(allowed: &str, host: &str, origin: &str) -> bool {
 }
 
 #[test]
-fn the_servers_own_pages_may_call_whatever_their_scheme() {
+fn the_servers_own_origin_is_allowed_with_any_scheme() {
     for (host, origin) in [
         ("chat.example:3000", "http://chat.example:3000"),
         ("chat.example", "https://chat.example"),
@@ -43,7 +43,7 @@ fn the_servers_own_pages_may_call_whatever_their_scheme() {
 }
 
 #[test]
-fn other_pages_may_not() {
+fn other_origins_are_refused() {
     for (host, origin) in [
         ("chat.example:3000", "http://chat.example"),
         ("chat.example:3000", "http://chat.example:3001"),
@@ -65,7 +65,7 @@ fn other_pages_may_not() {
 }
 
 #[test]
-fn those_of_this_machine_may_where_they_are_allowed() {
+fn loopback_origins_can_be_allowed() {
     for origin in [
         "http://localhost:5173",
         "https://app.localhost",
@@ -87,7 +87,7 @@ fn those_of_this_machine_may_where_they_are_allowed() {
 }
 
 #[test]
-fn those_of_a_list_may_and_no_others() {
+fn only_listed_origins_are_allowed() {
     let list = "https://App.example, http://localhost:5173/ ,https://b.example:443";
     for (origin, expected) in [
         ("https://app.example", true),
@@ -107,7 +107,7 @@ fn those_of_a_list_may_and_no_others() {
 }
 
 #[test]
-fn what_is_no_origin_in_a_list_is_named() {
+fn an_invalid_origin_in_a_list_is_named() {
     for wrong in [
         "example.com",
         "https://",
@@ -121,7 +121,7 @@ fn what_is_no_origin_in_a_list_is_named() {
 }
 
 #[test]
-fn a_local_server_answers_to_local_names_alone() {
+fn a_local_server_accepts_only_local_hosts() {
     let origins = Origins {
         allowed: AllowedOrigins::Loopback,
         only_local_names: Some("Dev.Box".into()),
@@ -153,28 +153,28 @@ fn a_local_server_answers_to_local_names_alone() {
         origins
             .admit(&uri, &HeaderMap::new(), || false)
             .unwrap_err(),
-        Foreign::Host
+        ForeignPage::Host
     );
     let mut twice = headers("localhost", None);
     twice.append(header::HOST, HeaderValue::from_static("evil.example"));
     assert!(origins.admit(&uri, &twice, || false).is_err());
-    // What the request line names beats the header.
+    // The request line overrides the header.
     let absolute = Uri::from_static("http://evil.example/");
     assert!(
         origins
             .admit(&absolute, &headers("localhost", None), || false)
             .is_err()
     );
-    // A rebound page's origin is that of its host.
+    // With DNS rebinding, the page's origin is that of its host.
     let rebound = headers("evil.example:3000", Some("http://evil.example:3000"));
     assert_eq!(
         origins.admit(&uri, &rebound, || false).unwrap_err(),
-        Foreign::Host
+        ForeignPage::Host
     );
 }
 
 #[test]
-fn a_local_server_without_a_token_answers_to_no_page_of_another_site() {
+fn a_local_server_without_authentication_refuses_cross_site_requests() {
     let admits = |only_local_names: bool, sent: &[(&'static str, &str)], is_page: bool| {
         let origins = Origins {
             allowed: AllowedOrigins::Loopback,
@@ -194,24 +194,27 @@ fn a_local_server_without_a_token_answers_to_no_page_of_another_site() {
     for is_page in [false, true] {
         assert_eq!(
             admits(true, &[cross, loads], is_page).unwrap_err(),
-            Foreign::Site
+            ForeignPage::CrossSite
         );
-        assert_eq!(admits(true, &[cross], is_page).unwrap_err(), Foreign::Site);
+        assert_eq!(
+            admits(true, &[cross], is_page).unwrap_err(),
+            ForeignPage::CrossSite
+        );
         assert_eq!(
             admits(true, &[cross, stranger], is_page).unwrap_err(),
-            Foreign::Origin
+            ForeignPage::Origin
         );
         assert!(admits(true, &[cross, neighbour], is_page).is_ok());
         for site in ["same-origin", "same-site", "none"] {
             let same = ("sec-fetch-site", site);
             assert!(admits(true, &[same, loads], is_page).is_ok(), "{site}");
         }
-        // With a token it is that which counts.
+        // With authentication, the credentials decide.
         assert!(admits(false, &[cross, loads], is_page).is_ok());
     }
     assert!(admits(true, &[cross, navigates], true).is_ok());
     assert_eq!(
         admits(true, &[cross, navigates], false).unwrap_err(),
-        Foreign::Site
+        ForeignPage::CrossSite
     );
 }

@@ -1,22 +1,22 @@
-//! Where a stream of events begins.
+//! Where an event stream starts.
 
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::cursor::{Rounding, event_id, time};
+use super::parameter::{Rounding, event_id, time};
 use crate::api::dto::schemas;
 use crate::app::error::ValidationError;
 use crate::domain::time::Timestamp;
 
-/// After what a stream of events begins.
+/// The point after which an event stream starts.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
-    /// The same for clients that cannot send the header
+    /// The same as the header, for clients that cannot send it
     #[param(inline, value_type = Option<schemas::EventId>)]
     pub(super) last_event_id: Option<String>,
-    /// The time after which the stream begins
+    /// The time after which the stream starts
     #[param(inline, value_type = Option<schemas::Cursor>)]
     pub(super) after: Option<String>,
 }
@@ -25,26 +25,28 @@ pub(crate) struct EventsQuery {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct LastEventId {
-    /// The id of the last event that the client has
+    /// The id of the last event that the client has received
     #[param(inline, rename = "Last-Event-ID", value_type = Option<schemas::EventId>)]
     pub(crate) id: Option<String>,
 }
 
 impl EventsQuery {
-    /// Where a client resumes: after the event of its header, else of `lastEventId`, else after the
-    /// time of `after`. The first one that is not blank counts; nobody reads the others.
+    /// Returns where the client resumes: after the event of its header, else of `lastEventId`, else
+    /// after the time of `after`. Only the first one that is not blank is read.
     ///
     /// # Errors
-    /// That one is wrong.
+    /// That one is invalid.
     pub(crate) fn validate(
         &self,
         header: &LastEventId,
     ) -> Result<Option<Timestamp>, ValidationError> {
-        if let Some(at) = event_id("Last-Event-ID", header.id.as_deref())? {
-            return Ok(Some(at));
-        }
-        if let Some(at) = event_id("lastEventId", self.last_event_id.as_deref())? {
-            return Ok(Some(at));
+        for (name, text) in [
+            ("Last-Event-ID", &header.id),
+            ("lastEventId", &self.last_event_id),
+        ] {
+            if let Some(at) = event_id(name, text.as_deref())? {
+                return Ok(Some(at));
+            }
         }
         time("after", self.after.as_deref(), Rounding::Down)
     }

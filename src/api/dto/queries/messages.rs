@@ -3,37 +3,35 @@
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::cursor::{Rounding, time};
+use super::parameter::{Rounding, time};
 use crate::api::dto::schemas;
 use crate::app::PageRequest;
 use crate::app::error::ValidationError;
 use crate::domain::number;
 
-/// The page where no limit is given.
 const DEFAULT_LIMIT: usize = 50;
-/// The largest page.
 const MAX_LIMIT: usize = 100;
 
-/// Which messages of a session.
+/// A page of a session's messages.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct MessagePageQuery {
-    /// How many to a page, 1 to 100; 50 where it is no number
+    /// The size of the page, 1 to 100; 50 if it is not a number
     pub(super) limit: Option<String>,
-    /// Only messages before this time: milliseconds of the epoch, or RFC 3339
+    /// Only messages before this time: milliseconds since the epoch, or RFC 3339
     #[param(inline, value_type = Option<schemas::Cursor>)]
     pub(super) before: Option<String>,
-    /// Only messages after this time; alone, the page is the oldest of them
+    /// Only messages after this time. Without `before`, the page is the oldest of them
     #[param(inline, value_type = Option<schemas::Cursor>)]
     pub(super) after: Option<String>,
 }
 
 impl MessagePageQuery {
-    /// Judges the parameters. A limit is clamped.
+    /// Parses the parameters. The limit is clamped.
     ///
     /// # Errors
-    /// The first that is wrong.
+    /// The first invalid one.
     pub(crate) fn validate(&self) -> Result<PageRequest, ValidationError> {
         Ok(PageRequest {
             limit: limit(self.limit.as_deref()),
@@ -49,7 +47,7 @@ fn limit(text: Option<&str>) -> usize {
     if number::is_blank(text) || !number.is_finite() {
         return DEFAULT_LIMIT;
     }
-    // The value is a small whole number by then.
+    // Clamped, it is a small positive number.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -1,10 +1,10 @@
-//! The query strings of requests, and the other parameters that stand beside a body.
+//! Query strings and headers with parameters.
 //!
-//! A struct holds what was sent, as text; `validate` judges it.
+//! A struct holds the parameters as text; `validate` parses them.
 
-mod cursor;
 mod events;
 mod messages;
+mod parameter;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -16,7 +16,7 @@ pub(crate) use self::events::{EventsQuery, LastEventId};
 pub(crate) use self::messages::MessagePageQuery;
 pub(crate) use self::sessions::{SessionListQuery, SessionPage};
 
-/// What an export is to hold.
+/// The scope of an export.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]

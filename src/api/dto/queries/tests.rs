@@ -24,7 +24,7 @@ fn sessions(limit: Option<&str>, cursor: Option<&str>) -> Result<Option<usize>, 
 }
 
 #[test]
-fn a_message_limit_is_clamped_and_else_the_default() {
+fn a_message_limit_is_clamped_or_the_default() {
     for (text, limit) in [
         ("1", 1),
         ("100", 100),

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Object, TimeoutRequest, header_key, metadata_schema, require, timeout, uuid};
+use super::fields::{Object, header_key, metadata_schema, require, uuid};
+use super::timeout::{self, TimeoutRequest};
 use crate::app::CreateRequest;
 use crate::app::error::ValidationError;
 use crate::domain::id::{AgentId, UserId};
@@ -14,29 +15,36 @@ use crate::message_json::session_metadata;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CreateSessionRequest {
-    /// Who answers.
+    /// The agent that replies.
     #[serde(default)]
-    #[schema(required = true, value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", example = "b850bc30-45f8-0041-a00a-83df46d8555d")]
+    #[schema(
+        required = true, value_type = String, format = Uuid,
+        pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+        example = "b850bc30-45f8-0041-a00a-83df46d8555d"
+    )]
     agent_id: Field<String>,
-    /// Who asks: any UUID of the client's own.
+    /// The user: any UUID that the client chooses.
     #[serde(default)]
-    #[schema(required = true, value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", example = "3c90c3cc-0d44-4b50-8888-8dd25736052a")]
+    #[schema(
+        required = true, value_type = String, format = Uuid,
+        pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+        example = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+    )]
     user_id: Field<String>,
-    /// Anything that the client wants to keep with the session, at most 10,240 bytes.
     #[serde(default)]
     #[schema(schema_with = metadata_schema)]
     metadata: Field<Object>,
-    /// How long it lives. What is absent is the agent's setting, else the server's.
+    /// The timeouts. Absent ones are taken from the agent's settings, else from the server's.
     #[serde(default)]
     #[schema(schema_with = timeout::nullable_schema)]
     timeout_config: Field<Object>,
 }
 
 impl CreateSessionRequest {
-    /// Judges the fields, and the key of the header.
+    /// Validates the fields and the key of the header.
     ///
     /// # Errors
-    /// The first that is wrong; before it, all that are missing.
+    /// All missing fields, else the first invalid one.
     pub(crate) fn validate(self, key: Option<&str>) -> Result<CreateRequest, ValidationError> {
         require(&[("agentId", &self.agent_id), ("userId", &self.user_id)])?;
         Ok(CreateRequest {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Object, field_key, header_key, key_schema, metadata_schema};
+use super::fields::{Object, field_key, header_key, key_schema, metadata_schema};
 use crate::api::dto::schemas;
 use crate::app::NewMessage;
 use crate::app::error::ValidationError;
@@ -12,10 +12,10 @@ use crate::domain::message::{Body, InvalidMessage, check_content};
 use crate::json::Field;
 use crate::message_json::{attachments, message_metadata};
 
-/// How a client wants to get the reply.
+/// How a client receives the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
-    /// Later, by a socket or from the history.
+    /// Later, over a socket or from the history.
     Websocket,
     /// In the response.
     Http,
@@ -27,27 +27,26 @@ pub(crate) enum Transport {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SendMessageRequest {
-    /// What is said.
+    /// The text.
     #[serde(default)]
-    #[schema(required = true, value_type = String, min_length = 1, max_length = 4000, example = "Hello!")]
+    #[schema(required = true, value_type = String, min_length = 1, max_length = 4000)]
+    #[schema(example = "Hello!")]
     content: Field<String>,
-    /// Anything that the client wants to keep with the message, at most 10,240 bytes.
     #[serde(default)]
     #[schema(schema_with = metadata_schema)]
     metadata: Field<Object>,
-    /// What comes with it, 16 KiB in all.
+    /// The attachments, 16 KiB in all.
     #[serde(default)]
     #[schema(value_type = Option<Vec<schemas::Attachment>>, max_items = 10)]
     attachments: Field<Vec<Value>>,
-    /// How the reply comes. Where it is absent, the older `mode` is read: `websocket`, or `sync` for
-    /// `http`. `sse`, the older `stream`, makes the answer that of `…/messages/stream`.
+    /// How the reply is delivered. If it is absent, the older `mode` is read: `websocket`, or `sync`
+    /// for `http`. With `sse`, or the older `stream`, the response is that of `…/messages/stream`.
     #[serde(default)]
     #[schema(value_type = Option<schemas::Transport>)]
     transport: Field<String>,
     #[serde(default)]
     #[schema(ignore)]
     mode: Field<String>,
-    /// A name for the message, under which a repeat stores nothing.
     #[serde(default)]
     #[schema(schema_with = key_schema)]
     client_message_id: Field<String>,
@@ -57,29 +56,28 @@ pub(crate) struct SendMessageRequest {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StreamMessageRequest {
-    /// What is said.
+    /// The text.
     #[serde(default)]
-    #[schema(required = true, value_type = String, min_length = 1, max_length = 4000, example = "Hello!")]
+    #[schema(required = true, value_type = String, min_length = 1, max_length = 4000)]
+    #[schema(example = "Hello!")]
     pub(crate) content: Field<String>,
-    /// Anything that the client wants to keep with the message, at most 10,240 bytes.
     #[serde(default)]
     #[schema(schema_with = metadata_schema)]
     pub(crate) metadata: Field<Object>,
-    /// What comes with it, 16 KiB in all.
+    /// The attachments, 16 KiB in all.
     #[serde(default)]
     #[schema(value_type = Option<Vec<schemas::Attachment>>, max_items = 10)]
     pub(crate) attachments: Field<Vec<Value>>,
-    /// A name for the message, under which a repeat stores nothing.
     #[serde(default)]
     #[schema(schema_with = key_schema)]
     pub(crate) client_message_id: Field<String>,
 }
 
 impl SendMessageRequest {
-    /// Judges the fields, and the key of the header.
+    /// Validates the fields and the key of the header.
     ///
     /// # Errors
-    /// The first that is wrong.
+    /// The first invalid one.
     pub(crate) fn validate(
         self,
         key: Option<&str>,
@@ -96,10 +94,10 @@ impl SendMessageRequest {
 }
 
 impl StreamMessageRequest {
-    /// Judges the fields, and the key of the header.
+    /// Validates the fields and the key of the header.
     ///
     /// # Errors
-    /// The first that is wrong.
+    /// The first invalid one.
     pub(crate) fn validate(self, key: Option<&str>) -> Result<NewMessage, ValidationError> {
         let key = header_key(key)?;
         let client_message_id = field_key("clientMessageId", self.client_message_id)?;
@@ -124,30 +122,24 @@ fn content(sent: Field<String>) -> Result<String, InvalidMessage> {
     Ok(text)
 }
 
-/// The transport; the older `mode` where there is none.
+/// Parses the transport, or the older `mode` if that is absent.
 fn transport(sent: Field<String>, mode: Field<String>) -> Result<Transport, ValidationError> {
-    let (name, sent, words) = match (sent, mode) {
+    let (field, sent, words) = match (sent, mode) {
         (Field::Absent | Field::Null, Field::Absent | Field::Null) => {
             return Ok(Transport::Websocket);
         }
         (Field::Absent | Field::Null, mode) => ("mode", mode, ["websocket", "sync", "stream"]),
         (transport, _) => ("transport", transport, ["websocket", "http", "sse"]),
     };
-    let [one, two, three] = words;
-    let allowed = format!("{name} must be \"{one}\", \"{two}\" or \"{three}\"");
-    let invalid = |reason| ValidationError::Content {
-        field: name,
-        reason,
-    };
+    let [websocket, http, sse] = words;
+    let expected = format!("{field} must be \"{websocket}\", \"{http}\" or \"{sse}\"");
+    let invalid = |reason| ValidationError::Content { field, reason };
     let word = sent.given();
-    let word = word.map_err(|found| invalid(format!("{allowed}, not {found}")))?;
-    match words
-        .iter()
-        .position(|known| word.as_deref() == Some(*known))
-    {
-        Some(0) => Ok(Transport::Websocket),
-        Some(1) => Ok(Transport::Http),
-        Some(_) => Ok(Transport::Sse),
-        None => Err(invalid(allowed)),
+    let word = word.map_err(|found| invalid(format!("{expected}, not {found}")))?;
+    match word.unwrap_or_default() {
+        word if word == websocket => Ok(Transport::Websocket),
+        word if word == http => Ok(Transport::Http),
+        word if word == sse => Ok(Transport::Sse),
+        _ => Err(invalid(expected)),
     }
 }

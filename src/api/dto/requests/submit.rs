@@ -1,11 +1,12 @@
-//! Submitting the reply of an agent that runs elsewhere.
+//! Submitting the reply of an external agent.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa::openapi::Schema;
 
-use super::{Object, field_key, header_key, key_schema, metadata_schema, require, schema, uuid};
+use super::fields::{Object, field_key, header_key, key_schema, metadata_schema, require, uuid};
+use crate::api::dto::schemas::schema;
 use crate::app::Submission;
 use crate::app::error::ValidationError;
 use crate::domain::id::{AgentId, MessageId, SessionId};
@@ -14,53 +15,59 @@ use crate::domain::turn::{MAX_SUBMITTED_BYTES, Reply};
 use crate::json::{self, Field};
 use crate::message_json::message_metadata;
 
-/// A reply of an agent that runs elsewhere.
-// The published client spells some fields in its own way; the documented names come first.
+/// A reply of an external agent.
+// The published client has other names for some fields; the documented names come first.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub(crate) struct SubmitRequest {
-    /// The session. Where it is absent, `channelId` is read in its place.
+    /// The session. If it is absent, `channelId` is read instead.
     #[serde(default)]
-    #[schema(required = true, value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", example = "018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44")]
+    #[schema(
+        required = true, value_type = String, format = Uuid,
+        pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+        example = "018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44"
+    )]
     channel_id: Field<String>,
     #[serde(rename = "channelId", default)]
     #[schema(ignore)]
     camel_channel_id: Field<String>,
-    /// The session's agent. Where it is absent, `agentId` is read in its place.
+    /// The session's agent. If it is absent, `agentId` is read instead.
     #[serde(default)]
-    #[schema(required = true, value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", example = "b850bc30-45f8-0041-a00a-83df46d8555d")]
+    #[schema(
+        required = true, value_type = String, format = Uuid,
+        pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+        example = "b850bc30-45f8-0041-a00a-83df46d8555d"
+    )]
     author_id: Field<String>,
     #[serde(rename = "agentId", default)]
     #[schema(ignore)]
     camel_agent_id: Field<String>,
-    /// What the agent says, at most 64 KiB.
+    /// The text, at most 64 KiB.
     #[serde(default)]
     #[schema(required = true, value_type = String, min_length = 1, example = "Here I am.")]
     content: Field<String>,
-    /// A name for the reply, under which a repeat stores nothing.
     #[serde(rename = "messageId", default)]
     #[schema(schema_with = key_schema)]
     message_id: Field<String>,
-    /// The message that it answers.
     #[serde(default)]
-    #[schema(schema_with = answered_schema)]
+    #[schema(schema_with = in_reply_to_schema)]
     in_reply_to_message_id: Field<String>,
     #[serde(rename = "inReplyToMessageId", default)]
     #[schema(ignore)]
     camel_in_reply_to_message_id: Field<String>,
-    /// Its `thought`, a text, and its `actions`, a list, are taken over. Where it is absent, `rawMessage` is read in its place.
+    /// Its `thought`, a text, and its `actions`, a list, are stored. If it is absent, `rawMessage` is
+    /// read instead.
     #[serde(default)]
     #[schema(required = false, value_type = Value)]
     raw_message: Field<Object>,
     #[serde(rename = "rawMessage", default)]
     #[schema(ignore)]
     camel_raw_message: Field<Object>,
-    /// Anything that the agent wants to keep with it, at most 10,240 bytes.
     #[serde(default)]
     #[schema(schema_with = metadata_schema)]
     metadata: Field<Object>,
 }
 
-/// The parts of the agent's own message that are taken over, where they are of the right type.
+/// The parts of the agent's own message that are stored if their types are right.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct RawMessage {
@@ -69,10 +76,10 @@ struct RawMessage {
 }
 
 impl SubmitRequest {
-    /// Judges the fields, and the key of the header, which beats the one of the body.
+    /// Validates the fields and the key of the header, which overrides the one in the body.
     ///
     /// # Errors
-    /// The first that is wrong; before it, all that are missing.
+    /// All missing fields, else the first invalid one.
     pub(crate) fn validate(self, key: Option<&str>) -> Result<Submission, ValidationError> {
         let channel = self.channel_id.or(self.camel_channel_id);
         let author = self.author_id.or(self.camel_agent_id);
@@ -116,25 +123,25 @@ impl SubmitRequest {
 }
 
 fn content(sent: Field<String>) -> Result<String, InvalidMessage> {
-    // A missing one has been refused before.
-    let text = sent.given().map(Option::unwrap_or_default);
-    let text = text.map_err(|found| {
+    let text = sent.given().map_err(|found| {
         InvalidMessage::content(format!("content must be a string, not {found}"))
     })?;
+    // A missing one was refused before.
+    let text = text.unwrap_or_default();
     if text.len() > MAX_SUBMITTED_BYTES {
-        return Err(InvalidMessage::content(format!(
-            "content must be at most {MAX_SUBMITTED_BYTES} bytes, not {}",
-            text.len()
-        )));
+        let length = text.len();
+        let reason = format!("content must be at most {MAX_SUBMITTED_BYTES} bytes, not {length}");
+        return Err(InvalidMessage::content(reason));
     }
     Ok(text)
 }
 
-fn answered_schema() -> Schema {
+fn in_reply_to_schema() -> Schema {
     schema(json!({
         "type": ["string", "null"],
         "format": "uuid",
         "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
-        "description": "The message that it answers. Where it is absent, `inReplyToMessageId` is read in its place.",
+        "description": "The message that this is a reply to. If it is absent, `inReplyToMessageId` \
+            is read instead.",
     }))
 }

@@ -1,19 +1,20 @@
-//! Timeouts, of a new session and of one that is there.
+//! The timeouts of a session.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::openapi::Schema;
 use utoipa::{PartialSchema as _, ToSchema};
 
-use super::{Object, schema};
+use super::fields::Object;
+use crate::api::dto::schemas::schema;
 use crate::domain::timeout::{InvalidTimeout, TimeoutOverrides};
 use crate::json::{self, Field, JsNumber};
 
-/// How long a session lives. Numbers may be strings
+/// The timeouts of a session. Numbers may be strings
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TimeoutRequest {
-    // The server's own bounds may be others; these are the ones that it has unless they are set.
+    // Its bounds are the default ones of the server.
     #[serde(default)]
     #[schema(schema_with = bounded_minutes)]
     timeout_minutes: Field<JsNumber>,
@@ -29,14 +30,14 @@ pub(crate) struct TimeoutRequest {
 }
 
 impl TimeoutRequest {
-    /// Judges the fields. What is not a finite number counts as not given.
+    /// Validates the fields. A number that is not finite counts as absent.
     ///
     /// # Errors
     /// The first field whose JSON type is wrong.
     pub(crate) fn validate(self) -> Result<TimeoutOverrides, InvalidTimeout> {
         Ok(TimeoutOverrides {
             timeout_minutes: number("timeoutMinutes", self.timeout_minutes)?,
-            auto_renew: flag("autoRenew", self.auto_renew)?,
+            auto_renew: typed("autoRenew", "true or false", self.auto_renew)?,
             max_duration_minutes: number("maxDurationMinutes", self.max_duration_minutes)?,
             warning_threshold_minutes: number(
                 "warningThresholdMinutes",
@@ -45,37 +46,34 @@ impl TimeoutRequest {
         })
     }
 
-    /// Judges timeouts that are a field themselves, which may be null.
+    /// Validates timeouts that are a field of another request, which may be null.
     pub(super) fn validate_field(
         field: &'static str,
         sent: Field<Object>,
     ) -> Result<TimeoutOverrides, InvalidTimeout> {
-        let given = sent.given();
-        let given = given.map_err(|found| wrong(field, "an object", found))?;
-        json::read::<Self>(given.unwrap_or_default()).validate()
+        let object = typed(field, "an object", sent)?;
+        json::read::<Self>(object.unwrap_or_default()).validate()
     }
 }
 
 fn number(field: &'static str, sent: Field<JsNumber>) -> Result<Option<f64>, InvalidTimeout> {
-    let given = sent.given();
-    let given = given.map_err(|found| wrong(field, "a number or a numeric string", found))?;
-    Ok(given.and_then(|number| number.0))
+    let number = typed(field, "a number or a numeric string", sent)?;
+    Ok(number.and_then(|number| number.0))
 }
 
-fn flag(field: &'static str, sent: Field<bool>) -> Result<Option<bool>, InvalidTimeout> {
-    sent.given()
-        .map_err(|found| wrong(field, "true or false", found))
-}
-
-fn wrong(field: &'static str, allowed: &str, found: &str) -> InvalidTimeout {
-    InvalidTimeout {
+fn typed<T>(
+    field: &'static str,
+    expected: &str,
+    sent: Field<T>,
+) -> Result<Option<T>, InvalidTimeout> {
+    sent.given().map_err(|found| InvalidTimeout {
         field,
-        reason: format!("{field} must be {allowed}, not {found}"),
-    }
+        reason: format!("{field} must be {expected}, not {found}"),
+    })
 }
 
-/// Numbers may come as strings, which are read as JavaScript reads them; what is none then, or
-/// null, is as good as absent.
+/// Returns the schema of a number. Strings are read as JavaScript reads them; a string that is not a
+/// number, and null, count as absent.
 fn minutes(example: u32) -> Value {
     json!({ "type": ["number", "string", "null"], "example": example })
 }
@@ -95,7 +93,7 @@ fn short_minutes() -> Schema {
     schema(minutes(5))
 }
 
-/// The same where the whole may be null, and what is out of bounds is clamped.
+/// Returns the schema of timeouts that may be null, and are clamped to the bounds.
 pub(super) fn nullable_schema() -> Schema {
     let mut timeouts = json!(TimeoutRequest::schema());
     timeouts["type"] = json!(["object", "null"]);

@@ -1,4 +1,4 @@
-//! What is read of bodies, and in which order they are judged.
+//! How bodies are read, and in which order their fields are validated.
 
 mod timeouts;
 
@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::app::error::ValidationError;
 
 fn read<T: DeserializeOwned>(body: Value) -> T {
     serde_json::from_value(body).unwrap()
@@ -32,7 +33,7 @@ const OTHER: &str = "3c90c3cc-0d44-4b50-8888-8dd25736052a";
 #[case(json!(true), "a boolean")]
 #[case(json!(["hello"]), "an array")]
 #[case(json!({ "text": "hello" }), "an object")]
-fn content_is_text(#[case] value: Value, #[case] found: &str) {
+fn content_must_be_a_string(#[case] value: Value, #[case] found: &str) {
     let reason = send(json!({ "content": value })).unwrap_err().to_string();
     assert_eq!(reason, format!("content must be a string, not {found}"));
 }
@@ -40,7 +41,7 @@ fn content_is_text(#[case] value: Value, #[case] found: &str) {
 #[rstest]
 #[case(json!({}))]
 #[case(json!({ "content": null }))]
-fn content_that_is_not_there_is_required(#[case] body: Value) {
+fn absent_content_is_required(#[case] body: Value) {
     assert_eq!(send(body).unwrap_err().to_string(), "content is required");
 }
 
@@ -58,11 +59,11 @@ fn the_transport_wins_over_the_mode(#[case] mut body: Value, #[case] expected: T
 }
 
 #[test]
-fn the_fields_of_a_create_are_judged_in_the_order_of_the_documents() {
+fn fields_of_a_create_are_validated_in_the_documented_order() {
     let mut body = json!({
         "timeoutConfig": 7, "metadata": [], "userId": "u", "agentId": "a",
     });
-    let mut said = |field: &str, right: Value| {
+    let mut error_of = |field: &str, right: Value| {
         let error = create(body.clone()).unwrap_err();
         body[field] = right;
         error
@@ -71,14 +72,14 @@ fn the_fields_of_a_create_are_judged_in_the_order_of_the_documents() {
         field,
         value: Some(value.to_owned()),
     };
-    assert_eq!(said("agentId", ID.into()), uuid("agentId", "a"));
-    assert_eq!(said("userId", OTHER.into()), uuid("userId", "u"));
-    let metadata = said("metadata", json!({ "b": 1, "a": 1e2 }));
+    assert_eq!(error_of("agentId", ID.into()), uuid("agentId", "a"));
+    assert_eq!(error_of("userId", OTHER.into()), uuid("userId", "u"));
+    let metadata = error_of("metadata", json!({ "b": 1, "a": 1e2 }));
     assert!(
         matches!(metadata, ValidationError::Metadata(_)),
         "{metadata:?}"
     );
-    let timeout = said("timeoutConfig", Value::Null);
+    let timeout = error_of("timeoutConfig", Value::Null);
     assert!(
         matches!(timeout, ValidationError::Timeout(_)),
         "{timeout:?}"
@@ -87,7 +88,7 @@ fn the_fields_of_a_create_are_judged_in_the_order_of_the_documents() {
 }
 
 #[test]
-fn all_that_is_missing_is_named_before_anything_is_malformed() {
+fn all_missing_fields_are_named_before_malformed_ones() {
     let missing = create(json!({ "agentId": "", "metadata": [] })).unwrap_err();
     let names = vec!["agentId", "userId"];
     assert_eq!(missing, ValidationError::MissingFields(names));
@@ -97,7 +98,7 @@ fn all_that_is_missing_is_named_before_anything_is_malformed() {
 }
 
 #[test]
-fn the_documented_spelling_of_a_submission_wins() {
+fn the_documented_names_of_a_submission_win() {
     let body = json!({
         "channelId": "x", "channel_id": ID, "agentId": OTHER, "content": "hi",
         "inReplyToMessageId": "x", "in_reply_to_message_id": null,
@@ -114,7 +115,7 @@ fn the_documented_spelling_of_a_submission_wins() {
 }
 
 #[test]
-fn what_cannot_be_taken_over_of_a_raw_message_is_left_out() {
+fn invalid_parts_of_a_raw_message_are_left_out() {
     for raw in [json!(7), json!([]), json!({ "thought": 7, "actions": {} })] {
         let body = json!({
             "channel_id": ID, "author_id": OTHER, "content": "hi", "raw_message": raw,

@@ -1,21 +1,21 @@
-//! Bodies that never change, compressed once rather than for each request.
+//! Bodies that never change, compressed once instead of for each request.
 
 use std::io::Write as _;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// A body as it is, and compressed.
+/// A body, and its compressed form if that is shorter.
 #[derive(Debug, Clone)]
-pub(super) struct Coded {
+pub(super) struct Precompressed {
     identity: Bytes,
     gzip: Option<Bytes>,
 }
 
-impl Coded {
+impl Precompressed {
     pub(super) fn new(identity: Bytes) -> Self {
         Self {
             gzip: gzip(&identity),
@@ -23,28 +23,29 @@ impl Coded {
         }
     }
 
-    /// Returns the body in the coding that a client accepts.
-    pub(super) fn respond(&self, request: &HeaderMap) -> Response {
+    /// Returns the body in a coding that the client accepts.
+    pub(super) fn respond(&self, request: &HeaderMap, content_type: &'static str) -> Response {
+        let content_type = [(header::CONTENT_TYPE, content_type)];
         let gzip = self.gzip.as_ref().filter(|_| accepts_gzip(request));
-        let body = gzip.unwrap_or(&self.identity).clone();
-        let mut response = Response::new(Body::from(body));
-        let headers = response.headers_mut();
-        if gzip.is_some() {
-            let gzip = HeaderValue::from_static("gzip");
-            headers.insert(header::CONTENT_ENCODING, gzip);
-        }
-        vary(headers);
+        let mut response = match gzip {
+            Some(gzip) => {
+                let coding = [(header::CONTENT_ENCODING, "gzip")];
+                (content_type, coding, Body::from(gzip.clone())).into_response()
+            }
+            None => (content_type, Body::from(self.identity.clone())).into_response(),
+        };
+        vary(response.headers_mut());
         response
     }
 }
 
-/// Says that the answer is another one for clients that accept other codings.
+/// Declares that the response depends on the codings that the client accepts.
 pub(super) fn vary(headers: &mut HeaderMap) {
     let accept_encoding = HeaderValue::from_static("accept-encoding");
     headers.append(header::VARY, accept_encoding);
 }
 
-/// Whether a client names gzip among the codings that it accepts, and not with a weight of 0.
+/// Returns whether the client accepts gzip by name, with a weight above 0.
 pub(super) fn accepts_gzip(request: &HeaderMap) -> bool {
     let values = request.get_all(header::ACCEPT_ENCODING).iter();
     let mut codings = values
@@ -63,7 +64,6 @@ fn is_zero_weight(parameters: &str) -> bool {
     weights.any(|weight| weight.trim().parse() == Ok(0.0))
 }
 
-/// The compressed bytes, where they are fewer.
 fn gzip(bytes: &[u8]) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes).ok()?;
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gzip_is_sent_to_those_who_name_it() {
+    fn gzip_is_accepted_by_name_and_positive_weight() {
         for (accepted, is_accepted) in [
             ("gzip", true),
             ("br, GZIP", true),
