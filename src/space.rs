@@ -1,7 +1,7 @@
 //! Measures the free space within the database file periodically.
 //!
-//! A measurement reads the whole file. To limit its cost, the pause after it is long, but short while the
-//! disk is full and a write waits for the result.
+//! A measurement reads the whole file. The pause after it is long, but short while the disk is full
+//! and a write waits for the result.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

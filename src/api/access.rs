@@ -1,9 +1,8 @@
-//! A router in which every route has an access rule. The rule is checked before the handler runs and is
-//! part of the `OpenAPI` description.
+//! A router in which every route has an access rule, which is checked before the handler runs and
+//! is part of the `OpenAPI` description.
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{self, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +18,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::authentication::Authentication;
 use super::error::ApiError;
 use super::state::ApiState;
+use crate::app::error::AppError;
 use crate::auth::access::Access;
 
 /// The maximum length of a request's body, in bytes.
@@ -40,8 +40,8 @@ pub struct Endpoint {
 
 /// Routes with their access rules and their description.
 pub(super) struct ProtectedRouter {
-    router: OpenApiRouter<ApiState>,
-    endpoints: Vec<Endpoint>,
+    pub(super) router: OpenApiRouter<ApiState>,
+    pub(super) endpoints: Vec<Endpoint>,
 }
 
 impl ProtectedRouter {
@@ -90,19 +90,8 @@ impl ProtectedRouter {
         self.router = self.router.route(path, protect(access, methods));
         self
     }
-
-    /// Returns every route, in the order in which they were added.
-    pub(super) fn into_endpoints(self) -> Vec<Endpoint> {
-        self.endpoints
-    }
-
-    /// Returns the router and its description.
-    pub(super) fn split(self) -> (Router<ApiState>, OpenApi) {
-        self.router.split_for_parts()
-    }
 }
 
-/// Checks the access rule before a handler runs.
 pub(super) fn protect<S: Clone + Send + Sync + 'static>(
     access: Access,
     methods: MethodRouter<S>,
@@ -129,7 +118,6 @@ pub(super) fn limit_body<S: Clone + Send + Sync + 'static>(
     )
 }
 
-/// The access rule of a route, as a layer.
 #[derive(Debug, Clone, Copy)]
 struct Rule(Access);
 
@@ -145,8 +133,8 @@ impl<B> ValidateRequest<B> for Rule {
                 request.extensions_mut().insert(client);
                 return Ok(());
             }
-            Some(Err(denied)) => denied.into(),
-            None => ApiError::internal(),
+            Some(Err(denied)) => *denied,
+            None => AppError::Internal.into(),
         };
         Err(mark(access, denied.into_response()))
     }

@@ -1,4 +1,4 @@
-//! Refuses requests of foreign web pages before any work, and adds the CORS headers for allowed ones.
+//! Refuses requests of foreign web pages before any work, and adds CORS headers for allowed ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,6 @@ use crate::console;
 /// How long a browser may cache the response to a preflight.
 const MAX_AGE: Duration = Duration::from_mins(10);
 
-/// The rules for web pages.
 #[derive(Debug)]
 pub(super) struct Admission {
     authenticator: Arc<Authenticator>,
@@ -113,8 +112,7 @@ fn is_preflight(request: &Request) -> bool {
         && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Returns whether a request is for a page of the console or one of its files. Links of other sites may
-/// lead to those.
+/// Returns whether a request is for a file of the console, which links of other sites may lead to.
 fn is_page(request: &Request) -> bool {
     request.method() == Method::GET && console::file(request.uri().path()).is_some()
 }

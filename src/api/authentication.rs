@@ -20,34 +20,18 @@ pub(super) struct Authentication {
     authenticator: Arc<Authenticator>,
 }
 
-/// Why a client may not make a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Denied {
-    Unauthorized,
-    NotPermitted,
-}
-
-impl From<Denied> for ApiError {
-    fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::Unauthorized => Self::unauthorized(),
-            Denied::NotPermitted => Self::not_permitted(),
-        }
-    }
-}
-
 impl Authentication {
     /// Returns the client of a call, if `access` permits it.
     ///
     /// # Errors
     /// The credentials are invalid, or the client's role may not make the call.
-    pub(super) fn admit(&self, access: Access) -> Result<ClientContext, Denied> {
+    pub(super) fn admit(&self, access: Access) -> Result<ClientContext, Box<ApiError>> {
         let principal = match access {
             Access::Public => Principal::Anonymous,
-            _ => self.principal.map_err(|_| Denied::Unauthorized)?,
+            _ => self.principal.map_err(|_| ApiError::unauthorized())?,
         };
         if !self.authenticator.permits(principal, access) {
-            return Err(Denied::NotPermitted);
+            return Err(ApiError::not_permitted().into());
         }
         Ok(ClientContext {
             principal,

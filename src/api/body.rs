@@ -1,5 +1,5 @@
-//! Reads the bodies of requests. Their routes limit the length and the time of each; here the memory of
-//! all of them is limited.
+//! Reads the bodies of requests. Routes limit the length and the time of each; this limits the
+//! memory of all.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, LengthLimitError};
 use tower_http::timeout::TimeoutError;
 
 use super::error::ApiError;
-use crate::app::error::ValidationError;
+use crate::app::error::{AppError, Unavailable, ValidationError};
 use crate::connections::Connection;
 use crate::connections::budget::{Budget, Reservation};
 
@@ -23,7 +23,6 @@ pub(super) struct ReceivedBody {
     _reservation: Option<Reservation>,
 }
 
-/// Why a body was not read to its end.
 #[derive(Debug, PartialEq, Eq)]
 enum Incomplete {
     TooLarge,
@@ -57,11 +56,11 @@ pub(super) async fn read(
     if body.is_end_stream() {
         return Ok(ReceivedBody::default());
     }
-    let connection = connection.ok_or_else(ApiError::internal)?;
-    let read = collect(body, connection.body_budget()).await;
+    let connection = connection.ok_or(AppError::Internal)?;
+    let read = collect(body, &connection.body_budget).await;
     read.map_err(|incomplete| match incomplete {
         Incomplete::TooLarge => ApiError::payload_too_large(max),
-        Incomplete::Overloaded => ApiError::overloaded(),
+        Incomplete::Overloaded => Unavailable::Overloaded.into(),
         Incomplete::Aborted => ValidationError::Body("the body is incomplete".into()).into(),
         Incomplete::TimedOut => {
             // The rest of the body is not awaited.
@@ -71,14 +70,14 @@ pub(super) async fn read(
     })
 }
 
-/// Reads a body frame by frame. Memory is reserved for what has arrived, not for what was announced, so
-/// that a client must send what it takes from others.
+/// Reads a body frame by frame. Memory is reserved for received, not for announced bytes, so that a
+/// client must send what it takes from others.
 async fn collect(mut body: Body, budget: &Budget) -> Result<ReceivedBody, Incomplete> {
     let mut reservation = budget.reservation();
     let mut pieces = Pieces::default();
     let bytes = loop {
         let Some(frame) = body.frame().await else {
-            break pieces.concat();
+            break pieces.pieces.concat().into();
         };
         // Trailers are not used.
         let Ok(frame) = frame?.into_data() else {
@@ -99,8 +98,8 @@ async fn collect(mut body: Body, budget: &Budget) -> Result<ReceivedBody, Incomp
     })
 }
 
-/// An incomplete body. Copying frames bounds its memory: frames may be many and small, and one growing
-/// buffer would be copied, with up to twice the memory.
+/// An incomplete body. It is not kept as frames, which may be many and small, nor in one growing
+/// buffer, which may take twice the memory.
 #[derive(Default)]
 struct Pieces {
     pieces: Vec<Vec<u8>>,
@@ -122,10 +121,6 @@ impl Pieces {
             piece.extend_from_slice(fits);
             bytes = rest;
         }
-    }
-
-    fn concat(self) -> Bytes {
-        self.pieces.concat().into()
     }
 }
 

@@ -19,6 +19,7 @@ use super::authentication::authenticate;
 use super::error::ApiError;
 use super::observe::observe;
 use crate::app::App;
+use crate::app::error::AppError;
 use crate::auth::Authenticator;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -93,15 +94,14 @@ fn render_error(app: &App, mut response: Response) -> Response {
     }
 }
 
-/// Responds in place of a handler that panicked. The panic's message is not logged, since it may quote
-/// the request.
+/// Responds after a panic. Its message is not logged, since it may quote the request.
 fn handle_panic(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a handler panicked");
-    ApiError::internal().into_response()
+    ApiError::from(AppError::Internal).into_response()
 }
 
-/// Removes `Allow` from responses other than 405. axum adds it to every response of a fallback, and a
-/// 401 must not reveal whether a path exists.
+/// Removes `Allow` from responses other than 405. axum adds it to all responses of a fallback, but
+/// a 401 must not reveal whether a path exists.
 pub(super) fn only_allow_methods_to_405(mut response: Response) -> Response {
     if response.status() != StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().remove(header::ALLOW);
@@ -139,7 +139,7 @@ fn span(request: &Request) -> Span {
     tracing::info_span!("request", request_id = id)
 }
 
-/// Removes a client's request id that is not safe to log, so that a new one is generated.
+/// Removes an id that is not safe to log, so that a new one is generated.
 fn remove_unsafe_id(mut request: Request) -> Request {
     let id = request.headers().get(REQUEST_ID);
     let is_unsafe = id.is_some_and(|id| !id.to_str().is_ok_and(is_safe));

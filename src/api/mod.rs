@@ -41,7 +41,7 @@ pub type ApiService =
 
 /// Returns the API as a service. Each request must carry its `Arc<Connection>` as an extension.
 pub fn service(app: &Arc<App>, authenticator: &Arc<Authenticator>, sockets: Sockets) -> ApiService {
-    let (router, description) = router::routes().split();
+    let (router, description) = router::routes().router.split_for_parts();
     let description = openapi::document(description).to_string();
     let state = ApiState {
         app: Arc::clone(app),
@@ -61,5 +61,5 @@ pub fn service(app: &Arc<App>, authenticator: &Arc<Authenticator>, sockets: Sock
 /// Returns every route of the API with its access rule.
 #[must_use]
 pub fn endpoints() -> Vec<Endpoint> {
-    router::routes().into_endpoints()
+    router::routes().endpoints
 }

@@ -8,6 +8,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Span;
+use tracing::field::display;
 
 use super::authentication::Authentication;
 use crate::app::App;
@@ -43,7 +44,6 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     response
 }
 
-/// A request, as metrics and logs show it.
 struct Operation {
     method: Method,
     path: String,
@@ -104,15 +104,13 @@ impl Operation {
         let address = client.address.map(|address| address.to_string());
         let address = address.as_deref().unwrap_or("unix");
         let (path, status) = (&*self.path, status.as_u16());
-        match principal {
-            Ok(who) => {
-                tracing::info!(target: AUDIT, %who, %address, %method, route, path, status, "audit");
-            }
-            Err(reason) => tracing::info!(
-                target: AUDIT,
-                who = "unknown", %reason, %address, %method, route, path, status, "audit"
-            ),
-        }
+        let (who, reason) = match principal {
+            Ok(who) => (who.to_string(), None),
+            Err(reason) => ("unknown".to_owned(), Some(display(reason))),
+        };
+        tracing::info!(
+            target: AUDIT, %who, reason, %address, %method, route, path, status, "audit"
+        );
     }
 
     fn count(&self, app: &App, status: u16) {
@@ -121,7 +119,7 @@ impl Operation {
         requests.observe(self.method.as_str(), self.route(), status, elapsed);
     }
 
-    /// Returns the method, the route and the elapsed milliseconds, as the log shows them.
+    /// Returns the method, the route and the elapsed milliseconds for the log.
     fn fields(&self) -> (String, &str, f64) {
         let method = shorten(self.method.as_str()).into_owned();
         let elapsed_ms = self.started.elapsed().as_secs_f64() * 1000.0;

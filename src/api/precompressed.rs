@@ -39,7 +39,6 @@ impl Precompressed {
     }
 }
 
-/// Declares that the response depends on the codings that the client accepts.
 pub(super) fn vary(headers: &mut HeaderMap) {
     let accept_encoding = HeaderValue::from_static("accept-encoding");
     headers.append(header::VARY, accept_encoding);

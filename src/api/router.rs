@@ -10,7 +10,7 @@ use super::handlers::{
 use super::openapi::description;
 use crate::auth::access::Access::{Admin, Agent, Authenticated, Public, SessionList};
 
-/// Returns every route. A new endpoint is one handler with its `#[utoipa::path]`, and one line here.
+/// Returns every route. A new endpoint is a handler with its `#[utoipa::path]`, and a line here.
 pub(super) fn routes() -> ProtectedRouter {
     ProtectedRouter::new(description())
         .routes(SessionList, routes!(sessions::list))

@@ -26,7 +26,6 @@ pub struct Sockets {
     pub router: Router,
 }
 
-/// Returns the routes of Socket.IO.
 pub(super) fn router(sockets: Sockets) -> Router {
     let methods = protect(Access::Public, limit_body(sockets.max_body, any(answer)));
     let router = Router::new()

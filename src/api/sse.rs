@@ -70,7 +70,6 @@ impl<'a> From<&'a TurnFailure> for ReplyError<'a> {
     }
 }
 
-/// Returns a response of events.
 pub(super) fn response<S>(events: S) -> Response
 where
     S: Stream<Item = Result<Event, Infallible>> + Send + 'static,
@@ -80,7 +79,6 @@ where
     ([("x-accel-buffering", "no")], events).into_response()
 }
 
-/// Returns an event whose data is JSON.
 pub(super) fn event<T: Serialize>(name: &str, data: &T) -> Event {
     Event::default()
         .event(name)
@@ -107,7 +105,12 @@ pub(super) fn reply_events(
         yield Ok(first);
         let mut index = 0;
         let ending = loop {
-            match next(&mut turn).await {
+            let next = match &mut turn {
+                // A feed that ends without a last event was that of a deleted session.
+                SentTurn::Open(receiver) => receiver.next().await,
+                SentTurn::Ended(ending) => Some(ReplyEvent::End(ending.clone())),
+            };
+            match next.unwrap_or(ReplyEvent::End(Ending::Deleted)) {
                 ReplyEvent::Chunk(text) => {
                     yield Ok(event("chunk", &ReplyChunk::new(reply_id, &text, index)));
                     index += 1;
@@ -125,17 +128,6 @@ pub(super) fn reply_events(
             yield Ok(event("chunk", &chunk));
         }
         yield Ok(last(&ending));
-    }
-}
-
-async fn next(turn: &mut SentTurn) -> ReplyEvent {
-    match turn {
-        // A feed that ends without a last event was that of a deleted session.
-        SentTurn::Open(receiver) => {
-            let event = receiver.next().await;
-            event.unwrap_or(ReplyEvent::End(Ending::Deleted))
-        }
-        SentTurn::Ended(ending) => ReplyEvent::End(ending.clone()),
     }
 }
 

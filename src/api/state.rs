@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::precompressed::Precompressed;
 use crate::app::App;
 
-/// The state of the router.
 #[derive(Debug, Clone)]
 pub(super) struct ApiState {
     pub(super) app: Arc<App>,

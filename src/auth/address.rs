@@ -53,8 +53,8 @@ impl TrustedProxies {
     }
 }
 
-/// Returns the address by which a client is counted: an IPv4 address, also if it is mapped into IPv6, or
-/// the /64 network of an IPv6 address, since one client can use all of it.
+/// Returns the address by which a client is counted: an IPv4 address, also mapped into IPv6, or the
+/// /64 network of an IPv6 address, all of which one client can use.
 #[must_use]
 pub fn client_key(address: IpAddr) -> IpAddr {
     const CLIENT_BITS: u32 = 64;
@@ -68,7 +68,6 @@ pub fn client_key(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Parses a network or a single address.
 fn network(text: &str) -> Option<IpNet> {
     let network = IpNet::from_str(text).or_else(|_| IpAddr::from_str(text).map(IpNet::from));
     Some(canonical(network.ok()?))

@@ -1,8 +1,6 @@
 //! Identifies clients by their credentials.
 
-use std::fmt;
-
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -30,8 +28,8 @@ pub struct Policy {
 /// Identifies clients and decides what they may do.
 #[derive(Debug)]
 pub struct Authenticator {
-    server: Option<TokenDigest>,
-    admin: Option<TokenDigest>,
+    server: Option<SecretBox<[u8; 32]>>,
+    admin: Option<SecretBox<[u8; 32]>>,
     jwt: Option<JwtVerifier>,
     clock: Clock,
     /// Which web pages may call.
@@ -40,18 +38,14 @@ pub struct Authenticator {
     pub proxies: TrustedProxies,
 }
 
-/// The hash of a token. Comparing hashes reveals neither the token nor its length by the time it takes.
-#[derive(Clone)]
-struct TokenDigest([u8; 32]);
-
 impl Authenticator {
     /// Returns an authenticator with a policy.
     #[must_use]
     pub fn new(policy: Policy, clock: Clock) -> Self {
         let tokens = policy.tokens;
         Self {
-            server: tokens.server.as_ref().map(TokenDigest::from),
-            admin: tokens.admin.as_ref().map(TokenDigest::from),
+            server: tokens.server.as_ref().map(secret_digest),
+            admin: tokens.admin.as_ref().map(secret_digest),
             jwt: tokens.jwt.as_ref().map(JwtVerifier::new),
             clock,
             origins: policy.origins,
@@ -100,10 +94,11 @@ impl Authenticator {
     }
 
     fn token_owner(&self, token: &[u8]) -> Option<Principal> {
-        let sent = TokenDigest::new(token);
+        let sent = digest(token);
+        let is_sent = |known: &SecretBox<[u8; 32]>| known.expose_secret().ct_eq(&sent).into();
         // Both are compared in any case, so that the time reveals nothing.
-        let is_admin = self.admin.as_ref().is_some_and(|admin| *admin == sent);
-        let is_server = self.server.as_ref().is_some_and(|server| *server == sent);
+        let is_admin = self.admin.as_ref().is_some_and(is_sent);
+        let is_server = self.server.as_ref().is_some_and(is_sent);
         match (is_admin, is_server) {
             (true, _) => Some(Principal::Admin),
             (false, true) => Some(Principal::Server),
@@ -112,26 +107,11 @@ impl Authenticator {
     }
 }
 
-impl TokenDigest {
-    fn new(token: &[u8]) -> Self {
-        Self(Sha256::digest(token).into())
-    }
+fn secret_digest(secret: &SecretString) -> SecretBox<[u8; 32]> {
+    SecretBox::new(Box::new(digest(secret.expose_secret().as_bytes())))
 }
 
-impl From<&SecretString> for TokenDigest {
-    fn from(secret: &SecretString) -> Self {
-        Self::new(secret.expose_secret().as_bytes())
-    }
-}
-
-impl PartialEq for TokenDigest {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl fmt::Debug for TokenDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
+/// Hashes a token, so that a comparison takes the same time for every token, whatever its length.
+fn digest(token: &[u8]) -> [u8; 32] {
+    Sha256::digest(token).into()
 }

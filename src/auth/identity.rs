@@ -38,7 +38,7 @@ pub enum Principal {
 pub struct ClientContext {
     /// Its identity.
     pub principal: Principal,
-    /// Its address, as far as it can be trusted. `None` over the Unix socket, which has no rate limits.
+    /// Its trusted address. `None` over the Unix socket, which has no rate limits.
     pub address: Option<IpAddr>,
 }
 
@@ -51,7 +51,7 @@ pub struct Credentials<'a> {
     pub(super) bearer: Option<&'a [u8]>,
 }
 
-/// Why a client is not identified. Only the log says so; the client only learns that it is unauthorized.
+/// Why a client is not identified. Only the log contains it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthorized {
     /// There are no credentials.

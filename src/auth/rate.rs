@@ -17,11 +17,11 @@ use super::address::client_key;
 use crate::clock::Clock;
 use crate::domain::id::SessionId;
 
-/// The maximum number of keys with a quota of their own. Further ones share one quota, so that memory is
-/// bounded and existing quotas are kept.
+/// The maximum number of keys with their own quota. Further ones share one, so that memory is
+/// bounded.
 const MAX_KEYS: usize = 100_000;
 
-/// The number of calls between two clean-ups. A clean-up visits all keys, about a hundred per call.
+/// The number of calls between two clean-ups. Each visits all keys, about a hundred per call.
 const CLEAN_UP_EVERY: usize = 1024;
 
 /// Rate limits per minute; 0 disables a limit.
@@ -55,7 +55,8 @@ impl Limits {
     /// # Errors
     /// The address has created too many.
     pub fn count_create(&self, address: IpAddr) -> Result<(), TooMany> {
-        count(self.creates.as_ref(), &client_key(address))
+        let limiter = self.creates.as_ref();
+        limiter.map_or(Ok(()), |limiter| limiter.count(&client_key(address)))
     }
 
     /// Counts a message.
@@ -63,15 +64,11 @@ impl Limits {
     /// # Errors
     /// The address has sent too many to the session.
     pub fn count_message(&self, session: SessionId, address: IpAddr) -> Result<(), TooMany> {
-        count(self.messages.as_ref(), &(session, client_key(address)))
+        let (limiter, key) = (self.messages.as_ref(), (session, client_key(address)));
+        limiter.map_or(Ok(()), |limiter| limiter.count(&key))
     }
 }
 
-fn count<K: Clone + Hash + Eq>(limiter: Option<&RateLimiter<K>>, key: &K) -> Result<(), TooMany> {
-    limiter.map_or(Ok(()), |limiter| limiter.count(key))
-}
-
-/// Limits the calls per minute of each key.
 #[derive(Debug)]
 struct RateLimiter<K: Clone + Hash + Eq> {
     limiter: governor::RateLimiter<K, Bounded<K>, Monotonic, NoOpMiddleware<Duration>>,
@@ -138,13 +135,6 @@ struct Bounded<K: Hash + Eq + Clone> {
     shared: InMemoryState,
 }
 
-impl<K: Hash + Eq + Clone> Bounded<K> {
-    fn has_state(&self, key: &K) -> bool {
-        let states = self.states.lock();
-        states.len() < self.max_keys || states.contains_key(key)
-    }
-}
-
 impl<K: Hash + Eq + Clone> StateStore for Bounded<K> {
     type Key = K;
 
@@ -152,7 +142,11 @@ impl<K: Hash + Eq + Clone> StateStore for Bounded<K> {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        if self.has_state(key) {
+        let has_state = {
+            let states = self.states.lock();
+            states.len() < self.max_keys || states.contains_key(key)
+        };
+        if has_state {
             return self.states.measure_and_replace(key, measure);
         }
         self.shared.measure_and_replace(&NotKeyed::NonKey, measure)
@@ -177,7 +171,6 @@ impl<K: Hash + Eq + Clone> ShrinkableKeyedStateStore<K> for Bounded<K> {
     }
 }
 
-/// The server's monotonic clock.
 #[derive(Debug, Clone)]
 struct Monotonic(Clock);
 

@@ -15,7 +15,6 @@ pub(crate) struct Reservation {
     held: Option<OwnedSemaphorePermit>,
 }
 
-/// Too few bytes are left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Exhausted;
 
@@ -25,7 +24,6 @@ impl Budget {
         Self(Arc::new(Semaphore::new(bytes)))
     }
 
-    /// Returns an empty reservation.
     pub(crate) fn reservation(&self) -> Reservation {
         Reservation {
             budget: self.clone(),
@@ -33,7 +31,6 @@ impl Budget {
         }
     }
 
-    /// Reserves `bytes`.
     pub(crate) fn reserve(&self, bytes: usize) -> Result<Reservation, Exhausted> {
         let mut reservation = self.reservation();
         reservation.resize(bytes)?;
@@ -62,7 +59,6 @@ impl Reservation {
         Ok(())
     }
 
-    /// Returns the number of reserved bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.held
             .as_ref()

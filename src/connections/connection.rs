@@ -16,10 +16,10 @@ static IDLE_COUNTER: AtomicU64 = AtomicU64::new(0);
 /// An open connection, or an Engine.IO session by polling.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    id: u64,
+    pub(super) id: u64,
     address: Option<IpAddr>,
-    body_budget: Budget,
-    /// The number of [`BusyGuard`]s.
+    /// The memory budget of request bodies.
+    pub(crate) body_budget: Budget,
     busy: AtomicUsize,
     /// When it became idle, as a value of [`IDLE_COUNTER`].
     idle_since: AtomicU64,
@@ -34,7 +34,6 @@ pub(crate) struct Connection {
 pub(crate) struct BusyGuard(Arc<Connection>);
 
 impl Connection {
-    /// Returns an idle connection with its signals to drain and to close.
     pub(super) fn new(
         id: u64,
         address: Option<IpAddr>,
@@ -50,10 +49,6 @@ impl Connection {
             drain,
             close,
         }
-    }
-
-    pub(super) fn id(&self) -> u64 {
-        self.id
     }
 
     /// Returns when it became idle, for comparison with others, or `None` while it is busy.
@@ -72,12 +67,6 @@ impl Connection {
         self.address.is_none()
     }
 
-    /// Returns the memory budget of request bodies.
-    pub(crate) fn body_budget(&self) -> &Budget {
-        &self.body_budget
-    }
-
-    /// Marks it as busy until the guard is dropped.
     pub(crate) fn mark_busy(self: &Arc<Self>) -> BusyGuard {
         self.busy.fetch_add(1, Ordering::Relaxed);
         BusyGuard(Arc::clone(self))
@@ -93,7 +82,6 @@ impl Connection {
         self.close.cancelled()
     }
 
-    /// As [`Self::closed`], without a borrow.
     pub(crate) fn closed_owned(&self) -> WaitForCancellationFutureOwned {
         self.close.clone().cancelled_owned()
     }

@@ -3,18 +3,18 @@
 //! The life of a connection:
 //!
 //! 1. [`Connections::admit`] gives it a slot. If its client or the server has no slot left, the
-//!    connection that has been idle longest is evicted; if none is idle, the new connection is refused.
+//!    connection that has been idle longest is evicted; if none is idle, the new one is refused.
 //!    A client is an address, or a /64 network of IPv6 addresses.
-//! 2. Its [`ConnectionGuard`] moves with the stream, also into a WebSocket. Dropping the guard frees the
+//! 2. Its [`ConnectionGuard`] moves with the stream, also into a WebSocket. Dropping it frees the
 //!    slot.
 //! 3. A [`BusyGuard`] marks it as busy: from a request's head to the last byte of the response, and
 //!    while a socket is in a room. Busy connections are not evicted.
-//! 4. It ends by itself or by a shutdown signal, in increasing severity: [`Connections::drain`] lets
-//!    requests in flight finish, [`Connection::close`] ends the connection immediately.
+//! 4. It ends by itself or by a shutdown signal: [`Connections::drain`] lets requests in flight
+//!    finish, [`Connection::close`] ends it immediately.
 //!
-//! An Engine.IO session by polling has a slot of its own. A session by WebSocket uses the slot of its
-//! connection, see [`Connections::upgrade`]. Sessions that are not accepted yet are handshakes. Their
-//! number is limited too: the oldest is evicted.
+//! An Engine.IO session by polling has its own slot. One by WebSocket uses that of its connection,
+//! see [`Connections::upgrade`]. Sessions that are not accepted yet are handshakes. Their number is
+//! limited too: the oldest is evicted.
 
 pub(crate) mod budget;
 mod connection;
@@ -41,10 +41,9 @@ const SHARE: usize = 4;
 /// The maximum size of the request bodies of all connections, in bytes.
 const MAX_BODIES: usize = 128 * 1024 * 1024;
 
-/// The client that connections of the Unix socket count against. Like loopback, it has no limit.
+/// The client of connections of the Unix socket. Like loopback, it has no limit.
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// The open connections.
 #[derive(Debug)]
 pub(crate) struct Connections {
     max: usize,
@@ -54,8 +53,7 @@ pub(crate) struct Connections {
     proxies: TrustedProxies,
     body_budget: Budget,
     slots: Mutex<Slots>,
-    /// One for each connection that has not ended, evicted ones included: they use memory and most of
-    /// them a file descriptor until then.
+    /// One for each connection that has not ended, including evicted ones, which use resources.
     permits: Arc<Semaphore>,
     drain: CancellationToken,
     close: CancellationToken,
@@ -70,7 +68,6 @@ pub(crate) struct ConnectionGuard {
 }
 
 impl Connections {
-    /// Returns a registry for at most `max` connections.
     pub(crate) fn new(max: usize, proxies: TrustedProxies) -> Self {
         let permits = max.saturating_add(MAX_EVICTED).min(Semaphore::MAX_PERMITS);
         Self {
@@ -86,7 +83,7 @@ impl Connections {
         }
     }
 
-    /// Gives a new connection a slot, and evicts another connection if necessary. Waits while too many
+    /// Gives a new connection a slot, and evicts another one if necessary. Waits while too many
     /// evicted connections have not ended. Connections of the Unix socket have no address.
     pub(crate) async fn admit(
         self: &Arc<Self>,
@@ -109,12 +106,12 @@ impl Connections {
         slots.limit_handshakes(self.max_handshakes);
         self.reserve_slot(&mut slots, address)?;
         let guard = self.open(&mut slots, Some(address), permit);
-        slots.begin_handshake(guard.connection.id());
+        slots.begin_handshake(guard.connection.id);
         Ok(guard)
     }
 
-    /// Counts a connection that becomes a WebSocket against the client at this address, which may be
-    /// behind a proxy, and as a handshake if `is_handshake`.
+    /// Counts a connection that becomes a WebSocket against this client, which may be behind a
+    /// proxy, and as a handshake if `is_handshake`.
     pub(crate) fn upgrade(
         &self,
         connection: &Connection,
@@ -123,21 +120,21 @@ impl Connections {
     ) -> Result<(), TooManyConnections> {
         let mut slots = self.lock();
         let client = client_key(address);
-        let before = slots.client(connection.id()).ok_or(TooManyConnections)?;
+        let before = slots.client(connection.id).ok_or(TooManyConnections)?;
         if before != client {
             self.limit_client(&mut slots, address)?;
-            slots.assign(connection.id(), client);
+            slots.assign(connection.id, client);
         }
         if is_handshake {
             slots.limit_handshakes(self.max_handshakes);
-            slots.begin_handshake(connection.id());
+            slots.begin_handshake(connection.id);
         }
         Ok(())
     }
 
     /// Ends a handshake, since the Engine.IO session was accepted.
     pub(crate) fn accept(&self, connection: &Connection) {
-        self.lock().end_handshake(connection.id());
+        self.lock().end_handshake(connection.id);
     }
 
     /// Ends all connections after their requests in flight.
@@ -145,7 +142,6 @@ impl Connections {
         self.drain.cancel();
     }
 
-    /// Ends all connections immediately.
     pub(crate) fn close(&self) {
         self.close.cancel();
     }
@@ -202,7 +198,6 @@ impl Connections {
 }
 
 impl ConnectionGuard {
-    /// Returns the connection.
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
@@ -210,7 +205,7 @@ impl ConnectionGuard {
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.connections.lock().remove(self.connection.id());
+        self.connections.lock().remove(self.connection.id);
     }
 }
 

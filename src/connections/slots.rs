@@ -10,7 +10,6 @@ use super::connection::Connection;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManyConnections;
 
-/// The slots in use.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     next_id: u64,
@@ -23,19 +22,16 @@ pub(super) struct Slots {
 #[derive(Debug)]
 struct Slot {
     connection: Arc<Connection>,
-    /// The client that it counts against.
     client: IpAddr,
     /// Its key in [`Slots::handshakes`].
     handshake: Option<u64>,
 }
 
 impl Slots {
-    /// Returns the number of slots in use.
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    /// Returns the number of a client's slots.
     pub(super) fn count_of(&self, client: IpAddr) -> usize {
         self.per_client.get(&client).copied().unwrap_or(0)
     }
@@ -63,7 +59,6 @@ impl Slots {
         connection
     }
 
-    /// Counts a connection against another client.
     pub(super) fn assign(&mut self, id: u64, client: IpAddr) {
         let Some(slot) = self.by_id.get_mut(&id) else {
             return;

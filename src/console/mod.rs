@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use rust_embed::Embed;
 
-/// The content security policy of the console's pages: they load only from this server, have no inline
+/// The content security policy of the console: pages load only from this server, have no inline
 /// scripts or styles, and never turn text into markup.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
      style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \

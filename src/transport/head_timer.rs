@@ -1,9 +1,9 @@
 //! The time limits of request heads.
 //!
-//! hyper has one limit, which starts when it begins to wait for a head. Here that is the limit of an idle
-//! connection. This timer shortens it for the first byte of a connection, and for the rest of a head
-//! after its first byte. If hyper reads the first bytes of a head together with the previous request,
-//! the limit of the head starts with the next bytes; until then the connection counts as idle.
+//! hyper has one limit, which starts when it begins to wait for a head: here that of an idle
+//! connection. This timer shortens it for the first byte of a connection, and for the rest of a
+//! head after its first byte. If hyper reads the first bytes of a head with the previous request,
+//! the limit of the head starts with the next bytes.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -37,19 +37,16 @@ enum Phase {
 /// hyper's wait for a head.
 struct Wait {
     timer: HeadTimer,
-    /// hyper's deadline.
     idle_until: time::Instant,
     sleep: Pin<Box<time::Sleep>>,
 }
 
 impl HeadTimer {
-    /// Returns the timer of a new connection.
     pub(super) fn new() -> Self {
         let deadline = time::Instant::now() + HEAD_TIMEOUT;
         Self(Arc::new(Mutex::new(Phase::FirstByte(deadline))))
     }
 
-    /// Records that bytes were read from the connection.
     pub(super) fn bytes_read(&self) {
         let mut phase = self.lock();
         if matches!(*phase, Phase::FirstByte(_) | Phase::Idle) {

@@ -21,7 +21,6 @@ use super::lingering::linger;
 use super::stream::ConnectionStream;
 use crate::connections::{Connection, ConnectionGuard};
 
-/// The service that answers the requests of all connections.
 pub(crate) type HttpService = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// The maximum length of a request's head, and of what is read ahead, in bytes.

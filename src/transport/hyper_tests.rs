@@ -23,8 +23,8 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible
     Ok(response)
 }
 
-/// Sends a request with these headers and this body, followed by another one. Returns the statuses of
-/// the responses, and whether the connection is closed after them.
+/// Sends a request with these headers and this body, followed by another one. Returns the statuses
+/// of the responses, and whether the connection is closed after them.
 async fn answers(version: &str, headers: &str, body: &str) -> (Vec<u16>, bool) {
     let (server, mut client) = tokio::io::duplex(64 * 1024);
     let serving = http1::Builder::new().serve_connection(TokioIo::new(server), service_fn(answer));
@@ -110,8 +110,8 @@ async fn hyper_refuses_ambiguous_chunks_and_closes_after_them() {
     }
 }
 
-/// A proxy that reads a bare line feed as the end of the request sees one request more than hyper, which
-/// gets no response. The reverse, a request that only hyper sees, does not happen.
+/// A proxy that ends a request at a bare line feed sees one request more than hyper, which gets no
+/// response. The reverse, a request that only hyper sees, does not happen.
 #[tokio::test(start_paused = true)]
 async fn hyper_reads_bytes_after_a_bare_line_feed_as_trailers_and_not_as_a_request() {
     for body in ["0\r\n\n", "0\r\na: b\n\n", "0\r\na: b\n\r\n"] {

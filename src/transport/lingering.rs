@@ -70,8 +70,7 @@ impl Drop for Lingering {
     }
 }
 
-/// Reads a body until it ends or fails, or its next bytes take too long. It fails when its connection is
-/// closed.
+/// Reads a body until it ends, fails with its connection, or its next bytes take too long.
 async fn discard(mut body: Incoming) {
     while let Ok(Some(Ok(_))) = tokio::time::timeout(READ_TIMEOUT, body.frame()).await {}
 }

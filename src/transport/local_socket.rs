@@ -1,7 +1,7 @@
 //! The Unix socket in the data directory, over which the command line calls the server as an admin.
 //!
-//! Only the server's own user and root are admitted, who can read the database anyway. The process that
-//! holds the server lock creates the socket, so that an existing one was left by a crash.
+//! Only the server's own user and root are admitted, who can read the database anyway. The holder
+//! of the server lock creates the socket, so an existing one was left by a crash.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -20,10 +20,8 @@ use crate::connections::Connections;
 use crate::process::atomic_file;
 use crate::telemetry::LogThrottle;
 
-/// The maximum number of connections.
 const MAX_CONNECTIONS: usize = 64;
 
-/// The maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 128;
 
 /// The interval in which refused peers are logged once.
@@ -38,8 +36,8 @@ pub(crate) fn path(database: &Path) -> PathBuf {
     database.with_file_name(FILE_NAME)
 }
 
-/// Creates the socket and serves it until `shutdown` resolves. Its connections do not count against those
-/// of TCP. If the socket cannot be created, the server runs without one.
+/// Creates the socket and serves it until `shutdown` resolves. Its connections do not count against
+/// those of TCP. If it cannot be created, the server runs without it.
 ///
 /// Must be called within the runtime and with the server lock held. The socket exists on return.
 pub(crate) fn serve(
@@ -55,8 +53,8 @@ pub(crate) fn serve(
         tracing::warn!(
             socket = %path.display(),
             %error,
-            "the socket of the command line cannot be created: `sessiond backup` and `sessiond \
-             export` need the server stopped"
+            "the command socket cannot be created: `sessiond backup` and `sessiond export` need \
+             the server stopped"
         );
     });
     async move {
@@ -68,7 +66,6 @@ pub(crate) fn serve(
     }
 }
 
-/// Accepts connections of the server's own user and of root. Removes the socket when dropped.
 #[derive(Debug)]
 struct LocalListener {
     listener: UnixListener,
@@ -110,8 +107,8 @@ impl Listener for LocalListener {
                 tracing::warn!(
                     uid,
                     times,
-                    "a connection to the socket of the command line was refused: only the \
-                     server's own user and root are admitted"
+                    "a connection to the command socket was refused: only the server's own user \
+                     and root are admitted"
                 );
             }
         }
@@ -122,7 +119,6 @@ fn is_allowed(peer: u32, own: u32) -> bool {
     peer == own || peer == ROOT
 }
 
-/// The file of the socket.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
@@ -152,12 +148,10 @@ impl Drop for SocketFile {
     }
 }
 
-/// Returns the device and the inode of a file.
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
-/// Explains errors of the system that are not clear.
 fn explain(error: io::Error) -> io::Error {
     let reason = match error.kind() {
         io::ErrorKind::InvalidInput => "the path is too long for a Unix socket",

@@ -1,6 +1,7 @@
 //! The accept loop and the shutdown of a listener.
 
 use std::io;
+use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +23,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The interval in which failed accepts are logged once.
 const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Accepts connections of one kind.
 pub(crate) trait Listener {
-    /// A connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// Accepts a connection. Returns its peer's address too, `None` over the Unix socket.
@@ -81,7 +80,12 @@ impl Server {
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => self.serve(stream, peer).await,
-                Err(error) if is_connection_error(&error) => {}
+                // These concern only that connection.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ConnectionAborted | ConnectionRefused | ConnectionReset
+                    ) => {}
                 Err(error) => {
                     if let Some(times) = throttle.record() {
                         tracing::warn!(%error, times, "a connection cannot be accepted");
@@ -116,14 +120,4 @@ impl Server {
             self.tasks.wait().await;
         }
     }
-}
-
-/// Returns whether an accept failed because of that connection only.
-fn is_connection_error(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    )
 }

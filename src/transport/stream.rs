@@ -1,5 +1,5 @@
-//! The stream of a connection. It holds the slot, also after an upgrade to a WebSocket, and fails if the
-//! client reads nothing.
+//! The stream of a connection. It holds the slot, also after an upgrade, and fails if the client
+//! reads nothing.
 
 use std::future::Future as _;
 use std::io;
@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 use super::head_timer::HeadTimer;
 use crate::connections::ConnectionGuard;
 
-/// How long a write may wait for a client that reads nothing. Over the Unix socket there is no limit.
+/// How long a write may wait for a client that reads nothing. The Unix socket has no limit.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) struct ConnectionStream<S> {

@@ -122,7 +122,7 @@ async fn errors_of_other_calls_name_the_field_and_what_is_allowed() {
             Method::GET,
             &list,
             Value::Null,
-            "Invalid limit: limit must be a whole number of 1 to 1000",
+            "Invalid limit: limit must be an integer from 1 to 1000",
         ),
     ] {
         assert_refused(server.request(method, path).json(&body), message).await;

@@ -183,7 +183,7 @@ fn assert_serves_without(builder: Builder, data_dir: &Path, reason: &str) -> Ser
     let log = server.log();
     let warnings: Vec<&str> = log
         .lines()
-        .filter(|line| line.contains("there is no socket for commands"))
+        .filter(|line| line.contains("the command socket cannot be created"))
         .collect();
     assert_eq!(warnings.len(), 1, "{log}");
     assert!(warnings[0].contains("WARN"), "{log}");

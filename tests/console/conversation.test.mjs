@@ -87,7 +87,7 @@ test('a refused value is reported in the dialog, which stays open', async () => 
 test('messages sent elsewhere appear live, in order', async () => {
   const { sessionId } = await server.create();
   const page = await browser.page(`${server.url}/#/sessions/${sessionId}`);
-  await page.getByText('Nothing has been said yet.').waitFor();
+  await page.getByText('No messages yet.').waitFor();
   await server.say(sessionId, 'one');
   await server.say(sessionId, 'two');
   await until(async () => (await words(page)).length === 4, 'both messages with their replies');
@@ -167,7 +167,7 @@ test('the console can be used with the keyboard only', async () => {
 
 test('the metrics of the server are drawn', async () => {
   const page = await browser.page(`${server.url}/#/health`);
-  await page.getByRole('heading', { name: 'All is well' }).waitFor();
+  await page.getByRole('heading', { name: 'Healthy' }).waitFor();
   const { sessionId } = await server.create();
   const card = (title) => page.locator('.chart').filter({ has: page.getByRole('heading', { name: title }) });
   const writes = await until(async () => {
@@ -185,9 +185,9 @@ test('the metrics of the server are drawn', async () => {
 
 test('an unknown page is reported', { timeout: PATIENCE }, async () => {
   const page = await browser.page(`${server.url}/#/sessions/abc-123`, (text) => text.includes('404'));
-  await page.getByRole('heading', { name: 'There is no such session' }).waitFor();
+  await page.getByRole('heading', { name: 'Session not found' }).waitFor();
   await page.goto(`${server.url}/#/nowhere`);
-  await page.getByRole('heading', { name: 'There is no such page' }).waitFor();
+  await page.getByRole('heading', { name: 'Page not found' }).waitFor();
   browser.assertNoComplaints();
   await page.close();
 });

@@ -30,10 +30,10 @@ test('a session nears its expiry and expires on an open page', async () => {
   const early = await width();
   await server.say(sessionId, 'Remember me');
 
-  await chip.filter({ hasText: 'Ends soon' }).waitFor();
+  await chip.filter({ hasText: 'Expiring soon' }).waitFor();
   assert.equal(await bar.getAttribute('data-state'), 'near', 'the bar has changed');
   assert.ok((await width()) < early, 'the bar is shorter');
-  await page.getByText('This session ends soon.').waitFor();
+  await page.getByText('This session expires soon.').waitFor();
   await list.locator('.countdown[data-state="near"]').waitFor();
 
   await chip.filter({ hasText: 'Expired' }).waitFor();
@@ -42,7 +42,7 @@ test('a session nears its expiry and expires on an open page', async () => {
   await list.getByRole('heading', { name: 'No sessions yet' }).waitFor();
 
   await page.reload();
-  await page.getByText('What was said is kept for a while.').waitFor();
+  await page.getByText('Its messages are retained for a while.').waitFor();
   assert.equal((await words(page))[0], 'Remember me', 'also after a reload');
   browser.assertNoComplaints();
   await page.close();
@@ -57,7 +57,7 @@ test('an open page misses nothing when the server restarts', async () => {
   await until(async () => (await words(page)).length === 2, 'the first exchange');
 
   await server.kill();
-  await page.getByText('The connection is lost.').waitFor();
+  await page.getByText('Connection lost.').waitFor();
   await page.getByLabel('Message').fill('meanwhile');
   await page.keyboard.press('Enter');
   await page.getByText('sending', { exact: true }).waitFor();
@@ -67,7 +67,7 @@ test('an open page misses nothing when the server restarts', async () => {
   const unfinished = page.locator('.pending, .streaming');
   const isWhole = async () => (await words(page)).length === 6 && (await unfinished.count()) === 0;
   await until(isWhole, 'both exchanges since');
-  await page.getByText('The connection is lost.').waitFor({ state: 'hidden' });
+  await page.getByText('Connection lost.').waitFor({ state: 'hidden' });
   const stored = await server.call('GET', `/api/messaging/sessions/${sessionId}/messages`);
   assert.equal(stored.messages.length, 6, 'a message that was retried is stored once');
   const inOrder = stored.messages.toReversed().map(({ content }) => content);
@@ -84,10 +84,10 @@ test('a deletion elsewhere is shown', async () => {
   const server = await Server.start();
   const { sessionId } = await server.create();
   const page = await browser.page(`${server.url}/#/sessions/${sessionId}`, expected);
-  await page.getByText('Nothing has been said yet.').waitFor();
+  await page.getByText('No messages yet.').waitFor();
   await until(async () => (await (await fetch(`${server.url}/metrics`)).text()).includes('sessiond_event_streams_open 1'), 'the stream');
   await server.call('DELETE', `/api/messaging/sessions/${sessionId}`);
-  await page.getByText('This session was deleted, and its messages with it.').waitFor();
+  await page.getByText('This session and its messages were deleted.').waitFor();
   assert.equal(await page.getByRole('button', { name: 'Renew' }).isDisabled(), true);
   await page.close();
 });
@@ -96,7 +96,7 @@ test('a refused message is shown with the reason', async () => {
   const server = await Server.start();
   const { sessionId } = await server.create();
   const page = await browser.page(`${server.url}/#/sessions/${sessionId}`, (text) => text.includes('400') || expected(text));
-  await page.getByText('Nothing has been said yet.').waitFor();
+  await page.getByText('No messages yet.').waitFor();
   // Longer than the input itself allows.
   await page.getByLabel('Message').evaluate((box) => {
     box.removeAttribute('maxlength');

@@ -20,10 +20,10 @@ test('a wrong token is refused, and a valid one is kept only in its tab', async 
   const { sessionId } = await guarded.create();
   await guarded.say(sessionId, 'a secret');
   const page = await browser.page(`${guarded.url}/#/sessions/${sessionId}`, (text) => text.includes('401'));
-  await page.getByRole('heading', { name: 'This server asks for a token' }).waitFor();
+  await page.getByRole('heading', { name: 'This server requires a token' }).waitFor();
   await page.getByRole('textbox', { name: 'Token' }).fill('wrong');
   await page.keyboard.press('Enter');
-  await page.getByText('The server does not accept this token.').waitFor();
+  await page.getByText('The server rejected this token.').waitFor();
   assert.deepEqual(await words(page), []);
   await page.getByRole('textbox', { name: 'Token' }).fill(TOKEN);
   await page.keyboard.press('Enter');
@@ -39,17 +39,17 @@ test('a wrong token is refused, and a valid one is kept only in its tab', async 
   assert.ok(browser.requests.every(({ url }) => !url.includes(TOKEN) && !url.includes('wrong')), 'no URL has it');
 
   const other = await browser.page(guarded.url, (text) => text.includes('401'));
-  await other.getByRole('heading', { name: 'This server asks for a token' }).waitFor();
+  await other.getByRole('heading', { name: 'This server requires a token' }).waitFor();
   await other.keyboard.press('Escape');
   await other.getByRole('heading', { name: 'Not signed in' }).waitFor();
   const polls = async () => browser.requests.filter(({ url, headers }) => url.endsWith('/sessions/health') && !headers.authorization).length;
   const asked = await polls();
   await until(async () => (await polls()) > asked, 'the next poll');
-  assert.equal(await other.getByRole('heading', { name: 'This server asks for a token' }).count(), 0, 'the token is requested once');
+  assert.equal(await other.getByRole('heading', { name: 'This server requires a token' }).count(), 0, 'the token is requested once');
   await other.getByRole('button', { name: 'Enter the token' }).click();
-  await other.getByRole('heading', { name: 'This server asks for a token' }).waitFor();
+  await other.getByRole('heading', { name: 'This server requires a token' }).waitFor();
   await page.getByRole('button', { name: 'Forget the token' }).click();
-  await page.getByRole('heading', { name: 'This server asks for a token' }).waitFor();
+  await page.getByRole('heading', { name: 'This server requires a token' }).waitFor();
   assert.ok(!(await page.evaluate(() => Object.values(sessionStorage))).includes(TOKEN));
   browser.assertNoComplaints();
 });

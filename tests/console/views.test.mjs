@@ -67,7 +67,7 @@ for (const colorScheme of ['light', 'dark']) {
       await look('docs');
 
       await page.goto(`${guarded.url}/`);
-      await page.getByRole('heading', { name: 'This server asks for a token' }).waitFor();
+      await page.getByRole('heading', { name: 'This server requires a token' }).waitFor();
       await look('token');
       browser.assertNoComplaints();
     });

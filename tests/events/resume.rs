@@ -47,6 +47,14 @@ async fn a_stream_has_the_headers_of_an_event_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_without_messages_can_be_resumed_after_a_negative_time() {
+    let server = Server::start().await;
+    let session = server.create_plain().await;
+    let mut reader = open(server.following(&session, "?after=-5")).await;
+    assert_eq!(reader.expect("state").await.id.as_deref(), Some("0"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn during_a_turn_the_state_has_the_input_disabled() {
     let server = Server::start().await;
     let session = server.create_plain().await;

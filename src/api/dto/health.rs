@@ -81,7 +81,7 @@ impl SessionsHealth {
 impl From<&app::Health> for Health {
     fn from(health: &app::Health) -> Self {
         Self {
-            status: Status::from(health.status),
+            status: health.status.into(),
         }
     }
 }
@@ -115,9 +115,9 @@ fn reasons() -> Schema {
             ],
         },
         "description": "Why the server is not healthy; absent if it is. Unhealthy: \
-            `commit_failed` (the last commit failed; it is retried every second), `no_space` (there \
-            is no free space for new data), `file_replaced` (the file at the database's path is \
-            not the open one). Degraded: `undecodable_records` (records that cannot be decoded, \
+            `commit_failed` (the last commit failed; it is retried every second), `no_space` (the \
+            disk has no free space for new data), `file_replaced` (the file at the database's path \
+            is not the open one). Degraded: `undecodable_records` (records that cannot be decoded, \
             counted in `invalidSessions`), `damaged_pages` (the last verification of the file \
             found damage)",
     }))

@@ -2,8 +2,6 @@
 
 use std::ops::Deref;
 
-use axum::http::StatusCode;
-use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -12,7 +10,6 @@ use uuid::Uuid;
 use super::metadata::{Inherited, Metadata};
 use super::raw::raw;
 use super::schemas;
-use crate::api::response::json_with_capacity;
 use crate::app::{Page, SentMessage};
 use crate::domain::message::{Message, Role};
 use crate::domain::session::Session;
@@ -57,8 +54,7 @@ pub(in crate::api) struct AgentResponse<'a> {
     /// The message that this is a reply to.
     #[serde(skip_serializing_if = "Option::is_none")]
     in_reply_to: Option<Uuid>,
-    /// The same as in the list of messages, with `model`, `finishReason` and `truncated` if the agent's
-    /// server reports them.
+    /// As in the list of messages, with `model`, `finishReason` and `truncated` if they are known.
     #[schema(value_type = schemas::MessageMetadata)]
     metadata: Metadata,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,8 +93,7 @@ struct MessageInfo<'a> {
     is_agent: bool,
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
     created_at: Timestamp,
-    /// With `thought` and `actions` in an agent's message, and with `agentError` in a user's message if
-    /// the agent failed to reply.
+    /// With `thought` and `actions` of an agent, or with `agentError` if the agent failed to reply.
     #[schema(value_type = schemas::MessageMetadata)]
     metadata: Metadata,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,16 +191,6 @@ impl<'a> MessageList<'a> {
             has_more: page.has_more,
             cursors,
         }
-    }
-
-    /// Returns the page as a response.
-    pub(in crate::api) fn respond(&self) -> Response {
-        /// The usual size of a message without its content, in bytes.
-        const OVERHEAD: usize = 512;
-
-        let contents = self.messages.iter().map(|message| message.content.len());
-        let capacity = contents.map(|bytes| bytes + OVERHEAD).sum();
-        json_with_capacity(capacity, StatusCode::OK, self)
     }
 }
 

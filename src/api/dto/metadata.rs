@@ -1,7 +1,7 @@
 //! The metadata of messages.
 //!
-//! It is stored as JSON text and mostly passed on as text: parsing it into a map and writing that would
-//! cost more than the rest of a message.
+//! It is stored as JSON text and mostly passed on as text: parsing and writing it would cost more
+//! than the rest of a message.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -91,8 +91,7 @@ impl<'a> Inherited<'a> {
     }
 }
 
-/// Returns the stored text that is all of a message's metadata except the session's id, if a single
-/// one is.
+/// Returns the stored text that is a message's metadata except the session's id, if one text is.
 fn single_source<'a>(
     of_session: &'a str,
     message: &'a Message<impl Deref<Target = str>>,
@@ -111,8 +110,7 @@ fn single_source<'a>(
     }
 }
 
-/// Appends the session's id to the text of an object. Returns `None` if the object may contain a
-/// reserved name.
+/// Appends the session's id to the text of an object, unless that may contain a reserved name.
 fn with_session(object: &str, id: SessionId) -> Option<Arc<RawValue>> {
     let inner = object.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
     // An escape may hide a reserved name.
@@ -131,6 +129,7 @@ mod tests {
 
     use super::*;
     use crate::api::openapi::sample;
+    use crate::domain::message::TurnFailure;
 
     /// Small objects with special names and values, as text.
     fn objects() -> impl Strategy<Value = String> {
@@ -163,7 +162,7 @@ mod tests {
         let which = prop::sample::select(vec![
             sample::message(),
             sample::reply(),
-            sample::unanswered(crate::domain::message::TurnFailure::agent_error()),
+            sample::message_in(TurnState::Failed(TurnFailure::agent_error())),
         ]);
         (which, prop::option::of(objects()), any::<bool>()).prop_map(|(mut message, own, bare)| {
             message.body.metadata = own;

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-/// Returns stored JSON as it is. It was checked when it was stored; text that is not JSON is left out.
+/// Returns stored JSON unchanged, or `None` if it is damaged.
 pub(super) fn raw(text: &str) -> Option<&RawValue> {
     serde_json::from_str(text).ok()
 }

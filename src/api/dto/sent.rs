@@ -26,13 +26,10 @@ pub(in crate::api) struct SentAnswer<'a> {
     created_at: Timestamp,
     #[schema(value_type = schemas::MessageMetadata)]
     metadata: &'a Metadata,
-    #[schema(value_type = UserMessage<'a>)]
     user_message: &'a UserMessage<'a>,
     /// The reply, with the transport `http`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<AgentResponse<'a>>)]
     agent_response: Option<&'a AgentResponse<'a>>,
-    #[schema(value_type = SessionStatus)]
     session_status: &'a SessionStatus,
     /// The same again.
     data: SentData<'a>,
@@ -43,12 +40,9 @@ pub(in crate::api) struct SentAnswer<'a> {
 #[serde(rename_all = "camelCase")]
 struct SentData<'a> {
     success: bool,
-    #[schema(value_type = UserMessage<'a>)]
     user_message: &'a UserMessage<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<AgentResponse<'a>>)]
     agent_response: Option<&'a AgentResponse<'a>>,
-    #[schema(value_type = SessionStatus)]
     session_status: &'a SessionStatus,
 }
 

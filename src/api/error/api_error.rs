@@ -15,7 +15,7 @@ const MAX_ECHO: usize = 100;
 
 /// An error as a client reads it.
 ///
-/// It travels as an extension of its response to a layer that knows the time, which the body contains.
+/// It is an extension of its response until a layer adds the body, which contains the time.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct ApiError {
     kind: Kind,
@@ -27,7 +27,7 @@ pub(in crate::api) struct ApiError {
     /// In seconds.
     retry_after: Option<u64>,
     /// Whether the failure is that of an earlier call with the same idempotency key.
-    is_replayed: bool,
+    pub(super) is_replayed: bool,
 }
 
 impl ApiError {
@@ -61,11 +61,6 @@ impl ApiError {
         self
     }
 
-    pub(super) fn replayed(mut self, is_replayed: bool) -> Self {
-        self.is_replayed = is_replayed;
-        self
-    }
-
     pub(in crate::api) fn status(&self) -> StatusCode {
         self.kind.status
     }
@@ -74,7 +69,6 @@ impl ApiError {
         self.retry_after.is_some()
     }
 
-    /// Returns the body.
     pub(in crate::api) fn document(&self, now: Timestamp) -> Value {
         let Kind { code, name, .. } = self.kind;
         json!({
@@ -126,7 +120,6 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Shortens a client's own text.
 pub(super) fn echo(text: &str) -> String {
     text.chars().take(MAX_ECHO).collect()
 }

@@ -18,15 +18,12 @@ const RETRY_AFTER: u64 = 1;
 /// The call that failed. It decides the code of a 500.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::api) enum Call {
-    /// Creating a session.
     Create,
-    /// Sending a message.
     Send,
     Other,
 }
 
 impl ApiError {
-    /// Returns the error of a use case.
     pub(in crate::api) fn from_app(error: AppError, call: Call) -> Self {
         match error {
             AppError::Invalid(invalid) => invalid.into(),
@@ -44,10 +41,7 @@ impl ApiError {
                 )
                 .detail("outcome", "unknown"),
             AppError::Internal => internal(call),
-            AppError::NoReply(no_reply) => {
-                let is_replayed = no_reply.replayed;
-                no_reply_error(*no_reply).replayed(is_replayed)
-            }
+            AppError::NoReply(no_reply) => no_reply_error(*no_reply),
         }
     }
 }
@@ -145,8 +139,7 @@ impl From<Unavailable> for ApiError {
     }
 }
 
-/// Returns the error of invalid input. The reason is in the message as well, since many clients show
-/// nothing else.
+/// Returns the error of invalid input. Many clients show only the message, so it has the reason.
 fn validation(name: &'static str, what: &str, reason: &str) -> ApiError {
     let message = format!("Invalid {what}: {reason}");
     ApiError::with_message(kinds::invalid(name), message).text(reason)
@@ -160,7 +153,7 @@ fn no_reply_error(no_reply: NoReply) -> ApiError {
         mut message,
         client_message_id,
         reason,
-        ..
+        replayed,
     } = no_reply;
     // The message was read when it was sent. Its turn has ended since.
     if let (NoReplyReason::Failed(failure), Role::User { turn, .. }) = (&reason, &mut message.role)
@@ -169,29 +162,30 @@ fn no_reply_error(no_reply: NoReply) -> ApiError {
     }
     let user_message = UserMessage::new(&session, &message, client_message_id.as_deref());
     let user_message = json!(user_message);
-    let is_pending = reason == NoReplyReason::StillPending;
-    let error = match reason {
-        NoReplyReason::ShuttingDown => {
-            return ApiError::from(Unavailable::ShuttingDown)
-                .text("The message is stored; its reply will follow after the next start")
-                .detail("userMessage", user_message);
-        }
+    let unanswered = |kind, text: String, is_pending: bool| {
+        ApiError::new(kind)
+            .text(text)
+            .detail("agentId", agent_id.to_string())
+            .detail("userMessage", user_message.clone())
+            .detail("pending", is_pending)
+    };
+    let mut error = match reason {
+        NoReplyReason::ShuttingDown => ApiError::from(Unavailable::ShuttingDown)
+            .text("The message is stored; its reply will follow after the next start")
+            .detail("userMessage", user_message),
         NoReplyReason::StillPending => {
-            ApiError::new(kinds::AGENT_TIMEOUT).text("The message is stored; its reply is pending")
+            let text = "The message is stored; its reply is pending";
+            unanswered(kinds::AGENT_TIMEOUT, text.into(), true)
         }
         NoReplyReason::Failed(failure) => match failure.code.as_str() {
-            "SESSION_EXPIRED" => {
-                return session_expired(&session.id.to_string(), session.expires_at)
-                    .detail("userMessage", user_message);
-            }
-            "AGENT_TIMEOUT" => ApiError::new(kinds::AGENT_TIMEOUT).text(failure.message),
-            _ => ApiError::new(kinds::AGENT_ERROR).text(failure.message),
+            "SESSION_EXPIRED" => session_expired(&session.id.to_string(), session.expires_at)
+                .detail("userMessage", user_message),
+            "AGENT_TIMEOUT" => unanswered(kinds::AGENT_TIMEOUT, failure.message, false),
+            _ => unanswered(kinds::AGENT_ERROR, failure.message, false),
         },
     };
+    error.is_replayed = replayed;
     error
-        .detail("agentId", agent_id.to_string())
-        .detail("userMessage", user_message)
-        .detail("pending", is_pending)
 }
 
 fn session_not_found(id: &str) -> ApiError {

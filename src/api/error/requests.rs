@@ -4,7 +4,6 @@ use axum::http::Method;
 
 use super::api_error::{ApiError, echo};
 use super::kinds;
-use crate::app::error::{AppError, Unavailable};
 use crate::auth::origin::ForeignPage;
 
 impl ApiError {
@@ -12,7 +11,6 @@ impl ApiError {
         Self::new(kinds::FORBIDDEN).text(reason)
     }
 
-    /// The client's role does not permit the call.
     pub(in crate::api) fn not_permitted() -> Self {
         Self::forbidden("These credentials do not permit this call")
     }
@@ -61,7 +59,6 @@ impl ApiError {
             .detail("path", path)
     }
 
-    /// The body has more than `max` bytes.
     pub(in crate::api) fn payload_too_large(max: usize) -> Self {
         Self::new(kinds::PAYLOAD_TOO_LARGE).text(format!("The body must be at most {max} bytes"))
     }
@@ -77,24 +74,11 @@ impl ApiError {
         Self::with_message(kinds::UNSUPPORTED_MEDIA_TYPE, message).text(text)
     }
 
-    pub(in crate::api) fn overloaded() -> Self {
-        Unavailable::Overloaded.into()
-    }
-
-    pub(in crate::api) fn internal() -> Self {
-        AppError::Internal.into()
-    }
-
     /// No agent has this id, which may be any text.
     pub(in crate::api) fn agent_not_found(id: &str) -> Self {
         let id = echo(id);
         Self::new(kinds::AGENT_NOT_FOUND)
             .text(format!("Agent {id} does not exist"))
             .detail("agentId", id)
-    }
-
-    /// The health of a server that cannot write.
-    pub(in crate::api) fn unhealthy() -> Self {
-        Unavailable::Storage.into()
     }
 }

@@ -11,6 +11,7 @@ use utoipa::IntoParams;
 
 use crate::api::dto::queries::LastEventId;
 use crate::api::error::ApiError;
+use crate::app::error::AppError;
 use crate::app::{Scope, Target};
 use crate::auth::ClientContext;
 use crate::json;
@@ -24,7 +25,6 @@ pub(in crate::api) struct SessionPath {
     pub(in crate::api) session: Target,
 }
 
-/// The agent that a path names.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(in crate::api) struct AgentPath {
@@ -33,7 +33,6 @@ pub(in crate::api) struct AgentPath {
     pub(in crate::api) agent: String,
 }
 
-/// The `Idempotency-Key` header as it was sent.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::api) struct KeyHeader {
@@ -51,7 +50,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         // The access rule of the route has added the client.
         let client = parts.extensions.get::<ClientContext>();
-        let user = client.ok_or_else(ApiError::internal)?.principal.user();
+        let user = client.ok_or(AppError::Internal)?.principal.user();
         let session = Target {
             name: path_parameter(parts, state).await,
             scope: Scope::of(user),
@@ -102,7 +101,6 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequestParts<S> for Quer
     }
 }
 
-/// Returns the parameter of the path.
 async fn path_parameter<S: Send + Sync>(parts: &mut Parts, state: &S) -> String {
     let path = Path::<String>::from_request_parts(parts, state).await;
     // An id that is not UTF-8 is simply not found.

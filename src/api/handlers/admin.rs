@@ -132,9 +132,9 @@ pub(in crate::api) async fn storage(State(state): State<ApiState>) -> Result<Res
 
 /// Verify the database file
 ///
-/// For administrators. The verification runs in the background; if one is already running, its start
-/// is returned. Its findings are in `GET /api/admin/storage`, in health, in the log and in the
-/// metrics.
+/// For administrators. The verification runs in the background; if one is already running, its
+/// start is returned. Its findings are in `GET /api/admin/storage`, in health, in the log and in
+/// the metrics.
 #[utoipa::path(
     post,
     path = "/api/admin/storage/verify",

@@ -26,8 +26,8 @@ use crate::metrics::Open;
 /// Stream the events of a session
 ///
 /// The events of the sockets, under the same names, until the session has ended. With
-/// `Last-Event-ID`, `lastEventId` or `after` (the first one that is not blank is used), every stored
-/// message after it comes first; then one `state`; then the live events.
+/// `Last-Event-ID`, `lastEventId` or `after` (the first one that is not blank is used), every
+/// stored message after it comes first; then one `state`; then the live events.
 #[utoipa::path(
     get,
     path = "/api/messaging/sessions/{sessionId}/events",
@@ -92,8 +92,7 @@ fn events(
             if is_replaying {
                 continue;
             }
-            // Also if the client resumes after a time in the future: messages stored from now on are
-            // live.
+            // Also if the client resumes after a time in the future: later messages are live.
             sent_until = state.newest.unwrap_or(Timestamp(0));
             let event = client_events::state(&state, app.now());
             let event = sse::event(event.name, &event.payload);

@@ -1,5 +1,5 @@
-//! Responses to requests that no route matches. Clients without credentials get a 401, so that they do
-//! not learn which paths exist.
+//! Responses to requests that no route matches. Without credentials that is 401, which reveals no
+//! paths.
 
 use axum::Extension;
 use axum::http::{Method, Uri};
@@ -16,7 +16,7 @@ pub(in crate::api) async fn not_found(
 ) -> ApiError {
     match authentication.admit(Access::Authenticated) {
         Ok(_) => ApiError::not_found(&method, uri.path()),
-        Err(denied) => denied.into(),
+        Err(denied) => *denied,
     }
 }
 
@@ -28,6 +28,6 @@ pub(in crate::api) async fn method_not_allowed(
 ) -> ApiError {
     match authentication.admit(Access::Authenticated) {
         Ok(_) => ApiError::method_not_allowed(&method, uri.path()),
-        Err(denied) => denied.into(),
+        Err(denied) => *denied,
     }
 }

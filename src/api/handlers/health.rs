@@ -11,6 +11,7 @@ use crate::api::openapi::examples;
 use crate::api::response::json;
 use crate::api::state::ApiState;
 use crate::app::Status;
+use crate::app::error::Unavailable;
 use crate::domain::time::Timestamp;
 
 /// Get the health of the server with its sessions
@@ -101,7 +102,7 @@ fn respond<T: Serialize>(status: Status, health: T, now: Timestamp) -> Response 
     if status != Status::Unhealthy {
         return json(StatusCode::OK, &health);
     }
-    let unhealthy = ApiError::unhealthy();
+    let unhealthy = ApiError::from(Unavailable::Storage);
     let error = unhealthy.document(now);
     unhealthy.respond(&WithError { health, error })
 }

@@ -48,8 +48,8 @@ use crate::metrics::Open;
                 description = "`true` if an earlier call with this key has done it"
             )),
             examples(
-                ("websocket" = (value = json!(examples::sent_by_websocket()))),
-                ("http" = (value = json!(examples::sent_by_http()))),
+                ("websocket" = (value = json!(examples::sent(false)))),
+                ("http" = (value = json!(examples::sent(true)))),
             ),
         ),
         BodyErrors,
@@ -195,7 +195,10 @@ pub(in crate::api) async fn list(
     path = "/api/messaging/channels/{channelId}/messages",
     operation_id = "getChannelMessages",
     tag = "messages",
-    params(("channelId" = String, Path, description = "The session", format = Uuid), MessagePageQuery),
+    params(
+        ("channelId" = String, Path, description = "The session", format = Uuid),
+        MessagePageQuery,
+    ),
     responses(
         (
             status = 200,
@@ -222,5 +225,5 @@ pub(in crate::api) async fn transcript(
 }
 
 fn page(session: &Session, page: &Page<&str>) -> Response {
-    MessageList::new(session, page).respond()
+    json(StatusCode::OK, &MessageList::new(session, page))
 }

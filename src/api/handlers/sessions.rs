@@ -2,8 +2,8 @@
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 
 use super::listing;
 use crate::api::dto::queries::SessionListQuery;
@@ -64,14 +64,12 @@ pub(in crate::api) async fn create(
     let request = body.validate(key.as_deref())?;
     let scope = Scope::of(client.principal.user());
     let created = state.app.create_session(request, scope, client.address);
-    let created = created.await;
-    let created = created.map_err(|error| ApiError::from_app(error, Call::Create))?;
-    let mut response = info(&state.app, &created.session, StatusCode::CREATED);
+    let created = created
+        .await
+        .map_err(|error| ApiError::from_app(error, Call::Create))?;
+    let response = info(&state.app, &created.session, StatusCode::CREATED);
     let location = format!("/api/messaging/sessions/{}", created.session.id);
-    // ASCII is a valid header.
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
+    let response = ([(header::LOCATION, location)], response).into_response();
     Ok(mark_replayed(response, created.replayed))
 }
 

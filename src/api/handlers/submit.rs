@@ -16,8 +16,8 @@ use crate::api::state::ApiState;
 /// Submit the reply of an external agent
 ///
 /// For clients with the server's token and administrators. The reply closes the turn that
-/// `in_reply_to_message_id` names, or all turns of the session that wait for a reply. If there is no
-/// such turn, it is stored as a further message of the agent.
+/// `in_reply_to_message_id` names, or all turns of the session that wait for a reply. If there is
+/// no such turn, it is stored as a further message of the agent.
 #[utoipa::path(
     post,
     path = "/api/messaging/submit",

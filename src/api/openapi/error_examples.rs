@@ -1,21 +1,19 @@
 //! An example of each error, made as the server makes it.
 
-use super::sample::{NOW, agent_id, expired, pending, session_id};
+use super::sample::{NOW, agent_id, expired, message_in, session_id};
 use crate::api::error::{ApiError, Call};
 use crate::app::error::{AppError, NoReply, NoReplyReason, Unavailable, ValidationError};
 use crate::domain::error::{Refusal, RenewalRefused};
-use crate::domain::message::TurnFailure;
+use crate::domain::message::{TurnFailure, TurnState};
 use crate::domain::time::Millis;
 use crate::domain::timeout::InvalidTimeout;
 
 /// The age of a session that cannot be renewed.
 const AGE: Millis = Millis(42_000_000);
 
-/// An error response of the description.
 pub(super) struct ErrorResponse {
     pub(super) name: &'static str,
     pub(super) description: &'static str,
-    /// Errors by the names of the examples.
     pub(super) examples: Vec<(&'static str, ApiError)>,
 }
 
@@ -34,7 +32,6 @@ fn response(name: &'static str, description: &'static str) -> ErrorResponse {
     }
 }
 
-/// Returns every error response.
 pub(super) fn all() -> Vec<ErrorResponse> {
     vec![
         bad_request(),
@@ -62,15 +59,15 @@ pub(super) fn all() -> Vec<ErrorResponse> {
         )
         .example("idempotencyConflict", idempotency_conflict()),
         response("SessionNotFound", "The session does not exist")
-            .example("sessionNotFound", session_not_found()),
+            .example("sessionNotFound", Refusal::SessionNotFound(session_id())),
         response("AgentNotFound", "The agent does not exist")
-            .example("agentNotFound", agent_not_found()),
+            .example("agentNotFound", Refusal::AgentNotFound(agent_id())),
         response(
             "SessionOrAgentNotFound",
             "The session or its agent does not exist",
         )
-        .example("sessionNotFound", session_not_found())
-        .example("agentNotFound", agent_not_found()),
+        .example("sessionNotFound", Refusal::SessionNotFound(session_id()))
+        .example("agentNotFound", Refusal::AgentNotFound(agent_id())),
         response(
             "SessionExpired",
             "The session has expired and is still retained",
@@ -175,14 +172,6 @@ fn idempotency_conflict() -> Refusal {
     }
 }
 
-fn session_not_found() -> Refusal {
-    Refusal::SessionNotFound(session_id())
-}
-
-fn agent_not_found() -> Refusal {
-    Refusal::AgentNotFound(agent_id())
-}
-
 fn session_expired() -> Refusal {
     Refusal::SessionExpired {
         session_id: session_id(),
@@ -208,7 +197,7 @@ fn no_reply(reason: NoReplyReason) -> AppError {
     AppError::NoReply(Box::new(NoReply {
         agent_id: agent_id(),
         session: expired(),
-        message: pending(),
+        message: message_in(TurnState::Open),
         client_message_id: None,
         replayed: false,
         reason,

@@ -4,22 +4,24 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::sample::{CREATED, NOW, created, message, reply, session, session_id, unanswered};
+use super::sample::{CREATED, NOW, created, message, message_in, reply, session, session_id};
 use crate::api::dto::{
     self, AgentAnswer, AgentListAnswer, AgentResponse, Deleted, MessageList, SentAnswer,
     SessionInfo, SessionStatus, SessionsHealth, StatsInfo, StorageAnswer, Submitted, UserMessage,
     VerificationAnswer, WithError,
 };
 use crate::api::error::ApiError;
+use crate::app::error::Unavailable;
 use crate::app::{
     Character, Health, LastBackup, Page, Reason, Stats, Status, StorageInfo, Verified,
 };
 use crate::archive;
 use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item};
-use crate::domain::message::{Message, TurnFailure};
+use crate::domain::message::{Message, TurnFailure, TurnState};
 
 /// A few of the metrics, valid in both formats.
-pub(in crate::api) const METRICS: &str = "# HELP sessiond_sessions_active Sessions that can be used.\n\
+pub(in crate::api) const METRICS: &str = "\
+    # HELP sessiond_sessions_active Sessions that can be used.\n\
     # TYPE sessiond_sessions_active gauge\n\
     sessiond_sessions_active 42\n";
 
@@ -39,7 +41,6 @@ pub(in crate::api) fn deleted_session() -> Value {
     json!(Deleted::new(session_id()))
 }
 
-/// The last page of a list of sessions.
 pub(in crate::api) fn session_list() -> Value {
     json!({
         "sessions": [current_session()], "total": 42, "stats": StatsInfo::from(stats()),
@@ -61,19 +62,12 @@ fn stats() -> Stats {
     }
 }
 
-pub(in crate::api) fn sent_by_websocket() -> Value {
-    sent(None)
-}
-
-pub(in crate::api) fn sent_by_http() -> Value {
-    sent(Some(&AgentResponse::from(&reply())))
-}
-
-fn sent(reply: Option<&AgentResponse<'_>>) -> Value {
-    let message = message();
+pub(in crate::api) fn sent(has_reply: bool) -> Value {
+    let (message, reply) = (message(), reply());
+    let reply = has_reply.then(|| AgentResponse::from(&reply));
     let user_message = UserMessage::new(&session(), &message, Some("m-1"));
     let status = SessionStatus::new(&session(), true, NOW);
-    json!(SentAnswer::new(&user_message, reply, &status))
+    json!(SentAnswer::new(&user_message, reply.as_ref(), &status))
 }
 
 pub(in crate::api) fn messages() -> Value {
@@ -81,7 +75,9 @@ pub(in crate::api) fn messages() -> Value {
 }
 
 pub(in crate::api) fn messages_with_failure() -> Value {
-    message_list(vec![unanswered(TurnFailure::agent_error())])
+    message_list(vec![message_in(TurnState::Failed(
+        TurnFailure::agent_error(),
+    ))])
 }
 
 pub(in crate::api) fn no_messages() -> Value {
@@ -100,12 +96,10 @@ pub(in crate::api) fn submitted() -> Value {
     json!(Submitted::new(&session(), &reply()))
 }
 
-/// The built-in agent.
 pub(in crate::api) fn agent() -> Value {
     built_in_agent(|eliza| json!(AgentAnswer::from(eliza)))
 }
 
-/// The agents of a server without character files.
 pub(in crate::api) fn agents() -> Value {
     built_in_agent(|eliza| json!(AgentListAnswer::new([eliza].into_iter())))
 }
@@ -115,7 +109,6 @@ fn built_in_agent(show: impl Fn(&Character) -> Value) -> Value {
     eliza.map_or(Value::Null, |eliza| show(&eliza))
 }
 
-/// The lines of an export.
 pub(in crate::api) fn export() -> String {
     let session = Item::Session(ArchivedSession {
         session: session(),
@@ -182,16 +175,20 @@ pub(in crate::api) fn sessions_health(health: &Health) -> SessionsHealth {
     SessionsHealth::new(health, NOW)
 }
 
+fn storage_error() -> Value {
+    ApiError::from(Unavailable::Storage).document(NOW)
+}
+
 pub(in crate::api) fn sessions_unhealthy() -> Value {
     json!(WithError {
         health: sessions_health(&unhealthy()),
-        error: ApiError::unhealthy().document(NOW),
+        error: storage_error(),
     })
 }
 
 pub(in crate::api) fn unhealthy_answer() -> Value {
     json!(WithError {
         health: dto::Health::from(&unhealthy()),
-        error: ApiError::unhealthy().document(NOW),
+        error: storage_error(),
     })
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 pub(super) fn all() -> Value {
     json!({
         "X-Request-Id": {
-            "description": "The id of the request in the server's log: the client's, if it is valid",
+            "description": "The id of the request in the log: the client's, if it is valid",
             "required": true,
             "schema": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$" },
         },
@@ -36,7 +36,6 @@ pub(super) fn add_request_id(document: &mut Value) {
     }
 }
 
-/// Returns the values of an object.
 pub(super) fn members(value: &mut Value) -> impl Iterator<Item = &mut Value> {
     value.as_object_mut().into_iter().flat_map(Map::values_mut)
 }

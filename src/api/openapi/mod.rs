@@ -1,7 +1,7 @@
 //! The description of the API, made from the handlers and their types.
 //!
-//! The annotation of a handler describes its requests and responses, the router adds the access rule,
-//! and the examples are what the server writes.
+//! Handlers describe their requests and responses, the router adds access rules, and the examples
+//! are what the server writes.
 
 mod error_examples;
 pub(super) mod examples;
@@ -17,9 +17,8 @@ mod validator;
 use serde_json::{Value, json};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use self::streams::Stream;
+use self::streams::StreamEvent;
 use super::dto;
 use super::sse;
 use crate::client_events;
@@ -28,7 +27,7 @@ use crate::client_events;
 #[openapi(
     info(
         title = "sessiond",
-        description = "A self-hosted, durable server of the ElizaOS Sessions API.\n\nAll bodies are \
+        description = "A self-hosted, durable server of the ElizaOS Sessions API.\n\nBodies are \
             JSON in UTF-8. Times are RFC 3339 in UTC with milliseconds, ids are UUIDs. Unknown \
             fields of a request are ignored. Every response has an `X-Request-Id`, and all errors \
             have the same form: `error.message` is for people, `code` and `details` are for \
@@ -67,38 +66,38 @@ pub(super) fn description() -> OpenApi {
 }
 
 /// Returns the router's description as JSON, with everything that is shared or derived.
-#[must_use]
-pub(super) fn document(mut document: OpenApi) -> Value {
-    let components = document.components.get_or_insert_default();
-    let bearer = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .description(Some("A token of the server, or the JWT of a user"))
-        .build();
-    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-    let key = ApiKeyValue::with_description("X-API-KEY", "A token of the server");
-    components.add_security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(key)));
+pub(super) fn document(document: OpenApi) -> Value {
     let mut document = json!(document);
     // The empty requirement is for servers without authentication.
     document["security"] = json!([{}, { "bearer": [] }, { "apiKey": [] }]);
+    document["components"]["securitySchemes"] = json!({
+        "bearer": {
+            "type": "http", "scheme": "bearer",
+            "description": "A token of the server, or the JWT of a user",
+        },
+        "apiKey": {
+            "type": "apiKey", "name": "X-API-KEY", "in": "header",
+            "description": "A token of the server",
+        },
+    });
     document["components"]["responses"] = responses::all();
     document["components"]["headers"] = headers::all();
-    for (name, stream) in streams::all() {
-        stream.add_schemas(name, &mut document["components"]["schemas"]);
-        add_examples(name, &stream, &mut document["paths"]);
+    for (name, events) in streams::all() {
+        streams::add_schemas(name, &events, &mut document["components"]["schemas"]);
+        add_examples(name, &events, &mut document["paths"]);
     }
     headers::add_request_id(&mut document);
     document
 }
 
-/// Adds examples to the responses that are this stream.
-fn add_examples(name: &str, stream: &Stream, paths: &mut Value) {
+fn add_examples(name: &str, events: &[StreamEvent], paths: &mut Value) {
     let schema = json!({ "$ref": format!("#/components/schemas/{name}") });
     let operations = headers::members(paths).flat_map(headers::members);
     let responses = operations.flat_map(|operation| headers::members(&mut operation["responses"]));
     for response in responses {
         let media = response.pointer_mut("/content/text~1event-stream");
         if let Some(media) = media.filter(|media| media["schema"] == schema) {
-            media["examples"] = stream.examples();
+            media["examples"] = streams::examples(events);
         }
     }
 }

@@ -51,7 +51,6 @@ fn references(names: &[&'static str]) -> BTreeMap<String, RefOr<Response>> {
     references.collect()
 }
 
-/// Returns every error response, by its name.
 pub(super) fn all() -> Value {
     let responses = error_examples::all().into_iter();
     responses

@@ -1,8 +1,7 @@
-//! The conversation in the examples: one message and its reply. The examples are made from it as the
-//! server makes its responses.
+//! The conversation in the examples: one message and its reply.
 
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
-use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
+use crate::domain::message::{Body, Message, Role, Sender, TurnState};
 use crate::domain::session::{NewSession, Session};
 use crate::domain::time::{TimeScale, Timestamp};
 use crate::domain::timeout::TimeoutConfig;
@@ -33,7 +32,6 @@ pub(in crate::api) fn reply_id() -> MessageId {
     MessageId::from(0x018d_0d2e_5b01_7d1a_b2c6_5e0f_71a8_93d2)
 }
 
-/// Returns a new session.
 pub(in crate::api) fn created(timeout_minutes: u32) -> Session {
     let new = NewSession {
         id: session_id(),
@@ -66,22 +64,12 @@ pub(in crate::api) fn expired() -> Session {
     }
 }
 
-/// Returns the user's message.
 pub(in crate::api) fn message() -> Message {
-    message_with(TurnState::Replied(NOW))
+    message_in(TurnState::Replied(NOW))
 }
 
-/// Returns the user's message while its reply is pending.
-pub(in crate::api) fn pending() -> Message {
-    message_with(TurnState::Open)
-}
-
-/// Returns the user's message after the agent failed to reply.
-pub(in crate::api) fn unanswered(failure: TurnFailure) -> Message {
-    message_with(TurnState::Failed(failure))
-}
-
-fn message_with(turn: TurnState) -> Message {
+/// Returns the user's message with its turn in this state.
+pub(in crate::api) fn message_in(turn: TurnState) -> Message {
     let role = Role::User {
         turn_id: TurnId::from(0x018d_0d2e_5b01_7c44_9d0e_41b7_6ac5_2f83),
         reply_id: reply_id(),
@@ -98,7 +86,6 @@ fn message_with(turn: TurnState) -> Message {
     }
 }
 
-/// Returns the agent's reply.
 pub(in crate::api) fn reply() -> Message {
     Message {
         id: reply_id(),

@@ -1,8 +1,8 @@
 //! The events of the two streams, each with a schema and an example.
 //!
-//! A stream is not JSON. Its schema is that of one event, as later versions of `OpenAPI` define it: the
-//! event's name, and its data as the text of JSON. Each event has a schema of its own, so that generated
-//! clients have a type for it.
+//! A stream is not JSON. Its schema is that of one event, as in later versions of `OpenAPI`: the
+//! event's name, and its data as JSON text. Each event has a schema, so that generated clients have
+//! a type for it.
 
 use std::sync::Arc;
 
@@ -19,30 +19,23 @@ use crate::domain::session::Session;
 use crate::domain::time::Millis;
 use crate::events::{Event, EventBus, SessionEvent};
 
-const ID_DESCRIPTION: &str = "Of a `messageBroadcast` its time in milliseconds since the epoch, of a \
-    `state` that of the newest message, 0 if there is none. A client resumes after it";
+const ID_DESCRIPTION: &str = "Of a `messageBroadcast` its time in milliseconds since the epoch, of \
+    a `state` that of the newest message, 0 if there is none. A client resumes after it";
 
-/// The events of a stream.
-pub(super) struct Stream(Vec<StreamEvent>);
-
-/// An event of a stream.
-struct StreamEvent {
-    /// The name of its example.
+pub(super) struct StreamEvent {
     example: &'static str,
     name: &'static str,
-    /// The name of its schema.
     schema: String,
-    /// The name of the schema of its data.
     payload_schema: String,
     id: Option<i64>,
     payload: Value,
 }
 
 /// Returns both streams, with the names of the schemas of their events.
-pub(super) fn all() -> [(&'static str, Stream); 2] {
+pub(super) fn all() -> [(&'static str, Vec<StreamEvent>); 2] {
     [
-        ("ReplyStreamEvent", Stream(reply_events())),
-        ("SessionStreamEvent", Stream(session_events())),
+        ("ReplyStreamEvent", reply_events()),
+        ("SessionStreamEvent", session_events()),
     ]
 }
 
@@ -187,26 +180,23 @@ impl StreamEvent {
     }
 }
 
-impl Stream {
-    /// Adds a schema for each event, and one under `name` for any of them.
-    pub(super) fn add_schemas(&self, name: &str, schemas: &mut Value) {
-        let mut options: Vec<Value> = Vec::new();
-        for event in &self.0 {
-            schemas[&event.schema] = event.schema();
-            let option = reference(&event.schema);
-            if !options.contains(&option) {
-                options.push(option);
-            }
+/// Adds a schema for each event, and one under `name` for any of them.
+pub(super) fn add_schemas(name: &str, events: &[StreamEvent], schemas: &mut Value) {
+    let mut options: Vec<Value> = Vec::new();
+    for event in events {
+        schemas[&event.schema] = event.schema();
+        let option = reference(&event.schema);
+        if !options.contains(&option) {
+            options.push(option);
         }
-        schemas[name] = json!({ "description": "An event of the stream", "oneOf": options });
     }
+    schemas[name] = json!({ "description": "An event of the stream", "oneOf": options });
+}
 
-    /// Returns an example of each event, by its name.
-    pub(super) fn examples(&self) -> Value {
-        let events = self.0.iter();
-        let examples = events.map(|event| (event.example, json!({ "value": event.example() })));
-        examples.collect()
-    }
+pub(super) fn examples(events: &[StreamEvent]) -> Value {
+    let events = events.iter();
+    let examples = events.map(|event| (event.example, json!({ "value": event.example() })));
+    examples.collect()
 }
 
 fn reference(schema: &str) -> Value {

@@ -5,7 +5,7 @@ use super::*;
 use crate::api::{endpoints, router};
 
 fn document() -> Value {
-    let (_, description) = router::routes().split();
+    let (_, description) = router::routes().router.split_for_parts();
     super::document(description)
 }
 
@@ -60,8 +60,7 @@ const OPERATIONS: [&str; 23] = [
     "verifyStorage",
 ];
 
-/// Built-in classes and types of JavaScript, TypeScript, browsers or Python, which a generated client
-/// would shadow.
+/// Built-in classes and types of JavaScript, TypeScript, browsers or Python.
 const GLOBALS: [&str; 28] = [
     "Any",
     "Array",

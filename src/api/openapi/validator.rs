@@ -12,8 +12,7 @@ pub(super) fn validator(components: &Value, schema: &Value) -> Validator {
     compile(components, schema).unwrap()
 }
 
-/// Compiles a schema whose references point into the components. Strings with a `format` and strings of
-/// JSON are checked, which is not the default.
+/// Compiles a schema with references into the components. Checks `format` and strings of JSON too.
 fn compile(components: &Value, mut schema: Value) -> Result<Validator, ValidationError<'static>> {
     schema["components"] = components.clone();
     let components = components.clone();
@@ -56,8 +55,8 @@ pub(super) fn errors(validator: &Validator, value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Returns the document's components. Their schemas stay open, since another schema may add properties
-/// to them; the places that refer to them are closed.
+/// Returns the document's components. References to their schemas are closed, not the schemas, to
+/// which another schema may add properties.
 pub(super) fn closed_components(document: &Value) -> Value {
     let mut components = document["components"].clone();
     for schema in components["schemas"].as_object_mut().unwrap().values_mut() {

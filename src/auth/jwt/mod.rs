@@ -1,6 +1,5 @@
 //! Users' JSON Web Tokens (RFC 7519), with HS256 only.
 
-use std::fmt;
 use std::sync::Once;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -17,7 +16,8 @@ use crate::domain::time::Timestamp;
 /// How far the clock of the issuer may deviate, in milliseconds.
 const LEEWAY: f64 = 5_000.0;
 
-/// Verifies the tokens of one key.
+/// Verifies the tokens of one key, which its `Debug` redacts.
+#[derive(Debug)]
 pub(super) struct JwtVerifier {
     key: DecodingKey,
     validation: Validation,
@@ -62,7 +62,6 @@ impl JwtVerifier {
         }
     }
 
-    /// Returns the user of a token.
     pub(super) fn verify(&self, token: &[u8], now: Timestamp) -> Result<UserId, InvalidJwt> {
         let token = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation)
             .map_err(|_| InvalidJwt::Unsigned)?;
@@ -87,13 +86,7 @@ impl JwtVerifier {
     }
 }
 
-impl fmt::Debug for JwtVerifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
-
-/// Installs HMAC as the only cryptography of the library. Its own providers depend on the `rsa` crate,
+/// Installs HMAC as the library's only cryptography. Its own providers depend on the `rsa` crate,
 /// which has known weaknesses.
 fn install_hmac() {
     static PROVIDER: CryptoProvider = CryptoProvider {

@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, Uri, header};
 pub struct Origins {
     /// The allowed origins besides the server's own.
     pub allowed: AllowedOrigins,
-    /// If set, `Host` must be a loopback name or this name. Other names that resolve to the server are
-    /// an attack (DNS rebinding).
+    /// If set, `Host` must be a loopback name or this name. Other names are an attack (DNS
+    /// rebinding).
     pub only_local_names: Option<String>,
 }
 
@@ -90,15 +90,14 @@ impl Origin {
         })
     }
 
-    /// Returns whether a server with this authority has this origin. The scheme is not compared: if a
-    /// proxy terminates TLS, the server does not know it.
+    /// Returns whether a server with this authority has this origin. The scheme is not compared,
+    /// since a proxy may terminate TLS.
     fn is_of(&self, server: Authority<'_>) -> bool {
         let port = server.port.unwrap_or_else(|| default_port(&self.scheme));
         self.host.eq_ignore_ascii_case(server.host) && self.port == port
     }
 }
 
-/// A host with an optional port.
 #[derive(Clone, Copy)]
 struct Authority<'a> {
     host: &'a str,
@@ -206,7 +205,6 @@ fn is_loopback(host: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Removes the brackets of an IPv6 address.
 fn without_brackets(host: &str) -> &str {
     host.strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))

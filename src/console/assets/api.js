@@ -1,12 +1,12 @@
-// Calls of the server. The token is kept for this tab alone, and never stands in an address.
+// Calls of the API. The token is stored for this tab only, and never part of a URL.
 
 const TOKEN = 'sessiond.token';
 const SESSIONS = '/api/messaging/sessions';
 
-/** Who is told that a token is asked for, or is wrong. */
+/** Called when the server rejects a call with a token, or requires one. */
 let onUnauthorized = () => {};
 
-/** An answer that is not the one that was hoped for, in words for people. */
+/** A failed call, with a message for people. */
 export class CallError extends Error {
   constructor(status, code, message, details = {}) {
     super(message);
@@ -20,7 +20,7 @@ export const token = {
   forget: () => sessionStorage.removeItem(TOKEN),
 };
 
-/** The user that a token names, where it names one. */
+/** The user that the token identifies, if any. */
 export function tokenUser() {
   try {
     const payload = token.get().split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
@@ -30,16 +30,16 @@ export function tokenUser() {
   }
 }
 
-export function whenUnauthorized(tell) {
-  onUnauthorized = tell;
+export function whenUnauthorized(handler) {
+  onUnauthorized = handler;
 }
 
-/** Asks for the token though the question was put aside. */
-export function askForTokenAgain() {
+/** Prompts for the token after the prompt was dismissed. */
+export function reopenTokenPrompt() {
   onUnauthorized(token.get(), true);
 }
 
-/** A response with a status of success; anything else is thrown. */
+/** Returns a successful response; throws otherwise. */
 export async function call(path, { method = 'GET', body, headers = {}, signal } = {}) {
   const sent = { Accept: 'application/json', ...headers };
   const bearer = token.get();
@@ -52,7 +52,7 @@ export async function call(path, { method = 'GET', body, headers = {}, signal } 
     });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new CallError(0, 'UNREACHABLE', 'The server does not answer. It is tried again.');
+    throw new CallError(0, 'UNREACHABLE', 'The server does not respond. Retrying.');
   }
   if (response.ok) return response;
   const error = await failure(response);
@@ -65,16 +65,16 @@ async function failure(response) {
   try {
     answer = await response.json();
   } catch {
-    // A proxy in between may answer in its own words.
+    // A proxy may have sent a response of its own.
   }
-  const message = answer.error?.details || answer.error?.message || `The server answered ${response.status}.`;
+  const message = answer.error?.details || answer.error?.message || `The server responded with status ${response.status}.`;
   return new CallError(response.status, answer.code ?? '', message, { ...answer.details, body: answer });
 }
 
 const json = async (path, options) => (await call(path, options)).json();
 const session = (id) => `${SESSIONS}/${encodeURIComponent(id)}`;
 
-/** Parameters that are set, as a query. */
+/** The parameters that are set, as a query string. */
 function query(parameters) {
   const set = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== '');
   return set.length ? `?${new URLSearchParams(set)}` : '';
@@ -93,7 +93,7 @@ export const api = {
   send: (id, body) => json(`${session(id)}/messages`, { method: 'POST', body }),
   export: async (id) => (await call(`/api/admin/export${query({ session: id })}`, { headers: { Accept: 'application/x-ndjson' } })).text(),
   agents: async (signal) => (await json('/api/agents', { signal })).data.agents,
-  /** How the service is, also when it says so with an error. */
+  /** The health, also when it is reported as an error. */
   health: async (signal) => {
     try {
       return await json(`${SESSIONS}/health`, { signal });
@@ -112,7 +112,7 @@ export const api = {
 
 let agentNames;
 
-/** The agents' names by id, asked for once. */
+/** The agents' names by id, requested once. */
 export async function namesOfAgents() {
   agentNames ??= api.agents().then((agents) => new Map(agents.map(({ id, name }) => [id, name])));
   try {
@@ -123,7 +123,7 @@ export async function namesOfAgents() {
   }
 }
 
-/** After a new token everything is asked for anew. */
+/** Discards the names, since a new token may show others. */
 export function forgetNames() {
   agentNames = undefined;
 }

@@ -1,4 +1,4 @@
-// The console: which view the address names, how the server is, and the token.
+// The console: routing, the server's health, and the token.
 
 import { api, forgetNames, token, whenUnauthorized } from './api.js';
 import { askForToken } from './dialogs.js';
@@ -6,15 +6,15 @@ import { emptyState, h, setText } from './dom.js';
 import { healthView } from './health.js';
 import { sessionView } from './session.js';
 import { sessionsView } from './sessions.js';
-import { plural } from './words.js';
+import { plural } from './format.js';
 
-const HEALTH_EVERY = 5000;
+const HEALTH_INTERVAL = 5000;
 
 const main = document.querySelector('#main');
 const state = document.querySelector('#state');
 const forget = document.querySelector('#token');
 
-/** What ends the view that is shown: its timers and its streams. */
+/** Ends the current view, with its timers and streams. */
 let leaving = new AbortController();
 let isFirst = true;
 
@@ -31,7 +31,7 @@ function route() {
 }
 
 function notFound() {
-  return emptyState('There is no such page', 'The address may have been cut off.', h('a', { href: '#/' }, 'All sessions'));
+  return emptyState('Page not found', 'The link may be incomplete.', h('a', { href: '#/' }, 'All sessions'));
 }
 
 function show() {
@@ -56,61 +56,61 @@ async function refreshHealth() {
   if (document.hidden) return;
   try {
     const { status, activeSessions } = await api.health();
-    tell(status, status === 'healthy' ? plural(activeSessions, 'active session') : status);
+    setState(status, status === 'healthy' ? plural(activeSessions, 'active session') : status);
   } catch (error) {
-    if (error.status === 401) tell('locked', 'A token is needed');
-    else tell('unreachable', error.status ? error.message : 'Not connected');
+    if (error.status === 401) setState('locked', 'Token required');
+    else setState('unreachable', error.status ? error.message : 'Not connected');
   }
 }
 
-function tell(kind, text) {
+function setState(kind, text) {
   state.dataset.kind = kind;
   setText(state.querySelector('.state-text'), text);
   forget.hidden = !token.get();
 }
 
-function startAnew() {
+function restart() {
   forgetNames();
   refreshHealth();
   show();
 }
 
-let isAsking = false;
-/** Whether the question was put aside: it comes again with the next page, or a click. */
-let isPutAside = false;
+let isPrompting = false;
+/** Whether the prompt was dismissed. It returns with the next view, or on request. */
+let isDismissed = false;
 
-whenUnauthorized((refused, isWanted = false) => {
-  // A call that was under way with an older token says nothing of the present one.
-  if (isAsking || refused !== token.get() || (isPutAside && !isWanted)) return;
+whenUnauthorized((refused, isRequested = false) => {
+  // A call that was sent with an older token says nothing about the current one.
+  if (isPrompting || refused !== token.get() || (isDismissed && !isRequested)) return;
   token.forget();
-  askAnew(refused ? 'The server does not accept this token.' : '');
+  promptForToken(refused ? 'The server rejected this token.' : '');
 });
 
-async function askAnew(problem) {
-  isAsking = true;
+async function promptForToken(problem) {
+  isPrompting = true;
   const given = await askForToken(problem);
-  isAsking = false;
-  isPutAside = !given;
+  isPrompting = false;
+  isDismissed = !given;
   if (!given) return;
   token.set(given);
-  startAnew();
+  restart();
 }
 
 forget.addEventListener('click', () => {
   token.forget();
-  isPutAside = false;
-  startAnew();
+  isDismissed = false;
+  restart();
 });
-// The address names the view, so that it cannot name a place in it too.
+// The fragment of the URL is the route, so this link cannot use it.
 document.querySelector('.skip').addEventListener('click', (event) => {
   event.preventDefault();
   main.focus();
 });
 addEventListener('hashchange', () => {
-  isPutAside = false;
+  isDismissed = false;
   show();
 });
 document.addEventListener('visibilitychange', refreshHealth);
-setInterval(refreshHealth, HEALTH_EVERY);
+setInterval(refreshHealth, HEALTH_INTERVAL);
 refreshHealth();
 show();

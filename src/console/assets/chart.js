@@ -1,4 +1,4 @@
-// A small chart of a figure over the last minutes.
+// A small chart of a metric over the last minutes.
 
 import { h, setText, svg } from './dom.js';
 
@@ -6,19 +6,19 @@ const WIDTH = 320;
 const HEIGHT = 72;
 const TOP = 6;
 
-/** How many points it holds, and as how many it is drawn at least. */
+/** The maximum number of points, and the number that the width shows at least. */
 const POINTS = 90;
-const FEWEST = 15;
+const MIN_POINTS = 15;
 
 let charts = 0;
 
 export class Chart {
   points = [];
 
-  /** `words` says a value; `note` is what stands beside it. */
-  constructor(title, words, { from = 0 } = {}) {
+  /** `format` formats a value. */
+  constructor(title, format, { from = 0 } = {}) {
     charts += 1;
-    this.words = words;
+    this.format = format;
     this.from = from;
     const id = `chart-${charts}`;
     this.value = h('p', { class: 'chart-value' }, '–');
@@ -34,14 +34,14 @@ export class Chart {
     else if (this.points.length) this.points.push(this.points.at(-1));
     this.points = this.points.slice(-POINTS);
     const known = value !== undefined && Number.isFinite(value);
-    setText(this.value, known ? this.words(value) : '–');
+    setText(this.value, known ? this.format(value) : '–');
     setText(this.note, note || this.range());
     this.draw();
   }
 
   range() {
     if (this.points.length < 2) return '';
-    return `at most ${this.words(Math.max(...this.points))} in this view`;
+    return `maximum ${this.format(Math.max(...this.points))} in this view`;
   }
 
   draw() {
@@ -49,8 +49,8 @@ export class Chart {
     const low = this.from === 'lowest' ? Math.min(...this.points) : this.from;
     const high = Math.max(...this.points, low);
     const span = high - low || 1;
-    // A young chart is drawn wider, so that there is something to see.
-    const step = WIDTH / Math.max(this.points.length - 1, FEWEST);
+    // A new chart is stretched, so that it is visible.
+    const step = WIDTH / Math.max(this.points.length - 1, MIN_POINTS);
     const start = WIDTH - step * (this.points.length - 1);
     const places = this.points.map((value, index) => {
       const y = high === low ? HEIGHT - 1 : HEIGHT - 1 - ((value - low) / span) * (HEIGHT - TOP - 1);

@@ -1,26 +1,26 @@
-// What is said in a session: the transcript, the reply as it comes, and the box to write in.
+// A conversation: the transcript, the reply in progress, and the composer.
 
 import { api } from './api.js';
 import { newId } from './dialogs.js';
 import { h, setText } from './dom.js';
-import { fullTime, timeOfDay } from './words.js';
+import { fullTime, timeOfDay } from './format.js';
 
 const RETRY_AFTER = 1500;
 const MAX_CHARACTERS = 4000;
 
-/** So near to the end one is reading the end. */
+/** The distance from the end, in pixels, within which the view follows new messages. */
 const NEAR_END = 80;
 
 export class Conversation {
   /** The messages by their ids. */
   bubbles = new Map();
-  /** Messages of ours that the server has not confirmed, in their order. */
+  /** Own messages that the server has not confirmed, in order. */
   sending = [];
   agentName = 'Agent';
   userName = 'User';
   isClosed = false;
 
-  /** `earlier(before)` loads an earlier page; `sent(status)` hears how a message left the session. */
+  /** `earlier(before)` loads an earlier page; `sent(status)` receives the session status after a send. */
   constructor(id, { earlier, sent }) {
     this.id = id;
     this.loadEarlier = earlier;
@@ -28,7 +28,7 @@ export class Conversation {
     this.earlier = h('button', { type: 'button', class: 'quiet earlier', hidden: true, onclick: () => this.showEarlier() }, 'Earlier messages');
     this.list = h('ol', { class: 'messages' });
     this.thinking = h('p', { class: 'thinking', hidden: true }, h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')), h('span', { class: 'thinking-words' }));
-    this.nothing = h('p', { class: 'nothing muted', hidden: true }, 'Nothing has been said yet.');
+    this.nothing = h('p', { class: 'nothing muted', hidden: true }, 'No messages yet.');
     this.log = h('div', { class: 'log', role: 'log', 'aria-label': 'Conversation', tabindex: '0' }, this.earlier, this.nothing, this.list, this.thinking);
     this.strip = h('p', { class: 'strip', role: 'status', hidden: true });
     this.input = h('textarea', {
@@ -39,7 +39,7 @@ export class Conversation {
     this.form = h('form', { class: 'composer', onsubmit: (event) => this.submit(event) },
       h('label', { for: 'say', class: 'hidden' }, 'Message'),
       h('div', { class: 'composer-row' }, this.input, this.button),
-      h('p', { class: 'hint', id: 'say-hint' }, 'Enter sends, Shift and Enter begins a new line.'));
+      h('p', { class: 'hint', id: 'say-hint' }, 'Press Enter to send, Shift+Enter for a new line.'));
     this.element = h('section', { class: 'card conversation', 'aria-label': 'Conversation' }, this.log, this.strip, this.form);
   }
 
@@ -48,7 +48,7 @@ export class Conversation {
     for (const bubble of this.bubbles.values()) if (bubble.isAgent) setText(bubble.author, name);
   }
 
-  /** Shows a page of the transcript, which comes newest first. */
+  /** Shows a page of the transcript, which is sorted newest first. */
   show({ messages, hasMore }) {
     const height = this.log.scrollHeight;
     const items = [...messages].reverse().filter(({ id }) => !this.bubbles.has(id)).map((message) => this.stored(message).element);
@@ -56,7 +56,7 @@ export class Conversation {
     this.oldest = messages.at(-1)?.createdAt ?? this.oldest;
     this.earlier.hidden = !hasMore;
     this.nothing.hidden = this.bubbles.size > 0;
-    // What one was reading stays where it was; at first that is the end.
+    // The visible messages keep their position; at first that is the end.
     this.log.scrollTop = this.log.scrollTop + this.log.scrollHeight - height;
     requestAnimationFrame(() => this.bubbles.size <= messages.length && this.toEnd());
   }
@@ -66,7 +66,7 @@ export class Conversation {
     try {
       this.show(await this.loadEarlier(Date.parse(this.oldest)));
     } catch (error) {
-      this.tell(error.message);
+      this.showStatus(error.message);
     } finally {
       this.earlier.disabled = false;
     }
@@ -92,14 +92,14 @@ export class Conversation {
     if (isAtEnd || !bubble.isAgent) this.toEnd();
   }
 
-  /** Shows a message as stored, at its place: others may have been stored before it meanwhile. */
+  /** Shows a message as stored, in its position: others may have been stored before it. */
   settle(bubble, text, createdAt) {
     bubble.set(text, createdAt);
     const { element } = bubble;
-    const comesLater = ({ dataset, classList }) =>
+    const isLater = ({ dataset, classList }) =>
       Number(dataset.at) > Number(element.dataset.at) || classList.contains('pending') || classList.contains('streaming');
     let before = this.list.lastElementChild;
-    while (before && (before === element || comesLater(before))) before = before.previousElementSibling;
+    while (before && (before === element || isLater(before))) before = before.previousElementSibling;
     if (!before) this.list.prepend(element);
     else if (before.nextElementSibling !== element) before.after(element);
   }
@@ -112,11 +112,11 @@ export class Conversation {
     this.log.scrollTop = this.log.scrollHeight;
   }
 
-  /** Whether an event was one of the conversation's. */
-  heard(name, data) {
-    if (name === 'messageBroadcast') this.said(data);
-    else if (name === 'messageStreamChunk') this.chunk(data);
-    else if (name === 'messageStreamError') this.failed(data);
+  /** Handles an event. Returns whether it was one of the conversation. */
+  handle(name, data) {
+    if (name === 'messageBroadcast') this.addMessage(data);
+    else if (name === 'messageStreamChunk') this.addChunk(data);
+    else if (name === 'messageStreamError') this.showFailure(data);
     else if (name === 'controlMessage') this.think(data.action === 'disable_input');
     else if (name === 'state') {
       this.think(!data.inputEnabled);
@@ -125,7 +125,7 @@ export class Conversation {
     return true;
   }
 
-  said({ id, text, createdAt, senderName, source, thought, attachments, inReplyTo }) {
+  addMessage({ id, text, createdAt, senderName, source, thought, attachments, inReplyTo }) {
     const isAgent = source === 'agent_response';
     const isAtEnd = this.isAtEnd();
     let bubble = this.bubbles.get(id) ?? (isAgent ? undefined : this.adopt(id, text));
@@ -135,13 +135,13 @@ export class Conversation {
     }
     this.settle(bubble, text, createdAt);
     bubble.annotate({ thought, attachments });
-    // A message that was sent again had failed before.
+    // A retried message had failed before.
     if (inReplyTo) this.bubbles.get(inReplyTo)?.annotate({ failure: undefined });
     if (isAgent) this.thinking.hidden = true;
     if (isAtEnd) this.toEnd();
   }
 
-  /** The bubble of a message of ours, whose broadcast may come before its answer. */
+  /** The bubble of an own message, whose broadcast may arrive before the response. */
   adopt(id, text) {
     const sending = this.sending.find((sent) => !sent.id && sent.text === text);
     if (!sending) return undefined;
@@ -150,7 +150,7 @@ export class Conversation {
     return sending.bubble;
   }
 
-  chunk({ messageId, chunk, index }) {
+  addChunk({ messageId, chunk, index }) {
     const isAtEnd = this.isAtEnd();
     let bubble = this.bubbles.get(messageId);
     if (bubble?.isStored) return;
@@ -163,7 +163,7 @@ export class Conversation {
     if (isAtEnd) this.toEnd();
   }
 
-  failed({ messageId, error, partialText }) {
+  showFailure({ messageId, error, partialText }) {
     let bubble = this.bubbles.get(messageId);
     if (!bubble) {
       bubble = this.bubble(messageId, true);
@@ -181,24 +181,24 @@ export class Conversation {
     if (isThinking && this.isAtEnd()) this.toEnd();
   }
 
-  /** Says whether what happens is heard. */
+  /** Shows whether the event stream is connected. */
   connection(state) {
     if (this.isClosed) return;
-    this.tell(state === 'live' ? '' : 'The connection is lost. It is taken up again where it broke off.');
+    this.showStatus(state === 'live' ? '' : 'Connection lost. Reconnecting; nothing will be missed.');
   }
 
-  tell(text) {
+  showStatus(text) {
     this.strip.hidden = !text;
     setText(this.strip, text);
   }
 
-  /** Nothing more can be said. */
+  /** Disables sending. */
   close(text) {
     this.isClosed = true;
     this.thinking.hidden = true;
     this.form.hidden = true;
     this.strip.classList.add('final');
-    this.tell(text);
+    this.showStatus(text);
   }
 
   key(event) {
@@ -226,7 +226,7 @@ export class Conversation {
     if (this.sending.length === 1) this.sendAll();
   }
 
-  /** One after the other, so that they are stored in the order of their writing. */
+  /** Sends one message at a time, so that they are stored in order. */
   async sendAll() {
     while (this.sending.length && !this.isClosed) {
       const [sending] = this.sending;
@@ -241,8 +241,8 @@ export class Conversation {
       try {
         const { userMessage, sessionStatus } = await api.send(this.id, { content: text, transport: 'websocket', clientMessageId: key });
         sending.id = userMessage.id;
-        const told = this.bubbles.get(userMessage.id);
-        if (told && told !== bubble) bubble.element.remove();
+        const shown = this.bubbles.get(userMessage.id);
+        if (shown && shown !== bubble) bubble.element.remove();
         else {
           this.bubbles.set(userMessage.id, bubble);
           this.settle(bubble, text, userMessage.createdAt);
@@ -250,25 +250,25 @@ export class Conversation {
         this.onSent(sessionStatus);
         return;
       } catch (error) {
-        // Under the same key it is stored once, however often it is sent.
-        const mayHelp = error.status === 0 || error.status === 503;
-        if (!mayHelp || this.isClosed) return this.refused(sending, error);
+        // With the same key it is stored only once.
+        const isTransient = error.status === 0 || error.status === 503;
+        if (!isTransient || this.isClosed) return this.showRefusal(sending, error);
         await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
       }
     }
   }
 
-  refused(sending, error) {
-    const again = h('button', { type: 'button', class: 'link', onclick: () => {
+  showRefusal(sending, error) {
+    const retry = h('button', { type: 'button', class: 'link', onclick: () => {
       sending.bubble.pend(sending.text);
       this.sending.push(sending);
       if (this.sending.length === 1) this.sendAll();
     } }, 'Send again');
-    sending.bubble.annotate({ failure: error, action: this.isClosed || error.status === 400 ? undefined : again });
+    sending.bubble.annotate({ failure: error, action: this.isClosed || error.status === 400 ? undefined : retry });
   }
 }
 
-/** A message on the page. */
+/** The view of a message. */
 class Bubble {
   isStored = false;
   text = '';
@@ -283,7 +283,7 @@ class Bubble {
       h('p', { class: 'by' }, this.author, this.time), this.words, this.notes);
   }
 
-  /** It is stored, and this is what it says. */
+  /** Shows the stored message. */
   set(text, createdAt) {
     this.isStored = true;
     this.element.classList.remove('streaming', 'pending');
@@ -295,13 +295,13 @@ class Bubble {
     setText(this.time, timeOfDay(at));
   }
 
-  /** It is still coming. */
+  /** Shows a message that is being streamed. */
   stream(text) {
     this.element.classList.add('streaming');
     this.write(text);
   }
 
-  /** It is on its way to the server. */
+  /** Shows a message that is being sent. */
   pend(text) {
     this.element.classList.add('pending');
     this.notes.replaceChildren();

@@ -1,20 +1,20 @@
-// The time that a session has left, running down on the page. The server's own figures are taken
-// from the moment they came, so that a wrong clock in the browser does no harm.
+// The remaining time of a session. It counts from the arrival of the server's numbers, so that a wrong
+// clock of the browser does not matter.
 
 import { h, setText } from './dom.js';
-import { duration } from './words.js';
+import { duration } from './format.js';
 
 const MINUTE = 60_000;
 const TICK = 250;
 
 const running = new Set();
 
-/** One clock for all of them. */
+/** One timer for all of them. */
 setInterval(() => {
   for (const countdown of running) countdown.tick();
 }, TICK);
 
-/** A bar and its words. `ended` is called once, when the time is over. */
+/** A bar with a text. `ended` is called once, when the time is over. */
 export class Countdown {
   constructor(session, { ended = () => {} } = {}) {
     this.fill = h('span', { class: 'bar-fill' });
@@ -25,7 +25,7 @@ export class Countdown {
     running.add(this);
   }
 
-  /** Takes over what the server says now. */
+  /** Shows the session as the server reports it. */
   take(session) {
     const remaining = session.timeRemaining;
     const { timeoutMinutes, warningThresholdMinutes, autoRenew } = session.timeoutConfig;
@@ -39,13 +39,13 @@ export class Countdown {
     this.show();
   }
 
-  /** The server says that the end is near. */
+  /** The server has warned of the expiration. */
   warn() {
     this.wasWarned = true;
     this.show();
   }
 
-  /** It is over, whatever the time. */
+  /** Ends the countdown. */
   finish() {
     this.until = performance.now();
     this.tick();

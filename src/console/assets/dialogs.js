@@ -1,4 +1,4 @@
-// The questions that the console asks, each in a dialog that the keyboard can leave.
+// Dialogs, which the keyboard can close.
 
 import { api } from './api.js';
 import { h } from './dom.js';
@@ -7,7 +7,7 @@ const USER = 'sessiond.user';
 
 let fields = 0;
 
-/** A labelled field; the label is read out with its hint. */
+/** A labelled field. Screen readers read the hint too. */
 function field(label, input, hint) {
   fields += 1;
   input.id = `field-${fields}`;
@@ -20,10 +20,10 @@ function field(label, input, hint) {
 }
 
 /**
- * Asks with a form. `submit` gets to work when it is sent; what it throws is shown, and the
- * dialog stays. The answer is what it returned, or undefined.
+ * Opens a form. `submit` is called on submission; if it throws, the error is shown and the dialog
+ * stays open. Resolves to the result of `submit`, or to undefined.
  */
-function ask({ title, intro, problem = '', content = [], action, danger = false, submit }) {
+function openForm({ title, intro, problem = '', content = [], action, danger = false, submit }) {
   return new Promise((resolve) => {
     const error = h('p', { class: 'problem', role: 'alert' }, problem);
     const send = h('button', { type: 'submit', class: danger ? 'danger' : 'primary' }, action);
@@ -33,13 +33,13 @@ function ask({ title, intro, problem = '', content = [], action, danger = false,
       intro && h('p', { class: 'intro' }, intro),
       ...content, error, h('div', { class: 'actions' }, cancel, send));
     const dialog = h('dialog', { 'aria-labelledby': 'dialog-title' }, form);
-    let answer;
+    let result;
     form.addEventListener('submit', async (event) => {
       event.preventDefault();
       send.disabled = true;
       error.textContent = '';
       try {
-        answer = await submit();
+        result = await submit();
         dialog.close();
       } catch (failure) {
         error.textContent = failure.message;
@@ -49,27 +49,27 @@ function ask({ title, intro, problem = '', content = [], action, danger = false,
     });
     dialog.addEventListener('close', () => {
       dialog.remove();
-      resolve(answer);
+      resolve(result);
     });
     document.body.append(dialog);
     dialog.showModal();
   });
 }
 
-/** Asks for the token. */
+/** Prompts for the token. */
 export function askForToken(problem) {
   const input = h('input', { type: 'password', autocomplete: 'off', spellcheck: 'false', required: true });
-  return ask({
-    title: 'This server asks for a token',
-    intro: 'It is kept for this tab only, and forgotten when the tab is closed.',
+  return openForm({
+    title: 'This server requires a token',
+    intro: 'It is stored for this tab only, until the tab is closed.',
     problem,
-    content: [field('Token', input, 'The server’s or the administrator’s token, or a JWT of a user.')],
+    content: [field('Token', input, 'The server token, the admin token, or the JWT of a user.')],
     action: 'Continue',
     submit: async () => input.value.trim(),
   });
 }
 
-/** Asks with whom to talk; the answer is the new session. */
+/** Creates a session. Resolves to it. */
 export async function startConversation() {
   let agents;
   try {
@@ -80,15 +80,15 @@ export async function startConversation() {
   }
   const agent = h('select', { required: true }, ...agents.map(({ id, name }) => h('option', { value: id }, name)));
   const user = h('input', { value: rememberedUser(), required: true, spellcheck: 'false', autocomplete: 'off', class: 'mono' });
-  const minutes = h('input', { type: 'number', min: '1', step: '1', inputmode: 'numeric', placeholder: 'as the agent has it' });
+  const minutes = h('input', { type: 'number', min: '1', step: '1', inputmode: 'numeric', placeholder: 'the agent’s default' });
   const metadata = h('textarea', { rows: '2', spellcheck: 'false', class: 'mono', placeholder: '{}' });
-  return ask({
+  return openForm({
     title: 'Start a conversation',
     content: [
       field('Agent', agent),
-      field('User', user, 'Any UUID. This one was made for this tab.'),
+      field('User', user, 'Any UUID. This one was generated for this tab.'),
       field('Timeout in minutes', minutes),
-      field('Metadata', metadata, 'A JSON object, if you like.'),
+      field('Metadata', metadata, 'A JSON object (optional).'),
     ],
     action: 'Start',
     submit: async () => {
@@ -124,11 +124,11 @@ function objectOf(text) {
   try {
     return JSON.parse(text);
   } catch {
-    throw new Error('The metadata is not JSON.');
+    throw new Error('The metadata is not valid JSON.');
   }
 }
 
-/** Asks for other timeouts; the answer is the session as it is then. */
+/** Changes the timeouts. Resolves to the changed session. */
 export function changeTimeout(session) {
   const now = session.timeoutConfig;
   const input = (value) => h('input', { type: 'number', min: '1', step: '1', inputmode: 'numeric', required: true, value });
@@ -136,13 +136,13 @@ export function changeTimeout(session) {
   const maximum = input(now.maxDurationMinutes);
   const warning = input(now.warningThresholdMinutes);
   const renews = h('input', { type: 'checkbox', id: 'renews', checked: now.autoRenew });
-  return ask({
+  return openForm({
     title: 'Change the timeout',
-    intro: 'This is not a renewal: the time counts from the creation or the last renewal.',
+    intro: 'This is not a renewal: the timeout counts from the creation or the last renewal.',
     content: [
       field('Minutes without activity', timeout),
-      field('Minutes at most in all', maximum),
-      field('Minutes of warning before the end', warning),
+      field('Maximum duration in minutes', maximum),
+      field('Warning before expiration, in minutes', warning),
       h('div', { class: 'check' }, renews, h('label', { for: 'renews' }, 'A message renews the session')),
     ],
     action: 'Change',
@@ -155,11 +155,11 @@ export function changeTimeout(session) {
   });
 }
 
-/** Asks whether to delete; true once it is done. */
+/** Deletes a session after confirmation. Resolves to true if it was deleted. */
 export function confirmDelete(id) {
-  return ask({
+  return openForm({
     title: 'Delete this session?',
-    intro: 'The session and all of its messages are erased at once. This cannot be undone.',
+    intro: 'The session and all of its messages are erased immediately. This cannot be undone.',
     action: 'Delete',
     danger: true,
     submit: async () => {

@@ -1,15 +1,15 @@
-// The page over /openapi.json: every call with what it takes, what it answers, and an example.
+// The reference of the API, from /openapi.json: every call with its parameters, responses and examples.
 
 import { emptyState, h } from './dom.js';
 
 const main = document.querySelector('#main');
 
-/** What stands in the code as `…` is shown as code. */
+/** Text with code between backquotes. */
 function prose(text = '') {
   return text.split(/(`[^`]*`)/).map((part) => (part.startsWith('`') && part.length > 2 ? h('code', {}, part.slice(1, -1)) : part));
 }
 
-/** A document, with what it takes to follow its references. */
+/** An OpenAPI document whose references can be resolved. */
 class Description {
   constructor(document) {
     this.document = document;
@@ -21,7 +21,7 @@ class Description {
     return this.resolve(path.reduce((found, key) => found?.[key], this.document));
   }
 
-  /** The properties of a schema, with those of what it is put together of. */
+  /** The properties of a schema, including those of its parts. */
   shape(schema) {
     const { properties, required = [], allOf = [] } = this.resolve(schema);
     const parts = [...allOf.map((part) => this.shape(part)), { properties, required }];
@@ -31,7 +31,7 @@ class Description {
     };
   }
 
-  /** The calls by their tags. */
+  /** The calls, grouped by tag. */
   groups() {
     const all = Object.entries(this.document.paths).flatMap(([path, item]) =>
       Object.entries(item).map(([method, operation]) => ({ ...operation, path, method })));
@@ -50,7 +50,7 @@ class Description {
     return types.join(' or ') + format;
   }
 
-  /** What a schema's value may look like. */
+  /** An example value of a schema. */
   example(schema, depth = 0) {
     const found = this.resolve(schema);
     if (found.example !== undefined) return found.example;
@@ -74,7 +74,7 @@ function code(value, label) {
 
 function fields(entries, caption) {
   return h('table', { class: 'fields' }, h('caption', {}, caption),
-    h('thead', {}, h('tr', {}, ...['Name', 'Type', 'Meaning'].map((name) => h('th', { scope: 'col' }, name)))),
+    h('thead', {}, h('tr', {}, ...['Name', 'Type', 'Description'].map((name) => h('th', { scope: 'col' }, name)))),
     h('tbody', {}, ...entries.map(({ name, type, required, text }) => h('tr', {},
       h('th', { scope: 'row' }, h('code', {}, name), required && h('span', { class: 'required' }, ' required')),
       h('td', { class: 'muted' }, type),
@@ -103,10 +103,10 @@ function parameters(description, { parameters: list }) {
   })), 'Parameters')];
 }
 
-/** What a response holds: its fields, where they are its own, and what it may look like. */
+/** The fields of a response, unless they are shared, and its examples. */
 function samplesOf(description, { schema, example, examples = {} }, isError) {
   const named = Object.entries(examples);
-  const shown = named.length ? named : [['answer', { value: example ?? description.example(schema) }]];
+  const shown = named.length ? named : [['response', { value: example ?? description.example(schema) }]];
   const samples = shown.flatMap(([name, { value }]) => [
     (isError || named.length > 1) && h('p', { class: 'sample-name muted' }, isError ? value.error?.type ?? name : name),
     code(value, `Example: ${name}`)]);
@@ -114,7 +114,7 @@ function samplesOf(description, { schema, example, examples = {} }, isError) {
   return [!isShared && schemaFields(description, schema, 'Fields'), ...samples];
 }
 
-/** The events of a stream: what each carries, and what that may look like. */
+/** The events of a stream, with their fields and examples. */
 function events(description, { schema, examples = {} }) {
   const samples = Object.values(examples).map(({ value }) => value);
   return description.resolve(schema).oneOf.flatMap((option) => {
@@ -145,15 +145,15 @@ function operation(description, call) {
   return h('section', { class: 'operation card', id: operationId, 'aria-labelledby': `${operationId}-title` },
     h('h3', { id: `${operationId}-title` }, summary),
     h('p', { class: 'call' }, h('span', { class: `method ${method}` }, method.toUpperCase()), h('code', {}, path)),
-    h('p', {}, ...prose(text), isOpen && ' It needs no credentials.'),
+    h('p', {}, ...prose(text), isOpen && ' No credentials are required.'),
     ...parameters(description, call), ...requestBody(description, call),
-    h('h4', {}, 'Answers'), ...statuses.map(([status, value]) => response(description, status, value)));
+    h('h4', {}, 'Responses'), ...statuses.map(([status, value]) => response(description, status, value)));
 }
 
 async function show() {
-  const answer = await fetch('/openapi.json');
-  if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
-  const description = new Description(await answer.json());
+  const response = await fetch('/openapi.json');
+  if (!response.ok) throw new Error(`The server responded with status ${response.status}.`);
+  const description = new Description(await response.json());
   const { info } = description.document;
   const groups = description.groups();
   const contents = h('nav', { class: 'contents', 'aria-label': 'Calls' }, ...groups.flatMap(({ name, operations }) => [
@@ -165,8 +165,8 @@ async function show() {
     ...groups.flatMap(({ name, description: text, operations }) => [
       h('h2', { class: 'group' }, name[0].toUpperCase() + name.slice(1), h('span', { class: 'muted' }, text)),
       ...operations.map((call) => operation(description, call))]))));
-  // The place that the address names is there only now.
+  // The target of the fragment exists only now.
   if (location.hash.length > 1) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
 }
 
-show().catch((error) => main.replaceChildren(emptyState('The description cannot be shown', error.message)));
+show().catch((error) => main.replaceChildren(emptyState('The reference cannot be shown', error.message)));

@@ -1,13 +1,13 @@
-// Elements without markup: whatever text comes from the server becomes a text node, never HTML.
+// Creates elements. Text of the server becomes a text node, never HTML.
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** Makes an element: `h('p', { class: 'x', onclick }, 'text', child)`. */
+/** Creates an element: `h('p', { class: 'x', onclick }, 'text', child)`. */
 export function h(name, properties = {}, ...children) {
   return fill(document.createElement(name), properties, children);
 }
 
-/** The same for a drawing. */
+/** Creates an SVG element. */
 export function svg(name, properties = {}, ...children) {
   return fill(document.createElementNS(SVG, name), properties, children);
 }
@@ -22,24 +22,24 @@ function fill(element, properties, children) {
   return element;
 }
 
-/** Sets an element's text where it has changed, so that nothing is repainted for nothing. */
+/** Sets an element's text if it has changed, which avoids repainting. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Shows a word to everybody, readers of the screen included, for a while. */
+/** Shows a notice for a while. Screen readers announce it. */
 export function notify(text, kind = 'plain') {
   const notice = h('p', { class: `notice ${kind}` }, text);
   document.querySelector('#notices').append(notice);
   setTimeout(() => notice.remove(), 6000);
 }
 
-/** What is shown where there is nothing else to show. */
+/** A placeholder for missing content. */
 export function emptyState(title, text, ...actions) {
   return h('section', { class: 'empty' }, h('h2', {}, title), h('p', {}, text), ...actions);
 }
 
-/** Saves text as a file of the user's. */
+/** Downloads text as a file. */
 export function download(name, text, type) {
   const url = URL.createObjectURL(new Blob([text], { type }));
   const link = h('a', { href: url, download: name });

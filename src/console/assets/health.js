@@ -1,17 +1,17 @@
-// How the service is: the state, the figures, and how they have moved since the page was opened.
+// The health of the server, and its metrics since the page was opened.
 
 import { api, namesOfAgents } from './api.js';
 import { Chart } from './chart.js';
 import { emptyState, h, setText } from './dom.js';
-import { Figures } from './metrics.js';
-import { bytes, count, duration, plural, round, seconds, short } from './words.js';
+import { Metrics } from './metrics.js';
+import { bytes, count, duration, plural, round, seconds, short } from './format.js';
 
-const EVERY = 2000;
+const INTERVAL = 2000;
 
-const WORDS = {
-  healthy: ['All is well', 'The last write reached the disk, and no damaged record was met.'],
-  degraded: ['Degraded', 'Some stored records are damaged. They are counted, left out and kept; everything else goes on.'],
-  unhealthy: ['Unhealthy', 'The last write failed. Reading goes on, and writing is tried again every second.'],
+const TEXTS = {
+  healthy: ['Healthy', 'The last write reached the disk, and no damage was found.'],
+  degraded: ['Degraded', 'Some stored data is damaged. Damaged records are skipped and quarantined; everything else works.'],
+  unhealthy: ['Unhealthy', 'Nothing can be written at present. Reads work, and writes are retried every second.'],
 };
 
 export function healthView(signal) {
@@ -25,20 +25,20 @@ class Health {
     this.summary = h('p', { class: 'summary' });
     this.sign = h('span', { class: 'dot big', 'aria-hidden': 'true' });
     this.numbers = {
-      active: figure('Active sessions'), soon: figure('Ending soon'), kept: figure('Expired, kept'),
-      messages: figure('Messages stored'), turns: figure('Replies under way'), uptime: figure('Running for'),
+      active: number('Active sessions'), soon: number('Expiring soon'), retained: number('Expired, retained'),
+      messages: number('Messages stored'), turns: number('Open turns'), uptime: number('Uptime'),
     };
     this.charts = {
       writes: new Chart('Writes', (value) => `${round(value)}/s`),
       requests: new Chart('Requests', (value) => `${round(value)}/s`),
-      commit: new Chart('Commit, 95 of 100 within', seconds),
-      latency: new Chart('Answer, 95 of 100 within', seconds),
+      commit: new Chart('Commit, p95', seconds),
+      latency: new Chart('Response, p95', seconds),
       database: new Chart('Database file', bytes),
       memory: new Chart('Memory', bytes),
     };
     this.agents = h('tbody', {});
     this.agentCard = h('section', { class: 'card', 'aria-labelledby': 'agents', hidden: true }, h('h2', { id: 'agents' }, 'Agents'),
-      h('table', {}, h('thead', {}, h('tr', {}, ...['Agent', 'Replies', 'Failures', 'Messages', 'Mean time to answer'].map((name) => h('th', { scope: 'col' }, name)))), this.agents));
+      h('table', {}, h('thead', {}, h('tr', {}, ...['Agent', 'Replies', 'Failures', 'Messages', 'Mean response time'].map((name) => h('th', { scope: 'col' }, name)))), this.agents));
     this.message = h('div', {});
     this.element = h('div', { class: 'view' },
       h('div', { class: 'view-head' }, h('div', { class: 'health-head' }, this.sign, h('div', {}, this.heading, this.summary))),
@@ -51,18 +51,18 @@ class Health {
 
   async keepFresh() {
     while (!this.signal.aborted) {
-      if (!document.hidden) await Promise.all([this.refreshHealth(), this.refreshFigures()]);
-      await new Promise((resolve) => setTimeout(resolve, EVERY));
+      if (!document.hidden) await Promise.all([this.refreshHealth(), this.refreshMetrics()]);
+      await new Promise((resolve) => setTimeout(resolve, INTERVAL));
     }
   }
 
   async refreshHealth() {
     try {
       const health = await api.health(this.signal);
-      const [title, text] = WORDS[health.status] ?? [health.status, ''];
+      const [title, text] = TEXTS[health.status] ?? [health.status, ''];
       this.sign.dataset.kind = health.status;
       setText(this.heading, title);
-      setText(this.summary, health.invalidSessions ? `${text} ${plural(health.invalidSessions, 'session')} met so far.` : text);
+      setText(this.summary, health.invalidSessions ? `${text} ${plural(health.invalidSessions, 'session')} affected so far.` : text);
       this.numbers.active.set(count(health.activeSessions));
       this.numbers.soon.set(count(health.expiringSoon));
       this.numbers.uptime.set(duration(health.uptime * 1000));
@@ -70,29 +70,29 @@ class Health {
       if (this.signal.aborted) return;
       this.sign.dataset.kind = 'unreachable';
       setText(this.heading, error.status === 401 ? 'Not signed in' : 'Not connected');
-      setText(this.summary, error.status === 401 ? 'The figures need a token.' : 'The server does not answer. It is asked again every other second.');
+      setText(this.summary, error.status === 401 ? 'The metrics require a token.' : 'The server does not respond. Retrying every two seconds.');
     }
   }
 
-  async refreshFigures() {
+  async refreshMetrics() {
     try {
-      const figures = new Figures(await api.metrics(this.signal));
+      const metrics = new Metrics(await api.metrics(this.signal));
       this.message.replaceChildren();
       this.grid.hidden = false;
-      this.show(figures, this.earlier ?? figures);
-      this.earlier = figures;
+      this.show(metrics, this.earlier ?? metrics);
+      this.earlier = metrics;
     } catch (error) {
       if (this.signal.aborted || error.status === 0) return;
       this.grid.hidden = true;
       this.agentCard.hidden = true;
-      const text = error.status === 403 ? 'The figures of the server are for the administrator’s token.' : error.message;
-      this.message.replaceChildren(emptyState('No figures', text));
+      const text = error.status === 403 ? 'The metrics require the admin token.' : error.message;
+      this.message.replaceChildren(emptyState('No metrics', text));
     }
   }
 
   show(now, before) {
     const { numbers, charts } = this;
-    numbers.kept.set(count(now.sum('sessiond_sessions_kept')));
+    numbers.retained.set(count(now.sum('sessiond_sessions_kept')));
     numbers.messages.set(count(now.sum('sessiond_messages_stored')));
     numbers.turns.set(count(now.sum('sessiond_turns_open')));
     const isApi = ({ route }) => route.startsWith('/api/') && !route.endsWith('/events');
@@ -105,7 +105,7 @@ class Health {
     }
     const open = now.sum('sessiond_sockets_open') + now.sum('sessiond_event_streams_open');
     charts.database.push(now.sum('sessiond_database_size_bytes'), plural(now.sum('sessiond_messages_stored'), 'message'));
-    charts.memory.push(now.sum('process_resident_memory_bytes'), `${plural(open, 'live listener')}`);
+    charts.memory.push(now.sum('process_resident_memory_bytes'), plural(open, 'live subscriber'));
     this.showAgents(now);
   }
 
@@ -118,7 +118,7 @@ class Health {
     }
     const of = (id) => ({ agent }) => agent === id;
     const rows = [...names].map(([id, name]) => {
-      const turns = (fits) => now.sum('sessiond_turns_total', ({ agent, outcome }) => agent === id && fits(outcome));
+      const turns = (matches) => now.sum('sessiond_turns_total', ({ agent, outcome }) => agent === id && matches(outcome));
       const answers = now.sum('sessiond_agent_answer_duration_seconds_count', of(id));
       const time = now.sum('sessiond_agent_answer_duration_seconds_sum', of(id));
       const cells = [turns((outcome) => outcome === 'replied'), turns((outcome) => outcome !== 'replied'), now.sum('sessiond_messages_total', of(id))];
@@ -131,7 +131,7 @@ class Health {
   }
 }
 
-function figure(name) {
+function number(name) {
   const value = h('dd', {}, '–');
   return { element: h('div', {}, h('dt', {}, name), value), set: (text) => setText(value, text) };
 }

@@ -1,19 +1,19 @@
-// A session's events, read from a stream that is fetched with its headers, and fetched again from
-// where it broke off: nothing is missed and nothing comes twice.
+// The events of a session. The stream is read with fetch, which can send headers, and resumed after it
+// was interrupted: no event is missed or repeated.
 
 import { api } from './api.js';
 
 const FIRST_PAUSE = 300;
 const LONGEST_PAUSE = 5000;
 
-/** The server sends a comment every 15 s; without any, the connection is as good as dead. */
+/** The server sends a comment every 15 s; without one, the connection is considered dead. */
 const SILENCE = 40_000;
 
 /**
- * Follows a session. `on` has `event(name, data)`, `state('live' | 'lost')` and `end(error?)`,
- * after which nothing comes. The answer stops it.
+ * Subscribes to a session. `on` has `event(name, data)`, `state('live' | 'lost')` and `end(error?)`, which
+ * is called last. Returns a function that unsubscribes.
  */
-export function follow(id, after, on) {
+export function subscribe(id, after, on) {
   const stopping = new AbortController();
   run(id, after, on, stopping.signal);
   return () => stopping.abort();
@@ -49,7 +49,7 @@ async function run(id, after, on, stopped) {
   }
 }
 
-/** The events of a stream's body. */
+/** Yields the events of a stream's body. */
 async function* read(body, abort) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';

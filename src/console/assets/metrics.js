@@ -1,10 +1,10 @@
-// The figures of /metrics, read from their text.
+// Parses the text of /metrics.
 
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 
-/** A snapshot of the figures. */
-export class Figures {
+/** A snapshot of the metrics. */
+export class Metrics {
   constructor(text) {
     this.at = performance.now();
     this.samples = new Map();
@@ -21,24 +21,24 @@ export class Figures {
     return this.samples.get(name) ?? [];
   }
 
-  /** The sum over all labels that fit; 0 where there is no such figure. */
-  sum(name, fits = () => true) {
-    return this.all(name).filter(({ labels }) => fits(labels)).reduce((sum, { value }) => sum + value, 0);
+  /** The sum over all matching labels; 0 if there is no such metric. */
+  sum(name, matches = () => true) {
+    return this.all(name).filter(({ labels }) => matches(labels)).reduce((sum, { value }) => sum + value, 0);
   }
 
-  /** By how much a counter grew in a second since an earlier snapshot. */
-  rate(name, earlier, fits) {
-    const grown = this.sum(name, fits) - earlier.sum(name, fits);
-    // A server that was restarted counts anew.
+  /** The growth of a counter per second since an earlier snapshot. */
+  rate(name, earlier, matches) {
+    const grown = this.sum(name, matches) - earlier.sum(name, matches);
+    // A restart resets the counters.
     return Math.max(0, grown) / ((this.at - earlier.at) / 1000);
   }
 
-  /** How high most observations since an earlier snapshot were; undefined where there were none. */
-  quantile(name, share, earlier, fits = () => true) {
+  /** A quantile of the observations since an earlier snapshot; undefined if there were none. */
+  quantile(name, share, earlier, matches = () => true) {
     const buckets = new Map();
-    for (const [figures, sign] of [[this, 1], [earlier, -1]]) {
-      for (const { labels, value } of figures.all(`${name}_bucket`)) {
-        if (!fits(labels)) continue;
+    for (const [metrics, sign] of [[this, 1], [earlier, -1]]) {
+      for (const { labels, value } of metrics.all(`${name}_bucket`)) {
+        if (!matches(labels)) continue;
         const bound = labels.le === '+Inf' ? Infinity : Number(labels.le);
         buckets.set(bound, (buckets.get(bound) ?? 0) + sign * value);
       }

@@ -1,12 +1,12 @@
-// One session: what was said, what is known of it, and what can be done with it.
+// One session: its conversation, its details and its actions.
 
-import { api, askForTokenAgain, namesOfAgents } from './api.js';
+import { api, namesOfAgents, reopenTokenPrompt } from './api.js';
 import { Conversation } from './conversation.js';
 import { Countdown } from './countdown.js';
 import { changeTimeout, confirmDelete } from './dialogs.js';
 import { download, emptyState, h, notify, setText } from './dom.js';
-import { follow } from './live.js';
-import { count, fullTime, nameOf, short } from './words.js';
+import { subscribe } from './live.js';
+import { count, fullTime, nameOf, short } from './format.js';
 
 const PAGE = 50;
 
@@ -26,7 +26,7 @@ class SessionPage {
   }
 
   leave() {
-    this.unfollow?.();
+    this.unsubscribe?.();
     this.countdown?.stop();
   }
 
@@ -34,7 +34,7 @@ class SessionPage {
     try {
       this.session = await api.session(this.id, this.signal);
     } catch (error) {
-      if (!this.signal.aborted) await this.openAnother(error);
+      if (!this.signal.aborted) await this.openFailed(error);
       return;
     }
     const page = await this.firstPage(api.messages);
@@ -43,26 +43,26 @@ class SessionPage {
     this.conversation.userName = nameOf(this.session) ?? 'User';
     this.conversation.show(page);
     this.nameAgent();
-    this.unfollow = follow(this.id, page.cursors?.after ?? 0, {
-      event: (name, data) => this.heard(name, data),
+    this.unsubscribe = subscribe(this.id, page.cursors?.after ?? 0, {
+      event: (name, data) => this.handle(name, data),
       state: (state) => this.conversation.connection(state),
       end: (error) => this.ended(error),
     });
   }
 
-  /** An expired session is still there to be read for a while. */
-  async openAnother(error) {
+  /** Shows an expired session, which can be read for a while, or why there is none. */
+  async openFailed(error) {
     if (error.status === 0) {
-      this.say('The server does not answer', 'This page is loaded as soon as it does.');
+      this.showMessage('The server does not respond', 'This page will load as soon as it does.');
       setTimeout(() => !this.signal.aborted && this.open(), 2000);
       return;
     }
     if (error.status === 401) {
-      const again = h('button', { type: 'button', onclick: askForTokenAgain }, 'Enter the token');
-      return this.say('Not signed in', 'This session needs a token.', again);
+      const prompt = h('button', { type: 'button', onclick: reopenTokenPrompt }, 'Enter the token');
+      return this.showMessage('Not signed in', 'This session requires a token.', prompt);
     }
     if (error.status !== 410) {
-      return this.say('There is no such session', 'It was deleted, or expired long ago, or is not one that this token may see.');
+      return this.showMessage('Session not found', 'It was deleted, is no longer retained, or is not visible with this token.');
     }
     this.isOver = true;
     let page = { messages: [], hasMore: false };
@@ -77,11 +77,11 @@ class SessionPage {
     this.build();
     this.conversation.show(page);
     this.close('expired', isReadable
-      ? `This session expired on ${fullTime(this.expiredAt)}. What was said is kept for a while.`
-      : `This session expired on ${fullTime(this.expiredAt)}. Its transcript is for the administrator’s token.`);
+      ? `This session expired on ${fullTime(this.expiredAt)}. Its messages are retained for a while.`
+      : `This session expired on ${fullTime(this.expiredAt)}. Its transcript requires the admin token.`);
   }
 
-  say(title, text, action = h('a', { href: '#/' }, 'All sessions')) {
+  showMessage(title, text, action = h('a', { href: '#/' }, 'All sessions')) {
     this.element.replaceChildren(emptyState(title, text, action));
   }
 
@@ -120,16 +120,16 @@ class SessionPage {
     try {
       const name = (await namesOfAgents()).get(this.session.agentId);
       this.agentName = name ?? short(this.session.agentId);
-      setText(this.title, name ?? 'An agent that is gone');
+      setText(this.title, name ?? 'Removed agent');
       document.title = `${this.agentName} · sessiond`;
       this.conversation.nameAgent(this.agentName);
       this.take(this.session);
     } catch {
-      // The page is of use without the name.
+      // The page works without the name.
     }
   }
 
-  /** Takes over how the session is now. */
+  /** Shows the session as the server reports it. */
   take(session) {
     this.session = session;
     this.countdown.take(session);
@@ -142,9 +142,9 @@ class SessionPage {
       ['Last activity', fullTime(session.lastActivity)],
       ['Expires', fullTime(session.expiresAt)],
       ['Renewed', session.renewalCount === 1 ? 'once' : `${count(session.renewalCount)} times`],
-      ['Timeout', `${count(times.timeoutMinutes)} min, at most ${count(times.maxDurationMinutes)} min in all`],
-      ['Warning', `${count(times.warningThresholdMinutes)} min before the end`],
-      ['Renewal', times.autoRenew ? 'by each message' : 'by hand only'],
+      ['Timeout', `${count(times.timeoutMinutes)} min, maximum duration ${count(times.maxDurationMinutes)} min`],
+      ['Warning', `${count(times.warningThresholdMinutes)} min before expiration`],
+      ['Renewal', times.autoRenew ? 'automatic' : 'manual only'],
       ['Metadata', JSON.stringify(session.metadata, undefined, 2), 'code'],
     ]);
     if (!this.isOver) this.mark(session.isNearExpiration ? 'near' : 'active');
@@ -160,13 +160,13 @@ class SessionPage {
   }
 
   mark(state) {
-    const words = { active: 'Active', near: 'Ends soon', expired: 'Expired', deleted: 'Deleted' };
+    const words = { active: 'Active', near: 'Expiring soon', expired: 'Expired', deleted: 'Deleted' };
     this.chip.dataset.state = state;
     setText(this.chip, words[state]);
   }
 
-  heard(name, data) {
-    if (this.conversation.heard(name, data)) return;
+  handle(name, data) {
+    if (this.conversation.handle(name, data)) return;
     if (name === 'state') {
       this.refresh();
     } else if (name === 'sessionRenewed') {
@@ -174,11 +174,11 @@ class SessionPage {
     } else if (name === 'sessionExpirationWarning') {
       this.countdown.warn();
       this.mark('near');
-      notify('This session ends soon.', 'warn');
+      notify('This session expires soon.', 'warn');
     } else if (name === 'sessionExpired') {
       this.runOut();
     } else if (name === 'channelDeleted') {
-      this.close('deleted', 'This session was deleted, and its messages with it.');
+      this.close('deleted', 'This session and its messages were deleted.');
     }
   }
 
@@ -186,21 +186,21 @@ class SessionPage {
     try {
       this.take(await api.session(this.id, this.signal));
     } catch {
-      // The stream says what has become of it.
+      // The stream reports what has happened.
     }
   }
 
   runOut() {
     if (this.isOver) return;
     this.countdown.finish();
-    this.close('expired', 'This session has expired. What was said is kept for a while.');
+    this.close('expired', 'This session has expired. Its messages are retained for a while.');
   }
 
-  /** Why the events have ended. */
+  /** Handles the end of the events. */
   ended(error) {
     if (!error) return;
     if (error.status === 410) this.runOut();
-    else if (error.status === 404) this.close('deleted', 'This session is no longer there.');
+    else if (error.status === 404) this.close('deleted', 'This session no longer exists.');
   }
 
   close(state, text) {
@@ -223,7 +223,7 @@ class SessionPage {
     const changed = await changeTimeout(this.session);
     if (!changed) return;
     this.take(changed);
-    notify('The timeout is changed.', 'good');
+    notify('Timeout changed.', 'good');
   }
 
   async remove() {
@@ -240,7 +240,7 @@ class SessionPage {
     }
   }
 
-  /** The lines that `sessiond import` reads. */
+  /** Downloads the lines that `sessiond import` reads. */
   async export() {
     await this.attempt(async () => {
       download(`session-${this.id}.jsonl`, await api.export(this.id), 'application/x-ndjson');

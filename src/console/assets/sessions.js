@@ -1,20 +1,20 @@
-// The sessions, newest first: filtered, paged, and quietly kept up to date.
+// The list of sessions, newest first: filtered, paged, and refreshed in the background.
 
-import { api, askForTokenAgain, namesOfAgents, tokenUser } from './api.js';
+import { api, namesOfAgents, reopenTokenPrompt, tokenUser } from './api.js';
 import { Countdown } from './countdown.js';
 import { startConversation } from './dialogs.js';
 import { emptyState, h, setText } from './dom.js';
-import { ago, count, fullTime, nameOf, plural, short } from './words.js';
+import { ago, count, fullTime, nameOf, plural, short } from './format.js';
 
 const PAGE = 25;
-const REFRESH_EVERY = 3000;
+const REFRESH_INTERVAL = 3000;
 
 export function sessionsView(signal) {
   return new Sessions(signal).element;
 }
 
 class Sessions {
-  /** Where the pages before this one began, and this one. */
+  /** The cursors of the previous pages and of this one. */
   cursors = [undefined];
   rows = new Map();
   names = new Map();
@@ -82,23 +82,23 @@ class Sessions {
   async keepFresh() {
     while (!this.signal.aborted) {
       if (!document.hidden) await this.refresh();
-      await new Promise((resolve) => setTimeout(resolve, REFRESH_EVERY));
+      await new Promise((resolve) => setTimeout(resolve, REFRESH_INTERVAL));
     }
   }
 
   async refresh() {
-    // Of several answers under way, the one to the last question counts.
-    const asked = (this.asked = Symbol('asked'));
-    const wanted = {
+    // Only the response to the last request is shown.
+    const request = (this.request = Symbol('request'));
+    const parameters = {
       limit: PAGE, cursor: this.cursors.at(-1), agentId: this.agent.value, userId: this.user.value.trim() || this.userId,
     };
     try {
-      const list = await api.sessions(wanted, this.signal);
-      if (asked === this.asked) this.show(list);
+      const list = await api.sessions(parameters, this.signal);
+      if (request === this.request) this.show(list);
     } catch (error) {
-      if (this.signal.aborted || asked !== this.asked) return;
-      // A user may see their own sessions, and has to say so.
-      if (error.status === 403 && !wanted.userId && tokenUser()) {
+      if (this.signal.aborted || request !== this.request) return;
+      // A user may list only their own sessions.
+      if (error.status === 403 && !parameters.userId && tokenUser()) {
         this.userId = tokenUser();
         await this.refresh();
         return;
@@ -109,13 +109,13 @@ class Sessions {
 
   fail(error) {
     if (error.status === 0 && this.rows.size) return;
-    if (error.status === 401) return this.say('Not signed in', 'The list needs a token.', h('button', { type: 'button', onclick: askForTokenAgain }, 'Enter the token'));
-    if (error.status === 403) return this.say('Not for this token', 'The list of all sessions is for the administrator’s token.');
-    if (error.status === 400) return this.say('The filter is not valid', error.message);
-    this.say('The sessions cannot be shown', error.message);
+    if (error.status === 401) return this.showMessage('Not signed in', 'The list requires a token.', h('button', { type: 'button', onclick: reopenTokenPrompt }, 'Enter the token'));
+    if (error.status === 403) return this.showMessage('Not permitted', 'Listing all sessions requires the admin token.');
+    if (error.status === 400) return this.showMessage('The filter is not valid', error.message);
+    this.showMessage('The sessions cannot be shown', error.message);
   }
 
-  say(title, text, ...actions) {
+  showMessage(title, text, ...actions) {
     this.message.replaceChildren(emptyState(title, text, ...actions));
     this.table.hidden = true;
     this.pager.hidden = true;
@@ -125,16 +125,16 @@ class Sessions {
   show({ sessions, total, stats, nextCursor }) {
     this.next = nextCursor;
     const isFiltered = this.agent.value || this.user.value.trim();
-    const kept = stats.expiredSessions ? `, ${count(stats.expiredSessions)} expired and still kept` : '';
+    const retained = stats.expiredSessions ? `, ${count(stats.expiredSessions)} expired and retained` : '';
     setText(this.summary, isFiltered
       ? `${plural(total, 'session')} of ${count(stats.activeSessions)} match`
-      : `${count(stats.activeSessions)} active${kept}`);
+      : `${count(stats.activeSessions)} active${retained}`);
     this.fillTable(sessions);
     this.table.hidden = sessions.length === 0;
     this.message.replaceChildren();
     if (!sessions.length && this.cursors.length === 1) {
       if (isFiltered) this.message.append(emptyState('No session matches', 'Try another agent or user.'));
-      else this.message.append(emptyState('No sessions yet', 'Start one here, or create one through the API. It appears by itself.'));
+      else this.message.append(emptyState('No sessions yet', 'Start one here, or create one through the API. It will appear automatically.'));
     }
     this.pager.hidden = !nextCursor && this.cursors.length === 1;
     this.newer.disabled = this.cursors.length === 1;

@@ -8,34 +8,29 @@ use crate::api::dto::schemas;
 use crate::app::error::ValidationError;
 use crate::domain::time::Timestamp;
 
-/// The point after which an event stream starts.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
     /// The same as the header, for clients that cannot send it
-    #[param(inline, value_type = Option<schemas::EventId>)]
+    #[param(schema_with = schemas::event_id, required = false)]
     pub(super) last_event_id: Option<String>,
     /// The time after which the stream starts
-    #[param(inline, value_type = Option<schemas::Cursor>)]
+    #[param(schema_with = schemas::time, required = false)]
     pub(super) after: Option<String>,
 }
 
-/// The `Last-Event-ID` header.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct LastEventId {
     /// The id of the last event that the client has received
-    #[param(inline, rename = "Last-Event-ID", value_type = Option<schemas::EventId>)]
+    #[param(rename = "Last-Event-ID", schema_with = schemas::event_id, required = false)]
     pub(crate) id: Option<String>,
 }
 
 impl EventsQuery {
     /// Returns where the client resumes: after the event of its header, else of `lastEventId`, else
-    /// after the time of `after`. Only the first one that is not blank is read.
-    ///
-    /// # Errors
-    /// That one is invalid.
+    /// after the time of `after`. Only the first one that is not blank is read, and may be invalid.
     pub(crate) fn validate(
         &self,
         header: &LastEventId,

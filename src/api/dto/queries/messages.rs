@@ -12,7 +12,6 @@ use crate::domain::number;
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 100;
 
-/// A page of a session's messages.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
@@ -20,18 +19,15 @@ pub(crate) struct MessagePageQuery {
     /// The size of the page, 1 to 100; 50 if it is not a number
     pub(super) limit: Option<String>,
     /// Only messages before this time: milliseconds since the epoch, or RFC 3339
-    #[param(inline, value_type = Option<schemas::Cursor>)]
+    #[param(schema_with = schemas::time, required = false)]
     pub(super) before: Option<String>,
     /// Only messages after this time. Without `before`, the page is the oldest of them
-    #[param(inline, value_type = Option<schemas::Cursor>)]
+    #[param(schema_with = schemas::time, required = false)]
     pub(super) after: Option<String>,
 }
 
 impl MessagePageQuery {
-    /// Parses the parameters. The limit is clamped.
-    ///
-    /// # Errors
-    /// The first invalid one.
+    /// Parses the parameters. The limit is clamped. Fails with the first invalid one.
     pub(crate) fn validate(&self) -> Result<PageRequest, ValidationError> {
         Ok(PageRequest {
             limit: limit(self.limit.as_deref()),

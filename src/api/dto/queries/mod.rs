@@ -16,7 +16,6 @@ pub(crate) use self::events::{EventsQuery, LastEventId};
 pub(crate) use self::messages::MessagePageQuery;
 pub(crate) use self::sessions::{SessionListQuery, SessionPage};
 
-/// The scope of an export.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]

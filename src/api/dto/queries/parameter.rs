@@ -28,8 +28,7 @@ pub(super) fn time(
     })
 }
 
-/// Parses the id of the last event that a client has received, which is the time of a message. A blank
-/// one is absent.
+/// Parses the id of an event, which is the time of a message. A blank one is absent.
 pub(super) fn event_id(
     name: &'static str,
     text: Option<&str>,

@@ -5,15 +5,16 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::parameter::invalid;
+use crate::api::dto::requests::fields;
 use crate::app::SessionFilter;
 use crate::app::error::ValidationError;
-use crate::domain::id::{AgentId, SessionId, UserId, parse_uuid};
+use crate::domain::id::{AgentId, SessionId, UserId};
+use crate::json::Field;
 
 /// The size of a page when only a cursor is given.
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
 
-/// A list of sessions.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", default)]
 #[into_params(parameter_in = Query)]
@@ -32,7 +33,6 @@ pub(crate) struct SessionListQuery {
     pub(super) user_id: Option<String>,
 }
 
-/// A page of a list of sessions.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SessionPage {
     pub(crate) filter: SessionFilter,
@@ -43,10 +43,7 @@ pub(crate) struct SessionPage {
 }
 
 impl SessionListQuery {
-    /// Parses the parameters.
-    ///
-    /// # Errors
-    /// The first invalid one.
+    /// Parses the parameters. Fails with the first invalid one.
     pub(crate) fn validate(&self) -> Result<SessionPage, ValidationError> {
         let filter = SessionFilter {
             agent: uuid("agentId", self.agent_id.as_deref())?.map(AgentId),
@@ -63,14 +60,8 @@ impl SessionListQuery {
 }
 
 fn uuid(field: &'static str, text: Option<&str>) -> Result<Option<Uuid>, ValidationError> {
-    let Some(text) = text else {
-        return Ok(None);
-    };
-    let id = parse_uuid(text).map(Some);
-    id.ok_or_else(|| ValidationError::Uuid {
-        field,
-        value: Some(text.to_owned()),
-    })
+    let id = text.map(|text| fields::uuid(field, Field::Value(text.to_owned())));
+    id.transpose()
 }
 
 fn cursor(text: &str) -> Result<SessionId, ValidationError> {

@@ -41,10 +41,8 @@ pub(crate) struct CreateSessionRequest {
 }
 
 impl CreateSessionRequest {
-    /// Validates the fields and the key of the header.
-    ///
-    /// # Errors
-    /// All missing fields, else the first invalid one.
+    /// Validates the fields and the key of the header. Fails with all missing fields, else with the
+    /// first invalid one.
     pub(crate) fn validate(self, key: Option<&str>) -> Result<CreateRequest, ValidationError> {
         require(&[("agentId", &self.agent_id), ("userId", &self.user_id)])?;
         Ok(CreateRequest {

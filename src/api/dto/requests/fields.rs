@@ -10,7 +10,6 @@ use crate::domain::id::parse_uuid;
 use crate::domain::key::IdempotencyKey;
 use crate::json::Field;
 
-/// An object with any members.
 pub(super) type Object = Map<String, Value>;
 
 /// Refuses fields that are absent, null or empty.
@@ -24,36 +23,32 @@ pub(super) fn require(fields: &[(&'static str, &Field<String>)]) -> Result<(), V
     }
 }
 
-pub(super) fn uuid(field: &'static str, sent: Field<String>) -> Result<Uuid, ValidationError> {
+pub(in crate::api::dto) fn uuid(
+    field: &'static str,
+    sent: Field<String>,
+) -> Result<Uuid, ValidationError> {
     let text = sent.given().ok().flatten();
     let id = text.as_deref().and_then(parse_uuid);
     id.ok_or(ValidationError::Uuid { field, value: text })
 }
 
-/// Parses the `Idempotency-Key` header.
 pub(super) fn header_key(sent: Option<&str>) -> Result<Option<IdempotencyKey>, ValidationError> {
-    let Some(text) = sent else {
-        return Ok(None);
-    };
-    let key = IdempotencyKey::parse(text).map(Some);
-    key.ok_or_else(|| ValidationError::Body(invalid_key("Idempotency-Key")))
+    let invalid = || ValidationError::Body(invalid_key("Idempotency-Key"));
+    let key = sent.map(|text| IdempotencyKey::parse(text).ok_or_else(invalid));
+    key.transpose()
 }
 
-/// Parses a field that is a key.
 pub(super) fn field_key(
     field: &'static str,
     sent: Field<String>,
 ) -> Result<Option<IdempotencyKey>, ValidationError> {
-    let key = match sent {
-        Field::Absent | Field::Null => return Ok(None),
-        Field::Value(text) => IdempotencyKey::parse(&text),
-        Field::Wrong(_) => None,
-    };
-    let reason = || invalid_key(field);
-    key.map(Some).ok_or_else(|| ValidationError::Content {
+    let invalid = || ValidationError::Content {
         field,
-        reason: reason(),
-    })
+        reason: invalid_key(field),
+    };
+    let text = sent.given().map_err(|_| invalid())?;
+    let key = text.map(|text| IdempotencyKey::parse(&text).ok_or_else(invalid));
+    key.transpose()
 }
 
 fn invalid_key(name: &str) -> String {

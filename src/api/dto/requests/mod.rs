@@ -1,10 +1,10 @@
 //! The bodies of requests, as HTTP and Socket.IO read them.
 //!
-//! A struct reads any JSON object: its fields are [`Field`](crate::json::Field)s. `validate` checks them
-//! in the documented order, and the first invalid field makes the error.
+//! A struct reads any JSON object, since its fields are [`Field`](crate::json::Field)s. `validate`
+//! checks them in the documented order.
 
 mod create;
-mod fields;
+pub(super) mod fields;
 mod send;
 mod submit;
 #[cfg(test)]

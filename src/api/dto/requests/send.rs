@@ -17,9 +17,7 @@ use crate::message_json::{attachments, message_metadata};
 pub(crate) enum Transport {
     /// Later, over a socket or from the history.
     Websocket,
-    /// In the response.
     Http,
-    /// As a stream of events.
     Sse,
 }
 
@@ -39,8 +37,8 @@ pub(crate) struct SendMessageRequest {
     #[serde(default)]
     #[schema(value_type = Option<Vec<schemas::Attachment>>, max_items = 10)]
     attachments: Field<Vec<Value>>,
-    /// How the reply is delivered. If it is absent, the older `mode` is read: `websocket`, or `sync`
-    /// for `http`. With `sse`, or the older `stream`, the response is that of `…/messages/stream`.
+    /// How the reply is delivered. If absent, the older `mode` is read: `websocket`, or `sync` for
+    /// `http`. With `sse`, or the older `stream`, the response is that of `…/messages/stream`.
     #[serde(default)]
     #[schema(value_type = Option<schemas::Transport>)]
     transport: Field<String>,
@@ -74,10 +72,7 @@ pub(crate) struct StreamMessageRequest {
 }
 
 impl SendMessageRequest {
-    /// Validates the fields and the key of the header.
-    ///
-    /// # Errors
-    /// The first invalid one.
+    /// Validates the fields and the key of the header. Fails with the first invalid one.
     pub(crate) fn validate(
         self,
         key: Option<&str>,
@@ -94,10 +89,7 @@ impl SendMessageRequest {
 }
 
 impl StreamMessageRequest {
-    /// Validates the fields and the key of the header.
-    ///
-    /// # Errors
-    /// The first invalid one.
+    /// Validates the fields and the key of the header. Fails with the first invalid one.
     pub(crate) fn validate(self, key: Option<&str>) -> Result<NewMessage, ValidationError> {
         let key = header_key(key)?;
         let client_message_id = field_key("clientMessageId", self.client_message_id)?;

@@ -54,8 +54,8 @@ pub(crate) struct SubmitRequest {
     #[serde(rename = "inReplyToMessageId", default)]
     #[schema(ignore)]
     camel_in_reply_to_message_id: Field<String>,
-    /// Its `thought`, a text, and its `actions`, a list, are stored. If it is absent, `rawMessage` is
-    /// read instead.
+    /// Its `thought`, a text, and its `actions`, a list, are stored. If it is absent, `rawMessage`
+    /// is read instead.
     #[serde(default)]
     #[schema(required = false, value_type = Value)]
     raw_message: Field<Object>,
@@ -76,10 +76,8 @@ struct RawMessage {
 }
 
 impl SubmitRequest {
-    /// Validates the fields and the key of the header, which overrides the one in the body.
-    ///
-    /// # Errors
-    /// All missing fields, else the first invalid one.
+    /// Validates the fields and the key of the header, which overrides that of the body. Fails with
+    /// all missing fields, else with the first invalid one.
     pub(crate) fn validate(self, key: Option<&str>) -> Result<Submission, ValidationError> {
         let channel = self.channel_id.or(self.camel_channel_id);
         let author = self.author_id.or(self.camel_agent_id);

@@ -30,10 +30,8 @@ pub(crate) struct TimeoutRequest {
 }
 
 impl TimeoutRequest {
-    /// Validates the fields. A number that is not finite counts as absent.
-    ///
-    /// # Errors
-    /// The first field whose JSON type is wrong.
+    /// Validates the fields. A number that is not finite counts as absent. Fails with the first
+    /// field of a wrong JSON type.
     pub(crate) fn validate(self) -> Result<TimeoutOverrides, InvalidTimeout> {
         Ok(TimeoutOverrides {
             timeout_minutes: number("timeoutMinutes", self.timeout_minutes)?,
@@ -72,8 +70,7 @@ fn typed<T>(
     })
 }
 
-/// Returns the schema of a number. Strings are read as JavaScript reads them; a string that is not a
-/// number, and null, count as absent.
+/// Returns the schema of a number, which may be a string as JavaScript reads it.
 fn minutes(example: u32) -> Value {
     json!({ "type": ["number", "string", "null"], "example": example })
 }

@@ -1,11 +1,11 @@
-// Times, sizes and numbers as people read them.
+// Formats times, sizes and numbers.
 
 const number = new Intl.NumberFormat('en');
 const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const moment = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
 const full = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'medium' });
 
-/** A whole number with its thousands set apart. */
+/** An integer with thousands separators. */
 export const count = (value) => number.format(value);
 
 /** `1 session`, `2 sessions`. */
@@ -17,7 +17,7 @@ export const timeOfDay = (time) => clock.format(new Date(time));
 /** A date and time in full. */
 export const fullTime = (time) => full.format(new Date(time));
 
-/** How long something takes, to two units: `2 h 5 min`. */
+/** A duration in at most two units: `2 h 5 min`. */
 export function duration(ms) {
   const seconds = Math.max(0, Math.round(ms / 1000));
   const minutes = Math.floor(seconds / 60);
@@ -30,7 +30,7 @@ export function duration(ms) {
   return `${seconds} s`;
 }
 
-/** How long ago, or when. */
+/** The time since a point in time, or its date if that is long ago. */
 export function ago(time, now = Date.now()) {
   const ms = now - new Date(time);
   if (ms < 5000) return 'just now';
@@ -38,7 +38,7 @@ export function ago(time, now = Date.now()) {
   return moment.format(new Date(time));
 }
 
-/** Bytes in the unit that suits them. */
+/** A number of bytes, in a suitable unit. */
 export function bytes(value) {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let step = 0;
@@ -46,23 +46,23 @@ export function bytes(value) {
   return `${round(value)} ${units[step]}`;
 }
 
-/** Seconds in the unit that suits them. */
+/** A number of seconds, in a suitable unit. */
 export function seconds(value) {
   if (value < 0.001) return `${round(value * 1e6)} µs`;
   if (value < 1) return `${round(value * 1000)} ms`;
   return `${round(value)} s`;
 }
 
-/** A number to about three digits. */
+/** A number with about three digits. */
 export function round(value) {
   if (value >= 100) return count(Math.round(value));
   return String(Number(value.toFixed(value >= 10 ? 1 : 2)));
 }
 
-/** The end of an id that tells it from others at a glance. */
+/** The end of an id, which distinguishes it from others. */
 export const short = (id) => `…${id.slice(-8)}`;
 
-/** What a session's metadata call its user, where they do. */
+/** The name of a session's user in its metadata, if any. */
 export function nameOf({ metadata }) {
   const name = metadata.username ?? metadata.name;
   return typeof name === 'string' && name ? name : undefined;
