@@ -21,10 +21,7 @@ pub(super) struct Authentication {
 }
 
 impl Authentication {
-    /// Returns the client of a call, if `access` permits it.
-    ///
-    /// # Errors
-    /// The credentials are invalid, or the client's role may not make the call.
+    /// Returns the client of a call. Fails on invalid credentials, or if `access` denies its role.
     pub(super) fn admit(&self, access: Access) -> Result<ClientContext, Box<ApiError>> {
         let principal = match access {
             Access::Public => Principal::Anonymous,

@@ -44,10 +44,8 @@ impl From<axum::Error> for Incomplete {
     }
 }
 
-/// Reads the body of a request, within the limits of its route. A timeout closes the connection.
-///
-/// # Errors
-/// The body is too large, late or aborted, or the bodies of all requests take too much memory.
+/// Reads the body of a request. Fails if it is too large, late or aborted, or if the bodies of all
+/// requests take too much memory. A timeout closes the connection.
 pub(super) async fn read(
     connection: Option<&Arc<Connection>>,
     body: Body,
@@ -171,7 +169,7 @@ mod tests {
             let Ok(received) = collect(body, &budget).await else {
                 panic!("it is within the budget");
             };
-            assert!(received.bytes == &sent, "frames of {length}");
+            assert!(received.bytes == sent, "frames of {length}");
         }
     }
 }

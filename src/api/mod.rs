@@ -42,7 +42,7 @@ pub type ApiService =
 /// Returns the API as a service. Each request must carry its `Arc<Connection>` as an extension.
 pub fn service(app: &Arc<App>, authenticator: &Arc<Authenticator>, sockets: Sockets) -> ApiService {
     let (router, description) = router::routes().router.split_for_parts();
-    let description = openapi::document(description).to_string();
+    let description = openapi::document(&description).to_string();
     let state = ApiState {
         app: Arc::clone(app),
         openapi: Arc::new(Precompressed::new(description.into())),

@@ -17,7 +17,6 @@ use crate::auth::identity::Principal;
 use crate::metrics::UNANSWERED;
 use crate::telemetry::{AUDIT, shorten};
 
-/// The route of a path that no route matches.
 const UNKNOWN: &str = "unknown";
 
 /// Counts, logs and audits a request when it is answered or its client disconnects.

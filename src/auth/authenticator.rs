@@ -99,11 +99,8 @@ impl Authenticator {
         // Both are compared in any case, so that the time reveals nothing.
         let is_admin = self.admin.as_ref().is_some_and(is_sent);
         let is_server = self.server.as_ref().is_some_and(is_sent);
-        match (is_admin, is_server) {
-            (true, _) => Some(Principal::Admin),
-            (false, true) => Some(Principal::Server),
-            (false, false) => None,
-        }
+        let server = is_server.then_some(Principal::Server);
+        is_admin.then_some(Principal::Admin).or(server)
     }
 }
 

@@ -43,8 +43,8 @@ struct Wait {
 
 impl HeadTimer {
     pub(super) fn new() -> Self {
-        let deadline = time::Instant::now() + HEAD_TIMEOUT;
-        Self(Arc::new(Mutex::new(Phase::FirstByte(deadline))))
+        let phase = Phase::FirstByte(time::Instant::now() + HEAD_TIMEOUT);
+        Self(Arc::new(Mutex::new(phase)))
     }
 
     pub(super) fn bytes_read(&self) {

@@ -76,9 +76,6 @@ struct LocalListener {
 
 impl LocalListener {
     /// Creates the socket with mode 0600. Replaces an existing one.
-    ///
-    /// # Errors
-    /// The socket cannot be created at the path, with the reason in words.
     fn bind(path: &Path) -> io::Result<Self> {
         let socket = UnixSocket::new_stream()?;
         let file = SocketFile::bind(&socket, path).map_err(explain)?;

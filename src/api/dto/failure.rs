@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "only the derive macros read these types")]
 
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -46,7 +46,6 @@ impl PartialSchema for ErrorDetails {
         let text = |what: &str| json!({ "type": "string", "description": what });
         let time =
             |what: &str| json!({ "type": "string", "format": "date-time", "description": what });
-        let count = |format: &str, what: &str| json!({ "type": "integer", "format": format, "description": what, "minimum": 0 });
         schema(json!({
             "type": "object",
             "description": "The details of an error. Which are present depends on its code.",
@@ -99,6 +98,10 @@ pub(in crate::api) struct Unhealthy {
     health: Health,
     #[serde(flatten)]
     error: Error,
+}
+
+fn count(format: &str, what: &str) -> Value {
+    json!({ "type": "integer", "format": format, "description": what, "minimum": 0 })
 }
 
 fn always_false() -> Schema {

@@ -41,6 +41,7 @@ pub(in crate::api) struct UserMessage<'a> {
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct AgentResponse<'a> {
     id: Uuid,
+    /// What the agent says.
     text: &'a str,
     /// The agent's reasoning.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use utoipa::ToSchema;
-use utoipa::openapi::Schema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// How the reply arrives: `websocket` over the sockets, the event stream and the history, `http` in
 /// the response.
@@ -84,21 +84,34 @@ pub(in crate::api) struct Attachment {
 #[schema(value_type = String, format = Binary)]
 pub(in crate::api) struct Bytes(());
 
-/// The schema of a time in a query.
-pub(super) fn time() -> Schema {
-    const MAX: i64 = 1 << 53;
-    schema(json!({ "anyOf": [
-        { "type": "integer", "format": "int64", "minimum": -MAX, "maximum": MAX },
-        { "type": "string", "format": "date-time" },
-        blank(),
-    ] }))
+/// A time in a query.
+pub(in crate::api) struct Cursor;
+
+impl PartialSchema for Cursor {
+    fn schema() -> RefOr<Schema> {
+        const MAX: i64 = 1 << 53;
+        schema(json!({ "anyOf": [
+            { "type": "integer", "format": "int64", "minimum": -MAX, "maximum": MAX },
+            { "type": "string", "format": "date-time" },
+            blank(),
+        ] }))
+        .into()
+    }
 }
 
-/// The schema of the id of an event that the client has received.
-pub(super) fn event_id() -> Schema {
-    let id = json!({ "type": "integer", "format": "int64" });
-    schema(json!({ "anyOf": [id, blank()] }))
+impl ToSchema for Cursor {}
+
+/// The id of an event that the client has received.
+pub(in crate::api) struct EventId;
+
+impl PartialSchema for EventId {
+    fn schema() -> RefOr<Schema> {
+        let id = json!({ "type": "integer", "format": "int64" });
+        schema(json!({ "anyOf": [id, blank()] })).into()
+    }
 }
+
+impl ToSchema for EventId {}
 
 fn blank() -> Value {
     json!({ "type": "string", "pattern": "^\\s*$", "description": "The same as absent" })

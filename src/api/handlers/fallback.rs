@@ -8,26 +8,27 @@ use crate::api::authentication::Authentication;
 use crate::api::error::ApiError;
 use crate::auth::access::Access;
 
-/// Responds to a path without a route.
 pub(in crate::api) async fn not_found(
-    Extension(authentication): Extension<Authentication>,
+    Extension(client): Extension<Authentication>,
     method: Method,
     uri: Uri,
 ) -> ApiError {
-    match authentication.admit(Access::Authenticated) {
-        Ok(_) => ApiError::not_found(&method, uri.path()),
-        Err(denied) => *denied,
-    }
+    let denied = client.admit(Access::Authenticated).err();
+    denied.map_or_else(
+        || ApiError::not_found(&method, uri.path()),
+        |denied| *denied,
+    )
 }
 
 /// Responds to a method that a path does not support. The router adds the `Allow` header.
 pub(in crate::api) async fn method_not_allowed(
-    Extension(authentication): Extension<Authentication>,
+    Extension(client): Extension<Authentication>,
     method: Method,
     uri: Uri,
 ) -> ApiError {
-    match authentication.admit(Access::Authenticated) {
-        Ok(_) => ApiError::method_not_allowed(&method, uri.path()),
-        Err(denied) => *denied,
-    }
+    let denied = client.admit(Access::Authenticated).err();
+    denied.map_or_else(
+        || ApiError::method_not_allowed(&method, uri.path()),
+        |denied| *denied,
+    )
 }

@@ -10,7 +10,7 @@ use crate::metrics::Format;
 
 /// Get the server's metrics
 ///
-/// For Prometheus, in its text format, or in the OpenMetrics format if `Accept` asks for that. For
+/// For Prometheus, in its text format or, if `Accept` asks for it, in that of `OpenMetrics`. For
 /// administrators.
 #[utoipa::path(
     get,

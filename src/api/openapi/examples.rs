@@ -151,12 +151,10 @@ pub(in crate::api) fn healthy() -> Health {
     health(Status::Healthy, &[], 0)
 }
 
-/// The health when a stored record is damaged.
 pub(in crate::api) fn degraded() -> Health {
     health(Status::Degraded, &[Reason::UndecodableRecords], 1)
 }
 
-/// The health when the disk is full.
 fn unhealthy() -> Health {
     health(Status::Unhealthy, &[Reason::NoSpace], 0)
 }

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-/// Returns these headers, by their names.
 pub(super) fn all() -> Value {
     json!({
         "X-Request-Id": {
@@ -17,7 +16,6 @@ pub(super) fn all() -> Value {
     })
 }
 
-/// Adds one of these headers to a response.
 pub(super) fn add(response: &mut Value, name: &str) {
     response["headers"][name] = json!({ "$ref": format!("#/components/headers/{name}") });
 }

@@ -66,8 +66,8 @@ pub(super) fn description() -> OpenApi {
 }
 
 /// Returns the router's description as JSON, with everything that is shared or derived.
-pub(super) fn document(document: OpenApi) -> Value {
-    let mut document = json!(document);
+pub(super) fn document(description: &OpenApi) -> Value {
+    let mut document = json!(description);
     // The empty requirement is for servers without authentication.
     document["security"] = json!([{}, { "bearer": [] }, { "apiKey": [] }]);
     document["components"]["securitySchemes"] = json!({

@@ -6,7 +6,7 @@ use crate::api::{endpoints, router};
 
 fn document() -> Value {
     let (_, description) = router::routes().router.split_for_parts();
-    super::document(description)
+    super::document(&description)
 }
 
 /// Pages, their files and the description itself, which are not part of the API.

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 
 /// The rules for requests of web pages.
 #[derive(Debug, Clone, Default)]
@@ -124,12 +124,9 @@ impl<'a> Authority<'a> {
         if let Some(authority) = uri.authority() {
             return Self::parse(authority.as_str());
         }
-        let mut sent = headers.get_all(header::HOST).iter();
-        let host = sent.next()?;
-        if sent.next().is_some() {
-            return None;
-        }
-        Self::parse(host.to_str().ok()?)
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let only = hosts.next().xor(hosts.next());
+        Self::parse(only?.to_str().ok()?)
     }
 }
 
@@ -184,7 +181,7 @@ impl Origins {
 }
 
 fn has_value(headers: &HeaderMap, name: &str, value: &str) -> bool {
-    let sent = headers.get(name).map(|sent| sent.as_bytes());
+    let sent = headers.get(name).map(HeaderValue::as_bytes);
     sent.is_some_and(|sent| sent.eq_ignore_ascii_case(value.as_bytes()))
 }
 

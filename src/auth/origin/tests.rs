@@ -1,5 +1,3 @@
-use axum::http::HeaderValue;
-
 use super::*;
 
 fn headers(host: &str, origin: Option<&str>) -> HeaderMap {

@@ -13,10 +13,10 @@ use crate::domain::time::Timestamp;
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
     /// The same as the header, for clients that cannot send it
-    #[param(schema_with = schemas::event_id, required = false)]
+    #[param(inline, value_type = Option<schemas::EventId>)]
     pub(super) last_event_id: Option<String>,
     /// The time after which the stream starts
-    #[param(schema_with = schemas::time, required = false)]
+    #[param(inline, value_type = Option<schemas::Cursor>)]
     pub(super) after: Option<String>,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct EventsQuery {
 #[into_params(parameter_in = Header)]
 pub(crate) struct LastEventId {
     /// The id of the last event that the client has received
-    #[param(rename = "Last-Event-ID", schema_with = schemas::event_id, required = false)]
+    #[param(inline, rename = "Last-Event-ID", value_type = Option<schemas::EventId>)]
     pub(crate) id: Option<String>,
 }
 

@@ -19,10 +19,10 @@ pub(crate) struct MessagePageQuery {
     /// The size of the page, 1 to 100; 50 if it is not a number
     pub(super) limit: Option<String>,
     /// Only messages before this time: milliseconds since the epoch, or RFC 3339
-    #[param(schema_with = schemas::time, required = false)]
+    #[param(inline, value_type = Option<schemas::Cursor>)]
     pub(super) before: Option<String>,
     /// Only messages after this time. Without `before`, the page is the oldest of them
-    #[param(schema_with = schemas::time, required = false)]
+    #[param(inline, value_type = Option<schemas::Cursor>)]
     pub(super) after: Option<String>,
 }
 
