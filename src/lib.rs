@@ -1,26 +1,25 @@
 //! sessiond: a self-hosted, durable server of the `ElizaOS` Sessions API.
 //!
-//! The layers, from the ground up; each module imports only from those above it in this list, which a
-//! test checks:
+//! The layers, from the ground up. A module imports only from layers above its own in this list, which
+//! `tests/architecture.rs` checks:
 //!
-//! - [`domain`]: the rules, as plain values. Time is an argument.
-//! - [`clock`], [`events`], [`json`]: the time; what happened, for whoever listens; JSON as JavaScript
-//!   writes it.
-//! - [`metrics`]: what is counted, where it arises.
+//! - [`domain`]: the rules, as pure values. Time is an argument.
+//! - [`clock`], [`events`], [`json`]: time; the events of sessions and their subscribers; JSON as
+//!   JavaScript writes it.
+//! - [`metrics`]: counters, gauges and histograms.
 //! - [`telemetry`]: the log.
-//! - [`archive`], [`message_json`], [`process`]: sessions as lines of JSON; the parts of a message that
-//!   are JSON; signals, limits and files of the process.
+//! - [`archive`], [`message_json`], [`process`]: sessions as JSON Lines; the JSON parts of a message;
+//!   signals, limits and files of the process.
 //! - [`store`]: sessions and messages in one redb file, behind named queries and commands.
-//! - [`agents`]: who answers, and the turn runner.
-//! - [`auth`]: who may do what, by whichever way they come.
-//! - [`app`], `connections`: the use cases, which every request passes whatever it came by: load, let the
-//!   domain decide, have the store commit, tell the waiters; which connections may be open.
+//! - [`agents`]: characters, their backends, and the turn runner.
+//! - [`auth`]: authentication, access rules, origins, rate limits.
+//! - [`app`], `connections`: the use cases, shared by all transports: load, let the domain decide, commit,
+//!   notify; the connection limits.
 //! - [`client_events`], [`console`], [`janitor`], [`space`], [`verification`]: events as clients see them;
-//!   the operator's page; what happens by the clock alone: expiry, the measuring of the file and its
-//!   verification.
-//! - [`api`]: the API over HTTP.
-//! - [`realtime`]: the API over Socket.IO.
-//! - [`transport`]: the listeners, TCP and the Unix socket; timeouts, the drain.
+//!   the operator's page; work that only the clock starts: expiry, free space, verification of the file.
+//! - [`api`]: the HTTP API.
+//! - [`realtime`]: the Socket.IO API.
+//! - [`transport`]: the TCP and Unix socket listeners, timeouts, draining.
 //! - [`settings`]: every setting, declared once.
 //! - [`server`]: start, run and stop.
 //! - [`cli`]: the command line.

@@ -1,8 +1,8 @@
-//! The program.
+//! The `sessiond` program.
 
 use std::process::ExitCode;
 
-/// Most of what a request costs beside system calls is allocation.
+/// Apart from system calls, a request spends most of its time on allocation.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

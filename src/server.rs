@@ -1,4 +1,4 @@
-//! The server's life, from an open file to a clean stop.
+//! The life of the server: start, run, stop.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -24,28 +24,25 @@ use crate::janitor::Janitor;
 use crate::process::server_lock::{self, ServerLock};
 use crate::process::signals::{self, Signals};
 use crate::realtime::{self, Realtime};
-use crate::settings::Config;
+use crate::settings::{Config, StorageConfig};
 use crate::space;
 use crate::store::error::OpenError;
 use crate::store::{Found, Store};
 use crate::transport::{self, local_socket};
 use crate::verification;
 
-/// The name of the database in the data folder.
-pub(crate) const DATABASE: &str = "sessiond.redb";
+/// How long a stop waits for work that continues without its caller.
+const FINISH_LIMIT: Duration = Duration::from_secs(3);
 
-/// How long the work that goes on without its caller may take at a stop.
-const FINISH: Duration = Duration::from_secs(3);
+/// The shortest pause between two verifications, for tests with scaled time.
+const MIN_VERIFY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The shortest pause between two verifications, however fast a test lets time pass.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
-
-/// What tests put in the place of the real thing.
+/// What tests replace or add.
 #[derive(Debug)]
 pub struct Parts {
-    /// What time it is.
+    /// The clock of the server.
     pub clock: Clock,
-    /// More agents.
+    /// Agents in addition to those of the character files.
     pub agents: Vec<Agent>,
 }
 
@@ -58,10 +55,10 @@ impl Default for Parts {
     }
 }
 
-/// Serves on the listener until `shutdown` is over, and stops cleanly.
+/// Serves on the listener until `shutdown` resolves, then stops cleanly.
 ///
 /// # Errors
-/// The data or the agents cannot be read, or the stop could not be recorded.
+/// Returns an error if the data or the agents cannot be read, or the stop cannot be recorded.
 pub async fn run(
     config: Config,
     listener: TcpListener,
@@ -70,21 +67,17 @@ pub async fn run(
     run_with(config, Parts::default(), listener, shutdown).await
 }
 
-/// As [`run`], with other parts.
+/// Does the same as [`run`], with other parts.
 ///
 /// # Errors
-/// As [`run`].
+/// Returns the same errors as [`run`].
 pub async fn run_with(
     config: Config,
     parts: Parts,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let Parts {
-        clock,
-        agents: more_agents,
-    } = parts;
-    let folder = &config.storage.data_dir;
+    let clock = parts.clock;
     if clock.now() < Timestamp(0) {
         // The HTTP library cannot write such a date, and no session would ever expire.
         bail!(
@@ -92,134 +85,143 @@ pub async fn run_with(
             clock.now()
         );
     }
-    make_folder(folder)?;
-    let path = folder.join(DATABASE);
-    // Until the end, so that nobody else works on what is at the path.
-    let _lock = lock(folder).with_context(|| format!("the database {}", path.display()))?;
-    // From here on a signal to read the files again does not end the process.
+    create_data_dir(&config.storage.data_dir)?;
+    let path = config.storage.database();
+    let in_database = || format!("the database {}", path.display());
+    // Held until the end, so that no other process works on the file at this path.
+    let _lock = lock(&config.storage.data_dir).with_context(in_database)?;
+    // From here on SIGHUP reloads the agents instead of ending the process.
     let hangups = signals::hangups();
-    let mut source = AgentSource::new(&config, clock.clone(), more_agents)?;
+    let mut source = AgentSource::new(&config, clock.clone(), parts.agents)?;
     let agents = source.load()?;
+    let StorageConfig { cache_bytes, .. } = config.storage;
     let events = EventBus::default();
-    let (store, found) = Store::open(
+    let opened = Store::open(
         &path,
-        config.storage.cache_bytes,
+        cache_bytes,
         config.rules,
         clock.clone(),
         events.clone(),
-    )
-    .with_context(|| format!("the database {}", path.display()))?;
+    );
+    let (store, found) = opened.with_context(in_database)?;
     let store = Arc::new(store);
-    let app = Arc::new(App::new(
-        Arc::clone(&store),
-        agents,
-        events,
-        Limits::new(config.guard.rates, &clock),
-        clock.clone(),
-    ));
-    banner(&path, found, &app);
+    let limits = Limits::new(config.auth.rates, &clock);
+    let app = App::new(Arc::clone(&store), agents, events, limits, clock.clone());
+    let app = Arc::new(app);
+    log_start(&path, found, &app);
 
-    let turns = app
-        .recover()
-        .await
-        .map_err(|error| anyhow::anyhow!("open turns: {error:?}"))?;
-    if turns > 0 {
+    let resumed = app.recover().await;
+    let resumed = resumed.map_err(|error| anyhow::anyhow!("open turns: {error:?}"))?;
+    if resumed > 0 {
         tracing::info!(
-            sessions = turns,
-            "taking up the turns that the last stop cut off"
+            sessions = resumed,
+            "resuming the turns that the previous stop interrupted"
         );
     }
     let stop = CancellationToken::new();
-    let background = TaskTracker::new();
-    let janitor = Janitor::new(Arc::clone(&app), config.cleanup_interval);
-    background.spawn(janitor.run(stop.child_token()));
-    background.spawn(space::watch(Arc::clone(&app), stop.child_token()));
-    if let Some(interval) = config.verify_interval {
-        let interval = interval.to_duration().max(SHORTEST_INTERVAL);
-        background.spawn(verification::run(
-            Arc::clone(&app),
-            interval,
-            stop.child_token(),
-        ));
+    let background = start_background(&app, &config, &stop);
+    let reload = reload_agents(Arc::clone(&app), source, hangups);
+    background.spawn(stop.clone().run_until_cancelled_owned(reload));
+    let clear = config.clear_on_shutdown;
+    serve(&app, config, clock, listener, shutdown).await?;
+
+    let finished = tokio::time::timeout(FINISH_LIMIT, app.finish_stop()).await;
+    if finished.is_err() {
+        tracing::warn!("the stop interrupted some work");
     }
-    let reloader = reload_agents(Arc::clone(&app), source, hangups);
-    background.spawn(stop.child_token().run_until_cancelled_owned(reloader));
-    let guard = Arc::new(Authenticator::new(config.guard, clock));
-    let connections = Connections::new(config.server.max_connections, guard.proxies.clone());
-    let connections = Arc::new(connections);
-    let realtime = Realtime::new(&app, Arc::clone(&guard), Arc::clone(&connections));
+    stop.cancel();
+    background.close();
+    // A task that panicked has ended too.
+    background.wait().await;
+    if !store.close(clear).await {
+        bail!("the stop could not be recorded in {}", path.display());
+    }
+    tracing::info!(cleared = clear, "stopped");
+    Ok(())
+}
+
+/// Starts the tasks that only the clock drives. They end when `stop` is cancelled.
+fn start_background(app: &Arc<App>, config: &Config, stop: &CancellationToken) -> TaskTracker {
+    let tasks = TaskTracker::new();
+    let janitor = Janitor::new(Arc::clone(app), config.cleanup_interval);
+    tasks.spawn(janitor.run(stop.clone()));
+    tasks.spawn(space::watch(Arc::clone(app), stop.clone()));
+    if let Some(interval) = config.verify_interval {
+        let interval = interval.to_duration().max(MIN_VERIFY_INTERVAL);
+        tasks.spawn(verification::run(Arc::clone(app), interval, stop.clone()));
+    }
+    tasks
+}
+
+/// Serves over TCP and over the Unix socket until `shutdown` resolves and the connections are drained.
+async fn serve(
+    app: &Arc<App>,
+    config: Config,
+    clock: Clock,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let database = config.storage.database();
+    let authenticator = Arc::new(Authenticator::new(config.auth, clock));
+    let proxies = authenticator.proxies.clone();
+    let connections = Arc::new(Connections::new(config.server.max_connections, proxies));
+    let realtime = Realtime::new(app, Arc::clone(&authenticator), Arc::clone(&connections));
     let sockets = Sockets {
         path: realtime::PATH,
         max_body: realtime::MAX_MESSAGE,
         router: realtime.router(),
     };
-    let service = BoxCloneSyncService::new(api::service(&app, &guard, sockets));
+    let service = BoxCloneSyncService::new(api::service(app, &authenticator, sockets));
     let shutdown = async {
         shutdown.await;
         app.begin_stop();
     };
-    // Sockets are told of the stop when everybody else is.
     let closing = async {
         app.stopping().cancelled().await;
         realtime.close();
     };
     let keep_alive = config.server.keep_alive;
     let stopping = app.stopping().cancelled();
-    let commands = local_socket::serve(&path, keep_alive, service.clone(), stopping);
+    let commands = local_socket::serve(&database, keep_alive, service.clone(), stopping);
     tracing::info!("listening on http://{}", listener.local_addr()?);
     let serving = transport::serve(listener, connections, keep_alive, service, shutdown);
     tokio::join!(serving, commands, closing);
-
-    if tokio::time::timeout(FINISH, app.finish_stop())
-        .await
-        .is_err()
-    {
-        tracing::warn!("some work was cut off by the stop");
-    }
-    stop.cancel();
-    background.close();
-    // A task that panicked has ended too.
-    background.wait().await;
-    if !store.close(config.clear_on_shutdown).await {
-        bail!("the stop could not be recorded in {}", path.display());
-    }
-    tracing::info!(cleared = config.clear_on_shutdown, "stopped");
     Ok(())
 }
 
-/// Where the agents come from, at the start and whenever their files are read again.
+/// Loads the agents, at the start and at each reload.
 struct AgentSource {
-    folder: PathBuf,
-    /// Whether the folder was there when it was last read.
-    was_there: bool,
+    directory: PathBuf,
+    /// Whether the directory existed at the last load.
+    existed: bool,
     clock: Clock,
-    tools: BackendContext,
-    /// Those that have no files.
+    context: BackendContext,
+    /// Agents without files.
     others: Vec<Arc<Agent>>,
 }
 
 impl AgentSource {
     fn new(config: &Config, clock: Clock, others: Vec<Agent>) -> anyhow::Result<Self> {
         Ok(Self {
-            folder: agents_folder(config),
-            was_there: false,
+            directory: config.storage.agents_dir(),
+            existed: false,
             clock,
-            tools: agent_tools(config)?,
+            context: BackendContext::new(config.environment.clone())?,
             others: others.into_iter().map(Arc::new).collect(),
         })
     }
 
     fn load(&mut self) -> anyhow::Result<Registry> {
-        let mut agents = Registry::load(&self.folder, self.clock.now(), &self.tools)?;
-        let is_there = self.folder.is_dir();
-        // Maybe a disk is not mounted. Nobody takes all agents away like this.
-        if self.was_there && !is_there {
+        let mut agents = Registry::load(&self.directory, self.clock.now(), &self.context)?;
+        let exists = self.directory.is_dir();
+        // Its disk may be unmounted: that does not mean that all agents were removed.
+        if self.existed && !exists {
             bail!(
-                "the folder {} is gone; make it again, empty if there are to be no files",
-                self.folder.display()
+                "the directory {} is missing; create it again, empty if there are no character files",
+                self.directory.display()
             );
         }
-        self.was_there = is_there;
+        self.existed = exists;
         for agent in &self.others {
             agents.add(Arc::clone(agent));
         }
@@ -227,66 +229,49 @@ impl AgentSource {
     }
 }
 
-/// The folder of the character files.
-#[must_use]
-pub fn agents_folder(config: &Config) -> PathBuf {
-    config.storage.data_dir.join("agents")
-}
-
-/// What the agents' backends are made with.
-///
-/// # Errors
-/// There can be no HTTP client on this machine.
-pub fn agent_tools(config: &Config) -> anyhow::Result<BackendContext> {
-    Ok(BackendContext::new(config.environment.clone())?)
-}
-
-/// Reads the character files again at each signal. Where one is broken, all stays as it is.
+/// Reloads the character files at each signal. If one of them is invalid, nothing changes.
 async fn reload_agents(app: Arc<App>, mut source: AgentSource, mut hangups: Signals) {
     while hangups.next().await {
         match source.load() {
             Ok(agents) => {
                 app.replace_agents(agents);
-                tracing::info!("the character files were read again");
-                name_agents(&app);
+                tracing::info!("reloaded the character files");
+                log_agents(&app);
             }
-            Err(error) => tracing::error!("the agents stay as they are: {error:#}"),
+            Err(error) => tracing::error!("the agents were not reloaded: {error:#}"),
         }
     }
 }
 
-/// Takes the data folder for this server.
-fn lock(folder: &Path) -> anyhow::Result<Option<ServerLock>> {
-    match ServerLock::take(folder, server_lock::Mode::Exclusive) {
+/// Locks the data directory for this server. Returns `None` if its file system has no locks.
+fn lock(data_dir: &Path) -> anyhow::Result<Option<ServerLock>> {
+    match ServerLock::acquire(data_dir, server_lock::Mode::Exclusive) {
         Ok(Some(lock)) => Ok(Some(lock)),
         Ok(None) => Err(OpenError::InUse.into()),
         Err(error) => {
             tracing::warn!(
                 %error,
-                folder = %folder.display(),
-                "the data folder cannot be locked; the lock of the database file must do"
+                directory = %data_dir.display(),
+                "the data directory cannot be locked; relying on the lock of the database file"
             );
             Ok(None)
         }
     }
 }
 
-pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
+pub(crate) fn create_data_dir(path: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(folder)
-        .map_err(OpenError::Io)
-        .with_context(|| format!("the data folder {} cannot be made", folder.display()))
+    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
+    let created = builder.create(path).map_err(OpenError::Io);
+    created.with_context(|| format!("the data directory {} cannot be created", path.display()))
 }
 
-fn banner(path: &Path, found: Found, app: &App) {
+fn log_start(path: &Path, found: Found, app: &App) {
     let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let last_stop = match found.clean_stop {
         None => "none, the database is new",
         Some(true) => "clean",
-        Some(false) => "not clean, nothing that was acknowledged is lost",
+        Some(false) => "unclean; recovered, no acknowledged data lost",
     };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -296,10 +281,10 @@ fn banner(path: &Path, found: Found, app: &App) {
         last_stop,
         "sessiond"
     );
-    name_agents(app);
+    log_agents(app);
 }
 
-fn name_agents(app: &App) {
+fn log_agents(app: &App) {
     for agent in app.agents().iter() {
         tracing::info!(
             name = agent.character.name,

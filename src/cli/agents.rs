@@ -4,83 +4,70 @@ use std::time::Instant;
 
 use anyhow::bail;
 use futures_util::future::join_all;
+use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use super::say;
+use super::output::print;
 use crate::agents::probe::{Found, probe};
-use crate::agents::registry::{Agent, Registry};
+use crate::agents::registry::{Agent, BackendContext, Registry};
 use crate::clock::Clock;
-use crate::server;
 use crate::settings::Config;
 
-/// A line of the table.
-struct Row {
-    cells: [String; 4],
+/// The state of an agent.
+struct Probed {
+    text: String,
     is_fault: bool,
 }
 
-/// Lists the agents; with `probing`, asks each of them whether it answers.
-pub(super) fn run(config: &Config, probing: bool) -> anyhow::Result<()> {
+/// Lists the agents. With `is_probing`, sends each of them a question.
+pub(super) fn run(config: &Config, is_probing: bool) -> anyhow::Result<()> {
     let clock = Clock::system();
-    let tools = server::agent_tools(config)?;
-    let agents = Registry::load(&server::agents_folder(config), clock.now(), &tools)?;
-    let rows = if probing {
-        // All at once: the slowest of them is waited for, not their sum.
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(join_all(agents.iter().map(|agent| ask(agent, &clock))))
+    let context = BackendContext::new(config.environment.clone())?;
+    let agents = Registry::load(&config.storage.agents_dir(), clock.now(), &context)?;
+    let agents: Vec<_> = agents.iter().collect();
+    let states = if is_probing {
+        let probes = agents.iter().map(|agent| probe_one(agent, &clock));
+        Runtime::new()?.block_on(join_all(probes))
     } else {
-        agents
-            .iter()
-            .map(|agent| row(agent, String::new(), false))
-            .collect()
+        Vec::new()
     };
-    say(&table(&rows))?;
-    let faults = rows.iter().filter(|row| row.is_fault).count();
+    print(&table(&agents, &states))?;
+    let faults = states.iter().filter(|state| state.is_fault).count();
     if faults > 0 {
-        bail!("{faults} of {} agents do not answer", rows.len());
+        bail!("{faults} of {} agents do not answer", states.len());
     }
     Ok(())
 }
 
-async fn ask(agent: &Agent, clock: &Clock) -> Row {
+async fn probe_one(agent: &Agent, clock: &Clock) -> Probed {
     let started = Instant::now();
     let ids = std::array::from_fn(|_| Uuid::new_v4().as_u128());
     let found = probe(agent, clock.now(), ids).await;
     let millis = started.elapsed().as_millis();
-    match found {
-        Ok(Found::Answer) => row(agent, format!("answered in {millis} ms"), false),
-        Ok(Found::Later) => row(agent, "answers by submit".into(), false),
-        Err(reason) => row(agent, format!("does not answer: {reason}"), true),
-    }
-}
-
-fn row(agent: &Agent, state: String, is_fault: bool) -> Row {
-    let character = &agent.character;
-    Row {
-        cells: [
-            character.name.clone(),
-            character.id.to_string(),
-            agent.backend.kind().to_owned(),
-            state,
-        ],
-        is_fault,
-    }
-}
-
-/// The rows in columns.
-fn table(rows: &[Row]) -> String {
-    let width = |column: usize| {
-        let lengths = rows.iter().map(|row| row.cells[column].chars().count());
-        lengths.max().unwrap_or(0)
+    let (text, is_fault) = match found {
+        Ok(Found::Answer) => (format!("answered in {millis} ms"), false),
+        Ok(Found::Later) => ("answers by submit".to_owned(), false),
+        Err(reason) => (format!("does not answer: {reason}"), true),
     };
-    let (name, id, backend) = (width(0), width(1), width(2));
-    let lines = rows.iter().map(|Row { cells, .. }| {
-        let line = format!(
-            "{:name$}  {:id$}  {:backend$}  {}",
-            cells[0], cells[1], cells[2], cells[3]
-        );
+    Probed { text, is_fault }
+}
+
+/// Formats the agents in columns, each with its state.
+fn table(agents: &[&Agent], states: &[Probed]) -> String {
+    let rows = agents.iter().map(|agent| {
+        let id = agent.character.id.to_string();
+        [&*agent.character.name, &id, agent.backend.kind()].map(str::to_owned)
+    });
+    let rows: Vec<_> = rows.collect();
+    let widths: [usize; 3] = std::array::from_fn(|column| {
+        let lengths = rows.iter().map(|row| row[column].chars().count());
+        lengths.max().unwrap_or_default()
+    });
+    let [name_width, id_width, backend_width] = widths;
+    let mut states = states.iter().map(|state| state.text.as_str());
+    let lines = rows.iter().map(|[name, id, backend]| {
+        let state = states.next().unwrap_or_default();
+        let line = format!("{name:name_width$}  {id:id_width$}  {backend:backend_width$}  {state}");
         line.trim_end().to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! The commands with their own arguments and their help.
+//! The commands, their arguments and their help.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .literal(AnsiColor::Cyan.on_default().bold());
 
-/// The command line, but for the settings.
+/// The command line without the settings.
 #[derive(Debug, Parser)]
 #[command(name = "sessiond", version, styles = STYLES, about = ABOUT, after_help = AFTER_HELP)]
 pub(super) struct Cli {
@@ -21,12 +21,12 @@ pub(super) struct Cli {
 const ABOUT: &str = "\
 A self-hosted, durable server of the ElizaOS Sessions API
 
-Without a command it serves: start it, and open http://127.0.0.1:3000 in a browser. Nothing needs to
-be set for that.";
+Without a command it serves: start it, and open http://127.0.0.1:3000 in a browser. No setting is
+required for that.";
 
 const AFTER_HELP: &str = "\
 Each setting is a flag, an environment variable, or a line of a .env file in the working
-directory, in this order of precedence. RUST_LOG sets the log's levels.
+directory, in this order of precedence. RUST_LOG sets the log filter.
 
 To serve other machines:
   echo \"ELIZA_SERVER_AUTH_TOKEN=$(sessiond token)\" >> .env
@@ -35,9 +35,9 @@ To serve other machines:
 Exit codes:
   0  done
   1  failed, or a setting is invalid
-  2  wrong usage of the command line";
+  2  invalid command line";
 
-/// What the program does.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Serve the API; the same as no command
@@ -49,26 +49,26 @@ pub(super) enum Command {
     /// List the agents with their backends
     #[command(after_help = "Example:\n  sessiond agents --probe")]
     Agents {
-        /// Ask each agent one short question; the exit code is 1 if one does not answer
+        /// Send each agent a short question; the exit code is 1 if one does not answer
         #[arg(long)]
         probe: bool,
     },
 
-    /// Ask the running server whether it is ready; the exit code is 0 when it is healthy or degraded
+    /// Check whether the running server is ready; the exit code is 0 if it is healthy or degraded
     #[command(after_help = "Example:\n  sessiond healthcheck --server-port 8080")]
     Healthcheck {
-        /// Ask whether its process answers, whatever the disk does
+        /// Only check whether its process answers, whatever the state of the disk
         #[arg(long)]
         live: bool,
     },
 
-    /// Print a fresh random token
+    /// Print a new random token
     #[command(
         after_help = "Example:\n  echo \"ELIZA_SERVER_AUTH_TOKEN=$(sessiond token)\" >> .env"
     )]
     Token,
 
-    /// Print a script that completes sessiond's arguments in a shell
+    /// Print a completion script for a shell
     #[command(after_help = "Example:\n  source <(sessiond completions bash)")]
     Completions {
         /// The shell
@@ -76,18 +76,18 @@ pub(super) enum Command {
         shell: Shell,
     },
 
-    /// Check every page, record and index row; a line for each fault, and the exit code 1
+    /// Check every page, record and index row; prints a line per fault, with the exit code 1
     #[command(after_help = "Example:\n  sessiond check --data-dir /var/lib/sessiond")]
     Check,
 
-    /// Make the database as small as it can be
+    /// Reduce the database file to its smallest size
     #[command(after_help = "Example:\n  sessiond compact --data-dir /var/lib/sessiond")]
     Compact,
 
-    /// Write a checked copy to a new file; a running server is asked for it
+    /// Write a checked copy of the database to a new file, also while a server is running
     #[command(after_help = "Example:\n  sessiond backup /backups/sessiond.redb")]
     Backup {
-        /// The new file; one that is there already is not replaced
+        /// The new file; an existing file is not replaced
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
@@ -95,16 +95,16 @@ pub(super) enum Command {
     /// Replace the database with a backup
     #[command(after_help = "Example:\n  sessiond restore --force /backups/sessiond.redb")]
     Restore {
-        /// The backup, as `sessiond backup` has made it
+        /// The backup, a file from `sessiond backup`
         #[arg(value_name = "FILE")]
         file: PathBuf,
 
-        /// Replace the database that is there
+        /// Replace an existing database
         #[arg(long)]
         force: bool,
     },
 
-    /// Print sessions as JSON Lines; a running server is asked for them
+    /// Print sessions as JSON Lines, also while a server is running
     #[command(after_help = "Example:\n  sessiond export > sessions.jsonl")]
     Export {
         /// Only this session
@@ -112,12 +112,12 @@ pub(super) enum Command {
         session: Option<String>,
     },
 
-    /// Make a database of exported lines, from a file or standard input
+    /// Create a database from exported lines, from a file or standard input
     #[command(
         after_help = "Example:\n  sessiond import --data-dir /var/lib/sessiond sessions.jsonl"
     )]
     Import {
-        /// The lines, as `sessiond export` has printed them; without it, standard input
+        /// The lines, as printed by `sessiond export`; by default standard input
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },

@@ -2,9 +2,10 @@
 
 use std::io::{self, BufWriter, Write};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
-use super::{data_dir, note, output, server_client};
+use super::output::{complete, note};
+use super::{check, data_dir, server_client};
 use crate::archive;
 use crate::clock::Clock;
 use crate::domain::archive::Item;
@@ -14,42 +15,39 @@ use crate::store::Cursor;
 use crate::store::error::OpenError;
 use crate::store::maintenance::offline::OfflineDatabase;
 
-/// How many rows are read and written at once.
-const SLICE: usize = 1000;
+/// How many rows are read at once.
+const BATCH: usize = 1000;
 
-/// Writes all sessions, or one, to standard output. Where a server holds the database, that one
-/// does.
+/// Writes all sessions, or one, to standard output. If a server holds the database, it sends them.
 pub(super) fn run(config: &Config, session: Option<&str>) -> anyhow::Result<()> {
-    let id = match session {
-        None => None,
-        Some(text) => match SessionId::parse(text) {
-            Some(id) => Some(id),
-            None => bail!("{text:?} is no session's id"),
-        },
-    };
-    if let Some(look) = data_dir::look(config)? {
-        return write(look, id);
+    let parse =
+        |text| SessionId::parse(text).with_context(|| format!("{text:?} is not a session id"));
+    let id = session.map(parse).transpose()?;
+    if let Some(database) = data_dir::open(config)? {
+        return write(database, id);
     }
-    let path = match id {
-        None => "/api/admin/export".to_owned(),
-        Some(id) => format!("/api/admin/export?session={id}"),
+    let query = id.map_or(String::new(), |id| format!("?session={id}"));
+    let path = format!("/api/admin/export{query}");
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut damaged = DamagedLines::default();
+    let mut write = |piece: &[u8]| {
+        damaged.count(piece);
+        complete(out.write_all(piece))
     };
-    let mut out = Counted::new(BufWriter::new(io::stdout().lock()));
-    let mut take = |piece: &[u8]| output::written(out.write_all(piece));
-    let downloaded = server_client::download(&data_dir::database(config), &path, &mut take);
-    // What has come is of use, whatever becomes of the rest.
-    output::written(out.flush())?;
-    tell_damaged(out.damaged);
+    let downloaded = server_client::download(&config.storage.database(), &path, &mut write);
+    // A part of the lines is useful even if the rest is missing.
+    complete(out.flush())?;
+    note_damaged(damaged.number);
     downloaded
 }
 
-/// Writes what can be read. Fails if something cannot.
-fn write(mut look: OfflineDatabase, id: Option<SessionId>) -> anyhow::Result<()> {
+/// Writes all readable sessions. Returns an error if some are not.
+fn write(mut database: OfflineDatabase, id: Option<SessionId>) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     let damage = match id {
-        // It is told what is met of it: of one session, that is enough.
+        // For one session, the damage found while reading it is enough.
         Some(_) => None,
-        None => damage_of(&mut look)?,
+        None => page_damage(&mut database)?,
     };
     let mut cursor = match (id, &damage) {
         (Some(id), _) => Cursor::only(id),
@@ -59,9 +57,9 @@ fn write(mut look: OfflineDatabase, id: Option<SessionId>) -> anyhow::Result<()>
     let now = Clock::system().now();
     let (mut is_empty, mut damaged, mut lost) = (true, 0, 0_u64);
     while !cursor.is_done() {
-        for item in look.export(&mut cursor, SLICE, now)? {
+        for item in database.export(&mut cursor, BATCH, now)? {
             damaged += u64::from(matches!(item, Item::Quarantined(_)));
-            output::written(out.write_all(archive::line(&item).as_bytes()))?;
+            complete(out.write_all(archive::line(&item).as_bytes()))?;
             is_empty = false;
         }
         for place in cursor.take_lost() {
@@ -69,82 +67,58 @@ fn write(mut look: OfflineDatabase, id: Option<SessionId>) -> anyhow::Result<()>
             lost += 1;
         }
     }
-    output::written(out.flush())?;
-    tell_damaged(damaged);
-    if let Some(damage) = damage {
-        bail!("{damage}; {lost} places cannot be read. {SAVED}");
-    }
-    match id {
+    complete(out.flush())?;
+    note_damaged(damaged);
+    match (damage, id) {
+        (Some(damage), _) => bail!("{damage}; {lost} places cannot be read. {SAVED}"),
         _ if lost > 0 => bail!("{lost} places of the database cannot be read. {SAVED}"),
-        Some(id) if is_empty => bail!("there is no session {id}"),
+        (_, Some(id)) if is_empty => bail!("there is no session {id}"),
         _ => Ok(()),
     }
 }
 
-/// The end of the message for an incomplete export.
-const SAVED: &str = "What can be is in the output: `sessiond import` makes a database of it in an \
-                     empty folder, which --data-dir or DATA_DIR chooses";
+/// The end of the message about an incomplete export.
+const SAVED: &str = "The output contains the rest: `sessiond import` creates a database from it in an \
+                     empty directory, which --data-dir or DATA_DIR chooses";
 
-/// Returns the damage of pages, if there is any; that of single records does not count.
-fn damage_of(look: &mut OfflineDatabase) -> anyhow::Result<Option<OpenError>> {
-    match look.require_sound_pages() {
-        Ok(()) => Ok(None),
+/// Returns the damage of pages. Damage of single records does not count.
+fn page_damage(database: &mut OfflineDatabase) -> anyhow::Result<Option<OpenError>> {
+    match database.require_sound_pages() {
         Err(error) if error.is_damage() => Ok(Some(error)),
-        Err(error) => Err(error.into()),
+        result => Ok(result.map(|()| None)?),
     }
 }
 
-fn tell_damaged(records: u64) {
-    match records {
-        0 => {}
-        1 => note("1 damaged record is in the output, as a line of the type damaged"),
-        _ => note(&format!(
-            "{records} damaged records are in the output, as lines of the type damaged"
-        )),
+fn note_damaged(records: u64) {
+    if records > 0 {
+        let records = check::records(records);
+        note(&format!(
+            "the output contains {records}, in lines of type damaged"
+        ));
     }
 }
 
 /// The beginning of the line of a damaged record.
 const DAMAGED: &[u8] = br#"{"type":"damaged""#;
 
-/// An output that counts the lines of damaged records.
-struct Counted<W> {
-    out: W,
-    /// The beginning of the present line, as far as it tells.
+/// Counts the lines of damaged records in a stream.
+#[derive(Default)]
+struct DamagedLines {
+    /// The beginning of the current line, up to the length of [`DAMAGED`].
     beginning: Vec<u8>,
-    damaged: u64,
+    number: u64,
 }
 
-impl<W> Counted<W> {
-    fn new(out: W) -> Self {
-        Self {
-            out,
-            beginning: Vec::new(),
-            damaged: 0,
-        }
-    }
-
+impl DamagedLines {
     fn count(&mut self, bytes: &[u8]) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let missing = DAMAGED.len() - self.beginning.len();
             self.beginning.extend(part.iter().take(missing));
             if part.ends_with(b"\n") {
-                self.damaged += u64::from(self.beginning == DAMAGED);
+                self.number += u64::from(self.beginning == DAMAGED);
                 self.beginning.clear();
             }
         }
-    }
-}
-
-impl<W: Write> Write for Counted<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.count(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
 
@@ -153,16 +127,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn damaged_lines_are_counted_however_they_come() {
+    fn damaged_lines_are_counted_in_pieces_of_any_size() {
         let text = "{\"type\":\"damaged\",\"x\":1}\n{\"type\":\"message\",\"content\":\
                     \"{\\\"type\\\":\\\"damaged\\\"\"}\n{\"type\":\"dam\"}\n{\"type\":\"damaged\"}\n";
         for size in 1..text.len() {
-            let mut out = Counted::new(Vec::new());
+            let mut damaged = DamagedLines::default();
             for piece in text.as_bytes().chunks(size) {
-                out.write_all(piece).unwrap();
+                damaged.count(piece);
             }
-            assert_eq!(out.damaged, 2, "{size}");
-            assert!(out.out == text.as_bytes());
+            assert_eq!(damaged.number, 2, "{size}");
         }
     }
 }

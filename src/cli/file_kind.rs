@@ -1,47 +1,45 @@
-//! Tells backups and exports apart, for commands that were given the wrong one.
+//! Distinguishes backups and exports, for commands that get the wrong one.
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-/// How many bytes are looked at.
-const BEGINNING: u64 = 64;
+/// How many bytes of a file are read.
+const PREFIX_BYTES: u64 = 64;
 
-/// Which command made a file.
+/// The command that wrote a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileKind {
     /// `backup`.
     Backup,
     /// `export`.
     Lines,
-    /// None of them, or it cannot be read.
+    /// Neither of them, or the file cannot be read.
     Other,
 }
 
 impl FileKind {
-    /// Detects it by the first bytes of a file.
-    pub(super) fn of(path: &Path) -> Self {
-        let mut beginning = Vec::new();
-        // A pipe gives its bytes once, to whoever reads it in earnest.
+    /// Detects the kind by the first bytes of a file.
+    pub(super) fn detect(path: &Path) -> Self {
+        let mut prefix = Vec::new();
+        // Only of regular files: a pipe provides its bytes only once.
         if let Ok(file) = File::open(path)
             && file.metadata().is_ok_and(|found| found.is_file())
         {
-            // What cannot be read is told by whoever needs it.
-            let _ = file.take(BEGINNING).read_to_end(&mut beginning);
+            let _ = file.take(PREFIX_BYTES).read_to_end(&mut prefix);
         }
-        Self::of_bytes(&beginning)
+        Self::from_bytes(&prefix)
     }
 
-    fn of_bytes(beginning: &[u8]) -> Self {
-        if beginning.starts_with(b"redb\x1a") {
-            return Self::Backup;
+    fn from_bytes(prefix: &[u8]) -> Self {
+        let text = prefix.strip_prefix(b"\xef\xbb\xbf").unwrap_or(prefix);
+        if prefix.starts_with(b"redb\x1a") {
+            Self::Backup
+        } else if text.trim_ascii_start().starts_with(b"{") {
+            Self::Lines
+        } else {
+            Self::Other
         }
-        let text = beginning.strip_prefix(b"\xef\xbb\xbf");
-        let text = text.unwrap_or(beginning);
-        if text.trim_ascii_start().starts_with(b"{") {
-            return Self::Lines;
-        }
-        Self::Other
     }
 }
 
@@ -50,8 +48,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_known_by_their_first_bytes() {
-        for (bytes, given) in [
+    fn files_are_detected_by_their_first_bytes() {
+        for (bytes, kind) in [
             (&b"redb\x1a\x0a\xa9\x0d\x0a\x00"[..], FileKind::Backup),
             (b"{\"type\":\"session\"", FileKind::Lines),
             (b"\n {\"type\":", FileKind::Lines),
@@ -59,9 +57,12 @@ mod tests {
             (b"redb is a word", FileKind::Other),
             (b"", FileKind::Other),
         ] {
-            assert_eq!(FileKind::of_bytes(bytes), given);
+            assert_eq!(FileKind::from_bytes(bytes), kind);
         }
-        assert_eq!(FileKind::of(Path::new("/dev/null")), FileKind::Other);
-        assert_eq!(FileKind::of(Path::new("/no/such/file")), FileKind::Other);
+        assert_eq!(FileKind::detect(Path::new("/dev/null")), FileKind::Other);
+        assert_eq!(
+            FileKind::detect(Path::new("/no/such/file")),
+            FileKind::Other
+        );
     }
 }

@@ -8,44 +8,79 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use crate::settings::{Config, Layers, SETTINGS, Setting};
 
-/// Where the database is, and how it is read.
 const DATABASE: [&str; 2] = ["DATA_DIR", "SESSIOND_CACHE_MB"];
-
-/// Where the server listens.
 const ADDRESS: [&str; 2] = ["SERVER_HOST", "SERVER_PORT"];
 
-/// The program with its settings. Each is a flag of every command, before its name or behind it,
-/// so that a line which works for one command works for all; help lists those that matter to it.
-pub(super) fn accepted(program: Command) -> Command {
+/// Returns the settings that a command uses; `None` for all.
+fn used(command: &str) -> Option<&'static [&'static str]> {
+    match command {
+        "serve" => None,
+        "agents" => Some(&["DATA_DIR"]),
+        "healthcheck" => Some(&ADDRESS),
+        "check" | "compact" | "backup" | "restore" | "export" | "import" => Some(&DATABASE),
+        _ => Some(&[]),
+    }
+}
+
+/// Reads the configuration of a command: the settings that it uses.
+pub(super) fn config(command: &str, matches: &ArgMatches) -> anyhow::Result<Config> {
+    let layers = Layers::from_process(set_flags(matches))?;
+    Ok(match used(command) {
+        None => Config::read(layers)?,
+        Some(used) => Config::read_only(layers, used)?,
+    })
+}
+
+/// Adds each setting as a flag to every command, before or after its name, so that the same flags work
+/// for all of them. The help of a command lists the settings that it uses.
+pub(super) fn add_all(program: Command) -> Command {
     with_flags(program, |flag, is_listed| {
         Some(flag.hide(!is_listed).global(true))
     })
 }
 
-/// The program with the flags that help lists, and no others.
-pub(super) fn listed(program: Command) -> Command {
+/// Adds only the flags that the help lists.
+pub(super) fn add_listed(program: Command) -> Command {
     with_flags(program, |flag, is_listed| is_listed.then_some(flag))
 }
 
-/// The configuration that these flags are a part of.
-pub(super) fn config(matches: &ArgMatches) -> anyhow::Result<Config> {
-    Ok(Config::read(Layers::from_process(given(matches))?)?)
+fn with_flags(program: Command, change: impl Fn(Arg, bool) -> Option<Arg>) -> Command {
+    let flags = |command: &str| -> Vec<Arg> {
+        let flags = SETTINGS.iter().map(|setting| {
+            let is_used = used(command).is_none_or(|used| used.contains(&setting.name()));
+            change(flag(setting), is_used && !setting.arg().is_hide_set())
+        });
+        flags.flatten().collect()
+    };
+    program.args(flags("serve")).mut_subcommands(|command| {
+        let flags = flags(command.get_name());
+        command.args(flags)
+    })
 }
 
-/// The values of the flags that were given, by the names of the settings.
-fn given(matches: &ArgMatches) -> HashMap<String, OsString> {
-    let given = SETTINGS.iter().filter_map(|setting| {
+/// Returns the flag of a setting. Its value is parsed later, together with those of the other layers.
+fn flag(setting: &Setting) -> Arg {
+    let arg = setting.arg().clone();
+    arg.value_name("VALUE")
+        .value_parser(value_parser!(OsString))
+        .allow_hyphen_values(!setting.is_switch())
+        .hide_env_values(true)
+}
+
+/// Returns the values of the flags that were set, by the names of the settings.
+fn set_flags(matches: &ArgMatches) -> HashMap<String, OsString> {
+    let set = SETTINGS.iter().filter_map(|setting| {
         let id = setting.arg().get_id().as_str();
-        let is_given = matches.value_source(id) == Some(ValueSource::CommandLine);
-        let value = matches.get_one::<OsString>(id).filter(|_| is_given)?;
+        let is_set = matches.value_source(id) == Some(ValueSource::CommandLine);
+        let value = matches.get_one::<OsString>(id).filter(|_| is_set)?;
         Some((setting.name().to_owned(), value.clone()))
     });
-    given.collect()
+    set.collect()
 }
 
-/// The arguments, with the value of a switch joined to it where it stands apart: clap would take
-/// the name of a command for it as well.
-pub(super) fn joined(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+/// Joins switches with a value in the next argument, as in `--sessiond-insecure true`. To clap, the value
+/// could as well be the name of a command.
+pub(super) fn join_switches(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let switches = SETTINGS.iter().filter(|setting| setting.is_switch());
     let switches: Vec<_> = switches.map(|it| format!("--{}", it.flag())).collect();
     let mut joined: Vec<OsString> = Vec::new();
@@ -60,39 +95,6 @@ pub(super) fn joined(arguments: impl Iterator<Item = OsString>) -> Vec<OsString>
         }
     }
     joined
-}
-
-fn with_flags(program: Command, made: impl Fn(Arg, bool) -> Option<Arg>) -> Command {
-    let flags = |command: &str| -> Vec<Arg> {
-        let made = |setting| made(flag(setting), is_listed(command, setting));
-        SETTINGS.iter().filter_map(made).collect()
-    };
-    program.args(flags("serve")).mut_subcommands(|command| {
-        let flags = flags(command.get_name());
-        command.args(flags)
-    })
-}
-
-/// Whether a setting matters to a command, whose help names it then.
-fn is_listed(command: &str, setting: &Setting) -> bool {
-    let name = &setting.name();
-    match command {
-        _ if setting.arg().is_hide_set() => false,
-        "serve" => true,
-        "agents" => *name == "DATA_DIR",
-        "healthcheck" => ADDRESS.contains(name),
-        "check" | "compact" | "backup" | "restore" | "export" | "import" => DATABASE.contains(name),
-        _ => false,
-    }
-}
-
-/// The flag of a setting. Its value is read together with those of the environment and of `.env`.
-fn flag(setting: &Setting) -> Arg {
-    let arg = setting.arg().clone();
-    arg.value_name("VALUE")
-        .value_parser(value_parser!(OsString))
-        .allow_hyphen_values(!setting.is_switch())
-        .hide_env_values(true)
 }
 
 #[cfg(test)]
@@ -111,7 +113,7 @@ mod tests {
         command.render_help().to_string()
     }
 
-    /// The settings whose flags a text names.
+    /// Returns the settings whose flags are in a text.
     fn named(text: &str) -> Vec<&'static str> {
         let flag = |setting: &Setting| format!("--{} ", setting.flag());
         let text = text.replace(['[', '=', '\n'], " ");
@@ -126,7 +128,7 @@ mod tests {
         command().debug_assert();
         let program = command().render_help().to_string();
         for help in [program, help("serve")] {
-            // Lines are broken between words.
+            // Lines are wrapped between words.
             let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
             for setting in SETTINGS.iter() {
                 let name = setting.name();
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_of_a_command_lists_the_settings_that_matter_to_it() {
+    fn the_help_of_a_command_lists_the_settings_that_it_uses() {
         for (name, settings) in [
             ("token", vec![]),
             ("completions", vec![]),
@@ -162,8 +164,8 @@ mod tests {
     fn the_help_of_every_command_has_an_example() {
         let program = Cli::command();
         for command in program.get_subcommands() {
-            let words = command.get_after_help().unwrap().to_string();
-            let example = words.strip_prefix("Example:\n  ").unwrap();
+            let help = command.get_after_help().unwrap().to_string();
+            let example = help.strip_prefix("Example:\n  ").unwrap();
             let (_, arguments) = example.split_once("sessiond ").unwrap();
             let (arguments, _) = arguments.split_once([')', '>']).unwrap_or((arguments, ""));
             let line = ["sessiond"].into_iter().chain(arguments.split_whitespace());
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn every_argument_has_words() {
+    fn every_argument_has_a_help_text() {
         let mut program = command();
         program.build();
         for command in program
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_is_taken_before_a_command_and_behind_it() {
+    fn a_setting_may_precede_or_follow_a_command() {
         for line in [
             "sessiond --data-dir /d --server-port 0",
             "sessiond --data-dir /d serve --server-port 0",
@@ -202,7 +204,7 @@ mod tests {
         ] {
             let matches = command().try_get_matches_from(line.split(' ')).unwrap();
             let (_, matches) = matches.subcommand().unwrap_or(("serve", &matches));
-            let flags = given(matches);
+            let flags = set_flags(matches);
             assert_eq!(flags["DATA_DIR"], *"/d", "{line}");
             assert_eq!(flags["SERVER_PORT"], *"0", "{line}");
         }
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_value_of_a_switch_may_stand_apart_and_a_command_is_none() {
+    fn the_value_of_a_switch_may_be_a_separate_argument() {
         for (line, name, value) in [
             ("sessiond --sessiond-insecure true", "serve", "true"),
             ("sessiond --sessiond-insecure 0 serve", "serve", "0"),
@@ -225,13 +227,13 @@ mod tests {
                 "true",
             ),
         ] {
-            let arguments = joined(line.split(' ').map(OsString::from));
+            let arguments = join_switches(line.split(' ').map(OsString::from));
             let matches = super::super::command()
                 .try_get_matches_from(arguments)
                 .unwrap();
             let (command, matches) = matches.subcommand().unwrap_or(("serve", &matches));
             assert_eq!(command, name, "{line}");
-            assert_eq!(given(matches)["SESSIOND_INSECURE"], *value, "{line}");
+            assert_eq!(set_flags(matches)["SESSIOND_INSECURE"], *value, "{line}");
         }
     }
 
@@ -245,7 +247,7 @@ mod tests {
             Shell::Zsh,
         ] {
             let mut script = Vec::new();
-            let mut program = listed(Cli::command());
+            let mut program = add_listed(Cli::command());
             clap_complete::generate(shell, &mut program, "sessiond", &mut script);
             let script = String::from_utf8(script).unwrap();
             assert!(!script.contains("session-time-scale"), "{shell}");

@@ -5,47 +5,29 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use reqwest::{Response, StatusCode, header};
+use tokio::time::timeout;
 
-use super::{hints, say, server_client};
+use super::output::print;
+use super::{hints, server_client};
 use crate::json;
 use crate::settings::Config;
 
-/// A server that takes longer is not healthy.
+/// A server that takes longer to answer is not healthy.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What was answered.
 struct Answer {
     status: StatusCode,
     body: String,
     is_json: bool,
 }
 
-/// What is asked of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Question {
-    /// Whether it is ready to serve.
-    Ready,
-    /// Whether its process answers, whatever the disk does.
-    Live,
-}
-
-impl Question {
-    fn path(self) -> &'static str {
-        match self {
-            Self::Ready => "/health",
-            Self::Live => "/healthz",
-        }
-    }
-}
-
-/// Asks the running server how it is, in the way that its clients reach it.
-pub(super) fn run(config: &Config, question: Question) -> anyhow::Result<()> {
+/// Asks the running server for its health at the address of its clients. With `is_live`, only asks
+/// whether its process answers.
+pub(super) fn run(config: &Config, is_live: bool) -> anyhow::Result<()> {
     let address = address(config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let answer =
-        runtime.block_on(async { tokio::time::timeout(PATIENCE, ask(address, question)).await });
+    let path = if is_live { "/healthz" } else { "/health" };
+    let runtime = server_client::runtime()?;
+    let answer = runtime.block_on(async { timeout(PATIENCE, ask(address, path)).await });
     let answer = answer
         .with_context(|| format!("{address} did not answer within {} s", PATIENCE.as_secs()))?
         .with_context(|| format!("no server answers at {address}"))
@@ -53,28 +35,24 @@ pub(super) fn run(config: &Config, question: Question) -> anyhow::Result<()> {
             let hint = format!("start it with `sessiond`, or {}", hints::ADDRESS);
             hints::append(&error, &hint)
         })?;
-    if !answer.is_of_a_server(question) {
+    if !answer.is_health(is_live) {
         bail!(
-            "what answers at {address} is no sessiond ({}); {}",
+            "the program that answers at {address} is not sessiond ({}); {}",
             answer.status,
             hints::ADDRESS
         );
     }
-    say(&answer.body)?;
-    if answer.status == StatusCode::OK {
-        Ok(())
-    } else {
-        bail!("the server is not healthy ({})", answer.status)
+    print(&answer.body)?;
+    if answer.status != StatusCode::OK {
+        bail!("the server is not healthy ({})", answer.status);
     }
+    Ok(())
 }
 
-/// Returns where a server with this configuration is reached from here.
+/// Returns the address at which this machine reaches a server with this configuration.
 fn address(config: &Config) -> anyhow::Result<SocketAddr> {
-    let mut address = *config
-        .server
-        .addresses
-        .first()
-        .context("there is no address to ask")?;
+    let address = config.server.addresses.first();
+    let mut address = *address.context("there is no address to ask")?;
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -83,10 +61,10 @@ fn address(config: &Config) -> anyhow::Result<SocketAddr> {
     Ok(address)
 }
 
-async fn ask(address: SocketAddr, question: Question) -> anyhow::Result<Answer> {
-    // By a name, since an address with a scope has no place in a URL.
+async fn ask(address: SocketAddr, path: &str) -> anyhow::Result<Answer> {
+    // By name, since a URL cannot contain an address with a scope.
     let client = server_client::builder().resolve("localhost", address);
-    let url = format!("http://localhost:{}{}", address.port(), question.path());
+    let url = format!("http://localhost:{}{path}", address.port());
     let response = client.build()?.get(url).send().await;
     let response = response.map_err(server_client::root_cause)?;
     Ok(Answer {
@@ -96,7 +74,7 @@ async fn ask(address: SocketAddr, question: Question) -> anyhow::Result<Answer> 
     })
 }
 
-/// Whether an answer is JSON, with whatever parameters.
+/// Whether a response has the media type of JSON, with any parameters.
 fn is_json(response: &Response) -> bool {
     let kind = response.headers().get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()?.split(';').next());
@@ -104,18 +82,15 @@ fn is_json(response: &Response) -> bool {
 }
 
 impl Answer {
-    /// Whether it says how a server is, be it in the words of an error.
-    fn is_of_a_server(&self, question: Question) -> bool {
-        let body: Option<serde_json::Value> = json::from_js(self.body.as_bytes()).ok();
-        let status = body.as_ref().and_then(|body| body["status"].as_str());
-        let says_how_it_is = match (question, status) {
-            (Question::Ready, Some("healthy" | "degraded")) | (Question::Live, Some("ok")) => {
-                self.status == StatusCode::OK
-            }
-            (Question::Ready, Some("unhealthy")) => self.status == StatusCode::SERVICE_UNAVAILABLE,
-            _ => false,
+    /// Whether it is what a server answers about its health.
+    fn is_health(&self, is_live: bool) -> bool {
+        let body: serde_json::Value = json::from_js(self.body.as_bytes()).unwrap_or_default();
+        let expected = match (body["status"].as_str(), is_live) {
+            (Some("healthy" | "degraded"), false) | (Some("ok"), true) => StatusCode::OK,
+            (Some("unhealthy"), false) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => return false,
         };
-        self.is_json && says_how_it_is
+        self.is_json && self.status == expected
     }
 }
 
@@ -126,8 +101,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_known_with_its_parameters() {
-        for (found, is_known) in [
+    fn json_is_recognized_with_its_parameters() {
+        for (found, expected) in [
             ("application/json", true),
             ("Application/JSON; charset=utf-8", true),
             ("text/html", false),
@@ -135,7 +110,7 @@ mod tests {
         ] {
             let response = http::Response::builder().header(header::CONTENT_TYPE, found);
             let response = response.body("").unwrap();
-            assert_eq!(is_json(&response.into()), is_known, "{found}");
+            assert_eq!(is_json(&response.into()), expected, "{found}");
         }
         assert!(!is_json(&http::Response::new("").into()));
     }

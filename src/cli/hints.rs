@@ -1,4 +1,4 @@
-//! What can be done about an error: the end of its message.
+//! What can be done about an error, appended to its message.
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -8,16 +8,31 @@ use crate::agents::registry::RegistryError;
 use crate::settings::Config;
 use crate::store::error::{CopyError, ImportError, OpenError, REMEDY};
 
-/// How another data folder is chosen.
-const ELSEWHERE: &str = "--data-dir or DATA_DIR chooses another folder";
+const ANOTHER_DIRECTORY: &str = "--data-dir or DATA_DIR chooses another directory";
 
-/// How a server is found that listens at another address.
-pub(super) const ADDRESS: &str = "name its address with SERVER_HOST and SERVER_PORT";
+const NAME_A_BACKUP: &str = "name a file that `sessiond backup FILE` has created";
 
-/// Adds what can be done about the error of a command, where that is known.
+/// For a server at another address.
+pub(super) const ADDRESS: &str = "set its address with SERVER_HOST and SERVER_PORT";
+
+/// For a server that failed.
+pub(super) const SERVER_LOG: &str = "the server's log says why";
+
+/// For a backup whose file cannot be created.
+pub(super) const NO_FILE: &str =
+    "name a file in an existing directory that the user that runs sessiond may write";
+
+/// For an export given to `restore`.
+pub(super) const LINES: &str =
+    "these are the lines of an export: `sessiond import FILE` creates a database from them";
+
+/// Adds a hint to the error of a command, if there is one.
 pub(super) fn add(error: anyhow::Error, command: &str, config: &Config) -> anyhow::Error {
-    let folder = config.storage.data_dir.as_path();
-    match error.chain().find_map(|cause| hint(cause, command, folder)) {
+    let data_dir = config.storage.data_dir.as_path();
+    let hint = error
+        .chain()
+        .find_map(|cause| hint(cause, command, data_dir));
+    match hint {
         None => error,
         Some(hint) => append(&error, &hint),
     }
@@ -25,145 +40,118 @@ pub(super) fn add(error: anyhow::Error, command: &str, config: &Config) -> anyho
 
 /// Appends a hint to the message of an error.
 pub(super) fn append(error: &anyhow::Error, hint: &str) -> anyhow::Error {
-    // As one text: words of a context would stand before the error.
+    // As one text, since a context would precede the error.
     anyhow::anyhow!("{error:#}; {hint}")
 }
 
-fn hint(cause: &(dyn Error + 'static), command: &str, folder: &Path) -> Option<String> {
+fn hint(cause: &(dyn Error + 'static), command: &str, data_dir: &Path) -> Option<String> {
     if let Some(RegistryError::Io { error, .. }) = cause.downcast_ref() {
         return for_agents(error.kind());
     }
-    if let Some(CopyError::Unsound(_)) = cause.downcast_ref() {
-        return Some(for_damage(command));
-    }
-    for_database(open_error(cause)?, command, folder)
-}
-
-/// Returns the reason why a file could not be opened, also from within another error.
-fn open_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a OpenError> {
-    if let Some(CopyError::Failed(error)) = cause.downcast_ref() {
-        return Some(error);
-    }
-    if let Some(ImportError::Failed(error)) = cause.downcast_ref() {
-        // What is damaged there is the new file, which is thrown away.
-        return Some(error).filter(|error| !error.is_damage());
-    }
-    cause.downcast_ref()
-}
-
-/// For the database in the data folder.
-fn for_database(error: &OpenError, command: &str, folder: &Path) -> Option<String> {
+    let error = match (cause.downcast_ref(), cause.downcast_ref()) {
+        (Some(CopyError::Unsound(_)), _) => return Some(for_damage(command)),
+        (Some(CopyError::Failed(error)), _) => error,
+        // Damage in this one is that of the new file, which was discarded.
+        (_, Some(ImportError::Failed(error))) if error.is_damage() => return None,
+        (_, Some(ImportError::Failed(error))) => error,
+        _ => cause.downcast_ref()?,
+    };
     match error {
-        OpenError::InUse => Some(for_lock(command)),
+        OpenError::InUse => Some(for_lock(command).to_owned()),
         OpenError::Foreign(_) => Some(format!(
-            "put a backup in its place with `sessiond restore --force FILE`, or move it away, and \
-             the next start makes a new database; {ELSEWHERE}"
+            "replace it with a backup by `sessiond restore --force FILE`, or move it away, and the \
+             next start creates a new database; {ANOTHER_DIRECTORY}"
         )),
         error if error.is_damage() => Some(for_damage(command)),
-        error => Some(for_folder(error.io_kind()?, command, folder)),
+        error => Some(for_data_dir(error.io_kind()?, command, data_dir)),
     }
 }
 
-fn for_lock(command: &str) -> String {
+fn for_lock(command: &str) -> &'static str {
     match command {
-        "serve" => "stop that one first, which may be another sessiond, or choose another folder \
-                    with --data-dir or DATA_DIR"
-            .to_owned(),
-        "compact" => "stop it first; `sessiond backup FILE` asks a running server for a copy, \
-                      which is compact"
-            .to_owned(),
-        _ => "stop it first".to_owned(),
+        "serve" => {
+            "stop that process first, which may be another sessiond, or choose another directory with \
+             --data-dir or DATA_DIR"
+        }
+        "compact" => {
+            "stop it first; `sessiond backup FILE` asks a running server for a copy, which is compact"
+        }
+        _ => "stop it first",
     }
 }
 
 /// For a database that is inconsistent or cannot be read.
 pub(super) fn for_damage(command: &str) -> String {
-    let check = "`sessiond check` lists what is wrong with it, and";
-    let left = "The file was left as it is";
-    match command {
-        "check" => format!("{REMEDY}. {left}"),
+    let advice = match command {
+        "check" => REMEDY.to_owned(),
         "export" => {
-            format!("{check} `sessiond restore --force FILE` puts a backup in its place. {left}")
+            "`sessiond check` lists its faults, and `sessiond restore --force FILE` replaces it \
+                     with a backup"
+                .to_owned()
         }
-        _ => format!("{check} {REMEDY}. {left}"),
-    }
+        _ => format!("`sessiond check` lists its faults, and {REMEDY}"),
+    };
+    format!("{advice}. The file was left as it is")
 }
 
-/// For the data folder and the database, as far as the file system is in the way.
-fn for_folder(kind: ErrorKind, command: &str, folder: &Path) -> String {
-    // A relative name does not tell in which folder the program was started.
-    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    let path = folder.display();
-    if folder.exists() && !folder.is_dir() {
-        return format!("{path} is not a directory; {ELSEWHERE}");
+/// For an error of the file system at the data directory or the database.
+fn for_data_dir(kind: ErrorKind, command: &str, path: &Path) -> String {
+    // A relative path does not show the working directory.
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let shown = path.display();
+    if path.exists() && !path.is_dir() {
+        return format!("{shown} is not a directory; {ANOTHER_DIRECTORY}");
     }
     match kind {
-        ErrorKind::NotFound => {
+        ErrorKind::NotFound => format!(
+            "a server creates the database when it first starts in {shown}; {ANOTHER_DIRECTORY}. If a \
+             running server's directory was moved or removed, its GET /api/admin/export returns the \
+             data"
+        ),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            let access = match command {
+                "check" | "backup" | "export" => "read the files in",
+                _ if path.is_dir() => "write the directory and the files in",
+                _ => "create and write the directory",
+            };
             format!(
-                "a server makes the database when it first starts in {path}; {ELSEWHERE}. What a \
-                 running server holds whose folder was moved or removed, its GET \
-                 /api/admin/export tells"
+                "the user that runs sessiond must be allowed to {access} {shown}; {ANOTHER_DIRECTORY}"
             )
         }
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            let what = match command {
-                "check" | "backup" | "export" => "read the files in",
-                _ if folder.is_dir() => "write the folder and the files in",
-                _ => "make and write the folder",
-            };
-            format!("the user that runs sessiond must be allowed to {what} {path}; {ELSEWHERE}")
-        }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on the disk".to_owned(),
-        _ => ELSEWHERE.to_owned(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some disk space".to_owned(),
+        _ => ANOTHER_DIRECTORY.to_owned(),
     }
 }
 
-/// For the character files and their folder.
+/// For the character files and their directory.
 fn for_agents(kind: ErrorKind) -> Option<String> {
-    match kind {
-        ErrorKind::PermissionDenied => Some(format!(
-            "the user that runs sessiond must be allowed to read it; {ELSEWHERE}"
-        )),
-        ErrorKind::NotADirectory => Some(format!(
-            "it has to be a folder of character files, or not to be there; {ELSEWHERE}"
-        )),
-        ErrorKind::InvalidData => Some("save it as UTF-8".to_owned()),
+    let advice = match kind {
+        ErrorKind::PermissionDenied => "the user that runs sessiond must be allowed to read it",
+        ErrorKind::NotADirectory => "it must be a directory of character files, or not exist",
+        ErrorKind::InvalidData => return Some("save it as UTF-8".to_owned()),
+        _ => return None,
+    };
+    Some(format!("{advice}; {ANOTHER_DIRECTORY}"))
+}
+
+/// For the file that `restore` cannot read.
+pub(super) fn for_backup(error: &OpenError) -> Option<&'static str> {
+    if error.is_damage() {
+        return Some("choose another backup");
+    }
+    match (error, error.io_kind()) {
+        (OpenError::InUse, _) => Some("stop it first, or back it up with `sessiond backup FILE`"),
+        (OpenError::Foreign(_), _) | (_, Some(ErrorKind::NotFound | ErrorKind::IsADirectory)) => {
+            Some(NAME_A_BACKUP)
+        }
+        (_, Some(ErrorKind::PermissionDenied)) => {
+            Some("the user that runs sessiond must be allowed to read it")
+        }
         _ => None,
     }
 }
 
-/// For a server that failed.
-pub(super) const SERVER_LOG: &str = "the server's log says why";
-
-/// For a backup for which there can be no file.
-pub(super) const NO_FILE: &str =
-    "name a file in a folder that is there and that the user that runs sessiond may write";
-
-/// For lines that are to be restored.
-pub(super) const LINES: &str =
-    "these are the lines of an export: `sessiond import FILE` makes a database of them";
-
-/// For the file that is to be restored.
-pub(super) fn for_backup(error: &OpenError) -> Option<&'static str> {
-    match error {
-        OpenError::InUse => {
-            Some("stop it first, or make a backup of it with `sessiond backup FILE`")
-        }
-        OpenError::Foreign(_) => Some("name a file that `sessiond backup FILE` has made"),
-        error if error.is_damage() => Some("choose another backup"),
-        error => match error.io_kind()? {
-            ErrorKind::NotFound | ErrorKind::IsADirectory => {
-                Some("name a file that `sessiond backup FILE` has made")
-            }
-            ErrorKind::PermissionDenied => {
-                Some("the user that runs sessiond must be allowed to read it")
-            }
-            _ => None,
-        },
-    }
-}
-
-/// For an address that cannot be listened on.
+/// For an address that cannot be bound.
 pub(super) fn for_address(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::AddrInUse => {
@@ -174,8 +162,8 @@ pub(super) fn for_address(kind: ErrorKind) -> &'static str {
             "ports below 1024 need a privilege: choose another port with --server-port"
         }
         ErrorKind::AddrNotAvailable => {
-            "this machine has no such address: choose another one with --server-host, as 127.0.0.1 \
-             or 0.0.0.0"
+            "this machine has no such address: choose another one with --server-host, such as \
+             127.0.0.1 or 0.0.0.0"
         }
         _ => "choose another address with --server-host and --server-port",
     }
@@ -191,8 +179,8 @@ mod tests {
     use super::*;
     use crate::settings::Layers;
 
-    /// What a command says that has failed so.
-    fn said(command: &str, error: anyhow::Error) -> String {
+    /// Returns the message of a failed command.
+    fn message(command: &str, error: anyhow::Error) -> String {
         let config = Config::read(Layers::default()).unwrap();
         format!("{:#}", add(error, command, &config))
     }
@@ -202,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_within_other_errors_is_found() {
+    fn nested_errors_are_found() {
         for error in [
             anyhow::Error::new(refused()),
             CopyError::Failed(refused()).into(),
@@ -210,63 +198,66 @@ mod tests {
             Err::<(), _>(refused()).context("here").unwrap_err(),
             anyhow::Error::new(refused()).context("here"),
         ] {
-            let said = said("serve", error);
+            let message = message("serve", error);
             let needed = "the user that runs sessiond must be allowed to ";
-            assert!(said.contains(needed), "{said}");
-            assert_eq!(said.matches("permission denied").count(), 1, "{said}");
+            assert!(message.contains(needed), "{message}");
+            assert_eq!(message.matches("permission denied").count(), 1, "{message}");
         }
     }
 
     #[test]
-    fn who_only_reads_needs_no_more() {
-        let advice = |command| said(command, refused().into());
+    fn a_command_that_only_reads_requires_no_more() {
+        let advice = |command| message(command, refused().into());
         assert!(advice("check").contains("allowed to read the files in /"));
-        assert!(advice("restore").contains(" write the folder "));
+        assert!(advice("restore").contains(" write the directory "));
     }
 
     #[test]
-    fn a_new_file_that_is_damaged_is_not_taken_for_the_database() {
+    fn damage_of_a_new_file_is_not_damage_of_the_database() {
         let damaged = || OpenError::Damaged("it is cut off".into());
-        assert!(said("import", damaged().into()).contains("sessiond check"));
+        assert!(message("import", damaged().into()).contains("sessiond check"));
         let new = ImportError::Failed(damaged()).into();
-        assert!(!said("import", new).contains("sessiond check"));
+        assert!(!message("import", new).contains("sessiond check"));
     }
 
     #[test]
-    fn what_is_damaged_can_be_put_back_or_saved() {
+    fn a_damaged_database_can_be_restored_or_exported() {
         for error in [
             CopyError::Unsound("an index row".into()).into(),
             anyhow::Error::new(CopyError::Failed(OpenError::Damaged("a page".into()))),
             OpenError::Damaged("a page".into()).into(),
         ] {
-            let said = said("backup", error);
+            let message = message("backup", error);
             for command in ["check", "restore --force FILE", "export", "import"] {
-                assert!(said.contains(&format!("`sessiond {command}`")), "{said}");
+                assert!(
+                    message.contains(&format!("`sessiond {command}`")),
+                    "{message}"
+                );
             }
         }
-        // What cannot even be opened is not exported either.
-        let said = said("export", OpenError::Damaged("a page".into()).into());
-        assert!(!said.contains("`sessiond export`"), "{said}");
+        // A file that cannot be opened cannot be exported either.
+        let message = message("export", OpenError::Damaged("a page".into()).into());
+        assert!(!message.contains("`sessiond export`"), "{message}");
     }
 
     #[test]
-    fn agents_that_cannot_be_read_are_told_with_who_has_to() {
+    fn the_user_that_must_read_the_agents_is_named() {
         let error = RegistryError::Io {
             path: PathBuf::from("data/agents"),
             error: ErrorKind::PermissionDenied.into(),
         };
         assert_eq!(
-            said("agents", error.into()),
+            message("agents", error.into()),
             "data/agents: permission denied; the user that runs sessiond must be allowed to read \
-             it; --data-dir or DATA_DIR chooses another folder"
+             it; --data-dir or DATA_DIR chooses another directory"
         );
     }
 
     #[test]
-    fn other_errors_stay_as_they_are() {
-        assert_eq!(said("serve", anyhow::anyhow!("no")), "no");
+    fn other_errors_have_no_hint() {
+        assert_eq!(message("serve", anyhow::anyhow!("no")), "no");
         let newer = OpenError::Newer { found: 2, known: 1 };
-        let words = newer.to_string();
-        assert_eq!(said("serve", newer.into()), words);
+        let expected = newer.to_string();
+        assert_eq!(message("serve", newer.into()), expected);
     }
 }

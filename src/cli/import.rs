@@ -1,92 +1,87 @@
 //! `sessiond import`
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader, ErrorKind, Read as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use super::check::records;
+use super::check;
 use super::data_dir::{self, Replacement};
 use super::file_kind::FileKind;
-use super::output::Bar;
-use super::say;
-use super::server_client::held;
+use super::output::{Bar, print};
+use super::server_client;
 use crate::archive::{self, MAX_LINE};
 use crate::clock::Clock;
 use crate::settings::Config;
 use crate::store::maintenance::import::{self, Line};
-use crate::store::maintenance::offline::OfflineDatabase;
 
-/// Makes a database of the lines of a file, or of standard input, where there is none or an empty
-/// one: of all lines, or of none.
+/// Creates a database from the lines of a file or of standard input, if there is none or an empty one.
+/// Imports all lines or none.
 pub(super) fn run(config: &Config, source: Option<&Path>) -> anyhow::Result<()> {
-    let target = data_dir::database(config);
+    let target = config.storage.database();
     if let Some(path) = source
-        && FileKind::of(path) == FileKind::Backup
+        && FileKind::detect(path) == FileKind::Backup
     {
         bail!(
-            "{} is a backup and not the lines of an export; `sessiond restore FILE` puts it in \
-             the place of the database. Nothing was imported",
+            "{} is a backup, not the lines of an export; `sessiond restore FILE` replaces the database \
+             with it. Nothing was imported",
             path.display()
         );
     }
-    refuse_filled(config, &target)?;
+    require_empty(config, &target)?;
     let input: Box<dyn BufRead> = match source {
-        None => Box::new(BufReader::new(std::io::stdin())),
-        Some(path) => Box::new(BufReader::new(
-            File::open(path).with_context(|| path.display().to_string())?,
-        )),
+        None => Box::new(std::io::stdin().lock()),
+        Some(path) => {
+            let file = File::open(path).with_context(|| path.display().to_string())?;
+            Box::new(BufReader::new(file))
+        }
     };
     let replacement = Replacement::new(config)?;
     let bar = Bar::lines("importing");
     let checking = Bar::rows("checking");
     let mut lines = Lines::new(input).inspect(|_| bar.add(1));
-    let imported = import::import(
-        replacement.file(),
-        &mut lines,
-        &config.rules,
-        Clock::system().now(),
-        &mut |progress| checking.show(progress),
-    )
-    .context("nothing was imported")?;
+    let now = Clock::system().now();
+    let progress = &mut |progress| checking.show(progress);
+    let file = replacement.file();
+    let imported = import::import(file, &mut lines, &config.rules, now, progress);
+    let imported = imported.context("nothing was imported")?;
     drop((bar, checking));
-    replacement.take_place()?;
-    say(&format!(
-        "{}: {} sessions, {} messages",
-        target.display(),
-        imported.sessions,
-        imported.messages
+    replacement.persist()?;
+    let (sessions, messages) = (imported.sessions, imported.messages);
+    print(&format!(
+        "{}: {sessions} sessions, {messages} messages",
+        target.display()
     ))?;
     if imported.set_aside > 0 {
-        say(&records(imported.set_aside))?;
+        print(&check::records(imported.set_aside))?;
     }
     Ok(())
 }
 
-/// Fails where an import would replace something.
-fn refuse_filled(config: &Config, target: &Path) -> anyhow::Result<()> {
+/// Returns an error if there is a database with data.
+fn require_empty(config: &Config, target: &Path) -> anyhow::Result<()> {
     match std::fs::metadata(target) {
         Ok(found) if found.len() == 0 => return Ok(()),
         Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(data_dir::unusable(error, target)),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(data_dir::io_error(error, target)),
     }
-    let Some(look) = data_dir::look(config)? else {
-        return Err(held(target));
+    let Some(database) = data_dir::open(config)? else {
+        return Err(server_client::in_use(target));
     };
-    if !OfflineDatabase::is_empty(&look)? {
+    if !database.is_empty()? {
         bail!(
-            "{} holds {} sessions; an import needs an empty database. Nothing was changed",
+            "{} contains {} sessions; an import needs an empty database. Nothing was changed",
             target.display(),
-            look.sessions()?
+            database.sessions()?
         );
     }
     Ok(())
 }
 
-/// The items of JSON Lines with the numbers of their lines. Empty lines are skipped, and the first bad
-/// line is the last.
+/// Parses JSON Lines into items with their line numbers. Skips blank lines, and ends after the first
+/// invalid one.
 struct Lines<R> {
     input: R,
     line: Vec<u8>,
@@ -104,7 +99,7 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Reads the next line. Returns its text; `None` at the end.
+    /// Reads the next line. Returns `None` at the end.
     fn read(&mut self) -> Result<Option<&str>, String> {
         self.line.clear();
         self.number += 1;
@@ -116,8 +111,9 @@ impl<R: BufRead> Lines<R> {
         if self.line.len() > MAX_LINE {
             return Err(format!("it is longer than {MAX_LINE} bytes"));
         }
-        let text = std::str::from_utf8(&self.line).map_err(|_| "it is not UTF-8")?;
-        Ok(Some(without_mark(text).trim()))
+        let text = str::from_utf8(&self.line).map_err(|_| "it is not UTF-8")?;
+        // Some programs write a byte order mark before the first line.
+        Ok(Some(text.strip_prefix('\u{FEFF}').unwrap_or(text).trim()))
     }
 }
 
@@ -139,11 +135,6 @@ impl<R: BufRead> Iterator for Lines<R> {
     }
 }
 
-/// Removes the byte order mark that some programs write before the first line.
-fn without_mark(line: &str) -> &str {
-    line.strip_prefix('\u{FEFF}').unwrap_or(line)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,11 +147,11 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_in_order_with_their_numbers_to_the_first_bad_one() {
+    fn lines_are_numbered_and_end_after_the_first_invalid_one() {
         let good = format!("{DELETED}\n\n").repeat(2);
         let numbers = |text: &str| -> Vec<u64> { lines(text).map(|(number, _)| number).collect() };
         assert_eq!(numbers(&good), [1, 3]);
-        for bad in ["no item".into(), "x".repeat(MAX_LINE + 1)] {
+        for bad in ["not an item".into(), "x".repeat(MAX_LINE + 1)] {
             assert_eq!(numbers(&format!("{good}{bad}\n{DELETED}")), [1, 3, 5]);
         }
         let mut bad = Lines::new(&b"\xff\n"[..]);

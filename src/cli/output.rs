@@ -1,4 +1,4 @@
-//! What a command prints: its answer on standard output, its progress on a terminal.
+//! The output of commands: answers on standard output, progress on a terminal.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -7,66 +7,74 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::store::maintenance::offline::Progress;
 
-/// The exit code when standard output is closed early, as shells report SIGPIPE.
-pub(super) const CUT_OFF: u8 = 128 + 13;
+/// The exit code if standard output was closed early, as shells report SIGPIPE.
+pub(super) const CLOSED: u8 = 128 + 13;
 
-/// The reader closed standard output early.
+/// Standard output was closed early.
 #[derive(Debug, thiserror::Error)]
 #[error("the output was closed")]
-struct CutOff;
+struct OutputClosed;
 
-/// Prints a line of a command's answer. If standard output is closed, the command goes on, and its exit
-/// code tells.
-pub(super) fn say(text: &str) -> anyhow::Result<()> {
+/// Prints a line on standard output. A closed output is ignored: the exit code still tells the result.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    heard(writeln!(out, "{text}").and_then(|()| out.flush()))
+    unless_closed(writeln!(out, "{text}").and_then(|()| out.flush()))
 }
 
-/// Ignores that standard output is closed.
-pub(super) fn heard(said: io::Result<()>) -> anyhow::Result<()> {
-    match said {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(error).context("the output cannot be written")
+/// Prints a line on standard error. Failures are ignored.
+pub(super) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "sessiond: {text}");
+}
+
+/// Returns the error of a write, unless the output was closed.
+pub(super) fn unless_closed(written: io::Result<()>) -> anyhow::Result<()> {
+    complete(written).or_else(|error| {
+        if is_closed(&error) {
+            Ok(())
+        } else {
+            Err(error)
         }
-        _ => Ok(()),
-    }
+    })
 }
 
-/// As [`heard`], for an answer that is of no use in part: ends the command if standard output is closed.
-pub(super) fn written(written: io::Result<()>) -> anyhow::Result<()> {
+/// Returns the error of a write, also if the output was closed: a part of this output is useless.
+pub(super) fn complete(written: io::Result<()>) -> anyhow::Result<()> {
     match written {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(CutOff.into()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(OutputClosed.into()),
         other => other.context("the output cannot be written"),
     }
 }
 
-/// Whether a command ended because standard output is closed, which needs no message.
-pub(super) fn is_cut_off(error: &anyhow::Error) -> bool {
-    error.is::<CutOff>()
+/// Whether a command ended because standard output was closed, which needs no message.
+pub(super) fn is_closed(error: &anyhow::Error) -> bool {
+    error.is::<OutputClosed>()
 }
 
-/// A progress bar, removed when dropped. Shows nothing where there is no terminal.
+/// A progress bar on a terminal, removed when dropped. Without a terminal it shows nothing.
 pub(super) struct Bar(ProgressBar);
 
 impl Bar {
-    /// A bar of rows.
-    pub(super) fn rows(doing: &'static str) -> Self {
-        Self::new(doing, "{msg} [{bar:40}] {human_pos}/{human_len} rows {eta}")
+    /// Shows rows.
+    pub(super) fn rows(action: &'static str) -> Self {
+        Self::new(
+            action,
+            "{msg} [{bar:40}] {human_pos}/{human_len} rows {eta}",
+        )
     }
 
-    /// A count of bytes whose total is not known.
-    pub(super) fn bytes(doing: &'static str) -> Self {
-        Self::new(doing, "{msg} {spinner} {bytes}")
+    /// Shows bytes whose total is unknown.
+    pub(super) fn bytes(action: &'static str) -> Self {
+        Self::new(action, "{msg} {spinner} {bytes}")
     }
 
-    /// A count of lines whose total is not known.
-    pub(super) fn lines(doing: &'static str) -> Self {
-        Self::new(doing, "{msg} {spinner} {human_pos} lines")
+    /// Shows lines whose total is unknown.
+    pub(super) fn lines(action: &'static str) -> Self {
+        Self::new(action, "{msg} {spinner} {human_pos} lines")
     }
 
-    fn new(doing: &'static str, template: &str) -> Self {
-        let bar = ProgressBar::new(0).with_message(doing);
-        // The templates are constants; without one the bar has its usual look.
+    fn new(action: &'static str, template: &str) -> Self {
+        let bar = ProgressBar::new(0).with_message(action);
+        // The templates are constants; an invalid one would leave the default style.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
@@ -82,9 +90,9 @@ impl Bar {
         self.0.inc(more);
     }
 
-    /// Writes a line above the bar.
-    pub(super) fn line(&self, text: &str) -> anyhow::Result<()> {
-        self.0.suspend(|| say(text))
+    /// Prints a line above the bar.
+    pub(super) fn print(&self, text: &str) -> anyhow::Result<()> {
+        self.0.suspend(|| print(text))
     }
 }
 

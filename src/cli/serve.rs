@@ -4,52 +4,48 @@ use std::io;
 use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::Runtime;
 
-use super::{data_dir, hints};
+use super::hints;
 use crate::process::{atomic_file, open_files, signals};
 use crate::settings::Config;
 use crate::{server, telemetry};
 
-/// Serves until a signal says to stop.
+/// Serves until a signal stops it.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
-    // Dropped last: all that was logged is to be written, also where the start has failed.
+    // Dropped last, so that the whole log is written, even if the start fails.
     let _log = telemetry::start(config.log_format, config.log_levels.as_deref());
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     let mut config = config.clone();
-    // Before anything is opened: there may be room for next to nothing.
+    // First of all, since the limit may allow hardly any open files.
     config.server.max_connections = open_files::connections(config.server.max_connections)?;
-    let database = atomic_file::behind_links(&data_dir::database(&config));
+    let database = atomic_file::behind_links(&config.storage.database());
     atomic_file::remove_abandoned(atomic_file::folder_of(&database));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = Runtime::new()?;
     let ended = runtime.block_on(async {
         let stop = signals::signal();
         let listener = listen(&config)?;
         server::run(config, listener, stop).await
     });
-    // What is left is blocked in a system call at worst; the data is on disk.
+    // A thread may still be blocked in a system call; the data is on disk.
     runtime.shutdown_background();
     ended
 }
 
-/// Connections that wait to be accepted. With fewer, clients that all come back at once after a
-/// restart wait for a second or more, since the system drops their packets.
+/// Connections that may wait to be accepted. With fewer, clients that all reconnect after a restart wait
+/// for a second or more, since the system drops their packets.
 const BACKLOG: u32 = 4096;
 
 fn listen(config: &Config) -> anyhow::Result<TcpListener> {
-    let addresses = config.server.addresses.as_slice();
-    let mut bound = Err(std::io::ErrorKind::AddrNotAvailable.into());
+    let addresses = &config.server.addresses;
+    let mut bound = Err(io::ErrorKind::AddrNotAvailable.into());
     for address in addresses {
-        bound = bind(*address);
-        if bound.is_ok() {
-            break;
-        }
+        bound = bound.or_else(|_: io::Error| bind(*address));
     }
     bound.map_err(|error| {
-        let port = addresses.first().map_or(0, std::net::SocketAddr::port);
+        let port = addresses.first().map_or(0, SocketAddr::port);
         let host = &config.server.host;
         let hint = hints::for_address(error.kind());
         let error = anyhow::Error::new(error).context(format!("cannot listen on {host}:{port}"));
@@ -63,8 +59,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // A restart need not wait until the system has forgotten the old connections. Elsewhere the
-    // option would let two servers share the address.
+    // Lets a restart use the address while the system still remembers old connections. On systems other
+    // than Unix it would let two servers share the address.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)

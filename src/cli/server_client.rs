@@ -1,4 +1,4 @@
-//! Asks the server that holds the database, over its Unix socket.
+//! The client of a running server, over its Unix socket.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,29 +8,30 @@ use http_body_util::{BodyExt as _, Limited};
 use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
+use tokio::runtime::{self, Runtime};
 use tokio::time::timeout;
 
 use super::hints;
 use crate::json;
 use crate::transport::local_socket;
 
-/// What costs a server nothing takes no longer than this, or it has stopped.
+/// A server that takes longer for a cheap request does not respond.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A server that sends nothing for so long in the middle of its answer has stopped.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A server that pauses for longer within a response does not respond.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// The longest answer that is not written to a file, in bytes.
-const MAX_ANSWER: usize = 64 * 1024;
+/// The longest response that is not written to a file, in bytes.
+const MAX_TEXT: usize = 64 * 1024;
 
-/// Who holds a database that is locked.
+/// The process that holds a locked database.
 enum Holder {
     /// A server that answers this user.
     Server,
     /// A server that does not.
     ForeignServer,
-    /// A server that has stopped taking calls: many wait for it.
-    SilentServer,
+    /// A server whose queue of connections is full.
+    UnresponsiveServer,
     /// A command, or a server without a socket.
     Unknown,
 }
@@ -39,13 +40,13 @@ fn holder(database: &Path) -> Holder {
     match try_connect(&local_socket::path(database)) {
         Ok(()) => Holder::Server,
         Err(Errno::ACCESS | Errno::PERM) => Holder::ForeignServer,
-        Err(Errno::AGAIN) => Holder::SilentServer,
-        // There is none, or one that a crash has left.
+        Err(Errno::AGAIN) => Holder::UnresponsiveServer,
+        // There is no socket, or a crash has left it.
         Err(_) => Holder::Unknown,
     }
 }
 
-/// Connects to a socket, without waiting until there is room in its queue.
+/// Connects to a socket without waiting for space in its queue.
 fn try_connect(path: &Path) -> rustix::io::Result<()> {
     let address = SocketAddrUnix::new(path)?;
     let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
@@ -53,155 +54,137 @@ fn try_connect(path: &Path) -> rustix::io::Result<()> {
     connect(&socket, &address)
 }
 
-/// Returns the error of a command that cannot go on while the database is held.
-pub(super) fn held(database: &Path) -> anyhow::Error {
+/// Returns the error of a command that cannot run while another process holds the database.
+pub(super) fn in_use(database: &Path) -> anyhow::Error {
+    let path = database.display();
     match holder(database) {
-        Holder::Unknown => held_by_unknown(database),
-        Holder::Server | Holder::ForeignServer | Holder::SilentServer => {
-            anyhow::anyhow!("a server holds {}; stop it first", database.display())
-        }
+        Holder::Unknown => anyhow::anyhow!(
+            "another process holds {path}: a command of sessiond that has not ended yet, or a server \
+             without a socket for commands, whose log says why; wait until the command has ended, or \
+             stop the server"
+        ),
+        _ => anyhow::anyhow!("a server holds {path}; stop it first"),
     }
 }
 
-fn held_by_unknown(database: &Path) -> anyhow::Error {
-    anyhow::anyhow!(
-        "another process holds {}: a command of sessiond that has not ended yet, or a server without \
-         a socket for commands, whose log says why; wait until the command has ended, or stop the \
-         server",
-        database.display()
-    )
+/// Returns a runtime on the current thread.
+pub(super) fn runtime() -> std::io::Result<Runtime> {
+    runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Requests a path of the server that holds the database, and hands on the body of the answer, piece
-/// by piece as it comes.
+/// Requests a path from the server that holds the database, and passes the body to `write`, piece by
+/// piece.
 ///
 /// # Errors
-/// No server can be asked, it refuses or breaks off, or `take` fails.
+/// Returns an error if the server does not answer, refuses or aborts, or `write` fails.
 pub(super) fn download(
     database: &Path,
     path: &str,
-    take: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
+    write: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    let shown = database.display();
     match holder(database) {
         Holder::Server => {}
         Holder::ForeignServer => bail!(
-            "a server holds {}, and answers its own user and root only: run the command as one of \
-             them",
-            database.display()
+            "a server holds {shown}, and only answers its own user and root: run the command as one \
+             of them"
         ),
-        Holder::SilentServer => bail!(
-            "the server that holds {} does not answer, and many calls wait for it",
-            database.display()
+        Holder::UnresponsiveServer => bail!(
+            "the server that holds {shown} does not answer, and its queue of connections is full"
         ),
-        Holder::Unknown => return Err(held_by_unknown(database)),
+        Holder::Unknown => return Err(in_use(database)),
     }
-    let server = Server::new(database)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let mut response = server.get(path).await?;
-        while let Some(piece) = next_piece(&mut response, LONGEST_PAUSE).await? {
-            take(&piece)?;
+    let client = client(database)?;
+    runtime()?.block_on(async {
+        let mut response = get(&client, path).await?;
+        while let Some(piece) = next_piece(&mut response, MAX_PAUSE).await? {
+            write(&piece)?;
         }
         Ok(())
     })
 }
 
-/// The server at a socket.
-struct Server(Client);
+/// Returns a client of the socket of a database.
+fn client(database: &Path) -> anyhow::Result<Client> {
+    let client = builder().unix_socket(local_socket::path(database)).build();
+    client.with_context(|| database.display().to_string())
+}
 
-impl Server {
-    fn new(database: &Path) -> anyhow::Result<Self> {
-        let builder = builder().unix_socket(local_socket::path(database));
-        let client = builder.build();
-        client
-            .map(Self)
-            .with_context(|| database.display().to_string())
+async fn get(client: &Client, path: &str) -> anyhow::Result<Response> {
+    let response = while_alive(client, send(client, path)).await??;
+    let status = response.status();
+    if status == StatusCode::OK {
+        return Ok(response);
     }
-
-    async fn get(&self, path: &str) -> anyhow::Result<Response> {
-        let response = self.while_alive(self.send(path)).await??;
-        let status = response.status();
-        if status == StatusCode::OK {
-            return Ok(response);
-        }
-        let refused = format!("the server refused ({status}): {}", reason(response).await);
-        match status {
-            StatusCode::INTERNAL_SERVER_ERROR => bail!("{refused}; {}", hints::SERVER_LOG),
-            _ => bail!(refused),
-        }
+    let refused = format!("the server refused ({status}): {}", reason(response).await);
+    match status {
+        StatusCode::INTERNAL_SERVER_ERROR => bail!("{refused}; {}", hints::SERVER_LOG),
+        _ => bail!(refused),
     }
+}
 
-    async fn send(&self, path: &str) -> anyhow::Result<Response> {
-        let sent = self.0.get(format!("http://localhost{path}")).send().await;
-        sent.map_err(|error| root_cause(error).context("the server does not answer"))
-    }
+async fn send(client: &Client, path: &str) -> anyhow::Result<Response> {
+    let sent = client.get(format!("http://localhost{path}")).send().await;
+    sent.map_err(|error| root_cause(error).context("the server does not answer"))
+}
 
-    /// Waits for what may take long, such as the copy of a large database, for as long as the server
-    /// answers other requests.
-    async fn while_alive<T>(&self, waited_for: impl Future<Output = T>) -> anyhow::Result<T> {
-        let mut waited_for = std::pin::pin!(waited_for);
-        loop {
-            let answered = timeout(PATIENCE, self.send("/healthz")).await;
-            answered.with_context(|| {
-                let seconds = PATIENCE.as_secs();
-                format!("the server did not answer within {seconds} s")
-            })??;
-            if let Ok(done) = timeout(PATIENCE, &mut waited_for).await {
-                return Ok(done);
-            }
+/// Waits for a slow response, such as a copy of a large database, for as long as the server answers
+/// other requests.
+async fn while_alive<T>(client: &Client, response: impl Future<Output = T>) -> anyhow::Result<T> {
+    let mut response = std::pin::pin!(response);
+    loop {
+        let answered = timeout(PATIENCE, send(client, "/healthz")).await;
+        let seconds = PATIENCE.as_secs();
+        answered.with_context(|| format!("the server did not answer within {seconds} s"))??;
+        if let Ok(done) = timeout(PATIENCE, &mut response).await {
+            return Ok(done);
         }
     }
 }
 
-/// Returns what all clients of a server have in common: they are for this machine, without TLS.
+/// Returns the common part of all clients of a server: without TLS and proxies.
 pub(super) fn builder() -> ClientBuilder {
-    // It needs one, even where it does not use it. One that was installed before does as well.
+    // Required even without TLS. It fails if there is a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
-        .tls_certs_only([])
-        .redirect(redirect::Policy::none())
-        .no_proxy()
+    let builder = Client::builder().tls_certs_only([]).no_proxy();
+    builder.redirect(redirect::Policy::none())
 }
 
-/// Returns an error without the layers of the client, which repeat it.
+/// Returns an error without the contexts of the client, which repeat it.
 pub(super) fn root_cause(error: reqwest::Error) -> anyhow::Error {
     anyhow::anyhow!("{}", anyhow::Error::new(error).root_cause())
 }
 
-/// Returns the short text of an answer.
+/// Returns the body of a short response.
 pub(super) async fn text(response: Response) -> anyhow::Result<String> {
-    let body = Limited::new(reqwest::Body::from(response), MAX_ANSWER);
+    let body = Limited::new(reqwest::Body::from(response), MAX_TEXT);
     let body = timeout(PATIENCE, body.collect()).await;
-    let body = body.context("the answer does not end")?;
+    let body = body.context("the response does not end")?;
     let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-/// Returns the next piece of a body; `None` after the last.
+/// Returns the next piece of a body; `None` at its end.
 async fn next_piece(
     response: &mut Response,
-    longest_pause: Duration,
+    max_pause: Duration,
 ) -> anyhow::Result<Option<hyper::body::Bytes>> {
-    let piece = timeout(longest_pause, response.chunk()).await;
+    let piece = timeout(max_pause, response.chunk()).await;
+    let seconds = max_pause.as_secs();
     let piece = piece.with_context(|| {
-        let seconds = longest_pause.as_secs();
-        format!("the server has sent nothing for {seconds} s, and not yet all")
+        format!("the server paused for {seconds} s before the end of its response")
     })?;
     piece
         .map_err(root_cause)
-        .with_context(|| format!("the server broke off; {}", hints::SERVER_LOG))
+        .with_context(|| format!("the server aborted its response; {}", hints::SERVER_LOG))
 }
 
-/// Returns what an error says.
+/// Returns the message of an error response.
 async fn reason(response: Response) -> String {
     let text = text(response).await.unwrap_or_default();
-    let error: Option<serde_json::Value> = json::from_js(text.as_bytes()).ok();
-    let details = error
-        .as_ref()
-        .and_then(|error| error["error"]["details"].as_str());
-    details.map_or(text.clone(), str::to_owned)
+    let body: serde_json::Value = json::from_js(text.as_bytes()).unwrap_or_default();
+    let details = body["error"]["details"].as_str().map(str::to_owned);
+    details.unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -216,12 +199,12 @@ mod tests {
     const BEGINNING: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
 
     #[test]
-    fn a_server_that_has_stopped_taking_calls_is_not_waited_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("sessiond.redb");
+    fn a_server_with_a_full_queue_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = directory.path().join("sessiond.redb");
         let path = local_socket::path(&database);
         let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        // Nobody accepts them, and the queue has an end.
+        // No one accepts them, and the queue is bounded.
         let waiting: Vec<_> = (0..10_000)
             .map_while(|_| match try_connect(&path) {
                 Ok(()) => Some(()),
@@ -232,17 +215,17 @@ mod tests {
             })
             .collect();
         assert!(!waiting.is_empty() && waiting.len() < 10_000);
-        let said = held(&database).to_string();
-        assert!(said.contains("a server holds"), "{said}");
-        let asked = download(&database, "/healthz", &mut |_| Ok(()));
-        let said = asked.unwrap_err().to_string();
-        assert!(said.contains("does not answer"), "{said}");
+        let message = in_use(&database).to_string();
+        assert!(message.contains("a server holds"), "{message}");
+        let downloaded = download(&database, "/healthz", &mut |_| Ok(()));
+        let message = downloaded.unwrap_err().to_string();
+        assert!(message.contains("does not answer"), "{message}");
     }
 
     #[tokio::test]
-    async fn a_server_that_stops_in_the_middle_of_its_answer_is_not_waited_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("sessiond.redb");
+    async fn a_server_that_pauses_within_its_response_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = directory.path().join("sessiond.redb");
         let listener = UnixListener::bind(local_socket::path(&database)).unwrap();
         let answering = async {
             let (mut connection, _) = listener.accept().await.unwrap();
@@ -251,28 +234,28 @@ mod tests {
             connection.write_all(BEGINNING).await.unwrap();
             connection
         };
-        let server = Server::new(&database).unwrap();
-        let (response, connection) = tokio::join!(server.send("/"), answering);
+        let client = client(&database).unwrap();
+        let (response, connection) = tokio::join!(send(&client, "/"), answering);
         let mut response = response.unwrap();
         let pause = Duration::from_millis(50);
         let piece = next_piece(&mut response, pause).await.unwrap();
         assert_eq!(piece.as_deref(), Some(&b"half"[..]));
         let started = Instant::now();
         let error = next_piece(&mut response, pause).await.unwrap_err();
-        assert!(error.to_string().contains("not yet all"), "{error}");
-        assert!(started.elapsed() < LONGEST_PAUSE);
+        assert!(error.to_string().contains("before the end"), "{error}");
+        assert!(started.elapsed() < MAX_PAUSE);
 
         drop(connection);
         let error = next_piece(&mut response, pause).await.unwrap_err();
-        assert!(error.to_string().contains("broke off"), "{error}");
+        assert!(error.to_string().contains("aborted"), "{error}");
     }
 
     #[test]
-    fn a_socket_that_a_crash_left_is_no_server() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("sessiond.redb");
+    fn a_socket_left_by_a_crash_is_not_a_server() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = directory.path().join("sessiond.redb");
         let path = local_socket::path(&database);
-        let stop_first = || held(&database).to_string().contains("a server holds");
+        let stop_first = || in_use(&database).to_string().contains("a server holds");
         assert!(!stop_first());
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         assert!(stop_first());

@@ -1,15 +1,15 @@
-//! Metrics that are registered where they are created.
+//! Registers metrics as it creates them.
 
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-/// The upper bounds of most durations, in seconds.
+/// The upper bounds of the buckets of most durations, in seconds.
 pub(super) const DURATIONS: [f64; 16] = [
     0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0,
 ];
 
-/// A registry of metrics whose names begin with the server's.
+/// A registry whose metrics have the prefix `sessiond_`.
 #[derive(Debug)]
 pub(super) struct Families(pub(super) Registry);
 
@@ -27,19 +27,19 @@ impl Families {
         metric
     }
 
-    /// Adds one that is counted in seconds.
-    pub(super) fn add_seconds<M: Metric + Clone>(
+    pub(super) fn add_with_unit(
         &mut self,
         name: &str,
         help: &str,
-        metric: M,
-    ) -> M {
-        self.0
-            .register_with_unit(name, help, Unit::Seconds, metric.clone());
-        metric
+        unit: Unit,
+        metric: impl Metric,
+    ) {
+        self.0.register_with_unit(name, help, unit, metric);
     }
 
     pub(super) fn add_duration(&mut self, name: &str, help: &str) -> Histogram {
-        self.add_seconds(name, help, Histogram::new(DURATIONS))
+        let histogram = Histogram::new(DURATIONS);
+        self.add_with_unit(name, help, Unit::Seconds, histogram.clone());
+        histogram
     }
 }

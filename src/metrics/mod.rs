@@ -1,6 +1,6 @@
-//! The metrics of the running server, for Prometheus and for the console.
+//! The metrics of the running server, for Prometheus.
 //!
-//! What happens is counted where it happens; what can be read at any time is read at each scrape.
+//! Events are counted where they occur; values that can be read at any time are read at each scrape.
 
 mod families;
 mod process;
@@ -18,7 +18,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 use self::families::Families;
 use self::process::Process;
@@ -27,17 +27,17 @@ pub use self::state::State;
 pub use self::store::StoreMeters;
 use crate::domain::id::AgentId;
 
-/// The text formats of the metrics.
+/// The text format of a scrape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// As Prometheus always had it, version 0.0.4.
+    /// Prometheus' text format, version 0.0.4.
     Plain,
-    /// As `OpenMetrics` 1.0.0, for those who ask for it.
+    /// `OpenMetrics` 1.0.0.
     OpenMetrics,
 }
 
 impl Format {
-    /// Which format an `Accept` header asks for.
+    /// Returns the format that an `Accept` header asks for.
     #[must_use]
     pub fn accepted(accept: &str) -> Self {
         if accept.contains("application/openmetrics-text") {
@@ -46,7 +46,7 @@ impl Format {
         Self::Plain
     }
 
-    /// The media type.
+    /// Returns the media type.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
@@ -56,42 +56,42 @@ impl Format {
     }
 }
 
-/// The log lines that were dropped. A static, as the log itself belongs to the process and starts
-/// before any server in it.
+/// The number of dropped log lines. A static, since the log belongs to the process and starts before any
+/// server in it.
 pub static LOG_LINES_DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
 
-/// The upper bounds of an agent's answers, in seconds.
-const ANSWERS: [f64; 15] = [
+/// The upper bounds of the buckets of agents' replies, in seconds.
+const REPLIES: [f64; 15] = [
     0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0,
 ];
 
 /// All metrics.
 #[derive(Debug)]
 pub struct Metrics {
-    /// The requests.
+    /// Durations of requests.
     pub requests: Requests,
-    /// What the agents take.
+    /// Durations of agents' replies.
     pub agents: AgentMeters,
     /// Sessions that expired while the server was running.
     pub expired: Counter,
-    /// Sessions that were removed past their retention.
+    /// Sessions removed after their retention.
     pub purged: Counter,
-    /// Seconds from the instant of an expiry until it was dealt with.
+    /// Seconds from the time of an expiry until it was processed.
     pub expiry_lag: Histogram,
-    /// Seconds that the sweeps took.
+    /// Duration of cleanups, in seconds.
     pub sweep: Histogram,
-    /// Sockets that are open.
+    /// Connected sockets.
     pub sockets: Gauge,
-    /// Streams of a session's events that are open.
+    /// Open streams of a session's events.
     pub event_streams: Gauge,
-    /// Streams of a reply that are open.
+    /// Open streams of a reply.
     pub reply_streams: Gauge,
     store: StoreMeters,
     process: Registry,
     families: Families,
 }
 
-/// How long agents take. A clone is the same metrics.
+/// Durations of agents' replies. Clones share their values.
 #[derive(Debug, Clone)]
 pub struct AgentMeters(Family<AgentLabel, Histogram>);
 
@@ -100,26 +100,26 @@ struct AgentLabel {
     agent: AgentId,
 }
 
-/// Something that is open and counted until it is dropped.
-#[derive(Debug)]
-pub struct Open(Gauge);
-
 impl Default for AgentMeters {
     fn default() -> Self {
-        Self(Family::new_with_constructor(|| Histogram::new(ANSWERS)))
+        Self(Family::new_with_constructor(|| Histogram::new(REPLIES)))
     }
 }
 
 impl AgentMeters {
-    /// Counts an answer, or its failing, by the time it took.
+    /// Counts a reply or a failure by its duration.
     pub fn answered(&self, agent: AgentId, elapsed: Duration) {
         let histogram = self.0.get_or_create(&AgentLabel { agent });
         histogram.observe(elapsed.as_secs_f64());
     }
 }
 
+/// Counts something as open in a gauge until it is dropped.
+#[derive(Debug)]
+pub struct Open(Gauge);
+
 impl Open {
-    /// Counts one more that is open.
+    /// Increments the gauge.
     #[must_use]
     pub fn new(gauge: &Gauge) -> Self {
         gauge.inc();
@@ -134,25 +134,25 @@ impl Drop for Open {
 }
 
 impl Metrics {
-    /// Returns the metrics, with those of the store.
+    /// Returns all metrics, including those of the store.
     #[must_use]
     pub fn new(store: StoreMeters) -> Self {
         let mut process = Registry::default();
         process.register_collector(Box::new(Process::new()));
         let mut families = Families::new();
-        let build = Family::<[(&str, &str); 1], Gauge>::default();
+        let build: Family<_, Gauge> = families.add("build_info", "Version of the server");
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         build.get_or_create(&version).set(1);
-        families.add_metric("build_info", "The server's version", build);
         families.add_metric(
             "log_lines_dropped",
-            "Log lines that were dropped because the output did not take them in time",
+            "Log lines dropped because the output did not take them in time",
             LOG_LINES_DROPPED.clone(),
         );
         let agents = AgentMeters::default();
-        families.add_seconds(
+        families.add_with_unit(
             "agent_answer_duration",
-            "How long agents took to answer, or to fail",
+            "Time until an agent's reply or failure",
+            Unit::Seconds,
             agents.0.clone(),
         );
         Self {
@@ -162,43 +162,29 @@ impl Metrics {
                 "sessions_expired",
                 "Sessions that expired while the server was running",
             ),
-            purged: families.add(
-                "sessions_purged",
-                "Sessions that were removed past their keeping",
-            ),
-            expiry_lag: families.add_duration(
-                "expiry_lag",
-                "How long after its instant an expiry was dealt with",
-            ),
+            purged: families.add("sessions_purged", "Sessions removed after their retention"),
+            expiry_lag: families
+                .add_duration("expiry_lag", "Time from an expiry until it was processed"),
             sweep: families.add_duration(
                 "sweep_duration",
-                "How long the removal of sessions past their keeping took",
+                "Duration of the removal of sessions whose retention is over",
             ),
-            sockets: families.add("sockets_open", "Sockets that are connected"),
-            event_streams: families.add(
-                "event_streams_open",
-                "Streams of a session's events that are open",
-            ),
-            reply_streams: families.add("reply_streams_open", "Streams of a reply that are open"),
+            sockets: families.add("sockets_open", "Connected sockets"),
+            event_streams: families.add("event_streams_open", "Open streams of session events"),
+            reply_streams: families.add("reply_streams_open", "Open streams of replies"),
             store,
             process,
             families,
         }
     }
 
-    /// Returns all metrics as text, with how things stand; none that cannot be told.
+    /// Returns all metrics as text. Without a state, its metrics have their defaults.
     #[must_use]
     pub fn text(&self, state: Option<State>, format: Format) -> String {
-        let state = state.unwrap_or_default().families();
-        let registries = [
-            &self.process,
-            &self.families.0,
-            &self.store.families.0,
-            &state.0,
-        ];
+        let (store, state) = (&self.store.families.0, state.unwrap_or_default().families());
         let mut text = String::new();
         // Writing to a string does not fail.
-        for registry in registries {
+        for registry in [&self.process, &self.families.0, store, &state.0] {
             let _ = encode_registry(&mut text, registry);
         }
         let _ = encode_eof(&mut text);
@@ -209,24 +195,17 @@ impl Metrics {
     }
 }
 
-/// `OpenMetrics` in the older format, which knows no units and no end, and in which a counter's name
-/// has its ending everywhere.
+/// Converts `OpenMetrics` to the older format, which has no units and no end mark, and in whose metadata
+/// the names of counters have their suffix `_total` too.
 fn plain(text: &str) -> String {
-    let mut counters = HashSet::new();
-    for line in text.lines() {
-        let name = line.strip_prefix("# TYPE ");
-        counters.extend(name.and_then(|name| name.strip_suffix(" counter")));
-    }
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let counters: HashSet<_> = types.filter_map(|it| it.strip_suffix(" counter")).collect();
     let mut plain = String::with_capacity(text.len());
     for line in text.lines() {
-        let mut words = line.splitn(4, ' ');
-        let (hash, kind) = (words.next(), words.next());
-        let name = words.next().unwrap_or_default();
-        match (hash, kind) {
-            (Some("#"), Some("UNIT" | "EOF")) => continue,
-            (Some("#"), Some(kind)) if counters.contains(name) => {
-                let rest = words.next().unwrap_or_default();
-                plain.extend(["# ", kind, " ", name, "_total ", rest]);
+        match line.splitn(4, ' ').collect::<Vec<_>>()[..] {
+            ["#", "UNIT" | "EOF", ..] => continue,
+            ["#", keyword, name, rest] if counters.contains(name) => {
+                plain.extend(["# ", keyword, " ", name, "_total ", rest]);
             }
             _ => plain.push_str(line),
         }

@@ -1,4 +1,4 @@
-//! The metrics of the process, under the names that Prometheus' own clients give them.
+//! The metrics of the process, with the names of Prometheus' own clients.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,15 +10,16 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-/// Asks the system at each scrape. What it does not say is left out.
+/// Reads the metrics from the system at each scrape. Those that the system does not provide are left
+/// out.
 #[derive(Debug)]
 pub(super) struct Process {
-    /// In seconds of the epoch. The system tells it in whole seconds, and two starts may be closer.
+    /// Seconds since the epoch. The system's own value has whole seconds, which two starts may share.
     started: f64,
 }
 
 impl Process {
-    #[allow(clippy::disallowed_methods)] // It is of the process, not of any session.
+    #[allow(clippy::disallowed_methods)] // The clock of sessions has nothing to do with it.
     pub(super) fn new() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
@@ -28,50 +29,32 @@ impl Process {
 }
 
 impl Collector for Process {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let process = collect();
-        let mut writer = Writer(encoder);
-        writer.write(
-            "process_start_time",
-            "When the process began, in seconds of the epoch",
-            Some(&Unit::Seconds),
-            Some(ConstGauge::new(self.started)),
-        )?;
-        writer.write(
-            "process_cpu",
-            "The processor time that the process has used",
-            Some(&Unit::Seconds),
-            process.cpu_seconds_total.map(ConstCounter::new),
-        )?;
-        writer.write(
-            "process_resident_memory",
-            "The memory that the process holds",
-            Some(&Unit::Bytes),
-            process.resident_memory_bytes.map(ConstGauge::new),
-        )?;
-        writer.write(
-            "process_open_fds",
-            "The files and connections that the process has open",
-            None,
-            process.open_fds.map(ConstGauge::new),
-        )
+        let seconds = Some(&Unit::Seconds);
+        let started = Some(ConstGauge::new(self.started));
+        let help = "Start time of the process, in seconds since the epoch";
+        encode(&mut encoder, "process_start_time", help, seconds, started)?;
+        let cpu = process.cpu_seconds_total.map(ConstCounter::new);
+        let help = "Processor time used by the process";
+        encode(&mut encoder, "process_cpu", help, seconds, cpu)?;
+        let memory = process.resident_memory_bytes.map(ConstGauge::new);
+        let (bytes, help) = (Some(&Unit::Bytes), "Resident memory of the process");
+        encode(&mut encoder, "process_resident_memory", help, bytes, memory)?;
+        let fds = process.open_fds.map(ConstGauge::new);
+        let help = "Open files and connections of the process";
+        encode(&mut encoder, "process_open_fds", help, None, fds)
     }
 }
 
-struct Writer<'a>(DescriptorEncoder<'a>);
-
-impl Writer<'_> {
-    fn write(
-        &mut self,
-        name: &str,
-        help: &str,
-        unit: Option<&Unit>,
-        metric: Option<impl EncodeMetric>,
-    ) -> fmt::Result {
-        let Some(metric) = metric else {
-            return Ok(());
-        };
-        let kind = metric.metric_type();
-        metric.encode(self.0.encode_descriptor(name, help, unit, kind)?)
-    }
+fn encode(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    unit: Option<&Unit>,
+    metric: Option<impl EncodeMetric>,
+) -> fmt::Result {
+    metric.map_or(Ok(()), |metric| {
+        metric.encode(encoder.encode_descriptor(name, help, unit, metric.metric_type())?)
+    })
 }

@@ -1,20 +1,20 @@
-//! How long requests take, by method, route and status.
+//! The duration of requests, by method, route and status.
 
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Unit;
 
 use super::families::{DURATIONS, Families};
 
 const METHODS: [&str; 7] = ["GET", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "PUT"];
 
-/// What stands for the status of a request whose client went away before it was answered, after
-/// the custom of nginx.
+/// The status of a request whose client disconnected before the response, as nginx counts it.
 pub const UNANSWERED: u16 = 499;
 
-/// The requests answered so far.
+/// The durations of requests.
 #[derive(Debug)]
 pub struct Requests(Family<Labels, Histogram>);
 
@@ -27,15 +27,19 @@ struct Labels {
 
 impl Requests {
     pub(super) fn new(families: &mut Families) -> Self {
-        Self(families.add_seconds(
+        let new: fn() -> Histogram = || Histogram::new(DURATIONS);
+        let requests = Family::new_with_constructor(new);
+        families.add_with_unit(
             "http_request_duration",
-            "The time from a request's head to the head of its answer",
-            Family::new_with_constructor(|| Histogram::new(DURATIONS)),
-        ))
+            "Time from the head of a request to the head of its response",
+            Unit::Seconds,
+            requests.clone(),
+        );
+        Self(requests)
     }
 
-    /// Counts a request by the time until the head of its answer. The route and the status have to
-    /// be among those that the server has: a label that clients choose could grow without end.
+    /// Counts a request by the time until the head of its response. `route` and `status` must be from
+    /// the server's own fixed sets: the number of label values must not depend on clients.
     pub fn observe(&self, method: &str, route: &str, status: u16, elapsed: Duration) {
         let method = METHODS.into_iter().find(|known| *known == method);
         let labels = Labels {

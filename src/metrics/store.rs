@@ -1,4 +1,4 @@
-//! What the store counts.
+//! The metrics of the store.
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::Role;
 use crate::events::{Event, SessionEvent};
 
-/// The metrics of the writer and of what it stored. A clone is the same metrics.
+/// The metrics of the writer and of the stored sessions and messages. Clones share their values.
 #[derive(Debug, Clone)]
 pub struct StoreMeters {
-    /// The commands that wait for the writer.
+    /// Commands waiting for the writer.
     pub queue: Gauge,
     batch: Histogram,
     commit: Histogram,
@@ -55,31 +55,31 @@ impl Default for StoreMeters {
         let mut families = Families::new();
         let has_room: Gauge = families.add(
             "storage_has_room",
-            "Whether there was room at the last write for more than deletions: 1 or 0",
+            "Whether the last write found enough free space for more than deletions: 1 or 0",
         );
-        // Until a write has looked, nothing is known to be full.
+        // Before the first write nothing is known to be full.
         has_room.set(1);
         Self {
-            created: families.add("sessions_created", "Sessions that were created"),
+            created: families.add("sessions_created", "Sessions created"),
             renewed: families.add(
                 "sessions_renewed",
-                "Renewals of sessions, by hand or by activity",
+                "Renewals of sessions, by request or by activity",
             ),
-            deleted: families.add("sessions_deleted", "Sessions that were deleted"),
+            deleted: families.add("sessions_deleted", "Sessions deleted by request"),
             messages: families.add(
                 "messages",
-                "Messages that were stored, by the session's agent and by who wrote them",
+                "Messages stored, by the session's agent and the author's role",
             ),
-            turns: families.add("turns", "Turns that ended, by agent and outcome"),
-            queue: families.add("writer_queue_commands", "Commands that wait for the writer"),
+            turns: families.add("turns", "Turns ended, by agent and outcome"),
+            queue: families.add("writer_queue_commands", "Commands waiting for the writer"),
             batch: families.add_metric(
                 "writer_batch_commands",
-                "How many commands shared a commit",
+                "Commands per commit",
                 Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             ),
             commit: families.add_duration(
                 "writer_commit_duration",
-                "How long commits took, until the disk had confirmed them",
+                "Duration of commits, including the disk's confirmation",
             ),
             failed_commits: families.add(
                 "writer_failures",
@@ -97,18 +97,18 @@ impl StoreMeters {
         self.created.inc_by(sessions);
     }
 
-    /// Counts open turns that were removed with their session.
+    /// Counts open turns that were deleted with their session.
     pub fn turns_deleted(&self, agent: AgentId, turns: u64) {
         let outcome = "deleted";
         let labels = TurnLabels { agent, outcome };
         self.turns.get_or_create(&labels).inc_by(turns);
     }
 
-    /// Counts what a commit told.
-    pub fn committed<'a>(&self, happenings: impl Iterator<Item = &'a SessionEvent>) {
-        // A turn ends with what was told last in its session.
+    /// Counts the events of a commit.
+    pub fn committed<'a>(&self, events: impl Iterator<Item = &'a SessionEvent>) {
+        // The outcome of a turn is that of the last event of its session before `TurnEnded`.
         let mut last: Option<(SessionId, TurnLabels)> = None;
-        for SessionEvent { session_id, event } in happenings {
+        for SessionEvent { session_id, event } in events {
             match event {
                 Event::MessageStored {
                     session, message, ..
@@ -126,13 +126,12 @@ impl StoreMeters {
                     self.messages.get_or_create(&labels).inc();
                 }
                 Event::TurnFailed {
-                    agent_id, failure, ..
+                    agent_id: agent,
+                    failure,
+                    ..
                 } => {
-                    let labels = TurnLabels {
-                        agent: *agent_id,
-                        outcome: outcome(&failure.code),
-                    };
-                    last = Some((*session_id, labels));
+                    let (agent, outcome) = (*agent, outcome(&failure.code));
+                    last = Some((*session_id, TurnLabels { agent, outcome }));
                 }
                 Event::TurnEnded => {
                     if let Some((_, labels)) = last.as_ref().filter(|(id, _)| id == session_id) {
@@ -153,27 +152,26 @@ impl StoreMeters {
     /// Counts a batch of commands that share a commit.
     pub fn batched(&self, commands: usize) {
         #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 commands")]
-        let commands = commands as f64;
-        self.batch.observe(commands);
+        self.batch.observe(commands as f64);
     }
 
-    /// Counts a commit by the time it took, the disk's confirmation included.
+    /// Counts a commit by its duration, including the disk's confirmation.
     pub fn commit_took(&self, elapsed: Duration) {
         self.commit.observe(elapsed.as_secs_f64());
     }
 
-    /// Notes whether there is room for more than deletions.
+    /// Sets whether there is enough free space for more than deletions.
     pub fn has_room(&self, has_room: bool) {
         self.has_room.set(has_room.into());
     }
 
-    /// Counts a commit that failed.
+    /// Counts a failed commit.
     pub fn failed(&self) {
         self.failed_commits.inc();
     }
 }
 
-/// The outcome of a turn that failed.
+/// Returns the outcome of a failed turn.
 fn outcome(code: &str) -> &'static str {
     match code {
         "AGENT_TIMEOUT" => "timed_out",

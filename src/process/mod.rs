@@ -1,4 +1,4 @@
-//! The process: signals, limits, and the files that it holds.
+//! Signals, limits and files of the process.
 
 pub mod atomic_file;
 pub mod open_files;

@@ -1,55 +1,51 @@
-//! How many files the process may have open, and so how many connections.
+//! The limit of open files, and the number of connections that it allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// How many files are kept for all that is no client's connection: the database and its copies, the
-/// log, and the connections to the servers behind the agents.
+/// The open files reserved for everything but client connections: the database and its copies, the
+/// log, connections to the servers of agents.
 const RESERVE: usize = 256;
 
-/// Where there are few files, this part of them is kept, but never less than is always needed.
-const PART: usize = 4;
-const LEAST_RESERVE: usize = 32;
+/// Under a low limit, this fraction of the files is reserved, but at least `MIN_RESERVE`.
+const RESERVED_FRACTION: usize = 4;
+const MIN_RESERVE: usize = 32;
 
-/// The fewest files that a server works with.
-const FEWEST: usize = 64;
+/// The fewest open files that a server works with.
+const MIN_FILES: usize = 64;
 
-/// The most connections at once, as far as the system allows as many open files. Its limit is
-/// raised for them first, where it can be.
+/// Returns the number of connections that the limit of open files allows, at most `wanted`. Raises the
+/// limit first, as far as the system permits.
 ///
 /// # Errors
-/// There are too few for anything.
+/// Returns an error if the limit is too low for a server.
 pub fn connections(wanted: usize) -> anyhow::Result<usize> {
     let files = raise_limit(wanted.saturating_add(RESERVE));
-    if files < FEWEST {
+    if files < MIN_FILES {
         anyhow::bail!(
-            "the system allows this process {files} open files, and it needs {FEWEST} at least; \
+            "the system allows this process {files} open files, and it needs {MIN_FILES} at least; \
              raise that with `ulimit -n`, or LimitNOFILE of a systemd unit"
         );
     }
-    let most = fitting(wanted, files);
-    if most < wanted {
+    let connections = fitting(wanted, files);
+    if connections < wanted {
         tracing::warn!(
-            connections = most,
+            connections,
             open_files = files,
-            "there can be fewer connections than MAX_CONNECTIONS says, since the system allows \
-             too few open files; raise `ulimit -n`, or LimitNOFILE of a systemd unit"
+            "fewer connections than MAX_CONNECTIONS are possible, since the system allows too few \
+             open files; raise `ulimit -n`, or LimitNOFILE of a systemd unit"
         );
     }
-    Ok(most)
+    Ok(connections)
 }
 
-/// Raises the limit of open files to this, or as far as the system lets us; returns what it is then.
+/// Raises the limit of open files to `wanted`, or as far as the system permits. Returns the new limit.
 fn raise_limit(wanted: usize) -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
-    let raised = wanted.min(limit.maximum.unwrap_or(u64::MAX));
-    if limit.current.is_some_and(|current| current < raised) {
-        let new = Rlimit {
-            current: Some(raised),
-            ..limit
-        };
-        match setrlimit(Resource::Nofile, new) {
-            Ok(()) => limit.current = Some(raised),
+    let current = Some(wanted.min(limit.maximum.unwrap_or(u64::MAX)));
+    if limit.current.is_some_and(|limit| Some(limit) < current) {
+        match setrlimit(Resource::Nofile, Rlimit { current, ..limit }) {
+            Ok(()) => limit.current = current,
             Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
         }
     }
@@ -57,9 +53,9 @@ fn raise_limit(wanted: usize) -> usize {
     usize::try_from(files).unwrap_or(usize::MAX)
 }
 
-/// How many of the wanted connections fit into so many open files.
+/// Returns how many of the wanted connections fit into this many open files.
 fn fitting(wanted: usize, files: usize) -> usize {
-    let reserve = (files / PART).clamp(LEAST_RESERVE, RESERVE);
+    let reserve = (files / RESERVED_FRACTION).clamp(MIN_RESERVE, RESERVE);
     wanted.min(files.saturating_sub(reserve))
 }
 
@@ -68,17 +64,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn some_files_are_kept_for_what_is_no_connection() {
-        for (wanted, files, fitting_in) in [
+    fn some_files_are_reserved_for_other_uses_than_connections() {
+        for (wanted, files, expected) in [
             (10_000, usize::MAX, 10_000),
             (10_000, 10_256, 10_000),
             (10_000, 10_255, 9_999),
             (10_000, 1_024, 768),
             (10_000, 256, 192),
             (100, 256, 100),
-            (10_000, FEWEST, 32),
+            (10_000, MIN_FILES, 32),
         ] {
-            assert_eq!(fitting(wanted, files), fitting_in, "{wanted} {files}");
+            assert_eq!(fitting(wanted, files), expected, "{wanted} {files}");
         }
     }
 }

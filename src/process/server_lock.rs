@@ -1,44 +1,45 @@
-//! The lock on a data folder.
+//! The lock on a data directory.
 //!
-//! A database's own lock belongs to the file. Once that was moved or removed, its path is free,
-//! and a second server could start there beside the first one. So whoever works on a database
-//! holds its folder too: a server, or a command that writes, alone; commands that only read share
-//! it. The lock belongs to the folder and not to one of its names, so links to it lead to the same
-//! lock, and so do the containers of one machine that mount it. It ends with its process, however
-//! that ends.
+//! The lock of a database file ends with the file's name: once it was moved or removed, a second server
+//! could start on a new file at the same path. So every process that works on a database also locks its
+//! directory: servers and commands that write exclusively, commands that only read shared. The lock
+//! belongs to the directory itself, so links and bind mounts lead to the same lock. The system releases
+//! it when the process ends, even if it is killed.
 
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 
-/// How a data folder is held.
+/// How a data directory is locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// By one process alone.
+    /// By one process that may write.
     Exclusive,
-    /// Together with others that only read.
+    /// By any number of processes that only read.
     Shared,
 }
 
-/// A data folder, held until this is dropped.
+/// A lock on a data directory, released when dropped.
 #[derive(Debug)]
 pub struct ServerLock {
-    _folder: File,
+    _directory: File,
 }
 
 impl ServerLock {
-    /// Takes the lock of a folder; none where another process holds it.
+    /// Locks a directory without waiting. Returns `None` if another process has locked it.
     ///
     /// # Errors
-    /// The folder cannot be opened, or its file system knows no locks.
-    pub fn take(folder: &Path, mode: Mode) -> io::Result<Option<Self>> {
-        let folder = File::open(folder)?;
-        let taken = match mode {
-            Mode::Exclusive => folder.try_lock(),
-            Mode::Shared => folder.try_lock_shared(),
+    /// Returns an error if the directory cannot be opened, or its file system has no locks.
+    pub fn acquire(directory: &Path, mode: Mode) -> io::Result<Option<Self>> {
+        let directory = File::open(directory)?;
+        let locked = match mode {
+            Mode::Exclusive => directory.try_lock(),
+            Mode::Shared => directory.try_lock_shared(),
         };
-        match taken {
-            Ok(()) => Ok(Some(Self { _folder: folder })),
+        match locked {
+            Ok(()) => Ok(Some(Self {
+                _directory: directory,
+            })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -52,24 +53,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_has_one_writer_or_many_readers_whatever_it_is_called() {
+    fn a_directory_has_one_writer_or_many_readers_whichever_name_it_is_opened_by() {
         let home = tempfile::tempdir().unwrap();
-        let folder = home.path().join("data");
-        std::fs::create_dir(&folder).unwrap();
+        let data_dir = home.path().join("data");
+        std::fs::create_dir(&data_dir).unwrap();
         let link = home.path().join("link");
-        symlink(&folder, &link).unwrap();
-        let is_free = |mode| ServerLock::take(&link, mode).unwrap().is_some();
+        symlink(&data_dir, &link).unwrap();
+        let is_free = |mode| ServerLock::acquire(&link, mode).unwrap().is_some();
 
-        let readers = [(); 2].map(|()| ServerLock::take(&folder, Mode::Shared).unwrap());
+        let readers = [(); 2].map(|()| ServerLock::acquire(&data_dir, Mode::Shared).unwrap());
         assert!(readers.iter().all(Option::is_some));
         assert!(is_free(Mode::Shared) && !is_free(Mode::Exclusive));
         drop(readers);
 
-        let writer = ServerLock::take(&folder, Mode::Exclusive).unwrap();
+        let writer = ServerLock::acquire(&data_dir, Mode::Exclusive).unwrap();
         assert!(!is_free(Mode::Shared) && !is_free(Mode::Exclusive));
-        std::fs::rename(&folder, home.path().join("moved")).unwrap();
-        std::fs::create_dir(&folder).unwrap();
-        assert!(is_free(Mode::Exclusive), "it is another folder");
+        std::fs::rename(&data_dir, home.path().join("moved")).unwrap();
+        std::fs::create_dir(&data_dir).unwrap();
+        assert!(is_free(Mode::Exclusive), "it is another directory");
         drop(writer);
     }
 }

@@ -1,21 +1,21 @@
-//! When to stop, and when to read files again.
+//! The signals that stop the process, and the one that reloads files.
 
 use std::future::Future;
 
-use tokio::signal::unix::{self, Signal, SignalKind};
+use tokio::signal::unix::{self, SignalKind};
 
-/// Begins to listen for SIGINT and SIGTERM, and waits for one of them.
+/// Starts to listen for SIGINT and SIGTERM. The future resolves at the first one.
 ///
-/// From this call on, not only from the first poll, neither ends the process by itself: a stop
-/// that is asked for during the start is as clean as a later one.
+/// Neither signal ends the process from this call on, not only from the first poll: a stop requested
+/// during the start is as clean as a later one.
 pub fn signal() -> impl Future<Output = ()> {
-    let signal = signal_number();
+    let number = signal_number();
     async {
-        signal.await;
+        number.await;
     }
 }
 
-/// As [`signal`], with the number of the one that came.
+/// Does the same as [`signal`]. The future returns the number of the signal.
 pub fn signal_number() -> impl Future<Output = i32> {
     let interrupt = listen(SignalKind::interrupt());
     let terminate = listen(SignalKind::terminate());
@@ -28,21 +28,21 @@ pub fn signal_number() -> impl Future<Output = i32> {
 }
 
 fn listen(kind: SignalKind) -> impl Future<Output = i32> {
-    let mut signal = Signals::new(kind);
+    let mut signals = Signals::new(kind);
     async move {
-        if !signal.next().await {
-            // Without a handler the signal ends the process by itself.
+        if !signals.next().await {
+            // Without a handler the signal ends the process.
             std::future::pending::<()>().await;
         }
         kind.as_raw_value()
     }
 }
 
-/// The signals of a kind that the process gets, from the call on that made it.
+/// A stream of signals of one kind, which no longer end the process.
 #[derive(Debug)]
-pub struct Signals(Option<Signal>);
+pub struct Signals(Option<unix::Signal>);
 
-/// Begins to listen for SIGHUP, which then no longer ends the process.
+/// Starts to listen for SIGHUP.
 #[must_use]
 pub fn hangups() -> Signals {
     Signals::new(SignalKind::hangup())
@@ -53,7 +53,7 @@ impl Signals {
         Self(unix::signal(kind).ok())
     }
 
-    /// Waits for the next one; false where none can come any more.
+    /// Waits for the next signal. Returns false if there can be none.
     pub async fn next(&mut self) -> bool {
         match &mut self.0 {
             Some(signal) => signal.recv().await.is_some(),

@@ -1,11 +1,11 @@
-//! The settings of who may do what.
+//! The settings of authentication and access.
 
 use secrecy::ExposeSecret;
 
 use super::declaration::AccessSettings;
+use super::error::ConfigError;
 use super::layers::Layers;
 use super::secret::{self, ADMIN_TOKEN, JWT_KEY, SERVER_TOKEN, Secrets};
-use super::{ConfigError, ServerConfig};
 use crate::auth::Policy;
 use crate::auth::identity::{self, Tokens};
 use crate::auth::origin::{AllowedOrigins, Origins};
@@ -14,39 +14,38 @@ use crate::auth::rate::Rates;
 /// The shortest key of HS256, in bytes (RFC 7518, 3.2).
 const MIN_JWT_KEY: usize = 32;
 
-/// The shortest token that is not warned of, in characters.
+/// The shortest token without a warning, in characters.
 const MIN_TOKEN: usize = 16;
 
+/// Returns the policy of a server, whose host is `local_host` if only this machine can reach it.
 pub(super) fn policy(
     access: AccessSettings,
-    server: &ServerConfig,
+    local_host: Option<&str>,
     layers: &Layers,
     warnings: &mut Vec<String>,
 ) -> Result<Policy, ConfigError> {
     let mut secrets = Secrets { layers, warnings };
+    let server = (
+        access.eliza_server_auth_token,
+        access.eliza_server_auth_token_file,
+    );
+    let admin = (
+        access.sessiond_admin_token,
+        access.sessiond_admin_token_file,
+    );
     let tokens = Tokens {
-        server: secrets.token(
-            SERVER_TOKEN,
-            access.eliza_server_auth_token,
-            access.eliza_server_auth_token_file,
-        )?,
-        admin: secrets.token(
-            ADMIN_TOKEN,
-            access.sessiond_admin_token,
-            access.sessiond_admin_token_file,
-        )?,
-        jwt: secrets.key(JWT_KEY, access.jwt_secret, access.jwt_secret_file)?,
+        server: secrets.token(SERVER_TOKEN, server)?,
+        admin: secrets.token(ADMIN_TOKEN, admin)?,
+        jwt: secrets.key(JWT_KEY, (access.jwt_secret, access.jwt_secret_file))?,
     };
     warnings.extend(weaknesses(&tokens, layers));
-    let is_loopback = server.is_loopback();
-    if tokens.are_unset() && !access.sessiond_insecure && !is_loopback {
-        return Err(open_to_the_world(layers));
+    if tokens.are_unset() && !access.sessiond_insecure && local_host.is_none() {
+        return Err(unprotected(layers));
     }
-    let only_local_names = (tokens.are_unset() && is_loopback).then(|| server.host.clone());
-    let default_origins = if is_loopback {
-        AllowedOrigins::Loopback
-    } else {
-        AllowedOrigins::None
+    let only_local_names = local_host.filter(|_| tokens.are_unset()).map(str::to_owned);
+    let default_origins = match local_host {
+        Some(_) => AllowedOrigins::Loopback,
+        None => AllowedOrigins::None,
     };
     Ok(Policy {
         tokens,
@@ -62,17 +61,14 @@ pub(super) fn policy(
     })
 }
 
-fn open_to_the_world(layers: &Layers) -> ConfigError {
-    // Without random numbers there is none to suggest.
-    let example = identity::random_token().map_or_else(
-        |_| " ".to_owned(),
-        |token| {
-            format!(
-                ", for example to this one, which was made just now:\n\n    \
-                 {SERVER_TOKEN}={token}\n\n"
-            )
-        },
-    );
+/// Returns the error of a public address without authentication.
+fn unprotected(layers: &Layers) -> ConfigError {
+    // Without random numbers there is no token to suggest.
+    let example = identity::random_token().map_or(" ".to_owned(), |token| {
+        format!(
+            ", for example to this one, which was generated just now:\n\n    {SERVER_TOKEN}={token}\n\n"
+        )
+    });
     let secrets = [SERVER_TOKEN, ADMIN_TOKEN, JWT_KEY].into_iter();
     let blanks = secrets.flat_map(|secret| secret::blanks(layers, secret));
     let blanks: String = blanks.map(|blank| blank + ". ").collect();
@@ -85,7 +81,7 @@ fn open_to_the_world(layers: &Layers) -> ConfigError {
     ))
 }
 
-/// What is not as it should be with tokens that will do.
+/// Returns warnings about valid but weak secrets.
 fn weaknesses(tokens: &Tokens, layers: &Layers) -> Vec<String> {
     let [server, admin, jwt] = [&tokens.server, &tokens.admin, &tokens.jwt]
         .map(|token| token.as_ref().map(ExposeSecret::expose_secret));
@@ -101,21 +97,21 @@ fn weaknesses(tokens: &Tokens, layers: &Layers) -> Vec<String> {
     }
     if jwt.is_some_and(|key| key.len() < MIN_JWT_KEY) {
         warnings.push(format!(
-            "{} is shorter than the {MIN_JWT_KEY} bytes that HS256 asks for (RFC 7518): whoever \
-             has one token can try to guess it; `sessiond token` prints a good one",
+            "{} is shorter than the {MIN_JWT_KEY} bytes that HS256 requires (RFC 7518): anyone who \
+             has a token can try to guess it; `sessiond token` prints a good one",
             secret::placed(layers, JWT_KEY)
         ));
     }
     if jwt.is_some() && admin.is_none() {
         warnings.push(format!(
             "{JWT_KEY} is set and {ADMIN_TOKEN} is not: no client on the network can list all \
-             sessions, read the metrics or use the other admin endpoints, which leaves them to \
-             commands on this machine; set {ADMIN_TOKEN} for that, to what `sessiond token` prints"
+             sessions, read the metrics or use the other admin endpoints, only commands on this \
+             machine can; to allow it, set {ADMIN_TOKEN} to what `sessiond token` prints"
         ));
     }
     if admin.is_some() && admin == server {
         warnings.push(format!(
-            "{ADMIN_TOKEN} is the same as {SERVER_TOKEN}: everybody who has it is an admin"
+            "{ADMIN_TOKEN} is the same as {SERVER_TOKEN}: everyone who has it is an admin"
         ));
     }
     warnings
@@ -127,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_world_is_not_listened_to_without_a_token() {
+    fn a_public_address_requires_a_token() {
         assert!(error(&[("SERVER_HOST", "0.0.0.0")]).contains("ELIZA_SERVER_AUTH_TOKEN"));
         assert!(error(&[("SERVER_HOST", "::")]).contains("SESSIOND_INSECURE"));
         assert!(read(&[("SERVER_HOST", "0.0.0.0"), ("ELIZA_SERVER_AUTH_TOKEN", "t")]).is_ok());
@@ -138,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn any_of_the_tokens_will_do_for_the_world() {
+    fn any_token_is_enough_for_a_public_address() {
         for name in [
             "ELIZA_SERVER_AUTH_TOKEN",
             "SESSIOND_ADMIN_TOKEN",
@@ -152,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_refusal_shows_a_fresh_token_to_copy() {
+    fn the_error_offers_a_random_token() {
         let token = || {
             let refused = error(&[("SERVER_HOST", "0.0.0.0")]);
             let (_, token) = refused.split_once("ELIZA_SERVER_AUTH_TOKEN=").unwrap();
@@ -164,8 +160,8 @@ mod tests {
     }
 
     #[test]
-    fn a_local_server_without_tokens_answers_to_local_names_alone() {
-        let names = |values| read(values).unwrap().guard.origins.only_local_names;
+    fn a_local_server_without_tokens_only_answers_to_local_names() {
+        let names = |values| read(values).unwrap().auth.origins.only_local_names;
         assert_eq!(names(&[]).as_deref(), Some("127.0.0.1"));
         assert_eq!(
             names(&[("SERVER_HOST", "localhost")]).as_deref(),
@@ -179,8 +175,8 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_this_machine_may_call_a_local_server_unless_others_are_named() {
-        let allowed = |values| read(values).unwrap().guard.origins.allowed;
+    fn pages_of_this_machine_may_call_a_local_server_unless_origins_are_set() {
+        let allowed = |values| read(values).unwrap().auth.origins.allowed;
         assert_eq!(allowed(&[]), AllowedOrigins::Loopback);
         assert_eq!(allowed(&[("CORS_ORIGIN", "*")]), AllowedOrigins::Any);
         let world = [("SERVER_HOST", "0.0.0.0"), ("SESSIOND_INSECURE", "1")];
@@ -192,19 +188,19 @@ mod tests {
              https://chat.example, or \"*\""
         );
         for list in ["*, https://a.example", "https://a.example,*"] {
-            assert!(error(&[("CORS_ORIGIN", list)]).contains("so it stands alone"));
+            assert!(error(&[("CORS_ORIGIN", list)]).contains("allows every origin"));
         }
         assert!(error(&[("TRUSTED_PROXIES", "10.0.0.0/40")]).contains("10.0.0.0/8"));
     }
 
     #[test]
-    fn weak_secrets_are_warned_of() {
+    fn weak_secrets_are_warned_about() {
         let key = "a key of thirty-two bytes and more";
         let admin = ("SESSIOND_ADMIN_TOKEN", "sixteen letters!");
         for (values, warned) in [
             (
                 vec![("JWT_SECRET", "short"), admin],
-                vec!["that HS256 asks for"],
+                vec!["that HS256 requires"],
             ),
             (vec![("JWT_SECRET", key), admin], vec![]),
             (
@@ -213,7 +209,7 @@ mod tests {
             ),
             (
                 vec![admin, ("ELIZA_SERVER_AUTH_TOKEN", admin.1)],
-                vec!["everybody who has it is an admin"],
+                vec!["everyone who has it is an admin"],
             ),
             (
                 vec![("ELIZA_SERVER_AUTH_TOKEN", "fifteen letters")],

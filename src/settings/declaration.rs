@@ -1,6 +1,6 @@
-//! Every setting, declared once: its flag, variable, default, help and bounds.
+//! Declares every setting once: its flag, variable, default, help and bounds.
 //!
-//! The variable is the field's name in upper case, the flag the same in lower case with hyphens.
+//! The variable is the name of the field in upper case, the flag the same in lower case with hyphens.
 
 #![allow(
     clippy::doc_markdown,
@@ -16,7 +16,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, Command, FromArgMatches as _};
 use secrecy::SecretString;
 
-use super::ConfigError;
+use super::error::ConfigError;
 use super::layers::Layers;
 use super::values::{
     Host, Number, host, log_format, number, origins, port, proxies, secret, switch,
@@ -49,19 +49,19 @@ pub(super) struct SessionSettings {
     /// Minutes until a session expires after its creation or last renewal, 1-10080
     #[arg(long, env, default_value = "30", value_parser = number(1..=10_080, ""))]
     pub(super) session_default_timeout_minutes: Number,
-    /// Shortest timeout that a session can have, in minutes, 1-60
+    /// Shortest timeout of a session in minutes, 1-60
     #[arg(long, env, default_value = "5", value_parser = number(1..=60, ""))]
     pub(super) session_min_timeout_minutes: Number,
-    /// Longest timeout that a session can have, in minutes, 60-10080
+    /// Longest timeout of a session in minutes, 60-10080
     #[arg(long, env, default_value = "1440", value_parser = number(60..=10_080, ""))]
     pub(super) session_max_timeout_minutes: Number,
-    /// Longest life of a session, renewed or not, in minutes, 60-20160
+    /// Longest lifetime of a session in minutes, with or without renewals, 60-20160
     #[arg(long, env, default_value = "720", value_parser = number(60..=20_160, ""))]
     pub(super) session_max_duration_minutes: Number,
-    /// Minutes before its expiry from which a session is near it, 1-60
+    /// Minutes before its expiry at which a session counts as near expiration, 1-60
     #[arg(long, env, default_value = "5", value_parser = number(1..=60, ""))]
     pub(super) session_warning_threshold_minutes: Number,
-    /// Minutes between removals of sessions whose retention is over, 1-60
+    /// Minutes between cleanups of sessions whose retention is over, 1-60
     #[arg(long, env, default_value = "5", value_parser = number(1..=60, ""))]
     pub(super) session_cleanup_interval_minutes: Number,
     /// Delete all sessions and messages on shutdown
@@ -72,7 +72,7 @@ pub(super) struct SessionSettings {
     #[arg(long, env, default_value = "10080")]
     #[arg(value_parser = number(0..=5_256_000, " (0 until the next cleanup)"))]
     pub(super) session_retention_minutes: Number,
-    /// Minutes of the session rules that pass in a real one, 1-60000; for tests
+    /// Minutes of session time per minute of real time, 1-60000; for tests
     #[arg(long, env, default_value = "1", value_parser = number(1..=TimeScale::MAX, ""), hide = true)]
     pub(super) session_time_scale: Number,
 }
@@ -84,16 +84,16 @@ pub(super) struct ServerSettings {
     #[arg(long, env, default_value = "127.0.0.1", value_parser = host)]
     #[arg(visible_alias = "host")]
     pub(super) server_host: Host,
-    /// Port to listen on, 0-65535; 0 for a free one
+    /// Port to listen on, 0-65535; 0 picks a free one
     #[arg(long, env, default_value = "3000", value_parser = port, visible_alias = "port")]
     pub(super) server_port: u16,
-    /// Most connections at once, 1-1000000
+    /// Maximum number of connections, 1-1000000
     #[arg(long, env, default_value = "10000", value_parser = number(1..=1_000_000, ""))]
     pub(super) max_connections: Number,
     /// Seconds for which an idle connection stays open between requests, 5-3600
     #[arg(long, env, default_value = "75", value_parser = number(5..=3_600, ""))]
     pub(super) keep_alive_seconds: Number,
-    /// Format of the log: text or json; by default text on a terminal, else json
+    /// Format of the log, text or json; by default text on a terminal, else json
     #[arg(long, env, value_parser = log_format)]
     pub(super) log_format: Option<LogFormat>,
 }
@@ -107,7 +107,7 @@ pub(super) struct DataSettings {
     /// Cache of the database in MiB, 16-65536
     #[arg(long, env, default_value = "256", value_parser = number(16..=65_536, ""))]
     pub(super) sessiond_cache_mb: Number,
-    /// Hours between verifications of the database file, 0-8760; 0 for never, not at the start either
+    /// Hours between verifications of the database file, 0-8760; 0 disables them, also at the start
     #[arg(long, env, default_value = "168", value_parser = number(0..=8_760, " (0 for never)"))]
     pub(super) session_verify_interval_hours: Number,
 }
@@ -115,7 +115,7 @@ pub(super) struct DataSettings {
 #[derive(Args)]
 #[command(next_help_heading = "Agents")]
 pub(super) struct AgentSettings {
-    /// Most messages that wait for a reply, 1-1000000
+    /// Maximum number of messages waiting for a reply, 1-1000000
     #[arg(long, env, default_value = "10000", value_parser = number(1..=1_000_000, ""))]
     pub(super) max_pending_turns: Number,
 }
@@ -123,49 +123,48 @@ pub(super) struct AgentSettings {
 #[derive(Args)]
 #[command(next_help_heading = "Access")]
 pub(super) struct AccessSettings {
-    /// Token of the server's clients, brought as X-API-KEY or Bearer; by default unset
+    /// Token of the server's clients, sent as X-API-KEY or Bearer
     #[arg(long, env, value_parser = secret)]
     pub(super) eliza_server_auth_token: Option<SecretString>,
-    /// File that holds ELIZA_SERVER_AUTH_TOKEN
+    /// File that contains ELIZA_SERVER_AUTH_TOKEN
     #[arg(long, env)]
     pub(super) eliza_server_auth_token_file: Option<String>,
-    /// Token of admins, who may do everything; by default unset
+    /// Token of administrators, for all endpoints
     #[arg(long, env, value_parser = secret)]
     pub(super) sessiond_admin_token: Option<SecretString>,
-    /// File that holds SESSIOND_ADMIN_TOKEN
+    /// File that contains SESSIOND_ADMIN_TOKEN
     #[arg(long, env)]
     pub(super) sessiond_admin_token_file: Option<String>,
-    /// Key of users' JSON Web Tokens (HS256), 32 bytes or more; by default unset
+    /// Key of users' JSON Web Tokens (HS256), at least 32 bytes
     #[arg(long, env, value_parser = secret)]
     pub(super) jwt_secret: Option<SecretString>,
-    /// File that holds JWT_SECRET
+    /// File that contains JWT_SECRET
     #[arg(long, env)]
     pub(super) jwt_secret_file: Option<String>,
-    /// Listen on an address that other machines can reach although no token is set
+    /// Allow an address that other machines can reach without any of these secrets
     #[arg(long, env, default_value = "false", value_parser = switch)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) sessiond_insecure: bool,
-    /// Origins whose web pages may call, separated by commas, or *; by default the server's own,
+    /// Origins whose web pages may call the API, comma-separated, or *; by default the server's own,
     /// and on a loopback address those of this machine
     #[arg(long, env, value_parser = origins)]
     pub(super) cors_origin: Option<AllowedOrigins>,
-    /// Most sessions that an address may create in a minute; 0 for no limit
+    /// Maximum number of sessions that an address may create per minute; 0 for no limit
     #[arg(long, env, default_value = "0", value_parser = number(0..=u32::MAX, NO_LIMIT))]
     pub(super) rate_limit_creates_per_minute: Number,
-    /// Most messages that an address may send to a session in a minute; 0 for no limit
+    /// Maximum number of messages that an address may send to a session per minute; 0 for no limit
     #[arg(long, env, default_value = "0", value_parser = number(0..=u32::MAX, NO_LIMIT))]
     pub(super) rate_limit_messages_per_minute: Number,
-    /// Proxies whose X-Forwarded-For is believed: networks or addresses, separated by commas; by
-    /// default none
+    /// Trusted proxies, whose X-Forwarded-For is used: comma-separated networks or addresses
     #[arg(long, env, value_parser = proxies)]
     pub(super) trusted_proxies: Option<TrustedProxies>,
-    /// Most active sessions of a user; 0 for no limit
+    /// Maximum number of active sessions of a user; 0 for no limit
     #[arg(long, env, default_value = "0", value_parser = number(0..=u32::MAX, NO_LIMIT))]
     pub(super) max_sessions_per_user: Number,
 }
 
 /// A setting as the command line, the environment and the documentation know it. It has no `Debug`:
-/// clap's argument holds the value of the variable.
+/// clap's argument contains the value of the variable.
 pub struct Setting {
     arg: Arg,
     name: String,
@@ -175,32 +174,32 @@ pub struct Setting {
 pub static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     let command = Settings::augment_args(Command::new("settings"));
     let args = command.get_arguments().cloned();
-    args.map(|arg| Setting {
+    let named = args.map(|arg| Setting {
         name: arg.get_id().as_str().to_ascii_uppercase(),
         arg,
-    })
-    .collect()
+    });
+    named.collect()
 });
 
 impl Setting {
-    /// Returns the setting of this name, if there is one.
+    /// Returns the setting with a name.
     pub(super) fn find(name: &str) -> Option<&'static Self> {
         SETTINGS.iter().find(|setting| setting.name == name)
     }
 
-    /// The environment variable.
+    /// Returns the environment variable.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The command-line flag without its hyphens.
+    /// Returns the command-line flag without its hyphens.
     #[must_use]
     pub fn flag(&self) -> &str {
         self.arg.get_long().unwrap_or_default()
     }
 
-    /// The flag as clap declares it. Its id is that of a field.
+    /// Returns the argument as clap declares it. Its id is the name of the field.
     #[must_use]
     pub fn arg(&self) -> &Arg {
         &self.arg
@@ -212,42 +211,44 @@ impl Setting {
         self.arg.get_value_parser().type_id() == TypeId::of::<bool>()
     }
 
-    /// Whether its value must never be shown and counts exactly as it stands.
+    /// Whether its value must never be shown, and is not trimmed.
     fn is_secret(&self) -> bool {
         self.arg.get_value_parser().type_id() == TypeId::of::<SecretString>()
     }
 
-    fn argument(&self, layers: &Layers) -> Option<String> {
-        let text = layers.get(&self.name)?;
-        let text = if self.is_secret() { text } else { text.trim() };
-        Some(format!("--{}={text}", self.flag()))
+    fn argument(&self, layers: &Layers) -> Result<Option<String>, ConfigError> {
+        let text = layers.unicode(&self.name)?;
+        let text = text.map(|text| if self.is_secret() { text } else { text.trim() });
+        Ok(text.map(|text| format!("--{}={text}", self.flag())))
     }
 }
 
 impl Settings {
-    /// Reads the values that are set, with a warning for each number that is clamped.
+    /// Parses the values that are set, and warns about each number that is clamped.
     ///
     /// # Errors
-    /// A value cannot be read.
+    /// Returns an error if a value is invalid.
     pub(super) fn read(layers: &Layers, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
         let command = Self::augment_args(Command::new("settings").no_binary_name(true))
             // The environment is one of the layers.
             .mut_args(|arg| arg.env(Resettable::Reset));
-        let arguments = SETTINGS.iter().filter_map(|it| it.argument(layers));
-        let matches = command
-            .try_get_matches_from(arguments)
-            .map_err(|error| refused(&error, layers))?;
+        let arguments = SETTINGS
+            .iter()
+            .filter_map(|it| it.argument(layers).transpose());
+        let arguments: Vec<_> = arguments.collect::<Result<_, _>>()?;
+        let invalid = |error| invalid(&error, layers);
+        let matches = command.try_get_matches_from(arguments).map_err(invalid)?;
         for setting in SETTINGS.iter() {
             let number = matches.try_get_one::<Number>(setting.arg.get_id().as_str());
             let warning = number.ok().flatten().and_then(|it| it.warning.as_ref());
             warnings.extend(warning.map(|it| format!("{} {it}", layers.shown(&setting.name))));
         }
-        Self::from_arg_matches(&matches).map_err(|error| refused(&error, layers))
+        Self::from_arg_matches(&matches).map_err(invalid)
     }
 }
 
-/// What clap says of a value, with the place where that was set.
-fn refused(error: &clap::Error, layers: &Layers) -> ConfigError {
+/// Converts clap's error about a value, and adds where the value was set.
+fn invalid(error: &clap::Error, layers: &Layers) -> ConfigError {
     // It names the argument as in `--server-port <SERVER_PORT>`.
     let flag = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) => argument.split([' ', '[']).next(),

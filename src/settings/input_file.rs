@@ -1,40 +1,43 @@
-//! Small files that an operator names: read whole, within a bound, and without ever waiting.
+//! Reads small files that an operator names: whole, within a limit, and without blocking.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// A file that was read.
+/// The content of a file.
 pub(super) struct InputFile {
     pub(super) bytes: Vec<u8>,
-    /// Its permission bits.
+    /// The permission bits of the file.
     pub(super) mode: u32,
 }
 
-/// Reads a file of at most `limit` bytes. Links are followed, since container platforms hand out
+/// Reads a file of at most `limit` bytes. Follows symbolic links, since container platforms provide
 /// secrets behind them.
 ///
 /// # Errors
-/// It cannot be opened or read, is a directory, a pipe or a socket, or is too large.
+/// Returns an error if it cannot be read, is a directory, a pipe or a socket, or is too large.
 pub(super) fn read(path: &Path, limit: u64) -> io::Result<InputFile> {
-    let file = open(path)?;
+    // Without NONBLOCK, opening a pipe waits for its writer.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
     let metadata = file.metadata()?;
     let kind = metadata.file_type();
     if kind.is_dir() {
         return Err(ErrorKind::IsADirectory.into());
     }
     if kind.is_fifo() || kind.is_socket() {
-        // Its end may never come.
         return Err(io::Error::other("it is a pipe or a socket"));
     }
     let mut bytes = Vec::new();
-    // One byte more tells a file of exactly the limit from a larger one. The size that the system
-    // states is not relied upon: that of a device is 0.
+    // One more byte reveals a larger file. The size in the metadata is not reliable: a device has 0.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|read| read > limit) {
+    if bytes.len() as u64 > limit {
         let error = format!("it is larger than {limit} bytes");
         return Err(io::Error::new(ErrorKind::FileTooLarge, error));
     }
@@ -42,15 +45,6 @@ pub(super) fn read(path: &Path, limit: u64) -> io::Result<InputFile> {
         bytes,
         mode: metadata.mode() & 0o7777,
     })
-}
-
-/// Without `NONBLOCK`, opening a pipe waits until somebody writes to it.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.cast_signed())
-        .open(path)
 }
 
 #[cfg(test)]
@@ -63,11 +57,11 @@ mod tests {
 
     #[test]
     fn a_file_is_read_whole_up_to_its_limit() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
         std::fs::write(&path, "12345").unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        let link = folder.path().join("link");
+        let link = directory.path().join("link");
         symlink("file", &link).unwrap();
         for path in [&path, &link] {
             let file = read(path, 5).unwrap_or_else(|error| panic!("{error:?}"));
@@ -78,15 +72,15 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_end_is_refused_without_waiting() {
-        let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
+    fn endless_files_are_refused_without_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
         let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
         assert!(made.success());
         for (path, error) in [
             (&*pipe, "it is a pipe or a socket"),
             (Path::new("/dev/zero"), "it is larger than 5 bytes"),
-            (folder.path(), "is a directory"),
+            (directory.path(), "is a directory"),
         ] {
             let refused = read(path, 5).map(|_| ()).unwrap_err();
             assert_eq!(refused.to_string(), error);

@@ -1,4 +1,4 @@
-//! Where the values of the settings come from: flag over environment over `.env` over default.
+//! The layers of the settings: flag over environment over `.env` over default.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -7,36 +7,42 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use super::env_file::EnvFile;
-use super::{ConfigError, Setting, names};
+use super::error::ConfigError;
 use crate::agents::variables::Variables;
 
-/// The values that were set. Blank ones count as unset.
+/// The values that are set. Blank values count as unset.
 #[derive(Default)]
 pub struct Layers {
-    /// By name; those of higher precedence first.
+    /// By name, highest precedence first.
     values: BTreeMap<String, Vec<Value>>,
-    pub(super) warnings: Vec<String>,
+    /// The lines within quoted values of the `.env` file that look like assignments.
+    pub(super) enclosed: Vec<Enclosed>,
 }
 
-/// A value.
 struct Value {
     text: String,
-    /// Where it was set, as messages show it in parentheses.
+    is_unicode: bool,
+    /// Where it was set, as shown in messages.
     origin: String,
 }
 
+/// A line within a quoted value that looks like an assignment.
+pub(super) struct Enclosed {
+    pub(super) name: String,
+    pub(super) line: usize,
+    /// The line at which the quoted value begins.
+    pub(super) start: usize,
+}
+
 impl Layers {
-    /// The values of these flags, by the names of the settings, of the process's environment, and
-    /// of the `.env` file in the working directory.
+    /// Reads the process's environment and the `.env` file in the working directory, below these flags.
+    /// The keys of `flags` are names of settings.
     ///
     /// # Errors
-    /// The `.env` file cannot be read, or the value of a setting is not UTF-8.
+    /// Returns an error if the `.env` file cannot be read.
     pub fn from_process(flags: HashMap<String, OsString>) -> Result<Self, ConfigError> {
-        // A name that is not Unicode is no name of ours.
         let environment = std::env::vars_os();
         let environment = environment.filter_map(|(name, it)| Some((name.into_string().ok()?, it)));
-        let environment = unicode(environment, of_variable)?;
-        let flags = unicode(flags, of_flag)?;
         Ok(Self::new(
             flags,
             environment,
@@ -44,47 +50,60 @@ impl Layers {
         ))
     }
 
-    /// The values of an environment, for a server within another program.
-    pub fn from_variables<N: Into<String>, V: Into<String>>(
+    /// Returns these environment variables only, for a server within another program.
+    pub fn from_variables<N: Into<String>, V: Into<OsString>>(
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
         let variables = variables.into_iter();
         let variables = variables.map(|(name, value)| (name.into(), value.into()));
-        Self::new(Vec::new(), variables.collect(), EnvFile::default())
+        Self::new([], variables, EnvFile::default())
     }
 
-    /// The values of these flags, of this environment and of this file.
     pub(super) fn new(
-        flags: Vec<(String, String)>,
-        environment: Vec<(String, String)>,
+        flags: impl IntoIterator<Item = (String, OsString)>,
+        environment: impl IntoIterator<Item = (String, OsString)>,
         file: EnvFile,
     ) -> Self {
         let mut layers = Self::default();
-        for (name, text) in flags {
-            let origin = of_flag(&name);
-            layers.add(name, text, origin);
+        for (name, value) in flags {
+            let flag = name.to_ascii_lowercase().replace('_', "-");
+            layers.add(name, value, format!("flag --{flag}"));
         }
-        for (name, text) in environment {
-            let origin = of_variable(&name);
-            layers.add(name, text, origin);
+        for (name, value) in environment {
+            layers.add(name, value, "environment".to_owned());
         }
-        layers.warnings.extend(names::enclosed(&file));
+        for it in &file.assignments {
+            let (start, lines) = (it.line, it.enclosed.iter().cloned());
+            let enclosed = lines.map(|(line, name)| Enclosed { name, line, start });
+            layers.enclosed.extend(enclosed);
+        }
         for it in file.last_assignments() {
-            layers.add(it.name, it.value, format!("line {} of .env", it.line));
+            layers.add(
+                it.name,
+                it.value.into(),
+                format!("line {} of .env", it.line),
+            );
         }
-        let misspelt = names::misspelt(&layers);
-        layers.warnings.splice(0..0, misspelt);
         layers
     }
 
-    fn add(&mut self, name: String, text: String, origin: String) {
-        let values = self.values.entry(name).or_default();
-        values.push(Value { text, origin });
+    fn add(&mut self, name: String, value: OsString, origin: String) {
+        self.values.entry(name).or_default().push(Value {
+            text: value.to_string_lossy().into_owned(),
+            is_unicode: value.to_str().is_some(),
+            origin,
+        });
     }
 
-    /// All names, in order.
+    /// Removes the values whose names do not pass a check.
+    pub(super) fn retain(&mut self, is_retained: impl Fn(&str) -> bool) {
+        self.values.retain(|name, _| is_retained(name));
+    }
+
+    /// Returns the names that are set, in order.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.values.keys().map(String::as_str)
+        let names = self.values.keys().map(String::as_str);
+        names.filter(|name| self.get(name).is_some())
     }
 
     fn all(&self, name: &str) -> &[Value] {
@@ -95,46 +114,59 @@ impl Layers {
         self.all(name).iter().find(|value| !value.is_blank())
     }
 
-    /// A value exactly as it was set, if it is.
+    /// Returns a value exactly as it was set.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.used(name).map(|value| value.text.as_str())
     }
 
-    /// Where a setting was set.
+    /// Returns the value of a setting exactly as it was set.
+    ///
+    /// # Errors
+    /// Returns an error if it is not UTF-8: a lossy conversion would be another value, such as another
+    /// directory.
+    pub(super) fn unicode(&self, name: &str) -> Result<Option<&str>, ConfigError> {
+        match self.used(name) {
+            Some(value) if !value.is_unicode => Err(ConfigError(format!(
+                "invalid {}: not UTF-8 text; expected UTF-8, also in the names of directories",
+                self.placed(name)
+            ))),
+            value => Ok(value.map(|value| value.text.as_str())),
+        }
+    }
+
+    /// Returns where a setting was set.
     pub(super) fn origin(&self, name: &str) -> &str {
         self.used(name).map_or("default", |value| &value.origin)
     }
 
-    /// Where a setting is blank, but for places that another value overrides.
+    /// Returns where a setting is blank, except in layers that another value overrides.
     pub(super) fn blanks(&self, name: &str) -> impl Iterator<Item = &str> {
-        let values = self.all(name).iter();
-        let blanks = values.take_while(|value| value.is_blank());
+        let blanks = self.all(name).iter().take_while(|value| value.is_blank());
         blanks.map(|value| value.origin.as_str())
     }
 
-    /// All values exactly as they were set, for the agents that name them: the key of a signature
-    /// may begin or end with a blank.
+    /// Returns all values for the character files that name them, exactly as they were set: a signing
+    /// key may begin or end with a blank.
     pub(super) fn variables(&self) -> Variables {
-        let values = self.names().filter_map(|name| {
-            let value = SecretString::from(self.get(name)?);
-            Some((name.to_owned(), value))
-        });
-        let values: HashMap<_, _> = values.collect();
+        let values = self
+            .names()
+            .filter_map(|name| Some((name.to_owned(), self.get(name)?.into())));
+        let values: HashMap<String, SecretString> = values.collect();
         Variables::new(move |name| values.get(name).cloned())
     }
 
-    /// A setting with its origin: `SERVER_PORT (environment)`.
+    /// Formats a setting and its origin: `SERVER_PORT (environment)`.
     pub(super) fn placed(&self, name: &str) -> String {
         format!("{name} ({})", self.origin(name))
     }
 
-    /// A setting with its value and origin: `SERVER_PORT "80" (environment)`. Not for secrets.
+    /// Formats a setting, its value and its origin: `SERVER_PORT "80" (environment)`. Not for secrets.
     pub(super) fn shown(&self, name: &str) -> String {
         let text = self.get(name).unwrap_or_default().trim();
         format!("{name} {text:?} ({})", self.origin(name))
     }
 
-    /// The error for a value that is not allowed. Not for secrets.
+    /// Returns the error of an invalid value. Not for secrets.
     pub(super) fn invalid(&self, name: &str, reason: &str) -> ConfigError {
         ConfigError(format!("invalid {}: {reason}", self.shown(name)))
     }
@@ -144,32 +176,4 @@ impl Value {
     fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
     }
-}
-
-fn of_flag(name: &str) -> String {
-    format!("flag --{}", Setting::find(name).map_or(name, Setting::flag))
-}
-
-fn of_variable(_: &str) -> String {
-    "environment".to_owned()
-}
-
-/// Refuses settings whose values are not Unicode: what can be read of them is something else, such
-/// as another directory.
-fn unicode(
-    values: impl IntoIterator<Item = (String, OsString)>,
-    origin: impl Fn(&str) -> String,
-) -> Result<Vec<(String, String)>, ConfigError> {
-    let values = values.into_iter().map(|(name, value)| {
-        if value.to_str().is_none() && Setting::find(&name).is_some() {
-            return Err(ConfigError(format!(
-                "invalid {name} ({}): not UTF-8 text; expected UTF-8, also in the names of \
-                 directories",
-                origin(&name)
-            )));
-        }
-        let text = value.to_string_lossy().into_owned();
-        Ok((name, text))
-    });
-    values.collect()
 }

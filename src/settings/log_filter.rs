@@ -1,49 +1,50 @@
-//! The levels of the log. The log itself would skip what cannot be read, and be silent.
+//! The log filter. The subscriber would skip invalid directives and log nothing.
 
 use tracing_subscriber::filter::{Directive, LevelFilter};
 
-use super::ConfigError;
+use super::error::ConfigError;
 use super::layers::Layers;
 
-/// The variable, which is known to many programs and so is no setting of this one alone.
-const NAME: &str = "RUST_LOG";
+/// The variable of the filter. Many programs know it, so it is not one of the settings.
+pub(super) const RUST_LOG: &str = "RUST_LOG";
 
-const ALLOWED: &str = "expected a level (off, error, warn, info, debug or trace), or parts of the \
-                       program with one, such as sessiond=debug, with commas and no blanks between \
-                       them";
+const EXPECTED: &str = "expected a level (off, error, warn, info, debug or trace), or modules with a \
+                        level each, such as sessiond=debug, separated by commas without blanks";
 
-/// How many characters of a level may be wrong.
+/// The largest edit distance between a misspelt level and a level.
 const MAX_DISTANCE: usize = 2;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// The levels, if they are set and can be read.
+/// Returns the filter, if it is set.
+///
+/// # Errors
+/// Returns an error if a directive of it is invalid.
 pub(super) fn read(layers: &Layers) -> Result<Option<String>, ConfigError> {
-    let Some(levels) = layers.get(NAME) else {
-        return Ok(None);
-    };
-    let levels = levels.trim();
-    let Some(part) = fault(levels) else {
-        return Ok(Some(levels.to_owned()));
+    let filter = layers.get(RUST_LOG).map(str::trim);
+    let Some((filter, part)) = filter.and_then(|filter| Some((filter, fault(filter)?))) else {
+        return Ok(filter.map(str::to_owned));
     };
     let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
-    let question = meant_by(level)
-        .filter(|meant| !level.eq_ignore_ascii_case(meant))
-        .map(|meant| format!("; did you mean {meant:?}?"));
-    let which = (part != levels).then(|| format!("{part:?} cannot be read; "));
-    let (which, question) = (which.unwrap_or_default(), question.unwrap_or_default());
-    Err(layers.invalid(NAME, &format!("{which}{ALLOWED}{question}")))
+    let meant = meant_by(level).filter(|meant| !level.eq_ignore_ascii_case(meant));
+    let question = meant.map_or(String::new(), |meant| format!("; did you mean {meant:?}?"));
+    let which = if part == filter {
+        String::new()
+    } else {
+        format!("{part:?} is invalid; ")
+    };
+    Err(layers.invalid(RUST_LOG, &format!("{which}{EXPECTED}{question}")))
 }
 
-/// The part that cannot be read.
-fn fault(levels: &str) -> Option<&str> {
-    let mut parts = levels.split(',').filter(|it| !it.is_empty());
-    // A word alone that is no level stands for a part of the program, and for all that it says.
-    let says_of_us = |part: &str| is_level(part) || part.contains(['=', '[']) || is_ours(part);
-    let is_silent = !parts.clone().any(says_of_us);
+/// Returns the first invalid directive.
+fn fault(filter: &str) -> Option<&str> {
+    let mut parts = filter.split(',').filter(|it| !it.is_empty());
+    // A bare word that is not a level is a module, logged at all levels.
+    let is_explicit = |part: &str| is_level(part) || part.contains(['=', '[']) || is_own(part);
+    let is_silent = !parts.clone().any(is_explicit);
     parts.find(|part| {
-        let is_readable = part.parse::<Directive>().is_ok();
-        !is_readable || !says_of_us(part) && (is_silent || meant_by(part).is_some())
+        let is_valid = part.parse::<Directive>().is_ok();
+        !is_valid || !is_explicit(part) && (is_silent || meant_by(part).is_some())
     })
 }
 
@@ -51,11 +52,11 @@ fn is_level(word: &str) -> bool {
     word.parse::<LevelFilter>().is_ok()
 }
 
-fn is_ours(part: &str) -> bool {
+fn is_own(part: &str) -> bool {
     part.split("::").next() == Some(env!("CARGO_CRATE_NAME"))
 }
 
-/// The level that a word was meant to be, if it is nearly one.
+/// Returns the level that a misspelt word was meant to be.
 fn meant_by(word: &str) -> Option<&'static str> {
     let word = word.to_ascii_lowercase();
     let distances = LEVELS.map(|level| (strsim::osa_distance(level, &word), level));
@@ -68,8 +69,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_that_can_be_read_are_let_through() {
-        for levels in [
+    fn valid_filters_are_accepted() {
+        for filter in [
             "info",
             "WARN",
             "off",
@@ -82,13 +83,13 @@ mod tests {
             "sessiond[{a}]=info",
             "",
         ] {
-            assert_eq!(fault(levels), None, "{levels}");
+            assert_eq!(fault(filter), None, "{filter}");
         }
     }
 
     #[test]
-    fn a_level_that_cannot_be_read_is_told() {
-        for (levels, part) in [
+    fn the_invalid_part_of_a_filter_is_found() {
+        for (filter, part) in [
             ("debgu", "debgu"),
             ("verbose", "verbose"),
             ("warning", "warning"),
@@ -98,14 +99,14 @@ mod tests {
             ("info, sessiond::store=debug", " sessiond::store=debug"),
             ("my_app", "my_app"),
         ] {
-            assert_eq!(fault(levels), Some(part), "{levels}");
+            assert_eq!(fault(filter), Some(part), "{filter}");
         }
     }
 
     #[test]
-    fn a_level_that_is_right_is_not_asked_for() {
-        let said = |levels| {
-            let layers = Layers::from_variables([(NAME, levels)]);
+    fn a_valid_level_is_not_suggested() {
+        let said = |filter| {
+            let layers = Layers::from_variables([(RUST_LOG, filter)]);
             read(&layers).unwrap_err().to_string()
         };
         assert!(said("info,sessiond=debgu").contains("did you mean \"debug\"?"));

@@ -1,18 +1,18 @@
-//! Names that are no settings, but could be meant to be.
+//! Names that look like settings.
 
-use super::env_file::EnvFile;
+use super::declaration::{SETTINGS, Setting};
+use super::error::ConfigError;
 use super::layers::Layers;
-use super::{ConfigError, SETTINGS, Setting};
 
-/// How many characters of a setting's name may be wrong.
+/// The largest edit distance between a misspelt name and a setting.
 const MAX_DISTANCE: usize = 2;
 
-/// How many of them in its first word, which tells other programs' variables apart: `AWS_SECRET`
-/// is not meant to be `JWT_SECRET`.
+/// The largest edit distance between their first words, which distinguish the variables of other
+/// programs: `AWS_SECRET` is not a misspelt `JWT_SECRET`.
 const MAX_WORD_DISTANCE: usize = 1;
 
 /// Settings of later versions.
-const TO_COME: [&str; 7] = [
+const PLANNED: [&str; 7] = [
     "BACKUP_DIR",
     "BACKUP_EVERY_HOURS",
     "BACKUP_KEEP",
@@ -22,10 +22,15 @@ const TO_COME: [&str; 7] = [
     "JWT_SUBJECT",
 ];
 
-/// Refuses settings of later versions: whoever sets one relies on what it does, such as on tokens
-/// of other issuers being refused.
-pub(super) fn refuse_settings_to_come(layers: &Layers) -> Result<(), ConfigError> {
-    match TO_COME.iter().find(|name| layers.get(name).is_some()) {
+/// Whether a name belongs to this program, now or later, and not to agents or other programs.
+pub(super) fn is_own(name: &str) -> bool {
+    Setting::find(name).is_some() || PLANNED.contains(&name)
+}
+
+/// Refuses settings of later versions, since their users rely on the effect: on tokens of other issuers
+/// being refused, for example.
+pub(super) fn refuse_planned(layers: &Layers) -> Result<(), ConfigError> {
+    match PLANNED.iter().find(|name| layers.get(name).is_some()) {
         None => Ok(()),
         Some(name) => Err(ConfigError(format!(
             "{} is set, but this version has no such setting yet; remove it",
@@ -34,38 +39,28 @@ pub(super) fn refuse_settings_to_come(layers: &Layers) -> Result<(), ConfigError
     }
 }
 
-/// Warns of names that are nearly a setting's. Such a line would do nothing, and nobody would know
-/// why.
-pub(super) fn misspelt(layers: &Layers) -> Vec<String> {
-    let set = layers.names().filter(|name| layers.get(name).is_some());
-    let misspelt = set.filter_map(|name| {
+/// Returns warnings about settings without effect: misspelt names, and lines within quoted values.
+pub(super) fn warnings(layers: &Layers) -> Vec<String> {
+    let misspelt = layers.names().filter_map(|name| {
         let (meant, name) = (meant_by(name)?, layers.placed(name));
         Some(format!(
             "{name} is set, but no setting has this name; did you mean {meant}?"
         ))
     });
-    misspelt.collect()
+    let enclosed = layers.enclosed.iter();
+    let enclosed = enclosed.filter(|it| Setting::find(&it.name).is_some());
+    let enclosed = enclosed.map(|it| {
+        format!(
+            ".env, line {}: {} is not set here, since the line is part of the value whose quotes open \
+             in line {}",
+            it.line, it.name, it.start
+        )
+    });
+    misspelt.chain(enclosed).collect()
 }
 
-/// Warns of lines that look like settings and are part of another value.
-pub(super) fn enclosed(file: &EnvFile) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for assignment in &file.assignments {
-        let enclosed = assignment.enclosed.iter();
-        let settings = enclosed.filter(|(_, name)| Setting::find(name).is_some());
-        warnings.extend(settings.map(|(line, name)| {
-            format!(
-                ".env, line {line}: {name} is not set here, since the line is part of the value \
-                 that is quoted from line {} on",
-                assignment.line
-            )
-        }));
-    }
-    warnings
-}
-
-/// The setting that a name was meant to be, if it is nearly one. Other names are none of the
-/// server's business: agents have variables of their own.
+/// Returns the setting that a misspelt name was meant to be. Other names are ignored: agents have
+/// variables of their own.
 fn meant_by(name: &str) -> Option<&'static str> {
     if Setting::find(name).is_some() {
         return None;
@@ -76,16 +71,16 @@ fn meant_by(name: &str) -> Option<&'static str> {
     distances.min().map(|(_, meant)| meant)
 }
 
-/// How many characters of a name are wrong, if few enough are.
+/// Returns the edit distance between a name and a setting, if it is small enough for a misspelling.
 fn distance(name: &str, setting: &str) -> Option<usize> {
     if name.len().abs_diff(setting.len()) > MAX_DISTANCE {
         return None;
     }
     let words = name.split_once('_').zip(setting.split_once('_'));
-    let begins_alike = words
+    let is_alike = words
         .is_none_or(|((one, _), (other, _))| strsim::osa_distance(one, other) <= MAX_WORD_DISTANCE);
     let distance = strsim::osa_distance(name, setting);
-    (begins_alike && distance <= MAX_DISTANCE).then_some(distance)
+    (is_alike && distance <= MAX_DISTANCE).then_some(distance)
 }
 
 #[cfg(test)]
@@ -93,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_is_nearly_a_settings_is_recognized() {
+    fn a_misspelt_setting_is_recognized() {
         for (name, meant) in [
             ("SERVER_PRT", "SERVER_PORT"),
             ("SERVER_PROT", "SERVER_PORT"),
@@ -117,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_blank_is_not_set() {
-        let warnings = |value| Layers::from_variables([("SERVER_PRT", value)]).warnings;
+    fn a_blank_name_is_not_warned_about() {
+        let warnings = |value| warnings(&Layers::from_variables([("SERVER_PRT", value)]));
         assert_eq!(warnings("1").len(), 1);
         assert_eq!(warnings(" ").len(), 0);
     }
 
     #[test]
-    fn other_names_are_left_alone() {
+    fn other_names_are_ignored() {
         for setting in SETTINGS.iter() {
             assert_eq!(meant_by(setting.name()), None);
         }
@@ -157,7 +152,7 @@ mod tests {
             "SERVER_NAME",
             "XDG_DATA_DIRS",
             "",
-            // Hidden, and so nothing to be told of.
+            // Hidden, so it is not suggested.
             "SESSION_TIME_SCALES",
         ] {
             assert_eq!(meant_by(name), None, "{name}");
@@ -166,11 +161,11 @@ mod tests {
 
     #[test]
     fn settings_of_later_versions_are_refused_unless_they_are_blank() {
-        for name in TO_COME {
+        for name in PLANNED {
             assert!(Setting::find(name).is_none(), "{name} is there now");
             let set_to = |value| Layers::from_variables([(name, value)]);
-            assert!(refuse_settings_to_come(&set_to(" ")).is_ok());
-            let error = refuse_settings_to_come(&set_to("s3cret")).unwrap_err();
+            assert!(refuse_planned(&set_to(" ")).is_ok());
+            let error = refuse_planned(&set_to("s3cret")).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 format!(

@@ -1,6 +1,7 @@
-//! What becomes of the settings. `tests/guard` shows what a start says of wrong ones.
+//! How settings are read. `tests/hardening` shows the messages about invalid ones.
 
 use super::*;
+use crate::domain::time::Millis;
 
 pub(super) fn read(values: &[(&str, &str)]) -> Result<Config, ConfigError> {
     Config::read(Layers::from_variables(values.iter().copied()))
@@ -22,7 +23,7 @@ fn without_settings_the_documented_defaults_apply() {
 }
 
 #[test]
-fn an_interval_of_no_hours_is_no_verification() {
+fn an_interval_of_zero_disables_verification() {
     let interval = |value| {
         let config = read(&[("SESSION_VERIFY_INTERVAL_HOURS", value)]).unwrap();
         config.verify_interval
@@ -59,7 +60,7 @@ fn a_number_out_of_bounds_is_clamped_with_a_warning() {
 }
 
 #[test]
-fn scaled_time_is_for_loopback_alone() {
+fn scaled_time_requires_a_loopback_address() {
     let config = read(&[("SESSION_TIME_SCALE", "600")]).unwrap();
     assert_eq!(config.cleanup_interval, Millis(500));
     let refused = [
@@ -93,9 +94,9 @@ fn a_token_is_not_shown() {
 }
 
 #[test]
-fn a_flag_beats_the_environment_which_beats_the_file_and_blank_is_unset() {
+fn flags_override_the_environment_which_overrides_the_file_and_blank_is_unset() {
     let port = |flag: &str, variable: &str, file: &str| {
-        let set = |text: &str| vec![("SERVER_PORT".to_owned(), text.to_owned())];
+        let set = |text: &str| [("SERVER_PORT".to_owned(), text.into())];
         let file = env_file::EnvFile::parse(file.as_bytes()).unwrap();
         let config = Config::read(Layers::new(set(flag), set(variable), file)).unwrap();
         config.server.addresses[0].port()
@@ -106,4 +107,28 @@ fn a_flag_beats_the_environment_which_beats_the_file_and_blank_is_unset() {
     assert_eq!(port("", "", "SERVER_PORT=3\nSERVER_PORT=4"), 4);
     assert_eq!(port("", "", "SERVER_PORT=3\nSERVER_PORT="), 3000);
     assert_eq!(port(" ", "", ""), 3000);
+}
+
+#[test]
+fn settings_that_a_command_does_not_use_are_ignored() {
+    let layers = || {
+        Layers::from_variables([
+            ("DATA_DIR", "elsewhere"),
+            ("SERVER_HOST", "0.0.0.0"),
+            ("JWT_SECRET_FILE", "/missing/key"),
+            ("LOG_FORMAT", "xml"),
+            ("RUST_LOG", "loud"),
+            ("JWT_ISSUER", "https://issuer.example"),
+            ("SESSION_MIN_TIMEOUT_MINUTES", "5m"),
+        ])
+    };
+    assert!(Config::read(layers()).is_err());
+    let config = Config::read_only(layers(), &["DATA_DIR"]).unwrap();
+    assert_eq!(config.storage.data_dir.to_str(), Some("elsewhere"));
+    assert_eq!(config.rules.policy.min_timeout_minutes, 5);
+    assert_eq!(config.warnings, [""; 0]);
+    // A character file may name any variable.
+    assert!(config.environment.get("LOG_FORMAT").is_some());
+    let error = Config::read_only(layers(), &["DATA_DIR", "LOG_FORMAT"]).unwrap_err();
+    assert!(error.to_string().contains("invalid LOG_FORMAT"), "{error}");
 }

@@ -1,5 +1,5 @@
-//! How the values of settings are read. An error tells what is allowed; the caller knows which
-//! setting it is and where it was set.
+//! The parsers of the settings' values. An error says what is expected; the caller adds the setting and
+//! where it was set.
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -15,17 +15,17 @@ use crate::telemetry::LogFormat;
 #[derive(Debug, Clone)]
 pub(super) struct Number {
     pub(super) value: u32,
-    /// What is said of a number that was outside of them.
+    /// The warning about a number that was clamped.
     pub(super) warning: Option<String>,
 }
 
-/// Reads a whole number and clamps it. Where 0 is allowed, `zero` tells what it means, and a negative
-/// number does not stand for it: it may be no limit at all, or erase everything.
+/// Parses a whole number and clamps it. If the bounds include 0, a negative number is refused instead,
+/// since 0 has a meaning of its own, given as `zero`: no limit, or deletion.
 pub(super) fn number(
     bounds: RangeInclusive<u32>,
     zero: &'static str,
 ) -> impl Fn(&str) -> Result<Number, String> + Clone {
-    let (min, max) = (*bounds.start(), *bounds.end());
+    let (min, max) = bounds.into_inner();
     move |text| {
         let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
         let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -33,19 +33,19 @@ pub(super) fn number(
         if !is_whole || is_negative && min == 0 {
             return Err(format!("expected a whole number from {min} to {max}{zero}"));
         }
-        // What is too long for the type is out of any bounds.
+        // Digits that overflow the type are out of any bounds.
         let given = digits.parse().ok().filter(|_| !is_negative);
         let nearest = if is_negative { min } else { max };
         let value = given.unwrap_or(nearest).clamp(min, max);
+        let warning = || format!("is outside {min} to {max}; using {value}");
         Ok(Number {
             value,
-            warning: (given != Some(value))
-                .then(|| format!("is outside {min} to {max}; using {value}")),
+            warning: (given != Some(value)).then(warning),
         })
     }
 }
 
-/// A host and the addresses that it stands for.
+/// A host and its addresses.
 #[derive(Debug, Clone)]
 pub(super) struct Host {
     pub(super) name: String,
@@ -58,7 +58,7 @@ pub(super) fn host(name: &str) -> Result<Host, &'static str> {
     let found = (bare.unwrap_or(name), 0).to_socket_addrs();
     let addresses: Vec<_> = found.into_iter().flatten().collect();
     if addresses.is_empty() {
-        return Err("expected an IP address of this machine, or a host name that stands for one");
+        return Err("expected an IP address or a host name of this machine");
     }
     let name = name.to_owned();
     Ok(Host { name, addresses })
@@ -85,14 +85,14 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, &'static str> {
     }
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "clap asks for a result")]
+#[allow(clippy::unnecessary_wraps, reason = "clap requires a result")]
 pub(super) fn secret(text: &str) -> Result<SecretString, Infallible> {
-    Ok(SecretString::from(text))
+    Ok(text.into())
 }
 
 pub(super) fn origins(list: &str) -> Result<AllowedOrigins, String> {
     AllowedOrigins::parse(list).map_err(|part| match part {
-        "*" => r#""*" allows every origin, so it stands alone: leave it or the others out"#.into(),
+        "*" => r#""*" allows every origin: remove it or the others"#.into(),
         _ => format!(
             "{part:?} is not an origin; expected a comma-separated list of origins such as \
              https://chat.example, or \"*\""

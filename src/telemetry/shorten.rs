@@ -1,14 +1,12 @@
-//! Text from clients, short enough for a log line.
+//! Limits text from clients in log lines.
 
 use std::borrow::Cow;
 
-/// The longest text that a log line takes from a client, in bytes.
+/// The longest text from a client in a log line, in bytes.
 const MAX_BYTES: usize = 256;
 
-/// Returns a text that a client chose as log lines show it: whole up to 256 bytes, else the
-/// characters that fit in them, with the whole length behind as a mark: `/a…(60000 bytes)`.
-///
-/// Nothing that a client makes up decides how long a line of the log is.
+/// Returns a client's text for the log: unchanged up to 256 bytes, else cut between two characters and
+/// followed by its length, as in `/a…(60000 bytes)`.
 #[must_use]
 pub fn shorten(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_BYTES {
@@ -23,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn up_to_256_bytes_a_text_is_shown_whole() {
+    fn a_text_of_up_to_256_bytes_is_unchanged() {
         for text in ["", "/api", &"x".repeat(256), &"é".repeat(128)] {
             assert_eq!(shorten(text), text);
         }

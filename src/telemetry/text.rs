@@ -1,23 +1,23 @@
-//! Lines for people.
+//! The text format of the log.
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::AUDIT;
+use super::audit::AUDIT;
 
-/// Lines without their target, but for those of the audit, which are looked for by it.
+/// Formats lines without their target, except audit lines, which are found by it.
 #[derive(Debug)]
 pub(super) struct Text {
-    usual: Format,
+    default: Format,
     audit: Format,
 }
 
 impl Text {
     pub(super) fn new() -> Self {
         Self {
-            usual: format().with_target(false),
+            default: format().with_target(false),
             audit: format(),
         }
     }
@@ -34,10 +34,8 @@ where
         writer: Writer<'_>,
         event: &Event<'_>,
     ) -> std::fmt::Result {
-        let format = match event.metadata().target() {
-            AUDIT => &self.audit,
-            _ => &self.usual,
-        };
+        let is_audit = event.metadata().target() == AUDIT;
+        let format = if is_audit { &self.audit } else { &self.default };
         format.format_event(context, writer, event)
     }
 }

@@ -13,7 +13,7 @@ pub(crate) struct LogThrottle {
 }
 
 impl LogThrottle {
-    /// Allows a message in each interval.
+    /// Allows one message per interval.
     pub(crate) fn new(interval: Duration) -> Self {
         Self {
             interval,
@@ -22,8 +22,8 @@ impl LogThrottle {
         }
     }
 
-    /// Counts an occurrence. Where a message is due, returns how many occurrences there were since
-    /// the last one, this one included.
+    /// Counts an occurrence. If a message is due, returns the number of occurrences since the last one,
+    /// including this one.
     pub(crate) fn record(&mut self) -> Option<u64> {
         self.suppressed += 1;
         if !self.is_due() {
@@ -33,13 +33,14 @@ impl LogThrottle {
         Some(std::mem::take(&mut self.suppressed))
     }
 
-    /// Whether the interval of the last message is over.
+    /// Whether the interval since the last message has passed.
     pub(crate) fn is_due(&self) -> bool {
+        let interval = self.interval;
         self.logged_at
-            .is_none_or(|logged_at| logged_at.elapsed() >= self.interval)
+            .is_none_or(|logged_at| logged_at.elapsed() >= interval)
     }
 
-    /// Starts a new interval: a message is being logged.
+    /// Starts a new interval.
     pub(crate) fn logged(&mut self) {
         self.logged_at = Some(Instant::now());
     }

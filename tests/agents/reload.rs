@@ -71,7 +71,7 @@ fn model(stand_in: &StandIn) -> Value {
     character(AGENT, &json!({ "type": "openai", "baseUrl": stand_in.url }))
 }
 
-const RELOADED: &str = "the character files were read again";
+const RELOADED: &str = "reloaded the character files";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_are_added_changed_and_removed() {
@@ -103,7 +103,7 @@ async fn agents_are_added_changed_and_removed() {
 
     // An invalid file changes nothing.
     fs::write(server.file("other.json"), "{\n\"name\": 7}").unwrap();
-    server.reload("the agents stay as they are").await;
+    server.reload("the agents were not reloaded").await;
     assert!(server.process.log().contains("other.json:2: "));
     assert_eq!(server.send(&other, "http").await.0, 201);
     fs::remove_file(server.file("other.json")).unwrap();
@@ -163,7 +163,7 @@ async fn an_invalid_file_or_a_missing_directory_keeps_the_agents() {
 
     let misspelt = eliza(json!({ "type": "eliza", "timeoutSecond": 5 }));
     fs::write(server.file("other.json"), misspelt.to_string()).unwrap();
-    server.reload("the agents stay as they are").await;
+    server.reload("the agents were not reloaded").await;
     assert!(
         server
             .process
@@ -173,12 +173,12 @@ async fn an_invalid_file_or_a_missing_directory_keeps_the_agents() {
     assert_eq!(server.send(&session, "http").await.0, 201);
 
     fs::rename(&directory, &away).unwrap();
-    server.reload("the agents stay as they are").await;
+    server.reload("the agents were not reloaded").await;
     assert!(
         server
             .process
             .log()
-            .contains("agents is gone; make it again")
+            .contains("agents is missing; create it again")
     );
     assert_eq!(server.send(&session, "http").await.0, 201);
 

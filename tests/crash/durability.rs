@@ -77,7 +77,7 @@ async fn every_acknowledged_write_survives_sigkill() {
         server.restart();
         let started = since.elapsed();
         let found = audit(&mut clients, &Api::new(server.url())).await;
-        let has_open_turns = server.log().contains("taking up the turns");
+        let has_open_turns = server.log().contains("resuming the turns");
         eprintln!(
             "crash {crash}: {found:?}, turns cut off: {has_open_turns}, started in {started:?}, \
              audited by {:?}",
@@ -168,7 +168,7 @@ fn an_interrupted_first_start_does_not_prevent_the_next_one() {
         let mut server = builder.start();
         let log = server.log();
         eprintln!("interrupted after {after:?}, with {files} files: {log}");
-        let last_stop = ["none, the database is new", "not clean"];
+        let last_stop = ["none, the database is new", "unclean"];
         assert!(last_stop.iter().any(|text| log.contains(text)), "{log}");
         assert!(server.terminate().success());
     }

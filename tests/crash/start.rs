@@ -74,7 +74,7 @@ fn the_healthcheck_asks_the_running_server() {
     assert!(server.terminate().success());
     let log = refused(&check);
     assert!(log.contains("no server answers at 127.0.0.1"), "{log}");
-    let remedy = "start it with `sessiond`, or name its address with SERVER_HOST and SERVER_PORT";
+    let remedy = "start it with `sessiond`, or set its address with SERVER_HOST and SERVER_PORT";
     assert!(log.contains(remedy), "{log}");
 }
 

@@ -132,7 +132,7 @@ async fn a_second_server_on_the_same_directory_is_refused() {
     tells(
         &log,
         &[
-            "sessiond.redb: another process has the database open; stop that one first",
+            "sessiond.redb: another process has the database open; stop that process first",
             "choose another folder with --data-dir or DATA_DIR",
         ],
     );
@@ -231,7 +231,7 @@ fn a_truncated_database_is_refused_without_a_panic() {
             &log,
             &[
                 "sessiond.redb",
-                "`sessiond check` lists what is wrong",
+                "`sessiond check` lists its faults",
                 "`sessiond restore --force FILE` puts a backup in its place",
                 "The file was left as it is",
             ],
@@ -252,7 +252,7 @@ fn an_empty_or_zeroed_file_is_refused_unchanged() {
     for bytes in [b"", bytes.as_slice(), &zeros, &[0]] {
         let builder = with_database(bytes);
         let log = refused_unchanged(&builder);
-        let advice = "move it away, and the next start makes a new database";
+        let advice = "move it away, and the next start creates a new database";
         tells(
             &log,
             &["not a sessiond database", "restore --force FILE", advice],
@@ -293,8 +293,8 @@ fn an_unusable_directory_is_reported() {
 #[test]
 fn an_unwritable_directory_is_reported_with_the_user_who_needs_it() {
     for (dir, needed) in [
-        ("/sys", "allowed to write the folder and the files in /sys;"),
-        ("/sys/x", "allowed to make and write the folder /sys/x;"),
+        ("/sys", "allowed to write the directory and the files in /sys;"),
+        ("/sys/x", "allowed to create and write the directory /sys/x;"),
     ] {
         let log = refused(&Server::builder().env("DATA_DIR", dir));
         let who = "the user that runs sessiond must be ";
@@ -312,6 +312,6 @@ fn an_agents_directory_that_is_not_one_is_reported() {
     let log = refused(&builder);
     tells(
         &log,
-        &["data/agents: ", "a folder of character files", "DATA_DIR"],
+        &["data/agents: ", "a directory of character files", "DATA_DIR"],
     );
 }

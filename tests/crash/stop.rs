@@ -100,7 +100,7 @@ async fn a_stop_is_clean() {
     server.kill9();
     server.restart();
     let log = server.log();
-    assert!(log.contains(r#"last_stop="not clean"#), "{log}");
+    assert!(log.contains(r#"last_stop="unclean"#), "{log}");
 }
 
 #[test]

@@ -1,56 +1,53 @@
-//! What is wrong with a line of a `.env` file.
+//! A line of a `.env` file that stops the start.
 //!
-//! A line may be a secret, a broken one too. A fault therefore carries the line's number and name,
-//! never its text.
+//! Any line may contain a secret, even a malformed one. A fault therefore has the number of the line and
+//! a name, but never its text.
 
 use std::fmt;
 
 /// A line that stops the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The line's number, from 1.
+    /// Number of the line, from 1.
     pub line: usize,
     /// What is wrong with it.
     pub kind: FaultKind,
-    /// The name that it gives a value, where it has one.
+    /// The name that the line assigns.
     pub(super) name: Option<String>,
 }
 
-/// What is wrong with a line. npm's `dotenv` would skip such a line, cut its value off, or read
-/// something else than was meant, and say nothing.
+/// What npm's `dotenv` would silently skip, cut off or misread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
-    /// It is not UTF-8.
+    /// The line is not UTF-8.
     NotUtf8,
-    /// It is neither an assignment nor a comment nor blank.
+    /// It is not an assignment, a comment or blank.
     NotAnAssignment,
-    /// It has the form `NAME: VALUE`.
+    /// It is `NAME: VALUE`.
     Colon,
-    /// Its value is not quoted and has a `#` that no white space precedes.
+    /// A value without quotes contains a `#` that does not follow white space.
     HashInValue,
-    /// A quote is opened and not closed.
+    /// A quote is not closed.
     UnclosedQuote,
-    /// A backslash stands before the quote that seems to close a value, and a later quote of the
-    /// same kind could close it as well, beyond another assignment.
+    /// A backslash precedes the quote that seems to close the value, and a later quote could close it
+    /// too, after another assignment.
     UnclearEnd,
-    /// Something other than a comment follows the closing quote.
+    /// Text other than a comment follows the closing quote.
     TextAfterQuote,
-    /// U+2028 or U+2029 stands outside of quotes, where `dotenv` takes it for the end of the line
-    /// in some places only.
+    /// U+2028 or U+2029 outside of quotes, which `dotenv` takes for a line end only in some places.
     LineSeparator,
 }
 
 impl Fault {
     pub(super) fn new(line: usize, kind: FaultKind, name: Option<&str>) -> Self {
-        let name = name.filter(|name| is_plain(name)).map(str::to_owned);
+        let name = name.filter(|name| is_variable(name)).map(str::to_owned);
         Self { line, kind, name }
     }
 }
 
-/// Whether a name can be one of a variable. Others may be parts of a secret.
-fn is_plain(name: &str) -> bool {
-    let begins_with_letter = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    begins_with_letter && !name.contains('-')
+/// Whether this can be the name of a variable. Anything else may be part of a secret.
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && !name.contains('-')
 }
 
 impl fmt::Display for Fault {
@@ -60,40 +57,34 @@ impl fmt::Display for Fault {
             Some(name) => format!("the value of {name}"),
             None => "the value".to_owned(),
         };
-        match self.kind {
-            FaultKind::NotUtf8 => write!(f, "not UTF-8 text; save the file as UTF-8"),
-            FaultKind::NotAnAssignment => write!(
-                f,
+        let text = match self.kind {
+            FaultKind::NotUtf8 => "not UTF-8 text; save the file as UTF-8",
+            FaultKind::NotAnAssignment => {
                 "expected NAME=VALUE with a name of letters, digits, _, - and ., or a comment that \
                  begins with #"
-            ),
-            FaultKind::Colon => write!(f, "a colon instead of =; write {name}=VALUE"),
-            FaultKind::HashInValue => write!(
-                f,
-                "{value} has a # without a blank before it; put the value in quotes, as \
-                 {name}='...', or a blank before a comment"
-            ),
-            FaultKind::UnclosedQuote => write!(
-                f,
-                "the quote that opens {value} is not closed; close it, or put a value that has a \
-                 quote in it in quotes of another kind: '...', \"...\" or `...`"
-            ),
-            FaultKind::UnclearEnd => write!(
-                f,
-                "it is unclear where {value} ends, since a backslash stands before the quote at \
-                 the end of a line; put the value in quotes of another kind: '...', \"...\" or \
-                 `...`"
-            ),
-            FaultKind::TextAfterQuote => write!(
-                f,
-                "text follows the quote that closes {value}; put the whole value in quotes of a \
-                 kind that it does not contain ('...', \"...\" or `...`), and # before a comment"
-            ),
-            FaultKind::LineSeparator => write!(
-                f,
-                "a Unicode line or paragraph separator (U+2028, U+2029) outside of quotes; remove \
-                 it, or put the value in quotes, as {name}='...'"
-            ),
-        }
+            }
+            FaultKind::Colon => "a colon instead of =; write <name>=VALUE",
+            FaultKind::HashInValue => {
+                "<value> has a # without a blank before it; put the value in quotes, as \
+                 <name>='...', or a blank before a comment"
+            }
+            FaultKind::UnclosedQuote => {
+                "the quote that opens <value> is not closed; close it, or put a value that contains a \
+                 quote in quotes of another kind: '...', \"...\" or `...`"
+            }
+            FaultKind::UnclearEnd => {
+                "it is unclear where <value> ends, since a backslash precedes the quote at the end of \
+                 a line; put the value in quotes of another kind: '...', \"...\" or `...`"
+            }
+            FaultKind::TextAfterQuote => {
+                "text follows the quote that closes <value>; put the whole value in quotes of a kind \
+                 that it does not contain ('...', \"...\" or `...`), and # before a comment"
+            }
+            FaultKind::LineSeparator => {
+                "a Unicode line or paragraph separator (U+2028, U+2029) outside of quotes; remove it, \
+                 or put the value in quotes, as <name>='...'"
+            }
+        };
+        f.write_str(&text.replace("<value>", &value).replace("<name>", name))
     }
 }

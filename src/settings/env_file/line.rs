@@ -1,6 +1,6 @@
-//! The parts of a line: white space, and what stands before a value.
+//! White space, and the part of a line before its value.
 
-/// Whether a character is white space within a line, as JavaScript sees it.
+/// Whether JavaScript takes a character for white space within a line.
 pub(super) fn is_blank(c: char) -> bool {
     matches!(
         c,
@@ -14,26 +14,25 @@ pub(super) fn is_separator(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// What a line is up to its value.
+/// The part of a line before its value.
 pub(super) enum Head<'a> {
-    /// `NAME=`, and what follows.
+    /// `NAME=` and the text after it.
     Assignment(&'a str, &'a str),
     /// `NAME:`.
     Colon(&'a str),
-    /// Something else.
     Other,
 }
 
-/// Reads the beginning of a line, leading blanks removed.
+/// Parses the beginning of a line without leading blanks.
 pub(super) fn head(line: &str) -> Head<'_> {
-    let exported = line
-        .strip_prefix("export")
-        .filter(|rest| rest.starts_with(is_blank))
-        .map(|rest| named(rest.trim_start_matches(is_blank)));
-    match exported {
-        // `export` may be a name, too.
-        None | Some(Head::Other) => named(line),
-        Some(head) => head,
+    let exported = line.strip_prefix("export");
+    match exported.filter(|rest| rest.starts_with(is_blank)) {
+        // `export` may be a name too.
+        Some(rest) => match named(rest.trim_start_matches(is_blank)) {
+            Head::Other => named(line),
+            head => head,
+        },
+        None => named(line),
     }
 }
 
@@ -53,7 +52,7 @@ fn named(line: &str) -> Head<'_> {
     }
 }
 
-/// The name that a line gives a value, if it does.
+/// Returns the name that a line assigns.
 pub(super) fn assigned(line: &str) -> Option<&str> {
     match head(line.trim_start_matches(is_blank)) {
         Head::Assignment(name, _) => Some(name),

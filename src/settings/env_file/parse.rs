@@ -1,8 +1,8 @@
-//! The grammar: npm's `dotenv`, but for what that would lose or bend without a word.
+//! The grammar of npm's `dotenv`, minus everything that it would silently lose or change.
 //!
-//! `dotenv` finds its assignments with one regular expression, anywhere in the text, and skips what
-//! does not match. This reader goes line by line instead: a line is blank, a comment or an
-//! assignment, or it stops the start. Where both read a text, they read the same.
+//! `dotenv` finds assignments anywhere in the text with one regular expression, and skips what does not
+//! match. This parser reads line by line: each line is blank, a comment or an assignment, or else a
+//! fault. A text that both accept has the same values for both.
 
 use super::fault::{Fault, FaultKind};
 use super::line::{Head, assigned, head, is_blank, is_separator};
@@ -11,13 +11,13 @@ use super::line::{Head, assigned, head, is_blank, is_separator};
 pub(in super::super) struct Assignment {
     pub(in super::super) name: String,
     pub(in super::super) value: String,
-    /// The number of its first line, from 1.
+    /// Number of its first line, from 1.
     pub(in super::super) line: usize,
     /// The lines within its quotes that look like assignments: their numbers and names.
     pub(in super::super) enclosed: Vec<(usize, String)>,
 }
 
-/// Reads a text whose lines end with `\n`.
+/// Parses a text whose lines end with `\n`.
 pub(super) fn parse(text: &str) -> Result<Vec<Assignment>, Fault> {
     let mut parser = Parser {
         rest: text,
@@ -31,26 +31,26 @@ pub(super) fn parse(text: &str) -> Result<Vec<Assignment>, Fault> {
 }
 
 struct Parser<'a> {
-    /// What was not read yet; begins with a line.
+    /// The unread text, from the beginning of a line.
     rest: &'a str,
     /// The number of that line.
     line: usize,
 }
 
-/// A value, and how many bytes it takes.
+/// A value, and the offset of its end in the unread text.
 struct Value {
     text: String,
-    length: usize,
+    end: usize,
     enclosed: Vec<(usize, String)>,
 }
 
 impl Parser<'_> {
-    /// Reads a line, or several where a quoted value goes over them.
+    /// Parses a line, or several if a quoted value spans them.
     fn next(&mut self) -> Result<Option<Assignment>, Fault> {
         let line = first_line(self.rest);
         let body = line.trim_start_matches(is_blank);
         if body.is_empty() || body.starts_with('#') {
-            self.pass(0, None)?;
+            self.skip(0, None)?;
             return Ok(None);
         }
         let (name, after) = match head(body) {
@@ -61,34 +61,31 @@ impl Parser<'_> {
             }
             Head::Other => return Err(self.fault(FaultKind::NotAnAssignment, None)),
         };
-        let start = line.len() - after.len();
-        let value = self.value(start, name)?;
+        let value = self.value(line.len() - after.len(), name)?;
         let assignment = Assignment {
             name: name.to_owned(),
             value: value.text,
             line: self.line,
             enclosed: value.enclosed,
         };
-        self.pass(start + value.length, Some(name))?;
+        self.skip(value.end, Some(name))?;
         Ok(Some(assignment))
     }
 
-    /// Reads the value that starts there.
+    /// Parses the value at an offset.
     fn value(&self, start: usize, name: &str) -> Result<Value, Fault> {
-        let after = &self.rest[start..];
-        let blanks = after.len() - after.trim_start_matches(is_blank).len();
-        match after[blanks..].chars().next() {
+        let after = self.rest[start..].trim_start_matches(is_blank);
+        match after.chars().next() {
             Some(quote @ ('\'' | '"' | '`')) => {
-                let mut value = self.quoted(start + blanks, quote, name)?;
-                value.length += blanks;
-                Ok(value)
+                self.quoted(self.rest.len() - after.len(), quote, name)
             }
-            _ => self.bare(first_line(after), name),
+            _ => self.bare(start, name),
         }
     }
 
-    /// Reads a value without quotes: up to the line's end, or to a `#` after white space.
-    fn bare(&self, after: &str, name: &str) -> Result<Value, Fault> {
+    /// Parses a value without quotes, which ends with the line or before a `#` that follows a blank.
+    fn bare(&self, start: usize, name: &str) -> Result<Value, Fault> {
+        let after = first_line(&self.rest[start..]);
         if after.contains(is_separator) {
             return Err(self.fault(FaultKind::LineSeparator, Some(name)));
         }
@@ -99,13 +96,13 @@ impl Parser<'_> {
         };
         Ok(Value {
             text: text.trim_matches(is_blank).to_owned(),
-            length: text.len(),
+            end: start + text.len(),
             enclosed: Vec::new(),
         })
     }
 
-    /// Reads a value in quotes. As for `dotenv`, a quote behind a backslash closes it only where
-    /// the next one without a backslash does not, and the backslash stays.
+    /// Parses a value in quotes. As in `dotenv`, a quote after a backslash closes it only if the next
+    /// quote without one does not, and the backslash stays.
     fn quoted(&self, open: usize, quote: char, name: &str) -> Result<Value, Fault> {
         let content = &self.rest[open + 1..];
         let mut escaped = Vec::new();
@@ -130,27 +127,25 @@ impl Parser<'_> {
             return Err(self.fault(kind, Some(name)));
         };
         let earlier = escaped.first().filter(|at| **at < end);
-        if earlier.is_some_and(|at| has_assignment(&content[*at..end])) {
+        if earlier.is_some_and(|at| self.enclosed(&content[*at..end]).next().is_some()) {
             return Err(self.fault(FaultKind::UnclearEnd, Some(name)));
         }
         let text = &content[..end];
         Ok(Value {
             text: unescaped(text, quote),
-            length: end + 2,
-            enclosed: self.enclosed(text),
+            end: open + end + 2,
+            enclosed: self.enclosed(text).collect(),
         })
     }
 
-    /// The lines of a quoted value that would be assignments outside of it.
-    fn enclosed(&self, text: &str) -> Vec<(usize, String)> {
+    /// Returns the later lines of a quoted text that would be assignments outside of it.
+    fn enclosed(&self, text: &str) -> impl Iterator<Item = (usize, String)> {
         let lines = (self.line..).zip(text.split('\n')).skip(1);
-        lines
-            .filter_map(|(number, line)| Some((number, assigned(line)?.to_owned())))
-            .collect()
+        lines.filter_map(|(number, line)| Some((number, assigned(line)?.to_owned())))
     }
 
-    /// Goes on behind this many bytes and the rest of their last line, which is a comment or blank.
-    fn pass(&mut self, read: usize, name: Option<&str>) -> Result<(), Fault> {
+    /// Continues after this many bytes and the rest of their last line, a comment or blanks.
+    fn skip(&mut self, read: usize, name: Option<&str>) -> Result<(), Fault> {
         let (read, rest) = self.rest.split_at(read);
         self.line += read.matches('\n').count();
         let comment = first_line(rest);
@@ -172,20 +167,13 @@ fn first_line(text: &str) -> &str {
     text.split('\n').next().unwrap_or_default()
 }
 
-/// Whether a later line of a text looks like an assignment.
-fn has_assignment(text: &str) -> bool {
-    text.split('\n')
-        .skip(1)
-        .any(|line| assigned(line).is_some())
-}
-
-/// Whether a value may end before this.
+/// Whether a quoted value may end before this text.
 fn is_end(after: &str) -> bool {
     let after = after.trim_start_matches(is_blank);
     after.is_empty() || after.starts_with(['\n', '#']) || after.starts_with(is_separator)
 }
 
-/// What stands between quotes. Only double quotes know escapes, and only these two.
+/// Replaces the escapes, which exist only in double quotes.
 fn unescaped(text: &str, quote: char) -> String {
     match quote {
         '"' => text.replace("\\n", "\n").replace("\\r", "\r"),

@@ -1,4 +1,4 @@
-//! Each expected value is what npm's `dotenv` reads; `tests/clients` asks it for thousands more.
+//! The expected values are those of npm's `dotenv`; `tests/clients` compares thousands more.
 
 use std::path::Path;
 
@@ -91,7 +91,7 @@ fn a_line_gives_exactly_its_value(#[case] text: &str, #[case] expected: &str) {
 #[case("s3cret", FaultKind::NotAnAssignment, None)]
 #[case("export", FaultKind::NotAnAssignment, None)]
 #[case("export X", FaultKind::NotAnAssignment, None)]
-#[case("this is no s3cret = 1", FaultKind::NotAnAssignment, None)]
+#[case("this is not s3cret = 1", FaultKind::NotAnAssignment, None)]
 #[case("s3cr\u{E9}t=1", FaultKind::NotAnAssignment, None)]
 #[case("s+3cret=1", FaultKind::NotAnAssignment, None)]
 #[case("=s3cret", FaultKind::NotAnAssignment, None)]
@@ -147,7 +147,7 @@ fn a_line_that_dotenv_would_lose_or_bend_is_refused(
 #[case("X='a' b", "X=\"'a' b\"", "'a' b")]
 #[case("X='a' b", "X='a' # b", "a")]
 #[case("X='a\\'\nB=don'", "X=\"a\\\"\nB=don'", "a\\")]
-fn the_remedy_works(#[case] wrong: &str, #[case] right: &str, #[case] expected: &str) {
+fn the_advice_works(#[case] wrong: &str, #[case] right: &str, #[case] expected: &str) {
     fault(wrong);
     assert_eq!(value(right), expected);
 }
@@ -164,12 +164,12 @@ fn a_file_in_another_encoding_is_refused_with_the_line() {
 }
 
 #[test]
-fn a_path_that_is_not_a_file_is_refused_with_the_remedy() {
-    let folder = tempfile::tempdir().unwrap();
-    let error = EnvFile::read(folder.path()).unwrap_err().to_string();
+fn a_path_that_is_not_a_file_is_refused_with_advice() {
+    let directory = tempfile::tempdir().unwrap();
+    let error = EnvFile::read(directory.path()).unwrap_err().to_string();
     assert!(error.contains("cannot be read: is a directory"), "{error}");
     assert!(error.contains("rename it"), "{error}");
-    let path = folder.path().join(".env");
+    let path = directory.path().join(".env");
     let none = EnvFile::read(&path).unwrap();
     assert_eq!(none.values().count(), 0);
     std::os::unix::fs::symlink("nowhere", &path).unwrap();
@@ -181,7 +181,7 @@ fn a_path_that_is_not_a_file_is_refused_with_the_remedy() {
     assert!(error.to_string().contains("larger than"), "{error}");
 }
 
-/// Text that is mostly made of what the grammar knows.
+/// Text that consists mostly of tokens of the grammar.
 fn soup() -> impl Strategy<Value = String> {
     let tokens = prop::sample::select(vec![
         "X",
@@ -239,12 +239,12 @@ proptest! {
         blanks in "[ \t]{0,3}",
         comment in prop::sample::select(vec!["", " # it's \"`", "#"]),
     ) {
-        // What stands for something else within quotes of this kind.
+        // Remove what has another meaning in quotes of this kind.
         let mut value = value.replace([quote, '\r'], "");
         if quote == '"' {
             value = value.replace('\\', "/");
         }
-        // A quote behind a backslash closes a value only if no later one could.
+        // A quote after a backslash closes a value only if no later one could.
         let comment = if value.ends_with('\\') { "" } else { comment };
         let line = format!("A=0\n{blanks}export {name}{blanks}={blanks}{quote}{value}{quote}{comment}\nB=1");
         let file = EnvFile::parse(line.as_bytes()).map_err(|fault| TestCaseError::fail(format!("{fault}")))?;

@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
@@ -9,10 +10,10 @@ use super::*;
 use crate::settings::Config;
 use crate::settings::env_file::EnvFile;
 
-/// Files of secrets, readable by their owner alone.
-struct Folder(TempDir);
+/// A directory of secrets, readable only by their owner.
+struct Directory(TempDir);
 
-impl Folder {
+impl Directory {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -29,17 +30,17 @@ impl Folder {
     }
 }
 
-fn owned(values: &[(&str, &str)]) -> Vec<(String, String)> {
-    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+fn owned(values: &[(&str, &str)]) -> Vec<(String, OsString)> {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).into());
     values.iter().map(owned).collect()
 }
 
-/// What is read of the environment with these variables.
+/// Reads the settings of an environment.
 fn read(values: &[(&str, &str)]) -> Result<Config, ConfigError> {
     Config::read(Layers::from_variables(values.iter().copied()))
 }
 
-/// What is read of these flags, this environment and this `.env` file.
+/// Reads the settings of flags, an environment and a `.env` file.
 fn read_all(
     flags: &[(&str, &str)],
     environment: &[(&str, &str)],
@@ -66,29 +67,29 @@ fn shown(secret: Option<&SecretString>) -> Option<&str> {
 #[case(" $s3cret#'\\n \n", " $s3cret#'\\n ")]
 #[case("\u{FEFF}s3cret\n", "s3cret")]
 fn a_file_gives_its_content_less_one_line_end(#[case] content: &str, #[case] expected: &str) {
-    let folder = Folder::new();
-    let path = folder.write("key", content);
+    let directory = Directory::new();
+    let path = directory.write("key", content);
     let config = read(&[("JWT_SECRET_FILE", &path)]).unwrap();
-    assert_eq!(shown(config.guard.tokens.jwt.as_ref()), Some(expected));
+    assert_eq!(shown(config.auth.tokens.jwt.as_ref()), Some(expected));
     assert!(!format!("{config:?}").contains("s3cret"));
 }
 
 #[test]
 fn each_secret_may_come_from_a_file() {
-    let folder = Folder::new();
+    let directory = Directory::new();
     let [server, admin, jwt] = [
         "server-token-from-file",
         "admin-token-from-file",
         "k".repeat(32).as_str(),
     ]
-    .map(|secret| folder.write(secret, format!("{secret}\n")));
+    .map(|secret| directory.write(secret, format!("{secret}\n")));
     let config = read(&[
         ("ELIZA_SERVER_AUTH_TOKEN_FILE", &server),
         ("SESSIOND_ADMIN_TOKEN_FILE", &admin),
         ("JWT_SECRET_FILE", &jwt),
     ])
     .unwrap();
-    let tokens = &config.guard.tokens;
+    let tokens = &config.auth.tokens;
     assert_eq!(
         shown(tokens.server.as_ref()),
         Some("server-token-from-file")
@@ -100,14 +101,14 @@ fn each_secret_may_come_from_a_file() {
 
 #[test]
 fn links_are_followed_as_container_platforms_make_them() {
-    let folder = Folder::new();
-    fs::create_dir(folder.path("..2026")).unwrap();
-    folder.write("..2026/token", "token-of-the-cluster\n");
-    symlink("..2026", folder.path("..data")).unwrap();
-    symlink("..data/token", folder.path("token")).unwrap();
-    let path = folder.path("token");
+    let directory = Directory::new();
+    fs::create_dir(directory.path("..2026")).unwrap();
+    directory.write("..2026/token", "token-of-the-cluster\n");
+    symlink("..2026", directory.path("..data")).unwrap();
+    symlink("..data/token", directory.path("token")).unwrap();
+    let path = directory.path("token");
     let config = read(&[("ELIZA_SERVER_AUTH_TOKEN_FILE", path.to_str().unwrap())]).unwrap();
-    let token = config.guard.tokens.server.as_ref();
+    let token = config.auth.tokens.server.as_ref();
     assert_eq!(shown(token), Some("token-of-the-cluster"));
     assert_eq!(config.warnings, [""; 0]);
 }
@@ -119,8 +120,8 @@ fn links_are_followed_as_container_platforms_make_them() {
 #[case(b"\xEF\xBB\xBF\n", "the file is empty")]
 #[case(b"\xFF\xFEk\0e\0y\0", "not UTF-8 text")]
 fn a_file_without_a_secret_stops_the_start(#[case] content: &[u8], #[case] reason: &str) {
-    let folder = Folder::new();
-    let path = folder.write("token", content);
+    let directory = Directory::new();
+    let path = directory.write("token", content);
     for name in [SERVER_TOKEN, ADMIN_TOKEN, JWT_KEY].map(file_name) {
         let error = error(&[(&name, &path)]);
         assert!(
@@ -132,24 +133,24 @@ fn a_file_without_a_secret_stops_the_start(#[case] content: &[u8], #[case] reaso
 
 #[test]
 fn a_file_may_have_64_kib_and_no_more() {
-    let folder = Folder::new();
-    let largest = folder.write("largest", vec![b'x'; 64 << 10]);
+    let directory = Directory::new();
+    let largest = directory.write("largest", vec![b'x'; 64 << 10]);
     assert!(read(&[("JWT_SECRET_FILE", &largest)]).is_ok());
-    let larger = folder.write("larger", vec![b'x'; (64 << 10) + 1]);
+    let larger = directory.write("larger", vec![b'x'; (64 << 10) + 1]);
     let error = error(&[("JWT_SECRET_FILE", &larger)]);
     assert!(error.contains("larger than 65536 bytes"), "{error}");
 }
 
 #[test]
-fn what_cannot_be_read_as_a_file_stops_the_start() {
-    let folder = Folder::new();
-    let missing = folder.path("missing");
+fn an_unreadable_file_stops_the_start() {
+    let directory = Directory::new();
+    let missing = directory.path("missing");
     let refused = error(&[("JWT_SECRET_FILE", missing.to_str().unwrap())]);
     assert!(
         refused.contains("missing\" (environment): cannot be read: No such file"),
         "{refused}"
     );
-    let directory = folder.path("");
+    let directory = directory.path("");
     let refused = error(&[("JWT_SECRET_FILE", directory.to_str().unwrap())]);
     assert!(
         refused.contains(": cannot be read: is a directory"),
@@ -162,7 +163,7 @@ fn what_cannot_be_read_as_a_file_stops_the_start() {
 }
 
 #[test]
-fn a_secret_in_the_place_of_a_path_is_not_shown() {
+fn a_secret_instead_of_a_path_is_not_shown() {
     let refused = error(&[("SESSIOND_ADMIN_TOKEN_FILE", "s3cret")]);
     assert!(
         refused.contains("SESSIOND_ADMIN_TOKEN_FILE (environment): no such file"),
@@ -173,8 +174,8 @@ fn a_secret_in_the_place_of_a_path_is_not_shown() {
 
 #[test]
 fn a_secret_and_its_file_together_stop_the_start_wherever_they_are_set() {
-    let folder = Folder::new();
-    let path = folder.write("key", "key");
+    let directory = Directory::new();
+    let path = directory.write("key", "key");
     let file = format!("\nJWT_SECRET_FILE={path}");
     let both = read_all(&[("JWT_SECRET", "s3cret")], &[], &file);
     assert_eq!(
@@ -183,7 +184,7 @@ fn a_secret_and_its_file_together_stop_the_start_wherever_they_are_set() {
          one of them out"
     );
     let one = read_all(&[("JWT_SECRET", " ")], &[], &file).unwrap();
-    assert_eq!(shown(one.guard.tokens.jwt.as_ref()), Some("key"));
+    assert_eq!(shown(one.auth.tokens.jwt.as_ref()), Some("key"));
 }
 
 #[rstest]
@@ -193,21 +194,25 @@ fn a_secret_and_its_file_together_stop_the_start_wherever_they_are_set() {
 #[case(0o604, true)]
 #[case(0o444, true)]
 #[case(0o620, true)]
-fn a_file_that_others_may_read_is_warned_of(#[case] mode: u32, #[case] is_warned_of: bool) {
-    let folder = Folder::new();
-    let path = folder.write("token", "a-token-of-sixteen");
+fn a_file_that_others_may_read_is_warned_about(#[case] mode: u32, #[case] is_warned_about: bool) {
+    let directory = Directory::new();
+    let path = directory.write("token", "a-token-of-sixteen");
     fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
     let config = read(&[("ELIZA_SERVER_AUTH_TOKEN_FILE", &path)]).unwrap();
     let warning = format!(
-        "ELIZA_SERVER_AUTH_TOKEN_FILE {path:?} (environment): others than its owner may read or \
-         change the file (mode {mode:04o}); allow its owner alone (mode 0400 or 0600)"
+        "ELIZA_SERVER_AUTH_TOKEN_FILE {path:?} (environment): users other than its owner \
+         may read or change the file (mode {mode:04o}); restrict it to its owner (mode 0400 or 0600)"
     );
-    let expected = if is_warned_of { vec![warning] } else { vec![] };
+    let expected = if is_warned_about {
+        vec![warning]
+    } else {
+        vec![]
+    };
     assert_eq!(config.warnings, expected);
 }
 
 #[test]
-fn an_empty_secret_counts_as_unset_and_is_warned_of_by_name_and_place() {
+fn an_empty_secret_counts_as_unset_and_is_warned_about() {
     for (name, value) in [
         ("ELIZA_SERVER_AUTH_TOKEN", ""),
         ("SESSIOND_ADMIN_TOKEN", " \t"),
@@ -215,7 +220,7 @@ fn an_empty_secret_counts_as_unset_and_is_warned_of_by_name_and_place() {
         ("JWT_SECRET_FILE", ""),
     ] {
         let config = read(&[(name, value)]).unwrap();
-        assert!(config.guard.tokens.are_unset());
+        assert!(config.auth.tokens.are_unset());
         let expected = format!("{name} (environment) is set but empty, so it counts as unset");
         assert_eq!(config.warnings, [expected]);
     }
@@ -227,11 +232,11 @@ fn an_empty_secret_counts_as_unset_and_is_warned_of_by_name_and_place() {
 }
 
 #[test]
-fn an_empty_secret_is_warned_of_with_what_is_used_in_its_place() {
+fn the_warning_about_an_empty_secret_names_the_one_used_instead() {
     const NAME: &str = "SESSIOND_ADMIN_TOKEN";
     const TOKEN: &str = "a-token-of-sixteen";
-    let folder = Folder::new();
-    let path = folder.write("token", TOKEN);
+    let directory = Directory::new();
+    let path = directory.write("token", TOKEN);
     let warning =
         "SESSIOND_ADMIN_TOKEN (environment) is set but empty, so it counts as unset; using ";
     for (flags, empty, file, expected) in [
@@ -247,7 +252,7 @@ fn an_empty_secret_is_warned_of_with_what_is_used_in_its_place() {
             format!("{NAME}_FILE={path}"),
             Some("SESSIOND_ADMIN_TOKEN_FILE (line 1 of .env)"),
         ),
-        // Nobody misses an empty value that another one overrides anyway.
+        // An empty value that another one overrides is not worth a warning.
         (&[(NAME, TOKEN)], NAME, String::new(), None),
         (
             &[(NAME, TOKEN)],
@@ -257,7 +262,7 @@ fn an_empty_secret_is_warned_of_with_what_is_used_in_its_place() {
         ),
     ] {
         let config = read_all(flags, &[(empty, "")], &file).unwrap();
-        assert_eq!(shown(config.guard.tokens.admin.as_ref()), Some(TOKEN));
+        assert_eq!(shown(config.auth.tokens.admin.as_ref()), Some(TOKEN));
         let expected = expected.map(|used| format!("{warning}{used}"));
         assert_eq!(config.warnings, Vec::from_iter(expected));
     }
@@ -267,7 +272,7 @@ fn an_empty_secret_is_warned_of_with_what_is_used_in_its_place() {
 fn blanks_around_a_token_do_not_count_but_those_around_a_key_do() {
     let config = read(&[("ELIZA_SERVER_AUTH_TOKEN", " a-token-of-sixteen\n")]).unwrap();
     assert_eq!(
-        shown(config.guard.tokens.server.as_ref()),
+        shown(config.auth.tokens.server.as_ref()),
         Some("a-token-of-sixteen")
     );
     let key = format!("{}\n", "k".repeat(32));
@@ -276,7 +281,7 @@ fn blanks_around_a_token_do_not_count_but_those_around_a_key_do() {
         ("SESSIOND_ADMIN_TOKEN", "a-token-of-sixteen"),
     ];
     let config = read(&values).unwrap();
-    assert_eq!(shown(config.guard.tokens.jwt.as_ref()), Some(&*key));
+    assert_eq!(shown(config.auth.tokens.jwt.as_ref()), Some(&*key));
     assert_eq!(
         config.warnings,
         ["JWT_SECRET (environment) begins or ends with white space, which is part of the key"]
@@ -285,8 +290,8 @@ fn blanks_around_a_token_do_not_count_but_those_around_a_key_do() {
 
 #[test]
 fn a_token_that_no_header_can_carry_stops_the_start() {
-    let folder = Folder::new();
-    let path = folder.write("token", "s3cret\nof two lines\n");
+    let directory = Directory::new();
+    let path = directory.write("token", "s3cret\nof two lines\n");
     for (name, value) in [
         ("ELIZA_SERVER_AUTH_TOKEN_FILE", &*path),
         ("ELIZA_SERVER_AUTH_TOKEN", "s3cret\u{0}"),

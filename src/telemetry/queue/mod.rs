@@ -1,12 +1,12 @@
-//! The queues between those who log and the standard output, so that logging never blocks.
+//! The queues between the log and standard output, so that logging never blocks.
 //!
-//! A pipe that nobody reads blocks whoever writes to it, for ever if need be. So a thread for each
-//! queue writes, and a line for which its queue has no space is dropped and counted. Queues are
-//! bounded in bytes, since clients have a part in how long a line is. Audit lines have a queue of
-//! their own, which no other line can fill.
+//! A pipe that no one reads blocks its writers, possibly for ever. So a thread per queue writes, and a
+//! line that does not fit into its queue is dropped and counted. Queues are bounded in bytes, since
+//! clients influence the length of lines. Audit lines have their own queue, which no other line can
+//! fill.
 //!
-//! Threads and channels are tracing-appender's. It bounds its queues in lines alone, so the bound
-//! in bytes stands here, before its channel and behind it.
+//! Threads and channels are tracing-appender's. It bounds its channel only in lines, so the bound in
+//! bytes is checked here: before the channel and after it.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -19,73 +19,70 @@ use tracing::Metadata;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::AUDIT;
+use super::audit::AUDIT;
 use super::throttle::LogThrottle;
 use crate::metrics::LOG_LINES_DROPPED;
 
 /// The size of each queue, in bytes.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// What a line takes of it at least, in bytes: its own size and what keeping it costs.
+/// The least that a line counts for, in bytes: its text and the overhead of storing it.
 const MIN_LINE: usize = 512;
 
-/// The lines that fit in at most: 16,384.
+/// The most lines that fit into a queue: 16,384.
 const MAX_LINES: usize = MAX_BYTES / MIN_LINE;
 
-/// How long a stop waits until the queues are written.
+/// How long a stop waits for the queues to be written.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 
-/// How often dropped lines are reported while more are being dropped.
-const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// How often dropped lines are reported.
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The writers of the log.
+/// The queues of the log.
 #[derive(Debug)]
 pub(super) struct Queues {
     audit: Queue,
     others: Queue,
 }
 
-/// A writer that never blocks. A clone writes to the same queue.
+/// A writer that never blocks. Clones write to the same queue.
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
     lines: NonBlocking,
     usage: Arc<Usage>,
 }
 
-/// What a queue holds, and how many lines it had no space for.
+/// The bytes in a queue, and the number of lines that were dropped.
 #[derive(Debug, Default)]
 struct Usage {
     bytes: AtomicUsize,
     dropped: AtomicU64,
 }
 
-/// The threads that write. Dropped, it waits up to 3 s until the queues are written.
+/// The writing threads. Dropping it waits up to 3 s for them to write the queues.
 #[must_use = "the log ends when it is dropped"]
 #[derive(Debug)]
 pub struct Log {
     guards: Option<[WorkerGuard; 2]>,
 }
 
-/// Starts the queues of an output, of which each thread gets a handle of its own.
+/// Starts the queues. Each thread gets its own handle of the output.
 pub(super) fn start<W: Write + Send + 'static>(output: impl Fn() -> W) -> (Queues, Log) {
     let (audit, audit_guard) = Queue::start("log-audit", output());
     let (others, others_guard) = Queue::start("log", output());
-    let log = Log {
-        guards: Some([audit_guard, others_guard]),
-    };
-    (Queues { audit, others }, log)
+    let guards = Some([audit_guard, others_guard]);
+    (Queues { audit, others }, Log { guards })
 }
 
 impl Queue {
     fn start<W: Write + Send + 'static>(name: &'static str, output: W) -> (Self, WorkerGuard) {
         let usage = Arc::new(Usage::default());
-        let output = Output::new(name, output, Arc::clone(&usage));
         let (lines, guard) = NonBlockingBuilder::default()
             .lossy(true)
-            // Never reached by lines; one more place for the message that ends the thread.
+            // The bound in bytes comes first; one more slot for the message that ends the thread.
             .buffered_lines_limit(MAX_LINES + 1)
             .thread_name(name)
-            .finish(output);
+            .finish(Output::new(name, output, Arc::clone(&usage)));
         (Self { lines, usage }, guard)
     }
 }
@@ -95,7 +92,7 @@ impl Write for Queue {
         self.write_all(line).map(|()| line.len())
     }
 
-    /// Takes a line, whole or not at all.
+    /// Queues a whole line, or drops it.
     fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
         if self.usage.reserve(line.len()) {
             return self.lines.write_all(line);
@@ -110,18 +107,17 @@ impl Write for Queue {
 }
 
 impl Usage {
-    /// Takes the space of a line of so many bytes, where there is so much.
+    /// Reserves space for a line of this many bytes. Returns false if there is not enough.
     fn reserve(&self, line: usize) -> bool {
-        let more = |bytes: usize| {
+        let reserved = |bytes: usize| {
             let bytes = bytes.saturating_add(line.max(MIN_LINE));
             (bytes <= MAX_BYTES).then_some(bytes)
         };
-        self.bytes
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .is_ok()
+        let relaxed = Ordering::Relaxed;
+        self.bytes.fetch_update(relaxed, relaxed, reserved).is_ok()
     }
 
-    /// Gives back what [`reserve`](Self::reserve) took for a line.
+    /// Releases the space of a line.
     fn release(&self, line: usize) {
         self.bytes.fetch_sub(line.max(MIN_LINE), Ordering::Relaxed);
     }
@@ -155,18 +151,15 @@ impl Drop for Log {
     fn drop(&mut self) {
         let guards = self.guards.take();
         let (done, is_done) = mpsc::channel::<()>();
-        // On a thread of its own, since nobody may be reading the output.
-        let ending = thread::Builder::new().spawn(move || {
-            drop(guards);
-            drop(done);
-        });
+        // On another thread, since the output may block.
+        let ending = thread::Builder::new().spawn(move || drop((guards, done)));
         if ending.is_ok() {
             let _ = is_done.recv_timeout(FLUSH_LIMIT);
         }
     }
 }
 
-/// The end of a queue: writes its lines, and reports how many were dropped.
+/// The reading end of a queue: writes its lines, and reports how many were dropped.
 struct Output<W> {
     name: &'static str,
     out: W,
@@ -182,24 +175,23 @@ impl<W> Output<W> {
             out,
             usage,
             reported: 0,
-            throttle: LogThrottle::new(REPORT_EVERY),
+            throttle: LogThrottle::new(REPORT_INTERVAL),
         }
     }
 
-    /// By a line of the log itself: this thread may log as any other.
+    /// Reports dropped lines in the log itself.
     fn report(&mut self) {
         let dropped = self.usage.dropped();
         if dropped == self.reported {
             return;
         }
-        let lines = dropped - self.reported;
         tracing::warn!(
-            lines,
+            lines = dropped - self.reported,
             queue = self.name,
             "log lines were dropped: the output did not take them in time"
         );
         self.throttle.logged();
-        // Otherwise this line may have been dropped too, and they are reported again.
+        // If the report itself may have been dropped, the next one repeats it.
         if self.usage.dropped() == dropped {
             self.reported = dropped;
         }
@@ -211,7 +203,7 @@ impl<W: Write> Write for Output<W> {
         self.write_all(line).map(|()| line.len())
     }
 
-    /// Writes a line, which leaves the queue, also where the output fails.
+    /// Writes a line and releases its space, even if the output fails.
     fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
         let written = self.out.write_all(line);
         self.usage.release(line.len());
@@ -224,7 +216,7 @@ impl<W: Write> Write for Output<W> {
         written
     }
 
-    /// The queue is empty.
+    /// Called when the queue is empty.
     fn flush(&mut self) -> io::Result<()> {
         self.report();
         self.out.flush()

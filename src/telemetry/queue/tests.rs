@@ -5,7 +5,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
 
-/// A pipe that takes nothing until it is opened.
+/// A pipe that blocks until it is opened.
 #[derive(Debug, Clone, Default)]
 struct Pipe(Arc<Inner>);
 
@@ -130,7 +130,7 @@ impl Write for Full {
 }
 
 #[test]
-fn lines_that_the_output_refuses_are_counted_and_take_no_space() {
+fn lines_that_the_output_refuses_are_counted_and_release_their_space() {
     let (mut queue, guard) = Queue::start("log", Full);
     for _ in 0..10 {
         queue.write_all(b"a line\n").unwrap();
