@@ -24,7 +24,7 @@ test *arguments:
 
 # Accept changed snapshots of start-up messages and metrics
 snapshots:
-    INSTA_UPDATE=always cargo test --test guard start_messages
+    INSTA_UPDATE=always cargo test --test hardening start_messages
     INSTA_UPDATE=always cargo test --test api metrics_snapshot
 
 # Run the load generator, which compares with a bare server

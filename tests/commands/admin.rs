@@ -1,15 +1,15 @@
-//! The same, asked of a running server.
+//! Backup and export over HTTP.
 
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::data::{Place, client, talk};
+use super::data::{Home, client, create_conversations};
 use super::support::server::Server;
 
 #[tokio::test]
 async fn a_session_is_exported_by_its_id() {
     let server = Server::start();
-    let sessions = talk(&server).await;
+    let sessions = create_conversations(&server).await;
     let get = |query: String| {
         client()
             .get(server.at(&format!("/api/admin/export{query}")))
@@ -33,14 +33,14 @@ async fn a_session_is_exported_by_its_id() {
 }
 
 #[tokio::test]
-async fn one_backup_is_made_at_a_time_and_leaves_nothing_behind() {
+async fn one_backup_runs_at_a_time_and_leaves_no_file() {
     let server = Server::start();
-    talk(&server).await;
+    create_conversations(&server).await;
     let names = || {
-        let entries = std::fs::read_dir(server.data_dir()).expect("the folder");
+        let entries = std::fs::read_dir(server.data_dir()).expect("the directory");
         entries
             .map(|entry| entry.expect("an entry").file_name())
-            // The space that is held back is reserved at any time.
+            // The reserved space may be created at any time.
             .filter(|name| name != "sessiond.reserve")
             .collect::<Vec<_>>()
     };
@@ -57,10 +57,10 @@ async fn one_backup_is_made_at_a_time_and_leaves_nothing_behind() {
         let length = answer.content_length().expect("a length");
         let bytes = answer.bytes().await.expect("a body");
         assert_eq!(bytes.len() as u64, length);
-        let place = Place::new();
-        std::fs::create_dir(place.path("data")).expect("a folder");
-        std::fs::write(place.database(), &bytes).expect("a file");
-        assert!(place.succeeds(&["check"]).contains("sound, 4 sessions"));
+        let home = Home::new();
+        std::fs::create_dir(home.path("data")).expect("a directory");
+        std::fs::write(home.database(), &bytes).expect("a file");
+        assert!(home.succeeds(&["check"]).contains("sound, 4 sessions"));
     }
     assert_eq!(names(), before);
     let again = get().await.expect("an answer");

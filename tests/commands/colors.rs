@@ -1,4 +1,4 @@
-//! What is written in colour: on a terminal, unless the environment says otherwise.
+//! Colours: on a terminal, unless the environment disables them.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::ffi::OsStrExt as _;
@@ -6,11 +6,11 @@ use std::process::Command;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use super::data::{Place, talk};
+use super::data::{Home, create_conversations};
 use super::support::process;
 use super::support::server::Server;
 
-/// What begins a colour or another style, and is no movement of the cursor.
+/// Whether a text contains a colour or another style. Movements of the cursor do not count.
 fn is_colored(text: &str) -> bool {
     text.split("\x1b[").skip(1).any(|sequence| {
         let end = sequence.find(|c: char| !c.is_ascii_digit() && c != ';');
@@ -18,7 +18,7 @@ fn is_colored(text: &str) -> bool {
     })
 }
 
-/// A new pseudo-terminal: the side that reads what is shown, and the one that programs write to.
+/// Opens a pseudo-terminal: the side of the test, and the side of programs.
 fn terminal() -> (File, File) {
     let shown = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&shown).expect("it is ours");
@@ -29,7 +29,7 @@ fn terminal() -> (File, File) {
     (File::from(shown), program.expect("it can be opened"))
 }
 
-/// What a program shows on a terminal until it ends, or until it has shown `until`.
+/// Returns the output of a program on a terminal until it ends, or until it contains `until`.
 fn on_terminal(mut command: Command, until: &str) -> String {
     let (mut shown, output) = terminal();
     command
@@ -38,7 +38,7 @@ fn on_terminal(mut command: Command, until: &str) -> String {
     read(command, &mut shown, until)
 }
 
-/// What a program writes to a pipe until it ends, or until it has written `until`.
+/// Returns the output of a program to a pipe until it ends, or until it contains `until`.
 fn to_pipe(mut command: Command, until: &str) -> String {
     let (mut read_end, write_end) = std::io::pipe().expect("a pipe");
     let output = write_end.try_clone().expect("a second handle");
@@ -48,12 +48,12 @@ fn to_pipe(mut command: Command, until: &str) -> String {
 
 fn read(mut command: Command, shown: &mut impl std::io::Read, until: &str) -> String {
     let mut child = command.spawn().expect("the binary runs");
-    // Its handles of the output go, so that reading ends when the program does.
+    // Closes the handles of the output here, so that reading ends when the program does.
     drop(command);
     let mut text = String::new();
     let mut piece = [0; 4096];
     while until.is_empty() || !text.contains(until) {
-        // A terminal that no program has open any more cannot be read.
+        // Reading fails once no program has the terminal open.
         match shown.read(&mut piece) {
             Ok(0) | Err(_) => break,
             Ok(length) => text.push_str(&String::from_utf8_lossy(&piece[..length])),
@@ -64,15 +64,15 @@ fn read(mut command: Command, shown: &mut impl std::io::Read, until: &str) -> St
     text
 }
 
-fn server(place: &Place, variables: &[(&str, &str)]) -> Command {
-    let mut command = place.command(&["--server-port", "0"]);
+fn server(home: &Home, variables: &[(&str, &str)]) -> Command {
+    let mut command = home.command(&["--server-port", "0"]);
     command.envs(variables.iter().copied());
     command
 }
 
 const LISTENS: &str = "listening on http://";
 
-/// What the environment says, and whether a terminal is written to in colour then.
+/// Environments, and whether a terminal has colours in them.
 const CASES: [(&[(&str, &str)], bool); 8] = [
     (&[("TERM", "xterm")], true),
     (&[("TERM", "xterm"), ("NO_COLOR", "")], true),
@@ -85,19 +85,19 @@ const CASES: [(&[(&str, &str)], bool); 8] = [
 ];
 
 #[test]
-fn the_log_on_a_terminal_is_coloured_unless_the_environment_says_otherwise() {
+fn the_log_on_a_terminal_has_colours_unless_the_environment_disables_them() {
     for (variables, expected) in CASES {
-        let log = on_terminal(server(&Place::new(), variables), LISTENS);
+        let log = on_terminal(server(&Home::new(), variables), LISTENS);
         assert_eq!(is_colored(&log), expected, "{variables:?}: {log:?}");
     }
 }
 
 #[test]
 fn help_and_errors_on_a_terminal_follow_the_same_rules() {
-    let place = Place::new();
+    let home = Home::new();
     for (variables, expected) in CASES {
         for arguments in [["--help"], ["--cannot-be"]] {
-            let mut command = place.command(&arguments);
+            let mut command = home.command(&arguments);
             command.envs(variables.iter().copied());
             let text = on_terminal(command, "");
             assert!(text.contains("Usage"), "{text:?}");
@@ -107,14 +107,14 @@ fn help_and_errors_on_a_terminal_follow_the_same_rules() {
 }
 
 #[test]
-fn a_log_in_json_or_to_a_pipe_is_never_coloured() {
+fn a_log_in_json_or_to_a_pipe_has_no_colours() {
     let force = [("TERM", "xterm"), ("CLICOLOR_FORCE", "1")];
     let json = [("TERM", "xterm"), ("LOG_FORMAT", "json")];
-    let log = on_terminal(server(&Place::new(), &json), LISTENS);
+    let log = on_terminal(server(&Home::new(), &json), LISTENS);
     assert!(!is_colored(&log), "{log:?}");
     for format in ["text", "json"] {
-        let place = Place::new();
-        let mut command = server(&place, &force);
+        let home = Home::new();
+        let mut command = server(&home, &force);
         command.env("LOG_FORMAT", format);
         let log = to_pipe(command, LISTENS);
         assert!(!log.contains('\x1b'), "{log:?}");
@@ -124,11 +124,11 @@ fn a_log_in_json_or_to_a_pipe_is_never_coloured() {
 #[tokio::test]
 async fn progress_on_a_terminal_has_no_colours_and_a_dumb_terminal_has_no_progress() {
     let mut server = Server::start();
-    talk(&server).await;
+    create_conversations(&server).await;
     assert!(server.terminate().success());
-    let place = Place::of(&server);
+    let home = Home::with_data_of(&server);
     let check = |variables: &[(&str, &str)]| {
-        let mut command = place.command(&["check"]);
+        let mut command = home.command(&["check"]);
         command.envs(variables.iter().copied());
         on_terminal(command, "")
     };

@@ -1,4 +1,4 @@
-//! Data folders, and commands on them.
+//! Data directories, and commands that work on them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -11,30 +11,30 @@ use super::support::server::Server;
 
 pub(crate) const USER: &str = "3c90c3cc-0d44-4b50-8888-8dd25736052a";
 
-/// A folder in which commands are run.
+/// A directory in which commands run.
 #[derive(Debug)]
-pub(crate) struct Place {
-    home: TempDir,
+pub(crate) struct Home {
+    directory: TempDir,
 }
 
-impl Place {
+impl Home {
     pub(crate) fn new() -> Self {
         Self {
-            home: TempDir::with_prefix("sessiond-test-").expect("a temporary directory"),
+            directory: TempDir::with_prefix("sessiond-test-").expect("a temporary directory"),
         }
     }
 
-    /// With what a server has left.
-    pub(crate) fn of(server: &Server) -> Self {
-        let place = Self::new();
-        std::fs::create_dir(place.home.path().join("data")).expect("a new folder");
+    /// Creates a directory with a copy of a server's database.
+    pub(crate) fn with_data_of(server: &Server) -> Self {
+        let home = Self::new();
+        std::fs::create_dir(home.directory.path().join("data")).expect("a new directory");
         let from = server.data_dir().join("sessiond.redb");
-        std::fs::copy(from, place.database()).expect("the database can be copied");
-        place
+        std::fs::copy(from, home.database()).expect("the database can be copied");
+        home
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.home.path().join(name)
+        self.directory.path().join(name)
     }
 
     pub(crate) fn database(&self) -> PathBuf {
@@ -45,7 +45,7 @@ impl Place {
         std::fs::read(self.database()).expect("the database can be read")
     }
 
-    /// The names in the data folder.
+    /// Returns the names in the data directory.
     pub(crate) fn names(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.path("data")) else {
             return Vec::new();
@@ -56,35 +56,38 @@ impl Place {
             .collect()
     }
 
-    /// Runs a command to its end.
+    /// Runs a command until it ends.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().expect("the binary runs")
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = sessiond(self.home.path(), arguments);
+        let mut command = sessiond(self.directory.path(), arguments);
         command.env("DATA_DIR", self.path("data"));
         command
     }
 
-    /// What a command prints that succeeds.
+    /// Returns the output of a command that must succeed.
     pub(crate) fn succeeds(&self, arguments: &[&str]) -> String {
         succeeded(&self.run(arguments))
     }
 
-    /// What a command complains of that fails, after which the database is as it was.
+    /// Returns the error of a command that must fail and change nothing.
     pub(crate) fn fails(&self, arguments: &[&str]) -> String {
         let before = std::fs::read(self.database()).ok();
         let names = self.names();
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        assert!(std::fs::read(self.database()).ok() == before, "it changed");
-        assert_eq!(self.names(), names, "something is left");
+        assert!(
+            std::fs::read(self.database()).ok() == before,
+            "the database changed"
+        );
+        assert_eq!(self.names(), names, "a file was left");
         String::from_utf8(output.stderr).expect("UTF-8")
     }
 }
 
-/// The binary, with nothing of the tester's own settings.
+/// Returns a command of the binary, with an empty environment.
 pub(crate) fn sessiond(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sessiond"));
     command
@@ -102,8 +105,8 @@ pub(crate) fn succeeded(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
 
-/// A command on the data of a running server.
-pub(crate) fn beside(server: &Server, arguments: &[&str]) -> Command {
+/// Returns a command on the data of a running server.
+pub(crate) fn command_on(server: &Server, arguments: &[&str]) -> Command {
     let mut command = sessiond(server.home(), arguments);
     let (_, port) = server.url().rsplit_once(':').expect("a port");
     command
@@ -112,8 +115,8 @@ pub(crate) fn beside(server: &Server, arguments: &[&str]) -> Command {
     command
 }
 
-/// Some conversations, the last message answered.
-pub(crate) async fn talk(server: &Server) -> Vec<String> {
+/// Creates some conversations, with a reply to each message. Returns the ids of the sessions.
+pub(crate) async fn create_conversations(server: &Server) -> Vec<String> {
     let http = client();
     let mut sessions = Vec::new();
     for number in 0..4 {
@@ -149,10 +152,10 @@ pub(crate) async fn talk(server: &Server) -> Vec<String> {
 }
 
 pub(crate) fn client() -> reqwest::Client {
-    // Whoever was first has done it.
+    // Fails if another test has installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .no_proxy()
         .build()
-        .expect("a client can be made")
+        .expect("a client")
 }

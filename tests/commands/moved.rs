@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sessiond::agents::character::ELIZA_ID;
 
-use super::data::{Place, USER, beside, client, succeeded, talk};
+use super::data::{Home, USER, client, command_on, create_conversations, succeeded};
 use super::support::server::Server;
 
-/// What takes longer has failed. Generous: a test machine may be busy.
+/// A longer wait is a failure. Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn database(server: &Server) -> PathBuf {
     server.data_dir().join("sessiond.redb")
 }
 
-/// Creates a session; the status, and the body.
+/// Creates a session. Returns the status and the body.
 async fn create(server: &Server) -> (u16, Value) {
     let body = json!({ "agentId": ELIZA_ID.to_string(), "userId": USER });
     let request = client()
@@ -36,7 +36,7 @@ async fn get(server: &Server, path: &str) -> (u16, Value) {
     (status, answer.json().await.expect("JSON"))
 }
 
-/// Waits, without writing anything, until the service says of itself that it is so.
+/// Waits, without a write, until the server reports this health.
 async fn wait_for_status(server: &Server, status: &str) {
     let since = Instant::now();
     while get(server, "/health").await.1["status"] != status {
@@ -58,7 +58,7 @@ async fn assert_writes_are_refused(server: &Server) {
     let (status, _) = get(server, "/healthz").await;
     assert_eq!(status, 200);
     for (arguments, code) in [(&["healthcheck", "--live"][..], 0), (&["healthcheck"], 1)] {
-        let asked = beside(server, arguments).output().expect("it runs");
+        let asked = command_on(server, arguments).output().expect("it runs");
         assert_eq!(asked.status.code(), Some(code), "{asked:?}");
     }
 }
@@ -69,25 +69,25 @@ fn refused(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn nothing_is_acknowledged_that_a_removed_file_takes_with_it() {
+async fn no_write_to_a_removed_file_is_acknowledged() {
     let mut server = Server::start();
-    let sessions = talk(&server).await;
+    let sessions = create_conversations(&server).await;
     fs::remove_file(database(&server)).expect("it can be removed");
-    // At once, and not when somebody next looks.
+    // Immediately, not at the next check of the file.
     assert_writes_are_refused(&server).await;
     let (status, _) = get(&server, &format!("/api/messaging/sessions/{}", sessions[0])).await;
-    assert_eq!(status, 200, "what is known is read");
+    assert_eq!(status, 200, "reads continue");
     let log = server.log();
-    let told = log
+    let reported = log
         .lines()
         .filter(|line| line.contains("is not the one at its path"));
-    assert_eq!(told.count(), 1, "{log}");
+    assert_eq!(reported.count(), 1, "{log}");
 
-    // Nobody begins a new one beside it.
-    let second = beside(&server, &["serve", "--server-port=0"]).output();
+    // No process creates a new database beside it.
+    let second = command_on(&server, &["serve", "--server-port=0"]).output();
     assert!(refused(&second.expect("it runs")).contains("another process has the database open"));
     for command in [&["check"][..], &["compact"], &["import", "/dev/null"]] {
-        let output = beside(&server, command).output().expect("it runs");
+        let output = command_on(&server, command).output().expect("it runs");
         assert!(
             refused(&output).contains("stop it first"),
             "{command:?}: {output:?}"
@@ -95,19 +95,19 @@ async fn nothing_is_acknowledged_that_a_removed_file_takes_with_it() {
     }
     assert!(!database(&server).exists());
 
-    // What it holds can be saved.
-    let place = Place::new();
-    let file = place.path("saved.redb");
+    // Its data can be saved.
+    let home = Home::new();
+    let file = home.path("saved.redb");
     let file = file.to_str().expect("UTF-8");
-    let saved = beside(&server, &["backup", file])
+    let saved = command_on(&server, &["backup", file])
         .output()
         .expect("it runs");
     assert!(succeeded(&saved).contains("4 sessions"));
-    let restored = beside(&server, &["restore", "--force", file]).output();
+    let restored = command_on(&server, &["restore", "--force", file]).output();
     assert!(refused(&restored.expect("it runs")).contains("stop it first"));
     assert!(!server.terminate().success(), "the stop was not recorded");
     succeeded(
-        &beside(&server, &["restore", file])
+        &command_on(&server, &["restore", file])
             .output()
             .expect("it runs"),
     );
@@ -119,11 +119,11 @@ async fn nothing_is_acknowledged_that_a_removed_file_takes_with_it() {
 }
 
 #[tokio::test]
-async fn a_file_that_comes_back_is_written_again() {
+async fn writes_resume_when_the_file_is_back() {
     let server = Server::start();
     let away = server.home().join("away.redb");
     fs::rename(database(&server), &away).expect("it can be moved");
-    // Also where nobody writes.
+    // Even without writes.
     wait_for_status(&server, "unhealthy").await;
     assert_writes_are_refused(&server).await;
 
@@ -142,24 +142,24 @@ async fn a_file_that_comes_back_is_written_again() {
 }
 
 #[tokio::test]
-async fn a_data_folder_that_is_moved_is_missed_and_a_link_to_it_is_not_another_one() {
+async fn a_moved_data_directory_is_noticed_and_a_link_to_it_has_the_same_lock() {
     let mut server = Server::start();
-    talk(&server).await;
-    let (folder, moved) = (server.data_dir(), server.home().join("moved"));
+    create_conversations(&server).await;
+    let (directory, moved) = (server.data_dir(), server.home().join("moved"));
     let link = server.home().join("link");
-    std::os::unix::fs::symlink(&folder, &link).expect("a link");
-    let second = beside(&server, &["serve", "--server-port=0"])
+    std::os::unix::fs::symlink(&directory, &link).expect("a link");
+    let second = command_on(&server, &["serve", "--server-port=0"])
         .env("DATA_DIR", &link)
         .output();
     assert!(refused(&second.expect("it runs")).contains("another process has the database open"));
 
-    fs::rename(&folder, &moved).expect("it can be moved");
+    fs::rename(&directory, &moved).expect("it can be moved");
     assert_writes_are_refused(&server).await;
-    let second = beside(&server, &["serve", "--server-port=0"])
+    let second = command_on(&server, &["serve", "--server-port=0"])
         .env("DATA_DIR", &moved)
         .output();
     assert!(refused(&second.expect("it runs")).contains("another process has the database open"));
-    fs::rename(&moved, &folder).expect("it can be moved back");
+    fs::rename(&moved, &directory).expect("it can be moved back");
     wait_for_status(&server, "healthy").await;
 
     // A lock ends with its process.
@@ -169,7 +169,7 @@ async fn a_data_folder_that_is_moved_is_missed_and_a_link_to_it_is_not_another_o
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_around_a_replacement_is_in_the_file_that_was_open() {
+async fn writes_acknowledged_around_a_replacement_are_in_the_open_file() {
     let mut server = Server::start();
     let path = database(&server);
     let away = server.home().join("away.redb");

@@ -1,15 +1,15 @@
-//! What becomes of a command whose output cannot be written, or is not read to its end.
+//! Commands whose output cannot be written, or is closed early.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use super::data::{Place, client, talk};
+use super::data::{Home, client, create_conversations};
 use super::support::process::wait_at_most;
 use super::support::server::Server;
 
-/// What the commands write whose answer is all that they are for.
+/// Commands whose only purpose is their output.
 const ANSWERS: [&[&str]; 8] = [
     &["agents"],
     &["token"],
@@ -21,11 +21,11 @@ const ANSWERS: [&[&str]; 8] = [
     &["help"],
 ];
 
-async fn place() -> Place {
+async fn home() -> Home {
     let mut server = Server::start();
-    talk(&server).await;
+    create_conversations(&server).await;
     assert!(server.terminate().success());
-    Place::of(&server)
+    Home::with_data_of(&server)
 }
 
 fn full() -> File {
@@ -33,28 +33,28 @@ fn full() -> File {
     full.expect("a device that is full")
 }
 
-fn words(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_written_is_an_error() {
-    let place = place().await;
+async fn output_that_cannot_be_written_is_an_error() {
+    let home = home().await;
     for arguments in ANSWERS {
-        let mut command = place.command(arguments);
+        let mut command = home.command(arguments);
         let output = command.stdout(full()).output().expect("it runs");
-        let said = words(&output);
-        assert!(!said.contains("panicked"), "{arguments:?}: {said}");
+        let message = stderr(&output);
+        assert!(!message.contains("panicked"), "{arguments:?}: {message}");
         if arguments.contains(&"--cannot-be") {
-            assert_eq!(output.status.code(), Some(2), "{said}");
+            assert_eq!(output.status.code(), Some(2), "{message}");
             continue;
         }
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
-        let is_said = said.contains("the output cannot be written: No space left");
-        assert!(is_said, "{arguments:?}: {said}");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {message}");
+        let is_reported = message.contains("the output cannot be written: No space left");
+        assert!(is_reported, "{arguments:?}: {message}");
 
-        // Where not even that can be said, the exit code tells.
-        let mut command = place.command(arguments);
+        // If standard error fails too, the exit code still tells.
+        let mut command = home.command(arguments);
         let output = command.stdout(full()).stderr(full()).output();
         let output = output.expect("it runs");
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
@@ -62,62 +62,62 @@ async fn an_answer_that_cannot_be_written_is_an_error() {
 }
 
 #[tokio::test]
-async fn whoever_closes_the_output_hears_nothing_more() {
-    let place = place().await;
+async fn a_closed_output_is_not_reported() {
+    let home = home().await;
     for arguments in ANSWERS {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
-        let mut command = place.command(arguments);
+        let mut command = home.command(arguments);
         let output = command.stdout(writer).output().expect("it runs");
-        // An export of which a part is missing is none.
+        // An incomplete export is useless.
         let expected = match *arguments {
             ["export"] => 141,
             ["export", _] => 2,
             _ => 0,
         };
         let code = output.status.code();
-        assert_eq!(code, Some(expected), "{arguments:?}: {}", words(&output));
-        assert_eq!(words(&output).is_empty(), expected != 2, "{arguments:?}");
+        assert_eq!(code, Some(expected), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(stderr(&output).is_empty(), expected != 2, "{arguments:?}");
     }
 }
 
 #[tokio::test]
-async fn an_export_of_a_server_is_cut_off_as_quietly() {
+async fn a_closed_output_of_a_servers_export_is_not_reported() {
     let server = Server::start();
-    talk(&server).await;
+    create_conversations(&server).await;
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let mut command = super::data::beside(&server, &["export"]);
+    let mut command = super::data::command_on(&server, &["export"]);
     let output = command.stdout(writer).output().expect("it runs");
     assert_eq!(output.status.code(), Some(141));
-    assert_eq!(words(&output), "");
-    let mut command = super::data::beside(&server, &["export"]);
+    assert_eq!(stderr(&output), "");
+    let mut command = super::data::command_on(&server, &["export"]);
     let output = command.stdout(full()).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1));
 }
 
 #[tokio::test]
-async fn a_check_whose_faults_nobody_reads_still_fails() {
-    let place = place().await;
-    let mut bytes = place.bytes();
+async fn a_check_with_a_closed_output_still_fails() {
+    let home = home().await;
+    let mut bytes = home.bytes();
     for at in 0..bytes.len() - 6 {
         if bytes[at..].starts_with(b"hello ") {
             bytes[at] ^= 1;
         }
     }
-    std::fs::write(place.database(), bytes).expect("a file");
+    std::fs::write(home.database(), bytes).expect("a file");
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let mut command = place.command(&["check"]);
+    let mut command = home.command(&["check"]);
     let output = command.stdout(writer).output().expect("it runs");
-    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
-    assert!(words(&output).contains("fault"), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("fault"), "{}", stderr(&output));
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_stops_neither_the_server_nor_its_end() {
-    let place = Place::new();
-    let mut command = place.command(&[]);
+async fn an_unread_log_blocks_neither_the_server_nor_its_stop() {
+    let home = Home::new();
+    let mut command = home.command(&[]);
     command.env("SERVER_PORT", "0").env("LOG_FORMAT", "text");
     command.env("RUST_LOG", "sessiond=debug");
     let mut server = command.stdout(Stdio::piped()).spawn().expect("it runs");
@@ -135,7 +135,7 @@ async fn a_log_that_nobody_reads_stops_neither_the_server_nor_its_end() {
     for _ in 0..1500 {
         let answer = client.get(format!("{url}/api/agents")).send();
         let answer = tokio::time::timeout(Duration::from_secs(30), answer).await;
-        let answer = answer.expect("it goes on").expect("an answer");
+        let answer = answer.expect("no timeout").expect("an answer");
         assert_eq!(answer.status(), 200);
     }
     let pid = server.id().to_string();
@@ -150,18 +150,18 @@ async fn a_log_that_nobody_reads_stops_neither_the_server_nor_its_end() {
     assert!(rest.lines().count() > 100);
 }
 
-/// What was logged last is written too, also where the start fails.
+/// The last lines are written too, even if the start fails.
 #[test]
-fn the_log_is_whole_at_the_end() {
+fn the_log_is_complete_at_the_end() {
     let mut server = Server::start();
     assert!(server.terminate().success());
     let log = server.log();
     assert!(log.trim_end().ends_with("stopped cleared=false"), "{log}");
 
-    let place = Place::new();
-    std::fs::create_dir_all(place.path("data")).expect("a folder");
-    std::fs::write(place.database(), "no database").expect("a file");
-    let mut command = place.command(&["--server-port=0"]);
+    let home = Home::new();
+    std::fs::create_dir_all(home.path("data")).expect("a directory");
+    std::fs::write(home.database(), "not a database").expect("a file");
+    let mut command = home.command(&["--server-port=0"]);
     command.env("SESSION_MIN_TIMEOUT_MINUTES", "1000");
     let output = command.output().expect("it runs");
     assert_eq!(output.status.code(), Some(1));

@@ -1,4 +1,4 @@
-//! What `backup`, `export` and `healthcheck` ask a running server, and how they find it.
+//! `backup`, `export` and `healthcheck` with a running server.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -9,7 +9,7 @@ use std::process::Output;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::data::{Place, beside, succeeded, talk};
+use super::data::{Home, command_on, create_conversations, succeeded};
 use super::support::server::Server;
 
 const TOKEN: &str = "for-the-operator-of-the-server";
@@ -17,34 +17,34 @@ const TOKEN: &str = "for-the-operator-of-the-server";
 const PAGE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\r\n\
                     <h1>Hello</h1";
 
-/// A program that answers everything with a page, and what it was sent.
+/// Starts a program that answers every request with a page. Returns its port and what it received.
 fn page_server() -> (u16, Arc<Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let heard = Arc::new(Mutex::new(String::new()));
-    let notes = Arc::clone(&heard);
+    let received = Arc::new(Mutex::new(String::new()));
+    let notes = Arc::clone(&received);
     std::thread::spawn(move || {
         for connection in listener.incoming() {
             let mut connection = connection.expect("a connection");
             let mut bytes = [0; 4096];
             while let Ok(read @ 1..) = connection.read(&mut bytes) {
                 let text = String::from_utf8_lossy(&bytes[..read]);
-                notes.lock().expect("nobody panics").push_str(&text);
+                notes.lock().expect("no panic").push_str(&text);
                 if connection.write_all(PAGE.as_bytes()).is_err() {
                     break;
                 }
             }
         }
     });
-    (port, heard)
+    (port, received)
 }
 
-/// Runs a command beside a server to its end.
+/// Runs a command on the data of a server until it ends.
 fn run(server: &Server, command: &[&str]) -> Output {
-    beside(server, command).output().expect("it runs")
+    command_on(server, command).output().expect("it runs")
 }
 
-/// The complaint of a command that failed.
+/// Returns the error of a command that must fail.
 fn failed(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(output.stdout.is_empty(), "{output:?}");
@@ -56,9 +56,9 @@ fn path(file: &Path) -> &str {
 }
 
 #[tokio::test]
-async fn a_command_reaches_the_server_of_its_own_folder() {
+async fn a_command_reaches_the_server_of_its_data_directory() {
     let server = Server::start();
-    let sessions = talk(&server).await;
+    let sessions = create_conversations(&server).await;
     let other = Server::start();
     assert_eq!(succeeded(&run(&other, &["export"])), "");
     let exported = run(&server, &["export", "--server-port=1"]);
@@ -66,12 +66,12 @@ async fn a_command_reaches_the_server_of_its_own_folder() {
     let one = run(&server, &["export", "--session", &sessions[1]]);
     assert_eq!(succeeded(&one).lines().count(), 5);
     let unknown = "00000000-0000-7000-8000-000000000000";
-    let said = failed(&run(&server, &["export", "--session", unknown]));
-    assert!(said.contains("refused (404 Not Found): "), "{said}");
-    assert!(said.contains(unknown), "{said}");
+    let message = failed(&run(&server, &["export", "--session", unknown]));
+    assert!(message.contains("refused (404 Not Found): "), "{message}");
+    assert!(message.contains(unknown), "{message}");
 
-    // By a link to the folder it is the same one.
-    let linked = Place::new();
+    // A link to the directory leads to the same server.
+    let linked = Home::new();
     symlink(server.data_dir(), linked.path("data")).expect("a link");
     assert_eq!(linked.succeeds(&["export"]).lines().count(), 24);
 }
@@ -91,8 +91,8 @@ fn a_command_needs_no_token_and_is_audited() {
             builder = builder.env(*token, format!("{TOKEN}-{token}-of-32-bytes-or-more"));
         }
         let server = builder.start();
-        let place = Place::new();
-        let file = place.path("backup.redb");
+        let home = Home::new();
+        let file = home.path("backup.redb");
         succeeded(&run(&server, &["backup", path(&file)]));
         succeeded(&run(&server, &["export"]));
         let log = server.log();
@@ -110,63 +110,86 @@ fn a_command_needs_no_token_and_is_audited() {
 }
 
 #[test]
-fn a_page_is_no_sign_of_health() {
-    let (port, heard) = page_server();
-    let place = Place::new();
-    let mut command = place.command(&["healthcheck"]);
+fn another_program_is_not_healthy() {
+    let (port, received) = page_server();
+    let home = Home::new();
+    let mut command = home.command(&["healthcheck"]);
     command.env("SERVER_PORT", port.to_string());
     command.env("SESSIOND_ADMIN_TOKEN", TOKEN);
-    let said = failed(&command.output().expect("it runs"));
-    assert!(said.contains("is no sessiond"), "{said}");
-    // How a server is, it says to everybody.
-    let heard = heard.lock().expect("nobody panics");
-    assert!(heard.starts_with("GET /health HTTP/1.1\r\n"), "{heard}");
-    assert!(!heard.contains(TOKEN));
+    let message = failed(&command.output().expect("it runs"));
+    assert!(message.contains("is not sessiond"), "{message}");
+    // Health needs no token.
+    let received = received.lock().expect("no panic");
+    assert!(
+        received.starts_with("GET /health HTTP/1.1\r\n"),
+        "{received}"
+    );
+    assert!(!received.contains(TOKEN));
 
     let server = Server::start();
     let healthy = run(&server, &["healthcheck"]);
     assert_eq!(succeeded(&healthy).trim(), r#"{"status":"healthy"}"#);
-    let mut command = beside(&server, &["healthcheck"]);
-    command.env("JWT_SECRET_FILE", "/missing/key");
-    let said = failed(&command.output().expect("it runs"));
-    let expected = r#"invalid JWT_SECRET_FILE "/missing/key""#;
-    assert!(said.contains(expected), "{said}");
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_not_waited_for_without_end() {
+fn a_command_ignores_invalid_settings_that_it_does_not_use() {
+    let server = Server::start();
+    let home = Home::new();
+    let file = home.path("backup.redb");
+    let run = |arguments: &[&str], host: &str| {
+        let mut command = command_on(&server, arguments);
+        let command = command
+            .env("SERVER_HOST", host)
+            .env("JWT_SECRET_FILE", "/missing/key")
+            .env("LOG_FORMAT", "xml")
+            .env("SESSION_MIN_TIMEOUT_MINUTES", "5m");
+        command.output().expect("it runs")
+    };
+    // Without a token, no server would start on this address.
+    succeeded(&run(&["healthcheck"], "0.0.0.0"));
+    for arguments in [&["export"][..], &["agents"], &["backup", path(&file)]] {
+        succeeded(&run(arguments, "no such host.invalid"));
+    }
+    let message = failed(&run(&["healthcheck"], "no such host.invalid"));
+    assert!(message.contains("invalid SERVER_HOST"), "{message}");
+    let message = failed(&run(&["export", "--sessiond-cache-mb=1GB"], "0.0.0.0"));
+    assert!(message.contains("invalid SESSIOND_CACHE_MB"), "{message}");
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_not_waited_for_forever() {
     let server = Server::start();
     server.signal("STOP");
     let started = Instant::now();
     let export = run(&server, &["export"]);
     server.signal("CONT");
-    let said = failed(&export);
-    assert!(said.contains("did not answer within"), "{said}");
+    let message = failed(&export);
+    assert!(message.contains("did not answer within"), "{message}");
     assert!(started.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
-fn what_a_crash_left_is_no_server_and_neither_is_a_command() {
+fn neither_the_socket_of_a_crashed_server_nor_a_command_is_a_server() {
     let mut server = Server::start();
     let socket = server.data_dir().join("sessiond.sock");
     assert!(socket.exists());
     server.kill9();
     assert!(socket.exists());
-    // As a command does that reads it.
+    // As a command that reads it does.
     let database = File::open(server.data_dir().join("sessiond.redb")).expect("the database");
     database.lock().expect("a lock");
-    let place = Place::new();
-    let file = place.path("backup.redb");
+    let home = Home::new();
+    let file = home.path("backup.redb");
     for command in [
         &["backup", path(&file)][..],
         &["export"],
         &["check"],
         &["restore", "--force", path(&file)],
     ] {
-        let said = failed(&run(&server, command));
-        let is_right = said.contains("another process holds") || said.contains("backup.redb");
-        assert!(is_right, "{said}");
-        assert!(!said.contains("a server holds"), "{said}");
+        let message = failed(&run(&server, command));
+        let is_right = message.contains("another process holds") || message.contains("backup.redb");
+        assert!(is_right, "{message}");
+        assert!(!message.contains("a server holds"), "{message}");
     }
     drop(database);
     server.restart();

@@ -1,4 +1,4 @@
-//! The Unix socket of a server: who is answered, with which rights, and where there can be none.
+//! The Unix socket of a server: who may use it, as which role, and servers without one.
 
 use std::fs::{self, Permissions};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -12,7 +12,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use sessiond::agents::character::ELIZA_ID;
 
-use super::data::{USER, beside, client, succeeded, talk};
+use super::data::{USER, client, command_on, create_conversations, succeeded};
 use super::support::node;
 use super::support::server::{Builder, Server};
 
@@ -23,13 +23,13 @@ fn socket(server: &Server) -> PathBuf {
 }
 
 fn by_socket(server: &Server) -> Client {
-    // Whoever was first has done it.
+    // Fails if another test has installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder().unix_socket(socket(server));
-    builder.build().expect("a client can be made")
+    builder.build().expect("a client")
 }
 
-/// Makes a call over the socket; the status, and the body.
+/// Makes a request over the socket. Returns the status and the body.
 async fn call(client: &Client, method: Method, path: &str, body: &Value) -> (u16, Value) {
     let request = client
         .request(method, format!("http://evil.example{path}"))
@@ -42,7 +42,7 @@ async fn call(client: &Client, method: Method, path: &str, body: &Value) -> (u16
 }
 
 #[tokio::test]
-async fn it_takes_the_api_as_an_admin_without_the_rules_of_the_network() {
+async fn it_serves_the_api_as_an_admin_without_origin_rules_and_rate_limits() {
     let server = Server::builder()
         .env("RATE_LIMIT_CREATES_PER_MINUTE", "1")
         .env("RATE_LIMIT_MESSAGES_PER_MINUTE", "1")
@@ -65,16 +65,16 @@ async fn it_takes_the_api_as_an_admin_without_the_rules_of_the_network() {
             assert_eq!(status, 201, "{sent}");
         }
     }
-    // Sockets belong to the network.
+    // Socket.IO is only served over TCP.
     let path = "/socket.io/?EIO=4&transport=polling";
     let (status, body) = call(&client, Method::GET, path, &Value::Null).await;
     assert_eq!((status, &body["code"]), (404, &json!("NOT_FOUND")));
 }
 
 #[tokio::test]
-async fn connections_of_clients_do_not_lock_it() {
+async fn connections_of_clients_do_not_block_it() {
     let server = Server::builder().env("MAX_CONNECTIONS", "2").start();
-    let sessions = talk(&server).await;
+    let sessions = create_conversations(&server).await;
     // Open streams keep their connections busy.
     let path = format!("{SESSIONS}/{}/events", sessions[0]);
     let mut streams = Vec::new();
@@ -84,12 +84,12 @@ async fn connections_of_clients_do_not_lock_it() {
     }
     let refused = client().get(server.at("/healthz")).send().await;
     assert!(refused.is_err(), "{refused:?}");
-    let exported = beside(&server, &["export"]).output().expect("it runs");
+    let exported = command_on(&server, &["export"]).output().expect("it runs");
     assert_eq!(succeeded(&exported).lines().count(), 24);
 }
 
-/// Asks as another user, by a program that gives its rights up.
-fn ask_as_nobody(server: &Server) -> Output {
+/// Makes a request as another user, by a program that drops its privileges.
+fn request_as_other_user(server: &Server) -> Output {
     const SCRIPT: &str = "
 import os, socket, sys
 os.setgroups([])
@@ -115,43 +115,43 @@ fn another_user_is_not_answered() {
     let server = Server::start();
     let own = fs::metadata("/proc/self").expect("this process");
     if own.uid() != 0 {
-        // Only root can become another user; the rule itself has a test of its own.
+        // Only root can become another user; the rule itself has its own test.
         return;
     }
-    let refused = ask_as_nobody(&server);
+    let refused = request_as_other_user(&server);
     assert!(!refused.status.success(), "mode 0600: {refused:?}");
-    for folder in [server.home(), &server.data_dir()] {
-        fs::set_permissions(folder, Permissions::from_mode(0o755)).expect("a mode");
+    for directory in [server.home(), &server.data_dir()] {
+        fs::set_permissions(directory, Permissions::from_mode(0o755)).expect("a mode");
     }
     fs::set_permissions(socket(&server), Permissions::from_mode(0o666)).expect("a mode");
     for _ in 0..3 {
-        let refused = ask_as_nobody(&server);
+        let refused = request_as_other_user(&server);
         assert_eq!(succeeded(&refused).trim(), "b''");
     }
     let log = server.log();
-    let told: Vec<&str> = log
+    let logged: Vec<&str> = log
         .lines()
         .filter(|line| line.contains("only the server's own user and root are answered"))
         .collect();
-    assert_eq!(told.len(), 1, "{log}");
+    assert_eq!(logged.len(), 1, "{log}");
     assert!(
-        told[0].contains("WARN") && told[0].contains("uid=65534"),
+        logged[0].contains("WARN") && logged[0].contains("uid=65534"),
         "{log}"
     );
-    succeeded(&beside(&server, &["export"]).output().expect("it runs"));
+    succeeded(&command_on(&server, &["export"]).output().expect("it runs"));
 }
 
 #[test]
 fn a_second_server_does_not_take_the_socket_of_the_first() {
     let server = Server::start();
-    let second = beside(&server, &["serve", "--server-port=0"]).output();
+    let second = command_on(&server, &["serve", "--server-port=0"]).output();
     let second = second.expect("it runs");
     assert_eq!(second.status.code(), Some(1), "{second:?}");
-    succeeded(&beside(&server, &["export"]).output().expect("it runs"));
+    succeeded(&command_on(&server, &["export"]).output().expect("it runs"));
 }
 
 #[test]
-fn an_idle_connection_does_not_hold_up_the_stop_which_removes_the_socket() {
+fn an_idle_connection_does_not_delay_the_stop_which_removes_the_socket() {
     let mut server = Server::start();
     let mut idle = UnixStream::connect(socket(&server)).expect("a connection");
     idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -168,16 +168,16 @@ fn an_idle_connection_does_not_hold_up_the_stop_which_removes_the_socket() {
 }
 
 #[test]
-fn what_older_versions_left_is_removed() {
+fn the_file_of_older_versions_is_removed() {
     let builder = Server::builder();
-    fs::create_dir(builder.data_dir()).expect("a folder");
+    fs::create_dir(builder.data_dir()).expect("a directory");
     let instance = builder.data_dir().join("sessiond.instance");
     fs::write(&instance, "an id").expect("a file");
     let _server = builder.start();
     assert!(!instance.exists());
 }
 
-/// A server without a socket serves, and its commands say that it has to be stopped.
+/// Asserts that a server serves without a socket, and that commands ask to stop it.
 fn assert_serves_without(builder: Builder, data_dir: &Path, reason: &str) -> Server {
     let mut server = builder.start();
     let log = server.log();
@@ -189,7 +189,7 @@ fn assert_serves_without(builder: Builder, data_dir: &Path, reason: &str) -> Ser
     assert!(warnings[0].contains("WARN"), "{log}");
     assert!(warnings[0].contains(reason), "{log}");
     let run = |command: &[&str]| {
-        let mut command = beside(&server, command);
+        let mut command = command_on(&server, command);
         command.env("DATA_DIR", data_dir);
         command.output().expect("it runs")
     };
@@ -197,48 +197,52 @@ fn assert_serves_without(builder: Builder, data_dir: &Path, reason: &str) -> Ser
     for command in [&["export"][..], &["backup", "new.redb"], &["check"]] {
         let refused = run(command);
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-        let said = String::from_utf8_lossy(&refused.stderr);
-        assert!(said.contains("a server without a socket"), "{said}");
-        assert!(said.contains("or stop the server"), "{said}");
+        let message = String::from_utf8_lossy(&refused.stderr);
+        assert!(message.contains("a server without a socket"), "{message}");
+        assert!(message.contains("or stop the server"), "{message}");
     }
     assert!(server.terminate().success());
     server
 }
 
 #[test]
-fn a_path_that_is_too_long_is_no_reason_not_to_serve() {
+fn a_server_whose_path_is_too_long_for_a_socket_serves() {
     let builder = Server::builder();
-    let folder = builder.home().join("long".repeat(30));
-    let builder = builder.env("DATA_DIR", &folder);
-    assert_serves_without(builder, &folder, "the path is too long for a Unix socket");
+    let directory = builder.home().join("long".repeat(30));
+    let builder = builder.env("DATA_DIR", &directory);
+    assert_serves_without(
+        builder,
+        &directory,
+        "the path is too long for a Unix socket",
+    );
 }
 
 #[test]
 fn a_file_in_its_place_is_left_as_it_is() {
     let builder = Server::builder();
-    let folder = builder.data_dir();
-    let file = folder.join("sessiond.sock");
-    fs::create_dir(&folder).expect("a folder");
+    let directory = builder.data_dir();
+    let file = directory.join("sessiond.sock");
+    fs::create_dir(&directory).expect("a directory");
     fs::write(&file, "not a socket").expect("a file");
-    let _home = assert_serves_without(builder, &folder, "not a socket is in its place");
+    let _home = assert_serves_without(builder, &directory, "not a socket is in its place");
     assert_eq!(fs::read(&file).expect("the file"), b"not a socket");
 }
 
-/// Mounts the data folder read-only, but for the database, where only the server sees it: file modes do
-/// not bind root.
+/// Mounts the data directory read-only, except the database, in a namespace of the server: file modes do
+/// not restrict root.
 const READ_ONLY: &str = r#"mount --bind data data &&
     mount --bind data/sessiond.redb data/sessiond.redb &&
     mount -o remount,bind,ro data && exec "$0" "$@""#;
 
 #[test]
-fn a_folder_that_is_read_only_is_no_reason_not_to_serve() {
+fn a_server_with_a_read_only_directory_serves() {
     let mut server = Server::start();
     assert!(server.terminate().success());
     let builder = Server::builder();
-    let folder = builder.data_dir();
-    fs::create_dir(&folder).expect("a folder");
+    let directory = builder.data_dir();
+    fs::create_dir(&directory).expect("a directory");
     let database = server.data_dir().join("sessiond.redb");
-    fs::copy(database, folder.join("sessiond.redb")).expect("a copy");
+    fs::copy(database, directory.join("sessiond.redb")).expect("a copy");
     let unshare = [
         "unshare",
         "--user",
@@ -254,10 +258,10 @@ fn a_folder_that_is_read_only_is_no_reason_not_to_serve() {
         .current_dir(builder.home())
         .output();
     if !tried.is_ok_and(|tried| tried.status.success()) {
-        node::skip("this machine lets nobody mount a folder (unshare --user --mount)");
+        node::skip("this machine permits no mounts (unshare --user --mount)");
         return;
     }
     let wrapper = [&unshare[..], &[READ_ONLY]].concat();
     let builder = builder.wrapped(&wrapper);
-    assert_serves_without(builder, &folder, "Read-only file system");
+    assert_serves_without(builder, &directory, "Read-only file system");
 }

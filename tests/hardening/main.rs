@@ -1,4 +1,4 @@
-//! What the real server lets out, and lets in: its log, its refusals, and crowds.
+//! The real server against bad settings, attackers, idle connections and blocked logs.
 
 #![allow(
     clippy::expect_used,
@@ -8,23 +8,23 @@
 
 #[cfg(target_os = "linux")]
 mod attacks;
-mod crowd;
+mod connection_limits;
 mod env_file;
 mod log;
 mod log_queues;
+mod public_address;
 #[cfg(target_os = "linux")]
 mod raw;
-mod refusal;
 mod secret_files;
 mod start_messages;
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(target_os = "linux")]
-mod unread;
+mod unread_bodies;
 
-/// A client for a server that is a process of its own.
+/// Returns a client for a server in another process.
 fn client() -> reqwest::Client {
-    // It can speak TLS and must be given a provider of cryptography, though no test needs one.
+    // Required by the TLS support, which no test uses.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
 }

@@ -1,4 +1,4 @@
-//! What the log says, and what it never says.
+//! The contents of the log.
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ const ELIZA: &str = "b850bc30-45f8-0041-a00a-83df46d8555d";
 const USER: &str = "3c90c3cc-0d44-4b50-8888-8dd25736052a";
 const SESSIONS: &str = "/api/messaging/sessions";
 
-/// Every text that is private begins with this.
+/// Every private text begins with this.
 const PRIVATE: &str = "PRIVATE";
 const SERVER: &str = "PRIVATE-server-token";
 const ADMIN: &str = "PRIVATE-admin-token";
@@ -25,7 +25,7 @@ fn guarded() -> Builder {
         .env("JWT_SECRET", jwt::KEY)
 }
 
-/// A call, whose answer is read to its end.
+/// Makes a request, and reads the whole response.
 async fn call(
     server: &Server,
     method: Method,
@@ -33,7 +33,7 @@ async fn call(
     token: &str,
     body: &Value,
 ) -> (StatusCode, String) {
-    // The client can speak TLS, and wants to be told by what means, though no test does.
+    // Required by the TLS support, which no test uses.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let response = Client::new()
         .request(method, server.at(path))
@@ -59,7 +59,7 @@ async fn session(server: &Server, token: &str) -> String {
     answer["sessionId"].as_str().unwrap().to_owned()
 }
 
-/// All that a client can do, right and wrong, with something private in every place for it.
+/// Makes valid and invalid requests of all kinds, with private text wherever there can be any.
 async fn traffic(server: &Server, token: &str) {
     let session = session(server, token).await;
     let at = |rest: &str| format!("{SESSIONS}/{session}{rest}");
@@ -112,7 +112,7 @@ async fn traffic(server: &Server, token: &str) {
 }
 
 #[tokio::test]
-async fn the_log_holds_nothing_private_at_any_level() {
+async fn the_log_contains_nothing_private_at_any_level() {
     let mut server = guarded().env("RUST_LOG", "trace").start();
     let user = jwt::token(USER, i64::from(u32::MAX));
     for token in [SERVER, ADMIN, WRONG, &user] {
@@ -125,7 +125,7 @@ async fn the_log_holds_nothing_private_at_any_level() {
     let log = server.log();
     assert!(
         log.contains("TRACE") || log.contains("DEBUG"),
-        "it is as loud as can be"
+        "the log is at its most verbose"
     );
     let signature = user.rsplit('.').next().unwrap();
     for private in [PRIVATE, jwt::KEY, &user, signature] {
@@ -135,7 +135,7 @@ async fn the_log_holds_nothing_private_at_any_level() {
 }
 
 #[tokio::test]
-async fn what_admins_do_and_who_is_refused_is_written_down() {
+async fn admin_requests_and_refusals_are_audited() {
     let mut server = guarded().env("LOG_FORMAT", "json").start();
     let user = jwt::token(USER, i64::from(u32::MAX));
     let own = session(&server, &user).await;
@@ -159,7 +159,7 @@ async fn what_admins_do_and_who_is_refused_is_written_down() {
     for (method, path, token, ..) in &calls {
         call(&server, method.clone(), path, token, &json!({})).await;
     }
-    // What is neither is no line of it.
+    // Other requests are not audited.
     call(&server, Method::GET, "/api/agents", &user, &json!({})).await;
     assert!(server.terminate().success());
     let lines: Vec<Value> = server
@@ -191,7 +191,7 @@ async fn what_admins_do_and_who_is_refused_is_written_down() {
 }
 
 #[tokio::test]
-async fn the_audit_is_found_by_its_target_in_lines_for_people_too() {
+async fn audit_lines_have_their_target_in_the_text_format_too() {
     let mut server = guarded().start();
     call(&server, Method::GET, SESSIONS, WRONG, &json!({})).await;
     assert!(server.terminate().success());

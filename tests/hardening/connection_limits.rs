@@ -1,4 +1,4 @@
-//! More connections than anybody needs.
+//! The limits of connections and open files.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,24 +8,24 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::server::Server;
 
-/// The most connections of a server with nothing but defaults.
+/// The default of `MAX_CONNECTIONS`.
 const MAX_CONNECTIONS: usize = 10_000;
 
-/// What this process and the server need beside the connections.
+/// The open files that this process and the server need in addition to the connections.
 const SPARE_FILES: u64 = 200;
 
 #[test]
-fn ten_thousand_idle_connections_do_not_keep_a_new_client_out() {
+fn ten_thousand_idle_connections_do_not_lock_out_a_new_client() {
     let wanted = MAX_CONNECTIONS as u64 + SPARE_FILES;
     let files = raise_open_files(wanted);
-    // Where the system allows fewer, the server's own limit is set as low.
-    let crowd = usize::try_from(files.min(wanted) - SPARE_FILES).unwrap();
+    // If the system allows fewer open files, the limit of the server is lower too.
+    let connections = usize::try_from(files.min(wanted) - SPARE_FILES).unwrap();
     let mut server = Server::builder()
-        .env("MAX_CONNECTIONS", crowd.to_string())
+        .env("MAX_CONNECTIONS", connections.to_string())
         .start();
     let address = server.url().trim_start_matches("http://").to_owned();
-    let idle: Vec<_> = (0..crowd)
-        .map(|_| TcpStream::connect(&address).expect("the system has room"))
+    let idle: Vec<_> = (0..connections)
+        .map(|_| TcpStream::connect(&address).expect("the system accepts"))
         .collect();
     for _ in 0..20 {
         ask(&address);
@@ -34,7 +34,7 @@ fn ten_thousand_idle_connections_do_not_keep_a_new_client_out() {
     assert!(server.terminate().success());
 }
 
-/// Raises the limit of open files to this, or as far as the system lets us; returns what it is.
+/// Raises the limit of open files, as far as the system permits. Returns the new limit.
 fn raise_open_files(wanted: u64) -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = wanted.min(limit.maximum.unwrap_or(u64::MAX));
@@ -46,13 +46,13 @@ fn raise_open_files(wanted: u64) -> u64 {
     raised
 }
 
-/// Where the system allows few open files, the idle connections give way just the same.
+/// Under a low limit of open files, idle connections are evicted too.
 #[test]
-fn a_server_that_may_open_few_files_is_not_held_up_by_idle_connections() {
+fn idle_connections_do_not_block_a_server_with_few_open_files() {
     let mut server = Server::builder().open_files(256).start();
     let address = server.url().trim_start_matches("http://").to_owned();
     let idle: Vec<_> = (0..1000)
-        .map(|_| TcpStream::connect(&address).expect("the system has room"))
+        .map(|_| TcpStream::connect(&address).expect("the system accepts"))
         .collect();
     let begun = Instant::now();
     ask(&address);
@@ -65,7 +65,7 @@ fn a_server_that_may_open_few_files_is_not_held_up_by_idle_connections() {
 }
 
 #[test]
-fn a_server_that_can_open_next_to_no_files_says_what_to_do() {
+fn a_limit_of_too_few_open_files_is_explained() {
     for limit in [8, 20, 63] {
         let finished = Server::builder().open_files(limit).run();
         assert!(!finished.status.success());
@@ -78,7 +78,7 @@ fn a_server_that_can_open_next_to_no_files_says_what_to_do() {
 }
 
 fn ask(address: &str) {
-    let mut client = TcpStream::connect(address).expect("the system has room");
+    let mut client = TcpStream::connect(address).expect("the system accepts");
     client
         .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();

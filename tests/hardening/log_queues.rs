@@ -1,5 +1,5 @@
-//! A log that nobody reads: the server's memory stays bounded, it answers, and what it dropped is
-//! counted. And long texts of clients, of which log lines hold no more than the beginning.
+//! A log that no one reads: the memory of the server stays bounded, it answers, and dropped lines are
+//! counted. Long texts of clients are shortened in log lines.
 
 #![cfg(target_os = "linux")]
 
@@ -19,21 +19,21 @@ use crate::support::server::Server;
 
 const TOKEN: &str = "the-token-of-the-log-tests";
 
-/// More refusals than the queue of audit lines takes, which is 16,384 at most.
+/// More refusals than lines fit into the audit queue: 16,384.
 const REQUESTS: usize = 17_600;
 
-/// How many of them have a long path, of so many bytes: 60 MB, if their lines had it whole.
+/// How many of them have a long path, and its length in bytes: 60 MB if it were logged whole.
 const LONG_REQUESTS: usize = 1_000;
 const LONG_PATH: usize = 60_000;
 
-/// Requests that are under way at once on a connection.
+/// Requests in flight on a connection.
 const PIPELINED: usize = 50;
 
-/// What the two queues, of 8 MiB each, may add to the peak of the memory, with what the allocator
-/// and the connections need beside them, in KiB.
+/// How much the peak of memory may grow, in KiB: two queues of 8 MiB each, plus the overhead of the
+/// allocator and the connections.
 const MAX_GROWTH: u64 = 48 * 1024;
 
-/// A server whose log goes to a pipe, of which this process reads as much as it wants.
+/// A server whose log is a pipe that only the test reads.
 struct Piped {
     child: Child,
     address: String,
@@ -75,7 +75,7 @@ impl Piped {
         TcpStream::connect(&self.address).expect("a connection")
     }
 
-    /// The most memory that it has held so far, in KiB.
+    /// Returns the peak of its resident memory, in KiB.
     fn peak(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("the process is there");
@@ -83,7 +83,7 @@ impl Piped {
             .lines()
             .find_map(|line| line.strip_prefix("VmHWM:"))
             .and_then(|peak| peak.trim().strip_suffix(" kB"))
-            .expect("Linux tells the peak");
+            .expect("Linux reports the peak");
         peak.parse().expect("a number")
     }
 
@@ -121,7 +121,7 @@ fn line(log: &mut impl std::io::BufRead) -> Value {
     serde_json::from_str(&line).expect("each line of the log is an object")
 }
 
-/// Requests without credentials, each of which is an audit line.
+/// Makes requests without credentials. Each is an audit line.
 fn flood(server: &Piped) {
     let long = "x".repeat(LONG_PATH);
     let mut stream = server.connect();
@@ -147,7 +147,7 @@ fn flood(server: &Piped) {
     stream.flush().unwrap();
 }
 
-/// Reads an answer to its end; returns its status.
+/// Reads a whole response. Returns its status.
 fn answer(answers: &mut impl std::io::BufRead) -> u16 {
     let mut length = 0;
     let mut head = Vec::new();
@@ -167,7 +167,7 @@ fn answer(answers: &mut impl std::io::BufRead) -> u16 {
 }
 
 #[test]
-fn a_log_that_nobody_reads_is_bounded_in_bytes_and_what_is_dropped_is_reported() {
+fn an_unread_log_is_bounded_in_bytes_and_dropped_lines_are_reported() {
     let mut server = Piped::start();
     server.get("/healthz");
     let before = server.peak();
@@ -181,7 +181,7 @@ fn a_log_that_nobody_reads_is_bounded_in_bytes_and_what_is_dropped_is_reported()
     let dropped = server.dropped();
     assert!(dropped > 0, "some lines are too many");
 
-    // Somebody reads again: every line arrives, or is among those that are reported.
+    // Once the log is read, every line either arrives or is reported as dropped.
     let (mut refusals, mut reported) = (0, 0);
     while refusals + reported < REQUESTS as u64 {
         let line = line(&mut server.log);
@@ -195,19 +195,19 @@ fn a_log_that_nobody_reads_is_bounded_in_bytes_and_what_is_dropped_is_reported()
             assert!(message.starts_with("log lines were dropped"), "{line}");
         }
     }
-    // The metric was asked for by admins, whose calls are audit lines too.
+    // The requests for the metrics are audit lines too.
     assert!(reported >= dropped, "{reported} of {dropped}");
     assert!(refusals > 10_000, "{refusals} of {REQUESTS} lines arrive");
 
-    // And lines flow as before.
+    // The log works as before.
     server.get("/nowhere");
     let found = (0..10).any(|_| line(&mut server.log)["path"] == "/nowhere");
     assert!(found);
 }
 
-/// Requests with something long in each place that clients fill.
+/// Makes requests with a long text wherever clients can put one.
 #[test]
-fn no_text_of_a_client_makes_a_line_of_the_log_long() {
+fn no_text_of_a_client_makes_a_log_line_long() {
     let mut server = Server::builder()
         .env("ELIZA_SERVER_AUTH_TOKEN", TOKEN)
         .env("RUST_LOG", "trace")

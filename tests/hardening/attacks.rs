@@ -1,5 +1,5 @@
-//! Strangers who want the server's memory, or its connections: whatever they begin has a bound, and
-//! others are answered meanwhile.
+//! Attacks on the server's memory and connections: each is bounded, and other clients are answered
+//! meanwhile.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,13 +20,13 @@ const ELIZA: &str = "b850bc30-45f8-0041-a00a-83df46d8555d";
 const USER: &str = "3c90c3cc-0d44-4b50-8888-8dd25736052a";
 const SESSIONS: &str = "/api/messaging/sessions";
 
-/// How long an attack lasts at most.
+/// The longest duration of an attack.
 const ATTACK: Duration = Duration::from_secs(4);
 
-/// How long a handshake of Engine.IO may take.
+/// The longest duration of an Engine.IO handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// How soon memory is given back.
+/// How soon memory is released.
 const SOON: Duration = Duration::from_secs(20);
 
 /// Each attack keeps the machine busy.
@@ -56,12 +56,12 @@ fn resident(server: &Server) -> usize {
     memory(server, "VmRSS:")
 }
 
-/// Waits until the server has given back what it took. Its allocator does that when it is used, on
-/// the thread and for the sizes that it is used for.
-async fn returns_to(server: &Server, limit: usize) {
+/// Waits until the server has released its memory. The allocator does that when it is used, for the
+/// thread and the sizes of that use.
+async fn shrinks_to(server: &Server, limit: usize) {
     let begun = Instant::now();
     while resident(server) > limit {
-        let uses = (0..4).map(|_| has_room(server));
+        let uses = (0..4).map(|_| accepts_large_body(server));
         assert!(
             futures_util::future::join_all(uses)
                 .await
@@ -69,13 +69,13 @@ async fn returns_to(server: &Server, limit: usize) {
                 .all(|it| it)
         );
         let resident = resident(server) / MIB;
-        assert!(begun.elapsed() < SOON, "{resident} MiB are not given back");
+        assert!(begun.elapsed() < SOON, "{resident} MiB are not released");
         sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// Runs an attack, while a well-behaved client is answered within a second. On a busy machine one
-/// answer in ten may take longer.
+/// Runs an attack, while a well-behaved client gets its responses within a second. On a busy machine one
+/// in ten may take longer.
 async fn unharmed(server: &Arc<Server>, attack: impl Future<Output = ()>) {
     let mut waits = Vec::new();
     let asking = async {
@@ -94,13 +94,13 @@ async fn unharmed(server: &Arc<Server>, attack: impl Future<Output = ()>) {
         () = asking => {}
     }
     waits.sort();
-    assert!(!waits.is_empty(), "nobody was answered");
+    assert!(!waits.is_empty(), "no request was answered");
     let most = waits[waits.len() * 9 / 10];
     assert!(most < Duration::from_secs(1), "{waits:?}");
 }
 
 async fn post(server: &Server, path: &str, body: &Value) -> Value {
-    // The client can speak TLS, and wants to be told by what means, though no test does.
+    // Required by the TLS support, which no test uses.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let request = reqwest::Client::new().post(server.at(path)).json(body);
     let response = request.send().await.expect("the server answers");
@@ -147,11 +147,11 @@ async fn handshakes_by_polling_take_bounded_memory() {
     unharmed(&server, attack).await;
     let peak = peak(&server) - before;
     assert!(peak < 96 * MIB, "{} MiB", peak / MIB);
-    returns_to(&server, before + 64 * MIB).await;
+    shrinks_to(&server, before + 64 * MIB).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_oldest_of_too_many_handshakes_gives_way() {
+async fn the_oldest_of_too_many_handshakes_is_evicted() {
     let server = guarded().start();
     let mut client = Raw::open(&server).await;
     let mut sids = Vec::new();
@@ -163,7 +163,7 @@ async fn the_oldest_of_too_many_handshakes_gives_way() {
     }
     let poll = async |sid: &str| {
         let mut client = Raw::open(&server).await;
-        // A CONNECT without credentials is answered, where there is a session.
+        // A CONNECT without credentials is answered if the session exists.
         let path = format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
         let body = "content-length: 2\r\n\r\n40";
         client.head(&format!("POST {path}"), body).await;
@@ -177,7 +177,7 @@ async fn the_oldest_of_too_many_handshakes_gives_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sockets_that_say_nothing_keep_nobody_out() {
+async fn silent_sockets_lock_no_one_out() {
     let _turn = ONE_AT_A_TIME.lock().await;
     let server = Arc::new(guarded().start());
     let attack = async {
@@ -194,18 +194,18 @@ async fn sockets_that_say_nothing_keep_nobody_out() {
     unharmed(&server, attack).await;
 }
 
-/// Where nobody is asked who they are, a socket is idle until it is in a room.
+/// Without authentication, a socket is idle until it joins a room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sockets_that_join_no_room_give_way_and_those_in_one_do_not() {
+async fn only_sockets_outside_of_rooms_are_evicted() {
     let _turn = ONE_AT_A_TIME.lock().await;
     let server = Arc::new(server().start());
     let session = create(&server).await;
     let attack = async {
-        let mut listener = Raw::open(&server).await;
-        assert!(listener.upgrade().await && listener.connect().await);
+        let mut member = Raw::open(&server).await;
+        assert!(member.upgrade().await && member.connect().await);
         let join = format!("42{}", json!(["join", { "roomId": session }]));
-        assert!(listener.text(&join).await);
-        let joined = listener.read_until(|text| text.contains("room_joined"));
+        assert!(member.text(&join).await);
+        let joined = member.read_until(|text| text.contains("room_joined"));
         assert!(joined.await.is_some());
         let mut sockets = Vec::new();
         for _ in 0..MAX_CONNECTIONS + 50 {
@@ -214,21 +214,21 @@ async fn sockets_that_join_no_room_give_way_and_those_in_one_do_not() {
             sockets.push(socket);
         }
         assert!(sockets[0].ends_within(Duration::from_secs(5)).await);
-        assert!(!listener.ends_within(Duration::from_secs(1)).await);
+        assert!(!member.ends_within(Duration::from_secs(1)).await);
     };
     unharmed(&server, attack).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_handshake_that_is_not_completed_ends_after_ten_seconds_and_a_connected_socket_stays() {
+async fn an_incomplete_handshake_ends_after_ten_seconds_and_a_connected_socket_stays() {
     let server = guarded().start();
     let open = self::server().start();
     let mut silent = Raw::open(&server).await;
     assert!(silent.upgrade().await);
     let mut refused = Raw::open(&server).await;
     assert!(refused.upgrade().await && refused.text("40").await);
-    let told = refused.read_until(|text| text.contains("Credentials are missing or wrong"));
-    assert!(told.await.is_some());
+    let notified = refused.read_until(|text| text.contains("Credentials are missing or wrong"));
+    assert!(notified.await.is_some());
     let mut idle = Raw::open(&open).await;
     assert!(idle.upgrade().await && idle.connect().await);
     let begun = Instant::now();
@@ -242,7 +242,7 @@ async fn a_handshake_that_is_not_completed_ends_after_ten_seconds_and_a_connecte
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sockets_that_never_read_take_bounded_memory_and_give_it_back() {
+async fn sockets_that_never_read_take_bounded_memory_and_release_it() {
     const SOCKETS: usize = 60;
     const MESSAGES: usize = 160;
 
@@ -270,24 +270,24 @@ async fn sockets_that_never_read_take_bounded_memory_and_give_it_back() {
     unharmed(&server, attack).await;
     let peak = peak(&server) - before;
     assert!(peak < (SOCKETS + 40) * MIB, "{} MiB", peak / MIB);
-    returns_to(&server, before + 40 * MIB).await;
+    shrinks_to(&server, before + 40 * MIB).await;
     drop(sockets);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_that_do_not_end_take_bounded_memory_and_others_are_told_why() {
-    /// A few more than there is room for.
+async fn endless_bodies_take_bounded_memory_and_others_get_the_reason() {
+    /// A few more than fit.
     const SENDERS: usize = 70;
     const SENT: usize = 2 * MIB - 1;
 
-    // So many that no connection gives way.
+    // Enough that no connection is evicted.
     let _turn = ONE_AT_A_TIME.lock().await;
     let server = server().env("MAX_CONNECTIONS", "400");
     let server = Arc::new(server.start());
     let before = resident(&server);
     let announced = format!("content-length: {}\r\n", SENT + 1);
     let attack = async {
-        // Who announces much and sends little takes little from others.
+        // A sender that announces much but sends little reserves little.
         let mut silent = Vec::new();
         for _ in 0..SENDERS {
             let mut sender = Raw::open(&server).await;
@@ -299,13 +299,13 @@ async fn bodies_that_do_not_end_take_bounded_memory_and_others_are_told_why() {
         let part = vec![b' '; SENT];
         let mut senders = Vec::new();
         let begun = Instant::now();
-        while senders.len() < SENDERS || has_room(&server).await {
-            assert!(begun.elapsed() < SOON, "there is no bound");
+        while senders.len() < SENDERS || accepts_large_body(&server).await {
+            assert!(begun.elapsed() < SOON, "memory is not bounded");
             let mut sender = Raw::open(&server).await;
             sender.head(&format!("POST {SESSIONS}"), &announced).await;
             sender.send(&part).await;
             senders.push(sender);
-            // What was sent is read a little later; two who come at once may both find no room.
+            // The server reads a little later; two senders at once may both be refused.
             sleep(Duration::from_millis(50)).await;
         }
         drop(senders);
@@ -313,18 +313,18 @@ async fn bodies_that_do_not_end_take_bounded_memory_and_others_are_told_why() {
     unharmed(&server, attack).await;
     let peak = peak(&server) - before;
     assert!(peak < (128 + 80) * MIB, "{} MiB", peak / MIB);
-    returns_to(&server, before + 96 * MIB).await;
+    shrinks_to(&server, before + 96 * MIB).await;
     create(&server).await;
 }
 
-/// Whether a body of nearly the greatest size is read; where it is not, its sender is told why.
-async fn has_room(server: &Server) -> bool {
+/// Whether the server accepts a body of nearly the maximum size. If not, its response has the reason.
+async fn accepts_large_body(server: &Server) -> bool {
     let session = json!({ "agentId": ELIZA, "userId": USER });
     let body = format!("{session}{}", " ".repeat(2 * MIB - 1024));
     let _ = rustls::crypto::ring::default_provider().install_default();
     let request = reqwest::Client::new().post(server.at(SESSIONS)).body(body);
     let Ok(response) = request.send().await else {
-        // It is hung up on while it sends.
+        // The server closed the connection while the client was sending.
         return false;
     };
     if response.status() == 201 {

@@ -1,4 +1,4 @@
-//! Secrets that come from files.
+//! Secrets in files.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,8 +13,8 @@ use crate::support::server::{Builder, Server};
 const SERVER_TOKEN: &str = "of-the-server's-clients $1 #2";
 const ADMIN_TOKEN: &str = "of-the-administrators";
 
-fn write(folder: &Path, name: &str, content: &str, mode: u32) {
-    let path = folder.join(name);
+fn write(directory: &Path, name: &str, content: &str, mode: u32) {
+    let path = directory.join(name);
     fs::write(&path, content).unwrap();
     fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
 }
@@ -28,7 +28,7 @@ async fn status(server: &Server, path: &str, token: Option<&str>) -> StatusCode 
     request.send().await.unwrap().status()
 }
 
-/// What a start says that has to be refused.
+/// Returns the log of a start that must be refused.
 fn refused(builder: &Builder) -> String {
     let finished = builder.run();
     assert_eq!(finished.status.code(), Some(1), "{}", finished.log);
@@ -37,7 +37,7 @@ fn refused(builder: &Builder) -> String {
 }
 
 #[tokio::test]
-async fn tokens_come_from_the_files_that_variables_and_flags_name() {
+async fn tokens_are_read_from_the_files_of_variables_and_flags() {
     let builder = Server::builder()
         .env("ELIZA_SERVER_AUTH_TOKEN_FILE", "server-token")
         .arg("--sessiond-admin-token-file=admin-token");
@@ -72,13 +72,13 @@ async fn tokens_come_from_the_files_that_variables_and_flags_name() {
     }
     let log = server.log();
     assert_eq!(
-        log.matches("others than its owner may read").count(),
+        log.matches("users other than its owner may read").count(),
         1,
         "{log}"
     );
     assert!(
         log.contains(
-            "SESSIOND_ADMIN_TOKEN_FILE \"admin-token\" (flag --sessiond-admin-token-file): others"
+            "SESSIOND_ADMIN_TOKEN_FILE \"admin-token\" (flag --sessiond-admin-token-file): users"
         ),
         "{log}"
     );
@@ -89,7 +89,7 @@ async fn tokens_come_from_the_files_that_variables_and_flags_name() {
 }
 
 #[test]
-fn a_file_that_cannot_give_a_secret_stops_the_start() {
+fn a_file_without_a_secret_stops_the_start() {
     let with_file = |path: &str| Server::builder().env("JWT_SECRET_FILE", path);
     let builder = with_file("pipe");
     let made = Command::new("mkfifo")

@@ -1,4 +1,4 @@
-//! What the real server makes of a `.env` file.
+//! How the real server reads a `.env` file.
 
 use std::fs;
 use std::process::Command;
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use crate::client;
 use crate::support::server::{Builder, Server};
 
-/// A server that reads this file, and nothing that the harness sets in its place.
+/// Returns a server with this file.
 fn with_file(content: impl AsRef<[u8]>) -> Builder {
     let builder = Server::builder();
     fs::write(builder.home().join(".env"), content).unwrap();
     builder
 }
 
-/// The answer to a create without or with a token.
+/// Creates a session, without or with a token. Returns the response.
 async fn create(server: &Server, token: Option<&str>) -> (StatusCode, Value) {
     let client = client();
     let request = client
@@ -35,7 +35,7 @@ async fn create(server: &Server, token: Option<&str>) -> (StatusCode, Value) {
 }
 
 #[tokio::test]
-async fn apostrophes_in_comments_take_no_line_away() {
+async fn apostrophes_in_comments_hide_no_line() {
     let server = with_file(
         "LOG_FORMAT=json  # that's for the log\n\
          ELIZA_SERVER_AUTH_TOKEN=0123456789abcdef0123\n\
@@ -54,7 +54,7 @@ async fn apostrophes_in_comments_take_no_line_away() {
 }
 
 #[tokio::test]
-async fn a_dollar_in_a_token_stands_for_itself() {
+async fn a_dollar_in_a_token_is_literal() {
     for token in [
         "$uperlongtoken0123456789",
         "Tr0ub4dor$Horse-Battery",
@@ -80,7 +80,7 @@ async fn a_dollar_in_a_token_stands_for_itself() {
 }
 
 #[test]
-fn a_line_that_would_be_lost_stops_the_start() {
+fn a_line_that_dotenv_would_lose_stops_the_start() {
     for (line, reason) in [
         (
             "ELIZA_SERVER_AUTH_TOKEN: s3cret",
@@ -116,7 +116,7 @@ fn a_line_that_would_be_lost_stops_the_start() {
 }
 
 #[test]
-fn an_empty_token_is_warned_of_with_its_line() {
+fn an_empty_token_is_warned_about_with_its_line() {
     let server = with_file("# To be filled in\nELIZA_SERVER_AUTH_TOKEN=\n").start();
     let warning =
         "ELIZA_SERVER_AUTH_TOKEN (line 2 of .env) is set but empty, so it counts as unset";
@@ -126,15 +126,15 @@ fn an_empty_token_is_warned_of_with_its_line() {
 }
 
 #[test]
-fn a_setting_within_the_quotes_of_another_value_is_warned_of() {
+fn a_setting_within_the_quotes_of_another_value_is_warned_about() {
     let server = with_file("NOTE='what\nELIZA_SERVER_AUTH_TOKEN=abc\nI mean'\n").start();
     let warning = ".env, line 2: ELIZA_SERVER_AUTH_TOKEN is not set here, since the line is part of \
-                   the value that is quoted from line 1 on";
+                   the value whose quotes open in line 1";
     assert!(server.log().contains(warning), "{}", server.log());
 }
 
 #[test]
-fn a_pipe_in_the_place_of_the_file_is_not_waited_for() {
+fn a_pipe_instead_of_the_file_is_not_waited_for() {
     let builder = Server::builder();
     let pipe = builder.home().join(".env");
     assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());

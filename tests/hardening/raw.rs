@@ -1,4 +1,4 @@
-//! Clients that send what they like: HTTP and WebSocket by hand.
+//! A client that sends arbitrary bytes: HTTP and WebSocket by hand.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tokio::time::timeout;
 
 use crate::support::server::Server;
 
-/// What takes longer has failed. Generous: a test machine may be busy.
+/// A longer wait is a failure. Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A receive buffer that is soon full, in bytes.
+/// A receive buffer that is quickly full, in bytes.
 const SMALL_BUFFER: u32 = 4096;
 
 /// A connection to a server.
@@ -25,7 +25,7 @@ impl Raw {
         Self::try_open(server).await.expect("the server accepts")
     }
 
-    /// A connection, where the server has room for one.
+    /// Connects, if the server accepts.
     pub(crate) async fn try_open(server: &Server) -> Option<Self> {
         let host = server.url().trim_start_matches("http://").to_owned();
         let socket = TcpSocket::new_v4().unwrap();
@@ -35,19 +35,19 @@ impl Raw {
         Some(Self { stream, host })
     }
 
-    /// Sends bytes; whether the server takes them all.
+    /// Sends bytes. Returns whether the server accepted all of them.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
         let sent = timeout(PATIENCE, self.stream.write_all(bytes)).await;
         sent.is_ok_and(|sent| sent.is_ok())
     }
 
-    /// Sends a request's head.
+    /// Sends the head of a request.
     pub(crate) async fn head(&mut self, line: &str, more: &str) -> bool {
         let head = format!("{line} HTTP/1.1\r\nhost: {}\r\n{more}\r\n", self.host);
         self.send(head.as_bytes()).await
     }
 
-    /// Reads until the response so far satisfies someone; none where it never does.
+    /// Reads until the response so far passes a check. Returns `None` if it never does.
     pub(crate) async fn read_until(&mut self, found: impl Fn(&str) -> bool) -> Option<String> {
         let mut read = Vec::new();
         let reading = async {
@@ -65,7 +65,7 @@ impl Raw {
         timeout(PATIENCE, reading).await.ok()?
     }
 
-    /// Asks for a path, and reads the answer.
+    /// Requests a path, and reads the response.
     pub(crate) async fn get(&mut self, path: &str, more: &str) -> Option<String> {
         let line = format!("GET {path}");
         if !self.head(&line, more).await {
@@ -74,7 +74,7 @@ impl Raw {
         self.read_until(is_complete).await
     }
 
-    /// Becomes a WebSocket of Engine.IO. It has not said who it is then.
+    /// Upgrades to an Engine.IO WebSocket, not authenticated yet.
     pub(crate) async fn upgrade(&mut self) -> bool {
         let more = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
                     sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -106,7 +106,7 @@ impl Raw {
                 .is_some()
     }
 
-    /// Whether the server has ended the connection, now or within so long.
+    /// Whether the server ends the connection within this time.
     pub(crate) async fn ends_within(&mut self, limit: Duration) -> bool {
         let mut rest = [0; 4096];
         let ended = async { while !matches!(self.stream.read(&mut rest).await, Ok(0) | Err(_)) {} };
@@ -114,7 +114,7 @@ impl Raw {
     }
 }
 
-/// Whether a response is there with its body, where that has a length.
+/// Whether a response is complete: its head, and its body if that has a length.
 fn is_complete(response: &str) -> bool {
     let Some((head, body)) = response.split_once("\r\n\r\n") else {
         return false;

@@ -1,4 +1,4 @@
-//! What a start says of wrong settings, as a whole page to be proof-read.
+//! The messages about invalid settings at the start, as pages to proofread.
 
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
@@ -8,10 +8,10 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::server::{Builder, Server};
 
-/// A page of messages, each below what was set.
+/// A page of messages, each below the settings that cause it.
 struct Page {
     text: String,
-    /// Taken, so that each start ends by itself.
+    /// A port in use, so that each start fails at the latest when it binds it.
     port: TcpListener,
 }
 
@@ -46,7 +46,7 @@ impl Page {
         self.add(&[(name, value)], &[], "");
     }
 
-    /// Starts the server with a file of a secret.
+    /// Starts the server with a file for a secret.
     fn secret(&mut self, content: impl AsRef<[u8]>, mode: u32) {
         let port = self.port.local_addr().unwrap().port();
         let builder = Server::builder()
@@ -77,7 +77,7 @@ impl Page {
     }
 }
 
-/// The line without the random token that it offers.
+/// Returns a line without the random token that it suggests.
 fn without_token(line: &str) -> String {
     let name = "ELIZA_SERVER_AUTH_TOKEN=";
     let offered = line.trim_start().strip_prefix(name);
