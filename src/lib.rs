@@ -1,22 +1,23 @@
 //! sessiond: a self-hosted, durable server of the `ElizaOS` Sessions API.
 //!
-//! The layers, from the ground up. A module imports only from layers above its own in this list, which
-//! `tests/architecture.rs` checks:
+//! The layers, from the ground up. A module imports only from layers above its own in this list,
+//! which `tests/architecture.rs` checks:
 //!
 //! - [`domain`]: the rules, as pure values. Time is an argument.
 //! - [`clock`], [`events`], [`json`]: time; the events of sessions and their subscribers; JSON as
 //!   JavaScript writes it.
 //! - [`metrics`]: counters, gauges and histograms.
 //! - [`telemetry`]: the log.
-//! - [`archive`], [`message_json`], [`process`]: sessions as JSON Lines; the JSON parts of a message;
-//!   signals, limits and files of the process.
+//! - [`archive`], [`message_json`], [`process`]: sessions as JSON Lines; the JSON parts of
+//!   a message; signals, limits and files of the process.
 //! - [`store`]: sessions and messages in one redb file, behind named queries and commands.
 //! - [`agents`]: characters, their backends, and the turn runner.
 //! - [`auth`]: authentication, access rules, origins, rate limits.
-//! - [`app`], `connections`: the use cases, shared by all transports: load, let the domain decide, commit,
-//!   notify; the connection limits.
-//! - [`client_events`], [`console`], [`janitor`], [`space`], [`verification`]: events as clients see them;
-//!   the operator's page; work that only the clock starts: expiry, free space, verification of the file.
+//! - [`app`], `connections`: the use cases, shared by all transports: load, let the domain
+//!   decide, commit, notify; the connection limits.
+//! - [`client_events`], [`console`], [`janitor`], [`space`], [`verification`]: events as clients
+//!   see them; the operator's page; work that only the clock starts: expiry, free space,
+//!   verification of the file.
 //! - [`api`]: the HTTP API.
 //! - [`realtime`]: the Socket.IO API.
 //! - [`transport`]: the TCP and Unix socket listeners, timeouts, draining.

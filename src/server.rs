@@ -21,10 +21,10 @@ use crate::connections::Connections;
 use crate::domain::time::Timestamp;
 use crate::events::EventBus;
 use crate::janitor::Janitor;
-use crate::process::server_lock::{self, ServerLock};
+use crate::process::server_lock::{Mode, ServerLock};
 use crate::process::signals::{self, Signals};
 use crate::realtime::{self, Realtime};
-use crate::settings::{Config, StorageConfig};
+use crate::settings::Config;
 use crate::space;
 use crate::store::error::OpenError;
 use crate::store::{Found, Store};
@@ -46,15 +46,6 @@ pub struct Parts {
     pub agents: Vec<Agent>,
 }
 
-impl Default for Parts {
-    fn default() -> Self {
-        Self {
-            clock: Clock::system(),
-            agents: Vec::new(),
-        }
-    }
-}
-
 /// Serves on the listener until `shutdown` resolves, then stops cleanly.
 ///
 /// # Errors
@@ -64,7 +55,8 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    run_with(config, Parts::default(), listener, shutdown).await
+    let (clock, agents) = (Clock::system(), Vec::new());
+    run_with(config, Parts { clock, agents }, listener, shutdown).await
 }
 
 /// Does the same as [`run`], with other parts.
@@ -89,35 +81,13 @@ pub async fn run_with(
     let path = config.storage.database();
     let in_database = || format!("the database {}", path.display());
     // Held until the end, so that no other process works on the file at this path.
-    let _lock = lock(&config.storage.data_dir).with_context(in_database)?;
+    let _lock = lock(&config.storage.data_dir, Mode::Exclusive).with_context(in_database)?;
     // From here on SIGHUP reloads the agents instead of ending the process.
     let hangups = signals::hangups();
     let mut source = AgentSource::new(&config, clock.clone(), parts.agents)?;
     let agents = source.load()?;
-    let StorageConfig { cache_bytes, .. } = config.storage;
-    let events = EventBus::default();
-    let opened = Store::open(
-        &path,
-        cache_bytes,
-        config.rules,
-        clock.clone(),
-        events.clone(),
-    );
-    let (store, found) = opened.with_context(in_database)?;
-    let store = Arc::new(store);
-    let limits = Limits::new(config.auth.rates, &clock);
-    let app = App::new(Arc::clone(&store), agents, events, limits, clock.clone());
-    let app = Arc::new(app);
-    log_start(&path, found, &app);
-
-    let resumed = app.recover().await;
-    let resumed = resumed.map_err(|error| anyhow::anyhow!("open turns: {error:?}"))?;
-    if resumed > 0 {
-        tracing::info!(
-            sessions = resumed,
-            "resuming the turns that the previous stop interrupted"
-        );
-    }
+    let opened = open(&config, &path, agents, &clock).await;
+    let (store, app) = opened.with_context(in_database)?;
     let stop = CancellationToken::new();
     let background = start_background(&app, &config, &stop);
     let reload = reload_agents(Arc::clone(&app), source, hangups);
@@ -140,6 +110,37 @@ pub async fn run_with(
     Ok(())
 }
 
+/// Opens the store and resumes interrupted turns.
+async fn open(
+    config: &Config,
+    path: &Path,
+    agents: Registry,
+    clock: &Clock,
+) -> anyhow::Result<(Arc<Store>, Arc<App>)> {
+    let events = EventBus::default();
+    let cache_bytes = config.storage.cache_bytes;
+    let (store, found) = Store::open(
+        path,
+        cache_bytes,
+        config.rules,
+        clock.clone(),
+        events.clone(),
+    )?;
+    let store = Arc::new(store);
+    let limits = Limits::new(config.auth.rates, clock);
+    let app = App::new(Arc::clone(&store), agents, events, limits, clock.clone());
+    log_start(path, found, &app);
+    let resumed = app.recover().await;
+    let sessions = resumed.map_err(|error| anyhow::anyhow!("open turns: {error:?}"))?;
+    if sessions > 0 {
+        tracing::info!(
+            sessions,
+            "resuming the turns that the previous stop interrupted"
+        );
+    }
+    Ok((store, Arc::new(app)))
+}
+
 /// Starts the tasks that only the clock drives. They end when `stop` is cancelled.
 fn start_background(app: &Arc<App>, config: &Config, stop: &CancellationToken) -> TaskTracker {
     let tasks = TaskTracker::new();
@@ -153,7 +154,8 @@ fn start_background(app: &Arc<App>, config: &Config, stop: &CancellationToken) -
     tasks
 }
 
-/// Serves over TCP and over the Unix socket until `shutdown` resolves and the connections are drained.
+/// Serves over TCP and over the Unix socket until `shutdown` resolves and the connections are
+/// drained.
 async fn serve(
     app: &Arc<App>,
     config: Config,
@@ -217,7 +219,8 @@ impl AgentSource {
         // Its disk may be unmounted: that does not mean that all agents were removed.
         if self.existed && !exists {
             bail!(
-                "the directory {} is missing; create it again, empty if there are no character files",
+                "the directory {} is missing; create it again, empty if there are no character \
+                 files",
                 self.directory.display()
             );
         }
@@ -243,11 +246,12 @@ async fn reload_agents(app: Arc<App>, mut source: AgentSource, mut hangups: Sign
     }
 }
 
-/// Locks the data directory for this server. Returns `None` if its file system has no locks.
-fn lock(data_dir: &Path) -> anyhow::Result<Option<ServerLock>> {
-    match ServerLock::acquire(data_dir, server_lock::Mode::Exclusive) {
+/// Locks the data directory. Returns `None` if its file system has no locks, or if it cannot be
+/// opened, which opening the database reports.
+pub(crate) fn lock(data_dir: &Path, mode: Mode) -> Result<Option<ServerLock>, OpenError> {
+    match ServerLock::acquire(data_dir, mode) {
         Ok(Some(lock)) => Ok(Some(lock)),
-        Ok(None) => Err(OpenError::InUse.into()),
+        Ok(None) => Err(OpenError::InUse),
         Err(error) => {
             tracing::warn!(
                 %error,

@@ -13,12 +13,6 @@ use crate::agents::registry::{Agent, BackendContext, Registry};
 use crate::clock::Clock;
 use crate::settings::Config;
 
-/// The state of an agent.
-struct Probed {
-    text: String,
-    is_fault: bool,
-}
-
 /// Lists the agents. With `is_probing`, sends each of them a question.
 pub(super) fn run(config: &Config, is_probing: bool) -> anyhow::Result<()> {
     let clock = Clock::system();
@@ -32,28 +26,28 @@ pub(super) fn run(config: &Config, is_probing: bool) -> anyhow::Result<()> {
         Vec::new()
     };
     print(&table(&agents, &states))?;
-    let faults = states.iter().filter(|state| state.is_fault).count();
+    let faults = states.iter().filter(|(_, is_fault)| *is_fault).count();
     if faults > 0 {
         bail!("{faults} of {} agents do not answer", states.len());
     }
     Ok(())
 }
 
-async fn probe_one(agent: &Agent, clock: &Clock) -> Probed {
+/// Returns the state of an agent, and whether it is a fault.
+async fn probe_one(agent: &Agent, clock: &Clock) -> (String, bool) {
     let started = Instant::now();
     let ids = std::array::from_fn(|_| Uuid::new_v4().as_u128());
     let found = probe(agent, clock.now(), ids).await;
     let millis = started.elapsed().as_millis();
-    let (text, is_fault) = match found {
+    match found {
         Ok(Found::Answer) => (format!("answered in {millis} ms"), false),
         Ok(Found::Later) => ("answers by submit".to_owned(), false),
         Err(reason) => (format!("does not answer: {reason}"), true),
-    };
-    Probed { text, is_fault }
+    }
 }
 
 /// Formats the agents in columns, each with its state.
-fn table(agents: &[&Agent], states: &[Probed]) -> String {
+fn table(agents: &[&Agent], states: &[(String, bool)]) -> String {
     let rows = agents.iter().map(|agent| {
         let id = agent.character.id.to_string();
         [&*agent.character.name, &id, agent.backend.kind()].map(str::to_owned)
@@ -64,7 +58,7 @@ fn table(agents: &[&Agent], states: &[Probed]) -> String {
         lengths.max().unwrap_or_default()
     });
     let [name_width, id_width, backend_width] = widths;
-    let mut states = states.iter().map(|state| state.text.as_str());
+    let mut states = states.iter().map(|(state, _)| state.as_str());
     let lines = rows.iter().map(|[name, id, backend]| {
         let state = states.next().unwrap_or_default();
         let line = format!("{name:name_width$}  {id:id_width$}  {backend:backend_width$}  {state}");

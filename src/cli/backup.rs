@@ -7,15 +7,14 @@ use anyhow::{Context as _, bail};
 
 use super::data_dir::Replacement;
 use super::file_kind::FileKind;
-use super::output::{Bar, note, print};
+use super::output::{BYTES, Bar, note, print};
 use super::{check, data_dir, hints, server_client};
-use crate::clock::Clock;
 use crate::process::atomic_file;
 use crate::settings::Config;
 use crate::store::maintenance::offline::OfflineDatabase;
 
-/// Writes a checked copy of the database to a new file. If a server holds the database, it sends the
-/// copy.
+/// Writes a checked copy of the database to a new file. If a server holds the database, it sends
+/// the copy.
 pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     let shown = || target.display().to_string();
     if target.try_exists().with_context(shown)? {
@@ -25,11 +24,9 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
         .with_context(|| data_dir::no_file_in(atomic_file::folder_of(target)))
         .map_err(|error| hints::append(&error, hints::NO_FILE))?;
     if let Some(mut database) = data_dir::open(config)? {
-        let bar = Bar::rows("copying");
-        let now = Clock::system().now();
-        database.copy_to(file.as_file(), &config.rules, now, &mut |at| bar.show(at))?;
+        data_dir::copy(&mut database, file.as_file(), config)?;
     } else {
-        let bar = Bar::bytes("receiving");
+        let bar = Bar::new(BYTES, "receiving");
         let mut write = |piece: &[u8]| {
             bar.add(piece.len() as u64);
             Ok(file.write_all(piece)?)
@@ -45,7 +42,7 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     let mut copy = copy.map_err(|error| {
         anyhow::anyhow!("the copy is not a usable database, and was discarded: {error}")
     })?;
-    let faults = check::print_faults(&mut copy, "checking")?;
+    let faults = check::print_faults(&mut copy)?;
     if faults > 0 {
         bail!(
             "the copy has {} and was discarded; {}",
@@ -85,7 +82,7 @@ pub(super) fn restore(config: &Config, source: &Path, is_forced: bool) -> anyhow
         bail!("{to} exists; with --force the backup replaces it. Nothing was changed");
     }
     let mut backup = open(source, config.storage.cache_bytes)?;
-    let faults = check::print_faults(&mut backup, "checking")?;
+    let faults = check::print_faults(&mut backup)?;
     if faults > 0 {
         let faults = check::counted(faults, "fault");
         bail!(
@@ -93,13 +90,7 @@ pub(super) fn restore(config: &Config, source: &Path, is_forced: bool) -> anyhow
         );
     }
     let replacement = Replacement::new(config)?;
-    {
-        let bar = Bar::rows("copying");
-        let now = Clock::system().now();
-        backup.copy_to(replacement.file(), &config.rules, now, &mut |at| {
-            bar.show(at)
-        })?;
-    }
+    data_dir::copy(&mut backup, replacement.file(), config)?;
     let sessions = backup.sessions()?;
     replacement.persist()?;
     print(&format!("{to}: {sessions} sessions"))

@@ -2,20 +2,19 @@
 
 use anyhow::{Context as _, bail};
 
-use super::output::{Bar, print};
-use super::{data_dir, hints, server_client};
+use super::output::{Bar, ROWS, print};
+use super::{data_dir, hints};
 use crate::process::server_lock::Mode;
+use crate::server;
 use crate::settings::Config;
 use crate::store::maintenance::offline::{self, OfflineDatabase};
 
 /// Checks every page, record, index row and counter of the database, and changes nothing.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     let path = config.storage.database();
-    let Some(mut database) = data_dir::open(config)? else {
-        return Err(server_client::in_use(&path));
-    };
+    let mut database = data_dir::require(config)?;
     let path = path.display();
-    let faults = print_faults(&mut database, "checking").with_context(|| path.to_string())?;
+    let faults = print_faults(&mut database).with_context(|| path.to_string())?;
     let damaged = print_quarantined(&database)?;
     let sessions = database.sessions()?;
     match (faults, damaged) {
@@ -34,7 +33,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
 /// Reduces the database file to its smallest size.
 pub(super) fn compact(config: &Config) -> anyhow::Result<()> {
     let path = config.storage.database();
-    let compacted = data_dir::lock(config, Mode::Exclusive)
+    let compacted = server::lock(&config.storage.data_dir, Mode::Exclusive)
         .and_then(|_lock| offline::compact(&path, config.storage.cache_bytes));
     let path = path.display();
     let (before, after) = compacted.with_context(|| format!("{path} was not compacted"))?;
@@ -53,11 +52,8 @@ pub(super) fn counted(number: u64, thing: &str) -> String {
 }
 
 /// Prints a line for each fault. Returns their number.
-pub(super) fn print_faults(
-    database: &mut OfflineDatabase,
-    action: &'static str,
-) -> anyhow::Result<u64> {
-    let bar = Bar::rows(action);
+pub(super) fn print_faults(database: &mut OfflineDatabase) -> anyhow::Result<u64> {
+    let bar = Bar::new(ROWS, "checking");
     let mut faults = 0;
     let mut printed = Ok(());
     database.check(&mut |progress| bar.show(progress), &mut |fault| {

@@ -11,31 +11,25 @@ use std::thread;
 use anyhow::Context as _;
 use tempfile::NamedTempFile;
 
+use super::output::{Bar, ROWS};
 use super::server_client::{in_use, runtime};
+use crate::clock::Clock;
 use crate::process::server_lock::{Mode, ServerLock};
 use crate::process::{atomic_file, signals};
-use crate::server::create_data_dir;
+use crate::server::{create_data_dir, lock};
 use crate::settings::Config;
 use crate::store::error::OpenError;
 use crate::store::maintenance::offline::OfflineDatabase;
 
-/// Locks the data directory for a command.
-///
-/// # Errors
-/// Returns an error if another process has locked it.
-pub(super) fn lock(config: &Config, mode: Mode) -> Result<Option<ServerLock>, OpenError> {
-    match ServerLock::acquire(&config.storage.data_dir, mode) {
-        Ok(None) => Err(OpenError::InUse),
-        // Opening the database reports a problem of the directory. If the file system only has no locks
-        // for directories, that of the database file is enough.
-        locked => Ok(locked.ok().flatten()),
-    }
+/// Opens the database offline. Returns an error if another process holds it.
+pub(super) fn require(config: &Config) -> anyhow::Result<OfflineDatabase> {
+    open(config)?.ok_or_else(|| in_use(&config.storage.database()))
 }
 
 /// Opens the database offline. Returns `None` if another process holds it.
 pub(super) fn open(config: &Config) -> anyhow::Result<Option<OfflineDatabase>> {
     let path = config.storage.database();
-    let opened = lock(config, Mode::Shared).and_then(|lock| {
+    let opened = lock(&config.storage.data_dir, Mode::Shared).and_then(|lock| {
         let database = OfflineDatabase::into(&path, config.storage.cache_bytes)?;
         Ok(database.under(lock))
     });
@@ -62,7 +56,7 @@ impl Replacement {
     pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
         create_data_dir(&config.storage.data_dir)?;
         let database = config.storage.database();
-        let lock = match lock(config, Mode::Exclusive) {
+        let lock = match lock(&config.storage.data_dir, Mode::Exclusive) {
             Err(OpenError::InUse) => return Err(in_use(&database)),
             locked => locked?,
         };
@@ -72,11 +66,11 @@ impl Replacement {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             opened => Some(opened.map_err(|error| io_error(error, &target))?),
         };
-        match present.as_ref().map_or(Ok(()), File::try_lock) {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use(&target)),
-            Err(TryLockError::Error(error)) => return Err(io_error(error, &target)),
-        }
+        let locked = present.as_ref().map_or(Ok(()), File::try_lock);
+        locked.map_err(|error| match error {
+            TryLockError::WouldBlock => in_use(&target),
+            TryLockError::Error(error) => io_error(error, &target),
+        })?;
         let file = create_partial(&target).map_err(|error| {
             let directory = atomic_file::folder_of(&target);
             anyhow::Error::new(OpenError::Io(error)).context(no_file_in(directory))
@@ -115,16 +109,16 @@ impl Replacement {
     }
 }
 
-/// Creates a file in the directory of `target` that has a temporary name until it is complete. Removed if
-/// the command ends before that, also by a signal.
+/// Creates a file in the directory of `target` that has a temporary name until it is complete.
+/// Removed if the command ends before that, also by a signal.
 pub(super) fn create_partial(target: &Path) -> io::Result<NamedTempFile> {
     let file = atomic_file::beside(target)?;
     remove_at_signal(file.path().to_owned())?;
     Ok(file)
 }
 
-/// Makes SIGINT and SIGTERM remove an incomplete file before they end the process. A complete file no
-/// longer has this name.
+/// Makes SIGINT and SIGTERM remove an incomplete file before they end the process. A complete file
+/// no longer has this name.
 fn remove_at_signal(file: PathBuf) -> io::Result<()> {
     let runtime = runtime()?;
     let (listening, is_listening) = mpsc::channel();
@@ -142,8 +136,8 @@ fn remove_at_signal(file: PathBuf) -> io::Result<()> {
     is_listening.recv().map_err(io::Error::other)
 }
 
-/// Gives a new file the owner and the mode of the present one, so that the server's user can open it. If
-/// there is none, the owner is that of the directory, if permitted.
+/// Gives a new file the owner and the mode of the present one, so that the server's user can open
+/// it. If there is none, the owner is that of the directory, if permitted.
 fn set_owner(file: &File, present: Option<&File>, target: &Path) -> io::Result<()> {
     let model = match present {
         Some(present) => present.metadata()?,
@@ -163,6 +157,17 @@ fn set_owner(file: &File, present: Option<&File>, target: &Path) -> io::Result<(
 pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
     let identity = |path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Copies a database to a file, with a progress bar.
+pub(super) fn copy(
+    database: &mut OfflineDatabase,
+    file: &File,
+    config: &Config,
+) -> anyhow::Result<()> {
+    let bar = Bar::new(ROWS, "copying");
+    let now = Clock::system().now();
+    Ok(database.copy_to(file, &config.rules, now, &mut |at| bar.show(at))?)
 }
 
 /// Returns the message for a directory in which no file can be created.

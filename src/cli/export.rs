@@ -78,8 +78,8 @@ fn write(mut database: OfflineDatabase, id: Option<SessionId>) -> anyhow::Result
 }
 
 /// The end of the message about an incomplete export.
-const SAVED: &str = "The output contains the rest: `sessiond import` creates a database from it in an \
-                     empty directory, which --data-dir or DATA_DIR chooses";
+const SAVED: &str = "The output contains the rest: `sessiond import` creates a database from it in \
+                     an empty directory, which --data-dir or DATA_DIR chooses";
 
 /// Returns the damage of pages. Damage of single records does not count.
 fn page_damage(database: &mut OfflineDatabase) -> anyhow::Result<Option<OpenError>> {
@@ -129,7 +129,8 @@ mod tests {
     #[test]
     fn damaged_lines_are_counted_in_pieces_of_any_size() {
         let text = "{\"type\":\"damaged\",\"x\":1}\n{\"type\":\"message\",\"content\":\
-                    \"{\\\"type\\\":\\\"damaged\\\"\"}\n{\"type\":\"dam\"}\n{\"type\":\"damaged\"}\n";
+                    \"{\\\"type\\\":\\\"damaged\\\"\"}\n{\"type\":\"dam\"}\n\
+                    {\"type\":\"damaged\"}\n";
         for size in 1..text.len() {
             let mut damaged = DamagedLines::default();
             for piece in text.as_bytes().chunks(size) {

@@ -31,8 +31,8 @@ pub(super) fn config(command: &str, matches: &ArgMatches) -> anyhow::Result<Conf
     })
 }
 
-/// Adds each setting as a flag to every command, before or after its name, so that the same flags work
-/// for all of them. The help of a command lists the settings that it uses.
+/// Adds each setting as a flag to every command, before or after its name, so that the same flags
+/// work for all of them. The help of a command lists the settings that it uses.
 pub(super) fn add_all(program: Command) -> Command {
     with_flags(program, |flag, is_listed| {
         Some(flag.hide(!is_listed).global(true))
@@ -58,7 +58,8 @@ fn with_flags(program: Command, change: impl Fn(Arg, bool) -> Option<Arg>) -> Co
     })
 }
 
-/// Returns the flag of a setting. Its value is parsed later, together with those of the other layers.
+/// Returns the flag of a setting. Its value is parsed later, together with those of the other
+/// layers.
 fn flag(setting: &Setting) -> Arg {
     let arg = setting.arg().clone();
     arg.value_name("VALUE")
@@ -78,8 +79,8 @@ fn set_flags(matches: &ArgMatches) -> HashMap<String, OsString> {
     set.collect()
 }
 
-/// Joins switches with a value in the next argument, as in `--sessiond-insecure true`. To clap, the value
-/// could as well be the name of a command.
+/// Joins switches with a value in the next argument, as in `--sessiond-insecure true`. To clap, the
+/// value could as well be the name of a command.
 pub(super) fn join_switches(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let switches = SETTINGS.iter().filter(|setting| setting.is_switch());
     let switches: Vec<_> = switches.map(|it| format!("--{}", it.flag())).collect();

@@ -15,36 +15,26 @@ use crate::settings::Config;
 /// A server that takes longer to answer is not healthy.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-struct Answer {
-    status: StatusCode,
-    body: String,
-    is_json: bool,
-}
-
 /// Asks the running server for its health at the address of its clients. With `is_live`, only asks
 /// whether its process answers.
 pub(super) fn run(config: &Config, is_live: bool) -> anyhow::Result<()> {
     let address = address(config)?;
-    let path = if is_live { "/healthz" } else { "/health" };
     let runtime = server_client::runtime()?;
-    let answer = runtime.block_on(async { timeout(PATIENCE, ask(address, path)).await });
-    let answer = answer
+    let answer = runtime.block_on(async { timeout(PATIENCE, ask(address, is_live)).await });
+    let (status, health) = answer
         .with_context(|| format!("{address} did not answer within {} s", PATIENCE.as_secs()))?
         .with_context(|| format!("no server answers at {address}"))
         .map_err(|error| {
             let hint = format!("start it with `sessiond`, or {}", hints::ADDRESS);
             hints::append(&error, &hint)
         })?;
-    if !answer.is_health(is_live) {
-        bail!(
-            "the program that answers at {address} is not sessiond ({}); {}",
-            answer.status,
-            hints::ADDRESS
-        );
-    }
-    print(&answer.body)?;
-    if answer.status != StatusCode::OK {
-        bail!("the server is not healthy ({})", answer.status);
+    let Some(health) = health else {
+        let hint = hints::ADDRESS;
+        bail!("the program that answers at {address} is not sessiond ({status}); {hint}");
+    };
+    print(&health)?;
+    if status != StatusCode::OK {
+        bail!("the server is not healthy ({status})");
     }
     Ok(())
 }
@@ -61,17 +51,18 @@ fn address(config: &Config) -> anyhow::Result<SocketAddr> {
     Ok(address)
 }
 
-async fn ask(address: SocketAddr, path: &str) -> anyhow::Result<Answer> {
+/// Returns the status of a response, and its body if that is the health of a server.
+async fn ask(address: SocketAddr, is_live: bool) -> anyhow::Result<(StatusCode, Option<String>)> {
+    let path = if is_live { "/healthz" } else { "/health" };
     // By name, since a URL cannot contain an address with a scope.
     let client = server_client::builder().resolve("localhost", address);
     let url = format!("http://localhost:{}{path}", address.port());
     let response = client.build()?.get(url).send().await;
     let response = response.map_err(server_client::root_cause)?;
-    Ok(Answer {
-        status: response.status(),
-        is_json: is_json(&response),
-        body: server_client::text(response).await?,
-    })
+    let (status, is_json) = (response.status(), is_json(&response));
+    let body = server_client::text(response).await?;
+    let is_health = is_json && is_health(status, &body, is_live);
+    Ok((status, is_health.then_some(body)))
 }
 
 /// Whether a response has the media type of JSON, with any parameters.
@@ -81,16 +72,12 @@ fn is_json(response: &Response) -> bool {
     kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-impl Answer {
-    /// Whether it is what a server answers about its health.
-    fn is_health(&self, is_live: bool) -> bool {
-        let body: serde_json::Value = json::from_js(self.body.as_bytes()).unwrap_or_default();
-        let expected = match (body["status"].as_str(), is_live) {
-            (Some("healthy" | "degraded"), false) | (Some("ok"), true) => StatusCode::OK,
-            (Some("unhealthy"), false) => StatusCode::SERVICE_UNAVAILABLE,
-            _ => return false,
-        };
-        self.is_json && self.status == expected
+fn is_health(status: StatusCode, body: &str, is_live: bool) -> bool {
+    let body: serde_json::Value = json::from_js(body.as_bytes()).unwrap_or_default();
+    match (body["status"].as_str(), is_live) {
+        (Some("healthy" | "degraded"), false) | (Some("ok"), true) => status == StatusCode::OK,
+        (Some("unhealthy"), false) => status == StatusCode::SERVICE_UNAVAILABLE,
+        _ => false,
     }
 }
 

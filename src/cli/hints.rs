@@ -70,11 +70,12 @@ fn hint(cause: &(dyn Error + 'static), command: &str, data_dir: &Path) -> Option
 fn for_lock(command: &str) -> &'static str {
     match command {
         "serve" => {
-            "stop that process first, which may be another sessiond, or choose another directory with \
-             --data-dir or DATA_DIR"
+            "stop that process first, which may be another sessiond, or choose another directory \
+             with --data-dir or DATA_DIR"
         }
         "compact" => {
-            "stop it first; `sessiond backup FILE` asks a running server for a copy, which is compact"
+            "stop it first; `sessiond backup FILE` asks a running server for a copy, which is \
+             compact"
         }
         _ => "stop it first",
     }
@@ -104,9 +105,9 @@ fn for_data_dir(kind: ErrorKind, command: &str, path: &Path) -> String {
     }
     match kind {
         ErrorKind::NotFound => format!(
-            "a server creates the database when it first starts in {shown}; {ANOTHER_DIRECTORY}. If a \
-             running server's directory was moved or removed, its GET /api/admin/export returns the \
-             data"
+            "a server creates the database when it first starts in {shown}; {ANOTHER_DIRECTORY}. \
+             If a running server's directory was moved or removed, its GET /api/admin/export \
+             returns the data"
         ),
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             let access = match command {
@@ -115,7 +116,8 @@ fn for_data_dir(kind: ErrorKind, command: &str, path: &Path) -> String {
                 _ => "create and write the directory",
             };
             format!(
-                "the user that runs sessiond must be allowed to {access} {shown}; {ANOTHER_DIRECTORY}"
+                "the user that runs sessiond must be allowed to {access} {shown}; \
+                 {ANOTHER_DIRECTORY}"
             )
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some disk space".to_owned(),

@@ -9,23 +9,22 @@ use anyhow::{Context as _, bail};
 use super::check;
 use super::data_dir::{self, Replacement};
 use super::file_kind::FileKind;
-use super::output::{Bar, print};
-use super::server_client;
+use super::output::{Bar, LINES, ROWS, print};
 use crate::archive::{self, MAX_LINE};
 use crate::clock::Clock;
 use crate::settings::Config;
 use crate::store::maintenance::import::{self, Line};
 
-/// Creates a database from the lines of a file or of standard input, if there is none or an empty one.
-/// Imports all lines or none.
+/// Creates a database from the lines of a file or of standard input, if there is none or an empty
+/// one. Imports all lines or none.
 pub(super) fn run(config: &Config, source: Option<&Path>) -> anyhow::Result<()> {
     let target = config.storage.database();
     if let Some(path) = source
         && FileKind::detect(path) == FileKind::Backup
     {
         bail!(
-            "{} is a backup, not the lines of an export; `sessiond restore FILE` replaces the database \
-             with it. Nothing was imported",
+            "{} is a backup, not the lines of an export; `sessiond restore FILE` replaces the \
+             database with it. Nothing was imported",
             path.display()
         );
     }
@@ -38,8 +37,8 @@ pub(super) fn run(config: &Config, source: Option<&Path>) -> anyhow::Result<()> 
         }
     };
     let replacement = Replacement::new(config)?;
-    let bar = Bar::lines("importing");
-    let checking = Bar::rows("checking");
+    let bar = Bar::new(LINES, "importing");
+    let checking = Bar::new(ROWS, "checking");
     let mut lines = Lines::new(input).inspect(|_| bar.add(1));
     let now = Clock::system().now();
     let progress = &mut |progress| checking.show(progress);
@@ -67,9 +66,7 @@ fn require_empty(config: &Config, target: &Path) -> anyhow::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(data_dir::io_error(error, target)),
     }
-    let Some(database) = data_dir::open(config)? else {
-        return Err(server_client::in_use(target));
-    };
+    let database = data_dir::require(config)?;
     if !database.is_empty()? {
         bail!(
             "{} contains {} sessions; an import needs an empty database. Nothing was changed",
@@ -80,8 +77,8 @@ fn require_empty(config: &Config, target: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Parses JSON Lines into items with their line numbers. Skips blank lines, and ends after the first
-/// invalid one.
+/// Parses JSON Lines into items with their line numbers. Skips blank lines, and ends after the
+/// first invalid one.
 struct Lines<R> {
     input: R,
     line: Vec<u8>,

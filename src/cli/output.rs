@@ -10,12 +10,8 @@ use crate::store::maintenance::offline::Progress;
 /// The exit code if standard output was closed early, as shells report SIGPIPE.
 pub(super) const CLOSED: u8 = 128 + 13;
 
-/// Standard output was closed early.
-#[derive(Debug, thiserror::Error)]
-#[error("the output was closed")]
-struct OutputClosed;
-
-/// Prints a line on standard output. A closed output is ignored: the exit code still tells the result.
+/// Prints a line on standard output. A closed output is ignored: the exit code still tells the
+/// result.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     unless_closed(writeln!(out, "{text}").and_then(|()| out.flush()))
@@ -28,51 +24,31 @@ pub(super) fn note(text: &str) {
 
 /// Returns the error of a write, unless the output was closed.
 pub(super) fn unless_closed(written: io::Result<()>) -> anyhow::Result<()> {
-    complete(written).or_else(|error| {
-        if is_closed(&error) {
-            Ok(())
-        } else {
-            Err(error)
-        }
-    })
+    complete(written).or_else(|error| is_closed(&error).then_some(()).ok_or(error))
 }
 
 /// Returns the error of a write, also if the output was closed: a part of this output is useless.
 pub(super) fn complete(written: io::Result<()>) -> anyhow::Result<()> {
-    match written {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(OutputClosed.into()),
-        other => other.context("the output cannot be written"),
-    }
+    written.context("the output cannot be written")
 }
 
 /// Whether a command ended because standard output was closed, which needs no message.
 pub(super) fn is_closed(error: &anyhow::Error) -> bool {
-    error.is::<OutputClosed>()
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
+
+/// The templates of progress in rows, and in bytes or lines whose total is unknown.
+pub(super) const ROWS: &str = "{msg} [{bar:40}] {human_pos}/{human_len} rows {eta}";
+pub(super) const BYTES: &str = "{msg} {spinner} {bytes}";
+pub(super) const LINES: &str = "{msg} {spinner} {human_pos} lines";
 
 /// A progress bar on a terminal, removed when dropped. Without a terminal it shows nothing.
 pub(super) struct Bar(ProgressBar);
 
 impl Bar {
-    /// Shows rows.
-    pub(super) fn rows(action: &'static str) -> Self {
-        Self::new(
-            action,
-            "{msg} [{bar:40}] {human_pos}/{human_len} rows {eta}",
-        )
-    }
-
-    /// Shows bytes whose total is unknown.
-    pub(super) fn bytes(action: &'static str) -> Self {
-        Self::new(action, "{msg} {spinner} {bytes}")
-    }
-
-    /// Shows lines whose total is unknown.
-    pub(super) fn lines(action: &'static str) -> Self {
-        Self::new(action, "{msg} {spinner} {human_pos} lines")
-    }
-
-    fn new(action: &'static str, template: &str) -> Self {
+    /// Shows an action with one of the templates above.
+    pub(super) fn new(template: &str, action: &'static str) -> Self {
         let bar = ProgressBar::new(0).with_message(action);
         // The templates are constants; an invalid one would leave the default style.
         if let Ok(style) = ProgressStyle::with_template(template) {

@@ -34,8 +34,8 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     ended
 }
 
-/// Connections that may wait to be accepted. With fewer, clients that all reconnect after a restart wait
-/// for a second or more, since the system drops their packets.
+/// Connections that may wait to be accepted. With fewer, clients that all reconnect after a restart
+/// wait for a second or more, since the system drops their packets.
 const BACKLOG: u32 = 4096;
 
 fn listen(config: &Config) -> anyhow::Result<TcpListener> {
@@ -59,8 +59,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // Lets a restart use the address while the system still remembers old connections. On systems other
-    // than Unix it would let two servers share the address.
+    // Lets a restart use the address while the system still remembers old connections. On systems
+    // other than Unix it would let two servers share the address.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)

@@ -24,31 +24,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// The longest response that is not written to a file, in bytes.
 const MAX_TEXT: usize = 64 * 1024;
 
-/// The process that holds a locked database.
-enum Holder {
-    /// A server that answers this user.
-    Server,
-    /// A server that does not.
-    ForeignServer,
-    /// A server whose queue of connections is full.
-    UnresponsiveServer,
-    /// A command, or a server without a socket.
-    Unknown,
-}
-
-fn holder(database: &Path) -> Holder {
-    match try_connect(&local_socket::path(database)) {
-        Ok(()) => Holder::Server,
-        Err(Errno::ACCESS | Errno::PERM) => Holder::ForeignServer,
-        Err(Errno::AGAIN) => Holder::UnresponsiveServer,
-        // There is no socket, or a crash has left it.
-        Err(_) => Holder::Unknown,
-    }
-}
-
-/// Connects to a socket without waiting for space in its queue.
-fn try_connect(path: &Path) -> rustix::io::Result<()> {
-    let address = SocketAddrUnix::new(path)?;
+/// Connects to the socket of a database without waiting for space in its queue.
+fn try_connect(database: &Path) -> rustix::io::Result<()> {
+    let address = SocketAddrUnix::new(local_socket::path(database))?;
     let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
     ioctl_fionbio(&socket, true)?;
     connect(&socket, &address)
@@ -57,13 +35,16 @@ fn try_connect(path: &Path) -> rustix::io::Result<()> {
 /// Returns the error of a command that cannot run while another process holds the database.
 pub(super) fn in_use(database: &Path) -> anyhow::Error {
     let path = database.display();
-    match holder(database) {
-        Holder::Unknown => anyhow::anyhow!(
-            "another process holds {path}: a command of sessiond that has not ended yet, or a server \
-             without a socket for commands, whose log says why; wait until the command has ended, or \
-             stop the server"
+    match try_connect(database) {
+        Ok(()) | Err(Errno::ACCESS | Errno::PERM | Errno::AGAIN) => {
+            anyhow::anyhow!("a server holds {path}; stop it first")
+        }
+        // There is no socket, or a crash has left it.
+        Err(_) => anyhow::anyhow!(
+            "another process holds {path}: a command of sessiond that has not ended yet, or a \
+             server without a socket for commands, whose log says why; wait until the command has \
+             ended, or stop the server"
         ),
-        _ => anyhow::anyhow!("a server holds {path}; stop it first"),
     }
 }
 
@@ -72,27 +53,24 @@ pub(super) fn runtime() -> std::io::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Requests a path from the server that holds the database, and passes the body to `write`, piece by
-/// piece.
-///
-/// # Errors
-/// Returns an error if the server does not answer, refuses or aborts, or `write` fails.
+/// Requests a path from the server that holds the database, and passes the body to `write`, piece
+/// by piece.
 pub(super) fn download(
     database: &Path,
     path: &str,
     write: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let shown = database.display();
-    match holder(database) {
-        Holder::Server => {}
-        Holder::ForeignServer => bail!(
-            "a server holds {shown}, and only answers its own user and root: run the command as one \
-             of them"
+    match try_connect(database) {
+        Ok(()) => {}
+        Err(Errno::ACCESS | Errno::PERM) => bail!(
+            "a server holds {shown}, and only answers its own user and root: run the command as \
+             one of them"
         ),
-        Holder::UnresponsiveServer => bail!(
+        Err(Errno::AGAIN) => bail!(
             "the server that holds {shown} does not answer, and its queue of connections is full"
         ),
-        Holder::Unknown => return Err(in_use(database)),
+        Err(_) => return Err(in_use(database)),
     }
     let client = client(database)?;
     runtime()?.block_on(async {
@@ -206,7 +184,7 @@ mod tests {
         let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         // No one accepts them, and the queue is bounded.
         let waiting: Vec<_> = (0..10_000)
-            .map_while(|_| match try_connect(&path) {
+            .map_while(|_| match try_connect(&database) {
                 Ok(()) => Some(()),
                 Err(error) => {
                     assert_eq!(error, Errno::AGAIN);

@@ -1,6 +1,7 @@
 //! The metrics of the running server, for Prometheus.
 //!
-//! Events are counted where they occur; values that can be read at any time are read at each scrape.
+//! Events are counted where they occur; values that can be read at any time are read at each
+//! scrape.
 
 mod families;
 mod process;
@@ -12,7 +13,6 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -56,8 +56,8 @@ impl Format {
     }
 }
 
-/// The number of dropped log lines. A static, since the log belongs to the process and starts before any
-/// server in it.
+/// The number of dropped log lines. A static, since the log belongs to the process and starts
+/// before any server in it.
 pub static LOG_LINES_DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
 
 /// The upper bounds of the buckets of agents' replies, in seconds.
@@ -93,12 +93,7 @@ pub struct Metrics {
 
 /// Durations of agents' replies. Clones share their values.
 #[derive(Debug, Clone)]
-pub struct AgentMeters(Family<AgentLabel, Histogram>);
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AgentLabel {
-    agent: AgentId,
-}
+pub struct AgentMeters(Family<[(&'static str, AgentId); 1], Histogram>);
 
 impl Default for AgentMeters {
     fn default() -> Self {
@@ -109,7 +104,7 @@ impl Default for AgentMeters {
 impl AgentMeters {
     /// Counts a reply or a failure by its duration.
     pub fn answered(&self, agent: AgentId, elapsed: Duration) {
-        let histogram = self.0.get_or_create(&AgentLabel { agent });
+        let histogram = self.0.get_or_create(&[("agent", agent)]);
         histogram.observe(elapsed.as_secs_f64());
     }
 }
@@ -195,8 +190,8 @@ impl Metrics {
     }
 }
 
-/// Converts `OpenMetrics` to the older format, which has no units and no end mark, and in whose metadata
-/// the names of counters have their suffix `_total` too.
+/// Converts `OpenMetrics` to the older format, which has no units and no end mark, and in whose
+/// metadata the names of counters have their suffix `_total` too.
 fn plain(text: &str) -> String {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let counters: HashSet<_> = types.filter_map(|it| it.strip_suffix(" counter")).collect();

@@ -10,11 +10,12 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-/// Reads the metrics from the system at each scrape. Those that the system does not provide are left
-/// out.
+/// Reads the metrics from the system at each scrape. Those that the system does not provide are
+/// left out.
 #[derive(Debug)]
 pub(super) struct Process {
-    /// Seconds since the epoch. The system's own value has whole seconds, which two starts may share.
+    /// Seconds since the epoch. The system's own value has whole seconds, which two starts may
+    /// share.
     started: f64,
 }
 

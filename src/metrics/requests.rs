@@ -38,8 +38,8 @@ impl Requests {
         Self(requests)
     }
 
-    /// Counts a request by the time until the head of its response. `route` and `status` must be from
-    /// the server's own fixed sets: the number of label values must not depend on clients.
+    /// Counts a request by the time until the head of its response. `route` and `status` must be
+    /// from the server's own fixed sets: the number of label values must not depend on clients.
     pub fn observe(&self, method: &str, route: &str, status: u16, elapsed: Duration) {
         let method = METHODS.into_iter().find(|known| *known == method);
         let labels = Labels {

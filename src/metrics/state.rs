@@ -62,8 +62,8 @@ impl State {
             ("turns_open", "Open turns", self.open_turns),
             (
                 "healthy",
-                "Whether the store takes writes: 1, or 0 if a commit failed, there is no free space, or \
-                 the database file is not at its path",
+                "Whether the store takes writes: 1, or 0 if a commit failed, there is no free \
+                 space, or the database file is not at its path",
                 self.is_healthy.into(),
             ),
             (

@@ -13,8 +13,8 @@ const SUFFIX: &str = ".partial";
 /// The longest chain of symbolic links that is followed.
 const MAX_LINKS: usize = 40;
 
-/// Creates a file with a temporary name in the directory of `target`, readable only by its owner. It is
-/// removed when dropped, unless it was persisted.
+/// Creates a file with a temporary name in the directory of `target`, readable only by its owner.
+/// It is removed when dropped, unless it was persisted.
 ///
 /// # Errors
 /// Returns an error if no file can be created in the directory.
@@ -55,8 +55,8 @@ pub fn folder_of(file: &Path) -> &Path {
     }
 }
 
-/// Follows symbolic links to the file itself, so that a replacement keeps the link. The file need not
-/// exist.
+/// Follows symbolic links to the file itself, so that a replacement keeps the link. The file need
+/// not exist.
 #[must_use]
 pub fn behind_links(name: &Path) -> PathBuf {
     let mut path = name.to_owned();

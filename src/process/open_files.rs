@@ -13,8 +13,8 @@ const MIN_RESERVE: usize = 32;
 /// The fewest open files that a server works with.
 const MIN_FILES: usize = 64;
 
-/// Returns the number of connections that the limit of open files allows, at most `wanted`. Raises the
-/// limit first, as far as the system permits.
+/// Returns the number of connections that the limit of open files allows, at most `wanted`. Raises
+/// the limit first, as far as the system permits.
 ///
 /// # Errors
 /// Returns an error if the limit is too low for a server.
@@ -38,7 +38,8 @@ pub fn connections(wanted: usize) -> anyhow::Result<usize> {
     Ok(connections)
 }
 
-/// Raises the limit of open files to `wanted`, or as far as the system permits. Returns the new limit.
+/// Raises the limit of open files to `wanted`, or as far as the system permits. Returns the new
+/// limit.
 fn raise_limit(wanted: usize) -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);

@@ -1,10 +1,10 @@
 //! The lock on a data directory.
 //!
-//! The lock of a database file ends with the file's name: once it was moved or removed, a second server
-//! could start on a new file at the same path. So every process that works on a database also locks its
-//! directory: servers and commands that write exclusively, commands that only read shared. The lock
-//! belongs to the directory itself, so links and bind mounts lead to the same lock. The system releases
-//! it when the process ends, even if it is killed.
+//! The lock of a database file ends with the file's name: once it was moved or removed, a second
+//! server could start on a new file at the same path. So every process that works on a database
+//! also locks its directory: servers and commands that write exclusively, commands that only read
+//! shared. The lock belongs to the directory itself, so links and bind mounts lead to the same
+//! lock. The system releases it when the process ends, even if it is killed.
 
 use std::fs::{File, TryLockError};
 use std::io;

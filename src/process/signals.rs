@@ -6,8 +6,8 @@ use tokio::signal::unix::{self, SignalKind};
 
 /// Starts to listen for SIGINT and SIGTERM. The future resolves at the first one.
 ///
-/// Neither signal ends the process from this call on, not only from the first poll: a stop requested
-/// during the start is as clean as a later one.
+/// Neither signal ends the process from this call on, not only from the first poll: a stop
+/// requested during the start is as clean as a later one.
 pub fn signal() -> impl Future<Output = ()> {
     let number = signal_number();
     async {
@@ -28,7 +28,7 @@ pub fn signal_number() -> impl Future<Output = i32> {
 }
 
 fn listen(kind: SignalKind) -> impl Future<Output = i32> {
-    let mut signals = Signals::new(kind);
+    let mut signals = Signals(unix::signal(kind).ok());
     async move {
         if !signals.next().await {
             // Without a handler the signal ends the process.
@@ -45,14 +45,10 @@ pub struct Signals(Option<unix::Signal>);
 /// Starts to listen for SIGHUP.
 #[must_use]
 pub fn hangups() -> Signals {
-    Signals::new(SignalKind::hangup())
+    Signals(unix::signal(SignalKind::hangup()).ok())
 }
 
 impl Signals {
-    fn new(kind: SignalKind) -> Self {
-        Self(unix::signal(kind).ok())
-    }
-
     /// Waits for the next signal. Returns false if there can be none.
     pub async fn next(&mut self) -> bool {
         match &mut self.0 {

@@ -66,7 +66,8 @@ fn unprotected(layers: &Layers) -> ConfigError {
     // Without random numbers there is no token to suggest.
     let example = identity::random_token().map_or(" ".to_owned(), |token| {
         format!(
-            ", for example to this one, which was generated just now:\n\n    {SERVER_TOKEN}={token}\n\n"
+            ", for example to this one, which was generated just now:\n\n    \
+             {SERVER_TOKEN}={token}\n\n"
         )
     });
     let secrets = [SERVER_TOKEN, ADMIN_TOKEN, JWT_KEY].into_iter();

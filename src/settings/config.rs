@@ -10,7 +10,6 @@ use super::error::ConfigError;
 use super::layers::Layers;
 use super::log_filter::{self, RUST_LOG};
 use super::names;
-use super::values::Number;
 use crate::agents::variables::Variables;
 use crate::auth::Policy;
 use crate::domain::rules::Rules;
@@ -27,19 +26,14 @@ const PAGE_BYTES_PER_MIB: usize = (1 << 20) / 5 * 4;
 /// ```
 /// use sessiond::settings::{Config, Layers};
 ///
-/// let layers = Layers::from_variables([("SERVER_PORT", "8080"), ("MAX_CONNECTIONS", "0")]);
-/// let config = Config::read(layers)?;
-/// assert_eq!(config.server.addresses, ["127.0.0.1:8080".parse().unwrap()]);
-/// assert_eq!(
-///     config.warnings,
-///     [r#"MAX_CONNECTIONS "0" (environment) is outside 1 to 1000000; using 1"#]
-/// );
+/// let config = Config::read(Layers::from_variables([("MAX_CONNECTIONS", "0")]))?;
+/// assert_eq!(config.server.max_connections, 1);
+/// let warning = r#"MAX_CONNECTIONS "0" (environment) is outside 1 to 1000000; using 1"#;
+/// assert_eq!(config.warnings, [warning]);
 ///
 /// let error = Config::read(Layers::from_variables([("LOG_FORMAT", "xml")])).unwrap_err();
-/// assert_eq!(
-///     error.to_string(),
-///     r#"invalid LOG_FORMAT "xml" (environment): expected "text" or "json""#
-/// );
+/// let message = r#"invalid LOG_FORMAT "xml" (environment): expected "text" or "json""#;
+/// assert_eq!(error.to_string(), message);
 /// # Ok::<_, sessiond::settings::ConfigError>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -95,6 +89,7 @@ impl Config {
     ///
     /// # Errors
     /// Returns an error if a value is invalid.
+    #[expect(clippy::needless_pass_by_value, reason = "layers are read once")]
     pub fn read(layers: Layers) -> Result<Self, ConfigError> {
         names::refuse_planned(&layers)?;
         let log_levels = log_filter::read(&layers)?;
@@ -135,7 +130,8 @@ impl Config {
             clear_on_shutdown: sessions.clear_sessions_on_shutdown,
             storage: StorageConfig {
                 data_dir: data.data_dir,
-                cache_bytes: size(&data.sessiond_cache_mb).saturating_mul(PAGE_BYTES_PER_MIB),
+                cache_bytes: PAGE_BYTES_PER_MIB
+                    .saturating_mul(data.sessiond_cache_mb.value as usize),
             },
             server,
             auth,
@@ -154,7 +150,8 @@ impl Config {
     pub fn read_only(mut layers: Layers, used: &[&str]) -> Result<Self, ConfigError> {
         let environment = layers.variables();
         let is_own = |name: &str| names::is_own(name) || name == RUST_LOG;
-        layers.retain(|name| used.contains(&name) || !is_own(name));
+        let values = &mut layers.values;
+        values.retain(|name, _| used.contains(&name.as_str()) || !is_own(name));
         let config = Self::read(layers)?;
         Ok(Self {
             environment,
@@ -197,8 +194,8 @@ fn timeout_policy(
     let timeout = default.clamp(min, max);
     if timeout != default {
         warnings.push(format!(
-            "SESSION_DEFAULT_TIMEOUT_MINUTES {default} ({}) is outside the allowed timeouts of {min} \
-             to {max}; using {timeout}",
+            "SESSION_DEFAULT_TIMEOUT_MINUTES {default} ({}) is outside the allowed timeouts of \
+             {min} to {max}; using {timeout}",
             layers.origin("SESSION_DEFAULT_TIMEOUT_MINUTES")
         ));
     }
@@ -231,11 +228,7 @@ fn server_config(server: ServerSettings) -> ServerConfig {
     ServerConfig {
         host: server.server_host.name,
         addresses,
-        max_connections: size(&server.max_connections),
+        max_connections: server.max_connections.value as usize,
         keep_alive: Duration::from_secs(server.keep_alive_seconds.value.into()),
     }
-}
-
-fn size(number: &Number) -> usize {
-    usize::try_from(number.value).unwrap_or(usize::MAX)
 }

@@ -1,6 +1,7 @@
 //! Declares every setting once: its flag, variable, default, help and bounds.
 //!
-//! The variable is the name of the field in upper case, the flag the same in lower case with hyphens.
+//! The variable is the name of the field in upper case, the flag the same in lower case with
+//! hyphens.
 
 #![allow(
     clippy::doc_markdown,
@@ -8,6 +9,7 @@
 )]
 
 use std::any::TypeId;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -73,7 +75,8 @@ pub(super) struct SessionSettings {
     #[arg(value_parser = number(0..=5_256_000, " (0 until the next cleanup)"))]
     pub(super) session_retention_minutes: Number,
     /// Minutes of session time per minute of real time, 1-60000; for tests
-    #[arg(long, env, default_value = "1", value_parser = number(1..=TimeScale::MAX, ""), hide = true)]
+    #[arg(long, env, default_value = "1", hide = true)]
+    #[arg(value_parser = number(1..=TimeScale::MAX, ""))]
     pub(super) session_time_scale: Number,
 }
 
@@ -145,8 +148,8 @@ pub(super) struct AccessSettings {
     #[arg(long, env, default_value = "false", value_parser = switch)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) sessiond_insecure: bool,
-    /// Origins whose web pages may call the API, comma-separated, or *; by default the server's own,
-    /// and on a loopback address those of this machine
+    /// Origins whose web pages may call the API, comma-separated, or *; by default the server's
+    /// own, and on a loopback address those of this machine
     #[arg(long, env, value_parser = origins)]
     pub(super) cors_origin: Option<AllowedOrigins>,
     /// Maximum number of sessions that an address may create per minute; 0 for no limit
@@ -165,59 +168,51 @@ pub(super) struct AccessSettings {
 
 /// A setting as the command line, the environment and the documentation know it. It has no `Debug`:
 /// clap's argument contains the value of the variable.
-pub struct Setting {
-    arg: Arg,
-    name: String,
-}
+pub struct Setting(Arg);
 
 /// All settings, in the order of the help.
 pub static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     let command = Settings::augment_args(Command::new("settings"));
-    let args = command.get_arguments().cloned();
-    let named = args.map(|arg| Setting {
-        name: arg.get_id().as_str().to_ascii_uppercase(),
-        arg,
-    });
-    named.collect()
+    command.get_arguments().cloned().map(Setting).collect()
 });
 
 impl Setting {
     /// Returns the setting with a name.
     pub(super) fn find(name: &str) -> Option<&'static Self> {
-        SETTINGS.iter().find(|setting| setting.name == name)
+        SETTINGS.iter().find(|setting| setting.name() == name)
     }
 
     /// Returns the environment variable.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.0.get_env().and_then(OsStr::to_str).unwrap_or_default()
     }
 
     /// Returns the command-line flag without its hyphens.
     #[must_use]
     pub fn flag(&self) -> &str {
-        self.arg.get_long().unwrap_or_default()
+        self.0.get_long().unwrap_or_default()
     }
 
     /// Returns the argument as clap declares it. Its id is the name of the field.
     #[must_use]
     pub fn arg(&self) -> &Arg {
-        &self.arg
+        &self.0
     }
 
     /// Whether it is a switch, whose flag needs no value.
     #[must_use]
     pub fn is_switch(&self) -> bool {
-        self.arg.get_value_parser().type_id() == TypeId::of::<bool>()
+        self.0.get_value_parser().type_id() == TypeId::of::<bool>()
     }
 
     /// Whether its value must never be shown, and is not trimmed.
     fn is_secret(&self) -> bool {
-        self.arg.get_value_parser().type_id() == TypeId::of::<SecretString>()
+        self.0.get_value_parser().type_id() == TypeId::of::<SecretString>()
     }
 
     fn argument(&self, layers: &Layers) -> Result<Option<String>, ConfigError> {
-        let text = layers.unicode(&self.name)?;
+        let text = layers.unicode(self.name())?;
         let text = text.map(|text| if self.is_secret() { text } else { text.trim() });
         Ok(text.map(|text| format!("--{}={text}", self.flag())))
     }
@@ -225,9 +220,6 @@ impl Setting {
 
 impl Settings {
     /// Parses the values that are set, and warns about each number that is clamped.
-    ///
-    /// # Errors
-    /// Returns an error if a value is invalid.
     pub(super) fn read(layers: &Layers, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
         let command = Self::augment_args(Command::new("settings").no_binary_name(true))
             // The environment is one of the layers.
@@ -239,9 +231,9 @@ impl Settings {
         let invalid = |error| invalid(&error, layers);
         let matches = command.try_get_matches_from(arguments).map_err(invalid)?;
         for setting in SETTINGS.iter() {
-            let number = matches.try_get_one::<Number>(setting.arg.get_id().as_str());
+            let number = matches.try_get_one::<Number>(setting.0.get_id().as_str());
             let warning = number.ok().flatten().and_then(|it| it.warning.as_ref());
-            warnings.extend(warning.map(|it| format!("{} {it}", layers.shown(&setting.name))));
+            warnings.extend(warning.map(|it| format!("{} {it}", layers.shown(setting.name()))));
         }
         Self::from_arg_matches(&matches).map_err(invalid)
     }
@@ -257,7 +249,7 @@ fn invalid(error: &clap::Error, layers: &Layers) -> ConfigError {
     let flag = flag.and_then(|flag| flag.strip_prefix("--"));
     let setting = SETTINGS.iter().find(|it| Some(it.flag()) == flag);
     match (setting, std::error::Error::source(error)) {
-        (Some(setting), Some(reason)) => layers.invalid(&setting.name, &reason.to_string()),
+        (Some(setting), Some(reason)) => layers.invalid(setting.name(), &reason.to_string()),
         _ => ConfigError(error.to_string()),
     }
 }

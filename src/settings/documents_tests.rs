@@ -180,8 +180,9 @@ fn the_documentation_has_a_row_for_each_setting() {
 
 #[test]
 fn the_example_of_an_env_file_has_each_setting_with_its_default() {
-    let mut expected = "# The settings of sessiond and their defaults. Copy this file to .env in the \
-                        working\n# directory, and remove the # before the settings that you change.\n"
+    let mut expected = "# The settings of sessiond and their defaults. Copy this file to .env in \
+                        the working\n# directory, and remove the # before the settings that you \
+                        change.\n"
         .to_owned();
     let mut heading = "";
     for setting in offered() {

@@ -7,19 +7,10 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// The content of a file.
-pub(super) struct InputFile {
-    pub(super) bytes: Vec<u8>,
-    /// The permission bits of the file.
-    pub(super) mode: u32,
-}
-
-/// Reads a file of at most `limit` bytes. Follows symbolic links, since container platforms provide
-/// secrets behind them.
-///
-/// # Errors
-/// Returns an error if it cannot be read, is a directory, a pipe or a socket, or is too large.
-pub(super) fn read(path: &Path, limit: u64) -> io::Result<InputFile> {
+/// Returns the content and the permission bits of a file of at most `limit` bytes. Follows symbolic
+/// links, since container platforms provide secrets behind them. Refuses directories, pipes and
+/// sockets.
+pub(super) fn read(path: &Path, limit: u64) -> io::Result<(Vec<u8>, u32)> {
     // Without NONBLOCK, opening a pipe waits for its writer.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = OpenOptions::new()
@@ -35,16 +26,14 @@ pub(super) fn read(path: &Path, limit: u64) -> io::Result<InputFile> {
         return Err(io::Error::other("it is a pipe or a socket"));
     }
     let mut bytes = Vec::new();
-    // One more byte reveals a larger file. The size in the metadata is not reliable: a device has 0.
+    // One more byte reveals a larger file. The size in the metadata is not reliable: a device has
+    // 0.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         let error = format!("it is larger than {limit} bytes");
         return Err(io::Error::new(ErrorKind::FileTooLarge, error));
     }
-    Ok(InputFile {
-        bytes,
-        mode: metadata.mode() & 0o7777,
-    })
+    Ok((bytes, metadata.mode() & 0o7777))
 }
 
 #[cfg(test)]
@@ -64,9 +53,8 @@ mod tests {
         let link = directory.path().join("link");
         symlink("file", &link).unwrap();
         for path in [&path, &link] {
-            let file = read(path, 5).unwrap_or_else(|error| panic!("{error:?}"));
-            assert_eq!((&*file.bytes, file.mode), (&b"12345"[..], 0o640));
-            let larger = read(path, 4).map(|_| ()).unwrap_err();
+            assert_eq!(read(path, 5).unwrap(), (b"12345".to_vec(), 0o640));
+            let larger = read(path, 4).unwrap_err();
             assert_eq!(larger.to_string(), "it is larger than 4 bytes");
         }
     }
@@ -82,10 +70,9 @@ mod tests {
             (Path::new("/dev/zero"), "it is larger than 5 bytes"),
             (directory.path(), "is a directory"),
         ] {
-            let refused = read(path, 5).map(|_| ()).unwrap_err();
+            let refused = read(path, 5).unwrap_err();
             assert_eq!(refused.to_string(), error);
         }
-        let nothing = read(Path::new("/dev/null"), 5).map(|file| file.bytes);
-        assert!(nothing.is_ok_and(|bytes| bytes.is_empty()));
+        assert!(read(Path::new("/dev/null"), 5).unwrap().0.is_empty());
     }
 }

@@ -14,40 +14,30 @@ use crate::agents::variables::Variables;
 #[derive(Default)]
 pub struct Layers {
     /// By name, highest precedence first.
-    values: BTreeMap<String, Vec<Value>>,
-    /// The lines within quoted values of the `.env` file that look like assignments.
-    pub(super) enclosed: Vec<Enclosed>,
+    pub(super) values: BTreeMap<String, Vec<Value>>,
+    /// The lines within quoted values of the `.env` file that look like assignments: their names,
+    /// their numbers, and the line at which the quoted value begins.
+    pub(super) enclosed: Vec<(String, usize, usize)>,
 }
 
-struct Value {
+pub(super) struct Value {
     text: String,
     is_unicode: bool,
     /// Where it was set, as shown in messages.
     origin: String,
 }
 
-/// A line within a quoted value that looks like an assignment.
-pub(super) struct Enclosed {
-    pub(super) name: String,
-    pub(super) line: usize,
-    /// The line at which the quoted value begins.
-    pub(super) start: usize,
-}
-
 impl Layers {
-    /// Reads the process's environment and the `.env` file in the working directory, below these flags.
-    /// The keys of `flags` are names of settings.
+    /// Reads the process's environment and the `.env` file in the working directory, below these
+    /// flags. The keys of `flags` are names of settings.
     ///
     /// # Errors
     /// Returns an error if the `.env` file cannot be read.
     pub fn from_process(flags: HashMap<String, OsString>) -> Result<Self, ConfigError> {
         let environment = std::env::vars_os();
         let environment = environment.filter_map(|(name, it)| Some((name.into_string().ok()?, it)));
-        Ok(Self::new(
-            flags,
-            environment,
-            EnvFile::read(Path::new(".env"))?,
-        ))
+        let file = EnvFile::read(Path::new(".env"))?;
+        Ok(Self::new(flags, environment, file))
     }
 
     /// Returns these environment variables only, for a server within another program.
@@ -72,32 +62,28 @@ impl Layers {
         for (name, value) in environment {
             layers.add(name, value, "environment".to_owned());
         }
-        for it in &file.assignments {
-            let (start, lines) = (it.line, it.enclosed.iter().cloned());
-            let enclosed = lines.map(|(line, name)| Enclosed { name, line, start });
-            layers.enclosed.extend(enclosed);
+        let mut last = HashMap::new();
+        for it in file.assignments {
+            let enclosed = it.enclosed.into_iter();
+            layers
+                .enclosed
+                .extend(enclosed.map(|(line, name)| (name, line, it.line)));
+            last.insert(it.name, (it.value, it.line));
         }
-        for it in file.last_assignments() {
-            layers.add(
-                it.name,
-                it.value.into(),
-                format!("line {} of .env", it.line),
-            );
+        for (name, (value, line)) in last {
+            layers.add(name, value.into(), format!("line {line} of .env"));
         }
         layers
     }
 
     fn add(&mut self, name: String, value: OsString, origin: String) {
+        let is_unicode = value.to_str().is_some();
+        let lossy = |value: OsString| value.to_string_lossy().into_owned();
         self.values.entry(name).or_default().push(Value {
-            text: value.to_string_lossy().into_owned(),
-            is_unicode: value.to_str().is_some(),
+            text: value.into_string().unwrap_or_else(lossy),
+            is_unicode,
             origin,
         });
-    }
-
-    /// Removes the values whose names do not pass a check.
-    pub(super) fn retain(&mut self, is_retained: impl Fn(&str) -> bool) {
-        self.values.retain(|name, _| is_retained(name));
     }
 
     /// Returns the names that are set, in order.
@@ -119,11 +105,8 @@ impl Layers {
         self.used(name).map(|value| value.text.as_str())
     }
 
-    /// Returns the value of a setting exactly as it was set.
-    ///
-    /// # Errors
-    /// Returns an error if it is not UTF-8: a lossy conversion would be another value, such as another
-    /// directory.
+    /// Does the same as [`get`](Self::get), but returns an error if the value is not UTF-8: a lossy
+    /// conversion would be another value, such as another directory.
     pub(super) fn unicode(&self, name: &str) -> Result<Option<&str>, ConfigError> {
         match self.used(name) {
             Some(value) if !value.is_unicode => Err(ConfigError(format!(
@@ -145,8 +128,8 @@ impl Layers {
         blanks.map(|value| value.origin.as_str())
     }
 
-    /// Returns all values for the character files that name them, exactly as they were set: a signing
-    /// key may begin or end with a blank.
+    /// Returns all values for the character files that name them, exactly as they were set: a
+    /// signing key may begin or end with a blank.
     pub(super) fn variables(&self) -> Variables {
         let values = self
             .names()
@@ -160,7 +143,8 @@ impl Layers {
         format!("{name} ({})", self.origin(name))
     }
 
-    /// Formats a setting, its value and its origin: `SERVER_PORT "80" (environment)`. Not for secrets.
+    /// Formats a setting, its value and its origin: `SERVER_PORT "80" (environment)`. Not for
+    /// secrets.
     pub(super) fn shown(&self, name: &str) -> String {
         let text = self.get(name).unwrap_or_default().trim();
         format!("{name} {text:?} ({})", self.origin(name))

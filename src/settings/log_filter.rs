@@ -8,18 +8,15 @@ use super::layers::Layers;
 /// The variable of the filter. Many programs know it, so it is not one of the settings.
 pub(super) const RUST_LOG: &str = "RUST_LOG";
 
-const EXPECTED: &str = "expected a level (off, error, warn, info, debug or trace), or modules with a \
-                        level each, such as sessiond=debug, separated by commas without blanks";
+const EXPECTED: &str = "expected a level (off, error, warn, info, debug or trace), or modules with \
+                        a level each, such as sessiond=debug, separated by commas without blanks";
 
 /// The largest edit distance between a misspelt level and a level.
 const MAX_DISTANCE: usize = 2;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Returns the filter, if it is set.
-///
-/// # Errors
-/// Returns an error if a directive of it is invalid.
+/// Returns the filter, if it is set, or an error if a directive of it is invalid.
 pub(super) fn read(layers: &Layers) -> Result<Option<String>, ConfigError> {
     let filter = layers.get(RUST_LOG).map(str::trim);
     let Some((filter, part)) = filter.and_then(|filter| Some((filter, fault(filter)?))) else {

@@ -27,8 +27,8 @@ pub(super) fn is_own(name: &str) -> bool {
     Setting::find(name).is_some() || PLANNED.contains(&name)
 }
 
-/// Refuses settings of later versions, since their users rely on the effect: on tokens of other issuers
-/// being refused, for example.
+/// Refuses settings of later versions, since their users rely on the effect: on tokens of other
+/// issuers being refused, for example.
 pub(super) fn refuse_planned(layers: &Layers) -> Result<(), ConfigError> {
     match PLANNED.iter().find(|name| layers.get(name).is_some()) {
         None => Ok(()),
@@ -48,12 +48,11 @@ pub(super) fn warnings(layers: &Layers) -> Vec<String> {
         ))
     });
     let enclosed = layers.enclosed.iter();
-    let enclosed = enclosed.filter(|it| Setting::find(&it.name).is_some());
-    let enclosed = enclosed.map(|it| {
+    let enclosed = enclosed.filter(|(name, ..)| Setting::find(name).is_some());
+    let enclosed = enclosed.map(|(name, line, start)| {
         format!(
-            ".env, line {}: {} is not set here, since the line is part of the value whose quotes open \
-             in line {}",
-            it.line, it.name, it.start
+            ".env, line {line}: {name} is not set here, since the line is part of the value whose \
+             quotes open in line {start}"
         )
     });
     misspelt.chain(enclosed).collect()

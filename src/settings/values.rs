@@ -1,5 +1,5 @@
-//! The parsers of the settings' values. An error says what is expected; the caller adds the setting and
-//! where it was set.
+//! The parsers of the settings' values. An error says what is expected; the caller adds the setting
+//! and where it was set.
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -19,8 +19,8 @@ pub(super) struct Number {
     pub(super) warning: Option<String>,
 }
 
-/// Parses a whole number and clamps it. If the bounds include 0, a negative number is refused instead,
-/// since 0 has a meaning of its own, given as `zero`: no limit, or deletion.
+/// Parses a whole number and clamps it. If the bounds include 0, a negative number is refused
+/// instead, since 0 has a meaning of its own, given as `zero`: no limit, or deletion.
 pub(super) fn number(
     bounds: RangeInclusive<u32>,
     zero: &'static str,

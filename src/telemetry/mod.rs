@@ -29,8 +29,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts the log on standard output. The default format is text on a terminal, else JSON; the default
-/// filter is `info`.
+/// Starts the log on standard output. The default format is text on a terminal, else JSON; the
+/// default filter is `info`.
 pub fn start(format: Option<LogFormat>, filter: Option<&str>) -> Log {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
@@ -45,13 +45,13 @@ pub fn start(format: Option<LogFormat>, filter: Option<&str>) -> Log {
         .with_ansi(is_colored)
         .with_writer(queues);
     let layer = if is_text {
-        layer.event_format(text::Text::new()).boxed()
+        layer.event_format(text::Text).boxed()
     } else {
         layer.json().flatten_event(true).boxed()
     };
-    // Both filters apply to the whole subscriber, not to one layer: then each call site is evaluated
-    // once, and costs nothing afterwards if it is disabled. An error means that a log was already
-    // started, as in tests.
+    // Both filters apply to the whole subscriber, not to one layer: then each call site is
+    // evaluated once, and costs nothing afterwards if it is disabled. An error means that a log was
+    // already started, as in tests.
     let _ = tracing_subscriber::registry()
         .with(layer)
         .with(filter)
@@ -60,8 +60,8 @@ pub fn start(format: Option<LogFormat>, filter: Option<&str>) -> Log {
     log
 }
 
-/// Whether an event may be logged at any level. The details that libraries log contain the bytes that
-/// pass through them: messages, keys and tokens.
+/// Whether an event may be logged at any level. The details that libraries log contain the bytes
+/// that pass through them: messages, keys and tokens.
 fn is_safe(metadata: &Metadata<'_>) -> bool {
     let is_own = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
     is_own || *metadata.level() <= Level::INFO

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 /// The longest text from a client in a log line, in bytes.
 const MAX_BYTES: usize = 256;
 
-/// Returns a client's text for the log: unchanged up to 256 bytes, else cut between two characters and
-/// followed by its length, as in `/a…(60000 bytes)`.
+/// Returns a client's text for the log: unchanged up to 256 bytes, else cut between two characters
+/// and followed by its length, as in `/a…(60000 bytes)`.
 #[must_use]
 pub fn shorten(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_BYTES {

@@ -1,7 +1,7 @@
 //! The text format of the log.
 
 use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::{Format, Writer};
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -9,19 +9,7 @@ use super::audit::AUDIT;
 
 /// Formats lines without their target, except audit lines, which are found by it.
 #[derive(Debug)]
-pub(super) struct Text {
-    default: Format,
-    audit: Format,
-}
-
-impl Text {
-    pub(super) fn new() -> Self {
-        Self {
-            default: format().with_target(false),
-            audit: format(),
-        }
-    }
-}
+pub(super) struct Text;
 
 impl<S, N> FormatEvent<S, N> for Text
 where
@@ -35,7 +23,7 @@ where
         event: &Event<'_>,
     ) -> std::fmt::Result {
         let is_audit = event.metadata().target() == AUDIT;
-        let format = if is_audit { &self.audit } else { &self.default };
+        let format = format().with_target(is_audit);
         format.format_event(context, writer, event)
     }
 }

@@ -22,8 +22,8 @@ impl LogThrottle {
         }
     }
 
-    /// Counts an occurrence. If a message is due, returns the number of occurrences since the last one,
-    /// including this one.
+    /// Counts an occurrence. If a message is due, returns the number of occurrences since the last
+    /// one, including this one.
     pub(crate) fn record(&mut self) -> Option<u64> {
         self.suppressed += 1;
         if !self.is_due() {

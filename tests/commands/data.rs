@@ -121,7 +121,8 @@ pub(crate) async fn create_conversations(server: &Server) -> Vec<String> {
     let mut sessions = Vec::new();
     for number in 0..4 {
         let body = json!({
-            "agentId": ELIZA_ID.to_string(), "userId": USER, "metadata": { "number": number, "half": 0.5 },
+            "agentId": ELIZA_ID.to_string(), "userId": USER,
+            "metadata": { "number": number, "half": 0.5 },
         });
         let session: Value = http
             .post(server.at("/api/messaging/sessions"))

@@ -228,8 +228,8 @@ fn a_file_in_its_place_is_left_as_it_is() {
     assert_eq!(fs::read(&file).expect("the file"), b"not a socket");
 }
 
-/// Mounts the data directory read-only, except the database, in a namespace of the server: file modes do
-/// not restrict root.
+/// Mounts the data directory read-only, except the database, in a namespace of the server: file
+/// modes do not restrict root.
 const READ_ONLY: &str = r#"mount --bind data data &&
     mount --bind data/sessiond.redb data/sessiond.redb &&
     mount -o remount,bind,ro data && exec "$0" "$@""#;

@@ -312,6 +312,10 @@ fn an_agents_directory_that_is_not_one_is_reported() {
     let log = refused(&builder);
     tells(
         &log,
-        &["data/agents: ", "a directory of character files", "DATA_DIR"],
+        &[
+            "data/agents: ",
+            "a directory of character files",
+            "DATA_DIR",
+        ],
     );
 }

@@ -74,8 +74,8 @@ async fn shrinks_to(server: &Server, limit: usize) {
     }
 }
 
-/// Runs an attack, while a well-behaved client gets its responses within a second. On a busy machine one
-/// in ten may take longer.
+/// Runs an attack, while a well-behaved client gets its responses within a second. On a busy
+/// machine one in ten may take longer.
 async fn unharmed(server: &Arc<Server>, attack: impl Future<Output = ()>) {
     let mut waits = Vec::new();
     let asking = async {
@@ -317,7 +317,8 @@ async fn endless_bodies_take_bounded_memory_and_others_get_the_reason() {
     create(&server).await;
 }
 
-/// Whether the server accepts a body of nearly the maximum size. If not, its response has the reason.
+/// Whether the server accepts a body of nearly the maximum size. If not, its response has the
+/// reason.
 async fn accepts_large_body(server: &Server) -> bool {
     let session = json!({ "agentId": ELIZA, "userId": USER });
     let body = format!("{session}{}", " ".repeat(2 * MIB - 1024));

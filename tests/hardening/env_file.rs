@@ -128,8 +128,8 @@ fn an_empty_token_is_warned_about_with_its_line() {
 #[test]
 fn a_setting_within_the_quotes_of_another_value_is_warned_about() {
     let server = with_file("NOTE='what\nELIZA_SERVER_AUTH_TOKEN=abc\nI mean'\n").start();
-    let warning = ".env, line 2: ELIZA_SERVER_AUTH_TOKEN is not set here, since the line is part of \
-                   the value whose quotes open in line 1";
+    let warning = ".env, line 2: ELIZA_SERVER_AUTH_TOKEN is not set here, since the line is part \
+                   of the value whose quotes open in line 1";
     assert!(server.log().contains(warning), "{}", server.log());
 }
 

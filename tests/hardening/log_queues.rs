@@ -1,5 +1,5 @@
-//! A log that no one reads: the memory of the server stays bounded, it answers, and dropped lines are
-//! counted. Long texts of clients are shortened in log lines.
+//! A log that no one reads: the memory of the server stays bounded, it answers, and dropped lines
+//! are counted. Long texts of clients are shortened in log lines.
 
 #![cfg(target_os = "linux")]
 

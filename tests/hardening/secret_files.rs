@@ -137,8 +137,8 @@ fn a_secret_and_its_file_together_stop_the_start() {
         .env("ELIZA_SERVER_AUTH_TOKEN_FILE", "server-token");
     write(builder.home(), "server-token", SERVER_TOKEN, 0o600);
     let log = refused(&builder);
-    let both = "ELIZA_SERVER_AUTH_TOKEN (environment) and ELIZA_SERVER_AUTH_TOKEN_FILE (environment) \
-                are both set";
+    let both = "ELIZA_SERVER_AUTH_TOKEN (environment) and ELIZA_SERVER_AUTH_TOKEN_FILE \
+                (environment) are both set";
     assert!(log.contains(both), "{log}");
     assert!(!log.contains(SERVER_TOKEN), "{log}");
 }

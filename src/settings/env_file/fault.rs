@@ -1,7 +1,7 @@
 //! A line of a `.env` file that stops the start.
 //!
-//! Any line may contain a secret, even a malformed one. A fault therefore has the number of the line and
-//! a name, but never its text.
+//! Any line may contain a secret, even a malformed one. A fault therefore has the number of the
+//! line and a name, but never its text.
 
 use std::fmt;
 
@@ -29,8 +29,8 @@ pub enum FaultKind {
     HashInValue,
     /// A quote is not closed.
     UnclosedQuote,
-    /// A backslash precedes the quote that seems to close the value, and a later quote could close it
-    /// too, after another assignment.
+    /// A backslash precedes the quote that seems to close the value, and a later quote could close
+    /// it too, after another assignment.
     UnclearEnd,
     /// Text other than a comment follows the closing quote.
     TextAfterQuote,
@@ -69,20 +69,20 @@ impl fmt::Display for Fault {
                  <name>='...', or a blank before a comment"
             }
             FaultKind::UnclosedQuote => {
-                "the quote that opens <value> is not closed; close it, or put a value that contains a \
-                 quote in quotes of another kind: '...', \"...\" or `...`"
+                "the quote that opens <value> is not closed; close it, or put a value that \
+                 contains a quote in quotes of another kind: '...', \"...\" or `...`"
             }
             FaultKind::UnclearEnd => {
-                "it is unclear where <value> ends, since a backslash precedes the quote at the end of \
-                 a line; put the value in quotes of another kind: '...', \"...\" or `...`"
+                "it is unclear where <value> ends, since a backslash precedes the quote at the end \
+                 of a line; put the value in quotes of another kind: '...', \"...\" or `...`"
             }
             FaultKind::TextAfterQuote => {
-                "text follows the quote that closes <value>; put the whole value in quotes of a kind \
-                 that it does not contain ('...', \"...\" or `...`), and # before a comment"
+                "text follows the quote that closes <value>; put the whole value in quotes of a \
+                 kind that it does not contain ('...', \"...\" or `...`), and # before a comment"
             }
             FaultKind::LineSeparator => {
-                "a Unicode line or paragraph separator (U+2028, U+2029) outside of quotes; remove it, \
-                 or put the value in quotes, as <name>='...'"
+                "a Unicode line or paragraph separator (U+2028, U+2029) outside of quotes; remove \
+                 it, or put the value in quotes, as <name>='...'"
             }
         };
         f.write_str(&text.replace("<value>", &value).replace("<name>", name))

@@ -1,7 +1,7 @@
 //! Reads a `.env` file as npm's `dotenv` does.
 //!
-//! Each line gives exactly its value or stops the start: where `dotenv` would skip a line, cut a value
-//! off or misread it, this reader refuses the line and says what to write.
+//! Each line gives exactly its value or stops the start: where `dotenv` would skip a line, cut a
+//! value off or misread it, this reader refuses the line and says what to write.
 
 mod fault;
 mod line;
@@ -9,7 +9,6 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -53,29 +52,22 @@ impl EnvFile {
     /// Reads the file at a path. Returns no assignments if there is none.
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display();
-        let file = match input_file::read(path, MAX_BYTES) {
-            Ok(file) => file,
+        let bytes = match input_file::read(path, MAX_BYTES) {
+            Ok((bytes, _)) => bytes,
             // A symbolic link that leads nowhere is an error: the file was expected.
             Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => {
                 return Ok(Self::default());
             }
             Err(error) => {
                 return Err(ConfigError(format!(
-                    "{shown} cannot be read: {error}; settings are read from a file of this name in \
-                     the working directory: rename it, let the user that runs sessiond read it, or \
-                     start sessiond elsewhere"
+                    "{shown} cannot be read: {error}; settings are read from a file of this name \
+                     in the working directory: rename it, let the user that runs sessiond read it, \
+                     or start sessiond elsewhere"
                 )));
             }
         };
-        let parsed = Self::parse(&file.bytes);
+        let parsed = Self::parse(&bytes);
         parsed.map_err(|fault| ConfigError(format!("{shown}, line {}: {fault}", fault.line)))
-    }
-
-    /// Returns the last assignment of each name.
-    pub(super) fn last_assignments(self) -> impl Iterator<Item = Assignment> {
-        let assignments = self.assignments.into_iter();
-        let last: HashMap<_, _> = assignments.map(|it| (it.name.clone(), it)).collect();
-        last.into_values()
     }
 }
 

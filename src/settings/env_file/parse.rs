@@ -1,8 +1,8 @@
 //! The grammar of npm's `dotenv`, minus everything that it would silently lose or change.
 //!
-//! `dotenv` finds assignments anywhere in the text with one regular expression, and skips what does not
-//! match. This parser reads line by line: each line is blank, a comment or an assignment, or else a
-//! fault. A text that both accept has the same values for both.
+//! `dotenv` finds assignments anywhere in the text with one regular expression, and skips what does
+//! not match. This parser reads line by line: each line is blank, a comment or an assignment, or
+//! else a fault. A text that both accept has the same values for both.
 
 use super::fault::{Fault, FaultKind};
 use super::line::{Head, assigned, head, is_blank, is_separator};
@@ -83,7 +83,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Parses a value without quotes, which ends with the line or before a `#` that follows a blank.
+    /// Parses a value without quotes, which ends with the line or before a `#` that follows a
+    /// blank.
     fn bare(&self, start: usize, name: &str) -> Result<Value, Fault> {
         let after = first_line(&self.rest[start..]);
         if after.contains(is_separator) {
@@ -101,8 +102,8 @@ impl Parser<'_> {
         })
     }
 
-    /// Parses a value in quotes. As in `dotenv`, a quote after a backslash closes it only if the next
-    /// quote without one does not, and the backslash stays.
+    /// Parses a value in quotes. As in `dotenv`, a quote after a backslash closes it only if the
+    /// next quote without one does not, and the backslash stays.
     fn quoted(&self, open: usize, quote: char, name: &str) -> Result<Value, Fault> {
         let content = &self.rest[open + 1..];
         let mut escaped = Vec::new();

@@ -246,8 +246,11 @@ proptest! {
         }
         // A quote after a backslash closes a value only if no later one could.
         let comment = if value.ends_with('\\') { "" } else { comment };
-        let line = format!("A=0\n{blanks}export {name}{blanks}={blanks}{quote}{value}{quote}{comment}\nB=1");
-        let file = EnvFile::parse(line.as_bytes()).map_err(|fault| TestCaseError::fail(format!("{fault}")))?;
+        let line = format!(
+            "A=0\n{blanks}export {name}{blanks}={blanks}{quote}{value}{quote}{comment}\nB=1"
+        );
+        let file = EnvFile::parse(line.as_bytes())
+            .map_err(|fault| TestCaseError::fail(format!("{fault}")))?;
         let values: Vec<_> = file.values().collect();
         prop_assert_eq!(values, [("A", "0"), (&*name, &*value), ("B", "1")]);
     }

@@ -15,7 +15,8 @@ const MAX_BYTES: u64 = 64 << 10;
 /// The permission bits for group and others to read or write a file.
 const OTHERS: u32 = 0o066;
 
-/// The settings that hold secrets. Each has another one with the suffix `_FILE`, the path of a file.
+/// The settings that hold secrets. Each has another one with the suffix `_FILE`, the path of a
+/// file.
 pub(super) const SERVER_TOKEN: &str = "ELIZA_SERVER_AUTH_TOKEN";
 pub(super) const ADMIN_TOKEN: &str = "SESSIOND_ADMIN_TOKEN";
 pub(super) const JWT_KEY: &str = "JWT_SECRET";
@@ -31,9 +32,6 @@ pub(super) struct Secrets<'a> {
 
 impl Secrets<'_> {
     /// Reads a token. White space around it is ignored, since no HTTP header can carry it.
-    ///
-    /// # Errors
-    /// Returns the same errors as [`key`](Self::key), and one if no header can carry the token.
     pub(super) fn token(
         &mut self,
         name: &str,
@@ -54,9 +52,6 @@ impl Secrets<'_> {
     }
 
     /// Reads a key, exactly as it is set.
-    ///
-    /// # Errors
-    /// Returns an error if both settings are set, or the file cannot be read or contains no secret.
     pub(super) fn key(
         &mut self,
         name: &str,
@@ -89,9 +84,9 @@ impl Secrets<'_> {
 
     /// Reads the secret in a file, without one trailing line end.
     fn in_file(&mut self, name: &str, path: &str) -> Result<SecretString, ConfigError> {
-        let file = input_file::read(Path::new(path), MAX_BYTES)
+        let (bytes, mode) = input_file::read(Path::new(path), MAX_BYTES)
             .map_err(|error| unreadable(self.layers, name, path, &error))?;
-        let Ok(text) = str::from_utf8(&file.bytes) else {
+        let Ok(text) = str::from_utf8(&bytes) else {
             let reason = "not UTF-8 text; expected a file that contains the secret as UTF-8";
             return Err(self.layers.invalid(name, reason));
         };
@@ -103,12 +98,11 @@ impl Secrets<'_> {
             let reason = "the file is empty; write the secret into it, or leave the setting out";
             return Err(self.layers.invalid(name, reason));
         }
-        if file.mode & OTHERS != 0 {
+        if mode & OTHERS != 0 {
             self.warnings.push(format!(
-                "{}: users other than its owner may read or change the file (mode {:04o}); restrict \
-                 it to its owner (mode 0400 or 0600)",
-                self.layers.shown(name),
-                file.mode
+                "{}: users other than its owner may read or change the file (mode {mode:04o}); \
+                 restrict it to its owner (mode 0400 or 0600)",
+                self.layers.shown(name)
             ));
         }
         Ok(text.into())
@@ -159,14 +153,15 @@ fn unreadable(layers: &Layers, name: &str, path: &str, error: &std::io::Error) -
     );
     if is_path || exists {
         let reason = format!(
-            "cannot be read: {error}; expected the path of a file that contains only the secret, and \
-             that the user that runs sessiond may read"
+            "cannot be read: {error}; expected the path of a file that contains only the secret, \
+             and that the user that runs sessiond may read"
         );
         return layers.invalid(name, &reason);
     }
     ConfigError(format!(
-        "invalid {}: no such file in the working directory; expected the path of a file that contains \
-         the secret, not the secret itself. The value is not shown, since it could be a secret",
+        "invalid {}: no such file in the working directory; expected the path of a file that \
+         contains the secret, not the secret itself. The value is not shown, since it could be a \
+         secret",
         layers.placed(name)
     ))
 }

@@ -201,7 +201,8 @@ fn a_file_that_others_may_read_is_warned_about(#[case] mode: u32, #[case] is_war
     let config = read(&[("ELIZA_SERVER_AUTH_TOKEN_FILE", &path)]).unwrap();
     let warning = format!(
         "ELIZA_SERVER_AUTH_TOKEN_FILE {path:?} (environment): users other than its owner \
-         may read or change the file (mode {mode:04o}); restrict it to its owner (mode 0400 or 0600)"
+         may read or change the file (mode {mode:04o}); restrict it to its owner (mode 0400 or \
+         0600)"
     );
     let expected = if is_warned_about {
         vec![warning]

@@ -1,12 +1,12 @@
 //! The queues between the log and standard output, so that logging never blocks.
 //!
-//! A pipe that no one reads blocks its writers, possibly for ever. So a thread per queue writes, and a
-//! line that does not fit into its queue is dropped and counted. Queues are bounded in bytes, since
-//! clients influence the length of lines. Audit lines have their own queue, which no other line can
-//! fill.
+//! A pipe that no one reads blocks its writers, possibly for ever. So a thread per queue writes,
+//! and a line that does not fit into its queue is dropped and counted. Queues are bounded in bytes,
+//! since clients influence the length of lines. Audit lines have their own queue, which no other
+//! line can fill.
 //!
-//! Threads and channels are tracing-appender's. It bounds its channel only in lines, so the bound in
-//! bytes is checked here: before the channel and after it.
+//! Threads and channels are tracing-appender's. It bounds its channel only in lines, so the bound
+//! in bytes is checked here: before the channel and after it.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -62,16 +62,14 @@ struct Usage {
 /// The writing threads. Dropping it waits up to 3 s for them to write the queues.
 #[must_use = "the log ends when it is dropped"]
 #[derive(Debug)]
-pub struct Log {
-    guards: Option<[WorkerGuard; 2]>,
-}
+pub struct Log(Option<[WorkerGuard; 2]>);
 
 /// Starts the queues. Each thread gets its own handle of the output.
 pub(super) fn start<W: Write + Send + 'static>(output: impl Fn() -> W) -> (Queues, Log) {
     let (audit, audit_guard) = Queue::start("log-audit", output());
     let (others, others_guard) = Queue::start("log", output());
-    let guards = Some([audit_guard, others_guard]);
-    (Queues { audit, others }, Log { guards })
+    let log = Log(Some([audit_guard, others_guard]));
+    (Queues { audit, others }, log)
 }
 
 impl Queue {
@@ -88,17 +86,14 @@ impl Queue {
 }
 
 impl Write for Queue {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.write_all(line).map(|()| line.len())
-    }
-
     /// Queues a whole line, or drops it.
-    fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.usage.reserve(line.len()) {
-            return self.lines.write_all(line);
+            self.lines.write_all(line)?;
+        } else {
+            self.usage.count_dropped();
         }
-        self.usage.count_dropped();
-        Ok(())
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -149,7 +144,7 @@ impl<'a> MakeWriter<'a> for Queues {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        let guards = self.guards.take();
+        let guards = self.0.take();
         let (done, is_done) = mpsc::channel::<()>();
         // On another thread, since the output may block.
         let ending = thread::Builder::new().spawn(move || drop((guards, done)));
@@ -199,12 +194,8 @@ impl<W> Output<W> {
 }
 
 impl<W: Write> Write for Output<W> {
+    /// Writes a whole line and releases its space, even if the output fails.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.write_all(line).map(|()| line.len())
-    }
-
-    /// Writes a line and releases its space, even if the output fails.
-    fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
         let written = self.out.write_all(line);
         self.usage.release(line.len());
         if written.is_err() {
@@ -213,7 +204,7 @@ impl<W: Write> Write for Output<W> {
         if self.throttle.is_due() {
             self.report();
         }
-        written
+        written.map(|()| line.len())
     }
 
     /// Called when the queue is empty.
