@@ -39,7 +39,7 @@ pub enum Event {
         /// The message.
         message: Arc<Message>,
         /// The subscriber that sent it, if one did.
-        echo: Option<SentBy>,
+        sent_by: Option<SentBy>,
     },
     /// The session was renewed.
     Renewed {
@@ -142,7 +142,7 @@ struct Subscription {
 
 /// Receives the events of the sessions that it has joined.
 #[derive(Debug)]
-pub struct Listener {
+pub struct Subscriber {
     subscription: Arc<Subscription>,
     sessions: HashSet<SessionId>,
     events: mpsc::Receiver<Arc<SessionEvent>>,
@@ -177,9 +177,9 @@ impl EventBus {
 
     /// Creates a subscriber that has joined no session yet.
     #[must_use]
-    pub fn listener(&self) -> Listener {
+    pub fn subscriber(&self) -> Subscriber {
         let (sender, events) = mpsc::channel(BACKLOG);
-        Listener {
+        Subscriber {
             subscription: Arc::new(Subscription {
                 subscriber: SubscriberId(self.next_id.fetch_add(1, Ordering::Relaxed)),
                 events: sender,
@@ -239,7 +239,7 @@ impl Event {
     }
 }
 
-impl Listener {
+impl Subscriber {
     /// Returns the id.
     #[must_use]
     pub fn id(&self) -> SubscriberId {
@@ -296,7 +296,7 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+impl Drop for Subscriber {
     fn drop(&mut self) {
         let mut subscriptions = self.bus.lock();
         for session in &self.sessions {
@@ -313,7 +313,7 @@ mod tests {
     async fn a_subscriber_receives_the_events_of_its_sessions_and_is_removed_when_dropped() {
         let bus = EventBus::default();
         let [one, two, other] = [1, 2, 3].map(SessionId::from);
-        let mut subscriber = bus.listener();
+        let mut subscriber = bus.subscriber();
         subscriber.join(one);
         subscriber.join(one);
         subscriber.join(two);
@@ -336,7 +336,7 @@ mod tests {
     async fn a_subscriber_that_lags_by_events_gets_an_error_instead_of_a_gap() {
         let bus = EventBus::default();
         let session = SessionId::from(1);
-        let mut subscriber = bus.listener();
+        let mut subscriber = bus.subscriber();
         subscriber.join(session);
         for _ in 0..=BACKLOG {
             bus.publish(SessionEvent::new(session, Event::Busy));
@@ -354,7 +354,7 @@ mod tests {
             index: 0,
             text: "x".repeat(60_000).into(),
         };
-        let mut subscriber = bus.listener();
+        let mut subscriber = bus.subscriber();
         subscriber.join(session);
         let fit = BACKLOG_BYTES / (60_000 + EVENT_BYTES);
         // Received events no longer count.

@@ -18,7 +18,7 @@ use crate::domain::time::{Millis, Timestamp};
 use crate::events::{Event, SessionEvent};
 use crate::store::command::{AdvanceCounters, Expire};
 use crate::store::error::SubmitError;
-use crate::store::schema::deadline::Place;
+use crate::store::schema::deadline::DueSession;
 
 /// How many rows of the index one query reads.
 const SLICE: usize = 500;
@@ -39,9 +39,9 @@ pub struct Janitor {
     interval: Millis,
     next_purge: Timestamp,
     /// The last handled row of the index of warnings.
-    warned: Place,
+    warned: DueSession,
     /// The last handled row of the index of expiries.
-    expired: Place,
+    expired: DueSession,
     uncounted_rows: usize,
 }
 
@@ -71,7 +71,7 @@ impl Janitor {
         loop {
             // From here on an earlier deadline wakes the janitor, even if it is written before the
             // next one is known.
-            self.app.store().alarm().set(Timestamp::MAX);
+            self.app.store().next_deadline().set(Timestamp::MAX);
             match self.handle_due().await {
                 Ok(next) => self.sleep_until(next).await,
                 Err(error) => {
@@ -86,7 +86,7 @@ impl Janitor {
     async fn handle_due(&mut self) -> Result<Timestamp, AppError> {
         let now = self.app.now();
         // Read before the index: no later write sets a deadline before it.
-        let settled = self.app.store().alarm().settled(now);
+        let settled = self.app.store().next_deadline().settled(now);
         self.publish_warnings(settled, now).await?;
         self.expire_due(settled).await?;
         if now >= self.next_purge {
@@ -97,12 +97,16 @@ impl Janitor {
             self.uncounted_rows = 0;
         }
         let (warned, expired) = (self.warned.0.max(settled), self.expired.0.max(settled));
-        let next = self.app.store().next_deadline(warned, expired).await?;
+        let next = self
+            .app
+            .store()
+            .next_deadline_after(warned, expired)
+            .await?;
         Ok(next.map_or(self.next_purge, |next| next.min(self.next_purge)))
     }
 
     async fn sleep_until(&self, next: Timestamp) {
-        let deadline = self.app.store().alarm();
+        let deadline = self.app.store().next_deadline();
         deadline.set(next);
         let wake = next.max(self.app.now() + COALESCE);
         tokio::select! {

@@ -15,7 +15,7 @@ use crate::agents::registry::{Agent, BackendContext, Registry};
 use crate::api::{self, Sockets};
 use crate::app::App;
 use crate::auth::Authenticator;
-use crate::auth::rate::Limits;
+use crate::auth::rate::RateLimits;
 use crate::clock::Clock;
 use crate::connections::Connections;
 use crate::domain::time::Timestamp;
@@ -27,7 +27,7 @@ use crate::realtime::{self, Realtime};
 use crate::settings::Config;
 use crate::space;
 use crate::store::error::OpenError;
-use crate::store::{Found, Store};
+use crate::store::{OpenReport, Store};
 use crate::transport::{self, local_socket};
 use crate::verification;
 
@@ -39,7 +39,7 @@ const MIN_VERIFY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What tests replace or add.
 #[derive(Debug)]
-pub struct Parts {
+pub struct Overrides {
     /// The clock of the server.
     pub clock: Clock,
     /// Agents in addition to those of the character files.
@@ -56,7 +56,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let (clock, agents) = (Clock::system(), Vec::new());
-    run_with(config, Parts { clock, agents }, listener, shutdown).await
+    run_with(config, Overrides { clock, agents }, listener, shutdown).await
 }
 
 /// Does the same as [`run`], with other parts.
@@ -65,7 +65,7 @@ pub async fn run(
 /// Returns the same errors as [`run`].
 pub async fn run_with(
     config: Config,
-    parts: Parts,
+    parts: Overrides,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
@@ -127,7 +127,7 @@ async fn open(
         events.clone(),
     )?;
     let store = Arc::new(store);
-    let limits = Limits::new(config.auth.rates, clock);
+    let limits = RateLimits::new(config.auth.rates, clock);
     let app = App::new(Arc::clone(&store), agents, events, limits, clock.clone());
     log_start(path, found, &app);
     let resumed = app.recover().await;
@@ -146,7 +146,7 @@ fn start_background(app: &Arc<App>, config: &Config, stop: &CancellationToken) -
     let tasks = TaskTracker::new();
     let janitor = Janitor::new(Arc::clone(app), config.cleanup_interval);
     tasks.spawn(janitor.run(stop.clone()));
-    tasks.spawn(space::watch(Arc::clone(app), stop.clone()));
+    tasks.spawn(space::run(Arc::clone(app), stop.clone()));
     if let Some(interval) = config.verify_interval {
         let interval = interval.to_duration().max(MIN_VERIFY_INTERVAL);
         tasks.spawn(verification::run(Arc::clone(app), interval, stop.clone()));
@@ -270,7 +270,7 @@ pub(crate) fn create_data_dir(path: &Path) -> anyhow::Result<()> {
     created.with_context(|| format!("the data directory {} cannot be created", path.display()))
 }
 
-fn log_start(path: &Path, found: Found, app: &App) {
+fn log_start(path: &Path, found: OpenReport, app: &App) {
     let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let last_stop = match found.clean_stop {
         None => "none, the database is new",

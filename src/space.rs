@@ -21,19 +21,19 @@ const SHORT_PAUSE: Duration = Duration::from_secs(1);
 const SHORT_PAUSE_FACTOR: u32 = 10;
 
 /// Measures until `stop` is cancelled.
-pub async fn watch(app: Arc<App>, stop: CancellationToken) {
+pub async fn run(app: Arc<App>, stop: CancellationToken) {
     let measuring = async {
         loop {
             let took = measure(&app).await;
             let pause = (took * PAUSE_FACTOR).max(PAUSE);
             let short_pause = (took * SHORT_PAUSE_FACTOR).max(SHORT_PAUSE);
-            let wanted = async {
+            let measurement_requested = async {
                 tokio::time::sleep(short_pause).await;
-                app.store().space().wanted().await;
+                app.store().space().measurement_requested().await;
             };
             tokio::select! {
                 () = app.clock().sleep(pause) => {}
-                () = wanted => {}
+                () = measurement_requested => {}
             }
         }
     };

@@ -392,7 +392,6 @@ impl Reader<'_> {
                     self.add_use(prefix, item, is_public);
                 }
             }
-            _ => panic!("an unknown kind of import"),
         }
     }
 

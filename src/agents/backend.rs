@@ -15,7 +15,7 @@ use crate::domain::id::TurnId;
 use crate::domain::message::Message;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::domain::turn::{History, Reply, Wants};
+use crate::domain::turn::{ContextNeeds, History, Reply};
 
 /// A reply in pieces; the last item is [`Piece::Done`], [`Piece::Later`] or an error.
 pub type ReplyStream = Pin<Box<dyn Stream<Item = Result<Piece, BackendError>> + Send>>;
@@ -97,14 +97,14 @@ pub struct TurnRequest {
     /// The user's message.
     pub message: Message,
     /// The id of the remote session, if the backend wants it and one is stored.
-    pub upstream: Option<String>,
+    pub remote_session: Option<String>,
     /// Where the backend reports received bytes; a new one for each attempt.
-    pub progress: Progress,
+    pub progress: BodyProgress,
 }
 
 /// Reports that bytes of an answer's body arrive.
 #[derive(Debug, Clone, Default)]
-pub struct Progress(Arc<ProgressState>);
+pub struct BodyProgress(Arc<ProgressState>);
 
 #[derive(Debug, Default)]
 struct ProgressState {
@@ -113,7 +113,7 @@ struct ProgressState {
     is_restarted: AtomicBool,
 }
 
-impl Progress {
+impl BodyProgress {
     /// Reports that bytes have arrived.
     pub fn bytes_arrived(&self) {
         self.0.is_restarted.store(false, Ordering::Release);
@@ -138,13 +138,13 @@ impl Progress {
 
 /// Where the replies of a backend come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answering {
+pub enum ReplySource {
     /// From the backend.
-    Itself,
+    Backend,
     /// From the backend or a submission.
     Either,
     /// From a submission.
-    BySubmit,
+    Submission,
 }
 
 /// Replies for an agent.
@@ -153,13 +153,13 @@ pub trait Backend: Debug + Send + Sync {
     fn kind(&self) -> &'static str;
 
     /// Returns what it needs beside the message.
-    fn wants(&self) -> Wants {
-        Wants::default()
+    fn context_needs(&self) -> ContextNeeds {
+        ContextNeeds::default()
     }
 
     /// Returns where its replies come from.
-    fn answering(&self) -> Answering {
-        Answering::Itself
+    fn reply_source(&self) -> ReplySource {
+        ReplySource::Backend
     }
 
     /// Returns how many turns run at the same time unless the character file says otherwise.

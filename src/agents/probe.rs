@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
-use super::backend::{Piece, Progress, TurnRequest};
+use super::backend::{BodyProgress, Piece, TurnRequest};
 use super::registry::Agent;
 use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
 use crate::domain::message::{Body, Message, Role, Sender, TurnState};
@@ -23,7 +23,7 @@ const DELETION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The result of a successful probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum ProbeResult {
     /// The backend replied.
     Answer,
     /// The reply would be submitted later.
@@ -35,7 +35,7 @@ pub enum Found {
 ///
 /// # Errors
 /// The agent does not reply. The text is for the operator.
-pub async fn probe(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> Result<Found, String> {
+pub async fn probe(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> Result<ProbeResult, String> {
     let mut remote = None;
     let found = ask(agent, question(agent, now, ids), &mut remote).await;
     if let Some(deletion) = remote.and_then(|id| agent.backend.delete(id)) {
@@ -52,14 +52,14 @@ async fn ask(
     agent: &Agent,
     question: TurnRequest,
     remote: &mut Option<String>,
-) -> Result<Found, String> {
+) -> Result<ProbeResult, String> {
     let allowed = agent.character.backend.timeout().min(MAX_WAIT);
     let mut pieces = agent.backend.reply(Arc::new(question));
     let answer = async {
         while let Some(piece) = pieces.next().await {
             match piece {
-                Ok(Piece::Done(..)) => return Ok(Found::Answer),
-                Ok(Piece::Later) => return Ok(Found::Later),
+                Ok(Piece::Done(..)) => return Ok(ProbeResult::Answer),
+                Ok(Piece::Later) => return Ok(ProbeResult::Later),
                 Ok(Piece::RemoteSession(id)) => *remote = Some(id),
                 Ok(Piece::Chunk(_) | Piece::Info(_)) => {}
                 Err(error) => return Err(error.to_string()),
@@ -109,7 +109,7 @@ fn question(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> TurnRequest {
         session,
         history: History::Messages(Vec::new()),
         message,
-        upstream: None,
-        progress: Progress::default(),
+        remote_session: None,
+        progress: BodyProgress::default(),
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn authenticate(authenticator: &Arc<Authenticator>, mut request: Requ
     let peer = connection.address();
     let authentication = Authentication {
         principal: match peer {
-            Some(_) => authenticator.identify(&Credentials::of_headers(headers)),
+            Some(_) => authenticator.identify(&Credentials::from_headers(headers)),
             None => Ok(Principal::Admin),
         },
         address: peer.map(|peer| authenticator.proxies.client(peer, headers)),

@@ -14,7 +14,7 @@ use super::authentication::Authentication;
 use crate::app::App;
 use crate::auth::access::Access;
 use crate::auth::identity::Principal;
-use crate::metrics::UNANSWERED;
+use crate::metrics::CLIENT_DISCONNECTED;
 use crate::telemetry::{AUDIT, shorten};
 
 const UNKNOWN: &str = "unknown";
@@ -64,9 +64,9 @@ impl Drop for DisconnectGuard {
             return;
         };
         let _entered = self.span.enter();
-        operation.count(&app, UNANSWERED);
+        operation.count(&app, CLIENT_DISCONNECTED);
         let (method, route, elapsed_ms) = operation.fields();
-        tracing::debug!(%method, route, status = UNANSWERED, elapsed_ms, "the client disconnected");
+        tracing::debug!(%method, route, status = CLIENT_DISCONNECTED, elapsed_ms, "the client disconnected");
     }
 }
 

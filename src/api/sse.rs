@@ -16,7 +16,7 @@ use crate::app::{Ending, ReplyEvent, SentMessage, SentTurn};
 use crate::domain::id::MessageId;
 use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
-use crate::metrics::Open;
+use crate::metrics::OpenGauge;
 
 /// The interval of comments that keep a stream open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -89,7 +89,7 @@ pub(super) fn event<T: Serialize>(name: &str, data: &T) -> Event {
 pub(super) fn reply_events(
     message: SentMessage,
     now: Timestamp,
-    open: Open,
+    open: OpenGauge,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     // The message is a user's, so it has a reply id.
     let reply_id = message.reply_id().unwrap_or(message.sent.message.id);

@@ -9,7 +9,7 @@ use super::application::App;
 use super::error::AppError;
 use super::sessions::SessionFilter;
 use crate::domain::id::SessionId;
-use crate::domain::session::{Session, Standing};
+use crate::domain::session::{LifeStage, Session};
 
 /// How many sessions one query reads.
 const SLICE: usize = 200;
@@ -68,9 +68,9 @@ impl ActiveSessionScan {
                 app.store.sessions_by_id(&ids).await?
             }
         };
-        let (now, retention) = (app.now(), app.store.rules().kept);
+        let (now, retention) = (app.now(), app.store.rules().retention);
         let read = sessions.len();
-        sessions.retain(|session| session.standing(now, retention) == Standing::Active);
+        sessions.retain(|session| session.life_stage(now, retention) == LifeStage::Active);
         self.inactive_read += (read - sessions.len()) as u64;
         sessions.retain(|session| self.filter.matches(session));
         Ok(Some(sessions))

@@ -8,10 +8,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::application::App;
 use super::error::{AppError, Unavailable};
 use crate::archive;
-use crate::domain::error::Refusal;
+use crate::domain::error::RuleViolation;
 use crate::domain::id::SessionId;
 use crate::store::command::RecordBackup;
-use crate::store::error::{CopyError, REMEDY};
+use crate::store::error::{CopyError, RECOVERY_HINT};
 use crate::store::{Cursor, LastBackup, StoredBackup};
 
 /// How many rows of an export are read and written at once.
@@ -76,7 +76,7 @@ impl App {
                     .await?
                     .is_empty()
                 {
-                    return Err(Refusal::SessionNotFound(id).into());
+                    return Err(RuleViolation::SessionNotFound(id).into());
                 }
                 Cursor::only(id)
             }
@@ -141,7 +141,7 @@ impl Export {
 
 fn copy_error(error: &CopyError) -> AppError {
     if error.is_damage() {
-        tracing::error!(%error, "no backup was created; once the server is stopped, {REMEDY}");
+        tracing::error!(%error, "no backup was created; once the server is stopped, {RECOVERY_HINT}");
     } else {
         tracing::error!(%error, "no backup was created");
     }
@@ -157,7 +157,7 @@ mod tests {
 
     use super::*;
     use crate::agents::registry::Registry;
-    use crate::auth::rate::{Limits, Rates};
+    use crate::auth::rate::{RateLimits, Rates};
     use crate::clock::Clock;
     use crate::events::EventBus;
     use crate::settings::{Config, Layers};
@@ -171,7 +171,7 @@ mod tests {
         let (clock, events) = (Clock::system(), EventBus::default());
         let opened = Store::open(&path, 1 << 20, config.rules, clock.clone(), events.clone());
         let (store, _) = opened.unwrap();
-        let limits = Limits::new(Rates::default(), &clock);
+        let limits = RateLimits::new(Rates::default(), &clock);
         let agents = Registry::new(Vec::new());
         let app = Arc::new(App::new(Arc::new(store), agents, events, limits, clock));
         assert!(app.backup().now_or_never().is_none(), "copying takes time");

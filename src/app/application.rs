@@ -15,8 +15,8 @@ use super::remote_sessions::RemoteSessions;
 use super::turn_store::StoredTurns;
 use crate::agents::registry::{Agents, Registry};
 use crate::agents::turns::reply_feed::{Ending, ReplyFeeds};
-use crate::agents::turns::{Parts, Runner};
-use crate::auth::rate::Limits;
+use crate::agents::turns::{Runner, RunnerParts};
+use crate::auth::rate::RateLimits;
 use crate::clock::Clock;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::TurnFailure;
@@ -34,7 +34,7 @@ pub struct App {
     pub(super) feeds: ReplyFeeds,
     pub(super) events: EventBus,
     pub(super) clock: Clock,
-    pub(super) limits: Limits,
+    pub(super) limits: RateLimits,
     /// Work that completes even if its caller disconnects.
     pub(super) tasks: TaskTracker,
     pub(super) stopping: CancellationToken,
@@ -54,14 +54,14 @@ impl App {
         store: Arc<Store>,
         agents: Registry,
         events: EventBus,
-        limits: Limits,
+        limits: RateLimits,
         clock: Clock,
     ) -> Self {
         let agents = Arc::new(Agents::new(agents));
         let feeds = ReplyFeeds::default();
         let metrics = Metrics::new(store.meters().clone());
-        let runner = Runner::new(Parts {
-            ledger: StoredTurns(Arc::clone(&store)),
+        let runner = Runner::new(RunnerParts {
+            turn_store: StoredTurns(Arc::clone(&store)),
             agents: Arc::clone(&agents),
             feeds: feeds.clone(),
             events: events.clone(),
@@ -107,7 +107,7 @@ impl App {
     /// Replaces the agents, from the next turn on. Open turns of removed agents are closed.
     pub fn replace_agents(&self, agents: Registry) {
         self.agents.replace(agents);
-        self.runner.look_again();
+        self.runner.wake_all();
     }
 
     /// Returns the metrics.

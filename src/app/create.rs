@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use super::application::App;
 use super::error::AppError;
 use super::session_ref::Scope;
-use crate::domain::error::Refusal;
+use crate::domain::error::RuleViolation;
 use crate::domain::id::{AgentId, SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::session::NewSession;
 use crate::domain::timeout::TimeoutOverrides;
-use crate::store::command::{CreateKey, CreateSession, Created};
+use crate::store::command::{CreateSession, Created};
 
 /// A request to create a session.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl App {
         let agent = self.agents.get(agent_id);
         if !is_retry {
             if agent.is_none() {
-                return Err(Refusal::AgentNotFound(agent_id).into());
+                return Err(RuleViolation::AgentNotFound(agent_id).into());
             }
             if let Some(address) = address {
                 self.limits.count_create(address)?;
@@ -72,9 +72,7 @@ impl App {
                 metadata: request.metadata,
                 create_key: request.key,
             },
-            asked: CreateKey {
-                timeout: request.timeout,
-            },
+            requested_timeout: request.timeout,
             has_agent: agent.is_some(),
         };
         Ok(self.store.submit(command).await?)

@@ -1,7 +1,7 @@
 //! Errors of the use cases. `api` and `realtime` define what clients see of them.
 
-use crate::auth::rate::TooMany;
-use crate::domain::error::Refusal;
+use crate::auth::rate::RateLimitExceeded;
+use crate::domain::error::RuleViolation;
 use crate::domain::id::AgentId;
 use crate::domain::message::{InvalidMessage, Message, TurnFailure};
 use crate::domain::session::Session;
@@ -22,10 +22,10 @@ pub enum AppError {
     Forbidden(&'static str),
     /// The client has reached a rate limit.
     #[error(transparent)]
-    TooMany(#[from] TooMany),
+    RateLimitExceeded(#[from] RateLimitExceeded),
     /// A rule of the domain is violated.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] RuleViolation),
     /// The server cannot do this now; nothing was written.
     #[error(transparent)]
     Unavailable(Unavailable),

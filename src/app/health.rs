@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::application::App;
 use super::error::AppError;
-use crate::metrics::{Format, State};
+use crate::metrics::{Format, GaugeValues};
 use crate::store::Stats;
 
 /// The status of the service.
@@ -102,12 +102,12 @@ impl App {
         self.metrics.text(self.state().await.ok(), format)
     }
 
-    async fn state(&self) -> Result<State, AppError> {
+    async fn state(&self) -> Result<GaugeValues, AppError> {
         let stats = self.stats().await?;
         let health = self.store.health();
         let rows = self.store.row_counts().await?;
         let storage = self.store.storage().await?;
-        Ok(State {
+        Ok(GaugeValues {
             active: stats.active,
             expiring_soon: stats.near_expiration,
             kept: stats.expired,

@@ -2,7 +2,7 @@
 
 use super::application::App;
 use super::error::AppError;
-use super::session_ref::Target;
+use super::session_ref::SessionRef;
 use crate::domain::session::Session;
 use crate::store::{Page, PageRequest};
 
@@ -14,7 +14,7 @@ impl App {
     /// The session is unknown or expired, or the store fails.
     pub async fn messages<T>(
         &self,
-        target: &Target,
+        target: &SessionRef,
         request: PageRequest,
         make: impl FnOnce(&Session, &Page<&str>) -> T,
     ) -> Result<T, AppError> {
@@ -27,7 +27,7 @@ impl App {
     /// The session is unknown, or the store fails.
     pub async fn transcript<T>(
         &self,
-        target: &Target,
+        target: &SessionRef,
         request: PageRequest,
         make: impl FnOnce(&Session, &Page<&str>) -> T,
     ) -> Result<T, AppError> {

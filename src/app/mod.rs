@@ -25,7 +25,7 @@ pub use self::application::App;
 pub use self::create::CreateRequest;
 pub use self::health::{Health, Reason, Status};
 pub use self::send::{NewMessage, SendRequest, SendingSocket, SentMessage, SentTurn};
-pub use self::session_ref::{Scope, Target};
+pub use self::session_ref::{Scope, SessionRef};
 pub use self::sessions::SessionFilter;
 pub use self::submit::Submission;
 pub use self::subscription::{SessionState, SessionSubscription, SubscribedEvent};

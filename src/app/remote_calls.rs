@@ -23,7 +23,8 @@ impl App {
         let Some(agent) = self.agents.get(session.agent_id) else {
             return;
         };
-        if !agent.backend.wants().upstream || !self.remotes.schedule().is_due(id, now) {
+        if !agent.backend.context_needs().remote_session || !self.remotes.schedule().is_due(id, now)
+        {
             return;
         }
         let name = self.store.remote_session(id).await.ok().flatten();
@@ -47,7 +48,7 @@ impl App {
 
     /// Deletes the remote sessions of expired sessions, unless they have expired there too.
     pub(super) fn delete_expired_remotes(&self, remotes: Vec<RemoteSession>) {
-        if self.store.rules().kept < LONGEST_LIFE {
+        if self.store.rules().retention < LONGEST_LIFE {
             self.delete_remotes(remotes);
         }
     }

@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use super::application::App;
 use super::error::{AppError, NoReply, NoReplyReason, Unavailable, ValidationError};
-use super::session_ref::Target;
+use super::session_ref::SessionRef;
 use super::turn_store::StoredTurns;
-use crate::agents::backend::Answering;
+use crate::agents::backend::ReplySource;
 use crate::agents::registry::Agent;
-use crate::agents::turns::Claim;
+use crate::agents::turns::Reservation;
 use crate::agents::turns::reply_feed::{Ending, ReplyReceiver};
-use crate::domain::error::Refusal;
+use crate::domain::error::RuleViolation;
 use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Body, Message, Role, Sender, TurnState};
 use crate::domain::session::Session;
 use crate::domain::time::Millis;
-use crate::domain::turn::Beginning;
+use crate::domain::turn::TurnStart;
 use crate::events::{SentBy, SubscriberId};
-use crate::message_json::says_the_same;
+use crate::message_json::has_same_content;
 use crate::store::TurnOutcome;
 use crate::store::command::{SendMessage, Sent};
 use crate::store::error::{ReadError, SubmitError};
@@ -32,7 +32,7 @@ const WAIT_MARGIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct SendRequest {
     /// The session.
-    pub session: Target,
+    pub session: SessionRef,
     /// The address that rate limits count by. `None` over the Unix socket, which has none.
     pub address: Option<IpAddr>,
     /// The message.
@@ -106,9 +106,9 @@ impl App {
             return Err(AppError::Unavailable(Unavailable::ShuttingDown));
         }
         if self.opens_a_turn(&session, &body, key.as_ref()).await? {
-            session.require_active(now, self.store.rules().kept)?;
+            session.require_active(now, self.store.rules().retention)?;
             if agent.is_none() {
-                return Err(Refusal::AgentNotFound(session.agent_id).into());
+                return Err(RuleViolation::AgentNotFound(session.agent_id).into());
             }
             if let Some(address) = request.address {
                 self.limits.count_message(session.id, address)?;
@@ -118,7 +118,7 @@ impl App {
         let sent_by = request.socket.as_ref().zip(client_message_id.clone());
         let (beginning, reservation) = match &agent {
             Some(agent) => self.beginning(session.id, agent),
-            None => (Beginning::InTurn, None),
+            None => (TurnStart::InTurn, None),
         };
         let command = SendMessage {
             session_id: session.id,
@@ -126,7 +126,7 @@ impl App {
             turn_id: TurnId(self.new_id()),
             reply_id: MessageId(self.new_id()),
             body,
-            echo: sent_by.map(|(socket, client_message_id)| SentBy {
+            sent_by: sent_by.map(|(socket, client_message_id)| SentBy {
                 subscriber: socket.subscriber,
                 client_message_id,
             }),
@@ -168,7 +168,7 @@ impl App {
             Some(Ending::Failed(failure)) => NoReplyReason::Failed(failure),
             Some(Ending::Stopping) => NoReplyReason::ShuttingDown,
             Some(Ending::Deleted) => {
-                return Err(Refusal::SessionNotFound(message.sent.session.id).into());
+                return Err(RuleViolation::SessionNotFound(message.sent.session.id).into());
             }
             None => NoReplyReason::StillPending,
         };
@@ -188,11 +188,11 @@ impl App {
     async fn store_message(
         &self,
         command: SendMessage,
-        reservation: Option<Claim<StoredTurns>>,
+        reservation: Option<Reservation<StoredTurns>>,
     ) -> Result<(Sent, SentTurn), AppError> {
         let (session, message) = (command.session_id, command.message_id);
         // Waiting begins before the message is stored, so that no chunk of the reply is missed.
-        let receiver = self.feeds.wait_for(session, message);
+        let receiver = self.feeds.subscribe(session, message);
         let sent = match self.store.submit(command).await {
             Ok(sent) => sent,
             Err(error) => {
@@ -218,19 +218,19 @@ impl App {
         &self,
         session: SessionId,
         agent: &Agent,
-    ) -> (Beginning, Option<Claim<StoredTurns>>) {
-        if agent.backend.answering() == Answering::BySubmit {
+    ) -> (TurnStart, Option<Reservation<StoredTurns>>) {
+        if agent.backend.reply_source() == ReplySource::Submission {
             let timeout = Millis::from(agent.character.backend.timeout());
-            return (Beginning::Waiting(timeout), None);
+            return (TurnStart::Waiting(timeout), None);
         }
-        match self.runner.claim(session, agent) {
-            Some(reservation) => (Beginning::AtOnce, Some(reservation)),
-            None => (Beginning::InTurn, None),
+        match self.runner.reserve(session, agent) {
+            Some(reservation) => (TurnStart::AtOnce, Some(reservation)),
+            None => (TurnStart::InTurn, None),
         }
     }
 
     /// Runs the turns of a session, in its reserved worker if there is one.
-    fn run_turns(&self, session: SessionId, reservation: Option<Claim<StoredTurns>>) {
+    fn run_turns(&self, session: SessionId, reservation: Option<Reservation<StoredTurns>>) {
         match reservation {
             Some(reservation) => drop(reservation),
             None => self.runner.wake(session),
@@ -249,10 +249,10 @@ impl App {
     async fn join(
         &self,
         sent: Sent,
-        reservation: Option<Claim<StoredTurns>>,
+        reservation: Option<Reservation<StoredTurns>>,
     ) -> Result<(Sent, SentTurn), AppError> {
         let (session, message) = (sent.session.id, sent.message.id);
-        let receiver = self.feeds.wait_for(session, message);
+        let receiver = self.feeds.subscribe(session, message);
         self.run_turns(session, reservation);
         // A turn that ended before the waiting began never ends the feed.
         let at = sent.message.created_at;
@@ -279,7 +279,7 @@ impl App {
         let earlier = self.store.message_of_key(session.id, key).await?;
         Ok(earlier.is_none_or(|earlier| {
             matches!(earlier.turn(), Some(TurnState::Failed(_)))
-                && says_the_same(body, &earlier.body)
+                && has_same_content(body, &earlier.body)
         }))
     }
 }

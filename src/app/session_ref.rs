@@ -2,9 +2,9 @@
 
 use super::application::App;
 use super::error::AppError;
-use crate::domain::error::Refusal;
+use crate::domain::error::RuleViolation;
 use crate::domain::id::{SessionId, UserId};
-use crate::domain::session::{Session, Standing};
+use crate::domain::session::{LifeStage, Session};
 use crate::domain::time::Timestamp;
 
 /// The sessions that a client can reach.
@@ -13,12 +13,12 @@ pub enum Scope {
     /// All sessions.
     All,
     /// The sessions of one user. All others do not exist for the client.
-    Of(UserId),
+    User(UserId),
 }
 
 /// A session as a request names it.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub struct SessionRef {
     /// The id as sent, unchecked.
     pub name: String,
     /// The sessions among which it is looked up.
@@ -28,18 +28,18 @@ pub struct Target {
 impl Scope {
     /// Returns the scope of a client: its user's sessions if it is bound to a user, else all.
     #[must_use]
-    pub fn of(user: Option<UserId>) -> Self {
-        user.map_or(Self::All, Self::Of)
+    pub fn for_user(user: Option<UserId>) -> Self {
+        user.map_or(Self::All, Self::User)
     }
 
     /// Returns whether the sessions of a user are within the scope.
     #[must_use]
     pub fn includes(self, user: UserId) -> bool {
-        self == Self::All || self == Self::Of(user)
+        self == Self::All || self == Self::User(user)
     }
 }
 
-impl Target {
+impl SessionRef {
     fn id(&self) -> Result<SessionId, AppError> {
         SessionId::parse(&self.name).ok_or_else(|| AppError::UnknownSession(self.name.clone()))
     }
@@ -50,10 +50,10 @@ impl App {
     ///
     /// # Errors
     /// The session is unknown or expired, or the store fails.
-    pub async fn session(&self, target: &Target) -> Result<Session, AppError> {
+    pub async fn session(&self, target: &SessionRef) -> Result<Session, AppError> {
         let now = self.now();
         let session = self.retained_session(now, target).await?;
-        session.require_active(now, self.store.rules().kept)?;
+        session.require_active(now, self.store.rules().retention)?;
         Ok(session)
     }
 
@@ -61,23 +61,23 @@ impl App {
     pub(super) async fn retained_session(
         &self,
         now: Timestamp,
-        target: &Target,
+        target: &SessionRef,
     ) -> Result<Session, AppError> {
         let id = target.id()?;
-        let retention = self.store.rules().kept;
+        let retention = self.store.rules().retention;
         let found = self.store.session(id).await?.filter(|session| {
-            session.standing(now, retention) != Standing::Gone
+            session.life_stage(now, retention) != LifeStage::Gone
                 && target.scope.includes(session.user_id)
         });
-        found.ok_or_else(|| Refusal::SessionNotFound(id).into())
+        found.ok_or_else(|| RuleViolation::SessionNotFound(id).into())
     }
 
     /// Returns the id of a session that a command will change. A session never changes its user,
     /// so the scope still holds when the command runs, which checks that the session exists.
-    pub(super) async fn reachable_id(&self, target: &Target) -> Result<SessionId, AppError> {
+    pub(super) async fn reachable_id(&self, target: &SessionRef) -> Result<SessionId, AppError> {
         match target.scope {
             Scope::All => target.id(),
-            Scope::Of(_) => Ok(self.retained_session(self.now(), target).await?.id),
+            Scope::User(_) => Ok(self.retained_session(self.now(), target).await?.id),
         }
     }
 }

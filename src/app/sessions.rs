@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::application::App;
 use super::error::{AppError, ValidationError};
-use super::session_ref::Target;
+use super::session_ref::SessionRef;
 use crate::domain::id::{AgentId, SessionId, UserId};
-use crate::domain::session::{Session, Standing};
+use crate::domain::session::{LifeStage, Session};
 use crate::domain::timeout::TimeoutOverrides;
 use crate::store::Stats;
 use crate::store::command::{DeleteSession, Heartbeat, PatchTimeout, Purge, Renew};
@@ -38,7 +38,7 @@ impl App {
     ///
     /// # Errors
     /// The session is unknown, expired or at its longest duration, or the store fails.
-    pub async fn renew(&self, target: &Target) -> Result<Session, AppError> {
+    pub async fn renew(&self, target: &SessionRef) -> Result<Session, AppError> {
         let id = self.reachable_id(target).await?;
         self.renewed(self.store.submit(Renew(id)).await).await
     }
@@ -47,7 +47,7 @@ impl App {
     ///
     /// # Errors
     /// The session is unknown or expired, or the store fails.
-    pub async fn heartbeat(&self, target: &Target) -> Result<Session, AppError> {
+    pub async fn heartbeat(&self, target: &SessionRef) -> Result<Session, AppError> {
         let id = self.reachable_id(target).await?;
         self.renewed(self.store.submit(Heartbeat(id)).await).await
     }
@@ -64,7 +64,7 @@ impl App {
     /// A timeout is out of bounds, the session is unknown or expired, or the store fails.
     pub async fn patch_timeout(
         &self,
-        target: &Target,
+        target: &SessionRef,
         patch: TimeoutOverrides,
     ) -> Result<Session, AppError> {
         let policy = &self.store.rules().policy;
@@ -78,7 +78,7 @@ impl App {
     ///
     /// # Errors
     /// The session is unknown, or the store fails.
-    pub async fn delete(self: &Arc<Self>, target: &Target) -> Result<SessionId, AppError> {
+    pub async fn delete(self: &Arc<Self>, target: &SessionRef) -> Result<SessionId, AppError> {
         let id = self.reachable_id(target).await?;
         let app = Arc::clone(self);
         self.run_detached(async move {
@@ -125,17 +125,17 @@ impl App {
     ///
     /// # Errors
     /// The store fails.
-    pub async fn stats_of(&self, user: UserId) -> Result<Stats, AppError> {
-        let (now, retention) = (self.now(), self.store.rules().kept);
+    pub async fn user_stats(&self, user: UserId) -> Result<Stats, AppError> {
+        let (now, retention) = (self.now(), self.store.rules().retention);
         let mut stats = Stats::default();
         let mut below = None;
         loop {
             let (sessions, next) = self.store.sessions(Some(user), below, SLICE).await?;
             for session in &sessions {
-                match session.standing(now, retention) {
-                    Standing::Active => stats.active += 1,
-                    Standing::Expired => stats.expired += 1,
-                    Standing::Gone => {}
+                match session.life_stage(now, retention) {
+                    LifeStage::Active => stats.active += 1,
+                    LifeStage::Expired => stats.expired += 1,
+                    LifeStage::Gone => {}
                 }
                 stats.near_expiration += u64::from(session.is_near_expiration(now));
             }

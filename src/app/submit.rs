@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::application::App;
 use super::error::{AppError, Unavailable};
 use super::send::ending;
-use super::session_ref::{Scope, Target};
-use crate::agents::backend::Answering;
+use super::session_ref::{Scope, SessionRef};
+use crate::agents::backend::ReplySource;
 use crate::agents::turns::reply_feed::Ending;
 use crate::domain::id::{AgentId, MessageId, SessionId};
 use crate::domain::key::IdempotencyKey;
@@ -45,7 +45,7 @@ impl App {
     /// # Errors
     /// The session is unknown, the author is not its agent, or the store refuses or fails.
     pub async fn submit(self: &Arc<Self>, submission: Submission) -> Result<Submitted, AppError> {
-        let target = Target {
+        let target = SessionRef {
             name: submission.channel.to_string(),
             scope: Scope::All,
         };
@@ -63,8 +63,9 @@ impl App {
             message_id: MessageId(self.new_id()),
             reply: submission.reply,
             key: submission.key,
-            closes_turns: agent.is_some_and(|agent| agent.backend.answering() != Answering::Itself),
-            tells_chunk: true,
+            closes_turns: agent
+                .is_some_and(|agent| agent.backend.reply_source() != ReplySource::Backend),
+            publishes_chunk: true,
         };
         let app = Arc::clone(self);
         self.run_detached(async move { Ok(app.store_submitted(command).await?) })
@@ -77,9 +78,9 @@ impl App {
     ) -> Result<Submitted, SubmitError> {
         let session = command.session_id;
         // Until the turn is closed, its backend publishes nothing more.
-        let pause = self.runner.hold(session).await;
+        let pause = self.runner.pause_output(session).await;
         let command = SubmitReply {
-            tells_chunk: !pause.has_spoken(command.in_reply_to),
+            publishes_chunk: !pause.has_sent_chunk(command.in_reply_to),
             ..command
         };
         let submitted = self.store.submit(command).await;

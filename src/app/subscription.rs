@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::application::App;
 use super::error::AppError;
-use super::session_ref::Target;
-use crate::domain::error::Refusal;
+use super::session_ref::SessionRef;
+use crate::domain::error::RuleViolation;
 use crate::domain::id::SessionId;
 use crate::domain::message::Message;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::events::{Event, Lagged, Listener, SessionEvent, SubscriberId};
+use crate::events::{Event, Lagged, SessionEvent, Subscriber, SubscriberId};
 use crate::store::PageRequest;
 
 /// How many stored messages one replay query reads.
@@ -21,7 +21,7 @@ const REPLAY_SLICE: usize = 100;
 #[derive(Debug)]
 pub struct SessionSubscription {
     app: Arc<App>,
-    subscriber: Listener,
+    subscriber: Subscriber,
     /// Expired sessions whose last turns are still running.
     ending: HashSet<SessionId>,
 }
@@ -41,7 +41,7 @@ pub struct SessionState {
 #[derive(Debug)]
 pub struct SubscribedEvent {
     /// The event.
-    pub happening: Arc<SessionEvent>,
+    pub event: Arc<SessionEvent>,
     /// Whether it is the session's last event, which ends the subscription to it.
     pub is_last: bool,
 }
@@ -52,7 +52,7 @@ impl SessionSubscription {
     pub fn new(app: &Arc<App>) -> Self {
         Self {
             app: Arc::clone(app),
-            subscriber: app.events.listener(),
+            subscriber: app.events.subscriber(),
             ending: HashSet::new(),
         }
     }
@@ -73,7 +73,7 @@ impl SessionSubscription {
     ///
     /// # Errors
     /// The session is unknown or expired, or the store fails.
-    pub async fn join(&mut self, target: &Target) -> Result<Session, AppError> {
+    pub async fn join(&mut self, target: &SessionRef) -> Result<Session, AppError> {
         let session = self.app.session(target).await?;
         // Subscribed before the state is read, so that no event between the two is lost.
         self.subscriber.join(session.id);
@@ -96,8 +96,8 @@ impl SessionSubscription {
     /// The session is unknown or expired, or the store fails.
     pub async fn state(&self, session: SessionId) -> Result<SessionState, AppError> {
         let stored = self.app.store.session_state(session).await?;
-        let stored = stored.ok_or(Refusal::SessionNotFound(session))?;
-        let (now, retention) = (self.app.now(), self.app.store.rules().kept);
+        let stored = stored.ok_or(RuleViolation::SessionNotFound(session))?;
+        let (now, retention) = (self.app.now(), self.app.store.rules().retention);
         stored.session.require_active(now, retention)?;
         Ok(SessionState {
             session: stored.session,
@@ -130,12 +130,12 @@ impl SessionSubscription {
     /// The subscriber lagged behind and missed events.
     pub async fn next(&mut self) -> Result<SubscribedEvent, Lagged> {
         loop {
-            let happening = self.subscriber.next().await?;
-            let session = happening.session_id;
+            let event = self.subscriber.next().await?;
+            let session = event.session_id;
             if !self.sessions().contains(&session) {
                 continue;
             }
-            let is_last = match happening.event {
+            let is_last = match event.event {
                 Event::Deleted => true,
                 Event::Expired { has_turns, .. } => !has_turns,
                 Event::Idle => self.ending.contains(&session),
@@ -143,10 +143,10 @@ impl SessionSubscription {
             };
             if is_last {
                 self.leave(session);
-            } else if matches!(happening.event, Event::Expired { .. }) {
+            } else if matches!(event.event, Event::Expired { .. }) {
                 self.ending.insert(session);
             }
-            return Ok(SubscribedEvent { happening, is_last });
+            return Ok(SubscribedEvent { event, is_last });
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::agents::backend::{Progress, TurnRequest};
+use crate::agents::backend::{BodyProgress, TurnRequest};
 use crate::agents::turns::{PendingTurn, TurnStore, TurnStoreError};
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
-use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply, Wants};
+use crate::domain::turn::{BeginOutcome, CloseOutcome, ContextNeeds, OpenTurn, ParkOutcome, Reply};
 use crate::store::command::{AdvanceCounters, BeginTurn, CloseTurn, ParkTurn, StoreRemoteSession};
 use crate::store::error::{ReadError, SubmitError};
 use crate::store::{Store, StoredTurn};
@@ -20,7 +20,7 @@ impl TurnStore for StoredTurns {
     async fn next(
         &self,
         session: SessionId,
-        wants: &(dyn Fn(AgentId) -> Wants + Sync),
+        wants: &(dyn Fn(AgentId) -> ContextNeeds + Sync),
     ) -> Result<Option<PendingTurn>, TurnStoreError> {
         match self.0.pending_turn(session, wants).await {
             Ok(turn) => Ok(turn.map(PendingTurn::from)),
@@ -29,16 +29,16 @@ impl TurnStore for StoredTurns {
         }
     }
 
-    async fn settle(&self) -> Result<(), TurnStoreError> {
+    async fn wait_for_quarantine(&self) -> Result<(), TurnStoreError> {
         // The writer quarantines the records that readers reported before it runs any command.
         Ok(self.0.submit(AdvanceCounters).await?)
     }
 
-    async fn begin(&self, turn: &OpenTurn) -> Result<Begun, TurnStoreError> {
+    async fn begin(&self, turn: &OpenTurn) -> Result<BeginOutcome, TurnStoreError> {
         Ok(self.0.submit(BeginTurn(turn.clone())).await?)
     }
 
-    async fn park(&self, turn: &OpenTurn, until: Timestamp) -> Result<Parked, TurnStoreError> {
+    async fn park(&self, turn: &OpenTurn, until: Timestamp) -> Result<ParkOutcome, TurnStoreError> {
         let command = ParkTurn {
             session_id: turn.session_id,
             message_at: turn.message_at,
@@ -47,7 +47,7 @@ impl TurnStore for StoredTurns {
         Ok(self.0.submit(command).await?)
     }
 
-    async fn keep_upstream(
+    async fn store_remote_session(
         &self,
         session_id: SessionId,
         name: String,
@@ -61,7 +61,7 @@ impl TurnStore for StoredTurns {
         turn: &OpenTurn,
         result: Result<Reply, TurnFailure>,
         partial: Option<String>,
-    ) -> Result<Closed, TurnStoreError> {
+    ) -> Result<CloseOutcome, TurnStoreError> {
         let command = CloseTurn {
             session_id: turn.session_id,
             message_at: turn.message_at,
@@ -96,8 +96,8 @@ impl From<StoredTurn> for PendingTurn {
                 session: stored.session,
                 history: stored.history,
                 message: stored.message,
-                upstream: stored.upstream,
-                progress: Progress::default(),
+                remote_session: stored.remote_session,
+                progress: BodyProgress::default(),
             }),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::application::App;
 use super::error::AppError;
 use crate::domain::time::Timestamp;
-use crate::store::error::REMEDY;
+use crate::store::error::RECOVERY_HINT;
 use crate::store::{Findings, ScrubError, StorageInfo, Verified};
 
 /// A running verification; dropping it marks the end, however that came about.
@@ -100,7 +100,7 @@ fn log_findings(findings: &Findings) {
         tracing::error!(
             damaged_pages = findings.damaged_pages,
             "the database file is damaged, and some stored data may be missing; once the server is \
-             stopped, {REMEDY}"
+             stopped, {RECOVERY_HINT}"
         );
     }
     if findings.undecodable_records > 0 {

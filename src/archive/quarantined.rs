@@ -24,7 +24,7 @@ impl QuarantinedLine {
         Self {
             r#type: "damaged".into(),
             session_id: record.owner.to_string(),
-            record: record.place.clone(),
+            record: record.location.clone(),
             reason: record.reason.clone(),
             found_at: record.found_at.to_string(),
             expires_at: record.expires_at.map(|at| at.to_string()),
@@ -36,7 +36,7 @@ impl QuarantinedLine {
         let expires_at = self.expires_at.map(|text| time("expiresAt", &text));
         Ok(Quarantined {
             owner: id("sessionId", &self.session_id)?,
-            place: self.record,
+            location: self.record,
             reason: self.reason,
             found_at: time("foundAt", &self.found_at)?,
             expires_at: expires_at.transpose()?,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::fields::{id, key, object, raw, time};
-use crate::domain::archive::{ArchivedSession, Claim};
+use crate::domain::archive::{ArchivedSession, CreateKeyUse};
 use crate::domain::session::Session;
 use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides};
 
@@ -58,7 +58,7 @@ struct ClaimPart {
 impl SessionLine {
     pub(super) fn new(archived: &ArchivedSession) -> Self {
         let session = &archived.session;
-        let claim = archived.claim.as_ref().map(|claim| ClaimPart {
+        let claim = archived.create_key_use.as_ref().map(|claim| ClaimPart {
             created_at: claim.created_at.to_string(),
             timeout_minutes: claim.timeout.timeout_minutes,
             auto_renew: claim.timeout.auto_renew,
@@ -86,7 +86,7 @@ impl SessionLine {
             metadata: raw(&session.metadata),
             create_key: session.create_key.as_ref().map(|key| key.as_str().into()),
             claim,
-            upstream: archived.upstream.clone(),
+            upstream: archived.remote_session.clone(),
         }
     }
 
@@ -116,15 +116,15 @@ impl SessionLine {
         };
         Ok(ArchivedSession {
             session,
-            claim,
-            upstream: self.upstream,
+            create_key_use: claim,
+            remote_session: self.upstream,
         })
     }
 }
 
 impl ClaimPart {
-    fn into_claim(self) -> Result<Claim, String> {
-        Ok(Claim {
+    fn into_claim(self) -> Result<CreateKeyUse, String> {
+        Ok(CreateKeyUse {
             created_at: time("claim.createdAt", &self.created_at)?,
             timeout: TimeoutOverrides {
                 timeout_minutes: self.timeout_minutes,

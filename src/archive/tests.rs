@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::fields::time;
 use super::*;
-use crate::domain::archive::{ArchivedMessage, ArchivedSession, Claim, Quarantined};
+use crate::domain::archive::{ArchivedMessage, ArchivedSession, CreateKeyUse, Quarantined};
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
@@ -43,9 +43,9 @@ fn session() -> impl Strategy<Value = Item> {
         any::<Option<String>>(),
     )
         .prop_map(
-            |(ids, times, metadata, create_key, numbers, overrides, upstream)| {
+            |(ids, times, metadata, create_key, numbers, overrides, remote_session)| {
                 let (numbers, auto_renew, has_claim) = numbers;
-                let claim = Claim {
+                let claim = CreateKeyUse {
                     created_at: times[6],
                     timeout: TimeoutOverrides {
                         timeout_minutes: overrides.0,
@@ -75,8 +75,8 @@ fn session() -> impl Strategy<Value = Item> {
                         metadata,
                         create_key,
                     },
-                    claim: has_claim.then_some(claim),
-                    upstream,
+                    create_key_use: has_claim.then_some(claim),
+                    remote_session,
                 })
             },
         )
@@ -150,10 +150,10 @@ fn message() -> impl Strategy<Value = Item> {
 fn quarantined() -> impl Strategy<Value = Item> {
     let texts = any::<(u128, String, String, Vec<u8>)>();
     (texts, at(), proptest::option::of(at())).prop_map(
-        |((owner, place, reason, bytes), found_at, expires_at)| {
+        |((owner, location, reason, bytes), found_at, expires_at)| {
             Item::Quarantined(Quarantined {
                 owner: SessionId::from(owner),
-                place,
+                location,
                 reason,
                 found_at,
                 expires_at,

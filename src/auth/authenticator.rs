@@ -55,7 +55,7 @@ impl Authenticator {
 
     /// Returns whether credentials are required.
     #[must_use]
-    pub fn asks(&self) -> bool {
+    pub fn requires_credentials(&self) -> bool {
         self.server.is_some() || self.has_admins()
     }
 
@@ -64,7 +64,7 @@ impl Authenticator {
     /// # Errors
     /// The credentials are missing or invalid, and the server requires some.
     pub fn identify(&self, credentials: &Credentials<'_>) -> Result<Principal, Unauthorized> {
-        if !self.asks() {
+        if !self.requires_credentials() {
             return Ok(Principal::Anonymous);
         }
         let token_owner = |token: &[u8]| self.token_owner(token);

@@ -86,7 +86,7 @@ impl Tokens {
 impl<'a> Credentials<'a> {
     /// Reads the headers of a request.
     #[must_use]
-    pub fn of_headers(headers: &'a HeaderMap) -> Self {
+    pub fn from_headers(headers: &'a HeaderMap) -> Self {
         let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
             let (scheme, token) = value.as_bytes().split_at_checked(7)?;
             let is_bearer = scheme.eq_ignore_ascii_case(b"bearer ");
@@ -100,7 +100,7 @@ impl<'a> Credentials<'a> {
 
     /// Returns these credentials, overridden by the given ones.
     #[must_use]
-    pub fn or_rather(self, key: Option<&'a str>, bearer: Option<&'a str>) -> Self {
+    pub fn with_overrides(self, key: Option<&'a str>, bearer: Option<&'a str>) -> Self {
         Self {
             key: key.map(str::as_bytes).or(self.key),
             bearer: bearer.map(str::as_bytes).or(self.bearer),

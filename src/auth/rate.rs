@@ -35,12 +35,12 @@ pub struct Rates {
 
 /// The rate limiters.
 #[derive(Debug)]
-pub struct Limits {
+pub struct RateLimits {
     creates: Option<RateLimiter<IpAddr>>,
     messages: Option<RateLimiter<(SessionId, IpAddr)>>,
 }
 
-impl Limits {
+impl RateLimits {
     /// Returns rate limiters with full quotas.
     #[must_use]
     pub fn new(rates: Rates, clock: &Clock) -> Self {
@@ -54,7 +54,7 @@ impl Limits {
     ///
     /// # Errors
     /// The address has created too many.
-    pub fn count_create(&self, address: IpAddr) -> Result<(), TooMany> {
+    pub fn count_create(&self, address: IpAddr) -> Result<(), RateLimitExceeded> {
         let limiter = self.creates.as_ref();
         limiter.map_or(Ok(()), |limiter| limiter.count(&client_key(address)))
     }
@@ -63,7 +63,11 @@ impl Limits {
     ///
     /// # Errors
     /// The address has sent too many to the session.
-    pub fn count_message(&self, session: SessionId, address: IpAddr) -> Result<(), TooMany> {
+    pub fn count_message(
+        &self,
+        session: SessionId,
+        address: IpAddr,
+    ) -> Result<(), RateLimitExceeded> {
         let (limiter, key) = (self.messages.as_ref(), (session, client_key(address)));
         limiter.map_or(Ok(()), |limiter| limiter.count(&key))
     }
@@ -78,7 +82,7 @@ struct RateLimiter<K: Clone + Hash + Eq> {
 /// The rate limit is exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Too many requests; try again in {retry_after} s")]
-pub struct TooMany {
+pub struct RateLimitExceeded {
     /// When the next call is allowed: in this many seconds, at least 1.
     pub retry_after: u64,
 }
@@ -106,12 +110,12 @@ impl<K: Clone + Hash + Eq> RateLimiter<K> {
     ///
     /// # Errors
     /// The key had too many calls. This one does not count.
-    fn count(&self, key: &K) -> Result<(), TooMany> {
+    fn count(&self, key: &K) -> Result<(), RateLimitExceeded> {
         self.clean_up();
         self.limiter.check_key(key).map_err(|until| {
             let wait = until.wait_time_from(self.limiter.clock().now());
             let seconds = wait.as_millis().div_ceil(1000).max(1);
-            TooMany {
+            RateLimitExceeded {
                 retry_after: u64::try_from(seconds).unwrap_or(u64::MAX),
             }
         })
@@ -199,13 +203,13 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(limiter.count(&1), Ok(()));
         }
-        assert_eq!(limiter.count(&1), Err(TooMany { retry_after: 6 }));
+        assert_eq!(limiter.count(&1), Err(RateLimitExceeded { retry_after: 6 }));
         assert_eq!(limiter.count(&2), Ok(()), "another key has its own");
         hand.advance(Duration::from_millis(5_500));
-        assert_eq!(limiter.count(&1), Err(TooMany { retry_after: 1 }));
+        assert_eq!(limiter.count(&1), Err(RateLimitExceeded { retry_after: 1 }));
         hand.advance(Duration::from_millis(500));
         assert_eq!(limiter.count(&1), Ok(()));
-        assert_eq!(limiter.count(&1), Err(TooMany { retry_after: 6 }));
+        assert_eq!(limiter.count(&1), Err(RateLimitExceeded { retry_after: 6 }));
     }
 
     #[test]
@@ -234,7 +238,7 @@ mod tests {
             creates: 10,
             messages: 10,
         };
-        let limits = Limits::new(rates, &clock);
+        let limits = RateLimits::new(rates, &clock);
         let session = SessionId::from(1);
         let from = |host: u16| IpAddr::from([0x2001, 0xdb8, 1, 2, 3, 4, 5, host]);
         let creates = (0..30).filter(|host| limits.count_create(from(*host)).is_ok());

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 use super::output::print;
-use crate::agents::probe::{Found, probe};
+use crate::agents::probe::{ProbeResult, probe};
 use crate::agents::registry::{Agent, BackendContext, Registry};
 use crate::clock::Clock;
 use crate::settings::Config;
@@ -40,8 +40,8 @@ async fn probe_one(agent: &Agent, clock: &Clock) -> (String, bool) {
     let found = probe(agent, clock.now(), ids).await;
     let millis = started.elapsed().as_millis();
     match found {
-        Ok(Found::Answer) => (format!("answered in {millis} ms"), false),
-        Ok(Found::Later) => ("answers by submit".to_owned(), false),
+        Ok(ProbeResult::Answer) => (format!("answered in {millis} ms"), false),
+        Ok(ProbeResult::Later) => ("answers by submit".to_owned(), false),
         Err(reason) => (format!("does not answer: {reason}"), true),
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
         bail!("{} exists; a backup replaces no file", shown());
     }
     let mut file = data_dir::create_partial(target)
-        .with_context(|| data_dir::no_file_in(atomic_file::folder_of(target)))
+        .with_context(|| data_dir::no_file_in(atomic_file::parent_dir(target)))
         .map_err(|error| hints::append(&error, hints::NO_FILE))?;
     if let Some(mut database) = data_dir::open(config)? {
         data_dir::copy(&mut database, file.as_file(), config)?;
@@ -37,7 +37,7 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     }
     // Opening the copy locks it.
     let _ = file.as_file().unlock();
-    let copy = OfflineDatabase::into(file.path(), config.storage.cache_bytes);
+    let copy = OfflineDatabase::open(file.path(), config.storage.cache_bytes);
     // Without the type of the error, so that hints do not take it for one of the database.
     let mut copy = copy.map_err(|error| {
         anyhow::anyhow!("the copy is not a usable database, and was discarded: {error}")
@@ -52,11 +52,11 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     }
     let sessions = copy.sessions()?;
     let mut damaged = 0_u64;
-    copy.set_aside(&mut |_| damaged += 1)?;
+    copy.quarantined(&mut |_| damaged += 1)?;
     drop(copy);
     let persisted = file.persist_noclobber(target);
     persisted.map_err(|error| error.error).with_context(shown)?;
-    atomic_file::sync_folder(target)?;
+    atomic_file::sync_parent_dir(target)?;
     print(&format!("{}: {sessions} sessions", shown()))?;
     if damaged > 0 {
         note(&format!("{} in quarantine in it", check::records(damaged)));
@@ -97,7 +97,7 @@ pub(super) fn restore(config: &Config, source: &Path, is_forced: bool) -> anyhow
 }
 
 fn open(source: &Path, cache_bytes: usize) -> anyhow::Result<OfflineDatabase> {
-    OfflineDatabase::into(source, cache_bytes).map_err(|error| {
+    OfflineDatabase::open(source, cache_bytes).map_err(|error| {
         let hint = match FileKind::detect(source) {
             FileKind::Lines => Some(hints::LINES),
             FileKind::Backup | FileKind::Other => hints::for_backup(&error),

@@ -69,12 +69,12 @@ pub(super) fn print_faults(database: &mut OfflineDatabase) -> anyhow::Result<u64
 fn print_quarantined(database: &OfflineDatabase) -> anyhow::Result<u64> {
     let mut damaged = 0;
     let mut printed = Ok(());
-    database.set_aside(&mut |record| {
+    database.quarantined(&mut |record| {
         damaged += 1;
         if printed.is_ok() {
             printed = print(&format!(
                 "damaged: {} of {}, in quarantine since {}: {}",
-                record.place, record.owner, record.found_at, record.reason
+                record.location, record.owner, record.found_at, record.reason
             ));
         }
     })?;

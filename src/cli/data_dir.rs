@@ -30,8 +30,8 @@ pub(super) fn require(config: &Config) -> anyhow::Result<OfflineDatabase> {
 pub(super) fn open(config: &Config) -> anyhow::Result<Option<OfflineDatabase>> {
     let path = config.storage.database();
     let opened = lock(&config.storage.data_dir, Mode::Shared).and_then(|lock| {
-        let database = OfflineDatabase::into(&path, config.storage.cache_bytes)?;
-        Ok(database.under(lock))
+        let database = OfflineDatabase::open(&path, config.storage.cache_bytes)?;
+        Ok(database.with_lock(lock))
     });
     match opened {
         Err(OpenError::InUse) => Ok(None),
@@ -61,7 +61,7 @@ impl Replacement {
             locked => locked?,
         };
         // If the name is a symbolic link, its target is replaced.
-        let target = atomic_file::behind_links(&database);
+        let target = atomic_file::resolve_links(&database);
         let present = match File::open(&target) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             opened => Some(opened.map_err(|error| io_error(error, &target))?),
@@ -72,7 +72,7 @@ impl Replacement {
             TryLockError::Error(error) => io_error(error, &target),
         })?;
         let file = create_partial(&target).map_err(|error| {
-            let directory = atomic_file::folder_of(&target);
+            let directory = atomic_file::parent_dir(&target);
             anyhow::Error::new(OpenError::Io(error)).context(no_file_in(directory))
         })?;
         set_owner(file.as_file(), present.as_ref(), &target).with_context(|| {
@@ -105,14 +105,14 @@ impl Replacement {
             self.file.persist_noclobber(&target)
         };
         persisted.map_err(|error| io_error(error.error, &target))?;
-        Ok(atomic_file::sync_folder(&target)?)
+        Ok(atomic_file::sync_parent_dir(&target)?)
     }
 }
 
 /// Creates a file in the directory of `target` that has a temporary name until it is complete.
 /// Removed if the command ends before that, also by a signal.
 pub(super) fn create_partial(target: &Path) -> io::Result<NamedTempFile> {
-    let file = atomic_file::beside(target)?;
+    let file = atomic_file::create_partial(target)?;
     remove_at_signal(file.path().to_owned())?;
     Ok(file)
 }
@@ -124,7 +124,7 @@ fn remove_at_signal(file: PathBuf) -> io::Result<()> {
     let (listening, is_listening) = mpsc::channel();
     let wait = move || {
         let number = runtime.block_on(async {
-            let signal = signals::signal_number();
+            let signal = signals::stop_signal_number();
             let _ = listening.send(());
             signal.await
         });
@@ -141,7 +141,7 @@ fn remove_at_signal(file: PathBuf) -> io::Result<()> {
 fn set_owner(file: &File, present: Option<&File>, target: &Path) -> io::Result<()> {
     let model = match present {
         Some(present) => present.metadata()?,
-        None => fs::metadata(atomic_file::folder_of(target))?,
+        None => fs::metadata(atomic_file::parent_dir(target))?,
     };
     let own = file.metadata()?;
     let is_set = (own.uid(), own.gid()) == (model.uid(), model.gid())

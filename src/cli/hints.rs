@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::agents::registry::RegistryError;
 use crate::settings::Config;
-use crate::store::error::{CopyError, ImportError, OpenError, REMEDY};
+use crate::store::error::{CopyError, ImportError, OpenError, RECOVERY_HINT};
 
 const ANOTHER_DIRECTORY: &str = "--data-dir or DATA_DIR chooses another directory";
 
@@ -84,13 +84,13 @@ fn for_lock(command: &str) -> &'static str {
 /// For a database that is inconsistent or cannot be read.
 pub(super) fn for_damage(command: &str) -> String {
     let advice = match command {
-        "check" => REMEDY.to_owned(),
+        "check" => RECOVERY_HINT.to_owned(),
         "export" => {
             "`sessiond check` lists its faults, and `sessiond restore --force FILE` replaces it \
                      with a backup"
                 .to_owned()
         }
-        _ => format!("`sessiond check` lists its faults, and {REMEDY}"),
+        _ => format!("`sessiond check` lists its faults, and {RECOVERY_HINT}"),
     };
     format!("{advice}. The file was left as it is")
 }

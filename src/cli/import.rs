@@ -52,8 +52,8 @@ pub(super) fn run(config: &Config, source: Option<&Path>) -> anyhow::Result<()> 
         "{}: {sessions} sessions, {messages} messages",
         target.display()
     ))?;
-    if imported.set_aside > 0 {
-        print(&check::records(imported.set_aside))?;
+    if imported.quarantined > 0 {
+        print(&check::records(imported.quarantined))?;
     }
     Ok(())
 }

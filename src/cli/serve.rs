@@ -14,18 +14,18 @@ use crate::{server, telemetry};
 /// Serves until a signal stops it.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     // Dropped last, so that the whole log is written, even if the start fails.
-    let _log = telemetry::start(config.log_format, config.log_levels.as_deref());
+    let _log = telemetry::start(config.log_format, config.log_filter.as_deref());
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     let mut config = config.clone();
     // First of all, since the limit may allow hardly any open files.
     config.server.max_connections = open_files::connections(config.server.max_connections)?;
-    let database = atomic_file::behind_links(&config.storage.database());
-    atomic_file::remove_abandoned(atomic_file::folder_of(&database));
+    let database = atomic_file::resolve_links(&config.storage.database());
+    atomic_file::remove_abandoned(atomic_file::parent_dir(&database));
     let runtime = Runtime::new()?;
     let ended = runtime.block_on(async {
-        let stop = signals::signal();
+        let stop = signals::stop_signal();
         let listener = listen(&config)?;
         server::run(config, listener, stop).await
     });

@@ -37,20 +37,24 @@ pub type NameOf<'a> = &'a dyn Fn(AgentId) -> Option<String>;
 /// Returns an event as a subscriber receives it.
 #[must_use]
 pub fn event(app: &App, subscriber: SubscriberId, event: &SessionEvent) -> WireEvent {
-    told(&|agent| name_of(app, agent), subscriber, event)
+    event_with_names(&|agent| name_of(app, agent), subscriber, event)
 }
 
 /// Returns an event as a subscriber receives it, with agents' names from `name_of`.
 #[must_use]
-pub fn told(name_of: NameOf<'_>, subscriber: SubscriberId, event: &SessionEvent) -> WireEvent {
+pub fn event_with_names(
+    name_of: NameOf<'_>,
+    subscriber: SubscriberId,
+    event: &SessionEvent,
+) -> WireEvent {
     let id = event.session_id.0;
     match &event.event {
         Event::MessageStored {
             session,
             message,
-            echo,
+            sent_by,
         } => {
-            let own = echo.as_ref().filter(|it| it.subscriber == subscriber);
+            let own = sent_by.as_ref().filter(|it| it.subscriber == subscriber);
             let client_message_id = own.map(|it| it.client_message_id.as_str());
             broadcast(name_of, session, message, client_message_id)
         }
@@ -158,7 +162,7 @@ fn broadcast(
         actions: None,
         attachments: parsed(message.body.attachments.as_deref()),
         in_reply_to: None,
-        metadata: message_json::shown(&session.metadata, message),
+        metadata: message_json::visible_metadata(&session.metadata, message),
         client_message_id,
     };
     match &message.role {

@@ -27,14 +27,14 @@ pub struct ArchivedSession {
     /// The session.
     pub session: Session,
     /// The use of the key.
-    pub claim: Option<Claim>,
+    pub create_key_use: Option<CreateKeyUse>,
     /// The id of the remote session, at the server behind the agent.
-    pub upstream: Option<String>,
+    pub remote_session: Option<String>,
 }
 
 /// The use of an idempotency key by a creation.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Claim {
+pub struct CreateKeyUse {
     /// When the key was used.
     pub created_at: Timestamp,
     /// The timeouts that the request asked for.
@@ -58,7 +58,7 @@ pub struct Quarantined {
     /// The session of the record; nil if unknown.
     pub owner: SessionId,
     /// The table and key of the record.
-    pub place: String,
+    pub location: String,
     /// Why it cannot be decoded.
     pub reason: String,
     /// When it was found.

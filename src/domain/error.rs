@@ -6,7 +6,7 @@ use super::timeout::InvalidTimeout;
 
 /// A violated rule. The call was valid, and nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum RuleViolation {
     /// The session does not exist, or its retention is over.
     #[error("Session not found")]
     SessionNotFound(SessionId),

@@ -12,7 +12,7 @@ pub struct Rules {
     /// How fast the minutes of session timeouts pass.
     pub scale: TimeScale,
     /// How long a session is retained after its expiry.
-    pub kept: Millis,
+    pub retention: Millis,
     /// The most open turns of all sessions together.
     pub max_pending_turns: u64,
     /// The most active sessions of a user; 0 means no limit.

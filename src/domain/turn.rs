@@ -36,7 +36,7 @@ pub struct OpenTurn {
 
 /// How the turn of a new message begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beginning {
+pub enum TurnStart {
     /// After the turns before it.
     InTurn,
     /// At once if no other turn is open: its session worker is reserved. The message is stored with
@@ -48,7 +48,7 @@ pub enum Beginning {
 
 /// The outcome of beginning a turn.
 #[derive(Debug)]
-pub enum Begun {
+pub enum BeginOutcome {
     /// The turn is stored as begun; the agent may be called.
     Now,
     /// The turn was closed with this failure instead.
@@ -59,7 +59,7 @@ pub enum Begun {
 
 /// The outcome of parking a turn until a reply is submitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parked {
+pub enum ParkOutcome {
     /// The turn waits.
     Waiting,
     /// The turn is no longer open.
@@ -79,7 +79,7 @@ pub struct Reply {
 
 /// The outcome of closing a turn.
 #[derive(Debug, Clone)]
-pub enum Closed {
+pub enum CloseOutcome {
     /// The turn has this reply.
     Replied(Arc<Message>),
     /// The turn has no reply.
@@ -206,23 +206,23 @@ impl History {
 
 /// The context that a backend needs beside the message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wants {
+pub struct ContextNeeds {
     /// The messages before it.
-    pub history: WantedHistory,
+    pub history: HistoryNeeds,
     /// Whether it has a remote session for each of ours.
-    pub upstream: bool,
+    pub remote_session: bool,
 }
 
 /// How many earlier messages a backend needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WantedHistory {
+pub enum HistoryNeeds {
     /// The contents of this many of the user's messages, which is much cheaper to read.
     Statements(usize),
     /// This many messages of the user and the agent.
     Messages(usize),
 }
 
-impl Default for WantedHistory {
+impl Default for HistoryNeeds {
     fn default() -> Self {
         Self::Statements(0)
     }

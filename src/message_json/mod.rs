@@ -61,7 +61,7 @@ pub fn attachments(sent: Field<Vec<Value>>) -> Result<Option<String>, InvalidMes
 
 /// Returns whether two bodies have the same content, however their JSON is formatted.
 #[must_use]
-pub fn says_the_same(one: &Body, other: &Body) -> bool {
+pub fn has_same_content(one: &Body, other: &Body) -> bool {
     one.content == other.content
         && json::is_same(one.metadata.as_deref(), other.metadata.as_deref())
         && json::is_same(one.attachments.as_deref(), other.attachments.as_deref())
@@ -100,7 +100,10 @@ fn check_attachment(index: usize, attachment: &Value) -> Result<(), InvalidMessa
 /// object: a user's message inherits it. An agent's message has its thought and actions instead.
 /// The server sets the session's id and the error of a failed turn.
 #[must_use]
-pub fn shown(of_session: &str, message: &Message<impl Deref<Target = str>>) -> Map<String, Value> {
+pub fn visible_metadata(
+    of_session: &str,
+    message: &Message<impl Deref<Target = str>>,
+) -> Map<String, Value> {
     let own = object(message.body.metadata.as_deref());
     let mut metadata = match &message.role {
         Role::User { turn, .. } => {

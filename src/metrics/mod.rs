@@ -22,9 +22,9 @@ use prometheus_client::registry::{Registry, Unit};
 
 use self::families::Families;
 use self::process::Process;
-pub use self::requests::{Requests, UNANSWERED};
-pub use self::state::State;
-pub use self::store::StoreMeters;
+pub use self::requests::{CLIENT_DISCONNECTED, RequestMetrics};
+pub use self::state::GaugeValues;
+pub use self::store::StoreMetrics;
 use crate::domain::id::AgentId;
 
 /// The text format of a scrape.
@@ -69,9 +69,9 @@ const REPLIES: [f64; 15] = [
 #[derive(Debug)]
 pub struct Metrics {
     /// Durations of requests.
-    pub requests: Requests,
+    pub requests: RequestMetrics,
     /// Durations of agents' replies.
-    pub agents: AgentMeters,
+    pub agents: AgentMetrics,
     /// Sessions that expired while the server was running.
     pub expired: Counter,
     /// Sessions removed after their retention.
@@ -86,22 +86,22 @@ pub struct Metrics {
     pub event_streams: Gauge,
     /// Open streams of a reply.
     pub reply_streams: Gauge,
-    store: StoreMeters,
+    store: StoreMetrics,
     process: Registry,
     families: Families,
 }
 
 /// Durations of agents' replies. Clones share their values.
 #[derive(Debug, Clone)]
-pub struct AgentMeters(Family<[(&'static str, AgentId); 1], Histogram>);
+pub struct AgentMetrics(Family<[(&'static str, AgentId); 1], Histogram>);
 
-impl Default for AgentMeters {
+impl Default for AgentMetrics {
     fn default() -> Self {
         Self(Family::new_with_constructor(|| Histogram::new(REPLIES)))
     }
 }
 
-impl AgentMeters {
+impl AgentMetrics {
     /// Counts a reply or a failure by its duration.
     pub fn answered(&self, agent: AgentId, elapsed: Duration) {
         let histogram = self.0.get_or_create(&[("agent", agent)]);
@@ -111,9 +111,9 @@ impl AgentMeters {
 
 /// Counts something as open in a gauge until it is dropped.
 #[derive(Debug)]
-pub struct Open(Gauge);
+pub struct OpenGauge(Gauge);
 
-impl Open {
+impl OpenGauge {
     /// Increments the gauge.
     #[must_use]
     pub fn new(gauge: &Gauge) -> Self {
@@ -122,7 +122,7 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenGauge {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -131,7 +131,7 @@ impl Drop for Open {
 impl Metrics {
     /// Returns all metrics, including those of the store.
     #[must_use]
-    pub fn new(store: StoreMeters) -> Self {
+    pub fn new(store: StoreMetrics) -> Self {
         let mut process = Registry::default();
         process.register_collector(Box::new(Process::new()));
         let mut families = Families::new();
@@ -143,7 +143,7 @@ impl Metrics {
             "Log lines dropped because the output did not take them in time",
             LOG_LINES_DROPPED.clone(),
         );
-        let agents = AgentMeters::default();
+        let agents = AgentMetrics::default();
         families.add_with_unit(
             "agent_answer_duration",
             "Time until an agent's reply or failure",
@@ -151,7 +151,7 @@ impl Metrics {
             agents.0.clone(),
         );
         Self {
-            requests: Requests::new(&mut families),
+            requests: RequestMetrics::new(&mut families),
             agents,
             expired: families.add(
                 "sessions_expired",
@@ -175,7 +175,7 @@ impl Metrics {
 
     /// Returns all metrics as text. Without a state, its metrics have their defaults.
     #[must_use]
-    pub fn text(&self, state: Option<State>, format: Format) -> String {
+    pub fn text(&self, state: Option<GaugeValues>, format: Format) -> String {
         let (store, state) = (&self.store.families.0, state.unwrap_or_default().families());
         let mut text = String::new();
         // Writing to a string does not fail.

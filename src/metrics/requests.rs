@@ -12,11 +12,11 @@ use super::families::{DURATIONS, Families};
 const METHODS: [&str; 7] = ["GET", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "PUT"];
 
 /// The status of a request whose client disconnected before the response, as nginx counts it.
-pub const UNANSWERED: u16 = 499;
+pub const CLIENT_DISCONNECTED: u16 = 499;
 
 /// The durations of requests.
 #[derive(Debug)]
-pub struct Requests(Family<Labels, Histogram>);
+pub struct RequestMetrics(Family<Labels, Histogram>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
@@ -25,7 +25,7 @@ struct Labels {
     status: u16,
 }
 
-impl Requests {
+impl RequestMetrics {
     pub(super) fn new(families: &mut Families) -> Self {
         let new: fn() -> Histogram = || Histogram::new(DURATIONS);
         let requests = Family::new_with_constructor(new);
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn methods_that_clients_invent_share_one_label() {
         let mut families = Families::new();
-        let requests = Requests::new(&mut families);
+        let requests = RequestMetrics::new(&mut families);
         for method in ["GET", "GET", "BREW", "STEEP"] {
             requests.observe(method, "unknown", 405, Duration::from_millis(2));
         }

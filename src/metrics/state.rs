@@ -13,7 +13,7 @@ const PAGE_BYTES: u64 = 4096;
 
 /// The state of the server at a scrape.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct State {
+pub struct GaugeValues {
     /// Active sessions.
     pub active: u64,
     /// Active sessions within their warning threshold.
@@ -38,7 +38,7 @@ pub struct State {
     pub verified_at: Option<Timestamp>,
 }
 
-impl State {
+impl GaugeValues {
     pub(super) fn families(self) -> Families {
         let mut families = Families::new();
         for (name, help, value) in [

@@ -17,7 +17,7 @@ use crate::events::{Event, SessionEvent};
 
 /// The metrics of the writer and of the stored sessions and messages. Clones share their values.
 #[derive(Debug, Clone)]
-pub struct StoreMeters {
+pub struct StoreMetrics {
     /// Commands waiting for the writer.
     pub queue: Gauge,
     batch: Histogram,
@@ -50,7 +50,7 @@ impl EncodeLabelValue for AgentId {
     }
 }
 
-impl Default for StoreMeters {
+impl Default for StoreMetrics {
     fn default() -> Self {
         let mut families = Families::new();
         let has_room: Gauge = families.add(
@@ -91,7 +91,7 @@ impl Default for StoreMeters {
     }
 }
 
-impl StoreMeters {
+impl StoreMetrics {
     /// Counts the sessions that a commit created.
     pub fn created(&self, sessions: u64) {
         self.created.inc_by(sessions);
@@ -161,7 +161,7 @@ impl StoreMeters {
     }
 
     /// Sets whether there is enough free space for more than deletions.
-    pub fn has_room(&self, has_room: bool) {
+    pub fn set_has_free_space(&self, has_room: bool) {
         self.has_room.set(has_room.into());
     }
 

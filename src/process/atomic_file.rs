@@ -18,8 +18,8 @@ const MAX_LINKS: usize = 40;
 ///
 /// # Errors
 /// Returns an error if no file can be created in the directory.
-pub fn beside(target: &Path) -> io::Result<NamedTempFile> {
-    let directory = folder_of(target);
+pub fn create_partial(target: &Path) -> io::Result<NamedTempFile> {
+    let directory = parent_dir(target);
     remove_abandoned(directory);
     let mut builder = tempfile::Builder::new();
     let file = builder
@@ -48,7 +48,7 @@ pub fn remove_abandoned(directory: &Path) {
 
 /// Returns the directory of a file.
 #[must_use]
-pub fn folder_of(file: &Path) -> &Path {
+pub fn parent_dir(file: &Path) -> &Path {
     match file.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => directory,
         _ => Path::new("."),
@@ -58,11 +58,11 @@ pub fn folder_of(file: &Path) -> &Path {
 /// Follows symbolic links to the file itself, so that a replacement keeps the link. The file need
 /// not exist.
 #[must_use]
-pub fn behind_links(name: &Path) -> PathBuf {
+pub fn resolve_links(name: &Path) -> PathBuf {
     let mut path = name.to_owned();
     for _ in 0..MAX_LINKS {
         match fs::read_link(&path) {
-            Ok(next) => path = folder_of(&path).join(next),
+            Ok(next) => path = parent_dir(&path).join(next),
             Err(_) => return path,
         }
     }
@@ -74,8 +74,8 @@ pub fn behind_links(name: &Path) -> PathBuf {
 ///
 /// # Errors
 /// Returns an error if the directory cannot be synced.
-pub fn sync_folder(target: &Path) -> io::Result<()> {
-    File::open(folder_of(target))?.sync_all()
+pub fn sync_parent_dir(target: &Path) -> io::Result<()> {
+    File::open(parent_dir(target))?.sync_all()
 }
 
 #[cfg(test)]
@@ -91,9 +91,9 @@ mod tests {
         fs::create_dir(path("sub")).unwrap();
         symlink("sub/second", path("first")).unwrap();
         symlink("../file", path("sub/second")).unwrap();
-        assert_eq!(behind_links(&path("first")), path("sub/../file"));
-        assert_eq!(behind_links(&path("none")), path("none"));
+        assert_eq!(resolve_links(&path("first")), path("sub/../file"));
+        assert_eq!(resolve_links(&path("none")), path("none"));
         symlink("cycle", path("cycle")).unwrap();
-        assert_eq!(behind_links(&path("cycle")), path("cycle"));
+        assert_eq!(resolve_links(&path("cycle")), path("cycle"));
     }
 }

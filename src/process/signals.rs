@@ -8,15 +8,15 @@ use tokio::signal::unix::{self, SignalKind};
 ///
 /// Neither signal ends the process from this call on, not only from the first poll: a stop
 /// requested during the start is as clean as a later one.
-pub fn signal() -> impl Future<Output = ()> {
-    let number = signal_number();
+pub fn stop_signal() -> impl Future<Output = ()> {
+    let number = stop_signal_number();
     async {
         number.await;
     }
 }
 
 /// Does the same as [`signal`]. The future returns the number of the signal.
-pub fn signal_number() -> impl Future<Output = i32> {
+pub fn stop_signal_number() -> impl Future<Output = i32> {
     let interrupt = listen(SignalKind::interrupt());
     let terminate = listen(SignalKind::terminate());
     async {

@@ -165,7 +165,7 @@ impl EngineIo {
     fn client(&self, parts: &Parts) -> Result<Client, Refused> {
         // A layer in front of this service has added the client's address.
         let context = parts.extensions.get::<ClientContext>();
-        let credentials = Credentials::of_headers(&parts.headers);
+        let credentials = Credentials::from_headers(&parts.headers);
         let address = context.and_then(|context| context.address);
         Ok(Client {
             address: address.ok_or(Refused::BadRequest)?,

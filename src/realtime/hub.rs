@@ -82,7 +82,7 @@ impl Hub {
             return Ok(());
         };
         // An authenticated client is never evicted for others.
-        let always_busy = self.authenticator.asks();
+        let always_busy = self.authenticator.requires_credentials();
         if always_busy {
             peer.session.set_busy(true);
         }

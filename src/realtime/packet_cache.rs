@@ -48,7 +48,7 @@ impl PacketCache {
 fn is_own(subscriber: SubscriberId, event: &Event) -> bool {
     match event {
         Event::MessageStored {
-            echo: Some(sent_by),
+            sent_by: Some(sent_by),
             ..
         } => sent_by.subscriber == subscriber,
         _ => false,
@@ -71,7 +71,7 @@ mod tests {
     fn an_event_is_encoded_once_for_all_subscribers() {
         let cache = PacketCache::default();
         let bus = EventBus::default();
-        let [one, two] = [bus.listener().id(), bus.listener().id()];
+        let [one, two] = [bus.subscriber().id(), bus.subscriber().id()];
         let first = event();
         let encode = |text: &str| Ok::<_, Infallible>(text.to_owned());
         let packet = cache.packet(one, &first, || encode("a")).unwrap();
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn events_that_were_received_leave_the_cache() {
         let cache = PacketCache::default();
-        let subscriber = EventBus::default().listener().id();
+        let subscriber = EventBus::default().subscriber().id();
         let held: Vec<_> = (0..MAX_CACHED * 2).map(|_| event()).collect();
         for event in &held {
             let written = cache.packet(subscriber, event, || Ok::<_, Infallible>(String::new()));

@@ -38,7 +38,8 @@ impl Handshake {
     pub(super) fn credentials(&self) -> Option<Credentials<'_>> {
         let text = |name| self.0.get(name).and_then(Value::as_str);
         let (key, token) = (text("apiKey"), text("token"));
-        (key.is_some() || token.is_some()).then(|| Credentials::default().or_rather(key, token))
+        (key.is_some() || token.is_some())
+            .then(|| Credentials::default().with_overrides(key, token))
     }
 
     /// Returns the id that the client gives itself, if any.

@@ -14,14 +14,14 @@ use super::peer::{Disconnect, Peer, encode};
 use super::session::QueuedEvent;
 use crate::app::error::AppError;
 use crate::app::{
-    App, Scope, SendRequest, SendingSocket, SentMessage, SessionState, SessionSubscription,
-    SubscribedEvent, Target,
+    App, Scope, SendRequest, SendingSocket, SentMessage, SessionRef, SessionState,
+    SessionSubscription, SubscribedEvent,
 };
 use crate::auth::ClientContext;
 use crate::client_events;
 use crate::domain::id::SessionId;
 use crate::events::Lagged;
-use crate::metrics::Open;
+use crate::metrics::OpenGauge;
 
 /// The most sessions that a socket can join.
 const MAX_ROOMS: usize = 256;
@@ -48,7 +48,7 @@ impl SocketTask {
         queued: mpsc::Receiver<QueuedEvent>,
         entity_id: Option<Uuid>,
     ) {
-        let _open = Open::new(&self.app.metrics().sockets);
+        let _open = OpenGauge::new(&self.app.metrics().sockets);
         let peer = self.peer.clone();
         let serving = async {
             self.greet(entity_id)?;
@@ -154,10 +154,10 @@ impl SocketTask {
         self.sending = Some(Box::pin(async move { (app.send(request).await, ack) }));
     }
 
-    fn session_ref(&self, name: String) -> Target {
-        Target {
+    fn session_ref(&self, name: String) -> SessionRef {
+        SessionRef {
             name,
-            scope: Scope::of(self.client.principal.user()),
+            scope: Scope::for_user(self.client.principal.user()),
         }
     }
 
@@ -180,7 +180,7 @@ impl SocketTask {
 
     fn publish(&self, event: Result<SubscribedEvent, Lagged>) -> Result<(), Disconnect> {
         let event = event.map_err(|Lagged| Disconnect("it lags behind the events of its rooms"))?;
-        let (subscriber, event) = (self.subscription.id(), event.happening);
+        let (subscriber, event) = (self.subscription.id(), event.event);
         let packet = self.packets.packet(subscriber, &event, || {
             let event = client_events::event(&self.app, subscriber, &event);
             encode(event.name, &event.payload)

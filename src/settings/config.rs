@@ -55,7 +55,7 @@ pub struct Config {
     /// Format of the log; `None` for the default of its output.
     pub log_format: Option<LogFormat>,
     /// Filter of the log, as in `RUST_LOG`.
-    pub log_levels: Option<String>,
+    pub log_filter: Option<String>,
     /// The variables that character files may name.
     pub environment: Variables,
     /// Warnings about adjusted or suspicious settings, for the log.
@@ -92,7 +92,7 @@ impl Config {
     #[expect(clippy::needless_pass_by_value, reason = "layers are read once")]
     pub fn read(layers: Layers) -> Result<Self, ConfigError> {
         names::refuse_planned(&layers)?;
-        let log_levels = log_filter::read(&layers)?;
+        let log_filter = log_filter::read(&layers)?;
         let mut warnings = names::warnings(&layers);
         let Settings {
             sessions,
@@ -121,7 +121,7 @@ impl Config {
             rules: Rules {
                 policy: timeout_policy(&sessions, &layers, &mut warnings),
                 scale,
-                kept: scale.minutes(retention.max(cleanup)),
+                retention: scale.minutes(retention.max(cleanup)),
                 max_pending_turns: agents.max_pending_turns.value.into(),
                 max_sessions_per_user,
             },
@@ -136,7 +136,7 @@ impl Config {
             server,
             auth,
             log_format,
-            log_levels,
+            log_filter,
             environment: layers.variables(),
             warnings,
         })

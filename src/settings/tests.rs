@@ -16,7 +16,7 @@ fn without_settings_the_documented_defaults_apply() {
     let config = read(&[]).unwrap();
     assert_eq!(config.rules.policy.defaults.timeout_minutes, 30);
     assert_eq!(config.rules.policy.defaults.max_duration_minutes, 720);
-    assert_eq!(config.rules.kept, Millis(10_080 * 60_000));
+    assert_eq!(config.rules.retention, Millis(10_080 * 60_000));
     assert_eq!(config.server.addresses, ["127.0.0.1:3000".parse().unwrap()]);
     assert_eq!(config.verify_interval, Some(Millis(168 * 3_600_000)));
     assert!(config.warnings.is_empty());

@@ -3,10 +3,10 @@
 use std::io;
 
 use super::schema::record::RecordError;
-use crate::domain::error::Refusal;
+use crate::domain::error::RuleViolation;
 
 /// What to do about a damaged database.
-pub const REMEDY: &str = "`sessiond restore --force FILE` puts a backup in its place; without one, \
+pub const RECOVERY_HINT: &str = "`sessiond restore --force FILE` puts a backup in its place; without one, \
                           `sessiond export` prints what can still be read, and `sessiond import` \
                           creates a database from that in an empty directory, which --data-dir or \
                           DATA_DIR selects";
@@ -36,7 +36,7 @@ pub enum ReadError {
 pub enum SubmitError {
     /// The rules refuse it; nothing was written.
     #[error("refused: {0:?}")]
-    Refused(Refusal),
+    Refused(RuleViolation),
     /// The queue is full; nothing was written.
     #[error("too many commands are waiting")]
     Overloaded,
@@ -194,7 +194,7 @@ pub enum ImportError {
 #[derive(Debug)]
 pub enum CommandError {
     /// The rules refuse the command.
-    Refused(Refusal),
+    Refused(RuleViolation),
     /// A record that the command needs is damaged.
     Record(RecordError),
     /// The disk has hardly any free space left, and the command would need some.
@@ -216,8 +216,8 @@ impl CommandError {
     }
 }
 
-impl From<Refusal> for CommandError {
-    fn from(refusal: Refusal) -> Self {
+impl From<RuleViolation> for CommandError {
+    fn from(refusal: RuleViolation) -> Self {
         Self::Refused(refusal)
     }
 }

@@ -16,8 +16,8 @@ use super::error::{OpenError, ReadError, ReadResult, SubmitError};
 use super::file::database_file::{DatabaseFile, DiskFile};
 use super::file::disk;
 use super::file::file_at_path::FileAtPath;
-use super::file::free_space::Space;
-use super::file::open::{self, Found};
+use super::file::free_space::FreeSpace;
+use super::file::open::{self, OpenReport};
 use super::file::panic_guard::{self, PanicSafe};
 use super::maintenance::check;
 use super::quarantine::registry::Quarantine;
@@ -31,7 +31,7 @@ use super::write::writer::{State, Writer};
 use crate::clock::Clock;
 use crate::domain::rules::Rules;
 use crate::events::EventBus;
-use crate::metrics::StoreMeters;
+use crate::metrics::StoreMetrics;
 
 /// The most commands that can be queued: about a tenth of a second of work at the measured rates.
 pub(super) const QUEUE_COMMANDS: usize = 8192;
@@ -48,7 +48,7 @@ pub(super) const QUEUE_COMMANDS: usize = 8192;
 /// use sessiond::domain::timeout::{TimeoutConfig, TimeoutOverrides, TimeoutPolicy};
 /// use sessiond::events::EventBus;
 /// use sessiond::store::Store;
-/// use sessiond::store::command::{CreateKey, CreateSession};
+/// use sessiond::store::command::CreateSession;
 ///
 /// let timeout = TimeoutConfig {
 ///     timeout_minutes: 30,
@@ -63,7 +63,7 @@ pub(super) const QUEUE_COMMANDS: usize = 8192;
 ///         defaults: timeout,
 ///     },
 ///     scale: TimeScale::REAL,
-///     kept: Millis(24 * 60 * 60 * 1000),
+///     retention: Millis(24 * 60 * 60 * 1000),
 ///     max_pending_turns: 10_000,
 ///     max_sessions_per_user: 0,
 /// };
@@ -82,9 +82,7 @@ pub(super) const QUEUE_COMMANDS: usize = 8192;
 ///         metadata: "{}".to_owned(),
 ///         create_key: None,
 ///     },
-///     asked: CreateKey {
-///         timeout: TimeoutOverrides::default(),
-///     },
+///     requested_timeout: TimeoutOverrides::default(),
 ///     has_agent: true,
 /// };
 /// // Once this returns, the session is on disk.
@@ -114,7 +112,7 @@ impl Store {
         rules: Rules,
         clock: Clock,
         events: EventBus,
-    ) -> Result<(Self, Found), OpenError> {
+    ) -> Result<(Self, OpenReport), OpenError> {
         open::refuse_unreadable(path)?;
         let file = Arc::new(FileAtPath::new(path));
         let disk_file = Box::new(DiskFile::new(&file, cache_bytes));
@@ -127,7 +125,7 @@ impl Store {
         rules: Rules,
         clock: Clock,
         events: EventBus,
-    ) -> Result<(Self, Found), OpenError> {
+    ) -> Result<(Self, OpenReport), OpenError> {
         let database = PanicSafe::new(database_file.open()?);
         let quarantine = Quarantine::default();
         let found = open::prepare(&database, clock.now(), &rules, &quarantine)?;
@@ -138,8 +136,8 @@ impl Store {
             quarantine,
             next_deadline: NextDeadline::new(),
             rules,
-            meters: StoreMeters::default(),
-            space: Space::default(),
+            meters: StoreMetrics::default(),
+            space: FreeSpace::default(),
             file,
         });
         let (queue, work) = mpsc::sync_channel(QUEUE_COMMANDS);
@@ -240,19 +238,19 @@ impl Store {
 
     /// Returns when the janitor has to wake.
     #[must_use]
-    pub fn alarm(&self) -> &NextDeadline {
+    pub fn next_deadline(&self) -> &NextDeadline {
         &self.shared.next_deadline
     }
 
     /// Returns the store's metrics.
     #[must_use]
-    pub fn meters(&self) -> &StoreMeters {
+    pub fn meters(&self) -> &StoreMetrics {
         &self.shared.meters
     }
 
     /// Returns the free space inside the file, as last measured.
     #[must_use]
-    pub fn space(&self) -> &Space {
+    pub fn space(&self) -> &FreeSpace {
         &self.shared.space
     }
 

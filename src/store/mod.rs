@@ -18,8 +18,8 @@ mod shared;
 mod write;
 
 pub use self::condition::{LastBackup, StoreHealth, Verified};
-pub use self::file::free_space::Space;
-pub use self::file::open::Found;
+pub use self::file::free_space::FreeSpace;
+pub use self::file::open::OpenReport;
 pub use self::handle::Store;
 pub use self::maintenance::backup::Backup as StoredBackup;
 pub use self::maintenance::export::Cursor;

@@ -7,12 +7,12 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::condition::Condition;
 use super::error::{ReadError, ReadResult};
 use super::file::file_at_path::FileAtPath;
-use super::file::free_space::Space;
+use super::file::free_space::FreeSpace;
 use super::quarantine::registry::Quarantine;
 use super::read::snapshot::{OpenDatabase, Snapshot};
 use super::write::next_deadline::NextDeadline;
 use crate::domain::rules::Rules;
-use crate::metrics::StoreMeters;
+use crate::metrics::StoreMetrics;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -24,8 +24,8 @@ pub(crate) struct Shared {
     pub(super) quarantine: Quarantine,
     pub(super) next_deadline: NextDeadline,
     pub(super) rules: Rules,
-    pub(super) meters: StoreMeters,
-    pub(super) space: Space,
+    pub(super) meters: StoreMetrics,
+    pub(super) space: FreeSpace,
     /// None for a database that is not a file, in tests.
     pub(super) file: Option<Arc<FileAtPath>>,
 }

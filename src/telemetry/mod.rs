@@ -16,7 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 pub use self::audit::AUDIT;
-pub use self::queue::Log;
+pub use self::queue::LogGuard;
 pub use self::shorten::shorten;
 pub(crate) use self::throttle::LogThrottle;
 
@@ -31,7 +31,7 @@ pub enum LogFormat {
 
 /// Starts the log on standard output. The default format is text on a terminal, else JSON; the
 /// default filter is `info`.
-pub fn start(format: Option<LogFormat>, filter: Option<&str>) -> Log {
+pub fn start(format: Option<LogFormat>, filter: Option<&str>) -> LogGuard {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse_lossy(filter.unwrap_or_default());

@@ -48,7 +48,7 @@ pub(crate) fn serve(
 ) -> impl Future<Output = ()> {
     let path = path(database);
     // Older versions created this file.
-    let _ = fs::remove_file(atomic_file::behind_links(database).with_extension("instance"));
+    let _ = fs::remove_file(atomic_file::resolve_links(database).with_extension("instance"));
     let listener = LocalListener::bind(&path).inspect_err(|error| {
         tracing::warn!(
             socket = %path.display(),

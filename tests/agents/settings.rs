@@ -80,7 +80,7 @@ async fn an_invalid_backend_stops_the_start_with_its_line() {
             "the name of a variable",
         ),
     ] {
-        let error = with(&file(backend)).start_in_vain().await;
+        let error = with(&file(backend)).start_error().await;
         assert!(
             error.contains(&format!("ada.json:{line}: ")),
             "{backend}: {error}"
@@ -99,7 +99,7 @@ async fn error_of(kind: &str, fields: &str) -> String {
     };
     let backend = format!("{{\n\"type\": \"{kind}\", {address}\n{fields}}}");
     let file = format!("{{\"name\": \"Ada\", \"settings\": {{\"backend\": {backend}}}}}");
-    let error = with(&file).start_in_vain().await;
+    let error = with(&file).start_error().await;
     assert!(error.contains("ada.json:3: "), "{fields}: {error}");
     error
 }
@@ -191,7 +191,7 @@ async fn errors_of_headers_and_fields_do_not_repeat_values() {
     let backend = r#"{"type": "openai", "baseUrl": "http://h", "apiKeyEnv": "ADA_KEY",
                       "headers": {"Authorization": "TOPSECRET"}}"#;
     let file = format!("{{\"name\": \"Ada\", \"settings\": {{\"backend\": {backend}}}}}");
-    let error = with(&file).set("ADA_KEY", "x").start_in_vain().await;
+    let error = with(&file).set("ADA_KEY", "x").start_error().await;
     let said = "ada.json:2: invalid settings.backend.headers: apiKeyEnv sets Authorization";
     assert!(error.contains(said), "{error}");
     assert!(!error.contains("TOPSECRET"), "{error}");
@@ -261,7 +261,7 @@ async fn the_last_of_two_fields_with_the_same_name_counts() {
 #[tokio::test]
 async fn settings_must_be_an_object() {
     let error = with(r#"{"name": "Ada", "settings": ["backend"]}"#)
-        .start_in_vain()
+        .start_error()
         .await;
     assert!(
         error.contains("expected settings, which are a JSON object"),
@@ -274,7 +274,7 @@ async fn an_invalid_variable_of_elizaos_is_named() {
     let error = Server::builder()
         .set("OPENAI_BASE_URL", "nowhere")
         .character("ada.json", &json!({ "name": "Ada" }))
-        .start_in_vain()
+        .start_error()
         .await;
     assert!(
         error.contains("ada.json:1: OPENAI_BASE_URL must be"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{MINUTE, NOBODY, SCRIPTED, Server, answer, contents};
+use crate::harness::{MINUTE, SCRIPTED, Server, UNKNOWN_ID, answer, contents};
 use crate::stand_in::{AGENT, server_with};
 
 const SUBMIT: &str = "/api/messaging/submit";
@@ -38,7 +38,7 @@ async fn input_is_checked_in_the_documented_order() {
         .post(SUBMIT, with(wrong.clone()))
         .await
         .error(403, "FORBIDDEN", "ForbiddenError");
-    add(&mut wrong, json!({ "channel_id": NOBODY }));
+    add(&mut wrong, json!({ "channel_id": UNKNOWN_ID }));
     let found = server.post(SUBMIT, with(wrong.clone())).await;
     found.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
     add(&mut wrong, json!({ "metadata": [] }));
@@ -176,7 +176,7 @@ async fn a_submission_of_an_agent_with_a_backend_closes_no_turn() {
     let session = server.session().await;
     let events = server.begin(&session, "say One | hold").await;
     let message = server.history(&session).await[0]["id"].clone();
-    for named in [Value::Null, message, NOBODY.into()] {
+    for named in [Value::Null, message, UNKNOWN_ID.into()] {
         let body = json!({
             "channel_id": session, "author_id": SCRIPTED, "content": "By the way",
             "in_reply_to_message_id": named,
@@ -248,7 +248,7 @@ async fn a_submission_needs_the_servers_token() {
         .set("ELIZA_SERVER_AUTH_TOKEN", "s3cret")
         .start()
         .await;
-    let body = json!({ "channel_id": NOBODY, "author_id": AGENT, "content": "Hi" });
+    let body = json!({ "channel_id": UNKNOWN_ID, "author_id": AGENT, "content": "Hi" });
     let request = || server.request(reqwest::Method::POST, SUBMIT).json(&body);
     answer(request())
         .await

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Builder, ELIZA, NOBODY, SCRIPTED, START, Server, names};
+use crate::harness::{Builder, ELIZA, SCRIPTED, START, Server, UNKNOWN_ID, names};
 
 const ADA: &str = "a0a0a0a0-0000-0000-0000-000000000001";
 
@@ -197,7 +197,7 @@ async fn a_file_with_the_built_in_agents_id_replaces_it() {
 async fn unknown_agents_are_not_found() {
     let server = Server::start().await;
     let long = "x".repeat(36);
-    for id in [NOBODY, "abc-123", long.as_str(), "Eliza"] {
+    for id in [UNKNOWN_ID, "abc-123", long.as_str(), "Eliza"] {
         let missing = server.get(&format!("/api/agents/{id}")).await;
         let details = missing.error(404, "AGENT_NOT_FOUND", "AgentNotFoundError");
         assert_eq!(details, json!({ "agentId": id }));
@@ -229,7 +229,7 @@ async fn an_invalid_file_stops_the_start_with_its_path_and_line() {
         ("{ \"bio\": \"nameless\" }", 1),
     ] {
         let setup = Server::builder().character_text("ada.json", text);
-        let error = setup.start_in_vain().await;
+        let error = setup.start_error().await;
         assert!(
             error.contains(&format!("ada.json:{line}")),
             "{text:?}: {error}"
@@ -242,7 +242,7 @@ async fn two_files_with_the_same_id_stop_the_start() {
     let error = Server::builder()
         .character("one.json", &json!({ "name": "Ada" }))
         .character("two.json", &json!({ "name": "Ada" }))
-        .start_in_vain()
+        .start_error()
         .await;
     for part in [
         "one.json",

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Builder, ELIZA, NOBODY, SCRIPTED, SESSIONS, Server, USER, answer, at};
+use crate::harness::{Builder, ELIZA, SCRIPTED, SESSIONS, Server, UNKNOWN_ID, USER, answer, at};
 
 const TOKEN: &str = "aToken/with=odd.signs";
 
@@ -129,7 +129,7 @@ async fn every_endpoint_checks_credentials_first() {
         (Method::GET, SESSIONS.to_owned()),
         (Method::GET, format!("{SESSIONS}/health")),
         (Method::GET, at(session, "")),
-        (Method::GET, at(NOBODY, "")),
+        (Method::GET, at(UNKNOWN_ID, "")),
         (Method::GET, at("abc-123", "")),
         (Method::DELETE, at(session, "")),
         (Method::POST, at(session, "/messages")),

@@ -5,7 +5,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::json;
 use sessiond::api::endpoints;
 
-use crate::harness::{Answer, NOBODY, SCRIPTED, SESSIONS, Server, USER, answer, at, names};
+use crate::harness::{Answer, SCRIPTED, SESSIONS, Server, UNKNOWN_ID, USER, answer, at, names};
 
 const MAX_BODY: usize = 2 * 1024 * 1024;
 
@@ -187,7 +187,7 @@ async fn unknown_fields_are_ignored() {
     let sent = server
         .send(
             &session,
-            json!({ "content": "x", "sessionId": NOBODY, "role": [] }),
+            json!({ "content": "x", "sessionId": UNKNOWN_ID, "role": [] }),
         )
         .await;
     sent.expect(201);
@@ -205,7 +205,7 @@ async fn every_endpoint_that_reads_a_body_limits_its_size() {
 
     let server = Server::start().await;
     for endpoint in endpoints() {
-        let path = endpoint.path.replace("{sessionId}", NOBODY);
+        let path = endpoint.path.replace("{sessionId}", UNKNOWN_ID);
         let reads = matches!(endpoint.method.as_str(), "POST" | "PATCH");
         if !reads || WITHOUT.iter().any(|end| path.ends_with(end)) {
             continue;

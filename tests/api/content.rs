@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{MINUTE, NOBODY, Server, answer, at, names};
+use crate::harness::{MINUTE, Server, UNKNOWN_ID, answer, at, names};
 
 const ADA: &str = "a0a0a0a0-0000-0000-0000-000000000001";
 
@@ -144,13 +144,13 @@ async fn fields_are_checked_in_order() {
         answer(request).await
     };
     let request = server
-        .request(Method::POST, &at(NOBODY, "/messages"))
+        .request(Method::POST, &at(UNKNOWN_ID, "/messages"))
         .body("[]");
     let request = request.header("idempotency-key", "not a key");
     answer(request).await.invalid("InvalidBodyError");
     let mut fields =
         json!({ "transport": 5, "clientMessageId": 5, "metadata": 5, "attachments": 5 });
-    let details = send(NOBODY, "not a key", &fields)
+    let details = send(UNKNOWN_ID, "not a key", &fields)
         .await
         .invalid("InvalidContentError");
     assert!(
@@ -158,10 +158,10 @@ async fn fields_are_checked_in_order() {
         "{details}"
     );
     fields["transport"] = json!("http");
-    send(NOBODY, "not a key", &fields)
+    send(UNKNOWN_ID, "not a key", &fields)
         .await
         .invalid("InvalidBodyError");
-    let details = send(NOBODY, "k", &fields)
+    let details = send(UNKNOWN_ID, "k", &fields)
         .await
         .invalid("InvalidContentError");
     assert!(
@@ -172,7 +172,7 @@ async fn fields_are_checked_in_order() {
         "{details}"
     );
     fields["clientMessageId"] = json!("c");
-    let details = send(NOBODY, "k", &fields)
+    let details = send(UNKNOWN_ID, "k", &fields)
         .await
         .invalid("InvalidContentError");
     assert!(
@@ -180,11 +180,11 @@ async fn fields_are_checked_in_order() {
         "{details}"
     );
     fields["content"] = json!("x");
-    send(NOBODY, "k", &fields)
+    send(UNKNOWN_ID, "k", &fields)
         .await
         .invalid("InvalidMetadataError");
     fields["metadata"] = json!({});
-    let details = send(NOBODY, "k", &fields)
+    let details = send(UNKNOWN_ID, "k", &fields)
         .await
         .invalid("InvalidContentError");
     assert!(
@@ -192,7 +192,7 @@ async fn fields_are_checked_in_order() {
         "{details}"
     );
     fields["attachments"] = json!([]);
-    let missing = send(NOBODY, "k", &fields).await;
+    let missing = send(UNKNOWN_ID, "k", &fields).await;
     missing.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
     let refused = send(&session, "k", &fields).await;
     let details = refused.error(404, "AGENT_NOT_FOUND", "AgentNotFoundError");

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, ELIZA, MINUTE, NOBODY, SCRIPTED, SESSIONS, Server, USER, answer, assert_v7, at,
+    Answer, ELIZA, MINUTE, SCRIPTED, SESSIONS, Server, UNKNOWN_ID, USER, answer, assert_v7, at,
 };
 
 /// Returns metadata of exactly this many bytes as compact JSON.
@@ -94,7 +94,7 @@ async fn fields_are_checked_in_order() {
     body["userId"] = json!("no uuid either");
     let wrong = try_again(&body, key).await.invalid("InvalidUuidError");
     assert_eq!(wrong, json!({ "field": "agentId", "value": "no uuid" }));
-    body["agentId"] = json!(NOBODY);
+    body["agentId"] = json!(UNKNOWN_ID);
     let wrong = try_again(&body, key).await.invalid("InvalidUuidError");
     assert_eq!(
         wrong,
@@ -111,7 +111,7 @@ async fn fields_are_checked_in_order() {
     body["timeoutConfig"] = json!({});
     let unknown = try_again(&body, key).await;
     let details = unknown.error(404, "AGENT_NOT_FOUND", "AgentNotFoundError");
-    assert_eq!(details, json!({ "agentId": NOBODY }));
+    assert_eq!(details, json!({ "agentId": UNKNOWN_ID }));
     assert_eq!(server.get(SESSIONS).await.body["total"], 0);
     body["agentId"] = json!(SCRIPTED);
     let created = try_again(&body, key).await.expect(201);
@@ -279,9 +279,9 @@ async fn the_size_of_metadata_is_that_of_compact_json() {
 #[tokio::test]
 async fn a_session_with_an_unknown_agent_is_not_created() {
     let server = Server::start().await;
-    let refused = server.create(json!({ "agentId": NOBODY })).await;
+    let refused = server.create(json!({ "agentId": UNKNOWN_ID })).await;
     let details = refused.error(404, "AGENT_NOT_FOUND", "AgentNotFoundError");
-    assert_eq!(details, json!({ "agentId": NOBODY }));
+    assert_eq!(details, json!({ "agentId": UNKNOWN_ID }));
     assert_eq!(server.get(SESSIONS).await.body["total"], 0);
     server.stop().await;
 }

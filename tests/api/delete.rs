@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::harness::{MINUTE, NOBODY, SESSIONS, Server, at};
+use crate::harness::{MINUTE, SESSIONS, Server, UNKNOWN_ID, at};
 
 #[tokio::test]
 async fn a_deleted_session_is_gone_with_its_messages() {
@@ -59,7 +59,7 @@ async fn an_expired_session_can_be_deleted_while_it_is_retained() {
 #[tokio::test]
 async fn deleting_an_unknown_session_is_a_404() {
     let server = Server::start().await;
-    for id in [NOBODY, "abc-123"] {
+    for id in [UNKNOWN_ID, "abc-123"] {
         let missing = server.delete(&at(id, "")).await;
         let details = missing.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
         assert_eq!(details, json!({ "sessionId": id }));

@@ -3,7 +3,7 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::harness::{NOBODY, SESSIONS, Server, answer, at};
+use crate::harness::{SESSIONS, Server, UNKNOWN_ID, answer, at};
 
 /// Asserts that a request is refused with this message, and that the details repeat its end.
 async fn assert_refused(request: RequestBuilder, message: &str) {
@@ -79,7 +79,7 @@ async fn errors_of_other_calls_name_the_field_and_what_is_allowed() {
         (
             Method::POST,
             SESSIONS,
-            json!({ "agentId": "abc", "userId": NOBODY }),
+            json!({ "agentId": "abc", "userId": UNKNOWN_ID }),
             "Invalid UUID format: agentId must be a UUID of 8-4-4-4-12 hex digits",
         ),
         (

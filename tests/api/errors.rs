@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, MINUTE, NOBODY, SESSIONS, Server, answer, at, names, time};
+use crate::harness::{Answer, MINUTE, SESSIONS, Server, UNKNOWN_ID, answer, at, names, time};
 
 /// An error's answer, status, code, type and details.
 type Row = (
@@ -130,14 +130,14 @@ async fn missing_and_expired_resources() {
         .header("content-type", "text/xml");
     let rows: Vec<Row> = vec![
         (
-            server.get(&at(NOBODY, "")).await,
+            server.get(&at(UNKNOWN_ID, "")).await,
             404,
             "SESSION_NOT_FOUND",
             "SessionNotFoundError",
             &["sessionId"],
         ),
         (
-            server.create(json!({ "agentId": NOBODY })).await,
+            server.create(json!({ "agentId": UNKNOWN_ID })).await,
             404,
             "AGENT_NOT_FOUND",
             "AgentNotFoundError",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{MINUTE, NOBODY, SECOND, START, Server, at, names, time};
+use crate::harness::{MINUTE, SECOND, START, Server, UNKNOWN_ID, at, names, time};
 
 /// Creates a session with this many turns, one a second: the message `m1` at one second, its reply
 /// `r1` a millisecond later, and so on.
@@ -347,12 +347,12 @@ async fn a_malformed_bound_is_refused() {
 async fn the_history_of_an_unknown_session_is_not_found() {
     let server = Server::start().await;
     for path in [
-        at(NOBODY, "/messages"),
-        format!("/api/messaging/channels/{NOBODY}/messages"),
+        at(UNKNOWN_ID, "/messages"),
+        format!("/api/messaging/channels/{UNKNOWN_ID}/messages"),
     ] {
         let missing = server.get(&path).await;
         let details = missing.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
-        assert_eq!(details, json!({ "sessionId": NOBODY }));
+        assert_eq!(details, json!({ "sessionId": UNKNOWN_ID }));
     }
     server.stop().await;
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, ELIZA, MINUTE, NOBODY, SCRIPTED, SESSIONS, Server, USER, at, names};
+use crate::harness::{
+    Answer, ELIZA, MINUTE, SCRIPTED, SESSIONS, Server, UNKNOWN_ID, USER, at, names,
+};
 
 const OTHER: &str = "22222222-0000-0000-0000-000000000002";
 
@@ -187,10 +189,10 @@ async fn filters_select_sessions_and_the_total_counts_matches() {
     for (query, total) in [
         (format!("?userId={USER}"), 12),
         (format!("?userId={OTHER}"), 12),
-        (format!("?userId={NOBODY}"), 0),
+        (format!("?userId={UNKNOWN_ID}"), 0),
         (format!("?agentId={ELIZA}"), 8),
         (format!("?agentId={SCRIPTED}"), 16),
-        (format!("?agentId={NOBODY}"), 0),
+        (format!("?agentId={UNKNOWN_ID}"), 0),
         (format!("?agentId={ELIZA}&userId={OTHER}"), 4),
     ] {
         let all = list(&server, &query).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 
-use crate::harness::{MINUTE, NOBODY, SCRIPTED, SESSIONS, Server, at, eventually};
+use crate::harness::{MINUTE, SCRIPTED, SESSIONS, Server, UNKNOWN_ID, at, eventually};
 
 /// A scrape in the text format: lines of `name{labels}` and a value.
 struct Metrics(String);
@@ -247,7 +247,7 @@ async fn requests_are_counted_by_route_and_never_by_client_text() {
     for path in ["/wp-login.php", "/.env", "/api/messaging/sessionsx"] {
         server.get(path).await.expect(404);
     }
-    for id in [NOBODY, "abc"] {
+    for id in [UNKNOWN_ID, "abc"] {
         server.get(&at(id, "")).await.expect(404);
     }
     server.get(SESSIONS).await.expect(200);

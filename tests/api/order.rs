@@ -3,7 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, ELIZA, MINUTE, NOBODY, SCRIPTED, SESSIONS, Server, USER, answer, at};
+use crate::harness::{
+    Answer, ELIZA, MINUTE, SCRIPTED, SESSIONS, Server, UNKNOWN_ID, USER, answer, at,
+};
 use crate::jwt;
 
 const CONTENT: &str = "InvalidContentError";
@@ -106,13 +108,13 @@ async fn a_malformed_request_is_a_400_whether_or_not_the_session_exists() {
         .session_with(json!({ "timeoutConfig": { "timeoutMinutes": 5 } }))
         .await;
     server.advance(5 * MINUTE);
-    for session in [&active, &expired, NOBODY, "no-uuid"] {
+    for session in [&active, &expired, UNKNOWN_ID, "no-uuid"] {
         for case in malformed() {
             call(&server, session, &case).await.invalid(case.kind);
         }
     }
     for case in well_formed() {
-        let missing = call(&server, NOBODY, &case).await;
+        let missing = call(&server, UNKNOWN_ID, &case).await;
         missing.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
         let gone = call(&server, &expired, &case).await;
         gone.error(410, "SESSION_EXPIRED", "SessionExpiredError");
@@ -124,7 +126,7 @@ async fn a_malformed_request_is_a_400_whether_or_not_the_session_exists() {
 #[tokio::test]
 async fn a_transcripts_query_is_checked_before_the_session() {
     let server = Server::start().await;
-    let path = |query: &str| format!("/api/messaging/channels/{NOBODY}/messages{query}");
+    let path = |query: &str| format!("/api/messaging/channels/{UNKNOWN_ID}/messages{query}");
     server.get(&path("?before=x")).await.invalid(PAGINATION);
     let missing = server.get(&path("?before=5")).await;
     missing.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
@@ -134,10 +136,10 @@ async fn a_transcripts_query_is_checked_before_the_session() {
 #[tokio::test]
 async fn a_malformed_header_is_refused_before_the_session_is_looked_up() {
     let server = Server::start().await;
-    let request = server.request(Method::GET, &at(NOBODY, "/events"));
+    let request = server.request(Method::GET, &at(UNKNOWN_ID, "/events"));
     let refused = answer(request.header("last-event-id", "x")).await;
     assert_eq!(refused.invalid(PAGINATION)["parameter"], "Last-Event-ID");
-    let request = server.sending(NOBODY, &json!({ "content": "x" }));
+    let request = server.sending(UNKNOWN_ID, &json!({ "content": "x" }));
     let refused = answer(request.header("idempotency-key", "a b")).await;
     refused.invalid("InvalidBodyError");
     server.stop().await;
@@ -154,7 +156,7 @@ async fn only_valid_creates_count_against_the_rate_limit() {
         .set("RATE_LIMIT_CREATES_PER_MINUTE", "1")
         .start()
         .await;
-    let unknown = json!({ "agentId": NOBODY });
+    let unknown = json!({ "agentId": UNKNOWN_ID });
     // Before and after the limit is reached.
     for is_limited in [false, true] {
         for _ in 0..3 {
@@ -182,9 +184,9 @@ async fn only_valid_creates_count_against_the_rate_limit() {
 
 #[tokio::test]
 async fn a_repeated_create_finds_its_session_after_the_agent_was_removed() {
-    let ada = json!({ "id": NOBODY, "name": "Ada" });
+    let ada = json!({ "id": UNKNOWN_ID, "name": "Ada" });
     let mut server = Server::builder().character("ada.json", &ada).start().await;
-    let fields = || json!({ "agentId": NOBODY });
+    let fields = || json!({ "agentId": UNKNOWN_ID });
     let first = create(&server, fields(), "k").await.expect(201);
     server
         .restart_with(|setup| setup.without_character("ada.json"))
@@ -262,8 +264,7 @@ async fn a_foreign_user_id_is_refused_after_the_request_and_before_lookups() {
         let request = server.creating(&fields).bearer_auth(&token);
         answer(request).await
     };
-    let other =
-        |metadata: Value| json!({ "userId": NOBODY, "agentId": NOBODY, "metadata": metadata });
+    let other = |metadata: Value| json!({ "userId": UNKNOWN_ID, "agentId": UNKNOWN_ID, "metadata": metadata });
     create(other(json!(5)))
         .await
         .invalid("InvalidMetadataError");
@@ -285,7 +286,7 @@ async fn a_submit_is_validated_before_its_session_is_looked_up() {
     let server = Server::start().await;
     let session = server.session().await;
     let submit = async |changes: Value| {
-        let mut body = json!({ "channel_id": NOBODY, "author_id": SCRIPTED, "content": "x" });
+        let mut body = json!({ "channel_id": UNKNOWN_ID, "author_id": SCRIPTED, "content": "x" });
         let changes = changes.as_object().unwrap().clone();
         body.as_object_mut().unwrap().extend(changes);
         server.post("/api/messaging/submit", body).await

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Builder, MINUTE, NOBODY, Server, answer, at, time};
+use crate::harness::{Builder, MINUTE, Server, UNKNOWN_ID, answer, at, time};
 
 async fn patch(server: &Server, session: &str, fields: Value) -> Value {
     let patched = server.patch(&at(session, "/timeout"), fields).await;
@@ -33,7 +33,7 @@ async fn absent_fields_keep_their_values() {
         .await;
     let before = server.info(&session).await;
     assert_eq!(patch(&server, &session, json!({})).await, before);
-    let others = json!({ "metadata": { "a": 1 }, "userId": NOBODY, "expiresAt": "never" });
+    let others = json!({ "metadata": { "a": 1 }, "userId": UNKNOWN_ID, "expiresAt": "never" });
     assert_eq!(patch(&server, &session, others).await, before);
     let nothing = json!({ "timeoutMinutes": null, "autoRenew": null, "maxDurationMinutes": " ",
                           "warningThresholdMinutes": "" });
@@ -166,14 +166,14 @@ async fn a_wrong_type_is_refused() {
 async fn the_body_is_validated_before_the_session_is_looked_up() {
     let server = Server::start().await;
     let session = server.session().await;
-    for path in [at(NOBODY, "/timeout"), at(&session, "/timeout")] {
+    for path in [at(UNKNOWN_ID, "/timeout"), at(&session, "/timeout")] {
         for body in ["[]", "null", "5", "\"x\"", "{"] {
             let request = server.request(Method::PATCH, &path).body(body);
             answer(request).await.invalid("InvalidBodyError");
         }
     }
     server.advance(30 * MINUTE);
-    for path in [at(NOBODY, "/timeout"), at(&session, "/timeout")] {
+    for path in [at(UNKNOWN_ID, "/timeout"), at(&session, "/timeout")] {
         // Of a wrong type, and out of bounds.
         for wrong in [json!([]), json!(1441)] {
             let refused = server.patch(&path, json!({ "timeoutMinutes": wrong }));
@@ -181,7 +181,9 @@ async fn the_body_is_validated_before_the_session_is_looked_up() {
         }
     }
     let right = json!({ "timeoutMinutes": 60 });
-    let missing = server.patch(&at(NOBODY, "/timeout"), right.clone()).await;
+    let missing = server
+        .patch(&at(UNKNOWN_ID, "/timeout"), right.clone())
+        .await;
     missing.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
     let expired = server.patch(&at(&session, "/timeout"), right).await;
     expired.error(410, "SESSION_EXPIRED", "SessionExpiredError");

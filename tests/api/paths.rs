@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    ELIZA, NOBODY, RawConnection, SCRIPTED, SESSIONS, Server, USER, answer, assert_v7, at,
+    ELIZA, RawConnection, SCRIPTED, SESSIONS, Server, UNKNOWN_ID, USER, answer, assert_v7, at,
 };
 
 #[tokio::test]
@@ -248,7 +248,7 @@ async fn head_answers_like_get_without_a_body() {
         (SESSIONS.to_owned(), 200),
         ("/api/agents".to_owned(), 200),
         ("/healthz".to_owned(), 200),
-        (at(NOBODY, ""), 404),
+        (at(UNKNOWN_ID, ""), 404),
         ("/nope".to_owned(), 404),
     ] {
         let head = answer(server.request(Method::HEAD, &path))

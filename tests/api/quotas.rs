@@ -4,7 +4,9 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Answer, MINUTE, NOBODY, SCRIPTED, SECOND, SESSIONS, Server, USER, answer};
+use crate::harness::{
+    Answer, MINUTE, SCRIPTED, SECOND, SESSIONS, Server, UNKNOWN_ID, USER, answer,
+};
 
 /// Creates a session with this `X-Forwarded-For`.
 async fn create_from(server: &Server, forwarded: &str) -> Answer {
@@ -73,7 +75,7 @@ async fn messages_are_limited_by_address_and_session() {
     assert_eq!(server.history(&first).await.len(), 4, "nothing is stored");
     send(&second).await.expect(201);
     for _ in 0..5 {
-        send(NOBODY).await.expect(404);
+        send(UNKNOWN_ID).await.expect(404);
     }
     server.advance(MINUTE / 2);
     send(&first).await.expect(201);
@@ -95,7 +97,7 @@ async fn the_quota_of_a_user_holds_under_concurrent_creates() {
     assert_eq!(refused[0].header("retry-after"), "1800");
 
     // Other users are not affected.
-    let other = json!({ "agentId": SCRIPTED, "userId": NOBODY });
+    let other = json!({ "agentId": SCRIPTED, "userId": UNKNOWN_ID });
     server.create(other).await.expect(201);
     // Deleted and expired sessions do not count; `Retry-After` is the time until the next expiry.
     let session = made[0].body["sessionId"].as_str().unwrap();
@@ -152,7 +154,7 @@ async fn the_quota_ignores_expired_sessions() {
     let short = || json!({ "timeoutConfig": { "timeoutMinutes": 5 } });
     server.create(long()).await.expect(201);
     for _ in 0..70 {
-        let other = json!({ "agentId": SCRIPTED, "userId": NOBODY });
+        let other = json!({ "agentId": SCRIPTED, "userId": UNKNOWN_ID });
         server.create(other).await;
         server.create(short()).await.expect(201);
         server.create(short()).await.expect(201);

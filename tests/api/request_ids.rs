@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Answer, Events, NOBODY, SESSIONS, Server, answer, at};
+use crate::harness::{Answer, Events, SESSIONS, Server, UNKNOWN_ID, answer, at};
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -18,7 +18,7 @@ async fn responses(server: &Server, id: &str) -> Vec<(u16, Answer)> {
             answer(server.creating(&json!({})).header(REQUEST_ID, id)).await,
         ),
         (400, answer(call(Method::POST, SESSIONS).body("{")).await),
-        (404, answer(call(Method::GET, &at(NOBODY, ""))).await),
+        (404, answer(call(Method::GET, &at(UNKNOWN_ID, ""))).await),
         (404, answer(call(Method::GET, "/nope")).await),
         (405, answer(call(Method::PUT, SESSIONS)).await),
         (413, answer(call(Method::POST, SESSIONS).body(large)).await),

@@ -7,7 +7,7 @@ use serde_json::json;
 use sessiond::api::endpoints;
 use sessiond::auth::access::Access;
 
-use crate::harness::{Answer, ELIZA, NOBODY, SESSIONS, START, Server, USER, answer};
+use crate::harness::{Answer, ELIZA, SESSIONS, START, Server, UNKNOWN_ID, USER, answer};
 use crate::jwt;
 
 const SERVER: &str = "the server's token";
@@ -160,7 +160,7 @@ fn request(server: &Server, method: &str, path: &str, by: &Caller) -> reqwest::R
     let id = if path.starts_with("/api/agents") {
         ELIZA
     } else {
-        NOBODY
+        UNKNOWN_ID
     };
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let names = ["{sessionId}", "{channelId}", "{agentId}", "{file}"];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    ELIZA, MINUTE, NOBODY, SCRIPTED, SECOND, Server, USER, assert_v7, at, contents, eventually,
+    ELIZA, MINUTE, SCRIPTED, SECOND, Server, UNKNOWN_ID, USER, assert_v7, at, contents, eventually,
     names, time,
 };
 
@@ -219,7 +219,7 @@ async fn the_built_in_agent_replies_over_every_transport() {
 #[tokio::test]
 async fn a_messages_metadata_merges_the_sessions_its_own_and_the_id() {
     let server = Server::start().await;
-    let of_session = json!({ "a": "session", "b": "session", "sessionId": NOBODY,
+    let of_session = json!({ "a": "session", "b": "session", "sessionId": UNKNOWN_ID,
                              "agentError": { "code": "X" } });
     let session = server.session_with(json!({ "metadata": of_session })).await;
     let own = json!({ "b": "own", "c": { "d": [1] }, "sessionId": "mine", "agentError": "mine" });

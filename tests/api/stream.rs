@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Events, MINUTE, NOBODY, SECOND, Server, USER, at, names, time};
+use crate::harness::{Events, MINUTE, SECOND, Server, UNKNOWN_ID, USER, at, names, time};
 
 /// Returns the names of events.
 fn kinds(events: &[(String, Value)]) -> Vec<&str> {
@@ -187,7 +187,7 @@ async fn failures_before_the_stream_are_json_errors() {
     let server = Server::start().await;
     let session = server.session().await;
     let sse = json!({ "content": "x", "transport": "sse" });
-    let missing = server.send(NOBODY, sse.clone()).await;
+    let missing = server.send(UNKNOWN_ID, sse.clone()).await;
     missing.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
     let wrong = json!({ "content": "", "mode": "stream" });
     server

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Events, MINUTE, NOBODY, Server, answer, at};
+use crate::harness::{Answer, Events, MINUTE, Server, UNKNOWN_ID, answer, at};
 
 impl Server {
     fn streaming(&self, session: &str, fields: &Value) -> reqwest::RequestBuilder {
@@ -68,7 +68,7 @@ async fn refusals_before_the_stream_are_json() {
     refused.invalid("InvalidContentError");
     let refused = server.refused(&session, json!([])).await;
     refused.invalid("InvalidBodyError");
-    let refused = server.refused(NOBODY, hello()).await;
+    let refused = server.refused(UNKNOWN_ID, hello()).await;
     refused.error(404, "SESSION_NOT_FOUND", "SessionNotFoundError");
     server.advance(30 * MINUTE);
     let refused = server.refused(&session, hello()).await;

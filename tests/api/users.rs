@@ -4,7 +4,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, HOUR, MINUTE, NOBODY, SCRIPTED, SESSIONS, START, Server, USER, answer, at,
+    Answer, HOUR, MINUTE, SCRIPTED, SESSIONS, START, Server, UNKNOWN_ID, USER, answer, at,
 };
 use crate::jwt;
 
@@ -84,20 +84,28 @@ async fn another_users_session_answers_like_a_missing_one() {
         .into_iter()
         .chain([(Method::GET, events, json!({}))]);
     for (method, path, body) in all {
-        let missing = path.replace(&foreign, NOBODY);
+        let missing = path.replace(&foreign, UNKNOWN_ID);
         let missing = call(&server, method.clone(), &missing, &body, USER).await;
         let refused = call(&server, method.clone(), &path, &body, USER).await;
         assert_eq!(refused.status, 404, "{method} {path}");
-        assert_eq!(strip(&refused, &foreign), strip(&missing, NOBODY), "{path}");
+        assert_eq!(
+            strip(&refused, &foreign),
+            strip(&missing, UNKNOWN_ID),
+            "{path}"
+        );
     }
     // A malformed call is a 400 first, as for a missing session.
     for body in [json!({}), json!({ "content": "" }), json!({ "content": 7 })] {
-        let missing = at(NOBODY, "/messages");
+        let missing = at(UNKNOWN_ID, "/messages");
         let missing = call(&server, Method::POST, &missing, &body, USER).await;
         let path = at(&foreign, "/messages");
         let refused = call(&server, Method::POST, &path, &body, USER).await;
         assert_eq!(refused.status, 400, "{body}");
-        assert_eq!(strip(&refused, &foreign), strip(&missing, NOBODY), "{body}");
+        assert_eq!(
+            strip(&refused, &foreign),
+            strip(&missing, UNKNOWN_ID),
+            "{body}"
+        );
     }
     let untouched = call(&server, Method::GET, &at(&foreign, ""), &json!({}), OTHER).await;
     let untouched = untouched.expect(200).body;
@@ -118,7 +126,7 @@ async fn a_user_creates_sessions_only_for_itself() {
     let fields = json!({ "agentId": SCRIPTED, "userId": OTHER });
     let refused = call(&server, Method::POST, SESSIONS, &fields, USER).await;
     refused.error(403, "FORBIDDEN", "ForbiddenError");
-    let fields = json!({ "agentId": NOBODY, "userId": OTHER });
+    let fields = json!({ "agentId": UNKNOWN_ID, "userId": OTHER });
     let refused = call(&server, Method::POST, SESSIONS, &fields, USER).await;
     assert_eq!(refused.status, 403, "whether or not the agent exists");
     let fields = json!({ "agentId": SCRIPTED, "userId": "x" });
@@ -206,17 +214,17 @@ async fn a_token_is_valid_until_it_expires() {
 async fn client_fields_cannot_change_identities() {
     let server = Server::start().await;
     let forged = json!({
-        "sessionId": NOBODY, "channelId": NOBODY, "userId": NOBODY, "agentId": NOBODY,
-        "authorId": NOBODY, "isAgent": true, "agentError": { "code": "X", "message": "x" },
-        "id": NOBODY, "createdAt": "2000-01-01T00:00:00.000Z",
+        "sessionId": UNKNOWN_ID, "channelId": UNKNOWN_ID, "userId": UNKNOWN_ID, "agentId": UNKNOWN_ID,
+        "authorId": UNKNOWN_ID, "isAgent": true, "agentError": { "code": "X", "message": "x" },
+        "id": UNKNOWN_ID, "createdAt": "2000-01-01T00:00:00.000Z",
     });
     let created = json!({
-        "agentId": SCRIPTED, "userId": USER, "metadata": forged, "sessionId": NOBODY,
+        "agentId": SCRIPTED, "userId": USER, "metadata": forged, "sessionId": UNKNOWN_ID,
         "createdAt": "2000-01-01T00:00:00.000Z", "renewalCount": 7,
     });
     let info = server.create(created).await.expect(201).body;
     let session = info["sessionId"].as_str().unwrap();
-    assert_ne!(session, NOBODY);
+    assert_ne!(session, UNKNOWN_ID);
     assert_eq!(
         (&info["agentId"], &info["userId"]),
         (&json!(SCRIPTED), &json!(USER))
@@ -233,7 +241,7 @@ async fn client_fields_cannot_change_identities() {
         .expect(201);
     let history = server.history(session).await;
     for message in history.iter().chain([&sent.body["userMessage"]]) {
-        assert_ne!(message["id"], NOBODY);
+        assert_ne!(message["id"], UNKNOWN_ID);
         assert_eq!(message["metadata"]["sessionId"], session);
         assert!(
             message["metadata"].get("agentError").is_none(),

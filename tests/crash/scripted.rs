@@ -14,7 +14,7 @@ use sessiond::agents::registry::Agent;
 use sessiond::clock::Clock;
 use sessiond::domain::time::Timestamp;
 use sessiond::process::signals;
-use sessiond::server::{self, Parts};
+use sessiond::server::{self, Overrides};
 use sessiond::settings::{Config, Layers};
 use sessiond::telemetry;
 use tempfile::TempDir;
@@ -164,15 +164,15 @@ fn child_server() {
     }
     let layers = Layers::from_process(HashMap::new()).expect("the environment can be read");
     let config = Config::read(layers).expect("the settings are valid");
-    let _log = telemetry::start(config.log_format, config.log_levels.as_deref());
+    let _log = telemetry::start(config.log_format, config.log_filter.as_deref());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .expect("a runtime can be created");
     let ended = runtime.block_on(async {
-        let stop = signals::signal();
+        let stop = signals::stop_signal();
         let listener = TcpListener::bind(config.server.addresses.as_slice()).await?;
-        let parts = Parts {
+        let parts = Overrides {
             clock: Clock::system(),
             agents: vec![agent()],
         };

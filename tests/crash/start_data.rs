@@ -293,8 +293,14 @@ fn an_unusable_directory_is_reported() {
 #[test]
 fn an_unwritable_directory_is_reported_with_the_user_who_needs_it() {
     for (dir, needed) in [
-        ("/sys", "allowed to write the directory and the files in /sys;"),
-        ("/sys/x", "allowed to create and write the directory /sys/x;"),
+        (
+            "/sys",
+            "allowed to write the directory and the files in /sys;",
+        ),
+        (
+            "/sys/x",
+            "allowed to create and write the directory /sys/x;",
+        ),
     ] {
         let log = refused(&Server::builder().env("DATA_DIR", dir));
         let who = "the user that runs sessiond must be ";

@@ -10,7 +10,7 @@ use sessiond::agents::character::Character;
 use sessiond::agents::registry::Agent;
 use sessiond::clock::{Clock, ClockHand};
 use sessiond::domain::time::Timestamp;
-use sessiond::server::{Parts, run_with};
+use sessiond::server::{Overrides, run_with};
 use sessiond::settings::{Config, Layers};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -68,7 +68,7 @@ impl Server {
         let config = Config::read(Layers::from_variables(variables)).unwrap();
         let agent = scripted_agent(clock.clone());
         let id = agent.character.id.to_string();
-        let parts = Parts {
+        let parts = Overrides {
             clock,
             agents: vec![agent],
         };

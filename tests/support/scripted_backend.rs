@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use sessiond::agents::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest};
 use sessiond::clock::Clock;
-use sessiond::domain::turn::{Reply, WantedHistory, Wants};
+use sessiond::domain::turn::{ContextNeeds, HistoryNeeds, Reply};
 use sessiond::json;
 
 /// Does what the message says.
@@ -43,10 +43,10 @@ impl Backend for Scripted {
         "scripted"
     }
 
-    fn wants(&self) -> Wants {
-        Wants {
-            history: WantedHistory::Messages(40),
-            upstream: false,
+    fn context_needs(&self) -> ContextNeeds {
+        ContextNeeds {
+            history: HistoryNeeds::Messages(40),
+            remote_session: false,
         }
     }
 

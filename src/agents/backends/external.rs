@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::agents::backend::{Answering, Backend, Piece, ReplyStream, TurnRequest};
+use crate::agents::backend::{Backend, Piece, ReplySource, ReplyStream, TurnRequest};
 
 /// Waits for submitted replies.
 #[derive(Debug, Clone, Copy)]
@@ -15,8 +15,8 @@ impl Backend for External {
         "external"
     }
 
-    fn answering(&self) -> Answering {
-        Answering::BySubmit
+    fn reply_source(&self) -> ReplySource {
+        ReplySource::Submission
     }
 
     fn reply(&self, _request: Arc<TurnRequest>) -> ReplyStream {

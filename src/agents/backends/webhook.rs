@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::answer::{self, AgentAnswer, ReplyOrigin, Unnamed};
-use crate::agents::backend::{Answering, Backend, Piece, ReplyStream, TurnRequest};
+use crate::agents::backend::{Backend, Piece, ReplySource, ReplyStream, TurnRequest};
 use crate::agents::backend_context::BackendContext;
 use crate::agents::character::Character;
 use crate::agents::client::body::{AnswerBody, BodyKind};
@@ -20,7 +20,7 @@ use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
 use crate::agents::settings::SettingsError;
 use crate::domain::message::Message;
-use crate::domain::turn::{WantedHistory, Wants};
+use crate::domain::turn::{ContextNeeds, HistoryNeeds};
 use crate::json;
 use crate::message_json;
 
@@ -83,7 +83,7 @@ fn call(request: &TurnRequest) -> Value {
         "message": {
             "id": message.id,
             "content": message.body.content,
-            "metadata": message_json::shown(&session.metadata, message),
+            "metadata": message_json::visible_metadata(&session.metadata, message),
             "attachments": attachments.unwrap_or_else(|| Value::Array(Vec::new())),
             "createdAt": message.created_at,
         },
@@ -105,15 +105,15 @@ impl Backend for Webhook {
         "webhook"
     }
 
-    fn wants(&self) -> Wants {
-        Wants {
-            history: WantedHistory::Messages(self.history),
-            upstream: false,
+    fn context_needs(&self) -> ContextNeeds {
+        ContextNeeds {
+            history: HistoryNeeds::Messages(self.history),
+            remote_session: false,
         }
     }
 
-    fn answering(&self) -> Answering {
-        Answering::Either
+    fn reply_source(&self) -> ReplySource {
+        ReplySource::Either
     }
 
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::http_client::{describe, invalid_json};
 use super::redact::Redactor;
 use super::sse::{Parser, SseEvent};
-use crate::agents::backend::{BackendError, Progress};
+use crate::agents::backend::{BackendError, BodyProgress};
 use crate::json;
 
 /// The size limit of an answer that is read whole, in bytes.
@@ -30,12 +30,12 @@ pub(crate) struct AnswerBody {
     response: Response,
     /// What [`kind`](Self::kind) has read.
     begun: Vec<u8>,
-    progress: Progress,
+    progress: BodyProgress,
     redactor: Redactor,
 }
 
 impl AnswerBody {
-    pub(crate) fn new(response: Response, progress: &Progress, redactor: &Redactor) -> Self {
+    pub(crate) fn new(response: Response, progress: &BodyProgress, redactor: &Redactor) -> Self {
         Self {
             response,
             begun: Vec::new(),

@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::retry::{self, MIN_ATTEMPTS};
-use super::runner::Parts;
+use super::runner::RunnerParts;
 use super::session_worker::{RunningTurn, Slot};
 use super::turn_store::{PendingTurn, TurnStore};
-use crate::agents::backend::{BackendError, Piece, Progress, TurnRequest};
+use crate::agents::backend::{BackendError, BodyProgress, Piece, TurnRequest};
 use crate::agents::registry::Agent;
 use crate::agents::reply_info::ReplyInfo;
 use crate::clock::Clock;
@@ -34,7 +34,7 @@ pub(super) enum Outcome {
 
 /// The attempts to get a reply in a turn.
 pub(super) struct Attempts<'a, S> {
-    parts: &'a Parts<S>,
+    parts: &'a RunnerParts<S>,
     agent: &'a Agent,
     pending: &'a PendingTurn,
     running: &'a RunningTurn,
@@ -48,7 +48,7 @@ pub(super) struct Attempts<'a, S> {
 
 impl<'a, S: TurnStore> Attempts<'a, S> {
     pub(super) fn new(
-        parts: &'a Parts<S>,
+        parts: &'a RunnerParts<S>,
         agent: &'a Agent,
         pending: &'a PendingTurn,
         running: &'a RunningTurn,
@@ -153,7 +153,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
         &mut self,
         request: &mut Arc<TurnRequest>,
     ) -> Result<Option<Reply>, BackendError> {
-        let progress = Progress::default();
+        let progress = BodyProgress::default();
         Arc::make_mut(request).progress = progress.clone();
         let idle = self.agent.character.backend.idle_timeout;
         let clock = &self.parts.clock;
@@ -185,7 +185,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
                 Piece::Later => return Ok(None),
                 Piece::RemoteSession(id) => {
                     self.store_remote_session(&id).await;
-                    Arc::make_mut(request).upstream = Some(id);
+                    Arc::make_mut(request).remote_session = Some(id);
                 }
             }
         }
@@ -197,7 +197,10 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
     /// Stores the id of the remote session. If that fails, the next turn creates another one.
     async fn store_remote_session(&self, id: &str) {
         let session = self.session();
-        let stored = self.parts.ledger.keep_upstream(session, id.to_owned());
+        let stored = self
+            .parts
+            .turn_store
+            .store_remote_session(session, id.to_owned());
         if let Err(error) = stored.await {
             tracing::warn!(%session, ?error, "the id of the remote session was not stored");
         }
@@ -264,7 +267,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
 }
 
 /// Waits until an answer's body has begun and then sends nothing for the idle timeout.
-async fn stalled(clock: &Clock, idle: Duration, progress: &Progress) {
+async fn stalled(clock: &Clock, idle: Duration, progress: &BodyProgress) {
     loop {
         progress.next().await;
         while clock.timeout(idle, progress.next()).await.is_some() {}

@@ -17,8 +17,8 @@ mod runner;
 mod session_worker;
 mod turn_store;
 
-pub use self::runner::{Claim, Parts, Runner};
-pub use self::session_worker::Hold;
+pub use self::runner::{Reservation, Runner, RunnerParts};
+pub use self::session_worker::OutputPause;
 pub use self::turn_store::{PendingTurn, TurnStore, TurnStoreError};
 
 #[cfg(test)]

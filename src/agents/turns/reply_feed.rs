@@ -65,7 +65,7 @@ impl ReplyFeeds {
     /// Returns a receiver of the turn of a message. Chunks that were sent before are received as
     /// one.
     #[must_use]
-    pub fn wait_for(&self, session: SessionId, message: MessageId) -> ReplyReceiver {
+    pub fn subscribe(&self, session: SessionId, message: MessageId) -> ReplyReceiver {
         let progress = self.open(session, message).subscribe();
         let missed = progress.borrow().ends.len();
         ReplyReceiver {
@@ -195,7 +195,7 @@ mod tests {
         let feeds = ReplyFeeds::default();
         let (session, message) = (SessionId::from(1), MessageId::from(2));
         feeds.push(session, message, ["Hello, ", "world"].into_iter());
-        let mut receiver = feeds.wait_for(session, message);
+        let mut receiver = feeds.subscribe(session, message);
         assert!(
             matches!(receiver.next().await, Some(ReplyEvent::Chunk(text)) if text == "Hello, world")
         );
@@ -228,8 +228,8 @@ mod tests {
     fn receivers_are_woken_for_chunks_only_once_one_waits_for_them() {
         let feeds = ReplyFeeds::default();
         let (session, message) = (SessionId::from(1), MessageId::from(2));
-        let mut for_end = feeds.wait_for(session, message);
-        let mut for_chunks = feeds.wait_for(session, message);
+        let mut for_end = feeds.subscribe(session, message);
+        let mut for_chunks = feeds.subscribe(session, message);
         let woken = Arc::new(Woken::default());
         let was_woken = || woken.0.swap(false, Ordering::Relaxed);
 

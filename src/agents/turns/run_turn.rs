@@ -12,12 +12,12 @@ use super::reply_feed::Ending;
 use super::runner::Inner;
 use super::session_worker::{RunningTurn, Slot};
 use super::turn_store::{PendingTurn, TurnStore, TurnStoreError};
-use crate::agents::backend::Answering;
+use crate::agents::backend::ReplySource;
 use crate::agents::registry::Agent;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
-use crate::domain::turn::{Begun, Closed, Reply, Wants};
+use crate::domain::turn::{BeginOutcome, CloseOutcome, ContextNeeds, Reply};
 
 /// The pause before a failed call of the turn store is repeated.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -53,8 +53,8 @@ impl<S: TurnStore> Inner<S> {
         let mut was_damaged = false;
         loop {
             let submissions = self.workers.submissions(session);
-            let wants = |agent| self.wants(agent);
-            let result = match self.parts.ledger.next(session, &wants).await {
+            let wants = |agent| self.context_needs(agent);
+            let result = match self.parts.turn_store.next(session, &wants).await {
                 Ok(Some(turn)) => self.run_turn(&turn, submissions).await,
                 Ok(None) if self.workers.leave(session) => return,
                 Ok(None) => Ok(()),
@@ -87,12 +87,12 @@ impl<S: TurnStore> Inner<S> {
         tracing::error!(%session, "a turn of the session cannot be read");
         let failed = Ending::Failed(TurnFailure::agent_error());
         self.parts.feeds.end_session(session, &failed);
-        self.parts.ledger.settle().await
+        self.parts.turn_store.wait_for_quarantine().await
     }
 
-    fn wants(&self, agent: AgentId) -> Wants {
+    fn context_needs(&self, agent: AgentId) -> ContextNeeds {
         let agent = self.parts.agents.get(agent);
-        agent.map_or_else(Wants::default, |agent| agent.backend.wants())
+        agent.map_or_else(ContextNeeds::default, |agent| agent.backend.context_needs())
     }
 
     async fn run_turn(
@@ -107,7 +107,7 @@ impl<S: TurnStore> Inner<S> {
             return self.close(pending, Err(failure), None).await;
         };
         if let Some(until) = turn.waits_until
-            && agent.backend.answering() != Answering::Itself
+            && agent.backend.reply_source() != ReplySource::Backend
         {
             return self.wait_for_submit(pending, until).await;
         }
@@ -140,7 +140,7 @@ impl<S: TurnStore> Inner<S> {
     ) -> Result<(), TurnStoreError> {
         let result = match asked.result {
             Ok(Outcome::Later(until)) => {
-                let park = || self.parts.ledger.park(&pending.turn, until);
+                let park = || self.parts.turn_store.park(&pending.turn, until);
                 // A turn that is gone has been closed by a submission.
                 return self.until_stored(park).await.map(drop);
             }
@@ -185,13 +185,13 @@ impl<S: TurnStore> Inner<S> {
             },
         };
         if !turn.running {
-            match self.parts.ledger.begin(turn).await? {
-                Begun::Now => {}
-                Begun::Closed(failure) => {
+            match self.parts.turn_store.begin(turn).await? {
+                BeginOutcome::Now => {}
+                BeginOutcome::Closed(failure) => {
                     self.end(pending, Ending::Failed(failure));
                     return Ok(None);
                 }
-                Begun::Gone => return Ok(None),
+                BeginOutcome::Gone => return Ok(None),
             }
         }
         let agent_id = agent.character.id;
@@ -219,12 +219,12 @@ impl<S: TurnStore> Inner<S> {
         result: Result<Reply, TurnFailure>,
         partial: Option<String>,
     ) -> Result<(), TurnStoreError> {
-        let ledger = &self.parts.ledger;
-        let close = || ledger.close(&pending.turn, result.clone(), partial.clone());
+        let turn_store = &self.parts.turn_store;
+        let close = || turn_store.close(&pending.turn, result.clone(), partial.clone());
         match self.until_stored(close).await? {
-            Closed::Replied(reply) => self.end(pending, Ending::Replied(reply)),
-            Closed::Failed(failure) => self.end(pending, Ending::Failed(failure)),
-            Closed::Gone => self.end(pending, Ending::Deleted),
+            CloseOutcome::Replied(reply) => self.end(pending, Ending::Replied(reply)),
+            CloseOutcome::Failed(failure) => self.end(pending, Ending::Failed(failure)),
+            CloseOutcome::Gone => self.end(pending, Ending::Deleted),
         }
         Ok(())
     }

@@ -6,13 +6,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::reply_feed::{Ending, ReplyFeeds};
-use super::session_worker::{Hold, SessionWorkers};
+use super::session_worker::{OutputPause, SessionWorkers};
 use super::turn_store::TurnStore;
 use crate::agents::registry::{Agent, Agents};
 use crate::clock::Clock;
 use crate::domain::id::SessionId;
 use crate::events::EventBus;
-use crate::metrics::AgentMeters;
+use crate::metrics::AgentMetrics;
 
 /// Runs the turns.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl<S> Clone for Runner<S> {
 
 #[derive(Debug)]
 pub(super) struct Inner<S> {
-    pub(super) parts: Parts<S>,
+    pub(super) parts: RunnerParts<S>,
     pub(super) workers: SessionWorkers,
     pub(super) stopping: CancellationToken,
     tasks: TaskTracker,
@@ -38,9 +38,9 @@ pub(super) struct Inner<S> {
 
 /// What the runner works with.
 #[derive(Debug)]
-pub struct Parts<S> {
+pub struct RunnerParts<S> {
     /// Stores the turns.
-    pub ledger: S,
+    pub turn_store: S,
     /// Whose turns are run.
     pub agents: Arc<Agents>,
     /// Receive chunks and endings.
@@ -50,13 +50,13 @@ pub struct Parts<S> {
     /// Times the turns.
     pub clock: Clock,
     /// Measures how long the agents take.
-    pub meters: AgentMeters,
+    pub meters: AgentMetrics,
 }
 
 impl<S: TurnStore> Runner<S> {
     /// Returns a runner without workers.
     #[must_use]
-    pub fn new(parts: Parts<S>) -> Self {
+    pub fn new(parts: RunnerParts<S>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 parts,
@@ -84,14 +84,14 @@ impl<S: TurnStore> Runner<S> {
     /// Returns `None` if the session has a worker or the agent has no free slot; then the turn must
     /// be stored as not begun.
     #[must_use]
-    pub fn claim(&self, session: SessionId, agent: &Agent) -> Option<Claim<S>> {
+    pub fn reserve(&self, session: SessionId, agent: &Agent) -> Option<Reservation<S>> {
         if self.inner.stopping.is_cancelled() {
             return None;
         }
         let slot = Arc::clone(&agent.slots).try_acquire_owned().ok()?;
         let cancel = self.inner.stopping.child_token();
         let is_reserved = self.inner.workers.open_reserved(session, &cancel, slot);
-        is_reserved.then(|| Claim {
+        is_reserved.then(|| Reservation {
             runner: self.clone(),
             session,
             cancel,
@@ -99,12 +99,12 @@ impl<S: TurnStore> Runner<S> {
     }
 
     /// Pauses the chunks of a session's running turn until the pause is released.
-    pub async fn hold(&self, session: SessionId) -> Hold {
-        Hold::new(&self.inner.workers, session).await
+    pub async fn pause_output(&self, session: SessionId) -> OutputPause {
+        OutputPause::new(&self.inner.workers, session).await
     }
 
     /// Makes all workers check their turns, after the agents were replaced.
-    pub fn look_again(&self) {
+    pub fn wake_all(&self) {
         let agents = self.inner.parts.agents.now();
         let is_known = |agent| agents.get(agent).is_some();
         self.inner.workers.wake_all(&is_known);
@@ -145,13 +145,13 @@ impl<S: TurnStore> Runner<S> {
 /// A worker that is reserved before its first turn is stored. Dropping it starts the worker,
 /// whether or not the turn was stored.
 #[derive(Debug)]
-pub struct Claim<S: TurnStore> {
+pub struct Reservation<S: TurnStore> {
     runner: Runner<S>,
     session: SessionId,
     cancel: CancellationToken,
 }
 
-impl<S: TurnStore> Drop for Claim<S> {
+impl<S: TurnStore> Drop for Reservation<S> {
     fn drop(&mut self) {
         self.runner.start(self.session, self.cancel.clone());
     }

@@ -191,13 +191,13 @@ impl SessionWorker {
 
 /// Pauses the chunks of a session's running turn.
 #[derive(Debug)]
-pub struct Hold {
+pub struct OutputPause {
     workers: SessionWorkers,
     session: SessionId,
     _output: OwnedMutexGuard<()>,
 }
 
-impl Hold {
+impl OutputPause {
     pub(super) async fn new(workers: &SessionWorkers, session: SessionId) -> Self {
         let output = workers.with(session, |worker| Arc::clone(&worker.output));
         Self {
@@ -209,7 +209,7 @@ impl Hold {
 
     /// Returns whether the running turn is that of `message` and has sent a chunk.
     #[must_use]
-    pub fn has_spoken(&self, message: Option<MessageId>) -> bool {
+    pub fn has_sent_chunk(&self, message: Option<MessageId>) -> bool {
         let has_sent = self.workers.with(self.session, |worker| {
             let running = worker.running.as_ref();
             running.is_some_and(|running| {

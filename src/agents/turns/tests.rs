@@ -15,9 +15,9 @@ use crate::clock::Clock;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
-use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply, Wants};
+use crate::domain::turn::{BeginOutcome, CloseOutcome, ContextNeeds, OpenTurn, ParkOutcome, Reply};
 use crate::events::EventBus;
-use crate::metrics::AgentMeters;
+use crate::metrics::AgentMetrics;
 
 /// Has no turns.
 #[derive(Debug, Clone, Default)]
@@ -30,22 +30,22 @@ impl TurnStore for Empty {
     async fn next(
         &self,
         _: SessionId,
-        _: &(dyn Fn(AgentId) -> Wants + Sync),
+        _: &(dyn Fn(AgentId) -> ContextNeeds + Sync),
     ) -> Result<Option<PendingTurn>, TurnStoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         self.was_read.notify_one();
         Ok(None)
     }
 
-    async fn settle(&self) -> Result<(), TurnStoreError> {
+    async fn wait_for_quarantine(&self) -> Result<(), TurnStoreError> {
         Err(TurnStoreError::Closed)
     }
 
-    async fn begin(&self, _: &OpenTurn) -> Result<Begun, TurnStoreError> {
+    async fn begin(&self, _: &OpenTurn) -> Result<BeginOutcome, TurnStoreError> {
         Err(TurnStoreError::Closed)
     }
 
-    async fn park(&self, _: &OpenTurn, _: Timestamp) -> Result<Parked, TurnStoreError> {
+    async fn park(&self, _: &OpenTurn, _: Timestamp) -> Result<ParkOutcome, TurnStoreError> {
         Err(TurnStoreError::Closed)
     }
 
@@ -54,11 +54,11 @@ impl TurnStore for Empty {
         _: &OpenTurn,
         _: Result<Reply, TurnFailure>,
         _: Option<String>,
-    ) -> Result<Closed, TurnStoreError> {
+    ) -> Result<CloseOutcome, TurnStoreError> {
         Err(TurnStoreError::Closed)
     }
 
-    async fn keep_upstream(&self, _: SessionId, _: String) -> Result<(), TurnStoreError> {
+    async fn store_remote_session(&self, _: SessionId, _: String) -> Result<(), TurnStoreError> {
         Err(TurnStoreError::Closed)
     }
 }
@@ -71,13 +71,13 @@ fn agent() -> Agent {
 
 fn runner(store: &Empty) -> Runner<Empty> {
     let (clock, _hand) = Clock::manual(Timestamp(0));
-    Runner::new(Parts {
-        ledger: store.clone(),
+    Runner::new(RunnerParts {
+        turn_store: store.clone(),
         agents: Arc::new(Agents::new(Registry::new(Vec::new()))),
         feeds: ReplyFeeds::default(),
         events: EventBus::default(),
         clock,
-        meters: AgentMeters::default(),
+        meters: AgentMetrics::default(),
     })
 }
 
@@ -93,9 +93,9 @@ async fn a_reserved_worker_starts_when_the_reservation_is_dropped() {
     let store = Empty::default();
     let (runner, agent) = (runner(&store), agent());
     let session = SessionId::from(1);
-    let reservation = runner.claim(session, &agent).unwrap();
+    let reservation = runner.reserve(session, &agent).unwrap();
     // Another message of the session was stored first.
-    assert!(runner.claim(session, &agent).is_none());
+    assert!(runner.reserve(session, &agent).is_none());
     runner.wake(session);
     settle().await;
     assert_eq!(store.reads.load(Ordering::SeqCst), 0);
@@ -104,7 +104,7 @@ async fn a_reserved_worker_starts_when_the_reservation_is_dropped() {
     settle().await;
     // The worker read twice, since it was woken, and has ended.
     assert_eq!(store.reads.load(Ordering::SeqCst), 2);
-    assert!(runner.claim(session, &agent).is_some());
+    assert!(runner.reserve(session, &agent).is_some());
 }
 
 #[tokio::test]
@@ -113,10 +113,10 @@ async fn a_running_worker_cannot_be_reserved_and_occupies_no_slot() {
     let (runner, agent) = (runner(&store), agent());
     let session = SessionId::from(1);
     runner.wake(session);
-    assert!(runner.claim(session, &agent).is_none());
+    assert!(runner.reserve(session, &agent).is_none());
     assert_eq!(agent.slots.available_permits(), 2);
     settle().await;
-    let reservation = runner.claim(session, &agent).unwrap();
+    let reservation = runner.reserve(session, &agent).unwrap();
     assert_eq!(agent.slots.available_permits(), 1);
     drop(reservation);
     settle().await;
@@ -128,7 +128,7 @@ async fn without_a_free_slot_nothing_is_reserved() {
     let store = Empty::default();
     let (runner, agent) = (runner(&store), agent());
     let reservations: Vec<_> = (1..=3)
-        .map(|id| runner.claim(SessionId::from(id), &agent))
+        .map(|id| runner.reserve(SessionId::from(id), &agent))
         .collect();
     let reserved: Vec<_> = reservations.iter().map(Option::is_some).collect();
     assert_eq!(reserved, [true, true, false]);
@@ -142,9 +142,9 @@ async fn without_a_free_slot_nothing_is_reserved() {
 async fn a_stop_ends_reserved_workers() {
     let store = Empty::default();
     let (runner, agent) = (runner(&store), agent());
-    let reservation = runner.claim(SessionId::from(1), &agent);
+    let reservation = runner.reserve(SessionId::from(1), &agent);
     runner.begin_stop();
-    assert!(runner.claim(SessionId::from(2), &agent).is_none());
+    assert!(runner.reserve(SessionId::from(2), &agent).is_none());
     drop(reservation);
     runner.finish_stop().await;
     assert_eq!(store.reads.load(Ordering::SeqCst), 0);

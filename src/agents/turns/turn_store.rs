@@ -7,7 +7,7 @@ use crate::agents::backend::TurnRequest;
 use crate::domain::id::{AgentId, MessageId, SessionId};
 use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
-use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply, Wants};
+use crate::domain::turn::{BeginOutcome, CloseOutcome, ContextNeeds, OpenTurn, ParkOutcome, Reply};
 
 /// Stores the turns. All methods fail if the store does.
 pub trait TurnStore: Send + Sync + 'static {
@@ -16,21 +16,24 @@ pub trait TurnStore: Send + Sync + 'static {
     fn next(
         &self,
         session: SessionId,
-        wants: &(dyn Fn(AgentId) -> Wants + Sync),
+        wants: &(dyn Fn(AgentId) -> ContextNeeds + Sync),
     ) -> impl Future<Output = Result<Option<PendingTurn>, TurnStoreError>> + Send;
 
     /// Waits until the damaged records that were found are quarantined.
-    fn settle(&self) -> impl Future<Output = Result<(), TurnStoreError>> + Send;
+    fn wait_for_quarantine(&self) -> impl Future<Output = Result<(), TurnStoreError>> + Send;
 
     /// Marks a turn as running, before the agent is asked.
-    fn begin(&self, turn: &OpenTurn) -> impl Future<Output = Result<Begun, TurnStoreError>> + Send;
+    fn begin(
+        &self,
+        turn: &OpenTurn,
+    ) -> impl Future<Output = Result<BeginOutcome, TurnStoreError>> + Send;
 
     /// Marks a turn as waiting for a submission.
     fn park(
         &self,
         turn: &OpenTurn,
         until: Timestamp,
-    ) -> impl Future<Output = Result<Parked, TurnStoreError>> + Send;
+    ) -> impl Future<Output = Result<ParkOutcome, TurnStoreError>> + Send;
 
     /// Closes a turn. `partial` is the text that was sent in chunks.
     fn close(
@@ -38,10 +41,10 @@ pub trait TurnStore: Send + Sync + 'static {
         turn: &OpenTurn,
         result: Result<Reply, TurnFailure>,
         partial: Option<String>,
-    ) -> impl Future<Output = Result<Closed, TurnStoreError>> + Send;
+    ) -> impl Future<Output = Result<CloseOutcome, TurnStoreError>> + Send;
 
     /// Stores the id of a session's remote session.
-    fn keep_upstream(
+    fn store_remote_session(
         &self,
         session: SessionId,
         name: String,

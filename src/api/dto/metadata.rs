@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::domain::id::SessionId;
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::session::Session;
-use crate::message_json::shown;
+use crate::message_json::visible_metadata;
 
 const EMPTY: &str = "{}";
 
@@ -49,7 +49,10 @@ impl Metadata {
     fn inheriting(of_session: &str, message: &Message<impl Deref<Target = str>>) -> Self {
         let text = single_source(of_session, message);
         let text = text.and_then(|text| with_session(text, message.session_id));
-        text.map_or_else(|| Self::Map(shown(of_session, message)), Self::Text)
+        text.map_or_else(
+            || Self::Map(visible_metadata(of_session, message)),
+            Self::Text,
+        )
     }
 }
 
@@ -186,7 +189,7 @@ mod tests {
             message in messages(),
         ) {
             let session = Session { metadata: inherited, ..sample::session() };
-            let expected = json!(shown(&session.metadata, &message));
+            let expected = json!(visible_metadata(&session.metadata, &message));
             prop_assert_eq!(json!(Metadata::new(&session, &message)), expected.clone());
             prop_assert_eq!(json!(Inherited::new(&session).metadata(&message)), expected.clone());
             let text = serde_json::to_string(&Inherited::new(&session).metadata(&message)).unwrap();

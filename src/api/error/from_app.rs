@@ -6,8 +6,8 @@ use super::api_error::{ApiError, echo};
 use super::kinds;
 use crate::api::dto::UserMessage;
 use crate::app::error::{AppError, NO_SPACE, NoReply, NoReplyReason, Unavailable, ValidationError};
-use crate::auth::rate::TooMany;
-use crate::domain::error::{Refusal, RenewalRefused};
+use crate::auth::rate::RateLimitExceeded;
+use crate::domain::error::{RenewalRefused, RuleViolation};
 use crate::domain::message::{MAX_METADATA_BYTES, Role, TurnState};
 use crate::domain::time::Timestamp;
 use crate::domain::timeout::InvalidTimeout;
@@ -29,7 +29,7 @@ impl ApiError {
             AppError::Invalid(invalid) => invalid.into(),
             AppError::UnknownSession(path) => session_not_found(&echo(&path)),
             AppError::Forbidden(reason) => Self::forbidden(reason),
-            AppError::TooMany(TooMany { retry_after }) => {
+            AppError::RateLimitExceeded(RateLimitExceeded { retry_after }) => {
                 Self::rate_limited(retry_after).text(format!("Try again in {retry_after} s"))
             }
             AppError::Refused(refusal) => refusal.into(),
@@ -97,29 +97,29 @@ impl From<ValidationError> for ApiError {
     }
 }
 
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
+impl From<RuleViolation> for ApiError {
+    fn from(refusal: RuleViolation) -> Self {
         match refusal {
-            Refusal::SessionNotFound(id) => session_not_found(&id.to_string()),
-            Refusal::SessionExpired {
+            RuleViolation::SessionNotFound(id) => session_not_found(&id.to_string()),
+            RuleViolation::SessionExpired {
                 session_id,
                 expires_at,
             } => session_expired(&session_id.to_string(), expires_at),
-            Refusal::RenewalRefused(refused) => renewal_refused(&refused),
-            Refusal::InvalidTimeout(invalid) => ValidationError::Timeout(invalid).into(),
-            Refusal::AgentNotFound(id) => Self::agent_not_found(&id.to_string()),
-            Refusal::IdempotencyConflict { key } => {
+            RuleViolation::RenewalRefused(refused) => renewal_refused(&refused),
+            RuleViolation::InvalidTimeout(invalid) => ValidationError::Timeout(invalid).into(),
+            RuleViolation::AgentNotFound(id) => Self::agent_not_found(&id.to_string()),
+            RuleViolation::IdempotencyConflict { key } => {
                 Self::new(kinds::IDEMPOTENCY_CONFLICT).detail("key", key)
             }
-            Refusal::SessionBusy { limit } => Self::rate_limited(RETRY_AFTER).text(format!(
+            RuleViolation::SessionBusy { limit } => Self::rate_limited(RETRY_AFTER).text(format!(
                 "At most {limit} messages of a session can wait for a reply"
             )),
-            Refusal::TooManySessions { limit, left, .. } => {
+            RuleViolation::TooManySessions { limit, left, .. } => {
                 let seconds = u64::try_from(left.0).unwrap_or(0).div_ceil(1000).max(1);
                 Self::rate_limited(seconds)
                     .text(format!("A user can have at most {limit} active sessions"))
             }
-            Refusal::ServerBusy => Unavailable::Overloaded.into(),
+            RuleViolation::ServerBusy => Unavailable::Overloaded.into(),
         }
     }
 }

@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 use crate::api::dto::queries::LastEventId;
 use crate::api::error::ApiError;
 use crate::app::error::AppError;
-use crate::app::{Scope, Target};
+use crate::app::{Scope, SessionRef};
 use crate::auth::ClientContext;
 use crate::json;
 
@@ -22,7 +22,7 @@ use crate::json;
 pub(in crate::api) struct SessionPath {
     /// The session
     #[param(rename = "sessionId", value_type = String, format = Uuid)]
-    pub(in crate::api) session: Target,
+    pub(in crate::api) session: SessionRef,
 }
 
 #[derive(IntoParams)]
@@ -51,9 +51,9 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
         // The access rule of the route has added the client.
         let client = parts.extensions.get::<ClientContext>();
         let user = client.ok_or(AppError::Internal)?.principal.user();
-        let session = Target {
+        let session = SessionRef {
             name: path_parameter(parts, state).await,
-            scope: Scope::of(user),
+            scope: Scope::for_user(user),
         };
         Ok(Self { session })
     }

@@ -21,7 +21,7 @@ use crate::app::{App, SessionSubscription};
 use crate::client_events::{self, WireEvent};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::metrics::Open;
+use crate::metrics::OpenGauge;
 
 /// Stream the events of a session
 ///
@@ -63,7 +63,7 @@ fn events(
     session: Session,
     after: Option<Timestamp>,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
-    let open = Open::new(&app.metrics().event_streams);
+    let open = OpenGauge::new(&app.metrics().event_streams);
     stream! {
         let _open = open;
         // The time of the newest message that the client has received.
@@ -106,7 +106,7 @@ fn events(
             Err(_) => return,
         }
         while let Some(Ok(next)) = app.stopping().run_until_cancelled(subscription.next()).await {
-            let event = client_events::event(&app, subscription.id(), &next.happening);
+            let event = client_events::event(&app, subscription.id(), &next.event);
             // Messages up to `sent_until` were sent before.
             if event.message_at.is_none_or(|at| at > sent_until) {
                 sent_until = event.message_at.unwrap_or(sent_until);

@@ -56,7 +56,7 @@ fn slices(
         }
         let stats = match scope {
             Scope::All => app.stats().await?,
-            Scope::Of(user) => app.stats_of(user).await?,
+            Scope::User(user) => app.user_stats(user).await?,
         };
         let is_filtered = page.filter.agent.is_some() || page.filter.user.is_some();
         let total = match (is_filtered, page.limit) {

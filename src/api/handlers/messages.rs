@@ -19,12 +19,12 @@ use crate::api::openapi::responses::{
 use crate::api::response::{json, mark_replayed};
 use crate::api::sse;
 use crate::api::state::ApiState;
-use crate::app::{NewMessage, Page, SendRequest, SentMessage, Target};
+use crate::app::{NewMessage, Page, SendRequest, SentMessage, SessionRef};
 use crate::auth::ClientContext;
 use crate::domain::message::Message;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::metrics::Open;
+use crate::metrics::OpenGauge;
 
 /// Send a message
 ///
@@ -125,7 +125,7 @@ pub(in crate::api) async fn stream(
 
 async fn store(
     state: &ApiState,
-    session: Target,
+    session: SessionRef,
     client: &ClientContext,
     message: NewMessage,
 ) -> Result<SentMessage, ApiError> {
@@ -149,7 +149,7 @@ fn sent(message: &SentMessage, reply: Option<&Message>, now: Timestamp) -> Respo
 }
 
 fn reply_stream(state: &ApiState, message: SentMessage) -> Response {
-    let open = Open::new(&state.app.metrics().reply_streams);
+    let open = OpenGauge::new(&state.app.metrics().reply_streams);
     sse::response(sse::reply_events(message, state.app.now(), open))
 }
 

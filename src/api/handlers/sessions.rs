@@ -62,7 +62,7 @@ pub(in crate::api) async fn create(
     ApiJson(body): ApiJson<CreateSessionRequest>,
 ) -> Result<Response, ApiError> {
     let request = body.validate(key.as_deref())?;
-    let scope = Scope::of(client.principal.user());
+    let scope = Scope::for_user(client.principal.user());
     let created = state.app.create_session(request, scope, client.address);
     let created = created
         .await
@@ -239,7 +239,7 @@ pub(in crate::api) async fn list(
     Query(query): Query<SessionListQuery>,
 ) -> Result<Response, ApiError> {
     let page = query.validate()?;
-    let scope = Scope::of(client.principal.user());
+    let scope = Scope::for_user(client.principal.user());
     let user = page.filter.user;
     if scope != Scope::All && !user.is_some_and(|user| scope.includes(user)) {
         let reason = "userId must be given and match the token's sub";

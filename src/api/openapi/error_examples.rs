@@ -3,7 +3,7 @@
 use super::sample::{NOW, agent_id, expired, message_in, session_id};
 use crate::api::error::{ApiError, Call};
 use crate::app::error::{AppError, NoReply, NoReplyReason, Unavailable, ValidationError};
-use crate::domain::error::{Refusal, RenewalRefused};
+use crate::domain::error::{RenewalRefused, RuleViolation};
 use crate::domain::message::{TurnFailure, TurnState};
 use crate::domain::time::Millis;
 use crate::domain::timeout::InvalidTimeout;
@@ -52,22 +52,27 @@ pub(super) fn all() -> Vec<ErrorResponse> {
         )
         .example("forbidden", ApiError::not_permitted()),
         response("RateLimited", "Too many calls at once")
-            .example("rateLimited", Refusal::SessionBusy { limit: 16 }),
+            .example("rateLimited", RuleViolation::SessionBusy { limit: 16 }),
         response(
             "IdempotencyConflict",
             "The idempotency key was used with a different body",
         )
         .example("idempotencyConflict", idempotency_conflict()),
-        response("SessionNotFound", "The session does not exist")
-            .example("sessionNotFound", Refusal::SessionNotFound(session_id())),
+        response("SessionNotFound", "The session does not exist").example(
+            "sessionNotFound",
+            RuleViolation::SessionNotFound(session_id()),
+        ),
         response("AgentNotFound", "The agent does not exist")
-            .example("agentNotFound", Refusal::AgentNotFound(agent_id())),
+            .example("agentNotFound", RuleViolation::AgentNotFound(agent_id())),
         response(
             "SessionOrAgentNotFound",
             "The session or its agent does not exist",
         )
-        .example("sessionNotFound", Refusal::SessionNotFound(session_id()))
-        .example("agentNotFound", Refusal::AgentNotFound(agent_id())),
+        .example(
+            "sessionNotFound",
+            RuleViolation::SessionNotFound(session_id()),
+        )
+        .example("agentNotFound", RuleViolation::AgentNotFound(agent_id())),
         response(
             "SessionExpired",
             "The session has expired and is still retained",
@@ -84,7 +89,10 @@ pub(super) fn all() -> Vec<ErrorResponse> {
             "RenewalFailed",
             "The session has reached its maximum duration",
         )
-        .example("renewalFailed", Refusal::RenewalRefused(renewal_refused())),
+        .example(
+            "renewalFailed",
+            RuleViolation::RenewalRefused(renewal_refused()),
+        ),
         response(
             "InternalError",
             "The server failed. With `outcome: unknown` the change may or may not be stored, and a \
@@ -166,14 +174,14 @@ fn unavailable(name: &'static str, description: &'static str) -> ErrorResponse {
         .example("storage", Unavailable::Storage)
 }
 
-fn idempotency_conflict() -> Refusal {
-    Refusal::IdempotencyConflict {
+fn idempotency_conflict() -> RuleViolation {
+    RuleViolation::IdempotencyConflict {
         key: "order-17".into(),
     }
 }
 
-fn session_expired() -> Refusal {
-    Refusal::SessionExpired {
+fn session_expired() -> RuleViolation {
+    RuleViolation::SessionExpired {
         session_id: session_id(),
         expires_at: NOW,
     }

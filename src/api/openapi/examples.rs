@@ -112,8 +112,8 @@ fn built_in_agent(show: impl Fn(&Character) -> Value) -> Value {
 pub(in crate::api) fn export() -> String {
     let session = Item::Session(ArchivedSession {
         session: session(),
-        claim: None,
-        upstream: None,
+        create_key_use: None,
+        remote_session: None,
     });
     let messages = [message(), reply()].map(|message| {
         Item::Message(ArchivedMessage {

@@ -66,10 +66,10 @@ fn session_events() -> Vec<StreamEvent> {
         ..client_events::state(&state, NOW)
     };
     let state = StreamEvent::of_session("state", state);
-    let listener = EventBus::default().listener().id();
+    let listener = EventBus::default().subscriber().id();
     let live = live_events().into_iter().map(|(example, event)| {
         let event = SessionEvent::new(session_id(), event);
-        let event = client_events::told(&|_| Some("Eliza".into()), listener, &event);
+        let event = client_events::event_with_names(&|_| Some("Eliza".into()), listener, &event);
         StreamEvent::of_session(example, event)
     });
     [state].into_iter().chain(live).collect()
@@ -80,7 +80,7 @@ fn live_events() -> Vec<(&'static str, Event)> {
     let stored = |message: Message| Event::MessageStored {
         session: Arc::new(session()),
         message: Arc::new(message),
-        echo: None,
+        sent_by: None,
     };
     let renewed = Event::Renewed {
         session: Arc::new(session()),

@@ -3,7 +3,7 @@
 //! Only creation, renewal and PATCH compute `expires_at`, so a changed setting never moves the
 //! expiry of a stored session. A clock that steps back moves no time of a session back.
 
-use super::error::{Refusal, RenewalRefused};
+use super::error::{RenewalRefused, RuleViolation};
 use super::id::{AgentId, SessionId, UserId};
 use super::key::IdempotencyKey;
 use super::time::{Millis, TimeScale, Timestamp};
@@ -88,7 +88,7 @@ pub struct NewSession {
 
 /// The stage of a session's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum LifeStage {
     /// The session can be used.
     Active,
     /// The session has expired and is still retained.
@@ -123,13 +123,13 @@ impl Session {
     /// Returns the stage of the session's life. `retention` is how long sessions are retained after
     /// their expiry.
     #[must_use]
-    pub fn standing(&self, now: Timestamp, retention: Millis) -> Standing {
+    pub fn life_stage(&self, now: Timestamp, retention: Millis) -> LifeStage {
         if now < self.expires_at {
-            Standing::Active
+            LifeStage::Active
         } else if now < self.expires_at + retention {
-            Standing::Expired
+            LifeStage::Expired
         } else {
-            Standing::Gone
+            LifeStage::Gone
         }
     }
 
@@ -137,14 +137,14 @@ impl Session {
     ///
     /// # Errors
     /// The session has expired, or is gone.
-    pub fn require_active(&self, now: Timestamp, retention: Millis) -> Result<(), Refusal> {
-        match self.standing(now, retention) {
-            Standing::Active => Ok(()),
-            Standing::Expired => Err(Refusal::SessionExpired {
+    pub fn require_active(&self, now: Timestamp, retention: Millis) -> Result<(), RuleViolation> {
+        match self.life_stage(now, retention) {
+            LifeStage::Active => Ok(()),
+            LifeStage::Expired => Err(RuleViolation::SessionExpired {
                 session_id: self.id,
                 expires_at: self.expires_at,
             }),
-            Standing::Gone => Err(Refusal::SessionNotFound(self.id)),
+            LifeStage::Gone => Err(RuleViolation::SessionNotFound(self.id)),
         }
     }
 

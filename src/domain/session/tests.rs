@@ -360,24 +360,24 @@ fn a_patched_warning_moves_only_the_warning() {
 fn a_session_expires_and_is_gone_at_exact_instants() {
     let session = session(CONFIG);
     let table = [
-        (START, Standing::Active),
-        (just_before(minute(30)), Standing::Active),
-        (minute(30), Standing::Expired),
-        (just_before(minute(37)), Standing::Expired),
-        (minute(37), Standing::Gone),
-        (minute(100_000), Standing::Gone),
+        (START, LifeStage::Active),
+        (just_before(minute(30)), LifeStage::Active),
+        (minute(30), LifeStage::Expired),
+        (just_before(minute(37)), LifeStage::Expired),
+        (minute(37), LifeStage::Gone),
+        (minute(100_000), LifeStage::Gone),
     ];
     for (now, expected) in table {
-        assert_eq!(session.standing(now, RETENTION), expected, "{now}");
+        assert_eq!(session.life_stage(now, RETENTION), expected, "{now}");
     }
 }
 
 #[test]
 fn without_retention_a_session_is_gone_when_it_expires() {
     let session = session(CONFIG);
-    let standing = |now| session.standing(now, Millis(0));
-    assert_eq!(standing(just_before(minute(30))), Standing::Active);
-    assert_eq!(standing(minute(30)), Standing::Gone);
+    let standing = |now| session.life_stage(now, Millis(0));
+    assert_eq!(standing(just_before(minute(30))), LifeStage::Active);
+    assert_eq!(standing(minute(30)), LifeStage::Gone);
 }
 
 #[test]
@@ -389,14 +389,14 @@ fn an_expired_session_gives_the_time_and_a_gone_one_is_not_found() {
     );
     assert_eq!(
         session.require_active(minute(30), RETENTION),
-        Err(Refusal::SessionExpired {
+        Err(RuleViolation::SessionExpired {
             session_id: session.id,
             expires_at: minute(30),
         })
     );
     assert_eq!(
         session.require_active(minute(37), RETENTION),
-        Err(Refusal::SessionNotFound(session.id))
+        Err(RuleViolation::SessionNotFound(session.id))
     );
 }
 
@@ -889,16 +889,16 @@ proptest! {
         let gone = end + retention;
         for now in [end - 1, end, end + 1, gone - 1, gone, gone + 1, end + offset] {
             let expected = if now < end {
-                Standing::Active
+                LifeStage::Active
             } else if now < end + retention {
-                Standing::Expired
+                LifeStage::Expired
             } else {
-                Standing::Gone
+                LifeStage::Gone
             };
             let (now, retention) = (Timestamp(now), Millis(retention));
-            prop_assert_eq!(session.standing(now, retention), expected);
+            prop_assert_eq!(session.life_stage(now, retention), expected);
             let is_active = session.require_active(now, retention).is_ok();
-            prop_assert_eq!(is_active, expected == Standing::Active);
+            prop_assert_eq!(is_active, expected == LifeStage::Active);
             prop_assert_eq!(is_active, session.time_remaining(now) > Millis(0));
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::apply::Apply;
-use crate::domain::error::Refusal;
+use crate::domain::error::RuleViolation;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::domain::timeout::TimeoutOverrides;
@@ -36,7 +36,7 @@ impl Apply for Renew {
         let mut session = before.clone();
         session
             .renew(txn.now, txn.rules.scale)
-            .map_err(Refusal::RenewalRefused)?;
+            .map_err(RuleViolation::RenewalRefused)?;
         txn.update_session(&before, &session)?;
         publish_renewal(txn, &session);
         Ok(session)
@@ -66,7 +66,7 @@ impl Apply for PatchTimeout {
         let mut session = before.clone();
         session
             .patch(self.patch, &txn.rules.policy, txn.now, txn.rules.scale)
-            .map_err(Refusal::InvalidTimeout)?;
+            .map_err(RuleViolation::InvalidTimeout)?;
         txn.update_session(&before, &session)?;
         if session.is_near_expiration(txn.now) && !before.is_near_expiration(txn.now) {
             let minutes_remaining = txn.rules.scale.minutes_in(session.time_remaining(txn.now));

@@ -1,6 +1,6 @@
 //! The sealed part of a command, and what commands share.
 
-use crate::domain::error::Refusal;
+use crate::domain::error::RuleViolation;
 use crate::domain::key::IdempotencyKey;
 use crate::store::error::{CommandError, CommandResult};
 use crate::store::write::txn::Txn;
@@ -17,5 +17,5 @@ pub trait Apply {
 /// Refuses a repeated key with other content.
 pub(super) fn conflict(key: &IdempotencyKey) -> CommandError {
     let key = key.as_str().to_owned();
-    Refusal::IdempotencyConflict { key }.into()
+    RuleViolation::IdempotencyConflict { key }.into()
 }

@@ -1,9 +1,9 @@
 //! Creating a session.
 
 use super::apply::{Apply, conflict};
-use crate::domain::error::Refusal;
+use crate::domain::error::RuleViolation;
 use crate::domain::key::IdempotencyKey;
-use crate::domain::session::{NewSession, Session, Standing};
+use crate::domain::session::{LifeStage, NewSession, Session};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::timeout::TimeoutOverrides;
 use crate::json::is_same;
@@ -19,17 +19,10 @@ pub(super) const KEY_LIFE: Millis = Millis(24 * 60 * 60 * 1000);
 pub struct CreateSession {
     /// The session to create.
     pub new: NewSession,
-    /// What is compared with an earlier create of the same key, beside agent and metadata.
-    pub asked: CreateKey,
+    /// The timeouts of the request, which a repeat with the same key must share.
+    pub requested_timeout: TimeoutOverrides,
     /// Whether the session's agent exists. A repeat finds its session even if it does not.
     pub has_agent: bool,
-}
-
-/// The part of a create request that the session itself does not store.
-#[derive(Debug, Clone, Copy)]
-pub struct CreateKey {
-    /// The timeouts of the request.
-    pub timeout: TimeoutOverrides,
 }
 
 /// A session, created now or before.
@@ -54,7 +47,7 @@ impl Apply for CreateSession {
                 replayed: true,
             });
         }
-        let timeout = self.asked.timeout;
+        let timeout = self.requested_timeout;
         let session = self.insert(txn)?;
         if let Some(key) = &key {
             let claim = CreateClaim {
@@ -78,13 +71,14 @@ pub(crate) fn is_remembered(
     now: Timestamp,
     retention: Millis,
 ) -> bool {
-    now.since(claim.created_at) < KEY_LIFE && session.standing(now, retention) == Standing::Active
+    now.since(claim.created_at) < KEY_LIFE
+        && session.life_stage(now, retention) == LifeStage::Active
 }
 
 impl CreateSession {
     fn insert(self, txn: &mut Txn<'_>) -> CommandResult<Session> {
         if !self.has_agent {
-            return Err(Refusal::AgentNotFound(self.new.agent_id).into());
+            return Err(RuleViolation::AgentNotFound(self.new.agent_id).into());
         }
         txn.require_free_space()?;
         self.require_quota(txn)?;
@@ -105,7 +99,7 @@ impl CreateSession {
             return Ok(());
         }
         let next_expiry = quota.next_expiry;
-        Err(Refusal::TooManySessions {
+        Err(RuleViolation::TooManySessions {
             limit,
             next_expiry,
             left: next_expiry.since(txn.now),
@@ -121,11 +115,11 @@ impl CreateSession {
         let Some(session) = txn.session(claim.session_id)? else {
             return Ok(None);
         };
-        if !is_remembered(&claim, &session, txn.now, txn.rules.kept) {
+        if !is_remembered(&claim, &session, txn.now, txn.rules.retention) {
             return Ok(None);
         }
         let is_the_same = session.agent_id == self.new.agent_id
-            && claim.timeout == self.asked.timeout
+            && claim.timeout == self.requested_timeout
             && is_same(Some(&session.metadata), Some(&self.new.metadata));
         if !is_the_same {
             return Err(conflict(key));

@@ -17,7 +17,7 @@ mod turn;
 
 pub use self::activity::{Heartbeat, PatchTimeout, Renew};
 pub(crate) use self::create::is_remembered;
-pub use self::create::{CreateKey, CreateSession, Created};
+pub use self::create::{CreateSession, Created};
 pub(crate) use self::delete::erase;
 pub use self::delete::{DeleteSession, Deleted, RemoteSession};
 pub use self::maintenance::{RecordBackup, RecordVerification};
@@ -26,7 +26,7 @@ pub use self::remote_session::StoreRemoteSession;
 pub use self::send::{SendMessage, Sent};
 pub use self::submit::{SubmitReply, Submitted};
 pub use self::turn::{BeginTurn, CloseTurn, Expire, ParkTurn};
-pub use crate::domain::turn::{Begun, Closed, Parked, Reply};
+pub use crate::domain::turn::{BeginOutcome, CloseOutcome, ParkOutcome, Reply};
 
 /// An operation that runs in one transaction.
 pub trait Command: apply::Apply + Send + 'static {}

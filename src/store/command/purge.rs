@@ -9,7 +9,7 @@ use crate::events::Event;
 use crate::store::error::{CommandError, CommandResult};
 use crate::store::quarantine;
 use crate::store::quarantine::location::UNKNOWN_OWNER;
-use crate::store::schema::deadline::Place;
+use crate::store::schema::deadline::DueSession;
 use crate::store::write::txn::Txn;
 
 /// The number of rows that one slice removes, so that a request never waits for more.
@@ -23,7 +23,7 @@ const MAX_QUARANTINED: usize = 16;
 #[derive(Debug, Default)]
 pub struct Purge {
     /// Continues after this deadline, past damaged sessions.
-    pub after: Option<Place>,
+    pub after: Option<DueSession>,
     /// Continues after this key in the table of quarantined records.
     quarantined: Option<(SessionId, String)>,
 }
@@ -67,11 +67,11 @@ impl Apply for Purge {
 /// Purges expired sessions; returns whether none are left.
 fn purge_expired(
     txn: &mut Txn<'_>,
-    after: &mut Option<Place>,
+    after: &mut Option<DueSession>,
     budget: &mut usize,
     purged: &mut Purged,
 ) -> CommandResult<bool> {
-    let until = txn.now - txn.rules.kept;
+    let until = txn.now - txn.rules.retention;
     while *budget > 0 {
         // Erased sessions are no longer in the index, so each lookup continues where the last ended.
         let due = txn.expired_until(until, *after, *budget)?;
@@ -114,7 +114,7 @@ fn purge_damaged(
         let Some(last) = rows.last() else {
             return Ok(true);
         };
-        *after = Some((last.owner, last.place.clone()));
+        *after = Some((last.owner, last.location.clone()));
         for row in rows {
             *budget = budget.saturating_sub(1);
             if quarantine::is_session(&row) && has_ended(txn, &row) {
@@ -143,7 +143,7 @@ fn end_turns(txn: &mut Txn<'_>, session: SessionId, turns: usize) {
 /// Whether a session whose record is lost is past its retention. If its expiry is lost too, it counts
 /// as expired when the damage was found.
 fn has_ended(txn: &Txn<'_>, session: &Quarantined) -> bool {
-    session.expires_at.unwrap_or(session.found_at) + txn.rules.kept <= txn.now
+    session.expires_at.unwrap_or(session.found_at) + txn.rules.retention <= txn.now
 }
 
 fn continue_deletions(txn: &mut Txn<'_>, budget: usize) -> CommandResult<usize> {

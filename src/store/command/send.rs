@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::apply::{Apply, conflict};
-use crate::domain::error::Refusal;
+use crate::domain::error::RuleViolation;
 use crate::domain::id::{MessageId, SessionId, TurnId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Body, Message, Role, Sender, TurnState};
 use crate::domain::session::Session;
-use crate::domain::turn::{Beginning, MAX_OPEN_TURNS, OpenTurn};
+use crate::domain::turn::{MAX_OPEN_TURNS, OpenTurn, TurnStart};
 use crate::events::{Event, SentBy};
 use crate::message_json;
 use crate::store::error::CommandResult;
@@ -31,13 +31,13 @@ pub struct SendMessage {
     /// How it was sent.
     pub sender: Sender,
     /// The listener that sent it, and its own name for the message.
-    pub echo: Option<SentBy>,
+    pub sent_by: Option<SentBy>,
     /// The idempotency key within the session.
     pub key: Option<IdempotencyKey>,
     /// Whether the session's agent exists.
     pub has_agent: bool,
     /// How its turn begins.
-    pub beginning: Beginning,
+    pub beginning: TurnStart,
 }
 
 /// A message that was stored, now or before.
@@ -61,12 +61,12 @@ impl Apply for SendMessage {
         if let Some(key) = &self.key
             && let Some(earlier) = txn.message_of_key(KeyKind::Send, session.id, key)?
         {
-            if !message_json::says_the_same(&self.body, &earlier.body) {
+            if !message_json::has_same_content(&self.body, &earlier.body) {
                 return Err(conflict(key));
             }
             return self.repeat(txn, session, earlier);
         }
-        session.require_active(txn.now, txn.rules.kept)?;
+        session.require_active(txn.now, txn.rules.retention)?;
         let slot = self.turn_slot(txn, &session)?;
         self.store(txn, &session, slot)
     }
@@ -102,7 +102,7 @@ impl SendMessage {
         let stored = Event::MessageStored {
             session: Arc::clone(&session),
             message: Arc::clone(&message),
-            echo: self.echo,
+            sent_by: self.sent_by,
         };
         txn.publish(session.id, stored);
         if renewed {
@@ -132,7 +132,7 @@ impl SendMessage {
             ..
         } = &mut message.role
         {
-            session.require_active(txn.now, txn.rules.kept)?;
+            session.require_active(txn.now, txn.rules.retention)?;
             let slot = self.turn_slot(txn, &session)?;
             *turn = TurnState::Open;
             txn.put_message(&message)?;
@@ -152,17 +152,17 @@ impl SendMessage {
     /// Returns the position after the session's open turns, if one more is allowed.
     fn turn_slot(&self, txn: &Txn<'_>, session: &Session) -> CommandResult<TurnSlot> {
         if !self.has_agent {
-            return Err(Refusal::AgentNotFound(session.agent_id).into());
+            return Err(RuleViolation::AgentNotFound(session.agent_id).into());
         }
         let (turns, position) = txn.open_turns_and_next(session.id)?;
         if turns.len() >= MAX_OPEN_TURNS {
-            return Err(Refusal::SessionBusy {
+            return Err(RuleViolation::SessionBusy {
                 limit: MAX_OPEN_TURNS,
             }
             .into());
         }
         if txn.open_turn_count()? >= txn.rules.max_pending_turns {
-            return Err(Refusal::ServerBusy.into());
+            return Err(RuleViolation::ServerBusy.into());
         }
         txn.require_free_space()?;
         Ok(TurnSlot {
@@ -184,13 +184,13 @@ struct TurnSlot {
 fn open_turn(
     txn: &mut Txn<'_>,
     message: &Message,
-    beginning: Beginning,
+    beginning: TurnStart,
     slot: TurnSlot,
 ) -> CommandResult<()> {
-    let runs = beginning == Beginning::AtOnce && slot.is_first;
+    let runs = beginning == TurnStart::AtOnce && slot.is_first;
     let waits_until = match beginning {
-        Beginning::Waiting(span) => Some(txn.now + span),
-        Beginning::InTurn | Beginning::AtOnce => None,
+        TurnStart::Waiting(span) => Some(txn.now + span),
+        TurnStart::InTurn | TurnStart::AtOnce => None,
     };
     txn.put_turn(&OpenTurn {
         session_id: message.session_id,

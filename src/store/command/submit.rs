@@ -33,7 +33,7 @@ pub struct SubmitReply {
     /// Whether submitted replies close the turns of the session's agent.
     pub closes_turns: bool,
     /// Whether its text is also published as a chunk: not if chunks were published before.
-    pub tells_chunk: bool,
+    pub publishes_chunk: bool,
 }
 
 /// A submitted reply that was stored, now or before.
@@ -64,7 +64,7 @@ impl Apply for SubmitReply {
         if let Some(key) = &self.key
             && let Some(earlier) = txn.message_of_key(KeyKind::Submit, session.id, key)?
         {
-            if !says_the_same(&self.reply, &earlier) {
+            if !has_same_content(&self.reply, &earlier) {
                 return Err(conflict(key));
             }
             return Ok(Submitted {
@@ -77,7 +77,7 @@ impl Apply for SubmitReply {
         let turns = txn.open_turns(session.id)?;
         let answered = self.answered(txn, &turns)?;
         if answered.is_empty() {
-            session.require_active(txn.now, txn.rules.kept)?;
+            session.require_active(txn.now, txn.rules.retention)?;
             // A reply that closes a turn is always stored; this one is as new as a sent message.
             txn.require_free_space()?;
         }
@@ -130,7 +130,7 @@ impl SubmitReply {
         if let Some(key) = &self.key {
             txn.put_key(KeyKind::Submit, session.id, key, reply.created_at)?;
         }
-        if self.tells_chunk && newest.is_some() && !reply.body.content.is_empty() {
+        if self.publishes_chunk && newest.is_some() && !reply.body.content.is_empty() {
             let chunk = Event::ReplyChunk {
                 reply_id: reply.id,
                 agent_id: session.agent_id,
@@ -160,14 +160,14 @@ impl SubmitReply {
     }
 }
 
-fn says_the_same(reply: &Reply, stored: &Message) -> bool {
+fn has_same_content(reply: &Reply, stored: &Message) -> bool {
     let Role::Agent {
         thought, actions, ..
     } = &stored.role
     else {
         return false;
     };
-    message_json::says_the_same(&reply.body, &stored.body)
+    message_json::has_same_content(&reply.body, &stored.body)
         && reply.thought == *thought
         && json::is_same(reply.actions.as_deref(), actions.as_deref())
 }

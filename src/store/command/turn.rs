@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::apply::Apply;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, Role, TurnFailure, TurnState};
-use crate::domain::session::{Session, Standing};
+use crate::domain::session::{LifeStage, Session};
 use crate::domain::time::Timestamp;
-use crate::domain::turn::{Begun, Closed, OpenTurn, Parked, Reply};
+use crate::domain::turn::{BeginOutcome, CloseOutcome, OpenTurn, ParkOutcome, Reply};
 use crate::events::Event;
 use crate::store::error::CommandResult;
 use crate::store::write::txn::Txn;
@@ -46,18 +46,18 @@ pub struct CloseTurn {
 pub struct Expire(pub SessionId);
 
 impl Apply for BeginTurn {
-    type Output = Begun;
+    type Output = BeginOutcome;
 
-    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Begun> {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<BeginOutcome> {
         let Self(requested) = self;
         let turns = txn.open_turns(requested.session_id)?;
         let found = turns
             .iter()
             .find(|turn| turn.message_at == requested.message_at);
         let (Some(turn), Some(session)) = (found, txn.session(requested.session_id)?) else {
-            return Ok(Begun::Gone);
+            return Ok(BeginOutcome::Gone);
         };
-        let expired = session.standing(txn.now, txn.rules.kept) != Standing::Active;
+        let expired = session.life_stage(txn.now, txn.rules.retention) != LifeStage::Active;
         let failure = if turn.is_exhausted() {
             TurnFailure::crashed_too_often()
         } else if expired && !turn.begun {
@@ -70,22 +70,22 @@ impl Apply for BeginTurn {
                 ..turn.clone()
             };
             txn.put_turn(&begun)?;
-            return Ok(Begun::Now);
+            return Ok(BeginOutcome::Now);
         };
         let is_last = turns.len() == 1;
         close(txn, &session, turn, is_last, Err(failure.clone()), None)?;
-        Ok(Begun::Closed(failure))
+        Ok(BeginOutcome::Closed(failure))
     }
 }
 
 impl Apply for ParkTurn {
-    type Output = Parked;
+    type Output = ParkOutcome;
 
-    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Parked> {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<ParkOutcome> {
         let turns = txn.open_turns(self.session_id)?;
         let found = turns.iter().find(|turn| turn.message_at == self.message_at);
         let Some(turn) = found else {
-            return Ok(Parked::Gone);
+            return Ok(ParkOutcome::Gone);
         };
         txn.put_turn(&OpenTurn {
             begun: true,
@@ -93,14 +93,14 @@ impl Apply for ParkTurn {
             waits_until: Some(self.until),
             ..turn.clone()
         })?;
-        Ok(Parked::Waiting)
+        Ok(ParkOutcome::Waiting)
     }
 }
 
 impl Apply for CloseTurn {
-    type Output = Closed;
+    type Output = CloseOutcome;
 
-    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Closed> {
+    fn apply(self, txn: &mut Txn<'_>) -> CommandResult<CloseOutcome> {
         let turns = txn.open_turns(self.session_id)?;
         let found = turns.iter().find(|turn| turn.message_at == self.message_at);
         let (Some(turn), Some(session)) = (found, txn.session(self.session_id)?) else {
@@ -119,7 +119,7 @@ impl Apply for Expire {
         let Some(session) = txn.session(self.0)? else {
             return Ok(Vec::new());
         };
-        if session.standing(txn.now, txn.rules.kept) == Standing::Active {
+        if session.life_stage(txn.now, txn.rules.retention) == LifeStage::Active {
             return Ok(Vec::new());
         }
         let turns = txn.open_turns(session.id)?;
@@ -150,8 +150,8 @@ fn close(
     is_last: bool,
     result: Result<Reply, TurnFailure>,
     partial: Option<String>,
-) -> CommandResult<Closed> {
-    let mut closed = Closed::Gone;
+) -> CommandResult<CloseOutcome> {
+    let mut closed = CloseOutcome::Gone;
     if let Some(mut message) = txn.undamaged_message(session.id, turn.message_at)?
         && let Role::User {
             reply_id,
@@ -165,7 +165,7 @@ fn close(
                 let reply = store_reply(txn, session, reply_id, Some(message.id), reply)?;
                 *state = TurnState::Replied(reply.created_at);
                 publish_message(txn, session, &reply);
-                Closed::Replied(reply)
+                CloseOutcome::Replied(reply)
             }
             Err(failure) => {
                 *state = TurnState::Failed(failure.clone());
@@ -176,7 +176,7 @@ fn close(
                     partial,
                 };
                 txn.publish(session.id, failed);
-                Closed::Failed(failure)
+                CloseOutcome::Failed(failure)
             }
         };
         txn.put_message(&message)?;
@@ -214,7 +214,7 @@ pub(super) fn publish_message(txn: &mut Txn<'_>, session: &Session, message: &Ar
     let stored = Event::MessageStored {
         session: Arc::new(session.clone()),
         message: Arc::clone(message),
-        echo: None,
+        sent_by: None,
     };
     txn.publish(session.id, stored);
 }
@@ -224,9 +224,9 @@ fn already_closed(
     txn: &Txn<'_>,
     session: SessionId,
     message_at: Timestamp,
-) -> CommandResult<Closed> {
+) -> CommandResult<CloseOutcome> {
     let Some(message) = txn.message(session, message_at)? else {
-        return Ok(Closed::Gone);
+        return Ok(CloseOutcome::Gone);
     };
     match message.role {
         Role::User {
@@ -234,11 +234,13 @@ fn already_closed(
             ..
         } => Ok(txn
             .message(session, at)?
-            .map_or(Closed::Gone, |reply| Closed::Replied(Arc::new(reply)))),
+            .map_or(CloseOutcome::Gone, |reply| {
+                CloseOutcome::Replied(Arc::new(reply))
+            })),
         Role::User {
             turn: TurnState::Failed(failure),
             ..
-        } => Ok(Closed::Failed(failure)),
-        _ => Ok(Closed::Gone),
+        } => Ok(CloseOutcome::Failed(failure)),
+        _ => Ok(CloseOutcome::Gone),
     }
 }

@@ -20,20 +20,20 @@ const PER_BYTE: u64 = 3;
 
 /// An estimate of the free space inside the file, which errs on the low side.
 #[derive(Debug, Default)]
-pub struct Space {
+pub struct FreeSpace {
     /// The estimated bytes written since the start.
     written: AtomicU64,
     /// The value up to which `written` may grow.
     limit: AtomicU64,
     /// The bytes in use that the last walk found.
     used: OnceLock<AtomicU64>,
-    wanted: Notify,
+    measurement_requested: Notify,
 }
 
-impl Space {
+impl FreeSpace {
     /// Waits until a measurement is requested.
-    pub async fn wanted(&self) {
-        self.wanted.notified().await;
+    pub async fn measurement_requested(&self) {
+        self.measurement_requested.notified().await;
     }
 
     /// Returns how many bytes of the file were in use at the last measurement; none before it.
@@ -43,7 +43,7 @@ impl Space {
     }
 
     pub(crate) fn request_measurement(&self) {
-        self.wanted.notify_one();
+        self.measurement_requested.notify_one();
     }
 
     /// Returns how many bytes can be written.
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn writes_during_a_measurement_are_subtracted_too() {
-        let space = Space::default();
+        let space = FreeSpace::default();
         assert_eq!((space.left(), space.used()), (0, None));
         let begun = space.written();
         space.add_written(1, 1000);

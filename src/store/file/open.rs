@@ -26,7 +26,7 @@ use crate::store::write::txn::Txn;
 
 /// The state of a file when it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
+pub struct OpenReport {
     /// The number of sessions, active and expired.
     pub sessions: u64,
     /// Whether the previous shutdown was clean; none for a new file.
@@ -96,10 +96,10 @@ pub(crate) fn prepare(
     now: Timestamp,
     rules: &Rules,
     quarantine: &Quarantine,
-) -> Result<Found, OpenError> {
+) -> Result<OpenReport, OpenError> {
     database.write(|txn| {
         let is_new = migrate(txn)?;
-        let found = Found {
+        let found = OpenReport {
             sessions: txn.open_table(SESSIONS)?.len()?,
             clean_stop: if is_new {
                 None

@@ -39,7 +39,7 @@ impl Reserve {
     /// Returns the reserve of a database. It is empty, or holds what an earlier server has left.
     pub(crate) fn beside(database: &Path) -> Self {
         Self {
-            path: atomic_file::behind_links(database).with_extension("reserve"),
+            path: atomic_file::resolve_links(database).with_extension("reserve"),
             held: Mutex::default(),
         }
     }

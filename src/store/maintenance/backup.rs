@@ -67,7 +67,7 @@ impl Store {
     /// Creates the copy in an unnamed file.
     pub(crate) fn copy(&self, now: Timestamp) -> Result<File, CopyError> {
         let path = self.shared.file.as_ref().map(|file| file.path());
-        let file = tempfile::tempfile_in(path.map_or(Path::new("."), atomic_file::folder_of))?;
+        let file = tempfile::tempfile_in(path.map_or(Path::new("."), atomic_file::parent_dir))?;
         self.require_space_for_copy()?;
         let snapshot = {
             let database = self.shared.database();

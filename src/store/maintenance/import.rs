@@ -42,7 +42,7 @@ pub struct Imported {
     /// Messages.
     pub messages: u64,
     /// Quarantined records.
-    pub set_aside: u64,
+    pub quarantined: u64,
 }
 
 /// Creates a database from the items in an empty file, and verifies it.
@@ -204,15 +204,15 @@ impl Import {
     ) -> Result<(), ImportError> {
         let ArchivedSession {
             session,
-            claim,
-            upstream,
+            create_key_use,
+            remote_session,
         } = archived;
         self.begin_session(txn, number, session.id, false)?;
         txn.insert_session(&session)?;
-        if let Some(upstream) = upstream {
-            txn.put_remote_session(session.id, &upstream)?;
+        if let Some(name) = remote_session {
+            txn.put_remote_session(session.id, &name)?;
         }
-        if let Some(claim) = claim {
+        if let Some(claim) = create_key_use {
             let Some(key) = &session.create_key else {
                 return invalid(number, "it has a claim but no createKey");
             };
@@ -342,13 +342,13 @@ impl Import {
         if let Some(current) = &mut self.current
             && current.id == record.owner
         {
-            current.quarantined_messages.insert(record.place.clone());
+            current.quarantined_messages.insert(record.location.clone());
             current.is_lost |= quarantine::is_session(record);
         }
         match txn.put_quarantined(record) {
             Err(CommandError::Record(error)) => invalid(number, &error.to_string()),
             other => {
-                self.imported.set_aside += 1;
+                self.imported.quarantined += 1;
                 Ok(other?)
             }
         }

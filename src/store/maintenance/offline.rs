@@ -45,7 +45,7 @@ impl OfflineDatabase {
     ///
     /// # Errors
     /// The file is missing, in use, foreign, damaged, or of a newer version.
-    pub fn into(path: &Path, cache_bytes: usize) -> Result<Self, OpenError> {
+    pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, OpenError> {
         let file = File::open(path)?;
         match file.try_lock_shared() {
             Ok(()) => {}
@@ -70,7 +70,7 @@ impl OfflineDatabase {
 
     /// Holds the lock of the file's directory as long as the view.
     #[must_use]
-    pub fn under(self, lock: Option<ServerLock>) -> Self {
+    pub fn with_lock(self, lock: Option<ServerLock>) -> Self {
         Self {
             _lock: lock,
             ..self
@@ -138,7 +138,7 @@ impl OfflineDatabase {
     }
 
     /// Passes each quarantined record to `report`.
-    pub fn set_aside(&self, report: &mut dyn FnMut(Quarantined)) -> Result<(), OpenError> {
+    pub fn quarantined(&self, report: &mut dyn FnMut(Quarantined)) -> Result<(), OpenError> {
         guard(|| {
             let txn = self.database.get()?.begin_read()?;
             Ok(check::quarantined(&txn, report)?)
@@ -190,7 +190,7 @@ impl OfflineDatabase {
 pub fn compact(path: &Path, cache_bytes: usize) -> Result<(u64, u64), OpenError> {
     let before = std::fs::metadata(path)?.len();
     open::refuse_unreadable(path)?;
-    let view = OfflineDatabase::into(path, cache_bytes)?.reopen()?;
+    let view = OfflineDatabase::open(path, cache_bytes)?.reopen()?;
     checksums::verify(&mut PanicSafe::new(view))?;
     guard(|| {
         let mut database = Database::builder().set_cache_size(cache_bytes).open(path)?;

@@ -51,7 +51,7 @@ pub(super) fn quarantine_records(txn: &mut Txn<'_>, records: &[RecordRef]) -> Co
         let expiry = expiries.get(&owner).copied();
         txn.put_quarantined(&Quarantined {
             owner,
-            place: location.to_string(),
+            location: location.to_string(),
             reason: reason.to_string(),
             found_at: txn.now,
             expires_at: expiry.filter(|_| is_session(location)),
@@ -129,10 +129,10 @@ fn restore_turn(txn: &mut Txn<'_>, session: SessionId, position: u32) -> Command
 }
 
 /// Decodes a row of the table of quarantined records; a row that is itself damaged is returned as is.
-pub(super) fn quarantined_row(owner: SessionId, place: &str, bytes: &[u8]) -> Quarantined {
-    record::decode_quarantined(owner, place, bytes).unwrap_or_else(|error| Quarantined {
+pub(super) fn quarantined_row(owner: SessionId, location: &str, bytes: &[u8]) -> Quarantined {
+    record::decode_quarantined(owner, location, bytes).unwrap_or_else(|error| Quarantined {
         owner,
-        place: place.to_owned(),
+        location: location.to_owned(),
         reason: format!("its own note is damaged too: {error}"),
         found_at: Timestamp(0),
         expires_at: None,
@@ -142,5 +142,6 @@ pub(super) fn quarantined_row(owner: SessionId, place: &str, bytes: &[u8]) -> Qu
 
 /// Whether a quarantined record is that of a whole session.
 pub(super) fn is_session(quarantined: &Quarantined) -> bool {
-    quarantined.owner != UNKNOWN_OWNER && quarantined.place == RecordLocation::Session.to_string()
+    quarantined.owner != UNKNOWN_OWNER
+        && quarantined.location == RecordLocation::Session.to_string()
 }

@@ -4,16 +4,16 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::store::error::ReadResult;
 use crate::store::handle::Store;
-use crate::store::schema::deadline::{Deadline, Index, Place};
+use crate::store::schema::deadline::{Deadline, DueSession, Index};
 
 impl Store {
     /// Returns the first expiries after `after`, up to and including a time, in their order.
     pub async fn due_expiries(
         &self,
-        after: Option<Place>,
+        after: Option<DueSession>,
         until: Timestamp,
         limit: usize,
-    ) -> ReadResult<Vec<Place>> {
+    ) -> ReadResult<Vec<DueSession>> {
         self.read(|reader| {
             Index::new(&reader.deadlines()?)?.due(Deadline::Expiry, after, until, limit)
         })
@@ -23,10 +23,10 @@ impl Store {
     /// its session unless that is damaged.
     pub async fn due_warnings(
         &self,
-        after: Option<Place>,
+        after: Option<DueSession>,
         until: Timestamp,
         limit: usize,
-    ) -> ReadResult<Vec<(Place, Option<Session>)>> {
+    ) -> ReadResult<Vec<(DueSession, Option<Session>)>> {
         self.read(|reader| {
             let rows = reader.deadlines()?;
             let due = Index::new(&rows)?.due(Deadline::Warning, after, until, limit)?;
@@ -38,7 +38,7 @@ impl Store {
 
     /// Returns the time of the first warning after `warned`, or of the first expiry after `expired`,
     /// whichever is earlier.
-    pub async fn next_deadline(
+    pub async fn next_deadline_after(
         &self,
         warned: Timestamp,
         expired: Timestamp,

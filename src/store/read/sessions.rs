@@ -148,7 +148,7 @@ impl Store {
             let rows = reader.deadlines()?;
             let index = Index::new(&rows)?;
             let counters = reader.counters()?;
-            let retained_since = now - self.rules().kept;
+            let retained_since = now - self.rules().retention;
             let expired = moved(counters.expired, now, &index, Deadline::Expiry)?.rows;
             let warned = moved(counters.warned, now, &index, Deadline::Warning)?.rows;
             let ended = moved(counters.ended, retained_since, &index, Deadline::Expiry)?.rows;
@@ -187,7 +187,7 @@ impl Store {
             let claim = record::decode_claim(bytes.value());
             let claim = reader.quarantine.inspect(UNKNOWN_OWNER, location, claim)?;
             let session = reader.session(claim.session_id)?;
-            let retention = self.rules().kept;
+            let retention = self.rules().retention;
             Ok(session.is_some_and(|session| is_remembered(&claim, &session, now, retention)))
         })
     }

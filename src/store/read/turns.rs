@@ -8,7 +8,7 @@ use crate::domain::id::{AgentId, MessageId, SessionId, TurnId};
 use crate::domain::message::{Message, Role, TurnFailure, TurnState};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::domain::turn::{History, OpenTurn, WantedHistory, Wants};
+use crate::domain::turn::{ContextNeeds, History, HistoryNeeds, OpenTurn};
 use crate::store::error::ReadResult;
 use crate::store::handle::Store;
 
@@ -41,7 +41,7 @@ pub struct StoredTurn {
     /// The messages before it.
     pub history: History,
     /// The id of the remote session, if it was requested.
-    pub upstream: Option<String>,
+    pub remote_session: Option<String>,
 }
 
 impl Store {
@@ -51,7 +51,7 @@ impl Store {
     pub async fn pending_turn(
         &self,
         session: SessionId,
-        wants: &(dyn Fn(AgentId) -> Wants + Sync),
+        wants: &(dyn Fn(AgentId) -> ContextNeeds + Sync),
     ) -> ReadResult<Option<StoredTurn>> {
         self.read(|reader| pending_turn(reader, session, wants))
     }
@@ -124,7 +124,7 @@ fn outcome(reader: &Reader<'_>, session: SessionId, turn: TurnState) -> ReadResu
 fn pending_turn(
     reader: &Reader<'_>,
     id: SessionId,
-    wants: &dyn Fn(AgentId) -> Wants,
+    wants: &dyn Fn(AgentId) -> ContextNeeds,
 ) -> ReadResult<Option<StoredTurn>> {
     let Some(turn) = turn_to_run(reader, id)? else {
         return Ok(None);
@@ -140,16 +140,16 @@ fn pending_turn(
         return Ok(None);
     };
     let wants = wants(session.agent_id);
-    let upstream = if wants.upstream {
+    let remote_session = if wants.remote_session {
         reader.remote_session(id)?
     } else {
         None
     };
     let history = match wants.history {
-        WantedHistory::Statements(count) => {
+        HistoryNeeds::Statements(count) => {
             History::Statements(reader.statements_before(id, at, count)?)
         }
-        WantedHistory::Messages(count) => History::Messages(reader.messages_before(id, at, count)?),
+        HistoryNeeds::Messages(count) => History::Messages(reader.messages_before(id, at, count)?),
     };
     Ok(Some(StoredTurn {
         turn,
@@ -158,7 +158,7 @@ fn pending_turn(
         session,
         message,
         history,
-        upstream,
+        remote_session,
     }))
 }
 

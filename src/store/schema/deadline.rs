@@ -20,7 +20,7 @@ use crate::store::error::ReadResult;
 pub(crate) type Key = (i64, i64, u128);
 
 /// The time of a deadline and its session, in the order in which deadlines fall due.
-pub type Place = (Timestamp, SessionId);
+pub type DueSession = (Timestamp, SessionId);
 
 /// One of a session's two deadlines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Row {
         }
     }
 
-    fn place(self, deadline: Deadline) -> Place {
+    fn place(self, deadline: Deadline) -> DueSession {
         (self.time_of(deadline), self.session)
     }
 }
@@ -97,10 +97,10 @@ impl<'a, T: ReadableTable<Key, ()>> Index<'a, T> {
     pub(crate) fn due(
         &self,
         deadline: Deadline,
-        after: Option<Place>,
+        after: Option<DueSession>,
         until: Timestamp,
         limit: usize,
-    ) -> ReadResult<Vec<Place>> {
+    ) -> ReadResult<Vec<DueSession>> {
         // Merges the spans, each of which is in order.
         let mut spans = Vec::new();
         let mut heads = BinaryHeap::new();
@@ -167,7 +167,7 @@ impl<'a, T: ReadableTable<Key, ()>> Index<'a, T> {
     fn ranges(
         &self,
         deadline: Deadline,
-        after: Option<Place>,
+        after: Option<DueSession>,
         until: Timestamp,
     ) -> impl Iterator<Item = (Bound<Key>, Bound<Key>)> {
         self.spans.iter().filter_map(move |span| {
@@ -187,7 +187,7 @@ impl<'a, T: ReadableTable<Key, ()>> Index<'a, T> {
 }
 
 /// Returns the last possible position at a time.
-fn end_of(time: Timestamp) -> Place {
+fn end_of(time: Timestamp) -> DueSession {
     (time, SessionId::from(u128::MAX))
 }
 
@@ -210,8 +210,8 @@ mod tests {
         prop::collection::vec(row, 0..40)
     }
 
-    fn places(rows: &[Row], deadline: Deadline) -> Vec<Place> {
-        let mut places: Vec<Place> = rows.iter().map(|row| row.place(deadline)).collect();
+    fn places(rows: &[Row], deadline: Deadline) -> Vec<DueSession> {
+        let mut places: Vec<DueSession> = rows.iter().map(|row| row.place(deadline)).collect();
         places.sort_unstable();
         places
     }

@@ -44,7 +44,7 @@ pub(super) fn import(lines: &[String]) -> Result<(TempDir, Imported), ImportErro
 }
 
 pub(super) fn look(dir: &TempDir) -> OfflineDatabase {
-    OfflineDatabase::into(&dir.path().join("new.redb"), CACHE_BYTES).unwrap()
+    OfflineDatabase::open(&dir.path().join("new.redb"), CACHE_BYTES).unwrap()
 }
 
 pub(super) fn export_of(look: &OfflineDatabase) -> Vec<String> {
@@ -361,7 +361,7 @@ fn damaged_records_are_exported_and_imported() {
     assert_eq!(rig.quarantined().len(), 2);
     let lines = export(&rig, 5);
     let (dir, imported) = import(&lines).unwrap();
-    assert_eq!(imported.set_aside, 2);
+    assert_eq!(imported.quarantined, 2);
     let mut imported = look(&dir);
     assert_eq!(export_of(&imported), lines);
     assert_eq!(faults_of(&mut imported), Vec::<String>::new());
@@ -380,7 +380,7 @@ fn a_copy_quarantines_damaged_records_only_in_itself() {
     let mut copy = look(&dir);
     assert_eq!(faults_of(&mut copy), Vec::<String>::new());
     let mut quarantined = 0;
-    copy.set_aside(&mut |_| quarantined += 1).unwrap();
+    copy.quarantined(&mut |_| quarantined += 1).unwrap();
     assert_eq!(quarantined, 1);
     assert_eq!(rig.quarantined(), []);
     assert_eq!(rig.store().check().unwrap().len(), 1);
@@ -415,7 +415,7 @@ fn an_offline_view_never_changes_the_file() {
     let lines = export(&rig, 5);
     rig.kill();
     let bytes = rig.bytes();
-    let mut look = OfflineDatabase::into(&rig.path(), CACHE_BYTES).unwrap();
+    let mut look = OfflineDatabase::open(&rig.path(), CACHE_BYTES).unwrap();
     assert_eq!(faults_of(&mut look), Vec::<String>::new());
     assert_eq!(export_of(&look), lines);
     assert_eq!(look.sessions().unwrap(), 3);
@@ -425,7 +425,7 @@ fn an_offline_view_never_changes_the_file() {
     drop(look);
     assert!(rig.bytes() == bytes);
     rig.open();
-    let error = OfflineDatabase::into(&rig.path(), CACHE_BYTES).unwrap_err();
+    let error = OfflineDatabase::open(&rig.path(), CACHE_BYTES).unwrap_err();
     assert!(matches!(error, OpenError::InUse), "{error}");
 }
 
@@ -433,7 +433,7 @@ fn an_offline_view_never_changes_the_file() {
 fn the_golden_file_can_be_opened_offline_and_exported() {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1.redb");
     let before = std::fs::read(golden).unwrap();
-    let mut look = OfflineDatabase::into(Path::new(golden), CACHE_BYTES).unwrap();
+    let mut look = OfflineDatabase::open(Path::new(golden), CACHE_BYTES).unwrap();
     assert_eq!(faults_of(&mut look), Vec::<String>::new());
     let lines = export_of(&look);
     drop(look);
@@ -486,11 +486,10 @@ fn a_copy_is_measured() {
     for slice in creations.chunks(4_000) {
         let created = slice.iter().map(|creation| {
             let new = creation.new.clone();
-            let asked = CreateKey { ..creation.asked };
             let has_agent = true;
             rig.store().submit(CreateSession {
                 new,
-                asked,
+                requested_timeout: creation.requested_timeout,
                 has_agent,
             })
         });

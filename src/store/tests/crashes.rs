@@ -1,10 +1,10 @@
 //! Clean and unclean stops, and what the next start finds.
 
-use super::super::command::{AdvanceCounters, BeginTurn, Begun, DeleteSession};
+use super::super::command::{AdvanceCounters, BeginOutcome, BeginTurn, DeleteSession};
 use super::*;
 
 /// Begins the session's next turn.
-fn begin(rig: &Rig, session: SessionId) -> Begun {
+fn begin(rig: &Rig, session: SessionId) -> BeginOutcome {
     let turn = rig.next_turn(session).unwrap();
     rig.submit(BeginTurn(turn)).unwrap()
 }
@@ -54,7 +54,7 @@ fn a_stop_with_clear_deletes_everything() {
         let creation = rig.keyed_creation(&format!("k{number}"));
         let session = rig.submit(creation).unwrap().session;
         let mut message = rig.keyed_message(session.id, &content, "k");
-        message.beginning = Beginning::AtOnce;
+        message.beginning = TurnStart::AtOnce;
         rig.submit(message).unwrap();
         if number % 3 == 0 {
             rig.submit(DeleteSession(session.id)).unwrap();
@@ -90,10 +90,10 @@ fn a_turn_that_was_running_at_three_crashes_is_closed_with_an_error() {
         assert_eq!(turn.crashes, crashes);
         assert!(turn.begun && !turn.running);
         if crashes < 3 {
-            assert!(matches!(begin(&rig, session.id), Begun::Now));
+            assert!(matches!(begin(&rig, session.id), BeginOutcome::Now));
         }
     }
-    let Begun::Closed(failure) = begin(&rig, session.id) else {
+    let BeginOutcome::Closed(failure) = begin(&rig, session.id) else {
         panic!("tried a fourth time");
     };
     assert_eq!(failure, TurnFailure::crashed_too_often());
@@ -113,7 +113,7 @@ fn a_clean_stop_does_not_count_as_a_crash_of_the_running_turn() {
         rig.restart();
         let turn = rig.next_turn(session.id).unwrap();
         assert_eq!((turn.crashes, turn.begun, turn.running), (0, true, false));
-        assert!(matches!(begin(&rig, session.id), Begun::Now));
+        assert!(matches!(begin(&rig, session.id), BeginOutcome::Now));
     }
 }
 
@@ -141,7 +141,7 @@ fn a_reopened_turn_counts_crashes_from_zero() {
     let mut rig = Rig::new();
     let session = rig.create();
     let mut message = rig.keyed_message(session.id, "hello", "k");
-    message.beginning = Beginning::AtOnce;
+    message.beginning = TurnStart::AtOnce;
     let message = rig.submit(message).unwrap().message;
     rig.kill();
     rig.open();
@@ -159,7 +159,7 @@ fn a_begun_turn_continues_after_a_crash_although_its_session_has_expired() {
     rig.kill();
     rig.hand.set(sent.session.expires_at);
     rig.open();
-    assert!(matches!(begin(&rig, session.id), Begun::Now));
+    assert!(matches!(begin(&rig, session.id), BeginOutcome::Now));
     rig.reply(&sent.message, "well");
     assert_eq!(contents(&rig.transcript(session.id)), ["well", "hello"]);
 }

@@ -7,7 +7,7 @@ use crate::store::schema::tables::{
 };
 
 /// Damages a record while the store is closed, and reopens it.
-fn damage_and_reopen(rig: &mut Rig, change: impl FnOnce(&WriteTransaction)) -> Found {
+fn damage_and_reopen(rig: &mut Rig, change: impl FnOnce(&WriteTransaction)) -> OpenReport {
     rig.close(false);
     rig.edit(change);
     rig.open()
@@ -40,7 +40,7 @@ fn a_damaged_session_is_quarantined_and_counted_from_then_on() {
     let aside = rig.quarantined();
     assert_eq!(aside.len(), 1);
     assert_eq!(
-        (aside[0].owner, aside[0].place.as_str()),
+        (aside[0].owner, aside[0].location.as_str()),
         (bad.id, "session")
     );
     assert_eq!(aside[0].expires_at, Some(sent.session.expires_at));
@@ -96,7 +96,7 @@ fn a_damaged_session_can_be_deleted_before_and_after_it_is_quarantined() {
         assert_eq!(rig.all_rows(), 0);
         assert_eq!(rig.store().health().undecodable_sessions, 0);
         let refusal = rig.refusal(DeleteSession(session.id));
-        assert_eq!(refusal, Refusal::SessionNotFound(session.id));
+        assert_eq!(refusal, RuleViolation::SessionNotFound(session.id));
     }
 }
 
@@ -235,7 +235,7 @@ fn a_turn_whose_message_is_damaged_ends_and_the_next_one_runs() {
     let turn = rig.next_turn(session.id).unwrap();
     rig.submit(BeginTurn(turn)).unwrap();
     let closed = rig.submit(answer(&bad, "well")).unwrap();
-    assert!(matches!(closed, Closed::Gone), "{closed:?}");
+    assert!(matches!(closed, CloseOutcome::Gone), "{closed:?}");
     let turn = rig.next_turn(session.id).unwrap();
     assert_eq!(turn.message_at, good.created_at);
     rig.reply(&good, "well");

@@ -25,7 +25,7 @@ fn content(number: usize) -> String {
 
 fn message(rig: &mut Rig, session: SessionId, number: usize) -> SendMessage {
     let mut message = rig.keyed_message(session, &content(number), &format!("k{number}"));
-    message.beginning = Beginning::Waiting(MINUTE);
+    message.beginning = TurnStart::Waiting(MINUTE);
     message
 }
 

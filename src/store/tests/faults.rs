@@ -151,7 +151,7 @@ fn a_refusal_does_not_mark_a_failing_store_as_healthy() {
     // A refusal writes nothing, so it proves nothing.
     let stranger = SessionId::from(u128::MAX - 1);
     let refusal = rig.refusal(Heartbeat(stranger));
-    assert_eq!(refusal, Refusal::SessionNotFound(stranger));
+    assert_eq!(refusal, RuleViolation::SessionNotFound(stranger));
     assert!(!rig.can_commit());
 
     disk.fail(None);

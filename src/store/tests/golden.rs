@@ -21,7 +21,7 @@ pub(super) fn path(version: u32) -> PathBuf {
 /// Stores every kind of record.
 fn fill(rig: &mut Rig) {
     let mut creation = rig.keyed_creation("create-1");
-    creation.asked.timeout.timeout_minutes = Some(30.0);
+    creation.requested_timeout.timeout_minutes = Some(30.0);
     let alice = rig.submit(creation).unwrap().session;
     let mut creation = rig.creation();
     creation.new.user_id = UserId::from(BOB);
@@ -230,7 +230,7 @@ fn a_file_of_any_version_holds_its_keys_and_open_turns(#[values(1, 2)] version: 
     assert!(repeat.replayed);
     assert_eq!(repeat.message.id, MessageId::from(13));
     let mut creation = rig.keyed_creation("create-1");
-    creation.asked.timeout.timeout_minutes = Some(30.0);
+    creation.requested_timeout.timeout_minutes = Some(30.0);
     let repeat: Created = rig.submit(creation).unwrap();
     assert!(repeat.replayed);
     assert_eq!(repeat.session.id, alice);

@@ -1,6 +1,6 @@
 //! Messages: their order, pages, keys and turns.
 
-use super::super::command::{BeginTurn, Begun, Expire, Heartbeat};
+use super::super::command::{BeginOutcome, BeginTurn, Expire, Heartbeat};
 use super::*;
 
 #[test]
@@ -117,7 +117,7 @@ fn a_repeat_stores_nothing_and_renews_nothing() {
     );
 
     let other = rig.keyed_message(session.id, "goodbye", "k");
-    let conflict = Refusal::IdempotencyConflict { key: "k".into() };
+    let conflict = RuleViolation::IdempotencyConflict { key: "k".into() };
     assert_eq!(rig.refusal(other), conflict);
     assert_eq!(rig.transcript(session.id).len(), 1);
 }
@@ -141,7 +141,7 @@ fn a_key_outlives_the_expiry_but_not_the_session() {
 
     rig.hand.set(sent.session.expires_at + KEPT);
     let repeat = rig.keyed_message(session.id, "hello", "k");
-    let gone = Refusal::SessionNotFound(session.id);
+    let gone = RuleViolation::SessionNotFound(session.id);
     assert_eq!(rig.refusal(repeat), gone);
 }
 
@@ -152,13 +152,16 @@ fn a_refused_send_does_not_use_its_key() {
     let mut message = rig.keyed_message(session.id, "hello", "k");
     message.has_agent = false;
     let refusal = rig.refusal(message);
-    assert_eq!(refusal, Refusal::AgentNotFound(session.agent_id));
+    assert_eq!(refusal, RuleViolation::AgentNotFound(session.agent_id));
 
     for _ in 0..16 {
         rig.send(session.id, "hello");
     }
     let message = rig.keyed_message(session.id, "hello", "k");
-    assert_eq!(rig.refusal(message), Refusal::SessionBusy { limit: 16 });
+    assert_eq!(
+        rig.refusal(message),
+        RuleViolation::SessionBusy { limit: 16 }
+    );
     let known = rig.query(rig.store().message_of_key(session.id, &key("k")));
     assert_eq!(known, None);
 
@@ -180,7 +183,7 @@ fn too_many_open_turns_of_the_server_refuse_sends_in_all_sessions() {
         rig.send(one.id, "hello");
     }
     let message = rig.message(other.id, "hello");
-    assert_eq!(rig.refusal(message), Refusal::ServerBusy);
+    assert_eq!(rig.refusal(message), RuleViolation::ServerBusy);
     assert_eq!(rig.session(other.id), Some(other));
 }
 
@@ -219,7 +222,7 @@ fn a_failed_turn_is_not_reopened_once_the_session_has_expired() {
     rig.hand.set(sent.session.expires_at);
     let repeat = rig.keyed_message(session.id, "hello", "k");
     let refusal = rig.refusal(repeat);
-    assert!(matches!(refusal, Refusal::SessionExpired { .. }));
+    assert!(matches!(refusal, RuleViolation::SessionExpired { .. }));
     assert_eq!(rig.next_turn(session.id), None);
 }
 
@@ -230,7 +233,7 @@ fn closing_a_turn_repeatedly_stores_its_reply_once() {
     let sent = rig.send(session.id, "hello");
     let reply = rig.reply(&sent.message, "well");
     assert_eq!(rig.reply(&sent.message, "something else"), reply);
-    assert!(matches!(rig.fail(&sent.message), Closed::Replied(same) if same == reply));
+    assert!(matches!(rig.fail(&sent.message), CloseOutcome::Replied(same) if same == reply));
     assert_eq!(contents(&rig.transcript(session.id)), ["well", "hello"]);
 }
 
@@ -276,7 +279,7 @@ fn turns_that_had_not_begun_when_the_session_expired_are_closed_and_a_running_on
         waits_until: None,
     }));
     let expired = TurnFailure::session_expired();
-    assert!(matches!(late.unwrap(), Begun::Closed(failure) if failure == expired));
+    assert!(matches!(late.unwrap(), BeginOutcome::Closed(failure) if failure == expired));
     assert_eq!(
         turn_state(&rig.stored(&waiting.message)),
         TurnState::Failed(expired)

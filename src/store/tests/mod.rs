@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use self::disk::Disk;
 use self::rig::Rig;
 use super::command::{
-    CloseTurn, Closed, Command, CreateKey, CreateSession, Created, Purge, Reply, SendMessage, Sent,
+    CloseOutcome, CloseTurn, Command, CreateSession, Created, Purge, Reply, SendMessage, Sent,
 };
 use super::error::{OpenError, ReadError, ReadResult, SubmitError};
 use super::handle::QUEUE_COMMANDS;
@@ -26,7 +26,7 @@ use super::maintenance::check;
 use super::read::reader::Reader;
 use super::*;
 use crate::clock::{Clock, ClockHand};
-use crate::domain::error::Refusal;
+use crate::domain::error::RuleViolation;
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
@@ -34,8 +34,8 @@ use crate::domain::rules::Rules;
 use crate::domain::session::{NewSession, Session};
 use crate::domain::time::{Millis, TimeScale, Timestamp};
 use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides, TimeoutPolicy};
-use crate::domain::turn::{Beginning, OpenTurn};
-use crate::events::{Event, EventBus, Listener};
+use crate::domain::turn::{OpenTurn, TurnStart};
+use crate::events::{Event, EventBus, Subscriber};
 use crate::store::schema::{record, tables};
 
 mod archive;
@@ -95,7 +95,7 @@ fn rules() -> Rules {
             defaults: TIMEOUT,
         },
         scale: TimeScale::REAL,
-        kept: KEPT,
+        retention: KEPT,
         max_pending_turns: 10_000,
         max_sessions_per_user: 0,
     }
@@ -191,14 +191,14 @@ fn contents(messages: &[Message]) -> Vec<&str> {
 }
 
 /// Returns a listener of one session.
-fn listen(bus: &EventBus, session: SessionId) -> Listener {
-    let mut listener = bus.listener();
+fn listen(bus: &EventBus, session: SessionId) -> Subscriber {
+    let mut listener = bus.subscriber();
     listener.join(session);
     listener
 }
 
 /// Returns the events that a listener has received since the last call, a word or two for each.
-fn heard(listener: &mut Listener) -> Vec<String> {
+fn heard(listener: &mut Subscriber) -> Vec<String> {
     let mut heard = Vec::new();
     loop {
         let next = std::pin::pin!(listener.next());

@@ -95,9 +95,9 @@ impl Pair {
                 again,
             } => {
                 let id = self.named(session);
-                self.burst(id, awaited, Beginning::Waiting(MINUTE))?;
+                self.burst(id, awaited, TurnStart::Waiting(MINUTE))?;
                 if retried {
-                    self.retry(id, Beginning::Waiting(MINUTE))?;
+                    self.retry(id, TurnStart::Waiting(MINUTE))?;
                 }
                 for reply in [Some(reply), again].into_iter().flatten() {
                     let submit = SubmitReply {
@@ -107,7 +107,7 @@ impl Pair {
                         reply: reply_of(reply),
                         key: key.map(key_of),
                         closes_turns,
-                        tells_chunk: true,
+                        publishes_chunk: true,
                     };
                     self.submit(submit)?;
                 }
@@ -117,7 +117,7 @@ impl Pair {
         Ok(())
     }
 
-    fn burst(&mut self, id: SessionId, messages: u8, beginning: Beginning) -> Check {
+    fn burst(&mut self, id: SessionId, messages: u8, beginning: TurnStart) -> Check {
         for _ in 0..messages {
             let name = format!("b{}", self.rig.last_id);
             let mut send = self.rig.keyed_message(id, "burst", &name);
@@ -160,7 +160,7 @@ impl Pair {
         Ok(())
     }
 
-    fn retry(&mut self, id: SessionId, beginning: Beginning) -> Check {
+    fn retry(&mut self, id: SessionId, beginning: TurnStart) -> Check {
         let Some(turn) = self.reference.next_turn(id) else {
             return Ok(());
         };
@@ -211,7 +211,7 @@ impl Pair {
             1 => creation.new.metadata = r#"{ "username" : "Alice" }"#.into(),
             2 => creation.new.metadata = "{}".into(),
             3 => creation.new.agent_id = AgentId::from(7),
-            4 => creation.asked.timeout.timeout_minutes = Some(9.0),
+            4 => creation.requested_timeout.timeout_minutes = Some(9.0),
             _ => {}
         }
         creation

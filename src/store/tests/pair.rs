@@ -4,8 +4,8 @@
 use proptest::prelude::*;
 
 use super::super::command::{
-    BeginTurn, Begun, DeleteSession, Deleted, Expire, Heartbeat, ParkTurn, Parked, PatchTimeout,
-    RecordBackup, RecordVerification, Renew, SubmitReply,
+    BeginOutcome, BeginTurn, DeleteSession, Deleted, Expire, Heartbeat, ParkOutcome, ParkTurn,
+    PatchTimeout, RecordBackup, RecordVerification, Renew, SubmitReply,
 };
 use super::reference::{Outcome, Reference, Submission, Turn, TurnResult};
 use super::*;
@@ -79,8 +79,10 @@ impl Pair {
     pub(super) fn patch(&mut self, session_id: SessionId, patch: TimeoutOverrides) -> Check {
         let mut found = refused(self.rig.submit(PatchTimeout { session_id, patch }));
         let expected = self.reference.patch(session_id, patch);
-        if let (Err(Refusal::InvalidTimeout(found)), Err(Refusal::InvalidTimeout(expected))) =
-            (&mut found, &expected)
+        if let (
+            Err(RuleViolation::InvalidTimeout(found)),
+            Err(RuleViolation::InvalidTimeout(expected)),
+        ) = (&mut found, &expected)
         {
             prop_assert!(!found.reason.is_empty());
             found.reason.clear();
@@ -134,9 +136,9 @@ impl Pair {
             waits_until: None,
         });
         let found = match self.rig.submit(begin).unwrap() {
-            Begun::Now => TurnResult::Begun,
-            Begun::Closed(failure) => TurnResult::Failed(failure.message),
-            Begun::Gone => TurnResult::Gone,
+            BeginOutcome::Now => TurnResult::BeginOutcome,
+            BeginOutcome::Closed(failure) => TurnResult::Failed(failure.message),
+            BeginOutcome::Gone => TurnResult::Gone,
         };
         prop_assert_eq!(found, self.reference.begin(session_id, message_at));
         Ok(())
@@ -155,8 +157,8 @@ impl Pair {
             until,
         };
         let found = match self.rig.submit(park).unwrap() {
-            Parked::Waiting => TurnResult::Waiting,
-            Parked::Gone => TurnResult::Gone,
+            ParkOutcome::Waiting => TurnResult::Waiting,
+            ParkOutcome::Gone => TurnResult::Gone,
         };
         prop_assert_eq!(found, self.reference.park(session_id, message_at, until));
         Ok(())
@@ -176,9 +178,9 @@ impl Pair {
             result,
         };
         let found = match self.rig.submit(close).unwrap() {
-            Closed::Replied(reply) => TurnResult::Replied(Arc::unwrap_or_clone(reply)),
-            Closed::Failed(failure) => TurnResult::Failed(failure.message),
-            Closed::Gone => TurnResult::Gone,
+            CloseOutcome::Replied(reply) => TurnResult::Replied(Arc::unwrap_or_clone(reply)),
+            CloseOutcome::Failed(failure) => TurnResult::Failed(failure.message),
+            CloseOutcome::Gone => TurnResult::Gone,
         };
         prop_assert_eq!(found, expected);
         Ok(())
@@ -224,7 +226,9 @@ impl Pair {
     }
 }
 
-fn refused<T>(result: std::result::Result<T, SubmitError>) -> std::result::Result<T, Refusal> {
+fn refused<T>(
+    result: std::result::Result<T, SubmitError>,
+) -> std::result::Result<T, RuleViolation> {
     match result {
         Ok(output) => Ok(output),
         Err(SubmitError::Refused(refusal)) => Err(refusal),

@@ -109,10 +109,10 @@ fn message(pair: &mut Pair, dice: &mut Dice, id: SessionId) -> SendMessage {
     let name = format!("key{}", dice.below(1_000_000));
     let mut message = pair.rig.keyed_message(id, &"x".repeat(length), &name);
     let beginnings = [
-        Beginning::InTurn,
-        Beginning::AtOnce,
-        Beginning::Waiting(MINUTE),
-        Beginning::Waiting(MINUTE),
+        TurnStart::InTurn,
+        TurnStart::AtOnce,
+        TurnStart::Waiting(MINUTE),
+        TurnStart::Waiting(MINUTE),
     ];
     message.beginning = beginnings[dice.below(4)];
     message

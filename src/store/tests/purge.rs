@@ -81,7 +81,7 @@ fn a_deleted_session_with_2000_messages_is_gone_at_once_and_its_rows_in_slices()
     let deleted = rig.submit(DeleteSession(session.id)).unwrap();
     assert!(deleted.has_more);
     assert_eq!(rig.session(session.id), None);
-    let gone = Refusal::SessionNotFound(session.id);
+    let gone = RuleViolation::SessionNotFound(session.id);
     assert_eq!(rig.refusal(DeleteSession(session.id)), gone);
     let repeat = rig.keyed_message(session.id, "hello", "k1");
     assert_eq!(rig.refusal(repeat), gone);
@@ -202,7 +202,7 @@ fn a_shorter_retention_applies_to_stored_sessions() {
     let session = rig.create();
     rig.hand.set(session.expires_at + MINUTE);
     rig.close(false);
-    rig.rules.kept = MINUTE;
+    rig.rules.retention = MINUTE;
     rig.open();
     let stats = rig.stats();
     assert_eq!((stats.active, stats.expired), (0, 0));
@@ -222,7 +222,7 @@ fn a_purge_removes_keys_and_open_turns() {
     assert_eq!(rig.all_rows(), 0);
     // A late result of the turn runner finds nothing.
     let late = rig.submit(answer(&sent.message, "late")).unwrap();
-    assert!(matches!(late, Closed::Gone));
+    assert!(matches!(late, CloseOutcome::Gone));
     assert_eq!(rig.all_rows(), 0);
 }
 

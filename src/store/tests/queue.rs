@@ -23,7 +23,7 @@ impl Apply for Misbehave {
             txn.set_clean_stop(true)?;
         }
         match self {
-            Self::Refuse => Err(Refusal::ServerBusy.into()),
+            Self::Refuse => Err(RuleViolation::ServerBusy.into()),
             Self::Panic => panic!("a bug"),
             Self::Fail => {
                 let error = redb::StorageError::Corrupted("a test".into());
@@ -105,7 +105,7 @@ fn a_refused_command_fails_no_other_of_its_batch() {
         assert_eq!(pair[0].as_ref().unwrap().renewal_count, 1);
         assert!(matches!(
             pair[1],
-            Err(SubmitError::Refused(Refusal::SessionNotFound(id))) if id == stranger
+            Err(SubmitError::Refused(RuleViolation::SessionNotFound(id))) if id == stranger
         ));
     }
 }
@@ -135,7 +135,7 @@ fn a_refused_command_suppresses_no_events_of_its_batch() {
 fn events_of_a_refused_command_are_not_published() {
     let rig = Rig::new();
     let mut listener = listen(&rig.bus, SessionId::from(1));
-    assert_eq!(rig.refusal(Misbehave::Refuse), Refusal::ServerBusy);
+    assert_eq!(rig.refusal(Misbehave::Refuse), RuleViolation::ServerBusy);
     assert_eq!(heard(&mut listener), Vec::<String>::new());
 }
 
@@ -265,7 +265,7 @@ fn a_command_whose_caller_is_gone_is_carried_out() {
     assert!(poke(forgotten.as_mut()).is_pending());
     drop(forgotten);
     drop(blocked);
-    let gone = Refusal::SessionNotFound(session.id);
+    let gone = RuleViolation::SessionNotFound(session.id);
     assert_eq!(rig.refusal(DeleteSession(session.id)), gone);
 }
 
@@ -281,7 +281,7 @@ fn time_is_read_where_a_command_is_applied_not_where_it_was_submitted() {
     let answer = rig.wait(late);
     assert!(matches!(
         answer,
-        Err(SubmitError::Refused(Refusal::SessionExpired { .. }))
+        Err(SubmitError::Refused(RuleViolation::SessionExpired { .. }))
     ));
 }
 

@@ -84,7 +84,7 @@ impl Rig {
         std::fs::read(self.path()).unwrap()
     }
 
-    pub(super) fn try_open(&mut self) -> Result<Found, OpenError> {
+    pub(super) fn try_open(&mut self) -> Result<OpenReport, OpenError> {
         let (rules, clock, bus) = (self.rules, self.clock.clone(), self.bus.clone());
         let (store, found) = match &self.disk {
             Some(disk) => Store::open_with(disk.file(), None, rules, clock, bus)?,
@@ -94,7 +94,7 @@ impl Rig {
         Ok(found)
     }
 
-    pub(super) fn open(&mut self) -> Found {
+    pub(super) fn open(&mut self) -> OpenReport {
         self.try_open().unwrap()
     }
 
@@ -117,7 +117,7 @@ impl Rig {
     }
 
     /// Stops like a server, and starts again.
-    pub(super) fn restart(&mut self) -> Found {
+    pub(super) fn restart(&mut self) -> OpenReport {
         self.close(false);
         self.open()
     }
@@ -150,7 +150,7 @@ impl Rig {
         self.wait(query).unwrap()
     }
 
-    pub(super) fn refusal<C: Command<Output: std::fmt::Debug>>(&self, command: C) -> Refusal {
+    pub(super) fn refusal<C: Command<Output: std::fmt::Debug>>(&self, command: C) -> RuleViolation {
         match self.submit(command) {
             Err(SubmitError::Refused(refusal)) => refusal,
             other => panic!("not refused: {other:?}"),
@@ -182,12 +182,9 @@ impl Rig {
             metadata: r#"{"username":"Alice"}"#.into(),
             create_key: None,
         };
-        let asked = CreateKey {
-            timeout: TimeoutOverrides::default(),
-        };
         CreateSession {
             new,
-            asked,
+            requested_timeout: TimeoutOverrides::default(),
             has_agent: true,
         }
     }
@@ -244,10 +241,10 @@ impl Rig {
             reply_id: self.next_id(),
             body: says(content),
             sender: Sender::default(),
-            echo: None,
+            sent_by: None,
             key: None,
             has_agent: true,
-            beginning: Beginning::InTurn,
+            beginning: TurnStart::InTurn,
         }
     }
 
@@ -270,18 +267,18 @@ impl Rig {
     /// Sends a message and begins its turn.
     pub(super) fn ask(&mut self, session: SessionId, content: &str) -> Sent {
         let mut message = self.message(session, content);
-        message.beginning = Beginning::AtOnce;
+        message.beginning = TurnStart::AtOnce;
         self.submit(message).unwrap()
     }
 
     pub(super) fn reply(&self, message: &Message, content: &str) -> Arc<Message> {
         match self.submit(answer(message, content)).unwrap() {
-            Closed::Replied(reply) => reply,
+            CloseOutcome::Replied(reply) => reply,
             other => panic!("no reply: {other:?}"),
         }
     }
 
-    pub(super) fn fail(&self, message: &Message) -> Closed {
+    pub(super) fn fail(&self, message: &Message) -> CloseOutcome {
         self.submit(failure(message)).unwrap()
     }
 

@@ -70,7 +70,7 @@ fn sound() -> (Rig, Vec<DamagedRecord>, Vec<u8>) {
 }
 
 fn look(path: &Path) -> OfflineDatabase {
-    OfflineDatabase::into(path, CACHE_BYTES).unwrap()
+    OfflineDatabase::open(path, CACHE_BYTES).unwrap()
 }
 
 /// Copies an offline file; returns the copy.
@@ -83,7 +83,7 @@ fn copy_of(rig: &Rig) -> Result<OfflineDatabase, CopyError> {
         .truncate(true)
         .open(&copy)
         .unwrap();
-    let mut source = OfflineDatabase::into(&rig.path(), CACHE_BYTES)?;
+    let mut source = OfflineDatabase::open(&rig.path(), CACHE_BYTES)?;
     source.copy_to(&file, &rig.rules, rig.now(), &mut |_| {})?;
     drop(file);
     Ok(look(&copy))
@@ -94,7 +94,7 @@ fn copied(rig: &Rig) -> Vec<String> {
     let mut copy = copy_of(rig).unwrap();
     assert_eq!(faults_of(&mut copy), Vec::<String>::new());
     let mut quarantined = Vec::new();
-    copy.set_aside(&mut |found| quarantined.push(found.place))
+    copy.quarantined(&mut |found| quarantined.push(found.location))
         .unwrap();
     quarantined
 }
@@ -154,7 +154,7 @@ fn an_export_contains_any_single_damaged_record_and_can_be_imported() {
         let record = format!(r#""record":"{name}"#);
         assert!(damaged.iter().all(|line| line.contains(&record)), "{name}");
         let (dir, imported) = import(&lines).unwrap();
-        assert_eq!(imported.set_aside, damaged.len() as u64, "{name}");
+        assert_eq!(imported.quarantined, damaged.len() as u64, "{name}");
         assert_eq!(
             faults_of(&mut look_at(&dir)),
             Vec::<String>::new(),
@@ -217,7 +217,7 @@ fn flips(bytes: &[u8]) -> impl Iterator<Item = (usize, u8)> + '_ {
 /// Returns what is exported from a file, and whether it is reported as incomplete; none if the file
 /// cannot be opened.
 fn salvaged(path: &Path) -> Option<(Vec<String>, bool)> {
-    let mut look = OfflineDatabase::into(path, CACHE_BYTES).ok()?;
+    let mut look = OfflineDatabase::open(path, CACHE_BYTES).ok()?;
     let is_damaged = look.require_sound_pages().is_err();
     let mut cursor = if is_damaged {
         Cursor::salvage()

@@ -64,7 +64,7 @@ fn quiet_file() -> (Vec<u8>, Contents) {
 #[derive(Debug, PartialEq, Eq)]
 enum FlipEffect {
     Refused,
-    Found,
+    OpenReport,
     /// Everything is read unchanged: the bit was unused.
     Harmless,
 }
@@ -79,7 +79,7 @@ fn effect_of(bytes: &[u8], contents: &Contents, what: &str) -> FlipEffect {
     let findings = rig.verify();
     let is_told = findings.damaged_pages > 0 || rig.store().health().undecodable_sessions > 0;
     let outcome = if is_told {
-        FlipEffect::Found
+        FlipEffect::OpenReport
     } else {
         assert!(rig.contents() == *contents, "{what}: served as healthy");
         FlipEffect::Harmless
@@ -113,7 +113,7 @@ fn a_flipped_bit_of_a_quiet_file_is_refused_or_found() {
         flipped[place] ^= 1 << bit;
         match effect_of(&flipped, &contents, &format!("bit {bit} of byte {place}")) {
             FlipEffect::Refused => refused += 1,
-            FlipEffect::Found => found += 1,
+            FlipEffect::OpenReport => found += 1,
             FlipEffect::Harmless => harmless += 1,
         }
     }
@@ -306,10 +306,10 @@ fn a_verification_under_full_load_finds_nothing_and_blocks_no_caller() {
                             reply_id: (number + 2).into(),
                             body: says("hello under load"),
                             sender: Sender::default(),
-                            echo: None,
+                            sent_by: None,
                             key: None,
                             has_agent: true,
-                            beginning: Beginning::AtOnce,
+                            beginning: TurnStart::AtOnce,
                         })
                     });
                     for sent in runtime.block_on(futures_util::future::join_all(sends)) {

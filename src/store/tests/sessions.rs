@@ -2,7 +2,7 @@
 
 use super::super::command::{AdvanceCounters, DeleteSession, Heartbeat, PatchTimeout, Renew};
 use super::*;
-use crate::domain::session::Standing;
+use crate::domain::session::LifeStage;
 use crate::store::schema::deadline::{Deadline, Index, Row};
 use crate::store::schema::tables::{DEADLINES, USER_SESSIONS};
 
@@ -87,7 +87,7 @@ fn a_create_key_with_another_request_is_refused_and_other_users_have_their_own()
     let creation = rig.keyed_creation("k");
     let first = made(&rig, creation);
 
-    let conflict = Refusal::IdempotencyConflict { key: "k".into() };
+    let conflict = RuleViolation::IdempotencyConflict { key: "k".into() };
     let mut other = rig.keyed_creation("k");
     other.new.agent_id = AgentId::from(1);
     assert_eq!(rig.refusal(other), conflict);
@@ -95,7 +95,7 @@ fn a_create_key_with_another_request_is_refused_and_other_users_have_their_own()
     other.new.metadata = "{}".into();
     assert_eq!(rig.refusal(other), conflict);
     let mut other = rig.keyed_creation("k");
-    other.asked.timeout.auto_renew = Some(true);
+    other.requested_timeout.auto_renew = Some(true);
     assert_eq!(rig.refusal(other), conflict);
 
     let mut other = rig.keyed_creation("k");
@@ -111,11 +111,11 @@ fn a_create_key_with_another_request_is_refused_and_other_users_have_their_own()
 fn an_expired_session_is_distinguished_until_its_retention_ends_purged_or_not() {
     let mut rig = Rig::new();
     let session = rig.create();
-    let expired = Refusal::SessionExpired {
+    let expired = RuleViolation::SessionExpired {
         session_id: session.id,
         expires_at: session.expires_at,
     };
-    let gone = Refusal::SessionNotFound(session.id);
+    let gone = RuleViolation::SessionNotFound(session.id);
     let patch = || PatchTimeout {
         session_id: session.id,
         patch: TimeoutOverrides::default(),
@@ -145,7 +145,7 @@ fn an_expired_session_that_is_still_retained_can_be_deleted() {
     rig.hand.set(session.expires_at);
     assert!(!rig.submit(DeleteSession(session.id)).unwrap().has_more);
     assert_eq!(rig.all_rows(), 0);
-    let gone = Refusal::SessionNotFound(session.id);
+    let gone = RuleViolation::SessionNotFound(session.id);
     assert_eq!(rig.refusal(DeleteSession(session.id)), gone);
 }
 
@@ -190,7 +190,10 @@ fn a_refused_patch_changes_nothing() {
             session_id: session.id,
             patch,
         });
-        assert!(matches!(refusal, Refusal::InvalidTimeout(_)), "{refusal:?}");
+        assert!(
+            matches!(refusal, RuleViolation::InvalidTimeout(_)),
+            "{refusal:?}"
+        );
         assert_eq!(rig.session(session.id), Some(session.clone()));
     }
 }
@@ -228,11 +231,11 @@ impl Rig {
     fn counted(&self) -> Stats {
         let sessions = self.all_sessions();
         let now = self.now();
-        let standing = |wanted| move |session: &&Session| session.standing(now, KEPT) == wanted;
+        let standing = |wanted| move |session: &&Session| session.life_stage(now, KEPT) == wanted;
         let count = |wanted| sessions.iter().filter(standing(wanted)).count() as u64;
         Stats {
-            active: count(Standing::Active),
-            expired: count(Standing::Expired),
+            active: count(LifeStage::Active),
+            expired: count(LifeStage::Expired),
             near_expiration: sessions
                 .iter()
                 .filter(|session| session.is_near_expiration(now))
@@ -336,15 +339,15 @@ fn due_deadlines_are_returned_in_order_and_in_slices() {
 fn only_a_deadline_before_the_next_one_wakes_the_janitor() {
     let mut rig = Rig::new();
     let is_woken = |rig: &Rig| {
-        let sooner = std::pin::pin!(rig.store().alarm().sooner());
+        let sooner = std::pin::pin!(rig.store().next_deadline().sooner());
         poke(sooner).is_ready()
     };
-    rig.store().alarm().set(Timestamp::MAX);
+    rig.store().next_deadline().set(Timestamp::MAX);
     let session = rig.create();
     assert!(is_woken(&rig));
     assert!(!is_woken(&rig));
 
-    rig.store().alarm().set(session.warn_at);
+    rig.store().next_deadline().set(session.warn_at);
     rig.pass(MINUTE);
     rig.submit(Heartbeat(session.id)).unwrap();
     assert!(!is_woken(&rig), "a renewal puts the deadline off");
@@ -361,7 +364,7 @@ fn deadlines_of_a_batch_are_not_final_before_it_is_on_disk() {
     let mut rig = Rig::on_disk(&disk);
     let session = rig.create();
     disk.set_sync_time(Duration::from_millis(50));
-    let (next, began) = (rig.store().alarm(), rig.now());
+    let (next, began) = (rig.store().next_deadline(), rig.now());
     let later = began + SECOND;
     let is_woken = || poke(std::pin::pin!(next.sooner())).is_ready();
     // No deadline precedes it, and what was written so far has woken it.

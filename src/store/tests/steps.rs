@@ -49,10 +49,10 @@ pub(super) enum SessionCall {
         body: Index,
         key: Option<Index>,
         has_agent: bool,
-        beginning: Beginning,
+        beginning: TurnStart,
     },
     /// Sends a number of messages in one batch.
-    Burst(Index, u8, Beginning),
+    Burst(Index, u8, TurnStart),
     /// A submitted reply.
     Submit {
         session: Index,
@@ -95,7 +95,7 @@ pub(super) enum TurnCall {
     /// Begins the next turn and interrupts it by a crash, that many times.
     CrashIn(u8),
     /// Fails the next turn and reopens it by a repeat of its message.
-    Retry(Beginning),
+    Retry(TurnStart),
     Expire,
 }
 
@@ -200,11 +200,11 @@ fn wait() -> impl Strategy<Value = Millis> {
     (-1..60_i64).prop_map(|minutes| Millis(minutes * MINUTE.0))
 }
 
-fn beginning() -> impl Strategy<Value = Beginning> {
+fn beginning() -> impl Strategy<Value = TurnStart> {
     prop_oneof![
-        Just(Beginning::InTurn),
-        Just(Beginning::AtOnce),
-        wait().prop_map(Beginning::Waiting),
+        Just(TurnStart::InTurn),
+        Just(TurnStart::AtOnce),
+        wait().prop_map(TurnStart::Waiting),
     ]
 }
 

@@ -1,7 +1,8 @@
 //! Submitted replies, and the turns that wait for them.
 
 use super::super::command::{
-    BeginTurn, Begun, DeleteSession, ParkTurn, Parked, StoreRemoteSession, SubmitReply, Submitted,
+    BeginOutcome, BeginTurn, DeleteSession, ParkOutcome, ParkTurn, StoreRemoteSession, SubmitReply,
+    Submitted,
 };
 use super::*;
 use crate::store::schema::tables::{OPEN_TURNS, REMOTE_SESSIONS, SUBMIT_KEYS};
@@ -18,14 +19,14 @@ pub(super) fn submit(rig: &mut Rig, session: SessionId, content: &str) -> Submit
         },
         key: None,
         closes_turns: true,
-        tells_chunk: true,
+        publishes_chunk: true,
     }
 }
 
 /// Sends a message whose turn waits for a minute.
 pub(super) fn wait(rig: &mut Rig, session: SessionId, content: &str) -> Arc<Message> {
     let mut message = rig.message(session, content);
-    message.beginning = Beginning::Waiting(MINUTE);
+    message.beginning = TurnStart::Waiting(MINUTE);
     rig.submit(message).unwrap().message
 }
 
@@ -78,17 +79,20 @@ fn a_named_message_is_answered_if_its_turn_waits_or_runs_but_not_before_it_begin
     }
     // A later answer of the backend is dropped.
     let stored = rig.submit(answer(&running, "too late")).unwrap();
-    assert!(matches!(stored, Closed::Replied(reply) if reply.body.content == "well"));
+    assert!(matches!(stored, CloseOutcome::Replied(reply) if reply.body.content == "well"));
     let parked = rig.submit(ParkTurn {
         session_id: session,
         message_at: running.created_at,
         until: rig.now() + MINUTE,
     });
-    assert_eq!(parked.unwrap(), Parked::Gone);
+    assert_eq!(parked.unwrap(), ParkOutcome::Gone);
 
     // If the backend answers for the agent, nothing is closed.
     let turn = rig.next_turn(session).unwrap();
-    assert!(matches!(rig.submit(BeginTurn(turn)).unwrap(), Begun::Now));
+    assert!(matches!(
+        rig.submit(BeginTurn(turn)).unwrap(),
+        BeginOutcome::Now
+    ));
     let mut command = submit(&mut rig, session, "well");
     command.in_reply_to = Some(later.id);
     command.closes_turns = false;
@@ -122,7 +126,10 @@ fn a_wait_survives_stops_and_crashes_which_do_not_count_against_it() {
     }
     // A turn that is begun after all no longer waits.
     let turn = rig.next_turn(session).unwrap();
-    assert!(matches!(rig.submit(BeginTurn(turn)).unwrap(), Begun::Now));
+    assert!(matches!(
+        rig.submit(BeginTurn(turn)).unwrap(),
+        BeginOutcome::Now
+    ));
     let turn = rig.next_turn(session).unwrap();
     assert_eq!((turn.running, turn.waits_until), (true, None));
 }
@@ -146,7 +153,10 @@ fn keys_of_submits_and_sends_are_independent() {
     assert_eq!(repeat.message, first.message);
     let other = keyed(&mut rig, "other");
     let refusal = rig.refusal(other);
-    assert_eq!(refusal, Refusal::IdempotencyConflict { key: "k".into() });
+    assert_eq!(
+        refusal,
+        RuleViolation::IdempotencyConflict { key: "k".into() }
+    );
     assert_eq!(rig.transcript(session).len(), 2);
 }
 

@@ -27,7 +27,7 @@ impl Writer {
         }
         self.state.is_full = is_full;
         self.shared.condition.no_space.set(is_full);
-        self.shared.meters.has_room(!is_full);
+        self.shared.meters.set_has_free_space(!is_full);
         !is_full
     }
 

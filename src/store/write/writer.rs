@@ -16,7 +16,7 @@ use super::queue::{BatchOutcome, Job, WriterMessage};
 use super::txn::{CommitEffects, Txn};
 use crate::clock::Clock;
 use crate::events::EventBus;
-use crate::store::error::{CommandError, CommandResult, REMEDY};
+use crate::store::error::{CommandError, CommandResult, RECOVERY_HINT};
 use crate::store::file::database::begin_write;
 use crate::store::file::database_file::DatabaseFile;
 use crate::store::file::{disk, panic_guard};
@@ -317,7 +317,7 @@ impl Writer {
             Err(error) => tracing::error!(%error, "the database cannot be checked"),
         }
         tracing::error!(
-            "the database is left unchanged and is only read; once the server is stopped, {REMEDY}"
+            "the database is left unchanged and is only read; once the server is stopped, {RECOVERY_HINT}"
         );
         false
     }

@@ -62,13 +62,13 @@ struct Usage {
 /// The writing threads. Dropping it waits up to 3 s for them to write the queues.
 #[must_use = "the log ends when it is dropped"]
 #[derive(Debug)]
-pub struct Log(Option<[WorkerGuard; 2]>);
+pub struct LogGuard(Option<[WorkerGuard; 2]>);
 
 /// Starts the queues. Each thread gets its own handle of the output.
-pub(super) fn start<W: Write + Send + 'static>(output: impl Fn() -> W) -> (Queues, Log) {
+pub(super) fn start<W: Write + Send + 'static>(output: impl Fn() -> W) -> (Queues, LogGuard) {
     let (audit, audit_guard) = Queue::start("log-audit", output());
     let (others, others_guard) = Queue::start("log", output());
-    let log = Log(Some([audit_guard, others_guard]));
+    let log = LogGuard(Some([audit_guard, others_guard]));
     (Queues { audit, others }, log)
 }
 
@@ -142,7 +142,7 @@ impl<'a> MakeWriter<'a> for Queues {
     }
 }
 
-impl Drop for Log {
+impl Drop for LogGuard {
     fn drop(&mut self) {
         let guards = self.0.take();
         let (done, is_done) = mpsc::channel::<()>();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::answer::{Answer, answer};
-use super::server::{NOBODY, SCRIPTED, SESSIONS, START, Server, USER};
+use super::server::{SCRIPTED, SESSIONS, START, Server, UNKNOWN_ID, USER};
 use super::sse::Events;
 
 /// Returns a path below a session's.
@@ -172,7 +172,7 @@ impl Server {
     /// Waits until the server has processed earlier calls: these calls pass through all of its
     /// queues.
     pub(crate) async fn settle(&self) {
-        let path = at(NOBODY, "/heartbeat");
+        let path = at(UNKNOWN_ID, "/heartbeat");
         for _ in 0..3 {
             self.post(&path, Value::Null).await.expect(404);
         }

@@ -21,7 +21,7 @@ use sessiond::agents::registry::Agent;
 use sessiond::clock::{Clock, ClockHand};
 use sessiond::domain::time::Timestamp;
 use sessiond::events::EventBus;
-use sessiond::server::{Parts, run_with};
+use sessiond::server::{Overrides, run_with};
 use sessiond::settings::{Config, Layers};
 use sessiond::store::Store;
 use tempfile::TempDir;
@@ -44,7 +44,7 @@ pub(crate) const SCRIPTED: &str = "5c819ed0-0000-0000-0000-000000000001";
 pub(crate) const USER: &str = "11111111-aaaa-0000-0000-000000000001";
 
 /// A UUID that names nothing.
-pub(crate) const NOBODY: &str = "99999999-0000-0000-0000-000000000009";
+pub(crate) const UNKNOWN_ID: &str = "99999999-0000-0000-0000-000000000009";
 
 pub(crate) const SESSIONS: &str = "/api/messaging/sessions";
 
@@ -147,17 +147,17 @@ impl Builder {
     }
 
     /// Starts the server, which must fail, and returns the error.
-    pub(crate) async fn start_in_vain(self) -> String {
+    pub(crate) async fn start_error(self) -> String {
         self.start_error_at(START).await
     }
 
-    /// As [`Self::start_in_vain`], at another time.
+    /// As [`Self::start_error`], at another time.
     pub(crate) async fn start_error_at(self, now: Timestamp) -> String {
         let (clock, _hand) = Clock::manual(now);
         self.run_error(&clock).await
     }
 
-    /// As [`Self::start_in_vain`], with a file that must not be changed.
+    /// As [`Self::start_error`], with a file that must not be changed.
     pub(crate) async fn start_error_with(self, path: &Path, bytes: &[u8]) -> String {
         let (clock, _hand) = Clock::manual(START);
         let error = self.run_error(&clock).await;
@@ -178,7 +178,7 @@ impl Builder {
         Config::read(Layers::from_variables(self.settings.clone())).unwrap()
     }
 
-    fn parts(&self, clock: &Clock) -> Parts {
+    fn parts(&self, clock: &Clock) -> Overrides {
         let mut agents = Vec::new();
         if self.scripted.is_object() {
             let path = Path::new("scripted.json");
@@ -186,7 +186,7 @@ impl Builder {
             let backend = Box::new(Scripted::new(clock.clone()));
             agents.push(Agent::with_backend(character, backend));
         }
-        Parts {
+        Overrides {
             clock: clock.clone(),
             agents,
         }

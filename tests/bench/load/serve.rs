@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 /// Serves until standard input ends, so that it ends with its parent even if that crashes.
 pub(crate) fn run(ready: &Path) -> anyhow::Result<()> {
     let config = Config::read(Layers::from_process(HashMap::new())?)?;
-    let _log = sessiond::telemetry::start(config.log_format, config.log_levels.as_deref());
+    let _log = sessiond::telemetry::start(config.log_format, config.log_filter.as_deref());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

@@ -12,11 +12,11 @@ use sessiond::domain::rules::Rules;
 use sessiond::domain::session::NewSession;
 use sessiond::domain::time::{Millis, TimeScale, Timestamp};
 use sessiond::domain::timeout::TimeoutOverrides;
-use sessiond::domain::turn::{Beginning, Reply};
+use sessiond::domain::turn::{Reply, TurnStart};
 use sessiond::events::EventBus;
 use sessiond::store::PageRequest;
 use sessiond::store::Store;
-use sessiond::store::command::{CloseTurn, CreateKey, CreateSession, SendMessage};
+use sessiond::store::command::{CloseTurn, CreateSession, SendMessage};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -35,7 +35,7 @@ const MESSAGES: usize = 1000;
 pub(crate) const RULES: Rules = Rules {
     policy: POLICY,
     scale: TimeScale::REAL,
-    kept: Millis(5 * 60 * 1000),
+    retention: Millis(5 * 60 * 1000),
     max_pending_turns: 1_000_000_000,
     max_sessions_per_user: 0,
 };
@@ -104,13 +104,10 @@ impl Stored {
 
     /// Creates sessions, usually in one commit.
     pub(crate) fn create(&self, new: Vec<NewSession>) -> anyhow::Result<Vec<SessionId>> {
-        let asked = CreateKey {
-            timeout: TimeoutOverrides::default(),
-        };
         let waiting = new.into_iter().map(|new| {
             self.store.submit(CreateSession {
                 new,
-                asked,
+                requested_timeout: TimeoutOverrides::default(),
                 has_agent: true,
             })
         });
@@ -156,10 +153,10 @@ fn send_message(session_id: SessionId) -> SendMessage {
         reply_id: MessageId(id()),
         body: body(),
         sender: Sender::default(),
-        echo: None,
+        sent_by: None,
         key: None,
         has_agent: true,
-        beginning: Beginning::InTurn,
+        beginning: TurnStart::InTurn,
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::future;
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::agents::backend::{Backend, Piece, ReplyStream, TurnRequest};
-use crate::domain::turn::{Reply, WantedHistory, Wants};
+use crate::domain::turn::{ContextNeeds, HistoryNeeds, Reply};
 
 /// How many earlier statements are replayed: enough to avoid repetitions, and few, since each costs
 /// as much as the answer.
@@ -21,11 +21,11 @@ impl Backend for Eliza {
         "eliza"
     }
 
-    fn wants(&self) -> Wants {
-        Wants {
+    fn context_needs(&self) -> ContextNeeds {
+        ContextNeeds {
             // Its own replies follow from the statements.
-            history: WantedHistory::Statements(HISTORY),
-            upstream: false,
+            history: HistoryNeeds::Statements(HISTORY),
+            remote_session: false,
         }
     }
 

@@ -25,7 +25,7 @@ use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
 use crate::agents::settings::SettingsError;
 use crate::domain::id::AgentId;
-use crate::domain::turn::{WantedHistory, Wants};
+use crate::domain::turn::{ContextNeeds, HistoryNeeds};
 
 /// Its fields in `settings.backend`.
 pub(crate) const FIELDS: &[&str] = &[
@@ -72,10 +72,10 @@ impl Backend for ElizaOs {
         "elizaos"
     }
 
-    fn wants(&self) -> Wants {
-        Wants {
-            history: WantedHistory::Messages(self.history),
-            upstream: true,
+    fn context_needs(&self) -> ContextNeeds {
+        ContextNeeds {
+            history: HistoryNeeds::Messages(self.history),
+            remote_session: true,
         }
     }
 
@@ -84,7 +84,7 @@ impl Backend for ElizaOs {
         let redactor = Redactor::new(self.key.as_ref(), &request, "");
         let origin = ReplyOrigin::new(&request);
         try_stream! {
-            let mut stored = request.upstream.as_deref().map(ElizaSession::parse);
+            let mut stored = request.remote_session.as_deref().map(ElizaSession::parse);
             let (mut session, response) = loop {
                 let was_stored = stored.is_some();
                 let session = if let Some(session) = stored.take() {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::message::{Outgoing, object};
 use super::session::{ElizaSession, MAX_DURATION_MINUTES, TIMEOUT_MINUTES, lifetime};
-use crate::agents::backend::{BackendError, Progress, TurnRequest};
+use crate::agents::backend::{BackendError, BodyProgress, TurnRequest};
 use crate::agents::client::body::AnswerBody;
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
@@ -118,7 +118,7 @@ impl ElizaOs {
         let response = http_client::send(post, redactor, Repeat::ActsTwice).await?;
         let response = http_client::accept(response, redactor, Repeat::ActsTwice).await?;
         // The idle timeout is about the answer to the message, not this one.
-        let body = AnswerBody::new(response, &Progress::default(), redactor);
+        let body = AnswerBody::new(response, &BodyProgress::default(), redactor);
         body.json().await
     }
 

@@ -24,7 +24,9 @@ use self::parameters::{Completion, Parameters};
 use self::reader::ReplyReader;
 use super::history::{ChatMessage, Window};
 use super::prompt;
-use crate::agents::backend::{Backend, BackendError, Piece, Progress, ReplyStream, TurnRequest};
+use crate::agents::backend::{
+    Backend, BackendError, BodyProgress, Piece, ReplyStream, TurnRequest,
+};
 use crate::agents::backend_context::BackendContext;
 use crate::agents::character::Character;
 use crate::agents::client::body::{AnswerBody, BodyKind};
@@ -32,7 +34,7 @@ use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
 use crate::agents::client::sse::SseEvent;
 use crate::agents::reply_info::ReplyInfo;
-use crate::domain::turn::{WantedHistory, Wants};
+use crate::domain::turn::{ContextNeeds, HistoryNeeds};
 
 /// Its fields in `settings.backend`.
 pub(crate) const FIELDS: &[&str] = &[
@@ -126,10 +128,10 @@ impl Backend for OpenAi {
         "openai"
     }
 
-    fn wants(&self) -> Wants {
-        Wants {
-            history: WantedHistory::Messages(self.history),
-            upstream: false,
+    fn context_needs(&self) -> ContextNeeds {
+        ContextNeeds {
+            history: HistoryNeeds::Messages(self.history),
+            remote_session: false,
         }
     }
 
@@ -180,7 +182,7 @@ impl Backend for OpenAi {
 fn answer(
     post: RequestBuilder,
     mut reader: ReplyReader,
-    progress: &Progress,
+    progress: &BodyProgress,
     redactor: &Redactor,
 ) -> impl Stream<Item = Result<Piece, Failure>> {
     try_stream! {

@@ -36,10 +36,10 @@ impl Owners {
         }
     }
 
-    fn add_lost(&mut self, place: String) {
+    fn add_lost(&mut self, location: String) {
         // Later searches find the same places again.
         if self.after.is_none() {
-            self.lost.push(place);
+            self.lost.push(location);
         }
     }
 }

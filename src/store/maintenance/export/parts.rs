@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::cursor::CurrentSession;
 use super::slice::Slice;
-use crate::domain::archive::{ArchivedSession, Claim, Item, Quarantined};
+use crate::domain::archive::{ArchivedSession, CreateKeyUse, Item, Quarantined};
 use crate::domain::id::SessionId;
 use crate::domain::key::IdempotencyKey;
 use crate::domain::session::Session;
@@ -29,7 +29,7 @@ impl Slice<'_> {
         let claim = match (claim.flatten(), &session.create_key) {
             (Some(bytes), Some(key)) => match record::decode_claim(&bytes) {
                 // The key may belong to a later session by now.
-                Ok(claim) => (claim.session_id == id).then_some(Claim {
+                Ok(claim) => (claim.session_id == id).then_some(CreateKeyUse {
                     created_at: claim.created_at,
                     timeout: claim.timeout,
                 }),
@@ -42,7 +42,7 @@ impl Slice<'_> {
             _ => None,
         };
         let remote = self.try_read(id, "upstream", |reader| reader.remote_session_bytes(id))?;
-        let upstream = remote.flatten().and_then(|bytes| {
+        let remote_session = remote.flatten().and_then(|bytes| {
             let name = record::decode_remote_session(&bytes);
             let location = RecordLocation::RemoteSession;
             name.map_err(|error| self.undecodable(id, location, &error, bytes))
@@ -50,8 +50,8 @@ impl Slice<'_> {
         });
         let archived = ArchivedSession {
             session,
-            claim,
-            upstream,
+            create_key_use: claim,
+            remote_session,
         };
         // A session precedes its damaged records.
         self.items.insert(index, Item::Session(archived));
@@ -66,7 +66,7 @@ impl Slice<'_> {
         let rows = rows.unwrap_or_default();
         let messages = rows
             .iter()
-            .filter_map(|row| RecordLocation::message_time(&row.place));
+            .filter_map(|row| RecordLocation::message_time(&row.location));
         let messages = messages.collect();
         self.items.extend(rows.into_iter().map(Item::Quarantined));
         Ok(messages)
@@ -139,10 +139,10 @@ impl Reader<'_> {
         let rows = self.snapshot.txn.open_table(DAMAGED)?;
         for row in rows.range::<(u128, &str)>(names_of(id.into()))? {
             let (key, bytes) = row?;
-            let (owner, place) = key.value();
+            let (owner, location) = key.value();
             found.push(quarantine::quarantined_row(
                 owner.into(),
-                place,
+                location,
                 bytes.value(),
             ));
         }

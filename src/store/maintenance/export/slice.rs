@@ -33,13 +33,13 @@ impl<'a> Slice<'a> {
     pub(super) fn damaged(
         &mut self,
         owner: SessionId,
-        place: String,
+        location: String,
         reason: String,
         bytes: Vec<u8>,
     ) {
         self.items.push(Item::Quarantined(Quarantined {
             owner,
-            place,
+            location,
             reason,
             found_at: self.now,
             expires_at: None,

@@ -223,13 +223,13 @@ pub(crate) fn encode_quarantined(record: &Quarantined) -> Result<Vec<u8>, Record
 
 pub(crate) fn decode_quarantined(
     owner: SessionId,
-    place: &str,
+    location: &str,
     bytes: &[u8],
 ) -> Result<Quarantined, RecordError> {
     let record: QuarantinedRecord<'_> = decode(bytes)?;
     Ok(Quarantined {
         owner,
-        place: place.to_owned(),
+        location: location.to_owned(),
         reason: record.reason.to_owned(),
         found_at: Timestamp(record.found_at),
         expires_at: record.expires_at.map(Timestamp),

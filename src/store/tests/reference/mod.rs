@@ -12,7 +12,7 @@ use crate::domain::error::RenewalRefused;
 use crate::domain::timeout::InvalidTimeout;
 use crate::store::quarantine::location::KeyKind;
 
-pub(super) type Result<T> = std::result::Result<T, Refusal>;
+pub(super) type Result<T> = std::result::Result<T, RuleViolation>;
 
 fn replied_at(message: &Message) -> Option<Timestamp> {
     match message.role {
@@ -30,7 +30,7 @@ pub(super) struct Reference {
     pub(super) now: Timestamp,
     rules: Rules,
     sessions: BTreeMap<SessionId, Kept>,
-    create_keys: HashMap<(UserId, String), Claim>,
+    create_keys: HashMap<(UserId, String), CreateKeyUse>,
     pub(super) maintenance: Maintenance,
 }
 
@@ -48,7 +48,7 @@ struct Kept {
 }
 
 #[derive(Clone)]
-struct Claim {
+struct CreateKeyUse {
     session_id: SessionId,
     at: Timestamp,
     asked: TimeoutOverrides,
@@ -87,7 +87,7 @@ pub(super) type StoredKey = (SessionId, String, Timestamp);
 #[allow(clippy::large_enum_variant, reason = "a handful of them live at once")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TurnResult {
-    Begun,
+    BeginOutcome,
     Waiting,
     Replied(Message),
     Failed(String),
@@ -162,7 +162,7 @@ impl Reference {
 
     pub(super) fn create(&mut self, creation: &CreateSession) -> Result<(Session, bool)> {
         let new = &creation.new;
-        let asked = creation.asked.timeout;
+        let asked = creation.requested_timeout;
         let name = new.create_key.as_ref().map(|key| key.as_str().to_owned());
         if let Some(name) = &name
             && let Some(earlier) = self.created_under(new.user_id, name)
@@ -173,7 +173,7 @@ impl Reference {
             return if same {
                 Ok((earlier, true))
             } else {
-                Err(Refusal::IdempotencyConflict { key: name.clone() })
+                Err(RuleViolation::IdempotencyConflict { key: name.clone() })
             };
         }
         let mut session = Session {
@@ -201,7 +201,7 @@ impl Reference {
         };
         self.sessions.insert(session.id, kept);
         if let Some(name) = name {
-            let claim = Claim {
+            let claim = CreateKeyUse {
                 session_id: session.id,
                 at: self.now,
                 asked,
@@ -222,7 +222,7 @@ impl Reference {
         let now = self.now;
         let session = &mut self.active(id)?.session;
         if is_at_latest_end(session) {
-            return Err(Refusal::RenewalRefused(RenewalRefused {
+            return Err(RuleViolation::RenewalRefused(RenewalRefused {
                 session_id: id,
                 max_duration_minutes: session.timeout.max_duration_minutes,
                 created_at: session.created_at,
@@ -240,7 +240,7 @@ impl Reference {
         let (min, max) = (policy.min_timeout_minutes, policy.max_timeout_minutes);
         let session = &mut self.active(id)?.session;
         let refused = |field| {
-            Err(Refusal::InvalidTimeout(InvalidTimeout {
+            Err(RuleViolation::InvalidTimeout(InvalidTimeout {
                 field,
                 reason: String::new(),
             }))
@@ -285,7 +285,7 @@ impl Reference {
 
     /// Removes purged sessions; returns them in the order of their expiry.
     pub(super) fn purge(&mut self) -> Vec<SessionId> {
-        let (now, keeping) = (self.now, self.rules.kept);
+        let (now, keeping) = (self.now, self.rules.retention);
         let mut ended: Vec<(Timestamp, SessionId)> = self
             .sessions
             .values()
@@ -402,7 +402,7 @@ impl Reference {
     pub(super) fn stats(&self) -> Stats {
         let sessions = || self.sessions.values().map(|kept| &kept.session);
         let count = |holds: &dyn Fn(&&Session) -> bool| sessions().filter(holds).count() as u64;
-        let (now, keeping) = (self.now, self.rules.kept);
+        let (now, keeping) = (self.now, self.rules.retention);
         Stats {
             active: count(&|session| now < session.expires_at),
             expired: count(&|session| {
@@ -508,11 +508,11 @@ impl Reference {
 
     /// Returns a session that is active, or expired and still retained.
     fn kept(&mut self, id: SessionId) -> Result<&mut Kept> {
-        let (now, keeping) = (self.now, self.rules.kept);
+        let (now, keeping) = (self.now, self.rules.retention);
         self.sessions
             .get_mut(&id)
             .filter(|kept| now < kept.session.expires_at + keeping)
-            .ok_or(Refusal::SessionNotFound(id))
+            .ok_or(RuleViolation::SessionNotFound(id))
     }
 
     fn active(&mut self, id: SessionId) -> Result<&mut Kept> {
@@ -521,7 +521,7 @@ impl Reference {
         if now < kept.session.expires_at {
             Ok(kept)
         } else {
-            Err(Refusal::SessionExpired {
+            Err(RuleViolation::SessionExpired {
                 session_id: id,
                 expires_at: kept.session.expires_at,
             })

@@ -15,7 +15,7 @@ impl Reference {
             let message = kept.messages[&at].clone();
             if !same_body(&message.body, &send.body) {
                 let key = name.unwrap();
-                return Err(Refusal::IdempotencyConflict { key });
+                return Err(RuleViolation::IdempotencyConflict { key });
             }
             if matches!(super::turn_state(&message), TurnState::Failed(_)) {
                 let kept = self.active(send.session_id)?;
@@ -82,7 +82,7 @@ impl Reference {
         turn.begun = true;
         turn.running = true;
         turn.waits_until = None;
-        TurnResult::Begun
+        TurnResult::BeginOutcome
     }
 
     /// The agent will submit its reply later.
@@ -155,7 +155,7 @@ impl Reference {
                 })
             } else {
                 let key = name.unwrap();
-                Err(Refusal::IdempotencyConflict { key })
+                Err(RuleViolation::IdempotencyConflict { key })
             };
         }
 
@@ -280,21 +280,21 @@ impl Kept {
 
 fn has_turn_slot(kept: &Kept, send: &SendMessage, server_is_full: bool) -> Result<()> {
     if !send.has_agent {
-        return Err(Refusal::AgentNotFound(kept.session.agent_id));
+        return Err(RuleViolation::AgentNotFound(kept.session.agent_id));
     }
     if kept.turns.len() >= 16 {
-        return Err(Refusal::SessionBusy { limit: 16 });
+        return Err(RuleViolation::SessionBusy { limit: 16 });
     }
     if server_is_full {
-        return Err(Refusal::ServerBusy);
+        return Err(RuleViolation::ServerBusy);
     }
     Ok(())
 }
 
 fn new_turn(message_at: Timestamp, is_alone: bool, send: &SendMessage, now: Timestamp) -> Turn {
-    let runs = is_alone && send.beginning == Beginning::AtOnce;
+    let runs = is_alone && send.beginning == TurnStart::AtOnce;
     let waits_until = match send.beginning {
-        Beginning::Waiting(span) => Some(now + span),
+        TurnStart::Waiting(span) => Some(now + span),
         _ => None,
     };
     Turn {

@@ -142,7 +142,7 @@ impl<'t> Txn<'t> {
 
     /// Advances the counters to the current time.
     pub(crate) fn advance_counters(&mut self) -> CommandResult<()> {
-        let ended = self.now - self.rules.kept;
+        let ended = self.now - self.rules.retention;
         let moved = self.counters.advance(&self.deadlines, self.now, ended)?;
         self.effects.dirty |= moved;
         Ok(())

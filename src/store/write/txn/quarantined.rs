@@ -103,7 +103,7 @@ impl Txn<'_> {
     pub(crate) fn put_quarantined(&mut self, quarantined: &Quarantined) -> CommandResult<()> {
         let bytes = internal(record::encode_quarantined(quarantined))?;
         self.count_write(&bytes);
-        let key = (quarantined.owner.into(), quarantined.place.as_str());
+        let key = (quarantined.owner.into(), quarantined.location.as_str());
         self.damaged.open_mut()?.insert(key, bytes.as_slice())?;
         self.effects.damaged.push(quarantined.owner);
         Ok(())
@@ -135,10 +135,10 @@ impl Txn<'_> {
             .take(limit)
         {
             let (key, bytes) = row?;
-            let (owner, place) = key.value();
+            let (owner, location) = key.value();
             found.push(quarantine::quarantined_row(
                 owner.into(),
-                place,
+                location,
                 bytes.value(),
             ));
         }
@@ -148,7 +148,7 @@ impl Txn<'_> {
     /// Deletes a quarantined record.
     pub(crate) fn remove_quarantined(&mut self, quarantined: &Quarantined) -> CommandResult<()> {
         self.effects.dirty = true;
-        let key = (quarantined.owner.into(), quarantined.place.as_str());
+        let key = (quarantined.owner.into(), quarantined.location.as_str());
         self.damaged.open_mut()?.remove(key)?;
         self.note_sound(quarantined.owner)
     }

@@ -5,30 +5,32 @@ use std::collections::{HashMap, HashSet};
 use redb::ReadableTable as _;
 
 use super::{Txn, internal};
-use crate::domain::error::Refusal;
+use crate::domain::error::RuleViolation;
 use crate::domain::id::SessionId;
-use crate::domain::session::{Session, Standing};
+use crate::domain::session::{LifeStage, Session};
 use crate::domain::time::Timestamp;
 use crate::store::error::{CommandError, CommandResult};
 use crate::store::quarantine::location::RecordLocation;
-use crate::store::schema::deadline::{Deadline, Index, Place, Row};
+use crate::store::schema::deadline::{Deadline, DueSession, Index, Row};
 use crate::store::schema::record;
 
 impl Txn<'_> {
     /// Returns the session if it is active or still retained.
     pub(crate) fn retained_session(&self, id: SessionId) -> CommandResult<Session> {
         match self.session(id)? {
-            Some(session) if session.standing(self.now, self.rules.kept) != Standing::Gone => {
+            Some(session)
+                if session.life_stage(self.now, self.rules.retention) != LifeStage::Gone =>
+            {
                 Ok(session)
             }
-            _ => Err(Refusal::SessionNotFound(id).into()),
+            _ => Err(RuleViolation::SessionNotFound(id).into()),
         }
     }
 
     /// Returns the session if it is active.
     pub(crate) fn active_session(&self, id: SessionId) -> CommandResult<Session> {
         let session = self.retained_session(id)?;
-        session.require_active(self.now, self.rules.kept)?;
+        session.require_active(self.now, self.rules.retention)?;
         Ok(session)
     }
 
@@ -107,9 +109,9 @@ impl Txn<'_> {
     pub(crate) fn expired_until(
         &self,
         until: Timestamp,
-        after: Option<Place>,
+        after: Option<DueSession>,
         limit: usize,
-    ) -> CommandResult<Vec<Place>> {
+    ) -> CommandResult<Vec<DueSession>> {
         let index = Index::new(&self.deadlines)?;
         Ok(index.due(Deadline::Expiry, after, until, limit)?)
     }

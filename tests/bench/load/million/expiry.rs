@@ -86,7 +86,7 @@ pub(crate) async fn measure(run: &Run<'_>, table: &mut Table) -> anyhow::Result<
         clock.sleep_until(first).await;
         drive(workload, WINDOW.to_duration()).await
     };
-    let end = first + WINDOW + rules(SETTINGS)?.kept + AFTER;
+    let end = first + WINDOW + rules(SETTINGS)?.retention + AFTER;
     let listening = async {
         tokio::select! { _ = watching => {}, () = clock.sleep_until(end) => {} }
     };
@@ -200,7 +200,7 @@ async fn watch(api: &Api, made: SeededSession, lateness: &RefCell<Lateness>) -> 
 async fn overdue(run: &Run<'_>, then: Timestamp) -> anyhow::Result<usize> {
     let rules = rules(SETTINGS)?;
     let filler = Filler::open(&run.directory, rules, &run.agent)?;
-    let until = then - rules.kept;
+    let until = then - rules.retention;
     let rows = filler.store.due_expiries(None, until, usize::MAX).await?;
     filler.close().await?;
     Ok(rows.len())

@@ -12,7 +12,7 @@ use sessiond::domain::time::{Millis, Timestamp};
 use sessiond::domain::timeout::{TimeoutConfig, TimeoutOverrides};
 use sessiond::events::EventBus;
 use sessiond::store::Store;
-use sessiond::store::command::{CreateKey, CreateSession};
+use sessiond::store::command::CreateSession;
 use uuid::{NoContext, Uuid};
 
 /// Number of creates in a commit.
@@ -79,9 +79,7 @@ impl Filler {
     async fn one(&self, number: usize, timeout: TimeoutConfig) -> anyhow::Result<SeededSession> {
         let command = CreateSession {
             new: self.new_session(number, timeout),
-            asked: CreateKey {
-                timeout: TimeoutOverrides::default(),
-            },
+            requested_timeout: TimeoutOverrides::default(),
             has_agent: true,
         };
         let created = self.store.submit(command).await;
