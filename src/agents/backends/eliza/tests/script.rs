@@ -17,7 +17,7 @@ fn every_reply_of_the_script_is_valid() {
                 match reply {
                     Reassembly::Next => {}
                     Reassembly::Link(heading) => {
-                        assert!(script.heading(heading).is_some(), "{heading}")
+                        assert!(script.heading(heading).is_some(), "{heading}");
                     }
                     Reassembly::Say(template) => {
                         assert_template(template, &rule.pattern);
