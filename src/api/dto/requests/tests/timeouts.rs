@@ -1,4 +1,4 @@
-//! What becomes of the timeouts that clients and character files ask for.
+//! How the timeouts of requests and character files are read and resolved.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ const WARNING: &str = "warningThresholdMinutes";
 const MIN: u32 = 5;
 const MAX: u32 = 1440;
 
-/// No two of its numbers are equal, so that a test sees which one it got.
+/// Its numbers are distinct, so that a test can tell which one was used.
 const POLICY: TimeoutPolicy = TimeoutPolicy {
     min_timeout_minutes: MIN,
     max_timeout_minutes: MAX,
@@ -31,7 +31,7 @@ const POLICY: TimeoutPolicy = TimeoutPolicy {
     },
 };
 
-/// A session's timeouts before a PATCH. No number of it is a default.
+/// A session's timeouts before a PATCH. None of them is a default.
 const PRESENT: TimeoutConfig = TimeoutConfig {
     timeout_minutes: 60,
     auto_renew: false,
@@ -41,7 +41,7 @@ const PRESENT: TimeoutConfig = TimeoutConfig {
 
 const NUMBER_FIELDS: [&str; 3] = [TIMEOUT, MAX_DURATION, WARNING];
 
-/// What an agent says, in the words of a character file.
+/// The fields and their names in a character file.
 const AGENT_FIELDS: [(&str, &str); 4] = [
     (TIMEOUT, "SESSION_TIMEOUT_MINUTES"),
     (AUTO_RENEW, "SESSION_AUTO_RENEW"),
@@ -70,18 +70,18 @@ fn agent(settings: Value) -> TimeoutOverrides {
     character.unwrap().timeouts
 }
 
-/// The timeouts of a session that asks for `fields`, of an agent that says nothing.
+/// Returns the timeouts of a session with `fields` and an agent without settings.
 fn created(fields: Value) -> TimeoutConfig {
     POLICY.resolve(request(fields), TimeoutOverrides::default())
 }
 
-/// The timeouts of [`PRESENT`] after a PATCH of `fields`.
+/// Returns the timeouts of [`PRESENT`] after a PATCH of `fields`.
 fn patched(fields: Value) -> Result<TimeoutConfig, InvalidTimeout> {
     POLICY.patch(PRESENT, request(fields))
 }
 
 #[rstest]
-#[case::no_number("abc")]
+#[case::not_a_number("abc")]
 #[case::not_a_number("NaN")]
 #[case::infinity("Infinity")]
 #[case::minus_infinity("-Infinity")]
@@ -89,7 +89,7 @@ fn patched(fields: Value) -> Result<TimeoutConfig, InvalidTimeout> {
 #[case::two_points("12.34.56")]
 #[case::too_large("10e308")]
 #[case::with_a_unit("30min")]
-fn what_is_no_finite_number_falls_back_level_by_level(#[case] text: &str) {
+fn a_number_that_is_not_finite_falls_back_level_by_level(#[case] text: &str) {
     let asked = request(json!({
         "timeoutMinutes": text,
         "maxDurationMinutes": text,
@@ -155,7 +155,7 @@ fn unknown_fields_are_ignored() {
 
 // What JavaScript's Number() makes of a value
 
-/// What becomes of a `timeoutMinutes`.
+/// The result of a `timeoutMinutes`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Outcome {
     /// It is as good as not there.
@@ -318,9 +318,9 @@ fn auto_renew_is_a_boolean_or_null(#[case] value: Value, #[case] found: &str) {
 }
 
 #[test]
-fn of_several_wrong_fields_the_first_one_of_the_documents_is_named() {
+fn of_several_wrong_fields_the_first_documented_one_is_named() {
     let documented = [TIMEOUT, AUTO_RENEW, MAX_DURATION, WARNING];
-    // The client's own order of keys does not matter.
+    // The order of the keys does not matter.
     for reversed in [false, true] {
         for first in 0..documented.len() {
             let mut wrong = documented[first..].to_vec();
@@ -337,7 +337,7 @@ fn of_several_wrong_fields_the_first_one_of_the_documents_is_named() {
 }
 
 #[test]
-fn a_wrong_type_is_named_behind_fields_that_are_merely_unreadable() {
+fn a_wrong_type_is_named_after_unreadable_numbers() {
     let fields = json!({
         "timeoutMinutes": "abc",
         "autoRenew": null,
@@ -357,12 +357,12 @@ fn a_wrong_type_is_named_behind_fields_that_are_merely_unreadable() {
 #[case::hexadecimal(json!("0x2D"), Some(45.0))]
 #[case::null(json!(null), None)]
 #[case::blank(json!("  "), None)]
-#[case::no_number(json!("half an hour"), None)]
+#[case::not_a_number(json!("half an hour"), None)]
 #[case::too_large(json!("10e308"), None)]
 #[case::a_boolean(json!(true), None)]
 #[case::an_array(json!([45]), None)]
 #[case::an_object(json!({ "minutes": 45 }), None)]
-fn an_agents_number_is_read_where_it_can_be(#[case] value: Value, #[case] read: Option<f64>) {
+fn an_agents_number_is_read_if_valid(#[case] value: Value, #[case] read: Option<f64>) {
     assert_eq!(
         agent(json!({ "SESSION_TIMEOUT_MINUTES": value })),
         TimeoutOverrides {
@@ -405,7 +405,7 @@ fn an_agents_number_is_read_where_it_can_be(#[case] value: Value, #[case] read: 
 #[case(json!(null), None)]
 #[case(json!([true]), None)]
 #[case(json!({}), None)]
-fn an_agents_auto_renew_is_read_where_it_can_be(
+fn an_agents_auto_renew_is_read_if_valid(
     #[case] value: Value,
     #[case] expected: Option<bool>,
 ) {
@@ -416,7 +416,7 @@ fn an_agents_auto_renew_is_read_where_it_can_be(
 }
 
 #[test]
-fn one_unreadable_setting_leaves_an_agents_others_alone() {
+fn an_invalid_setting_does_not_affect_the_others() {
     let settings = agent(json!({
         "SESSION_TIMEOUT_MINUTES": [],
         "SESSION_AUTO_RENEW": "perhaps",
@@ -432,9 +432,9 @@ fn one_unreadable_setting_leaves_an_agents_others_alone() {
     assert_eq!(settings, expected);
 }
 
-// Whatever a client sends
+// Arbitrary requests
 
-/// Any value that may stand for a number: numbers, texts of numbers, and what is neither.
+/// Numbers, numeric strings, and other values.
 fn any_number() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
@@ -450,7 +450,7 @@ fn any_number() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Any request that has no wrong types.
+/// Requests without wrong types.
 fn any_request() -> impl Strategy<Value = Value> {
     let flag = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from)];
     let fields = (any_number(), flag, any_number(), any_number());
@@ -471,7 +471,7 @@ fn any_request() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The same wishes in the words of a character file.
+/// Returns the settings of a character file that correspond to a request.
 fn as_settings(request: &Value) -> Value {
     let settings: Map<String, Value> = AGENT_FIELDS
         .into_iter()
@@ -482,25 +482,25 @@ fn as_settings(request: &Value) -> Value {
 
 proptest! {
     #[test]
-    fn a_number_and_its_text_mean_the_same(
+    fn a_number_and_its_string_are_equal(
         number in prop_oneof![prop::num::f64::ANY, -100.0..20_000.0],
     ) {
         let as_number = Value::from(number);
         for field in NUMBER_FIELDS {
             let by_number = request(json!({ field: as_number }));
-            // What is not finite is null in JSON, and "NaN" or "inf" as text: absent all the same.
+            // A number that is not finite is null in JSON and "NaN" or "inf" as a string: absent.
             prop_assert_eq!(by_number, request(json!({ field: number.to_string() })));
             prop_assert_eq!(by_number, request(json!({ field: as_number.to_string() })));
         }
     }
 
     #[test]
-    fn an_agents_values_are_read_like_a_requests(fields in any_request()) {
+    fn an_agents_settings_are_read_like_a_request(fields in any_request()) {
         prop_assert_eq!(agent(as_settings(&fields)), request(fields));
     }
 
     #[test]
-    fn any_json_at_all_is_read_or_refused_by_field(values in any_json_values()) {
+    fn any_json_is_read_or_refused_by_field(values in any_json_values()) {
         let fields: Map<String, Value> = [TIMEOUT, AUTO_RENEW, MAX_DURATION, WARNING]
             .into_iter()
             .map(str::to_owned)
