@@ -131,7 +131,7 @@ fn another_user_is_not_answered() {
     let log = server.log();
     let logged: Vec<&str> = log
         .lines()
-        .filter(|line| line.contains("only the server's own user and root are answered"))
+        .filter(|line| line.contains("only the server's own user and root are admitted"))
         .collect();
     assert_eq!(logged.len(), 1, "{log}");
     assert!(
@@ -224,7 +224,7 @@ fn a_file_in_its_place_is_left_as_it_is() {
     let file = directory.join("sessiond.sock");
     fs::create_dir(&directory).expect("a directory");
     fs::write(&file, "not a socket").expect("a file");
-    let _home = assert_serves_without(builder, &directory, "not a socket is in its place");
+    let _home = assert_serves_without(builder, &directory, "not a socket is at the path");
     assert_eq!(fs::read(&file).expect("the file"), b"not a socket");
 }
 

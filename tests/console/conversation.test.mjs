@@ -52,7 +52,7 @@ test('a conversation, from an empty list to a deleted session', async () => {
   await page.getByLabel('Minutes without activity').fill('90');
   await page.getByLabel('A message renews the session').uncheck();
   await page.getByRole('button', { name: 'Change', exact: true }).click();
-  await page.getByText('90 min, at most 720 min in all').waitFor();
+  await page.getByText('90 min, maximum duration 720 min').waitFor();
   const changed = await server.call('GET', `/api/messaging/sessions/${id}`);
   assert.deepEqual([changed.timeoutConfig.timeoutMinutes, changed.timeoutConfig.autoRenew], [90, false]);
 

@@ -405,10 +405,7 @@ fn an_agents_number_is_read_if_valid(#[case] value: Value, #[case] read: Option<
 #[case(json!(null), None)]
 #[case(json!([true]), None)]
 #[case(json!({}), None)]
-fn an_agents_auto_renew_is_read_if_valid(
-    #[case] value: Value,
-    #[case] expected: Option<bool>,
-) {
+fn an_agents_auto_renew_is_read_if_valid(#[case] value: Value, #[case] expected: Option<bool>) {
     let settings = agent(json!({ "SESSION_AUTO_RENEW": value }));
     assert_eq!(settings.auto_renew, expected);
     let resolved = POLICY.resolve(request(json!({})), settings);
