@@ -27,6 +27,10 @@ snapshots:
     INSTA_UPDATE=always cargo test --test hardening start_messages
     INSTA_UPDATE=always cargo test --test api metrics_snapshot
 
+# Write the table of settings in docs/settings.md and .env.example
+settings:
+    SESSIOND_WRITE_DOCS=1 cargo test --lib settings::documents
+
 # Run the load generator, which compares with a bare server
 load *arguments:
     cargo run --release --example load -- {{ arguments }}

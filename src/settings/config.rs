@@ -91,21 +91,27 @@ impl Config {
     /// Returns an error if a value is invalid.
     #[expect(clippy::needless_pass_by_value, reason = "layers are read once")]
     pub fn read(layers: Layers) -> Result<Self, ConfigError> {
-        names::refuse_planned(&layers)?;
-        let log_filter = log_filter::read(&layers)?;
-        let mut warnings = names::warnings(&layers);
+        Self::parse(&layers, true)
+    }
+
+    fn parse(layers: &Layers, listens: bool) -> Result<Self, ConfigError> {
+        names::refuse_planned(layers)?;
+        let log_filter = log_filter::read(layers)?;
+        let mut warnings = names::warnings(layers);
         let Settings {
             sessions,
             server,
             data,
             agents,
             access,
-        } = Settings::read(&layers, &mut warnings)?;
+        } = Settings::read(layers, &mut warnings)?;
         let log_format = server.log_format;
         let server = server_config(server);
-        let local_host = server.is_loopback().then_some(server.host.as_str());
+        // Only a server that listens on a public address needs authentication.
+        let is_local = !listens || server.is_loopback();
+        let local_host = is_local.then_some(server.host.as_str());
         let max_sessions_per_user = access.max_sessions_per_user.value;
-        let auth = access::policy(access, local_host, &layers, &mut warnings)?;
+        let auth = access::policy(access, local_host, layers, &mut warnings)?;
         if local_host.is_none() && layers.get("SESSION_TIME_SCALE").is_some() {
             return Err(ConfigError(format!(
                 "{} is for tests on a loopback address, and {} is not one",
@@ -119,7 +125,7 @@ impl Config {
         let verify = data.session_verify_interval_hours.value;
         Ok(Self {
             rules: Rules {
-                policy: timeout_policy(&sessions, &layers, &mut warnings),
+                policy: timeout_policy(&sessions, layers, &mut warnings),
                 scale,
                 retention: scale.minutes(retention.max(cleanup)),
                 max_pending_turns: agents.max_pending_turns.value.into(),
@@ -152,7 +158,7 @@ impl Config {
         let is_own = |name: &str| names::is_own(name) || name == RUST_LOG;
         let values = &mut layers.values;
         values.retain(|name, _| used.contains(&name.as_str()) || !is_own(name));
-        let config = Self::read(layers)?;
+        let config = Self::parse(&layers, false)?;
         Ok(Self {
             environment,
             ..config

@@ -127,6 +127,8 @@ fn settings_that_a_command_does_not_use_are_ignored() {
     assert_eq!(config.storage.data_dir.to_str(), Some("elsewhere"));
     assert_eq!(config.rules.policy.min_timeout_minutes, 5);
     assert_eq!(config.warnings, [""; 0]);
+    let config = Config::read_only(layers(), &["SERVER_HOST"]).unwrap();
+    assert_eq!(config.server.host, "0.0.0.0");
     // A character file may name any variable.
     assert!(config.environment.get("LOG_FORMAT").is_some());
     let error = Config::read_only(layers(), &["DATA_DIR", "LOG_FORMAT"]).unwrap_err();

@@ -133,7 +133,7 @@ async fn a_second_server_on_the_same_directory_is_refused() {
         &log,
         &[
             "sessiond.redb: another process has the database open; stop that process first",
-            "choose another folder with --data-dir or DATA_DIR",
+            "choose another directory with --data-dir or DATA_DIR",
         ],
     );
     answer(api.create(user))
