@@ -67,7 +67,13 @@ impl Slice<'_> {
                 current.after = at;
                 self.message(current, at, bytes.value());
             } else {
-                self.misplaced(current, at, bytes.value());
+                let location = RecordLocation::Message(at);
+                self.lost(
+                    current.id,
+                    &location,
+                    "its key is damaged",
+                    bytes.value().to_vec(),
+                );
             }
         }
         Ok(false)
@@ -82,20 +88,6 @@ impl Slice<'_> {
                 self.undecodable(current.id, location, &error, bytes.to_vec());
             }
         }
-    }
-
-    /// Adds a message whose key is damaged.
-    fn misplaced(&mut self, current: &mut CurrentSession, at: Timestamp, bytes: &[u8]) {
-        let reason = "its key is damaged";
-        let location = RecordLocation::Message(at);
-        self.lost
-            .push(format!("session {}, {location}: {reason}", current.id));
-        self.damaged(
-            current.id,
-            location.to_string(),
-            reason.to_owned(),
-            bytes.to_vec(),
-        );
     }
 
     /// Continues after the messages that cannot be read.
@@ -132,7 +124,7 @@ impl Slice<'_> {
             })?;
             match found.flatten() {
                 Some(quarantined) => self.items.push(Item::Quarantined(quarantined)),
-                None => self.lost(current.id, &location, "the reply is missing"),
+                None => self.lost(current.id, &location, "the reply is missing", Vec::new()),
             }
         }
         Ok(())

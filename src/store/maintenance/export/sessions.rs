@@ -67,12 +67,13 @@ impl Slice<'_> {
                 self.undecodable(id, RecordLocation::Session, &error, bytes);
             }
             Ok(None) if is_expected && self.is_missing(id)? => {
-                self.lost(id, &RecordLocation::Session, "it is not there");
+                self.lost(id, &RecordLocation::Session, "it is missing", Vec::new());
                 return Ok(false);
             }
             Ok(None) => {}
             Err(error) if is_local(&error) => {
-                self.lost(id, &RecordLocation::Session, &error.to_string());
+                let reason = error.to_string();
+                self.lost(id, &RecordLocation::Session, &reason, Vec::new());
                 return Ok(false);
             }
             Err(error) => return Err(error),

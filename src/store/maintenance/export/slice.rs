@@ -59,11 +59,17 @@ impl<'a> Slice<'a> {
         self.reader.quarantine.note(owner, location, error);
     }
 
-    /// Adds a record that cannot be read, so that references to it find something.
-    pub(super) fn lost(&mut self, owner: SessionId, location: &RecordLocation, reason: &str) {
+    /// Adds a record that is lost, with what is left of it, so that references to it find something.
+    pub(super) fn lost(
+        &mut self,
+        owner: SessionId,
+        location: &RecordLocation,
+        reason: &str,
+        bytes: Vec<u8>,
+    ) {
         self.lost
             .push(format!("session {owner}, {location}: {reason}"));
-        self.damaged(owner, location.to_string(), reason.to_owned(), Vec::new());
+        self.damaged(owner, location.to_string(), reason.to_owned(), bytes);
     }
 
     /// Reads something of a session; returns none, and notes the place, if it is unreadable.

@@ -6,8 +6,8 @@
 mod keys;
 mod lazy;
 mod messages;
-mod quarantined;
 mod quota;
+mod raw_records;
 mod sessions;
 mod turns;
 

@@ -1,4 +1,4 @@
-//! Moving undecodable records out of their tables, and the table of quarantined records.
+//! Records of any kind by their locations, and the table of quarantined records.
 
 use std::borrow::Borrow;
 use std::ops::Bound;
