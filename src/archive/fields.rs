@@ -46,8 +46,8 @@ pub(super) fn array(field: &str, raw: &RawValue) -> Result<String, String> {
     read::<Vec<Value>>(raw, field, "array")
 }
 
-/// Checks the type, depth and numbers, since the parser of the line has only checked the syntax. Values
-/// that are nested too deeply, or out of range, would be stored but could never be read.
+/// Checks the type, depth and numbers, since the parser of the line has only checked the syntax.
+/// Values that are nested too deeply, or out of range, would be stored but could never be read.
 fn read<T: DeserializeOwned>(raw: &RawValue, field: &str, kind: &str) -> Result<String, String> {
     let text = raw.get();
     match serde_json::from_str::<T>(text) {

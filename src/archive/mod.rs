@@ -1,8 +1,9 @@
 //! The JSON Lines format of exports and imports.
 //!
-//! A line is an object with a `type`. A `session` comes first, then its `message`s, oldest first, and
-//! its `damaged` records. A `deleted` line revokes the session before it, which was deleted during the
-//! export. Lines hold everything that is stored, so exporting an import yields the same bytes.
+//! A line is an object with a `type`. A `session` comes first, then its `message`s, oldest first,
+//! and its `damaged` records. A `deleted` line revokes the session before it, which was deleted
+//! during the export. Lines hold everything that is stored, so exporting an import yields the same
+//! bytes.
 
 mod fields;
 mod message;
@@ -50,9 +51,9 @@ pub fn line(item: &Item) -> String {
     text
 }
 
-/// Parses a line. Duplicate names are refused: exports have none, so the line was edited or damaged, and
-/// using the last value would hide that. Metadata, attachments and actions are stored unchanged, and
-/// their readers use the last value.
+/// Parses a line. Duplicate names are refused: exports have none, so the line was edited or
+/// damaged, and using the last value would hide that. Metadata, attachments and actions are stored
+/// unchanged, and their readers use the last value.
 ///
 /// # Errors
 /// A description of what is wrong with the line.

@@ -1,7 +1,7 @@
 //! Sessions and messages on disk: one redb file, one writer, any number of readers.
 //!
-//! The rest of the crate opens a [`Store`], runs queries on it and submits commands to it. A command
-//! that has been answered is on disk. No snapshot and no transaction leaves this directory.
+//! The rest of the crate opens a [`Store`], runs queries on it and submits commands to it. A
+//! command that has been answered is on disk. No snapshot and no transaction leaves this directory.
 
 pub mod command;
 mod condition;

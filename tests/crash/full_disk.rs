@@ -272,8 +272,7 @@ async fn wait_for_health(api: &Api, status: u16) -> Value {
 }
 
 #[tokio::test]
-async fn without_a_free_byte_sessions_can_be_deleted_and_health_reports_why_nothing_else_is_written()
- {
+async fn without_a_free_byte_sessions_can_be_deleted_and_health_reports_the_reason() {
     let Some(server) = Limited::on_small_disk() else {
         node::skip("this machine does not allow mount namespaces (unshare --user --mount)");
         return;

@@ -87,8 +87,8 @@ impl CreateSession {
         Ok(session)
     }
 
-    /// Refuses if the user has the maximum of active sessions. Counted in the transaction, so that no
-    /// other create can come in between.
+    /// Refuses if the user has the maximum of active sessions. Counted in the transaction, so that
+    /// no other create can come in between.
     fn require_quota(&self, txn: &Txn<'_>) -> CommandResult<()> {
         let limit = txn.rules.max_sessions_per_user;
         if limit == 0 {

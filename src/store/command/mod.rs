@@ -1,8 +1,8 @@
 //! The commands. Each checks everything first and then writes.
 //!
-//! Commands share a transaction, which cannot be rolled back in part, so a command that refuses must
-//! not have written anything. The domain decides what the rules are; the commands load, ask the domain,
-//! and store.
+//! Commands share a transaction, which cannot be rolled back in part, so a command that refuses
+//! must not have written anything. The domain decides what the rules are; the commands load, ask
+//! the domain, and store.
 
 mod activity;
 pub(super) mod apply;

@@ -18,8 +18,8 @@ const SLICE: usize = 500;
 /// The number of quarantined records that are held in memory at once: they may be large.
 const MAX_QUARANTINED: usize = 16;
 
-/// Removes a slice of what is past its retention: messages of deleted sessions first, then sessions in
-/// the order of their expiry, then those whose records are lost.
+/// Removes a slice of what is past its retention: messages of deleted sessions first, then sessions
+/// in the order of their expiry, then those whose records are lost.
 #[derive(Debug, Default)]
 pub struct Purge {
     /// Continues after this deadline, past damaged sessions.
@@ -73,7 +73,8 @@ fn purge_expired(
 ) -> CommandResult<bool> {
     let until = txn.now - txn.rules.retention;
     while *budget > 0 {
-        // Erased sessions are no longer in the index, so each lookup continues where the last ended.
+        // Erased sessions are no longer in the index, so each lookup continues where the last
+        // ended.
         let due = txn.expired_until(until, *after, *budget)?;
         if due.is_empty() {
             return Ok(true);
@@ -140,8 +141,8 @@ fn end_turns(txn: &mut Txn<'_>, session: SessionId, turns: usize) {
     }
 }
 
-/// Whether a session whose record is lost is past its retention. If its expiry is lost too, it counts
-/// as expired when the damage was found.
+/// Whether a session whose record is lost is past its retention. If its expiry is lost too, it
+/// counts as expired when the damage was found.
 fn has_ended(txn: &Txn<'_>, session: &Quarantined) -> bool {
     session.expires_at.unwrap_or(session.found_at) + txn.rules.retention <= txn.now
 }

@@ -5,7 +5,8 @@ use crate::domain::id::SessionId;
 use crate::store::error::CommandResult;
 use crate::store::write::txn::Txn;
 
-/// Stores the id that the server behind a session's agent has for it. It is deleted with the session.
+/// Stores the id that the server behind a session's agent has for it. It is deleted with the
+/// session.
 #[derive(Debug)]
 pub struct StoreRemoteSession {
     /// The session.

@@ -16,8 +16,8 @@ use crate::store::error::CommandResult;
 use crate::store::quarantine::location::KeyKind;
 use crate::store::write::txn::Txn;
 
-/// Stores a submitted reply, which closes the turns that it answers, or finds the reply that has the
-/// same key.
+/// Stores a submitted reply, which closes the turns that it answers, or finds the reply that has
+/// the same key.
 #[derive(Debug)]
 pub struct SubmitReply {
     /// The session.

@@ -13,8 +13,8 @@ use crate::store::error::OpenError;
 /// Creates a database that only its owner can access.
 ///
 /// The file has a temporary name until it is complete and on disk, so an interrupted creation is
-/// never found under the real name. An empty or zeroed file that is found there was a database once,
-/// and the operator decides what becomes of it.
+/// never found under the real name. An empty or zeroed file that is found there was a database
+/// once, and the operator decides what becomes of it.
 pub(crate) fn create(path: &Path) -> Result<(), OpenError> {
     let target = atomic_file::resolve_links(path);
     let file = atomic_file::create_partial(&target)?;

@@ -106,9 +106,9 @@ pub(crate) fn open_view(source: impl Source, cache_bytes: usize) -> Result<Datab
 
 /// Opens a view of the last commit in a running server's file, while its writer pauses.
 ///
-/// The rows of that commit stay in place while the caller holds a snapshot that is not newer. redb's
-/// own tables do not: their pages are reused by the next commit. So they are rewritten here, by a
-/// commit that exists only in memory.
+/// The rows of that commit stay in place while the caller holds a snapshot that is not newer.
+/// redb's own tables do not: their pages are reused by the next commit. So they are rewritten here,
+/// by a commit that exists only in memory.
 pub(crate) fn open_live_view(source: impl Source) -> Result<Database, OpenError> {
     let overlay = CopyOnWriteOverlay::with_current_header(source)?;
     let view = PanicSafe::new(guard(|| open_backend(overlay, LIVE_VIEW_CACHE_BYTES))?);

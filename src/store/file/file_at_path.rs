@@ -1,8 +1,8 @@
 //! The open database file, and the path at which the next start looks for it.
 //!
-//! An open file outlives its name: if it is removed or replaced, the server writes to a file that no
-//! start will find. So the two are compared with every commit, before it is acknowledged, and once a
-//! second when idle.
+//! An open file outlives its name: if it is removed or replaced, the server writes to a file that
+//! no start will find. So the two are compared with every commit, before it is acknowledged, and
+//! once a second when idle.
 
 use std::fmt;
 use std::fs::File;

@@ -1,8 +1,8 @@
 //! Free space inside the file.
 //!
-//! A copy-on-write file does not shrink when rows are removed: the space stays free inside the file.
-//! redb does not report how much that is, so [`crate::store::Store::measure`] walks through all pages
-//! in use, and what is written later is subtracted until the next walk.
+//! A copy-on-write file does not shrink when rows are removed: the space stays free inside the
+//! file. redb does not report how much that is, so [`crate::store::Store::measure`] walks through
+//! all pages in use, and what is written later is subtracted until the next walk.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};

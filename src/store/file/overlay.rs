@@ -1,8 +1,8 @@
 //! A copy-on-write view of a file.
 //!
 //! redb recovers an uncleanly closed file when it opens it, and writes to every file that it opens.
-//! That is too much for a file that may then be refused, or whose disk is suspect. In this view redb's
-//! writes stay in memory.
+//! That is too much for a file that may then be refused, or whose disk is suspect. In this view
+//! redb's writes stay in memory.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,13 +1,13 @@
 //! Verifies that each page of a file is as redb wrote it, before the file is copied.
 //!
-//! redb verifies no checksum when it reads, and our own checksums cover only values. A flipped bit in
-//! a key, or in an inner page, yields other rows, or fewer, without an error, and a copy of these would
-//! be sound by all checksums. So what is copied is verified first.
+//! redb verifies no checksum when it reads, and our own checksums cover only values. A flipped bit
+//! in a key, or in an inner page, yields other rows, or fewer, without an error, and a copy of
+//! these would be sound by all checksums. So what is copied is verified first.
 //!
 //! An undecodable record invalidates the checksum of its page as well, but is no reason to refuse a
-//! copy, which quarantines it. To distinguish the two, such records are rewritten unchanged in a view
-//! of the file, so that their pages get new checksums. If all pages verify then, nothing else was
-//! damaged.
+//! copy, which quarantines it. To distinguish the two, such records are rewritten unchanged in a
+//! view of the file, so that their pages get new checksums. If all pages verify then, nothing else
+//! was damaged.
 
 use redb::{Database, Key, ReadableTable as _, TableDefinition, WriteTransaction};
 

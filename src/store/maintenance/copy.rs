@@ -1,8 +1,8 @@
 //! A copy of everything as of one moment.
 //!
 //! The rows are copied from one snapshot to a new file, in their order, so the copy is as small as
-//! possible. The snapshot lives only that long, since its pages cannot be reused meanwhile. Then the
-//! copy is verified on its own.
+//! possible. The snapshot lives only that long, since its pages cannot be reused meanwhile. Then
+//! the copy is verified on its own.
 
 use std::fs::File;
 

@@ -103,8 +103,8 @@ struct AwaitedReply {
 }
 
 impl CurrentSession {
-    /// Whether a reply is the awaited one. If a later message shares the reply, it has the id that was
-    /// reserved for that message, which may be quarantined.
+    /// Whether a reply is the awaited one. If a later message shares the reply, it has the id that
+    /// was reserved for that message, which may be quarantined.
     fn is_awaited(&self, awaited: &AwaitedReply, reply: &Message) -> bool {
         let is_between = |at| awaited.message_at < at && at < reply.created_at;
         let mut quarantined = self.quarantined_messages.iter();
@@ -258,7 +258,8 @@ impl Import {
         Ok(())
     }
 
-    /// Places the open turns of a complete session, and refuses one whose messages lack their replies.
+    /// Places the open turns of a complete session, and refuses one whose messages lack their
+    /// replies.
     fn end_session(&mut self, txn: &mut Txn<'_>) -> Result<(), ImportError> {
         let Some(current) = self.current.take() else {
             return Ok(());

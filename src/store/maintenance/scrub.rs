@@ -1,8 +1,9 @@
 //! Verification of the live file.
 //!
 //! Pages are verified by redb's checksums and rows by the checks of `sessiond check`, both in one
-//! read-only view of the last commit ([`open_live_view`]). The writer pauses only while that view is
-//! opened. A snapshot keeps the pages in place meanwhile, so the file may grow until the pass ends.
+//! read-only view of the last commit ([`open_live_view`]). The writer pauses only while that view
+//! is opened. A snapshot keeps the pages in place meanwhile, so the file may grow until the pass
+//! ends.
 
 use std::fs::File;
 use std::io;
@@ -35,8 +36,8 @@ const MAX_POLLS: usize = 1000;
 /// The result of a complete pass.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// The number of faults in pages, index rows and counters. redb reports only whether any page is
-    /// damaged, so damaged pages count as one fault.
+    /// The number of faults in pages, index rows and counters. redb reports only whether any page
+    /// is damaged, so damaged pages count as one fault.
     pub damaged_pages: u64,
     /// The first of them, one line each.
     pub faults: Vec<String>,
@@ -167,7 +168,8 @@ impl Findings {
         }
     }
 
-    /// Adds an error as a fault if the file is to blame: it is damaged or truncated, or its disk fails.
+    /// Adds an error as a fault if the file is to blame: it is damaged or truncated, or its disk
+    /// fails.
     fn add_error(&mut self, error: OpenError) -> Result<(), OpenError> {
         let is_truncated = error.io_kind() == Some(io::ErrorKind::UnexpectedEof);
         if !(error.is_damage() || is_truncated || error.is_io_failure()) {

@@ -8,8 +8,8 @@ use super::progress::Progress;
 use crate::store::error::OpenError;
 use crate::store::file::panic_guard::{PanicSafe, guard};
 
-/// Returns the faults of a database, one line each. Undecodable records are left out, since they are
-/// no reason to give up the rest: they are quarantined when they are read.
+/// Returns the faults of a database, one line each. Undecodable records are left out, since they
+/// are no reason to give up the rest: they are quarantined when they are read.
 pub(crate) fn verify(database: Database) -> Result<Vec<String>, OpenError> {
     let mut database = PanicSafe::new(database);
     let mut faults = Vec::new();

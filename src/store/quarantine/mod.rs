@@ -128,7 +128,8 @@ fn restore_turn(txn: &mut Txn<'_>, session: SessionId, position: u32) -> Command
     })
 }
 
-/// Decodes a row of the table of quarantined records; a row that is itself damaged is returned as is.
+/// Decodes a row of the table of quarantined records; a row that is itself damaged is returned as
+/// is.
 pub(super) fn quarantined_row(owner: SessionId, location: &str, bytes: &[u8]) -> Quarantined {
     record::decode_quarantined(owner, location, bytes).unwrap_or_else(|error| Quarantined {
         owner,

@@ -19,8 +19,8 @@ impl Store {
         })
     }
 
-    /// Returns the first warnings after `after`, up to and including a time, in their order, each with
-    /// its session unless that is damaged.
+    /// Returns the first warnings after `after`, up to and including a time, in their order, each
+    /// with its session unless that is damaged.
     pub async fn due_warnings(
         &self,
         after: Option<DueSession>,
@@ -36,8 +36,8 @@ impl Store {
         })
     }
 
-    /// Returns the time of the first warning after `warned`, or of the first expiry after `expired`,
-    /// whichever is earlier.
+    /// Returns the time of the first warning after `warned`, or of the first expiry after
+    /// `expired`, whichever is earlier.
     pub async fn next_deadline_after(
         &self,
         warned: Timestamp,

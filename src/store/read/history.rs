@@ -16,8 +16,8 @@ impl Reader<'_> {
     /// damaged ones.
     ///
     /// A reply follows the message that it answers, or the newest of several, even if it was stored
-    /// after later messages, or after the given one. Messages that the agent sent on its own stay at
-    /// their time.
+    /// after later messages, or after the given one. Messages that the agent sent on its own stay
+    /// at their time.
     pub(crate) fn messages_before(
         &self,
         session: SessionId,
@@ -51,8 +51,8 @@ impl Reader<'_> {
         Ok(history.into_newest(limit))
     }
 
-    /// Returns the text of up to `limit` of the newest messages of the user before one of them, oldest
-    /// first, except damaged ones. Nothing else is copied.
+    /// Returns the text of up to `limit` of the newest messages of the user before one of them,
+    /// oldest first, except damaged ones. Nothing else is copied.
     pub(crate) fn statements_before(
         &self,
         session: SessionId,
@@ -133,8 +133,8 @@ impl Backwards {
         }
     }
 
-    /// Returns when the reply to a message was stored, if that was after the given message and it is
-    /// not placed yet.
+    /// Returns when the reply to a message was stored, if that was after the given message and it
+    /// is not placed yet.
     fn later_reply(&mut self, message: &Message, given: Timestamp) -> Option<Timestamp> {
         replied_at(message).filter(|at| *at >= given && self.later.insert(*at))
     }

@@ -143,7 +143,8 @@ impl Store {
         self.read(|reader| reader.messages(session, request))
     }
 
-    /// Passes a page of a session's messages to `make`, with borrowed texts, and returns the result.
+    /// Passes a page of a session's messages to `make`, with borrowed texts, and returns the
+    /// result.
     pub async fn with_message_page<T>(
         &self,
         session: SessionId,

@@ -2,8 +2,8 @@
 //!
 //! Each query reads from one snapshot. Queries are async because a store may have to wait for its
 //! answer; this one reads its file at once, so each is ready immediately. Every query fails with a
-//! [`ReadError`](super::error::ReadError) if the database cannot be read, and, where its documentation
-//! says so, on a record that cannot be decoded.
+//! [`ReadError`](super::error::ReadError) if the database cannot be read, and, where its
+//! documentation says so, on a record that cannot be decoded.
 
 #![expect(
     clippy::unused_async,

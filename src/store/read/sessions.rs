@@ -58,7 +58,8 @@ impl Store {
         self.read(|reader| reader.session(id))
     }
 
-    /// Returns a session, active or not, and the state of its conversation. Fails on a damaged record.
+    /// Returns a session, active or not, and the state of its conversation. Fails on a damaged
+    /// record.
     pub async fn session_state(&self, id: SessionId) -> ReadResult<Option<StoredSession>> {
         self.read(|reader| {
             let Some(session) = reader.session(id)? else {
@@ -73,8 +74,8 @@ impl Store {
         })
     }
 
-    /// Returns sessions of one user, or of all, active or not, in descending order of their ids below
-    /// `below`, and the id at which the next page continues. Damaged sessions are left out.
+    /// Returns sessions of one user, or of all, active or not, in descending order of their ids
+    /// below `below`, and the id at which the next page continues. Damaged sessions are left out.
     pub async fn sessions(
         &self,
         user: Option<UserId>,
@@ -121,8 +122,8 @@ impl Store {
         })
     }
 
-    /// Returns the ids of the active sessions below one, newest first; none if more than `limit` are
-    /// active in all. The cost grows with the active sessions, not with the retained ones.
+    /// Returns the ids of the active sessions below one, newest first; none if more than `limit`
+    /// are active in all. The cost grows with the active sessions, not with the retained ones.
     pub async fn active_session_ids(
         &self,
         below: Option<SessionId>,
@@ -141,8 +142,8 @@ impl Store {
         })
     }
 
-    /// Counts the sessions of each standing. The cost grows with what fell due recently, not with what
-    /// is stored.
+    /// Counts the sessions of each standing. The cost grows with what fell due recently, not with
+    /// what is stored.
     pub async fn stats(&self, now: Timestamp) -> ReadResult<Stats> {
         self.read(|reader| {
             let rows = reader.deadlines()?;
@@ -171,7 +172,8 @@ impl Store {
         })
     }
 
-    /// Whether a user's key stands for a session that was created with it. Fails on a damaged record.
+    /// Whether a user's key stands for a session that was created with it. Fails on a damaged
+    /// record.
     pub async fn knows_create_key(
         &self,
         user: UserId,

@@ -1,9 +1,9 @@
 //! The newest snapshot, shared by all readers until the next commit.
 //!
-//! Beginning a transaction and opening a table costs as much as reading a row. Every reader wants the
-//! state of the last commit, so they share one snapshot of it; the writer drops it with each commit,
-//! before the commit is acknowledged. It never keeps a page from being reused: the pages of the last
-//! commit are in use with or without it.
+//! Beginning a transaction and opening a table costs as much as reading a row. Every reader wants
+//! the state of the last commit, so they share one snapshot of it; the writer drops it with each
+//! commit, before the commit is acknowledged. It never keeps a page from being reused: the pages of
+//! the last commit are in use with or without it.
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -57,8 +57,8 @@ impl OpenDatabase {
         Ok(self.database.begin_read()?)
     }
 
-    /// Closes the database. Reads that are in progress fail from now on. If the disk fails, the next
-    /// open may have to repair the file.
+    /// Closes the database. Reads that are in progress fail from now on. If the disk fails, the
+    /// next open may have to repair the file.
     pub(crate) fn close(self) -> Result<(), redb::DatabaseError> {
         self.forget_snapshot();
         self.database.close()

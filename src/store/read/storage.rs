@@ -50,7 +50,8 @@ impl Store {
         })
     }
 
-    /// Returns the next items of an export; empty at its end. Unreadable places are noted in the cursor.
+    /// Returns the next items of an export; empty at its end. Unreadable places are noted in the
+    /// cursor.
     pub async fn export(
         &self,
         cursor: &mut Cursor,

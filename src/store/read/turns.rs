@@ -45,9 +45,9 @@ pub struct StoredTurn {
 }
 
 impl Store {
-    /// Returns the next turn of a session to run, with as much as `wants` requests for the backend of
-    /// its agent. Of turns that wait for a submitted reply, it is the one whose wait ends first. Fails
-    /// on a damaged record.
+    /// Returns the next turn of a session to run, with as much as `wants` requests for the backend
+    /// of its agent. Of turns that wait for a submitted reply, it is the one whose wait ends first.
+    /// Fails on a damaged record.
     pub async fn pending_turn(
         &self,
         session: SessionId,
@@ -75,7 +75,8 @@ impl Store {
         })
     }
 
-    /// Returns the outcome of the turn whose message was stored at a time. Fails on a damaged record.
+    /// Returns the outcome of the turn whose message was stored at a time. Fails on a damaged
+    /// record.
     pub async fn turn_outcome(&self, session: SessionId, at: Timestamp) -> ReadResult<TurnOutcome> {
         self.read(|reader| match reader.message(session, at)? {
             None => Ok(TurnOutcome::Deleted),
@@ -105,7 +106,8 @@ impl Store {
         })
     }
 
-    /// Returns the id of a session's remote session. A damaged one counts as none, and is created anew.
+    /// Returns the id of a session's remote session. A damaged one counts as none, and is created
+    /// anew.
     pub async fn remote_session(&self, session: SessionId) -> ReadResult<Option<String>> {
         self.read(|reader| reader.remote_session(session))
     }
@@ -162,7 +164,8 @@ fn pending_turn(
     }))
 }
 
-/// Returns the first open turn; of those that wait for a submitted reply, the one whose wait ends first.
+/// Returns the first open turn; of those that wait for a submitted reply, the one whose wait ends
+/// first.
 fn turn_to_run(reader: &Reader<'_>, session: SessionId) -> ReadResult<Option<OpenTurn>> {
     let first = reader.next_turn(session)?;
     if first.as_ref().is_none_or(|turn| turn.waits_until.is_none()) {

@@ -1,9 +1,9 @@
 //! The time-ordered index of the sessions' warnings and expiries.
 //!
-//! A session's warning precedes its expiry by a configured number of minutes: there are many sessions
-//! and few such spans. Rows are ordered by span and then by expiry, so within a span they are in the
-//! order of both deadlines, and one row serves both. The due rows are one range per span in use.
-//! A separate row for the warning would make every heartbeat write a third more.
+//! A session's warning precedes its expiry by a configured number of minutes: there are many
+//! sessions and few such spans. Rows are ordered by span and then by expiry, so within a span they
+//! are in the order of both deadlines, and one row serves both. The due rows are one range per span
+//! in use. A separate row for the warning would make every heartbeat write a third more.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -31,7 +31,8 @@ use super::record::{self, Counter};
 use crate::domain::time::Timestamp;
 use crate::store::error::CommandResult;
 
-/// The version of this contract. Older files are migrated ([`super::migrations`]), newer ones refused.
+/// The version of this contract. Older files are migrated ([`super::migrations`]), newer ones
+/// refused.
 pub(crate) const SCHEMA_VERSION: u32 = 2;
 
 /// session

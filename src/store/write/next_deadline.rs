@@ -43,10 +43,10 @@ impl NextDeadline {
         self.sooner.notified().await;
     }
 
-    /// Returns the latest time, at most `now`, up to which the deadlines are final. Commands set only
-    /// deadlines in the future, but one of a batch that is still being written may have passed by the
-    /// time the batch is on disk, and an event for it would be lost if later deadlines had been
-    /// processed already. If a batch delays the janitor, the end of the batch wakes it.
+    /// Returns the latest time, at most `now`, up to which the deadlines are final. Commands set
+    /// only deadlines in the future, but one of a batch that is still being written may have passed
+    /// by the time the batch is on disk, and an event for it would be lost if later deadlines had
+    /// been processed already. If a batch delays the janitor, the end of the batch wakes it.
     pub fn settled(&self, now: Timestamp) -> Timestamp {
         let mut batch = self.batch();
         match batch.began.filter(|began| *began < now) {

@@ -25,8 +25,8 @@ pub(crate) enum WriterMessage {
     },
 }
 
-/// A request to the writer to pause. The channel has no capacity: the first message begins the pause, and
-/// the second one fails when the receiver is dropped, which ends it.
+/// A request to the writer to pause. The channel has no capacity: the first message begins the
+/// pause, and the second one fails when the receiver is dropped, which ends it.
 pub(crate) struct Pause(pub(crate) mpsc::SyncSender<()>);
 
 impl Pause {

@@ -29,7 +29,8 @@ use crate::store::shared::Shared;
 /// The most commands of one transaction, so that no caller waits for a huge one.
 const MAX_BATCH: usize = 1024;
 
-/// The most commands while the disk is nearly full: there may be just enough space for a small batch.
+/// The most commands while the disk is nearly full: there may be just enough space for a small
+/// batch.
 const MAX_BATCH_WHEN_LOW: usize = 16;
 
 /// How often a failing database is retried.

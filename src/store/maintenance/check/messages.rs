@@ -111,8 +111,9 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Whether a message is the reply to another: its id was reserved for it, or for a later message
-    /// that shares the reply. If that message is damaged, this is unknown and counts as true.
+    /// Whether a message is the reply to another: its id was reserved for it, or for a later
+    /// message that shares the reply. If that message is damaged, this is unknown and counts as
+    /// true.
     fn is_reply_to(
         &self,
         reply: &Message,

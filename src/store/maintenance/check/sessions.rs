@@ -14,9 +14,9 @@ use crate::store::schema::counters::Counters;
 use crate::store::schema::deadline::{Deadline, Index, Row};
 use crate::store::schema::record;
 
-/// The number of rows of each index that belong to sessions. Each session has its own row, so an index
-/// with exactly as many rows has none without a session. Looking up each row would take as long as all
-/// other checks.
+/// The number of rows of each index that belong to sessions. Each session has its own row, so an
+/// index with exactly as many rows has none without a session. Looking up each row would take as
+/// long as all other checks.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Indexed {
     deadlines: u64,

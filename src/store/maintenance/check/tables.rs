@@ -60,8 +60,8 @@ impl Tables {
             + self.open_turns.len()?)
     }
 
-    /// Whether there is a session, and `fits` holds for it. For an undecodable one, which is reported
-    /// on its own, this is unknown and counts as true.
+    /// Whether there is a session, and `fits` holds for it. For an undecodable one, which is
+    /// reported on its own, this is unknown and counts as true.
     pub(super) fn has_session(
         &self,
         id: SessionId,

@@ -1,12 +1,12 @@
 //! Exports everything in slices, each read from a snapshot of its own, so that no snapshot is held
 //! while the export proceeds.
 //!
-//! A session is exported as it is when its first slice is read. If its messages need further slices,
-//! later changes are left out: newer messages, and replies to turns that were open.
+//! A session is exported as it is when its first slice is read. If its messages need further
+//! slices, later changes are left out: newer messages, and replies to turns that were open.
 //!
 //! An unreadable page does not end the export. What is known to be there is exported as damaged,
-//! without its bytes, and the export continues after it ([`seek`]), with the sessions that any table
-//! knows of ([`owners`]). The [`Cursor`] lists each such place.
+//! without its bytes, and the export continues after it ([`seek`]), with the sessions that any
+//! table knows of ([`owners`]). The [`Cursor`] lists each such place.
 
 mod cursor;
 mod messages;

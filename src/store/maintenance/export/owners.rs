@@ -48,8 +48,8 @@ impl Owners {
 type First<'a> = &'a dyn Fn(u128) -> ReadResult<Option<u128>>;
 
 impl Reader<'_> {
-    /// Returns the next sessions after one, and the owners of quarantined records, as far as any table
-    /// can be read. Adds unreadable places to `lost`.
+    /// Returns the next sessions after one, and the owners of quarantined records, as far as any
+    /// table can be read. Adds unreadable places to `lost`.
     pub(super) fn owners_after(
         &self,
         after: Option<SessionId>,

@@ -72,7 +72,8 @@ impl Slice<'_> {
         Ok(messages)
     }
 
-    /// Begins the messages of a session, and adds those of its turns and keys that cannot be decoded.
+    /// Begins the messages of a session, and adds those of its turns and keys that cannot be
+    /// decoded.
     pub(super) fn begin_messages(
         &mut self,
         id: SessionId,

@@ -23,8 +23,8 @@ pub(super) fn is_local(error: &ReadError) -> bool {
     }
 }
 
-/// Returns the smallest readable key after an unreadable one; none if no key up to `last` is readable.
-/// Calls `read` about two hundred times at most.
+/// Returns the smallest readable key after an unreadable one; none if no key up to `last` is
+/// readable. Calls `read` about two hundred times at most.
 pub(super) fn next_readable(
     unreadable: u128,
     last: u128,

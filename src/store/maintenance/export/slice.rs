@@ -59,7 +59,8 @@ impl<'a> Slice<'a> {
         self.reader.quarantine.note(owner, location, error);
     }
 
-    /// Adds a record that is lost, with what is left of it, so that references to it find something.
+    /// Adds a record that is lost, with what is left of it, so that references to it find
+    /// something.
     pub(super) fn lost(
         &mut self,
         owner: SessionId,

@@ -1,9 +1,9 @@
 //! The frame of a record, and its encoding.
 //!
-//! Only this file uses bincode's functions. A value is `[version: 1 byte][crc32 of the rest: 4 bytes,
-//! little endian][bincode]`. The version is needed because bincode cannot tell an old layout from a
-//! new one, the checksum because redb does not verify pages when it reads them. Decoding is limited in
-//! size, since a damaged length would otherwise request exabytes.
+//! Only this file uses bincode's functions. A value is `[version: 1 byte][crc32 of the rest: 4
+//! bytes, little endian][bincode]`. The version is needed because bincode cannot tell an old layout
+//! from a new one, the checksum because redb does not verify pages when it reads them. Decoding is
+//! limited in size, since a damaged length would otherwise request exabytes.
 
 use bincode::{BorrowDecode, Encode};
 

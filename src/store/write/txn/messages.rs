@@ -40,8 +40,8 @@ impl Txn<'_> {
         }
     }
 
-    /// Stores a message. If it is too large, only its caller is refused, so a command must write its
-    /// new message before anything else.
+    /// Stores a message. If it is too large, only its caller is refused, so a command must write
+    /// its new message before anything else.
     pub(crate) fn put_message(&mut self, message: &Message) -> CommandResult<()> {
         let bytes = record::encode_message(message)?;
         let location = RecordLocation::Message(message.created_at);
@@ -85,8 +85,8 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// Removes up to `limit` of a session's messages, their keys and its quarantined records; returns
-    /// how many rows that were.
+    /// Removes up to `limit` of a session's messages, their keys and its quarantined records;
+    /// returns how many rows that were.
     pub(crate) fn remove_messages(
         &mut self,
         session: SessionId,

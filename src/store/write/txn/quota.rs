@@ -29,9 +29,9 @@ impl Default for Quota {
 }
 
 impl Txn<'_> {
-    /// Counts the active sessions of a user, up to a limit. The newest are read first, so that a user
-    /// who has reached the limit costs little. For other users, the number of expired sessions that
-    /// are read hardly exceeds the number of all active sessions.
+    /// Counts the active sessions of a user, up to a limit. The newest are read first, so that a
+    /// user who has reached the limit costs little. For other users, the number of expired sessions
+    /// that are read hardly exceeds the number of all active sessions.
     pub(crate) fn active_sessions(&self, user: UserId, limit: u64) -> CommandResult<Quota> {
         let user = u128::from(user);
         let mut quota = Quota::default();
