@@ -45,7 +45,7 @@ async fn a_failing_agent_is_a_502_and_is_recorded_with_the_message() {
         assert_eq!(details["agentId"], SCRIPTED);
         assert_eq!(details["pending"], false);
         assert!(
-            !failed.body.to_string().contains("told to"),
+            !failed.body.to_string().contains("the script says"),
             "the agent's error text is not shown"
         );
         assert_stored(&server, &session, &details["userMessage"]).await;
