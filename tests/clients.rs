@@ -97,7 +97,7 @@ fn published_clients_work_unchanged() {
     assert_stop_notifies_listeners(directory.path(), server);
 }
 
-/// Thousands of calls, valid and invalid, that schemathesis generates from the OpenAPI document.
+/// Thousands of calls, valid and invalid, that schemathesis generates from the `OpenAPI` document.
 #[test]
 fn the_server_conforms_to_its_openapi_document() {
     let _turn = ONE_AT_A_TIME.lock();

@@ -1,4 +1,4 @@
-//! Clients that are generated from the server's OpenAPI document.
+//! Clients that are generated from the server's `OpenAPI` document.
 
 use std::process::Command;
 
