@@ -11,9 +11,11 @@ run *arguments:
 fmt:
     cargo fmt
 
-# The quick checks of CI: links, format, clippy, documentation
+# The quick checks of CI: links, words, spelling, format, clippy, documentation
 check:
     python3 .ci/links.py
+    python3 .ci/words.py
+    typos
     cargo fmt --check
     cargo clippy --all-targets --locked -- -D warnings
     RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --locked

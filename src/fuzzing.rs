@@ -75,8 +75,8 @@ mod tests {
     ];
 
     fn corpus(target: &str) -> Vec<Vec<u8>> {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus");
-        let entries = fs::read_dir(format!("{folder}/{target}")).unwrap();
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus");
+        let entries = fs::read_dir(format!("{directory}/{target}")).unwrap();
         let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         files.sort();
         let inputs: Vec<_> = files.iter().map(|file| fs::read(file).unwrap()).collect();

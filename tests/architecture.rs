@@ -407,7 +407,9 @@ impl Reader<'_> {
     /// Adds the paths in the arguments of a macro, which are not parsed.
     fn add_tokens(&mut self, tokens: &impl ToString) {
         let text = tokens.to_string().replace([' ', '\n'], "");
-        for (at, _) in text.match_indices("crate::") {
+        let paths = text.match_indices("crate::");
+        // A visibility is not a dependency.
+        for (at, _) in paths.filter(|(at, _)| !text[..*at].ends_with("(in")) {
             let path = text[at..].split(|it: char| !it.is_alphanumeric() && it != '_' && it != ':');
             let names = path.into_iter().next().unwrap_or_default().split("::");
             self.paths.insert(names.map(str::to_owned).collect());

@@ -11,7 +11,7 @@ use tower_http::timeout::TimeoutError;
 use super::error::ApiError;
 use crate::app::error::{AppError, Unavailable, ValidationError};
 use crate::connections::Connection;
-use crate::connections::budget::{Budget, Reservation};
+use crate::connections::budget::{Budget, ReservedBytes};
 
 /// The size of the buffers that hold an incomplete body, in bytes.
 const PIECE: usize = 32 * 1024;
@@ -20,7 +20,7 @@ const PIECE: usize = 32 * 1024;
 #[derive(Default)]
 pub(super) struct ReceivedBody {
     pub(super) bytes: Bytes,
-    _reservation: Option<Reservation>,
+    _reservation: Option<ReservedBytes>,
 }
 
 #[derive(Debug, PartialEq, Eq)]

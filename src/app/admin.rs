@@ -19,7 +19,7 @@ const EXPORT_SLICE: usize = 500;
 
 /// A copy of the database. Dropping it deletes its file.
 #[derive(Debug)]
-pub struct Backup {
+pub struct BackupFile {
     app: Arc<App>,
     copy: StoredBackup,
     /// Lets the next backup start when this one is dropped.
@@ -41,7 +41,7 @@ impl App {
     ///
     /// # Errors
     /// A backup is already running, the disk is full or fails, or the database is damaged.
-    pub async fn backup(self: &Arc<Self>) -> Result<Backup, AppError> {
+    pub async fn backup(self: &Arc<Self>) -> Result<BackupFile, AppError> {
         let permit = Arc::clone(&self.backups).try_acquire_owned();
         let permit = permit.map_err(|_| AppError::Unavailable(Unavailable::Overloaded))?;
         let app = Arc::clone(self);
@@ -49,7 +49,7 @@ impl App {
             let copied = app.store.backup(app.now()).await;
             let copy = copied.map_err(|error| copy_error(&error))?;
             tracing::info!(bytes = copy.length(), "created a backup");
-            Ok(Backup {
+            Ok(BackupFile {
                 app,
                 copy,
                 _permit: permit,
@@ -89,7 +89,7 @@ impl App {
     }
 }
 
-impl Backup {
+impl BackupFile {
     /// Returns the length in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {

@@ -20,7 +20,7 @@ mod turn_store;
 mod verification;
 
 pub use self::active_sessions::ActiveSessionScan;
-pub use self::admin::{Backup, Export};
+pub use self::admin::{BackupFile, Export};
 pub use self::application::App;
 pub use self::create::CreateRequest;
 pub use self::health::{Health, Reason, Status};

@@ -15,7 +15,7 @@ const STYLES: Styles = Styles::styled()
 #[command(name = "sessiond", version, styles = STYLES, about = ABOUT, after_help = AFTER_HELP)]
 pub(super) struct Cli {
     #[command(subcommand)]
-    pub(super) command: Option<Command>,
+    pub(super) command: Option<CliCommand>,
 }
 
 const ABOUT: &str = "\
@@ -39,7 +39,7 @@ Exit codes:
 
 /// A command.
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum CliCommand {
     /// Serve the API; the same as no command
     #[command(
         after_help = "Example:\n  sessiond serve --server-port 8080 --data-dir /var/lib/sessiond"

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use self::commands::{Cli, Command};
+use self::commands::{Cli, CliCommand};
 use crate::auth::identity::random_token;
 use crate::settings::Config;
 
@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
     let ended = match parsed {
         Ok((cli, matches)) => {
             let (name, matches) = matches.subcommand().unwrap_or(("serve", &matches));
-            run(cli.command.unwrap_or(Command::Serve), name, matches).map(|()| ExitCode::SUCCESS)
+            run(cli.command.unwrap_or(CliCommand::Serve), name, matches).map(|()| ExitCode::SUCCESS)
         }
         Err(error) => print_usage(&error),
     };
@@ -49,17 +49,17 @@ pub fn main() -> ExitCode {
     })
 }
 
-fn run(command: Command, name: &str, matches: &ArgMatches) -> anyhow::Result<()> {
+fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<()> {
     let with_config = |run: &dyn Fn(&Config) -> anyhow::Result<()>| {
         let config = flags::config(name, matches)?;
         run(&config).map_err(|error| hints::add(error, name, &config))
     };
     match command {
-        Command::Token => {
+        CliCommand::Token => {
             let token = random_token().context("the system provides no random numbers")?;
             output::print(&token)
         }
-        Command::Completions { shell } => {
+        CliCommand::Completions { shell } => {
             let mut script = Vec::new();
             // Completions include hidden flags, so these are left out.
             let mut command = flags::add_listed(Cli::command());
@@ -67,19 +67,19 @@ fn run(command: Command, name: &str, matches: &ArgMatches) -> anyhow::Result<()>
             let mut out = io::stdout().lock();
             output::unless_closed(out.write_all(&script).and_then(|()| out.flush()))
         }
-        Command::Serve => with_config(&serve::run),
-        Command::Agents { probe } => with_config(&|config| agents::run(config, probe)),
-        Command::Healthcheck { live } => with_config(&|config| healthcheck::run(config, live)),
-        Command::Check => with_config(&check::run),
-        Command::Compact => with_config(&check::compact),
-        Command::Backup { file } => with_config(&|config| backup::run(config, &file)),
-        Command::Restore { file, force } => {
+        CliCommand::Serve => with_config(&serve::run),
+        CliCommand::Agents { probe } => with_config(&|config| agents::run(config, probe)),
+        CliCommand::Healthcheck { live } => with_config(&|config| healthcheck::run(config, live)),
+        CliCommand::Check => with_config(&check::run),
+        CliCommand::Compact => with_config(&check::compact),
+        CliCommand::Backup { file } => with_config(&|config| backup::run(config, &file)),
+        CliCommand::Restore { file, force } => {
             with_config(&|config| backup::restore(config, &file, force))
         }
-        Command::Export { session } => {
+        CliCommand::Export { session } => {
             with_config(&|config| export::run(config, session.as_deref()))
         }
-        Command::Import { file } => with_config(&|config| import::run(config, file.as_deref())),
+        CliCommand::Import { file } => with_config(&|config| import::run(config, file.as_deref())),
     }
 }
 

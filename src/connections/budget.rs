@@ -10,7 +10,7 @@ pub(crate) struct Budget(Arc<Semaphore>);
 
 /// Reserved bytes. They are released on drop.
 #[derive(Debug)]
-pub(crate) struct Reservation {
+pub(crate) struct ReservedBytes {
     budget: Budget,
     held: Option<OwnedSemaphorePermit>,
 }
@@ -24,21 +24,21 @@ impl Budget {
         Self(Arc::new(Semaphore::new(bytes)))
     }
 
-    pub(crate) fn reservation(&self) -> Reservation {
-        Reservation {
+    pub(crate) fn reservation(&self) -> ReservedBytes {
+        ReservedBytes {
             budget: self.clone(),
             held: None,
         }
     }
 
-    pub(crate) fn reserve(&self, bytes: usize) -> Result<Reservation, Exhausted> {
+    pub(crate) fn reserve(&self, bytes: usize) -> Result<ReservedBytes, Exhausted> {
         let mut reservation = self.reservation();
         reservation.resize(bytes)?;
         Ok(reservation)
     }
 }
 
-impl Reservation {
+impl ReservedBytes {
     /// Changes the reservation to `bytes`. On an error it stays as it is.
     pub(crate) fn resize(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let held = self.bytes();

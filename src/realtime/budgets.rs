@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::connections::budget::{Budget, Exhausted, Reservation};
+use crate::connections::budget::{Budget, Exhausted, ReservedBytes};
 
 /// The largest message of a client, and the largest poll, in bytes.
 pub const MAX_MESSAGE: usize = 1024 * 1024;
@@ -46,7 +46,7 @@ pub(super) struct Inbox(Mutex<Usage>);
 struct Usage {
     bytes: usize,
     own: usize,
-    shared: Reservation,
+    shared: ReservedBytes,
 }
 
 impl Budgets {

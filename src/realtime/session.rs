@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::budgets::{Inbox, Outbox, lock};
 use super::payload::ReceivedEvent;
 use crate::auth::identity::{Principal, Unauthorized};
-use crate::connections::budget::{Exhausted, Reservation};
+use crate::connections::budget::{Exhausted, ReservedBytes};
 use crate::connections::{BusyGuard, Connection, ConnectionGuard, Connections};
 
 /// How long a session may take until it is connected to Socket.IO.
@@ -74,7 +74,7 @@ pub(super) struct QueuedEvent {
     pub(super) event: ReceivedEvent,
     /// The id of the acknowledgement, if the client expects one.
     pub(super) ack: Option<u64>,
-    pub(super) _reservation: Reservation,
+    pub(super) _reservation: ReservedBytes,
 }
 
 /// Why a request is refused, in the form of Engine.IO.

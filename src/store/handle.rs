@@ -27,7 +27,7 @@ use super::schema::tables::meta;
 use super::shared::Shared;
 use super::write::next_deadline::NextDeadline;
 use super::write::queue::{Pending, WriterMessage};
-use super::write::writer::{State, Writer};
+use super::write::writer::{Writer, WriterState};
 use crate::clock::Clock;
 use crate::domain::rules::Rules;
 use crate::events::EventBus;
@@ -147,7 +147,7 @@ impl Store {
             work,
             clock,
             events,
-            state: State::new(),
+            state: WriterState::new(),
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())

@@ -19,7 +19,7 @@ use crate::api::openapi::responses::{AnySessionErrors, StorageErrors};
 use crate::api::response::{json, streamed};
 use crate::api::state::ApiState;
 use crate::app::error::AppError;
-use crate::app::{Backup, Export};
+use crate::app::{BackupFile, Export};
 
 /// How many bytes of a backup are read at once.
 const PIECE: u64 = 256 * 1024;
@@ -53,7 +53,7 @@ pub(in crate::api) async fn backup(State(state): State<ApiState>) -> Result<Resp
     Ok((headers, Body::from_stream(pieces(backup))).into_response())
 }
 
-fn pieces(backup: Backup) -> impl Stream<Item = io::Result<Bytes>> {
+fn pieces(backup: BackupFile) -> impl Stream<Item = io::Result<Bytes>> {
     try_stream! {
         let mut offset = 0;
         while offset < backup.length() {

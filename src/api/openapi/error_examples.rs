@@ -11,28 +11,28 @@ use crate::domain::timeout::InvalidTimeout;
 /// The age of a session that cannot be renewed.
 const AGE: Millis = Millis(42_000_000);
 
-pub(super) struct ErrorResponse {
+pub(super) struct ExampleResponse {
     pub(super) name: &'static str,
     pub(super) description: &'static str,
     pub(super) examples: Vec<(&'static str, ApiError)>,
 }
 
-impl ErrorResponse {
+impl ExampleResponse {
     fn example(mut self, name: &'static str, error: impl Into<ApiError>) -> Self {
         self.examples.push((name, error.into()));
         self
     }
 }
 
-fn response(name: &'static str, description: &'static str) -> ErrorResponse {
-    ErrorResponse {
+fn response(name: &'static str, description: &'static str) -> ExampleResponse {
+    ExampleResponse {
         name,
         description,
         examples: Vec::new(),
     }
 }
 
-pub(super) fn all() -> Vec<ErrorResponse> {
+pub(super) fn all() -> Vec<ExampleResponse> {
     vec![
         bad_request(),
         response("PayloadTooLarge", "The body is too large").example(
@@ -131,7 +131,7 @@ pub(super) fn all() -> Vec<ErrorResponse> {
     ]
 }
 
-fn bad_request() -> ErrorResponse {
+fn bad_request() -> ExampleResponse {
     let uuid = ValidationError::Uuid {
         field: "agentId",
         value: Some("abc-123".into()),
@@ -167,7 +167,7 @@ fn bad_request() -> ErrorResponse {
     .example("body", ValidationError::Body(body.into()))
 }
 
-fn unavailable(name: &'static str, description: &'static str) -> ErrorResponse {
+fn unavailable(name: &'static str, description: &'static str) -> ExampleResponse {
     response(name, description)
         .example("overloaded", Unavailable::Overloaded)
         .example("shuttingDown", Unavailable::ShuttingDown)

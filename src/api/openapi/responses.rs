@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use utoipa::IntoResponses;
 use utoipa::openapi::{Ref, RefOr, Response};
 
-use super::error_examples::{self, ErrorResponse};
+use super::error_examples::{self, ExampleResponse};
 use super::headers;
 use super::sample::NOW;
 
@@ -58,7 +58,7 @@ pub(super) fn all() -> Value {
         .collect()
 }
 
-fn document(response: &ErrorResponse) -> Value {
+fn document(response: &ExampleResponse) -> Value {
     let examples = response.examples.iter();
     let examples: Map<_, _> = examples
         .map(|(name, error)| ((*name).to_owned(), json!({ "value": error.document(NOW) })))

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// A line that stops the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct EnvFileFault {
     /// Number of the line, from 1.
     pub line: usize,
     /// What is wrong with it.
@@ -38,7 +38,7 @@ pub enum FaultKind {
     LineSeparator,
 }
 
-impl Fault {
+impl EnvFileFault {
     pub(super) fn new(line: usize, kind: FaultKind, name: Option<&str>) -> Self {
         let name = name.filter(|name| is_variable(name)).map(str::to_owned);
         Self { line, kind, name }
@@ -50,7 +50,7 @@ fn is_variable(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && !name.contains('-')
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for EnvFileFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.as_deref().unwrap_or("NAME");
         let value = match &self.name {

@@ -13,7 +13,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
 
-pub use self::fault::{Fault, FaultKind};
+pub use self::fault::{EnvFileFault, FaultKind};
 use self::parse::Assignment;
 use super::error::ConfigError;
 use super::input_file;
@@ -32,11 +32,11 @@ impl EnvFile {
     ///
     /// # Errors
     /// Returns the first invalid line.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, EnvFileFault> {
         let text = str::from_utf8(bytes).map_err(|error| {
             let before = &bytes[..error.valid_up_to()];
             let line = 1 + memchr::memchr_iter(b'\n', before).count();
-            Fault::new(line, FaultKind::NotUtf8, None)
+            EnvFileFault::new(line, FaultKind::NotUtf8, None)
         })?;
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let assignments = parse::parse(&text)?;

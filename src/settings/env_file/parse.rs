@@ -4,7 +4,7 @@
 //! not match. This parser reads line by line: each line is blank, a comment or an assignment, or
 //! else a fault. A text that both accept has the same values for both.
 
-use super::fault::{Fault, FaultKind};
+use super::fault::{EnvFileFault, FaultKind};
 use super::line::{Head, assigned, head, is_blank, is_separator};
 
 /// An assignment.
@@ -18,7 +18,7 @@ pub(in super::super) struct Assignment {
 }
 
 /// Parses a text whose lines end with `\n`.
-pub(super) fn parse(text: &str) -> Result<Vec<Assignment>, Fault> {
+pub(super) fn parse(text: &str) -> Result<Vec<Assignment>, EnvFileFault> {
     let mut parser = Parser {
         rest: text,
         line: 1,
@@ -46,7 +46,7 @@ struct Value {
 
 impl Parser<'_> {
     /// Parses a line, or several if a quoted value spans them.
-    fn next(&mut self) -> Result<Option<Assignment>, Fault> {
+    fn next(&mut self) -> Result<Option<Assignment>, EnvFileFault> {
         let line = first_line(self.rest);
         let body = line.trim_start_matches(is_blank);
         if body.is_empty() || body.starts_with('#') {
@@ -73,7 +73,7 @@ impl Parser<'_> {
     }
 
     /// Parses the value at an offset.
-    fn value(&self, start: usize, name: &str) -> Result<Value, Fault> {
+    fn value(&self, start: usize, name: &str) -> Result<Value, EnvFileFault> {
         let after = self.rest[start..].trim_start_matches(is_blank);
         match after.chars().next() {
             Some(quote @ ('\'' | '"' | '`')) => {
@@ -85,7 +85,7 @@ impl Parser<'_> {
 
     /// Parses a value without quotes, which ends with the line or before a `#` that follows a
     /// blank.
-    fn bare(&self, start: usize, name: &str) -> Result<Value, Fault> {
+    fn bare(&self, start: usize, name: &str) -> Result<Value, EnvFileFault> {
         let after = first_line(&self.rest[start..]);
         if after.contains(is_separator) {
             return Err(self.fault(FaultKind::LineSeparator, Some(name)));
@@ -104,7 +104,7 @@ impl Parser<'_> {
 
     /// Parses a value in quotes. As in `dotenv`, a quote after a backslash closes it only if the
     /// next quote without one does not, and the backslash stays.
-    fn quoted(&self, open: usize, quote: char, name: &str) -> Result<Value, Fault> {
+    fn quoted(&self, open: usize, quote: char, name: &str) -> Result<Value, EnvFileFault> {
         let content = &self.rest[open + 1..];
         let mut escaped = Vec::new();
         let mut plain = None;
@@ -146,7 +146,7 @@ impl Parser<'_> {
     }
 
     /// Continues after this many bytes and the rest of their last line, a comment or blanks.
-    fn skip(&mut self, read: usize, name: Option<&str>) -> Result<(), Fault> {
+    fn skip(&mut self, read: usize, name: Option<&str>) -> Result<(), EnvFileFault> {
         let (read, rest) = self.rest.split_at(read);
         self.line += read.matches('\n').count();
         let comment = first_line(rest);
@@ -159,8 +159,8 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn fault(&self, kind: FaultKind, name: Option<&str>) -> Fault {
-        Fault::new(self.line, kind, name)
+    fn fault(&self, kind: FaultKind, name: Option<&str>) -> EnvFileFault {
+        EnvFileFault::new(self.line, kind, name)
     }
 }
 

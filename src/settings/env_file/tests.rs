@@ -15,7 +15,7 @@ fn value(text: &str) -> String {
     value.unwrap_or_else(|| panic!("{text:?} sets nothing"))
 }
 
-fn fault(text: &str) -> Fault {
+fn fault(text: &str) -> EnvFileFault {
     EnvFile::parse(text.as_bytes()).expect_err(text)
 }
 

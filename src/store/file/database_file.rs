@@ -8,7 +8,7 @@ use super::database::open_backend;
 use super::disk;
 use super::file_at_path::{Displacement, FileAtPath};
 use super::open;
-use super::overlay::{CopyOnWriteOverlay, Source};
+use super::overlay::{CopyOnWriteOverlay, OverlaySource};
 use super::panic_guard::{PanicSafe, guard};
 use super::reserve::Reserve;
 use crate::store::error::OpenError;
@@ -100,7 +100,10 @@ impl DatabaseFile for DiskFile {
 }
 
 /// Opens a view of a file that no server writes to.
-pub(crate) fn open_view(source: impl Source, cache_bytes: usize) -> Result<Database, OpenError> {
+pub(crate) fn open_view(
+    source: impl OverlaySource,
+    cache_bytes: usize,
+) -> Result<Database, OpenError> {
     guard(|| open_backend(CopyOnWriteOverlay::new(source)?, cache_bytes))
 }
 
@@ -109,7 +112,7 @@ pub(crate) fn open_view(source: impl Source, cache_bytes: usize) -> Result<Datab
 /// The rows of that commit stay in place while the caller holds a snapshot that is not newer.
 /// redb's own tables do not: their pages are reused by the next commit. So they are rewritten here,
 /// by a commit that exists only in memory.
-pub(crate) fn open_live_view(source: impl Source) -> Result<Database, OpenError> {
+pub(crate) fn open_live_view(source: impl OverlaySource) -> Result<Database, OpenError> {
     let overlay = CopyOnWriteOverlay::with_current_header(source)?;
     let view = PanicSafe::new(guard(|| open_backend(overlay, LIVE_VIEW_CACHE_BYTES))?);
     view.write(|_| Ok(()))?;

@@ -14,14 +14,14 @@ use redb::StorageBackend;
 const BLOCK: usize = 4096;
 
 /// The storage below the view.
-pub(crate) trait Source: std::fmt::Debug + Send + 'static {
+pub(crate) trait OverlaySource: std::fmt::Debug + Send + 'static {
     fn length(&self) -> io::Result<u64>;
 
     /// Fills the buffer from an offset on.
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
 }
 
-impl Source for File {
+impl OverlaySource for File {
     fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
@@ -37,7 +37,7 @@ pub(crate) struct CopyOnWriteOverlay(Mutex<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    source: Box<dyn Source>,
+    source: Box<dyn OverlaySource>,
     /// How much of the source is visible, in bytes.
     source_length: u64,
     length: u64,
@@ -45,7 +45,7 @@ struct Inner {
 }
 
 impl CopyOnWriteOverlay {
-    pub(crate) fn new(source: impl Source) -> io::Result<Self> {
+    pub(crate) fn new(source: impl OverlaySource) -> io::Result<Self> {
         let length = source.length()?;
         Ok(Self(Mutex::new(Inner {
             source: Box::new(source),
@@ -57,7 +57,7 @@ impl CopyOnWriteOverlay {
 
     /// Returns a view of a file whose writer is paused and will continue. The header, the only part
     /// that is overwritten in place, stays as it is now.
-    pub(crate) fn with_current_header(source: impl Source) -> io::Result<Self> {
+    pub(crate) fn with_current_header(source: impl OverlaySource) -> io::Result<Self> {
         let mut header = Box::new([0; BLOCK]);
         source.read_at(0, header.as_mut_slice())?;
         let overlay = Self::new(source)?;

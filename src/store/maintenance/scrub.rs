@@ -17,7 +17,7 @@ use super::checksums;
 use super::verify::verify_rows;
 use crate::store::error::OpenError;
 use crate::store::file::database_file::open_live_view;
-use crate::store::file::overlay::Source;
+use crate::store::file::overlay::OverlaySource;
 use crate::store::file::panic_guard::PanicSafe;
 use crate::store::handle::Store;
 use crate::store::quarantine::location::RecordRef;
@@ -66,7 +66,7 @@ struct Stoppable {
     stop: CancellationToken,
 }
 
-impl Source for Stoppable {
+impl OverlaySource for Stoppable {
     fn length(&self) -> io::Result<u64> {
         self.file.length()
     }

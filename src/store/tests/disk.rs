@@ -9,7 +9,7 @@ use super::*;
 use crate::store::file::database::open_backend;
 use crate::store::file::database_file::{DatabaseFile, open_view};
 use crate::store::file::file_at_path::Displacement;
-use crate::store::file::overlay::Source;
+use crate::store::file::overlay::OverlaySource;
 use crate::store::file::panic_guard::guard;
 
 /// Clones share one disk.
@@ -196,7 +196,7 @@ impl DatabaseFile for Disk {
     }
 }
 
-impl Source for Disk {
+impl OverlaySource for Disk {
     fn length(&self) -> io::Result<u64> {
         StorageBackend::len(self)
     }

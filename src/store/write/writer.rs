@@ -51,12 +51,12 @@ pub(crate) struct Writer {
     pub(crate) work: Receiver<WriterMessage>,
     pub(crate) clock: Clock,
     pub(crate) events: EventBus,
-    pub(crate) state: State,
+    pub(crate) state: WriterState,
 }
 
 /// The state that only the writer knows.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct WriterState {
     mode: Mode,
     /// When a failing database is retried.
     next_probe: Instant,
@@ -78,7 +78,7 @@ enum Mode {
     Suspect,
 }
 
-impl State {
+impl WriterState {
     pub(crate) fn new() -> Self {
         Self {
             mode: Mode::Open,
