@@ -15,7 +15,7 @@ pub fn stop_signal() -> impl Future<Output = ()> {
     }
 }
 
-/// Does the same as [`signal`]. The future returns the number of the signal.
+/// Does the same as [`stop_signal`]. The future returns the number of the signal.
 pub fn stop_signal_number() -> impl Future<Output = i32> {
     let interrupt = listen(SignalKind::interrupt());
     let terminate = listen(SignalKind::terminate());

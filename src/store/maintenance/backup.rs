@@ -49,8 +49,9 @@ impl Store {
     /// Creates a verified copy of everything as of one moment. The writer pauses only while a
     /// second view of the file is opened.
     ///
-    /// # Errors The disk has no free space for it or fails, or the stored data is not sound; damage
-    /// to single records is not a failure.
+    /// # Errors
+    /// The disk has no free space for it or fails, or the stored data is not sound; damage to
+    /// single records is not a failure.
     pub async fn backup(self: &Arc<Self>, now: Timestamp) -> Result<Backup, CopyError> {
         let store = Arc::clone(self);
         let copying = tokio::task::spawn_blocking(move || {

@@ -147,7 +147,8 @@ impl OfflineDatabase {
 
     /// Copies everything to an empty file, and verifies both.
     ///
-    /// # Errors Either file fails, or the stored data is not sound. Single undecodable records are
+    /// # Errors
+    /// Either file fails, or the stored data is not sound. Single undecodable records are
     /// quarantined in the copy.
     pub fn copy_to(
         &mut self,
@@ -183,7 +184,8 @@ impl OfflineDatabase {
 
 /// Compacts a file; returns its length in bytes before and after.
 ///
-/// # Errors The file is in use, foreign, damaged or of a newer version, and then unchanged; or the
+/// # Errors
+/// The file is in use, foreign, damaged or of a newer version, and then unchanged; or the
 /// disk fails. A damaged record is enough: its page would get a checksum that matches the damage.
 pub fn compact(path: &Path, cache_bytes: usize) -> Result<(u64, u64), OpenError> {
     let before = std::fs::metadata(path)?.len();
