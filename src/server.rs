@@ -12,6 +12,8 @@ use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
 
 use crate::agents::registry::{Agent, BackendContext, Registry};
+use crate::agents::variables::Variables;
+use crate::agents::warnings::warnings;
 use crate::api::{self, Sockets};
 use crate::app::App;
 use crate::auth::Authenticator;
@@ -88,9 +90,11 @@ pub async fn run_with(
     let agents = source.load()?;
     let opened = open(&config, &path, agents, &clock).await;
     let (store, app) = opened.with_context(in_database)?;
+    source.create_directory();
     let stop = CancellationToken::new();
     let background = start_background(&app, &config, &stop);
-    let reload = reload_agents(Arc::clone(&app), source, hangups);
+    let variables = config.environment.clone();
+    let reload = reload_agents(Arc::clone(&app), source, hangups, variables);
     background.spawn(stop.clone().run_until_cancelled_owned(reload));
     let clear = config.clear_on_shutdown;
     serve(&app, config, clock, listener, shutdown).await?;
@@ -129,7 +133,8 @@ async fn open(
     let store = Arc::new(store);
     let limits = RateLimits::new(config.auth.rates, clock);
     let app = App::new(Arc::clone(&store), agents, events, limits, clock.clone());
-    log_start(path, found, &app);
+    log_start(path, found);
+    log_agents(&app, &config.environment);
     let resumed = app.recover().await;
     let sessions = resumed.map_err(|error| anyhow::anyhow!("open turns: {error:?}"))?;
     if sessions > 0 {
@@ -213,6 +218,14 @@ impl AgentSource {
         })
     }
 
+    /// Creates the directory if it is missing.
+    fn create_directory(&mut self) {
+        match create_agents_dir(&self.directory) {
+            Ok(()) => self.existed = true,
+            Err(error) => tracing::warn!(%error, "{} cannot be created", self.directory.display()),
+        }
+    }
+
     fn load(&mut self) -> anyhow::Result<Registry> {
         let mut agents = Registry::load(&self.directory, self.clock.now(), &self.context)?;
         let exists = self.directory.is_dir();
@@ -233,13 +246,18 @@ impl AgentSource {
 }
 
 /// Reloads the character files at each signal. If one of them is invalid, nothing changes.
-async fn reload_agents(app: Arc<App>, mut source: AgentSource, mut hangups: Signals) {
+async fn reload_agents(
+    app: Arc<App>,
+    mut source: AgentSource,
+    mut hangups: Signals,
+    variables: Variables,
+) {
     while hangups.next().await {
         match source.load() {
             Ok(agents) => {
                 app.replace_agents(agents);
                 tracing::info!("reloaded the character files");
-                log_agents(&app);
+                log_agents(&app, &variables);
             }
             Err(error) => tracing::error!("the agents were not reloaded: {error:#}"),
         }
@@ -270,7 +288,19 @@ pub(crate) fn create_data_dir(path: &Path) -> anyhow::Result<()> {
     created.with_context(|| format!("the data directory {} cannot be created", path.display()))
 }
 
-fn log_start(path: &Path, found: OpenReport, app: &App) {
+/// Creates the directory of the character files if it is missing, for its owner only. The data
+/// directory must exist.
+pub(crate) fn create_agents_dir(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        // If it is something else, reading it reports that.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        created => created,
+    }
+}
+
+fn log_start(path: &Path, found: OpenReport) {
     let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let last_stop = match found.clean_stop {
         None => "none, the database is new",
@@ -285,16 +315,22 @@ fn log_start(path: &Path, found: OpenReport, app: &App) {
         last_stop,
         "sessiond"
     );
-    log_agents(app);
 }
 
-fn log_agents(app: &App) {
-    for agent in app.agents().iter() {
+/// Logs each agent with its backend, and warns of settings that have no effect.
+fn log_agents(app: &App, variables: &Variables) {
+    let agents = app.agents();
+    for agent in agents.iter() {
         tracing::info!(
             name = agent.character.name,
             id = %agent.character.id,
             backend = agent.backend.kind(),
+            model = agent.backend.model(),
+            address = agent.backend.address(),
             "agent"
         );
+    }
+    for warning in warnings(&agents, variables) {
+        tracing::warn!("{warning}");
     }
 }

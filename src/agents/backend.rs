@@ -152,6 +152,17 @@ pub trait Backend: Debug + Send + Sync {
     /// Returns its name in `settings.backend.type`.
     fn kind(&self) -> &'static str;
 
+    /// Returns the address of the server behind it: scheme, host, port and path, never user
+    /// information or a query. `None` if there is no such server.
+    fn address(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns the model that it requests, if it names one.
+    fn model(&self) -> Option<&str> {
+        None
+    }
+
     /// Returns what it needs beside the message.
     fn context_needs(&self) -> ContextNeeds {
         ContextNeeds::default()

@@ -15,3 +15,4 @@ pub mod reply_info;
 pub mod settings;
 pub mod turns;
 pub mod variables;
+pub mod warnings;

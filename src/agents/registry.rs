@@ -67,6 +67,9 @@ pub enum RegistryError {
         /// The cause.
         error: io::Error,
     },
+    /// The address that a variable holds is invalid.
+    #[error("{0}")]
+    Variable(String),
     /// A symbolic link points to a missing file.
     #[error("{} is a link to a missing file; fix or remove the link", .0.display())]
     Dangling(PathBuf),
@@ -135,6 +138,24 @@ fn backend(
     construct(character, context)
 }
 
+/// Returns the built-in agent. If it is the only agent, the model that `ElizaOS`'s variables name
+/// replies for it.
+fn built_in(
+    is_only_agent: bool,
+    started_at: Timestamp,
+    context: &BackendContext,
+) -> Result<Agent, RegistryError> {
+    if is_only_agent {
+        let character = Character::built_in_with_model(started_at)?;
+        let model = OpenAi::from_variables(&character, context)
+            .map_err(|error| RegistryError::Variable(error.reason))?;
+        if let Some(model) = model {
+            return Ok(Agent::with_backend(character, model));
+        }
+    }
+    Ok(Agent::new(Character::built_in(started_at)?, context)?)
+}
+
 /// The current agents: their files may be reloaded while the server runs.
 #[derive(Debug)]
 pub struct Agents(watch::Sender<Arc<Registry>>);
@@ -185,8 +206,9 @@ impl Registry {
         started_at: Timestamp,
         context: &BackendContext,
     ) -> Result<Self, RegistryError> {
-        let mut agents = vec![Agent::new(Character::built_in(started_at)?, context)?];
-        for path in character_files(directory)? {
+        let files = character_files(directory)?;
+        let mut agents = vec![built_in(files.is_empty(), started_at, context)?];
+        for path in files {
             let agent = Agent::new(read(&path)?, context)?;
             let id = agent.character.id;
             match agents.iter_mut().find(|other| other.character.id == id) {
@@ -238,7 +260,7 @@ impl Registry {
     }
 }
 
-fn character_files(directory: &Path) -> Result<Vec<PathBuf>, RegistryError> {
+pub(super) fn character_files(directory: &Path) -> Result<Vec<PathBuf>, RegistryError> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -282,7 +304,7 @@ fn is_file(path: &Path) -> Result<bool, RegistryError> {
     }
 }
 
-fn read(path: &Path) -> Result<Character, RegistryError> {
+pub(super) fn read(path: &Path) -> Result<Character, RegistryError> {
     let text = fs::read_to_string(path).map_err(io_error(path))?;
     let modified = fs::metadata(path)
         .and_then(|data| data.modified())

@@ -28,6 +28,7 @@ mod retries;
 mod secrets;
 mod settings;
 mod stand_in;
+mod start;
 mod streams;
 mod submit;
 #[path = "../support/mod.rs"]

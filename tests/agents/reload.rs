@@ -189,7 +189,7 @@ async fn an_invalid_file_or_a_missing_directory_keeps_the_agents() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_directory_may_be_created_later() {
+async fn the_first_file_finds_its_directory() {
     let setup = Process::builder();
     let process = tokio::task::spawn_blocking(|| setup.start()).await.unwrap();
     let server = Running {
@@ -197,7 +197,6 @@ async fn the_directory_may_be_created_later() {
         client: client(),
     };
     server.reload(RELOADED).await;
-    fs::create_dir(server.process.data_dir().join("agents")).unwrap();
     let eliza = character(OTHER, &json!({ "type": "eliza" }));
     fs::write(server.file("other.json"), eliza.to_string()).unwrap();
     server.reload(RELOADED).await;

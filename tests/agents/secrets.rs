@@ -12,7 +12,7 @@ const PROMPT: &str = "My grandmother's recipe needs seven grams of saffron, no l
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_has_server_errors_but_neither_keys_nor_the_conversation() {
     let mut stand_in = StandIn::start().await;
-    let url = stand_in.url.replace("http://", "http://user:pa55word@");
+    let url = format!("{}/v1?key=pa55word", stand_in.url);
     let backend = json!({
         "type": "openai", "baseUrl": url, "apiKeyEnv": "MY_KEY", "headers": { "api-key": HEADER },
     });

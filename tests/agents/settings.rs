@@ -55,6 +55,22 @@ async fn an_invalid_backend_stops_the_start_with_its_line() {
             "begins with http",
         ),
         (
+            r#"{"type": "openai", "baseUrl": "https://user:TOPSECRET@h/v1"}"#,
+            3,
+            "baseUrl has user information (USER:PASSWORD@); allowed is an address without it: put \
+             the key into a variable, and name the variable with apiKeyEnv",
+        ),
+        (
+            r#"{"type": "elizaos", "baseUrl": "https://TOPSECRET@h"}"#,
+            3,
+            "name the variable with apiKeyEnv",
+        ),
+        (
+            r#"{"type": "webhook", "url": "https://user:TOPSECRET@h"}"#,
+            3,
+            "signs the calls with secretEnv",
+        ),
+        (
             r#"{"type": "elizaos", "baseUrl": "http://h", "agentId": "x"}"#,
             3,
             "expected a UUID, found \"x\"",
@@ -267,6 +283,25 @@ async fn settings_must_be_an_object() {
         error.contains("expected settings, which are a JSON object"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn an_invalid_variable_is_named_without_any_file() {
+    for (variable, value, reason) in [
+        ("OLLAMA_API_ENDPOINT", "localhost:11434", "begins with http"),
+        (
+            "OPENAI_BASE_URL",
+            "https://u:TOPSECRET@h/v1",
+            "put the key into OPENAI_API_KEY",
+        ),
+    ] {
+        let error = Server::builder().set(variable, value).start_error().await;
+        assert!(
+            error.starts_with(variable) && error.contains(reason),
+            "{error}"
+        );
+        assert!(!error.contains("TOPSECRET"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -131,11 +131,12 @@ fn the_data_is_accessible_only_to_its_owner() {
         let mut names = Vec::new();
         for file in files {
             let file = file.expect("the directory can be read");
-            assert_eq!(mode(&file.path()), 0o600, "{file:?}");
+            let expected = if file.path().is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode(&file.path()), expected, "{file:?}");
             names.push(file.file_name());
         }
         names.sort();
-        assert_eq!(names, ["sessiond.redb", "sessiond.sock"]);
+        assert_eq!(names, ["agents", "sessiond.redb", "sessiond.sock"]);
         server.restart();
     }
 }

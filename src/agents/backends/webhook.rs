@@ -15,6 +15,7 @@ use super::answer::{self, AgentAnswer, ReplyOrigin, Unnamed};
 use crate::agents::backend::{Backend, Piece, ReplySource, ReplyStream, TurnRequest};
 use crate::agents::backend_context::BackendContext;
 use crate::agents::character::Character;
+use crate::agents::client::address;
 use crate::agents::client::body::{AnswerBody, BodyKind};
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
@@ -103,6 +104,10 @@ fn earlier_message(message: &Message) -> Value {
 impl Backend for Webhook {
     fn kind(&self) -> &'static str {
         "webhook"
+    }
+
+    fn address(&self) -> Option<String> {
+        Some(address::without_secrets(&self.url))
     }
 
     fn context_needs(&self) -> ContextNeeds {

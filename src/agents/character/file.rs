@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::profile::Profile;
+use super::unread;
 use crate::agents::settings::{BackendConfig, SettingsError};
 use crate::domain::id::parse_uuid;
 use crate::domain::timeout::TimeoutOverrides;
@@ -19,6 +20,8 @@ pub(super) struct CharacterFile {
     pub(super) profile: Profile,
     pub(super) timeouts: TimeoutOverrides,
     pub(super) backend: BackendConfig,
+    /// Members that name a model or plugins.
+    pub(super) unread: Vec<&'static str>,
 }
 
 impl CharacterFile {
@@ -48,6 +51,7 @@ impl CharacterFile {
             profile,
             timeouts: read_timeouts(&settings),
             backend: backend.transpose()?.unwrap_or_default(),
+            unread: unread::find(&members, &settings),
         })
     }
 }

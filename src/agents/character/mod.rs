@@ -2,6 +2,7 @@
 
 mod file;
 mod profile;
+mod unread;
 
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,13 @@ const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
 
 const BUILT_IN: &str = include_str!("../eliza.json");
 
+/// The built-in agent if a model replies for it.
+const BUILT_IN_WITH_MODEL: &str = r#"{
+    "name": "Eliza",
+    "bio": ["A helpful assistant, built into this server and answered by a model."],
+    "system": "You are Eliza, a helpful assistant. Answer briefly and to the point."
+}"#;
+
 /// Stands for the path of the built-in agent's file.
 const BUILT_IN_PATH: &str = "(built in)";
 
@@ -52,6 +60,8 @@ pub struct Character {
     pub timeouts: TimeoutOverrides,
     /// The backend's settings.
     pub backend: BackendConfig,
+    /// Members of the file that name a model or plugins, which only `ElizaOS` reads.
+    pub unread: Vec<&'static str>,
     /// When the file was last modified.
     pub modified_at: Timestamp,
     /// The file; `None` for the built-in agent.
@@ -96,6 +106,7 @@ impl Character {
             profile: file.profile,
             timeouts: file.timeouts,
             backend: file.backend,
+            unread: file.unread,
             modified_at,
             file: Some(path.to_owned()),
         })
@@ -106,7 +117,20 @@ impl Character {
     /// # Errors
     /// Never: its file is compiled in and tested.
     pub fn built_in(modified_at: Timestamp) -> Result<Self, CharacterError> {
-        let character = Self::parse(Path::new(BUILT_IN_PATH), BUILT_IN, modified_at)?;
+        Self::compiled_in(BUILT_IN, modified_at)
+    }
+
+    /// Returns the built-in agent as it is if a model replies for it. What the rule engine says
+    /// about itself would mislead a model.
+    ///
+    /// # Errors
+    /// Never: its text is compiled in and tested.
+    pub fn built_in_with_model(modified_at: Timestamp) -> Result<Self, CharacterError> {
+        Self::compiled_in(BUILT_IN_WITH_MODEL, modified_at)
+    }
+
+    fn compiled_in(text: &str, modified_at: Timestamp) -> Result<Self, CharacterError> {
+        let character = Self::parse(Path::new(BUILT_IN_PATH), text, modified_at)?;
         Ok(Self {
             file: None,
             ..character
@@ -133,7 +157,7 @@ impl Character {
 
 /// Returns the id that `ElizaOS` derives from a name: its `stringToUuid` takes the SHA-1 of the
 /// name as `encodeURIComponent` writes it, and sets variant and version in its own way.
-fn id_from_name(name: &str) -> Uuid {
+pub(super) fn id_from_name(name: &str) -> Uuid {
     let mut digest = Sha1::new();
     for part in utf8_percent_encode(name, URI_COMPONENT) {
         digest.update(part);
@@ -162,6 +186,8 @@ mod tests {
     fn an_id_is_derived_from_the_name_as_elizaos_does() {
         assert_eq!(id_from_name("Eliza"), ELIZA_ID);
         assert_eq!(Character::built_in(Timestamp(0)).unwrap().id.0, ELIZA_ID);
+        let with_model = Character::built_in_with_model(Timestamp(0)).unwrap();
+        assert_eq!(with_model.id.0, ELIZA_ID);
         let encoded = utf8_percent_encode("Zoë (2)!", URI_COMPONENT);
         assert_eq!(encoded.to_string(), "Zo%C3%AB%20(2)!");
     }
@@ -184,6 +210,21 @@ mod tests {
             ..Profile::default()
         };
         assert_eq!(ada.profile, profile, "the rest is not public");
+    }
+
+    #[test]
+    fn members_that_name_a_model_elsewhere_are_noted_unless_they_are_empty() {
+        let unread = |text| parse(text).unwrap().unread;
+        assert_eq!(
+            unread(
+                r#"{"name": "Ada", "modelProvider": "openai", "plugins": ["@elizaos/plugin-openai"],
+                    "settings": {"model": "gpt-4o", "voice": {"model": "en"}}}"#
+            ),
+            ["modelProvider", "plugins", "settings.model"]
+        );
+        let empty = r#"{"name": "Ada", "modelProvider": "", "plugins": [ ],
+                        "settings": {"model": null}}"#;
+        assert!(unread(empty).is_empty());
     }
 
     #[test]

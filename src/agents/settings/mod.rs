@@ -1,6 +1,7 @@
 //! `settings.backend` of a character file. An error names the line, the field, what it may have and
 //! what it has.
 
+pub(super) mod address;
 mod error;
 mod field;
 mod unknown;
@@ -18,7 +19,6 @@ pub use self::error::SettingsError;
 use self::error::line_of;
 use self::field::{BackendField, describe};
 use super::backend_context::BackendContext;
-use super::client::http_client;
 use crate::json::{self, Members};
 
 /// The fields of all backends.
@@ -181,13 +181,7 @@ impl BackendConfig {
 
     /// Parses the URL of a server, which a field or variable of this name holds.
     pub(super) fn url(&self, name: &str, text: &str) -> Result<Url, SettingsError> {
-        http_client::parse_url(text).ok_or_else(|| {
-            let reason = format!(
-                "{name} must be a URL that begins with http:// or https://, with a host and an \
-                 optional port from 1 to 65535"
-            );
-            self.error_in(name, reason)
-        })
+        address::parse(name, text).map_err(|reason| self.error_in(name, reason))
     }
 
     /// Returns the secret in the variable that a field names, exactly as it was set.
@@ -288,7 +282,7 @@ impl Default for BackendConfig {
 }
 
 /// Returns whether a text has the usual form of a variable's name.
-fn is_variable(name: &str) -> bool {
+pub(super) fn is_variable(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     name.bytes().all(is_allowed)
 }

@@ -20,6 +20,7 @@ use super::answer::{ReplyOrigin, Unnamed, pieces};
 use crate::agents::backend::{Backend, Piece, RemoteCall, ReplyStream, TurnRequest};
 use crate::agents::backend_context::BackendContext;
 use crate::agents::character::Character;
+use crate::agents::client::address;
 use crate::agents::client::body::{AnswerBody, BodyKind};
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
@@ -70,6 +71,10 @@ impl ElizaOs {
 impl Backend for ElizaOs {
     fn kind(&self) -> &'static str {
         "elizaos"
+    }
+
+    fn address(&self) -> Option<String> {
+        Some(address::without_secrets(&self.base))
     }
 
     fn context_needs(&self) -> ContextNeeds {

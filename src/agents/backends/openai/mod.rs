@@ -8,6 +8,7 @@ mod parameters;
 mod reader;
 mod settings;
 mod thinking;
+mod variables;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use self::failure::Failure;
 use self::parameters::{Completion, Parameters};
 use self::reader::ReplyReader;
+pub(crate) use self::variables::{Provider, VariableModel};
 use super::history::{ChatMessage, Window};
 use super::prompt;
 use crate::agents::backend::{
@@ -29,6 +31,7 @@ use crate::agents::backend::{
 };
 use crate::agents::backend_context::BackendContext;
 use crate::agents::character::Character;
+use crate::agents::client::address;
 use crate::agents::client::body::{AnswerBody, BodyKind};
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
@@ -65,6 +68,8 @@ const DONE: &str = "[DONE]";
 pub(crate) struct OpenAi {
     client: Client,
     url: Url,
+    /// `baseUrl` as operators see it.
+    address: String,
     key: Option<SecretString>,
     headers: HeaderMap,
     parameters: Parameters,
@@ -81,6 +86,7 @@ impl OpenAi {
         Self {
             client: context.client.clone(),
             url: http_client::append_path(base, "/chat/completions"),
+            address: address::without_secrets(base),
             key: None,
             headers: HeaderMap::new(),
             parameters: Parameters::default(),
@@ -126,6 +132,14 @@ impl OpenAi {
 impl Backend for OpenAi {
     fn kind(&self) -> &'static str {
         "openai"
+    }
+
+    fn address(&self) -> Option<String> {
+        Some(self.address.clone())
+    }
+
+    fn model(&self) -> Option<&str> {
+        self.parameters.model.as_deref()
     }
 
     fn context_needs(&self) -> ContextNeeds {

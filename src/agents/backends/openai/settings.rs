@@ -2,11 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use secrecy::{ExposeSecret as _, SecretString};
-
 use super::OpenAi;
 use super::headers::headers;
 use super::parameters::Parameters;
+use super::variables::VariableModel;
 use crate::agents::backend::Backend;
 use crate::agents::backend_context::BackendContext;
 use crate::agents::backends::prompt;
@@ -58,53 +57,14 @@ impl OpenAi {
         character: &Character,
         context: &BackendContext,
     ) -> Result<Option<Box<dyn Backend>>, SettingsError> {
-        let variable = |name| {
-            let value = context.variables.get(name);
-            value.map(|value| value.expose_secret().trim().to_owned())
-        };
-        let key = variable("OPENAI_API_KEY").map(SecretString::from);
-        let base = variable("OPENAI_BASE_URL");
-        let (name, base, key, model) = if key.is_some() || base.is_some() {
-            let base = base.unwrap_or_else(|| "https://api.openai.com/v1".into());
-            let model = variable("OPENAI_LARGE_MODEL").unwrap_or_else(|| "gpt-4o".into());
-            ("OPENAI_BASE_URL", base, key, model)
-        } else if let Some(endpoint) = variable("OLLAMA_API_ENDPOINT") {
-            let model = variable("OLLAMA_LARGE_MODEL").unwrap_or_else(|| "gemma3:latest".into());
-            ("OLLAMA_API_ENDPOINT", ollama_base(&endpoint), None, model)
-        } else {
+        let Some(named) = VariableModel::find(&context.variables) else {
             return Ok(None);
         };
-        let base = character.backend.url(name, &base)?;
+        let variable = named.provider.address_variable();
+        let base = character.backend.url(variable, &named.base)?;
         let mut backend = Self::new(&base, character, context);
-        backend.key = key;
-        backend.parameters.model = Some(model);
+        backend.key = named.key;
+        backend.parameters.model = Some(named.model);
         Ok(Some(Box::new(backend)))
-    }
-}
-
-/// Returns the base URL of this protocol from that of Ollama's own.
-fn ollama_base(endpoint: &str) -> String {
-    let endpoint = endpoint.trim_end_matches('/');
-    let base = endpoint.strip_suffix("/api").unwrap_or(endpoint);
-    if base.ends_with("/v1") {
-        return base.to_owned();
-    }
-    format!("{base}/v1")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_base_urls_of_ollama_are_accepted() {
-        for endpoint in [
-            "http://h:1/api",
-            "http://h:1/api/",
-            "http://h:1",
-            "http://h:1/v1",
-        ] {
-            assert_eq!(ollama_base(endpoint), "http://h:1/v1", "{endpoint}");
-        }
     }
 }
