@@ -1,11 +1,11 @@
 //! Checks that a backend replies.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 
-use super::backend::{BodyProgress, Piece, TurnRequest};
+use super::backend::{BackendError, BodyProgress, Piece, TurnRequest};
 use super::registry::Agent;
 use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
 use crate::domain::message::{Body, Message, Role, Sender, TurnState};
@@ -24,18 +24,33 @@ const DELETION_TIMEOUT: Duration = Duration::from_secs(10);
 /// The result of a successful probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// The backend replied.
-    Answer,
+    /// The backend replies. The first piece of text came after this time.
+    Answer(Duration),
     /// The reply would be submitted later.
     Later,
 }
 
-/// Sends a short question to an agent, without retries, and deletes the remote session that its
-/// server creates for it.
+/// Why an agent does not reply. The text is for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    /// It took too long.
+    #[error("{0}")]
+    TimedOut(String),
+    /// It failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Sends a short question to an agent, without retries, and waits for the first piece of the reply.
+/// Deletes the remote session that its server creates for it.
 ///
 /// # Errors
-/// The agent does not reply. The text is for the operator.
-pub async fn probe(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> Result<ProbeResult, String> {
+/// The agent does not reply.
+pub async fn probe(
+    agent: &Agent,
+    now: Timestamp,
+    ids: [u128; 5],
+) -> Result<ProbeResult, ProbeError> {
     let mut remote = None;
     let found = ask(agent, question(agent, now, ids), &mut remote).await;
     if let Some(deletion) = remote.and_then(|id| agent.backend.delete(id)) {
@@ -52,24 +67,32 @@ async fn ask(
     agent: &Agent,
     question: TurnRequest,
     remote: &mut Option<String>,
-) -> Result<ProbeResult, String> {
+) -> Result<ProbeResult, ProbeError> {
     let allowed = agent.character.backend.timeout().min(MAX_WAIT);
+    let started = Instant::now();
     let mut pieces = agent.backend.reply(Arc::new(question));
     let answer = async {
         while let Some(piece) = pieces.next().await {
             match piece {
-                Ok(Piece::Done(..)) => return Ok(ProbeResult::Answer),
+                Ok(Piece::Chunk(_) | Piece::Done(..)) => {
+                    return Ok(ProbeResult::Answer(started.elapsed()));
+                }
                 Ok(Piece::Later) => return Ok(ProbeResult::Later),
                 Ok(Piece::RemoteSession(id)) => *remote = Some(id),
-                Ok(Piece::Chunk(_) | Piece::Info(_)) => {}
-                Err(error) => return Err(error.to_string()),
+                Ok(Piece::Info(_)) => {}
+                Err(BackendError::TimedOut(cause)) => return Err(ProbeError::TimedOut(cause)),
+                Err(error) => return Err(ProbeError::Failed(error.to_string())),
             }
         }
-        Err("the reply ended before it was complete".into())
+        let cause = "the reply ended before it was complete";
+        Err(ProbeError::Failed(cause.into()))
     };
     tokio::time::timeout(allowed, answer)
         .await
-        .unwrap_or_else(|_| Err(format!("no answer within {} s", allowed.as_secs())))
+        .unwrap_or_else(|_| {
+            let cause = format!("no answer within {} s", allowed.as_secs());
+            Err(ProbeError::TimedOut(cause))
+        })
 }
 
 fn question(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> TurnRequest {

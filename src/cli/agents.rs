@@ -1,68 +1,162 @@
 //! `sessiond agents`
 
-use std::time::Instant;
+use std::time::Duration;
 
 use anyhow::bail;
 use futures_util::future::join_all;
+use serde::Serialize;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use super::output::print;
-use crate::agents::probe::{ProbeResult, probe};
+use super::output::{complete, note, print};
+use crate::agents::probe::{ProbeError, ProbeResult, probe};
 use crate::agents::registry::{Agent, BackendContext, Registry};
+use crate::agents::warnings::warnings;
 use crate::clock::Clock;
+use crate::json;
 use crate::settings::Config;
 
-/// Lists the agents. With `is_probing`, sends each of them a question.
-pub(super) fn run(config: &Config, is_probing: bool) -> anyhow::Result<()> {
+/// What the command does beside listing the agents.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Options {
+    /// Ask each agent whether it answers.
+    pub(super) probe: bool,
+    /// Print JSON instead of columns.
+    pub(super) json: bool,
+}
+
+/// An agent as it is listed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed<'a> {
+    id: String,
+    name: &'a str,
+    backend: &'static str,
+    model: Option<&'a str>,
+    address: Option<String>,
+    /// Whether it answers; null if it was not asked.
+    ok: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_chunk_ms: Option<u64>,
+    /// The class of the failure, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+}
+
+/// Lists the agents, and asks each of them whether it answers if the options say so.
+pub(super) fn run(config: &Config, options: Options) -> anyhow::Result<()> {
     let clock = Clock::system();
     let context = BackendContext::new(config.environment.clone())?;
     let agents = Registry::load(&config.storage.agents_dir(), clock.now(), &context)?;
-    let agents: Vec<_> = agents.iter().collect();
-    let states = if is_probing {
-        let probes = agents.iter().map(|agent| probe_one(agent, &clock));
-        Runtime::new()?.block_on(join_all(probes))
-    } else {
-        Vec::new()
-    };
-    print(&table(&agents, &states))?;
-    let faults = states.iter().filter(|(_, is_fault)| *is_fault).count();
-    if faults > 0 {
-        bail!("{faults} of {} agents do not answer", states.len());
+    for warning in warnings(&agents, &config.environment) {
+        note(&warning);
     }
-    Ok(())
+    let listed: Vec<_> = if options.probe {
+        // All at once, so that the slowest agent determines the time.
+        Runtime::new()?.block_on(join_all(agents.iter().map(|agent| ask(agent, &clock))))
+    } else {
+        agents.iter().map(Listed::new).collect()
+    };
+    if options.json {
+        print_json(&listed)?;
+    } else {
+        print(&table(&listed))?;
+    }
+    let failed = listed.iter().filter(|agent| agent.ok == Some(false));
+    match failed.count() {
+        0 => Ok(()),
+        failed => bail!("{failed} of {} agents do not answer", listed.len()),
+    }
 }
 
-/// Returns the state of an agent, and whether it is a fault.
-async fn probe_one(agent: &Agent, clock: &Clock) -> (String, bool) {
-    let started = Instant::now();
+async fn ask<'a>(agent: &'a Agent, clock: &Clock) -> Listed<'a> {
     let ids = std::array::from_fn(|_| Uuid::new_v4().as_u128());
     let found = probe(agent, clock.now(), ids).await;
-    let millis = started.elapsed().as_millis();
+    let listed = Listed::new(agent);
     match found {
-        Ok(ProbeResult::Answer) => (format!("answered in {millis} ms"), false),
-        Ok(ProbeResult::Later) => ("answers by submit".to_owned(), false),
-        Err(reason) => (format!("does not answer: {reason}"), true),
+        Ok(ProbeResult::Answer(after)) => Listed {
+            ok: Some(true),
+            first_chunk_ms: Some(millis(after)),
+            ..listed
+        },
+        Ok(ProbeResult::Later) => Listed {
+            ok: Some(true),
+            ..listed
+        },
+        Err(error) => Listed {
+            ok: Some(false),
+            reason: matches!(error, ProbeError::TimedOut(_)).then_some("timeout"),
+            cause: Some(error.to_string()),
+            ..listed
+        },
     }
 }
 
-/// Formats the agents in columns, each with its state.
-fn table(agents: &[&Agent], states: &[(String, bool)]) -> String {
-    let rows = agents.iter().map(|agent| {
-        let id = agent.character.id.to_string();
-        [&*agent.character.name, &id, agent.backend.kind()].map(str::to_owned)
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl<'a> Listed<'a> {
+    fn new(agent: &'a Agent) -> Self {
+        Self {
+            id: agent.character.id.to_string(),
+            name: &agent.character.name,
+            backend: agent.backend.kind(),
+            model: agent.backend.model(),
+            address: agent.backend.address(),
+            ok: None,
+            first_chunk_ms: None,
+            reason: None,
+            cause: None,
+        }
+    }
+
+    fn state(&self) -> String {
+        match (self.ok, self.first_chunk_ms, &self.cause) {
+            (Some(true), Some(millis), _) => format!("answered in {millis} ms"),
+            (Some(true), None, _) => "answers by submit".to_owned(),
+            (Some(false), _, Some(cause)) => format!("does not answer: {cause}"),
+            _ => String::new(),
+        }
+    }
+
+    fn cells(&self) -> [String; 6] {
+        let cells = [
+            self.name,
+            &self.id,
+            self.backend,
+            self.model.unwrap_or_default(),
+            self.address.as_deref().unwrap_or_default(),
+            &self.state(),
+        ];
+        // A name in a file may hold what moves the cursor.
+        cells.map(|cell| cell.replace(char::is_control, " "))
+    }
+}
+
+fn print_json(listed: &[Listed<'_>]) -> anyhow::Result<()> {
+    use std::io::Write as _;
+
+    let text = json::text(&listed);
+    let mut out = std::io::stdout().lock();
+    complete(writeln!(out, "{text}").and_then(|()| out.flush()))
+}
+
+/// Returns the agents in columns. Columns in which there is nothing are left out.
+fn table(listed: &[Listed<'_>]) -> String {
+    let rows: Vec<_> = listed.iter().map(Listed::cells).collect();
+    let widths: [usize; 6] = std::array::from_fn(|column| {
+        let lengths = rows.iter().map(|cells| cells[column].chars().count());
+        lengths.max().unwrap_or(0)
     });
-    let rows: Vec<_> = rows.collect();
-    let widths: [usize; 3] = std::array::from_fn(|column| {
-        let lengths = rows.iter().map(|row| row[column].chars().count());
-        lengths.max().unwrap_or_default()
-    });
-    let [name_width, id_width, backend_width] = widths;
-    let mut states = states.iter().map(|(state, _)| state.as_str());
-    let lines = rows.iter().map(|[name, id, backend]| {
-        let state = states.next().unwrap_or_default();
-        let line = format!("{name:name_width$}  {id:id_width$}  {backend:backend_width$}  {state}");
-        line.trim_end().to_owned()
+    let lines = rows.iter().map(|cells| {
+        let columns = cells.iter().zip(widths).filter(|(_, width)| *width > 0);
+        let padded: Vec<_> = columns
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        padded.join("  ").trim_end().to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")
 }

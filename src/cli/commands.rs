@@ -46,12 +46,17 @@ pub(super) enum CliCommand {
     )]
     Serve,
 
-    /// List the agents with their backends
+    /// List the agents with their backends, models and addresses
     #[command(after_help = "Example:\n  sessiond agents --probe")]
     Agents {
-        /// Send each agent a short question; the exit code is 1 if one does not answer
+        /// Ask each agent one short question, and print the time until the first piece of its answer;
+        /// the exit code is 1 if one does not answer
         #[arg(long)]
         probe: bool,
+
+        /// Print a JSON array of id, name, backend, model, address, ok, firstChunkMs, reason and cause
+        #[arg(long)]
+        json: bool,
     },
 
     /// Check whether the running server is ready; the exit code is 0 if it is healthy or degraded

@@ -68,7 +68,9 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
             output::unless_closed(out.write_all(&script).and_then(|()| out.flush()))
         }
         CliCommand::Serve => with_config(&serve::run),
-        CliCommand::Agents { probe } => with_config(&|config| agents::run(config, probe)),
+        CliCommand::Agents { probe, json } => {
+            with_config(&|config| agents::run(config, agents::Options { probe, json }))
+        }
         CliCommand::Healthcheck { live } => with_config(&|config| healthcheck::run(config, live)),
         CliCommand::Check => with_config(&check::run),
         CliCommand::Compact => with_config(&check::compact),

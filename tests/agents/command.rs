@@ -1,12 +1,12 @@
 //! `sessiond agents`
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::elizaos::{SESSIONS, make, message, reply};
-use crate::stand_in::{AGENT, OTHER, StandIn, character};
-use crate::support::server::{Builder, Server as Process};
+use crate::stand_in::{AGENT, OTHER, StandIn, character, run_beside};
+use crate::support::server::{Builder, Finished, Server as Process};
 
-fn setup(files: &[(&str, serde_json::Value)]) -> Builder {
+fn setup(files: &[(&str, Value)]) -> Builder {
     let setup = Process::builder();
     let directory = setup.data_dir().join("agents");
     std::fs::create_dir_all(&directory).unwrap();
@@ -40,7 +40,10 @@ fn an_invalid_file_is_reported() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_reports_which_agents_reply() {
     let mut stand_in = StandIn::start().await;
-    let model = json!({ "type": "openai", "baseUrl": stand_in.url });
+    let model = json!({
+        "type": "openai", "baseUrl": format!("{}/v1", stand_in.url), "model": "gemma",
+    });
+    let address = format!("gemma  {}/v1  ", stand_in.url);
     let hook = json!({ "type": "webhook", "url": stand_in.url });
     let setup = setup(&[
         ("a.json", character(AGENT, &model)),
@@ -82,12 +85,113 @@ async fn a_probe_reports_which_agents_reply() {
             lines[1].contains("openai") && lines[1].contains(state),
             "{lines:#?}"
         );
+        assert!(lines[1].contains(&address), "{lines:#?}");
         assert!(
             lines[2].contains("webhook") && lines[2].contains("by submit"),
             "{lines:#?}"
         );
         assert_eq!(finished.log.contains("no such key"), !works);
     }
+}
+
+/// A finished run of a command, and the JSON on its first line.
+async fn probed(setup: &Builder, answering: impl Future<Output = ()>) -> (Finished, Vec<Value>) {
+    let finished = run_beside(setup, answering).await;
+    let text = finished.log.lines().next().unwrap();
+    let listed = serde_json::from_str(text).unwrap_or_else(|_| panic!("{}", finished.log));
+    (finished, listed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_in_json_waits_for_the_first_chunk_only() {
+    let mut stand_in = StandIn::start().await;
+    let base = format!("{}/v1", stand_in.url);
+    let model = json!({ "type": "openai", "baseUrl": format!("{base}?key=secret"), "model": "m" });
+    let external = character(OTHER, &json!({ "type": "external" }));
+    let files = [("a.json", character(AGENT, &model)), ("b.json", external)];
+    let setup = setup(&files).arg("agents").arg("--json");
+    let (finished, listed) = probed(&setup, async {}).await;
+    assert!(finished.status.success(), "{}", finished.log);
+    assert_eq!(
+        listed[1],
+        json!({
+            "id": AGENT, "name": "Agent 1", "backend": "openai", "model": "m", "address": base,
+            "ok": null,
+        })
+    );
+    let setup = setup.arg("--probe");
+    let answering = async {
+        let mut call = stand_in.next().await;
+        call.open_stream().await;
+        call.delta("I").await;
+        // The rest is not waited for.
+        call.expect_gone().await;
+    };
+    let (finished, mut listed) = probed(&setup, answering).await;
+    assert!(finished.status.success(), "{}", finished.log);
+    for agent in &mut listed[..2] {
+        let millis = agent["firstChunkMs"].take();
+        assert!(millis.is_u64(), "{agent}");
+        agent.as_object_mut().unwrap().remove("firstChunkMs");
+    }
+    assert_eq!(
+        listed,
+        [
+            json!({
+                "id": "b850bc30-45f8-0041-a00a-83df46d8555d", "name": "Eliza", "backend": "eliza",
+                "model": null, "address": null, "ok": true,
+            }),
+            json!({
+                "id": AGENT, "name": "Agent 1", "backend": "openai", "model": "m", "address": base,
+                "ok": true,
+            }),
+            json!({
+                "id": OTHER, "name": "Agent 2", "backend": "external", "model": null,
+                "address": null, "ok": true,
+            }),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_in_json_names_the_cause() {
+    let mut stand_in = StandIn::start().await;
+    let model = |path: &str| {
+        json!({
+            "type": "openai", "baseUrl": format!("{}{path}", stand_in.url), "timeoutSeconds": 1,
+        })
+    };
+    let files = [
+        ("a.json", character(AGENT, &model("/silent"))),
+        ("b.json", character(OTHER, &model("/broken"))),
+    ];
+    let setup = setup(&files).arg("agents").arg("--json").arg("--probe");
+    let answering = async {
+        let mut silent = Vec::new();
+        for _ in 0..2 {
+            let call = stand_in.next().await;
+            if call.path.starts_with("/silent") {
+                silent.push(call);
+            } else {
+                call.answer(404, &json!({ "error": "model \"m\" not found" }))
+                    .await;
+            }
+        }
+        for call in silent {
+            call.expect_gone().await;
+        }
+    };
+    let (finished, listed) = probed(&setup, answering).await;
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.log);
+    assert!(finished.log.contains("2 of 3 agents do not answer"));
+    assert_eq!(listed[1]["ok"], false);
+    assert_eq!(listed[1]["reason"], "timeout");
+    assert_eq!(listed[1]["cause"], "no answer within 1 s");
+    assert_eq!(listed[2]["ok"], false);
+    assert_eq!(listed[2].get("firstChunkMs"), None);
+    let cause = listed[2]["cause"].as_str().unwrap();
+    assert!(cause.contains("404 Not Found"), "{cause}");
+    assert!(cause.contains("not found"), "{cause}");
 }
 
 /// The remote session of a probe is deleted.

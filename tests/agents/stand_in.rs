@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::harness::{SCRIPTED, Server};
+use crate::support::server::{Builder as Setup, Finished};
 
 /// Longer waits fail the test.
 const MAX_WAIT: Duration = Duration::from_secs(20);
@@ -229,6 +230,15 @@ fn header_in<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     lines
         .find(|(found, _)| found.eq_ignore_ascii_case(name))
         .map(|(_, value)| value)
+}
+
+/// Runs a command to its end while stand-ins answer it.
+pub(crate) async fn run_beside(setup: &Setup, answering: impl Future<Output = ()>) -> Finished {
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| setup.run());
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(answering));
+        running.join().unwrap()
+    })
 }
 
 /// Returns a client for a server in its own process.
