@@ -1,9 +1,10 @@
 //! The commands, their arguments and their help.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 const STYLES: Styles = Styles::styled()
@@ -46,7 +47,7 @@ pub(super) enum CliCommand {
     )]
     Serve,
 
-    /// List the agents with their backends, models and addresses
+    /// List the agents with their backends, models and addresses; `agents new` connects one
     #[command(after_help = "Example:\n  sessiond agents --probe")]
     Agents {
         /// Ask each agent one short question, and print the time until the first piece of its answer;
@@ -57,6 +58,9 @@ pub(super) enum CliCommand {
         /// Print a JSON array of id, name, backend, model, address, ok, firstChunkMs, reason and cause
         #[arg(long)]
         json: bool,
+
+        #[command(subcommand)]
+        action: Option<AgentsAction>,
     },
 
     /// Check whether the running server is ready; the exit code is 0 if it is healthy or degraded
@@ -126,4 +130,64 @@ pub(super) enum CliCommand {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
+}
+
+/// What `sessiond agents` does beside listing them.
+#[derive(Debug, Subcommand)]
+pub(super) enum AgentsAction {
+    /// Connect a model, a webhook, an ElizaOS agent or an agent elsewhere: write its character file
+    #[command(after_help = "Example:\n  sessiond agents new Ollie --model gemma3:latest")]
+    New(NewAgentArgs),
+}
+
+/// The arguments of `sessiond agents new`.
+#[derive(Debug, Args)]
+pub(super) struct NewAgentArgs {
+    /// The agent's name; its file is agents/NAME.json in the data directory, in lower case and with
+    /// hyphens
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
+
+    /// What answers for it
+    #[arg(long, value_enum, default_value_t = BackendName::OpenAi)]
+    pub(super) backend: BackendName,
+
+    /// Address of the server behind it; for openai by default the server that the variables of
+    /// ElizaOS name, else Ollama on this machine
+    #[arg(long, value_name = "URL")]
+    pub(super) base_url: Option<String>,
+
+    /// The model, which is checked against the server's list; without it, the list is offered
+    #[arg(long, value_name = "MODEL")]
+    pub(super) model: Option<String>,
+
+    /// Variable that holds the server's key
+    #[arg(long, value_name = "VARIABLE")]
+    pub(super) api_key_env: Option<String>,
+}
+
+/// What can answer for a new agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum BackendName {
+    /// A model behind a chat completions API
+    #[value(name = "openai")]
+    OpenAi,
+    /// Your own code, which messages are posted to
+    Webhook,
+    /// An agent of an ElizaOS server
+    #[value(name = "elizaos")]
+    ElizaOs,
+    /// A person or a program that fetches its work
+    External,
+}
+
+impl fmt::Display for BackendName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OpenAi => "openai",
+            Self::Webhook => "webhook",
+            Self::ElizaOs => "elizaos",
+            Self::External => "external",
+        })
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, chown, fchown};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::mpsc;
@@ -150,6 +150,15 @@ fn set_owner(file: &File, present: Option<&File>, target: &Path) -> io::Result<(
         None => Ok(()),
         Some(_) if is_set => file.set_permissions(model.permissions()),
         Some(_) => Err(ErrorKind::PermissionDenied.into()),
+    }
+}
+
+/// Gives a new file or directory to the owner of another one, so that the server's user can read it
+/// whichever user runs the command. Without permission, it stays with its creator.
+pub(super) fn give_to_owner_of(other: &Path, new: &Path) {
+    if let Ok(other) = fs::metadata(other) {
+        // Its creator may be the right user already.
+        let _ = chown(new, Some(other.uid()), Some(other.gid()));
     }
 }
 

@@ -53,8 +53,10 @@ fn with_flags(program: Command, change: impl Fn(Arg, bool) -> Option<Arg>) -> Co
         flags.flatten().collect()
     };
     program.args(flags("serve")).mut_subcommands(|command| {
-        let flags = flags(command.get_name());
-        command.args(flags)
+        let of_command = flags(command.get_name());
+        let actions = of_command.clone();
+        let command = command.args(of_command);
+        command.mut_subcommands(|action| action.args(actions.clone()))
     })
 }
 
@@ -114,6 +116,16 @@ mod tests {
         command.render_help().to_string()
     }
 
+    /// Returns the arguments of the example in the help of a command.
+    fn example(command: &Command) -> ArgMatches {
+        let words = command.get_after_help().unwrap().to_string();
+        let example = words.strip_prefix("Example:\n  ").unwrap();
+        let (_, arguments) = example.split_once("sessiond ").unwrap();
+        let (arguments, _) = arguments.split_once([')', '>']).unwrap_or((arguments, ""));
+        let line = ["sessiond"].into_iter().chain(arguments.split_whitespace());
+        super::super::command().try_get_matches_from(line).unwrap()
+    }
+
     /// Returns the settings whose flags are in a text.
     fn named(text: &str) -> Vec<&'static str> {
         let flag = |setting: &Setting| format!("--{} ", setting.flag());
@@ -165,13 +177,13 @@ mod tests {
     fn the_help_of_every_command_has_an_example() {
         let program = Cli::command();
         for command in program.get_subcommands() {
-            let help = command.get_after_help().unwrap().to_string();
-            let example = help.strip_prefix("Example:\n  ").unwrap();
-            let (_, arguments) = example.split_once("sessiond ").unwrap();
-            let (arguments, _) = arguments.split_once([')', '>']).unwrap_or((arguments, ""));
-            let line = ["sessiond"].into_iter().chain(arguments.split_whitespace());
-            let matches = super::super::command().try_get_matches_from(line).unwrap();
+            let matches = example(command);
             assert_eq!(matches.subcommand_name(), Some(command.get_name()));
+            for action in command.get_subcommands() {
+                let matches = example(action);
+                let (_, matches) = matches.subcommand().unwrap();
+                assert_eq!(matches.subcommand_name(), Some(action.get_name()));
+            }
         }
     }
 
@@ -208,6 +220,16 @@ mod tests {
             let flags = set_flags(matches);
             assert_eq!(flags["DATA_DIR"], *"/d", "{line}");
             assert_eq!(flags["SERVER_PORT"], *"0", "{line}");
+        }
+        for line in [
+            "sessiond agents new X --data-dir /d",
+            "sessiond agents --data-dir /d new X",
+            "sessiond --data-dir /d agents new X",
+            "sessiond --data-dir /other agents --data-dir /d new X",
+        ] {
+            let matches = command().try_get_matches_from(line.split(' ')).unwrap();
+            let (_, matches) = matches.subcommand().unwrap();
+            assert_eq!(set_flags(matches)["DATA_DIR"], *"/d", "{line}");
         }
         let token = "sessiond --server-port 0 token --data-dir /d";
         assert!(command().try_get_matches_from(token.split(' ')).is_ok());

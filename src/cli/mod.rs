@@ -11,9 +11,11 @@ mod flags;
 mod healthcheck;
 mod hints;
 mod import;
+mod new_agent;
 mod output;
 mod serve;
 mod server_client;
+mod usage_error;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -21,9 +23,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use self::commands::{Cli, CliCommand};
+use self::commands::{AgentsAction, Cli, CliCommand};
+use self::usage_error::UsageError;
 use crate::auth::identity::random_token;
 use crate::settings::Config;
+
+/// The exit code of an invalid command line, as clap has it.
+const USAGE: u8 = 2;
 
 /// Runs the program. Returns its exit code.
 #[must_use]
@@ -45,6 +51,9 @@ pub fn main() -> ExitCode {
         }
         // To standard error, since the log may not have been started.
         output::note(&format!("{error:#}"));
+        if error.is::<UsageError>() {
+            return ExitCode::from(USAGE);
+        }
         ExitCode::FAILURE
     })
 }
@@ -68,8 +77,19 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
             output::unless_closed(out.write_all(&script).and_then(|()| out.flush()))
         }
         CliCommand::Serve => with_config(&serve::run),
-        CliCommand::Agents { probe, json } => {
-            with_config(&|config| agents::run(config, agents::Options { probe, json }))
+        CliCommand::Agents {
+            probe,
+            json,
+            action: None,
+        } => with_config(&|config| agents::run(config, agents::Options { probe, json })),
+        CliCommand::Agents {
+            probe: false,
+            json: false,
+            action: Some(AgentsAction::New(args)),
+        } => with_config(&|config| new_agent::run(config, &args)),
+        CliCommand::Agents { .. } => {
+            let reason = "--probe and --json are for `sessiond agents` without `new`";
+            Err(UsageError(reason.into()).into())
         }
         CliCommand::Healthcheck { live } => with_config(&|config| healthcheck::run(config, live)),
         CliCommand::Check => with_config(&check::run),
@@ -94,5 +114,5 @@ pub fn command() -> clap::Command {
 /// Prints the help, the version, or the error in the arguments. Returns the exit code.
 fn print_usage(error: &clap::Error) -> anyhow::Result<ExitCode> {
     output::unless_closed(error.print())?;
-    Ok(u8::try_from(error.exit_code()).unwrap_or(2).into())
+    Ok(u8::try_from(error.exit_code()).unwrap_or(USAGE).into())
 }

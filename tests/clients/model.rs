@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use self::rig::{Gemma, Sessions};
 use super::ONE_AT_A_TIME;
 use super::support::node;
+use super::support::server::Server;
 
 /// How long the model may run after a DELETE.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -47,6 +48,45 @@ fn a_real_model_replies_to_ten_messages() {
         assert!(model.ends_with("model.gguf"), "{model}");
     }
     assert_eq!(sessions.history(&session).len(), 20);
+}
+
+#[test]
+fn a_model_is_connected_in_one_step() {
+    let _turn = ONE_AT_A_TIME.lock();
+    let mut gemma = match Gemma::new(1024) {
+        Ok(gemma) => gemma,
+        Err(reason) => return node::skip(&reason),
+    };
+    gemma.serve();
+    let data_dir = tempfile::tempdir().expect("a temporary directory");
+    let sessiond = |arguments: &[&str]| {
+        let setup = Server::builder().env("DATA_DIR", data_dir.path());
+        let setup = arguments.iter().fold(setup, |setup, it| setup.arg(*it));
+        let finished = setup.run();
+        (finished.status.code(), finished.log)
+    };
+    // The command finds /v1 by itself.
+    let base = gemma.at("");
+    let new = ["agents", "new", "Gemma", "--base-url", &base];
+    let (code, listed) = sessiond(&new);
+    assert_eq!(code, Some(2), "{listed}");
+    let model = listed.lines().next().expect("a model");
+    let (code, said) = sessiond(&[&new[..], &["--model", model]].concat());
+    assert_eq!(code, Some(0), "{said}");
+    let (code, probed) = sessiond(&["agents", "--probe", "--json"]);
+    assert_eq!(code, Some(0), "{probed}");
+    let probed = probed.lines().find(|line| line.starts_with('['));
+    let probed: Value = serde_json::from_str(probed.expect("JSON")).expect("JSON");
+    assert_eq!(probed[1]["name"], "Gemma");
+    assert_eq!(probed[1]["address"], gemma.at("/v1"));
+    assert_eq!(probed[1]["model"], model);
+    assert_eq!(probed[1]["ok"], true, "{probed:#}");
+    assert!(probed[1]["firstChunkMs"].is_u64(), "{probed:#}");
+
+    gemma.kill();
+    let (code, probed) = sessiond(&["agents", "--probe"]);
+    assert_eq!(code, Some(1), "{probed}");
+    assert!(probed.contains("Connection refused"), "{probed}");
 }
 
 /// Gemma's template refuses two messages of the user one after the other.

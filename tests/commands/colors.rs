@@ -1,14 +1,11 @@
 //! Colours: on a terminal, unless the environment disables them.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
-
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::data::{Home, create_conversations};
 use super::support::process;
 use super::support::server::Server;
+use super::support::terminal::terminal;
 
 /// Whether a text contains a colour or another style. Movements of the cursor do not count.
 fn is_colored(text: &str) -> bool {
@@ -16,17 +13,6 @@ fn is_colored(text: &str) -> bool {
         let end = sequence.find(|c: char| !c.is_ascii_digit() && c != ';');
         end.is_some_and(|end| sequence[end..].starts_with('m'))
     })
-}
-
-/// Opens a pseudo-terminal: the side of the test, and the side of programs.
-fn terminal() -> (File, File) {
-    let shown = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&shown).expect("it is ours");
-    unlockpt(&shown).expect("it can be unlocked");
-    let name = ptsname(&shown, Vec::new()).expect("it has a name");
-    let path = std::ffi::OsStr::from_bytes(name.to_bytes());
-    let program = OpenOptions::new().read(true).write(true).open(path);
-    (File::from(shown), program.expect("it can be opened"))
 }
 
 /// Returns the output of a program on a terminal until it ends, or until it contains `until`.

@@ -16,3 +16,4 @@
 pub(crate) mod node;
 pub(crate) mod process;
 pub(crate) mod server;
+pub(crate) mod terminal;

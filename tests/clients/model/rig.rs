@@ -107,7 +107,8 @@ impl Gemma {
         }
     }
 
-    fn at(&self, path: &str) -> String {
+    /// Returns the URL of a path.
+    pub(super) fn at(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 

@@ -1,0 +1,149 @@
+//! `sessiond agents new` on a terminal.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Command, ExitStatus};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::stand_in::{AGENT, OTHER, StandIn};
+use crate::support::process;
+use crate::support::terminal::terminal;
+
+/// A command on a terminal, and what it has shown.
+struct OnTerminal {
+    home: TempDir,
+    child: Child,
+    terminal: File,
+    shown: String,
+}
+
+impl OnTerminal {
+    fn start(args: &[&str]) -> Self {
+        let home = TempDir::with_prefix("sessiond-test-").unwrap();
+        let (terminal, program) = terminal();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sessiond"));
+        command
+            .args(["agents", "new"])
+            .args(args)
+            .current_dir(home.path())
+            .env_clear()
+            .stdin(program.try_clone().unwrap())
+            .stdout(program.try_clone().unwrap())
+            .stderr(program);
+        let child = command.spawn().unwrap();
+        // The command's handles go, so that reading ends when the program does.
+        drop(command);
+        Self {
+            home,
+            child,
+            terminal,
+            shown: String::new(),
+        }
+    }
+
+    /// Waits until the command shows a text, and enters another.
+    fn enter(&mut self, prompt: &str, text: &str) {
+        while !self.shown.ends_with(prompt) {
+            assert!(self.read(), "{prompt:?} was not shown: {}", self.shown);
+        }
+        self.terminal.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Reads what is shown next. Returns whether there was anything.
+    fn read(&mut self) -> bool {
+        let mut piece = [0; 4096];
+        // A terminal that no program has open cannot be read.
+        let length = self.terminal.read(&mut piece).unwrap_or(0);
+        let text = String::from_utf8_lossy(&piece[..length]);
+        self.shown.push_str(&text.replace('\r', ""));
+        length > 0
+    }
+
+    fn finish(mut self) -> (ExitStatus, String, Option<Value>) {
+        while self.read() {}
+        let status = self.child.wait().unwrap();
+        let path = self.home.path().join("data/agents/ollie.json");
+        let file = std::fs::read_to_string(path).ok();
+        let file = file.map(|text| serde_json::from_str(&text).unwrap());
+        let shown = std::mem::take(&mut self.shown);
+        (status, shown, file)
+    }
+}
+
+impl Drop for OnTerminal {
+    fn drop(&mut self) {
+        process::kill(&mut self.child);
+    }
+}
+
+async fn answer(stand_in: &mut StandIn, body: Value) {
+    let call = stand_in.next().await;
+    call.answer(200, &body).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_chosen_by_its_number() {
+    let mut stand_in = StandIn::start().await;
+    let base = format!("{}/v1", stand_in.url);
+    let models = json!({ "data": [{ "id": "gemma3:latest" }, { "id": "llama3.2:3b" }] });
+    let choosing = tokio::task::spawn_blocking({
+        let base = base.clone();
+        move || {
+            let mut command = OnTerminal::start(&["Ollie", "--base-url", &base]);
+            command.enter("as a number or a name: ", "9\n");
+            command.enter("as a number or a name: ", "2\n");
+            command.finish()
+        }
+    });
+    answer(&mut stand_in, models).await;
+    let (status, shown, file) = choosing.await.unwrap();
+    assert!(status.success(), "{shown}");
+    assert!(
+        shown.contains("  1  gemma3:latest\n  2  llama3.2:3b\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("enter a number from 1 to 2"), "{shown}");
+    let expected = json!({ "type": "openai", "baseUrl": base, "model": "llama3.2:3b" });
+    assert_eq!(file.unwrap()["settings"]["backend"], expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_of_an_elizaos_server_is_chosen() {
+    let mut stand_in = StandIn::start().await;
+    let url = stand_in.url.clone();
+    let agents = json!({ "data": { "agents": [
+        { "id": AGENT, "name": "Ada" }, { "id": OTHER, "name": "Eve" },
+    ] } });
+    let choosing = tokio::task::spawn_blocking(move || {
+        let args = ["Ollie", "--backend", "elizaos", "--base-url", &url];
+        let mut command = OnTerminal::start(&args);
+        command.enter("agent, as a number or a name: ", "1\n");
+        command.finish()
+    });
+    answer(&mut stand_in, agents).await;
+    let (status, shown, file) = choosing.await.unwrap();
+    assert!(status.success(), "{shown}");
+    assert_eq!(file.unwrap()["settings"]["backend"]["agentId"], AGENT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_input_writes_nothing() {
+    let mut stand_in = StandIn::start().await;
+    let base = format!("{}/v1", stand_in.url);
+    let choosing = tokio::task::spawn_blocking(move || {
+        let mut command = OnTerminal::start(&["Ollie", "--base-url", &base]);
+        // Control-D.
+        command.enter("as a number or a name [1]: ", "\u{4}");
+        command.finish()
+    });
+    answer(&mut stand_in, json!({ "data": [{ "id": "m" }] })).await;
+    let (status, shown, file) = choosing.await.unwrap();
+    assert_eq!(status.code(), Some(1), "{shown}");
+    assert!(
+        shown.contains("no model was chosen; nothing was written"),
+        "{shown}"
+    );
+    assert_eq!(file, None);
+}
