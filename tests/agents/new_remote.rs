@@ -119,7 +119,8 @@ async fn an_external_agent_learns_where_its_work_is() {
     );
     let id = loads(&setup, "support-desk.json").await;
     for said in [
-        &*format!("/api/agents/{id}/events"),
+        "GET /api/messaging/sessions/{id}/events",
+        &*format!("author_id {id}"),
         "/api/messaging/submit",
     ] {
         assert!(finished.log.contains(said), "{said}: {}", finished.log);

@@ -114,8 +114,9 @@ fn report(new: &NewAgent, path: &Path) -> anyhow::Result<()> {
 fn how_it_works(new: &NewAgent) -> String {
     let id = new.agent.character.id;
     format!(
-        "its work: GET /api/agents/{id}/events, an event stream of turns\n\
-         its replies: POST /api/messaging/submit (docs/agents.md has an example)"
+        "its work: the messages of its sessions, over Socket.IO or GET \
+         /api/messaging/sessions/{{id}}/events\n\
+         its replies: POST /api/messaging/submit with the author_id {id} (docs/agents.md has an example)"
     )
 }
 
