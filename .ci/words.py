@@ -54,6 +54,8 @@ BANNED = [
     (r"\bwhat there (is|are|was)\b|\bwhat stands\b|\bwhere there is one\b|\bthat there (is|are) not\b", "name the thing"),
     (r"\bwhat is (wanted|meant|due|to come|to be|of use)\b", "name the thing"),
     (r"\bno (file|session|message|agent|one|id|number|text|object|UUID) at all\b", "not a ..."),
+    (r"\bwarned of\b|\bpassed over\b|\btoo much to do\b", "say it plainly"),
+    (r"; allowed (is|are)\b", "expected ..."),
     (r"\bseldom\b|\bthereof\b|\btherein\b|\bwherein\b|\bwhereupon\b|\bhence\b|\bthus\b", "rarely, therefore, so"),
     (r"\b(is|are|was|were) of (no|any) use\b|\bof use any ?more\b", "is useful, is needed"),
     (r"\bhas its say\b|\bhave a say\b|\bmakes? do with\b|\bdo(es)? without\b", "say it plainly"),

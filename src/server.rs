@@ -75,7 +75,7 @@ pub async fn run_with(
     if clock.now() < Timestamp(0) {
         // The HTTP library cannot write such a date, and no session would ever expire.
         bail!(
-            "the system clock stands at {}, before 1970; set it and start again",
+            "the system clock is at {}, before 1970; set it and start again",
             clock.now()
         );
     }

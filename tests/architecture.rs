@@ -216,6 +216,32 @@ fn types_that_files_share_have_names_of_their_own() {
     assert!(declared.is_empty(), "{declared:#?}");
 }
 
+#[test]
+fn files_of_a_directory_have_names_more_than_a_letter_apart() {
+    let mut sources = sources();
+    sources.retain(|source| !source.file.ends_with("mod.rs"));
+    for (at, one) in sources.iter().enumerate() {
+        for other in &sources[at + 1..] {
+            let ((one, parent), (other, others)) = (
+                one.module.split_last().unwrap(),
+                other.module.split_last().unwrap(),
+            );
+            let is_near = parent == others && one != other && is_one_letter_apart(one, other);
+            assert!(!is_near, "src/{}: {one} and {other}", parent.join("/"));
+        }
+    }
+}
+
+/// Returns whether one word becomes the other by a letter that is added or changed.
+fn is_one_letter_apart(one: &str, other: &str) -> bool {
+    let same = |(a, b): &(u8, u8)| a == b;
+    let start = one.bytes().zip(other.bytes()).take_while(same).count();
+    let (one, other) = (&one[start..], &other[start..]);
+    let end = one.bytes().rev().zip(other.bytes().rev());
+    let end = end.take_while(same).count();
+    one.len().max(other.len()) - end <= 1
+}
+
 /// Returns the floor of a top-level module.
 ///
 /// # Panics

@@ -40,7 +40,7 @@ pub struct ModelServer {
 /// A character file that has yet to be written.
 #[derive(Debug)]
 pub struct NewAgent {
-    /// The agent that the file makes.
+    /// The agent that the file defines.
     pub agent: Agent,
     /// The file's text.
     pub text: String,
@@ -99,7 +99,7 @@ impl ModelServer {
     }
 
     /// Returns the server at an address. The key in `OPENAI_API_KEY` is for this server if the
-    /// variables name the same host: no other one is to see it.
+    /// variables name the same host, so that no other host receives it.
     #[must_use]
     pub fn at(base: Url, variables: &Variables) -> Self {
         let named = Provider::OpenAi.model(variables);
@@ -123,7 +123,7 @@ impl ModelServer {
 /// # Errors
 /// The variable is not set, or no header can carry its value.
 pub fn key(variable: &str, variables: &Variables) -> Result<SecretString, String> {
-    // If it is the key itself, it must not stand in a message.
+    // It may be the key itself, which must not appear in a message.
     if variable.is_empty() || !is_variable(variable) {
         return Err(
             "invalid --api-key-env: expected the name of a variable in capital letters, not a key"
@@ -138,7 +138,7 @@ pub fn key(variable: &str, variables: &Variables) -> Result<SecretString, String
     let key = key.expose_secret().trim();
     if HeaderValue::from_str(key).is_err() {
         return Err(format!(
-            "the variable {variable} holds a character that no HTTP header can carry; allowed is \
+            "the variable {variable} holds a character that no HTTP header can carry; expected \
              visible ASCII"
         ));
     }
@@ -153,27 +153,25 @@ pub fn key(variable: &str, variables: &Variables) -> Result<SecretString, String
 pub fn file_name(name: &str) -> Result<String, String> {
     if name.chars().count() > MAX_NAME {
         return Err(format!(
-            "the name is too long; allowed are {MAX_NAME} characters"
+            "the name is too long; expected at most {MAX_NAME} characters"
         ));
     }
     if name.chars().any(char::is_control) {
-        return Err("the name has a control character; allowed is a text of one line".into());
+        return Err("the name has a control character; expected one line of text".into());
     }
     if !name.chars().any(char::is_alphanumeric) {
-        return Err("the name has no letter or digit; allowed is a name such as Ada".into());
+        return Err("the name has no letter or digit; expected a name such as Ada".into());
     }
     let lower = name.trim().to_lowercase();
     let stem = lower.replace(|c: char| !c.is_alphanumeric(), "-");
     if stem.len() > MAX_FILE_NAME {
-        return Err(
-            "the name makes a name of a file that is too long; choose a shorter one".into(),
-        );
+        return Err("the name of the file would be too long; choose a shorter name".into());
     }
     Ok(format!("{stem}.json"))
 }
 
 /// Returns the character file of the agent that a name stands for, if there is one. Files that
-/// cannot be read are passed over: the start reports them.
+/// cannot be read are skipped: the start reports them.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -185,11 +183,11 @@ pub fn file_of_name(name: &str, directory: &Path) -> Result<Option<PathBuf>, Reg
 }
 
 impl NewAgent {
-    /// Makes a character file of this name and with these fields of `settings.backend`, which will
+    /// Creates a character file with this name and these fields of `settings.backend`, which will
     /// be at this path.
     ///
     /// # Errors
-    /// The fields do not make an agent.
+    /// The fields are not valid for the backend.
     pub fn new(
         name: &str,
         backend: Map<String, Value>,
@@ -241,8 +239,8 @@ mod tests {
             ("  ", "no letter or digit"),
             ("..", "no letter or digit"),
             ("a\nb", "control character"),
-            (&"a".repeat(101), "too long; allowed are 100"),
-            (&"日".repeat(100), "choose a shorter one"),
+            (&"a".repeat(101), "too long; expected at most 100"),
+            (&"日".repeat(100), "choose a shorter name"),
         ] {
             let error = file_name(name).unwrap_err();
             assert!(error.contains(reason), "{name:?}: {error}");

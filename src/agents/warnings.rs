@@ -130,7 +130,7 @@ fn base_without_path(agent: &Agent) -> Option<String> {
     let has_no_path = Url::parse(&base).is_ok_and(|base| address::has_no_path(&base));
     has_no_path.then(|| {
         format!(
-            "the address of the model of {:?}, {base}, has no path; does baseUrl end in /v1?",
+            "the address of the model of {:?}, {base}, has no path; should baseUrl end in /v1?",
             agent.character.name
         )
     })

@@ -12,7 +12,7 @@ use crate::domain::error::RuleViolation;
 use crate::domain::id::SessionId;
 use crate::store::command::RecordBackup;
 use crate::store::error::{CopyError, RECOVERY_HINT};
-use crate::store::{Cursor, LastBackup, StoredBackup};
+use crate::store::{ExportCursor, LastBackup, StoredBackup};
 
 /// How many rows of an export are read and written at once.
 const EXPORT_SLICE: usize = 500;
@@ -30,7 +30,7 @@ pub struct BackupFile {
 #[derive(Debug)]
 pub struct Export {
     app: Arc<App>,
-    cursor: Cursor,
+    cursor: ExportCursor,
     /// Whether a record could not be read.
     is_partial: bool,
 }
@@ -64,12 +64,12 @@ impl App {
     /// Nothing is stored of the session, or the store fails.
     pub async fn export(self: &Arc<Self>, session: Option<&str>) -> Result<Export, AppError> {
         let cursor = match session {
-            None => Cursor::all(),
+            None => ExportCursor::all(),
             Some(path) => {
                 let id = SessionId::parse(path)
                     .ok_or_else(|| AppError::UnknownSession(path.to_owned()))?;
                 // A session of which only quarantined records are left can be exported too.
-                let mut first = Cursor::only(id);
+                let mut first = ExportCursor::only(id);
                 if self
                     .store
                     .export(&mut first, 1, self.now())
@@ -78,7 +78,7 @@ impl App {
                 {
                     return Err(RuleViolation::SessionNotFound(id).into());
                 }
-                Cursor::only(id)
+                ExportCursor::only(id)
             }
         };
         Ok(Export {

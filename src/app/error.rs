@@ -47,7 +47,7 @@ pub const NO_SPACE: &str = "The server's disk has no free space for this; reads 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValidationError {
     /// A field is not a UUID.
-    #[error("{field} must be a UUID")]
+    #[error("{field} must be a UUID of 8-4-4-4-12 hex digits")]
     Uuid {
         /// The field.
         field: &'static str,
@@ -55,7 +55,7 @@ pub enum ValidationError {
         value: Option<String>,
     },
     /// Required fields are missing, null or empty.
-    #[error("Missing: {}", .0.join(", "))]
+    #[error("Missing required fields: {}", .0.join(", "))]
     MissingFields(Vec<&'static str>),
     /// A field of a message, except its metadata, is invalid.
     #[error("{reason}")]
@@ -90,13 +90,13 @@ pub enum ValidationError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
     /// A queue is full.
-    #[error("The server has too much to do; try again")]
+    #[error("The server is overloaded; try again")]
     Overloaded,
     /// The server is stopping.
-    #[error("The server is stopping")]
+    #[error("The server is stopping; try again")]
     ShuttingDown,
     /// The database failed.
-    #[error("The server's database cannot be used at present")]
+    #[error("The database is not available at present")]
     Storage,
     /// The disk is full.
     #[error("{NO_SPACE}")]

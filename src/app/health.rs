@@ -110,7 +110,7 @@ impl App {
         Ok(GaugeValues {
             active: stats.active,
             expiring_soon: stats.near_expiration,
-            kept: stats.expired,
+            retained: stats.expired,
             invalid: health.undecodable_sessions,
             messages: rows.messages,
             open_turns: rows.open_turns,

@@ -32,7 +32,7 @@ impl App {
             return;
         };
         let Ok(permit) = Arc::clone(&self.remotes.renewals).try_acquire_owned() else {
-            tracing::debug!(session = %id, "the remote session is not renewed: too many are");
+            tracing::debug!(session = %id, "the remote session is not renewed: too many renewals are in progress");
             return;
         };
         if self.remotes.schedule().start(id, now) {
@@ -63,7 +63,9 @@ impl App {
             let queued = Arc::clone(&self.remotes.queued_deletions).try_acquire_owned();
             let may_delete = || self.remotes.schedule().deletions.take(self.now());
             let Some(queued) = queued.ok().filter(|_| may_delete()) else {
-                tracing::debug!("a remote session is not deleted: too many are");
+                tracing::debug!(
+                    "a remote session is not deleted: too many deletions are in progress"
+                );
                 continue;
             };
             let running = Arc::clone(&self.remotes.deletions).acquire_owned();

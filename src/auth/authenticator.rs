@@ -96,7 +96,7 @@ impl Authenticator {
     fn token_owner(&self, token: &[u8]) -> Option<Principal> {
         let sent = digest(token);
         let is_sent = |known: &SecretBox<[u8; 32]>| known.expose_secret().ct_eq(&sent).into();
-        // Both are compared in any case, so that the time reveals nothing.
+        // Both are always compared, so that the time reveals nothing.
         let is_admin = self.admin.as_ref().is_some_and(is_sent);
         let is_server = self.server.as_ref().is_some_and(is_sent);
         let server = is_server.then_some(Principal::Server);

@@ -18,7 +18,7 @@ use crate::store::maintenance::offline::OfflineDatabase;
 pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     let shown = || target.display().to_string();
     if target.try_exists().with_context(shown)? {
-        bail!("{} exists; a backup replaces no file", shown());
+        bail!("{} exists; a backup never overwrites a file", shown());
     }
     let mut file = data_dir::create_partial(target)
         .with_context(|| data_dir::no_file_in(atomic_file::parent_dir(target)))

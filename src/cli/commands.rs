@@ -177,7 +177,7 @@ pub(super) enum BackendName {
     /// An agent of an ElizaOS server
     #[value(name = "elizaos")]
     ElizaOs,
-    /// A person or a program that fetches its work
+    /// A person or a program that submits its replies
     External,
 }
 

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::domain::archive::Item;
 use crate::domain::id::SessionId;
 use crate::settings::Config;
-use crate::store::Cursor;
+use crate::store::ExportCursor;
 use crate::store::error::OpenError;
 use crate::store::maintenance::offline::OfflineDatabase;
 
@@ -50,9 +50,9 @@ fn write(mut database: OfflineDatabase, id: Option<SessionId>) -> anyhow::Result
         None => page_damage(&mut database)?,
     };
     let mut cursor = match (id, &damage) {
-        (Some(id), _) => Cursor::only(id),
-        (None, None) => Cursor::all(),
-        (None, Some(_)) => Cursor::salvage(),
+        (Some(id), _) => ExportCursor::only(id),
+        (None, None) => ExportCursor::all(),
+        (None, Some(_)) => ExportCursor::salvage(),
     };
     let now = Clock::system().now();
     let (mut is_empty, mut damaged, mut lost) = (true, 0, 0_u64);

@@ -28,7 +28,7 @@ pub enum RuleViolation {
     #[error("Agent not found")]
     AgentNotFound(AgentId),
     /// The idempotency key was used before, with another body.
-    #[error("The message's id was used with another body")]
+    #[error("Idempotency key reused with another body")]
     IdempotencyConflict {
         /// The key.
         key: String,
@@ -50,7 +50,7 @@ pub enum RuleViolation {
         left: Millis,
     },
     /// The server has the most open turns that are allowed.
-    #[error("The server has too much to do; try again")]
+    #[error("The server is overloaded; try again")]
     ServerBusy,
 }
 

@@ -44,7 +44,7 @@ impl<'de> Deserialize<'de> for Name {
         let name = Cow::<str>::deserialize(deserializer)?;
         if name.starts_with(PREFIX) {
             return Err(D::Error::custom(
-                "the name of a member begins with \"$serde_json\", which is reserved",
+                "the name of a member begins with \"$serde_json::private::\", which is reserved",
             ));
         }
         Ok(Self)

@@ -20,7 +20,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    #[allow(clippy::disallowed_methods)] // The clock of sessions has nothing to do with it.
+    #[allow(clippy::disallowed_methods)] // Not a time of sessions.
     pub(super) fn new() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {

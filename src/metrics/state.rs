@@ -19,7 +19,7 @@ pub struct GaugeValues {
     /// Active sessions within their warning threshold.
     pub expiring_soon: u64,
     /// Expired sessions that are retained.
-    pub kept: u64,
+    pub retained: u64,
     /// Sessions whose records are damaged.
     pub invalid: u64,
     /// Stored messages.
@@ -51,7 +51,7 @@ impl GaugeValues {
             (
                 "sessions_kept",
                 "Expired sessions that are retained",
-                self.kept,
+                self.retained,
             ),
             (
                 "sessions_invalid",

@@ -22,7 +22,7 @@ pub use self::file::free_space::FreeSpace;
 pub use self::file::open::OpenReport;
 pub use self::handle::Store;
 pub use self::maintenance::backup::Backup as StoredBackup;
-pub use self::maintenance::export::Cursor;
+pub use self::maintenance::export::ExportCursor;
 pub use self::maintenance::scrub::{Findings, ScrubError};
 pub use self::read::message_page::{Page, PageRequest};
 pub use self::read::sessions::{RowCounts, Stats, StoredSession};

@@ -161,14 +161,14 @@ async fn without_a_model_and_a_terminal_the_models_are_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_or_an_agent_that_is_there_stays_as_it_is() {
+async fn an_existing_file_or_agent_is_not_changed() {
     let setup = command(&["Ollie", "--backend", "external"]);
     fs::create_dir_all(setup.data_dir().join("agents")).unwrap();
     let path = file(&setup, "ollie.json");
     fs::write(&path, "mine").unwrap();
     let finished = setup.run();
     assert_eq!(finished.status.code(), Some(1), "{}", finished.log);
-    let said = "ollie.json exists and stays as it is; choose another name";
+    let said = "ollie.json already exists and was not changed; choose another name";
     assert!(finished.log.contains(said), "{}", finished.log);
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
 
@@ -179,13 +179,13 @@ async fn a_file_or_an_agent_that_is_there_stays_as_it_is() {
     fs::write(file(&setup, "broken.json"), "{").unwrap();
     let finished = setup.run();
     assert_eq!(finished.status.code(), Some(1), "{}", finished.log);
-    let said = "other.json is the file of an agent named \"Ollie\" already";
+    let said = "other.json already defines the agent \"Ollie\"";
     assert!(finished.log.contains(said), "{}", finished.log);
     assert!(!path.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_a_list_is_warned_of() {
+async fn a_server_without_a_list_causes_a_warning() {
     let mut stand_in = StandIn::start().await;
     let base = format!("{}/v1", stand_in.url);
     let model = &["--model", "any"][..];
@@ -247,7 +247,7 @@ async fn an_address_without_a_path_gets_v1_if_the_list_is_there() {
     };
     let finished = run_beside(&setup, answering).await;
     assert!(finished.status.success(), "{}", finished.log);
-    let said = "does the address end in /v1?";
+    let said = "should it end in /v1?";
     assert!(finished.log.contains(said), "{}", finished.log);
 }
 
@@ -298,7 +298,7 @@ async fn a_key_is_sent_to_its_own_server_and_named_in_the_file() {
         assert_eq!(backend(&setup, "ollie.json")["apiKeyEnv"], variable);
         let text = fs::read_to_string(file(&setup, "ollie.json")).unwrap();
         assert!(!text.contains("sk-1") && !finished.log.contains("sk-1"));
-        let said = format!("the server needs {variable}");
+        let said = format!("set {variable}: the server must be started with it");
         assert!(finished.log.contains(&said), "{}", finished.log);
     }
 }

@@ -57,7 +57,7 @@ async fn an_invalid_backend_stops_the_start_with_its_line() {
         (
             r#"{"type": "openai", "baseUrl": "https://user:TOPSECRET@h/v1"}"#,
             3,
-            "baseUrl has user information (USER:PASSWORD@); allowed is an address without it: put \
+            "baseUrl has user information (USER:PASSWORD@); expected an address without it: put \
              the key into a variable, and name the variable with apiKeyEnv",
         ),
         (
@@ -185,7 +185,7 @@ async fn errors_of_headers_and_fields_do_not_repeat_values() {
         ),
         (
             r#""headers": {"X-Title": "a", "x-title": "TOPSECRET"}"#,
-            "invalid settings.backend.headers: x-title is set twice, in any case",
+            "invalid settings.backend.headers: x-title is set twice (header names ignore case)",
         ),
         (
             r#""headers": {"HOST": "TOPSECRET"}"#,

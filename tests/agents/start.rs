@@ -58,7 +58,7 @@ async fn a_variable_is_enough_for_a_model_to_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_without_effect_are_warned_of() {
+async fn settings_without_effect_cause_a_warning() {
     let setup = Process::builder().env("OPENAI_API_KEY", "sk-secret");
     let directory = setup.data_dir().join("agents");
     fs::create_dir_all(&directory).unwrap();
@@ -77,7 +77,7 @@ async fn settings_without_effect_are_warned_of() {
     let log = server.log();
     for said in [
         "OPENAI_API_KEY is set, but no agent uses it",
-        "http://127.0.0.1:9, has no path; does baseUrl end in /v1?",
+        "http://127.0.0.1:9, has no path; should baseUrl end in /v1?",
         "have the same name",
     ] {
         let mut lines = log.lines().filter(|line| line.contains(said));

@@ -58,7 +58,7 @@ async fn refused_commands_change_nothing() {
     home.succeeds(&["backup", path]);
     assert!(
         home.fails(&["backup", path])
-            .contains("a backup replaces no file")
+            .contains("a backup never overwrites a file")
     );
     assert!(home.fails(&["restore", path]).contains("--force"));
     let message = home.fails(&["restore", "--force", "/no/such/file"]);

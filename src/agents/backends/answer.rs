@@ -31,7 +31,7 @@ const NO_ERROR: [&str; 4] = ["null", "false", "\"\"", "{}"];
 /// `{text, thought?, actions?, attachments?, metadata?}`. Other members are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct AgentAnswer {
+pub(crate) struct BackendAnswer {
     text: Option<String>,
     thought: Option<Value>,
     actions: Option<Value>,
@@ -63,7 +63,7 @@ impl ReplyOrigin {
     }
 }
 
-impl AgentAnswer {
+impl BackendAnswer {
     pub(crate) fn from_text(text: String) -> Self {
         Self {
             text: Some(text),
@@ -108,7 +108,7 @@ pub(crate) enum Unnamed {
 enum Content {
     Chunk(JsString),
     /// The end of the reply; `None` for `[DONE]`.
-    Done(Option<Box<AgentAnswer>>),
+    Done(Option<Box<BackendAnswer>>),
 }
 
 /// Returns the pieces of a streamed answer: events `chunk`, `done` and `error`. A `done` without a

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::answer::{self, AgentAnswer, ReplyOrigin, Unnamed};
+use super::answer::{self, BackendAnswer, ReplyOrigin, Unnamed};
 use crate::agents::backend::{Backend, Piece, ReplySource, ReplyStream, TurnRequest};
 use crate::agents::backend_context::BackendContext;
 use crate::agents::character::Character;
@@ -139,7 +139,7 @@ impl Backend for Webhook {
                 }
                 return;
             }
-            let answer: AgentAnswer = body.json().await?;
+            let answer: BackendAnswer = body.json().await?;
             let reply = answer.into_reply(origin);
             yield Piece::done(reply.ok_or_else(answer::no_text)?);
         }

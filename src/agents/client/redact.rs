@@ -74,7 +74,7 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// Returns whether a text contains `said`, or a good part of it.
+/// Returns whether a text contains `said`, or a window of 16 bytes of it.
 fn repeats(text: &str, said: &str) -> bool {
     let said = said.trim();
     if said.len() < WINDOW_BYTES {

@@ -15,14 +15,14 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Url, String> {
     })?;
     if address::has_user_information(&url) {
         return Err(format!(
-            "{name} has user information (USER:PASSWORD@); allowed is an address without it: {}",
+            "{name} has user information (USER:PASSWORD@); expected an address without it: {}",
             remedy(name)
         ));
     }
     Ok(url)
 }
 
-/// Returns where a secret belongs that stands in the address of this name.
+/// Returns where to put a secret that was found in the address of this name.
 fn remedy(name: &str) -> &'static str {
     match name {
         "url" => "remove it, and name the variable of a secret that signs the calls with secretEnv",

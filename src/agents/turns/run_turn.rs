@@ -204,7 +204,13 @@ impl<S: TurnStore> Inner<S> {
         };
         let elapsed = started.elapsed();
         self.parts.meters.answered(agent_id, elapsed);
-        span.in_scope(|| tracing::debug!(?elapsed, replied = result.is_ok(), "asked"));
+        span.in_scope(|| {
+            tracing::debug!(
+                ?elapsed,
+                replied = result.is_ok(),
+                "the backend has answered"
+            );
+        });
         let (slot, partial) = attempts.into_parts();
         Ok(Some(Asked {
             result,

@@ -31,7 +31,7 @@ pub(in crate::api) struct SentAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     agent_response: Option<&'a AgentResponse<'a>>,
     session_status: &'a SessionStatus,
-    /// The same again.
+    /// The same fields, for clients that unwrap `data`.
     data: SentData<'a>,
 }
 

@@ -133,7 +133,7 @@ pub(in crate::api) struct Deleted {
     data: DeletedData,
 }
 
-/// The same again.
+/// The same fields, for clients that unwrap `data`.
 #[derive(ToSchema, Serialize)]
 struct DeletedData {
     success: bool,

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::api_error::{ApiError, echo};
 use super::kinds;
 use crate::api::dto::UserMessage;
-use crate::app::error::{AppError, NO_SPACE, NoReply, NoReplyReason, Unavailable, ValidationError};
+use crate::app::error::{AppError, NoReply, NoReplyReason, Unavailable, ValidationError};
 use crate::auth::rate::RateLimitExceeded;
 use crate::domain::error::{RenewalRefused, RuleViolation};
 use crate::domain::message::{MAX_METADATA_BYTES, Role, TurnState};
@@ -98,8 +98,9 @@ impl From<ValidationError> for ApiError {
 }
 
 impl From<RuleViolation> for ApiError {
-    fn from(refusal: RuleViolation) -> Self {
-        match refusal {
+    fn from(violation: RuleViolation) -> Self {
+        let text = violation.to_string();
+        match violation {
             RuleViolation::SessionNotFound(id) => session_not_found(&id.to_string()),
             RuleViolation::SessionExpired {
                 session_id,
@@ -111,13 +112,10 @@ impl From<RuleViolation> for ApiError {
             RuleViolation::IdempotencyConflict { key } => {
                 Self::new(kinds::IDEMPOTENCY_CONFLICT).detail("key", key)
             }
-            RuleViolation::SessionBusy { limit } => Self::rate_limited(RETRY_AFTER).text(format!(
-                "At most {limit} messages of a session can wait for a reply"
-            )),
-            RuleViolation::TooManySessions { limit, left, .. } => {
+            RuleViolation::SessionBusy { .. } => Self::rate_limited(RETRY_AFTER).text(text),
+            RuleViolation::TooManySessions { left, .. } => {
                 let seconds = u64::try_from(left.0).unwrap_or(0).div_ceil(1000).max(1);
-                Self::rate_limited(seconds)
-                    .text(format!("A user can have at most {limit} active sessions"))
+                Self::rate_limited(seconds).text(text)
             }
             RuleViolation::ServerBusy => Unavailable::Overloaded.into(),
         }
@@ -126,11 +124,11 @@ impl From<RuleViolation> for ApiError {
 
 impl From<Unavailable> for ApiError {
     fn from(reason: Unavailable) -> Self {
-        let (reason, text) = match reason {
-            Unavailable::Overloaded => ("overloaded", "The server is overloaded; try again"),
-            Unavailable::ShuttingDown => ("shutting down", "The server is stopping; try again"),
-            Unavailable::Storage => ("storage", "The database is not available at present"),
-            Unavailable::NoSpace => ("storage", NO_SPACE),
+        let text = reason.to_string();
+        let reason = match reason {
+            Unavailable::Overloaded => "overloaded",
+            Unavailable::ShuttingDown => "shutting down",
+            Unavailable::Storage | Unavailable::NoSpace => "storage",
         };
         ApiError::new(kinds::SERVICE_UNAVAILABLE)
             .text(text)

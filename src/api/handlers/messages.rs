@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::api::dto::queries::MessagePageQuery;
-use crate::api::dto::requests::{SendMessageRequest, StreamMessageRequest, Transport};
+use crate::api::dto::requests::{ReplyTransport, SendMessageRequest, StreamMessageRequest};
 use crate::api::dto::schemas::ReplyStreamEvent;
 use crate::api::dto::{AgentResponse, MessageList, SentAnswer, SessionStatus, UserMessage};
 use crate::api::error::{ApiError, Call};
@@ -69,9 +69,9 @@ pub(in crate::api) async fn send(
     let mut message = store(&state, session, &client, message).await?;
     let is_replayed = message.sent.replayed;
     let response = match transport {
-        Transport::Sse => reply_stream(&state, message),
-        Transport::Websocket => sent(&message, None, state.app.now()),
-        Transport::Http => {
+        ReplyTransport::Sse => reply_stream(&state, message),
+        ReplyTransport::Websocket => sent(&message, None, state.app.now()),
+        ReplyTransport::Http => {
             let reply = state.app.reply(&mut message).await;
             let reply = reply.map_err(|error| ApiError::from_app(error, Call::Send))?;
             sent(&message, Some(&reply), state.app.now())

@@ -51,7 +51,7 @@ pub(super) fn all() -> Vec<ExampleResponse> {
             "The credentials, the origin or the host do not permit the call",
         )
         .example("forbidden", ApiError::not_permitted()),
-        response("RateLimited", "Too many calls at once")
+        response("RateLimited", "A rate limit or a quota is reached")
             .example("rateLimited", RuleViolation::SessionBusy { limit: 16 }),
         response(
             "IdempotencyConflict",

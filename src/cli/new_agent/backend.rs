@@ -54,7 +54,7 @@ pub(super) fn check(args: &NewAgentArgs) -> Result<(), UsageError> {
     match (backend, &args.base_url) {
         (BackendName::External, Some(_)) => Err(UsageError(
             "--base-url is given, but a backend of type external has no address: the agent itself \
-             fetches its work"
+             connects to the server"
                 .into(),
         )),
         (BackendName::Webhook, None) => Err(UsageError(
@@ -176,7 +176,7 @@ fn path_hint(base: &reqwest::Url) -> &'static str {
     if base.path().trim_end_matches('/').ends_with("/v1") {
         return "";
     }
-    "; does the address end in /v1?"
+    "; should it end in /v1?"
 }
 
 fn key_hint(variable: Option<&str>) -> String {

@@ -25,7 +25,7 @@ use crate::server::{create_agents_dir, create_data_dir};
 use crate::settings::Config;
 use crate::transport::local_socket;
 
-/// The longest time that a running server is waited for to be found.
+/// The time limit for connecting to a running server.
 const SOCKET_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Writes the character file of a new agent, after the server behind it was asked what it offers.
@@ -56,13 +56,13 @@ pub(super) fn run(config: &Config, args: &NewAgentArgs) -> anyhow::Result<()> {
 fn refuse_existing(name: &str, path: &Path, directory: &Path) -> anyhow::Result<()> {
     if path.symlink_metadata().is_ok() {
         bail!(
-            "{} exists and stays as it is; choose another name, or change the file",
+            "{} already exists and was not changed; choose another name, or change the file",
             path.display()
         );
     }
     if let Some(other) = file_of_name(name, directory)? {
         bail!(
-            "{} is the file of an agent named {:?} already; choose another name, or change the file",
+            "{} already defines the agent {:?}; choose another name, or change the file",
             other.display(),
             name.trim()
         );
@@ -87,14 +87,14 @@ fn write(config: &Config, path: &Path, text: &str) -> anyhow::Result<()> {
     file.persist_noclobber(path)
         .map_err(|error| match error.error.kind() {
             ErrorKind::AlreadyExists => {
-                anyhow::anyhow!("{} exists and stays as it is", path.display())
+                anyhow::anyhow!("{} already exists and was not changed", path.display())
             }
             _ => anyhow::Error::new(error.error).context(fails()),
         })?;
     atomic_file::sync_parent_dir(path).with_context(|| path.display().to_string())
 }
 
-/// Says which agent the file makes.
+/// Prints the agent that the file defines.
 fn report(new: &NewAgent, path: &Path) -> anyhow::Result<()> {
     let (character, backend) = (&new.agent.character, &new.agent.backend);
     let answers = match (backend.model(), backend.address()) {
@@ -114,27 +114,28 @@ fn report(new: &NewAgent, path: &Path) -> anyhow::Result<()> {
 fn how_it_works(new: &NewAgent) -> String {
     let id = new.agent.character.id;
     format!(
-        "its work: the messages of its sessions, over Socket.IO or GET \
-         /api/messaging/sessions/{{id}}/events\n\
+        "its sessions: GET /api/messaging/sessions?agentId={id}, as an administrator\n\
+         its work: their messages, over Socket.IO or GET \
+         /api/messaging/sessions/{{sessionId}}/events\n\
          its replies: POST /api/messaging/submit with the author_id {id} (docs/agents.md has an example)"
     )
 }
 
-/// Returns what makes a server use the new file.
+/// Returns the steps after which a server uses the new file.
 fn next_steps(config: &Config, key_variable: Option<&str>, runtime: &Runtime) -> String {
     let running = runtime.block_on(server_process(&config.storage.database()));
     let load = match running {
         Some(Some(process)) => format!("`kill -HUP {process}` has the running server read it"),
         Some(None) => "send the running server a SIGHUP, and it reads the file".to_owned(),
         None => {
-            "start the server with `sessiond`; one that runs reads the file at a SIGHUP".to_owned()
+            "start the server with `sessiond`; a running server reads the file on SIGHUP".to_owned()
         }
     };
     let mut steps = vec![load];
     if let Some(variable) = key_variable {
-        steps.push(format!(
-            "the server needs {variable}, in its environment or its .env file, from its start on"
-        ));
+        // Without the variable, a SIGHUP would not reload any agent.
+        let needed = "the server must be started with it, in its environment or its .env file";
+        steps.insert(0, format!("set {variable}: {needed}"));
     }
     steps.push("`sessiond agents --probe` asks each agent a short question".to_owned());
     format!("next: {}", steps.join("\n      "))

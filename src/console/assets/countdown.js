@@ -39,7 +39,7 @@ export class Countdown {
     this.show();
   }
 
-  /** The server has warned of the expiration. */
+  /** The server has sent a warning before the expiration. */
   warn() {
     this.wasWarned = true;
     this.show();

@@ -10,7 +10,7 @@ use redb::{Database, Key, ReadableDatabase, ReadableTableMetadata, TableDefiniti
 use super::check::{self, Fault};
 use super::checksums;
 use super::copy;
-use super::export::Cursor;
+use super::export::ExportCursor;
 pub use super::progress::Progress;
 use super::verify::{verify_pages, verify_rows};
 use crate::domain::archive::{Item, Quarantined};
@@ -168,7 +168,7 @@ impl OfflineDatabase {
     /// Returns the next items of an export, of about `rows` rows.
     pub fn export(
         &self,
-        cursor: &mut Cursor,
+        cursor: &mut ExportCursor,
         rows: usize,
         now: Timestamp,
     ) -> Result<Vec<Item>, OpenError> {

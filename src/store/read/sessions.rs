@@ -142,7 +142,7 @@ impl Store {
         })
     }
 
-    /// Counts the sessions of each standing. The cost grows with what fell due recently, not with
+    /// Counts the sessions by state. The cost grows with what fell due recently, not with
     /// what is stored.
     pub async fn stats(&self, now: Timestamp) -> ReadResult<Stats> {
         self.read(|reader| {

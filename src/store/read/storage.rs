@@ -6,7 +6,7 @@ use crate::store::condition::{LastBackup, Verified};
 use crate::store::error::ReadResult;
 use crate::store::file::disk;
 use crate::store::handle::Store;
-use crate::store::maintenance::export::Cursor;
+use crate::store::maintenance::export::ExportCursor;
 use crate::store::schema::tables::meta;
 
 /// The state of the storage.
@@ -54,7 +54,7 @@ impl Store {
     /// cursor.
     pub async fn export(
         &self,
-        cursor: &mut Cursor,
+        cursor: &mut ExportCursor,
         limit: usize,
         now: Timestamp,
     ) -> ReadResult<Vec<Item>> {

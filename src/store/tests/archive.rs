@@ -14,7 +14,7 @@ use crate::store::schema::tables::{DEADLINES, MESSAGES, SESSIONS};
 
 /// Exports everything as lines, in slices of about `rows` rows.
 fn export(rig: &Rig, rows: usize) -> Vec<String> {
-    let mut cursor = Cursor::all();
+    let mut cursor = ExportCursor::all();
     let mut lines = Vec::new();
     while !cursor.is_done() {
         let items = rig.read(|reader| reader.export(&mut cursor, rows, START));
@@ -48,7 +48,7 @@ pub(super) fn look(dir: &TempDir) -> OfflineDatabase {
 }
 
 pub(super) fn export_of(look: &OfflineDatabase) -> Vec<String> {
-    let mut cursor = Cursor::all();
+    let mut cursor = ExportCursor::all();
     let mut lines = Vec::new();
     while !cursor.is_done() {
         let items = look.export(&mut cursor, 7, START).unwrap();
@@ -218,7 +218,7 @@ fn changes_during_an_export_are_not_partly_in_it() {
         .collect();
     let before = export(&rig, 100);
 
-    let mut cursor = Cursor::all();
+    let mut cursor = ExportCursor::all();
     let mut lines = Vec::new();
     let mut take = |rig: &Rig, lines: &mut Vec<String>| {
         let items = rig.read(|reader| reader.export(&mut cursor, 4, START));
@@ -244,7 +244,7 @@ fn a_session_that_is_deleted_during_an_export_is_revoked() {
         let sent = rig.send(gone.id, &number.to_string());
         rig.reply(&sent.message, "well");
     }
-    let mut cursor = Cursor::all();
+    let mut cursor = ExportCursor::all();
     let mut lines: Vec<String> = Vec::new();
     let items = rig.read(|reader| reader.export(&mut cursor, 4, START));
     lines.extend(items.iter().map(archive::line));

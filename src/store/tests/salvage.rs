@@ -167,7 +167,7 @@ fn an_export_contains_any_single_damaged_record_and_can_be_imported() {
 #[test]
 fn a_reply_that_is_quarantined_during_an_export_is_in_it() {
     let (rig, session, _) = with_damaged_reply();
-    let mut cursor = Cursor::all();
+    let mut cursor = ExportCursor::all();
     let mut lines = Vec::new();
     while !cursor.is_done() {
         let items = rig.read(|reader| reader.export(&mut cursor, 1, START));
@@ -220,9 +220,9 @@ fn salvaged(path: &Path) -> Option<(Vec<String>, bool)> {
     let mut look = OfflineDatabase::open(path, CACHE_BYTES).ok()?;
     let is_damaged = look.require_sound_pages().is_err();
     let mut cursor = if is_damaged {
-        Cursor::salvage()
+        ExportCursor::salvage()
     } else {
-        Cursor::all()
+        ExportCursor::all()
     };
     let mut lines = Vec::new();
     while !cursor.is_done() {

@@ -6,7 +6,7 @@ use super::marks::{is_gap, is_letter, is_mark, separates, unwrap};
 use super::script::{MAX_WORD_BYTES, Script, UNKNOWN, Word};
 
 /// After so many words, a clause ends at the next word that joins clauses; at `MAX_CLAUSE` it ends
-/// anyway. Statement without punctuation so costs no more than text with it.
+/// anyway. So text without punctuation costs no more than text with it.
 const LONG_CLAUSE: usize = 60;
 const MAX_CLAUSE: usize = 120;
 

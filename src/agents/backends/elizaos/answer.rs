@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::agents::backend::BackendError;
-use crate::agents::backends::answer::{AgentAnswer, ReplyOrigin};
+use crate::agents::backends::answer::{BackendAnswer, ReplyOrigin};
 use crate::domain::turn::Reply;
 
 /// Separates the texts of a reply.
@@ -35,7 +35,7 @@ impl HttpAnswer {
                     "it answered without a reply".into(),
                 ));
             }
-            Some(Value::String(text)) => AgentAnswer::from_text(text),
+            Some(Value::String(text)) => BackendAnswer::from_text(text),
             Some(Value::Object(response)) => from_response(response)?,
             Some(_) => return Err(invalid()),
         };
@@ -44,7 +44,7 @@ impl HttpAnswer {
     }
 }
 
-fn from_response(mut response: Map<String, Value>) -> Result<AgentAnswer, BackendError> {
+fn from_response(mut response: Map<String, Value>) -> Result<BackendAnswer, BackendError> {
     let callbacks = callbacks(response.remove("actionCallbacks"));
     let all = || std::iter::once(&response).chain(&callbacks);
     let text = joined_texts(all());

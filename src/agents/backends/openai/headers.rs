@@ -51,7 +51,9 @@ pub(super) fn headers(character: &Character) -> Result<HeaderMap, SettingsError>
         };
         let (header, value) = header(name, value, has_key).map_err(error)?;
         if headers.insert(header, value).is_some() {
-            return Err(error(format!("{name} is set twice, in any case")));
+            return Err(error(format!(
+                "{name} is set twice (header names ignore case)"
+            )));
         }
         if is_secret(name) {
             let agent = &character.name;

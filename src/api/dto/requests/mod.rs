@@ -12,6 +12,6 @@ mod tests;
 mod timeout;
 
 pub(crate) use self::create::CreateSessionRequest;
-pub(crate) use self::send::{SendMessageRequest, StreamMessageRequest, Transport};
+pub(crate) use self::send::{ReplyTransport, SendMessageRequest, StreamMessageRequest};
 pub(crate) use self::submit::SubmitRequest;
 pub(crate) use self::timeout::TimeoutRequest;

@@ -14,7 +14,7 @@ use crate::message_json::{attachments, message_metadata};
 
 /// How a client receives the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transport {
+pub(crate) enum ReplyTransport {
     /// Later, over a socket or from the history.
     Websocket,
     Http,
@@ -76,7 +76,7 @@ impl SendMessageRequest {
     pub(crate) fn validate(
         self,
         key: Option<&str>,
-    ) -> Result<(Transport, NewMessage), ValidationError> {
+    ) -> Result<(ReplyTransport, NewMessage), ValidationError> {
         let transport = transport(self.transport, self.mode)?;
         let message = StreamMessageRequest {
             content: self.content,
@@ -115,10 +115,10 @@ fn content(sent: Field<String>) -> Result<String, InvalidMessage> {
 }
 
 /// Parses the transport, or the older `mode` if that is absent.
-fn transport(sent: Field<String>, mode: Field<String>) -> Result<Transport, ValidationError> {
+fn transport(sent: Field<String>, mode: Field<String>) -> Result<ReplyTransport, ValidationError> {
     let (field, sent, words) = match (sent, mode) {
         (Field::Absent | Field::Null, Field::Absent | Field::Null) => {
-            return Ok(Transport::Websocket);
+            return Ok(ReplyTransport::Websocket);
         }
         (Field::Absent | Field::Null, mode) => ("mode", mode, ["websocket", "sync", "stream"]),
         (transport, _) => ("transport", transport, ["websocket", "http", "sse"]),
@@ -129,9 +129,9 @@ fn transport(sent: Field<String>, mode: Field<String>) -> Result<Transport, Vali
     let word = sent.given();
     let word = word.map_err(|found| invalid(format!("{expected}, not {found}")))?;
     match word.unwrap_or_default() {
-        word if word == websocket => Ok(Transport::Websocket),
-        word if word == http => Ok(Transport::Http),
-        word if word == sse => Ok(Transport::Sse),
+        word if word == websocket => Ok(ReplyTransport::Websocket),
+        word if word == http => Ok(ReplyTransport::Http),
+        word if word == sse => Ok(ReplyTransport::Sse),
         _ => Err(invalid(expected)),
     }
 }

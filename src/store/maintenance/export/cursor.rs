@@ -9,7 +9,7 @@ use crate::domain::turn::OpenTurn;
 
 /// The position of an export.
 #[derive(Debug, Default)]
-pub struct Cursor {
+pub struct ExportCursor {
     pub(super) only: Option<SessionId>,
     /// The session that was exported last.
     pub(super) after: Option<SessionId>,
@@ -41,7 +41,7 @@ pub(super) struct CurrentSession {
     pub(super) awaited: HashSet<Timestamp>,
 }
 
-impl Cursor {
+impl ExportCursor {
     /// Starts an export of everything.
     #[must_use]
     pub fn all() -> Self {

@@ -6,7 +6,7 @@
 //!
 //! An unreadable page does not end the export. What is known to be there is exported as damaged,
 //! without its bytes, and the export continues after it ([`seek`]), with the sessions that any
-//! table knows of ([`owners`]). The [`Cursor`] lists each such place.
+//! table knows of ([`owners`]). The [`ExportCursor`] lists each such place.
 
 mod cursor;
 mod messages;
@@ -16,7 +16,7 @@ mod seek;
 mod sessions;
 mod slice;
 
-pub use self::cursor::Cursor;
+pub use self::cursor::ExportCursor;
 use self::slice::Slice;
 use crate::domain::archive::Item;
 use crate::domain::time::Timestamp;
@@ -30,7 +30,7 @@ impl Reader<'_> {
     /// The database fails, other than at a single place.
     pub(crate) fn export(
         &self,
-        cursor: &mut Cursor,
+        cursor: &mut ExportCursor,
         rows: usize,
         now: Timestamp,
     ) -> ReadResult<Vec<Item>> {

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use super::cursor::Cursor;
+use super::cursor::ExportCursor;
 use super::seek::{damaged, guarded, is_local};
 use super::slice::Slice;
 use crate::domain::id::SessionId;
@@ -19,7 +19,7 @@ type Record = Result<Session, (RecordError, Vec<u8>)>;
 
 impl Slice<'_> {
     /// Adds the next session's own items and begins its messages.
-    pub(super) fn next_session(&mut self, cursor: &mut Cursor) -> ReadResult<()> {
+    pub(super) fn next_session(&mut self, cursor: &mut ExportCursor) -> ReadResult<()> {
         let next = match cursor.only {
             Some(only) => (cursor.after != Some(only)).then_some(only),
             None => self.next_owner(cursor)?,
@@ -39,7 +39,7 @@ impl Slice<'_> {
     }
 
     /// Returns the next id that has a session or quarantined records.
-    fn next_owner(&mut self, cursor: &mut Cursor) -> ReadResult<Option<SessionId>> {
+    fn next_owner(&mut self, cursor: &mut ExportCursor) -> ReadResult<Option<SessionId>> {
         let (reader, after) = (self.reader, cursor.after);
         if !cursor.is_salvage {
             match guarded(|| reader.next_owner(after)) {

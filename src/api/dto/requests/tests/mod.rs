@@ -17,7 +17,7 @@ fn create(body: Value) -> Result<crate::app::CreateRequest, ValidationError> {
     read::<CreateSessionRequest>(body).validate(Some("key"))
 }
 
-fn send(body: Value) -> Result<(Transport, crate::app::NewMessage), ValidationError> {
+fn send(body: Value) -> Result<(ReplyTransport, crate::app::NewMessage), ValidationError> {
     read::<SendMessageRequest>(body).validate(None)
 }
 
@@ -46,14 +46,14 @@ fn absent_content_is_required(#[case] body: Value) {
 }
 
 #[rstest]
-#[case(json!({}), Transport::Websocket)]
-#[case(json!({ "transport": null, "mode": null }), Transport::Websocket)]
-#[case(json!({ "transport": "http" }), Transport::Http)]
-#[case(json!({ "transport": "sse" }), Transport::Sse)]
-#[case(json!({ "mode": "sync" }), Transport::Http)]
-#[case(json!({ "mode": "stream", "transport": null }), Transport::Sse)]
-#[case(json!({ "mode": [], "transport": "websocket" }), Transport::Websocket)]
-fn the_transport_wins_over_the_mode(#[case] mut body: Value, #[case] expected: Transport) {
+#[case(json!({}), ReplyTransport::Websocket)]
+#[case(json!({ "transport": null, "mode": null }), ReplyTransport::Websocket)]
+#[case(json!({ "transport": "http" }), ReplyTransport::Http)]
+#[case(json!({ "transport": "sse" }), ReplyTransport::Sse)]
+#[case(json!({ "mode": "sync" }), ReplyTransport::Http)]
+#[case(json!({ "mode": "stream", "transport": null }), ReplyTransport::Sse)]
+#[case(json!({ "mode": [], "transport": "websocket" }), ReplyTransport::Websocket)]
+fn the_transport_wins_over_the_mode(#[case] mut body: Value, #[case] expected: ReplyTransport) {
     body["content"] = "hi".into();
     assert_eq!(send(body).unwrap().0, expected);
 }
