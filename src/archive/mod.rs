@@ -60,7 +60,7 @@ pub fn line(item: &Item) -> String {
 pub fn parse(line: &str) -> Result<Item, String> {
     let line = json::well_formed(line.as_bytes());
     let line = line.as_ref();
-    json::refuse_reserved_names(line).map_err(|error| json::explain(&error))?;
+    json::refuse_reserved_names(line).map_err(|error| explain(&error))?;
     let head: Head = from_json(line)?;
     match head.r#type.as_str() {
         "session" => from_json::<SessionLine>(line)?
@@ -82,7 +82,13 @@ pub fn parse(line: &str) -> Result<Item, String> {
 }
 
 fn from_json<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
-    serde_json::from_slice(line).map_err(|error| json::explain(&error))
+    serde_json::from_slice(line).map_err(|error| explain(&error))
+}
+
+/// Explains an error without the number of the line, which is always 1 here: callers name the line
+/// of the file.
+fn explain(error: &serde_json::Error) -> String {
+    json::explain(error).replace(" at line 1 column ", " at column ")
 }
 
 #[cfg(test)]

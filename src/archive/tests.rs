@@ -319,7 +319,7 @@ fn a_duplicate_name_is_refused_and_reported() {
     let line = r#"{"type":"deleted","sessionId":"x","sessionId":"y"}"#;
     let error = parse(line).unwrap_err();
     assert!(
-        error.starts_with("duplicate field `sessionId` at line 1"),
+        error.starts_with("duplicate field `sessionId` at column"),
         "{error}"
     );
 }

@@ -57,7 +57,11 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     let persisted = file.persist_noclobber(target);
     persisted.map_err(|error| error.error).with_context(shown)?;
     atomic_file::sync_parent_dir(target)?;
-    print(&format!("{}: {sessions} sessions", shown()))?;
+    print(&format!(
+        "{}: {}",
+        shown(),
+        check::counted(sessions, "session")
+    ))?;
     if damaged > 0 {
         note(&format!("{} in quarantine in it", check::records(damaged)));
     }
@@ -93,7 +97,7 @@ pub(super) fn restore(config: &Config, source: &Path, is_forced: bool) -> anyhow
     data_dir::copy(&mut backup, replacement.file(), config)?;
     let sessions = backup.sessions()?;
     replacement.persist()?;
-    print(&format!("{to}: {sessions} sessions"))
+    print(&format!("{to}: {}", check::counted(sessions, "session")))
 }
 
 fn open(source: &Path, cache_bytes: usize) -> anyhow::Result<OfflineDatabase> {

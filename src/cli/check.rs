@@ -18,7 +18,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     let damaged = print_quarantined(&database)?;
     let sessions = database.sessions()?;
     match (faults, damaged) {
-        (0, 0) => print(&format!("{path}: sound, {sessions} sessions")),
+        (0, 0) => print(&format!("{path}: sound, {}", counted(sessions, "session"))),
         (0, damaged) => bail!("{} in quarantine; the rest is sound", records(damaged)),
         (faults, damaged) => {
             let mut found = counted(faults, "fault");

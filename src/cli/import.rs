@@ -47,10 +47,11 @@ pub(super) fn run(config: &Config, source: Option<&Path>) -> anyhow::Result<()> 
     let imported = imported.context("nothing was imported")?;
     drop((bar, checking));
     replacement.persist()?;
-    let (sessions, messages) = (imported.sessions, imported.messages);
     print(&format!(
-        "{}: {sessions} sessions, {messages} messages",
-        target.display()
+        "{}: {}, {}",
+        target.display(),
+        check::counted(imported.sessions, "session"),
+        check::counted(imported.messages, "message")
     ))?;
     if imported.quarantined > 0 {
         print(&check::records(imported.quarantined))?;

@@ -14,6 +14,7 @@ mod durability;
 mod full_disk;
 mod history;
 mod order;
+mod readme;
 mod rng;
 mod scripted;
 #[path = "../support/scripted_backend.rs"]

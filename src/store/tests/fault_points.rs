@@ -165,7 +165,7 @@ fn nothing_acknowledged_is_lost_if_any_write_is_short() {
 
 /// Simulates a page cache that has marked pages as written although their write failed.
 #[test]
-fn what_was_lost_behind_a_failed_sync_is_found_before_the_next_write() {
+fn writes_lost_by_a_failed_sync_are_found_before_the_next_write() {
     let disk = Disk::default();
     let mut rig = Rig::on_disk(&disk);
     let session = rig.create();

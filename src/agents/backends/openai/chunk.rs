@@ -16,7 +16,8 @@ use crate::json::{self, JsString, Members};
 const INTERRUPTED: [&str; 3] = ["error", "abort", "insufficient_system_resource"];
 
 /// Where servers put a model's reasoning: llama.cpp, vLLM and `DeepSeek` into the first, Ollama and
-/// `OpenRouter` into the second. Some send both, with the same text.
+/// `OpenRouter` into the second; the third is the name in Ollama's own API. Some send two of them, with
+/// the same text.
 const REASONING: [&str; 3] = ["reasoning_content", "reasoning", "thinking"];
 
 /// Fields that report a failure in an object without `choices`.
