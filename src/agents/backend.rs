@@ -11,6 +11,7 @@ use futures_util::stream::Stream;
 use tokio::sync::Notify;
 
 use super::reply_info::ReplyInfo;
+use crate::domain::failure::FailureReason;
 use crate::domain::id::TurnId;
 use crate::domain::message::Message;
 use crate::domain::session::Session;
@@ -59,6 +60,9 @@ pub enum BackendError {
         /// When to retry, if the server says so.
         retry_after: Option<RetryAfter>,
     },
+    /// The answer was interrupted.
+    #[error("{0}")]
+    Interrupted(String),
     /// The answer stalled.
     #[error("{0}")]
     TimedOut(String),
@@ -72,6 +76,17 @@ impl BackendError {
         Self::Transient {
             detail,
             retry_after: None,
+        }
+    }
+
+    /// Returns the reason that clients receive.
+    #[must_use]
+    pub fn reason(&self) -> FailureReason {
+        match self {
+            Self::Transient { .. } => FailureReason::Unavailable,
+            Self::Interrupted(_) => FailureReason::InvalidReply,
+            Self::TimedOut(_) => FailureReason::Timeout,
+            Self::Final(_) => FailureReason::Internal,
         }
     }
 }

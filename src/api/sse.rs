@@ -11,8 +11,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::dto::schemas;
 use super::dto::{AgentResponse, SessionStatus, UserMessage};
 use crate::app::{Ending, ReplyEvent, SentMessage, SentTurn};
+use crate::domain::failure::FailureReason;
 use crate::domain::id::MessageId;
 use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
@@ -49,6 +51,10 @@ pub(super) struct ReplyError<'a> {
     error: &'a str,
     /// An error code of the API.
     code: &'a str,
+    /// The cause, if the turn failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::FailureReason>, nullable = false)]
+    reason: Option<&'static str>,
 }
 
 impl<'a> ReplyChunk<'a> {
@@ -66,6 +72,7 @@ impl<'a> From<&'a TurnFailure> for ReplyError<'a> {
         Self {
             error: &failure.message,
             code: &failure.code,
+            reason: failure.reason.map(FailureReason::as_str),
         }
     }
 }
@@ -138,10 +145,12 @@ fn last(ending: &Ending) -> Event {
         Ending::Deleted => ReplyError {
             error: "Session not found",
             code: "SESSION_NOT_FOUND",
+            reason: None,
         },
         Ending::Stopping => ReplyError {
             error: "The server is stopping; the reply will follow after its next start",
             code: "SERVICE_UNAVAILABLE",
+            reason: None,
         },
     };
     event("error", &error)

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::fields::{array, id, key, object, raw, time};
 use crate::domain::archive::ArchivedMessage;
+use crate::domain::failure::FailureReason;
 use crate::domain::id::SessionId;
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
 use crate::domain::time::Timestamp;
@@ -81,6 +82,8 @@ enum State {
 struct FailurePart {
     code: String,
     message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -183,10 +186,7 @@ impl UserPart {
         let state = match (part.state, part.replied_at, part.failure) {
             (State::Open, None, None) => TurnState::Open,
             (State::Replied, Some(at), None) => TurnState::Replied(time("turn.repliedAt", &at)?),
-            (State::Failed, None, Some(failure)) => TurnState::Failed(TurnFailure {
-                code: failure.code,
-                message: failure.message,
-            }),
+            (State::Failed, None, Some(failure)) => TurnState::Failed(failure.into_failure()?),
             _ => return Err("the state of its turn contradicts repliedAt or failure".into()),
         };
         let open = part.open.map(|open| open.into_turn(session_id, message_at));
@@ -201,6 +201,37 @@ impl UserPart {
         };
         Ok((role, open.transpose()?))
     }
+}
+
+impl FailurePart {
+    fn new(failure: &TurnFailure) -> Self {
+        Self {
+            code: failure.code.clone(),
+            message: failure.message.clone(),
+            reason: failure.reason.map(|reason| reason.as_str().to_owned()),
+        }
+    }
+
+    fn into_failure(self) -> Result<TurnFailure, String> {
+        let reason = match self.reason.as_deref() {
+            // Older versions exported none.
+            None => FailureReason::from_code(&self.code),
+            Some(name) => Some(FailureReason::parse(name).ok_or_else(unknown_reason)?),
+        };
+        Ok(TurnFailure {
+            code: self.code,
+            message: self.message,
+            reason,
+        })
+    }
+}
+
+fn unknown_reason() -> String {
+    let names = FailureReason::ALL.map(FailureReason::as_str);
+    format!(
+        "user.turn.failure.reason must be one of {}",
+        names.join(", ")
+    )
 }
 
 impl OpenPart {
@@ -238,10 +269,7 @@ impl TurnPart {
         let (state, replied_at, failure) = match turn {
             TurnState::Open => (State::Open, None, None),
             TurnState::Replied(at) => (State::Replied, Some(at.to_string()), None),
-            TurnState::Failed(TurnFailure { code, message }) => {
-                let (code, message) = (code.clone(), message.clone());
-                (State::Failed, None, Some(FailurePart { code, message }))
-            }
+            TurnState::Failed(failure) => (State::Failed, None, Some(FailurePart::new(failure))),
         };
         Self {
             state,

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::fields::time;
 use super::*;
 use crate::domain::archive::{ArchivedMessage, ArchivedSession, CreateKeyUse, Quarantined};
+use crate::domain::failure::FailureReason;
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
@@ -82,12 +83,23 @@ fn session() -> impl Strategy<Value = Item> {
         )
 }
 
+fn reason() -> impl Strategy<Value = FailureReason> {
+    prop::sample::select(FailureReason::ALL.to_vec())
+}
+
 fn turn_state() -> impl Strategy<Value = TurnState> {
     prop_oneof![
         Just(TurnState::Open),
         at().prop_map(TurnState::Replied),
-        any::<(String, String)>()
-            .prop_map(|(code, message)| { TurnState::Failed(TurnFailure { code, message }) }),
+        (any::<(String, String)>(), prop::option::of(reason())).prop_map(
+            |((code, message), reason)| {
+                TurnState::Failed(TurnFailure {
+                    code,
+                    message,
+                    reason,
+                })
+            }
+        ),
     ]
 }
 

@@ -13,6 +13,7 @@ pub use self::payload::{
     MessageStreamError, SessionExpirationWarning, SessionExpired, SessionRenewed, State,
 };
 use crate::app::{App, SessionState};
+use crate::domain::failure::FailureReason;
 use crate::domain::id::AgentId;
 use crate::domain::message::{Message, Role};
 use crate::domain::session::Session;
@@ -95,6 +96,7 @@ pub fn event_with_names(
                 channel_id: id,
                 agent_id: agent_id.0,
                 error: &failure.message,
+                reason: failure.reason.map(FailureReason::as_str),
                 partial_text: partial.as_deref(),
             },
         ),

@@ -100,6 +100,10 @@ pub struct MessageStreamError<'a> {
     pub(super) agent_id: Uuid,
     /// Why there is no reply, for people.
     pub(super) error: &'a str,
+    /// The cause, for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) reason: Option<&'static str>,
     /// The text that was streamed before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) partial_text: Option<&'a str>,

@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod error;
+pub mod failure;
 pub mod id;
 pub mod key;
 pub mod message;

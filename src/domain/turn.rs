@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::failure::FailureReason;
 use super::id::SessionId;
 use super::message::{Body, InvalidMessage, MAX_METADATA_BYTES, Message, TurnFailure};
 use super::time::{Millis, Timestamp};
@@ -137,25 +138,34 @@ impl TurnFailure {
         Self::new(
             "SESSION_EXPIRED",
             "The session expired before the agent was asked",
+            FailureReason::Expired,
         )
     }
 
     /// The agent failed permanently.
     #[must_use]
-    pub fn agent_error() -> Self {
-        Self::new("AGENT_ERROR", "The agent could not answer")
+    pub fn agent_error(reason: FailureReason) -> Self {
+        Self::new("AGENT_ERROR", "The agent could not answer", reason)
     }
 
     /// The agent timed out.
     #[must_use]
     pub fn agent_timeout() -> Self {
-        Self::new("AGENT_TIMEOUT", "The agent did not answer in time")
+        Self::new(
+            "AGENT_TIMEOUT",
+            "The agent did not answer in time",
+            FailureReason::Timeout,
+        )
     }
 
     /// The agent no longer exists.
     #[must_use]
     pub fn agent_not_found() -> Self {
-        Self::new("AGENT_NOT_FOUND", "The session's agent no longer exists")
+        Self::new(
+            "AGENT_NOT_FOUND",
+            "The session's agent no longer exists",
+            FailureReason::Misconfigured,
+        )
     }
 
     /// The server crashed too often during the turn.
@@ -164,13 +174,15 @@ impl TurnFailure {
         Self::new(
             "AGENT_ERROR",
             "The server stopped three times while the agent was answering",
+            FailureReason::Internal,
         )
     }
 
-    pub(super) fn new(code: &str, message: &str) -> Self {
+    fn new(code: &str, message: &str, reason: FailureReason) -> Self {
         Self {
             code: code.to_owned(),
             message: message.to_owned(),
+            reason: Some(reason),
         }
     }
 }

@@ -111,7 +111,10 @@ pub fn visible_metadata(
             metadata.extend(own);
             metadata.shift_remove("agentError");
             if let TurnState::Failed(failure) = turn {
-                let error = json!({ "code": &*failure.code, "message": &*failure.message });
+                let mut error = json!({ "code": &*failure.code, "message": &*failure.message });
+                if let Some(reason) = failure.reason {
+                    error["reason"] = reason.as_str().into();
+                }
                 metadata.insert("agentError".into(), error);
             }
             metadata

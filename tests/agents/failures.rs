@@ -47,12 +47,21 @@ async fn a_failed_stream_ends_with_an_error_and_stores_nothing() {
         let error = events.expect("error").await;
         assert_eq!(
             error,
-            json!({ "error": "The agent could not answer", "code": "AGENT_ERROR" })
+            json!({
+                "error": "The agent could not answer", "code": "AGENT_ERROR",
+                "reason": "invalid_reply",
+            })
         );
         assert!(events.next().await.is_none());
         let history = server.history(&session).await;
         assert_eq!(history.len(), 1, "after {end:?}: {history:#?}");
-        assert_eq!(history[0]["metadata"]["agentError"]["code"], "AGENT_ERROR");
+        assert_eq!(
+            history[0]["metadata"]["agentError"],
+            json!({
+                "code": "AGENT_ERROR", "message": "The agent could not answer",
+                "reason": "invalid_reply",
+            })
+        );
     }
     // The chunks are not repeated.
     stand_in.expect_nothing().await;

@@ -26,20 +26,20 @@ async fn ask_for_error(server: &Server, session: &str, content: &str) -> Answer 
 #[tokio::test]
 async fn a_failing_agent_is_a_502_and_is_recorded_with_the_message() {
     let server = Server::start().await;
-    for content in [
-        "fail",
-        "say some|fail",
-        "end",
-        "say some|end",
-        "panic",
-        "say some|panic",
+    for (content, reason) in [
+        ("fail", "internal"),
+        ("say some|fail", "invalid_reply"),
+        ("end", "invalid_reply"),
+        ("say some|end", "invalid_reply"),
+        ("panic", "internal"),
+        ("say some|panic", "internal"),
     ] {
         let session = server.session().await;
         let failed = ask_for_error(&server, &session, content).await;
         let details = failed.error(502, "AGENT_ERROR", "AgentError");
         assert_eq!(
             names(&details),
-            ["agentId", "userMessage", "pending"],
+            ["agentId", "userMessage", "pending", "reason"],
             "{content}"
         );
         assert_eq!(details["agentId"], SCRIPTED);
@@ -53,7 +53,9 @@ async fn a_failing_agent_is_a_502_and_is_recorded_with_the_message() {
         let history = server.history(&session).await;
         assert_eq!(contents(&history), [content], "no reply is stored");
         let error = &history[0]["metadata"]["agentError"];
-        assert_eq!(names(error), ["code", "message"]);
+        assert_eq!(names(error), ["code", "message", "reason"]);
+        assert_eq!(error["reason"], reason);
+        assert_eq!(details["reason"], reason);
         assert_eq!(error["code"], "AGENT_ERROR");
         assert!(!error["message"].as_str().unwrap().is_empty());
         assert_eq!(
@@ -81,7 +83,10 @@ async fn a_slow_agent_is_a_504() {
         .await
         .unwrap()
         .error(504, "AGENT_TIMEOUT", "AgentTimeoutError");
-    assert_eq!(names(&details), ["agentId", "userMessage", "pending"]);
+    assert_eq!(
+        names(&details),
+        ["agentId", "userMessage", "pending", "reason"]
+    );
     assert_eq!(details["agentId"], SCRIPTED);
     assert_eq!(details["pending"], false);
     assert_stored(&server, &session, &details["userMessage"]).await;
@@ -91,9 +96,11 @@ async fn a_slow_agent_is_a_504() {
         details["userMessage"]["metadata"], history[0]["metadata"],
         "the message shows how its turn ended"
     );
+    let error = &history[0]["metadata"]["agentError"];
+    assert_eq!(error["code"], "AGENT_TIMEOUT");
     assert_eq!(
-        history[0]["metadata"]["agentError"]["code"],
-        "AGENT_TIMEOUT"
+        (&error["reason"], &details["reason"]),
+        (&"timeout".into(), &"timeout".into())
     );
     assert_eq!(server.ask(&session, "say hello").await, "hello");
     server.stop().await;

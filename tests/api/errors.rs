@@ -247,7 +247,7 @@ async fn failures_of_the_agent_or_the_server() {
             502,
             "AGENT_ERROR",
             "AgentError",
-            &["agentId", "userMessage", "pending"],
+            &["agentId", "userMessage", "pending", "reason"],
         ),
         (
             too_many,

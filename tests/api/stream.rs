@@ -161,7 +161,7 @@ async fn a_failure_is_the_last_event() {
         let events = server.stream(&session, content).await.rest().await;
         assert_eq!(kinds(&events), expected, "{content}");
         let error = &events.last().unwrap().1;
-        assert_eq!(names(error), ["error", "code"]);
+        assert_eq!(names(error), ["error", "code", "reason"]);
         assert_eq!(error["code"], "AGENT_ERROR");
         let text = error["error"].as_str().unwrap();
         assert!(

@@ -187,7 +187,7 @@ fn a_database_of_a_newer_version_is_refused_unchanged() {
         [vec![1], crc.to_vec(), vec![version]].concat()
     };
     let a_later_layout = vec![2, 1, 2, 3, 4, 5, 6, 7, 8];
-    for value in [schema(3), schema(99), a_later_layout] {
+    for value in [schema(4), schema(99), a_later_layout] {
         let mut server = Server::start();
         assert!(server.terminate().success());
         let path = server.data_dir().join("sessiond.redb");
@@ -199,7 +199,7 @@ fn a_database_of_a_newer_version_is_refused_unchanged() {
         let before = table
             .insert("schema_version", value.as_slice())
             .expect("a row can be written");
-        assert_eq!(before.map(|row| row.value().to_vec()), Some(schema(2)));
+        assert_eq!(before.map(|row| row.value().to_vec()), Some(schema(3)));
         drop(table);
         txn.commit().expect("it can be committed");
         for bytes in stopped_and_crashed(database, &path) {

@@ -95,7 +95,7 @@ async fn a_client_that_resumes_gets_the_missed_messages_one_state_and_new_events
         .find(|event| event.data["text"] == "fail");
     // The replay has the outcome of the turn.
     failed.unwrap().data["metadata"]["agentError"] = json!({
-        "code": "AGENT_ERROR", "message": "The agent could not answer",
+        "code": "AGENT_ERROR", "message": "The agent could not answer", "reason": "internal",
     });
     assert_eq!(messages_of(&received), server.history(&session).await);
     let newest = received.last().unwrap().id.clone();

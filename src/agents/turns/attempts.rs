@@ -16,6 +16,7 @@ use crate::agents::backend::{BackendError, BodyProgress, Piece, TurnRequest};
 use crate::agents::registry::Agent;
 use crate::agents::reply_info::ReplyInfo;
 use crate::clock::Clock;
+use crate::domain::failure::FailureReason;
 use crate::domain::id::SessionId;
 use crate::domain::message::TurnFailure;
 use crate::domain::time::{Millis, Timestamp};
@@ -91,12 +92,19 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
                 self.timed_out()
             }
             Some(Ok(Err(error))) => {
-                tracing::warn!(%session, %agent, %error, "the agent failed");
-                Err(TurnFailure::agent_error())
+                // An answer that was cut off is invalid, whatever the cause.
+                let reason = if self.chunks > 0 {
+                    FailureReason::InvalidReply
+                } else {
+                    error.reason()
+                };
+                let name = reason.as_str();
+                tracing::warn!(%session, %agent, %error, reason = name, "the agent failed");
+                Err(TurnFailure::agent_error(reason))
             }
             Some(Err(_)) => {
                 tracing::error!(%session, %agent, "the agent's backend panicked");
-                Err(TurnFailure::agent_error())
+                Err(TurnFailure::agent_error(FailureReason::Internal))
             }
             None => {
                 tracing::warn!(%session, %agent, "the agent timed out");
@@ -189,7 +197,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
                 }
             }
         }
-        Err(BackendError::Final(
+        Err(BackendError::Interrupted(
             "the reply ended before it was complete".into(),
         ))
     }

@@ -14,6 +14,7 @@ use super::session_worker::{RunningTurn, Slot};
 use super::turn_store::{PendingTurn, TurnStore, TurnStoreError};
 use crate::agents::backend::ReplySource;
 use crate::agents::registry::Agent;
+use crate::domain::failure::FailureReason;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
@@ -85,7 +86,7 @@ impl<S: TurnStore> Inner<S> {
     /// receive an error.
     async fn wait_for_quarantine(&self, session: SessionId) -> Result<(), TurnStoreError> {
         tracing::error!(%session, "a turn of the session cannot be read");
-        let failed = Ending::Failed(TurnFailure::agent_error());
+        let failed = Ending::Failed(TurnFailure::agent_error(FailureReason::Internal));
         self.parts.feeds.end_session(session, &failed);
         self.parts.turn_store.wait_for_quarantine().await
     }

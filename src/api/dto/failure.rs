@@ -54,7 +54,9 @@ impl PartialSchema for ErrorDetails {
                 "parameter": text("The invalid parameter of the query."),
                 "value": text("The value as sent, cut after 100 characters."),
                 "missingFields": { "type": "array", "items": { "type": "string" } },
-                "reason": text("The cause, in words."),
+                "reason": text(
+                    "The cause, in words; if the agent did not reply, the reason in `agentError`."
+                ),
                 "maxBytes": count("int64", "The maximum length of metadata."),
                 "method": { "type": "string" },
                 "path": { "type": "string" },

@@ -132,6 +132,7 @@ mod tests {
 
     use super::*;
     use crate::api::openapi::sample;
+    use crate::domain::failure::FailureReason;
     use crate::domain::message::TurnFailure;
 
     /// Small objects with special names and values, as text.
@@ -165,7 +166,9 @@ mod tests {
         let which = prop::sample::select(vec![
             sample::message(),
             sample::reply(),
-            sample::message_in(TurnState::Failed(TurnFailure::agent_error())),
+            sample::message_in(TurnState::Failed(TurnFailure::agent_error(
+                FailureReason::Unavailable,
+            ))),
         ]);
         (which, prop::option::of(objects()), any::<bool>()).prop_map(|(mut message, own, bare)| {
             message.body.metadata = own;

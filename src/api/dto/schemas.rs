@@ -61,6 +61,35 @@ pub(in crate::api) struct MessageFailure {
     code: String,
     /// For people.
     message: String,
+    /// The cause, for programs. Failures that older versions of the server stored may have none.
+    #[schema(nullable = false)]
+    reason: Option<FailureReason>,
+}
+
+/// Why an agent did not reply.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub(in crate::api) enum FailureReason {
+    /// Its server cannot be reached or cannot work at present.
+    Unavailable,
+    /// Its server is overloaded.
+    Busy,
+    /// The conversation is longer than it accepts.
+    TooLong,
+    /// It declined to answer.
+    Refused,
+    /// The operator has to change a setting of the agent.
+    Misconfigured,
+    /// It did not answer in time.
+    Timeout,
+    /// Its answer was interrupted or cannot be read.
+    InvalidReply,
+    /// The turn was cancelled.
+    Cancelled,
+    /// The session expired before the agent was asked.
+    Expired,
+    /// The server is at fault.
+    Internal,
 }
 
 /// An attachment of a message: a picture, a file, a link.

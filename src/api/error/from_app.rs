@@ -8,6 +8,7 @@ use crate::api::dto::UserMessage;
 use crate::app::error::{AppError, NoReply, NoReplyReason, Unavailable, ValidationError};
 use crate::auth::rate::RateLimitExceeded;
 use crate::domain::error::{RenewalRefused, RuleViolation};
+use crate::domain::failure::FailureReason;
 use crate::domain::message::{MAX_METADATA_BYTES, Role, TurnState};
 use crate::domain::time::Timestamp;
 use crate::domain::timeout::InvalidTimeout;
@@ -160,12 +161,16 @@ fn no_reply_error(no_reply: NoReply) -> ApiError {
     }
     let user_message = UserMessage::new(&session, &message, client_message_id.as_deref());
     let user_message = json!(user_message);
-    let unanswered = |kind, text: String, is_pending: bool| {
-        ApiError::new(kind)
+    let unanswered = |kind, text: String, reason: Option<FailureReason>, is_pending: bool| {
+        let error = ApiError::new(kind)
             .text(text)
             .detail("agentId", agent_id.to_string())
             .detail("userMessage", user_message.clone())
-            .detail("pending", is_pending)
+            .detail("pending", is_pending);
+        match reason {
+            Some(reason) => error.detail("reason", reason.as_str()),
+            None => error,
+        }
     };
     let mut error = match reason {
         NoReplyReason::ShuttingDown => ApiError::from(Unavailable::ShuttingDown)
@@ -173,13 +178,20 @@ fn no_reply_error(no_reply: NoReply) -> ApiError {
             .detail("userMessage", user_message),
         NoReplyReason::StillPending => {
             let text = "The message is stored; its reply is pending";
-            unanswered(kinds::AGENT_TIMEOUT, text.into(), true)
+            unanswered(
+                kinds::AGENT_TIMEOUT,
+                text.into(),
+                Some(FailureReason::Timeout),
+                true,
+            )
         }
         NoReplyReason::Failed(failure) => match failure.code.as_str() {
             "SESSION_EXPIRED" => session_expired(&session.id.to_string(), session.expires_at)
                 .detail("userMessage", user_message),
-            "AGENT_TIMEOUT" => unanswered(kinds::AGENT_TIMEOUT, failure.message, false),
-            _ => unanswered(kinds::AGENT_ERROR, failure.message, false),
+            "AGENT_TIMEOUT" => {
+                unanswered(kinds::AGENT_TIMEOUT, failure.message, failure.reason, false)
+            }
+            _ => unanswered(kinds::AGENT_ERROR, failure.message, failure.reason, false),
         },
     };
     error.is_replayed = replayed;

@@ -4,6 +4,7 @@ use super::sample::{NOW, agent_id, expired, message_in, session_id};
 use crate::api::error::{ApiError, Call};
 use crate::app::error::{AppError, NoReply, NoReplyReason, Unavailable, ValidationError};
 use crate::domain::error::{RenewalRefused, RuleViolation};
+use crate::domain::failure::FailureReason;
 use crate::domain::message::{TurnFailure, TurnState};
 use crate::domain::time::Millis;
 use crate::domain::timeout::InvalidTimeout;
@@ -111,7 +112,10 @@ pub(super) fn all() -> Vec<ExampleResponse> {
             "AgentFailed",
             "The agent failed to reply; the message is stored",
         )
-        .example("agentFailed", failed(TurnFailure::agent_error())),
+        .example(
+            "agentFailed",
+            failed(TurnFailure::agent_error(FailureReason::Unavailable)),
+        ),
         unavailable(
             "Unavailable",
             "The server cannot do this at present; nothing was written",

@@ -17,6 +17,7 @@ use crate::app::{
 };
 use crate::archive;
 use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item};
+use crate::domain::failure::FailureReason;
 use crate::domain::message::{Message, TurnFailure, TurnState};
 
 /// A few of the metrics, valid in both formats.
@@ -76,7 +77,7 @@ pub(in crate::api) fn messages() -> Value {
 
 pub(in crate::api) fn messages_with_failure() -> Value {
     message_list(vec![message_in(TurnState::Failed(
-        TurnFailure::agent_error(),
+        TurnFailure::agent_error(FailureReason::Unavailable),
     ))])
 }
 

@@ -14,6 +14,7 @@ use crate::api::dto::{AgentResponse, SessionStatus, UserMessage};
 use crate::api::sse::{ReplyChunk, ReplyError, SentEvent};
 use crate::app::SessionState;
 use crate::client_events::{self, WireEvent};
+use crate::domain::failure::FailureReason;
 use crate::domain::message::{Message, TurnFailure};
 use crate::domain::session::Session;
 use crate::domain::time::Millis;
@@ -46,7 +47,7 @@ fn reply_events() -> Vec<StreamEvent> {
         session_status: SessionStatus::new(&session(), true, NOW),
     };
     let chunk = ReplyChunk::new(reply_id(), REPLY, 0);
-    let failure = TurnFailure::agent_error();
+    let failure = TurnFailure::agent_error(FailureReason::Unavailable);
     vec![
         StreamEvent::of_reply("user_message", "SentUserMessage", &sent),
         StreamEvent::of_reply("chunk", "ReplyChunk", &chunk),
@@ -94,7 +95,7 @@ fn live_events() -> Vec<(&'static str, Event)> {
     let failed = Event::TurnFailed {
         reply_id: reply_id(),
         agent_id: agent_id(),
-        failure: TurnFailure::agent_error(),
+        failure: TurnFailure::agent_error(FailureReason::Unavailable),
         partial: Some("Hello".into()),
     };
     let near_expiration = Event::NearExpiration {

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::failure::FailureReason;
 use super::id::{MessageId, SessionId, TurnId};
 use super::time::Timestamp;
 
@@ -94,6 +95,8 @@ pub struct TurnFailure<T = String> {
     pub code: T,
     /// A sentence without internal details of the agent.
     pub message: T,
+    /// The cause. `None` for failures that older versions stored.
+    pub reason: Option<FailureReason>,
 }
 
 /// An invalid message.
@@ -192,9 +195,11 @@ impl Message<&str> {
                     turn: match turn {
                         TurnState::Open => TurnState::Open,
                         TurnState::Replied(at) => TurnState::Replied(at),
-                        TurnState::Failed(TurnFailure { code, message }) => {
-                            TurnState::Failed(TurnFailure::new(code, message))
-                        }
+                        TurnState::Failed(failure) => TurnState::Failed(TurnFailure {
+                            code: failure.code.to_owned(),
+                            message: failure.message.to_owned(),
+                            reason: failure.reason,
+                        }),
                     },
                 },
                 Role::Agent {

@@ -33,7 +33,7 @@ use crate::store::error::CommandResult;
 
 /// The version of this contract. Older files are migrated ([`super::migrations`]), newer ones
 /// refused.
-pub(crate) const SCHEMA_VERSION: u32 = 2;
+pub(crate) const SCHEMA_VERSION: u32 = 3;
 
 /// session
 pub(crate) const SESSIONS: TableDefinition<u128, &[u8]> = TableDefinition::new("sessions");

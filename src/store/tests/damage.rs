@@ -491,7 +491,9 @@ fn no_damaged_record_affects_another_session() {
                 partial: None,
                 session_id: victim.id,
                 message_at: START + Millis(offset),
-                result: Err(TurnFailure::agent_error()),
+                result: Err(TurnFailure::agent_error(
+                    crate::domain::failure::FailureReason::Internal,
+                )),
             };
             let _ = rig.submit(late);
         }

@@ -175,6 +175,7 @@ fn a_file_of_any_version_holds_its_messages(#[values(1, 2)] version: u32) {
     let failure = TurnFailure {
         code: "AGENT_ERROR".into(),
         message: "The agent could not answer".into(),
+        reason: None,
     };
     assert_eq!(
         rig.transcript(SessionId::from(1)),

@@ -172,7 +172,9 @@ fn failure(message: &Message) -> CloseTurn {
         partial: None,
         session_id: message.session_id,
         message_at: message.created_at,
-        result: Err(TurnFailure::agent_error()),
+        result: Err(TurnFailure::agent_error(
+            crate::domain::failure::FailureReason::Internal,
+        )),
     }
 }
 

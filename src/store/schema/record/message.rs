@@ -3,10 +3,14 @@
 use bincode::{BorrowDecode, Encode};
 use uuid::Uuid;
 
-use super::frame::{RecordError, decode, encode};
+use super::frame::{RecordError, decode, decode_version, encode, encode_version};
+use crate::domain::failure::FailureReason;
 use crate::domain::id::{MessageId, SessionId, TurnId};
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
 use crate::domain::time::Timestamp;
+
+/// The version of a message whose turn failed with a reason.
+const FAILED_MESSAGE: u8 = 2;
 
 #[derive(Encode, BorrowDecode)]
 struct MessageRecord<'a> {
@@ -41,6 +45,28 @@ enum TurnRecord<'a> {
     Failed { code: &'a str, message: &'a str },
 }
 
+/// Version 2 of a message: a user's message whose turn failed with a reason. All others have
+/// version 1.
+#[derive(Encode, BorrowDecode)]
+struct FailedMessageRecord<'a> {
+    message: MessageRecord<'a>,
+    reason: ReasonRecord,
+}
+
+#[derive(Encode, BorrowDecode, Clone, Copy)]
+enum ReasonRecord {
+    Unavailable,
+    Busy,
+    TooLong,
+    Refused,
+    Misconfigured,
+    Timeout,
+    InvalidReply,
+    Cancelled,
+    Expired,
+    Internal,
+}
+
 pub(crate) fn encode_message(message: &Message) -> Result<Vec<u8>, RecordError> {
     let role = match &message.role {
         Role::User {
@@ -72,14 +98,32 @@ pub(crate) fn encode_message(message: &Message) -> Result<Vec<u8>, RecordError> 
             actions: actions.as_deref(),
         },
     };
-    encode(&MessageRecord {
+    let record = MessageRecord {
         id: *message.id.0.as_bytes(),
         author: *message.author_id.as_bytes(),
         content: &message.body.content,
         metadata: message.body.metadata.as_deref(),
         attachments: message.body.attachments.as_deref(),
         role,
-    })
+    };
+    let Role::User {
+        turn:
+            TurnState::Failed(TurnFailure {
+                reason: Some(reason),
+                ..
+            }),
+        ..
+    } = &message.role
+    else {
+        return encode(&record);
+    };
+    encode_version(
+        FAILED_MESSAGE,
+        &FailedMessageRecord {
+            message: record,
+            reason: (*reason).into(),
+        },
+    )
 }
 
 pub(crate) fn decode_message(
@@ -96,7 +140,13 @@ pub(crate) fn borrow_message(
     created_at: Timestamp,
     bytes: &[u8],
 ) -> Result<Message<&str>, RecordError> {
-    let record: MessageRecord<'_> = decode(bytes)?;
+    let (record, reason): (MessageRecord<'_>, _) = match bytes.first() {
+        Some(&FAILED_MESSAGE) => {
+            let record: FailedMessageRecord<'_> = decode_version(FAILED_MESSAGE, bytes)?;
+            (record.message, Some(record.reason.into()))
+        }
+        _ => (decode(bytes)?, None),
+    };
     Ok(Message {
         id: MessageId(Uuid::from_bytes(record.id)),
         session_id,
@@ -107,11 +157,11 @@ pub(crate) fn borrow_message(
             metadata: record.metadata,
             attachments: record.attachments,
         },
-        role: role(record.role),
+        role: role(record.role, reason),
     })
 }
 
-fn role(record: RoleRecord<'_>) -> Role<&str> {
+fn role(record: RoleRecord<'_>, reason: Option<FailureReason>) -> Role<&str> {
     match record {
         RoleRecord::User {
             turn_id,
@@ -129,9 +179,11 @@ fn role(record: RoleRecord<'_>) -> Role<&str> {
             turn: match turn {
                 TurnRecord::Open => TurnState::Open,
                 TurnRecord::Replied(at) => TurnState::Replied(Timestamp(at)),
-                TurnRecord::Failed { code, message } => {
-                    TurnState::Failed(TurnFailure { code, message })
-                }
+                TurnRecord::Failed { code, message } => TurnState::Failed(TurnFailure {
+                    code,
+                    message,
+                    reason: reason.or_else(|| FailureReason::from_code(code)),
+                }),
             },
         },
         RoleRecord::Agent {
@@ -143,5 +195,39 @@ fn role(record: RoleRecord<'_>) -> Role<&str> {
             thought,
             actions,
         },
+    }
+}
+
+impl From<FailureReason> for ReasonRecord {
+    fn from(reason: FailureReason) -> Self {
+        match reason {
+            FailureReason::Unavailable => Self::Unavailable,
+            FailureReason::Busy => Self::Busy,
+            FailureReason::TooLong => Self::TooLong,
+            FailureReason::Refused => Self::Refused,
+            FailureReason::Misconfigured => Self::Misconfigured,
+            FailureReason::Timeout => Self::Timeout,
+            FailureReason::InvalidReply => Self::InvalidReply,
+            FailureReason::Cancelled => Self::Cancelled,
+            FailureReason::Expired => Self::Expired,
+            FailureReason::Internal => Self::Internal,
+        }
+    }
+}
+
+impl From<ReasonRecord> for FailureReason {
+    fn from(reason: ReasonRecord) -> Self {
+        match reason {
+            ReasonRecord::Unavailable => Self::Unavailable,
+            ReasonRecord::Busy => Self::Busy,
+            ReasonRecord::TooLong => Self::TooLong,
+            ReasonRecord::Refused => Self::Refused,
+            ReasonRecord::Misconfigured => Self::Misconfigured,
+            ReasonRecord::Timeout => Self::Timeout,
+            ReasonRecord::InvalidReply => Self::InvalidReply,
+            ReasonRecord::Cancelled => Self::Cancelled,
+            ReasonRecord::Expired => Self::Expired,
+            ReasonRecord::Internal => Self::Internal,
+        }
     }
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::frame::{HEADER_BYTES, VERSION};
 use super::*;
+use crate::domain::failure::FailureReason;
 use crate::domain::id::{MessageId, TurnId};
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
 
@@ -117,12 +118,21 @@ prop_compose! {
     }
 }
 
+fn reason() -> impl Strategy<Value = FailureReason> {
+    prop::sample::select(FailureReason::ALL.to_vec())
+}
+
 fn turn_state() -> impl Strategy<Value = TurnState> {
     prop_oneof![
         Just(TurnState::Open),
         time().prop_map(TurnState::Replied),
-        (text(), text())
-            .prop_map(|(code, message)| TurnState::Failed(TurnFailure { code, message })),
+        (text(), text(), option::of(reason())).prop_map(|(code, message, reason)| {
+            TurnState::Failed(TurnFailure {
+                code,
+                message,
+                reason,
+            })
+        }),
     ]
 }
 
@@ -400,6 +410,7 @@ fn version_1_is_written_as_it_always_was() {
     let written = [
         ("session", encode_session(&sample_session())),
         ("message", encode_message(&sample_message())),
+        ("failed message", encode_message(&failed_message())),
         ("turn", encode_turn(&turn)),
         ("waiting turn", encode_turn(&waiting)),
         ("claim", encode_claim(&claim)),
@@ -417,6 +428,8 @@ session 01fadd10a80000000000000000000000000000000a000000000000000000000000000000
 b401ffb1027fbe02e1e01fbd0020507077b2261223a317d01056b65792d31
 message 01f34c987f0000000000000000000000000000000c0000000000000000000000000000000b076772c3bcc39f6501\
 077b2262223a327d00000000000000000000000000000000000d0000000000000000000000000000000e010103416461020b4147454e545f4552524f52026e6f
+failed message 02dd85c06f0000000000000000000000000000000c0000000000000000000000000000000b076772c3bcc\
+39f6501077b2262223a327d00000000000000000000000000000000000d0000000000000000000000000000000e010103416461020b4147454e545f4552524f52026e6f03
 turn 0136b63d82fd06e958191a030000010002
 waiting turn 02cff89390fd06e958191a030000010002fd86925c191a030000
 claim 01c19a72a90000000000000000000000000000012301010000000000003e4001000000
@@ -458,6 +471,48 @@ fn sample_session() -> Session {
     }
 }
 
+/// One whose turn failed for a reason.
+fn failed_message() -> Message {
+    let mut message = sample_message();
+    if let Role::User {
+        turn: TurnState::Failed(failure),
+        ..
+    } = &mut message.role
+    {
+        failure.reason = Some(FailureReason::Refused);
+    }
+    message
+}
+
+#[test]
+fn the_reason_of_an_older_failure_is_that_of_its_code_or_none() {
+    for (code, reason) in [
+        ("AGENT_TIMEOUT", Some(FailureReason::Timeout)),
+        ("SESSION_EXPIRED", Some(FailureReason::Expired)),
+        ("AGENT_ERROR", None),
+    ] {
+        let mut message = sample_message();
+        if let Role::User {
+            turn: TurnState::Failed(failure),
+            ..
+        } = &mut message.role
+        {
+            failure.code = code.into();
+        }
+        let bytes = encode_message(&message).unwrap();
+        assert_eq!(bytes[0], VERSION);
+        let read = decode_message(message.session_id, message.created_at, &bytes).unwrap();
+        let Role::User {
+            turn: TurnState::Failed(failure),
+            ..
+        } = read.role
+        else {
+            panic!("its turn failed");
+        };
+        assert_eq!(failure.reason, reason, "{code}");
+    }
+}
+
 fn sample_message() -> Message {
     Message {
         id: MessageId::from(0xc),
@@ -479,6 +534,7 @@ fn sample_message() -> Message {
             turn: TurnState::Failed(TurnFailure {
                 code: "AGENT_ERROR".into(),
                 message: "no".into(),
+                reason: None,
             }),
         },
     }
