@@ -16,6 +16,7 @@ pub mod probe;
 pub mod registry;
 pub mod reply_info;
 pub mod settings;
+pub mod turn_call;
 pub mod turns;
 pub mod variables;
 pub mod warnings;

@@ -12,7 +12,7 @@ use super::backend::Backend;
 pub use super::backend_context::{BackendContext, ClientError};
 use super::backends::eliza::backend::Eliza;
 use super::backends::elizaos::{self, ElizaOs};
-use super::backends::external::External;
+use super::backends::external::{self, External};
 use super::backends::openai::{self, OpenAi};
 use super::backends::webhook::{self, Webhook};
 use super::character::{Character, CharacterError};
@@ -29,7 +29,7 @@ const BACKENDS: [(&str, &[&str], Constructor); 5] = [
     ("openai", openai::FIELDS, OpenAi::from_settings),
     ("webhook", webhook::FIELDS, Webhook::from_settings),
     ("elizaos", elizaos::FIELDS, ElizaOs::from_settings),
-    ("external", &[], |_, _| Ok(Box::new(External))),
+    ("external", external::FIELDS, External::from_settings),
 ];
 
 /// A character with its backend.

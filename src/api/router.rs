@@ -5,7 +5,7 @@ use utoipa_axum::routes;
 
 use super::access::ProtectedRouter;
 use super::handlers::{
-    admin, agents, console, events, health, messages, metrics, openapi, sessions, submit,
+    admin, agents, console, events, health, messages, metrics, openapi, sessions, submit, work,
 };
 use super::openapi::description;
 use crate::auth::access::Access::{Admin, Agent, Authenticated, Public, SessionList};
@@ -29,6 +29,8 @@ pub(super) fn routes() -> ProtectedRouter {
         .routes(Agent, routes!(submit::submit))
         .routes(Authenticated, routes!(agents::list))
         .routes(Authenticated, routes!(agents::show))
+        .routes(Agent, routes!(work::list))
+        .routes(Agent, routes!(work::stream))
         .routes(Admin, routes!(metrics::show))
         .page("/", get(console::file))
         .page("/docs", get(console::file))

@@ -8,6 +8,7 @@ mod application;
 mod create;
 pub mod error;
 mod health;
+mod inbox;
 mod messages;
 mod remote_calls;
 mod remote_sessions;
@@ -24,11 +25,14 @@ pub use self::admin::{BackupFile, Export};
 pub use self::application::App;
 pub use self::create::CreateRequest;
 pub use self::health::{Health, Reason, Status};
+pub use self::inbox::{AgentInbox, ClosedTurn, InboxEvent};
 pub use self::send::{NewMessage, SendRequest, SendingSocket, SentMessage, SentTurn};
 pub use self::session_ref::{Scope, SessionRef};
 pub use self::sessions::SessionFilter;
-pub use self::submit::Submission;
+pub use self::submit::{Submission, SubmissionResult};
 pub use self::subscription::{SessionState, SessionSubscription, SubscribedEvent};
 pub use crate::agents::character::Character;
 pub use crate::agents::turns::reply_feed::{Ending, ReplyEvent, ReplyReceiver};
-pub use crate::store::{LastBackup, Page, PageRequest, Stats, StorageInfo, Verified};
+pub use crate::store::{
+    LastBackup, Page, PageRequest, Stats, StorageInfo, StoredTurn, Verified, WaitingTurns,
+};

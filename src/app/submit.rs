@@ -10,10 +10,11 @@ use super::send::ending;
 use super::session_ref::{Scope, SessionRef};
 use crate::agents::backend::ReplySource;
 use crate::agents::turns::reply_feed::Ending;
-use crate::domain::id::{AgentId, MessageId, SessionId};
+use crate::domain::id::{AgentId, MessageId, SessionId, TurnId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::turn::Reply;
-use crate::store::command::{SubmitReply, Submitted};
+use crate::domain::waiting::TurnSelector;
+use crate::store::command::{FailedTurns, SubmitFailure, SubmitReply, Submitted};
 use crate::store::error::{ReadError, SubmitError};
 
 /// How many of a session's latest messages are searched for turns that ended: more than can be
@@ -30,21 +31,38 @@ pub struct Submission {
     pub channel: SessionId,
     /// The author, which must be the session's agent.
     pub author: AgentId,
+    /// The turn that it closes: exactly this one, or none. It overrides `in_reply_to`.
+    pub turn_id: Option<TurnId>,
     /// The user's message that it answers; `None` for all that wait.
     pub in_reply_to: Option<MessageId>,
     /// The reply.
     pub reply: Reply,
+    /// The message of an error that is submitted instead of `reply`, which then has no content.
+    pub error: Option<String>,
     /// The idempotency key, within the session.
     pub key: Option<IdempotencyKey>,
 }
 
+/// The result of a submission.
+#[derive(Debug)]
+pub enum SubmissionResult {
+    /// The reply is stored.
+    Reply(Box<Submitted>),
+    /// The turns are closed with the error.
+    Error(FailedTurns),
+}
+
 impl App {
-    /// Stores a submitted reply and sends it to all clients that wait for it, even if the caller
-    /// disconnects.
+    /// Stores a submitted reply, or closes turns with a submitted error, and sends it to all
+    /// clients that wait for it, even if the caller disconnects.
     ///
     /// # Errors
-    /// The session is unknown, the author is not its agent, or the store refuses or fails.
-    pub async fn submit(self: &Arc<Self>, submission: Submission) -> Result<Submitted, AppError> {
+    /// The session is unknown, the author is not its agent, no selected turn waits, or the store
+    /// refuses or fails.
+    pub async fn submit(
+        self: &Arc<Self>,
+        submission: Submission,
+    ) -> Result<SubmissionResult, AppError> {
         let target = SessionRef {
             name: submission.channel.to_string(),
             scope: Scope::All,
@@ -57,19 +75,70 @@ impl App {
             return Err(AppError::Unavailable(Unavailable::ShuttingDown));
         }
         let agent = self.agents.get(submission.author);
+        let closes_turns =
+            agent.is_some_and(|agent| agent.backend.reply_source() != ReplySource::Backend);
+        let app = Arc::clone(self);
+        if let Some(message) = submission.error {
+            let command = SubmitFailure {
+                session_id: session.id,
+                selector: TurnSelector::new(submission.turn_id, submission.in_reply_to),
+                message,
+                sent_with: submission.reply,
+                key: submission.key,
+                closes_turns,
+            };
+            let storing = async move { Ok(app.store_failure(command).await?) };
+            let failed = self.run_detached(storing).await?;
+            return Ok(SubmissionResult::Error(failed));
+        }
         let command = SubmitReply {
             session_id: session.id,
+            turn_id: submission.turn_id,
             in_reply_to: submission.in_reply_to,
             message_id: MessageId(self.new_id()),
             reply: submission.reply,
             key: submission.key,
-            closes_turns: agent
-                .is_some_and(|agent| agent.backend.reply_source() != ReplySource::Backend),
-            publishes_chunk: true,
+            closes_turns,
+            partly_answered: None,
         };
-        let app = Arc::clone(self);
-        self.run_detached(async move { Ok(app.store_submitted(command).await?) })
-            .await
+        let storing = async move { Ok(app.store_submitted(command).await?) };
+        let submitted = self.run_detached(storing).await?;
+        Ok(SubmissionResult::Reply(Box::new(submitted)))
+    }
+
+    async fn store_failure(
+        self: &Arc<Self>,
+        command: SubmitFailure,
+    ) -> Result<FailedTurns, SubmitError> {
+        let session = command.session_id;
+        // Until the turns are closed, their backend publishes nothing more.
+        let pause = self.runner.pause_output(session).await;
+        let failed = self.store.submit(command).await;
+        match &failed {
+            Ok(failed) if !failed.replayed => {
+                for message in &failed.failed {
+                    let ending = Ending::Failed(failed.failure.clone());
+                    self.feeds.end(session, *message, ending);
+                }
+                pause.release(&failed.failed);
+            }
+            Ok(_) => pause.release(&[]),
+            Err(error) => {
+                pause.release(&[]);
+                self.resolve_unknown(session, error);
+            }
+        }
+        failed
+    }
+
+    /// Notifies the clients that wait in a session if it is unknown whether their turns were
+    /// closed.
+    fn resolve_unknown(self: &Arc<Self>, session: SessionId, error: &SubmitError) {
+        if matches!(error, SubmitError::OutcomeUnknown) {
+            let app = Arc::clone(self);
+            self.tasks
+                .spawn(async move { app.notify_of_outcomes(session).await });
+        }
     }
 
     async fn store_submitted(
@@ -80,7 +149,7 @@ impl App {
         // Until the turn is closed, its backend publishes nothing more.
         let pause = self.runner.pause_output(session).await;
         let command = SubmitReply {
-            publishes_chunk: !pause.has_sent_chunk(command.in_reply_to),
+            partly_answered: pause.partly_answered(),
             ..command
         };
         let submitted = self.store.submit(command).await;
@@ -95,11 +164,7 @@ impl App {
             }
             Err(error) => {
                 pause.release(&[]);
-                if matches!(error, SubmitError::OutcomeUnknown) {
-                    let app = Arc::clone(self);
-                    self.tasks
-                        .spawn(async move { app.notify_of_outcomes(session).await });
-                }
+                self.resolve_unknown(session, error);
             }
         }
         submitted

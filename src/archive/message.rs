@@ -10,6 +10,7 @@ use crate::domain::id::SessionId;
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
+use crate::domain::waiting::SubmittedError;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -32,6 +33,26 @@ pub(super) struct MessageLine {
     agent: Option<AgentPart>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     keys: Vec<String>,
+    /// Only for a user's message: the submitted errors that closed its turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<ErrorPart>,
+}
+
+/// A submitted error, and the key that retains it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct ErrorPart {
+    key: String,
+    message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metadata: Option<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attachments: Option<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    thought: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    actions: Option<Box<RawValue>>,
+    failed: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -102,6 +123,7 @@ impl MessageLine {
             message,
             keys,
             turn: open,
+            errors,
         } = archived;
         let (mut user, mut agent) = (None, None);
         match &message.role {
@@ -143,6 +165,7 @@ impl MessageLine {
             user,
             agent,
             keys: keys.iter().map(|key| key.as_str().to_owned()).collect(),
+            errors: errors.iter().map(ErrorPart::new).collect(),
         }
     }
 
@@ -154,6 +177,10 @@ impl MessageLine {
             (None, Some(agent)) => (agent.into_role()?, None),
             _ => return Err("it must have either user or agent".into()),
         };
+        let errors: Vec<_> = self.errors.into_iter().map(ErrorPart::into_error).collect();
+        if !errors.is_empty() && matches!(role, Role::Agent { .. }) {
+            return Err("only a user's message has errors".into());
+        }
         let metadata = self.metadata.map(|raw| object("metadata", &raw));
         let attachments = self.attachments.map(|raw| array("attachments", &raw));
         let keys = self.keys.iter().map(|text| key("one of its keys", text));
@@ -172,6 +199,7 @@ impl MessageLine {
             },
             keys: keys.collect::<Result<_, _>>()?,
             turn,
+            errors: errors.into_iter().collect::<Result<_, _>>()?,
         })
     }
 }
@@ -200,6 +228,37 @@ impl UserPart {
             turn: state,
         };
         Ok((role, open.transpose()?))
+    }
+}
+
+impl ErrorPart {
+    fn new(error: &SubmittedError) -> Self {
+        Self {
+            key: error.key.as_str().to_owned(),
+            message: error.message.clone(),
+            metadata: error.metadata.as_deref().map(raw),
+            attachments: error.attachments.as_deref().map(raw),
+            thought: error.thought.clone(),
+            actions: error.actions.as_deref().map(raw),
+            failed: error.failed.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn into_error(self) -> Result<SubmittedError, String> {
+        let metadata = self.metadata.map(|text| object("errors.metadata", &text));
+        let attachments = self.attachments;
+        let attachments = attachments.map(|text| array("errors.attachments", &text));
+        let actions = self.actions.map(|text| array("errors.actions", &text));
+        let failed = self.failed.iter().map(|text| id("errors.failed", text));
+        Ok(SubmittedError {
+            key: key("errors.key", &self.key)?,
+            message: self.message,
+            metadata: metadata.transpose()?,
+            attachments: attachments.transpose()?,
+            thought: self.thought,
+            actions: actions.transpose()?,
+            failed: failed.collect::<Result<_, _>>()?,
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides};
 use crate::domain::turn::OpenTurn;
+use crate::domain::waiting::SubmittedError;
 
 fn at() -> impl Strategy<Value = Timestamp> {
     (-60_000_000_000_000_i64..250_000_000_000_000).prop_map(Timestamp)
@@ -126,37 +127,66 @@ fn message() -> impl Strategy<Value = Item> {
     let turn = proptest::option::of((any::<(u32, bool, u8)>(), proptest::option::of(at())));
     (
         (ids, at(), any::<String>(), proptest::option::of(object())),
-        (role(), proptest::collection::vec(key(), 0..3), turn),
+        (
+            role(),
+            proptest::collection::vec(key(), 0..3),
+            turn,
+            proptest::collection::vec(error(), 0..2),
+        ),
     )
-        .prop_map(|((ids, at, content, metadata), (role, keys, turn))| {
-            let message = Message {
-                id: MessageId::from(ids[0]),
-                session_id: SessionId::from(ids[1]),
-                author_id: uuid::Uuid::from_u128(ids[2]),
-                created_at: at,
-                body: Body {
-                    content,
-                    metadata,
-                    attachments: None,
-                },
-                role,
-            };
-            let turn = turn.filter(|_| !message.is_agent());
-            let turn = turn.map(|((position, begun, crashes), waits_until)| OpenTurn {
-                session_id: message.session_id,
-                position,
-                message_at: at,
-                begun,
-                running: false,
-                crashes,
-                waits_until,
-            });
-            Item::Message(ArchivedMessage {
-                message,
-                keys,
-                turn,
-            })
-        })
+        .prop_map(
+            |((ids, at, content, metadata), (role, keys, turn, errors))| {
+                let message = Message {
+                    id: MessageId::from(ids[0]),
+                    session_id: SessionId::from(ids[1]),
+                    author_id: uuid::Uuid::from_u128(ids[2]),
+                    created_at: at,
+                    body: Body {
+                        content,
+                        metadata,
+                        attachments: None,
+                    },
+                    role,
+                };
+                let turn = turn.filter(|_| !message.is_agent());
+                let turn = turn.map(|((position, begun, crashes), waits_until)| OpenTurn {
+                    session_id: message.session_id,
+                    position,
+                    message_at: at,
+                    begun,
+                    running: false,
+                    crashes,
+                    waits_until,
+                });
+                let errors = if message.is_agent() {
+                    Vec::new()
+                } else {
+                    errors
+                };
+                Item::Message(ArchivedMessage {
+                    message,
+                    keys,
+                    turn,
+                    errors,
+                })
+            },
+        )
+}
+
+fn error() -> impl Strategy<Value = SubmittedError> {
+    let texts = (any::<String>(), any::<Option<String>>(), any::<bool>());
+    let ids = proptest::collection::vec(any::<u128>(), 0..3);
+    (key(), texts, proptest::option::of(object()), ids).prop_map(
+        |(key, (message, thought, acts), metadata, failed)| SubmittedError {
+            key,
+            message,
+            metadata,
+            attachments: acts.then(|| r#"[{"type":"x","url":"y"}]"#.to_owned()),
+            thought,
+            actions: acts.then(|| r#"["REPLY"]"#.to_owned()),
+            failed: failed.into_iter().map(MessageId::from).collect(),
+        },
+    )
 }
 
 fn quarantined() -> impl Strategy<Value = Item> {

@@ -7,6 +7,7 @@ use super::session::Session;
 use super::time::Timestamp;
 use super::timeout::TimeoutOverrides;
 use super::turn::OpenTurn;
+use super::waiting::SubmittedError;
 
 /// An item of an export. A session comes before its messages.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +51,8 @@ pub struct ArchivedMessage {
     pub keys: Vec<IdempotencyKey>,
     /// The turn, while it is open.
     pub turn: Option<OpenTurn>,
+    /// The submitted errors under a key, if this is the newest message whose turn they closed.
+    pub errors: Vec<SubmittedError>,
 }
 
 /// A record that could not be decoded and was moved out of its table.

@@ -1,8 +1,9 @@
 //! Violations of the rules of sessions.
 
-use super::id::{AgentId, SessionId};
+use super::id::{AgentId, SessionId, TurnId};
 use super::time::{Millis, Timestamp};
 use super::timeout::InvalidTimeout;
+use super::waiting::ClosedReason;
 
 /// A violated rule. The call was valid, and nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +49,20 @@ pub enum RuleViolation {
         next_expiry: Timestamp,
         /// The time from now until then.
         left: Millis,
+    },
+    /// No selected turn waits for a submission.
+    #[error("The turn does not wait for a reply")]
+    TurnClosed {
+        /// The turn, if one was named.
+        turn_id: Option<TurnId>,
+        /// The cause.
+        reason: ClosedReason,
+    },
+    /// The agent has the most open streams of its work that are allowed.
+    #[error("At most {limit} streams of an agent's work can be open")]
+    TooManyStreams {
+        /// The limit.
+        limit: usize,
     },
     /// The server has the most open turns that are allowed.
     #[error("The server is overloaded; try again")]

@@ -15,3 +15,4 @@ pub mod session;
 pub mod time;
 pub mod timeout;
 pub mod turn;
+pub mod waiting;

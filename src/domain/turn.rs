@@ -13,6 +13,9 @@ pub const MAX_OPEN_TURNS: usize = 16;
 /// The longest submitted reply, in bytes.
 pub const MAX_SUBMITTED_BYTES: usize = 64 * 1024;
 
+/// The longest submitted error, in Unicode characters.
+pub const MAX_ERROR_CHARS: usize = 500;
+
 /// The number of server crashes during one turn after which it is closed with an error.
 pub const MAX_CRASHES: u8 = 3;
 
@@ -146,6 +149,16 @@ impl TurnFailure {
     #[must_use]
     pub fn agent_error(reason: FailureReason) -> Self {
         Self::new("AGENT_ERROR", "The agent could not answer", reason)
+    }
+
+    /// The agent submitted an error instead of a reply.
+    #[must_use]
+    pub fn submitted(message: String) -> Self {
+        Self {
+            code: "AGENT_ERROR".to_owned(),
+            message,
+            reason: Some(FailureReason::Refused),
+        }
     }
 
     /// The agent timed out.

@@ -84,6 +84,8 @@ pub struct Metrics {
     pub sockets: Gauge,
     /// Open streams of a session's events.
     pub event_streams: Gauge,
+    /// Open streams of an agent's work.
+    pub agent_inbox_streams: Gauge,
     /// Open streams of a reply.
     pub reply_streams: Gauge,
     store: StoreMetrics,
@@ -166,6 +168,10 @@ impl Metrics {
             ),
             sockets: families.add("sockets_open", "Connected sockets"),
             event_streams: families.add("event_streams_open", "Open streams of session events"),
+            agent_inbox_streams: families.add(
+                "agent_inbox_streams_open",
+                "Open streams of an agent's work",
+            ),
             reply_streams: families.add("reply_streams_open", "Open streams of replies"),
             store,
             process,

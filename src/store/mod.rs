@@ -28,6 +28,7 @@ pub use self::read::message_page::{Page, PageRequest};
 pub use self::read::sessions::{RowCounts, Stats, StoredSession};
 pub use self::read::storage::StorageInfo;
 pub use self::read::turns::{StoredTurn, TurnOutcome};
+pub use self::read::waiting::{WaitingRequest, WaitingTurns};
 pub use self::write::next_deadline::NextDeadline;
 
 #[cfg(test)]

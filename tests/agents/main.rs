@@ -19,6 +19,7 @@ mod failures;
 #[allow(dead_code, unused_imports, reason = "shared with the tests of the API")]
 mod harness;
 mod history;
+mod inbox;
 mod json;
 mod new;
 mod new_remote;

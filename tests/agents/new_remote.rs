@@ -119,8 +119,7 @@ async fn an_external_agent_learns_where_its_work_is() {
     );
     let id = loads(&setup, "support-desk.json").await;
     for said in [
-        "GET /api/messaging/sessions/{sessionId}/events",
-        "/api/messaging/sessions?agentId=",
+        &*format!("GET /api/agents/{id}/events"),
         &*format!("author_id {id}"),
         "/api/messaging/submit",
     ] {

@@ -62,6 +62,12 @@ async fn input_is_checked_in_the_documented_order() {
         details["reason"].as_str().unwrap().contains("content"),
         "{details}"
     );
+    add(&mut wrong, json!({ "turnId": "x" }));
+    let details = server
+        .post(SUBMIT, with(wrong.clone()))
+        .await
+        .invalid("InvalidUuidError");
+    assert_eq!(details["field"], "turnId");
     add(&mut wrong, json!({ "in_reply_to_message_id": "x" }));
     let details = server
         .post(SUBMIT, with(wrong.clone()))
@@ -79,7 +85,7 @@ async fn input_is_checked_in_the_documented_order() {
         .post(SUBMIT, with(wrong))
         .await
         .invalid("MissingFieldsError");
-    assert_eq!(details["missingFields"], json!(["author_id", "content"]));
+    assert_eq!(details["missingFields"], json!(["author_id"]));
     server
         .post(SUBMIT, json!([]))
         .await

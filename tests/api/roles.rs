@@ -75,6 +75,8 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("POST", "/api/messaging/submit", Access::Agent),
     ("GET", "/api/agents", Access::Authenticated),
     ("GET", "/api/agents/{agentId}", Access::Authenticated),
+    ("GET", "/api/agents/{agentId}/turns", Access::Agent),
+    ("GET", "/api/agents/{agentId}/events", Access::Agent),
     ("GET", "/metrics", Access::Admin),
     ("GET", "/", Access::Public),
     ("GET", "/docs", Access::Public),

@@ -8,7 +8,6 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::answer::{self, BackendAnswer, ReplyOrigin, Unnamed};
@@ -20,10 +19,9 @@ use crate::agents::client::body::{AnswerBody, BodyKind};
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
 use crate::agents::settings::SettingsError;
-use crate::domain::message::Message;
+use crate::agents::turn_call::TurnCall;
 use crate::domain::turn::{ContextNeeds, HistoryNeeds};
 use crate::json;
-use crate::message_json;
 
 const SIGNATURE: &str = "X-Sessiond-Signature";
 
@@ -56,7 +54,13 @@ impl Webhook {
 
     fn request(&self, request: &TurnRequest) -> RequestBuilder {
         // The signature is of exactly these bytes.
-        let body = json::text(&call(request));
+        let body = json::text(&TurnCall::new(
+            request.turn_id,
+            &request.session,
+            &request.message,
+            &request.history,
+            None,
+        ));
         let mut post = self
             .client
             .post(self.url.clone())
@@ -66,39 +70,6 @@ impl Webhook {
         }
         post.body(body)
     }
-}
-
-/// Returns the body of the request.
-fn call(request: &TurnRequest) -> Value {
-    let TurnRequest {
-        session, message, ..
-    } = request;
-    let attachments = message.body.attachments.as_deref();
-    let attachments = attachments.and_then(|text| serde_json::from_str(text).ok());
-    let history = request.history.messages().iter();
-    json!({
-        "turnId": request.turn_id,
-        "sessionId": session.id,
-        "agentId": session.agent_id,
-        "userId": session.user_id,
-        "message": {
-            "id": message.id,
-            "content": message.body.content,
-            "metadata": message_json::visible_metadata(&session.metadata, message),
-            "attachments": attachments.unwrap_or_else(|| Value::Array(Vec::new())),
-            "createdAt": message.created_at,
-        },
-        "history": history.map(earlier_message).collect::<Value>(),
-    })
-}
-
-fn earlier_message(message: &Message) -> Value {
-    json!({
-        "id": message.id,
-        "role": if message.is_agent() { "agent" } else { "user" },
-        "content": message.body.content,
-        "createdAt": message.created_at,
-    })
 }
 
 impl Backend for Webhook {

@@ -207,16 +207,15 @@ impl OutputPause {
         }
     }
 
-    /// Returns whether the running turn is that of `message` and has sent a chunk.
+    /// Returns the message of the running turn, if a part of its reply was sent.
     #[must_use]
-    pub fn has_sent_chunk(&self, message: Option<MessageId>) -> bool {
-        let has_sent = self.workers.with(self.session, |worker| {
-            let running = worker.running.as_ref();
-            running.is_some_and(|running| {
-                Some(running.message) == message && running.has_sent_chunk.load(Ordering::Acquire)
-            })
+    pub fn partly_answered(&self) -> Option<MessageId> {
+        let message = self.workers.with(self.session, |worker| {
+            let running = worker.running.as_ref()?;
+            let has_sent_chunk = running.has_sent_chunk.load(Ordering::Acquire);
+            has_sent_chunk.then_some(running.message)
         });
-        has_sent.unwrap_or_default()
+        message.flatten()
     }
 
     /// Resumes the running turn, or ends it if its message is among the answered ones.

@@ -66,7 +66,7 @@ impl TurnStore for Empty {
 fn agent() -> Agent {
     let text = r#"{"name": "A", "settings": {"backend": {"type": "x", "maxConcurrency": 2}}}"#;
     let character = Character::parse(Path::new("a.json"), text, Timestamp(0)).unwrap();
-    Agent::with_backend(character, Box::new(External))
+    Agent::with_backend(character, Box::<External>::default())
 }
 
 fn runner(store: &Empty) -> Runner<Empty> {

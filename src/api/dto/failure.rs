@@ -68,6 +68,10 @@ impl PartialSchema for ErrorDetails {
                 "timeSinceCreation": {
                     "type": "integer", "format": "int64", "description": "In milliseconds.",
                 },
+                "turnId": {
+                    "type": ["string", "null"],
+                    "description": "The turn that a submission names, or null.",
+                },
                 "key": text("The idempotency key."),
                 "retryAfter": count("int64", "In how many seconds to retry."),
                 "outcome": text("`unknown`: the change may or may not be stored."),

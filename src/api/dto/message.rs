@@ -11,6 +11,7 @@ use super::metadata::{Inherited, Metadata};
 use super::raw::raw;
 use super::schemas;
 use crate::app::{Page, SentMessage};
+use crate::domain::id::MessageId;
 use crate::domain::message::{Message, Role};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
@@ -110,6 +111,41 @@ struct MessageInfo<'a> {
 pub(in crate::api) struct Submitted<'a> {
     success: bool,
     data: SubmittedMessage<'a>,
+}
+
+/// The response to a submitted error.
+#[derive(ToSchema, Serialize)]
+pub(in crate::api) struct SubmittedFailure {
+    success: bool,
+    data: FailedMessages,
+}
+
+/// The messages whose turns were closed with an error.
+#[derive(ToSchema, Serialize)]
+struct FailedMessages {
+    /// Oldest first.
+    failed: Vec<Uuid>,
+}
+
+/// The response to a submission.
+#[derive(ToSchema, Serialize)]
+#[serde(untagged)]
+pub(in crate::api) enum SubmitAnswer<'a> {
+    /// A reply was stored.
+    Reply(Submitted<'a>),
+    /// Turns were closed with an error.
+    Error(SubmittedFailure),
+}
+
+impl SubmittedFailure {
+    pub(in crate::api) fn new(failed: &[MessageId]) -> Self {
+        Self {
+            success: true,
+            data: FailedMessages {
+                failed: failed.iter().map(|id| id.0).collect(),
+            },
+        }
+    }
 }
 
 /// A submitted reply.

@@ -12,11 +12,15 @@ pub(super) mod schemas;
 mod sent;
 mod session;
 mod storage;
+mod work;
 
 pub(super) use self::agent::{AgentAnswer, AgentListAnswer};
 pub(super) use self::failure::{Error, Unhealthy, UnhealthySessions};
 pub(super) use self::health::{Alive, Health, SessionsHealth, WithError};
-pub(super) use self::message::{AgentResponse, MessageList, Submitted, UserMessage};
+pub(super) use self::message::{
+    AgentResponse, MessageList, SubmitAnswer, Submitted, SubmittedFailure, UserMessage,
+};
 pub(super) use self::sent::SentAnswer;
 pub(super) use self::session::{Deleted, SessionInfo, SessionList, SessionStatus, StatsInfo};
 pub(super) use self::storage::{StorageAnswer, VerificationAnswer};
+pub(super) use self::work::{AgentTurns, TurnCancelled, turn_call};

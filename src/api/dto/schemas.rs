@@ -25,6 +25,10 @@ pub(in crate::api) struct ReplyStreamEvent;
 #[derive(ToSchema)]
 pub(in crate::api) struct SessionStreamEvent;
 
+/// An event of the stream of an agent's work. `openapi::streams` makes the schema.
+#[derive(ToSchema)]
+pub(in crate::api) struct AgentStreamEvent;
+
 /// The metadata that the client or the agent stores with a message, and the server's own entries.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]

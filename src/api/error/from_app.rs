@@ -9,9 +9,11 @@ use crate::app::error::{AppError, NoReply, NoReplyReason, Unavailable, Validatio
 use crate::auth::rate::RateLimitExceeded;
 use crate::domain::error::{RenewalRefused, RuleViolation};
 use crate::domain::failure::FailureReason;
+use crate::domain::id::TurnId;
 use crate::domain::message::{MAX_METADATA_BYTES, Role, TurnState};
 use crate::domain::time::Timestamp;
 use crate::domain::timeout::InvalidTimeout;
+use crate::domain::waiting::ClosedReason;
 
 /// The `Retry-After` of errors that may pass at any time, in seconds.
 const RETRY_AFTER: u64 = 1;
@@ -118,6 +120,10 @@ impl From<RuleViolation> for ApiError {
                 let seconds = u64::try_from(left.0).unwrap_or(0).div_ceil(1000).max(1);
                 Self::rate_limited(seconds).text(text)
             }
+            RuleViolation::TurnClosed { turn_id, reason } => turn_closed(turn_id, reason),
+            RuleViolation::TooManyStreams { limit } => Self::rate_limited(RETRY_AFTER).text(
+                format!("At most {limit} streams of an agent's work can be open"),
+            ),
             RuleViolation::ServerBusy => Unavailable::Overloaded.into(),
         }
     }
@@ -196,6 +202,19 @@ fn no_reply_error(no_reply: NoReply) -> ApiError {
     };
     error.is_replayed = replayed;
     error
+}
+
+fn turn_closed(turn_id: Option<TurnId>, reason: ClosedReason) -> ApiError {
+    let turn_id = turn_id.map(|id| id.to_string());
+    let reason = reason.as_str();
+    let text = match &turn_id {
+        Some(id) => format!("Turn {id} does not wait for a reply: {reason}"),
+        None => format!("No turn waits for a reply: {reason}"),
+    };
+    ApiError::new(kinds::TURN_CLOSED)
+        .text(text)
+        .detail("turnId", turn_id)
+        .detail("reason", reason)
 }
 
 fn session_not_found(id: &str) -> ApiError {

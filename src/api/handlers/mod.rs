@@ -12,3 +12,4 @@ pub(super) mod metrics;
 pub(super) mod openapi;
 pub(super) mod sessions;
 pub(super) mod submit;
+pub(super) mod work;

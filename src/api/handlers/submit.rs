@@ -4,20 +4,22 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::api::dto::Submitted;
 use crate::api::dto::requests::SubmitRequest;
+use crate::api::dto::{SubmitAnswer, Submitted, SubmittedFailure};
 use crate::api::error::{ApiError, Call};
 use crate::api::extract::{ApiJson, KeyHeader};
 use crate::api::openapi::examples;
-use crate::api::openapi::responses::{BodyErrors, KeyErrors, SessionErrors, StorageErrors};
+use crate::api::openapi::responses::{BodyErrors, SessionErrors, StorageErrors, SubmitErrors};
 use crate::api::response::{json, mark_replayed};
 use crate::api::state::ApiState;
+use crate::app::SubmissionResult;
 
 /// Submit the reply of an external agent
 ///
-/// For clients with the server's token and administrators. The reply closes the turn that
-/// `in_reply_to_message_id` names, or all turns of the session that wait for a reply. If there is
-/// no such turn, it is stored as a further message of the agent.
+/// For clients with the server's token and administrators. The reply closes the turn that `turnId`
+/// or `in_reply_to_message_id` names, or all turns of the session that wait for a reply. If there
+/// is no such turn, it is stored as a further message of the agent. With `turnId`, and with `error`
+/// instead of `content`, the call closes a turn or is 409 `TURN_CLOSED`.
 #[utoipa::path(
     post,
     path = "/api/messaging/submit",
@@ -34,17 +36,20 @@ use crate::api::state::ApiState;
     responses(
         (
             status = 201,
-            description = "The reply is stored",
-            body = Submitted<'_>,
+            description = "The reply is stored, or the turns are closed with the error",
+            body = SubmitAnswer<'_>,
             headers((
                 "Idempotent-Replayed" = String,
                 description = "`true` if an earlier call with this key has done it"
             )),
-            examples(("submitted" = (value = json!(examples::submitted())))),
+            examples(
+                ("submitted" = (value = json!(examples::submitted()))),
+                ("failed" = (value = json!(examples::submitted_error()))),
+            ),
         ),
         BodyErrors,
         SessionErrors,
-        KeyErrors,
+        SubmitErrors,
         StorageErrors,
     ),
 )]
@@ -54,9 +59,18 @@ pub(in crate::api) async fn submit(
     ApiJson(body): ApiJson<SubmitRequest>,
 ) -> Result<Response, ApiError> {
     let submission = body.validate(key.as_deref())?;
-    let submitted = state.app.submit(submission).await;
-    let submitted = submitted.map_err(|error| ApiError::from_app(error, Call::Send))?;
-    let body = Submitted::new(&submitted.session, &submitted.message);
-    let response = json(StatusCode::CREATED, &body);
-    Ok(mark_replayed(response, submitted.replayed))
+    let result = state.app.submit(submission).await;
+    let result = result.map_err(|error| ApiError::from_app(error, Call::Send))?;
+    let (answer, is_replayed) = match &result {
+        SubmissionResult::Reply(reply) => {
+            let answer = Submitted::new(&reply.session, &reply.message);
+            (SubmitAnswer::Reply(answer), reply.replayed)
+        }
+        SubmissionResult::Error(error) => {
+            let answer = SubmittedFailure::new(&error.failed);
+            (SubmitAnswer::Error(answer), error.replayed)
+        }
+    };
+    let response = json(StatusCode::CREATED, &answer);
+    Ok(mark_replayed(response, is_replayed))
 }

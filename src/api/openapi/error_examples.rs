@@ -1,6 +1,6 @@
 //! An example of each error, made as the server makes it.
 
-use super::sample::{NOW, agent_id, expired, message_in, session_id};
+use super::sample::{NOW, agent_id, expired, message_in, session_id, turn_id};
 use crate::api::error::{ApiError, Call};
 use crate::app::error::{AppError, NoReply, NoReplyReason, Unavailable, ValidationError};
 use crate::domain::error::{RenewalRefused, RuleViolation};
@@ -8,6 +8,7 @@ use crate::domain::failure::FailureReason;
 use crate::domain::message::{TurnFailure, TurnState};
 use crate::domain::time::Millis;
 use crate::domain::timeout::InvalidTimeout;
+use crate::domain::waiting::ClosedReason;
 
 /// The age of a session that cannot be renewed.
 const AGE: Millis = Millis(42_000_000);
@@ -54,6 +55,7 @@ pub(super) fn all() -> Vec<ExampleResponse> {
         .example("forbidden", ApiError::not_permitted()),
         response("RateLimited", "A rate limit or a quota is reached")
             .example("rateLimited", RuleViolation::SessionBusy { limit: 16 }),
+        turn_closed(),
         response(
             "IdempotencyConflict",
             "The idempotency key was used with a different body",
@@ -176,6 +178,20 @@ fn unavailable(name: &'static str, description: &'static str) -> ExampleResponse
         .example("overloaded", Unavailable::Overloaded)
         .example("shuttingDown", Unavailable::ShuttingDown)
         .example("storage", Unavailable::Storage)
+}
+
+fn turn_closed() -> ExampleResponse {
+    let closed = |turn_id, reason| RuleViolation::TurnClosed { turn_id, reason };
+    response(
+        "TurnClosed",
+        "No selected turn waits for a reply, or the idempotency key was used with a different body",
+    )
+    .example(
+        "turnClosed",
+        closed(Some(turn_id()), ClosedReason::Answered),
+    )
+    .example("noneWaits", closed(None, ClosedReason::Timeout))
+    .example("idempotencyConflict", idempotency_conflict())
 }
 
 fn idempotency_conflict() -> RuleViolation {

@@ -4,21 +4,24 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::sample::{CREATED, NOW, created, message, message_in, reply, session, session_id};
+use super::sample::{
+    CREATED, NOW, created, message, message_in, reply, session, session_id, waiting_turn,
+};
 use crate::api::dto::{
-    self, AgentAnswer, AgentListAnswer, AgentResponse, Deleted, MessageList, SentAnswer,
-    SessionInfo, SessionStatus, SessionsHealth, StatsInfo, StorageAnswer, Submitted, UserMessage,
-    VerificationAnswer, WithError,
+    self, AgentAnswer, AgentListAnswer, AgentResponse, AgentTurns, Deleted, MessageList,
+    SentAnswer, SessionInfo, SessionStatus, SessionsHealth, StatsInfo, StorageAnswer, Submitted,
+    SubmittedFailure, UserMessage, VerificationAnswer, WithError,
 };
 use crate::api::error::ApiError;
 use crate::app::error::Unavailable;
 use crate::app::{
-    Character, Health, LastBackup, Page, Reason, Stats, Status, StorageInfo, Verified,
+    Character, Health, LastBackup, Page, Reason, Stats, Status, StorageInfo, Verified, WaitingTurns,
 };
 use crate::archive;
 use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item};
 use crate::domain::failure::FailureReason;
 use crate::domain::message::{Message, TurnFailure, TurnState};
+use crate::domain::waiting::WaitingPosition;
 
 /// A few of the metrics, valid in both formats.
 pub(in crate::api) const METRICS: &str = "\
@@ -97,6 +100,23 @@ pub(in crate::api) fn submitted() -> Value {
     json!(Submitted::new(&session(), &reply()))
 }
 
+pub(in crate::api) fn submitted_error() -> Value {
+    json!(SubmittedFailure::new(&[message().id]))
+}
+
+/// A page that is not the last one.
+pub(in crate::api) fn agent_turns() -> Value {
+    let turn = waiting_turn();
+    let next = WaitingPosition {
+        message_at: turn.turn.message_at,
+        session_id: session_id(),
+    };
+    json!(AgentTurns::from(&WaitingTurns {
+        turns: vec![turn],
+        next: Some(next),
+    }))
+}
+
 pub(in crate::api) fn agent() -> Value {
     built_in_agent(|eliza| json!(AgentAnswer::from(eliza)))
 }
@@ -121,6 +141,7 @@ pub(in crate::api) fn export() -> String {
             message,
             keys: Vec::new(),
             turn: None,
+            errors: Vec::new(),
         })
     });
     let items = [session].into_iter().chain(messages);

@@ -50,6 +50,7 @@ use crate::client_events;
         sse::SentEvent,
         sse::ReplyChunk,
         sse::ReplyError,
+        dto::TurnCancelled,
     )),
     tags(
         (name = "sessions", description = "Sessions between a user and an agent"),

@@ -32,6 +32,7 @@ groups! {
     StorageErrors: InternalError Unavailable;
     AgentErrors: AgentNotFound;
     KeyErrors: IdempotencyConflict;
+    SubmitErrors: TurnClosed;
     RateErrors: RateLimited;
     RenewalErrors: RenewalFailed;
     SendErrors: SessionOrAgentNotFound SessionExpired IdempotencyConflict RateLimited;

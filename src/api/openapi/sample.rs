@@ -1,10 +1,12 @@
 //! The conversation in the examples: one message and its reply.
 
+use crate::app::StoredTurn;
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::message::{Body, Message, Role, Sender, TurnState};
 use crate::domain::session::{NewSession, Session};
-use crate::domain::time::{TimeScale, Timestamp};
+use crate::domain::time::{Millis, TimeScale, Timestamp};
 use crate::domain::timeout::TimeoutConfig;
+use crate::domain::turn::{History, OpenTurn};
 use crate::json;
 
 /// When the session was created.
@@ -25,6 +27,10 @@ pub(in crate::api) fn session_id() -> SessionId {
 
 pub(in crate::api) fn agent_id() -> AgentId {
     AgentId::from(0xb850_bc30_45f8_0041_a00a_83df_46d8_555d)
+}
+
+pub(in crate::api) fn turn_id() -> TurnId {
+    TurnId::from(0x018d_0d2e_5b01_7c44_9d0e_41b7_6ac5_2f83)
 }
 
 pub(in crate::api) fn reply_id() -> MessageId {
@@ -69,7 +75,7 @@ pub(in crate::api) fn message() -> Message {
 /// Returns the user's message with its turn in this state.
 pub(in crate::api) fn message_in(turn: TurnState) -> Message {
     let role = Role::User {
-        turn_id: TurnId::from(0x018d_0d2e_5b01_7c44_9d0e_41b7_6ac5_2f83),
+        turn_id: turn_id(),
         reply_id: reply_id(),
         sender: Sender::default(),
         turn,
@@ -81,6 +87,27 @@ pub(in crate::api) fn message_in(turn: TurnState) -> Message {
         created_at: SENT,
         body: body("Hello!"),
         role,
+    }
+}
+
+/// Returns the turn of the user's message while it waits for a submitted reply.
+pub(in crate::api) fn waiting_turn() -> StoredTurn {
+    StoredTurn {
+        turn: OpenTurn {
+            session_id: session_id(),
+            position: 0,
+            message_at: SENT,
+            begun: true,
+            running: false,
+            crashes: 0,
+            waits_until: Some(SENT + Millis(600_000)),
+        },
+        turn_id: turn_id(),
+        reply_id: reply_id(),
+        session: session(),
+        message: message_in(TurnState::Open),
+        history: History::Messages(Vec::new()),
+        remote_session: None,
     }
 }
 

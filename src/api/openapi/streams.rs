@@ -1,4 +1,4 @@
-//! The events of the two streams, each with a schema and an example.
+//! The events of the streams, each with a schema and an example.
 //!
 //! A stream is not JSON. Its schema is that of one event, as in later versions of `OpenAPI`: the
 //! event's name, and its data as JSON text. Each event has a schema, so that generated clients have
@@ -9,15 +9,18 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::sample::{NOW, REPLY, agent_id, expired, message, reply, reply_id, session, session_id};
-use crate::api::dto::{AgentResponse, SessionStatus, UserMessage};
+use super::sample::{
+    NOW, REPLY, agent_id, expired, message, reply, reply_id, session, session_id, waiting_turn,
+};
+use crate::api::dto::{AgentResponse, SessionStatus, TurnCancelled, UserMessage, turn_call};
 use crate::api::sse::{ReplyChunk, ReplyError, SentEvent};
-use crate::app::SessionState;
+use crate::app::{ClosedTurn, SessionState};
 use crate::client_events::{self, WireEvent};
 use crate::domain::failure::FailureReason;
 use crate::domain::message::{Message, TurnFailure};
 use crate::domain::session::Session;
 use crate::domain::time::Millis;
+use crate::domain::waiting::ClosedReason;
 use crate::events::{Event, EventBus, SessionEvent};
 
 const ID_DESCRIPTION: &str = "Of a `messageBroadcast` its time in milliseconds since the epoch, of \
@@ -28,13 +31,15 @@ pub(super) struct StreamEvent {
     name: &'static str,
     schema: String,
     payload_schema: String,
-    id: Option<i64>,
+    /// The id, and its description.
+    id: Option<(String, &'static str)>,
     payload: Value,
 }
 
-/// Returns both streams, with the names of the schemas of their events.
-pub(super) fn all() -> [(&'static str, Vec<StreamEvent>); 2] {
+/// Returns the streams, with the names of the schemas of their events.
+pub(super) fn all() -> [(&'static str, Vec<StreamEvent>); 3] {
     [
+        ("AgentStreamEvent", agent_events()),
         ("ReplyStreamEvent", reply_events()),
         ("SessionStreamEvent", session_events()),
     ]
@@ -74,6 +79,35 @@ fn session_events() -> Vec<StreamEvent> {
         StreamEvent::of_session(example, event)
     });
     [state].into_iter().chain(live).collect()
+}
+
+/// Returns the events for an agent that runs elsewhere.
+fn agent_events() -> Vec<StreamEvent> {
+    let waiting = waiting_turn();
+    let closed = ClosedTurn {
+        turn_id: waiting.turn_id,
+        session_id: session_id(),
+        message_id: waiting.message.id,
+        reason: ClosedReason::Answered,
+    };
+    vec![
+        StreamEvent {
+            example: "turn",
+            name: "turn",
+            schema: "AgentTurnEvent".into(),
+            payload_schema: "AgentTurn".into(),
+            id: Some((waiting.turn_id.to_string(), "The id of the turn")),
+            payload: json!(turn_call(&waiting)),
+        },
+        StreamEvent {
+            example: "turnCancelled",
+            name: "turnCancelled",
+            schema: "TurnCancelledEvent".into(),
+            payload_schema: "TurnCancelled".into(),
+            id: None,
+            payload: json!(TurnCancelled::from(closed)),
+        },
+    ]
 }
 
 /// Returns each kind of event, with the name of its example.
@@ -149,7 +183,9 @@ impl StreamEvent {
             name: event.name,
             schema: format!("{payload_schema}Event"),
             payload_schema,
-            id: event.message_at.map(|at| at.0),
+            id: event
+                .message_at
+                .map(|at| (at.0.to_string(), ID_DESCRIPTION)),
             payload: event.payload,
         }
     }
@@ -157,9 +193,9 @@ impl StreamEvent {
     fn schema(&self) -> Value {
         let mut required = vec!["event", "data"];
         let mut properties = json!({ "event": { "type": "string", "const": self.name } });
-        if self.id.is_some() {
+        if let Some((_, description)) = &self.id {
             required.insert(1, "id");
-            properties["id"] = json!({ "type": "string", "description": ID_DESCRIPTION });
+            properties["id"] = json!({ "type": "string", "description": description });
         }
         properties["data"] = json!({
             "type": "string", "contentMediaType": "application/json",
@@ -173,8 +209,8 @@ impl StreamEvent {
 
     fn example(&self) -> Value {
         let mut example = json!({ "event": self.name });
-        if let Some(id) = self.id {
-            example["id"] = id.to_string().into();
+        if let Some((id, _)) = &self.id {
+            example["id"] = id.as_str().into();
         }
         example["data"] = self.payload.to_string().into();
         example

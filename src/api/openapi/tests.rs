@@ -34,12 +34,14 @@ fn every_endpoint_is_described_and_every_described_endpoint_exists() {
 
 /// The titles of ElizaOS's reference pages, or new ids. Generated clients use them as names of
 /// functions, so changing an id breaks clients.
-const OPERATIONS: [&str; 23] = [
+const OPERATIONS: [&str; 25] = [
     "backupDatabase",
     "createSession",
     "deleteSession",
     "exportSessions",
     "getAgent",
+    "getAgentEvents",
+    "listAgentTurns",
     "getChannelMessages",
     "getHealth",
     "getLiveness",
@@ -134,7 +136,7 @@ fn request_bodies_have_no_alternatives() {
 #[test]
 fn each_event_of_a_stream_has_its_own_schema() {
     let document = document();
-    for stream in ["ReplyStreamEvent", "SessionStreamEvent"] {
+    for stream in ["AgentStreamEvent", "ReplyStreamEvent", "SessionStreamEvent"] {
         let options = &document["components"]["schemas"][stream]["oneOf"];
         for option in options.as_array().unwrap() {
             let reference = option["$ref"].as_str().expect(stream);

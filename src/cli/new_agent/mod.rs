@@ -114,9 +114,7 @@ fn report(new: &NewAgent, path: &Path) -> anyhow::Result<()> {
 fn how_it_works(new: &NewAgent) -> String {
     let id = new.agent.character.id;
     format!(
-        "its sessions: GET /api/messaging/sessions?agentId={id}, as an administrator\n\
-         its work: their messages, over Socket.IO or GET \
-         /api/messaging/sessions/{{sessionId}}/events\n\
+        "its work: the turns that wait for it, at GET /api/agents/{id}/events\n\
          its replies: POST /api/messaging/submit with the author_id {id} (docs/agents.md has an example)"
     )
 }

@@ -3,6 +3,7 @@
 use super::apply::Apply;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::session::Session;
+use crate::domain::waiting::ClosedReason;
 use crate::events::Event;
 use crate::store::error::{CommandError, CommandResult};
 use crate::store::quarantine;
@@ -51,7 +52,7 @@ impl Apply for DeleteSession {
             }
             Err(error) => return Err(error),
         };
-        let erased = erase(txn, id, session.as_ref(), MAX_ROWS)?;
+        let erased = erase(txn, id, session.as_ref(), ClosedReason::Deleted, MAX_ROWS)?;
         txn.publish(id, Event::Deleted);
         Ok(Deleted {
             has_more: !erased.is_done,
@@ -78,8 +79,11 @@ pub(crate) fn erase(
     txn: &mut Txn<'_>,
     id: SessionId,
     session: Option<&Session>,
+    reason: ClosedReason,
     budget: usize,
 ) -> CommandResult<Erased> {
+    // Their agent and messages must still be stored.
+    let turns = txn.remove_turns(id, reason)?;
     let (mut rows, mut remote) = (0, None);
     if let Some(session) = session {
         let agent_id = session.agent_id;
@@ -88,7 +92,6 @@ pub(crate) fn erase(
             .remove_session(session)?
             .map(|name| RemoteSession { agent_id, name });
     }
-    let turns = txn.remove_turns(id)?;
     if let Some(session) = session.filter(|_| turns > 0) {
         let deleted = (session.agent_id, turns as u64);
         txn.effects.turns_deleted.push(deleted);

@@ -13,7 +13,9 @@ mod purge;
 mod remote_session;
 mod send;
 mod submit;
+mod submit_error;
 mod turn;
+mod turn_selection;
 
 pub use self::activity::{Heartbeat, PatchTimeout, Renew};
 pub(crate) use self::create::is_remembered;
@@ -25,6 +27,7 @@ pub use self::purge::{AdvanceCounters, Purge, Purged};
 pub use self::remote_session::StoreRemoteSession;
 pub use self::send::{SendMessage, Sent};
 pub use self::submit::{SubmitReply, Submitted};
+pub use self::submit_error::{FailedTurns, SubmitFailure};
 pub use self::turn::{BeginTurn, CloseTurn, Expire, ParkTurn};
 pub use crate::domain::turn::{BeginOutcome, CloseOutcome, ParkOutcome, Reply};
 

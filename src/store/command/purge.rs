@@ -5,6 +5,7 @@ use super::create::KEY_LIFE;
 use super::delete::{RemoteSession, erase};
 use crate::domain::archive::Quarantined;
 use crate::domain::id::SessionId;
+use crate::domain::waiting::ClosedReason;
 use crate::events::Event;
 use crate::store::error::{CommandError, CommandResult};
 use crate::store::quarantine;
@@ -85,7 +86,13 @@ fn purge_expired(
             }
             match txn.session(place.1) {
                 Ok(Some(session)) => {
-                    let erased = erase(txn, session.id, Some(&session), *budget)?;
+                    let erased = erase(
+                        txn,
+                        session.id,
+                        Some(&session),
+                        ClosedReason::Expired,
+                        *budget,
+                    )?;
                     end_turns(txn, session.id, erased.turns);
                     *budget = budget.saturating_sub(erased.rows);
                     purged.sessions.push(session.id);
@@ -119,7 +126,13 @@ fn purge_damaged(
         for row in rows {
             *budget = budget.saturating_sub(1);
             if quarantine::is_session(&row) && has_ended(txn, &row) {
-                let erased = erase(txn, row.owner, None, (*budget).max(1))?;
+                let erased = erase(
+                    txn,
+                    row.owner,
+                    None,
+                    ClosedReason::Expired,
+                    (*budget).max(1),
+                )?;
                 end_turns(txn, row.owner, erased.turns);
                 *budget = budget.saturating_sub(erased.rows);
                 gone.push(row.owner);

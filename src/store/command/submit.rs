@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use super::apply::{Apply, conflict};
 use super::turn::{publish_message, store_reply};
-use crate::domain::id::{MessageId, SessionId};
+use super::turn_selection::{self, SelectedTurn};
+use crate::domain::id::{MessageId, SessionId, TurnId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::session::Session;
-use crate::domain::turn::{OpenTurn, Reply};
+use crate::domain::turn::Reply;
+use crate::domain::waiting::{ClosedReason, TurnSelector};
 use crate::events::Event;
 use crate::json;
 use crate::message_json;
 use crate::store::error::CommandResult;
 use crate::store::quarantine::location::KeyKind;
+use crate::store::schema::record::SubmitClaim;
 use crate::store::write::txn::Txn;
 
 /// Stores a submitted reply, which closes the turns that it answers, or finds the reply that has
@@ -22,6 +25,8 @@ use crate::store::write::txn::Txn;
 pub struct SubmitReply {
     /// The session.
     pub session_id: SessionId,
+    /// The turn that it closes: exactly this one, or none. It overrides `in_reply_to`.
+    pub turn_id: Option<TurnId>,
     /// The user's message that it answers; none for all whose turns wait.
     pub in_reply_to: Option<MessageId>,
     /// The id of the reply, if it closes no turn.
@@ -32,8 +37,9 @@ pub struct SubmitReply {
     pub key: Option<IdempotencyKey>,
     /// Whether submitted replies close the turns of the session's agent.
     pub closes_turns: bool,
-    /// Whether its text is also published as a chunk: not if chunks were published before.
-    pub publishes_chunk: bool,
+    /// The message to which a part of a reply was sent before. A reply to any other one is also
+    /// published as a chunk.
+    pub partly_answered: Option<MessageId>,
 }
 
 /// A submitted reply that was stored, now or before.
@@ -49,34 +55,33 @@ pub struct Submitted {
     pub closed: Vec<MessageId>,
 }
 
-/// A turn to close, with its message.
-struct Answered {
-    turn: OpenTurn,
-    message: Message,
-    reply_id: MessageId,
-}
-
 impl Apply for SubmitReply {
     type Output = Submitted;
 
     fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Submitted> {
         let session = txn.retained_session(self.session_id)?;
-        if let Some(key) = &self.key
-            && let Some(earlier) = txn.message_of_key(KeyKind::Submit, session.id, key)?
-        {
-            if !has_same_content(&self.reply, &earlier) {
-                return Err(conflict(key));
-            }
-            return Ok(Submitted {
-                session,
-                message: earlier,
-                replayed: true,
-                closed: Vec::new(),
-            });
-        }
         let turns = txn.open_turns(session.id)?;
-        let answered = self.answered(txn, &turns)?;
+        let selector = TurnSelector::new(self.turn_id, self.in_reply_to);
+        let answered = if self.closes_turns {
+            turn_selection::select(txn, &turns, selector)?
+        } else {
+            Vec::new()
+        };
+        if let Some(key) = &self.key
+            && let Some(claim) = txn.submit_claim(session.id, key)?
+            && !turn_selection::is_reopened(&claim, selector, &answered)
+        {
+            let SubmitClaim::Reply(at) = claim else {
+                return Err(conflict(key));
+            };
+            if let Some(earlier) = txn.message(session.id, at)? {
+                return repeat(session, earlier, &self.reply, key);
+            }
+        }
         if answered.is_empty() {
+            if self.turn_id.is_some() {
+                return Err(turn_selection::refusal(txn, session.id, selector)?.into());
+            }
             session.require_active(txn.now, txn.rules.retention)?;
             // A reply that closes a turn is always stored; this one is as new as a sent message.
             txn.require_free_space()?;
@@ -86,41 +91,11 @@ impl Apply for SubmitReply {
 }
 
 impl SubmitReply {
-    /// Returns the turns that the reply closes, the newest last.
-    fn answered(&self, txn: &Txn<'_>, turns: &[OpenTurn]) -> CommandResult<Vec<Answered>> {
-        let mut answered = Vec::new();
-        if !self.closes_turns {
-            return Ok(answered);
-        }
-        for turn in turns.iter().filter(|turn| turn.begun) {
-            let Some(message) = txn.undamaged_message(turn.session_id, turn.message_at)? else {
-                continue;
-            };
-            let Role::User { reply_id, .. } = message.role else {
-                continue;
-            };
-            let is_answered = match self.in_reply_to {
-                Some(id) => message.id == id,
-                None => turn.waits_until.is_some(),
-            };
-            if is_answered {
-                answered.push(Answered {
-                    turn: turn.clone(),
-                    message,
-                    reply_id,
-                });
-            }
-        }
-        // A reopened turn runs after those of later messages.
-        answered.sort_by_key(|answered| answered.message.created_at);
-        Ok(answered)
-    }
-
     fn store(
         self,
         txn: &mut Txn<'_>,
         session: Session,
-        answered: Vec<Answered>,
+        answered: Vec<SelectedTurn>,
         open_turns: usize,
     ) -> CommandResult<Submitted> {
         let newest = answered.last();
@@ -130,7 +105,8 @@ impl SubmitReply {
         if let Some(key) = &self.key {
             txn.put_key(KeyKind::Submit, session.id, key, reply.created_at)?;
         }
-        if self.publishes_chunk && newest.is_some() && !reply.body.content.is_empty() {
+        let is_new = newest.is_some_and(|it| Some(it.message.id) != self.partly_answered);
+        if is_new && !reply.body.content.is_empty() {
             let chunk = Event::ReplyChunk {
                 reply_id: reply.id,
                 agent_id: session.agent_id,
@@ -148,7 +124,7 @@ impl SubmitReply {
             }
             txn.put_message(&answered.message)?;
             left -= 1;
-            txn.end_turn(&answered.turn, left == 0)?;
+            txn.end_turn(&answered.turn, left == 0, ClosedReason::Answered)?;
             closed.push(answered.message.id);
         }
         Ok(Submitted {
@@ -158,6 +134,24 @@ impl SubmitReply {
             closed,
         })
     }
+}
+
+/// Returns the reply that was stored under the key, if it has the same content.
+fn repeat(
+    session: Session,
+    earlier: Message,
+    reply: &Reply,
+    key: &IdempotencyKey,
+) -> CommandResult<Submitted> {
+    if !has_same_content(reply, &earlier) {
+        return Err(conflict(key));
+    }
+    Ok(Submitted {
+        session,
+        message: earlier,
+        replayed: true,
+        closed: Vec::new(),
+    })
 }
 
 fn has_same_content(reply: &Reply, stored: &Message) -> bool {

@@ -8,6 +8,7 @@ use crate::domain::message::{Message, Role, TurnFailure, TurnState};
 use crate::domain::session::{LifeStage, Session};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{BeginOutcome, CloseOutcome, OpenTurn, ParkOutcome, Reply};
+use crate::domain::waiting::ClosedReason;
 use crate::events::Event;
 use crate::store::error::CommandResult;
 use crate::store::write::txn::Txn;
@@ -152,6 +153,7 @@ fn close(
     partial: Option<String>,
 ) -> CommandResult<CloseOutcome> {
     let mut closed = CloseOutcome::Gone;
+    let mut reason = ClosedReason::Cancelled;
     if let Some(mut message) = txn.undamaged_message(session.id, turn.message_at)?
         && let Role::User {
             reply_id,
@@ -179,10 +181,11 @@ fn close(
                 CloseOutcome::Failed(failure)
             }
         };
+        reason = ClosedReason::from_state(state);
         txn.put_message(&message)?;
     }
     // Also without its message, so that later turns do not wait forever.
-    txn.end_turn(turn, is_last)?;
+    txn.end_turn(turn, is_last, reason)?;
     Ok(closed)
 }
 

@@ -82,7 +82,7 @@ fn rewrite_damaged(txn: &WriteTransaction) -> Result<usize, OpenError> {
             record::decode_time(bytes).is_ok()
         })?,
         rewrite(txn, SUBMIT_KEYS, |_, bytes| {
-            record::decode_time(bytes).is_ok()
+            record::decode_key_time(bytes).is_ok()
         })?,
         rewrite(txn, REMOTE_SESSIONS, |_, bytes| {
             record::decode_remote_session(bytes).is_ok()

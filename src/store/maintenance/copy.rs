@@ -23,7 +23,7 @@ use crate::store::quarantine::location::RecordRef;
 use crate::store::quarantine::registry::Quarantine;
 use crate::store::schema::tables::{
     self, CREATE_KEYS, DAMAGED, DEADLINES, DELETIONS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS,
-    REMOTE_SESSIONS, SESSIONS, SUBMIT_KEYS, USER_SESSIONS, meta,
+    REMOTE_SESSIONS, SESSIONS, SUBMIT_KEYS, USER_SESSIONS, WAITING_TURNS, meta,
 };
 use crate::store::write::txn::Txn;
 
@@ -110,6 +110,7 @@ fn copy_tables(
     copy_table(from, to, SUBMIT_KEYS, silent)?;
     copy_table(from, to, REMOTE_SESSIONS, silent)?;
     copy_table(from, to, OPEN_TURNS, silent)?;
+    copy_table(from, to, WAITING_TURNS, silent)?;
     copy_table(from, to, DELETIONS, silent)?;
     copy_table(from, to, DAMAGED, silent)?;
     copy_table(from, to, META, silent)?;

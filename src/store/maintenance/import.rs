@@ -13,6 +13,7 @@ use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
+use crate::domain::waiting::ClosedReason;
 use crate::store::command::erase;
 use crate::store::error::{CommandError, CommandResult, CopyError, ImportError, OpenError};
 use crate::store::file::database::{begin_write, create_in};
@@ -286,6 +287,7 @@ impl Import {
             message,
             keys,
             turn,
+            errors,
         } = archived;
         let Some(current) = self
             .current
@@ -320,10 +322,20 @@ impl Import {
             KeyKind::Send
         };
         for key in keys {
-            if txn.message_of_key(kind, current.id, &key)?.is_some() {
+            let is_used = match kind {
+                KeyKind::Send => txn.message_of_key(kind, current.id, &key)?.is_some(),
+                KeyKind::Submit => txn.submit_claim(current.id, &key)?.is_some(),
+            };
+            if is_used {
                 return invalid(number, "another message of the session has its key");
             }
             txn.put_key(kind, current.id, &key, at)?;
+        }
+        for error in errors {
+            if txn.submit_claim(current.id, &error.key)?.is_some() {
+                return invalid(number, "another message of the session has its key");
+            }
+            txn.put_submitted_error(current.id, at, &error)?;
         }
         self.imported.messages += 1;
         Ok(())
@@ -369,7 +381,7 @@ impl Import {
         } else {
             txn.session(id)?
         };
-        erase(txn, id, session.as_ref(), usize::MAX)?;
+        erase(txn, id, session.as_ref(), ClosedReason::Deleted, usize::MAX)?;
         self.imported.sessions -= u64::from(session.is_some());
         Ok(())
     }

@@ -16,6 +16,7 @@ use crate::domain::archive::Quarantined;
 use crate::domain::id::SessionId;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
+use crate::domain::waiting::ClosedReason;
 
 /// Quarantines those of the records that still cannot be decoded.
 pub(super) fn quarantine_records(txn: &mut Txn<'_>, records: &[RecordRef]) -> CommandResult<()> {
@@ -46,6 +47,7 @@ pub(super) fn quarantine_records(txn: &mut Txn<'_>, records: &[RecordRef]) -> Co
     } else {
         txn.remove_index_rows(&sessions)?
     };
+    let owners: HashSet<SessionId> = damaged.iter().map(|(owner, ..)| *owner).collect();
     for (owner, location, reason, bytes) in damaged {
         txn.remove_record(owner, location)?;
         let expiry = expiries.get(&owner).copied();
@@ -59,7 +61,10 @@ pub(super) fn quarantine_records(txn: &mut Txn<'_>, records: &[RecordRef]) -> Co
         })?;
         repair(txn, owner, location, sessions.contains(&owner))?;
     }
-    Ok(())
+    if owners.is_empty() {
+        return Ok(());
+    }
+    txn.repair_waiting_turns(&owners)
 }
 
 /// Returns why a record cannot be decoded, if it cannot.
@@ -68,7 +73,7 @@ fn decode_error(owner: SessionId, location: &RecordLocation, bytes: &[u8]) -> Op
         RecordLocation::Session => record::decode_session(owner, bytes).err(),
         RecordLocation::Message(at) => record::borrow_message(owner, *at, bytes).err(),
         RecordLocation::Turn(position) => record::decode_turn(owner, *position, bytes).err(),
-        RecordLocation::Key(..) => record::decode_time(bytes).err(),
+        RecordLocation::Key(..) => record::decode_key_time(bytes).err(),
         RecordLocation::RemoteSession => record::decode_remote_session(bytes).err(),
         RecordLocation::CreateKey(..) => record::decode_claim(bytes).err(),
     }
@@ -83,7 +88,7 @@ fn repair(
 ) -> CommandResult<()> {
     match location {
         // No agent can be asked for them, and no client can receive an answer.
-        RecordLocation::Session => drop(txn.remove_turns(owner)?),
+        RecordLocation::Session => drop(txn.remove_turns(owner, ClosedReason::Deleted)?),
         RecordLocation::Message(at) => {
             txn.remove_keys_of(owner, *at)?;
             end_turn_of(txn, owner, *at)?;
@@ -105,7 +110,7 @@ fn end_turn_of(txn: &mut Txn<'_>, session: SessionId, at: Timestamp) -> CommandR
     let Some(turn) = turns.iter().find(|turn| turn.message_at == at) else {
         return Ok(());
     };
-    txn.end_turn(turn, turns.len() == 1)
+    txn.end_turn(turn, turns.len() == 1, ClosedReason::Cancelled)
 }
 
 /// Restores the row of an open turn from its message, which says that the turn is open.

@@ -19,3 +19,4 @@ pub(crate) mod sessions;
 pub(crate) mod snapshot;
 pub(crate) mod storage;
 pub(crate) mod turns;
+pub(crate) mod waiting;

@@ -128,10 +128,19 @@ fn pending_turn(
     id: SessionId,
     wants: &dyn Fn(AgentId) -> ContextNeeds,
 ) -> ReadResult<Option<StoredTurn>> {
-    let Some(turn) = turn_to_run(reader, id)? else {
-        return Ok(None);
-    };
-    let at = turn.message_at;
+    match turn_to_run(reader, id)? {
+        None => Ok(None),
+        Some(turn) => stored_turn(reader, turn, wants),
+    }
+}
+
+/// Returns an open turn with everything that its agent needs. Fails on a damaged record.
+pub(super) fn stored_turn(
+    reader: &Reader<'_>,
+    turn: OpenTurn,
+    wants: &dyn Fn(AgentId) -> ContextNeeds,
+) -> ReadResult<Option<StoredTurn>> {
+    let (id, at) = (turn.session_id, turn.message_at);
     let (Some(session), Some(message)) = (reader.session(id)?, reader.message(id, at)?) else {
         return Ok(None);
     };

@@ -9,7 +9,7 @@ use redb::{ReadableTable as _, ReadableTableMetadata as _, TableDefinition, Writ
 
 use super::deadline::Row;
 use super::record;
-use super::tables::{DEADLINES, META, SCHEMA_VERSION, meta};
+use super::tables::{DEADLINES, META, OPEN_TURNS, SCHEMA_VERSION, SESSIONS, WAITING_TURNS, meta};
 use crate::domain::time::Timestamp;
 use crate::store::error::CommandResult;
 
@@ -23,6 +23,9 @@ const WARNINGS: TableDefinition<(i64, u128), ()> = TableDefinition::new("warning
 pub(crate) fn migrate(txn: &WriteTransaction, from: u32) -> CommandResult<()> {
     if from < 2 {
         join_deadlines(txn)?;
+    }
+    if from < 3 {
+        index_waiting_turns(txn)?;
     }
     let version = record::encode_number(SCHEMA_VERSION)?;
     txn.open_table(META)?
@@ -56,5 +59,30 @@ fn join_deadlines(txn: &WriteTransaction) -> CommandResult<()> {
     drop((expiry, deadlines));
     txn.delete_table(EXPIRY)?;
     txn.delete_table(WARNINGS)?;
+    Ok(())
+}
+
+/// Version 2 had no index of the turns that wait for a submitted reply. Damaged records get no row:
+/// their turns are reopened when the records are quarantined.
+fn index_waiting_turns(txn: &WriteTransaction) -> CommandResult<()> {
+    let sessions = txn.open_table(SESSIONS)?;
+    let mut waiting_turns = txn.open_table(WAITING_TURNS)?;
+    for row in txn.open_table(OPEN_TURNS)?.iter()? {
+        let (key, bytes) = row?;
+        let (id, position) = key.value();
+        let Ok(turn) = record::decode_turn(id.into(), position, bytes.value()) else {
+            continue;
+        };
+        if turn.waits_until.is_none() {
+            continue;
+        }
+        let Some(bytes) = sessions.get(id)? else {
+            continue;
+        };
+        if let Ok(session) = record::decode_session(id.into(), bytes.value()) {
+            let key = (session.agent_id.into(), turn.message_at.0, id);
+            waiting_turns.insert(key, ())?;
+        }
+    }
     Ok(())
 }

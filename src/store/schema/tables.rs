@@ -15,6 +15,7 @@
 //! | `submit_keys` | each idempotency key of a session's submitted replies |
 //! | `upstreams` | each session with a remote session, which an agent's server has for it |
 //! | `open_turns` | each turn without a reply, in the order of execution |
+//! | `waiting_turns` | each open turn that waits for a submitted reply, under its agent |
 //! | `deletions` | each deleted session whose messages are still to be removed |
 //! | `damaged` | each quarantined record: it could not be decoded and was moved out of its table |
 //! | `meta` | the names in [`meta`] |
@@ -29,6 +30,7 @@ use redb::{TableDefinition, TableError, WriteTransaction};
 use super::deadline;
 use super::record::{self, Counter};
 use crate::domain::time::Timestamp;
+use crate::domain::waiting::WaitingPosition;
 use crate::store::error::CommandResult;
 
 /// The version of this contract. Older files are migrated ([`super::migrations`]), newer ones
@@ -67,6 +69,10 @@ pub(crate) const REMOTE_SESSIONS: TableDefinition<u128, &[u8]> = TableDefinition
 pub(crate) const OPEN_TURNS: TableDefinition<(u128, u32), &[u8]> =
     TableDefinition::new("open_turns");
 
+/// (agent, time of the message, session)
+pub(crate) const WAITING_TURNS: TableDefinition<WaitingKey, ()> =
+    TableDefinition::new("waiting_turns");
+
 /// session
 pub(crate) const DELETIONS: TableDefinition<u128, ()> = TableDefinition::new("deletions");
 
@@ -94,6 +100,17 @@ pub(crate) mod meta {
     pub(crate) const LAST_BACKUP: &str = "last_backup";
 }
 
+/// The key of a waiting turn's row: the agent, the time of the message, the session.
+pub(crate) type WaitingKey = (u128, i64, u128);
+
+/// Returns the position of a waiting turn among those of its agent.
+pub(crate) fn waiting_position((_, message_at, session): WaitingKey) -> WaitingPosition {
+    WaitingPosition {
+        message_at: Timestamp(message_at),
+        session_id: session.into(),
+    }
+}
+
 /// A session and a name within it.
 type Named = (u128, &'static str);
 
@@ -116,6 +133,7 @@ pub(crate) fn create_all(txn: &WriteTransaction) -> Result<(), TableError> {
     txn.open_table(SUBMIT_KEYS)?;
     txn.open_table(REMOTE_SESSIONS)?;
     txn.open_table(OPEN_TURNS)?;
+    txn.open_table(WAITING_TURNS)?;
     txn.open_table(DELETIONS)?;
     txn.open_table(DAMAGED)?;
     txn.open_table(META)?;
@@ -133,6 +151,7 @@ pub(crate) fn delete_all(txn: &WriteTransaction) -> CommandResult<()> {
     txn.delete_table(SUBMIT_KEYS)?;
     txn.delete_table(REMOTE_SESSIONS)?;
     txn.delete_table(OPEN_TURNS)?;
+    txn.delete_table(WAITING_TURNS)?;
     txn.delete_table(DELETIONS)?;
     txn.delete_table(DAMAGED)?;
     create_all(txn)?;

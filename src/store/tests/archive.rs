@@ -119,6 +119,11 @@ fn submitted(rig: &mut Rig) {
     reply.key = IdempotencyKey::parse("their-key");
     rig.submit(reply).unwrap();
     submit::wait(rig, session, "three");
+    submit::wait(rig, session, "four");
+    let mut error = submit::failure(session, "declined");
+    error.key = IdempotencyKey::parse("their-error");
+    rig.submit(error).unwrap();
+    submit::wait(rig, session, "five");
     rig.submit(StoreRemoteSession {
         session_id: session,
         name: "their-session".into(),

@@ -9,6 +9,7 @@ use rstest::rstest;
 
 use super::super::command::{BeginTurn, DeleteSession, Heartbeat, PatchTimeout};
 use super::*;
+use crate::domain::failure::FailureReason;
 use crate::store::schema::deadline::{Deadline, Index};
 use crate::store::schema::tables::{
     CREATE_KEYS, DEADLINES, MESSAGE_KEYS, OPEN_TURNS, SCHEMA_VERSION, SESSIONS,
@@ -94,7 +95,7 @@ fn golden(version: u32) -> Rig {
 }
 
 #[rstest]
-fn a_file_of_any_version_holds_its_sessions(#[values(1, 2)] version: u32) {
+fn a_file_of_any_version_holds_its_sessions(#[values(1, 2, 3)] version: u32) {
     let rig = golden(version);
     let sessions = rig.all_sessions();
     let alice = Session {
@@ -141,7 +142,7 @@ fn a_file_of_any_version_holds_its_sessions(#[values(1, 2)] version: u32) {
 }
 
 #[rstest]
-fn a_file_of_any_version_holds_its_messages(#[values(1, 2)] version: u32) {
+fn a_file_of_any_version_holds_its_messages(#[values(1, 2, 3)] version: u32) {
     let rig = golden(version);
     let user = |ids: u128, at, content: &str, turn| Message {
         id: MessageId::from(ids),
@@ -175,7 +176,8 @@ fn a_file_of_any_version_holds_its_messages(#[values(1, 2)] version: u32) {
     let failure = TurnFailure {
         code: "AGENT_ERROR".into(),
         message: "The agent could not answer".into(),
-        reason: None,
+        // Older versions stored none.
+        reason: (version > 2).then_some(FailureReason::Internal),
     };
     assert_eq!(
         rig.transcript(SessionId::from(1)),
@@ -192,7 +194,7 @@ fn a_file_of_any_version_holds_its_messages(#[values(1, 2)] version: u32) {
 }
 
 #[rstest]
-fn a_file_of_any_version_holds_its_keys_and_open_turns(#[values(1, 2)] version: u32) {
+fn a_file_of_any_version_holds_its_keys_and_open_turns(#[values(1, 2, 3)] version: u32) {
     let mut rig = golden(version);
     let rows = (
         rig.rows(CREATE_KEYS),
@@ -238,7 +240,7 @@ fn a_file_of_any_version_holds_its_keys_and_open_turns(#[values(1, 2)] version: 
 }
 
 #[rstest]
-fn a_file_of_any_version_has_its_deadlines_in_one_index(#[values(1, 2)] version: u32) {
+fn a_file_of_any_version_has_its_deadlines_in_one_index(#[values(1, 2, 3)] version: u32) {
     let mut rig = golden(version);
     let [alice, bob] = [1, 2].map(SessionId::from);
     let alice_at = START + Millis(2_000) + Millis(30 * MINUTE.0);
@@ -273,7 +275,7 @@ fn a_file_of_any_version_has_its_deadlines_in_one_index(#[values(1, 2)] version:
 }
 
 #[rstest]
-fn the_deadlines_of_a_damaged_record_are_preserved(#[values(1, 2)] version: u32) {
+fn the_deadlines_of_a_damaged_record_are_preserved(#[values(1, 2, 3)] version: u32) {
     let mut rig = Rig::closed(rules());
     std::fs::copy(path(version), rig.path()).unwrap();
     rig.edit(|txn| damage(txn, SESSIONS, 2_u128));
@@ -287,7 +289,7 @@ fn the_deadlines_of_a_damaged_record_are_preserved(#[values(1, 2)] version: u32)
 }
 
 #[rstest]
-fn a_file_of_any_version_can_be_used_until_it_is_empty(#[values(1, 2)] version: u32) {
+fn a_file_of_any_version_can_be_used_until_it_is_empty(#[values(1, 2, 3)] version: u32) {
     let mut rig = golden(version);
     rig.last_id = 100;
     let session = rig.create();

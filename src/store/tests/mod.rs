@@ -35,6 +35,7 @@ use crate::domain::session::{NewSession, Session};
 use crate::domain::time::{Millis, TimeScale, Timestamp};
 use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides, TimeoutPolicy};
 use crate::domain::turn::{OpenTurn, TurnStart};
+use crate::domain::waiting::WaitingPosition;
 use crate::events::{Event, EventBus, Subscriber};
 use crate::store::schema::{record, tables};
 
@@ -62,6 +63,7 @@ mod scrub;
 mod sessions;
 mod steps;
 mod submit;
+mod waiting;
 
 const CACHE_BYTES: usize = 1 << 20;
 

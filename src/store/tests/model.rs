@@ -3,10 +3,11 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::command::{AdvanceCounters, SubmitReply};
+use super::super::command::{AdvanceCounters, SubmitFailure, SubmitReply};
 use super::pair::{Check, Pair};
 use super::steps::{Index, Named, Query, SessionCall, Step, TurnCall, step};
 use super::*;
+use crate::domain::waiting::TurnSelector;
 
 /// Returns a store that soon reaches its limit of open turns.
 fn pair() -> Pair {
@@ -91,6 +92,8 @@ impl Pair {
                 named,
                 reply,
                 key,
+                by_turn,
+                fails,
                 closes_turns,
                 again,
             } => {
@@ -99,15 +102,34 @@ impl Pair {
                 if retried {
                     self.retry(id, TurnStart::Waiting(MINUTE))?;
                 }
-                for reply in [Some(reply), again].into_iter().flatten() {
+                let in_reply_to = self.named_message(id, named);
+                let turn_id = if by_turn {
+                    self.named_turn(id, named)
+                } else {
+                    None
+                };
+                for (reply, fails) in [Some((reply, fails)), again].into_iter().flatten() {
+                    if fails {
+                        let submit = SubmitFailure {
+                            session_id: id,
+                            selector: TurnSelector::new(turn_id, in_reply_to),
+                            message: "declined".into(),
+                            sent_with: reply_of(reply),
+                            key: key.map(key_of),
+                            closes_turns,
+                        };
+                        self.submit_failure(submit)?;
+                        continue;
+                    }
                     let submit = SubmitReply {
                         session_id: id,
-                        in_reply_to: self.named_message(id, named),
+                        turn_id,
+                        in_reply_to,
                         message_id: self.rig.next_id(),
                         reply: reply_of(reply),
                         key: key.map(key_of),
                         closes_turns,
-                        publishes_chunk: true,
+                        partly_answered: None,
                     };
                     self.submit(submit)?;
                 }
@@ -286,6 +308,17 @@ impl Pair {
         times[usize::from(index) % times.len()]
     }
 
+    /// Returns the turn that a submit names.
+    fn named_turn(&self, session: SessionId, named: Named) -> Option<TurnId> {
+        let at = match named {
+            Named::Nothing => return None,
+            Named::NextTurn => self.reference.next_turn(session)?.message_at,
+            Named::Message(index) => self.message_of(session, index),
+        };
+        let id = self.reference.turn_id(session, at);
+        Some(id.unwrap_or(TurnId::from(u128::MAX - 1)))
+    }
+
     /// Returns the message that a submit names.
     fn named_message(&self, session: SessionId, named: Named) -> Option<MessageId> {
         let at = match named {
@@ -370,6 +403,7 @@ proptest! {
             pair.take(step)?;
         }
         pair.compare()?;
+        pair.compare_work()?;
         super::archive::assert_comes_back(&pair.rig);
     }
 }

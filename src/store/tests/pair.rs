@@ -1,20 +1,27 @@
 //! A store and its [`Reference`], side by side: every call is made on both, and must have the same
 //! result.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::super::command::{
     BeginOutcome, BeginTurn, DeleteSession, Deleted, Expire, Heartbeat, ParkOutcome, ParkTurn,
-    PatchTimeout, RecordBackup, RecordVerification, Renew, SubmitReply,
+    PatchTimeout, RecordBackup, RecordVerification, Renew, SubmitFailure, SubmitReply,
 };
 use super::reference::{Outcome, Reference, Submission, Turn, TurnResult};
 use super::*;
+use crate::events::work::{WorkChange, WorkSubscription};
 
 pub(super) struct Pair {
     pub(super) rig: Rig,
     pub(super) reference: Reference,
     /// Every session that was created.
     pub(super) known: Vec<SessionId>,
+    /// The events of the agents.
+    work: Vec<WorkSubscription>,
+    /// The turns that wait according to these events.
+    waiting: BTreeSet<(AgentId, WaitingPosition)>,
 }
 
 pub(super) type Check = std::result::Result<(), TestCaseError>;
@@ -24,8 +31,12 @@ impl Pair {
     pub(super) fn new(rig: Rig) -> Self {
         Self {
             reference: Reference::new(rig.rules, rig.now()),
-            rig,
             known: Vec::new(),
+            work: [ELIZA, 7]
+                .map(|agent| rig.bus.work().subscribe(AgentId::from(agent)).unwrap())
+                .into(),
+            waiting: BTreeSet::new(),
+            rig,
         }
     }
 
@@ -120,6 +131,28 @@ impl Pair {
         let expected = self.reference.submit(&submit);
         let found = refused(self.rig.submit(submit)).map(Submission::from);
         prop_assert_eq!(found, expected);
+        Ok(())
+    }
+
+    pub(super) fn submit_failure(&mut self, submit: SubmitFailure) -> Check {
+        let expected = self.reference.submit_failure(&submit);
+        prop_assert_eq!(refused(self.rig.submit(submit)), expected);
+        Ok(())
+    }
+
+    /// The events of the agents amount to the turns that wait.
+    pub(super) fn compare_work(&mut self) -> Check {
+        for subscription in &mut self.work {
+            while let Some(event) = subscription.try_next().unwrap() {
+                let turn = (event.agent_id, event.position);
+                match event.change {
+                    WorkChange::Waits => prop_assert!(self.waiting.insert(turn)),
+                    WorkChange::Closed { .. } => prop_assert!(self.waiting.remove(&turn)),
+                }
+            }
+        }
+        let waiting: Vec<_> = self.waiting.iter().copied().collect();
+        prop_assert_eq!(waiting, self.reference.waiting());
         Ok(())
     }
 

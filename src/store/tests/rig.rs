@@ -383,10 +383,27 @@ impl Rig {
             for row in reader.snapshot.txn.open_table(table)?.iter()? {
                 let (key, bytes) = row?;
                 let (session, name) = key.value();
-                let at = record::decode_time(bytes.value())?;
+                let at = record::decode_key_time(bytes.value())?;
                 keys.push((session.into(), name.to_owned(), at));
             }
             Ok(keys)
+        })
+    }
+
+    /// The index of the turns that wait for a submitted reply.
+    pub(super) fn waiting(&self) -> Vec<(AgentId, WaitingPosition)> {
+        self.read(|reader| {
+            let mut waiting = Vec::new();
+            for row in reader
+                .snapshot
+                .txn
+                .open_table(tables::WAITING_TURNS)?
+                .iter()?
+            {
+                let key = row?.0.value();
+                waiting.push((AgentId::from(key.0), tables::waiting_position(key)));
+            }
+            Ok(waiting)
         })
     }
 
@@ -401,6 +418,7 @@ impl Rig {
             turns: ids().map(turns_of).collect(),
             keys: self.keys(tables::MESSAGE_KEYS),
             submit_keys: self.keys(tables::SUBMIT_KEYS),
+            waiting: self.waiting(),
             maintenance: (
                 verified.map(|record| Verified {
                     at: record.point,
@@ -423,6 +441,7 @@ impl Rig {
             + self.rows(tables::SUBMIT_KEYS)
             + self.rows(tables::REMOTE_SESSIONS)
             + self.rows(tables::OPEN_TURNS)
+            + self.rows(tables::WAITING_TURNS)
             + self.rows(tables::DELETIONS)
             + self.rows(tables::DAMAGED)
     }

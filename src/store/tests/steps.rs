@@ -63,9 +63,14 @@ pub(super) enum SessionCall {
         named: Named,
         reply: Index,
         key: Option<Index>,
+        /// Whether it names the turn instead of the message.
+        by_turn: bool,
+        /// Whether it submits an error instead of a reply.
+        fails: bool,
         closes_turns: bool,
-        /// The reply of an immediate repeat under the same key, as after a lost answer.
-        again: Option<Index>,
+        /// The reply of an immediate repeat under the same key, and whether it is an error, as after
+        /// a lost answer.
+        again: Option<(Index, bool)>,
     },
     Delete(Index),
 }
@@ -230,10 +235,14 @@ prop_compose! {
         named in named(),
         reply in reply(),
         key in option::weighted(0.7, 0..3_u8),
+        by_turn in prop::bool::weighted(0.3),
+        fails in prop::bool::weighted(0.3),
         closes_turns in prop::bool::weighted(0.9),
-        again in option::of(reply()),
+        again in option::of((reply(), prop::bool::weighted(0.3))),
     ) -> SessionCall {
-        SessionCall::Submit { session, awaited, retried, named, reply, key, closes_turns, again }
+        SessionCall::Submit {
+            session, awaited, retried, named, reply, key, by_turn, fails, closes_turns, again,
+        }
     }
 }
 

@@ -1,16 +1,18 @@
 //! Submitted replies, and the turns that wait for them.
 
 use super::super::command::{
-    BeginOutcome, BeginTurn, DeleteSession, ParkOutcome, ParkTurn, StoreRemoteSession, SubmitReply,
-    Submitted,
+    BeginOutcome, BeginTurn, DeleteSession, ParkOutcome, ParkTurn, StoreRemoteSession,
+    SubmitFailure, SubmitReply, Submitted,
 };
 use super::*;
+use crate::domain::waiting::TurnSelector;
 use crate::store::schema::tables::{OPEN_TURNS, REMOTE_SESSIONS, SUBMIT_KEYS};
 
 /// Returns a submit that closes all waiting turns.
 pub(super) fn submit(rig: &mut Rig, session: SessionId, content: &str) -> SubmitReply {
     SubmitReply {
         session_id: session,
+        turn_id: None,
         in_reply_to: None,
         message_id: rig.next_id(),
         reply: Reply {
@@ -19,7 +21,19 @@ pub(super) fn submit(rig: &mut Rig, session: SessionId, content: &str) -> Submit
         },
         key: None,
         closes_turns: true,
-        publishes_chunk: true,
+        partly_answered: None,
+    }
+}
+
+/// Returns an error that closes all waiting turns.
+pub(super) fn failure(session: SessionId, message: &str) -> SubmitFailure {
+    SubmitFailure {
+        session_id: session,
+        selector: TurnSelector::Waiting,
+        message: message.into(),
+        sent_with: Reply::default(),
+        key: None,
+        closes_turns: true,
     }
 }
 

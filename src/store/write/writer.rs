@@ -268,6 +268,9 @@ impl Writer {
         for event in effects.events {
             self.events.publish(event);
         }
+        for change in effects.work {
+            self.events.work().publish(change);
+        }
     }
 
     // Failures

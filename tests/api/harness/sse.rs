@@ -91,14 +91,19 @@ impl Events {
 /// Parses an event; `None` for a comment.
 fn parse(text: &str) -> Option<(String, Value)> {
     let mut name = None;
-    let mut data = None;
+    let (mut id, mut data) = (None, None);
     for line in text.trim_end().lines() {
         match line.split_once(": ") {
             Some(("event", value)) => name = Some(value.to_owned()),
-            Some(("id", value)) => assert!(value.parse::<i64>().is_ok(), "{value} is a time"),
+            Some(("id", value)) => id = Some(value),
             Some(("data", value)) => data = Some(serde_json::from_str(value).expect("JSON")),
             _ => assert!(line.starts_with(':'), "{line:?} is a comment"),
         }
     }
-    Some((name?, data?))
+    let (name, data): (String, Value) = (name?, data?);
+    if let Some(id) = id {
+        let is_known = id.parse::<i64>().is_ok() || data["turnId"] == id;
+        assert!(is_known, "{id} is a time or a turn's id");
+    }
+    Some((name, data))
 }

@@ -8,6 +8,7 @@ mod parameter;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -15,6 +16,7 @@ use utoipa::IntoParams;
 pub(crate) use self::events::{EventsQuery, LastEventId};
 pub(crate) use self::messages::MessagePageQuery;
 pub(crate) use self::sessions::{SessionListQuery, SessionPage};
+pub(crate) use self::work::{AgentTurnsQuery, work_cursor};
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]

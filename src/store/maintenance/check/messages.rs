@@ -150,7 +150,9 @@ impl Check<'_> {
             .is_message_quarantined(session, message.created_at, reply.created_at)
     }
 
-    pub(super) fn open_turns(&mut self) -> ReadResult<()> {
+    /// Returns the number of turns that have a row in the index of waiting turns.
+    pub(super) fn open_turns(&mut self) -> ReadResult<u64> {
+        let mut waiting = 0;
         let mut seen: (Option<SessionId>, HashSet<Timestamp>) = (None, HashSet::new());
         for row in self.tables.open_turns.iter()? {
             self.step();
@@ -175,6 +177,7 @@ impl Check<'_> {
                     "open_turns: {place} waits, but runs or has not begun"
                 ));
             }
+            waiting += u64::from(self.has_waiting_row(&turn)?);
             if !seen.1.insert(at) {
                 self.fault(format!("open_turns: {session} has a turn twice"));
             }
@@ -185,6 +188,6 @@ impl Check<'_> {
                 self.fault(format!("open_turns: ({session}, {at}) has no open message"));
             }
         }
-        Ok(())
+        Ok(waiting)
     }
 }

@@ -6,6 +6,7 @@
 mod messages;
 mod sessions;
 mod tables;
+mod waiting;
 
 use redb::{ReadTransaction, ReadableTable as _};
 
@@ -49,7 +50,8 @@ pub(crate) fn check(
     check.counters()?;
     check.deletions()?;
     check.messages()?;
-    check.open_turns()?;
+    let waiting = check.open_turns()?;
+    check.waiting_turns(waiting)?;
     check.keys(KeyKind::Send)?;
     check.keys(KeyKind::Submit)?;
     check.remote_sessions()?;

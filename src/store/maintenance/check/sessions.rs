@@ -144,9 +144,11 @@ impl Check<'_> {
                 }
                 continue;
             }
-            match record::decode_time(bytes.value()) {
+            match record::decode_key_time(bytes.value()) {
                 Ok(at) => {
-                    let is_reply = kind == KeyKind::Submit;
+                    // An error has the time of a user's message.
+                    let is_reply =
+                        kind == KeyKind::Submit && !record::is_submitted_error(bytes.value());
                     let message = self.tables.message(session, at)?;
                     let fits = |read: Result<Message, _>| {
                         read.map_or(true, |it| it.is_agent() == is_reply)

@@ -12,7 +12,7 @@ use crate::store::schema::deadline;
 use crate::store::schema::record::{self, RecordError};
 use crate::store::schema::tables::{
     CREATE_KEYS, DAMAGED, DEADLINES, DELETIONS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS,
-    REMOTE_SESSIONS, SESSIONS, SUBMIT_KEYS, USER_SESSIONS, names_of,
+    REMOTE_SESSIONS, SESSIONS, SUBMIT_KEYS, USER_SESSIONS, WAITING_TURNS, WaitingKey, names_of,
 };
 
 pub(super) struct Tables {
@@ -25,6 +25,7 @@ pub(super) struct Tables {
     pub(super) submit_keys: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
     pub(super) remote_sessions: ReadOnlyTable<u128, &'static [u8]>,
     pub(super) open_turns: ReadOnlyTable<(u128, u32), &'static [u8]>,
+    pub(super) waiting_turns: ReadOnlyTable<WaitingKey, ()>,
     pub(super) deletions: ReadOnlyTable<u128, ()>,
     pub(super) damaged: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
     pub(super) meta: ReadOnlyTable<&'static str, &'static [u8]>,
@@ -42,6 +43,7 @@ impl Tables {
             submit_keys: txn.open_table(SUBMIT_KEYS)?,
             remote_sessions: txn.open_table(REMOTE_SESSIONS)?,
             open_turns: txn.open_table(OPEN_TURNS)?,
+            waiting_turns: txn.open_table(WAITING_TURNS)?,
             deletions: txn.open_table(DELETIONS)?,
             damaged: txn.open_table(DAMAGED)?,
             meta: txn.open_table(META)?,
@@ -57,7 +59,17 @@ impl Tables {
             + self.message_keys.len()?
             + self.submit_keys.len()?
             + self.remote_sessions.len()?
-            + self.open_turns.len()?)
+            + self.open_turns.len()?
+            + self.waiting_turns.len()?)
+    }
+
+    /// Returns a session, decoded or not.
+    pub(super) fn session(
+        &self,
+        id: SessionId,
+    ) -> ReadResult<Option<Result<Session, RecordError>>> {
+        let bytes = self.sessions.get(u128::from(id))?;
+        Ok(bytes.map(|bytes| record::decode_session(id, bytes.value())))
     }
 
     /// Whether there is a session, and `fits` holds for it. For an undecodable one, which is
@@ -67,11 +79,8 @@ impl Tables {
         id: SessionId,
         fits: impl FnOnce(&Session) -> bool,
     ) -> ReadResult<bool> {
-        let bytes = self.sessions.get(u128::from(id))?;
-        Ok(bytes.is_some_and(|bytes| {
-            let session = record::decode_session(id, bytes.value());
-            session.map_or(true, |session| fits(&session))
-        }))
+        let session = self.session(id)?;
+        Ok(session.is_some_and(|session| session.map_or(true, |session| fits(&session))))
     }
 
     /// Returns a message, decoded or not.

@@ -6,6 +6,7 @@ use crate::domain::id::SessionId;
 use crate::domain::key::IdempotencyKey;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
+use crate::domain::waiting::SubmittedError;
 
 /// The position of an export.
 #[derive(Debug, Default)]
@@ -35,6 +36,8 @@ pub(super) struct CurrentSession {
     pub(super) until: Timestamp,
     pub(super) turns: HashMap<Timestamp, OpenTurn>,
     pub(super) keys: HashMap<Timestamp, Vec<IdempotencyKey>>,
+    /// The submitted errors, by the newest message whose turn they closed.
+    pub(super) errors: HashMap<Timestamp, Vec<SubmittedError>>,
     /// The quarantined messages.
     pub(super) quarantined: HashSet<Timestamp>,
     /// The replies to exported messages that were not exported yet.

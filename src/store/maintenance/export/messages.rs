@@ -184,6 +184,7 @@ impl CurrentSession {
             message,
             keys: self.keys.remove(&at).unwrap_or_default(),
             turn: was_open,
+            errors: self.errors.remove(&at).unwrap_or_default(),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::store::error::ReadResult;
 use crate::store::quarantine;
 use crate::store::quarantine::location::{KeyKind, RecordLocation, UNKNOWN_OWNER};
 use crate::store::read::reader::Reader;
-use crate::store::schema::record::{self, RecordError};
+use crate::store::schema::record::{self, RecordError, SubmitClaim};
 use crate::store::schema::tables::{
     CREATE_KEYS, DAMAGED, MESSAGE_KEYS, OPEN_TURNS, REMOTE_SESSIONS, SUBMIT_KEYS, names_of,
 };
@@ -90,10 +90,20 @@ impl Slice<'_> {
             }
         }
         let mut keys: HashMap<_, Vec<_>> = HashMap::new();
+        let mut errors: HashMap<_, Vec<_>> = HashMap::new();
         for kind in [KeyKind::Send, KeyKind::Submit] {
             let rows = self.try_read(id, "its keys", |reader| reader.key_bytes(kind, id))?;
             for (name, bytes) in rows.unwrap_or_default() {
-                match (record::decode_time(&bytes), IdempotencyKey::parse(&name)) {
+                let key = IdempotencyKey::parse(&name);
+                if let Some(key) = &key
+                    && record::is_submitted_error(&bytes)
+                    && let Ok(SubmitClaim::Error(at, error)) =
+                        record::decode_submit_claim(key, &bytes)
+                {
+                    errors.entry(at).or_default().push(error);
+                    continue;
+                }
+                match (record::decode_time(&bytes), key) {
                     (Ok(at), Some(key)) => keys.entry(at).or_default().push(key),
                     (Err(error), Some(key)) => {
                         self.undecodable(id, RecordLocation::Key(kind, key), &error, bytes);
@@ -113,6 +123,7 @@ impl Slice<'_> {
             until: until.unwrap_or(Timestamp::MAX),
             turns,
             keys,
+            errors,
             quarantined,
             awaited: HashSet::new(),
         })

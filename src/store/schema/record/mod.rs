@@ -5,6 +5,7 @@
 
 mod frame;
 mod message;
+mod submit_key;
 
 use bincode::{BorrowDecode, Encode};
 use uuid::Uuid;
@@ -14,6 +15,9 @@ use self::frame::{
     HEADROOM_BYTES, MAX_RECORD_BYTES, decode, decode_version, encode, encode_version,
 };
 pub(crate) use self::message::{borrow_message, decode_message, encode_message};
+pub(crate) use self::submit_key::{
+    SubmitClaim, decode_key_time, decode_submit_claim, encode_submitted_error, is_submitted_error,
+};
 use crate::domain::archive::Quarantined;
 use crate::domain::id::{AgentId, SessionId, UserId};
 use crate::domain::key::IdempotencyKey;

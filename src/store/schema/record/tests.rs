@@ -9,6 +9,7 @@ use super::*;
 use crate::domain::failure::FailureReason;
 use crate::domain::id::{MessageId, TurnId};
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
+use crate::domain::waiting::SubmittedError;
 
 /// Decodes bytes as every kind of record; returns how many decoders accept them.
 fn accepted(bytes: &[u8]) -> usize {
@@ -415,6 +416,10 @@ fn version_1_is_written_as_it_always_was() {
         ("waiting turn", encode_turn(&waiting)),
         ("claim", encode_claim(&claim)),
         ("time", encode_time(Timestamp(1_000))),
+        (
+            "submitted error",
+            encode_submitted_error(Timestamp(1_000), &sample_error()),
+        ),
         ("counter", encode_counter(counter)),
         ("number", encode_number(1)),
         ("upstream", encode_remote_session("up")),
@@ -434,6 +439,7 @@ turn 0136b63d82fd06e958191a030000010002
 waiting turn 02cff89390fd06e958191a030000010002fd86925c191a030000
 claim 01c19a72a90000000000000000000000000000012301010000000000003e4001000000
 time 019f158c59fbd007
+submitted error 024c78adc1fbd007026e6f01027b7d000000010000000000000000000000000000000c
 counter 0190c8122dfbd007fb2c01
 number 011bdf05a501
 upstream 01f3f188fe027570
@@ -511,6 +517,34 @@ fn the_reason_of_an_older_failure_is_that_of_its_code_or_none() {
         };
         assert_eq!(failure.reason, reason, "{code}");
     }
+}
+
+fn sample_error() -> SubmittedError {
+    SubmittedError {
+        key: IdempotencyKey::parse("k").unwrap(),
+        message: "no".into(),
+        metadata: Some("{}".into()),
+        attachments: None,
+        thought: None,
+        actions: None,
+        failed: vec![MessageId::from(0xc)],
+    }
+}
+
+#[test]
+fn a_submitted_error_is_decoded_unchanged_and_not_at_all_if_damaged() {
+    let (error, at) = (sample_error(), Timestamp(1_000));
+    let bytes = encode_submitted_error(at, &error).unwrap();
+    let claim = decode_submit_claim(&error.key, &bytes);
+    assert_eq!(claim, Ok(SubmitClaim::Error(at, error.clone())));
+    assert_eq!(decode_key_time(&bytes), Ok(at));
+    assert_guarded(&bytes, |bytes| decode_submit_claim(&error.key, bytes)).unwrap();
+    let reply = encode_time(at).unwrap();
+    assert_eq!(
+        decode_submit_claim(&error.key, &reply),
+        Ok(SubmitClaim::Reply(at))
+    );
+    assert_eq!(decode_key_time(&reply), Ok(at));
 }
 
 fn sample_message() -> Message {

@@ -6,10 +6,11 @@ mod turns;
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::super::command::{SubmitReply, Submitted};
+use super::super::command::{FailedTurns, SubmitFailure, SubmitReply, Submitted};
 use super::*;
 use crate::domain::error::RenewalRefused;
 use crate::domain::timeout::InvalidTimeout;
+use crate::domain::waiting::{ClosedReason, TurnSelector, WaitingPosition};
 use crate::store::quarantine::location::KeyKind;
 
 pub(super) type Result<T> = std::result::Result<T, RuleViolation>;
@@ -41,8 +42,10 @@ struct Kept {
     messages: BTreeMap<Timestamp, Message>,
     /// The keys of sent messages.
     keys: BTreeMap<String, Timestamp>,
-    /// The keys of submitted replies.
+    /// The keys of submitted replies and errors.
     submit_keys: BTreeMap<String, Timestamp>,
+    /// The errors among them, with the messages whose turns they closed.
+    submit_errors: BTreeMap<String, (String, Reply, Vec<MessageId>)>,
     /// In the order of execution.
     turns: Vec<Turn>,
 }
@@ -74,6 +77,8 @@ pub(super) struct Contents {
     pub(super) turns: Vec<Vec<Turn>>,
     pub(super) keys: Vec<StoredKey>,
     pub(super) submit_keys: Vec<StoredKey>,
+    /// The turns that wait for a submitted reply, by agent and the time of the message.
+    pub(super) waiting: Vec<(AgentId, WaitingPosition)>,
     pub(super) maintenance: Maintenance,
 }
 
@@ -197,6 +202,7 @@ impl Reference {
             messages: BTreeMap::new(),
             keys: BTreeMap::new(),
             submit_keys: BTreeMap::new(),
+            submit_errors: BTreeMap::new(),
             turns: Vec::new(),
         };
         self.sessions.insert(session.id, kept);
@@ -362,8 +368,25 @@ impl Reference {
             turns: kept().map(|kept| kept.turns.clone()).collect(),
             keys: self.keys(KeyKind::Send),
             submit_keys: self.keys(KeyKind::Submit),
+            waiting: self.waiting(),
             maintenance: self.maintenance,
         }
+    }
+
+    pub(super) fn waiting(&self) -> Vec<(AgentId, WaitingPosition)> {
+        let mut waiting = Vec::new();
+        for kept in self.sessions.values() {
+            let turns = kept.turns.iter().filter(|turn| turn.waits_until.is_some());
+            waiting.extend(turns.map(|turn| {
+                let position = WaitingPosition {
+                    message_at: turn.message_at,
+                    session_id: kept.session.id,
+                };
+                (kept.session.agent_id, position)
+            }));
+        }
+        waiting.sort();
+        waiting
     }
 
     fn keys(&self, of: KeyKind) -> Vec<StoredKey> {
@@ -382,6 +405,14 @@ impl Reference {
     pub(super) fn message_id(&self, id: SessionId, at: Timestamp) -> Option<MessageId> {
         let message = self.sessions.get(&id)?.messages.get(&at)?;
         Some(message.id)
+    }
+
+    /// Returns the turn of a user's message.
+    pub(super) fn turn_id(&self, id: SessionId, at: Timestamp) -> Option<TurnId> {
+        match self.sessions.get(&id)?.messages.get(&at)?.role {
+            Role::User { turn_id, .. } => Some(turn_id),
+            Role::Agent { .. } => None,
+        }
     }
 
     /// Returns the key under which a message was sent, if it has one, and its body.

@@ -143,6 +143,22 @@ impl Reference {
     pub(crate) fn submit(&mut self, submit: &SubmitReply) -> Result<Submission> {
         let name = submit.key.as_ref().map(|key| key.as_str().to_owned());
         let kept = self.kept(submit.session_id)?;
+        let selector = TurnSelector::new(submit.turn_id, submit.in_reply_to);
+        let answered = kept.selected(selector, submit.closes_turns);
+        let name = match name {
+            Some(name) if kept.is_reopened(&name, selector, &answered) => {
+                kept.submit_keys.remove(&name);
+                kept.submit_errors.remove(&name);
+                Some(name)
+            }
+            other => other,
+        };
+        if let Some(name) = &name
+            && kept.submit_errors.contains_key(name)
+        {
+            let key = name.clone();
+            return Err(RuleViolation::IdempotencyConflict { key });
+        }
         let earlier = name.as_ref().and_then(|name| kept.submit_keys.get(name));
         if let Some(at) = earlier {
             let message = kept.messages[at].clone();
@@ -159,8 +175,10 @@ impl Reference {
             };
         }
 
-        let answered = kept.answered_by(submit);
         if answered.is_empty() {
+            if submit.turn_id.is_some() {
+                return Err(kept.turn_closed(selector));
+            }
             // A reply that answers no message is a new message, which an expired session refuses.
             self.active(submit.session_id)?;
         }
@@ -174,6 +192,52 @@ impl Reference {
             session: kept.session.clone(),
             closed: answered.iter().map(|at| kept.messages[at].id).collect(),
             message: reply,
+            replayed: false,
+        })
+    }
+
+    /// Closes turns with an error.
+    pub(crate) fn submit_failure(&mut self, submit: &SubmitFailure) -> Result<FailedTurns> {
+        let name = submit.key.as_ref().map(|key| key.as_str().to_owned());
+        let kept = self.kept(submit.session_id)?;
+        let failure = TurnFailure::submitted(submit.message.clone());
+        let selected = kept.selected(submit.selector, submit.closes_turns);
+        if let Some(name) = &name
+            && kept.submit_keys.contains_key(name)
+            && !kept.is_reopened(name, submit.selector, &selected)
+        {
+            let earlier = kept.submit_errors.get(name);
+            let same = earlier.filter(|(message, sent_with, _)| {
+                *message == submit.message && has_same_fields(sent_with, &submit.sent_with)
+            });
+            return match same {
+                None => Err(RuleViolation::IdempotencyConflict { key: name.clone() }),
+                Some((.., failed)) => Ok(FailedTurns {
+                    failed: failed.clone(),
+                    failure,
+                    replayed: true,
+                }),
+            };
+        }
+        let Some(newest) = selected.last().copied() else {
+            return Err(kept.turn_closed(submit.selector));
+        };
+        for at in &selected {
+            kept.end(*at, failure.clone());
+        }
+        let failed: Vec<_> = selected.iter().map(|at| kept.messages[at].id).collect();
+        if let Some(name) = name {
+            let error = (
+                submit.message.clone(),
+                submit.sent_with.clone(),
+                failed.clone(),
+            );
+            kept.submit_keys.insert(name.clone(), newest);
+            kept.submit_errors.insert(name, error);
+        }
+        Ok(FailedTurns {
+            failed,
+            failure,
             replayed: false,
         })
     }
@@ -208,20 +272,59 @@ impl Kept {
         }
     }
 
-    /// Returns the times of the messages that a submit answers, newest last: the one that it names
-    /// if its turn has begun, or else all that wait.
-    fn answered_by(&self, submit: &SubmitReply) -> Vec<Timestamp> {
-        if !submit.closes_turns {
+    /// Returns the times of the messages whose turns a submit closes, newest last: the one that it
+    /// names, or else all that wait.
+    fn selected(&self, selector: TurnSelector, closes_turns: bool) -> Vec<Timestamp> {
+        if !closes_turns {
             return Vec::new();
         }
-        let is_meant = |turn: &&Turn| match submit.in_reply_to {
-            Some(id) => turn.begun && self.messages[&turn.message_at].id == id,
-            None => turn.waits_until.is_some(),
+        let is_meant = |turn: &&Turn| {
+            let message = &self.messages[&turn.message_at];
+            match selector {
+                TurnSelector::Turn(id) => turn_of(message) == Some(id),
+                TurnSelector::Message(id) => turn.begun && message.id == id,
+                TurnSelector::Waiting => turn.waits_until.is_some(),
+            }
         };
         let meant = self.turns.iter().filter(is_meant);
         let mut times: Vec<Timestamp> = meant.map(|turn| turn.message_at).collect();
         times.sort();
         times
+    }
+
+    /// Whether the error of a key closed the named turn, which is open again.
+    fn is_reopened(&self, name: &str, selector: TurnSelector, selected: &[Timestamp]) -> bool {
+        self.submit_errors.contains_key(name)
+            && matches!(selector, TurnSelector::Turn(_))
+            && !selected.is_empty()
+    }
+
+    /// Returns the error of a submit that closes no turn.
+    fn turn_closed(&self, selector: TurnSelector) -> RuleViolation {
+        let mut messages = self.messages.values().rev();
+        let named = messages.find(|message| match selector {
+            TurnSelector::Turn(id) => turn_of(message) == Some(id),
+            TurnSelector::Message(id) => message.id == id && !message.is_agent(),
+            TurnSelector::Waiting => !message.is_agent(),
+        });
+        let reason = match named.map(super::turn_state) {
+            None => ClosedReason::Deleted,
+            Some(TurnState::Open) => ClosedReason::Cancelled,
+            Some(TurnState::Replied(_)) => ClosedReason::Answered,
+            Some(TurnState::Failed(failure)) => match failure.code.as_str() {
+                "AGENT_TIMEOUT" => ClosedReason::Timeout,
+                "SESSION_EXPIRED" => ClosedReason::Expired,
+                _ if failure.message == "declined" => ClosedReason::Answered,
+                _ => ClosedReason::Cancelled,
+            },
+        };
+        RuleViolation::TurnClosed {
+            turn_id: match selector {
+                TurnSelector::Turn(id) => Some(id),
+                _ => None,
+            },
+            reason,
+        }
     }
 
     /// Returns the message of a submit, which answers the message of a time, if any.
@@ -310,6 +413,20 @@ fn set_turn(message: &mut Message, state: TurnState) {
     if let Role::User { turn, .. } = &mut message.role {
         *turn = state;
     }
+}
+
+fn turn_of(message: &Message) -> Option<TurnId> {
+    match message.role {
+        Role::User { turn_id, .. } => Some(turn_id),
+        Role::Agent { .. } => None,
+    }
+}
+
+fn has_same_fields(one: &Reply, other: &Reply) -> bool {
+    let value = |text: &Option<String>| text.as_deref().map(json);
+    same_body(&one.body, &other.body)
+        && one.thought == other.thought
+        && value(&one.actions) == value(&other.actions)
 }
 
 fn same_body(one: &Body, other: &Body) -> bool {

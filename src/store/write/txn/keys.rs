@@ -8,9 +8,10 @@ use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
+use crate::domain::waiting::SubmittedError;
 use crate::store::error::CommandResult;
 use crate::store::quarantine::location::{KeyKind, RecordLocation, UNKNOWN_OWNER};
-use crate::store::schema::record::{self, CreateClaim};
+use crate::store::schema::record::{self, CreateClaim, SubmitClaim};
 
 impl<'t> Txn<'t> {
     pub(crate) fn create_claim(
@@ -62,6 +63,35 @@ impl<'t> Txn<'t> {
             .quarantine
             .inspect(session, location, record::decode_time(bytes.value()))?;
         self.message(session, at)
+    }
+
+    /// Returns what is stored under the key of a submission.
+    pub(crate) fn submit_claim(
+        &self,
+        session: SessionId,
+        key: &IdempotencyKey,
+    ) -> CommandResult<Option<SubmitClaim>> {
+        let location = || RecordLocation::Key(KeyKind::Submit, key.clone());
+        let keys = self.submit_keys.open()?;
+        let Some(bytes) = keys.get((session.into(), key.as_str()))? else {
+            self.require_not_quarantined(session, &location())?;
+            return Ok(None);
+        };
+        let claim = record::decode_submit_claim(key, bytes.value());
+        Ok(Some(self.quarantine.inspect(session, location, claim)?))
+    }
+
+    /// Stores a submitted error under its key. `at` is the time of the newest message whose turn it
+    /// closed.
+    pub(crate) fn put_submitted_error(
+        &mut self,
+        session: SessionId,
+        at: Timestamp,
+        error: &SubmittedError,
+    ) -> CommandResult<()> {
+        let bytes = internal(record::encode_submitted_error(at, error))?;
+        let location = RecordLocation::Key(KeyKind::Submit, error.key.clone());
+        self.put_record(session, &location, &bytes)
     }
 
     pub(crate) fn put_key(

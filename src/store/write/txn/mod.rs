@@ -10,6 +10,7 @@ mod quota;
 mod raw_records;
 mod sessions;
 mod turns;
+mod waiting;
 
 use redb::{Table, WriteTransaction};
 
@@ -17,6 +18,7 @@ use self::lazy::Lazy;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
+use crate::events::work::WorkEvent;
 use crate::events::{Event, SessionEvent};
 use crate::store::condition::{LastBackup, Verified};
 use crate::store::error::{CommandError, CommandResult};
@@ -26,7 +28,7 @@ use crate::store::schema::deadline;
 use crate::store::schema::record::{self, Counter, RecordError};
 use crate::store::schema::tables::{
     CREATE_KEYS, DAMAGED, DEADLINES, DELETIONS, MESSAGE_KEYS, MESSAGES, META, OPEN_TURNS,
-    REMOTE_SESSIONS, SESSIONS, SUBMIT_KEYS, USER_SESSIONS, meta,
+    REMOTE_SESSIONS, SESSIONS, SUBMIT_KEYS, USER_SESSIONS, WAITING_TURNS, WaitingKey, meta,
 };
 
 type Bytes = &'static [u8];
@@ -47,6 +49,7 @@ pub struct Txn<'t> {
     submit_keys: Lazy<'t, (u128, &'static str), Bytes>,
     remote_sessions: Lazy<'t, u128, Bytes>,
     open_turns: Lazy<'t, (u128, u32), Bytes>,
+    waiting_turns: Lazy<'t, WaitingKey, ()>,
     deletions: Lazy<'t, u128, ()>,
     damaged: Lazy<'t, (u128, &'static str), Bytes>,
     meta: Table<'t, &'static str, Bytes>,
@@ -57,6 +60,8 @@ pub struct Txn<'t> {
 /// What to do once the transaction is committed.
 pub(crate) struct CommitEffects {
     pub(crate) events: Vec<SessionEvent>,
+    /// The changes of turns that wait for a submitted reply.
+    pub(crate) work: Vec<WorkEvent>,
     /// The number of sessions that were created.
     pub(crate) created: u64,
     /// The number of open turns that were deleted with their sessions, by agent.
@@ -88,6 +93,7 @@ impl<'t> Txn<'t> {
             has_free_space: true,
             effects: CommitEffects {
                 events: Vec::new(),
+                work: Vec::new(),
                 created: 0,
                 turns_deleted: Vec::new(),
                 earliest_deadline: Timestamp::MAX,
@@ -105,6 +111,7 @@ impl<'t> Txn<'t> {
             submit_keys: Lazy::new(txn, SUBMIT_KEYS),
             remote_sessions: Lazy::new(txn, REMOTE_SESSIONS),
             open_turns: Lazy::new(txn, OPEN_TURNS),
+            waiting_turns: Lazy::new(txn, WAITING_TURNS),
             deletions: Lazy::new(txn, DELETIONS),
             damaged: Lazy::new(txn, DAMAGED),
             meta,

@@ -159,7 +159,8 @@ impl Txn<'_> {
         session: SessionId,
         at: Timestamp,
     ) -> CommandResult<()> {
-        let names_message = |_: (u128, &str), bytes: &[u8]| record::decode_time(bytes) == Ok(at);
+        let names_message =
+            |_: (u128, &str), bytes: &[u8]| record::decode_key_time(bytes) == Ok(at);
         let rows = names_of(session.into());
         for table in [&mut self.message_keys, &mut self.submit_keys] {
             let table = table.open_mut()?;

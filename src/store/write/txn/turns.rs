@@ -1,10 +1,13 @@
 //! Open turns.
 
+use std::collections::HashSet;
+
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
 use super::{Txn, internal};
 use crate::domain::id::SessionId;
 use crate::domain::turn::OpenTurn;
+use crate::domain::waiting::ClosedReason;
 use crate::events::Event;
 use crate::store::error::CommandResult;
 use crate::store::quarantine::location::RecordLocation;
@@ -59,15 +62,35 @@ impl Txn<'_> {
 
     pub(crate) fn put_turn(&mut self, turn: &OpenTurn) -> CommandResult<()> {
         let bytes = internal(record::encode_turn(turn))?;
-        let location = RecordLocation::Turn(turn.position);
-        self.put_record(turn.session_id, &location, &bytes)
+        let (session, position) = (turn.session_id, turn.position);
+        let location = RecordLocation::Turn(position);
+        let has_waited = self.record_bytes(session, &location)?.is_some_and(|bytes| {
+            let before = record::decode_turn(session, position, &bytes);
+            before.is_ok_and(|turn| turn.waits_until.is_some())
+        });
+        self.put_record(session, &location, &bytes)?;
+        if turn.waits_until.is_some() {
+            return self.begin_waiting(session, turn.message_at);
+        }
+        if has_waited {
+            return self.end_waiting(session, turn.message_at, ClosedReason::Cancelled);
+        }
+        Ok(())
     }
 
     /// Removes an open turn that has ended, and publishes that.
-    pub(crate) fn end_turn(&mut self, turn: &OpenTurn, is_last: bool) -> CommandResult<()> {
+    pub(crate) fn end_turn(
+        &mut self,
+        turn: &OpenTurn,
+        is_last: bool,
+        reason: ClosedReason,
+    ) -> CommandResult<()> {
         self.effects.dirty = true;
         let key = (turn.session_id.into(), turn.position);
         self.open_turns.open_mut()?.remove(key)?;
+        if turn.waits_until.is_some() {
+            self.end_waiting(turn.session_id, turn.message_at, reason)?;
+        }
         self.publish(turn.session_id, Event::TurnEnded);
         if is_last {
             self.publish(turn.session_id, Event::Idle);
@@ -75,9 +98,18 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// Removes all of a session's open turns; returns how many there were.
-    pub(crate) fn remove_turns(&mut self, session: SessionId) -> CommandResult<usize> {
+    /// Removes all of a session's open turns; returns how many there were. The session and its
+    /// messages must still be stored.
+    pub(crate) fn remove_turns(
+        &mut self,
+        session: SessionId,
+        reason: ClosedReason,
+    ) -> CommandResult<usize> {
         let id = u128::from(session);
+        let turns = self.open_turns(session)?;
+        for turn in turns.iter().filter(|turn| turn.waits_until.is_some()) {
+            self.end_waiting(session, turn.message_at, reason)?;
+        }
         let mut removed = 0;
         let range = (id, 0)..=(id, u32::MAX);
         for row in self
@@ -89,6 +121,10 @@ impl Txn<'_> {
             removed += 1;
         }
         self.effects.dirty |= removed > 0;
+        if removed > turns.len() {
+            // Whether damaged ones waited is unknown.
+            self.repair_waiting_turns(&HashSet::from([session]))?;
+        }
         Ok(removed)
     }
 }

@@ -4,12 +4,15 @@
 //! turn runner publishes the chunks of a reply as they arrive. All subscribers of a session receive
 //! the same events in the same order.
 
+pub mod work;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
+use self::work::WorkBus;
 use crate::domain::id::{AgentId, MessageId, SessionId};
 use crate::domain::message::{Message, Role, TurnFailure};
 use crate::domain::session::Session;
@@ -127,6 +130,7 @@ impl SessionEvent {
 pub struct EventBus {
     subscriptions: Arc<Mutex<Subscriptions>>,
     next_id: Arc<AtomicU64>,
+    work: WorkBus,
 }
 
 type Subscriptions = HashMap<SessionId, Vec<Arc<Subscription>>>;
@@ -167,6 +171,12 @@ impl EventBus {
                 subscriptions.retain(|subscription| subscription.push(&event));
             }
         }
+    }
+
+    /// Returns the bus of the turns that wait for a submitted reply.
+    #[must_use]
+    pub fn work(&self) -> &WorkBus {
+        &self.work
     }
 
     /// Returns whether a session has subscribers.
