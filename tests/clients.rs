@@ -7,6 +7,8 @@
     reason = "a helper that cannot do its work fails the test"
 )]
 
+#[path = "clients/agents.rs"]
+mod agents;
 #[path = "clients/env_file.rs"]
 mod env_file;
 #[path = "clients/generated.rs"]
