@@ -48,45 +48,46 @@ impl Piece {
     }
 }
 
-/// Why a backend did not reply. The text is for the log, never for clients, and contains neither
-/// secrets nor parts of the conversation.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum BackendError {
-    /// A retry may succeed.
-    #[error("{detail}")]
-    Transient {
-        /// The cause.
-        detail: String,
-        /// When to retry, if the server says so.
-        retry_after: Option<RetryAfter>,
-    },
-    /// The answer was interrupted.
-    #[error("{0}")]
-    Interrupted(String),
-    /// The answer stalled.
-    #[error("{0}")]
-    TimedOut(String),
-    /// A retry would not help.
-    #[error("{0}")]
-    Final(String),
+/// Why a backend did not reply.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{cause}")]
+pub struct BackendError {
+    /// The reason that clients receive.
+    pub reason: FailureReason,
+    /// The cause, for operators only. It contains neither secrets nor parts of the conversation.
+    pub cause: String,
+    /// Whether another request may succeed.
+    pub retry: Retry,
+    /// What the agent says to the user instead of a reply.
+    pub message: Option<String>,
+}
+
+/// Whether a failed request may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Another request would fail too, or could make the agent act twice.
+    Never,
+    /// Another request may succeed, at this time if the server says so.
+    Possible(Option<RetryAfter>),
 }
 
 impl BackendError {
-    pub(super) fn transient(detail: String) -> Self {
-        Self::Transient {
-            detail,
-            retry_after: None,
+    /// Creates an error that is not retried.
+    pub fn new(reason: FailureReason, cause: impl Into<String>) -> Self {
+        Self {
+            reason,
+            cause: cause.into(),
+            retry: Retry::Never,
+            message: None,
         }
     }
 
-    /// Returns the reason that clients receive.
+    /// Allows a retry.
     #[must_use]
-    pub fn reason(&self) -> FailureReason {
-        match self {
-            Self::Transient { .. } => FailureReason::Unavailable,
-            Self::Interrupted(_) => FailureReason::InvalidReply,
-            Self::TimedOut(_) => FailureReason::Timeout,
-            Self::Final(_) => FailureReason::Internal,
+    pub fn with_retry(self, after: Option<RetryAfter>) -> Self {
+        Self {
+            retry: Retry::Possible(after),
+            ..self
         }
     }
 }

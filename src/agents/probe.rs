@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 
-use super::backend::{BackendError, BodyProgress, Piece, TurnRequest};
+use super::backend::{BodyProgress, Piece, TurnRequest};
 use super::registry::Agent;
+use crate::domain::failure::FailureReason;
 use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
 use crate::domain::message::{Body, Message, Role, Sender, TurnState};
 use crate::domain::session::{NewSession, Session};
@@ -80,8 +81,10 @@ async fn ask(
                 Ok(Piece::Later) => return Ok(ProbeResult::Later),
                 Ok(Piece::RemoteSession(id)) => *remote = Some(id),
                 Ok(Piece::Info(_)) => {}
-                Err(BackendError::TimedOut(cause)) => return Err(ProbeError::TimedOut(cause)),
-                Err(error) => return Err(ProbeError::Failed(error.to_string())),
+                Err(error) if error.reason == FailureReason::Timeout => {
+                    return Err(ProbeError::TimedOut(error.cause));
+                }
+                Err(error) => return Err(ProbeError::Failed(error.cause)),
             }
         }
         let cause = "the reply ended before it was complete";

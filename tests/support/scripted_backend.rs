@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use sessiond::agents::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest};
 use sessiond::clock::Clock;
+use sessiond::domain::failure::FailureReason;
 use sessiond::domain::turn::{ContextNeeds, HistoryNeeds, Reply};
 use sessiond::json;
 
@@ -87,7 +88,12 @@ impl Script {
                     self.clock.sleep(span).await;
                 }
                 "hold" => std::future::pending().await,
-                "fail" => return Some(Err(BackendError::Final("the script says so".into()))),
+                "fail" => {
+                    return Some(Err(BackendError::new(
+                        FailureReason::Internal,
+                        "the script says so",
+                    )));
+                }
                 #[allow(clippy::panic, reason = "the test wants one")]
                 "panic" => panic!("the script says so"),
                 "end" => return None,

@@ -13,6 +13,7 @@ use crate::agents::client::http_client::{invalid_json, reported_error};
 use crate::agents::client::redact::Redactor;
 use crate::agents::client::sse::SseEvent;
 use crate::agents::client::surrogates::{Joiner, string_in};
+use crate::domain::failure::FailureReason;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::MAX_ATTACHMENTS_BYTES;
 use crate::domain::turn::Reply;
@@ -148,7 +149,7 @@ pub(crate) fn pieces(
 
 /// Returns the error of an answer that is not a reply.
 pub(crate) fn no_text() -> BackendError {
-    BackendError::Final("its answer has no text".into())
+    BackendError::new(FailureReason::InvalidReply, "its answer has no text")
 }
 
 fn content(
@@ -162,7 +163,10 @@ fn content(
             // `ElizaOS` may call it `text`.
             let chunk = string_in(&event.data, &["chunk", "text"]).map_err(invalid)?;
             Content::Chunk(chunk.ok_or_else(|| {
-                BackendError::Final("a chunk of its answer has neither chunk nor text".into())
+                BackendError::new(
+                    FailureReason::InvalidReply,
+                    "a chunk of its answer has neither chunk nor text",
+                )
             })?)
         }
         "done" => Content::Done(json::from_js(event.data.as_bytes()).map_err(invalid)?),

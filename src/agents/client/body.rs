@@ -11,6 +11,7 @@ use super::http_client::{describe, invalid_json};
 use super::redact::Redactor;
 use super::sse::{Parser, SseEvent};
 use crate::agents::backend::{BackendError, BodyProgress};
+use crate::domain::failure::FailureReason;
 use crate::json;
 
 /// The size limit of an answer that is read whole, in bytes.
@@ -56,9 +57,9 @@ impl AnswerBody {
                 Some(b'{' | b'[') => return Ok(BodyKind::Json),
                 Some(b'<') => {
                     let label = content_type(self.response.headers());
-                    return Err(BackendError::Final(format!(
-                        "it answered a page ({label}) and not JSON or an event stream"
-                    )));
+                    let cause =
+                        format!("it answered a page ({label}) and not JSON or an event stream");
+                    return Err(BackendError::new(FailureReason::Misconfigured, cause));
                 }
                 Some(_) => return Ok(BodyKind::Events),
                 None => {}
@@ -90,7 +91,8 @@ impl AnswerBody {
     /// The connection fails, or the body is too long or not UTF-8.
     pub(crate) async fn text(self) -> Result<String, BackendError> {
         let body = self.bytes().await?;
-        String::from_utf8(body).map_err(|_| BackendError::Final("its answer is not UTF-8".into()))
+        String::from_utf8(body)
+            .map_err(|_| BackendError::new(FailureReason::InvalidReply, "its answer is not UTF-8"))
     }
 
     async fn bytes(mut self) -> Result<Vec<u8>, BackendError> {
@@ -102,7 +104,7 @@ impl AnswerBody {
 
     /// Reads the body event by event. The last event may lack the empty line after it.
     pub(crate) fn events(mut self) -> impl Stream<Item = Result<SseEvent, BackendError>> + Send {
-        let invalid = |error: &str| BackendError::Final(error.into());
+        let invalid = |cause: &str| BackendError::new(FailureReason::InvalidReply, cause);
         try_stream! {
             let mut parser = Parser::default();
             let begun = std::mem::take(&mut self.begun);
@@ -126,7 +128,7 @@ impl AnswerBody {
                 "the connection failed during its answer: {}",
                 describe(error)
             );
-            BackendError::Final(self.redactor.redact(&text))
+            BackendError::new(FailureReason::InvalidReply, self.redactor.redact(&text))
         })?;
         self.progress.bytes_arrived();
         Ok(part)
@@ -135,7 +137,7 @@ impl AnswerBody {
     fn append(&mut self, part: &[u8]) -> Result<(), BackendError> {
         if self.begun.len() + part.len() > MAX_ANSWER_BYTES {
             let text = format!("its answer has more than {MAX_ANSWER_BYTES} bytes");
-            return Err(BackendError::Final(text));
+            return Err(BackendError::new(FailureReason::InvalidReply, text));
         }
         self.begun.extend_from_slice(part);
         Ok(())

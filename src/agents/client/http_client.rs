@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::redact::Redactor;
 use crate::agents::backend::{BackendError, RetryAfter};
+use crate::domain::failure::FailureReason;
 use crate::domain::time::Timestamp;
 use crate::json;
 
@@ -91,9 +92,9 @@ pub(crate) async fn send(
         let may_retry = error.is_connect() || is_unanswered && repeat == Repeat::Harmless;
         let detail = redactor.redact(&describe(error));
         if may_retry {
-            BackendError::transient(detail)
+            BackendError::new(FailureReason::Unavailable, detail).with_retry(None)
         } else {
-            BackendError::Final(detail)
+            BackendError::new(FailureReason::Unavailable, detail)
         }
     })
 }
@@ -138,20 +139,29 @@ impl ErrorResponse {
             _ => String::new(),
         };
         let detail = format!("it answered {}{wait}: {text}", self.status);
+        let error = BackendError::new(reason_of(self.status), detail);
         if repeat.allows_retry(self.status) {
-            return BackendError::Transient {
-                detail,
-                retry_after,
-            };
+            return error.with_retry(retry_after);
         }
-        BackendError::Final(detail)
+        error
+    }
+}
+
+/// Returns the reason that clients receive for an error response.
+fn reason_of(status: StatusCode) -> FailureReason {
+    match status.as_u16() {
+        429 | 529 => FailureReason::Busy,
+        413 => FailureReason::TooLong,
+        408 | 500..=599 => FailureReason::Unavailable,
+        _ => FailureReason::Misconfigured,
     }
 }
 
 /// Returns the error that a part of an answer reports.
 pub(crate) fn reported_error(text: &str, redactor: &Redactor) -> BackendError {
     let text = redactor.redact(&error_text(text.as_bytes()));
-    BackendError::Final(format!("it answered an error: {text}"))
+    let cause = format!("it answered an error: {text}");
+    BackendError::new(FailureReason::Unavailable, cause)
 }
 
 /// Returns the message in an error's body, which is a string or an object around one.
@@ -176,11 +186,9 @@ fn message_in(error: &Value) -> Option<String> {
 
 /// Returns a parser's error without the text that it parsed.
 pub(crate) fn invalid_json(what: &str, error: &serde_json::Error) -> BackendError {
-    BackendError::Final(format!(
-        "{what} is not valid, at its line {} and column {}",
-        error.line(),
-        error.column()
-    ))
+    let (line, column) = (error.line(), error.column());
+    let cause = format!("{what} is not valid, at its line {line} and column {column}");
+    BackendError::new(FailureReason::InvalidReply, cause)
 }
 
 /// Reads the beginning of an error's body, as far as it arrives in time.

@@ -12,7 +12,7 @@ use super::retry::{self, MIN_ATTEMPTS};
 use super::runner::RunnerParts;
 use super::session_worker::{RunningTurn, Slot};
 use super::turn_store::{PendingTurn, TurnStore};
-use crate::agents::backend::{BackendError, BodyProgress, Piece, TurnRequest};
+use crate::agents::backend::{BackendError, BodyProgress, Piece, Retry, TurnRequest};
 use crate::agents::registry::Agent;
 use crate::agents::reply_info::ReplyInfo;
 use crate::clock::Clock;
@@ -87,7 +87,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
         match answered {
             Some(Ok(Ok(Some(reply)))) => Ok(Outcome::Reply(reply)),
             Some(Ok(Ok(None))) => Ok(Outcome::Later(deadline)),
-            Some(Ok(Err(BackendError::TimedOut(error)))) => {
+            Some(Ok(Err(error))) if error.reason == FailureReason::Timeout => {
                 tracing::warn!(%session, %agent, %error, "the agent's answer stalled");
                 self.timed_out()
             }
@@ -96,7 +96,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
                 let reason = if self.chunks > 0 {
                     FailureReason::InvalidReply
                 } else {
-                    error.reason()
+                    error.reason
                 };
                 let name = reason.as_str();
                 tracing::warn!(%session, %agent, %error, reason = name, "the agent failed");
@@ -134,7 +134,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
                 Err(error) if self.chunks == 0 => error,
                 answer => return answer,
             };
-            let BackendError::Transient { retry_after, .. } = &error else {
+            let Retry::Possible(retry_after) = error.retry else {
                 return Err(error);
             };
             attempts += 1;
@@ -143,7 +143,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
                 return Err(error);
             }
             // If the turn would time out meanwhile, the cause is the better error.
-            let pause = retry::pause(attempts, *retry_after, clock.now());
+            let pause = retry::pause(attempts, retry_after, clock.now());
             let Some(pause) = pause.filter(|pause| elapsed + *pause < timeout) else {
                 return Err(error);
             };
@@ -168,9 +168,10 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
         tokio::select! {
             biased;
             answer = self.read(request) => answer,
-            () = stalled(clock, idle, &progress) => Err(BackendError::TimedOut(format!(
-                "it sent nothing for {} s in the middle of its answer", idle.as_secs()
-            ))),
+            () = stalled(clock, idle, &progress) => Err(BackendError::new(
+                FailureReason::Timeout,
+                format!("it sent nothing for {} s in the middle of its answer", idle.as_secs()),
+            )),
         }
     }
 
@@ -197,8 +198,9 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
                 }
             }
         }
-        Err(BackendError::Interrupted(
-            "the reply ended before it was complete".into(),
+        Err(BackendError::new(
+            FailureReason::InvalidReply,
+            "the reply ended before it was complete",
         ))
     }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::agents::backend::BackendError;
 use crate::agents::backends::answer::{BackendAnswer, ReplyOrigin};
+use crate::domain::failure::FailureReason;
 use crate::domain::turn::Reply;
 
 /// Separates the texts of a reply.
@@ -31,9 +32,8 @@ impl HttpAnswer {
             .and_then(|mut data| Some(data.get_mut("agentResponse")?.take()));
         let answer = match self.agent_response.or(inner) {
             None | Some(Value::Null) => {
-                return Err(BackendError::transient(
-                    "it answered without a reply".into(),
-                ));
+                let cause = "it answered without a reply";
+                return Err(BackendError::new(FailureReason::Busy, cause).with_retry(None));
             }
             Some(Value::String(text)) => BackendAnswer::from_text(text),
             Some(Value::Object(response)) => from_response(response)?,
@@ -81,5 +81,8 @@ fn joined_texts<'a>(contents: impl Iterator<Item = &'a Map<String, Value>>) -> S
 }
 
 fn invalid() -> BackendError {
-    BackendError::Final("its agentResponse is not a reply".into())
+    BackendError::new(
+        FailureReason::InvalidReply,
+        "its agentResponse is not a reply",
+    )
 }

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use crate::agents::backend::{BackendError, TurnRequest};
+use crate::domain::failure::FailureReason;
 use crate::domain::message::{Message, Role, TurnState};
 
 /// The server's limit of a text, in UTF-16 code units.
@@ -47,8 +48,9 @@ impl Outgoing {
         let body = &request.message.body;
         let own = without_nul(&body.content);
         if own.is_empty() {
-            return Err(BackendError::Final(
-                "the message has only NUL characters, which ElizaOS cannot store".into(),
+            return Err(BackendError::new(
+                FailureReason::Refused,
+                "the message has only NUL characters, which ElizaOS cannot store",
             ));
         }
         let text = beginning(&own, MAX_TEXT_UNITS);

@@ -12,6 +12,7 @@ use crate::agents::backend::{BackendError, BodyProgress, TurnRequest};
 use crate::agents::client::body::AnswerBody;
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
+use crate::domain::failure::FailureReason;
 use crate::domain::id::AgentId;
 
 /// The path of the sessions API.
@@ -80,8 +81,12 @@ impl ElizaOs {
             },
         });
         let created = self.post_session("", &body, redactor).await?;
-        ElizaSession::created(&created)
-            .ok_or_else(|| BackendError::Final("it created a session without an id".into()))
+        ElizaSession::created(&created).ok_or_else(|| {
+            BackendError::new(
+                FailureReason::InvalidReply,
+                "it created a session without an id",
+            )
+        })
     }
 
     /// Returns how long the session lives without another message.

@@ -3,6 +3,7 @@
 use crate::agents::backend::BackendError;
 use crate::agents::client::http_client::{ErrorResponse, Repeat, error_text, reported_error};
 use crate::agents::client::redact::Redactor;
+use crate::domain::failure::FailureReason;
 
 /// How much of an answer is searched for the cause, in bytes.
 const MAX_SEARCHED_BYTES: usize = 16 * 1024;
@@ -106,9 +107,8 @@ impl Failure {
     /// Returns the error of a request that exceeded the context without any history.
     pub(super) fn without_history(self, redactor: &Redactor) -> BackendError {
         let cause = self.into_error(redactor);
-        BackendError::Final(format!(
-            "the message without any history exceeds the model's context: {cause}"
-        ))
+        let cause = format!("the message without any history exceeds the model's context: {cause}");
+        BackendError::new(FailureReason::TooLong, cause)
     }
 }
 

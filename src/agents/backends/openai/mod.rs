@@ -37,6 +37,7 @@ use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
 use crate::agents::client::sse::SseEvent;
 use crate::agents::reply_info::ReplyInfo;
+use crate::domain::failure::FailureReason;
 use crate::domain::turn::{ContextNeeds, HistoryNeeds};
 
 /// Its fields in `settings.backend`.
@@ -243,7 +244,8 @@ async fn next_event(
         let next = tokio::time::timeout(GRACE, events.next()).await;
         next.ok().flatten()
     } else {
-        let ended = || BackendError::Final("the stream ended before the reply did".into());
+        let cause = "the stream ended before the reply did";
+        let ended = || BackendError::new(FailureReason::InvalidReply, cause);
         Some(events.next().await.ok_or_else(ended)?)
     };
     let event = next.transpose()?;

@@ -8,6 +8,7 @@ use crate::agents::backends::answer::MAX_THOUGHT_BYTES;
 use crate::agents::client::body::BodyKind;
 use crate::agents::client::surrogates::Joiner;
 use crate::agents::reply_info::ReplyInfo;
+use crate::domain::failure::FailureReason;
 use crate::domain::turn::Reply;
 
 /// Longer names of models and finish reasons are cut, in bytes.
@@ -135,7 +136,14 @@ impl ReplyReader {
         } else {
             causes.join(", ")
         };
-        BackendError::Final(format!("the model gave no text: {causes}"))
+        let is_filtered =
+            reason.is_some_and(|reason| reason.eq_ignore_ascii_case("content_filter"));
+        let reason = if self.is_refusal || is_filtered {
+            FailureReason::Refused
+        } else {
+            FailureReason::InvalidReply
+        };
+        BackendError::new(reason, format!("the model gave no text: {causes}"))
     }
 
     fn take(&mut self, parts: Vec<Split>, added: &mut String) {
