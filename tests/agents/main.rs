@@ -39,4 +39,5 @@ mod submit;
 mod support;
 mod times;
 mod webhook;
+mod webhook_log;
 mod webhook_streams;

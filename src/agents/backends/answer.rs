@@ -86,7 +86,7 @@ impl BackendAnswer {
     pub(crate) fn into_reply_or(self, streamed: String, origin: ReplyOrigin) -> Reply {
         let text = self.text.filter(|text| !text.is_empty());
         let mut reply = Reply::text(text.unwrap_or(streamed));
-        reply.thought = thought(self.thought);
+        reply.thought = thought(self.thought, origin);
         reply.actions = actions(self.actions, origin);
         reply.body.metadata = message_metadata(self.metadata).unwrap_or_else(|invalid| {
             origin.log_dropped("metadata", invalid.reason());
@@ -196,9 +196,14 @@ fn unnamed_content(data: &str, redactor: &Redactor) -> Result<Content, BackendEr
     Ok(Content::Chunk(data.into()))
 }
 
-fn thought(value: Option<Value>) -> Option<String> {
-    let Some(Value::String(mut thought)) = value else {
-        return None;
+fn thought(value: Option<Value>, origin: ReplyOrigin) -> Option<String> {
+    let mut thought = match value? {
+        Value::String(thought) => thought,
+        other => {
+            let reason = format!("thought must be a string, not {}", json::kind(&other));
+            origin.log_dropped("thought", &reason);
+            return None;
+        }
     };
     thought.truncate(thought.floor_char_boundary(MAX_THOUGHT_BYTES));
     (!thought.is_empty()).then_some(thought)
@@ -215,8 +220,13 @@ fn attachments(value: Option<Value>, origin: ReplyOrigin) -> Option<String> {
 
 /// Returns the text of an array that is short enough to be stored.
 fn actions(value: Option<Value>, origin: ReplyOrigin) -> Option<String> {
-    let Some(Value::Array(actions)) = value else {
-        return None;
+    let actions = match value? {
+        Value::Array(actions) => actions,
+        other => {
+            let reason = format!("actions must be an array, not {}", json::kind(&other));
+            origin.log_dropped("actions", &reason);
+            return None;
+        }
     };
     let text = json::text(&actions);
     if text.len() > MAX_ATTACHMENTS_BYTES {

@@ -1,0 +1,81 @@
+//! What the log has about the answers of webhooks.
+
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::stand_in::{AGENT, StandIn, character, client};
+use crate::support::server::Server as Process;
+
+/// Starts a server whose log is JSON, with a webhook.
+async fn start(stand_in: &StandIn) -> Process {
+    let backend = json!({ "type": "webhook", "url": stand_in.url });
+    let setup = Process::builder().env("LOG_FORMAT", "json");
+    let directory = setup.data_dir().join("agents");
+    std::fs::create_dir_all(&directory).unwrap();
+    let file = character(AGENT, &backend).to_string();
+    std::fs::write(directory.join("agent.json"), file).unwrap();
+    tokio::task::spawn_blocking(|| setup.start()).await.unwrap()
+}
+
+async fn post(client: &Client, url: &str, body: Value) -> Value {
+    let answer = client.post(url).json(&body).send().await.unwrap();
+    answer.json().await.unwrap()
+}
+
+/// Sends a message, which the webhook answers; returns the session's id and the answer.
+async fn ask(
+    server: &Process,
+    stand_in: &mut StandIn,
+    status: u16,
+    body: &Value,
+) -> (String, Value) {
+    let client = client();
+    let sessions = server.at("/api/messaging/sessions");
+    let new = json!({ "agentId": AGENT, "userId": AGENT });
+    let created = post(&client, &sessions, new).await;
+    let session = created["sessionId"].as_str().unwrap().to_owned();
+    let url = format!("{sessions}/{session}/messages");
+    let message = json!({ "content": "A secret of mine", "transport": "http" });
+    let answering = async { stand_in.next().await.answer(status, body).await };
+    let (answer, ()) = tokio::join!(post(&client, &url, message), answering);
+    (session, answer)
+}
+
+/// Returns the lines of the log with this message.
+fn lines(server: &Process, message: &str) -> Vec<Value> {
+    let log = server.log();
+    let lines = log.lines().filter(|line| line.contains(message));
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_a_wrong_type_are_dropped_and_logged() {
+    let mut stand_in = StandIn::start().await;
+    let server = start(&stand_in).await;
+    let body = json!({ "text": "Hello.", "thought": 7, "actions": "REPLY" });
+    let (session, answer) = ask(&server, &mut stand_in, 200, &body).await;
+    let reply = &answer["agentResponse"];
+    assert_eq!(reply["text"], "Hello.");
+    assert_eq!((reply.get("thought"), reply.get("actions")), (None, None));
+    // Null is the same as nothing.
+    let body = json!({ "text": "Hello.", "thought": null, "actions": null });
+    ask(&server, &mut stand_in, 200, &body).await;
+
+    let lines = lines(&server, "is dropped");
+    let said: Vec<_> = lines.iter().map(|line| &line["reason"]).collect();
+    assert_eq!(
+        said,
+        [
+            "thought must be a string, not a number",
+            "actions must be an array, not a string"
+        ]
+    );
+    for (line, part) in lines.iter().zip(["thought", "actions"]) {
+        assert_eq!(line["level"], "WARN");
+        assert_eq!(line["part"], part);
+        assert_eq!(line["session"], session);
+        assert_eq!(line["agent"], AGENT);
+    }
+}
