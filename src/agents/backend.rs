@@ -116,6 +116,31 @@ pub struct TurnRequest {
     pub remote_session: Option<String>,
     /// Where the backend reports received bytes; a new one for each attempt.
     pub progress: BodyProgress,
+    /// The attempt, which the turn runner sets.
+    pub attempt: Attempt,
+}
+
+/// An attempt to get the reply of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its number within the turn, from 1; from 1 again after a restart of the server.
+    pub number: u32,
+    /// When it began.
+    pub at: Timestamp,
+    /// When the time of the turn is over.
+    pub deadline: Timestamp,
+}
+
+impl Attempt {
+    /// Returns the first attempt of a turn.
+    #[must_use]
+    pub fn first(at: Timestamp, timeout: Duration) -> Self {
+        Self {
+            number: 1,
+            at,
+            deadline: at + timeout.into(),
+        }
+    }
 }
 
 /// Reports that bytes of an answer's body arrive.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 
-use super::backend::{BodyProgress, Piece, TurnRequest};
+use super::backend::{Attempt, BodyProgress, Piece, TurnRequest};
 use super::registry::Agent;
 use crate::domain::failure::FailureReason;
 use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
@@ -69,7 +69,7 @@ async fn ask(
     question: TurnRequest,
     remote: &mut Option<String>,
 ) -> Result<ProbeResult, ProbeError> {
-    let allowed = agent.character.backend.timeout().min(MAX_WAIT);
+    let allowed = allowed_time(agent);
     let started = Instant::now();
     let mut pieces = agent.backend.reply(Arc::new(question));
     let answer = async {
@@ -96,6 +96,10 @@ async fn ask(
             let cause = format!("no answer within {} s", allowed.as_secs());
             Err(ProbeError::TimedOut(cause))
         })
+}
+
+fn allowed_time(agent: &Agent) -> Duration {
+    agent.character.backend.timeout().min(MAX_WAIT)
 }
 
 fn question(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> TurnRequest {
@@ -137,5 +141,6 @@ fn question(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> TurnRequest {
         message,
         remote_session: None,
         progress: BodyProgress::default(),
+        attempt: Attempt::first(now, allowed_time(agent)),
     }
 }

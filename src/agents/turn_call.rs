@@ -2,6 +2,7 @@
 //! pages of an agent's work.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -10,6 +11,7 @@ use crate::domain::message::Message;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::History;
+use crate::json::raw_object;
 use crate::message_json;
 
 /// A user's message that waits for the agent's reply.
@@ -26,13 +28,38 @@ pub struct TurnCall<'a> {
     agent_id: AgentId,
     #[schema(value_type = String, format = Uuid)]
     user_id: UserId,
+    agent: CalledAgent<'a>,
+    session: CalledSession<'a>,
     message: CalledMessage<'a>,
     /// The messages before it, oldest first, as many as the agent's `historyMessages` allows.
     history: Vec<EarlierMessage<'a>>,
-    /// Until when a reply can be submitted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
-    deadline: Option<Timestamp>,
+    /// When the time of the turn is over. A later reply is not stored as its reply.
+    #[schema(value_type = String, format = DateTime)]
+    deadline: Timestamp,
+}
+
+/// The agent that replies.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AgentTurnAgent)]
+struct CalledAgent<'a> {
+    #[schema(value_type = String, format = Uuid)]
+    id: AgentId,
+    name: &'a str,
+}
+
+/// The session of the message.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AgentTurnSession)]
+struct CalledSession<'a> {
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// The session is expired from this instant on, unless it is renewed.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+    /// The client's own data.
+    #[schema(value_type = Object)]
+    metadata: &'a RawValue,
 }
 
 /// The message to reply to.
@@ -71,10 +98,11 @@ impl<'a> TurnCall<'a> {
     #[must_use]
     pub fn new(
         turn_id: TurnId,
-        session: &Session,
+        agent_name: &'a str,
+        session: &'a Session,
         message: &'a Message,
         history: &'a History,
-        deadline: Option<Timestamp>,
+        deadline: Timestamp,
     ) -> Self {
         let attachments = message.body.attachments.as_deref();
         let attachments = attachments.and_then(|text| serde_json::from_str(text).ok());
@@ -83,6 +111,15 @@ impl<'a> TurnCall<'a> {
             session_id: session.id,
             agent_id: session.agent_id,
             user_id: session.user_id,
+            agent: CalledAgent {
+                id: session.agent_id,
+                name: agent_name,
+            },
+            session: CalledSession {
+                created_at: session.created_at,
+                expires_at: session.expires_at,
+                metadata: raw_object(&session.metadata),
+            },
             message: CalledMessage {
                 id: message.id,
                 content: &message.body.content,

@@ -1,8 +1,9 @@
 //! The turn runner's view of the store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::agents::backend::{BodyProgress, TurnRequest};
+use crate::agents::backend::{Attempt, BodyProgress, TurnRequest};
 use crate::agents::turns::{PendingTurn, TurnStore, TurnStoreError};
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::TurnFailure;
@@ -88,6 +89,7 @@ impl From<SubmitError> for TurnStoreError {
 
 impl From<StoredTurn> for PendingTurn {
     fn from(stored: StoredTurn) -> Self {
+        let attempt = Attempt::first(stored.message.created_at, Duration::ZERO);
         Self {
             turn: stored.turn,
             reply_id: stored.reply_id,
@@ -98,6 +100,7 @@ impl From<StoredTurn> for PendingTurn {
                 message: stored.message,
                 remote_session: stored.remote_session,
                 progress: BodyProgress::default(),
+                attempt,
             }),
         }
     }

@@ -8,6 +8,7 @@
 
 mod field;
 mod members;
+mod raw;
 mod reserved;
 mod string;
 mod value;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 pub use self::field::{Field, JsNumber};
 pub use self::members::Members;
+pub use self::raw::{raw, raw_object};
 pub use self::reserved::refuse_reserved_names;
 pub use self::string::{JsPart, JsString};
 pub use self::value::{is_same, kind, read, text};

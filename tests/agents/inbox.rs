@@ -54,11 +54,16 @@ async fn the_stream_begins_with_what_waits_and_goes_on_with_what_comes() {
     let mut stream = work(&server).await;
     let one = stream.expect("turn").await;
     let history = server.history(&sessions[0]).await;
+    let info = server.info(&sessions[0]).await;
     assert_eq!(
         one,
         json!({
             "turnId": one["turnId"], "sessionId": sessions[0], "agentId": AGENT,
             "userId": one["userId"],
+            "agent": { "id": AGENT, "name": "Agent 1" },
+            "session": {
+                "createdAt": info["createdAt"], "expiresAt": info["expiresAt"], "metadata": {},
+            },
             "message": {
                 "id": history[0]["id"], "content": "One", "attachments": [],
                 "metadata": { "sessionId": sessions[0] }, "createdAt": history[0]["createdAt"],

@@ -39,5 +39,6 @@ mod submit;
 mod support;
 mod times;
 mod webhook;
+mod webhook_calls;
 mod webhook_log;
 mod webhook_streams;

@@ -30,6 +30,23 @@ async fn events_without_a_name_are_chunks() {
         ),
         ("data: two\ndata: lines\n\ndata: [DONE]\n\n", "two\nlines"),
         ("event: message\ndata: Hello.\n\ndata: [DONE]\n\n", "Hello."),
+        ("data: null\n\ndata: [1]\n\ndata: [DONE]\n\n", "null[1]"),
+        // The first of the members that is a string.
+        (
+            "data: {\"chunk\": 7, \"content\": \"c\", \"text\": \"Hello.\"}\n\ndata: [DONE]\n\n",
+            "Hello.",
+        ),
+        // Empty ones.
+        (
+            "data: He\n\ndata:\n\ndata: {\"chunk\": \"\"}\n\ndata: llo.\n\ndata: [DONE]\n\n",
+            "Hello.",
+        ),
+        // Beside events with a name, of which unknown ones are ignored.
+        (
+            "event: chunk\ndata: {\"chunk\": \"Hel\"}\n\ndata: lo.\n\nevent: ping\ndata: x\n\n\
+             data: [DONE]\n\n",
+            "Hello.",
+        ),
         // With a `done` event.
         (
             "data: Hello.\n\nevent: done\ndata: {\"thought\": \"hm\"}\n\n",

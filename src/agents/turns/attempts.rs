@@ -12,14 +12,14 @@ use super::retry::{self, MIN_ATTEMPTS};
 use super::runner::RunnerParts;
 use super::session_worker::{RunningTurn, Slot};
 use super::turn_store::{PendingTurn, TurnStore};
-use crate::agents::backend::{BackendError, BodyProgress, Piece, Retry, TurnRequest};
+use crate::agents::backend::{Attempt, BackendError, BodyProgress, Piece, Retry, TurnRequest};
 use crate::agents::registry::Agent;
 use crate::agents::reply_info::ReplyInfo;
 use crate::clock::Clock;
 use crate::domain::failure::FailureReason;
 use crate::domain::id::SessionId;
 use crate::domain::message::TurnFailure;
-use crate::domain::time::{Millis, Timestamp};
+use crate::domain::time::Timestamp;
 use crate::domain::turn::Reply;
 use crate::events::Event;
 
@@ -78,15 +78,15 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
         let (session, agent) = (self.session(), self.agent.character.id);
         let timeout = self.agent.character.backend.timeout();
         let clock = &self.parts.clock;
-        let deadline = clock.now() + Millis(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
+        let first = Attempt::first(clock.now(), timeout);
         let answered = {
-            let asking = pin!(self.ask_with_retries(timeout));
+            let asking = pin!(self.ask_with_retries(timeout, first));
             let asking = AssertUnwindSafe(asking).catch_unwind();
             clock.timeout(timeout, asking).await
         };
         match answered {
             Some(Ok(Ok(Some(reply)))) => Ok(Outcome::Reply(reply)),
-            Some(Ok(Ok(None))) => Ok(Outcome::Later(deadline)),
+            Some(Ok(Ok(None))) => Ok(Outcome::Later(first.deadline)),
             Some(Ok(Err(error))) if error.reason == FailureReason::Timeout => {
                 tracing::warn!(%session, %agent, %error, "the agent's answer stalled");
                 self.timed_out()
@@ -124,12 +124,22 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
     }
 
     /// Asks the agent until a retry would not help; `None` if the reply will be submitted.
-    async fn ask_with_retries(&mut self, timeout: Duration) -> Result<Option<Reply>, BackendError> {
+    async fn ask_with_retries(
+        &mut self,
+        timeout: Duration,
+        first: Attempt,
+    ) -> Result<Option<Reply>, BackendError> {
         let clock = &self.parts.clock;
         let started = clock.monotonic();
         let mut request = Arc::clone(&self.pending.request);
         let mut attempts = 0;
         loop {
+            attempts += 1;
+            Arc::make_mut(&mut request).attempt = Attempt {
+                number: attempts,
+                at: clock.now(),
+                ..first
+            };
             let error = match self.attempt(&mut request).await {
                 Err(error) if self.chunks == 0 => error,
                 answer => return answer,
@@ -137,7 +147,6 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
             let Retry::Possible(retry_after) = error.retry else {
                 return Err(error);
             };
-            attempts += 1;
             let elapsed = clock.monotonic().saturating_sub(started);
             if attempts >= MIN_ATTEMPTS && elapsed >= retry::window(timeout) {
                 return Err(error);

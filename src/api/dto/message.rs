@@ -8,13 +8,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::metadata::{Inherited, Metadata};
-use super::raw::raw;
 use super::schemas;
 use crate::app::{Page, SentMessage};
 use crate::domain::id::MessageId;
 use crate::domain::message::{Message, Role};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
+use crate::json::raw;
 
 /// A user's message in the response to its sender.
 #[derive(ToSchema, Serialize, Clone)]

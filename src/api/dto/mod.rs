@@ -6,7 +6,6 @@ mod health;
 mod message;
 mod metadata;
 pub(crate) mod queries;
-mod raw;
 pub(crate) mod requests;
 pub(super) mod schemas;
 mod sent;

@@ -5,11 +5,11 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::raw::raw_object;
 use crate::app::Stats;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
+use crate::json::raw_object;
 
 /// A session.
 #[derive(ToSchema, Serialize)]

@@ -30,21 +30,24 @@ pub(in crate::api) struct TurnCancelled {
     reason: &'static str,
 }
 
-/// Returns a stored turn as its agent receives it.
-pub(in crate::api) fn turn_call(stored: &StoredTurn) -> TurnCall<'_> {
+/// Returns a waiting turn as its agent receives it.
+pub(in crate::api) fn turn_call<'a>(stored: &'a StoredTurn, agent_name: &'a str) -> TurnCall<'a> {
     TurnCall::new(
         stored.turn_id,
+        agent_name,
         &stored.session,
         &stored.message,
         &stored.history,
-        stored.turn.waits_until,
+        // A turn that waits has a deadline.
+        stored.turn.waits_until.unwrap_or(stored.message.created_at),
     )
 }
 
-impl<'a> From<&'a WaitingTurns> for AgentTurns<'a> {
-    fn from(page: &'a WaitingTurns) -> Self {
+impl<'a> AgentTurns<'a> {
+    pub(in crate::api) fn new(page: &'a WaitingTurns, agent_name: &'a str) -> Self {
+        let turns = page.turns.iter();
         Self {
-            turns: page.turns.iter().map(turn_call).collect(),
+            turns: turns.map(|turn| turn_call(turn, agent_name)).collect(),
             next_cursor: page.next.map(work_cursor),
         }
     }

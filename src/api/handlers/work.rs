@@ -1,5 +1,7 @@
 //! The work of an agent that runs elsewhere.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -46,9 +48,14 @@ pub(in crate::api) async fn list(
     Query(query): Query<AgentTurnsQuery>,
 ) -> Result<Response, ApiError> {
     let (after, limit) = query.validate()?;
-    let agent = AgentId::parse(&path).ok_or_else(|| ApiError::agent_not_found(&path))?;
-    let page = state.app.waiting_turns(agent, after, limit).await?;
-    Ok(json(StatusCode::OK, &AgentTurns::from(&page)))
+    let id = AgentId::parse(&path).ok_or_else(|| ApiError::agent_not_found(&path))?;
+    let page = state.app.waiting_turns(id, after, limit).await?;
+    let agent = state.app.agents().get(id);
+    let agent = agent.ok_or_else(|| ApiError::agent_not_found(&path))?;
+    Ok(json(
+        StatusCode::OK,
+        &AgentTurns::new(&page, &agent.character.name),
+    ))
 }
 
 /// Stream the turns that wait for a submitted reply
@@ -77,19 +84,28 @@ pub(in crate::api) async fn stream(
     State(state): State<ApiState>,
     AgentPath { agent: path }: AgentPath,
 ) -> Result<Response, ApiError> {
-    let agent = AgentId::parse(&path).ok_or_else(|| ApiError::agent_not_found(&path))?;
-    let inbox = state.app.agent_inbox(agent)?;
+    let id = AgentId::parse(&path).ok_or_else(|| ApiError::agent_not_found(&path))?;
+    let inbox = state.app.agent_inbox(id)?;
     let open = OpenGauge::new(&state.app.metrics().agent_inbox_streams);
-    let events = unfold((inbox, open), |(mut inbox, open)| async move {
-        let event = event(&inbox.next().await?);
-        Some((Ok(event), (inbox, open)))
-    });
+    let app = Arc::clone(&state.app);
+    let events = unfold(
+        (inbox, app, open),
+        move |(mut inbox, app, open)| async move {
+            let next = inbox.next().await?;
+            // A reload may have renamed the agent.
+            let agent = app.agents().get(id)?;
+            let event = event(&next, &agent.character.name);
+            Some((Ok(event), (inbox, app, open)))
+        },
+    );
     Ok(sse::response(events))
 }
 
-fn event(event: &InboxEvent) -> Event {
+fn event(event: &InboxEvent, agent_name: &str) -> Event {
     match event {
-        InboxEvent::Turn(turn) => sse::event("turn", &turn_call(turn)).id(turn.turn_id.to_string()),
+        InboxEvent::Turn(turn) => {
+            sse::event("turn", &turn_call(turn, agent_name)).id(turn.turn_id.to_string())
+        }
         InboxEvent::Closed(closed) => sse::event("turnCancelled", &TurnCancelled::from(*closed)),
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::sample::{
-    CREATED, NOW, created, message, message_in, reply, session, session_id, waiting_turn,
+    AGENT_NAME, CREATED, NOW, created, message, message_in, reply, session, session_id,
+    waiting_turn,
 };
 use crate::api::dto::{
     self, AgentAnswer, AgentListAnswer, AgentResponse, AgentTurns, Deleted, MessageList,
@@ -111,10 +112,11 @@ pub(in crate::api) fn agent_turns() -> Value {
         message_at: turn.turn.message_at,
         session_id: session_id(),
     };
-    json!(AgentTurns::from(&WaitingTurns {
+    let page = WaitingTurns {
         turns: vec![turn],
         next: Some(next),
-    }))
+    };
+    json!(AgentTurns::new(&page, AGENT_NAME))
 }
 
 pub(in crate::api) fn agent() -> Value {

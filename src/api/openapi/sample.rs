@@ -16,6 +16,8 @@ const SENT: Timestamp = Timestamp(1_705_314_644_321);
 /// When the agent replied, which is now.
 pub(in crate::api) const NOW: Timestamp = Timestamp(1_705_314_645_123);
 
+pub(in crate::api) const AGENT_NAME: &str = "Eliza";
+
 pub(in crate::api) const REPLY: &str = "Hello Ada. What brings you here?";
 
 const USER: u128 = 0x3c90_c3cc_0d44_4b50_8888_8dd2_5736_052a;

@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::sample::{
-    NOW, REPLY, agent_id, expired, message, reply, reply_id, session, session_id, waiting_turn,
+    AGENT_NAME, NOW, REPLY, agent_id, expired, message, reply, reply_id, session, session_id,
+    waiting_turn,
 };
 use crate::api::dto::{AgentResponse, SessionStatus, TurnCancelled, UserMessage, turn_call};
 use crate::api::sse::{ReplyChunk, ReplyError, SentEvent};
@@ -97,7 +98,7 @@ fn agent_events() -> Vec<StreamEvent> {
             schema: "AgentTurnEvent".into(),
             payload_schema: "AgentTurn".into(),
             id: Some((waiting.turn_id.to_string(), "The id of the turn")),
-            payload: json!(turn_call(&waiting)),
+            payload: json!(turn_call(&waiting, AGENT_NAME)),
         },
         StreamEvent {
             example: "turnCancelled",

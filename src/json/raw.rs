@@ -3,12 +3,14 @@
 use serde_json::value::RawValue;
 
 /// Returns stored JSON unchanged, or `None` if it is damaged.
-pub(super) fn raw(text: &str) -> Option<&RawValue> {
+#[must_use]
+pub fn raw(text: &str) -> Option<&RawValue> {
     serde_json::from_str(text).ok()
 }
 
 /// Returns a stored object as [`raw`] does, or an empty object.
-pub(super) fn raw_object(text: &str) -> &RawValue {
+#[must_use]
+pub fn raw_object(text: &str) -> &RawValue {
     raw(text).or_else(|| raw("{}")).unwrap_or(RawValue::NULL)
 }
 

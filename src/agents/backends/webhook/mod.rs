@@ -1,15 +1,16 @@
 //! A webhook into the user's own code.
 
+mod signature;
+
 use std::sync::Arc;
 
 use async_stream::try_stream;
 use futures_util::stream::StreamExt as _;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::Sha256;
+use secrecy::SecretString;
 
+use self::signature::{InvalidSecret, Signer};
 use super::answer::{self, BackendAnswer, ReplyOrigin, Unnamed};
 use crate::agents::backend::{Backend, Piece, ReplySource, ReplyStream, TurnRequest};
 use crate::agents::backend_context::BackendContext;
@@ -18,22 +19,25 @@ use crate::agents::client::address;
 use crate::agents::client::body::{AnswerBody, BodyKind};
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
-use crate::agents::settings::SettingsError;
+use crate::agents::settings::{BackendConfig, SettingsError};
 use crate::agents::turn_call::TurnCall;
 use crate::domain::turn::{ContextNeeds, HistoryNeeds};
 use crate::json;
 
-const SIGNATURE: &str = "X-Sessiond-Signature";
+const ATTEMPT: &str = "X-Sessiond-Attempt";
 
 /// Its fields in `settings.backend`.
 pub(crate) const FIELDS: &[&str] = &["url", "secretEnv", "historyMessages"];
 
 /// A webhook.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Webhook {
     client: Client,
     url: Url,
+    agent_name: String,
     secret: Option<SecretString>,
+    /// Signs with the secret.
+    signer: Option<Signer>,
     history: usize,
 }
 
@@ -44,32 +48,59 @@ impl Webhook {
         context: &BackendContext,
     ) -> Result<Box<dyn Backend>, SettingsError> {
         let config = &character.backend;
+        let url = config.url("url", config.required("url")?)?;
+        let secret = config.secret("secretEnv", context)?;
         Ok(Box::new(Self {
             client: context.client.clone(),
-            url: config.url("url", config.required("url")?)?,
-            secret: config.secret("secretEnv", context)?,
+            url,
+            agent_name: character.name.clone(),
+            signer: signer(config, secret.as_ref())?,
+            secret,
             history: config.history(0)?,
         }))
     }
 
     fn request(&self, request: &TurnRequest) -> RequestBuilder {
-        // The signature is of exactly these bytes.
+        let TurnRequest {
+            turn_id, attempt, ..
+        } = *request;
         let body = json::text(&TurnCall::new(
-            request.turn_id,
+            turn_id,
+            &self.agent_name,
             &request.session,
             &request.message,
             &request.history,
-            None,
+            attempt.deadline,
         ));
-        let mut post = self
+        let post = self
             .client
             .post(self.url.clone())
-            .header(CONTENT_TYPE, "application/json");
-        if let Some(secret) = &self.secret {
-            post = post.header(SIGNATURE, signature(secret, body.as_bytes()));
-        }
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "text/event-stream, application/json")
+            .header(ATTEMPT, attempt.number);
+        // The signatures are of exactly these bytes.
+        let headers =
+            signature::headers(self.signer.as_ref(), turn_id, attempt.at, body.as_bytes());
+        let post = headers
+            .into_iter()
+            .fold(post, |post, (name, value)| post.header(name, value));
         post.body(body)
     }
+}
+
+fn signer(
+    config: &BackendConfig,
+    secret: Option<&SecretString>,
+) -> Result<Option<Signer>, SettingsError> {
+    let signer = secret.map(Signer::new).transpose();
+    signer.map_err(|InvalidSecret| {
+        let variable = config.text("secretEnv").ok().flatten().unwrap_or_default();
+        let reason = format!(
+            "settings.backend.secretEnv names the variable {variable}, whose value begins with \
+             whsec_; expected a key in base64 after that"
+        );
+        config.error_in("secretEnv", reason)
+    })
 }
 
 impl Backend for Webhook {
@@ -115,27 +146,5 @@ impl Backend for Webhook {
             yield Piece::done(reply.ok_or_else(answer::no_text)?);
         }
         .boxed()
-    }
-}
-
-/// Returns `sha256=` and the HMAC of the body in hex.
-fn signature(secret: &SecretString, body: &[u8]) -> String {
-    // HMAC accepts keys of any length.
-    let hmac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes());
-    let digest = hmac.map(|hmac| hmac.chain_update(body).finalize().into_bytes());
-    format!("sha256={}", digest.map(hex::encode).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_signature_matches_rfc_4231() {
-        // RFC 4231, test case 2.
-        assert_eq!(
-            signature(&"Jefe".into(), b"what do ya want for nothing?"),
-            "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-        );
     }
 }
