@@ -16,6 +16,8 @@ mod generated;
 #[path = "clients/model.rs"]
 mod model;
 mod support;
+#[path = "clients/webhooks.rs"]
+mod webhooks;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -151,9 +151,9 @@ impl TurnFailure {
         Self::new("AGENT_ERROR", "The agent could not answer", reason)
     }
 
-    /// The agent submitted an error instead of a reply.
+    /// The agent refused, with a message of its own for the user.
     #[must_use]
-    pub fn submitted(message: String) -> Self {
+    pub fn refused(message: String) -> Self {
         Self {
             code: "AGENT_ERROR".to_owned(),
             message,

@@ -41,4 +41,5 @@ mod times;
 mod webhook;
 mod webhook_calls;
 mod webhook_log;
+mod webhook_refusals;
 mod webhook_streams;

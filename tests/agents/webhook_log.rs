@@ -79,3 +79,20 @@ async fn parts_of_a_wrong_type_are_dropped_and_logged() {
         assert_eq!(line["agent"], AGENT);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_words_of_a_refusal_are_not_logged() {
+    let mut stand_in = StandIn::start().await;
+    let server = start(&stand_in).await;
+    let words = "You say: A secret of mine. I refuse";
+    let refusal = json!({ "error": { "message": words } });
+    let (session, answer) = ask(&server, &mut stand_in, 422, &refusal).await;
+    assert_eq!(answer["error"]["details"], words);
+
+    let lines = lines(&server, "the agent refused");
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert_eq!(lines[0]["reason"], "refused");
+    assert_eq!(lines[0]["session"], session);
+    assert_eq!(lines[0]["agent"], AGENT);
+    assert!(!server.log().contains("secret of mine"));
+}

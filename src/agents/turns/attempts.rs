@@ -91,6 +91,14 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
                 tracing::warn!(%session, %agent, %error, "the agent's answer stalled");
                 self.timed_out()
             }
+            Some(Ok(Err(BackendError {
+                message: Some(message),
+                ..
+            }))) if self.chunks == 0 => {
+                // The words are for the user and may repeat the conversation.
+                tracing::info!(%session, %agent, reason = "refused", "the agent refused");
+                Err(TurnFailure::refused(message))
+            }
             Some(Ok(Err(error))) => {
                 // An answer that was cut off is invalid, whatever the cause.
                 let reason = if self.chunks > 0 {

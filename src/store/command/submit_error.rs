@@ -74,7 +74,7 @@ impl SubmitFailure {
         selected: Vec<SelectedTurn>,
         open: &[OpenTurn],
     ) -> CommandResult<FailedTurns> {
-        let failure = TurnFailure::submitted(self.message.clone());
+        let failure = TurnFailure::refused(self.message.clone());
         let newest_at = selected.last().map(|newest| newest.message.created_at);
         let mut left = open.len();
         let mut failed = Vec::with_capacity(selected.len());
@@ -117,7 +117,7 @@ impl SubmitFailure {
         match claim {
             SubmitClaim::Error(_, earlier) if self.has_same_content(&earlier) => Ok(FailedTurns {
                 failed: earlier.failed,
-                failure: TurnFailure::submitted(earlier.message),
+                failure: TurnFailure::refused(earlier.message),
                 replayed: true,
             }),
             SubmitClaim::Error(..) | SubmitClaim::Reply(_) => Err(conflict(key)),

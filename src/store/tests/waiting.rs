@@ -225,7 +225,7 @@ fn an_error_closes_turns_and_is_retained_with_its_key() {
     };
     let failed = FailedTurns {
         failed: vec![one.id, two.id],
-        failure: TurnFailure::submitted("I may not".into()),
+        failure: TurnFailure::refused("I may not".into()),
         replayed: false,
     };
     assert_eq!(rig.submit(error("I may not")).unwrap(), failed);

@@ -1,5 +1,6 @@
 //! A webhook into the user's own code.
 
+mod refusal;
 mod signature;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use secrecy::SecretString;
 
+use self::refusal::refusal;
 use self::signature::{InvalidSecret, Signer};
 use super::answer::{self, BackendAnswer, ReplyOrigin, Unnamed};
 use crate::agents::backend::{Backend, Piece, ReplySource, ReplyStream, TurnRequest};
@@ -129,7 +131,9 @@ impl Backend for Webhook {
         let origin = ReplyOrigin::new(&request);
         try_stream! {
             let response = http_client::send(post, &redactor, Repeat::Harmless).await?;
-            let response = http_client::accept(response, &redactor, Repeat::Harmless).await?;
+            let response = http_client::check(response).await.map_err(|error| {
+                refusal(&error).unwrap_or_else(|| error.into_error(&redactor, Repeat::Harmless))
+            })?;
             if response.status() == StatusCode::ACCEPTED {
                 yield Piece::Later;
                 return;

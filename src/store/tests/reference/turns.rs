@@ -200,7 +200,7 @@ impl Reference {
     pub(crate) fn submit_failure(&mut self, submit: &SubmitFailure) -> Result<FailedTurns> {
         let name = submit.key.as_ref().map(|key| key.as_str().to_owned());
         let kept = self.kept(submit.session_id)?;
-        let failure = TurnFailure::submitted(submit.message.clone());
+        let failure = TurnFailure::refused(submit.message.clone());
         let selected = kept.selected(submit.selector, submit.closes_turns);
         if let Some(name) = &name
             && kept.submit_keys.contains_key(name)
