@@ -22,7 +22,9 @@ fn signing_with(secret: &str, mut backend: Value) -> Builder {
 
 fn hmac(key: &[u8], parts: [&[u8]; 2]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     mac.finalize().into_bytes().to_vec()
 }
 
