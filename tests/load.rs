@@ -110,7 +110,7 @@ fn shares_are_compared_with_their_floors() {
     ] {
         let output = load(&[
             "--json",
-            "--seconds=0.1",
+            "--seconds=0.5",
             "--rounds=1",
             "--sessions=10",
             "--messages=60",

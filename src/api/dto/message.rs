@@ -110,14 +110,17 @@ struct MessageInfo<'a> {
 #[derive(ToSchema, Serialize)]
 pub(in crate::api) struct Submitted<'a> {
     success: bool,
-    data: SubmittedMessage<'a>,
+    data: SubmittedData<'a>,
 }
 
-/// The response to a submitted error.
+/// What a submission has done.
 #[derive(ToSchema, Serialize)]
-pub(in crate::api) struct SubmittedFailure {
-    success: bool,
-    data: FailedMessages,
+#[serde(untagged)]
+enum SubmittedData<'a> {
+    /// A reply was stored.
+    Reply(SubmittedMessage<'a>),
+    /// Turns were closed with an error.
+    Error(FailedMessages),
 }
 
 /// The messages whose turns were closed with an error.
@@ -125,27 +128,6 @@ pub(in crate::api) struct SubmittedFailure {
 struct FailedMessages {
     /// Oldest first.
     failed: Vec<Uuid>,
-}
-
-/// The response to a submission.
-#[derive(ToSchema, Serialize)]
-#[serde(untagged)]
-pub(in crate::api) enum SubmitAnswer<'a> {
-    /// A reply was stored.
-    Reply(Submitted<'a>),
-    /// Turns were closed with an error.
-    Error(SubmittedFailure),
-}
-
-impl SubmittedFailure {
-    pub(in crate::api) fn new(failed: &[MessageId]) -> Self {
-        Self {
-            success: true,
-            data: FailedMessages {
-                failed: failed.iter().map(|id| id.0).collect(),
-            },
-        }
-    }
 }
 
 /// A submitted reply.
@@ -232,13 +214,22 @@ impl<'a> MessageList<'a> {
 }
 
 impl<'a> Submitted<'a> {
-    pub(in crate::api) fn new(session: &Session, message: &'a Message) -> Self {
+    pub(in crate::api) fn reply(session: &Session, message: &'a Message) -> Self {
         Self {
             success: true,
-            data: SubmittedMessage {
+            data: SubmittedData::Reply(SubmittedMessage {
                 message: MessageInfo::new(message, Metadata::new(session, message)),
                 channel_id: session.id.0,
-            },
+            }),
+        }
+    }
+
+    pub(in crate::api) fn error(failed: &[MessageId]) -> Self {
+        Self {
+            success: true,
+            data: SubmittedData::Error(FailedMessages {
+                failed: failed.iter().map(|id| id.0).collect(),
+            }),
         }
     }
 }

@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use crate::api::dto::Submitted;
 use crate::api::dto::requests::SubmitRequest;
-use crate::api::dto::{SubmitAnswer, Submitted, SubmittedFailure};
 use crate::api::error::{ApiError, Call};
 use crate::api::extract::{ApiJson, KeyHeader};
 use crate::api::openapi::examples;
@@ -37,7 +37,7 @@ use crate::app::SubmissionResult;
         (
             status = 201,
             description = "The reply is stored, or the turns are closed with the error",
-            body = SubmitAnswer<'_>,
+            body = Submitted<'_>,
             headers((
                 "Idempotent-Replayed" = String,
                 description = "`true` if an earlier call with this key has done it"
@@ -63,13 +63,10 @@ pub(in crate::api) async fn submit(
     let result = result.map_err(|error| ApiError::from_app(error, Call::Send))?;
     let (answer, is_replayed) = match &result {
         SubmissionResult::Reply(reply) => {
-            let answer = Submitted::new(&reply.session, &reply.message);
-            (SubmitAnswer::Reply(answer), reply.replayed)
+            let answer = Submitted::reply(&reply.session, &reply.message);
+            (answer, reply.replayed)
         }
-        SubmissionResult::Error(error) => {
-            let answer = SubmittedFailure::new(&error.failed);
-            (SubmitAnswer::Error(answer), error.replayed)
-        }
+        SubmissionResult::Error(error) => (Submitted::error(&error.failed), error.replayed),
     };
     let response = json(StatusCode::CREATED, &answer);
     Ok(mark_replayed(response, is_replayed))

@@ -11,7 +11,7 @@ use super::sample::{
 use crate::api::dto::{
     self, AgentAnswer, AgentListAnswer, AgentResponse, AgentTurns, Deleted, MessageList,
     SentAnswer, SessionInfo, SessionStatus, SessionsHealth, StatsInfo, StorageAnswer, Submitted,
-    SubmittedFailure, UserMessage, VerificationAnswer, WithError,
+    UserMessage, VerificationAnswer, WithError,
 };
 use crate::api::error::ApiError;
 use crate::app::error::Unavailable;
@@ -98,11 +98,11 @@ fn message_list(messages: Vec<Message>) -> Value {
 }
 
 pub(in crate::api) fn submitted() -> Value {
-    json!(Submitted::new(&session(), &reply()))
+    json!(Submitted::reply(&session(), &reply()))
 }
 
 pub(in crate::api) fn submitted_error() -> Value {
-    json!(SubmittedFailure::new(&[message().id]))
+    json!(Submitted::error(&[message().id]))
 }
 
 /// A page that is not the last one.
