@@ -3,12 +3,15 @@
 use reqwest::Client;
 
 use super::client::http_client;
+use super::secrets::Secrets;
 use super::variables::Variables;
 
-/// What all backends share: the variables that hold their secrets, and the HTTP client.
+/// What all backends share: the variables that hold their secrets, those that they have named, and
+/// the HTTP client.
 #[derive(Debug, Clone)]
 pub struct BackendContext {
     pub(super) variables: Variables,
+    pub(super) secrets: Secrets,
     pub(super) client: Client,
 }
 
@@ -24,6 +27,10 @@ impl BackendContext {
     /// The client cannot be created on this machine.
     pub fn new(variables: Variables) -> Result<Self, ClientError> {
         let client = http_client::client().map_err(|error| ClientError(error.to_string()))?;
-        Ok(Self { variables, client })
+        Ok(Self {
+            variables,
+            secrets: Secrets::default(),
+            client,
+        })
     }
 }

@@ -131,7 +131,7 @@ async fn json(
     request: RequestBuilder,
     key: Option<&SecretString>,
 ) -> Result<Value, DiscoveryError> {
-    let redactor = Redactor::for_key(key);
+    let redactor = Redactor::default().with_key(key);
     let failed = |error: super::backend::BackendError| DiscoveryError::Failed(error.to_string());
     let reading = async {
         let response = http_client::send(request, &redactor, Repeat::Harmless)

@@ -15,6 +15,7 @@ pub mod new_agent;
 pub mod probe;
 pub mod registry;
 pub mod reply_info;
+mod secrets;
 pub mod settings;
 pub mod turn_call;
 pub mod turns;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 
-use super::backend::{Attempt, BodyProgress, Piece, TurnRequest};
+use super::backend::{Attempt, BackendError, BodyProgress, Piece, TurnRequest};
 use super::registry::Agent;
 use crate::domain::failure::FailureReason;
 use crate::domain::id::{MessageId, SessionId, TurnId, UserId};
@@ -31,27 +31,16 @@ pub enum ProbeResult {
     Later,
 }
 
-/// Why an agent does not reply. The text is for the operator.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ProbeError {
-    /// It took too long.
-    #[error("{0}")]
-    TimedOut(String),
-    /// It failed.
-    #[error("{0}")]
-    Failed(String),
-}
-
 /// Sends a short question to an agent, without retries, and waits for the first piece of the reply.
 /// Deletes the remote session that its server creates for it.
 ///
 /// # Errors
-/// The agent does not reply.
+/// The agent does not reply. A probe waits for at most 30 s.
 pub async fn probe(
     agent: &Agent,
     now: Timestamp,
     ids: [u128; 5],
-) -> Result<ProbeResult, ProbeError> {
+) -> Result<ProbeResult, BackendError> {
     let mut remote = None;
     let found = ask(agent, question(agent, now, ids), &mut remote).await;
     if let Some(deletion) = remote.and_then(|id| agent.backend.delete(id)) {
@@ -68,7 +57,7 @@ async fn ask(
     agent: &Agent,
     question: TurnRequest,
     remote: &mut Option<String>,
-) -> Result<ProbeResult, ProbeError> {
+) -> Result<ProbeResult, BackendError> {
     let allowed = allowed_time(agent);
     let started = Instant::now();
     let mut pieces = agent.backend.reply(Arc::new(question));
@@ -81,20 +70,17 @@ async fn ask(
                 Ok(Piece::Later) => return Ok(ProbeResult::Later),
                 Ok(Piece::RemoteSession(id)) => *remote = Some(id),
                 Ok(Piece::Info(_)) => {}
-                Err(error) if error.reason == FailureReason::Timeout => {
-                    return Err(ProbeError::TimedOut(error.cause));
-                }
-                Err(error) => return Err(ProbeError::Failed(error.cause)),
+                Err(error) => return Err(error),
             }
         }
         let cause = "the reply ended before it was complete";
-        Err(ProbeError::Failed(cause.into()))
+        Err(BackendError::new(FailureReason::InvalidReply, cause))
     };
     tokio::time::timeout(allowed, answer)
         .await
         .unwrap_or_else(|_| {
             let cause = format!("no answer within {} s", allowed.as_secs());
-            Err(ProbeError::TimedOut(cause))
+            Err(BackendError::new(FailureReason::Timeout, cause))
         })
 }
 

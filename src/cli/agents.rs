@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 use super::output::{complete, note, print};
-use crate::agents::probe::{ProbeError, ProbeResult, probe};
+use crate::agents::probe::{ProbeResult, probe};
 use crate::agents::registry::{Agent, BackendContext, Registry};
 use crate::agents::warnings::warnings;
 use crate::clock::Clock;
@@ -38,7 +38,7 @@ struct Listed<'a> {
     ok: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_chunk_ms: Option<u64>,
-    /// The class of the failure, if it is known.
+    /// The reason that clients would receive.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,8 +87,8 @@ async fn ask<'a>(agent: &'a Agent, clock: &Clock) -> Listed<'a> {
         },
         Err(error) => Listed {
             ok: Some(false),
-            reason: matches!(error, ProbeError::TimedOut(_)).then_some("timeout"),
-            cause: Some(error.to_string()),
+            reason: Some(error.reason.as_str()),
+            cause: Some(error.cause),
             ..listed
         },
     }

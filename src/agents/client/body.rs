@@ -7,7 +7,8 @@ use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::de::DeserializeOwned;
 
-use super::http_client::{describe, invalid_json};
+use super::connection_error::describe;
+use super::http_client::invalid_json;
 use super::redact::Redactor;
 use super::sse::{Parser, SseEvent};
 use crate::agents::backend::{BackendError, BodyProgress};
@@ -16,6 +17,9 @@ use crate::json;
 
 /// The size limit of an answer that is read whole, in bytes.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
+
+/// What the lines of an event stream begin with, comments and the nonstandard `error` included.
+const FIELDS: [&[u8]; 6] = [b":", b"data", b"event", b"id", b"retry", b"error"];
 
 /// The format of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,35 +49,45 @@ impl AnswerBody {
         }
     }
 
-    /// Detects the format from the first byte that is not blank. Servers label streams as JSON and
-    /// JSON as streams, so the content type decides only about blank bodies.
+    /// Detects the format from what the body begins with. Servers label streams as JSON and JSON as
+    /// streams, so the content type decides only about other beginnings.
     ///
     /// # Errors
-    /// The connection fails, or the body is HTML.
+    /// The connection fails, or the body is neither JSON nor an event stream.
     pub(crate) async fn kind(&mut self) -> Result<BodyKind, BackendError> {
         let mut examined = 0;
         loop {
-            match first_byte(&self.begun, &mut examined) {
-                Some(b'{' | b'[') => return Ok(BodyKind::Json),
-                Some(b'<') => {
-                    let label = content_type(self.response.headers());
-                    let cause =
-                        format!("it answered a page ({label}) and not JSON or an event stream");
-                    return Err(BackendError::new(FailureReason::Misconfigured, cause));
-                }
-                Some(_) => return Ok(BodyKind::Events),
-                None => {}
+            match beginning(&self.begun, &mut examined) {
+                Beginning::Json => return Ok(BodyKind::Json),
+                Beginning::Events => return Ok(BodyKind::Events),
+                Beginning::Other => return self.labelled(),
+                Beginning::Unknown => {}
             }
             let Some(part) = self.part().await? else {
-                let is_json = content_type(self.response.headers()).contains("json");
-                return Ok(if is_json {
-                    BodyKind::Json
-                } else {
-                    BodyKind::Events
-                });
+                return self.labelled();
             };
             self.append(&part)?;
         }
+    }
+
+    /// Returns the format that the content type names. A body without a label is a stream, unless
+    /// it is a page.
+    fn labelled(&self) -> Result<BodyKind, BackendError> {
+        let label = content_type(self.response.headers());
+        let is_page = self.begun.trim_ascii_start().starts_with(b"<");
+        match label.as_deref() {
+            _ if is_page => {}
+            Some(label) if label.ends_with("json") => return Ok(BodyKind::Json),
+            None | Some("text/event-stream") => return Ok(BodyKind::Events),
+            Some(_) => {}
+        }
+        let label = label.map_or_else(
+            || "a page without a content type".to_owned(),
+            |label| self.redactor.redact(&label),
+        );
+        let cause = format!("it answered {label}, not JSON or an event stream");
+        let cause = self.redactor.hinted(cause);
+        Err(BackendError::new(FailureReason::Misconfigured, cause))
     }
 
     /// Reads the whole body as JSON.
@@ -144,27 +158,45 @@ impl AnswerBody {
     }
 }
 
-/// Returns the first byte that is not blank or part of a byte order mark. The search continues at
+/// What a body begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    Json,
+    Events,
+    Other,
+    /// More of it is needed.
+    Unknown,
+}
+
+/// Returns what a body begins with, after blanks and a byte order mark. The search continues at
 /// `examined`.
-fn first_byte(begun: &[u8], examined: &mut usize) -> Option<u8> {
+fn beginning(begun: &[u8], examined: &mut usize) -> Beginning {
     const MARK: &[u8] = b"\xef\xbb\xbf";
 
     if begun.len() < MARK.len() && MARK.starts_with(begun) {
-        return None;
+        return Beginning::Unknown;
     }
     if begun.starts_with(MARK) {
         *examined = MARK.len().max(*examined);
     }
-    let rest = begun.get(*examined..)?;
-    let found = rest.iter().find(|byte| !byte.is_ascii_whitespace());
-    *examined = begun.len();
-    found.copied()
+    let rest = begun.get(*examined..).unwrap_or_default();
+    let blanks = rest.iter().take_while(|byte| byte.is_ascii_whitespace());
+    *examined += blanks.count();
+    let rest = begun.get(*examined..).unwrap_or_default();
+    match rest.first() {
+        None => Beginning::Unknown,
+        Some(b'{' | b'[') => Beginning::Json,
+        Some(_) if FIELDS.iter().any(|field| rest.starts_with(field)) => Beginning::Events,
+        Some(_) if FIELDS.iter().any(|field| field.starts_with(rest)) => Beginning::Unknown,
+        Some(_) => Beginning::Other,
+    }
 }
 
-fn content_type(headers: &HeaderMap) -> String {
-    let value = headers.get(CONTENT_TYPE);
-    let value = value.and_then(|value| value.to_str().ok());
-    value.unwrap_or("no content type").to_ascii_lowercase()
+/// Returns the content type in lower case, without parameters.
+fn content_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let kind = value.split(';').next()?.trim();
+    (!kind.is_empty()).then(|| kind.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -172,22 +204,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_byte_that_is_not_blank_is_found() {
-        for (begun, first) in [
-            (&b""[..], None),
-            (b" \r\n", None),
-            (b"\xef", None),
-            (b"\xef\xbb\xbf", None),
-            (b"\xef\xbb\xbf {", Some(b'{')),
-            (b"\n\ndata: x", Some(b'd')),
-            (b": comment", Some(b':')),
-            (b"<html>", Some(b'<')),
+    fn a_body_is_recognised_by_its_beginning() {
+        use Beginning::{Events, Json, Other, Unknown};
+
+        for (body, expected) in [
+            (&b""[..], Unknown),
+            (b" \r\n", Unknown),
+            (b"\xef", Unknown),
+            (b"\xef\xbb\xbf", Unknown),
+            (b"\xef\xbb\xbf {", Json),
+            (b"[", Json),
+            (b"\n\ndat", Unknown),
+            (b"\n\ndata: x", Events),
+            (b": comment", Events),
+            (b"error: {}", Events),
+            (b"<html>", Other),
+            (b"Ollama is running", Other),
         ] {
-            assert_eq!(first_byte(begun, &mut 0), first, "{begun:?}");
+            assert_eq!(beginning(body, &mut 0), expected, "{body:?}");
             let mut examined = 0;
-            let parts = (0..=begun.len()).map(|end| &begun[..end]);
-            let found = parts.filter_map(|part| first_byte(part, &mut examined));
-            assert_eq!(found.take(1).last(), first, "{begun:?} byte by byte");
+            let parts = (0..=body.len()).map(|end| &body[..end]);
+            let mut found = parts.map(|part| beginning(part, &mut examined));
+            let found = found.find(|it| *it != Unknown).unwrap_or(Unknown);
+            assert_eq!(found, expected, "{body:?} byte by byte");
         }
     }
 }

@@ -1,70 +1,154 @@
-//! Redacts the messages of other servers for the log.
+//! Redacts the messages of other servers for operators.
 
 use std::fmt;
+use std::fmt::Write as _;
+use std::sync::Arc;
 
-use memchr::memmem;
+use reqwest::Url;
 use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::matches::Matches;
 use crate::agents::backend::TurnRequest;
+use crate::agents::secrets::Secrets;
+use crate::json;
 
-/// Longer messages are cut, in characters.
-const MAX_CHARS: usize = 300;
+/// How much of a longer message is shown of its beginning and of its end, in characters.
+const HEAD_CHARS: usize = 400;
+const TAIL_CHARS: usize = 200;
 
-/// A message that shares this many bytes with the conversation repeats it.
-const WINDOW_BYTES: usize = 16;
+/// How much of a longer message is examined of its beginning and of its end, in bytes.
+const MAX_EXAMINED_BYTES: usize = 16 * 1024;
 
-/// Removes secrets and anything of the conversation from texts.
+/// Stands for what is left out.
+const ELLIPSIS: &str = " … ";
+
+const KEY: &str = "[key]";
+const HEADER: &str = "[header]";
+const QUERY: &str = "[query]";
+const CONVERSATION: &str = "[conversation]";
+
+/// Removes secrets and parts of the conversation from texts.
 #[derive(Clone, Default)]
 pub(crate) struct Redactor {
-    /// Secrets, each with its replacement.
-    secrets: Vec<(SecretString, &'static str)>,
-    /// The conversation and the system prompt.
-    texts: Vec<String>,
+    /// The secrets of all agents.
+    secrets: Secrets,
+    /// The secrets of this agent only, each with its replacement.
+    own: Vec<(SecretString, &'static str)>,
+    /// The conversation.
+    request: Option<Arc<TurnRequest>>,
+    /// The system prompt.
+    system: String,
+    /// What an operator should check if the server seems to be another one.
+    hint: Option<&'static str>,
 }
 
 impl Redactor {
-    /// Returns a redactor of a key and of a request's conversation.
-    pub(crate) fn new(key: Option<&SecretString>, request: &TurnRequest, system: &str) -> Self {
-        let message = &request.message.body.content;
-        let messages = request.history.messages().iter();
-        let texts = messages.map(|message| &message.body.content);
-        let texts = texts.chain(request.history.statements());
-        let texts = texts.chain([message]).cloned();
+    /// Returns a redactor of all agents' secrets and of a request's conversation.
+    pub(crate) fn new(secrets: &Secrets, request: &Arc<TurnRequest>, system: &str) -> Self {
         Self {
-            texts: texts.chain([system.to_owned()]).collect(),
-            ..Self::for_key(key)
+            request: Some(Arc::clone(request)),
+            system: system.to_owned(),
+            ..Self::for_secrets(secrets)
         }
     }
 
-    /// Returns a redactor of a key only.
-    pub(crate) fn for_key(key: Option<&SecretString>) -> Self {
+    /// Returns a redactor of all agents' secrets only.
+    pub(crate) fn for_secrets(secrets: &Secrets) -> Self {
         Self {
-            secrets: key.map(|key| (key.clone(), "[key]")).into_iter().collect(),
-            texts: Vec::new(),
+            secrets: secrets.clone(),
+            ..Self::default()
         }
+    }
+
+    /// Adds a key.
+    pub(crate) fn with_key(mut self, key: Option<&SecretString>) -> Self {
+        self.own.extend(key.map(|key| (key.clone(), KEY)));
+        self
     }
 
     /// Adds the values of headers.
     pub(crate) fn with_headers(mut self, headers: &HeaderMap) -> Self {
         let values = headers.values().filter_map(|value| value.to_str().ok());
-        let values = values.filter(|value| !value.is_empty());
-        self.secrets
-            .extend(values.map(|value| (value.into(), "[header]")));
+        self.own.extend(values.map(|value| (value.into(), HEADER)));
         self
     }
 
-    /// Returns the text as it may be logged, in one line.
+    /// Adds the values in the query of an address, as they are written there and decoded.
+    pub(crate) fn with_query(mut self, url: &Url) -> Self {
+        let written = url.query().unwrap_or_default().split('&');
+        let written = written.filter_map(|pair| Some(pair.split_once('=')?.1.to_owned()));
+        let decoded = url.query_pairs().map(|(_, value)| value.into_owned());
+        let values = written.chain(decoded);
+        self.own.extend(values.map(|value| (value.into(), QUERY)));
+        self
+    }
+
+    /// Sets the hint for operators: a question.
+    pub(crate) fn with_hint(self, hint: &'static str) -> Self {
+        Self {
+            hint: Some(hint),
+            ..self
+        }
+    }
+
+    /// Returns a cause with the hint, for a server that seems to be another one.
+    pub(super) fn hinted(&self, cause: String) -> String {
+        match self.hint {
+            Some(hint) => format!("{cause}; {hint}"),
+            None => cause,
+        }
+    }
+
+    /// Returns the text as operators may see it, in one line. Of a long text, the middle is left
+    /// out.
     pub(crate) fn redact(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for (secret, replacement) in &self.secrets {
-            text = text.replace(secret.expose_secret(), replacement);
+        let text = one_line(&without_middle(text, MAX_EXAMINED_BYTES));
+        let mut matches = Matches::new(&text);
+        self.find_secrets(&mut matches);
+        self.find_conversation(&mut matches, text.contains('\\'));
+        shortened(&matches.replaced())
+    }
+
+    /// Returns a name that the server uses, without secrets. A conversation has no names.
+    pub(super) fn redact_name(&self, name: &str) -> String {
+        let mut matches = Matches::new(name);
+        self.find_secrets(&mut matches);
+        matches.replaced()
+    }
+
+    fn find_secrets(&self, matches: &mut Matches<'_>) {
+        for secret in self.secrets.all() {
+            matches.find_secret(secret.expose_secret(), KEY);
         }
-        let cut: String = text.chars().take(MAX_CHARS).collect();
-        if self.texts.iter().any(|said| repeats(&cut, said)) {
-            return "[it repeats the conversation]".into();
+        for (secret, replacement) in &self.own {
+            matches.find_secret(secret.expose_secret(), replacement);
         }
-        cut.replace(|c: char| c.is_control(), " ")
+    }
+
+    /// Finds the conversation, also in the forms that it has in JSON if the text has escapes.
+    fn find_conversation(&self, matches: &mut Matches<'_>, has_escapes: bool) {
+        let mut find = |said: &str| {
+            let said = said.trim();
+            matches.find_text(&one_line(said), CONVERSATION);
+            if has_escapes {
+                let escaped = json::text(&said);
+                let escaped = escaped.trim_matches('"');
+                matches.find_text(escaped, CONVERSATION);
+                matches.find_text(&ascii(escaped), CONVERSATION);
+            }
+        };
+        find(&self.system);
+        let Some(request) = &self.request else {
+            return;
+        };
+        for message in request.history.messages() {
+            find(&message.body.content);
+        }
+        for said in request.history.statements() {
+            find(said);
+        }
+        find(&request.message.body.content);
     }
 }
 
@@ -74,79 +158,189 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// Returns whether a text contains `said`, or a window of 16 bytes of it.
-fn repeats(text: &str, said: &str) -> bool {
-    let said = said.trim();
-    if said.len() < WINDOW_BYTES {
-        return has_word(text, said);
-    }
-    // Every part of twice the window's length contains one of these windows. They are bytes, since
-    // windows of whole characters would miss scripts with long encodings.
-    let mut windows = text
-        .as_bytes()
-        .windows(WINDOW_BYTES)
-        .step_by(WINDOW_BYTES / 2);
-    windows.any(|window| memmem::find(said.as_bytes(), window).is_some()) || text.contains(said)
+/// Replaces control characters.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
-/// Returns whether a text contains `word` as a whole word: "Invalid" does not contain "I".
-fn has_word(text: &str, word: &str) -> bool {
-    let is_edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
-    !word.is_empty()
-        && text.match_indices(word).any(|(at, _)| {
-            let before = text[..at].chars().next_back();
-            is_edge(before) && is_edge(text[at + word.len()..].chars().next())
-        })
+/// Escapes all characters beyond ASCII as JSON libraries of other languages do.
+fn ascii(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_ascii() {
+            escaped.push(char);
+            continue;
+        }
+        for unit in char.encode_utf16(&mut [0; 2]) {
+            // Writing to a string does not fail.
+            let _ = write!(escaped, "\\u{unit:04x}");
+        }
+    }
+    escaped
+}
+
+/// Leaves out the middle of a text if it has more than twice `max` bytes.
+fn without_middle(text: &str, max: usize) -> String {
+    if text.len() <= 2 * max {
+        return text.to_owned();
+    }
+    let head = &text[..text.floor_char_boundary(max)];
+    let tail = &text[text.ceil_char_boundary(text.len() - max)..];
+    format!("{head}{ELLIPSIS}{tail}")
+}
+
+/// Leaves out the middle of a text that is too long to be shown.
+fn shortened(text: &str) -> String {
+    let chars = text.chars().count();
+    if chars <= HEAD_CHARS + TAIL_CHARS {
+        return text.to_owned();
+    }
+    let head = text.chars().take(HEAD_CHARS);
+    let tail = text.chars().skip(chars - TAIL_CHARS);
+    head.chain(ELLIPSIS.chars()).chain(tail).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
+    use reqwest::header::HeaderName;
 
-    fn redactor(texts: &[&str]) -> Redactor {
+    use super::*;
+    use crate::agents::client::matches::WINDOW_BYTES;
+
+    /// Returns a redactor of a conversation of one text.
+    fn of_text(said: &str) -> Redactor {
         Redactor {
-            secrets: vec![("sk-12345".into(), "[key]")],
-            texts: texts.iter().map(ToString::to_string).collect(),
+            system: said.to_owned(),
+            ..Redactor::default()
         }
+    }
+
+    fn of_secret(secret: &str) -> Redactor {
+        Redactor::default().with_key(Some(&secret.into()))
     }
 
     #[test]
     fn a_key_is_replaced_and_the_rest_stays() {
-        let redactor = redactor(&[]);
+        let secrets = Secrets::default();
+        secrets.add(&"sk-of-another-agent".into());
+        let redactor = Redactor::for_secrets(&secrets).with_key(Some(&"sk-12345".into()));
         assert_eq!(
-            redactor.redact("Wrong key: sk-12345.\nTry another"),
-            "Wrong key: [key]. Try another"
+            redactor.redact("Wrong key: sk-12345.\nTry sk-of-another-agent\u{1b}, sk-of-another-a"),
+            "Wrong key: [key]. Try [key] , sk-of-another-a"
         );
-        assert_eq!(redactor.redact(&"é".repeat(400)), "é".repeat(300));
+        assert_eq!(redactor.redact_name("code_sk-12345"), "code_[key]");
         assert_eq!(format!("{redactor:?}"), "Redactor(..)");
+        // A short value is replaced only as a word.
+        assert_eq!(
+            of_secret("4").redact("404: 4 is wrong"),
+            "404: [key] is wrong"
+        );
     }
 
     #[test]
-    fn the_value_of_a_header_is_replaced() {
+    fn the_values_of_headers_and_of_the_query_are_replaced() {
         let headers = [("x-api-key", "hk-1"), ("x-empty", "")];
-        let headers = headers.map(|(name, value)| {
-            let name = reqwest::header::HeaderName::from_static(name);
-            (name, value.parse().unwrap())
-        });
-        let redactor = redactor(&[]).with_headers(&HeaderMap::from_iter(headers));
-        assert_eq!(redactor.redact("hk-1 is unknown"), "[header] is unknown");
+        let headers =
+            headers.map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+        let url = Url::parse("http://h/v1?key=pa55%20word&v=2024").unwrap();
+        let redactor = Redactor::default()
+            .with_headers(&HeaderMap::from_iter(headers))
+            .with_query(&url);
+        assert_eq!(
+            redactor.redact("hk-1 in /v1?key=pa55%20word is not pa55 word"),
+            "[header] in /v1?key=[query] is not [query]"
+        );
     }
 
     #[test]
-    fn a_text_that_repeats_the_conversation_is_replaced() {
-        let secret = "My doctor says that I have something no one should know of";
-        let japanese = "医者は、誰にも知られてはいけない病気だと言っています";
-        let redactor = redactor(&[secret, japanese, "Invalid", "no"]);
-        for text in [
-            format!("cannot parse: {secret}"),
-            "bad input near 'something no one should know'".to_owned(),
-            "you said no!".to_owned(),
-            "bad input near '誰にも知られてはいけない病気'".to_owned(),
+    fn only_the_parts_that_repeat_the_conversation_are_replaced() {
+        let secret = "My doctor says that I have something\nno one should know of";
+        let redactor = of_text(secret);
+        for (text, redacted) in [
+            (
+                format!("cannot parse: {secret}"),
+                "cannot parse: [conversation]",
+            ),
+            (
+                "bad input near 'something no one should know'; code 7".to_owned(),
+                "bad input near '[conversation]'; code 7",
+            ),
+            (
+                format!("bad body {{\"content\":{secret:?}}} at 9"),
+                "bad body {\"content\":\"[conversation]\"} at 9",
+            ),
+            ("model not found".to_owned(), "model not found"),
         ] {
-            assert_eq!(redactor.redact(&text), "[it repeats the conversation]");
+            assert_eq!(redactor.redact(&text), redacted);
         }
-        for text in ["model not found", "cannot allocate memory"] {
-            assert_eq!(redactor.redact(text), text);
+        let japanese = "医者は、誰にも知られてはいけない病気だと言っています";
+        let redactor = of_text(japanese);
+        for text in [
+            "near '誰にも知られてはいけない病気'!".to_owned(),
+            format!("near '{}'!", ascii(japanese)),
+        ] {
+            assert_eq!(redactor.redact(&text), "near '[conversation]'!");
+        }
+        // A short message is replaced where it is a word by itself.
+        let redactor = of_text("no");
+        assert_eq!(redactor.redact("you said no!"), "you said [conversation]!");
+        assert_eq!(redactor.redact("model not found"), "model not found");
+    }
+
+    #[test]
+    fn the_beginning_and_the_end_of_a_long_text_stay() {
+        let long = format!("no such model{}(request 7)", "é".repeat(100_000));
+        let shown = Redactor::default().redact(&long);
+        assert_eq!(
+            shown.chars().count(),
+            HEAD_CHARS + TAIL_CHARS + ELLIPSIS.chars().count()
+        );
+        assert!(shown.starts_with("no such modelé") && shown.ends_with("é(request 7)"));
+        assert_eq!(shown.matches(ELLIPSIS).count(), 1);
+    }
+
+    /// A text without meaning that repeats itself, so that parts of it occur elsewhere.
+    const TEXT: &str = "[ab é漢😀]{0,60}";
+
+    proptest! {
+        #[test]
+        fn no_part_of_the_conversation_or_of_a_secret_survives(
+            secret in TEXT, said in TEXT, noise in TEXT, cuts in prop::array::uniform4(0..200_usize),
+        ) {
+            let part = |text: &str, start: usize, length: usize| {
+                text.chars().skip(start % 60).take(length).collect::<String>()
+            };
+            let [a, b, c, d] = cuts;
+            let text = [
+                part(&said, a, b), noise.clone(), part(&secret, c, d), secret.clone(), noise, part(&said, d, a),
+            ];
+            let redactor = Redactor {
+                system: said.clone(),
+                ..of_secret(&secret)
+            };
+            let redacted = redactor.redact(&text.concat());
+            for hidden in [said.trim(), &secret] {
+                for window in hidden.as_bytes().windows(WINDOW_BYTES) {
+                    let mut found = redacted.as_bytes().windows(WINDOW_BYTES);
+                    prop_assert!(!found.any(|it| it == window), "{redacted}");
+                }
+            }
+            if secret.len() >= 4 {
+                prop_assert!(!redacted.contains(&secret), "{redacted}");
+            }
+        }
+
+        #[test]
+        fn a_text_without_matches_stays_whole(text in "[A-Z0-9漢é\"\\\\:]{0,400}", said in "[a-z ]{0,60}") {
+            let redactor = Redactor { system: said, ..of_secret("sk-secret") };
+            prop_assert_eq!(redactor.redact(&text), text);
+        }
+
+        #[test]
+        fn control_characters_are_removed(text: String) {
+            let redacted = Redactor::default().redact(&text);
+            prop_assert!(!redacted.contains(char::is_control));
         }
     }
 }

@@ -194,6 +194,7 @@ impl BackendConfig {
             return Ok(None);
         };
         if let Some(secret) = context.variables.get(variable) {
+            context.secrets.add(&secret);
             return Ok(Some(secret));
         }
         // The field may hold the secret itself, which must not reach the log.

@@ -1,10 +1,12 @@
 //! The answer to a message that was sent by `http`.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::agents::backend::BackendError;
 use crate::agents::backends::answer::{BackendAnswer, ReplyOrigin};
+use crate::agents::client::redact::Redactor;
+use crate::agents::client::reported_error::reported_error;
 use crate::domain::failure::FailureReason;
 use crate::domain::turn::Reply;
 
@@ -19,19 +21,32 @@ pub(super) struct HttpAnswer {
     agent_response: Option<Value>,
     #[serde(default)]
     data: Option<Value>,
+    #[serde(default)]
+    error: Option<Value>,
 }
 
 impl HttpAnswer {
     /// Returns the reply, with what the agent's actions said.
     ///
     /// # Errors
-    /// There is no response, as when a later message overtook this one; or it is not a reply.
-    pub(super) fn into_reply(self, origin: ReplyOrigin) -> Result<Reply, BackendError> {
+    /// It reports an error; there is no response, as when a later message overtook this one; or it
+    /// is not a reply.
+    pub(super) fn into_reply(
+        self,
+        origin: ReplyOrigin,
+        redactor: &Redactor,
+    ) -> Result<Reply, BackendError> {
         let inner = self
             .data
             .and_then(|mut data| Some(data.get_mut("agentResponse")?.take()));
         let answer = match self.agent_response.or(inner) {
             None | Some(Value::Null) => {
+                if let Some(error @ (Value::String(_) | Value::Object(_))) = self.error {
+                    return Err(reported_error(
+                        &json!({ "error": error }).to_string(),
+                        redactor,
+                    ));
+                }
                 let cause = "it answered without a reply";
                 return Err(BackendError::new(FailureReason::Busy, cause).with_retry(None));
             }

@@ -62,6 +62,7 @@ impl ElizaOs {
             base: config.url("baseUrl", config.required("baseUrl")?)?,
             agent_id,
             key: config.header_secret("apiKeyEnv", context)?,
+            secrets: context.secrets.clone(),
             transport: config.choice("transport", &transports)?.unwrap_or_default(),
             history: config.history(HISTORY)?,
         }))
@@ -86,7 +87,7 @@ impl Backend for ElizaOs {
 
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
         let server = self.clone();
-        let redactor = Redactor::new(self.key.as_ref(), &request, "");
+        let redactor = server.redactor(Redactor::new(&self.secrets, &request, ""));
         let origin = ReplyOrigin::new(&request);
         try_stream! {
             let mut stored = request.remote_session.as_deref().map(ElizaSession::parse);
@@ -122,7 +123,7 @@ impl Backend for ElizaOs {
                 return;
             }
             let answer: HttpAnswer = body.json().await?;
-            yield Piece::done(answer.into_reply(origin)?);
+            yield Piece::done(answer.into_reply(origin, &redactor)?);
         }
         .boxed()
     }

@@ -12,6 +12,7 @@ use crate::agents::backend::{BackendError, BodyProgress, TurnRequest};
 use crate::agents::client::body::AnswerBody;
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
+use crate::agents::secrets::Secrets;
 use crate::domain::failure::FailureReason;
 use crate::domain::id::AgentId;
 
@@ -25,6 +26,7 @@ pub(crate) struct ElizaOs {
     pub(super) base: Url,
     pub(super) agent_id: AgentId,
     pub(super) key: Option<SecretString>,
+    pub(super) secrets: Secrets,
     pub(super) transport: ReplyTransport,
     /// How many earlier messages the agent receives.
     pub(super) history: usize,
@@ -94,7 +96,7 @@ impl ElizaOs {
         &self,
         session: &ElizaSession,
     ) -> Result<Option<Duration>, BackendError> {
-        let redactor = Redactor::for_key(self.key.as_ref());
+        let redactor = self.redactor(Redactor::for_secrets(&self.secrets));
         let path = format!("/{}/renew", session.id);
         let renewed = self.post_session(&path, &json!({}), &redactor).await?;
         Ok(lifetime(&renewed))
@@ -102,7 +104,7 @@ impl ElizaOs {
 
     /// Deletes a session, which may be lost already.
     pub(super) async fn delete_session(&self, session: &ElizaSession) -> Result<(), BackendError> {
-        let redactor = Redactor::for_key(self.key.as_ref());
+        let redactor = self.redactor(Redactor::for_secrets(&self.secrets));
         let delete = self.request(Method::DELETE, &format!("/{}", session.id));
         let response = http_client::send(delete, &redactor, Repeat::ActsTwice).await?;
         if is_lost(response.status()) {
@@ -110,6 +112,13 @@ impl ElizaOs {
         }
         let accepted = http_client::accept(response, &redactor, Repeat::ActsTwice).await;
         accepted.map(drop)
+    }
+
+    /// Adds to a redactor what it needs to know of the address.
+    pub(super) fn redactor(&self, redactor: Redactor) -> Redactor {
+        redactor
+            .with_query(&self.base)
+            .with_hint("is baseUrl the address of an ElizaOS server?")
     }
 
     /// Posts to the sessions API and returns the answer, which is a session.
@@ -123,7 +132,9 @@ impl ElizaOs {
         let response = http_client::send(post, redactor, Repeat::ActsTwice).await?;
         let response = http_client::accept(response, redactor, Repeat::ActsTwice).await?;
         // The idle timeout is about the answer to the message, not this one.
-        let body = AnswerBody::new(response, &BodyProgress::default(), redactor);
+        let mut body = AnswerBody::new(response, &BodyProgress::default(), redactor);
+        // Another kind of content has a better cause than invalid JSON.
+        body.kind().await?;
         body.json().await
     }
 

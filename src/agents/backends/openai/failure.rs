@@ -1,8 +1,9 @@
 //! Failures of a model's server, and whether a shorter conversation may succeed.
 
 use crate::agents::backend::BackendError;
-use crate::agents::client::http_client::{ErrorResponse, Repeat, error_text, reported_error};
+use crate::agents::client::http_client::{ErrorResponse, Repeat};
 use crate::agents::client::redact::Redactor;
+use crate::agents::client::reported_error::{ReportedError, reported_error};
 use crate::domain::failure::FailureReason;
 
 /// How much of an answer is searched for the cause, in bytes.
@@ -63,6 +64,17 @@ const PHRASES: [&str; 22] = [
     "maximum allowed length",
 ];
 
+/// Returns the hint for a server that is not a model's, or not at this address.
+pub(super) fn hint(address: &str) -> &'static str {
+    let last = address.rsplit('/').next().unwrap_or_default();
+    let version = last.strip_prefix('v').unwrap_or_default();
+    if version.starts_with(|c: char| c.is_ascii_digit()) {
+        "is baseUrl the address of the model's API?"
+    } else {
+        "does baseUrl end in /v1?"
+    }
+}
+
 /// Why a model did not reply.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -90,7 +102,7 @@ impl Failure {
         let body = &body[..body.len().min(MAX_SEARCHED_BYTES)];
         let raw = String::from_utf8_lossy(body).to_ascii_lowercase();
         // The rest of the body may repeat the conversation.
-        let message = error_text(body).to_ascii_lowercase();
+        let message = ReportedError::parse(body).message.to_ascii_lowercase();
         CODES.iter().any(|code| raw.contains(code))
             || PHRASES.iter().any(|phrase| message.contains(phrase))
     }
@@ -124,6 +136,19 @@ mod tests {
 
     fn reported(text: &str) -> Failure {
         Failure::Reported(text.to_owned())
+    }
+
+    #[test]
+    fn the_hint_depends_on_the_address() {
+        for (address, part) in [
+            ("http://h", "/v1?"),
+            ("http://h/api", "/v1?"),
+            ("http://h/vault", "/v1?"),
+            ("http://h/v1", "model's API?"),
+            ("http://h/v1beta/openai/v2", "model's API?"),
+        ] {
+            assert!(hint(address).ends_with(part), "{address}");
+        }
     }
 
     #[test]

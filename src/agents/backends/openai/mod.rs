@@ -37,6 +37,7 @@ use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
 use crate::agents::client::sse::SseEvent;
 use crate::agents::reply_info::ReplyInfo;
+use crate::agents::secrets::Secrets;
 use crate::domain::failure::FailureReason;
 use crate::domain::turn::{ContextNeeds, HistoryNeeds};
 
@@ -72,6 +73,7 @@ pub(crate) struct OpenAi {
     /// `baseUrl` as operators see it.
     address: String,
     key: Option<SecretString>,
+    secrets: Secrets,
     headers: HeaderMap,
     parameters: Parameters,
     /// How many earlier messages the model receives.
@@ -89,6 +91,7 @@ impl OpenAi {
             url: http_client::append_path(base, "/chat/completions"),
             address: address::without_secrets(base),
             key: None,
+            secrets: context.secrets.clone(),
             headers: HeaderMap::new(),
             parameters: Parameters::default(),
             history: prompt::HISTORY,
@@ -151,8 +154,10 @@ impl Backend for OpenAi {
     }
 
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
-        let redactor = Redactor::new(self.key.as_ref(), &request, &self.system);
-        let redactor = redactor.with_headers(&self.headers);
+        let redactor = Redactor::new(&self.secrets, &request, &self.system)
+            .with_headers(&self.headers)
+            .with_query(&self.url)
+            .with_hint(failure::hint(&self.address));
         let model = self.clone();
         try_stream! {
             let mut window = model.window(&request);

@@ -63,6 +63,9 @@ impl OpenAi {
         let variable = named.provider.address_variable();
         let base = character.backend.url(variable, &named.base)?;
         let mut backend = Self::new(&base, character, context);
+        if let Some(key) = &named.key {
+            context.secrets.add(key);
+        }
         backend.key = named.key;
         backend.parameters.model = Some(named.model);
         Ok(Some(Box::new(backend)))

@@ -21,6 +21,7 @@ use crate::agents::client::address;
 use crate::agents::client::body::{AnswerBody, BodyKind};
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
+use crate::agents::secrets::Secrets;
 use crate::agents::settings::{BackendConfig, SettingsError};
 use crate::agents::turn_call::TurnCall;
 use crate::domain::turn::{ContextNeeds, HistoryNeeds};
@@ -37,9 +38,9 @@ pub(crate) struct Webhook {
     client: Client,
     url: Url,
     agent_name: String,
-    secret: Option<SecretString>,
     /// Signs with the secret.
     signer: Option<Signer>,
+    secrets: Secrets,
     history: usize,
 }
 
@@ -57,7 +58,7 @@ impl Webhook {
             url,
             agent_name: character.name.clone(),
             signer: signer(config, secret.as_ref())?,
-            secret,
+            secrets: context.secrets.clone(),
             history: config.history(0)?,
         }))
     }
@@ -126,7 +127,9 @@ impl Backend for Webhook {
     }
 
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
-        let redactor = Redactor::new(self.secret.as_ref(), &request, "");
+        let redactor = Redactor::new(&self.secrets, &request, "")
+            .with_query(&self.url)
+            .with_hint("is url the address of the webhook?");
         let post = self.request(&request);
         let origin = ReplyOrigin::new(&request);
         try_stream! {
