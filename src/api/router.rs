@@ -5,7 +5,8 @@ use utoipa_axum::routes;
 
 use super::access::ProtectedRouter;
 use super::handlers::{
-    admin, agents, console, events, health, messages, metrics, openapi, sessions, submit, work,
+    admin, agent_states, agents, console, events, health, messages, metrics, openapi, sessions,
+    submit, work,
 };
 use super::openapi::description;
 use crate::auth::access::Access::{Admin, Agent, Authenticated, Public, SessionList};
@@ -40,6 +41,7 @@ pub(super) fn routes() -> ProtectedRouter {
         .routes(Admin, routes!(admin::export))
         .routes(Admin, routes!(admin::storage))
         .routes(Admin, routes!(admin::verify))
+        .routes(Admin, routes!(agent_states::list))
         .routes(Public, routes!(health::alive))
         .routes(Public, routes!(health::overall))
 }

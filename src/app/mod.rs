@@ -4,6 +4,7 @@
 
 mod active_sessions;
 mod admin;
+mod agent_states;
 mod application;
 mod create;
 pub mod error;
@@ -22,6 +23,7 @@ mod verification;
 
 pub use self::active_sessions::ActiveSessionScan;
 pub use self::admin::{BackupFile, Export};
+pub use self::agent_states::AgentOverview;
 pub use self::application::App;
 pub use self::create::CreateRequest;
 pub use self::health::{Health, Reason, Status};

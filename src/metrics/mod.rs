@@ -3,6 +3,7 @@
 //! Events are counted where they occur; values that can be read at any time are read at each
 //! scrape.
 
+mod agent_states;
 mod families;
 mod process;
 mod requests;
@@ -20,6 +21,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use self::agent_states::{AgentState, AgentStates, CauseNote, LastFailure};
 use self::families::Families;
 use self::process::Process;
 pub use self::requests::{CLIENT_DISCONNECTED, RequestMetrics};
@@ -70,7 +72,7 @@ const REPLIES: [f64; 15] = [
 pub struct Metrics {
     /// Durations of requests.
     pub requests: RequestMetrics,
-    /// Durations of agents' replies.
+    /// Durations of agents' replies, and how their turns ended.
     pub agents: AgentMetrics,
     /// Sessions that expired while the server was running.
     pub expired: Counter,
@@ -93,20 +95,27 @@ pub struct Metrics {
     families: Families,
 }
 
-/// Durations of agents' replies. Clones share their values.
+/// Durations of agents' replies, and how their turns ended. Clones share their values.
 #[derive(Debug, Clone)]
-pub struct AgentMetrics(Family<[(&'static str, AgentId); 1], Histogram>);
-
-impl Default for AgentMetrics {
-    fn default() -> Self {
-        Self(Family::new_with_constructor(|| Histogram::new(REPLIES)))
-    }
+pub struct AgentMetrics {
+    answers: Family<[(&'static str, AgentId); 1], Histogram>,
+    /// How their turns ended.
+    pub states: AgentStates,
 }
 
 impl AgentMetrics {
+    /// Returns metrics without durations.
+    #[must_use]
+    pub fn new(states: AgentStates) -> Self {
+        Self {
+            answers: Family::new_with_constructor(|| Histogram::new(REPLIES)),
+            states,
+        }
+    }
+
     /// Counts a reply or a failure by its duration.
     pub fn answered(&self, agent: AgentId, elapsed: Duration) {
-        let histogram = self.0.get_or_create(&[("agent", agent)]);
+        let histogram = self.answers.get_or_create(&[("agent", agent)]);
         histogram.observe(elapsed.as_secs_f64());
     }
 }
@@ -145,12 +154,12 @@ impl Metrics {
             "Log lines dropped because the output did not take them in time",
             LOG_LINES_DROPPED.clone(),
         );
-        let agents = AgentMetrics::default();
+        let agents = AgentMetrics::new(store.agents.clone());
         families.add_with_unit(
             "agent_answer_duration",
             "Time until an agent's reply or failure",
             Unit::Seconds,
-            agents.0.clone(),
+            agents.answers.clone(),
         );
         Self {
             requests: RequestMetrics::new(&mut families),

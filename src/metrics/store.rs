@@ -10,9 +10,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
+use super::agent_states::AgentStates;
 use super::families::Families;
-use crate::domain::id::{AgentId, SessionId};
-use crate::domain::message::Role;
+use crate::domain::failure::FailureReason;
+use crate::domain::id::{AgentId, MessageId, SessionId};
+use crate::domain::message::{Role, TurnFailure};
+use crate::domain::time::Timestamp;
 use crate::events::{Event, SessionEvent};
 
 /// The metrics of the writer and of the stored sessions and messages. Clones share their values.
@@ -20,6 +23,8 @@ use crate::events::{Event, SessionEvent};
 pub struct StoreMetrics {
     /// Commands waiting for the writer.
     pub queue: Gauge,
+    /// How each agent's turns ended.
+    pub agents: AgentStates,
     batch: Histogram,
     commit: Histogram,
     has_room: Gauge,
@@ -42,6 +47,14 @@ struct MessageLabels {
 struct TurnLabels {
     agent: AgentId,
     outcome: &'static str,
+    /// Why it failed; empty if it did not.
+    reason: &'static str,
+}
+
+/// How a turn ended, according to the last event of its session before [`Event::TurnEnded`].
+enum TurnResult<'a> {
+    Replied,
+    Failed(MessageId, &'a TurnFailure),
 }
 
 impl EncodeLabelValue for AgentId {
@@ -70,7 +83,8 @@ impl Default for StoreMetrics {
                 "messages",
                 "Messages stored, by the session's agent and the author's role",
             ),
-            turns: families.add("turns", "Turns ended, by agent and outcome"),
+            turns: families.add("turns", "Turns ended, by agent, outcome and reason"),
+            agents: AgentStates::default(),
             queue: families.add("writer_queue_commands", "Commands waiting for the writer"),
             batch: families.add_metric(
                 "writer_batch_commands",
@@ -99,15 +113,18 @@ impl StoreMetrics {
 
     /// Counts open turns that were deleted with their session.
     pub fn turns_deleted(&self, agent: AgentId, turns: u64) {
-        let outcome = "deleted";
-        let labels = TurnLabels { agent, outcome };
+        let labels = TurnLabels {
+            agent,
+            outcome: "deleted",
+            reason: "",
+        };
         self.turns.get_or_create(&labels).inc_by(turns);
+        self.agents.closed(agent, turns);
     }
 
-    /// Counts the events of a commit.
-    pub fn committed<'a>(&self, events: impl Iterator<Item = &'a SessionEvent>) {
-        // The outcome of a turn is that of the last event of its session before `TurnEnded`.
-        let mut last: Option<(SessionId, TurnLabels)> = None;
+    /// Counts the events of a commit at this time.
+    pub fn committed<'a>(&self, now: Timestamp, events: impl Iterator<Item = &'a SessionEvent>) {
+        let mut last: Option<(SessionId, AgentId, TurnResult<'_>)> = None;
         for SessionEvent { session_id, event } in events {
             match event {
                 Event::MessageStored {
@@ -117,8 +134,7 @@ impl StoreMetrics {
                     let role = match message.role {
                         Role::User { .. } => "user",
                         Role::Agent { .. } => {
-                            let outcome = "replied";
-                            last = Some((*session_id, TurnLabels { agent, outcome }));
+                            last = Some((*session_id, agent, TurnResult::Replied));
                             "agent"
                         }
                     };
@@ -126,16 +142,21 @@ impl StoreMetrics {
                     self.messages.get_or_create(&labels).inc();
                 }
                 Event::TurnFailed {
-                    agent_id: agent,
+                    reply_id,
+                    agent_id,
                     failure,
                     ..
                 } => {
-                    let (agent, outcome) = (*agent, outcome(&failure.code));
-                    last = Some((*session_id, TurnLabels { agent, outcome }));
+                    last = Some((
+                        *session_id,
+                        *agent_id,
+                        TurnResult::Failed(*reply_id, failure),
+                    ));
                 }
                 Event::TurnEnded => {
-                    if let Some((_, labels)) = last.as_ref().filter(|(id, _)| id == session_id) {
-                        self.turns.get_or_create(labels).inc();
+                    if let Some((_, agent, result)) = last.as_ref().filter(|it| it.0 == *session_id)
+                    {
+                        self.turn_ended(now, *agent, result);
                     }
                 }
                 Event::Renewed { .. } => {
@@ -147,6 +168,26 @@ impl StoreMetrics {
                 _ => {}
             }
         }
+    }
+
+    fn turn_ended(&self, now: Timestamp, agent: AgentId, result: &TurnResult<'_>) {
+        let (outcome, reason) = match result {
+            TurnResult::Replied => {
+                self.agents.closed(agent, 1);
+                ("replied", "")
+            }
+            TurnResult::Failed(reply, failure) => {
+                self.agents.failed(agent, *reply, now, failure);
+                let reason = failure.reason.map_or("", FailureReason::as_str);
+                (outcome(&failure.code), reason)
+            }
+        };
+        let labels = TurnLabels {
+            agent,
+            outcome,
+            reason,
+        };
+        self.turns.get_or_create(&labels).inc();
     }
 
     /// Counts a batch of commands that share a commit.

@@ -8,6 +8,7 @@
 )]
 
 mod attachments;
+mod causes;
 mod command;
 mod context;
 mod crash;

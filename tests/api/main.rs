@@ -10,6 +10,7 @@
 #[path = "../support/jwt.rs"]
 mod jwt;
 
+mod agent_states;
 mod agents;
 mod auth;
 mod bodies;

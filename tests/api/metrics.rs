@@ -83,10 +83,16 @@ async fn sessions_messages_and_turns_are_counted() {
         (&of_agent("sessiond_messages_total", "role=\"user\""), 2.0),
         (&of_agent("sessiond_messages_total", "role=\"agent\""), 1.0),
         (
-            &of_agent("sessiond_turns_total", "outcome=\"replied\""),
+            &of_agent("sessiond_turns_total", "outcome=\"replied\",reason=\"\""),
             1.0,
         ),
-        (&of_agent("sessiond_turns_total", "outcome=\"failed\""), 1.0),
+        (
+            &of_agent(
+                "sessiond_turns_total",
+                "outcome=\"failed\",reason=\"internal\"",
+            ),
+            1.0,
+        ),
         (
             &format!("sessiond_agent_answer_duration_seconds_count{{agent=\"{SCRIPTED}\"}}"),
             2.0,
@@ -147,7 +153,7 @@ async fn cancelled_turns_and_disconnected_clients_are_counted() {
     })
     .await;
     server.delete(&at(&session, "")).await.expect(200);
-    let deleted = of_agent("sessiond_turns_total", "outcome=\"deleted\"");
+    let deleted = of_agent("sessiond_turns_total", "outcome=\"deleted\",reason=\"\"");
     let metrics = Metrics::of(&server).await;
     metrics.assert(&[(&deleted, 1.0), ("sessiond_turns_open", 0.0)]);
     server.stop().await;

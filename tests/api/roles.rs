@@ -86,6 +86,7 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/api/admin/export", Access::Admin),
     ("GET", "/api/admin/storage", Access::Admin),
     ("POST", "/api/admin/storage/verify", Access::Admin),
+    ("GET", "/api/admin/agents", Access::Admin),
     ("GET", "/healthz", Access::Public),
     ("GET", "/health", Access::Public),
 ];

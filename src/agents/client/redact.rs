@@ -306,14 +306,22 @@ mod tests {
     proptest! {
         #[test]
         fn no_part_of_the_conversation_or_of_a_secret_survives(
-            secret in TEXT, said in TEXT, noise in TEXT, cuts in prop::array::uniform4(0..200_usize),
+            secret in TEXT,
+            said in TEXT,
+            noise in TEXT,
+            cuts in prop::array::uniform4(0..200_usize),
         ) {
             let part = |text: &str, start: usize, length: usize| {
                 text.chars().skip(start % 60).take(length).collect::<String>()
             };
             let [a, b, c, d] = cuts;
             let text = [
-                part(&said, a, b), noise.clone(), part(&secret, c, d), secret.clone(), noise, part(&said, d, a),
+                part(&said, a, b),
+                noise.clone(),
+                part(&secret, c, d),
+                secret.clone(),
+                noise,
+                part(&said, d, a),
             ];
             let redactor = Redactor {
                 system: said.clone(),
@@ -332,7 +340,10 @@ mod tests {
         }
 
         #[test]
-        fn a_text_without_matches_stays_whole(text in "[A-Z0-9漢é\"\\\\:]{0,400}", said in "[a-z ]{0,60}") {
+        fn a_text_without_matches_stays_whole(
+            text in "[A-Z0-9漢é\"\\\\:]{0,400}",
+            said in "[a-z ]{0,60}",
+        ) {
             let redactor = Redactor { system: said, ..of_secret("sk-secret") };
             prop_assert_eq!(redactor.redact(&text), text);
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 
+use super::failed_turn::FailedTurn;
 use super::retry::{self, MIN_ATTEMPTS};
 use super::runner::RunnerParts;
 use super::session_worker::{RunningTurn, Slot};
@@ -18,7 +19,6 @@ use crate::agents::reply_info::ReplyInfo;
 use crate::clock::Clock;
 use crate::domain::failure::FailureReason;
 use crate::domain::id::SessionId;
-use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::Reply;
 use crate::events::Event;
@@ -74,8 +74,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
     }
 
     /// Asks the agent within its timeout. After that, the text that was sent is the reply.
-    pub(super) async fn run(&mut self) -> Result<Outcome, TurnFailure> {
-        let (session, agent) = (self.session(), self.agent.character.id);
+    pub(super) async fn run(&mut self) -> Result<Outcome, FailedTurn> {
         let timeout = self.agent.character.backend.timeout();
         let clock = &self.parts.clock;
         let first = Attempt::first(clock.now(), timeout);
@@ -84,51 +83,37 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
             let asking = AssertUnwindSafe(asking).catch_unwind();
             clock.timeout(timeout, asking).await
         };
-        match answered {
-            Some(Ok(Ok(Some(reply)))) => Ok(Outcome::Reply(reply)),
-            Some(Ok(Ok(None))) => Ok(Outcome::Later(first.deadline)),
+        let failed = match answered {
+            Some(Ok(Ok(Some(reply)))) => return Ok(Outcome::Reply(reply)),
+            Some(Ok(Ok(None))) => return Ok(Outcome::Later(first.deadline)),
             Some(Ok(Err(error))) if error.reason == FailureReason::Timeout => {
-                tracing::warn!(%session, %agent, %error, "the agent's answer stalled");
-                self.timed_out()
+                FailedTurn::timeout(error.cause)
             }
-            Some(Ok(Err(BackendError {
-                message: Some(message),
-                ..
-            }))) if self.chunks == 0 => {
-                // The words are for the user and may repeat the conversation.
-                tracing::info!(%session, %agent, reason = "refused", "the agent refused");
-                Err(TurnFailure::refused(message))
-            }
-            Some(Ok(Err(error))) => {
-                // An answer that was cut off is invalid, whatever the cause.
-                let reason = if self.chunks > 0 {
-                    FailureReason::InvalidReply
-                } else {
-                    error.reason
-                };
-                let name = reason.as_str();
-                tracing::warn!(%session, %agent, %error, reason = name, "the agent failed");
-                Err(TurnFailure::agent_error(reason))
-            }
-            Some(Err(_)) => {
-                tracing::error!(%session, %agent, "the agent's backend panicked");
-                Err(TurnFailure::agent_error(FailureReason::Internal))
-            }
+            Some(Ok(Err(error))) => FailedTurn::from_backend(error, self.chunks),
+            Some(Err(_)) => FailedTurn::new(FailureReason::Internal, "its backend panicked".into()),
             None => {
-                tracing::warn!(%session, %agent, "the agent timed out");
-                self.timed_out()
+                let seconds = timeout.as_secs();
+                FailedTurn::timeout(format!("it did not complete its answer within {seconds} s"))
             }
+        };
+        let is_timeout = failed.failure.reason == Some(FailureReason::Timeout);
+        if let Some(reply) = is_timeout.then(|| self.timed_out()).flatten() {
+            let (session, agent) = (self.session(), &self.agent.character.name);
+            tracing::warn!(%session, agent, cause = failed.cause, "the agent's reply is incomplete");
+            return Ok(Outcome::Reply(reply));
         }
+        failed.log(self.agent, self.session());
+        Err(failed)
     }
 
     /// Returns the text that was sent, if any: it is better than a failure.
-    fn timed_out(&self) -> Result<Outcome, TurnFailure> {
+    fn timed_out(&self) -> Option<Reply> {
         if self.sent.trim().is_empty() {
-            return Err(TurnFailure::agent_timeout());
+            return None;
         }
         // The model may have stopped without its server ending the stream.
         let is_complete = self.info.finish_reason.is_some() && !self.info.is_truncated;
-        Ok(Outcome::Reply(self.sent_reply(!is_complete)))
+        Some(self.sent_reply(!is_complete))
     }
 
     /// Asks the agent until a retry would not help; `None` if the reply will be submitted.
@@ -164,8 +149,9 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
             let Some(pause) = pause.filter(|pause| elapsed + *pause < timeout) else {
                 return Err(error);
             };
-            let (session, agent) = (self.session(), self.agent.character.id);
-            tracing::info!(%session, %agent, %error, attempts, ?pause, "the turn is retried");
+            let (session, name) = (self.session(), &self.agent.character.name);
+            let reason = error.reason.as_str();
+            tracing::info!(%session, name, reason, %error, attempts, ?pause, "the turn is retried");
             self.slot = None;
             clock.sleep(pause).await;
             let slot = Arc::clone(&self.agent.slots).acquire_owned().await;

@@ -11,6 +11,7 @@
 pub mod reply_feed;
 
 mod attempts;
+mod failed_turn;
 mod retry;
 mod run_turn;
 mod runner;

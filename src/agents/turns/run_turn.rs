@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::attempts::{Attempts, Outcome};
+use super::failed_turn::FailedTurn;
 use super::reply_feed::Ending;
 use super::runner::Inner;
 use super::session_worker::{RunningTurn, Slot};
@@ -25,7 +26,7 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The result of asking an agent. The slot is released once the result is stored.
 struct Asked {
-    result: Result<Outcome, TurnFailure>,
+    result: Result<Outcome, FailedTurn>,
     partial: Option<String>,
     _slot: Option<Slot>,
 }
@@ -104,13 +105,13 @@ impl<S: TurnStore> Inner<S> {
         let PendingTurn { turn, request, .. } = pending;
         let (session, agent_id) = (turn.session_id, request.session.agent_id);
         let Some(agent) = self.parts.agents.get(agent_id) else {
-            let failure = TurnFailure::agent_not_found();
-            return self.close(pending, Err(failure), None).await;
+            let failed = FailedTurn::without_agent();
+            return self.close(pending, Err(failed), None).await;
         };
         if let Some(until) = turn.waits_until
             && agent.backend.reply_source() != ReplySource::Backend
         {
-            return self.wait_for_submit(pending, until).await;
+            return self.wait_for_submit(&agent, pending, until).await;
         }
         let running = self
             .workers
@@ -146,7 +147,7 @@ impl<S: TurnStore> Inner<S> {
                 return self.until_stored(park).await.map(drop);
             }
             Ok(Outcome::Reply(reply)) => Ok(reply),
-            Err(failure) => Err(failure),
+            Err(failed) => Err(failed),
         };
         self.close(pending, result, asked.partial).await
     }
@@ -154,6 +155,7 @@ impl<S: TurnStore> Inner<S> {
     /// Waits until something is submitted, or the turn's time is over.
     async fn wait_for_submit(
         &self,
+        agent: &Agent,
         pending: &PendingTurn,
         until: Timestamp,
     ) -> Result<(), TurnStoreError> {
@@ -163,8 +165,9 @@ impl<S: TurnStore> Inner<S> {
             biased;
             () = wake.notified() => Ok(()),
             () = self.parts.clock.sleep_until(until) => {
-                tracing::warn!(%session, "no reply was submitted in time");
-                self.close(pending, Err(TurnFailure::agent_timeout()), None).await
+                let failed = FailedTurn::timeout("no reply was submitted in time".into());
+                failed.log(agent, session);
+                self.close(pending, Err(failed), None).await
             }
         }
     }
@@ -223,9 +226,17 @@ impl<S: TurnStore> Inner<S> {
     async fn close(
         &self,
         pending: &PendingTurn,
-        result: Result<Reply, TurnFailure>,
+        result: Result<Reply, FailedTurn>,
         partial: Option<String>,
     ) -> Result<(), TurnStoreError> {
+        let states = &self.parts.meters.states;
+        let (result, _cause) = match result {
+            Ok(reply) => (Ok(reply), None),
+            Err(FailedTurn { failure, cause }) => (
+                Err(failure),
+                Some(states.note_cause(pending.reply_id, cause)),
+            ),
+        };
         let turn_store = &self.parts.turn_store;
         let close = || turn_store.close(&pending.turn, result.clone(), partial.clone());
         match self.until_stored(close).await? {

@@ -17,7 +17,7 @@ use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{BeginOutcome, CloseOutcome, ContextNeeds, OpenTurn, ParkOutcome, Reply};
 use crate::events::EventBus;
-use crate::metrics::AgentMetrics;
+use crate::metrics::{AgentMetrics, AgentStates};
 
 /// Has no turns.
 #[derive(Debug, Clone, Default)]
@@ -77,7 +77,7 @@ fn runner(store: &Empty) -> Runner<Empty> {
         feeds: ReplyFeeds::default(),
         events: EventBus::default(),
         clock,
-        meters: AgentMetrics::default(),
+        meters: AgentMetrics::new(AgentStates::default()),
     })
 }
 

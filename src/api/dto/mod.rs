@@ -1,6 +1,7 @@
 //! Requests and responses as they are on the wire.
 
 mod agent;
+mod agent_state;
 mod failure;
 mod health;
 mod message;
@@ -14,6 +15,7 @@ mod storage;
 mod work;
 
 pub(super) use self::agent::{AgentAnswer, AgentListAnswer};
+pub(super) use self::agent_state::AgentStatesAnswer;
 pub(super) use self::failure::{Error, Unhealthy, UnhealthySessions};
 pub(super) use self::health::{Alive, Health, SessionsHealth, WithError};
 pub(super) use self::message::{

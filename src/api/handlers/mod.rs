@@ -1,6 +1,7 @@
 //! The handlers, one file per resource. Their doc comments are part of the `OpenAPI` description.
 
 pub(super) mod admin;
+pub(super) mod agent_states;
 pub(super) mod agents;
 pub(super) mod console;
 pub(super) mod events;

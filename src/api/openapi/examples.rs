@@ -9,20 +9,23 @@ use super::sample::{
     waiting_turn,
 };
 use crate::api::dto::{
-    self, AgentAnswer, AgentListAnswer, AgentResponse, AgentTurns, Deleted, MessageList,
-    SentAnswer, SessionInfo, SessionStatus, SessionsHealth, StatsInfo, StorageAnswer, Submitted,
-    UserMessage, VerificationAnswer, WithError,
+    self, AgentAnswer, AgentListAnswer, AgentResponse, AgentStatesAnswer, AgentTurns, Deleted,
+    MessageList, SentAnswer, SessionInfo, SessionStatus, SessionsHealth, StatsInfo, StorageAnswer,
+    Submitted, UserMessage, VerificationAnswer, WithError,
 };
 use crate::api::error::ApiError;
 use crate::app::error::Unavailable;
 use crate::app::{
-    Character, Health, LastBackup, Page, Reason, Stats, Status, StorageInfo, Verified, WaitingTurns,
+    AgentOverview, Character, Health, LastBackup, Page, Reason, Stats, Status, StorageInfo,
+    Verified, WaitingTurns,
 };
 use crate::archive;
 use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item};
 use crate::domain::failure::FailureReason;
+use crate::domain::id::AgentId;
 use crate::domain::message::{Message, TurnFailure, TurnState};
 use crate::domain::waiting::WaitingPosition;
+use crate::metrics::{AgentState, LastFailure};
 
 /// A few of the metrics, valid in both formats.
 pub(in crate::api) const METRICS: &str = "\
@@ -125,6 +128,28 @@ pub(in crate::api) fn agent() -> Value {
 
 pub(in crate::api) fn agents() -> Value {
     built_in_agent(|eliza| json!(AgentListAnswer::new([eliza].into_iter())))
+}
+
+pub(in crate::api) fn agent_states() -> Value {
+    let last_failure = LastFailure {
+        at: NOW,
+        reason: Some(FailureReason::Misconfigured),
+        cause: "it answered 404 Not Found: model \"gemma3\" not found, try pulling it first \
+                (type api_error)"
+            .to_owned(),
+    };
+    json!(AgentStatesAnswer::new(&[AgentOverview {
+        id: AgentId::from(0xada),
+        name: "Ada".to_owned(),
+        backend: "openai",
+        model: Some("gemma3".to_owned()),
+        address: Some("http://127.0.0.1:11434/v1".to_owned()),
+        state: AgentState {
+            turns: 42,
+            failures: 1,
+            last_failure: Some(last_failure),
+        },
+    }]))
 }
 
 fn built_in_agent(show: impl Fn(&Character) -> Value) -> Value {

@@ -264,7 +264,7 @@ impl Writer {
         for (agent, turns) in effects.turns_deleted {
             meters.turns_deleted(agent, turns);
         }
-        meters.committed(effects.events.iter());
+        meters.committed(self.clock.now(), effects.events.iter());
         for event in effects.events {
             self.events.publish(event);
         }
