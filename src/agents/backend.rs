@@ -11,6 +11,7 @@ use futures_util::stream::Stream;
 use tokio::sync::Notify;
 
 use super::reply_info::ReplyInfo;
+use crate::domain::activity::Activity;
 use crate::domain::failure::FailureReason;
 use crate::domain::id::TurnId;
 use crate::domain::message::Message;
@@ -34,6 +35,8 @@ pub enum Piece {
     Done(Reply, Vec<usize>),
     /// What is known so far about how the reply is made, for a reply that remains incomplete.
     Info(ReplyInfo),
+    /// Something that the agent does.
+    Activity(Activity),
     /// The reply will be submitted later.
     Later,
     /// The remote session's id, to be stored with the session.

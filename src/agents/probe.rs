@@ -64,7 +64,7 @@ async fn ask(
     let answer = async {
         while let Some(piece) = pieces.next().await {
             match piece {
-                Ok(Piece::Chunk(_) | Piece::Done(..)) => {
+                Ok(Piece::Chunk(_) | Piece::Activity(_) | Piece::Done(..)) => {
                     return Ok(ProbeResult::Answer(started.elapsed()));
                 }
                 Ok(Piece::Later) => return Ok(ProbeResult::Later),

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::dto::schemas;
 use super::dto::{AgentResponse, SessionStatus, UserMessage};
 use crate::app::{Ending, ReplyEvent, SentMessage, SentTurn};
+use crate::client_events::MessageActivity;
 use crate::domain::failure::FailureReason;
 use crate::domain::id::MessageId;
 use crate::domain::message::TurnFailure;
@@ -106,6 +107,7 @@ pub(super) fn reply_events(
         session_status: SessionStatus::new(&sent.session, sent.renewed, now),
     };
     let first = event("user_message", &first);
+    let (agent_id, session_id) = (sent.session.agent_id, sent.session.id);
     let mut turn = message.turn;
     stream! {
         let _open = open;
@@ -121,6 +123,10 @@ pub(super) fn reply_events(
                 ReplyEvent::Chunk(text) => {
                     yield Ok(event("chunk", &ReplyChunk::new(reply_id, &text, index)));
                     index += 1;
+                }
+                ReplyEvent::Activity(it) => {
+                    let activity = MessageActivity::new(reply_id, agent_id, session_id, &it);
+                    yield Ok(event("activity", &activity));
                 }
                 ReplyEvent::End(ending) => break ending,
             }

@@ -58,8 +58,8 @@ impl App {
         clock: Clock,
     ) -> Self {
         let agents = Arc::new(Agents::new(agents));
-        let feeds = ReplyFeeds::default();
-        let metrics = Metrics::new(store.meters().clone());
+        let feeds = ReplyFeeds::new(events.activity_drops());
+        let metrics = Metrics::new(store.meters().clone(), events.activity_drops());
         let runner = Runner::new(RunnerParts {
             turn_store: StoredTurns(Arc::clone(&store)),
             agents: Arc::clone(&agents),

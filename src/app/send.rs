@@ -39,6 +39,8 @@ pub struct SendRequest {
     pub message: NewMessage,
     /// The socket that sends it; `None` over HTTP.
     pub socket: Option<SendingSocket>,
+    /// Whether the caller reads the reply's chunks and the agent's activity.
+    pub is_streamed: bool,
 }
 
 /// A message to store.
@@ -139,7 +141,8 @@ impl App {
             beginning,
         };
         let app = Arc::clone(self);
-        let storing = async move { app.store_message(command, reservation).await };
+        let is_streamed = request.is_streamed;
+        let storing = async move { app.store_message(command, reservation, is_streamed).await };
         let (sent, turn) = self.run_detached(storing).await?;
         Ok(SentMessage {
             sent,
@@ -189,10 +192,14 @@ impl App {
         &self,
         command: SendMessage,
         reservation: Option<Reservation<StoredTurns>>,
+        is_streamed: bool,
     ) -> Result<(Sent, SentTurn), AppError> {
         let (session, message) = (command.session_id, command.message_id);
-        // Waiting begins before the message is stored, so that no chunk of the reply is missed.
+        // Waiting begins before the message is stored, so that nothing of the reply is missed.
         let receiver = self.feeds.subscribe(session, message);
+        if is_streamed {
+            receiver.want_chunks();
+        }
         let sent = match self.store.submit(command).await {
             Ok(sent) => sent,
             Err(error) => {

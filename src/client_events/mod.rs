@@ -1,12 +1,14 @@
 //! Session events as clients receive them: the same names and payloads over Socket.IO and in the
 //! event stream.
 
+mod activity;
 mod payload;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub use self::activity::MessageActivity;
 use self::payload::{Action, Source};
 pub use self::payload::{
     ChannelDeleted, ControlMessage, MessageBroadcast, MessageComplete, MessageStreamChunk,
@@ -83,6 +85,14 @@ pub fn event_with_names(
                 agent_id: agent_id.0,
                 channel_id: id,
             },
+        ),
+        Event::Activity {
+            reply_id,
+            agent_id,
+            activity,
+        } => WireEvent::new(
+            "messageActivity",
+            &MessageActivity::new(*reply_id, *agent_id, event.session_id, activity),
         ),
         Event::TurnFailed {
             reply_id,

@@ -3,6 +3,7 @@
 //! Time is an argument, ids are made elsewhere, and there is no I/O: every rule can be tested with
 //! values.
 
+pub mod activity;
 pub mod archive;
 pub mod error;
 pub mod failure;

@@ -4,6 +4,7 @@
 //! turn runner publishes the chunks of a reply as they arrive. All subscribers of a session receive
 //! the same events in the same order.
 
+mod drops;
 pub mod work;
 
 use std::collections::{HashMap, HashSet};
@@ -12,7 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
+pub use self::drops::DropCounter;
 use self::work::WorkBus;
+use crate::domain::activity::Activity;
 use crate::domain::id::{AgentId, MessageId, SessionId};
 use crate::domain::message::{Message, Role, TurnFailure};
 use crate::domain::session::Session;
@@ -63,6 +66,15 @@ pub enum Event {
         index: u32,
         /// The text.
         text: Arc<str>,
+    },
+    /// The agent of a running turn does something before or between the words of its reply.
+    Activity {
+        /// The id that the reply will have.
+        reply_id: MessageId,
+        /// The agent.
+        agent_id: AgentId,
+        /// What it does.
+        activity: Arc<Activity>,
     },
     /// A turn was closed without a reply.
     TurnFailed {
@@ -131,6 +143,7 @@ pub struct EventBus {
     subscriptions: Arc<Mutex<Subscriptions>>,
     next_id: Arc<AtomicU64>,
     work: WorkBus,
+    activity_drops: DropCounter,
 }
 
 type Subscriptions = HashMap<SessionId, Vec<Arc<Subscription>>>;
@@ -142,6 +155,7 @@ struct Subscription {
     events: mpsc::Sender<Arc<SessionEvent>>,
     waiting_bytes: AtomicUsize,
     has_lagged: AtomicBool,
+    activity_drops: DropCounter,
 }
 
 /// Receives the events of the sessions that it has joined.
@@ -179,6 +193,12 @@ impl EventBus {
         &self.work
     }
 
+    /// Returns the counter of dropped activities.
+    #[must_use]
+    pub fn activity_drops(&self) -> &DropCounter {
+        &self.activity_drops
+    }
+
     /// Returns whether a session has subscribers.
     #[must_use]
     pub fn has_subscribers(&self, session: SessionId) -> bool {
@@ -195,6 +215,7 @@ impl EventBus {
                 events: sender,
                 waiting_bytes: AtomicUsize::new(0),
                 has_lagged: AtomicBool::new(false),
+                activity_drops: self.activity_drops.clone(),
             }),
             sessions: HashSet::new(),
             events,
@@ -211,8 +232,15 @@ impl EventBus {
 
 impl Subscription {
     /// Queues an event. Returns whether it fits; if not, the subscriber has lagged.
+    ///
+    /// Nothing is lost without an activity, so a slow subscriber misses it and does not lag
+    /// because of it.
     fn push(&self, event: &Arc<SessionEvent>) -> bool {
         let bytes = event.event.bytes();
+        if matches!(event.event, Event::Activity { .. }) && self.is_half_full() {
+            self.activity_drops.add(1);
+            return true;
+        }
         let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         let fits = waiting.saturating_add(bytes) <= BACKLOG_BYTES
             && self.events.try_send(Arc::clone(event)).is_ok();
@@ -220,6 +248,11 @@ impl Subscription {
             self.has_lagged.store(true, Ordering::Release);
         }
         fits
+    }
+
+    fn is_half_full(&self) -> bool {
+        self.waiting_bytes.load(Ordering::Relaxed) > BACKLOG_BYTES / 2
+            || self.events.capacity() < BACKLOG / 2
     }
 }
 
@@ -239,6 +272,7 @@ impl Event {
                 body.content.len() + length(&body.metadata) + length(&body.attachments) + role
             }
             Self::ReplyChunk { text, .. } => text.len(),
+            Self::Activity { activity, .. } => activity.bytes(),
             Self::TurnFailed {
                 failure, partial, ..
             } => failure.message.len() + length(partial),
@@ -380,5 +414,33 @@ mod tests {
             bus.publish(SessionEvent::new(session, chunk()));
         }
         assert_eq!(subscriber.next().await.unwrap_err(), Lagged);
+    }
+
+    #[tokio::test]
+    async fn a_slow_subscriber_misses_activity_and_nothing_else() {
+        let bus = EventBus::default();
+        let session = SessionId::from(1);
+        let mut subscriber = bus.subscriber();
+        subscriber.join(session);
+        let activity = || Event::Activity {
+            reply_id: MessageId::from(1),
+            agent_id: AgentId::from(1),
+            activity: Arc::new(Activity::thinking("x".repeat(4_000))),
+        };
+        // By bytes, and by number.
+        for event in [activity, || Event::Busy] {
+            for _ in 0..BACKLOG / 2 {
+                bus.publish(SessionEvent::new(session, event()));
+            }
+            let before = bus.activity_drops().get();
+            bus.publish(SessionEvent::new(session, Event::Idle));
+            bus.publish(SessionEvent::new(session, activity()));
+            assert_eq!(bus.activity_drops().get(), before + 1);
+            while !matches!(subscriber.next().await.unwrap().event, Event::Idle) {}
+        }
+        assert!(subscriber.events.is_empty());
+        bus.publish(SessionEvent::new(session, activity()));
+        let event = subscriber.next().await.unwrap();
+        assert!(matches!(event.event, Event::Activity { .. }));
     }
 }

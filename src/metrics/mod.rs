@@ -4,6 +4,7 @@
 //! scrape.
 
 mod agent_states;
+mod drops;
 mod families;
 mod process;
 mod requests;
@@ -22,12 +23,14 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 pub use self::agent_states::{AgentState, AgentStates, CauseNote, LastFailure};
+use self::drops::ActivityDrops;
 use self::families::Families;
 use self::process::Process;
 pub use self::requests::{CLIENT_DISCONNECTED, RequestMetrics};
 pub use self::state::GaugeValues;
 pub use self::store::StoreMetrics;
 use crate::domain::id::AgentId;
+use crate::events::DropCounter;
 
 /// The text format of a scrape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +145,7 @@ impl Drop for OpenGauge {
 impl Metrics {
     /// Returns all metrics, including those of the store.
     #[must_use]
-    pub fn new(store: StoreMetrics) -> Self {
+    pub fn new(store: StoreMetrics, activity_drops: &DropCounter) -> Self {
         let mut process = Registry::default();
         process.register_collector(Box::new(Process::new()));
         let mut families = Families::new();
@@ -154,6 +157,8 @@ impl Metrics {
             "Log lines dropped because the output did not take them in time",
             LOG_LINES_DROPPED.clone(),
         );
+        let dropped = ActivityDrops(activity_drops.clone());
+        families.0.register_collector(Box::new(dropped));
         let agents = AgentMetrics::new(store.agents.clone());
         families.add_with_unit(
             "agent_answer_duration",

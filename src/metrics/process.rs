@@ -48,7 +48,7 @@ impl Collector for Process {
     }
 }
 
-fn encode(
+pub(super) fn encode(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,

@@ -150,6 +150,7 @@ impl SocketTask {
                 sender_id: command.sender_id,
                 sender_name: command.sender_name,
             }),
+            is_streamed: false,
         };
         self.sending = Some(Box::pin(async move { (app.send(request).await, ack) }));
     }

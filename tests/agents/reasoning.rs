@@ -20,6 +20,7 @@ async fn reasoning_in_the_text_becomes_the_thought() {
     for text in ["\n<th", "ink>\nHm, a ", "secret. </thi", "nk>\n", "\nYe"] {
         call.delta(text).await;
     }
+    assert_eq!(events.expect("activity").await["text"], "Hm, a secret. ");
     assert_eq!(events.expect("chunk").await["chunk"], "Ye");
     // Text outside tags is not held back.
     call.delta("s <").await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Events, MINUTE, SECOND, Server, UNKNOWN_ID, USER, at, names, time};
+use crate::harness::{Events, MINUTE, SCRIPTED, SECOND, Server, UNKNOWN_ID, USER, at, names, time};
 
 /// Returns the names of events.
 fn kinds(events: &[(String, Value)]) -> Vec<&str> {
@@ -233,5 +233,63 @@ async fn streams_of_one_session_run_one_after_the_other() {
     let done = second.end("done").await;
     assert_eq!(done["text"], "two");
     server.get(&at(&session, "")).await.expect(200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn activity_comes_between_the_chunks_and_is_not_repeated() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let body = json!({
+        "content": "muse Hm|say Hello|tool web started|wait 1000|tool web failed|say Ada|muse so",
+        "transport": "sse", "clientMessageId": "mine",
+    });
+    let mut first = Events::open(server.sending(&session, &body)).await;
+    first.expect("user_message").await;
+    let thinking = first.expect("activity").await;
+    first.expect("chunk").await;
+    let tool = first.expect("activity").await;
+    // A repeat joins the reply, but what the agent did before is over.
+    let mut repeat = Events::open(server.sending(&session, &body)).await;
+    repeat.expect("user_message").await;
+    assert_eq!(repeat.expect("chunk").await["chunk"], "Hello");
+    server.settle().await;
+    server.advance(SECOND);
+    let joined = repeat.rest().await;
+    assert_eq!(kinds(&joined), ["activity", "chunk", "activity", "done"]);
+    assert_eq!(first.rest().await, joined);
+
+    let reply = &joined[3].1["id"];
+    let expected = json!({
+        "messageId": reply, "agentId": SCRIPTED, "channelId": session, "kind": "thinking",
+        "text": "Hm",
+    });
+    assert_eq!(thinking, expected);
+    let expected = json!({
+        "messageId": reply, "agentId": SCRIPTED, "channelId": session, "kind": "tool",
+        "name": "web", "state": "started",
+    });
+    assert_eq!(tool, expected);
+    assert_eq!(joined[0].1["state"], "failed");
+    assert_eq!(joined[2].1["text"], "so");
+
+    // Afterwards a repeat is answered from what is stored.
+    let after = Events::open(server.sending(&session, &body))
+        .await
+        .rest()
+        .await;
+    assert_eq!(kinds(&after), ["user_message", "chunk", "done"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn thinking_is_sent_while_the_agent_is_silent() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let mut events = server.stream(&session, "muse one|muse two|hold").await;
+    events.expect("user_message").await;
+    server.settle().await;
+    server.advance(Duration::from_millis(100));
+    assert_eq!(events.expect("activity").await["text"], "onetwo");
     server.stop().await;
 }

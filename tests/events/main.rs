@@ -10,6 +10,7 @@
     reason = "a helper that cannot do its work fails the test"
 )]
 
+mod activity;
 mod endings;
 mod limits;
 mod reader;

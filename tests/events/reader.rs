@@ -40,6 +40,11 @@ impl Event {
             "messageBroadcast" => self.text("text"),
             "controlMessage" => return self.text("action").to_owned(),
             "messageStreamChunk" => self.text("chunk"),
+            "messageActivity" => {
+                let fields = ["kind", "name", "state", "text"].map(|field| self.text(field));
+                let fields: Vec<_> = fields.into_iter().filter(|it| !it.is_empty()).collect();
+                return format!("{}: {}", self.name, fields.join(" "));
+            }
             _ => return self.name.clone(),
         };
         format!("{}: {detail}", self.name)

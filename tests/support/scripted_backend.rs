@@ -5,7 +5,8 @@
 //! `fail` fails, `panic` panics, `end` ends the stream without a reply, `think TEXT` and `act NAME`
 //! set thought and actions, `history` streams the conversation so far as the agent sees it,
 //! `long BYTES` streams this many bytes, `words TEXT` replies with the whole text, one chunk per
-//! word. The streamed text is the reply, or else an echo of the message.
+//! word. `muse TEXT` reports a piece of thinking, `tool NAME STATE` a tool, `flood COUNT` this many
+//! pieces of thinking. The streamed text is the reply, or else an echo of the message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use sessiond::agents::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest};
 use sessiond::clock::Clock;
+use sessiond::domain::activity::{Activity, ActivityKind, ActivityState};
 use sessiond::domain::failure::FailureReason;
 use sessiond::domain::turn::{ContextNeeds, HistoryNeeds, Reply};
 use sessiond::json;
@@ -53,7 +55,12 @@ impl Backend for Scripted {
 
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
         let echo = request.message.body.content.clone();
-        let steps: Vec<String> = echo.split('|').map(|step| step.trim().to_owned()).collect();
+        let steps = echo.split('|').map(str::trim).flat_map(|step| {
+            let flood = step.strip_prefix("flood ").and_then(|it| it.parse().ok());
+            let step = flood.map_or(step, |_| "muse 0123456789");
+            std::iter::repeat_n(step.to_owned(), flood.unwrap_or(1))
+        });
+        let steps: Vec<String> = steps.collect();
         let script = Script {
             clock: self.clock.clone(),
             steps: steps.into_iter(),
@@ -65,7 +72,7 @@ impl Backend for Scripted {
         stream::unfold(Some(script), |script| async move {
             let mut script = script?;
             let piece = script.next_piece().await?;
-            let has_more = matches!(piece, Ok(Piece::Chunk(_)));
+            let has_more = matches!(piece, Ok(Piece::Chunk(_) | Piece::Activity(_)));
             Some((piece, has_more.then_some(script)))
         })
         .boxed()
@@ -98,6 +105,11 @@ impl Script {
                 "panic" => panic!("the script says so"),
                 "end" => return None,
                 "words" => return Some(Ok(words(rest))),
+                "muse" => {
+                    let thinking = Activity::thinking(rest.to_owned());
+                    return Some(Ok(Piece::Activity(thinking)));
+                }
+                "tool" => return Some(Ok(Piece::Activity(tool(rest)))),
                 "think" => self.reply.thought = Some(rest.to_owned()),
                 "act" => self.actions.push(rest.to_owned()),
                 _ => {}
@@ -137,4 +149,12 @@ impl Script {
 fn words(text: &str) -> Piece {
     let ends = text.match_indices(' ').map(|(at, _)| at + 1);
     Piece::Done(Reply::text(text.to_owned()), ends.collect())
+}
+
+fn tool(text: &str) -> Activity {
+    let (name, state) = text.split_once(' ').unwrap_or((text, "started"));
+    let state = ActivityState::parse(state).unwrap_or(ActivityState::Started);
+    Activity::new(ActivityKind::Tool, None)
+        .with_name(name.to_owned())
+        .with_state(state)
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::activity::ActivityReader;
 use super::attachments::Attachments;
 use crate::agents::backend::{BackendError, Piece, TurnRequest};
 use crate::agents::client::body::AnswerBody;
@@ -113,7 +114,7 @@ enum Content {
     Done(Option<Box<BackendAnswer>>),
 }
 
-/// Returns the pieces of a streamed answer: events `chunk`, `done` and `error`. A `done` without a
+/// Returns the pieces of a streamed answer: events `activity`, `chunk`, `done` and `error`. A `done` without a
 /// text and without chunks is a reply too: the agent may have acted, and must not act again.
 pub(crate) fn pieces(
     body: AnswerBody,
@@ -124,8 +125,17 @@ pub(crate) fn pieces(
     try_stream! {
         let mut streamed = String::new();
         let mut joiner = Joiner::default();
+        let mut activities = ActivityReader::default();
         for await event in body.events() {
-            let answer = match content(&event?, unnamed, &redactor)? {
+            let event = event?;
+            if event.name == "activity" {
+                let activity = activities.read(&event.data, origin.session, origin.agent);
+                if let Some(activity) = activity {
+                    yield Piece::Activity(activity);
+                }
+                continue;
+            }
+            let answer = match content(&event, unnamed, &redactor)? {
                 None => continue,
                 Some(Content::Chunk(chunk)) => {
                     let chunk = joiner.push(&chunk);

@@ -1,5 +1,6 @@
 //! The backends, and what several of them share.
 
+pub(crate) mod activity;
 pub(crate) mod answer;
 pub(crate) mod attachments;
 pub(crate) mod eliza;

@@ -7,16 +7,20 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::sync::MutexGuard;
 
 use super::failed_turn::FailedTurn;
 use super::retry::{self, MIN_ATTEMPTS};
 use super::runner::RunnerParts;
 use super::session_worker::{RunningTurn, Slot};
 use super::turn_store::{PendingTurn, TurnStore};
-use crate::agents::backend::{Attempt, BackendError, BodyProgress, Piece, Retry, TurnRequest};
+use crate::agents::backend::{
+    Attempt, BackendError, BodyProgress, Piece, ReplyStream, Retry, TurnRequest,
+};
 use crate::agents::registry::Agent;
 use crate::agents::reply_info::ReplyInfo;
 use crate::clock::Clock;
+use crate::domain::activity::Activity;
 use crate::domain::failure::FailureReason;
 use crate::domain::id::SessionId;
 use crate::domain::time::Timestamp;
@@ -83,6 +87,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
             let asking = AssertUnwindSafe(asking).catch_unwind();
             clock.timeout(timeout, asking).await
         };
+        self.send_all_activity().await;
         let failed = match answered {
             Some(Ok(Ok(Some(reply)))) => return Ok(Outcome::Reply(reply)),
             Some(Ok(Ok(None))) => return Ok(Outcome::Later(first.deadline)),
@@ -153,10 +158,12 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
             let reason = error.reason.as_str();
             tracing::info!(%session, name, reason, %error, attempts, ?pause, "the turn is retried");
             self.slot = None;
+            self.act(retry::announcement(attempts, pause)).await;
             clock.sleep(pause).await;
             let slot = Arc::clone(&self.agent.slots).acquire_owned().await;
             // The semaphore is never closed.
             self.slot = Some(slot.map_err(|_| error)?);
+            self.act(retry::announcement_done()).await;
         }
     }
 
@@ -183,7 +190,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
         request: &mut Arc<TurnRequest>,
     ) -> Result<Option<Reply>, BackendError> {
         let mut pieces = self.agent.backend.reply(Arc::clone(request));
-        while let Some(piece) = pieces.next().await {
+        while let Some(piece) = self.next_piece(&mut pieces).await {
             match piece? {
                 Piece::Chunk(mut chunk) => {
                     let is_full = cut(&mut chunk, MAX_REPLY_BYTES - self.sent.len());
@@ -194,6 +201,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
                 }
                 Piece::Done(reply, ends) => return Ok(Some(self.complete(reply, ends).await)),
                 Piece::Info(info) => self.info = info,
+                Piece::Activity(activity) => self.act(activity).await,
                 Piece::Later => return Ok(None),
                 Piece::RemoteSession(id) => {
                     self.store_remote_session(&id).await;
@@ -205,6 +213,52 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
             FailureReason::InvalidReply,
             "the reply ended before it was complete",
         ))
+    }
+
+    /// Returns the next piece. While the backend is silent, sends the activity that is due.
+    async fn next_piece(&self, pieces: &mut ReplyStream) -> Option<Result<Piece, BackendError>> {
+        let clock = &self.parts.clock;
+        while let Some(due) = self.running.activity.due() {
+            let pause = due.saturating_sub(clock.monotonic());
+            if let Some(piece) = clock.timeout(pause, pieces.next()).await {
+                return piece;
+            }
+            self.send_due_activity().await;
+        }
+        pieces.next().await
+    }
+
+    /// Sends an activity, at once or a little later.
+    async fn act(&self, activity: Activity) {
+        self.parts
+            .add_activity(self.session(), self.running, activity);
+        self.send_due_activity().await;
+    }
+
+    async fn send_due_activity(&self) {
+        let due = self.running.activity.due();
+        if due.is_some_and(|due| due <= self.parts.clock.monotonic()) {
+            let _output = self.output().await;
+            self.parts.send_due_activity(self.session(), self.running);
+        }
+    }
+
+    async fn send_all_activity(&self) {
+        if self.running.activity.due().is_some() {
+            let _output = self.output().await;
+            self.parts.send_all_activity(self.session(), self.running);
+        }
+    }
+
+    /// Waits until the turn may publish; no one else does meanwhile.
+    async fn output(&self) -> MutexGuard<'a, ()> {
+        let running = self.running;
+        let output = running.output.lock().await;
+        if running.over.is_cancelled() {
+            // The turn is over, and this future is about to be dropped.
+            return std::future::pending().await;
+        }
+        output
     }
 
     /// Stores the id of the remote session. If that fails, the next turn creates another one.
@@ -241,13 +295,10 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
         if text.is_empty() {
             return;
         }
-        let _output = self.running.output.lock().await;
-        if self.running.over.is_cancelled() {
-            // The turn is over, and this future is about to be dropped.
-            return std::future::pending().await;
-        }
+        let _output = self.output().await;
         self.running.has_sent_chunk.store(true, Ordering::Release);
         let (session, pending) = (self.session(), self.pending);
+        self.parts.send_all_activity(session, self.running);
         let message = pending.request.message.id;
         let chunks = || chunks(text, ends);
         self.parts.feeds.push(session, message, chunks());

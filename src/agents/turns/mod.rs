@@ -10,6 +10,9 @@
 
 pub mod reply_feed;
 
+mod activity;
+mod activity_log;
+mod activity_output;
 mod attempts;
 mod failed_turn;
 mod retry;

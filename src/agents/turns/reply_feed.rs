@@ -7,8 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::activity_log::ActivityLog;
+use crate::domain::activity::Activity;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, TurnFailure};
+use crate::events::DropCounter;
 
 type OpenFeeds = BTreeMap<(SessionId, MessageId), watch::Sender<Progress>>;
 
@@ -16,6 +19,7 @@ type OpenFeeds = BTreeMap<(SessionId, MessageId), watch::Sender<Progress>>;
 #[derive(Debug, Clone, Default)]
 pub struct ReplyFeeds {
     open: Arc<Mutex<OpenFeeds>>,
+    activity_drops: DropCounter,
 }
 
 /// The state of a turn.
@@ -25,7 +29,9 @@ struct Progress {
     text: String,
     ends: Vec<usize>,
     ending: Option<Ending>,
-    /// Whether a receiver waits for chunks. Without one, no receiver is woken for them.
+    activity: ActivityLog,
+    /// Whether a receiver waits for chunks. Without one, no receiver is woken for them, and there
+    /// is no activity.
     wants_chunks: AtomicBool,
 }
 
@@ -50,6 +56,9 @@ pub struct ReplyReceiver {
     missed: usize,
     /// How many chunks it has received.
     seen: usize,
+    /// The number of the next activity.
+    next_activity: u64,
+    activity_drops: DropCounter,
 }
 
 /// What a receiver receives.
@@ -57,22 +66,65 @@ pub struct ReplyReceiver {
 pub enum ReplyEvent {
     /// The next text of the reply.
     Chunk(String),
+    /// Something that the agent does.
+    Activity(Arc<Activity>),
     /// The end.
     End(Ending),
 }
 
 impl ReplyFeeds {
+    /// Returns no feeds, with a counter of the activities that receivers miss.
+    #[must_use]
+    pub fn new(activity_drops: &DropCounter) -> Self {
+        Self {
+            activity_drops: activity_drops.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Returns a receiver of the turn of a message. Chunks that were sent before are received as
-    /// one.
+    /// one, and earlier activity is not received.
     #[must_use]
     pub fn subscribe(&self, session: SessionId, message: MessageId) -> ReplyReceiver {
         let progress = self.open(session, message).subscribe();
-        let missed = progress.borrow().ends.len();
+        let (missed, next_activity) = {
+            let progress = progress.borrow();
+            (progress.ends.len(), progress.activity.next_number())
+        };
         ReplyReceiver {
             progress,
             missed,
             seen: 0,
+            next_activity,
+            activity_drops: self.activity_drops.clone(),
         }
+    }
+
+    /// Returns whether a receiver of a turn waits for its chunks and activity.
+    #[must_use]
+    pub fn has_listeners(&self, session: SessionId, message: MessageId) -> bool {
+        let feeds = self.lock();
+        let feed = feeds.get(&(session, message));
+        feed.is_some_and(|feed| {
+            let wants_chunks = || feed.borrow().wants_chunks.load(Ordering::Relaxed);
+            !feed.is_closed() && wants_chunks()
+        })
+    }
+
+    /// Sends an activity. It is received after the chunks that were sent before.
+    pub fn push_activity(&self, session: SessionId, message: MessageId, activity: &Arc<Activity>) {
+        let feed = self.lock().get(&(session, message)).cloned();
+        let Some(feed) = feed else {
+            return;
+        };
+        feed.send_if_modified(|progress| {
+            let has_listeners = progress.wants_chunks.load(Ordering::Relaxed);
+            if has_listeners {
+                let chunks = progress.ends.len();
+                progress.activity.push(chunks, Arc::clone(activity));
+            }
+            has_listeners
+        });
     }
 
     /// Sends chunks of a reply.
@@ -148,13 +200,18 @@ impl Progress {
 }
 
 impl ReplyReceiver {
-    /// Returns the next event; `None` after the end.
-    pub async fn next(&mut self) -> Option<ReplyEvent> {
-        // Earlier chunks are not missed: the mark is set and the state read under the same lock.
+    /// Makes the receiver one that waits for chunks and activity, before [`Self::next`] does.
+    pub fn want_chunks(&self) {
         self.progress
             .borrow()
             .wants_chunks
             .store(true, Ordering::Relaxed);
+    }
+
+    /// Returns the next event; `None` after the end.
+    pub async fn next(&mut self) -> Option<ReplyEvent> {
+        // Earlier chunks are not missed: the mark is set and the state read under the same lock.
+        self.want_chunks();
         loop {
             if let Some(event) = self.next_ready() {
                 return Some(event);
@@ -174,6 +231,14 @@ impl ReplyReceiver {
 
     fn next_ready(&mut self) -> Option<ReplyEvent> {
         let progress = self.progress.borrow_and_update();
+        let missed = progress.activity.skip_dropped(&mut self.next_activity);
+        if missed > 0 {
+            self.activity_drops.add(missed);
+        }
+        if let Some(activity) = progress.activity.get(self.next_activity, self.seen) {
+            self.next_activity += 1;
+            return Some(ReplyEvent::Activity(activity));
+        }
         if self.seen >= progress.ends.len() {
             return progress.ending.clone().map(ReplyEvent::End);
         }
@@ -258,5 +323,85 @@ mod tests {
         assert!(was_woken());
         let ended = poll(end, &woken);
         assert!(matches!(ended, Poll::Ready(Some(Ending::Deleted))));
+    }
+
+    fn thinking(text: &str) -> Arc<Activity> {
+        Arc::new(Activity::thinking(text.into()))
+    }
+
+    #[tokio::test]
+    async fn activity_comes_in_order_with_the_chunks_and_never_late() {
+        let feeds = ReplyFeeds::default();
+        let (session, message) = (SessionId::from(1), MessageId::from(2));
+        let mut receiver = feeds.subscribe(session, message);
+        receiver.want_chunks();
+        assert!(feeds.has_listeners(session, message));
+        feeds.push_activity(session, message, &thinking("one"));
+        feeds.push(session, message, std::iter::once("two "));
+        let mut late = feeds.subscribe(session, message);
+        feeds.push_activity(session, message, &thinking("three"));
+        feeds.push(session, message, std::iter::once("four"));
+        feeds.push_activity(session, message, &thinking("five"));
+        feeds.end(session, message, Ending::Deleted);
+        let mut texts = Vec::new();
+        for receiver in [&mut receiver, &mut late] {
+            while let Some(event) = receiver.next().await {
+                texts.push(match event {
+                    ReplyEvent::Chunk(text) => text,
+                    ReplyEvent::Activity(activity) => {
+                        format!("({})", activity.text.as_ref().unwrap())
+                    }
+                    ReplyEvent::End(_) => break,
+                });
+            }
+        }
+        let all = ["(one)", "two ", "(three)", "four", "(five)"];
+        assert_eq!(texts[..5], all);
+        assert_eq!(texts[5..], all[1..]);
+    }
+
+    #[tokio::test]
+    async fn a_slow_receiver_misses_old_activity_and_no_chunk() {
+        let drops = DropCounter::default();
+        let feeds = ReplyFeeds::new(&drops);
+        let (session, message) = (SessionId::from(1), MessageId::from(2));
+        let mut receiver = feeds.subscribe(session, message);
+        receiver.want_chunks();
+        for _ in 0..100_000 {
+            feeds.push_activity(session, message, &thinking(&"x".repeat(4096)));
+        }
+        feeds.push(session, message, std::iter::once("text"));
+        feeds.end(session, message, Ending::Deleted);
+        let mut activities = 0;
+        while let Some(ReplyEvent::Activity(_)) = receiver.next().await {
+            activities += 1;
+        }
+        assert_eq!((activities, drops.get()), (16, 100_000 - 16));
+    }
+
+    #[test]
+    fn receivers_of_the_end_are_not_woken_for_activity_and_do_not_hold_it() {
+        let feeds = ReplyFeeds::default();
+        let (session, message) = (SessionId::from(1), MessageId::from(2));
+        // Without a turn.
+        feeds.push_activity(session, message, &thinking("a"));
+        assert!(feeds.lock().is_empty() && !feeds.has_listeners(session, message));
+
+        let mut for_end = feeds.subscribe(session, message);
+        let woken = Arc::new(Woken::default());
+        {
+            let mut end = pin!(for_end.end());
+            assert!(poll(end.as_mut(), &woken).is_pending());
+            assert!(!feeds.has_listeners(session, message));
+            feeds.push_activity(session, message, &thinking("a"));
+            assert!(!woken.0.load(Ordering::Relaxed));
+        }
+        let number = for_end.progress.borrow().activity.next_number();
+        assert_eq!(number, 0);
+
+        // A listener that is gone.
+        drop(for_end);
+        feeds.subscribe(session, message).want_chunks();
+        assert!(!feeds.has_listeners(session, message));
     }
 }

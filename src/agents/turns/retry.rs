@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::agents::backend::RetryAfter;
+use crate::domain::activity::{Activity, ActivityKind, ActivityState};
 use crate::domain::time::Timestamp;
 
 /// The minimum number of attempts before a turn fails.
@@ -42,6 +43,26 @@ pub(super) fn pause(attempts: u32, after: Option<RetryAfter>, now: Timestamp) ->
         return Some(requested + jitter);
     }
     Some((backoff + jitter).min(MAX_PAUSE.max(requested)))
+}
+
+/// Returns the activity that announces a retry, without the words of the agent's server.
+pub(super) fn announcement(retry: u32, pause: Duration) -> Activity {
+    let seconds = pause.as_nanos().div_ceil(1_000_000_000);
+    activity(
+        ActivityState::Started,
+        Some(format!("retry {retry} in {seconds} s")),
+    )
+}
+
+/// Returns the activity that ends an announcement: the pause is over.
+pub(super) fn announcement_done() -> Activity {
+    activity(ActivityState::Done, None)
+}
+
+fn activity(state: ActivityState, text: Option<String>) -> Activity {
+    Activity::new(ActivityKind::Status, text)
+        .with_name("retry".into())
+        .with_state(state)
 }
 
 #[cfg(test)]

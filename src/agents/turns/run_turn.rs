@@ -113,9 +113,10 @@ impl<S: TurnStore> Inner<S> {
         {
             return self.wait_for_submit(&agent, pending, until).await;
         }
+        let (message, reply) = (request.message.id, pending.reply_id);
         let running = self
             .workers
-            .begin(session, request.message.id, agent_id, submissions);
+            .begin(session, message, reply, agent_id, submissions);
         let Some(running) = running else {
             // The turn store may have changed since it was read.
             return Ok(());

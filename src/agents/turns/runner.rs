@@ -43,9 +43,9 @@ pub struct RunnerParts<S> {
     pub turn_store: S,
     /// Whose turns are run.
     pub agents: Arc<Agents>,
-    /// Receive chunks and endings.
+    /// Receive chunks, activity and endings.
     pub feeds: ReplyFeeds,
-    /// Receives chunks.
+    /// Receives chunks and activity.
     pub events: EventBus,
     /// Times the turns.
     pub clock: Clock,
@@ -100,7 +100,12 @@ impl<S: TurnStore> Runner<S> {
 
     /// Pauses the chunks of a session's running turn until the pause is released.
     pub async fn pause_output(&self, session: SessionId) -> OutputPause {
-        OutputPause::new(&self.inner.workers, session).await
+        let pause = OutputPause::new(&self.inner.workers, session).await;
+        if let Some(running) = pause.running() {
+            // The caller may end the turn.
+            self.inner.parts.send_all_activity(session, &running);
+        }
+        pause
     }
 
     /// Makes all workers check their turns, after the agents were replaced.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
+use super::activity::WaitingActivity;
 use crate::domain::id::{AgentId, MessageId, SessionId};
 
 /// A permit for a running turn of an agent.
@@ -39,12 +40,15 @@ struct SessionWorker {
 #[derive(Debug, Clone)]
 pub(super) struct RunningTurn {
     pub(super) message: MessageId,
-    agent: AgentId,
+    /// The id that the reply will have.
+    pub(super) reply_id: MessageId,
+    pub(super) agent: AgentId,
     /// Cancelled when the reply is no longer needed.
     pub(super) over: CancellationToken,
     /// Locked while a chunk is sent, and while sending is paused.
     pub(super) output: Arc<tokio::sync::Mutex<()>>,
     pub(super) has_sent_chunk: Arc<AtomicBool>,
+    pub(super) activity: WaitingActivity,
 }
 
 impl SessionWorkers {
@@ -109,6 +113,7 @@ impl SessionWorkers {
         &self,
         session: SessionId,
         message: MessageId,
+        reply_id: MessageId,
         agent: AgentId,
         submissions: u64,
     ) -> Option<RunningTurn> {
@@ -118,10 +123,12 @@ impl SessionWorkers {
             }
             let running = RunningTurn {
                 message,
+                reply_id,
                 agent,
                 over: CancellationToken::new(),
                 output: Arc::clone(&worker.output),
                 has_sent_chunk: Arc::default(),
+                activity: WaitingActivity::default(),
             };
             worker.running = Some(running.clone());
             Some(running)
@@ -205,6 +212,12 @@ impl OutputPause {
             session,
             _output: output.unwrap_or_default().lock_owned().await,
         }
+    }
+
+    /// Returns the running turn, unless it is over.
+    pub(super) fn running(&self) -> Option<RunningTurn> {
+        let running = self.workers.with(self.session, |it| it.running.clone());
+        running.flatten().filter(|it| !it.over.is_cancelled())
     }
 
     /// Returns the message of the running turn, if a part of its reply was sent.

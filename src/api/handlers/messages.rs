@@ -66,7 +66,8 @@ pub(in crate::api) async fn send(
     ApiJson(body): ApiJson<SendMessageRequest>,
 ) -> Result<Response, ApiError> {
     let (transport, message) = body.validate(key.as_deref())?;
-    let mut message = store(&state, session, &client, message).await?;
+    let is_streamed = matches!(transport, ReplyTransport::Sse);
+    let mut message = store(&state, session, &client, message, is_streamed).await?;
     let is_replayed = message.sent.replayed;
     let response = match transport {
         ReplyTransport::Sse => reply_stream(&state, message),
@@ -96,8 +97,9 @@ pub(in crate::api) async fn send(
     responses(
         (
             status = 200,
-            description = "`user_message`, then a `chunk` for each part of the reply, then one \
-                `done` or one `error`",
+            description = "`user_message`, then a `chunk` for each part of the reply, with \
+                an `activity` before and between them for what the agent does, then one `done` or \
+                one `error`",
             content_type = "text/event-stream",
             body = ReplyStreamEvent,
             headers((
@@ -118,7 +120,7 @@ pub(in crate::api) async fn stream(
     ApiJson(body): ApiJson<StreamMessageRequest>,
 ) -> Result<Response, ApiError> {
     let message = body.validate(key.as_deref())?;
-    let message = store(&state, session, &client, message).await?;
+    let message = store(&state, session, &client, message, true).await?;
     let is_replayed = message.sent.replayed;
     Ok(mark_replayed(reply_stream(&state, message), is_replayed))
 }
@@ -128,12 +130,14 @@ async fn store(
     session: SessionRef,
     client: &ClientContext,
     message: NewMessage,
+    is_streamed: bool,
 ) -> Result<SentMessage, ApiError> {
     let request = SendRequest {
         session,
         address: client.address,
         message,
         socket: None,
+        is_streamed,
     };
     let sent = state.app.send(request).await;
     sent.map_err(|error| ApiError::from_app(error, Call::Send))

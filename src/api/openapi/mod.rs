@@ -40,6 +40,7 @@ use crate::client_events;
         client_events::MessageBroadcast,
         client_events::ControlMessage,
         client_events::MessageStreamChunk,
+        client_events::MessageActivity,
         client_events::MessageStreamError,
         client_events::MessageComplete,
         client_events::SessionRenewed,

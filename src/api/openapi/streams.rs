@@ -16,7 +16,8 @@ use super::sample::{
 use crate::api::dto::{AgentResponse, SessionStatus, TurnCancelled, UserMessage, turn_call};
 use crate::api::sse::{ReplyChunk, ReplyError, SentEvent};
 use crate::app::{ClosedTurn, SessionState};
-use crate::client_events::{self, WireEvent};
+use crate::client_events::{self, MessageActivity, WireEvent};
+use crate::domain::activity::{Activity, ActivityKind, ActivityState};
 use crate::domain::failure::FailureReason;
 use crate::domain::message::{Message, TurnFailure};
 use crate::domain::session::Session;
@@ -54,8 +55,11 @@ fn reply_events() -> Vec<StreamEvent> {
     };
     let chunk = ReplyChunk::new(reply_id(), REPLY, 0);
     let failure = TurnFailure::agent_error(FailureReason::Unavailable);
+    let thinking = thinking();
+    let activity = MessageActivity::new(reply_id(), agent_id(), session_id(), &thinking);
     vec![
         StreamEvent::of_reply("user_message", "SentUserMessage", &sent),
+        StreamEvent::of_reply("activity", "MessageActivity", &activity),
         StreamEvent::of_reply("chunk", "ReplyChunk", &chunk),
         StreamEvent::of_reply("done", "AgentResponse", &AgentResponse::from(&reply())),
         StreamEvent::of_reply("error", "ReplyError", &ReplyError::from(&failure)),
@@ -111,6 +115,16 @@ fn agent_events() -> Vec<StreamEvent> {
     ]
 }
 
+fn thinking() -> Activity {
+    Activity::thinking("The user greets me.".into())
+}
+
+fn tool() -> Activity {
+    Activity::new(ActivityKind::Tool, Some("Looking up the weather".into()))
+        .with_name("weather".into())
+        .with_state(ActivityState::Started)
+}
+
 /// Returns each kind of event, with the name of its example.
 fn live_events() -> Vec<(&'static str, Event)> {
     let stored = |message: Message| Event::MessageStored {
@@ -126,6 +140,11 @@ fn live_events() -> Vec<(&'static str, Event)> {
         agent_id: agent_id(),
         index: 0,
         text: REPLY.into(),
+    };
+    let activity = |activity| Event::Activity {
+        reply_id: reply_id(),
+        agent_id: agent_id(),
+        activity: Arc::new(activity),
     };
     let failed = Event::TurnFailed {
         reply_id: reply_id(),
@@ -148,6 +167,8 @@ fn live_events() -> Vec<(&'static str, Event)> {
         ("messageBroadcast", stored(message())),
         ("sessionRenewed", renewed),
         ("controlMessage", Event::Busy),
+        ("messageActivity", activity(thinking())),
+        ("messageActivity of a tool", activity(tool())),
         ("messageStreamChunk", chunk),
         ("messageBroadcast of a reply", stored(reply())),
         ("messageStreamError", failed),
@@ -265,12 +286,13 @@ mod tests {
             Event::NearExpiration { .. } => 7,
             Event::Expired { .. } => 8,
             Event::Deleted => 9,
+            Event::Activity { .. } => 10,
         }
     }
 
     #[test]
     fn every_kind_of_event_has_an_example() {
         let shown: BTreeSet<_> = live_events().iter().map(|(_, event)| kind(event)).collect();
-        assert_eq!(shown, (0..10).collect());
+        assert_eq!(shown, (0..11).collect());
     }
 }

@@ -218,6 +218,7 @@ fn heard(listener: &mut Subscriber) -> Vec<String> {
             Event::Busy => "busy".into(),
             Event::Idle => "idle".into(),
             Event::ReplyChunk { text, .. } => format!("chunk: {text}"),
+            Event::Activity { .. } => "activity".into(),
             Event::TurnFailed { failure, .. } => format!("failed {}", failure.code),
             Event::TurnEnded => "ended".into(),
             Event::NearExpiration {

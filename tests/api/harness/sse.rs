@@ -73,13 +73,13 @@ impl Events {
         events
     }
 
-    /// Returns the data of the last event, which must have this name. Only the user's message and
-    /// chunks may precede it.
+    /// Returns the data of the last event, which must have this name. Only the user's message,
+    /// activity and chunks may precede it.
     pub(crate) async fn end(self, name: &str) -> Value {
         let mut events = self.rest().await;
         let (found, data) = events.pop().expect("a last event");
         assert_eq!(found, name, "{data:#}");
-        let is_expected = |name: &str| name == "user_message" || name == "chunk";
+        let is_expected = |name: &str| ["user_message", "activity", "chunk"].contains(&name);
         assert!(
             events.iter().all(|(name, _)| is_expected(name)),
             "{events:#?}"

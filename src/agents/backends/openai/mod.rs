@@ -22,7 +22,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use self::failure::Failure;
 use self::parameters::{Completion, Parameters};
-use self::reader::ReplyReader;
+use self::reader::{Added, ReplyReader};
 pub(crate) use self::variables::{Provider, VariableModel};
 use super::history::{ChatMessage, Window};
 use super::prompt;
@@ -38,6 +38,7 @@ use crate::agents::client::redact::Redactor;
 use crate::agents::client::sse::SseEvent;
 use crate::agents::reply_info::ReplyInfo;
 use crate::agents::secrets::Secrets;
+use crate::domain::activity::Activity;
 use crate::domain::failure::FailureReason;
 use crate::domain::turn::{ContextNeeds, HistoryNeeds};
 
@@ -169,7 +170,7 @@ impl Backend for OpenAi {
                 let failure = loop {
                     match answer.next().await {
                         Some(Ok(piece)) => {
-                            has_begun |= !matches!(piece, Piece::Info(_));
+                            has_begun |= !matches!(piece, Piece::Info(_) | Piece::Activity(_));
                             yield piece;
                         }
                         Some(Err(failure)) => break failure,
@@ -210,8 +211,13 @@ fn answer(
         let response = http_client::check(response).await.map_err(Failure::Refused)?;
         let mut body = AnswerBody::new(response, progress, redactor);
         if body.kind().await? == BodyKind::Json {
-            reader.read(&body.text().await?, BodyKind::Json)?;
-            reader.end();
+            let mut added = reader.read(&body.text().await?, BodyKind::Json)?;
+            added.thinking.push_str(&reader.end().thinking);
+            // The complete reply has the text.
+            added.text.clear();
+            for piece in pieces(added) {
+                yield piece;
+            }
             yield Piece::done(reader.into_reply()?);
             return;
         }
@@ -222,21 +228,28 @@ fn answer(
             let Some(event) = next_event(&mut events, is_finished).await? else {
                 break;
             };
-            let text = read_event(&event, &mut reader)?;
+            let added = read_event(&event, &mut reader)?;
             if *reader.info() != sent {
                 sent = reader.info().clone();
                 yield Piece::Info(sent.clone());
             }
-            if !text.is_empty() {
-                yield Piece::Chunk(text);
+            for piece in pieces(added) {
+                yield piece;
             }
         }
-        let rest = reader.end();
-        if !rest.is_empty() {
-            yield Piece::Chunk(rest);
+        for piece in pieces(reader.end()) {
+            yield piece;
         }
         yield Piece::done(reader.into_reply()?);
     }
+}
+
+fn pieces(added: Added) -> impl Iterator<Item = Piece> {
+    let Added { text, thinking } = added;
+    let thinking = Some(thinking).filter(|thinking| !thinking.is_empty());
+    let text = Some(text).filter(|text| !text.is_empty());
+    let thinking = thinking.map(|thinking| Piece::Activity(Activity::thinking(thinking)));
+    thinking.into_iter().chain(text.map(Piece::Chunk))
 }
 
 /// Returns the next event; `None` after the last one. Some servers send a finish reason with every
@@ -257,13 +270,13 @@ async fn next_event(
     Ok(event.filter(|event| event.data.trim() != DONE))
 }
 
-/// Returns the text that an event adds to the reply.
-fn read_event(event: &SseEvent, reader: &mut ReplyReader) -> Result<String, Failure> {
+/// Returns what an event adds to the reply.
+fn read_event(event: &SseEvent, reader: &mut ReplyReader) -> Result<Added, Failure> {
     if event.name == "error" {
         return Err(Failure::Reported(event.data.clone()));
     }
     if event.data.trim().is_empty() {
-        return Ok(String::new());
+        return Ok(Added::default());
     }
     reader.read(&event.data, BodyKind::Events)
 }

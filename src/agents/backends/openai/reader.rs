@@ -41,6 +41,15 @@ pub(super) struct ReplyReader {
     calls_tool: bool,
 }
 
+/// What a part of the answer adds.
+#[derive(Debug, Default)]
+pub(super) struct Added {
+    /// To the reply's text.
+    pub(super) text: String,
+    /// To the model's reasoning, before the text.
+    pub(super) thinking: String,
+}
+
 impl ReplyReader {
     /// Returns a reader of the reply of a model that was requested by this name.
     pub(super) fn new(model: Option<&str>) -> Self {
@@ -49,11 +58,11 @@ impl ReplyReader {
         reader
     }
 
-    /// Reads an object of the answer; returns the text that it adds.
+    /// Reads an object of the answer; returns what it adds.
     ///
     /// # Errors
     /// The object reports a failure, or is invalid.
-    pub(super) fn read(&mut self, object: &str, kind: BodyKind) -> Result<String, Failure> {
+    pub(super) fn read(&mut self, object: &str, kind: BodyKind) -> Result<Added, Failure> {
         let chunk = Chunk::parse(object, kind, &mut self.index)?;
         if let Some(model) = chunk.model {
             self.info.model = Some(name(model));
@@ -65,7 +74,7 @@ impl ReplyReader {
         }
         self.is_refusal |= chunk.is_refusal;
         self.calls_tool |= chunk.calls_tool;
-        let mut added = String::new();
+        let mut added = Added::default();
         for part in chunk.parts {
             match part {
                 Part::Text(text) => {
@@ -75,7 +84,7 @@ impl ReplyReader {
                 }
                 Part::Thought(text) => {
                     let text = self.thought_joiner.push(&text);
-                    self.think(&text);
+                    self.think(&text, &mut added);
                 }
             }
         }
@@ -88,9 +97,9 @@ impl ReplyReader {
         &self.info
     }
 
-    /// Ends the answer; returns the text that was held back.
-    pub(super) fn end(&mut self) -> String {
-        let mut added = String::new();
+    /// Ends the answer; returns what was held back.
+    pub(super) fn end(&mut self) -> Added {
+        let mut added = Added::default();
         let mut parts = Vec::new();
         if let Some(rest) = self.text_joiner.finish() {
             parts.extend(self.splitter.push(&rest));
@@ -98,11 +107,11 @@ impl ReplyReader {
         parts.extend(self.splitter.finish());
         self.take(parts, &mut added);
         if let Some(rest) = self.thought_joiner.finish() {
-            self.think(&rest);
+            self.think(&rest, &mut added);
         }
         if self.text.is_empty() && self.thought.is_empty() {
             self.text = std::mem::take(&mut self.lead);
-            added.push_str(&self.text);
+            added.text.push_str(&self.text);
         }
         added
     }
@@ -146,15 +155,17 @@ impl ReplyReader {
         BackendError::new(reason, format!("the model gave no text: {causes}"))
     }
 
-    fn take(&mut self, parts: Vec<Split>, added: &mut String) {
+    fn take(&mut self, parts: Vec<Split>, added: &mut Added) {
         for part in parts {
             match part {
                 Split::Text(text) => self.say(&text, added),
-                Split::Thought(text) => self.think(&text),
+                Split::Thought(text) => self.think(&text, added),
                 Split::WasThought => {
                     let thought = std::mem::take(&mut self.text);
-                    self.think(&thought);
-                    added.clear();
+                    self.remember(&thought);
+                    // Earlier text was sent as text.
+                    let unsent = std::mem::take(&mut added.text);
+                    added.thinking.push_str(&unsent);
                 }
             }
         }
@@ -162,7 +173,7 @@ impl ReplyReader {
 
     /// Adds text. Blanks at the beginning belong to it, except those that separate it from
     /// reasoning.
-    fn say(&mut self, text: &str, added: &mut String) {
+    fn say(&mut self, text: &str, added: &mut Added) {
         let is_beginning = self.text.is_empty();
         if is_beginning && text.trim_start().is_empty() {
             self.lead.push_str(text);
@@ -175,10 +186,22 @@ impl ReplyReader {
             (false, _) => text.to_owned(),
         };
         self.text.push_str(&text);
-        added.push_str(&text);
+        added.text.push_str(&text);
     }
 
-    fn think(&mut self, text: &str) {
+    /// Adds reasoning. Blanks at its beginning say nothing.
+    fn think(&mut self, text: &str, added: &mut Added) {
+        let is_beginning = self.thought.trim_start().is_empty();
+        let shown = if is_beginning {
+            text.trim_start()
+        } else {
+            text
+        };
+        added.thinking.push_str(shown);
+        self.remember(text);
+    }
+
+    fn remember(&mut self, text: &str) {
         let left = MAX_THOUGHT_BYTES - self.thought.len();
         self.thought
             .push_str(&text[..text.floor_char_boundary(left)]);
