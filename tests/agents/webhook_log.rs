@@ -89,7 +89,7 @@ async fn the_words_of_a_refusal_are_not_logged() {
     let (session, answer) = ask(&server, &mut stand_in, 422, &refusal).await;
     assert_eq!(answer["error"]["details"], words);
 
-    let lines = lines(&server, "the agent refused");
+    let lines = lines(&server, "the agent failed");
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert_eq!(lines[0]["reason"], "refused");
     assert_eq!(lines[0]["session"], session);

@@ -18,9 +18,7 @@ pub(super) use self::agent::{AgentAnswer, AgentListAnswer};
 pub(super) use self::agent_state::AgentStatesAnswer;
 pub(super) use self::failure::{Error, Unhealthy, UnhealthySessions};
 pub(super) use self::health::{Alive, Health, SessionsHealth, WithError};
-pub(super) use self::message::{
-    AgentResponse, MessageList, Submitted, UserMessage,
-};
+pub(super) use self::message::{AgentResponse, MessageList, Submitted, UserMessage};
 pub(super) use self::sent::SentAnswer;
 pub(super) use self::session::{Deleted, SessionInfo, SessionList, SessionStatus, StatsInfo};
 pub(super) use self::storage::{StorageAnswer, VerificationAnswer};
