@@ -1,6 +1,6 @@
 //! How a reply was made, which its metadata shows.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::domain::turn::Reply;
 use crate::json;
@@ -12,8 +12,19 @@ pub struct ReplyInfo {
     pub model: Option<String>,
     /// Why the model stopped, as its server says it.
     pub finish_reason: Option<String>,
+    /// The tokens that the model has read and written.
+    pub usage: Option<Usage>,
     /// Whether the text is incomplete.
     pub is_truncated: bool,
+}
+
+/// The tokens of a reply, as the model's server counts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Those of the prompt and the conversation.
+    pub input_tokens: u64,
+    /// Those that the model has generated, reasoning included.
+    pub output_tokens: u64,
 }
 
 impl ReplyInfo {
@@ -31,6 +42,11 @@ impl ReplyInfo {
         if let Some(reason) = self.finish_reason {
             all.insert("finishReason".into(), reason.into());
         }
+        if let Some(usage) = self.usage {
+            let (input, output) = (usage.input_tokens, usage.output_tokens);
+            let usage = json!({ "inputTokens": input, "outputTokens": output });
+            all.insert("usage".into(), usage);
+        }
         if self.is_truncated {
             all.insert("truncated".into(), true.into());
         }
@@ -45,17 +61,23 @@ mod tests {
     #[test]
     fn facts_override_the_metadata_of_the_agent() {
         let mut reply = Reply::text("Hello.".into());
-        reply.body.metadata = Some(r#"{"mood":"good","model":"mine"}"#.into());
+        reply.body.metadata = Some(r#"{"mood":"good","model":"mine","usage":7}"#.into());
         let info = ReplyInfo {
             model: Some("gemma3".into()),
             finish_reason: Some("length".into()),
+            usage: Some(Usage {
+                input_tokens: 9,
+                output_tokens: 2,
+            }),
             is_truncated: true,
         };
         info.write_to(&mut reply);
-        assert_eq!(
-            reply.body.metadata.as_deref(),
-            Some(r#"{"mood":"good","model":"gemma3","finishReason":"length","truncated":true}"#)
-        );
+        let metadata: Value = serde_json::from_str(&reply.body.metadata.unwrap()).unwrap();
+        let wanted = json!({
+            "mood": "good", "model": "gemma3", "finishReason": "length", "truncated": true,
+            "usage": { "inputTokens": 9, "outputTokens": 2 },
+        });
+        assert_eq!(metadata, wanted);
     }
 
     #[test]

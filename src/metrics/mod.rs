@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -75,7 +76,7 @@ const REPLIES: [f64; 15] = [
 pub struct Metrics {
     /// Durations of requests.
     pub requests: RequestMetrics,
-    /// Durations of agents' replies, and how their turns ended.
+    /// Durations and tokens of agents' replies, and how their turns ended.
     pub agents: AgentMetrics,
     /// Sessions that expired while the server was running.
     pub expired: Counter,
@@ -98,12 +99,19 @@ pub struct Metrics {
     families: Families,
 }
 
-/// Durations of agents' replies, and how their turns ended. Clones share their values.
+/// Durations and tokens of agents' replies, and how their turns ended. Clones share their values.
 #[derive(Debug, Clone)]
 pub struct AgentMetrics {
-    answers: Family<[(&'static str, AgentId); 1], Histogram>,
+    durations: Family<[(&'static str, AgentId); 1], Histogram>,
+    tokens: Family<TokenLabels, Counter>,
     /// How their turns ended.
     pub states: AgentStates,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenLabels {
+    agent: AgentId,
+    direction: &'static str,
 }
 
 impl AgentMetrics {
@@ -111,15 +119,24 @@ impl AgentMetrics {
     #[must_use]
     pub fn new(states: AgentStates) -> Self {
         Self {
-            answers: Family::new_with_constructor(|| Histogram::new(REPLIES)),
+            durations: Family::new_with_constructor(|| Histogram::new(REPLIES)),
+            tokens: Family::default(),
             states,
         }
     }
 
     /// Counts a reply or a failure by its duration.
     pub fn answered(&self, agent: AgentId, elapsed: Duration) {
-        let histogram = self.answers.get_or_create(&[("agent", agent)]);
+        let histogram = self.durations.get_or_create(&[("agent", agent)]);
         histogram.observe(elapsed.as_secs_f64());
+    }
+
+    /// Counts tokens that a model has read and written for an agent.
+    pub fn used(&self, agent: AgentId, input: u64, output: u64) {
+        for (direction, tokens) in [("input", input), ("output", output)] {
+            let labels = TokenLabels { agent, direction };
+            self.tokens.get_or_create(&labels).inc_by(tokens);
+        }
     }
 }
 
@@ -164,7 +181,12 @@ impl Metrics {
             "agent_answer_duration",
             "Time until an agent's reply or failure",
             Unit::Seconds,
-            agents.answers.clone(),
+            agents.durations.clone(),
+        );
+        families.add_metric(
+            "agent_tokens",
+            "Tokens that models have read (input) and written (output), as their servers count them",
+            agents.tokens.clone(),
         );
         Self {
             requests: RequestMetrics::new(&mut families),

@@ -7,6 +7,7 @@
     reason = "a helper that cannot do its work fails the test"
 )]
 
+mod about_reply;
 mod activity;
 mod attachments;
 mod causes;

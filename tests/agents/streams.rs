@@ -4,7 +4,7 @@ mod servers;
 
 use serde_json::{Value, json};
 
-use self::servers::SERVERS;
+use self::servers::{SERVERS, body};
 use crate::harness::{Answer, Server, contents};
 use crate::stand_in::{StandIn, server_with};
 
@@ -91,13 +91,15 @@ fn delta(text: &str) -> String {
 const DONE: &str = "data: [DONE]\n\n";
 
 #[tokio::test]
-async fn the_streams_of_many_servers_are_read() {
+async fn the_answers_of_many_servers_are_read() {
     let mut pair = Pair::start().await;
-    for (name, data, text, metadata) in SERVERS {
-        let heard = pair.stream(&events(data)).await;
-        let stored = heard.said(text);
+    for (name, text, metadata) in SERVERS {
         let metadata: Value = metadata.parse().unwrap();
-        assert_eq!(reply_info(stored), metadata, "{name}");
+        for (form, kind) in [("sse", "text/event-stream"), ("json", "application/json")] {
+            let heard = pair.heard(kind, &body(name, form)).await;
+            let stored = reply_info(heard.said(text));
+            assert_eq!(stored, metadata, "{name}, {form}");
+        }
     }
     // Keep-alive comments of OpenRouter and DeepSeek.
     let body = format!(
@@ -116,12 +118,34 @@ async fn the_streams_of_many_servers_are_read() {
 /// Returns the stored metadata about the reply.
 fn reply_info(stored: &Value) -> Value {
     let mut about = stored["metadata"].clone();
-    let names = ["thought", "model", "finishReason", "truncated"];
+    let names = ["thought", "model", "finishReason", "usage", "truncated"];
     about
         .as_object_mut()
         .unwrap()
         .retain(|name, _| names.contains(&name.as_str()));
     about
+}
+
+#[tokio::test]
+async fn reasons_for_a_cut_text_are_known_by_the_names_of_many_servers() {
+    let mut pair = Pair::start().await;
+    for (reason, is_truncated) in [
+        ("length", true),
+        ("model_length", true),
+        ("max_tokens", true),
+        ("content_filter", true),
+        ("SAFETY", true),
+        ("stop", false),
+        ("eos", false),
+    ] {
+        let choice = json!({ "message": { "content": "Yes." }, "finish_reason": reason });
+        let heard = pair.whole(&json!({ "choices": [choice] })).await;
+        let stored = heard.said("Yes.");
+        assert_eq!(stored["metadata"]["finishReason"], reason);
+        let truncated = stored["metadata"].get("truncated");
+        assert_eq!(truncated, is_truncated.then_some(&json!(true)), "{reason}");
+    }
+    pair.server.stop().await;
 }
 
 #[tokio::test]

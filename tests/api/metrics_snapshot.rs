@@ -104,7 +104,7 @@ async fn families_and_labels_match_the_snapshot() {
     let mut server = Server::builder().agent_timeout(HOUR).start().await;
     let mut scrapes = Scrapes::default();
     let session = server.session().await;
-    server.ask(&session, "say hello").await;
+    server.ask(&session, "spend 9 2|say hello").await;
     let failing = json!({ "content": "fail", "transport": "http" });
     server.send(&session, failing).await.expect(502);
     let _deleted = server.begin(&session, "say one|hold").await;

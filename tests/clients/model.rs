@@ -37,6 +37,7 @@ fn a_real_model_replies_to_ten_messages() {
     gemma.serve();
     let sessions = Sessions::with(&gemma, &brief());
     let session = sessions.create();
+    let mut last_read = Some(0);
     for number in 1..=10 {
         let reply = sessions.ask(&session, &format!("Tell me about the number {number}."));
         assert_eq!(reply.status, 201, "message {number}: {:#}", reply.body);
@@ -46,6 +47,12 @@ fn a_real_model_replies_to_ten_messages() {
         assert_eq!(metadata.get("truncated"), is_cut.then_some(&json!(true)));
         let model = metadata["model"].as_str().expect("the model's name");
         assert!(model.ends_with("model.gguf"), "{model}");
+        let usage = &metadata["usage"];
+        let [read, written] = ["inputTokens", "outputTokens"].map(|name| usage[name].as_u64());
+        // Each message adds to what it reads, and the answers are brief.
+        assert!(read > last_read, "{usage} after {last_read:?}");
+        assert!(matches!(written, Some(1..=12)), "{usage}");
+        last_read = read;
     }
     assert_eq!(sessions.history(&session).len(), 20);
 }

@@ -4,9 +4,10 @@
 //! `say TEXT` streams a chunk, `wait MILLISECONDS` waits by the clock, `hold` waits forever,
 //! `fail` fails, `panic` panics, `end` ends the stream without a reply, `think TEXT` and `act NAME`
 //! set thought and actions, `history` streams the conversation so far as the agent sees it,
-//! `long BYTES` streams this many bytes, `words TEXT` replies with the whole text, one chunk per
-//! word. `muse TEXT` reports a piece of thinking, `tool NAME STATE` a tool, `flood COUNT` this many
-//! pieces of thinking. The streamed text is the reply, or else an echo of the message.
+//! `spend INPUT OUTPUT` reports these tokens, `long BYTES` streams this many bytes, `words TEXT`
+//! replies with the whole text, one chunk per word. `muse TEXT` reports a piece of thinking, `tool
+//! NAME STATE` a tool, `flood COUNT` this many pieces of thinking. The streamed text is the reply, or
+//! else an echo of the message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 use sessiond::agents::backend::{Backend, BackendError, Piece, ReplyStream, TurnRequest};
+use sessiond::agents::reply_info::{ReplyInfo, Usage};
 use sessiond::clock::Clock;
 use sessiond::domain::activity::{Activity, ActivityKind, ActivityState};
 use sessiond::domain::failure::FailureReason;
@@ -72,7 +74,10 @@ impl Backend for Scripted {
         stream::unfold(Some(script), |script| async move {
             let mut script = script?;
             let piece = script.next_piece().await?;
-            let has_more = matches!(piece, Ok(Piece::Chunk(_) | Piece::Activity(_)));
+            let has_more = matches!(
+                piece,
+                Ok(Piece::Chunk(_) | Piece::Activity(_) | Piece::Info(_))
+            );
             Some((piece, has_more.then_some(script)))
         })
         .boxed()
@@ -90,6 +95,7 @@ impl Script {
                     return Some(Ok(self.say(conversation)));
                 }
                 "long" => return Some(Ok(self.say("é".repeat(rest.parse().unwrap_or(0) / 2)))),
+                "spend" => return Some(Ok(spent(rest))),
                 "wait" => {
                     let span = Duration::from_millis(rest.parse().unwrap_or(0));
                     self.clock.sleep(span).await;
@@ -144,6 +150,18 @@ impl Script {
         });
         turns.collect::<Vec<_>>().join("; ")
     }
+}
+
+fn spent(text: &str) -> Piece {
+    let mut tokens = text.split(' ').map(|number| number.parse().unwrap_or(0));
+    let mut next = || tokens.next().unwrap_or(0);
+    Piece::Info(ReplyInfo {
+        usage: Some(Usage {
+            input_tokens: next(),
+            output_tokens: next(),
+        }),
+        ..ReplyInfo::default()
+    })
 }
 
 fn words(text: &str) -> Piece {

@@ -18,7 +18,7 @@ use crate::agents::backend::{
     Attempt, BackendError, BodyProgress, Piece, ReplyStream, Retry, TurnRequest,
 };
 use crate::agents::registry::Agent;
-use crate::agents::reply_info::ReplyInfo;
+use crate::agents::reply_info::{ReplyInfo, Usage};
 use crate::clock::Clock;
 use crate::domain::activity::Activity;
 use crate::domain::failure::FailureReason;
@@ -49,6 +49,8 @@ pub(super) struct Attempts<'a, S> {
     sent: String,
     chunks: u32,
     info: ReplyInfo,
+    /// The tokens of the current attempt that the metrics have.
+    counted: Usage,
 }
 
 impl<'a, S: TurnStore> Attempts<'a, S> {
@@ -68,6 +70,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
             sent: String::new(),
             chunks: 0,
             info: ReplyInfo::default(),
+            counted: Usage::default(),
         }
     }
 
@@ -189,6 +192,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
         &mut self,
         request: &mut Arc<TurnRequest>,
     ) -> Result<Option<Reply>, BackendError> {
+        (self.info, self.counted) = (ReplyInfo::default(), Usage::default());
         let mut pieces = self.agent.backend.reply(Arc::clone(request));
         while let Some(piece) = self.next_piece(&mut pieces).await {
             match piece? {
@@ -200,7 +204,10 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
                     }
                 }
                 Piece::Done(reply, ends) => return Ok(Some(self.complete(reply, ends).await)),
-                Piece::Info(info) => self.info = info,
+                Piece::Info(info) => {
+                    self.info = info;
+                    self.count_tokens();
+                }
                 Piece::Activity(activity) => self.act(activity).await,
                 Piece::Later => return Ok(None),
                 Piece::RemoteSession(id) => {
@@ -259,6 +266,23 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
             return std::future::pending().await;
         }
         output
+    }
+
+    /// Counts the tokens that are new since the last call. They are paid for whatever becomes of
+    /// the reply.
+    fn count_tokens(&mut self) {
+        let Some(usage) = self.info.usage else {
+            return;
+        };
+        let new = |now: u64, counted: &mut u64| {
+            let new = now.saturating_sub(*counted);
+            *counted += new;
+            new
+        };
+        let input = new(usage.input_tokens, &mut self.counted.input_tokens);
+        let output = new(usage.output_tokens, &mut self.counted.output_tokens);
+        let agent = self.agent.character.id;
+        self.parts.meters.used(agent, input, output);
     }
 
     /// Stores the id of the remote session. If that fails, the next turn creates another one.

@@ -56,7 +56,8 @@ pub(in crate::api) struct AgentResponse<'a> {
     /// The message that this is a reply to.
     #[serde(skip_serializing_if = "Option::is_none")]
     in_reply_to: Option<Uuid>,
-    /// As in the list of messages, with `model`, `finishReason` and `truncated` if they are known.
+    /// As in the list of messages, with `model`, `finishReason`, `usage` and `truncated` if they are
+    /// known.
     #[schema(value_type = schemas::MessageMetadata)]
     metadata: Metadata,
     #[serde(skip_serializing_if = "Option::is_none")]

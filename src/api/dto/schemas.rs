@@ -48,6 +48,10 @@ pub(in crate::api) struct MessageMetadata {
     /// In an agent's message: why the model stopped, as its server reports it.
     #[schema(required = false)]
     finish_reason: Value,
+    /// In an agent's message: the tokens that the model has read and written, an object
+    /// `{inputTokens, outputTokens}`.
+    #[schema(required = false)]
+    usage: Value,
     /// In an agent's message: true if it is incomplete.
     #[schema(required = false)]
     truncated: Value,

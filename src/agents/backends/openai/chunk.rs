@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::failure::Failure;
+use super::usage::TokenCounts;
 use crate::agents::client::body::BodyKind;
 use crate::agents::client::http_client::invalid_json;
 use crate::json::{self, JsString, Members};
@@ -33,6 +34,7 @@ pub(super) struct Chunk {
     pub(super) model: Option<String>,
     pub(super) parts: Vec<Part>,
     pub(super) finish_reason: Option<String>,
+    pub(super) tokens: TokenCounts,
     /// Whether the model refuses to answer.
     pub(super) is_refusal: bool,
     pub(super) calls_tool: bool,
@@ -68,6 +70,7 @@ impl Chunk {
         }
         let mut chunk = Self {
             model: text_in(&object, "model"),
+            tokens: TokenCounts::read(&object, None),
             ..Self::default()
         };
         let Some(choices) = present(&object, "choices") else {
@@ -85,6 +88,7 @@ impl Chunk {
             .min_by_key(|(found, _)| *found);
         if let Some((found, choice)) = first {
             *index = Some(found);
+            chunk.tokens = TokenCounts::read(&object, Some(&choice));
             chunk.read_choice(&choice, kind)?;
         }
         Ok(chunk)

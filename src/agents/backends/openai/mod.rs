@@ -8,6 +8,7 @@ mod parameters;
 mod reader;
 mod settings;
 mod thinking;
+mod usage;
 mod variables;
 
 use std::pin::pin;
@@ -218,6 +219,7 @@ fn answer(
             for piece in pieces(added) {
                 yield piece;
             }
+            yield Piece::Info(reader.info().clone());
             yield Piece::done(reader.into_reply()?);
             return;
         }

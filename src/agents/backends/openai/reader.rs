@@ -3,6 +3,7 @@
 use super::chunk::{Chunk, Part};
 use super::failure::Failure;
 use super::thinking::{Split, Splitter};
+use super::usage::TokenCounts;
 use crate::agents::backend::BackendError;
 use crate::agents::backends::answer::MAX_THOUGHT_BYTES;
 use crate::agents::client::body::BodyKind;
@@ -30,6 +31,7 @@ pub(super) struct ReplyReader {
     /// The choice that is read.
     index: Option<u64>,
     info: ReplyInfo,
+    tokens: TokenCounts,
     text_joiner: Joiner,
     thought_joiner: Joiner,
     splitter: Splitter,
@@ -72,6 +74,8 @@ impl ReplyReader {
             self.info.is_truncated = TRUNCATED.iter().any(is_truncated);
             self.info.finish_reason = Some(name(reason));
         }
+        self.tokens.update(chunk.tokens);
+        self.info.usage = self.tokens.usage();
         self.is_refusal |= chunk.is_refusal;
         self.calls_tool |= chunk.calls_tool;
         let mut added = Added::default();
