@@ -207,6 +207,11 @@ pub trait Backend: Debug + Send + Sync {
         None
     }
 
+    /// Returns warnings for operators about settings that have another effect than they seem to.
+    fn warnings(&self) -> &[String] {
+        &[]
+    }
+
     /// Returns what it needs beside the message.
     fn context_needs(&self) -> ContextNeeds {
         ContextNeeds::default()

@@ -23,6 +23,12 @@ pub fn warnings(agents: &Registry, variables: &Variables) -> Vec<String> {
     }
     warnings.extend(agents.iter().filter_map(unread_members));
     warnings.extend(agents.iter().filter_map(base_without_path));
+    warnings.extend(
+        agents
+            .iter()
+            .flat_map(|agent| agent.backend.warnings())
+            .cloned(),
+    );
     warnings.extend(same_names(agents));
     warnings
 }

@@ -11,6 +11,7 @@ mod about_reply;
 mod activity;
 mod attachments;
 mod causes;
+mod characters;
 mod command;
 mod context;
 mod crash;

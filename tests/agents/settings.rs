@@ -199,6 +199,20 @@ async fn errors_of_headers_and_fields_do_not_repeat_values() {
             r#""extraBody": ["TOPSECRET"]"#,
             "invalid settings.backend.extraBody: expected an object such as",
         ),
+        (
+            r#""promptFields": "system""#,
+            "invalid settings.backend.promptFields: expected an array of \"system\", \"bio\", \
+             \"adjectives\", \"topics\", \"style\", \"lore\", \"knowledge\", \
+             \"messageExamples\", found \"system\"",
+        ),
+        (
+            r#""promptFields": ["bio", "sytem"]"#,
+            "\"messageExamples\", found \"sytem\"",
+        ),
+        (
+            r#""promptFields": ["bio", ["system"]]"#,
+            "\"messageExamples\", found an array",
+        ),
     ] {
         let error = error_of("openai", fields).await;
         assert!(error.contains(said), "{fields}: {error}");

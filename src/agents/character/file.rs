@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::background::Background;
 use super::profile::Profile;
 use super::unread;
 use crate::agents::settings::{BackendConfig, SettingsError};
@@ -18,6 +19,7 @@ pub(super) struct CharacterFile {
     pub(super) id: Option<Uuid>,
     pub(super) name: String,
     pub(super) profile: Profile,
+    pub(super) background: Background,
     pub(super) timeouts: TimeoutOverrides,
     pub(super) backend: BackendConfig,
     /// Members that name a model or plugins.
@@ -38,7 +40,8 @@ impl CharacterFile {
         let id = members.get("id");
         let id = id.map(|id| read_id(text, id)).transpose()?.flatten();
         let name = read_name(text, name)?;
-        let profile = read_profile(text, &members)?;
+        let mut fields = read_fields(text, &members)?;
+        let background = Background::take_from(&mut fields);
         let settings = match present(&members, "settings") {
             Some(settings) => object(text, settings.get(), "settings, which are a JSON object")?,
             None => Members::default(),
@@ -48,7 +51,8 @@ impl CharacterFile {
         Ok(Self {
             id,
             name,
-            profile,
+            profile: json::read(fields),
+            background,
             timeouts: read_timeouts(&settings),
             backend: backend.transpose()?.unwrap_or_default(),
             unread: unread::find(&members, &settings),
@@ -98,12 +102,13 @@ fn read_name(file: &str, value: &RawValue) -> Result<String, SettingsError> {
     Err(SettingsError::at(file, value.get(), reason))
 }
 
-fn read_profile(file: &str, members: &Members<'_>) -> Result<Profile, SettingsError> {
+/// Reads the members other than the settings.
+fn read_fields(file: &str, members: &Members<'_>) -> Result<Map<String, Value>, SettingsError> {
     let mut fields = Map::new();
     for (name, value) in members.iter().filter(|(name, _)| *name != "settings") {
         fields.insert(name.to_owned(), read(file, value)?);
     }
-    Ok(json::read(fields))
+    Ok(fields)
 }
 
 /// Reads the timeouts in `settings`. Invalid ones count as missing.

@@ -1,5 +1,6 @@
 //! Character files: `ElizaOS`'s description of an agent.
 
+mod background;
 mod file;
 mod profile;
 mod unread;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use sha1::{Digest, Sha1};
 use uuid::Uuid;
 
+pub use self::background::Background;
 use self::file::CharacterFile;
 pub use self::profile::Profile;
 use super::settings::{BackendConfig, SettingsError};
@@ -56,6 +58,8 @@ pub struct Character {
     pub name: String,
     /// The public part of the file.
     pub profile: Profile,
+    /// The part of the file that only its model sees.
+    pub background: Background,
     /// The timeouts of new sessions that the file sets.
     pub timeouts: TimeoutOverrides,
     /// The backend's settings.
@@ -104,6 +108,7 @@ impl Character {
             id: AgentId(file.id.unwrap_or_else(|| id_from_name(&file.name))),
             name: file.name,
             profile: file.profile,
+            background: file.background,
             timeouts: file.timeouts,
             backend: file.backend,
             unread: file.unread,

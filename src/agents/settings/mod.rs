@@ -135,6 +135,30 @@ impl BackendConfig {
         })
     }
 
+    /// Returns the values that belong to an array of these strings.
+    pub(super) fn choices<T: Copy>(
+        &self,
+        name: &str,
+        choices: &[(&str, T)],
+    ) -> Result<Option<Vec<T>>, SettingsError> {
+        let Some(field) = self.field(name) else {
+            return Ok(None);
+        };
+        let words = choices.iter().map(|(word, _)| format!("{word:?}"));
+        let words: Vec<_> = words.collect();
+        let unexpected = |found: &Value| {
+            let expected = format!("an array of {}", words.join(", "));
+            field.unexpected(&expected, &describe(found))
+        };
+        let items = field.value.as_array();
+        let items = items.ok_or_else(|| unexpected(&field.value))?.iter();
+        let chosen = items.map(|item| {
+            let choice = choices.iter().find(|(word, _)| item == word);
+            choice.map(|(_, it)| *it).ok_or_else(|| unexpected(item))
+        });
+        chosen.collect::<Result<_, _>>().map(Some)
+    }
+
     /// Returns an integer within these bounds.
     pub(super) fn integer<T: TryFrom<u64> + PartialOrd + Display>(
         &self,

@@ -26,12 +26,11 @@ use self::parameters::{Completion, Parameters};
 use self::reader::{Added, ReplyReader};
 pub(crate) use self::variables::{Provider, VariableModel};
 use super::history::{ChatMessage, Window};
-use super::prompt;
+use super::prompt::{self, SystemPrompt};
 use crate::agents::backend::{
     Backend, BackendError, BodyProgress, Piece, ReplyStream, TurnRequest,
 };
 use crate::agents::backend_context::BackendContext;
-use crate::agents::character::Character;
 use crate::agents::client::address;
 use crate::agents::client::body::{AnswerBody, BodyKind};
 use crate::agents::client::http_client::{self, Repeat};
@@ -53,12 +52,13 @@ pub(crate) const FIELDS: &[&str] = &[
     "temperature",
     "maxTokens",
     "maxCompletionTokens",
+    "promptFields",
     "headers",
     "extraBody",
 ];
 
 /// The average length of a token in most languages and models, in characters.
-const CHARACTERS_PER_TOKEN: u64 = 4;
+const CHARACTERS_PER_TOKEN: usize = 4;
 
 /// After a finish reason, a stream without another event for this time has ended: some servers
 /// never close it.
@@ -82,12 +82,12 @@ pub(crate) struct OpenAi {
     history: usize,
     /// The size of the model's context, if known.
     context_tokens: Option<u32>,
-    /// The system prompt.
-    system: String,
+    /// The system prompt, the same in each turn: servers cache what it begins with.
+    system: SystemPrompt,
 }
 
 impl OpenAi {
-    fn new(base: &Url, character: &Character, context: &BackendContext) -> Self {
+    fn new(base: &Url, system: SystemPrompt, context: &BackendContext) -> Self {
         Self {
             client: context.client.clone(),
             url: http_client::append_path(base, "/chat/completions"),
@@ -98,7 +98,7 @@ impl OpenAi {
             parameters: Parameters::default(),
             history: prompt::HISTORY,
             context_tokens: None,
-            system: prompt::system(character),
+            system,
         }
     }
 
@@ -109,17 +109,16 @@ impl OpenAi {
             return window;
         };
         let reply = self.parameters.reply_tokens().min(tokens / 2);
-        let available = u64::from(tokens - reply) * CHARACTERS_PER_TOKEN;
-        let available = usize::try_from(available).unwrap_or(usize::MAX);
+        let available = characters_of(tokens - reply);
         let message = &request.message.body.content;
-        let used = self.system.chars().count() + message.chars().count();
+        let used = self.system.text.chars().count() + message.chars().count();
         window.limited_to(available.saturating_sub(used))
     }
 
     fn request(&self, request: &TurnRequest, window: Window<'_>) -> RequestBuilder {
         let mut messages = vec![ChatMessage {
             role: "system",
-            content: self.system.as_str().into(),
+            content: self.system.text.as_str().into(),
         }];
         messages.extend(window.conversation(&request.message));
         let post = self.client.post(self.url.clone());
@@ -135,6 +134,13 @@ impl OpenAi {
     }
 }
 
+/// Returns how many characters are about as long as these tokens.
+fn characters_of(tokens: u32) -> usize {
+    usize::try_from(tokens)
+        .unwrap_or(usize::MAX)
+        .saturating_mul(CHARACTERS_PER_TOKEN)
+}
+
 impl Backend for OpenAi {
     fn kind(&self) -> &'static str {
         "openai"
@@ -148,6 +154,10 @@ impl Backend for OpenAi {
         self.parameters.model.as_deref()
     }
 
+    fn warnings(&self) -> &[String] {
+        &self.system.warnings
+    }
+
     fn context_needs(&self) -> ContextNeeds {
         ContextNeeds {
             history: HistoryNeeds::Messages(self.history),
@@ -156,7 +166,7 @@ impl Backend for OpenAi {
     }
 
     fn reply(&self, request: Arc<TurnRequest>) -> ReplyStream {
-        let redactor = Redactor::new(&self.secrets, &request, &self.system)
+        let redactor = Redactor::new(&self.secrets, &request, &self.system.text)
             .with_headers(&self.headers)
             .with_query(&self.url)
             .with_hint(failure::hint(&self.address));

@@ -2,13 +2,13 @@
 
 use std::ops::RangeInclusive;
 
-use super::OpenAi;
 use super::headers::headers;
 use super::parameters::Parameters;
 use super::variables::VariableModel;
+use super::{OpenAi, characters_of};
 use crate::agents::backend::Backend;
 use crate::agents::backend_context::BackendContext;
-use crate::agents::backends::prompt;
+use crate::agents::backends::prompt::{self, PROMPT_FIELDS, SystemPrompt};
 use crate::agents::character::Character;
 use crate::agents::settings::SettingsError;
 
@@ -40,14 +40,18 @@ impl OpenAi {
             max_completion_tokens: tokens("maxCompletionTokens")?,
             ..Parameters::default()
         };
+        let context_tokens = config.integer("contextTokens", &(1..=MAX_CONTEXT_TOKENS))?;
+        let fields = config.choices("promptFields", &PROMPT_FIELDS)?;
+        let max_chars = context_tokens.map(|tokens| characters_of(tokens) / 2);
+        let system = SystemPrompt::new(character, fields.as_deref(), max_chars);
         let extra = config.object("extraBody", "an object such as {\"top_k\": 40}")?;
         let model = Self {
             key: config.header_secret("apiKeyEnv", context)?,
             headers: headers(character)?,
             parameters: parameters.with_extra(extra.cloned().unwrap_or_default()),
             history: config.history(prompt::HISTORY)?,
-            context_tokens: config.integer("contextTokens", &(1..=MAX_CONTEXT_TOKENS))?,
-            ..Self::new(&base, character, context)
+            context_tokens,
+            ..Self::new(&base, system, context)
         };
         Ok(Box::new(model))
     }
@@ -62,7 +66,8 @@ impl OpenAi {
         };
         let variable = named.provider.address_variable();
         let base = character.backend.url(variable, &named.base)?;
-        let mut backend = Self::new(&base, character, context);
+        let system = SystemPrompt::new(character, None, None);
+        let mut backend = Self::new(&base, system, context);
         if let Some(key) = &named.key {
             context.secrets.add(key);
         }
