@@ -260,6 +260,7 @@ async fn a_character_adds_headers_and_fields_without_replacing_any() {
         json!({
             "model": "m", "stream": true, "top_k": 40, "temperature": 0.25,
             "chat_template_kwargs": { "enable_thinking": false }, "seed": null,
+            "stream_options": { "include_usage": true },
         })
     );
     call.complete("Yes.").await;

@@ -42,6 +42,8 @@ mod submit;
 #[path = "../support/mod.rs"]
 mod support;
 mod times;
+mod usage;
+mod vision;
 mod webhook;
 mod webhook_calls;
 mod webhook_log;

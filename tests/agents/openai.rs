@@ -33,7 +33,8 @@ async fn a_reply_is_streamed_whatever_comes_between_its_chunks() {
             { "role": "user", "content": "Hello?" },
         ])
     );
-    assert_eq!(asked.as_object().unwrap().len(), 3, "{asked}");
+    assert_eq!(asked["stream_options"], json!({ "include_usage": true }));
+    assert_eq!(asked.as_object().unwrap().len(), 4, "{asked}");
 
     call.open_stream().await;
     call.write(": keep-alive\n\n").await;

@@ -200,6 +200,10 @@ async fn errors_of_headers_and_fields_do_not_repeat_values() {
             "invalid settings.backend.extraBody: expected an object such as",
         ),
         (
+            r#""vision": "no""#,
+            "invalid settings.backend.vision: expected true or false, found \"no\"",
+        ),
+        (
             r#""promptFields": "system""#,
             "invalid settings.backend.promptFields: expected an array of \"system\", \"bio\", \
              \"adjectives\", \"topics\", \"style\", \"lore\", \"knowledge\", \

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::json;
 
+use super::media::ModelInput;
 use crate::agents::backend::TurnRequest;
 use crate::domain::message::Message;
 
@@ -19,7 +21,35 @@ const BLANK_LINE: &str = "\n\n";
 pub(crate) struct ChatMessage<'a> {
     /// `system`, `user` or `assistant`.
     pub(crate) role: &'static str,
-    pub(crate) content: Cow<'a, str>,
+    pub(crate) content: ChatContent<'a>,
+}
+
+/// The content of a message of a chat completion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChatContent<'a> {
+    pub(crate) text: Cow<'a, str>,
+    /// The addresses of images.
+    pub(crate) images: Vec<String>,
+}
+
+impl<'a> From<Cow<'a, str>> for ChatContent<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        let images = Vec::new();
+        Self { text, images }
+    }
+}
+
+impl Serialize for ChatContent<'_> {
+    /// Without images it is a string: some servers take no parts.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.images.is_empty() {
+            return serializer.serialize_str(&self.text);
+        }
+        let text = json!({ "type": "text", "text": self.text });
+        let images = self.images.iter();
+        let images = images.map(|url| json!({ "type": "image_url", "image_url": { "url": url } }));
+        serializer.collect_seq([text].into_iter().chain(images))
+    }
 }
 
 /// The newest messages before the one to reply to.
@@ -45,7 +75,8 @@ impl<'a> Window<'a> {
         let mut left = characters;
         let newest_first = self.earlier.iter().rev();
         let fitting = newest_first.take_while(|message| {
-            let rest = left.checked_sub(message.body.content.chars().count());
+            let text = ModelInput::only_text(message).text;
+            let rest = left.checked_sub(text.chars().count());
             left = rest.unwrap_or_default();
             rest.is_some()
         });
@@ -68,39 +99,55 @@ impl<'a> Window<'a> {
 
     /// Returns the conversation up to `message`. It begins with the user, and roles alternate,
     /// which some models require: consecutive messages of one role are merged. A reply at the
-    /// beginning is left out if its message is.
-    pub(crate) fn conversation(self, message: &'a Message) -> Vec<ChatMessage<'a>> {
+    /// beginning is left out if its message is. Only `message` has images, if any; those of
+    /// earlier messages are mentioned in the text.
+    pub(crate) fn conversation(
+        self,
+        message: &'a Message,
+        with_images: bool,
+    ) -> Vec<ChatMessage<'a>> {
         let mut conversation = Vec::new();
-        let earlier = self.earlier.iter();
-        let with_text = earlier.filter(|message| !message.body.content.trim().is_empty());
-        for message in with_text.chain([message]) {
+        for message in self.earlier {
+            let input = ModelInput::only_text(message);
+            if input.text.trim().is_empty() {
+                continue;
+            }
+            if conversation.is_empty() && message.is_agent() {
+                if !self.is_whole {
+                    continue;
+                }
+                add(&mut conversation, "user", OPENING.into());
+            }
             let role = if message.is_agent() {
                 "assistant"
             } else {
                 "user"
             };
-            if conversation.is_empty() && message.is_agent() {
-                if !self.is_whole {
-                    continue;
-                }
-                add(&mut conversation, "user", OPENING);
-            }
-            add(&mut conversation, role, &message.body.content);
+            add(&mut conversation, role, input.text);
+        }
+        let input = if with_images {
+            ModelInput::with_images(message)
+        } else {
+            ModelInput::only_text(message)
+        };
+        add(&mut conversation, "user", input.text);
+        if let Some(last) = conversation.last_mut() {
+            last.content.images = input.images;
         }
         conversation
     }
 }
 
-fn add<'a>(conversation: &mut Vec<ChatMessage<'a>>, role: &'static str, content: &'a str) {
+fn add<'a>(conversation: &mut Vec<ChatMessage<'a>>, role: &'static str, text: Cow<'a, str>) {
     match conversation.last_mut().filter(|last| last.role == role) {
         Some(last) => {
-            let merged = last.content.to_mut();
+            let merged = last.content.text.to_mut();
             merged.push_str(BLANK_LINE);
-            merged.push_str(content);
+            merged.push_str(&text);
         }
         None => conversation.push(ChatMessage {
             role,
-            content: content.into(),
+            content: text.into(),
         }),
     }
 }
@@ -156,9 +203,9 @@ mod tests {
             is_whole,
         };
         let last = message(99, false, "Now?");
-        let shown = window.conversation(&last).into_iter();
+        let shown = window.conversation(&last, true).into_iter();
         shown
-            .map(|said| (said.role, said.content.into_owned()))
+            .map(|said| (said.role, said.content.text.into_owned()))
             .collect()
     }
 
@@ -220,6 +267,37 @@ mod tests {
         assert_eq!(sizes, [2, 1, 0]);
     }
 
+    #[test]
+    fn only_the_last_message_has_images_also_if_it_is_merged() {
+        let url = "https://h/cat.png";
+        let attachments = json!([{ "type": "image", "url": url }]).to_string();
+        let mut earlier = messages(&[(false, "One?"), (true, "One."), (false, "Two?")]);
+        for at in [0, 2] {
+            earlier[at].body.attachments = Some(attachments.clone());
+        }
+        let window = Window {
+            earlier: &earlier,
+            is_whole: true,
+        };
+        let mut last = message(99, false, "Now?");
+        last.body.attachments = Some(attachments);
+        let merged = "Two?\n\n[image: cat.png]\n\nNow?";
+        let begin = [
+            json!({ "role": "user", "content": "One?\n\n[image: cat.png]" }),
+            json!({ "role": "assistant", "content": "One." }),
+        ];
+        let shown = |with_images| serde_json::to_value(window.conversation(&last, with_images));
+        let parts = json!({ "role": "user", "content": [
+            { "type": "text", "text": merged },
+            { "type": "image_url", "image_url": { "url": url } },
+        ]});
+        let wanted = [&begin[..], &[parts]].concat();
+        assert_eq!(shown(true).unwrap(), json!(wanted));
+        let text = json!({ "role": "user", "content": format!("{merged}\n\n[image: cat.png]") });
+        let wanted = [&begin[..], &[text]].concat();
+        assert_eq!(shown(false).unwrap(), json!(wanted));
+    }
+
     proptest! {
         #[test]
         fn roles_alternate_and_the_window_is_complete(
@@ -245,7 +323,7 @@ mod tests {
             prop_assert!(earlier.ends_with(window.earlier));
 
             let last = message(99, false, "Now?");
-            let shown = window.conversation(&last);
+            let shown = window.conversation(&last, true);
             for (at, said) in shown.iter().enumerate() {
                 prop_assert_eq!(said.role, if at % 2 == 0 { "user" } else { "assistant" });
             }
@@ -257,7 +335,7 @@ mod tests {
             let shown_texts = texts.skip_while(|m| !window.is_whole && m.is_agent());
             let contents = shown_texts.chain([&last]).map(|m| m.body.content.as_str());
             let wanted: Vec<_> = has_opening.then_some(OPENING).into_iter().chain(contents).collect();
-            let shown: Vec<_> = shown.iter().map(|said| said.content.as_ref()).collect();
+            let shown: Vec<_> = shown.iter().map(|said| said.content.text.as_ref()).collect();
             prop_assert_eq!(shown.join(BLANK_LINE), wanted.join(BLANK_LINE));
         }
     }

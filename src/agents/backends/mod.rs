@@ -7,6 +7,7 @@ pub(crate) mod eliza;
 pub(crate) mod elizaos;
 pub(crate) mod external;
 pub(crate) mod history;
+pub(crate) mod media;
 pub(crate) mod openai;
 pub(crate) mod prompt;
 pub(crate) mod webhook;

@@ -159,6 +159,11 @@ impl BackendConfig {
         chosen.collect::<Result<_, _>>().map(Some)
     }
 
+    /// Returns a boolean.
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, SettingsError> {
+        self.read(name, "true or false", Value::as_bool)
+    }
+
     /// Returns an integer within these bounds.
     pub(super) fn integer<T: TryFrom<u64> + PartialOrd + Display>(
         &self,

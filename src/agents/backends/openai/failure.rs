@@ -116,8 +116,11 @@ impl Failure {
         }
     }
 
-    /// Returns the error of a request that exceeded the context without any history.
-    pub(super) fn without_history(self, redactor: &Redactor) -> BackendError {
+    /// Returns the error of a request that cannot be changed so that it succeeds.
+    pub(super) fn into_final_error(self, redactor: &Redactor) -> BackendError {
+        if !self.is_context_full() {
+            return self.into_error(redactor);
+        }
         let cause = self.into_error(redactor);
         let cause = format!("the message without any history exceeds the model's context: {cause}");
         BackendError::new(FailureReason::TooLong, cause)

@@ -1,6 +1,7 @@
 //! Any server with `OpenAI`'s chat completions: Ollama, llama.cpp, vLLM, LM Studio, or a hosted
 //! model.
 
+mod adaptation;
 mod chunk;
 mod failure;
 mod headers;
@@ -11,8 +12,10 @@ mod thinking;
 mod usage;
 mod variables;
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_stream::try_stream;
@@ -21,16 +24,19 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use self::adaptation::{Change, RequestShape};
 use self::failure::Failure;
 use self::parameters::{Completion, Parameters};
 use self::reader::{Added, ReplyReader};
 pub(crate) use self::variables::{Provider, VariableModel};
 use super::history::{ChatMessage, Window};
+use super::media::ModelInput;
 use super::prompt::{self, SystemPrompt};
 use crate::agents::backend::{
     Backend, BackendError, BodyProgress, Piece, ReplyStream, TurnRequest,
 };
 use crate::agents::backend_context::BackendContext;
+use crate::agents::character::Character;
 use crate::agents::client::address;
 use crate::agents::client::body::{AnswerBody, BodyKind};
 use crate::agents::client::http_client::{self, Repeat};
@@ -40,6 +46,7 @@ use crate::agents::reply_info::ReplyInfo;
 use crate::agents::secrets::Secrets;
 use crate::domain::activity::Activity;
 use crate::domain::failure::FailureReason;
+use crate::domain::id::SessionId;
 use crate::domain::turn::{ContextNeeds, HistoryNeeds};
 
 /// Its fields in `settings.backend`.
@@ -52,6 +59,7 @@ pub(crate) const FIELDS: &[&str] = &[
     "temperature",
     "maxTokens",
     "maxCompletionTokens",
+    "vision",
     "promptFields",
     "headers",
     "extraBody",
@@ -59,6 +67,9 @@ pub(crate) const FIELDS: &[&str] = &[
 
 /// The average length of a token in most languages and models, in characters.
 const CHARACTERS_PER_TOKEN: usize = 4;
+
+/// What most models use for an image, in tokens.
+const TOKENS_PER_IMAGE: usize = 1000;
 
 /// After a finish reason, a stream without another event for this time has ended: some servers
 /// never close it.
@@ -70,6 +81,8 @@ const DONE: &str = "[DONE]";
 /// A model.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenAi {
+    /// The agent's name, for the log.
+    agent: String,
     client: Client,
     url: Url,
     /// `baseUrl` as operators see it.
@@ -84,11 +97,21 @@ pub(crate) struct OpenAi {
     context_tokens: Option<u32>,
     /// The system prompt, the same in each turn: servers cache what it begins with.
     system: SystemPrompt,
+    /// Whether the model receives images.
+    vision: bool,
+    /// Whether the server has refused to be asked for the usage.
+    refuses_usage: Arc<AtomicBool>,
 }
 
 impl OpenAi {
-    fn new(base: &Url, system: SystemPrompt, context: &BackendContext) -> Self {
+    fn new(
+        base: &Url,
+        character: &Character,
+        system: SystemPrompt,
+        context: &BackendContext,
+    ) -> Self {
         Self {
+            agent: character.name.clone(),
             client: context.client.clone(),
             url: http_client::append_path(base, "/chat/completions"),
             address: address::without_secrets(base),
@@ -99,37 +122,75 @@ impl OpenAi {
             history: prompt::HISTORY,
             context_tokens: None,
             system,
+            vision: true,
+            refuses_usage: Arc::default(),
+        }
+    }
+
+    /// Returns the shape of the first request of a turn.
+    fn shape<'a>(&self, request: &'a TurnRequest) -> RequestShape<'a> {
+        let input = ModelInput::with_images(&request.message);
+        let with_images = self.vision && !input.images.is_empty();
+        let images = if with_images { input.images.len() } else { 0 };
+        RequestShape {
+            window: self.window(request, &input.text, images),
+            with_usage: !self.refuses_usage.load(Ordering::Relaxed),
+            with_images,
         }
     }
 
     /// Returns as much of the history as probably fits into the context.
-    fn window<'a>(&self, request: &'a TurnRequest) -> Window<'a> {
+    fn window<'a>(&self, request: &'a TurnRequest, message: &str, images: usize) -> Window<'a> {
         let window = Window::new(request, self.history);
         let Some(tokens) = self.context_tokens else {
             return window;
         };
         let reply = self.parameters.reply_tokens().min(tokens / 2);
         let available = characters_of(tokens - reply);
-        let message = &request.message.body.content;
-        let used = self.system.text.chars().count() + message.chars().count();
+        let images = images * TOKENS_PER_IMAGE * CHARACTERS_PER_TOKEN;
+        let used = self.system.text.chars().count() + message.chars().count() + images;
         window.limited_to(available.saturating_sub(used))
     }
 
-    fn request(&self, request: &TurnRequest, window: Window<'_>) -> RequestBuilder {
+    fn request(&self, request: &TurnRequest, shape: RequestShape<'_>) -> RequestBuilder {
         let mut messages = vec![ChatMessage {
             role: "system",
-            content: self.system.text.as_str().into(),
+            content: Cow::from(&self.system.text).into(),
         }];
-        messages.extend(window.conversation(&request.message));
+        let conversation = shape.window;
+        messages.extend(conversation.conversation(&request.message, shape.with_images));
         let post = self.client.post(self.url.clone());
         let post = post.headers(self.headers.clone()).json(&Completion {
             messages: &messages,
             stream: true,
+            stream_options: shape.with_usage.then(|| self.parameters.stream_options()),
             parameters: &self.parameters,
         });
         match &self.key {
             Some(key) => post.bearer_auth(key.expose_secret()),
             None => post,
+        }
+    }
+
+    /// Logs why a request is repeated, and how.
+    fn log_change(&self, change: Change, session: SessionId, error: &BackendError) {
+        let agent = &self.agent;
+        match change {
+            Change::HalfOfHistory => tracing::info!(
+                %session, agent, %error,
+                "the model's context is full; retrying with half of the history \
+                 (contextTokens in the character file avoids this)"
+            ),
+            Change::WithoutUsage => tracing::info!(
+                agent, %error,
+                "the model's server does not accept stream_options; retrying without it, also in \
+                 later turns (replies have no usage unless the server sends it anyway)"
+            ),
+            Change::WithoutImages => tracing::warn!(
+                %session, agent, %error,
+                "the model's server refused a request with images; retrying with their names only \
+                 (\"vision\": false in settings.backend sends no images to this model)"
+            ),
         }
     }
 }
@@ -172,9 +233,9 @@ impl Backend for OpenAi {
             .with_hint(failure::hint(&self.address));
         let model = self.clone();
         try_stream! {
-            let mut window = model.window(&request);
+            let mut shape = model.shape(&request);
             loop {
-                let post = model.request(&request, window);
+                let post = model.request(&request, shape);
                 let reader = ReplyReader::new(model.parameters.model.as_deref());
                 let mut answer = pin!(answer(post, reader, &request.progress, &redactor));
                 let mut has_begun = false;
@@ -188,21 +249,20 @@ impl Backend for OpenAi {
                         None => return,
                     }
                 };
-                if has_begun || !failure.is_context_full() {
+                if has_begun {
                     Err(failure.into_error(&redactor))?;
                     return;
                 }
-                let Some(half) = window.halved() else {
-                    Err(failure.without_history(&redactor))?;
+                let Some((next, change)) = shape.after(&failure) else {
+                    Err(failure.into_final_error(&redactor))?;
                     return;
                 };
-                let (session, error) = (request.session.id, failure.into_error(&redactor));
-                tracing::info!(
-                    %session, %error,
-                    "the model's context is full; retrying with half of the history \
-                     (contextTokens in the character file avoids this)"
-                );
-                window = half;
+                if change == Change::WithoutUsage {
+                    model.refuses_usage.store(true, Ordering::Relaxed);
+                }
+                let error = failure.into_error(&redactor);
+                model.log_change(change, request.session.id, &error);
+                shape = next;
                 request.progress.restart();
             }
         }

@@ -19,6 +19,17 @@ pub(super) struct Parameters {
     /// Other fields. None has the name of a field that is set otherwise.
     #[serde(flatten)]
     pub(super) extra: Map<String, Value>,
+    /// Other members of `stream_options` than `include_usage`.
+    #[serde(skip)]
+    pub(super) stream_options: Map<String, Value>,
+}
+
+/// What a stream has beside the reply.
+#[derive(Serialize)]
+pub(super) struct StreamOptions<'a> {
+    include_usage: bool,
+    #[serde(flatten)]
+    extra: &'a Map<String, Value>,
 }
 
 /// The body of a request.
@@ -26,6 +37,8 @@ pub(super) struct Parameters {
 pub(super) struct Completion<'a> {
     pub(super) messages: &'a [ChatMessage<'a>],
     pub(super) stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stream_options: Option<StreamOptions<'a>>,
     #[serde(flatten)]
     pub(super) parameters: &'a Parameters,
 }
@@ -33,6 +46,13 @@ pub(super) struct Completion<'a> {
 impl Parameters {
     /// Adds other fields, except those that are set otherwise.
     pub(super) fn with_extra(self, mut extra: Map<String, Value>) -> Self {
+        let stream_options = match extra.shift_remove("stream_options") {
+            Some(Value::Object(mut options)) => {
+                options.shift_remove("include_usage");
+                options
+            }
+            _ => Map::new(),
+        };
         extra.retain(|name, _| {
             let is_set = match name.as_str() {
                 "messages" | "stream" => true,
@@ -44,7 +64,19 @@ impl Parameters {
             };
             !is_set
         });
-        Self { extra, ..self }
+        Self {
+            extra,
+            stream_options,
+            ..self
+        }
+    }
+
+    /// Returns the options that request the usage.
+    pub(super) fn stream_options(&self) -> StreamOptions<'_> {
+        StreamOptions {
+            include_usage: true,
+            extra: &self.stream_options,
+        }
     }
 
     /// Returns the limit of the reply in tokens; 0 without one.

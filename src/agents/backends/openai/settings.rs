@@ -51,7 +51,8 @@ impl OpenAi {
             parameters: parameters.with_extra(extra.cloned().unwrap_or_default()),
             history: config.history(prompt::HISTORY)?,
             context_tokens,
-            ..Self::new(&base, system, context)
+            vision: config.flag("vision")?.unwrap_or(true),
+            ..Self::new(&base, character, system, context)
         };
         Ok(Box::new(model))
     }
@@ -67,7 +68,7 @@ impl OpenAi {
         let variable = named.provider.address_variable();
         let base = character.backend.url(variable, &named.base)?;
         let system = SystemPrompt::new(character, None, None);
-        let mut backend = Self::new(&base, system, context);
+        let mut backend = Self::new(&base, character, system, context);
         if let Some(key) = &named.key {
             context.secrets.add(key);
         }
