@@ -142,13 +142,14 @@ impl Redactor {
         let Some(request) = &self.request else {
             return;
         };
-        for message in request.history.messages() {
+        for message in request.history.messages().iter().chain([&request.message]) {
             find(&message.body.content);
+            // Servers repeat the addresses of files that they cannot load.
+            find(message.body.attachments.as_deref().unwrap_or_default());
         }
         for said in request.history.statements() {
             find(said);
         }
-        find(&request.message.body.content);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::agents::backends::history::Window;
-use crate::agents::client::http_client::error_text;
+use crate::agents::client::reported_error::ReportedError;
 
 /// Statuses of requests that a server does not understand.
 const INVALID: [u16; 3] = [400, 415, 422];
@@ -52,9 +52,9 @@ impl RequestShape<'_> {
         let (is_invalid, text) = match failure {
             Failure::Refused(response) => {
                 let is_invalid = INVALID.contains(&response.status.as_u16());
-                (is_invalid, error_text(&response.body))
+                (is_invalid, ReportedError::parse(&response.body).message)
             }
-            Failure::Reported(text) => (false, error_text(text.as_bytes())),
+            Failure::Reported(text) => (false, ReportedError::parse(text.as_bytes()).message),
             Failure::Other(_) => return None,
         };
         let text = text.to_ascii_lowercase();

@@ -149,8 +149,12 @@ impl ReplyReader {
         } else {
             causes.join(", ")
         };
-        let is_filtered =
-            reason.is_some_and(|reason| reason.eq_ignore_ascii_case("content_filter"));
+        let is_filtered = reason.is_some_and(|reason| {
+            let filters = ["content_filter", "safety"];
+            filters
+                .iter()
+                .any(|filter| reason.eq_ignore_ascii_case(filter))
+        });
         let reason = if self.is_refusal || is_filtered {
             FailureReason::Refused
         } else {
