@@ -53,12 +53,8 @@ async fn other_statuses_and_bodies_are_failures() {
         (501, refusal(), "unavailable"),
         (422, json!({ "message": "My words." }), "misconfigured"),
         (400, json!({ "error": "My words." }), "misconfigured"),
-        (409, json!({ "error": { "message": 7 } }), "misconfigured"),
-        (
-            451,
-            json!({ "error": { "message": "\n" } }),
-            "misconfigured",
-        ),
+        (409, json!({ "error": { "message": 7 } }), "unavailable"),
+        (451, json!({ "error": { "message": "\n" } }), "refused"),
         (402, Value::Null, "misconfigured"),
         // Not an error: without a text it is not a reply either.
         (200, refusal(), "invalid_reply"),
