@@ -3,7 +3,7 @@
 use reqwest::Client;
 
 use super::client::http_client;
-use super::secrets::Secrets;
+use super::secrets::BackendSecrets;
 use super::variables::Variables;
 
 /// What all backends share: the variables that hold their secrets, those that they have named, and
@@ -11,7 +11,7 @@ use super::variables::Variables;
 #[derive(Debug, Clone)]
 pub struct BackendContext {
     pub(super) variables: Variables,
-    pub(super) secrets: Secrets,
+    pub(super) secrets: BackendSecrets,
     pub(super) client: Client,
 }
 
@@ -29,7 +29,7 @@ impl BackendContext {
         let client = http_client::client().map_err(|error| ClientError(error.to_string()))?;
         Ok(Self {
             variables,
-            secrets: Secrets::default(),
+            secrets: BackendSecrets::default(),
             client,
         })
     }

@@ -8,9 +8,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 /// The values of all variables that agents' settings have named since the start. What one agent's
 /// server reports may hold another agent's key. Clones share the values.
 #[derive(Clone, Default)]
-pub(crate) struct Secrets(Arc<Mutex<Vec<SecretString>>>);
+pub(crate) struct BackendSecrets(Arc<Mutex<Vec<SecretString>>>);
 
-impl Secrets {
+impl BackendSecrets {
     /// Adds a value, without the blanks around it.
     pub(super) fn add(&self, secret: &SecretString) {
         let secret = secret.expose_secret().trim();
@@ -29,9 +29,9 @@ impl Secrets {
     }
 }
 
-impl fmt::Debug for Secrets {
+impl fmt::Debug for BackendSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secrets(..)")
+        f.write_str("BackendSecrets(..)")
     }
 }
 
@@ -41,13 +41,13 @@ mod tests {
 
     #[test]
     fn a_value_is_stored_once_and_without_blanks() {
-        let secrets = Secrets::default();
+        let secrets = BackendSecrets::default();
         for value in ["key", " key\n", "", " ", "other"] {
             secrets.clone().add(&value.into());
         }
         let all = secrets.all();
-        let all: Vec<_> = all.iter().map(|it| it.expose_secret()).collect();
+        let all: Vec<_> = all.iter().map(SecretString::expose_secret).collect();
         assert_eq!(all, ["key", "other"]);
-        assert_eq!(format!("{secrets:?}"), "Secrets(..)");
+        assert_eq!(format!("{secrets:?}"), "BackendSecrets(..)");
     }
 }

@@ -272,9 +272,9 @@ async fn reason_and_cause(
     call.answer_with(status, &[("content-type", kind)], body)
         .await;
     let answer = asking.await.unwrap().expect(502);
-    let states = server.get("/api/admin/agents").await.expect(200);
-    let states = states.body["agents"].as_array().unwrap().clone();
-    let state = states.iter().find(|it| it["id"] == AGENT).unwrap();
+    let agents = server.get("/api/admin/agents").await.expect(200);
+    let agents = agents.body["agents"].as_array().unwrap().clone();
+    let state = agents.iter().find(|it| it["id"] == AGENT).unwrap();
     let last = &state["lastFailure"];
     assert_eq!(last["reason"], answer.body["details"]["reason"]);
     let text = |value: &Value| value.as_str().unwrap().to_owned();

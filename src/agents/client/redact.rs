@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::matches::Matches;
 use crate::agents::backend::TurnRequest;
-use crate::agents::secrets::Secrets;
+use crate::agents::secrets::BackendSecrets;
 use crate::json;
 
 /// How much of a longer message is shown of its beginning and of its end, in characters.
@@ -32,7 +32,7 @@ const CONVERSATION: &str = "[conversation]";
 #[derive(Clone, Default)]
 pub(crate) struct Redactor {
     /// The secrets of all agents.
-    secrets: Secrets,
+    secrets: BackendSecrets,
     /// The secrets of this agent only, each with its replacement.
     own: Vec<(SecretString, &'static str)>,
     /// The conversation.
@@ -45,7 +45,7 @@ pub(crate) struct Redactor {
 
 impl Redactor {
     /// Returns a redactor of all agents' secrets and of a request's conversation.
-    pub(crate) fn new(secrets: &Secrets, request: &Arc<TurnRequest>, system: &str) -> Self {
+    pub(crate) fn new(secrets: &BackendSecrets, request: &Arc<TurnRequest>, system: &str) -> Self {
         Self {
             request: Some(Arc::clone(request)),
             system: system.to_owned(),
@@ -54,7 +54,7 @@ impl Redactor {
     }
 
     /// Returns a redactor of all agents' secrets only.
-    pub(crate) fn for_secrets(secrets: &Secrets) -> Self {
+    pub(crate) fn for_secrets(secrets: &BackendSecrets) -> Self {
         Self {
             secrets: secrets.clone(),
             ..Self::default()
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_key_is_replaced_and_the_rest_stays() {
-        let secrets = Secrets::default();
+        let secrets = BackendSecrets::default();
         secrets.add(&"sk-of-another-agent".into());
         let redactor = Redactor::for_secrets(&secrets).with_key(Some(&"sk-12345".into()));
         assert_eq!(

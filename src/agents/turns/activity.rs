@@ -19,11 +19,11 @@ const MAX_WAITING: usize = 20;
 
 /// The queue of a turn. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct WaitingActivity(Arc<Mutex<Queue>>);
+pub(super) struct WaitingActivity(Arc<Mutex<ActivityQueue>>);
 
 /// Activity that waits. Times are those of [`Clock::monotonic`](crate::clock::Clock::monotonic).
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(super) struct ActivityQueue {
     waiting: VecDeque<Activity>,
     /// When the first of them is sent, if the limit allows it.
     due: Duration,
@@ -37,13 +37,13 @@ impl WaitingActivity {
         self.lock().due()
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Queue> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, ActivityQueue> {
         // No code panics with the lock held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Queue {
+impl ActivityQueue {
     /// Adds an activity. Returns how many were dropped or replaced.
     pub(super) fn push(&mut self, activity: Activity, now: Duration) -> u64 {
         let was_empty = self.waiting.is_empty();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     /// Returns what is sent at this time.
-    fn sent(queue: &mut Queue, now: Duration) -> Vec<Activity> {
+    fn sent(queue: &mut ActivityQueue, now: Duration) -> Vec<Activity> {
         let is_due = queue.due().is_some_and(|due| due <= now);
         let sent = std::iter::from_fn(|| queue.pop(now).filter(|_| is_due));
         sent.collect()
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn thinking_of_100_ms_is_one_activity() {
-        let mut queue = Queue::default();
+        let mut queue = ActivityQueue::default();
         assert_eq!(queue.due(), None);
         for (text, at) in [("a", 1000), ("b", 1050), ("c", 1099)] {
             assert_eq!(queue.push(thinking(text), millis(at)), 0);
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_tool_is_sent_at_once_and_after_earlier_thinking() {
-        let mut queue = Queue::default();
+        let mut queue = ActivityQueue::default();
         queue.push(thinking("a"), millis(1000));
         let tool = tool("web", ActivityState::Started);
         queue.push(tool.clone(), millis(1001));
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn twenty_are_sent_within_any_second_and_later_ones_are_merged() {
-        let mut queue = Queue::default();
+        let mut queue = ActivityQueue::default();
         for count in 0..20 {
             let now = millis(1000 + count * 10);
             queue.push(tool("web", ActivityState::Started), now);
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn only_the_latest_of_a_kind_and_name_waits() {
-        let mut queue = Queue::default();
+        let mut queue = ActivityQueue::default();
         let status = Activity::new(ActivityKind::Status, Some("b".into())).with_name("x".into());
         let now = millis(1000);
         assert_eq!(queue.push(tool("x", ActivityState::Started), now), 0);
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn long_thinking_is_split_at_characters_and_other_long_texts_are_cut() {
-        let mut queue = Queue::default();
+        let mut queue = ActivityQueue::default();
         let text = format!("x{}", "é".repeat(4096));
         queue.push(thinking("a"), millis(1000));
         assert_eq!(queue.push(thinking(&text), millis(1000)), 0);
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_flood_keeps_the_latest_activity_and_counts_the_rest() {
-        let mut queue = Queue::default();
+        let mut queue = ActivityQueue::default();
         let now = millis(1000);
         let mut dropped = 0;
         for count in 0..100_000 {
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn states_of_thinking_are_not_joined_with_its_text() {
-        let mut queue = Queue::default();
+        let mut queue = ActivityQueue::default();
         let started = Activity::new(ActivityKind::Thinking, None);
         let started = started.with_state(ActivityState::Started);
         let now = millis(1000);

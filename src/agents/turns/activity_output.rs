@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::activity::Queue;
+use super::activity::ActivityQueue;
 use super::runner::RunnerParts;
 use super::session_worker::RunningTurn;
 use crate::domain::activity::Activity;
@@ -47,7 +47,7 @@ impl<S> RunnerParts<S> {
         &self,
         session: SessionId,
         turn: &RunningTurn,
-        queue: &mut Queue,
+        queue: &mut ActivityQueue,
         now: Duration,
     ) {
         while let Some(activity) = queue.pop(now) {

@@ -12,7 +12,7 @@ use crate::agents::backend::{BackendError, BodyProgress, TurnRequest};
 use crate::agents::client::body::AnswerBody;
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
-use crate::agents::secrets::Secrets;
+use crate::agents::secrets::BackendSecrets;
 use crate::domain::failure::FailureReason;
 use crate::domain::id::AgentId;
 
@@ -26,7 +26,7 @@ pub(crate) struct ElizaOs {
     pub(super) base: Url,
     pub(super) agent_id: AgentId,
     pub(super) key: Option<SecretString>,
-    pub(super) secrets: Secrets,
+    pub(super) secrets: BackendSecrets,
     pub(super) transport: ReplyTransport,
     /// How many earlier messages the agent receives.
     pub(super) history: usize,

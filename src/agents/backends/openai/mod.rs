@@ -43,7 +43,7 @@ use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
 use crate::agents::client::sse::SseEvent;
 use crate::agents::reply_info::ReplyInfo;
-use crate::agents::secrets::Secrets;
+use crate::agents::secrets::BackendSecrets;
 use crate::domain::activity::Activity;
 use crate::domain::failure::FailureReason;
 use crate::domain::id::SessionId;
@@ -88,7 +88,7 @@ pub(crate) struct OpenAi {
     /// `baseUrl` as operators see it.
     address: String,
     key: Option<SecretString>,
-    secrets: Secrets,
+    secrets: BackendSecrets,
     headers: HeaderMap,
     parameters: Parameters,
     /// How many earlier messages the model receives.

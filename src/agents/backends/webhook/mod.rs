@@ -21,7 +21,7 @@ use crate::agents::client::address;
 use crate::agents::client::body::{AnswerBody, BodyKind};
 use crate::agents::client::http_client::{self, Repeat};
 use crate::agents::client::redact::Redactor;
-use crate::agents::secrets::Secrets;
+use crate::agents::secrets::BackendSecrets;
 use crate::agents::settings::{BackendConfig, SettingsError};
 use crate::agents::turn_call::TurnCall;
 use crate::domain::turn::{ContextNeeds, HistoryNeeds};
@@ -40,7 +40,7 @@ pub(crate) struct Webhook {
     agent_name: String,
     /// Signs with the secret.
     signer: Option<Signer>,
-    secrets: Secrets,
+    secrets: BackendSecrets,
     history: usize,
 }
 
