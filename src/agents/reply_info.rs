@@ -16,6 +16,8 @@ pub struct ReplyInfo {
     pub usage: Option<Usage>,
     /// Whether the text is incomplete.
     pub is_truncated: bool,
+    /// Whether a client cancelled the rest of the text.
+    pub is_interrupted: bool,
 }
 
 /// The tokens of a reply, as the model's server counts them.
@@ -50,7 +52,22 @@ impl ReplyInfo {
         if self.is_truncated {
             all.insert("truncated".into(), true.into());
         }
+        if self.is_interrupted {
+            all.insert("interrupted".into(), true.into());
+        }
         *metadata = Some(json::text(&all));
+    }
+
+    /// Returns a reply whose rest a client has cancelled.
+    #[must_use]
+    pub fn interrupted(text: String) -> Reply {
+        let mut reply = Reply::text(text);
+        let info = Self {
+            is_interrupted: true,
+            ..Self::default()
+        };
+        info.write_to(&mut reply);
+        reply
     }
 }
 
@@ -70,6 +87,7 @@ mod tests {
                 output_tokens: 2,
             }),
             is_truncated: true,
+            is_interrupted: false,
         };
         info.write_to(&mut reply);
         let metadata: Value = serde_json::from_str(&reply.body.metadata.unwrap()).unwrap();

@@ -5,7 +5,7 @@ use utoipa_axum::routes;
 
 use super::access::ProtectedRouter;
 use super::handlers::{
-    admin, agent_states, agents, console, events, health, messages, metrics, openapi, sessions,
+    admin, agent_states, agents, cancel, console, events, health, messages, metrics, openapi, sessions,
     submit, work,
 };
 use super::openapi::description;
@@ -25,6 +25,7 @@ pub(super) fn routes() -> ProtectedRouter {
         .routes(Authenticated, routes!(sessions::renew))
         .routes(Authenticated, routes!(sessions::patch_timeout))
         .routes(Authenticated, routes!(sessions::heartbeat))
+        .routes(Authenticated, routes!(cancel::cancel))
         .routes(Authenticated, routes!(events::stream))
         .routes(Admin, routes!(messages::transcript))
         .routes(Agent, routes!(submit::submit))

@@ -6,6 +6,7 @@ mod active_sessions;
 mod admin;
 mod agent_states;
 mod application;
+mod cancel;
 mod create;
 pub mod error;
 mod health;
@@ -25,6 +26,7 @@ pub use self::active_sessions::ActiveSessionScan;
 pub use self::admin::{BackupFile, Export};
 pub use self::agent_states::AgentOverview;
 pub use self::application::App;
+pub use self::cancel::Cancellation;
 pub use self::create::CreateRequest;
 pub use self::health::{Health, Reason, Status};
 pub use self::inbox::{AgentInbox, ClosedTurn, InboxEvent};
@@ -32,7 +34,7 @@ pub use self::send::{NewMessage, SendRequest, SendingSocket, SentMessage, SentTu
 pub use self::session_ref::{Scope, SessionRef};
 pub use self::sessions::SessionFilter;
 pub use self::submit::{Submission, SubmissionResult};
-pub use self::subscription::{SessionState, SessionSubscription, SubscribedEvent};
+pub use self::subscription::{ReplyInProgress, SessionState, SessionSubscription, SubscribedEvent};
 pub use crate::agents::character::Character;
 pub use crate::agents::turns::reply_feed::{Ending, ReplyEvent, ReplyReceiver};
 pub use crate::store::{

@@ -133,7 +133,7 @@ impl App {
 
     /// Notifies the clients that wait in a session if it is unknown whether their turns were
     /// closed.
-    fn resolve_unknown(self: &Arc<Self>, session: SessionId, error: &SubmitError) {
+    pub(super) fn resolve_unknown(self: &Arc<Self>, session: SessionId, error: &SubmitError) {
         if matches!(error, SubmitError::OutcomeUnknown) {
             let app = Arc::clone(self);
             self.tasks

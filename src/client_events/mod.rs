@@ -12,7 +12,7 @@ pub use self::activity::MessageActivity;
 use self::payload::{Action, Source};
 pub use self::payload::{
     ChannelDeleted, ControlMessage, MessageBroadcast, MessageComplete, MessageStreamChunk,
-    MessageStreamError, SessionExpirationWarning, SessionExpired, SessionRenewed, State,
+    MessageStreamError, Partial, SessionExpirationWarning, SessionExpired, SessionRenewed, State,
 };
 use crate::app::{App, SessionState};
 use crate::domain::failure::FailureReason;
@@ -213,6 +213,11 @@ pub fn state(state: &SessionState, now: Timestamp) -> WireEvent {
             renewal_count: state.session.renewal_count,
             is_near_expiration: state.session.is_near_expiration(now),
             input_enabled: state.is_idle,
+            partial: state.partial.as_ref().map(|partial| Partial {
+                message_id: partial.reply_id.0,
+                text: &partial.text,
+                index: partial.index,
+            }),
         },
     )
 }

@@ -162,7 +162,7 @@ pub struct ChannelDeleted {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SessionState)]
-pub struct State {
+pub struct State<'a> {
     #[schema(value_type = String, format = DateTime)]
     pub(super) expires_at: Timestamp,
     /// The number of renewals.
@@ -171,4 +171,22 @@ pub struct State {
     pub(super) is_near_expiration: bool,
     /// Whether no turn is open.
     pub(super) input_enabled: bool,
+    /// The unfinished reply that is being streamed. It replaces what a client holds of that message;
+    /// without it, no reply is being streamed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) partial: Option<Partial<'a>>,
+}
+
+/// The beginning of an unfinished reply.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PartialReply)]
+pub struct Partial<'a> {
+    /// The id that the reply will have.
+    pub(super) message_id: Uuid,
+    /// The text of all chunks so far.
+    pub(super) text: &'a str,
+    /// The index of the last chunk in it. The next chunk has the index after that.
+    pub(super) index: u32,
 }

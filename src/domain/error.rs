@@ -1,6 +1,8 @@
 //! Violations of the rules of sessions.
 
 use super::id::{AgentId, SessionId, TurnId};
+use super::message::Message;
+use super::session::Session;
 use super::time::{Millis, Timestamp};
 use super::timeout::InvalidTimeout;
 use super::waiting::ClosedReason;
@@ -57,6 +59,14 @@ pub enum RuleViolation {
         turn_id: Option<TurnId>,
         /// The cause.
         reason: ClosedReason,
+    },
+    /// A client cancelled the turn of the message that a submission answers.
+    #[error("The reply was cancelled")]
+    TurnCancelled {
+        /// The session.
+        session: Box<Session>,
+        /// The user's message.
+        message: Box<Message>,
     },
     /// The agent has the most open streams of its work that are allowed.
     #[error("At most {limit} streams of an agent's work can be open")]

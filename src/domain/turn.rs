@@ -161,6 +161,16 @@ impl TurnFailure {
         }
     }
 
+    /// A client cancelled the turn.
+    #[must_use]
+    pub fn cancelled() -> Self {
+        Self::new(
+            "TURN_CANCELLED",
+            "The reply was cancelled",
+            FailureReason::Cancelled,
+        )
+    }
+
     /// The agent timed out.
     #[must_use]
     pub fn agent_timeout() -> Self {

@@ -67,6 +67,17 @@ pub fn has_same_content(one: &Body, other: &Body) -> bool {
         && json::is_same(one.attachments.as_deref(), other.attachments.as_deref())
 }
 
+/// Returns whether a reply is what was sent before its turn was cancelled.
+#[must_use]
+pub fn is_interrupted(reply: &Body) -> bool {
+    let metadata = reply.metadata.as_deref().map(json::members);
+    let members = metadata.and_then(Result::ok);
+    let value = members
+        .as_ref()
+        .and_then(|members| members.get("interrupted"));
+    value.is_some_and(|value| value.get() == "true")
+}
+
 /// Returns the members and their text, after checking its length.
 fn metadata(
     sent: Field<Map<String, Value>>,

@@ -14,6 +14,7 @@ mod agent_states;
 mod agents;
 mod auth;
 mod bodies;
+mod cancel;
 mod content;
 mod create;
 mod create_keys;

@@ -63,6 +63,11 @@ const TABLE: &[(&str, &str, Access)] = &[
         Access::Authenticated,
     ),
     (
+        "POST",
+        "/api/messaging/sessions/{sessionId}/cancel",
+        Access::Authenticated,
+    ),
+    (
         "GET",
         "/api/messaging/sessions/{sessionId}/events",
         Access::Authenticated,

@@ -165,6 +165,42 @@ fn a_turn_waits_for_a_model_that_is_still_loading() {
 }
 
 #[test]
+fn cancelling_a_reply_stops_the_model_and_keeps_what_it_said() {
+    let _turn = ONE_AT_A_TIME.lock();
+    let mut gemma = match Gemma::new(8192) {
+        Ok(gemma) => gemma,
+        Err(reason) => return node::skip(&reason),
+    };
+    gemma.serve();
+    let endless = json!({ "maxTokens": 8000, "extraBody": { "ignore_eos": true } });
+    let sessions = Sessions::with(&gemma, &endless);
+    let session = sessions.create();
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| sessions.ask(&session, "Tell me a long story."));
+        gemma.wait_until("it is busy", || gemma.is_busy());
+        // Some words arrive meanwhile.
+        thread::sleep(Duration::from_secs(2));
+        let cancelled = sessions.cancel(&session);
+        assert_eq!(cancelled.status, 200, "{:#}", cancelled.body);
+        let since = Instant::now();
+        gemma.wait_until("it is idle", || !gemma.is_busy());
+        let took = since.elapsed();
+        assert!(took < STOP_LIMIT, "the model ran for {took:?}");
+        let reply = asking.join().expect("the thread ends");
+        assert_eq!(reply.status, 201, "{:#}", reply.body);
+        let reply = &reply.body["agentResponse"];
+        assert_eq!(reply["metadata"]["interrupted"], true, "{reply}");
+        let history = sessions.history(&session);
+        assert_eq!(history.len(), 2);
+        assert!(
+            history
+                .iter()
+                .any(|message| message["content"] == reply["text"])
+        );
+    });
+}
+
+#[test]
 fn deleting_a_session_stops_the_model() {
     let _turn = ONE_AT_A_TIME.lock();
     let mut gemma = match Gemma::new(8192) {

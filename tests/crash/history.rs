@@ -124,11 +124,12 @@ impl Client {
     async fn run(mut self, stopped: Arc<AtomicBool>) -> Vec<(usize, Event)> {
         while !stopped.load(Ordering::SeqCst) {
             let session = usize::try_from(self.rng.below(SESSIONS as u64)).expect("a few");
-            let call = match self.rng.below(10) {
+            let call = match self.rng.below(12) {
                 0..5 => Call::Send(self.rng.below(KEYS)),
                 5 => Call::Heartbeat,
                 6 => Call::Renew,
                 7 => Call::Show,
+                8 | 9 => Call::Cancel,
                 _ => Call::List,
             };
             if self.call(session, call).await.is_err() {
@@ -163,6 +164,7 @@ impl Client {
                 .header("Idempotency-Key", format!("key-{key}")),
             Call::Heartbeat => plain(Method::POST, "/heartbeat"),
             Call::Renew => plain(Method::POST, "/renew"),
+            Call::Cancel => plain(Method::POST, "/cancel"),
             Call::Show => plain(Method::GET, ""),
             Call::List => plain(Method::GET, "/messages?limit=100"),
         };
@@ -176,10 +178,15 @@ impl Client {
                 renewals: number(&body["sessionStatus"], "renewalCount"),
             },
             (200, Call::List) => Answer::Messages(messages(body)),
+            (200, Call::Cancel) => Answer::Cancelled(ids(&body["cancelled"])),
             (200, _) => Answer::Renewals(number(body, "renewalCount")),
             other => panic!("{other:?}: {body}"),
         })
     }
+}
+
+fn ids(list: &Value) -> Vec<String> {
+    serde_json::from_value(list.clone()).expect("a list of ids")
 }
 
 /// Returns the user's messages, oldest first.

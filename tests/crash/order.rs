@@ -19,6 +19,8 @@ pub(crate) enum Call {
     Send(u64),
     Heartbeat,
     Renew,
+    /// Cancels all open turns.
+    Cancel,
     Show,
     List,
 }
@@ -35,6 +37,8 @@ pub(crate) enum Answer {
     Renewals(u64),
     /// The ids of the user's messages, oldest first.
     Messages(Vec<String>),
+    /// The ids of the messages whose turns were cancelled, oldest first.
+    Cancelled(Vec<String>),
 }
 
 /// A call and its answer.
@@ -53,6 +57,8 @@ struct Session {
     renewals: u64,
     /// The key of each message, and its id if it is known.
     messages: Vec<(u64, Option<String>)>,
+    /// The messages whose turns were cancelled and not opened again.
+    cancelled: BTreeSet<String>,
 }
 
 impl Session {
@@ -60,7 +66,8 @@ impl Session {
     fn after(&self, event: &Event) -> Option<Self> {
         let mut next = self.clone();
         match (event.call, &event.answer) {
-            (Call::Send(_), Some(Answer::Busy)) | (Call::Show | Call::List, None) => {}
+            (Call::Send(_), Some(Answer::Busy))
+            | (Call::Show | Call::List | Call::Cancel, None) => {}
             (Call::Send(key), answer) => next.send(key, answer.as_ref())?,
             (Call::Heartbeat | Call::Renew, answer) => {
                 next.renewals += 1;
@@ -74,7 +81,8 @@ impl Session {
                 (*answer == Answer::Renewals(self.renewals)).then_some(())?;
             }
             (Call::List, Some(Answer::Messages(ids))) => next.list(ids)?,
-            (Call::List, Some(_)) => return None,
+            (Call::Cancel, Some(Answer::Cancelled(ids))) => next.cancel(ids)?,
+            (Call::List | Call::Cancel, Some(_)) => return None,
         }
         Some(next)
     }
@@ -101,7 +109,24 @@ impl Session {
             return None;
         };
         let is_same = id.get_or_insert_with(|| said.clone()) == said;
+        self.cancelled.remove(said);
         let fits = is_same && *is_replayed == was_there && *renewals == self.renewals;
+        fits.then_some(())
+    }
+
+    /// Whether a turn is still open when it is cancelled is up to its agent.
+    fn cancel(&mut self, ids: &[String]) -> Option<()> {
+        let known: Vec<_> = self
+            .messages
+            .iter()
+            .filter_map(|it| it.1.as_ref())
+            .collect();
+        let is_known = |id: &&String| known.contains(id);
+        let unknown = ids.iter().filter(|id| !is_known(id)).count();
+        let in_order = known.iter().filter(|id| ids.contains(id));
+        let is_sorted = in_order.copied().eq(ids.iter().filter(is_known));
+        let is_first = ids.iter().all(|id| self.cancelled.insert(id.clone()));
+        let fits = unknown <= self.messages.len() - known.len() && is_sorted && is_first;
         fits.then_some(())
     }
 
@@ -231,6 +256,19 @@ fn an_existing_order_is_found() {
         event(Call::Show, 20, 21, Some(Answer::Renewals(3))),
         event(Call::Heartbeat, 22, 23, None),
         event(Call::Show, 24, 25, Some(Answer::Renewals(3))),
+        event(
+            Call::Cancel,
+            26,
+            27,
+            Some(Answer::Cancelled(vec!["a".into()])),
+        ),
+        event(Call::Send(1), 28, 29, Some(sent("a", true, 3))),
+        event(
+            Call::Cancel,
+            30,
+            31,
+            Some(Answer::Cancelled(vec!["a".into()])),
+        ),
     ];
     explain(&history).unwrap_or_else(|stuck| panic!("{stuck}"));
 }
@@ -259,7 +297,27 @@ fn an_impossible_history_has_no_order() {
             Some(Answer::Messages(vec!["b".into(), "a".into()])),
         ),
     ];
-    for history in [&lost[..], &twice, &back, &swapped] {
+    let cancelled = |ids: &[&str]| {
+        let ids = ids.iter().map(ToString::to_string);
+        Some(Answer::Cancelled(ids.collect()))
+    };
+    let cancelled_twice = [
+        event(Call::Send(1), 0, 1, Some(sent("a", false, 1))),
+        event(Call::Cancel, 2, 3, cancelled(&["a"])),
+        event(Call::Cancel, 4, 5, cancelled(&["a"])),
+    ];
+    let cancelled_before = [
+        event(Call::Cancel, 0, 1, cancelled(&["a"])),
+        event(Call::Send(1), 2, 3, Some(sent("a", false, 1))),
+    ];
+    for history in [
+        &lost[..],
+        &twice,
+        &back,
+        &swapped,
+        &cancelled_twice,
+        &cancelled_before,
+    ] {
         assert!(explain(history).is_err(), "{history:?}");
     }
 }

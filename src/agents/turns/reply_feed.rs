@@ -1,7 +1,7 @@
 //! Delivers a turn's chunks and end to any number of receivers.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -33,6 +33,17 @@ struct Progress {
     /// Whether a receiver waits for chunks. Without one, no receiver is woken for them, and there
     /// is no activity.
     wants_chunks: AtomicBool,
+}
+
+/// The text of an unfinished reply that was sent in chunks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamedText {
+    /// The user's message that it answers.
+    pub message_id: MessageId,
+    /// The text of all chunks.
+    pub text: String,
+    /// The index of the last chunk.
+    pub index: u32,
 }
 
 /// How a turn ended for its receivers.
@@ -143,6 +154,22 @@ impl ReplyFeeds {
         });
     }
 
+    /// Returns what was sent of the unfinished reply in a session, if anything. One turn of a
+    /// session at most sends chunks at a time.
+    #[must_use]
+    pub fn streamed(&self, session: SessionId) -> Option<StreamedText> {
+        let open = self.lock();
+        open.range(turns_of(session)).find_map(|(key, feed)| {
+            let progress = feed.borrow();
+            let last = progress.ends.len().checked_sub(1)?;
+            Some(StreamedText {
+                message_id: key.1,
+                text: progress.text.clone(),
+                index: u32::try_from(last).unwrap_or(u32::MAX),
+            })
+        })
+    }
+
     /// Ends a turn.
     pub fn end(&self, session: SessionId, message: MessageId, ending: Ending) {
         if let Some(feed) = self.lock().remove(&(session, message)) {
@@ -153,8 +180,10 @@ impl ReplyFeeds {
     /// Returns the messages of a session whose turns run or have receivers.
     #[must_use]
     pub fn open_in(&self, session: SessionId) -> Vec<MessageId> {
-        let range = (session, MessageId::from(0))..=(session, MessageId::from(u128::MAX));
-        self.lock().range(range).map(|(key, _)| key.1).collect()
+        let open = self.lock();
+        open.range(turns_of(session))
+            .map(|(key, _)| key.1)
+            .collect()
     }
 
     /// Ends all turns of a session.
@@ -184,6 +213,11 @@ impl ReplyFeeds {
         // No code panics with the lock held.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the keys of the feeds of a session.
+fn turns_of(session: SessionId) -> RangeInclusive<(SessionId, MessageId)> {
+    (session, MessageId::from(0))..=(session, MessageId::from(u128::MAX))
 }
 
 impl Progress {

@@ -2,6 +2,7 @@
 
 mod agent;
 mod agent_state;
+mod cancelled;
 mod failure;
 mod health;
 mod message;
@@ -16,6 +17,7 @@ mod work;
 
 pub(super) use self::agent::{AgentAnswer, AgentListAnswer};
 pub(super) use self::agent_state::AgentStatesAnswer;
+pub(super) use self::cancelled::CancelledTurns;
 pub(super) use self::failure::{Error, Unhealthy, UnhealthySessions};
 pub(super) use self::health::{Alive, Health, SessionsHealth, WithError};
 pub(super) use self::message::{AgentResponse, MessageList, Submitted, UserMessage};

@@ -10,7 +10,8 @@ use crate::auth::rate::RateLimitExceeded;
 use crate::domain::error::{RenewalRefused, RuleViolation};
 use crate::domain::failure::FailureReason;
 use crate::domain::id::TurnId;
-use crate::domain::message::{MAX_METADATA_BYTES, Role, TurnState};
+use crate::domain::message::{MAX_METADATA_BYTES, Message, Role, TurnState};
+use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::timeout::InvalidTimeout;
 use crate::domain::waiting::ClosedReason;
@@ -120,6 +121,9 @@ impl From<RuleViolation> for ApiError {
                 let seconds = u64::try_from(left.0).unwrap_or(0).div_ceil(1000).max(1);
                 Self::rate_limited(seconds).text(text)
             }
+            RuleViolation::TurnCancelled { session, message } => {
+                turn_cancelled(&session, &message, None)
+            }
             RuleViolation::TurnClosed { turn_id, reason } => turn_closed(turn_id, reason),
             RuleViolation::TooManyStreams { limit } => Self::rate_limited(RETRY_AFTER).text(
                 format!("At most {limit} streams of an agent's work can be open"),
@@ -197,11 +201,25 @@ fn no_reply_error(no_reply: NoReply) -> ApiError {
             "AGENT_TIMEOUT" => {
                 unanswered(kinds::AGENT_TIMEOUT, failure.message, failure.reason, false)
             }
+            "TURN_CANCELLED" => turn_cancelled(&session, &message, client_message_id.as_deref()),
             _ => unanswered(kinds::AGENT_ERROR, failure.message, failure.reason, false),
         },
     };
     error.is_replayed = replayed;
     error
+}
+
+fn turn_cancelled(
+    session: &Session,
+    message: &Message,
+    client_message_id: Option<&str>,
+) -> ApiError {
+    let user_message = UserMessage::new(session, message, client_message_id);
+    ApiError::new(kinds::TURN_CANCELLED)
+        .text(format!("The reply to message {} was cancelled", message.id))
+        .detail("agentId", session.agent_id.to_string())
+        .detail("userMessage", json!(user_message))
+        .detail("reason", FailureReason::Cancelled.as_str())
 }
 
 fn turn_closed(turn_id: Option<TurnId>, reason: ClosedReason) -> ApiError {

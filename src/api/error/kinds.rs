@@ -39,6 +39,7 @@ kinds! {
     SESSION_EXPIRED GONE SessionExpiredError "Session has expired"
     SESSION_NOT_FOUND NOT_FOUND SessionNotFoundError "Session not found"
     SESSION_RENEWAL_FAILED UNPROCESSABLE_ENTITY SessionRenewalError "Session cannot be renewed"
+    TURN_CANCELLED CONFLICT TurnCancelledError "The reply was cancelled"
     TURN_CLOSED CONFLICT TurnClosedError "The turn does not wait for a reply"
     UNAUTHORIZED UNAUTHORIZED UnauthorizedError "Credentials are missing or invalid"
     UNSUPPORTED_MEDIA_TYPE UNSUPPORTED_MEDIA_TYPE UnsupportedMediaTypeError "Body must be JSON"

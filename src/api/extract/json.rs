@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
+use http_body::Body as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -31,6 +32,22 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for ApiJson<T
         let connection = parts.extensions.get::<Arc<Connection>>();
         let received = body::read(connection, body, MAX_BODY).await?;
         Ok(Self(read(&received.bytes)?))
+    }
+}
+
+/// An optional body that is a JSON object.
+pub(in crate::api) struct OptionalJson<T>(pub(in crate::api) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        // Some clients label an empty body as a form.
+        if request.body().is_end_stream() {
+            return Ok(Self(T::default()));
+        }
+        let ApiJson(body) = ApiJson::from_request(request, state).await?;
+        Ok(Self(body))
     }
 }
 

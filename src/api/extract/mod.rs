@@ -3,7 +3,7 @@
 mod json;
 mod params;
 
-pub(super) use self::json::ApiJson;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) use self::json::read;
+pub(super) use self::json::{ApiJson, OptionalJson};
 pub(super) use self::params::{AgentPath, KeyHeader, Query, SessionPath};

@@ -3,6 +3,7 @@
 pub(super) mod admin;
 pub(super) mod agent_states;
 pub(super) mod agents;
+pub(super) mod cancel;
 pub(super) mod console;
 pub(super) mod events;
 pub(super) mod fallback;

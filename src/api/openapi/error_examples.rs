@@ -61,6 +61,13 @@ pub(super) fn all() -> Vec<ExampleResponse> {
             "The idempotency key was used with a different body",
         )
         .example("idempotencyConflict", idempotency_conflict()),
+        response(
+            "TurnCancelled",
+            "A client cancelled the reply; the message is stored. Or the idempotency key was used \
+             with a different body",
+        )
+        .example("turnCancelled", failed(TurnFailure::cancelled()))
+        .example("idempotencyConflict", idempotency_conflict()),
         response("SessionNotFound", "The session does not exist").example(
             "sessionNotFound",
             RuleViolation::SessionNotFound(session_id()),
@@ -184,13 +191,15 @@ fn turn_closed() -> ExampleResponse {
     let closed = |turn_id, reason| RuleViolation::TurnClosed { turn_id, reason };
     response(
         "TurnClosed",
-        "No selected turn waits for a reply, or the idempotency key was used with a different body",
+        "No selected turn waits for a reply, a client cancelled it, or the idempotency key was used \
+         with a different body",
     )
     .example(
         "turnClosed",
         closed(Some(turn_id()), ClosedReason::Answered),
     )
     .example("noneWaits", closed(None, ClosedReason::Timeout))
+    .example("turnCancelled", failed(TurnFailure::cancelled()))
     .example("idempotencyConflict", idempotency_conflict())
 }
 

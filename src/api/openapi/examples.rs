@@ -9,7 +9,8 @@ use super::sample::{
     waiting_turn,
 };
 use crate::api::dto::{
-    self, AgentAnswer, AgentListAnswer, AgentResponse, AgentStatesAnswer, AgentTurns, Deleted,
+    self, AgentAnswer, AgentListAnswer, AgentResponse, AgentStatesAnswer, AgentTurns,
+    CancelledTurns, Deleted,
     MessageList, SentAnswer, SessionInfo, SessionStatus, SessionsHealth, StatsInfo, StorageAnswer,
     Submitted, UserMessage, VerificationAnswer, WithError,
 };
@@ -106,6 +107,14 @@ pub(in crate::api) fn submitted() -> Value {
 
 pub(in crate::api) fn submitted_error() -> Value {
     json!(Submitted::error(&[message().id]))
+}
+
+pub(in crate::api) fn cancelled_turns() -> Value {
+    json!(CancelledTurns::new(&[message().id]))
+}
+
+pub(in crate::api) fn no_cancelled_turns() -> Value {
+    json!(CancelledTurns::new(&[]))
 }
 
 /// A page that is not the last one.

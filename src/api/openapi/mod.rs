@@ -88,8 +88,22 @@ pub(super) fn document(description: &OpenApi) -> Value {
         streams::add_schemas(name, &events, &mut document["components"]["schemas"]);
         add_examples(name, &events, &mut document["paths"]);
     }
+    simplify_optional_bodies(&mut document["paths"]);
     headers::add_request_id(&mut document);
     document
+}
+
+/// An optional body is described as required or null; generators understand `required: false`.
+fn simplify_optional_bodies(paths: &mut Value) {
+    for operation in headers::members(paths).flat_map(headers::members) {
+        let schema = operation.pointer_mut("/requestBody/content/application~1json/schema");
+        let Some(schema) = schema else { continue };
+        let alternatives = schema["oneOf"].as_array_mut();
+        if let Some(body) = alternatives.and_then(Vec::pop) {
+            *schema = body;
+            operation["requestBody"]["required"] = false.into();
+        }
+    }
 }
 
 fn add_examples(name: &str, events: &[StreamEvent], paths: &mut Value) {

@@ -37,7 +37,7 @@ groups! {
     RenewalErrors: RenewalFailed;
     SendErrors: SessionOrAgentNotFound SessionExpired IdempotencyConflict RateLimited;
     // While a call waits for the reply.
-    ReplyErrors: SessionExpiredWhileWaiting AgentFailed AgentTimedOut UnavailableWhileWaiting;
+    ReplyErrors: SessionExpiredWhileWaiting TurnCancelled AgentFailed AgentTimedOut UnavailableWhileWaiting;
 }
 
 /// Returns references to responses, by their statuses.

@@ -15,7 +15,7 @@ use super::sample::{
 };
 use crate::api::dto::{AgentResponse, SessionStatus, TurnCancelled, UserMessage, turn_call};
 use crate::api::sse::{ReplyChunk, ReplyError, SentEvent};
-use crate::app::{ClosedTurn, SessionState};
+use crate::app::{ClosedTurn, ReplyInProgress, SessionState};
 use crate::client_events::{self, MessageActivity, WireEvent};
 use crate::domain::activity::{Activity, ActivityKind, ActivityState};
 use crate::domain::failure::FailureReason;
@@ -71,6 +71,11 @@ fn session_events() -> Vec<StreamEvent> {
         session: session(),
         is_idle: true,
         newest: Some(NOW),
+        partial: Some(ReplyInProgress {
+            reply_id: reply_id(),
+            text: REPLY.into(),
+            index: 0,
+        }),
     };
     let state = WireEvent {
         message_at: state.newest,

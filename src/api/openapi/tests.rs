@@ -36,6 +36,7 @@ fn every_endpoint_is_described_and_every_described_endpoint_exists() {
 /// functions, so changing an id breaks clients.
 const OPERATIONS: [&str; 26] = [
     "backupDatabase",
+    "cancelSessionTurns",
     "createSession",
     "deleteSession",
     "exportSessions",

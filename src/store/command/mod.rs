@@ -6,6 +6,7 @@
 
 mod activity;
 pub(super) mod apply;
+mod cancel;
 mod create;
 mod delete;
 mod maintenance;
@@ -18,6 +19,7 @@ mod turn;
 mod turn_selection;
 
 pub use self::activity::{Heartbeat, PatchTimeout, Renew};
+pub use self::cancel::{CancelTurns, CancelledTurn, PartialReply};
 pub(crate) use self::create::is_remembered;
 pub use self::create::{CreateSession, Created};
 pub(crate) use self::delete::erase;

@@ -1,14 +1,14 @@
 //! Closing turns with an error that their agent submits.
 
 use super::apply::{Apply, conflict};
+use super::turn::fail;
 use super::turn_selection::{self, SelectedTurn};
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::key::IdempotencyKey;
-use crate::domain::message::{Role, TurnFailure, TurnState};
+use crate::domain::message::TurnFailure;
 use crate::domain::session::Session;
 use crate::domain::turn::{OpenTurn, Reply};
 use crate::domain::waiting::{ClosedReason, SubmittedError, TurnSelector};
-use crate::events::Event;
 use crate::json;
 use crate::store::error::CommandResult;
 use crate::store::schema::record::SubmitClaim;
@@ -60,7 +60,7 @@ impl Apply for SubmitFailure {
             return self.repeat(key, claim);
         }
         if selected.is_empty() {
-            return Err(turn_selection::refusal(txn, session.id, self.selector)?.into());
+            return Err(turn_selection::refusal(txn, &session, self.selector)?.into());
         }
         self.store(txn, &session, selected, &turns)
     }
@@ -79,17 +79,8 @@ impl SubmitFailure {
         let mut left = open.len();
         let mut failed = Vec::with_capacity(selected.len());
         for mut selected in selected {
-            if let Role::User { turn, .. } = &mut selected.message.role {
-                *turn = TurnState::Failed(failure.clone());
-            }
+            fail(txn, session, &mut selected.message, failure.clone(), None);
             txn.put_message(&selected.message)?;
-            let event = Event::TurnFailed {
-                reply_id: selected.reply_id,
-                agent_id: session.agent_id,
-                failure: failure.clone(),
-                partial: None,
-            };
-            txn.publish(session.id, event);
             left -= 1;
             txn.end_turn(&selected.turn, left == 0, ClosedReason::Answered)?;
             failed.push(selected.message.id);

@@ -155,38 +155,61 @@ fn close(
     let mut closed = CloseOutcome::Gone;
     let mut reason = ClosedReason::Cancelled;
     if let Some(mut message) = txn.undamaged_message(session.id, turn.message_at)?
-        && let Role::User {
-            reply_id,
-            turn: state,
-            ..
-        } = &mut message.role
+        && let Role::User { reply_id, .. } = message.role
     {
-        let reply_id = *reply_id;
         closed = match result {
             Ok(reply) => {
-                let reply = store_reply(txn, session, reply_id, Some(message.id), reply)?;
-                *state = TurnState::Replied(reply.created_at);
-                publish_message(txn, session, &reply);
-                CloseOutcome::Replied(reply)
+                CloseOutcome::Replied(answer(txn, session, &mut message, reply_id, reply)?)
             }
             Err(failure) => {
-                *state = TurnState::Failed(failure.clone());
-                let failed = Event::TurnFailed {
-                    reply_id,
-                    agent_id: session.agent_id,
-                    failure: failure.clone(),
-                    partial,
-                };
-                txn.publish(session.id, failed);
+                fail(txn, session, &mut message, failure.clone(), partial);
                 CloseOutcome::Failed(failure)
             }
         };
-        reason = ClosedReason::from_state(state);
+        reason = message.turn().map_or(reason, ClosedReason::from_state);
         txn.put_message(&message)?;
     }
     // Also without its message, so that later turns do not wait forever.
     txn.end_turn(turn, is_last, reason)?;
     Ok(closed)
+}
+
+/// Stores the reply to a message, publishes it, and marks the message's turn as replied. The caller
+/// stores the message.
+pub(super) fn answer(
+    txn: &mut Txn<'_>,
+    session: &Session,
+    message: &mut Message,
+    reply_id: MessageId,
+    reply: Reply,
+) -> CommandResult<Arc<Message>> {
+    let reply = store_reply(txn, session, reply_id, Some(message.id), reply)?;
+    if let Role::User { turn, .. } = &mut message.role {
+        *turn = TurnState::Replied(reply.created_at);
+    }
+    publish_message(txn, session, &reply);
+    Ok(reply)
+}
+
+/// Marks a message's turn as failed and publishes that. The caller stores the message.
+pub(super) fn fail(
+    txn: &mut Txn<'_>,
+    session: &Session,
+    message: &mut Message,
+    failure: TurnFailure,
+    partial: Option<String>,
+) {
+    let Role::User { reply_id, turn, .. } = &mut message.role else {
+        return;
+    };
+    *turn = TurnState::Failed(failure.clone());
+    let failed = Event::TurnFailed {
+        reply_id: *reply_id,
+        agent_id: session.agent_id,
+        failure,
+        partial,
+    };
+    txn.publish(session.id, failed);
 }
 
 /// Stores a message of the agent.

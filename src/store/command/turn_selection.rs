@@ -1,8 +1,9 @@
 //! Which turns a submission closes.
 
 use crate::domain::error::RuleViolation;
-use crate::domain::id::{MessageId, SessionId};
+use crate::domain::id::{MessageId, TurnId};
 use crate::domain::message::{Message, Role};
+use crate::domain::session::Session;
 use crate::domain::turn::OpenTurn;
 use crate::domain::waiting::TurnSelector;
 use crate::store::error::CommandResult;
@@ -23,6 +24,28 @@ pub(super) fn select(
     turns: &[OpenTurn],
     selector: TurnSelector,
 ) -> CommandResult<Vec<SelectedTurn>> {
+    select_by(txn, turns, |turn, turn_id, message_id| match selector {
+        TurnSelector::Turn(id) => turn_id == id,
+        TurnSelector::Message(id) => turn.begun && message_id == id,
+        TurnSelector::Waiting => turn.begun && turn.waits_until.is_some(),
+    })
+}
+
+/// Returns the open turn of a message, or all open turns, the newest message last.
+pub(super) fn open(
+    txn: &Txn<'_>,
+    turns: &[OpenTurn],
+    message: Option<MessageId>,
+) -> CommandResult<Vec<SelectedTurn>> {
+    select_by(txn, turns, |_, _, id| message.is_none_or(|it| it == id))
+}
+
+/// Returns the turns that `is_selected` accepts by their own id and that of their message.
+fn select_by(
+    txn: &Txn<'_>,
+    turns: &[OpenTurn],
+    is_selected: impl Fn(&OpenTurn, TurnId, MessageId) -> bool,
+) -> CommandResult<Vec<SelectedTurn>> {
     let mut selected = Vec::new();
     for turn in turns {
         let Some(message) = txn.undamaged_message(turn.session_id, turn.message_at)? else {
@@ -34,12 +57,7 @@ pub(super) fn select(
         else {
             continue;
         };
-        let is_selected = match selector {
-            TurnSelector::Turn(id) => turn_id == id,
-            TurnSelector::Message(id) => turn.begun && message.id == id,
-            TurnSelector::Waiting => turn.begun && turn.waits_until.is_some(),
-        };
-        if is_selected {
+        if is_selected(turn, turn_id, message.id) {
             selected.push(SelectedTurn {
                 turn: turn.clone(),
                 message,
@@ -66,14 +84,33 @@ pub(super) fn is_reopened(
 /// Returns the error of a submission that closes no turn.
 pub(super) fn refusal(
     txn: &Txn<'_>,
-    session: SessionId,
+    session: &Session,
     selector: TurnSelector,
 ) -> CommandResult<RuleViolation> {
+    if let Some(cancelled) = cancelled(txn, session, selector)? {
+        return Ok(cancelled);
+    }
     Ok(RuleViolation::TurnClosed {
         turn_id: match selector {
             TurnSelector::Turn(turn_id) => Some(turn_id),
             TurnSelector::Message(_) | TurnSelector::Waiting => None,
         },
-        reason: txn.closed_reason(session, selector)?,
+        reason: txn.closed_reason(session.id, selector)?,
     })
+}
+
+/// Returns the error of a submission to a message whose turn a client cancelled, if it is one.
+pub(super) fn cancelled(
+    txn: &Txn<'_>,
+    session: &Session,
+    selector: TurnSelector,
+) -> CommandResult<Option<RuleViolation>> {
+    let TurnSelector::Message(id) = selector else {
+        return Ok(None);
+    };
+    let message = txn.cancelled_message(session.id, id)?;
+    Ok(message.map(|message| RuleViolation::TurnCancelled {
+        session: Box::new(session.clone()),
+        message: Box::new(message),
+    }))
 }

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use redb::ReadableTableMetadata as _;
 
 use super::message_page::PageRequest;
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::{MessageId, SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
@@ -28,6 +28,8 @@ pub struct StoredSession {
     pub has_open_turns: bool,
     /// The time of the newest message; none if there are no messages.
     pub newest: Option<Timestamp>,
+    /// The id of the future reply to the message that was asked about, if its turn is open.
+    pub open_reply: Option<MessageId>,
 }
 
 /// The numbers of sessions, for health and totals.
@@ -58,9 +60,13 @@ impl Store {
         self.read(|reader| reader.session(id))
     }
 
-    /// Returns a session, active or not, and the state of its conversation. Fails on a damaged
-    /// record.
-    pub async fn session_state(&self, id: SessionId) -> ReadResult<Option<StoredSession>> {
+    /// Returns a session, active or not, and the state of its conversation; also whether the turn of
+    /// `message` is open. Fails on a damaged record.
+    pub async fn session_state(
+        &self,
+        id: SessionId,
+        message: Option<MessageId>,
+    ) -> ReadResult<Option<StoredSession>> {
         self.read(|reader| {
             let Some(session) = reader.session(id)? else {
                 return Ok(None);
@@ -70,6 +76,10 @@ impl Store {
                 session,
                 has_open_turns: reader.next_turn(id)?.is_some(),
                 newest: newest.messages.first().map(|message| message.created_at),
+                open_reply: match message {
+                    Some(message) => reader.open_reply(id, message)?,
+                    None => None,
+                },
             }))
         })
     }

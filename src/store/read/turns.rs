@@ -123,6 +123,26 @@ fn outcome(reader: &Reader<'_>, session: SessionId, turn: TurnState) -> ReadResu
     })
 }
 
+impl Reader<'_> {
+    /// Returns the id of the future reply to a message, if its turn is open.
+    pub(super) fn open_reply(
+        &self,
+        session: SessionId,
+        message: MessageId,
+    ) -> ReadResult<Option<MessageId>> {
+        for turn in self.open_turns(session)? {
+            let at = turn?.message_at;
+            if let Some(stored) = self.undamaged_message(session, at)?
+                && stored.id == message
+                && let Role::User { reply_id, .. } = stored.role
+            {
+                return Ok(Some(reply_id));
+            }
+        }
+        Ok(None)
+    }
+}
+
 fn pending_turn(
     reader: &Reader<'_>,
     id: SessionId,

@@ -40,6 +40,7 @@ use crate::events::{Event, EventBus, Subscriber};
 use crate::store::schema::{record, tables};
 
 mod archive;
+mod cancel;
 mod crashes;
 mod damage;
 mod disk;

@@ -3,7 +3,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::command::{AdvanceCounters, SubmitFailure, SubmitReply};
+use super::super::command::{
+    AdvanceCounters, CancelTurns, PartialReply, SubmitFailure, SubmitReply,
+};
 use super::pair::{Check, Pair};
 use super::steps::{Index, Named, Query, SessionCall, Step, TurnCall, step};
 use super::*;
@@ -177,6 +179,22 @@ impl Pair {
                 }
             }
             TurnCall::Retry(beginning) => self.retry(id, beginning)?,
+            TurnCall::Cancel { named, streamed } => {
+                let next = self.reference.next_turn(id);
+                let next = next.and_then(|turn| self.reference.message_id(id, turn.message_at));
+                let partial = next
+                    .zip(streamed)
+                    .map(|(message_id, is_stored)| PartialReply {
+                        message_id,
+                        text: "so far".into(),
+                        reply: is_stored.then(interrupted_reply),
+                    });
+                self.cancel(CancelTurns {
+                    session_id: id,
+                    message_id: self.named_message(id, named),
+                    partial,
+                })?;
+            }
             TurnCall::Expire => self.expire(id)?,
         }
         Ok(())
@@ -374,6 +392,12 @@ fn plain_reply() -> Reply {
         thought: Some("hm".into()),
         actions: None,
     }
+}
+
+fn interrupted_reply() -> Reply {
+    let mut reply = Reply::text("so far".into());
+    reply.body.metadata = Some(r#"{"interrupted":true}"#.into());
+    reply
 }
 
 /// The same few keys for sends and submits, which are independent.

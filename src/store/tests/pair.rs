@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::super::command::{
-    BeginOutcome, BeginTurn, DeleteSession, Deleted, Expire, Heartbeat, ParkOutcome, ParkTurn,
-    PatchTimeout, RecordBackup, RecordVerification, Renew, SubmitFailure, SubmitReply,
+    BeginOutcome, BeginTurn, CancelTurns, DeleteSession, Deleted, Expire, Heartbeat, ParkOutcome,
+    ParkTurn, PatchTimeout, RecordBackup, RecordVerification, Renew, SubmitFailure, SubmitReply,
 };
 use super::reference::{Outcome, Reference, Submission, Turn, TurnResult};
 use super::*;
@@ -137,6 +137,18 @@ impl Pair {
     pub(super) fn submit_failure(&mut self, submit: SubmitFailure) -> Check {
         let expected = self.reference.submit_failure(&submit);
         prop_assert_eq!(refused(self.rig.submit(submit)), expected);
+        Ok(())
+    }
+
+    pub(super) fn cancel(&mut self, cancel: CancelTurns) -> Check {
+        let expected = self.reference.cancel(&cancel);
+        let found = refused(self.rig.submit(cancel)).map(|cancelled| {
+            let turns = cancelled.into_iter();
+            turns
+                .map(|turn| (turn.message_id, turn.reply.map(Arc::unwrap_or_clone)))
+                .collect()
+        });
+        prop_assert_eq!(found, expected);
         Ok(())
     }
 

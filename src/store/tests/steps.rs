@@ -101,6 +101,12 @@ pub(super) enum TurnCall {
     CrashIn(u8),
     /// Fails the next turn and reopens it by a repeat of its message.
     Retry(TurnStart),
+    /// Cancels the turns of the named messages.
+    Cancel {
+        named: Named,
+        /// Whether text was sent for the next turn, and whether that is kept.
+        streamed: Option<bool>,
+    },
     Expire,
 }
 
@@ -271,6 +277,8 @@ fn turn_call() -> impl Strategy<Value = TurnCall> {
         8 => Just(TurnCall::Run),
         2 => (1..5_u8).prop_map(TurnCall::CrashIn),
         2 => beginning().prop_map(TurnCall::Retry),
+        4 => (named(), option::of(any::<bool>()))
+            .prop_map(|(named, streamed)| TurnCall::Cancel { named, streamed }),
         3 => Just(TurnCall::Expire),
     ]
 }

@@ -175,6 +175,12 @@ impl Sessions {
     }
 
     /// Deletes a session and returns the status.
+    /// Stops all replies of a session.
+    pub(super) fn cancel(&self, session: &str) -> HttpAnswer {
+        let url = self.of(session, "/cancel");
+        self.http.call(Method::POST, &url, None).expect("an answer")
+    }
+
     pub(super) fn delete(&self, session: &str) -> u16 {
         let answer = self.http.call(Method::DELETE, &self.of(session, ""), None);
         answer.expect("an answer").status

@@ -3,6 +3,7 @@
 //! A struct reads any JSON object, since its fields are [`Field`](crate::json::Field)s. `validate`
 //! checks them in the documented order.
 
+mod cancel;
 mod create;
 pub(super) mod fields;
 mod send;
@@ -11,6 +12,7 @@ mod submit;
 mod tests;
 mod timeout;
 
+pub(crate) use self::cancel::CancelRequest;
 pub(crate) use self::create::CreateSessionRequest;
 pub(crate) use self::send::{ReplyTransport, SendMessageRequest, StreamMessageRequest};
 pub(crate) use self::submit::SubmitRequest;

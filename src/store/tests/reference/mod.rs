@@ -6,7 +6,7 @@ mod turns;
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::super::command::{FailedTurns, SubmitFailure, SubmitReply, Submitted};
+use super::super::command::{CancelTurns, FailedTurns, SubmitFailure, SubmitReply, Submitted};
 use super::*;
 use crate::domain::error::RenewalRefused;
 use crate::domain::timeout::InvalidTimeout;

@@ -119,22 +119,7 @@ impl Reference {
             Err(failure) => return kept.end(at, failure.clone()),
             Ok(reply) => reply,
         };
-        let message = &kept.messages[&at];
-        let Role::User { reply_id, .. } = message.role else {
-            unreachable!("the agent's messages open no turns")
-        };
-        let reply = Message {
-            id: reply_id,
-            session_id: id,
-            author_id: kept.session.agent_id.0,
-            created_at: kept.next_message_at(now),
-            body: reply.body.clone(),
-            role: Role::Agent {
-                in_reply_to: Some(message.id),
-                thought: reply.thought.clone(),
-                actions: reply.actions.clone(),
-            },
-        };
+        let reply = kept.reply_to(at, reply, now);
         kept.answer(&[at], &reply);
         TurnResult::Replied(reply)
     }
@@ -180,7 +165,10 @@ impl Reference {
                 return Err(kept.turn_closed(selector));
             }
             // A reply that answers no message is a new message, which an expired session refuses.
-            self.active(submit.session_id)?;
+            let kept = self.active(submit.session_id)?;
+            if let Some(refusal) = kept.turn_cancelled(selector) {
+                return Err(refusal);
+            }
         }
         let now = self.now;
         let kept = self.kept(submit.session_id)?;
@@ -242,6 +230,36 @@ impl Reference {
         })
     }
 
+    /// Returns the messages whose turns were closed, oldest first, each with its partial reply.
+    pub(crate) fn cancel(
+        &mut self,
+        cancel: &CancelTurns,
+    ) -> Result<Vec<(MessageId, Option<Message>)>> {
+        let now = self.now;
+        let kept = self.active(cancel.session_id)?;
+        let open = kept.turns.iter().map(|turn| turn.message_at);
+        let mut times: Vec<_> = open
+            .filter(|at| {
+                let id = kept.messages[at].id;
+                cancel.message_id.is_none_or(|named| named == id)
+            })
+            .collect();
+        times.sort();
+        let mut cancelled = Vec::new();
+        for at in times {
+            let id = kept.messages[&at].id;
+            let partial = cancel.partial.as_ref().filter(|it| it.message_id == id);
+            let reply = partial.and_then(|partial| partial.reply.clone());
+            let reply = reply.map(|reply| kept.reply_to(at, &reply, now));
+            match &reply {
+                Some(reply) => kept.answer(&[at], reply),
+                None => drop(kept.end(at, TurnFailure::cancelled())),
+            }
+            cancelled.push((id, reply));
+        }
+        Ok(cancelled)
+    }
+
     /// Returns the messages whose turns were closed.
     pub(crate) fn expire_turns(&mut self, id: SessionId) -> Vec<MessageId> {
         let now = self.now;
@@ -299,8 +317,51 @@ impl Kept {
             && !selected.is_empty()
     }
 
+    /// Returns the agent's reply to the message of a time.
+    fn reply_to(&self, at: Timestamp, reply: &Reply, now: Timestamp) -> Message {
+        let message = &self.messages[&at];
+        let Role::User { reply_id, .. } = message.role else {
+            unreachable!("the agent's messages open no turns")
+        };
+        Message {
+            id: reply_id,
+            session_id: self.session.id,
+            author_id: self.session.agent_id.0,
+            created_at: self.next_message_at(now),
+            body: reply.body.clone(),
+            role: Role::Agent {
+                in_reply_to: Some(message.id),
+                thought: reply.thought.clone(),
+                actions: reply.actions.clone(),
+            },
+        }
+    }
+
+    /// Returns the error of a submit to a message whose turn was cancelled.
+    fn turn_cancelled(&self, selector: TurnSelector) -> Option<RuleViolation> {
+        let TurnSelector::Message(id) = selector else {
+            return None;
+        };
+        let mut messages = self.messages.values();
+        let message = messages.find(|message| message.id == id && !message.is_agent())?;
+        let is_cancelled = match super::turn_state(message) {
+            TurnState::Open => false,
+            TurnState::Replied(at) => {
+                self.messages[&at].body.metadata.as_deref() == Some(r#"{"interrupted":true}"#)
+            }
+            TurnState::Failed(failure) => failure.code == "TURN_CANCELLED",
+        };
+        is_cancelled.then(|| RuleViolation::TurnCancelled {
+            session: Box::new(self.session.clone()),
+            message: Box::new(message.clone()),
+        })
+    }
+
     /// Returns the error of a submit that closes no turn.
     fn turn_closed(&self, selector: TurnSelector) -> RuleViolation {
+        if let Some(cancelled) = self.turn_cancelled(selector) {
+            return cancelled;
+        }
         let mut messages = self.messages.values().rev();
         let named = messages.find(|message| match selector {
             TurnSelector::Turn(id) => turn_of(message) == Some(id),

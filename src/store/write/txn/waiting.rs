@@ -5,12 +5,14 @@ use std::collections::HashSet;
 use redb::ReadableTable as _;
 
 use super::Txn;
-use crate::domain::id::{AgentId, SessionId};
-use crate::domain::message::{Message, Role};
+use crate::domain::failure::FailureReason;
+use crate::domain::id::{AgentId, MessageId, SessionId};
+use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
 use crate::domain::waiting::{ClosedReason, TurnSelector, WaitingPosition};
 use crate::events::work::{WorkChange, WorkEvent};
+use crate::message_json;
 use crate::store::error::{CommandError, CommandResult};
 use crate::store::schema::record;
 use crate::store::schema::tables::waiting_position;
@@ -86,6 +88,35 @@ impl Txn<'_> {
         session: SessionId,
         selector: TurnSelector,
     ) -> CommandResult<ClosedReason> {
+        let message = self.selected_message(session, selector)?;
+        let state = message.as_ref().and_then(Message::turn);
+        Ok(state.map_or(ClosedReason::Deleted, ClosedReason::from_state))
+    }
+
+    /// Returns the user's message whose turn a client cancelled, if it is this one.
+    pub(crate) fn cancelled_message(
+        &self,
+        session: SessionId,
+        id: MessageId,
+    ) -> CommandResult<Option<Message>> {
+        let message = self.selected_message(session, TurnSelector::Message(id))?;
+        let is_cancelled = match message.as_ref().and_then(Message::turn) {
+            Some(TurnState::Failed(failure)) => failure.reason == Some(FailureReason::Cancelled),
+            Some(TurnState::Replied(at)) => {
+                let reply = self.undamaged_message(session, *at)?;
+                reply.is_some_and(|reply| message_json::is_interrupted(&reply.body))
+            }
+            Some(TurnState::Open) | None => false,
+        };
+        Ok(message.filter(|_| is_cancelled))
+    }
+
+    /// Returns the message of a selected turn: the newest one, if all that wait are selected.
+    fn selected_message(
+        &self,
+        session: SessionId,
+        selector: TurnSelector,
+    ) -> CommandResult<Option<Message>> {
         let id = u128::from(session);
         let named = match selector {
             TurnSelector::Turn(turn_id) => Some(turn_id.0),
@@ -113,12 +144,11 @@ impl Txn<'_> {
             let at = Timestamp(key.value().1);
             if let Ok(message) = record::borrow_message(session, at, bytes.value())
                 && is_selected(&message)
-                && let Role::User { turn, .. } = &message.role
             {
-                return Ok(ClosedReason::from_state(turn));
+                return Ok(Some(message.into_owned()));
             }
         }
-        Ok(ClosedReason::Deleted)
+        Ok(None)
     }
 
     fn remove_waiting_row(
