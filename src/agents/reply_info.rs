@@ -60,11 +60,11 @@ impl ReplyInfo {
 
     /// Returns a reply whose rest a client has cancelled.
     #[must_use]
-    pub fn interrupted(text: String) -> Reply {
+    pub fn interrupted(self, text: String) -> Reply {
         let mut reply = Reply::text(text);
         let info = Self {
             is_interrupted: true,
-            ..Self::default()
+            ..self
         };
         info.write_to(&mut reply);
         reply

@@ -51,7 +51,10 @@ impl App {
         let command = CancelTurns {
             session_id: session,
             message_id: cancellation.message_id,
-            partial: streamed.map(|text| partial_reply(text, cancellation.keep_partial)),
+            partial: streamed.map(|streamed| {
+                let info = pause.reply_info(streamed.message_id);
+                partial_reply(streamed, info, cancellation.keep_partial)
+            }),
         };
         let cancelled = self.store.submit(command).await;
         match &cancelled {
@@ -71,11 +74,11 @@ impl App {
     }
 }
 
-fn partial_reply(streamed: StreamedText, keep: bool) -> PartialReply {
+fn partial_reply(streamed: StreamedText, info: ReplyInfo, keep: bool) -> PartialReply {
     let is_stored = keep && !streamed.text.trim().is_empty();
     PartialReply {
         message_id: streamed.message_id,
-        reply: is_stored.then(|| ReplyInfo::interrupted(streamed.text.clone())),
+        reply: is_stored.then(|| info.interrupted(streamed.text.clone())),
         text: streamed.text,
     }
 }

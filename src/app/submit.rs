@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::application::App;
-use super::error::{AppError, Unavailable};
+use super::error::{AppError, NoReply, NoReplyReason, Unavailable};
 use super::send::ending;
 use super::session_ref::{Scope, SessionRef};
 use crate::agents::backend::ReplySource;
 use crate::agents::turns::reply_feed::Ending;
+use crate::domain::error::RuleViolation;
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId};
 use crate::domain::key::IdempotencyKey;
+use crate::domain::message::TurnFailure;
+use crate::domain::session::Session;
 use crate::domain::turn::Reply;
 use crate::domain::waiting::TurnSelector;
 use crate::store::command::{FailedTurns, SubmitFailure, SubmitReply, Submitted};
@@ -88,7 +91,8 @@ impl App {
                 closes_turns,
             };
             let storing = async move { Ok(app.store_failure(command).await?) };
-            let failed = self.run_detached(storing).await?;
+            let failed = self.run_detached(storing).await;
+            let failed = failed.map_err(|error| of_cancelled(error, &session))?;
             return Ok(SubmissionResult::Error(failed));
         }
         let command = SubmitReply {
@@ -102,7 +106,8 @@ impl App {
             partly_answered: None,
         };
         let storing = async move { Ok(app.store_submitted(command).await?) };
-        let submitted = self.run_detached(storing).await?;
+        let submitted = self.run_detached(storing).await;
+        let submitted = submitted.map_err(|error| of_cancelled(error, &session))?;
         Ok(SubmissionResult::Reply(Box::new(submitted)))
     }
 
@@ -192,4 +197,19 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// Returns the error of a submission to a message whose turn was cancelled with that message.
+fn of_cancelled(error: AppError, session: &Session) -> AppError {
+    let AppError::Refused(RuleViolation::TurnCancelled(message)) = error else {
+        return error;
+    };
+    AppError::NoReply(Box::new(NoReply {
+        agent_id: session.agent_id,
+        session: session.clone(),
+        message: *message,
+        client_message_id: None,
+        replayed: false,
+        reason: NoReplyReason::Failed(TurnFailure::cancelled()),
+    }))
 }

@@ -2,7 +2,6 @@
 
 use super::id::{AgentId, SessionId, TurnId};
 use super::message::Message;
-use super::session::Session;
 use super::time::{Millis, Timestamp};
 use super::timeout::InvalidTimeout;
 use super::waiting::ClosedReason;
@@ -62,12 +61,7 @@ pub enum RuleViolation {
     },
     /// A client cancelled the turn of the message that a submission answers.
     #[error("The reply was cancelled")]
-    TurnCancelled {
-        /// The session.
-        session: Box<Session>,
-        /// The user's message.
-        message: Box<Message>,
-    },
+    TurnCancelled(Box<Message>),
     /// The agent has the most open streams of its work that are allowed.
     #[error("At most {limit} streams of an agent's work can be open")]
     TooManyStreams {

@@ -17,6 +17,10 @@ use crate::domain::id::{AgentId, MessageId, SessionId};
 use crate::domain::message::{Role, TurnFailure};
 use crate::domain::time::Timestamp;
 use crate::events::{Event, SessionEvent};
+use crate::message_json;
+
+/// The outcome of turns that a client cancelled, with a part of the reply or without.
+const CANCELLED: &str = "cancelled";
 
 /// The metrics of the writer and of the stored sessions and messages. Clones share their values.
 #[derive(Debug, Clone)]
@@ -54,6 +58,8 @@ struct TurnLabels {
 /// How a turn ended, according to the last event of its session before [`Event::TurnEnded`].
 enum TurnResult<'a> {
     Replied,
+    /// A client cancelled the turn, and the text that was sent is the reply.
+    Interrupted,
     Failed(MessageId, &'a TurnFailure),
 }
 
@@ -134,7 +140,12 @@ impl StoreMetrics {
                     let role = match message.role {
                         Role::User { .. } => "user",
                         Role::Agent { .. } => {
-                            last = Some((*session_id, agent, TurnResult::Replied));
+                            let result = if message_json::is_interrupted(&message.body) {
+                                TurnResult::Interrupted
+                            } else {
+                                TurnResult::Replied
+                            };
+                            last = Some((*session_id, agent, result));
                             "agent"
                         }
                     };
@@ -175,6 +186,10 @@ impl StoreMetrics {
             TurnResult::Replied => {
                 self.agents.closed(agent, 1);
                 ("replied", "")
+            }
+            TurnResult::Interrupted => {
+                self.agents.closed(agent, 1);
+                (CANCELLED, FailureReason::Cancelled.as_str())
             }
             TurnResult::Failed(reply, failure) => {
                 self.agents.failed(agent, *reply, now, failure);
@@ -218,6 +233,7 @@ fn outcome(code: &str) -> &'static str {
         "AGENT_TIMEOUT" => "timed_out",
         "SESSION_EXPIRED" => "expired",
         "AGENT_NOT_FOUND" => "agent_gone",
+        "TURN_CANCELLED" => CANCELLED,
         _ => "failed",
     }
 }

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -205,7 +205,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
                 }
                 Piece::Done(reply, ends) => return Ok(Some(self.complete(reply, ends).await)),
                 Piece::Info(info) => {
-                    self.info = info;
+                    self.note_info(info);
                     self.count_tokens();
                 }
                 Piece::Activity(activity) => self.act(activity).await,
@@ -266,6 +266,13 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
             return std::future::pending().await;
         }
         output
+    }
+
+    fn note_info(&mut self, info: ReplyInfo) {
+        // No code panics with the lock held.
+        let shared = self.running.info.lock();
+        *shared.unwrap_or_else(PoisonError::into_inner) = info.clone();
+        self.info = info;
     }
 
     /// Counts the tokens that are new since the last call. They are paid for whatever becomes of

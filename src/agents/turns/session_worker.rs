@@ -8,6 +8,7 @@ use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::activity::WaitingActivity;
+use crate::agents::reply_info::ReplyInfo;
 use crate::domain::id::{AgentId, MessageId, SessionId};
 
 /// A permit for a running turn of an agent.
@@ -49,6 +50,8 @@ pub(super) struct RunningTurn {
     pub(super) output: Arc<tokio::sync::Mutex<()>>,
     pub(super) has_sent_chunk: Arc<AtomicBool>,
     pub(super) activity: WaitingActivity,
+    /// What is known so far about how the reply is made.
+    pub(super) info: Arc<Mutex<ReplyInfo>>,
 }
 
 impl SessionWorkers {
@@ -129,6 +132,7 @@ impl SessionWorkers {
                 output: Arc::clone(&worker.output),
                 has_sent_chunk: Arc::default(),
                 activity: WaitingActivity::default(),
+                info: Arc::default(),
             };
             worker.running = Some(running.clone());
             Some(running)
@@ -218,6 +222,17 @@ impl OutputPause {
     pub(super) fn running(&self) -> Option<RunningTurn> {
         let running = self.workers.with(self.session, |it| it.running.clone());
         running.flatten().filter(|it| !it.over.is_cancelled())
+    }
+
+    /// Returns what is known so far about how the reply to a message is made, if its turn is running.
+    #[must_use]
+    pub fn reply_info(&self, message: MessageId) -> ReplyInfo {
+        let running = self.running().filter(|running| running.message == message);
+        running.map_or_else(ReplyInfo::default, |running| {
+            // No code panics with the lock held.
+            let info = running.info.lock();
+            info.unwrap_or_else(PoisonError::into_inner).clone()
+        })
     }
 
     /// Returns the message of the running turn, if a part of its reply was sent.

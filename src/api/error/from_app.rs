@@ -121,9 +121,8 @@ impl From<RuleViolation> for ApiError {
                 let seconds = u64::try_from(left.0).unwrap_or(0).div_ceil(1000).max(1);
                 Self::rate_limited(seconds).text(text)
             }
-            RuleViolation::TurnCancelled { session, message } => {
-                turn_cancelled(&session, &message, None)
-            }
+            // The app answers this with the session's message.
+            RuleViolation::TurnCancelled(_) => Self::new(kinds::TURN_CANCELLED),
             RuleViolation::TurnClosed { turn_id, reason } => turn_closed(turn_id, reason),
             RuleViolation::TooManyStreams { limit } => Self::rate_limited(RETRY_AFTER).text(
                 format!("At most {limit} streams of an agent's work can be open"),
@@ -165,7 +164,13 @@ fn no_reply_error(no_reply: NoReply) -> ApiError {
         replayed,
     } = no_reply;
     // The message was read when it was sent. Its turn has ended since.
-    if let (NoReplyReason::Failed(failure), Role::User { turn, .. }) = (&reason, &mut message.role)
+    if let (
+        NoReplyReason::Failed(failure),
+        Role::User {
+            turn: turn @ TurnState::Open,
+            ..
+        },
+    ) = (&reason, &mut message.role)
     {
         *turn = TurnState::Failed(failure.clone());
     }

@@ -80,10 +80,10 @@ impl Apply for SubmitReply {
         }
         if answered.is_empty() {
             if self.turn_id.is_some() {
-                return Err(turn_selection::refusal(txn, &session, selector)?.into());
+                return Err(turn_selection::refusal(txn, session.id, selector)?.into());
             }
             session.require_active(txn.now, txn.rules.retention)?;
-            if let Some(cancelled) = turn_selection::cancelled(txn, &session, selector)? {
+            if let Some(cancelled) = turn_selection::cancelled(txn, session.id, selector)? {
                 return Err(cancelled.into());
             }
             // A reply that closes a turn is always stored; this one is as new as a sent message.

@@ -60,7 +60,7 @@ impl Apply for SubmitFailure {
             return self.repeat(key, claim);
         }
         if selected.is_empty() {
-            return Err(turn_selection::refusal(txn, &session, self.selector)?.into());
+            return Err(turn_selection::refusal(txn, session.id, self.selector)?.into());
         }
         self.store(txn, &session, selected, &turns)
     }

@@ -1,9 +1,8 @@
 //! Which turns a submission closes.
 
 use crate::domain::error::RuleViolation;
-use crate::domain::id::{MessageId, TurnId};
+use crate::domain::id::{MessageId, SessionId, TurnId};
 use crate::domain::message::{Message, Role};
-use crate::domain::session::Session;
 use crate::domain::turn::OpenTurn;
 use crate::domain::waiting::TurnSelector;
 use crate::store::error::CommandResult;
@@ -84,7 +83,7 @@ pub(super) fn is_reopened(
 /// Returns the error of a submission that closes no turn.
 pub(super) fn refusal(
     txn: &Txn<'_>,
-    session: &Session,
+    session: SessionId,
     selector: TurnSelector,
 ) -> CommandResult<RuleViolation> {
     if let Some(cancelled) = cancelled(txn, session, selector)? {
@@ -95,22 +94,19 @@ pub(super) fn refusal(
             TurnSelector::Turn(turn_id) => Some(turn_id),
             TurnSelector::Message(_) | TurnSelector::Waiting => None,
         },
-        reason: txn.closed_reason(session.id, selector)?,
+        reason: txn.closed_reason(session, selector)?,
     })
 }
 
 /// Returns the error of a submission to a message whose turn a client cancelled, if it is one.
 pub(super) fn cancelled(
     txn: &Txn<'_>,
-    session: &Session,
+    session: SessionId,
     selector: TurnSelector,
 ) -> CommandResult<Option<RuleViolation>> {
     let TurnSelector::Message(id) = selector else {
         return Ok(None);
     };
-    let message = txn.cancelled_message(session.id, id)?;
-    Ok(message.map(|message| RuleViolation::TurnCancelled {
-        session: Box::new(session.clone()),
-        message: Box::new(message),
-    }))
+    let message = txn.cancelled_message(session, id)?;
+    Ok(message.map(|message| RuleViolation::TurnCancelled(Box::new(message))))
 }

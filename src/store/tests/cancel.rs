@@ -141,7 +141,7 @@ fn a_submit_to_a_cancelled_message_stores_nothing_until_it_is_sent_again() {
         late.in_reply_to = Some(message.id);
         let refusal = rig.refusal(late);
         assert!(
-            matches!(&refusal, RuleViolation::TurnCancelled { message: of, .. } if of.id == message.id),
+            matches!(&refusal, RuleViolation::TurnCancelled(of) if of.id == message.id),
             "{refusal:?}"
         );
         assert_eq!(rig.transcript(session), before);

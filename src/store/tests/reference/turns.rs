@@ -351,10 +351,7 @@ impl Kept {
             }
             TurnState::Failed(failure) => failure.code == "TURN_CANCELLED",
         };
-        is_cancelled.then(|| RuleViolation::TurnCancelled {
-            session: Box::new(self.session.clone()),
-            message: Box::new(message.clone()),
-        })
+        is_cancelled.then(|| RuleViolation::TurnCancelled(Box::new(message.clone())))
     }
 
     /// Returns the error of a submit that closes no turn.
