@@ -15,7 +15,7 @@ use crate::agents::registry::{Agent, BackendContext, Registry};
 use crate::agents::variables::Variables;
 use crate::agents::warnings::warnings;
 use crate::api::{self, Sockets};
-use crate::app::App;
+use crate::app::{App, SCAN_BUDGET};
 use crate::auth::Authenticator;
 use crate::auth::rate::RateLimits;
 use crate::clock::Clock;
@@ -46,6 +46,8 @@ pub struct Overrides {
     pub clock: Clock,
     /// Agents in addition to those of the character files.
     pub agents: Vec<Agent>,
+    /// How long a search may take.
+    pub scan_budget: Duration,
 }
 
 /// Serves on the listener until `shutdown` resolves, then stops cleanly.
@@ -57,8 +59,12 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let (clock, agents) = (Clock::system(), Vec::new());
-    run_with(config, Overrides { clock, agents }, listener, shutdown).await
+    let parts = Overrides {
+        clock: Clock::system(),
+        agents: Vec::new(),
+        scan_budget: SCAN_BUDGET,
+    };
+    run_with(config, parts, listener, shutdown).await
 }
 
 /// Does the same as [`run`], with other parts.
@@ -90,6 +96,7 @@ pub async fn run_with(
     let agents = source.load()?;
     let opened = open(&config, &path, agents, &clock).await;
     let (store, app) = opened.with_context(in_database)?;
+    let app = Arc::new(app.with_scan_budget(parts.scan_budget));
     source.create_directory();
     let stop = CancellationToken::new();
     let background = start_background(&app, &config, &stop);
@@ -120,7 +127,7 @@ async fn open(
     path: &Path,
     agents: Registry,
     clock: &Clock,
-) -> anyhow::Result<(Arc<Store>, Arc<App>)> {
+) -> anyhow::Result<(Arc<Store>, App)> {
     let events = EventBus::default();
     let cache_bytes = config.storage.cache_bytes;
     let (store, found) = Store::open(
@@ -143,7 +150,7 @@ async fn open(
             "resuming the turns that the previous stop interrupted"
         );
     }
-    Ok((store, Arc::new(app)))
+    Ok((store, app))
 }
 
 /// Starts the tasks that only the clock drives. They end when `stop` is cancelled.

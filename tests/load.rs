@@ -165,6 +165,25 @@ fn a_running_server_is_measured_with_its_token() {
 }
 
 #[test]
+fn a_search_is_measured_through_all_messages() {
+    let output = load(&[
+        "--json",
+        "--scenario=search",
+        "--messages=200",
+        "--rounds=1",
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("the report is JSON");
+    assert_eq!(report["messages"], 200, "{report}");
+    let searches = report["searches"].as_array().expect("a list of searches");
+    assert_eq!(searches.len(), 3);
+    for search in searches {
+        assert!(search["perSecond"].as_f64().unwrap() > 0.0, "{search}");
+        assert_eq!(search["calls"], 1.0, "{search}");
+    }
+}
+
+#[test]
 fn errors_are_explained() {
     for (args, words) in [
         (["--url", "http://127.0.0.1:1"], "no server answers at"),

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::dto::queries::{EventsQuery, LastEventId, MessagePageQuery, SessionListQuery};
 use super::dto::requests::{
-    CreateSessionRequest, SendMessageRequest, StreamMessageRequest, SubmitRequest, TimeoutRequest,
+    CreateSessionRequest, SearchMessagesRequest, SendMessageRequest, StreamMessageRequest,
+    SubmitRequest, TimeoutRequest,
 };
 use super::extract::{Query, read};
 use crate::domain::message::{MAX_ATTACHMENTS_BYTES, MAX_METADATA_BYTES};
@@ -50,6 +51,10 @@ pub(crate) fn body(text: &[u8]) {
         ));
         let minutes = created.timeout.timeout_minutes;
         assert!(minutes.is_none_or(f64::is_finite));
+    }
+    let search = read::<SearchMessagesRequest>(text).map(|body| body.validate(None));
+    if let Ok(Ok(search)) = search {
+        assert!((1..=100).contains(&search.limit));
     }
     let sent = read::<StreamMessageRequest>(text).map(|body| body.validate(Some("key")));
     if let Ok(Ok(sent)) = sent {

@@ -5,8 +5,8 @@ use utoipa_axum::routes;
 
 use super::access::ProtectedRouter;
 use super::handlers::{
-    admin, agent_states, agents, cancel, console, events, health, messages, metrics, openapi, sessions,
-    submit, work,
+    admin, agent_states, agents, cancel, console, events, health, messages, metrics, openapi, search,
+    sessions, submit, work,
 };
 use super::openapi::description;
 use crate::auth::access::Access::{Admin, Agent, Authenticated, Public, SessionList};
@@ -27,7 +27,8 @@ pub(super) fn routes() -> ProtectedRouter {
         .routes(Authenticated, routes!(sessions::heartbeat))
         .routes(Authenticated, routes!(cancel::cancel))
         .routes(Authenticated, routes!(events::stream))
-        .routes(Admin, routes!(messages::transcript))
+        .routes(SessionList, routes!(messages::transcript))
+        .routes(SessionList, routes!(search::messages))
         .routes(Agent, routes!(submit::submit))
         .routes(Authenticated, routes!(agents::list))
         .routes(Authenticated, routes!(agents::show))

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use uuid::{NoContext, Uuid};
 
 use super::error::AppError;
 use super::remote_sessions::RemoteSessions;
+use super::scan_limits::{SCAN_BUDGET, Scans};
 use super::turn_store::StoredTurns;
 use crate::agents::registry::{Agents, Registry};
 use crate::agents::turns::reply_feed::{Ending, ReplyFeeds};
@@ -45,6 +46,7 @@ pub struct App {
     /// When the running verification of the database file began.
     pub(super) verification: Arc<Mutex<Option<Timestamp>>>,
     pub(super) remotes: Arc<RemoteSessions>,
+    pub(super) scans: Scans,
 }
 
 impl App {
@@ -83,7 +85,15 @@ impl App {
             backups: Arc::new(Semaphore::new(1)),
             verification: Arc::default(),
             remotes: Arc::default(),
+            scans: Scans::new(SCAN_BUDGET),
         }
+    }
+
+    /// Replaces the time that a scan may take, for tests.
+    #[must_use]
+    pub fn with_scan_budget(mut self, budget: Duration) -> Self {
+        self.scans = Scans::new(budget);
+        self
     }
 
     /// Resumes the turns that the last stop interrupted. Returns in how many sessions.

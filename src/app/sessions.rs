@@ -7,6 +7,7 @@ use super::error::{AppError, ValidationError};
 use super::session_ref::SessionRef;
 use crate::domain::id::{AgentId, SessionId, UserId};
 use crate::domain::session::{LifeStage, Session};
+use crate::domain::time::Millis;
 use crate::domain::timeout::TimeoutOverrides;
 use crate::store::Stats;
 use crate::store::command::{DeleteSession, Heartbeat, PatchTimeout, Purge, Renew};
@@ -111,6 +112,12 @@ impl App {
                 None => return Ok(removed),
             }
         }
+    }
+
+    /// Returns how long sessions are retained after their expiry.
+    #[must_use]
+    pub fn retention(&self) -> Millis {
+        self.store.rules().retention
     }
 
     /// Counts all sessions by their state.

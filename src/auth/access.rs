@@ -9,7 +9,7 @@ pub enum Access {
     Public,
     /// Clients with credentials. Users are limited to their own sessions.
     Authenticated,
-    /// The session list: admins, and users for their own sessions.
+    /// The session list, transcripts and the search: admins, and users for their own sessions.
     SessionList,
     /// What external agents use: clients with the server token, and admins.
     Agent,

@@ -12,6 +12,7 @@ pub mod key;
 pub mod message;
 pub mod number;
 pub mod rules;
+pub mod search;
 pub mod session;
 pub mod time;
 pub mod timeout;

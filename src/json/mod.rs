@@ -11,6 +11,7 @@ mod members;
 mod raw;
 mod reserved;
 mod string;
+mod texts;
 mod value;
 
 use std::borrow::Cow;
@@ -24,6 +25,7 @@ pub use self::members::Members;
 pub use self::raw::{raw, raw_object};
 pub use self::reserved::refuse_reserved_names;
 pub use self::string::{JsPart, JsString};
+pub use self::texts::texts;
 pub use self::value::{is_same, kind, read, text};
 
 /// The UTF-8 byte order mark.

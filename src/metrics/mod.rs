@@ -86,6 +86,8 @@ pub struct Metrics {
     pub expiry_lag: Histogram,
     /// Duration of cleanups, in seconds.
     pub sweep: Histogram,
+    /// Duration of searches, in seconds.
+    pub searches: Histogram,
     /// Connected sockets.
     pub sockets: Gauge,
     /// Open streams of a session's events.
@@ -201,6 +203,10 @@ impl Metrics {
             sweep: families.add_duration(
                 "sweep_duration",
                 "Duration of the removal of sessions whose retention is over",
+            ),
+            searches: families.add_duration(
+                "search_duration",
+                "Duration of searches of messages and sessions, without the wait for others",
             ),
             sockets: families.add("sockets_open", "Connected sockets"),
             event_streams: families.add("event_streams_open", "Open streams of session events"),

@@ -75,7 +75,12 @@ const TABLE: &[(&str, &str, Access)] = &[
     (
         "GET",
         "/api/messaging/channels/{channelId}/messages",
-        Access::Admin,
+        Access::SessionList,
+    ),
+    (
+        "POST",
+        "/api/messaging/messages/search",
+        Access::SessionList,
     ),
     ("POST", "/api/messaging/submit", Access::Agent),
     ("GET", "/api/agents", Access::Authenticated),

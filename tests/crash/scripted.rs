@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use sessiond::agents::character::Character;
 use sessiond::agents::registry::Agent;
+use sessiond::app::SCAN_BUDGET;
 use sessiond::clock::Clock;
 use sessiond::domain::time::Timestamp;
 use sessiond::process::signals;
@@ -175,6 +176,7 @@ fn child_server() {
         let parts = Overrides {
             clock: Clock::system(),
             agents: vec![agent()],
+            scan_budget: SCAN_BUDGET,
         };
         server::run_with(config, parts, listener, stop).await
     });

@@ -88,7 +88,7 @@ struct Cursors {
 
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct MessageInfo<'a> {
+pub(super) struct MessageInfo<'a> {
     id: Uuid,
     content: &'a str,
     /// The user's or the agent's id.
@@ -236,7 +236,7 @@ impl<'a> Submitted<'a> {
 }
 
 impl<'a> MessageInfo<'a> {
-    fn new(message: &'a Message<impl Deref<Target = str>>, metadata: Metadata) -> Self {
+    pub(super) fn new(message: &'a Message<impl Deref<Target = str>>, metadata: Metadata) -> Self {
         let in_reply_to = match &message.role {
             Role::Agent { in_reply_to, .. } => *in_reply_to,
             Role::User { .. } => None,

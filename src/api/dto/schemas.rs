@@ -17,6 +17,15 @@ pub(in crate::api) enum Transport {
     Http,
 }
 
+/// The sessions of a list.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(in crate::api) enum StatusParameter {
+    Active,
+    Expired,
+    All,
+}
+
 /// An event of the stream of a reply. `openapi::streams` replaces this schema.
 #[derive(ToSchema)]
 pub(in crate::api) struct ReplyStreamEvent;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::app::Stats;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Millis, Timestamp};
 use crate::json::raw_object;
 
 /// A session.
@@ -36,9 +36,26 @@ pub(in crate::api) struct SessionInfo<'a> {
     time_remaining: i64,
     /// Whether the remaining time is within the warning threshold.
     is_near_expiration: bool,
+    status: SessionPhase,
+    /// When an expired session is removed; absent for an active one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(
+        value_type = Option<String>, nullable = false, format = DateTime,
+        example = "2024-01-22T10:30:45.123Z"
+    )]
+    retained_until: Option<Timestamp>,
     /// The client's own data.
     #[schema(value_type = Object)]
     metadata: &'a RawValue,
+}
+
+/// Whether a session can be used.
+#[derive(ToSchema, Serialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum SessionPhase {
+    Active,
+    /// Its messages can still be read.
+    Expired,
 }
 
 #[derive(ToSchema, Serialize)]
@@ -55,7 +72,9 @@ struct TimeoutInfo {
 }
 
 impl<'a> SessionInfo<'a> {
-    pub(in crate::api) fn new(session: &'a Session, now: Timestamp) -> Self {
+    /// `retention` is how long sessions are retained after their expiry.
+    pub(in crate::api) fn new(session: &'a Session, now: Timestamp, retention: Millis) -> Self {
+        let is_active = now < session.expires_at;
         Self {
             session_id: session.id.0,
             channel_id: session.id.0,
@@ -73,6 +92,12 @@ impl<'a> SessionInfo<'a> {
             renewal_count: session.renewal_count,
             time_remaining: session.time_remaining(now).0,
             is_near_expiration: session.is_near_expiration(now),
+            status: if is_active {
+                SessionPhase::Active
+            } else {
+                SessionPhase::Expired
+            },
+            retained_until: (!is_active).then(|| session.expires_at + retention),
             metadata: raw_object(&session.metadata),
         }
     }
@@ -160,12 +185,14 @@ impl Deleted {
 #[schema(rename_all = "camelCase")]
 #[allow(dead_code, reason = "only the derive macro reads this type")]
 pub(in crate::api) struct SessionList<'a> {
-    /// Active sessions, newest first.
+    /// Newest first.
     sessions: Vec<SessionInfo<'a>>,
-    /// The `cursor` of the next page; absent on the last page.
+    /// The `cursor` of the next page; absent on the last page. With `q`, a page may be short or empty
+    /// and not the last one.
     #[schema(value_type = Option<String>, format = Uuid)]
     next_cursor: Option<String>,
-    /// The number of sessions that match the filter.
-    total: u64,
+    /// The number of sessions that match the filter; absent with `q`.
+    #[schema(nullable = false)]
+    total: Option<u64>,
     stats: StatsInfo,
 }

@@ -3,16 +3,29 @@
 use std::sync::Arc;
 
 use async_stream::try_stream;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::Stream;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::api::dto::queries::SessionPage;
 use crate::api::dto::{SessionInfo, StatsInfo};
-use crate::api::response::streamed;
+use crate::api::response::{self, streamed};
 use crate::app::error::AppError;
-use crate::app::{ActiveSessionScan, App, Scope, SessionFilter};
+use crate::app::{App, Scope, SessionScan, SessionText, Stats};
+use crate::domain::id::SessionId;
+use crate::domain::session::Session;
+
+/// A page of found sessions.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FoundList<'a> {
+    sessions: Vec<SessionInfo<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<SessionId>,
+    stats: StatsInfo,
+}
 
 /// Returns the list as a response.
 ///
@@ -20,11 +33,33 @@ use crate::app::{ActiveSessionScan, App, Scope, SessionFilter};
 /// Reading the first slice fails. A later failure aborts the body.
 pub(super) async fn respond(
     app: Arc<App>,
-    page: SessionPage,
+    mut page: SessionPage,
     scope: Scope,
 ) -> Result<Response, AppError> {
+    if let (Some(text), Some(limit)) = (page.text.take(), page.limit) {
+        return found(&app, text, page, limit, scope).await;
+    }
     let body = streamed(slices(app, page, scope)).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// Returns the sessions that a text finds.
+async fn found(
+    app: &Arc<App>,
+    text: SessionText,
+    page: SessionPage,
+    limit: usize,
+    scope: Scope,
+) -> Result<Response, AppError> {
+    let filter = (page.filter, page.status);
+    let found = app.find_sessions(text, filter, page.below, limit).await?;
+    let stats = stats(app, scope).await?;
+    let list = FoundList {
+        sessions: found.sessions.iter().map(|it| info(app, it)).collect(),
+        next_cursor: found.next,
+        stats: StatsInfo::from(stats),
+    };
+    Ok(response::json(StatusCode::OK, &list))
 }
 
 fn slices(
@@ -33,7 +68,7 @@ fn slices(
     scope: Scope,
 ) -> impl Stream<Item = Result<Vec<u8>, AppError>> {
     try_stream! {
-        let mut scan = ActiveSessionScan::new(page.filter, page.below);
+        let mut scan = SessionScan::new(page.filter, page.status, page.below);
         let (mut count, mut last, mut has_more) = (0, None, false);
         let mut text = b"{\"sessions\":[".to_vec();
         'scan: while let Some(sessions) = scan.next(&app).await? {
@@ -45,24 +80,19 @@ fn slices(
                 if count > 0 {
                     text.push(b',');
                 }
-                let info = SessionInfo::new(session, app.now());
                 // It has string keys and an infallible `Serialize`.
-                text.extend(serde_json::to_vec(&info).unwrap_or_default());
+                text.extend(serde_json::to_vec(&info(&app, session)).unwrap_or_default());
                 (count, last) = (count + 1, Some(session.id));
             }
             yield std::mem::take(&mut text);
             // Reads do not suspend; other tasks get their turn here.
             tokio::task::yield_now().await;
         }
-        let stats = match scope {
-            Scope::All => app.stats().await?,
-            Scope::User(user) => app.user_stats(user).await?,
-        };
-        let is_filtered = page.filter.agent.is_some() || page.filter.user.is_some();
-        let total = match (is_filtered, page.limit) {
-            (false, _) => stats.active,
-            (true, None) => count as u64,
-            (true, Some(_)) => total(&app, page.filter).await?,
+        let stats = stats(&app, scope).await?;
+        let total = match page.limit {
+            // All sessions that match were counted.
+            None if page.filter.agent.is_some() || page.filter.user.is_some() => count as u64,
+            _ => total(&app, &page, stats, scope).await?,
         };
         text.extend(b"],");
         if let (true, Some(last)) = (has_more, last) {
@@ -74,9 +104,32 @@ fn slices(
     }
 }
 
-/// Returns the number of sessions that the filter matches, on all pages.
-async fn total(app: &App, filter: SessionFilter) -> Result<u64, AppError> {
-    let (mut scan, mut total) = (ActiveSessionScan::new(filter, None), 0);
+fn info<'a>(app: &App, session: &'a Session) -> SessionInfo<'a> {
+    SessionInfo::new(session, app.now(), app.retention())
+}
+
+async fn stats(app: &App, scope: Scope) -> Result<Stats, AppError> {
+    match scope {
+        Scope::All => app.stats().await,
+        Scope::User(user) => app.user_stats(user).await,
+    }
+}
+
+/// Returns the number of sessions that the filter matches, on all pages. Without a filter, and for
+/// the sessions of a user, it is a known number.
+async fn total(
+    app: &App,
+    page: &SessionPage,
+    counts: Stats,
+    scope: Scope,
+) -> Result<u64, AppError> {
+    let (filter, status) = (page.filter, page.status);
+    match (filter.agent, filter.user, scope) {
+        (None, None, _) | (None, Some(_), Scope::User(_)) => return Ok(status.count(counts)),
+        (None, Some(user), Scope::All) => return Ok(status.count(app.user_stats(user).await?)),
+        _ => {}
+    }
+    let (mut scan, mut total) = (SessionScan::new(filter, status, None), 0);
     while let Some(sessions) = scan.next(app).await? {
         total += sessions.len() as u64;
         tokio::task::yield_now().await;

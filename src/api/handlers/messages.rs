@@ -193,7 +193,7 @@ pub(in crate::api) async fn list(
 
 /// List the messages of a session, which may have expired
 ///
-/// For administrators. A session is its own channel.
+/// For administrators, and users for their own sessions. A session is its own channel.
 #[utoipa::path(
     get,
     path = "/api/messaging/channels/{channelId}/messages",

@@ -12,6 +12,7 @@ mod listing;
 pub(super) mod messages;
 pub(super) mod metrics;
 pub(super) mod openapi;
+pub(super) mod search;
 pub(super) mod sessions;
 pub(super) mod submit;
 pub(super) mod work;

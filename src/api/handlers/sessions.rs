@@ -210,9 +210,12 @@ pub(in crate::api) async fn delete(
     Ok(json(StatusCode::OK, &Deleted::new(id)))
 }
 
-/// List the active sessions
+/// List sessions
 ///
-/// Newest first. For administrators; a user may list their own with `userId`.
+/// Newest first; active ones unless `status` says otherwise. For administrators; a user may list
+/// their own with `userId`. Without `limit`, `cursor`, `q` and a `status` other than `active`, the
+/// list is complete, else a page. With `q`, a call searches for at most 250 ms: a page may be short
+/// or empty, and the next one continues where it stopped.
 #[utoipa::path(
     get,
     path = "/api/messaging/sessions",
@@ -227,6 +230,7 @@ pub(in crate::api) async fn delete(
             examples(
                 ("last" = (value = json!(examples::session_list()))),
                 ("page" = (value = json!(examples::session_page()))),
+                ("expired" = (value = json!(examples::expired_sessions()))),
             ),
         ),
         QueryErrors,
@@ -249,5 +253,8 @@ pub(in crate::api) async fn list(
 }
 
 fn info(app: &App, session: &Session, status: StatusCode) -> Response {
-    json(status, &SessionInfo::new(session, app.now()))
+    json(
+        status,
+        &SessionInfo::new(session, app.now(), app.retention()),
+    )
 }

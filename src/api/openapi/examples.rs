@@ -1,30 +1,33 @@
 //! Examples of responses, made as the server makes its responses. The handlers name them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::sample::{
-    AGENT_NAME, CREATED, NOW, created, message, message_in, reply, session, session_id,
-    waiting_turn,
+    AGENT_NAME, CREATED, NOW, RETENTION, created, expired, message, message_in, reply, session,
+    session_id, waiting_turn,
 };
 use crate::api::dto::{
     self, AgentAnswer, AgentListAnswer, AgentResponse, AgentStatesAnswer, AgentTurns,
-    CancelledTurns, Deleted,
-    MessageList, SentAnswer, SessionInfo, SessionStatus, SessionsHealth, StatsInfo, StorageAnswer,
-    Submitted, UserMessage, VerificationAnswer, WithError,
+    CancelledTurns, Deleted, FoundMessageList, MessageList, SentAnswer, SessionInfo, SessionStatus,
+    SessionsHealth, StatsInfo, StorageAnswer, Submitted, UserMessage, VerificationAnswer, WithError,
 };
 use crate::api::error::ApiError;
 use crate::app::error::Unavailable;
 use crate::app::{
-    AgentOverview, Character, Health, LastBackup, Page, Reason, Stats, Status, StorageInfo,
-    Verified, WaitingTurns,
+    AgentOverview, Character, FoundMessage, FoundMessages, Health, LastBackup, Page, Reason, Stats,
+    Status, StorageInfo, Verified, WaitingTurns,
 };
 use crate::archive;
 use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item};
 use crate::domain::failure::FailureReason;
 use crate::domain::id::AgentId;
 use crate::domain::message::{Message, TurnFailure, TurnState};
+use crate::domain::search::{MessageFilter, SearchPosition};
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
 use crate::domain::waiting::WaitingPosition;
 use crate::metrics::{AgentState, LastFailure};
 
@@ -35,15 +38,19 @@ pub(in crate::api) const METRICS: &str = "\
     sessiond_sessions_active 42\n";
 
 pub(in crate::api) fn created_session() -> Value {
-    json!(SessionInfo::new(&created(30), CREATED))
+    info(&created(30), CREATED)
 }
 
 pub(in crate::api) fn current_session() -> Value {
-    json!(SessionInfo::new(&session(), NOW))
+    info(&session(), NOW)
 }
 
 pub(in crate::api) fn patched_session() -> Value {
-    json!(SessionInfo::new(&created(60), NOW))
+    info(&created(60), NOW)
+}
+
+fn info(session: &Session, now: Timestamp) -> Value {
+    json!(SessionInfo::new(session, now, RETENTION))
 }
 
 pub(in crate::api) fn deleted_session() -> Value {
@@ -60,6 +67,12 @@ pub(in crate::api) fn session_page() -> Value {
     json!({
         "sessions": [current_session()], "nextCursor": session_id(), "total": 42,
         "stats": StatsInfo::from(stats()),
+    })
+}
+
+pub(in crate::api) fn expired_sessions() -> Value {
+    json!({
+        "sessions": [info(&expired(), NOW)], "total": 7, "stats": StatsInfo::from(stats()),
     })
 }
 
@@ -99,6 +112,23 @@ fn message_list(messages: Vec<Message>) -> Value {
         has_more: false,
     };
     json!(MessageList::new(&session(), &page))
+}
+
+pub(in crate::api) fn found_messages(has_more: bool) -> Value {
+    let session = Arc::new(session());
+    let found = [reply(), message()].map(|message| FoundMessage {
+        session: Arc::clone(&session),
+        message,
+    });
+    let next = has_more.then_some(SearchPosition {
+        session: session.id,
+        at: CREATED,
+    });
+    let page = FoundMessages {
+        messages: found.into(),
+        next,
+    };
+    json!(FoundMessageList::new(&page, &MessageFilter::default()))
 }
 
 pub(in crate::api) fn submitted() -> Value {

@@ -17,6 +17,8 @@ const SENT: Timestamp = Timestamp(1_705_314_644_321);
 pub(in crate::api) const NOW: Timestamp = Timestamp(1_705_314_645_123);
 
 pub(in crate::api) const AGENT_NAME: &str = "Eliza";
+/// How long sessions are retained after their expiry.
+pub(in crate::api) const RETENTION: Millis = Millis(7 * 24 * 60 * 60 * 1000);
 
 pub(in crate::api) const REPLY: &str = "Hello Ada. What brings you here?";
 

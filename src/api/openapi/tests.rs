@@ -56,6 +56,7 @@ const OPERATIONS: [&str; 26] = [
     "listAgents",
     "listSessions",
     "renewSession",
+    "searchMessages",
     "sendSessionMessage",
     "sessionHeartbeat",
     "streamSessionMessage",

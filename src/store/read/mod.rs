@@ -15,6 +15,7 @@ pub(crate) mod deadlines;
 pub(crate) mod history;
 pub(crate) mod message_page;
 pub(crate) mod reader;
+pub(crate) mod search;
 pub(crate) mod sessions;
 pub(crate) mod snapshot;
 pub(crate) mod storage;

@@ -61,6 +61,7 @@ mod reference;
 mod rig;
 mod salvage;
 mod scrub;
+mod search;
 mod sessions;
 mod steps;
 mod submit;

@@ -18,6 +18,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use sessiond::agents::character::Character;
 use sessiond::agents::registry::Agent;
+use sessiond::app::SCAN_BUDGET;
 use sessiond::clock::{Clock, ClockHand};
 use sessiond::domain::time::Timestamp;
 use sessiond::events::EventBus;
@@ -63,6 +64,7 @@ pub(crate) struct Builder {
     settings: HashMap<String, String>,
     scripted: Value,
     directory: TempDir,
+    scan_budget: Duration,
 }
 
 /// A running server.
@@ -96,6 +98,13 @@ impl Builder {
     /// Sets how many turns the scripted agent runs at once.
     pub(crate) fn agent_concurrency(mut self, places: u32) -> Self {
         self.scripted["settings"]["backend"]["maxConcurrency"] = places.into();
+        self
+    }
+
+    /// Sets how long a search may take. The clock stands still during a call, so that it is over
+    /// at once, or never.
+    pub(crate) fn scan_budget(mut self, span: Duration) -> Self {
+        self.scan_budget = span;
         self
     }
 
@@ -189,6 +198,7 @@ impl Builder {
         Overrides {
             clock: clock.clone(),
             agents,
+            scan_budget: self.scan_budget,
         }
     }
 }
@@ -206,6 +216,7 @@ impl Server {
             settings: HashMap::new(),
             scripted,
             directory,
+            scan_budget: SCAN_BUDGET,
         };
         let data_dir = builder.data_dir();
         builder.set("DATA_DIR", data_dir.to_str().unwrap())

@@ -9,12 +9,17 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use crate::scenario::Scenario;
 use crate::target::Address;
 
+/// The default number of searched messages.
+const SEARCHED: usize = 1_000_000;
+
 /// The task of the process.
 pub(crate) enum Task {
     /// Measure the scenarios.
     Measure(Options),
     /// Measure a large database.
     Million(Options),
+    /// Measure the search of messages.
+    Search(Options),
     /// Run the server, and write its address into this file.
     Serve(PathBuf),
     /// Run the bare server with bodies of this many bytes, and write its address into this file.
@@ -45,7 +50,7 @@ pub(crate) struct Options {
     pub(crate) limits: bool,
     /// Number of prepared sessions; for a large database, its size.
     pub(crate) sessions: Option<usize>,
-    /// Number of messages in the listed sessions.
+    /// Number of messages in each listed session; for a search, in all.
     pub(crate) messages: usize,
     /// The server's `RUST_LOG`; empty for its default.
     pub(crate) log: String,
@@ -69,7 +74,8 @@ pub(crate) fn command() -> Command {
             value(
                 "scenario",
                 "create, get, heartbeat, single (heartbeats of one connection), send, list, mixed, \
-                 or million (a large database); separated by commas [default: all but the last]",
+                 or million (a large database) or search (the search of messages), each by itself; \
+                 separated by commas [default: all but the last two]",
             ),
             number(
                 "connections",
@@ -80,7 +86,10 @@ pub(crate) fn command() -> Command {
                 "sessions",
                 "Number of sessions [default: 1000; a million for `million`]",
             ),
-            number("messages", "Number of messages in a listed session").default_value("1000"),
+            number(
+                "messages",
+                "Number of messages in a listed session [default: 1000; a million in all for `search`]",
+            ),
             value(
                 "log",
                 "RUST_LOG of the server that is started; empty for its default",
@@ -153,15 +162,21 @@ fn time(matches: &ArgMatches) -> anyhow::Result<Duration> {
 
 fn from_options(matches: &ArgMatches) -> anyhow::Result<Task> {
     let wanted = matches.get_one::<String>("scenario").map(String::as_str);
-    let is_million = wanted == Some("million");
-    let options = options(matches, wanted.filter(|_| !is_million))?;
-    if !is_million {
+    let own = wanted.filter(|wanted| ["million", "search"].contains(wanted));
+    let mut options = options(matches, wanted.filter(|_| own.is_none()))?;
+    let Some(own) = own else {
         return Ok(Task::Measure(options));
-    }
+    };
     if options.url.is_some() {
-        bail!("the scenario `million` fills a database of its own: it cannot use --url");
+        bail!("the scenario `{own}` fills a database of its own: it cannot use --url");
     }
-    Ok(Task::Million(options))
+    if own == "million" {
+        return Ok(Task::Million(options));
+    }
+    if !matches.contains_id("messages") {
+        options.messages = SEARCHED;
+    }
+    Ok(Task::Search(options))
 }
 
 fn options(matches: &ArgMatches, wanted: Option<&str>) -> anyhow::Result<Options> {

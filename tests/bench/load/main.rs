@@ -27,6 +27,7 @@ mod requests;
 mod rounds;
 mod row;
 mod scenario;
+mod search;
 mod serve;
 mod sync;
 mod target;
@@ -52,6 +53,7 @@ fn run(task: args::Task) -> anyhow::Result<()> {
     match task {
         args::Task::Measure(options) => one_thread()?.block_on(report::measure(&options)),
         args::Task::Million(options) => one_thread()?.block_on(million::measure(&options)),
+        args::Task::Search(options) => one_thread()?.block_on(search::measure(&options)),
         args::Task::Serve(ready) => serve::run(&ready),
         args::Task::Bare(ready, bytes) => bare::run(&ready, bytes),
         args::Task::Sync(file, seconds) => sync::run(&file, seconds),

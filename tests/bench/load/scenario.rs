@@ -64,7 +64,7 @@ impl Scenario {
         let Some(scenario) = found else {
             let names: Vec<_> = Self::ALL.iter().map(|scenario| scenario.name()).collect();
             bail!(
-                "there is no scenario {name:?}; there are {}, and million by itself",
+                "there is no scenario {name:?}; there are {}, and million and search by themselves",
                 names.join(", ")
             );
         };

@@ -4,7 +4,7 @@
 
 mod events;
 mod messages;
-mod parameter;
+pub(super) mod parameter;
 mod sessions;
 #[cfg(test)]
 mod tests;

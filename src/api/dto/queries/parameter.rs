@@ -11,13 +11,13 @@ const MAX_EPOCH: i64 = 1 << 53;
 
 /// How a bound between two milliseconds is rounded. Messages have whole milliseconds.
 #[derive(Clone, Copy)]
-pub(super) enum Rounding {
+pub(in crate::api::dto) enum Rounding {
     Up,
     Down,
 }
 
 /// Parses a time. A blank one is absent.
-pub(super) fn time(
+pub(in crate::api::dto) fn time(
     name: &'static str,
     text: Option<&str>,
     rounding: Rounding,
@@ -39,7 +39,11 @@ pub(super) fn event_id(
 }
 
 /// Returns the error of a parameter that is not as expected.
-pub(super) fn invalid(name: &'static str, value: &str, expected: &str) -> ValidationError {
+pub(in crate::api::dto) fn invalid(
+    name: &'static str,
+    value: &str,
+    expected: &str,
+) -> ValidationError {
     ValidationError::Pagination {
         parameter: name,
         value: value.to_owned(),

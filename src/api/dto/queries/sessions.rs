@@ -6,20 +6,26 @@ use uuid::Uuid;
 
 use super::parameter::invalid;
 use crate::api::dto::requests::fields;
-use crate::app::SessionFilter;
+use crate::api::dto::schemas;
 use crate::app::error::ValidationError;
+use crate::app::{SessionFilter, SessionText, StatusFilter};
 use crate::domain::id::{AgentId, SessionId, UserId};
+use crate::domain::number;
 use crate::json::Field;
 
-/// The size of a page when only a cursor is given.
+/// The size of a page without `limit`.
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
+
+/// The longest `q`, in Unicode characters.
+const MAX_QUERY_CHARS: usize = 100;
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SessionListQuery {
-    /// The size of the page; without this and `cursor`, all sessions are returned
+    /// The size of the page; 100 if it is absent. The list is complete if this, `cursor`, `q` and a
+    /// `status` other than `active` are absent
     #[param(value_type = Option<u64>, minimum = 1, maximum = 1000)]
     pub(super) limit: Option<String>,
     /// The `nextCursor` of the previous page
@@ -31,11 +37,20 @@ pub(crate) struct SessionListQuery {
     /// Only sessions of this user
     #[param(format = Uuid)]
     pub(super) user_id: Option<String>,
+    /// Only sessions with this status: `active` (the default), `expired` or `all`
+    #[param(inline, value_type = Option<schemas::StatusParameter>)]
+    pub(super) status: Option<String>,
+    /// Only sessions with this text, in any case, in a text of their metadata, or with at least 4
+    /// hex digits at the beginning or the end of their id or their user's id
+    #[param(max_length = 100)]
+    pub(super) q: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct SessionPage {
     pub(crate) filter: SessionFilter,
+    pub(crate) status: StatusFilter,
+    pub(crate) text: Option<SessionText>,
     /// The last session of the previous page.
     pub(crate) below: Option<SessionId>,
     /// The size of the page; `None` for all sessions.
@@ -51,10 +66,15 @@ impl SessionListQuery {
         };
         let below = self.cursor.as_deref().map(cursor).transpose()?;
         let limit = self.limit.as_deref().map(limit).transpose()?;
+        let status = status(self.status.as_deref())?;
+        let text = query(self.q.as_deref())?;
+        let is_paged = below.is_some() || text.is_some() || status != StatusFilter::Active;
         Ok(SessionPage {
             filter,
+            status,
+            text,
             below,
-            limit: limit.or(below.map(|_| DEFAULT_LIMIT)),
+            limit: limit.or(is_paged.then_some(DEFAULT_LIMIT)),
         })
     }
 }
@@ -67,6 +87,28 @@ fn uuid(field: &'static str, text: Option<&str>) -> Result<Option<Uuid>, Validat
 fn cursor(text: &str) -> Result<SessionId, ValidationError> {
     let id = SessionId::parse(text);
     id.ok_or_else(|| invalid("cursor", text, "the nextCursor of an earlier page"))
+}
+
+fn status(text: Option<&str>) -> Result<StatusFilter, ValidationError> {
+    match text.unwrap_or_default() {
+        "active" => Ok(StatusFilter::Active),
+        "expired" => Ok(StatusFilter::Expired),
+        "all" => Ok(StatusFilter::All),
+        blank if number::is_blank(blank) => Ok(StatusFilter::Active),
+        other => Err(invalid("status", other, "active, expired or all")),
+    }
+}
+
+fn query(text: Option<&str>) -> Result<Option<SessionText>, ValidationError> {
+    let text = text.unwrap_or_default();
+    if number::is_blank(text) {
+        return Ok(None);
+    }
+    let expected = || format!("at most {MAX_QUERY_CHARS} characters");
+    if text.chars().count() > MAX_QUERY_CHARS {
+        return Err(invalid("q", text, &expected()));
+    }
+    Ok(Some(SessionText::new(text)))
 }
 
 fn limit(text: &str) -> Result<usize, ValidationError> {

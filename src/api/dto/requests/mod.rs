@@ -6,6 +6,7 @@
 mod cancel;
 mod create;
 pub(super) mod fields;
+mod search;
 mod send;
 mod submit;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod timeout;
 
 pub(crate) use self::cancel::CancelRequest;
 pub(crate) use self::create::CreateSessionRequest;
+pub(crate) use self::search::SearchMessagesRequest;
 pub(crate) use self::send::{ReplyTransport, SendMessageRequest, StreamMessageRequest};
 pub(crate) use self::submit::SubmitRequest;
 pub(crate) use self::timeout::TimeoutRequest;

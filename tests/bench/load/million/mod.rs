@@ -3,7 +3,7 @@
 mod churn;
 mod comparison;
 mod expiry;
-mod fill;
+pub(crate) mod fill;
 mod size;
 mod table;
 
@@ -93,7 +93,7 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Returns the built-in agent's id.
-async fn agent(directory: &Path, options: &Options) -> anyhow::Result<String> {
+pub(crate) async fn agent(directory: &Path, options: &Options) -> anyhow::Result<String> {
     let own = directory.join("agent");
     std::fs::create_dir_all(&own)?;
     let server = Server::start(&own, &options.log, &[])?;
@@ -112,7 +112,7 @@ async fn find(server: &Server) -> anyhow::Result<Api> {
 }
 
 /// Returns the rules of a server with these settings.
-fn rules(settings: &[(&str, &str)]) -> anyhow::Result<Rules> {
+pub(crate) fn rules(settings: &[(&str, &str)]) -> anyhow::Result<Rules> {
     let variables = settings.iter().copied();
     Ok(Config::read(Layers::from_variables(variables))
         .context("the settings of a server")?
