@@ -43,6 +43,7 @@ async fn creating_a_session_returns_all_of_its_fields() {
         "renewalCount": 0,
         "timeRemaining": 1_800_000,
         "isNearExpiration": false,
+        "status": "active",
         "metadata": metadata,
     });
     assert_eq!(created.body, expected);

@@ -60,7 +60,7 @@ async fn all_pages(server: &Server, query: &[(&str, &str)]) -> Vec<Vec<String>> 
         let page = list(server, &query).await;
         pages.push(ids(&page).into_iter().map(str::to_owned).collect());
         match page["nextCursor"].as_str() {
-            Some(next) => cursor = next.to_owned(),
+            Some(next) => next.clone_into(&mut cursor),
             None => return pages,
         }
     }
@@ -336,7 +336,7 @@ async fn each_earlier_session_is_found_once_while_others_come_and_go() {
         let Some(next) = page["nextCursor"].as_str() else {
             break;
         };
-        cursor = next.to_owned();
+        next.clone_into(&mut cursor);
         seed = (seed * 31 + 17) % sessions.len();
         if !deleted.contains(&seed) {
             server.delete(&at(&sessions[seed], "")).await.expect(200);
