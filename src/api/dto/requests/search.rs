@@ -56,7 +56,7 @@ pub(crate) struct SearchMessagesRequest {
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 100)]
     limit: Field<Value>,
     // Other servers page by these two. They are refused rather than ignored, since a client would
-    // get the first page again and again.
+    // get the first page each time.
     #[serde(default)]
     #[schema(ignore)]
     offset: Field<Value>,
