@@ -9,11 +9,12 @@ use serde_json::{Map, Value};
 
 use super::backend_context::BackendContext;
 use super::backends::openai::{Provider, VariableModel};
-use super::character::{Character, CharacterError, id_from_name};
+use super::character::{Character, CharacterError};
 use super::client;
 use super::registry::{Agent, RegistryError, character_files, read};
 use super::settings::{address, is_variable};
 use super::variables::Variables;
+use crate::domain::derived_id::derive_uuid;
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 
@@ -176,7 +177,7 @@ pub fn file_name(name: &str) -> Result<String, String> {
 /// # Errors
 /// The directory cannot be read.
 pub fn file_of_name(name: &str, directory: &Path) -> Result<Option<PathBuf>, RegistryError> {
-    let id = AgentId(id_from_name(name.trim()));
+    let id = AgentId(derive_uuid(name.trim()));
     let files = character_files(directory)?.into_iter();
     let mut files = files.filter(|path| read(path).is_ok_and(|character| character.id == id));
     Ok(files.next())

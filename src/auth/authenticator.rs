@@ -6,6 +6,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::access::Access;
 use super::address::TrustedProxies;
+use super::claims::ClaimRules;
 use super::identity::{Credentials, Principal, Tokens, Unauthorized};
 use super::jwt::JwtVerifier;
 use super::origin::Origins;
@@ -17,6 +18,8 @@ use crate::clock::Clock;
 pub struct Policy {
     /// The secrets that identify clients.
     pub tokens: Tokens,
+    /// Which JSON Web Tokens are accepted.
+    pub claims: ClaimRules,
     /// Which web pages may call.
     pub origins: Origins,
     /// The proxies whose `X-Forwarded-For` is trusted.
@@ -42,11 +45,11 @@ impl Authenticator {
     /// Returns an authenticator with a policy.
     #[must_use]
     pub fn new(policy: Policy, clock: Clock) -> Self {
-        let tokens = policy.tokens;
+        let (tokens, claims) = (policy.tokens, policy.claims);
         Self {
             server: tokens.server.as_ref().map(secret_digest),
             admin: tokens.admin.as_ref().map(secret_digest),
-            jwt: tokens.jwt.as_ref().map(JwtVerifier::new),
+            jwt: tokens.jwt.map(|key| JwtVerifier::new(&key, claims)),
             clock,
             origins: policy.origins,
             proxies: policy.proxies,

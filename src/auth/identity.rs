@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, HeaderValue, header};
 use secrecy::SecretString;
 
-use super::jwt::InvalidJwt;
+use super::claims::InvalidJwt;
 use crate::domain::id::UserId;
 
 /// The secrets that identify clients. If none is set, every client may do everything.

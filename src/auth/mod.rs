@@ -4,6 +4,7 @@
 pub mod access;
 pub mod address;
 mod authenticator;
+pub mod claims;
 pub mod identity;
 mod jwt;
 pub mod origin;

@@ -6,10 +6,16 @@ use super::declaration::AccessSettings;
 use super::error::ConfigError;
 use super::layers::Layers;
 use super::secret::{self, ADMIN_TOKEN, JWT_KEY, SERVER_TOKEN, Secrets};
+use super::values::Names;
 use crate::auth::Policy;
+use crate::auth::claims::ClaimRules;
 use crate::auth::identity::{self, Tokens};
 use crate::auth::origin::{AllowedOrigins, Origins};
 use crate::auth::rate::Rates;
+
+const ISSUER: &str = "JWT_ISSUER";
+const ISSUER_WHITELIST: &str = "JWT_ISSUER_WHITELIST";
+const AUDIENCE: &str = "JWT_AUDIENCE";
 
 /// The shortest key of HS256, in bytes (RFC 7518, 3.2).
 const MIN_JWT_KEY: usize = 32;
@@ -38,6 +44,11 @@ pub(super) fn policy(
         admin: secrets.token(ADMIN_TOKEN, admin)?,
         jwt: secrets.key(JWT_KEY, (access.jwt_secret, access.jwt_secret_file))?,
     };
+    let issuers = issuers(access.jwt_issuer, access.jwt_issuer_whitelist, layers)?;
+    let audiences = access.jwt_audience;
+    if tokens.jwt.is_none() {
+        refuse_without_key(layers)?;
+    }
     warnings.extend(weaknesses(&tokens, layers));
     if tokens.are_unset() && !access.sessiond_insecure && local_host.is_none() {
         return Err(unprotected(layers));
@@ -49,6 +60,11 @@ pub(super) fn policy(
     };
     Ok(Policy {
         tokens,
+        claims: ClaimRules {
+            issuers: issuers.map_or(Vec::new(), |Names(names)| names),
+            audiences: audiences.map_or(Vec::new(), |Names(names)| names),
+            subject: access.jwt_subject,
+        },
         origins: Origins {
             allowed: access.cors_origin.unwrap_or(default_origins),
             only_local_names,
@@ -59,6 +75,34 @@ pub(super) fn policy(
             messages: access.rate_limit_messages_per_minute.value,
         },
     })
+}
+
+/// Returns the accepted issuers, which have a setting with two names.
+fn issuers(
+    issuer: Option<Names>,
+    whitelist: Option<Names>,
+    layers: &Layers,
+) -> Result<Option<Names>, ConfigError> {
+    match (issuer, whitelist) {
+        (Some(_), Some(_)) => Err(ConfigError(format!(
+            "{} and {}, which is another name of it, are both set; leave one of them out",
+            layers.placed(ISSUER),
+            layers.placed(ISSUER_WHITELIST)
+        ))),
+        (issuer, whitelist) => Ok(issuer.or(whitelist)),
+    }
+}
+
+/// Refuses rules for tokens while no token is accepted, since those who set them rely on them.
+fn refuse_without_key(layers: &Layers) -> Result<(), ConfigError> {
+    let names = [ISSUER, ISSUER_WHITELIST, AUDIENCE];
+    match names.iter().find(|name| layers.get(name).is_some()) {
+        None => Ok(()),
+        Some(name) => Err(ConfigError(format!(
+            "{} is set, but {JWT_KEY} is not, so that no JSON Web Token is accepted; set              {JWT_KEY} (or {JWT_KEY}_FILE) too, or leave {name} out",
+            layers.shown(name)
+        ))),
+    }
 }
 
 /// Returns the error of a public address without authentication.
@@ -192,6 +236,48 @@ mod tests {
             assert!(error(&[("CORS_ORIGIN", list)]).contains("allows every origin"));
         }
         assert!(error(&[("TRUSTED_PROXIES", "10.0.0.0/40")]).contains("10.0.0.0/8"));
+    }
+
+    #[test]
+    fn the_accepted_claims_of_tokens_are_settings() {
+        use crate::auth::claims::SubjectRule::{Auto, Derive, Uuid};
+        let key = ("JWT_SECRET", "a key of thirty-two bytes and more");
+        let claims = |more: &[(&'static str, &'static str)]| {
+            read(&[&[key], more].concat()).unwrap().auth.claims
+        };
+        let all = claims(&[]);
+        assert!(all.issuers.is_empty() && all.audiences.is_empty());
+        assert_eq!(all.subject, Auto);
+        let some = claims(&[
+            ("JWT_ISSUER", " https://a.example , b,"),
+            ("JWT_AUDIENCE", "chat"),
+            ("JWT_SUBJECT", "derive"),
+        ]);
+        assert_eq!(some.issuers, ["https://a.example", "b"]);
+        assert_eq!(some.audiences, ["chat"]);
+        assert_eq!(some.subject, Derive);
+        let other_name = claims(&[("JWT_ISSUER_WHITELIST", "a,b"), ("JWT_SUBJECT", "uuid")]);
+        assert_eq!(other_name.issuers, ["a", "b"]);
+        assert_eq!(other_name.subject, Uuid);
+        assert!(claims(&[("JWT_ISSUER", " ")]).issuers.is_empty());
+
+        let refused = |more: &[(&'static str, &'static str)]| error(&[&[key], more].concat());
+        assert_eq!(
+            refused(&[("JWT_SUBJECT", "sub")]),
+            r#"invalid JWT_SUBJECT "sub" (environment): expected "auto", "uuid" or "derive""#
+        );
+        for name in ["JWT_ISSUER", "JWT_ISSUER_WHITELIST", "JWT_AUDIENCE"] {
+            let message = refused(&[(name, " , ")]);
+            assert!(message.contains("at least one name"), "{message}");
+            let message = error(&[(name, "a")]);
+            let start = format!(r#"{name} "a" (environment) is set, but JWT_SECRET is not"#);
+            assert!(message.starts_with(&start), "{message}");
+        }
+        assert_eq!(
+            refused(&[("JWT_ISSUER", "a"), ("JWT_ISSUER_WHITELIST", "a")]),
+            "JWT_ISSUER (environment) and JWT_ISSUER_WHITELIST (environment), which is another \
+             name of it, are both set; leave one of them out"
+        );
     }
 
     #[test]

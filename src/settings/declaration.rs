@@ -21,9 +21,11 @@ use secrecy::SecretString;
 use super::error::ConfigError;
 use super::layers::Layers;
 use super::values::{
-    Host, Number, host, log_format, number, origins, port, proxies, secret, switch,
+    Host, Names, Number, host, log_format, names, number, origins, port, proxies, secret, subject,
+    switch,
 };
 use crate::auth::address::TrustedProxies;
+use crate::auth::claims::SubjectRule;
 use crate::auth::origin::AllowedOrigins;
 use crate::domain::time::TimeScale;
 use crate::telemetry::LogFormat;
@@ -138,12 +140,26 @@ pub(super) struct AccessSettings {
     /// File that contains SESSIOND_ADMIN_TOKEN
     #[arg(long, env)]
     pub(super) sessiond_admin_token_file: Option<String>,
-    /// Key of users' JSON Web Tokens (HS256), at least 32 bytes
+    /// Key of users' JSON Web Tokens (HS256, HS384 or HS512), at least 32 bytes
     #[arg(long, env, value_parser = secret)]
     pub(super) jwt_secret: Option<SecretString>,
     /// File that contains JWT_SECRET
     #[arg(long, env)]
     pub(super) jwt_secret_file: Option<String>,
+    /// Accepted issuers (iss) of JSON Web Tokens, comma-separated; by default any.
+    /// JWT_ISSUER_WHITELIST is another name of this setting
+    #[arg(long, env, value_parser = names)]
+    pub(super) jwt_issuer: Option<Names>,
+    /// Another name of JWT_ISSUER
+    #[arg(long, env, value_parser = names, hide = true)]
+    pub(super) jwt_issuer_whitelist: Option<Names>,
+    /// Accepted audiences (aud) of JSON Web Tokens, comma-separated; by default any
+    #[arg(long, env, value_parser = names)]
+    pub(super) jwt_audience: Option<Names>,
+    /// How the sub of a JSON Web Token becomes a user's id: auto (a UUID as it is, other text is
+    /// converted as ElizaOS does), uuid (only UUIDs) or derive (UUIDs are converted too)
+    #[arg(long, env, default_value = "auto", value_parser = subject)]
+    pub(super) jwt_subject: SubjectRule,
     /// Allow an address that other machines can reach without any of these secrets
     #[arg(long, env, default_value = "false", value_parser = switch)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]

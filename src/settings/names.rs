@@ -12,23 +12,15 @@ const MAX_DISTANCE: usize = 2;
 const MAX_WORD_DISTANCE: usize = 1;
 
 /// Settings of later versions.
-const PLANNED: [&str; 7] = [
-    "BACKUP_DIR",
-    "BACKUP_EVERY_HOURS",
-    "BACKUP_KEEP",
-    "JWT_AUDIENCE",
-    "JWT_ISSUER",
-    "JWT_ISSUER_WHITELIST",
-    "JWT_SUBJECT",
-];
+const PLANNED: [&str; 3] = ["BACKUP_DIR", "BACKUP_EVERY_HOURS", "BACKUP_KEEP"];
 
 /// Whether a name belongs to this program, now or later, and not to agents or other programs.
 pub(super) fn is_own(name: &str) -> bool {
     Setting::find(name).is_some() || PLANNED.contains(&name)
 }
 
-/// Refuses settings of later versions, since their users rely on the effect: on tokens of other
-/// issuers being refused, for example.
+/// Refuses settings of later versions, since their users rely on the effect: on backups that are
+/// made by themselves, for example.
 pub(super) fn refuse_planned(layers: &Layers) -> Result<(), ConfigError> {
     match PLANNED.iter().find(|name| layers.get(name).is_some()) {
         None => Ok(()),

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use secrecy::SecretString;
 
 use crate::auth::address::TrustedProxies;
+use crate::auth::claims::SubjectRule;
 use crate::auth::origin::AllowedOrigins;
 use crate::telemetry::LogFormat;
 
@@ -88,6 +89,28 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, &'static str> {
 #[allow(clippy::unnecessary_wraps, reason = "clap requires a result")]
 pub(super) fn secret(text: &str) -> Result<SecretString, Infallible> {
     Ok(text.into())
+}
+
+/// Comma-separated names, at least one.
+#[derive(Debug, Clone)]
+pub(super) struct Names(pub(super) Vec<String>);
+
+pub(super) fn names(list: &str) -> Result<Names, &'static str> {
+    let parts = list.split(',').map(str::trim).filter(|it| !it.is_empty());
+    let names: Vec<_> = parts.map(str::to_owned).collect();
+    if names.is_empty() {
+        return Err("expected a comma-separated list of at least one name");
+    }
+    Ok(Names(names))
+}
+
+pub(super) fn subject(text: &str) -> Result<SubjectRule, &'static str> {
+    match text {
+        "auto" => Ok(SubjectRule::Auto),
+        "uuid" => Ok(SubjectRule::Uuid),
+        "derive" => Ok(SubjectRule::Derive),
+        _ => Err(r#"expected "auto", "uuid" or "derive""#),
+    }
 }
 
 pub(super) fn origins(list: &str) -> Result<AllowedOrigins, String> {

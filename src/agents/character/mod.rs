@@ -7,15 +7,14 @@ mod unread;
 
 use std::path::{Path, PathBuf};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use sha1::{Digest, Sha1};
 use uuid::Uuid;
 
 pub use self::background::Background;
 use self::file::CharacterFile;
 pub use self::profile::Profile;
 use super::settings::{BackendConfig, SettingsError};
+use crate::domain::derived_id::derive_uuid;
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::domain::timeout::TimeoutOverrides;
@@ -23,19 +22,6 @@ use crate::json;
 
 /// The id of the built-in agent, and of any character with the name "Eliza" and without an id.
 pub const ELIZA_ID: Uuid = Uuid::from_u128(0xb850_bc30_45f8_0041_a00a_83df_46d8_555d);
-
-/// What JavaScript's `encodeURIComponent` escapes (ECMA-262, `Encode`), beside non-ASCII
-/// characters.
-const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'!')
-    .remove(b'~')
-    .remove(b'*')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')');
 
 const BUILT_IN: &str = include_str!("../eliza.json");
 
@@ -105,7 +91,7 @@ impl Character {
         let text = String::from_utf8_lossy(&text);
         let file = CharacterFile::parse(&text).map_err(|error| CharacterError::new(path, error))?;
         Ok(Self {
-            id: AgentId(file.id.unwrap_or_else(|| id_from_name(&file.name))),
+            id: AgentId(file.id.unwrap_or_else(|| derive_uuid(&file.name))),
             name: file.name,
             profile: file.profile,
             background: file.background,
@@ -160,21 +146,6 @@ impl Character {
     }
 }
 
-/// Returns the id that `ElizaOS` derives from a name: its `stringToUuid` takes the SHA-1 of the
-/// name as `encodeURIComponent` writes it, and sets variant and version in its own way.
-pub(super) fn id_from_name(name: &str) -> Uuid {
-    let mut digest = Sha1::new();
-    for part in utf8_percent_encode(name, URI_COMPONENT) {
-        digest.update(part);
-    }
-    let digest = digest.finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    bytes[6] &= 0x0f;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    Uuid::from_bytes(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -189,12 +160,10 @@ mod tests {
 
     #[test]
     fn an_id_is_derived_from_the_name_as_elizaos_does() {
-        assert_eq!(id_from_name("Eliza"), ELIZA_ID);
+        assert_eq!(derive_uuid("Eliza"), ELIZA_ID);
         assert_eq!(Character::built_in(Timestamp(0)).unwrap().id.0, ELIZA_ID);
         let with_model = Character::built_in_with_model(Timestamp(0)).unwrap();
         assert_eq!(with_model.id.0, ELIZA_ID);
-        let encoded = utf8_percent_encode("Zoë (2)!", URI_COMPONENT);
-        assert_eq!(encoded.to_string(), "Zo%C3%AB%20(2)!");
     }
 
     #[test]
@@ -244,7 +213,7 @@ mod tests {
         );
         let ada = ada.unwrap();
         assert_eq!((ada.name.as_str(), ada.bio_line()), ("Ada", "new"));
-        assert_eq!(ada.id.0, id_from_name("Ada"));
+        assert_eq!(ada.id.0, derive_uuid("Ada"));
         assert_eq!(ada.timeouts.timeout_minutes, Some(7.0));
         assert_eq!(ada.backend.timeout(), Duration::from_secs(9));
     }
