@@ -30,11 +30,12 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     }
 }
 
-/// Reduces the database file to its smallest size.
+/// Reduces the database file to its smallest size, without anything that was deleted.
 pub(super) fn compact(config: &Config) -> anyhow::Result<()> {
     let path = config.storage.database();
-    let compacted = server::lock(&config.storage.data_dir, Mode::Exclusive)
-        .and_then(|_lock| offline::compact(&path, config.storage.cache_bytes));
+    let compacted = server::lock(&config.storage.data_dir, Mode::Exclusive).and_then(|_lock| {
+        offline::compact(&path, config.storage.cache_bytes, &data_dir::create_partial)
+    });
     let path = path.display();
     let (before, after) = compacted.with_context(|| format!("{path} was not compacted"))?;
     print(&format!("{path}: {before} bytes, now {after}"))

@@ -139,18 +139,12 @@ fn remove_at_signal(file: PathBuf) -> io::Result<()> {
 /// Gives a new file the owner and the mode of the present one, so that the server's user can open
 /// it. If there is none, the owner is that of the directory, if permitted.
 fn set_owner(file: &File, present: Option<&File>, target: &Path) -> io::Result<()> {
-    let model = match present {
-        Some(present) => present.metadata()?,
-        None => fs::metadata(atomic_file::parent_dir(target))?,
-    };
-    let own = file.metadata()?;
-    let is_set = (own.uid(), own.gid()) == (model.uid(), model.gid())
-        || fchown(file, Some(model.uid()), Some(model.gid())).is_ok();
-    match present {
-        None => Ok(()),
-        Some(_) if is_set => file.set_permissions(model.permissions()),
-        Some(_) => Err(ErrorKind::PermissionDenied.into()),
+    if let Some(present) = present {
+        return atomic_file::set_owner_like(file, present);
     }
+    let model = fs::metadata(atomic_file::parent_dir(target))?;
+    let _ = fchown(file, Some(model.uid()), Some(model.gid()));
+    Ok(())
 }
 
 /// Gives a new file or directory to the owner of another one, so that the server's user can read it

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -68,6 +69,18 @@ pub fn resolve_links(name: &Path) -> PathBuf {
     }
     // The links form a cycle: opening the file reports that.
     name.to_owned()
+}
+
+/// Gives a file the owner and the mode of another one.
+///
+/// # Errors
+/// Returns an error if the process may not do that.
+pub fn set_owner_like(file: &File, model: &File) -> io::Result<()> {
+    let (own, model) = (file.metadata()?, model.metadata()?);
+    if (own.uid(), own.gid()) != (model.uid(), model.gid()) {
+        fchown(file, Some(model.uid()), Some(model.gid()))?;
+    }
+    file.set_permissions(model.permissions())
 }
 
 /// Syncs the directory of `target`, so that a new name in it survives a power cut.

@@ -42,11 +42,25 @@ pub(crate) fn copy(
     let database = PanicSafe::new(guard(|| create_in(file, CACHE_BYTES))?);
     database.write(|txn| {
         copy_tables(&snapshot, txn, progress)?;
+        // These describe the source file, not its content.
+        let mut names = txn.open_table(META)?;
+        for name in [meta::VERIFIED, meta::LAST_BACKUP] {
+            names.remove(name)?;
+        }
+        drop(names);
         tables::record_clean_stop(txn)?;
         // All rows are copied, so the commit does not need the snapshot.
         drop(snapshot);
         Ok(())
     })?;
+    Ok(database)
+}
+
+/// Copies the content of a snapshot, with what describes the file, to an empty file that is to
+/// replace it.
+pub(crate) fn rewrite(snapshot: &ReadTransaction, file: File) -> Result<PanicSafe, OpenError> {
+    let database = PanicSafe::new(guard(|| create_in(file, CACHE_BYTES))?);
+    database.write(|txn| copy_tables(snapshot, txn, &mut |_| {}))?;
     Ok(database)
 }
 
@@ -114,11 +128,6 @@ fn copy_tables(
     copy_table(from, to, DELETIONS, silent)?;
     copy_table(from, to, DAMAGED, silent)?;
     copy_table(from, to, META, silent)?;
-    // These describe the source file, not its content.
-    let mut names = to.open_table(META)?;
-    for name in [meta::VERIFIED, meta::LAST_BACKUP] {
-        names.remove(name)?;
-    }
     report(progress);
     Ok(())
 }

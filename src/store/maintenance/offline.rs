@@ -3,19 +3,22 @@
 #![expect(clippy::missing_errors_doc, reason = "the errors are the same for all")]
 
 use std::fs::{File, TryLockError};
+use std::io;
 use std::path::Path;
 
 use redb::{Database, Key, ReadableDatabase, ReadableTableMetadata, TableDefinition};
+use tempfile::NamedTempFile;
 
 use super::check::{self, Fault};
 use super::checksums;
 use super::copy;
 use super::export::ExportCursor;
 pub use super::progress::Progress;
-use super::verify::{verify_pages, verify_rows};
+use super::verify::{verify_pages, verify_rows, verify_with};
 use crate::domain::archive::{Item, Quarantined};
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
+use crate::process::atomic_file;
 use crate::process::server_lock::ServerLock;
 use crate::store::error::{CopyError, OpenError};
 use crate::store::file::database_file::open_view;
@@ -182,21 +185,41 @@ impl OfflineDatabase {
     }
 }
 
-/// Compacts a file; returns its length in bytes before and after.
+/// Replaces a file by a copy, which is as small as possible and contains nothing else: redb's own
+/// compaction moves pages, and leaves deleted rows in the unused parts of them. Returns the length
+/// in bytes before and after. `create` creates the new file, with a temporary name beside the
+/// present one.
 ///
 /// # Errors
-/// The file is in use, foreign, damaged or of a newer version, and then unchanged; or the
-/// disk fails. A damaged record is enough: its page would get a checksum that matches the damage.
-pub fn compact(path: &Path, cache_bytes: usize) -> Result<(u64, u64), OpenError> {
-    let before = std::fs::metadata(path)?.len();
+/// The file is in use, foreign, damaged or of a newer version, or the disk fails or has no space
+/// for the copy. The file is unchanged then. A damaged record is enough: its page would get a
+/// checksum that matches the damage.
+pub fn compact(
+    path: &Path,
+    cache_bytes: usize,
+    create: &dyn Fn(&Path) -> io::Result<NamedTempFile>,
+) -> Result<(u64, u64), OpenError> {
     open::refuse_unreadable(path)?;
-    let view = OfflineDatabase::open(path, cache_bytes)?.reopen()?;
-    checksums::verify(&mut PanicSafe::new(view))?;
-    guard(|| {
-        let mut database = Database::builder().set_cache_size(cache_bytes).open(path)?;
-        // A pass may free pages that the next one can use.
-        while database.compact()? {}
-        Ok(database.close()?)
+    let database = OfflineDatabase::open(path, cache_bytes)?;
+    checksums::verify(&mut PanicSafe::new(database.reopen()?))?;
+    let target = atomic_file::resolve_links(path);
+    let file = create(&target)?;
+    atomic_file::set_owner_like(file.as_file(), &database.file)?;
+    let snapshot = guard(|| Ok(database.database.get()?.begin_read()?))?;
+    let mut copy = copy::rewrite(&snapshot, file.as_file().try_clone()?)?;
+    let mut fault = None;
+    verify_with(&mut copy, &mut |_| {}, &mut |found| {
+        if found.record.is_none() {
+            fault.get_or_insert(found.text);
+        }
     })?;
-    Ok((before, std::fs::metadata(path)?.len()))
+    if let Some(fault) = fault {
+        return Err(OpenError::Damaged(fault));
+    }
+    copy.close()?;
+    file.as_file().sync_all()?;
+    let after = file.as_file().metadata()?.len();
+    file.persist(&target).map_err(|error| error.error)?;
+    atomic_file::sync_parent_dir(&target)?;
+    Ok((database.length, after))
 }

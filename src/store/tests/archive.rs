@@ -8,7 +8,7 @@ use super::*;
 use crate::archive;
 use crate::domain::archive::Item;
 use crate::store::maintenance::import::{self, Imported, Line};
-use crate::store::maintenance::offline::{self, OfflineDatabase};
+use crate::store::maintenance::offline::OfflineDatabase;
 use crate::store::schema::deadline::Row;
 use crate::store::schema::tables::{DEADLINES, MESSAGES, SESSIONS};
 
@@ -458,10 +458,10 @@ fn compacting_a_file_preserves_its_content() {
     }
     let lines = export(&rig, 5);
     let path = rig.path();
-    let error = offline::compact(&path, CACHE_BYTES).unwrap_err();
+    let error = super::compact(&path).unwrap_err();
     assert!(matches!(error, OpenError::InUse), "{error}");
     rig.close(false);
-    let (before, after) = offline::compact(&path, CACHE_BYTES).unwrap();
+    let (before, after) = super::compact(&path).unwrap();
     assert!(after < before, "{before} bytes, now {after}");
     let found = rig.open();
     assert_eq!(found.clean_stop, Some(true));

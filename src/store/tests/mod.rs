@@ -143,6 +143,12 @@ fn damage<'k, K: redb::Key + 'static>(
     table.insert(key.borrow(), bytes.as_slice()).unwrap();
 }
 
+/// Compacts a closed file.
+fn compact(path: &Path) -> Result<(u64, u64), OpenError> {
+    let create = &crate::process::atomic_file::create_partial;
+    super::maintenance::offline::compact(path, CACHE_BYTES, create)
+}
+
 /// Polls a future once.
 fn poke<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))

@@ -54,7 +54,7 @@ fn quiet_file() -> (Vec<u8>, Contents) {
     }
     let contents = rig.contents();
     rig.close(false);
-    crate::store::maintenance::offline::compact(&rig.path(), CACHE_BYTES).unwrap();
+    super::compact(&rig.path()).unwrap();
     let bytes = rig.bytes();
     rig.open();
     (bytes, contents)
