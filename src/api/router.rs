@@ -5,7 +5,7 @@ use utoipa_axum::routes;
 
 use super::access::ProtectedRouter;
 use super::handlers::{
-    admin, agent_states, agents, cancel, console, events, health, messages, metrics, openapi, search,
+    admin, agent_states, agents, by_user, cancel, console, events, health, identity, messages, metrics, openapi, search,
     sessions, submit, work,
 };
 use super::openapi::description;
@@ -15,6 +15,7 @@ use crate::auth::access::Access::{Admin, Agent, Authenticated, Public, SessionLi
 pub(super) fn routes() -> ProtectedRouter {
     ProtectedRouter::new(description())
         .routes(SessionList, routes!(sessions::list))
+        .routes(SessionList, routes!(by_user::erase))
         .routes(Authenticated, routes!(sessions::create))
         .routes(Authenticated, routes!(health::sessions))
         .routes(Authenticated, routes!(sessions::show))
@@ -30,6 +31,7 @@ pub(super) fn routes() -> ProtectedRouter {
         .routes(SessionList, routes!(messages::transcript))
         .routes(SessionList, routes!(search::messages))
         .routes(Agent, routes!(submit::submit))
+        .routes(Authenticated, routes!(identity::me))
         .routes(Authenticated, routes!(agents::list))
         .routes(Authenticated, routes!(agents::show))
         .routes(Agent, routes!(work::list))

@@ -9,7 +9,7 @@ use super::application::App;
 use super::error::{AppError, Unavailable};
 use crate::archive;
 use crate::domain::error::RuleViolation;
-use crate::domain::id::SessionId;
+use crate::domain::id::{SessionId, UserId};
 use crate::store::command::RecordBackup;
 use crate::store::error::{CopyError, RECOVERY_HINT};
 use crate::store::{ExportCursor, LastBackup, StoredBackup};
@@ -24,6 +24,17 @@ pub struct BackupFile {
     copy: StoredBackup,
     /// Lets the next backup start when this one is dropped.
     _permit: OwnedSemaphorePermit,
+}
+
+/// What is exported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExportSelection {
+    /// Everything.
+    All,
+    /// The session with this id, which is unchecked.
+    Session(String),
+    /// The sessions of a user.
+    User(UserId),
 }
 
 /// An export that is being written.
@@ -58,16 +69,17 @@ impl App {
         .await
     }
 
-    /// Starts an export of all sessions, or of one.
+    /// Starts an export.
     ///
     /// # Errors
-    /// Nothing is stored of the session, or the store fails.
-    pub async fn export(self: &Arc<Self>, session: Option<&str>) -> Result<Export, AppError> {
-        let cursor = match session {
-            None => ExportCursor::all(),
-            Some(path) => {
-                let id = SessionId::parse(path)
-                    .ok_or_else(|| AppError::UnknownSession(path.to_owned()))?;
+    /// Nothing is stored of the selected session, or the store fails.
+    pub async fn export(self: &Arc<Self>, selection: ExportSelection) -> Result<Export, AppError> {
+        let cursor = match &selection {
+            ExportSelection::All => ExportCursor::all(),
+            ExportSelection::User(user) => ExportCursor::of_user(*user),
+            ExportSelection::Session(path) => {
+                let id =
+                    SessionId::parse(path).ok_or_else(|| AppError::UnknownSession(path.clone()))?;
                 // A session of which only quarantined records are left can be exported too.
                 let mut first = ExportCursor::only(id);
                 if self

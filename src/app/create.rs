@@ -41,7 +41,9 @@ impl App {
     ) -> Result<Created, AppError> {
         let (agent_id, user_id) = (request.agent_id, request.user_id);
         if !scope.includes(user_id) {
-            return Err(AppError::Forbidden("userId must match the token's sub"));
+            return Err(AppError::Forbidden(
+                "userId must be the token's user, which GET /api/auth/me returns",
+            ));
         }
         // A retry creates nothing: it needs no agent and does not count against a limit.
         let is_retry = match &request.key {

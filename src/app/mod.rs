@@ -7,6 +7,7 @@ mod agent_states;
 mod application;
 mod cancel;
 mod create;
+mod erase_user;
 pub mod error;
 mod find;
 mod health;
@@ -26,7 +27,7 @@ mod subscription;
 mod turn_store;
 mod verification;
 
-pub use self::admin::{BackupFile, Export};
+pub use self::admin::{BackupFile, Export, ExportSelection};
 pub use self::agent_states::AgentOverview;
 pub use self::application::App;
 pub use self::cancel::Cancellation;

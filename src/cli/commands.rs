@@ -119,6 +119,9 @@ pub(super) enum CliCommand {
         /// Only this session
         #[arg(long, value_name = "ID")]
         session: Option<String>,
+        /// Only the sessions of this user
+        #[arg(long, value_name = "ID", conflicts_with = "session")]
+        user: Option<String>,
     },
 
     /// Create a database from exported lines, from a file or standard input

@@ -9,7 +9,7 @@ use super::{check, data_dir, server_client};
 use crate::archive;
 use crate::clock::Clock;
 use crate::domain::archive::Item;
-use crate::domain::id::SessionId;
+use crate::domain::id::{SessionId, UserId};
 use crate::settings::Config;
 use crate::store::ExportCursor;
 use crate::store::error::OpenError;
@@ -18,16 +18,51 @@ use crate::store::maintenance::offline::OfflineDatabase;
 /// How many rows are read at once.
 const BATCH: usize = 1000;
 
-/// Writes all sessions, or one, to standard output. If a server holds the database, it sends them.
-pub(super) fn run(config: &Config, session: Option<&str>) -> anyhow::Result<()> {
-    let parse =
-        |text| SessionId::parse(text).with_context(|| format!("{text:?} is not a session id"));
-    let id = session.map(parse).transpose()?;
-    if let Some(database) = data_dir::open(config)? {
-        return write(database, id);
+/// What is exported.
+#[derive(Debug, Clone, Copy)]
+enum Selection {
+    All,
+    Session(SessionId),
+    User(UserId),
+}
+
+impl Selection {
+    fn parse(session: Option<&str>, user: Option<&str>) -> anyhow::Result<Self> {
+        if let Some(text) = session {
+            let id = SessionId::parse(text);
+            let id = id.with_context(|| format!("{text:?} is not a session id"))?;
+            return Ok(Self::Session(id));
+        }
+        let Some(text) = user else {
+            return Ok(Self::All);
+        };
+        let id = UserId::parse(text).with_context(|| format!("{text:?} is not a user id"))?;
+        Ok(Self::User(id))
     }
-    let query = id.map_or(String::new(), |id| format!("?session={id}"));
-    let path = format!("/api/admin/export{query}");
+
+    /// Returns the path and query of the same export of a running server.
+    fn path(self) -> String {
+        let query = match self {
+            Self::All => String::new(),
+            Self::Session(id) => format!("?session={id}"),
+            Self::User(id) => format!("?userId={id}"),
+        };
+        format!("/api/admin/export{query}")
+    }
+}
+
+/// Writes all sessions, one, or those of a user to standard output. If a server holds the database,
+/// it sends them.
+pub(super) fn run(
+    config: &Config,
+    session: Option<&str>,
+    user: Option<&str>,
+) -> anyhow::Result<()> {
+    let selection = Selection::parse(session, user)?;
+    if let Some(database) = data_dir::open(config)? {
+        return write(database, selection);
+    }
+    let path = selection.path();
     let mut out = BufWriter::new(io::stdout().lock());
     let mut damaged = DamagedLines::default();
     let mut write = |piece: &[u8]| {
@@ -42,17 +77,18 @@ pub(super) fn run(config: &Config, session: Option<&str>) -> anyhow::Result<()> 
 }
 
 /// Writes all readable sessions. Returns an error if some are not.
-fn write(mut database: OfflineDatabase, id: Option<SessionId>) -> anyhow::Result<()> {
+fn write(mut database: OfflineDatabase, selection: Selection) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    let damage = match id {
-        // For one session, the damage found while reading it is enough.
-        Some(_) => None,
-        None => page_damage(&mut database)?,
+    let damage = match selection {
+        Selection::All => page_damage(&mut database)?,
+        // For one session or user, the damage found while reading it is enough.
+        Selection::Session(_) | Selection::User(_) => None,
     };
-    let mut cursor = match (id, &damage) {
-        (Some(id), _) => ExportCursor::only(id),
-        (None, None) => ExportCursor::all(),
-        (None, Some(_)) => ExportCursor::salvage(),
+    let mut cursor = match (selection, &damage) {
+        (Selection::Session(id), _) => ExportCursor::only(id),
+        (Selection::User(id), _) => ExportCursor::of_user(id),
+        (Selection::All, None) => ExportCursor::all(),
+        (Selection::All, Some(_)) => ExportCursor::salvage(),
     };
     let now = Clock::system().now();
     let (mut is_empty, mut damaged, mut lost) = (true, 0, 0_u64);
@@ -69,10 +105,10 @@ fn write(mut database: OfflineDatabase, id: Option<SessionId>) -> anyhow::Result
     }
     complete(out.flush())?;
     note_damaged(damaged);
-    match (damage, id) {
+    match (damage, selection) {
         (Some(damage), _) => bail!("{damage}; {lost} places cannot be read. {SAVED}"),
         _ if lost > 0 => bail!("{lost} places of the database cannot be read. {SAVED}"),
-        (_, Some(id)) if is_empty => bail!("there is no session {id}"),
+        (_, Selection::Session(id)) if is_empty => bail!("there is no session {id}"),
         _ => Ok(()),
     }
 }

@@ -98,8 +98,8 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
         CliCommand::Restore { file, force } => {
             with_config(&|config| backup::restore(config, &file, force))
         }
-        CliCommand::Export { session } => {
-            with_config(&|config| export::run(config, session.as_deref()))
+        CliCommand::Export { session, user } => {
+            with_config(&|config| export::run(config, session.as_deref(), user.as_deref()))
         }
         CliCommand::Import { file } => with_config(&|config| import::run(config, file.as_deref())),
     }

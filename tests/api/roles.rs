@@ -16,6 +16,7 @@ const ADMIN: &str = "the admins' token";
 /// Every endpoint with its access rule. A new endpoint needs a row here.
 const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/api/messaging/sessions", Access::SessionList),
+    ("DELETE", "/api/messaging/sessions", Access::SessionList),
     ("POST", "/api/messaging/sessions", Access::Authenticated),
     (
         "GET",
@@ -83,6 +84,7 @@ const TABLE: &[(&str, &str, Access)] = &[
         Access::SessionList,
     ),
     ("POST", "/api/messaging/submit", Access::Agent),
+    ("GET", "/api/auth/me", Access::Authenticated),
     ("GET", "/api/agents", Access::Authenticated),
     ("GET", "/api/agents/{agentId}", Access::Authenticated),
     ("GET", "/api/agents/{agentId}/turns", Access::Agent),

@@ -3,7 +3,7 @@
 // three messages a minute for each address and session.
 
 import assert from 'node:assert/strict';
-import { createHmac, randomUUID } from 'node:crypto';
+import { createHash, createHmac, randomUUID } from 'node:crypto';
 import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -24,12 +24,21 @@ function jwt(claims, { alg = 'HS256', key = secret } = {}) {
   return `${message}.${createHmac('sha256', key).update(message).digest('base64url')}`;
 }
 
+// What ElizaOS's `stringToUuid` returns for a text that is not a UUID.
+function derived(text) {
+  const bytes = createHash('sha1').update(encodeURIComponent(text)).digest().subarray(0, 16);
+  bytes[6] &= 0x0f;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = bytes.toString('hex');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
 const inSeconds = (seconds) => Math.floor(Date.now() / 1000) + seconds;
 
 class User {
-  constructor() {
-    this.id = randomUUID();
-    this.token = jwt({ sub: this.id, exp: inSeconds(600) });
+  constructor(name) {
+    this.id = name ? derived(name) : randomUUID();
+    this.token = jwt({ sub: name ?? this.id, exp: inSeconds(600) });
     this.api = new Api(url, { Authorization: `Bearer ${this.token}` });
   }
 
@@ -59,6 +68,18 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
         await client.idle(session.sessionId);
         assertTurn(client.ofRoom(session.sessionId), session, 'Hello.');
       }
+    });
+
+    test('may have any name, from which their id is derived', async () => {
+      const user = new User(`auth0|Zoë ${randomUUID()}`);
+      const { body: me } = await user.api.call('GET', '/../auth/me');
+      assert.deepEqual(me, { role: 'user', userId: user.id });
+      const session = await user.create();
+      const client = user.connect(transports);
+      await client.join(session.sessionId);
+      await client.say(session, 'Hello.');
+      await client.idle(session.sessionId);
+      assertTurn(client.ofRoom(session.sessionId), session, 'Hello.');
     });
 
     test('cannot find the sessions of others', async () => {
@@ -100,7 +121,8 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
       for (const token of [
         jwt({ sub: id, exp: inSeconds(-60) }),
         jwt({ sub: id }),
-        jwt({ sub: 'not-a-uuid', exp: inSeconds(600) }),
+        jwt({ sub: ' ', exp: inSeconds(600) }),
+        jwt({ sub: id, exp: inSeconds(600) }, { alg: 'HS512' }),
         jwt({ sub: id, exp: inSeconds(600) }, { key: `${secret}x` }),
         jwt({ sub: id, exp: inSeconds(600) }, { alg: 'none' }),
         `${base64('{"alg":"none"}')}.${base64(JSON.stringify({ sub: id, exp: inSeconds(600) }))}.`,

@@ -12,6 +12,7 @@ mod checks;
 mod colors;
 mod damage;
 mod data;
+mod erase_user;
 mod moved;
 mod outputs;
 mod running;

@@ -75,6 +75,10 @@ impl Api {
         answer(self.request(Method::DELETE, &format!("/{session}"))).await
     }
 
+    pub(crate) async fn erase_user(&self, user: &str) -> Result<Answer, Lost> {
+        answer(self.request(Method::DELETE, &format!("?userId={user}"))).await
+    }
+
     /// Returns all messages of a session, oldest first.
     pub(crate) async fn history(&self, session: &str) -> Result<Vec<Value>, Lost> {
         let mut messages = Vec::new();

@@ -104,7 +104,8 @@ impl Client {
         match self.rng.below(100) {
             0..8 if own.len() < MOST_SESSIONS => self.create(api).await,
             8..12 if own.len() > 2 => self.sessions[chosen].delete(api).await,
-            12..20 => self.sessions[chosen].renew(api, "renew").await,
+            12..14 => self.erase_all(api).await,
+            14..20 => self.sessions[chosen].renew(api, "renew").await,
             20..28 => self.sessions[chosen].renew(api, "heartbeat").await,
             28..34 => {
                 let minutes = 5 + self.rng.below(600);
@@ -114,6 +115,21 @@ impl Client {
             40..55 => self.send(api, 0).await,
             _ => self.send(api, chosen).await,
         }
+    }
+
+    /// Deletes all sessions of its user at once.
+    async fn erase_all(&mut self, api: &Api) -> Result<(), Lost> {
+        let own = self.sessions.iter_mut().filter(|it| !it.is_shared);
+        let mut own: Vec<_> = own.filter(|it| it.fate == BatchOutcome::Kept).collect();
+        for session in &mut own {
+            session.fate = BatchOutcome::Deleting;
+        }
+        let erased = api.erase_user(&self.user).await?.expect(200);
+        assert_eq!(erased["deleted"], own.len(), "{erased}");
+        for session in own {
+            session.fate = BatchOutcome::Deleted;
+        }
+        Ok(())
     }
 
     async fn create(&mut self, api: &Api) -> Result<(), Lost> {

@@ -43,12 +43,12 @@ async fn answers_to_concurrent_clients_are_linearizable() {
     let mut server = Server::start();
     let mut sessions = Vec::new();
     for _ in 0..SESSIONS {
-        let request = Api::new(server.url()).create(&Uuid::new_v4().to_string());
-        let session = answer(request)
+        let user = Uuid::new_v4().to_string();
+        let session = answer(Api::new(server.url()).create(&user))
             .await
             .expect("the server is running")
             .expect(201);
-        sessions.push(text(&session, "sessionId"));
+        sessions.push((text(&session, "sessionId"), user));
     }
     let clock = Arc::new(order::Ticks::default());
     let mut histories: Vec<Vec<Event>> = vec![Vec::new(); SESSIONS];
@@ -66,6 +66,7 @@ async fn answers_to_concurrent_clients_are_linearizable() {
                     sessions: sessions.clone(),
                     clock: Arc::clone(&clock),
                     seen: Vec::new(),
+                    may_erase: is_enough || round + 1 >= ROUNDS.start,
                 };
                 tokio::spawn(client.run(Arc::clone(&stopped)))
             })
@@ -87,6 +88,7 @@ async fn answers_to_concurrent_clients_are_linearizable() {
         sessions: sessions.clone(),
         clock,
         seen: Vec::new(),
+        may_erase: false,
     };
     for session in 0..SESSIONS {
         last.call(session, Call::List)
@@ -115,9 +117,11 @@ async fn answers_to_concurrent_clients_are_linearizable() {
 struct Client {
     api: Api,
     rng: Rng,
-    sessions: Vec<String>,
+    /// The ids of the sessions, and their users.
+    sessions: Vec<(String, String)>,
     clock: Arc<order::Ticks>,
     seen: Vec<(usize, Event)>,
+    may_erase: bool,
 }
 
 impl Client {
@@ -125,6 +129,7 @@ impl Client {
         while !stopped.load(Ordering::SeqCst) {
             let session = usize::try_from(self.rng.below(SESSIONS as u64)).expect("a few");
             let call = match self.rng.below(12) {
+                0 if self.may_erase && self.rng.below(4) == 0 => Call::EraseUser,
                 0..5 => Call::Send(self.rng.below(KEYS)),
                 5 => Call::Heartbeat,
                 6 => Call::Renew,
@@ -141,7 +146,8 @@ impl Client {
 
     async fn call(&mut self, session: usize, call: Call) -> Result<(), Lost> {
         let began = self.clock.next();
-        let heard = self.ask(&self.sessions[session], call).await;
+        let (id, user) = &self.sessions[session];
+        let heard = self.ask(id, user, call).await;
         let event = Event {
             call,
             began,
@@ -152,7 +158,7 @@ impl Client {
         heard.map(|_| ())
     }
 
-    async fn ask(&self, id: &str, call: Call) -> Result<Answer, Lost> {
+    async fn ask(&self, id: &str, user: &str, call: Call) -> Result<Answer, Lost> {
         let plain = |method, path: &str| self.api.request(method, &format!("/{id}{path}"));
         let request = match call {
             Call::Send(key) => self
@@ -167,6 +173,7 @@ impl Client {
             Call::Cancel => plain(Method::POST, "/cancel"),
             Call::Show => plain(Method::GET, ""),
             Call::List => plain(Method::GET, "/messages?limit=100"),
+            Call::EraseUser => self.api.request(Method::DELETE, &format!("?userId={user}")),
         };
         let answered = answer(request).await?;
         let body = &answered.body;
@@ -177,6 +184,8 @@ impl Client {
                 is_replayed: answered.is_replayed,
                 renewals: number(&body["sessionStatus"], "renewalCount"),
             },
+            (200, Call::EraseUser) => Answer::Erased(number(body, "deleted")),
+            (404, _) => Answer::Gone,
             (200, Call::List) => Answer::Messages(messages(body)),
             (200, Call::Cancel) => Answer::Cancelled(ids(&body["cancelled"])),
             (200, _) => Answer::Renewals(number(body, "renewalCount")),

@@ -23,6 +23,8 @@ pub(crate) enum Call {
     Cancel,
     Show,
     List,
+    /// Erases everything of the session's user, who has no other session.
+    EraseUser,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,10 @@ pub(crate) enum Answer {
     Messages(Vec<String>),
     /// The ids of the messages whose turns were cancelled, oldest first.
     Cancelled(Vec<String>),
+    /// The number of sessions that were erased.
+    Erased(u64),
+    /// There is no such session.
+    Gone,
 }
 
 /// A call and its answer.
@@ -59,12 +65,21 @@ struct Session {
     messages: Vec<(u64, Option<String>)>,
     /// The messages whose turns were cancelled and not opened again.
     cancelled: BTreeSet<String>,
+    is_gone: bool,
 }
 
 impl Session {
     /// Returns the session after a call with this answer; none if the answer is impossible.
     fn after(&self, event: &Event) -> Option<Self> {
         let mut next = self.clone();
+        let may_be = |answer| event.answer.as_ref().is_none_or(|it| *it == answer);
+        if event.call == Call::EraseUser {
+            next.is_gone = true;
+            return may_be(Answer::Erased(u64::from(!self.is_gone))).then_some(next);
+        }
+        if self.is_gone {
+            return may_be(Answer::Gone).then_some(next);
+        }
         match (event.call, &event.answer) {
             (Call::Send(_), Some(Answer::Busy))
             | (Call::Show | Call::List | Call::Cancel, None) => {}
@@ -82,7 +97,7 @@ impl Session {
             }
             (Call::List, Some(Answer::Messages(ids))) => next.list(ids)?,
             (Call::Cancel, Some(Answer::Cancelled(ids))) => next.cancel(ids)?,
-            (Call::List | Call::Cancel, Some(_)) => return None,
+            (Call::List | Call::Cancel, Some(_)) | (Call::EraseUser, _) => return None,
         }
         Some(next)
     }
@@ -269,6 +284,9 @@ fn an_existing_order_is_found() {
             31,
             Some(Answer::Cancelled(vec!["a".into()])),
         ),
+        event(Call::EraseUser, 32, 33, Some(Answer::Erased(1))),
+        event(Call::EraseUser, 34, 35, Some(Answer::Erased(0))),
+        event(Call::Show, 36, 37, Some(Answer::Gone)),
     ];
     explain(&history).unwrap_or_else(|stuck| panic!("{stuck}"));
 }
@@ -310,6 +328,14 @@ fn an_impossible_history_has_no_order() {
         event(Call::Cancel, 0, 1, cancelled(&["a"])),
         event(Call::Send(1), 2, 3, Some(sent("a", false, 1))),
     ];
+    let risen = [
+        event(Call::EraseUser, 0, 1, Some(Answer::Erased(1))),
+        event(Call::Show, 2, 3, Some(Answer::Renewals(0))),
+    ];
+    let erased_twice = [
+        event(Call::EraseUser, 0, 1, Some(Answer::Erased(1))),
+        event(Call::EraseUser, 2, 3, Some(Answer::Erased(1))),
+    ];
     for history in [
         &lost[..],
         &twice,
@@ -317,6 +343,8 @@ fn an_impossible_history_has_no_order() {
         &swapped,
         &cancelled_twice,
         &cancelled_before,
+        &risen,
+        &erased_twice,
     ] {
         assert!(explain(history).is_err(), "{history:?}");
     }

@@ -15,7 +15,7 @@ use crate::api::dto::{StorageAnswer, VerificationAnswer};
 use crate::api::error::ApiError;
 use crate::api::extract::Query;
 use crate::api::openapi::examples;
-use crate::api::openapi::responses::{AnySessionErrors, StorageErrors};
+use crate::api::openapi::responses::{AnySessionErrors, QueryErrors, StorageErrors};
 use crate::api::response::{json, streamed};
 use crate::api::state::ApiState;
 use crate::app::error::AppError;
@@ -67,7 +67,8 @@ fn pieces(backup: BackupFile) -> impl Stream<Item = io::Result<Bytes>> {
 
 /// Export sessions as JSON Lines
 ///
-/// For administrators: a `session` line, then its `message` lines, oldest first.
+/// For administrators: a `session` line, then its `message` lines, oldest first. With `session` or
+/// `userId`, only that session or the sessions of that user.
 #[utoipa::path(
     get,
     path = "/api/admin/export",
@@ -80,6 +81,7 @@ fn pieces(backup: BackupFile) -> impl Stream<Item = io::Result<Bytes>> {
             content_type = "application/x-ndjson", body = String,
             examples(("lines" = (value = json!(examples::export())))),
         ),
+        QueryErrors,
         AnySessionErrors,
         StorageErrors,
     ),
@@ -88,7 +90,7 @@ pub(in crate::api) async fn export(
     State(state): State<ApiState>,
     Query(query): Query<ExportQuery>,
 ) -> Result<Response, ApiError> {
-    let export = state.app.export(query.session.as_deref()).await?;
+    let export = state.app.export(query.validate()?).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/x-ndjson"),
         (

@@ -3,11 +3,13 @@
 pub(super) mod admin;
 pub(super) mod agent_states;
 pub(super) mod agents;
+pub(super) mod by_user;
 pub(super) mod cancel;
 pub(super) mod console;
 pub(super) mod events;
 pub(super) mod fallback;
 pub(super) mod health;
+pub(super) mod identity;
 mod listing;
 pub(super) mod messages;
 pub(super) mod metrics;

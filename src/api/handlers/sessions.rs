@@ -246,7 +246,7 @@ pub(in crate::api) async fn list(
     let scope = Scope::for_user(client.principal.user());
     let user = page.filter.user;
     if scope != Scope::All && !user.is_some_and(|user| scope.includes(user)) {
-        let reason = "userId must be given and match the token's sub";
+        let reason = "userId must be given, and be the token's user (GET /api/auth/me)";
         return Err(ApiError::forbidden(reason));
     }
     Ok(listing::respond(state.app, page, scope).await?)

@@ -11,8 +11,9 @@ use super::sample::{
 };
 use crate::api::dto::{
     self, AgentAnswer, AgentListAnswer, AgentResponse, AgentStatesAnswer, AgentTurns,
-    CancelledTurns, Deleted, FoundMessageList, MessageList, SentAnswer, SessionInfo, SessionStatus,
-    SessionsHealth, StatsInfo, StorageAnswer, Submitted, UserMessage, VerificationAnswer, WithError,
+    CancelledTurns, Deleted, FoundMessageList, MessageList, PrincipalInfo, SentAnswer, SessionInfo,
+    SessionStatus, SessionsHealth, StatsInfo, StorageAnswer, Submitted, UserErased, UserMessage,
+    VerificationAnswer, WithError,
 };
 use crate::api::error::ApiError;
 use crate::app::error::Unavailable;
@@ -21,6 +22,7 @@ use crate::app::{
     Status, StorageInfo, Verified, WaitingTurns,
 };
 use crate::archive;
+use crate::auth::identity::Principal;
 use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item};
 use crate::domain::failure::FailureReason;
 use crate::domain::id::AgentId;
@@ -55,6 +57,18 @@ fn info(session: &Session, now: Timestamp) -> Value {
 
 pub(in crate::api) fn deleted_session() -> Value {
     json!(Deleted::new(session_id()))
+}
+
+pub(in crate::api) fn erased_user() -> Value {
+    json!(UserErased::new(2))
+}
+
+pub(in crate::api) fn user_principal() -> Value {
+    json!(PrincipalInfo::from(Principal::User(session().user_id)))
+}
+
+pub(in crate::api) fn admin_principal() -> Value {
+    json!(PrincipalInfo::from(Principal::Admin))
 }
 
 pub(in crate::api) fn session_list() -> Value {

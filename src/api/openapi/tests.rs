@@ -34,17 +34,19 @@ fn every_endpoint_is_described_and_every_described_endpoint_exists() {
 
 /// The titles of ElizaOS's reference pages, or new ids. Generated clients use them as names of
 /// functions, so changing an id breaks clients.
-const OPERATIONS: [&str; 26] = [
+const OPERATIONS: [&str; 30] = [
     "backupDatabase",
     "cancelSessionTurns",
     "createSession",
     "deleteSession",
+    "deleteUserSessions",
     "exportSessions",
     "getAgent",
     "getAgentEvents",
     "listAgentStates",
     "listAgentTurns",
     "getChannelMessages",
+    "getCurrentPrincipal",
     "getHealth",
     "getLiveness",
     "getMetrics",

@@ -20,16 +20,6 @@ export const token = {
   forget: () => sessionStorage.removeItem(TOKEN),
 };
 
-/** The user that the token identifies, if any. */
-export function tokenUser() {
-  try {
-    const payload = token.get().split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
-    return JSON.parse(atob(payload)).sub;
-  } catch {
-    return undefined;
-  }
-}
-
 export function whenUnauthorized(handler) {
   onUnauthorized = handler;
 }
@@ -91,7 +81,12 @@ export const api = {
   transcript: (id, parameters, signal) =>
     json(`/api/messaging/channels/${encodeURIComponent(id)}/messages${query(parameters)}`, { signal }),
   send: (id, body) => json(`${session(id)}/messages`, { method: 'POST', body }),
-  export: async (id) => (await call(`/api/admin/export${query({ session: id })}`, { headers: { Accept: 'application/x-ndjson' } })).text(),
+  /** The role of the caller, and the id of a user. */
+  me: (signal) => json('/api/auth/me', { signal }),
+  removeAllOf: (userId) => json(SESSIONS + query({ userId }), { method: 'DELETE' }),
+  /** The lines of a session, or of the sessions of a user: `{ session }` or `{ userId }`. */
+  exportOf: async (parameters) => (await call(`/api/admin/export${query(parameters)}`, { headers: { Accept: 'application/x-ndjson' } })).text(),
+  export: (id) => api.exportOf({ session: id }),
   agents: async (signal) => (await json('/api/agents', { signal })).data.agents,
   /** The health, also when it is reported as an error. */
   health: async (signal) => {

@@ -1,6 +1,6 @@
 // The list of sessions, newest first: filtered, paged, and refreshed in the background.
 
-import { api, namesOfAgents, reopenTokenPrompt, tokenUser } from './api.js';
+import { api, namesOfAgents, reopenTokenPrompt } from './api.js';
 import { Countdown } from './countdown.js';
 import { startConversation } from './dialogs.js';
 import { emptyState, h, setText } from './dom.js';
@@ -98,12 +98,23 @@ class Sessions {
     } catch (error) {
       if (this.signal.aborted || request !== this.request) return;
       // A user may list only their own sessions.
-      if (error.status === 403 && !parameters.userId && tokenUser()) {
-        this.userId = tokenUser();
+      const userId = error.status === 403 && !parameters.userId ? await this.ownId() : undefined;
+      if (this.signal.aborted || request !== this.request) return;
+      if (userId) {
+        this.userId = userId;
         await this.refresh();
         return;
       }
       this.fail(error);
+    }
+  }
+
+  /** The id of the user whom the token identifies, if any. */
+  async ownId() {
+    try {
+      return (await api.me(this.signal)).userId;
+    } catch {
+      return undefined;
     }
   }
 

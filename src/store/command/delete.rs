@@ -14,7 +14,7 @@ use crate::store::write::txn::Txn;
 const MAX_ROWS: usize = 500;
 
 /// A session's rows beside its messages, their keys and its open turns.
-const OWN_ROWS: usize = 5;
+pub(super) const OWN_ROWS: usize = 5;
 
 /// Deletes a session, active or expired: from then on it is not found.
 #[derive(Debug)]

@@ -14,10 +14,10 @@ use crate::store::schema::deadline::DueSession;
 use crate::store::write::txn::Txn;
 
 /// The number of rows that one slice removes, so that a request never waits for more.
-const SLICE: usize = 500;
+pub(super) const SLICE: usize = 500;
 
 /// The number of quarantined records that are held in memory at once: they may be large.
-const MAX_QUARANTINED: usize = 16;
+pub(super) const MAX_QUARANTINED: usize = 16;
 
 /// Removes a slice of what is past its retention: messages of deleted sessions first, then sessions
 /// in the order of their expiry, then those whose records are lost.
@@ -49,7 +49,8 @@ impl Apply for Purge {
 
     fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Purged> {
         let mut purged = Purged::default();
-        let mut budget = SLICE.saturating_sub(continue_deletions(txn, SLICE)?);
+        let mut budget =
+            SLICE.saturating_sub(continue_deletions(txn, SLICE, SessionId::from(u128::MAX))?);
         let mut rest = self;
         let is_done = purge_expired(txn, &mut rest.after, &mut budget, &mut purged)?
             && purge_damaged(
@@ -160,10 +161,17 @@ fn has_ended(txn: &Txn<'_>, session: &Quarantined) -> bool {
     session.expires_at.unwrap_or(session.found_at) + txn.rules.retention <= txn.now
 }
 
-fn continue_deletions(txn: &mut Txn<'_>, budget: usize) -> CommandResult<usize> {
+/// Removes messages of deleted sessions, up to the session `last`; returns how many rows were
+/// removed, which are less than `budget` if none are left.
+pub(super) fn continue_deletions(
+    txn: &mut Txn<'_>,
+    budget: usize,
+    last: SessionId,
+) -> CommandResult<usize> {
     let mut removed = 0;
     while removed < budget {
-        let Some(session) = txn.next_deletion()? else {
+        let next = txn.next_deletion()?;
+        let Some(session) = next.filter(|session| *session <= last) else {
             break;
         };
         let left = budget - removed;

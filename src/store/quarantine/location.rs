@@ -43,6 +43,11 @@ impl KeyKind {
 }
 
 impl RecordLocation {
+    /// Returns what the locations of a user's create keys begin with.
+    pub(crate) fn create_keys_of(user: UserId) -> String {
+        format!("create_key {user} ")
+    }
+
     /// Returns the time of the message at a location, if it is a message's.
     pub(crate) fn message_time(location: &str) -> Option<Timestamp> {
         let at = location.strip_prefix("message ")?;
@@ -58,7 +63,9 @@ impl fmt::Display for RecordLocation {
             Self::Turn(position) => write!(f, "turn {position}"),
             Self::Key(kind, key) => f.write_str(&kind.location(key.as_str())),
             Self::RemoteSession => f.write_str("upstream"),
-            Self::CreateKey(user, key) => write!(f, "create_key {user} {}", key.as_str()),
+            Self::CreateKey(user, key) => {
+                write!(f, "{}{}", Self::create_keys_of(*user), key.as_str())
+            }
         }
     }
 }

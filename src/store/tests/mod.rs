@@ -44,6 +44,7 @@ mod cancel;
 mod crashes;
 mod damage;
 mod disk;
+mod erase_user;
 mod events;
 mod fault_points;
 mod faults;

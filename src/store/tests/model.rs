@@ -137,6 +137,7 @@ impl Pair {
                 }
             }
             SessionCall::Delete(session) => self.delete(self.named(session))?,
+            SessionCall::EraseUser(user) => self.erase_user(user_of(user))?,
         }
         Ok(())
     }

@@ -112,6 +112,12 @@ impl Pair {
         Ok(())
     }
 
+    pub(super) fn erase_user(&mut self, user: UserId) -> Check {
+        let found = self.rig.erase_user(user);
+        prop_assert_eq!(found, self.reference.erase_user(user));
+        Ok(())
+    }
+
     pub(super) fn purge(&mut self) -> Check {
         let (_, found) = self.rig.purge();
         prop_assert_eq!(found, self.reference.purge());

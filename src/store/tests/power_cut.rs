@@ -55,11 +55,13 @@ fn act(pair: &mut Pair, dice: &mut Dice) -> Check {
     }
     let id = sessions[dice.below(sessions.len())];
     pair.pass(Millis(dice.below(10_000).try_into().unwrap()));
-    match dice.below(21) {
+    match dice.below(22) {
         20 => {
             pair.maintain(dice.below(2) == 0, dice.below(1000) as u64);
             Ok(())
         }
+        // Of so few sessions, it takes one transaction.
+        21 => pair.erase_user(UserId::from(ALICE)),
         0 => pair.heartbeat(id),
         1 => pair.renew(id),
         2 => {

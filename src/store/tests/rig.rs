@@ -1,6 +1,6 @@
 //! The fixture of the store's tests.
 
-use super::super::command::AdvanceCounters;
+use super::super::command::{AdvanceCounters, EraseUser};
 use super::reference::{Contents, StoredKey, Turn};
 use super::*;
 use crate::domain::archive::Quarantined;
@@ -328,6 +328,20 @@ impl Rig {
             slices += 1;
         }
         (slices, sessions)
+    }
+
+    /// Erases everything of a user; returns the sessions that are gone, and how many were active or
+    /// retained.
+    pub(super) fn erase_user(&self, user: UserId) -> (Vec<SessionId>, u64) {
+        let (mut sessions, mut deleted) = (Vec::new(), 0);
+        let mut next = Some(EraseUser::new(user));
+        while let Some(slice) = next {
+            let erased = self.submit(slice).unwrap();
+            sessions.extend(erased.sessions);
+            deleted += erased.deleted;
+            next = erased.next;
+        }
+        (sessions, deleted)
     }
 
     /// Whether the last commit succeeded.

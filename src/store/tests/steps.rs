@@ -73,6 +73,8 @@ pub(super) enum SessionCall {
         again: Option<(Index, bool)>,
     },
     Delete(Index),
+    /// Erases everything of a user.
+    EraseUser(Index),
 }
 
 /// The message that a submit names.
@@ -265,6 +267,7 @@ fn session_call() -> impl Strategy<Value = SessionCall> {
         }),
         14 => submit(),
         2 => index().prop_map(SessionCall::Delete),
+        1 => index().prop_map(SessionCall::EraseUser),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::domain::id::SessionId;
+use crate::domain::id::{SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
@@ -12,6 +12,9 @@ use crate::domain::waiting::SubmittedError;
 #[derive(Debug, Default)]
 pub struct ExportCursor {
     pub(super) only: Option<SessionId>,
+    pub(super) user: Option<UserId>,
+    /// Whether only the user's sessions with quarantined records are left.
+    pub(super) is_in_quarantine: bool,
     /// The session that was exported last.
     pub(super) after: Option<SessionId>,
     /// Whether sessions are searched for in every table.
@@ -66,6 +69,15 @@ impl ExportCursor {
     pub fn only(session: SessionId) -> Self {
         Self {
             only: Some(session),
+            ..Self::default()
+        }
+    }
+
+    /// Starts an export of a user's sessions.
+    #[must_use]
+    pub fn of_user(user: UserId) -> Self {
+        Self {
+            user: Some(user),
             ..Self::default()
         }
     }

@@ -15,6 +15,7 @@ mod parts;
 mod seek;
 mod sessions;
 mod slice;
+mod user;
 
 pub use self::cursor::ExportCursor;
 use self::slice::Slice;
@@ -35,7 +36,7 @@ impl Reader<'_> {
         now: Timestamp,
     ) -> ReadResult<Vec<Item>> {
         let mut slice = Slice::new(self, rows, now);
-        while slice.items.len() < rows && !cursor.is_done {
+        while slice.items.len() + slice.skipped < rows && !cursor.is_done {
             match cursor.current.take() {
                 Some(current) => cursor.current = slice.messages_of(current)?,
                 None => slice.next_session(cursor)?,

@@ -20,14 +20,24 @@ type Record = Result<Session, (RecordError, Vec<u8>)>;
 impl Slice<'_> {
     /// Adds the next session's own items and begins its messages.
     pub(super) fn next_session(&mut self, cursor: &mut ExportCursor) -> ReadResult<()> {
-        let next = match cursor.only {
-            Some(only) => (cursor.after != Some(only)).then_some(only),
-            None => self.next_owner(cursor)?,
+        let next = match (cursor.only, cursor.user) {
+            (Some(only), _) => (cursor.after != Some(only)).then_some(only),
+            (None, Some(user)) => return self.next_session_of(user, cursor),
+            (None, None) => self.next_owner(cursor)?,
         };
         let Some(id) = next else {
             cursor.is_done = true;
             return Ok(());
         };
+        self.begin_session(id, cursor)
+    }
+
+    /// Adds a session's own items and begins its messages.
+    pub(super) fn begin_session(
+        &mut self,
+        id: SessionId,
+        cursor: &mut ExportCursor,
+    ) -> ReadResult<()> {
         cursor.after = Some(id);
         let before = self.items.len();
         let is_read = self.own_record(id, cursor.is_salvage)?;

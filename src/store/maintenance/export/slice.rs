@@ -16,6 +16,8 @@ pub(super) struct Slice<'a> {
     pub(super) now: Timestamp,
     pub(super) items: Vec<Item>,
     pub(super) lost: Vec<String>,
+    /// The number of quarantined records that were read and left out.
+    pub(super) skipped: usize,
 }
 
 impl<'a> Slice<'a> {
@@ -26,6 +28,7 @@ impl<'a> Slice<'a> {
             now,
             items: Vec::new(),
             lost: Vec::new(),
+            skipped: 0,
         }
     }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub(crate) use self::frame::RecordError;
 use self::frame::{
-    HEADROOM_BYTES, MAX_RECORD_BYTES, decode, decode_version, encode, encode_version,
+    HEADER_BYTES, HEADROOM_BYTES, MAX_RECORD_BYTES, decode, decode_version, encode, encode_version,
 };
 pub(crate) use self::message::{borrow_message, decode_message, encode_message};
 pub(crate) use self::submit_key::{
@@ -142,6 +142,13 @@ pub(crate) fn decode_session(id: SessionId, bytes: &[u8]) -> Result<Session, Rec
         metadata: record.metadata.to_owned(),
         create_key: record.create_key.map(key).transpose()?,
     })
+}
+
+/// Returns the user of a session whose record may be undecodable otherwise. Every version begins
+/// with the agent and the user, 16 bytes each.
+pub(crate) fn user_of_session(bytes: &[u8]) -> Option<UserId> {
+    let user = bytes.get(HEADER_BYTES + 16..HEADER_BYTES + 32)?;
+    Uuid::from_slice(user).ok().map(UserId)
 }
 
 fn key(text: &str) -> Result<IdempotencyKey, RecordError> {

@@ -289,6 +289,21 @@ impl Reference {
         Ok(())
     }
 
+    /// Removes all sessions of a user; returns them, and how many were active or retained.
+    pub(super) fn erase_user(&mut self, user: UserId) -> (Vec<SessionId>, u64) {
+        let (now, keeping) = (self.now, self.rules.retention);
+        let theirs = self.sessions.values().map(|kept| &kept.session);
+        let theirs: Vec<_> = theirs.filter(|session| session.user_id == user).collect();
+        let is_retained = |session: &&&Session| now < session.expires_at + keeping;
+        let retained = theirs.iter().filter(is_retained).count() as u64;
+        let ids: Vec<SessionId> = theirs.iter().map(|session| session.id).collect();
+        for id in &ids {
+            self.remove(*id);
+        }
+        self.create_keys.retain(|(owner, _), _| *owner != user);
+        (ids, retained)
+    }
+
     /// Removes purged sessions; returns them in the order of their expiry.
     pub(super) fn purge(&mut self) -> Vec<SessionId> {
         let (now, keeping) = (self.now, self.rules.retention);

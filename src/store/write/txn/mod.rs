@@ -10,6 +10,7 @@ mod quota;
 mod raw_records;
 mod sessions;
 mod turns;
+mod user;
 mod waiting;
 
 use redb::{Table, WriteTransaction};
