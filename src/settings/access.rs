@@ -99,7 +99,8 @@ fn refuse_without_key(layers: &Layers) -> Result<(), ConfigError> {
     match names.iter().find(|name| layers.get(name).is_some()) {
         None => Ok(()),
         Some(name) => Err(ConfigError(format!(
-            "{} is set, but {JWT_KEY} is not, so that no JSON Web Token is accepted; set              {JWT_KEY} (or {JWT_KEY}_FILE) too, or leave {name} out",
+            "{} is set, but {JWT_KEY} is not, so that no JSON Web Token is accepted; set \
+             {JWT_KEY} (or {JWT_KEY}_FILE) too, or leave {name} out",
             layers.shown(name)
         ))),
     }

@@ -111,6 +111,7 @@ fn values_that_cannot_be_read() {
     page.env("TRUSTED_PROXIES", "10.0.0.0/8, 10.0.0.0/40");
     page.env("SESSION_TIME_SCALE", "fast");
     page.add(&[], &[], "JWT_ISSUER=https://issuer.example");
+    page.add(&[], &[], "BACKUP_DIR=backups");
     insta::assert_snapshot!(page.text);
 }
 
