@@ -151,7 +151,7 @@ async fn missing_and_expired_resources() {
             &["method", "path"],
         ),
         (
-            server.delete(SESSIONS).await,
+            server.patch(SESSIONS, json!({})).await,
             405,
             "METHOD_NOT_ALLOWED",
             "MethodNotAllowedError",

@@ -145,8 +145,8 @@ async fn a_wrong_method_is_a_json_405_with_allow() {
     let session = server.session().await;
     let transcript = format!("/api/messaging/channels/{session}/messages");
     for (method, path, allowed) in [
-        (Method::PUT, SESSIONS.to_owned(), "GET,HEAD,POST"),
-        (Method::DELETE, SESSIONS.to_owned(), "GET,HEAD,POST"),
+        (Method::PUT, SESSIONS.to_owned(), "DELETE,GET,HEAD,POST"),
+        (Method::PATCH, SESSIONS.to_owned(), "DELETE,GET,HEAD,POST"),
         (Method::POST, format!("{SESSIONS}/health"), "GET,HEAD"),
         (Method::POST, at(&session, ""), "DELETE,GET,HEAD"),
         (Method::PATCH, at(&session, ""), "DELETE,GET,HEAD"),
