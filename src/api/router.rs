@@ -5,8 +5,8 @@ use utoipa_axum::routes;
 
 use super::access::ProtectedRouter;
 use super::handlers::{
-    admin, agent_states, agents, by_user, cancel, console, events, health, identity, messages, metrics, openapi, search,
-    sessions, submit, work,
+    admin, agent_states, agents, by_user, cancel, console, events, health, identity, messages,
+    metrics, openapi, search, sessions, submit, work,
 };
 use super::openapi::description;
 use crate::auth::access::Access::{Admin, Agent, Authenticated, Public, SessionList};

@@ -132,7 +132,10 @@ async fn readers_that_join_at_any_moment_miss_and_repeat_nothing() {
         tasks
     };
     let ((), tasks) = tokio::join!(writer, readers);
-    let whole: String = (0..60).map(|n| format!("{n}.")).collect();
+    let whole = (0..60)
+        .map(|n| format!("{n}."))
+        .collect::<Vec<_>>()
+        .concat();
     let mut joined_in_the_middle = 0;
     for task in tasks {
         let (number, screen) = task.await.unwrap();

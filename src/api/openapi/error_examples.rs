@@ -61,13 +61,7 @@ pub(super) fn all() -> Vec<ExampleResponse> {
             "The idempotency key was used with a different body",
         )
         .example("idempotencyConflict", idempotency_conflict()),
-        response(
-            "TurnCancelled",
-            "A client cancelled the reply; the message is stored. Or the idempotency key was used \
-             with a different body",
-        )
-        .example("turnCancelled", failed(TurnFailure::cancelled()))
-        .example("idempotencyConflict", idempotency_conflict()),
+        turn_cancelled(),
         response("SessionNotFound", "The session does not exist").example(
             "sessionNotFound",
             RuleViolation::SessionNotFound(session_id()),
@@ -95,14 +89,7 @@ pub(super) fn all() -> Vec<ExampleResponse> {
         )
         .example("sessionExpired", session_expired())
         .example("whileWaiting", failed(TurnFailure::session_expired())),
-        response(
-            "RenewalFailed",
-            "The session has reached its maximum duration",
-        )
-        .example(
-            "renewalFailed",
-            RuleViolation::RenewalRefused(renewal_refused()),
-        ),
+        renewal_failed(),
         response(
             "InternalError",
             "The server failed. With `outcome: unknown` the change may or may not be stored, and a \
@@ -185,6 +172,27 @@ fn unavailable(name: &'static str, description: &'static str) -> ExampleResponse
         .example("overloaded", Unavailable::Overloaded)
         .example("shuttingDown", Unavailable::ShuttingDown)
         .example("storage", Unavailable::Storage)
+}
+
+fn renewal_failed() -> ExampleResponse {
+    response(
+        "RenewalFailed",
+        "The session has reached its maximum duration",
+    )
+    .example(
+        "renewalFailed",
+        RuleViolation::RenewalRefused(renewal_refused()),
+    )
+}
+
+fn turn_cancelled() -> ExampleResponse {
+    response(
+        "TurnCancelled",
+        "A client cancelled the reply; the message is stored. Or the idempotency key was used \
+         with a different body",
+    )
+    .example("turnCancelled", failed(TurnFailure::cancelled()))
+    .example("idempotencyConflict", idempotency_conflict())
 }
 
 fn turn_closed() -> ExampleResponse {

@@ -81,13 +81,12 @@ fn cancel(
         ..
     } = selected;
     let (text, reply) = sent.map_or((None, None), |sent| (Some(sent.text), sent.reply));
-    let reply = match reply {
-        Some(reply) => Some(answer(txn, session, &mut message, reply_id, reply)?),
-        None => {
-            fail(txn, session, &mut message, TurnFailure::cancelled(), text);
-            None
-        }
+    let Some(reply) = reply else {
+        fail(txn, session, &mut message, TurnFailure::cancelled(), text);
+        txn.put_message(&message)?;
+        return Ok(None);
     };
+    let reply = answer(txn, session, &mut message, reply_id, reply)?;
     txn.put_message(&message)?;
-    Ok(reply)
+    Ok(Some(reply))
 }
