@@ -8,8 +8,9 @@
 //!   JavaScript writes it.
 //! - [`metrics`]: counters, gauges and histograms.
 //! - [`telemetry`]: the log.
-//! - [`archive`], [`message_json`], [`process`]: sessions as JSON Lines; the JSON parts of
-//!   a message; signals, limits and files of the process.
+//! - [`message_json`], [`process`], [`session_json`]: the JSON parts of a message; signals, limits
+//!   and files of the process; changes of a session's metadata, digests of requests.
+//! - [`archive`]: sessions as JSON Lines.
 //! - [`store`]: sessions and messages in one redb file, behind named queries and commands.
 //! - [`agents`]: characters, their backends, and the turn runner.
 //! - [`auth`]: authentication, access rules, origins, rate limits.
@@ -47,6 +48,7 @@ pub mod metrics;
 pub mod process;
 pub mod realtime;
 pub mod server;
+pub mod session_json;
 pub mod settings;
 pub mod space;
 pub mod store;

@@ -6,7 +6,7 @@ use utoipa_axum::routes;
 use super::access::ProtectedRouter;
 use super::handlers::{
     admin, agent_states, agents, by_user, cancel, console, events, health, identity, messages,
-    metrics, openapi, search, sessions, submit, work,
+    metrics, openapi, search, sessions, submit, update_session, work,
 };
 use super::openapi::description;
 use crate::auth::access::Access::{Admin, Agent, Authenticated, Public, SessionList};
@@ -20,6 +20,7 @@ pub(super) fn routes() -> ProtectedRouter {
         .routes(Authenticated, routes!(health::sessions))
         .routes(Authenticated, routes!(sessions::show))
         .routes(Authenticated, routes!(sessions::delete))
+        .routes(Authenticated, routes!(update_session::update))
         .routes(Authenticated, routes!(messages::list))
         .routes(Authenticated, routes!(messages::send))
         .routes(Authenticated, routes!(messages::stream))

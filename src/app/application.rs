@@ -25,6 +25,7 @@ use crate::domain::time::Timestamp;
 use crate::events::EventBus;
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::store::command::NewIds;
 
 /// The running server.
 #[derive(Debug)]
@@ -185,10 +186,13 @@ impl App {
     /// Returns a new `UUIDv7`. Its 74 random bits are fresh, so that a neighbour's id cannot be
     /// guessed; its time keeps B-tree inserts together.
     pub(super) fn new_id(&self) -> Uuid {
-        let now = u64::try_from(self.now().0).unwrap_or(0);
-        // The remainder is below 1000, so its nanoseconds fit.
-        let nanos = u32::try_from(now % 1000).unwrap_or(0) * 1_000_000;
-        Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, now / 1000, nanos))
+        new_id(&self.clock)
+    }
+
+    /// Returns a source of new ids that the store can call.
+    pub(super) fn new_ids(&self) -> NewIds {
+        let clock = self.clock.clone();
+        NewIds(Box::new(move || new_id(&clock)))
     }
 
     /// Runs `work` to its end, even if the caller disconnects.
@@ -199,4 +203,11 @@ impl App {
         let done = self.tasks.spawn(work.in_current_span()).await;
         done.map_err(|_| AppError::Internal)?
     }
+}
+
+fn new_id(clock: &Clock) -> Uuid {
+    let now = u64::try_from(clock.now().0).unwrap_or(0);
+    // The remainder is below 1000, so its nanoseconds fit.
+    let nanos = u32::try_from(now % 1000).unwrap_or(0) * 1_000_000;
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, now / 1000, nanos))
 }

@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use super::application::App;
 use super::error::AppError;
 use super::session_ref::Scope;
+use crate::domain::continued::ContinueFrom;
 use crate::domain::error::RuleViolation;
 use crate::domain::id::{AgentId, SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::session::NewSession;
 use crate::domain::timeout::TimeoutOverrides;
-use crate::store::command::{CreateSession, Created};
+use crate::store::command::{Continuation, CreateSession, Created};
 
 /// A request to create a session.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct CreateRequest {
     pub metadata: String,
     /// The requested timeouts.
     pub timeout: TimeoutOverrides,
+    /// The session that it continues.
+    pub continue_from: Option<ContinueFrom>,
 }
 
 impl App {
@@ -32,7 +35,7 @@ impl App {
     /// Rate limits count by `address`; over the Unix socket, without an address, none apply.
     ///
     /// # Errors
-    /// The user is outside `scope`, the agent is unknown, a limit is reached, or the store fails.
+    /// The user is outside `scope`, the agent or what it continues is unknown, a limit is reached, or the store fails.
     pub async fn create_session(
         &self,
         request: CreateRequest,
@@ -55,9 +58,13 @@ impl App {
             None => false,
         };
         let agent = self.agents.get(agent_id);
+        let mut up_to_at = None;
         if !is_retry {
             if agent.is_none() {
                 return Err(RuleViolation::AgentNotFound(agent_id).into());
+            }
+            if let Some(from) = &request.continue_from {
+                up_to_at = self.last_to_copy(from, (user_id, agent_id)).await?;
             }
             if let Some(address) = address {
                 self.limits.count_create(address)?;
@@ -76,6 +83,11 @@ impl App {
             },
             requested_timeout: request.timeout,
             has_agent: agent.is_some(),
+            continuation: request.continue_from.map(|from| Continuation {
+                from,
+                up_to_at,
+                ids: self.new_ids(),
+            }),
         };
         Ok(self.store.submit(command).await?)
     }

@@ -6,6 +6,7 @@ mod admin;
 mod agent_states;
 mod application;
 mod cancel;
+mod continuation;
 mod create;
 mod erase_user;
 pub mod error;

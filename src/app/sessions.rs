@@ -10,7 +10,7 @@ use crate::domain::session::{LifeStage, Session};
 use crate::domain::time::Millis;
 use crate::domain::timeout::TimeoutOverrides;
 use crate::store::Stats;
-use crate::store::command::{DeleteSession, Heartbeat, PatchTimeout, Purge, Renew};
+use crate::store::command::{DeleteSession, Heartbeat, PatchTimeout, Purge, Renew, UpdateMetadata};
 use crate::store::error::SubmitError;
 
 /// How many sessions one query of a user's statistics reads.
@@ -72,6 +72,20 @@ impl App {
         policy.check(patch).map_err(ValidationError::from)?;
         let session_id = self.session(target).await?.id;
         let command = PatchTimeout { session_id, patch };
+        Ok(self.store.submit(command).await?)
+    }
+
+    /// Applies a merge patch to a session's metadata, the text of a JSON object.
+    ///
+    /// # Errors
+    /// The session is unknown or expired, the metadata would be too large, or the store fails.
+    pub async fn update_metadata(
+        &self,
+        target: &SessionRef,
+        patch: String,
+    ) -> Result<Session, AppError> {
+        let session_id = self.session(target).await?.id;
+        let command = UpdateMetadata { session_id, patch };
         Ok(self.store.submit(command).await?)
     }
 

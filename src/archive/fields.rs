@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::domain::id::parse_uuid;
-use crate::domain::key::IdempotencyKey;
+use crate::domain::key::{IdempotencyKey, RequestDigest};
 use crate::domain::time::Timestamp;
 use crate::json;
 
@@ -26,6 +26,16 @@ pub(super) fn time(field: &str, text: &str) -> Result<Timestamp, String> {
 
 pub(super) fn key(field: &str, text: &str) -> Result<IdempotencyKey, String> {
     IdempotencyKey::parse(text).ok_or_else(|| format!("{field} is not an idempotency key"))
+}
+
+/// Parses a SHA-256 digest, in lower case so that it is exported as it was imported.
+pub(super) fn digest(field: &str, text: &str) -> Result<RequestDigest, String> {
+    let mut bytes = [0; 32];
+    let decoded = hex::decode_to_slice(text, &mut bytes);
+    if decoded.is_err() || text != hex::encode(bytes) {
+        return Err(format!("{field} is not a SHA-256 digest of 64 hex digits"));
+    }
+    Ok(RequestDigest(bytes))
 }
 
 /// Returns stored JSON as it is. Invalid JSON, which only a bug can store, becomes a string.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::fields::{array, id, key, object, raw, time};
-use crate::domain::archive::ArchivedMessage;
+use super::fields::{array, digest, id, key, object, raw, time};
+use crate::domain::archive::{ArchivedKey, ArchivedMessage};
 use crate::domain::failure::FailureReason;
 use crate::domain::id::SessionId;
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
@@ -32,10 +32,26 @@ pub(super) struct MessageLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     agent: Option<AgentPart>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    keys: Vec<String>,
+    keys: Vec<KeyPart>,
     /// Only for a user's message: the submitted errors that closed its turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     errors: Vec<ErrorPart>,
+}
+
+/// An idempotency key.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum KeyPart {
+    Plain(String),
+    Submitted(SubmittedKeyPart),
+}
+
+/// The key of a reply that was submitted with session metadata, and the digest of that.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct SubmittedKeyPart {
+    key: String,
+    session_metadata: String,
 }
 
 /// A submitted error, and the key that retains it.
@@ -52,6 +68,8 @@ struct ErrorPart {
     thought: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     actions: Option<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session_metadata: Option<String>,
     failed: Vec<String>,
 }
 
@@ -96,6 +114,8 @@ enum State {
     Open,
     Replied,
     Failed,
+    /// The message is a copy without a turn.
+    Copied,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -164,7 +184,7 @@ impl MessageLine {
             attachments: message.body.attachments.as_deref().map(raw),
             user,
             agent,
-            keys: keys.iter().map(|key| key.as_str().to_owned()).collect(),
+            keys: keys.iter().map(KeyPart::new).collect(),
             errors: errors.iter().map(ErrorPart::new).collect(),
         }
     }
@@ -183,7 +203,13 @@ impl MessageLine {
         }
         let metadata = self.metadata.map(|raw| object("metadata", &raw));
         let attachments = self.attachments.map(|raw| array("attachments", &raw));
-        let keys = self.keys.iter().map(|text| key("one of its keys", text));
+        let keys = self.keys.into_iter().map(KeyPart::into_key);
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        if keys.iter().any(|key| key.session_metadata.is_some())
+            && matches!(role, Role::User { .. })
+        {
+            return Err("only the keys of an agent's message have sessionMetadata".into());
+        }
         Ok(ArchivedMessage {
             message: Message {
                 id: id("id", &self.id)?,
@@ -197,7 +223,7 @@ impl MessageLine {
                 },
                 role,
             },
-            keys: keys.collect::<Result<_, _>>()?,
+            keys,
             turn,
             errors: errors.into_iter().collect::<Result<_, _>>()?,
         })
@@ -213,6 +239,7 @@ impl UserPart {
         let part = self.turn;
         let state = match (part.state, part.replied_at, part.failure) {
             (State::Open, None, None) => TurnState::Open,
+            (State::Copied, None, None) => TurnState::Copied,
             (State::Replied, Some(at), None) => TurnState::Replied(time("turn.repliedAt", &at)?),
             (State::Failed, None, Some(failure)) => TurnState::Failed(failure.into_failure()?),
             _ => return Err("the state of its turn contradicts repliedAt or failure".into()),
@@ -231,6 +258,31 @@ impl UserPart {
     }
 }
 
+impl KeyPart {
+    fn new(archived: &ArchivedKey) -> Self {
+        let key = archived.key.as_str().to_owned();
+        match archived.session_metadata {
+            None => Self::Plain(key),
+            Some(digest) => Self::Submitted(SubmittedKeyPart {
+                key,
+                session_metadata: hex::encode(digest.0),
+            }),
+        }
+    }
+
+    fn into_key(self) -> Result<ArchivedKey, String> {
+        let (text, session_metadata) = match self {
+            Self::Plain(key) => (key, None),
+            Self::Submitted(part) => (part.key, Some(part.session_metadata)),
+        };
+        let session_metadata = session_metadata.map(|it| digest("keys.sessionMetadata", &it));
+        Ok(ArchivedKey {
+            key: key("one of its keys", &text)?,
+            session_metadata: session_metadata.transpose()?,
+        })
+    }
+}
+
 impl ErrorPart {
     fn new(error: &SubmittedError) -> Self {
         Self {
@@ -240,6 +292,7 @@ impl ErrorPart {
             attachments: error.attachments.as_deref().map(raw),
             thought: error.thought.clone(),
             actions: error.actions.as_deref().map(raw),
+            session_metadata: error.session_metadata.map(|it| hex::encode(it.0)),
             failed: error.failed.iter().map(ToString::to_string).collect(),
         }
     }
@@ -249,6 +302,8 @@ impl ErrorPart {
         let attachments = self.attachments;
         let attachments = attachments.map(|text| array("errors.attachments", &text));
         let actions = self.actions.map(|text| array("errors.actions", &text));
+        let session_metadata = self.session_metadata;
+        let session_metadata = session_metadata.map(|text| digest("errors.sessionMetadata", &text));
         let failed = self.failed.iter().map(|text| id("errors.failed", text));
         Ok(SubmittedError {
             key: key("errors.key", &self.key)?,
@@ -257,6 +312,7 @@ impl ErrorPart {
             attachments: attachments.transpose()?,
             thought: self.thought,
             actions: actions.transpose()?,
+            session_metadata: session_metadata.transpose()?,
             failed: failed.collect::<Result<_, _>>()?,
         })
     }
@@ -327,6 +383,7 @@ impl TurnPart {
     fn new(turn: &TurnState, open: Option<&OpenTurn>) -> Self {
         let (state, replied_at, failure) = match turn {
             TurnState::Open => (State::Open, None, None),
+            TurnState::Copied => (State::Copied, None, None),
             TurnState::Replied(at) => (State::Replied, Some(at.to_string()), None),
             TurnState::Failed(failure) => (State::Failed, None, Some(FailurePart::new(failure))),
         };

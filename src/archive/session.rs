@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::fields::{id, key, object, raw, time};
+use super::fields::{digest, id, key, object, raw, time};
 use crate::domain::archive::{ArchivedSession, CreateKeyUse};
+use crate::domain::continued::ContinuedFrom;
 use crate::domain::session::Session;
 use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides};
+use crate::session_json::create_digest;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -29,7 +31,19 @@ pub(super) struct SessionLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     claim: Option<ClaimPart>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    continued_from: Option<ContinuedPart>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct ContinuedPart {
+    session_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<String>,
+    copied: u32,
+    complete: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -45,6 +59,9 @@ struct Timeouts {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct ClaimPart {
     created_at: String,
+    /// The SHA-256 digest of the request. Older versions exported the requested timeouts instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_minutes: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,10 +77,11 @@ impl SessionLine {
         let session = &archived.session;
         let claim = archived.create_key_use.as_ref().map(|claim| ClaimPart {
             created_at: claim.created_at.to_string(),
-            timeout_minutes: claim.timeout.timeout_minutes,
-            auto_renew: claim.timeout.auto_renew,
-            max_duration_minutes: claim.timeout.max_duration_minutes,
-            warning_threshold_minutes: claim.timeout.warning_threshold_minutes,
+            digest: Some(hex::encode(claim.digest.0)),
+            timeout_minutes: None,
+            auto_renew: None,
+            max_duration_minutes: None,
+            warning_threshold_minutes: None,
         });
         Self {
             r#type: "session".into(),
@@ -86,13 +104,14 @@ impl SessionLine {
             metadata: raw(&session.metadata),
             create_key: session.create_key.as_ref().map(|key| key.as_str().into()),
             claim,
+            continued_from: session.continued_from.map(ContinuedPart::new),
             upstream: archived.remote_session.clone(),
         }
     }
 
     pub(super) fn into_item(self) -> Result<ArchivedSession, String> {
-        let claim = self.claim.map(ClaimPart::into_claim).transpose()?;
         let create_key = self.create_key.map(|text| key("createKey", &text));
+        let continued_from = self.continued_from.map(ContinuedPart::into_continued);
         let config = self.timeout_config;
         let session = Session {
             id: id("sessionId", &self.session_id)?,
@@ -113,25 +132,55 @@ impl SessionLine {
             renewal_count: self.renewal_count,
             metadata: object("metadata", &self.metadata)?,
             create_key: create_key.transpose()?,
+            continued_from: continued_from.transpose()?,
         };
+        let claim = self.claim.map(|claim| claim.into_claim(&session));
         Ok(ArchivedSession {
             session,
-            create_key_use: claim,
+            create_key_use: claim.transpose()?,
             remote_session: self.upstream,
         })
     }
 }
 
 impl ClaimPart {
-    fn into_claim(self) -> Result<CreateKeyUse, String> {
+    /// Without a digest, that of the session's own values, which older versions never changed.
+    fn into_claim(self, session: &Session) -> Result<CreateKeyUse, String> {
+        let timeout = TimeoutOverrides {
+            timeout_minutes: self.timeout_minutes,
+            auto_renew: self.auto_renew,
+            max_duration_minutes: self.max_duration_minutes,
+            warning_threshold_minutes: self.warning_threshold_minutes,
+        };
+        let digest = match &self.digest {
+            Some(text) if timeout == TimeoutOverrides::default() => digest("claim.digest", text)?,
+            Some(_) => return Err("its claim must not have both a digest and timeouts".into()),
+            None => create_digest(session.agent_id, &session.metadata, &timeout, None),
+        };
         Ok(CreateKeyUse {
             created_at: time("claim.createdAt", &self.created_at)?,
-            timeout: TimeoutOverrides {
-                timeout_minutes: self.timeout_minutes,
-                auto_renew: self.auto_renew,
-                max_duration_minutes: self.max_duration_minutes,
-                warning_threshold_minutes: self.warning_threshold_minutes,
-            },
+            digest,
+        })
+    }
+}
+
+impl ContinuedPart {
+    fn new(continued: ContinuedFrom) -> Self {
+        Self {
+            session_id: continued.session_id.to_string(),
+            message_id: continued.message_id.map(|id| id.to_string()),
+            copied: continued.copied,
+            complete: continued.complete,
+        }
+    }
+
+    fn into_continued(self) -> Result<ContinuedFrom, String> {
+        let message_id = self.message_id.map(|it| id("continuedFrom.messageId", &it));
+        Ok(ContinuedFrom {
+            session_id: id("continuedFrom.sessionId", &self.session_id)?,
+            message_id: message_id.transpose()?,
+            copied: self.copied,
+            complete: self.complete,
         })
     }
 }

@@ -2,14 +2,17 @@ use proptest::prelude::*;
 
 use super::fields::time;
 use super::*;
-use crate::domain::archive::{ArchivedMessage, ArchivedSession, CreateKeyUse, Quarantined};
+use crate::domain::archive::{
+    ArchivedKey, ArchivedMessage, ArchivedSession, CreateKeyUse, Quarantined,
+};
+use crate::domain::continued::ContinuedFrom;
 use crate::domain::failure::FailureReason;
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
-use crate::domain::key::IdempotencyKey;
+use crate::domain::key::{IdempotencyKey, RequestDigest};
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides};
+use crate::domain::timeout::TimeoutConfig;
 use crate::domain::turn::OpenTurn;
 use crate::domain::waiting::SubmittedError;
 
@@ -29,11 +32,6 @@ fn key() -> impl Strategy<Value = IdempotencyKey> {
 
 fn session() -> impl Strategy<Value = Item> {
     let times = proptest::array::uniform7(at());
-    let overrides = (
-        proptest::option::of(-1e300..1e300),
-        any::<Option<bool>>(),
-        proptest::option::of(0.0..1e9),
-    );
     let ids = any::<[u128; 3]>();
     (
         ids,
@@ -41,21 +39,23 @@ fn session() -> impl Strategy<Value = Item> {
         object(),
         proptest::option::of(key()),
         any::<([u32; 4], bool, bool)>(),
-        overrides,
-        any::<Option<String>>(),
+        any::<[u8; 32]>(),
+        any::<(Option<String>, Option<(u128, Option<u128>, u32, bool)>)>(),
     )
         .prop_map(
-            |(ids, times, metadata, create_key, numbers, overrides, remote_session)| {
+            |(ids, times, metadata, create_key, numbers, digest, (remote_session, continued))| {
                 let (numbers, auto_renew, has_claim) = numbers;
                 let claim = CreateKeyUse {
                     created_at: times[6],
-                    timeout: TimeoutOverrides {
-                        timeout_minutes: overrides.0,
-                        auto_renew: overrides.1,
-                        max_duration_minutes: overrides.2,
-                        warning_threshold_minutes: None,
-                    },
+                    digest: RequestDigest(digest),
                 };
+                let continued_from =
+                    continued.map(|(source, message, copied, complete)| ContinuedFrom {
+                        session_id: SessionId::from(source),
+                        message_id: message.map(MessageId::from),
+                        copied,
+                        complete,
+                    });
                 Item::Session(ArchivedSession {
                     session: Session {
                         id: SessionId::from(ids[0]),
@@ -76,6 +76,7 @@ fn session() -> impl Strategy<Value = Item> {
                         renewal_count: numbers[3],
                         metadata,
                         create_key,
+                        continued_from,
                     },
                     create_key_use: has_claim.then_some(claim),
                     remote_session,
@@ -91,6 +92,7 @@ fn reason() -> impl Strategy<Value = FailureReason> {
 fn turn_state() -> impl Strategy<Value = TurnState> {
     prop_oneof![
         Just(TurnState::Open),
+        Just(TurnState::Copied),
         at().prop_map(TurnState::Replied),
         (any::<(String, String)>(), prop::option::of(reason())).prop_map(
             |((code, message), reason)| {
@@ -129,7 +131,7 @@ fn message() -> impl Strategy<Value = Item> {
         (ids, at(), any::<String>(), proptest::option::of(object())),
         (
             role(),
-            proptest::collection::vec(key(), 0..3),
+            proptest::collection::vec((key(), any::<Option<[u8; 32]>>()), 0..3),
             turn,
             proptest::collection::vec(error(), 0..2),
         ),
@@ -158,6 +160,11 @@ fn message() -> impl Strategy<Value = Item> {
                     crashes,
                     waits_until,
                 });
+                let keys = keys.into_iter().map(|(key, digest)| ArchivedKey {
+                    key,
+                    session_metadata: digest.filter(|_| message.is_agent()).map(RequestDigest),
+                });
+                let keys = keys.collect();
                 let errors = if message.is_agent() {
                     Vec::new()
                 } else {
@@ -174,16 +181,22 @@ fn message() -> impl Strategy<Value = Item> {
 }
 
 fn error() -> impl Strategy<Value = SubmittedError> {
-    let texts = (any::<String>(), any::<Option<String>>(), any::<bool>());
+    let texts = (
+        any::<String>(),
+        any::<Option<String>>(),
+        any::<bool>(),
+        any::<Option<[u8; 32]>>(),
+    );
     let ids = proptest::collection::vec(any::<u128>(), 0..3);
     (key(), texts, proptest::option::of(object()), ids).prop_map(
-        |(key, (message, thought, acts), metadata, failed)| SubmittedError {
+        |(key, (message, thought, acts, digest), metadata, failed)| SubmittedError {
             key,
             message,
             metadata,
             attachments: acts.then(|| r#"[{"type":"x","url":"y"}]"#.to_owned()),
             thought,
             actions: acts.then(|| r#"["REPLY"]"#.to_owned()),
+            session_metadata: digest.map(RequestDigest),
             failed: failed.into_iter().map(MessageId::from).collect(),
         },
     )

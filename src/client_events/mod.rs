@@ -12,7 +12,8 @@ pub use self::activity::MessageActivity;
 use self::payload::{Action, Source};
 pub use self::payload::{
     ChannelDeleted, ControlMessage, MessageBroadcast, MessageComplete, MessageStreamChunk,
-    MessageStreamError, Partial, SessionExpirationWarning, SessionExpired, SessionRenewed, State,
+    MessageStreamError, Partial, SessionExpirationWarning, SessionExpired, SessionRenewed,
+    SessionUpdated, State,
 };
 use crate::app::{App, SessionState};
 use crate::domain::failure::FailureReason;
@@ -67,6 +68,13 @@ pub fn event_with_names(
                 session_id: session.id.0,
                 expires_at: session.expires_at,
                 renewal_count: session.renewal_count,
+            },
+        ),
+        Event::Updated { session } => WireEvent::new(
+            "sessionUpdated",
+            &SessionUpdated {
+                session_id: session.id.0,
+                metadata: message_json::object(&session.metadata),
             },
         ),
         Event::Busy => control(id, Action::DisableInput),

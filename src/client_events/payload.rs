@@ -128,6 +128,16 @@ pub struct SessionRenewed {
     pub(super) renewal_count: u32,
 }
 
+/// The session's metadata changed.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionUpdated {
+    pub(super) session_id: Uuid,
+    /// All of the metadata.
+    #[schema(value_type = Object)]
+    pub(super) metadata: Map<String, Value>,
+}
+
 /// The time left fell to the session's warning threshold.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

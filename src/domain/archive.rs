@@ -1,11 +1,10 @@
 //! The items of an export: everything that an import needs to restore a session.
 
 use super::id::SessionId;
-use super::key::IdempotencyKey;
+use super::key::{IdempotencyKey, RequestDigest};
 use super::message::Message;
 use super::session::Session;
 use super::time::Timestamp;
-use super::timeout::TimeoutOverrides;
 use super::turn::OpenTurn;
 use super::waiting::SubmittedError;
 
@@ -38,8 +37,8 @@ pub struct ArchivedSession {
 pub struct CreateKeyUse {
     /// When the key was used.
     pub created_at: Timestamp,
-    /// The timeouts that the request asked for.
-    pub timeout: TimeoutOverrides,
+    /// The digest of the request.
+    pub digest: RequestDigest,
 }
 
 /// A message with its idempotency keys and its open turn.
@@ -48,11 +47,20 @@ pub struct ArchivedMessage {
     /// The message.
     pub message: Message,
     /// The keys: of its send, or of its submits if the agent is its author.
-    pub keys: Vec<IdempotencyKey>,
+    pub keys: Vec<ArchivedKey>,
     /// The turn, while it is open.
     pub turn: Option<OpenTurn>,
     /// The submitted errors under a key, if this is the newest message whose turn they closed.
     pub errors: Vec<SubmittedError>,
+}
+
+/// The idempotency key of a send or a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchivedKey {
+    /// The key.
+    pub key: IdempotencyKey,
+    /// The digest of the session metadata that was submitted with it.
+    pub session_metadata: Option<RequestDigest>,
 }
 
 /// A record that could not be decoded and was moved out of its table.

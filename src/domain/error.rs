@@ -1,6 +1,6 @@
 //! Violations of the rules of sessions.
 
-use super::id::{AgentId, SessionId, TurnId};
+use super::id::{AgentId, MessageId, SessionId, TurnId};
 use super::message::Message;
 use super::time::{Millis, Timestamp};
 use super::timeout::InvalidTimeout;
@@ -26,6 +26,12 @@ pub enum RuleViolation {
     /// The timeouts cannot be set.
     #[error(transparent)]
     InvalidTimeout(InvalidTimeout),
+    /// The merged metadata is invalid, with the reason.
+    #[error("{0}")]
+    InvalidMetadata(String),
+    /// The message is not in the session.
+    #[error("Message not found")]
+    MessageNotFound(MessageId),
     /// The session's agent does not exist (any more).
     #[error("Agent not found")]
     AgentNotFound(AgentId),

@@ -30,6 +30,17 @@ impl std::fmt::Debug for IdempotencyKey {
     }
 }
 
+/// The SHA-256 digest of a request, or of a part of it, with which a repeat under the same key is
+/// compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestDigest(pub [u8; 32]);
+
+impl std::fmt::Debug for RequestDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RequestDigest(..)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

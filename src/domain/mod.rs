@@ -5,6 +5,7 @@
 
 pub mod activity;
 pub mod archive;
+pub mod continued;
 pub mod derived_id;
 pub mod error;
 pub mod failure;

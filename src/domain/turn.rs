@@ -79,6 +79,8 @@ pub struct Reply {
     pub thought: Option<String>,
     /// The actions: the text of a JSON array.
     pub actions: Option<String>,
+    /// A merge patch of the session's metadata: the text of a JSON object.
+    pub session_metadata: Option<String>,
 }
 
 /// The outcome of closing a turn.

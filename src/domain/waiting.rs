@@ -2,7 +2,7 @@
 
 use super::failure::FailureReason;
 use super::id::{MessageId, SessionId, TurnId};
-use super::key::IdempotencyKey;
+use super::key::{IdempotencyKey, RequestDigest};
 use super::message::TurnState;
 use super::time::Timestamp;
 
@@ -56,7 +56,7 @@ impl ClosedReason {
     #[must_use]
     pub fn from_state<T>(state: &TurnState<T>) -> Self {
         match state {
-            TurnState::Open => Self::Cancelled,
+            TurnState::Open | TurnState::Copied => Self::Cancelled,
             TurnState::Replied(_) => Self::Answered,
             TurnState::Failed(failure) => match failure.reason {
                 Some(FailureReason::Timeout) => Self::Timeout,
@@ -107,6 +107,8 @@ pub struct SubmittedError {
     pub thought: Option<String>,
     /// The actions that were sent with it: the text of a JSON array.
     pub actions: Option<String>,
+    /// The digest of the session metadata that was sent with it.
+    pub session_metadata: Option<RequestDigest>,
     /// The user messages whose turns it closed, oldest first.
     pub failed: Vec<MessageId>,
 }

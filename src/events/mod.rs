@@ -52,6 +52,11 @@ pub enum Event {
         /// The session after that.
         session: Arc<Session>,
     },
+    /// The session's metadata changed.
+    Updated {
+        /// The session after that.
+        session: Arc<Session>,
+    },
     /// The first turn was opened.
     Busy,
     /// The last open turn was closed.
@@ -271,6 +276,7 @@ impl Event {
                 };
                 body.content.len() + length(&body.metadata) + length(&body.attachments) + role
             }
+            Self::Updated { session } => session.metadata.len(),
             Self::ReplyChunk { text, .. } => text.len(),
             Self::Activity { activity, .. } => activity.bytes(),
             Self::TurnFailed {

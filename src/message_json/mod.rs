@@ -19,6 +19,9 @@ use crate::json::{self, Field};
 /// The members of a message's metadata that only the server sets.
 const SERVER_SET: [&str; 2] = ["sessionId", "agentError"];
 
+/// The member of a session's metadata that is its title, which its messages do not inherit.
+const TITLE: &str = "title";
+
 /// Returns the text of a session's metadata; an empty object if it is absent or null.
 ///
 /// # Errors
@@ -108,17 +111,19 @@ fn check_attachment(index: usize, attachment: &Value) -> Result<(), InvalidMessa
 }
 
 /// Returns the metadata of a message. `of_session` is the session's metadata, the text of a JSON
-/// object: a user's message inherits it. An agent's message has its thought and actions instead.
+/// object: a user's message inherits it, except the title. An agent's message has its thought and actions instead.
 /// The server sets the session's id and the error of a failed turn.
 #[must_use]
 pub fn visible_metadata(
     of_session: &str,
     message: &Message<impl Deref<Target = str>>,
 ) -> Map<String, Value> {
-    let own = object(message.body.metadata.as_deref());
+    let own = message.body.metadata.as_deref().map(object);
+    let own = own.unwrap_or_default();
     let mut metadata = match &message.role {
         Role::User { turn, .. } => {
-            let mut metadata = object(Some(of_session));
+            let mut metadata = object(of_session);
+            metadata.shift_remove(TITLE);
             metadata.extend(own);
             metadata.shift_remove("agentError");
             if let TurnState::Failed(failure) = turn {
@@ -148,9 +153,11 @@ pub fn visible_metadata(
     metadata
 }
 
-fn object(text: Option<&str>) -> Map<String, Value> {
-    match text {
-        None | Some("{}") => Map::new(),
-        Some(text) => serde_json::from_str(text).unwrap_or_default(),
+/// Returns the members of stored metadata: the text of a JSON object.
+#[must_use]
+pub fn object(text: &str) -> Map<String, Value> {
+    if text == "{}" {
+        return Map::new();
     }
+    serde_json::from_str(text).unwrap_or_default()
 }

@@ -84,6 +84,7 @@ pub(super) const QUEUE_COMMANDS: usize = 8192;
 ///     },
 ///     requested_timeout: TimeoutOverrides::default(),
 ///     has_agent: true,
+///     continuation: None,
 /// };
 /// // Once this returns, the session is on disk.
 /// let created = store.submit(command).await?;

@@ -34,6 +34,7 @@ mod reload;
 mod remote;
 mod retries;
 mod secrets;
+mod session_metadata;
 mod settings;
 mod stand_in;
 mod start;

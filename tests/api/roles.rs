@@ -34,6 +34,11 @@ const TABLE: &[(&str, &str, Access)] = &[
         Access::Authenticated,
     ),
     (
+        "PATCH",
+        "/api/messaging/sessions/{sessionId}",
+        Access::Authenticated,
+    ),
+    (
         "GET",
         "/api/messaging/sessions/{sessionId}/messages",
         Access::Authenticated,

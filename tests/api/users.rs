@@ -54,6 +54,11 @@ fn calls(session: &str) -> Vec<(Method, String, Value)> {
             at(session, "/timeout"),
             json!({ "timeoutMinutes": 40 }),
         ),
+        (
+            Method::PATCH,
+            at(session, ""),
+            json!({ "metadata": { "a": 1 } }),
+        ),
         (Method::DELETE, at(session, ""), json!({})),
     ]
 }

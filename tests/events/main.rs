@@ -13,6 +13,7 @@
 mod activity;
 mod endings;
 mod limits;
+mod metadata;
 mod partial;
 mod reader;
 mod replay;

@@ -21,6 +21,7 @@ use crate::domain::message::MAX_ATTACHMENTS_BYTES;
 use crate::domain::turn::Reply;
 use crate::json::{self, Field, JsString};
 use crate::message_json::message_metadata;
+use crate::session_json::metadata_patch;
 
 /// Longer thoughts are cut, in bytes.
 pub(crate) const MAX_THOUGHT_BYTES: usize = 16 * 1024;
@@ -31,7 +32,7 @@ const DONE: &str = "[DONE]";
 /// Values of `error` that mean no error.
 const NO_ERROR: [&str; 4] = ["null", "false", "\"\"", "{}"];
 
-/// `{text, thought?, actions?, attachments?, metadata?}`. Other members are ignored.
+/// `{text, thought?, actions?, attachments?, metadata?, sessionMetadata?}`. Other members are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct BackendAnswer {
@@ -40,6 +41,8 @@ pub(crate) struct BackendAnswer {
     actions: Option<Value>,
     attachments: Option<Value>,
     metadata: Field<Map<String, Value>>,
+    #[serde(rename = "sessionMetadata")]
+    session_metadata: Field<Map<String, Value>>,
 }
 
 /// The session and agent of an answer, for the log.
@@ -47,6 +50,7 @@ pub(crate) struct BackendAnswer {
 pub(crate) struct ReplyOrigin {
     session: SessionId,
     agent: AgentId,
+    may_change_session: bool,
 }
 
 impl ReplyOrigin {
@@ -54,11 +58,20 @@ impl ReplyOrigin {
         Self {
             session: request.session.id,
             agent: request.session.agent_id,
+            may_change_session: false,
+        }
+    }
+
+    /// Accepts `sessionMetadata`, which is not part of the answers of `ElizaOS`.
+    pub(crate) fn with_session_metadata(self) -> Self {
+        Self {
+            may_change_session: true,
+            ..self
         }
     }
 
     fn log_dropped(self, part: &str, reason: &str) {
-        let Self { session, agent } = self;
+        let Self { session, agent, .. } = self;
         tracing::warn!(
             %session, %agent, part, reason,
             "a part of an agent's reply cannot be stored and is dropped"
@@ -95,6 +108,13 @@ impl BackendAnswer {
             None
         });
         reply.body.attachments = attachments(self.attachments, origin);
+        if origin.may_change_session {
+            let patch = metadata_patch("sessionMetadata", self.session_metadata);
+            reply.session_metadata = patch.unwrap_or_else(|invalid| {
+                origin.log_dropped("sessionMetadata", invalid.reason());
+                None
+            });
+        }
         reply
     }
 }

@@ -61,6 +61,7 @@ impl PartialSchema for ErrorDetails {
                 "method": { "type": "string" },
                 "path": { "type": "string" },
                 "sessionId": text("As sent in the call."),
+                "messageId": text("As sent in the call."),
                 "agentId": text("The agent of the call or of the session."),
                 "expiresAt": time("When the session expired."),
                 "maxDurationMinutes": count("int32", "The maximum duration of the session."),

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::Stats;
+use crate::domain::continued::ContinuedFrom;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::domain::time::{Millis, Timestamp};
@@ -47,6 +48,24 @@ pub(in crate::api) struct SessionInfo<'a> {
     /// The client's own data.
     #[schema(value_type = Object)]
     metadata: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    continued_from: Option<ContinuedInfo>,
+}
+
+/// The session that this one continues: its first messages are copies.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ContinuedFrom)]
+struct ContinuedInfo {
+    /// The other session, which may be gone.
+    session_id: Uuid,
+    /// The last message of it that was copied; null if it had none.
+    message_id: Option<Uuid>,
+    /// The number of copied messages.
+    copied: u32,
+    /// Whether all messages up to the last one were copied.
+    complete: bool,
 }
 
 /// Whether a session can be used.
@@ -99,6 +118,18 @@ impl<'a> SessionInfo<'a> {
             },
             retained_until: (!is_active).then(|| session.expires_at + retention),
             metadata: raw_object(&session.metadata),
+            continued_from: session.continued_from.map(ContinuedInfo::from),
+        }
+    }
+}
+
+impl From<ContinuedFrom> for ContinuedInfo {
+    fn from(continued: ContinuedFrom) -> Self {
+        Self {
+            session_id: continued.session_id.0,
+            message_id: continued.message_id.map(|id| id.0),
+            copied: continued.copied,
+            complete: continued.complete,
         }
     }
 }

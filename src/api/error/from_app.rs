@@ -9,7 +9,7 @@ use crate::app::error::{AppError, NoReply, NoReplyReason, Unavailable, Validatio
 use crate::auth::rate::RateLimitExceeded;
 use crate::domain::error::{RenewalRefused, RuleViolation};
 use crate::domain::failure::FailureReason;
-use crate::domain::id::TurnId;
+use crate::domain::id::{MessageId, TurnId};
 use crate::domain::message::{MAX_METADATA_BYTES, Message, Role, TurnState};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
@@ -112,6 +112,8 @@ impl From<RuleViolation> for ApiError {
             } => session_expired(&session_id.to_string(), expires_at),
             RuleViolation::RenewalRefused(refused) => renewal_refused(&refused),
             RuleViolation::InvalidTimeout(invalid) => ValidationError::Timeout(invalid).into(),
+            RuleViolation::InvalidMetadata(reason) => ValidationError::Metadata(reason).into(),
+            RuleViolation::MessageNotFound(id) => message_not_found(id),
             RuleViolation::AgentNotFound(id) => Self::agent_not_found(&id.to_string()),
             RuleViolation::IdempotencyConflict { key } => {
                 Self::new(kinds::IDEMPOTENCY_CONFLICT).detail("key", key)
@@ -244,6 +246,12 @@ fn session_not_found(id: &str) -> ApiError {
     ApiError::new(kinds::SESSION_NOT_FOUND)
         .text(format!("Session {id} does not exist"))
         .detail("sessionId", id)
+}
+
+fn message_not_found(id: MessageId) -> ApiError {
+    ApiError::new(kinds::MESSAGE_NOT_FOUND)
+        .text(format!("The session has no message {id}"))
+        .detail("messageId", id.to_string())
 }
 
 fn session_expired(id: &str, expires_at: Timestamp) -> ApiError {

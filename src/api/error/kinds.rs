@@ -29,6 +29,7 @@ kinds! {
     FORBIDDEN FORBIDDEN ForbiddenError "Forbidden"
     IDEMPOTENCY_CONFLICT CONFLICT IdempotencyConflictError "Idempotency key reused with another body"
     INTERNAL_SERVER_ERROR INTERNAL_SERVER_ERROR InternalServerError "Internal server error"
+    MESSAGE_NOT_FOUND NOT_FOUND MessageNotFoundError "Message not found"
     MESSAGE_SEND_FAILED INTERNAL_SERVER_ERROR MessageSendError "Message could not be sent"
     METHOD_NOT_ALLOWED METHOD_NOT_ALLOWED MethodNotAllowedError "Method not allowed"
     NOT_FOUND NOT_FOUND NotFoundError "Not found"

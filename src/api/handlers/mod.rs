@@ -17,4 +17,5 @@ pub(super) mod openapi;
 pub(super) mod search;
 pub(super) mod sessions;
 pub(super) mod submit;
+pub(super) mod update_session;
 pub(super) mod work;

@@ -13,7 +13,7 @@ use crate::api::error::{ApiError, Call};
 use crate::api::extract::{ApiJson, KeyHeader, Query, SessionPath};
 use crate::api::openapi::examples;
 use crate::api::openapi::responses::{
-    AgentErrors, AnySessionErrors, BodyErrors, KeyErrors, QueryErrors, RateErrors, RenewalErrors,
+    AnySessionErrors, BodyErrors, CreateErrors, KeyErrors, QueryErrors, RateErrors, RenewalErrors,
     SessionErrors, StorageErrors,
 };
 use crate::api::response::{json, mark_replayed};
@@ -26,7 +26,8 @@ use crate::domain::session::Session;
 /// Create a session
 ///
 /// Between a user and an agent. With an `Idempotency-Key`, a repeat by the same user returns the
-/// session that the first call created, for 24 hours or until that session has ended.
+/// session that the first call created, for 24 hours or until that session has ended. With
+/// `continueFrom`, the new session begins with a copy of another one's messages.
 #[utoipa::path(
     post,
     path = "/api/messaging/sessions",
@@ -49,7 +50,7 @@ use crate::domain::session::Session;
             examples(("created" = (value = json!(examples::created_session())))),
         ),
         BodyErrors,
-        AgentErrors,
+        CreateErrors,
         KeyErrors,
         RateErrors,
         StorageErrors,

@@ -68,6 +68,7 @@ pub(super) fn all() -> Vec<ExampleResponse> {
         ),
         response("AgentNotFound", "The agent does not exist")
             .example("agentNotFound", RuleViolation::AgentNotFound(agent_id())),
+        agent_or_source_not_found(),
         response(
             "SessionOrAgentNotFound",
             "The session or its agent does not exist",
@@ -90,20 +91,7 @@ pub(super) fn all() -> Vec<ExampleResponse> {
         .example("sessionExpired", session_expired())
         .example("whileWaiting", failed(TurnFailure::session_expired())),
         renewal_failed(),
-        response(
-            "InternalError",
-            "The server failed. With `outcome: unknown` the change may or may not be stored, and a \
-             retry with the same idempotency key is safe",
-        )
-        .example("internal", AppError::Internal)
-        .example(
-            "creation",
-            ApiError::from_app(AppError::Internal, Call::Create),
-        )
-        .example(
-            "outcomeUnknown",
-            ApiError::from_app(AppError::OutcomeUnknown, Call::Send),
-        ),
+        internal_error(),
         response(
             "AgentFailed",
             "The agent failed to reply; the message is stored",
@@ -129,6 +117,39 @@ pub(super) fn all() -> Vec<ExampleResponse> {
         .example("agentTimedOut", failed(TurnFailure::agent_timeout()))
         .example("stillPending", no_reply(NoReplyReason::StillPending)),
     ]
+}
+
+fn internal_error() -> ExampleResponse {
+    response(
+        "InternalError",
+        "The server failed. With `outcome: unknown` the change may or may not be stored, and a \
+         retry with the same idempotency key is safe",
+    )
+    .example("internal", AppError::Internal)
+    .example(
+        "creation",
+        ApiError::from_app(AppError::Internal, Call::Create),
+    )
+    .example(
+        "outcomeUnknown",
+        ApiError::from_app(AppError::OutcomeUnknown, Call::Send),
+    )
+}
+
+fn agent_or_source_not_found() -> ExampleResponse {
+    response(
+        "AgentOrSourceNotFound",
+        "The agent, the session of `continueFrom`, or its message does not exist",
+    )
+    .example("agentNotFound", RuleViolation::AgentNotFound(agent_id()))
+    .example(
+        "sessionNotFound",
+        RuleViolation::SessionNotFound(session_id()),
+    )
+    .example(
+        "messageNotFound",
+        RuleViolation::MessageNotFound(message_in(TurnState::Open).id),
+    )
 }
 
 fn bad_request() -> ExampleResponse {

@@ -44,6 +44,7 @@ use crate::client_events;
         client_events::MessageStreamError,
         client_events::MessageComplete,
         client_events::SessionRenewed,
+        client_events::SessionUpdated,
         client_events::SessionExpirationWarning,
         client_events::SessionExpired,
         client_events::ChannelDeleted,

@@ -31,6 +31,7 @@ groups! {
     AnySessionErrors: SessionNotFound;
     StorageErrors: InternalError Unavailable;
     AgentErrors: AgentNotFound;
+    CreateErrors: AgentOrSourceNotFound;
     KeyErrors: IdempotencyConflict;
     SubmitErrors: TurnClosed;
     RateErrors: RateLimited;

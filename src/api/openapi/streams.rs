@@ -140,6 +140,9 @@ fn live_events() -> Vec<(&'static str, Event)> {
     let renewed = Event::Renewed {
         session: Arc::new(session()),
     };
+    let updated = Event::Updated {
+        session: Arc::new(session()),
+    };
     let chunk = Event::ReplyChunk {
         reply_id: reply_id(),
         agent_id: agent_id(),
@@ -171,6 +174,7 @@ fn live_events() -> Vec<(&'static str, Event)> {
     vec![
         ("messageBroadcast", stored(message())),
         ("sessionRenewed", renewed),
+        ("sessionUpdated", updated),
         ("controlMessage", Event::Busy),
         ("messageActivity", activity(thinking())),
         ("messageActivity of a tool", activity(tool())),
@@ -292,6 +296,7 @@ mod tests {
             Event::Expired { .. } => 8,
             Event::Deleted => 9,
             Event::Activity { .. } => 10,
+            Event::Updated { .. } => 11,
         }
     }
 

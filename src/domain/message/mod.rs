@@ -86,6 +86,8 @@ pub enum TurnState<T = String> {
     Replied(Timestamp),
     /// There is no reply, unless the client retries the message with its key.
     Failed(TurnFailure<T>),
+    /// There is no turn: the message is a copy, and its reply was not copied.
+    Copied,
 }
 
 /// Why a turn has no reply, for the client.
@@ -164,6 +166,23 @@ impl<T> Message<T> {
     }
 }
 
+impl Message {
+    /// Returns the bytes of content, attachments and metadata. An agent's thought and actions are
+    /// metadata too.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let body = &self.body;
+        let of_agent = match &self.role {
+            Role::Agent {
+                thought, actions, ..
+            } => length(thought) + length(actions),
+            Role::User { .. } => 0,
+        };
+        body.content.len() + length(&body.metadata) + length(&body.attachments) + of_agent
+    }
+}
+
 impl Message<&str> {
     /// Copies the borrowed texts.
     #[must_use]
@@ -200,6 +219,7 @@ impl Message<&str> {
                             message: failure.message.to_owned(),
                             reason: failure.reason,
                         }),
+                        TurnState::Copied => TurnState::Copied,
                     },
                 },
                 Role::Agent {

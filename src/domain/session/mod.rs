@@ -3,6 +3,7 @@
 //! Only creation, renewal and PATCH compute `expires_at`, so a changed setting never moves the
 //! expiry of a stored session. A clock that steps back moves no time of a session back.
 
+use super::continued::ContinuedFrom;
 use super::error::{RenewalRefused, RuleViolation};
 use super::id::{AgentId, SessionId, UserId};
 use super::key::IdempotencyKey;
@@ -67,6 +68,8 @@ pub struct Session {
     pub metadata: String,
     /// The idempotency key of its creation, unique per user.
     pub create_key: Option<IdempotencyKey>,
+    /// The session that it continues.
+    pub continued_from: Option<ContinuedFrom>,
 }
 
 /// The values of a new session.
@@ -115,6 +118,7 @@ impl Session {
             renewal_count: 0,
             metadata: new.metadata,
             create_key: new.create_key,
+            continued_from: None,
         };
         session.schedule(now, scale);
         session
@@ -146,6 +150,19 @@ impl Session {
             }),
             LifeStage::Gone => Err(RuleViolation::SessionNotFound(self.id)),
         }
+    }
+
+    /// Returns whether a new session of this user and agent can continue this one: it has the same,
+    /// and is active or retained.
+    #[must_use]
+    pub fn can_be_continued(
+        &self,
+        (user, agent): (UserId, AgentId),
+        now: Timestamp,
+        retention: Millis,
+    ) -> bool {
+        (self.user_id, self.agent_id) == (user, agent)
+            && self.life_stage(now, retention) != LifeStage::Gone
     }
 
     /// Returns the time until the expiry, never negative.

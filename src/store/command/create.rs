@@ -1,12 +1,13 @@
 //! Creating a session.
 
 use super::apply::{Apply, conflict};
+use super::continuation::Continuation;
 use crate::domain::error::RuleViolation;
-use crate::domain::key::IdempotencyKey;
+use crate::domain::key::{IdempotencyKey, RequestDigest};
 use crate::domain::session::{LifeStage, NewSession, Session};
 use crate::domain::time::{Millis, Timestamp};
 use crate::domain::timeout::TimeoutOverrides;
-use crate::json::is_same;
+use crate::session_json::create_digest;
 use crate::store::error::CommandResult;
 use crate::store::schema::record::CreateClaim;
 use crate::store::write::txn::Txn;
@@ -23,6 +24,8 @@ pub struct CreateSession {
     pub requested_timeout: TimeoutOverrides,
     /// Whether the session's agent exists. A repeat finds its session even if it does not.
     pub has_agent: bool,
+    /// The session that it continues.
+    pub continuation: Option<Continuation>,
 }
 
 /// A session, created now or before.
@@ -39,23 +42,23 @@ impl Apply for CreateSession {
 
     fn apply(self, txn: &mut Txn<'_>) -> CommandResult<Created> {
         let key = self.new.create_key.clone();
-        if let Some(key) = &key
-            && let Some(session) = self.earlier(txn, key)?
+        let key = key.map(|key| (key, self.digest()));
+        if let Some((key, digest)) = &key
+            && let Some(session) = self.earlier(txn, key, *digest)?
         {
             return Ok(Created {
                 session,
                 replayed: true,
             });
         }
-        let timeout = self.requested_timeout;
         let session = self.insert(txn)?;
-        if let Some(key) = &key {
+        if let Some((key, digest)) = key {
             let claim = CreateClaim {
                 session_id: session.id,
                 created_at: txn.now,
-                timeout,
+                digest,
             };
-            txn.put_create_claim(session.user_id, key, &claim)?;
+            txn.put_create_claim(session.user_id, &key, &claim)?;
         }
         Ok(Created {
             session,
@@ -80,11 +83,27 @@ impl CreateSession {
         if !self.has_agent {
             return Err(RuleViolation::AgentNotFound(self.new.agent_id).into());
         }
+        let owner = (self.new.user_id, self.new.agent_id);
+        if let Some(continuation) = &self.continuation {
+            continuation.check(txn, owner)?;
+        }
         txn.require_free_space()?;
         self.require_quota(txn)?;
-        let session = Session::create(self.new, txn.now, txn.rules.scale);
+        let mut session = Session::create(self.new, txn.now, txn.rules.scale);
+        if let Some(continuation) = self.continuation {
+            let (copies, continued) = continuation.read(txn, session.id)?;
+            txn.put_copies(&copies)?;
+            session.continued_from = Some(continued);
+        }
         txn.insert_session(&session)?;
         Ok(session)
+    }
+
+    /// Returns the digest with which a repeat is compared.
+    fn digest(&self) -> RequestDigest {
+        let source = self.continuation.as_ref().map(|it| &it.from);
+        let new = &self.new;
+        create_digest(new.agent_id, &new.metadata, &self.requested_timeout, source)
     }
 
     /// Refuses if the user has the maximum of active sessions. Counted in the transaction, so that
@@ -108,7 +127,12 @@ impl CreateSession {
     }
 
     /// Returns the session that was created with the key, while the key is remembered.
-    fn earlier(&self, txn: &Txn<'_>, key: &IdempotencyKey) -> CommandResult<Option<Session>> {
+    fn earlier(
+        &self,
+        txn: &Txn<'_>,
+        key: &IdempotencyKey,
+        digest: RequestDigest,
+    ) -> CommandResult<Option<Session>> {
         let Some(claim) = txn.create_claim(self.new.user_id, key)? else {
             return Ok(None);
         };
@@ -118,10 +142,7 @@ impl CreateSession {
         if !is_remembered(&claim, &session, txn.now, txn.rules.retention) {
             return Ok(None);
         }
-        let is_the_same = session.agent_id == self.new.agent_id
-            && claim.timeout == self.requested_timeout
-            && is_same(Some(&session.metadata), Some(&self.new.metadata));
-        if !is_the_same {
+        if claim.digest != digest {
             return Err(conflict(key));
         }
         Ok(Some(session))

@@ -7,6 +7,7 @@
 mod activity;
 pub(super) mod apply;
 mod cancel;
+mod continuation;
 mod create;
 mod delete;
 mod erase_user;
@@ -18,9 +19,11 @@ mod submit;
 mod submit_error;
 mod turn;
 mod turn_selection;
+mod update_metadata;
 
 pub use self::activity::{Heartbeat, PatchTimeout, Renew};
 pub use self::cancel::{CancelTurns, CancelledTurn, PartialReply};
+pub use self::continuation::{Continuation, NewIds};
 pub(crate) use self::create::is_remembered;
 pub use self::create::{CreateSession, Created};
 pub(crate) use self::delete::erase;
@@ -33,6 +36,7 @@ pub use self::send::{SendMessage, Sent};
 pub use self::submit::{SubmitReply, Submitted};
 pub use self::submit_error::{FailedTurns, SubmitFailure};
 pub use self::turn::{BeginTurn, CloseTurn, Expire, ParkTurn};
+pub use self::update_metadata::UpdateMetadata;
 pub use crate::domain::turn::{BeginOutcome, CloseOutcome, ParkOutcome, Reply};
 
 /// An operation that runs in one transaction.

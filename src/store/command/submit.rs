@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::apply::{Apply, conflict};
 use super::turn::{publish_message, store_reply};
 use super::turn_selection::{self, SelectedTurn};
+use super::update_metadata::{refusal, set_metadata};
 use crate::domain::id::{MessageId, SessionId, TurnId};
-use crate::domain::key::IdempotencyKey;
+use crate::domain::key::{IdempotencyKey, RequestDigest};
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::session::Session;
 use crate::domain::turn::Reply;
@@ -14,8 +15,8 @@ use crate::domain::waiting::{ClosedReason, TurnSelector};
 use crate::events::Event;
 use crate::json;
 use crate::message_json;
+use crate::session_json::{merged_metadata, metadata_digest};
 use crate::store::error::CommandResult;
-use crate::store::quarantine::location::KeyKind;
 use crate::store::schema::record::SubmitClaim;
 use crate::store::write::txn::Txn;
 
@@ -71,10 +72,13 @@ impl Apply for SubmitReply {
             && let Some(claim) = txn.submit_claim(session.id, key)?
             && !turn_selection::is_reopened(&claim, selector, &answered)
         {
-            let SubmitClaim::Reply(at) = claim else {
+            let SubmitClaim::Reply(at, metadata) = claim else {
                 return Err(conflict(key));
             };
             if let Some(earlier) = txn.message(session.id, at)? {
+                if metadata != self.metadata_digest() {
+                    return Err(conflict(key));
+                }
                 return repeat(session, earlier, &self.reply, key);
             }
         }
@@ -89,24 +93,40 @@ impl Apply for SubmitReply {
             // A reply that closes a turn is always stored; this one is as new as a sent message.
             txn.require_free_space()?;
         }
-        self.store(txn, session, answered, turns.len())
+        let merged = match &self.reply.session_metadata {
+            None => None,
+            Some(patch) => {
+                merged_metadata(&session.metadata, patch).map_err(|invalid| refusal(&invalid))?
+            }
+        };
+        self.store(txn, session, merged, answered, turns.len())
     }
 }
 
 impl SubmitReply {
+    fn metadata_digest(&self) -> Option<RequestDigest> {
+        self.reply.session_metadata.as_deref().map(metadata_digest)
+    }
+
+    /// Stores the reply. `merged` is the session's metadata with that of the reply, if it changes.
     fn store(
         self,
         txn: &mut Txn<'_>,
-        session: Session,
+        mut session: Session,
+        merged: Option<String>,
         answered: Vec<SelectedTurn>,
         open_turns: usize,
     ) -> CommandResult<Submitted> {
         let newest = answered.last();
         let id = newest.map_or(self.message_id, |newest| newest.reply_id);
         let in_reply_to = newest.map(|newest| newest.message.id).or(self.in_reply_to);
+        let digest = self.metadata_digest();
         let reply = store_reply(txn, &session, id, in_reply_to, self.reply)?;
         if let Some(key) = &self.key {
-            txn.put_key(KeyKind::Submit, session.id, key, reply.created_at)?;
+            txn.put_submitted_reply(session.id, key, reply.created_at, digest)?;
+        }
+        if let Some(metadata) = merged {
+            set_metadata(txn, &mut session, metadata)?;
         }
         let is_new = newest.is_some_and(|it| Some(it.message.id) != self.partly_answered);
         if is_new && !reply.body.content.is_empty() {

@@ -10,6 +10,7 @@ use crate::domain::session::Session;
 use crate::domain::turn::{OpenTurn, Reply};
 use crate::domain::waiting::{ClosedReason, SubmittedError, TurnSelector};
 use crate::json;
+use crate::session_json::metadata_digest;
 use crate::store::error::CommandResult;
 use crate::store::schema::record::SubmitClaim;
 use crate::store::write::txn::Txn;
@@ -75,6 +76,8 @@ impl SubmitFailure {
         open: &[OpenTurn],
     ) -> CommandResult<FailedTurns> {
         let failure = TurnFailure::refused(self.message.clone());
+        let digest = self.sent_with.session_metadata.as_deref();
+        let digest = digest.map(metadata_digest);
         let newest_at = selected.last().map(|newest| newest.message.created_at);
         let mut left = open.len();
         let mut failed = Vec::with_capacity(selected.len());
@@ -93,6 +96,7 @@ impl SubmitFailure {
                 attachments: self.sent_with.body.attachments,
                 thought: self.sent_with.thought,
                 actions: self.sent_with.actions,
+                session_metadata: digest,
                 failed: failed.clone(),
             };
             txn.put_submitted_error(session.id, at, &error)?;
@@ -111,7 +115,7 @@ impl SubmitFailure {
                 failure: TurnFailure::refused(earlier.message),
                 replayed: true,
             }),
-            SubmitClaim::Error(..) | SubmitClaim::Reply(_) => Err(conflict(key)),
+            SubmitClaim::Error(..) | SubmitClaim::Reply(..) => Err(conflict(key)),
         }
     }
 
@@ -123,11 +127,13 @@ impl SubmitFailure {
             body,
             thought,
             actions,
+            session_metadata,
         } = &self.sent_with;
         self.message == earlier.message
             && same(&body.metadata, &earlier.metadata)
             && same(&body.attachments, &earlier.attachments)
             && *thought == earlier.thought
             && same(actions, &earlier.actions)
+            && session_metadata.as_deref().map(metadata_digest) == earlier.session_metadata
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::apply::Apply;
+use super::update_metadata::set_metadata;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, Role, TurnFailure, TurnState};
 use crate::domain::session::{LifeStage, Session};
@@ -10,6 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::turn::{BeginOutcome, CloseOutcome, OpenTurn, ParkOutcome, Reply};
 use crate::domain::waiting::ClosedReason;
 use crate::events::Event;
+use crate::session_json::merged_metadata;
 use crate::store::error::CommandResult;
 use crate::store::write::txn::Txn;
 
@@ -181,13 +183,16 @@ pub(super) fn answer(
     session: &Session,
     message: &mut Message,
     reply_id: MessageId,
-    reply: Reply,
+    mut reply: Reply,
 ) -> CommandResult<Arc<Message>> {
+    let patch = reply.session_metadata.take();
     let reply = store_reply(txn, session, reply_id, Some(message.id), reply)?;
     if let Role::User { turn, .. } = &mut message.role {
         *turn = TurnState::Replied(reply.created_at);
     }
-    publish_message(txn, session, &reply);
+    let mut session = session.clone();
+    merge_metadata(txn, &mut session, patch.as_deref())?;
+    publish_message(txn, &session, &reply);
     Ok(reply)
 }
 
@@ -210,6 +215,31 @@ pub(super) fn fail(
         partial,
     };
     txn.publish(session.id, failed);
+}
+
+/// Merges the session metadata of an agent's reply. What does not fit is left out and logged, since
+/// the reply is still useful.
+fn merge_metadata(
+    txn: &mut Txn<'_>,
+    session: &mut Session,
+    patch: Option<&str>,
+) -> CommandResult<()> {
+    let Some(patch) = patch else {
+        return Ok(());
+    };
+    match merged_metadata(&session.metadata, patch) {
+        Ok(Some(metadata)) => set_metadata(txn, session, metadata)?,
+        Ok(None) => {}
+        Err(invalid) => {
+            let (id, agent) = (session.id, session.agent_id);
+            let reason = invalid.reason();
+            tracing::warn!(
+                session = %id, %agent, part = "sessionMetadata", reason,
+                "a part of an agent's reply cannot be stored and is dropped"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Stores a message of the agent.

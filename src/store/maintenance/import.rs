@@ -7,7 +7,7 @@ use redb::Database;
 
 use super::copy;
 use super::progress::Progress;
-use crate::domain::archive::{ArchivedMessage, ArchivedSession, Item, Quarantined};
+use crate::domain::archive::{ArchivedKey, ArchivedMessage, ArchivedSession, Item, Quarantined};
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::rules::Rules;
@@ -223,7 +223,7 @@ impl Import {
             let claim = CreateClaim {
                 session_id: session.id,
                 created_at: claim.created_at,
-                timeout: claim.timeout,
+                digest: claim.digest,
             };
             txn.put_create_claim(session.user_id, key, &claim)?;
         }
@@ -321,7 +321,11 @@ impl Import {
         } else {
             KeyKind::Send
         };
-        for key in keys {
+        for ArchivedKey {
+            key,
+            session_metadata,
+        } in keys
+        {
             let is_used = match kind {
                 KeyKind::Send => txn.message_of_key(kind, current.id, &key)?.is_some(),
                 KeyKind::Submit => txn.submit_claim(current.id, &key)?.is_some(),
@@ -329,7 +333,12 @@ impl Import {
             if is_used {
                 return invalid(number, "another message of the session has its key");
             }
-            txn.put_key(kind, current.id, &key, at)?;
+            match kind {
+                KeyKind::Send => txn.put_key(kind, current.id, &key, at)?,
+                KeyKind::Submit => {
+                    txn.put_submitted_reply(current.id, &key, at, session_metadata)?;
+                }
+            }
         }
         for error in errors {
             if txn.submit_claim(current.id, &error.key)?.is_some() {

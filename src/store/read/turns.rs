@@ -116,6 +116,7 @@ impl Store {
 fn outcome(reader: &Reader<'_>, session: SessionId, turn: TurnState) -> ReadResult<TurnOutcome> {
     Ok(match turn {
         TurnState::Open => TurnOutcome::Open,
+        TurnState::Copied => TurnOutcome::Deleted,
         TurnState::Failed(failure) => TurnOutcome::Failed(failure),
         TurnState::Replied(at) => reader
             .message(session, at)?

@@ -1,16 +1,21 @@
 //! Migration of older schemas.
 //!
 //! It runs in the transaction that opens the file, so a crash leaves one schema or the other. The
-//! tests hold a file of version 1 (`tests/golden`).
+//! tests hold a file of each version (`tests/golden`).
 
 use std::collections::HashMap;
+use std::ops::Bound;
 
 use redb::{ReadableTable as _, ReadableTableMetadata as _, TableDefinition, WriteTransaction};
 
 use super::deadline::Row;
-use super::record;
-use super::tables::{DEADLINES, META, OPEN_TURNS, SCHEMA_VERSION, SESSIONS, WAITING_TURNS, meta};
+use super::record::{self, CreateClaim};
+use super::tables::{
+    CREATE_KEYS, DEADLINES, META, OPEN_TURNS, SCHEMA_VERSION, SESSIONS, WAITING_TURNS, meta,
+};
+use crate::domain::key::RequestDigest;
 use crate::domain::time::Timestamp;
+use crate::session_json::create_digest;
 use crate::store::error::CommandResult;
 
 /// Version 1: (`expires_at`, session)
@@ -19,6 +24,9 @@ const EXPIRY: TableDefinition<(i64, u128), ()> = TableDefinition::new("expiry");
 /// Version 1: (`warn_at`, session)
 const WARNINGS: TableDefinition<(i64, u128), ()> = TableDefinition::new("warnings");
 
+/// How many keys of creates are migrated at once.
+const KEYS_AT_ONCE: usize = 1_000;
+
 /// Migrates a file from schema version `from` and records the current version.
 pub(crate) fn migrate(txn: &WriteTransaction, from: u32) -> CommandResult<()> {
     if from < 2 {
@@ -26,6 +34,7 @@ pub(crate) fn migrate(txn: &WriteTransaction, from: u32) -> CommandResult<()> {
     }
     if from < 3 {
         index_waiting_turns(txn)?;
+        digest_create_keys(txn)?;
     }
     let version = record::encode_number(SCHEMA_VERSION)?;
     txn.open_table(META)?
@@ -85,4 +94,51 @@ fn index_waiting_turns(txn: &WriteTransaction) -> CommandResult<()> {
         }
     }
     Ok(())
+}
+
+/// Before version 3, a create was compared with its session's record and the requested timeouts,
+/// which the key's row held. Now that metadata can change, the row holds a digest of the request.
+/// Damaged rows stay as they are, and are quarantined when they are read.
+fn digest_create_keys(txn: &WriteTransaction) -> CommandResult<()> {
+    let sessions = txn.open_table(SESSIONS)?;
+    let mut keys = txn.open_table(CREATE_KEYS)?;
+    let mut last: Option<(u128, String)> = None;
+    loop {
+        let start = last.as_ref().map_or(Bound::Unbounded, |(user, key)| {
+            Bound::Excluded((*user, key.as_str()))
+        });
+        let mut rows = Vec::new();
+        for row in keys
+            .range::<(u128, &str)>((start, Bound::Unbounded))?
+            .take(KEYS_AT_ONCE)
+        {
+            let (key, bytes) = row?;
+            let (user, name) = key.value();
+            rows.push(((user, name.to_owned()), bytes.value().to_vec()));
+        }
+        for ((user, name), bytes) in &rows {
+            let Ok(claim) = record::decode_old_claim(bytes) else {
+                continue;
+            };
+            let session = sessions.get(u128::from(claim.session_id))?;
+            let session = session
+                .map(|bytes| record::decode_session(claim.session_id, bytes.value()))
+                .transpose();
+            let digest = match session {
+                Ok(Some(it)) => create_digest(it.agent_id, &it.metadata, &claim.timeout, None),
+                // Nothing can be replayed under the key of a session that is lost.
+                _ => RequestDigest([0; 32]),
+            };
+            let claim = record::encode_claim(&CreateClaim {
+                session_id: claim.session_id,
+                created_at: claim.created_at,
+                digest,
+            })?;
+            keys.insert((*user, name.as_str()), claim.as_slice())?;
+        }
+        match rows.pop() {
+            Some((key, _)) => last = Some(key),
+            None => return Ok(()),
+        }
+    }
 }

@@ -496,6 +496,7 @@ fn a_copy_is_measured() {
                 new,
                 requested_timeout: creation.requested_timeout,
                 has_agent,
+                continuation: None,
             })
         });
         rig.wait(futures_util::future::join_all(created));

@@ -46,6 +46,7 @@ fn fill(rig: &mut Rig) {
             body: says("Well met."),
             thought: Some("a greeting".into()),
             actions: Some(r#"["REPLY"]"#.into()),
+            session_metadata: None,
         }),
     })
     .unwrap();
@@ -117,6 +118,7 @@ fn a_file_of_any_version_holds_its_sessions(#[values(1, 2, 3)] version: u32) {
         renewal_count: 4,
         metadata: r#"{"username":"Alice"}"#.into(),
         create_key: Some(key("create-1")),
+        continued_from: None,
     };
     let bob = Session {
         id: SessionId::from(2),
@@ -137,6 +139,7 @@ fn a_file_of_any_version_holds_its_sessions(#[values(1, 2, 3)] version: u32) {
         renewal_count: 0,
         metadata: "{}".into(),
         create_key: None,
+        continued_from: None,
     };
     assert_eq!(sessions, [bob, alice]);
 }
@@ -237,6 +240,11 @@ fn a_file_of_any_version_holds_its_keys_and_open_turns(#[values(1, 2, 3)] versio
     let repeat: Created = rig.submit(creation).unwrap();
     assert!(repeat.replayed);
     assert_eq!(repeat.session.id, alice);
+    let mut creation = rig.keyed_creation("create-1");
+    creation.requested_timeout.timeout_minutes = Some(31.0);
+    let key = "create-1".into();
+    let conflict = RuleViolation::IdempotencyConflict { key };
+    assert_eq!(rig.refusal(creation), conflict);
 }
 
 #[rstest]

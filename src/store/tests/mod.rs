@@ -18,7 +18,8 @@ use tokio::runtime::Runtime;
 use self::disk::Disk;
 use self::rig::Rig;
 use super::command::{
-    CloseOutcome, CloseTurn, Command, CreateSession, Created, Purge, Reply, SendMessage, Sent,
+    CloseOutcome, CloseTurn, Command, Continuation, CreateSession, Created, NewIds, Purge, Reply,
+    SendMessage, Sent, UpdateMetadata,
 };
 use super::error::{OpenError, ReadError, ReadResult, SubmitError};
 use super::handle::QUEUE_COMMANDS;
@@ -26,6 +27,7 @@ use super::maintenance::check;
 use super::read::reader::Reader;
 use super::*;
 use crate::clock::{Clock, ClockHand};
+use crate::domain::continued::{ContinueFrom, ContinuedFrom};
 use crate::domain::error::RuleViolation;
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId, UserId};
 use crate::domain::key::IdempotencyKey;
@@ -41,6 +43,7 @@ use crate::store::schema::{record, tables};
 
 mod archive;
 mod cancel;
+mod continuing;
 mod crashes;
 mod damage;
 mod disk;
@@ -51,6 +54,7 @@ mod faults;
 mod files;
 mod golden;
 mod messages;
+mod metadata;
 mod model;
 mod month;
 mod overload;
@@ -224,6 +228,7 @@ fn heard(listener: &mut Subscriber) -> Vec<String> {
                 format!("{who}: {}", message.body.content)
             }
             Event::Renewed { session } => format!("renewed {}", session.renewal_count),
+            Event::Updated { session } => format!("updated {}", session.metadata),
             Event::Busy => "busy".into(),
             Event::Idle => "idle".into(),
             Event::ReplyChunk { text, .. } => format!("chunk: {text}"),

@@ -63,12 +63,19 @@ impl Pair {
                 key,
                 timeout,
                 variant,
+                from,
             } => {
-                let creation = self.creation(user, key, timeout, variant);
+                let mut creation = self.creation(user, key, timeout, variant);
+                if let Some((source, last)) = from {
+                    self.continue_from(&mut creation, source, last);
+                }
                 self.create(creation)?;
             }
             SessionCall::Heartbeat(session) => self.heartbeat(self.named(session))?,
             SessionCall::Renew(session) => self.renew(self.named(session))?,
+            SessionCall::Update(session, patch) => {
+                self.update_metadata(self.named(session), patch_of(patch))?;
+            }
             SessionCall::Patch(session, patch) => self.patch(self.named(session), patch)?,
             SessionCall::Send {
                 session,
@@ -258,6 +265,27 @@ impl Pair {
         creation
     }
 
+    /// Lets a creation continue a session, mostly one of the same user and agent.
+    fn continue_from(&mut self, creation: &mut CreateSession, source: Index, last: Option<Index>) {
+        let source = self.named(source);
+        if let Some(session) = self.reference.session(source)
+            && creation.new.create_key.is_none()
+        {
+            creation.new.user_id = session.user_id;
+            creation.new.agent_id = session.agent_id;
+        }
+        let up_to = last.map(|index| {
+            let at = self.message_of(source, index);
+            let id = self.reference.message_id(source, at);
+            (id.unwrap_or(MessageId::from(u128::MAX - 1)), at)
+        });
+        let continuing = self.rig.continuing(source, up_to).continuation;
+        creation.continuation = continuing.map(|continuation| Continuation {
+            ids: NewIds(Box::new(rig::copy_ids(creation.new.id))),
+            ..continuation
+        });
+    }
+
     fn list(&self, user: Option<Index>, below: Option<Index>, limit: usize) -> Check {
         let user = user.map(user_of);
         let below = below.map(|index| self.named(index));
@@ -372,6 +400,12 @@ fn body_of(index: Index) -> Body {
 
 /// A few replies: one of them in two spellings, others that differ from it in a single part.
 fn reply_of(index: Index) -> Reply {
+    if index > 5 {
+        return Reply {
+            session_metadata: Some(patch_of(index - 6).into()),
+            ..plain_reply()
+        };
+    }
     let (body, thought, actions) = match index {
         0 => (1, "hm", r#"[{"a":1,"b":2}]"#),
         1 => (2, "hm", r#"[ { "b": 2, "a": 1 } ]"#),
@@ -384,6 +418,7 @@ fn reply_of(index: Index) -> Reply {
         body: body_of(body),
         thought: Some(thought.into()),
         actions: Some(actions.into()),
+        session_metadata: None,
     }
 }
 
@@ -392,6 +427,19 @@ fn plain_reply() -> Reply {
         body: says("a reply"),
         thought: Some("hm".into()),
         actions: None,
+        session_metadata: None,
+    }
+}
+
+/// A few merge patches; the first two have the same meaning.
+fn patch_of(index: Index) -> &'static str {
+    match index {
+        0 => r#"{"topic":{"a":1,"b":null},"title":"One"}"#,
+        1 => r#"{ "title": "One", "topic": { "b": null, "a": 1 } }"#,
+        2 => r#"{"topic":null}"#,
+        3 => r#"{"topic":[1,null],"username":"Bob"}"#,
+        4 => r#"{"username":null,"topic":{"c":{"d":null}}}"#,
+        _ => "{}",
     }
 }
 

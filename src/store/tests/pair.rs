@@ -105,6 +105,16 @@ impl Pair {
         Ok(())
     }
 
+    pub(super) fn update_metadata(&mut self, session_id: SessionId, patch: &str) -> Check {
+        let expected = self.reference.update_metadata(session_id, patch);
+        let update = UpdateMetadata {
+            session_id,
+            patch: patch.into(),
+        };
+        prop_assert_eq!(refused(self.rig.submit(update)), expected);
+        Ok(())
+    }
+
     pub(super) fn delete(&mut self, id: SessionId) -> Check {
         let found = refused(self.rig.submit(DeleteSession(id)));
         let expected = self.reference.delete(id).map(|()| Deleted::default());

@@ -6,7 +6,7 @@
 //! be exactly what was acknowledged, or that and all of what was in flight, as the [`Reference`]
 //! has it after the same calls.
 
-use super::super::command::SubmitReply;
+use super::super::command::{CancelTurns, SubmitReply};
 use super::disk::Done;
 use super::pair::{Check, Pair};
 use super::reference::{Contents, Reference};
@@ -55,7 +55,22 @@ fn act(pair: &mut Pair, dice: &mut Dice) -> Check {
     }
     let id = sessions[dice.below(sessions.len())];
     pair.pass(Millis(dice.below(10_000).try_into().unwrap()));
-    match dice.below(22) {
+    match dice.below(26) {
+        22 => {
+            let patch = format!(r#"{{"title":"{}","topic":null}}"#, dice.below(1000));
+            pair.update_metadata(id, &patch)
+        }
+        23 | 24 => {
+            let name = format!("continued{}", dice.below(1000));
+            let mut creation = pair.rig.continuing(id, None);
+            creation.new.create_key = Some(key(&name));
+            pair.create(creation)
+        }
+        25 => pair.cancel(CancelTurns {
+            session_id: id,
+            message_id: None,
+            partial: None,
+        }),
         20 => {
             pair.maintain(dice.below(2) == 0, dice.below(1000) as u64);
             Ok(())
@@ -100,7 +115,9 @@ fn answer(pair: &mut Pair, dice: &mut Dice, id: SessionId) -> Check {
             pair.submit(submit)
         }
         _ => {
-            let reply = Reply::text("y".repeat(dice.below(9_000)));
+            let mut reply = Reply::text("y".repeat(dice.below(9_000)));
+            let topic = format!(r#"{{"topic":{}}}"#, dice.below(9));
+            reply.session_metadata = (dice.below(3) == 0).then_some(topic);
             pair.close(id, at, Ok(reply))
         }
     }
@@ -246,7 +263,13 @@ fn acknowledged_writes_survive_a_power_cut_at_any_moment() {
 
 #[test]
 fn an_older_file_survives_a_power_cut_during_its_migration() {
-    let golden = std::fs::read(super::golden::path(1)).unwrap();
+    for version in [1, 2] {
+        survives_its_migration(version);
+    }
+}
+
+fn survives_its_migration(version: u32) {
+    let golden = std::fs::read(super::golden::path(version)).unwrap();
     let mut rig = Rig::closed(rules());
     rig.disk = Some(Disk::with_bytes(golden.clone()));
     rig.open();
@@ -256,7 +279,7 @@ fn an_older_file_survives_a_power_cut_during_its_migration() {
     let mut dice = Dice(7);
     let opening = survives(golden.clone(), &[&contents], "uncut");
     for round in 0..20 {
-        let what = format!("round {round}");
+        let what = format!("version {version}, round {round}");
         survives_again(&golden, &opening, &[&contents], &what, &mut dice);
     }
 }

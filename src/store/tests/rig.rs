@@ -186,7 +186,26 @@ impl Rig {
             new,
             requested_timeout: TimeoutOverrides::default(),
             has_agent: true,
+            continuation: None,
         }
+    }
+
+    /// Returns the creation of a session that continues another.
+    pub(super) fn continuing(
+        &mut self,
+        source: SessionId,
+        up_to: Option<(MessageId, Timestamp)>,
+    ) -> CreateSession {
+        let mut creation = self.creation();
+        creation.continuation = Some(Continuation {
+            from: ContinueFrom {
+                session_id: source,
+                up_to: up_to.map(|(id, _)| id),
+            },
+            up_to_at: up_to.map(|(_, at)| at),
+            ids: NewIds(Box::new(copy_ids(creation.new.id))),
+        });
+        creation
     }
 
     pub(super) fn keyed_creation(&mut self, name: &str) -> CreateSession {
@@ -474,5 +493,14 @@ impl Drop for Rig {
         self.faults.sort();
         assert_eq!(found, self.faults);
         self.drop_store();
+    }
+}
+
+/// Returns the ids of the copies in a session.
+pub(super) fn copy_ids(target: SessionId) -> impl FnMut() -> uuid::Uuid + Send {
+    let mut next = u128::from(target) << 64;
+    move || {
+        next += 1;
+        uuid::Uuid::from_u128(next)
     }
 }

@@ -40,7 +40,11 @@ pub(super) enum SessionCall {
         timeout: TimeoutConfig,
         /// Agent, metadata and asked-for timeouts: what a key is compared by.
         variant: Index,
+        /// The session that it continues, and its last message, if one is named.
+        from: Option<(Index, Option<Index>)>,
     },
+    /// Changes the metadata by one of a few patches.
+    Update(Index, Index),
     Heartbeat(Index),
     Renew(Index),
     Patch(Index, TimeoutOverrides),
@@ -191,8 +195,9 @@ prop_compose! {
         key in option::of(0..2_u8),
         timeout in timeout(),
         variant in index(),
+        from in option::weighted(0.3, (index(), option::of(any::<u8>()))),
     ) -> SessionCall {
-        SessionCall::Create { user, key, timeout, variant }
+        SessionCall::Create { user, key, timeout, variant, from }
     }
 }
 
@@ -232,7 +237,7 @@ fn named() -> impl Strategy<Value = Named> {
 
 /// Mostly one that has two spellings.
 fn reply() -> impl Strategy<Value = Index> {
-    prop_oneof![3 => 0..2_u8, 2 => 2..6_u8]
+    prop_oneof![3 => 0..2_u8, 2 => 2..9_u8]
 }
 
 prop_compose! {
@@ -261,6 +266,7 @@ fn session_call() -> impl Strategy<Value = SessionCall> {
         3 => index().prop_map(SessionCall::Renew),
         4 => (index(), overrides())
             .prop_map(|(session, patch)| SessionCall::Patch(session, patch)),
+        4 => (index(), 0..6_u8).prop_map(|(session, patch)| SessionCall::Update(session, patch)),
         14 => send(),
         4 => (index(), 1..20_u8, beginning()).prop_map(|(session, messages, beginning)| {
             SessionCall::Burst(session, messages, beginning)

@@ -109,6 +109,7 @@ impl Stored {
                 new,
                 requested_timeout: TimeoutOverrides::default(),
                 has_agent: true,
+                continuation: None,
             })
         });
         let created = self.runtime.block_on(join_all(waiting));

@@ -131,7 +131,7 @@ impl Backend for Webhook {
             .with_query(&self.url)
             .with_hint("is url the address of the webhook?");
         let post = self.request(&request);
-        let origin = ReplyOrigin::new(&request);
+        let origin = ReplyOrigin::new(&request).with_session_metadata();
         try_stream! {
             let response = http_client::send(post, &redactor, Repeat::Harmless).await?;
             let response = http_client::check(response).await.map_err(|error| {

@@ -12,6 +12,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod update;
 
 pub(crate) use self::cancel::CancelRequest;
 pub(crate) use self::create::CreateSessionRequest;
@@ -19,3 +20,4 @@ pub(crate) use self::search::SearchMessagesRequest;
 pub(crate) use self::send::{ReplyTransport, SendMessageRequest, StreamMessageRequest};
 pub(crate) use self::submit::SubmitRequest;
 pub(crate) use self::timeout::TimeoutRequest;
+pub(crate) use self::update::UpdateSessionRequest;

@@ -14,6 +14,7 @@ use crate::domain::message::{Body, InvalidMessage};
 use crate::domain::turn::{MAX_ERROR_CHARS, MAX_SUBMITTED_BYTES, Reply};
 use crate::json::{self, Field};
 use crate::message_json::{attachments, message_metadata};
+use crate::session_json::metadata_patch;
 
 /// A reply of an external agent.
 // The published client has other names for some fields; the documented names come first.
@@ -76,6 +77,9 @@ pub(crate) struct SubmitRequest {
     #[serde(default)]
     #[schema(value_type = Option<Vec<schemas::Attachment>>, max_items = 10)]
     attachments: Field<Vec<Value>>,
+    #[serde(rename = "sessionMetadata", default)]
+    #[schema(schema_with = session_metadata_schema)]
+    session_metadata: Field<Object>,
 }
 
 /// Why an agent does not reply.
@@ -132,6 +136,7 @@ impl SubmitRequest {
             },
             thought: raw.thought.given().ok().flatten(),
             actions: raw.actions.given().ok().flatten().map(|it| json::text(&it)),
+            session_metadata: metadata_patch("sessionMetadata", self.session_metadata)?,
         };
         reply.check_metadata()?;
         Ok(Submission {
@@ -213,6 +218,15 @@ fn turn_schema() -> Schema {
         "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
         "description": "The turn to close: exactly this one, or none. It overrides \
             `in_reply_to_message_id`.",
+    }))
+}
+
+fn session_metadata_schema() -> Schema {
+    schema(json!({
+        "type": ["object", "null"],
+        "description": "A JSON merge patch (RFC 7396) of the session's metadata, applied when the \
+            reply is stored. With `error` it has no effect",
+        "example": { "title": "About the weather" },
     }))
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use crate::domain::archive::ArchivedKey;
 use crate::domain::id::{SessionId, UserId};
-use crate::domain::key::IdempotencyKey;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
 use crate::domain::waiting::SubmittedError;
@@ -38,7 +38,7 @@ pub(super) struct CurrentSession {
     /// The last message of the session.
     pub(super) until: Timestamp,
     pub(super) turns: HashMap<Timestamp, OpenTurn>,
-    pub(super) keys: HashMap<Timestamp, Vec<IdempotencyKey>>,
+    pub(super) keys: HashMap<Timestamp, Vec<ArchivedKey>>,
     /// The submitted errors, by the newest message whose turn they closed.
     pub(super) errors: HashMap<Timestamp, Vec<SubmittedError>>,
     /// The quarantined messages.

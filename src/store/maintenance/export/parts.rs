@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::cursor::CurrentSession;
 use super::slice::Slice;
-use crate::domain::archive::{ArchivedSession, CreateKeyUse, Item, Quarantined};
+use crate::domain::archive::{ArchivedKey, ArchivedSession, CreateKeyUse, Item, Quarantined};
 use crate::domain::id::SessionId;
-use crate::domain::key::IdempotencyKey;
+use crate::domain::key::{IdempotencyKey, RequestDigest};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::store::error::ReadResult;
@@ -31,7 +31,7 @@ impl Slice<'_> {
                 // The key may belong to a later session by now.
                 Ok(claim) => (claim.session_id == id).then_some(CreateKeyUse {
                     created_at: claim.created_at,
-                    timeout: claim.timeout,
+                    digest: claim.digest,
                 }),
                 Err(error) => {
                     let location = RecordLocation::CreateKey(session.user_id, key.clone());
@@ -103,8 +103,14 @@ impl Slice<'_> {
                     errors.entry(at).or_default().push(error);
                     continue;
                 }
-                match (record::decode_time(&bytes), key) {
-                    (Ok(at), Some(key)) => keys.entry(at).or_default().push(key),
+                match (key_row(kind, &bytes), key) {
+                    (Ok((at, session_metadata)), Some(key)) => {
+                        let key = ArchivedKey {
+                            key,
+                            session_metadata,
+                        };
+                        keys.entry(at).or_default().push(key);
+                    }
                     (Err(error), Some(key)) => {
                         self.undecodable(id, RecordLocation::Key(kind, key), &error, bytes);
                     }
@@ -127,6 +133,14 @@ impl Slice<'_> {
             quarantined,
             awaited: HashSet::new(),
         })
+    }
+}
+
+/// Decodes the row of a key that is not one of an error.
+fn key_row(kind: KeyKind, bytes: &[u8]) -> Result<(Timestamp, Option<RequestDigest>), RecordError> {
+    match kind {
+        KeyKind::Send => Ok((record::decode_time(bytes)?, None)),
+        KeyKind::Submit => record::decode_submitted_reply(bytes),
     }
 }
 

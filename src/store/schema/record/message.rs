@@ -3,7 +3,7 @@
 use bincode::{BorrowDecode, Encode};
 use uuid::Uuid;
 
-use super::frame::{RecordError, decode, decode_version, encode, encode_version};
+use super::frame::{HEADER_BYTES, RecordError, decode, decode_version, encode, encode_version};
 use crate::domain::failure::FailureReason;
 use crate::domain::id::{MessageId, SessionId, TurnId};
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
@@ -11,6 +11,10 @@ use crate::domain::time::Timestamp;
 
 /// The version of a message whose turn failed with a reason.
 const FAILED_MESSAGE: u8 = 2;
+
+/// The version of a copied message without a turn. Its layout is that of version 1, with an open
+/// turn. The checksum does not cover the version, so it differs from the others in two bits.
+const COPIED_MESSAGE: u8 = 4;
 
 #[derive(Encode, BorrowDecode)]
 struct MessageRecord<'a> {
@@ -80,7 +84,7 @@ pub(crate) fn encode_message(message: &Message) -> Result<Vec<u8>, RecordError> 
             by_socket: sender.by_socket,
             sender_name: sender.name.as_deref(),
             turn: match turn {
-                TurnState::Open => TurnRecord::Open,
+                TurnState::Open | TurnState::Copied => TurnRecord::Open,
                 TurnState::Replied(at) => TurnRecord::Replied(at.0),
                 TurnState::Failed(failure) => TurnRecord::Failed {
                     code: &failure.code,
@@ -106,24 +110,27 @@ pub(crate) fn encode_message(message: &Message) -> Result<Vec<u8>, RecordError> 
         attachments: message.body.attachments.as_deref(),
         role,
     };
-    let Role::User {
-        turn:
-            TurnState::Failed(TurnFailure {
-                reason: Some(reason),
-                ..
-            }),
-        ..
-    } = &message.role
-    else {
-        return encode(&record);
-    };
-    encode_version(
-        FAILED_MESSAGE,
-        &FailedMessageRecord {
-            message: record,
-            reason: (*reason).into(),
-        },
-    )
+    match message.turn() {
+        Some(TurnState::Failed(TurnFailure {
+            reason: Some(reason),
+            ..
+        })) => encode_version(
+            FAILED_MESSAGE,
+            &FailedMessageRecord {
+                message: record,
+                reason: (*reason).into(),
+            },
+        ),
+        Some(TurnState::Copied) => encode_version(COPIED_MESSAGE, &record),
+        _ => encode(&record),
+    }
+}
+
+/// Whether the record of a message seems to have this id. It is not checked for damage.
+pub(crate) fn has_message_id(bytes: &[u8], id: MessageId) -> bool {
+    // The id is the first field, in a fixed number of bytes.
+    let content = bytes.get(HEADER_BYTES..);
+    content.is_some_and(|content| content.starts_with(id.0.as_bytes()))
 }
 
 pub(crate) fn decode_message(
@@ -145,6 +152,7 @@ pub(crate) fn borrow_message(
             let record: FailedMessageRecord<'_> = decode_version(FAILED_MESSAGE, bytes)?;
             (record.message, Some(record.reason.into()))
         }
+        Some(&COPIED_MESSAGE) => (decode_version(COPIED_MESSAGE, bytes)?, None),
         _ => (decode(bytes)?, None),
     };
     Ok(Message {
@@ -157,7 +165,20 @@ pub(crate) fn borrow_message(
             metadata: record.metadata,
             attachments: record.attachments,
         },
-        role: role(record.role, reason),
+        role: match role(record.role, reason) {
+            Role::User {
+                turn_id,
+                reply_id,
+                sender,
+                ..
+            } if bytes.first() == Some(&COPIED_MESSAGE) => Role::User {
+                turn_id,
+                reply_id,
+                sender,
+                turn: TurnState::Copied,
+            },
+            role => role,
+        },
     })
 }
 

@@ -3,27 +3,28 @@
 //! The structs are the layout of version 1, unless they say otherwise. They are never the types of
 //! the wire: a changed layout is a new version, and the old one stays readable.
 
+mod create_key;
 mod frame;
 mod message;
+mod session;
 mod submit_key;
 
 use bincode::{BorrowDecode, Encode};
-use uuid::Uuid;
 
+pub(crate) use self::create_key::{CreateClaim, decode_claim, decode_old_claim, encode_claim};
 pub(crate) use self::frame::RecordError;
 use self::frame::{
     HEADER_BYTES, HEADROOM_BYTES, MAX_RECORD_BYTES, decode, decode_version, encode, encode_version,
 };
-pub(crate) use self::message::{borrow_message, decode_message, encode_message};
+pub(crate) use self::message::{borrow_message, decode_message, encode_message, has_message_id};
+pub(crate) use self::session::{decode_session, encode_session};
 pub(crate) use self::submit_key::{
-    SubmitClaim, decode_key_time, decode_submit_claim, encode_submitted_error, is_submitted_error,
+    SubmitClaim, decode_key_time, decode_submit_claim, decode_submitted_reply,
+    encode_submitted_error, encode_submitted_reply, is_submitted_error,
 };
 use crate::domain::archive::Quarantined;
-use crate::domain::id::{AgentId, SessionId, UserId};
-use crate::domain::key::IdempotencyKey;
-use crate::domain::session::Session;
+use crate::domain::id::SessionId;
 use crate::domain::time::Timestamp;
-use crate::domain::timeout::{TimeoutConfig, TimeoutOverrides};
 use crate::domain::turn::OpenTurn;
 
 /// The version of an open turn that waits for a submitted reply.
@@ -32,39 +33,12 @@ const WAITING_TURN: u8 = 2;
 /// The most bytes of a quarantined record; what fits in its own table fits here.
 const MAX_QUARANTINED_BYTES: usize = MAX_RECORD_BYTES - 8 * HEADROOM_BYTES;
 
-/// What is stored under the idempotency key of a create.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct CreateClaim {
-    pub(crate) session_id: SessionId,
-    pub(crate) created_at: Timestamp,
-    pub(crate) timeout: TimeoutOverrides,
-}
-
 /// The number of rows of a time-ordered index at or before a point in time. The same layout serves
 /// other pairs of a time and a number, since older versions accept it in `meta`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counter {
     pub(crate) point: Timestamp,
     pub(crate) rows: u64,
-}
-
-#[derive(Encode, BorrowDecode)]
-struct SessionRecord<'a> {
-    agent: [u8; 16],
-    user: [u8; 16],
-    created_at: i64,
-    last_activity: i64,
-    window_start: i64,
-    expires_at: i64,
-    warn_at: i64,
-    scheduled_at: i64,
-    timeout_minutes: u32,
-    auto_renew: bool,
-    max_duration_minutes: u32,
-    warning_threshold_minutes: u32,
-    renewal_count: u32,
-    metadata: &'a str,
-    create_key: Option<&'a str>,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -83,16 +57,6 @@ struct WaitingTurnRecord {
 }
 
 #[derive(Encode, BorrowDecode)]
-struct CreateKeyRecord {
-    session: [u8; 16],
-    created_at: i64,
-    timeout_minutes: Option<f64>,
-    auto_renew: Option<bool>,
-    max_duration_minutes: Option<f64>,
-    warning_threshold_minutes: Option<f64>,
-}
-
-#[derive(Encode, BorrowDecode)]
 struct QuarantinedRecord<'a> {
     reason: &'a str,
     found_at: i64,
@@ -100,59 +64,11 @@ struct QuarantinedRecord<'a> {
     bytes: &'a [u8],
 }
 
-pub(crate) fn encode_session(session: &Session) -> Result<Vec<u8>, RecordError> {
-    encode(&SessionRecord {
-        agent: *session.agent_id.0.as_bytes(),
-        user: *session.user_id.0.as_bytes(),
-        created_at: session.created_at.0,
-        last_activity: session.last_activity.0,
-        window_start: session.window_start.0,
-        expires_at: session.expires_at.0,
-        warn_at: session.warn_at.0,
-        scheduled_at: session.scheduled_at.0,
-        timeout_minutes: session.timeout.timeout_minutes,
-        auto_renew: session.timeout.auto_renew,
-        max_duration_minutes: session.timeout.max_duration_minutes,
-        warning_threshold_minutes: session.timeout.warning_threshold_minutes,
-        renewal_count: session.renewal_count,
-        metadata: &session.metadata,
-        create_key: session.create_key.as_ref().map(IdempotencyKey::as_str),
-    })
-}
-
-pub(crate) fn decode_session(id: SessionId, bytes: &[u8]) -> Result<Session, RecordError> {
-    let record: SessionRecord<'_> = decode(bytes)?;
-    Ok(Session {
-        id,
-        agent_id: AgentId(Uuid::from_bytes(record.agent)),
-        user_id: UserId(Uuid::from_bytes(record.user)),
-        created_at: Timestamp(record.created_at),
-        last_activity: Timestamp(record.last_activity),
-        window_start: Timestamp(record.window_start),
-        expires_at: Timestamp(record.expires_at),
-        warn_at: Timestamp(record.warn_at),
-        scheduled_at: Timestamp(record.scheduled_at),
-        timeout: TimeoutConfig {
-            timeout_minutes: record.timeout_minutes,
-            auto_renew: record.auto_renew,
-            max_duration_minutes: record.max_duration_minutes,
-            warning_threshold_minutes: record.warning_threshold_minutes,
-        },
-        renewal_count: record.renewal_count,
-        metadata: record.metadata.to_owned(),
-        create_key: record.create_key.map(key).transpose()?,
-    })
-}
-
 /// Returns the user of a session whose record may be undecodable otherwise. Every version begins
 /// with the agent and the user, 16 bytes each.
 pub(crate) fn user_of_session(bytes: &[u8]) -> Option<UserId> {
     let user = bytes.get(HEADER_BYTES + 16..HEADER_BYTES + 32)?;
     Uuid::from_slice(user).ok().map(UserId)
-}
-
-fn key(text: &str) -> Result<IdempotencyKey, RecordError> {
-    IdempotencyKey::parse(text).ok_or_else(|| RecordError::Layout("not an idempotency key".into()))
 }
 
 pub(crate) fn encode_turn(turn: &OpenTurn) -> Result<Vec<u8>, RecordError> {
@@ -194,31 +110,6 @@ pub(crate) fn decode_turn(
         running: record.running,
         crashes: record.crashes,
         waits_until,
-    })
-}
-
-pub(crate) fn encode_claim(claim: &CreateClaim) -> Result<Vec<u8>, RecordError> {
-    encode(&CreateKeyRecord {
-        session: *claim.session_id.0.as_bytes(),
-        created_at: claim.created_at.0,
-        timeout_minutes: claim.timeout.timeout_minutes,
-        auto_renew: claim.timeout.auto_renew,
-        max_duration_minutes: claim.timeout.max_duration_minutes,
-        warning_threshold_minutes: claim.timeout.warning_threshold_minutes,
-    })
-}
-
-pub(crate) fn decode_claim(bytes: &[u8]) -> Result<CreateClaim, RecordError> {
-    let record: CreateKeyRecord = decode(bytes)?;
-    Ok(CreateClaim {
-        session_id: SessionId(Uuid::from_bytes(record.session)),
-        created_at: Timestamp(record.created_at),
-        timeout: TimeoutOverrides {
-            timeout_minutes: record.timeout_minutes,
-            auto_renew: record.auto_renew,
-            max_duration_minutes: record.max_duration_minutes,
-            warning_threshold_minutes: record.warning_threshold_minutes,
-        },
     })
 }
 

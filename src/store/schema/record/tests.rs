@@ -3,12 +3,18 @@
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use uuid::Uuid;
 
+use super::create_key::decode_old_claim;
 use super::frame::{HEADER_BYTES, VERSION};
 use super::*;
+use crate::domain::continued::ContinuedFrom;
 use crate::domain::failure::FailureReason;
-use crate::domain::id::{MessageId, TurnId};
+use crate::domain::id::{AgentId, MessageId, TurnId, UserId};
+use crate::domain::key::{IdempotencyKey, RequestDigest};
 use crate::domain::message::{Body, Message, Role, Sender, TurnFailure, TurnState};
+use crate::domain::session::Session;
+use crate::domain::timeout::TimeoutConfig;
 use crate::domain::waiting::SubmittedError;
 
 /// Decodes bytes as every kind of record; returns how many decoders accept them.
@@ -70,11 +76,6 @@ fn key() -> impl Strategy<Value = IdempotencyKey> {
     "[!-~]{1,255}".prop_map(|text| IdempotencyKey::parse(&text).unwrap())
 }
 
-fn finite() -> impl Strategy<Value = f64> {
-    use proptest::num::f64::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
-    NORMAL | SUBNORMAL | ZERO | POSITIVE | NEGATIVE
-}
-
 prop_compose! {
     fn timeout()(
         timeout_minutes: u32,
@@ -100,6 +101,7 @@ prop_compose! {
         renewal_count: u32,
         metadata in text(),
         create_key in option::of(key()),
+        continued_from in option::of(continued_from()),
     ) -> Session {
         Session {
             id,
@@ -115,7 +117,19 @@ prop_compose! {
             renewal_count,
             metadata,
             create_key,
+            continued_from,
         }
+    }
+}
+
+prop_compose! {
+    fn continued_from()(
+        session_id in id(),
+        message_id in option::of(id()),
+        copied: u32,
+        complete: bool,
+    ) -> ContinuedFrom {
+        ContinuedFrom { session_id, message_id, copied, complete }
     }
 }
 
@@ -126,6 +140,7 @@ fn reason() -> impl Strategy<Value = FailureReason> {
 fn turn_state() -> impl Strategy<Value = TurnState> {
     prop_oneof![
         Just(TurnState::Open),
+        Just(TurnState::Copied),
         time().prop_map(TurnState::Replied),
         (text(), text(), option::of(reason())).prop_map(|(code, message, reason)| {
             TurnState::Failed(TurnFailure {
@@ -192,18 +207,9 @@ prop_compose! {
     fn claim()(
         session_id in id(),
         created_at in time(),
-        timeout_minutes in option::of(finite()),
-        auto_renew: Option<bool>,
-        max_duration_minutes in option::of(finite()),
-        warning_threshold_minutes in option::of(finite()),
+        digest: [u8; 32],
     ) -> CreateClaim {
-        let timeout = TimeoutOverrides {
-            timeout_minutes,
-            auto_renew,
-            max_duration_minutes,
-            warning_threshold_minutes,
-        };
-        CreateClaim { session_id, created_at, timeout }
+        CreateClaim { session_id, created_at, digest: RequestDigest(digest) }
     }
 }
 
@@ -380,7 +386,7 @@ fn a_record_that_could_not_be_decoded_is_not_encoded() {
 
 /// The layout of version 1, byte by byte: a change here is a new version.
 #[test]
-fn version_1_is_written_as_it_always_was() {
+fn each_version_is_written_as_it_always_was() {
     let turn = OpenTurn {
         session_id: SessionId::from(1),
         position: 0,
@@ -397,12 +403,7 @@ fn version_1_is_written_as_it_always_was() {
     let claim = CreateClaim {
         session_id: SessionId::from(0x0123),
         created_at: Timestamp(-1),
-        timeout: TimeoutOverrides {
-            timeout_minutes: Some(30.0),
-            auto_renew: Some(false),
-            max_duration_minutes: None,
-            warning_threshold_minutes: None,
-        },
+        digest: RequestDigest([0xd; 32]),
     };
     let counter = Counter {
         point: Timestamp(1_000),
@@ -410,8 +411,10 @@ fn version_1_is_written_as_it_always_was() {
     };
     let written = [
         ("session", encode_session(&sample_session())),
+        ("continued session", encode_session(&continued_session())),
         ("message", encode_message(&sample_message())),
         ("failed message", encode_message(&failed_message())),
+        ("copied message", encode_message(&copied_message())),
         ("turn", encode_turn(&turn)),
         ("waiting turn", encode_turn(&waiting)),
         ("claim", encode_claim(&claim)),
@@ -419,6 +422,10 @@ fn version_1_is_written_as_it_always_was() {
         (
             "submitted error",
             encode_submitted_error(Timestamp(1_000), &sample_error()),
+        ),
+        (
+            "submitted reply",
+            encode_submitted_reply(Timestamp(1_000), Some(RequestDigest([0xd; 32]))),
         ),
         ("counter", encode_counter(counter)),
         ("number", encode_number(1)),
@@ -431,15 +438,22 @@ fn version_1_is_written_as_it_always_was() {
 const LAYOUT: &str = "
 session 01fadd10a80000000000000000000000000000000a0000000000000000000000000000000bfbd007fba00ffb7017f\
 b401ffb1027fbe02e1e01fbd0020507077b2261223a317d01056b65792d31
+continued session 0254e8a96f0000000000000000000000000000000a0000000000000000000000000000000bfbd007fba00\
+ffb7017fb401ffb1027fbe02e1e01fbd0020507077b2261223a317d01056b65792d310000000000000000000000000000\
+0002010000000000000000000000000000000cfb2c0101
 message 01f34c987f0000000000000000000000000000000c0000000000000000000000000000000b076772c3bcc39f6501\
 077b2262223a327d00000000000000000000000000000000000d0000000000000000000000000000000e010103416461020b4147454e545f4552524f52026e6f
 failed message 02dd85c06f0000000000000000000000000000000c0000000000000000000000000000000b076772c3bcc\
 39f6501077b2262223a327d00000000000000000000000000000000000d0000000000000000000000000000000e010103416461020b4147454e545f4552524f52026e6f03
+copied message 04db8388c90000000000000000000000000000000c0000000000000000000000000000000b076772c3bcc\
+39f6501077b2262223a327d00000000000000000000000000000000000d0000000000000000000000000000000e01010341646100
 turn 0136b63d82fd06e958191a030000010002
 waiting turn 02cff89390fd06e958191a030000010002fd86925c191a030000
-claim 01c19a72a90000000000000000000000000000012301010000000000003e4001000000
+claim 02fcfd8aae00000000000000000000000000000123010d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d\
+0d0d0d0d0d
 time 019f158c59fbd007
-submitted error 024c78adc1fbd007026e6f01027b7d000000010000000000000000000000000000000c
+submitted error 02cb315e60fbd007026e6f01027b7d00000000010000000000000000000000000000000c
+submitted reply 0481c75288fbd0070d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d
 counter 0190c8122dfbd007fb2c01
 number 011bdf05a501
 upstream 01f3f188fe027570
@@ -474,7 +488,45 @@ fn sample_session() -> Session {
         renewal_count: 7,
         metadata: r#"{"a":1}"#.into(),
         create_key: IdempotencyKey::parse("key-1"),
+        continued_from: None,
     }
+}
+
+fn continued_session() -> Session {
+    Session {
+        continued_from: Some(ContinuedFrom {
+            session_id: SessionId::from(2),
+            message_id: Some(MessageId::from(0xc)),
+            copied: 300,
+            complete: true,
+        }),
+        ..sample_session()
+    }
+}
+
+/// A copy without a turn.
+fn copied_message() -> Message {
+    let mut message = sample_message();
+    if let Role::User { turn, .. } = &mut message.role {
+        *turn = TurnState::Copied;
+    }
+    message
+}
+
+/// The key of a create as older versions stored it: 30 minutes, not renewed by itself.
+const OLD_CLAIM: &str = "01c19a72a90000000000000000000000000000012301010000000000003e4001000000";
+
+#[test]
+fn the_key_of_a_create_of_an_older_version_is_decoded_for_its_migration() {
+    let bytes: Vec<u8> = (0..OLD_CLAIM.len() / 2)
+        .map(|nth| u8::from_str_radix(&OLD_CLAIM[2 * nth..2 * nth + 2], 16).unwrap())
+        .collect();
+    let claim = decode_old_claim(&bytes).unwrap();
+    assert_eq!(claim.session_id, SessionId::from(0x123));
+    assert_eq!(claim.timeout.timeout_minutes, Some(30.0));
+    assert_eq!(claim.timeout.auto_renew, Some(false));
+    assert_eq!(claim.timeout.max_duration_minutes, None);
+    assert_eq!(decode_claim(&bytes), Err(RecordError::UnknownVersion(1)));
 }
 
 /// One whose turn failed for a reason.
@@ -527,6 +579,7 @@ fn sample_error() -> SubmittedError {
         attachments: None,
         thought: None,
         actions: None,
+        session_metadata: None,
         failed: vec![MessageId::from(0xc)],
     }
 }
@@ -542,9 +595,17 @@ fn a_submitted_error_is_decoded_unchanged_and_not_at_all_if_damaged() {
     let reply = encode_time(at).unwrap();
     assert_eq!(
         decode_submit_claim(&error.key, &reply),
-        Ok(SubmitClaim::Reply(at))
+        Ok(SubmitClaim::Reply(at, None))
     );
     assert_eq!(decode_key_time(&reply), Ok(at));
+    let digest = Some(RequestDigest([7; 32]));
+    let reply = encode_submitted_reply(at, digest).unwrap();
+    assert_eq!(
+        decode_submit_claim(&error.key, &reply),
+        Ok(SubmitClaim::Reply(at, digest))
+    );
+    assert_eq!(decode_key_time(&reply), Ok(at));
+    assert_guarded(&reply, decode_submitted_reply).unwrap();
 }
 
 fn sample_message() -> Message {

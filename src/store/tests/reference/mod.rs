@@ -2,6 +2,7 @@
 //!
 //! It uses the values of the domain, but none of its rules.
 
+mod metadata;
 mod turns;
 
 use std::collections::{BTreeMap, HashMap};
@@ -44,6 +45,8 @@ struct Kept {
     keys: BTreeMap<String, Timestamp>,
     /// The keys of submitted replies and errors.
     submit_keys: BTreeMap<String, Timestamp>,
+    /// The session metadata that came with the replies among them.
+    submit_metadata: BTreeMap<String, Option<serde_json::Value>>,
     /// The errors among them, with the messages whose turns they closed.
     submit_errors: BTreeMap<String, (String, Reply, Vec<MessageId>)>,
     /// In the order of execution.
@@ -54,7 +57,13 @@ struct Kept {
 struct CreateKeyUse {
     session_id: SessionId,
     at: Timestamp,
-    asked: TimeoutOverrides,
+    /// Agent, metadata, timeouts and source, as sent.
+    sent: (
+        AgentId,
+        serde_json::Value,
+        TimeoutOverrides,
+        Option<ContinueFrom>,
+    ),
 }
 
 /// The visible parts of an open turn.
@@ -167,20 +176,30 @@ impl Reference {
 
     pub(super) fn create(&mut self, creation: &CreateSession) -> Result<(Session, bool)> {
         let new = &creation.new;
-        let asked = creation.requested_timeout;
+        let sent = (
+            new.agent_id,
+            json(&new.metadata),
+            creation.requested_timeout,
+            creation.continuation.as_ref().map(|it| it.from),
+        );
         let name = new.create_key.as_ref().map(|key| key.as_str().to_owned());
         if let Some(name) = &name
             && let Some(earlier) = self.created_under(new.user_id, name)
         {
             let claim = &self.create_keys[&(new.user_id, name.clone())];
-            let same_metadata = json(&earlier.metadata) == json(&new.metadata);
-            let same = earlier.agent_id == new.agent_id && same_metadata && claim.asked == asked;
-            return if same {
+            return if claim.sent == sent {
                 Ok((earlier, true))
             } else {
                 Err(RuleViolation::IdempotencyConflict { key: name.clone() })
             };
         }
+        let (messages, continued_from) = match &creation.continuation {
+            None => (BTreeMap::new(), None),
+            Some(continuation) => {
+                let (messages, continued) = self.continued(new, continuation)?;
+                (messages, Some(continued))
+            }
+        };
         let mut session = Session {
             id: new.id,
             agent_id: new.agent_id,
@@ -195,13 +214,15 @@ impl Reference {
             renewal_count: 0,
             metadata: new.metadata.clone(),
             create_key: new.create_key.clone(),
+            continued_from,
         };
         schedule(&mut session, self.now);
         let kept = Kept {
             session: session.clone(),
-            messages: BTreeMap::new(),
+            messages,
             keys: BTreeMap::new(),
             submit_keys: BTreeMap::new(),
+            submit_metadata: BTreeMap::new(),
             submit_errors: BTreeMap::new(),
             turns: Vec::new(),
         };
@@ -210,7 +231,7 @@ impl Reference {
             let claim = CreateKeyUse {
                 session_id: session.id,
                 at: self.now,
-                asked,
+                sent,
             };
             self.create_keys.insert((session.user_id, name), claim);
         }

@@ -119,8 +119,12 @@ impl Reference {
             Err(failure) => return kept.end(at, failure.clone()),
             Ok(reply) => reply,
         };
+        let patch = reply.session_metadata.as_deref();
         let reply = kept.reply_to(at, reply, now);
         kept.answer(&[at], &reply);
+        if let Some(patch) = patch {
+            metadata::merge_into(&mut kept.session, patch);
+        }
         TurnResult::Replied(reply)
     }
 
@@ -147,7 +151,9 @@ impl Reference {
         let earlier = name.as_ref().and_then(|name| kept.submit_keys.get(name));
         if let Some(at) = earlier {
             let message = kept.messages[at].clone();
-            return if same_reply(&submit.reply, &message) {
+            let metadata = submit.reply.session_metadata.as_deref().map(json);
+            let same_metadata = kept.submit_metadata[name.as_ref().unwrap()] == metadata;
+            return if same_metadata && same_reply(&submit.reply, &message) {
                 Ok(Submission {
                     session: kept.session.clone(),
                     message,
@@ -174,8 +180,14 @@ impl Reference {
         let kept = self.kept(submit.session_id)?;
         let reply = kept.submitted(submit, answered.last().copied(), now);
         kept.answer(&answered, &reply);
-        kept.submit_keys
-            .extend(name.map(|name| (name, reply.created_at)));
+        if let Some(patch) = &submit.reply.session_metadata {
+            metadata::merge_into(&mut kept.session, patch);
+        }
+        if let Some(name) = name {
+            let metadata = submit.reply.session_metadata.as_deref().map(json);
+            kept.submit_keys.insert(name.clone(), reply.created_at);
+            kept.submit_metadata.insert(name, metadata);
+        }
         Ok(Submission {
             session: kept.session.clone(),
             closed: answered.iter().map(|at| kept.messages[at].id).collect(),
@@ -367,7 +379,7 @@ impl Kept {
         });
         let reason = match named.map(super::turn_state) {
             None => ClosedReason::Deleted,
-            Some(TurnState::Open) => ClosedReason::Cancelled,
+            Some(TurnState::Open | TurnState::Copied) => ClosedReason::Cancelled,
             Some(TurnState::Replied(_)) => ClosedReason::Answered,
             Some(TurnState::Failed(failure)) => match failure.code.as_str() {
                 "AGENT_TIMEOUT" => ClosedReason::Timeout,
@@ -432,7 +444,7 @@ impl Kept {
             return TurnResult::Gone;
         };
         match turn {
-            TurnState::Open => TurnResult::Gone,
+            TurnState::Open | TurnState::Copied => TurnResult::Gone,
             TurnState::Replied(at) => TurnResult::Replied(self.messages[at].clone()),
             TurnState::Failed(failure) => TurnResult::Failed(failure.message.clone()),
         }
@@ -485,6 +497,7 @@ fn has_same_fields(one: &Reply, other: &Reply) -> bool {
     same_body(&one.body, &other.body)
         && one.thought == other.thought
         && value(&one.actions) == value(&other.actions)
+        && value(&one.session_metadata) == value(&other.session_metadata)
 }
 
 fn same_body(one: &Body, other: &Body) -> bool {

@@ -5,7 +5,7 @@ use redb::ReadableTable as _;
 use super::lazy::Lazy;
 use super::{Bytes, Txn, internal};
 use crate::domain::id::{SessionId, UserId};
-use crate::domain::key::IdempotencyKey;
+use crate::domain::key::{IdempotencyKey, RequestDigest};
 use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
 use crate::domain::waiting::SubmittedError;
@@ -91,6 +91,19 @@ impl<'t> Txn<'t> {
     ) -> CommandResult<()> {
         let bytes = internal(record::encode_submitted_error(at, error))?;
         let location = RecordLocation::Key(KeyKind::Submit, error.key.clone());
+        self.put_record(session, &location, &bytes)
+    }
+
+    /// Stores the key of a submitted reply, and the digest of the session metadata that came with it.
+    pub(crate) fn put_submitted_reply(
+        &mut self,
+        session: SessionId,
+        key: &IdempotencyKey,
+        at: Timestamp,
+        session_metadata: Option<RequestDigest>,
+    ) -> CommandResult<()> {
+        let bytes = internal(record::encode_submitted_reply(at, session_metadata))?;
+        let location = RecordLocation::Key(KeyKind::Submit, key.clone());
         self.put_record(session, &location, &bytes)
     }
 

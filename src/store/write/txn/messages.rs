@@ -48,6 +48,57 @@ impl Txn<'_> {
         self.put_record(message.session_id, &location, &bytes)
     }
 
+    /// Stores copies of messages, or none of them.
+    pub(crate) fn put_copies(&mut self, copies: &[Message]) -> CommandResult<()> {
+        let encoded = copies.iter().map(record::encode_message);
+        let encoded = encoded.collect::<Result<Vec<_>, _>>()?;
+        for (copy, bytes) in copies.iter().zip(encoded) {
+            let location = RecordLocation::Message(copy.created_at);
+            self.put_record(copy.session_id, &location, &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the newest of a session's messages up to a time, oldest first, except damaged ones:
+    /// at most so many with at most so many bytes of text. Also returns whether these are all.
+    pub(crate) fn newest_messages(
+        &self,
+        session: SessionId,
+        until: Timestamp,
+        (max_messages, max_bytes): (usize, usize),
+    ) -> CommandResult<(Vec<Message>, bool)> {
+        let id = u128::from(session);
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        let mut is_complete = true;
+        let rows = self.messages.open()?;
+        for (nth, row) in rows
+            .range((id, i64::MIN)..=(id, until.0))?
+            .rev()
+            .enumerate()
+        {
+            let (key, record) = row?;
+            if nth == max_messages {
+                is_complete = false;
+                break;
+            }
+            let at = Timestamp(key.value().1);
+            let message = record::decode_message(session, at, record.value());
+            let location = || RecordLocation::Message(at);
+            let Ok(message) = self.quarantine.inspect(session, location, message) else {
+                is_complete = false;
+                continue;
+            };
+            bytes += message.text_bytes();
+            if bytes > max_bytes {
+                is_complete = false;
+                break;
+            }
+            found.push(message);
+        }
+        found.reverse();
+        Ok((found, is_complete))
+    }
+
     /// Returns the time of the session's next message: now, or just after the newest message.
     pub(crate) fn next_message_at(&self, session: SessionId) -> CommandResult<Timestamp> {
         let id = u128::from(session);

@@ -81,6 +81,7 @@ impl Filler {
             new: self.new_session(number, timeout),
             requested_timeout: TimeoutOverrides::default(),
             has_agent: true,
+            continuation: None,
         };
         let created = self.store.submit(command).await;
         let session = created
