@@ -67,6 +67,16 @@ impl Api {
         )
     }
 
+    /// Creates a session of the built-in agent that continues another.
+    pub(crate) fn continuing(&self, user: &str, source: &str) -> RequestBuilder {
+        let from = serde_json::json!({ "sessionId": source });
+        let agent = ELIZA_ID.to_string();
+        self.post(
+            "",
+            &serde_json::json!({ "agentId": agent, "userId": user, "continueFrom": from }),
+        )
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, Lost> {
         answer(self.request(Method::GET, path)).await
     }

@@ -44,8 +44,10 @@ pub(crate) async fn own_sessions(client: &mut Client, api: &Api, findings: &mut 
             BatchOutcome::Kept => {
                 standing(session, api).await;
                 lost_sends(session, api, findings).await;
+                copy(session, api).await;
                 if !session.is_shared {
-                    let messages = answered_history(&session.id, api).await;
+                    let copied = session.copied.as_ref().map_or(0, |(_, copied)| *copied);
+                    let messages = answered_history(&session.id, copied, api).await;
                     transcript(&messages, &[session]);
                     findings.messages += messages.len() / 2;
                     findings.sessions += 1;
@@ -59,7 +61,7 @@ pub(crate) async fn own_sessions(client: &mut Client, api: &Api, findings: &mut 
 /// Checks everything that was acknowledged to any client in their shared session.
 pub(crate) async fn shared_session(clients: &[Client], api: &Api, findings: &mut Findings) {
     let shares: Vec<&Tracked> = clients.iter().map(|client| &client.sessions[0]).collect();
-    let messages = answered_history(&shares[0].id, api).await;
+    let messages = answered_history(&shares[0].id, 0, api).await;
     transcript(&messages, &shares);
     let info = api.get(&format!("/{}", shares[0].id)).await;
     let info = info.expect("the server is running").expect(200);
@@ -87,6 +89,11 @@ async fn standing(session: &mut Tracked, api: &Api) {
     if session.is_shared {
         assert!(found.renewals >= known.renewals, "{found:?}, was {known:?}");
     } else if session.in_doubt {
+        let label = found.label;
+        assert!(
+            label == known.label || Some(label) == session.labelling,
+            "{found:?}, was {known:?}"
+        );
         let possible = known.renewals..=known.renewals + 1;
         assert!(
             possible.contains(&found.renewals),
@@ -97,6 +104,26 @@ async fn standing(session: &mut Tracked, api: &Api) {
     }
     session.known = found;
     session.in_doubt = false;
+    session.labelling = None;
+}
+
+/// A copied conversation is there completely, and is the beginning of its source.
+async fn copy(session: &Tracked, api: &Api) {
+    let Some((source, copied)) = &session.copied else {
+        return;
+    };
+    let live = "the server is running";
+    let messages = api.history(&session.id).await.expect(live);
+    assert!(messages.len() >= *copied, "{session:?}");
+    if api.get(&format!("/{source}")).await.expect(live).status != 200 {
+        return;
+    }
+    let originals = api.history(source).await.expect(live);
+    for (copy, original) in messages[..*copied].iter().zip(&originals) {
+        for member in ["content", "createdAt", "authorId"] {
+            assert_eq!(copy[member], original[member], "of {session:?}");
+        }
+    }
 }
 
 /// Retries unanswered sends: each message is stored once, then or now.
@@ -122,11 +149,13 @@ async fn lost_sends(session: &mut Tracked, api: &Api, findings: &mut Findings) {
     }
 }
 
-/// Returns all messages of a session, oldest first, once each message of the user has its reply.
-async fn answered_history(session: &str, api: &Api) -> Vec<Value> {
+/// Returns the messages of a session after the copied ones, oldest first, once each message of the
+/// user has its reply.
+async fn answered_history(session: &str, copied: usize, api: &Api) -> Vec<Value> {
     let since = Instant::now();
     loop {
-        let messages = api.history(session).await.expect("the server is running");
+        let mut messages = api.history(session).await.expect("the server is running");
+        messages.drain(..copied);
         let replies = messages.iter().filter(|message| is_reply(message)).count();
         if replies * 2 >= messages.len() {
             return messages;

@@ -22,8 +22,8 @@ pub(crate) struct Client {
     pub(crate) user: String,
     /// The sessions that it has or had. The first one is shared with the other clients.
     pub(crate) sessions: Vec<Tracked>,
-    /// The key of a create whose answer is missing.
-    pub(crate) creating: Option<String>,
+    /// The key of a create whose answer is missing, and the session that it continues.
+    pub(crate) creating: Option<(String, Option<String>)>,
     pub(crate) rng: Rng,
     name: String,
     count: u32,
@@ -39,6 +39,10 @@ pub(crate) struct Tracked {
     pub(crate) known: Known,
     /// Whether the answer to a later call is missing.
     pub(crate) in_doubt: bool,
+    /// The label of a change of the metadata whose answer is missing.
+    pub(crate) labelling: Option<u64>,
+    /// The session that it continues, and the number of copied messages.
+    pub(crate) copied: Option<(String, usize)>,
     /// The messages that this client sent, in order.
     pub(crate) sends: Vec<Send>,
 }
@@ -57,6 +61,8 @@ pub(crate) struct Known {
     pub(crate) expires_at: String,
     pub(crate) renewals: u64,
     pub(crate) timeout: u64,
+    /// The last change of the metadata; 0 if there was none.
+    pub(crate) label: u64,
 }
 
 /// A message that was sent.
@@ -102,7 +108,11 @@ impl Client {
         }
         let chosen = self.rng.pick(&own);
         match self.rng.below(100) {
-            0..8 if own.len() < MOST_SESSIONS => self.create(api).await,
+            0..4 if own.len() < MOST_SESSIONS => self.create(api).await,
+            4..8 if own.len() < MOST_SESSIONS => {
+                let source = self.sessions[chosen].id.clone();
+                self.create_from(api, Some(source)).await
+            }
             8..12 if own.len() > 2 => self.sessions[chosen].delete(api).await,
             12..14 => self.erase_all(api).await,
             14..20 => self.sessions[chosen].renew(api, "renew").await,
@@ -112,7 +122,11 @@ impl Client {
                 self.sessions[chosen].patch(api, minutes).await
             }
             34..40 => self.repeat(api, chosen).await,
-            40..55 => self.send(api, 0).await,
+            40..46 => {
+                self.count += 1;
+                self.sessions[chosen].label(api, self.count.into()).await
+            }
+            46..58 => self.send(api, 0).await,
             _ => self.send(api, chosen).await,
         }
     }
@@ -133,20 +147,37 @@ impl Client {
     }
 
     async fn create(&mut self, api: &Api) -> Result<(), Lost> {
+        self.create_from(api, None).await
+    }
+
+    /// Creates a session that may continue another.
+    async fn create_from(&mut self, api: &Api, source: Option<String>) -> Result<(), Lost> {
         self.count += 1;
-        self.creating = Some(format!("{}-session{}", self.name, self.count));
+        self.creating = Some((format!("{}-session{}", self.name, self.count), source));
         self.repeat_create(api).await
     }
 
     /// Repeats a create whose answer is missing.
     pub(crate) async fn repeat_create(&mut self, api: &Api) -> Result<(), Lost> {
-        let Some(key) = &self.creating else {
+        let Some((key, source)) = &self.creating else {
             return Ok(());
         };
-        let request = api.create(&self.user).header("Idempotency-Key", key);
+        let request = match source {
+            None => api.create(&self.user),
+            Some(source) => api.continuing(&self.user, source),
+        };
+        let request = request.header("Idempotency-Key", key);
         let session = answer(request).await?.expect(201);
+        let mut created = Tracked::new(&session, false);
+        if let Some(source) = source {
+            let continued = &session["continuedFrom"];
+            assert_eq!(continued["sessionId"], **source, "{session}");
+            assert_eq!(continued["complete"], true, "{session}");
+            let copied = usize::try_from(number(continued, "copied")).expect("a few");
+            created.copied = Some((source.clone(), copied));
+        }
         self.creating = None;
-        self.sessions.push(Tracked::new(&session, false));
+        self.sessions.push(created);
         Ok(())
     }
 
@@ -190,6 +221,8 @@ impl Tracked {
             fate: BatchOutcome::Kept,
             known: Known::of(session),
             in_doubt: false,
+            labelling: None,
+            copied: None,
             sends: Vec::new(),
         }
     }
@@ -216,6 +249,19 @@ impl Tracked {
             .json(&json!({ "timeoutMinutes": minutes }));
         let session = answer(request).await?.expect(200);
         assert_eq!(session["timeoutConfig"]["timeoutMinutes"], minutes);
+        self.acknowledged(&session, 0);
+        Ok(())
+    }
+
+    /// Changes the metadata, with a label that is not used again.
+    async fn label(&mut self, api: &Api, label: u64) -> Result<(), Lost> {
+        self.in_doubt = true;
+        self.labelling = Some(label);
+        let patch = json!({ "metadata": { "label": label, "before": null } });
+        let request = api.request(Method::PATCH, &format!("/{}", self.id));
+        let session = answer(request.json(&patch)).await?.expect(200);
+        assert_eq!(session["metadata"], json!({ "label": label }));
+        self.labelling = None;
         self.acknowledged(&session, 0);
         Ok(())
     }
@@ -327,6 +373,7 @@ impl Known {
             expires_at: text(session, "expiresAt"),
             renewals: number(session, "renewalCount"),
             timeout: number(&session["timeoutConfig"], "timeoutMinutes"),
+            label: session["metadata"]["label"].as_u64().unwrap_or(0),
         }
     }
 }

@@ -128,13 +128,14 @@ impl Client {
     async fn run(mut self, stopped: Arc<AtomicBool>) -> Vec<(usize, Event)> {
         while !stopped.load(Ordering::SeqCst) {
             let session = usize::try_from(self.rng.below(SESSIONS as u64)).expect("a few");
-            let call = match self.rng.below(12) {
+            let call = match self.rng.below(13) {
                 0 if self.may_erase && self.rng.below(4) == 0 => Call::EraseUser,
                 0..5 => Call::Send(self.rng.below(KEYS)),
                 5 => Call::Heartbeat,
                 6 => Call::Renew,
                 7 => Call::Show,
                 8 | 9 => Call::Cancel,
+                10 => Call::Label(self.clock.next()),
                 _ => Call::List,
             };
             if self.call(session, call).await.is_err() {
@@ -171,6 +172,9 @@ impl Client {
             Call::Heartbeat => plain(Method::POST, "/heartbeat"),
             Call::Renew => plain(Method::POST, "/renew"),
             Call::Cancel => plain(Method::POST, "/cancel"),
+            Call::Label(label) => {
+                plain(Method::PATCH, "").json(&json!({ "metadata": { "label": label } }))
+            }
             Call::Show => plain(Method::GET, ""),
             Call::List => plain(Method::GET, "/messages?limit=100"),
             Call::EraseUser => self.api.request(Method::DELETE, &format!("?userId={user}")),
@@ -188,7 +192,10 @@ impl Client {
             (404, _) => Answer::Gone,
             (200, Call::List) => Answer::Messages(messages(body)),
             (200, Call::Cancel) => Answer::Cancelled(ids(&body["cancelled"])),
-            (200, _) => Answer::Renewals(number(body, "renewalCount")),
+            (200, _) => Answer::Session(
+                number(body, "renewalCount"),
+                body["metadata"]["label"].as_u64().unwrap_or(0),
+            ),
             other => panic!("{other:?}: {body}"),
         })
     }

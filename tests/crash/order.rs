@@ -21,6 +21,8 @@ pub(crate) enum Call {
     Renew,
     /// Cancels all open turns.
     Cancel,
+    /// Writes a label, which no other call has, into the metadata.
+    Label(u64),
     Show,
     List,
     /// Erases everything of the session's user, who has no other session.
@@ -36,7 +38,8 @@ pub(crate) enum Answer {
     },
     /// Too many messages wait for a reply; the model does not count them.
     Busy,
-    Renewals(u64),
+    /// The number of renewals, and the label.
+    Session(u64, u64),
     /// The ids of the user's messages, oldest first.
     Messages(Vec<String>),
     /// The ids of the messages whose turns were cancelled, oldest first.
@@ -61,6 +64,7 @@ pub(crate) struct Event {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Session {
     renewals: u64,
+    label: u64,
     /// The key of each message, and its id if it is known.
     messages: Vec<(u64, Option<String>)>,
     /// The messages whose turns were cancelled and not opened again.
@@ -84,16 +88,14 @@ impl Session {
             (Call::Send(_), Some(Answer::Busy))
             | (Call::Show | Call::List | Call::Cancel, None) => {}
             (Call::Send(key), answer) => next.send(key, answer.as_ref())?,
-            (Call::Heartbeat | Call::Renew, answer) => {
-                next.renewals += 1;
-                let renewals = next.renewals;
-                (answer
-                    .as_ref()
-                    .is_none_or(|a| *a == Answer::Renewals(renewals)))
-                .then_some(())?;
-            }
-            (Call::Show, Some(answer)) => {
-                (*answer == Answer::Renewals(self.renewals)).then_some(())?;
+            (Call::Heartbeat | Call::Renew | Call::Label(_) | Call::Show, answer) => {
+                match event.call {
+                    Call::Label(label) => next.label = label,
+                    Call::Show => {}
+                    _ => next.renewals += 1,
+                }
+                let expected = Answer::Session(next.renewals, next.label);
+                (answer.as_ref().is_none_or(|answer| *answer == expected)).then_some(())?;
             }
             (Call::List, Some(Answer::Messages(ids))) => next.list(ids)?,
             (Call::Cancel, Some(Answer::Cancelled(ids))) => next.cancel(ids)?,
@@ -263,30 +265,32 @@ fn sent(id: &str, is_replayed: bool, renewals: u64) -> Answer {
 #[test]
 fn an_existing_order_is_found() {
     let history = [
-        event(Call::Show, 0, 9, Some(Answer::Renewals(2))),
-        event(Call::Heartbeat, 1, 8, Some(Answer::Renewals(1))),
+        event(Call::Show, 0, 9, Some(Answer::Session(2, 0))),
+        event(Call::Heartbeat, 1, 8, Some(Answer::Session(1, 0))),
         event(Call::Send(1), 2, 7, Some(sent("a", false, 2))),
         event(Call::Send(1), 10, 11, Some(sent("a", true, 2))),
         event(Call::Renew, 12, 13, None),
-        event(Call::Show, 20, 21, Some(Answer::Renewals(3))),
+        event(Call::Show, 20, 21, Some(Answer::Session(3, 0))),
         event(Call::Heartbeat, 22, 23, None),
-        event(Call::Show, 24, 25, Some(Answer::Renewals(3))),
-        event(
-            Call::Cancel,
-            26,
-            27,
-            Some(Answer::Cancelled(vec!["a".into()])),
-        ),
-        event(Call::Send(1), 28, 29, Some(sent("a", true, 3))),
+        event(Call::Label(7), 23, 27, Some(Answer::Session(3, 7))),
+        event(Call::Show, 24, 25, Some(Answer::Session(3, 0))),
+        event(Call::Show, 28, 29, Some(Answer::Session(3, 7))),
         event(
             Call::Cancel,
             30,
             31,
             Some(Answer::Cancelled(vec!["a".into()])),
         ),
-        event(Call::EraseUser, 32, 33, Some(Answer::Erased(1))),
-        event(Call::EraseUser, 34, 35, Some(Answer::Erased(0))),
-        event(Call::Show, 36, 37, Some(Answer::Gone)),
+        event(Call::Send(1), 32, 33, Some(sent("a", true, 3))),
+        event(
+            Call::Cancel,
+            34,
+            35,
+            Some(Answer::Cancelled(vec!["a".into()])),
+        ),
+        event(Call::EraseUser, 36, 37, Some(Answer::Erased(1))),
+        event(Call::EraseUser, 38, 39, Some(Answer::Erased(0))),
+        event(Call::Show, 40, 41, Some(Answer::Gone)),
     ];
     explain(&history).unwrap_or_else(|stuck| panic!("{stuck}"));
 }
@@ -302,8 +306,12 @@ fn an_impossible_history_has_no_order() {
         event(Call::Send(1), 2, 3, Some(sent("b", false, 2))),
     ];
     let back = [
-        event(Call::Heartbeat, 0, 1, Some(Answer::Renewals(1))),
-        event(Call::Show, 2, 3, Some(Answer::Renewals(0))),
+        event(Call::Heartbeat, 0, 1, Some(Answer::Session(1, 0))),
+        event(Call::Show, 2, 3, Some(Answer::Session(0, 0))),
+    ];
+    let unlabelled = [
+        event(Call::Label(7), 0, 1, Some(Answer::Session(0, 7))),
+        event(Call::Show, 2, 3, Some(Answer::Session(0, 0))),
     ];
     let swapped = [
         event(Call::Send(1), 0, 1, Some(sent("a", false, 1))),
@@ -330,7 +338,7 @@ fn an_impossible_history_has_no_order() {
     ];
     let risen = [
         event(Call::EraseUser, 0, 1, Some(Answer::Erased(1))),
-        event(Call::Show, 2, 3, Some(Answer::Renewals(0))),
+        event(Call::Show, 2, 3, Some(Answer::Session(0, 0))),
     ];
     let erased_twice = [
         event(Call::EraseUser, 0, 1, Some(Answer::Erased(1))),
@@ -340,6 +348,7 @@ fn an_impossible_history_has_no_order() {
         &lost[..],
         &twice,
         &back,
+        &unlabelled,
         &swapped,
         &cancelled_twice,
         &cancelled_before,

@@ -303,6 +303,6 @@ mod tests {
     #[test]
     fn every_kind_of_event_has_an_example() {
         let shown: BTreeSet<_> = live_events().iter().map(|(_, event)| kind(event)).collect();
-        assert_eq!(shown, (0..11).collect());
+        assert_eq!(shown, (0..12).collect());
     }
 }
