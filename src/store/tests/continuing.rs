@@ -279,3 +279,52 @@ fn a_copy_has_at_most_1000_messages_and_2_mib(
     let messages = rig.page(session.id, None, None, 2_000).messages;
     assert_eq!(messages.len(), copied as usize);
 }
+
+#[test]
+fn a_message_is_found_by_its_id_in_slices() {
+    let mut rig = Rig::new();
+    let source = rig.create().id;
+    fill(&mut rig, source, 1_200, "x");
+    let search = |id: u128| {
+        let mut before = Timestamp::MAX;
+        for slice in 1.. {
+            let found = rig
+                .store()
+                .search_message(source, MessageId::from(id), before, 500);
+            match rig.query(found) {
+                MessageSearch::NotFrom(at) => before = at,
+                end => return (slice, end),
+            }
+        }
+        unreachable!("it ends")
+    };
+    let at = |number: i64| MessageSearch::Found(START + Millis(1 + number));
+    assert_eq!(search(1_001_199), (1, at(1_199)));
+    assert_eq!(search(1_000_000), (3, at(0)));
+    assert_eq!(search(7), (4, MessageSearch::Missing));
+}
+
+#[test]
+fn a_damaged_message_is_left_out_and_the_copy_says_so() {
+    let mut rig = Rig::new();
+    let source = rig.create().id;
+    let one = rig.send(source, "one").message;
+    let reply = rig.reply(&one, "well");
+    rig.send(source, "two");
+    rig.close(false);
+    rig.edit(|txn| {
+        damage(
+            txn,
+            tables::MESSAGES,
+            (u128::from(source), reply.created_at.0),
+        );
+    });
+    rig.open();
+    let (session, copies) = continued(&mut rig, source, None);
+    let texts: Vec<_> = copies.iter().map(|it| it.body.content.as_str()).collect();
+    assert_eq!(texts, ["one", "two"]);
+    assert_eq!(turn_state(&copies[0]), TurnState::Copied);
+    let continued = session.continued_from.unwrap();
+    assert_eq!((continued.copied, continued.complete), (2, false));
+    rig.settle();
+}
