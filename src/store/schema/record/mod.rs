@@ -10,6 +10,7 @@ mod session;
 mod submit_key;
 
 use bincode::{BorrowDecode, Encode};
+use uuid::Uuid;
 
 pub(crate) use self::create_key::{CreateClaim, decode_claim, decode_old_claim, encode_claim};
 pub(crate) use self::frame::RecordError;
@@ -23,7 +24,7 @@ pub(crate) use self::submit_key::{
     encode_submitted_error, encode_submitted_reply, is_submitted_error,
 };
 use crate::domain::archive::Quarantined;
-use crate::domain::id::SessionId;
+use crate::domain::id::{SessionId, UserId};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
 

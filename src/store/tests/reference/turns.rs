@@ -357,7 +357,7 @@ impl Kept {
         let mut messages = self.messages.values();
         let message = messages.find(|message| message.id == id && !message.is_agent())?;
         let is_cancelled = match super::turn_state(message) {
-            TurnState::Open => false,
+            TurnState::Open | TurnState::Copied => false,
             TurnState::Replied(at) => {
                 self.messages[&at].body.metadata.as_deref() == Some(r#"{"interrupted":true}"#)
             }

@@ -106,7 +106,7 @@ impl Txn<'_> {
                 let reply = self.undamaged_message(session, *at)?;
                 reply.is_some_and(|reply| message_json::is_interrupted(&reply.body))
             }
-            Some(TurnState::Open) | None => false,
+            Some(TurnState::Open | TurnState::Copied) | None => false,
         };
         Ok(message.filter(|_| is_cancelled))
     }
