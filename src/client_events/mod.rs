@@ -143,14 +143,7 @@ pub fn event_with_names(
                 expired_at: *expired_at,
             },
         ),
-        Event::Deleted => WireEvent::new(
-            "channelDeleted",
-            &ChannelDeleted {
-                channel_id: id,
-                room_id: id,
-                session_id: id,
-            },
-        ),
+        Event::Deleted => deleted(id),
     }
 }
 
@@ -243,6 +236,15 @@ impl WireEvent {
 fn name_of(app: &App, agent: AgentId) -> Option<String> {
     let agent = app.agents().get(agent)?;
     Some(agent.character.name.clone())
+}
+
+fn deleted(id: Uuid) -> WireEvent {
+    let deleted = ChannelDeleted {
+        channel_id: id,
+        room_id: id,
+        session_id: id,
+    };
+    WireEvent::new("channelDeleted", &deleted)
 }
 
 fn control(id: Uuid, action: Action) -> WireEvent {

@@ -113,7 +113,10 @@ async fn a_repeat_of_the_message_opens_its_turn_again() {
     let id = send("m-1").await;
     server.settle().await;
     let dropped = json!({ "keepPartial": false });
-    assert_eq!(cancelled(&server, &session, dropped).await, [id.clone()]);
+    assert_eq!(
+        cancelled(&server, &session, dropped).await,
+        std::slice::from_ref(&id)
+    );
     assert_eq!(send("m-1").await, id);
     assert_eq!(
         server.history(&session).await[0]["metadata"].get("agentError"),

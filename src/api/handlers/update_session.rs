@@ -41,6 +41,6 @@ pub(in crate::api) async fn update(
 ) -> Result<Response, ApiError> {
     let patch = body.validate()?;
     let session = state.app.update_metadata(&session, patch).await?;
-    let info = SessionInfo::new(&session, state.app.now());
+    let info = SessionInfo::new(&session, state.app.now(), state.app.retention());
     Ok(json(StatusCode::OK, &info))
 }

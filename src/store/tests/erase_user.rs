@@ -3,6 +3,7 @@
 use super::super::command::{DeleteSession, EraseUser, RemoteSession, StoreRemoteSession};
 use super::*;
 use crate::archive;
+use crate::domain::key::RequestDigest;
 use crate::domain::session::LifeStage::{Active, Expired, Gone};
 use crate::domain::waiting::ClosedReason;
 use crate::events::work::WorkChange;
@@ -246,7 +247,7 @@ fn damaged_records_of_a_user_are_erased_quarantined_or_not() {
             let claim = CreateClaim {
                 session_id: SessionId::from(7_000_000),
                 created_at: START,
-                timeout: TimeoutOverrides::default(),
+                digest: RequestDigest([0; 32]),
             };
             let mut keys = txn.open_table(CREATE_KEYS).unwrap();
             let bytes = record::encode_claim(&claim).unwrap();
