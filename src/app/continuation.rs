@@ -6,7 +6,7 @@ use crate::domain::continued::ContinueFrom;
 use crate::domain::error::RuleViolation;
 use crate::domain::id::{AgentId, UserId};
 use crate::domain::time::Timestamp;
-use crate::store::MessageSearch;
+use crate::store::MessageTimeSearch;
 
 /// How many messages one query searches.
 const SLICE: usize = 500;
@@ -36,9 +36,9 @@ impl App {
         loop {
             let found = self.store.search_message(id, message, before, SLICE);
             match found.await? {
-                MessageSearch::Found(at) => return Ok(Some(at)),
-                MessageSearch::NotFrom(at) => before = at,
-                MessageSearch::Missing => {
+                MessageTimeSearch::Found(at) => return Ok(Some(at)),
+                MessageTimeSearch::NotFrom(at) => before = at,
+                MessageTimeSearch::Missing => {
                     return Err(RuleViolation::MessageNotFound(message).into());
                 }
             }

@@ -63,6 +63,17 @@ pub fn members(text: &str) -> serde_json::Result<Members<'_>> {
     serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
+/// Returns whether an object has this member, and it is true.
+#[must_use]
+pub fn is_true(object: &str, member: &str) -> bool {
+    let members = members(object);
+    let value = members
+        .as_ref()
+        .ok()
+        .and_then(|members| members.get(member));
+    value.is_some_and(|value| value.get() == "true")
+}
+
 /// Returns an error's message for the author of the text, with the position in it.
 #[must_use]
 pub fn explain(error: &serde_json::Error) -> String {

@@ -73,12 +73,8 @@ pub fn has_same_content(one: &Body, other: &Body) -> bool {
 /// Returns whether a reply is what was sent before its turn was cancelled.
 #[must_use]
 pub fn is_interrupted(reply: &Body) -> bool {
-    let metadata = reply.metadata.as_deref().map(json::members);
-    let members = metadata.and_then(Result::ok);
-    let value = members
-        .as_ref()
-        .and_then(|members| members.get("interrupted"));
-    value.is_some_and(|value| value.get() == "true")
+    let metadata = reply.metadata.as_deref();
+    metadata.is_some_and(|metadata| json::is_true(metadata, "interrupted"))
 }
 
 /// Returns the members and their text, after checking its length.

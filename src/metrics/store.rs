@@ -17,7 +17,7 @@ use crate::domain::id::{AgentId, MessageId, SessionId};
 use crate::domain::message::{Role, TurnFailure};
 use crate::domain::time::Timestamp;
 use crate::events::{Event, SessionEvent};
-use crate::message_json;
+use crate::json;
 
 /// The outcome of turns that a client cancelled, with a part of the reply or without.
 const CANCELLED: &str = "cancelled";
@@ -140,7 +140,10 @@ impl StoreMetrics {
                     let role = match message.role {
                         Role::User { .. } => "user",
                         Role::Agent { .. } => {
-                            let result = if message_json::is_interrupted(&message.body) {
+                            let metadata = message.body.metadata.as_deref();
+                            let is_interrupted =
+                                metadata.is_some_and(|it| json::is_true(it, "interrupted"));
+                            let result = if is_interrupted {
                                 TurnResult::Interrupted
                             } else {
                                 TurnResult::Replied

@@ -25,7 +25,7 @@ pub use self::maintenance::backup::Backup as StoredBackup;
 pub use self::maintenance::export::ExportCursor;
 pub use self::maintenance::scrub::{Findings, ScrubError};
 pub use self::read::message_page::{Page, PageRequest};
-pub use self::read::message_time::MessageSearch;
+pub use self::read::message_time::MessageTimeSearch;
 pub use self::read::search::{FoundMessage, SearchRequest, SearchSlice};
 pub use self::read::sessions::{RowCounts, Stats, StoredSession};
 pub use self::read::storage::StorageInfo;

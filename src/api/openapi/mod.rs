@@ -98,9 +98,14 @@ pub(super) fn document(description: &OpenApi) -> Value {
 fn simplify_optional_bodies(paths: &mut Value) {
     for operation in headers::members(paths).flat_map(headers::members) {
         let schema = operation.pointer_mut("/requestBody/content/application~1json/schema");
-        let Some(schema) = schema else { continue };
-        let alternatives = schema["oneOf"].as_array_mut();
-        if let Some(body) = alternatives.and_then(Vec::pop) {
+        let alternatives = schema
+            .as_deref()
+            .and_then(|schema| schema.get("oneOf")?.as_array());
+        let mut alternatives = alternatives.into_iter().flatten();
+        let body = alternatives
+            .find(|body| body.get("$ref").is_some())
+            .cloned();
+        if let (Some(schema), Some(body)) = (schema, body) {
             *schema = body;
             operation["requestBody"]["required"] = false.into();
         }

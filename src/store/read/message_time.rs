@@ -8,7 +8,7 @@ use crate::store::schema::record;
 
 /// The result of searching a part of a session's messages for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MessageSearch {
+pub enum MessageTimeSearch {
     /// The message was stored at this time.
     Found(Timestamp),
     /// It is not among the messages from this time on.
@@ -27,7 +27,7 @@ impl Store {
         message: MessageId,
         before: Timestamp,
         limit: usize,
-    ) -> ReadResult<MessageSearch> {
+    ) -> ReadResult<MessageTimeSearch> {
         self.read(|reader| {
             let id = u128::from(session);
             let mut last = None;
@@ -43,10 +43,10 @@ impl Store {
                 if record::has_message_id(bytes.value(), message)
                     && reader.borrow_message(session, at, bytes.value()).is_ok()
                 {
-                    return Ok(MessageSearch::Found(at));
+                    return Ok(MessageTimeSearch::Found(at));
                 }
             }
-            Ok(last.map_or(MessageSearch::Missing, MessageSearch::NotFrom))
+            Ok(last.map_or(MessageTimeSearch::Missing, MessageTimeSearch::NotFrom))
         })
     }
 }

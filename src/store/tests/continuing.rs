@@ -292,16 +292,16 @@ fn a_message_is_found_by_its_id_in_slices() {
                 .store()
                 .search_message(source, MessageId::from(id), before, 500);
             match rig.query(found) {
-                MessageSearch::NotFrom(at) => before = at,
+                MessageTimeSearch::NotFrom(at) => before = at,
                 end => return (slice, end),
             }
         }
         unreachable!("it ends")
     };
-    let at = |number: i64| MessageSearch::Found(START + Millis(1 + number));
+    let at = |number: i64| MessageTimeSearch::Found(START + Millis(1 + number));
     assert_eq!(search(1_001_199), (1, at(1_199)));
     assert_eq!(search(1_000_000), (3, at(0)));
-    assert_eq!(search(7), (4, MessageSearch::Missing));
+    assert_eq!(search(7), (4, MessageTimeSearch::Missing));
 }
 
 #[test]
