@@ -30,6 +30,7 @@ mod new_remote;
 mod new_terminal;
 mod openai;
 mod reasoning;
+mod redaction;
 mod reload;
 mod remote;
 mod retries;

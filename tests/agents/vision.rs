@@ -197,7 +197,8 @@ async fn the_log_says_how_to_send_no_images() {
         .find(|line| line.contains("refused a request with images"));
     let line = line.expect("a line of the log");
     assert!(line.contains(" WARN "), "{line}");
-    assert!(line.contains("Agent 1"), "{line}");
+    let fields = format!("name=\"Agent 1\" agent={AGENT} ");
+    assert!(line.contains(&fields), "{line}");
     assert!(line.contains("image input is not supported"), "{line}");
     assert!(line.contains("vision"), "{line}");
     assert!(!log.contains("secret-cat-of-ada"), "{log}");

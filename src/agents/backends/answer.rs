@@ -4,7 +4,7 @@ use async_stream::try_stream;
 use futures_util::stream::Stream;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::activity::ActivityReader;
 use super::attachments::Attachments;
@@ -29,7 +29,7 @@ pub(crate) const MAX_THOUGHT_BYTES: usize = 16 * 1024;
 /// Ends a stream of chunks without names.
 const DONE: &str = "[DONE]";
 
-/// Values of `error` that mean no error.
+/// Values of `error` in the data of an event that mean no error.
 const NO_ERROR: [&str; 4] = ["null", "false", "\"\"", "{}"];
 
 /// `{text, thought?, actions?, attachments?, metadata?, sessionMetadata?}`. Other members are ignored.
@@ -43,6 +43,7 @@ pub(crate) struct BackendAnswer {
     metadata: Field<Map<String, Value>>,
     #[serde(rename = "sessionMetadata")]
     session_metadata: Field<Map<String, Value>>,
+    error: Option<Value>,
 }
 
 /// The session and agent of an answer, for the log.
@@ -87,12 +88,27 @@ impl BackendAnswer {
         }
     }
 
-    /// Returns the reply; `None` without text, actions and attachments.
-    pub(crate) fn into_reply(self, origin: ReplyOrigin) -> Option<Reply> {
+    /// Returns the reply.
+    ///
+    /// # Errors
+    /// There is no text, nor actions or attachments. An error beside an empty text is the cause.
+    pub(crate) fn into_reply(
+        mut self,
+        origin: ReplyOrigin,
+        redactor: &Redactor,
+    ) -> Result<Reply, BackendError> {
+        let error = self.error.take();
         let has_text = self.text.is_some();
         let reply = self.into_reply_or(String::new(), origin);
-        let is_reply = has_text || reply.actions.is_some() || reply.body.attachments.is_some();
-        is_reply.then_some(reply)
+        if reply.actions.is_some() || reply.body.attachments.is_some() {
+            return Ok(reply);
+        }
+        let error = error.filter(|_| reply.body.content.is_empty());
+        match error.and_then(|error| error_in(&error, redactor)) {
+            Some(error) => Err(error),
+            None if has_text => Ok(reply),
+            None => Err(no_text()),
+        }
     }
 
     /// Returns the reply; `streamed` replaces an empty text.
@@ -150,8 +166,9 @@ pub(crate) fn pieces(
             let event = event?;
             if event.name == "activity" {
                 let activity = activities.read(&event.data, origin.session, origin.agent);
-                if let Some(activity) = activity {
-                    yield Piece::Activity(activity);
+                if let Some(piece) = activity.map(Piece::Activity) {
+                    redactor.note(&piece);
+                    yield piece;
                 }
                 continue;
             }
@@ -160,7 +177,9 @@ pub(crate) fn pieces(
                 Some(Content::Chunk(chunk)) => {
                     let chunk = joiner.push(&chunk);
                     streamed.push_str(&chunk);
-                    yield Piece::Chunk(chunk);
+                    let piece = Piece::Chunk(chunk);
+                    redactor.note(&piece);
+                    yield piece;
                     continue;
                 }
                 Some(Content::Done(answer)) => answer,
@@ -178,8 +197,19 @@ pub(crate) fn pieces(
     }
 }
 
+/// Returns the error that the `error` of an answer reports; `None` if it reports none.
+pub(crate) fn error_in(error: &Value, redactor: &Redactor) -> Option<BackendError> {
+    let is_error = match error {
+        Value::String(text) => !text.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        _ => false,
+    };
+    let answer = is_error.then(|| json!({ "error": error }).to_string())?;
+    Some(reported_error(&answer, redactor))
+}
+
 /// Returns the error of an answer that is not a reply.
-pub(crate) fn no_text() -> BackendError {
+fn no_text() -> BackendError {
     BackendError::new(FailureReason::InvalidReply, "its answer has no text")
 }
 

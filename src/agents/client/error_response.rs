@@ -69,22 +69,20 @@ impl ErrorResponse {
 
     fn cause(&self, reported: &ReportedError, redactor: &Redactor) -> String {
         let status = self.status;
+        let shown = status::shown(status);
         if let Some(location) = &self.location
             && status.is_redirection()
         {
             let location = redactor.redact(location);
             return format!(
-                "it answered {status} and redirects to {location}, which is not followed"
+                "it answered {shown} and redirects to {location}, which is not followed"
             );
         }
         let wait = match self.retry_after {
             Some(RetryAfter::Span(span)) => format!(", retry after {} s", span.as_secs()),
             _ => String::new(),
         };
-        let cause = format!(
-            "it answered {status}{wait}: {}",
-            reported.describe(redactor)
-        );
+        let cause = format!("it answered {shown}{wait}: {}", reported.describe(redactor));
         let is_wrong_path = matches!(
             status,
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
@@ -203,6 +201,13 @@ mod tests {
                 "{cause}"
             );
         }
+    }
+
+    #[test]
+    fn a_status_without_a_name_is_a_number() {
+        let cause = |status| error(status, "Overloaded").cause;
+        assert_eq!(cause(529), "it answered 529: Overloaded");
+        assert_eq!(cause(504), "it answered 504 Gateway Timeout: Overloaded");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod matches;
 pub(crate) mod redact;
 mod repeat;
 pub(crate) mod reported_error;
+mod said;
 pub(crate) mod sse;
 mod status;
 pub(crate) mod surrogates;

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
 
 use super::matches::Matches;
-use crate::agents::backend::TurnRequest;
+use super::said::{EDGE_BYTES, Said};
+use crate::agents::backend::{Piece, TurnRequest};
 use crate::agents::secrets::BackendSecrets;
 use crate::json;
 
@@ -17,8 +19,10 @@ use crate::json;
 const HEAD_CHARS: usize = 400;
 const TAIL_CHARS: usize = 200;
 
-/// How much of a longer message is examined of its beginning and of its end, in bytes.
-const MAX_EXAMINED_BYTES: usize = 16 * 1024;
+/// Shorter strings in metadata, in bytes, and shorter numbers, in digits, stay: they say little
+/// about a user, and errors contain them by chance.
+const MIN_STRING_BYTES: usize = 3;
+const MIN_DIGITS: usize = 4;
 
 /// Stands for what is left out.
 const ELLIPSIS: &str = " … ";
@@ -39,6 +43,8 @@ pub(crate) struct Redactor {
     request: Option<Arc<TurnRequest>>,
     /// The system prompt.
     system: String,
+    /// What the agent has said so far in its answer.
+    said: Said,
     /// What an operator should check if the server seems to be another one.
     hint: Option<&'static str>,
 }
@@ -92,6 +98,11 @@ impl Redactor {
         }
     }
 
+    /// Notes the text of a piece of the answer: a later error must not repeat it.
+    pub(crate) fn note(&self, piece: &Piece) {
+        self.said.add(piece);
+    }
+
     /// Returns a cause with the hint, for a server that seems to be another one.
     pub(super) fn hinted(&self, cause: String) -> String {
         match self.hint {
@@ -103,7 +114,7 @@ impl Redactor {
     /// Returns the text as operators may see it, in one line. Of a long text, the middle is left
     /// out.
     pub(crate) fn redact(&self, text: &str) -> String {
-        let text = one_line(&without_middle(text, MAX_EXAMINED_BYTES));
+        let text = one_line(&without_middle(text, EDGE_BYTES));
         let mut matches = Matches::new(&text);
         self.find_secrets(&mut matches);
         self.find_conversation(&mut matches, text.contains('\\'));
@@ -139,6 +150,7 @@ impl Redactor {
             }
         };
         find(&self.system);
+        self.said.texts().iter().for_each(|said| find(said));
         let Some(request) = &self.request else {
             return;
         };
@@ -146,7 +158,9 @@ impl Redactor {
             find(&message.body.content);
             // Servers repeat the addresses of files that they cannot load.
             find(message.body.attachments.as_deref().unwrap_or_default());
+            find_metadata(message.body.metadata.as_deref(), &mut find);
         }
+        find_metadata(Some(&request.session.metadata), &mut find);
         for said in request.history.statements() {
             find(said);
         }
@@ -156,6 +170,33 @@ impl Redactor {
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Redactor(..)")
+    }
+}
+
+/// Finds metadata as it is stored, and each value in it: servers repeat requests with other blanks.
+fn find_metadata(metadata: Option<&str>, find: &mut impl FnMut(&str)) {
+    let Some(text) = metadata.filter(|text| *text != "{}") else {
+        return;
+    };
+    find(text);
+    if let Ok(value) = serde_json::from_str(text) {
+        find_values(&value, find);
+    }
+}
+
+fn find_values(value: &Value, find: &mut impl FnMut(&str)) {
+    match value {
+        Value::String(text) if text.len() >= MIN_STRING_BYTES => find(text),
+        Value::Number(number) => {
+            let number = number.to_string();
+            let digits = number.chars().filter(char::is_ascii_digit);
+            if digits.count() >= MIN_DIGITS {
+                find(&number);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| find_values(value, find)),
+        Value::Object(fields) => fields.values().for_each(|value| find_values(value, find)),
+        Value::String(_) | Value::Bool(_) | Value::Null => {}
     }
 }
 

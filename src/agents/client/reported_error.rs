@@ -85,8 +85,8 @@ const QUOTA: [&str; 4] = ["quota", "billing", "balance", "payment"];
 pub(crate) struct ReportedError {
     /// For people.
     pub(crate) message: String,
-    /// The type.
-    kind: Option<String>,
+    /// The type, and what it is called: `type` or `status`.
+    kind: Option<(&'static str, String)>,
     /// The code, a text or a number.
     code: Option<String>,
     /// Whether what the user said was flagged.
@@ -109,16 +109,18 @@ impl ReportedError {
         let outer = object_in(&value);
         let inner = outer.and_then(|outer| object_in(outer.get("error")?));
         let objects = [inner, outer];
-        let name = |names: &[&str]| {
+        let name = |names: [&'static str; 2]| {
             let mut objects = objects.iter().flatten();
-            objects.find_map(|object| names.iter().find_map(|name| name_in(object, name)))
+            objects.find_map(|object| {
+                let found = names.map(|name| Some((name, name_in(object, name)?)));
+                found.into_iter().flatten().next()
+            })
         };
         let metadata = inner.and_then(|inner| inner.get("metadata"));
         Self {
             message,
-            // Some objects are of the type "error". Gemini has a name in the place of a type.
-            kind: name(&["type", "status"]).filter(|kind| kind != "error"),
-            code: name(&["code", "error_code"]),
+            kind: name(["type", "status"]).and_then(kind),
+            code: name(["code", "error_code"]).map(|(_, code)| code),
             is_flagged: metadata.is_some_and(|it| it.get("flagged_input").is_some()),
         }
     }
@@ -161,11 +163,11 @@ impl ReportedError {
     /// Returns the message for operators, with the type and the code.
     pub(super) fn describe(&self, redactor: &Redactor) -> String {
         let message = redactor.redact(&self.message);
-        let names = [("type", &self.kind), ("code", &self.code)];
-        let names = names.into_iter().filter_map(|(what, name)| {
-            let name = name.as_ref().filter(|name| **name != self.message)?;
-            Some(format!("{what} {}", shown_name(name, redactor)))
-        });
+        let kind = self.kind.as_ref().map(|(what, name)| (*what, name));
+        let code = self.code.as_ref().map(|code| ("code", code));
+        let names = kind.into_iter().chain(code);
+        let names = names.filter(|(_, name)| **name != self.message);
+        let names = names.map(|(what, name)| format!("{what} {}", shown_name(name, redactor)));
         let names: Vec<_> = names.collect();
         match (message.is_empty(), names.is_empty()) {
             (true, true) => "it gave no cause".to_owned(),
@@ -176,10 +178,9 @@ impl ReportedError {
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
-        [&self.code, &self.kind]
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
+        let kind = self.kind.as_ref().map(|(_, name)| name);
+        let names = self.code.as_ref().into_iter().chain(kind);
+        names.map(String::as_str)
     }
 }
 
@@ -211,6 +212,14 @@ fn object_in(value: &Value) -> Option<&Map<String, Value>> {
         Value::Array(items) => items.first()?.as_object(),
         value => value.as_object(),
     }
+}
+
+/// Returns the type of an error. Some objects are of the type "error". Gemini's status is the name
+/// of a type, that of others a number.
+fn kind((what, name): (&'static str, String)) -> Option<(&'static str, String)> {
+    let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+    let what = if is_number { what } else { "type" };
+    (name != "error").then_some((what, name))
 }
 
 /// Returns a name that is a text or a number.
@@ -315,6 +324,11 @@ mod tests {
                 r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
                 "Overloaded (type overloaded_error)",
             ),
+            (
+                r#"{"error":{"message":"no","type":null,"status":400}}"#,
+                "no (status 400)",
+            ),
+            (r#"{"message":"no","type":1210}"#, "no (type 1210)"),
             (
                 r#"{"object":"error","message":"no","code":"key sk-secret"}"#,
                 "no (code key [key])",

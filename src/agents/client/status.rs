@@ -1,6 +1,16 @@
 //! What the status of an answer says about a failure.
 
+use reqwest::StatusCode;
+
 use crate::domain::failure::FailureReason;
+
+/// Returns a status for operators, with its name if the standard has one.
+pub(super) fn shown(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(_) => status.to_string(),
+        None => status.as_str().to_owned(),
+    }
+}
 
 /// Returns the reason that clients receive for an HTTP status that is not a success.
 pub(super) fn reason(status: u16) -> FailureReason {

@@ -1,12 +1,11 @@
 //! The answer to a message that was sent by `http`.
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::agents::backend::BackendError;
-use crate::agents::backends::answer::{BackendAnswer, ReplyOrigin};
+use crate::agents::backends::answer::{BackendAnswer, ReplyOrigin, error_in};
 use crate::agents::client::redact::Redactor;
-use crate::agents::client::reported_error::reported_error;
 use crate::domain::failure::FailureReason;
 use crate::domain::turn::Reply;
 
@@ -41,11 +40,8 @@ impl HttpAnswer {
             .and_then(|mut data| Some(data.get_mut("agentResponse")?.take()));
         let answer = match self.agent_response.or(inner) {
             None | Some(Value::Null) => {
-                if let Some(error @ (Value::String(_) | Value::Object(_))) = self.error {
-                    return Err(reported_error(
-                        &json!({ "error": error }).to_string(),
-                        redactor,
-                    ));
+                if let Some(error) = self.error.and_then(|error| error_in(&error, redactor)) {
+                    return Err(error);
                 }
                 let cause = "it answered without a reply";
                 return Err(BackendError::new(FailureReason::Busy, cause).with_retry(None));

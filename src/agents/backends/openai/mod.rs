@@ -46,7 +46,7 @@ use crate::agents::reply_info::ReplyInfo;
 use crate::agents::secrets::BackendSecrets;
 use crate::domain::activity::Activity;
 use crate::domain::failure::FailureReason;
-use crate::domain::id::SessionId;
+use crate::domain::id::{AgentId, SessionId};
 use crate::domain::turn::{ContextNeeds, HistoryNeeds};
 
 /// Its fields in `settings.backend`.
@@ -81,8 +81,9 @@ const DONE: &str = "[DONE]";
 /// A model.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenAi {
-    /// The agent's name, for the log.
-    agent: String,
+    /// The agent's name and id, for the log.
+    name: String,
+    agent: AgentId,
     client: Client,
     url: Url,
     /// `baseUrl` as operators see it.
@@ -111,7 +112,8 @@ impl OpenAi {
         context: &BackendContext,
     ) -> Self {
         Self {
-            agent: character.name.clone(),
+            name: character.name.clone(),
+            agent: character.id,
             client: context.client.clone(),
             url: http_client::append_path(base, "/chat/completions"),
             address: address::without_secrets(base),
@@ -174,20 +176,20 @@ impl OpenAi {
 
     /// Logs why a request is repeated, and how.
     fn log_change(&self, change: Change, session: SessionId, error: &BackendError) {
-        let agent = &self.agent;
+        let Self { name, agent, .. } = self;
         match change {
             Change::HalfOfHistory => tracing::info!(
-                %session, agent, %error,
+                %session, name, %agent, %error,
                 "the model's context is full; retrying with half of the history \
                  (contextTokens in the character file avoids this)"
             ),
             Change::WithoutUsage => tracing::info!(
-                agent, %error,
+                name, %agent, %error,
                 "the model's server does not accept stream_options; retrying without it, also in \
                  later turns (replies have no usage unless the server sends it anyway)"
             ),
             Change::WithoutImages => tracing::warn!(
-                %session, agent, %error,
+                %session, name, %agent, %error,
                 "the model's server refused a request with images; retrying with their names only \
                  (\"vision\": false in settings.backend sends no images to this model)"
             ),
@@ -286,7 +288,7 @@ fn answer(
             added.thinking.push_str(&reader.end().thinking);
             // The complete reply has the text.
             added.text.clear();
-            for piece in pieces(added) {
+            for piece in pieces(added, redactor) {
                 yield piece;
             }
             yield Piece::Info(reader.info().clone());
@@ -305,23 +307,25 @@ fn answer(
                 sent = reader.info().clone();
                 yield Piece::Info(sent.clone());
             }
-            for piece in pieces(added) {
+            for piece in pieces(added, redactor) {
                 yield piece;
             }
         }
-        for piece in pieces(reader.end()) {
+        for piece in pieces(reader.end(), redactor) {
             yield piece;
         }
         yield Piece::done(reader.into_reply()?);
     }
 }
 
-fn pieces(added: Added) -> impl Iterator<Item = Piece> {
+/// Returns what was added as pieces, which no later error repeats.
+fn pieces(added: Added, redactor: &Redactor) -> impl Iterator<Item = Piece> {
     let Added { text, thinking } = added;
     let thinking = Some(thinking).filter(|thinking| !thinking.is_empty());
     let text = Some(text).filter(|text| !text.is_empty());
     let thinking = thinking.map(|thinking| Piece::Activity(Activity::thinking(thinking)));
-    thinking.into_iter().chain(text.map(Piece::Chunk))
+    let pieces = thinking.into_iter().chain(text.map(Piece::Chunk));
+    pieces.inspect(|piece| redactor.note(piece))
 }
 
 /// Returns the next event; `None` after the last one. Some servers send a finish reason with every

@@ -149,13 +149,13 @@ impl ReplyReader {
         } else {
             causes.join(", ")
         };
-        let is_filtered = reason.is_some_and(|reason| {
-            let filters = ["content_filter", "safety"];
-            filters
+        let is_refused = reason.is_some_and(|reason| {
+            let refusals = ["content_filter", "safety", "refusal"];
+            refusals
                 .iter()
-                .any(|filter| reason.eq_ignore_ascii_case(filter))
+                .any(|refusal| reason.eq_ignore_ascii_case(refusal))
         });
-        let reason = if self.is_refusal || is_filtered {
+        let reason = if self.is_refusal || is_refused {
             FailureReason::Refused
         } else {
             FailureReason::InvalidReply
@@ -230,30 +230,42 @@ mod tests {
 
     #[test]
     fn an_answer_without_text_names_the_cause() {
-        for (message, reason, said) in [
-            (json!({}), json!(null), "it gave no reason"),
+        use FailureReason::{InvalidReply, Refused};
+
+        for (message, reason, said, failure) in [
+            (json!({}), json!(null), "it gave no reason", InvalidReply),
             (
                 json!({ "content": "<think>Hm" }),
                 json!("length"),
                 "finish reason \"length\", only reasoning",
+                InvalidReply,
             ),
             (
                 json!({ "refusal": "I cannot." }),
                 json!("stop"),
                 "finish reason \"stop\", it refused",
+                Refused,
+            ),
+            (
+                json!({ "content": "" }),
+                json!("refusal"),
+                "finish reason \"refusal\"",
+                Refused,
             ),
             (
                 json!({ "content": null, "tool_calls": [{ "id": "x" }] }),
                 json!("tool_calls"),
                 "finish reason \"tool_calls\", it called a tool",
+                InvalidReply,
             ),
         ] {
             let mut reader = ReplyReader::new(None);
             let object = json!({ "choices": [{ "message": message, "finish_reason": reason }] });
             reader.read(&object.to_string(), BodyKind::Json).unwrap();
             reader.end();
-            let error = reader.into_reply().unwrap_err().to_string();
-            assert_eq!(error, format!("the model gave no text: {said}"));
+            let error = reader.into_reply().unwrap_err();
+            assert_eq!(error.cause, format!("the model gave no text: {said}"));
+            assert_eq!(error.reason, failure, "{said}");
         }
     }
 

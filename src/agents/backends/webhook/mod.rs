@@ -149,8 +149,7 @@ impl Backend for Webhook {
                 return;
             }
             let answer: BackendAnswer = body.json().await?;
-            let reply = answer.into_reply(origin);
-            yield Piece::done(reply.ok_or_else(answer::no_text)?);
+            yield Piece::done(answer.into_reply(origin, &redactor)?);
         }
         .boxed()
     }
