@@ -217,11 +217,22 @@ async fn activity_that_waits_precedes_a_submitted_reply() {
     let session = server.talk().await;
     let (mut events, mut call) = ask(&server, &session, &mut stand_in).await;
     let message = call.json()["message"]["id"].clone();
+    for number in 0..20 {
+        let tool = json!({ "kind": "tool", "name": number.to_string(), "state": "started" });
+        call.event("activity", &tool).await;
+        events.expect("activity").await;
+    }
+    // The end of the turn does not wait for the limit, and loses nothing to it.
+    for state in ["started", "done"] {
+        let tool = json!({ "kind": "tool", "name": "19", "state": state });
+        call.event("activity", &tool).await;
+    }
     call.event("activity", &json!({ "kind": "thinking", "text": "Hm" }))
         .await;
     server.settle().await;
     let fields = json!({ "in_reply_to_message_id": message });
     server.submit(&session, fields).await.expect(201);
+    assert_eq!(events.expect("activity").await["state"], "done");
     assert_eq!(events.expect("activity").await["text"], "Hm");
     events.expect("chunk").await;
     assert_eq!(events.expect("done").await["text"], "Submitted.");

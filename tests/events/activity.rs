@@ -119,6 +119,57 @@ async fn who_joins_or_resumes_gets_no_earlier_activity() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_state_of_a_tool_exceeds_the_limit_before_the_end_of_the_turn() {
+    let server = Server::start().await;
+    let session = server.create_plain().await;
+    let mut reader = server.follow_live(&session).await;
+    let tools: Vec<_> = (0..20)
+        .map(|tool| format!("tool {tool} started | "))
+        .collect();
+    let beyond = "tool a started | tool a done | tool b started | muse lost";
+    for (end, ended) in [
+        ("say Hello", "messageBroadcast: Hello"),
+        ("fail", "messageStreamError"),
+    ] {
+        let script = format!("{}{beyond} | {end}", tools.concat());
+        server.send(&session, &script).await;
+        let events = summaries(&reader.until_idle().await);
+        let (_, rest) = events.split_at(2 + tools.len());
+        let rest: Vec<_> = rest.iter().map(String::as_str).collect();
+        let (done, started) = (
+            "messageActivity: tool a done",
+            "messageActivity: tool b started",
+        );
+        let mut wanted = if end == "fail" {
+            vec![done, started, "messageActivity: thinking lost"]
+        } else {
+            // Thinking must not follow the chunk.
+            vec!["messageStreamChunk: Hello", done, started]
+        };
+        wanted.extend([ended, "messageComplete", "enable_input"]);
+        assert_eq!(rest, wanted);
+    }
+    // Between chunks, the limit applies.
+    let script = format!(
+        "{}{beyond} | say Hello | wait 1000 | say you",
+        tools.concat()
+    );
+    server.send(&session, &script).await;
+    reader.until(Event::is_chunk).await;
+    reader.stays_silent().await;
+    server.millis_pass(1000).await;
+    assert_eq!(
+        summaries(&reader.until_idle().await)[..3],
+        [
+            "messageActivity: tool a done",
+            "messageActivity: tool b started",
+            "messageStreamChunk: you",
+        ]
+    );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_activity_is_limited_and_what_is_dropped_is_counted() {
     let server = Server::start().await;
     let session = server.create_plain().await;

@@ -121,9 +121,17 @@ impl ActivityQueue {
         oldest.map_or(Duration::ZERO, |sent| *sent + LIMIT_SPAN)
     }
 
-    /// Drops all activity; returns how many there were.
-    pub(super) fn clear(&mut self) -> u64 {
-        self.waiting.drain(..).count() as u64
+    /// Drops the thinking that waits, since it must not follow a later chunk; returns how many
+    /// there were. The state of a tool is still of use then.
+    pub(super) fn drop_thinking(&mut self) -> u64 {
+        let before = self.waiting.len();
+        self.waiting.retain(|it| it.kind != ActivityKind::Thinking);
+        (before - self.waiting.len()) as u64
+    }
+
+    /// Removes the next activity at the end of the turn, whatever the limit.
+    pub(super) fn pop_last(&mut self) -> Option<Activity> {
+        self.waiting.pop_front()
     }
 
     /// Removes the next activity, if the limit allows it to be sent now.

@@ -32,15 +32,24 @@ impl<S> RunnerParts<S> {
         }
     }
 
-    /// Sends all activity that waits, before a chunk or the end of the reply. What exceeds the
-    /// limit is dropped.
-    pub(super) fn send_all_activity(&self, session: SessionId, turn: &RunningTurn) {
+    /// Sends the activity that waits, before a chunk, as far as the limit allows it. Of the rest,
+    /// thinking is dropped.
+    pub(super) fn send_activity_before_chunk(&self, session: SessionId, turn: &RunningTurn) {
         let mut queue = turn.activity.lock();
         if queue.due().is_none() {
             return;
         }
         self.send_activity(session, turn, &mut queue, self.clock.monotonic());
-        self.events.activity_drops().add(queue.clear());
+        self.events.activity_drops().add(queue.drop_thinking());
+    }
+
+    /// Sends all activity that waits, before the end of the reply, so that the last state of each
+    /// tool is known. Little enough can wait that the limit does not apply.
+    pub(super) fn send_last_activity(&self, session: SessionId, turn: &RunningTurn) {
+        let mut queue = turn.activity.lock();
+        while let Some(activity) = queue.pop_last() {
+            self.publish_activity(session, turn, activity);
+        }
     }
 
     fn send_activity(
@@ -51,15 +60,19 @@ impl<S> RunnerParts<S> {
         now: Duration,
     ) {
         while let Some(activity) = queue.pop(now) {
-            let activity = Arc::new(activity);
-            self.feeds.push_activity(session, turn.message, &activity);
-            let event = || Event::Activity {
-                reply_id: turn.reply_id,
-                agent_id: turn.agent,
-                activity: Arc::clone(&activity),
-            };
-            self.events
-                .publish_all(session, std::iter::once_with(event));
+            self.publish_activity(session, turn, activity);
         }
+    }
+
+    fn publish_activity(&self, session: SessionId, turn: &RunningTurn, activity: Activity) {
+        let activity = Arc::new(activity);
+        self.feeds.push_activity(session, turn.message, &activity);
+        let event = || Event::Activity {
+            reply_id: turn.reply_id,
+            agent_id: turn.agent,
+            activity: Arc::clone(&activity),
+        };
+        self.events
+            .publish_all(session, std::iter::once_with(event));
     }
 }

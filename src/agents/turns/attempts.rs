@@ -90,7 +90,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
             let asking = AssertUnwindSafe(asking).catch_unwind();
             clock.timeout(timeout, asking).await
         };
-        self.send_all_activity().await;
+        self.send_last_activity().await;
         let failed = match answered {
             Some(Ok(Ok(Some(reply)))) => return Ok(Outcome::Reply(reply)),
             Some(Ok(Ok(None))) => return Ok(Outcome::Later(first.deadline)),
@@ -106,8 +106,14 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
         };
         let is_timeout = failed.failure.reason == Some(FailureReason::Timeout);
         if let Some(reply) = is_timeout.then(|| self.timed_out()).flatten() {
-            let (session, agent) = (self.session(), &self.agent.character.name);
-            tracing::warn!(%session, agent, cause = failed.cause, "the agent's reply is incomplete");
+            let (session, character) = (self.session(), &self.agent.character);
+            tracing::warn!(
+                %session,
+                name = character.name,
+                agent = %character.id,
+                cause = failed.cause,
+                "the agent's reply is incomplete"
+            );
             return Ok(Outcome::Reply(reply));
         }
         failed.log(self.agent, self.session());
@@ -250,10 +256,10 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
         }
     }
 
-    async fn send_all_activity(&self) {
+    async fn send_last_activity(&self) {
         if self.running.activity.due().is_some() {
             let _output = self.output().await;
-            self.parts.send_all_activity(self.session(), self.running);
+            self.parts.send_last_activity(self.session(), self.running);
         }
     }
 
@@ -329,7 +335,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
         let _output = self.output().await;
         self.running.has_sent_chunk.store(true, Ordering::Release);
         let (session, pending) = (self.session(), self.pending);
-        self.parts.send_all_activity(session, self.running);
+        self.parts.send_activity_before_chunk(session, self.running);
         let message = pending.request.message.id;
         let chunks = || chunks(text, ends);
         self.parts.feeds.push(session, message, chunks());

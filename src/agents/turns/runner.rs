@@ -103,7 +103,7 @@ impl<S: TurnStore> Runner<S> {
         let pause = OutputPause::new(&self.inner.workers, session).await;
         if let Some(running) = pause.running() {
             // The caller may end the turn.
-            self.inner.parts.send_all_activity(session, &running);
+            self.inner.parts.send_last_activity(session, &running);
         }
         pause
     }
