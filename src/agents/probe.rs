@@ -1,9 +1,10 @@
 //! Checks that a backend replies.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use tokio::time::Instant;
 
 use super::backend::{Attempt, BackendError, BodyProgress, Piece, TurnRequest};
 use super::registry::Agent;
@@ -25,7 +26,8 @@ const DELETION_TIMEOUT: Duration = Duration::from_secs(10);
 /// The result of a successful probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// The backend replies. The first piece of text came after this time.
+    /// The backend replies. The first piece of text came after this time, or the first activity if
+    /// there was no text within 30 s.
     Answer(Duration),
     /// The reply would be submitted later.
     Later,
@@ -35,7 +37,8 @@ pub enum ProbeResult {
 /// Deletes the remote session that its server creates for it.
 ///
 /// # Errors
-/// The agent does not reply. A probe waits for at most 30 s.
+/// The agent does not reply. A probe waits for at most 30 s; an agent with a longer timeout that has
+/// reported activity until then, such as reasoning, counts as replying.
 pub async fn probe(
     agent: &Agent,
     now: Timestamp,
@@ -60,12 +63,16 @@ async fn ask(
 ) -> Result<ProbeResult, BackendError> {
     let allowed = allowed_time(agent);
     let started = Instant::now();
+    let mut first_activity = None;
     let mut pieces = agent.backend.reply(Arc::new(question));
     let answer = async {
         while let Some(piece) = pieces.next().await {
             match piece {
-                Ok(Piece::Chunk(_) | Piece::Activity(_) | Piece::Done(..)) => {
+                Ok(Piece::Chunk(_) | Piece::Done(..)) => {
                     return Ok(ProbeResult::Answer(started.elapsed()));
+                }
+                Ok(Piece::Activity(_)) => {
+                    first_activity.get_or_insert_with(|| started.elapsed());
                 }
                 Ok(Piece::Later) => return Ok(ProbeResult::Later),
                 Ok(Piece::RemoteSession(id)) => *remote = Some(id),
@@ -76,12 +83,15 @@ async fn ask(
         let cause = "the reply ended before it was complete";
         Err(BackendError::new(FailureReason::InvalidReply, cause))
     };
-    tokio::time::timeout(allowed, answer)
-        .await
-        .unwrap_or_else(|_| {
-            let cause = format!("no answer within {} s", allowed.as_secs());
-            Err(BackendError::new(FailureReason::Timeout, cause))
-        })
+    if let Ok(answer) = tokio::time::timeout(allowed, answer).await {
+        return answer;
+    }
+    // A turn would go on: slow reasoning is not a failure.
+    let goes_on = agent.character.backend.timeout() > allowed;
+    let cause = format!("no answer within {} s", allowed.as_secs());
+    let timeout = BackendError::new(FailureReason::Timeout, cause);
+    let activity = first_activity.filter(|_| goes_on);
+    activity.map(ProbeResult::Answer).ok_or(timeout)
 }
 
 fn allowed_time(agent: &Agent) -> Duration {
@@ -128,5 +138,65 @@ fn question(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> TurnRequest {
         remote_session: None,
         progress: BodyProgress::default(),
         attempt: Attempt::first(now, allowed_time(agent)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use futures_util::stream;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::agents::backend::{Backend, ReplyStream};
+    use crate::agents::character::Character;
+    use crate::domain::activity::Activity;
+
+    /// Reasons after 1 s, goes on after this many seconds, and ends in this way.
+    #[derive(Debug, Clone, Copy)]
+    struct Reasoner(u64, Result<(), FailureReason>);
+
+    impl Backend for Reasoner {
+        fn kind(&self) -> &'static str {
+            "reasoner"
+        }
+
+        fn reply(&self, _: Arc<TurnRequest>) -> ReplyStream {
+            let Self(pause, end) = *self;
+            let pieces = stream::iter([1, pause]).then(move |pause| async move {
+                tokio::time::sleep(Duration::from_secs(pause)).await;
+                if pause == 1 {
+                    return Ok(Piece::Activity(Activity::thinking("Hm".into())));
+                }
+                let end = end.map(|()| Piece::Chunk("Yes.".into()));
+                end.map_err(|reason| BackendError::new(reason, "it failed"))
+            });
+            pieces.boxed()
+        }
+    }
+
+    #[rstest]
+    #[case::reply(600, Reasoner(5, Ok(())), Ok(6))]
+    #[case::failure_after_reasoning(600, Reasoner(5, Err(FailureReason::Busy)), Err("it failed"))]
+    #[case::slow_reasoning(600, Reasoner(60, Ok(())), Ok(1))]
+    #[case::shorter_timeout(20, Reasoner(60, Ok(())), Err("no answer within 20 s"))]
+    #[tokio::test(start_paused = true)]
+    async fn reasoning_alone_is_an_answer_only_at_the_limit(
+        #[case] timeout: u64,
+        #[case] reasoner: Reasoner,
+        #[case] wanted: Result<u64, &str>,
+    ) {
+        let text = format!(
+            r#"{{"name": "A", "settings": {{"backend": {{"type": "x", "timeoutSeconds": {timeout}}}}}}}"#
+        );
+        let character = Character::parse(Path::new("a.json"), &text, Timestamp(0)).unwrap();
+        let agent = Agent::with_backend(character, Box::new(reasoner));
+        let found = probe(&agent, Timestamp(0), [1, 2, 3, 4, 5]).await;
+        let wanted = wanted.map(|seconds| ProbeResult::Answer(Duration::from_secs(seconds)));
+        assert_eq!(
+            found.map_err(|error| error.cause),
+            wanted.map_err(str::to_owned)
+        );
     }
 }
