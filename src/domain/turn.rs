@@ -16,6 +16,12 @@ pub const MAX_SUBMITTED_BYTES: usize = 64 * 1024;
 /// The longest submitted error, in Unicode characters.
 pub const MAX_ERROR_CHARS: usize = 500;
 
+/// Returns an agent's message to the user without control characters.
+#[must_use]
+pub fn without_control(message: &str) -> String {
+    message.chars().filter(|c| !c.is_control()).collect()
+}
+
 /// The number of server crashes during one turn after which it is closed with an error.
 pub const MAX_CRASHES: u8 = 3;
 

@@ -206,7 +206,7 @@ async fn an_error_in_the_place_of_a_reply_is_the_users_to_read() {
         body
     };
     let failed = server
-        .submit(&session, with_key("I do not know."))
+        .submit(&session, with_key("I do\n\u{1b} not\u{0} know."))
         .await
         .expect(201);
     let ids = json!([history[0]["id"], history[1]["id"]]);
@@ -265,6 +265,8 @@ async fn either_content_or_an_error_is_submitted_with_attachments_as_in_a_messag
         json!({ "content": null, "error": "No." }),
         json!({ "content": null, "error": {} }),
         json!({ "content": null, "error": { "message": 7 } }),
+        json!({ "content": null, "error": { "message": "" } }),
+        json!({ "content": null, "error": { "message": " \n\u{0}\t" } }),
         json!({ "content": null, "error": { "message": "x".repeat(501) } }),
         json!({ "attachments": {} }),
         json!({ "attachments": [{ "type": "image" }] }),

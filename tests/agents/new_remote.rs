@@ -122,6 +122,7 @@ async fn an_external_agent_learns_where_its_work_is() {
         &*format!("GET /api/agents/{id}/events"),
         &*format!("author_id {id}"),
         "/api/messaging/submit",
+        "data/examples",
     ] {
         assert!(finished.log.contains(said), "{said}: {}", finished.log);
     }

@@ -115,7 +115,8 @@ fn how_it_works(new: &NewAgent) -> String {
     let id = new.agent.character.id;
     format!(
         "its work: the turns that wait for it, at GET /api/agents/{id}/events\n\
-         its replies: POST /api/messaging/submit with the author_id {id} (docs/agents.md has an example)"
+         its replies: POST /api/messaging/submit with the author_id {id}\n\
+         complete agents in Python and Node: data/examples"
     )
 }
 

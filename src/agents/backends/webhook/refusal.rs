@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::agents::backend::BackendError;
 use crate::agents::client::http_client::ErrorResponse;
 use crate::domain::failure::FailureReason;
-use crate::domain::turn::MAX_ERROR_CHARS;
+use crate::domain::turn::{MAX_ERROR_CHARS, without_control};
 use crate::json;
 
 /// The statuses of a refusal. All others are failures, whatever the body says.
@@ -40,8 +40,8 @@ pub(super) fn refusal(response: &ErrorResponse) -> Option<BackendError> {
 fn message(body: &[u8]) -> Option<String> {
     let body: Value = json::from_js(body).ok()?;
     let message = body.get("error")?.get("message")?.as_str()?;
-    let readable = message.chars().filter(|c| !c.is_control());
-    let readable: String = readable.take(MAX_ERROR_CHARS).collect();
+    let readable = without_control(message);
+    let readable: String = readable.chars().take(MAX_ERROR_CHARS).collect();
     (!readable.trim().is_empty()).then_some(readable)
 }
 

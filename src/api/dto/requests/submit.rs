@@ -11,7 +11,7 @@ use crate::app::Submission;
 use crate::app::error::ValidationError;
 use crate::domain::id::{AgentId, MessageId, SessionId, TurnId};
 use crate::domain::message::{Body, InvalidMessage};
-use crate::domain::turn::{MAX_ERROR_CHARS, MAX_SUBMITTED_BYTES, Reply};
+use crate::domain::turn::{MAX_ERROR_CHARS, MAX_SUBMITTED_BYTES, Reply, without_control};
 use crate::json::{self, Field};
 use crate::message_json::{attachments, message_metadata};
 use crate::session_json::metadata_patch;
@@ -178,9 +178,12 @@ fn error_message(error: Object) -> Result<String, InvalidMessage> {
     let message = message
         .given()
         .map_err(|found| invalid_error(format!("error.message must be a string, not {found}")))?;
-    let message = message.unwrap_or_default();
+    let message = message.ok_or_else(|| invalid_error("error.message is required".into()))?;
+    let message = without_control(&message);
     match message.chars().count() {
-        0 => Err(invalid_error("error.message is required".into())),
+        _ if message.trim().is_empty() => {
+            Err(invalid_error("error.message must not be blank".into()))
+        }
         1..=MAX_ERROR_CHARS => Ok(message),
         chars => Err(invalid_error(format!(
             "error.message must be at most {MAX_ERROR_CHARS} characters, not {chars}"
