@@ -35,7 +35,8 @@ impl App {
     /// Rate limits count by `address`; over the Unix socket, without an address, none apply.
     ///
     /// # Errors
-    /// The user is outside `scope`, the agent or what it continues is unknown, a limit is reached, or the store fails.
+    /// The user is outside `scope`, the agent or what it continues is unknown, a limit is reached, or
+    /// the store fails.
     pub async fn create_session(
         &self,
         request: CreateRequest,

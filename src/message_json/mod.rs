@@ -107,8 +107,8 @@ fn check_attachment(index: usize, attachment: &Value) -> Result<(), InvalidMessa
 }
 
 /// Returns the metadata of a message. `of_session` is the session's metadata, the text of a JSON
-/// object: a user's message inherits it, except the title. An agent's message has its thought and actions instead.
-/// The server sets the session's id and the error of a failed turn.
+/// object: a user's message inherits it, except the title. An agent's message has its thought and
+/// actions instead. The server sets the session's id and the error of a failed turn.
 #[must_use]
 pub fn visible_metadata(
     of_session: &str,

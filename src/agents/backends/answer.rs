@@ -32,7 +32,8 @@ const DONE: &str = "[DONE]";
 /// Values of `error` in the data of an event that mean no error.
 const NO_ERROR: [&str; 4] = ["null", "false", "\"\"", "{}"];
 
-/// `{text, thought?, actions?, attachments?, metadata?, sessionMetadata?}`. Other members are ignored.
+/// `{text, thought?, actions?, attachments?, metadata?, sessionMetadata?}`. Other members are
+/// ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct BackendAnswer {
@@ -150,8 +151,9 @@ enum Content {
     Done(Option<Box<BackendAnswer>>),
 }
 
-/// Returns the pieces of a streamed answer: events `activity`, `chunk`, `done` and `error`. A `done` without a
-/// text and without chunks is a reply too: the agent may have acted, and must not act again.
+/// Returns the pieces of a streamed answer: events `activity`, `chunk`, `done` and `error`. A `done`
+/// without a text and without chunks is a reply too: the agent may have acted, and must not act
+/// again.
 pub(crate) fn pieces(
     body: AnswerBody,
     redactor: Redactor,
