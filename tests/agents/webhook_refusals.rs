@@ -56,8 +56,8 @@ async fn other_statuses_and_bodies_are_failures() {
         (409, json!({ "error": { "message": 7 } }), "unavailable"),
         (451, json!({ "error": { "message": "\n" } }), "refused"),
         (402, Value::Null, "misconfigured"),
-        // Not an error: without a text it is not a reply either.
-        (200, refusal(), "invalid_reply"),
+        // An error without a code.
+        (200, refusal(), "unavailable"),
     ] {
         let session = server.talk().await;
         let asking = server.wait_for(&session, "Hello?");
