@@ -19,6 +19,9 @@ use crate::json::{self, Field};
 /// The members of a message's metadata that only the server sets.
 const SERVER_SET: [&str; 2] = ["sessionId", "agentError"];
 
+/// The member of a reply's metadata that marks the part of a cancelled reply.
+const INTERRUPTED: &str = "interrupted";
+
 /// The member of a session's metadata that is its title, which its messages do not inherit.
 const TITLE: &str = "title";
 
@@ -36,9 +39,28 @@ pub fn session_metadata(sent: Field<Map<String, Value>>) -> Result<String, Inval
 /// # Errors
 /// The metadata is not an object, or too large.
 pub fn message_metadata(sent: Field<Map<String, Value>>) -> Result<Option<String>, InvalidMessage> {
+    metadata_without(&SERVER_SET, sent)
+}
+
+/// Returns the text of a reply's metadata, as [`message_metadata`] does, also without
+/// `interrupted`: only the server knows whether a client cancelled the reply.
+///
+/// # Errors
+/// The metadata is not an object, or too large.
+pub fn reply_metadata(sent: Field<Map<String, Value>>) -> Result<Option<String>, InvalidMessage> {
+    metadata_without(&[&SERVER_SET[..], &[INTERRUPTED]].concat(), sent)
+}
+
+fn metadata_without(
+    names: &[&str],
+    sent: Field<Map<String, Value>>,
+) -> Result<Option<String>, InvalidMessage> {
     let (mut fields, mut text) = metadata(sent)?;
-    let removed = SERVER_SET.map(|name| fields.shift_remove(name));
-    if removed.iter().any(Option::is_some) {
+    let before = fields.len();
+    for name in names {
+        fields.shift_remove(*name);
+    }
+    if fields.len() < before {
         text = json::text(&fields);
     }
     Ok((!fields.is_empty()).then_some(text))
@@ -74,7 +96,7 @@ pub fn has_same_content(one: &Body, other: &Body) -> bool {
 #[must_use]
 pub fn is_interrupted(reply: &Body) -> bool {
     let metadata = reply.metadata.as_deref();
-    metadata.is_some_and(|metadata| json::is_true(metadata, "interrupted"))
+    metadata.is_some_and(|metadata| json::is_true(metadata, INTERRUPTED))
 }
 
 /// Returns the members and their text, after checking its length.

@@ -132,3 +132,20 @@ async fn a_create_key_compares_what_was_sent_at_the_create() {
     present.error(409, "IDEMPOTENCY_CONFLICT", "IdempotencyConflictError");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn messages_without_metadata_of_their_own_do_not_inherit_the_title() {
+    let server = Server::start().await;
+    let metadata = json!({ "title": "Tea", "plan": "free" });
+    let session = server.session_with(json!({ "metadata": metadata })).await;
+    let sent = json!({ "content": "say x", "transport": "http" });
+    let sent = server.send(&session, sent).await.expect(201).body;
+    let expected = json!({ "plan": "free", "sessionId": session });
+    assert_eq!(sent["userMessage"]["metadata"], expected);
+    let page = server.get(&at(&session, "/messages")).await.expect(200);
+    assert_eq!(page.body["messages"][1]["metadata"], expected);
+    let path = format!("/api/messaging/channels/{session}/messages");
+    let transcript = server.get(&path).await.expect(200);
+    assert_eq!(transcript.body["messages"][1]["metadata"], expected);
+    server.stop().await;
+}

@@ -20,7 +20,7 @@ use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::MAX_ATTACHMENTS_BYTES;
 use crate::domain::turn::Reply;
 use crate::json::{self, Field, JsString};
-use crate::message_json::message_metadata;
+use crate::message_json::reply_metadata;
 use crate::session_json::metadata_patch;
 
 /// Longer thoughts are cut, in bytes.
@@ -120,7 +120,7 @@ impl BackendAnswer {
         let mut reply = Reply::text(text.unwrap_or(streamed));
         reply.thought = thought(self.thought, origin);
         reply.actions = actions(self.actions, origin);
-        reply.body.metadata = message_metadata(self.metadata).unwrap_or_else(|invalid| {
+        reply.body.metadata = reply_metadata(self.metadata).unwrap_or_else(|invalid| {
             origin.log_dropped("metadata", invalid.reason());
             None
         });

@@ -17,8 +17,8 @@ use crate::message_json::visible_metadata;
 
 const EMPTY: &str = "{}";
 
-/// The names of the server's own entries. A client's entries of these names are left out.
-const RESERVED: [&str; 2] = ["\"sessionId\"", "\"agentError\""];
+/// The names of the server's own entries, and of the session's title, which messages do not inherit.
+const RESERVED: [&str; 3] = ["\"sessionId\"", "\"agentError\"", "\"title\""];
 
 /// A message's metadata. A user's message inherits its session's metadata.
 #[derive(Debug, Clone)]
@@ -142,6 +142,7 @@ mod tests {
             "b",
             "sessionId",
             "agentError",
+            "title",
             "thought",
             "session\\u0049d",
             "a\\\"sessionId",

@@ -13,7 +13,7 @@ use crate::domain::id::{AgentId, MessageId, SessionId, TurnId};
 use crate::domain::message::{Body, InvalidMessage};
 use crate::domain::turn::{MAX_ERROR_CHARS, MAX_SUBMITTED_BYTES, Reply, without_control};
 use crate::json::{self, Field};
-use crate::message_json::{attachments, message_metadata};
+use crate::message_json::{attachments, reply_metadata};
 use crate::session_json::metadata_patch;
 
 /// A reply of an external agent.
@@ -131,7 +131,7 @@ impl SubmitRequest {
         let reply = Reply {
             body: Body {
                 content,
-                metadata: message_metadata(self.metadata)?,
+                metadata: reply_metadata(self.metadata)?,
                 attachments: attachments(self.attachments)?,
             },
             thought: raw.thought.given().ok().flatten(),
