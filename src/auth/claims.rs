@@ -77,8 +77,7 @@ pub(super) struct Claims {
 impl Claims {
     /// Returns the user whom the claims name, if they are accepted.
     pub(super) fn user(&self, rules: &ClaimRules, now: Timestamp) -> Result<UserId, InvalidJwt> {
-        // A double is exact for milliseconds of the next 285,000 years.
-        #[allow(clippy::cast_precision_loss)]
+        #[expect(clippy::cast_precision_loss, reason = "exact for 285,000 years")]
         let now = now.0 as f64;
         if now >= self.exp.mul_add(1000.0, LEEWAY) {
             return Err(InvalidJwt::Expired);

@@ -129,8 +129,8 @@ impl ActivityQueue {
         (before - self.waiting.len()) as u64
     }
 
-    /// Removes the next activity at the end of the turn, whatever the limit.
-    pub(super) fn pop_last(&mut self) -> Option<Activity> {
+    /// Removes the next activity, whatever the limit.
+    pub(super) fn pop_unlimited(&mut self) -> Option<Activity> {
         self.waiting.pop_front()
     }
 

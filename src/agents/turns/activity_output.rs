@@ -47,7 +47,7 @@ impl<S> RunnerParts<S> {
     /// tool is known. Little enough can wait that the limit does not apply.
     pub(super) fn send_last_activity(&self, session: SessionId, turn: &RunningTurn) {
         let mut queue = turn.activity.lock();
-        while let Some(activity) = queue.pop_last() {
+        while let Some(activity) = queue.pop_unlimited() {
             self.publish_activity(session, turn, activity);
         }
     }
