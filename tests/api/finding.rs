@@ -308,6 +308,35 @@ async fn found_sessions_are_paged_without_gaps() {
 }
 
 #[tokio::test]
+async fn a_cursor_belongs_to_its_search() {
+    let server = Server::start().await;
+    for _ in 0..3 {
+        create(&server, titled("Needle")).await;
+    }
+    let first = list(&server, &[("q", "needle"), ("limit", "1")]).await;
+    let cursor = first["nextCursor"].as_str().expect("a second page");
+    // The conditions are compared as they are applied.
+    let same = [("q", "NEEDLE"), ("cursor", cursor), ("status", "active")];
+    assert_eq!(ids(&list(&server, &same).await).len(), 2);
+    let plain = list(&server, &[("limit", "1")]).await;
+    let plain = plain["nextCursor"].as_str().expect("a second page");
+    for query in [
+        vec![("q", "needles"), ("cursor", cursor)],
+        vec![("q", "needle"), ("cursor", cursor), ("status", "all")],
+        vec![("q", "needle"), ("cursor", cursor), ("userId", USER)],
+        vec![("q", "needle"), ("cursor", cursor), ("agentId", ELIZA)],
+        vec![("cursor", cursor)],
+        vec![("q", "needle"), ("cursor", plain)],
+        vec![("q", "needle"), ("cursor", "")],
+    ] {
+        let refused = server.get(&listing(&query)).await;
+        let details = refused.invalid("InvalidPaginationError");
+        assert_eq!(details["parameter"], "cursor", "{query:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn each_earlier_session_is_found_once_while_others_come_and_go() {
     // The time is over at once, so that pages are short or empty.
     let server = Server::builder().scan_budget(Duration::ZERO).start().await;

@@ -27,6 +27,7 @@ pub(super) use self::found_message::FoundMessageList;
 pub(super) use self::health::{Alive, Health, SessionsHealth, WithError};
 pub(super) use self::identity::PrincipalInfo;
 pub(super) use self::message::{AgentResponse, MessageList, Submitted, UserMessage};
+pub(super) use self::search_cursor::session_cursor;
 pub(super) use self::sent::SentAnswer;
 pub(super) use self::session::{Deleted, SessionInfo, SessionList, SessionStatus, StatsInfo};
 pub(super) use self::storage::{StorageAnswer, VerificationAnswer};

@@ -220,7 +220,7 @@ pub(in crate::api) struct SessionList<'a> {
     sessions: Vec<SessionInfo<'a>>,
     /// The `cursor` of the next page; absent on the last page. With `q`, a page may be short or empty
     /// and not the last one.
-    #[schema(value_type = Option<String>, format = Uuid)]
+    #[schema(nullable = false)]
     next_cursor: Option<String>,
     /// The number of sessions that match the filter; absent with `q`.
     #[schema(nullable = false)]

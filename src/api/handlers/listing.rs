@@ -10,11 +10,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::api::dto::queries::SessionPage;
-use crate::api::dto::{SessionInfo, StatsInfo};
+use crate::api::dto::{SessionInfo, StatsInfo, session_cursor};
 use crate::api::response::{self, streamed};
 use crate::app::error::AppError;
 use crate::app::{App, Scope, SessionScan, SessionText, Stats};
-use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 
 /// A page of found sessions.
@@ -23,7 +22,7 @@ use crate::domain::session::Session;
 struct FoundList<'a> {
     sessions: Vec<SessionInfo<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<SessionId>,
+    next_cursor: Option<String>,
     stats: StatsInfo,
 }
 
@@ -52,11 +51,14 @@ async fn found(
     scope: Scope,
 ) -> Result<Response, AppError> {
     let filter = (page.filter, page.status);
-    let found = app.find_sessions(text, filter, page.below, limit).await?;
+    let finding = app.find_sessions(text.clone(), filter, page.below, limit);
+    let found = finding.await?;
     let stats = stats(app, scope).await?;
     let list = FoundList {
         sessions: found.sessions.iter().map(|it| info(app, it)).collect(),
-        next_cursor: found.next,
+        next_cursor: found
+            .next
+            .map(|it| session_cursor(it, &(&text, page.filter, page.status))),
         stats: StatsInfo::from(stats),
     };
     Ok(response::json(StatusCode::OK, &list))

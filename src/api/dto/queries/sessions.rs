@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::parameter::invalid;
 use crate::api::dto::requests::fields;
 use crate::api::dto::schemas;
+use crate::api::dto::search_cursor::{SessionConditions, session_position};
 use crate::app::error::ValidationError;
 use crate::app::{SessionFilter, SessionText, StatusFilter};
 use crate::domain::id::{AgentId, SessionId, UserId};
@@ -28,8 +29,7 @@ pub(crate) struct SessionListQuery {
     /// `status` other than `active` are absent
     #[param(value_type = Option<u64>, minimum = 1, maximum = 1000)]
     pub(super) limit: Option<String>,
-    /// The `nextCursor` of the previous page
-    #[param(format = Uuid)]
+    /// The `nextCursor` of the previous page; with `q`, of the same search
     pub(super) cursor: Option<String>,
     /// Only sessions of this agent
     #[param(format = Uuid)]
@@ -64,10 +64,12 @@ impl SessionListQuery {
             agent: uuid("agentId", self.agent_id.as_deref())?.map(AgentId),
             user: uuid("userId", self.user_id.as_deref())?.map(UserId),
         };
-        let below = self.cursor.as_deref().map(cursor).transpose()?;
         let limit = self.limit.as_deref().map(limit).transpose()?;
         let status = status(self.status.as_deref())?;
         let text = query(self.q.as_deref())?;
+        let conditions = text.as_ref().map(|text| (text, filter, status));
+        let below = self.cursor.as_deref();
+        let below = below.map(|it| cursor(it, conditions)).transpose()?;
         let is_paged = below.is_some() || text.is_some() || status != StatusFilter::Active;
         Ok(SessionPage {
             filter,
@@ -84,9 +86,22 @@ fn uuid(field: &'static str, text: Option<&str>) -> Result<Option<Uuid>, Validat
     id.transpose()
 }
 
-fn cursor(text: &str) -> Result<SessionId, ValidationError> {
-    let id = SessionId::parse(text);
-    id.ok_or_else(|| invalid("cursor", text, "the nextCursor of an earlier page"))
+/// Parses the cursor of a list, or of the search with these conditions.
+fn cursor(
+    text: &str,
+    conditions: Option<SessionConditions<'_>>,
+) -> Result<SessionId, ValidationError> {
+    let (id, expected) = match conditions {
+        None => (
+            SessionId::parse(text),
+            "the nextCursor of an earlier page without q",
+        ),
+        Some(conditions) => (
+            session_position(text, &conditions),
+            "the nextCursor of an earlier page with the same q, status, agentId and userId",
+        ),
+    };
+    id.ok_or_else(|| invalid("cursor", text, expected))
 }
 
 fn status(text: Option<&str>) -> Result<StatusFilter, ValidationError> {
