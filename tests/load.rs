@@ -199,3 +199,21 @@ fn errors_are_explained() {
         );
     }
 }
+
+#[test]
+fn sends_and_their_cancels_are_measured() {
+    let output = load(&[
+        "--json",
+        "--scenario=cancel",
+        "--seconds=0.2",
+        "--rounds=1",
+        "--connections=2",
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("the report is JSON");
+    for operation in ["send", "cancel"] {
+        let measured = &report[operation];
+        assert!(measured["perSecond"].as_f64().unwrap() > 0.0, "{report}");
+        assert!(measured["p50"].as_f64().unwrap() > 0.0, "{report}");
+    }
+}

@@ -18,6 +18,8 @@ pub(crate) enum Task {
     Measure(Options),
     /// Measure a large database.
     Million(Options),
+    /// Measure the stopping of replies.
+    Cancel(Options),
     /// Measure the search of messages.
     Search(Options),
     /// Run the server, and write its address into this file.
@@ -74,8 +76,8 @@ pub(crate) fn command() -> Command {
             value(
                 "scenario",
                 "create, get, heartbeat, single (heartbeats of one connection), send, list, mixed, \
-                 or million (a large database) or search (the search of messages), each by itself; \
-                 separated by commas [default: all but the last two]",
+                 or million (a large database), search (the search of messages) or cancel (stopping \
+                 replies), each by itself; separated by commas [default: all but the last three]",
             ),
             number(
                 "connections",
@@ -162,16 +164,18 @@ fn time(matches: &ArgMatches) -> anyhow::Result<Duration> {
 
 fn from_options(matches: &ArgMatches) -> anyhow::Result<Task> {
     let wanted = matches.get_one::<String>("scenario").map(String::as_str);
-    let own = wanted.filter(|wanted| ["million", "search"].contains(wanted));
+    let own = wanted.filter(|wanted| ["million", "search", "cancel"].contains(wanted));
     let mut options = options(matches, wanted.filter(|_| own.is_none()))?;
     let Some(own) = own else {
         return Ok(Task::Measure(options));
     };
     if options.url.is_some() {
-        bail!("the scenario `{own}` fills a database of its own: it cannot use --url");
+        bail!("the scenario `{own}` starts a server of its own: it cannot use --url");
     }
-    if own == "million" {
-        return Ok(Task::Million(options));
+    match own {
+        "million" => return Ok(Task::Million(options)),
+        "cancel" => return Ok(Task::Cancel(options)),
+        _ => {}
     }
     if !matches.contains_id("messages") {
         options.messages = SEARCHED;

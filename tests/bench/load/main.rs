@@ -15,6 +15,7 @@
 mod api;
 mod args;
 mod bare;
+mod cancel;
 mod child;
 mod client;
 mod drive;
@@ -53,6 +54,7 @@ fn run(task: args::Task) -> anyhow::Result<()> {
     match task {
         args::Task::Measure(options) => one_thread()?.block_on(report::measure(&options)),
         args::Task::Million(options) => one_thread()?.block_on(million::measure(&options)),
+        args::Task::Cancel(options) => one_thread()?.block_on(cancel::measure(&options)),
         args::Task::Search(options) => one_thread()?.block_on(search::measure(&options)),
         args::Task::Serve(ready) => serve::run(&ready),
         args::Task::Bare(ready, bytes) => bare::run(&ready, bytes),

@@ -64,7 +64,7 @@ impl Scenario {
         let Some(scenario) = found else {
             let names: Vec<_> = Self::ALL.iter().map(|scenario| scenario.name()).collect();
             bail!(
-                "there is no scenario {name:?}; there are {}, and million and search by themselves",
+                "there is no scenario {name:?}; there are {}, and million, search and cancel by themselves",
                 names.join(", ")
             );
         };
