@@ -18,14 +18,16 @@ const forget = document.querySelector('#token');
 let leaving = new AbortController();
 let isFirst = true;
 
+/** The view of the URL's fragment, `#/path?parameters`, and the parameters. */
 function route() {
-  const path = location.hash.replace(/^#/, '') || '/';
+  const [, path, query] = /^#?([^?]*)\??(.*)$/.exec(location.hash);
+  const parameters = new URLSearchParams(query);
   const session = /^\/sessions\/([^/]+)$/.exec(path);
-  if (path === '/') return { view: 'sessions', title: 'Sessions', show: sessionsView };
+  if (path === '/' || path === '') return { view: 'sessions', title: 'Sessions', show: (signal) => sessionsView(signal, parameters) };
   if (path === '/health') return { view: 'health', title: 'Health', show: healthView };
   if (session) {
     const id = decodeURIComponent(session[1]);
-    return { view: 'session', title: 'Session', show: (signal) => sessionView(id, signal) };
+    return { view: 'session', title: 'Session', show: (signal) => sessionView(id, signal, parameters) };
   }
   return { view: '', title: 'Not found', show: notFound };
 }

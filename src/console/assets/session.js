@@ -10,7 +10,7 @@ import { count, fullTime, nameOf, short } from './format.js';
 
 const PAGE = 50;
 
-export function sessionView(id, signal) {
+export function sessionView(id, signal, parameters) {
   return new SessionPage(id, signal).element;
 }
 

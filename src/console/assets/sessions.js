@@ -9,7 +9,7 @@ import { ago, count, fullTime, nameOf, plural, short } from './format.js';
 const PAGE = 25;
 const REFRESH_INTERVAL = 3000;
 
-export function sessionsView(signal) {
+export function sessionsView(signal, parameters) {
   return new Sessions(signal).element;
 }
 

@@ -21,7 +21,14 @@ use crate::target::Target;
 const CONNECTIONS: usize = 128;
 
 /// An agent that answers by `submit`, so that its turns stay open until they are cancelled.
-const AGENT: &str = r#"{"name":"Waits","settings":{"sessiond":{"backend":"external"}}}"#;
+const AGENT: &str = r#"{
+    "id": "00000000-0000-4000-8000-0000000000aa",
+    "name": "Waits",
+    "settings": { "sessiond": { "backend": "external" } }
+}"#;
+
+/// The id of [`AGENT`].
+const AGENT_ID: &str = "00000000-0000-4000-8000-0000000000aa";
 
 /// The report.
 #[derive(Serialize)]
@@ -52,7 +59,7 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<()> {
         address: server.address.clone(),
         token: None,
     };
-    let api = Api::find(target, None).await?;
+    let api = Api::find(target, Some(AGENT_ID)).await?;
     let connections = options.connections.unwrap_or(CONNECTIONS);
     let sessions = api.create_sessions(connections).await?;
     let bar = progress(options.rounds as u64).with_message("cancel");
