@@ -19,14 +19,16 @@ mod support;
 #[path = "clients/webhooks.rs"]
 mod webhooks;
 
+use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use support::node::{self, run};
 use support::server::Server;
 
@@ -48,6 +50,9 @@ const TOKEN: &str = "let-the-client-tests-in";
 /// The key that signs users' tokens.
 const JWT_SECRET: &str = "what-the-users-of-the-client-tests-sign-with";
 
+/// The agent whose replies do not end: a webhook of the tests.
+const STREAM_AGENT: &str = "00000000-0000-4000-8000-00000000005e";
+
 /// A user's id.
 const USER: &str = "3c90c3cc-0d44-4b50-8888-8dd25736052a";
 
@@ -62,7 +67,15 @@ fn published_clients_work_unchanged() {
         Err(reason) => return node::skip(&reason),
     };
 
-    let server = Server::start();
+    let port = free_port();
+    let server = Server::builder();
+    let agents = server.data_dir().join("agents");
+    fs::create_dir_all(&agents).expect("a directory can be created");
+    let agent = json!({ "id": STREAM_AGENT, "name": "Storyteller", "settings": { "backend": {
+        "type": "webhook", "url": format!("http://127.0.0.1:{port}/"),
+    } } });
+    fs::write(agents.join("storyteller.json"), agent.to_string()).expect("a file can be written");
+    let server = server.start();
     // A minute of a session lasts a second here.
     let fast = Server::builder()
         .env("SESSION_TIME_SCALE", "60")
@@ -89,7 +102,13 @@ fn published_clients_work_unchanged() {
             .env("SESSIOND_TOKEN", TOKEN)
             .env("SESSIOND_USERS_URL", users.url())
             .env("SESSIOND_JWT_SECRET", JWT_SECRET)
-            .env("SESSIOND_ADMIN_TOKEN", TOKEN),
+            .env("SESSIOND_ADMIN_TOKEN", TOKEN)
+            .env("SESSIOND_STREAM_AGENT", STREAM_AGENT)
+            .env("SESSIOND_STREAM_PORT", port.to_string())
+            .env(
+                "SESSIOND_FRONTEND_DOCUMENT",
+                source().join("../../docs/frontend.md"),
+            ),
         TEST_LIMIT,
     );
     if let Err(reason) = tests {
@@ -156,6 +175,12 @@ fn python_socketio_calls_are_acknowledged() {
         Ok(output) => assert!(output.contains("acknowledged"), "{output}"),
         Err(reason) => panic!("{reason}"),
     }
+}
+
+/// Returns a port that nothing uses at present.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
 }
 
 fn source() -> PathBuf {

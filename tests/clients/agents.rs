@@ -1,7 +1,6 @@
 //! The example agents of `data/examples`, while the server and the agents are killed.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -13,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::support::process;
 use super::support::server::Server;
-use super::{ONE_AT_A_TIME, USER};
+use super::{ONE_AT_A_TIME, USER, free_port};
 use crate::support::node;
 
 /// The agent's id.
@@ -212,10 +211,4 @@ fn each_turn_is_answered_once(program: &'static str, file: &'static str) {
         assert!(start.elapsed() < ANSWER_LIMIT, "{message:#?}");
         thread::sleep(POLL);
     }
-}
-
-/// Returns a port that was just free.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }

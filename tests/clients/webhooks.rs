@@ -2,7 +2,6 @@
 //! Standard Webhooks specification.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -20,7 +19,7 @@ use tokio::runtime::Runtime;
 
 use super::support::process;
 use super::support::server::Server;
-use super::{ONE_AT_A_TIME, USER, install_python};
+use super::{ONE_AT_A_TIME, USER, free_port, install_python};
 use crate::support::node;
 
 /// A secret that holds its key in base64, and one that is the key.
@@ -255,10 +254,4 @@ fn agent(index: usize) -> String {
 
 fn url(port: u16) -> String {
     format!("http://127.0.0.1:{port}/reply")
-}
-
-/// Returns a port that was just free.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }

@@ -24,7 +24,7 @@ const CONNECTIONS: usize = 128;
 const AGENT: &str = r#"{
     "id": "00000000-0000-4000-8000-0000000000aa",
     "name": "Waits",
-    "settings": { "sessiond": { "backend": "external" } }
+    "settings": { "backend": { "type": "external" } }
 }"#;
 
 /// The id of [`AGENT`].
