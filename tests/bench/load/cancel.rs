@@ -50,11 +50,10 @@ struct Operation {
 /// Runs the rounds on a server of its own and prints the report.
 pub(crate) async fn measure(options: &Options) -> anyhow::Result<()> {
     let directory = tempfile::TempDir::with_prefix_in("sessiond-load-", &options.directory)?;
-    let agents = directory.path().join("agents");
+    let agents = directory.path().join("data/agents");
     std::fs::create_dir_all(&agents)?;
     std::fs::write(agents.join("waits.json"), AGENT)?;
-    let agents = agents.to_string_lossy().into_owned();
-    let server = Server::start(directory.path(), &options.log, &[("AGENTS_DIR", &agents)])?;
+    let server = Server::start(directory.path(), &options.log, &[])?;
     let target = Target {
         address: server.address.clone(),
         token: None,
