@@ -72,7 +72,7 @@ pub async fn run(
 /// # Errors
 /// Returns the same errors as [`run`].
 pub async fn run_with(
-    config: Config,
+    mut config: Config,
     parts: Overrides,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
@@ -96,7 +96,13 @@ pub async fn run_with(
     let agents = source.load()?;
     let opened = open(&config, &path, agents, &clock).await;
     let (store, app) = opened.with_context(in_database)?;
-    let app = Arc::new(app.with_scan_budget(parts.scan_budget));
+    // The system chooses the port if the setting is 0.
+    let port = listener.local_addr()?.port();
+    config.settings.set_value("SERVER_PORT", port.to_string());
+    let app = app
+        .with_scan_budget(parts.scan_budget)
+        .with_settings(config.settings.clone());
+    let app = Arc::new(app);
     source.create_directory();
     let stop = CancellationToken::new();
     let background = start_background(&app, &config, &stop);

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use uuid::{NoContext, Uuid};
 
+use super::effective_settings::EffectiveSettings;
 use super::error::AppError;
 use super::remote_sessions::RemoteSessions;
 use super::scan_limits::{SCAN_BUDGET, Scans};
@@ -48,6 +49,7 @@ pub struct App {
     pub(super) verification: Arc<Mutex<Option<Timestamp>>>,
     pub(super) remotes: Arc<RemoteSessions>,
     pub(super) scans: Scans,
+    pub(super) settings: EffectiveSettings,
 }
 
 impl App {
@@ -87,6 +89,7 @@ impl App {
             verification: Arc::default(),
             remotes: Arc::default(),
             scans: Scans::new(SCAN_BUDGET),
+            settings: EffectiveSettings::default(),
         }
     }
 
@@ -95,6 +98,19 @@ impl App {
     pub fn with_scan_budget(mut self, budget: Duration) -> Self {
         self.scans = Scans::new(budget);
         self
+    }
+
+    /// Sets the settings that operators see.
+    #[must_use]
+    pub fn with_settings(mut self, settings: EffectiveSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Returns the settings.
+    #[must_use]
+    pub fn settings(&self) -> &EffectiveSettings {
+        &self.settings
     }
 
     /// Resumes the turns that the last stop interrupted. Returns in how many sessions.

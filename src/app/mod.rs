@@ -8,6 +8,7 @@ mod application;
 mod cancel;
 mod continuation;
 mod create;
+mod effective_settings;
 mod erase_user;
 pub mod error;
 mod find;
@@ -33,6 +34,9 @@ pub use self::agent_states::AgentOverview;
 pub use self::application::App;
 pub use self::cancel::Cancellation;
 pub use self::create::CreateRequest;
+pub use self::effective_settings::{
+    EffectiveSetting, EffectiveSettings, SECRET_IS_SET, SettingSource,
+};
 pub use self::find::{FoundSessions, SessionText};
 pub use self::health::{Health, Reason, Status};
 pub use self::inbox::{AgentInbox, ClosedTurn, InboxEvent};

@@ -20,7 +20,10 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     }
     let mut config = config.clone();
     // First of all, since the limit may allow hardly any open files.
-    config.server.max_connections = open_files::connections(config.server.max_connections)?;
+    let connections = open_files::connections(config.server.max_connections)?;
+    config.server.max_connections = connections;
+    let shown = connections.to_string();
+    config.settings.set_value("MAX_CONNECTIONS", shown);
     let database = atomic_file::resolve_links(&config.storage.database());
     atomic_file::remove_abandoned(atomic_file::parent_dir(&database));
     let runtime = Runtime::new()?;

@@ -13,8 +13,8 @@ use crate::auth::identity::{self, Tokens};
 use crate::auth::origin::{AllowedOrigins, Origins};
 use crate::auth::rate::Rates;
 
-const ISSUER: &str = "JWT_ISSUER";
-const ISSUER_WHITELIST: &str = "JWT_ISSUER_WHITELIST";
+pub(super) const ISSUER: &str = "JWT_ISSUER";
+pub(super) const ISSUER_WHITELIST: &str = "JWT_ISSUER_WHITELIST";
 const AUDIENCE: &str = "JWT_AUDIENCE";
 
 /// The shortest key of HS256, in bytes (RFC 7518, 3.2).

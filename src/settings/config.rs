@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use super::access;
 use super::declaration::{ServerSettings, SessionSettings, Settings};
+use super::effective;
 use super::error::ConfigError;
 use super::layers::Layers;
 use super::log_filter::{self, RUST_LOG};
 use super::names;
 use crate::agents::variables::Variables;
+use crate::app::EffectiveSettings;
 use crate::auth::Policy;
 use crate::domain::rules::Rules;
 use crate::domain::time::{Millis, TimeScale};
@@ -20,6 +22,9 @@ use crate::telemetry::LogFormat;
 /// How many bytes of pages fit into a megabyte of memory: redb counts pages of 4 KiB, but each is
 /// allocated with a header, and a little more than 4 KiB takes 5 KiB.
 const PAGE_BYTES_PER_MIB: usize = (1 << 20) / 5 * 4;
+
+const DEFAULT_TIMEOUT: &str = "SESSION_DEFAULT_TIMEOUT_MINUTES";
+const MAX_DURATION: &str = "SESSION_MAX_DURATION_MINUTES";
 
 /// The validated configuration.
 ///
@@ -58,6 +63,8 @@ pub struct Config {
     pub log_filter: Option<String>,
     /// The variables that character files may name.
     pub environment: Variables,
+    /// All settings as they are used, for operators.
+    pub settings: EffectiveSettings,
     /// Warnings about adjusted or suspicious settings, for the log.
     pub warnings: Vec<String>,
 }
@@ -98,13 +105,14 @@ impl Config {
         names::refuse_planned(layers)?;
         let log_filter = log_filter::read(layers)?;
         let mut warnings = names::warnings(layers);
+        let (parsed, matches) = Settings::read(layers, &mut warnings)?;
         let Settings {
             sessions,
             server,
             data,
             agents,
             access,
-        } = Settings::read(layers, &mut warnings)?;
+        } = parsed;
         let log_format = server.log_format;
         let server = server_config(server);
         // Only a server that listens on a public address needs authentication.
@@ -121,13 +129,22 @@ impl Config {
         }
         let scale = TimeScale::new(sessions.session_time_scale.value);
         let cleanup = sessions.session_cleanup_interval_minutes.value;
-        let retention = sessions.session_retention_minutes.value;
+        let retention = sessions.session_retention_minutes.value.max(cleanup);
         let verify = data.session_verify_interval_hours.value;
+        let policy = timeout_policy(&sessions, layers, &mut warnings);
+        let mut settings = effective::settings(layers, &matches);
+        for (name, minutes) in [
+            (DEFAULT_TIMEOUT, policy.defaults.timeout_minutes),
+            (MAX_DURATION, policy.defaults.max_duration_minutes),
+            ("SESSION_RETENTION_MINUTES", retention),
+        ] {
+            settings.set_value(name, minutes.to_string());
+        }
         Ok(Self {
             rules: Rules {
-                policy: timeout_policy(&sessions, layers, &mut warnings),
+                policy,
                 scale,
-                retention: scale.minutes(retention.max(cleanup)),
+                retention: scale.minutes(retention),
                 max_pending_turns: agents.max_pending_turns.value.into(),
                 max_sessions_per_user,
             },
@@ -144,6 +161,7 @@ impl Config {
             log_format,
             log_filter,
             environment: layers.variables(),
+            settings,
             warnings,
         })
     }
@@ -200,18 +218,18 @@ fn timeout_policy(
     let timeout = default.clamp(min, max);
     if timeout != default {
         warnings.push(format!(
-            "SESSION_DEFAULT_TIMEOUT_MINUTES {default} ({}) is outside the allowed timeouts of \
-             {min} to {max}; using {timeout}",
-            layers.origin("SESSION_DEFAULT_TIMEOUT_MINUTES")
+            "{DEFAULT_TIMEOUT} {default} ({}) is outside the allowed timeouts of {min} to {max}; \
+             using {timeout}",
+            layers.origin(DEFAULT_TIMEOUT)
         ));
     }
     let duration = sessions.session_max_duration_minutes.value;
     let max_duration = duration.min(max * 2);
     if max_duration != duration {
         warnings.push(format!(
-            "SESSION_MAX_DURATION_MINUTES {duration} ({}) is more than twice \
-             SESSION_MAX_TIMEOUT_MINUTES; using {max_duration}",
-            layers.origin("SESSION_MAX_DURATION_MINUTES")
+            "{MAX_DURATION} {duration} ({}) is more than twice SESSION_MAX_TIMEOUT_MINUTES; using \
+             {max_duration}",
+            layers.origin(MAX_DURATION)
         ));
     }
     TimeoutPolicy {

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue};
-use clap::{Arg, Args, Command, FromArgMatches as _};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches as _};
 use secrecy::SecretString;
 
 use super::error::ConfigError;
@@ -222,8 +222,13 @@ impl Setting {
         self.0.get_value_parser().type_id() == TypeId::of::<bool>()
     }
 
+    /// Returns the default value, if there is one.
+    pub(super) fn default(&self) -> Option<&str> {
+        self.0.get_default_values().first()?.to_str()
+    }
+
     /// Whether its value must never be shown, and is not trimmed.
-    fn is_secret(&self) -> bool {
+    pub(super) fn is_secret(&self) -> bool {
         self.0.get_value_parser().type_id() == TypeId::of::<SecretString>()
     }
 
@@ -235,8 +240,12 @@ impl Setting {
 }
 
 impl Settings {
-    /// Parses the values that are set, and warns about each number that is clamped.
-    pub(super) fn read(layers: &Layers, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
+    /// Parses the values that are set, and warns about each number that is clamped. Returns them,
+    /// and as clap parsed them.
+    pub(super) fn read(
+        layers: &Layers,
+        warnings: &mut Vec<String>,
+    ) -> Result<(Self, ArgMatches), ConfigError> {
         let command = Self::augment_args(Command::new("settings").no_binary_name(true))
             // The environment is one of the layers.
             .mut_args(|arg| arg.env(Resettable::Reset));
@@ -251,7 +260,8 @@ impl Settings {
             let warning = number.ok().flatten().and_then(|it| it.warning.as_ref());
             warnings.extend(warning.map(|it| format!("{} {it}", layers.shown(setting.name()))));
         }
-        Self::from_arg_matches(&matches).map_err(invalid)
+        let settings = Self::from_arg_matches(&matches).map_err(invalid)?;
+        Ok((settings, matches))
     }
 }
 

@@ -63,11 +63,6 @@ fn help(setting: &Setting) -> String {
     setting.arg().get_help().unwrap().to_string()
 }
 
-fn default(setting: &Setting) -> Option<&str> {
-    let value = setting.arg().get_default_values().first()?;
-    value.to_str()
-}
-
 fn offered() -> impl Iterator<Item = &'static Setting> {
     SETTINGS.iter().filter(|it| !it.arg().is_hide_set())
 }
@@ -95,7 +90,7 @@ fn read(setting: &Setting, text: &str) -> Option<(u32, bool)> {
 fn numbers_have_their_defaults_and_bounds() {
     for (name, start, min, max) in NUMBERS {
         let setting = Setting::find(name).unwrap();
-        assert_eq!(default(setting), Some(&*start.to_string()), "{name}");
+        assert_eq!(setting.default(), Some(&*start.to_string()), "{name}");
         for (text, expected) in [
             (min.to_string(), Some((min, false))),
             (max.to_string(), Some((max, false))),
@@ -150,7 +145,9 @@ fn the_documentation_has_a_row_for_each_setting() {
             write!(tables, "\n### {heading}\n\n").unwrap();
             tables.push_str("| variable | default | meaning |\n|---|---|---|\n");
         }
-        let default = default(setting).map_or("unset".to_owned(), |it| format!("`{it}`"));
+        let default = setting
+            .default()
+            .map_or("unset".to_owned(), |it| format!("`{it}`"));
         writeln!(
             tables,
             "| `{}` | {default} | {} |",
@@ -191,7 +188,7 @@ fn the_example_of_an_env_file_has_each_setting_with_its_default() {
             heading = own_heading;
             write!(expected, "\n## {heading}\n").unwrap();
         }
-        let (name, default) = (setting.name(), default(setting).unwrap_or_default());
+        let (name, default) = (setting.name(), setting.default().unwrap_or_default());
         write!(expected, "\n# {}\n#{name}={default}\n", help(setting)).unwrap();
     }
     check(".env.example", &expected);

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use super::env_file::EnvFile;
 use super::error::ConfigError;
 use crate::agents::variables::Variables;
+use crate::app::SettingSource;
 
 /// The values that are set. Blank values count as unset.
 #[derive(Default)]
@@ -23,6 +24,7 @@ pub struct Layers {
 pub(super) struct Value {
     text: String,
     is_unicode: bool,
+    source: SettingSource,
     /// Where it was set, as shown in messages.
     origin: String,
 }
@@ -57,10 +59,12 @@ impl Layers {
         let mut layers = Self::default();
         for (name, value) in flags {
             let flag = name.to_ascii_lowercase().replace('_', "-");
-            layers.add(name, value, format!("flag --{flag}"));
+            let origin = format!("flag --{flag}");
+            layers.add(name, value, SettingSource::Flag, origin);
         }
         for (name, value) in environment {
-            layers.add(name, value, "environment".to_owned());
+            let origin = "environment".to_owned();
+            layers.add(name, value, SettingSource::Environment, origin);
         }
         let mut last = HashMap::new();
         for it in file.assignments {
@@ -71,17 +75,19 @@ impl Layers {
             last.insert(it.name, (it.value, it.line));
         }
         for (name, (value, line)) in last {
-            layers.add(name, value.into(), format!("line {line} of .env"));
+            let origin = format!("line {line} of .env");
+            layers.add(name, value.into(), SettingSource::File, origin);
         }
         layers
     }
 
-    fn add(&mut self, name: String, value: OsString, origin: String) {
+    fn add(&mut self, name: String, value: OsString, source: SettingSource, origin: String) {
         let is_unicode = value.to_str().is_some();
         let lossy = |value: OsString| value.to_string_lossy().into_owned();
         self.values.entry(name).or_default().push(Value {
             text: value.into_string().unwrap_or_else(lossy),
             is_unicode,
+            source,
             origin,
         });
     }
@@ -115,6 +121,12 @@ impl Layers {
             ))),
             value => Ok(value.map(|value| value.text.as_str())),
         }
+    }
+
+    /// Returns the layer whose value is used.
+    pub(super) fn source(&self, name: &str) -> SettingSource {
+        let used = self.used(name);
+        used.map_or(SettingSource::Default, |value| value.source)
     }
 
     /// Returns where a setting was set.

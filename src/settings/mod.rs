@@ -5,6 +5,7 @@ mod config;
 mod declaration;
 #[cfg(test)]
 mod documents_tests;
+mod effective;
 pub mod env_file;
 mod error;
 mod input_file;

@@ -15,6 +15,7 @@ pub(super) mod schemas;
 mod search_cursor;
 mod sent;
 mod session;
+mod setting;
 mod storage;
 mod user;
 mod work;
@@ -30,6 +31,7 @@ pub(super) use self::message::{AgentResponse, MessageList, Submitted, UserMessag
 pub(super) use self::search_cursor::session_cursor;
 pub(super) use self::sent::SentAnswer;
 pub(super) use self::session::{Deleted, SessionInfo, SessionList, SessionStatus, StatsInfo};
+pub(super) use self::setting::SettingsAnswer;
 pub(super) use self::storage::{StorageAnswer, VerificationAnswer};
 pub(super) use self::user::UserErased;
 pub(super) use self::work::{AgentTurns, TurnCancelled, turn_call};

@@ -16,6 +16,7 @@ pub(super) mod metrics;
 pub(super) mod openapi;
 pub(super) mod search;
 pub(super) mod sessions;
+pub(super) mod settings;
 pub(super) mod submit;
 pub(super) mod update_session;
 pub(super) mod work;

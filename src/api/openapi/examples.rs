@@ -12,14 +12,14 @@ use super::sample::{
 use crate::api::dto::{
     self, AgentAnswer, AgentListAnswer, AgentResponse, AgentStatesAnswer, AgentTurns,
     CancelledTurns, Deleted, FoundMessageList, MessageList, PrincipalInfo, SentAnswer, SessionInfo,
-    SessionStatus, SessionsHealth, StatsInfo, StorageAnswer, Submitted, UserErased, UserMessage,
-    VerificationAnswer, WithError,
+    SessionStatus, SessionsHealth, SettingsAnswer, StatsInfo, StorageAnswer, Submitted, UserErased,
+    UserMessage, VerificationAnswer, WithError,
 };
 use crate::api::error::ApiError;
 use crate::app::error::Unavailable;
 use crate::app::{
-    AgentOverview, Character, FoundMessage, FoundMessages, Health, LastBackup, Page, Reason, Stats,
-    Status, StorageInfo, Verified, WaitingTurns,
+    AgentOverview, Character, EffectiveSetting, FoundMessage, FoundMessages, Health, LastBackup,
+    Page, Reason, SECRET_IS_SET, SettingSource, Stats, Status, StorageInfo, Verified, WaitingTurns,
 };
 use crate::archive;
 use crate::auth::identity::Principal;
@@ -243,6 +243,37 @@ pub(in crate::api) fn storage() -> Value {
             bytes: 2_826_240,
         }),
     }))
+}
+
+pub(in crate::api) fn settings() -> Value {
+    let setting = |name, value: Option<&str>, source, default| EffectiveSetting {
+        name,
+        value: value.map(str::to_owned),
+        source,
+        default,
+    };
+    let settings = [
+        setting(
+            "SERVER_HOST",
+            Some("0.0.0.0"),
+            SettingSource::Flag,
+            Some("127.0.0.1"),
+        ),
+        setting(
+            "SERVER_PORT",
+            Some("3000"),
+            SettingSource::Default,
+            Some("3000"),
+        ),
+        setting("LOG_FORMAT", None, SettingSource::Default, None),
+        setting(
+            "SESSIOND_ADMIN_TOKEN",
+            Some(SECRET_IS_SET),
+            SettingSource::File,
+            None,
+        ),
+    ];
+    json!(SettingsAnswer::new(&settings.into_iter().collect()))
 }
 
 pub(in crate::api) fn verification() -> Value {

@@ -109,7 +109,8 @@ impl Secrets<'_> {
     }
 }
 
-fn file_name(name: &str) -> String {
+/// Returns the setting that names the file of a secret.
+pub(super) fn file_name(name: &str) -> String {
     format!("{name}_FILE")
 }
 
