@@ -129,6 +129,22 @@ impl Clock {
         }
     }
 
+    /// Waits until a value of [`monotonic`](Self::monotonic). Setting the system's clock does not
+    /// change the wait.
+    pub async fn sleep_until_monotonic(&self, time: Duration) {
+        match &self.0 {
+            Kind::System { started, .. } => {
+                let started = tokio::time::Instant::from_std(*started);
+                // Without an end, if the time cannot be represented.
+                match started.checked_add(time) {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            }
+            Kind::Manual(_) => self.sleep_until(Timestamp(0) + time.into()).await,
+        }
+    }
+
     /// Runs a future for at most a span of time; returns `None` if it timed out.
     pub async fn timeout<F: Future>(&self, span: Duration, future: F) -> Option<F::Output> {
         tokio::select! {

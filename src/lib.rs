@@ -16,9 +16,9 @@
 //! - [`auth`]: authentication, access rules, origins, rate limits.
 //! - [`app`], `connections`: the use cases, shared by all transports: load, let the domain
 //!   decide, commit, notify; the connection limits.
-//! - [`client_events`], [`console`], [`janitor`], [`space`], [`verification`]: events as clients
-//!   see them; the operator's page; work that only the clock starts: expiry, free space,
-//!   verification of the file.
+//! - [`client_events`], [`console`], [`janitor`], [`metrics_sampler`], [`space`], [`verification`]:
+//!   events as clients see them; the operator's page; work that only the clock starts: expiry, the
+//!   history of the metrics, free space, verification of the file.
 //! - [`api`]: the HTTP API.
 //! - [`realtime`]: the Socket.IO API.
 //! - [`transport`]: the TCP and Unix socket listeners, timeouts, draining.
@@ -45,6 +45,7 @@ pub mod janitor;
 pub mod json;
 pub mod message_json;
 pub mod metrics;
+pub mod metrics_sampler;
 pub mod process;
 pub mod realtime;
 pub mod server;

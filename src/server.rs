@@ -23,6 +23,7 @@ use crate::connections::Connections;
 use crate::domain::time::Timestamp;
 use crate::events::EventBus;
 use crate::janitor::Janitor;
+use crate::metrics_sampler::MetricsSampler;
 use crate::process::server_lock::{Mode, ServerLock};
 use crate::process::signals::{self, Signals};
 use crate::realtime::{self, Realtime};
@@ -164,6 +165,7 @@ fn start_background(app: &Arc<App>, config: &Config, stop: &CancellationToken) -
     let tasks = TaskTracker::new();
     let janitor = Janitor::new(Arc::clone(app), config.cleanup_interval);
     tasks.spawn(janitor.run(stop.clone()));
+    tasks.spawn(MetricsSampler::new(Arc::clone(app)).run(stop.clone()));
     tasks.spawn(space::run(Arc::clone(app), stop.clone()));
     if let Some(interval) = config.verify_interval {
         let interval = interval.to_duration().max(MIN_VERIFY_INTERVAL);

@@ -24,6 +24,7 @@ const FLOORS: &[&[&str]] = &[
         "client_events",
         "console",
         "janitor",
+        "metrics_sampler",
         "space",
         "verification",
     ],

@@ -6,7 +6,7 @@ use utoipa_axum::routes;
 use super::access::ProtectedRouter;
 use super::handlers::{
     admin, agent_states, agents, by_user, cancel, console, events, health, identity, messages,
-    metrics, openapi, search, sessions, settings, submit, update_session, work,
+    metrics, metrics_history, openapi, search, sessions, settings, submit, update_session, work,
 };
 use super::openapi::description;
 use crate::auth::access::Access::{Admin, Agent, Authenticated, Public, SessionList};
@@ -48,6 +48,7 @@ pub(super) fn routes() -> ProtectedRouter {
         .routes(Admin, routes!(admin::verify))
         .routes(Admin, routes!(agent_states::list))
         .routes(Admin, routes!(settings::show))
+        .routes(Admin, routes!(metrics_history::show))
         .routes(Public, routes!(health::alive))
         .routes(Public, routes!(health::overall))
 }

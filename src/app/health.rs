@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::application::App;
 use super::error::AppError;
-use crate::metrics::{Format, GaugeValues};
+use crate::metrics::{Format, GaugeValues, Point, Totals};
 use crate::store::Stats;
 
 /// The status of the service.
@@ -102,6 +102,19 @@ impl App {
         self.metrics.text(self.state().await.ok(), format)
     }
 
+    /// Adds a point to the history of the metrics, with the rates since an earlier reading, if
+    /// there is one, and after `missed` points without values. Returns the reading of the point.
+    pub async fn record_metrics(
+        &self,
+        missed: usize,
+        earlier: Option<(&Totals, Duration)>,
+    ) -> Totals {
+        let totals = self.metrics.totals();
+        let point = Point::new(earlier, &totals, self.state().await.ok());
+        self.metrics.history.add(missed, point);
+        totals
+    }
+
     async fn state(&self) -> Result<GaugeValues, AppError> {
         let stats = self.stats().await?;
         let health = self.store.health();
@@ -116,6 +129,7 @@ impl App {
             open_turns: rows.open_turns,
             database_bytes: storage.bytes,
             database_used_bytes: storage.used_bytes,
+            free_on_disk: storage.free_on_disk,
             is_healthy: health.is_writable(),
             damaged_pages: health.damaged_pages,
             verified_at: storage.verified.map(|verified| verified.at),

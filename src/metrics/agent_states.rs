@@ -57,6 +57,12 @@ impl AgentStates {
         states.agents.get(&agent).cloned().unwrap_or_default()
     }
 
+    /// Returns the number of failures of all agents.
+    pub(super) fn failures(&self) -> u64 {
+        let states = self.lock();
+        states.agents.values().map(|state| state.failures).sum()
+    }
+
     /// Notes the cause of a failure before its turn is closed, for as long as the result lives. The
     /// store does not know causes.
     #[must_use]

@@ -5,7 +5,9 @@
 
 mod agent_states;
 mod drops;
+mod durations;
 mod families;
+mod history;
 mod process;
 mod requests;
 mod state;
@@ -26,6 +28,7 @@ use prometheus_client::registry::{Registry, Unit};
 pub use self::agent_states::{AgentState, AgentStates, CauseNote, LastFailure};
 use self::drops::ActivityDrops;
 use self::families::Families;
+pub use self::history::{History, INTERVAL, Point, Totals};
 use self::process::Process;
 pub use self::requests::{CLIENT_DISCONNECTED, RequestMetrics};
 pub use self::state::GaugeValues;
@@ -96,6 +99,8 @@ pub struct Metrics {
     pub agent_inbox_streams: Gauge,
     /// Open streams of a reply.
     pub reply_streams: Gauge,
+    /// The metrics of the last hour.
+    pub history: History,
     store: StoreMetrics,
     process: Registry,
     families: Families,
@@ -215,9 +220,28 @@ impl Metrics {
                 "Open streams of an agent's work",
             ),
             reply_streams: families.add("reply_streams_open", "Open streams of replies"),
+            history: History::default(),
             store,
             process,
             families,
+        }
+    }
+
+    /// Reads what the history needs.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let process = process::usage();
+        Totals {
+            requests: self.requests.answered.get(),
+            errors: self.requests.errors.get(),
+            request_durations: self.requests.api.read(),
+            writes: self.store.commands.get(),
+            commit_durations: self.store.commits.read(),
+            messages: self.store.stored.get(),
+            agent_failures: self.agents.states.failures(),
+            cpu_seconds: process.cpu_seconds,
+            resident_bytes: process.resident_bytes,
+            subscribers: self.sockets.get() + self.event_streams.get(),
         }
     }
 

@@ -29,6 +29,22 @@ impl Process {
     }
 }
 
+/// What the process uses of the machine. `None` where the system does not say.
+pub(super) struct ProcessUsage {
+    /// Processor time since the start.
+    pub(super) cpu_seconds: Option<f64>,
+    pub(super) resident_bytes: Option<u64>,
+}
+
+/// Reads the usage from the system.
+pub(super) fn usage() -> ProcessUsage {
+    let process = collect();
+    ProcessUsage {
+        cpu_seconds: process.cpu_seconds_total,
+        resident_bytes: process.resident_memory_bytes,
+    }
+}
+
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let process = collect();

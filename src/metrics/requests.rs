@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
+use super::durations::DurationCounters;
 use super::families::{DURATIONS, Families};
 
 const METHODS: [&str; 7] = ["GET", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "PUT"];
@@ -16,7 +18,14 @@ pub const CLIENT_DISCONNECTED: u16 = 499;
 
 /// The durations of requests.
 #[derive(Debug)]
-pub struct RequestMetrics(Family<Labels, Histogram>);
+pub struct RequestMetrics {
+    durations: Family<Labels, Histogram>,
+    // The history needs sums, and the library's families cannot be read.
+    pub(super) answered: Counter,
+    pub(super) errors: Counter,
+    /// Durations of the API's requests, without streams of events, whose head is sent at once.
+    pub(super) api: DurationCounters,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
@@ -35,7 +44,12 @@ impl RequestMetrics {
             Unit::Seconds,
             requests.clone(),
         );
-        Self(requests)
+        Self {
+            durations: requests,
+            answered: Counter::default(),
+            errors: Counter::default(),
+            api: DurationCounters::default(),
+        }
     }
 
     /// Counts a request by the time until the head of its response. `route` and `status` must be
@@ -47,8 +61,15 @@ impl RequestMetrics {
             route: route.to_owned(),
             status,
         };
-        let histogram = self.0.get_or_create(&labels);
-        histogram.observe(elapsed.as_secs_f64());
+        let seconds = elapsed.as_secs_f64();
+        self.durations.get_or_create(&labels).observe(seconds);
+        self.answered.inc();
+        if status >= 500 {
+            self.errors.inc();
+        }
+        if route.starts_with("/api/") && !route.ends_with("/events") {
+            self.api.observe(seconds);
+        }
     }
 }
 

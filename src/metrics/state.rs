@@ -30,6 +30,8 @@ pub struct GaugeValues {
     pub database_bytes: u64,
     /// Bytes of the file that were in use at the last measurement; `None` before the first one.
     pub database_used_bytes: Option<u64>,
+    /// Free space on its disk, in bytes; `None` if it is unknown. Only the history has it.
+    pub free_on_disk: Option<u64>,
     /// Whether the store takes writes, as far as is known.
     pub is_healthy: bool,
     /// Faults found by the last complete verification of the file.

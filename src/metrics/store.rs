@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
 use super::agent_states::AgentStates;
+use super::durations::DurationCounters;
 use super::families::Families;
 use crate::domain::failure::FailureReason;
 use crate::domain::id::{AgentId, MessageId, SessionId};
@@ -38,6 +39,10 @@ pub struct StoreMetrics {
     failed_commits: Counter,
     messages: Family<MessageLabels, Counter>,
     turns: Family<TurnLabels, Counter>,
+    // The history needs sums, and the library's families and histograms cannot be read.
+    pub(super) commands: Counter,
+    pub(super) commits: DurationCounters,
+    pub(super) stored: Counter,
     pub(super) families: Arc<Families>,
 }
 
@@ -106,6 +111,9 @@ impl Default for StoreMetrics {
                 "Batches that failed, in their commit or before it",
             ),
             has_room,
+            commands: Counter::default(),
+            commits: DurationCounters::default(),
+            stored: Counter::default(),
             families: Arc::new(families),
         }
     }
@@ -154,6 +162,7 @@ impl StoreMetrics {
                     };
                     let labels = MessageLabels { agent, role };
                     self.messages.get_or_create(&labels).inc();
+                    self.stored.inc();
                 }
                 Event::TurnFailed {
                     reply_id,
@@ -212,11 +221,14 @@ impl StoreMetrics {
     pub fn batched(&self, commands: usize) {
         #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 commands")]
         self.batch.observe(commands as f64);
+        self.commands.inc_by(commands as u64);
     }
 
     /// Counts a commit by its duration, including the disk's confirmation.
     pub fn commit_took(&self, elapsed: Duration) {
-        self.commit.observe(elapsed.as_secs_f64());
+        let seconds = elapsed.as_secs_f64();
+        self.commit.observe(seconds);
+        self.commits.observe(seconds);
     }
 
     /// Sets whether there is enough free space for more than deletions.

@@ -39,6 +39,7 @@ mod listing;
 mod message_keys;
 mod metadata;
 mod metrics;
+mod metrics_history;
 mod metrics_snapshot;
 mod order;
 mod patch;

@@ -105,6 +105,7 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("POST", "/api/admin/storage/verify", Access::Admin),
     ("GET", "/api/admin/agents", Access::Admin),
     ("GET", "/api/admin/settings", Access::Admin),
+    ("GET", "/api/admin/metrics/history", Access::Admin),
     ("GET", "/healthz", Access::Public),
     ("GET", "/health", Access::Public),
 ];

@@ -13,6 +13,7 @@ pub(super) mod identity;
 mod listing;
 pub(super) mod messages;
 pub(super) mod metrics;
+pub(super) mod metrics_history;
 pub(super) mod openapi;
 pub(super) mod search;
 pub(super) mod sessions;

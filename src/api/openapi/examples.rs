@@ -11,9 +11,9 @@ use super::sample::{
 };
 use crate::api::dto::{
     self, AgentAnswer, AgentListAnswer, AgentResponse, AgentStatesAnswer, AgentTurns,
-    CancelledTurns, Deleted, FoundMessageList, MessageList, PrincipalInfo, SentAnswer, SessionInfo,
-    SessionStatus, SessionsHealth, SettingsAnswer, StatsInfo, StorageAnswer, Submitted, UserErased,
-    UserMessage, VerificationAnswer, WithError,
+    CancelledTurns, Deleted, FoundMessageList, MessageList, MetricsHistory, PrincipalInfo,
+    SentAnswer, SessionInfo, SessionStatus, SessionsHealth, SettingsAnswer, StatsInfo,
+    StorageAnswer, Submitted, UserErased, UserMessage, VerificationAnswer, WithError,
 };
 use crate::api::error::ApiError;
 use crate::app::error::Unavailable;
@@ -31,7 +31,7 @@ use crate::domain::search::{MessageFilter, SearchPosition};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::waiting::WaitingPosition;
-use crate::metrics::{AgentState, LastFailure};
+use crate::metrics::{AgentState, LastFailure, Point};
 
 /// A few of the metrics, valid in both formats.
 pub(in crate::api) const METRICS: &str = "\
@@ -274,6 +274,32 @@ pub(in crate::api) fn settings() -> Value {
         ),
     ];
     json!(SettingsAnswer::new(&settings.into_iter().collect()))
+}
+
+/// Two points with a missed one in between.
+pub(in crate::api) fn metrics_history() -> Value {
+    let first = Point {
+        requests_per_second: Some(120.4),
+        errors_per_second: Some(0.0),
+        request_p95_seconds: Some(0.0023),
+        writes_per_second: Some(40.1),
+        commit_p95_seconds: Some(0.0041),
+        messages_per_second: Some(35.2),
+        agent_failures: Some(1.0),
+        turns_open: Some(3.0),
+        active_sessions: Some(42.0),
+        live_subscribers: Some(17.0),
+        database_bytes: Some(4_268_032.0),
+        free_disk_bytes: Some(52_613_349_376.0),
+        resident_memory_bytes: Some(48_234_496.0),
+        cpu_share: Some(0.08),
+    };
+    let last = Point {
+        agent_failures: Some(0.0),
+        turns_open: Some(2.0),
+        ..first
+    };
+    json!(MetricsHistory::new(&[first, Point::default(), last]))
 }
 
 pub(in crate::api) fn verification() -> Value {
