@@ -1,10 +1,12 @@
 //! Checks that a backend replies.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::backend::{Attempt, BackendError, BodyProgress, Piece, TurnRequest};
 use super::registry::Agent;
@@ -33,8 +35,17 @@ pub enum ProbeResult {
     Later,
 }
 
+/// The remote session that an agent's server creates for a probe. Dropping it deletes that session,
+/// in a task of its own, so that a probe that is dropped leaves nothing behind.
+struct ProbeSession<'a> {
+    agent: &'a Agent,
+    id: Option<String>,
+    deletions: &'a TaskTracker,
+}
+
 /// Sends a short question to an agent, without retries, and waits for the first piece of the reply.
-/// Deletes the remote session that its server creates for it.
+/// Dropping the probe cancels the request. The remote session that the agent's server creates for
+/// it is deleted in a task among `deletions`.
 ///
 /// # Errors
 /// The agent does not reply. A probe waits for at most 30 s; an agent with a longer timeout that has
@@ -43,17 +54,37 @@ pub async fn probe(
     agent: &Agent,
     now: Timestamp,
     ids: [u128; 5],
+    deletions: &TaskTracker,
 ) -> Result<ProbeResult, BackendError> {
-    let mut remote = None;
-    let found = ask(agent, question(agent, now, ids), &mut remote).await;
-    if let Some(deletion) = remote.and_then(|id| agent.backend.delete(id)) {
-        match tokio::time::timeout(DELETION_TIMEOUT, deletion).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "the probe's remote session was not deleted"),
-            Err(_) => tracing::debug!("the probe's remote session was not deleted in time"),
-        }
+    let mut session = ProbeSession {
+        agent,
+        id: None,
+        deletions,
+    };
+    let answer = ask(agent, question(agent, now, ids), &mut session.id);
+    let answer = AssertUnwindSafe(answer).catch_unwind().await;
+    answer.unwrap_or_else(|_| {
+        let cause = "its backend panicked";
+        Err(BackendError::new(FailureReason::Internal, cause))
+    })
+}
+
+impl Drop for ProbeSession<'_> {
+    fn drop(&mut self) {
+        let deletion = self.id.take().and_then(|id| self.agent.backend.delete(id));
+        let Some(deletion) = deletion else {
+            return;
+        };
+        self.deletions.spawn(async {
+            match tokio::time::timeout(DELETION_TIMEOUT, deletion).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "the probe's remote session was not deleted");
+                }
+                Err(_) => tracing::debug!("the probe's remote session was not deleted in time"),
+            }
+        });
     }
-    found
 }
 
 async fn ask(
@@ -176,6 +207,29 @@ mod tests {
         }
     }
 
+    /// Panics when it is asked.
+    #[derive(Debug)]
+    struct Broken;
+
+    impl Backend for Broken {
+        fn kind(&self) -> &'static str {
+            "broken"
+        }
+
+        fn reply(&self, _: Arc<TurnRequest>) -> ReplyStream {
+            stream::once(async { panic!("a fault") }).boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_failure() {
+        let character = Character::parse(Path::new("a.json"), r#"{"name": "A"}"#, Timestamp(0));
+        let agent = Agent::with_backend(character.unwrap(), Box::new(Broken));
+        let found = probe(&agent, Timestamp(0), [1, 2, 3, 4, 5], &TaskTracker::new()).await;
+        let wanted = BackendError::new(FailureReason::Internal, "its backend panicked");
+        assert_eq!(found, Err(wanted));
+    }
+
     #[rstest]
     #[case::reply(600, Reasoner(5, Ok(())), Ok(6))]
     #[case::failure_after_reasoning(600, Reasoner(5, Err(FailureReason::Busy)), Err("it failed"))]
@@ -192,7 +246,7 @@ mod tests {
         );
         let character = Character::parse(Path::new("a.json"), &text, Timestamp(0)).unwrap();
         let agent = Agent::with_backend(character, Box::new(reasoner));
-        let found = probe(&agent, Timestamp(0), [1, 2, 3, 4, 5]).await;
+        let found = probe(&agent, Timestamp(0), [1, 2, 3, 4, 5], &TaskTracker::new()).await;
         let wanted = wanted.map(|seconds| ProbeResult::Answer(Duration::from_secs(seconds)));
         assert_eq!(
             found.map_err(|error| error.cause),

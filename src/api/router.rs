@@ -47,6 +47,7 @@ pub(super) fn routes() -> ProtectedRouter {
         .routes(Admin, routes!(admin::storage))
         .routes(Admin, routes!(admin::verify))
         .routes(Admin, routes!(agent_states::list))
+        .routes(Admin, routes!(agent_states::probe))
         .routes(Admin, routes!(settings::show))
         .routes(Admin, routes!(metrics_history::show))
         .routes(Public, routes!(health::alive))

@@ -13,6 +13,7 @@ use uuid::{NoContext, Uuid};
 use super::effective_settings::EffectiveSettings;
 use super::error::AppError;
 use super::remote_sessions::RemoteSessions;
+use super::running_probes::RunningProbes;
 use super::scan_limits::{SCAN_BUDGET, Scans};
 use super::turn_store::StoredTurns;
 use crate::agents::registry::{Agents, Registry};
@@ -47,6 +48,7 @@ pub struct App {
     pub(super) backups: Arc<Semaphore>,
     /// When the running verification of the database file began.
     pub(super) verification: Arc<Mutex<Option<Timestamp>>>,
+    pub(super) probes: RunningProbes,
     pub(super) remotes: Arc<RemoteSessions>,
     pub(super) scans: Scans,
     pub(super) settings: EffectiveSettings,
@@ -87,6 +89,7 @@ impl App {
             metrics,
             backups: Arc::new(Semaphore::new(1)),
             verification: Arc::default(),
+            probes: RunningProbes::default(),
             remotes: Arc::default(),
             scans: Scans::new(SCAN_BUDGET),
             settings: EffectiveSettings::default(),

@@ -15,8 +15,10 @@ mod find;
 mod health;
 mod inbox;
 mod messages;
+mod probe;
 mod remote_calls;
 mod remote_sessions;
+mod running_probes;
 mod scan_limits;
 mod scans;
 mod search;
@@ -40,6 +42,7 @@ pub use self::effective_settings::{
 pub use self::find::{FoundSessions, SessionText};
 pub use self::health::{Health, Reason, Status};
 pub use self::inbox::{AgentInbox, ClosedTurn, InboxEvent};
+pub use self::probe::{ProbeOutcome, ProbedAgent};
 pub use self::scan_limits::SCAN_BUDGET;
 pub use self::search::{FoundMessages, MessageSearch};
 pub use self::send::{NewMessage, SendRequest, SendingSocket, SentMessage, SentTurn};

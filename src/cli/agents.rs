@@ -6,6 +6,7 @@ use anyhow::bail;
 use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::runtime::Runtime;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::output::{complete, note, print};
@@ -54,8 +55,7 @@ pub(super) fn run(config: &Config, options: Options) -> anyhow::Result<()> {
         note(&warning);
     }
     let listed: Vec<_> = if options.probe {
-        // All at once, so that the slowest agent determines the time.
-        Runtime::new()?.block_on(join_all(agents.iter().map(|agent| ask(agent, &clock))))
+        Runtime::new()?.block_on(ask_all(&agents, &clock))
     } else {
         agents.iter().map(Listed::new).collect()
     };
@@ -71,9 +71,19 @@ pub(super) fn run(config: &Config, options: Options) -> anyhow::Result<()> {
     }
 }
 
-async fn ask<'a>(agent: &'a Agent, clock: &Clock) -> Listed<'a> {
+/// Asks all agents at once, so that the slowest one determines the time.
+async fn ask_all<'a>(agents: &'a Registry, clock: &Clock) -> Vec<Listed<'a>> {
+    let deletions = TaskTracker::new();
+    let asked = agents.iter().map(|agent| ask(agent, clock, &deletions));
+    let listed = join_all(asked).await;
+    deletions.close();
+    deletions.wait().await;
+    listed
+}
+
+async fn ask<'a>(agent: &'a Agent, clock: &Clock, deletions: &TaskTracker) -> Listed<'a> {
     let ids = std::array::from_fn(|_| Uuid::new_v4().as_u128());
-    let found = probe(agent, clock.now(), ids).await;
+    let found = probe(agent, clock.now(), ids, deletions).await;
     let listed = Listed::new(agent);
     match found {
         Ok(ProbeResult::Answer(after)) => Listed {

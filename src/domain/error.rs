@@ -74,6 +74,9 @@ pub enum RuleViolation {
         /// The limit.
         limit: usize,
     },
+    /// The agent is being probed already.
+    #[error("The agent is being probed already; try again")]
+    ProbeRunning,
     /// The server has the most open turns that are allowed.
     #[error("The server is overloaded; try again")]
     ServerBusy,

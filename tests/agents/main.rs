@@ -29,6 +29,7 @@ mod new;
 mod new_remote;
 mod new_terminal;
 mod openai;
+mod probe;
 mod reasoning;
 mod redaction;
 mod reload;

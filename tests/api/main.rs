@@ -44,6 +44,7 @@ mod metrics_snapshot;
 mod order;
 mod patch;
 mod paths;
+mod probe;
 mod quotas;
 mod raw;
 mod renewal;

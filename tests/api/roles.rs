@@ -104,6 +104,7 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/api/admin/storage", Access::Admin),
     ("POST", "/api/admin/storage/verify", Access::Admin),
     ("GET", "/api/admin/agents", Access::Admin),
+    ("POST", "/api/admin/agents/{agentId}/probe", Access::Admin),
     ("GET", "/api/admin/settings", Access::Admin),
     ("GET", "/api/admin/metrics/history", Access::Admin),
     ("GET", "/healthz", Access::Public),

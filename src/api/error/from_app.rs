@@ -118,7 +118,9 @@ impl From<RuleViolation> for ApiError {
             RuleViolation::IdempotencyConflict { key } => {
                 Self::new(kinds::IDEMPOTENCY_CONFLICT).detail("key", key)
             }
-            RuleViolation::SessionBusy { .. } => Self::rate_limited(RETRY_AFTER).text(text),
+            RuleViolation::SessionBusy { .. } | RuleViolation::ProbeRunning => {
+                Self::rate_limited(RETRY_AFTER).text(text)
+            }
             RuleViolation::TooManySessions { left, .. } => {
                 let seconds = u64::try_from(left.0).unwrap_or(0).div_ceil(1000).max(1);
                 Self::rate_limited(seconds).text(text)

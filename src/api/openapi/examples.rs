@@ -12,14 +12,15 @@ use super::sample::{
 use crate::api::dto::{
     self, AgentAnswer, AgentListAnswer, AgentResponse, AgentStatesAnswer, AgentTurns,
     CancelledTurns, Deleted, FoundMessageList, MessageList, MetricsHistory, PrincipalInfo,
-    SentAnswer, SessionInfo, SessionStatus, SessionsHealth, SettingsAnswer, StatsInfo,
+    ProbeAnswer, SentAnswer, SessionInfo, SessionStatus, SessionsHealth, SettingsAnswer, StatsInfo,
     StorageAnswer, Submitted, UserErased, UserMessage, VerificationAnswer, WithError,
 };
 use crate::api::error::ApiError;
 use crate::app::error::Unavailable;
 use crate::app::{
     AgentOverview, Character, EffectiveSetting, FoundMessage, FoundMessages, Health, LastBackup,
-    Page, Reason, SECRET_IS_SET, SettingSource, Stats, Status, StorageInfo, Verified, WaitingTurns,
+    Page, ProbeOutcome, ProbedAgent, Reason, SECRET_IS_SET, SettingSource, Stats, Status,
+    StorageInfo, Verified, WaitingTurns,
 };
 use crate::archive;
 use crate::auth::identity::Principal;
@@ -203,6 +204,33 @@ pub(in crate::api) fn agent_states() -> Value {
             last_failure: Some(last_failure),
         },
     }]))
+}
+
+pub(in crate::api) fn probe() -> Value {
+    probed(ProbeOutcome::Replied(Duration::from_millis(412)))
+}
+
+pub(in crate::api) fn probe_of_external() -> Value {
+    json!(ProbeAnswer::from(&ProbedAgent {
+        model: None,
+        address: None,
+        outcome: ProbeOutcome::RepliesLater,
+    }))
+}
+
+pub(in crate::api) fn failed_probe() -> Value {
+    probed(ProbeOutcome::Failed {
+        reason: FailureReason::Unavailable,
+        cause: "cannot connect: Connection refused (os error 111)".to_owned(),
+    })
+}
+
+fn probed(outcome: ProbeOutcome) -> Value {
+    json!(ProbeAnswer::from(&ProbedAgent {
+        model: Some("gemma3".to_owned()),
+        address: Some("http://127.0.0.1:11434/v1".to_owned()),
+        outcome,
+    }))
 }
 
 fn built_in_agent(show: impl Fn(&Character) -> Value) -> Value {

@@ -35,6 +35,7 @@ groups! {
     KeyErrors: IdempotencyConflict;
     SubmitErrors: TurnClosed;
     RateErrors: RateLimited;
+    ProbeErrors: Unavailable;
     RenewalErrors: RenewalFailed;
     SendErrors: SessionOrAgentNotFound SessionExpired IdempotencyConflict RateLimited;
     // While a call waits for the reply.
