@@ -169,7 +169,8 @@ impl ClockHand {
 
 // The only place that reads the system's clock: `SystemTime`, since chrono computes a date first.
 #[allow(clippy::disallowed_methods)]
-fn system_time() -> Timestamp {
+/// Returns the time of the system's clock.
+pub(crate) fn system_time() -> Timestamp {
     timestamp_of(SystemTime::now())
 }
 

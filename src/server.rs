@@ -31,6 +31,7 @@ use crate::settings::Config;
 use crate::space;
 use crate::store::error::OpenError;
 use crate::store::{OpenReport, Store};
+use crate::telemetry::RecentLog;
 use crate::transport::{self, local_socket};
 use crate::verification;
 
@@ -49,14 +50,18 @@ pub struct Overrides {
     pub agents: Vec<Agent>,
     /// How long a search may take.
     pub scan_budget: Duration,
+    /// The log of which operators see the last warnings and errors.
+    pub recent_log: RecentLog,
 }
 
-/// Serves on the listener until `shutdown` resolves, then stops cleanly.
+/// Serves on the listener until `shutdown` resolves, then stops cleanly. `log` is the log of which
+/// operators see the last warnings and errors.
 ///
 /// # Errors
 /// Returns an error if the data or the agents cannot be read, or the stop cannot be recorded.
 pub async fn run(
     config: Config,
+    log: &RecentLog,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
@@ -64,6 +69,7 @@ pub async fn run(
         clock: Clock::system(),
         agents: Vec::new(),
         scan_budget: SCAN_BUDGET,
+        recent_log: log.clone(),
     };
     run_with(config, parts, listener, shutdown).await
 }
@@ -102,7 +108,8 @@ pub async fn run_with(
     config.settings.set_value("SERVER_PORT", port.to_string());
     let app = app
         .with_scan_budget(parts.scan_budget)
-        .with_settings(config.settings.clone());
+        .with_settings(config.settings.clone())
+        .with_recent_log(parts.recent_log);
     let app = Arc::new(app);
     source.create_directory();
     let stop = CancellationToken::new();

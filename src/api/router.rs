@@ -46,6 +46,7 @@ pub(super) fn routes() -> ProtectedRouter {
         .routes(Admin, routes!(admin::export))
         .routes(Admin, routes!(admin::storage))
         .routes(Admin, routes!(admin::verify))
+        .routes(Admin, routes!(admin::log))
         .routes(Admin, routes!(agent_states::list))
         .routes(Admin, routes!(agent_states::probe))
         .routes(Admin, routes!(settings::show))

@@ -28,6 +28,7 @@ use crate::events::EventBus;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::command::NewIds;
+use crate::telemetry::{LogLine, RecentLog};
 
 /// The running server.
 #[derive(Debug)]
@@ -52,6 +53,7 @@ pub struct App {
     pub(super) remotes: Arc<RemoteSessions>,
     pub(super) scans: Scans,
     pub(super) settings: EffectiveSettings,
+    recent_log: RecentLog,
 }
 
 impl App {
@@ -93,6 +95,7 @@ impl App {
             remotes: Arc::default(),
             scans: Scans::new(SCAN_BUDGET),
             settings: EffectiveSettings::default(),
+            recent_log: RecentLog::default(),
         }
     }
 
@@ -114,6 +117,13 @@ impl App {
     #[must_use]
     pub fn settings(&self) -> &EffectiveSettings {
         &self.settings
+    }
+
+    /// Sets the log of which operators see the last warnings and errors.
+    #[must_use]
+    pub fn with_recent_log(mut self, log: RecentLog) -> Self {
+        self.recent_log = log;
+        self
     }
 
     /// Resumes the turns that the last stop interrupted. Returns in how many sessions.
@@ -144,6 +154,12 @@ impl App {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Returns the last warnings and errors of the log, oldest first.
+    #[must_use]
+    pub fn recent_log_lines(&self) -> Vec<Arc<LogLine>> {
+        self.recent_log.lines()
     }
 
     /// Returns the bus of session events.

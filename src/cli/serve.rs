@@ -14,7 +14,7 @@ use crate::{server, telemetry};
 /// Serves until a signal stops it.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     // Dropped last, so that the whole log is written, even if the start fails.
-    let _log = telemetry::start(config.log_format, config.log_filter.as_deref());
+    let log = telemetry::start(config.log_format, config.log_filter.as_deref());
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -30,7 +30,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     let ended = runtime.block_on(async {
         let stop = signals::stop_signal();
         let listener = listen(&config)?;
-        server::run(config, listener, stop).await
+        server::run(config, log.recent(), listener, stop).await
     });
     // A thread may still be blocked in a system call; the data is on disk.
     runtime.shutdown_background();

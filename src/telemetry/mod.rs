@@ -2,6 +2,7 @@
 
 mod audit;
 mod queue;
+mod recent_log;
 mod shorten;
 mod text;
 mod throttle;
@@ -17,6 +18,7 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 
 pub use self::audit::AUDIT;
 pub use self::queue::LogGuard;
+pub use self::recent_log::{LogLine, RecentLog};
 pub use self::shorten::shorten;
 pub(crate) use self::throttle::LogThrottle;
 
@@ -30,7 +32,7 @@ pub enum LogFormat {
 }
 
 /// Starts the log on standard output. The default format is text on a terminal, else JSON; the
-/// default filter is `info`.
+/// default filter is `info`. The filter applies to [`LogGuard::recent`] too.
 pub fn start(format: Option<LogFormat>, filter: Option<&str>) -> LogGuard {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
@@ -54,6 +56,7 @@ pub fn start(format: Option<LogFormat>, filter: Option<&str>) -> LogGuard {
     // already started, as in tests.
     let _ = tracing_subscriber::registry()
         .with(layer)
+        .with(log.recent().clone())
         .with(filter)
         .with(filter_fn(is_safe))
         .try_init();

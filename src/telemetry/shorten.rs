@@ -9,10 +9,15 @@ const MAX_BYTES: usize = 256;
 /// and followed by its length, as in `/a…(60000 bytes)`.
 #[must_use]
 pub fn shorten(text: &str) -> Cow<'_, str> {
-    if text.len() <= MAX_BYTES {
+    shorten_to(text, MAX_BYTES)
+}
+
+/// As [`shorten`], to another length in bytes.
+pub(super) fn shorten_to(text: &str, max_bytes: usize) -> Cow<'_, str> {
+    if text.len() <= max_bytes {
         return Cow::Borrowed(text);
     }
-    let start = &text[..text.floor_char_boundary(MAX_BYTES)];
+    let start = &text[..text.floor_char_boundary(max_bytes)];
     Cow::Owned(format!("{start}…({} bytes)", text.len()))
 }
 

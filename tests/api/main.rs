@@ -10,6 +10,7 @@
 #[path = "../support/jwt.rs"]
 mod jwt;
 
+mod admin_log;
 mod admin_settings;
 mod agent_states;
 mod agents;

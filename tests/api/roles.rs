@@ -103,6 +103,7 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/api/admin/export", Access::Admin),
     ("GET", "/api/admin/storage", Access::Admin),
     ("POST", "/api/admin/storage/verify", Access::Admin),
+    ("GET", "/api/admin/log", Access::Admin),
     ("GET", "/api/admin/agents", Access::Admin),
     ("POST", "/api/admin/agents/{agentId}/probe", Access::Admin),
     ("GET", "/api/admin/settings", Access::Admin),

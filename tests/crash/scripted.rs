@@ -165,7 +165,7 @@ fn child_server() {
     }
     let layers = Layers::from_process(HashMap::new()).expect("the environment can be read");
     let config = Config::read(layers).expect("the settings are valid");
-    let _log = telemetry::start(config.log_format, config.log_filter.as_deref());
+    let log = telemetry::start(config.log_format, config.log_filter.as_deref());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -177,6 +177,7 @@ fn child_server() {
             clock: Clock::system(),
             agents: vec![agent()],
             scan_budget: SCAN_BUDGET,
+            recent_log: log.recent().clone(),
         };
         server::run_with(config, parts, listener, stop).await
     });

@@ -13,6 +13,7 @@ use sessiond::clock::{Clock, ClockHand};
 use sessiond::domain::time::Timestamp;
 use sessiond::server::{Overrides, run_with};
 use sessiond::settings::{Config, Layers};
+use sessiond::telemetry::RecentLog;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -73,6 +74,7 @@ impl Server {
             clock,
             agents: vec![agent],
             scan_budget: SCAN_BUDGET,
+            recent_log: RecentLog::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,5 +1,7 @@
 //! The contents of the log.
 
+use std::time::Duration;
+
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -142,8 +144,15 @@ async fn admin_requests_and_refusals_are_audited() {
     let transcript = format!("/api/messaging/channels/{own}/messages");
     let transcripts = "/api/messaging/channels/{channelId}/messages";
     let name = format!("user {USER}");
+    let probe = format!("/api/admin/agents/{ELIZA}/probe");
+    let probes = "/api/admin/agents/{agentId}/probe";
+    let recent = "/api/admin/log";
     let calls = [
         (Method::GET, SESSIONS, ADMIN, "admin", SESSIONS, 200),
+        (Method::POST, &*probe, ADMIN, "admin", probes, 200),
+        (Method::POST, &*probe, SERVER, "server", probes, 403),
+        (Method::GET, recent, ADMIN, "admin", recent, 200),
+        (Method::GET, recent, &user, &name, recent, 403),
         (Method::GET, &transcript, ADMIN, "admin", transcripts, 200),
         (Method::GET, &transcript, SERVER, "server", transcripts, 403),
         (Method::GET, &transcript, &user, &name, transcripts, 200),
@@ -182,6 +191,71 @@ async fn admin_requests_and_refusals_are_audited() {
         assert_eq!(found, wanted);
         assert_eq!(line["address"], "127.0.0.1");
         assert_eq!(line["level"], "INFO");
+    }
+}
+
+/// Returns the lines of a log in JSON that administrators should see, in the form in which they see
+/// them, without the time.
+fn warnings(log: &str) -> Vec<Value> {
+    let lines = log
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    let lines = lines.filter(|line: &Value| line["level"] == "WARN" || line["level"] == "ERROR");
+    let entries = lines.map(|mut line| {
+        let mut line = std::mem::take(line.as_object_mut().unwrap());
+        let mut take = |name| line.remove(name).unwrap_or_default();
+        let (level, message, mut span) = (take("level"), take("message"), take("span"));
+        for name in ["timestamp", "target", "spans"] {
+            take(name);
+        }
+        if let Some(span) = span.as_object_mut() {
+            span.remove("name");
+            line.append(span);
+        }
+        json!({ "level": level, "message": message, "fields": line })
+    });
+    entries.collect()
+}
+
+async fn recent(server: &Server) -> Vec<Value> {
+    let (status, log) = call(server, Method::GET, "/api/admin/log", ADMIN, &json!({})).await;
+    assert_eq!(status, 200, "{log}");
+    let log: Value = serde_json::from_str(&log).unwrap();
+    let mut entries = log["entries"].as_array().unwrap().clone();
+    for entry in &mut entries {
+        assert!(entry.as_object_mut().unwrap().remove("at").is_some());
+    }
+    entries
+}
+
+#[tokio::test]
+async fn administrators_see_the_warnings_and_errors_of_the_log() {
+    // The first one hides warnings, but not the address of the server.
+    for (filter, levels) in [
+        ("error,sessiond::server=info", &["ERROR"][..]),
+        ("debug", &["WARN", "ERROR"]),
+    ] {
+        let mut server = guarded()
+            .env("LOG_FORMAT", "json")
+            .env("RUST_LOG", filter)
+            .env("SESSION_CLEANUP_INTERVAL_MINUTES", "99")
+            .start();
+        std::fs::write(server.data_dir().join("agents/broken.json"), "{").unwrap();
+        server.signal("HUP");
+        let mut entries = Vec::new();
+        for _ in 0..500 {
+            entries = recent(&server).await;
+            if entries.len() >= levels.len() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(server.terminate().success());
+        let found: Vec<_> = entries.iter().map(|it| &it["level"]).collect();
+        assert_eq!(found, levels, "{entries:#?}");
+        assert_eq!(entries, warnings(&server.log()));
+        let last = entries.last().unwrap()["message"].as_str().unwrap();
+        assert!(last.starts_with("the agents were not reloaded: "), "{last}");
     }
 }
 

@@ -109,6 +109,23 @@ pub(in crate::api) enum FailureReason {
     Internal,
 }
 
+/// The level of a retained line of the log.
+#[derive(ToSchema)]
+#[schema(rename_all = "UPPERCASE")]
+pub(in crate::api) enum LogLevel {
+    Warn,
+    Error,
+}
+
+/// The value of a field in the log.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(in crate::api) enum LogValue {
+    Text(String),
+    Number(f64),
+    Boolean(bool),
+}
+
 /// An attachment of a message: a picture, a file, a link.
 #[derive(ToSchema)]
 pub(in crate::api) struct Attachment {

@@ -11,7 +11,7 @@ use futures_util::stream::Stream;
 
 use crate::api::dto::queries::ExportQuery;
 use crate::api::dto::schemas;
-use crate::api::dto::{StorageAnswer, VerificationAnswer};
+use crate::api::dto::{LogAnswer, StorageAnswer, VerificationAnswer};
 use crate::api::error::ApiError;
 use crate::api::extract::Query;
 use crate::api::openapi::examples;
@@ -150,4 +150,27 @@ pub(in crate::api) async fn storage(State(state): State<ApiState>) -> Result<Res
 pub(in crate::api) async fn verify(State(state): State<ApiState>) -> Response {
     let started_at = state.app.begin_verification();
     json(StatusCode::ACCEPTED, &VerificationAnswer { started_at })
+}
+
+/// Get the last warnings and errors of the log
+///
+/// For administrators: the last 200 lines of the levels WARN and ERROR since the start, oldest
+/// first, as far as `RUST_LOG` lets them into the log. A text of more than 2 KiB is cut, and all
+/// texts of a line have at most 8 KiB. Lines contain neither conversations nor secrets.
+#[utoipa::path(
+    get,
+    path = "/api/admin/log",
+    operation_id = "getLog",
+    tag = "operations",
+    responses((
+        status = 200, description = "The lines", body = LogAnswer<'_>,
+        examples(("lines" = (value = json!(examples::log())))),
+    )),
+)]
+pub(in crate::api) async fn log(State(state): State<ApiState>) -> Response {
+    let lines = state.app.recent_log_lines();
+    json(
+        StatusCode::OK,
+        &LogAnswer::new(lines.iter().map(AsRef::as_ref)),
+    )
 }

@@ -11,9 +11,10 @@ use super::sample::{
 };
 use crate::api::dto::{
     self, AgentAnswer, AgentListAnswer, AgentResponse, AgentStatesAnswer, AgentTurns,
-    CancelledTurns, Deleted, FoundMessageList, MessageList, MetricsHistory, PrincipalInfo,
-    ProbeAnswer, SentAnswer, SessionInfo, SessionStatus, SessionsHealth, SettingsAnswer, StatsInfo,
-    StorageAnswer, Submitted, UserErased, UserMessage, VerificationAnswer, WithError,
+    CancelledTurns, Deleted, FoundMessageList, LogAnswer, MessageList, MetricsHistory,
+    PrincipalInfo, ProbeAnswer, SentAnswer, SessionInfo, SessionStatus, SessionsHealth,
+    SettingsAnswer, StatsInfo, StorageAnswer, Submitted, UserErased, UserMessage,
+    VerificationAnswer, WithError,
 };
 use crate::api::error::ApiError;
 use crate::app::error::Unavailable;
@@ -33,6 +34,7 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::waiting::WaitingPosition;
 use crate::metrics::{AgentState, LastFailure, Point};
+use crate::telemetry::LogLine;
 
 /// A few of the metrics, valid in both formats.
 pub(in crate::api) const METRICS: &str = "\
@@ -332,6 +334,24 @@ pub(in crate::api) fn metrics_history() -> Value {
 
 pub(in crate::api) fn verification() -> Value {
     json!(VerificationAnswer { started_at: NOW })
+}
+
+pub(in crate::api) fn log() -> Value {
+    json!(LogAnswer::new(&[LogLine {
+        at: NOW,
+        level: "WARN",
+        message: "answered".to_owned(),
+        fields: vec![
+            ("method", "POST".into()),
+            (
+                "route",
+                "/api/messaging/sessions/{sessionId}/messages".into()
+            ),
+            ("status", 502.into()),
+            ("elapsed_ms", json!(412.25)),
+            ("request_id", "3f1c9a70-52f0-4b54-9d0e-1f3f8a5b7c21".into()),
+        ],
+    }]))
 }
 
 pub(in crate::api) fn healthy() -> Health {

@@ -34,7 +34,7 @@ fn every_endpoint_is_described_and_every_described_endpoint_exists() {
 
 /// The titles of ElizaOS's reference pages, or new ids. Generated clients use them as names of
 /// functions, so changing an id breaks clients.
-const OPERATIONS: [&str; 34] = [
+const OPERATIONS: [&str; 35] = [
     "backupDatabase",
     "cancelSessionTurns",
     "createSession",
@@ -45,6 +45,7 @@ const OPERATIONS: [&str; 34] = [
     "getAgentEvents",
     "listAgentStates",
     "probeAgent",
+    "getLog",
     "listAgentTurns",
     "getChannelMessages",
     "getCurrentPrincipal",

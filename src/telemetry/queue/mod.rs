@@ -20,6 +20,7 @@ use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuar
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::audit::AUDIT;
+use super::recent_log::RecentLog;
 use super::throttle::LogThrottle;
 use crate::metrics::LOG_LINES_DROPPED;
 
@@ -62,13 +63,19 @@ struct Usage {
 /// The writing threads. Dropping it waits up to 3 s for them to write the queues.
 #[must_use = "the log ends when it is dropped"]
 #[derive(Debug)]
-pub struct LogGuard(Option<[WorkerGuard; 2]>);
+pub struct LogGuard {
+    guards: Option<[WorkerGuard; 2]>,
+    recent: RecentLog,
+}
 
 /// Starts the queues. Each thread gets its own handle of the output.
 pub(super) fn start<W: Write + Send + 'static>(output: impl Fn() -> W) -> (Queues, LogGuard) {
     let (audit, audit_guard) = Queue::start("log-audit", output());
     let (others, others_guard) = Queue::start("log", output());
-    let log = LogGuard(Some([audit_guard, others_guard]));
+    let log = LogGuard {
+        guards: Some([audit_guard, others_guard]),
+        recent: RecentLog::default(),
+    };
     (Queues { audit, others }, log)
 }
 
@@ -142,9 +149,17 @@ impl<'a> MakeWriter<'a> for Queues {
     }
 }
 
+impl LogGuard {
+    /// Returns the last warnings and errors.
+    #[must_use]
+    pub fn recent(&self) -> &RecentLog {
+        &self.recent
+    }
+}
+
 impl Drop for LogGuard {
     fn drop(&mut self) {
-        let guards = self.0.take();
+        let guards = self.guards.take();
         let (done, is_done) = mpsc::channel::<()>();
         // On another thread, since the output may block.
         let ending = thread::Builder::new().spawn(move || drop((guards, done)));

@@ -25,6 +25,7 @@ use sessiond::events::EventBus;
 use sessiond::server::{Overrides, run_with};
 use sessiond::settings::{Config, Layers};
 use sessiond::store::Store;
+use sessiond::telemetry::RecentLog;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -65,6 +66,7 @@ pub(crate) struct Builder {
     scripted: Value,
     directory: TempDir,
     scan_budget: Duration,
+    recent_log: RecentLog,
 }
 
 /// A running server.
@@ -105,6 +107,12 @@ impl Builder {
     /// at once, or never.
     pub(crate) fn scan_budget(mut self, span: Duration) -> Self {
         self.scan_budget = span;
+        self
+    }
+
+    /// Sets the log of which administrators see the last lines.
+    pub(crate) fn recent_log(mut self, log: &RecentLog) -> Self {
+        self.recent_log = log.clone();
         self
     }
 
@@ -199,6 +207,7 @@ impl Builder {
             clock: clock.clone(),
             agents,
             scan_budget: self.scan_budget,
+            recent_log: self.recent_log.clone(),
         }
     }
 }
@@ -217,6 +226,7 @@ impl Server {
             scripted,
             directory,
             scan_budget: SCAN_BUDGET,
+            recent_log: RecentLog::default(),
         };
         let data_dir = builder.data_dir();
         builder.set("DATA_DIR", data_dir.to_str().unwrap())
