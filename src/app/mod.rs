@@ -15,6 +15,7 @@ mod find;
 mod health;
 mod inbox;
 mod messages;
+mod previews;
 mod probe;
 mod remote_calls;
 mod remote_sessions;
@@ -54,6 +55,6 @@ pub use self::subscription::{ReplyInProgress, SessionState, SessionSubscription,
 pub use crate::agents::character::Character;
 pub use crate::agents::turns::reply_feed::{Ending, ReplyEvent, ReplyReceiver};
 pub use crate::store::{
-    FoundMessage, LastBackup, Page, PageRequest, Stats, StorageInfo, StoredTurn, Verified,
-    WaitingTurns,
+    FoundMessage, LastBackup, MessagePreview, Page, PageRequest, SessionPreview, Stats,
+    StorageInfo, StoredTurn, Verified, WaitingTurns,
 };

@@ -26,6 +26,7 @@ pub use self::maintenance::export::ExportCursor;
 pub use self::maintenance::scrub::{Findings, ScrubError};
 pub use self::read::message_page::{Page, PageRequest};
 pub use self::read::message_time::MessageTimeSearch;
+pub use self::read::previews::{MessagePreview, SessionPreview};
 pub use self::read::search::{FoundMessage, SearchRequest, SearchSlice};
 pub use self::read::sessions::{RowCounts, Stats, StoredSession};
 pub use self::read::storage::StorageInfo;

@@ -132,6 +132,38 @@ async fn a_damaged_message_is_left_out_of_its_conversation() {
 }
 
 #[tokio::test]
+async fn a_list_shows_the_newest_message_that_is_not_damaged() {
+    let mut server = Server::start().await;
+    let (session, all) = (server.session().await, server.session().await);
+    server.ask(&session, "say reply").await;
+    server.ask(&all, "say reply").await;
+    restart_on(&mut server, |txn| {
+        let mut table = txn.open_table(MESSAGE_TABLE).unwrap();
+        let rows = table.iter().unwrap().map(|row| row.unwrap().0.value());
+        let rows: Vec<_> = rows.filter(|row| row.0 == id(&session)).skip(1).collect();
+        let every = table.iter().unwrap().map(|row| row.unwrap().0.value());
+        let every: Vec<_> = every.filter(|row| row.0 == id(&all)).collect();
+        for row in [rows, every].concat() {
+            let bytes = flipped(table.get(row).unwrap().unwrap().value());
+            table.insert(row, bytes.as_slice()).unwrap();
+        }
+    })
+    .await;
+    let path = format!("{SESSIONS}?include=lastMessage");
+    let page = server.get(&path).await.expect(200).body;
+    for shown in page["sessions"].as_array().unwrap() {
+        let expected = if shown["sessionId"] == session {
+            json!("say reply")
+        } else {
+            json!(null)
+        };
+        assert_eq!(shown["lastMessage"]["content"], expected);
+    }
+    assert_eq!(page["total"], 2);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn turns_after_a_damaged_message_continue() {
     let mut server = Server::start().await;
     let session = server.session().await;

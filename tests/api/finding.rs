@@ -219,6 +219,8 @@ async fn an_invalid_status_or_text_is_refused() {
         ("status", "gone", "active, expired or all"),
         ("status", "Active", "active, expired or all"),
         ("q", &long, "100 characters"),
+        ("include", "lastmessage", "lastMessage"),
+        ("include", "lastMessage,stats", "lastMessage"),
     ] {
         let refused = server.get(&listing(&[(parameter, value)])).await;
         let details = refused.invalid("InvalidPaginationError");

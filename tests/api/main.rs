@@ -36,6 +36,7 @@ mod health;
 mod history;
 mod identity;
 mod json;
+mod last_messages;
 mod listing;
 mod message_keys;
 mod metadata;

@@ -26,6 +26,13 @@ pub(in crate::api) enum StatusParameter {
     All,
 }
 
+/// What a list adds to each session.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(in crate::api) enum IncludeParameter {
+    LastMessage,
+}
+
 /// An event of the stream of a reply. `openapi::streams` replaces this schema.
 #[derive(ToSchema)]
 pub(in crate::api) struct ReplyStreamEvent;

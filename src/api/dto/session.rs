@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::Stats;
+use crate::app::{MessagePreview, Stats};
 use crate::domain::continued::ContinuedFrom;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
@@ -51,6 +51,23 @@ pub(in crate::api) struct SessionInfo<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     continued_from: Option<ContinuedInfo>,
+    /// The newest message, or null; absent unless the list was asked to include it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<LastMessage>)]
+    #[expect(clippy::option_option, reason = "absent and null differ")]
+    last_message: Option<Option<LastMessage>>,
+}
+
+/// The beginning of a session's newest message.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LastMessage {
+    /// The first 120 characters of the content.
+    content: String,
+    /// Whether the agent wrote it.
+    is_agent: bool,
+    #[schema(value_type = String, format = DateTime, example = "2024-01-15T10:30:45.123Z")]
+    created_at: Timestamp,
 }
 
 /// The session that this one continues: its first messages are copies.
@@ -119,6 +136,24 @@ impl<'a> SessionInfo<'a> {
             retained_until: (!is_active).then(|| session.expires_at + retention),
             metadata: raw_object(&session.metadata),
             continued_from: session.continued_from.map(ContinuedInfo::from),
+            last_message: None,
+        }
+    }
+
+    pub(in crate::api) fn with_last_message(self, message: Option<MessagePreview>) -> Self {
+        Self {
+            last_message: Some(message.map(LastMessage::from)),
+            ..self
+        }
+    }
+}
+
+impl From<MessagePreview> for LastMessage {
+    fn from(message: MessagePreview) -> Self {
+        Self {
+            content: message.content,
+            is_agent: message.is_agent,
+            created_at: message.created_at,
         }
     }
 }

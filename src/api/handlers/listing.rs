@@ -8,6 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::Stream;
 use serde::Serialize;
 use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::api::dto::queries::SessionPage;
 use crate::api::dto::{SessionInfo, StatsInfo, session_cursor};
@@ -19,8 +20,8 @@ use crate::domain::session::Session;
 /// A page of found sessions.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct FoundList<'a> {
-    sessions: Vec<SessionInfo<'a>>,
+struct FoundList {
+    sessions: Vec<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
     stats: StatsInfo,
@@ -55,7 +56,7 @@ async fn found(
     let found = finding.await?;
     let stats = stats(app, scope).await?;
     let list = FoundList {
-        sessions: found.sessions.iter().map(|it| info(app, it)).collect(),
+        sessions: rows(app, found.sessions, page.with_last_message).await?,
         next_cursor: found
             .next
             .map(|it| session_cursor(it, &(&text, page.filter, page.status))),
@@ -73,18 +74,20 @@ fn slices(
         let mut scan = SessionScan::new(page.filter, page.status, page.below);
         let (mut count, mut last, mut has_more) = (0, None, false);
         let mut text = b"{\"sessions\":[".to_vec();
-        'scan: while let Some(sessions) = scan.next(&app).await? {
-            for session in &sessions {
-                if page.limit == Some(count) {
-                    has_more = true;
-                    break 'scan;
-                }
+        while let Some(mut sessions) = scan.next(&app).await? {
+            let missing = page.limit.map_or(usize::MAX, |limit| limit - count);
+            has_more = sessions.len() > missing;
+            sessions.truncate(missing);
+            last = sessions.last().map(|session| session.id).or(last);
+            for row in rows(&app, sessions, page.with_last_message).await? {
                 if count > 0 {
                     text.push(b',');
                 }
-                // It has string keys and an infallible `Serialize`.
-                text.extend(serde_json::to_vec(&info(&app, session)).unwrap_or_default());
-                (count, last) = (count + 1, Some(session.id));
+                text.extend_from_slice(row.get().as_bytes());
+                count += 1;
+            }
+            if has_more {
+                break;
             }
             yield std::mem::take(&mut text);
             // Reads do not suspend; other tasks get their turn here.
@@ -104,6 +107,25 @@ fn slices(
         text.extend(format!("\"total\":{total},\"stats\":{stats}}}").into_bytes());
         yield text;
     }
+}
+
+/// Returns sessions as JSON, with their newest messages if wanted. Those that were deleted
+/// meanwhile are then left out.
+async fn rows(
+    app: &App,
+    sessions: Vec<Session>,
+    with_last_message: bool,
+) -> Result<Vec<Box<RawValue>>, AppError> {
+    // Results are flattened: the rows have string keys and an infallible `Serialize`.
+    if !with_last_message {
+        let rows = sessions.iter().map(|it| to_raw_value(&info(app, it)));
+        return Ok(rows.flatten().collect());
+    }
+    let previews = app.session_previews(&sessions).await?;
+    let rows = previews
+        .into_iter()
+        .map(|it| to_raw_value(&info(app, &it.session).with_last_message(it.last_message)));
+    Ok(rows.flatten().collect())
 }
 
 fn info<'a>(app: &App, session: &'a Session) -> SessionInfo<'a> {

@@ -232,6 +232,10 @@ pub(in crate::api) async fn delete(
                 ("last" = (value = json!(examples::session_list()))),
                 ("page" = (value = json!(examples::session_page()))),
                 ("expired" = (value = json!(examples::expired_sessions()))),
+                (
+                    "withLastMessages" =
+                    (value = json!(examples::sessions_with_last_messages()))
+                ),
             ),
         ),
         QueryErrors,

@@ -20,7 +20,7 @@ use crate::api::error::ApiError;
 use crate::app::error::Unavailable;
 use crate::app::{
     AgentOverview, Character, EffectiveSetting, FoundMessage, FoundMessages, Health, LastBackup,
-    Page, ProbeOutcome, ProbedAgent, Reason, SECRET_IS_SET, SettingSource, Stats, Status,
+    MessagePreview, Page, ProbeOutcome, ProbedAgent, Reason, SECRET_IS_SET, SettingSource, Stats, Status,
     StorageInfo, Verified, WaitingTurns,
 };
 use crate::archive;
@@ -83,6 +83,21 @@ pub(in crate::api) fn session_list() -> Value {
 pub(in crate::api) fn session_page() -> Value {
     json!({
         "sessions": [current_session()], "nextCursor": session_id(), "total": 42,
+        "stats": StatsInfo::from(stats()),
+    })
+}
+
+pub(in crate::api) fn sessions_with_last_messages() -> Value {
+    let last = reply();
+    let last = MessagePreview {
+        is_agent: last.is_agent(),
+        content: last.body.content,
+        created_at: last.created_at,
+    };
+    let (session, new) = (session(), created(30));
+    let info = |session, last| SessionInfo::new(session, NOW, RETENTION).with_last_message(last);
+    json!({
+        "sessions": [info(&session, Some(last)), info(&new, None)], "total": 42,
         "stats": StatsInfo::from(stats()),
     })
 }

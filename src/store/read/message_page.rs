@@ -104,6 +104,21 @@ impl Reader<'_> {
         }
     }
 
+    /// Passes the newest of a session's messages, except damaged ones, to `make`.
+    pub(crate) fn newest_message<T>(
+        &self,
+        session: SessionId,
+        make: impl FnOnce(Message<&str>) -> T,
+    ) -> ReadResult<Option<T>> {
+        for row in self.rows(session, PageRequest::newest(1))? {
+            let (at, bytes) = row?;
+            if let Ok(message) = self.borrow_message(session, at, bytes.value()) {
+                return Ok(Some(make(message)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Returns the requested rows in the direction of paging.
     fn rows(
         &self,

@@ -15,6 +15,7 @@ pub(crate) mod deadlines;
 pub(crate) mod history;
 pub(crate) mod message_page;
 pub(crate) mod message_time;
+pub(crate) mod previews;
 pub(crate) mod reader;
 pub(crate) mod search;
 pub(crate) mod sessions;

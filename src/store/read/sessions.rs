@@ -5,7 +5,6 @@ use std::ops::Bound;
 
 use redb::ReadableTableMetadata as _;
 
-use super::message_page::PageRequest;
 use crate::domain::id::{MessageId, SessionId, UserId};
 use crate::domain::key::IdempotencyKey;
 use crate::domain::session::Session;
@@ -71,11 +70,10 @@ impl Store {
             let Some(session) = reader.session(id)? else {
                 return Ok(None);
             };
-            let newest = reader.messages(id, PageRequest::newest(1))?;
             Ok(Some(StoredSession {
                 session,
                 has_open_turns: reader.next_turn(id)?.is_some(),
-                newest: newest.messages.first().map(|message| message.created_at),
+                newest: reader.newest_message(id, |message| message.created_at)?,
                 open_reply: match message {
                     Some(message) => reader.open_reply(id, message)?,
                     None => None,

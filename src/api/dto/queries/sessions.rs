@@ -44,6 +44,9 @@ pub(crate) struct SessionListQuery {
     /// hex digits at the beginning or the end of their id or their user's id
     #[param(max_length = 100)]
     pub(super) q: Option<String>,
+    /// What to add to each session: `lastMessage`, the beginning of its newest message
+    #[param(inline, value_type = Option<schemas::IncludeParameter>)]
+    pub(super) include: Option<String>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -55,6 +58,8 @@ pub(crate) struct SessionPage {
     pub(crate) below: Option<SessionId>,
     /// The size of the page; `None` for all sessions.
     pub(crate) limit: Option<usize>,
+    /// Whether sessions are shown with their newest message.
+    pub(crate) with_last_message: bool,
 }
 
 impl SessionListQuery {
@@ -77,6 +82,7 @@ impl SessionListQuery {
             text,
             below,
             limit: limit.or(is_paged.then_some(DEFAULT_LIMIT)),
+            with_last_message: includes_last_message(self.include.as_deref())?,
         })
     }
 }
@@ -111,6 +117,14 @@ fn status(text: Option<&str>) -> Result<StatusFilter, ValidationError> {
         "all" => Ok(StatusFilter::All),
         blank if number::is_blank(blank) => Ok(StatusFilter::Active),
         other => Err(invalid("status", other, "active, expired or all")),
+    }
+}
+
+fn includes_last_message(text: Option<&str>) -> Result<bool, ValidationError> {
+    match text.unwrap_or_default() {
+        "lastMessage" => Ok(true),
+        blank if number::is_blank(blank) => Ok(false),
+        other => Err(invalid("include", other, "lastMessage")),
     }
 }
 
