@@ -15,7 +15,7 @@ use crate::agents::registry::{Agent, BackendContext, Registry};
 use crate::agents::variables::Variables;
 use crate::agents::warnings::warnings;
 use crate::api::{self, Sockets};
-use crate::app::{App, SCAN_BUDGET};
+use crate::app::{App, ScanLimits};
 use crate::auth::Authenticator;
 use crate::auth::rate::RateLimits;
 use crate::clock::Clock;
@@ -48,10 +48,10 @@ pub struct Overrides {
     pub clock: Clock,
     /// Agents in addition to those of the character files.
     pub agents: Vec<Agent>,
-    /// How long a search may take.
-    pub scan_budget: Duration,
     /// The log of which operators see the last warnings and errors.
     pub recent_log: RecentLog,
+    /// The limits of searches.
+    pub scan_limits: ScanLimits,
 }
 
 /// Serves on the listener until `shutdown` resolves, then stops cleanly. `log` is the log of which
@@ -68,8 +68,8 @@ pub async fn run(
     let parts = Overrides {
         clock: Clock::system(),
         agents: Vec::new(),
-        scan_budget: SCAN_BUDGET,
         recent_log: log.clone(),
+        scan_limits: ScanLimits::default(),
     };
     run_with(config, parts, listener, shutdown).await
 }
@@ -107,7 +107,7 @@ pub async fn run_with(
     let port = listener.local_addr()?.port();
     config.settings.set_value("SERVER_PORT", port.to_string());
     let app = app
-        .with_scan_budget(parts.scan_budget)
+        .with_scan_limits(parts.scan_limits)
         .with_settings(config.settings.clone())
         .with_recent_log(parts.recent_log);
     let app = Arc::new(app);

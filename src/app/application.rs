@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use super::effective_settings::EffectiveSettings;
 use super::error::AppError;
 use super::remote_sessions::RemoteSessions;
 use super::running_probes::RunningProbes;
-use super::scan_limits::{SCAN_BUDGET, Scans};
+use super::scan_limits::{ScanLimits, Scans};
 use super::turn_store::StoredTurns;
 use crate::agents::registry::{Agents, Registry};
 use crate::agents::turns::reply_feed::{Ending, ReplyFeeds};
@@ -93,16 +93,16 @@ impl App {
             verification: Arc::default(),
             probes: RunningProbes::default(),
             remotes: Arc::default(),
-            scans: Scans::new(SCAN_BUDGET),
             settings: EffectiveSettings::default(),
             recent_log: RecentLog::default(),
+            scans: Scans::new(ScanLimits::default()),
         }
     }
 
-    /// Replaces the time that a scan may take, for tests.
+    /// Replaces the limits of scans, for tests.
     #[must_use]
-    pub fn with_scan_budget(mut self, budget: Duration) -> Self {
-        self.scans = Scans::new(budget);
+    pub fn with_scan_limits(mut self, limits: ScanLimits) -> Self {
+        self.scans = Scans::new(limits);
         self
     }
 

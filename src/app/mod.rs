@@ -44,7 +44,7 @@ pub use self::find::{FoundSessions, SessionText};
 pub use self::health::{Health, Reason, Status};
 pub use self::inbox::{AgentInbox, ClosedTurn, InboxEvent};
 pub use self::probe::{ProbeOutcome, ProbedAgent};
-pub use self::scan_limits::SCAN_BUDGET;
+pub use self::scan_limits::ScanLimits;
 pub use self::search::{FoundMessages, MessageSearch};
 pub use self::send::{NewMessage, SendRequest, SendingSocket, SentMessage, SentTurn};
 pub use self::session_ref::{Scope, SessionRef};

@@ -9,16 +9,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::error::{AppError, Unavailable};
 use crate::clock::Clock;
 
-/// How long a scan may take.
-pub const SCAN_BUDGET: Duration = Duration::from_millis(250);
-
 /// The most scans that wait for others.
 const MAX_WAITING: usize = 16;
+
+/// The limits of scans.
+#[derive(Debug, Clone, Copy)]
+pub struct ScanLimits {
+    /// How many run at once.
+    pub running: usize,
+    /// How long each of them may take.
+    pub budget: Duration,
+}
 
 /// Limits the scans that run and wait at once.
 #[derive(Debug)]
 pub(super) struct Scans {
-    /// One permit for every second core.
     running: Arc<Semaphore>,
     waiting: Semaphore,
     pub(super) budget: Duration,
@@ -36,13 +41,22 @@ pub(super) struct ScanTimer {
 #[derive(Debug, Default)]
 pub(super) struct Abandon(Arc<AtomicBool>);
 
-impl Scans {
-    pub(super) fn new(budget: Duration) -> Self {
+impl Default for ScanLimits {
+    fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            running: Arc::new(Semaphore::new((cores / 2).max(1))),
+            running: (cores / 2).max(1),
+            budget: Duration::from_millis(250),
+        }
+    }
+}
+
+impl Scans {
+    pub(super) fn new(limits: ScanLimits) -> Self {
+        Self {
+            running: Arc::new(Semaphore::new(limits.running)),
             waiting: Semaphore::new(MAX_WAITING),
-            budget,
+            budget: limits.budget,
         }
     }
 
@@ -84,16 +98,15 @@ impl Drop for Abandon {
 mod tests {
     use super::*;
 
-    fn scans() -> Scans {
-        Scans {
-            running: Arc::new(Semaphore::new(1)),
-            ..Scans::new(SCAN_BUDGET)
-        }
-    }
+    const BUDGET: Duration = Duration::from_millis(250);
 
     #[tokio::test]
     async fn sixteen_scans_wait_and_further_ones_are_refused() {
-        let scans = Arc::new(scans());
+        let limits = ScanLimits {
+            running: 1,
+            ..ScanLimits::default()
+        };
+        let scans = Arc::new(Scans::new(limits));
         let running = scans.admit().await.unwrap();
         let wait = || {
             let scans = Arc::clone(&scans);
@@ -128,11 +141,11 @@ mod tests {
     #[test]
     fn a_scan_ends_with_its_time_or_its_client() {
         let (clock, hand) = Clock::manual(crate::domain::time::Timestamp(1000));
-        let timer = |abandon: &Abandon| ScanTimer::start(clock.clone(), SCAN_BUDGET, abandon);
+        let timer = |abandon: &Abandon| ScanTimer::start(clock.clone(), BUDGET, abandon);
         let abandon = Abandon::default();
         let first = timer(&abandon);
         assert!(!first.is_over());
-        hand.advance(SCAN_BUDGET);
+        hand.advance(BUDGET);
         assert!(first.is_over());
         let second = timer(&abandon);
         assert!(!second.is_over());

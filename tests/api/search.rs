@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{
     Answer, ELIZA, HOUR, MINUTE, SCRIPTED, SESSIONS, START, Server, UNKNOWN_ID, USER, answer, at,
-    names,
+    eventually, names,
 };
 use crate::jwt;
 
@@ -453,5 +455,30 @@ async fn searches_are_measured() {
     let metrics = server.get_text("/metrics").await;
     let line = "sessiond_search_duration_seconds_count 2";
     assert!(metrics.lines().any(|it| it == line), "{metrics}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn searches_beyond_those_that_wait_are_refused_as_overloaded() {
+    let server = Server::builder().scans_at_once(0).start().await;
+    let finding = format!("{SESSIONS}?q=x");
+    let search = || server.request(Method::POST, SEARCH).json(&json!({}));
+    // 16 wait; whichever arrives last is refused.
+    let mut calls: FuturesUnordered<_> = (0..17).map(|_| answer(search())).collect();
+    let refused = calls.next().await.unwrap();
+    for refused in [refused, server.get(&finding).await] {
+        let details = refused.error(503, "SERVICE_UNAVAILABLE", "ServiceUnavailableError");
+        assert_eq!(details["reason"], "overloaded");
+        let seconds: u64 = refused.header("retry-after").parse().unwrap();
+        assert!(seconds > 0);
+    }
+    // What does not search is not affected, and clients that leave make way for others.
+    server.get(SESSIONS).await.expect(200);
+    drop(calls);
+    eventually("a free place", async || {
+        let waits = tokio::time::timeout(Duration::from_millis(100), server.get(&finding));
+        waits.await.is_err().then_some(())
+    })
+    .await;
     server.stop().await;
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use sessiond::agents::character::Character;
 use sessiond::agents::registry::Agent;
-use sessiond::app::SCAN_BUDGET;
+use sessiond::app::ScanLimits;
 use sessiond::clock::Clock;
 use sessiond::domain::time::Timestamp;
 use sessiond::process::signals;
@@ -176,8 +176,8 @@ fn child_server() {
         let parts = Overrides {
             clock: Clock::system(),
             agents: vec![agent()],
-            scan_budget: SCAN_BUDGET,
             recent_log: log.recent().clone(),
+            scan_limits: ScanLimits::default(),
         };
         server::run_with(config, parts, listener, stop).await
     });

@@ -8,7 +8,7 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use sessiond::agents::character::Character;
 use sessiond::agents::registry::Agent;
-use sessiond::app::SCAN_BUDGET;
+use sessiond::app::ScanLimits;
 use sessiond::clock::{Clock, ClockHand};
 use sessiond::domain::time::Timestamp;
 use sessiond::server::{Overrides, run_with};
@@ -73,8 +73,8 @@ impl Server {
         let parts = Overrides {
             clock,
             agents: vec![agent],
-            scan_budget: SCAN_BUDGET,
             recent_log: RecentLog::default(),
+            scan_limits: ScanLimits::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

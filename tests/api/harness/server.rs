@@ -18,7 +18,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use sessiond::agents::character::Character;
 use sessiond::agents::registry::Agent;
-use sessiond::app::SCAN_BUDGET;
+use sessiond::app::ScanLimits;
 use sessiond::clock::{Clock, ClockHand};
 use sessiond::domain::time::Timestamp;
 use sessiond::events::EventBus;
@@ -65,8 +65,8 @@ pub(crate) struct Builder {
     settings: HashMap<String, String>,
     scripted: Value,
     directory: TempDir,
-    scan_budget: Duration,
     recent_log: RecentLog,
+    scan_limits: ScanLimits,
 }
 
 /// A running server.
@@ -106,7 +106,13 @@ impl Builder {
     /// Sets how long a search may take. The clock stands still during a call, so that it is over
     /// at once, or never.
     pub(crate) fn scan_budget(mut self, span: Duration) -> Self {
-        self.scan_budget = span;
+        self.scan_limits.budget = span;
+        self
+    }
+
+    /// Sets how many searches run at once. Without any, they wait until their clients disconnect.
+    pub(crate) fn scans_at_once(mut self, number: usize) -> Self {
+        self.scan_limits.running = number;
         self
     }
 
@@ -206,8 +212,8 @@ impl Builder {
         Overrides {
             clock: clock.clone(),
             agents,
-            scan_budget: self.scan_budget,
             recent_log: self.recent_log.clone(),
+            scan_limits: self.scan_limits,
         }
     }
 }
@@ -225,8 +231,8 @@ impl Server {
             settings: HashMap::new(),
             scripted,
             directory,
-            scan_budget: SCAN_BUDGET,
             recent_log: RecentLog::default(),
+            scan_limits: ScanLimits::default(),
         };
         let data_dir = builder.data_dir();
         builder.set("DATA_DIR", data_dir.to_str().unwrap())
