@@ -1,10 +1,14 @@
 //! Idempotency keys of creates.
 
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, ELIZA, HOUR, MINUTE, SESSIONS, Server, answer, at, just_before, time,
+    Answer, ELIZA, HOUR, MINUTE, SESSIONS, START, Server, answer, at, just_before, time,
 };
 
 const OTHER: &str = "22222222-0000-0000-0000-000000000002";
@@ -203,4 +207,40 @@ async fn concurrent_creates_with_one_key_make_one_session() {
         }
     }
     assert_eq!(server.stop().await, 5);
+}
+
+/// A file of schema version 2, in which "create-1" stands for a session; see
+/// `src/store/tests/golden.rs`.
+#[tokio::test]
+async fn a_key_of_a_file_of_an_earlier_version_stands_for_its_session() {
+    let builder = Server::builder();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v2.redb");
+    fs::create_dir_all(builder.data_dir()).unwrap();
+    fs::copy(golden, builder.data_dir().join("sessiond.redb")).unwrap();
+    let server = builder.start().await;
+    // Ten minutes after its creation; it lives for 30 minutes from its last message.
+    let created_at = Duration::from_millis(1_705_314_600_000 - u64::try_from(START.0).unwrap());
+    server.set_clock(created_at + 10 * MINUTE);
+    let fields = |minutes: u32| {
+        json!({
+            "agentId": "00000000-0000-0000-0000-0000000e112a",
+            "userId": "00000000-0000-0000-0000-0000000a11ce",
+            "metadata": { "username": "Alice" },
+            "timeoutConfig": { "timeoutMinutes": minutes },
+        })
+    };
+    for _ in 0..2 {
+        let session = replayed(&server, "create-1", fields(30)).await;
+        assert_eq!(session, "00000000-0000-0000-0000-000000000001");
+        let conflict = create(&server, "create-1", fields(31)).await;
+        let details = conflict.error(409, "IDEMPOTENCY_CONFLICT", "IdempotencyConflictError");
+        assert_eq!(details, json!({ "key": "create-1" }));
+    }
+    assert_eq!(server.get(SESSIONS).await.expect(200).body["total"], 2);
+    // Its turns have no agent any more, and the key is free once it has expired.
+    server.advance(HOUR);
+    let agent = json!({ "userId": "00000000-0000-0000-0000-0000000a11ce" });
+    let new = new(&server, "create-1", agent).await;
+    assert_ne!(new, "00000000-0000-0000-0000-000000000001");
+    server.stop().await;
 }
