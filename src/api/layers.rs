@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -17,6 +17,7 @@ use tracing::Span;
 use super::admission::{Admission, admit};
 use super::authentication::authenticate;
 use super::error::ApiError;
+use super::missing_page::show_page;
 use super::observe::observe;
 use crate::app::App;
 use crate::app::error::AppError;
@@ -73,6 +74,7 @@ pub(super) fn layered(
                 move |response| render_error(&app, response)
             })
             .layer(from_fn_with_state(admission, admit))
+            .layer(from_fn(show_page))
             .layer(CatchPanicLayer::custom(handle_panic)),
     )
 }

@@ -11,6 +11,7 @@ mod extract;
 pub(crate) mod fuzzing;
 mod handlers;
 mod layers;
+mod missing_page;
 mod observe;
 mod openapi;
 mod precompressed;

@@ -13,6 +13,9 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
      form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
      trusted-types 'none'";
 
+/// The path of the page that browsers get for an address without a page.
+pub const NOT_FOUND: &str = "/console/404.html";
+
 #[derive(Embed)]
 #[folder = "src/console/assets"]
 struct Assets;
@@ -112,7 +115,7 @@ mod tests {
 
     #[test]
     fn pages_have_no_inline_script_or_style() {
-        for path in ["/", "/docs"] {
+        for path in ["/", "/docs", NOT_FOUND] {
             let file = file(path).unwrap();
             let text = std::str::from_utf8(&file.bytes).unwrap();
             assert!(!text.contains("style="), "{}", file.path);

@@ -43,6 +43,7 @@ mod metadata;
 mod metrics;
 mod metrics_history;
 mod metrics_snapshot;
+mod not_found_page;
 mod order;
 mod patch;
 mod paths;

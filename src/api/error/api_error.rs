@@ -97,9 +97,14 @@ impl ApiError {
     }
 
     /// Returns a response with the status and headers of this error, and another body.
-    pub(in crate::api) fn respond<T: Serialize>(self, body: &T) -> Response {
-        let response = response::json(self.kind.status, body);
+    pub(in crate::api) fn respond<T: Serialize>(&self, body: &T) -> Response {
+        self.complete(response::json(self.kind.status, body))
+    }
+
+    /// Adds the status and headers of this error to a response.
+    pub(in crate::api) fn complete(&self, response: Response) -> Response {
         let mut response = response::mark_replayed(response, self.is_replayed);
+        *response.status_mut() = self.kind.status;
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -26,6 +26,18 @@ pub(in crate::api) async fn file(request: Request) -> Response {
     }
 }
 
+/// Returns the page for an address without a page.
+pub(in crate::api) fn not_found(request: &HeaderMap) -> Option<Response> {
+    let page = console::file(console::NOT_FOUND)?;
+    let response = BODIES.get(&*page.path)?.respond(request, page.content_type);
+    let headers = [
+        (header::CONTENT_LANGUAGE, "en"),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    Some((headers, response).into_response())
+}
+
 fn respond(file: &File, body: &Precompressed, request: &HeaderMap) -> Response {
     // Each coding is a representation with an entity tag of its own.
     let tags = ["", "-gzip"].map(|coding| format!("\"{}{coding}\"", file.hash));
