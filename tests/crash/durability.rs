@@ -51,7 +51,8 @@ async fn every_acknowledged_write_survives_sigkill() {
     eprintln!("{}={seed} makes the same choices again", rng::SEED);
     let mut rng = Rng::new(seed);
     let mut server = Server::start();
-    let mut clients = clients(&server, seed).await;
+    let number = number_of(CLIENTS_VARIABLE, CLIENTS);
+    let mut clients = clients(&server, seed, number).await;
     let mut unheard = Findings::default();
 
     for crash in 1..=number_of(CRASHES_VARIABLE, CRASHES) {
@@ -126,19 +127,19 @@ async fn interrupt_deletion(server: &mut Server, session: &str, rng: &mut Rng) {
     assert_eq!(messages.expect("the server is running").status, 404);
 }
 
-/// Creates the clients, with a shared session.
-async fn clients(server: &Server, seed: u64) -> Vec<Client> {
+/// Creates this many clients, with a shared session.
+pub(super) async fn clients(server: &Server, seed: u64, number: u32) -> Vec<Client> {
     let request = Api::new(server.url()).create(&Uuid::new_v4().to_string());
     let shared = answer(request)
         .await
         .expect("the server is running")
         .expect(201);
-    (0..number_of(CLIENTS_VARIABLE, CLIENTS))
+    (0..number)
         .map(|number| Client::new(number, seed, Tracked::new(&shared, true)))
         .collect()
 }
 
-async fn audit(clients: &mut [Client], api: &Api) -> Findings {
+pub(super) async fn audit(clients: &mut [Client], api: &Api) -> Findings {
     let own = clients.iter_mut().map(|client| async {
         let mut findings = Findings::default();
         audit::own_sessions(client, api, &mut findings).await;
@@ -193,7 +194,7 @@ fn cut_off_start(home: &Path, data_dir: &Path, after: Duration) {
 }
 
 /// Checks every record, index row and counter of the file.
-async fn check_file(server: &Server, sessions: u64) {
+pub(super) async fn check_file(server: &Server, sessions: u64) {
     let config = Config::read(Layers::default()).expect("the defaults are valid");
     let (store, opened) = Store::open(
         &server.data_dir().join("sessiond.redb"),

@@ -11,6 +11,7 @@ mod audit;
 mod client;
 mod commands;
 mod durability;
+mod erasing;
 mod full_disk;
 mod history;
 mod order;
