@@ -99,11 +99,11 @@ async fn round(
         let body = body.to_string();
         while Instant::now() < until {
             let begun = Instant::now();
-            let sent = call(&api.target, &mut connection, "POST", &messages, Some(&body)).await?;
-            send.count(begun, sent.to_string().len());
+            let answer = call(&api.target, &mut connection, "POST", &messages, Some(&body)).await?;
+            send.count(begun, answer.to_string().len());
             let begun = Instant::now();
             let closed = call(&api.target, &mut connection, "POST", &stop, None).await?;
-            let id = sent["userMessage"]["id"].as_str();
+            let id = answer["userMessage"]["id"].as_str();
             let id = id.context("a message was sent without an id")?;
             anyhow::ensure!(
                 closed["cancelled"] == json!([id]),
