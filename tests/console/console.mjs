@@ -86,9 +86,9 @@ export class Browser {
   complaints = [];
   requests = [];
 
-  static async start(options = {}) {
+  static async start({ args = [], ...options } = {}) {
     const browser = new Browser();
-    browser.chromium = await chromium.launch({ executablePath: process.env.SESSIOND_CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+    browser.chromium = await chromium.launch({ executablePath: process.env.SESSIOND_CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage', ...args] });
     browser.context = await browser.chromium.newContext({ viewport: { width: 1200, height: 860 }, acceptDownloads: true, ...options });
     browser.context.setDefaultTimeout(PATIENCE);
     browsers.add(browser);

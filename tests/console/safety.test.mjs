@@ -15,7 +15,7 @@ before(async () => {
 });
 after(endAll);
 
-test('a wrong token is refused, and a valid one is kept only in its tab', async () => {
+test('a wrong token is refused, and a valid one is kept only for the tabs of the browser', async () => {
   const browser = await Browser.start();
   const { sessionId } = await guarded.create();
   await guarded.say(sessionId, 'a secret');
@@ -38,20 +38,22 @@ test('a wrong token is refused, and a valid one is kept only in its tab', async 
   assert.ok(browser.requests.some(({ headers }) => headers.authorization === `Bearer ${TOKEN}`));
   assert.ok(browser.requests.every(({ url }) => !url.includes(TOKEN) && !url.includes('wrong')), 'no URL has it');
 
-  const other = await browser.page(guarded.url, (text) => text.includes('401'));
+  const stranger = await Browser.start();
+  const other = await stranger.page(guarded.url, (text) => text.includes('401'));
   await other.getByRole('heading', { name: 'This server requires a token' }).waitFor();
   await other.keyboard.press('Escape');
   await other.getByRole('heading', { name: 'Not signed in' }).waitFor();
-  const polls = async () => browser.requests.filter(({ url, headers }) => url.endsWith('/sessions/health') && !headers.authorization).length;
+  const polls = async () => stranger.requests.filter(({ url, headers }) => url.endsWith('/sessions/health') && !headers.authorization).length;
   const asked = await polls();
   await until(async () => (await polls()) > asked, 'the next poll');
   assert.equal(await other.getByRole('heading', { name: 'This server requires a token' }).count(), 0, 'the token is requested once');
   await other.getByRole('button', { name: 'Enter the token' }).click();
   await other.getByRole('heading', { name: 'This server requires a token' }).waitFor();
-  await page.getByRole('button', { name: 'Forget the token' }).click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('heading', { name: 'This server requires a token' }).waitFor();
   assert.ok(!(await page.evaluate(() => Object.values(sessionStorage))).includes(TOKEN));
   browser.assertNoComplaints();
+  stranger.assertNoComplaints();
 });
 
 test('hostile content is shown as text', async () => {

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 
 import { Browser, Server, assertAccessible, endAll, picture, until, words } from './console.mjs';
 
-const SCREENS = { wide: { width: 1200, height: 860 }, narrow: { width: 380, height: 780 } };
+const SCREENS = { wide: { width: 1200, height: 860 }, narrow: { width: 320, height: 780 } };
 
 let server;
 let guarded;
@@ -61,6 +61,14 @@ for (const colorScheme of ['light', 'dark']) {
       await page.getByRole('row').filter({ hasText: 'Eliza' }).waitFor();
       await until(async () => await page.locator('.chart .line').first().getAttribute('d'), 'a line');
       await look('health');
+
+      await page.goto(`${server.url}/#/agents`);
+      await page.getByRole('button', { name: 'Probe' }).waitFor();
+      await look('agents');
+
+      await page.goto(`${server.url}/#/server`);
+      await page.getByRole('row').filter({ hasText: 'SERVER_HOST' }).waitFor();
+      await look('server');
 
       await page.goto(`${server.url}/docs`);
       await page.locator('#listSessions').waitFor();

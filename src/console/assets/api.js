@@ -1,6 +1,9 @@
-// Calls of the API. The token is stored for this tab only, and never part of a URL.
+// Calls of the API.
 
-const TOKEN = 'sessiond.token';
+import { token } from './token.js';
+
+export { token };
+
 const SESSIONS = '/api/messaging/sessions';
 
 /** Called when the server rejects a call with a token, or requires one. */
@@ -14,25 +17,20 @@ export class CallError extends Error {
   }
 }
 
-export const token = {
-  get: () => sessionStorage.getItem(TOKEN) ?? '',
-  set: (value) => sessionStorage.setItem(TOKEN, value),
-  forget: () => sessionStorage.removeItem(TOKEN),
-};
-
 export function whenUnauthorized(handler) {
   onUnauthorized = handler;
 }
 
 /** Prompts for the token after the prompt was dismissed. */
 export function reopenTokenPrompt() {
-  onUnauthorized(token.get(), true);
+  onUnauthorized('', true);
 }
 
-/** Returns a successful response; throws otherwise. */
-export async function call(path, { method = 'GET', body, headers = {}, signal } = {}) {
+/** Returns a successful response; throws otherwise. `trial` is a token that is not in use yet. */
+export async function call(path, options = {}) {
+  const { method = 'GET', body, headers = {}, signal, trial } = options;
   const sent = { Accept: 'application/json', ...headers };
-  const bearer = token.get();
+  const bearer = trial ?? token.get();
   if (bearer) sent.Authorization = `Bearer ${bearer}`;
   if (body !== undefined) sent['Content-Type'] = 'application/json';
   let response;
@@ -46,7 +44,12 @@ export async function call(path, { method = 'GET', body, headers = {}, signal } 
   }
   if (response.ok) return response;
   const error = await failure(response);
-  if (response.status === 401) onUnauthorized(bearer);
+  if (response.status === 401 && !trial) {
+    token.refuse(bearer);
+    // Another tab may be signed in.
+    if (!options.isRepeated && (await token.ask())) return call(path, { ...options, isRepeated: true });
+    onUnauthorized(bearer);
+  }
   throw error;
 }
 
@@ -103,6 +106,14 @@ export const api = {
       signal,
       headers: { Accept: 'text/event-stream', ...(lastEventId === undefined ? {} : { 'Last-Event-ID': String(lastEventId) }) },
     }),
+  agentStates: async (signal) => (await json('/api/admin/agents', { signal })).agents,
+  probe: (id, signal) => json(`/api/admin/agents/${encodeURIComponent(id)}/probe`, { method: 'POST', signal }),
+  storage: (signal) => json('/api/admin/storage', { signal }),
+  verify: () => json('/api/admin/storage/verify', { method: 'POST' }),
+  settings: async (signal) => (await json('/api/admin/settings', { signal })).settings,
+  log: async (signal) => (await json('/api/admin/log', { signal })).entries,
+  history: (signal) => json('/api/admin/metrics/history', { signal }),
+  file: async (path, type, signal) => (await call(path, { signal, headers: { Accept: type } })).blob(),
 };
 
 let agentNames;

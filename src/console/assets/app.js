@@ -1,18 +1,19 @@
-// The console: routing, the server's health, and the token.
+// The console: routing, the server's state in the header, and signing in.
 
-import { api, forgetNames, token, whenUnauthorized } from './api.js';
-import { askForToken } from './dialogs.js';
-import { emptyState, h, setText } from './dom.js';
+import { agentsView } from './agents.js';
+import { forgetNames, token, whenUnauthorized } from './api.js';
+import { h, setText } from './dom.js';
 import { healthView } from './health.js';
+import { identity } from './identity.js';
+import { serverView } from './server.js';
 import { sessionView } from './session.js';
 import { sessionsView } from './sessions.js';
-import { plural } from './format.js';
-
-const HEALTH_INTERVAL = 5000;
+import { signIn } from './signin.js';
+import { status } from './status.js';
 
 const main = document.querySelector('#main');
 const state = document.querySelector('#state');
-const forget = document.querySelector('#token');
+const out = document.querySelector('#sign-out');
 
 /** Ends the current view, with its timers and streams. */
 let leaving = new AbortController();
@@ -24,16 +25,24 @@ function route() {
   const parameters = new URLSearchParams(query);
   const session = /^\/sessions\/([^/]+)$/.exec(path);
   if (path === '/' || path === '') return { view: 'sessions', title: 'Sessions', show: (signal) => sessionsView(signal, parameters) };
+  if (path === '/agents') return { view: 'agents', title: 'Agents', show: agentsView };
   if (path === '/health') return { view: 'health', title: 'Health', show: healthView };
-  if (session) {
-    const id = decodeURIComponent(session[1]);
-    return { view: 'session', title: 'Session', show: (signal) => sessionView(id, signal, parameters) };
+  if (path === '/server') return { view: 'server', title: 'Server', show: serverView };
+  if (session) return { view: 'session', title: 'Session', show: (signal) => sessionView(decoded(session[1]), signal, parameters) };
+  return { view: '', title: 'Page not found', show: notFound };
+}
+
+/** The text of a part of the URL, which people may have cut anywhere. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
   }
-  return { view: '', title: 'Not found', show: notFound };
 }
 
 function notFound() {
-  return emptyState('Page not found', 'The link may be incomplete.', h('a', { href: '#/' }, 'All sessions'));
+  return h('section', { class: 'empty' }, h('h1', {}, 'Page not found'), h('p', {}, 'The link may be incomplete.'), h('a', { href: '#/' }, 'All sessions'));
 }
 
 function show() {
@@ -46,6 +55,8 @@ function show() {
     if (isCurrent) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
+  // Screen readers announce the new view with the focus.
+  main.setAttribute('aria-label', title);
   main.replaceChildren(make(leaving.signal));
   if (isFirst) isFirst = false;
   else {
@@ -54,55 +65,58 @@ function show() {
   }
 }
 
-async function refreshHealth() {
-  if (document.hidden) return;
-  try {
-    const { status, activeSessions } = await api.health();
-    setState(status, status === 'healthy' ? plural(activeSessions, 'active session') : status);
-  } catch (error) {
-    if (error.status === 401) setState('locked', 'Token required');
-    else setState('unreachable', error.status ? error.message : 'Not connected');
-  }
-}
-
-function setState(kind, text) {
+status.subscribe(({ kind, brief }) => {
   state.dataset.kind = kind;
-  setText(state.querySelector('.state-text'), text);
-  forget.hidden = !token.get();
+  setText(state.querySelector('.state-text'), brief);
+  document.querySelector('#offline').hidden = kind !== 'unreachable';
+});
+
+/** Shows what the current identity may see. */
+async function showIdentity() {
+  out.hidden = !token.get();
+  let isAdmin = true;
+  try {
+    ({ isAdmin } = await identity());
+  } catch {
+    // Nothing is known; the views say what is missing.
+  }
+  // Another tab may have given the token meanwhile.
+  out.hidden = !token.get();
+  for (const link of document.querySelectorAll('nav a[data-admin]')) link.hidden = !isAdmin;
 }
 
 function restart() {
   forgetNames();
-  refreshHealth();
+  showIdentity();
+  status.refresh();
   show();
 }
 
-let isPrompting = false;
+/** Closes the open prompt for the token. */
+let prompting;
 /** Whether the prompt was dismissed. It returns with the next view, or on request. */
 let isDismissed = false;
 
 whenUnauthorized((refused, isRequested = false) => {
   // A call that was sent with an older token says nothing about the current one.
-  if (isPrompting || refused !== token.get() || (isDismissed && !isRequested)) return;
-  token.forget();
-  promptForToken(refused ? 'The server rejected this token.' : '');
+  if (prompting || token.get() || (isDismissed && !isRequested)) return;
+  prompt(refused ? 'The server rejected this token.' : '');
 });
 
-async function promptForToken(problem) {
-  isPrompting = true;
-  const given = await askForToken(problem);
-  isPrompting = false;
-  isDismissed = !given;
-  if (!given) return;
-  token.set(given);
-  restart();
+async function prompt(problem) {
+  const attempt = (prompting = new AbortController());
+  const isSignedIn = await signIn(problem, attempt.signal);
+  prompting = undefined;
+  isDismissed = !isSignedIn && !token.get();
 }
 
-forget.addEventListener('click', () => {
-  token.forget();
+token.whenChanged(() => {
+  // Another tab has signed in.
+  if (token.get()) prompting?.abort();
   isDismissed = false;
   restart();
 });
+out.addEventListener('click', () => token.forget());
 // The fragment of the URL is the route, so this link cannot use it.
 document.querySelector('.skip').addEventListener('click', (event) => {
   event.preventDefault();
@@ -112,7 +126,6 @@ addEventListener('hashchange', () => {
   isDismissed = false;
   show();
 });
-document.addEventListener('visibilitychange', refreshHealth);
-setInterval(refreshHealth, HEALTH_INTERVAL);
-refreshHealth();
+showIdentity();
+status.start();
 show();

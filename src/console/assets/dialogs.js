@@ -2,13 +2,14 @@
 
 import { api } from './api.js';
 import { h } from './dom.js';
+import { identity } from './identity.js';
 
 const USER = 'sessiond.user';
 
 let fields = 0;
 
 /** A labelled field. Screen readers read the hint too. */
-function field(label, input, hint) {
+export function field(label, input, hint) {
   fields += 1;
   input.id = `field-${fields}`;
   const parts = [h('label', { for: input.id }, label), input];
@@ -21,9 +22,9 @@ function field(label, input, hint) {
 
 /**
  * Opens a form. `submit` is called on submission; if it throws, the error is shown and the dialog
- * stays open. Resolves to the result of `submit`, or to undefined.
+ * stays open. Resolves to the result of `submit`, or to undefined. `signal` closes the dialog.
  */
-function openForm({ title, intro, problem = '', content = [], action, danger = false, submit }) {
+export function openForm({ title, intro, problem = '', content = [], action, danger = false, submit, signal }) {
   return new Promise((resolve) => {
     const error = h('p', { class: 'problem', role: 'alert' }, problem);
     const send = h('button', { type: 'submit', class: danger ? 'danger' : 'primary' }, action);
@@ -51,42 +52,41 @@ function openForm({ title, intro, problem = '', content = [], action, danger = f
       dialog.remove();
       resolve(result);
     });
+    signal?.addEventListener('abort', () => dialog.close());
     document.body.append(dialog);
     dialog.showModal();
   });
 }
 
-/** Prompts for the token. */
-export function askForToken(problem) {
-  const input = h('input', { type: 'password', autocomplete: 'off', spellcheck: 'false', required: true });
-  return openForm({
-    title: 'This server requires a token',
-    intro: 'It is stored for this tab only, until the tab is closed.',
-    problem,
-    content: [field('Token', input, 'The server token, the admin token, or the JWT of a user.')],
-    action: 'Continue',
-    submit: async () => input.value.trim(),
-  });
+/** Creates a session of the user with an agent, without a dialog. */
+export async function startWith(agentId) {
+  return api.create({ agentId, userId: (await ownId()) ?? rememberedUser() });
+}
+
+/** The id of the user whose token is used, who cannot have sessions of others. */
+async function ownId() {
+  return (await identity()).userId;
 }
 
 /** Creates a session. Resolves to it. */
 export async function startConversation() {
   let agents;
+  let own;
   try {
-    agents = await api.agents();
+    [agents, own] = await Promise.all([api.agents(), ownId()]);
   } catch (error) {
-    agents = [];
+    agents ??= [];
     if (error.status === 401) return undefined;
   }
   const agent = h('select', { required: true }, ...agents.map(({ id, name }) => h('option', { value: id }, name)));
-  const user = h('input', { value: rememberedUser(), required: true, spellcheck: 'false', autocomplete: 'off', class: 'mono' });
+  const user = h('input', { value: own ?? rememberedUser(), readonly: own !== undefined, required: true, spellcheck: 'false', autocomplete: 'off', class: 'mono' });
   const minutes = h('input', { type: 'number', min: '1', step: '1', inputmode: 'numeric', placeholder: 'the agent’s default' });
   const metadata = h('textarea', { rows: '2', spellcheck: 'false', class: 'mono', placeholder: '{}' });
   return openForm({
     title: 'Start a conversation',
     content: [
       field('Agent', agent),
-      field('User', user, 'Any UUID. This one was generated for this tab.'),
+      field('User', user, own ? 'Your own id, from your token.' : 'Any UUID. This one was generated for this tab.'),
       field('Timeout in minutes', minutes),
       field('Metadata', metadata, 'A JSON object (optional).'),
     ],
@@ -97,7 +97,7 @@ export async function startConversation() {
       if (minutes.value) body.timeoutConfig = { timeoutMinutes: Number(minutes.value) };
       if (metadata.value.trim()) body.metadata = objectOf(metadata.value);
       const session = await api.create(body);
-      sessionStorage.setItem(USER, userId);
+      if (!own) sessionStorage.setItem(USER, userId);
       return session;
     },
   });

@@ -40,8 +40,11 @@ export function emptyState(title, text, ...actions) {
 }
 
 /** Downloads text as a file. */
-export function download(name, text, type) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+export const download = (name, text, type) => saveFile(name, new Blob([text], { type }));
+
+/** Downloads a blob as a file. */
+export function saveFile(name, blob) {
+  const url = URL.createObjectURL(blob);
   const link = h('a', { href: url, download: name });
   document.body.append(link);
   link.click();

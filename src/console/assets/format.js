@@ -14,6 +14,9 @@ export const plural = (value, one, many = `${one}s`) => `${count(value)} ${value
 /** The time of day. */
 export const timeOfDay = (time) => clock.format(new Date(time));
 
+/** A date and time, as short as it can be. */
+export const shortTime = (time) => moment.format(new Date(time));
+
 /** A date and time in full. */
 export const fullTime = (time) => full.format(new Date(time));
 
@@ -48,6 +51,7 @@ export function bytes(value) {
 
 /** A number of seconds, in a suitable unit. */
 export function seconds(value) {
+  if (value === 0) return '0 s';
   if (value < 0.001) return `${round(value * 1e6)} µs`;
   if (value < 1) return `${round(value * 1000)} ms`;
   return `${round(value)} s`;

@@ -1,0 +1,44 @@
+// Signing in with a token.
+
+import { call } from './api.js';
+import { field, openForm } from './dialogs.js';
+import { h } from './dom.js';
+import { token } from './token.js';
+
+/** Prompts for the token. Resolves to true if it was given and the server accepts it. */
+export function signIn(problem, signal) {
+  // Password managers store a token under a name.
+  const name = h('input', { class: 'hidden', type: 'text', name: 'username', autocomplete: 'username', value: 'sessiond', readonly: true, tabindex: '-1', 'aria-hidden': 'true' });
+  const input = h('input', { type: 'password', name: 'password', autocomplete: 'current-password', spellcheck: 'false', autocapitalize: 'none', required: true, autofocus: true });
+  const remember = h('input', { type: 'checkbox', id: 'remember' });
+  return openForm({
+    title: 'This server requires a token',
+    intro: 'The open tabs of this browser share it, and it is forgotten with the last one.',
+    problem,
+    content: [
+      name,
+      field('Token', input, 'The server token, the admin token, or the JWT of a user.'),
+      token.canRemember && h('div', {},
+        h('div', { class: 'check' }, remember, h('label', { for: 'remember' }, 'Remember on this device')),
+        h('p', { class: 'hint' }, 'For at most 30 days, until you sign out. Only on a device that nobody else uses.')),
+    ].filter(Boolean),
+    action: 'Sign in',
+    signal,
+    submit: async () => {
+      const value = input.value.trim();
+      await check(value);
+      token.set(value, remember.checked);
+      return true;
+    },
+  });
+}
+
+async function check(value) {
+  try {
+    await call('/api/auth/me', { trial: value });
+  } catch (error) {
+    if (error.status === 401) throw new Error('The server rejected this token.');
+    // A value that no header can carry.
+    throw /[^\x21-\x7e]/.test(value) ? new Error('A token has only ASCII letters, digits and signs.') : error;
+  }
+}
