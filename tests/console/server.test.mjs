@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 
 import { Browser, ELIZA, Server, assertAccessible, endAll, until } from './console.mjs';
 
-const TOKEN = 'an-admin-token-that-nobody-may-see';
+const TOKEN = 'an-admin-token-that-stays-secret';
 const SCRIPT = '<script>window.hacked = true</script><img src=x onerror="window.hacked = true">';
 
 let server;

@@ -64,7 +64,7 @@ test('each role sees the links and parts that it may use', async () => {
   }
 });
 
-test('without tokens, everybody is an administrator and there is nothing to sign out of', async () => {
+test('without tokens, everyone is an administrator and there is nothing to sign out of', async () => {
   const open = await Server.start();
   const browser = await Browser.start();
   const page = await browser.page(`${open.url}/#/agents`);

@@ -20,7 +20,7 @@ const REASONS = {
   refused: ['The agent declined to reply', ''],
   misconfigured: ['The agent is not configured correctly', 'Correct the address, the model or the key in the agent’s file, restart the server, then probe the agent.'],
   timeout: ['The reply took too long', 'The model server may be overloaded. The agent’s file has the limits.'],
-  invalid_reply: ['The reply broke off or cannot be read', ''],
+  invalid_reply: ['The reply was interrupted or cannot be read', ''],
   internal: ['The server failed', 'Its warnings say more.'],
 };
 
@@ -71,7 +71,7 @@ class Agents {
   show(agents, isAdmin) {
     const failing = isAdmin ? agents.filter((agent) => stateOf(agent) === 'failing').length : 0;
     setText(this.summary, plural(agents.length, 'agent') + (failing ? `, ${count(failing)} failing` : ''));
-    this.message.replaceChildren(...(agents.length ? [] : [emptyState('No agents', 'Put a character file into the folder of the agents and restart the server.')]));
+    this.message.replaceChildren(...(agents.length ? [] : [emptyState('No agents', 'Put a character file into the directory of the agents and restart the server.')]));
     const ids = new Set(agents.map(({ id }) => id));
     for (const [id, card] of this.cards) {
       if (ids.has(id)) continue;

@@ -143,7 +143,7 @@ class Storage {
     } catch (error) {
       if (this.signal.aborted) return;
       setText(this.progress, '');
-      notify(error.status === undefined ? 'The download broke off. Try again.' : error.message, 'bad');
+      notify(error.status === undefined ? 'The download was interrupted. Try again.' : error.message, 'bad');
     } finally {
       button.disabled = false;
       if (document.activeElement === document.body) button.focus();

@@ -20,7 +20,7 @@ export function signIn(problem, signal) {
       field('Token', input, 'The server token, the admin token, or the JWT of a user.'),
       token.canRemember && h('div', {},
         h('div', { class: 'check' }, remember, h('label', { for: 'remember' }, 'Remember on this device')),
-        h('p', { class: 'hint' }, 'For at most 30 days, until you sign out. Only on a device that nobody else uses.')),
+        h('p', { class: 'hint' }, 'For at most 30 days, until you sign out. Only for a device of your own.')),
     ].filter(Boolean),
     action: 'Sign in',
     signal,
