@@ -37,10 +37,11 @@ const seen = new Map();
 function note({ id, turns, failures, lastFailure }) {
   const before = seen.get(id);
   const at = lastFailure?.at;
-  if (before && before.at === at) return;
   const replied = turns - failures;
   // Otherwise a turn may have succeeded after the failure.
-  seen.set(id, { at, replied, isCertain: replied === (before?.replied ?? 0) });
+  const isCertain = replied === 0 || replied === before?.latest;
+  if (!before || before.at !== at) seen.set(id, { at, replied, isCertain });
+  seen.get(id).latest = replied;
 }
 
 /** A probe has shown that an agent replies. */
