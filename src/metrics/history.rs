@@ -22,7 +22,7 @@ const P95: f64 = 0.95;
 
 /// The points of the last hour.
 #[derive(Debug, Default)]
-pub struct History(Mutex<VecDeque<Point>>);
+pub struct PointHistory(Mutex<VecDeque<Point>>);
 
 /// What was measured in an interval. Rates, counts and quantiles are those of the interval, other
 /// values those at its end. `None` where nothing was measured.
@@ -73,7 +73,7 @@ pub struct Totals {
     pub(super) subscribers: i64,
 }
 
-impl History {
+impl PointHistory {
     /// Adds a point, after `missed` ones without values.
     pub fn add(&self, missed: usize, point: Point) {
         let mut points = self.lock();
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_hour_of_points_is_retained_and_missed_ones_have_no_values() {
-        let history = History::default();
+        let history = PointHistory::default();
         let point = |turns| Point {
             turns_open: Some(turns),
             ..Point::default()

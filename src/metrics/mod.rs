@@ -28,7 +28,7 @@ use prometheus_client::registry::{Registry, Unit};
 pub use self::agent_states::{AgentState, AgentStates, CauseNote, LastFailure};
 use self::drops::ActivityDrops;
 use self::families::Families;
-pub use self::history::{History, INTERVAL, Point, Totals};
+pub use self::history::{INTERVAL, Point, PointHistory, Totals};
 use self::process::Process;
 pub use self::requests::{CLIENT_DISCONNECTED, RequestMetrics};
 pub use self::state::GaugeValues;
@@ -100,7 +100,7 @@ pub struct Metrics {
     /// Open streams of a reply.
     pub reply_streams: Gauge,
     /// The metrics of the last hour.
-    pub history: History,
+    pub history: PointHistory,
     store: StoreMetrics,
     process: Registry,
     families: Families,
@@ -220,7 +220,7 @@ impl Metrics {
                 "Open streams of an agent's work",
             ),
             reply_streams: families.add("reply_streams_open", "Open streams of replies"),
-            history: History::default(),
+            history: PointHistory::default(),
             store,
             process,
             families,
