@@ -114,6 +114,8 @@ export const api = {
   log: async (signal) => (await json('/api/admin/log', { signal })).entries,
   history: (signal) => json('/api/admin/metrics/history', { signal }),
   file: async (path, type, signal) => (await call(path, { signal, headers: { Accept: type } })).blob(),
+  update: (id, body) => json(session(id), { method: 'PATCH', body }),
+  cancel: (id) => json(`${session(id)}/cancel`, { method: 'POST' }),
 };
 
 let agentNames;

@@ -1,328 +1,288 @@
-// A conversation: the transcript, the reply in progress, and the composer.
+// A conversation: events become messages, and messages are sent.
 
 import { api } from './api.js';
-import { newId } from './dialogs.js';
-import { h, setText } from './dom.js';
-import { fullTime, timeOfDay } from './format.js';
+import { Composer } from './composer.js';
+import { h, notify, setText } from './dom.js';
+import { failureCause } from './failures.js';
+import { Message } from './message.js';
+import { Outbox } from './outbox.js';
+import { canRepeat, repeat, sendAgain } from './sending.js';
+import { Transcript } from './transcript.js';
 
-const RETRY_AFTER = 1500;
-const MAX_CHARACTERS = 4000;
-
-/** The distance from the end, in pixels, within which the view follows new messages. */
-const NEAR_END = 80;
+/** The number of newest messages whose failures are read again. */
+const RECENT = 30;
 
 export class Conversation {
-  /** The messages by their ids. */
-  bubbles = new Map();
-  /** Own messages that the server has not confirmed, in order. */
-  sending = [];
+  /** The unfinished replies by their ids, also while the end is not shown. */
+  streams = new Map();
   agentName = 'Agent';
   userName = 'User';
   isClosed = false;
 
-  /** `earlier(before)` loads an earlier page; `sent(status)` receives the session status after a send. */
-  constructor(id, { earlier, sent }) {
-    this.id = id;
-    this.loadEarlier = earlier;
-    this.onSent = sent;
-    this.earlier = h('button', { type: 'button', class: 'quiet earlier', hidden: true, onclick: () => this.showEarlier() }, 'Earlier messages');
-    this.list = h('ol', { class: 'messages' });
-    this.thinking = h('p', { class: 'thinking', hidden: true }, h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')), h('span', { class: 'thinking-words' }));
-    this.nothing = h('p', { class: 'nothing muted', hidden: true }, 'No messages yet.');
-    this.log = h('div', { class: 'log', role: 'log', 'aria-label': 'Conversation', tabindex: '0' }, this.earlier, this.nothing, this.list, this.thinking);
-    this.strip = h('p', { class: 'strip', role: 'status', hidden: true });
-    this.input = h('textarea', {
-      id: 'say', rows: '1', maxlength: MAX_CHARACTERS, placeholder: 'Write a message', 'aria-describedby': 'say-hint',
-      onkeydown: (event) => this.key(event), oninput: () => this.grow(),
+  /** `read(parameters)` loads messages, `session()` is the session, `sent(status)` receives its status. */
+  constructor(id, { read, session, sent, signal }) {
+    Object.assign(this, { id, read, session, onSent: sent, signal });
+    this.actions = {
+      retry: (message) => this.attempt(() => this.retry(message)),
+      regenerate: (reply) => this.attempt(() => this.regenerate(reply)),
+      edit: (message) => this.composer.edit(message),
+    };
+    this.transcript = new Transcript({
+      read,
+      create: (message) => this.stored(message),
+      fail: (error) => this.showStatus(error.message),
+      attached: () => this.showUnstored(),
     });
-    this.button = h('button', { type: 'submit', class: 'primary' }, 'Send');
-    this.form = h('form', { class: 'composer', onsubmit: (event) => this.submit(event) },
-      h('label', { for: 'say', class: 'hidden' }, 'Message'),
-      h('div', { class: 'composer-row' }, this.input, this.button),
-      h('p', { class: 'hint', id: 'say-hint' }, 'Press Enter to send, Shift+Enter for a new line.'));
-    this.element = h('section', { class: 'card conversation', 'aria-label': 'Conversation' }, this.log, this.strip, this.form);
+    this.composer = new Composer(id, {
+      send: (text) => this.outbox.say(text),
+      edit: (message, text) => this.attempt(() => sendAgain(this.session(), message, text, read)),
+      stop: () => this.attempt(() => this.stop()),
+    });
+    this.outbox = new Outbox(this);
+    this.thinking = h('p', { class: 'thinking', hidden: true }, h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')), h('span', { class: 'thinking-words' }));
+    this.transcript.foot.append(this.thinking);
+    this.strip = h('p', { class: 'strip', role: 'status', hidden: true });
+    this.element = h('section', { class: 'card conversation', 'aria-labelledby': 'conversation' },
+      h('h2', { class: 'hidden', id: 'conversation' }, 'Conversation'), this.transcript.element, this.strip, this.composer.element);
+  }
+
+  get messages() {
+    return this.transcript.messages;
   }
 
   nameAgent(name) {
     this.agentName = name;
-    for (const bubble of this.bubbles.values()) if (bubble.isAgent) setText(bubble.author, name);
+    for (const message of this.messages.values()) if (message.isAgent) setText(message.author, name);
   }
 
-  /** Shows a page of the transcript, which is sorted newest first. */
-  show({ messages, hasMore }) {
-    const height = this.log.scrollHeight;
-    const items = [...messages].reverse().filter(({ id }) => !this.bubbles.has(id)).map((message) => this.stored(message).element);
-    this.list.prepend(...items);
-    this.oldest = messages.at(-1)?.createdAt ?? this.oldest;
-    this.earlier.hidden = !hasMore;
-    this.nothing.hidden = this.bubbles.size > 0;
-    // The visible messages keep their position; at first that is the end.
-    this.log.scrollTop = this.log.scrollTop + this.log.scrollHeight - height;
-    requestAnimationFrame(() => this.bubbles.size <= messages.length && this.toEnd());
+  /** Shows the newest page, or the one around a message `{ id, at }`. */
+  async open(page, found) {
+    this.transcript.fill(page, { hasEarlier: page.hasMore, hasLater: false });
+    const isFound = found && (await this.find(found));
+    if (!isFound) requestAnimationFrame(() => this.transcript.toEnd());
+    this.composer.opened(!isFound);
+    this.explainLast();
   }
 
-  async showEarlier() {
-    this.earlier.disabled = true;
-    try {
-      this.show(await this.loadEarlier(Date.parse(this.oldest)));
-    } catch (error) {
-      this.showStatus(error.message);
-    } finally {
-      this.earlier.disabled = false;
+  async find({ id, at }) {
+    if (!this.messages.has(id) && Number.isFinite(at)) {
+      await this.transcript.busily(() => this.transcript.showAround(at));
+      if (!this.messages.has(id)) await this.transcript.showLatest();
     }
+    if (this.transcript.mark(id)) return true;
+    notify('The message was not found in this session.', 'warn');
+    return false;
   }
 
-  stored({ id, content, isAgent, createdAt, metadata, attachments }) {
-    const bubble = this.bubble(id, isAgent);
-    bubble.set(content, createdAt);
-    bubble.annotate({ thought: isAgent && metadata.thought, attachments, failure: metadata.agentError });
-    return bubble;
+  stored({ id, content, ...message }) {
+    const view = this.view(id, message.isAgent);
+    view.store({ ...message, id, text: content });
+    return view;
   }
 
-  bubble(id, isAgent, name) {
-    const bubble = new Bubble(isAgent, isAgent ? this.agentName : name ?? this.userName);
-    if (id) this.bubbles.set(id, bubble);
-    return bubble;
+  view(id, isAgent, name) {
+    const message = new Message(isAgent, isAgent ? this.agentName : name ?? this.userName, this.actions);
+    message.onResize = () => this.transcript.follows && this.transcript.toEnd();
+    if (id) this.register(id, message);
+    return message;
   }
 
-  append(bubble) {
-    const isAtEnd = this.isAtEnd();
-    this.list.append(bubble.element);
-    this.nothing.hidden = true;
-    if (isAtEnd || !bubble.isAgent) this.toEnd();
-  }
-
-  /** Shows a message as stored, in its position: others may have been stored before it. */
-  settle(bubble, text, createdAt) {
-    bubble.set(text, createdAt);
-    const { element } = bubble;
-    const isLater = ({ dataset, classList }) =>
-      Number(dataset.at) > Number(element.dataset.at) || classList.contains('pending') || classList.contains('streaming');
-    let before = this.list.lastElementChild;
-    while (before && (before === element || isLater(before))) before = before.previousElementSibling;
-    if (!before) this.list.prepend(element);
-    else if (before.nextElementSibling !== element) before.after(element);
-  }
-
-  isAtEnd() {
-    return this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < NEAR_END;
-  }
-
-  toEnd() {
-    this.log.scrollTop = this.log.scrollHeight;
+  register(id, message) {
+    this.messages.set(id, message);
+    message.element.dataset.id = id;
   }
 
   /** Handles an event. Returns whether it was one of the conversation. */
   handle(name, data) {
-    if (name === 'messageBroadcast') this.addMessage(data);
-    else if (name === 'messageStreamChunk') this.addChunk(data);
-    else if (name === 'messageStreamError') this.showFailure(data);
-    else if (name === 'controlMessage') this.think(data.action === 'disable_input');
-    else if (name === 'state') {
-      this.think(!data.inputEnabled);
-      return false;
-    } else return name === 'messageComplete';
-    return true;
+    const act = {
+      messageBroadcast: () => this.addMessage(data),
+      messageStreamChunk: () => this.addChunk(data),
+      messageActivity: () => this.addActivity(data),
+      messageStreamError: () => this.showFailure(data),
+      controlMessage: () => this.setBusy(data.action === 'disable_input'),
+      messageComplete: () => {},
+    }[name];
+    if (name === 'state') this.restart(data);
+    act?.();
+    return act !== undefined;
   }
 
-  addMessage({ id, text, createdAt, senderName, source, thought, attachments, inReplyTo }) {
-    const isAgent = source === 'agent_response';
-    const isAtEnd = this.isAtEnd();
-    let bubble = this.bubbles.get(id) ?? (isAgent ? undefined : this.adopt(id, text));
-    if (!bubble) {
-      bubble = this.bubble(id, isAgent, senderName);
-      this.append(bubble);
+  /** The beginning of the live events: what is not stored is replaced. */
+  restart({ inputEnabled, partial }) {
+    for (const id of [...this.streams.keys()]) if (id !== partial?.messageId) this.drop(id);
+    if (partial) {
+      this.messages.get(partial.messageId)?.clearActivity();
+      this.stream(partial.messageId, partial.text);
     }
-    this.settle(bubble, text, createdAt);
-    bubble.annotate({ thought, attachments });
-    // A retried message had failed before.
-    if (inReplyTo) this.bubbles.get(inReplyTo)?.annotate({ failure: undefined });
-    if (isAgent) this.thinking.hidden = true;
-    if (isAtEnd) this.toEnd();
+    this.setBusy(!inputEnabled);
+    // Failures are not repeated by the stream.
+    if (this.wasLive) this.refreshFailures();
+    this.wasLive = true;
   }
 
-  /** The bubble of an own message, whose broadcast may arrive before the response. */
-  adopt(id, text) {
-    const sending = this.sending.find((sent) => !sent.id && sent.text === text);
-    if (!sending) return undefined;
-    sending.id = id;
-    this.bubbles.set(id, sending.bubble);
-    return sending.bubble;
+  addMessage({ id, source, senderName, ...data }) {
+    const isAgent = source === 'agent_response';
+    this.streams.delete(id);
+    // A retried message had failed before.
+    if (data.inReplyTo) this.messages.get(data.inReplyTo)?.fail(undefined);
+    const own = isAgent ? undefined : this.outbox.confirm(id, data.text);
+    let message = this.messages.get(id);
+    if (!message && this.transcript.hasLater) {
+      this.transcript.hasMissed = true;
+      return;
+    }
+    // The broadcast of an own message may arrive before the response.
+    if (!message && own) {
+      message = own;
+      this.register(id, message);
+    }
+    this.transcript.following(() => {
+      if (!message) {
+        message = this.view(id, isAgent, senderName);
+        this.transcript.append(message);
+      }
+      message.store({ id, ...data });
+      this.transcript.move(message);
+      if (isAgent) this.thinking.hidden = true;
+    });
   }
 
   addChunk({ messageId, chunk, index }) {
-    const isAtEnd = this.isAtEnd();
-    let bubble = this.bubbles.get(messageId);
-    if (bubble?.isStored) return;
-    if (!bubble) {
-      bubble = this.bubble(messageId, true);
-      this.append(bubble);
-    }
-    this.thinking.hidden = true;
-    bubble.stream(index === 0 ? chunk : bubble.text + chunk);
-    if (isAtEnd) this.toEnd();
+    if (this.messages.get(messageId)?.isStored) return;
+    const before = index === 0 ? '' : this.streams.get(messageId)?.text ?? '';
+    this.stream(messageId, before + chunk);
   }
 
-  showFailure({ messageId, error, partialText }) {
-    let bubble = this.bubbles.get(messageId);
-    if (!bubble) {
-      bubble = this.bubble(messageId, true);
-      this.append(bubble);
-    }
-    bubble.stream(partialText ?? '');
-    bubble.annotate({ failure: { message: error } });
-    bubble.element.classList.remove('streaming');
+  stream(id, text) {
+    this.streams.set(id, { ...this.streams.get(id), text });
     this.thinking.hidden = true;
+    this.showStream(id);
   }
 
-  think(isThinking) {
-    this.thinking.hidden = !isThinking || this.isClosed;
+  addActivity({ messageId, ...activity }) {
+    if (this.messages.get(messageId)?.isStored) return;
+    if (!this.streams.has(messageId)) this.streams.set(messageId, { text: '' });
+    this.showStream(messageId, activity);
+  }
+
+  /** Shows what is being sent and streamed after the end has come into view. */
+  showUnstored() {
+    for (const message of this.outbox.unconfirmed()) this.transcript.append(message);
+    for (const id of this.streams.keys()) this.showStream(id);
+  }
+
+  showStream(id, activity) {
+    let message = this.messages.get(id);
+    if (message?.isStored || (!message && this.transcript.hasLater)) return;
+    this.transcript.following(() => {
+      if (!message) {
+        message = this.view(id, true);
+        this.transcript.append(message);
+      }
+      const { text } = this.streams.get(id);
+      if (activity) message.act(activity);
+      message.stream(text);
+    });
+  }
+
+  drop(id) {
+    this.streams.delete(id);
+    const message = this.messages.get(id);
+    if (message && !message.isStored) this.transcript.remove(message);
+  }
+
+  showFailure({ messageId, partialText }) {
+    const text = partialText ?? this.streams.get(messageId)?.text ?? '';
+    this.streams.delete(messageId);
+    const message = this.messages.get(messageId);
+    if (message && !message.isStored) {
+      if (text) {
+        message.stream(text);
+        message.breakOff();
+      } else this.transcript.remove(message);
+    }
+    this.thinking.hidden = true;
+    this.refreshFailures();
+  }
+
+  /** Reads which of the newest messages have failed, which events do not tell. */
+  async refreshFailures() {
+    try {
+      const { messages } = await this.read({ limit: RECENT });
+      this.transcript.following(() => {
+        for (const { id, isAgent, metadata } of messages) {
+          const shown = this.messages.get(id);
+          if (!isAgent && shown && Boolean(shown.failure) !== Boolean(metadata.agentError)) shown.fail(metadata.agentError);
+        }
+      });
+      await this.explainLast();
+    } catch {
+      // The next failure or reconnection reads them again.
+    }
+  }
+
+  async explainLast() {
+    const failed = [...this.messages.values()].filter(({ failure, isAgent }) => failure && !isAgent);
+    const last = failed.sort((a, b) => a.createdAt - b.createdAt).at(-1);
+    const reason = last?.failure.reason;
+    if (!reason || last.cause || reason === 'cancelled' || reason === 'expired') return;
+    const cause = await failureCause(this.session()?.agentId, reason, last.createdAt);
+    if (cause && last.failure) this.transcript.following(() => last.explain(cause));
+  }
+
+  setBusy(isBusy) {
+    const isOpen = isBusy && !this.isClosed;
+    this.composer.setBusy(isOpen);
     setText(this.thinking.lastChild, `${this.agentName} is thinking`);
-    if (isThinking && this.isAtEnd()) this.toEnd();
+    this.transcript.following(() => {
+      this.thinking.hidden = !isOpen || [...this.streams.values()].some(({ text }) => text);
+    });
   }
 
-  /** Shows whether the event stream is connected. */
   connection(state) {
     if (this.isClosed) return;
     this.showStatus(state === 'live' ? '' : 'Connection lost. Reconnecting; nothing will be missed.');
   }
 
-  showStatus(text) {
+  showStatus(text, ...actions) {
     this.strip.hidden = !text;
-    setText(this.strip, text);
+    if (!actions.length) setText(this.strip, text);
+    else this.strip.replaceChildren(text, ...actions);
   }
 
-  /** Disables sending. */
-  close(text) {
+  /** Disables sending. `canContinue` tells whether messages can still be sent again in a new session. */
+  close(text, canContinue, ...actions) {
     this.isClosed = true;
-    this.thinking.hidden = true;
-    this.form.hidden = true;
+    this.setBusy(false);
+    this.composer.element.hidden = true;
     this.strip.classList.add('final');
-    this.showStatus(text);
+    this.element.classList.toggle('frozen', !canContinue);
+    this.showStatus(text, ...actions);
   }
 
-  key(event) {
-    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    this.form.requestSubmit();
-  }
-
-  grow() {
-    this.input.style.height = 'auto';
-    this.input.style.height = `${this.input.scrollHeight}px`;
-  }
-
-  submit(event) {
-    event.preventDefault();
-    const text = this.input.value;
-    if (!text.trim()) return;
-    this.input.value = '';
-    this.grow();
-    const bubble = this.bubble(undefined, false, 'You');
-    bubble.pend(text);
-    this.append(bubble);
-    const sending = { text, bubble, key: newId(), id: undefined };
-    this.sending.push(sending);
-    if (this.sending.length === 1) this.sendAll();
-  }
-
-  /** Sends one message at a time, so that they are stored in order. */
-  async sendAll() {
-    while (this.sending.length && !this.isClosed) {
-      const [sending] = this.sending;
-      await this.send(sending);
-      this.sending.shift();
+  async attempt(act) {
+    try {
+      await act();
+    } catch (error) {
+      notify(error.message, 'bad');
     }
   }
 
-  async send(sending) {
-    const { text, bubble, key } = sending;
-    for (;;) {
-      try {
-        const { userMessage, sessionStatus } = await api.send(this.id, { content: text, transport: 'websocket', clientMessageId: key });
-        sending.id = userMessage.id;
-        const shown = this.bubbles.get(userMessage.id);
-        if (shown && shown !== bubble) bubble.element.remove();
-        else {
-          this.bubbles.set(userMessage.id, bubble);
-          this.settle(bubble, text, userMessage.createdAt);
-        }
-        this.onSent(sessionStatus);
-        return;
-      } catch (error) {
-        // With the same key it is stored only once.
-        const isTransient = error.status === 0 || error.status === 503;
-        if (!isTransient || this.isClosed) return this.showRefusal(sending, error);
-        await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
-      }
-    }
+  async stop() {
+    const { cancelled } = await api.cancel(this.id);
+    if (!cancelled.length) notify('There was no reply to stop.');
   }
 
-  showRefusal(sending, error) {
-    const retry = h('button', { type: 'button', class: 'link', onclick: () => {
-      sending.bubble.pend(sending.text);
-      this.sending.push(sending);
-      if (this.sending.length === 1) this.sendAll();
-    } }, 'Send again');
-    sending.bubble.annotate({ failure: error, action: this.isClosed || error.status === 400 ? undefined : retry });
-  }
-}
-
-/** The view of a message. */
-class Bubble {
-  isStored = false;
-  text = '';
-
-  constructor(isAgent, name) {
-    this.isAgent = isAgent;
-    this.author = h('span', { class: 'author clip' }, name);
-    this.time = h('time', { class: 'muted' });
-    this.words = h('p', { class: 'words', dir: 'auto' });
-    this.notes = h('div', { class: 'notes' });
-    this.element = h('li', { class: isAgent ? 'message agent' : 'message user' },
-      h('p', { class: 'by' }, this.author, this.time), this.words, this.notes);
+  /** Opens a failed turn again, or sends its message in a new session if its key is unknown. */
+  async retry(message) {
+    if (this.isClosed || !canRepeat(message.id)) return sendAgain(this.session(), message, message.text, this.read);
+    await repeat(this.id, message.id);
+    message.fail(undefined);
   }
 
-  /** Shows the stored message. */
-  set(text, createdAt) {
-    this.isStored = true;
-    this.element.classList.remove('streaming', 'pending');
-    this.write(text);
-    const at = new Date(createdAt);
-    this.element.dataset.at = at.getTime();
-    this.time.dateTime = at.toISOString();
-    this.time.title = fullTime(at);
-    setText(this.time, timeOfDay(at));
-  }
-
-  /** Shows a message that is being streamed. */
-  stream(text) {
-    this.element.classList.add('streaming');
-    this.write(text);
-  }
-
-  /** Shows a message that is being sent. */
-  pend(text) {
-    this.element.classList.add('pending');
-    this.notes.replaceChildren();
-    setText(this.time, 'sending');
-    this.write(text);
-  }
-
-  write(text) {
-    this.text = text;
-    setText(this.words, text);
-  }
-
-  annotate({ thought, attachments, failure, action }) {
-    const notes = [];
-    if (thought) notes.push(h('details', {}, h('summary', {}, 'Thought'), h('p', {}, thought)));
-    for (const { type, url, name } of attachments ?? []) notes.push(h('p', { class: 'attachment' }, `${type}: `, h('span', { class: 'mono' }, name ?? url)));
-    if (failure) notes.push(h('p', { class: 'failure' }, failure.message, action && ' ', action));
-    this.notes.replaceChildren(...notes);
-    if (failure) {
-      this.element.classList.remove('pending');
-      if (!this.isStored) setText(this.time, this.isAgent ? '' : 'not sent');
-    }
+  async regenerate(reply) {
+    const message = this.messages.get(reply.inReplyTo);
+    if (!message) throw new Error('The message of this reply is not on this page. Load earlier messages first.');
+    await sendAgain(this.session(), message, message.text, this.read);
   }
 }

@@ -5,24 +5,32 @@ import { Conversation } from './conversation.js';
 import { Countdown } from './countdown.js';
 import { changeTimeout, confirmDelete } from './dialogs.js';
 import { download, emptyState, h, notify, setText } from './dom.js';
+import { showFacts } from './facts.js';
 import { subscribe } from './live.js';
-import { count, fullTime, nameOf, short } from './format.js';
+import { fullTime, nameOf, short } from './format.js';
+import { continueSession } from './sending.js';
+import { Title } from './title.js';
 
 const PAGE = 50;
+/** The number of pages of a search in which an expired session is looked for. */
+const MAX_PAGES = 40;
+const STATES = { active: 'Active', near: 'Expiring soon', expired: 'Expired', deleted: 'Deleted' };
 
 export function sessionView(id, signal, parameters) {
-  return new SessionPage(id, signal).element;
+  return new SessionPage(id, signal, parameters).element;
 }
 
 class SessionPage {
   isOver = false;
 
-  constructor(id, signal) {
+  constructor(id, signal, parameters) {
     this.id = id;
     this.signal = signal;
+    const message = parameters?.get('message');
+    this.found = message ? { id: message, at: timeOf(parameters.get('at')) } : undefined;
     this.element = h('div', { class: 'view' }, h('p', { class: 'loading', role: 'status' }, 'Loading the session'));
     signal.addEventListener('abort', () => this.leave());
-    this.open();
+    this.load();
   }
 
   leave() {
@@ -30,19 +38,22 @@ class SessionPage {
     this.countdown?.stop();
   }
 
-  async open() {
+  async load() {
     try {
-      this.session = await api.session(this.id, this.signal);
+      await this.open();
     } catch (error) {
       if (!this.signal.aborted) await this.openFailed(error);
-      return;
     }
+  }
+
+  async open() {
+    this.session = await api.session(this.id, this.signal);
     const page = await this.firstPage(api.messages);
     if (this.signal.aborted) return;
     this.build();
-    this.conversation.userName = nameOf(this.session) ?? 'User';
-    this.conversation.show(page);
     this.nameAgent();
+    await this.conversation.open(page, this.found);
+    if (this.signal.aborted) return;
     this.unsubscribe = subscribe(this.id, page.cursors?.after ?? 0, {
       event: (name, data) => this.handle(name, data),
       state: (state) => this.conversation.connection(state),
@@ -54,31 +65,46 @@ class SessionPage {
   async openFailed(error) {
     if (error.status === 0) {
       this.showMessage('The server does not respond', 'This page will load as soon as it does.');
-      setTimeout(() => !this.signal.aborted && this.open(), 2000);
+      setTimeout(() => !this.signal.aborted && this.load(), 2000);
       return;
     }
     if (error.status === 401) {
       const prompt = h('button', { type: 'button', onclick: reopenTokenPrompt }, 'Enter the token');
       return this.showMessage('Not signed in', 'This session requires a token.', prompt);
     }
-    if (error.status !== 410) {
-      return this.showMessage('Session not found', 'It was deleted, is no longer retained, or is not visible with this token.');
-    }
+    if (error.status === 410) return this.openExpired(error.details.expiresAt);
+    if (error.status !== 404) return this.showMessage('The session cannot be shown', error.message);
+    this.showMessage('Session not found', 'It was deleted, is no longer retained, or is not visible with this token.');
+  }
+
+  async openExpired(expiresAt) {
     this.isOver = true;
-    let page = { messages: [], hasMore: false };
-    let isReadable = true;
-    try {
-      page = await this.firstPage(api.transcript);
-    } catch {
-      isReadable = false;
-    }
+    const [page, session] = await Promise.all([
+      this.firstPage(api.transcript).catch(() => undefined),
+      this.findExpired().catch(() => undefined),
+    ]);
     if (this.signal.aborted) return;
-    this.expiredAt = error.details.expiresAt;
+    this.session = session;
+    this.expiresAt = expiresAt;
     this.build();
-    this.conversation.show(page);
-    this.close('expired', isReadable
-      ? `This session expired on ${fullTime(this.expiredAt)}. Its messages are retained for a while.`
-      : `This session expired on ${fullTime(this.expiredAt)}. Its transcript requires the admin token.`);
+    this.close('expired', page
+      ? `This session expired on ${fullTime(expiresAt)}. Its messages are retained for a while.`
+      : `This session expired on ${fullTime(expiresAt)}. Its transcript requires the admin token.`);
+    if (session) this.nameAgent();
+    await this.conversation.open(page ?? { messages: [], hasMore: false }, this.found);
+  }
+
+  /** An expired session's details, which only the list has. */
+  async findExpired() {
+    const { role, userId } = await api.me(this.signal);
+    const filter = { q: this.id, status: 'expired', limit: 1, userId: role === 'user' ? userId : undefined };
+    let cursor;
+    for (let page = 0; page < MAX_PAGES; page += 1) {
+      const { sessions, nextCursor } = await api.sessions({ ...filter, cursor }, this.signal);
+      if (sessions.length || !nextCursor) return sessions[0];
+      cursor = nextCursor;
+    }
+    return undefined;
   }
 
   showMessage(title, text, action = h('a', { href: '#/' }, 'All sessions')) {
@@ -86,24 +112,29 @@ class SessionPage {
   }
 
   firstPage(read) {
-    this.read = (parameters) => read(this.id, parameters, this.signal);
+    this.reader = read;
+    this.read = (parameters) => this.reader(this.id, parameters, this.signal);
     return this.read({ limit: PAGE });
   }
 
   build() {
-    this.title = h('h1', { class: 'clip' }, 'Session');
+    this.title = new Title((title) => this.rename(title));
+    this.agent = h('span', { dir: 'auto' });
     this.chip = h('span', { class: 'chip' }, 'Active');
     this.conversation = new Conversation(this.id, {
-      earlier: (before) => this.read({ limit: PAGE, before }),
+      read: this.read,
+      session: () => this.session,
       sent: (status) => this.take({ ...this.session, ...status, timeRemaining: new Date(status.expiresAt) - Date.now() }),
+      signal: this.signal,
     });
-    const action = (text, act, kind = '') => h('button', { type: 'button', class: kind, onclick: act }, text);
+    const action = (text, act, kind = '') => h('button', { type: 'button', class: kind, onclick: () => this.attempt(act) }, text);
     this.living = [action('Renew', () => this.renew()), action('Change timeout', () => this.patch())];
     this.actions = h('div', { class: 'actions' }, ...this.living,
       action('Export', () => this.export()), action('Delete', () => this.remove(), 'danger-quiet'));
     this.facts = h('dl', { class: 'facts' });
-    const head = [h('p', { class: 'crumb' }, h('a', { href: '#/' }, 'Sessions')), h('div', { class: 'title-line' }, this.title, this.chip)];
-    if (this.session) {
+    const crumb = h('p', { class: 'crumb' }, h('a', { href: '#/' }, 'Sessions'), this.agent);
+    const head = [crumb, h('div', { class: 'title-line' }, this.title.element, this.chip)];
+    if (this.session && !this.isOver) {
       this.countdown = new Countdown(this.session, { ended: () => this.runOut() });
       head.push(this.countdown.element);
     }
@@ -112,18 +143,16 @@ class SessionPage {
       h('div', { class: 'columns' },
         this.conversation.element,
         h('aside', { class: 'card', 'aria-label': 'About this session' }, h('h2', {}, 'About this session'), this.facts)));
-    if (this.session) this.take(this.session);
-    else this.showFacts([['Session', this.id, 'mono'], ['Expired', fullTime(this.expiredAt)]]);
+    this.show(this.session ?? { sessionId: this.id, expiresAt: this.expiresAt });
   }
 
   async nameAgent() {
     try {
       const name = (await namesOfAgents()).get(this.session.agentId);
       this.agentName = name ?? short(this.session.agentId);
-      setText(this.title, name ?? 'Removed agent');
-      document.title = `${this.agentName} · sessiond`;
+      this.isRemoved = !name;
       this.conversation.nameAgent(this.agentName);
-      this.take(this.session);
+      this.show(this.session);
     } catch {
       // The page works without the name.
     }
@@ -133,44 +162,36 @@ class SessionPage {
   take(session) {
     this.session = session;
     this.countdown.take(session);
-    const { timeoutConfig: times } = session;
-    this.showFacts([
-      ['Session', session.sessionId, 'mono'],
-      ['Agent', this.agentName ?? session.agentId],
-      ['User', session.userId, 'mono'],
-      ['Created', fullTime(session.createdAt)],
-      ['Last activity', fullTime(session.lastActivity)],
-      ['Expires', fullTime(session.expiresAt)],
-      ['Renewed', session.renewalCount === 1 ? 'once' : `${count(session.renewalCount)} times`],
-      ['Timeout', `${count(times.timeoutMinutes)} min, maximum duration ${count(times.maxDurationMinutes)} min`],
-      ['Warning', `${count(times.warningThresholdMinutes)} min before expiration`],
-      ['Renewal', times.autoRenew ? 'automatic' : 'manual only'],
-      ['Metadata', JSON.stringify(session.metadata, undefined, 2), 'code'],
-    ]);
+    this.show(session);
+  }
+
+  show(session) {
+    showFacts(this.facts, session, this.isRemoved ? undefined : this.agentName ?? session.agentId);
+    this.showTitle(session);
+    if (session.metadata) this.conversation.userName = nameOf(session) ?? 'User';
     if (!this.isOver) this.mark(session.isNearExpiration ? 'near' : 'active');
   }
 
-  showFacts(facts) {
-    const shown = JSON.stringify(facts);
-    if (shown === this.shownFacts) return;
-    this.shownFacts = shown;
-    this.facts.replaceChildren(...facts.map(([name, value, kind]) => h('div', {},
-      h('dt', {}, name),
-      h('dd', { class: kind === 'mono' ? 'mono' : undefined }, kind === 'code' ? h('pre', { tabindex: '0', 'aria-label': name }, value) : value))));
+  showTitle({ metadata }) {
+    const title = typeof metadata?.title === 'string' ? metadata.title.trim() : '';
+    const name = this.isRemoved ? 'Removed agent' : this.agentName ?? 'Session';
+    this.title.show(title, name);
+    setText(this.agent, title && this.agentName ? ` / ${name}` : '');
+    if (this.agentName) document.title = `${title || this.agentName} · sessiond`;
   }
 
   mark(state) {
-    const words = { active: 'Active', near: 'Expiring soon', expired: 'Expired', deleted: 'Deleted' };
     this.chip.dataset.state = state;
-    setText(this.chip, words[state]);
+    setText(this.chip, STATES[state]);
   }
 
   handle(name, data) {
     if (this.conversation.handle(name, data)) return;
-    if (name === 'state') {
+    if (name === 'state' || name === 'sessionRenewed') {
       this.refresh();
-    } else if (name === 'sessionRenewed') {
-      this.refresh();
+    } else if (name === 'sessionUpdated') {
+      this.session = { ...this.session, metadata: data.metadata };
+      this.show(this.session);
     } else if (name === 'sessionExpirationWarning') {
       this.countdown.warn();
       this.mark('near');
@@ -193,10 +214,11 @@ class SessionPage {
   runOut() {
     if (this.isOver) return;
     this.countdown.finish();
+    // From now on, only the transcript is readable.
+    this.reader = api.transcript;
     this.close('expired', 'This session has expired. Its messages are retained for a while.');
   }
 
-  /** Handles the end of the events. */
   ended(error) {
     if (!error) return;
     if (error.status === 410) this.runOut();
@@ -207,16 +229,30 @@ class SessionPage {
     this.isOver = true;
     this.mark(state);
     this.countdown?.stop();
+    this.title.freeze();
     for (const button of this.living) button.disabled = true;
     if (state === 'deleted') for (const button of this.actions.children) button.disabled = true;
-    this.conversation.close(text);
+    const canContinue = state === 'expired' && this.session !== undefined;
+    const proceed = h('button', { type: 'button', class: 'primary', onclick: () => this.proceed(proceed) }, 'Continue');
+    this.conversation.close(text, canContinue, ...(canContinue ? [proceed] : []));
+  }
+
+  async proceed(button) {
+    button.disabled = true;
+    await this.attempt(() => continueSession(this.session));
+    button.disabled = false;
+  }
+
+  async rename(title) {
+    return this.attempt(async () => {
+      this.take(await api.update(this.id, { metadata: { title: title || null } }));
+      return true;
+    });
   }
 
   async renew() {
-    await this.attempt(async () => {
-      this.take(await api.renew(this.id));
-      notify('Renewed.', 'good');
-    });
+    this.take(await api.renew(this.id));
+    notify('Renewed.', 'good');
   }
 
   async patch() {
@@ -232,18 +268,22 @@ class SessionPage {
     location.hash = '#/';
   }
 
-  async attempt(act) {
-    try {
-      await act();
-    } catch (error) {
-      notify(error.message, 'bad');
-    }
+  async export() {
+    download(`session-${this.id}.jsonl`, await api.export(this.id), 'application/x-ndjson');
   }
 
-  /** Downloads the lines that `sessiond import` reads. */
-  async export() {
-    await this.attempt(async () => {
-      download(`session-${this.id}.jsonl`, await api.export(this.id), 'application/x-ndjson');
-    });
+  async attempt(act) {
+    try {
+      return await act();
+    } catch (error) {
+      notify(error.message, 'bad');
+      return undefined;
+    }
   }
+}
+
+/** A time in milliseconds, from either form in which the API takes one. */
+function timeOf(text) {
+  const ms = /^\d+$/.test(text ?? '') ? Number(text) : Date.parse(text ?? '');
+  return Number.isFinite(ms) ? ms : undefined;
 }

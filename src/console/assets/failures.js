@@ -1,0 +1,52 @@
+// Why a turn failed, in words; for administrators also the cause that the server noted.
+
+import { api } from './api.js';
+import { timeOfDay } from './format.js';
+
+const WORDS = {
+  unavailable: 'The model server cannot be reached.',
+  busy: 'The model server is busy.',
+  too_long: 'The conversation is too long for the model.',
+  refused: 'The agent declined to reply.',
+  misconfigured: 'The agent is not configured correctly.',
+  timeout: 'The agent did not reply in time.',
+  invalid_reply: 'The agent’s reply was interrupted or could not be read.',
+  cancelled: 'Stopped before a reply.',
+  expired: 'The session expired before a reply.',
+  internal: 'The server failed while it handled this message.',
+};
+
+/** How long after a message its turn can fail: retries, the queue and the timeout included. */
+const LONGEST_TURN = 3_600_000;
+
+/** The reason of an `agentError` in words. Only a refusal has words of its own. */
+export function failureText({ reason, code, message }) {
+  const known = WORDS[reason] ?? (code === 'TURN_CANCELLED' ? WORDS.cancelled : undefined);
+  const own = typeof message === 'string' ? message : '';
+  if (!known) return own || 'No reply.';
+  return reason === 'refused' && own ? `${known} ${own}` : known;
+}
+
+/** The agent's last failure if it fits the failure of a message, for administrators. */
+export async function failureCause(agentId, reason, sentAt) {
+  try {
+    if ((await api.me()).role === 'user') return undefined;
+    const agent = (await api.agentStates()).find(({ id }) => id === agentId);
+    const last = agent?.lastFailure;
+    const delay = last ? new Date(last.at) - new Date(sentAt) : -1;
+    if (!last?.cause || last.reason !== reason || delay < 0 || delay > LONGEST_TURN) return undefined;
+    return `The agent’s last failure, at ${timeOfDay(last.at)}: ${last.cause}`;
+  } catch {
+    // Without the administrator's rights there is only the reason.
+    return undefined;
+  }
+}
+
+/** What a reply lacks, in words. */
+export function shortcoming({ interrupted, truncated, finishReason }) {
+  if (interrupted) return 'Stopped before it was complete.';
+  if (truncated) return 'Cut off: the agent’s time was over.';
+  if (finishReason === 'length') return 'Cut off: the model’s limit of tokens was reached.';
+  if (finishReason === 'content_filter') return 'Cut off by the model server’s content filter.';
+  return undefined;
+}

@@ -1,0 +1,67 @@
+// Sends messages, and continues conversations in new sessions.
+
+import { api } from './api.js';
+import { saveDraft } from './composer.js';
+import { newId } from './dialogs.js';
+import { notify } from './dom.js';
+
+const RETRY_AFTER = 1500;
+const MAX_KEYS = 500;
+
+/** The messages that were sent from this page, with their keys, by which a failed turn is repeated. */
+const sent = new Map();
+
+/** Sends a message until the server has responded. With the same key it is stored only once. */
+export async function send(sessionId, fields, { key = newId(), isOver = () => false } = {}) {
+  const body = { ...fields, transport: 'websocket', clientMessageId: key };
+  for (;;) {
+    try {
+      const answer = await api.send(sessionId, body);
+      sent.set(answer.userMessage.id, body);
+      if (sent.size > MAX_KEYS) sent.delete(sent.keys().next().value);
+      return answer;
+    } catch (error) {
+      const isTransient = error.status === 0 || error.status === 503;
+      if (!isTransient || isOver()) throw error;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
+    }
+  }
+}
+
+export const canRepeat = (messageId) => sent.has(messageId);
+
+/** Opens the failed turn of a message again. */
+export const repeat = (sessionId, messageId) => api.send(sessionId, sent.get(messageId));
+
+const like = ({ agentId, userId, metadata, timeoutConfig }) => ({ agentId, userId, metadata, timeoutConfig });
+const open = ({ sessionId }) => {
+  location.hash = `#/sessions/${sessionId}`;
+};
+
+/** Continues a session, which may have expired, in a new one. */
+export async function continueSession(session) {
+  open(await api.create({ ...like(session), continueFrom: { sessionId: session.sessionId } }));
+}
+
+/** Sends a message again, or another text in its stead, in a session that continues up to it. */
+export async function sendAgain(session, message, text, read) {
+  const { messages: [before] } = await read({ before: message.createdAt, limit: 1 });
+  const continueFrom = before && { sessionId: session.sessionId, upToMessageId: before.id };
+  const created = await api.create({ ...like(session), continueFrom });
+  try {
+    const fields = { content: text, metadata: ownMetadata(message, session) };
+    await send(created.sessionId, message.attachments ? { ...fields, attachments: message.attachments } : fields);
+    notify('Continued in a new session. The earlier one is unchanged.', 'good');
+  } catch (error) {
+    saveDraft(created.sessionId, text);
+    notify(error.message, 'bad');
+  }
+  open(created);
+}
+
+/** A message's metadata without the session's, which is merged into it. */
+function ownMetadata({ metadata }, session) {
+  const isOwn = ([name, value]) =>
+    name !== 'sessionId' && name !== 'agentError' && JSON.stringify(value) !== JSON.stringify(session.metadata[name]);
+  return Object.fromEntries(Object.entries(metadata).filter(isOwn));
+}
