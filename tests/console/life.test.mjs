@@ -39,7 +39,9 @@ test('a session nears its expiry and expires on an open page', async () => {
   await chip.filter({ hasText: 'Expired' }).waitFor();
   assert.equal(await page.getByLabel('Message').isVisible(), false, 'no more messages can be sent');
   assert.equal((await words(page)).length, 2, 'the messages stay');
-  await list.getByRole('heading', { name: 'No sessions yet' }).waitFor();
+  await list.getByRole('heading', { name: 'No active sessions' }).waitFor();
+  await list.getByRole('button', { name: 'Show expired sessions' }).click();
+  await list.locator('.sessions').getByText(/^kept until /).waitFor();
 
   await page.reload();
   await page.getByText('Its messages are retained for a while.').waitFor();

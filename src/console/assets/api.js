@@ -116,6 +116,7 @@ export const api = {
   file: async (path, type, signal) => (await call(path, { signal, headers: { Accept: type } })).blob(),
   update: (id, body) => json(session(id), { method: 'PATCH', body }),
   cancel: (id) => json(`${session(id)}/cancel`, { method: 'POST' }),
+  searchMessages: (body, signal) => json('/api/messaging/messages/search', { method: 'POST', body, signal }),
 };
 
 let agentNames;
