@@ -11,6 +11,7 @@ use tower::ServiceBuilder;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::RequestBodyDeadlineLayer;
 use tower_http::validate_request::{ValidateRequest, ValidateRequestHeaderLayer};
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{OpenApi, Ref};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
@@ -20,6 +21,8 @@ use super::error::ApiError;
 use super::state::ApiState;
 use crate::app::error::AppError;
 use crate::auth::access::Access;
+use crate::auth::identity::Principal;
+use crate::domain::id::UserId;
 
 /// The maximum length of a request's body, in bytes.
 pub(super) const MAX_BODY: usize = 2 * 1024 * 1024;
@@ -164,11 +167,25 @@ fn describe(operation: &mut Operation, access: Access) {
         responses.insert(status.to_owned(), response);
     };
     add("403", "Forbidden");
+    operation.extensions = roles(access).map(|roles| Extensions::from_iter([("x-roles", roles)]));
     if access == Access::Public {
         operation.security = Some(Vec::new());
     } else {
         add("401", "Unauthorized");
     }
+}
+
+/// Returns the roles that may call, or `None` if every role may. Servers without an admin token
+/// treat the role `server` as `admin`.
+fn roles(access: Access) -> Option<Vec<&'static str>> {
+    let all = [
+        ("admin", Principal::Admin),
+        ("server", Principal::Server),
+        ("user", Principal::User(UserId::from(0))),
+    ];
+    let permitted = all.iter().filter(|(_, role)| access.permits(*role, true));
+    let permitted: Vec<_> = permitted.map(|(name, _)| *name).collect();
+    (permitted.len() < all.len()).then_some(permitted)
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {

@@ -25,7 +25,7 @@ use crate::api::state::ApiState;
     operation_id = "cancelSessionTurns",
     tag = "messages",
     params(SessionPath),
-    request_body(content = Option<CancelRequest>),
+    request_body(content = Option<CancelRequest>, example = json!({ "keepPartial": true })),
     responses(
         (
             status = 200,

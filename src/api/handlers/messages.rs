@@ -37,7 +37,9 @@ use crate::metrics::OpenGauge;
     operation_id = "sendSessionMessage",
     tag = "messages",
     params(SessionPath, KeyHeader),
-    request_body(content = SendMessageRequest),
+    request_body(content = SendMessageRequest, example = json!({
+        "content": "Hello!", "transport": "http",
+    })),
     responses(
         (
             status = 201,
@@ -93,7 +95,7 @@ pub(in crate::api) async fn send(
     operation_id = "streamSessionMessage",
     tag = "messages",
     params(SessionPath, KeyHeader),
-    request_body(content = StreamMessageRequest),
+    request_body(content = StreamMessageRequest, example = json!({ "content": "Hello!" })),
     responses(
         (
             status = 200,

@@ -34,7 +34,11 @@ use crate::domain::session::Session;
     operation_id = "createSession",
     tag = "sessions",
     params(KeyHeader),
-    request_body(content = CreateSessionRequest),
+    request_body(content = CreateSessionRequest, example = json!({
+        "agentId": "b850bc30-45f8-0041-a00a-83df46d8555d",
+        "userId": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+        "metadata": { "username": "Ada", "platform": "web" },
+    })),
     responses(
         (
             status = 201,
@@ -164,7 +168,7 @@ pub(in crate::api) async fn heartbeat(
     operation_id = "updateSessionTimeout",
     tag = "sessions",
     params(SessionPath),
-    request_body(content = TimeoutRequest),
+    request_body(content = TimeoutRequest, example = json!({ "timeoutMinutes": 60 })),
     responses(
         (
             status = 200, description = "The session", body = SessionInfo,

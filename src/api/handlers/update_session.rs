@@ -23,7 +23,9 @@ use crate::api::state::ApiState;
     operation_id = "updateSession",
     tag = "sessions",
     params(SessionPath),
-    request_body(content = UpdateSessionRequest),
+    request_body(content = UpdateSessionRequest, example = json!({
+        "metadata": { "title": "About the weather", "platform": null },
+    })),
     responses(
         (
             status = 200, description = "The session", body = SessionInfo,

@@ -1,172 +1,156 @@
-// The reference of the API, from /openapi.json: every call with its parameters, responses and examples.
+// The reference of the API, from /openapi.json: its contents, the filter, and links to operations.
 
-import { emptyState, h } from './dom.js';
+import { token } from './api.js';
+import { emptyState, h, setText } from './dom.js';
+import { guides } from './guides.js';
+import { readReader, reader, whenReaderChanges } from './reader.js';
+import { Description, documentation, fold, prose, unfold } from './reference.js';
+import { TryPanel } from './try.js';
 
 const main = document.querySelector('#main');
 
-/** Text with code between backquotes. */
-function prose(text = '') {
-  return text.split(/(`[^`]*`)/).map((part) => (part.startsWith('`') && part.length > 2 ? h('code', {}, part.slice(1, -1)) : part));
+/** Who the reader is, and what the examples use. */
+function readerLine() {
+  const text = h('p', { class: 'muted' });
+  const signIn = h('a', { href: '/' }, 'Sign in');
+  whenReaderChanges(() => {
+    const { role, agents: [agent], session, needsToken } = reader;
+    signIn.hidden = !needsToken || Boolean(role);
+    text.replaceChildren(...[
+      needsToken && (role ? `Your role is ${role}. ` : 'This server requires a token. '),
+      ...(agent ? ['The examples use the agent ', h('bdi', {}, agent.name), session ? ' and your newest session' : '', needsToken ? ', and TOKEN in place of your token.' : '.'] : [])].filter(Boolean));
+  });
+  return h('div', { class: 'actions' }, text, signIn);
 }
 
-/** An OpenAPI document whose references can be resolved. */
-class Description {
-  constructor(document) {
-    this.document = document;
+/** An operation, closed. */
+function operationOf(description, operation) {
+  const { operationId, method, path, summary, roles } = operation;
+  return fold({ class: 'operation', id: operationId }, [
+    h('span', { class: `method ${method}` }, method), h('h3', {}, summary), h('code', {}, path), roles && h('span', { class: 'chip' }, roles.length > 1 ? roles.join(' or ') : `${roles} only`),
+  ], () => [documentation(description, operation), new TryPanel(operation).element]);
+}
+
+/** Hides what does not match. `entries` are `{ element, link, text }`, `groups` the elements around them. */
+class Filter {
+  #input = h('input', { type: 'search', id: 'filter', autocomplete: 'off', spellcheck: 'false' });
+  #found = h('p', { class: 'muted', role: 'status' });
+  #all = h('button', { type: 'button', onclick: () => this.#toggleAll() }, 'Expand all');
+
+  constructor(entries, groups) {
+    this.entries = entries;
+    this.groups = groups;
+    this.element = h('div', { class: 'filters' }, h('div', { class: 'field grow' }, h('label', { for: 'filter' }, 'Filter'), this.#input), this.#all, this.#found);
+    this.#input.value = new URLSearchParams(location.search).get('filter') ?? '';
+    this.#input.addEventListener('input', () => this.set(this.#input.value));
+    this.#apply();
   }
 
-  resolve(value) {
-    if (!value?.$ref) return value ?? {};
-    const path = value.$ref.replace(/^#\//, '').split('/');
-    return this.resolve(path.reduce((found, key) => found?.[key], this.document));
+  set(text) {
+    this.#input.value = text;
+    // Without the fragment, which could name an operation that is hidden now.
+    history.replaceState(null, '', location.pathname + (text && `?${new URLSearchParams({ filter: text })}`));
+    this.#apply();
   }
 
-  /** The properties of a schema, including those of its parts. */
-  shape(schema) {
-    const { properties, required = [], allOf = [] } = this.resolve(schema);
-    const parts = [...allOf.map((part) => this.shape(part)), { properties, required }];
-    return {
-      properties: parts.some((part) => part.properties) ? Object.assign({}, ...parts.map((part) => part.properties)) : undefined,
-      required: parts.flatMap((part) => part.required),
-    };
+  #apply() {
+    const terms = this.#input.value.toLowerCase().split(/\s+/);
+    for (const { element, link, text } of this.entries) element.hidden = link.hidden = !terms.every((term) => text.includes(term));
+    for (const group of this.groups) group.hidden = !group.querySelector('[data-entry]:not([hidden])');
+    const count = this.entries.filter(({ element }) => !element.hidden).length;
+    setText(this.#found, terms.join('') && (count ? `${count} of ${this.entries.length}` : 'Nothing matches.'));
+    this.#label();
   }
 
-  /** The calls, grouped by tag. */
-  groups() {
-    const all = Object.entries(this.document.paths).flatMap(([path, item]) =>
-      Object.entries(item).map(([method, operation]) => ({ ...operation, path, method })));
-    return this.document.tags.map((tag) => ({ ...tag, operations: all.filter(({ tags }) => tags?.includes(tag.name)) }));
+  #shown() {
+    return this.entries.map(({ element }) => element).filter(({ hidden, open }) => !hidden && open !== undefined);
   }
 
-  /** A schema's type in words. */
-  type(schema) {
-    const found = this.resolve(schema);
-    if (found.enum) return found.enum.map((value) => JSON.stringify(value)).join(' or ');
-    const any = found.anyOf ?? found.oneOf;
-    if (any) return [...new Set(any.map((option) => this.type(option)))].join(' or ');
-    if (found.allOf && !found.type) return 'object';
-    const types = [found.type ?? 'any'].flat().map((type) => (type === 'array' ? `array of ${this.type(found.items)}` : type));
-    const format = found.format && !/^int|^double/.test(found.format) ? ` (${found.format})` : '';
-    return types.join(' or ') + format;
+  #label() {
+    setText(this.#all, this.#shown().some(({ open }) => !open) ? 'Expand all' : 'Collapse all');
   }
 
-  /** An example value of a schema. */
-  example(schema, depth = 0) {
-    const found = this.resolve(schema);
-    if (found.example !== undefined) return found.example;
-    if (found.enum) return found.enum[0];
-    const any = !found.properties && (found.anyOf ?? found.oneOf ?? found.allOf);
-    if (any) return this.example(any.find((option) => option.type !== 'null') ?? any[0], depth);
-    const type = [found.type].flat().find((name) => name !== 'null');
-    if (type === 'object' && depth < 6) {
-      return Object.fromEntries(Object.entries(found.properties ?? {}).map(([name, value]) => [name, this.example(value, depth + 1)]));
+  #toggleAll() {
+    const isExpanding = this.#all.textContent === 'Expand all';
+    for (const element of this.#shown()) {
+      if (isExpanding) unfold(element);
+      else element.open = false;
     }
-    if (type === 'array') return [this.example(found.items, depth + 1)];
-    if (type === 'string') return found.format === 'uuid' ? '018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44' : found.format === 'date-time' ? '2024-01-15T10:30:45.123Z' : 'text';
-    return { boolean: true, integer: found.minimum ?? 1, number: found.minimum ?? 1 }[type] ?? {};
+    this.#label();
   }
 }
 
-function code(value, label) {
-  const text = typeof value === 'string' ? value : JSON.stringify(value, undefined, 2);
-  return h('pre', { class: 'sample', tabindex: '0', 'aria-label': label }, text);
+/** Opens what the fragment of the URL names. */
+function follow(filter) {
+  const { hash, pathname } = location;
+  const target = document.getElementById(hash.slice(1));
+  if (!target || !main.contains(target)) return;
+  if (target.hidden) {
+    filter.set('');
+    history.replaceState(null, '', pathname + hash);
+  }
+  if (target.open === false) unfold(target);
+  (target.querySelector('summary') ?? target).focus({ preventScroll: true });
+  target.scrollIntoView();
 }
 
-function fields(entries, caption) {
-  return h('table', { class: 'fields' }, h('caption', {}, caption),
-    h('thead', {}, h('tr', {}, ...['Name', 'Type', 'Description'].map((name) => h('th', { scope: 'col' }, name)))),
-    h('tbody', {}, ...entries.map(({ name, type, required, text }) => h('tr', {},
-      h('th', { scope: 'row' }, h('code', {}, name), required && h('span', { class: 'required' }, ' required')),
-      h('td', { class: 'muted' }, type),
-      h('td', {}, ...prose(text))))));
-}
-
-function schemaFields(description, schema, caption) {
-  const { properties, required } = description.shape(schema);
-  if (!properties) return undefined;
-  return fields(Object.entries(properties).map(([name, value]) => ({
-    name, type: description.type(value), required: required.includes(name), text: value.description ?? description.resolve(value).description,
-  })), caption);
-}
-
-function requestBody(description, { requestBody: body }) {
-  if (!body) return [];
-  const { schema, example, examples } = description.resolve(body).content['application/json'];
-  const samples = Object.values(examples ?? { body: { value: example ?? description.example(schema) } });
-  return [schemaFields(description, schema, 'Body'), ...samples.map(({ value }) => code(value, 'Example of a body'))];
-}
-
-function parameters(description, { parameters: list }) {
-  if (!list?.length) return [];
-  return [fields(list.map(({ name, in: place, schema, required, description: text }) => ({
-    name, required, type: `${description.type(schema)}, ${{ query: 'in the query', path: 'in the path', header: 'a header' }[place]}`, text,
-  })), 'Parameters')];
-}
-
-/** The fields of a response, unless they are shared, and its examples. */
-function samplesOf(description, { schema, example, examples = {} }, isError) {
-  const named = Object.entries(examples);
-  const shown = named.length ? named : [['response', { value: example ?? description.example(schema) }]];
-  const samples = shown.flatMap(([name, { value }]) => [
-    (isError || named.length > 1) && h('p', { class: 'sample-name muted' }, isError ? value.error?.type ?? name : name),
-    code(value, `Example: ${name}`)]);
-  const isShared = schema.$ref === '#/components/schemas/ApiError';
-  return [!isShared && schemaFields(description, schema, 'Fields'), ...samples];
-}
-
-/** The events of a stream, with their fields and examples. */
-function events(description, { schema, examples = {} }) {
-  const samples = Object.values(examples).map(({ value }) => value);
-  return description.resolve(schema).oneOf.flatMap((option) => {
-    const { properties } = description.resolve(option);
-    const name = properties.event.const;
-    return [schemaFields(description, properties.data.contentSchema, name),
-      ...samples.filter(({ event }) => event === name).map(({ data }) => code(JSON.parse(data), `Example of ${name}`))];
+/** Prints everything, and closes again what was closed. */
+function expandForPrint() {
+  let opened = [];
+  addEventListener('beforeprint', () => {
+    // What is opened may contain more.
+    for (let closed; (closed = [...main.querySelectorAll('details:not([open])')]).length;) {
+      closed.forEach(unfold);
+      opened.push(...closed);
+    }
+  });
+  addEventListener('afterprint', () => {
+    for (const element of opened) element.open = false;
+    opened = [];
   });
 }
 
-function response(description, status, value) {
-  const { description: text, content = {} } = description.resolve(value);
-  const [type, media] = Object.entries(content)[0] ?? [];
-  const isError = Number(status) >= 400;
-  const samples = {
-    'application/json': () => samplesOf(description, media, isError),
-    'text/event-stream': () => events(description, media),
-  }[type]?.() ?? Object.values(media?.examples ?? {}).map((sample) => code(sample.value, 'Example'));
-  return h('details', { open: false }, h('summary', {},
-    h('span', { class: isError ? 'status bad' : 'status' }, status), ' ', ...prose(text), type && type !== 'application/json' && h('span', { class: 'muted' }, ` · ${type}`)),
-  ...samples.filter(Boolean));
-}
-
-function operation(description, call) {
-  const { operationId, method, path, summary, description: text, responses, security } = call;
-  const isOpen = security?.length === 0;
-  const statuses = Object.entries(responses).sort(([a], [b]) => a - b);
-  return h('section', { class: 'operation card', id: operationId, 'aria-labelledby': `${operationId}-title` },
-    h('h3', { id: `${operationId}-title` }, summary),
-    h('p', { class: 'call' }, h('span', { class: `method ${method}` }, method.toUpperCase()), h('code', {}, path)),
-    h('p', {}, ...prose(text), isOpen && ' No credentials are required.'),
-    ...parameters(description, call), ...requestBody(description, call),
-    h('h4', {}, 'Responses'), ...statuses.map(([status, value]) => response(description, status, value)));
-}
-
 async function show() {
+  token.whenChanged?.(readReader);
+  readReader();
   const response = await fetch('/openapi.json');
   if (!response.ok) throw new Error(`The server responded with status ${response.status}.`);
   const description = new Description(await response.json());
-  const { info } = description.document;
-  const groups = description.groups();
-  const contents = h('nav', { class: 'contents', 'aria-label': 'Calls' }, ...groups.flatMap(({ name, operations }) => [
-    h('p', { class: 'muted' }, name),
-    h('ul', {}, ...operations.map(({ operationId, summary }) => h('li', {}, h('a', { href: `#${operationId}` }, summary))))]));
-  const head = h('div', {}, h('h1', {}, 'The API'), h('p', { class: 'summary' }, `${info.title} ${info.version}`),
-    ...info.description.split('\n\n').map((text) => h('p', { class: 'lead' }, ...prose(text))));
-  main.replaceChildren(h('div', { class: 'docs' }, contents, h('div', { class: 'view' }, head,
-    ...groups.flatMap(({ name, description: text, operations }) => [
-      h('h2', { class: 'group' }, name[0].toUpperCase() + name.slice(1), h('span', { class: 'muted' }, text)),
-      ...operations.map((call) => operation(description, call))]))));
-  // The target of the fragment exists only now.
-  if (location.hash.length > 1) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+  const { info, tags } = description.document;
+  const entries = [];
+  const groups = [];
+  const contents = h('nav', { class: 'contents', 'aria-label': 'Contents' });
+  /** Adds a group to the contents. */
+  const add = (title, elements, names, texts) => {
+    const links = elements.map((element, index) => {
+      const link = h('li', {}, h('a', { href: `#${element.id}` }, names[index]));
+      for (const part of [element, link]) part.dataset.entry = '';
+      entries.push({ element, link, text: texts[index] });
+      return link;
+    });
+    groups.push(h('div', {}, h('p', { class: 'muted' }, title), h('ul', {}, ...links)));
+    contents.append(groups.at(-1));
+  };
+  const sections = tags.map(({ name, description: text }) => {
+    const own = description.operations.filter((operation) => operation.tags.includes(name));
+    const elements = own.map((operation) => operationOf(description, operation));
+    const title = name[0].toUpperCase() + name.slice(1);
+    add(title, elements, own.map(({ summary }) => summary), own.map((operation) => operation.text));
+    return h('section', {}, h('h2', { class: 'group' }, title, h('span', { class: 'muted' }, text)), h('div', { class: 'card list' }, ...elements));
+  });
+  groups.push(...sections);
+  const more = guides(description);
+  add('Guides', more, more.map((element) => element.getAttribute('aria-label')), more.map(({ textContent }) => textContent.toLowerCase()));
+  const filter = new Filter(entries, groups);
+  main.replaceChildren(h('div', { class: 'docs' }, contents, h('div', { class: 'view' },
+    h('div', {}, h('h1', {}, 'The API'), h('p', { class: 'summary' }, `${info.title} ${info.version}`),
+      ...info.description.split('\n\n').map((text) => h('p', { class: 'lead' }, ...prose(text)))),
+    readerLine(), filter.element, ...sections, ...more)));
+  expandForPrint();
+  addEventListener('hashchange', () => follow(filter));
+  // A link to the present fragment changes nothing, but its target may have been closed.
+  contents.addEventListener('click', ({ target }) => target.hash === location.hash && follow(filter));
+  if (location.hash) follow(filter);
 }
 
 show().catch((error) => main.replaceChildren(emptyState('The reference cannot be shown', error.message)));
