@@ -69,8 +69,8 @@ function messageFinder({ q, status, agentId, userId }) {
   const known = new Map();
   return new Finder(async (cursor, limit, signal) => {
     const { messages, nextCursor } = await api.searchMessages({ query: q, agentId: agentId || undefined, userId: userId || undefined, limit, cursor }, signal);
-    const unknown = messages.filter(({ sessionId }) => !known.has(sessionId) && known.set(sessionId, undefined));
-    await inParallel(unknown, async (message) => known.set(message.sessionId, await sessionOf(message, signal)));
+    const unknown = new Map(messages.filter(({ sessionId }) => !known.has(sessionId)).map((message) => [message.sessionId, message]));
+    await inParallel([...unknown.values()], async (message) => known.set(message.sessionId, await sessionOf(message, signal)));
     const items = messages.map((message) => ({ ...message, session: known.get(message.sessionId) }));
     return { items: items.filter(({ session }) => status === 'all' || session?.status === status), nextCursor };
   });

@@ -210,13 +210,13 @@ class Sessions {
     this.loading?.abort();
     const { signal } = (this.loading = new AbortController());
     this.showFilter();
-    this.element.setAttribute('aria-busy', 'true');
+    this.isLoading = true;
     await this.attempt(signal, async () => {
       await this.identify(signal);
       if (this.filter.q.trim()) await this.find(signal);
       else await this.list(signal);
     });
-    if (!signal.aborted) this.element.removeAttribute('aria-busy');
+    if (!signal.aborted) this.isLoading = false;
   }
 
   async attempt(signal, act) {
@@ -243,8 +243,8 @@ class Sessions {
       await new Promise((resolve) => setTimeout(resolve, REFRESH_INTERVAL));
       if (this.signal.aborted) return;
       const { signal } = this.loading;
-      const isIdle = this.role ? !this.element.hasAttribute('aria-busy') : true;
-      if (document.hidden || this.filter.q.trim() || !isIdle) continue;
+      // A search is not refreshed, but repeated if it could not begin.
+      if (document.hidden || this.isLoading || (this.role && this.filter.q.trim())) continue;
       if (this.role) await this.attempt(signal, () => this.list(signal, true));
       else await this.load();
     }
