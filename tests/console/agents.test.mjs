@@ -97,11 +97,12 @@ test('a newcomer sees that a model server is down and why, repairs it, probes it
   browser.assertNoComplaints();
 });
 
-test('hostile names and causes are shown as text', async () => {
+test('hostile names and causes are shown as text', async (context) => {
   const usual = model.answer;
+  context.after(() => { model.answer = usual; });
   model.answer = (response) => {
     response.writeHead(400, { 'Content-Type': 'application/json' });
-    response.end(JSON.stringify({ error: { message: `${SCRIPT} ${'\u202e'}${'long'.repeat(200)}` } }));
+    response.end(JSON.stringify({ error: { message: `<svg onload=alert(1) onerror=alert(2)> ${'\u202e'}${'long'.repeat(200)}` } }));
   };
   await failATurn(ids.Mallory);
   const browser = await Browser.start({ viewport: { width: 320, height: 640 } });
@@ -118,11 +119,11 @@ test('hostile names and causes are shown as text', async () => {
   }
   assert.equal(await page.evaluate(() => window.hacked), undefined);
   browser.assertNoComplaints();
-  model.answer = usual;
 });
 
-test('an agent is probed once at a time, and its id can be copied', async () => {
+test('an agent is probed once at a time, and its id can be copied', async (context) => {
   const usual = model.answer;
+  context.after(() => { model.answer = usual; });
   const held = [];
   model.answer = (response) => held.push(response);
   const browser = await Browser.start();
@@ -138,5 +139,4 @@ test('an agent is probed once at a time, and its id can be copied', async () => 
   for (const response of held.splice(0)) usual(response);
   await card(first, 'Ada').getByRole('heading', { name: 'The agent replies' }).waitFor();
   browser.assertNoComplaints();
-  model.answer = usual;
 });
