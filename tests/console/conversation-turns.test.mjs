@@ -56,7 +56,7 @@ test('thinking and tools are shown while they happen, and the reply with its det
   const turn = await asked;
   turn.send('activity', { kind: 'thinking', text: 'They want <b>rain</b>. ' });
   turn.send('activity', { kind: 'tool', name: 'weather', state: 'started', text: 'Zürich' });
-  const activity = page.locator('.activity');
+  const activity = page.locator('.doing');
   await activity.getByText('weather · started · Zürich').waitFor();
   turn.send('activity', { kind: 'thinking', text: 'Or sun.' });
   turn.send('activity', { kind: 'tool', name: 'weather', state: 'failed', text: 'no such city' });

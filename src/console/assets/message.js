@@ -29,7 +29,7 @@ export class Message {
     this.time = h('time', { class: 'muted' });
     this.words = h(isAgent ? 'div' : 'p', { class: isAgent ? 'words prose' : 'words', dir: isAgent ? undefined : 'auto' });
     if (isAgent) this.markdown = new Markdown(this.words);
-    this.activity = h('div', { class: 'activity' });
+    this.activity = h('div', { class: 'doing' });
     this.notes = h('div', { class: 'notes' });
     this.tools = h('div', { class: 'tools' });
     this.element = h('li', { class: isAgent ? 'message agent' : 'message user' },
