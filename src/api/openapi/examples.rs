@@ -20,8 +20,8 @@ use crate::api::error::ApiError;
 use crate::app::error::Unavailable;
 use crate::app::{
     AgentOverview, Character, EffectiveSetting, FoundMessage, FoundMessages, Health, LastBackup,
-    MessagePreview, Page, ProbeOutcome, ProbedAgent, Reason, SECRET_IS_SET, SettingSource, Stats, Status,
-    StorageInfo, Verified, WaitingTurns,
+    MessagePreview, Page, ProbeOutcome, ProbedAgent, Reason, SECRET_IS_SET, SettingSource, Stats,
+    Status, StorageInfo, Verified, WaitingTurns,
 };
 use crate::archive;
 use crate::auth::identity::Principal;
