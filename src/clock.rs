@@ -167,9 +167,9 @@ impl ClockHand {
     }
 }
 
-// The only place that reads the system's clock: `SystemTime`, since chrono computes a date first.
-#[allow(clippy::disallowed_methods)]
 /// Returns the time of the system's clock.
+// The only place that reads it: `SystemTime`, since chrono computes a date first.
+#[allow(clippy::disallowed_methods)]
 pub(crate) fn system_time() -> Timestamp {
     timestamp_of(SystemTime::now())
 }

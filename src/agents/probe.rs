@@ -45,7 +45,7 @@ struct ProbeSession<'a> {
 
 /// Sends a short question to an agent, without retries, and waits for the first piece of the reply.
 /// Dropping the probe cancels the request. The remote session that the agent's server creates for
-/// it is deleted in a task among `deletions`.
+/// it is deleted in a task among `deletions`, if its id has arrived.
 ///
 /// # Errors
 /// The agent does not reply. A probe waits for at most 30 s; an agent with a longer timeout that has

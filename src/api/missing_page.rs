@@ -14,8 +14,7 @@ const FOR_PROGRAMS: [&str; 2] = ["/api", "/socket.io"];
 /// What a range of media types must be to include JSON, the most specific one first.
 const JSON_RANGES: [&str; 3] = ["application/json", "application/*", "*/*"];
 
-/// Answers a browser that opens an address outside of the API with a page, if there is nothing
-/// that it may see. Other clients, and those of the API, get the error.
+/// Answers a browser that opens an unknown or protected address outside of the API with a page. Other clients, and those of the API, get the error.
 ///
 /// Without valid credentials, an unknown path and a protected one are both a 401 with the same
 /// page, so that it reveals no paths.

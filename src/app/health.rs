@@ -6,6 +6,7 @@ use super::application::App;
 use super::error::AppError;
 use crate::metrics::{Format, GaugeValues, Point, Totals};
 use crate::store::Stats;
+use crate::store::error::ReadError;
 
 /// The status of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,8 +116,9 @@ impl App {
         totals
     }
 
-    async fn state(&self) -> Result<GaugeValues, AppError> {
-        let stats = self.stats().await?;
+    /// Reads without logging a failure, which would repeat with each sample.
+    async fn state(&self) -> Result<GaugeValues, ReadError> {
+        let stats = self.store.stats(self.now()).await?;
         let health = self.store.health();
         let rows = self.store.row_counts().await?;
         let storage = self.store.storage().await?;

@@ -53,7 +53,7 @@ impl DurationCounts {
             }
             (below, bound_below) = (below + count, bound);
         }
-        // All that is known of the longest ones.
+        // Longer durations are reported as the largest bound.
         Some(bound_below)
     }
 }

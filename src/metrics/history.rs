@@ -13,7 +13,7 @@ pub const INTERVAL: Duration = Duration::from_secs(10);
 /// The most points: those of an hour.
 const POINTS: usize = 360;
 
-/// The most bytes that the points may take.
+/// The most bytes that the points may take. The buffer never grows beyond [`POINTS`].
 const MAX_BYTES: usize = 1 << 20;
 const _: () = assert!(POINTS * size_of::<Point>() <= MAX_BYTES);
 
@@ -21,14 +21,14 @@ const _: () = assert!(POINTS * size_of::<Point>() <= MAX_BYTES);
 const P95: f64 = 0.95;
 
 /// The points of the last hour.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PointHistory(Mutex<VecDeque<Point>>);
 
 /// What was measured in an interval. Rates, counts and quantiles are those of the interval, other
 /// values those at its end. `None` where nothing was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Point {
-    /// Answered requests, per second.
+    /// Requests that were answered or abandoned by their client, per second.
     pub requests_per_second: Option<f64>,
     /// Requests that were answered with a status of 500 or above, per second.
     pub errors_per_second: Option<f64>,
@@ -73,14 +73,21 @@ pub struct Totals {
     pub(super) subscribers: i64,
 }
 
+impl Default for PointHistory {
+    fn default() -> Self {
+        Self(Mutex::new(VecDeque::with_capacity(POINTS)))
+    }
+}
+
 impl PointHistory {
     /// Adds a point, after `missed` ones without values.
     pub fn add(&self, missed: usize, point: Point) {
         let mut points = self.lock();
-        let empty = std::iter::repeat_n(Point::default(), missed.min(POINTS));
-        points.extend(empty.chain([point]));
-        let excess = points.len().saturating_sub(POINTS);
+        let missed = missed.min(POINTS - 1);
+        let excess = (points.len() + missed + 1).saturating_sub(POINTS);
         points.drain(..excess);
+        let empty = std::iter::repeat_n(Point::default(), missed);
+        points.extend(empty.chain([point]));
     }
 
     /// Returns the points, oldest first.

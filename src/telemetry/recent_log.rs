@@ -26,7 +26,7 @@ const MAX_TEXT: usize = 2 * 1024;
 /// together have at most 1.6 MiB. Further texts are cut, further fields left out.
 const MAX_LINE: usize = 8 * 1024;
 
-/// What a field counts for beside its text, in bytes.
+/// Overhead that is counted for each field beside its text, in bytes.
 const FIELD_OVERHEAD: usize = 64;
 
 /// The last 200 warnings and errors of the log. Clones share them.
@@ -166,9 +166,12 @@ impl Recorded {
 
     /// Reserves space for a field without its text. Returns false if it is left out.
     fn reserve_field(&mut self, name: &str) -> bool {
+        // These repeat where a line of the `log` crate comes from.
+        if name.starts_with("log.") {
+            return false;
+        }
         self.bytes += FIELD_OVERHEAD;
-        // The line has what the `log` crate adds already.
-        self.bytes <= MAX_LINE && !name.starts_with("log.")
+        self.bytes <= MAX_LINE
     }
 
     fn push(&mut self, name: &'static str, value: Value) {

@@ -192,10 +192,7 @@ async fn the_page_does_not_reveal_which_paths_exist() {
         let unknown = call("/nope", BROWSER, token).await;
         let protected = call("/metrics", BROWSER, token).await;
         assert!(unknown.is_html());
-        assert_eq!(
-            unknown.status, 401,
-            "a path is unknown only to those who may ask"
-        );
+        assert_eq!(unknown.status, 401, "unknown paths require authentication");
         assert_eq!(unknown.headers["www-authenticate"], "Bearer");
         assert_eq!(
             (unknown.status, unknown.headers, unknown.body),

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::metrics::{INTERVAL, Point};
 
-/// What a series is rounded to: microseconds, or a millionth of a core.
+/// Rounding of values: to microseconds, or a millionth of a core.
 const STEPS_PER_UNIT: f64 = 1e6;
 
 /// The metrics of the last hour.

@@ -8,10 +8,9 @@ use crate::api::dto::{AgentStatesAnswer, ProbeAnswer};
 use crate::api::error::ApiError;
 use crate::api::extract::AgentPath;
 use crate::api::openapi::examples;
-use crate::api::openapi::responses::{AgentErrors, ProbeErrors, QueryErrors, RateErrors};
+use crate::api::openapi::responses::{AgentErrors, ProbeErrors, RateErrors};
 use crate::api::response::json;
 use crate::api::state::ApiState;
-use crate::app::error::ValidationError;
 use crate::domain::id::AgentId;
 
 /// List the agents' states
@@ -56,7 +55,6 @@ pub(in crate::api) async fn list(State(state): State<ApiState>) -> Response {
                 ("fails" = (value = json!(examples::failed_probe()))),
             ),
         ),
-        QueryErrors,
         AgentErrors,
         RateErrors,
         ProbeErrors,
@@ -66,10 +64,7 @@ pub(in crate::api) async fn probe(
     State(state): State<ApiState>,
     AgentPath { agent: path }: AgentPath,
 ) -> Result<Response, ApiError> {
-    let id = AgentId::parse(&path).ok_or(ValidationError::Uuid {
-        field: "agentId",
-        value: Some(path),
-    })?;
+    let id = AgentId::parse(&path).ok_or_else(|| ApiError::agent_not_found(&path))?;
     let probed = state.app.probe_agent(id).await?;
     Ok(json(StatusCode::OK, &ProbeAnswer::from(&probed)))
 }

@@ -20,14 +20,7 @@ use crate::target::Target;
 /// Number of connections, each with a session of its own.
 const CONNECTIONS: usize = 128;
 
-/// An agent that answers by `submit`, so that its turns stay open until they are cancelled.
-const AGENT: &str = r#"{
-    "id": "00000000-0000-4000-8000-0000000000aa",
-    "name": "Waits",
-    "settings": { "backend": { "type": "external" } }
-}"#;
-
-/// The id of [`AGENT`].
+/// The id of the agent.
 const AGENT_ID: &str = "00000000-0000-4000-8000-0000000000aa";
 
 /// The report.
@@ -52,7 +45,13 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<()> {
     let directory = tempfile::TempDir::with_prefix_in("sessiond-load-", &options.directory)?;
     let agents = directory.path().join("data/agents");
     std::fs::create_dir_all(&agents)?;
-    std::fs::write(agents.join("waits.json"), AGENT)?;
+    // It answers by `submit`, so that its turns stay open until they are cancelled.
+    let agent = json!({
+        "id": AGENT_ID,
+        "name": "Waits",
+        "settings": { "backend": { "type": "external" } },
+    });
+    std::fs::write(agents.join("waits.json"), agent.to_string())?;
     let server = Server::start(directory.path(), &options.log, &[])?;
     let target = Target {
         address: server.address.clone(),
