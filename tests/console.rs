@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use support::node::{self, run};
 
-const TEST_LIMIT: Duration = Duration::from_mins(8);
+const TEST_LIMIT: Duration = Duration::from_mins(15);
 
 const CHROMIUM: &str = "SESSIOND_CHROMIUM";
 

@@ -78,7 +78,8 @@ fn minutes(example: u32) -> Value {
 fn bounded_minutes() -> Schema {
     let mut bounded = minutes(5);
     bounded["minimum"] = 5.into();
-    bounded["maximum"] = 1440.into();
+    // Fractions are cut off before the comparison with 1440.
+    bounded["exclusiveMaximum"] = 1441.into();
     schema(bounded)
 }
 
