@@ -140,7 +140,7 @@ test('a message is edited as the documents say', OPTIONS, async () => {
   const session = await api.create();
   for (const content of ['Hello.', 'My roses are ill.']) await api.post(session, content);
   const [, , second] = await api.history(session);
-  await examples.edit(session, second.id, 'My tulips are ill.');
+  await examples.edit(session, second, 'My tulips are ill.');
   const own = await api.done('GET', `/sessions?userId=${session.userId}`);
   const copy = own.sessions.find(({ sessionId }) => sessionId !== session.sessionId);
   assert.equal(copy.continuedFrom.sessionId, session.sessionId);
@@ -149,6 +149,12 @@ test('a message is edited as the documents say', OPTIONS, async () => {
   const texts = (await api.history(copy)).map(({ content }) => content);
   assert.equal(texts.length, 4);
   assert.deepEqual([texts[0], texts[2]], ['Hello.', 'My tulips are ill.']);
+
+  // The first message has none before it.
+  const [first] = await api.history(session);
+  const { userMessage } = await examples.edit(session, first, 'Good evening.');
+  const anew = await api.done('GET', `/sessions/${userMessage.channelId}`);
+  assert.equal(anew.continuedFrom, undefined);
 });
 
 test('a session that has expired is found, read and continued', OPTIONS, async () => {

@@ -109,8 +109,8 @@ test('what is shown is in the URL, and Back, Forward and reload keep it', async 
   assert.match(page.url(), /#\/\?status=expired$/);
   await rows(page).first().getByText(/expired .*kept until \d+ \w+, \d\d:\d\d/).waitFor();
   await page.getByRole('searchbox', { name: 'Search' }).pressSequentially('refund', { delay: 20 });
+  await until(() => /q=refund&status=expired$/.test(page.url()), 'the whole text in the URL');
   await outcome(page);
-  assert.match(page.url(), /q=refund&status=expired$/);
   await page.reload();
   await outcome(page);
   assert.deepEqual(await titles(page), ['Yesterday’s refund']);
