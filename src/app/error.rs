@@ -54,6 +54,14 @@ pub enum ValidationError {
         /// The value, if it was a string.
         value: Option<String>,
     },
+    /// A UUID was given more than once.
+    #[error("{field} must be given exactly once")]
+    RepeatedUuid {
+        /// The field.
+        field: &'static str,
+        /// The values.
+        value: String,
+    },
     /// Required fields are missing, null or empty.
     #[error("Missing required fields: {}", .0.join(", "))]
     MissingFields(Vec<&'static str>),

@@ -68,6 +68,12 @@ impl From<ValidationError> for ApiError {
                     None => error,
                 }
             }
+            ValidationError::RepeatedUuid { field, value } => {
+                let reason = format!("{field} must be given exactly once");
+                validation("InvalidUuidError", "UUID format", &reason)
+                    .detail("field", field)
+                    .detail("value", echo(&value))
+            }
             ValidationError::MissingFields(fields) => {
                 let message = format!("Missing required fields: {}", fields.join(", "));
                 Self::with_message(kinds::invalid("MissingFieldsError"), message)

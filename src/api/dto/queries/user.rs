@@ -43,9 +43,9 @@ impl ErasedUserQuery {
             [] => Err(ValidationError::MissingFields(vec![NAME])),
             [only] if number::is_blank(only) => Err(ValidationError::MissingFields(vec![NAME])),
             [only] => fields::uuid(NAME, Field::Value(only.clone())).map(UserId),
-            several => Err(ValidationError::Uuid {
+            several => Err(ValidationError::RepeatedUuid {
                 field: NAME,
-                value: Some(several.join(", ")),
+                value: several.join(", "),
             }),
         }
     }
@@ -68,16 +68,14 @@ mod tests {
         for users in [&[][..], &[""], &[" \t"]] {
             assert_eq!(validate(users), Err(missing.clone()), "{users:?}");
         }
-        for users in [&["ada"][..], &[USER, USER], &[USER, ""], &["", ""]] {
-            let refused = validate(users);
-            let is_uuid = matches!(
-                refused,
-                Err(ValidationError::Uuid {
-                    field: "userId",
-                    ..
-                })
-            );
-            assert!(is_uuid, "{users:?}: {refused:?}");
+        let malformed = validate(&["ada"]);
+        assert!(matches!(malformed, Err(ValidationError::Uuid { .. })));
+        for users in [[USER, USER], [USER, ""], ["", ""]] {
+            let repeated = ValidationError::RepeatedUuid {
+                field: "userId",
+                value: users.join(", "),
+            };
+            assert_eq!(validate(&users), Err(repeated), "{users:?}");
         }
     }
 }
