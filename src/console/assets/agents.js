@@ -10,7 +10,7 @@ import { noteReply, stateOf, status } from './status.js';
 
 const INTERVAL = 5000;
 
-const STATES = { working: 'Working', failing: 'Failing', failed: 'Failed recently', unused: 'Not used yet' };
+const STATES = { working: 'Working', failing: 'Failing', failed: 'Failed recently', unclear: 'Failed earlier', unused: 'Not used yet' };
 
 /** What a reason means, and what helps. */
 const REASONS = {

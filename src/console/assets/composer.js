@@ -24,7 +24,10 @@ const button = (text, kind, onclick) => h('button', { type: 'button', class: kin
 export class Composer {
   editing = undefined;
 
-  /** `on` has `send(text)`, `edit(message, text)`, which resolves when it was sent, and `stop()`. */
+  /**
+   * `on` has `send(text)`, `unsent()`, which returns the texts that wait, `edit(message, text)`, which resolves
+   * when it was sent, and `stop()`.
+   */
   constructor(id, on) {
     this.id = id;
     this.on = on;
@@ -65,7 +68,9 @@ export class Composer {
   }
 
   async stop() {
+    const hadFocus = document.activeElement === this.stopButton;
     this.stopButton.disabled = true;
+    if (hadFocus) this.input.focus();
     try {
       await this.on.stop();
     } finally {
@@ -83,7 +88,7 @@ export class Composer {
   changed({ inputType }) {
     const surplus = this.check();
     this.grow();
-    if (!this.editing) saveDraft(this.id, this.input.value);
+    this.save();
     const isInserted = inputType === 'insertFromPaste' || inputType === 'insertFromDrop';
     if (surplus > 0 && isInserted) this.complain(surplus, 'The pasted text was kept whole.');
   }
@@ -101,6 +106,12 @@ export class Composer {
       setText(this.problem, '');
     }
     return surplus;
+  }
+
+  /** Stores what is not sent yet, so that it outlives a reload. */
+  save() {
+    const texts = [...this.on.unsent(), this.editing ? this.draft : this.input.value];
+    saveDraft(this.id, texts.filter((text) => text?.trim()).join('\n\n'));
   }
 
   complain(surplus, lead) {
@@ -122,7 +133,7 @@ export class Composer {
   /** Puts a message that was not sent back, unless something else was written meanwhile. */
   restore(text) {
     if (!this.input.value) this.set(text);
-    if (!this.editing) saveDraft(this.id, this.input.value);
+    this.save();
   }
 
   submit(event) {
@@ -140,7 +151,6 @@ export class Composer {
       return;
     }
     this.set('');
-    saveDraft(this.id, '');
     this.on.send(text);
   }
 

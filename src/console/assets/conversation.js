@@ -1,7 +1,7 @@
 // A conversation: events become messages, and messages are sent.
 
 import { api } from './api.js';
-import { Composer } from './composer.js';
+import { Composer, saveDraft } from './composer.js';
 import { h, notify, setText } from './dom.js';
 import { failureCause } from './failures.js';
 import { Message } from './message.js';
@@ -35,10 +35,13 @@ export class Conversation {
     });
     this.composer = new Composer(id, {
       send: (text) => this.outbox.say(text),
+      unsent: () => this.outbox.waiting.filter(({ id }) => !id).map(({ text }) => text),
       edit: (message, text) => this.attempt(() => sendAgain(this.session(), message, text, read)),
       stop: () => this.attempt(() => this.stop()),
     });
     this.outbox = new Outbox(this);
+    // What waits is still sent after another view is opened.
+    signal.addEventListener('abort', () => this.outbox.waiting.length && saveDraft(id, this.composer.input.value));
     this.thinking = h('p', { class: 'thinking', hidden: true }, h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')), h('span', { class: 'thinking-words' }));
     this.transcript.foot.append(this.thinking);
     this.strip = h('p', { class: 'strip', role: 'status', hidden: true });

@@ -15,6 +15,16 @@ const MAX_THINKING = 20_000;
 
 const button = (text, onclick, kind = 'act') => h('button', { type: 'button', class: `quiet ${kind}`, onclick }, text);
 
+/** A button that is disabled until its action is done. */
+function slowButton(text, act) {
+  const made = button(text, async () => {
+    made.disabled = true;
+    await act();
+    made.disabled = false;
+  });
+  return made;
+}
+
 export class Message {
   isStored = false;
   isRaw = false;
@@ -195,10 +205,10 @@ export class Message {
       this.tools.replaceChildren();
       return;
     }
-    const tools = [this.failure && button('Retry', () => this.on.retry(this)), copyButton(() => this.text)];
+    const tools = [this.failure && slowButton('Retry', () => this.on.retry(this)), copyButton(() => this.text)];
     if (this.isAgent) tools.push(this.rawButton());
     if (this.isAgent && this.inReplyTo) {
-      this.regenerate = button('Regenerate', () => this.on.regenerate(this));
+      this.regenerate = slowButton('Regenerate', () => this.on.regenerate(this));
       this.regenerate.hidden = !this.isLast;
       tools.push(this.regenerate);
     }

@@ -37,6 +37,7 @@ export class Outbox {
 
   enqueue(sending) {
     this.waiting.push(sending);
+    this.conversation.composer.save();
     if (this.waiting.length === 1) this.sendAll();
   }
 
@@ -53,6 +54,7 @@ export class Outbox {
     try {
       const { userMessage, sessionStatus } = await send(conversation.id, { content: text }, { key, isOver: () => conversation.isClosed });
       sending.id = userMessage.id;
+      if (!conversation.signal.aborted) conversation.composer.save();
       this.settle(message, { ...userMessage, text });
       conversation.onSent(sessionStatus);
     } catch (error) {

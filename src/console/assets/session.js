@@ -6,6 +6,7 @@ import { Countdown } from './countdown.js';
 import { changeTimeout, confirmDelete } from './dialogs.js';
 import { download, emptyState, h, notify, setText } from './dom.js';
 import { showFacts } from './facts.js';
+import { identity } from './identity.js';
 import { subscribe } from './live.js';
 import { fullTime, nameOf, short } from './format.js';
 import { continueSession } from './sending.js';
@@ -108,7 +109,7 @@ class SessionPage {
   }
 
   showMessage(title, text, action = h('a', { href: '#/' }, 'All sessions')) {
-    this.element.replaceChildren(emptyState(title, text, action));
+    this.element.replaceChildren(h('h1', { class: 'hidden' }, 'Session'), emptyState(title, text, action));
   }
 
   firstPage(read) {
@@ -129,8 +130,10 @@ class SessionPage {
     });
     const action = (text, act, kind = '') => h('button', { type: 'button', class: kind, onclick: () => this.attempt(act) }, text);
     this.living = [action('Renew', () => this.renew()), action('Change timeout', () => this.patch())];
-    this.actions = h('div', { class: 'actions' }, ...this.living,
-      action('Export', () => this.export()), action('Delete', () => this.remove(), 'danger-quiet'));
+    const exporting = action('Export', () => this.export());
+    exporting.hidden = true;
+    identity().then(({ isAdmin }) => { exporting.hidden = !isAdmin; }, () => {});
+    this.actions = h('div', { class: 'actions' }, ...this.living, exporting, action('Delete', () => this.remove(), 'danger-quiet'));
     this.facts = h('dl', { class: 'facts' });
     const crumb = h('p', { class: 'crumb' }, h('a', { href: '#/' }, 'Sessions'), this.agent);
     const head = [crumb, h('div', { class: 'title-line' }, this.title.element, this.chip)];

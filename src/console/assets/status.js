@@ -49,7 +49,10 @@ export function noteReply(id) {
   if (seen.has(id)) seen.get(id).isOver = true;
 }
 
-/** `failing` if the last turn of an agent failed, `failed` if a recent one did and nothing more is known. */
+/**
+ * `failing` if the last turn of an agent failed; `failed` if a recent one did and nothing more is known, and
+ * `unclear` if that was longer ago.
+ */
 export function stateOf(agent) {
   note(agent);
   const { turns, failures, lastFailure } = agent;
@@ -57,7 +60,7 @@ export function stateOf(agent) {
   const last = seen.get(agent.id);
   if (last.isOver || turns - failures > last.replied) return 'working';
   if (last.isCertain) return 'failing';
-  return status.now() - Date.parse(lastFailure.at) < RECENT ? 'failed' : 'working';
+  return status.now() - Date.parse(lastFailure.at) < RECENT ? 'failed' : 'unclear';
 }
 
 function problemOf(agents, what) {

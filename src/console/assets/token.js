@@ -85,9 +85,8 @@ tabs.addEventListener('message', ({ data: { ask, given, gone } }) => {
   if (ask && token.get()) tabs.postMessage({ given: token.get() });
   if (given && !token.get()) {
     sessionStorage.setItem(TOKEN, given);
-    // A call that waits for the answer is repeated; nothing else has to be.
-    if (asking) answered();
-    else tell();
+    answered?.();
+    tell();
   }
   if (gone !== undefined && token.get() && (gone === '' || gone === token.get())) drop();
 });

@@ -24,7 +24,7 @@ export class Transcript {
     this.first = button('First messages', () => this.busily(() => this.showFirst()));
     this.earlier = button('Earlier messages', () => this.busily(() => this.showEarlier()));
     this.later = button('Later messages', () => this.busily(() => this.showLater()));
-    this.jump = h('button', { type: 'button', class: 'jump', hidden: true, onclick: () => this.busily(() => this.showLatest()) }, 'Jump to latest');
+    this.jump = h('button', { type: 'button', class: 'jump', hidden: true, onclick: () => this.jumped() }, 'Jump to latest');
     this.nothing = h('p', { class: 'nothing muted', hidden: true }, 'No messages yet.');
     this.unprinted = h('p', { class: 'unprinted' });
     this.list = h('ol', { class: 'messages' });
@@ -94,6 +94,12 @@ export class Transcript {
   edge(elements) {
     for (const { dataset } of elements) if (dataset.at) return Number(dataset.at);
     return 0;
+  }
+
+  async jumped() {
+    // The button, which has the focus, disappears.
+    this.log.focus({ preventScroll: true });
+    await this.busily(() => this.showLatest());
   }
 
   async showLatest() {
