@@ -93,8 +93,8 @@ test('warnings are shown newest first, as text, and filtered by level', async ()
 test('the last hour has axes, units and a table, and a reload does not begin empty', async () => {
   await until(async () => {
     const { series } = await server.call('GET', '/api/admin/metrics/history');
-    return Object.values(series).some((values) => values.filter((value) => value !== null).length > 2);
-  }, 'the history');
+    return Object.values(series).some((values) => values.filter((value) => value !== null).length >= 2);
+  }, 'two points, the second 20 s after the start');
   const browser = await Browser.start();
   const page = await browser.page(`${server.url}/#/server`);
   const memory = part(page, 'Memory');
@@ -106,7 +106,7 @@ test('the last hour has axes, units and a table, and a reload does not begin emp
   await page.goto(`${server.url}/#/health`);
   await page.reload();
   await until(() => memory.locator('.line').getAttribute('d'), 'a line');
-  assert.ok((await memory.locator('.line').getAttribute('d')).split('L').length > 2, 'it begins with what the server remembers');
+  assert.ok((await memory.locator('.line').getAttribute('d')).split('L').length >= 2, 'it begins with what the server remembers');
   browser.assertNoComplaints();
 });
 
