@@ -127,12 +127,12 @@ export async function endAll() {
 }
 
 /** Waits until a condition holds. */
-export async function until(holds, what) {
+export async function until(holds, what, patience = PATIENCE) {
   const start = Date.now();
   for (;;) {
     const found = await holds();
     if (found) return found;
-    if (Date.now() - start > PATIENCE) assert.fail(`${what} never came`);
+    if (Date.now() - start > patience) assert.fail(`${what} never came`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

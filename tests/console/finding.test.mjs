@@ -7,7 +7,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { Browser, ELIZA, Server, assertAccessible, endAll, picture, until } from './console.mjs';
+import { Browser, ELIZA, PATIENCE, Server, assertAccessible, endAll, picture, until } from './console.mjs';
 
 const HOUR = 3_600_000;
 const SCRIPT = '<img src=x onerror="window.hacked = true"><script>window.hacked = true</script>';
@@ -348,13 +348,13 @@ test('5,000 sessions: fast pages, Back to the place that was left, and an idle l
   const cdp = await page.context().newCDPSession(page);
   await cdp.send('Performance.enable');
   const metric = async (wanted) => (await cdp.send('Performance.getMetrics')).metrics.find(({ name }) => name === wanted).value;
-  // On a quiet machine it is below 2 %; other programs make each task slower.
+  // Other programs make each task slower, so that the best of a few measurements counts.
   await until(async () => {
     const before = await metric('ThreadTime');
     await page.waitForTimeout(6000);
     const share = ((await metric('ThreadTime')) - before) / 6;
-    return share < 0.04;
-  }, 'an idle list');
+    return share < 0.02;
+  }, 'an idle list', 3 * PATIENCE);
   browser.assertNoComplaints();
   await page.close();
 });
