@@ -132,7 +132,8 @@ test('a draft survives navigation and reload, and the composer has the focus', a
   await page.reload();
   await until(async () => (await page.getByLabel('Message').inputValue()) === 'not yet sent', 'the draft after a reload');
   await page.keyboard.press('Enter');
-  await until(async () => (await words(page))[0] === 'not yet sent', 'the message');
+  // Until the server has confirmed the message, a reload must not lose it.
+  await page.locator('.message.user:not(.pending)').getByText('not yet sent').waitFor();
   await page.reload();
   await until(async () => (await words(page)).length === 2, 'the transcript');
   assert.equal(await page.getByLabel('Message').inputValue(), '', 'a sent message leaves no draft');

@@ -27,8 +27,14 @@ export class Outbox {
   /** The view of an own message that was stored, whose broadcast may arrive before the response. */
   confirm(id, text) {
     const sent = this.waiting.find((own) => !own.id && own.text === text);
-    if (sent) sent.id = id;
+    if (sent) this.stored(sent, id);
     return sent?.message;
+  }
+
+  /** Notes that a message was stored, so that it is no longer a draft. */
+  stored(sending, id) {
+    sending.id = id;
+    if (!this.conversation.signal.aborted) this.conversation.composer.save();
   }
 
   unconfirmed() {
@@ -53,8 +59,7 @@ export class Outbox {
     const { text, message, key } = sending;
     try {
       const { userMessage, sessionStatus } = await send(conversation.id, { content: text }, { key, isOver: () => conversation.isClosed });
-      sending.id = userMessage.id;
-      if (!conversation.signal.aborted) conversation.composer.save();
+      this.stored(sending, userMessage.id);
       this.settle(message, { ...userMessage, text });
       conversation.onSent(sessionStatus);
     } catch (error) {
