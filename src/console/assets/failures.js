@@ -35,7 +35,8 @@ export async function failureCause(agentId, reason, sentAt) {
     const last = agent?.lastFailure;
     const delay = last ? new Date(last.at) - new Date(sentAt) : -1;
     if (!last?.cause || last.reason !== reason || delay < 0 || delay > LONGEST_TURN) return undefined;
-    return `The agent’s last failure, at ${timeOfDay(last.at)}: ${last.cause}`;
+    const where = agent.address ? ` (${agent.address})` : '';
+    return `The agent’s last failure, at ${timeOfDay(last.at)}${where}: ${last.cause}`;
   } catch {
     // Without the administrator's rights there is only the reason.
     return undefined;
