@@ -104,9 +104,8 @@ class Group {
     setText(this.note, problem || (isRunning ? `Searching… ${number}` : number + (isComplete ? '' : '; the rest has not been searched yet')));
     this.button.setAttribute('aria-disabled', isRunning);
     // Its focus would be lost.
-    const isFocused = this.button === document.activeElement;
+    if (isComplete && this.button === document.activeElement) this.heading.focus({ preventScroll: true });
     this.button.hidden = isComplete;
-    if (isFocused && isComplete) this.heading.focus({ preventScroll: true });
     this.results.changed();
   }
 }
@@ -145,7 +144,7 @@ export class Results {
     this.hits.replaceChildren();
     this.groups.forEach((group, index) => group.take(last.found[index], signal));
     for (const group of this.groups) {
-      group.head.hidden = false;
+      for (const part of [group.head, group.element]) part.hidden = false;
       group.show();
     }
     await Promise.all(this.groups.filter(({ isRunning }) => isRunning).map((group) => group.more()));
