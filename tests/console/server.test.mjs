@@ -168,3 +168,20 @@ test('a link that leads nowhere says so, and the focus follows the views', async
   assert.deepEqual(await page.evaluate(() => [document.activeElement.id, document.activeElement.getAttribute('aria-label')]), ['main', 'Agents']);
   assert.deepEqual(browser.complaints.filter((text) => !/40[04]/.test(text)), []);
 });
+
+test('a slow server is waited for, and the page says so', async () => {
+  const browser = await Browser.start();
+  const page = await browser.page(`${server.url}/#/nowhere`);
+  for (const [view, call, shown] of [['', '**/api/messaging/sessions?*', page.getByLabel('Select all on this page')], ['server', '**/api/admin/log', part(page, 'Storage')]]) {
+    let answer;
+    await page.route(call, (route) => { answer = () => route.continue(); });
+    await page.goto(`${server.url}/#/${view}`);
+    await page.getByRole('status').filter({ hasText: 'Loading' }).waitFor();
+    await until(() => answer, 'the call');
+    await page.unroute(call);
+    answer();
+    await shown.waitFor();
+    assert.equal(await page.getByText('Loading', { exact: true }).count(), 0);
+  }
+  browser.assertNoComplaints();
+});

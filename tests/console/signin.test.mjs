@@ -60,6 +60,11 @@ test('each role sees the links and parts that it may use', async () => {
     await page.goto(`${guarded.url}/#/health`);
     await page.getByRole('heading', { level: 1, name: 'Healthy' }).waitFor();
     if (!isAdmin) await page.getByText('The metrics require the admin token.').waitFor();
+    if (token === SERVER) {
+      await page.goto(`${guarded.url}/#/?q=order`);
+      await page.getByText('The sessions require the admin token.').waitFor();
+      assert.equal(await page.locator('.summary').textContent(), '', 'it is said once');
+    }
     browser.assertNoComplaints();
   }
 });
