@@ -2,6 +2,7 @@
 
 import { agentsView } from './agents.js';
 import { forgetNames, token, whenUnauthorized } from './api.js';
+import { forgetDrafts } from './composer.js';
 import { emptyState, h, setText } from './dom.js';
 import { healthView } from './health.js';
 import { identity } from './identity.js';
@@ -91,11 +92,13 @@ async function prompt(problem) {
   isDismissed = !isSignedIn && !token.get();
 }
 
-token.whenChanged(() => {
+token.whenChanged((isSignedOut) => {
   // Another tab has signed in.
   if (token.get()) prompting?.abort();
   isDismissed = false;
   restart();
+  // After the view that was left has saved its own.
+  if (isSignedOut) forgetDrafts();
 });
 out.addEventListener('click', () => token.forget());
 // The fragment of the URL is the route, so this link cannot use it.

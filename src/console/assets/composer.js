@@ -1,7 +1,6 @@
 // The composer of a conversation: drafts, the limit of the length, sending, editing and stopping.
 
-import { actionButton, button } from './action.js';
-import { h, setText } from './dom.js';
+import { button, h, setText, slowButton } from './dom.js';
 import { count, plural, timeOfDay } from './format.js';
 
 const MAX_CHARACTERS = 4000;
@@ -37,10 +36,10 @@ export class Composer {
       onkeydown: (event) => this.key(event), oninput: (event) => this.changed(event),
     });
     this.input.value = sessionStorage.getItem(DRAFT + id) ?? '';
-    this.stop = actionButton('Stop', () => {
+    this.stop = slowButton('Stop', () => {
       this.input.focus();
       return on.stop();
-    }, 'stop');
+    }, { class: 'stop' });
     this.stop.hidden = true;
     this.send = h('button', { type: 'submit', class: 'primary' }, 'Send');
     this.notice = h('p', { class: 'editing', hidden: true }, h('span'), button('Cancel', () => this.cancelEdit(), 'link'));

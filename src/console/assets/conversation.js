@@ -1,9 +1,8 @@
 // A conversation: events become messages, and messages are sent.
 
-import { attempt } from './action.js';
 import { api } from './api.js';
 import { Composer } from './composer.js';
-import { h, notify, setText } from './dom.js';
+import { attempt, h, notify, setText } from './dom.js';
 import { failureCause } from './failures.js';
 import { Message } from './message.js';
 import { Outbox } from './outbox.js';
@@ -227,7 +226,7 @@ export class Conversation {
 
   async regenerate(reply) {
     const message = this.transcript.get(reply.inReplyTo);
-    if (!message) throw new Error('The message of this reply is not on this page. Load earlier messages first.');
-    await sendAgain(this.session(), message, this.read);
+    if (message) await sendAgain(this.session(), message, this.read);
+    else notify('The message of this reply is not on this page. Load earlier messages first.', 'warn');
   }
 }

@@ -27,15 +27,21 @@ function fill(element, properties, children) {
 /** A button that calls `act` with its event. */
 export const button = (text, act, kind) => h('button', { type: 'button', class: kind, onclick: act }, text);
 
-/** A button of an action that takes a while. A notice says why it fails. */
+/** Does something that may fail. A notice says why, and the result is then undefined. */
+export async function attempt(act) {
+  try {
+    return await act();
+  } catch ({ name, status, message }) {
+    if (name !== 'AbortError') notify(status === undefined ? 'This was interrupted. Try again.' : message, 'bad');
+    return undefined;
+  }
+}
+
+/** A button of an action that takes a while, and may fail. */
 export function slowButton(text, act, properties) {
   const made = h('button', { type: 'button', ...properties, onclick: async () => {
     made.disabled = true;
-    try {
-      await act();
-    } catch (error) {
-      if (error.name !== 'AbortError') notify(error.status === undefined ? 'This was interrupted. Try again.' : error.message, 'bad');
-    }
+    await attempt(act);
     made.disabled = false;
     // A disabled button loses the focus.
     if (document.activeElement === document.body) made.focus();

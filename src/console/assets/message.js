@@ -1,9 +1,8 @@
 // The view of a message: stored, being sent, or being streamed.
 
-import { actionButton, button } from './action.js';
 import { attachmentList } from './attachments.js';
 import { copyButton } from './copy.js';
-import { h, setText } from './dom.js';
+import { button, h, setText, slowButton } from './dom.js';
 import { failureText, shortcoming } from './failures.js';
 import { count, fullTime, timeOfDay } from './format.js';
 import { Markdown } from './markdown.js';
@@ -119,10 +118,10 @@ export class Message {
   offers() {
     const { on, isAgent } = this;
     return [
-      this.failure && actionButton(on.canRepeat(this) ? 'Retry' : 'Retry in a new session', () => on.retry(this), 'quiet act'),
+      this.failure && slowButton(on.canRepeat(this) ? 'Retry' : 'Retry in a new session', () => on.retry(this), { class: 'quiet act' }),
       copyButton(() => this.text),
       isAgent && this.rawButton(),
-      isAgent && this.inReplyTo && actionButton('Regenerate', () => on.regenerate(this), 'quiet act regenerate'),
+      isAgent && this.inReplyTo && slowButton('Regenerate', () => on.regenerate(this), { class: 'quiet act regenerate' }),
       !isAgent && button('Edit', () => on.edit(this), 'quiet act'),
       this.details(),
     ];
@@ -133,7 +132,7 @@ export class Message {
       this.isRaw = !this.isRaw;
       raw.ariaPressed = this.isRaw;
       this.write();
-    });
+    }, 'quiet');
     raw.ariaPressed = this.isRaw;
     return raw;
   }

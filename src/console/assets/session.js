@@ -1,11 +1,10 @@
 // One session: its conversation, its details and its actions.
 
-import { actionButton, attempt, button } from './action.js';
 import { api, namesOfAgents, reopenTokenPrompt } from './api.js';
 import { Conversation } from './conversation.js';
 import { Countdown } from './countdown.js';
 import { changeTimeout, confirmDelete } from './dialogs.js';
-import { download, emptyState, h, notify, setText } from './dom.js';
+import { attempt, button, download, emptyState, h, notify, setText, slowButton } from './dom.js';
 import { showFacts } from './facts.js';
 import { fullTime, nameOf, short } from './format.js';
 import { identity } from './identity.js';
@@ -89,7 +88,7 @@ class SessionPage {
     }
     const [title, text, action = h('a', { href: '#/' }, 'All sessions')] = {
       0: ['The server does not respond', 'This page will load as soon as it does.'],
-      401: ['Not signed in', 'This session requires a token.', button('Enter the token', reopenTokenPrompt, '')],
+      401: ['Not signed in', 'This session requires a token.', button('Enter the token', reopenTokenPrompt)],
       404: ['Session not found', 'It was deleted, is no longer retained, or is not visible with this token.'],
     }[status] ?? ['The session cannot be shown', message];
     this.element.replaceChildren(h('h1', { class: 'hidden' }, 'Session'), emptyState(title, text, action));
@@ -129,7 +128,7 @@ class SessionPage {
       session: () => this.session,
       signal: this.signal,
     });
-    const action = (text, act, kind = '') => button(text, () => attempt(act), kind);
+    const action = (text, act, kind) => button(text, () => attempt(act), kind);
     this.living = [action('Renew', () => this.renew()), action('Change timeout', () => this.changeTimeout())];
     const exporting = action('Export', async () => download(`session-${this.id}.jsonl`, await api.export(this.id), 'application/x-ndjson'));
     exporting.hidden = true;
@@ -204,7 +203,7 @@ class SessionPage {
     const isGone = state === 'deleted';
     for (const element of isGone ? this.actions.children : this.living) element.disabled = true;
     const canContinue = !isGone && this.session.agentId;
-    this.conversation.close(text, ...(canContinue ? [actionButton('Continue', () => continueSession(this.session), 'primary')] : []));
+    this.conversation.close(text, ...(canContinue ? [slowButton('Continue', () => continueSession(this.session), { class: 'primary' })] : []));
   }
 
   async rename(title) {

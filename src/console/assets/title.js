@@ -1,7 +1,6 @@
 // The title of a conversation, which can be changed in its place.
 
-import { button } from './action.js';
-import { h, setText } from './dom.js';
+import { button, h, setText } from './dom.js';
 
 const MAX_TITLE = 200;
 
@@ -10,7 +9,7 @@ export class Title {
   constructor(rename) {
     this.rename = rename;
     this.heading = h('h1', { class: 'clip', dir: 'auto' }, 'Session');
-    this.change = button('Rename', () => this.edit());
+    this.change = button('Rename', () => this.edit(), 'quiet');
     this.element = h('div', { class: 'title' }, this.heading, this.change);
   }
 
@@ -32,7 +31,7 @@ export class Title {
     };
     this.element.replaceChildren(h('form', { class: 'rename', onsubmit: save, onkeydown: ({ key }) => key === 'Escape' && end() },
       h('label', { for: 'title', class: 'hidden' }, 'Title'), input,
-      h('button', { type: 'submit', class: 'primary' }, 'Save'), button('Cancel', end)));
+      h('button', { type: 'submit', class: 'primary' }, 'Save'), button('Cancel', end, 'quiet')));
     input.select();
   }
 

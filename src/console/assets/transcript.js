@@ -1,8 +1,7 @@
 // The messages of a conversation that are shown: a part of bounded length, which moves through the whole
 // by pages, and which follows new messages while it includes the newest one.
 
-import { button } from './action.js';
-import { h } from './dom.js';
+import { button, h } from './dom.js';
 
 const PAGE = 50;
 /** The number of stored messages on the page. */
@@ -23,7 +22,7 @@ export class Transcript {
   /** `read(parameters)` loads a page, `create(message)` returns a `Message` for one of it. */
   constructor({ read, create, fail, attached }) {
     Object.assign(this, { read, create, fail, attached });
-    const paging = (text, act, kind) => button(text, () => this.busily(act), kind);
+    const paging = (text, act, kind = 'quiet') => button(text, () => this.busily(act), kind);
     this.first = paging('First messages', () => this.showFirst());
     this.earlier = paging('Earlier messages', () => this.turn(true));
     this.later = paging('Later messages', () => this.turn(false));
