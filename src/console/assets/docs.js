@@ -25,7 +25,7 @@ function operationOf(operation) {
   const { operationId, method, path, summary, roles, text } = operation;
   const element = h('details', { class: 'operation', id: operationId },
     h('summary', {}, methodOf(method), h('h3', {}, summary), code(path), roles && h('span', { class: 'chip' }, roles.join(' or '))),
-    h('div', { class: 'halves' }, documentation(operation), new TryPanel(operation).element));
+    h('div', { class: 'parts halves' }, documentation(operation), new TryPanel(operation).element));
   return { element, name: summary, text };
 }
 

@@ -17,7 +17,7 @@ export class Exchange {
   #body = sample('', 'Response');
   #file;
 
-  element = h('div', { class: 'answer', hidden: true }, this.#status, this.#headers, this.#note, this.#body);
+  element = h('div', { class: 'parts', hidden: true }, this.#status, this.#headers, this.#note, this.#body);
 
   /** Ends when the whole response has been shown, or when the signal aborts. */
   async send({ method, path, headers, body }, signal) {

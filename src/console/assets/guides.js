@@ -43,16 +43,15 @@ socket.emit("message", {
 });`;
 
 const SENT = [
-  ['`join`', '`{ roomId }`', '`room_joined` `{ message, channelId, roomId, sessionId, … }`, with the fields of `state`. The room of a session has its `sessionId` as its name.'],
+  ['Connecting', '', '`connection_established` `{ message, socketId }`.'],
+  ['`join`', '`{ roomId }`', '`channel_joined` and `room_joined` `{ message, channelId, roomId, sessionId, … }`, with the fields of `state`. The room of a session has its `sessionId` as its name.'],
   ['`message`', '`{ type: 2, payload: { channelId, senderId, message, messageId } }`', '`messageAck` `{ clientMessageId, messageId, status, channelId, roomId }` once the message is stored. `messageId` is its idempotency key.'],
   ['`message`', '`{ type: 1, payload: { channelId } }`', 'As for `join`.'],
   ['`leave`', '`{ roomId }`', 'None.'],
 ];
 
 const streamExample = () => `const events = new EventSource(${string(`${location.origin}/api/messaging/sessions/${idFor('sessionId')}/events`)});
-for (const name of ["state", "messageBroadcast", "messageStreamChunk", "sessionExpired"]) {
-  events.addEventListener(name, ({ lastEventId, data }) => console.log(name, lastEventId, JSON.parse(data)));
-}`;
+events.addEventListener("messageBroadcast", ({ lastEventId, data }) => console.log(lastEventId, JSON.parse(data)));`;
 
 function errors(operations) {
   const rows = errorsOf(operations).map(([status, { code: name, error, details = {} }]) => [
@@ -65,7 +64,7 @@ export function guides(operations) {
   const stream = named('getSessionEvents');
   return [
     guide('socketio', 'Socket.IO events',
-      paragraph('For clients of version 4, over WebSocket or long polling. What fails is answered with `messageError` `{ error }`. Callbacks receive the answers too.'),
+      paragraph('For clients of version 4, over WebSocket or long polling. A failure is answered with `messageError` `{ error }`. Callbacks receive the answers too.'),
       example(socketExample),
       table('Events of the client', ['Event', 'Payload', 'Answer'], SENT.map((cells) => cells.map(prose))),
       h('h3', {}, 'Events of a session'), h('div', { class: 'card list' }, ...eventList(eventsOf(stream).slice(1)))),

@@ -98,18 +98,22 @@ export function table(caption, columns, rows) {
 
 const fieldTable = (caption, rows) => table(caption, ['Name', 'Type', 'Description'], rows);
 
-/** A part that opens. */
-const fold = (summary, content) => h('details', {}, h('summary', {}, ...summary), ...content);
+/** A part that is built when it is first opened, since most never are. */
+function fold(summary, build) {
+  const element = h('details', {}, h('summary', {}, ...summary));
+  element.addEventListener('toggle', () => element.append(h('div', { class: 'parts' }, ...build())), { once: true });
+  return element;
+}
 
 /** The fields and examples of events. */
 export const eventList = (events) => events.map(({ name, schema, samples }) => fold(
   [code(name), ' ', h('span', { class: 'muted' }, ...prose(schema.description))],
-  [fieldTable('Fields', fields(schema)), ...samples.map((value) => sample(value, `Example of ${name}`))]));
+  () => [fieldTable('Fields', fields(schema)), ...samples.map((value) => sample(value, `Example of ${name}`))]));
 
 /** The documentation of an operation. */
 export function documentation(operation) {
   const { description, isPublic, parameters = [], body, responses } = operation;
-  return h('div', {},
+  return h('div', { class: 'parts' },
     h('p', {}, ...prose(description), isPublic && ' No credentials are required.'),
     fieldTable('Parameters', parameters.map(({ name, in: place, schema, required, description: text }) => row(name, `${typeOf(schema)}, in the ${place}`, text, required))),
     body && fieldTable('Body', fields(body.schema)),
@@ -120,7 +124,7 @@ function responseOf(operation, status, response) {
   const [type, media] = contentOf(response);
   return fold(
     [statusOf(status), ' ', ...prose(response.description), type !== 'application/json' && h('span', { class: 'muted' }, ` · ${type}`)],
-    type === 'text/event-stream' ? eventList(eventsOf(operation)) : [
+    () => (type === 'text/event-stream' ? eventList(eventsOf(operation)) : [
       status < 400 && fieldTable('Fields', fields(media.schema)),
-      ...examplesOf(media).flatMap(([name, value]) => [h('p', { class: 'muted' }, value.error?.type ?? name), sample(value, `Example: ${name}`)])]);
+      ...examplesOf(media).flatMap(([name, value]) => [h('p', { class: 'muted' }, value.error?.type ?? name), sample(value, `Example: ${name}`)])]));
 }

@@ -35,8 +35,7 @@ export class TryPanel {
     this.fields = parameters.map((parameter) => ({ ...parameter, input: this.#input('input', { required: parameter.required, ...VALID[parameter.in] }) }));
     this.body = body && this.#input('textarea', { oninvalid: () => this.#selectError() });
     this.languages = Object.keys(LANGUAGES).map((name) => h('button', { type: 'button', class: 'quiet', onclick: () => choose(name) }, name));
-    this.element = h('form', { class: 'try', onsubmit: (event) => this.#submit(event) },
-      h('h4', {}, 'Try it'),
+    this.element = h('form', { class: 'parts try', onsubmit: (event) => this.#submit(event) },
       ...this.fields.map(({ name, input, required }) => field(name + (required ? ' (required)' : ''), input)),
       body && field('Body', this.body),
       copyable(h('div', { role: 'group', 'aria-label': 'Language' }, ...this.languages), this.#code),
