@@ -13,13 +13,15 @@ const STYLES: Styles = Styles::styled()
 
 /// The command line without the settings.
 #[derive(Debug, Parser)]
-#[command(name = "sessiond", version, styles = STYLES, about = ABOUT, after_help = AFTER_HELP)]
+#[command(name = "sessiond", version, styles = STYLES, about = ABOUT, long_about = LONG_ABOUT, after_help = AFTER_HELP)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Option<CliCommand>,
 }
 
-const ABOUT: &str = "\
+const ABOUT: &str = "A self-hosted, durable server of the ElizaOS Sessions API";
+
+const LONG_ABOUT: &str = "\
 A self-hosted, durable server of the ElizaOS Sessions API
 
 Without a command it serves: start it, and open http://127.0.0.1:3000 in a browser. No setting is
@@ -91,6 +93,17 @@ pub(super) enum CliCommand {
         /// The shell
         #[arg(value_name = "SHELL")]
         shell: Shell,
+    },
+
+    /// Write the manual pages, one per command, to an existing directory
+    #[command(
+        hide = true,
+        after_help = "Example:\n  sessiond man /usr/local/share/man/man1"
+    )]
+    Man {
+        /// The directory
+        #[arg(value_name = "DIRECTORY")]
+        directory: PathBuf,
     },
 
     /// Check every page, record and index row; prints a line per fault, with the exit code 1

@@ -82,6 +82,12 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
             let mut out = io::stdout().lock();
             output::unless_closed(out.write_all(&script).and_then(|()| out.flush()))
         }
+        CliCommand::Man { directory } => {
+            // The page of `serve` lists the settings; that of the program would be long with them.
+            let program = flags::add_listed(Cli::command()).mut_args(|setting| setting.hide(true));
+            clap_mangen::generate_to(program, &directory)
+                .with_context(|| format!("the pages cannot be written to {}", directory.display()))
+        }
         CliCommand::Serve => with_config(&serve::run),
         CliCommand::Chat(args) => with_config(&|config| chat::run(config, &args)),
         CliCommand::Agents {
