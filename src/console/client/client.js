@@ -313,7 +313,12 @@ export class SessiondClient {
   async *#read(method, path, options) {
     const { signal } = options;
     const connection = new AbortController();
-    const close = () => connection.abort();
+    let reader;
+    const close = () => {
+      connection.abort();
+      // In deno, an abort does not end every read that is waiting.
+      reader?.cancel().catch(() => {});
+    };
     signal?.throwIfAborted();
     signal?.addEventListener('abort', close, { once: true });
     const timed = (promise) => {
@@ -322,16 +327,18 @@ export class SessiondClient {
     };
     try {
       const call = { ...options, accept: EVENT_STREAM, retries: 0, signal: connection.signal };
-      const reader = (await timed(this.request(method, path, call))).body.getReader();
+      reader = (await timed(this.request(method, path, call))).body.getReader();
       const decoder = new TextDecoder();
       let text = '';
       for (;;) {
         const { done, value } = await timed(reader.read());
+        signal?.throwIfAborted();
         if (done) return;
         text += decoder.decode(value, { stream: true });
         for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) {
           const event = eventOf(text.slice(0, end));
           if (event) yield event;
+          signal?.throwIfAborted();
         }
       }
     } catch (error) {

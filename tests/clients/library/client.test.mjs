@@ -165,6 +165,18 @@ test('the events of a session', OPTIONS, async () => {
   for (const one of [events, late, ...joined]) assert.equal(await one.ended, undefined, 'an abort is not an error');
 });
 
+test('nothing comes after an abort', OPTIONS, async () => {
+  const { sessionId } = await create();
+  await client.send(sessionId, { content: 'Hello.', transport: 'http' });
+  const stop = new AbortController();
+  const seen = [];
+  for await (const { type } of client.events(sessionId, { after: 0, signal: stop.signal })) {
+    seen.push(type);
+    stop.abort();
+  }
+  assert.deepEqual(seen, ['messageBroadcast']);
+});
+
 test('the events end with the session', OPTIONS, async () => {
   const { sessionId } = await create();
   const events = new Events(client.events(sessionId));
