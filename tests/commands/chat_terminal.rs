@@ -126,6 +126,23 @@ fn a_reply_is_stopped_by_a_command_or_ctrl_c() {
 }
 
 #[test]
+fn a_second_ctrl_c_ends_it_although_the_server_does_not_answer() {
+    let (agent, server, mut chat) = with_agent();
+    chat.enter("Tell me everything.\r");
+    let mut call = agent.next().begin();
+    call.say("First of");
+    chat.expect("First of");
+    server.signal("STOP");
+    chat.signal("INT");
+    chat.expect("(stopping)");
+    chat.signal("INT");
+    let (status, shown) = chat.finish();
+    server.signal("CONT");
+    assert!(status.success(), "{shown}");
+    assert!(shown.contains("`sessiond chat --session "), "{shown}");
+}
+
+#[test]
 fn a_failed_turn_does_not_end_the_chat() {
     let (agent, _server, mut chat) = with_agent();
     chat.enter("Hello?\r");

@@ -156,10 +156,15 @@ impl Conversation<'_> {
                 };
                 if stops {
                     is_stopping = true;
-                    let cancelled = sessions::cancel(self.connection, &session.id, message).await;
-                    if let Err(error) = cancelled {
-                        let text = format!("(the reply was not stopped: {error:#})");
-                        reply.screen().note(&text)?;
+                    reply.screen().note("(stopping)")?;
+                    let cancelling = sessions::cancel(self.connection, &session.id, message);
+                    match self.stops.interrupting(cancelling).await {
+                        Err(error) if error.is::<Stopped>() => return Err(error),
+                        Err(error) => {
+                            let text = format!("(the reply was not stopped: {error:#})");
+                            reply.screen().note(&text)?;
+                        }
+                        Ok(()) => {}
                     }
                 }
             };
