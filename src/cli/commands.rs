@@ -3,25 +3,30 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+/// The style of headings.
+pub(super) const HEADER: Style = AnsiColor::Green.on_default().bold();
+
 const STYLES: Styles = Styles::styled()
-    .header(AnsiColor::Green.on_default().bold())
+    .header(HEADER)
     .literal(AnsiColor::Cyan.on_default().bold());
 
 /// The command line without the settings.
 #[derive(Debug, Parser)]
-#[command(name = "sessiond", version, styles = STYLES, about = ABOUT, after_help = AFTER_HELP)]
+#[command(name = "sessiond", version, styles = STYLES, after_help = AFTER_HELP)]
+#[command(about = format!("{SUMMARY}\n\n{USE}"))]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Option<CliCommand>,
 }
 
-const ABOUT: &str = "\
-A self-hosted, durable server of the ElizaOS Sessions API
+/// What the program is.
+pub(super) const SUMMARY: &str = "A self-hosted, durable server of the ElizaOS Sessions API";
 
+const USE: &str = "\
 Without a command it serves: start it, and open http://127.0.0.1:3000 in a browser. No setting is
 required for that.";
 
@@ -31,7 +36,7 @@ directory, in this order of precedence. RUST_LOG sets the log filter.
 
 To serve other machines:
   echo \"ELIZA_SERVER_AUTH_TOKEN=$(sessiond token)\" >> .env
-  sessiond --server-host 0.0.0.0
+  sessiond --host 0.0.0.0
 
 Exit codes:
   0  done
@@ -42,12 +47,10 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub(super) enum CliCommand {
     /// Serve the API; the same as no command
-    #[command(
-        after_help = "Example:\n  sessiond serve --server-port 8080 --data-dir /var/lib/sessiond"
-    )]
+    #[command(after_help = "Example:\n  sessiond serve --port 8080 --data-dir /var/lib/sessiond")]
     Serve,
 
-    /// List the agents with their backends, models and addresses; `agents new` connects one
+    /// List the agents and their models; `agents new` connects one
     #[command(after_help = "Example:\n  sessiond agents --probe")]
     Agents {
         /// Ask each agent one short question, and print the time until the first piece of its answer;
@@ -63,8 +66,12 @@ pub(super) enum CliCommand {
         action: Option<AgentsAction>,
     },
 
-    /// Check whether the running server is ready; the exit code is 0 if it is healthy or degraded
-    #[command(after_help = "Example:\n  sessiond healthcheck --server-port 8080")]
+    /// Check whether the running server is ready
+    #[command(after_help = "\
+Example:
+  sessiond healthcheck --port 8080
+
+The exit code is 0 if the server is healthy or degraded.")]
     Healthcheck {
         /// Only check whether its process answers, whatever the state of the disk
         #[arg(long)]
@@ -85,15 +92,19 @@ pub(super) enum CliCommand {
         shell: Shell,
     },
 
-    /// Check every page, record and index row; prints a line per fault, with the exit code 1
-    #[command(after_help = "Example:\n  sessiond check --data-dir /var/lib/sessiond")]
+    /// Check every page, record and index row of the database
+    #[command(after_help = "\
+Example:
+  sessiond check --data-dir /var/lib/sessiond
+
+It prints a line for each fault, and then exits with 1.")]
     Check,
 
     /// Reduce the database file to its smallest size
     #[command(after_help = "Example:\n  sessiond compact --data-dir /var/lib/sessiond")]
     Compact,
 
-    /// Write a checked copy of the database to a new file, also while a server is running
+    /// Write a checked copy of the database to a new file
     #[command(after_help = "Example:\n  sessiond backup /backups/sessiond.redb")]
     Backup {
         /// The new file; an existing file is not replaced

@@ -15,6 +15,7 @@ mod new_agent;
 mod output;
 mod serve;
 mod server_client;
+mod short_help;
 mod usage_error;
 
 use std::io::{self, Write as _};
@@ -35,7 +36,12 @@ const USAGE: u8 = 2;
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = flags::join_switches(std::env::args_os());
-    let parsed = command()
+    let program = if short_help::is_requested(&arguments) {
+        short_help::command()
+    } else {
+        command()
+    };
+    let parsed = program
         .try_get_matches_from(arguments)
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let ended = match parsed {
