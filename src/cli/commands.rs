@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+use super::jwt::lifetime;
 
 /// The style of headings.
 pub(super) const HEADER: Style = AnsiColor::Green.on_default().bold();
@@ -83,6 +86,23 @@ The exit code is 0 if the server is healthy or degraded.")]
         after_help = "Example:\n  echo \"ELIZA_SERVER_AUTH_TOKEN=$(sessiond token)\" >> .env"
     )]
     Token,
+
+    /// Print a JSON Web Token of a user, signed with JWT_SECRET
+    #[command(after_help = "\
+Examples:
+  sessiond jwt ada
+  TOKEN=$(sessiond jwt ada --expires 15m)
+
+The token has the first of JWT_ISSUER and of JWT_AUDIENCE, if they are set.")]
+    Jwt {
+        /// The user, the sub of the token: a UUID, or another name, from which JWT_SUBJECT derives one
+        #[arg(value_name = "USER")]
+        user: String,
+
+        /// How long it is valid: a number followed by s, m, h or d, up to 365d
+        #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = lifetime)]
+        expires: Duration,
+    },
 
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  source <(sessiond completions bash)")]

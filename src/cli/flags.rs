@@ -9,6 +9,14 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use crate::settings::{Config, Layers, SETTINGS, Setting};
 
 const DATABASE: [&str; 2] = ["DATA_DIR", "SESSIOND_CACHE_MB"];
+const JWT: [&str; 6] = [
+    "JWT_SECRET",
+    "JWT_SECRET_FILE",
+    "JWT_ISSUER",
+    "JWT_ISSUER_WHITELIST",
+    "JWT_AUDIENCE",
+    "JWT_SUBJECT",
+];
 const ADDRESS: [&str; 2] = ["SERVER_HOST", "SERVER_PORT"];
 
 /// The short help of a command lists at most this many settings.
@@ -20,6 +28,7 @@ fn used(command: &str) -> Option<&'static [&'static str]> {
         "serve" => None,
         "agents" => Some(&["DATA_DIR"]),
         "healthcheck" => Some(&ADDRESS),
+        "jwt" => Some(&JWT),
         "check" | "compact" | "backup" | "restore" | "export" | "import" => Some(&DATABASE),
         _ => Some(&[]),
     }
@@ -145,7 +154,7 @@ mod tests {
     /// Returns the arguments of the example in the help of a command.
     fn example(command: &Command) -> ArgMatches {
         let words = command.get_after_help().unwrap().to_string();
-        let example = words.strip_prefix("Example:\n  ").unwrap();
+        let (_, example) = words.split_once(":\n  ").unwrap();
         let example = example.lines().next().unwrap();
         let (_, arguments) = example.split_once("sessiond ").unwrap();
         let (arguments, _) = arguments.split_once([')', '>']).unwrap_or((arguments, ""));

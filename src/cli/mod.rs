@@ -11,6 +11,7 @@ mod flags;
 mod healthcheck;
 mod hints;
 mod import;
+mod jwt;
 mod new_agent;
 mod output;
 mod serve;
@@ -73,6 +74,9 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
         CliCommand::Token => {
             let token = random_token().context("the system provides no random numbers")?;
             output::print(&token)
+        }
+        CliCommand::Jwt { user, expires } => {
+            with_config(&|config| jwt::run(config, &user, expires))
         }
         CliCommand::Completions { shell } => {
             let mut script = Vec::new();
