@@ -69,6 +69,20 @@ pub(super) enum CliCommand {
         action: Option<AgentsAction>,
     },
 
+    /// Print the settings in effect, and where each of them was set
+    #[command(after_help = "\
+Examples:
+  sessiond settings
+  sessiond settings --json --port 8080
+
+Those that are set come first. Of a secret, only whether it is set is shown.")]
+    Settings {
+        /// Print the JSON of GET /api/admin/settings: settings, an array of name, value, source (flag,
+        /// environment, file or default) and default
+        #[arg(long)]
+        json: bool,
+    },
+
     /// Check whether the running server is ready
     #[command(after_help = "\
 Example:

@@ -25,7 +25,7 @@ const MAX_IN_SHORT_HELP: usize = 2;
 /// Returns the settings that a command uses; `None` for all.
 fn used(command: &str) -> Option<&'static [&'static str]> {
     match command {
-        "serve" => None,
+        "serve" | "settings" => None,
         "agents" => Some(&["DATA_DIR"]),
         "healthcheck" => Some(&ADDRESS),
         "jwt" => Some(&JWT),

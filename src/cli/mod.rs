@@ -3,6 +3,7 @@
 mod agents;
 mod backup;
 mod check;
+mod columns;
 mod commands;
 mod data_dir;
 mod export;
@@ -16,6 +17,7 @@ mod new_agent;
 mod output;
 mod serve;
 mod server_client;
+mod settings;
 mod short_help;
 mod usage_error;
 
@@ -75,6 +77,7 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
             let token = random_token().context("the system provides no random numbers")?;
             output::print(&token)
         }
+        CliCommand::Settings { json } => with_config(&|config| settings::run(config, json)),
         CliCommand::Jwt { user, expires } => {
             with_config(&|config| jwt::run(config, &user, expires))
         }

@@ -17,6 +17,7 @@ mod jwt;
 mod moved;
 mod outputs;
 mod running;
+mod settings;
 mod socket;
 #[path = "../support/mod.rs"]
 mod support;
