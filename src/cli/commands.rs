@@ -93,6 +93,10 @@ The exit code is 0 if the server is healthy or degraded.")]
         /// Only check whether its process answers, whatever the state of the disk
         #[arg(long)]
         live: bool,
+
+        /// Print a JSON object of ok, address, status and, if it is not ok, cause
+        #[arg(long)]
+        json: bool,
     },
 
     /// Print a new random token
@@ -132,11 +136,20 @@ Example:
   sessiond check --data-dir /var/lib/sessiond
 
 It prints a line for each fault, and then exits with 1.")]
-    Check,
+    Check {
+        /// Print a JSON object of database, sessions, sound, faults (texts) and damaged (records in
+        /// quarantine: sessionId, record, reason and foundAt)
+        #[arg(long)]
+        json: bool,
+    },
 
     /// Reduce the database file to its smallest size
     #[command(after_help = "Example:\n  sessiond compact --data-dir /var/lib/sessiond")]
-    Compact,
+    Compact {
+        /// Print a JSON object of database, bytesBefore and bytesAfter
+        #[arg(long)]
+        json: bool,
+    },
 
     /// Write a checked copy of the database to a new file
     #[command(after_help = "Example:\n  sessiond backup /backups/sessiond.redb")]
@@ -177,6 +190,10 @@ It prints a line for each fault, and then exits with 1.")]
         /// The lines, as printed by `sessiond export`; by default standard input
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+
+        /// Print a JSON object of database, sessions, messages and damaged (records in quarantine)
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -104,9 +104,11 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
             let reason = "--probe and --json are for `sessiond agents` without `new`";
             Err(UsageError(reason.into()).into())
         }
-        CliCommand::Healthcheck { live } => with_config(&|config| healthcheck::run(config, live)),
-        CliCommand::Check => with_config(&check::run),
-        CliCommand::Compact => with_config(&check::compact),
+        CliCommand::Healthcheck { live, json } => {
+            with_config(&|config| healthcheck::run(config, live, json))
+        }
+        CliCommand::Check { json } => with_config(&|config| check::run(config, json)),
+        CliCommand::Compact { json } => with_config(&|config| check::compact(config, json)),
         CliCommand::Backup { file } => with_config(&|config| backup::run(config, &file)),
         CliCommand::Restore { file, force } => {
             with_config(&|config| backup::restore(config, &file, force))
@@ -114,7 +116,9 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
         CliCommand::Export { session, user } => {
             with_config(&|config| export::run(config, session.as_deref(), user.as_deref()))
         }
-        CliCommand::Import { file } => with_config(&|config| import::run(config, file.as_deref())),
+        CliCommand::Import { file, json } => {
+            with_config(&|config| import::run(config, file.as_deref(), json))
+        }
     }
 }
 
