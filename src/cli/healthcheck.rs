@@ -1,6 +1,6 @@
 //! `sessiond healthcheck`
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -8,6 +8,7 @@ use reqwest::{Response, StatusCode, header};
 use serde::Serialize;
 use tokio::time::timeout;
 
+use super::local_address::reachable;
 use super::output::{print, print_json};
 use super::{hints, server_client};
 use crate::json;
@@ -80,13 +81,8 @@ fn health(address: SocketAddr, is_live: bool) -> anyhow::Result<Health> {
 /// Returns the address at which this machine reaches a server with this configuration.
 fn address(config: &Config) -> anyhow::Result<SocketAddr> {
     let address = config.server.addresses.first();
-    let mut address = *address.context("there is no address to ask")?;
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    Ok(address)
+    let address = address.context("there is no address to ask")?;
+    Ok(reachable(*address))
 }
 
 /// Returns the status of a response, and the health of a server if it is one.

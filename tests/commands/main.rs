@@ -13,6 +13,7 @@ mod colors;
 mod damage;
 mod data;
 mod erase_user;
+mod greeting;
 mod json;
 mod jwt;
 mod moved;
