@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::jwt::lifetime;
+use super::sessions::SessionsArgs;
 
 /// The style of headings.
 pub(super) const HEADER: Style = AnsiColor::Green.on_default().bold();
@@ -52,6 +53,16 @@ pub(super) enum CliCommand {
     /// Serve the API; the same as no command
     #[command(after_help = "Example:\n  sessiond serve --port 8080 --data-dir /var/lib/sessiond")]
     Serve,
+
+    /// List, show, search or delete sessions
+    #[command(after_help = "\
+Examples:
+  sessiond sessions list --query garden
+  sessiond sessions list --url https://sessions.example
+
+They are those of the running server, of the server at --url, or without a server those in the data
+directory.")]
+    Sessions(SessionsArgs),
 
     /// List the agents and their models; `agents new` connects one
     #[command(after_help = "Example:\n  sessiond agents --probe")]

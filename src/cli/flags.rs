@@ -9,6 +9,23 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use crate::settings::{Config, Layers, SETTINGS, Setting};
 
 const DATABASE: [&str; 2] = ["DATA_DIR", "SESSIOND_CACHE_MB"];
+
+/// What a server within a command uses.
+const EMBEDDED: [&str; 12] = [
+    "DATA_DIR",
+    "SESSIOND_CACHE_MB",
+    "MAX_PENDING_TURNS",
+    "MAX_SESSIONS_PER_USER",
+    "SESSION_DEFAULT_TIMEOUT_MINUTES",
+    "SESSION_MIN_TIMEOUT_MINUTES",
+    "SESSION_MAX_TIMEOUT_MINUTES",
+    "SESSION_MAX_DURATION_MINUTES",
+    "SESSION_WARNING_THRESHOLD_MINUTES",
+    "SESSION_CLEANUP_INTERVAL_MINUTES",
+    "SESSION_RETENTION_MINUTES",
+    "SESSION_TIME_SCALE",
+];
+
 const JWT: [&str; 6] = [
     "JWT_SECRET",
     "JWT_SECRET_FILE",
@@ -27,6 +44,7 @@ fn used(command: &str) -> Option<&'static [&'static str]> {
     match command {
         "serve" | "settings" => None,
         "agents" => Some(&["DATA_DIR"]),
+        "sessions" => Some(&EMBEDDED),
         "healthcheck" => Some(&ADDRESS),
         "jwt" => Some(&JWT),
         "check" | "compact" | "backup" | "restore" | "export" | "import" => Some(&DATABASE),

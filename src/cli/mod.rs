@@ -1,10 +1,12 @@
 //! The command line.
 
+mod agent_names;
 mod agents;
 mod backup;
 mod check;
 mod columns;
 mod commands;
+mod confirm;
 mod connection;
 mod data_dir;
 mod embedded;
@@ -13,6 +15,7 @@ mod file_kind;
 mod flags;
 mod greeting;
 mod healthcheck;
+mod hidden_input;
 mod hints;
 mod import;
 mod jwt;
@@ -20,7 +23,9 @@ mod local_address;
 mod new_agent;
 mod output;
 mod serve;
+mod server_choice;
 mod server_client;
+mod sessions;
 mod settings;
 mod short_help;
 mod usage_error;
@@ -81,6 +86,7 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
             let token = random_token().context("the system provides no random numbers")?;
             output::print(&token)
         }
+        CliCommand::Sessions(args) => with_config(&|config| sessions::run(config, &args)),
         CliCommand::Settings { json } => with_config(&|config| settings::run(config, json)),
         CliCommand::Jwt { user, expires } => {
             with_config(&|config| jwt::run(config, &user, expires))

@@ -103,11 +103,17 @@ fn a_terminal_is_told_whom_the_token_identifies() {
     command.env("JWT_SECRET", KEY).stderr(terminal);
     let output = command.output().expect("it runs");
     assert!(output.status.success());
-    assert_eq!(String::from_utf8_lossy(&output.stdout).matches('.').count(), 2);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).matches('.').count(),
+        2
+    );
     let mut note = [0; 1024];
     let length = shown.read(&mut note).expect("a note");
     let note = String::from_utf8_lossy(&note[..length]);
     // The UUID that ElizaOS derives.
     let user = "a8bb4cce-bc75-0e53-96b9-2032deb9317b";
-    assert!(note.contains(&format!("a token of the user {user}, until 20")), "{note}");
+    assert!(
+        note.contains(&format!("a token of the user {user}, until 20")),
+        "{note}"
+    );
 }

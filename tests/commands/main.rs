@@ -19,6 +19,7 @@ mod jwt;
 mod moved;
 mod outputs;
 mod running;
+mod sessions;
 mod settings;
 mod socket;
 #[path = "../support/mod.rs"]
