@@ -1,6 +1,8 @@
 //! The life of the server: start, run, stop.
 
+use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,16 +56,47 @@ pub struct Overrides {
     pub recent_log: RecentLog,
     /// The limits of searches.
     pub scan_limits: ScanLimits,
+    /// What greets the person who has started the server, in place of the log's lines about the
+    /// start.
+    pub greeting: Option<Greeting>,
+}
+
+/// Called once, when the server listens.
+pub struct Greeting(Box<dyn FnOnce(&Started) + Send>);
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Started {
+    /// Its address.
+    pub address: SocketAddr,
+    /// The state in which its database was.
+    pub found: OpenReport,
+    /// Its agents.
+    pub agents: Arc<Registry>,
+}
+
+impl Greeting {
+    /// Returns a greeting that calls `greet`.
+    pub fn new(greet: impl FnOnce(&Started) + Send + 'static) -> Self {
+        Self(Box::new(greet))
+    }
+}
+
+impl fmt::Debug for Greeting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Greeting")
+    }
 }
 
 /// Serves on the listener until `shutdown` resolves, then stops cleanly. `log` is the log of which
-/// operators see the last warnings and errors.
+/// operators see the last warnings and errors; `greeting` replaces its lines about the start.
 ///
 /// # Errors
 /// Returns an error if the data or the agents cannot be read, or the stop cannot be recorded.
 pub async fn run(
     config: Config,
     log: &RecentLog,
+    greeting: Option<Greeting>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
@@ -72,6 +105,7 @@ pub async fn run(
         agents: Vec::new(),
         recent_log: log.clone(),
         scan_limits: ScanLimits::default(),
+        greeting,
     };
     run_with(config, parts, listener, shutdown).await
 }
@@ -107,6 +141,8 @@ pub(crate) struct Server {
     clock: Clock,
     store: Arc<Store>,
     app: Arc<App>,
+    found: OpenReport,
+    greeting: Option<Greeting>,
     stop: CancellationToken,
     background: TaskTracker,
     /// Held until the end, so that no other process works on the file at this path.
@@ -136,7 +172,13 @@ impl Server {
         let hangups = signals::hangups();
         let mut source = AgentSource::new(&config, clock.clone(), parts.agents)?;
         let agents = source.load()?;
-        let (store, app) = open(&config, &path, agents, &clock).with_context(in_database)?;
+        let opened = open(&config, &path, agents, &clock).with_context(in_database)?;
+        let (store, app, found) = opened;
+        let is_logged = parts.greeting.is_none();
+        if is_logged {
+            log_start(&path, found);
+        }
+        log_agents(&app, &config.environment, is_logged);
         let app = app
             .with_scan_limits(parts.scan_limits)
             .with_settings(config.settings.clone())
@@ -153,6 +195,8 @@ impl Server {
             clock,
             store,
             app,
+            found,
+            greeting: parts.greeting,
             stop,
             background,
             _lock: lock,
@@ -187,12 +231,14 @@ impl Server {
     ) -> anyhow::Result<()> {
         let path = self.config.storage.database();
         let clear = self.config.clear_on_shutdown;
+        let announce = |address| announce(address, self.greeting, self.found, &self.app);
         serve(
             &self.app,
             self.config,
             self.clock,
             listener,
             socket,
+            announce,
             shutdown,
         )
         .await?;
@@ -213,13 +259,27 @@ impl Server {
     }
 }
 
+/// Greets the person who has started the server, or logs that it listens.
+fn announce(address: SocketAddr, greeting: Option<Greeting>, found: OpenReport, app: &App) {
+    let Some(Greeting(greet)) = greeting else {
+        tracing::info!("listening on http://{address}");
+        return;
+    };
+    let agents = app.agents();
+    greet(&Started {
+        address,
+        found,
+        agents,
+    });
+}
+
 /// Opens the store.
 fn open(
     config: &Config,
     path: &Path,
     agents: Registry,
     clock: &Clock,
-) -> anyhow::Result<(Arc<Store>, App)> {
+) -> anyhow::Result<(Arc<Store>, App, OpenReport)> {
     let events = EventBus::default();
     let cache_bytes = config.storage.cache_bytes;
     let (store, found) = Store::open(
@@ -232,9 +292,7 @@ fn open(
     let store = Arc::new(store);
     let limits = RateLimits::new(config.auth.rates, clock);
     let app = App::new(Arc::clone(&store), agents, events, limits, clock.clone());
-    log_start(path, found);
-    log_agents(&app, &config.environment);
-    Ok((store, app))
+    Ok((store, app, found))
 }
 
 /// Starts the tasks that only the clock drives. They end when `stop` is cancelled.
@@ -258,6 +316,7 @@ async fn serve(
     clock: Clock,
     listener: Option<TcpListener>,
     socket: Option<LocalListener>,
+    announce: impl FnOnce(SocketAddr),
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let authenticator = Arc::new(Authenticator::new(config.auth, clock));
@@ -282,7 +341,7 @@ async fn serve(
     let stopping = || app.stopping().cancelled();
     let commands = socket.map(|it| it.serve(keep_alive, service.clone(), stopping()));
     if let Some(listener) = &listener {
-        tracing::info!("listening on http://{}", listener.local_addr()?);
+        announce(listener.local_addr()?);
     }
     let clients =
         listener.map(|it| transport::serve(it, connections, keep_alive, service, stopping()));
@@ -352,7 +411,7 @@ async fn reload_agents(
             Ok(agents) => {
                 app.replace_agents(agents);
                 tracing::info!("reloaded the character files");
-                log_agents(&app, &variables);
+                log_agents(&app, &variables, true);
             }
             Err(error) => tracing::error!("the agents were not reloaded: {error:#}"),
         }
@@ -412,10 +471,11 @@ fn log_start(path: &Path, found: OpenReport) {
     );
 }
 
-/// Logs each agent with its backend, and warns of settings that have no effect.
-fn log_agents(app: &App, variables: &Variables) {
+/// Warns of settings of agents that have no effect. Before that, logs each agent with its backend if
+/// `lists`.
+fn log_agents(app: &App, variables: &Variables, lists: bool) {
     let agents = app.agents();
-    for agent in agents.iter() {
+    for agent in agents.iter().filter(|_| lists) {
         tracing::info!(
             name = agent.character.name,
             id = %agent.character.id,

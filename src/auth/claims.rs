@@ -101,7 +101,7 @@ impl Claims {
 }
 
 impl SubjectRule {
-    fn user(self, subject: &str) -> Result<UserId, InvalidJwt> {
+    pub(super) fn user(self, subject: &str) -> Result<UserId, InvalidJwt> {
         if subject.trim().is_empty() || subject.chars().count() > MAX_SUBJECT {
             return Err(InvalidJwt::InvalidSubject);
         }

@@ -12,3 +12,4 @@ pub mod rate;
 
 pub use self::authenticator::{Authenticator, Policy};
 pub use self::identity::ClientContext;
+pub use self::jwt::{IssuedJwt, issue};

@@ -9,12 +9,12 @@ use tokio::runtime::Runtime;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::output::{complete, note, one_line, print};
+use super::columns;
+use super::output::{note, one_line, print, print_json};
 use crate::agents::probe::{ProbeResult, probe};
 use crate::agents::registry::{Agent, BackendContext, Registry};
 use crate::agents::warnings::warnings;
 use crate::clock::Clock;
-use crate::json;
 use crate::settings::Config;
 
 /// What the command does beside listing the agents.
@@ -62,7 +62,8 @@ pub(super) fn run(config: &Config, options: Options) -> anyhow::Result<()> {
     if options.json {
         print_json(&listed)?;
     } else {
-        print(&table(&listed))?;
+        let rows: Vec<_> = listed.iter().map(Listed::cells).collect();
+        print(&columns::format(&rows))?;
     }
     let failed = listed.iter().filter(|agent| agent.ok == Some(false));
     match failed.count() {
@@ -143,29 +144,4 @@ impl<'a> Listed<'a> {
         ];
         cells.map(one_line)
     }
-}
-
-fn print_json(listed: &[Listed<'_>]) -> anyhow::Result<()> {
-    use std::io::Write as _;
-
-    let text = json::text(&listed);
-    let mut out = std::io::stdout().lock();
-    complete(writeln!(out, "{text}").and_then(|()| out.flush()))
-}
-
-/// Returns the agents in columns. Columns in which there is nothing are left out.
-fn table(listed: &[Listed<'_>]) -> String {
-    let rows: Vec<_> = listed.iter().map(Listed::cells).collect();
-    let widths: [usize; 6] = std::array::from_fn(|column| {
-        let lengths = rows.iter().map(|cells| cells[column].chars().count());
-        lengths.max().unwrap_or(0)
-    });
-    let lines = rows.iter().map(|cells| {
-        let columns = cells.iter().zip(widths).filter(|(_, width)| *width > 0);
-        let padded: Vec<_> = columns
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        padded.join("  ").trim_end().to_owned()
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }

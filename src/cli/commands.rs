@@ -2,28 +2,35 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::jwt::lifetime;
+use super::sessions::SessionsArgs;
+
+/// The style of headings.
+pub(super) const HEADER: Style = AnsiColor::Green.on_default().bold();
+
 const STYLES: Styles = Styles::styled()
-    .header(AnsiColor::Green.on_default().bold())
+    .header(HEADER)
     .literal(AnsiColor::Cyan.on_default().bold());
 
 /// The command line without the settings.
 #[derive(Debug, Parser)]
-#[command(name = "sessiond", version, styles = STYLES, about = ABOUT, long_about = LONG_ABOUT, after_help = AFTER_HELP)]
+#[command(name = "sessiond", version, styles = STYLES, after_help = AFTER_HELP)]
+#[command(about = format!("{SUMMARY}\n\n{USE}"))]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Option<CliCommand>,
 }
 
-const ABOUT: &str = "A self-hosted, durable server of the ElizaOS Sessions API";
+/// What the program is.
+pub(super) const SUMMARY: &str = "A self-hosted, durable server of the ElizaOS Sessions API";
 
-const LONG_ABOUT: &str = "\
-A self-hosted, durable server of the ElizaOS Sessions API
-
+const USE: &str = "\
 Without a command it serves: start it, and open http://127.0.0.1:3000 in a browser. No setting is
 required for that.";
 
@@ -33,7 +40,7 @@ directory, in this order of precedence. RUST_LOG sets the log filter.
 
 To serve other machines:
   echo \"ELIZA_SERVER_AUTH_TOKEN=$(sessiond token)\" >> .env
-  sessiond --server-host 0.0.0.0
+  sessiond --host 0.0.0.0
 
 Exit codes:
   0  done
@@ -44,20 +51,28 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub(super) enum CliCommand {
     /// Serve the API; the same as no command
-    #[command(
-        after_help = "Example:\n  sessiond serve --server-port 8080 --data-dir /var/lib/sessiond"
-    )]
+    #[command(after_help = "Example:\n  sessiond serve --port 8080 --data-dir /var/lib/sessiond")]
     Serve,
 
-    /// Talk to an agent from the terminal: through the running server, or through one within this
-    /// command if none runs
+    /// Talk to an agent from the terminal
     ///
-    /// On a terminal `/help` lists the commands of a chat. Through a pipe each line is a message and
-    /// each reply is printed as text; the exit code is 1 if a message gets no reply.
+    /// It talks through the running server, or through one within this command if none runs. On a
+    /// terminal `/help` lists the commands of a chat. Through a pipe each line is a message and each
+    /// reply is printed as text; the exit code is 1 if a message gets no reply.
     #[command(after_help = "Example:\n  sessiond chat --agent Eliza")]
     Chat(ChatArgs),
 
-    /// List the agents with their backends, models and addresses; `agents new` connects one
+    /// List, show, search or delete sessions
+    #[command(after_help = "\
+Examples:
+  sessiond sessions list --query garden
+  sessiond sessions list --url https://sessions.example
+
+They are those of the running server, of the server at --url, or without a server those in the data
+directory.")]
+    Sessions(SessionsArgs),
+
+    /// List the agents and their models; `agents new` connects one
     #[command(after_help = "Example:\n  sessiond agents --probe")]
     Agents {
         /// Ask each agent one short question, and print the time until the first piece of its answer;
@@ -73,12 +88,34 @@ pub(super) enum CliCommand {
         action: Option<AgentsAction>,
     },
 
-    /// Check whether the running server is ready; the exit code is 0 if it is healthy or degraded
-    #[command(after_help = "Example:\n  sessiond healthcheck --server-port 8080")]
+    /// Print the settings in effect, and where each of them was set
+    #[command(after_help = "\
+Examples:
+  sessiond settings
+  sessiond settings --json --port 8080
+
+Those that are set come first. Of a secret, only whether it is set is shown.")]
+    Settings {
+        /// Print the JSON of GET /api/admin/settings: settings, an array of name, value, source (flag,
+        /// environment, file or default) and default
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Check whether the running server is ready
+    #[command(after_help = "\
+Example:
+  sessiond healthcheck --port 8080
+
+The exit code is 0 if the server is healthy or degraded.")]
     Healthcheck {
         /// Only check whether its process answers, whatever the state of the disk
         #[arg(long)]
         live: bool,
+
+        /// Print a JSON object of ok, address, status and, if it is not ok, cause
+        #[arg(long)]
+        json: bool,
     },
 
     /// Print a new random token
@@ -86,6 +123,23 @@ pub(super) enum CliCommand {
         after_help = "Example:\n  echo \"ELIZA_SERVER_AUTH_TOKEN=$(sessiond token)\" >> .env"
     )]
     Token,
+
+    /// Print a JSON Web Token of a user, signed with JWT_SECRET
+    #[command(after_help = "\
+Examples:
+  sessiond jwt ada
+  TOKEN=$(sessiond jwt ada --expires 15m)
+
+The token has the first of JWT_ISSUER and of JWT_AUDIENCE, if they are set.")]
+    Jwt {
+        /// The user, the sub of the token: a UUID, or another name, from which JWT_SUBJECT derives one
+        #[arg(value_name = "USER")]
+        user: String,
+
+        /// How long it is valid: a number followed by s, m, h or d, up to 365d
+        #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = lifetime)]
+        expires: Duration,
+    },
 
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  source <(sessiond completions bash)")]
@@ -106,15 +160,28 @@ pub(super) enum CliCommand {
         directory: PathBuf,
     },
 
-    /// Check every page, record and index row; prints a line per fault, with the exit code 1
-    #[command(after_help = "Example:\n  sessiond check --data-dir /var/lib/sessiond")]
-    Check,
+    /// Check every page, record and index row of the database
+    #[command(after_help = "\
+Example:
+  sessiond check --data-dir /var/lib/sessiond
+
+It prints a line for each fault, and then exits with 1.")]
+    Check {
+        /// Print a JSON object of database, sessions, sound, faults (texts) and damaged (records in
+        /// quarantine: sessionId, record, reason and foundAt)
+        #[arg(long)]
+        json: bool,
+    },
 
     /// Reduce the database file to its smallest size
     #[command(after_help = "Example:\n  sessiond compact --data-dir /var/lib/sessiond")]
-    Compact,
+    Compact {
+        /// Print a JSON object of database, bytesBefore and bytesAfter
+        #[arg(long)]
+        json: bool,
+    },
 
-    /// Write a checked copy of the database to a new file, also while a server is running
+    /// Write a checked copy of the database to a new file
     #[command(after_help = "Example:\n  sessiond backup /backups/sessiond.redb")]
     Backup {
         /// The new file; an existing file is not replaced
@@ -153,6 +220,10 @@ pub(super) enum CliCommand {
         /// The lines, as printed by `sessiond export`; by default standard input
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+
+        /// Print a JSON object of database, sessions, messages and damaged (records in quarantine)
+        #[arg(long)]
+        json: bool,
     },
 }
 

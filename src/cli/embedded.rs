@@ -40,6 +40,7 @@ impl Embedded {
             agents: Vec::new(),
             recent_log: log.clone(),
             scan_limits: ScanLimits::default(),
+            greeting: None,
         };
         let server = Server::start(config, parts, command)?;
         let socket = server.bind_socket();

@@ -26,15 +26,27 @@ const EMBEDDED: [&str; 12] = [
     "SESSION_TIME_SCALE",
 ];
 
+const JWT: [&str; 6] = [
+    "JWT_SECRET",
+    "JWT_SECRET_FILE",
+    "JWT_ISSUER",
+    "JWT_ISSUER_WHITELIST",
+    "JWT_AUDIENCE",
+    "JWT_SUBJECT",
+];
 const ADDRESS: [&str; 2] = ["SERVER_HOST", "SERVER_PORT"];
+
+/// The short help of a command lists at most this many settings.
+const MAX_IN_SHORT_HELP: usize = 2;
 
 /// Returns the settings that a command uses; `None` for all.
 fn used(command: &str) -> Option<&'static [&'static str]> {
     match command {
-        "serve" => None,
+        "serve" | "settings" => None,
         "agents" => Some(&["DATA_DIR"]),
-        "chat" => Some(&EMBEDDED),
+        "chat" | "sessions" => Some(&EMBEDDED),
         "healthcheck" => Some(&ADDRESS),
+        "jwt" => Some(&JWT),
         "check" | "compact" | "backup" | "restore" | "export" | "import" => Some(&DATABASE),
         _ => Some(&[]),
     }
@@ -52,22 +64,45 @@ pub(super) fn config(command: &str, matches: &ArgMatches) -> anyhow::Result<Conf
 /// Adds each setting as a flag to every command, before or after its name, so that the same flags
 /// work for all of them. The help of a command lists the settings that it uses.
 pub(super) fn add_all(program: Command) -> Command {
-    with_flags(program, |flag, is_listed| {
-        Some(flag.hide(!is_listed).global(true))
+    with_flags(program, |command, setting| {
+        let is_listed = is_listed(command, setting);
+        Some(flag(setting).hide(!is_listed).global(true))
+    })
+}
+
+/// Whether a command uses all settings.
+pub(super) fn uses_all(command: &str) -> bool {
+    used(command).is_none()
+}
+
+/// Whether a command uses so many settings that its short help does not list them.
+pub(super) fn uses_many(command: &str) -> bool {
+    used(command).is_none_or(|used| used.len() > MAX_IN_SHORT_HELP)
+}
+
+/// Does the same as [`add_all`], but the help of commands that use many settings lists none.
+pub(super) fn add_with_short_help(program: Command) -> Command {
+    with_flags(program, |command, setting| {
+        let is_listed = !uses_many(command) && is_listed(command, setting);
+        Some(flag(setting).hide(!is_listed).global(true))
     })
 }
 
 /// Adds only the flags that the help lists.
 pub(super) fn add_listed(program: Command) -> Command {
-    with_flags(program, |flag, is_listed| is_listed.then_some(flag))
+    with_flags(program, |command, setting| {
+        is_listed(command, setting).then(|| flag(setting))
+    })
 }
 
-fn with_flags(program: Command, change: impl Fn(Arg, bool) -> Option<Arg>) -> Command {
+fn is_listed(command: &str, setting: &Setting) -> bool {
+    let is_used = used(command).is_none_or(|used| used.contains(&setting.name()));
+    is_used && !setting.arg().is_hide_set()
+}
+
+fn with_flags(program: Command, flag: impl Fn(&str, &Setting) -> Option<Arg>) -> Command {
     let flags = |command: &str| -> Vec<Arg> {
-        let flags = SETTINGS.iter().map(|setting| {
-            let is_used = used(command).is_none_or(|used| used.contains(&setting.name()));
-            change(flag(setting), is_used && !setting.arg().is_hide_set())
-        });
+        let flags = SETTINGS.iter().map(|setting| flag(command, setting));
         flags.flatten().collect()
     };
     program.args(flags("serve")).mut_subcommands(|command| {
@@ -137,7 +172,8 @@ mod tests {
     /// Returns the arguments of the example in the help of a command.
     fn example(command: &Command) -> ArgMatches {
         let words = command.get_after_help().unwrap().to_string();
-        let example = words.strip_prefix("Example:\n  ").unwrap();
+        let (_, example) = words.split_once(":\n  ").unwrap();
+        let example = example.lines().next().unwrap();
         let (_, arguments) = example.split_once("sessiond ").unwrap();
         let (arguments, _) = arguments.split_once([')', '>']).unwrap_or((arguments, ""));
         let line = ["sessiond"].into_iter().chain(arguments.split_whitespace());

@@ -5,19 +5,30 @@ use std::io::{BufRead, BufReader, ErrorKind, Read as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use serde::Serialize;
 
 use super::check;
 use super::data_dir::{self, Replacement};
 use super::file_kind::FileKind;
-use super::output::{Bar, LINES, ROWS, print};
+use super::output::{Bar, LINES, ROWS, print, print_json};
 use crate::archive::{self, MAX_LINE};
 use crate::clock::Clock;
 use crate::settings::Config;
 use crate::store::maintenance::import::{self, Line};
 
+/// The new database.
+#[derive(Debug, Serialize)]
+struct Created {
+    database: String,
+    sessions: u64,
+    messages: u64,
+    /// Records in quarantine.
+    damaged: u64,
+}
+
 /// Creates a database from the lines of a file or of standard input, if there is none or an empty
 /// one. Imports all lines or none.
-pub(super) fn run(config: &Config, source: Option<&Path>) -> anyhow::Result<()> {
+pub(super) fn run(config: &Config, source: Option<&Path>, is_json: bool) -> anyhow::Result<()> {
     let target = config.storage.database();
     if let Some(path) = source
         && FileKind::detect(path) == FileKind::Backup
@@ -47,9 +58,17 @@ pub(super) fn run(config: &Config, source: Option<&Path>) -> anyhow::Result<()> 
     let imported = imported.context("nothing was imported")?;
     drop((bar, checking));
     replacement.persist()?;
+    let database = target.display().to_string();
+    if is_json {
+        return print_json(&Created {
+            database,
+            sessions: imported.sessions,
+            messages: imported.messages,
+            damaged: imported.quarantined,
+        });
+    }
     print(&format!(
-        "{}: {}, {}",
-        target.display(),
+        "{database}: {}, {}",
         check::counted(imported.sessions, "session"),
         check::counted(imported.messages, "message")
     ))?;

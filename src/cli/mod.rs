@@ -5,22 +5,30 @@ mod agents;
 mod backup;
 mod chat;
 mod check;
+mod columns;
 mod commands;
+mod confirm;
 mod connection;
 mod data_dir;
 mod embedded;
 mod export;
 mod file_kind;
 mod flags;
+mod greeting;
 mod healthcheck;
 mod hidden_input;
 mod hints;
 mod import;
+mod jwt;
+mod local_address;
 mod new_agent;
 mod output;
 mod serve;
 mod server_choice;
 mod server_client;
+mod sessions;
+mod settings;
+mod short_help;
 mod usage_error;
 
 use std::io::{self, Write as _};
@@ -41,7 +49,12 @@ const USAGE: u8 = 2;
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = flags::join_switches(std::env::args_os());
-    let parsed = command()
+    let program = if short_help::is_requested(&arguments) {
+        short_help::command()
+    } else {
+        command()
+    };
+    let parsed = program
         .try_get_matches_from(arguments)
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let ended = match parsed {
@@ -74,6 +87,11 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
             let token = random_token().context("the system provides no random numbers")?;
             output::print(&token)
         }
+        CliCommand::Sessions(args) => with_config(&|config| sessions::run(config, &args)),
+        CliCommand::Settings { json } => with_config(&|config| settings::run(config, json)),
+        CliCommand::Jwt { user, expires } => {
+            with_config(&|config| jwt::run(config, &user, expires))
+        }
         CliCommand::Completions { shell } => {
             let mut script = Vec::new();
             // Completions include hidden flags, so these are left out.
@@ -104,9 +122,11 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
             let reason = "--probe and --json are for `sessiond agents` without `new`";
             Err(UsageError(reason.into()).into())
         }
-        CliCommand::Healthcheck { live } => with_config(&|config| healthcheck::run(config, live)),
-        CliCommand::Check => with_config(&check::run),
-        CliCommand::Compact => with_config(&check::compact),
+        CliCommand::Healthcheck { live, json } => {
+            with_config(&|config| healthcheck::run(config, live, json))
+        }
+        CliCommand::Check { json } => with_config(&|config| check::run(config, json)),
+        CliCommand::Compact { json } => with_config(&|config| check::compact(config, json)),
         CliCommand::Backup { file } => with_config(&|config| backup::run(config, &file)),
         CliCommand::Restore { file, force } => {
             with_config(&|config| backup::restore(config, &file, force))
@@ -114,7 +134,9 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
         CliCommand::Export { session, user } => {
             with_config(&|config| export::run(config, session.as_deref(), user.as_deref()))
         }
-        CliCommand::Import { file } => with_config(&|config| import::run(config, file.as_deref())),
+        CliCommand::Import { file, json } => {
+            with_config(&|config| import::run(config, file.as_deref(), json))
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use std::io::{self, ErrorKind, Write};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
+use crate::json;
 use crate::store::maintenance::offline::Progress;
 
 /// The exit code if standard output was closed early, as shells report SIGPIPE.
@@ -26,6 +28,14 @@ pub(super) fn note(text: &str) {
 /// title of a terminal.
 pub(super) fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
+}
+
+/// Prints a value as JSON, for scripts: a part of it is useless, so that a closed output is an
+/// error.
+pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    let text = json::text(value);
+    let mut out = io::stdout().lock();
+    complete(writeln!(out, "{text}").and_then(|()| out.flush()))
 }
 
 /// Returns the error of a write, unless the output was closed.

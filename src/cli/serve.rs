@@ -6,15 +6,16 @@ use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 
-use super::hints;
+use super::{greeting, hints};
 use crate::process::{atomic_file, open_files, signals};
+use crate::server::{self, Greeting};
 use crate::settings::Config;
-use crate::{server, telemetry};
+use crate::telemetry::{self, Terminal};
 
 /// Serves until a signal stops it.
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     // Dropped last, so that the whole log is written, even if the start fails.
-    let log = telemetry::start(config.log_format, config.log_filter.as_deref());
+    let (log, terminal) = telemetry::start(config.log_format, config.log_filter.as_deref());
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -30,11 +31,18 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     let ended = runtime.block_on(async {
         let stop = signals::stop_signal();
         let listener = listen(&config)?;
-        server::run(config, log.recent(), listener, stop).await
+        let greeting = terminal.map(|terminal| greet(&config, terminal));
+        server::run(config, log.recent(), greeting, listener, stop).await
     });
     // A thread may still be blocked in a system call; the data is on disk.
     runtime.shutdown_background();
     ended
+}
+
+/// Returns what greets the person at the terminal.
+fn greet(config: &Config, mut terminal: Terminal) -> Greeting {
+    let config = config.clone();
+    Greeting::new(move |started| terminal.print(&greeting::text(&config, started)))
 }
 
 /// Connections that may wait to be accepted. With fewer, clients that all reconnect after a restart

@@ -1,11 +1,12 @@
 //! The server that a command talks to.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, ErrorKind, IsTerminal as _};
 
 use reqwest::{StatusCode, Url};
 use secrecy::SecretString;
 
 use super::connection::{ApiRefusal, ServerConnection};
+use super::data_dir;
 use super::hidden_input;
 use super::usage_error::UsageError;
 use crate::agents::client::address::has_user_information;
@@ -14,6 +15,30 @@ use crate::settings::Config;
 
 /// The variable that holds the token for a server elsewhere.
 const TOKEN: &str = "SESSIOND_TOKEN";
+
+/// Connects to the server at `url`; without one to the server that holds the data, or to one within
+/// this process that resumes no turns. The data must exist.
+pub(super) async fn connect_to_stored(
+    config: &Config,
+    url: Option<&str>,
+    command: &str,
+) -> anyhow::Result<ServerConnection> {
+    if let Some(url) = url {
+        return connect_elsewhere(config, url).await;
+    }
+    let database = config.storage.database();
+    if let Some(running) = ServerConnection::running(&database)? {
+        return Ok(running);
+    }
+    // A server would create it.
+    if !database
+        .try_exists()
+        .map_err(|error| data_dir::io_error(error, &database))?
+    {
+        return Err(data_dir::io_error(ErrorKind::NotFound.into(), &database));
+    }
+    ServerConnection::open(config, command, false).await
+}
 
 /// Connects to the server at an address, with the token of the environment or of a prompt if it asks
 /// for one.

@@ -4,6 +4,7 @@ mod audit;
 mod queue;
 mod recent_log;
 mod shorten;
+mod terminal;
 mod text;
 mod throttle;
 
@@ -20,6 +21,7 @@ pub use self::audit::AUDIT;
 pub use self::queue::LogGuard;
 pub use self::recent_log::{LogLine, RecentLog};
 pub use self::shorten::shorten;
+pub use self::terminal::Terminal;
 pub(crate) use self::throttle::LogThrottle;
 
 /// The format of the log.
@@ -32,8 +34,9 @@ pub enum LogFormat {
 }
 
 /// Starts the log on standard output. The default format is text on a terminal, else JSON; the
-/// default filter is `info`. The filter applies to [`LogGuard::recent`] too.
-pub fn start(format: Option<LogFormat>, filter: Option<&str>) -> LogGuard {
+/// default filter is `info`. The filter applies to [`LogGuard::recent`] too. Returns the terminal
+/// too, if one shows the log as text.
+pub fn start(format: Option<LogFormat>, filter: Option<&str>) -> (LogGuard, Option<Terminal>) {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse_lossy(filter.unwrap_or_default());
@@ -43,6 +46,8 @@ pub fn start(format: Option<LogFormat>, filter: Option<&str>) -> LogGuard {
     let (queues, log) = queue::start(io::stdout);
     // Respects NO_COLOR (<https://no-color.org>), CLICOLOR and TERM, as clap's output does.
     let is_colored = is_terminal && AutoStream::choice(&stdout) != ColorChoice::Never;
+    let is_for_people = is_terminal && is_text;
+    let terminal = is_for_people.then(|| Terminal::new(&queues, is_colored));
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(is_colored)
         .with_writer(queues);
@@ -60,7 +65,7 @@ pub fn start(format: Option<LogFormat>, filter: Option<&str>) -> LogGuard {
         .with(filter)
         .with(filter_fn(is_safe))
         .try_init();
-    log
+    (log, terminal)
 }
 
 /// Starts to collect warnings and errors without an output, for a command whose output is not a log.

@@ -58,6 +58,9 @@ fn server(home: &Home, variables: &[(&str, &str)]) -> Command {
 
 const LISTENS: &str = "listening on http://";
 
+/// The end of what a start shows on a terminal.
+const GREETED: &str = "Ctrl-C stops it.";
+
 /// Environments, and whether a terminal has colours in them.
 const CASES: [(&[(&str, &str)], bool); 8] = [
     (&[("TERM", "xterm")], true),
@@ -71,10 +74,17 @@ const CASES: [(&[(&str, &str)], bool); 8] = [
 ];
 
 #[test]
-fn the_log_on_a_terminal_has_colours_unless_the_environment_disables_them() {
+fn a_start_on_a_terminal_has_colours_unless_the_environment_disables_them() {
     for (variables, expected) in CASES {
-        let log = on_terminal(server(&Home::new(), variables), LISTENS);
-        assert_eq!(is_colored(&log), expected, "{variables:?}: {log:?}");
+        let mut command = server(&Home::new(), variables);
+        command.env("MAX_CONNECTIONS", "0");
+        let shown = on_terminal(command, GREETED);
+        // A line of the log, and one of the greeting.
+        for part in ["MAX_CONNECTIONS", "Console"] {
+            let line = shown.lines().find(|line| line.contains(part));
+            let is_colored = line.map(is_colored);
+            assert_eq!(is_colored, Some(expected), "{variables:?}: {shown:?}");
+        }
     }
 }
 

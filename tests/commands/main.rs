@@ -15,12 +15,17 @@ mod colors;
 mod damage;
 mod data;
 mod erase_user;
-#[path = "../support/jwt.rs"]
+mod greeting;
+mod json;
 mod jwt;
 mod moved;
 mod outputs;
 mod running;
+mod sessions;
+mod settings;
 mod socket;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/jwt.rs"]
+mod tokens;
 mod webhook;

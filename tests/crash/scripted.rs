@@ -165,7 +165,7 @@ fn child_server() {
     }
     let layers = Layers::from_process(HashMap::new()).expect("the environment can be read");
     let config = Config::read(layers).expect("the settings are valid");
-    let log = telemetry::start(config.log_format, config.log_filter.as_deref());
+    let (log, _) = telemetry::start(config.log_format, config.log_filter.as_deref());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -178,6 +178,7 @@ fn child_server() {
             agents: vec![agent()],
             recent_log: log.recent().clone(),
             scan_limits: ScanLimits::default(),
+            greeting: None,
         };
         server::run_with(config, parts, listener, stop).await
     });

@@ -75,6 +75,7 @@ impl Server {
             agents: vec![agent],
             recent_log: RecentLog::default(),
             scan_limits: ScanLimits::default(),
+            greeting: None,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

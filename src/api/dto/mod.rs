@@ -37,7 +37,7 @@ pub(super) use self::probed_agent::ProbeAnswer;
 pub(super) use self::search_cursor::session_cursor;
 pub(super) use self::sent::SentAnswer;
 pub(super) use self::session::{Deleted, SessionInfo, SessionList, SessionStatus, StatsInfo};
-pub(super) use self::setting::SettingsAnswer;
+pub(crate) use self::setting::SettingsAnswer;
 pub(super) use self::storage::{StorageAnswer, VerificationAnswer};
 pub(super) use self::user::UserErased;
 pub(super) use self::work::{AgentTurns, TurnCancelled, turn_call};

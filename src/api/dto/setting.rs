@@ -7,7 +7,7 @@ use crate::app::{EffectiveSetting, EffectiveSettings, SettingSource};
 
 /// The settings as operators see them.
 #[derive(ToSchema, Serialize)]
-pub(in crate::api) struct SettingsAnswer<'a> {
+pub(crate) struct SettingsAnswer<'a> {
     /// In the order of the documentation.
     settings: Vec<SettingInfo<'a>>,
 }
@@ -45,7 +45,7 @@ pub(in crate::api) enum SettingOrigin {
 }
 
 impl<'a> SettingsAnswer<'a> {
-    pub(in crate::api) fn new(settings: &'a EffectiveSettings) -> Self {
+    pub(crate) fn new(settings: &'a EffectiveSettings) -> Self {
         Self {
             settings: settings.iter().map(SettingInfo::from).collect(),
         }

@@ -1,14 +1,17 @@
 //! Users' JSON Web Tokens (RFC 7519), signed by HMAC.
 
+mod issue;
+
 use std::sync::Once;
 
 use hmac::{Hmac, KeyInit, Mac};
-use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier as Verify, KeyUtils};
+use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier as Verify, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Sha256, Sha384, Sha512};
 
+pub use self::issue::{IssuedJwt, issue};
 use super::claims::{ClaimRules, Claims, InvalidJwt};
 use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
@@ -53,7 +56,7 @@ impl JwtVerifier {
 /// which has known weaknesses.
 fn install_hmac() {
     static PROVIDER: CryptoProvider = CryptoProvider {
-        signer_factory: no_signer,
+        signer_factory: issue::signer,
         verifier_factory: verifier,
         key_utils: KeyUtils::new_unimplemented(),
     };
@@ -62,14 +65,6 @@ fn install_hmac() {
     ONCE.call_once(|| {
         let _ = PROVIDER.install_default();
     });
-}
-
-#[allow(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the library defines the type"
-)]
-fn no_signer(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
-    Err(ErrorKind::InvalidAlgorithm.into())
 }
 
 #[allow(

@@ -1,9 +1,12 @@
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::auth::claims::SubjectRule;
+use crate::domain::time::Millis;
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
 const USER: &str = "3c90c3cc-0d44-4b50-8888-8dd25736052a";
@@ -270,4 +273,58 @@ fn a_claim_that_is_there_twice_is_refused() {
 fn a_verifier_does_not_show_its_key() {
     let verifier = JwtVerifier::new(&SecretString::from(SECRET), ClaimRules::default());
     assert!(!format!("{verifier:?}").contains("secret of"));
+}
+
+#[test]
+fn an_issued_token_identifies_its_user_until_it_expires() {
+    let rules = |subject| ClaimRules {
+        issuers: vec!["https://a.example".into(), "b".into()],
+        audiences: vec!["chat".into(), "other".into()],
+        subject,
+    };
+    let key = SecretString::from(SECRET);
+    for (subject, rule) in [
+        (USER, SubjectRule::Auto),
+        ("ada", SubjectRule::Auto),
+        (USER, SubjectRule::Uuid),
+        (USER, SubjectRule::Derive),
+    ] {
+        let rules = rules(rule);
+        let issued = issue(&key, &rules, subject, NOW, Duration::from_mins(1)).unwrap();
+        let verify = |at| {
+            let verifier = JwtVerifier::new(&key, rules.clone());
+            verifier.verify(issued.token.expose_secret().as_bytes(), at)
+        };
+        assert_eq!(verify(NOW), Ok(issued.user));
+        assert_eq!(issued.expires_at, NOW + Millis(60_000));
+        let leeway = Millis(5_000);
+        let last = issued.expires_at + leeway - Millis(1);
+        assert_eq!(verify(last), Ok(issued.user));
+        let expired = verify(issued.expires_at + leeway);
+        assert_eq!(expired, Err(InvalidJwt::Expired));
+        let strict = ClaimRules {
+            issuers: vec!["b".into()],
+            ..ClaimRules::default()
+        };
+        let token = issued.token.expose_secret();
+        assert_eq!(verify_by(strict, token), Err(InvalidJwt::WrongIssuer));
+    }
+}
+
+#[test]
+fn no_token_is_issued_that_the_same_rules_refuse() {
+    let issue = |subject: &str, rule| {
+        let rules = ClaimRules {
+            subject: rule,
+            ..ClaimRules::default()
+        };
+        let key = SecretString::from(SECRET);
+        issue(&key, &rules, subject, NOW, Duration::from_secs(1)).unwrap_err()
+    };
+    assert_eq!(issue(" ", SubjectRule::Auto), InvalidJwt::InvalidSubject);
+    assert_eq!(
+        issue(&"x".repeat(256), SubjectRule::Derive),
+        InvalidJwt::InvalidSubject
+    );
+    assert_eq!(issue("ada", SubjectRule::Uuid), InvalidJwt::SubjectNotUuid);
 }

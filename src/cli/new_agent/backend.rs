@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::super::commands::{BackendName, NewAgentArgs};
+use super::super::confirm;
 use super::super::output::{note, print};
 use super::super::usage_error::UsageError;
 use super::choice;
@@ -275,7 +276,7 @@ fn select(
     at: &str,
     missing: impl FnOnce() -> UsageError,
 ) -> anyhow::Result<usize> {
-    if !choice::is_possible() {
+    if !confirm::is_possible() {
         print(&names.join("\n"))?;
         return Err(missing().into());
     }

@@ -1,11 +1,6 @@
 //! A numbered choice on a terminal.
 
-use std::io::{self, BufRead, IsTerminal as _, Write};
-
-/// Returns whether a person can be asked: standard input and standard error are terminals.
-pub(super) fn is_possible() -> bool {
-    io::stdin().is_terminal() && io::stderr().is_terminal()
-}
+use std::io::{self, BufRead, Write};
 
 /// Asks on the terminal for one of these. Returns its index, or `None` if the input ends.
 ///

@@ -214,6 +214,7 @@ impl Builder {
             agents,
             recent_log: self.recent_log.clone(),
             scan_limits: self.scan_limits,
+            greeting: None,
         }
     }
 }

@@ -11,14 +11,14 @@ use tokio::sync::oneshot;
 /// Serves until standard input ends, so that it ends with its parent even if that crashes.
 pub(crate) fn run(ready: &Path) -> anyhow::Result<()> {
     let config = Config::read(Layers::from_process(HashMap::new())?)?;
-    let log = sessiond::telemetry::start(config.log_format, config.log_filter.as_deref());
+    let (log, _) = sessiond::telemetry::start(config.log_format, config.log_filter.as_deref());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
         let listener = TcpListener::bind(config.server.addresses.as_slice()).await?;
         announce(ready, &listener)?;
-        sessiond::server::run(config, log.recent(), listener, input_ends()).await
+        sessiond::server::run(config, log.recent(), None, listener, input_ends()).await
     });
     runtime.shutdown_background();
     ended

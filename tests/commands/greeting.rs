@@ -1,0 +1,142 @@
+//! What `serve` prints on a terminal once it listens, and that nothing else gets it.
+
+use std::io::Read as _;
+use std::process::Command;
+
+use super::data::{Home, succeeded};
+use super::support::process;
+use super::support::terminal::terminal;
+
+const END: &str = "Ctrl-C stops it.";
+
+fn server(home: &Home, variables: &[(&str, &str)]) -> Command {
+    let mut command = home.command(&["--port", "0", "--host", "127.0.0.1"]);
+    command
+        .envs(variables.iter().copied())
+        .env("TERM", "xterm")
+        .env("NO_COLOR", "1");
+    command
+}
+
+/// Returns what a server shows on a terminal until it contains a text, and what it shows until it
+/// has stopped after that.
+fn shown_until(mut command: Command, until: &str) -> (String, String) {
+    let (mut shown, theirs) = terminal();
+    command
+        .stdout(theirs.try_clone().expect("a second handle"))
+        .stderr(theirs);
+    let mut child = command.spawn().expect("it runs");
+    drop(command);
+    let (mut before, mut after) = (String::new(), String::new());
+    let mut piece = [0; 4096];
+    // Reading fails once no program has the terminal open.
+    while let Ok(length @ 1..) = shown.read(&mut piece) {
+        let text = String::from_utf8_lossy(&piece[..length]).replace('\r', "");
+        if before.contains(until) {
+            after.push_str(&text);
+            continue;
+        }
+        before.push_str(&text);
+        if before.contains(until) {
+            let pid = child.id().to_string();
+            let asked = Command::new("sh")
+                .args(["-c", r#"kill -s TERM "$0""#, &pid])
+                .status();
+            assert!(asked.expect("a shell").success());
+        }
+    }
+    let ended = process::wait_at_most(&mut child, std::time::Duration::from_secs(60));
+    assert!(ended.expect("it ends").success(), "{before}{after}");
+    (before, after)
+}
+
+#[test]
+fn a_terminal_shows_where_the_server_is_then_the_log() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.path("data/agents")).expect("a directory");
+    std::fs::write(
+        home.path("data/agents/ollie.json"),
+        r#"{"name": "Ol\u001b[2Jlie", "settings": {"backend": {"type": "openai", "model": "m"}}}"#,
+    )
+    .expect("a file");
+    let (shown, log) = shown_until(server(&home, &[]), END);
+    let (_, port) = shown.split_once("http://127.0.0.1:").expect("an address");
+    let (port, _) = port.split_once('\n').expect("the end of the line");
+    let data = home.path("data").display().to_string();
+    for line in [
+        format!("sessiond {}", env!("CARGO_PKG_VERSION")),
+        format!("  Console    http://127.0.0.1:{port}"),
+        format!("  API docs   http://127.0.0.1:{port}/docs"),
+        "  Agents     Eliza (built-in rules, no model)".to_owned(),
+        "             Ol [2Jlie (m)".to_owned(),
+        "  Access     no token: only this machine can connect".to_owned(),
+    ] {
+        assert!(shown.lines().any(|it| it == line), "{line:?} in {shown}");
+    }
+    assert!(
+        shown.contains(&format!("  Data       {data} (0 sessions, ")),
+        "{shown}"
+    );
+    assert!(!shown.contains('\x1b'), "{shown:?}");
+    // The log does not repeat it.
+    for text in [shown.as_str(), &log] {
+        assert!(
+            !text.contains("listening on") && !text.contains(" agent name="),
+            "{text}"
+        );
+    }
+    assert!(log.contains("stopped"), "{log}");
+}
+
+#[test]
+fn it_says_what_protects_the_server_and_how_it_stopped() {
+    let home = Home::new();
+    let secrets = [
+        ("ELIZA_SERVER_AUTH_TOKEN", "a secret of sixteen letters"),
+        ("JWT_SECRET", "the tests' key, of thirty-two bytes and more"),
+    ];
+    let (shown, _) = shown_until(server(&home, &secrets), END);
+    assert!(
+        shown.contains("Access     requires the server token or a user's JWT"),
+        "{shown}"
+    );
+    assert!(
+        !shown.contains("secret of sixteen") && !shown.contains("tests' key"),
+        "{shown}"
+    );
+    assert!(!shown.contains("Last stop"), "{shown}");
+    let insecure = [("SERVER_HOST", "0.0.0.0"), ("SESSIOND_INSECURE", "1")];
+    let mut command = home.command(&["--port", "0"]);
+    command
+        .envs(insecure)
+        .env("TERM", "xterm")
+        .env("NO_COLOR", "1");
+    let (shown, _) = shown_until(command, END);
+    assert!(
+        shown.contains("anyone who can connect may do everything"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains(", and every other address of this machine"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_log_in_json_has_no_greeting_on_a_terminal() {
+    let home = Home::new();
+    let json = [("LOG_FORMAT", "json")];
+    let (shown, log) = shown_until(server(&home, &json), "listening on http://");
+    for line in shown.lines().chain(log.lines()) {
+        assert!(
+            line.is_empty() || line.starts_with('{') || line.ends_with('}'),
+            "{line}"
+        );
+    }
+    assert!(
+        !shown.contains(END) && shown.contains(r#""message":"agent""#),
+        "{shown}"
+    );
+    // Commands have none either.
+    assert!(!succeeded(&home.run(&["agents"])).contains(END));
+}
