@@ -15,6 +15,8 @@ mod env_file;
 mod generated;
 #[path = "clients/model.rs"]
 mod model;
+#[path = "clients/monitoring.rs"]
+mod monitoring;
 mod support;
 #[path = "clients/webhooks.rs"]
 mod webhooks;
