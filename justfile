@@ -45,6 +45,11 @@ bench *arguments:
 fuzz target seconds="60":
     RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz -s none -O -a {{ target }} -- -max_total_time={{ seconds }}
 
+# Make the packages of a release in target/packages, and test them
+packages *binary:
+    data/dist/build {{ binary }}
+    SESSIOND_PACKAGES=target/packages cargo test --locked --test dist
+
 # The whole check, as CI runs it
 ci:
     bash .ci/run

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use futures_util::future::OptionFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,7 +34,8 @@ use crate::space;
 use crate::store::error::OpenError;
 use crate::store::{OpenReport, Store};
 use crate::telemetry::RecentLog;
-use crate::transport::{self, local_socket};
+use crate::transport;
+use crate::transport::local_socket::{self, LocalListener};
 use crate::verification;
 
 /// How long a stop waits for work that continues without its caller.
@@ -85,59 +87,135 @@ pub async fn run_with(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let clock = parts.clock;
-    if clock.now() < Timestamp(0) {
-        // The HTTP library cannot write such a date, and no session would ever expire.
-        bail!(
-            "the system clock is at {}, before 1970; set it and start again",
-            clock.now()
-        );
-    }
-    create_data_dir(&config.storage.data_dir)?;
-    let path = config.storage.database();
-    let in_database = || format!("the database {}", path.display());
-    // Held until the end, so that no other process works on the file at this path.
-    let _lock = lock(&config.storage.data_dir, Mode::Exclusive).with_context(in_database)?;
-    // From here on SIGHUP reloads the agents instead of ending the process.
-    let hangups = signals::hangups();
-    let mut source = AgentSource::new(&config, clock.clone(), parts.agents)?;
-    let agents = source.load()?;
-    let opened = open(&config, &path, agents, &clock).await;
-    let (store, app) = opened.with_context(in_database)?;
     // The system chooses the port if the setting is 0.
     let port = listener.local_addr()?.port();
     config.settings.set_value("SERVER_PORT", port.to_string());
-    let app = app
-        .with_scan_limits(parts.scan_limits)
-        .with_settings(config.settings.clone())
-        .with_recent_log(parts.recent_log);
-    let app = Arc::new(app);
-    source.create_directory();
-    let stop = CancellationToken::new();
-    let background = start_background(&app, &config, &stop);
-    let variables = config.environment.clone();
-    let reload = reload_agents(Arc::clone(&app), source, hangups, variables);
-    background.spawn(stop.clone().run_until_cancelled_owned(reload));
-    let clear = config.clear_on_shutdown;
-    serve(&app, config, clock, listener, shutdown).await?;
-
-    let finished = tokio::time::timeout(FINISH_LIMIT, app.finish_stop()).await;
-    if finished.is_err() {
-        tracing::warn!("the stop interrupted some work");
-    }
-    stop.cancel();
-    background.close();
-    // A task that panicked has ended too.
-    background.wait().await;
-    if !store.close(clear).await {
-        bail!("the stop could not be recorded in {}", path.display());
-    }
-    tracing::info!(cleared = clear, "stopped");
-    Ok(())
+    let server = Server::start(config, parts, "serve")?;
+    server.resume().await?;
+    let socket = server.bind_socket().inspect_err(|error| {
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "the command socket cannot be created: `sessiond chat`, `sessiond backup` and \
+             `sessiond export` need the server stopped"
+        );
+    });
+    server.serve(Some(listener), socket.ok(), shutdown).await
 }
 
-/// Opens the store and resumes interrupted turns.
-async fn open(
+/// A server with its data open, which does not listen yet.
+pub(crate) struct Server {
+    config: Config,
+    clock: Clock,
+    store: Arc<Store>,
+    app: Arc<App>,
+    stop: CancellationToken,
+    background: TaskTracker,
+    /// Held until the end, so that no other process works on the file at this path.
+    _lock: Option<ServerLock>,
+}
+
+impl Server {
+    /// Opens the data and the agents. `command` is the command of this process, which other
+    /// processes name that find the data in use.
+    ///
+    /// Must be called within the runtime.
+    pub(crate) fn start(config: Config, parts: Overrides, command: &str) -> anyhow::Result<Self> {
+        let clock = parts.clock;
+        if clock.now() < Timestamp(0) {
+            // The HTTP library cannot write such a date, and no session would ever expire.
+            bail!(
+                "the system clock is at {}, before 1970; set it and start again",
+                clock.now()
+            );
+        }
+        create_data_dir(&config.storage.data_dir)?;
+        let path = config.storage.database();
+        let in_database = || format!("the database {}", path.display());
+        let lock = lock(&config.storage.data_dir, Mode::Exclusive).with_context(in_database)?;
+        let lock = lock.map(|lock| lock.announced(&config.storage.data_dir, command));
+        // From here on SIGHUP reloads the agents instead of ending the process.
+        let hangups = signals::hangups();
+        let mut source = AgentSource::new(&config, clock.clone(), parts.agents)?;
+        let agents = source.load()?;
+        let (store, app) = open(&config, &path, agents, &clock).with_context(in_database)?;
+        let app = app
+            .with_scan_limits(parts.scan_limits)
+            .with_settings(config.settings.clone())
+            .with_recent_log(parts.recent_log);
+        let app = Arc::new(app);
+        source.create_directory();
+        let stop = CancellationToken::new();
+        let background = start_background(&app, &config, &stop);
+        let variables = config.environment.clone();
+        let reload = reload_agents(Arc::clone(&app), source, hangups, variables);
+        background.spawn(stop.clone().run_until_cancelled_owned(reload));
+        Ok(Self {
+            config,
+            clock,
+            store,
+            app,
+            stop,
+            background,
+            _lock: lock,
+        })
+    }
+
+    /// Resumes the turns that the previous stop interrupted.
+    pub(crate) async fn resume(&self) -> anyhow::Result<()> {
+        let resumed = self.app.recover().await;
+        let sessions = resumed.map_err(|error| anyhow::anyhow!("open turns: {error:?}"))?;
+        if sessions > 0 {
+            tracing::info!(
+                sessions,
+                "resuming the turns that the previous stop interrupted"
+            );
+        }
+        Ok(())
+    }
+
+    /// Creates the Unix socket.
+    pub(crate) fn bind_socket(&self) -> anyhow::Result<LocalListener> {
+        let path = local_socket::path(&self.config.storage.database());
+        LocalListener::bind(&path).with_context(|| path.display().to_string())
+    }
+
+    /// Serves until `shutdown` resolves, then stops cleanly.
+    pub(crate) async fn serve(
+        self,
+        listener: Option<TcpListener>,
+        socket: Option<LocalListener>,
+        shutdown: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
+        let path = self.config.storage.database();
+        let clear = self.config.clear_on_shutdown;
+        serve(
+            &self.app,
+            self.config,
+            self.clock,
+            listener,
+            socket,
+            shutdown,
+        )
+        .await?;
+
+        let finished = tokio::time::timeout(FINISH_LIMIT, self.app.finish_stop()).await;
+        if finished.is_err() {
+            tracing::warn!("the stop interrupted some work");
+        }
+        self.stop.cancel();
+        self.background.close();
+        // A task that panicked has ended too.
+        self.background.wait().await;
+        if !self.store.close(clear).await {
+            bail!("the stop could not be recorded in {}", path.display());
+        }
+        tracing::info!(cleared = clear, "stopped");
+        Ok(())
+    }
+}
+
+/// Opens the store.
+fn open(
     config: &Config,
     path: &Path,
     agents: Registry,
@@ -157,14 +235,6 @@ async fn open(
     let app = App::new(Arc::clone(&store), agents, events, limits, clock.clone());
     log_start(path, found);
     log_agents(&app, &config.environment);
-    let resumed = app.recover().await;
-    let sessions = resumed.map_err(|error| anyhow::anyhow!("open turns: {error:?}"))?;
-    if sessions > 0 {
-        tracing::info!(
-            sessions,
-            "resuming the turns that the previous stop interrupted"
-        );
-    }
     Ok((store, app))
 }
 
@@ -186,16 +256,15 @@ fn start_background(app: &Arc<App>, config: &Config, stop: &CancellationToken) -
     tasks
 }
 
-/// Serves over TCP and over the Unix socket until `shutdown` resolves and the connections are
-/// drained.
+/// Serves on the listeners until `shutdown` resolves and the connections are drained.
 async fn serve(
     app: &Arc<App>,
     config: Config,
     clock: Clock,
-    listener: TcpListener,
+    listener: Option<TcpListener>,
+    socket: Option<LocalListener>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let database = config.storage.database();
     let authenticator = Arc::new(Authenticator::new(config.auth, clock));
     let proxies = authenticator.proxies.clone();
     let connections = Arc::new(Connections::new(config.server.max_connections, proxies));
@@ -215,11 +284,15 @@ async fn serve(
         realtime.close();
     };
     let keep_alive = config.server.keep_alive;
-    let stopping = app.stopping().cancelled();
-    let commands = local_socket::serve(&database, keep_alive, service.clone(), stopping);
-    tracing::info!("listening on http://{}", listener.local_addr()?);
-    let serving = transport::serve(listener, connections, keep_alive, service, shutdown);
-    tokio::join!(serving, commands, closing);
+    let stopping = || app.stopping().cancelled();
+    let commands = socket.map(|it| it.serve(keep_alive, service.clone(), stopping()));
+    if let Some(listener) = &listener {
+        tracing::info!("listening on http://{}", listener.local_addr()?);
+    }
+    let clients =
+        listener.map(|it| transport::serve(it, connections, keep_alive, service, stopping()));
+    let (clients, commands) = (OptionFuture::from(clients), OptionFuture::from(commands));
+    tokio::join!(shutdown, clients, commands, closing);
     Ok(())
 }
 

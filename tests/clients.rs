@@ -1,4 +1,4 @@
-//! Runs the published clients, unchanged, against the real server.
+//! Runs the published clients, unchanged, and the client library against the real server.
 //!
 //! `support/node.rs` says what they need, and what happens if that is missing.
 
@@ -13,6 +13,8 @@ mod agents;
 mod env_file;
 #[path = "clients/generated.rs"]
 mod generated;
+#[path = "clients/library.rs"]
+mod library;
 #[path = "clients/model.rs"]
 mod model;
 #[path = "clients/monitoring.rs"]

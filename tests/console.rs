@@ -45,7 +45,11 @@ fn the_console_works_in_a_browser() {
             .args(node::test_files(directory.path()))
             .current_dir(directory.path())
             .env("SESSIOND_BINARY", env!("CARGO_BIN_EXE_sessiond"))
-            .env(CHROMIUM, chromium),
+            .env(CHROMIUM, chromium)
+            .env(
+                "SESSIOND_FRONTEND_DOCUMENT",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/docs/frontend.md"),
+            ),
         TEST_LIMIT,
     );
     if let Err(reason) = tests {

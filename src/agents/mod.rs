@@ -8,7 +8,7 @@ pub mod backend;
 mod backend_context;
 mod backends;
 pub mod character;
-mod client;
+pub(crate) mod client;
 pub mod discovery;
 pub mod model_list;
 pub mod new_agent;

@@ -47,6 +47,12 @@ pub(super) async fn admit(
         return next.run(request).await;
     }
     let origins = &admission.authenticator.origins;
+    if is_module(&request) {
+        return match origins.admit_host(request.uri(), request.headers()) {
+            Ok(()) => next.run(request).await,
+            Err(foreign) => ApiError::foreign_page(foreign).into_response(),
+        };
+    }
     let admitted = origins.admit(request.uri(), request.headers(), || is_page(&request));
     if let Err(foreign) = admitted {
         return ApiError::foreign_page(foreign).into_response();
@@ -115,4 +121,10 @@ fn is_preflight(request: &Request) -> bool {
 /// Returns whether a request is for a file of the console, which links of other sites may lead to.
 fn is_page(request: &Request) -> bool {
     request.method() == Method::GET && console::file(request.uri().path()).is_some()
+}
+
+/// Returns whether a request is for a file of the client library, which pages of any origin may load.
+fn is_module(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && console::file(request.uri().path()).is_some_and(|file| file.is_module)
 }

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::output::{complete, note, print};
+use super::output::{complete, note, one_line, print};
 use crate::agents::probe::{ProbeResult, probe};
 use crate::agents::registry::{Agent, BackendContext, Registry};
 use crate::agents::warnings::warnings;
@@ -141,8 +141,7 @@ impl<'a> Listed<'a> {
             self.address.as_deref().unwrap_or_default(),
             &self.state(),
         ];
-        // A name in a file may hold what moves the cursor.
-        cells.map(|cell| cell.replace(char::is_control, " "))
+        cells.map(one_line)
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use super::data_dir::Replacement;
 use super::file_kind::FileKind;
 use super::output::{BYTES, Bar, note, print};
-use super::{check, data_dir, hints, server_client};
+use super::{check, connection, data_dir, hints};
 use crate::process::atomic_file;
 use crate::settings::Config;
 use crate::store::maintenance::offline::OfflineDatabase;
@@ -32,7 +32,7 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
             Ok(file.write_all(piece)?)
         };
         let database = config.storage.database();
-        server_client::download(&database, "/api/admin/backup", &mut write)?;
+        connection::download(&database, "/api/admin/backup", &mut write)?;
         file.as_file().sync_all()?;
     }
     // Opening the copy locks it.

@@ -13,13 +13,15 @@ const STYLES: Styles = Styles::styled()
 
 /// The command line without the settings.
 #[derive(Debug, Parser)]
-#[command(name = "sessiond", version, styles = STYLES, about = ABOUT, after_help = AFTER_HELP)]
+#[command(name = "sessiond", version, styles = STYLES, about = ABOUT, long_about = LONG_ABOUT, after_help = AFTER_HELP)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Option<CliCommand>,
 }
 
-const ABOUT: &str = "\
+const ABOUT: &str = "A self-hosted, durable server of the ElizaOS Sessions API";
+
+const LONG_ABOUT: &str = "\
 A self-hosted, durable server of the ElizaOS Sessions API
 
 Without a command it serves: start it, and open http://127.0.0.1:3000 in a browser. No setting is
@@ -46,6 +48,14 @@ pub(super) enum CliCommand {
         after_help = "Example:\n  sessiond serve --server-port 8080 --data-dir /var/lib/sessiond"
     )]
     Serve,
+
+    /// Talk to an agent from the terminal: through the running server, or through one within this
+    /// command if none runs
+    ///
+    /// On a terminal `/help` lists the commands of a chat. Through a pipe each line is a message and
+    /// each reply is printed as text; the exit code is 1 if a message gets no reply.
+    #[command(after_help = "Example:\n  sessiond chat --agent Eliza")]
+    Chat(ChatArgs),
 
     /// List the agents with their backends, models and addresses; `agents new` connects one
     #[command(after_help = "Example:\n  sessiond agents --probe")]
@@ -83,6 +93,17 @@ pub(super) enum CliCommand {
         /// The shell
         #[arg(value_name = "SHELL")]
         shell: Shell,
+    },
+
+    /// Write the manual pages, one per command, to an existing directory
+    #[command(
+        hide = true,
+        after_help = "Example:\n  sessiond man /usr/local/share/man/man1"
+    )]
+    Man {
+        /// The directory
+        #[arg(value_name = "DIRECTORY")]
+        directory: PathBuf,
     },
 
     /// Check every page, record and index row; prints a line per fault, with the exit code 1
@@ -133,6 +154,27 @@ pub(super) enum CliCommand {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
+}
+
+/// The arguments of `sessiond chat`.
+#[derive(Debug, Args)]
+pub(super) struct ChatArgs {
+    /// The agent, by its name or id; by default the first one with a model or a service behind it
+    #[arg(long, value_name = "NAME", conflicts_with = "session")]
+    pub(super) agent: Option<String>,
+
+    /// Continue this session; if it has expired and is still retained, a new one continues it
+    #[arg(long, value_name = "ID")]
+    pub(super) session: Option<String>,
+
+    /// The user, as a UUID or any text, from which the UUID is derived as ElizaOS does; by default
+    /// the login name
+    #[arg(long, value_name = "USER", conflicts_with = "session")]
+    pub(super) user: Option<String>,
+
+    /// A server elsewhere; its token is in `SESSIOND_TOKEN`, or is asked for
+    #[arg(long, value_name = "URL")]
+    pub(super) url: Option<String>,
 }
 
 /// What `sessiond agents` does beside listing them.

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use anyhow::{Context as _, bail};
 
 use super::output::{complete, note};
-use super::{check, data_dir, server_client};
+use super::{check, connection, data_dir};
 use crate::archive;
 use crate::clock::Clock;
 use crate::domain::archive::Item;
@@ -69,7 +69,7 @@ pub(super) fn run(
         damaged.count(piece);
         complete(out.write_all(piece))
     };
-    let downloaded = server_client::download(&config.storage.database(), &path, &mut write);
+    let downloaded = connection::download(&config.storage.database(), &path, &mut write);
     // A part of the lines is useful even if the rest is missing.
     complete(out.flush())?;
     note_damaged(damaged.number);

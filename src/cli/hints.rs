@@ -5,10 +5,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::agents::registry::RegistryError;
+use crate::process::server_lock::ServerLock;
 use crate::settings::Config;
 use crate::store::error::{CopyError, ImportError, OpenError, RECOVERY_HINT};
 
-const ANOTHER_DIRECTORY: &str = "--data-dir or DATA_DIR chooses another directory";
+/// For a data directory that cannot be used.
+pub(super) const ANOTHER_DIRECTORY: &str = "--data-dir or DATA_DIR chooses another directory";
 
 const NAME_A_BACKUP: &str = "name a file that `sessiond backup FILE` has created";
 
@@ -57,7 +59,7 @@ fn hint(cause: &(dyn Error + 'static), command: &str, data_dir: &Path) -> Option
         _ => cause.downcast_ref()?,
     };
     match error {
-        OpenError::InUse => Some(for_lock(command).to_owned()),
+        OpenError::InUse => Some(for_lock(command, data_dir)),
         OpenError::Foreign(_) => Some(format!(
             "replace it with a backup by `sessiond restore --force FILE`, or move it away, and the \
              next start creates a new database; {ANOTHER_DIRECTORY}"
@@ -67,17 +69,23 @@ fn hint(cause: &(dyn Error + 'static), command: &str, data_dir: &Path) -> Option
     }
 }
 
-fn for_lock(command: &str) -> &'static str {
+/// For data that another process holds.
+fn for_lock(command: &str, data_dir: &Path) -> String {
+    let holder = ServerLock::holder(data_dir);
+    let holder = holder.map_or_else(
+        || "stop that process first, which may be another sessiond".to_owned(),
+        |holder| format!("{holder} holds it: stop it first"),
+    );
     match command {
         "serve" => {
-            "stop that process first, which may be another sessiond, or choose another directory \
-             with --data-dir or DATA_DIR"
+            format!("{holder}, or choose another directory with --data-dir or DATA_DIR")
         }
         "compact" => {
-            "stop it first; `sessiond backup FILE` asks a running server for a copy, which is \
-             compact"
+            format!(
+                "{holder}; `sessiond backup FILE` asks a running server for a copy, which is compact"
+            )
         }
-        _ => "stop it first",
+        _ => holder,
     }
 }
 

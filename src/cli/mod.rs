@@ -1,19 +1,25 @@
 //! The command line.
 
+mod agent_names;
 mod agents;
 mod backup;
+mod chat;
 mod check;
 mod commands;
+mod connection;
 mod data_dir;
+mod embedded;
 mod export;
 mod file_kind;
 mod flags;
 mod healthcheck;
+mod hidden_input;
 mod hints;
 mod import;
 mod new_agent;
 mod output;
 mod serve;
+mod server_choice;
 mod server_client;
 mod usage_error;
 
@@ -76,7 +82,14 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
             let mut out = io::stdout().lock();
             output::unless_closed(out.write_all(&script).and_then(|()| out.flush()))
         }
+        CliCommand::Man { directory } => {
+            // The page of `serve` lists the settings; that of the program would be long with them.
+            let program = flags::add_listed(Cli::command()).mut_args(|setting| setting.hide(true));
+            clap_mangen::generate_to(program, &directory)
+                .with_context(|| format!("the pages cannot be written to {}", directory.display()))
+        }
         CliCommand::Serve => with_config(&serve::run),
+        CliCommand::Chat(args) => with_config(&|config| chat::run(config, &args)),
         CliCommand::Agents {
             probe,
             json,

@@ -22,6 +22,12 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "sessiond: {text}");
 }
 
+/// Replaces the control characters of a text from elsewhere, which would move the cursor or set the
+/// title of a terminal.
+pub(super) fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
 /// Returns the error of a write, unless the output was closed.
 pub(super) fn unless_closed(written: io::Result<()>) -> anyhow::Result<()> {
     complete(written).or_else(|error| is_closed(&error).then_some(()).ok_or(error))

@@ -1,31 +1,28 @@
-//! The client of a running server, over its Unix socket.
+//! What all clients of a server share, and its Unix socket.
 
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use http_body_util::{BodyExt as _, Limited};
-use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
+use reqwest::{Client, ClientBuilder, Response, redirect};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
 use tokio::runtime::{self, Runtime};
 use tokio::time::timeout;
 
-use super::hints;
-use crate::json;
+use crate::process::atomic_file;
+use crate::process::server_lock::ServerLock;
 use crate::transport::local_socket;
 
-/// A server that takes longer for a cheap request does not respond.
+/// A server that takes longer for a short response does not respond.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A server that pauses for longer within a response does not respond.
-const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// The longest response that is not written to a file, in bytes.
 const MAX_TEXT: usize = 64 * 1024;
 
 /// Connects to the socket of a database without waiting for space in its queue.
-fn try_connect(database: &Path) -> rustix::io::Result<()> {
+pub(super) fn try_connect(database: &Path) -> rustix::io::Result<()> {
     let address = SocketAddrUnix::new(local_socket::path(database))?;
     let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
     ioctl_fionbio(&socket, true)?;
@@ -35,12 +32,19 @@ fn try_connect(database: &Path) -> rustix::io::Result<()> {
 /// Returns the error of a command that cannot run while another process holds the database.
 pub(super) fn in_use(database: &Path) -> anyhow::Error {
     let path = database.display();
-    match try_connect(database) {
-        Ok(()) | Err(Errno::ACCESS | Errno::PERM | Errno::AGAIN) => {
-            anyhow::anyhow!("a server holds {path}; stop it first")
-        }
+    let holder = ServerLock::holder(atomic_file::parent_dir(database));
+    let has_socket = matches!(
+        try_connect(database),
+        Ok(()) | Err(Errno::ACCESS | Errno::PERM | Errno::AGAIN)
+    );
+    match (holder, has_socket) {
+        (Some(holder), true) => anyhow::anyhow!("{holder} holds {path}; stop it first"),
+        (None, true) => anyhow::anyhow!("a server holds {path}; stop it first"),
+        (Some(holder), false) => anyhow::anyhow!(
+            "{holder} holds {path} without a socket for commands, as its log says; stop it first"
+        ),
         // There is no socket, or a crash has left it.
-        Err(_) => anyhow::anyhow!(
+        (None, false) => anyhow::anyhow!(
             "another process holds {path}: a command of sessiond that has not ended yet, or a \
              server without a socket for commands, whose log says why; wait until the command has \
              ended, or stop the server"
@@ -51,73 +55,6 @@ pub(super) fn in_use(database: &Path) -> anyhow::Error {
 /// Returns a runtime on the current thread.
 pub(super) fn runtime() -> std::io::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_all().build()
-}
-
-/// Requests a path from the server that holds the database, and passes the body to `write`, piece
-/// by piece.
-pub(super) fn download(
-    database: &Path,
-    path: &str,
-    write: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let shown = database.display();
-    match try_connect(database) {
-        Ok(()) => {}
-        Err(Errno::ACCESS | Errno::PERM) => bail!(
-            "a server holds {shown}, and only answers its own user and root: run the command as \
-             one of them"
-        ),
-        Err(Errno::AGAIN) => bail!(
-            "the server that holds {shown} does not answer, and its queue of connections is full"
-        ),
-        Err(_) => return Err(in_use(database)),
-    }
-    let client = client(database)?;
-    runtime()?.block_on(async {
-        let mut response = get(&client, path).await?;
-        while let Some(piece) = next_piece(&mut response, MAX_PAUSE).await? {
-            write(&piece)?;
-        }
-        Ok(())
-    })
-}
-
-/// Returns a client of the socket of a database.
-fn client(database: &Path) -> anyhow::Result<Client> {
-    let client = builder().unix_socket(local_socket::path(database)).build();
-    client.with_context(|| database.display().to_string())
-}
-
-async fn get(client: &Client, path: &str) -> anyhow::Result<Response> {
-    let response = while_alive(client, send(client, path)).await??;
-    let status = response.status();
-    if status == StatusCode::OK {
-        return Ok(response);
-    }
-    let refused = format!("the server refused ({status}): {}", reason(response).await);
-    match status {
-        StatusCode::INTERNAL_SERVER_ERROR => bail!("{refused}; {}", hints::SERVER_LOG),
-        _ => bail!(refused),
-    }
-}
-
-async fn send(client: &Client, path: &str) -> anyhow::Result<Response> {
-    let sent = client.get(format!("http://localhost{path}")).send().await;
-    sent.map_err(|error| root_cause(error).context("the server does not answer"))
-}
-
-/// Waits for a slow response, such as a copy of a large database, for as long as the server answers
-/// other requests.
-async fn while_alive<T>(client: &Client, response: impl Future<Output = T>) -> anyhow::Result<T> {
-    let mut response = std::pin::pin!(response);
-    loop {
-        let answered = timeout(PATIENCE, send(client, "/healthz")).await;
-        let seconds = PATIENCE.as_secs();
-        answered.with_context(|| format!("the server did not answer within {seconds} s"))??;
-        if let Ok(done) = timeout(PATIENCE, &mut response).await {
-            return Ok(done);
-        }
-    }
 }
 
 /// Returns the common part of all clients of a server: without TLS and proxies.
@@ -142,39 +79,10 @@ pub(super) async fn text(response: Response) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-/// Returns the next piece of a body; `None` at its end.
-async fn next_piece(
-    response: &mut Response,
-    max_pause: Duration,
-) -> anyhow::Result<Option<hyper::body::Bytes>> {
-    let piece = timeout(max_pause, response.chunk()).await;
-    let seconds = max_pause.as_secs();
-    let piece = piece.with_context(|| {
-        format!("the server paused for {seconds} s before the end of its response")
-    })?;
-    piece
-        .map_err(root_cause)
-        .with_context(|| format!("the server aborted its response; {}", hints::SERVER_LOG))
-}
-
-/// Returns the message of an error response.
-async fn reason(response: Response) -> String {
-    let text = text(response).await.unwrap_or_default();
-    let body: serde_json::Value = json::from_js(text.as_bytes()).unwrap_or_default();
-    let details = body["error"]["details"].as_str().map(str::to_owned);
-    details.unwrap_or(text)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::UnixListener;
-
+    use super::super::connection::ServerConnection;
     use super::*;
-
-    const BEGINNING: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
 
     #[test]
     fn a_server_with_a_full_queue_is_not_waited_for() {
@@ -195,37 +103,9 @@ mod tests {
         assert!(!waiting.is_empty() && waiting.len() < 10_000);
         let message = in_use(&database).to_string();
         assert!(message.contains("a server holds"), "{message}");
-        let downloaded = download(&database, "/healthz", &mut |_| Ok(()));
-        let message = downloaded.unwrap_err().to_string();
+        let connected = ServerConnection::running(&database).map(|_| ());
+        let message = connected.unwrap_err().to_string();
         assert!(message.contains("does not answer"), "{message}");
-    }
-
-    #[tokio::test]
-    async fn a_server_that_pauses_within_its_response_is_not_waited_for() {
-        let directory = tempfile::tempdir().unwrap();
-        let database = directory.path().join("sessiond.redb");
-        let listener = UnixListener::bind(local_socket::path(&database)).unwrap();
-        let answering = async {
-            let (mut connection, _) = listener.accept().await.unwrap();
-            let mut request = [0; 512];
-            assert!(connection.read(&mut request).await.unwrap() > 0);
-            connection.write_all(BEGINNING).await.unwrap();
-            connection
-        };
-        let client = client(&database).unwrap();
-        let (response, connection) = tokio::join!(send(&client, "/"), answering);
-        let mut response = response.unwrap();
-        let pause = Duration::from_millis(50);
-        let piece = next_piece(&mut response, pause).await.unwrap();
-        assert_eq!(piece.as_deref(), Some(&b"half"[..]));
-        let started = Instant::now();
-        let error = next_piece(&mut response, pause).await.unwrap_err();
-        assert!(error.to_string().contains("before the end"), "{error}");
-        assert!(started.elapsed() < MAX_PAUSE);
-
-        drop(connection);
-        let error = next_piece(&mut response, pause).await.unwrap_err();
-        assert!(error.to_string().contains("aborted"), "{error}");
     }
 
     #[test]

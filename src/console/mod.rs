@@ -1,4 +1,4 @@
-//! The console: its pages, styles and scripts, embedded in the binary.
+//! The console and the client library: pages, styles and scripts, embedded in the binary.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,7 +21,11 @@ pub const NOT_FOUND: &str = "/console/404.html";
 #[folder = "src/console/assets"]
 struct Assets;
 
-/// A file of the console.
+#[derive(Embed)]
+#[folder = "src/console/client"]
+struct Modules;
+
+/// A file of the console or of the client library.
 #[derive(Debug)]
 pub struct File {
     /// The path at which it is served.
@@ -32,20 +36,43 @@ pub struct File {
     pub bytes: Cow<'static, [u8]>,
     /// The hash of its content.
     pub hash: String,
+    /// Whether it belongs to the client library, which pages of any origin may load.
+    pub is_module: bool,
 }
 
 static FILES: LazyLock<HashMap<String, File>> = LazyLock::new(|| {
-    let files = Assets::iter().filter_map(|name| {
-        let bytes = served(&name, Assets::get(&name)?.data);
-        Some(File {
-            path: path(&name),
-            content_type: content_type(&name),
-            hash: hex::encode(&Sha256::digest(&bytes)[..8]),
-            bytes,
-        })
+    let pages = Assets::iter().filter_map(|name| {
+        Some(File::new(
+            path(&name),
+            &name,
+            Assets::get(&name)?.data,
+            false,
+        ))
     });
+    let modules = Modules::iter().filter_map(|name| {
+        Some(File::new(
+            format!("/{name}"),
+            &name,
+            Modules::get(&name)?.data,
+            true,
+        ))
+    });
+    let files = pages.chain(modules);
     files.map(|file| (file.path.clone(), file)).collect()
 });
+
+impl File {
+    fn new(path: String, name: &str, data: Cow<'static, [u8]>, is_module: bool) -> Self {
+        let bytes = served(name, data);
+        Self {
+            path,
+            content_type: content_type(name),
+            hash: hex::encode(&Sha256::digest(&bytes)[..8]),
+            bytes,
+            is_module,
+        }
+    }
+}
 
 /// Returns every file.
 pub fn files() -> impl Iterator<Item = &'static File> {
@@ -96,6 +123,7 @@ fn content_type(name: &str) -> &'static str {
         Some((_, "js")) => "text/javascript; charset=utf-8",
         Some((_, "css")) => "text/css; charset=utf-8",
         Some((_, "svg")) => "image/svg+xml",
+        Some((_, "ts")) => "text/plain; charset=utf-8",
         _ => "text/html; charset=utf-8",
     }
 }
@@ -111,7 +139,7 @@ mod tests {
 
     #[test]
     fn references_resolve_and_nothing_is_inline() {
-        for file in files() {
+        for file in files().filter(|file| !file.is_module) {
             let text = std::str::from_utf8(&file.bytes).unwrap();
             for foreign in ["http://", "https://", "//cdn"] {
                 let found = text.replace("http://www.w3.org/2000/svg", "");
@@ -147,10 +175,35 @@ mod tests {
             .iter()
             .flat_map(|name| file(&path(name)).unwrap().bytes.iter().copied())
             .collect();
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
-        gzip.write_all(&bytes).unwrap();
-        let size = gzip.finish().unwrap().len();
+        let size = compressed(&bytes);
         assert!(size <= MAX_COMPRESSED, "{size} bytes");
+    }
+
+    /// The limit, in bytes, of the client library without its types.
+    const MAX_COMPRESSED_CLIENT: usize = 10_000;
+
+    #[test]
+    fn the_client_library_is_small_and_loads_nothing() {
+        let client = file("/client.js").unwrap();
+        let size = compressed(&client.bytes);
+        assert!(size <= MAX_COMPRESSED_CLIENT, "{size} bytes");
+        let text = std::str::from_utf8(&client.bytes).unwrap();
+        let imports = text.lines().filter(|line| line.contains("import"));
+        assert_eq!(imports.count(), 0);
+    }
+
+    #[test]
+    fn the_types_keep_their_comments() {
+        for path in ["/client.d.ts", "/chat-transport.d.ts"] {
+            let text = std::str::from_utf8(&file(path).unwrap().bytes).unwrap();
+            assert!(text.contains("/**"), "{path}");
+        }
+    }
+
+    fn compressed(bytes: &[u8]) -> usize {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(bytes).unwrap();
+        gzip.finish().unwrap().len()
     }
 
     #[test]
@@ -162,10 +215,18 @@ mod tests {
 
     #[test]
     fn every_asset_is_served() {
-        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/console/assets");
-        let count = std::fs::read_dir(directory).unwrap().count();
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/console");
+        let count = |name| {
+            std::fs::read_dir(format!("{source}/{name}"))
+                .unwrap()
+                .count()
+        };
         let advice = "after adding a file, touch this one so that cargo rebuilds it";
-        assert_eq!(count, files().count(), "{advice}");
+        assert_eq!(
+            count("assets") + count("client"),
+            files().count(),
+            "{advice}"
+        );
     }
 
     #[test]

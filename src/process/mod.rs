@@ -2,5 +2,6 @@
 
 pub mod atomic_file;
 pub mod open_files;
+pub mod owned_file;
 pub mod server_lock;
 pub mod signals;

@@ -5,10 +5,20 @@
 //! also locks its directory: servers and commands that write exclusively, commands that only read
 //! shared. The lock belongs to the directory itself, so links and bind mounts lead to the same
 //! lock. The system releases it when the process ends, even if it is killed.
+//!
+//! A server also announces itself in a file in the directory, so that other processes can name it.
+//! It keeps that file locked: an unlocked one was left by a crash.
 
-use std::fs::{File, TryLockError};
-use std::io;
+use std::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::process;
+
+use super::owned_file::OwnedFile;
+
+const ANNOUNCEMENT: &str = "sessiond.lock";
 
 /// How a data directory is locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +32,29 @@ pub enum Mode {
 /// A lock on a data directory, released when dropped.
 #[derive(Debug)]
 pub struct ServerLock {
+    // Dropped in this order.
+    _announcement: Option<(OwnedFile, File)>,
     _directory: File,
+}
+
+/// The process of a server that holds a data directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id.
+    pub process: u32,
+    /// Its command, such as `serve`.
+    pub command: String,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (process, command) = (self.process, &self.command);
+        match command.as_str() {
+            "serve" => write!(f, "a server (process {process})"),
+            "chat" => write!(f, "a chat (`sessiond chat`, process {process})"),
+            _ => write!(f, "`sessiond {command}` (process {process})"),
+        }
+    }
 }
 
 impl ServerLock {
@@ -38,12 +70,51 @@ impl ServerLock {
         };
         match locked {
             Ok(()) => Ok(Some(Self {
+                _announcement: None,
                 _directory: directory,
             })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+
+    /// Announces this process to others that find the directory locked. If that fails, they only
+    /// say less.
+    #[must_use]
+    pub fn announced(self, directory: &Path, command: &str) -> Self {
+        Self {
+            _announcement: announce(directory, command).ok(),
+            ..self
+        }
+    }
+
+    /// Returns the server that has locked a directory, if it has announced itself.
+    #[must_use]
+    pub fn holder(directory: &Path) -> Option<Holder> {
+        let path = directory.join(ANNOUNCEMENT);
+        let locked = File::open(&path).ok()?.try_lock_shared();
+        if !matches!(locked, Err(TryLockError::WouldBlock)) {
+            return None;
+        }
+        let text = fs::read_to_string(path).ok()?;
+        let (process, command) = text.trim().split_once(' ')?;
+        Some(Holder {
+            process: process.parse().ok()?,
+            command: command.to_owned(),
+        })
+    }
+}
+
+fn announce(directory: &Path, command: &str) -> io::Result<(OwnedFile, File)> {
+    let path = directory.join(ANNOUNCEMENT);
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false).mode(0o600);
+    let mut file = options.open(&path)?;
+    let owned = OwnedFile::new(&path)?;
+    file.try_lock()?;
+    file.set_len(0)?;
+    writeln!(file, "{} {command}", process::id())?;
+    Ok((owned, file))
 }
 
 #[cfg(test)]
@@ -72,5 +143,22 @@ mod tests {
         std::fs::create_dir(&data_dir).unwrap();
         assert!(is_free(Mode::Exclusive), "it is another directory");
         drop(writer);
+    }
+
+    #[test]
+    fn the_holder_is_known_while_it_holds_the_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        let file = directory.join(ANNOUNCEMENT);
+        fs::write(&file, "1 a crashed command with a long name").unwrap();
+        assert_eq!(ServerLock::holder(directory), None);
+        let lock = ServerLock::acquire(directory, Mode::Exclusive).unwrap();
+        let lock = lock.unwrap().announced(directory, "chat");
+        let holder = ServerLock::holder(directory).unwrap();
+        let process = process::id();
+        let shown = format!("a chat (`sessiond chat`, process {process})");
+        assert_eq!(holder.to_string(), shown);
+        drop(lock);
+        assert!(!file.exists());
     }
 }

@@ -48,6 +48,18 @@ pub fn hangups() -> Signals {
     Signals(unix::signal(SignalKind::hangup()).ok())
 }
 
+/// Starts to listen for SIGINT.
+#[must_use]
+pub fn interrupts() -> Signals {
+    Signals(unix::signal(SignalKind::interrupt()).ok())
+}
+
+/// Starts to listen for SIGTERM.
+#[must_use]
+pub fn terminations() -> Signals {
+    Signals(unix::signal(SignalKind::terminate()).ok())
+}
+
 impl Signals {
     /// Waits for the next signal. Returns false if there can be none.
     pub async fn next(&mut self) -> bool {

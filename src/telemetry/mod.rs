@@ -63,6 +63,19 @@ pub fn start(format: Option<LogFormat>, filter: Option<&str>) -> LogGuard {
     log
 }
 
+/// Starts to collect warnings and errors without an output, for a command whose output is not a log.
+#[must_use]
+pub fn collect() -> RecentLog {
+    let log = RecentLog::default();
+    // As above.
+    let _ = tracing_subscriber::registry()
+        .with(log.clone())
+        .with(LevelFilter::WARN)
+        .with(filter_fn(is_safe))
+        .try_init();
+    log
+}
+
 /// Whether an event may be logged at any level. The details that libraries log contain the bytes
 /// that pass through them: messages, keys and tokens.
 fn is_safe(metadata: &Metadata<'_>) -> bool {

@@ -6,7 +6,7 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::http::HttpService;
 use super::server::{self, Listener};
 use crate::auth::address::TrustedProxies;
 use crate::connections::Connections;
-use crate::process::atomic_file;
+use crate::process::owned_file::OwnedFile;
 use crate::telemetry::LogThrottle;
 
 const MAX_CONNECTIONS: usize = 64;
@@ -36,49 +36,24 @@ pub(crate) fn path(database: &Path) -> PathBuf {
     database.with_file_name(FILE_NAME)
 }
 
-/// Creates the socket and serves it until `shutdown` resolves. Its connections do not count against
-/// those of TCP. If it cannot be created, the server runs without it.
-///
-/// Must be called within the runtime and with the server lock held. The socket exists on return.
-pub(crate) fn serve(
-    database: &Path,
-    keep_alive: Duration,
-    service: HttpService,
-    shutdown: impl Future<Output = ()>,
-) -> impl Future<Output = ()> {
-    let path = path(database);
-    // Older versions created this file.
-    let _ = fs::remove_file(atomic_file::resolve_links(database).with_extension("instance"));
-    let listener = LocalListener::bind(&path).inspect_err(|error| {
-        tracing::warn!(
-            socket = %path.display(),
-            %error,
-            "the command socket cannot be created: `sessiond backup` and `sessiond export` need \
-             the server stopped"
-        );
-    });
-    async move {
-        if let Ok(listener) = listener {
-            let connections = Connections::new(MAX_CONNECTIONS, TrustedProxies::default());
-            let connections = Arc::new(connections);
-            server::serve(listener, connections, keep_alive, service, shutdown).await;
-        }
-    }
-}
-
+/// The socket, which is removed when this is dropped.
 #[derive(Debug)]
-struct LocalListener {
+pub(crate) struct LocalListener {
     listener: UnixListener,
     own_uid: u32,
     throttle: LogThrottle,
-    _file: SocketFile,
+    _file: OwnedFile,
 }
 
 impl LocalListener {
     /// Creates the socket with mode 0600. Replaces an existing one.
-    fn bind(path: &Path) -> io::Result<Self> {
+    ///
+    /// Must be called within the runtime and with the server lock held.
+    pub(crate) fn bind(path: &Path) -> io::Result<Self> {
+        // Older versions created this file.
+        let _ = fs::remove_file(path.with_extension("instance"));
         let socket = UnixSocket::new_stream()?;
-        let file = SocketFile::bind(&socket, path).map_err(explain)?;
+        let file = bind(&socket, path).map_err(explain)?;
         // The mode is set before anyone can connect.
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
         Ok(Self {
@@ -87,6 +62,17 @@ impl LocalListener {
             throttle: LogThrottle::new(LOG_INTERVAL),
             _file: file,
         })
+    }
+
+    /// Serves until `shutdown` resolves. The connections do not count against those of TCP.
+    pub(crate) async fn serve(
+        self,
+        keep_alive: Duration,
+        service: HttpService,
+        shutdown: impl Future<Output = ()>,
+    ) {
+        let connections = Connections::new(MAX_CONNECTIONS, TrustedProxies::default());
+        server::serve(self, Arc::new(connections), keep_alive, service, shutdown).await;
     }
 }
 
@@ -116,37 +102,14 @@ fn is_allowed(peer: u32, own: u32) -> bool {
     peer == own || peer == ROOT
 }
 
-#[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    id: (u64, u64),
-}
-
-impl SocketFile {
-    fn bind(socket: &UnixSocket, path: &Path) -> io::Result<Self> {
-        let is_socket = |found: fs::Metadata| found.file_type().is_socket();
-        if fs::symlink_metadata(path).is_ok_and(is_socket) {
-            fs::remove_file(path)?;
-        }
-        socket.bind(path)?;
-        Ok(Self {
-            path: path.to_owned(),
-            id: identity(path)?,
-        })
+/// Binds the socket to its path, in the place of one that a crash has left.
+fn bind(socket: &UnixSocket, path: &Path) -> io::Result<OwnedFile> {
+    let is_socket = |found: fs::Metadata| found.file_type().is_socket();
+    if fs::symlink_metadata(path).is_ok_and(is_socket) {
+        fs::remove_file(path)?;
     }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // If the directory was moved, the path may belong to another server.
-        if identity(&self.path).is_ok_and(|id| id == self.id) {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+    socket.bind(path)?;
+    OwnedFile::new(path)
 }
 
 fn explain(error: io::Error) -> io::Error {
@@ -160,6 +123,8 @@ fn explain(error: io::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     fn mode(path: &Path) -> u32 {

@@ -307,6 +307,69 @@ async fn an_absolute_target_is_checked_with_and_without_a_trailing_slash() {
     server.stop().await;
 }
 
+/// The files of the client library.
+const MODULES: [&str; 4] = [
+    "/client.js",
+    "/client.d.ts",
+    "/chat-transport.js",
+    "/chat-transport.d.ts",
+];
+
+#[tokio::test]
+async fn pages_of_any_origin_can_load_the_client_library() {
+    let guarded = Server::builder()
+        .set("ELIZA_SERVER_AUTH_TOKEN", "t")
+        .set("CORS_ORIGIN", "https://chat.example")
+        .start()
+        .await;
+    let open = Server::start().await;
+    for server in [&guarded, &open] {
+        for path in MODULES {
+            for origin in ["https://any.example", "https://chat.example", "null"] {
+                let request = server.request(Method::GET, path).header("origin", origin);
+                let response = request
+                    .header("sec-fetch-site", "cross-site")
+                    .header("sec-fetch-mode", "cors")
+                    .send()
+                    .await
+                    .unwrap();
+                assert_eq!(response.status(), 200, "{path} {origin}");
+                let header = |name: &str| response.headers()[name].to_str().unwrap();
+                assert_eq!(header("access-control-allow-origin"), "*");
+                assert_eq!(header("cross-origin-resource-policy"), "cross-origin");
+                assert_eq!(header("x-content-type-options"), "nosniff");
+                assert_eq!(header("cache-control"), "no-cache");
+                let kind = if path.ends_with(".js") {
+                    "text/javascript; charset=utf-8"
+                } else {
+                    "text/plain; charset=utf-8"
+                };
+                assert_eq!(header("content-type"), kind);
+            }
+        }
+        // A page without CORS, such as one with a classic script or a prefetch.
+        let request = server.request(Method::HEAD, "/client.js");
+        let request = request.header("sec-fetch-site", "cross-site");
+        assert_eq!(request.send().await.unwrap().status(), 200);
+        for (method, path) in [
+            (Method::POST, "/client.js"),
+            (Method::OPTIONS, "/client.js"),
+            (Method::GET, "/console/api.js"),
+            (Method::GET, "/client.mjs"),
+        ] {
+            let (status, allowed) = from_page(server, method, path, "https://any.example").await;
+            assert_eq!((status, &*allowed), (403, ""), "{path}");
+        }
+    }
+    // A name that an attacker has pointed at this machine is refused for everything.
+    let request = open.request(Method::GET, "/client.js");
+    answer(request.header("host", "evil.example"))
+        .await
+        .error(403, "FORBIDDEN", "ForbiddenError");
+    guarded.stop().await;
+    open.stop().await;
+}
+
 #[tokio::test]
 async fn pages_and_openapi_are_compressed_for_clients_that_accept_it() {
     let server = Server::start().await;
@@ -315,7 +378,10 @@ async fn pages_and_openapi_are_compressed_for_clients_that_accept_it() {
         let response = request.header("accept-encoding", accepted).send().await;
         response.unwrap()
     };
-    for path in ["/", "/docs", "/console/app.js", "/openapi.json"] {
+    for path in ["/", "/docs", "/console/app.js", "/openapi.json"]
+        .into_iter()
+        .chain(MODULES)
+    {
         let [gzip, plain, odd] = [
             get(path, "br, gzip").await,
             get(path, "identity").await,
@@ -342,20 +408,22 @@ async fn pages_and_openapi_are_compressed_for_clients_that_accept_it() {
 #[tokio::test]
 async fn a_page_has_an_etag_for_each_encoding() {
     let server = Server::start().await;
-    let get = async |coding: &str, known: &str| {
-        let request = server.request(Method::GET, "/console/app.js");
-        let request = request.header("accept-encoding", coding);
-        let response = request.header("if-none-match", known).send().await;
-        response.unwrap()
-    };
-    let tag = async |coding| get(coding, "").await.headers()["etag"].clone();
-    let (gzip, plain) = (tag("gzip").await, tag("identity").await);
-    assert_ne!(gzip, plain);
-    for known in [&gzip, &plain] {
-        let response = get("gzip", known.to_str().unwrap()).await;
-        assert_eq!(response.status(), 304);
-        assert!(response.headers().contains_key("vary"));
+    for path in ["/console/app.js", "/client.js"] {
+        let get = async |coding: &str, known: &str| {
+            let request = server.request(Method::GET, path);
+            let request = request.header("accept-encoding", coding);
+            let response = request.header("if-none-match", known).send().await;
+            response.unwrap()
+        };
+        let tag = async |coding| get(coding, "").await.headers()["etag"].clone();
+        let (gzip, plain) = (tag("gzip").await, tag("identity").await);
+        assert_ne!(gzip, plain);
+        for known in [&gzip, &plain] {
+            let response = get("gzip", known.to_str().unwrap()).await;
+            assert_eq!(response.status(), 304);
+            assert!(response.headers().contains_key("vary"));
+        }
+        assert_eq!(get("gzip", "\"another\"").await.status(), 200);
     }
-    assert_eq!(get("gzip", "\"another\"").await.status(), 200);
     server.stop().await;
 }

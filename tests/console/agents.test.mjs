@@ -5,9 +5,12 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 
-import { Browser, Server, assertAccessible, endAll, until, words } from './console.mjs';
+import { Browser, ELIZA, Server, assertAccessible, endAll, until, words } from './console.mjs';
 
 const SCRIPT = '<script>window.hacked = true</script><img src=x onerror="window.hacked = true">';
+
+/** The name is isolated from the words around it, whatever its direction. */
+const ADA_FAILS = /^\u2068Ada\u2069 is failing$/;
 
 /** A model server that can be down, and whose answer a test chooses. */
 class Model {
@@ -66,16 +69,16 @@ test('a newcomer sees that a model server is down and why, repairs it, probes it
   await failATurn(ids.Ada);
   const browser = await Browser.start();
   const page = await browser.page(`${server.url}/#/health`);
-  await page.getByRole('heading', { level: 1, name: 'Ada is failing' }).waitFor();
-  await chip(page).getByText('Ada is failing').waitFor();
-  await page.getByText('Connection refused').waitFor();
+  await page.getByRole('heading', { level: 1, name: ADA_FAILS }).waitFor();
+  await chip(page).getByText(ADA_FAILS).waitFor();
+  await page.getByText(`at http://127.0.0.1:${model.port}/v1: cannot connect: Connection refused`).waitFor();
   await page.getByRole('link', { name: 'See the agents' }).click();
   await page.getByRole('heading', { level: 1, name: 'Agents' }).waitFor();
   assert.match(await page.title(), /^Agents/);
 
   const ada = card(page, 'Ada');
   await ada.getByText('Failing', { exact: true }).waitFor();
-  await ada.getByText('The model server does not answer').waitFor();
+  await ada.getByText('The model server cannot be reached.').waitFor();
   for (const text of ['openai', 'gemma3', `http://127.0.0.1:${model.port}/v1`, ids.Ada]) assert.ok((await ada.innerText()).includes(text), text);
   await ada.getByRole('button', { name: 'Probe' }).click();
   await ada.getByRole('heading', { name: 'The probe failed' }).waitFor();
@@ -139,4 +142,24 @@ test('an agent is probed once at a time, and its id can be copied', async (conte
   for (const response of held.splice(0)) usual(response);
   await card(first, 'Ada').getByRole('heading', { name: 'The agent replies' }).waitFor();
   browser.assertNoComplaints();
+});
+
+test('an agent that refuses is not failing, and a conversation starts with a model', async () => {
+  const { agents } = await server.call('GET', '/api/admin/agents');
+  const lastFailure = { at: new Date().toISOString(), reason: 'refused', cause: 'not about this' };
+  const browser = await Browser.start();
+  const page = await browser.page(server.url);
+  await page.route('**/api/admin/agents', (route) => route.fulfill({ json: { agents: agents.map((agent) => ({ ...agent, turns: 1, failures: 1, lastFailure })) } }));
+  await page.goto(`${server.url}/#/agents`);
+  await card(page, 'Ada').getByText('not about this').waitFor();
+  await page.goto(`${server.url}/#/health`);
+  await page.getByRole('heading', { level: 1, name: 'Healthy' }).waitFor();
+  await page.goto(server.url);
+  await page.getByRole('button', { name: 'Start a conversation' }).click();
+  const dialog = page.getByRole('dialog');
+  assert.notEqual(await dialog.getByLabel('Agent').inputValue(), ELIZA);
+  await dialog.getByLabel('User').fill('Ada');
+  await dialog.getByRole('button', { name: 'Start' }).click();
+  await dialog.getByRole('alert').filter({ hasText: /“User”/ }).waitFor();
+  assert.deepEqual(browser.complaints.filter((text) => !text.includes('400')), []);
 });

@@ -159,15 +159,15 @@ test('a failed turn shows the reason, and to administrators the cause', async ()
   await page.getByText('The agent is not configured correctly.').waitFor();
   const cause = page.locator('.cause');
   await cause.filter({ hasText: '404' }).waitFor();
-  assert.match(await cause.textContent(), /The agent’s last failure, at \d\d:\d\d:\d\d: /);
+  assert.match(await cause.textContent(), /The agent’s last failure, at \d\d:\d\d:\d\d \(http:\/\/127\.0\.0\.1:\d+.*\): /);
   await assertAccessible(page, 'a failure');
   await picture(page, 'failure');
 
-  // Another page does not know the key, so that the message is sent again in a session of its own.
+  // Another page does not know the message's key, and says where it will be sent again.
   const other = await open(sessionId);
   await other.getByText('The agent is not configured correctly.').waitFor();
   agent.answer = (turn) => turn.done('Repaired.');
-  await named(other, 'Retry').click();
+  await named(other, 'Retry in a new session').click();
   await until(async () => (await words(other))[1] === 'Repaired.', 'the reply in a new session');
   assert.notEqual(idOf(other), sessionId);
   await other.getByRole('heading', { level: 1, name: 'Of failure' }).waitFor();

@@ -92,6 +92,11 @@ test('yesterday’s expired conversation is found by a word in it', async () => 
   await assertAccessible(page, 'a search');
 
   const target = await hit.getByRole('link').getAttribute('href');
+  await browser.context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: server.url });
+  await hit.hover();
+  await hit.getByRole('button', { name: 'Copy session id' }).click();
+  await page.getByText('Copied').waitFor();
+  assert.ok(target.startsWith(`#/sessions/${await page.evaluate(() => navigator.clipboard.readText())}?`));
   assert.match(target, /^#\/sessions\/[\w-]{36}\?message=[\w-]{36}&at=\d{4}-\d\d-\d\dT/);
   await page.getByRole('radio', { name: 'Active' }).check();
   await until(async () => (await page.locator('.hit').count()) === 1, 'the message of an active session');
@@ -129,7 +134,6 @@ test('what is shown is in the URL, and Back, Forward and reload keep it', async 
 });
 
 test('a row is a link, with what can be clicked in it', async () => {
-  await browser.context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: server.url });
   const page = await browser.page(server.url);
   const row = rows(page).nth(2);
   await row.waitFor();

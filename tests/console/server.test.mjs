@@ -168,3 +168,24 @@ test('a link that leads nowhere says so, and the focus follows the views', async
   assert.deepEqual(await page.evaluate(() => [document.activeElement.id, document.activeElement.getAttribute('aria-label')]), ['main', 'Agents']);
   assert.deepEqual(browser.complaints.filter((text) => !/40[04]/.test(text)), []);
 });
+
+test('a slow server is waited for, and the page says so', async () => {
+  const browser = await Browser.start();
+  const page = await browser.page(`${server.url}/#/nowhere`);
+  const slow = [['', /\/messaging\/sessions\?/, page.getByLabel('Select all on this page')], ['server', /\/admin\/log$/, part(page, 'Storage')]];
+  for (const [view, call, shown] of slow) {
+    let answer;
+    // Only the first call is held.
+    await page.route(call, (route) => {
+      if (answer) route.continue();
+      else answer = () => route.continue();
+    });
+    await page.goto(`${server.url}/#/${view}`);
+    await page.getByRole('status').filter({ hasText: 'Loading' }).waitFor();
+    await until(() => answer, 'the call');
+    answer();
+    await shown.waitFor();
+    assert.equal(await page.getByText('Loading', { exact: true }).count(), 0);
+  }
+  browser.assertNoComplaints();
+});

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createHmac, randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 
-import { Browser, Server, assertAccessible, endAll, picture, until } from './console.mjs';
+import { Browser, ELIZA, Server, assertAccessible, endAll, picture, until } from './console.mjs';
 
 const ADMIN = 'the-admin-token-of-these-tests';
 const SERVER = 'the-server-token-of-these-tests';
@@ -30,6 +30,15 @@ const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
 function jwtOf(sub) {
   const text = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub, exp: Math.floor(Date.now() / 1000) + 3600 })}`;
   return `${text}.${createHmac('sha256', SECRET).update(text).digest('base64url')}`;
+}
+
+async function create() {
+  const response = await fetch(`${guarded.url}/api/messaging/sessions`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${ADMIN}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ agentId: ELIZA, userId: randomUUID() }),
+  });
+  return response.json();
 }
 
 async function signIn(page, token, { isRemembered = false } = {}) {
@@ -60,6 +69,11 @@ test('each role sees the links and parts that it may use', async () => {
     await page.goto(`${guarded.url}/#/health`);
     await page.getByRole('heading', { level: 1, name: 'Healthy' }).waitFor();
     if (!isAdmin) await page.getByText('The metrics require the admin token.').waitFor();
+    if (token === SERVER) {
+      await page.goto(`${guarded.url}/#/?q=order`);
+      await page.getByText('The sessions require the admin token.').waitFor();
+      assert.equal(await page.locator('.summary').textContent(), '', 'it is said once');
+    }
     browser.assertNoComplaints();
   }
 });
@@ -104,13 +118,19 @@ test('tabs share the token until the last one is closed, and one signs out all',
   const later = await browser.page(`${guarded.url}/#/agents`, refused);
   await later.getByRole('button', { name: 'Probe' }).waitFor();
   assert.equal(await later.getByRole('heading', PROMPT).count(), 0, 'a new tab does not ask');
+  const { sessionId } = await create();
+  await page.goto(`${guarded.url}/#/sessions/${sessionId}`);
+  await page.getByLabel('Message').fill('a draft');
+  await until(async () => (await stored(page)).tab.includes('a draft'), 'the draft');
 
   await later.getByRole('button', { name: 'Sign out' }).click();
   for (const tab of [page, waiting, later]) {
     await tab.getByRole('heading', PROMPT).waitFor();
-    assert.deepEqual(await stored(tab).then(({ tab: all, local }) => [...all, ...local].filter((value) => value.includes(ADMIN))), []);
+    assert.deepEqual(await stored(tab), { tab: [], local: [] }, 'neither the token nor a draft');
   }
   await signIn(page, ADMIN);
+  await page.getByLabel('Message').waitFor();
+  assert.equal(await page.getByLabel('Message').inputValue(), '');
   await later.getByRole('button', { name: 'Probe' }).waitFor();
   for (const tab of [page, waiting, later]) await tab.close();
   const fresh = await browser.page(guarded.url, refused);

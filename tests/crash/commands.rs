@@ -1,5 +1,7 @@
 //! Commands that need no server and no settings.
 
+use std::fs;
+
 use crate::support::server::Server;
 
 #[test]
@@ -32,6 +34,42 @@ fn every_shell_gets_its_completions() {
         "{}",
         finished.log
     );
+}
+
+#[test]
+fn the_manual_has_a_page_for_each_command() {
+    let builder = Server::builder().arg("man");
+    let directory = builder.home().to_owned();
+    let finished = builder.arg(&directory).run();
+    assert!(finished.status.success(), "{}", finished.log);
+    let page = |name: &str| {
+        let page = fs::read_to_string(directory.join(name)).expect("a page");
+        let (_, rest) = page.split_once(".SH NAME\n").expect("a section");
+        // What `apropos` shows is one line.
+        let mut lines = rest.lines().skip(1);
+        assert_eq!(lines.next(), Some(".SH SYNOPSIS"), "{page}");
+        page
+    };
+    let program = page("sessiond.1");
+    for command in ["serve", "agents", "agents-new", "backup", "completions"] {
+        let page = page(&format!("sessiond-{command}.1"));
+        assert!(
+            page.contains(&format!(".TH sessiond-{command} 1")),
+            "{page}"
+        );
+        let is_named = program.contains(&format!(r"sessiond\-{command}(1)"));
+        assert!(is_named || command == "agents-new", "{program}");
+    }
+    assert!(!directory.join("sessiond-man.1").exists());
+    assert!(!program.contains("server\\-port"), "{program}");
+    let serve = page("sessiond-serve.1");
+    assert!(serve.contains("server\\-port"), "{serve}");
+    assert!(!serve.contains("time\\-scale"), "{serve}");
+
+    let finished = Server::builder().arg("man").arg("/nowhere").run();
+    assert_eq!(finished.status.code(), Some(1));
+    let reason = "the pages cannot be written to /nowhere: ";
+    assert!(finished.log.contains(reason), "{}", finished.log);
 }
 
 #[test]

@@ -48,6 +48,7 @@ pub(crate) struct Builder {
     home: TempDir,
     args: Vec<OsString>,
     variables: BTreeMap<OsString, OsString>,
+    program: PathBuf,
     /// The command before the binary's path and arguments.
     wrapper: Vec<String>,
 }
@@ -58,6 +59,7 @@ impl Builder {
             home: TempDir::with_prefix("sessiond-test-").expect("a temporary directory"),
             args: Vec::new(),
             variables: BTreeMap::new(),
+            program: env!("CARGO_BIN_EXE_sessiond").into(),
             wrapper: Vec::new(),
         };
         let data_dir = builder.data_dir();
@@ -77,6 +79,12 @@ impl Builder {
     /// Adds a command-line argument.
     pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
+        self
+    }
+
+    /// Starts this program instead of the binary under test.
+    pub(crate) fn program(mut self, path: impl Into<PathBuf>) -> Self {
+        self.program = path.into();
         self
     }
 
@@ -154,7 +162,7 @@ impl Builder {
         let inherited = INHERITED
             .iter()
             .filter_map(|name| Some((name, env::var_os(name)?)));
-        self.program()
+        self.command()
             .args(&self.args)
             .current_dir(self.home())
             .env_clear()
@@ -167,13 +175,12 @@ impl Builder {
             .expect("the binary under test can be started")
     }
 
-    fn program(&self) -> Command {
-        let binary = env!("CARGO_BIN_EXE_sessiond");
-        let Some((program, arguments)) = self.wrapper.split_first() else {
-            return Command::new(binary);
+    fn command(&self) -> Command {
+        let Some((wrapper, arguments)) = self.wrapper.split_first() else {
+            return Command::new(&self.program);
         };
-        let mut command = Command::new(program);
-        command.args(arguments).arg(binary);
+        let mut command = Command::new(wrapper);
+        command.args(arguments).arg(&self.program);
         command
     }
 

@@ -1,15 +1,24 @@
-//! The pages of the console and their files.
+//! The pages of the console, their files, and the client library.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::error::ApiError;
 use crate::api::precompressed::{Precompressed, accepts_gzip, vary};
 use crate::console::{self, CONTENT_SECURITY_POLICY, File};
+
+/// Lets pages of any origin load a file, also those that are isolated from other origins.
+const FOR_ANY_ORIGIN: [(HeaderName, &str); 2] = [
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "cross-origin",
+    ),
+];
 
 static BODIES: LazyLock<HashMap<&'static str, Precompressed>> = LazyLock::new(|| {
     let body = |file: &'static File| Precompressed::new((&*file.bytes).into());
@@ -17,7 +26,7 @@ static BODIES: LazyLock<HashMap<&'static str, Precompressed>> = LazyLock::new(||
     bodies.collect()
 });
 
-/// `GET /`, `GET /docs`, `GET /console/…`
+/// `GET /`, `GET /docs`, `GET /console/…`, `GET /client.js`, …
 pub(in crate::api) async fn file(request: Request) -> Response {
     let path = request.uri().path();
     match (console::file(path), BODIES.get(path)) {
@@ -56,7 +65,11 @@ fn respond(file: &File, body: &Precompressed, request: &HeaderMap) -> Response {
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
-    (headers, response).into_response()
+    let response = (headers, response).into_response();
+    if file.is_module {
+        return (FOR_ANY_ORIGIN, response).into_response();
+    }
+    response
 }
 
 /// Returns whether the client has the file, in any coding. (`headers` could parse this, with eight

@@ -151,12 +151,8 @@ impl Origins {
         headers: &HeaderMap,
         is_page: impl FnOnce() -> bool,
     ) -> Result<(), ForeignPage> {
+        self.admit_host(uri, headers)?;
         let server = Authority::of_request(uri, headers);
-        if let Some(name) = &self.only_local_names
-            && !server.is_some_and(|server| is_local_name(server.host, name))
-        {
-            return Err(ForeignPage::Host);
-        }
         let mut sent = headers.get_all(header::ORIGIN).iter();
         let Some(value) = sent.next() else {
             // Images, scripts and forms send no origin, but browsers report cross-site requests.
@@ -177,6 +173,20 @@ impl Origins {
             return Err(ForeignPage::Origin);
         }
         Ok(())
+    }
+
+    /// Checks only the `Host` of a request, for what pages of any origin may load.
+    ///
+    /// # Errors
+    /// It is not a local name, where only those are accepted.
+    pub fn admit_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ForeignPage> {
+        let Some(name) = &self.only_local_names else {
+            return Ok(());
+        };
+        match Authority::of_request(uri, headers) {
+            Some(server) if is_local_name(server.host, name) => Ok(()),
+            _ => Err(ForeignPage::Host),
+        }
     }
 }
 

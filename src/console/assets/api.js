@@ -28,16 +28,14 @@ export function reopenTokenPrompt() {
 
 /** Returns a successful response; throws otherwise. `trial` is a token that is not in use yet. */
 export async function call(path, options = {}) {
-  const { method = 'GET', body, headers = {}, signal, trial } = options;
-  const sent = { Accept: 'application/json', ...headers };
+  const { method = 'GET', body, headers, signal, trial } = options;
   const bearer = trial ?? token.get();
-  if (bearer) sent.Authorization = `Bearer ${bearer}`;
-  if (body !== undefined) sent['Content-Type'] = 'application/json';
+  const sent = {
+    Accept: 'application/json', ...headers, ...(bearer && { Authorization: `Bearer ${bearer}` }), ...(body && { 'Content-Type': 'application/json' }),
+  };
   let response;
   try {
-    response = await fetch(path, {
-      method, signal, headers: sent, cache: 'no-store', body: body === undefined ? undefined : JSON.stringify(body),
-    });
+    response = await fetch(path, { method, signal, headers: sent, cache: 'no-store', body: JSON.stringify(body) });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new CallError(0, 'UNREACHABLE', 'The server does not respond. Retrying.');
@@ -54,82 +52,71 @@ export async function call(path, options = {}) {
 }
 
 async function failure(response) {
-  let answer = {};
-  try {
-    answer = await response.json();
-  } catch {
-    // A proxy may have sent a response of its own.
-  }
+  // A proxy may have sent a response of its own.
+  const answer = (await response.json().catch(() => undefined)) ?? {};
   const message = answer.error?.details || answer.error?.message || `The server responded with status ${response.status}.`;
   return new CallError(response.status, answer.code ?? '', message, { ...answer.details, body: answer });
 }
 
 const json = async (path, options) => (await call(path, options)).json();
+const get = (path, signal) => json(path, { signal });
+const post = (path, body, signal) => json(path, { method: 'POST', body, signal });
+const accepting = (type, path, signal) => call(path, { signal, headers: { Accept: type } });
 const session = (id) => `${SESSIONS}/${encodeURIComponent(id)}`;
 
-/** The parameters that are set, as a query string. */
-function query(parameters) {
+/** A path with the parameters that are set. */
+function withQuery(path, parameters) {
   const set = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== '');
-  return set.length ? `?${new URLSearchParams(set)}` : '';
+  return set.length ? `${path}?${new URLSearchParams(set)}` : path;
 }
 
 export const api = {
-  sessions: (parameters, signal) => json(SESSIONS + query(parameters), { signal }),
-  create: (body) => json(SESSIONS, { method: 'POST', body }),
-  session: (id, signal) => json(session(id), { signal }),
-  renew: (id) => json(`${session(id)}/renew`, { method: 'POST' }),
+  sessions: (parameters, signal) => get(withQuery(SESSIONS, parameters), signal),
+  create: (body) => post(SESSIONS, body),
+  session: (id, signal) => get(session(id), signal),
+  renew: (id) => post(`${session(id)}/renew`),
   setTimeout: (id, body) => json(`${session(id)}/timeout`, { method: 'PATCH', body }),
-  remove: (id) => json(session(id), { method: 'DELETE' }),
-  messages: (id, parameters, signal) => json(`${session(id)}/messages${query(parameters)}`, { signal }),
-  transcript: (id, parameters, signal) =>
-    json(`/api/messaging/channels/${encodeURIComponent(id)}/messages${query(parameters)}`, { signal }),
-  send: (id, body) => json(`${session(id)}/messages`, { method: 'POST', body }),
-  /** The role of the caller, and the id of a user. */
-  me: (signal) => json('/api/auth/me', { signal }),
-  removeAllOf: (userId) => json(SESSIONS + query({ userId }), { method: 'DELETE' }),
-  /** The lines of a session, or of the sessions of a user: `{ session }` or `{ userId }`. */
-  exportOf: async (parameters) => (await call(`/api/admin/export${query(parameters)}`, { headers: { Accept: 'application/x-ndjson' } })).text(),
-  export: (id) => api.exportOf({ session: id }),
-  agents: async (signal) => (await json('/api/agents', { signal })).data.agents,
-  /** The health, also when it is reported as an error. */
-  health: async (signal) => {
-    try {
-      return await json(`${SESSIONS}/health`, { signal });
-    } catch (error) {
-      if (error.status === 503 && error.details.body?.status) return error.details.body;
-      throw error;
-    }
-  },
-  metrics: async (signal) => (await call('/metrics', { signal, headers: { Accept: 'text/plain' } })).text(),
-  events: (id, lastEventId, signal) =>
-    call(`${session(id)}/events`, {
-      signal,
-      headers: { Accept: 'text/event-stream', ...(lastEventId === undefined ? {} : { 'Last-Event-ID': String(lastEventId) }) },
-    }),
-  agentStates: async (signal) => (await json('/api/admin/agents', { signal })).agents,
-  probe: (id, signal) => json(`/api/admin/agents/${encodeURIComponent(id)}/probe`, { method: 'POST', signal }),
-  storage: (signal) => json('/api/admin/storage', { signal }),
-  verify: () => json('/api/admin/storage/verify', { method: 'POST' }),
-  settings: async (signal) => (await json('/api/admin/settings', { signal })).settings,
-  log: async (signal) => (await json('/api/admin/log', { signal })).entries,
-  history: (signal) => json('/api/admin/metrics/history', { signal }),
-  file: async (path, type, signal) => (await call(path, { signal, headers: { Accept: type } })).blob(),
   update: (id, body) => json(session(id), { method: 'PATCH', body }),
-  cancel: (id) => json(`${session(id)}/cancel`, { method: 'POST' }),
-  searchMessages: (body, signal) => json('/api/messaging/messages/search', { method: 'POST', body, signal }),
+  remove: (id) => json(session(id), { method: 'DELETE' }),
+  removeAllOf: (userId) => json(withQuery(SESSIONS, { userId }), { method: 'DELETE' }),
+  messages: (id, parameters, signal) => get(withQuery(`${session(id)}/messages`, parameters), signal),
+  transcript: (id, parameters, signal) => get(withQuery(`/api/messaging/channels/${encodeURIComponent(id)}/messages`, parameters), signal),
+  send: (id, body) => post(`${session(id)}/messages`, body),
+  cancel: (id) => post(`${session(id)}/cancel`),
+  searchMessages: (body, signal) => post('/api/messaging/messages/search', body, signal),
+  events: (id, lastEventId, signal) => call(`${session(id)}/events`, {
+    signal, headers: { Accept: 'text/event-stream', ...(lastEventId !== undefined && { 'Last-Event-ID': lastEventId }) },
+  }),
+  /** The role of the caller, and the id of a user. */
+  me: (signal) => get('/api/auth/me', signal),
+  /** The lines of a session. */
+  export: async (id) => (await accepting('application/x-ndjson', withQuery('/api/admin/export', { session: id }))).text(),
+  agents: async (signal) => (await get('/api/agents', signal)).data.agents,
+  /** The health, also when it is reported as an error. */
+  health: (signal) => get(`${SESSIONS}/health`, signal).catch((error) => {
+    if (error.status === 503 && error.details.body?.status) return error.details.body;
+    throw error;
+  }),
+  metrics: async (signal) => (await accepting('text/plain', '/metrics', signal)).text(),
+  agentStates: async (signal) => (await get('/api/admin/agents', signal)).agents,
+  probe: (id, signal) => post(`/api/admin/agents/${encodeURIComponent(id)}/probe`, undefined, signal),
+  storage: (signal) => get('/api/admin/storage', signal),
+  verify: () => post('/api/admin/storage/verify'),
+  settings: async (signal) => (await get('/api/admin/settings', signal)).settings,
+  log: async (signal) => (await get('/api/admin/log', signal)).entries,
+  history: (signal) => get('/api/admin/metrics/history', signal),
+  file: async (path, type, signal) => (await accepting(type, path, signal)).blob(),
 };
 
 let agentNames;
 
 /** The agents' names by id, requested once. */
-export async function namesOfAgents() {
-  agentNames ??= api.agents().then((agents) => new Map(agents.map(({ id, name }) => [id, name])));
-  try {
-    return await agentNames;
-  } catch (error) {
+export function namesOfAgents() {
+  agentNames ??= api.agents().then((agents) => new Map(agents.map(({ id, name }) => [id, name])), (error) => {
     agentNames = undefined;
     throw error;
-  }
+  });
+  return agentNames;
 }
 
 /** Discards the names, since a new token may show others. */

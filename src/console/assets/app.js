@@ -2,7 +2,8 @@
 
 import { agentsView } from './agents.js';
 import { forgetNames, token, whenUnauthorized } from './api.js';
-import { h, setText } from './dom.js';
+import { forgetDrafts } from './composer.js';
+import { emptyState, h, setText } from './dom.js';
 import { healthView } from './health.js';
 import { identity } from './identity.js';
 import { serverView } from './server.js';
@@ -19,50 +20,37 @@ const out = document.querySelector('#sign-out');
 let leaving = new AbortController();
 let isFirst = true;
 
-/** The view of the URL's fragment, `#/path?parameters`, and the parameters. */
-function route() {
-  const [, path, query] = /^#?([^?]*)\??(.*)$/.exec(location.hash);
+const VIEWS = {
+  '': ['Sessions', sessionsView], agents: ['Agents', agentsView], health: ['Health', healthView], server: ['Server', serverView],
+};
+
+/** The title and the element of the URL's fragment, `#/path?parameters`, and its link in the navigation. */
+function route(signal) {
+  const [, path, query] = /^#?\/?([^?]*)\??(.*)$/.exec(location.hash);
   const parameters = new URLSearchParams(query);
-  const session = /^\/sessions\/([^/]+)$/.exec(path);
-  if (path === '/' || path === '') return { view: 'sessions', title: 'Sessions', show: (signal) => sessionsView(signal, parameters) };
-  if (path === '/agents') return { view: 'agents', title: 'Agents', show: agentsView };
-  if (path === '/health') return { view: 'health', title: 'Health', show: healthView };
-  if (path === '/server') return { view: 'server', title: 'Server', show: serverView };
-  if (session) return { view: 'session', title: 'Session', show: (signal) => sessionView(decoded(session[1]), signal, parameters) };
-  return { view: '', title: 'Page not found', show: notFound };
-}
-
-/** The text of a part of the URL, which people may have cut anywhere. */
-function decoded(part) {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
-}
-
-function notFound() {
-  return h('section', { class: 'empty' }, h('h1', {}, 'Page not found'), h('p', {}, 'The link may be incomplete.'), h('a', { href: '#/' }, 'All sessions'));
+  const [, session] = /^sessions\/([^/]+)$/.exec(path) ?? [];
+  if (session) return ['Session', sessionView(session, signal, parameters), '#/'];
+  if (!Object.hasOwn(VIEWS, path)) return ['Page not found', emptyState('Page not found', 'The link may be incomplete.', h('a', { href: '#/' }, 'All sessions'))];
+  const [title, view] = VIEWS[path];
+  return [title, view(signal, parameters), `#/${path}`];
 }
 
 function show() {
   leaving.abort();
   leaving = new AbortController();
-  const { view, title, show: make } = route();
+  const [title, view, current] = route(leaving.signal);
   document.title = `${title} · sessiond`;
-  for (const link of document.querySelectorAll('nav a[data-view]')) {
-    const isCurrent = link.dataset.view === view || (view === 'session' && link.dataset.view === 'sessions');
-    if (isCurrent) link.setAttribute('aria-current', 'page');
-    else link.removeAttribute('aria-current');
+  for (const link of document.querySelectorAll('nav[aria-label="Views"] a')) {
+    link.setAttribute('aria-current', link.getAttribute('href') === current ? 'page' : 'false');
   }
   // Screen readers announce the new view with the focus.
   main.setAttribute('aria-label', title);
-  main.replaceChildren(make(leaving.signal));
-  if (isFirst) isFirst = false;
-  else {
+  main.replaceChildren(view);
+  if (!isFirst) {
     main.focus({ preventScroll: true });
     scrollTo(0, 0);
   }
+  isFirst = false;
 }
 
 status.subscribe(({ kind, brief }) => {
@@ -74,14 +62,8 @@ status.subscribe(({ kind, brief }) => {
 /** Shows what the current identity may see. */
 async function showIdentity() {
   out.hidden = !token.get();
-  let isAdmin = true;
-  try {
-    ({ isAdmin } = await identity());
-  } catch {
-    // Nothing is known; the views say what is missing.
-  }
-  // Another tab may have given the token meanwhile.
-  out.hidden = !token.get();
+  // If nothing is known, the views say what is missing.
+  const { isAdmin } = await identity().catch(() => ({ isAdmin: true }));
   for (const link of document.querySelectorAll('nav a[data-admin]')) link.hidden = !isAdmin;
 }
 
@@ -110,11 +92,13 @@ async function prompt(problem) {
   isDismissed = !isSignedIn && !token.get();
 }
 
-token.whenChanged(() => {
+token.whenChanged((isSignedOut) => {
   // Another tab has signed in.
   if (token.get()) prompting?.abort();
   isDismissed = false;
   restart();
+  // After the view that was left has saved its own.
+  if (isSignedOut) forgetDrafts();
 });
 out.addEventListener('click', () => token.forget());
 // The fragment of the URL is the route, so this link cannot use it.

@@ -10,49 +10,38 @@ const TICK = 500;
 /** The bar moves in steps: motion all the time costs processor time. */
 const STEPS = 200;
 
-const running = new Set();
-
-/** One timer for all of them. */
-setInterval(() => {
-  if (document.hidden) return;
-  for (const countdown of running) countdown.tick();
-}, TICK);
-
-/** A bar with a text. `ended` is called once, when the time is over. */
+/** A bar with a text. `ended` is called when the time is over. */
 export class Countdown {
   constructor(session, { ended = () => {} } = {}) {
     this.fill = h('span', { class: 'bar-fill' });
     this.words = h('span', { class: 'bar-words' });
     this.element = h('span', { class: 'countdown' }, h('span', { class: 'bar', 'aria-hidden': 'true' }, this.fill), this.words);
     this.ended = ended;
+    this.timer = setInterval(() => document.hidden || this.tick(), TICK);
     this.take(session);
-    running.add(this);
   }
 
   /** Shows the session as the server reports it. */
-  take(session) {
-    const remaining = session.timeRemaining;
-    const { timeoutMinutes, warningThresholdMinutes, autoRenew } = session.timeoutConfig;
-    const since = session.renewalCount > 0 && autoRenew ? session.lastActivity : session.createdAt;
+  take({ timeRemaining, timeoutConfig, isNearExpiration, ...session }) {
+    const since = session.renewalCount > 0 && timeoutConfig.autoRenew ? session.lastActivity : session.createdAt;
     const window = new Date(session.expiresAt) - new Date(since);
-    this.total = Math.max(remaining, Math.min(timeoutMinutes * MINUTE, window), 1);
-    this.threshold = warningThresholdMinutes * MINUTE * Math.min(1, window / (timeoutMinutes * MINUTE));
-    this.wasWarned = session.isNearExpiration;
-    this.until = performance.now() + remaining;
-    this.isOver = false;
+    this.total = Math.max(timeRemaining, Math.min(timeoutConfig.timeoutMinutes * MINUTE, window), 1);
+    this.until = performance.now() + timeRemaining;
+    this.isNear = isNearExpiration;
     this.show();
   }
 
   /** The server has sent a warning before the expiration. */
   warn() {
-    this.wasWarned = true;
+    this.isNear = true;
     this.show();
   }
 
   /** Ends the countdown. */
   finish() {
-    this.until = performance.now();
-    this.tick();
+    this.stop();
+    this.until = 0;
+    this.show();
   }
 
   get remaining() {
@@ -60,26 +49,21 @@ export class Countdown {
   }
 
   tick() {
-    if (!this.element.isConnected) return;
-    if (this.isOver) return;
     this.show();
-    if (this.remaining > 0) return;
-    this.isOver = true;
-    this.ended();
+    if (!this.remaining) this.ended();
   }
 
   stop() {
-    running.delete(this);
+    clearInterval(this.timer);
   }
 
   show() {
     const { remaining } = this;
-    const isNear = this.wasWarned || remaining <= this.threshold;
-    const state = remaining <= 0 ? 'over' : isNear ? 'near' : 'far';
+    const state = remaining ? this.isNear ? 'near' : 'far' : 'over';
     if (this.element.dataset.state !== state) this.element.dataset.state = state;
     const step = Math.ceil(Math.min(1, remaining / this.total) * STEPS);
     if (step !== this.step) this.fill.style.transform = `scaleX(${step / STEPS})`;
     this.step = step;
-    setText(this.words, remaining <= 0 ? 'expired' : `${duration(Math.ceil(remaining / 1000) * 1000)} left`);
+    setText(this.words, remaining ? `${duration(Math.ceil(remaining / 1000) * 1000)} left` : 'expired');
   }
 }

@@ -1,7 +1,7 @@
 // Dialogs, which the keyboard can close.
 
 import { api } from './api.js';
-import { h } from './dom.js';
+import { button, h, notify, setText } from './dom.js';
 import { identity } from './identity.js';
 
 const USER = 'sessiond.user';
@@ -9,48 +9,56 @@ const USER = 'sessiond.user';
 let fields = 0;
 
 /** A labelled field. Screen readers read the hint too. */
-export function field(label, input, hint) {
+export function field(label, input, hint, kind = '') {
   fields += 1;
   input.id = `field-${fields}`;
-  const parts = [h('label', { for: input.id }, label), input];
-  if (hint) {
-    input.setAttribute('aria-describedby', `${input.id}-hint`);
-    parts.push(h('p', { class: 'hint', id: `${input.id}-hint` }, hint));
-  }
-  return h('div', { class: 'field' }, ...parts);
+  const id = `${input.id}-hint`;
+  if (hint) input.setAttribute('aria-describedby', id);
+  return h('div', { class: `field ${kind}` }, h('label', { for: input.id }, label), input, hint && h('p', { class: 'hint', id }, hint));
+}
+
+/** A checkbox with its label after it. */
+export function check(label, input) {
+  fields += 1;
+  input.id = `field-${fields}`;
+  return h('div', { class: 'check' }, input, h('label', { for: input.id }, label));
 }
 
 /**
- * Opens a form. `submit` is called on submission; if it throws, the error is shown and the dialog
- * stays open. Resolves to the result of `submit`, or to undefined. `signal` closes the dialog.
+ * Opens a form. `submit(stop)` is called on submission; if it throws, the error is shown and the dialog
+ * stays open. Resolves to the result of `submit`, also if the dialog is closed meanwhile, which aborts
+ * `stop`; or to undefined. `signal` closes the dialog.
  */
 export function openForm({ title, intro, problem = '', content = [], action, danger = false, submit, signal }) {
   return new Promise((resolve) => {
+    const stop = new AbortController();
     const error = h('p', { class: 'problem', role: 'alert' }, problem);
     const send = h('button', { type: 'submit', class: danger ? 'danger' : 'primary' }, action);
-    const cancel = h('button', { type: 'button', class: 'quiet', onclick: () => dialog.close() }, 'Cancel');
     const form = h('form', { class: 'form' },
       h('h2', { id: 'dialog-title' }, title),
       intro && h('p', { class: 'intro' }, intro),
-      ...content, error, h('div', { class: 'actions' }, cancel, send));
+      content, error, h('div', { class: 'actions' }, button('Cancel', () => dialog.close(), 'quiet'), send));
     const dialog = h('dialog', { 'aria-labelledby': 'dialog-title' }, form);
-    let result;
     form.addEventListener('submit', async (event) => {
       event.preventDefault();
       send.disabled = true;
-      error.textContent = '';
+      setText(error, '');
       try {
-        result = await submit();
+        resolve(await submit(stop.signal));
         dialog.close();
       } catch (failure) {
-        error.textContent = failure.message;
+        setText(error, inWords(failure.message, form));
+        if (dialog.open) return;
+        notify(failure.message, 'bad');
+        resolve();
       } finally {
         send.disabled = false;
       }
     });
     dialog.addEventListener('close', () => {
+      stop.abort();
       dialog.remove();
-      resolve(result);
+      if (!send.disabled) resolve();
     });
     signal?.addEventListener('abort', () => dialog.close());
     document.body.append(dialog);
@@ -58,30 +66,31 @@ export function openForm({ title, intro, problem = '', content = [], action, dan
   });
 }
 
-/** Creates a session of the user with an agent, without a dialog. */
-export async function startWith(agentId) {
-  return api.create({ agentId, userId: (await ownId()) ?? rememberedUser() });
+/** A message of the API that names fields as the form does. */
+export function inWords(message, form) {
+  let text = message;
+  for (const { name, labels: [label] = [] } of form.elements) {
+    if (name && label) text = text.replace(new RegExp(`\\b(\\w+\\.)?${name}\\b`), `“${label.textContent}”`);
+  }
+  return text;
 }
 
-/** The id of the user whose token is used, who cannot have sessions of others. */
-async function ownId() {
-  return (await identity()).userId;
+/** Creates a session of the user with an agent, without a dialog. */
+export async function startWith(agentId) {
+  const { userId } = await identity();
+  return api.create({ agentId, userId: userId ?? rememberedUser() });
 }
 
 /** Creates a session. Resolves to it. */
 export async function startConversation() {
-  let agents;
-  let own;
-  try {
-    [agents, own] = await Promise.all([api.agents(), ownId()]);
-  } catch (error) {
-    agents ??= [];
-    if (error.status === 401) return undefined;
-  }
-  const agent = h('select', { required: true }, ...agents.map(({ id, name }) => h('option', { value: id }, name)));
-  const user = h('input', { value: own ?? rememberedUser(), readonly: own !== undefined, required: true, spellcheck: 'false', autocomplete: 'off', class: 'mono' });
-  const minutes = h('input', { type: 'number', min: '1', step: '1', inputmode: 'numeric', placeholder: 'the agent’s default' });
-  const metadata = h('textarea', { rows: '2', spellcheck: 'false', class: 'mono', placeholder: '{}' });
+  const { userId: own, isAdmin } = await identity();
+  const agents = await (isAdmin ? api.agentStates : api.agents)();
+  // A model is configured in order to be used.
+  const usual = agents.find(({ backend }) => backend && backend !== 'eliza');
+  const agent = h('select', { name: 'agentId', required: true }, agents.map(({ id, name }) => h('option', { value: id, selected: id === usual?.id }, name)));
+  const user = h('input', { name: 'userId', value: own ?? rememberedUser(), readonly: own !== undefined, required: true, spellcheck: 'false', autocomplete: 'off', class: 'mono' });
+  const minutes = numberInput('timeoutMinutes', { placeholder: 'the agent’s default' });
+  const metadata = h('textarea', { name: 'metadata', rows: '2', spellcheck: 'false', class: 'mono', placeholder: '{}' });
   return openForm({
     title: 'Start a conversation',
     content: [
@@ -93,32 +102,29 @@ export async function startConversation() {
     action: 'Start',
     submit: async () => {
       const userId = user.value.trim();
-      const body = { agentId: agent.value, userId };
-      if (minutes.value) body.timeoutConfig = { timeoutMinutes: Number(minutes.value) };
-      if (metadata.value.trim()) body.metadata = objectOf(metadata.value);
-      const session = await api.create(body);
+      const session = await api.create({
+        agentId: agent.value, userId,
+        timeoutConfig: minutes.value ? { timeoutMinutes: Number(minutes.value) } : undefined,
+        metadata: metadata.value.trim() ? objectOf(metadata.value) : undefined,
+      });
       if (!own) sessionStorage.setItem(USER, userId);
       return session;
     },
   });
 }
 
+const numberInput = (name, properties) => h('input', { name, type: 'number', min: '1', step: '1', inputmode: 'numeric', ...properties });
+
 function rememberedUser() {
-  const known = sessionStorage.getItem(USER);
-  if (known) return known;
-  const made = newId();
-  sessionStorage.setItem(USER, made);
-  return made;
+  const user = sessionStorage.getItem(USER) ?? newId();
+  sessionStorage.setItem(USER, user);
+  return user;
 }
 
 /** A random UUID, also on a page that was not loaded over HTTPS. */
-export function newId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-}
+export const newId = () => '10000000-1000-4000-8000-100000000000'.replace(/[018]/g, (digit) =>
+  // An 8 keeps its upper bits, which are the variant of a UUID.
+  (digit ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (digit / 4)))).toString(16));
 
 function objectOf(text) {
   try {
@@ -129,42 +135,33 @@ function objectOf(text) {
 }
 
 /** Changes the timeouts. Resolves to the changed session. */
-export function changeTimeout(session) {
-  const now = session.timeoutConfig;
-  const input = (value) => h('input', { type: 'number', min: '1', step: '1', inputmode: 'numeric', required: true, value });
-  const timeout = input(now.timeoutMinutes);
-  const maximum = input(now.maxDurationMinutes);
-  const warning = input(now.warningThresholdMinutes);
-  const renews = h('input', { type: 'checkbox', id: 'renews', checked: now.autoRenew });
+export function changeTimeout({ sessionId, timeoutConfig }) {
+  const minutes = ['timeoutMinutes', 'maxDurationMinutes', 'warningThresholdMinutes'].map((name) => numberInput(name, { required: true, value: timeoutConfig[name] }));
+  const renews = h('input', { type: 'checkbox', checked: timeoutConfig.autoRenew });
   return openForm({
     title: 'Change the timeout',
     intro: 'This is not a renewal: the timeout counts from the creation or the last renewal.',
     content: [
-      field('Minutes without activity', timeout),
-      field('Maximum duration in minutes', maximum),
-      field('Warning before expiration, in minutes', warning),
-      h('div', { class: 'check' }, renews, h('label', { for: 'renews' }, 'A message renews the session')),
+      field('Minutes without activity', minutes[0]),
+      field('Maximum duration in minutes', minutes[1]),
+      field('Warning before expiration, in minutes', minutes[2]),
+      check('A message renews the session', renews),
     ],
     action: 'Change',
-    submit: () => api.setTimeout(session.sessionId, {
-      timeoutMinutes: Number(timeout.value),
-      maxDurationMinutes: Number(maximum.value),
-      warningThresholdMinutes: Number(warning.value),
-      autoRenew: renews.checked,
+    submit: () => api.setTimeout(sessionId, {
+      ...Object.fromEntries(minutes.map(({ name, value }) => [name, Number(value)])), autoRenew: renews.checked,
     }),
   });
 }
 
 /** Deletes a session after confirmation. Resolves to true if it was deleted. */
-export function confirmDelete(id) {
-  return openForm({
-    title: 'Delete this session?',
-    intro: 'The session and all of its messages are erased immediately. This cannot be undone.',
-    action: 'Delete',
-    danger: true,
-    submit: async () => {
-      await api.remove(id);
-      return true;
-    },
-  });
-}
+export const confirmDelete = (id) => openForm({
+  title: 'Delete this session?',
+  intro: 'The session and all of its messages are erased immediately. This cannot be undone.',
+  action: 'Delete',
+  danger: true,
+  submit: async () => {
+    await api.remove(id);
+    return true;
+  },
+});

@@ -1,5 +1,7 @@
 // Creates elements. Text of the server becomes a text node, never HTML.
 
+import { fullTime } from './format.js';
+
 const SVG = 'http://www.w3.org/2000/svg';
 
 /** Creates an element: `h('p', { class: 'x', onclick }, 'text', child)`. */
@@ -14,13 +16,57 @@ export function svg(name, properties = {}, ...children) {
 
 function fill(element, properties, children) {
   for (const [name, value] of Object.entries(properties)) {
-    if (value === undefined || value === null || value === false) continue;
+    if ((value ?? false) === false) continue;
     if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? '' : String(value));
   }
-  element.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== false));
+  element.append(...children.flat().filter((child) => (child ?? false) !== false));
   return element;
 }
+
+/** A button that calls `act` with its event. */
+export const button = (text, act, kind) => h('button', { type: 'button', class: kind, onclick: act }, text);
+
+/** Does something that may fail. A notice says why, and the result is then undefined. */
+export async function attempt(act) {
+  try {
+    return await act();
+  } catch ({ name, status, message }) {
+    if (name !== 'AbortError') notify(status === undefined ? 'This was interrupted. Try again.' : message, 'bad');
+    return undefined;
+  }
+}
+
+/** A button of an action that takes a while, and may fail. */
+export function slowButton(text, act, properties) {
+  const made = h('button', { type: 'button', ...properties, onclick: async () => {
+    made.disabled = true;
+    await attempt(act);
+    made.disabled = false;
+    // A disabled button loses the focus.
+    if (document.activeElement === document.body) made.focus();
+  } }, text);
+  return made;
+}
+
+/** A section of a page with its heading, by which screen readers list it. */
+export const card = (title, ...content) => h('section', { class: 'card', 'aria-label': title }, h('h2', {}, title), ...content);
+
+/** Terms and what they stand for, as the children of a `dl`. */
+export const terms = (pairs) => pairs.map(([term, value]) => h('div', {}, h('dt', {}, term), h('dd', {}, value)));
+
+/** A box that scrolls, also with the keyboard. */
+export const scrolling = (label, content) => h('div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': label }, content);
+
+/** The elements of a table that scrolls in a box: the box, and the body for its rows. */
+export function table(label, columns, kind) {
+  const body = h('tbody');
+  const names = columns.map((name) => h('th', { scope: 'col' }, name));
+  return [scrolling(label, h('table', { class: kind }, h('thead', {}, h('tr', {}, names)), body)), body];
+}
+
+/** A time and its words. In full, it appears under the pointer. */
+export const timeElement = (at, words, kind) => h('time', { datetime: at, title: fullTime(at), class: kind }, words);
 
 /** Sets an element's text if it has changed, which avoids repainting. */
 export function setText(element, text) {

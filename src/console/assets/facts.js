@@ -37,9 +37,9 @@ function factsOf(session, agentName) {
 
 function continued(source) {
   if (!source) return [];
-  const note = source.complete ? plural(source.copied, 'message') : `the newest ${plural(source.copied, 'message')} only; earlier ones were left out`;
+  const { sessionId, copied, complete } = source;
+  const note = complete ? `With ${plural(copied, 'message')}.` : `With the newest ${plural(copied, 'message')}; earlier ones were left out.`;
   return [['Continued from', [
-    h('a', { class: 'mono', href: `#/sessions/${source.sessionId}` }, source.sessionId), copyButton(() => source.sessionId),
-    h('span', { class: 'fact muted' }, `With ${note}.`),
+    h('a', { class: 'mono', href: `#/sessions/${sessionId}` }, sessionId), copyButton(() => sessionId), h('span', { class: 'fact muted' }, note),
   ]]];
 }

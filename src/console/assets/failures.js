@@ -2,6 +2,7 @@
 
 import { api } from './api.js';
 import { timeOfDay } from './format.js';
+import { identity } from './identity.js';
 
 const WORDS = {
   unavailable: 'The model server cannot be reached.',
@@ -21,23 +22,22 @@ const LONGEST_TURN = 3_600_000;
 
 /** The reason of an `agentError` in words. Only a refusal has words of its own. */
 export function failureText({ reason, code, message }) {
-  const known = WORDS[reason] ?? (code === 'TURN_CANCELLED' ? WORDS.cancelled : undefined);
-  const own = typeof message === 'string' ? message : '';
-  if (!known) return own || 'No reply.';
-  return reason === 'refused' && own ? `${known} ${own}` : known;
+  const known = WORDS[code === 'TURN_CANCELLED' ? 'cancelled' : reason];
+  if (!known) return message || 'No reply.';
+  return reason === 'refused' && message ? `${known} ${message}` : known;
 }
 
 /** The agent's last failure if it fits the failure of a message, for administrators. */
 export async function failureCause(agentId, reason, sentAt) {
   try {
-    if ((await api.me()).role === 'user') return undefined;
-    const agent = (await api.agentStates()).find(({ id }) => id === agentId);
-    const last = agent?.lastFailure;
-    const delay = last ? new Date(last.at) - new Date(sentAt) : -1;
-    if (!last?.cause || last.reason !== reason || delay < 0 || delay > LONGEST_TURN) return undefined;
-    return `The agent’s last failure, at ${timeOfDay(last.at)}: ${last.cause}`;
+    if (!(await identity()).isAdmin) return undefined;
+    const { lastFailure, address } = (await api.agentStates()).find(({ id }) => id === agentId) ?? {};
+    const delay = Date.parse(lastFailure?.at) - Date.parse(sentAt);
+    if (lastFailure?.reason !== reason || !(delay >= 0 && delay <= LONGEST_TURN)) return undefined;
+    const where = address ? ` (${address})` : '';
+    return lastFailure.cause && `The agent’s last failure, at ${timeOfDay(lastFailure.at)}${where}: ${lastFailure.cause}`;
   } catch {
-    // Without the administrator's rights there is only the reason.
+    // The reason says enough.
     return undefined;
   }
 }

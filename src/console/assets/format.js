@@ -1,9 +1,12 @@
 // Formats times, sizes and numbers.
 
 const number = new Intl.NumberFormat('en');
-const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-const moment = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
-const full = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'medium' });
+
+/** Formats times, which are numbers or texts. */
+function timeFormat(options) {
+  const format = new Intl.DateTimeFormat('en-GB', options);
+  return (time) => format.format(new Date(time));
+}
 
 /** An integer with thousands separators. */
 export const count = (value) => number.format(value);
@@ -12,13 +15,13 @@ export const count = (value) => number.format(value);
 export const plural = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
 
 /** The time of day. */
-export const timeOfDay = (time) => clock.format(new Date(time));
+export const timeOfDay = timeFormat({ hour: '2-digit', minute: '2-digit', second: '2-digit' });
 
 /** A date and time, as short as it can be. */
-export const shortTime = (time) => moment.format(new Date(time));
+export const shortTime = timeFormat({ day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
 
 /** A date and time in full. */
-export const fullTime = (time) => full.format(new Date(time));
+export const fullTime = timeFormat({ dateStyle: 'long', timeStyle: 'medium' });
 
 /** A duration in at most two units: `2 h 5 min`. */
 export function duration(ms) {
@@ -38,24 +41,19 @@ export function ago(time, now = Date.now()) {
   const ms = now - new Date(time);
   if (ms < 5000) return 'just now';
   if (ms < 86_400_000) return `${duration(ms).split(' ').slice(0, 2).join(' ')} ago`;
-  return moment.format(new Date(time));
+  return shortTime(time);
+}
+
+/** A value in the largest unit of which it has at least one. */
+function scaled(value, base, [unit, ...larger]) {
+  return value < base || !larger.length ? `${round(value)} ${unit}` : scaled(value / base, base, larger);
 }
 
 /** A number of bytes, in a suitable unit. */
-export function bytes(value) {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let step = 0;
-  for (; value >= 1024 && step < units.length - 1; step += 1) value /= 1024;
-  return `${round(value)} ${units[step]}`;
-}
+export const bytes = (value) => scaled(value, 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB']);
 
 /** A number of seconds, in a suitable unit. */
-export function seconds(value) {
-  if (value === 0) return '0 s';
-  if (value < 0.001) return `${round(value * 1e6)} µs`;
-  if (value < 1) return `${round(value * 1000)} ms`;
-  return `${round(value)} s`;
-}
+export const seconds = (value) => (value ? scaled(value * 1e6, 1000, ['µs', 'ms', 's']) : '0 s');
 
 /** A number with about three digits. */
 export function round(value) {

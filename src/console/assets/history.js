@@ -1,7 +1,7 @@
 // Charts of the server's metrics, which it remembers for an hour.
 
 import { Chart } from './chart.js';
-import { emptyState, h } from './dom.js';
+import { h, table } from './dom.js';
 import { bytes, round, seconds, timeOfDay } from './format.js';
 
 const rate = (value) => `${round(value)}/s`;
@@ -25,33 +25,21 @@ export class Charts {
   /** `span` is in minutes. */
   constructor(span, most = METRICS.length) {
     this.span = span;
-    this.metrics = METRICS.slice(0, most);
-    this.charts = this.metrics.map(([title, , format]) => new Chart(title, format, format === bytes ? 1024 : 10, span));
-    this.element = h('div', { class: 'charts' }, ...this.charts.map(({ element }) => element));
-    this.rows = h('tbody', {});
-    this.table = h('details', {}, h('summary', {}, 'As a table'),
-      h('div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': 'The last hour as a table' },
-        h('table', { class: 'history' },
-          h('thead', {}, h('tr', {}, ...['From', ...this.metrics.map(([title]) => title)].map((name) => h('th', { scope: 'col' }, name)))), this.rows)));
+    const metrics = METRICS.slice(0, most);
+    this.charts = metrics.map((metric) => new Chart(...metric, span));
+    this.element = h('div', { class: 'charts' }, this.charts.map(({ element }) => element));
+    const [box, rows] = table('The last hour as a table', ['From', ...metrics.map(([title]) => title)], 'history numeric');
+    this.rows = rows;
+    this.table = h('details', {}, h('summary', {}, 'As a table'), box);
   }
 
   fill({ intervalSeconds: step, series }) {
-    this.charts.forEach((chart, index) => chart.show(series[this.metrics[index][1]] ?? [], step));
+    for (const chart of this.charts) chart.show(series[chart.series] ?? [], step);
     const size = (this.span * 60) / step / ROWS;
     this.rows.replaceChildren(...Array.from({ length: ROWS }, (_, row) => h('tr', {},
       h('th', { scope: 'row' }, timeOfDay(Date.now() - (row + 1) * size * step * 1000)),
-      ...this.charts.map(({ values, format }) => h('td', { class: 'number' }, mean(nth(values, row, size), format))))));
+      this.charts.map(({ values, format }) => h('td', {}, mean(values.slice(-(row + 1) * size, -row * size || undefined), format))))));
   }
-
-  fail(text) {
-    this.element.replaceChildren(emptyState('No history', text));
-  }
-}
-
-/** The values of a row; row 0 has the newest. */
-function nth(values, row, size) {
-  const end = Math.max(0, values.length - row * size);
-  return values.slice(Math.max(0, end - size), end);
 }
 
 function mean(values, format) {

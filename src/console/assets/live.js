@@ -10,39 +10,28 @@ const LONGEST_PAUSE = 5000;
 const SILENCE = 40_000;
 
 /**
- * Subscribes to a session. `on` has `event(name, data)`, `state('live' | 'lost')` and `end(error?)`, which
- * is called last. Returns a function that unsubscribes.
+ * Subscribes to a session until `signal` is aborted. `on` has `event(name, data)`, `state('live' | 'lost')`
+ * and `end(error)`, after which nothing follows.
  */
-export function subscribe(id, after, on) {
-  const stopping = new AbortController();
-  run(id, after, on, stopping.signal);
-  return () => stopping.abort();
-}
-
-async function run(id, after, on, stopped) {
+export async function subscribe(id, after, on, signal) {
   let last = after;
   let pause = FIRST_PAUSE;
-  while (!stopped.aborted) {
-    const attempt = new AbortController();
-    const abort = () => attempt.abort();
-    stopped.addEventListener('abort', abort, { once: true });
+  while (!signal.aborted) {
+    const silent = new AbortController();
     try {
-      const response = await api.events(id, last, attempt.signal);
+      const response = await api.events(id, last, AbortSignal.any([signal, silent.signal]));
       on.state('live');
       pause = FIRST_PAUSE;
-      for await (const event of read(response.body, abort)) {
-        if (stopped.aborted) return;
-        if (event.id !== undefined) last = event.id;
+      for await (const event of read(response.body, silent)) {
+        if (signal.aborted) return;
+        last = event.id ?? last;
         on.event(event.name, event.data);
-        if (event.name === 'channelDeleted') return on.end();
+        if (event.name === 'channelDeleted') return;
       }
     } catch (error) {
-      if (stopped.aborted) return;
       if ([401, 403, 404, 410].includes(error.status)) return on.end(error);
-    } finally {
-      stopped.removeEventListener('abort', abort);
     }
-    if (stopped.aborted) return;
+    if (signal.aborted) return;
     on.state('lost');
     await new Promise((resolve) => setTimeout(resolve, pause));
     pause = Math.min(pause * 2, LONGEST_PAUSE);
@@ -50,33 +39,21 @@ async function run(id, after, on, stopped) {
 }
 
 /** Yields the events of a stream's body. */
-async function* read(body, abort) {
+async function* read(body, silent) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   for (;;) {
-    const silence = setTimeout(abort, SILENCE);
+    const silence = setTimeout(() => silent.abort(), SILENCE);
     const { done, value } = await reader.read().finally(() => clearTimeout(silence));
     if (done) return;
-    text += value;
-    let end;
-    while ((end = text.indexOf('\n\n')) >= 0) {
-      const event = parse(text.slice(0, end));
-      text = text.slice(end + 2);
-      if (event) yield event;
-    }
+    const blocks = (text + value).split('\n\n');
+    text = blocks.pop();
+    yield* blocks.map(parse).filter(({ data }) => data);
   }
 }
 
+/** An event, whose data the server writes on one line. */
 function parse(block) {
-  const event = { name: 'message', id: undefined };
-  const data = [];
-  for (const line of block.split('\n')) {
-    const [, field, value] = /^([^:]*):? ?(.*)$/.exec(line) ?? [];
-    if (field === 'event') event.name = value;
-    else if (field === 'id') event.id = value;
-    else if (field === 'data') data.push(value);
-  }
-  if (!data.length) return undefined;
-  event.data = JSON.parse(data.join('\n'));
-  return event;
+  const { event: name, id, data } = Object.fromEntries(block.split('\n').map((line) => line.split(/: ?(.*)/s)));
+  return { name, id, data: data && JSON.parse(data) };
 }

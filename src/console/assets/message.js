@@ -2,246 +2,153 @@
 
 import { attachmentList } from './attachments.js';
 import { copyButton } from './copy.js';
-import { h, setText } from './dom.js';
+import { button, h, setText, slowButton } from './dom.js';
 import { failureText, shortcoming } from './failures.js';
 import { count, fullTime, timeOfDay } from './format.js';
 import { Markdown } from './markdown.js';
 
-/** A text longer than this is rendered less often while it is streamed. */
-const LONG = 12_000;
-const LONG_PAUSE = 300;
-/** The number of characters of an agent's thinking that are shown while it happens. */
+/** The number of characters of an agent's thinking that are shown while it happens, and of its tools. */
 const MAX_THINKING = 20_000;
+const MAX_TOOLS = 20;
+const LABELS = { pending: 'sending', refused: 'not sent' };
 
-const button = (text, onclick, kind = 'act') => h('button', { type: 'button', class: `quiet ${kind}`, onclick }, text);
-
-/** A button that is disabled until its action is done. */
-function slowButton(text, act) {
-  const made = button(text, async () => {
-    made.disabled = true;
-    await act();
-    made.disabled = false;
-  });
-  return made;
-}
+const words = (kind, text) => h('p', { class: kind, dir: 'auto' }, text);
+const thought = (text, open = false) => h('details', { class: 'thought', open }, h('summary', {}, 'Thinking'), words('', text));
 
 export class Message {
-  isStored = false;
-  isRaw = false;
+  /** `pending` and `refused` by the server, `streaming` and `broken` off, or `stored`. */
+  state = 'new';
   text = '';
   metadata = {};
+  isRaw = false;
 
-  /** `on` has `retry(message)`, `regenerate(message)` and `edit(message)`. */
+  /** `on` has `retry(message)`, `canRepeat(message)`, `regenerate(message)` and `edit(message)`. */
   constructor(isAgent, name, on) {
-    this.isAgent = isAgent;
-    this.on = on;
+    Object.assign(this, { isAgent, on });
     this.author = h('span', { class: 'author clip', dir: 'auto' }, name);
-    this.time = h('time', { class: 'muted' });
-    this.words = h(isAgent ? 'div' : 'p', { class: isAgent ? 'words prose' : 'words', dir: isAgent ? undefined : 'auto' });
-    if (isAgent) this.markdown = new Markdown(this.words);
+    this.time = h('span', { class: 'muted' });
+    this.words = isAgent ? h('div', { class: 'words prose' }) : words('words');
     this.activity = h('div', { class: 'doing' });
     this.notes = h('div', { class: 'notes' });
     this.tools = h('div', { class: 'tools' });
-    this.element = h('li', { class: isAgent ? 'message agent' : 'message user' },
+    this.element = h('li', { class: `message ${isAgent ? 'agent' : 'user'} new` },
       h('p', { class: 'by' }, this.author, this.time), this.activity, this.words, this.notes, this.tools);
   }
 
-  store({ id, text, createdAt, metadata = {}, attachments, inReplyTo, thought }) {
-    this.isStored = true;
-    Object.assign(this, { id, metadata, attachments, inReplyTo: inReplyTo ?? this.inReplyTo, thought: thought ?? metadata.thought });
-    this.failure = metadata.agentError;
-    this.problem = undefined;
-    this.element.classList.remove('streaming', 'pending');
-    this.element.removeAttribute('aria-busy');
-    this.clearActivity();
-    this.write(text);
-    const at = new Date(createdAt);
-    this.createdAt = at.getTime();
-    this.element.dataset.at = this.createdAt;
-    this.time.dateTime = at.toISOString();
-    this.time.title = fullTime(at);
-    setText(this.time, timeOfDay(at));
-    this.annotate();
+  /** Shows the message as the server has stored it. */
+  store({ id, text, createdAt, metadata = {}, attachments, inReplyTo, thought: own = metadata.thought }) {
+    const at = new Date(createdAt).getTime();
+    this.set({ state: 'stored', id, text, createdAt: at, metadata, attachments, inReplyTo, thought: own, failure: metadata.agentError });
   }
 
-  pend(text) {
-    this.element.classList.add('pending');
-    this.problem = undefined;
-    setText(this.time, 'sending');
-    this.write(text);
-    this.annotate();
-  }
-
-  refuse(problem, again) {
-    this.problem = problem;
-    this.again = again;
-    this.element.classList.remove('pending');
-    setText(this.time, 'not sent');
-    this.annotate();
+  /** Changes what is known of the message, and shows it. */
+  set(fields) {
+    this.element.classList.remove(this.state);
+    Object.assign(this, fields);
+    const { state } = this;
+    this.element.classList.add(state);
+    this.element.ariaBusy = state === 'streaming';
+    if (state !== 'streaming') this.clearActivity();
+    setText(this.time, state === 'stored' ? timeOfDay(this.createdAt) : LABELS[state] ?? '');
+    this.write();
+    const isOpen = this.notes.querySelector('.thought[open]') !== null;
+    this.notes.replaceChildren(...this.remarks(isOpen).filter(Boolean));
+    this.tools.replaceChildren(...(state === 'stored' ? this.offers().filter(Boolean) : []));
   }
 
   /** Shows the beginning of a reply, at most once a frame. */
   stream(text) {
-    this.element.classList.add('streaming');
-    this.element.setAttribute('aria-busy', 'true');
     this.text = text;
-    if (this.isBroken) {
-      this.isBroken = false;
-      this.annotate();
-    }
-    if (this.frame) return;
-    const draw = () => {
+    if (this.state !== 'streaming') this.set({ state: 'streaming' });
+    this.frame ??= requestAnimationFrame(() => {
       this.frame = undefined;
-      if (!this.isStored) this.write(this.text);
-    };
-    this.frame = text.length > LONG ? setTimeout(draw, LONG_PAUSE) : requestAnimationFrame(draw);
+      this.write();
+    });
   }
 
-  /** Keeps the words of a reply that failed, which are not stored. */
-  breakOff() {
-    this.isBroken = true;
-    this.element.classList.remove('streaming');
-    this.element.removeAttribute('aria-busy');
-    this.clearActivity();
-    this.annotate();
+  write() {
+    if (!this.isAgent) setText(this.words, this.text);
+    else if (this.isRaw) {
+      this.markdown = undefined;
+      this.words.replaceChildren(words('plain', this.text));
+    } else {
+      this.markdown ??= new Markdown(this.words);
+      this.markdown.show(this.text);
+    }
   }
 
-  fail(failure) {
-    this.failure = failure;
-    this.cause = undefined;
-    this.annotate();
-  }
-
-  explain(cause) {
-    this.cause = cause;
-    this.annotate();
-  }
-
-  write(text) {
-    this.text = text;
-    const isPlain = !this.isAgent || this.isRaw;
-    const shown = `${isPlain}${text}`;
-    if (shown === this.written) return;
-    this.written = shown;
-    this.words.classList.toggle('prose', !isPlain);
-    if (!this.isAgent) setText(this.words, text);
-    else if (this.isRaw) this.words.replaceChildren(h('p', { class: 'plain', dir: 'auto' }, text));
+  /** Shows what the agent does before and between its words. */
+  act({ kind, name, state, text = '' }) {
+    const key = `${kind} ${name}`;
+    let line = [...this.activity.children].find(({ dataset }) => dataset.key === key);
+    if (!line && this.activity.childElementCount > MAX_TOOLS) return;
+    if (!line) {
+      line = kind === 'thinking' ? thought('') : words('', '');
+      line.dataset.key = key;
+      this.activity.append(line);
+    }
+    if (kind === 'thinking') setText(line.lastChild, (line.lastChild.textContent + text).slice(-MAX_THINKING));
     else {
-      if (this.wasRaw) {
-        this.words.replaceChildren();
-        this.markdown = new Markdown(this.words);
-      }
-      this.markdown.show(text);
+      line.dataset.state = state ?? line.dataset.state ?? '';
+      setText(line, [key === 'status retry' ? 'Retrying' : name, state, text].filter(Boolean).join(' · '));
     }
-    this.wasRaw = this.isRaw;
-    this.onResize?.();
-  }
-
-  act({ kind, name, state, text }) {
-    if (this.isStored) return;
-    if (kind === 'thinking') this.think(text ?? '');
-    else if (kind === 'tool' || kind === 'status') this.report(`${kind} ${name ?? ''}`, kind, name, state, text);
-  }
-
-  think(piece) {
-    if (!this.thinking) {
-      this.thinking = h('p', { dir: 'auto' });
-      this.activity.prepend(h('details', { class: 'thought' }, h('summary', {}, 'Thinking'), this.thinking));
-    }
-    setText(this.thinking, (this.thinking.textContent + piece).slice(-MAX_THINKING));
-  }
-
-  report(key, kind, name, state, text) {
-    this.reports ??= new Map();
-    if (!this.reports.has(key)) {
-      if (this.reports.size >= 20) return;
-      this.reports.set(key, h('p', { dir: 'auto' }));
-      this.activity.append(this.reports.get(key));
-    }
-    const line = this.reports.get(key);
-    if (state) line.dataset.state = state;
-    const title = name === 'retry' && kind === 'status' ? 'Retrying' : name;
-    setText(line, [title, state, text].filter(Boolean).join(' · '));
   }
 
   clearActivity() {
     this.activity.replaceChildren();
-    this.thinking = this.reports = undefined;
   }
 
-  annotate() {
-    const isOpen = this.notes.querySelector('.thought[open]') !== null;
-    this.notes.replaceChildren(...[
-      this.isStored && this.isAgent && typeof this.thought === 'string' && this.thought
-        && h('details', { class: 'thought', open: isOpen }, h('summary', {}, 'Thought'), h('p', { dir: 'auto' }, this.thought)),
-      attachmentList(this.attachments),
-      this.isAgent && note(shortcoming(this.metadata)),
-      this.isBroken && !this.isStored && note('This part of a reply was not stored.'),
-      this.problem && h('p', { class: 'failure' }, this.problem, this.again && ' ', this.again),
-      ...this.failureNotes(),
-    ].filter(Boolean));
-    this.showTools();
-  }
-
-  failureNotes() {
-    if (!this.failure) return [];
-    const isStopped = this.failure.code === 'TURN_CANCELLED';
+  /** What is said about a message below it. */
+  remarks(isOpen) {
+    const { state, failure, cause } = this;
+    const problem = state === 'refused' && words('failure', this.problem);
+    if (problem && this.again) problem.append(' ', button('Send again', this.again, 'link'));
+    const lack = state === 'broken' ? 'This part of a reply was not stored.' : this.isAgent && shortcoming(this.metadata);
     return [
-      h('p', { class: isStopped ? 'muted' : 'failure', dir: 'auto' }, failureText(this.failure)),
-      this.cause && h('p', { class: 'cause', dir: 'auto' }, this.cause),
+      this.isAgent && typeof this.thought === 'string' && this.thought && thought(this.thought, isOpen),
+      attachmentList(this.attachments),
+      lack && words('shortcoming', lack),
+      problem,
+      failure && words(failure.code === 'TURN_CANCELLED' ? 'muted' : 'failure', failureText(failure)),
+      failure && cause && words('cause', cause),
     ];
   }
 
-  /** `isLast` tells whether this is the last reply. */
-  markLast(isLast) {
-    if (this.isLast === isLast) return;
-    this.isLast = isLast;
-    this.element.classList.toggle('last', isLast);
-    if (this.regenerate) this.regenerate.hidden = !isLast;
-  }
-
-  showTools() {
-    if (!this.isStored) {
-      this.tools.replaceChildren();
-      return;
-    }
-    const tools = [this.failure && slowButton('Retry', () => this.on.retry(this)), copyButton(() => this.text)];
-    if (this.isAgent) tools.push(this.rawButton());
-    if (this.isAgent && this.inReplyTo) {
-      this.regenerate = slowButton('Regenerate', () => this.on.regenerate(this));
-      this.regenerate.hidden = !this.isLast;
-      tools.push(this.regenerate);
-    }
-    if (!this.isAgent) tools.push(button('Edit', () => this.on.edit(this)));
-    tools.push(this.details());
-    this.tools.replaceChildren(...tools.filter(Boolean));
+  /** What can be done with a stored message. */
+  offers() {
+    const { on, isAgent } = this;
+    return [
+      this.failure && slowButton(on.canRepeat(this) ? 'Retry' : 'Retry in a new session', () => on.retry(this), { class: 'quiet act' }),
+      copyButton(() => this.text),
+      isAgent && this.rawButton(),
+      isAgent && this.inReplyTo && slowButton('Regenerate', () => on.regenerate(this), { class: 'quiet act regenerate' }),
+      !isAgent && button('Edit', () => on.edit(this), 'quiet act'),
+      this.details(),
+    ];
   }
 
   rawButton() {
     const raw = button('Raw', () => {
       this.isRaw = !this.isRaw;
-      raw.setAttribute('aria-pressed', this.isRaw);
-      this.write(this.text);
-    }, '');
-    raw.setAttribute('aria-pressed', this.isRaw);
+      raw.ariaPressed = this.isRaw;
+      this.write();
+    }, 'quiet');
+    raw.ariaPressed = this.isRaw;
     return raw;
   }
 
   details() {
-    const { model, usage, finishReason, interrupted, truncated } = this.metadata;
-    const tokens = (value) => (Number.isFinite(value) ? count(value) : '?');
-    const facts = this.isAgent ? [
+    const { model, usage, finishReason, interrupted, truncated } = this.isAgent ? this.metadata : {};
+    const line = [
+      fullTime(this.createdAt),
       model && `Model ${model}`,
-      usage && typeof usage === 'object' && `${tokens(usage.inputTokens)} tokens in, ${tokens(usage.outputTokens)} out`,
+      Number.isFinite(usage?.inputTokens + usage?.outputTokens) && `${count(usage.inputTokens)} tokens in, ${count(usage.outputTokens)} out`,
       finishReason && `finish reason: ${finishReason}`,
       interrupted && 'interrupted',
       truncated && 'truncated',
-    ] : [];
-    const line = [fullTime(this.createdAt), ...facts].filter(Boolean).join(' · ');
-    return h('details', { class: 'details' }, h('summary', {}, 'Details'),
-      h('p', { dir: 'auto' }, line),
+    ];
+    return h('details', {}, h('summary', {}, 'Details'),
+      words('', line.filter(Boolean).join(' · ')),
       h('p', {}, 'Message ', h('span', { class: 'mono' }, this.id), ' ', copyButton(() => this.id)));
   }
 }
-
-const note = (text) => text && h('p', { class: 'shortcoming' }, text);

@@ -1,27 +1,14 @@
 // Parses the text of /metrics.
 
-const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
+const SAMPLE = /^sessiond_(\w+)(?:\{(.*)\})? (\S+)/gm;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 
-/** A snapshot of the metrics. */
-export class Metrics {
-  constructor(text) {
-    this.samples = new Map();
-    for (const line of text.split('\n')) {
-      const [, name, labels = '', value] = LINE.exec(line) ?? [];
-      if (!name) continue;
-      const sample = { labels: Object.fromEntries([...labels.matchAll(LABEL)].map(([, key, text]) => [key, text])), value: Number(value) };
-      if (!this.samples.has(name)) this.samples.set(name, []);
-      this.samples.get(name).push(sample);
-    }
-  }
+/** Every sample of the server, with the metric's `name` without its prefix, its `labels` and its `value`. */
+export const samplesOf = (text) => Array.from(text.matchAll(SAMPLE), ([, name, labels = '', value]) => ({
+  name, labels: Object.fromEntries(Array.from(labels.matchAll(LABEL), ([, key, label]) => [key, label])), value: Number(value),
+}));
 
-  all(name) {
-    return this.samples.get(name) ?? [];
-  }
-
-  /** The sum over all matching labels; 0 if there is no such metric. */
-  sum(name, matches = () => true) {
-    return this.all(name).filter(({ labels }) => matches(labels)).reduce((sum, { value }) => sum + value, 0);
-  }
-}
+/** The sum of a metric over all samples that have the labels; 0 if there are none. */
+export const sum = (samples, metric, labels = {}) => samples
+  .filter((sample) => sample.name === metric && Object.entries(labels).every(([key, label]) => sample.labels[key] === label))
+  .reduce((total, { value }) => total + value, 0);

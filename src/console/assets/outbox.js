@@ -1,13 +1,14 @@
-// The messages of a conversation that the server has not confirmed. They are sent one at a time, so that
+// The messages of a conversation that are not known to be stored. They are sent one at a time, so that
 // they are stored in order.
 
-import { saveDraft } from './composer.js';
 import { newId } from './dialogs.js';
-import { h, notify } from './dom.js';
 import { send } from './sending.js';
 
 export class Outbox {
-  waiting = [];
+  /** In order: `{ text, message, key }`. */
+  unsent = [];
+  /** Resolves when the last message was sent or refused. */
+  last = Promise.resolve();
 
   constructor(conversation) {
     this.conversation = conversation;
@@ -17,81 +18,55 @@ export class Outbox {
     const { conversation } = this;
     const { transcript } = conversation;
     if (transcript.hasLater) await transcript.busily(() => transcript.showLatest());
-    const message = conversation.view(undefined, false, 'You');
-    message.pend(text);
-    transcript.append(message);
+    const sending = { text, message: conversation.view(false, 'You'), key: newId() };
+    this.unsent.push(sending);
+    this.enqueue(sending);
+    transcript.append(sending.message);
     transcript.toEnd();
-    this.enqueue({ text, message, key: newId(), id: undefined });
-  }
-
-  /** The view of an own message that was stored, whose broadcast may arrive before the response. */
-  confirm(id, text) {
-    const sent = this.waiting.find((own) => !own.id && own.text === text);
-    if (sent) this.stored(sent, id);
-    return sent?.message;
-  }
-
-  /** Notes that a message was stored, so that it is no longer a draft. */
-  stored(sending, id) {
-    sending.id = id;
-    if (!this.conversation.signal.aborted) this.conversation.composer.save();
-  }
-
-  unconfirmed() {
-    return this.waiting.filter(({ id }) => !id).map(({ message }) => message);
   }
 
   enqueue(sending) {
-    this.waiting.push(sending);
+    const { text, message } = sending;
+    message.set({ state: 'pending', text });
     this.conversation.composer.save();
-    if (this.waiting.length === 1) this.sendAll();
-  }
-
-  async sendAll() {
-    while (this.waiting.length && !this.conversation.isClosed) {
-      await this.send(this.waiting[0]);
-      this.waiting.shift();
-    }
+    this.last = this.last.then(() => this.send(sending));
   }
 
   async send(sending) {
     const { conversation } = this;
     const { text, message, key } = sending;
     try {
-      const { userMessage, sessionStatus } = await send(conversation.id, { content: text }, { key, isOver: () => conversation.isClosed });
-      this.stored(sending, userMessage.id);
-      this.settle(message, { ...userMessage, text });
-      conversation.onSent(sessionStatus);
+      const { userMessage } = await send(conversation.id, { content: text }, { key, isOver: () => conversation.isClosed });
+      this.take(sending);
+      conversation.store(message, { ...userMessage, text });
     } catch (error) {
-      this.refuse(sending, error);
+      if (this.unsent.includes(sending)) this.refuse(sending, error);
     }
   }
 
-  settle(message, stored) {
-    const { messages, transcript } = this.conversation;
-    const shown = messages.get(stored.id);
-    if (shown && shown !== message) message.element.remove();
-    if (shown || transcript.hasLater) return;
-    this.conversation.register(stored.id, message);
-    message.store(stored);
-    transcript.move(message);
+  /** Takes the view of an own message that was stored, whose event may arrive before the response. */
+  confirm(text) {
+    const own = this.unsent.find(({ text: other, message }) => other === text && message.state === 'pending');
+    if (own) this.take(own);
+    return own?.message;
+  }
+
+  take(sending) {
+    this.unsent = this.unsent.filter((other) => other !== sending);
+    if (!this.conversation.signal.aborted) this.conversation.composer.save();
   }
 
   refuse(sending, error) {
-    const { conversation } = this;
-    const { message, text } = sending;
-    if (conversation.signal.aborted) {
-      saveDraft(conversation.id, text);
-      return;
-    }
-    const again = h('button', { type: 'button', class: 'link', onclick: () => {
-      message.pend(text);
-      this.enqueue(sending);
-    } }, 'Send again');
-    const isFinal = conversation.isClosed || error.status === 400;
-    message.refuse(error.message, isFinal ? undefined : again);
-    if (message.element.isConnected) return;
-    notify(error.message, 'bad');
-    conversation.composer.restore(text);
+    const { composer, isClosed, signal, transcript } = this.conversation;
+    const again = isClosed || error.status === 400 ? undefined : () => this.enqueue(sending);
+    sending.message.set({ state: 'refused', createdAt: transcript.newest, problem: error.message, again });
+    // Who is not signed in any more leaves no drafts.
+    if (!signal.aborted || error.status !== 401) composer.save();
+  }
+
+  /** The texts that a reload must not lose. What is pending is still sent after the view was left. */
+  get texts() {
+    const { aborted } = this.conversation.signal;
+    return this.unsent.filter(({ message }) => !aborted || message.state === 'refused').map(({ text }) => text);
   }
 }

@@ -1,6 +1,7 @@
 // The reader of the reference: their role, and real ids for the examples.
 
 import { api, token } from './api.js';
+import { identity } from './identity.js';
 
 export const reader = { agents: [] };
 
@@ -13,17 +14,13 @@ export function whenReaderChanges(listener) {
 }
 
 export async function readReader() {
-  const me = await api.me().catch(({ status }) => ({ isRefused: status === 401 }));
+  const { isRefused, ...me } = await identity().catch(({ status }) => ({ isRefused: status === 401 }));
   const { role, userId } = me;
   const [agents = [], list] = role ? await Promise.all([
     api.agents().catch(() => undefined), api.sessions({ limit: 1, userId }).catch(() => undefined),
   ]) : [];
-  Object.assign(reader, {
-    role, userId, agents, session: list?.sessions[0],
-    needsToken: role ? role !== 'anonymous' : Boolean(me.isRefused || token.get()),
-    // Without an admin token, the role `server` may do everything, which the list shows.
-    isAdmin: role === 'anonymous' || role === 'admin' || (role === 'server' && Boolean(list)),
-  });
+  const needsToken = role ? role !== 'anonymous' : Boolean(isRefused || token.get());
+  Object.assign(reader, { role: undefined, userId: undefined, isAdmin: false, ...me, agents, session: list?.sessions[0], needsToken });
   for (const listener of listeners) listener();
 }
 

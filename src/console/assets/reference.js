@@ -1,86 +1,92 @@
 // The OpenAPI document, and the documentation of its operations.
 
+import { copyButton } from './copy.js';
 import { h } from './dom.js';
 
-const PLACES = { query: 'in the query', path: 'in the path', header: 'a header' };
-const KINDS = { 'text/event-stream': 'stream', 'application/octet-stream': 'file', 'application/x-ndjson': 'file', 'text/plain': 'text' };
+/** How the responses of a media type are read. Others are JSON. */
+const KINDS = { 'text/event-stream': 'stream', 'application/x-ndjson': 'stream', 'text/plain': 'text', 'application/octet-stream': 'blob' };
 
-/** The examples of a body: `[name, value]`. */
-export const examplesOf = ({ example, examples = { example: { value: example ?? {} } } }) => Object.entries(examples).map(([name, { value }]) => [name, value]);
-
-/** An OpenAPI document whose references can be resolved. */
-export class Description {
-  constructor(document) {
-    this.document = document;
-    this.operations = Object.entries(document.paths).flatMap(([path, item]) => Object.entries(item).map(([method, operation]) => {
-      const { summary, description = '', operationId, tags, responses, requestBody, security } = operation;
-      const [success] = Object.keys(responses).sort();
-      const [type = ''] = Object.keys(this.resolve(responses[success]).content ?? {});
-      const [bodyType, body] = Object.entries(this.resolve(requestBody).content ?? {})[0] ?? [];
-      return {
-        ...operation, path, method, description, body, bodyType,
-        isPublic: security?.length === 0,
-        /** The roles that may call, or undefined if all may. */
-        roles: operation['x-roles'],
-        kind: KINDS[type.split(';')[0]] ?? 'json',
-        text: [method, path, summary, operationId, description, tags].join(' ').toLowerCase(),
-      };
-    }));
-  }
-
-  resolve(value) {
-    if (!value?.$ref) return value ?? {};
-    return this.resolve(value.$ref.slice(2).split('/').reduce((found, key) => found?.[key], this.document));
-  }
-
-  /** The fields of a schema, including those of its parts and objects. */
-  fields(schema, prefix = '') {
-    const { properties = {}, required = [], allOf = [] } = this.resolve(schema);
-    return [...allOf.flatMap((part) => this.fields(part, prefix)), ...Object.entries(properties).flatMap(([key, value]) => {
-      const object = value.oneOf?.find(({ $ref }) => $ref) ?? value;
-      const text = value.description ?? this.resolve(object).description;
-      return [[prefix + key, this.type(value), text, required.includes(key)], ...(prefix ? [] : this.fields(object, `${key}.`))];
-    })];
-  }
-
-  /** A schema's type in words. */
-  type(schema) {
-    const found = this.resolve(schema);
-    if (found.enum) return found.enum.map((value) => JSON.stringify(value)).join(' or ');
-    const any = found.anyOf ?? found.oneOf;
-    if (any) return [...new Set(any.map((option) => this.type(option)))].join(' or ');
-    if (found.allOf && !found.type) return 'object';
-    const types = [found.type ?? 'any'].flat().map((type) => (type === 'array' ? `array of ${this.type(found.items)}` : type));
-    const format = found.format && !/^int|^double/.test(found.format) ? ` (${found.format})` : '';
-    return types.join(' or ') + format;
-  }
-
-  /** The events of an operation's stream, with their examples. */
-  events({ responses }) {
-    const { schema, examples } = this.resolve(responses[200]).content['text/event-stream'];
-    const samples = Object.values(examples).map(({ value }) => value);
-    return this.resolve(schema).oneOf.map((option) => {
-      const { event, data } = this.resolve(option).properties;
-      const own = samples.filter((sample) => sample.event === event.const);
-      return { name: event.const, schema: data.contentSchema, text: this.resolve(data.contentSchema).description, samples: own.map((sample) => JSON.parse(sample.data)) };
-    });
-  }
-
-  /** An example of each error: `[status, body]`. */
-  errors() {
-    const all = this.operations.flatMap(({ responses }) => Object.entries(responses).filter(([status]) => status >= 400).flatMap(([status, response]) =>
-      examplesOf(this.resolve(response).content['application/json']).map(([, value]) => [status, value])));
-    const found = new Map(all.filter(([, { error }]) => error).map((each) => [each[0] + each[1].error.type, each]));
-    return [...found.values()].sort(([a], [b]) => a - b);
+/** Replaces the references in a part of a document. */
+function resolve(part, document) {
+  for (const [key, value] of Object.entries(part ?? {})) {
+    if (typeof value !== 'object') continue;
+    part[key] = value?.$ref ? { ...value.$ref.split('/').slice(1).reduce((found, name) => found[name], document), ...value } : value;
+    resolve(part[key], document);
   }
 }
+
+/** The operations of a document. */
+export function operationsOf(document) {
+  resolve(document, document);
+  return Object.entries(document.paths).flatMap(([path, item]) => Object.entries(item).map(([method, operation]) => {
+    const { summary, description = '', operationId, tags, responses, requestBody, security } = operation;
+    const [type] = contentOf(Object.values(responses)[0]);
+    return {
+      ...operation, path, method, description,
+      kind: KINDS[type.split(';')[0]] ?? 'json',
+      body: requestBody && contentOf(requestBody)[1],
+      isPublic: security?.length === 0,
+      /** The roles that may call, or undefined if all may. */
+      roles: operation['x-roles'],
+      text: [method, path, summary, operationId, description, tags].join(' ').toLowerCase(),
+    };
+  }));
+}
+
+/** The media type of a request or response, and its content. */
+const contentOf = ({ content = {} } = {}) => Object.entries(content)[0] ?? ['', {}];
+
+/** The examples of a content: `[name, value]`. */
+export const examplesOf = ({ example = {}, examples = { example: { value: example } } }) => Object.entries(examples).map(([name, { value }]) => [name, value]);
+
+/** The events of an operation's stream, with their examples. */
+export function eventsOf({ responses }) {
+  const { schema, examples } = contentOf(responses[200])[1];
+  return schema.oneOf.map(({ properties: { event, data } }) => ({
+    name: event.const, schema: data.contentSchema,
+    samples: Object.values(examples).filter(({ value }) => value.event === event.const).map(({ value }) => JSON.parse(value.data)),
+  }));
+}
+
+/** An example of each error: `[status, body]`. */
+export function errorsOf(operations) {
+  const all = operations.flatMap(({ responses }) => Object.entries(responses).flatMap(([status, response]) =>
+    examplesOf(contentOf(response)[1]).map(([, value]) => [status, value])));
+  const found = new Map(all.filter(([, { error }]) => error?.type).map((each) => [each[0] + each[1].error.type, each]));
+  return [...found.values()].sort(([a], [b]) => a - b);
+}
+
+/** A schema's type in words. */
+function typeOf({ allOf, type = allOf ? 'object' : 'any', enum: values, anyOf, oneOf = anyOf, items = {}, format = 'int' }) {
+  const or = (options) => [...new Set(options)].join(' or ');
+  if (values) return or(values.map((value) => JSON.stringify(value)));
+  if (oneOf) return or(oneOf.map(typeOf));
+  return or([type].flat().map((each) => (each === 'array' ? `array of ${typeOf(items)}` : each))) + (/^int|^double/.test(format) ? '' : ` (${format})`);
+}
+
+const row = (name, type, text, isRequired) => [[code(name), isRequired && h('span', { class: 'hint' }, ' required')], type, prose(text)];
+
+/** Rows of the fields of a schema, including those of its parts and objects. */
+function fields({ properties = {}, required = [], allOf = [] } = {}, prefix = '') {
+  return [...allOf.flatMap((part) => fields(part, prefix)), ...Object.entries(properties).flatMap(([key, value]) => {
+    const object = value.oneOf?.find(({ $ref }) => $ref) ?? value;
+    return [row(prefix + key, typeOf(value), value.description ?? object.description, required.includes(key)), ...(prefix ? [] : fields(object, `${key}.`))];
+  })];
+}
+
+export const code = (text) => h('code', {}, text);
+export const methodOf = (method) => h('span', { class: `chip method ${method}` }, method);
+export const statusOf = (status) => h('code', { class: status >= 400 && 'problem' }, status);
 
 /** Text with code between backquotes. */
-export const prose = (text = '') => text.split(/`([^`]*)`/).map((part, index) => (index % 2 ? h('code', {}, part) : part));
+export const prose = (text = '') => text.split('`').map((part, index) => (index % 2 ? code(part) : part));
 
 export function sample(value, label) {
-  return h('pre', { class: 'sample', tabindex: '0', 'aria-label': label }, typeof value === 'string' ? value : JSON.stringify(value, undefined, 2));
+  return h('pre', { class: 'sample', tabindex: '0', role: 'group', 'aria-label': label }, typeof value === 'string' ? value : JSON.stringify(value, undefined, 2));
 }
+
+/** A sample below its heading and a button that copies it. */
+export const copyable = (heading, shown) => h('div', {}, h('div', { class: 'tabs' }, heading, copyButton(() => shown.textContent)), shown);
 
 /** A table, of rows whose first cell is their header. */
 export function table(caption, columns, rows) {
@@ -90,56 +96,35 @@ export function table(caption, columns, rows) {
     h('tbody', {}, ...rows.map(([first, ...rest]) => h('tr', {}, h('th', { scope: 'row' }, first), ...cells('td', {}, rest)))));
 }
 
-export function fieldTable(rows, caption) {
-  return table(caption, ['Name', 'Type', 'Description'], rows.map(([name, type, text, isRequired]) => [
-    [h('code', {}, name), isRequired && h('span', { class: 'required' }, ' required')], type, prose(text)]));
-}
+const fieldTable = (caption, rows) => table(caption, ['Name', 'Type', 'Description'], rows);
 
-const builders = new WeakMap();
-
-/** A closed part, whose content is built when it is opened. */
-export function fold(properties, summary, build) {
-  const element = h('details', { ...properties, ontoggle: () => element.open && unfold(element) }, h('summary', {}, ...summary));
-  builders.set(element, build);
-  // Before the browser opens it, so that it is never seen empty.
-  element.firstChild.addEventListener('click', () => fill(element));
+/** A part that is built when it is first opened, since most never are. */
+function fold(summary, build) {
+  const element = h('details', {}, h('summary', {}, ...summary));
+  element.addEventListener('toggle', () => element.append(h('div', { class: 'parts' }, ...build())), { once: true });
   return element;
 }
 
-function fill(element) {
-  const build = builders.get(element);
-  builders.delete(element);
-  if (build) element.append(h('div', { class: 'folded' }, ...build()));
-}
-
-export function unfold(element) {
-  fill(element);
-  element.open = true;
-}
-
-/** The fields and examples of an event. */
-export const eventParts = (description, { name, schema, samples }) =>
-  [fieldTable(description.fields(schema), name), ...samples.map((value) => sample(value, `Example of ${name}`))];
+/** The fields and examples of events. */
+export const eventList = (events) => events.map(({ name, schema, samples }) => fold(
+  [code(name), ' ', h('span', { class: 'muted' }, ...prose(schema.description))],
+  () => [fieldTable('Fields', fields(schema)), ...samples.map((value) => sample(value, `Example of ${name}`))]));
 
 /** The documentation of an operation. */
-export function documentation(description, { description: text, responses, isPublic, body, parameters = [], ...operation }) {
-  return h('div', {},
-    h('p', {}, ...prose(text), isPublic && ' No credentials are required.'),
-    fieldTable(parameters.map(({ name, in: place, schema, required, description: about }) => [name, `${description.type(schema)}, ${PLACES[place]}`, about, required]), 'Parameters'),
-    body && fieldTable(description.fields(body.schema), 'Body'),
-    h('h4', {}, 'Responses'), ...Object.entries(responses).sort(([a], [b]) => a - b).map(([status, value]) => response(description, { ...operation, responses }, status, value)));
+export function documentation(operation) {
+  const { description, isPublic, parameters = [], body, responses } = operation;
+  return h('div', { class: 'parts' },
+    h('p', {}, ...prose(description), isPublic && ' No credentials are required.'),
+    fieldTable('Parameters', parameters.map(({ name, in: place, schema, required, description: text }) => row(name, `${typeOf(schema)}, in the ${place}`, text, required))),
+    body && fieldTable('Body', fields(body.schema)),
+    h('div', {}, h('h4', {}, 'Responses'), ...Object.entries(responses).map(([status, response]) => responseOf(operation, status, response))));
 }
 
-function response(description, operation, status, value) {
-  const { description: text, content = {} } = description.resolve(value);
-  const [type, media] = Object.entries(content)[0] ?? [];
-  const isError = status >= 400;
-  const build = () => {
-    if (!media) return [];
-    if (type === 'text/event-stream') return description.events(operation).flatMap((event) => eventParts(description, event));
-    const examples = examplesOf(media);
-    return [!isError && fieldTable(description.fields(media.schema), 'Fields'), ...examples.flatMap(([name, example]) => [
-      (isError || examples.length > 1) && h('p', { class: 'muted' }, example.error?.type ?? name), sample(example, `Example: ${name}`)])];
-  };
-  return fold({}, [h('span', { class: isError ? 'status bad' : 'status' }, status), ' ', ...prose(text), type && type !== 'application/json' && h('span', { class: 'muted' }, ` · ${type}`)], build);
+function responseOf(operation, status, response) {
+  const [type, media] = contentOf(response);
+  return fold(
+    [statusOf(status), ' ', ...prose(response.description), type !== 'application/json' && h('span', { class: 'muted' }, ` · ${type}`)],
+    () => (type === 'text/event-stream' ? eventList(eventsOf(operation)) : [
+      status < 400 && fieldTable('Fields', fields(media.schema)),
+      ...examplesOf(media).flatMap(([name, value]) => [h('p', { class: 'muted' }, value.error?.type ?? name), sample(value, `Example: ${name}`)])]));
 }

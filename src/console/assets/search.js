@@ -1,79 +1,48 @@
 // The search of sessions and of their messages. A call of the server examines a part of them, so that
 // a search is continued until it has found enough.
 
-import { api } from './api.js';
-import { h, setText } from './dom.js';
+import { api, token } from './api.js';
+import { button, h, setText, timeElement } from './dom.js';
 import { inParallel } from './erase.js';
-import { fullTime, nameOf, plural, short, shortTime } from './format.js';
+import { nameOf, plural, short, shortTime } from './format.js';
+import { copyId } from './table.js';
 import { oneLine, snippet, titleOf } from './text.js';
+import { pause } from './view.js';
 
 /** The most calls without a click. Each takes up to a quarter of a second. */
 const MAX_CALLS = 20;
 const PAGE = 25;
-/** The most characters that the server searches for, in sessions and in messages. */
-const MAX_SEARCHED = [100, 200];
 const BUSY_PAUSES = [500, 1000, 2000, 4000];
 
-const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** What a search has found so far. `read(cursor, wanted, signal)` returns `{ items, nextCursor }`. */
-class Finder {
-  items = [];
-  cursor = undefined;
-  isComplete = false;
-  problem = '';
-
-  constructor(read) {
-    this.read = read;
-  }
-
-  /** Finds more items, a number of them if they exist. `changed` is called after each call. */
-  async more(wanted, signal, changed) {
-    const goal = this.items.length + wanted;
-    this.problem = '';
-    for (let calls = 0; calls < MAX_CALLS && !this.isComplete && this.items.length < goal; calls += 1) {
-      const { items, nextCursor } = await patiently(() => this.read(this.cursor, wanted, signal), signal);
-      signal.throwIfAborted();
-      this.items.push(...items);
-      this.cursor = nextCursor;
-      this.isComplete = !nextCursor;
-      changed();
-    }
-  }
-}
+/** The last search and what it has found, to which Back returns. */
+let last;
 
 /** Repeats a call that the server refuses because of its load. */
 async function patiently(act, signal) {
-  for (const pause of BUSY_PAUSES) {
+  for (const ms of BUSY_PAUSES) {
     try {
       return await act();
     } catch (error) {
       if (error.status !== 503 && error.status !== 429) throw error;
-      await wait(pause);
+      await pause(ms);
       signal.throwIfAborted();
     }
   }
   return act();
 }
 
-/** What finds the sessions and the messages of a filter. */
-export const findersOf = (conditions) => [sessionFinder(conditions), messageFinder(conditions)];
-
-const sessionFinder = (parameters) => new Finder(async (cursor, limit, signal) => {
-  const { sessions, nextCursor } = await api.sessions({ ...parameters, limit, cursor, include: 'lastMessage' }, signal);
+async function readSessions(conditions, cursor, signal) {
+  const { sessions, nextCursor } = await api.sessions({ ...conditions, limit: PAGE, cursor, include: 'lastMessage' }, signal);
   return { items: sessions, nextCursor };
-});
+}
 
-/** Finds messages, each with its `session` if that can be found. */
-function messageFinder({ q, status, agentId, userId }) {
-  const known = new Map();
-  return new Finder(async (cursor, limit, signal) => {
-    const { messages, nextCursor } = await api.searchMessages({ query: q, agentId: agentId || undefined, userId: userId || undefined, limit, cursor }, signal);
-    const unknown = new Map(messages.filter(({ sessionId }) => !known.has(sessionId)).map((message) => [message.sessionId, message]));
-    await inParallel([...unknown.values()], async (message) => known.set(message.sessionId, await sessionOf(message, signal)));
-    const items = messages.map((message) => ({ ...message, session: known.get(message.sessionId) }));
-    return { items: items.filter(({ session }) => status === 'all' || session?.status === status), nextCursor };
-  });
+/** Reads messages, each with its `session` if that can be found. */
+async function readMessages({ q, status, agentId = '', userId = '' }, cursor, signal) {
+  const { messages, nextCursor } = await api.searchMessages({ query: q, agentId: agentId || undefined, userId: userId || undefined, limit: PAGE, cursor }, signal);
+  const sessions = new Map(messages.map((message) => [message.sessionId, message]));
+  await inParallel([...sessions.values()], async (message) => sessions.set(message.sessionId, await sessionOf(message, signal)));
+  const items = messages.map((message) => ({ ...message, session: sessions.get(message.sessionId) }));
+  return { items: items.filter(({ session }) => status === 'all' || session?.status === status), nextCursor };
 }
 
 /** A session of any status, by its id. */
@@ -81,7 +50,7 @@ async function sessionOf({ sessionId, agentId, userId }, signal) {
   let cursor;
   for (let calls = 0; calls < MAX_CALLS; calls += 1) {
     const parameters = { q: sessionId, agentId, userId, status: 'all', limit: 1, cursor };
-    const { sessions, nextCursor } = await patiently(() => api.sessions(parameters, signal), signal);
+    const { sessions, nextCursor } = await api.sessions(parameters, signal);
     if (sessions.length || !nextCursor) return sessions[0];
     cursor = nextCursor;
   }
@@ -90,43 +59,54 @@ async function sessionOf({ sessionId, agentId, userId }, signal) {
 
 /** A heading, what was found, and a button that continues the search. */
 class Group {
-  constructor(title, content, { render, changed, fail }) {
-    Object.assign(this, { render, changed });
-    this.heading = h('h2', { id: `group-${title.toLowerCase()}`, tabindex: '-1' }, title);
+  /** `read` calls the server, which searches for at most `most` characters; `render` shows items. */
+  constructor(title, content, { most, read, render, results }) {
+    Object.assign(this, { most, read, render, results });
+    this.heading = h('h2', { tabindex: '-1' }, title);
     this.note = h('p', { class: 'muted' });
-    this.button = h('button', { type: 'button', hidden: true, onclick: () => !this.isRunning && this.more().catch(fail) }, 'Search further');
     this.head = h('div', { class: 'group-head' }, this.heading, this.note);
-    this.element = h('section', { class: 'group', 'aria-labelledby': this.heading.id }, this.head, content, this.button);
+    this.button = button('Search further', () => !this.isRunning && this.more().catch(results.fail));
+    this.element = h('section', { class: 'group', 'aria-label': title }, this.head, content, this.button);
   }
 
+  /** Takes what was found before; if that is nothing, it must be searched. */
+  take(found, signal) {
+    if ([...this.results.searched].length > this.most) Object.assign(found, { isComplete: true, problem: `At most ${this.most} characters can be searched for.` });
+    Object.assign(this, { found, signal, isRunning: !found.isComplete && !found.cursor });
+  }
+
+  /** Finds a page more, as far as the calls suffice. */
   async more() {
-    const { finder, signal } = this;
+    const { found, signal } = this;
+    const goal = found.items.length + PAGE;
+    found.problem = '';
     this.isRunning = true;
-    this.show();
     try {
-      await finder.more(PAGE, signal, () => this.show());
+      for (let calls = 0; calls < MAX_CALLS && !found.isComplete && found.items.length < goal; calls += 1) {
+        this.show();
+        const { items, nextCursor } = await patiently(() => this.read(this.results.conditions, found.cursor, signal), signal);
+        signal.throwIfAborted();
+        found.items.push(...items);
+        Object.assign(found, { cursor: nextCursor, isComplete: !nextCursor });
+      }
     } catch (error) {
       if (signal.aborted || [400, 401, 403].includes(error.status)) throw error;
-      finder.problem = `The search was interrupted. ${error.status ? error.message : 'The server does not respond.'}`;
-    } finally {
-      if (!signal.aborted) {
-        this.isRunning = false;
-        this.show();
-      }
+      found.problem = `The search was interrupted. ${error.status ? error.message : 'The server does not respond.'}`;
     }
+    this.isRunning = false;
+    this.show();
   }
 
   show() {
-    const { isRunning, finder: { items, isComplete, problem } } = this;
+    const { isRunning, found: { items, isComplete, problem } } = this;
     this.render(items);
-    const found = `${items.length} found`;
-    setText(this.note, problem || (isRunning ? `Searching… ${found}` : found + (isComplete ? '' : '; the rest has not been searched yet')));
+    const number = `${items.length} found`;
+    setText(this.note, problem || (isRunning ? `Searching… ${number}` : number + (isComplete ? '' : '; the rest has not been searched yet')));
     this.button.setAttribute('aria-disabled', isRunning);
     // Its focus would be lost.
-    const isFocused = this.button === document.activeElement;
-    this.button.hidden = isComplete || (isRunning && !isFocused);
-    if (isFocused && this.button.hidden) this.heading.focus({ preventScroll: true });
-    this.changed();
+    if (isComplete && this.button === document.activeElement) this.heading.focus({ preventScroll: true });
+    this.button.hidden = isComplete;
+    this.results.changed();
   }
 }
 
@@ -134,63 +114,51 @@ class Group {
 export class Results {
   /** `says(text, isEnd, isEmpty)` is called with the progress and the outcome. */
   constructor(table, selection, says, fail) {
-    this.says = says;
-    const changed = () => this.changed();
+    Object.assign(this, { says, fail });
     this.hits = h('ol', { class: 'hits' });
-    this.sessions = new Group('Conversations', [selection.element, table.element], {
-      changed, fail, render: (items) => {
-        table.show(items, { searched: this.text });
-        selection.show();
-      },
-    });
-    this.messages = new Group('Messages', this.hits, {
-      changed, fail, render: (items) => this.hits.append(...items.slice(this.hits.childElementCount).map((item) => hit(item, this.text, table.names))),
-    });
-    this.groups = [this.sessions, this.messages];
-    this.showMode(false);
+    const showSessions = (items) => {
+      table.show(items, { searched: this.searched });
+      selection.show();
+    };
+    const showMessages = (items) => this.hits.append(...items.slice(this.hits.childElementCount).map((item) => hit(item, this.searched, table.names)));
+    this.groups = [
+      new Group('Conversations', [selection.element, table.element], { most: 100, read: readSessions, render: showSessions, results: this }),
+      new Group('Messages', this.hits, { most: 200, read: readMessages, render: showMessages, results: this }),
+    ];
   }
 
-  showMode(isSearch) {
-    this.sessions.head.hidden = !isSearch;
-    this.sessions.element.hidden = false;
-    this.messages.element.hidden = !isSearch;
-    if (!isSearch) this.sessions.button.hidden = true;
+  /** Ends the search, and shows a list instead. */
+  end() {
+    last = undefined;
+    const [{ element, head, button: further }, messages] = this.groups;
+    element.hidden = false;
+    for (const part of [head, further, messages.element]) part.hidden = true;
   }
 
-  /** Shows what finders have found, and searches further if they are new. */
-  async show(finders, text, signal) {
-    this.text = text;
+  /** Searches, or shows what the same search has found before if the user returns to it. */
+  async search(conditions, isReturning, signal) {
+    const key = JSON.stringify([token.get(), conditions]);
+    if (!isReturning || last?.key !== key) last = { key, found: this.groups.map(() => ({ items: [] })) };
+    this.conditions = conditions;
+    this.searched = conditions.q;
     this.hits.replaceChildren();
-    this.showMode(true);
-    const isNew = !finders.some(({ items, cursor }) => items.length || cursor);
-    this.groups.forEach((group, index) => {
-      const finder = finders[index];
-      const limit = MAX_SEARCHED[index];
-      if ([...text].length > limit) Object.assign(finder, { isComplete: true, problem: `At most ${limit} characters can be searched for.` });
-      Object.assign(group, { finder, signal, isRunning: isNew && !finder.isComplete });
-    });
-    for (const group of this.groups) group.show();
+    this.groups.forEach((group, index) => group.take(last.found[index], signal));
+    for (const group of this.groups) {
+      for (const part of [group.head, group.element]) part.hidden = false;
+      group.show();
+    }
     await Promise.all(this.groups.filter(({ isRunning }) => isRunning).map((group) => group.more()));
   }
 
-  /** Leaves out deleted sessions and their messages. */
-  forget(ids) {
-    this.hits.replaceChildren();
-    for (const group of this.groups) {
-      group.finder.items = group.finder.items.filter(({ sessionId }) => !ids.includes(sessionId));
-      group.show();
-    }
-  }
-
   changed() {
-    const finders = this.groups.map(({ finder }) => finder);
-    const [sessions, messages] = finders.map(({ items }) => items.length);
-    if (this.groups.some(({ isRunning }) => isRunning)) return this.says(`Searching… ${plural(sessions + messages, 'result')} so far`, false);
-    const isComplete = finders.every((finder) => finder.isComplete);
-    const isEmpty = isComplete && !finders.some(({ items, problem }) => items.length || problem);
-    for (const group of this.groups) group.element.hidden = isEmpty;
+    const found = this.groups.map((group) => group.found);
+    const [sessions, messages] = found.map(({ items }) => items.length);
+    if (this.groups.some(({ isRunning }) => isRunning)) return this.says(`Searching… ${plural(sessions + messages, 'result')} so far`);
+    const isComplete = found.every((each) => each.isComplete);
+    const isEmpty = isComplete && !found.some(({ items, problem }) => items.length || problem);
+    for (const { element } of this.groups) element.hidden = isEmpty;
     const end = isComplete ? 'Everything was searched.' : 'Not everything has been searched yet.';
-    this.says(`${plural(sessions, 'conversation')} and ${plural(messages, 'message')} found. ${end}`, true, isEmpty);
+    return this.says(`${plural(sessions, 'conversation')} and ${plural(messages, 'message')} found. ${end}`, true, isEmpty);
   }
 }
 
@@ -204,8 +172,9 @@ function hit(message, searched, names) {
   return h('li', { class: 'hit' },
     h('p', { class: 'hit-head' },
       h('a', { class: 'row-link clip', href, dir: 'auto' }, title || `Untitled ${short(sessionId)}`),
+      copyId(sessionId, 'session id'),
       session?.status === 'expired' && h('span', { class: 'chip', 'data-state': 'expired' }, 'Expired'),
-      h('time', { class: 'muted', datetime: createdAt, title: fullTime(createdAt) }, shortTime(createdAt))),
+      timeElement(createdAt, shortTime(createdAt), 'muted')),
     h('p', { class: 'snippet', dir: 'auto' }, snippet(content, searched)),
     h('p', { class: 'muted by-line' }, 'From ', h('bdi', {}, isAgent ? agent : user), ' to ', h('bdi', {}, isAgent ? user : agent)));
 }

@@ -1,40 +1,34 @@
 // The selected sessions, and what can be done with them.
 
-import { h, notify, setText } from './dom.js';
+import { check } from './dialogs.js';
+import { button, h, notify, setText } from './dom.js';
 import { eraseSessions } from './erase.js';
 import { count, plural } from './format.js';
 
 export class Selection {
   ids = new Set();
 
-  /** `ended` is called with the ids of deleted sessions. */
+  /** `ended` is called when sessions were deleted. */
   constructor(table, ended) {
     this.table = table;
     this.ended = ended;
-    this.all = h('input', { type: 'checkbox', id: 'select-all', onchange: () => this.selectAll(this.all.checked) });
+    this.all = h('input', { type: 'checkbox', onchange: () => this.selectAll(this.all.checked) });
     this.number = h('span', { class: 'muted', role: 'status' });
-    this.actions = h('div', { class: 'actions', hidden: true },
-      h('button', { type: 'button', class: 'quiet', onclick: () => this.clear() }, 'Clear selection'),
-      h('button', { type: 'button', class: 'danger-quiet', onclick: () => this.erase() }, 'Delete'));
-    this.element = h('div', { class: 'selection' },
-      h('div', { class: 'check' }, this.all, h('label', { for: 'select-all' }, 'Select all on this page')), this.number, this.actions);
+    this.actions = h('div', { class: 'actions' },
+      button('Clear selection', () => this.clear(), 'quiet'), button('Delete', () => this.erase(), 'danger-quiet'));
+    this.element = h('div', { class: 'selection' }, check('Select all on this page', this.all), this.number, this.actions);
     table.body.addEventListener('click', (event) => this.clicked(event));
   }
 
-  get rows() {
-    return this.table.inOrder();
-  }
-
   /** A click with Shift selects all rows since the last click. */
-  clicked(event) {
-    const row = event.target.type === 'checkbox' && this.rows.find(({ box }) => box === event.target);
-    if (!row) return;
-    const { checked } = row.box;
-    const rows = this.rows;
-    const last = event.shiftKey ? rows.indexOf(this.last) : -1;
-    const [from, to] = [last < 0 ? rows.indexOf(row) : last, rows.indexOf(row)].sort((a, b) => a - b);
-    for (const each of rows.slice(from, to + 1)) this.set(each, checked);
-    this.last = row;
+  clicked({ target, shiftKey }) {
+    if (target.type !== 'checkbox') return;
+    const rows = this.table.inOrder();
+    const at = rows.findIndex(({ box }) => box === target);
+    const last = shiftKey ? rows.indexOf(this.last) : -1;
+    const [from, to] = [last < 0 ? at : last, at].sort((a, b) => a - b);
+    for (const row of rows.slice(from, to + 1)) this.set(row, target.checked);
+    this.last = rows[at];
     this.show();
   }
 
@@ -46,7 +40,7 @@ export class Selection {
   }
 
   selectAll(isSelected) {
-    for (const row of this.rows) this.set(row, isSelected);
+    for (const row of this.table.inOrder()) this.set(row, isSelected);
     this.show();
   }
 
@@ -57,16 +51,14 @@ export class Selection {
 
   /** Shows the selection of the rows that exist now. */
   show() {
-    const { rows } = this;
-    const shown = new Set(rows.map(({ id }) => id));
-    for (const id of this.ids) if (!shown.has(id)) this.ids.delete(id);
-    const { size } = this.ids;
-    this.all.checked = size > 0 && size === rows.length;
-    this.all.indeterminate = size > 0 && size < rows.length;
-    this.element.hidden = rows.length === 0;
-    this.element.classList.toggle('active', size > 0);
-    this.actions.hidden = size === 0;
-    setText(this.number, size ? `${count(size)} selected` : '');
+    const { ids, table: { rows } } = this;
+    for (const id of ids) if (!rows.has(id)) ids.delete(id);
+    this.all.checked = ids.size > 0 && ids.size === rows.size;
+    this.all.indeterminate = ids.size > 0 && ids.size < rows.size;
+    this.element.hidden = !rows.size;
+    this.element.classList.toggle('active', ids.size > 0);
+    this.actions.hidden = !ids.size;
+    setText(this.number, ids.size ? `${count(ids.size)} selected` : '');
   }
 
   async erase() {
@@ -78,6 +70,6 @@ export class Selection {
     if (failed.length) notify(`Deleted ${count(deleted.length)}; ${plural(failed.length, 'session')} could not be deleted: ${reason}`, 'bad');
     else notify(`Deleted ${plural(deleted.length, 'session')}.`, 'good');
     (this.element.hidden ? document.querySelector('#main') : this.all).focus({ preventScroll: true });
-    this.ended(deleted);
+    this.ended();
   }
 }

@@ -6,7 +6,6 @@ import { newId } from './dialogs.js';
 import { notify } from './dom.js';
 
 const RETRY_AFTER = 1500;
-const MAX_KEYS = 500;
 
 /** The messages that were sent from this page, with their keys, by which a failed turn is repeated. */
 const sent = new Map();
@@ -18,13 +17,11 @@ export async function send(sessionId, fields, { key = newId(), isOver = () => fa
     try {
       const answer = await api.send(sessionId, body);
       sent.set(answer.userMessage.id, body);
-      if (sent.size > MAX_KEYS) sent.delete(sent.keys().next().value);
       return answer;
     } catch (error) {
-      const isTransient = error.status === 0 || error.status === 503;
-      if (!isTransient || isOver()) throw error;
-      await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
+      if (![0, 503].includes(error.status) || isOver()) throw error;
     }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
   }
 }
 
@@ -44,13 +41,12 @@ export async function continueSession(session) {
 }
 
 /** Sends a message again, or another text in its stead, in a session that continues up to it. */
-export async function sendAgain(session, message, text, read) {
+export async function sendAgain(session, message, read, text = message.text) {
   const { messages: [before] } = await read({ before: message.createdAt, limit: 1 });
   const continueFrom = before && { sessionId: session.sessionId, upToMessageId: before.id };
   const created = await api.create({ ...like(session), continueFrom });
   try {
-    const fields = { content: text, metadata: ownMetadata(message, session) };
-    await send(created.sessionId, message.attachments ? { ...fields, attachments: message.attachments } : fields);
+    await send(created.sessionId, { content: text, metadata: ownMetadata(message, session), attachments: message.attachments });
     notify('Continued in a new session. The earlier one is unchanged.', 'good');
   } catch (error) {
     saveDraft(created.sessionId, text);

@@ -4,17 +4,17 @@ import { api, namesOfAgents, reopenTokenPrompt } from './api.js';
 import { Conversation } from './conversation.js';
 import { Countdown } from './countdown.js';
 import { changeTimeout, confirmDelete } from './dialogs.js';
-import { download, emptyState, h, notify, setText } from './dom.js';
+import { attempt, button, download, emptyState, h, notify, setText, slowButton } from './dom.js';
 import { showFacts } from './facts.js';
+import { fullTime, nameOf, short } from './format.js';
 import { identity } from './identity.js';
 import { subscribe } from './live.js';
-import { fullTime, nameOf, short } from './format.js';
 import { continueSession } from './sending.js';
+import { titleOf } from './text.js';
 import { Title } from './title.js';
 
 const PAGE = 50;
-/** The number of pages of a search in which an expired session is looked for. */
-const MAX_PAGES = 40;
+const RETRY_AFTER = 2000;
 const STATES = { active: 'Active', near: 'Expiring soon', expired: 'Expired', deleted: 'Deleted' };
 
 export function sessionView(id, signal, parameters) {
@@ -23,187 +23,161 @@ export function sessionView(id, signal, parameters) {
 
 class SessionPage {
   isOver = false;
+  /** Loads messages; after the expiry, only the transcript has them. */
+  source = api.messages;
+  read = (parameters) => this.source(this.id, parameters, this.signal);
+
+  /** What events do beside the conversation, by their names. */
+  events = {
+    state: () => this.refresh(),
+    sessionRenewed: () => this.refresh(),
+    messageComplete: () => this.refresh(),
+    sessionUpdated: ({ metadata }) => this.show({ ...this.session, metadata }),
+    sessionExpirationWarning: () => {
+      this.countdown.warn();
+      this.mark('near');
+      notify('This session expires soon.', 'warn');
+    },
+    sessionExpired: () => this.runOut(),
+    channelDeleted: () => this.close('deleted', 'This session and its messages were deleted.'),
+  };
 
   constructor(id, signal, parameters) {
     this.id = id;
     this.signal = signal;
     const message = parameters?.get('message');
-    this.found = message ? { id: message, at: timeOf(parameters.get('at')) } : undefined;
+    this.found = message && { id: message, at: timeOf(parameters.get('at')) };
     this.element = h('div', { class: 'view' }, h('p', { class: 'loading', role: 'status' }, 'Loading the session'));
-    signal.addEventListener('abort', () => this.leave());
+    signal.addEventListener('abort', () => this.countdown?.stop());
     this.load();
-  }
-
-  leave() {
-    this.unsubscribe?.();
-    this.countdown?.stop();
   }
 
   async load() {
     try {
       await this.open();
     } catch (error) {
-      if (!this.signal.aborted) await this.openFailed(error);
+      if (!this.signal.aborted) this.openFailed(error);
     }
   }
 
   async open() {
-    this.session = await api.session(this.id, this.signal);
-    const page = await this.firstPage(api.messages);
-    if (this.signal.aborted) return;
-    this.build();
-    this.nameAgent();
+    const session = await api.session(this.id, this.signal);
+    const page = await this.read({ limit: PAGE });
+    this.build(session);
+    this.countdown = new Countdown(session, { ended: () => this.runOut() });
+    this.head.append(this.countdown.element);
     await this.conversation.open(page, this.found);
-    if (this.signal.aborted) return;
-    this.unsubscribe = subscribe(this.id, page.cursors?.after ?? 0, {
-      event: (name, data) => this.handle(name, data),
+    subscribe(this.id, page.cursors?.after ?? 0, {
+      event: (name, data) => {
+        this.conversation.events[name]?.(data);
+        this.events[name]?.(data);
+      },
       state: (state) => this.conversation.connection(state),
-      end: (error) => this.ended(error),
-    });
+      end: ({ status }) => {
+        if (status === 410) this.runOut();
+        else if (status === 404) this.close('deleted', 'This session no longer exists.');
+      },
+    }, this.signal);
   }
 
   /** Shows an expired session, which can be read for a while, or why there is none. */
-  async openFailed(error) {
-    if (error.status === 0) {
-      this.showMessage('The server does not respond', 'This page will load as soon as it does.');
-      setTimeout(() => !this.signal.aborted && this.load(), 2000);
+  openFailed({ status, message, details }) {
+    if (status === 410) {
+      this.openExpired(details.expiresAt);
       return;
     }
-    if (error.status === 401) {
-      const prompt = h('button', { type: 'button', onclick: reopenTokenPrompt }, 'Enter the token');
-      return this.showMessage('Not signed in', 'This session requires a token.', prompt);
-    }
-    if (error.status === 410) return this.openExpired(error.details.expiresAt);
-    if (error.status !== 404) return this.showMessage('The session cannot be shown', error.message);
-    this.showMessage('Session not found', 'It was deleted, is no longer retained, or is not visible with this token.');
+    const [title, text, action = h('a', { href: '#/' }, 'All sessions')] = {
+      0: ['The server does not respond', 'This page will load as soon as it does.'],
+      401: ['Not signed in', 'This session requires a token.', button('Enter the token', reopenTokenPrompt)],
+      404: ['Session not found', 'It was deleted, is no longer retained, or is not visible with this token.'],
+    }[status] ?? ['The session cannot be shown', message];
+    this.element.replaceChildren(h('h1', { class: 'hidden' }, 'Session'), emptyState(title, text, action));
+    if (!status) setTimeout(() => this.signal.aborted || this.load(), RETRY_AFTER);
   }
 
   async openExpired(expiresAt) {
-    this.isOver = true;
+    this.source = api.transcript;
     const [page, session] = await Promise.all([
-      this.firstPage(api.transcript).catch(() => undefined),
+      this.read({ limit: PAGE }).catch(() => undefined),
       this.findExpired().catch(() => undefined),
     ]);
     if (this.signal.aborted) return;
-    this.session = session;
-    this.expiresAt = expiresAt;
-    this.build();
-    this.close('expired', page
-      ? `This session expired on ${fullTime(expiresAt)}. Its messages are retained for a while.`
-      : `This session expired on ${fullTime(expiresAt)}. Its transcript requires the admin token.`);
-    if (session) this.nameAgent();
-    await this.conversation.open(page ?? { messages: [], hasMore: false }, this.found);
+    this.build(session ?? { sessionId: this.id, expiresAt });
+    const state = page ? 'Its messages are retained for a while.' : 'Its transcript requires the admin token.';
+    this.close('expired', `This session expired on ${fullTime(expiresAt)}. ${state}`);
+    await this.conversation.open(page ?? { messages: [] }, this.found);
   }
 
   /** An expired session's details, which only the list has. */
   async findExpired() {
-    const { role, userId } = await api.me(this.signal);
-    const filter = { q: this.id, status: 'expired', limit: 1, userId: role === 'user' ? userId : undefined };
-    let cursor;
-    for (let page = 0; page < MAX_PAGES; page += 1) {
-      const { sessions, nextCursor } = await api.sessions({ ...filter, cursor }, this.signal);
-      if (sessions.length || !nextCursor) return sessions[0];
-      cursor = nextCursor;
-    }
-    return undefined;
+    const { userId } = await identity();
+    const filter = { q: this.id, status: 'expired', limit: 1, userId };
+    let page = {};
+    do {
+      page = await api.sessions({ ...filter, cursor: page.nextCursor }, this.signal);
+    } while (!page.sessions.length && page.nextCursor);
+    return page.sessions[0];
   }
 
-  showMessage(title, text, action = h('a', { href: '#/' }, 'All sessions')) {
-    this.element.replaceChildren(h('h1', { class: 'hidden' }, 'Session'), emptyState(title, text, action));
-  }
-
-  firstPage(read) {
-    this.reader = read;
-    this.read = (parameters) => this.reader(this.id, parameters, this.signal);
-    return this.read({ limit: PAGE });
-  }
-
-  build() {
+  build(session) {
     this.title = new Title((title) => this.rename(title));
     this.agent = h('span', { dir: 'auto' });
-    this.chip = h('span', { class: 'chip' }, 'Active');
+    this.chip = h('span', { class: 'chip' });
     this.conversation = new Conversation(this.id, {
       read: this.read,
       session: () => this.session,
-      sent: (status) => this.take({ ...this.session, ...status, timeRemaining: new Date(status.expiresAt) - Date.now() }),
       signal: this.signal,
     });
-    const action = (text, act, kind = '') => h('button', { type: 'button', class: kind, onclick: () => this.attempt(act) }, text);
-    this.living = [action('Renew', () => this.renew()), action('Change timeout', () => this.patch())];
-    const exporting = action('Export', () => this.export());
+    const action = (text, act, kind) => button(text, () => attempt(act), kind);
+    this.living = [action('Renew', () => this.renew()), action('Change timeout', () => this.changeTimeout())];
+    const exporting = action('Export', async () => download(`session-${this.id}.jsonl`, await api.export(this.id), 'application/x-ndjson'));
     exporting.hidden = true;
     identity().then(({ isAdmin }) => { exporting.hidden = !isAdmin; }, () => {});
     this.actions = h('div', { class: 'actions' }, ...this.living, exporting, action('Delete', () => this.remove(), 'danger-quiet'));
     this.facts = h('dl', { class: 'facts' });
-    const crumb = h('p', { class: 'crumb' }, h('a', { href: '#/' }, 'Sessions'), this.agent);
-    const head = [crumb, h('div', { class: 'title-line' }, this.title.element, this.chip)];
-    if (this.session && !this.isOver) {
-      this.countdown = new Countdown(this.session, { ended: () => this.runOut() });
-      head.push(this.countdown.element);
-    }
+    this.head = h('div', { class: 'grow' },
+      h('p', { class: 'crumb' }, h('a', { href: '#/' }, 'Sessions'), this.agent),
+      h('div', { class: 'title-line' }, this.title.element, this.chip));
     this.element.replaceChildren(
-      h('div', { class: 'view-head session-head' }, h('div', { class: 'grow' }, ...head), this.actions),
+      h('div', { class: 'view-head session-head' }, this.head, this.actions),
       h('div', { class: 'columns' },
         this.conversation.element,
         h('aside', { class: 'card', 'aria-label': 'About this session' }, h('h2', {}, 'About this session'), this.facts)));
-    this.show(this.session ?? { sessionId: this.id, expiresAt: this.expiresAt });
+    this.show(session);
+    this.nameAgent();
   }
 
   async nameAgent() {
-    try {
-      const name = (await namesOfAgents()).get(this.session.agentId);
-      this.agentName = name ?? short(this.session.agentId);
-      this.isRemoved = !name;
-      this.conversation.nameAgent(this.agentName);
-      this.show(this.session);
-    } catch {
-      // The page works without the name.
-    }
+    const { agentId } = this.session;
+    const names = agentId && (await namesOfAgents().catch(() => undefined));
+    if (!names) return;
+    this.isRemoved = !names.has(agentId);
+    this.agentName = names.get(agentId) ?? short(agentId);
+    this.conversation.nameAgent(this.agentName);
+    this.show(this.session);
   }
 
   /** Shows the session as the server reports it. */
   take(session) {
-    this.session = session;
     this.countdown.take(session);
     this.show(session);
   }
 
   show(session) {
+    this.session = session;
     showFacts(this.facts, session, this.isRemoved ? undefined : this.agentName ?? session.agentId);
-    this.showTitle(session);
     if (session.metadata) this.conversation.userName = nameOf(session) ?? 'User';
-    if (!this.isOver) this.mark(session.isNearExpiration ? 'near' : 'active');
-  }
-
-  showTitle({ metadata }) {
-    const title = typeof metadata?.title === 'string' ? metadata.title.trim() : '';
+    const title = session.metadata ? titleOf(session) : '';
     const name = this.isRemoved ? 'Removed agent' : this.agentName ?? 'Session';
     this.title.show(title, name);
     setText(this.agent, title && this.agentName ? ` / ${name}` : '');
-    if (this.agentName) document.title = `${title || this.agentName} · sessiond`;
+    document.title = `${title || name} · sessiond`;
+    if (!this.isOver) this.mark(session.isNearExpiration ? 'near' : 'active');
   }
 
   mark(state) {
     this.chip.dataset.state = state;
     setText(this.chip, STATES[state]);
-  }
-
-  handle(name, data) {
-    if (this.conversation.handle(name, data)) return;
-    if (name === 'state' || name === 'sessionRenewed') {
-      this.refresh();
-    } else if (name === 'sessionUpdated') {
-      this.session = { ...this.session, metadata: data.metadata };
-      this.show(this.session);
-    } else if (name === 'sessionExpirationWarning') {
-      this.countdown.warn();
-      this.mark('near');
-      notify('This session expires soon.', 'warn');
-    } else if (name === 'sessionExpired') {
-      this.runOut();
-    } else if (name === 'channelDeleted') {
-      this.close('deleted', 'This session and its messages were deleted.');
-    }
   }
 
   async refresh() {
@@ -215,39 +189,25 @@ class SessionPage {
   }
 
   runOut() {
-    if (this.isOver) return;
+    this.source = api.transcript;
     this.countdown.finish();
-    // From now on, only the transcript is readable.
-    this.reader = api.transcript;
     this.close('expired', 'This session has expired. Its messages are retained for a while.');
   }
 
-  ended(error) {
-    if (!error) return;
-    if (error.status === 410) this.runOut();
-    else if (error.status === 404) this.close('deleted', 'This session no longer exists.');
-  }
-
   close(state, text) {
+    if (this.isOver && state === 'expired') return;
     this.isOver = true;
     this.mark(state);
     this.countdown?.stop();
     this.title.freeze();
-    for (const button of this.living) button.disabled = true;
-    if (state === 'deleted') for (const button of this.actions.children) button.disabled = true;
-    const canContinue = state === 'expired' && this.session !== undefined;
-    const proceed = h('button', { type: 'button', class: 'primary', onclick: () => this.proceed(proceed) }, 'Continue');
-    this.conversation.close(text, canContinue, ...(canContinue ? [proceed] : []));
-  }
-
-  async proceed(button) {
-    button.disabled = true;
-    await this.attempt(() => continueSession(this.session));
-    button.disabled = false;
+    const isGone = state === 'deleted';
+    for (const element of isGone ? this.actions.children : this.living) element.disabled = true;
+    const canContinue = !isGone && this.session.agentId;
+    this.conversation.close(text, ...(canContinue ? [slowButton('Continue', () => continueSession(this.session), { class: 'primary' })] : []));
   }
 
   async rename(title) {
-    return this.attempt(async () => {
+    return attempt(async () => {
       this.take(await api.update(this.id, { metadata: { title: title || null } }));
       return true;
     });
@@ -258,7 +218,7 @@ class SessionPage {
     notify('Renewed.', 'good');
   }
 
-  async patch() {
+  async changeTimeout() {
     const changed = await changeTimeout(this.session);
     if (!changed) return;
     this.take(changed);
@@ -270,23 +230,7 @@ class SessionPage {
     notify('Deleted.', 'good');
     location.hash = '#/';
   }
-
-  async export() {
-    download(`session-${this.id}.jsonl`, await api.export(this.id), 'application/x-ndjson');
-  }
-
-  async attempt(act) {
-    try {
-      return await act();
-    } catch (error) {
-      notify(error.message, 'bad');
-      return undefined;
-    }
-  }
 }
 
-/** A time in milliseconds, from either form in which the API takes one. */
-function timeOf(text) {
-  const ms = /^\d+$/.test(text ?? '') ? Number(text) : Date.parse(text ?? '');
-  return Number.isFinite(ms) ? ms : undefined;
-}
+/** A time in milliseconds, from either form in which the API takes one, or NaN. */
+const timeOf = (text) => (/^\d+$/.test(text) ? Number(text) : Date.parse(text));

@@ -1,7 +1,7 @@
 // Signing in with a token.
 
 import { call } from './api.js';
-import { field, openForm } from './dialogs.js';
+import { check, field, openForm } from './dialogs.js';
 import { h } from './dom.js';
 import { token } from './token.js';
 
@@ -10,7 +10,7 @@ export function signIn(problem, signal) {
   // Password managers store a token under a name.
   const name = h('input', { class: 'hidden', type: 'text', name: 'username', autocomplete: 'username', value: 'sessiond', readonly: true, tabindex: '-1', 'aria-hidden': 'true' });
   const input = h('input', { type: 'password', name: 'password', autocomplete: 'current-password', spellcheck: 'false', autocapitalize: 'none', required: true, autofocus: true });
-  const remember = h('input', { type: 'checkbox', id: 'remember' });
+  const remember = h('input', { type: 'checkbox' });
   return openForm({
     title: 'This server requires a token',
     intro: 'The open tabs of this browser share it, and it is forgotten with the last one.',
@@ -19,21 +19,21 @@ export function signIn(problem, signal) {
       name,
       field('Token', input, 'The server token, the admin token, or the JWT of a user.'),
       token.canRemember && h('div', {},
-        h('div', { class: 'check' }, remember, h('label', { for: 'remember' }, 'Remember on this device')),
+        check('Remember on this device', remember),
         h('p', { class: 'hint' }, 'For at most 30 days, until you sign out. Only for a device of your own.')),
-    ].filter(Boolean),
+    ],
     action: 'Sign in',
     signal,
     submit: async () => {
       const value = input.value.trim();
-      await check(value);
+      await verify(value);
       token.set(value, remember.checked);
       return true;
     },
   });
 }
 
-async function check(value) {
+async function verify(value) {
   try {
     await call('/api/auth/me', { trial: value });
   } catch (error) {

@@ -3,11 +3,9 @@
 import { api } from './api.js';
 import { bytes, plural } from './format.js';
 import { identity } from './identity.js';
+import { oneLine } from './text.js';
 
 const INTERVAL = 5000;
-
-/** The agents and the disk are asked for less often. */
-const DETAILS_INTERVAL = 15_000;
 
 /** A server that takes longer does not answer. */
 const PATIENCE = 10_000;
@@ -46,27 +44,30 @@ function note({ id, turns, failures, lastFailure }) {
 
 /** A probe has shown that an agent replies. */
 export function noteReply(id) {
-  if (seen.has(id)) seen.get(id).isOver = true;
+  seen.get(id).replied = -1;
 }
 
 /**
  * `failing` if the last turn of an agent failed; `failed` if a recent one did and nothing more is known, and
- * `unclear` if that was longer ago.
+ * `unclear` if that was longer ago. A refusal is a reply to its user.
  */
 export function stateOf(agent) {
   note(agent);
   const { turns, failures, lastFailure } = agent;
-  if (!lastFailure) return turns ? 'working' : 'unused';
+  if (!lastFailure || lastFailure.reason === 'refused') return turns ? 'working' : 'unused';
   const last = seen.get(agent.id);
-  if (last.isOver || turns - failures > last.replied) return 'working';
+  if (turns - failures > last.replied) return 'working';
   if (last.isCertain) return 'failing';
   return status.now() - Date.parse(lastFailure.at) < RECENT ? 'failed' : 'unclear';
 }
 
+/** A name of any direction within other words. */
+const isolated = (name) => `\u2068${oneLine(name, 40) || 'Unnamed agent'}\u2069`;
+
 function problemOf(agents, what) {
-  const names = agents.map(({ name }) => (name.length > 40 ? `${name.slice(0, 40)}…` : name) || 'Unnamed agent');
+  const names = agents.map(({ name }) => isolated(name));
   const all = names.length > 2 ? `${names[0]} and ${names.length - 1} others` : names.join(' and ');
-  const text = names.slice(0, 3).map((name, index) => `${name}: ${agents[index].lastFailure.cause}`).join('\n');
+  const text = agents.slice(0, 3).map(({ address, lastFailure: { cause } }, index) => `${names[index]}${address ? ` at ${address}` : ''}: ${cause}`).join('\n');
   return { kind: 'degraded', title: `${all} ${what}`, text, link: AGENTS };
 }
 
@@ -82,89 +83,69 @@ function problemsOf({ status: kind, reasons = [], invalidSessions }, { agents = 
   if (free < LOW_SPACE && !reasons.includes('no_space')) {
     found.push({ kind: 'degraded', title: 'The disk is almost full', text: `Only ${bytes(free)} are free. Without free space, nothing is stored.`, link: SERVER });
   }
-  for (const [state, one, many] of [['failing', 'is failing', 'are failing'], ['failed', 'failed recently', 'failed recently']]) {
-    const affected = agents.filter((agent) => stateOf(agent) === state);
-    if (affected.length) found.push(problemOf(affected, affected.length === 1 ? one : many));
-  }
+  const [failing, failed] = ['failing', 'failed'].map((state) => agents.filter((agent) => stateOf(agent) === state));
+  if (failing.length) found.push(problemOf(failing, failing.length === 1 ? 'is failing' : 'are failing'));
+  if (failed.length) found.push(problemOf(failed, 'failed recently'));
   return found.sort((a, b) => (b.kind === 'unhealthy') - (a.kind === 'unhealthy'));
 }
 
-class Status {
-  listeners = new Set();
-  details = {};
-  detailsAt = -Infinity;
-  ahead = 0;
-  asked = 0;
-  answered = 0;
-  current = { kind: 'connecting', title: 'Health', brief: 'Connecting', problems: [] };
-
-  /** Calls a function now and after each change, until the signal. */
-  subscribe(listener, signal) {
-    this.listeners.add(listener);
-    signal?.addEventListener('abort', () => this.listeners.delete(listener));
-    listener(this.current);
-  }
-
-  start() {
-    const refresh = (isUrgent) => document.hidden || this.refresh(isUrgent);
-    document.addEventListener('visibilitychange', () => refresh(true));
-    addEventListener('online', () => refresh(true));
-    setInterval(() => refresh(false), INTERVAL);
-    refresh(true);
-  }
-
-  /** The time of the server's clock. */
-  now() {
-    return Date.now() + this.ahead;
-  }
-
-  /** Asks the server; `isUrgent` asks for the agents and the storage too. */
-  async refresh(isUrgent = true) {
-    const request = (this.asked += 1);
-    if (isUrgent) this.detailsAt = -Infinity;
-    const found = await this.find();
-    if (request < this.answered) return;
-    this.answered = request;
-    this.current = found;
-    for (const listener of this.listeners) listener(found);
-  }
-
-  async find() {
-    try {
-      const health = await api.health(AbortSignal.timeout(PATIENCE));
-      this.ahead = Date.parse(health.timestamp) - Date.now();
-      await this.findDetails();
-      const problems = problemsOf(health, this.details);
-      const [worst, ...others] = problems;
-      if (!worst) return { kind: 'healthy', title: 'Healthy', brief: plural(health.activeSessions, 'active session'), health, problems };
-      const title = problems.map((problem) => problem.title).slice(0, 3).join('; ') + (problems.length > 3 ? '; …' : '');
-      return { kind: worst.kind, title, brief: worst.title + (others.length ? ` and ${others.length} more` : ''), health, problems };
-    } catch (error) {
-      this.detailsAt = -Infinity;
-      if (error.status === 401) return { kind: 'locked', title: 'Not signed in', brief: 'Token required', problems: [] };
-      const brief = error.status ? error.message : 'Not connected';
-      return { kind: 'unreachable', title: brief, brief, problems: [] };
-    }
-  }
-
-  /** What only administrators may see; nothing for others. */
-  findDetails() {
-    if (performance.now() - this.detailsAt >= DETAILS_INTERVAL) {
-      this.detailsAt = performance.now();
-      this.finding = this.requestDetails();
-    }
-    return this.finding;
-  }
-
-  async requestDetails() {
-    if (!(await identity()).isAdmin) {
-      this.details = {};
-      return;
-    }
-    const signal = AbortSignal.timeout(PATIENCE);
-    const [agents, storage] = await Promise.allSettled([api.agentStates(signal), api.storage(signal)]);
-    this.details = { agents: agents.value, storage: storage.value };
+/** What the server says, with the `kind` of its state. */
+async function find() {
+  try {
+    const health = await api.health(AbortSignal.timeout(PATIENCE));
+    ahead = Date.parse(health.timestamp) - Date.now();
+    const problems = problemsOf(health, await detailsOf());
+    const [worst, ...others] = problems;
+    if (!worst) return { kind: 'healthy', title: 'Healthy', brief: plural(health.activeSessions, 'active session'), health, problems };
+    const brief = worst.title + (others.length ? ` and ${others.length} more` : '');
+    return { kind: worst.kind, title: problems.map(({ title }) => title).join('; '), brief, health, problems };
+  } catch (error) {
+    if (error.status === 401) return { kind: 'locked', title: 'Not signed in', brief: 'Token required', problems: [] };
+    const brief = error.status ? error.message : 'Not connected';
+    return { kind: 'unreachable', title: brief, brief, problems: [] };
   }
 }
 
-export const status = new Status();
+/** What only administrators may see; nothing for others. */
+async function detailsOf() {
+  if (!(await identity()).isAdmin) return {};
+  const signal = AbortSignal.timeout(PATIENCE);
+  const [agents, storage] = await Promise.allSettled([api.agentStates(signal), api.storage(signal)]);
+  return { agents: agents.value, storage: storage.value };
+}
+
+const listeners = new Set();
+let current = { kind: 'connecting', title: 'Health', brief: 'Connecting', problems: [] };
+let ahead = 0;
+let asked = 0;
+let answered = 0;
+
+export const status = {
+  /** Calls a function now and after each change, until the signal. */
+  subscribe(listener, signal) {
+    listeners.add(listener);
+    signal?.addEventListener('abort', () => listeners.delete(listener));
+    listener(current);
+  },
+
+  start() {
+    const refresh = () => document.hidden || status.refresh();
+    document.addEventListener('visibilitychange', refresh);
+    addEventListener('online', refresh);
+    setInterval(refresh, INTERVAL);
+    status.refresh();
+  },
+
+  /** The time of the server's clock. */
+  now: () => Date.now() + ahead,
+
+  /** Asks the server. An answer that comes late does not replace a newer one. */
+  async refresh() {
+    const request = (asked += 1);
+    const found = await find();
+    if (request < answered) return;
+    answered = request;
+    current = found;
+    for (const listener of listeners) listener(found);
+  },
+};

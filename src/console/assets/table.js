@@ -1,13 +1,12 @@
-// The table of sessions. Rows are compared with what they show, so that a refresh changes only differences.
+// The table of sessions. Cells are compared with what they show, so that a refresh changes only differences.
 
 import { copy } from './copy.js';
 import { Countdown } from './countdown.js';
-import { h, setText, svg } from './dom.js';
+import { h, svg, timeElement } from './dom.js';
 import { ago, fullTime, nameOf, short, shortTime } from './format.js';
 import { marked, oneLine, ranges, snippet, titleOf } from './text.js';
 
-const COLUMNS = ['Select', 'Session', 'Last message', 'Agent', 'User', 'Last activity', 'Time left'];
-const KINDS = ['pick', 'title', 'last', 'agent', 'user', 'activity', 'left'];
+const COLUMNS = { pick: 'Select', title: 'Session', last: 'Last message', agent: 'Agent', user: 'User', activity: 'Last activity', left: 'Time left' };
 
 /** A button that copies an id, `what` of which is for example "session id". */
 export function copyId(id, what) {
@@ -15,6 +14,11 @@ export function copyId(id, what) {
   const icon = svg('svg', { viewBox: '0 0 16 16', 'aria-hidden': 'true' }, svg('path', { d: 'M6 6h7v7H6zM10 6V3H3v7h3' }));
   return h('button', { type: 'button', class: 'copy', 'aria-label': label, title: label, onclick: () => copy(id) }, icon);
 }
+
+/** A name, or the end of an id that has none. */
+const named = (id, name, searched = '') => (name
+  ? h('span', { class: 'clip', dir: 'auto', title: id }, marked(oneLine(name, 80), searched))
+  : h('span', { class: 'mono muted', title: id }, short(id)));
 
 export class SessionTable {
   rows = new Map();
@@ -25,15 +29,14 @@ export class SessionTable {
   constructor(filterByUser) {
     this.filterByUser = filterByUser;
     this.body = h('tbody', { role: 'rowgroup' });
+    const heads = Object.entries(COLUMNS).map(([kind, name]) => h('th', { scope: 'col', role: 'columnheader', class: kind }, h('span', { class: kind === 'pick' && 'hidden' }, name)));
     // The style sheet shows rows as grids; the roles keep them a table for screen readers.
-    this.element = h('table', { class: 'sessions', role: 'table', 'aria-label': 'Sessions', hidden: true },
-      h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' },
-        COLUMNS.map((name, index) => h('th', { scope: 'col', role: 'columnheader', class: KINDS[index] }, index ? name : h('span', { class: 'hidden' }, name))))),
-      this.body);
+    this.element = h('table', { class: 'sessions', role: 'table', 'aria-label': 'Sessions' },
+      h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, heads)), this.body);
   }
 
   inOrder() {
-    return Array.from(this.body.children, (element) => this.rows.get(element.dataset.id));
+    return Array.from(this.body.children, ({ dataset }) => this.rows.get(dataset.id));
   }
 
   /** Shows sessions. If the page `isFrozen`, rows stay where they are. */
@@ -43,31 +46,21 @@ export class SessionTable {
       return;
     }
     const shown = new Set(sessions.map(({ sessionId }) => sessionId));
-    this.remove([...this.rows.keys()].filter((id) => !shown.has(id)));
+    this.remove([...this.rows].filter(([id, row]) => !shown.has(id) || row.searched !== searched).map(([id]) => id));
     sessions.forEach((session, index) => {
-      const row = this.take(session, searched);
+      const row = this.rows.get(session.sessionId) ?? new Row(session.sessionId, searched, this);
+      row.take(session);
       if (this.body.children[index] !== row.element) this.body.insertBefore(row.element, this.body.children[index] ?? null);
     });
-    this.element.hidden = sessions.length === 0;
-  }
-
-  take(session, searched) {
-    let row = this.rows.get(session.sessionId);
-    if (row?.searched === searched) row.take(session);
-    else {
-      row?.element.remove();
-      row = new Row(session, searched, this);
-      this.rows.set(row.id, row);
-    }
-    return row;
+    this.element.hidden = !sessions.length;
   }
 
   remove(ids) {
     for (const id of ids) {
-      this.rows.get(id)?.element.remove();
+      this.rows.get(id).element.remove();
       this.rows.delete(id);
     }
-    this.element.hidden = this.rows.size === 0;
+    this.element.hidden = !this.rows.size;
   }
 
   nameAgents(names) {
@@ -85,97 +78,87 @@ export class SessionTable {
 }
 
 class Row {
-  constructor(session, searched, table) {
-    this.id = session.sessionId;
-    this.searched = searched;
-    this.table = table;
-    this.cells = Object.fromEntries(KINDS.map((kind, index) => [kind, h('td', { class: kind, role: 'cell', 'data-label': COLUMNS[index] })]));
+  /** What each cell shows. */
+  shown = {};
+
+  constructor(id, searched, table) {
+    Object.assign(this, { id, searched, table });
+    table.rows.set(id, this);
+    this.cells = Object.fromEntries(Object.keys(COLUMNS).map((kind) => [kind, h('td', { class: kind, role: 'cell' })]));
     this.box = h('input', { type: 'checkbox' });
     this.cells.pick.append(h('label', {}, this.box));
-    this.element = h('tr', { role: 'row', 'data-id': this.id }, Object.values(this.cells));
-    this.take(session);
+    this.element = h('tr', { role: 'row', 'data-id': id }, Object.values(this.cells));
   }
 
   take(session) {
     this.session = session;
-    const { metadata, lastMessage, agentId, retainedUntil } = session;
-    if (this.differs('title', metadata)) this.showTitle();
-    if (this.differs('last', lastMessage)) this.showLast();
-    if (this.differs('agent', agentId)) this.nameAgent();
-    if (this.differs('left', retainedUntil && [retainedUntil, ago(session.expiresAt)])) this.showStatus();
-    else this.countdown?.take(session);
-    setText(this.cells.activity, ago(session.lastActivity));
-    if (this.differs('activity', session.lastActivity)) this.cells.activity.title = fullTime(session.lastActivity);
+    const { metadata, lastMessage, lastActivity, expiresAt, retainedUntil } = session;
+    this.fill('title', metadata, () => this.title());
+    this.fill('user', metadata, () => this.user());
+    this.fill('last', lastMessage, () => [this.last()]);
+    this.nameAgent();
+    this.fill('activity', ago(lastActivity), (words) => [timeElement(lastActivity, words)]);
+    this.fill('left', retainedUntil ? ago(expiresAt) : '', (words) => (words ? this.end(words) : this.count()));
+    this.countdown?.take(session);
   }
 
-  differs(part, value) {
-    const text = JSON.stringify(value) ?? '';
-    this.seen ??= {};
-    if (this.seen[part] === text) return false;
-    this.seen[part] = text;
-    return true;
+  /** Shows something that depends on a value, if it has changed. */
+  fill(kind, value, make) {
+    const text = JSON.stringify(value);
+    if (this.shown[kind] === text) return;
+    this.shown[kind] = text;
+    this.cells[kind].replaceChildren(...make(value));
   }
 
-  showTitle() {
-    const { session, searched } = this;
+  title() {
+    const { id, session, searched } = this;
     const title = titleOf(session);
     const name = h('span', { class: title ? 'clip' : 'clip muted', dir: 'auto' }, title ? marked(title, searched) : 'Untitled');
-    const id = h('span', { class: 'mono muted', title: this.id }, short(this.id));
-    this.box.setAttribute('aria-label', `Select ${title || 'Untitled'} ${short(this.id)}`);
-    this.cells.title.replaceChildren(
-      h('a', { class: 'row-link', href: `#/sessions/${this.id}` }, name, id),
-      copyId(this.id, 'session id'), this.whyFound(title) ?? '');
-    this.showUser();
+    this.box.setAttribute('aria-label', `Select ${title || 'Untitled'} ${short(id)}`);
+    return [
+      h('a', { class: 'row-link', href: `#/sessions/${id}` }, name, h('span', { class: 'mono muted', title: id }, short(id))),
+      copyId(id, 'session id'), this.whyFound(title)];
   }
 
   /** The text of the metadata that a search has found, unless it is shown anyway. */
   whyFound(title) {
     const { searched, session } = this;
-    if (!searched || ranges(title, searched).length) return undefined;
-    const found = Object.entries(session.metadata).find(([, value]) => typeof value === 'string' && ranges(value, searched).length);
-    return found && h('p', { class: 'why', dir: 'auto' }, `${oneLine(found[0], 40)}: `, snippet(found[1], searched, { before: 20, length: 80 }));
+    if (ranges(title, searched).length) return '';
+    const [name, value] = Object.entries(session.metadata).find(([, text]) => typeof text === 'string' && ranges(text, searched).length) ?? [];
+    return name ? h('p', { class: 'why', dir: 'auto' }, `${oneLine(name, 40)}: `, snippet(value, searched, { before: 20, length: 80 })) : '';
   }
 
-  showUser() {
+  user() {
     const { userId } = this.session;
-    const name = nameOf(this.session);
-    const shown = name ? h('span', { class: 'clip', dir: 'auto' }, marked(oneLine(name, 80), this.searched)) : h('span', { class: 'mono muted' }, short(userId));
-    this.cells.user.replaceChildren(
-      h('button', { type: 'button', class: 'by-user', title: `Only sessions of the user ${userId}`, onclick: () => this.table.filterByUser(userId) }, shown),
-      copyId(userId, 'user id'));
+    const title = `Only sessions of the user ${userId}`;
+    return [
+      h('button', { type: 'button', class: 'by-user', title, onclick: () => this.table.filterByUser(userId) }, named(userId, nameOf(this.session), this.searched)),
+      copyId(userId, 'user id')];
   }
 
-  showLast() {
+  last() {
     const { lastMessage } = this.session;
-    if (!lastMessage) {
-      this.cells.last.replaceChildren(lastMessage === null ? h('span', { class: 'muted' }, 'No messages') : '');
-      return;
-    }
+    if (!lastMessage) return h('span', { class: 'muted' }, 'No messages');
     const { content, isAgent, createdAt } = lastMessage;
-    this.cells.last.replaceChildren(h('span', { class: 'words-line', title: fullTime(createdAt) },
-      h('span', { class: 'muted' }, isAgent ? 'Agent: ' : 'User: '), h('bdi', {}, oneLine(content, 120))));
+    return h('span', { class: 'words-line', title: fullTime(createdAt) }, h('span', { class: 'muted' }, isAgent ? 'Agent: ' : 'User: '), h('bdi', {}, oneLine(content, 120)));
   }
 
   nameAgent() {
     const { agentId } = this.session;
-    const name = this.table.names.get(agentId);
-    this.cells.agent.replaceChildren(
-      name ? h('span', { class: 'clip', dir: 'auto', title: agentId }, oneLine(name, 80)) : h('span', { class: 'mono muted', title: agentId }, short(agentId)),
-      copyId(agentId, 'agent id'));
+    this.fill('agent', this.table.names.get(agentId) ?? null, (name) => [named(agentId, name), copyId(agentId, 'agent id')]);
   }
 
-  showStatus() {
-    const { session } = this;
+  /** The end of an expired session. */
+  end(words) {
+    const { expiresAt, retainedUntil } = this.session;
     this.countdown = undefined;
-    if (session.status === 'expired') {
-      this.cells.left.replaceChildren(
-        h('span', { class: 'clip', title: fullTime(session.expiresAt) }, `expired ${ago(session.expiresAt)}`),
-        h('span', { class: 'muted', title: fullTime(session.retainedUntil) }, `kept until ${shortTime(session.retainedUntil)}`));
-      return;
-    }
-    this.countdown = new Countdown(session);
+    return [timeElement(expiresAt, `expired ${words}`, 'clip'), timeElement(retainedUntil, `kept until ${shortTime(retainedUntil)}`, 'muted')];
+  }
+
+  count() {
+    this.countdown = new Countdown(this.session);
     // The table counts.
     this.countdown.stop();
-    this.cells.left.replaceChildren(this.countdown.element);
+    return [this.countdown.element];
   }
 }

@@ -4,7 +4,8 @@ import { h } from './dom.js';
 
 /** Embeddings and overrides could reverse the text around them. */
 const BIDI_CONTROLS = /[\u202a-\u202e\u2066-\u2069]/g;
-const NOT_A_START = /[\p{M}\u200d\udc00-\udfff]/u;
+const CHARACTER_START = /^[\p{M}\u200d\udc00-\udfff]*/u;
+const WORD_START = /^(?:\S{0,20}\s)?[\p{M}\u200d\udc00-\udfff]*/u;
 
 /** The text without line breaks and control characters, cut at `limit` characters. */
 export function oneLine(text, limit = 200) {
@@ -18,34 +19,11 @@ export function titleOf({ metadata }) {
   return typeof metadata.title === 'string' ? oneLine(metadata.title).trim() : '';
 }
 
-/** Lower case as the server compares it, with the offset in the text of each of its characters. */
-function fold(text) {
-  let folded = '';
-  let at = 0;
-  const offsets = [];
-  for (const character of text) {
-    const lower = character === 'ς' ? 'σ' : character.toLowerCase();
-    for (let index = 0; index < lower.length; index += 1) offsets.push(at);
-    folded += lower;
-    at += character.length;
-  }
-  offsets.push(at);
-  return { folded, offsets };
-}
-
-/** The ranges of a text that match. */
+/** The ranges of a text that match, without regard to case. */
 export function ranges(text, searched) {
-  const found = [];
-  const { folded, offsets } = fold(text);
-  const wanted = fold(searched).folded;
-  for (let start = folded.indexOf(wanted); wanted && start >= 0;) {
-    let end = start + wanted.length;
-    // A character may have several in lower case.
-    while (end < folded.length && offsets[end] === offsets[end - 1]) end += 1;
-    found.push([offsets[start], offsets[end]]);
-    start = folded.indexOf(wanted, end);
-  }
-  return found;
+  if (!searched) return [];
+  const pattern = new RegExp(searched.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'), 'giu');
+  return [...text.matchAll(pattern)].map(({ index, 0: { length } }) => [index, index + length]);
 }
 
 /** The nodes of a text, or of its part between two offsets, with the matches marked. */
@@ -64,13 +42,9 @@ export function marked(text, searched, from = 0, to = text.length) {
 /** The nodes of the part of a text around the first match. */
 export function snippet(text, searched, { before = 60, length = 220 } = {}) {
   const [start, end] = ranges(text, searched)[0] ?? [0, 0];
-  let from = Math.max(0, start - before);
-  if (from > 0) {
-    const space = text.slice(from, start).search(/\s/);
-    if (space >= 0 && space < before / 2) from += space + 1;
-    while (from < start && NOT_A_START.test(text[from])) from += 1;
-  }
-  let to = Math.min(text.length, Math.max(from + length, end));
-  while (to < text.length && NOT_A_START.test(text[to])) to += 1;
+  // The part begins and ends between characters, and begins with a word if one begins soon.
+  const skip = (at, pattern) => at + pattern.exec(text.slice(at))[0].length;
+  const from = start > before ? skip(start - before, WORD_START) : 0;
+  const to = skip(Math.max(from + length, end), CHARACTER_START);
   return [from > 0 && '…', ...marked(text, searched, from, to), to < text.length && '…'].filter(Boolean);
 }

@@ -30,7 +30,7 @@ export const token = {
   /** Signs out, in all tabs. */
   forget() {
     tabs.postMessage({ gone: '' });
-    drop();
+    drop(true);
   },
 
   /** The server has refused this token, which is then forgotten everywhere. */
@@ -55,18 +55,18 @@ export const token = {
     return asking;
   },
 
-  /** Calls a function after each change. */
+  /** Calls a function after each change, with whether someone has signed out. */
   whenChanged: (listener) => listeners.add(listener),
 };
 
-function tell() {
-  for (const listener of listeners) listener();
+function tell(isSignedOut = false) {
+  for (const listener of listeners) listener(isSignedOut);
 }
 
-function drop() {
+function drop(isSignedOut) {
   localStorage.removeItem(REMEMBERED);
   sessionStorage.removeItem(TOKEN);
-  tell();
+  tell(isSignedOut);
 }
 
 /** The token that this device remembers, unless its time is over. */
@@ -88,7 +88,7 @@ tabs.addEventListener('message', ({ data: { ask, given, gone } }) => {
     answered?.();
     tell();
   }
-  if (gone !== undefined && token.get() && (gone === '' || gone === token.get())) drop();
+  if (gone !== undefined && token.get() && (gone === '' || gone === token.get())) drop(gone === '');
 });
 
 if (!token.get()) {

@@ -1,257 +1,193 @@
 // The messages of a conversation that are shown: a part of bounded length, which moves through the whole
 // by pages, and which follows new messages while it includes the newest one.
 
-import { h, setText } from './dom.js';
+import { button, h } from './dom.js';
 
 const PAGE = 50;
-/** The number of messages on the page. */
+/** The number of stored messages on the page. */
 const MAX_SHOWN = 200;
 /** The distance from the end, in pixels, within which the view follows new messages. */
 const NEAR_END = 80;
 
-const button = (text, onclick) => h('button', { type: 'button', class: 'quiet', hidden: true, onclick }, text);
-
 export class Transcript {
-  messages = new Map();
+  /** The messages in order. What is not stored comes last. */
+  shown = [];
+  hasEarlier = false;
   hasLater = false;
-  hasMissed = false;
-  /** Whether the end was visible when the view was last scrolled. */
-  wasAtEnd = true;
+  hasUnseen = false;
+  /** Whether the view stays at the end. */
+  follows = true;
+  top = 0;
 
   /** `read(parameters)` loads a page, `create(message)` returns a `Message` for one of it. */
   constructor({ read, create, fail, attached }) {
     Object.assign(this, { read, create, fail, attached });
-    this.first = button('First messages', () => this.busily(() => this.showFirst()));
-    this.earlier = button('Earlier messages', () => this.busily(() => this.showEarlier()));
-    this.later = button('Later messages', () => this.busily(() => this.showLater()));
-    this.jump = h('button', { type: 'button', class: 'jump', hidden: true, onclick: () => this.jumped() }, 'Jump to latest');
-    this.nothing = h('p', { class: 'nothing muted', hidden: true }, 'No messages yet.');
-    this.unprinted = h('p', { class: 'unprinted' });
+    const paging = (text, act, kind = 'quiet') => button(text, () => this.busily(act), kind);
+    this.first = paging('First messages', () => this.showFirst());
+    this.earlier = paging('Earlier messages', () => this.turn(true));
+    this.later = paging('Later messages', () => this.turn(false));
+    this.jump = paging('Jump to latest', () => this.showLatest(), 'jump');
+    this.nothing = h('p', { class: 'nothing muted' }, 'No messages yet.');
+    this.unprinted = h('p', { class: 'unprinted' }, 'Not all messages are on this page. Export has them all.');
     this.list = h('ol', { class: 'messages' });
     this.foot = h('div', {});
     this.log = h('div', { class: 'log', role: 'log', 'aria-label': 'Transcript', tabindex: '0', onscroll: () => this.scrolled() },
       h('div', { class: 'pages' }, this.first, this.earlier), this.unprinted, this.nothing, this.list,
       h('div', { class: 'pages' }, this.later), this.foot);
     this.element = h('div', { class: 'log-box' }, this.log, this.jump);
+    const resized = new ResizeObserver(() => this.follows && this.toEnd());
+    for (const part of [this.list, this.foot, this.log]) resized.observe(part);
   }
 
-  /** Runs an action of a page button once at a time. Screen readers do not read out whole pages. */
+  /** Runs the action of a page button once at a time. Screen readers do not read out whole pages. */
   async busily(act) {
     if (this.isBusy) return;
     this.isBusy = true;
-    this.log.setAttribute('aria-live', 'off');
+    this.log.ariaLive = 'off';
+    const focused = document.activeElement;
     try {
       await act();
     } catch (error) {
       this.fail(error);
-    } finally {
-      this.isBusy = false;
-      requestAnimationFrame(() => this.log.removeAttribute('aria-live'));
     }
+    this.isBusy = false;
+    if (focused?.hidden) this.log.focus({ preventScroll: true });
+    requestAnimationFrame(() => this.log.removeAttribute('aria-live'));
   }
 
-  /** Replaces what is shown by a page, which is sorted newest first. */
-  fill({ messages }, { hasEarlier, hasLater }) {
-    this.messages.clear();
+  get(id) {
+    return this.shown.find((message) => message.id === id);
+  }
+
+  get stored() {
+    return this.shown.filter(({ state }) => state === 'stored');
+  }
+
+  /** The time of the newest message. */
+  get newest() {
+    return this.stored.at(-1)?.createdAt ?? 0;
+  }
+
+  /** Replaces what is shown by a page. */
+  fill({ messages }, { hasEarlier, hasLater = false }) {
+    Object.assign(this, { shown: [], hasEarlier, hasLater, follows: !hasLater });
     this.list.replaceChildren();
-    this.hasLater = hasLater;
-    this.hasEarlier = hasEarlier;
-    this.list.append(...this.elementsOf(messages));
-    this.settle();
+    this.add(messages);
   }
 
-  elementsOf(messages) {
-    return [...messages].reverse().filter(({ id }) => !this.messages.has(id)).map((message) => this.create(message).element);
+  add(messages) {
+    for (const message of messages) if (!this.get(message.id)) this.place(this.create(message));
+    this.settle();
   }
 
   settle() {
     this.first.hidden = this.earlier.hidden = !this.hasEarlier;
     this.later.hidden = !this.hasLater;
-    this.nothing.hidden = this.list.childElementCount > 0;
-    const omitted = [this.hasEarlier && 'Earlier', this.hasLater && 'Later'].filter(Boolean).join(' and ');
-    setText(this.unprinted, omitted && `${omitted} messages are not on this page. Export has them all.`);
-    this.showJump();
-    this.markLast();
-  }
-
-  markLast() {
-    let last;
-    if (!this.hasLater) for (const message of this.messages.values()) if (message.isStored && message.isAgent && !(last?.createdAt > message.createdAt)) last = message;
-    if (last === this.last) return;
-    this.last?.markLast(false);
-    last?.markLast(true);
-    this.last = last;
-  }
-
-  get newest() {
-    return this.edge([...this.list.children].reverse());
-  }
-
-  get oldest() {
-    return this.edge(this.list.children);
-  }
-
-  edge(elements) {
-    for (const { dataset } of elements) if (dataset.at) return Number(dataset.at);
-    return 0;
-  }
-
-  async jumped() {
-    // The button, which has the focus, disappears.
-    this.log.focus({ preventScroll: true });
-    await this.busily(() => this.showLatest());
+    this.unprinted.hidden = !this.hasEarlier && !this.hasLater;
+    this.nothing.hidden = this.shown.length > 0;
+    this.jump.hidden = !this.hasLater && !this.hasUnseen;
   }
 
   async showLatest() {
     if (this.hasLater) {
       const page = await this.read({ limit: PAGE });
-      this.fill(page, { hasEarlier: page.hasMore, hasLater: false });
-      this.hasMissed = true;
+      this.fill(page, { hasEarlier: page.hasMore });
       await this.catchUp();
     }
     this.toEnd();
-    // Images and fonts may still change the height.
-    requestAnimationFrame(() => this.toEnd());
   }
 
   async showFirst() {
     const page = await this.read({ limit: PAGE, after: 0 });
     this.fill(page, { hasEarlier: false, hasLater: page.hasMore });
-    this.hasMissed = true;
     if (!page.hasMore) await this.catchUp();
+    this.follows = false;
     this.log.scrollTop = 0;
-    this.log.focus({ preventScroll: true });
   }
 
   async showAround(at) {
     const [upTo, later] = await Promise.all([this.read({ limit: PAGE / 2, before: at + 1 }), this.read({ limit: PAGE / 2, after: at })]);
-    const messages = [...later.messages, ...upTo.messages];
-    this.fill({ messages }, { hasEarlier: upTo.hasMore, hasLater: later.hasMore });
+    this.fill({ messages: [...later.messages, ...upTo.messages] }, { hasEarlier: upTo.hasMore, hasLater: later.hasMore });
   }
 
-  async showEarlier() {
-    const page = await this.read({ limit: PAGE, before: this.oldest });
-    const { scrollHeight, scrollTop } = this.log;
-    this.list.prepend(...this.elementsOf(page.messages));
-    this.hasEarlier = page.hasMore;
-    // The visible messages keep their position.
-    this.log.scrollTop = scrollTop + this.log.scrollHeight - scrollHeight;
-    if (this.trim(false)) this.hasLater = true;
+  /** Shows the page before or after. What is visible keeps its position. */
+  async turn(isBack) {
+    const page = await this.read(isBack ? { limit: PAGE, before: this.stored[0].createdAt } : { limit: PAGE, after: this.newest });
+    const { element } = this.shown.at(isBack ? 0 : -1);
+    const { top } = element.getBoundingClientRect();
+    this.add(page.messages);
+    const isCut = this.trim(!isBack);
+    this.hasEarlier = isBack ? page.hasMore : this.hasEarlier || isCut;
+    this.hasLater = isBack ? this.hasLater || isCut : page.hasMore;
+    this.log.scrollTop += element.getBoundingClientRect().top - top;
     this.settle();
-    if (this.earlier.hidden) this.log.focus({ preventScroll: true });
-  }
-
-  async showLater() {
-    const page = await this.read({ limit: PAGE, after: this.newest });
-    this.list.append(...this.elementsOf(page.messages));
-    this.hasLater = page.hasMore;
-    this.hasMissed = true;
-    const { scrollHeight, scrollTop } = this.log;
-    if (this.trim(true)) this.hasEarlier = true;
-    this.log.scrollTop = scrollTop + this.log.scrollHeight - scrollHeight;
-    this.settle();
-    if (!this.hasLater) await this.catchUp();
-    if (this.later.hidden) this.log.focus({ preventScroll: true });
+    if (!isBack && !this.hasLater) await this.catchUp();
   }
 
   /** Adds what was stored while the last page was loaded. */
   async catchUp() {
-    while (this.hasMissed) {
-      this.hasMissed = false;
-      const page = await this.read({ limit: PAGE, after: this.newest });
-      for (const message of [...page.messages].reverse()) if (!this.messages.has(message.id)) this.move(this.create(message));
-      this.hasLater = page.hasMore;
-      this.settle();
-      if (page.hasMore) return;
-    }
-    this.attached();
+    const page = await this.read({ limit: PAGE, after: this.newest });
+    this.hasLater = page.hasMore;
+    this.add(page.messages);
+    if (!this.hasLater) this.attached();
   }
 
   /** Removes messages beyond the bound from the start or the end. Returns whether there were any. */
   trim(fromStart) {
-    let surplus = [...this.list.children].filter(({ dataset }) => dataset.at).length - MAX_SHOWN;
-    if (surplus <= 0) return false;
-    while (surplus > 0) {
-      const element = fromStart ? this.list.firstElementChild : this.list.lastElementChild;
-      if (element.dataset.at) surplus -= 1;
-      this.messages.delete(element.dataset.id);
-      element.remove();
-    }
-    return true;
+    const isTooLong = this.stored.length > MAX_SHOWN;
+    while (this.stored.length > MAX_SHOWN) this.remove(this.shown.at(fromStart ? 0 : -1));
+    return isTooLong;
   }
 
+  /** Adds a new message, or moves one to where it was stored: others may have been stored before it. */
   append(message) {
-    this.list.append(message.element);
-    if (this.follows && this.trim(true)) this.hasEarlier = true;
+    this.place(message);
     if (!this.follows) this.hasUnseen = true;
+    else if (this.trim(true)) this.hasEarlier = true;
     this.settle();
   }
 
-  /** Moves a message to its position: others may have been stored before it. */
-  move({ element }) {
-    const isLater = ({ dataset, classList }) =>
-      Number(dataset.at) > Number(element.dataset.at) || classList.contains('pending') || classList.contains('streaming');
-    let before = this.list.lastElementChild;
-    while (before && (before === element || isLater(before))) before = before.previousElementSibling;
-    if (!before) this.list.prepend(element);
-    else if (before.nextElementSibling !== element) before.after(element);
-    this.markLast();
+  place(message) {
+    const { element, createdAt = Infinity } = message;
+    this.shown = this.shown.filter((other) => other !== message);
+    const index = 1 + this.shown.findLastIndex((other) => (other.createdAt ?? Infinity) <= createdAt);
+    this.shown.splice(index, 0, message);
+    const next = this.shown[index + 1]?.element ?? null;
+    if (element.parentNode !== this.list || element.nextSibling !== next) this.list.insertBefore(element, next);
   }
 
   remove(message) {
     message.element.remove();
-    for (const [id, known] of this.messages) if (known === message) this.messages.delete(id);
+    this.shown = this.shown.filter((other) => other !== message);
     this.settle();
   }
 
   /** Marks a message that was searched for. Returns whether it is shown. */
   mark(id) {
-    const message = this.messages.get(id);
-    if (!message) return false;
-    const { element } = message;
+    const element = this.get(id)?.element;
+    if (!element) return false;
+    this.follows = false;
     element.classList.add('found');
     element.setAttribute('aria-current', 'true');
     element.tabIndex = -1;
-    this.wasAtEnd = false;
-    requestAnimationFrame(() => {
-      this.center(element);
-      element.focus({ preventScroll: true });
-    });
+    element.scrollIntoView({ block: 'center' });
+    element.focus({ preventScroll: true });
     return true;
   }
 
-  center(element) {
-    const box = this.log.getBoundingClientRect();
-    const { top, height } = element.getBoundingClientRect();
-    this.log.scrollTop += top - box.top - Math.max(16, (box.height - height) / 2);
-  }
-
-  isAtEnd() {
-    return !this.hasLater && this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < NEAR_END;
-  }
-
   toEnd() {
+    this.follows = !this.hasLater;
     this.log.scrollTop = this.log.scrollHeight;
     this.scrolled();
   }
 
-  get follows() {
-    return this.wasAtEnd && !this.hasLater;
-  }
-
-  /** Does something that may change the height, and follows the end if it was visible. */
-  following(act) {
-    act();
-    if (this.follows) this.toEnd();
-  }
-
+  /** Only who scrolls up leaves the end: what was added below does not. */
   scrolled() {
-    this.wasAtEnd = this.isAtEnd();
-    if (this.wasAtEnd) this.hasUnseen = false;
-    this.showJump();
-  }
-
-  showJump() {
-    this.jump.hidden = !this.hasLater && !this.hasUnseen;
+    const { scrollHeight, scrollTop, clientHeight } = this.log;
+    const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
+    this.follows = !this.hasLater && (isAtEnd || (this.follows && scrollTop >= this.top));
+    this.top = scrollTop;
+    if (this.follows) this.hasUnseen = false;
+    this.settle();
   }
 }

@@ -1,0 +1,376 @@
+//! The connection of a command to a server: to the one that holds the data, to one within this
+//! process if there is none, or to one elsewhere.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use reqwest::{Client, Method, Response, StatusCode, Url};
+use rustix::io::Errno;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::embedded::Embedded;
+use super::hints;
+use super::output::one_line;
+use super::server_client::{builder, in_use, root_cause, runtime, text, try_connect};
+use crate::agents::client::address::without_secrets;
+use crate::agents::client::http_client;
+use crate::json;
+use crate::settings::Config;
+use crate::transport::local_socket;
+
+/// A server that takes longer for a cheap request does not respond.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server that pauses for longer within a response does not respond.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+/// The longest response that is parsed, in bytes.
+const MAX_JSON: usize = 64 << 20;
+
+/// A connection to a server.
+pub(super) struct ServerConnection {
+    client: Client,
+    /// What paths are appended to.
+    base: String,
+    token: Option<SecretString>,
+    place: Place,
+}
+
+/// Where the server is.
+enum Place {
+    /// In the process that holds the data.
+    Running,
+    /// In this process.
+    Here(Embedded),
+    Elsewhere,
+}
+
+/// An error response of the API.
+#[derive(Debug, thiserror::Error)]
+#[error("the server refused ({status}): {message}")]
+pub(super) struct ApiRefusal {
+    pub(super) status: StatusCode,
+    /// The code of the error, such as `SESSION_NOT_FOUND`.
+    pub(super) code: String,
+    /// For people, with what they can do about it.
+    message: String,
+}
+
+impl ApiRefusal {
+    /// Whether the same request would be refused again. Other responses come from a proxy whose
+    /// server is away, and from a server that is stopping.
+    pub(super) fn is_final(&self) -> bool {
+        !matches!(
+            self.status,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+        )
+    }
+}
+
+impl ServerConnection {
+    /// Connects to the server that holds the data. If there is none, starts one within this process,
+    /// which only listens on the Unix socket; `command` is the command that it belongs to, and
+    /// `resumes` whether it resumes the turns that the previous stop interrupted.
+    pub(super) async fn open(
+        config: &Config,
+        command: &str,
+        resumes: bool,
+    ) -> anyhow::Result<Self> {
+        let database = config.storage.database();
+        if let Some(running) = Self::running(&database)? {
+            return Ok(running);
+        }
+        let embedded = Embedded::start(config, command, resumes).await?;
+        Self::local(&database, Place::Here(embedded))
+    }
+
+    /// Connects to the server that holds a database. Returns `None` if there is none, or if it has no
+    /// socket.
+    pub(super) fn running(database: &Path) -> anyhow::Result<Option<Self>> {
+        let shown = database.display();
+        match try_connect(database) {
+            Ok(()) => Self::local(database, Place::Running).map(Some),
+            Err(Errno::ACCESS | Errno::PERM) => bail!(
+                "a server holds {shown}, and only answers its own user and root: run the command \
+                 as one of them"
+            ),
+            Err(Errno::AGAIN) => bail!(
+                "the server that holds {shown} does not answer, and its queue of connections is \
+                 full"
+            ),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn local(database: &Path, place: Place) -> anyhow::Result<Self> {
+        let client = builder().unix_socket(local_socket::path(database)).build();
+        Ok(Self {
+            client: client.with_context(|| database.display().to_string())?,
+            base: "http://localhost".to_owned(),
+            token: None,
+            place,
+        })
+    }
+
+    /// Returns a connection to a server elsewhere, with a token if it asks for one.
+    pub(super) fn remote(url: &Url, token: Option<SecretString>) -> anyhow::Result<Self> {
+        Ok(Self {
+            client: http_client::client()?,
+            base: without_secrets(url),
+            token,
+            place: Place::Elsewhere,
+        })
+    }
+
+    /// Ends the server within this process, if there is one.
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        match self.place {
+            Place::Here(embedded) => embedded.stop().await,
+            Place::Running | Place::Elsewhere => Ok(()),
+        }
+    }
+
+    /// Whether the server is within this process.
+    pub(super) fn is_embedded(&self) -> bool {
+        matches!(self.place, Place::Here(_))
+    }
+
+    /// Sends a request and returns its response, whose body may still be on its way.
+    ///
+    /// # Errors
+    /// The error is an [`ApiRefusal`] if the server answers with another status than success.
+    pub(super) async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Response> {
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.send(request).await
+    }
+
+    /// Sends a request to create something and returns the JSON of its response. A repeat with the
+    /// same key creates nothing.
+    pub(super) async fn create(
+        &self,
+        path: &str,
+        body: &Value,
+        key: Uuid,
+    ) -> anyhow::Result<Value> {
+        let request = self.client.post(format!("{}{path}", self.base)).json(body);
+        let request = request.header("Idempotency-Key", key.to_string());
+        parsed(self.send(request).await?).await
+    }
+
+    /// Returns the user that the token is for; `None` if it is another role's.
+    pub(super) async fn user(&self) -> anyhow::Result<Option<String>> {
+        let me = self.json(Method::GET, "/api/auth/me", None).await?;
+        let user = me["userId"].as_str();
+        Ok(user.filter(|_| me["role"] == "user").map(str::to_owned))
+    }
+
+    /// Requests the events of a stream, after the one with the id `after`.
+    pub(super) async fn events(&self, path: &str, after: Option<&str>) -> anyhow::Result<Response> {
+        let request = self.client.get(format!("{}{path}", self.base));
+        let request = match after {
+            Some(id) => request.header("Last-Event-ID", id),
+            None => request,
+        };
+        self.send(request).await
+    }
+
+    /// Sends a request and returns the JSON of its response.
+    ///
+    /// # Errors
+    /// Returns the same errors as [`Self::request`].
+    pub(super) async fn json(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        parsed(self.request(method, path, body).await?).await
+    }
+
+    /// Passes the body of a response to `write`, piece by piece.
+    async fn download(
+        &self,
+        path: &str,
+        write: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut response = self.request(Method::GET, path, None).await?;
+        while let Some(piece) = next_piece(&mut response, MAX_PAUSE).await? {
+            write(&piece)?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Response> {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        };
+        let response = self.while_alive(request.send()).await?;
+        let response = response.map_err(|error| self.unanswered(error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.refused(response).await)
+    }
+
+    /// Waits for a slow response, such as a copy of a large database, for as long as the server
+    /// answers other requests.
+    async fn while_alive<T>(&self, response: impl Future<Output = T>) -> anyhow::Result<T> {
+        let mut response = std::pin::pin!(response);
+        loop {
+            if let Ok(done) = timeout(PATIENCE, &mut response).await {
+                return Ok(done);
+            }
+            let asked = self.client.get(format!("{}/healthz", self.base)).send();
+            let answered = timeout(PATIENCE, asked).await;
+            let answered = answered.with_context(|| {
+                let seconds = PATIENCE.as_secs();
+                format!("{} did not answer within {seconds} s", self.name())
+            })?;
+            answered.map_err(|error| self.unanswered(error))?;
+        }
+    }
+
+    fn unanswered(&self, error: reqwest::Error) -> anyhow::Error {
+        root_cause(error).context(format!("{} does not answer", self.name()))
+    }
+
+    /// Returns the server as messages name it.
+    fn name(&self) -> String {
+        match self.place {
+            Place::Running | Place::Here(_) => "the server".to_owned(),
+            Place::Elsewhere => format!("the server at {}", self.base),
+        }
+    }
+
+    async fn refused(&self, response: Response) -> anyhow::Error {
+        let status = response.status();
+        let body = text(response).await.unwrap_or_default();
+        let body: Value = json::from_js(body.as_bytes()).unwrap_or_default();
+        let Some(code) = body["code"].as_str() else {
+            return anyhow::anyhow!("{} is not sessiond (it answers {status})", self.name());
+        };
+        let reason = &body["error"];
+        let reason = reason["details"].as_str().or(reason["message"].as_str());
+        let reason = one_line(reason.unwrap_or(code));
+        let message = match self.hint(status) {
+            Some(hint) => format!("{reason}; {hint}"),
+            None => reason,
+        };
+        let code = code.to_owned();
+        anyhow::Error::new(ApiRefusal {
+            status,
+            code,
+            message,
+        })
+    }
+
+    fn hint(&self, status: StatusCode) -> Option<&'static str> {
+        match (status, &self.token) {
+            (StatusCode::UNAUTHORIZED, None) => {
+                Some("set SESSIOND_TOKEN to a token of that server, or to a user's JWT")
+            }
+            (StatusCode::UNAUTHORIZED, Some(_)) => {
+                Some("the token is not, or no longer, valid: check SESSIOND_TOKEN")
+            }
+            (StatusCode::FORBIDDEN, Some(_)) => {
+                Some("use a token that permits it, such as the server's SESSIOND_ADMIN_TOKEN")
+            }
+            (StatusCode::INTERNAL_SERVER_ERROR, _) => Some(hints::SERVER_LOG),
+            _ => None,
+        }
+    }
+}
+
+/// Requests a path from the server that holds the database, and passes the body to `write`, piece
+/// by piece.
+pub(super) fn download(
+    database: &Path,
+    path: &str,
+    write: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let connection = ServerConnection::running(database)?.ok_or_else(|| in_use(database))?;
+    runtime()?.block_on(connection.download(path, write))
+}
+
+/// Returns the JSON of a response.
+async fn parsed(mut response: Response) -> anyhow::Result<Value> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = next_piece(&mut response, MAX_PAUSE).await? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > MAX_JSON {
+            bail!("the server's response is too long");
+        }
+    }
+    json::from_js(&bytes).context("the server's response is not JSON")
+}
+
+/// Returns the next piece of a body; `None` at its end.
+pub(super) async fn next_piece(
+    response: &mut Response,
+    max_pause: Duration,
+) -> anyhow::Result<Option<hyper::body::Bytes>> {
+    let piece = timeout(max_pause, response.chunk()).await;
+    let seconds = max_pause.as_secs();
+    let piece = piece.with_context(|| {
+        format!("the server paused for {seconds} s before the end of its response")
+    })?;
+    piece
+        .map_err(root_cause)
+        .with_context(|| format!("the server aborted its response; {}", hints::SERVER_LOG))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    const BEGINNING: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
+
+    #[tokio::test]
+    async fn a_server_that_pauses_within_its_response_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = directory.path().join("sessiond.redb");
+        let listener = UnixListener::bind(local_socket::path(&database)).unwrap();
+        let answering = async {
+            // The first connection is the attempt.
+            let (_attempt, _) = listener.accept().await.unwrap();
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = [0; 512];
+            assert!(connection.read(&mut request).await.unwrap() > 0);
+            connection.write_all(BEGINNING).await.unwrap();
+            connection
+        };
+        let client = ServerConnection::running(&database).unwrap().unwrap();
+        let sending = client.request(Method::GET, "/", None);
+        let (response, connection) = tokio::join!(sending, answering);
+        let mut response = response.unwrap();
+        let pause = Duration::from_millis(50);
+        let piece = next_piece(&mut response, pause).await.unwrap();
+        assert_eq!(piece.as_deref(), Some(&b"half"[..]));
+        let started = Instant::now();
+        let error = next_piece(&mut response, pause).await.unwrap_err();
+        assert!(error.to_string().contains("before the end"), "{error}");
+        assert!(started.elapsed() < MAX_PAUSE);
+
+        drop(connection);
+        let error = next_piece(&mut response, pause).await.unwrap_err();
+        assert!(error.to_string().contains("aborted"), "{error}");
+    }
+}
