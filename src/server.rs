@@ -30,6 +30,7 @@ use crate::metrics_sampler::MetricsSampler;
 use crate::process::server_lock::{Mode, ServerLock};
 use crate::process::signals::{self, Signals};
 use crate::realtime::{self, Realtime};
+use crate::scheduled_backups;
 use crate::settings::Config;
 use crate::space;
 use crate::store::error::OpenError;
@@ -305,6 +306,10 @@ fn start_background(app: &Arc<App>, config: &Config, stop: &CancellationToken) -
     if let Some(interval) = config.verify_interval {
         let interval = interval.to_duration().max(MIN_VERIFY_INTERVAL);
         tasks.spawn(verification::run(Arc::clone(app), interval, stop.clone()));
+    }
+    if let Some(backups) = &config.backups {
+        let (app, schedule) = (Arc::clone(app), backups.clone());
+        tasks.spawn(scheduled_backups::run(app, schedule, stop.clone()));
     }
     tasks
 }

@@ -25,6 +25,7 @@ const FLOORS: &[&[&str]] = &[
         "console",
         "janitor",
         "metrics_sampler",
+        "scheduled_backups",
         "space",
         "verification",
     ],

@@ -17,6 +17,8 @@ mod generated;
 mod library;
 #[path = "clients/model.rs"]
 mod model;
+#[path = "clients/monitoring.rs"]
+mod monitoring;
 mod support;
 #[path = "clients/webhooks.rs"]
 mod webhooks;

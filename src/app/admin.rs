@@ -1,6 +1,7 @@
 //! Backups and exports of a running server.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -58,7 +59,7 @@ impl App {
         let app = Arc::clone(self);
         self.run_detached(async move {
             let copied = app.store.backup(app.now()).await;
-            let copy = copied.map_err(|error| copy_error(&error))?;
+            let copy = copied.map_err(|error| app.backup_failed(&error))?;
             tracing::info!(bytes = copy.length(), "created a backup");
             Ok(BackupFile {
                 app,
@@ -67,6 +68,51 @@ impl App {
             })
         })
         .await
+    }
+
+    /// Writes the same copy to a new file, after a backup that is running.
+    ///
+    /// # Errors
+    /// The disk is full or fails, the database is damaged, or the file exists. The error is logged
+    /// and counted.
+    pub async fn backup_to(self: &Arc<Self>, file: PathBuf) -> Result<(), AppError> {
+        let permit = Arc::clone(&self.backups).acquire_owned().await;
+        let permit = permit.map_err(|_| AppError::Internal)?;
+        let app = Arc::clone(self);
+        self.run_detached(async move {
+            let _permit = permit;
+            let shown = file.display().to_string();
+            let copied = app.store.backup_to(file, app.now()).await;
+            let bytes = copied.map_err(|error| app.backup_failed(&error))?;
+            tracing::info!(file = shown, bytes, "created a backup");
+            app.record_backup(bytes).await;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn record_backup(&self, bytes: u64) {
+        let at = self.now();
+        let recorded = self.store.submit(RecordBackup(LastBackup { at, bytes }));
+        if let Err(error) = recorded.await {
+            tracing::warn!(%error, "the time of the backup could not be recorded");
+        }
+    }
+
+    fn backup_failed(&self, error: &CopyError) -> AppError {
+        self.metrics.backup_failures.inc();
+        if error.is_damage() {
+            tracing::error!(
+                %error,
+                "no backup was created; once the server is stopped, {RECOVERY_HINT}"
+            );
+        } else {
+            tracing::error!(%error, "no backup was created");
+        }
+        match error {
+            CopyError::NoRoom { .. } => AppError::Unavailable(Unavailable::NoSpace),
+            CopyError::Unsound(_) | CopyError::Failed(_) => AppError::Internal,
+        }
     }
 
     /// Starts an export.
@@ -115,13 +161,7 @@ impl BackupFile {
     pub async fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let bytes = self.copy.read(offset, length).await?;
         if offset + length as u64 >= self.length() {
-            let backup = LastBackup {
-                at: self.app.now(),
-                bytes: self.length(),
-            };
-            if let Err(error) = self.app.store.submit(RecordBackup(backup)).await {
-                tracing::warn!(%error, "the time of the backup could not be recorded");
-            }
+            self.app.record_backup(self.length()).await;
         }
         Ok(bytes)
     }
@@ -148,18 +188,6 @@ impl Export {
             self.is_partial = true;
         }
         Ok(Some(read?.iter().map(archive::line).collect()))
-    }
-}
-
-fn copy_error(error: &CopyError) -> AppError {
-    if error.is_damage() {
-        tracing::error!(%error, "no backup was created; once the server is stopped, {RECOVERY_HINT}");
-    } else {
-        tracing::error!(%error, "no backup was created");
-    }
-    match error {
-        CopyError::NoRoom { .. } => AppError::Unavailable(Unavailable::NoSpace),
-        CopyError::Unsound(_) | CopyError::Failed(_) => AppError::Internal,
     }
 }
 

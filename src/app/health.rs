@@ -135,6 +135,7 @@ impl App {
             is_healthy: health.is_writable(),
             damaged_pages: health.damaged_pages,
             verified_at: storage.verified.map(|verified| verified.at),
+            backed_up_at: storage.last_backup.map(|backup| backup.at),
         })
     }
 

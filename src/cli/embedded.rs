@@ -27,9 +27,10 @@ impl Embedded {
         resumes: bool,
     ) -> anyhow::Result<Self> {
         let config = Config {
-            // A verification would delay the end of the command, and its end is not the end of the
-            // service whose data is to be cleared.
+            // A verification or a backup would delay the end of the command, and its end is not the
+            // end of the service whose data is to be cleared.
             verify_interval: None,
+            backups: None,
             clear_on_shutdown: false,
             ..config.clone()
         };

@@ -91,6 +91,8 @@ pub struct Metrics {
     pub sweep: Histogram,
     /// Duration of searches, in seconds.
     pub searches: Histogram,
+    /// Backups that failed.
+    pub backup_failures: Counter,
     /// Connected sockets.
     pub sockets: Gauge,
     /// Open streams of a session's events.
@@ -213,6 +215,7 @@ impl Metrics {
                 "search_duration",
                 "Duration of searches of messages and sessions, without the wait for others",
             ),
+            backup_failures: families.add("backup_failures", "Backups that failed"),
             sockets: families.add("sockets_open", "Connected sockets"),
             event_streams: families.add("event_streams_open", "Open streams of session events"),
             agent_inbox_streams: families.add(

@@ -1,7 +1,5 @@
 //! The metrics that are read at each scrape.
 
-use std::time::Duration;
-
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
@@ -38,6 +36,8 @@ pub struct GaugeValues {
     pub damaged_pages: u64,
     /// End of that verification; `None` before the first one.
     pub verified_at: Option<Timestamp>,
+    /// When the last successful backup was complete; `None` before the first one.
+    pub backed_up_at: Option<Timestamp>,
 }
 
 impl GaugeValues {
@@ -82,13 +82,21 @@ impl GaugeValues {
             Unit::Bytes,
             ConstGauge::new(self.database_bytes),
         );
-        let verified = self.verified_at.map_or(0, |at| at.0.max(0).cast_unsigned());
-        families.add_with_unit(
-            "database_verified_timestamp",
-            "End of the last complete verification of the database; 0 before the first one",
-            Unit::Seconds,
-            ConstGauge::new(Duration::from_millis(verified).as_secs_f64()),
-        );
+        for (name, help, at) in [
+            (
+                "database_verified_timestamp",
+                "End of the last complete verification of the database; 0 before the first one",
+                self.verified_at,
+            ),
+            (
+                "backup_last_success_timestamp",
+                "End of the last backup that was complete; 0 before the first one",
+                self.backed_up_at,
+            ),
+        ] {
+            let seconds = at.map_or(0.0, |at| at.since(Timestamp(0)).to_duration().as_secs_f64());
+            families.add_with_unit(name, help, Unit::Seconds, ConstGauge::new(seconds));
+        }
         families.0.register(
             "database_free_pages",
             "Unused pages of 4096 bytes in the database file, as last measured",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::access;
-use super::declaration::{ServerSettings, SessionSettings, Settings};
+use super::declaration::{DataSettings, ServerSettings, SessionSettings, Settings};
 use super::effective;
 use super::error::ConfigError;
 use super::layers::Layers;
@@ -17,6 +17,7 @@ use crate::auth::Policy;
 use crate::domain::rules::Rules;
 use crate::domain::time::{Millis, TimeScale};
 use crate::domain::timeout::{TimeoutConfig, TimeoutPolicy};
+use crate::scheduled_backups::Schedule;
 use crate::telemetry::LogFormat;
 
 /// How many bytes of pages fit into a megabyte of memory: redb counts pages of 4 KiB, but each is
@@ -49,6 +50,8 @@ pub struct Config {
     pub cleanup_interval: Millis,
     /// Interval between verifications of the database file; `None` for none, also at the start.
     pub verify_interval: Option<Millis>,
+    /// The backups that the server makes by itself; `None` for none.
+    pub backups: Option<Schedule>,
     /// Whether to delete all sessions and messages on shutdown.
     pub clear_on_shutdown: bool,
     /// The data directory and the database.
@@ -102,7 +105,6 @@ impl Config {
     }
 
     fn parse(layers: &Layers, listens: bool) -> Result<Self, ConfigError> {
-        names::refuse_planned(layers)?;
         let log_filter = log_filter::read(layers)?;
         let mut warnings = names::warnings(layers);
         let (parsed, matches) = Settings::read(layers, &mut warnings)?;
@@ -131,6 +133,13 @@ impl Config {
         let cleanup = sessions.session_cleanup_interval_minutes.value;
         let retention = sessions.session_retention_minutes.value.max(cleanup);
         let verify = data.session_verify_interval_hours.value;
+        let backups = backups(&data, scale);
+        if backups.is_none() && data.backup_dir.is_some() {
+            let directory = layers.shown("BACKUP_DIR");
+            warnings.push(format!(
+                "{directory} has no effect without BACKUP_EVERY_HOURS"
+            ));
+        }
         let policy = timeout_policy(&sessions, layers, &mut warnings);
         let mut settings = effective::settings(layers, &matches);
         for (name, minutes) in [
@@ -150,6 +159,7 @@ impl Config {
             },
             cleanup_interval: scale.minutes(cleanup),
             verify_interval: (verify > 0).then(|| scale.minutes(verify * 60)),
+            backups,
             clear_on_shutdown: sessions.clear_sessions_on_shutdown,
             storage: StorageConfig {
                 data_dir: data.data_dir,
@@ -242,6 +252,17 @@ fn timeout_policy(
             warning_threshold_minutes: sessions.session_warning_threshold_minutes.value,
         },
     }
+}
+
+fn backups(data: &DataSettings, scale: TimeScale) -> Option<Schedule> {
+    let hours = data.backup_every_hours.value;
+    let directory = data.backup_dir.as_ref();
+    (hours > 0).then(|| Schedule {
+        interval: scale.minutes(hours * 60),
+        directory: directory.map_or_else(|| data.data_dir.join("backups"), Clone::clone),
+        creates_directory: directory.is_none(),
+        keep: data.backup_keep.value as usize,
+    })
 }
 
 fn server_config(server: ServerSettings) -> ServerConfig {

@@ -115,6 +115,16 @@ pub(super) struct DataSettings {
     /// Hours between verifications of the database file, 0-8760; 0 disables them, also at the start
     #[arg(long, env, default_value = "168", value_parser = number(0..=8_760, " (0 for never)"))]
     pub(super) session_verify_interval_hours: Number,
+    /// Hours between backups that the server makes by itself, 0-8760; 0 disables them
+    #[arg(long, env, default_value = "0", value_parser = number(0..=8_760, " (0 for never)"))]
+    pub(super) backup_every_hours: Number,
+    /// Existing directory of these backups; by default backups/ in the data directory, which is
+    /// created
+    #[arg(long, env)]
+    pub(super) backup_dir: Option<PathBuf>,
+    /// Number of these backups that are retained, 1-1000
+    #[arg(long, env, default_value = "7", value_parser = number(1..=1_000, ""))]
+    pub(super) backup_keep: Number,
 }
 
 #[derive(Args)]

@@ -1,7 +1,6 @@
 //! Names that look like settings.
 
 use super::declaration::{SETTINGS, Setting};
-use super::error::ConfigError;
 use super::layers::Layers;
 
 /// The largest edit distance between a misspelt name and a setting.
@@ -11,24 +10,9 @@ const MAX_DISTANCE: usize = 2;
 /// programs: `AWS_SECRET` is not a misspelt `JWT_SECRET`.
 const MAX_WORD_DISTANCE: usize = 1;
 
-/// Settings of later versions.
-const PLANNED: [&str; 3] = ["BACKUP_DIR", "BACKUP_EVERY_HOURS", "BACKUP_KEEP"];
-
-/// Whether a name belongs to this program, now or later, and not to agents or other programs.
+/// Whether a name belongs to this program, and not to agents or other programs.
 pub(super) fn is_own(name: &str) -> bool {
-    Setting::find(name).is_some() || PLANNED.contains(&name)
-}
-
-/// Refuses settings of later versions, since their users rely on the effect: on backups that are
-/// made by themselves, for example.
-pub(super) fn refuse_planned(layers: &Layers) -> Result<(), ConfigError> {
-    match PLANNED.iter().find(|name| layers.get(name).is_some()) {
-        None => Ok(()),
-        Some(name) => Err(ConfigError(format!(
-            "{} is set, but this version has no such setting yet; remove it",
-            layers.placed(name)
-        ))),
-    }
+    Setting::find(name).is_some()
 }
 
 /// Returns warnings about settings without effect: misspelt names, and lines within quoted values.
@@ -147,23 +131,6 @@ mod tests {
             "SESSION_TIME_SCALES",
         ] {
             assert_eq!(meant_by(name), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn settings_of_later_versions_are_refused_unless_they_are_blank() {
-        for name in PLANNED {
-            assert!(Setting::find(name).is_none(), "{name} is there now");
-            let set_to = |value| Layers::from_variables([(name, value)]);
-            assert!(refuse_planned(&set_to(" ")).is_ok());
-            let error = refuse_planned(&set_to("s3cret")).unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                format!(
-                    "{name} (environment) is set, but this version has no such setting yet; \
-                     remove it"
-                )
-            );
         }
     }
 }

@@ -55,6 +55,7 @@ mod reopened;
 mod request_ids;
 mod retries;
 mod roles;
+mod scheduled_backups;
 mod search;
 mod send;
 mod stops;

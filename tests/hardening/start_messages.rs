@@ -111,13 +111,13 @@ fn values_that_cannot_be_read() {
     page.env("TRUSTED_PROXIES", "10.0.0.0/8, 10.0.0.0/40");
     page.env("SESSION_TIME_SCALE", "fast");
     page.add(&[], &[], "JWT_ISSUER=https://issuer.example");
-    page.add(&[], &[], "BACKUP_DIR=backups");
     insta::assert_snapshot!(page.text);
 }
 
 #[test]
 fn values_that_are_adjusted() {
     let mut page = Page::new();
+    page.add(&[], &[], "BACKUP_DIR=backups");
     page.env("SESSION_MIN_TIMEOUT_MINUTES", "61");
     page.add(&[], &["--sessiond-cache-mb=-5"], "");
     page.add(

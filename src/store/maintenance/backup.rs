@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 
@@ -64,11 +64,40 @@ impl Store {
         copying.await.map_err(io::Error::other)?
     }
 
-    /// Creates the copy in an unnamed file.
+    /// Writes the same copy to a new file at `target`, which appears when it is complete. Returns
+    /// its length in bytes.
+    ///
+    /// # Errors
+    /// As for [`backup`](Self::backup); or `target` exists.
+    pub async fn backup_to(
+        self: &Arc<Self>,
+        target: PathBuf,
+        now: Timestamp,
+    ) -> Result<u64, CopyError> {
+        let store = Arc::clone(self);
+        let copying = tokio::task::spawn_blocking(move || {
+            let file = atomic_file::create_partial(&target)?;
+            store.copy_to(file.as_file(), now)?;
+            let length = file.as_file().metadata()?.len();
+            let persisted = file.persist_noclobber(&target);
+            persisted.map_err(|error| error.error)?;
+            atomic_file::sync_parent_dir(&target)?;
+            Ok(length)
+        });
+        copying.await.map_err(io::Error::other)?
+    }
+
+    /// Creates the copy in an unnamed file beside the database.
     pub(crate) fn copy(&self, now: Timestamp) -> Result<File, CopyError> {
         let path = self.shared.file.as_ref().map(|file| file.path());
         let file = tempfile::tempfile_in(path.map_or(Path::new("."), atomic_file::parent_dir))?;
-        self.require_space_for_copy()?;
+        self.copy_to(&file, now)?;
+        Ok(file)
+    }
+
+    /// Writes the copy to an empty file.
+    fn copy_to(&self, file: &File, now: Timestamp) -> Result<(), CopyError> {
+        self.require_space_for_copy(file)?;
         let snapshot = {
             let database = self.shared.database();
             let open = database.as_ref().ok_or(redb::Error::DatabaseClosed);
@@ -81,7 +110,7 @@ impl Store {
         let mut copied = copy::copy(snapshot, file.try_clone()?, &mut |_| {})?;
         copy::verify(&mut copied, &self.shared.rules, now, &mut |_| {})?;
         copied.close()?;
-        Ok(file)
+        Ok(())
     }
 
     /// Runs `work` while the writer is paused.
@@ -99,13 +128,16 @@ impl Store {
         result
     }
 
-    fn require_space_for_copy(&self) -> Result<(), CopyError> {
-        let Some(file) = self.shared.file() else {
+    fn require_space_for_copy(&self, copy: &File) -> Result<(), CopyError> {
+        let Some(source) = self.shared.file() else {
             return Ok(());
         };
         // A copy is never longer than its source.
-        let needed = file.metadata()?.len().saturating_add(disk::RESERVED_BYTES);
-        match disk::free_bytes(file) {
+        let needed = source
+            .metadata()?
+            .len()
+            .saturating_add(disk::RESERVED_BYTES);
+        match disk::free_bytes(copy) {
             Some(free) if free < needed => Err(CopyError::NoRoom { needed, free }),
             _ => Ok(()),
         }

@@ -22,8 +22,8 @@ pub struct StorageInfo {
     pub free_on_disk: Option<u64>,
     /// The last complete verification; none before the first one.
     pub verified: Option<Verified>,
-    /// The last backup that a client downloaded completely; none before the first one, or if its
-    /// record is damaged.
+    /// The last backup that the server made by itself or that a client downloaded completely; none
+    /// before the first one, or if its record is damaged.
     pub last_backup: Option<LastBackup>,
 }
 
