@@ -63,7 +63,7 @@ pub struct Overrides {
 }
 
 /// Called once, when the server listens.
-pub struct Greeting(Box<dyn FnOnce(&Started) + Send>);
+pub struct Greeting(Box<dyn FnOnce(&Started) + Send + Sync>);
 
 /// A server that listens.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ pub struct Started {
 
 impl Greeting {
     /// Returns a greeting that calls `greet`.
-    pub fn new(greet: impl FnOnce(&Started) + Send + 'static) -> Self {
+    pub fn new(greet: impl FnOnce(&Started) + Send + Sync + 'static) -> Self {
         Self(Box::new(greet))
     }
 }
