@@ -1,5 +1,10 @@
 //! The commands, their arguments and their help.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "the documentation of an argument is its text in `--help`"
+)]
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;

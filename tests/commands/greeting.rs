@@ -56,7 +56,7 @@ fn a_terminal_shows_where_the_server_is_then_the_log() {
     std::fs::create_dir_all(home.path("data/agents")).expect("a directory");
     std::fs::write(
         home.path("data/agents/ollie.json"),
-        r#"{"name": "Ol\u001b[2Jlie", "settings": {"backend": {"type": "openai", "model": "m"}}}"#,
+        r#"{"name": "Ol\u001b[2Jlie", "settings": {"backend": {"type": "openai", "model": "m", "baseUrl": "http://127.0.0.1:9/v1"}}}"#,
     )
     .expect("a file");
     let (shown, log) = shown_until(server(&home, &[]), END);

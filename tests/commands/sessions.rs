@@ -46,6 +46,12 @@ fn failed(output: &Output, code: i32) -> String {
 
 /// Creates a session with a title and a message, both with control characters.
 async fn create_hostile(server: &Server) -> String {
+    let created = try_create_hostile(server).await;
+    created.expect("it does not expire before the message")
+}
+
+/// Does the same, or returns `None` if the session has expired before the message.
+async fn try_create_hostile(server: &Server) -> Option<String> {
     let body = json!({
         "agentId": ELIZA_ID.to_string(), "userId": UNKNOWN,
         "metadata": { "title": "roses \u{1b}]0;gotcha\u{7}\u{9b}2J" },
@@ -57,8 +63,13 @@ async fn create_hostile(server: &Server) -> String {
     let message = json!({ "content": "My roses \u{1b}[31m are\nill", "transport": "http" });
     let sent = client().post(format!("{sessions}/{id}/messages"));
     let sent = sent.json(&message).send().await.expect("an answer");
-    assert_eq!(sent.status(), 201);
-    id
+    match sent.status().as_u16() {
+        410 => None,
+        status => {
+            assert_eq!(status, 201);
+            Some(id)
+        }
+    }
 }
 
 #[tokio::test]
@@ -133,32 +144,40 @@ async fn sessions_of_a_running_server_are_listed_shown_and_searched() {
 
 #[tokio::test]
 async fn without_a_server_the_data_are_read_and_expired_sessions_shown() {
+    // 30 minutes are 3 s.
     let mut server = Server::builder()
-        .env("SESSION_TIME_SCALE", "60000")
+        .env("SESSION_TIME_SCALE", "600")
         .env("SESSION_RETENTION_MINUTES", "5256000")
         .start();
-    let session = create_hostile(&server).await;
-    // 30 minutes of session time.
-    let listed = loop {
-        let listed = parsed(&on(&server, &["list", "--status", "expired", "--json"]));
-        if !ids(&listed).is_empty() {
-            break listed;
+    let session = loop {
+        if let Some(session) = try_create_hostile(&server).await {
+            break session;
         }
     };
-    assert_eq!(ids(&listed), [session.as_str()]);
+    loop {
+        let listed = parsed(&on(&server, &["list", "--status", "expired", "--json"]));
+        if ids(&listed).contains(&session.as_str()) {
+            break;
+        }
+    }
     assert!(server.terminate().success());
     let home = Home::with_data_of(&server);
     let shown = home.succeeds(&["sessions", "show", &session]);
     assert!(shown.contains("expired, retained until "), "{shown}");
     assert!(shown.contains("My roses"), "{shown}");
     let listed = home.succeeds(&["sessions", "list", "--status=all", "--json"]);
-    assert_eq!(ids(&serde_json::from_str(&listed).expect("JSON")).len(), 1);
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert!(ids(&listed).contains(&session.as_str()), "{listed}");
+    let before = ids(&listed).len();
     let found = home.succeeds(&["sessions", "search", "roses"]);
     assert!(found.contains(&session), "{found}");
-    assert!(home.succeeds(&["check"]).contains("sound, 1 session"));
+    assert!(home.succeeds(&["check"]).contains("sound"));
     let deleted = home.succeeds(&["sessions", "delete", "--yes", &session]);
     assert_eq!(deleted, "deleted 1 session\n");
-    assert_eq!(home.succeeds(&["export"]).lines().count(), 1);
+    let listed = home.succeeds(&["sessions", "list", "--status=all", "--json"]);
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(ids(&listed).len(), before - 1);
+    assert!(!ids(&listed).contains(&session.as_str()), "{listed}");
 }
 
 #[test]
