@@ -65,8 +65,7 @@ Examples:
   sessiond sessions list --query garden
   sessiond sessions list --url https://sessions.example
 
-They are those of the running server, of the server at --url, or without a server those in the data
-directory.")]
+Without a running server and --url, they are those in the data directory.")]
     Sessions(SessionsArgs),
 
     /// List the agents and their models; `agents new` connects one
