@@ -9,6 +9,23 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use crate::settings::{Config, Layers, SETTINGS, Setting};
 
 const DATABASE: [&str; 2] = ["DATA_DIR", "SESSIOND_CACHE_MB"];
+
+/// What a server within a command uses.
+const EMBEDDED: [&str; 12] = [
+    "DATA_DIR",
+    "SESSIOND_CACHE_MB",
+    "MAX_PENDING_TURNS",
+    "MAX_SESSIONS_PER_USER",
+    "SESSION_DEFAULT_TIMEOUT_MINUTES",
+    "SESSION_MIN_TIMEOUT_MINUTES",
+    "SESSION_MAX_TIMEOUT_MINUTES",
+    "SESSION_MAX_DURATION_MINUTES",
+    "SESSION_WARNING_THRESHOLD_MINUTES",
+    "SESSION_CLEANUP_INTERVAL_MINUTES",
+    "SESSION_RETENTION_MINUTES",
+    "SESSION_TIME_SCALE",
+];
+
 const ADDRESS: [&str; 2] = ["SERVER_HOST", "SERVER_PORT"];
 
 /// Returns the settings that a command uses; `None` for all.
@@ -16,6 +33,7 @@ fn used(command: &str) -> Option<&'static [&'static str]> {
     match command {
         "serve" => None,
         "agents" => Some(&["DATA_DIR"]),
+        "chat" => Some(&EMBEDDED),
         "healthcheck" => Some(&ADDRESS),
         "check" | "compact" | "backup" | "restore" | "export" | "import" => Some(&DATABASE),
         _ => Some(&[]),

@@ -1,7 +1,9 @@
 //! The command line.
 
+mod agent_names;
 mod agents;
 mod backup;
+mod chat;
 mod check;
 mod commands;
 mod connection;
@@ -11,11 +13,13 @@ mod export;
 mod file_kind;
 mod flags;
 mod healthcheck;
+mod hidden_input;
 mod hints;
 mod import;
 mod new_agent;
 mod output;
 mod serve;
+mod server_choice;
 mod server_client;
 mod usage_error;
 
@@ -79,6 +83,7 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
             output::unless_closed(out.write_all(&script).and_then(|()| out.flush()))
         }
         CliCommand::Serve => with_config(&serve::run),
+        CliCommand::Chat(args) => with_config(&|config| chat::run(config, &args)),
         CliCommand::Agents {
             probe,
             json,

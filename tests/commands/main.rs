@@ -8,14 +8,19 @@
 mod admin;
 mod archive;
 mod backups;
+mod chat;
+mod chat_terminal;
 mod checks;
 mod colors;
 mod damage;
 mod data;
 mod erase_user;
+#[path = "../support/jwt.rs"]
+mod jwt;
 mod moved;
 mod outputs;
 mod running;
 mod socket;
 #[path = "../support/mod.rs"]
 mod support;
+mod webhook;
