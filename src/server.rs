@@ -127,7 +127,7 @@ pub async fn run_with(
     server.resume().await?;
     let socket = server.bind_socket().inspect_err(|error| {
         tracing::warn!(
-            %error,
+            error = format!("{error:#}"),
             "the command socket cannot be created: `sessiond chat`, `sessiond backup` and \
              `sessiond export` need the server stopped"
         );

@@ -4,7 +4,7 @@ use anyhow::bail;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::connection::Connection;
+use super::connection::ServerConnection;
 use super::output::one_line;
 
 /// An agent of the server.
@@ -15,7 +15,7 @@ pub(super) struct NamedAgent {
 }
 
 /// Returns the agents of the server.
-pub(super) async fn agents(connection: &Connection) -> anyhow::Result<Vec<NamedAgent>> {
+pub(super) async fn agents(connection: &ServerConnection) -> anyhow::Result<Vec<NamedAgent>> {
     let answer = connection.json(Method::GET, "/api/agents", None).await?;
     let agents = answer["data"]["agents"].as_array();
     let text = |value: &Value| one_line(value.as_str().unwrap_or_default());

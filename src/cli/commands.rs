@@ -59,6 +59,14 @@ pub(super) enum CliCommand {
     #[command(after_help = "Example:\n  sessiond serve --port 8080 --data-dir /var/lib/sessiond")]
     Serve,
 
+    /// Talk to an agent from the terminal
+    ///
+    /// It talks through the running server, or through one within this command if none runs. On a
+    /// terminal `/help` lists the commands of a chat. Through a pipe each line is a message and
+    /// each reply is printed as text; the exit code is 1 if a message gets no reply.
+    #[command(after_help = "Example:\n  sessiond chat --agent Eliza")]
+    Chat(ChatArgs),
+
     /// List, show, search or delete sessions
     #[command(after_help = "\
 Examples:
@@ -210,6 +218,27 @@ It prints a line for each fault, and then exits with 1.")]
         #[arg(long)]
         json: bool,
     },
+}
+
+/// The arguments of `sessiond chat`.
+#[derive(Debug, Args)]
+pub(super) struct ChatArgs {
+    /// The agent, by its name or id; by default the first one with a model or a service behind it
+    #[arg(long, value_name = "NAME", conflicts_with = "session")]
+    pub(super) agent: Option<String>,
+
+    /// Continue this session; if it has expired and is still retained, a new one continues it
+    #[arg(long, value_name = "ID")]
+    pub(super) session: Option<String>,
+
+    /// The user, as a UUID or any text, from which the UUID is derived as ElizaOS does; by default
+    /// the login name
+    #[arg(long, value_name = "USER", conflicts_with = "session")]
+    pub(super) user: Option<String>,
+
+    /// A server elsewhere; its token is in `SESSIOND_TOKEN`, or is asked for
+    #[arg(long, value_name = "URL")]
+    pub(super) url: Option<String>,
 }
 
 /// What `sessiond agents` does beside listing them.

@@ -32,7 +32,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 const MAX_JSON: usize = 64 << 20;
 
 /// A connection to a server.
-pub(super) struct Connection {
+pub(super) struct ServerConnection {
     client: Client,
     /// What paths are appended to.
     base: String,
@@ -52,7 +52,7 @@ enum Place {
 /// An error response of the API.
 #[derive(Debug, thiserror::Error)]
 #[error("the server refused ({status}): {message}")]
-pub(super) struct Refused {
+pub(super) struct ApiRefusal {
     pub(super) status: StatusCode,
     /// The code of the error, such as `SESSION_NOT_FOUND`.
     pub(super) code: String,
@@ -60,7 +60,7 @@ pub(super) struct Refused {
     message: String,
 }
 
-impl Refused {
+impl ApiRefusal {
     /// Whether the same request would be refused again. Other responses come from a proxy whose
     /// server is away, and from a server that is stopping.
     pub(super) fn is_final(&self) -> bool {
@@ -71,7 +71,7 @@ impl Refused {
     }
 }
 
-impl Connection {
+impl ServerConnection {
     /// Connects to the server that holds the data. If there is none, starts one within this process,
     /// which only listens on the Unix socket; `command` is the command that it belongs to, and
     /// `resumes` whether it resumes the turns that the previous stop interrupted.
@@ -142,7 +142,7 @@ impl Connection {
     /// Sends a request and returns its response, whose body may still be on its way.
     ///
     /// # Errors
-    /// The error is a [`Refused`] if the server answers with another status than success.
+    /// The error is an [`ApiRefusal`] if the server answers with another status than success.
     pub(super) async fn request(
         &self,
         method: Method,
@@ -270,7 +270,7 @@ impl Connection {
             None => reason,
         };
         let code = code.to_owned();
-        anyhow::Error::new(Refused {
+        anyhow::Error::new(ApiRefusal {
             status,
             code,
             message,
@@ -301,7 +301,7 @@ pub(super) fn download(
     path: &str,
     write: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let connection = Connection::running(database)?.ok_or_else(|| in_use(database))?;
+    let connection = ServerConnection::running(database)?.ok_or_else(|| in_use(database))?;
     runtime()?.block_on(connection.download(path, write))
 }
 
@@ -357,7 +357,7 @@ mod tests {
             connection.write_all(BEGINNING).await.unwrap();
             connection
         };
-        let client = Connection::running(&database).unwrap().unwrap();
+        let client = ServerConnection::running(&database).unwrap().unwrap();
         let sending = client.request(Method::GET, "/", None);
         let (response, connection) = tokio::join!(sending, answering);
         let mut response = response.unwrap();

@@ -44,7 +44,7 @@ fn used(command: &str) -> Option<&'static [&'static str]> {
     match command {
         "serve" | "settings" => None,
         "agents" => Some(&["DATA_DIR"]),
-        "sessions" => Some(&EMBEDDED),
+        "chat" | "sessions" => Some(&EMBEDDED),
         "healthcheck" => Some(&ADDRESS),
         "jwt" => Some(&JWT),
         "check" | "compact" | "backup" | "restore" | "export" | "import" => Some(&DATABASE),

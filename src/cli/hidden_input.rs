@@ -12,12 +12,13 @@ const MAX_LINE: u64 = 4096;
 pub(super) struct Modes(Option<Termios>);
 
 impl Modes {
-    /// Remembers the modes, for a process that may end while it waits for input.
+    /// Remembers the modes.
     pub(super) fn save() -> Self {
         Self(tcgetattr(io::stdin()).ok())
     }
 
-    fn without_echo() -> Self {
+    /// Stops showing what is typed.
+    pub(super) fn without_echo() -> Self {
         let saved = Self::save();
         if let Some(modes) = &saved.0 {
             let mut quiet = modes.clone();

@@ -3,6 +3,7 @@
 mod agent_names;
 mod agents;
 mod backup;
+mod chat;
 mod check;
 mod columns;
 mod commands;
@@ -100,6 +101,7 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
             output::unless_closed(out.write_all(&script).and_then(|()| out.flush()))
         }
         CliCommand::Serve => with_config(&serve::run),
+        CliCommand::Chat(args) => with_config(&|config| chat::run(config, &args)),
         CliCommand::Agents {
             probe,
             json,

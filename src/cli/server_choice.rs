@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IsTerminal as _};
 use reqwest::{StatusCode, Url};
 use secrecy::SecretString;
 
-use super::connection::{Connection, Refused};
+use super::connection::{ApiRefusal, ServerConnection};
 use super::data_dir;
 use super::hidden_input;
 use super::usage_error::UsageError;
@@ -22,12 +22,12 @@ pub(super) async fn connect_to_stored(
     config: &Config,
     url: Option<&str>,
     command: &str,
-) -> anyhow::Result<Connection> {
+) -> anyhow::Result<ServerConnection> {
     if let Some(url) = url {
         return connect_elsewhere(config, url).await;
     }
     let database = config.storage.database();
-    if let Some(running) = Connection::running(&database)? {
+    if let Some(running) = ServerConnection::running(&database)? {
         return Ok(running);
     }
     // A server would create it.
@@ -37,23 +37,26 @@ pub(super) async fn connect_to_stored(
     {
         return Err(data_dir::io_error(ErrorKind::NotFound.into(), &database));
     }
-    Connection::open(config, command, false).await
+    ServerConnection::open(config, command, false).await
 }
 
 /// Connects to the server at an address, with the token of the environment or of a prompt if it asks
 /// for one.
-async fn connect_elsewhere(config: &Config, url: &str) -> anyhow::Result<Connection> {
+pub(super) async fn connect_elsewhere(
+    config: &Config,
+    url: &str,
+) -> anyhow::Result<ServerConnection> {
     let url = server_url(url)?;
     let token = config.environment.get(TOKEN);
     let can_ask = token.is_none() && io::stdin().is_terminal();
-    let connection = Connection::remote(&url, token)?;
+    let connection = ServerConnection::remote(&url, token)?;
     match connection.user().await {
         Ok(_) => Ok(connection),
         Err(error) if can_ask && is_unauthorized(&error) => {
             let Some(token) = ask_token(&url).await? else {
                 return Err(error);
             };
-            let connection = Connection::remote(&url, Some(token))?;
+            let connection = ServerConnection::remote(&url, Some(token))?;
             connection.user().await?;
             Ok(connection)
         }
@@ -79,6 +82,23 @@ fn server_url(text: &str) -> Result<Url, UsageError> {
 }
 
 fn is_unauthorized(error: &anyhow::Error) -> bool {
-    let refused: Option<&Refused> = error.downcast_ref();
+    let refused: Option<&ApiRefusal> = error.downcast_ref();
     refused.is_some_and(|refused| refused.status == StatusCode::UNAUTHORIZED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_an_http_scheme_and_no_password() {
+        for url in ["http://h:3000", "https://h/path/"] {
+            assert!(server_url(url).is_ok(), "{url}");
+        }
+        for url in ["h:3000", "ftp://h", "http://token@h", ""] {
+            let error = server_url(url).unwrap_err().to_string();
+            assert!(error.contains("such as https://"), "{error}");
+            assert!(!error.contains("token@"), "{error}");
+        }
+    }
 }

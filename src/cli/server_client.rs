@@ -32,15 +32,19 @@ pub(super) fn try_connect(database: &Path) -> rustix::io::Result<()> {
 /// Returns the error of a command that cannot run while another process holds the database.
 pub(super) fn in_use(database: &Path) -> anyhow::Error {
     let path = database.display();
-    if let Some(holder) = ServerLock::holder(atomic_file::parent_dir(database)) {
-        return anyhow::anyhow!("{holder} holds {path}; stop it first");
-    }
-    match try_connect(database) {
-        Ok(()) | Err(Errno::ACCESS | Errno::PERM | Errno::AGAIN) => {
-            anyhow::anyhow!("a server holds {path}; stop it first")
-        }
+    let holder = ServerLock::holder(atomic_file::parent_dir(database));
+    let has_socket = matches!(
+        try_connect(database),
+        Ok(()) | Err(Errno::ACCESS | Errno::PERM | Errno::AGAIN)
+    );
+    match (holder, has_socket) {
+        (Some(holder), true) => anyhow::anyhow!("{holder} holds {path}; stop it first"),
+        (None, true) => anyhow::anyhow!("a server holds {path}; stop it first"),
+        (Some(holder), false) => anyhow::anyhow!(
+            "{holder} holds {path} without a socket for commands, as its log says; stop it first"
+        ),
         // There is no socket, or a crash has left it.
-        Err(_) => anyhow::anyhow!(
+        (None, false) => anyhow::anyhow!(
             "another process holds {path}: a command of sessiond that has not ended yet, or a \
              server without a socket for commands, whose log says why; wait until the command has \
              ended, or stop the server"
@@ -77,7 +81,7 @@ pub(super) async fn text(response: Response) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::connection::Connection;
+    use super::super::connection::ServerConnection;
     use super::*;
 
     #[test]
@@ -99,7 +103,7 @@ mod tests {
         assert!(!waiting.is_empty() && waiting.len() < 10_000);
         let message = in_use(&database).to_string();
         assert!(message.contains("a server holds"), "{message}");
-        let connected = Connection::running(&database).map(|_| ());
+        let connected = ServerConnection::running(&database).map(|_| ());
         let message = connected.unwrap_err().to_string();
         assert!(message.contains("does not answer"), "{message}");
     }

@@ -1,80 +1,44 @@
 //! `sessiond agents new` on a terminal.
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Command, ExitStatus};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::stand_in::{AGENT, OTHER, StandIn};
-use crate::support::process;
-use crate::support::terminal::terminal;
+use crate::support::terminal::OnTerminal;
 
-/// A command on a terminal, and what it has shown.
-struct OnTerminal {
+/// A command on a terminal, and the directory in which it runs.
+struct Running {
     home: TempDir,
-    child: Child,
-    terminal: File,
-    shown: String,
+    terminal: OnTerminal,
 }
 
-impl OnTerminal {
+impl Running {
     fn start(args: &[&str]) -> Self {
         let home = TempDir::with_prefix("sessiond-test-").unwrap();
-        let (terminal, program) = terminal();
         let mut command = Command::new(env!("CARGO_BIN_EXE_sessiond"));
         command
             .args(["agents", "new"])
             .args(args)
             .current_dir(home.path())
-            .env_clear()
-            .stdin(program.try_clone().unwrap())
-            .stdout(program.try_clone().unwrap())
-            .stderr(program);
-        let child = command.spawn().unwrap();
-        // The command's handles go, so that reading ends when the program does.
-        drop(command);
-        Self {
-            home,
-            child,
-            terminal,
-            shown: String::new(),
-        }
+            .env_clear();
+        let terminal = OnTerminal::start(command);
+        Self { home, terminal }
     }
 
     /// Waits until the command shows a text, and enters another.
     fn enter(&mut self, prompt: &str, text: &str) {
-        while !self.shown.ends_with(prompt) {
-            assert!(self.read(), "{prompt:?} was not shown: {}", self.shown);
-        }
-        self.terminal.write_all(text.as_bytes()).unwrap();
+        self.terminal.expect(prompt);
+        self.terminal.enter(text);
     }
 
-    /// Reads what is shown next. Returns whether there was anything.
-    fn read(&mut self) -> bool {
-        let mut piece = [0; 4096];
-        // A terminal that no program has open cannot be read.
-        let length = self.terminal.read(&mut piece).unwrap_or(0);
-        let text = String::from_utf8_lossy(&piece[..length]);
-        self.shown.push_str(&text.replace('\r', ""));
-        length > 0
-    }
-
-    fn finish(mut self) -> (ExitStatus, String, Option<Value>) {
-        while self.read() {}
-        let status = self.child.wait().unwrap();
+    fn finish(self) -> (ExitStatus, String, Option<Value>) {
+        let (status, shown) = self.terminal.finish();
         let path = self.home.path().join("data/agents/ollie.json");
         let file = std::fs::read_to_string(path).ok();
         let file = file.map(|text| serde_json::from_str(&text).unwrap());
-        let shown = std::mem::take(&mut self.shown);
         (status, shown, file)
-    }
-}
-
-impl Drop for OnTerminal {
-    fn drop(&mut self) {
-        process::kill(&mut self.child);
     }
 }
 
@@ -91,7 +55,7 @@ async fn a_model_is_chosen_by_its_number() {
     let choosing = tokio::task::spawn_blocking({
         let base = base.clone();
         move || {
-            let mut command = OnTerminal::start(&["Ollie", "--base-url", &base]);
+            let mut command = Running::start(&["Ollie", "--base-url", &base]);
             command.enter("as a number or a name: ", "9\n");
             command.enter("as a number or a name: ", "2\n");
             command.finish()
@@ -118,7 +82,7 @@ async fn an_agent_of_an_elizaos_server_is_chosen() {
     ] } });
     let choosing = tokio::task::spawn_blocking(move || {
         let args = ["Ollie", "--backend", "elizaos", "--base-url", &url];
-        let mut command = OnTerminal::start(&args);
+        let mut command = Running::start(&args);
         command.enter("agent, as a number or a name: ", "1\n");
         command.finish()
     });
@@ -133,7 +97,7 @@ async fn the_end_of_the_input_writes_nothing() {
     let mut stand_in = StandIn::start().await;
     let base = format!("{}/v1", stand_in.url);
     let choosing = tokio::task::spawn_blocking(move || {
-        let mut command = OnTerminal::start(&["Ollie", "--base-url", &base]);
+        let mut command = Running::start(&["Ollie", "--base-url", &base]);
         // Control-D.
         command.enter("as a number or a name [1]: ", "\u{4}");
         command.finish()

@@ -8,13 +8,17 @@
 mod admin;
 mod archive;
 mod backups;
+mod chat;
+mod chat_terminal;
 mod checks;
 mod colors;
 mod damage;
 mod data;
 mod erase_user;
 mod greeting;
+mod issued_jwt;
 mod json;
+#[path = "../support/jwt.rs"]
 mod jwt;
 mod moved;
 mod outputs;
@@ -24,3 +28,4 @@ mod settings;
 mod socket;
 #[path = "../support/mod.rs"]
 mod support;
+mod webhook;

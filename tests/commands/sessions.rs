@@ -1,16 +1,13 @@
 //! `sessions`: on the data, on a running server, and on one elsewhere.
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use sessiond::agents::character::ELIZA_ID;
 
 use super::data::{Home, USER, client, command_on, create_conversations, succeeded};
-use super::support::process;
 use super::support::server::Server;
-use super::support::terminal::terminal;
+use super::support::terminal::OnTerminal;
 
 const KEY: &str = "the tests' key, of thirty-two bytes and more";
 const ADMIN: &str = "for-the-operator-of-the-server";
@@ -237,28 +234,12 @@ async fn sessions_are_deleted_all_or_none() {
 }
 
 /// Runs a command on a terminal, and answers its question. Returns what was shown.
-fn answered(mut command: Command, question: &str, answer: &str) -> (String, Option<i32>) {
-    let (mut shown, theirs) = terminal();
-    let handle = |file: &File| file.try_clone().expect("a second handle");
-    command
-        .stdin(handle(&theirs))
-        .stdout(handle(&theirs))
-        .stderr(theirs);
-    let mut child = command.spawn().expect("it runs");
-    // Closes the handles of the terminal here, so that reading ends when the program does.
-    drop(command);
-    let mut text = String::new();
-    let mut piece = [0; 4096];
-    // Reading fails once no program has the terminal open.
-    while let Ok(length @ 1..) = shown.read(&mut piece) {
-        let asked = text.contains(question);
-        text.push_str(&String::from_utf8_lossy(&piece[..length]));
-        if !asked && text.contains(question) {
-            writeln!(shown, "{answer}").expect("a line");
-        }
-    }
-    let ended = process::wait_at_most(&mut child, std::time::Duration::from_secs(60));
-    (text, ended.expect("it ends").code())
+fn answered(command: Command, question: &str, answer: &str) -> (String, Option<i32>) {
+    let mut program = OnTerminal::start(command);
+    program.expect(question);
+    program.enter(&format!("{answer}\n"));
+    let (status, shown) = program.finish();
+    (shown, status.code())
 }
 
 #[tokio::test]

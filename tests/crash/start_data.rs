@@ -129,10 +129,15 @@ async fn a_second_server_on_the_same_directory_is_refused() {
         .expect(201);
     let builder = Server::builder().env("DATA_DIR", first.data_dir());
     let log = refused(&builder);
+    let holder = format!(
+        "sessiond.redb: another process has the database open; a server (process {}) holds it: \
+         stop it first",
+        first.pid()
+    );
     tells(
         &log,
         &[
-            "sessiond.redb: another process has the database open; stop that process first",
+            &holder,
             "choose another directory with --data-dir or DATA_DIR",
         ],
     );

@@ -16,6 +16,8 @@ pub(crate) struct SseEvent {
     pub(crate) name: String,
     /// The lines of data.
     pub(crate) data: String,
+    /// The id, if the event has one.
+    pub(crate) id: Option<String>,
 }
 
 /// Parses a stream packet by packet.
@@ -82,6 +84,7 @@ impl Parser {
         match field {
             "event" => value.clone_into(&mut self.event.name),
             "data" => self.add_data(value)?,
+            "id" => self.event.id = Some(value.to_owned()),
             // Not in the standard: llama.cpp reported errors so until October 2025.
             "error" => {
                 "error".clone_into(&mut self.event.name);
@@ -114,6 +117,7 @@ mod tests {
         SseEvent {
             name: name.to_owned(),
             data: data.to_owned(),
+            id: None,
         }
     }
 
@@ -125,7 +129,10 @@ mod tests {
         [
             event("", "one"),
             event("", "two\n lines"),
-            event("end", "Grüße 😀"),
+            SseEvent {
+                id: Some("7".to_owned()),
+                ..event("end", "Grüße 😀")
+            },
             event("", "\nx"),
             event("", "last"),
         ]

@@ -4,7 +4,7 @@ use anyhow::bail;
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
-use super::super::connection::{Connection, Refused};
+use super::super::connection::{ApiRefusal, ServerConnection};
 
 const SESSIONS: &str = "/api/messaging/sessions";
 
@@ -29,7 +29,7 @@ fn list_path(parameters: &[(&str, &str)]) -> String {
 
 /// Lists up to `limit` sessions.
 pub(super) async fn list(
-    connection: &Connection,
+    connection: &ServerConnection,
     parameters: &[(&str, &str)],
     limit: usize,
 ) -> anyhow::Result<Found> {
@@ -52,7 +52,7 @@ pub(super) async fn list(
 
 /// Finds up to `limit` messages.
 pub(super) async fn search(
-    connection: &Connection,
+    connection: &ServerConnection,
     query: &Value,
     limit: usize,
 ) -> anyhow::Result<Found> {
@@ -73,7 +73,7 @@ pub(super) async fn search(
 }
 
 /// Returns a session, active or retained. `None` if there is none that the client may see.
-pub(super) async fn find(connection: &Connection, id: &str) -> anyhow::Result<Option<Value>> {
+pub(super) async fn find(connection: &ServerConnection, id: &str) -> anyhow::Result<Option<Value>> {
     let found = connection
         .json(Method::GET, &format!("{SESSIONS}/{id}"), None)
         .await;
@@ -94,7 +94,7 @@ pub(super) async fn find(connection: &Connection, id: &str) -> anyhow::Result<Op
 
 /// Returns the last messages of a session, oldest first.
 pub(super) async fn last_messages(
-    connection: &Connection,
+    connection: &ServerConnection,
     id: &str,
     limit: u8,
 ) -> anyhow::Result<Vec<Value>> {
@@ -110,7 +110,7 @@ pub(super) async fn last_messages(
 }
 
 /// Deletes a session.
-pub(super) async fn delete(connection: &Connection, id: &str) -> anyhow::Result<()> {
+pub(super) async fn delete(connection: &ServerConnection, id: &str) -> anyhow::Result<()> {
     let path = format!("{SESSIONS}/{id}");
     connection
         .json(Method::DELETE, &path, None)
@@ -119,7 +119,7 @@ pub(super) async fn delete(connection: &Connection, id: &str) -> anyhow::Result<
 }
 
 /// Deletes all sessions of a user. Returns their number.
-pub(super) async fn erase(connection: &Connection, user: &str) -> anyhow::Result<u64> {
+pub(super) async fn erase(connection: &ServerConnection, user: &str) -> anyhow::Result<u64> {
     let path = list_path(&[("userId", user)]);
     let erased = connection.json(Method::DELETE, &path, None).await?;
     match erased["deleted"].as_u64() {
@@ -135,6 +135,6 @@ fn take(from: &mut Value, to: &mut Vec<Value>) {
 }
 
 fn is_refused(error: &anyhow::Error, code: &str) -> bool {
-    let refused: Option<&Refused> = error.downcast_ref();
+    let refused: Option<&ApiRefusal> = error.downcast_ref();
     refused.is_some_and(|refused| refused.code == code)
 }

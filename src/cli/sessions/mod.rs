@@ -17,7 +17,7 @@ use self::args::{DeleteArgs, ListArgs, SearchArgs, SessionsAction, ShowArgs};
 use self::text::AgentNames;
 use super::agent_names::{agents, named};
 use super::check::counted;
-use super::connection::Connection;
+use super::connection::ServerConnection;
 use super::hidden_input::Modes;
 use super::output::{note, print, print_json};
 use super::usage_error::UsageError;
@@ -102,7 +102,7 @@ fn uuid(text: &str, thing: &str, hint: &str) -> Result<(), UsageError> {
     )))
 }
 
-async fn act(connection: &Connection, args: &SessionsArgs) -> anyhow::Result<()> {
+async fn act(connection: &ServerConnection, args: &SessionsArgs) -> anyhow::Result<()> {
     match &args.action {
         SessionsAction::List(list) => self::list(connection, list, args.json).await,
         SessionsAction::Show(show) => self::show(connection, show, args.json).await,
@@ -111,7 +111,7 @@ async fn act(connection: &Connection, args: &SessionsArgs) -> anyhow::Result<()>
     }
 }
 
-async fn list(connection: &Connection, args: &ListArgs, is_json: bool) -> anyhow::Result<()> {
+async fn list(connection: &ServerConnection, args: &ListArgs, is_json: bool) -> anyhow::Result<()> {
     let agent = agent_id(connection, args.agent.as_deref()).await?;
     let user = user(connection, args.user.as_deref()).await?;
     let mut parameters = vec![("status", args.status.as_str()), ("include", "lastMessage")];
@@ -136,7 +136,7 @@ async fn list(connection: &Connection, args: &ListArgs, is_json: bool) -> anyhow
     print(&text::list(&found.items, &names, Clock::system().now()))
 }
 
-async fn show(connection: &Connection, args: &ShowArgs, is_json: bool) -> anyhow::Result<()> {
+async fn show(connection: &ServerConnection, args: &ShowArgs, is_json: bool) -> anyhow::Result<()> {
     let session = find(connection, &args.id).await?;
     let messages = api::last_messages(connection, &args.id, args.messages).await?;
     if is_json {
@@ -147,7 +147,11 @@ async fn show(connection: &Connection, args: &ShowArgs, is_json: bool) -> anyhow
     print(&text::session(&session, &messages, &names, now))
 }
 
-async fn search(connection: &Connection, args: &SearchArgs, is_json: bool) -> anyhow::Result<()> {
+async fn search(
+    connection: &ServerConnection,
+    args: &SearchArgs,
+    is_json: bool,
+) -> anyhow::Result<()> {
     let agent = agent_id(connection, args.agent.as_deref()).await?;
     let mut query = json!({ "query": args.text });
     for (field, value) in [("agentId", agent.as_ref()), ("userId", args.user.as_ref())] {
@@ -173,7 +177,11 @@ async fn search(connection: &Connection, args: &SearchArgs, is_json: bool) -> an
     print(&text::found(&found.items, &args.text, &names))
 }
 
-async fn delete(connection: &Connection, args: &DeleteArgs, is_json: bool) -> anyhow::Result<()> {
+async fn delete(
+    connection: &ServerConnection,
+    args: &DeleteArgs,
+    is_json: bool,
+) -> anyhow::Result<()> {
     let deleted = match &args.user {
         Some(user) => {
             let question = format!("Delete all sessions of the user {user}, active and expired?");
@@ -189,7 +197,7 @@ async fn delete(connection: &Connection, args: &DeleteArgs, is_json: bool) -> an
 }
 
 /// Deletes the sessions if all of them exist. Returns their number.
-async fn delete_each(connection: &Connection, args: &DeleteArgs) -> anyhow::Result<u64> {
+async fn delete_each(connection: &ServerConnection, args: &DeleteArgs) -> anyhow::Result<u64> {
     let ids: BTreeSet<_> = args.ids.iter().map(|id| id.to_lowercase()).collect();
     let mut sessions = Vec::new();
     for id in &ids {
@@ -223,7 +231,7 @@ async fn confirm(args: &DeleteArgs, question: String) -> anyhow::Result<()> {
     bail!("nothing was deleted")
 }
 
-async fn find(connection: &Connection, id: &str) -> anyhow::Result<Value> {
+async fn find(connection: &ServerConnection, id: &str) -> anyhow::Result<Value> {
     let session = api::find(connection, &id.to_lowercase()).await?;
     session.with_context(|| {
         format!("there is no session {id}; it never existed, or it was deleted or removed")
@@ -231,7 +239,10 @@ async fn find(connection: &Connection, id: &str) -> anyhow::Result<Value> {
 }
 
 /// Returns the id of the agent with a name or an id.
-async fn agent_id(connection: &Connection, name: Option<&str>) -> anyhow::Result<Option<String>> {
+async fn agent_id(
+    connection: &ServerConnection,
+    name: Option<&str>,
+) -> anyhow::Result<Option<String>> {
     match name {
         None => Ok(None),
         // An agent that is not there any more may have sessions.
@@ -244,14 +255,17 @@ async fn agent_id(connection: &Connection, name: Option<&str>) -> anyhow::Result
 }
 
 /// Returns the user whose sessions are listed: a client with a user's token may only list its own.
-async fn user(connection: &Connection, given: Option<&str>) -> anyhow::Result<Option<String>> {
+async fn user(
+    connection: &ServerConnection,
+    given: Option<&str>,
+) -> anyhow::Result<Option<String>> {
     match given {
         Some(user) => Ok(Some(user.to_owned())),
         None => connection.user().await,
     }
 }
 
-async fn names(connection: &Connection) -> anyhow::Result<AgentNames> {
+async fn names(connection: &ServerConnection) -> anyhow::Result<AgentNames> {
     let agents = agents(connection).await?;
     Ok(agents
         .into_iter()
