@@ -101,10 +101,10 @@ impl Schedule {
                 .mode(0o700)
                 .create(&self.directory);
         }
-        match fs::metadata(&self.directory)?.is_dir() {
-            true => Ok(()),
-            false => Err(io::ErrorKind::NotADirectory.into()),
+        if fs::metadata(&self.directory)?.is_dir() {
+            return Ok(());
         }
+        Err(io::ErrorKind::NotADirectory.into())
     }
 
     fn remove_oldest(&self) -> io::Result<()> {

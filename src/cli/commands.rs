@@ -1,5 +1,10 @@
 //! The commands, their arguments and their help.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "the documentation of an argument is its text in `--help`"
+)]
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,8 +62,8 @@ pub(super) enum CliCommand {
     /// Talk to an agent from the terminal
     ///
     /// It talks through the running server, or through one within this command if none runs. On a
-    /// terminal `/help` lists the commands of a chat. Through a pipe each line is a message and each
-    /// reply is printed as text; the exit code is 1 if a message gets no reply.
+    /// terminal `/help` lists the commands of a chat. Through a pipe each line is a message and
+    /// each reply is printed as text; the exit code is 1 if a message gets no reply.
     #[command(after_help = "Example:\n  sessiond chat --agent Eliza")]
     Chat(ChatArgs),
 
@@ -68,8 +73,7 @@ Examples:
   sessiond sessions list --query garden
   sessiond sessions list --url https://sessions.example
 
-They are those of the running server, of the server at --url, or without a server those in the data
-directory.")]
+Without a running server and --url, they are those in the data directory.")]
     Sessions(SessionsArgs),
 
     /// List the agents and their models; `agents new` connects one

@@ -12,7 +12,7 @@ const MAX_LINE: u64 = 4096;
 pub(super) struct Modes(Option<Termios>);
 
 impl Modes {
-    /// Remembers the modes, for a process that may end while it waits for input.
+    /// Remembers the modes.
     pub(super) fn save() -> Self {
         Self(tcgetattr(io::stdin()).ok())
     }

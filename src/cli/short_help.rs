@@ -78,6 +78,8 @@ fn template() -> StyledStr {
 
 #[cfg(test)]
 mod tests {
+    use clap::error::ErrorKind;
+
     use super::super::command as full_command;
     use super::*;
 
@@ -111,10 +113,13 @@ mod tests {
     #[test]
     fn it_names_every_command() {
         let help = help("sessiond", 100);
+        let (_, others) = help.split_once("Other commands: ").unwrap();
+        let (others, _) = others.split_once(".\n").unwrap();
+        let others: Vec<_> = others.split(", ").collect();
         for command in Cli::command().get_subcommands() {
             let name = command.get_name();
             let is_listed = help.contains(&format!("\n  {name} "));
-            let is_named = help.replace(['.', ':'], ",").contains(&format!(" {name},"));
+            let is_named = others.contains(&name);
             assert!(is_listed != is_named, "{name}: {help}");
         }
     }
@@ -147,14 +152,7 @@ mod tests {
             let matches = program.try_get_matches_from(&arguments).unwrap();
             assert_eq!(matches.subcommand_name(), Some("check"));
         }
-        let kind = |line: &str| {
-            let parsed = command().try_get_matches_from(line.split(' '));
-            parsed.unwrap_err().kind()
-        };
-        assert_eq!(kind("sessiond -h"), clap::error::ErrorKind::DisplayHelp);
-        assert_eq!(
-            kind("sessiond help -h"),
-            clap::error::ErrorKind::DisplayHelp
-        );
+        let help = command().try_get_matches_from(["sessiond", "-h"]);
+        assert_eq!(help.unwrap_err().kind(), ErrorKind::DisplayHelp);
     }
 }

@@ -9,9 +9,9 @@ use sessiond::agents::character::ELIZA_ID;
 use sessiond::domain::derived_id::derive_uuid;
 
 use super::data::{Home, USER, client, command_on, succeeded};
+use super::jwt;
 use super::support::process;
 use super::support::server::Server;
-use super::tokens;
 use super::webhook::Webhook;
 
 const SESSIONS: &str = "/api/messaging/sessions";
@@ -216,12 +216,12 @@ fn a_remote_server_takes_the_token_from_the_environment() {
 #[tokio::test]
 async fn a_user_of_a_remote_server_talks_as_itself() {
     let server = Server::builder()
-        .env("JWT_SECRET", tokens::KEY)
+        .env("JWT_SECRET", jwt::KEY)
         .env("SESSIOND_ADMIN_TOKEN", TOKEN)
         .start();
     let home = Home::new();
     let mut command = home.command(&["chat", "--url", server.url()]);
-    command.env("SESSIOND_TOKEN", tokens::token(USER, 4_000_000_000));
+    command.env("SESSIOND_TOKEN", jwt::token(USER, 4_000_000_000));
     succeeded(&chat(command, "Hello.\n"));
     let listed = get(&server, &format!("{SESSIONS}?userId={USER}")).await;
     assert_eq!(listed["total"], 1, "{listed}");

@@ -76,7 +76,8 @@ const CASES: [(&[(&str, &str)], bool); 8] = [
 #[test]
 fn a_start_on_a_terminal_has_colours_unless_the_environment_disables_them() {
     for (variables, expected) in CASES {
-        let mut command = server(&Home::new(), variables);
+        let home = Home::new();
+        let mut command = server(&home, variables);
         command.env("MAX_CONNECTIONS", "0");
         let shown = on_terminal(command, GREETED);
         // A line of the log, and one of the greeting.

@@ -1,11 +1,9 @@
 //! What `serve` prints on a terminal once it listens, and that nothing else gets it.
 
-use std::io::Read as _;
 use std::process::Command;
 
 use super::data::{Home, succeeded};
-use super::support::process;
-use super::support::terminal::terminal;
+use super::support::terminal::OnTerminal;
 
 const END: &str = "Ctrl-C stops it.";
 
@@ -20,34 +18,15 @@ fn server(home: &Home, variables: &[(&str, &str)]) -> Command {
 
 /// Returns what a server shows on a terminal until it contains a text, and what it shows until it
 /// has stopped after that.
-fn shown_until(mut command: Command, until: &str) -> (String, String) {
-    let (mut shown, theirs) = terminal();
-    command
-        .stdout(theirs.try_clone().expect("a second handle"))
-        .stderr(theirs);
-    let mut child = command.spawn().expect("it runs");
-    drop(command);
-    let (mut before, mut after) = (String::new(), String::new());
-    let mut piece = [0; 4096];
-    // Reading fails once no program has the terminal open.
-    while let Ok(length @ 1..) = shown.read(&mut piece) {
-        let text = String::from_utf8_lossy(&piece[..length]).replace('\r', "");
-        if before.contains(until) {
-            after.push_str(&text);
-            continue;
-        }
-        before.push_str(&text);
-        if before.contains(until) {
-            let pid = child.id().to_string();
-            let asked = Command::new("sh")
-                .args(["-c", r#"kill -s TERM "$0""#, &pid])
-                .status();
-            assert!(asked.expect("a shell").success());
-        }
-    }
-    let ended = process::wait_at_most(&mut child, std::time::Duration::from_secs(60));
-    assert!(ended.expect("it ends").success(), "{before}{after}");
-    (before, after)
+fn shown_until(command: Command, until: &str) -> (String, String) {
+    let mut server = OnTerminal::start(command);
+    server.expect(until);
+    let before = server.shown();
+    server.signal("TERM");
+    let (status, all) = server.finish();
+    assert!(status.success(), "{all}");
+    let (_, after) = all.split_at(before.len());
+    (before, after.to_owned())
 }
 
 #[test]
@@ -56,7 +35,7 @@ fn a_terminal_shows_where_the_server_is_then_the_log() {
     std::fs::create_dir_all(home.path("data/agents")).expect("a directory");
     std::fs::write(
         home.path("data/agents/ollie.json"),
-        r#"{"name": "Ol\u001b[2Jlie", "settings": {"backend": {"type": "openai", "model": "m"}}}"#,
+        r#"{"name": "Ol\u001b[2Jlie", "settings": {"backend": {"type": "openai", "model": "m", "baseUrl": "http://127.0.0.1:9/v1"}}}"#,
     )
     .expect("a file");
     let (shown, log) = shown_until(server(&home, &[]), END);

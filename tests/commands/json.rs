@@ -78,7 +78,7 @@ async fn a_check_lists_the_faults() {
 
 #[test]
 fn the_health_of_a_server() {
-    let server = Server::start();
+    let mut server = Server::start();
     let address = server.url().trim_start_matches("http://").to_owned();
     for (arguments, status) in [
         (&["healthcheck", "--json"][..], "healthy"),
@@ -89,7 +89,7 @@ fn the_health_of_a_server() {
         assert_eq!(parsed(&succeeded(&output)), expected);
     }
     let mut command = command_on(&server, &["healthcheck", "--json"]);
-    drop(server);
+    server.kill9();
     let (found, error) = failed(&command.output().expect("it runs"));
     assert_eq!(found["ok"], false);
     assert_eq!(found["address"], json!(address));

@@ -16,7 +16,9 @@ mod damage;
 mod data;
 mod erase_user;
 mod greeting;
+mod issued_jwt;
 mod json;
+#[path = "../support/jwt.rs"]
 mod jwt;
 mod moved;
 mod outputs;
@@ -26,6 +28,4 @@ mod settings;
 mod socket;
 #[path = "../support/mod.rs"]
 mod support;
-#[path = "../support/jwt.rs"]
-mod tokens;
 mod webhook;

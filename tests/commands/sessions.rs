@@ -1,16 +1,13 @@
 //! `sessions`: on the data, on a running server, and on one elsewhere.
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use sessiond::agents::character::ELIZA_ID;
 
 use super::data::{Home, USER, client, command_on, create_conversations, succeeded};
-use super::support::process;
 use super::support::server::Server;
-use super::support::terminal::terminal;
+use super::support::terminal::OnTerminal;
 
 const KEY: &str = "the tests' key, of thirty-two bytes and more";
 const ADMIN: &str = "for-the-operator-of-the-server";
@@ -46,6 +43,12 @@ fn failed(output: &Output, code: i32) -> String {
 
 /// Creates a session with a title and a message, both with control characters.
 async fn create_hostile(server: &Server) -> String {
+    let created = try_create_hostile(server).await;
+    created.expect("it does not expire before the message")
+}
+
+/// Does the same, or returns `None` if the session has expired before the message.
+async fn try_create_hostile(server: &Server) -> Option<String> {
     let body = json!({
         "agentId": ELIZA_ID.to_string(), "userId": UNKNOWN,
         "metadata": { "title": "roses \u{1b}]0;gotcha\u{7}\u{9b}2J" },
@@ -57,8 +60,13 @@ async fn create_hostile(server: &Server) -> String {
     let message = json!({ "content": "My roses \u{1b}[31m are\nill", "transport": "http" });
     let sent = client().post(format!("{sessions}/{id}/messages"));
     let sent = sent.json(&message).send().await.expect("an answer");
-    assert_eq!(sent.status(), 201);
-    id
+    match sent.status().as_u16() {
+        410 => None,
+        status => {
+            assert_eq!(status, 201);
+            Some(id)
+        }
+    }
 }
 
 #[tokio::test]
@@ -133,32 +141,40 @@ async fn sessions_of_a_running_server_are_listed_shown_and_searched() {
 
 #[tokio::test]
 async fn without_a_server_the_data_are_read_and_expired_sessions_shown() {
+    // 30 minutes are 3 s.
     let mut server = Server::builder()
-        .env("SESSION_TIME_SCALE", "60000")
+        .env("SESSION_TIME_SCALE", "600")
         .env("SESSION_RETENTION_MINUTES", "5256000")
         .start();
-    let session = create_hostile(&server).await;
-    // 30 minutes of session time.
-    let listed = loop {
-        let listed = parsed(&on(&server, &["list", "--status", "expired", "--json"]));
-        if !ids(&listed).is_empty() {
-            break listed;
+    let session = loop {
+        if let Some(session) = try_create_hostile(&server).await {
+            break session;
         }
     };
-    assert_eq!(ids(&listed), [session.as_str()]);
+    loop {
+        let listed = parsed(&on(&server, &["list", "--status", "expired", "--json"]));
+        if ids(&listed).contains(&session.as_str()) {
+            break;
+        }
+    }
     assert!(server.terminate().success());
     let home = Home::with_data_of(&server);
     let shown = home.succeeds(&["sessions", "show", &session]);
     assert!(shown.contains("expired, retained until "), "{shown}");
     assert!(shown.contains("My roses"), "{shown}");
     let listed = home.succeeds(&["sessions", "list", "--status=all", "--json"]);
-    assert_eq!(ids(&serde_json::from_str(&listed).expect("JSON")).len(), 1);
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert!(ids(&listed).contains(&session.as_str()), "{listed}");
+    let before = ids(&listed).len();
     let found = home.succeeds(&["sessions", "search", "roses"]);
     assert!(found.contains(&session), "{found}");
-    assert!(home.succeeds(&["check"]).contains("sound, 1 session"));
+    assert!(home.succeeds(&["check"]).contains("sound"));
     let deleted = home.succeeds(&["sessions", "delete", "--yes", &session]);
     assert_eq!(deleted, "deleted 1 session\n");
-    assert_eq!(home.succeeds(&["export"]).lines().count(), 1);
+    let listed = home.succeeds(&["sessions", "list", "--status=all", "--json"]);
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(ids(&listed).len(), before - 1);
+    assert!(!ids(&listed).contains(&session.as_str()), "{listed}");
 }
 
 #[test]
@@ -218,28 +234,12 @@ async fn sessions_are_deleted_all_or_none() {
 }
 
 /// Runs a command on a terminal, and answers its question. Returns what was shown.
-fn answered(mut command: Command, question: &str, answer: &str) -> (String, Option<i32>) {
-    let (mut shown, theirs) = terminal();
-    let handle = |file: &File| file.try_clone().expect("a second handle");
-    command
-        .stdin(handle(&theirs))
-        .stdout(handle(&theirs))
-        .stderr(theirs);
-    let mut child = command.spawn().expect("it runs");
-    // Closes the handles of the terminal here, so that reading ends when the program does.
-    drop(command);
-    let mut text = String::new();
-    let mut piece = [0; 4096];
-    // Reading fails once no program has the terminal open.
-    while let Ok(length @ 1..) = shown.read(&mut piece) {
-        let asked = text.contains(question);
-        text.push_str(&String::from_utf8_lossy(&piece[..length]));
-        if !asked && text.contains(question) {
-            writeln!(shown, "{answer}").expect("a line");
-        }
-    }
-    let ended = process::wait_at_most(&mut child, std::time::Duration::from_secs(60));
-    (text, ended.expect("it ends").code())
+fn answered(command: Command, question: &str, answer: &str) -> (String, Option<i32>) {
+    let mut program = OnTerminal::start(command);
+    program.expect(question);
+    program.enter(&format!("{answer}\n"));
+    let (status, shown) = program.finish();
+    (shown, status.code())
 }
 
 #[tokio::test]

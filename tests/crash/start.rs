@@ -136,7 +136,8 @@ fn the_data_is_accessible_only_to_its_owner() {
             names.push(file.file_name());
         }
         names.sort();
-        assert_eq!(names, ["agents", "sessiond.redb", "sessiond.sock"]);
+        let expected = ["agents", "sessiond.lock", "sessiond.redb", "sessiond.sock"];
+        assert_eq!(names, expected);
         server.restart();
     }
 }

@@ -125,7 +125,9 @@ impl<'a> Events<'a> {
                 self.received.push_back(StreamedEvent::Lost);
                 continue;
             };
-            events.into_iter().for_each(|event| self.receive(event));
+            for event in events {
+                self.receive(event);
+            }
         }
     }
 

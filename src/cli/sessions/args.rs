@@ -1,5 +1,10 @@
 //! The arguments of `sessiond sessions`.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "the documentation of an argument is its text in `--help`"
+)]
+
 use clap::{Args, Subcommand, ValueEnum};
 
 /// The arguments of `sessiond sessions`.
