@@ -11,7 +11,7 @@ fn names() -> AgentNames {
     [(AGENT.to_owned(), "Eliza".to_owned())].into()
 }
 
-fn sample(metadata: Value) -> Value {
+fn sample(metadata: &Value) -> Value {
     json!({
         "sessionId": ID, "agentId": AGENT, "userId": USER,
         "createdAt": "2023-11-14T21:13:20.000Z", "lastActivity": "2023-11-14T22:10:20.000Z",
@@ -24,9 +24,9 @@ fn sample(metadata: Value) -> Value {
 #[test]
 fn a_session_has_two_lines_of_at_most_80_columns() {
     let sessions = [
-        sample(json!({ "title": "Garden plans" })),
-        sample(json!({})),
-        sample(json!({ "title": "x".repeat(500) })),
+        sample(&json!({ "title": "Garden plans" })),
+        sample(&json!({})),
+        sample(&json!({ "title": "x".repeat(500) })),
     ];
     let shown = list(&sessions, &names(), NOW);
     let first = format!("{ID}  3 min ago  27 min left  Eliza");
@@ -50,7 +50,7 @@ fn a_session_has_two_lines_of_at_most_80_columns() {
 
 #[test]
 fn an_agent_that_is_gone_is_shown_by_its_id() {
-    let mut session = sample(json!({ "title": "t" }));
+    let mut session = sample(&json!({ "title": "t" }));
     session["timeRemaining"] = json!(0);
     let shown = list(&[session], &AgentNames::new(), NOW);
     assert!(
@@ -65,7 +65,7 @@ fn details_and_messages_are_shown_without_control_characters() {
         json!({ "content": "Hi\u{7}\n\tthere", "isAgent": false, "createdAt": "T1\u{9b}" }),
         json!({ "content": "Hello.\r\n", "isAgent": true, "createdAt": "T2" }),
     ];
-    let mut ended = sample(json!({ "title": "a\u{1b}]0;b\u{7}" }));
+    let mut ended = sample(&json!({ "title": "a\u{1b}]0;b\u{7}" }));
     ended["retainedUntil"] = json!("2023-11-21T22:40:20.000Z");
     let shown = session(&ended, &messages, &names(), NOW);
     for line in [
