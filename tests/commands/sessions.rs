@@ -107,7 +107,7 @@ async fn sessions_of_a_running_server_are_listed_shown_and_searched() {
     let shown = lines(&server, &["show", &hostile.to_uppercase()]);
     for expected in [
         format!("session        {hostile}"),
-        format!("agent          Eliza {}", ELIZA_ID),
+        format!("agent          Eliza {ELIZA_ID}"),
         "  My roses  [31m are".to_owned(),
         "  ill".to_owned(),
     ] {
@@ -124,7 +124,10 @@ async fn sessions_of_a_running_server_are_listed_shown_and_searched() {
     assert_eq!(messages[1]["isAgent"], true);
 
     let found = lines(&server, &["search", "ROSES", "--user", UNKNOWN]);
-    assert!(found.len() >= 2 && found.len() % 2 == 0, "{found:?}");
+    assert!(
+        found.len() >= 2 && found.len().is_multiple_of(2),
+        "{found:?}"
+    );
     assert!(
         found.contains(&"  My roses  [31m are ill".to_owned()),
         "{found:?}"
