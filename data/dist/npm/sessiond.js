@@ -36,8 +36,8 @@ function binary() {
 
 /** Runs the binary as a child, which gets the signals and decides how this process ends. */
 function runAsChild(file, args) {
-  const child = spawn(file, args, { stdio: "inherit" });
-  child.on("error", (error) => fail(`${file} cannot be started: ${error.message}`));
+  let child;
+  // Before the start, so that no signal ends only this process.
   for (const signal of FORWARDED) {
     process.on(signal, () => {
       // A terminal interrupts the child itself, and it should see one Ctrl-C once.
@@ -46,6 +46,8 @@ function runAsChild(file, args) {
       }
     });
   }
+  child = spawn(file, args, { stdio: "inherit" });
+  child.on("error", (error) => fail(`${file} cannot be started: ${error.message}`));
   child.on("exit", (code, signal) => {
     if (signal === null) {
       process.exit(code);
