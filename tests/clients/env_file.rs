@@ -80,7 +80,7 @@ fn documented() -> String {
     let (_, rest) = page
         .split_once("A `.env` file is read as")
         .expect("its section");
-    let (_, rest) = rest.split_once("```sh\n").expect("an example");
+    let (_, rest) = rest.split_once("```ini\n").expect("an example");
     let (example, _) = rest.split_once("```").expect("its end");
     example.to_owned()
 }
