@@ -78,7 +78,7 @@ test('a newcomer sees that a model server is down and why, repairs it, probes it
 
   const ada = card(page, 'Ada');
   await ada.getByText('Failing', { exact: true }).waitFor();
-  await ada.getByText('The model server cannot be reached.').waitFor();
+  await ada.getByText('The model server is unavailable.').waitFor();
   for (const text of ['openai', 'gemma3', `http://127.0.0.1:${model.port}/v1`, ids.Ada]) assert.ok((await ada.innerText()).includes(text), text);
   await ada.getByRole('button', { name: 'Probe' }).click();
   await ada.getByRole('heading', { name: 'The probe failed' }).waitFor();

@@ -8,6 +8,7 @@ import { failureText } from './failures.js';
 import { ago, count, plural, seconds } from './format.js';
 import { identity } from './identity.js';
 import { noteReply, stateOf, status } from './status.js';
+import { oneLine } from './text.js';
 import { View } from './view.js';
 
 const INTERVAL = 5000;
@@ -16,7 +17,7 @@ const STATES = { working: 'Working', failing: 'Failing', failed: 'Failed recentl
 
 /** What helps against a reason. */
 const REMEDIES = {
-  unavailable: 'Start the server at its address, then probe the agent.',
+  unavailable: 'Start or repair the server at its address, then probe the agent.',
   busy: 'Wait, or raise its limits.',
   too_long: 'Use a model with a longer context.',
   misconfigured: 'Correct the address, the model or the key in the agent’s file, restart the server, then probe the agent.',
@@ -69,7 +70,7 @@ class Card {
 
   take(agent) {
     this.agent = agent;
-    setText(this.name, agent.name || 'An agent without a name');
+    setText(this.name, oneLine(agent.name) || 'An agent without a name');
     if (!this.isAdmin) {
       this.failure.replaceChildren(h('p', { class: 'muted', dir: 'auto' }, agent.bio));
       return;
@@ -82,7 +83,7 @@ class Card {
     if (shown !== this.shown) {
       this.shown = shown;
       this.facts.replaceChildren(...terms([
-        ['Back end', backend], ['Model', model ?? '–'], ['Turns', count(turns)], ['Failures', count(failures)], ['Address', address ?? '–'],
+        ['Back end', backend], ['Model', model ? oneLine(model) : '–'], ['Turns', count(turns)], ['Failures', count(failures)], ['Address', address ?? '–'],
       ]));
       this.ago = lastFailure && timeElement(lastFailure.at);
       this.failure.replaceChildren(...(lastFailure ? failed(['Last failure, ', this.ago], lastFailure) : []));

@@ -5,7 +5,7 @@ import { timeOfDay } from './format.js';
 import { identity } from './identity.js';
 
 const WORDS = {
-  unavailable: 'The model server cannot be reached.',
+  unavailable: 'The model server is unavailable.',
   busy: 'The model server is busy.',
   too_long: 'The conversation is too long for the model.',
   refused: 'The agent declined to reply.',
@@ -27,12 +27,12 @@ export function failureText({ reason, code, message }) {
   return reason === 'refused' && message ? `${known} ${message}` : known;
 }
 
-/** The agent's last failure if it fits the failure of a message, for administrators. */
+/** The agent's last failure if it fits the failure of a message sent at a time in ms, for administrators. */
 export async function failureCause(agentId, reason, sentAt) {
   try {
     if (!(await identity()).isAdmin) return undefined;
     const { lastFailure, address } = (await api.agentStates()).find(({ id }) => id === agentId) ?? {};
-    const delay = Date.parse(lastFailure?.at) - Date.parse(sentAt);
+    const delay = Date.parse(lastFailure?.at) - sentAt;
     if (lastFailure?.reason !== reason || !(delay >= 0 && delay <= LONGEST_TURN)) return undefined;
     const where = address ? ` (${address})` : '';
     return lastFailure.cause && `The agent’s last failure, at ${timeOfDay(lastFailure.at)}${where}: ${lastFailure.cause}`;
@@ -45,7 +45,7 @@ export async function failureCause(agentId, reason, sentAt) {
 /** What a reply lacks, in words. */
 export function shortcoming({ interrupted, truncated, finishReason }) {
   if (interrupted) return 'Stopped before it was complete.';
-  if (truncated) return 'Cut off: the agent’s time was over.';
+  if (truncated) return 'Cut off: the agent took too long, or its reply was.';
   if (finishReason === 'length') return 'Cut off: the model’s limit of tokens was reached.';
   if (finishReason === 'content_filter') return 'Cut off by the model server’s content filter.';
   return undefined;

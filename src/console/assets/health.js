@@ -11,7 +11,7 @@ import { View, requireAdmin } from './view.js';
 const INTERVAL = 5000;
 
 const SUMMARIES = {
-  healthy: 'The last write reached the disk, no damage was found, and no agent is known to fail.',
+  healthy: 'The last write reached the disk, no damage was found, and nothing is known to fail.',
   locked: 'The health requires a token.',
   unreachable: 'The server does not respond. Retrying every five seconds.',
 };
