@@ -27,7 +27,6 @@ SUBSTITUTIONS = {
         # The server that the `.env` file of the commands before belongs to.
         "127.0.0.1:3000/api/auth/me": "{other_server}/api/auth/me",
         **SERVER,
-        "$TOKEN": "$(user-token .env)",
         "01a22975-bed0-7e0a-bbd9-809bc914a859": "{session}",
         "01a2293a83e4780c886527a73147e973000001a2293a8b1b430c814166389339": "{cursor}",
         # The sections after it still use the session.
@@ -35,7 +34,11 @@ SUBSTITUTIONS = {
     },
     "docs/benchmarks.md": {**SERVER, "--token …": "--token secret", "--agent …": "--agent id"},
     "docs/frontend.md": SERVER,
-    "docs/operations.md": {"/backups/": "{root}/backups/", "userId=ID": "userId={other_user}"},
+    "docs/operations.md": {
+        "/backups/": "{root}/backups/",
+        "userId=ID": "userId={other_user}",
+        "01a1fba1-0cf4-72b1-b1f0-1027f3da31c5": "{session}",
+    },
     "docs/realtime.md": {**SERVER, "$SESSION_ID": "{session}"},
     "data/examples/README.md": AGENT,
 }

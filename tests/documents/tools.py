@@ -157,21 +157,6 @@ def pgrep(state, arguments):
     print((state.directory / "server.pid").read_text())
 
 
-def user_token(state, arguments):
-    """Prints a user's token, signed with the JWT_SECRET of a .env file."""
-    import base64
-    import hmac
-    [file] = arguments
-    secret = re.search("^JWT_SECRET=(.+)$", Path(file).read_text(), re.MULTILINE)[1]
-    parts = [{"alg": "HS256", "typ": "JWT"}, {"sub": "ada", "exp": int(time.time()) + 600}]
-
-    def encode(data):
-        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-    text = ".".join(encode(json.dumps(it).encode()) for it in parts)
-    print(f"{text}.{encode(hmac.digest(secret.encode(), text.encode(), 'sha256'))}")
-
-
 def example_agent(program):
     """Runs an example agent until it has replied."""
     def run(state, arguments):
@@ -289,7 +274,7 @@ def files_exist(files):
 
 TOOLS = {
     "sessiond": sessiond, "npx": launcher, "bunx": launcher, "uvx": launcher, "cargo": cargo,
-    "curl": curl, "pgrep": pgrep, "user-token": user_token,
+    "curl": curl, "pgrep": pgrep,
     "python3": example_agent(sys.executable), "node": example_agent(None),
     "ollama": ollama, "npm": npm, "pip": pip,
     "install": install, "chown": chown, "systemctl": systemctl, "docker": docker,
