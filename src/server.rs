@@ -260,18 +260,18 @@ impl Server {
     }
 }
 
-/// Greets the person who has started the server, or logs that it listens.
+/// Greets the person who has started the server, and logs that it listens: programs read the address
+/// there.
 fn announce(address: SocketAddr, greeting: Option<Greeting>, found: OpenReport, app: &App) {
-    let Some(Greeting(greet)) = greeting else {
-        tracing::info!("listening on http://{address}");
-        return;
-    };
-    let agents = app.agents();
-    greet(&Started {
-        address,
-        found,
-        agents,
-    });
+    if let Some(Greeting(greet)) = greeting {
+        let agents = app.agents();
+        greet(&Started {
+            address,
+            found,
+            agents,
+        });
+    }
+    tracing::info!("listening on http://{address}");
 }
 
 /// Opens the store.
