@@ -116,7 +116,8 @@ mod tests {
         let (_, others) = help.split_once("Other commands: ").unwrap();
         let (others, _) = others.split_once(".\n").unwrap();
         let others: Vec<_> = others.split(", ").collect();
-        for command in Cli::command().get_subcommands() {
+        let program = Cli::command();
+        for command in program.get_subcommands().filter(|it| !it.is_hide_set()) {
             let name = command.get_name();
             let is_listed = help.contains(&format!("\n  {name} "));
             let is_named = others.contains(&name);

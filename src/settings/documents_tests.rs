@@ -12,7 +12,7 @@ use super::values::Number;
 use super::*;
 
 /// The numbers of the protocol's contract: default, minimum and maximum.
-const NUMBERS: [(&str, u32, u32, u32); 16] = [
+const NUMBERS: [(&str, u32, u32, u32); 18] = [
     ("SESSION_DEFAULT_TIMEOUT_MINUTES", 30, 1, 10_080),
     ("SESSION_MIN_TIMEOUT_MINUTES", 5, 1, 60),
     ("SESSION_MAX_TIMEOUT_MINUTES", 1_440, 60, 10_080),
@@ -25,6 +25,8 @@ const NUMBERS: [(&str, u32, u32, u32); 16] = [
     ("KEEP_ALIVE_SECONDS", 75, 5, 3_600),
     ("SESSIOND_CACHE_MB", 256, 16, 65_536),
     ("SESSION_VERIFY_INTERVAL_HOURS", 168, 0, 8_760),
+    ("BACKUP_EVERY_HOURS", 0, 0, 8_760),
+    ("BACKUP_KEEP", 7, 1, 1_000),
     ("MAX_PENDING_TURNS", 10_000, 1, 1_000_000),
     ("RATE_LIMIT_CREATES_PER_MINUTE", 0, 0, u32::MAX),
     ("RATE_LIMIT_MESSAGES_PER_MINUTE", 0, 0, u32::MAX),

@@ -310,13 +310,13 @@ async fn the_first_model_of_the_readme_works_as_written() {
     let readme = fs::read_to_string(readme).unwrap();
     let (_, section) = readme.split_once("## A first model\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
-    let variable = "OLLAMA_API_ENDPOINT=http://127.0.0.1:11434 cargo run --release\n";
+    let variable = "OLLAMA_API_ENDPOINT=http://127.0.0.1:11434 sessiond\n";
     assert!(section.contains(variable), "{section}");
 
     let mut stand_in = StandIn::start().await;
     let base = format!("{}/v1", stand_in.url);
     let data_dir = tempfile::tempdir().unwrap();
-    let program = "cargo run --release -- ";
+    let program = "sessiond ";
     let commands: Vec<_> = section
         .lines()
         .filter_map(|line| line.strip_prefix(program))

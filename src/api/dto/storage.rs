@@ -23,8 +23,7 @@ pub(in crate::api) struct StorageAnswer {
     verified_at: Option<Timestamp>,
     /// How many faults it found in pages, index rows and counters. All damaged pages count as one.
     damaged_pages: u64,
-    /// The last backup that the server made by itself or that was downloaded completely; null before
-    /// the first.
+    /// The last backup that was made by itself or downloaded completely; null before the first.
     last_backup: Option<LastBackupInfo>,
 }
 

@@ -28,11 +28,11 @@ pub(super) enum SessionsAction {
     /// List sessions, newest first
     #[command(after_help = "\
 Examples:
-  sessiond sessions list --user 3c90c3cc-0d44-4b50-8888-8dd25736052a --status all
+  sessiond sessions list --status all
   sessiond sessions list --agent Eliza --query garden
 
-A session has two lines: its id, last activity, time left and agent; its user and title (without
-one, the beginning of its last message).
+A session has two lines: its id, last activity, time left and agent; its user
+and title (without one, the beginning of its last message).
 --json prints an array of sessions as GET /api/messaging/sessions has them, with lastMessage.")]
     List(ListArgs),
 
@@ -76,13 +76,12 @@ pub(super) struct ListArgs {
     #[arg(long, value_name = "ID")]
     pub(super) user: Option<String>,
 
-    /// Only sessions with this status
+    /// Only active, only expired, or all sessions
     #[arg(long, value_enum, default_value_t = Status::Active, hide_possible_values = true)]
-    #[arg(value_name = "active|expired|all")]
+    #[arg(value_name = "STATUS")]
     pub(super) status: Status,
 
-    /// Only sessions with this text in their title or other metadata, or with this beginning or end of
-    /// their id or user's id
+    /// Only sessions with this text in their metadata, or at an end of their or their user's id
     #[arg(long, value_name = "TEXT")]
     pub(super) query: Option<String>,
 
