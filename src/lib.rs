@@ -16,10 +16,9 @@
 //! - [`auth`]: authentication, access rules, origins, rate limits.
 //! - [`app`], `connections`: the use cases, shared by all transports: load, let the domain
 //!   decide, commit, notify; the connection limits.
-//! - [`client_events`], [`console`], [`janitor`], [`metrics_sampler`], [`scheduled_backups`],
-//!   [`space`], [`verification`]: events as clients see them; the operator's page; work that only
-//!   the clock starts: expiry, the history of the metrics, backups, free space, verification of the
-//!   file.
+//! - [`client_events`], [`console`], [`janitor`], [`metrics_sampler`], [`scheduled_backups`], [`space`], [`verification`]:
+//!   events as clients see them; the operator's page; work that only the clock starts: expiry, the
+//!   history of the metrics, backups, free space, verification of the file.
 //! - [`api`]: the HTTP API.
 //! - [`realtime`]: the Socket.IO API.
 //! - [`transport`]: the TCP and Unix socket listeners, timeouts, draining.

@@ -31,7 +31,7 @@ const TIME: &str = "%Y%m%dT%H%M%S%.3fZ";
 
 /// When backups are made, where, and how many are retained.
 #[derive(Debug, Clone)]
-pub struct Schedule {
+pub struct BackupSchedule {
     /// The time between two of them.
     pub interval: Millis,
     /// Where they are written.
@@ -43,7 +43,7 @@ pub struct Schedule {
 }
 
 /// Makes backups until `stop` is cancelled.
-pub async fn run(app: Arc<App>, schedule: Schedule, stop: CancellationToken) {
+pub async fn run(app: Arc<App>, schedule: BackupSchedule, stop: CancellationToken) {
     let making = async {
         let interval = schedule.interval.to_duration().max(MIN_INTERVAL);
         let mut pause = schedule.first_pause(app.now());
@@ -60,7 +60,7 @@ pub async fn run(app: Arc<App>, schedule: Schedule, stop: CancellationToken) {
     let _: Option<()> = stop.run_until_cancelled(making).await;
 }
 
-impl Schedule {
+impl BackupSchedule {
     /// Returns the time until the first backup of this process is due: now if there is none yet.
     fn first_pause(&self, now: Timestamp) -> Duration {
         let newest = self

@@ -17,7 +17,7 @@ use crate::auth::Policy;
 use crate::domain::rules::Rules;
 use crate::domain::time::{Millis, TimeScale};
 use crate::domain::timeout::{TimeoutConfig, TimeoutPolicy};
-use crate::scheduled_backups::Schedule;
+use crate::scheduled_backups::BackupSchedule;
 use crate::telemetry::LogFormat;
 
 /// How many bytes of pages fit into a megabyte of memory: redb counts pages of 4 KiB, but each is
@@ -51,7 +51,7 @@ pub struct Config {
     /// Interval between verifications of the database file; `None` for none, also at the start.
     pub verify_interval: Option<Millis>,
     /// The backups that the server makes by itself; `None` for none.
-    pub backups: Option<Schedule>,
+    pub backups: Option<BackupSchedule>,
     /// Whether to delete all sessions and messages on shutdown.
     pub clear_on_shutdown: bool,
     /// The data directory and the database.
@@ -254,10 +254,10 @@ fn timeout_policy(
     }
 }
 
-fn backups(data: &DataSettings, scale: TimeScale) -> Option<Schedule> {
+fn backups(data: &DataSettings, scale: TimeScale) -> Option<BackupSchedule> {
     let hours = data.backup_every_hours.value;
     let directory = data.backup_dir.as_ref();
-    (hours > 0).then(|| Schedule {
+    (hours > 0).then(|| BackupSchedule {
         interval: scale.minutes(hours * 60),
         directory: directory.map_or_else(|| data.data_dir.join("backups"), Clone::clone),
         creates_directory: directory.is_none(),

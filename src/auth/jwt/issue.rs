@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use jsonwebtoken::crypto::JwtSigner;
-use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
-use sha2::Sha256;
 
-use super::install_hmac;
+use super::hmac_provider::install_hmac;
 use crate::auth::claims::{ClaimRules, InvalidJwt};
 use crate::domain::id::UserId;
 use crate::domain::time::{Millis, Timestamp};
@@ -64,35 +60,4 @@ pub fn issue(
         user,
         expires_at: Timestamp(exp * 1000),
     })
-}
-
-struct HmacSigner(Hmac<Sha256>);
-
-#[allow(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the library defines the type"
-)]
-pub(super) fn signer(
-    algorithm: &Algorithm,
-    key: &EncodingKey,
-) -> Result<Box<dyn JwtSigner>, Error> {
-    if *algorithm != Algorithm::HS256 {
-        return Err(ErrorKind::InvalidAlgorithm.into());
-    }
-    let mac = Hmac::new_from_slice(key.as_bytes());
-    let mac = mac.map_err(|_| ErrorKind::InvalidKeyFormat)?;
-    Ok(Box::new(HmacSigner(mac)))
-}
-
-impl signature::Signer<Vec<u8>> for HmacSigner {
-    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
-        let mac = self.0.clone().chain_update(message);
-        Ok(mac.finalize().into_bytes().to_vec())
-    }
-}
-
-impl JwtSigner for HmacSigner {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
-    }
 }

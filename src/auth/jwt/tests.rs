@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
+use sha2::{Sha256, Sha384, Sha512};
 
 use super::*;
 use crate::auth::claims::SubjectRule;
