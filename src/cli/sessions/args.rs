@@ -77,9 +77,9 @@ pub(super) struct ListArgs {
     pub(super) user: Option<String>,
 
     /// Only active, only expired, or all sessions
-    #[arg(long, value_enum, default_value_t = StatusFilter::Active, hide_possible_values = true)]
+    #[arg(long, value_enum, default_value_t = StatusChoice::Active, hide_possible_values = true)]
     #[arg(value_name = "STATUS")]
-    pub(super) status: StatusFilter,
+    pub(super) status: StatusChoice,
 
     /// Only sessions with this text in their metadata, or at an end of their or their user's id
     #[arg(long, value_name = "TEXT")]
@@ -92,7 +92,7 @@ pub(super) struct ListArgs {
 
 /// The status of listed sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum StatusFilter {
+pub(super) enum StatusChoice {
     Active,
     Expired,
     All,
@@ -151,7 +151,7 @@ pub(super) struct DeleteArgs {
     pub(super) yes: bool,
 }
 
-impl StatusFilter {
+impl StatusChoice {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
