@@ -38,7 +38,7 @@ BINARY = Path(os.environ["CARGO_BIN_EXE_sessiond"]).resolve()
 
 DOCUMENTS = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/*.md", "data/*/README.md"]
 # Other fences could hide commands. One without a language is output.
-LANGUAGES = {"", "caddyfile", "html", "ini", "js", "json", "nginx", "python", "sh", "ts"}
+LANGUAGES = {"", "caddyfile", "html", "ini", "js", "json", "nginx", "python", "sh", "ts", "yaml"}
 # Tools that work in the temporary directory, as they are.
 PLAIN = ["bash", "cat", "chmod", "date", "gzip", "head", "mkdir", "openssl", "sleep", "tar"]
 
