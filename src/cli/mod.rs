@@ -103,6 +103,8 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
         CliCommand::Man { directory } => {
             // The page of `serve` lists the settings; that of the program would be long with them.
             let program = flags::add_listed(Cli::command()).mut_args(|setting| setting.hide(true));
+            // A page's name has a description of one line.
+            let program = program.about(commands::SUMMARY);
             clap_mangen::generate_to(program, &directory)
                 .with_context(|| format!("the pages cannot be written to {}", directory.display()))
         }

@@ -76,7 +76,7 @@ test('a refused value is reported in the dialog, which stays open', async () => 
   await page.getByRole('button', { name: 'Change timeout' }).click();
   await page.getByLabel('Minutes without activity').fill('99999');
   await page.getByRole('button', { name: 'Change', exact: true }).click();
-  await page.getByRole('alert').filter({ hasText: /timeoutMinutes/ }).waitFor();
+  await page.getByRole('alert').filter({ hasText: '“Minutes without activity”' }).waitFor();
   await page.keyboard.press('Escape');
   assert.equal(await page.getByRole('dialog').count(), 0);
   browser.assertNoComplaints();
@@ -129,7 +129,7 @@ test('the list is paged and filtered, and a new session appears in it', async ()
   assert.equal(await rows.count(), 1);
   await page.getByLabel('User', { exact: true }).fill('not-a-uuid');
   await page.keyboard.press('Enter');
-  await page.getByRole('heading', { name: 'The filter is not valid' }).waitFor();
+  await page.getByRole('heading', { name: 'The sessions cannot be shown' }).waitFor();
   await page.getByLabel('User', { exact: true }).fill('');
   await page.keyboard.press('Enter');
   await until(async () => (await rows.count()) === 25, 'the whole list again');

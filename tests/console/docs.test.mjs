@@ -434,7 +434,7 @@ test('events, streams and errors have examples, and everything is printed', asyn
   await heard;
 
   await page.emulateMedia({ media: 'print' });
-  assert.ok(await page.locator('#updateSession').getByText('subscribers receive').isVisible(), 'a closed operation is printed');
+  await until(() => page.locator('#updateSession').getByText('subscribers receive').isVisible(), 'a closed operation, which is printed');
   assert.ok(!(await page.getByRole('searchbox', { name: 'Filter' }).isVisible()));
   browser.assertNoComplaints();
 });
