@@ -35,12 +35,21 @@ target() {
     esac
 }
 
+# Downloads like curl above. wget cannot refuse a redirect to plain HTTP, so its report is searched
+# for one.
+wget_safely() {
+    wget --server-response --tries=1 --output-document="$2" "$1" 2>"$2.report" || return 1
+    if grep -iq '^ *location: *http:' "$2.report"; then
+        fail "$1 leads to an address that does not begin with https://; nothing was installed"
+    fi
+}
+
 # download URL FILE
 download() {
     if has curl; then
         curl --fail --silent --show-error --location --proto-redir =https --output "$2" "$1"
     else
-        wget --quiet --tries=1 --output-document="$2" "$1"
+        wget_safely "$1" "$2"
     fi || fail "$1 cannot be downloaded completely"
 }
 
@@ -53,14 +62,19 @@ main() {
     url=${url%/}
     case $url in
         '') fail 'SESSIOND_DOWNLOAD_URL is not set: expected the address of the files of a release' ;;
+        # What precedes it could be taken for the host.
+        *@*) fail 'SESSIOND_DOWNLOAD_URL has an @: expected an address without user information' ;;
         https://* | http://127.0.0.1:*) ;;
         *) fail "SESSIOND_DOWNLOAD_URL is $url: expected an address that begins with https://" ;;
     esac
-    require uname mktemp tar gzip awk cut mkdir mv
+    require uname mktemp tar gzip awk cut grep mkdir mv
     has curl || has wget || fail 'neither curl nor wget is installed; one of them is needed to download sessiond'
     has sha256sum || has shasum || fail 'neither sha256sum nor shasum is installed; one of them is needed to verify the download'
     target=$(target)
     bin=${PREFIX:-${HOME:?is not set, and neither is PREFIX}/.local}/bin
+    [ ! -d "$bin/sessiond" ] ||
+        fail "$bin/sessiond is a directory; move it away, or set PREFIX to another directory"
+    mkdir -p "$bin" || fail "$bin cannot be created; set PREFIX to another directory"
 
     directory=$(mktemp -d)
     trap 'rm -rf "$directory"' EXIT
@@ -86,7 +100,6 @@ main() {
         fail 'the binary does not run on this machine (on Linux it needs glibc 2.28 or newer); nothing was installed'
 
     # By a rename, so that there is always a complete binary, even while the old one runs.
-    mkdir -p "$bin"
     mv "$unpacked" "$bin/.sessiond.new"
     mv "$bin/.sessiond.new" "$bin/sessiond"
     echo "$version is installed: $bin/sessiond"

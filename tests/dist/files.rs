@@ -11,6 +11,8 @@ pub(crate) struct Files {
     pub(crate) contents: BTreeMap<String, Vec<u8>>,
     /// The file of which only the first half is sent.
     pub(crate) cut: Option<String>,
+    /// Whether each file is at another address, to which it redirects.
+    pub(crate) is_moved: bool,
 }
 
 impl Files {
@@ -36,7 +38,16 @@ impl Files {
             .is_some_and(|line| !line.is_empty())
         {}
         let path = request.split(' ').nth(1).unwrap_or_default();
-        let name = path.trim_start_matches("/v1/");
+        if self.is_moved && path.starts_with("/v1/") {
+            let address = stream.local_addr()?;
+            let moved = path.replace("/v1/", "/v2/");
+            return write!(
+                stream,
+                "HTTP/1.0 302 Found\r\nLocation: http://{address}{moved}\r\nContent-Length: 0\r\n\
+                 Connection: close\r\n\r\n"
+            );
+        }
+        let name = path.trim_start_matches("/v1/").trim_start_matches("/v2/");
         let Some(content) = self.contents.get(name) else {
             return stream.write_all(
                 b"HTTP/1.0 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",

@@ -11,7 +11,7 @@ use super::files::Files;
 use super::{find, path_with, source, target, write_script};
 
 /// What the script uses, with one of the two programs for each purpose.
-const PROGRAMS: [&str; 14] = [
+pub(crate) const PROGRAMS: [&str; 15] = [
     "sh",
     "uname",
     "mktemp",
@@ -19,6 +19,7 @@ const PROGRAMS: [&str; 14] = [
     "gzip",
     "awk",
     "cut",
+    "grep",
     "mkdir",
     "mv",
     "rm",
@@ -137,7 +138,7 @@ fn release(binary: &str) -> Files {
     let contents = [(name, packed), ("SHA256SUMS".to_owned(), sums.into_bytes())];
     Files {
         contents: contents.into(),
-        cut: None,
+        ..Files::default()
     }
 }
 
@@ -193,6 +194,16 @@ fn wget_is_enough_to_download() {
     let mut files = release(NEW);
     files.cut = Some(tarball());
     Machine::with(&programs).assert_refuses(&files.serve(), "cannot be downloaded completely");
+    let mut files = release(NEW);
+    files.is_moved = true;
+    Machine::with(&programs).assert_refuses(&files.serve(), "does not begin with https://");
+}
+
+#[test]
+fn a_redirect_to_plain_http_is_not_followed() {
+    let mut files = release(NEW);
+    files.is_moved = true;
+    Machine::new().assert_refuses(&files.serve(), "cannot be downloaded completely");
 }
 
 #[test]
@@ -255,6 +266,34 @@ fn the_address_must_be_set_and_safe() {
     ] {
         Machine::new().assert_refuses(url, "expected an address that begins with https://");
     }
+    for url in [
+        "http://127.0.0.1:80@example.org",
+        "https://h:x@example.org/releases",
+    ] {
+        Machine::new().assert_refuses(url, "expected an address without user information");
+    }
+}
+
+#[test]
+fn a_directory_in_the_way_is_named() {
+    let machine = Machine::new();
+    fs::create_dir_all(machine.binary()).expect("a directory");
+    let output = machine.install(&release(NEW).serve());
+    assert_eq!(output.status.code(), Some(1));
+    let message = text(&output.stderr);
+    let named = format!("{} is a directory", machine.binary().display());
+    assert!(message.contains(&named), "{message}");
+    assert!(names(&machine.binary()).is_empty());
+
+    let machine = Machine::new();
+    fs::write(machine.home.path().join(".local"), "").expect("a file");
+    let output = machine.install(&release(NEW).serve());
+    assert_eq!(output.status.code(), Some(1));
+    let message = text(&output.stderr);
+    assert!(
+        message.contains("set PREFIX to another directory"),
+        "{message}"
+    );
 }
 
 #[test]

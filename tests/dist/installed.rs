@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::files::Files;
+use super::install_script::PROGRAMS;
 use super::support::node::run;
 use super::support::server::Server;
 use super::{VERSION, find, npm_platform, packages, path_with, source, target};
@@ -18,26 +19,8 @@ const INSTALL_LIMIT: Duration = Duration::from_mins(1);
 /// From an empty directory to the reply.
 const TALK_LIMIT: Duration = Duration::from_mins(1);
 
-/// What the machine has beside Node.js or Python.
-const PROGRAMS: [&str; 17] = [
-    "sh",
-    "uname",
-    "mktemp",
-    "tar",
-    "gzip",
-    "awk",
-    "cut",
-    "mkdir",
-    "mv",
-    "rm",
-    "cat",
-    "curl",
-    "sha256sum",
-    "shasum",
-    "node",
-    "npm",
-    "python3",
-];
+/// What the machine has beside the programs that `install.sh` uses.
+const RUNTIMES: [&str; 3] = ["node", "npm", "python3"];
 
 /// A machine with an empty home directory.
 struct Machine {
@@ -49,7 +32,7 @@ struct Machine {
 impl Machine {
     fn new() -> Self {
         let home = TempDir::with_prefix("sessiond-machine-").expect("a temporary directory");
-        let path = path_with(home.path(), &PROGRAMS);
+        let path = path_with(home.path(), &[&PROGRAMS[..], &RUNTIMES].concat());
         let start = Instant::now();
         Self { home, path, start }
     }
@@ -153,7 +136,7 @@ async fn install_sh_installs_a_server() {
     });
     let files = Files {
         contents: contents.into(),
-        cut: None,
+        ..Files::default()
     };
     let mut script = machine.command("sh");
     script.arg(packages.join("install.sh"));
