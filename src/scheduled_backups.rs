@@ -79,7 +79,12 @@ impl BackupSchedule {
         if let Err(error) = self.prepare() {
             app.metrics().backup_failures.inc();
             let directory = self.directory.display();
-            tracing::error!(%error, %directory, "no backup was created in this directory");
+            tracing::error!(
+                %error,
+                %directory,
+                "no backup was created in this directory: BACKUP_DIR must be an existing directory \
+                 that the user that runs sessiond may write"
+            );
             return false;
         }
         let file = self.directory.join(name(app.now()));

@@ -232,7 +232,12 @@ impl Server {
     ) -> anyhow::Result<()> {
         let path = self.config.storage.database();
         let clear = self.config.clear_on_shutdown;
-        let announce = |address| announce(address, self.greeting, self.found, &self.app);
+        let config = self.config.clone();
+        let announce = |address| {
+            announce(address, self.greeting, self.found, &self.app);
+            // Their log lines follow the greeting.
+            start_upkeep(&self.background, &self.app, &config, &self.stop);
+        };
         serve(
             &self.app,
             self.config,
@@ -303,6 +308,11 @@ fn start_background(app: &Arc<App>, config: &Config, stop: &CancellationToken) -
     tasks.spawn(janitor.run(stop.clone()));
     tasks.spawn(MetricsSampler::new(Arc::clone(app)).run(stop.clone()));
     tasks.spawn(space::run(Arc::clone(app), stop.clone()));
+    tasks
+}
+
+/// Starts the verifications and the backups of a server that serves other processes.
+fn start_upkeep(tasks: &TaskTracker, app: &Arc<App>, config: &Config, stop: &CancellationToken) {
     if let Some(interval) = config.verify_interval {
         let interval = interval.to_duration().max(MIN_VERIFY_INTERVAL);
         tasks.spawn(verification::run(Arc::clone(app), interval, stop.clone()));
@@ -311,7 +321,6 @@ fn start_background(app: &Arc<App>, config: &Config, stop: &CancellationToken) -
         let (app, schedule) = (Arc::clone(app), backups.clone());
         tasks.spawn(scheduled_backups::run(app, schedule, stop.clone()));
     }
-    tasks
 }
 
 /// Serves on the listeners until `shutdown` resolves and the connections are drained.

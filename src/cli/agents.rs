@@ -1,5 +1,6 @@
 //! `sessiond agents`
 
+use std::path;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -51,6 +52,13 @@ pub(super) fn run(config: &Config, options: Options) -> anyhow::Result<()> {
     let clock = Clock::system();
     let context = BackendContext::new(config.environment.clone())?;
     let agents = Registry::load(&config.storage.agents_dir(), clock.now(), &context)?;
+    if !config.storage.data_dir.exists() {
+        let missing = path::absolute(&config.storage.data_dir)?;
+        note(&format!(
+            "there is no data directory {}: a server that starts with it has these agents",
+            missing.display()
+        ));
+    }
     for warning in warnings(&agents, &config.environment) {
         note(&warning);
     }

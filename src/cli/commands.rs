@@ -15,6 +15,8 @@ use clap_complete::Shell;
 
 use super::jwt::lifetime;
 use super::sessions::SessionsArgs;
+use super::user_id::user_id;
+use crate::domain::id::UserId;
 
 /// The style of headings.
 pub(super) const HEADER: Style = AnsiColor::Green.on_default().bold();
@@ -154,10 +156,7 @@ The token has the first of JWT_ISSUER and of JWT_AUDIENCE, if they are set.")]
     },
 
     /// Write the manual pages, one per command, to an existing directory
-    #[command(
-        hide = true,
-        after_help = "Example:\n  sessiond man /usr/local/share/man/man1"
-    )]
+    #[command(after_help = "Example:\n  sessiond man /usr/local/share/man/man1")]
     Man {
         /// The directory
         #[arg(value_name = "DIRECTORY")]
@@ -211,9 +210,9 @@ It prints a line for each fault, and then exits with 1.")]
         /// Only this session
         #[arg(long, value_name = "ID")]
         session: Option<String>,
-        /// Only the sessions of this user
-        #[arg(long, value_name = "ID", conflicts_with = "session")]
-        user: Option<String>,
+        /// Only the sessions of this user, a UUID or a name, as in `sessiond chat`
+        #[arg(long, value_name = "USER", conflicts_with = "session", value_parser = user_id)]
+        user: Option<UserId>,
     },
 
     /// Create a database from exported lines, from a file or standard input
@@ -244,8 +243,8 @@ pub(super) struct ChatArgs {
 
     /// The user, as a UUID or any text, from which the UUID is derived as ElizaOS does; by default
     /// the login name
-    #[arg(long, value_name = "USER", conflicts_with = "session")]
-    pub(super) user: Option<String>,
+    #[arg(long, value_name = "USER", conflicts_with = "session", value_parser = user_id)]
+    pub(super) user: Option<UserId>,
 
     /// A server elsewhere; its token is in `SESSIOND_TOKEN`, or is asked for
     #[arg(long, value_name = "URL")]

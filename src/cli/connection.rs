@@ -5,17 +5,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use reqwest::{Client, Method, Response, StatusCode, Url};
-use rustix::io::Errno;
+use reqwest::{Client, Method, Request, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::embedded::Embedded;
+use super::embedded::EmbeddedStart;
 use super::hints;
+use super::local_server::LocalServer;
 use super::output::one_line;
-use super::server_client::{builder, in_use, root_cause, runtime, text, try_connect};
+use super::server_client::{builder, find_server, in_use, root_cause, runtime, text};
 use crate::agents::client::address::without_secrets;
 use crate::agents::client::http_client;
 use crate::json;
@@ -44,8 +44,8 @@ pub(super) struct ServerConnection {
 enum Place {
     /// In the process that holds the data.
     Running,
-    /// In this process.
-    Here(Embedded),
+    /// In the process that holds the data, which may be this one.
+    Local(Box<LocalServer>),
     Elsewhere,
 }
 
@@ -72,38 +72,31 @@ impl ApiRefusal {
 }
 
 impl ServerConnection {
-    /// Connects to the server that holds the data. If there is none, starts one within this process,
-    /// which only listens on the Unix socket; `command` is the command that it belongs to, and
-    /// `resumes` whether it resumes the turns that the previous stop interrupted.
-    pub(super) async fn open(
-        config: &Config,
-        command: &str,
-        resumes: bool,
-    ) -> anyhow::Result<Self> {
+    /// Connects to the server that holds the data, for a conversation. If there is none, starts one
+    /// within this process, which resumes the turns that the previous stop interrupted.
+    pub(super) async fn for_chat(config: &Config) -> anyhow::Result<Self> {
+        Self::open(config, EmbeddedStart::new(config, "chat", true)).await
+    }
+
+    /// Connects to the server that holds the data, for single requests. If there is none, starts one
+    /// within this process.
+    pub(super) async fn for_requests(config: &Config) -> anyhow::Result<Self> {
+        Self::open(config, EmbeddedStart::new(config, "sessions", false)).await
+    }
+
+    async fn open(config: &Config, start: EmbeddedStart) -> anyhow::Result<Self> {
         let database = config.storage.database();
-        if let Some(running) = Self::running(&database)? {
-            return Ok(running);
-        }
-        let embedded = Embedded::start(config, command, resumes).await?;
-        Self::local(&database, Place::Here(embedded))
+        let server = LocalServer::new(&database, start).await?;
+        Self::local(&database, Place::Local(Box::new(server)))
     }
 
     /// Connects to the server that holds a database. Returns `None` if there is none, or if it has no
     /// socket.
     pub(super) fn running(database: &Path) -> anyhow::Result<Option<Self>> {
-        let shown = database.display();
-        match try_connect(database) {
-            Ok(()) => Self::local(database, Place::Running).map(Some),
-            Err(Errno::ACCESS | Errno::PERM) => bail!(
-                "a server holds {shown}, and only answers its own user and root: run the command \
-                 as one of them"
-            ),
-            Err(Errno::AGAIN) => bail!(
-                "the server that holds {shown} does not answer, and its queue of connections is \
-                 full"
-            ),
-            Err(_) => Ok(None),
+        if !find_server(database)? {
+            return Ok(None);
         }
+        Self::local(database, Place::Running).map(Some)
     }
 
     fn local(database: &Path, place: Place) -> anyhow::Result<Self> {
@@ -129,14 +122,17 @@ impl ServerConnection {
     /// Ends the server within this process, if there is one.
     pub(super) async fn close(self) -> anyhow::Result<()> {
         match self.place {
-            Place::Here(embedded) => embedded.stop().await,
+            Place::Local(server) => server.close().await,
             Place::Running | Place::Elsewhere => Ok(()),
         }
     }
 
     /// Whether the server is within this process.
-    pub(super) fn is_embedded(&self) -> bool {
-        matches!(self.place, Place::Here(_))
+    pub(super) async fn is_embedded(&self) -> bool {
+        match &self.place {
+            Place::Local(server) => server.is_embedded().await,
+            Place::Running | Place::Elsewhere => false,
+        }
     }
 
     /// Sends a request and returns its response, whose body may still be on its way.
@@ -183,7 +179,11 @@ impl ServerConnection {
             Some(id) => request.header("Last-Event-ID", id),
             None => request,
         };
-        self.send(request).await
+        let response = self.send(request).await?;
+        if let Place::Local(server) = &self.place {
+            server.note_holder();
+        }
+        Ok(response)
     }
 
     /// Sends a request and returns the JSON of its response.
@@ -212,17 +212,38 @@ impl ServerConnection {
         Ok(())
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Response> {
+    async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token.expose_secret()),
             None => request,
         };
-        let response = self.while_alive(request.send()).await?;
-        let response = response.map_err(|error| self.unanswered(error))?;
-        if response.status().is_success() {
-            return Ok(response);
+        let request = request.build().map_err(root_cause)?;
+        let again = request.try_clone();
+        let mut response = self.execute(request).await?;
+        if let (Err(error), Some(again)) = (&response, again)
+            && self.can_repeat(error, &again).await?
+        {
+            response = self.execute(again).await?;
         }
-        Err(self.refused(response).await)
+        match response {
+            Ok(response) if response.status().is_success() => Ok(response),
+            Ok(response) => Err(self.refused(response).await),
+            Err(error) => Err(self.unanswered(error)),
+        }
+    }
+
+    async fn execute(&self, request: Request) -> anyhow::Result<reqwest::Result<Response>> {
+        self.while_alive(self.client.execute(request)).await
+    }
+
+    /// Whether a request that got no response has had no effect, and another server has taken over
+    /// since.
+    async fn can_repeat(&self, error: &reqwest::Error, request: &Request) -> anyhow::Result<bool> {
+        let is_safe = error.is_connect() || request.method() == Method::GET;
+        match &self.place {
+            Place::Local(server) if is_safe => Box::pin(server.take_over()).await,
+            _ => Ok(false),
+        }
     }
 
     /// Waits for a slow response, such as a copy of a large database, for as long as the server
@@ -250,7 +271,7 @@ impl ServerConnection {
     /// Returns the server as messages name it.
     fn name(&self) -> String {
         match self.place {
-            Place::Running | Place::Here(_) => "the server".to_owned(),
+            Place::Running | Place::Local(_) => "the server".to_owned(),
             Place::Elsewhere => format!("the server at {}", self.base),
         }
     }

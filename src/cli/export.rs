@@ -27,17 +27,13 @@ enum Selection {
 }
 
 impl Selection {
-    fn parse(session: Option<&str>, user: Option<&str>) -> anyhow::Result<Self> {
+    fn parse(session: Option<&str>, user: Option<UserId>) -> anyhow::Result<Self> {
         if let Some(text) = session {
             let id = SessionId::parse(text);
             let id = id.with_context(|| format!("{text:?} is not a session id"))?;
             return Ok(Self::Session(id));
         }
-        let Some(text) = user else {
-            return Ok(Self::All);
-        };
-        let id = UserId::parse(text).with_context(|| format!("{text:?} is not a user id"))?;
-        Ok(Self::User(id))
+        Ok(user.map_or(Self::All, Self::User))
     }
 
     /// Returns the path and query of the same export of a running server.
@@ -56,7 +52,7 @@ impl Selection {
 pub(super) fn run(
     config: &Config,
     session: Option<&str>,
-    user: Option<&str>,
+    user: Option<UserId>,
 ) -> anyhow::Result<()> {
     let selection = Selection::parse(session, user)?;
     if let Some(database) = data_dir::open(config)? {

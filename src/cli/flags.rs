@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
+use super::output::note;
 use crate::settings::{Config, Layers, SETTINGS, Setting};
 
 const DATABASE: [&str; 2] = ["DATA_DIR", "SESSIOND_CACHE_MB"];
@@ -57,8 +58,25 @@ pub(super) fn config(command: &str, matches: &ArgMatches) -> anyhow::Result<Conf
     let layers = Layers::from_process(set_flags(matches))?;
     Ok(match used(command) {
         None => Config::read(layers)?,
-        Some(used) => Config::read_only(layers, used)?,
+        Some(used) => {
+            for name in unused(matches, used) {
+                note(&format!("{name} has no effect on `sessiond {command}`"));
+            }
+            Config::read_only(layers, used)?
+        }
     })
+}
+
+/// Returns the flags that were set although a command does not use their settings.
+fn unused(matches: &ArgMatches, used: &[&str]) -> Vec<String> {
+    let set = set_flags(matches);
+    let flags = SETTINGS.iter().filter(|setting| {
+        let name = setting.name();
+        set.contains_key(name) && !used.contains(&name)
+    });
+    flags
+        .map(|setting| format!("--{}", setting.flag()))
+        .collect()
 }
 
 /// Adds each setting as a flag to every command, before or after its name, so that the same flags

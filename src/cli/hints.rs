@@ -166,16 +166,16 @@ pub(super) fn for_address(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::AddrInUse => {
             "another program is using it, maybe another sessiond: stop that one, or choose another \
-             port with --server-port"
+             port with --port"
         }
         ErrorKind::PermissionDenied => {
-            "ports below 1024 need a privilege: choose another port with --server-port"
+            "ports below 1024 need a privilege: choose another port with --port"
         }
         ErrorKind::AddrNotAvailable => {
-            "this machine has no such address: choose another one with --server-host, such as \
+            "this machine has no such address: choose another one with --host, such as \
              127.0.0.1 or 0.0.0.0"
         }
-        _ => "choose another address with --server-host and --server-port",
+        _ => "choose another address with --host and --port",
     }
 }
 

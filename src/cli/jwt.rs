@@ -10,7 +10,7 @@ use super::output::{note, print};
 use super::usage_error::UsageError;
 use crate::auth;
 use crate::clock::Clock;
-use crate::settings::Config;
+use crate::settings::{Config, weak_jwt_key};
 
 /// The units of a lifetime, in seconds.
 const UNITS: [(char, u64); 4] = [('s', 1), ('m', 60), ('h', 60 * 60), ('d', 24 * 60 * 60)];
@@ -29,6 +29,9 @@ pub(super) fn run(config: &Config, user: &str, lifetime: Duration) -> anyhow::Re
     let now = Clock::system().now();
     let issued = auth::issue(key, &config.auth.claims, user, now, lifetime);
     let issued = issued.map_err(|error| UsageError(format!("a token of {user:?} {error}")))?;
+    if let Some(warning) = weak_jwt_key(key, "JWT_SECRET") {
+        note(&warning);
+    }
     print(issued.token.expose_secret())?;
     if io::stderr().is_terminal() {
         note(&format!(

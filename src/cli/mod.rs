@@ -21,6 +21,7 @@ mod hints;
 mod import;
 mod jwt;
 mod local_address;
+mod local_server;
 mod new_agent;
 mod output;
 mod serve;
@@ -30,6 +31,7 @@ mod sessions;
 mod settings;
 mod short_help;
 mod usage_error;
+mod user_id;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -134,7 +136,7 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
             with_config(&|config| backup::restore(config, &file, force))
         }
         CliCommand::Export { session, user } => {
-            with_config(&|config| export::run(config, session.as_deref(), user.as_deref()))
+            with_config(&|config| export::run(config, session.as_deref(), user))
         }
         CliCommand::Import { file, json } => {
             with_config(&|config| import::run(config, file.as_deref(), json))

@@ -24,10 +24,15 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "sessiond: {text}");
 }
 
-/// Replaces the control characters of a text from elsewhere, which would move the cursor or set the
-/// title of a terminal.
+/// Whether a character of a text from elsewhere would control a terminal: move the cursor, set the
+/// title, or reverse the order of what follows, which would show another text.
+pub(super) fn controls_terminal(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Replaces the characters of a text from elsewhere that would control a terminal.
 pub(super) fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
+    text.replace(controls_terminal, " ")
 }
 
 /// Prints a value as JSON, for scripts: a part of it is useless, so that a closed output is an

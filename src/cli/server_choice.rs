@@ -1,13 +1,16 @@
 //! The server that a command talks to.
 
-use std::io::{self, ErrorKind, IsTerminal as _};
+use std::fs;
+use std::io::{self, IsTerminal as _};
 
+use anyhow::Context as _;
 use reqwest::{StatusCode, Url};
 use secrecy::SecretString;
 
 use super::connection::{ApiRefusal, ServerConnection};
 use super::data_dir;
 use super::hidden_input;
+use super::server_client::find_server;
 use super::usage_error::UsageError;
 use crate::agents::client::address::has_user_information;
 use crate::agents::client::http_client::parse_url;
@@ -21,23 +24,16 @@ const TOKEN: &str = "SESSIOND_TOKEN";
 pub(super) async fn connect_to_stored(
     config: &Config,
     url: Option<&str>,
-    command: &str,
 ) -> anyhow::Result<ServerConnection> {
     if let Some(url) = url {
         return connect_elsewhere(config, url).await;
     }
     let database = config.storage.database();
-    if let Some(running) = ServerConnection::running(&database)? {
-        return Ok(running);
+    if !find_server(&database)? {
+        // A server would create it.
+        fs::metadata(&database).map_err(|error| data_dir::io_error(error, &database))?;
     }
-    // A server would create it.
-    if !database
-        .try_exists()
-        .map_err(|error| data_dir::io_error(error, &database))?
-    {
-        return Err(data_dir::io_error(ErrorKind::NotFound.into(), &database));
-    }
-    ServerConnection::open(config, command, false).await
+    ServerConnection::for_requests(config).await
 }
 
 /// Connects to the server at an address, with the token of the environment or of a prompt if it asks
@@ -53,9 +49,7 @@ pub(super) async fn connect_elsewhere(
     match connection.user().await {
         Ok(_) => Ok(connection),
         Err(error) if can_ask && is_unauthorized(&error) => {
-            let Some(token) = ask_token(&url).await? else {
-                return Err(error);
-            };
+            let token = ask_token(&url).await?.context("no token was entered")?;
             let connection = ServerConnection::remote(&url, Some(token))?;
             connection.user().await?;
             Ok(connection)

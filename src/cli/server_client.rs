@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use http_body_util::{BodyExt as _, Limited};
 use reqwest::{Client, ClientBuilder, Response, redirect};
 use rustix::io::{Errno, ioctl_fionbio};
@@ -27,6 +27,22 @@ pub(super) fn try_connect(database: &Path) -> rustix::io::Result<()> {
     let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
     ioctl_fionbio(&socket, true)?;
     connect(&socket, &address)
+}
+
+/// Whether there is a server that holds a database and has a socket for this user.
+pub(super) fn find_server(database: &Path) -> anyhow::Result<bool> {
+    let shown = database.display();
+    match try_connect(database) {
+        Ok(()) => Ok(true),
+        Err(Errno::ACCESS | Errno::PERM) => bail!(
+            "a server holds {shown}, and only answers its own user and root: run the command as \
+             one of them"
+        ),
+        Err(Errno::AGAIN) => bail!(
+            "the server that holds {shown} does not answer, and its queue of connections is full"
+        ),
+        Err(_) => Ok(false),
+    }
 }
 
 /// Returns the error of a command that cannot run while another process holds the database.

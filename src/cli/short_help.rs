@@ -9,13 +9,14 @@ use super::commands::{Cli, HEADER, SUMMARY};
 use super::flags;
 
 /// The commands that the short help only names.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 7] = [
     "token",
     "check",
     "compact",
     "export",
     "import",
     "completions",
+    "man",
 ];
 
 /// The settings that are used most.

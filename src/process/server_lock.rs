@@ -46,12 +46,26 @@ pub struct Holder {
     pub command: String,
 }
 
+impl Holder {
+    /// Whether it holds the data only for one request, and is about to end.
+    #[must_use]
+    pub fn is_brief(&self) -> bool {
+        self.command == "sessions"
+    }
+
+    /// Whether it holds the data for as long as a person talks.
+    #[must_use]
+    pub fn is_chat(&self) -> bool {
+        self.command == "chat"
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (process, command) = (self.process, &self.command);
         match command.as_str() {
             "serve" => write!(f, "a server (process {process})"),
-            "chat" => write!(f, "a chat (`sessiond chat`, process {process})"),
+            _ if self.is_chat() => write!(f, "a chat (`sessiond chat`, process {process})"),
             _ => write!(f, "`sessiond {command}` (process {process})"),
         }
     }

@@ -1,6 +1,6 @@
 //! The settings of authentication and access.
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::declaration::AccessSettings;
 use super::error::ConfigError;
@@ -127,6 +127,18 @@ fn unprotected(layers: &Layers) -> ConfigError {
     ))
 }
 
+/// Returns a warning about a key that is valid but weak, which `name` names.
+#[must_use]
+pub fn weak_jwt_key(key: &SecretString, name: &str) -> Option<String> {
+    let is_weak = key.expose_secret().len() < MIN_JWT_KEY;
+    is_weak.then(|| {
+        format!(
+            "{name} is shorter than the {MIN_JWT_KEY} bytes that HS256 requires (RFC 7518): anyone \
+             who has a token can try to guess it; `sessiond token` prints a good one"
+        )
+    })
+}
+
 /// Returns warnings about valid but weak secrets.
 fn weaknesses(tokens: &Tokens, layers: &Layers) -> Vec<String> {
     let [server, admin, jwt] = [&tokens.server, &tokens.admin, &tokens.jwt]
@@ -141,12 +153,8 @@ fn weaknesses(tokens: &Tokens, layers: &Layers) -> Vec<String> {
             ));
         }
     }
-    if jwt.is_some_and(|key| key.len() < MIN_JWT_KEY) {
-        warnings.push(format!(
-            "{} is shorter than the {MIN_JWT_KEY} bytes that HS256 requires (RFC 7518): anyone who \
-             has a token can try to guess it; `sessiond token` prints a good one",
-            secret::placed(layers, JWT_KEY)
-        ));
+    if let Some(key) = &tokens.jwt {
+        warnings.extend(weak_jwt_key(key, &secret::placed(layers, JWT_KEY)));
     }
     if jwt.is_some() && admin.is_none() {
         warnings.push(format!(

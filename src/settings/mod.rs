@@ -17,6 +17,7 @@ mod secret;
 mod tests;
 mod values;
 
+pub use self::access::weak_jwt_key;
 pub use self::config::{Config, ServerConfig, StorageConfig};
 pub use self::declaration::{SETTINGS, Setting};
 pub use self::error::ConfigError;

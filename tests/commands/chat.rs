@@ -135,8 +135,15 @@ async fn each_line_is_a_message_to_the_running_server_whose_reply_is_a_line() {
 fn without_a_server_it_serves_the_data_itself_until_it_ends() {
     let home = Home::new();
     let command = home.command(&["chat", "--user", USER]);
-    let replies = succeeded(&chat(command, "Hello.\n"));
+    let output = chat(command, "Hello.\n");
+    let replies = succeeded(&output);
     assert_eq!(replies.lines().count(), 1, "{replies}");
+    let message = String::from_utf8(output.stderr).expect("UTF-8");
+    let data = home.path("data").display().to_string();
+    assert!(
+        message.contains(&format!("no server runs on {data}: this chat serves it")),
+        "{message}"
+    );
     let names = home.names();
     assert!(names.contains(&"sessiond.redb".to_owned()), "{names:?}");
     for gone in ["sessiond.sock", "sessiond.lock"] {
@@ -237,7 +244,7 @@ fn what_cannot_be_is_refused() {
         ),
         (
             &["--session", "x"],
-            1,
+            2,
             "invalid --session \"x\": expected the id",
         ),
         (&["--session", unknown], 1, unknown),
@@ -276,8 +283,50 @@ fn a_message_without_a_reply_ends_it_with_an_error() {
         message.contains("no reply: That is not for me."),
         "{message}"
     );
+    assert!(message.contains("the agent's last failure: "), "{message}");
     let replies = String::from_utf8(output.stdout).expect("UTF-8");
     assert_eq!(replies, "I am here.\nReally\u{fffd}[2J.\n");
+}
+
+#[test]
+fn commands_at_the_same_time_wait_for_each_other() {
+    let home = Home::new();
+    let together = |arguments: &[&str]| {
+        let children: Vec<_> = (0..4)
+            .map(|_| {
+                let mut command = home.command(arguments);
+                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                command.spawn().expect("the binary runs")
+            })
+            .collect();
+        for child in children {
+            succeeded(&child.wait_with_output().expect("it ends"));
+        }
+    };
+    // Without input they only connect.
+    together(&["chat"]);
+    together(&["sessions", "list"]);
+    let mut talking = Open::start(home.command(&["chat", "--user", "ada"]));
+    together(&["sessions", "list"]);
+    talking.say("Hello.");
+    assert!(!talking.reply().is_empty());
+    // The user is named as in the chat.
+    let listed = home.succeeds(&["sessions", "list", "--user", "ada", "--json"]);
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(listed[0]["userId"], derive_uuid("ada").to_string());
+    assert!(talking.end().success());
+}
+
+#[test]
+fn a_setting_without_an_effect_is_named() {
+    let home = Home::new();
+    let output = chat(home.command(&["chat", "--port", "3001"]), "");
+    succeeded(&output);
+    let message = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(
+        message.contains("--server-port has no effect on `sessiond chat`"),
+        "{message}"
+    );
 }
 
 #[tokio::test]

@@ -138,7 +138,7 @@ fn a_second_ctrl_c_ends_it_although_the_server_does_not_answer() {
     chat.signal("INT");
     let (status, shown) = chat.finish();
     server.signal("CONT");
-    assert!(status.success(), "{shown}");
+    assert_eq!(status.code(), Some(130), "{shown}");
     assert!(shown.contains("`sessiond chat --session "), "{shown}");
 }
 
@@ -176,7 +176,7 @@ fn a_reply_goes_on_after_a_restart_of_the_server() {
 fn sessions_are_listed_and_continued() {
     let home = Home::new();
     let mut chat = start(home.command(&["chat"]));
-    chat.expect("this chat does until it ends");
+    chat.expect("this chat serves it until it ends");
     chat.expect("Talking to Eliza.");
     chat.expect("> ");
     chat.enter("/help\r");
@@ -251,7 +251,7 @@ fn a_signal_ends_it_cleanly() {
     chat.expect("> ");
     chat.signal("TERM");
     let (status, shown) = chat.finish();
-    assert!(status.success(), "{shown}");
+    assert_eq!(status.code(), Some(143), "{shown}");
     succeeded(&home.run(&["check"]));
 }
 
@@ -270,4 +270,74 @@ fn the_token_of_a_remote_server_is_entered_hidden() {
     let (status, shown) = end(chat);
     assert!(status.success(), "{shown}");
     assert!(!shown.contains(TOKEN), "{shown}");
+}
+
+#[test]
+fn a_prompt_for_a_token_can_be_left() {
+    let server = Server::builder()
+        .env("ELIZA_SERVER_AUTH_TOKEN", TOKEN)
+        .start();
+    let home = Home::new();
+    let ask = || {
+        let mut chat = start(home.command(&["chat", "--url", server.url()]));
+        chat.expect("/: ");
+        chat
+    };
+    let mut chat = ask();
+    chat.enter(END);
+    let (status, shown) = chat.finish();
+    assert_eq!(status.code(), Some(1), "{shown}");
+    assert!(shown.contains("no token was entered"), "{shown}");
+    let chat = ask();
+    chat.signal("INT");
+    let (status, shown) = chat.finish();
+    assert_eq!(status.code(), Some(130), "{shown}");
+}
+
+#[test]
+fn ctrl_d_during_a_reply_ends_the_chat_after_it() {
+    let (agent, _server, mut chat) = with_agent();
+    chat.enter("Hello?\r");
+    let mut call = agent.next().begin();
+    call.say("Good");
+    chat.expect("Good");
+    chat.enter(END);
+    call.say("bye.");
+    call.end();
+    let (status, shown) = chat.finish();
+    assert!(status.success(), "{shown}");
+    assert!(shown.contains("bye."), "{shown}");
+}
+
+#[test]
+fn a_chat_takes_over_from_the_one_whose_server_it_used() {
+    let agent = Webhook::start();
+    let home = Home::new();
+    agent.write_character(&home.path("data"), "Ada");
+    let chat = || {
+        let mut chat = start(home.command(&["chat", "--agent", "ada"]));
+        chat.expect("> ");
+        chat
+    };
+    let first = chat();
+    let mut second = chat();
+    second.enter("Hello?\r");
+    let mut call = agent.next().begin();
+    call.say("I was");
+    second.expect("I was");
+    let (status, shown) = end(first);
+    assert!(status.success(), "{shown}");
+    // The reply that the end of the first one has interrupted is asked for again.
+    second.expect("(connection lost; reconnecting)");
+    let mut call = agent.next().begin();
+    assert_eq!(call.said, "Hello?");
+    call.say("I was here.");
+    call.end();
+    second.expect("here.");
+    second.expect("> ");
+    let message = home.fails(&["check"]);
+    assert!(message.contains("`sessiond chat`"), "{message}");
+    let (status, shown) = end(second);
+    assert!(status.success(), "{shown}");
+    succeeded(&home.run(&["check"]));
 }

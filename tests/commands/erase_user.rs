@@ -87,10 +87,12 @@ async fn nothing_of_an_erased_person_is_left_after_a_compaction() {
 }
 
 #[test]
-fn an_export_of_a_user_requires_a_user_id() {
+fn an_export_of_a_user_requires_a_user() {
     let home = Home::new();
-    let message = home.fails(&["export", "--user", "ada"]);
-    assert!(message.contains("\"ada\" is not a user id"), "{message}");
+    let blank = home.run(&["export", "--user", " "]);
+    assert_eq!(blank.status.code(), Some(2));
+    let message = String::from_utf8_lossy(&blank.stderr);
+    assert!(message.contains("expected a UUID, or a name"), "{message}");
     let both = home.run(&["export", "--user", PERSON, "--session", PERSON]);
     assert_eq!(both.status.code(), Some(2));
 }

@@ -65,6 +65,10 @@ fn a_terminal_shows_where_the_server_is_then_the_log() {
     );
     assert!(!all.contains(" agent name="), "{all}");
     assert!(log.contains("stopped"), "{log}");
+    assert!(
+        !shown.contains("verified"),
+        "the log follows the greeting: {shown}"
+    );
 }
 
 #[test]

@@ -96,6 +96,15 @@ fn what_is_wrong_is_said_and_nothing_printed() {
 }
 
 #[test]
+fn a_short_key_is_warned_of() {
+    let home = Home::new();
+    let output = jwt(&home, &["ada"], &[("JWT_SECRET", "short")]);
+    succeeded(&output);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("shorter than the 32 bytes"), "{message}");
+}
+
+#[test]
 fn a_terminal_is_told_whom_the_token_identifies() {
     let home = Home::new();
     let (mut shown, terminal) = terminal();

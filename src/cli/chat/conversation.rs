@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::super::agent_names::NamedAgent;
 use super::super::connection::{ApiRefusal, ServerConnection};
-use super::super::output::{note, one_line};
+use super::super::output::one_line;
 use super::events::{Events, StreamedEvent};
 use super::input::{Entered, Input};
 use super::reply::{StreamedReply, Unanswered};
@@ -50,7 +50,7 @@ pub(super) struct Conversation<'a> {
     /// `None` until the first message.
     pub(super) session: Option<(ChatSession, Events<'a>)>,
     /// What was entered while a reply was streamed.
-    pub(super) queued: VecDeque<String>,
+    pub(super) queued: VecDeque<Entered>,
 }
 
 /// What a command asks for.
@@ -104,6 +104,11 @@ impl<'a> Conversation<'a> {
         }
     }
 
+    /// Reports to a person on the terminal, and to others on standard error.
+    pub(super) fn report(&mut self, text: &str) -> anyhow::Result<()> {
+        self.screen.report(text)
+    }
+
     /// Shows a remark to a person.
     pub(super) fn note(&mut self, text: &str) -> anyhow::Result<()> {
         self.screen.note(text)
@@ -147,14 +152,17 @@ impl<'a> Conversation<'a> {
 
     /// Returns the next line; `None` at the end of the input.
     async fn entered(&mut self, input: &Input, prompt: &str) -> anyhow::Result<Option<String>> {
-        if let Some(line) = self.queued.pop_front() {
-            self.screen.line(&format!("{prompt}{line}"))?;
-            return Ok(Some(line));
-        }
         loop {
-            let entered = tokio::select! {
-                entered = input.next(prompt) => entered?,
-                _ = self.stops.next() => return Err(Stopped.into()),
+            let entered = if let Some(queued) = self.queued.pop_front() {
+                if let Entered::Line(line) = &queued {
+                    self.screen.line(&format!("{prompt}{line}"))?;
+                }
+                queued
+            } else {
+                tokio::select! {
+                    entered = input.next(prompt) => entered?,
+                    stop = self.stops.next() => return Err(Stopped(stop).into()),
+                }
             };
             match entered {
                 Entered::Line(line) => return Ok(Some(line)),
@@ -275,11 +283,7 @@ impl<'a> Conversation<'a> {
             "The session {id} has expired; {} continues it.",
             continued.id
         );
-        if self.screen.is_interactive() {
-            self.note(&text)?;
-        } else {
-            note(&text);
-        }
+        self.report(&text)?;
         self.enter(continued);
         Ok(())
     }

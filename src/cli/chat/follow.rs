@@ -1,5 +1,6 @@
 //! Follows the turns of a session until none is open, and shows what its agent says meanwhile.
 
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -10,10 +11,11 @@ use super::super::connection::ServerConnection;
 use super::super::hidden_input::Modes;
 use super::conversation::{Conversation, PATIENCE};
 use super::events::StreamedEvent;
+use super::input::Entered;
 use super::reply::{StreamedReply, Unanswered};
 use super::sessions;
 use super::stops::{Stop, Stopped};
-use super::terminal::typed_line;
+use super::terminal::typed;
 
 /// How often the terminal is read while a reply is streamed.
 const TYPED_INTERVAL: Duration = Duration::from_millis(100);
@@ -115,6 +117,17 @@ impl Turn {
     }
 }
 
+/// Queues what was typed, to be entered after the reply. Returns whether it stops the reply instead.
+fn take_typed(queued: &mut VecDeque<Entered>) -> bool {
+    match typed() {
+        Some(Entered::Line(line)) if line == "/stop" => return true,
+        Some(Entered::Line(line)) if line.is_empty() => {}
+        Some(entered) => queued.push_back(entered),
+        None => {}
+    }
+    false
+}
+
 impl Conversation<'_> {
     /// Shows what happens until the turn of a message is over and no other one is open; without a
     /// message, until none is open.
@@ -132,30 +145,23 @@ impl Conversation<'_> {
         };
         let mut reply = StreamedReply::new(&mut self.screen, &self.agent.name);
         let mut typing = interval(TYPED_INTERVAL);
-        let mut is_stopping = false;
+        let mut stopping = None;
         loop {
             let mut next = pin!(events.next());
             let event = loop {
                 let stops = tokio::select! {
                     event = &mut next => break event?,
                     stop = self.stops.next() => {
-                        if is_stopping || stop == Stop::Terminate {
+                        if stopping.is_some() || stop == Stop::Terminate {
                             reply.abandon()?;
-                            return Err(Stopped.into());
+                            return Err(Stopped(stop).into());
                         }
+                        stopping = Some(stop);
                         true
                     }
-                    _ = typing.tick(), if is_interactive => match typed_line().as_deref() {
-                        Some("/stop") => true,
-                        None | Some("") => false,
-                        Some(line) => {
-                            self.queued.push_back(line.to_owned());
-                            false
-                        }
-                    },
+                    _ = typing.tick(), if is_interactive => take_typed(&mut self.queued),
                 };
                 if stops {
-                    is_stopping = true;
                     reply.screen().note("(stopping)")?;
                     let cancelling = sessions::cancel(self.connection, &session.id, message);
                     match self.stops.interrupting(cancelling).await {
@@ -172,12 +178,19 @@ impl Conversation<'_> {
                 break;
             }
         }
+        if is_interactive {
+            // The editor would not see an end that was typed before it.
+            take_typed(&mut self.queued);
+        }
         drop(quiet);
         let is_stopped = turn.is_interrupted;
         let ending = turn.end(self.connection, &session.id);
         let failure = self.stops.interrupting(ending).await?;
         match failure {
-            _ if is_stopped && !is_interactive => Err(Stopped.into()),
+            _ if is_stopped && !is_interactive => Err(match stopping {
+                Some(stop) => Stopped(stop).into(),
+                None => Unanswered("it was stopped".to_owned()).into(),
+            }),
             None => Ok(()),
             Some(_) if is_stopped => self.screen.note("(stopped)"),
             Some(failure) => {
@@ -194,6 +207,9 @@ impl Conversation<'_> {
             .stops
             .interrupting(async { Ok(looking_up.await) })
             .await?;
-        found.map_or(Ok(()), |cause| self.screen.note(&format!("({cause})")))
+        found.map_or(Ok(()), |cause| {
+            self.screen
+                .report(&format!("the agent's last failure: {cause}"))
+        })
     }
 }

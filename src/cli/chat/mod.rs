@@ -11,9 +11,9 @@ mod stops;
 mod terminal;
 
 use std::env;
-use std::io::{self, IsTerminal as _};
+use std::path;
+use std::process;
 
-use anyhow::bail;
 use tokio::runtime::Runtime;
 
 use self::conversation::Conversation;
@@ -25,27 +25,39 @@ use super::commands::ChatArgs;
 use super::connection::ServerConnection;
 use super::hidden_input::Modes;
 use super::server_choice::connect_elsewhere;
+use super::usage_error::UsageError;
 use crate::domain::derived_id::derive_uuid;
 use crate::domain::id::parse_uuid;
 use crate::settings::Config;
 
 /// Talks to an agent until the input ends.
 pub(super) fn run(config: &Config, args: &ChatArgs) -> anyhow::Result<()> {
+    check_session(args.session.as_deref())?;
     let modes = Modes::save();
     let runtime = Runtime::new()?;
     let ended = runtime.block_on(chat(config, args));
     drop(modes);
     // A thread may still wait for input.
     runtime.shutdown_background();
-    // A person who ends a chat with Ctrl-C knows that.
-    let is_person = io::stdin().is_terminal();
-    ended.or_else(|error| {
-        if is_person && error.is::<Stopped>() {
-            Ok(())
-        } else {
-            Err(error)
-        }
-    })
+    let Some(stopped) = ended
+        .as_ref()
+        .err()
+        .and_then(|error| error.downcast_ref::<Stopped>())
+    else {
+        return ended;
+    };
+    process::exit(stopped.exit_code())
+}
+
+/// Checks the id of the session, before anything is asked or started.
+fn check_session(session: Option<&str>) -> Result<(), UsageError> {
+    match session.filter(|session| parse_uuid(session).is_none()) {
+        None => Ok(()),
+        Some(session) => Err(UsageError(format!(
+            "invalid --session {session:?}: expected the id of a session, a UUID; `/sessions` in a \
+             chat lists yours"
+        ))),
+    }
 }
 
 async fn chat(config: &Config, args: &ChatArgs) -> anyhow::Result<()> {
@@ -60,7 +72,7 @@ async fn chat(config: &Config, args: &ChatArgs) -> anyhow::Result<()> {
 async fn connect(config: &Config, args: &ChatArgs) -> anyhow::Result<ServerConnection> {
     match &args.url {
         Some(url) => connect_elsewhere(config, url).await,
-        None => ServerConnection::open(config, "chat", true).await,
+        None => ServerConnection::for_chat(config).await,
     }
 }
 
@@ -75,10 +87,12 @@ async fn talk(
     let screen = Screen::new();
     let input = Input::new(screen.is_interactive())?;
     let mut conversation = Conversation::new(connection, screen, stops, agents, agent, user);
-    if connection.is_embedded() {
-        let data = config.storage.data_dir.display();
-        conversation.note(&format!(
-            "No server holds {data}: this chat does until it ends."
+    if connection.is_embedded().await {
+        // A relative path does not show the working directory.
+        let data = path::absolute(&config.storage.data_dir)?;
+        conversation.report(&format!(
+            "no server runs on {}: this chat serves it until it ends",
+            data.display()
         ))?;
     }
     if let Some(session) = &args.session {
@@ -92,36 +106,20 @@ async fn prepare(
     args: &ChatArgs,
     connection: &ServerConnection,
 ) -> anyhow::Result<(Vec<NamedAgent>, NamedAgent, String)> {
-    if let Some(session) = &args.session
-        && parse_uuid(session).is_none()
-    {
-        bail!(
-            "invalid --session {session:?}: expected the id of a session, a UUID; `/sessions` in a \
-             chat lists yours"
-        );
-    }
     let agents = agent_names::agents(connection).await?;
     let agent = match &args.agent {
         Some(name) => agent_names::named(&agents, name)?,
         None => sessions::default_agent(connection, &agents).await?,
     };
     let agent = agent.clone();
-    let user = match &args.user {
-        Some(user) => user_id(user),
-        None => connection
-            .user()
-            .await?
-            .unwrap_or_else(|| user_id(&login_name())),
+    let user = match args.user {
+        Some(user) => user.to_string(),
+        None => match connection.user().await? {
+            Some(user) => user,
+            None => derive_uuid(login_name().trim()).to_string(),
+        },
     };
     Ok((agents, agent, user))
-}
-
-/// Returns the id of a user: a UUID as it is, or the one that `ElizaOS` derives from another text.
-fn user_id(text: &str) -> String {
-    let text = text.trim();
-    parse_uuid(text)
-        .unwrap_or_else(|| derive_uuid(text))
-        .to_string()
 }
 
 /// Returns the login name, or the number of the user without one.
@@ -131,19 +129,4 @@ fn login_name() -> String {
         .filter_map(|it| env::var(it).ok());
     let name = names.into_iter().find(|name| !name.trim().is_empty());
     name.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_user_is_a_uuid_or_a_text_from_which_it_is_derived() {
-        let id = "3c90c3cc-0d44-4b50-8888-8dd25736052a";
-        assert_eq!(user_id(&id.to_uppercase()), id);
-        assert_eq!(
-            user_id(" ada@example.com "),
-            "a8bb4cce-bc75-0e53-96b9-2032deb9317b"
-        );
-    }
 }

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anstream::{AutoStream, ColorChoice};
 
-use super::super::output::{complete, one_line};
+use super::super::output::{complete, controls_terminal, note, one_line};
 
 /// The standard output of a chat.
 #[derive(Debug)]
@@ -72,6 +72,15 @@ impl Screen {
         self.write(&format!("{text}\n"), Look::Plain)
     }
 
+    /// Reports to a person on the terminal, and to others on standard error.
+    pub(super) fn report(&mut self, text: &str) -> anyhow::Result<()> {
+        if self.is_interactive {
+            return self.note(text);
+        }
+        note(&one_line(text));
+        Ok(())
+    }
+
     /// Shows a dim line to a person.
     pub(super) fn note(&mut self, text: &str) -> anyhow::Result<()> {
         if !self.is_interactive {
@@ -83,12 +92,13 @@ impl Screen {
     }
 }
 
-/// Replaces the control characters of a text from elsewhere, except for the ends of lines and tabs.
+/// Replaces the characters of a text from elsewhere that would control the terminal, except for the
+/// ends of lines and tabs.
 fn printable(text: &str) -> String {
     let shown = text.chars().filter(|it| *it != '\r');
     let shown = shown.map(|it| match it {
         '\n' | '\t' => it,
-        it if it.is_control() => char::REPLACEMENT_CHARACTER,
+        it if controls_terminal(it) => char::REPLACEMENT_CHARACTER,
         it => it,
     });
     shown.collect()
@@ -100,8 +110,8 @@ mod tests {
 
     #[test]
     fn an_agent_cannot_control_the_terminal() {
-        let hostile = "a\x1b]0;title\x07b\u{9b}2Jc\x7f\r\n\td\x08";
-        let shown = "a\u{fffd}]0;title\u{fffd}b\u{fffd}2Jc\u{fffd}\n\td\u{fffd}";
+        let hostile = "a\x1b]0;title\x07b\u{9b}2Jc\x7f\r\n\td\x08\u{202e}e\u{2066}";
+        let shown = "a\u{fffd}]0;title\u{fffd}b\u{fffd}2Jc\u{fffd}\n\td\u{fffd}\u{fffd}e\u{fffd}";
         assert_eq!(printable(hostile), shown);
     }
 }

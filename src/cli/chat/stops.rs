@@ -1,5 +1,7 @@
 //! Ctrl-C and SIGTERM.
 
+use tokio::signal::unix::SignalKind;
+
 use crate::process::signals::{self, Signals};
 
 /// The signals that stop a reply or the chat, which no longer end the process.
@@ -17,9 +19,20 @@ pub(super) enum Stop {
 }
 
 /// The error of what a signal has stopped.
-#[derive(Debug, thiserror::Error)]
-#[error("stopped before the reply was complete")]
-pub(super) struct Stopped;
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("stopped by a signal")]
+pub(super) struct Stopped(pub(super) Stop);
+
+impl Stopped {
+    /// Returns the exit code of a process that the signal itself has ended, as shells report it.
+    pub(super) fn exit_code(self) -> i32 {
+        let signal = match self.0 {
+            Stop::Interrupt => SignalKind::interrupt(),
+            Stop::Terminate => SignalKind::terminate(),
+        };
+        128 + signal.as_raw_value()
+    }
+}
 
 impl Stops {
     /// Must be called within the runtime.
@@ -47,7 +60,7 @@ impl Stops {
     ) -> anyhow::Result<T> {
         tokio::select! {
             done = work => done,
-            _ = self.next() => Err(Stopped.into()),
+            stop = self.next() => Err(Stopped(stop).into()),
         }
     }
 }

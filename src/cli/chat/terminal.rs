@@ -4,6 +4,8 @@ use std::io;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::input::Entered;
+
 /// The longest line of a terminal, in bytes.
 const MAX_LINE: usize = 4096;
 
@@ -12,8 +14,8 @@ const NO_TIME: Timespec = Timespec {
     tv_nsec: 0,
 };
 
-/// Returns a line that was typed, without waiting for one.
-pub(super) fn typed_line() -> Option<String> {
+/// Returns what was typed, without waiting for it.
+pub(super) fn typed() -> Option<Entered> {
     let stdin = io::stdin();
     let mut polled = [PollFd::new(&stdin, PollFlags::IN)];
     if poll(&mut polled, Some(&NO_TIME)).ok()? == 0 {
@@ -22,6 +24,9 @@ pub(super) fn typed_line() -> Option<String> {
     // Not through the buffer of the standard library: a line editor reads the rest.
     let mut line = vec![0; MAX_LINE];
     let length = rustix::io::read(&stdin, line.as_mut_slice()).ok()?;
-    line.truncate(length);
-    Some(String::from_utf8_lossy(&line).trim().to_owned())
+    if length == 0 {
+        return Some(Entered::End);
+    }
+    let line = String::from_utf8_lossy(&line[..length]);
+    Some(Entered::Line(line.trim().to_owned()))
 }

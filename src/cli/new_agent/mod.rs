@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::process::atomic_file;
 use crate::server::{create_agents_dir, create_data_dir};
 use crate::settings::Config;
+use crate::store::error::OpenError;
 use crate::transport::local_socket;
 
 /// The time limit for connecting to a running server.
@@ -74,22 +75,25 @@ fn refuse_existing(name: &str, path: &Path, directory: &Path) -> anyhow::Result<
 fn write(config: &Config, path: &Path, text: &str) -> anyhow::Result<()> {
     let data_dir = &config.storage.data_dir;
     let directory = config.storage.agents_dir();
-    let fails = || format!("{} was not written", path.display());
+    let failed = |error| {
+        let failed = anyhow::Error::new(OpenError::Io(error));
+        failed.context(format!("{} was not written", path.display()))
+    };
     if !directory.is_dir() {
         create_data_dir(data_dir)?;
-        create_agents_dir(&directory).with_context(fails)?;
+        create_agents_dir(&directory).map_err(failed)?;
         give_to_owner_of(data_dir, &directory);
     }
-    let mut file = create_partial(path).with_context(fails)?;
-    file.write_all(text.as_bytes()).with_context(fails)?;
+    let mut file = create_partial(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
     give_to_owner_of(&directory, file.path());
-    file.as_file().sync_all().with_context(fails)?;
+    file.as_file().sync_all().map_err(failed)?;
     file.persist_noclobber(path)
         .map_err(|error| match error.error.kind() {
             ErrorKind::AlreadyExists => {
                 anyhow::anyhow!("{} already exists and was not changed", path.display())
             }
-            _ => anyhow::Error::new(error.error).context(fails()),
+            _ => failed(error.error),
         })?;
     atomic_file::sync_parent_dir(path).with_context(|| path.display().to_string())
 }

@@ -5,6 +5,7 @@ use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
 use super::super::connection::{ApiRefusal, ServerConnection};
+use crate::domain::id::UserId;
 
 const SESSIONS: &str = "/api/messaging/sessions";
 
@@ -119,8 +120,8 @@ pub(super) async fn delete(connection: &ServerConnection, id: &str) -> anyhow::R
 }
 
 /// Deletes all sessions of a user. Returns their number.
-pub(super) async fn erase(connection: &ServerConnection, user: &str) -> anyhow::Result<u64> {
-    let path = list_path(&[("userId", user)]);
+pub(super) async fn erase(connection: &ServerConnection, user: UserId) -> anyhow::Result<u64> {
+    let path = list_path(&[("userId", &user.to_string())]);
     let erased = connection.json(Method::DELETE, &path, None).await?;
     match erased["deleted"].as_u64() {
         Some(deleted) => Ok(deleted),

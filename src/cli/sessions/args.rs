@@ -7,6 +7,9 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::super::user_id::user_id;
+use crate::domain::id::UserId;
+
 /// The arguments of `sessiond sessions`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SessionsArgs {
@@ -72,9 +75,9 @@ pub(super) struct ListArgs {
     #[arg(long, value_name = "NAME|ID")]
     pub(super) agent: Option<String>,
 
-    /// Only sessions of this user
-    #[arg(long, value_name = "ID")]
-    pub(super) user: Option<String>,
+    /// Only sessions of this user, a UUID or a name, as in `sessiond chat`
+    #[arg(long, value_name = "USER", value_parser = user_id)]
+    pub(super) user: Option<UserId>,
 
     /// Only active, only expired, or all sessions
     #[arg(long, value_enum, default_value_t = StatusChoice::Active, hide_possible_values = true)]
@@ -122,9 +125,9 @@ pub(super) struct SearchArgs {
     #[arg(long, value_name = "NAME|ID")]
     pub(super) agent: Option<String>,
 
-    /// Only sessions of this user
-    #[arg(long, value_name = "ID")]
-    pub(super) user: Option<String>,
+    /// Only sessions of this user, a UUID or a name, as in `sessiond chat`
+    #[arg(long, value_name = "USER", value_parser = user_id)]
+    pub(super) user: Option<UserId>,
 
     /// How many messages, from 1 on
     #[arg(long, value_name = "N", default_value = "20", value_parser = at_least_one)]
@@ -143,8 +146,8 @@ pub(super) struct DeleteArgs {
     pub(super) ids: Vec<String>,
 
     /// All sessions of this user, active and expired, and the user's idempotency keys
-    #[arg(long, value_name = "ID")]
-    pub(super) user: Option<String>,
+    #[arg(long, value_name = "USER", value_parser = user_id)]
+    pub(super) user: Option<UserId>,
 
     /// Do not ask
     #[arg(long)]

@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use self::api::Found;
 pub(super) use self::args::SessionsArgs;
 use self::args::{DeleteArgs, ListArgs, SearchArgs, SessionsAction, ShowArgs};
 use self::text::AgentNames;
@@ -23,7 +24,7 @@ use super::output::{note, print, print_json};
 use super::usage_error::UsageError;
 use super::{confirm, server_choice};
 use crate::clock::Clock;
-use crate::domain::id::parse_uuid;
+use crate::domain::id::{UserId, parse_uuid};
 use crate::process::signals;
 use crate::settings::Config;
 
@@ -48,7 +49,7 @@ async fn until_stopped(config: &Config, args: &SessionsArgs) -> anyhow::Result<O
     let mut stop = pin!(signals::stop_signal_number());
     let url = args.url.as_deref();
     let connection = tokio::select! {
-        connected = server_choice::connect_to_stored(config, url, "sessions") => connected?,
+        connected = server_choice::connect_to_stored(config, url) => connected?,
         number = &mut stop => return Ok(Some(number)),
     };
     let ended = tokio::select! {
@@ -62,14 +63,12 @@ async fn until_stopped(config: &Config, args: &SessionsArgs) -> anyhow::Result<O
 /// Checks the arguments, before anything is asked or started.
 fn check(action: &SessionsAction) -> Result<(), UsageError> {
     match action {
-        SessionsAction::List(args) => user_id(args.user.as_deref()),
         SessionsAction::Show(args) => session_id(&args.id),
         SessionsAction::Search(args) if args.text.trim().is_empty() => Err(UsageError(
             "TEXT is blank; `sessiond sessions list` lists sessions".to_owned(),
         )),
-        SessionsAction::Search(args) => user_id(args.user.as_deref()),
+        SessionsAction::List(_) | SessionsAction::Search(_) => Ok(()),
         SessionsAction::Delete(args) => {
-            user_id(args.user.as_deref())?;
             args.ids.iter().try_for_each(|id| session_id(id))?;
             if !args.yes && !confirm::is_possible() {
                 return Err(UsageError(
@@ -84,21 +83,11 @@ fn check(action: &SessionsAction) -> Result<(), UsageError> {
 }
 
 fn session_id(text: &str) -> Result<(), UsageError> {
-    uuid(text, "session", "`sessiond sessions list` lists them")
-}
-
-fn user_id(text: Option<&str>) -> Result<(), UsageError> {
-    text.map_or(Ok(()), |text| {
-        uuid(text, "user", "`sessiond sessions list` shows them")
-    })
-}
-
-fn uuid(text: &str, thing: &str, hint: &str) -> Result<(), UsageError> {
     if parse_uuid(text).is_some() {
         return Ok(());
     }
     Err(UsageError(format!(
-        "{text:?} is not a {thing} id: expected a UUID; {hint}"
+        "{text:?} is not a session id: expected a UUID; `sessiond sessions list` lists them"
     )))
 }
 
@@ -113,23 +102,13 @@ async fn act(connection: &ServerConnection, args: &SessionsArgs) -> anyhow::Resu
 
 async fn list(connection: &ServerConnection, args: &ListArgs, is_json: bool) -> anyhow::Result<()> {
     let agent = agent_id(connection, args.agent.as_deref()).await?;
-    let user = user(connection, args.user.as_deref()).await?;
+    let user = user(connection, args.user).await?;
     let mut parameters = vec![("status", args.status.as_str()), ("include", "lastMessage")];
     parameters.extend(agent.as_deref().map(|it| ("agentId", it)));
     parameters.extend(user.as_deref().map(|it| ("userId", it)));
     parameters.extend(args.query.as_deref().map(|it| ("q", it)));
     let found = api::list(connection, &parameters, args.limit).await?;
-    if found.has_more {
-        note(&format!(
-            "there are more than these {}; see --limit",
-            found.items.len()
-        ));
-    }
-    if is_json {
-        return print_json(&found.items);
-    }
-    if found.items.is_empty() {
-        note("there are no such sessions");
+    if !print_found(&found, NO_SESSION, is_json)? {
         return Ok(());
     }
     let names = names(connection).await?;
@@ -154,12 +133,27 @@ async fn search(
 ) -> anyhow::Result<()> {
     let agent = agent_id(connection, args.agent.as_deref()).await?;
     let mut query = json!({ "query": args.text });
-    for (field, value) in [("agentId", agent.as_ref()), ("userId", args.user.as_ref())] {
-        if let Some(value) = value {
-            query[field] = json!(value);
-        }
+    if let Some(agent) = agent {
+        query["agentId"] = json!(agent);
+    }
+    if let Some(user) = args.user {
+        query["userId"] = json!(user);
     }
     let found = api::search(connection, &query, args.limit).await?;
+    if !print_found(&found, NO_MESSAGE, is_json)? {
+        return Ok(());
+    }
+    let names = names(connection).await?;
+    print(&text::found(&found.items, &args.text, &names))
+}
+
+const NO_SESSION: &str = "no session matches; --status all includes those that have expired";
+
+const NO_MESSAGE: &str = "no message matches";
+
+/// Prints what was found if it is to be JSON, and notes what is missing. Returns whether the caller must
+/// print it for people.
+fn print_found(found: &Found, if_none: &str, is_json: bool) -> anyhow::Result<bool> {
     if found.has_more {
         note(&format!(
             "there are more than these {}; see --limit",
@@ -167,14 +161,11 @@ async fn search(
         ));
     }
     if is_json {
-        return print_json(&found.items);
+        print_json(&found.items)?;
+    } else if found.items.is_empty() {
+        note(if_none);
     }
-    if found.items.is_empty() {
-        note("there are no such messages");
-        return Ok(());
-    }
-    let names = names(connection).await?;
-    print(&text::found(&found.items, &args.text, &names))
+    Ok(!is_json && !found.items.is_empty())
 }
 
 async fn delete(
@@ -182,7 +173,7 @@ async fn delete(
     args: &DeleteArgs,
     is_json: bool,
 ) -> anyhow::Result<()> {
-    let deleted = match &args.user {
+    let deleted = match args.user {
         Some(user) => {
             let question = format!("Delete all sessions of the user {user}, active and expired?");
             confirm(args, question).await?;
@@ -257,10 +248,10 @@ async fn agent_id(
 /// Returns the user whose sessions are listed: a client with a user's token may only list its own.
 async fn user(
     connection: &ServerConnection,
-    given: Option<&str>,
+    given: Option<UserId>,
 ) -> anyhow::Result<Option<String>> {
     match given {
-        Some(user) => Ok(Some(user.to_owned())),
+        Some(user) => Ok(Some(user.to_string())),
         None => connection.user().await,
     }
 }
