@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::Stream;
+use reqwest::RequestBuilder;
 use tokio::sync::Notify;
 
 use super::reply_info::ReplyInfo;
@@ -17,6 +18,7 @@ use crate::domain::id::TurnId;
 use crate::domain::message::Message;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
+use crate::domain::trace::TraceParent;
 use crate::domain::turn::{ContextNeeds, History, Reply};
 
 /// A reply in pieces; the last item is [`Piece::Done`], [`Piece::Later`] or an error.
@@ -121,6 +123,18 @@ pub struct TurnRequest {
     pub progress: BodyProgress,
     /// The attempt, which the turn runner sets.
     pub attempt: Attempt,
+    /// The trace that the turn belongs to, which the turn runner sets.
+    pub trace: Option<TraceParent>,
+}
+
+impl TurnRequest {
+    /// Adds the trace to a request to the server behind the agent.
+    pub(super) fn traced(&self, request: RequestBuilder) -> RequestBuilder {
+        match self.trace {
+            Some(trace) => request.header("traceparent", trace.to_string()),
+            None => request,
+        }
+    }
 }
 
 /// An attempt to get the reply of a turn.

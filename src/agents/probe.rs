@@ -162,6 +162,7 @@ fn question(agent: &Agent, now: Timestamp, ids: [u128; 5]) -> TurnRequest {
         },
     };
     TurnRequest {
+        trace: None,
         turn_id: TurnId::from(turn),
         session,
         history: History::Messages(Vec::new()),

@@ -22,8 +22,11 @@ use super::observe::observe;
 use crate::app::App;
 use crate::app::error::AppError;
 use crate::auth::Authenticator;
+use crate::domain::trace::TraceParent;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The longest request id that is accepted from a client, in bytes. It is logged in full.
 const MAX_REQUEST_ID: usize = 128;
@@ -52,6 +55,7 @@ pub(super) fn layered(
     router.layer(
         ServiceBuilder::new()
             .map_request(remove_unsafe_id)
+            .map_request(take_trace)
             .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
             .layer(PropagateRequestIdLayer::new(REQUEST_ID))
             .layer(
@@ -138,7 +142,20 @@ pub(super) fn trim_trailing_slashes(mut request: Request) -> Request {
 fn span(request: &Request) -> Span {
     let id = request.headers().get(REQUEST_ID);
     let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
-    tracing::info_span!("request", request_id = id)
+    let trace: Option<&TraceParent> = request.extensions().get();
+    let trace_id = trace.map(TraceParent::trace_id);
+    tracing::info_span!("request", request_id = id, trace_id)
+}
+
+/// Notes the trace of a request. An invalid one is ignored, as its specification says.
+fn take_trace(mut request: Request) -> Request {
+    let mut values = request.headers().get_all(TRACE_PARENT).iter();
+    if let (Some(value), None) = (values.next(), values.next())
+        && let Some(trace) = value.to_str().ok().and_then(TraceParent::parse)
+    {
+        request.extensions_mut().insert(trace);
+    }
+    request
 }
 
 /// Removes an id that is not safe to log, so that a new one is generated.

@@ -18,6 +18,7 @@ use crate::domain::key::IdempotencyKey;
 use crate::domain::message::{Body, Message, Role, Sender, TurnState};
 use crate::domain::session::Session;
 use crate::domain::time::Millis;
+use crate::domain::trace::TraceParent;
 use crate::domain::turn::TurnStart;
 use crate::events::{SentBy, SubscriberId};
 use crate::message_json::has_same_content;
@@ -35,6 +36,8 @@ pub struct SendRequest {
     pub session: SessionRef,
     /// The address that rate limits count by. `None` over the Unix socket, which has none.
     pub address: Option<IpAddr>,
+    /// The trace that it belongs to. It is passed on to the agent's backend.
+    pub trace: Option<TraceParent>,
     /// The message.
     pub message: NewMessage,
     /// The socket that sends it; `None` over HTTP.
@@ -141,8 +144,11 @@ impl App {
             beginning,
         };
         let app = Arc::clone(self);
-        let is_streamed = request.is_streamed;
-        let storing = async move { app.store_message(command, reservation, is_streamed).await };
+        let (is_streamed, trace) = (request.is_streamed, request.trace);
+        let storing = async move {
+            app.store_message(command, reservation, is_streamed, trace)
+                .await
+        };
         let (sent, turn) = self.run_detached(storing).await?;
         Ok(SentMessage {
             sent,
@@ -193,12 +199,16 @@ impl App {
         command: SendMessage,
         reservation: Option<Reservation<StoredTurns>>,
         is_streamed: bool,
+        trace: Option<TraceParent>,
     ) -> Result<(Sent, SentTurn), AppError> {
         let (session, message) = (command.session_id, command.message_id);
         // Waiting begins before the message is stored, so that nothing of the reply is missed.
         let receiver = self.feeds.subscribe(session, message);
         if is_streamed {
             receiver.want_chunks();
+        }
+        if let Some(trace) = trace {
+            self.feeds.set_trace(session, message, trace);
         }
         let sent = match self.store.submit(command).await {
             Ok(sent) => sent,

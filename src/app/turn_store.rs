@@ -94,6 +94,7 @@ impl From<StoredTurn> for PendingTurn {
             turn: stored.turn,
             reply_id: stored.reply_id,
             request: Arc::new(TurnRequest {
+                trace: None,
                 turn_id: stored.turn_id,
                 session: stored.session,
                 history: stored.history,

@@ -18,5 +18,6 @@ pub mod search;
 pub mod session;
 pub mod time;
 pub mod timeout;
+pub mod trace;
 pub mod turn;
 pub mod waiting;

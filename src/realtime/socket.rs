@@ -142,6 +142,7 @@ impl SocketTask {
     fn send(&mut self, command: SendCommand, ack: Option<u64>) {
         let app = Arc::clone(&self.app);
         let request = SendRequest {
+            trace: None,
             session: self.session_ref(command.room),
             address: self.client.address,
             message: command.message,

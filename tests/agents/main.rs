@@ -45,6 +45,7 @@ mod submit;
 #[path = "../support/mod.rs"]
 mod support;
 mod times;
+mod traces;
 mod usage;
 mod vision;
 mod webhook;

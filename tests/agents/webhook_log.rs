@@ -96,3 +96,30 @@ async fn the_words_of_a_refusal_are_not_logged() {
     assert_eq!(lines[0]["agent"], AGENT);
     assert!(!server.log().contains("secret of mine"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_logged_of_a_turn_names_its_trace() {
+    let mut stand_in = StandIn::start().await;
+    let server = start(&stand_in).await;
+    let client = client();
+    let sessions = server.at("/api/messaging/sessions");
+    let new = json!({ "agentId": AGENT, "userId": AGENT });
+    let created = post(&client, &sessions, new).await;
+    let session = created["sessionId"].as_str().unwrap();
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let sending = client
+        .post(format!("{sessions}/{session}/messages"))
+        .header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"))
+        .json(&json!({ "content": "Hello?", "transport": "http" }));
+    let answering = async {
+        let refusal = json!({ "error": { "message": "No." } });
+        stand_in.next().await.answer(422, &refusal).await;
+    };
+    let (answer, ()) = tokio::join!(sending.send(), answering);
+    assert_eq!(answer.unwrap().status(), 502);
+    let failed = lines(&server, "the agent failed");
+    assert_eq!(failed[0]["span"]["trace_id"], trace, "{failed:#?}");
+    // The request itself.
+    let answered = lines(&server, "\"answered\"");
+    assert_eq!(answered[0]["span"]["trace_id"], trace, "{answered:#?}");
+}

@@ -24,6 +24,7 @@ use crate::domain::activity::Activity;
 use crate::domain::failure::FailureReason;
 use crate::domain::id::SessionId;
 use crate::domain::time::Timestamp;
+use crate::domain::trace::TraceParent;
 use crate::domain::turn::Reply;
 use crate::events::Event;
 
@@ -43,6 +44,7 @@ pub(super) struct Attempts<'a, S> {
     agent: &'a Agent,
     pending: &'a PendingTurn,
     running: &'a RunningTurn,
+    trace: Option<TraceParent>,
     /// `None` during the pause before a retry.
     slot: Option<Slot>,
     /// The text of the chunks that were sent, and their number.
@@ -59,6 +61,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
         agent: &'a Agent,
         pending: &'a PendingTurn,
         running: &'a RunningTurn,
+        trace: Option<TraceParent>,
         slot: Slot,
     ) -> Self {
         Self {
@@ -66,6 +69,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
             agent,
             pending,
             running,
+            trace,
             slot: Some(slot),
             sent: String::new(),
             chunks: 0,
@@ -139,6 +143,7 @@ impl<'a, S: TurnStore> Attempts<'a, S> {
         let clock = &self.parts.clock;
         let started = clock.monotonic();
         let mut request = Arc::clone(&self.pending.request);
+        Arc::make_mut(&mut request).trace = self.trace;
         let mut attempts = 0;
         loop {
             attempts += 1;

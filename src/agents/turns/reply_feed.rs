@@ -11,6 +11,7 @@ use super::activity_log::ActivityLog;
 use crate::domain::activity::Activity;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, TurnFailure};
+use crate::domain::trace::TraceParent;
 use crate::events::DropCounter;
 
 type OpenFeeds = BTreeMap<(SessionId, MessageId), watch::Sender<Progress>>;
@@ -30,6 +31,8 @@ struct Progress {
     ends: Vec<usize>,
     ending: Option<Ending>,
     activity: ActivityLog,
+    /// The trace of the request that opened the turn.
+    trace: Option<TraceParent>,
     /// Whether a receiver waits for chunks. Without one, no receiver is woken for them, and there
     /// is no activity.
     wants_chunks: AtomicBool,
@@ -109,6 +112,22 @@ impl ReplyFeeds {
             next_activity,
             activity_drops: self.activity_drops.clone(),
         }
+    }
+
+    /// Sets the trace that the turn of a message belongs to.
+    pub fn set_trace(&self, session: SessionId, message: MessageId, trace: TraceParent) {
+        self.open(session, message).send_if_modified(|progress| {
+            progress.trace = Some(trace);
+            false
+        });
+    }
+
+    /// Returns the trace that the turn of a message belongs to, if any. A restart forgets it.
+    #[must_use]
+    pub fn trace(&self, session: SessionId, message: MessageId) -> Option<TraceParent> {
+        let open = self.lock();
+        let feed = open.get(&(session, message))?;
+        feed.borrow().trace
     }
 
     /// Returns whether a receiver of a turn waits for its chunks and activity.

@@ -19,6 +19,7 @@ use crate::domain::failure::FailureReason;
 use crate::domain::id::{AgentId, SessionId};
 use crate::domain::message::TurnFailure;
 use crate::domain::time::Timestamp;
+use crate::domain::trace::TraceParent;
 use crate::domain::turn::{BeginOutcome, CloseOutcome, ContextNeeds, Reply};
 
 /// The pause before a failed call of the turn store is repeated.
@@ -200,9 +201,16 @@ impl<S: TurnStore> Inner<S> {
             }
         }
         let agent_id = agent.character.id;
-        let span = tracing::debug_span!("turn", session = %turn.session_id, agent = %agent_id);
+        let (session, message) = (turn.session_id, pending.request.message.id);
+        let trace = self.parts.feeds.trace(session, message);
+        // With a trace, what is logged of the turn at any level can be found by it.
+        let span = if let Some(trace_id) = trace.as_ref().map(TraceParent::trace_id) {
+            tracing::info_span!("turn", %session, agent = %agent_id, trace_id)
+        } else {
+            tracing::debug_span!("turn", %session, agent = %agent_id)
+        };
         let started = Instant::now();
-        let mut attempts = Attempts::new(&self.parts, agent, pending, running, slot);
+        let mut attempts = Attempts::new(&self.parts, agent, pending, running, trace, slot);
         let result = {
             let outcome = pin!(attempts.run());
             outcome.instrument(span.clone()).await

@@ -24,6 +24,7 @@ use crate::auth::ClientContext;
 use crate::domain::message::Message;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
+use crate::domain::trace::TraceParent;
 use crate::metrics::OpenGauge;
 
 /// Send a message
@@ -64,12 +65,14 @@ pub(in crate::api) async fn send(
     State(state): State<ApiState>,
     SessionPath { session }: SessionPath,
     Extension(client): Extension<ClientContext>,
+    trace: Option<Extension<TraceParent>>,
     KeyHeader { key }: KeyHeader,
     ApiJson(body): ApiJson<SendMessageRequest>,
 ) -> Result<Response, ApiError> {
     let (transport, message) = body.validate(key.as_deref())?;
     let is_streamed = matches!(transport, ReplyTransport::Sse);
-    let mut message = store(&state, session, &client, message, is_streamed).await?;
+    let caller = Caller { client, trace };
+    let mut message = store(&state, session, caller, message, is_streamed).await?;
     let is_replayed = message.sent.replayed;
     let response = match transport {
         ReplyTransport::Sse => reply_stream(&state, message),
@@ -118,25 +121,34 @@ pub(in crate::api) async fn stream(
     State(state): State<ApiState>,
     SessionPath { session }: SessionPath,
     Extension(client): Extension<ClientContext>,
+    trace: Option<Extension<TraceParent>>,
     KeyHeader { key }: KeyHeader,
     ApiJson(body): ApiJson<StreamMessageRequest>,
 ) -> Result<Response, ApiError> {
     let message = body.validate(key.as_deref())?;
-    let message = store(&state, session, &client, message, true).await?;
+    let caller = Caller { client, trace };
+    let message = store(&state, session, caller, message, true).await?;
     let is_replayed = message.sent.replayed;
     Ok(mark_replayed(reply_stream(&state, message), is_replayed))
+}
+
+/// Who sends a message.
+struct Caller {
+    client: ClientContext,
+    trace: Option<Extension<TraceParent>>,
 }
 
 async fn store(
     state: &ApiState,
     session: SessionRef,
-    client: &ClientContext,
+    caller: Caller,
     message: NewMessage,
     is_streamed: bool,
 ) -> Result<SentMessage, ApiError> {
     let request = SendRequest {
         session,
-        address: client.address,
+        address: caller.client.address,
+        trace: caller.trace.map(|Extension(trace)| trace),
         message,
         socket: None,
         is_streamed,

@@ -64,7 +64,7 @@ impl ElizaOs {
         }
         let path = format!("/{}/messages", session.id);
         let post = self.request(Method::POST, &path).json(&body);
-        http_client::send(post, redactor, Repeat::ActsTwice).await
+        http_client::send(request.traced(post), redactor, Repeat::ActsTwice).await
     }
 
     pub(super) async fn create_session(

@@ -161,7 +161,7 @@ impl OpenAi {
         }];
         let conversation = shape.window;
         messages.extend(conversation.conversation(&request.message, shape.with_images));
-        let post = self.client.post(self.url.clone());
+        let post = request.traced(self.client.post(self.url.clone()));
         let post = post.headers(self.headers.clone()).json(&Completion {
             messages: &messages,
             stream: true,

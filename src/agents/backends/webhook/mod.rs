@@ -75,9 +75,8 @@ impl Webhook {
             &request.history,
             attempt.deadline,
         ));
-        let post = self
-            .client
-            .post(self.url.clone())
+        let post = request
+            .traced(self.client.post(self.url.clone()))
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "text/event-stream, application/json")
             .header(ATTEMPT, attempt.number);
