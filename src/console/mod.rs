@@ -164,6 +164,20 @@ mod tests {
         }
     }
 
+    /// Only the panel of the reference sends requests itself, since it shows responses as they are.
+    /// The snippets are examples of calls.
+    #[test]
+    fn calls_go_through_the_client_library() {
+        let calls = |file: &&File| String::from_utf8_lossy(&file.bytes).contains(" fetch(");
+        let mut calling: Vec<_> = files()
+            .filter(|file| !file.is_module)
+            .filter(calls)
+            .map(|file| file.path.as_str())
+            .collect();
+        calling.sort_unstable();
+        assert_eq!(calling, ["/console/exchange.js", "/console/snippets.js"]);
+    }
+
     /// The limit, in bytes, of both pages with their scripts and styles.
     const MAX_COMPRESSED: usize = 60_000;
 

@@ -95,6 +95,28 @@ test('messages sent elsewhere appear live, in order', async () => {
   await page.close();
 });
 
+test('own messages keep their author after a reload, and those of others have its name', async () => {
+  const page = await browser.page(`${server.url}/#/agents`);
+  await page.getByRole('button', { name: 'Chat' }).click();
+  const authors = page.locator('.message .author');
+  const shown = async (expected) => until(async () => (await authors.allTextContents()).join() === expected, expected);
+  await page.getByLabel('Message').fill('Hello');
+  await page.keyboard.press('Enter');
+  await shown('You,Eliza');
+  await page.reload();
+  await shown('You,Eliza');
+
+  const { sessionId } = await server.create({ metadata: { username: 'Ada' } });
+  await server.say(sessionId, 'Hello');
+  await page.goto(`${server.url}/#/sessions/${sessionId}`);
+  await shown('Ada,Eliza');
+  await page.getByLabel('Message').fill('Hello from the console');
+  await page.keyboard.press('Enter');
+  await shown('Ada,Eliza,Ada,Eliza');
+  browser.assertNoComplaints();
+  await page.close();
+});
+
 test('a long transcript is loaded page by page', async () => {
   const { sessionId } = await server.create();
   for (let index = 0; index < 60; index += 1) await server.say(sessionId, `message ${index}`);

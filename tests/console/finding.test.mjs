@@ -260,7 +260,7 @@ test('sessions are selected and deleted together; what fails stays selected', as
     most = Math.max(most, (running += 1));
     await new Promise((resolve) => setTimeout(resolve, 100));
     running -= 1;
-    if (route.request().url().endsWith(failing)) return route.fulfill({ status: 500, json: { error: { message: 'The disk is tired.' } } });
+    if (route.request().url().endsWith(failing)) return route.fulfill({ status: 500, json: { code: 'INTERNAL_SERVER_ERROR', error: { message: 'The disk is tired.' } } });
     return route.continue();
   });
   await page.getByRole('button', { name: 'Delete' }).click();

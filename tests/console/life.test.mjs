@@ -82,6 +82,31 @@ test('an open page misses nothing when the server restarts', async () => {
   await page.close();
 });
 
+test('a lost answer costs neither a second session nor a second message', async () => {
+  const server = await Server.start();
+  const page = await browser.page(server.url, expected);
+  /** Carries out the next call of this kind, and loses its answer. */
+  const lose = (path) => page.route(path, async (route) => {
+    await route.fetch();
+    await route.abort();
+  }, { times: 1 });
+  await lose('**/api/messaging/sessions');
+  await page.getByRole('button', { name: 'Start a conversation' }).click();
+  await page.getByRole('button', { name: 'Start', exact: true }).click();
+  await page.getByLabel('Message').fill('Only once');
+  await lose('**/messages');
+  const repeated = page.waitForResponse((response) => response.url().endsWith('/messages'));
+  await page.keyboard.press('Enter');
+  await repeated;
+  await until(async () => (await words(page)).length === 2 && (await page.locator('.pending, .streaming').count()) === 0, 'the reply');
+  const { sessions: [session], total } = await server.call('GET', '/api/messaging/sessions?limit=1');
+  assert.equal(total, 1);
+  const { messages } = await server.call('GET', `/api/messaging/sessions/${session.sessionId}/messages`);
+  assert.deepEqual(messages.map(({ content }) => content).reverse(), await words(page));
+  browser.assertNoComplaints();
+  await page.close();
+});
+
 test('a deletion elsewhere is shown', async () => {
   const server = await Server.start();
   const { sessionId } = await server.create();

@@ -1,6 +1,6 @@
 // The agents: who replies for each, how its turns went, and whether it replies now.
 
-import { CallError, api } from './api.js';
+import { SessiondError, admin, client } from './api.js';
 import { copyButton } from './copy.js';
 import { startWith } from './dialogs.js';
 import { h, setText, slowButton, terms, timeElement } from './dom.js';
@@ -36,7 +36,7 @@ class Agents extends View {
 
   async refresh() {
     const { isAdmin } = await identity();
-    const agents = await (isAdmin ? api.agentStates : api.agents)(this.signal);
+    const agents = await (isAdmin ? admin : client).agents({ signal: this.signal });
     const failing = isAdmin && agents.filter((agent) => stateOf(agent) === 'failing').length;
     setText(this.summary, plural(agents.length, 'agent') + (failing ? `, ${count(failing)} failing` : ''));
     const ids = agents.map(({ id }) => id).join();
@@ -95,10 +95,10 @@ class Card {
     this.result.className = 'probe';
     this.result.replaceChildren(h('p', { class: 'muted' }, 'Asking the agent. This can take up to 30 s.'));
     try {
-      this.probed(await api.probe(this.agent.id, this.signal));
+      this.probed(await admin.probe(this.agent.id, { signal: this.signal }));
     } catch (error) {
       this.result.replaceChildren();
-      throw error.status === 429 ? new CallError(429, '', 'The agent is being probed already. Try again in a moment.') : error;
+      throw error.status === 429 ? new SessiondError('The agent is being probed already. Try again in a moment.', { status: 429 }) : error;
     }
   }
 

@@ -1,6 +1,6 @@
 // A conversation: events become messages, and messages are sent.
 
-import { api } from './api.js';
+import { client } from './api.js';
 import { Composer } from './composer.js';
 import { attempt, h, notify, setText } from './dom.js';
 import { failureCause } from './failures.js';
@@ -23,10 +23,8 @@ export class Conversation {
   events = {
     state: (data) => this.restart(data),
     messageBroadcast: (data) => this.stored(data),
-    messageStreamChunk: ({ messageId, chunk, index }) => {
-      const reply = this.reply(messageId);
-      reply?.stream(index ? reply.text + chunk : chunk);
-    },
+    disconnected: () => this.showConnection('Connection lost. Reconnecting; nothing will be missed.'),
+    messageStreamChunk: ({ messageId, text }) => this.reply(messageId)?.stream(text),
     messageActivity: ({ messageId, ...activity }) => {
       const reply = this.reply(messageId);
       reply?.stream(reply.text);
@@ -94,8 +92,8 @@ export class Conversation {
     return false;
   }
 
-  view(isAgent, name = this.userName) {
-    return new Message(isAgent, isAgent ? this.agentName : name, this.actions);
+  view(isAgent) {
+    return new Message(isAgent, isAgent ? this.agentName : this.userName, this.actions);
   }
 
   /** The view of a reply that is not stored yet. */
@@ -110,6 +108,7 @@ export class Conversation {
 
   /** The beginning of the live events: what is not stored is replaced. */
   restart({ inputEnabled, partial }) {
+    this.showConnection('');
     for (const id of this.replies.keys()) if (id !== partial?.messageId) this.drop(id);
     if (partial) {
       const reply = this.reply(partial.messageId);
@@ -122,14 +121,14 @@ export class Conversation {
     this.wasLive = true;
   }
 
-  stored({ source, senderName, ...message }) {
+  stored({ source, ...message }) {
     const isAgent = source === 'agent_response';
     // A retried message had failed before.
     if (isAgent) this.transcript.get(message.inReplyTo)?.set({ failure: undefined });
     if (this.transcript.get(message.id)) return;
     const known = isAgent ? this.replies.get(message.id) : this.outbox.confirm(message.text);
     this.replies.delete(message.id);
-    this.store(known ?? this.view(isAgent, senderName), message);
+    this.store(known ?? this.view(isAgent), message);
   }
 
   /** Shows a message that is stored, unless the end is not shown or another view has it. */
@@ -191,8 +190,8 @@ export class Conversation {
     this.thinking.hidden = !isOpen;
   }
 
-  connection(state) {
-    if (!this.isClosed) this.showStatus(state === 'live' ? '' : 'Connection lost. Reconnecting; nothing will be missed.');
+  showConnection(text) {
+    if (!this.isClosed) this.showStatus(text);
   }
 
   showStatus(text, ...actions) {
@@ -213,7 +212,7 @@ export class Conversation {
   }
 
   async stop() {
-    const { cancelled } = await api.cancel(this.id);
+    const { cancelled } = await client.cancel(this.id);
     if (!cancelled.length) notify('There was no reply to stop.');
   }
 

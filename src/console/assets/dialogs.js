@@ -1,6 +1,6 @@
 // Dialogs, which the keyboard can close.
 
-import { api } from './api.js';
+import { admin, client } from './api.js';
 import { button, h, notify, setText } from './dom.js';
 import { identity } from './identity.js';
 
@@ -78,13 +78,13 @@ export function inWords(message, form) {
 /** Creates a session of the user with an agent, without a dialog. */
 export async function startWith(agentId) {
   const { userId } = await identity();
-  return api.create({ agentId, userId: userId ?? rememberedUser() });
+  return client.createSession({ agentId, userId: userId ?? rememberedUser() });
 }
 
 /** Creates a session. Resolves to it. */
 export async function startConversation() {
   const { userId: own, isAdmin } = await identity();
-  const agents = await (isAdmin ? api.agentStates : api.agents)();
+  const agents = await (isAdmin ? admin : client).agents();
   // A model is configured in order to be used.
   const usual = agents.find(({ backend }) => backend && backend !== 'eliza');
   const agent = h('select', { name: 'agentId', required: true }, agents.map(({ id, name }) => h('option', { value: id, selected: id === usual?.id }, name)));
@@ -102,7 +102,7 @@ export async function startConversation() {
     action: 'Start',
     submit: async () => {
       const userId = user.value.trim();
-      const session = await api.create({
+      const session = await client.createSession({
         agentId: agent.value, userId,
         timeoutConfig: minutes.value ? { timeoutMinutes: Number(minutes.value) } : undefined,
         metadata: metadata.value.trim() ? objectOf(metadata.value) : undefined,
@@ -114,6 +114,9 @@ export async function startConversation() {
 }
 
 const numberInput = (name, properties) => h('input', { name, type: 'number', min: '1', step: '1', inputmode: 'numeric', ...properties });
+
+/** The user whose sessions are the reader's own, if any. */
+export const ownUser = async () => (await identity()).userId ?? sessionStorage.getItem(USER);
 
 function rememberedUser() {
   const user = sessionStorage.getItem(USER) ?? newId();
@@ -148,7 +151,7 @@ export function changeTimeout({ sessionId, timeoutConfig }) {
       check('A message renews the session', renews),
     ],
     action: 'Change',
-    submit: () => api.setTimeout(sessionId, {
+    submit: () => client.updateTimeout(sessionId, {
       ...Object.fromEntries(minutes.map(({ name, value }) => [name, Number(value)])), autoRenew: renews.checked,
     }),
   });
@@ -161,7 +164,7 @@ export const confirmDelete = (id) => openForm({
   action: 'Delete',
   danger: true,
   submit: async () => {
-    await api.remove(id);
+    await client.deleteSession(id);
     return true;
   },
 });

@@ -1,6 +1,6 @@
 // The reference of the API, from /openapi.json: its contents, the filter, and links to operations.
 
-import { token } from './api.js';
+import { client, token } from './api.js';
 import { emptyState, h, setText } from './dom.js';
 import { guides } from './guides.js';
 import { readReader, reader, whenReaderChanges } from './reader.js';
@@ -72,9 +72,7 @@ function follow() {
 async function show() {
   token.whenChanged(readReader);
   readReader();
-  const response = await fetch('/openapi.json');
-  if (!response.ok) throw new Error(`The server responded with status ${response.status}.`);
-  const openapi = await response.json();
+  const openapi = await client.request('GET', '/openapi.json', { accept: 'application/json' });
   const operations = operationsOf(openapi);
   const more = guides(operations);
   parts = [...openapi.tags.map((tag) => tagged(tag, operations)), partOf('Guides', more)];

@@ -85,9 +85,6 @@ export function emptyState(title, text, ...actions) {
   return h('section', { class: 'empty' }, h('h2', {}, title), h('p', {}, text), ...actions);
 }
 
-/** Downloads text as a file. */
-export const download = (name, text, type) => saveFile(name, new Blob([text], { type }));
-
 /** Downloads a blob as a file. */
 export function saveFile(name, blob) {
   const url = URL.createObjectURL(blob);

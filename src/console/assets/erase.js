@@ -1,6 +1,6 @@
 // Deletes several sessions, after a confirmation.
 
-import { api } from './api.js';
+import { client } from './api.js';
 import { openForm } from './dialogs.js';
 import { h, setText } from './dom.js';
 import { count, plural } from './format.js';
@@ -31,7 +31,7 @@ export function eraseSessions(ids) {
       await inParallel(ids, async (id) => {
         if (stop.aborted) return;
         try {
-          await api.remove(id);
+          await client.deleteSession(id);
         } catch (error) {
           // A session that does not exist any more is deleted too.
           if (error.status !== 404) {
@@ -50,12 +50,12 @@ export function eraseSessions(ids) {
 
 /** Erases all sessions of a user. Resolves to their number. */
 export async function eraseUser(userId, whose) {
-  const { total } = await api.sessions({ userId, status: 'all', limit: 1 });
+  const { total } = await client.listSessions({ userId, status: 'all', limit: 1 });
   return openForm({
     title: `Erase everything of ${whose}?`,
     intro: `${plural(total, 'session')}, active and expired, and all of their messages are erased immediately. This cannot be undone. Backups that were made before still contain them.`,
     action: 'Erase everything',
     danger: true,
-    submit: async () => (await api.removeAllOf(userId)).deleted,
+    submit: () => client.deleteUserSessions(userId),
   });
 }

@@ -1,6 +1,6 @@
 // Why a turn failed, in words; for administrators also the cause that the server noted.
 
-import { api } from './api.js';
+import { admin } from './api.js';
 import { timeOfDay } from './format.js';
 import { identity } from './identity.js';
 
@@ -31,7 +31,7 @@ export function failureText({ reason, code, message }) {
 export async function failureCause(agentId, reason, sentAt) {
   try {
     if (!(await identity()).isAdmin) return undefined;
-    const { lastFailure, address } = (await api.agentStates()).find(({ id }) => id === agentId) ?? {};
+    const { lastFailure, address } = (await admin.agents()).find(({ id }) => id === agentId) ?? {};
     const delay = Date.parse(lastFailure?.at) - sentAt;
     if (lastFailure?.reason !== reason || !(delay >= 0 && delay <= LONGEST_TURN)) return undefined;
     const where = address ? ` (${address})` : '';

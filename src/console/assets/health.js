@@ -1,6 +1,6 @@
 // The health of the server: what is wrong and where to act, and its metrics.
 
-import { api, namesOfAgents } from './api.js';
+import { admin, namesOfAgents } from './api.js';
 import { card, h, setText, table, terms } from './dom.js';
 import { count, duration, seconds, short } from './format.js';
 import { Charts } from './history.js';
@@ -59,7 +59,8 @@ class Health extends View {
 
   async refresh() {
     await requireAdmin();
-    const [history, text, names] = await Promise.all([api.history(this.signal), api.metrics(this.signal), namesOfAgents()]);
+    const options = { signal: this.signal };
+    const [history, text, names] = await Promise.all([admin.history(options), admin.metrics(options), namesOfAgents()]);
     const samples = samplesOf(text);
     this.charts.fill(history);
     this.showNumbers(3, ['sessions_kept', 'messages_stored', 'turns_open'].map((metric) => count(sum(samples, metric))));

@@ -1,6 +1,6 @@
 // Who uses the console, and what they may see.
 
-import { api, token } from './api.js';
+import { admin, client, token } from './api.js';
 
 let known;
 
@@ -13,14 +13,14 @@ export function identity() {
 }
 
 async function find() {
-  const me = await api.me();
+  const me = await client.me();
   return { ...me, isAdmin: me.role === 'server' ? await isServerAdmin() : me.role !== 'user' };
 }
 
 /** The server's token administers only where there are no others, which only a call can tell. */
 async function isServerAdmin() {
   try {
-    return Boolean(await api.agentStates());
+    return Boolean(await admin.agents());
   } catch (error) {
     if (error.status === 403) return false;
     throw error;

@@ -18,7 +18,7 @@ export class Outbox {
     const { conversation } = this;
     const { transcript } = conversation;
     if (transcript.hasLater) await transcript.busily(() => transcript.showLatest());
-    const sending = { text, message: conversation.view(false, 'You'), key: newId() };
+    const sending = { text, message: conversation.view(false), key: newId() };
     this.unsent.push(sending);
     this.enqueue(sending);
     transcript.append(sending.message);
@@ -36,7 +36,7 @@ export class Outbox {
     const { conversation } = this;
     const { text, message, key } = sending;
     try {
-      const { userMessage } = await send(conversation.id, { content: text }, { key, isOver: () => conversation.isClosed });
+      const { userMessage } = await send(conversation.id, { content: text }, key);
       this.take(sending);
       conversation.store(message, { ...userMessage, text });
     } catch (error) {

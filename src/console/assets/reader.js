@@ -1,6 +1,6 @@
 // The reader of the reference: their role, and real ids for the examples.
 
-import { api, token } from './api.js';
+import { client, token } from './api.js';
 import { identity } from './identity.js';
 
 export const reader = { agents: [] };
@@ -17,7 +17,7 @@ export async function readReader() {
   const { isRefused, ...me } = await identity().catch(({ status }) => ({ isRefused: status === 401 }));
   const { role, userId } = me;
   const [agents = [], list] = role ? await Promise.all([
-    api.agents().catch(() => undefined), api.sessions({ limit: 1, userId }).catch(() => undefined),
+    client.agents().catch(() => undefined), client.listSessions({ limit: 1, userId }).catch(() => undefined),
   ]) : [];
   const needsToken = role ? role !== 'anonymous' : Boolean(isRefused || token.get());
   Object.assign(reader, { role: undefined, userId: undefined, isAdmin: false, ...me, agents, session: list?.sessions[0], needsToken });

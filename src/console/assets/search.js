@@ -1,56 +1,42 @@
 // The search of sessions and of their messages. A call of the server examines a part of them, so that
 // a search is continued until it has found enough.
 
-import { api, token } from './api.js';
+import { client, token } from './api.js';
 import { button, h, setText, timeElement } from './dom.js';
 import { inParallel } from './erase.js';
 import { nameOf, plural, short, shortTime } from './format.js';
 import { copyId } from './table.js';
 import { oneLine, snippet, titleOf } from './text.js';
-import { pause } from './view.js';
 
 /** The most calls without a click. Each takes up to a quarter of a second. */
 const MAX_CALLS = 20;
 const PAGE = 25;
-const BUSY_PAUSES = [500, 1000, 2000, 4000];
+/** An overloaded server refuses searches for a while. */
+const RETRIES = 5;
 
 /** The last search and what it has found, to which Back returns. */
 let last;
 
-/** Repeats a call that the server refuses because of its load. */
-async function patiently(act, signal) {
-  for (const ms of BUSY_PAUSES) {
-    try {
-      return await act();
-    } catch (error) {
-      if (error.status !== 503 && error.status !== 429) throw error;
-      await pause(ms);
-      signal.throwIfAborted();
-    }
-  }
-  return act();
-}
-
-async function readSessions(conditions, cursor, signal) {
-  const { sessions, nextCursor } = await api.sessions({ ...conditions, limit: PAGE, cursor, include: 'lastMessage' }, signal);
+async function readSessions(conditions, cursor, options) {
+  const { sessions, nextCursor } = await client.listSessions({ ...conditions, limit: PAGE, cursor, include: 'lastMessage' }, options);
   return { items: sessions, nextCursor };
 }
 
 /** Reads messages, each with its `session` if that can be found. */
-async function readMessages({ q, status, agentId = '', userId = '' }, cursor, signal) {
-  const { messages, nextCursor } = await api.searchMessages({ query: q, agentId: agentId || undefined, userId: userId || undefined, limit: PAGE, cursor }, signal);
+async function readMessages({ q, status, agentId, userId }, cursor, options) {
+  const { messages, nextCursor } = await client.search({ query: q, agentId, userId, limit: PAGE, cursor }, options);
   const sessions = new Map(messages.map((message) => [message.sessionId, message]));
-  await inParallel([...sessions.values()], async (message) => sessions.set(message.sessionId, await sessionOf(message, signal)));
+  await inParallel([...sessions.values()], async (message) => sessions.set(message.sessionId, await sessionOf(message, options)));
   const items = messages.map((message) => ({ ...message, session: sessions.get(message.sessionId) }));
   return { items: items.filter(({ session }) => status === 'all' || session?.status === status), nextCursor };
 }
 
 /** A session of any status, by its id. */
-async function sessionOf({ sessionId, agentId, userId }, signal) {
+async function sessionOf({ sessionId, agentId, userId }, options) {
   let cursor;
   for (let calls = 0; calls < MAX_CALLS; calls += 1) {
     const parameters = { q: sessionId, agentId, userId, status: 'all', limit: 1, cursor };
-    const { sessions, nextCursor } = await api.sessions(parameters, signal);
+    const { sessions, nextCursor } = await client.listSessions(parameters, options);
     if (sessions.length || !nextCursor) return sessions[0];
     cursor = nextCursor;
   }
@@ -84,7 +70,7 @@ class Group {
     try {
       for (let calls = 0; calls < MAX_CALLS && !found.isComplete && found.items.length < goal; calls += 1) {
         this.show();
-        const { items, nextCursor } = await patiently(() => this.read(this.results.conditions, found.cursor, signal), signal);
+        const { items, nextCursor } = await this.read(this.results.conditions, found.cursor, { signal, retries: RETRIES });
         signal.throwIfAborted();
         found.items.push(...items);
         Object.assign(found, { cursor: nextCursor, isComplete: !nextCursor });

@@ -1,6 +1,6 @@
 // The server as its operators see it: storage, the last hour, warnings and settings.
 
-import { api } from './api.js';
+import { admin } from './api.js';
 import { field } from './dialogs.js';
 import { card, h, saveFile, setText, slowButton, table, terms, timeElement } from './dom.js';
 import { ago, bytes, count, plural } from './format.js';
@@ -20,7 +20,7 @@ class Server extends View {
   constructor(signal) {
     super('Server', 'The details of the server', signal);
     const charts = new Charts(60);
-    this.parts = [[new Storage(signal), api.storage], [charts, api.history], [new Warnings(), api.log], [new Settings(), api.settings]];
+    this.parts = [[new Storage(signal), admin.storage], [charts, admin.history], [new Warnings(), admin.log], [new Settings(), admin.settings]];
     this.content.append(...this.parts.map(([{ element }]) => element));
     charts.element.before(h('h2', {}, 'The last hour'));
     charts.element.after(charts.table);
@@ -36,7 +36,7 @@ class Server extends View {
   /** Shows what a call returns. One that fails for its own reasons does not hide the others. */
   async fill(part, call) {
     try {
-      part.fill(await call(this.signal));
+      part.fill(await call({ signal: this.signal }));
       part.problem?.remove();
     } catch (error) {
       if ([undefined, 0, 401, 403].includes(error.status)) throw error;
@@ -55,8 +55,8 @@ class Storage {
     const action = (name, doing, act) => slowButton(name, () => this.during(doing, act));
     this.element = card('Storage', this.facts, this.progress, h('div', { class: 'actions' },
       action('Verify', 'Verifying', () => this.verify()),
-      action('Backup', 'Preparing the download', () => this.save('/api/admin/backup', 'application/octet-stream', 'redb')),
-      action('Export', 'Preparing the download', () => this.save('/api/admin/export', 'application/x-ndjson', 'jsonl'))));
+      action('Backup', 'Preparing the download', () => this.save(admin.backup, 'redb')),
+      action('Export', 'Preparing the download', () => this.save(admin.export, 'jsonl'))));
   }
 
   fill({ path, bytes: size, freeBytes, freeOnDisk, verifiedAt, damagedPages, lastBackup }) {
@@ -74,9 +74,9 @@ class Storage {
 
   /** Verifies the file, and waits until a verification has ended that began with or after the call. */
   async verify() {
-    const { startedAt } = await api.verify();
+    const { startedAt } = await admin.verify();
     for (;;) {
-      const storage = await api.storage(this.signal);
+      const storage = await admin.storage({ signal: this.signal });
       this.fill(storage);
       if (Date.parse(storage.verifiedAt) >= Date.parse(startedAt)) {
         status.refresh();
@@ -86,8 +86,8 @@ class Storage {
     }
   }
 
-  async save(path, type, ending) {
-    const file = await api.file(path, type, this.signal);
+  async save(read, ending) {
+    const file = await read({ signal: this.signal });
     const name = `sessiond-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}Z.${ending}`;
     saveFile(name, file);
     return `Downloaded ${name}, ${bytes(file.size)}.`;

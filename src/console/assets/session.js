@@ -1,14 +1,13 @@
 // One session: its conversation, its details and its actions.
 
-import { api, namesOfAgents, reopenTokenPrompt } from './api.js';
+import { admin, client, namesOfAgents, reopenTokenPrompt } from './api.js';
 import { Conversation } from './conversation.js';
 import { Countdown } from './countdown.js';
-import { changeTimeout, confirmDelete } from './dialogs.js';
-import { attempt, button, download, emptyState, h, notify, setText, slowButton } from './dom.js';
+import { changeTimeout, confirmDelete, ownUser } from './dialogs.js';
+import { attempt, button, emptyState, h, notify, saveFile, setText, slowButton } from './dom.js';
 import { showFacts } from './facts.js';
 import { fullTime, nameOf, short } from './format.js';
 import { identity } from './identity.js';
-import { subscribe } from './live.js';
 import { continueSession } from './sending.js';
 import { titleOf } from './text.js';
 import { Title } from './title.js';
@@ -23,9 +22,9 @@ export function sessionView(id, signal, parameters) {
 
 class SessionPage {
   isOver = false;
-  /** Loads messages; after the expiry, only the transcript has them. */
-  source = api.messages;
-  read = (parameters) => this.source(this.id, parameters, this.signal);
+  /** The call that loads messages; after the expiry, only the transcript has them. */
+  source = 'messages';
+  read = (parameters) => client[this.source](this.id, parameters, { signal: this.signal });
 
   /** What events do beside the conversation, by their names. */
   events = {
@@ -61,23 +60,28 @@ class SessionPage {
   }
 
   async open() {
-    const session = await api.session(this.id, this.signal);
+    this.ownUser = await ownUser();
+    const session = await client.getSession(this.id, { signal: this.signal });
     const page = await this.read({ limit: PAGE });
     this.build(session);
     this.countdown = new Countdown(session, { ended: () => this.runOut() });
     this.head.append(this.countdown.element);
     await this.conversation.open(page, this.found);
-    subscribe(this.id, page.cursors?.after ?? 0, {
-      event: (name, data) => {
-        this.conversation.events[name]?.(data);
-        this.events[name]?.(data);
-      },
-      state: (state) => this.conversation.connection(state),
-      end: ({ status }) => {
-        if (status === 410) this.runOut();
-        else if (status === 404) this.close('deleted', 'This session no longer exists.');
-      },
-    }, this.signal);
+    this.follow(page.cursors?.after ?? 0);
+  }
+
+  /** Shows what happens in the session, until it ends or another view is opened. */
+  async follow(after) {
+    try {
+      for await (const { type, data } of client.events(this.id, { after, signal: this.signal })) {
+        this.conversation.events[type]?.(data);
+        this.events[type]?.(data);
+      }
+    } catch ({ status, message }) {
+      if (status === 410) this.runOut();
+      else if (status === 404) this.close('deleted', 'This session no longer exists.');
+      else this.conversation.showConnection(message);
+    }
   }
 
   /** Shows an expired session, which can be read for a while, or why there is none. */
@@ -96,7 +100,7 @@ class SessionPage {
   }
 
   async openExpired(expiresAt) {
-    this.source = api.transcript;
+    this.source = 'transcript';
     const [page, session] = await Promise.all([
       this.read({ limit: PAGE }).catch(() => undefined),
       this.findExpired().catch(() => undefined),
@@ -114,7 +118,7 @@ class SessionPage {
     const filter = { q: this.id, status: 'expired', limit: 1, userId };
     let page = {};
     do {
-      page = await api.sessions({ ...filter, cursor: page.nextCursor }, this.signal);
+      page = await client.listSessions({ ...filter, cursor: page.nextCursor }, { signal: this.signal });
     } while (!page.sessions.length && page.nextCursor);
     return page.sessions[0];
   }
@@ -130,7 +134,7 @@ class SessionPage {
     });
     const action = (text, act, kind) => button(text, () => attempt(act), kind);
     this.living = [action('Renew', () => this.renew()), action('Change timeout', () => this.changeTimeout())];
-    const exporting = action('Export', async () => download(`session-${this.id}.jsonl`, await api.export(this.id), 'application/x-ndjson'));
+    const exporting = action('Export', async () => saveFile(`session-${this.id}.jsonl`, await admin.export({ query: { session: this.id } })));
     exporting.hidden = true;
     identity().then(({ isAdmin }) => { exporting.hidden = !isAdmin; }, () => {});
     this.actions = h('div', { class: 'actions' }, ...this.living, exporting, action('Delete', () => this.remove(), 'danger-quiet'));
@@ -166,7 +170,7 @@ class SessionPage {
   show(session) {
     this.session = session;
     showFacts(this.facts, session, this.isRemoved ? undefined : this.agentName ?? session.agentId);
-    if (session.metadata) this.conversation.userName = nameOf(session) ?? 'User';
+    if (session.metadata) this.conversation.userName = session.userId === this.ownUser ? 'You' : nameOf(session) ?? 'User';
     const title = session.metadata ? titleOf(session) : '';
     const name = this.isRemoved ? 'Removed agent' : this.agentName ?? 'Session';
     this.title.show(title, name);
@@ -182,14 +186,14 @@ class SessionPage {
 
   async refresh() {
     try {
-      this.take(await api.session(this.id, this.signal));
+      this.take(await client.getSession(this.id, { signal: this.signal }));
     } catch {
       // The stream reports what has happened.
     }
   }
 
   runOut() {
-    this.source = api.transcript;
+    this.source = 'transcript';
     this.countdown.finish();
     this.close('expired', 'This session has expired. Its messages are retained for a while.');
   }
@@ -208,13 +212,13 @@ class SessionPage {
 
   async rename(title) {
     return attempt(async () => {
-      this.take(await api.update(this.id, { metadata: { title: title || null } }));
+      this.take(await client.updateSession(this.id, { metadata: { title: title || null } }));
       return true;
     });
   }
 
   async renew() {
-    this.take(await api.renew(this.id));
+    this.take(await client.renew(this.id));
     notify('Renewed.', 'good');
   }
 

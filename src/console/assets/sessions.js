@@ -1,7 +1,7 @@
 // The sessions, newest first: filtered, paged, and refreshed in the background; or a search of them and
 // of their messages. What is shown is in the URL.
 
-import { CallError, api, namesOfAgents } from './api.js';
+import { SessiondError, client, namesOfAgents } from './api.js';
 import { field, inWords, startConversation } from './dialogs.js';
 import { button, h, notify, setText, slowButton } from './dom.js';
 import { eraseUser } from './erase.js';
@@ -186,10 +186,10 @@ class Sessions extends View {
 
   async request(signal, isRefresh) {
     const { role, userId, isAdmin } = await identity();
-    if (role !== 'user' && !isAdmin) throw new CallError(403);
+    if (role !== 'user' && !isAdmin) throw new SessiondError('', { status: 403 });
     this.showPerson(role === 'user', userId ?? this.filter.user);
     const { q, agent, user, cursor } = this.filter;
-    const conditions = { q, status: this.status, agentId: agent, userId: userId ?? user };
+    const conditions = { q: q || undefined, status: this.status, agentId: agent || undefined, userId: (userId ?? user) || undefined };
     if (q) {
       await this.named;
       signal.throwIfAborted();
@@ -198,7 +198,7 @@ class Sessions extends View {
       setText(this.live, 'Searching…');
       await this.results.search(conditions, this.returning, signal);
     } else {
-      const list = await api.sessions({ ...conditions, limit: PAGE, cursor, include: 'lastMessage' }, signal);
+      const list = await client.listSessions({ ...conditions, limit: PAGE, cursor: cursor || undefined, include: 'lastMessage' }, { signal });
       signal.throwIfAborted();
       this.results.end();
       this.table.show(list.sessions, { isFrozen: isRefresh && this.selection.ids.size > 0 });

@@ -1,6 +1,7 @@
 // Signing in with a token.
 
-import { call } from './api.js';
+import { SessiondClient } from '/client.js';
+
 import { check, field, openForm } from './dialogs.js';
 import { h } from './dom.js';
 import { token } from './token.js';
@@ -35,7 +36,7 @@ export function signIn(problem, signal) {
 
 async function verify(value) {
   try {
-    await call('/api/auth/me', { trial: value });
+    await new SessiondClient({ token: value, retries: 0 }).me();
   } catch (error) {
     if (error.status === 401) throw new Error('The server rejected this token.');
     // A value that no header can carry.

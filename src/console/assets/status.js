@@ -1,6 +1,6 @@
 // The state of the server, for the header and for Health: one answer for both.
 
-import { api } from './api.js';
+import { admin, client } from './api.js';
 import { bytes, plural } from './format.js';
 import { identity } from './identity.js';
 import { oneLine } from './text.js';
@@ -92,7 +92,7 @@ function problemsOf({ status: kind, reasons = [], invalidSessions }, { agents = 
 /** What the server says, with the `kind` of its state. */
 async function find() {
   try {
-    const health = await api.health(AbortSignal.timeout(PATIENCE));
+    const health = await client.health({ signal: AbortSignal.timeout(PATIENCE) });
     ahead = Date.parse(health.timestamp) - Date.now();
     const problems = problemsOf(health, await detailsOf());
     const [worst, ...others] = problems;
@@ -109,8 +109,8 @@ async function find() {
 /** What only administrators may see; nothing for others. */
 async function detailsOf() {
   if (!(await identity()).isAdmin) return {};
-  const signal = AbortSignal.timeout(PATIENCE);
-  const [agents, storage] = await Promise.allSettled([api.agentStates(signal), api.storage(signal)]);
+  const options = { signal: AbortSignal.timeout(PATIENCE) };
+  const [agents, storage] = await Promise.allSettled([admin.agents(options), admin.storage(options)]);
   return { agents: agents.value, storage: storage.value };
 }
 

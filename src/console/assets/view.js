@@ -1,6 +1,6 @@
 // The frame of a view: a heading, and its content or what is said in its place.
 
-import { CallError, reopenTokenPrompt } from './api.js';
+import { SessiondError, reopenTokenPrompt } from './api.js';
 import { button, emptyState, h } from './dom.js';
 import { identity } from './identity.js';
 
@@ -8,7 +8,7 @@ export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Fails unless the administrators' endpoints are open. */
 export async function requireAdmin() {
-  if (!(await identity()).isAdmin) throw new CallError(403);
+  if (!(await identity()).isAdmin) throw new SessiondError('', { status: 403 });
 }
 
 /** A subclass has `refresh()`, which shows what the server says, or fails. */
