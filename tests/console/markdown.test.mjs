@@ -7,7 +7,10 @@ import { Agent, endAgents } from './agent.mjs';
 import { Browser, Server, assertAccessible, endAll, picture } from './console.mjs';
 
 const FENCE = '```';
-const REPLY = `# A title
+const REPLY = `Underlined
+==========
+
+# A title
 A *paragraph* with **strong**, ~~old~~ and \`inline <code>\` text,
 and a second line.\\
 After a hard break, snake_case_name and 2 * 3 * 4.
@@ -65,14 +68,14 @@ async function reply(text) {
 test('a reply is shown as Markdown', async () => {
   const { page, words } = await reply(REPLY);
   const texts = (selector) => words.locator(selector).allTextContents();
-  assert.deepEqual(await texts('[role="heading"]'), ['A title', 'Skipped a level']);
+  assert.deepEqual(await texts('[role="heading"]'), ['Underlined', 'A title', 'Skipped a level']);
   const levels = await words.getByRole('heading').evaluateAll((found) => found.map((it) => it.ariaLevel ?? it.getAttribute('aria-level')));
-  assert.deepEqual(levels, ['3', '4'], 'below the headings of the view, without a gap');
+  assert.deepEqual(levels, ['3', '3', '4'], 'below the headings of the view, without a gap');
   assert.deepEqual(await texts('em'), ['paragraph', 'text']);
   assert.deepEqual(await texts('strong'), ['strong', 'item']);
   assert.deepEqual(await texts('del'), ['old']);
   assert.deepEqual(await texts('p > code'), ['inline <code>']);
-  assert.equal((await words.locator('p').nth(1).innerText()).split('\n').length, 3, 'lines stay apart');
+  assert.equal((await words.locator('p').nth(2).innerText()).split('\n').length, 3, 'lines stay apart');
   assert.deepEqual(await texts('ol > li > ul > li > ul > li'), ['deeper']);
   assert.equal(await words.locator('ol').nth(1).getAttribute('start'), '5');
   assert.match((await texts('blockquote'))[0], /quoted text\s+goes on/);
@@ -103,6 +106,23 @@ test('a reply is shown as Markdown', async () => {
   assert.equal(await words.textContent(), REPLY);
   await raw.click();
   assert.equal(await words.locator('table').count(), 1);
+  browser.assertNoComplaints();
+  await page.close();
+});
+
+test('underlined headings, and tables without outer bars', async () => {
+  const { page, words } = await reply([
+    'A **title**\n===', 'of two\nlines\n---', 'Name | Count\n:-- | --:\na \\| b | 1\nc | 2', 'not | a\ntable | at all', 'Text\n\n---\n\n- item\n---',
+  ].join('\n\n'));
+  const texts = (selector) => words.locator(selector).allTextContents();
+  assert.deepEqual(await texts('[role="heading"]'), ['A title', 'of two\nlines']);
+  const levels = await words.getByRole('heading').evaluateAll((found) => found.map((it) => it.getAttribute('aria-level')));
+  assert.deepEqual(levels, ['3', '4']);
+  assert.deepEqual(await texts('th'), ['Name', 'Count']);
+  assert.deepEqual(await texts('td'), ['a | b', '1', 'c', '2']);
+  assert.deepEqual(await texts(':scope > p:not(.heading)'), ['not | a\ntable | at all', 'Text']);
+  assert.equal(await words.locator('hr').count(), 2, 'lines of their own');
+  await assertAccessible(page, 'more of Markdown');
   browser.assertNoComplaints();
   await page.close();
 });
@@ -161,6 +181,9 @@ test('hostile text costs little time and few elements', async () => {
       headings: lines(40_000, () => '# a'),
       spaces: `# ${' '.repeat(190_000)}x`,
       underline: lines(60_000, () => '=-'),
+      underlined: lines(99_000, (index) => (index % 2 ? '=' : 'a')),
+      bars: lines(49_000, (index) => (index % 2 ? '-|' : 'a')),
+      dashes: `a\n${'-'.repeat(199_000)}x`,
       long: lines(80_000, (index) => `${'  '.repeat(index % 9)}- nested item`),
     };
     return Object.entries(texts).map(([name, text]) => {

@@ -21,6 +21,9 @@ const KINDS = {
   table: /^\s*\|/,
 };
 
+/** A line that makes a heading of the paragraph above it. */
+const UNDERLINE = /^ {0,3}(=+|--+)\s*$/;
+
 const kindOf = (line) => Object.keys(KINDS).find((kind) => KINDS[kind].test(line)) ?? 'paragraph';
 const indentOf = (line) => line.length - line.trimStart().length;
 const closes = (line, fence) => line.trim().startsWith(fence) && !line.trim().replaceAll(fence[0], '');
@@ -78,7 +81,10 @@ function endOf(lines, at) {
     while (end < lines.length && !closes(lines[end], fence)) end += 1;
     return end + 1;
   }
-  while (lines[end]?.trim() && [kind, 'paragraph'].includes(kindOf(lines[end]))) end += 1;
+  for (; lines[end]?.trim(); end += 1) {
+    if (kind === 'paragraph' && UNDERLINE.test(lines[end])) return end + 1;
+    if (![kind, 'paragraph'].includes(kindOf(lines[end]))) break;
+  }
   return end;
 }
 
@@ -145,17 +151,23 @@ class Builder {
     return inline(text.trim(), this.make);
   }
 
+  /** A paragraph, unless its second line makes it a table, or its last line a heading. */
   paragraph(lines) {
-    return this.block('p', this.words(lines.join('\n')));
+    const [, underline] = (lines.length > 1 && UNDERLINE.exec(lines.at(-1))) || [];
+    if (underline) return this.title(lines.slice(0, -1).join('\n'), underline[0] === '=' ? 1 : 2);
+    return this.tableOf(lines) ?? this.block('p', this.words(lines.join('\n')));
+  }
+
+  heading([line]) {
+    const { length } = KINDS.heading.exec(line)[1];
+    return this.title(line.trim().slice(length).replace(/\s#+\s*$/, ''), length);
   }
 
   /** A heading whose level follows the one above without a gap. */
-  heading([line]) {
-    const { length } = KINDS.heading.exec(line)[1];
-    const levels = [...this.state.levels.filter((level) => level < length), length];
+  title(text, size) {
+    const levels = [...this.state.levels.filter((level) => level < size), size];
     this.state.levels = levels;
-    const text = line.trim().slice(length).replace(/\s#+\s*$/, '');
-    return this.block('p', this.words(text), { class: `heading h${length}`, role: 'heading', 'aria-level': OUTER_LEVEL + levels.length });
+    return this.block('p', this.words(text), { class: `heading h${size}`, role: 'heading', 'aria-level': OUTER_LEVEL + levels.length });
   }
 
   rule() {
@@ -173,8 +185,13 @@ class Builder {
   }
 
   table(lines) {
+    return this.paragraph(lines);
+  }
+
+  tableOf(lines) {
+    if (!lines[1]?.includes('|')) return undefined;
     const [head, rule, ...rows] = lines.map(cellsOf);
-    if (!rule?.every((mark) => /^:?-+:?$/.test(mark)) || rule.length !== head.length) return this.paragraph(lines);
+    if (!rule.every((mark) => /^:?-+:?$/.test(mark)) || rule.length !== head.length) return undefined;
     const sides = rule.map((mark) => mark.endsWith(':') && (mark.startsWith(':') ? 'center' : 'end'));
     const row = (name, cells) => this.make('tr', {}, ...cells.slice(0, sides.length).map((text, index) => this.block(name, this.words(text), { class: sides[index] })));
     const table = this.make('table', {}, h('thead', {}, row('th', head)), h('tbody', {}, rows.map((cells) => row('td', cells))));
