@@ -1,7 +1,8 @@
 // The server page and Health: storage, the last hour, warnings, settings, and what is wrong.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { Browser, ELIZA, PATIENCE, Server, assertAccessible, endAll, until } from './console.mjs';
@@ -139,6 +140,53 @@ test('Health names a full disk and damage, and says where to act', async () => {
   await assertAccessible(page, 'a damaged server');
   await page.getByRole('link', { name: 'See the storage' }).first().click();
   await part(page, 'Storage').waitFor();
+  browser.assertNoComplaints();
+});
+
+test('Health and Server say whether scheduled backups are made', async () => {
+  // An hour of the schedule lasts three seconds.
+  const scheduled = new Server({ BACKUP_EVERY_HOURS: '1', SESSION_TIME_SCALE: '1200' });
+  const directory = join(scheduled.home, 'backups');
+  scheduled.settings.BACKUP_DIR = directory;
+  mkdirSync(directory);
+  await scheduled.launch();
+  const browser = await Browser.start();
+  const page = await browser.page(`${scheduled.url}/#/server`);
+  const storage = part(page, 'Storage');
+  await storage.getByText('every 1 h').waitFor();
+  await storage.getByText(/^(just now|\d+ s ago), [\d.]+ KiB$/).waitFor();
+
+  rmSync(directory, { recursive: true });
+  await until(async () => (await scheduled.call('GET', '/api/admin/log')).entries.length, 'a failure');
+  const show = async (name) => {
+    await page.goto(`${scheduled.url}/#/health`);
+    await page.reload();
+    await page.getByRole('heading', { level: 1, name }).waitFor();
+  };
+  await show('Backups fail');
+  await page.getByText(`${directory}: No such file or directory`).waitFor();
+  await page.locator('#state').getByText('Backups fail').waitFor();
+  await assertAccessible(page, 'backups that fail');
+  mkdirSync(directory);
+  await page.getByRole('heading', { level: 1, name: 'Healthy' }).waitFor();
+
+  // A test cannot wait for hours.
+  const answer = await scheduled.call('GET', '/api/admin/storage');
+  const health = await scheduled.call('GET', '/api/messaging/sessions/health');
+  const say = async (hours, hoursUp, name) => {
+    await page.unrouteAll();
+    const lastBackup = hours && { at: new Date(Date.now() - hours * 3_600_000).toISOString(), bytes: 4096 };
+    await page.route('**/admin/log', (route) => route.fulfill({ json: { entries: [] } }));
+    await page.route('**/sessions/health', (route) => route.fulfill({ json: { ...health, uptime: hoursUp * 3600 } }));
+    await page.route('**/admin/storage', (route) => route.fulfill({ json: { ...answer, lastBackup } }));
+    await show(name);
+  };
+  await say(3, 0, 'The backup is overdue');
+  await page.getByText('One is due every 1 h. The last one was made 3 h ago.').waitFor();
+  await say(1.5, 9, 'Healthy');
+  await say(null, 3, 'The backup is overdue');
+  await page.getByText('None has been made yet.').waitFor();
+  await say(null, 1, 'Healthy');
   browser.assertNoComplaints();
 });
 

@@ -1,6 +1,7 @@
 // The server as its operators see it: storage, the last hour, warnings and settings.
 
 import { admin } from './api.js';
+import { readStorage } from './backups.js';
 import { field } from './dialogs.js';
 import { card, h, saveFile, setText, slowButton, table, terms, timeElement } from './dom.js';
 import { ago, bytes, count, plural } from './format.js';
@@ -20,7 +21,7 @@ class Server extends View {
   constructor(signal) {
     super('Server', 'The details of the server', signal);
     const charts = new Charts(60);
-    this.parts = [[new Storage(signal), admin.storage], [charts, admin.history], [new Warnings(), admin.log], [new Settings(), admin.settings]];
+    this.parts = [[new Storage(signal), readStorage], [charts, admin.history], [new Warnings(), admin.log], [new Settings(), admin.settings]];
     this.content.append(...this.parts.map(([{ element }]) => element));
     charts.element.before(h('h2', {}, 'The last hour'));
     charts.element.after(charts.table);
@@ -59,7 +60,7 @@ class Storage {
       action('Export', 'Preparing the download', () => this.save(admin.export, 'jsonl'))));
   }
 
-  fill({ path, bytes: size, freeBytes, freeOnDisk, verifiedAt, damagedPages, lastBackup }) {
+  fill({ path, bytes: size, freeBytes, freeOnDisk, verifiedAt, damagedPages, lastBackup, hours }) {
     const since = (at) => timeElement(at, ago(at, status.now()));
     const damage = damagedPages ? h('strong', { class: 'failure' }, plural(damagedPages, 'fault')) : 'no damage';
     this.facts.replaceChildren(...terms([
@@ -68,7 +69,8 @@ class Storage {
       ['Free inside the file', freeBytes === null ? 'not measured yet' : bytes(freeBytes)],
       ['Free on the disk', freeOnDisk === null ? 'unknown' : bytes(freeOnDisk)],
       ['Last verification', verifiedAt ? [since(verifiedAt), ', ', damage] : 'not yet since the start'],
-      ['Last backup', lastBackup ? [since(lastBackup.at), `, ${bytes(lastBackup.bytes)}`] : 'none downloaded since the start'],
+      ['Last backup', lastBackup ? [since(lastBackup.at), `, ${bytes(lastBackup.bytes)}`] : 'none yet'],
+      ['Scheduled backups', hours ? `every ${count(hours)} h` : 'off'],
     ]));
   }
 
@@ -76,7 +78,7 @@ class Storage {
   async verify() {
     const { startedAt } = await admin.verify();
     for (;;) {
-      const storage = await admin.storage({ signal: this.signal });
+      const storage = await readStorage({ signal: this.signal });
       this.fill(storage);
       if (Date.parse(storage.verifiedAt) >= Date.parse(startedAt)) {
         status.refresh();

@@ -1,6 +1,7 @@
 // The state of the server, for the header and for Health: one answer for both.
 
 import { admin, client } from './api.js';
+import { problemOfBackups, readStorage } from './backups.js';
 import { bytes, plural } from './format.js';
 import { identity } from './identity.js';
 import { oneLine } from './text.js';
@@ -72,17 +73,19 @@ function problemOf(agents, what) {
 }
 
 /** Everything that is wrong, the worst first. */
-function problemsOf({ status: kind, reasons = [], invalidSessions }, { agents = [], storage }) {
+function problemsOf({ status: kind, reasons = [], invalidSessions, uptime }, { agents = [], storage = {} }) {
   const found = reasons.map((reason) => {
     const [title, text, isWorst] = REASONS[reason] ?? [reason, ''];
     const affected = reason === 'undecodable_records' && invalidSessions ? ` ${plural(invalidSessions, 'session')} affected so far.` : '';
     return { kind: isWorst ? 'unhealthy' : 'degraded', title, text: text + affected, link: SERVER };
   });
   if (kind !== 'healthy' && !found.length) found.push({ kind, title: 'The database cannot be read', text: '', link: SERVER });
-  const free = storage?.freeOnDisk ?? Infinity;
+  const free = storage.freeOnDisk ?? Infinity;
   if (free < LOW_SPACE && !reasons.includes('no_space')) {
     found.push({ kind: 'degraded', title: 'The disk is almost full', text: `Only ${bytes(free)} are free. Without free space, nothing is stored.`, link: SERVER });
   }
+  const [title, text] = problemOfBackups(storage, status.now() - uptime * 1000, status.now());
+  if (title) found.push({ kind: 'degraded', title, text, link: SERVER });
   const [failing, failed] = ['failing', 'failed'].map((state) => agents.filter((agent) => stateOf(agent) === state));
   if (failing.length) found.push(problemOf(failing, failing.length === 1 ? 'is failing' : 'are failing'));
   if (failed.length) found.push(problemOf(failed, 'failed recently'));
@@ -110,7 +113,7 @@ async function find() {
 async function detailsOf() {
   if (!(await identity()).isAdmin) return {};
   const options = { signal: AbortSignal.timeout(PATIENCE) };
-  const [agents, storage] = await Promise.allSettled([admin.agents(options), admin.storage(options)]);
+  const [agents, storage] = await Promise.allSettled([admin.agents(options), readStorage(options)]);
   return { agents: agents.value, storage: storage.value };
 }
 
