@@ -182,33 +182,64 @@ test('a reply that ended during the cut is there', OPTIONS, async () => {
   assert.deepEqual(reply.of('chunk').map(({ chunk }) => chunk), ['Once upon ', 'a time']);
 });
 
+/** Begins a reply whose first words have come. */
+async function begun(sessionId, content, options) {
+  const reply = new Events(client.stream(sessionId, { content }, options));
+  const call = await agent.next(sessionId);
+  call.say('Once upon ');
+  await until(() => shown(reply) === 'Once upon ', 'the first words come');
+  return { reply, call };
+}
+
+const callsOf = (id) => agent.calls.filter(({ body }) => body.sessionId === id).length;
+
 test('a reply that was stopped or failed during the cut is not asked for again', OPTIONS, async () => {
   const { sessionId } = await create(STORYTELLER);
-  const begun = async (content) => {
-    const reply = new Events(client.stream(sessionId, { content }));
-    const call = await agent.next(sessionId);
-    call.say('Once upon ');
-    await until(() => shown(reply) === 'Once upon ', 'the first words come');
-    gate.next = [{ status: 502 }, { status: 502 }];
+  const cut = async (content) => {
+    const { reply, call } = await begun(sessionId, content);
+    // The server cannot be asked at first whether the turn has failed.
+    gate.next = [{ status: 502 }];
     gate.cut();
     return { reply, call };
   };
-  const stopped = await begun('One.');
+  const stopped = await cut('One.');
   await direct.cancel(sessionId, { keepPartial: false });
   const { status, code, retryable, details } = await stopped.reply.ended;
   assert.deepEqual([status, code, retryable], [409, 'TURN_CANCELLED', false]);
   assert.equal(details.userMessage.content, 'One.');
 
-  const kept = await begun('Two.');
+  const kept = await cut('Two.');
   await direct.cancel(sessionId);
   assert.equal(await kept.reply.ended, undefined);
   assert.equal(shown(kept.reply), 'Once upon ');
   assert.equal(kept.reply.of('done')[0].metadata.interrupted, true);
 
-  const failed = await begun('Three.');
+  const failed = await cut('Three.');
   failed.call.fail();
   assert.equal((await failed.reply.ended).reason, 'invalid_reply');
-  assert.equal(agent.calls.filter(({ body }) => body.sessionId === sessionId).length, 3);
+  assert.equal(callsOf(sessionId), 3);
+});
+
+test('whether a reply was stopped is asked of its own message', OPTIONS, async () => {
+  const { sessionId } = await create(STORYTELLER);
+  const { reply } = await begun(sessionId, 'One.');
+  await direct.send(sessionId, { content: 'Two.' });
+  gate.next = [{ status: 502 }];
+  gate.cut();
+  await direct.cancel(sessionId, { messageId: reply.of('user_message')[0].id, keepPartial: false });
+  (await agent.next(sessionId)).done('Second.');
+  assert.equal((await reply.ended).code, 'TURN_CANCELLED');
+  assert.deepEqual(await contents(sessionId), ['One.', 'Two.', 'Second.']);
+});
+
+test('asking whether a reply was stopped is a part of the attempt to join it', OPTIONS, async () => {
+  const { sessionId } = await create(STORYTELLER);
+  const { reply } = await begun(sessionId, 'One.', { retries: 1 });
+  gate.next = [{ status: 502 }];
+  gate.cut();
+  assert.equal((await reply.ended).status, 502);
+  assert.equal(gate.requests.filter(({ url }) => url.includes('/messages?')).length, 1);
+  await direct.cancel(sessionId);
 });
 
 test('a reply that the agent begins anew after a crash replaces what was there', OPTIONS, async () => {
@@ -296,7 +327,8 @@ test('who joins in mid-reply, or again, has its whole text', OPTIONS, async () =
   assert.equal(await early.ended, undefined);
 });
 
-test('a connection that is silent for longer than the server ever is, is replaced', OPTIONS, async (t) => {
+/** Replaces the timers of the client that wait for a silence. They end when the test says so. */
+function mockSilences(t) {
   const { setTimeout: start, clearTimeout: stop } = globalThis;
   const silences = new Map();
   t.mock.method(globalThis, 'setTimeout', (callback, time, ...more) => {
@@ -309,8 +341,14 @@ test('a connection that is silent for longer than the server ever is, is replace
     silences.delete(timer);
     stop(timer);
   });
-  const pass = () => [...silences.values()].forEach((callback) => callback());
+  return silences;
+}
 
+/** Lets the time pass for these silences, unless something was heard since. */
+const pass = (silences, timers = [...silences.keys()]) => timers.forEach((timer) => silences.get(timer)?.());
+
+test('a connection that is silent for longer than the server ever is, is replaced', OPTIONS, async (t) => {
+  const silences = mockSilences(t);
   const { sessionId } = await create(STORYTELLER);
   const events = new Events(client.events(sessionId));
   await events.get('state');
@@ -321,10 +359,40 @@ test('a connection that is silent for longer than the server ever is, is replace
   call.done('Once upon a time.');
   await until(async () => (await contents(sessionId)).length === 2, 'the reply is stored');
   assert.deepEqual([reply.of('done').length, events.of('messageBroadcast').length], [0, 1]);
-  pass();
+  pass(silences);
   assert.equal(await reply.ended, undefined);
   assert.equal(shown(reply), 'Once upon a time.');
   await events.get('messageBroadcast', 2);
+  await direct.deleteSession(sessionId);
+  assert.equal(await events.ended, undefined);
+});
+
+test('a connection on which something is heard is not replaced', OPTIONS, async (t) => {
+  const silences = mockSilences(t);
+  const { sessionId } = await create(STORYTELLER);
+  const events = new Events(client.events(sessionId));
+  await events.get('state');
+  await until(() => silences.size === 1, 'the client waits for the next event');
+  const before = [...silences.keys()];
+  await direct.send(sessionId, { content: 'Tell me a story.' });
+  (await agent.next(sessionId)).done('Once upon a time.');
+  await events.get('messageBroadcast', 2);
+  pass(silences, before);
+  await direct.deleteSession(sessionId);
+  assert.equal(await events.ended, undefined);
+  assert.equal(events.of('disconnected').length, 0);
+  assert.equal(silences.size, 0, 'no timer is left');
+});
+
+test('a connection that is never answered is replaced', OPTIONS, async (t) => {
+  const silences = mockSilences(t);
+  const { sessionId } = await create();
+  gate.next = ['hang'];
+  const events = new Events(client.events(sessionId));
+  await until(() => gate.requests.length === 1, 'the request has arrived');
+  pass(silences);
+  await events.get('state');
+  assert.deepEqual(events.types(), ['disconnected', 'state']);
   await direct.deleteSession(sessionId);
   assert.equal(await events.ended, undefined);
 });
@@ -344,4 +412,30 @@ test('the events of a session that expires end', OPTIONS, async (t) => {
   const late = await new Events(user.events(sessionId)).ended;
   assert.equal(late.code, 'SESSION_EXPIRED');
   assert.deepEqual((await user.transcript(sessionId)).messages, []);
+});
+
+test('a reply of a session that expired during the cut is there', OPTIONS, async (t) => {
+  const fast = await Server.start({ agent, SESSION_TIME_SCALE: '60', SESSION_MIN_TIMEOUT_MINUTES: '1' });
+  const expiring = await Gate.open(fast);
+  t.after(async () => {
+    expiring.close();
+    await fast.remove();
+  });
+  const [user, undisturbed] = [expiring, fast].map(({ url }) => new library.SessiondClient({ baseUrl: url }));
+  const timeoutConfig = { timeoutMinutes: 2, autoRenew: false };
+  const { sessionId } = await user.createSession({ agentId: STORYTELLER, userId: randomUUID(), timeoutConfig });
+  const reply = new Events(user.stream(sessionId, { content: 'One.' }, { retries: 100 }));
+  const call = await agent.next(sessionId);
+  call.say('Once upon ');
+  await until(() => shown(reply) === 'Once upon ', 'the first words come');
+  expiring.next = Array(100).fill({ status: 503 });
+  expiring.cut();
+  const isExpired = () => undisturbed.getSession(sessionId).then(() => false, ({ code }) => code === 'SESSION_EXPIRED');
+  await until(isExpired, 'the session expires');
+  // It began before.
+  call.done('Once upon a time.');
+  await until(async () => (await undisturbed.transcript(sessionId)).messages.length === 2, 'the reply is stored');
+  expiring.next = [];
+  assert.equal(await reply.ended, undefined);
+  assert.equal(shown(reply), 'Once upon a time.');
 });

@@ -79,7 +79,8 @@ export class Server {
 /** A proxy that records requests, and answers, loses or cuts them as a test wants. */
 export class Gate {
   requests = [];
-  /** For each of the next requests `'drop'` (the answer is lost), an answer `{ status, headers, body }`, or nothing. */
+  /** For each of the next requests `'drop'` (the answer is lost), `'hang'` (it is never sent on), an answer
+   * `{ status, headers, body }`, or nothing. */
   next = [];
   #sockets = new Set();
   #answers = new Set();
@@ -105,6 +106,7 @@ export class Gate {
     const { method, url, headers } = request;
     this.requests.push({ method, url, headers, body: body.toString() });
     const rule = this.next.shift();
+    if (rule === 'hang') return undefined;
     if (rule?.status) return response.writeHead(rule.status, rule.headers).end(rule.body);
     const { host: _, ...kept } = headers;
     const upstream = http.request(this.target.url + url, { method, headers: kept, agent: this.#agent }, (answer) => {
