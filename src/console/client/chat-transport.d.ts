@@ -1,5 +1,5 @@
 /**
- * A `ChatTransport` of the Vercel AI SDK (npm package `ai`, version 6) over a `SessiondClient`.
+ * A `ChatTransport` of the Vercel AI SDK (npm package `ai`, versions 6 and 7) over a `SessiondClient`.
  *
  * Conversations of sessiond only grow. `sendMessage` sends the last message; the server has the ones
  * before. `regenerate` opens a reply that has failed again; where there is a reply, it continues the

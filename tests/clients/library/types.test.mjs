@@ -43,7 +43,11 @@ test('a program that uses every call', OPTIONS, async () => {
   assert.equal(await check(usage), '');
 });
 
-test('the ChatTransport is one of the AI SDK', OPTIONS, async () => {
+test('the ChatTransport is one of each version of the AI SDK', OPTIONS, async () => {
+  const declared = await readFile(join(library.directory, 'chat-transport.d.ts'), 'utf8');
+  assert.match(declared, /from 'ai';/);
+  await writeFile(join(library.directory, 'chat-transport-7.js'), '');
+  await writeFile(join(library.directory, 'chat-transport-7.d.ts'), declared.replaceAll("from 'ai';", "from 'ai-7';"));
   const usage = `
     import type { ChatTransport, UIMessage } from 'ai';
     import { SessiondClient } from './client.js';
@@ -53,8 +57,10 @@ test('the ChatTransport is one of the AI SDK', OPTIONS, async () => {
     export const transport: ChatTransport<Mine> = new SessiondChatTransport<Mine>({ client, session: async (chatId) => chatId });
     export const messages: Mine[] = toUIMessages<Mine>((await client.messages('id')).messages);
   `;
-  // The package's own declarations need types of other packages.
-  assert.equal(await check(usage, ['--skipLibCheck']), '');
+  for (const text of [usage, usage.replace("'ai'", "'ai-7'").replace('chat-transport.js', 'chat-transport-7.js')]) {
+    // The package's own declarations need types of other packages.
+    assert.equal(await check(text, ['--skipLibCheck']), '');
+  }
 });
 
 test('mistakes are found', OPTIONS, async () => {

@@ -1,0 +1,5 @@
+import { AbstractChat } from 'ai';
+
+import { testWith } from './chat-transport.mjs';
+
+testWith(AbstractChat);
