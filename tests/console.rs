@@ -47,6 +47,10 @@ fn the_console_works_in_a_browser() {
             .env("SESSIOND_BINARY", env!("CARGO_BIN_EXE_sessiond"))
             .env(CHROMIUM, chromium)
             .env(
+                "SESSIOND_EXAMPLES",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/data/examples"),
+            )
+            .env(
                 "SESSIOND_FRONTEND_DOCUMENT",
                 concat!(env!("CARGO_MANIFEST_DIR"), "/docs/frontend.md"),
             ),

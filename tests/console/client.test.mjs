@@ -1,31 +1,65 @@
-// The first chat of `docs/frontend.md`, as a page of another origin.
+// The first chat of `docs/frontend.md` and `chat.html` of the examples, as pages of another origin.
+// SESSIOND_EXAMPLES names the directory of the examples.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 
-import { Browser, Server, endAll, until } from './console.mjs';
+import { Agent, endAgents } from './agent.mjs';
+import { Browser, Server, assertAccessible, endAll, until } from './console.mjs';
 
-after(endAll);
+const SECRET = 'what-signs-the-tokens-of-the-examples';
+const SERVER = "'http://127.0.0.1:3000'";
+const examples = process.env.SESSIOND_EXAMPLES;
+assert.ok(examples, 'SESSIOND_EXAMPLES must name the directory of the examples');
 
-test('a page of another origin chats with the client library', async (t) => {
-  const server = await Server.start();
-  const text = await readFile(process.env.SESSIOND_FRONTEND_DOCUMENT, 'utf8');
-  const [, page] = /```html\n(.*?)```/s.exec(text);
+after(async () => {
+  await endAll();
+  endAgents();
+});
+
+/** Serves a page at another origin, and returns its address. The page may be a function, which is asked each time. */
+async function serve(t, page) {
   const pages = createServer((request, response) => {
-    response.writeHead(request.url === '/chat.html' ? 200 : 204, { 'Content-Type': 'text/html' });
-    response.end(request.url === '/chat.html' ? page.replaceAll('http://127.0.0.1:3000', server.url) : undefined);
+    const found = request.url === '/chat.html';
+    response.writeHead(found ? 200 : 204, { 'Content-Type': 'text/html' });
+    response.end(found ? page() : undefined);
   });
   await once(pages.listen(0, '127.0.0.1'), 'listening');
   t.after(() => {
     pages.close();
     pages.closeAllConnections();
   });
+  return `http://localhost:${pages.address().port}/chat.html`;
+}
 
+/** Returns a text with other addresses. */
+function replaced(text, replacements) {
+  return replacements.reduce((before, [from, to]) => {
+    assert.ok(before.includes(from), from);
+    return before.replaceAll(from, to);
+  }, text);
+}
+
+/** Says something, and returns when the page shows it with the reply. */
+async function say(chat, content, lines) {
+  await chat.getByLabel('Message').fill(content);
+  await chat.getByRole('button', { name: 'Send' }).click();
+  await until(async () => (await chat.locator('li').allTextContents()).filter(Boolean).join('|') === lines.join('|'), `${lines.at(-1)}`);
+}
+
+test('a page of another origin chats with the client library', async (t) => {
+  const server = await Server.start();
+  const text = await readFile(process.env.SESSIOND_FRONTEND_DOCUMENT, 'utf8');
+  const [, page] = /```html\n(.*?)```/s.exec(text);
+  const url = await serve(t, () => replaced(page, [['http://127.0.0.1:3000', server.url]]));
   const browser = await Browser.start();
-  const chat = await browser.page(`http://localhost:${pages.address().port}/chat.html`);
+  const chat = await browser.page(url);
   const lines = () => chat.locator('li').allTextContents();
   await until(() => chat.evaluate(() => document.querySelector('form').onsubmit !== null), 'the chat is ready');
   for (const [count, words] of [[2, 'Hello.'], [4, '<b>My roses</b> are ill.']]) {
@@ -39,5 +73,114 @@ test('a page of another origin chats with the client library', async (t) => {
   const { sessions: [session] } = await server.call('GET', '/api/messaging/sessions');
   const { messages } = await server.call('GET', `/api/messaging/sessions/${session.sessionId}/messages`);
   assert.deepEqual(messages.map(({ content }) => content).reverse(), await lines());
+  browser.assertNoComplaints();
+});
+
+test('the example page streams, stops, resumes after a reload, and shows errors', async (t) => {
+  const agent = await Agent.start('Ada');
+  const server = await Server.start({}, [agent.file]);
+  const turns = [];
+  agent.answer = (turn) => turns.push(turn);
+  const next = (count) => until(() => turns[count - 1], `turn ${count}`);
+  const page = replaced(await readFile(join(examples, 'chat.html'), 'utf8'), [
+    [SERVER, `'${server.url}'`], ["AGENT = ''", `AGENT = '${await agent.id(server)}'`],
+  ]);
+  const url = await serve(t, () => page);
+  const browser = await Browser.start();
+  const isRefused = (words) => /status of (502|400)/.test(words);
+  const chat = await browser.page(url, isRefused);
+  const shows = (...lines) => until(async () => (await chat.locator('li').allTextContents()).filter(Boolean).join('|') === lines.join('|'), lines.join('|'));
+  const stop = chat.getByRole('button', { name: 'Stop' });
+  const alert = () => chat.getByRole('alert').textContent();
+  await assertAccessible(chat, 'an empty chat');
+
+  await say(chat, '<b>One.</b>', ['You: <b>One.</b>']);
+  const one = await next(1);
+  one.chunk('<i>Once</i> ');
+  await shows('You: <b>One.</b>', 'Agent: <i>Once</i> ');
+  await until(() => stop.isEnabled(), 'the reply can be stopped');
+  // In the middle of the reply.
+  await chat.reload();
+  await shows('You: <b>One.</b>', 'Agent: <i>Once</i> ');
+  one.chunk('upon ');
+  await shows('You: <b>One.</b>', 'Agent: <i>Once</i> upon ');
+  await assertAccessible(chat, 'a chat during a reply');
+  await stop.click();
+  await until(async () => !(await stop.isEnabled()), 'the reply has ended');
+  await shows('You: <b>One.</b>', 'Agent: <i>Once</i> upon ');
+  assert.equal(await alert(), '');
+  assert.equal(await chat.locator('li b, li i').count(), 0, 'words are not markup');
+
+  await say(chat, 'Two.', ['You: <b>One.</b>', 'Agent: <i>Once</i> upon ', 'You: Two.']);
+  (await next(2)).refuse(409, { error: { message: 'Not <b>now</b>.' } });
+  await until(async () => (await alert()) === 'Not <b>now</b>.', 'the error');
+  const again = chat.getByRole('button', { name: 'Try again' });
+  await assertAccessible(chat, 'a chat with an error');
+  await again.click();
+  (await next(3)).done('Second.');
+  await shows('You: <b>One.</b>', 'Agent: <i>Once</i> upon ', 'You: Two.', 'Agent: Second.');
+  await until(async () => (await alert()) === '' && !(await again.isVisible()), 'the error is gone');
+
+  // A message that the server refuses can be changed.
+  const shown = await chat.locator('li').allTextContents();
+  const long = 'x'.repeat(4001);
+  await chat.getByLabel('Message').evaluate((input) => input.removeAttribute('maxlength'));
+  await chat.getByLabel('Message').fill(long);
+  await chat.getByRole('button', { name: 'Send' }).click();
+  await until(async () => (await alert()) !== '', 'the error');
+  assert.equal(await chat.getByLabel('Message').inputValue(), long);
+  assert.deepEqual(await chat.locator('li').allTextContents(), shown);
+
+  // The server is killed and comes back.
+  await server.kill();
+  await until(async () => /^Connection lost/.test(await alert()), 'the loss is shown');
+  await server.launch();
+  await until(async () => (await alert()) === '', 'the connection is back');
+  const [session] = (await server.call('GET', '/api/messaging/sessions')).sessions;
+  const { messages } = await server.call('GET', `/api/messaging/sessions/${session.sessionId}/messages`);
+  assert.deepEqual(messages.map(({ content }) => content).reverse(), ['<b>One.</b>', '<i>Once</i> upon ', 'Two.', 'Second.']);
+
+  await server.call('DELETE', `/api/messaging/sessions/${session.sessionId}`);
+  await until(async () => (await alert()) === 'This chat has ended.', 'the end');
+  await chat.getByRole('button', { name: 'New chat' }).click();
+  await shows();
+  assert.equal(new URL(chat.url()).hash, '');
+});
+
+test('the example page uses the tokens of a back end, also when one has expired', async (t) => {
+  const pages = { text: '' };
+  const url = await serve(t, () => pages.text);
+  const { origin } = new URL(url);
+  const server = await Server.start({ JWT_SECRET: SECRET, SESSIOND_ADMIN_TOKEN: 'the-administrator', CORS_ORIGIN: origin });
+  const backEnd = spawn(process.execPath, [join(examples, 'tokens.mjs')], {
+    env: { JWT_SECRET: SECRET, APP_USER: 'ada', APP_ORIGIN: origin, PORT: '0', TOKEN_SECONDS: '1' }, stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.after(() => backEnd.kill());
+  const [line] = await once(createInterface({ input: backEnd.stdout }), 'line');
+  const tokens = line.split(' ').at(-1);
+  const text = await readFile(join(examples, 'chat.html'), 'utf8');
+  pages.text = replaced(text, [[SERVER, `'${server.url}'`], ["TOKENS = ''", `TOKENS = '${tokens}'`]]);
+
+  const browser = await Browser.start();
+  const minted = [];
+  browser.context.on('response', async (response) => response.url() === tokens && minted.push(await response.text()));
+  // The browser logs each refusal; the client then has another token.
+  const chat = await browser.page(url, (words) => /status of 401/.test(words));
+  const count = () => chat.locator('li').filter({ hasText: /./ }).count();
+  const ask = async (content, expected) => {
+    await chat.getByLabel('Message').fill(content);
+    await chat.getByRole('button', { name: 'Send' }).click();
+    await until(async () => (await count()) === expected, `message ${expected}`);
+  };
+  await ask('Hello.', 2);
+  const first = minted[0];
+  const isRefused = async () => (await fetch(`${server.url}/api/auth/me`, { headers: { Authorization: `Bearer ${first}` } })).status === 401;
+  await until(isRefused, 'the token expires');
+  await ask('Are you still there?', 4);
+  assert.ok(minted.length > 1);
+  await chat.reload();
+  await until(async () => (await count()) === 4, 'the chat is resumed');
+  assert.equal(await chat.getByRole('alert').textContent(), '');
+  assert.ok(browser.requests.every(({ url: address }) => !address.includes('eyJ')), 'no token is in an address');
   browser.assertNoComplaints();
 });

@@ -40,7 +40,7 @@ DOCUMENTS = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/*.md", "data/*
 # Other fences could hide commands. One without a language is output.
 LANGUAGES = {"", "caddyfile", "html", "ini", "js", "json", "nginx", "python", "sh", "ts", "yaml"}
 # Tools that work in the temporary directory, as they are.
-PLAIN = ["bash", "cat", "chmod", "date", "gzip", "head", "mkdir", "openssl", "sleep", "tar"]
+PLAIN = ["bash", "cat", "chmod", "cp", "date", "gzip", "head", "mkdir", "openssl", "sleep", "tar"]
 
 FENCE = re.compile(r"^( *)```([^\n`]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:\w+=\S+\s+)*(?:sessiond|cargo)\s[^`]+)`")

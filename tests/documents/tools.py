@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,18 +158,39 @@ def pgrep(state, arguments):
     print((state.directory / "server.pid").read_text())
 
 
-def example_agent(program):
-    """Runs an example agent until it has replied."""
+def example(program):
+    """Runs a file of the examples: an agent until it has replied, a token back end until the document
+    ends, and anything else to its end."""
     def run(state, arguments):
         expect(Path(arguments[0]).is_file(), f"{arguments[0]}: no such file")
+        command = [program or state.tools["node"], *arguments]
         environment = {**os.environ, "SESSIOND_URL": f"http://127.0.0.1:{state.port}"}
-        process = subprocess.Popen([program or state.tools["node"], *arguments], env=environment)
-        try:
-            reply = converse(state)
-        finally:
-            process.kill()
-        expect(reply["agentResponse"]["text"] == "You said: Hello.", f"not its reply: {reply}")
+        kind = Path(arguments[0]).stem
+        if kind == "tokens":
+            return serve_tokens(state, command)
+        if kind == "agent":
+            return run_agent(state, command, environment)
+        os.execve(command[0], command, environment)
     return run
+
+
+def run_agent(state, command, environment):
+    process = subprocess.Popen(command, env=environment)
+    try:
+        reply = converse(state)
+    finally:
+        process.kill()
+    expect(reply["agentResponse"]["text"] == "You said: Hello.", f"not its reply: {reply}")
+
+
+def serve_tokens(state, command):
+    """Starts a token back end in the place of the one before, and returns when it listens."""
+    stop(state.directory / "tokens.pid")
+    environment = {**os.environ, "PORT": str(state.other_port)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    (state.directory / "tokens.pid").write_text(str(process.pid))
+    line = process.stdout.readline()
+    expect(line.endswith(f":{state.other_port}/token\n"), f"it does not listen: {line}")
 
 
 def converse(state):
@@ -195,6 +217,10 @@ def ollama(_state, arguments):
 
 
 def npm(_state, arguments):
+    """`npm install sessiond` puts the examples where the package has them."""
+    if arguments == ["install", "sessiond"]:
+        shutil.copytree(ROOT / "data/examples", "node_modules/sessiond/examples")
+        return
     expect(arguments[:3] == ["install", "--global", "--offline"], f"not an installation: {arguments}")
     files_exist(arguments[3:])
 
@@ -275,7 +301,7 @@ def files_exist(files):
 TOOLS = {
     "sessiond": sessiond, "npx": launcher, "bunx": launcher, "uvx": launcher, "cargo": cargo,
     "curl": curl, "pgrep": pgrep,
-    "python3": example_agent(sys.executable), "node": example_agent(None),
+    "python3": example(sys.executable), "node": example(None),
     "ollama": ollama, "npm": npm, "pip": pip,
     "install": install, "chown": chown, "systemctl": systemctl, "docker": docker,
 }

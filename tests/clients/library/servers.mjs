@@ -1,5 +1,6 @@
 // What the tests of the client library need: servers that they stop and start, a proxy that loses
-// answers, and an agent that says what a test wants. SESSIOND_BINARY is the program.
+// answers, and an agent that says what a test wants. SESSIOND_BINARY is the program, and
+// SESSIOND_EXAMPLES the directory of the examples.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -15,6 +16,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const binary = process.env.SESSIOND_BINARY;
 assert.ok(binary, 'SESSIOND_BINARY must name the program');
 
+export const EXAMPLES = process.env.SESSIOND_EXAMPLES;
+assert.ok(EXAMPLES, 'SESSIOND_EXAMPLES must name the directory of the examples');
+
 export const ELIZA = 'b850bc30-45f8-0041-a00a-83df46d8555d';
 export const STORYTELLER = '00000000-0000-4000-8000-00000000005e';
 export const PERSON = '00000000-0000-4000-8000-00000000005f';
@@ -28,11 +32,12 @@ export class Server {
   #settings;
   #process;
 
-  /** Starts a server; `agent` is the webhook of its storyteller. */
-  static async start({ agent, ...settings } = {}) {
+  /** Starts a server; `agent` is the webhook of its storyteller, and `dotEnv` the text of its `.env` file. */
+  static async start({ agent, dotEnv = '', ...settings } = {}) {
     const server = new Server();
     server.directory = await mkdtemp(join(tmpdir(), 'sessiond-library-'));
     await mkdir(join(server.directory, 'agents'));
+    await writeFile(join(server.directory, '.env'), dotEnv);
     const agents = [
       { id: STORYTELLER, name: 'Storyteller', settings: { backend: { type: 'webhook', url: agent?.url ?? 'http://127.0.0.1:9/' } } },
       { id: PERSON, name: 'Person', settings: { backend: { type: 'external' } } },
@@ -206,6 +211,28 @@ class Call {
   fail() {
     this.response.destroy();
   }
+}
+
+/** Starts a program with a file of the examples, or of these tests. */
+export function start(program, file, settings = {}, ...args) {
+  const path = file.includes('/') ? file : join(EXAMPLES, file);
+  const env = { PATH: process.env.PATH, SESSIOND_EXAMPLES: EXAMPLES, PYTHONDONTWRITEBYTECODE: '1', ...settings };
+  const child = spawn(program, [path, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const started = { output: '', errors: '' };
+  child.stdout.on('data', (data) => (started.output += data));
+  child.stderr.on('data', (data) => (started.errors += data));
+  let code;
+  started.ended = once(child, 'close').then(([status]) => {
+    code = status;
+    return { code, output: started.output + started.errors };
+  });
+  started.find = (pattern) =>
+    until(() => {
+      assert.equal(code, undefined, started.output + started.errors);
+      return pattern.exec(started.output);
+    }, `${file} prints ${pattern}`);
+  started.stop = () => child.kill();
+  return started;
 }
 
 /** Downloads the modules as the server serves them, and imports one. */
