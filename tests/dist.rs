@@ -14,6 +14,8 @@
     reason = "the test harness shows it when the test has failed"
 )]
 
+#[path = "dist/client.rs"]
+mod client;
 #[path = "dist/contents.rs"]
 mod contents;
 #[path = "dist/files.rs"]

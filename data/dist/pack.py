@@ -25,9 +25,12 @@ DIST = ROOT / "data/dist"
 PACKAGES = ROOT / "target/packages"
 
 LICENCES = ["LICENSE-APACHE", "LICENSE-MIT"]
+EXAMPLES = sorted(ROOT.glob("data/examples/*.*"))
 # Under their paths in the repository, so that links between them work.
 DOCUMENTS = [*LICENCES, "README.md", "CHANGELOG.md", "SECURITY.md", "data/Dockerfile", "data/sessiond.service",
-             *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/*.md"))]
+             *(str(it.relative_to(ROOT)) for it in [*sorted(ROOT.glob("docs/*.md")), *EXAMPLES])]
+# The modules that the server serves as /client.js and /chat-transport.js.
+MODULES = ["client", "chat-transport"]
 COMPLETIONS = {"bash": "sessiond.bash", "elvish": "sessiond.elv", "fish": "sessiond.fish",
                "powershell": "_sessiond.ps1", "zsh": "_sessiond"}
 
@@ -115,9 +118,21 @@ def npm_packages(binary, package, platform):
         "keywords": package["keywords"],
         **common,
         "bin": {"sessiond": "bin/sessiond.js"},
+        "exports": {
+            **{f"./{it}": {"types": f"./client/{it}.d.ts", "default": f"./client/{it}.js"} for it in MODULES},
+            "./package.json": "./package.json",
+        },
         "engines": {"node": ">=18"},
         "optionalDependencies": {it.package: package["version"] for it in PLATFORMS.values()},
-    }, {DIST / "npm/sessiond.js": "bin/sessiond.js"})
+        # Only the types of the chat transport import it.
+        "peerDependencies": {"ai": "*"},
+        "peerDependenciesMeta": {"ai": {"optional": True}},
+    }, {
+        DIST / "npm/sessiond.js": "bin/sessiond.js",
+        DIST / "npm/client.json": "client/package.json",
+        **{it: f"examples/{it.name}" for it in EXAMPLES if it.suffix != ".md"},
+        **{ROOT / f"src/console/client/{it}{end}": f"client/{it}{end}" for it in MODULES for end in (".js", ".d.ts")},
+    })
 
 
 def npm_package(description, files):
