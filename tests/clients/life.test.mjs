@@ -1,12 +1,14 @@
 // The life of a conversation with the published clients: a reply is joined and stopped, a session
-// named, continued after its end, found and erased. Runs the functions of `docs/frontend.md`. The
-// agent at SESSIOND_STREAM_AGENT calls the webhook at SESSIOND_STREAM_PORT.
+// named, continued after its end, found and erased. Runs the program for the published client of
+// `docs/frontend.md`, and its functions for the client library. The agent at SESSIOND_STREAM_AGENT
+// calls the webhook at SESSIOND_STREAM_PORT.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { ApiError, ElizaClient } from '@elizaos/api-client';
@@ -40,14 +42,19 @@ const webhook = createServer(async (request, response) => {
 });
 
 let examples;
+let library;
+let program;
 
 before(async () => {
   await once(webhook.listen(port, '127.0.0.1'), 'listening');
   const text = await readFile(document, 'utf8');
   const blocks = [...text.matchAll(/```js\n(.*?)```/gs)].map(([, block]) => block);
   const functions = blocks.filter((block) => /^async function/.test(block)).join('\n');
-  const script = `${functions.replaceAll('http://127.0.0.1:3000', url)}\nexport { edit, search, erase };`;
-  examples = await import(`data:text/javascript,${encodeURIComponent(script)}`);
+  const served = await (await fetch(`${url}/client.js`)).text();
+  const module = (script) => import(`data:text/javascript,${encodeURIComponent(script)}`);
+  examples = await module(`${functions}\nexport { edit, search };`);
+  library = new (await module(served)).SessiondClient({ baseUrl: url });
+  program = blocks.find((block) => block.includes("from '@elizaos/api-client'")).replace('http://127.0.0.1:3000', url);
 });
 
 after(() => {
@@ -140,7 +147,7 @@ test('a message is edited as the documents say', OPTIONS, async () => {
   const session = await api.create();
   for (const content of ['Hello.', 'My roses are ill.']) await api.post(session, content);
   const [, , second] = await api.history(session);
-  await examples.edit(session, second, 'My tulips are ill.');
+  await examples.edit(library, session, second, 'My tulips are ill.');
   const own = await api.done('GET', `/sessions?userId=${session.userId}`);
   const copy = own.sessions.find(({ sessionId }) => sessionId !== session.sessionId);
   assert.equal(copy.continuedFrom.sessionId, session.sessionId);
@@ -152,7 +159,7 @@ test('a message is edited as the documents say', OPTIONS, async () => {
 
   // The first message has none before it.
   const [first] = await api.history(session);
-  const { userMessage } = await examples.edit(session, first, 'Good evening.');
+  const { userMessage } = await examples.edit(library, session, first, 'Good evening.');
   const anew = await api.done('GET', `/sessions/${userMessage.channelId}`);
   assert.equal(anew.continuedFrom, undefined);
 });
@@ -187,17 +194,28 @@ test('a person is found and erased as the documents say', OPTIONS, async () => {
     await api.post(created[index], `About ${word}, number ${index}.`);
   }
   const found = [];
-  for await (const { content } of examples.search(word.toUpperCase())) found.push(content);
+  for await (const { content } of examples.search(library, word.toUpperCase())) found.push(content);
   const own = found.filter((content) => content.startsWith('About '));
   assert.deepEqual(own, [2, 1, 0].map((index) => `About ${word}, number ${index}.`));
   const client = new Client(url);
   open.push(client);
   await client.join(created[0].sessionId);
-  assert.equal(await examples.erase(userId), 3);
+  assert.equal(await library.deleteUserSessions(userId), 3);
   await client.get('channelDeleted');
-  for await (const { id } of examples.search(word)) assert.fail(`${id} is still found`);
+  for await (const { id } of examples.search(library, word)) assert.fail(`${id} is still found`);
   assert.deepEqual((await messaging.searchMessages({ userId })).messages, []);
-  assert.equal(await examples.erase(userId), 0);
+  assert.equal(await library.deleteUserSessions(userId), 0);
+});
+
+test('the program of the documents prints a reply', OPTIONS, async (t) => {
+  const file = join(import.meta.dirname, 'published.mjs');
+  await writeFile(file, program);
+  t.after(() => rm(file));
+  const lines = [];
+  t.mock.method(console, 'log', (line) => lines.push(line));
+  await import(file);
+  assert.equal(lines.length, 1);
+  assert.match(lines[0], /./);
 });
 
 test('who a client is', OPTIONS, async () => {
