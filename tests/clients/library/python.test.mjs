@@ -142,6 +142,7 @@ test('a reply that failed is an error, and begins anew with its key', OPTIONS, a
   turn.fail();
   const [error] = await sending;
   assert.deepEqual([error.code, error.reason, error.retryable], ['AGENT_ERROR', 'invalid_reply', true]);
+  assert.equal(gate.requests.length, 1, 'it is not begun anew without the caller');
   const again = call('send', sessionId, 'Tell me a story.', 'a-key');
   (await agent.next(sessionId)).done('Once upon a time.');
   assert.equal((await again)[0].text, 'Once upon a time.');
