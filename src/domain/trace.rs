@@ -52,7 +52,7 @@ fn number<T: TryFrom<u128>>(text: &str, digits: usize) -> Option<T> {
 mod tests {
     use super::*;
 
-    const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0b7902c1-01";
 
     #[test]
     fn a_valid_value_is_passed_on_unchanged() {
@@ -76,7 +76,7 @@ mod tests {
             ("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
             ("4bf9", "4BF9"),
             ("4bf9", "4bf"),
-            ("00f067aa0ba902b7", &"0".repeat(16)),
+            ("00f067aa0b7902c1", &"0".repeat(16)),
             ("-01", ""),
             ("-01", "-1"),
             ("-01", "-01-more"),

@@ -6,7 +6,7 @@ use crate::elizaos;
 use crate::harness::{Server, answer};
 use crate::stand_in::{StandIn, server_with};
 
-const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0b7902c1-01";
 
 /// Sends a message with this trace. The answer is waited for in the background.
 fn send(server: &Server, session: &str, trace: Option<&str>) {

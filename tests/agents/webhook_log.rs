@@ -109,7 +109,7 @@ async fn what_is_logged_of_a_turn_names_its_trace() {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let sending = client
         .post(format!("{sessions}/{session}/messages"))
-        .header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"))
+        .header("traceparent", format!("00-{trace}-00f067aa0b7902c1-01"))
         .json(&json!({ "content": "Hello?", "transport": "http" }));
     let answering = async {
         let refusal = json!({ "error": { "message": "No." } });
