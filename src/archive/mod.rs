@@ -5,13 +5,17 @@
 //! during the export. Lines hold everything that is stored, so exporting an import yields the same
 //! bytes.
 
+mod bounds;
 mod fields;
+mod lines;
 mod message;
 mod quarantined;
 mod session;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::bounds::within_bounds;
+pub use self::lines::Lines;
 use self::message::MessageLine;
 use self::quarantined::QuarantinedLine;
 use self::session::SessionLine;

@@ -215,14 +215,19 @@ It prints a line for each fault, and then exits with 1.")]
         user: Option<UserId>,
     },
 
-    /// Create a database from exported lines, from a file or standard input
+    /// Create a database from exported lines, from a file or standard input, or add them to one
     #[command(
-        after_help = "Example:\n  sessiond import --data-dir /var/lib/sessiond sessions.jsonl"
+        after_help = "Examples:\n  sessiond import --data-dir /var/lib/sessiond sessions.jsonl\n  \
+                      sessiond import --merge more.jsonl"
     )]
     Import {
         /// The lines, as printed by `sessiond export`; by default standard input
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+
+        /// Add the sessions to the database of a stopped server
+        #[arg(long)]
+        merge: bool,
 
         /// Print a JSON object of database, sessions, messages and damaged (records in quarantine)
         #[arg(long)]

@@ -1,24 +1,22 @@
 //! `sessiond import`
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read as _};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
-use super::check;
-use super::data_dir::{self, Replacement};
 use super::file_kind::FileKind;
-use super::output::{Bar, LINES, ROWS, print, print_json};
-use crate::archive::{self, MAX_LINE};
-use crate::clock::Clock;
+use super::output::{print, print_json};
+use super::{check, data_dir, import_lines};
+use crate::archive::Lines;
 use crate::settings::Config;
-use crate::store::maintenance::import::{self, Line};
+use crate::store::maintenance::import::Imported;
 
-/// The new database.
+/// The imported records.
 #[derive(Debug, Serialize)]
-struct Created {
+struct Report {
     database: String,
     sessions: u64,
     messages: u64,
@@ -26,10 +24,14 @@ struct Created {
     damaged: u64,
 }
 
-/// Creates a database from the lines of a file or of standard input, if there is none or an empty
-/// one. Imports all lines or none.
-pub(super) fn run(config: &Config, source: Option<&Path>, is_json: bool) -> anyhow::Result<()> {
-    let target = config.storage.database();
+/// Imports the lines of a file or of standard input, all or none: into a new database, or, if
+/// `merges`, into the present one.
+pub(super) fn run(
+    config: &Config,
+    source: Option<&Path>,
+    merges: bool,
+    is_json: bool,
+) -> anyhow::Result<()> {
     if let Some(path) = source
         && FileKind::detect(path) == FileKind::Backup
     {
@@ -39,7 +41,9 @@ pub(super) fn run(config: &Config, source: Option<&Path>, is_json: bool) -> anyh
             path.display()
         );
     }
-    require_empty(config, &target)?;
+    if !merges {
+        require_empty(config)?;
+    }
     let input: Box<dyn BufRead> = match source {
         None => Box::new(std::io::stdin().lock()),
         Some(path) => {
@@ -47,20 +51,19 @@ pub(super) fn run(config: &Config, source: Option<&Path>, is_json: bool) -> anyh
             Box::new(BufReader::new(file))
         }
     };
-    let replacement = Replacement::new(config)?;
-    let bar = Bar::new(LINES, "importing");
-    let checking = Bar::new(ROWS, "checking");
-    let mut lines = Lines::new(input).inspect(|_| bar.add(1));
-    let now = Clock::system().now();
-    let progress = &mut |progress| checking.show(progress);
-    let file = replacement.file();
-    let imported = import::import(file, &mut lines, &config.rules, now, progress);
-    let imported = imported.context("nothing was imported")?;
-    drop((bar, checking));
-    replacement.persist()?;
-    let database = target.display().to_string();
+    let mut lines = Lines::new(input);
+    let imported = if merges {
+        import_lines::merge(config, &mut lines)?
+    } else {
+        import_lines::create(config, &mut lines)?
+    };
+    report(config, imported, is_json)
+}
+
+fn report(config: &Config, imported: Imported, is_json: bool) -> anyhow::Result<()> {
+    let database = config.storage.database().display().to_string();
     if is_json {
-        return print_json(&Created {
+        return print_json(&Report {
             database,
             sessions: imported.sessions,
             messages: imported.messages,
@@ -79,115 +82,19 @@ pub(super) fn run(config: &Config, source: Option<&Path>, is_json: bool) -> anyh
 }
 
 /// Returns an error if there is a database with data.
-fn require_empty(config: &Config, target: &Path) -> anyhow::Result<()> {
-    match std::fs::metadata(target) {
-        Ok(found) if found.len() == 0 => return Ok(()),
-        Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(data_dir::io_error(error, target)),
+fn require_empty(config: &Config) -> anyhow::Result<()> {
+    let target = config.storage.database();
+    if import_lines::is_missing(&target)? {
+        return Ok(());
     }
     let database = data_dir::require(config)?;
     if !database.is_empty()? {
         bail!(
-            "{} contains {} sessions; an import needs an empty database. Nothing was changed",
+            "{} contains {} sessions; an import needs an empty database, unless --merge adds to \
+             it. Nothing was changed",
             target.display(),
             database.sessions()?
         );
     }
     Ok(())
-}
-
-/// Parses JSON Lines into items with their line numbers. Skips blank lines, and ends after the
-/// first invalid one.
-struct Lines<R> {
-    input: R,
-    line: Vec<u8>,
-    number: u64,
-    is_over: bool,
-}
-
-impl<R: BufRead> Lines<R> {
-    fn new(input: R) -> Self {
-        Self {
-            input,
-            line: Vec::new(),
-            number: 0,
-            is_over: false,
-        }
-    }
-
-    /// Reads the next line. Returns `None` at the end.
-    fn read(&mut self) -> Result<Option<&str>, String> {
-        self.line.clear();
-        self.number += 1;
-        let mut input = (&mut self.input).take(MAX_LINE as u64 + 1);
-        let read = input.read_until(b'\n', &mut self.line);
-        if read.map_err(|error| error.to_string())? == 0 {
-            return Ok(None);
-        }
-        if self.line.len() > MAX_LINE {
-            return Err(format!("it is longer than {MAX_LINE} bytes"));
-        }
-        let text = str::from_utf8(&self.line).map_err(|_| "it is not UTF-8")?;
-        // Some programs write a byte order mark before the first line.
-        Ok(Some(text.strip_prefix('\u{FEFF}').unwrap_or(text).trim()))
-    }
-}
-
-impl<R: BufRead> Iterator for Lines<R> {
-    type Item = Line;
-
-    fn next(&mut self) -> Option<Line> {
-        while !self.is_over {
-            let item = match self.read() {
-                Ok(Some("")) => continue,
-                Ok(Some(text)) => Some(archive::parse(text)),
-                Ok(None) => None,
-                Err(reason) => Some(Err(reason)),
-            };
-            self.is_over = !matches!(item, Some(Ok(_)));
-            return Some((self.number, item?));
-        }
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DELETED: &str =
-        r#"{"type":"deleted","sessionId":"018d0d2e-5a83-7c3e-9f5b-3c90c3cc0d44"}"#;
-
-    fn lines(text: &str) -> Lines<&[u8]> {
-        Lines::new(text.as_bytes())
-    }
-
-    #[test]
-    fn lines_are_numbered_and_end_after_the_first_invalid_one() {
-        let good = format!("{DELETED}\n\n").repeat(2);
-        let numbers = |text: &str| -> Vec<u64> { lines(text).map(|(number, _)| number).collect() };
-        assert_eq!(numbers(&good), [1, 3]);
-        for bad in ["not an item".into(), "x".repeat(MAX_LINE + 1)] {
-            assert_eq!(numbers(&format!("{good}{bad}\n{DELETED}")), [1, 3, 5]);
-        }
-        let mut bad = Lines::new(&b"\xff\n"[..]);
-        let (number, item) = bad.next().unwrap();
-        assert_eq!((number, item.unwrap_err().as_str()), (1, "it is not UTF-8"));
-        assert!(bad.next().is_none());
-    }
-
-    #[test]
-    fn a_byte_order_mark_before_the_first_line_is_skipped() {
-        for text in [
-            format!("\u{feff}{DELETED}\n"),
-            format!("\u{feff}\r\n\u{feff}{DELETED}\r\n"),
-        ] {
-            let mut lines = lines(&text);
-            let (_, item) = lines.next().unwrap();
-            assert!(item.is_ok(), "{text:?}: {item:?}");
-            assert!(lines.next().is_none());
-        }
-        assert!(lines("\u{feff}\n").next().is_none());
-    }
 }

@@ -19,6 +19,7 @@ mod healthcheck;
 mod hidden_input;
 mod hints;
 mod import;
+mod import_lines;
 mod jwt;
 mod local_address;
 mod local_server;
@@ -138,8 +139,8 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
         CliCommand::Export { session, user } => {
             with_config(&|config| export::run(config, session.as_deref(), user))
         }
-        CliCommand::Import { file, json } => {
-            with_config(&|config| import::run(config, file.as_deref(), json))
+        CliCommand::Import { file, merge, json } => {
+            with_config(&|config| import::run(config, file.as_deref(), merge, json))
         }
     }
 }

@@ -29,6 +29,9 @@ pub enum RuleViolation {
     /// The merged metadata is invalid, with the reason.
     #[error("{0}")]
     InvalidMetadata(String),
+    /// The session of an import exists, or is still being removed.
+    #[error("Session exists already")]
+    SessionExists(SessionId),
     /// The message is not in the session.
     #[error("Message not found")]
     MessageNotFound(MessageId),

@@ -9,13 +9,11 @@ use crate::api::dto::requests::StreamMessageRequest;
 use crate::app::NewMessage;
 use crate::auth::identity::Credentials;
 use crate::domain::id::parse_uuid;
+use crate::domain::message::MAX_SENDER_NAME_CHARS;
 use crate::json::{self, Field};
 
 /// The events that clients send.
 const EVENTS: [&str; 5] = ["join", "leave", "message", "1", "2"];
-
-/// The longest display name of a sender, in characters. A longer one is ignored.
-const MAX_NAME_CHARS: usize = 200;
 
 /// An event of a client, or why it cannot be parsed.
 pub(super) type ReceivedEvent = Result<ClientEvent, String>;
@@ -132,8 +130,9 @@ fn send(payload: Value) -> Result<ClientCommand, String> {
         room,
         message: message.map_err(|invalid| invalid.to_string())?,
         sender_id: sent.sender_id.given().ok().flatten(),
-        sender_name: sender_name
-            .filter(|name| !name.trim().is_empty() && name.chars().count() <= MAX_NAME_CHARS),
+        sender_name: sender_name.filter(|name| {
+            !name.trim().is_empty() && name.chars().count() <= MAX_SENDER_NAME_CHARS
+        }),
     })))
 }
 

@@ -4,6 +4,7 @@ use std::io;
 
 use super::schema::record::RecordError;
 use crate::domain::error::RuleViolation;
+use crate::domain::id::SessionId;
 
 /// What to do about a damaged database.
 pub const RECOVERY_HINT: &str = "`sessiond restore --force FILE` puts a backup in its place; without one, \
@@ -180,10 +181,18 @@ pub enum ImportError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The session of a line is stored already, or its messages are still being removed.
+    #[error("line {number}: session {session_id} exists already")]
+    Exists {
+        /// The line's number, from 1.
+        number: u64,
+        /// The session.
+        session_id: SessionId,
+    },
     /// Each line is valid, but together they are inconsistent.
     #[error("the lines do not fit together: {0}")]
     Unsound(String),
-    /// The new file failed.
+    /// A file failed.
     #[error(transparent)]
     Failed(#[from] OpenError),
 }
@@ -241,6 +250,24 @@ impl From<ReadError> for CommandError {
 impl From<ReadError> for OpenError {
     fn from(error: ReadError) -> Self {
         CommandError::from(error).into()
+    }
+}
+
+impl From<OpenError> for CommandError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Storage(error) => Self::Storage(error),
+            other => redb::StorageError::Corrupted(other.to_string()).into(),
+        }
+    }
+}
+
+impl From<ImportError> for CommandError {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Failed(error) => error.into(),
+            other => redb::StorageError::Corrupted(other.to_string()).into(),
+        }
     }
 }
 

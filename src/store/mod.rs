@@ -23,6 +23,7 @@ pub use self::file::open::OpenReport;
 pub use self::handle::Store;
 pub use self::maintenance::backup::Backup as StoredBackup;
 pub use self::maintenance::export::ExportCursor;
+pub use self::maintenance::import::Imported;
 pub use self::maintenance::scrub::{Findings, ScrubError};
 pub use self::read::message_page::{Page, PageRequest};
 pub use self::read::message_time::MessageTimeSearch;

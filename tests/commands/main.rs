@@ -20,6 +20,7 @@ mod issued_jwt;
 mod json;
 #[path = "../support/jwt.rs"]
 mod jwt;
+mod merge;
 mod moved;
 mod outputs;
 mod running;

@@ -17,14 +17,11 @@ use crate::agents::client::sse::SseEvent;
 use crate::agents::client::surrogates::{Joiner, string_in};
 use crate::domain::failure::FailureReason;
 use crate::domain::id::{AgentId, SessionId};
-use crate::domain::message::MAX_ATTACHMENTS_BYTES;
+use crate::domain::message::{MAX_ACTIONS_BYTES, MAX_THOUGHT_BYTES};
 use crate::domain::turn::Reply;
 use crate::json::{self, Field, JsString};
 use crate::message_json::reply_metadata;
 use crate::session_json::metadata_patch;
-
-/// Longer thoughts are cut, in bytes.
-pub(crate) const MAX_THOUGHT_BYTES: usize = 16 * 1024;
 
 /// Ends a stream of chunks without names.
 const DONE: &str = "[DONE]";
@@ -292,8 +289,8 @@ fn actions(value: Option<Value>, origin: ReplyOrigin) -> Option<String> {
         }
     };
     let text = json::text(&actions);
-    if text.len() > MAX_ATTACHMENTS_BYTES {
-        let reason = format!("actions must be at most {MAX_ATTACHMENTS_BYTES} bytes");
+    if text.len() > MAX_ACTIONS_BYTES {
+        let reason = format!("actions must be at most {MAX_ACTIONS_BYTES} bytes");
         origin.log_dropped("actions", &reason);
         return None;
     }

@@ -9,7 +9,7 @@ use crate::app::error::{AppError, NoReply, NoReplyReason, Unavailable, Validatio
 use crate::auth::rate::RateLimitExceeded;
 use crate::domain::error::{RenewalRefused, RuleViolation};
 use crate::domain::failure::FailureReason;
-use crate::domain::id::{MessageId, TurnId};
+use crate::domain::id::{MessageId, SessionId, TurnId};
 use crate::domain::message::{MAX_METADATA_BYTES, Message, Role, TurnState};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
@@ -120,6 +120,7 @@ impl From<RuleViolation> for ApiError {
             RuleViolation::InvalidTimeout(invalid) => ValidationError::Timeout(invalid).into(),
             RuleViolation::InvalidMetadata(reason) => ValidationError::Metadata(reason).into(),
             RuleViolation::MessageNotFound(id) => message_not_found(id),
+            RuleViolation::SessionExists(id) => session_exists(id),
             RuleViolation::AgentNotFound(id) => Self::agent_not_found(&id.to_string()),
             RuleViolation::IdempotencyConflict { key } => {
                 Self::new(kinds::IDEMPOTENCY_CONFLICT).detail("key", key)
@@ -254,6 +255,14 @@ fn session_not_found(id: &str) -> ApiError {
     ApiError::new(kinds::SESSION_NOT_FOUND)
         .text(format!("Session {id} does not exist"))
         .detail("sessionId", id)
+}
+
+fn session_exists(id: SessionId) -> ApiError {
+    ApiError::new(kinds::SESSION_EXISTS)
+        .text(format!(
+            "Session {id} exists, or its messages are still being removed; nothing was imported"
+        ))
+        .detail("sessionId", id.to_string())
 }
 
 fn message_not_found(id: MessageId) -> ApiError {

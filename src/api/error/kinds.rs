@@ -37,6 +37,7 @@ kinds! {
     RATE_LIMIT_EXCEEDED TOO_MANY_REQUESTS RateLimitError "Too many requests"
     SERVICE_UNAVAILABLE SERVICE_UNAVAILABLE ServiceUnavailableError "Service unavailable"
     SESSION_CREATION_FAILED INTERNAL_SERVER_ERROR SessionCreationError "Session could not be created"
+    SESSION_EXISTS CONFLICT SessionExistsError "Session exists already"
     SESSION_EXPIRED GONE SessionExpiredError "Session has expired"
     SESSION_NOT_FOUND NOT_FOUND SessionNotFoundError "Session not found"
     SESSION_RENEWAL_FAILED UNPROCESSABLE_ENTITY SessionRenewalError "Session cannot be renewed"

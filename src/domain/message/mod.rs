@@ -15,6 +15,13 @@ pub const MAX_ATTACHMENTS: usize = 10;
 /// The largest attachments of a message together, in bytes of compact JSON.
 pub const MAX_ATTACHMENTS_BYTES: usize = 16 * 1024;
 
+/// The longest thought of an agent, in bytes.
+pub const MAX_THOUGHT_BYTES: usize = 16 * 1024;
+/// The largest actions of an agent's message, in bytes of compact JSON.
+pub const MAX_ACTIONS_BYTES: usize = 16 * 1024;
+/// The longest display name of a sender, in Unicode characters.
+pub const MAX_SENDER_NAME_CHARS: usize = 200;
+
 /// A stored message. Its texts are owned, or borrowed from the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message<T = String> {

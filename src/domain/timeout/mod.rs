@@ -1,5 +1,8 @@
 //! The timeouts of sessions: their precedence and bounds.
 
+/// The longest timeout that any server can be configured to accept, in minutes: a week.
+pub const LONGEST_TIMEOUT_MINUTES: u32 = 10_080;
+
 /// A session's timeouts, resolved when it is created or patched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeoutConfig {

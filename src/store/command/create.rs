@@ -3,6 +3,7 @@
 use super::apply::{Apply, conflict};
 use super::continuation::Continuation;
 use crate::domain::error::RuleViolation;
+use crate::domain::id::UserId;
 use crate::domain::key::{IdempotencyKey, RequestDigest};
 use crate::domain::session::{LifeStage, NewSession, Session};
 use crate::domain::time::{Millis, Timestamp};
@@ -78,6 +79,21 @@ pub(crate) fn is_remembered(
         && session.life_stage(now, retention) == LifeStage::Active
 }
 
+/// Returns the claim to a user's create key with its session, while it is remembered.
+pub(crate) fn remembered_claim(
+    txn: &Txn<'_>,
+    user: UserId,
+    key: &IdempotencyKey,
+) -> CommandResult<Option<(CreateClaim, Session)>> {
+    let Some(claim) = txn.create_claim(user, key)? else {
+        return Ok(None);
+    };
+    let session = txn.session(claim.session_id)?;
+    let session =
+        session.filter(|session| is_remembered(&claim, session, txn.now, txn.rules.retention));
+    Ok(session.map(|session| (claim, session)))
+}
+
 impl CreateSession {
     fn insert(self, txn: &mut Txn<'_>) -> CommandResult<Session> {
         if !self.has_agent {
@@ -96,6 +112,7 @@ impl CreateSession {
             session.continued_from = Some(continued);
         }
         txn.insert_session(&session)?;
+        txn.effects.created += 1;
         Ok(session)
     }
 
@@ -133,15 +150,9 @@ impl CreateSession {
         key: &IdempotencyKey,
         digest: RequestDigest,
     ) -> CommandResult<Option<Session>> {
-        let Some(claim) = txn.create_claim(self.new.user_id, key)? else {
+        let Some((claim, session)) = remembered_claim(txn, self.new.user_id, key)? else {
             return Ok(None);
         };
-        let Some(session) = txn.session(claim.session_id)? else {
-            return Ok(None);
-        };
-        if !is_remembered(&claim, &session, txn.now, txn.rules.retention) {
-            return Ok(None);
-        }
         if claim.digest != digest {
             return Err(conflict(key));
         }

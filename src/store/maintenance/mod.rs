@@ -6,6 +6,7 @@ pub(crate) mod checksums;
 pub(crate) mod copy;
 pub(crate) mod export;
 pub mod import;
+pub mod merge;
 pub mod offline;
 mod progress;
 pub(crate) mod scrub;

@@ -21,6 +21,7 @@ use crate::domain::time::Timestamp;
 use crate::process::atomic_file;
 use crate::process::server_lock::ServerLock;
 use crate::store::error::{CopyError, OpenError};
+use crate::store::file::database::begin_write;
 use crate::store::file::database_file::open_view;
 use crate::store::file::open;
 use crate::store::file::panic_guard::{PanicSafe, guard};
@@ -28,6 +29,7 @@ use crate::store::quarantine::registry::Quarantine;
 use crate::store::read::reader::Reader;
 use crate::store::read::snapshot::Snapshot;
 use crate::store::schema::tables::{DAMAGED, SESSIONS};
+use crate::store::write::txn::Txn;
 
 /// A read-only view of a file, whatever state it was left in.
 #[derive(Debug)]
@@ -166,6 +168,20 @@ impl OfflineDatabase {
         copy::verify(&mut database, rules, now, progress)?;
         database.close()?;
         Ok(file.sync_all()?)
+    }
+
+    /// Passes the rows to `read`, as a command sees them.
+    pub(super) fn with_rows<T>(
+        &self,
+        rules: &Rules,
+        now: Timestamp,
+        read: impl FnOnce(&Txn<'_>) -> T,
+    ) -> Result<T, OpenError> {
+        guard(|| {
+            let txn = begin_write(self.database.get()?)?;
+            let quarantine = Quarantine::default();
+            Ok(read(&Txn::open(&txn, rules, &quarantine, now)?))
+        })
     }
 
     /// Returns the next items of an export, of about `rows` rows.

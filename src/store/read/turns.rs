@@ -63,16 +63,7 @@ impl Store {
 
     /// Returns the sessions that have open turns.
     pub async fn sessions_with_open_turns(&self) -> ReadResult<Vec<SessionId>> {
-        self.read(|reader| {
-            let mut sessions: Vec<SessionId> = Vec::new();
-            for row in reader.snapshot.open_turns()?.iter()? {
-                let session = SessionId::from(row?.0.value().0);
-                if sessions.last() != Some(&session) {
-                    sessions.push(session);
-                }
-            }
-            Ok(sessions)
-        })
+        self.read(sessions_with_open_turns)
     }
 
     /// Returns the outcome of the turn whose message was stored at a time. Fails on a damaged
@@ -111,6 +102,18 @@ impl Store {
     pub async fn remote_session(&self, session: SessionId) -> ReadResult<Option<String>> {
         self.read(|reader| reader.remote_session(session))
     }
+}
+
+/// Returns the sessions that have open turns.
+pub(crate) fn sessions_with_open_turns(reader: &Reader<'_>) -> ReadResult<Vec<SessionId>> {
+    let mut sessions: Vec<SessionId> = Vec::new();
+    for row in reader.snapshot.open_turns()?.iter()? {
+        let session = SessionId::from(row?.0.value().0);
+        if sessions.last() != Some(&session) {
+            sessions.push(session);
+        }
+    }
+    Ok(sessions)
 }
 
 fn outcome(reader: &Reader<'_>, session: SessionId, turn: TurnState) -> ReadResult<TurnOutcome> {

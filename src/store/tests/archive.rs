@@ -13,8 +13,11 @@ use crate::store::schema::deadline::Row;
 use crate::store::schema::tables::{DEADLINES, MESSAGES, SESSIONS};
 
 /// Exports everything as lines, in slices of about `rows` rows.
-fn export(rig: &Rig, rows: usize) -> Vec<String> {
-    let mut cursor = ExportCursor::all();
+pub(super) fn export(rig: &Rig, rows: usize) -> Vec<String> {
+    export_with(rig, ExportCursor::all(), rows)
+}
+
+pub(super) fn export_with(rig: &Rig, mut cursor: ExportCursor, rows: usize) -> Vec<String> {
     let mut lines = Vec::new();
     while !cursor.is_done() {
         let items = rig.read(|reader| reader.export(&mut cursor, rows, START));
@@ -24,7 +27,7 @@ fn export(rig: &Rig, rows: usize) -> Vec<String> {
     lines
 }
 
-fn numbered(lines: &[String]) -> Vec<Line> {
+pub(super) fn numbered(lines: &[String]) -> Vec<Line> {
     let parsed = lines.iter().map(|line| archive::parse(line.trim()));
     (1..).zip(parsed).collect()
 }

@@ -53,6 +53,7 @@ mod fault_points;
 mod faults;
 mod files;
 mod golden;
+mod import;
 mod messages;
 mod metadata;
 mod model;

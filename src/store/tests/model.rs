@@ -145,6 +145,13 @@ impl Pair {
             }
             SessionCall::Delete(session) => self.delete(self.named(session))?,
             SessionCall::EraseUser(user) => self.erase_user(user_of(user))?,
+            SessionCall::Export { session, deletes } => {
+                self.export(self.named(session), deletes)?;
+            }
+            SessionCall::Import(first, second) => {
+                let indexes = [Some(first), second].into_iter().flatten();
+                self.import(indexes.map(usize::from).collect())?;
+            }
         }
         Ok(())
     }

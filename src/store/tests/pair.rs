@@ -1,15 +1,16 @@
 //! A store and its [`Reference`], side by side: every call is made on both, and must have the same
 //! result.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::super::command::{
-    BeginOutcome, BeginTurn, CancelTurns, DeleteSession, Deleted, Expire, Heartbeat, ParkOutcome,
-    ParkTurn, PatchTimeout, RecordBackup, RecordVerification, Renew, SubmitFailure, SubmitReply,
+    BeginOutcome, BeginTurn, CancelTurns, DeleteSession, Deleted, Expire, Heartbeat,
+    ImportSessions, ParkOutcome, ParkTurn, PatchTimeout, RecordBackup, RecordVerification, Renew,
+    SubmitFailure, SubmitReply,
 };
-use super::reference::{Outcome, Reference, Submission, Turn, TurnResult};
+use super::reference::{ExportedSession, Outcome, Reference, Submission, Turn, TurnResult};
 use super::*;
 use crate::events::work::{WorkChange, WorkSubscription};
 
@@ -18,6 +19,8 @@ pub(super) struct Pair {
     pub(super) reference: Reference,
     /// Every session that was created.
     pub(super) known: Vec<SessionId>,
+    /// What was exported, newest last: the lines of a session, and what they contain.
+    exported: Vec<(Vec<String>, ExportedSession)>,
     /// The events of the agents.
     work: Vec<WorkSubscription>,
     /// The turns that wait according to these events.
@@ -32,6 +35,7 @@ impl Pair {
         Self {
             reference: Reference::new(rig.rules, rig.now()),
             known: Vec::new(),
+            exported: Vec::new(),
             work: [ELIZA, 7]
                 .map(|agent| rig.bus.work().subscribe(AgentId::from(agent)).unwrap())
                 .into(),
@@ -125,6 +129,38 @@ impl Pair {
     pub(super) fn erase_user(&mut self, user: UserId) -> Check {
         let found = self.rig.erase_user(user);
         prop_assert_eq!(found, self.reference.erase_user(user));
+        Ok(())
+    }
+
+    /// Exports a session, if there is one, and may delete it then.
+    pub(super) fn export(&mut self, id: SessionId, deletes: bool) -> Check {
+        if let Some(exported) = self.reference.export(id) {
+            let lines = super::archive::export_with(&self.rig, ExportCursor::only(id), 7);
+            self.exported.push((lines, exported));
+        }
+        if deletes { self.delete(id) } else { Ok(()) }
+    }
+
+    /// Imports sessions that were exported, selected from the newest on.
+    pub(super) fn import(&mut self, indexes: Vec<usize>) -> Check {
+        let mut selected = BTreeMap::new();
+        for index in indexes {
+            if let Some(nth) = self.exported.len().checked_sub(1 + index) {
+                let (lines, session) = &self.exported[nth];
+                selected.insert(session.id(), (lines.clone(), session.clone()));
+            }
+        }
+        let (lines, sessions): (Vec<_>, Vec<_>) = selected.into_values().unzip();
+        let mut keys: Vec<_> = sessions.iter().filter_map(ExportedSession::key).collect();
+        keys.sort();
+        if keys.windows(2).any(|two| two[0] == two[1]) {
+            // Together, these are no lines of an export.
+            return Ok(());
+        }
+        let verified = super::import::verified(&self.rig, &lines.concat());
+        let found = refused(self.rig.submit(ImportSessions(verified)));
+        let expected = self.reference.import(sessions);
+        prop_assert_eq!(found.map(|done| done.with_open_turns), expected);
         Ok(())
     }
 

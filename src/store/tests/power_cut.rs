@@ -55,7 +55,7 @@ fn act(pair: &mut Pair, dice: &mut Dice) -> Check {
     }
     let id = sessions[dice.below(sessions.len())];
     pair.pass(Millis(dice.below(10_000).try_into().unwrap()));
-    match dice.below(26) {
+    match dice.below(30) {
         22 => {
             let patch = format!(r#"{{"title":"{}","topic":null}}"#, dice.below(1000));
             pair.update_metadata(id, &patch)
@@ -71,6 +71,8 @@ fn act(pair: &mut Pair, dice: &mut Dice) -> Check {
             message_id: None,
             partial: None,
         }),
+        26 | 27 if sessions.len() > 2 => pair.export(id, true),
+        28 | 29 => pair.import(vec![dice.below(2), dice.below(4)]),
         20 => {
             pair.maintain(dice.below(2) == 0, dice.below(1000) as u64);
             Ok(())
@@ -259,6 +261,58 @@ fn acknowledged_writes_survive_a_power_cut_at_any_moment() {
     }
     assert!(cuts > commands, "{cuts}");
     println!("{cuts} cuts, and each again at every sync of the opening after it");
+}
+
+#[test]
+fn an_offline_import_is_stored_completely_or_not_at_all() {
+    let mut source = Rig::new();
+    source.last_id = 1_000_000;
+    for _ in 0..20 {
+        let session = source.create();
+        source.send(session.id, &"x".repeat(5_000));
+    }
+    let lines = super::archive::export(&source, 100);
+    let imported = source.contents();
+
+    let disk = Disk::default();
+    let mut rig = Rig::on_disk(&disk);
+    let session = rig.create();
+    rig.send(session.id, "hello");
+    rig.close(false);
+    let before = disk.bytes();
+    disk.begin_log();
+    super::import::merge_on(&disk, &lines);
+    let log = disk.log();
+
+    let contents = |bytes: Vec<u8>| {
+        let mut rig = Rig::closed(rules());
+        rig.disk = Some(Disk::with_bytes(bytes));
+        rig.open();
+        rig.contents()
+    };
+    let (old, new) = (contents(before.clone()), contents(disk.bytes()));
+    assert_eq!((old.sessions.len(), new.sessions.len()), (1, 21));
+    assert_eq!(new.messages[..20], imported.messages);
+
+    let mut dice = Dice(7);
+    let mut synced = before;
+    let mut pending = Vec::new();
+    let mut is_new = 0;
+    for (nth, done) in log.iter().enumerate() {
+        pending.push(done.clone());
+        if !matches!(done, Done::Sync) {
+            continue;
+        }
+        for variant in 0..4 {
+            let left = left_over(&synced, &pending, variant, &mut dice);
+            survives(left.clone(), &[&old, &new], &format!("cut at {nth}"));
+            is_new += usize::from(contents(left) == new);
+        }
+        for done in pending.drain(..) {
+            done.redo(&mut synced);
+        }
+    }
+    assert!(is_new > 0, "no cut came after the commit");
 }
 
 #[test]

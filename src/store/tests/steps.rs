@@ -79,6 +79,13 @@ pub(super) enum SessionCall {
     Delete(Index),
     /// Erases everything of a user.
     EraseUser(Index),
+    /// Exports a session, and may delete it then.
+    Export {
+        session: Index,
+        deletes: bool,
+    },
+    /// Imports what earlier calls have exported: one session, or two.
+    Import(Index, Option<Index>),
 }
 
 /// The message that a submit names.
@@ -274,6 +281,10 @@ fn session_call() -> impl Strategy<Value = SessionCall> {
         14 => submit(),
         2 => index().prop_map(SessionCall::Delete),
         1 => index().prop_map(SessionCall::EraseUser),
+        4 => (index(), any::<bool>())
+            .prop_map(|(session, deletes)| SessionCall::Export { session, deletes }),
+        4 => (0..4_u8, option::weighted(0.3, 0..4_u8))
+            .prop_map(|(first, second)| SessionCall::Import(first, second)),
     ]
 }
 

@@ -5,11 +5,11 @@ use super::failure::Failure;
 use super::thinking::{Split, Splitter};
 use super::usage::TokenCounts;
 use crate::agents::backend::BackendError;
-use crate::agents::backends::answer::MAX_THOUGHT_BYTES;
 use crate::agents::client::body::BodyKind;
 use crate::agents::client::surrogates::Joiner;
 use crate::agents::reply_info::ReplyInfo;
 use crate::domain::failure::FailureReason;
+use crate::domain::message::MAX_THOUGHT_BYTES;
 use crate::domain::turn::Reply;
 
 /// Longer names of models and finish reasons are cut, in bytes.

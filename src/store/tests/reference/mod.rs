@@ -53,6 +53,25 @@ struct Kept {
     turns: Vec<Turn>,
 }
 
+/// A session as it was when it was exported.
+#[derive(Clone)]
+pub(super) struct ExportedSession {
+    kept: Kept,
+    claim: Option<(String, CreateKeyUse)>,
+}
+
+impl ExportedSession {
+    pub(super) fn id(&self) -> SessionId {
+        self.kept.session.id
+    }
+
+    /// Returns the key that it has claimed.
+    pub(super) fn key(&self) -> Option<(UserId, String)> {
+        let (name, _) = self.claim.as_ref()?;
+        Some((self.kept.session.user_id, name.clone()))
+    }
+}
+
 #[derive(Clone)]
 struct CreateKeyUse {
     session_id: SessionId,
@@ -323,6 +342,55 @@ impl Reference {
         }
         self.create_keys.retain(|(owner, _), _| *owner != user);
         (ids, retained)
+    }
+
+    pub(super) fn export(&self, id: SessionId) -> Option<ExportedSession> {
+        let kept = self.sessions.get(&id)?.clone();
+        let claims = self.create_keys.iter();
+        let mut claims = claims.filter(|(_, claim)| claim.session_id == id);
+        let claim = claims.next();
+        Some(ExportedSession {
+            kept,
+            claim: claim.map(|((_, name), claim)| (name.clone(), claim.clone())),
+        })
+    }
+
+    /// Imports all of these sessions, or none. Returns those with open turns.
+    pub(super) fn import(&mut self, sessions: Vec<ExportedSession>) -> Result<Vec<SessionId>> {
+        let mut dropped = Vec::new();
+        for exported in &sessions {
+            let session = &exported.kept.session;
+            if self.sessions.contains_key(&session.id) {
+                return Err(RuleViolation::SessionExists(session.id));
+            }
+            if let Some((key, claim)) = &exported.claim
+                && self.created_under(session.user_id, key).is_some()
+            {
+                let is_fresh = self.now < claim.at + Millis(24 * HOUR.0);
+                if is_fresh && self.now < session.expires_at {
+                    let key = key.clone();
+                    return Err(RuleViolation::IdempotencyConflict { key });
+                }
+                dropped.push(session.id);
+            }
+        }
+        let mut busy = Vec::new();
+        for ExportedSession { mut kept, claim } in sessions {
+            let id = kept.session.id;
+            for turn in &mut kept.turns {
+                turn.running = false;
+            }
+            if !kept.turns.is_empty() {
+                busy.push(id);
+            }
+            if let Some((name, claim)) = claim
+                && !dropped.contains(&id)
+            {
+                self.create_keys.insert((kept.session.user_id, name), claim);
+            }
+            self.sessions.insert(id, kept);
+        }
+        Ok(busy)
     }
 
     /// Removes purged sessions; returns them in the order of their expiry.

@@ -13,6 +13,7 @@ use crate::store::error::{CommandError, CommandResult};
 use crate::store::quarantine::location::RecordLocation;
 use crate::store::schema::deadline::{Deadline, DueSession, Index, Row};
 use crate::store::schema::record;
+use crate::store::schema::tables::names_of;
 
 impl Txn<'_> {
     /// Returns the session if it is active or still retained.
@@ -47,6 +48,17 @@ impl Txn<'_> {
         )?))
     }
 
+    /// Whether anything is stored under a session's id: the session, its quarantined records, or
+    /// messages that a deletion has left for later.
+    pub(crate) fn is_session_id_used(&self, id: SessionId) -> CommandResult<bool> {
+        let rows = names_of(id.into());
+        let id = u128::from(id);
+        let mut quarantined = self.damaged.open()?.range::<(u128, &str)>(rows)?;
+        Ok(self.sessions.get(id)?.is_some()
+            || self.deletions.open()?.get(id)?.is_some()
+            || quarantined.next().is_some())
+    }
+
     pub(crate) fn insert_session(&mut self, session: &Session) -> CommandResult<()> {
         let id = u128::from(session.id);
         self.put_session(session)?;
@@ -54,7 +66,6 @@ impl Txn<'_> {
         self.user_sessions
             .open_mut()?
             .insert((session.user_id.into(), id), ())?;
-        self.effects.created += 1;
         Ok(())
     }
 

@@ -1,36 +1,20 @@
-//! Creates a new database from an export: complete, or not at all.
+//! Applies the items of an export to the rows of a database.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 
-use redb::Database;
-
-use super::copy;
-use super::progress::Progress;
+use super::conflicts::{ClaimOutcome, claim_outcome};
 use crate::domain::archive::{ArchivedKey, ArchivedMessage, ArchivedSession, Item, Quarantined};
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, Role, TurnState};
-use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
 use crate::domain::waiting::ClosedReason;
 use crate::store::command::erase;
-use crate::store::error::{CommandError, CommandResult, CopyError, ImportError, OpenError};
-use crate::store::file::database::{begin_write, create_in};
-use crate::store::file::open;
-use crate::store::file::panic_guard::{PanicSafe, guard};
+use crate::store::error::{CommandError, CommandResult, ImportError};
 use crate::store::quarantine;
 use crate::store::quarantine::location::{KeyKind, RecordLocation, UNKNOWN_OWNER};
-use crate::store::quarantine::registry::Quarantine;
 use crate::store::schema::record::CreateClaim;
-use crate::store::schema::tables;
 use crate::store::write::txn::Txn;
-
-/// The cache of the new file during the import.
-const CACHE_BYTES: usize = 64 << 20;
-
-/// The number of items per transaction.
-const MAX_ITEMS: usize = 10_000;
 
 /// The number of a line and its item, or what is wrong with the line.
 pub type Line = (u64, Result<Item, String>);
@@ -46,37 +30,10 @@ pub struct Imported {
     pub quarantined: u64,
 }
 
-/// Creates a database from the items in an empty file, and verifies it.
-///
-/// # Errors
-/// A line is invalid, or the disk fails. The file is then useless.
-pub fn import(
-    file: &File,
-    lines: &mut dyn Iterator<Item = Line>,
-    rules: &Rules,
-    now: Timestamp,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Imported, ImportError> {
-    let handle = file.try_clone().map_err(OpenError::from)?;
-    let mut created = PanicSafe::new(guard(|| create_in(handle, CACHE_BYTES))?);
-    open::prepare(&created, now, rules, &Quarantine::default())?;
-    let mut import = Import::default();
-    while import.take_batch(created.get()?, lines, rules, now)? {}
-    created.write(|txn| Ok(tables::record_clean_stop(txn)?))?;
-    copy::verify(&mut created, rules, now, progress).map_err(|error| match error {
-        CopyError::Failed(error) => ImportError::Failed(error),
-        CopyError::Unsound(fault) => ImportError::Unsound(fault),
-        CopyError::NoRoom { .. } => ImportError::Failed(OpenError::Damaged(error.to_string())),
-    })?;
-    created.close()?;
-    file.sync_all().map_err(OpenError::from)?;
-    Ok(import.imported)
-}
-
-/// The state after the lines so far.
+/// The state after the items so far.
 #[derive(Default)]
-struct Import {
-    imported: Imported,
+pub(crate) struct Importer {
+    pub(crate) imported: Imported,
     current: Option<CurrentSession>,
 }
 
@@ -166,35 +123,38 @@ impl CurrentSession {
     }
 }
 
-impl Import {
-    /// Imports the items of one transaction; returns whether there may be more.
-    fn take_batch(
+impl Importer {
+    /// Applies an item. `number` is that of its line.
+    pub(crate) fn apply(
         &mut self,
-        database: &Database,
-        lines: &mut dyn Iterator<Item = Line>,
-        rules: &Rules,
-        now: Timestamp,
-    ) -> Result<bool, ImportError> {
-        let quarantine = Quarantine::default();
-        let txn = begin_write(database).map_err(OpenError::from)?;
-        let mut rows = Txn::open(&txn, rules, &quarantine, now)?;
-        let mut has_more = true;
-        for _ in 0..MAX_ITEMS {
-            let Some((number, item)) = lines.next() else {
-                has_more = false;
-                self.end_session(&mut rows)?;
-                break;
-            };
-            match item.map_err(|reason| ImportError::Line { number, reason })? {
-                Item::Session(session) => self.session(&mut rows, number, session)?,
-                Item::Message(message) => self.message(&mut rows, number, message)?,
-                Item::Quarantined(record) => self.quarantined(&mut rows, number, &record)?,
-                Item::Deleted(id) => self.deleted(&mut rows, number, id)?,
-            }
+        txn: &mut Txn<'_>,
+        number: u64,
+        item: Item,
+    ) -> Result<(), ImportError> {
+        match item {
+            Item::Session(session) => self.session(txn, number, session),
+            Item::Message(message) => self.message(txn, number, message),
+            Item::Quarantined(record) => self.quarantined(txn, number, &record),
+            Item::Deleted(id) => self.deleted(txn, number, id),
         }
-        rows.finish()?;
-        txn.commit().map_err(OpenError::from)?;
-        Ok(has_more)
+    }
+
+    /// Completes the last session. Places the open turns of a complete session, and refuses one
+    /// whose messages lack their replies.
+    pub(crate) fn end_session(&mut self, txn: &mut Txn<'_>) -> Result<(), ImportError> {
+        let Some(current) = self.current.take() else {
+            return Ok(());
+        };
+        current.place_turns(txn)?;
+        let is_missing = |at: &Timestamp| {
+            let place = RecordLocation::Message(*at).to_string();
+            !current.quarantined_messages.contains(&place)
+        };
+        let missing = current.replies.iter().filter(|(at, _)| is_missing(at));
+        match missing.map(|(_, awaited)| awaited.line).min() {
+            None => Ok(()),
+            Some(line) => invalid(line, "its reply does not follow"),
+        }
     }
 
     fn session(
@@ -203,29 +163,31 @@ impl Import {
         number: u64,
         archived: ArchivedSession,
     ) -> Result<(), ImportError> {
+        self.begin_session(txn, number, archived.session.id, false)?;
+        let claim = claim_outcome(txn, &archived)?;
         let ArchivedSession {
             session,
             create_key_use,
             remote_session,
         } = archived;
-        self.begin_session(txn, number, session.id, false)?;
         txn.insert_session(&session)?;
         if let Some(name) = remote_session {
             txn.put_remote_session(session.id, &name)?;
         }
-        if let Some(claim) = create_key_use {
-            let Some(key) = &session.create_key else {
-                return invalid(number, "it has a claim but no createKey");
-            };
-            if txn.create_claim(session.user_id, key)?.is_some() {
+        match (claim, &session.create_key, create_key_use) {
+            (ClaimOutcome::Conflict, ..) => {
                 return invalid(number, "another session has claimed its createKey");
             }
-            let claim = CreateClaim {
-                session_id: session.id,
-                created_at: claim.created_at,
-                digest: claim.digest,
-            };
-            txn.put_create_claim(session.user_id, key, &claim)?;
+            (ClaimOutcome::Stored, Some(key), Some(claim)) => {
+                let claim = CreateClaim {
+                    session_id: session.id,
+                    created_at: claim.created_at,
+                    digest: claim.digest,
+                };
+                txn.put_create_claim(session.user_id, key, &claim)?;
+            }
+            (_, None, Some(_)) => return invalid(number, "it has a claim but no createKey"),
+            _ => {}
         }
         self.imported.sessions += 1;
         Ok(())
@@ -257,24 +219,6 @@ impl Import {
             quarantined_messages: HashSet::new(),
         });
         Ok(())
-    }
-
-    /// Places the open turns of a complete session, and refuses one whose messages lack their
-    /// replies.
-    fn end_session(&mut self, txn: &mut Txn<'_>) -> Result<(), ImportError> {
-        let Some(current) = self.current.take() else {
-            return Ok(());
-        };
-        current.place_turns(txn)?;
-        let is_missing = |at: &Timestamp| {
-            let place = RecordLocation::Message(*at).to_string();
-            !current.quarantined_messages.contains(&place)
-        };
-        let missing = current.replies.iter().filter(|(at, _)| is_missing(at));
-        match missing.map(|(_, awaited)| awaited.line).min() {
-            None => Ok(()),
-            Some(line) => invalid(line, "its reply does not follow"),
-        }
     }
 
     fn message(
