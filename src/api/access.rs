@@ -24,8 +24,29 @@ use crate::auth::access::Access;
 use crate::auth::identity::Principal;
 use crate::domain::id::UserId;
 
-/// The maximum length of a request's body, in bytes.
-pub(super) const MAX_BODY: usize = 2 * 1024 * 1024;
+/// The limit of most bodies.
+pub(super) const BODY_LIMIT: BodyLimit = BodyLimit::new(2 * 1024 * 1024);
+
+/// The longest body of a route, and the error of a longer one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyLimit {
+    pub(super) bytes: usize,
+    pub(super) too_large: fn(usize) -> ApiError,
+}
+
+impl BodyLimit {
+    /// Returns a limit of this many bytes.
+    pub(super) const fn new(bytes: usize) -> Self {
+        Self {
+            bytes,
+            too_large: ApiError::payload_too_large,
+        }
+    }
+
+    pub(super) fn error(self) -> ApiError {
+        (self.too_large)(self.bytes)
+    }
+}
 
 /// How long the body of a request may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -57,9 +78,15 @@ impl ProtectedRouter {
     }
 
     /// Adds the result of `routes!`.
-    pub(super) fn routes(
+    pub(super) fn routes(self, access: Access, routes: UtoipaMethodRouter<ApiState>) -> Self {
+        self.routes_with_limit(access, BODY_LIMIT, routes)
+    }
+
+    /// Adds the result of `routes!`, with another limit of the bodies.
+    pub(super) fn routes_with_limit(
         mut self,
         access: Access,
+        limit: BodyLimit,
         (schemas, mut paths, mut methods): UtoipaMethodRouter<ApiState>,
     ) -> Self {
         let mut takes_body = false;
@@ -75,7 +102,7 @@ impl ProtectedRouter {
             }
         }
         if takes_body {
-            methods = limit_body(MAX_BODY, methods);
+            methods = limit_body(limit, methods);
         }
         let methods = protect(access, methods);
         self.router = self.router.routes((schemas, paths, methods));
@@ -106,18 +133,18 @@ pub(super) fn protect<S: Clone + Send + Sync + 'static>(
     )
 }
 
-/// Limits a request's body to `max_body` bytes and to [`BODY_TIMEOUT`].
+/// Limits the length of a request's body, and its time to [`BODY_TIMEOUT`].
 pub(super) fn limit_body<S: Clone + Send + Sync + 'static>(
-    max_body: usize,
+    limit: BodyLimit,
     methods: MethodRouter<S>,
 ) -> MethodRouter<S> {
     methods.layer(
         ServiceBuilder::new()
             .map_response(move |response: http::Response<_>| {
-                explain_limit(response.map(Body::new), max_body)
+                explain_limit(response.map(Body::new), limit)
             })
             .layer(RequestBodyDeadlineLayer::new(BODY_TIMEOUT))
-            .layer(RequestBodyLimitLayer::new(max_body)),
+            .layer(RequestBodyLimitLayer::new(limit.bytes)),
     )
 }
 
@@ -150,11 +177,11 @@ fn mark(access: Access, mut response: Response) -> Response {
 }
 
 /// Gives the response of the body limit, which acts on `Content-Length`, the form of an error.
-fn explain_limit(response: Response, max_body: usize) -> Response {
+fn explain_limit(response: Response, limit: BodyLimit) -> Response {
     let is_limit = response.status() == StatusCode::PAYLOAD_TOO_LARGE
         && response.extensions().get::<ApiError>().is_none();
     if is_limit {
-        return ApiError::payload_too_large(max_body).into_response();
+        return limit.error().into_response();
     }
     response
 }

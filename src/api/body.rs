@@ -8,6 +8,7 @@ use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError};
 use tower_http::timeout::TimeoutError;
 
+use super::access::BodyLimit;
 use super::error::ApiError;
 use crate::app::error::{AppError, Unavailable, ValidationError};
 use crate::connections::Connection;
@@ -21,6 +22,12 @@ const PIECE: usize = 32 * 1024;
 pub(super) struct ReceivedBody {
     pub(super) bytes: Bytes,
     _reservation: Option<ReservedBytes>,
+}
+
+impl AsRef<[u8]> for ReceivedBody {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -49,7 +56,7 @@ impl From<axum::Error> for Incomplete {
 pub(super) async fn read(
     connection: Option<&Arc<Connection>>,
     body: Body,
-    max: usize,
+    limit: BodyLimit,
 ) -> Result<ReceivedBody, ApiError> {
     if body.is_end_stream() {
         return Ok(ReceivedBody::default());
@@ -57,7 +64,7 @@ pub(super) async fn read(
     let connection = connection.ok_or(AppError::Internal)?;
     let read = collect(body, &connection.body_budget).await;
     read.map_err(|incomplete| match incomplete {
-        Incomplete::TooLarge => ApiError::payload_too_large(max),
+        Incomplete::TooLarge => limit.error(),
         Incomplete::Overloaded => Unavailable::Overloaded.into(),
         Incomplete::Aborted => ValidationError::Body("the body is incomplete".into()).into(),
         Incomplete::TimedOut => {

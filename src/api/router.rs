@@ -4,9 +4,11 @@ use axum::routing::get;
 use utoipa_axum::routes;
 
 use super::access::ProtectedRouter;
+use super::handlers::import::IMPORT_LIMIT;
 use super::handlers::{
-    admin, agent_states, agents, by_user, cancel, console, events, health, identity, messages,
-    metrics, metrics_history, openapi, search, sessions, settings, submit, update_session, work,
+    admin, agent_states, agents, by_user, cancel, console, events, health, identity, import,
+    messages, metrics, metrics_history, openapi, search, sessions, settings, submit,
+    update_session, work,
 };
 use super::openapi::description;
 use crate::auth::access::Access::{Admin, Agent, Authenticated, Public, SessionList};
@@ -48,6 +50,7 @@ pub(super) fn routes() -> ProtectedRouter {
         .page("/openapi.json", get(openapi::show))
         .routes(Admin, routes!(admin::backup))
         .routes(Admin, routes!(admin::export))
+        .routes_with_limit(Admin, IMPORT_LIMIT, routes!(import::import))
         .routes(Admin, routes!(admin::storage))
         .routes(Admin, routes!(admin::verify))
         .routes(Admin, routes!(admin::log))

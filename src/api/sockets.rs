@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use tower::ServiceExt as _;
 
-use super::access::{limit_body, protect};
+use super::access::{BodyLimit, limit_body, protect};
 use super::body;
 use super::error::ApiError;
 use crate::auth::access::Access;
@@ -27,7 +27,10 @@ pub struct Sockets {
 }
 
 pub(super) fn router(sockets: Sockets) -> Router {
-    let methods = protect(Access::Public, limit_body(sockets.max_body, any(answer)));
+    let methods = protect(
+        Access::Public,
+        limit_body(BodyLimit::new(sockets.max_body), any(answer)),
+    );
     let router = Router::new()
         .route(sockets.path, methods.clone())
         .route(&format!("{}/{{*rest}}", sockets.path), methods);
@@ -42,7 +45,7 @@ async fn answer(State(sockets): State<Arc<Sockets>>, request: Request) -> Respon
         // Sockets count against the TCP connections, and the command line does not need them.
         return ApiError::not_found(&parts.method, parts.uri.path()).into_response();
     }
-    let received = match body::read(connection, body, sockets.max_body).await {
+    let received = match body::read(connection, body, BodyLimit::new(sockets.max_body)).await {
         Ok(received) => received,
         Err(error) => return error.into_response(),
     };

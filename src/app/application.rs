@@ -47,6 +47,8 @@ pub struct App {
     pub(super) metrics: Metrics,
     /// One permit: backups run one at a time.
     pub(super) backups: Arc<Semaphore>,
+    /// One permit: imports run one at a time.
+    pub(super) imports: Arc<Semaphore>,
     /// When the running verification of the database file began.
     pub(super) verification: Arc<Mutex<Option<Timestamp>>>,
     pub(super) probes: RunningProbes,
@@ -90,6 +92,7 @@ impl App {
             started: Instant::now(),
             metrics,
             backups: Arc::new(Semaphore::new(1)),
+            imports: Arc::new(Semaphore::new(1)),
             verification: Arc::default(),
             probes: RunningProbes::default(),
             remotes: Arc::default(),

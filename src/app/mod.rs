@@ -13,6 +13,7 @@ mod erase_user;
 pub mod error;
 mod find;
 mod health;
+mod import;
 mod inbox;
 mod messages;
 mod previews;
@@ -42,6 +43,7 @@ pub use self::effective_settings::{
 };
 pub use self::find::{FoundSessions, SessionText};
 pub use self::health::{Health, Reason, Status};
+pub use self::import::{ImportSlot, MAX_IMPORTED_LINES};
 pub use self::inbox::{AgentInbox, ClosedTurn, InboxEvent};
 pub use self::probe::{ProbeOutcome, ProbedAgent};
 pub use self::scan_limits::ScanLimits;
@@ -55,6 +57,6 @@ pub use self::subscription::{ReplyInProgress, SessionState, SessionSubscription,
 pub use crate::agents::character::Character;
 pub use crate::agents::turns::reply_feed::{Ending, ReplyEvent, ReplyReceiver};
 pub use crate::store::{
-    FoundMessage, LastBackup, MessagePreview, Page, PageRequest, SessionPreview, Stats,
+    FoundMessage, Imported, LastBackup, MessagePreview, Page, PageRequest, SessionPreview, Stats,
     StorageInfo, StoredTurn, Verified, WaitingTurns,
 };

@@ -207,7 +207,9 @@ async fn every_endpoint_that_reads_a_body_limits_its_size() {
     for endpoint in endpoints() {
         let path = endpoint.path.replace("{sessionId}", UNKNOWN_ID);
         let reads = matches!(endpoint.method.as_str(), "POST" | "PATCH");
-        if !reads || WITHOUT.iter().any(|end| path.ends_with(end)) {
+        // It has a limit of its own.
+        let is_import = path == "/api/admin/import";
+        if !reads || is_import || WITHOUT.iter().any(|end| path.ends_with(end)) {
             continue;
         }
         let chunks = [" ".repeat(MAX_BODY), " ".repeat(2)].map(Ok::<_, std::io::Error>);

@@ -35,6 +35,7 @@ mod harness;
 mod health;
 mod history;
 mod identity;
+mod import;
 mod json;
 mod last_messages;
 mod listing;

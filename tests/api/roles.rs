@@ -105,6 +105,7 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/openapi.json", Access::Public),
     ("GET", "/api/admin/backup", Access::Admin),
     ("GET", "/api/admin/export", Access::Admin),
+    ("POST", "/api/admin/import", Access::Admin),
     ("GET", "/api/admin/storage", Access::Admin),
     ("POST", "/api/admin/storage/verify", Access::Admin),
     ("GET", "/api/admin/log", Access::Admin),

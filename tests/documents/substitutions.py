@@ -38,6 +38,7 @@ SUBSTITUTIONS = {
     "docs/operations.md": {
         "/backups/": "{root}/backups/",
         "userId=ID": "userId={other_user}",
+        "--user ID": "--user {other_user}",
         "01a1fba1-0cf4-72b1-b1f0-1027f3da31c5": "{session}",
     },
     "docs/realtime.md": {**SERVER, "$SESSION_ID": "{session}"},

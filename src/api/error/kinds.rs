@@ -44,7 +44,7 @@ kinds! {
     TURN_CANCELLED CONFLICT TurnCancelledError "The reply was cancelled"
     TURN_CLOSED CONFLICT TurnClosedError "The turn does not wait for a reply"
     UNAUTHORIZED UNAUTHORIZED UnauthorizedError "Credentials are missing or invalid"
-    UNSUPPORTED_MEDIA_TYPE UNSUPPORTED_MEDIA_TYPE UnsupportedMediaTypeError "Body must be JSON"
+    UNSUPPORTED_MEDIA_TYPE UNSUPPORTED_MEDIA_TYPE UnsupportedMediaTypeError "Unsupported media type"
 }
 
 /// Returns the kind of invalid input. Its message is made for each error.

@@ -4,6 +4,7 @@ use axum::http::Method;
 
 use super::api_error::{ApiError, echo};
 use super::kinds;
+use crate::app::MAX_IMPORTED_LINES;
 use crate::auth::origin::ForeignPage;
 
 impl ApiError {
@@ -63,9 +64,22 @@ impl ApiError {
         Self::new(kinds::PAYLOAD_TOO_LARGE).text(format!("The body must be at most {max} bytes"))
     }
 
-    pub(in crate::api) fn unsupported_media_type() -> Self {
-        Self::new(kinds::UNSUPPORTED_MEDIA_TYPE)
-            .text("Content-Type must be application/json or absent")
+    /// `what` the body must be, and its media type.
+    pub(in crate::api) fn unsupported_media_type(what: &str, media_type: &str) -> Self {
+        Self::with_message(
+            kinds::UNSUPPORTED_MEDIA_TYPE,
+            format!("Body must be {what}"),
+        )
+        .text(format!("Content-Type must be {media_type} or absent"))
+    }
+
+    /// An import has more than this many bytes, or too many lines.
+    pub(in crate::api) fn import_too_large(max_bytes: usize) -> Self {
+        let message = format!(
+            "An import has at most {max_bytes} bytes and {MAX_IMPORTED_LINES} lines; while the \
+             server is stopped, `sessiond import --merge` imports any number"
+        );
+        Self::with_message(kinds::PAYLOAD_TOO_LARGE, message)
     }
 
     pub(in crate::api) fn unsupported_coding(coding: &str) -> Self {

@@ -8,7 +8,7 @@ use http_body::Body as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::access::MAX_BODY;
+use crate::api::access::BODY_LIMIT;
 use crate::api::body;
 use crate::api::error::ApiError;
 use crate::app::error::ValidationError;
@@ -23,14 +23,14 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for ApiJson<T
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         if !is_json(request.headers()) {
-            return Err(ApiError::unsupported_media_type());
+            return Err(ApiError::unsupported_media_type("JSON", "application/json"));
         }
         if let Some(coding) = coding(request.headers()) {
             return Err(ApiError::unsupported_coding(&coding));
         }
         let (parts, body) = request.into_parts();
         let connection = parts.extensions.get::<Arc<Connection>>();
-        let received = body::read(connection, body, MAX_BODY).await?;
+        let received = body::read(connection, body, BODY_LIMIT).await?;
         Ok(Self(read(&received.bytes)?))
     }
 }
@@ -70,17 +70,23 @@ pub(in crate::api) fn read<T: DeserializeOwned + Default>(
 
 /// Returns whether the content type is JSON, or absent.
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+    let Some(essence) = media_type(headers) else {
         return true;
     };
-    let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
-    let essence = value.split(';').next().unwrap_or_default().trim();
     let is_suffixed = essence.starts_with("application/") && essence.ends_with("+json");
     essence == "application/json" || is_suffixed
 }
 
+/// Returns the media type in lower case, without its parameters.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?;
+    let value = value.to_str().unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default();
+    Some(essence.trim().to_ascii_lowercase())
+}
+
 /// Returns the content coding other than identity. No coding is supported.
-fn coding(headers: &HeaderMap) -> Option<String> {
+pub(super) fn coding(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(header::CONTENT_ENCODING).iter();
     let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
     let mut coded = values.filter(|it| !it.is_empty() && !it.eq_ignore_ascii_case("identity"));

@@ -10,6 +10,7 @@ pub(super) mod events;
 pub(super) mod fallback;
 pub(super) mod health;
 pub(super) mod identity;
+pub(super) mod import;
 mod listing;
 pub(super) mod messages;
 pub(super) mod metrics;

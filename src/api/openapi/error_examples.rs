@@ -41,8 +41,13 @@ pub(super) fn all() -> Vec<ExampleResponse> {
             "payloadTooLarge",
             ApiError::payload_too_large(2 * 1024 * 1024),
         ),
-        response("UnsupportedMediaType", "The body is not declared as JSON")
-            .example("unsupportedMediaType", ApiError::unsupported_media_type()),
+        response("UnsupportedMediaType", "The body is not declared as JSON").example(
+            "unsupportedMediaType",
+            ApiError::unsupported_media_type("JSON", "application/json"),
+        ),
+        import_too_large(),
+        unsupported_lines(),
+        session_exists(),
         response(
             "Unauthorized",
             "The required credentials are missing or invalid",
@@ -229,6 +234,29 @@ fn turn_closed() -> ExampleResponse {
     )
     .example("noneWaits", closed(None, ClosedReason::Timeout))
     .example("turnCancelled", failed(TurnFailure::cancelled()))
+    .example("idempotencyConflict", idempotency_conflict())
+}
+
+fn import_too_large() -> ExampleResponse {
+    response("ImportTooLarge", "The import is too large").example(
+        "importTooLarge",
+        ApiError::import_too_large(32 * 1024 * 1024),
+    )
+}
+
+fn unsupported_lines() -> ExampleResponse {
+    response("UnsupportedLines", "The body is not declared as JSON Lines").example(
+        "unsupportedMediaType",
+        ApiError::unsupported_media_type("JSON Lines", "application/x-ndjson"),
+    )
+}
+
+fn session_exists() -> ExampleResponse {
+    response(
+        "SessionExists",
+        "A session of the import exists, or a create key of it stands for another session",
+    )
+    .example("sessionExists", RuleViolation::SessionExists(session_id()))
     .example("idempotencyConflict", idempotency_conflict())
 }
 

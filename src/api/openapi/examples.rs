@@ -11,17 +11,17 @@ use super::sample::{
 };
 use crate::api::dto::{
     self, AgentAnswer, AgentListAnswer, AgentResponse, AgentStatesAnswer, AgentTurns,
-    CancelledTurns, Deleted, FoundMessageList, LogAnswer, MessageList, MetricsHistory,
-    PrincipalInfo, ProbeAnswer, SentAnswer, SessionInfo, SessionStatus, SessionsHealth,
-    SettingsAnswer, StatsInfo, StorageAnswer, Submitted, UserErased, UserMessage,
+    CancelledTurns, Deleted, FoundMessageList, ImportAnswer, LogAnswer, MessageList,
+    MetricsHistory, PrincipalInfo, ProbeAnswer, SentAnswer, SessionInfo, SessionStatus,
+    SessionsHealth, SettingsAnswer, StatsInfo, StorageAnswer, Submitted, UserErased, UserMessage,
     VerificationAnswer, WithError,
 };
 use crate::api::error::ApiError;
 use crate::app::error::Unavailable;
 use crate::app::{
-    AgentOverview, Character, EffectiveSetting, FoundMessage, FoundMessages, Health, LastBackup,
-    MessagePreview, Page, ProbeOutcome, ProbedAgent, Reason, SECRET_IS_SET, SettingSource, Stats,
-    Status, StorageInfo, Verified, WaitingTurns,
+    AgentOverview, Character, EffectiveSetting, FoundMessage, FoundMessages, Health, Imported,
+    LastBackup, MessagePreview, Page, ProbeOutcome, ProbedAgent, Reason, SECRET_IS_SET,
+    SettingSource, Stats, Status, StorageInfo, Verified, WaitingTurns,
 };
 use crate::archive;
 use crate::auth::identity::Principal;
@@ -64,6 +64,14 @@ pub(in crate::api) fn deleted_session() -> Value {
 
 pub(in crate::api) fn erased_user() -> Value {
     json!(UserErased::new(2))
+}
+
+pub(in crate::api) fn import() -> Value {
+    json!(ImportAnswer::new(Imported {
+        sessions: 1,
+        messages: 2,
+        quarantined: 0,
+    }))
 }
 
 pub(in crate::api) fn user_principal() -> Value {

@@ -29,6 +29,7 @@ groups! {
     SessionErrors: SessionNotFound SessionExpired;
     // Of calls that accept an expired session.
     AnySessionErrors: SessionNotFound;
+    ImportErrors: BadRequest SessionExists ImportTooLarge UnsupportedLines;
     StorageErrors: InternalError Unavailable;
     AgentErrors: AgentNotFound;
     CreateErrors: AgentOrSourceNotFound;
