@@ -72,7 +72,7 @@ impl ImportSlot {
 
 /// Imports the lines into memory, which finds everything that is wrong with them.
 fn verify(lines: &[u8], rules: &Rules, now: Timestamp) -> Result<VerifiedImport, AppError> {
-    let mut lines = within_bounds(Lines::new(lines));
+    let mut lines = within_bounds(Lines::new(lines), now);
     let verified = VerifiedImport::in_memory(&mut lines, rules, now);
     verified.map_err(|error| match error {
         ImportError::Line { .. } | ImportError::Unsound(_) | ImportError::Exists { .. } => {

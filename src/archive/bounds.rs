@@ -13,7 +13,7 @@ use crate::domain::message::{
     Sender, TurnFailure, TurnState, check_attachment_count, check_attachments, check_content,
 };
 use crate::domain::session::Session;
-use crate::domain::time::TimeScale;
+use crate::domain::time::{TimeScale, Timestamp};
 use crate::domain::timeout::LONGEST_TIMEOUT_MINUTES;
 use crate::domain::turn::{MAX_ERROR_CHARS, MAX_OPEN_TURNS, MAX_SUBMITTED_BYTES, OpenTurn};
 use crate::domain::waiting::SubmittedError;
@@ -37,20 +37,23 @@ const MAX_POSITION: u32 = u32::MAX / 2;
 type Line = (u64, Result<Item, String>);
 
 /// Replaces the items that the API would refuse to store by the reasons.
-pub fn within_bounds(lines: impl Iterator<Item = Line>) -> impl Iterator<Item = Line> {
+pub fn within_bounds(
+    lines: impl Iterator<Item = Line>,
+    now: Timestamp,
+) -> impl Iterator<Item = Line> {
     let mut open_turns = 0;
     lines.map(move |(number, item)| {
-        let item = item.and_then(|item| check(&item, &mut open_turns).map(|()| item));
+        let item = item.and_then(|item| check(&item, &mut open_turns, now).map(|()| item));
         (number, item)
     })
 }
 
 /// Checks an item. `open_turns` counts those of the session so far.
-fn check(item: &Item, open_turns: &mut usize) -> Result<(), String> {
+fn check(item: &Item, open_turns: &mut usize, now: Timestamp) -> Result<(), String> {
     match item {
         Item::Session(archived) => {
             *open_turns = 0;
-            session(archived)
+            session(archived, now)
         }
         Item::Message(archived) => {
             *open_turns += usize::from(archived.message.has_open_turn());
@@ -63,10 +66,10 @@ fn check(item: &Item, open_turns: &mut usize) -> Result<(), String> {
     }
 }
 
-fn session(archived: &ArchivedSession) -> Result<(), String> {
+fn session(archived: &ArchivedSession, now: Timestamp) -> Result<(), String> {
     let session = &archived.session;
     timeouts(session)?;
-    times(session)?;
+    times(session, now)?;
     if let Some(claim) = &archived.create_key_use
         && claim.created_at > session.expires_at
     {
@@ -109,13 +112,14 @@ fn timeouts(session: &Session) -> Result<(), String> {
 }
 
 /// Checks that the times are in their order, and that the session expires no later than its
-/// timeouts allow.
-fn times(session: &Session) -> Result<(), String> {
+/// timeouts allow, unless it has expired.
+fn times(session: &Session, now: Timestamp) -> Result<(), String> {
     let timeout = session.timeout;
     // Time passes faster on servers with another scale, never slower.
     let after = |start, minutes| start + TimeScale::REAL.minutes(minutes);
     let (created, window) = (session.created_at, session.window_start);
     let (expires, warning) = (session.expires_at, session.warn_at);
+    let has_expired = expires <= now;
     let earliest_warning = expires - TimeScale::REAL.minutes(timeout.warning_threshold_minutes);
     let rules = [
         (created <= window, "windowStart is before createdAt"),
@@ -125,11 +129,11 @@ fn times(session: &Session) -> Result<(), String> {
         ),
         (created < expires, "expiresAt is not after createdAt"),
         (
-            expires <= after(window, timeout.timeout_minutes),
+            has_expired || expires <= after(window, timeout.timeout_minutes),
             "expiresAt is later than windowStart and timeoutMinutes allow",
         ),
         (
-            expires <= after(created, timeout.max_duration_minutes),
+            has_expired || expires <= after(created, timeout.max_duration_minutes),
             "expiresAt is later than createdAt and maxDurationMinutes allow",
         ),
         (

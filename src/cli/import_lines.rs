@@ -46,7 +46,8 @@ pub(super) fn merge(
     config: &Config,
     lines: &mut dyn Iterator<Item = Line>,
 ) -> anyhow::Result<Imported> {
-    let mut lines = archive::within_bounds(lines);
+    let now = Clock::system().now();
+    let mut lines = archive::within_bounds(lines, now);
     let database = config.storage.database();
     if is_missing(&database)? {
         return create(config, &mut lines);
@@ -66,7 +67,6 @@ pub(super) fn merge(
     })?;
     let bars = Bars::new();
     let mut lines = lines.inspect(|_| bars.lines.add(1));
-    let now = Clock::system().now();
     let progress = &mut |progress| bars.rows.show(progress);
     let merged = database.merge(scratch.as_file(), &mut lines, &config.rules, now, progress);
     merged.context(NOTHING)

@@ -149,137 +149,190 @@ async fn the_first_wrong_line_is_named_and_nothing_is_stored() {
     server.stop().await;
 }
 
+/// Lines with a value that the API would refuse, the values as JSON, and parts of the reasons. A
+/// text such as `3 letters` is that long.
+const OUT_OF_BOUNDS: &[(usize, &str, &str, &str)] = &[
+    (
+        1,
+        "timeoutConfig/timeoutMinutes",
+        "0",
+        "between 1 and 10080, not 0",
+    ),
+    (
+        4,
+        "timeoutConfig/timeoutMinutes",
+        "10081",
+        "between 1 and 10080",
+    ),
+    (
+        4,
+        "timeoutConfig/maxDurationMinutes",
+        "29",
+        "between 30 and 20160",
+    ),
+    (
+        4,
+        "timeoutConfig/maxDurationMinutes",
+        "20161",
+        "between 30 and 20160",
+    ),
+    (
+        4,
+        "timeoutConfig/warningThresholdMinutes",
+        "0",
+        "between 1 and 10080",
+    ),
+    (
+        1,
+        "expiresAt",
+        r#""2030-01-01T00:00:00.000Z""#,
+        "later than windowStart",
+    ),
+    (
+        1,
+        "expiresAt",
+        r#""2024-01-01T00:00:00.000Z""#,
+        "not after createdAt",
+    ),
+    (
+        1,
+        "windowStart",
+        r#""2023-01-01T00:00:00.000Z""#,
+        "before createdAt",
+    ),
+    (
+        1,
+        "lastActivity",
+        r#""2023-01-01T00:00:00.000Z""#,
+        "before windowStart",
+    ),
+    (
+        1,
+        "warnAt",
+        r#""2023-01-01T00:00:00.000Z""#,
+        "warnAt is not within",
+    ),
+    (
+        1,
+        "scheduledAt",
+        r#""2030-01-01T00:00:00.000Z""#,
+        "after expiresAt",
+    ),
+    (
+        1,
+        "claim/createdAt",
+        r#""2030-01-01T00:00:00.000Z""#,
+        "after expiresAt",
+    ),
+    (
+        1,
+        "metadata",
+        r#"{"text":"10240 letters"}"#,
+        "at most 10240 bytes",
+    ),
+    (
+        1,
+        "createKey",
+        r#""256 letters""#,
+        "createKey is not an idempotency key",
+    ),
+    (1, "upstream", r#""../x""#, "upstream is not a session id"),
+    (
+        2,
+        "content",
+        r#""4001 letters""#,
+        "at most 4000 characters, not 4001",
+    ),
+    (2, "content", r#""""#, "content must not be empty"),
+    (
+        2,
+        "metadata",
+        r#"{"text":"10240 letters"}"#,
+        "at most 10240 bytes",
+    ),
+    (2, "attachments", r#"[{"type":"x"}]"#, "attachments[0].url"),
+    (
+        2,
+        "user/senderName",
+        r#""201 letters""#,
+        "at most 200 characters",
+    ),
+    (2, "keys", r#"["a b"]"#, "not an idempotency key"),
+    (3, "content", r#""65537 letters""#, "at most 65536 bytes"),
+    (
+        3,
+        "metadata",
+        r#"{"text":"14337 letters"}"#,
+        "at most 14336 bytes",
+    ),
+    (
+        3,
+        "attachments",
+        "[{},{},{},{},{},{},{},{},{},{},{}]",
+        "at most 10, not 11",
+    ),
+    (
+        3,
+        "agent/thought",
+        r#""16385 letters""#,
+        "at most 16384 bytes",
+    ),
+    (
+        3,
+        "agent/actions",
+        r#"["16384 letters"]"#,
+        "at most 16384 bytes",
+    ),
+];
+
+/// Returns a value of the table.
+fn value_of(text: &str) -> Value {
+    let Some((before, after)) = text.split_once(" letters") else {
+        return serde_json::from_str(text).unwrap();
+    };
+    let (before, count) = before.rsplit_once('"').unwrap();
+    let letters = "x".repeat(count.parse().unwrap());
+    serde_json::from_str(&format!("{before}\"{letters}{after}")).unwrap()
+}
+
 #[tokio::test]
 async fn a_value_that_the_api_would_refuse_is_not_imported() {
     let source = Server::start().await;
     let (_, lines) = filled(&source).await;
     source.stop().await;
     let server = Server::start().await;
-    let text = |length: usize| json!("x".repeat(length));
-    let large = json!({ "text": text(10_240) });
-    for (number, path, value, said) in [
-        (
-            1,
-            "timeoutConfig/timeoutMinutes",
-            json!(0),
-            "between 1 and 10080, not 0",
-        ),
-        (
-            4,
-            "timeoutConfig/timeoutMinutes",
-            json!(10_081),
-            "between 1 and 10080",
-        ),
-        (
-            4,
-            "timeoutConfig/maxDurationMinutes",
-            json!(29),
-            "between 30 and 20160",
-        ),
-        (
-            4,
-            "timeoutConfig/maxDurationMinutes",
-            json!(20_161),
-            "between 30 and 20160",
-        ),
-        (
-            4,
-            "timeoutConfig/warningThresholdMinutes",
-            json!(0),
-            "between 1 and 10080",
-        ),
-        (
-            1,
-            "expiresAt",
-            json!("2030-01-01T00:00:00.000Z"),
-            "later than windowStart",
-        ),
-        (
-            1,
-            "expiresAt",
-            json!("2024-01-01T00:00:00.000Z"),
-            "not after createdAt",
-        ),
-        (
-            1,
-            "windowStart",
-            json!("2023-01-01T00:00:00.000Z"),
-            "before createdAt",
-        ),
-        (
-            1,
-            "lastActivity",
-            json!("2023-01-01T00:00:00.000Z"),
-            "before windowStart",
-        ),
-        (
-            1,
-            "warnAt",
-            json!("2023-01-01T00:00:00.000Z"),
-            "warnAt is not within",
-        ),
-        (
-            1,
-            "scheduledAt",
-            json!("2030-01-01T00:00:00.000Z"),
-            "after expiresAt",
-        ),
-        (
-            1,
-            "claim/createdAt",
-            json!("2030-01-01T00:00:00.000Z"),
-            "after expiresAt",
-        ),
-        (1, "metadata", large.clone(), "at most 10240 bytes"),
-        (
-            1,
-            "createKey",
-            text(256),
-            "createKey is not an idempotency key",
-        ),
-        (1, "upstream", json!("../x"), "upstream is not a session id"),
-        (
-            2,
-            "content",
-            text(4001),
-            "at most 4000 characters, not 4001",
-        ),
-        (2, "content", json!(""), "content must not be empty"),
-        (2, "metadata", large, "at most 10240 bytes"),
-        (
-            2,
-            "attachments",
-            json!([{ "type": "x" }]),
-            "attachments[0].url",
-        ),
-        (2, "user/senderName", text(201), "at most 200 characters"),
-        (2, "keys", json!(["a b"]), "not an idempotency key"),
-        (3, "content", text(65_537), "at most 65536 bytes"),
-        (
-            3,
-            "metadata",
-            json!({ "text": text(14_337) }),
-            "at most 14336 bytes",
-        ),
-        (
-            3,
-            "attachments",
-            json!(vec![json!({}); 11]),
-            "at most 10, not 11",
-        ),
-        (3, "agent/thought", text(16_385), "at most 16384 bytes"),
-        (
-            3,
-            "agent/actions",
-            json!([text(16_384)]),
-            "at most 16384 bytes",
-        ),
-    ] {
-        let lines = with_edited(&lines, number, |line| set(line, path, value));
-        assert_wrong(&server, &lines, number, said).await;
+    for (number, path, value, said) in OUT_OF_BOUNDS {
+        let lines = with_edited(&lines, *number, |line| set(line, path, value_of(value)));
+        assert_wrong(&server, &lines, *number, said).await;
     }
     // Unchanged, the lines are imported.
     import(&server, lines).await.expect(201);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_has_expired_may_have_lived_longer() {
+    let source = Server::start().await;
+    let session = source.session().await;
+    let line = export(&source).await;
+    source.stop().await;
+    let line = edited(line.trim_end(), |line| {
+        for name in ["createdAt", "windowStart"] {
+            line[name] = "2020-01-01T00:00:00.000Z".into();
+        }
+        for name in ["expiresAt", "warnAt"] {
+            line[name] = "2024-01-01T00:00:00.000Z".into();
+        }
+    });
+    let server = Server::start().await;
+    import(&server, line.clone()).await.expect(201);
+    server.get(&at(&session, "")).await.expect(410);
+    server.delete(&at(&session, "")).await.expect(200);
+    let later = line.replace(
+        "\"expiresAt\":\"2024-01-01T00",
+        "\"expiresAt\":\"2024-01-01T01",
+    );
+    assert_wrong(&server, &later, 1, "later than windowStart").await;
     server.stop().await;
 }
 

@@ -23,6 +23,7 @@ impl From<reqwest::Error> for Lost {
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     http: Client,
+    server: String,
     base: String,
 }
 
@@ -46,6 +47,7 @@ impl Api {
             .expect("a client can be created");
         Self {
             http,
+            server: server.to_owned(),
             base: format!("{server}/api/messaging/sessions"),
         }
     }
@@ -75,6 +77,20 @@ impl Api {
             "",
             &serde_json::json!({ "agentId": agent, "userId": user, "continueFrom": from }),
         )
+    }
+
+    /// Returns the lines of a session.
+    pub(crate) async fn export(&self, session: &str) -> Result<String, Lost> {
+        let url = format!("{}/api/admin/export?session={session}", self.server);
+        let answer = self.http.get(url).send().await?.error_for_status()?;
+        Ok(answer.text().await?)
+    }
+
+    /// Imports lines.
+    pub(crate) fn import(&self, lines: &str) -> RequestBuilder {
+        let url = format!("{}/api/admin/import", self.server);
+        let request = self.http.post(url).body(lines.to_owned());
+        request.header("Content-Type", "application/x-ndjson")
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, Lost> {

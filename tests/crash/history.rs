@@ -44,11 +44,14 @@ async fn answers_to_concurrent_clients_are_linearizable() {
     let mut sessions = Vec::new();
     for _ in 0..SESSIONS {
         let user = Uuid::new_v4().to_string();
-        let session = answer(Api::new(server.url()).create(&user))
+        let api = Api::new(server.url());
+        let session = answer(api.create(&user))
             .await
             .expect("the server is running")
             .expect(201);
-        sessions.push((text(&session, "sessionId"), user));
+        let id = text(&session, "sessionId");
+        let lines = api.export(&id).await.expect("the server is running");
+        sessions.push(Known { id, user, lines });
     }
     let clock = Arc::new(order::Ticks::default());
     let mut histories: Vec<Vec<Event>> = vec![Vec::new(); SESSIONS];
@@ -106,7 +109,14 @@ async fn answers_to_concurrent_clients_are_linearizable() {
             .iter()
             .filter(|event| event.answer.is_none())
             .count();
-        eprintln!("{} calls, {unheard} without an answer", history.len());
+        let imported = history
+            .iter()
+            .filter(|event| event.answer == Some(Answer::Imported))
+            .count();
+        eprintln!(
+            "{} calls, {unheard} without an answer, imported {imported} times",
+            history.len()
+        );
         assert!(history.len() >= ENOUGH, "the history is too short");
         if let Err(stuck) = order::explain(history) {
             panic!("{}={seed}: no order explains it: {stuck}", rng::SEED);
@@ -114,11 +124,19 @@ async fn answers_to_concurrent_clients_are_linearizable() {
     }
 }
 
+/// A session that was created.
+#[derive(Clone)]
+struct Known {
+    id: String,
+    user: String,
+    /// Its export at that time.
+    lines: String,
+}
+
 struct Client {
     api: Api,
     rng: Rng,
-    /// The ids of the sessions, and their users.
-    sessions: Vec<(String, String)>,
+    sessions: Vec<Known>,
     clock: Arc<order::Ticks>,
     seen: Vec<(usize, Event)>,
     may_erase: bool,
@@ -130,6 +148,7 @@ impl Client {
             let session = usize::try_from(self.rng.below(SESSIONS as u64)).expect("a few");
             let call = match self.rng.below(13) {
                 0 if self.may_erase && self.rng.below(4) == 0 => Call::EraseUser,
+                1 if self.may_erase && self.rng.below(3) == 0 => Call::Import,
                 0..5 => Call::Send(self.rng.below(KEYS)),
                 5 => Call::Heartbeat,
                 6 => Call::Renew,
@@ -147,8 +166,7 @@ impl Client {
 
     async fn call(&mut self, session: usize, call: Call) -> Result<(), Lost> {
         let began = self.clock.next();
-        let (id, user) = &self.sessions[session];
-        let heard = self.ask(id, user, call).await;
+        let heard = self.ask(&self.sessions[session], call).await;
         let event = Event {
             call,
             began,
@@ -159,7 +177,8 @@ impl Client {
         heard.map(|_| ())
     }
 
-    async fn ask(&self, id: &str, user: &str, call: Call) -> Result<Answer, Lost> {
+    async fn ask(&self, session: &Known, call: Call) -> Result<Answer, Lost> {
+        let Known { id, user, lines } = session;
         let plain = |method, path: &str| self.api.request(method, &format!("/{id}{path}"));
         let request = match call {
             Call::Send(key) => self
@@ -178,16 +197,19 @@ impl Client {
             Call::Show => plain(Method::GET, ""),
             Call::List => plain(Method::GET, "/messages?limit=100"),
             Call::EraseUser => self.api.request(Method::DELETE, &format!("?userId={user}")),
+            Call::Import => self.api.import(lines),
         };
         let answered = answer(request).await?;
         let body = &answered.body;
         Ok(match (answered.status, call) {
-            (429, Call::Send(_)) => Answer::Busy,
+            (429, Call::Send(_)) | (503, Call::Import) => Answer::Busy,
             (201, Call::Send(_)) => Answer::Sent {
                 id: text(&body["userMessage"], "id"),
                 is_replayed: answered.is_replayed,
                 renewals: number(&body["sessionStatus"], "renewalCount"),
             },
+            (201, Call::Import) => Answer::Imported,
+            (409, Call::Import) => Answer::Exists,
             (200, Call::EraseUser) => Answer::Erased(number(body, "deleted")),
             (404, _) => Answer::Gone,
             (200, Call::List) => Answer::Messages(messages(body)),

@@ -27,6 +27,8 @@ pub(crate) enum Call {
     List,
     /// Erases everything of the session's user, who has no other session.
     EraseUser,
+    /// Imports the session as it was when it was created.
+    Import,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub(crate) enum Answer {
         is_replayed: bool,
         renewals: u64,
     },
-    /// Too many messages wait for a reply; the model does not count them.
+    /// Too many messages wait for a reply, or another import runs; the model does not count them.
     Busy,
     /// The number of renewals, and the label.
     Session(u64, u64),
@@ -48,6 +50,10 @@ pub(crate) enum Answer {
     Erased(u64),
     /// There is no such session.
     Gone,
+    /// The session was imported.
+    Imported,
+    /// The session exists, so it was not imported.
+    Exists,
 }
 
 /// A call and its answer.
@@ -81,6 +87,13 @@ impl Session {
             next.is_gone = true;
             return may_be(Answer::Erased(u64::from(!self.is_gone))).then_some(next);
         }
+        if event.call == Call::Import {
+            return match (&event.answer, self.is_gone) {
+                (Some(Answer::Imported) | None, true) => Some(Self::default()),
+                (Some(Answer::Exists) | None, false) | (Some(Answer::Busy), _) => Some(next),
+                _ => None,
+            };
+        }
         if self.is_gone {
             return may_be(Answer::Gone).then_some(next);
         }
@@ -99,7 +112,9 @@ impl Session {
             }
             (Call::List, Some(Answer::Messages(ids))) => next.list(ids)?,
             (Call::Cancel, Some(Answer::Cancelled(ids))) => next.cancel(ids)?,
-            (Call::List | Call::Cancel, Some(_)) | (Call::EraseUser, _) => return None,
+            (Call::List | Call::Cancel, Some(_)) | (Call::EraseUser | Call::Import, _) => {
+                return None;
+            }
         }
         Some(next)
     }
@@ -291,6 +306,10 @@ fn an_existing_order_is_found() {
         event(Call::EraseUser, 36, 37, Some(Answer::Erased(1))),
         event(Call::EraseUser, 38, 39, Some(Answer::Erased(0))),
         event(Call::Show, 40, 41, Some(Answer::Gone)),
+        event(Call::Import, 42, 45, Some(Answer::Imported)),
+        event(Call::Import, 43, 44, Some(Answer::Busy)),
+        event(Call::Import, 46, 47, Some(Answer::Exists)),
+        event(Call::Send(1), 48, 49, Some(sent("b", false, 1))),
     ];
     explain(&history).unwrap_or_else(|stuck| panic!("{stuck}"));
 }
@@ -340,6 +359,15 @@ fn an_impossible_history_has_no_order() {
         event(Call::EraseUser, 0, 1, Some(Answer::Erased(1))),
         event(Call::Show, 2, 3, Some(Answer::Session(0, 0))),
     ];
+    let imported_over = [
+        event(Call::Heartbeat, 0, 1, Some(Answer::Session(1, 0))),
+        event(Call::Import, 2, 3, Some(Answer::Imported)),
+    ];
+    let import_lost = [
+        event(Call::EraseUser, 0, 1, Some(Answer::Erased(1))),
+        event(Call::Import, 2, 3, Some(Answer::Imported)),
+        event(Call::Show, 4, 5, Some(Answer::Gone)),
+    ];
     let erased_twice = [
         event(Call::EraseUser, 0, 1, Some(Answer::Erased(1))),
         event(Call::EraseUser, 2, 3, Some(Answer::Erased(1))),
@@ -353,6 +381,8 @@ fn an_impossible_history_has_no_order() {
         &cancelled_twice,
         &cancelled_before,
         &risen,
+        &imported_over,
+        &import_lost,
         &erased_twice,
     ] {
         assert!(explain(history).is_err(), "{history:?}");

@@ -7,8 +7,8 @@ use crate::store::maintenance::import::conflicts::require_none;
 use crate::store::maintenance::import::{Imported, VerifiedImport};
 use crate::store::write::txn::Txn;
 
-/// Adds imported sessions, with everything that belongs to them, or none of them. They are no
-/// creations of clients: quotas do not apply, and no events are published.
+/// Adds imported sessions, with everything that belongs to them, or none of them. Quotas
+/// do not apply, and no events are published.
 #[derive(Debug)]
 pub struct ImportSessions(pub VerifiedImport);
 

@@ -119,7 +119,7 @@ fn a_session_that_exists_in_any_form_refuses_the_whole_import() {
     assert_eq!(quarantined.rows(DAMAGED), 1);
     assert_refused(quarantined);
 
-    // Once nothing is left of it, it is no session that exists.
+    // Once nothing is left of it, it can be imported.
     let deleted = with_last();
     deleted.submit(DeleteSession(last)).unwrap();
     import(&deleted, &lines).unwrap();
@@ -197,7 +197,7 @@ fn an_import_publishes_no_events_but_wakes_whoever_waits_for_its_deadlines_and_t
     assert!(poke(sooner).is_ready());
     assert_eq!(heard(&mut listener), Vec::<String>::new());
     let Poll::Ready(Ok(event)) = poke(std::pin::pin!(work.next())) else {
-        panic!("their agent is not told");
+        panic!("their agent is not notified");
     };
     let WorkEvent {
         position, change, ..

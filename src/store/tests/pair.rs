@@ -154,7 +154,7 @@ impl Pair {
         let mut keys: Vec<_> = sessions.iter().filter_map(ExportedSession::key).collect();
         keys.sort();
         if keys.windows(2).any(|two| two[0] == two[1]) {
-            // Together, these are no lines of an export.
+            // No export contains both.
             return Ok(());
         }
         let verified = super::import::verified(&self.rig, &lines.concat());
