@@ -386,3 +386,30 @@ fn a_time_must_be_canonical() {
         assert!(time("at", text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn only_a_session_that_has_expired_may_outlive_its_timeouts() {
+    let expires_at = Timestamp(1_796_025_600_000);
+    let checked = |now| {
+        let line = serde_json::json!({
+            "type": "session", "sessionId": "4d6f042f-f711-402b-8f0d-bef99f2ecb4d",
+            "agentId": "b850bc30-45f8-0041-a00a-83df46d8555d",
+            "userId": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+            "createdAt": "2024-01-15T10:30:45.123Z", "lastActivity": "2024-01-16T10:30:45.123Z",
+            "windowStart": "2024-01-15T10:30:45.123Z", "expiresAt": expires_at.to_string(),
+            "warnAt": expires_at.to_string(), "scheduledAt": expires_at.to_string(),
+            "timeoutConfig": { "timeoutMinutes": 30, "autoRenew": true,
+                               "maxDurationMinutes": 720, "warningThresholdMinutes": 5 },
+            "renewalCount": 0, "metadata": {},
+        });
+        let lines = [(1, parse(&line.to_string()))].into_iter();
+        let (_, item) = within_bounds(lines, now).next().unwrap();
+        item.map(drop)
+    };
+    assert_eq!(checked(expires_at), Ok(()));
+    let reason = checked(Timestamp(expires_at.0 - 1)).unwrap_err();
+    assert!(
+        reason.contains("windowStart and timeoutMinutes allow"),
+        "{reason}"
+    );
+}

@@ -16,6 +16,7 @@ use super::export::ExportCursor;
 pub use super::progress::Progress;
 use super::verify::{verify_pages, verify_rows, verify_with};
 use crate::domain::archive::{Item, Quarantined};
+use crate::domain::id::SessionId;
 use crate::domain::rules::Rules;
 use crate::domain::time::Timestamp;
 use crate::process::atomic_file;
@@ -91,6 +92,15 @@ impl OfflineDatabase {
     /// Returns the number of sessions.
     pub fn sessions(&self) -> Result<u64, OpenError> {
         self.rows(SESSIONS)
+    }
+
+    /// Whether a session is stored.
+    pub fn has_session(&self, id: SessionId) -> Result<bool, OpenError> {
+        guard(|| {
+            let txn = self.database.get()?.begin_read()?;
+            let session = txn.open_table(SESSIONS)?.get(u128::from(id))?;
+            Ok(session.is_some())
+        })
     }
 
     /// Whether it holds neither sessions nor quarantined records.
