@@ -6,7 +6,7 @@
 
 pub mod backend;
 mod backend_context;
-mod backends;
+pub(crate) mod backends;
 pub mod character;
 pub(crate) mod client;
 pub mod discovery;

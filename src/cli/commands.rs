@@ -215,21 +215,45 @@ It prints a line for each fault, and then exits with 1.")]
         user: Option<UserId>,
     },
 
-    /// Create a database from exported lines, from a file or standard input, or add them to one
-    #[command(
-        after_help = "Examples:\n  sessiond import --data-dir /var/lib/sessiond sessions.jsonl\n  \
-                      sessiond import --merge more.jsonl"
-    )]
+    /// Create a database from exported lines, add them to one, or move in from ElizaOS
+    ///
+    /// All lines are imported, or none. The server must be stopped; a running one imports lines
+    /// with POST /api/admin/import, and receives the sessions of --from-elizaos while it serves.
+    #[command(after_help = "\
+Examples:
+  sessiond import --merge sessions.jsonl
+  sessiond import --from-elizaos http://127.0.0.1:3001")]
     Import {
         /// The lines, as printed by `sessiond export`; by default standard input
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
 
-        /// Add the sessions to the database of a stopped server
+        /// Add the sessions to a database that contains others
+        ///
+        /// Their ids must be new to it, and all values within the bounds of the API.
         #[arg(long)]
         merge: bool,
 
-        /// Print a JSON object of database, sessions, messages and damaged (records in quarantine)
+        /// Import from a running ElizaOS server (1.x)
+        ///
+        /// Its conversations become expired sessions, which can be read and continued. A channel becomes a
+        /// session if it has exactly one agent, which must be an agent of this data directory with
+        /// the same id, and one user. Others are named and left out. Sessions that exist are
+        /// skipped, so the command can be repeated.
+        #[arg(long, value_name = "URL", conflicts_with_all = ["file", "merge"])]
+        from_elizaos: Option<String>,
+
+        /// Variable that holds that server's key
+        ///
+        /// The key is its ELIZA_SERVER_AUTH_TOKEN.
+        #[arg(long, value_name = "NAME", requires = "from_elizaos")]
+        api_key_env: Option<String>,
+
+        /// Print a JSON object
+        ///
+        /// It has database, sessions, messages and damaged (records in quarantine); with
+        /// --from-elizaos database, sessions, messages, unanswered (messages without a reply),
+        /// skipped and leftOut (an array of channelId, name and reason).
         #[arg(long)]
         json: bool,
     },

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method, Request, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -163,6 +164,13 @@ impl ServerConnection {
         let request = self.client.post(format!("{}{path}", self.base)).json(body);
         let request = request.header("Idempotency-Key", key.to_string());
         parsed(self.send(request).await?).await
+    }
+
+    /// Sends the lines of an export, whose sessions the server adds to its own, all or none.
+    pub(super) async fn import(&self, lines: String) -> anyhow::Result<Value> {
+        let request = self.client.post(format!("{}/api/admin/import", self.base));
+        let request = request.header(CONTENT_TYPE, "application/x-ndjson");
+        parsed(self.send(request.body(lines)).await?).await
     }
 
     /// Returns the user that the token is for; `None` if it is another role's.

@@ -19,6 +19,7 @@ mod healthcheck;
 mod hidden_input;
 mod hints;
 mod import;
+mod import_elizaos;
 mod import_lines;
 mod jwt;
 mod local_address;
@@ -139,9 +140,15 @@ fn run(command: CliCommand, name: &str, matches: &ArgMatches) -> anyhow::Result<
         CliCommand::Export { session, user } => {
             with_config(&|config| export::run(config, session.as_deref(), user))
         }
-        CliCommand::Import { file, merge, json } => {
-            with_config(&|config| import::run(config, file.as_deref(), merge, json))
-        }
+        CliCommand::Import {
+            from_elizaos: Some(url),
+            api_key_env,
+            json,
+            ..
+        } => with_config(&|config| import_elizaos::run(config, &url, api_key_env.as_deref(), json)),
+        CliCommand::Import {
+            file, merge, json, ..
+        } => with_config(&|config| import::run(config, file.as_deref(), merge, json)),
     }
 }
 

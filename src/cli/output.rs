@@ -59,10 +59,12 @@ pub(super) fn is_closed(error: &anyhow::Error) -> bool {
     error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
-/// The templates of progress in rows, and in bytes or lines whose total is unknown.
+/// The templates of progress in rows and channels, and in bytes or lines whose total is unknown.
 pub(super) const ROWS: &str = "{msg} [{bar:40}] {human_pos}/{human_len} rows {eta}";
 pub(super) const BYTES: &str = "{msg} {spinner} {bytes}";
 pub(super) const LINES: &str = "{msg} {spinner} {human_pos} lines";
+
+pub(super) const CHANNELS: &str = "{msg} [{bar:40}] {human_pos}/{human_len} channels {eta}";
 
 /// A progress bar on a terminal, removed when dropped. Without a terminal it shows nothing.
 pub(super) struct Bar(ProgressBar);

@@ -14,8 +14,10 @@ mod checks;
 mod colors;
 mod damage;
 mod data;
+mod elizaos;
 mod erase_user;
 mod greeting;
+mod import_elizaos;
 mod issued_jwt;
 mod json;
 #[path = "../support/jwt.rs"]

@@ -1,12 +1,38 @@
 """Stands in for the servers behind agents: a model's, a webhook and an ElizaOS server."""
 
+import hashlib
 import json
 import threading
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 # The models that the documents name.
 MODELS = ["gemma3:latest", "gpt-4o"]
-AGENTS = [{"id": "5f1c7b3e-8b1a-4d53-9f6e-2f5d3f0f8a11", "name": "Ada"}]
+
+
+def elizaos_id(name):
+    """Returns the id that ElizaOS derives from the name of an agent."""
+    digest = bytearray(hashlib.sha1(name.encode()).digest()[:16])
+    digest[6] &= 0x0F
+    digest[8] = digest[8] & 0x3F | 0x80
+    return str(uuid.UUID(bytes=bytes(digest)))
+
+
+ADA = elizaos_id("Ada")
+AGENTS = [{"id": ADA, "name": "Ada"}]
+
+# An ElizaOS server's only conversation, newest message first.
+MESSAGE_SERVER = "00000000-0000-0000-0000-000000000000"
+CHANNEL = "93ec856a-aa46-43f0-990b-514c7e3e9ca1"
+USER = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+CHANNELS = [{"id": CHANNEL, "name": "Garden plans", "metadata": {}, "createdAt": "2026-11-30T08:29:24.763Z"}]
+MESSAGES = [
+    {"id": "4d045d26-f831-4603-a1fe-16bbff894ebb", "authorId": ADA, "content": "It is 42.", "metadata": {},
+     "sourceType": "agent_response", "inReplyToRootMessageId": "6e31a761-2df2-476c-be15-864ea9dbb179",
+     "createdAt": "2026-11-30T08:29:24.895Z"},
+    {"id": "6e31a761-2df2-476c-be15-864ea9dbb179", "authorId": USER, "content": "Look it up.", "metadata": {},
+     "sourceType": "client_chat", "inReplyToRootMessageId": None, "createdAt": "2026-11-30T08:29:24.855Z"},
+]
 
 CHUNK = {"choices": [{"index": 0, "delta": {"content": "Hello."}, "finish_reason": "stop"}]}
 
@@ -17,11 +43,16 @@ class Handler(BaseHTTPRequestHandler):
     answers = {
         "/v1/models": {"object": "list", "data": [{"id": it, "object": "model"} for it in MODELS]},
         "/api/agents": {"success": True, "data": {"agents": AGENTS}},
+        "/api/messaging/message-servers": {"success": True, "data": {"messageServers": [{"id": MESSAGE_SERVER}]}},
+        f"/api/messaging/message-servers/{MESSAGE_SERVER}/channels": {
+            "success": True, "data": {"channels": CHANNELS}},
+        f"/api/messaging/channels/{CHANNEL}/participants": {"success": True, "data": [USER, ADA]},
+        f"/api/messaging/channels/{CHANNEL}/messages": {"success": True, "data": {"messages": MESSAGES}},
         "/reply": {"text": "Hello."},
     }
 
     def do_GET(self):
-        answer = self.answers.get(self.path)
+        answer = self.answers.get(self.path.partition("?")[0])
         self.answer(200 if answer else 404, "application/json", json.dumps(answer or {"error": "no such path"}))
 
     def do_POST(self):

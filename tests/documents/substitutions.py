@@ -37,6 +37,7 @@ SUBSTITUTIONS = {
     "docs/frontend.md": {**SERVER, **TOKENS, "https://chat.example": "http://{server}"},
     "docs/operations.md": {
         "/backups/": "{root}/backups/",
+        "http://127.0.0.1:3001": "{stand_in}",
         "userId=ID": "userId={other_user}",
         "--user ID": "--user {other_user}",
         "01a1fba1-0cf4-72b1-b1f0-1027f3da31c5": "{session}",

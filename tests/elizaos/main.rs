@@ -12,6 +12,7 @@
 )]
 #![allow(clippy::print_stderr, reason = "prints measurements")]
 
+mod import;
 mod process;
 #[path = "../support/mod.rs"]
 mod support;

@@ -30,18 +30,34 @@ pub(crate) struct Session(String);
 
 impl Talk {
     pub(crate) fn start(eliza: &ElizaOs) -> Self {
+        Self::with(setup(eliza, &[(HTTP, "http"), (SSE, "sse")]))
+    }
+
+    /// Starts a sessiond that was set up before.
+    pub(crate) fn with(setup: Builder) -> Self {
         // reqwest requires a TLS provider, although no test uses TLS.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
-            server: setup(eliza, &[(HTTP, "http"), (SSE, "sse")]).start(),
+            server: setup.start(),
             client: Client::new(),
         }
     }
 
     pub(crate) async fn session(&self, agent: &str) -> Session {
         let user = uuid::Uuid::new_v4();
-        let body = json!({ "agentId": agent, "userId": user });
-        let response = self.call(Method::POST, SESSIONS, &body).await;
+        self.create(&json!({ "agentId": agent, "userId": user }))
+            .await
+    }
+
+    /// Creates a session that continues another one.
+    pub(crate) async fn continued(&self, agent: &str, user: &str, from: &str) -> Session {
+        let from = json!({ "sessionId": from });
+        let body = json!({ "agentId": agent, "userId": user, "continueFrom": from });
+        self.create(&body).await
+    }
+
+    async fn create(&self, body: &Value) -> Session {
+        let response = self.call(Method::POST, SESSIONS, body).await;
         assert_eq!(response.status(), 201);
         let session: Value = response.json().await.expect("a session");
         Session(session["sessionId"].as_str().expect("an id").to_owned())
@@ -63,6 +79,16 @@ impl Talk {
         assert_eq!(status, 201, "{body:#}");
         let text = body["agentResponse"]["text"].as_str();
         (text.expect("a text").to_owned(), start.elapsed())
+    }
+
+    /// Returns the messages of a session, also of an expired one, oldest first.
+    pub(crate) async fn transcript(&self, session: &str) -> Vec<Value> {
+        let path = format!("/api/messaging/channels/{session}/messages");
+        let response = self.call(Method::GET, &path, &json!({})).await;
+        let mut page: Value = response.json().await.expect("a page");
+        let messages = page["messages"].as_array_mut().expect("messages");
+        messages.reverse();
+        std::mem::take(messages)
     }
 
     pub(crate) async fn heartbeat(&self, session: &Session) {

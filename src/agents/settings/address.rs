@@ -27,7 +27,9 @@ fn remedy(name: &str) -> &'static str {
     match name {
         "url" => "remove it, and name the variable of a secret that signs the calls with secretEnv",
         "OPENAI_BASE_URL" => "put the key into OPENAI_API_KEY",
-        "--base-url" => "put the key into a variable, and name the variable with --api-key-env",
+        "--base-url" | "--from-elizaos" => {
+            "put the key into a variable, and name the variable with --api-key-env"
+        }
         _ => "put the key into a variable, and name the variable with apiKeyEnv",
     }
 }
@@ -44,6 +46,7 @@ mod tests {
             ("OPENAI_BASE_URL", "OPENAI_API_KEY"),
             ("OLLAMA_API_ENDPOINT", "apiKeyEnv"),
             ("--base-url", "--api-key-env"),
+            ("--from-elizaos", "--api-key-env"),
         ] {
             for address in ["http://user:pa55word@h/v1", "https://pa55word@h"] {
                 let error = parse(name, address).unwrap_err();
