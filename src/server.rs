@@ -432,10 +432,10 @@ async fn reload_agents(
     }
 }
 
-/// Locks the data directory. Returns `None` if its file system has no locks, or if it cannot be
+/// Locks the data directory, once no short command holds it. Returns `None` if its file system has no locks, or if it cannot be
 /// opened, which opening the database reports.
 pub(crate) fn lock(data_dir: &Path, mode: Mode) -> Result<Option<ServerLock>, OpenError> {
-    match ServerLock::acquire(data_dir, mode) {
+    match ServerLock::acquire_patiently(data_dir, mode) {
         Ok(Some(lock)) => Ok(Some(lock)),
         Ok(None) => Err(OpenError::InUse),
         Err(error) => {

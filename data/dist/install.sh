@@ -47,7 +47,7 @@ wget_safely() {
 # download URL FILE
 download() {
     if has curl; then
-        curl --fail --silent --show-error --location --proto-redir =https --output "$2" "$1"
+        curl --globoff --fail --silent --show-error --location --proto-redir =https --output "$2" "$1"
     else
         wget_safely "$1" "$2"
     fi || fail "$1 cannot be downloaded completely"
@@ -62,6 +62,7 @@ main() {
     url=${url%/}
     case $url in
         '') fail 'SESSIOND_DOWNLOAD_URL is not set: expected the address of the files of a release' ;;
+        *[?#]*) fail 'SESSIOND_DOWNLOAD_URL has a ? or a #: expected the address of a directory' ;;
         # What precedes it could be taken for the host.
         *@*) fail 'SESSIOND_DOWNLOAD_URL has an @: expected an address without user information' ;;
         https://* | http://127.0.0.1:*) ;;
@@ -72,9 +73,12 @@ main() {
     has sha256sum || has shasum || fail 'neither sha256sum nor shasum is installed; one of them is needed to verify the download'
     target=$(target)
     bin=${PREFIX:-${HOME:?is not set, and neither is PREFIX}/.local}/bin
+    case $bin in
+        /*) ;;
+        *) bin=$PWD/$bin ;;
+    esac
     [ ! -d "$bin/sessiond" ] ||
         fail "$bin/sessiond is a directory; move it away, or set PREFIX to another directory"
-    mkdir -p "$bin" || fail "$bin cannot be created; set PREFIX to another directory"
 
     directory=$(mktemp -d)
     trap 'rm -rf "$directory"' EXIT
@@ -94,24 +98,26 @@ main() {
     [ "$actual" = "$expected" ] ||
         fail "$url/$file has the SHA-256 $actual, but SHA256SUMS says $expected; nothing was installed"
 
-    tar -xzf "$directory/$file" -C "$directory" "${file%.tar.gz}/sessiond"
+    tar -xzf "$directory/$file" -C "$directory" "${file%.tar.gz}/sessiond" ||
+        fail "$url/$file does not contain sessiond; nothing was installed"
     unpacked=$directory/${file%.tar.gz}/sessiond
     version=$("$unpacked" --version) ||
         fail 'the binary does not run on this machine (on Linux it needs glibc 2.28 or newer); nothing was installed'
 
     # By a rename, so that there is always a complete binary, even while the old one runs.
+    mkdir -p "$bin" || fail "$bin cannot be created; set PREFIX to another directory"
     mv "$unpacked" "$bin/.sessiond.new"
     mv "$bin/.sessiond.new" "$bin/sessiond"
     echo "$version is installed: $bin/sessiond"
     case ":$PATH:" in
-        *":$bin:"*) ;;
-        *)
-            cat <<EOF
-$bin is not in PATH. Add it, in the file that your shell reads at its start:
-
-  export PATH="$bin:\$PATH"
-EOF
-            ;;
+        *":$bin:"*) return ;;
+    esac
+    echo "$bin is not in PATH. Add it, in the file that your shell reads at its start."
+    # A shell would read other characters differently there.
+    # shellcheck disable=SC2016 # it is printed
+    case $bin in
+        *[!A-Za-z0-9/._+-]*) ;;
+        *) printf '\n  export PATH="%s:%s"\n' "$bin" '$PATH' ;;
     esac
 }
 

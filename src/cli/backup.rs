@@ -8,7 +8,9 @@ use anyhow::{Context as _, bail};
 use super::data_dir::Replacement;
 use super::file_kind::FileKind;
 use super::output::{BYTES, Bar, note, print};
-use super::{check, connection, data_dir, hints};
+use super::server_choice::{DataSource, open_or_connect};
+use super::server_client::runtime;
+use super::{check, data_dir, hints};
 use crate::process::atomic_file;
 use crate::settings::Config;
 use crate::store::maintenance::offline::OfflineDatabase;
@@ -23,17 +25,17 @@ pub(super) fn run(config: &Config, target: &Path) -> anyhow::Result<()> {
     let mut file = data_dir::create_partial(target)
         .with_context(|| data_dir::no_file_in(atomic_file::parent_dir(target)))
         .map_err(|error| hints::append(&error, hints::NO_FILE))?;
-    if let Some(mut database) = data_dir::open(config)? {
-        data_dir::copy(&mut database, file.as_file(), config)?;
-    } else {
-        let bar = Bar::new(BYTES, "receiving");
-        let mut write = |piece: &[u8]| {
-            bar.add(piece.len() as u64);
-            Ok(file.write_all(piece)?)
-        };
-        let database = config.storage.database();
-        connection::download(&database, "/api/admin/backup", &mut write)?;
-        file.as_file().sync_all()?;
+    match open_or_connect(config)? {
+        DataSource::Offline(mut database) => data_dir::copy(&mut database, file.as_file(), config)?,
+        DataSource::Server(server) => {
+            let bar = Bar::new(BYTES, "receiving");
+            let mut write = |piece: &[u8]| {
+                bar.add(piece.len() as u64);
+                Ok(file.write_all(piece)?)
+            };
+            runtime()?.block_on(server.download("/api/admin/backup", &mut write))?;
+            file.as_file().sync_all()?;
+        }
     }
     // Opening the copy locks it.
     let _ = file.as_file().unlock();

@@ -16,7 +16,7 @@ use super::embedded::EmbeddedStart;
 use super::hints;
 use super::local_server::LocalServer;
 use super::output::one_line;
-use super::server_client::{builder, find_server, in_use, root_cause, runtime, text};
+use super::server_client::{builder, find_server, root_cause, text};
 use crate::agents::client::address::without_secrets;
 use crate::agents::client::http_client;
 use crate::json;
@@ -176,6 +176,9 @@ impl ServerConnection {
     /// Returns the user that the token is for; `None` if it is another role's.
     pub(super) async fn user(&self) -> anyhow::Result<Option<String>> {
         let me = self.json(Method::GET, "/api/auth/me", None).await?;
+        if !me["role"].is_string() {
+            bail!("{} is not sessiond", self.name());
+        }
         let user = me["userId"].as_str();
         Ok(user.filter(|_| me["role"] == "user").map(str::to_owned))
     }
@@ -207,8 +210,8 @@ impl ServerConnection {
         parsed(self.request(method, path, body).await?).await
     }
 
-    /// Passes the body of a response to `write`, piece by piece.
-    async fn download(
+    /// Requests a path, and passes the body of the response to `write`, piece by piece.
+    pub(super) async fn download(
         &self,
         path: &str,
         write: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
@@ -321,17 +324,6 @@ impl ServerConnection {
             _ => None,
         }
     }
-}
-
-/// Requests a path from the server that holds the database, and passes the body to `write`, piece
-/// by piece.
-pub(super) fn download(
-    database: &Path,
-    path: &str,
-    write: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let connection = ServerConnection::running(database)?.ok_or_else(|| in_use(database))?;
-    runtime()?.block_on(connection.download(path, write))
 }
 
 /// Returns the JSON of a response.

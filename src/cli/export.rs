@@ -2,10 +2,13 @@
 
 use std::io::{self, BufWriter, Write};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
+use super::check;
 use super::output::{complete, note};
-use super::{check, connection, data_dir};
+use super::server_choice::{DataSource, open_or_connect};
+use super::server_client::runtime;
+use super::usage_error::UsageError;
 use crate::archive;
 use crate::clock::Clock;
 use crate::domain::archive::Item;
@@ -30,7 +33,12 @@ impl Selection {
     fn parse(session: Option<&str>, user: Option<UserId>) -> anyhow::Result<Self> {
         if let Some(text) = session {
             let id = SessionId::parse(text);
-            let id = id.with_context(|| format!("{text:?} is not a session id"))?;
+            let id = id.ok_or_else(|| {
+                UsageError(format!(
+                    "{text:?} is not a session id: expected a UUID; `sessiond sessions list` lists \
+                     them"
+                ))
+            })?;
             return Ok(Self::Session(id));
         }
         Ok(user.map_or(Self::All, Self::User))
@@ -55,9 +63,10 @@ pub(super) fn run(
     user: Option<UserId>,
 ) -> anyhow::Result<()> {
     let selection = Selection::parse(session, user)?;
-    if let Some(database) = data_dir::open(config)? {
-        return write(database, selection);
-    }
+    let server = match open_or_connect(config)? {
+        DataSource::Offline(database) => return write(*database, selection),
+        DataSource::Server(server) => server,
+    };
     let path = selection.path();
     let mut out = BufWriter::new(io::stdout().lock());
     let mut damaged = DamagedLines::default();
@@ -65,7 +74,7 @@ pub(super) fn run(
         damaged.count(piece);
         complete(out.write_all(piece))
     };
-    let downloaded = connection::download(&config.storage.database(), &path, &mut write);
+    let downloaded = runtime()?.block_on(server.download(&path, &mut write));
     // A part of the lines is useful even if the rest is missing.
     complete(out.flush())?;
     note_damaged(damaged.number);

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
@@ -10,13 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::embedded::{Embedded, EmbeddedStart};
 use super::server_client::{find_server, in_use};
 use crate::process::atomic_file;
-use crate::process::server_lock::{Holder, ServerLock};
-
-/// How long a command waits for another one that holds the data and is not a server to connect to.
-const MAX_WAIT: Duration = Duration::from_secs(5);
-
-/// How often it looks.
-const WAIT_INTERVAL: Duration = Duration::from_millis(50);
+use crate::process::server_lock::{Holder, MAX_WAIT, ServerLock, WAIT_INTERVAL};
 
 /// The server that holds the data. If it is the one within a chat, and that ends, this process takes
 /// over. It never does so for `sessiond serve`, which could not be started again then.

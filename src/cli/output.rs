@@ -19,9 +19,21 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     unless_closed(writeln!(out, "{text}").and_then(|()| out.flush()))
 }
 
-/// Prints a line on standard error. Failures are ignored.
+/// Prints a message on standard error. Failures are ignored.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "sessiond: {text}");
+    let _ = writeln!(io::stderr(), "sessiond: {}", printable(text));
+}
+
+/// Replaces the characters of a text from elsewhere that would control the terminal, except for the
+/// ends of lines and tabs.
+pub(super) fn printable(text: &str) -> String {
+    let shown = text.chars().filter(|it| *it != '\r');
+    let shown = shown.map(|it| match it {
+        '\n' | '\t' => it,
+        it if controls_terminal(it) => char::REPLACEMENT_CHARACTER,
+        it => it,
+    });
+    shown.collect()
 }
 
 /// Whether a character of a text from elsewhere would control a terminal: move the cursor, set the

@@ -1,5 +1,7 @@
 //! What all clients of a server share, and its Unix socket.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,6 +36,10 @@ pub(super) fn find_server(database: &Path) -> anyhow::Result<bool> {
     let shown = database.display();
     match try_connect(database) {
         Ok(()) => Ok(true),
+        Err(Errno::ACCESS | Errno::PERM) if !is_accessible(database) => bail!(
+            "{shown} cannot be accessed: the user that runs sessiond must be allowed to enter its \
+             directory"
+        ),
         Err(Errno::ACCESS | Errno::PERM) => bail!(
             "a server holds {shown}, and only answers its own user and root: run the command as \
              one of them"
@@ -43,6 +49,12 @@ pub(super) fn find_server(database: &Path) -> anyhow::Result<bool> {
         ),
         Err(_) => Ok(false),
     }
+}
+
+/// Whether this user may enter the directory of a database.
+fn is_accessible(database: &Path) -> bool {
+    let found = fs::metadata(local_socket::path(database));
+    !found.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 /// Returns the error of a command that cannot run while another process holds the database.

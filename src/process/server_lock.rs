@@ -15,10 +15,18 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::owned_file::OwnedFile;
 
 const ANNOUNCEMENT: &str = "sessiond.lock";
+
+/// How long a command waits for another one.
+pub const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// How often it looks.
+pub const WAIT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How a data directory is locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +97,23 @@ impl ServerLock {
             })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Does the same as [`Self::acquire`], but waits a few seconds for commands that hold the lock
+    /// only for one request. A server is not waited for.
+    ///
+    /// # Errors
+    /// Returns the same errors as [`Self::acquire`].
+    pub fn acquire_patiently(directory: &Path, mode: Mode) -> io::Result<Option<Self>> {
+        let started = Instant::now();
+        loop {
+            let acquired = Self::acquire(directory, mode)?;
+            let is_server = || Self::holder(directory).is_some_and(|holder| !holder.is_brief());
+            if acquired.is_some() || started.elapsed() > MAX_WAIT || is_server() {
+                return Ok(acquired);
+            }
+            thread::sleep(WAIT_INTERVAL);
         }
     }
 

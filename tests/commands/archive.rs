@@ -57,7 +57,7 @@ async fn an_export_survives_an_import_byte_for_byte() {
     );
     assert!(
         other
-            .fails(&["export", "--session", "x"])
+            .refuses(&["export", "--session", "x"])
             .contains("is not a session id")
     );
 }

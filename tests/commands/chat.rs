@@ -310,11 +310,64 @@ fn commands_at_the_same_time_wait_for_each_other() {
     together(&["sessions", "list"]);
     talking.say("Hello.");
     assert!(!talking.reply().is_empty());
+    // So do those that do not use a server, and a server.
+    let mut listing = home.command(&["sessions", "list"]);
+    let mut listing = listing.spawn().expect("the binary runs");
+    let (checked, exported) = (home.run(&["check"]), home.run(&["export"]));
+    assert_eq!(checked.status.code(), Some(1), "the chat holds the data");
+    succeeded(&exported);
+    assert!(listing.wait().expect("it ends").success());
     // The user is named as in the chat.
     let listed = home.succeeds(&["sessions", "list", "--user", "ada", "--json"]);
     let listed: Value = serde_json::from_str(&listed).expect("JSON");
     assert_eq!(listed[0]["userId"], derive_uuid("ada").to_string());
     assert!(talking.end().success());
+}
+
+#[test]
+fn a_server_waits_for_commands_that_are_about_to_end() {
+    let home = Home::new();
+    succeeded(&chat(home.command(&["chat"]), "Hello.\n"));
+    for command in [&["sessions", "list"][..], &["export"], &["check"]] {
+        let mut brief = home.command(command);
+        let mut brief = brief
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        let mut serving = home.command(&["--port", "0"]);
+        serving.stdout(Stdio::piped());
+        let mut serving = serving.spawn().expect("the binary runs");
+        let log = BufReader::new(serving.stdout.take().expect("a pipe"));
+        let mut lines = log.lines().map_while(Result::ok);
+        let listens = lines.any(|line| line.contains("listening on"));
+        // It may have been quicker, and answer the command.
+        let is_done = brief.wait().expect("it ends").success();
+        process::kill(&mut serving);
+        assert!(listens && (is_done || command == ["check"]), "{command:?}");
+    }
+}
+
+#[test]
+fn a_refused_chat_creates_no_data() {
+    let home = Home::new();
+    let unknown = "00000000-0000-7000-8000-000000000000";
+    for arguments in [["--agent", "Bob"], ["--session", unknown]] {
+        let command = home.command(&[&["chat"], &arguments[..]].concat());
+        failed(&chat(command, "Hello.\n"), 1);
+        assert!(!home.path("data").exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_line_that_is_no_message_is_named() {
+    let home = Home::new();
+    let long = format!("Hello.\n{}\n", "x".repeat(70_000));
+    let output = chat(home.command(&["chat"]), &long);
+    let message = failed(&output, 1);
+    assert!(
+        message.contains("line 2 of the input is longer"),
+        "{message}"
+    );
 }
 
 #[test]

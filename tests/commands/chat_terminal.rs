@@ -2,7 +2,7 @@
 
 use std::process::{Command, ExitStatus};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::data::{Home, command_on, succeeded};
 use super::support::server::Server;
@@ -292,6 +292,60 @@ fn a_prompt_for_a_token_can_be_left() {
     chat.signal("INT");
     let (status, shown) = chat.finish();
     assert_eq!(status.code(), Some(130), "{shown}");
+}
+
+#[test]
+fn the_end_of_its_terminal_ends_it() {
+    let home = Home::new();
+    let mut chat = start(home.command(&["chat", "--data-dir", "my data"]));
+    chat.expect("Talking to Eliza.");
+    chat.expect("> ");
+    chat.enter("Hello.\r");
+    chat.expect("Eliza: ");
+    chat.expect("> ");
+    chat.signal("HUP");
+    let (status, shown) = chat.finish();
+    assert_eq!(status.code(), Some(129), "{shown}");
+    // The line at the end leads to the same data.
+    let line = "`sessiond chat --data-dir 'my data' --session ";
+    assert!(shown.contains(line), "{shown}");
+    // The editor had asked for pasted text to be marked.
+    assert!(shown.ends_with("\x1b[?2004l"), "{shown:?}");
+}
+
+#[test]
+fn a_session_that_was_deleted_is_followed_by_a_new_one() {
+    let server = Server::start();
+    let mut chat = start(command_on(&server, &["chat"]));
+    chat.expect("> ");
+    chat.enter("One.\r");
+    chat.expect("Eliza: ");
+    chat.expect("> ");
+    let listed = command_on(&server, &["sessions", "list", "--json"]).output();
+    let listed: Value = serde_json::from_str(&succeeded(&listed.expect("it runs"))).expect("JSON");
+    let id = listed[0]["sessionId"].as_str().expect("an id");
+    let deleting = command_on(&server, &["sessions", "delete", "--yes", id]).output();
+    succeeded(&deleting.expect("it runs"));
+    chat.enter("Two.\r");
+    chat.expect("The session was deleted; the message begins a new one.");
+    chat.expect("Eliza: ");
+    chat.expect("> ");
+    let (status, shown) = end(chat);
+    assert!(status.success(), "{shown}");
+}
+
+#[test]
+fn what_a_reply_has_beside_its_text_is_shown() {
+    let (agent, _server, mut chat) = with_agent();
+    chat.enter("Hello?\r");
+    agent.next().answer(&json!({
+        "text": "",
+        "attachments": [{ "type": "image", "title": "A plan", "url": "https://h/plan.png" }],
+    }));
+    chat.expect("(attachment: A plan, https://h/plan.png)");
+    chat.expect("> ");
+    let (_, shown) = end(chat);
+    assert!(!shown.contains("without text"), "{shown}");
 }
 
 #[test]

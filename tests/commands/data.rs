@@ -74,10 +74,19 @@ impl Home {
 
     /// Returns the error of a command that must fail and change nothing.
     pub(crate) fn fails(&self, arguments: &[&str]) -> String {
+        self.ends_with(1, arguments)
+    }
+
+    /// Does the same for a wrong command line.
+    pub(crate) fn refuses(&self, arguments: &[&str]) -> String {
+        self.ends_with(2, arguments)
+    }
+
+    fn ends_with(&self, code: i32, arguments: &[&str]) -> String {
         let before = std::fs::read(self.database()).ok();
         let names = self.names();
         let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
         assert!(
             std::fs::read(self.database()).ok() == before,
             "the database changed"

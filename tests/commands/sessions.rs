@@ -305,6 +305,11 @@ async fn a_server_elsewhere_is_reached_by_its_address() {
     let message = failed(&run(Some("wrong"), &["list"]), 1);
     assert!(message.contains("401"), "{message}");
     assert!(!message.contains("wrong"), "{message}");
+    let message = failed(&run(Some("a\nb"), &["list"]), 1);
+    assert!(
+        message.contains("SESSIOND_TOKEN is not a token"),
+        "{message}"
+    );
     let message = failed(&home.run(&["sessions", "list", "--url", "ftp://x"]), 2);
     assert!(message.contains("invalid --url: expected"), "{message}");
     assert!(!home.path("data").exists());

@@ -110,11 +110,20 @@ impl Call {
     }
 
     /// Refuses to reply.
-    pub(crate) fn refuse(mut self, reason: &str) {
-        let body = json!({ "error": { "message": reason } }).to_string();
+    pub(crate) fn refuse(self, reason: &str) {
+        self.respond(422, &json!({ "error": { "message": reason } }));
+    }
+
+    /// Replies at once.
+    pub(crate) fn answer(self, reply: &Value) {
+        self.respond(200, reply);
+    }
+
+    fn respond(mut self, status: u16, body: &Value) {
+        let body = body.to_string();
         let length = body.len();
         self.write(&format!(
-            "HTTP/1.1 422 X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
              connection: close\r\n\r\n{body}"
         ));
     }

@@ -249,6 +249,45 @@ fn a_release_that_is_not_complete_is_refused() {
 }
 
 #[test]
+fn a_tarball_without_the_binary_is_refused() {
+    let mut files = release(NEW);
+    let content = b"not a tarball".to_vec();
+    let sums = format!("{}  {}\n", hex::encode(Sha256::digest(&content)), tarball());
+    files.contents.insert(tarball(), content);
+    files
+        .contents
+        .insert("SHA256SUMS".to_owned(), sums.into_bytes());
+    Machine::new().assert_refuses(&files.serve(), "does not contain sessiond");
+}
+
+#[test]
+fn a_failed_download_leaves_no_directory() {
+    let mut files = release(NEW);
+    files.contents.remove(&tarball());
+    let machine = Machine::new();
+    assert_eq!(machine.install(&files.serve()).status.code(), Some(1));
+    machine.assert_left(&["path"]);
+}
+
+#[test]
+fn a_relative_prefix_is_below_the_working_directory() {
+    let machine = Machine::new();
+    let mut command = machine.command(&release(NEW).serve());
+    command
+        .env("PREFIX", "a `id` b")
+        .current_dir(machine.home.path());
+    let output = command.output().expect("a shell can be started");
+    let said = text(&output.stdout);
+    let bin = machine.home.path().join("a `id` b/bin");
+    assert!(bin.join("sessiond").exists(), "{said}");
+    assert!(
+        said.contains(&format!("{} is not in PATH", bin.display())),
+        "{said}"
+    );
+    assert!(!said.contains("export"), "a shell would run it: {said}");
+}
+
+#[test]
 fn a_binary_that_does_not_run_is_not_installed() {
     let files = release("#!/bin/sh\nexit 1\n");
     Machine::new().assert_refuses(&files.serve(), "does not run on this machine");
@@ -256,6 +295,9 @@ fn a_binary_that_does_not_run_is_not_installed() {
 
 #[test]
 fn the_address_must_be_set_and_safe() {
+    for url in ["https://h/v1?a=b", "https://h/v1#a"] {
+        Machine::new().assert_refuses(url, "expected the address of a directory");
+    }
     let expected = "SESSIOND_DOWNLOAD_URL is not set: expected the address";
     Machine::new().assert_refuses("", expected);
     for url in [

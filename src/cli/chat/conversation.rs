@@ -47,6 +47,8 @@ pub(super) struct Conversation<'a> {
     agents: Vec<NamedAgent>,
     pub(super) agent: NamedAgent,
     user: String,
+    /// The arguments that lead to the same server.
+    place: String,
     /// `None` until the first message.
     pub(super) session: Option<(ChatSession, Events<'a>)>,
     /// What was entered while a reply was streamed.
@@ -91,6 +93,7 @@ impl<'a> Conversation<'a> {
         agents: Vec<NamedAgent>,
         agent: NamedAgent,
         user: String,
+        place: String,
     ) -> Self {
         Self {
             connection,
@@ -99,6 +102,7 @@ impl<'a> Conversation<'a> {
             agents,
             agent,
             user,
+            place,
             session: None,
             queued: VecDeque::new(),
         }
@@ -123,6 +127,14 @@ impl<'a> Conversation<'a> {
         self.note(&format!(
             "Talking to {name}. /help lists the commands, Ctrl-D ends."
         ))?;
+        let ended = self.obey_lines(input).await;
+        let shown = self.show_how_to_continue();
+        // The terminal may be gone.
+        ended.and(shown)
+    }
+
+    /// Does what a person enters, until one of the lines or the input ends the chat.
+    async fn obey_lines(&mut self, input: &Input) -> anyhow::Result<()> {
         while let Some(line) = self.entered(input, PROMPT).await? {
             match self.obey(Command::parse(&line), input).await {
                 Ok(true) => {}
@@ -131,13 +143,10 @@ impl<'a> Conversation<'a> {
                 Err(error) if error.is::<ApiRefusal>() || error.is::<Unanswered>() => {
                     self.screen.line(&format!("sessiond: {error:#}"))?;
                 }
-                Err(error) => {
-                    self.show_how_to_continue()?;
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
-        self.show_how_to_continue()
+        Ok(())
     }
 
     /// Sends each line of a pipe, until one gets no reply.
@@ -199,8 +208,9 @@ impl<'a> Conversation<'a> {
         let Err(error) = said else {
             return Ok(());
         };
-        if is_refused(&error, "SESSION_NOT_FOUND") {
-            self.session = None;
+        if is_refused(&error, "SESSION_NOT_FOUND") && self.session.take().is_some() {
+            self.report("The session was deleted; the message begins a new one.")?;
+            return self.try_to_say(text, key).await;
         }
         if !is_refused(&error, "SESSION_EXPIRED") {
             return Err(error);
@@ -241,8 +251,9 @@ impl<'a> Conversation<'a> {
                 Some(Ok(StreamedEvent::Message(message))) if message.is_agent => {
                     StreamedReply::new(&mut self.screen, &self.agent.name).store(&message)?;
                 }
+                // Sending says how the session ended.
+                Some(Ok(StreamedEvent::Ended(_))) | None => return Ok(()),
                 Some(event) => drop(event?),
-                None => return Ok(()),
             }
         }
         self.follow(None).await
@@ -358,8 +369,8 @@ impl<'a> Conversation<'a> {
             return Ok(());
         };
         let line = format!(
-            "`sessiond chat --session {}` continues this session.",
-            session.id
+            "`sessiond chat{} --session {}` continues this session.",
+            self.place, session.id
         );
         self.note(&line)
     }

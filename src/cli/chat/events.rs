@@ -59,6 +59,10 @@ pub(super) struct StreamedMessage {
     pub(super) in_reply_to: Option<String>,
     /// Whether it is the beginning of a reply that was stopped.
     pub(super) is_interrupted: bool,
+    /// Whether it is the beginning of a longer reply.
+    pub(super) is_truncated: bool,
+    /// The names or addresses of its attachments.
+    pub(super) attachments: Vec<String>,
 }
 
 /// What an agent does before and between the words of its reply.
@@ -170,6 +174,8 @@ fn parse(name: &str, data: &Value) -> Option<StreamedEvent> {
             is_agent: data["source"] == "agent_response",
             in_reply_to: data["inReplyTo"].as_str().map(str::to_owned),
             is_interrupted: data["metadata"]["interrupted"] == true,
+            is_truncated: data["metadata"]["truncated"] == true,
+            attachments: attachments(&data["attachments"]),
         }),
         "messageStreamChunk" => StreamedEvent::Chunk {
             message_id: text("messageId"),
@@ -200,6 +206,21 @@ fn parse(name: &str, data: &Value) -> Option<StreamedEvent> {
     })
 }
 
+/// Returns the name or type, and the address, of each attachment.
+fn attachments(value: &Value) -> Vec<String> {
+    let attachments = value.as_array().map_or(&[][..], Vec::as_slice);
+    let described = attachments.iter().map(|attachment| {
+        let text = |field: &str| attachment[field].as_str();
+        let name = ["name", "type"];
+        let name = name.into_iter().find_map(text);
+        // A data URL is the content itself.
+        let url = text("url").filter(|url| !url.starts_with("data:"));
+        let parts: Vec<_> = name.into_iter().chain(url).collect();
+        parts.join(", ")
+    });
+    described.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -213,6 +234,10 @@ mod tests {
         let reply = json!({
             "id": "r", "text": "Hi", "source": "agent_response", "inReplyTo": "m",
             "metadata": { "interrupted": true },
+            "attachments": [
+                { "type": "file", "name": "A plan", "url": "https://h/plan.pdf" },
+                { "type": "image", "url": "data:image/png;base64,AA" },
+            ],
         });
         for (name, data, expected) in [
             (
@@ -241,6 +266,8 @@ mod tests {
                     is_agent: true,
                     in_reply_to: Some("m".into()),
                     is_interrupted: true,
+                    is_truncated: false,
+                    attachments: vec!["A plan, https://h/plan.pdf".into(), "image".into()],
                 }),
             ),
             (

@@ -152,8 +152,9 @@ impl Conversation<'_> {
                 let stops = tokio::select! {
                     event = &mut next => break event?,
                     stop = self.stops.next() => {
-                        if stopping.is_some() || stop == Stop::Terminate {
-                            reply.abandon()?;
+                        if stopping.is_some() || stop != Stop::Interrupt {
+                            // The terminal may be gone.
+                            let _ = reply.abandon();
                             return Err(Stopped(stop).into());
                         }
                         stopping = Some(stop);

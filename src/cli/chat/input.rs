@@ -1,10 +1,10 @@
 //! The messages that a person types, or that come through a pipe.
 
-use std::io::{self, BufRead as _};
+use std::io::{self, BufRead as _, Read as _};
 use std::sync::mpsc;
 use std::thread;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use rustyline::error::ReadlineError;
 use rustyline::{Config, DefaultEditor};
 use tokio::sync::oneshot;
@@ -33,7 +33,8 @@ impl Input {
             let mut editor = DefaultEditor::with_config(Config::default())?;
             Box::new(move |prompt| edit(&mut editor, prompt))
         } else {
-            Box::new(|_| read_line())
+            let mut number = 0;
+            Box::new(move |_| read_line(&mut number))
         };
         let serve = move || {
             for (prompt, answer) in received {
@@ -68,13 +69,28 @@ fn edit(editor: &mut DefaultEditor, prompt: &str) -> anyhow::Result<Entered> {
     }
 }
 
-fn read_line() -> anyhow::Result<Entered> {
+/// The longest line of a pipe, in bytes: more than any message that a server stores.
+const MAX_LINE: u64 = 64 * 1024;
+
+/// Reads the next line of a pipe, whose number is counted in `number`.
+fn read_line(number: &mut u64) -> anyhow::Result<Entered> {
+    *number += 1;
     let mut line = Vec::new();
-    let length = io::stdin().lock().read_until(b'\n', &mut line);
-    if length.context("the input cannot be read")? == 0 {
+    let mut input = io::stdin().lock().take(MAX_LINE + 1);
+    let length = input.read_until(b'\n', &mut line);
+    let length = length.context("the input cannot be read")?;
+    if length == 0 {
         return Ok(Entered::End);
     }
-    let line = String::from_utf8(line).context("the input is not UTF-8")?;
+    if length as u64 > MAX_LINE {
+        bail!(
+            "line {number} of the input is longer than {} KiB; a message has at most 4,000 \
+             characters",
+            MAX_LINE / 1024
+        );
+    }
+    let line = String::from_utf8(line);
+    let line = line.with_context(|| format!("line {number} of the input is not UTF-8"))?;
     Ok(Entered::Line(
         line.trim_end_matches(['\r', '\n']).to_owned(),
     ))

@@ -11,6 +11,7 @@ mod stops;
 mod terminal;
 
 use std::env;
+use std::io::ErrorKind;
 use std::path;
 use std::process;
 
@@ -23,9 +24,14 @@ use self::stops::{Stopped, Stops};
 use super::agent_names::{self, NamedAgent};
 use super::commands::ChatArgs;
 use super::connection::ServerConnection;
+use super::data_dir;
 use super::hidden_input::Modes;
 use super::server_choice::connect_elsewhere;
+use super::server_client::find_server;
 use super::usage_error::UsageError;
+use crate::agents::registry::{BackendContext, Registry};
+use crate::app::{EffectiveSetting, SettingSource};
+use crate::clock::Clock;
 use crate::domain::derived_id::derive_uuid;
 use crate::domain::id::parse_uuid;
 use crate::settings::Config;
@@ -46,6 +52,7 @@ pub(super) fn run(config: &Config, args: &ChatArgs) -> anyhow::Result<()> {
     else {
         return ended;
     };
+    screen::leave();
     process::exit(stopped.exit_code())
 }
 
@@ -70,10 +77,34 @@ async fn chat(config: &Config, args: &ChatArgs) -> anyhow::Result<()> {
 }
 
 async fn connect(config: &Config, args: &ChatArgs) -> anyhow::Result<ServerConnection> {
-    match &args.url {
-        Some(url) => connect_elsewhere(config, url).await,
-        None => ServerConnection::for_chat(config).await,
+    let Some(url) = &args.url else {
+        require_data(config, args)?;
+        return ServerConnection::for_chat(config).await;
+    };
+    connect_elsewhere(config, url).await
+}
+
+/// Returns an error if a server within this process, which would create the data, could not have
+/// the session or the agent.
+fn require_data(config: &Config, args: &ChatArgs) -> anyhow::Result<()> {
+    let database = config.storage.database();
+    if database.exists() || find_server(&database)? {
+        return Ok(());
     }
+    if args.session.is_some() {
+        return Err(data_dir::io_error(ErrorKind::NotFound.into(), &database));
+    }
+    if let Some(name) = &args.agent {
+        let context = BackendContext::new(config.environment.clone())?;
+        let now = Clock::system().now();
+        let agents = Registry::load(&config.storage.agents_dir(), now, &context)?;
+        let agents = agents.iter().map(|agent| NamedAgent {
+            id: agent.character.id.to_string(),
+            name: agent.character.name.clone(),
+        });
+        agent_names::named(&agents.collect::<Vec<_>>(), name)?;
+    }
+    Ok(())
 }
 
 async fn talk(
@@ -86,7 +117,8 @@ async fn talk(
     let (agents, agent, user) = stops.interrupting(preparing).await?;
     let screen = Screen::new();
     let input = Input::new(screen.is_interactive())?;
-    let mut conversation = Conversation::new(connection, screen, stops, agents, agent, user);
+    let place = place(config, args);
+    let mut conversation = Conversation::new(connection, screen, stops, agents, agent, user, place);
     if connection.is_embedded().await {
         // A relative path does not show the working directory.
         let data = path::absolute(&config.storage.data_dir)?;
@@ -99,6 +131,30 @@ async fn talk(
         conversation.resume(session).await?;
     }
     conversation.run(&input).await
+}
+
+/// Returns the arguments that lead to the same server.
+fn place(config: &Config, args: &ChatArgs) -> String {
+    if let Some(url) = &args.url {
+        return format!(" --url {}", quoted(url));
+    }
+    let is_given = |setting: &&EffectiveSetting| {
+        setting.name == "DATA_DIR" && setting.source == SettingSource::Flag
+    };
+    let given = config.settings.iter().find(is_given);
+    let given = given.and_then(|setting| setting.value.as_deref());
+    given.map_or_else(String::new, |given| {
+        format!(" --data-dir {}", quoted(given))
+    })
+}
+
+/// Quotes an argument for a shell if it needs that.
+fn quoted(argument: &str) -> String {
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || "-_./:%@+=".contains(it);
+    if argument.chars().all(is_plain) {
+        return argument.to_owned();
+    }
+    format!("'{}'", argument.replace('\'', r"'\''"))
 }
 
 /// Returns the agents, the one to talk to, and the id of the user.
@@ -129,4 +185,15 @@ fn login_name() -> String {
         .filter_map(|it| env::var(it).ok());
     let name = names.into_iter().find(|name| !name.trim().is_empty());
     name.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_is_quoted_for_a_shell_if_it_needs_that() {
+        assert_eq!(quoted("https://h:1/a"), "https://h:1/a");
+        assert_eq!(quoted("my data's"), r"'my data'\''s'");
+    }
 }

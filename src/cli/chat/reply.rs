@@ -60,6 +60,16 @@ impl<'a> StreamedReply<'a> {
             self.screen.line(&message.text)?;
         }
         self.screen.end_line()?;
+        if message.text.is_empty() && message.attachments.is_empty() {
+            self.screen.note("(a reply without text)")?;
+        }
+        for attachment in &message.attachments {
+            self.screen.note(&format!("(attachment: {attachment})"))?;
+        }
+        if message.is_truncated {
+            self.screen
+                .note("(the reply was longer, and was cut off)")?;
+        }
         if message.is_interrupted {
             self.screen.note("(stopped)")?;
         }

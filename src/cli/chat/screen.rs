@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anstream::{AutoStream, ColorChoice};
 
-use super::super::output::{complete, controls_terminal, note, one_line};
+use super::super::output::{complete, note, one_line, printable};
 
 /// The standard output of a chat.
 #[derive(Debug)]
@@ -92,16 +92,13 @@ impl Screen {
     }
 }
 
-/// Replaces the characters of a text from elsewhere that would control the terminal, except for the
-/// ends of lines and tabs.
-fn printable(text: &str) -> String {
-    let shown = text.chars().filter(|it| *it != '\r');
-    let shown = shown.map(|it| match it {
-        '\n' | '\t' => it,
-        it if controls_terminal(it) => char::REPLACEMENT_CHARACTER,
-        it => it,
-    });
-    shown.collect()
+/// Ends the mode for pasted text, which the line editor sets while it reads a line.
+pub(super) fn leave() {
+    let mut out = io::stdout();
+    if out.is_terminal() && io::stdin().is_terminal() {
+        // The terminal may be gone.
+        let _ = write!(out, "\x1b[?2004l").and_then(|()| out.flush());
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C, SIGTERM and SIGHUP.
 
 use tokio::signal::unix::SignalKind;
 
@@ -8,6 +8,7 @@ use crate::process::signals::{self, Signals};
 pub(super) struct Stops {
     interrupts: Signals,
     terminations: Signals,
+    hangups: Signals,
 }
 
 /// A signal.
@@ -16,6 +17,8 @@ pub(super) enum Stop {
     /// Ctrl-C.
     Interrupt,
     Terminate,
+    /// The terminal is gone.
+    Hangup,
 }
 
 /// The error of what a signal has stopped.
@@ -29,6 +32,7 @@ impl Stopped {
         let signal = match self.0 {
             Stop::Interrupt => SignalKind::interrupt(),
             Stop::Terminate => SignalKind::terminate(),
+            Stop::Hangup => SignalKind::hangup(),
         };
         128 + signal.as_raw_value()
     }
@@ -40,6 +44,7 @@ impl Stops {
         Self {
             interrupts: signals::interrupts(),
             terminations: signals::terminations(),
+            hangups: signals::hangups(),
         }
     }
 
@@ -48,6 +53,7 @@ impl Stops {
         tokio::select! {
             true = self.interrupts.next() => Stop::Interrupt,
             true = self.terminations.next() => Stop::Terminate,
+            true = self.hangups.next() => Stop::Hangup,
             // Without handlers the signals end the process.
             else => std::future::pending().await,
         }
