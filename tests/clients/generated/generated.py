@@ -34,7 +34,7 @@ generated = subprocess.run(
 output = generated.stdout
 assert generated.returncode == 0, output
 warnings = re.findall(r"^(?:WARNING|ERROR)\b.*|^Unable to.*", output, re.MULTILINE)
-content = re.findall(r"Unsupported content_type \{?'?([^\s;,')]+)", output)
+content = re.findall(r"Unsupported content[_ ]type \{?'?([^\s;,')]+)", output)
 assert set(content) <= set(OTHER_CONTENT), output
 assert len(warnings) == len(content), output
 
