@@ -48,6 +48,22 @@ impl RecordLocation {
         format!("create_key {user} ")
     }
 
+    /// Parses the location of an idempotency key; `None` for another record.
+    pub(crate) fn parse_key(location: &str) -> Option<Self> {
+        let (table, name) = location.split_once(' ')?;
+        let kind = match table {
+            "message_key" => KeyKind::Send,
+            "submit_key" => KeyKind::Submit,
+            "create_key" => {
+                let (user, key) = name.split_once(' ')?;
+                let user = UserId::parse(user)?;
+                return Some(Self::CreateKey(user, IdempotencyKey::parse(key)?));
+            }
+            _ => return None,
+        };
+        Some(Self::Key(kind, IdempotencyKey::parse(name)?))
+    }
+
     /// Returns the time of the message at a location, if it is a message's.
     pub(crate) fn message_time(location: &str) -> Option<Timestamp> {
         let at = location.strip_prefix("message ")?;

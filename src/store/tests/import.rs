@@ -3,6 +3,7 @@
 use super::super::command::{DeleteSession, ImportSessions, ImportedSessions};
 use super::archive::{export, export_with, filled, numbered};
 use super::*;
+use crate::domain::archive::{Item, Quarantined};
 use crate::events::work::{WorkChange, WorkEvent};
 use crate::store::error::ImportError;
 use crate::store::file::panic_guard::PanicSafe;
@@ -224,13 +225,60 @@ fn quarantined_records_are_imported_and_counted() {
     assert_eq!(export(&other, 5), lines);
 }
 
+/// Returns the line of a quarantined record.
+fn quarantined_line(owner: SessionId, location: &str) -> String {
+    crate::archive::line(&Item::Quarantined(Quarantined {
+        owner,
+        location: location.into(),
+        reason: "its checksum is wrong".into(),
+        found_at: START,
+        expires_at: None,
+        bytes: vec![0],
+    }))
+}
+
+#[test]
+fn a_key_that_is_used_and_quarantined_is_refused_in_any_order() {
+    let mut source = Rig::new();
+    let creation = source.keyed_creation("k");
+    let session = source.submit(creation).unwrap().session;
+    let message = source.keyed_message(session.id, "hello", "m");
+    source.submit(message).unwrap();
+    let lines = export(&source, 5);
+    let unknown = SessionId::from(0);
+    let create_key = format!("create_key {} k", session.user_id);
+    for (owner, location, places) in [
+        (session.id, "message_key m", [1, 2]),
+        (unknown, &create_key, [0, 2]),
+    ] {
+        for place in places {
+            let mut lines = lines.clone();
+            lines.insert(place, quarantined_line(owner, location));
+            let mut lines = numbered(&lines).into_iter();
+            let error = VerifiedImport::in_memory(&mut lines, &source.rules, START).unwrap_err();
+            assert!(matches!(error, ImportError::Line { .. }), "{error:?}");
+        }
+    }
+    // Neither if the other one is stored already.
+    let held = RuleViolation::IdempotencyConflict { key: "k".into() };
+    let key = quarantined_line(unknown, &create_key);
+    assert_eq!(refusal(&source, std::slice::from_ref(&key)), held);
+    let other = later_than(&source);
+    import(&other, &[key]).unwrap();
+    assert_eq!(refusal(&other, &lines), held);
+    assert_eq!(refusal(&other, &lines[..1]), held);
+    // Other keys are imported beside it.
+    let line = lines[0].replace("\"k\"", "\"l\"");
+    import(&other, &[line]).unwrap();
+}
+
 #[test]
 fn sessions_that_were_deleted_during_the_export_are_not_imported() {
     let mut source = Rig::new();
     let (gone, left) = (source.create(), source.create());
     submit::wait(&mut source, gone.id, "hello");
     let mut lines = export(&source, 5);
-    let deleted = crate::archive::line(&crate::domain::archive::Item::Deleted(gone.id));
+    let deleted = crate::archive::line(&Item::Deleted(gone.id));
     lines.insert(2, deleted);
     let other = later_than(&source);
     let mut work = other.bus.work().subscribe(AgentId::from(ELIZA)).unwrap();

@@ -2,10 +2,11 @@
 
 use crate::domain::archive::{ArchivedSession, Item};
 use crate::domain::error::RuleViolation;
-use crate::domain::id::SessionId;
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::key::IdempotencyKey;
 use crate::store::command::{is_remembered, remembered_claim};
-use crate::store::error::CommandResult;
-use crate::store::quarantine::location::UNKNOWN_OWNER;
+use crate::store::error::{CommandError, CommandResult};
+use crate::store::quarantine::location::{RecordLocation, UNKNOWN_OWNER};
 use crate::store::schema::record::CreateClaim;
 use crate::store::write::txn::Txn;
 
@@ -36,8 +37,22 @@ pub(crate) fn require_none(txn: &Txn<'_>, item: &Item) -> CommandResult<()> {
         Item::Quarantined(record) if record.owner != UNKNOWN_OWNER => {
             require_unused(txn, record.owner)
         }
-        Item::Message(_) | Item::Quarantined(_) | Item::Deleted(_) => Ok(()),
+        Item::Quarantined(record) => match RecordLocation::parse_key(&record.location) {
+            Some(RecordLocation::CreateKey(user, key)) => require_unclaimed(txn, user, key),
+            _ => Ok(()),
+        },
+        Item::Message(_) | Item::Deleted(_) => Ok(()),
     }
+}
+
+/// Refuses a quarantined create key that a session has claimed.
+fn require_unclaimed(txn: &Txn<'_>, user: UserId, key: IdempotencyKey) -> CommandResult<()> {
+    let name = key.as_str().to_owned();
+    let location = RecordLocation::CreateKey(user, key);
+    if txn.record_bytes(UNKNOWN_OWNER, &location)?.is_some() {
+        return Err(RuleViolation::IdempotencyConflict { key: name }.into());
+    }
+    Ok(())
 }
 
 fn require_unused(txn: &Txn<'_>, id: SessionId) -> CommandResult<()> {
@@ -56,8 +71,12 @@ pub(super) fn claim_outcome(
     let (Some(key), Some(imported)) = (&session.create_key, &archived.create_key_use) else {
         return Ok(ClaimOutcome::Stored);
     };
-    if remembered_claim(txn, session.user_id, key)?.is_none() {
-        return Ok(ClaimOutcome::Stored);
+    match remembered_claim(txn, session.user_id, key) {
+        Ok(None) => return Ok(ClaimOutcome::Stored),
+        Ok(Some(_)) => {}
+        // Whether the key is remembered is unknown.
+        Err(CommandError::Record(_)) => return Ok(ClaimOutcome::Conflict),
+        Err(error) => return Err(error),
     }
     let imported = CreateClaim {
         session_id: session.id,

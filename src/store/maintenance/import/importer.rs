@@ -10,7 +10,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
 use crate::domain::waiting::ClosedReason;
 use crate::store::command::erase;
-use crate::store::error::{CommandError, CommandResult, ImportError};
+use crate::store::error::{CommandError, CommandResult, ImportError, OpenError};
 use crate::store::quarantine;
 use crate::store::quarantine::location::{KeyKind, RecordLocation, UNKNOWN_OWNER};
 use crate::store::schema::record::CreateClaim;
@@ -131,12 +131,17 @@ impl Importer {
         number: u64,
         item: Item,
     ) -> Result<(), ImportError> {
-        match item {
+        let applied = match item {
             Item::Session(session) => self.session(txn, number, session),
             Item::Message(message) => self.message(txn, number, message),
             Item::Quarantined(record) => self.quarantined(txn, number, &record),
             Item::Deleted(id) => self.deleted(txn, number, id),
-        }
+        };
+        // What it refers to can only be damaged because an earlier line says so.
+        applied.map_err(|error| match error {
+            ImportError::Failed(OpenError::Damaged(reason)) => ImportError::Line { number, reason },
+            error => error,
+        })
     }
 
     /// Completes the last session. Places the open turns of a complete session, and refuses one
@@ -310,6 +315,12 @@ impl Importer {
         {
             current.quarantined_messages.insert(record.location.clone());
             current.is_lost |= quarantine::is_session(record);
+        }
+        // The keys of an export are never both.
+        if let Some(key) = RecordLocation::parse_key(&record.location)
+            && txn.record_bytes(record.owner, &key)?.is_some()
+        {
+            return invalid(number, "its key is in use, too");
         }
         match txn.put_quarantined(record) {
             Err(CommandError::Record(error)) => invalid(number, &error.to_string()),
