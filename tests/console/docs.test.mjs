@@ -316,6 +316,33 @@ test('downloads are offered as files', async () => {
   browser.assertNoComplaints();
 });
 
+test('lines are sent as they are, by the page and by the copied calls', async () => {
+  const { sessionId } = await server.create();
+  const lines = await (await fetch(`${server.url}/api/admin/export?session=${sessionId}`)).text();
+  const remove = () => server.call('DELETE', `/api/messaging/sessions/${sessionId}`);
+  const browser = await Browser.start();
+  const page = await open(browser, { at: '#importSessions' });
+  const panel = panelOf(page, 'importSessions');
+  const body = panel.getByRole('textbox', { name: 'Body' });
+  assert.match(await body.inputValue(), /^\{"type":"session",.*\n\{"type":"message",/);
+  await body.fill(lines);
+  await remove();
+  await send(page, 'importSessions');
+  await confirm(page);
+  assert.equal(JSON.parse(await response(page, 'importSessions', 201)).sessions, 1);
+
+  const directory = mkdtempSync(join(tmpdir(), 'sessiond-docs-'));
+  const programs = { curl: ['sh', 'call.sh'], fetch: ['node', 'call.mjs'] };
+  if (await run('python3', ['-c', 'import requests']).then(() => true, () => false)) programs.Python = ['python3', 'call.py'];
+  for (const [language, [program, name]] of Object.entries(programs)) {
+    await remove();
+    writeFileSync(join(directory, name), await snippet(panel, language));
+    const { stdout } = await run(program, [name], { cwd: directory });
+    assert.match(stdout, /"?sessions"?'?: ?1/, `${language}: ${stdout}`);
+  }
+  browser.assertNoComplaints();
+});
+
 test('hostile and huge content is text: names, responses of a proxy, long lines', async () => {
   const name = `Mallory ${SCRIPT}`;
   const hostile = await Server.start({}, [{ id: ELIZA, name, bio: [SCRIPT] }]);

@@ -25,6 +25,7 @@ export function operationsOf(document) {
       ...operation, path, method, description,
       kind: KINDS[type.split(';')[0]] ?? 'json',
       body: requestBody && contentOf(requestBody)[1],
+      bodyType: contentOf(requestBody)[0],
       isPublic: security?.length === 0,
       /** The roles that may call, or undefined if all may. */
       roles: operation['x-roles'],

@@ -21,12 +21,12 @@ function curl({ method, url, headers, body, kind }) {
   ].filter(Boolean).join(' \\\n  ');
 }
 
-function javascript({ method, url, headers, body, kind }) {
+function javascript({ method, url, headers, body, kind, isJson }) {
   const options = lines([
     method !== 'GET' && `method: ${string(method)}`,
     headers.length && `headers: ${object(headers)}`,
     // In an object literal, __proto__ would set the prototype.
-    body && `body: ${body.includes('__proto__') ? string(body) : `JSON.stringify(${body})`}`,
+    body && `body: ${!isJson || body.includes('__proto__') ? string(body) : `JSON.stringify(${body})`}`,
   ], '  ');
   const read = kind === 'stream'
     ? 'for await (const text of response.body.pipeThrough(new TextDecoderStream())) console.log(text);'
@@ -34,11 +34,11 @@ function javascript({ method, url, headers, body, kind }) {
   return `const response = await fetch(${string(url)}${options && `, {\n${options}}`});\n${read}`;
 }
 
-function python({ method, url, headers, body, kind }) {
+function python({ method, url, headers, body, kind, isJson }) {
   const call = `requests.${method.toLowerCase()}(\n${lines([
     string(url),
     headers.length && `headers=${object(headers)}`,
-    body && `json=${literal(body)}`,
+    body && (isJson ? `json=${literal(body)}` : `data=${string(body)}.encode()`),
     (kind === 'stream' || kind === 'blob') && 'stream=True',
   ], '    ')})`;
   return `import requests\n\n${{
@@ -59,5 +59,5 @@ function literal(json) {
   return json.replace(/"(?:[^"\\]|\\.)*"|true|false|null/g, (token) => words[token] ?? string(JSON.parse(token)));
 }
 
-/** Each writes a call `{ method, url, headers, body, kind }`, whose body is JSON. */
+/** Each writes a call `{ method, url, headers, body, kind, isJson }`, whose body is JSON or text. */
 export const LANGUAGES = { curl, fetch: javascript, Python: python };

@@ -54,7 +54,8 @@ export class TryPanel {
       if (required) input.defaultValue = (idFor(name) ?? '').replace(NO_SESSION, '');
     }
     if (this.body) {
-      this.body.defaultValue = JSON.stringify(withIds(examplesOf(this.operation.body)[0][1]), undefined, 2);
+      const [[, example]] = examplesOf(this.operation.body);
+      this.body.defaultValue = this.#isJson ? JSON.stringify(withIds(example), undefined, 2) : example;
       this.body.rows = Math.min(14, this.body.value.split('\n').length);
     }
     const needsToken = reader.needsToken && !reader.role && !this.operation.isPublic;
@@ -62,6 +63,11 @@ export class TryPanel {
     this.#send.disabled = needsToken || needsRole;
     this.#note.replaceChildren(...(needsToken ? ['A token is required. ', h('a', { href: '/' }, 'Sign in')] : [needsRole ? `Not for the role ${reader.role}.` : '']));
     this.render();
+  }
+
+  /** Whether the body is JSON. Else it is text. */
+  get #isJson() {
+    return this.operation.bodyType === 'application/json';
   }
 
   render() {
@@ -74,7 +80,7 @@ export class TryPanel {
   #readBody(text) {
     let problem = '';
     try {
-      if (text) JSON.parse(text);
+      if (text && this.#isJson) JSON.parse(text);
       this.validBody = text;
     } catch ({ message }) {
       problem = `The body is not valid JSON. ${message}`;
@@ -92,7 +98,7 @@ export class TryPanel {
 
   /** The call with the values of the fields, and placeholders for those that are missing. */
   #call(bearer) {
-    const { method, path, kind, isPublic } = this.operation;
+    const { method, path, kind, isPublic, bodyType } = this.operation;
     const values = { path: {}, query: {}, header: {} };
     for (const { name, input, required, in: place } of this.fields) {
       const value = input.value || (required && (idFor(name) ?? name.replace(/[A-Z]/g, '_$&').toUpperCase()));
@@ -102,9 +108,9 @@ export class TryPanel {
     const query = new URLSearchParams(values.query).toString();
     const full = path.replace(/{(\w+)}/g, (_, name) => encodeURIComponent(values.path[name])) + (query && `?${query}`);
     return {
-      method: method.toUpperCase(), path: full, url: location.origin + full, body, kind,
+      method: method.toUpperCase(), path: full, url: location.origin + full, body, kind, isJson: this.#isJson,
       headers: Object.entries({
-        ...(bearer && !isPublic && { Authorization: `Bearer ${bearer}` }), ...values.header, ...(body && { 'Content-Type': 'application/json' }),
+        ...(bearer && !isPublic && { Authorization: `Bearer ${bearer}` }), ...values.header, ...(body && { 'Content-Type': bodyType }),
       }),
     };
   }
