@@ -1,9 +1,12 @@
 //! The life of the server: start, run, stop.
 
+mod agent_source;
+mod data_dir;
+
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
 
-use crate::agents::registry::{Agent, BackendContext, Registry};
-use crate::agents::variables::Variables;
-use crate::agents::warnings::warnings;
+use self::agent_source::{AgentSource, log_agents, reload_agents};
+pub(crate) use self::data_dir::{create_agents_dir, create_data_dir, lock};
+use crate::agents::registry::{Agent, Registry};
 use crate::api::{self, Sockets};
 use crate::app::{App, ScanLimits};
 use crate::auth::Authenticator;
@@ -28,12 +31,11 @@ use crate::events::EventBus;
 use crate::janitor::Janitor;
 use crate::metrics_sampler::MetricsSampler;
 use crate::process::server_lock::{Mode, ServerLock};
-use crate::process::signals::{self, Signals};
+use crate::process::signals;
 use crate::realtime::{self, Realtime};
 use crate::scheduled_backups;
 use crate::settings::Config;
 use crate::space;
-use crate::store::error::OpenError;
 use crate::store::{OpenReport, Store};
 use crate::telemetry::RecentLog;
 use crate::transport;
@@ -364,110 +366,6 @@ async fn serve(
     Ok(())
 }
 
-/// Loads the agents, at the start and at each reload.
-struct AgentSource {
-    directory: PathBuf,
-    /// Whether the directory existed at the last load.
-    existed: bool,
-    clock: Clock,
-    context: BackendContext,
-    /// Agents without files.
-    others: Vec<Arc<Agent>>,
-}
-
-impl AgentSource {
-    fn new(config: &Config, clock: Clock, others: Vec<Agent>) -> anyhow::Result<Self> {
-        Ok(Self {
-            directory: config.storage.agents_dir(),
-            existed: false,
-            clock,
-            context: BackendContext::new(config.environment.clone())?,
-            others: others.into_iter().map(Arc::new).collect(),
-        })
-    }
-
-    /// Creates the directory if it is missing.
-    fn create_directory(&mut self) {
-        match create_agents_dir(&self.directory) {
-            Ok(()) => self.existed = true,
-            Err(error) => tracing::warn!(%error, "{} cannot be created", self.directory.display()),
-        }
-    }
-
-    fn load(&mut self) -> anyhow::Result<Registry> {
-        let mut agents = Registry::load(&self.directory, self.clock.now(), &self.context)?;
-        let exists = self.directory.is_dir();
-        // Its disk may be unmounted: that does not mean that all agents were removed.
-        if self.existed && !exists {
-            bail!(
-                "the directory {} is missing; create it again, empty if there are no character \
-                 files",
-                self.directory.display()
-            );
-        }
-        self.existed = exists;
-        for agent in &self.others {
-            agents.add(Arc::clone(agent));
-        }
-        Ok(agents)
-    }
-}
-
-/// Reloads the character files at each signal. If one of them is invalid, nothing changes.
-async fn reload_agents(
-    app: Arc<App>,
-    mut source: AgentSource,
-    mut hangups: Signals,
-    variables: Variables,
-) {
-    while hangups.next().await {
-        match source.load() {
-            Ok(agents) => {
-                app.replace_agents(agents);
-                tracing::info!("reloaded the character files");
-                log_agents(&app, &variables, true);
-            }
-            Err(error) => tracing::error!("the agents were not reloaded: {error:#}"),
-        }
-    }
-}
-
-/// Locks the data directory, once no short command holds it. Returns `None` if its file system has no locks, or if it cannot be
-/// opened, which opening the database reports.
-pub(crate) fn lock(data_dir: &Path, mode: Mode) -> Result<Option<ServerLock>, OpenError> {
-    match ServerLock::acquire_patiently(data_dir, mode) {
-        Ok(Some(lock)) => Ok(Some(lock)),
-        Ok(None) => Err(OpenError::InUse),
-        Err(error) => {
-            tracing::warn!(
-                %error,
-                directory = %data_dir.display(),
-                "the data directory cannot be locked; relying on the lock of the database file"
-            );
-            Ok(None)
-        }
-    }
-}
-
-pub(crate) fn create_data_dir(path: &Path) -> anyhow::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
-    let created = builder.create(path).map_err(OpenError::Io);
-    created.with_context(|| format!("the data directory {} cannot be created", path.display()))
-}
-
-/// Creates the directory of the character files if it is missing, for its owner only. The data
-/// directory must exist.
-pub(crate) fn create_agents_dir(path: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(path) {
-        // If it is something else, reading it reports that.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        created => created,
-    }
-}
-
 fn log_start(path: &Path, found: OpenReport) {
     let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let last_stop = match found.clean_stop {
@@ -483,23 +381,4 @@ fn log_start(path: &Path, found: OpenReport) {
         last_stop,
         "sessiond"
     );
-}
-
-/// Warns of settings of agents that have no effect. Before that, logs each agent with its backend if
-/// `lists`.
-fn log_agents(app: &App, variables: &Variables, lists: bool) {
-    let agents = app.agents();
-    for agent in agents.iter().filter(|_| lists) {
-        tracing::info!(
-            name = agent.character.name,
-            id = %agent.character.id,
-            backend = agent.backend.kind(),
-            model = agent.backend.model(),
-            address = agent.backend.address(),
-            "agent"
-        );
-    }
-    for warning in warnings(&agents, variables) {
-        tracing::warn!("{warning}");
-    }
 }
