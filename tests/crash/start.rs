@@ -26,7 +26,7 @@ fn a_port_in_use_is_reported() {
     let builder = Server::builder().env("SERVER_PORT", &port);
     let log = refused(&builder);
     assert!(log.contains(&format!("127.0.0.1:{port}")), "{log}");
-    assert!(log.contains("--server-port"), "{log}");
+    assert!(log.contains("choose another port with --port"), "{log}");
     assert!(
         !builder.data_dir().exists(),
         "a refused start leaves nothing"
