@@ -13,7 +13,7 @@ use crate::domain::message::{
     Sender, TurnFailure, TurnState, check_attachment_count, check_attachments, check_content,
 };
 use crate::domain::session::Session;
-use crate::domain::time::{TimeScale, Timestamp};
+use crate::domain::time::{Millis, TimeScale, Timestamp};
 use crate::domain::timeout::LONGEST_TIMEOUT_MINUTES;
 use crate::domain::turn::{MAX_ERROR_CHARS, MAX_OPEN_TURNS, MAX_SUBMITTED_BYTES, OpenTurn};
 use crate::domain::waiting::SubmittedError;
@@ -29,6 +29,9 @@ const MAX_CODE_BYTES: usize = 64;
 
 /// The longest id of a session on another server, in bytes.
 const MAX_REMOTE_BYTES: usize = 201;
+
+/// How far the clock of the exporting server may be ahead.
+const MAX_SKEW: Millis = Millis(24 * 60 * 60 * 1000);
 
 /// Turns are queued after the last one, so positions stay far below this.
 const MAX_POSITION: u32 = u32::MAX / 2;
@@ -60,6 +63,7 @@ fn check(item: &Item, open_turns: &mut usize, now: Timestamp) -> Result<(), Stri
             if *open_turns > MAX_OPEN_TURNS {
                 return Err(format!("a session has at most {MAX_OPEN_TURNS} open turns"));
             }
+            not_in_future("createdAt", archived.message.created_at, now)?;
             message(archived)
         }
         Item::Quarantined(_) | Item::Deleted(_) => Ok(()),
@@ -69,6 +73,7 @@ fn check(item: &Item, open_turns: &mut usize, now: Timestamp) -> Result<(), Stri
 fn session(archived: &ArchivedSession, now: Timestamp) -> Result<(), String> {
     let session = &archived.session;
     timeouts(session)?;
+    not_in_future("lastActivity", session.last_activity, now)?;
     times(session, now)?;
     if let Some(claim) = &archived.create_key_use
         && claim.created_at > session.expires_at
@@ -84,6 +89,13 @@ fn session(archived: &ArchivedSession, now: Timestamp) -> Result<(), String> {
         ));
     }
     archived.remote_session.as_deref().map_or(Ok(()), remote)
+}
+
+fn not_in_future(name: &str, at: Timestamp, now: Timestamp) -> Result<(), String> {
+    if at > now + MAX_SKEW {
+        return Err(format!("{name} is in the future: {at}"));
+    }
+    Ok(())
 }
 
 fn timeouts(session: &Session) -> Result<(), String> {

@@ -20,7 +20,7 @@ pub(super) fn time(field: &str, text: &str) -> Result<Timestamp, String> {
     chrono::DateTime::parse_from_rfc3339(text)
         .map(|time| Timestamp(time.timestamp_millis()))
         .ok()
-        .filter(|time| time.to_string() == text)
+        .filter(|time| Timestamp::WRITABLE.contains(time) && time.to_string() == text)
         .ok_or_else(|| format!("{field} is not a time like 2024-01-15T10:30:45.123Z"))
 }
 
@@ -63,6 +63,11 @@ fn read<T: DeserializeOwned>(raw: &RawValue, field: &str, kind: &str) -> Result<
     match serde_json::from_str::<T>(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) if error.is_data() => Err(format!("{field} is not a JSON {kind}")),
-        Err(error) => Err(format!("{field}: {}", json::explain(&error))),
+        Err(error) => {
+            let reason = json::explain(&error);
+            // The line of the file is another one.
+            let reason = reason.split(" at line 1 column").next().unwrap_or_default();
+            Err(format!("{field}: {reason}"))
+        }
     }
 }

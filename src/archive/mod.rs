@@ -21,6 +21,7 @@ use self::quarantined::QuarantinedLine;
 use self::session::SessionLine;
 use crate::domain::archive::Item;
 use crate::json;
+use crate::telemetry::shorten;
 
 /// The maximum length of a line in bytes: the largest record, completely escaped.
 pub const MAX_LINE: usize = 8 << 20;
@@ -62,6 +63,11 @@ pub fn line(item: &Item) -> String {
 /// # Errors
 /// A description of what is wrong with the line.
 pub fn parse(line: &str) -> Result<Item, String> {
+    // The reason may quote the line.
+    parse_whole(line).map_err(|reason| shorten(&reason).into_owned())
+}
+
+fn parse_whole(line: &str) -> Result<Item, String> {
     let line = json::well_formed(line.as_bytes());
     let line = line.as_ref();
     json::refuse_reserved_names(line).map_err(|error| explain(&error))?;

@@ -41,6 +41,12 @@ pub(super) fn run(
             path.display()
         );
     }
+    if let Some(path) = source.filter(|path| path.is_dir()) {
+        bail!(
+            "{} is a directory; expected a file with the lines of an export. Nothing was imported",
+            path.display()
+        );
+    }
     if !merges {
         require_empty(config)?;
     }

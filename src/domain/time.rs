@@ -1,7 +1,7 @@
 //! Points in time, spans of time and the time scale.
 
 use std::fmt;
-use std::ops::{Add, Sub};
+use std::ops::{Add, RangeInclusive, Sub};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -19,6 +19,9 @@ impl Timestamp {
     pub const MIN: Self = Self(i64::MIN);
     /// The latest representable instant.
     pub const MAX: Self = Self(i64::MAX);
+    /// The instants that can be written as text: the years from 1 to 9999.
+    pub const WRITABLE: RangeInclusive<Self> =
+        Self(-62_135_596_800_000)..=Self(253_402_300_799_999);
 
     /// Returns the span from `earlier` to `self`; negative if `earlier` is later.
     #[must_use]

@@ -37,7 +37,7 @@ async fn export(server: &Server) -> String {
 }
 
 fn imported(sessions: u64, messages: u64) -> Value {
-    let data = json!({ "sessions": sessions, "messages": messages });
+    let data = json!({ "success": true, "sessions": sessions, "messages": messages });
     json!({ "success": true, "sessions": sessions, "messages": messages, "data": data })
 }
 
@@ -307,6 +307,57 @@ async fn a_value_that_the_api_would_refuse_is_not_imported() {
     }
     // Unchanged, the lines are imported.
     import(&server, lines).await.expect(201);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_again_is_refused() {
+    let source = Server::start().await;
+    let (_, lines) = filled(&source).await;
+    source.stop().await;
+    let server = Server::start().await;
+    server.session().await;
+    let all: Vec<Value> = lines.lines().map(value_of).collect();
+    for (path, earlier, said) in [
+        ("id", &all[4]["id"], "has its id"),
+        ("user/turnId", &all[4]["user"]["turnId"], "has its turnId"),
+        (
+            "user/replyId",
+            &all[4]["user"]["replyId"],
+            "has its replyId",
+        ),
+        ("user/replyId", &all[4]["id"], "has its replyId"),
+    ] {
+        let edited = with_edited(&lines, 7, |line| set(line, path, earlier.clone()));
+        assert_wrong(&server, &edited, 7, said).await;
+    }
+    for (number, path, time, said) in [
+        (
+            2,
+            "createdAt",
+            "0000-12-31T23:59:59.999Z",
+            "is not a time like",
+        ),
+        (
+            8,
+            "createdAt",
+            "9999-12-31T23:59:59.998Z",
+            "is in the future",
+        ),
+        (
+            4,
+            "lastActivity",
+            "2027-01-01T00:00:00.000Z",
+            "is in the future",
+        ),
+    ] {
+        let edited = with_edited(&lines, number, |line| set(line, path, time.into()));
+        assert_wrong(&server, &edited, number, said).await;
+    }
+    let long = format!("{{\"type\":\"session\",\"{}\":1}}", "x".repeat(1_000_000));
+    let error = import(&server, long).await;
+    let reason = error.invalid("InvalidBodyError")["reason"].to_string();
+    assert!(reason.len() < 500, "{reason}");
     server.stop().await;
 }
 

@@ -19,6 +19,7 @@ pub(in crate::api) struct ImportAnswer {
 /// The same fields, for clients that unwrap `data`.
 #[derive(ToSchema, Serialize)]
 struct ImportData {
+    success: bool,
     sessions: u64,
     messages: u64,
 }
@@ -32,7 +33,11 @@ impl ImportAnswer {
             success: true,
             sessions,
             messages,
-            data: ImportData { sessions, messages },
+            data: ImportData {
+                success: true,
+                sessions,
+                messages,
+            },
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The messages of a session.
 
-use std::ops::{Bound, RangeInclusive};
+use std::ops::Bound;
 
 use super::cursor::CurrentSession;
 use super::seek::{guarded, is_local, next_readable};
@@ -13,10 +13,6 @@ use crate::store::error::{ReadError, ReadResult};
 use crate::store::quarantine::location::RecordLocation;
 use crate::store::read::reader::Reader;
 use crate::store::schema::record;
-
-/// The times that can be written as text: the years from 1 to 9999.
-const TIMES: RangeInclusive<Timestamp> =
-    Timestamp(-62_135_596_800_000)..=Timestamp(253_402_300_799_999);
 
 impl Slice<'_> {
     /// Adds the session's next messages; returns where to continue, none at its end.
@@ -63,7 +59,7 @@ impl Slice<'_> {
             let (key, bytes) = row?;
             let (owner, at) = key.value();
             let at = Timestamp(at);
-            if owner == raw && at > current.after && TIMES.contains(&at) {
+            if owner == raw && at > current.after && Timestamp::WRITABLE.contains(&at) {
                 current.after = at;
                 self.message(current, at, bytes.value());
             } else {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::conflicts::{ClaimOutcome, claim_outcome};
 use crate::domain::archive::{ArchivedKey, ArchivedMessage, ArchivedSession, Item, Quarantined};
-use crate::domain::id::{MessageId, SessionId};
+use crate::domain::id::{MessageId, SessionId, TurnId};
 use crate::domain::message::{Message, Role, TurnState};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::OpenTurn;
@@ -43,12 +43,46 @@ struct CurrentSession {
     /// Whether its own record is quarantined.
     is_lost: bool,
     last_message: Timestamp,
+    ids: MessageIds,
     positions: HashSet<u32>,
     /// The messages whose turns are open and have no position.
     unplaced: Vec<Timestamp>,
     /// The replies that must follow.
     replies: HashMap<Timestamp, AwaitedReply>,
     quarantined_messages: HashSet<String>,
+}
+
+/// The ids in a session, none of which is there twice.
+#[derive(Default)]
+struct MessageIds {
+    messages: HashSet<MessageId>,
+    turns: HashSet<TurnId>,
+    /// Reserved for the replies to the messages.
+    replies: HashSet<MessageId>,
+}
+
+impl MessageIds {
+    fn add(&mut self, message: &Message) -> Result<(), &'static str> {
+        if !self.messages.insert(message.id) {
+            return Err("another message of the session has its id");
+        }
+        let Role::User {
+            turn_id, reply_id, ..
+        } = &message.role
+        else {
+            return Ok(());
+        };
+        if self.replies.contains(&message.id) {
+            return Err("its id is the replyId of another message of the session");
+        }
+        if !self.turns.insert(*turn_id) {
+            return Err("another message of the session has its turnId");
+        }
+        if self.messages.contains(reply_id) || !self.replies.insert(*reply_id) {
+            return Err("another message of the session has its replyId");
+        }
+        Ok(())
+    }
 }
 
 /// A reply that must follow.
@@ -218,6 +252,7 @@ impl Importer {
             id,
             is_lost,
             last_message: Timestamp::MIN,
+            ids: MessageIds::default(),
             positions: HashSet::new(),
             unplaced: Vec::new(),
             replies: HashMap::new(),
@@ -250,6 +285,9 @@ impl Importer {
             return invalid(number, "it is not later than the message before it");
         }
         current.last_message = at;
+        if let Err(reason) = current.ids.add(&message) {
+            return invalid(number, reason);
+        }
         match txn.put_message(&message) {
             Err(CommandError::Record(error)) => return invalid(number, &error.to_string()),
             other => other?,
