@@ -13,47 +13,49 @@ export type Metadata = Record<string, unknown>;
 
 export interface ClientOptions {
   /** The address of the server, such as `https://chat.example`; in a page the default is its own. */
-  baseUrl?: string;
+  baseUrl?: string | undefined;
   /** A token, or a function that returns one. */
   token?: Token;
   /** Further headers of each request. */
-  headers?: Record<string, string>;
+  headers?: Record<string, string> | undefined;
   /** How often a call is repeated at most (default 6, which takes some 10 s). */
-  retries?: number;
+  retries?: number | undefined;
   /** Used in the place of the global `fetch`. */
-  fetch?: typeof globalThis.fetch;
+  fetch?: typeof globalThis.fetch | undefined;
 }
 
 /**
  * A token, or a function that returns one. What the function returns is used until the server
  * responds with 401; then it is called once more with the token that was refused. It may return
- * nothing. If it throws, the call is repeated like one that did not reach the server.
+ * nothing. If it throws, the call is repeated like one that did not reach the server; calls at the
+ * same time share the failure. A token that cannot be sent, such as one with a line break, fails with
+ * `UNAUTHORIZED` and the status 0.
  */
 export type Token = string | undefined | ((refused?: string) => string | null | undefined | Promise<string | null | undefined>);
 
 export interface CallOptions {
-  /** Stops the call, which then throws the signal's reason. */
-  signal?: AbortSignal;
+  /** Stops the call, which then throws the signal's reason. There is no time limit without `AbortSignal.timeout(…)`. */
+  signal?: AbortSignal | undefined;
   /** How often this call is repeated at most. */
-  retries?: number;
+  retries?: number | undefined;
   /** Called before each repeat, with the error of the attempt before. */
-  onRetry?: (error: SessiondError) => void;
+  onRetry?: ((error: SessiondError) => void) | undefined;
 }
 
 export interface KeyedOptions extends CallOptions {
   /** The key by which the server recognises a repeat: 1–255 visible ASCII characters. By default it is random. */
-  key?: string;
+  key?: string | undefined;
 }
 
 export interface RequestOptions extends KeyedOptions {
   /** Sent as JSON; strings, blobs and bytes are sent as they are. */
   body?: unknown;
-  query?: Record<string, Time | boolean | null | undefined>;
-  headers?: Record<string, string>;
+  query?: Record<string, Time | boolean | null | undefined> | undefined;
+  headers?: Record<string, string> | undefined;
   /** The type that the response must have. */
-  accept?: string;
+  accept?: string | undefined;
   /** Whether a call may be repeated when its outcome is unknown. By default: a GET, and one with a `key`. */
-  idempotent?: boolean;
+  idempotent?: boolean | undefined;
 }
 
 /** A failed call, or a reply that failed. `message` is for people. */
@@ -113,20 +115,20 @@ export interface Session {
 export interface NewSession {
   agentId: string;
   userId: string;
-  metadata?: Metadata;
-  timeoutConfig?: Partial<TimeoutConfig>;
+  metadata?: Metadata | undefined;
+  timeoutConfig?: Partial<TimeoutConfig> | undefined;
   /** Begins with a copy of another session's messages. */
-  continueFrom?: { sessionId: string; upToMessageId?: string };
+  continueFrom?: { sessionId: string; upToMessageId?: string | undefined } | undefined;
 }
 
 export interface SessionQuery {
-  limit?: number;
-  cursor?: string;
-  agentId?: string;
-  userId?: string;
-  status?: 'active' | 'expired' | 'all';
-  q?: string;
-  include?: 'lastMessage';
+  limit?: number | undefined;
+  cursor?: string | undefined;
+  agentId?: string | undefined;
+  userId?: string | undefined;
+  status?: 'active' | 'expired' | 'all' | undefined;
+  q?: string | undefined;
+  include?: 'lastMessage' | undefined;
 }
 
 export interface SessionPage {
@@ -177,10 +179,10 @@ export interface Message {
 
 export interface MessageQuery {
   /** 1–100; 50 by default. */
-  limit?: number;
+  limit?: number | undefined;
   /** Both are exclusive. */
-  before?: Time;
-  after?: Time;
+  before?: Time | undefined;
+  after?: Time | undefined;
 }
 
 export interface MessagePage {
@@ -192,10 +194,10 @@ export interface MessagePage {
 
 export interface NewMessage {
   content: string;
-  metadata?: Metadata;
-  attachments?: Attachment[];
+  metadata?: Metadata | undefined;
+  attachments?: Attachment[] | undefined;
   /** The key of the message; by default it is random. */
-  clientMessageId?: string;
+  clientMessageId?: string | undefined;
 }
 
 export interface UserMessage {
@@ -322,21 +324,21 @@ export type SessionEvent =
 
 export interface EventsOptions {
   /** Begins with the stored messages after this: the `id` of an event, or the time of a message. */
-  after?: Time;
+  after?: Time | undefined;
   /** Ends the iteration. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 export interface MessageSearch {
-  query?: string;
-  channelId?: string;
-  authorId?: string;
-  from?: string | number;
-  to?: string | number;
-  userId?: string;
-  agentId?: string;
-  limit?: number;
-  cursor?: string;
+  query?: string | undefined;
+  channelId?: string | undefined;
+  authorId?: string | undefined;
+  from?: string | number | undefined;
+  to?: string | number | undefined;
+  userId?: string | undefined;
+  agentId?: string | undefined;
+  limit?: number | undefined;
+  cursor?: string | undefined;
 }
 
 export interface FoundMessage extends Message {
@@ -357,15 +359,15 @@ export interface SearchPage {
 export interface Submission {
   channel_id: string;
   author_id: string;
-  content?: string;
-  error?: { message: string };
-  turnId?: string;
-  in_reply_to_message_id?: string;
-  messageId?: string;
-  metadata?: Metadata;
-  sessionMetadata?: Metadata;
-  attachments?: Attachment[];
-  raw_message?: { thought?: string; actions?: string[] };
+  content?: string | undefined;
+  error?: { message: string } | undefined;
+  turnId?: string | undefined;
+  in_reply_to_message_id?: string | undefined;
+  messageId?: string | undefined;
+  metadata?: Metadata | undefined;
+  sessionMetadata?: Metadata | undefined;
+  attachments?: Attachment[] | undefined;
+  raw_message?: { thought?: string; actions?: string[] } | undefined;
 }
 
 export interface Agent {
@@ -429,7 +431,7 @@ export class SessiondClient {
   /** Sends a message, and waits for the reply. */
   send(id: string, body: NewMessage & { transport: 'http' }, options?: KeyedOptions): Promise<Sent & { agentResponse: AgentResponse }>;
   /** Sends a message. The reply comes with the events of the session. */
-  send(id: string, body: NewMessage & { transport?: 'websocket' }, options?: KeyedOptions): Promise<Sent>;
+  send(id: string, body: NewMessage & { transport?: 'websocket' | undefined }, options?: KeyedOptions): Promise<Sent>;
 
   /**
    * Sends a message when the iteration begins, and yields the reply as it is written. After a lost
@@ -448,7 +450,7 @@ export class SessiondClient {
   /** Like `messages`, also after the session has expired. For administrators and the session's user. */
   transcript(id: string, query?: MessageQuery, options?: CallOptions): Promise<MessagePage>;
   /** Stops the reply to a message, or all replies of a session. What was already said is stored, unless `keepPartial` is false. */
-  cancel(id: string, body?: { messageId?: string; keepPartial?: boolean }, options?: CallOptions): Promise<{ cancelled: string[] }>;
+  cancel(id: string, body?: { messageId?: string | undefined; keepPartial?: boolean | undefined }, options?: CallOptions): Promise<{ cancelled: string[] }>;
   search(body?: MessageSearch, options?: CallOptions): Promise<SearchPage>;
   /** Submits the reply of an agent that runs elsewhere. */
   submit(body: Submission, options?: KeyedOptions): Promise<any>;

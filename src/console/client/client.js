@@ -20,6 +20,9 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 
 const RETRIES = 6;
 
+/** Shorter than each pause: calls share the failure of the token function for this long. In milliseconds. */
+const SHARED = 100;
+
 /** The status of a failure that a stream reports after its own status. */
 const STATUS_OF = {
   AGENT_ERROR: 502, AGENT_TIMEOUT: 504, SERVICE_UNAVAILABLE: 503,
@@ -30,11 +33,11 @@ const STATUS_OF = {
 const LASTING = ['refused', 'too_long', 'misconfigured', 'cancelled', 'expired'];
 
 export class SessiondError extends Error {
-  constructor(message, { status = 0, code = '', details = {}, cause, ...rest } = {}) {
+  constructor(message, { status = 0, code, details, cause, ...rest } = {}) {
     super(message, cause && { cause });
     Object.assign(this, {
-      name: 'SessiondError', status, code, details,
-      reason: details.reason, retryable: false, requestId: undefined, retryAfter: undefined, body: undefined, ...rest,
+      name: 'SessiondError', status, code: code ?? '', details: details ?? {},
+      reason: details?.reason, retryable: false, requestId: undefined, retryAfter: undefined, body: undefined, ...rest,
     });
   }
 }
@@ -80,7 +83,7 @@ export class SessiondClient {
   }
 
   createSession(body, options) {
-    return this.#json('POST', SESSIONS, { key: newKey(), ...options, body });
+    return this.#json('POST', SESSIONS, { ...options, key: options?.key ?? newKey(), body });
   }
 
   getSession(id, options) {
@@ -157,7 +160,7 @@ export class SessiondClient {
         }
         throw lost(true);
       } catch (error) {
-        if (attempt >= retries || !isRepeated(error)) throw error;
+        if (attempt >= retries || !(isRepeated(error) || (sent && isForeign(error)))) throw error;
         onRetry?.(error);
         await pause(attempt, error, signal);
       }
@@ -168,6 +171,7 @@ export class SessiondClient {
   async *events(id, { after, signal } = {}) {
     const texts = new Map();
     let last = after === undefined ? undefined : eventId(after);
+    let isConnected = false;
     let isExpired = false;
     for (let attempt = 0; !signal?.aborted; attempt += 1) {
       let error;
@@ -175,6 +179,7 @@ export class SessiondClient {
         const headers = last === undefined ? {} : { 'Last-Event-ID': last };
         for await (const event of this.#read('GET', `${session(id)}/events`, { headers, signal })) {
           attempt = 0;
+          isConnected = true;
           last = event.id ?? last;
           isExpired ||= event.type === 'sessionExpired';
           follow(texts, event);
@@ -186,7 +191,7 @@ export class SessiondClient {
         error = failure;
       }
       if (isExpired || signal?.aborted) return;
-      if (!isTransient(error)) throw error;
+      if (!isTransient(error) && !(isConnected && isForeign(error))) throw error;
       yield { type: 'disconnected', data: { error }, id: undefined };
       await pause(attempt, error, signal, Infinity).catch(() => {});
     }
@@ -227,7 +232,7 @@ export class SessiondClient {
 
   async health(options) {
     try {
-      return await this.#json('GET', `${SESSIONS}/health`, { retries: 0, ...options });
+      return await this.#json('GET', `${SESSIONS}/health`, { ...options, retries: options?.retries ?? 0 });
     } catch (error) {
       // An unhealthy server reports its health as an error.
       if (error.status === 503 && error.body?.status) return error.body;
@@ -250,11 +255,11 @@ export class SessiondClient {
     const init = { method, headers, signal, body: isRaw ? body : JSON.stringify(body) };
     const url = this.#base + path + search(options.query);
 
-    let bearer = await this.#bearer();
+    let bearer = await unlessAborted(() => this.#bearer(), signal);
     let response = await this.#send(url, init, bearer, isSafe);
     if (response.status === 401 && typeof this.#token === 'function') {
       const refused = bearer;
-      bearer = await this.#bearer(refused);
+      bearer = await unlessAborted(() => this.#bearer(refused), signal);
       if (bearer && bearer !== refused) {
         response.body?.cancel().catch(() => {});
         response = await this.#send(url, init, bearer, isSafe);
@@ -280,7 +285,13 @@ export class SessiondClient {
   }
 
   async #send(url, init, bearer, isSafe) {
-    if (bearer) init.headers.set('Authorization', `Bearer ${bearer}`);
+    try {
+      if (bearer) init.headers.set('Authorization', `Bearer ${bearer}`);
+    } catch {
+      this.#asked = undefined;
+      // The cause would show the token.
+      throw new SessiondError('The token has characters that are not allowed in a header', { code: 'UNAUTHORIZED' });
+    }
     try {
       return await (this.#fetch ?? globalThis.fetch)(url, init);
     } catch (cause) {
@@ -292,21 +303,27 @@ export class SessiondClient {
   /** Returns the token, asking for another one if it is the one that was refused. */
   async #bearer(refused) {
     if (typeof this.#token !== 'function') return this.#token;
-    try {
-      const asked = this.#asked;
-      if (asked && (refused === undefined || (await asked) !== refused)) return await asked;
-      // Calls that fail at the same time ask once.
-      if (this.#asked === asked) this.#asked = this.#ask(refused);
-      return await this.#asked;
-    } catch (cause) {
-      this.#asked = undefined;
-      const message = `The token function failed: ${cause?.message ?? cause}`;
-      throw new SessiondError(message, { code: 'TOKEN_UNAVAILABLE', retryable: true, cause });
+    const asked = this.#asked;
+    if (asked && (refused === undefined || (await asked) !== refused)) return asked;
+    // Calls that fail at the same time ask once.
+    if (this.#asked === asked) {
+      const asking = this.#ask(refused);
+      const forget = () => {
+        if (this.#asked === asking) this.#asked = undefined;
+      };
+      asking.catch(() => setTimeout(forget, SHARED));
+      this.#asked = asking;
     }
+    return this.#asked ?? this.#bearer();
   }
 
   async #ask(refused) {
-    return (await this.#token(refused)) ?? '';
+    try {
+      return (await this.#token(refused)) ?? '';
+    } catch (cause) {
+      const message = `The token function failed: ${cause?.message ?? cause}`;
+      throw new SessiondError(message, { code: 'TOKEN_UNAVAILABLE', retryable: true, cause });
+    }
   }
 
   /** Yields the events of one connection. */
@@ -335,8 +352,8 @@ export class SessiondClient {
         signal?.throwIfAborted();
         if (done) return;
         text += decoder.decode(value, { stream: true });
-        for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) {
-          const event = eventOf(text.slice(0, end));
+        for (let end; (end = /\r?\n\r?\n/.exec(text)); text = text.slice(end.index + end[0].length)) {
+          const event = eventOf(text.slice(0, end.index));
           if (event) yield event;
           signal?.throwIfAborted();
         }
@@ -431,8 +448,9 @@ function follow(texts, { type, data }) {
 function eventOf(block) {
   const event = { type: 'message', data: undefined, id: undefined };
   const data = [];
-  for (const line of block.split('\n')) {
-    const [, field, value] = /^([^:]*):? ?(.*)$/.exec(line) ?? [];
+  for (const line of block.split(/\r?\n/)) {
+    // JSON may contain U+2028 and U+2029, which are line ends to a `.` without the flag.
+    const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
     if (field === 'event') event.type = value;
     else if (field === 'id') event.id = value;
     else if (field === 'data') data.push(value);
@@ -483,9 +501,17 @@ const isAgentFailure = ({ code, reason }) => (code === 'AGENT_ERROR' || code ===
 /** Whether a call is repeated by itself. A failed reply is not: the agent would reply again. */
 const isRepeated = (error) => error instanceof SessiondError && error.retryable && !isAgentFailure(error);
 
+/** Whether something other than the server has responded, such as a proxy with a page of its own. */
+const isForeign = (error) => error?.code === 'INVALID_RESPONSE';
+
+/** How much shorter the pauses after an error are. Calls that share an error are repeated together. */
+const jitters = new WeakMap();
+
 /** Waits before the next attempt. Throws `error` if the server wants to be left alone for longer. */
 async function pause(attempt, error, signal, longest = LONGEST_WAIT) {
-  const growing = Math.min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE) * (0.5 + Math.random() / 2);
+  const jitter = jitters.get(error) ?? 0.5 + Math.random() / 2;
+  jitters.set(error, jitter);
+  const growing = Math.min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE) * jitter;
   const time = Math.max(growing, (error.retryAfter ?? 0) * 1000);
   if (time > longest) throw error;
   signal?.throwIfAborted();
@@ -499,6 +525,18 @@ async function pause(attempt, error, signal, longest = LONGEST_WAIT) {
       resolve();
     }, Math.min(time, LONGEST_TIMER));
     signal?.addEventListener('abort', stop, { once: true });
+  });
+}
+
+/** Waits for a promise until `signal` is aborted. Others may still wait for it. */
+async function unlessAborted(start, signal) {
+  signal?.throwIfAborted();
+  const promise = start();
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
   });
 }
 

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { ELIZA, Events, Gate, OPTIONS, PERSON, STORYTELLER, Server, Storyteller, jwt, load, until } from './servers.mjs';
 
@@ -165,6 +166,47 @@ test('the events of a session', OPTIONS, async () => {
   for (const one of [events, late, ...joined]) assert.equal(await one.ended, undefined, 'an abort is not an error');
 });
 
+test('line separators in a text are a part of it', OPTIONS, async () => {
+  const text = 'One.\u2028Two.\u2029Three.\u0085Four.\r\nFive.';
+  const { sessionId } = await create({ agentId: STORYTELLER });
+  const events = new Events(client.events(sessionId));
+  await events.get('state');
+  const reply = new Events(client.stream(sessionId, { content: text }));
+  const call = await agent.next(sessionId);
+  call.say(text);
+  await reply.get('chunk');
+  call.done(text);
+  assert.equal(await reply.ended, undefined);
+  assert.equal(reply.of('user_message')[0].content, text);
+  assert.equal(reply.of('chunk').at(-1).text, text);
+  assert.equal(reply.of('done')[0].text, text);
+  await events.get('messageBroadcast', 2);
+  assert.deepEqual(events.of('messageBroadcast').map((message) => message.text), [text, text]);
+  assert.equal(events.of('messageStreamChunk').at(-1).text, text);
+  await client.deleteSession(sessionId);
+  await events.ended;
+});
+
+test('an event stream may end its lines with CR LF, and be split anywhere', OPTIONS, async () => {
+  const lines = [': comment', '', 'event: messageBroadcast', 'id: 7', 'data: {"text":"a\u2028 b",', 'data:"id":"x"}', '', 'event:channelDeleted', 'data: {}', '', ''];
+  for (const end of ['\n', '\r\n']) {
+    const bytes = new TextEncoder().encode(lines.join(end));
+    for (const size of [1, 2, 7, bytes.length]) {
+      const body = new ReadableStream({
+        start(controller) {
+          for (let at = 0; at < bytes.length; at += size) controller.enqueue(bytes.slice(at, at + size));
+        },
+      });
+      const fetch = async () => new Response(body, { headers: { 'Content-Type': 'text/event-stream' } });
+      const events = new Events(new library.SessiondClient({ baseUrl: server.url, fetch }).events('id'));
+      assert.equal(await events.ended, undefined);
+      assert.deepEqual(events.all, [
+        { type: 'messageBroadcast', data: { text: 'a\u2028 b', id: 'x' }, id: '7' }, { type: 'channelDeleted', data: {}, id: undefined },
+      ]);
+    }
+  }
+});
+
 test('nothing comes after an abort', OPTIONS, async () => {
   const { sessionId } = await create();
   await client.send(sessionId, { content: 'Hello.', transport: 'http' });
@@ -213,6 +255,16 @@ test('errors say what is wrong and whether to repeat', OPTIONS, async () => {
     assert.equal(error.body.code, code);
   }
   await assert.rejects(client.send(sessionId, { content: 'x', transport: 'sse' }), TypeError);
+});
+
+test('an error without details, or without a code, is an error of this kind, too', OPTIONS, async () => {
+  const bodies = [{ code: 'FORBIDDEN', error: { message: 'No.' }, details: null }, { details: null }, { code: null, error: null }, null];
+  for (const body of bodies) {
+    const fetch = async () => Response.json(body, { status: 403 });
+    const error = await errorOf(new library.SessiondClient({ baseUrl: server.url, fetch }).me());
+    assert.ok(error instanceof library.SessiondError, String(error));
+    assert.deepEqual([error.status, error.code, error.details, error.reason], [403, body?.code ?? '', {}, undefined]);
+  }
 });
 
 test('a reply that fails is an error, with the message that was stored', OPTIONS, async () => {
@@ -280,6 +332,50 @@ test('every call can be aborted', OPTIONS, async () => {
   assert.equal(await errorOf(client.me({ signal: AbortSignal.abort(reason) })), reason);
   assert.equal(await new Events(client.stream(sessionId, { content: 'x' }, { signal: stop.signal })).ended, reason);
   await client.cancel(sessionId);
+});
+
+test('a call that waits for its token can be aborted', OPTIONS, async () => {
+  const { sessionId } = await create();
+  const reason = new Error('enough');
+  let calls = 0;
+  let release;
+  const token = () => {
+    calls += 1;
+    return new Promise((resolve) => (release = resolve));
+  };
+  const user = new library.SessiondClient({ baseUrl: server.url, token });
+  const aborted = AbortSignal.abort(reason);
+  assert.equal(await errorOf(user.me({ signal: aborted })), reason);
+  assert.equal(await new Events(user.stream(sessionId, { content: 'x' }, { signal: aborted })).ended, reason);
+  assert.equal(await new Events(user.events(sessionId, { signal: aborted })).ended, undefined);
+  assert.equal(calls, 0, 'an aborted call needs no token');
+
+  const stop = new AbortController();
+  const { signal } = stop;
+  const waiting = [
+    errorOf(user.send(sessionId, { content: 'One.' }, { signal })),
+    new Events(user.stream(sessionId, { content: 'Two.' }, { signal })).ended,
+    new Events(user.events(sessionId, { signal })).ended,
+  ];
+  const undisturbed = user.me();
+  const timed = errorOf(user.me({ signal: AbortSignal.timeout(10) }));
+  await until(() => calls, 'the token is asked for');
+  assert.equal((await timed).name, 'TimeoutError');
+  stop.abort(reason);
+  assert.deepEqual(await Promise.all(waiting), [reason, reason, undefined]);
+  release('a token');
+  assert.deepEqual(await undisturbed, { role: 'anonymous' });
+  assert.equal(calls, 1, 'the other calls share the token');
+  assert.deepEqual((await client.messages(sessionId)).messages, []);
+
+  // The second call of the function, after a refused token.
+  let first = true;
+  const again = new library.SessiondClient({ baseUrl: guarded.url, token: () => (first ? ((first = false), 'wrong') : token()) });
+  const second = new AbortController();
+  const refused = errorOf(again.me({ signal: second.signal }));
+  await until(() => calls === 2, 'the token is asked for again');
+  second.abort(reason);
+  assert.equal(await refused, reason);
 });
 
 test('a page leaves a stream without ending the reply', OPTIONS, async () => {
@@ -369,6 +465,43 @@ test('a token function that fails is called again', OPTIONS, async () => {
   const error = await errorOf(user.me({ retries: 0 }));
   assert.deepEqual([error.code, error.status, error.retryable], ['TOKEN_UNAVAILABLE', 0, true]);
   assert.match(error.message, /no network/);
+});
+
+test('calls at the same time share the failures of a token function', OPTIONS, async () => {
+  for (const isSlow of [false, true]) {
+    let calls = 0;
+    const token = () => {
+      calls += 1;
+      if (!isSlow) throw new Error('no network');
+      return sleep(30).then(() => Promise.reject(new Error('no network')));
+    };
+    const user = new library.SessiondClient({ baseUrl: guarded.url, token });
+    const failing = Array.from({ length: 60 }, () => errorOf(user.me({ retries: 2 })));
+    for (const { code } of await Promise.all(failing)) assert.equal(code, 'TOKEN_UNAVAILABLE');
+    assert.ok(calls >= 3 && calls <= 4, `${calls} calls`);
+    await sleep(150);
+    const before = calls;
+    await errorOf(user.me({ retries: 0 }));
+    assert.equal(calls, before + 1, 'a later call does not share them');
+  }
+});
+
+test('a token that cannot be sent is an error that does not show it', OPTIONS, async () => {
+  for (const bad of ['secret\nsecret', 'secret\u0000', 'secretß→']) {
+    for (const token of [bad, async () => bad]) {
+      const user = new library.SessiondClient({ baseUrl: guarded.url, token });
+      const events = new Events(user.events(randomUUID()));
+      for (const error of [await errorOf(user.me()), await errorOf(user.stream('id', { content: 'x' }).next()), await events.ended]) {
+        assert.ok(error instanceof library.SessiondError, String(error));
+        assert.deepEqual([error.code, error.status, error.retryable], ['UNAUTHORIZED', 0, false]);
+        assert.ok(!`${error.stack}${error.cause}`.includes('secret'));
+      }
+    }
+  }
+  const tokens = ['two\nlines', 'the-administrator'];
+  const user = new library.SessiondClient({ baseUrl: guarded.url, token: () => tokens.shift() });
+  await errorOf(user.me());
+  assert.deepEqual(await user.me(), { role: 'admin' }, 'the next call asks for another token');
 });
 
 test('to other users a session does not exist, and administrators’ calls are forbidden', OPTIONS, async () => {

@@ -54,7 +54,8 @@ test('a session whose creation was not answered is created once', OPTIONS, async
   const userId = randomUUID();
   gate.next = ['drop', 'drop'];
   const retries = [];
-  const { sessionId } = await client.createSession({ agentId: ELIZA, userId }, { onRetry: ({ code }) => retries.push(code) });
+  const options = { key: undefined, retries: undefined, onRetry: ({ code }) => retries.push(code) };
+  const { sessionId } = await client.createSession({ agentId: ELIZA, userId }, options);
   assert.deepEqual(retries, ['UNREACHABLE', 'UNREACHABLE']);
   const { sessions } = await direct.listSessions({ userId });
   assert.deepEqual(sessions.map((session) => session.sessionId), [sessionId]);
@@ -304,6 +305,32 @@ test('each stored message comes once, across cuts and restarts', OPTIONS, async 
   stop.abort();
   assert.equal(await events.ended, undefined);
   assert.deepEqual(events.of('messageBroadcast').map(({ text }) => text), await contents(sessionId));
+});
+
+test('a proxy that answers a reconnect with a page of its own is not the end', OPTIONS, async () => {
+  const { sessionId } = await create(STORYTELLER);
+  const page = { status: 200, headers: { 'Content-Type': 'text/html' }, body: '<h1>Please wait</h1>' };
+  const events = new Events(client.events(sessionId));
+  await events.get('state');
+  const { reply, call } = await begun(sessionId, 'Tell me a story.');
+  gate.next = Array(4).fill(page);
+  gate.cut();
+  call.done('Once upon a time.');
+  assert.equal(await reply.ended, undefined);
+  assert.equal(shown(reply), 'Once upon a time.');
+  await events.get('state', 2);
+  await events.get('messageBroadcast', 2);
+  assert.ok(events.of('disconnected').some(({ error }) => error.code === 'INVALID_RESPONSE'));
+  await direct.deleteSession(sessionId);
+  assert.equal(await events.ended, undefined);
+
+  // A client that was never connected probably has the wrong address.
+  const { sessionId: other } = await create();
+  for (const start of [() => client.events(other), () => client.stream(other, { content: 'Hello.' })]) {
+    gate.next = [page];
+    assert.equal((await new Events(start()).ended).code, 'INVALID_RESPONSE');
+  }
+  assert.deepEqual(await contents(other), []);
 });
 
 test('who joins in mid-reply, or again, has its whole text', OPTIONS, async () => {

@@ -26,6 +26,16 @@ const changed: Session[] = [
   await client.updateTimeout(id, { autoRenew: false }), await client.renew(id), await client.heartbeat(id),
 ];
 
+// What is absent may be undefined, also with exactOptionalPropertyTypes.
+const absent = undefined as string | undefined;
+const continueFrom = absent === undefined ? undefined : { sessionId: absent, upToMessageId: absent };
+await client.createSession({ agentId: 'a', userId: 'u', metadata: undefined, continueFrom }, { key: absent, signal: undefined });
+await client.search({ query: absent, cursor: absent });
+await client.listSessions({ cursor: absent, q: absent });
+await client.messages(id, { before: absent, limit: undefined });
+await client.send(id, { content: 'x', clientMessageId: absent }, { retries: undefined, onRetry: undefined });
+await client.cancel(id, { messageId: absent });
+
 const waited = await client.send(id, { content: 'x', transport: 'http', attachments: [{ type: 'image/png', url: 'data:', alt: 'a' }] }, { key: 'k' });
 const words: string = waited.agentResponse.text + waited.userMessage.content;
 const renewed: boolean = (await client.send(id, { content: 'x', clientMessageId: 'k' })).sessionStatus.wasRenewed;
