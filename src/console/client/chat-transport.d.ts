@@ -4,7 +4,7 @@
  * Conversations of sessiond only grow. `sendMessage` sends the last message; the server has the ones
  * before. `regenerate` opens a reply that has failed again; where there is a reply, it continues the
  * conversation up to the reply before, in a new session, which is then the chat's. So does sending
- * an edited message. `stop` ends the reply, and what was already said is stored.
+ * an edited message. `stop` ends the reply, and what was already said is stored as the reply.
  */
 
 import type { ChatTransport, UIMessage } from 'ai';
@@ -13,9 +13,9 @@ import type { Message, Session, SessiondClient } from './client.js';
 export interface SessiondChatTransportOptions {
   client: SessiondClient;
   /** Returns the id of the session of a chat, once for each chat. By default the chat's id is the session's. */
-  session?: (chatId: string) => string | Promise<string>;
+  session?: ((chatId: string) => string | Promise<string>) | undefined;
   /** Called when a chat is continued in a new session. */
-  onSession?: (chatId: string, session: Session) => void | Promise<void>;
+  onSession?: ((chatId: string, session: Session) => void | Promise<void>) | undefined;
 }
 
 /**

@@ -14,8 +14,8 @@ export class SessiondChatTransport {
   #onSession;
   /** The session of each chat, as a promise. */
   #sessions = new Map();
-  /** The messages that have no reply, whose turns are opened again instead of continued elsewhere. */
-  #failed = new Set();
+  /** The turns of messages whose replies have not ended here. Without a reply they are opened again, not continued elsewhere. */
+  #turns = new Map();
   /** The latest reconnect of each chat. */
   #reconnects = new Map();
 
@@ -31,23 +31,24 @@ export class SessiondChatTransport {
     let sessionId = await this.#sessionOf(chatId);
     // With a `messageId`, a message that was sent before is edited, or its reply regenerated.
     const isAnother = trigger === 'regenerate-message' || messageId !== undefined;
-    if (isAnother && !(trigger === 'regenerate-message' && this.#failed.has(message.id))) {
+    if (isAnother && !(trigger === 'regenerate-message' && (await this.#hasFailed(message.id, abortSignal)))) {
       sessionId = await this.#branch(chatId, sessionId, messages, abortSignal);
     }
     const sent = { ...fieldsOf(message), ...metadataOf(message, metadata), clientMessageId: message.id };
     const events = this.#client.stream(sessionId, sent, { signal: abortSignal });
-    this.#failed.add(message.id);
-    let userMessageId;
-    const stop = () => this.#cancel(sessionId, userMessageId);
+    const turn = { sessionId };
+    this.#turns.set(message.id, turn);
+    const stop = () => {
+      turn.stopped = this.#cancel(sessionId, turn.userMessage?.id);
+    };
     abortSignal?.addEventListener('abort', stop, { once: true });
     const onEnd = (isDone) => {
       abortSignal?.removeEventListener('abort', stop);
-      if (isDone) this.#failed.delete(message.id);
+      if (isDone) this.#turns.delete(message.id);
     };
     try {
       // What is refused before the reply begins rejects this call.
-      const { value: userMessage } = await events.next();
-      userMessageId = userMessage.data.id;
+      turn.userMessage = (await events.next()).value.data;
     } catch (error) {
       onEnd(false);
       throw error;
@@ -70,6 +71,16 @@ export class SessiondChatTransport {
     abortSignal?.addEventListener('abort', stop, { once: true });
     const onEnd = () => abortSignal?.removeEventListener('abort', stop);
     return toStream(chunksOf(replyEvents(state, events), onEnd));
+  }
+
+  /** Whether a message was sent and has no reply. What was said before a stop is one. */
+  async #hasFailed(id, signal) {
+    const turn = this.#turns.get(id);
+    await turn?.stopped;
+    if (!turn?.userMessage) return Boolean(turn);
+    const after = Date.parse(turn.userMessage.createdAt) - 1;
+    const { messages } = await this.#client.messages(turn.sessionId, { after, limit: 100 }, { signal });
+    return !messages.some(({ inReplyTo }) => inReplyTo === turn.userMessage.id);
   }
 
   #sessionOf(chatId) {

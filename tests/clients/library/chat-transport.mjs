@@ -178,6 +178,39 @@ export function testWith(AbstractChat) {
     assert.equal(stored.id, last(chat).id);
   });
 
+  test('a stopped reply is regenerated in a session that continues, at once', OPTIONS, async () => {
+    const { chat, branches } = open();
+    const sending = chat.sendMessage({ text: 'Tell me a story.' });
+    const call = await agent.next();
+    call.say('Once upon ');
+    await until(() => textOf(last(chat)) === 'Once upon ', 'the first words are shown');
+    const again = chat.stop().then(() => chat.regenerate());
+    await sending;
+    const next = await agent.next();
+    next.done('Long ago.');
+    await again;
+    assert.deepEqual([chat.status, branches.length], ['ready', 1]);
+    assert.deepEqual(texts(chat), ['Tell me a story.', 'Long ago.']);
+    assert.notEqual(next.body.sessionId, call.body.sessionId);
+    assert.deepEqual(await contents(call.body.sessionId), ['Tell me a story.', 'Once upon ']);
+    assert.deepEqual(await contents(next.body.sessionId), texts(chat));
+  });
+
+  test('a reply that was stopped before its first word is regenerated in its place', OPTIONS, async () => {
+    const { chat, data, branches } = open();
+    const sending = chat.sendMessage({ text: 'Tell me a story.' });
+    const call = await agent.next();
+    call.act({ kind: 'tool', name: 'library', state: 'started' });
+    await until(() => data.length, 'the reply begins');
+    await chat.stop();
+    await Promise.all([sending, call.closed]);
+    const again = chat.regenerate();
+    (await agent.next(call.body.sessionId)).done('Once upon a time.');
+    await again;
+    assert.deepEqual([chat.status, branches.length], ['ready', 0]);
+    assert.deepEqual(await contents(call.body.sessionId), ['Tell me a story.', 'Once upon a time.']);
+  });
+
   test('a reply is regenerated, and a message edited, in a session that continues', OPTIONS, async () => {
     const { chat, branches } = open();
     for (const [text, reply] of [['One.', 'First.'], ['Two.', 'Second.']]) {
