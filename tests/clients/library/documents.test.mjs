@@ -15,6 +15,7 @@ import { ELIZA, OPTIONS, Server, load, start, until } from './servers.mjs';
 
 const run = promisify(execFile);
 const SECRET = 'what-signs-the-tokens-of-these-users';
+const AsyncFunction = (async () => {}).constructor;
 const PAGE = 'http://localhost:8000';
 const document = process.env.SESSIOND_FRONTEND_DOCUMENT;
 assert.ok(document, 'SESSIOND_FRONTEND_DOCUMENT must name the document');
@@ -103,6 +104,23 @@ test('a page calls through the proxy of a development server', OPTIONS, async (t
   const types = [];
   for await (const { type } of user.stream(sessionId, { content: 'Hello.' })) types.push(type);
   assert.deepEqual([types[0], types.at(-1)], ['user_message', 'done']);
+});
+
+test('the page shows no draft of a reply that failed', OPTIONS, async () => {
+  const [program] = blocks('js', 'Events and resuming');
+  const lines = [];
+  const fake = {
+    messages: async () => ({ messages: [] }),
+    send: async () => {},
+    async *events() {
+      yield { type: 'state', data: { partial: { text: 'Once' } } };
+      yield { type: 'messageStreamChunk', data: { text: 'Once upon' } };
+      yield { type: 'messageStreamError', data: { error: 'It failed.', reason: 'unavailable' } };
+    },
+  };
+  const page = new AsyncFunction('client', 'sessionId', 'console', `${program}\nawait listening;\nreturn draft;`);
+  assert.equal(await page(fake, 'id', { log: (...line) => lines.push(line) }), '');
+  assert.deepEqual(lines, [['No reply:', 'It failed.']]);
 });
 
 test('the programs run', OPTIONS, async (t) => {
