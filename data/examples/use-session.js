@@ -32,7 +32,8 @@ function reduce(state, { type, data }) {
 
 export function useSession(client, sessionId) {
   const [state, dispatch] = useReducer(reduce, INITIAL);
-  const sent = useRef(undefined);
+  // `waiting` are the messages that are not stored yet, in order, and `sent` is the latest one that was sent.
+  const outbox = useRef({ waiting: [] });
 
   // Strict mode runs this twice; the first run is aborted before it can show anything.
   useEffect(() => {
@@ -40,33 +41,48 @@ export function useSession(client, sessionId) {
     const { signal } = leaving;
     const show = (type, data) => signal.aborted || dispatch({ type, data });
     async function follow() {
-      const { messages } = await client.messages(sessionId, { limit: 100 }, { signal });
+      // Also waits for a server that cannot be reached yet; `isConnected` is false until then.
+      const { messages } = await client.messages(sessionId, { limit: 100 }, { signal, retries: Infinity });
       show('loaded', messages.toReversed());
       // Begins with what was stored since.
       const events = client.events(sessionId, { after: messages[0]?.createdAt ?? 0, signal });
       for await (const { type, data } of events) show(type, data);
       show('ended');
     }
-    sent.current = undefined;
+    outbox.current = { waiting: [] };
     dispatch({ type: 'reset' });
     if (sessionId) follow().catch((error) => show('failed', error));
     return () => leaving.abort();
   }, [client, sessionId]);
 
-  const deliver = useCallback(async (message) => {
-    sent.current = message;
-    const fail = (data) => sent.current === message && dispatch({ type: 'failed', data });
+  // Sends what waits, one after the other. What failed, but may be sent again, waits for `retry` or the next `send`.
+  const flush = useCallback(async (box) => {
+    const fail = (data) => outbox.current === box && dispatch({ type: 'failed', data });
     fail(null);
-    try {
-      await client.send(sessionId, message);
-    } catch (error) {
-      fail(error);
+    while (box.waiting.length) {
+      [box.sent] = box.waiting;
+      try {
+        await client.send(sessionId, box.sent);
+      } catch (error) {
+        fail(error);
+        if (error.retryable) return;
+      }
+      box.waiting.shift();
     }
   }, [client, sessionId]);
+  const deliver = useCallback((message) => {
+    const box = outbox.current;
+    if (message) box.waiting.push(message);
+    box.sending ??= flush(box).finally(() => (box.sending = undefined));
+    return box.sending;
+  }, [flush]);
 
   // The key makes it safe to send a message again: it is stored once, and a reply that failed begins anew.
   const send = useCallback((content) => deliver({ content, clientMessageId: `${Date.now()}-${Math.random()}` }), [deliver]);
-  const retry = useCallback(async () => sent.current && deliver(sent.current), [deliver]);
+  const retry = useCallback(() => {
+    const { waiting, sent } = outbox.current;
+    return deliver(waiting.length ? undefined : sent);
+  }, [deliver]);
   const stop = useCallback(async () => {
     await client.cancel(sessionId).catch((error) => dispatch({ type: 'failed', data: error }));
   }, [client, sessionId]);

@@ -84,6 +84,12 @@ const showing = (...expected) => until(() => lines().join('|') === expected.join
 const create = async () => (await direct.createSession({ agentId: STORYTELLER, userId: randomUUID() })).sessionId;
 const contents = async (id) => (await direct.messages(id)).messages.map(({ content }) => content).reverse();
 
+/** Returns what the user has written. */
+async function questions(id) {
+  const { messages } = await direct.messages(id);
+  return messages.filter(({ isAgent }) => !isAgent).map(({ content }) => content).reverse();
+}
+
 /** Opens a page on a session with one message and its reply. */
 async function opened() {
   const sessionId = await create();
@@ -219,4 +225,47 @@ test('another session replaces the one before', OPTIONS, async () => {
   open(randomUUID());
   await until(() => chat.error, 'the error is shown');
   assert.deepEqual([chat.error.code, chat.messages], ['SESSION_NOT_FOUND', []]);
+});
+
+test('a page that is opened while the server is away shows the session later', OPTIONS, async () => {
+  const sessionId = await create();
+  await direct.send(sessionId, { content: 'One.' });
+  (await agent.next(sessionId)).done('First.');
+  await until(async () => (await contents(sessionId)).length === 2, 'the reply is stored');
+  let attempts = 0;
+  const away = async (url, init) => {
+    attempts += 1;
+    return attempts > 4 ? fetch(url, init) : new Response('', { status: 503 });
+  };
+  client = new library.SessiondClient({ baseUrl: gate.url, fetch: away, retries: 0 });
+  open(sessionId);
+  await showing('One.', 'First.');
+  await until(() => chat.isConnected, 'the page is connected');
+  assert.equal(chat.error, null);
+});
+
+test('messages that are sent at once are stored in order', OPTIONS, async () => {
+  // The first one reaches the server last, if nothing waits for it.
+  const delayed = async (url, init) => {
+    if (init.body?.includes('Two.')) await new Promise((resolve) => setTimeout(resolve, 300));
+    return fetch(url, init);
+  };
+  client = new library.SessiondClient({ baseUrl: gate.url, fetch: delayed });
+  const sessionId = await opened();
+  await Promise.all(['Two.', 'Three.', 'Four.'].map((content) => chat.send(content)));
+  assert.deepEqual(await questions(sessionId), ['One.', 'Two.', 'Three.', 'Four.']);
+});
+
+test('a message that could not be sent is not lost, and the next one follows it', OPTIONS, async () => {
+  let isAway = true;
+  const refusing = (url, init) => (isAway && init.method === 'POST' ? Promise.resolve(new Response('', { status: 503 })) : fetch(url, init));
+  client = new library.SessiondClient({ baseUrl: gate.url, fetch: refusing, retries: 0 });
+  const sessionId = await opened();
+  await Promise.all([chat.send('Two.'), chat.send('Three.')]);
+  await until(() => chat.error?.retryable, 'the error is shown');
+  isAway = false;
+  await chat.send('Four.');
+  (await agent.next(sessionId)).done('Yes.');
+  assert.deepEqual(await questions(sessionId), ['One.', 'Two.', 'Three.', 'Four.']);
+  assert.equal(chat.error, null);
 });
