@@ -1,6 +1,6 @@
 // The part of an app's back end that mints the tokens with which its pages call sessiond.
 //
-//     JWT_SECRET=<the server's> APP_USER=<who is signed in> [APP_ORIGIN=...] [PORT=...] node tokens.mjs
+//     JWT_SECRET=<the server's> APP_USER=<who is signed in> [APP_ORIGIN=...] [TOKEN_SECONDS=...] [PORT=...] node tokens.mjs
 //
 // A page fetches `POST /token`. Node 18 or later, no packages.
 import { createHmac } from 'node:crypto';
@@ -8,10 +8,14 @@ import { createServer } from 'node:http';
 
 const { JWT_SECRET: secret = '', APP_ORIGIN: origin = 'http://localhost:8000', PORT: port = '8001' } = process.env;
 const LONGEST = 600; // Who steals a token has it for ten minutes at most.
-const lifetime = Math.min(Number(process.env.TOKEN_SECONDS) || LONGEST, LONGEST);
+const lifetime = Math.min(Number(process.env.TOKEN_SECONDS || LONGEST), LONGEST);
 
 if (Buffer.byteLength(secret) < 32) {
   console.error('JWT_SECRET must be that of the server, at least 32 bytes');
+  process.exit(1);
+}
+if (!Number.isInteger(lifetime) || lifetime < 1) {
+  console.error(`TOKEN_SECONDS is "${process.env.TOKEN_SECONDS}"; expected a number from 1 to ${LONGEST}`);
   process.exit(1);
 }
 

@@ -1,6 +1,6 @@
 """The part of an app's back end that mints the tokens with which its pages call sessiond.
 
-    JWT_SECRET=<the server's> APP_USER=<who is signed in> [APP_ORIGIN=...] [PORT=...] python3 tokens.py
+    JWT_SECRET=<the server's> APP_USER=<who is signed in> [APP_ORIGIN=...] [TOKEN_SECONDS=...] [PORT=...] python3 tokens.py
 
 A page fetches `POST /token`. Python 3.9 or later, no packages.
 """
@@ -16,7 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 SECRET = os.environ.get("JWT_SECRET", "").encode()
 ORIGIN = os.environ.get("APP_ORIGIN", "http://localhost:8000")
 LONGEST = 600  # Who steals a token has it for ten minutes at most.
-LIFETIME = min(int(os.environ.get("TOKEN_SECONDS") or LONGEST), LONGEST)
+SECONDS = os.environ.get("TOKEN_SECONDS") or str(LONGEST)
+LIFETIME = min(int(SECONDS), LONGEST) if SECONDS.isdecimal() else 0
 
 
 def signed_in_user(headers):
@@ -75,6 +76,8 @@ class Handler(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     if len(SECRET) < 32:
         sys.exit("JWT_SECRET must be that of the server, at least 32 bytes")
+    if not LIFETIME:
+        sys.exit(f'TOKEN_SECONDS is "{SECONDS}"; expected a number from 1 to {LONGEST}')
     server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "8001"))), Handler)
     print(f"tokens for pages of {ORIGIN}: http://localhost:{server.server_port}/token", flush=True)
     server.serve_forever()

@@ -88,6 +88,14 @@ for (const example of EXAMPLES) {
       assert.match(output, /JWT_SECRET must be that of the server, at least 32 bytes/);
     }
   });
+
+  test(`${name}: a lifetime that is not a number of seconds is refused`, OPTIONS, async () => {
+    for (const seconds of ['abc', '10m', '0', '-1', '1.5']) {
+      const { code, output } = await start(program, name, { JWT_SECRET: SECRET, TOKEN_SECONDS: seconds, PORT: '0' }).ended;
+      assert.equal(code, 1, seconds);
+      assert.equal(output.trim(), `TOKEN_SECONDS is "${seconds}"; expected a number from 1 to 600`);
+    }
+  });
 }
 
 test('a token that has expired is replaced in the middle of a conversation', OPTIONS, async (t) => {
