@@ -1,7 +1,8 @@
 //! The example agents of `data/examples`, while the server and the agents are killed.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,14 +28,14 @@ const POLL: Duration = Duration::from_millis(20);
 struct Scene {
     server: Server,
     program: &'static str,
-    file: &'static str,
+    file: PathBuf,
     agent: Option<Child>,
     runtime: Runtime,
     client: reqwest::Client,
 }
 
 impl Scene {
-    fn new(program: &'static str, file: &'static str) -> Self {
+    fn new(program: &'static str, file: &str) -> Self {
         let setup = Server::builder().env("SERVER_PORT", free_port().to_string());
         let agents = setup.data_dir().join("agents");
         std::fs::create_dir_all(&agents).expect("a directory can be created");
@@ -49,7 +50,7 @@ impl Scene {
         Self {
             server: setup.start(),
             program,
-            file,
+            file: example(file),
             agent: None,
             runtime: Runtime::new().expect("a runtime"),
             client: reqwest::Client::new(),
@@ -57,11 +58,8 @@ impl Scene {
     }
 
     fn start_agent(&mut self) {
-        let example = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("data/examples")
-            .join(self.file);
         let agent = Command::new(self.program)
-            .arg(example)
+            .arg(&self.file)
             .env("SESSIOND_URL", self.server.url())
             .env("SESSIOND_AGENT", AGENT)
             .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -116,6 +114,23 @@ impl Scene {
         page["messages"].as_array().expect("messages").clone()
     }
 
+    /// Sends a message to a new session, and waits until its turn has failed.
+    fn assert_fails(&self, content: &str, words: &str) {
+        let session = self.create();
+        self.send(&session, content);
+        let start = Instant::now();
+        loop {
+            let message = &self.history(&session)[0];
+            if let Some(error) = message["metadata"].get("agentError") {
+                assert_eq!(error["message"], words);
+                assert_eq!(error["reason"], "refused");
+                return;
+            }
+            assert!(start.elapsed() < ANSWER_LIMIT, "{message:#?}");
+            thread::sleep(POLL);
+        }
+    }
+
     /// Waits until each message of the user has one reply, and no other message is there.
     fn assert_answered_once(&self, session: &str, asked: usize) {
         let start = Instant::now();
@@ -148,6 +163,12 @@ impl Drop for Scene {
     fn drop(&mut self) {
         self.kill_agent();
     }
+}
+
+fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("data/examples")
+        .join(name)
 }
 
 #[test]
@@ -198,17 +219,61 @@ fn each_turn_is_answered_once(program: &'static str, file: &'static str) {
     }
 
     // An error of the agent instead of a reply.
-    let declined = scene.create();
-    scene.send(&declined, "decline");
-    let start = Instant::now();
-    loop {
-        let message = &scene.history(&declined)[0];
-        if let Some(error) = message["metadata"].get("agentError") {
-            assert_eq!(error["message"], "I do not discuss this.");
-            assert_eq!(error["reason"], "refused");
-            break;
+    scene.assert_fails("decline", "I do not discuss this.");
+}
+
+#[test]
+fn a_python_agent_that_fails_answers_the_next_turn() {
+    let condition = r#"    if message["content"] == "decline":"#;
+    let failing = r#"    if message["content"] == "fail":
+        raise RuntimeError("broken")
+    if message["content"] == "nothing":
+        return None
+"#;
+    a_failure_ends_one_turn("python3", "agent.py", condition, failing);
+}
+
+#[test]
+fn a_node_agent_that_fails_answers_the_next_turn() {
+    let condition = "  if (content === 'decline')";
+    let failing = "  if (content === 'fail') throw new Error('broken');
+  if (content === 'nothing') return undefined;
+";
+    a_failure_ends_one_turn("node", "agent.mjs", condition, failing);
+}
+
+/// Puts lines that fail before a condition of the example's function `answer`.
+fn a_failure_ends_one_turn(program: &'static str, file: &str, condition: &str, failing: &str) {
+    let _turn = ONE_AT_A_TIME.lock();
+    if let Err(reason) = node::run(Command::new(program).arg("--version"), ANSWER_LIMIT) {
+        return node::skip(&reason);
+    }
+    let text = fs::read_to_string(example(file)).expect("the example");
+    assert!(text.contains(condition), "{condition}");
+    let changed = text.replacen(condition, &format!("{failing}{condition}"), 1);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut scene = Scene::new(program, file);
+    scene.file = directory.path().join(file);
+    fs::write(&scene.file, changed).expect("a file can be written");
+    scene.start_agent();
+    for content in ["fail", "nothing"] {
+        scene.assert_fails(content, "The agent has failed.");
+    }
+    let session = scene.create();
+    scene.send(&session, "one");
+    scene.assert_answered_once(&session, 1);
+}
+
+#[test]
+fn an_agent_without_an_id_says_what_to_set() {
+    for (program, file) in [("python3", "agent.py"), ("node", "agent.mjs")] {
+        if let Err(reason) = node::run(Command::new(program).arg("--version"), ANSWER_LIMIT) {
+            return node::skip(&reason);
         }
-        assert!(start.elapsed() < ANSWER_LIMIT, "{message:#?}");
-        thread::sleep(POLL);
+        let mut command = Command::new(program);
+        command.arg(example(file)).env_remove("SESSIOND_AGENT");
+        let error = node::run(&mut command, Duration::from_secs(10)).expect_err("it fails");
+        assert!(error.contains("exit status: 2"), "{error}");
+        assert!(error.contains("SESSIOND_AGENT must be the id"), "{error}");
     }
 }
