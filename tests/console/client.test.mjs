@@ -109,34 +109,67 @@ test('the example page streams, stops, resumes after a reload, and shows errors'
   assert.equal(await alert(), '');
   assert.equal(await chat.locator('li b, li i').count(), 0, 'words are not markup');
 
-  await say(chat, 'Two.', ['You: <b>One.</b>', 'Agent: <i>Once</i> upon ', 'You: Two.']);
-  (await next(2)).refuse(409, { error: { message: 'Not <b>now</b>.' } });
-  await until(async () => (await alert()) === 'Not <b>now</b>.', 'the error');
   const again = chat.getByRole('button', { name: 'Try again' });
+  const before = ['You: <b>One.</b>', 'Agent: <i>Once</i> upon '];
+  await say(chat, 'Two.', [...before, 'You: Two.']);
+  (await next(2)).refuse(409, { error: { message: 'Not <b>now</b>.' } });
+  before.push('You: Two. Not <b>now</b>.');
+  await shows(...before);
   await assertAccessible(chat, 'a chat with an error');
-  await again.click();
-  (await next(3)).done('Second.');
-  const whole = ['You: <b>One.</b>', 'Agent: <i>Once</i> upon ', 'You: Two.', 'Agent: Second.'];
+  await chat.reload();
+  await shows(...before);
+  assert.equal(await again.count(), 0, 'another attempt would be refused too');
+
+  // Only the page that has sent a message offers to repeat it.
+  const other = await browser.page(chat.url());
+  await say(other, 'Three.', [...before, 'You: Three.']);
+  await say(chat, 'Four.', [...before, 'You: Three.', 'You: Four.']);
+  const three = await next(3);
+  three.chunk('I ');
+  await shows(...before, 'You: Three.', 'You: Four.', 'Agent: I ');
+  three.response.destroy();
+  (await next(4)).done('Fourth.');
+  await until(async () => /Three\. .+\|.*Fourth/.test((await chat.locator('li').allTextContents()).join('|')), 'the failure');
+  assert.equal(await again.count(), 0);
+  const failed = other.locator('li').filter({ hasText: 'Three.' }).getByRole('button', { name: 'Try again' });
+  await assertAccessible(other, 'a chat with a message that can be repeated');
+  await failed.click();
+  (await next(5)).done('Third.');
+  const whole = [...before, 'You: Three.', 'You: Four.', 'Agent: Fourth.', 'Agent: Third.'];
   await shows(...whole);
-  await until(async () => (await alert()) === '' && !(await again.isVisible()), 'the error is gone');
+  assert.equal(await failed.count(), 0);
+  await other.close();
 
   // A message that the server refuses can be changed.
   const long = 'x'.repeat(4001);
   await chat.getByLabel('Message').evaluate((input) => input.removeAttribute('maxlength'));
   await chat.getByLabel('Message').fill(long);
   await chat.getByRole('button', { name: 'Send' }).click();
-  await until(async () => (await alert()) !== '', 'the error');
-  assert.equal(await chat.getByLabel('Message').inputValue(), long);
+  await until(async () => (await chat.getByLabel('Message').inputValue()) === long, 'the message can be changed');
+  assert.match(await chat.locator('li').last().textContent(), /^You: x+ .+/);
+  await chat.reload();
   await shows(...whole);
 
-  // The server is killed and comes back.
+  // The server is killed and comes back. What could not be sent stays, and can be sent after other messages.
   await server.kill();
   await until(async () => /^Connection lost/.test(await alert()), 'the loss is shown');
+  await say(chat, 'Five.', [...whole, 'You: Five.']);
+  await until(() => again.isVisible(), 'the message has failed');
   await server.launch();
   await until(async () => (await alert()) === '', 'the connection is back');
+  await chat.getByLabel('Message').fill('Six.');
+  await chat.getByRole('button', { name: 'Send' }).click();
+  (await next(6)).done('Sixth.');
+  await until(async () => /You: Six\.\|Agent: Sixth\..*You: Five\. .+/.test((await chat.locator('li').allTextContents()).join('|')), 'both');
+  await again.click();
+  (await next(7)).done('Fifth.');
+  whole.push('You: Six.', 'Agent: Sixth.', 'You: Five.', 'Agent: Fifth.');
+  await shows(...whole);
+  assert.equal(await again.count(), 0);
   const [session] = (await server.call('GET', '/api/messaging/sessions')).sessions;
   const { messages } = await server.call('GET', `/api/messaging/sessions/${session.sessionId}/messages`);
-  assert.deepEqual(messages.map(({ content }) => content).reverse(), ['<b>One.</b>', '<i>Once</i> upon ', 'Two.', 'Second.']);
+  assert.deepEqual(messages.map(({ content }) => content).reverse(),
+    ['<b>One.</b>', '<i>Once</i> upon ', 'Two.', 'Three.', 'Four.', 'Fourth.', 'Third.', 'Six.', 'Sixth.', 'Five.', 'Fifth.']);
 
   await server.call('DELETE', `/api/messaging/sessions/${session.sessionId}`);
   await until(async () => (await alert()) === 'This chat has ended.', 'the end');
