@@ -47,9 +47,15 @@ pub async fn run(app: Arc<App>, schedule: BackupSchedule, stop: CancellationToke
     let making = async {
         let interval = schedule.interval.to_duration().max(MIN_INTERVAL);
         let mut pause = schedule.first_pause(app.now());
+        let mut has_failed = false;
         loop {
             app.clock().sleep(pause).await;
             let is_made = schedule.make(&app).await;
+            if is_made && has_failed {
+                // Operators who see the last warnings must not take the failure for the present.
+                tracing::warn!("scheduled backups are created again");
+            }
+            has_failed = !is_made;
             pause = if is_made {
                 interval
             } else {

@@ -39,7 +39,8 @@ impl LocalServer {
 
     /// Remembers whose server this process is connected to.
     pub(super) fn note_holder(&self) {
-        let is_chat = holder(&self.database).is_some_and(|holder| holder.is_chat());
+        // Without a holder, the server has ended meanwhile.
+        let is_chat = holder(&self.database).is_none_or(|holder| holder.is_chat());
         self.is_of_chat.store(is_chat, Ordering::Relaxed);
     }
 

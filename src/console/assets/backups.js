@@ -5,21 +5,23 @@ import { ago, count } from './format.js';
 
 const HOUR = 3_600_000;
 
-/** How long an answer about them counts, since the log is long and backups are rare. */
+/** How long an answer without a failure counts, since the log is long and backups are rare. */
 const PATIENCE = 60_000;
 
-/** How a line of the log begins that reports a failure. */
+/** How a line of the log begins that reports a failure, and the one that ends it. */
 const FAILURE = 'no backup was created';
+const RECOVERY = 'scheduled backups are created again';
 
 let latest = { readAt: -Infinity };
 
-/** The `hours` between two backups, or 0 if the server makes none, and the last `failure` since its start. */
+/** The `hours` between two backups, or 0 if the server makes none, and the `failure` of the last one since its start. */
 async function readBackups(options) {
   const readAt = performance.now();
-  if (readAt - latest.readAt > PATIENCE) {
+  if (latest.failure || readAt - latest.readAt > PATIENCE) {
     const [settings, log] = await Promise.all([admin.settings(options), admin.log(options)]);
     const { value } = settings.find(({ name }) => name === 'BACKUP_EVERY_HOURS');
-    latest = { readAt, hours: Number(value), failure: log.findLast(({ message }) => message.startsWith(FAILURE)) };
+    const last = log.findLast(({ message }) => message.startsWith(FAILURE) || message === RECOVERY);
+    latest = { readAt, hours: Number(value), failure: last?.message === RECOVERY ? undefined : last };
   }
   return latest;
 }
@@ -31,7 +33,8 @@ export function problemOfBackups({ hours, failure, lastBackup }, startedAt, now)
   if (!hours) return [];
   const madeAt = lastBackup ? Date.parse(lastBackup.at) : 0;
   const last = lastBackup ? `The last one was made ${ago(madeAt, now)}.` : 'None has been made yet.';
-  if (Date.parse(failure?.at) > madeAt) {
+  // A backup that was downloaded since does not end it.
+  if (failure) {
     const { directory, error } = failure.fields;
     return ['Backups fail', `${directory ? `${directory}: ` : ''}${error}. It is tried again within an hour. ${last}`];
   }
