@@ -239,7 +239,8 @@ Examples:
         /// Its conversations become expired sessions, which can be read and continued. A channel becomes a
         /// session if it has exactly one agent, which must be an agent of this data directory with
         /// the same id, and one user. Others are named and left out. Sessions that exist are
-        /// skipped, so the command can be repeated.
+        /// skipped, so the command can be repeated. If it is stopped, what it has read is stored.
+        /// The exit code is 1 if a channel was left out because that server failed.
         #[arg(long, value_name = "URL", conflicts_with_all = ["file", "merge"])]
         from_elizaos: Option<String>,
 
@@ -253,7 +254,8 @@ Examples:
         ///
         /// It has database, sessions, messages and damaged (records in quarantine); with
         /// --from-elizaos database, sessions, messages, unanswered (messages without a reply),
-        /// skipped and leftOut (an array of channelId, name and reason).
+        /// skipped, leftOut (an array of channelId, name and reason) and failed (how many were left
+        /// out because that server failed).
         #[arg(long)]
         json: bool,
     },

@@ -1,10 +1,11 @@
 //! The database in `DATA_DIR`, and its replacement.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, chown, fchown};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
@@ -109,11 +110,50 @@ impl Replacement {
     }
 }
 
+/// Creates the data directory if it is missing. Returns an error if another process holds it, or if
+/// the database cannot be written or a file beside it cannot be created.
+pub(super) fn require_writable(config: &Config) -> anyhow::Result<()> {
+    let data_dir = &config.storage.data_dir;
+    create_data_dir(data_dir)?;
+    let database = config.storage.database();
+    let _lock = match lock(data_dir, Mode::Exclusive) {
+        Err(OpenError::InUse) => return Err(in_use(&database)),
+        locked => locked?,
+    };
+    let target = atomic_file::resolve_links(&database);
+    match OpenOptions::new().write(true).open(&target) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        opened => drop(opened.map_err(|error| io_error(error, &target))?),
+    }
+    atomic_file::create_partial(&target)
+        .map(drop)
+        .map_err(|error| {
+            let directory = atomic_file::parent_dir(&target);
+            anyhow::Error::new(OpenError::Io(error)).context(no_file_in(directory))
+        })
+}
+
+/// Whether another process holds the data directory.
+pub(super) fn is_held(config: &Config) -> bool {
+    let locked = ServerLock::acquire(&config.storage.data_dir, Mode::Exclusive);
+    matches!(locked, Ok(None))
+}
+
+/// Whether the command handles signals itself, and completes its files before it ends.
+static COMPLETES_FILES: AtomicBool = AtomicBool::new(false);
+
+/// Lets files be completed after a signal. For a command that handles signals itself from now on.
+pub(super) fn complete_files_at_signal() {
+    COMPLETES_FILES.store(true, Ordering::Relaxed);
+}
+
 /// Creates a file in the directory of `target` that has a temporary name until it is complete.
-/// Removed if the command ends before that, also by a signal.
+/// Removed if the command ends before that, also by a signal that the command does not handle itself.
 pub(super) fn create_partial(target: &Path) -> io::Result<NamedTempFile> {
     let file = atomic_file::create_partial(target)?;
-    remove_at_signal(file.path().to_owned())?;
+    if !COMPLETES_FILES.load(Ordering::Relaxed) {
+        remove_at_signal(file.path().to_owned())?;
+    }
     Ok(file)
 }
 

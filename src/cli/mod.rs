@@ -32,6 +32,7 @@ mod server_client;
 mod sessions;
 mod settings;
 mod short_help;
+mod stopped_by_signal;
 mod usage_error;
 mod user_id;
 
@@ -42,6 +43,7 @@ use anyhow::Context as _;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 use self::commands::{AgentsAction, Cli, CliCommand};
+use self::stopped_by_signal::StoppedBySignal;
 use self::usage_error::UsageError;
 use crate::auth::identity::random_token;
 use crate::settings::Config;
@@ -76,6 +78,9 @@ pub fn main() -> ExitCode {
         output::note(&format!("{error:#}"));
         if error.is::<UsageError>() {
             return ExitCode::from(USAGE);
+        }
+        if let Some(stopped) = error.downcast_ref::<StoppedBySignal>() {
+            return ExitCode::from(stopped.exit_code());
         }
         ExitCode::FAILURE
     })

@@ -173,7 +173,8 @@ fn a_command_ended_by_a_signal_leaves_no_file() {
     server.signal("CONT");
 }
 
-fn send(signal: &str, child: &Child) {
+/// Sends a signal by its short name, such as `TERM`, to a child.
+pub(crate) fn send(signal: &str, child: &Child) {
     let sent = Command::new("sh")
         .args([
             "-c",

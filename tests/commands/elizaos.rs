@@ -47,6 +47,18 @@ pub(crate) struct Content {
     pub(crate) broken: Option<String>,
     /// The server refuses to read the messages of this channel.
     pub(crate) locked: Option<String>,
+    /// The server accepts no request for the messages of this channel for 15 minutes.
+    pub(crate) busy: Option<String>,
+    /// The server does not answer a request for the messages of this channel while it is set.
+    pub(crate) held: Option<String>,
+    /// The server aborts its answer with the messages of this channel.
+    pub(crate) cut_off: Option<String>,
+    /// The server answers something else than the messages of this channel.
+    pub(crate) garbled: Option<String>,
+    /// The server fails to answer requests for this path.
+    pub(crate) failing: Option<&'static str>,
+    /// The name of its agent that sessiond does not have.
+    pub(crate) agent: Option<String>,
 }
 
 struct Shared {
@@ -204,17 +216,24 @@ async fn admit(
         .lock()
         .expect("no panic")
         .push(uri.to_string());
-    let (key, is_too_many) = {
+    let (key, is_too_many, fails) = {
         let mut content = shared.content.lock().expect("no panic");
         let is_too_many = content.too_many > 0;
         content.too_many = content.too_many.saturating_sub(1);
-        (content.key, is_too_many)
+        (
+            content.key,
+            is_too_many,
+            content.failing == Some(uri.path()),
+        )
     };
+    if fails {
+        return answer(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            &json!({ "success": false }),
+        );
+    }
     if is_too_many {
-        let error = json!({ "code": "RATE_LIMIT_EXCEEDED", "message": "Too many requests." });
-        let body = json!({ "success": false, "error": error });
-        let answer = answer(StatusCode::TOO_MANY_REQUESTS, &body);
-        return ([("RateLimit-Reset", "1")], answer).into_response();
+        return too_many("1");
     }
     let given = headers.get("x-api-key").and_then(|key| key.to_str().ok());
     if key.is_some() && given != key {
@@ -226,6 +245,20 @@ async fn admit(
     next.run(request).await
 }
 
+/// Returns the answer that there were too many requests, with the seconds to wait.
+fn too_many(seconds: &'static str) -> Response {
+    let error = json!({ "code": "RATE_LIMIT_EXCEEDED", "message": "Too many requests." });
+    let body = json!({ "success": false, "error": error });
+    let answer = answer(StatusCode::TOO_MANY_REQUESTS, &body);
+    ([("RateLimit-Reset", seconds)], answer).into_response()
+}
+
+/// Returns an answer that is aborted.
+fn cut_off() -> Response {
+    let pieces = [Ok("{"), Err(std::io::Error::other("aborted"))];
+    axum::body::Body::from_stream(futures_util::stream::iter(pieces)).into_response()
+}
+
 fn data(data: &Value) -> Response {
     answer(StatusCode::OK, &json!({ "success": true, "data": data }))
 }
@@ -235,9 +268,11 @@ fn answer(status: StatusCode, body: &Value) -> Response {
     (status, json, body.to_string()).into_response()
 }
 
-async fn agents() -> Response {
-    let agent = |id, name| json!({ "id": id, "name": name, "characterName": name, "bio": "", "status": "active" });
-    data(&json!({ "agents": [agent(ELIZA, "Eliza"), agent(RULES, "Ru\u{1b}les")] }))
+async fn agents(State(shared): State<Arc<Shared>>) -> Response {
+    let name = shared.content.lock().expect("no panic").agent.clone();
+    let name = name.unwrap_or_else(|| "Ru\u{1b}les".to_owned());
+    let agent = |id, name: &str| json!({ "id": id, "name": name, "characterName": name, "bio": "", "status": "active" });
+    data(&json!({ "agents": [agent(ELIZA, "Eliza"), agent(RULES, &name)] }))
 }
 
 async fn message_servers() -> Response {
@@ -270,7 +305,20 @@ async fn messages(
     Path(id): Path<String>,
     Query(page): Query<Page>,
 ) -> Response {
+    let is_held = || shared.content.lock().expect("no panic").held.as_ref() == Some(&id);
+    while is_held() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     let content = shared.content.lock().expect("no panic");
+    if content.busy.as_ref() == Some(&id) {
+        return too_many("900");
+    }
+    if content.cut_off.as_ref() == Some(&id) {
+        return cut_off();
+    }
+    if content.garbled.as_ref() == Some(&id) {
+        return data(&json!([]));
+    }
     if content.broken.as_ref() == Some(&id) {
         let body = json!({ "success": false, "error": "Failed to fetch messages" });
         return answer(StatusCode::INTERNAL_SERVER_ERROR, &body);

@@ -1,9 +1,11 @@
 //! `import --from-elizaos`: into the database, into a running server, and what is refused.
 
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::archive::send;
 use super::data::{Home, USER, client, sessiond, succeeded};
 use super::elizaos::{Channel, Content, ELIZA, ElizaOs, RULES, START};
 use super::support::server::{Builder, Server};
@@ -375,8 +377,6 @@ fn unfit() -> Vec<(Channel, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn channels_that_cannot_be_sessions_are_named_and_left_out() {
     let (mut channels, reasons): (Vec<_>, Vec<_>) = unfit().into_iter().unzip();
-    let broken = Channel::new(&channel(12), "broken", &[USER, ELIZA], &json!({}));
-    channels.push(broken);
     // A third party writes in it.
     channels.push(
         Channel::new(&channel(13), "crowded", &[USER, ELIZA], &json!({}))
@@ -385,16 +385,8 @@ async fn channels_that_cannot_be_sessions_are_named_and_left_out() {
     );
     let ids: Vec<_> = channels.iter().map(|it| it.id().to_owned()).collect();
     channels.push(talk());
-    let mut content = content(channels);
-    content.broken = Some(channel(12));
-    let eliza = ElizaOs::start(content).await;
-    let reasons = reasons.into_iter().chain([
-        format!(
-            "it answers 500 to GET /api/messaging/channels/{}/messages",
-            channel(12)
-        ),
-        "it has 2 users".into(),
-    ]);
+    let eliza = ElizaOs::start(content(channels)).await;
+    let reasons = reasons.into_iter().chain(["it has 2 users".into()]);
     let reasons: Vec<_> = reasons.collect();
     let builder = with_desk(Server::builder());
     let output = run(import(builder.home(), &eliza.url, &[])).await;
@@ -409,13 +401,13 @@ async fn channels_that_cannot_be_sessions_are_named_and_left_out() {
         let line = line.unwrap_or_else(|| panic!("{begin} in {shown}"));
         assert!(line.contains(reason), "{reason} in {line}");
     }
-    let counts = "1 session, 3 messages imported; 0 skipped, which existed; 14 left out\n";
+    let counts = "1 session, 3 messages imported; 0 skipped, which existed; 13 left out\n";
     assert!(shown.ends_with(counts), "{shown}");
 
     let again = summary(builder.home(), &eliza.url).await;
     assert_eq!(again["skipped"], 1);
     let left_out = again["leftOut"].as_array().expect("an array");
-    assert_eq!(left_out.len(), 14);
+    assert_eq!(left_out.len(), 13);
     assert_eq!(left_out[0]["channelId"], channel(14));
     assert_eq!(left_out[0]["name"], "\u{1b}]0;gotcha\u{7}");
     let reason = left_out[0]["reason"].as_str().expect("a reason");
@@ -646,7 +638,7 @@ async fn a_limit_of_requests_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_read_before_an_error_is_imported() {
     let mut content = content(vec![talk(), plans()]);
-    content.locked = Some(PLANS.into());
+    content.cut_off = Some(PLANS.into());
     let eliza = ElizaOs::start(content).await;
     let builder = with_desk(Server::builder());
     let error = failure(import(builder.home(), &eliza.url, &[]), 1).await;
@@ -656,9 +648,9 @@ async fn what_was_read_before_an_error_is_imported() {
         error.contains("run the command again to go on: "),
         "{error}"
     );
-    assert!(error.contains("wants a key (403)"), "{error}");
+    assert!(error.contains("cannot be read: "), "{error}");
 
-    eliza.change(|content| content.locked = None);
+    eliza.change(|content| content.cut_off = None);
     let again = summary(builder.home(), &eliza.url).await;
     assert_eq!(
         (&again["sessions"], &again["skipped"]),
@@ -690,4 +682,222 @@ async fn a_channel_too_large_for_a_running_server_is_imported_without_one() {
         (&imported["sessions"], &imported["messages"]),
         (&json!(1), &json!(10_000))
     );
+}
+
+/// Starts an import in which the conversation of Desk is read, and then requests are made for the
+/// other one.
+async fn import_at_the_second_channel(builder: &Builder, eliza: &ElizaOs) -> Child {
+    let mut command = import(builder.home(), &eliza.url, &[]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let import = command.spawn().expect("it runs");
+    let path = format!("/api/messaging/channels/{PLANS}/messages");
+    wait_until("it reads the second channel", || {
+        eliza.requests().iter().any(|it| it.starts_with(&path))
+    })
+    .await;
+    import
+}
+
+async fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..3000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within 30 s: {what}");
+}
+
+/// Sends a signal to an import, and returns what it printed as an error until it ended.
+async fn stopped(import: Child, signal: &str, code: i32) -> String {
+    send(signal, &import);
+    let ended = tokio::task::spawn_blocking(move || import.wait_with_output());
+    let output = ended.await.expect("no panic").expect("it ends");
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_an_import_after_what_was_read_is_stored() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let mut content = content(vec![talk(), plans()]);
+        content.held = Some(PLANS.into());
+        let eliza = ElizaOs::start(content).await;
+        let builder = with_desk(Server::builder());
+        let import = import_at_the_second_channel(&builder, &eliza).await;
+        let error = stopped(import, signal, code).await;
+        let expected = "1 session, 3 messages imported; 0 skipped, which existed; 0 left out; run \
+                        the command again to go on: stopped by a signal";
+        assert!(error.contains(expected), "{error}");
+
+        eliza.change(|content| content.held = None);
+        let again = summary(builder.home(), &eliza.url).await;
+        assert_eq!(
+            (&again["sessions"], &again["skipped"]),
+            (&json!(1), &json!(1))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_is_stored_before_a_limit_of_requests_is_waited_for() {
+    let mut content = content(vec![talk(), plans()]);
+    content.busy = Some(PLANS.into());
+    let eliza = ElizaOs::start(content).await;
+    let builder = with_desk(Server::builder());
+    let import = import_at_the_second_channel(&builder, &eliza).await;
+    let export = || {
+        let mut export = sessiond(builder.home(), &["export"]);
+        let output = export.env("DATA_DIR", builder.data_dir()).output();
+        String::from_utf8(output.expect("it runs").stdout).expect("UTF-8")
+    };
+    wait_until("the first session is stored", || export().contains(TALK)).await;
+    let error = stopped(import, "TERM", 143).await;
+    assert!(error.contains("waiting for 900 s"), "{error}");
+    assert!(error.contains("1 session, 3 messages imported"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_starts_during_an_import_receives_the_sessions() {
+    let mut content = content(vec![talk(), plans()]);
+    content.held = Some(PLANS.into());
+    let eliza = ElizaOs::start(content).await;
+    let builder = with_desk(Server::builder());
+    let import = import_at_the_second_channel(&builder, &eliza).await;
+    let server = builder.start();
+    eliza.change(|content| content.held = None);
+    let ended = tokio::task::spawn_blocking(move || import.wait_with_output());
+    let output = ended.await.expect("no panic").expect("it ends");
+    let shown = succeeded(&output);
+    assert!(shown.contains("2 sessions, 6 messages imported"), "{shown}");
+    assert_imported(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_cannot_be_used_is_noticed_before_anything_is_read() {
+    let eliza = ElizaOs::start(content(vec![talk()])).await;
+    let home = Home::new();
+    // No one can create a file in it, not even root.
+    let mut read_only = import(&home.path(""), &eliza.url, &[]);
+    read_only.env("DATA_DIR", "/proc/self/fdinfo");
+    let error = failure(read_only, 1).await;
+    assert!(
+        error.contains("no file can be created in /proc/self/fdinfo"),
+        "{error}"
+    );
+
+    // Another process holds it.
+    let directory = home.path("data");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let held = std::fs::File::open(&directory).expect("a directory");
+    held.lock().expect("it is free");
+    let error = failure(import(&home.path(""), &eliza.url, &[]), 1).await;
+    assert!(error.contains("another process holds"), "{error}");
+    assert!(!error.contains("/api/admin/import"), "{error}");
+
+    assert!(eliza.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_channel_is_left_out_and_others_are_imported() {
+    let mut content = content(vec![plans(), talk()]);
+    content.locked = Some(PLANS.into());
+    let eliza = ElizaOs::start(content).await;
+    let builder = with_desk(Server::builder());
+    let output = run(import(builder.home(), &eliza.url, &[])).await;
+    let shown = succeeded(&output);
+    let path = format!("/api/messaging/channels/{PLANS}/messages");
+    let reason = format!("the server refuses GET {path} (403)");
+    assert!(shown.contains(&reason), "{shown}");
+    assert!(shown.contains("1 session, 3 messages imported"), "{shown}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+/// Changes what the other server does.
+type Change = fn(&mut Content);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn channels_that_the_other_server_fails_to_answer_make_the_command_fail() {
+    let builder = with_desk(Server::builder());
+    let path = format!("/api/messaging/channels/{PLANS}/messages");
+    let eliza = ElizaOs::start(content(vec![plans(), talk()])).await;
+    let broken = |content: &mut Content| content.broken = Some(PLANS.into());
+    let garbled = |content: &mut Content| {
+        content.broken = None;
+        content.garbled = Some(PLANS.into());
+    };
+    let cases: [(Change, String); 2] = [
+        (broken, format!("the server failed (500) at GET {path}")),
+        (garbled, format!("it answers something else to GET {path}")),
+    ];
+    for (change, reason) in cases {
+        eliza.change(change);
+        let output = run(import(builder.home(), &eliza.url, &["--json"])).await;
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let imported: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(imported["failed"], 1);
+        assert_eq!(imported["leftOut"][0]["reason"], reason);
+        let error = String::from_utf8_lossy(&output.stderr);
+        let expected = "1 channel left out because ElizaOS failed; run the command again to go on";
+        assert!(error.contains(expected), "{error}");
+    }
+    eliza.change(|content| content.garbled = None);
+    let again = summary(builder.home(), &eliza.url).await;
+    assert_eq!(
+        (&again["sessions"], &again["skipped"], &again["failed"]),
+        (&json!(1), &json!(1), &json!(0))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_server_is_not_taken_for_another_kind_of_server() {
+    let eliza = ElizaOs::start(content(vec![talk()])).await;
+    let home = Home::new();
+    for path in [
+        "/api/agents",
+        "/api/messaging/message-servers",
+        "/api/messaging/message-servers/00000000-0000-0000-0000-000000000000/channels",
+    ] {
+        eliza.change(|content| content.failing = Some(path));
+        let error = failure(import(&home.path(""), &eliza.url, &[]), 1).await;
+        let expected = format!("{}: the server failed (500) at GET {path}", eliza.url);
+        assert!(error.contains(&expected), "{error}");
+        assert!(!error.contains("is not an ElizaOS"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_names_are_cut_and_the_command_for_a_missing_agent_is_named() {
+    let new = |name: &str| {
+        Channel::new(PLANS, name, &[USER, RULES], &json!({})).user(
+            &message(1),
+            USER,
+            START,
+            "Hello",
+        )
+    };
+    let mut content = content(vec![new(&"n".repeat(5000))]);
+    content.agent = Some("a".repeat(5000));
+    let eliza = ElizaOs::start(content).await;
+    let home = Home::new();
+    let left_out = |output: &Output| {
+        let shown = succeeded(output);
+        shown.lines().next().expect("a line").to_owned()
+    };
+    let line = left_out(&run(import(&home.path(""), &eliza.url, &[])).await);
+    let (channel, agent) = ("n".repeat(100), "a".repeat(100));
+    let expected = format!("channel {PLANS} ({channel}…): its agent {agent}… ({RULES}) is not an");
+    assert!(line.contains(&expected), "{line}");
+    let command = format!(
+        "`sessiond agents new NAME --backend elizaos --base-url {}`",
+        eliza.url
+    );
+    assert!(line.contains(&command) && line.len() < 1000, "{line}");
+
+    eliza.change(|content| content.agent = Some("Ada Rules".into()));
+    let line = left_out(&run(import(&home.path(""), &eliza.url, &[])).await);
+    let url = &eliza.url;
+    let command = format!("`sessiond agents new 'Ada Rules' --backend elizaos --base-url {url}`");
+    assert!(line.contains(&command), "{line}");
+    assert!(line.contains(&format!("\"id\": \"{RULES}\"")), "{line}");
 }

@@ -12,9 +12,10 @@ mod summary;
 mod wire;
 
 use std::collections::{BTreeSet, HashSet};
+use std::pin::{Pin, pin};
 
 use anyhow::Context as _;
-use tokio::runtime::Runtime;
+use reqwest::StatusCode;
 use uuid::Uuid;
 
 use self::conversation::ArchivedConversation;
@@ -23,18 +24,21 @@ use self::parties::{KnownAgents, Mismatch, Parties};
 use self::read_message::{MessageContext, ReadMessage, time};
 use self::reader::{ElizaOsError, ElizaOsReader};
 use self::session::KnownChannel;
-use self::sink::{ImportOutcome, Sink};
+use self::sink::{ImportOutcome, Results, Sink};
 use self::summary::Summary;
 use self::wire::Channel;
+use super::data_dir;
 use super::output::{Bar, CHANNELS};
 use super::server_client::runtime;
+use super::stopped_by_signal::StoppedBySignal;
 use super::usage_error::UsageError;
 use crate::agents::new_agent::{key, parse_address};
 use crate::agents::registry::{BackendContext, Registry};
 use crate::clock::Clock;
-use crate::domain::id::{SessionId, parse_uuid};
+use crate::domain::id::{AgentId, SessionId, parse_uuid};
 use crate::domain::timeout::{LONGEST_TIMEOUT_MINUTES, TimeoutConfig, TimeoutPolicy};
 use crate::json::Field;
+use crate::process::signals;
 use crate::settings::Config;
 use crate::store::maintenance::offline::Progress;
 
@@ -51,48 +55,56 @@ pub(super) fn run(
     let context = BackendContext::new(config.environment.clone())?;
     let agents_dir = config.storage.agents_dir();
     let registry = Registry::load(&agents_dir, Clock::system().now(), &context)?;
+    let ours: Vec<_> = registry.iter().map(|agent| agent.character.id).collect();
+    let sink = Sink::open(config)?;
     let reader = ElizaOsReader::new(base, key, key_variable.map(str::to_owned))?;
-    let runtime = runtime()?;
-    let channels = runtime.block_on(reader.channels())?;
-    let theirs = runtime.block_on(reader.agents())?;
-    let ours = registry.iter().map(|agent| agent.character.id);
-    let ids: Vec<_> = channels
-        .iter()
-        .filter_map(|it| SessionId::parse(&it.id))
-        .collect();
-    let mut import = Import {
-        config,
-        reader: &reader,
-        runtime: &runtime,
-        agents: KnownAgents::new(theirs, ours),
-        sink: Sink::open(config, &runtime, &ids)?,
-        summary: Summary {
-            database: config.storage.database().display().to_string(),
-            ..Summary::default()
-        },
-    };
-    let imported = import.all(channels);
-    // What was read before an error is stored.
-    let finished = import.sink.finish().map(|results| import.count(results));
-    let summary = &import.summary;
-    imported
-        .and(finished)
-        .with_context(|| format!("{}; run the command again to go on", summary.counts()))?;
-    summary.report(is_json)
+    runtime()?.block_on(async {
+        // From here on, what was read is stored before a signal ends the command.
+        data_dir::complete_files_at_signal();
+        let mut import = Import {
+            sink,
+            stop: Box::pin(signals::stop_signal_number()),
+            summary: Summary {
+                database: config.storage.database().display().to_string(),
+                ..Summary::default()
+            },
+        };
+        let imported = import.all(config, &reader, ours).await;
+        // What was read before an error is stored.
+        let finished = import.flush().await;
+        let summary = &import.summary;
+        // That it could not be stored matters more than why the reading ended.
+        finished
+            .and(imported)
+            .with_context(|| format!("{}; run the command again to go on", summary.counts()))?;
+        summary.report(is_json)
+    })
 }
 
 /// An import in progress.
 struct Import<'a> {
-    config: &'a Config,
-    reader: &'a ElizaOsReader,
-    runtime: &'a Runtime,
-    agents: KnownAgents,
     sink: Sink<'a>,
+    /// Resolves with the number of the signal that stops the command.
+    stop: Pin<Box<dyn Future<Output = i32>>>,
     summary: Summary,
 }
 
 impl Import<'_> {
-    fn all(&mut self, channels: Vec<Channel>) -> anyhow::Result<()> {
+    async fn all(
+        &mut self,
+        config: &Config,
+        reader: &ElizaOsReader,
+        ours: Vec<AgentId>,
+    ) -> anyhow::Result<()> {
+        let listing = async { anyhow::Ok((reader.channels().await?, reader.agents().await?)) };
+        let (channels, theirs) = unless_stopped(&mut self.stop, listing).await??;
+        let ids = channels.iter().filter_map(|it| SessionId::parse(&it.id));
+        self.sink.find(&ids.collect::<Vec<_>>())?;
+        let source = Source {
+            config,
+            reader,
+            agents: KnownAgents::new(theirs, ours.into_iter(), reader.base()),
+        };
         let bar = Bar::new(CHANNELS, "reading");
         let total = channels.len() as u64;
         let mut seen = HashSet::new();
@@ -100,14 +112,14 @@ impl Import<'_> {
             bar.show(Progress { done, total });
             // A channel may be listed with several message servers.
             if seen.insert(channel.id.clone()) {
-                self.one(channel)?;
+                self.one(&source, channel).await?;
             }
         }
         Ok(())
     }
 
     /// Imports a channel, or leaves it out.
-    fn one(&mut self, channel: Channel) -> anyhow::Result<()> {
+    async fn one(&mut self, source: &Source<'_>, channel: Channel) -> anyhow::Result<()> {
         let (id, name) = (channel.id.clone(), name(&channel));
         let known = match known(channel) {
             Ok(known) => known,
@@ -116,25 +128,110 @@ impl Import<'_> {
                 return Ok(());
             }
         };
-        if self.sink.has(SessionId(known.id))? {
+        let found = self.sink.has(SessionId(known.id));
+        if unless_stopped(&mut self.stop, found).await?? {
             self.summary.skipped += 1;
             return Ok(());
         }
-        let limits = self.sink.limits();
-        match self.runtime.block_on(self.conversation(known, limits)) {
+        match self.read(source, known).await? {
             Ok(conversation) => {
-                let results = self.sink.add(conversation)?;
-                self.count(results);
-                Ok(())
+                let mut done = Vec::new();
+                let added = self.sink.add(conversation, &mut done).await;
+                self.count(done);
+                added
             }
             Err(ElizaOsError::Answer(reason)) => {
                 self.summary.leave_out(&id, &name, reason);
+                Ok(())
+            }
+            Err(ElizaOsError::Unreadable(reason) | ElizaOsError::ServerError(reason)) => {
+                self.summary.leave_out(&id, &name, reason);
+                self.summary.failed += 1;
+                Ok(())
+            }
+            // Earlier requests were accepted.
+            Err(ElizaOsError::Refused { status, path }) => {
+                let status = status.as_u16();
+                let reason = format!("the server refuses GET {path} ({status})");
+                self.summary.leave_out(&id, &name, reason);
+                // The key was valid before. What is forbidden stays so.
+                if status == StatusCode::UNAUTHORIZED.as_u16() {
+                    self.summary.failed += 1;
+                }
                 Ok(())
             }
             Err(ElizaOsError::Failed(error)) => Err(error),
         }
     }
 
+    /// Reads a channel. If the other server makes it wait, stores what was read before.
+    async fn read(
+        &mut self,
+        source: &Source<'_>,
+        channel: KnownChannel,
+    ) -> anyhow::Result<Result<ArchivedConversation, ElizaOsError>> {
+        let mut reading = pin!(source.conversation(channel, self.sink.limits()));
+        loop {
+            let waiting = source.reader.waiting();
+            let step = async {
+                tokio::select! {
+                    read = &mut reading => Some(read),
+                    () = waiting => None,
+                }
+            };
+            match unless_stopped(&mut self.stop, step).await? {
+                Some(read) => return Ok(read),
+                None => self.flush().await?,
+            }
+        }
+    }
+
+    /// Stores what was read.
+    async fn flush(&mut self) -> anyhow::Result<()> {
+        let mut done = Vec::new();
+        let flushed = self.sink.flush(&mut done).await;
+        self.count(done);
+        flushed
+    }
+
+    fn count(&mut self, results: Results) {
+        for (conversation, outcome) in results {
+            match outcome {
+                ImportOutcome::Stored => {
+                    self.summary.sessions += 1;
+                    self.summary.messages += conversation.messages();
+                    self.summary.unanswered += conversation.unanswered;
+                }
+                ImportOutcome::Exists => self.summary.skipped += 1,
+                ImportOutcome::Refused(reason) => {
+                    let id = conversation.id.to_string();
+                    self.summary.leave_out(&id, &conversation.name, reason);
+                }
+            }
+        }
+    }
+}
+
+/// Returns the result of some work, unless a signal arrives before.
+async fn unless_stopped<T>(
+    stop: &mut Pin<Box<dyn Future<Output = i32>>>,
+    work: impl Future<Output = T>,
+) -> Result<T, StoppedBySignal> {
+    tokio::select! {
+        biased;
+        signal = stop => Err(StoppedBySignal { signal: u8::try_from(signal).unwrap_or_default() }),
+        done = work => Ok(done),
+    }
+}
+
+/// Where the channels come from.
+struct Source<'a> {
+    config: &'a Config,
+    reader: &'a ElizaOsReader,
+    agents: KnownAgents,
+}
+
+impl Source<'_> {
     /// Reads a channel.
     async fn conversation(
         &self,
@@ -193,23 +290,6 @@ impl Import<'_> {
                 self.agents.parties(&ids, &replying)
             }
             (parties, _) => parties,
-        }
-    }
-
-    fn count(&mut self, results: Vec<(ArchivedConversation, ImportOutcome)>) {
-        for (conversation, outcome) in results {
-            match outcome {
-                ImportOutcome::Stored => {
-                    self.summary.sessions += 1;
-                    self.summary.messages += conversation.messages();
-                    self.summary.unanswered += conversation.unanswered;
-                }
-                ImportOutcome::Exists => self.summary.skipped += 1,
-                ImportOutcome::Refused(reason) => {
-                    let id = conversation.id.to_string();
-                    self.summary.leave_out(&id, &conversation.name, reason);
-                }
-            }
         }
     }
 }

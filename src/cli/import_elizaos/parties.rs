@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use reqwest::Url;
 use uuid::Uuid;
 
 use super::super::output::one_line;
+use super::summary::cut;
 use super::wire::ServerAgent;
+use crate::agents::new_agent::shown;
+use crate::domain::derived_id::derive_uuid;
 use crate::domain::id::{AgentId, UserId, parse_uuid};
 
 /// The agent and the user of a conversation.
@@ -22,9 +26,9 @@ pub(super) enum Mismatch {
     NoAgent,
     #[error("it has {0} agents")]
     KnownAgents(usize),
-    /// With its name and id.
-    #[error("its agent {0} is not an agent of this data directory")]
-    UnknownAgent(String),
+    /// With its name and id, and what to do about it.
+    #[error("its agent {agent} is not an agent of this data directory; {advice}")]
+    UnknownAgent { agent: String, advice: String },
     #[error("it has no user")]
     NoUser,
     #[error("it has {0} users")]
@@ -44,10 +48,16 @@ pub(super) struct KnownAgents {
     /// The names of the server's agents.
     theirs: BTreeMap<Uuid, String>,
     ours: BTreeSet<Uuid>,
+    /// The address of the server.
+    address: String,
 }
 
 impl KnownAgents {
-    pub(super) fn new(theirs: Vec<ServerAgent>, ours: impl Iterator<Item = AgentId>) -> Self {
+    pub(super) fn new(
+        theirs: Vec<ServerAgent>,
+        ours: impl Iterator<Item = AgentId>,
+        base: &Url,
+    ) -> Self {
         let theirs = theirs.into_iter().filter_map(|agent| {
             let name = agent.name.given().ok().flatten();
             Some((parse_uuid(&agent.id)?, name.unwrap_or_default()))
@@ -55,6 +65,7 @@ impl KnownAgents {
         Self {
             theirs: theirs.collect(),
             ours: ours.map(|id| id.0).collect(),
+            address: shown(base),
         }
     }
 
@@ -78,7 +89,7 @@ impl KnownAgents {
             _ => return Err(Mismatch::KnownAgents(agents.len())),
         };
         if !self.ours.contains(&agent) {
-            return Err(Mismatch::UnknownAgent(self.named(agent)));
+            return Err(self.unknown(agent));
         }
         match *users {
             [] => Err(Mismatch::NoUser),
@@ -90,10 +101,41 @@ impl KnownAgents {
         }
     }
 
-    fn named(&self, agent: Uuid) -> String {
-        match self.theirs.get(&agent) {
-            Some(name) if !name.is_empty() => format!("{} ({agent})", one_line(name)),
-            _ => agent.to_string(),
-        }
+    fn unknown(&self, id: Uuid) -> Mismatch {
+        let name = self.theirs.get(&id).map_or("", String::as_str);
+        let agent = match name {
+            "" => id.to_string(),
+            name => format!("{} ({id})", cut(&one_line(name))),
+        };
+        let argument = argument(name);
+        let advice = if self.theirs.contains_key(&id) {
+            let address = &self.address;
+            let command =
+                format!("sessiond agents new {argument} --backend elizaos --base-url {address}");
+            if derive_uuid(name.trim()) == id {
+                format!("`{command}` adds it")
+            } else {
+                format!("`{command}` adds it, if \"id\": \"{id}\" is then added to the new file")
+            }
+        } else {
+            format!(
+                "that server no longer has it. Add \"id\": \"{id}\" to the character file of the \
+                 agent that is to take its place"
+            )
+        };
+        Mismatch::UnknownAgent { agent, advice }
     }
+}
+
+/// Returns a name as an argument for a shell; a placeholder if it cannot be written plainly.
+fn argument(name: &str) -> String {
+    let is_plain = |it: char| it.is_alphanumeric() || matches!(it, '-' | '_' | '.');
+    let starts_well = name.starts_with(char::is_alphanumeric);
+    if !starts_well || !name.chars().all(|it| is_plain(it) || it == ' ') || cut(name) != name {
+        return "NAME".to_owned();
+    }
+    if name.contains(' ') {
+        return format!("'{name}'");
+    }
+    name.to_owned()
 }

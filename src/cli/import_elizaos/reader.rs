@@ -7,6 +7,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
@@ -24,8 +25,8 @@ use crate::json;
 /// A server that takes longer for an answer, or pauses for longer within it, does not respond.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The longest time for a complete answer.
-const MAX_DURATION: Duration = Duration::from_mins(5);
+/// The longest time for a complete answer. The longest one arrives at half a MiB per second.
+const MAX_DURATION: Duration = Duration::from_mins(2);
 
 /// The longest answer, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
@@ -52,13 +53,23 @@ pub(super) struct ElizaOsReader {
     key: Option<SecretString>,
     /// The variable that holds the key.
     variable: Option<String>,
+    max_duration: Duration,
+    /// Notified when the server accepts no more requests for now.
+    waiting: Notify,
 }
 
 /// A request failed.
 #[derive(Debug)]
 pub(super) enum ElizaOsError {
-    /// The server answers, but not with what was asked for. Other requests may succeed.
+    /// The server answers, but not with what can be imported. The same request would fail again;
+    /// others may succeed.
     Answer(String),
+    /// The answer has another form than that of `ElizaOS`.
+    Unreadable(String),
+    /// The server reports a failure of its own. The same request may succeed later.
+    ServerError(String),
+    /// The server refuses to answer.
+    Refused { status: StatusCode, path: String },
     /// Other requests would fail too.
     Failed(anyhow::Error),
 }
@@ -74,6 +85,8 @@ impl ElizaOsReader {
             base,
             key,
             variable,
+            max_duration: MAX_DURATION,
+            waiting: Notify::new(),
         })
     }
 
@@ -127,7 +140,14 @@ impl ElizaOsReader {
 
     async fn required<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.get(path, &[]).await.map_err(|error| match error {
-            ElizaOsError::Answer(reason) => self.not_elizaos(&reason),
+            ElizaOsError::Answer(reason) | ElizaOsError::Unreadable(reason) => {
+                self.not_elizaos(&reason)
+            }
+            ElizaOsError::ServerError(reason) => anyhow::anyhow!(
+                "{}: {reason}; its log says why",
+                without_secrets(&self.base)
+            ),
+            ElizaOsError::Refused { status, .. } => self.refused(status),
             ElizaOsError::Failed(error) => error,
         })
     }
@@ -147,9 +167,9 @@ impl ElizaOsReader {
         query: &[(&str, String)],
     ) -> Result<T, ElizaOsError> {
         for _ in 0..MAX_WAITS {
-            let answering = timeout(MAX_DURATION, self.answer(path, query)).await;
+            let answering = timeout(self.max_duration, self.answer(path, query)).await;
             let (status, headers, body) = answering
-                .with_context(|| format!("no complete answer within {MAX_DURATION:?}"))
+                .with_context(|| format!("no complete answer within {:?}", self.max_duration))
                 .flatten()
                 .map_err(|error| ElizaOsError::Failed(self.unavailable(&error)))?;
             if status == StatusCode::TOO_MANY_REQUESTS {
@@ -161,7 +181,7 @@ impl ElizaOsReader {
                 let reason = format!("it answers more than {mebibytes} MiB to GET {path}");
                 return Err(ElizaOsError::Answer(reason));
             };
-            return self.data(path, status, &body);
+            return data(path, status, &body);
         }
         let server = without_secrets(&self.base);
         let error = anyhow::anyhow!("{server} accepts no more requests (429); try again later");
@@ -192,27 +212,9 @@ impl ElizaOsReader {
         Ok((status, headers, body(response).await?))
     }
 
-    fn data<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        status: StatusCode,
-        body: &[u8],
-    ) -> Result<T, ElizaOsError> {
-        if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN = status {
-            return Err(ElizaOsError::Failed(self.refused(status)));
-        }
-        if status != StatusCode::OK {
-            let status = status.as_u16();
-            let reason = format!("it answers {status} to GET {path}");
-            return Err(ElizaOsError::Answer(reason));
-        }
-        if body.trim_ascii_start().starts_with(b"<") {
-            let reason = format!("it answers a web page to GET {path}");
-            return Err(ElizaOsError::Answer(reason));
-        }
-        json::from_js(body)
-            .map(|answer: Enveloped<T>| answer.data)
-            .map_err(|_| ElizaOsError::Answer(format!("it answers something else to GET {path}")))
+    /// Waits until the server accepts no more requests for now.
+    pub(super) async fn waiting(&self) {
+        self.waiting.notified().await;
     }
 
     /// Waits until the server accepts requests again.
@@ -227,6 +229,7 @@ impl ElizaOsReader {
             without_secrets(&self.base),
             wait.as_secs()
         ));
+        self.waiting.notify_one();
         sleep(wait).await;
     }
 
@@ -253,6 +256,38 @@ impl ElizaOsReader {
     }
 }
 
+/// Returns the data of an answer.
+fn data<T: DeserializeOwned>(
+    path: &str,
+    status: StatusCode,
+    body: &[u8],
+) -> Result<T, ElizaOsError> {
+    if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN = status {
+        let path = path.to_owned();
+        return Err(ElizaOsError::Refused { status, path });
+    }
+    if status.is_server_error() {
+        let status = status.as_u16();
+        let reason = format!("the server failed ({status}) at GET {path}");
+        return Err(ElizaOsError::ServerError(reason));
+    }
+    if status != StatusCode::OK {
+        let status = status.as_u16();
+        let reason = format!("it answers {status} to GET {path}");
+        return Err(ElizaOsError::Answer(reason));
+    }
+    if body.trim_ascii_start().starts_with(b"<") {
+        let reason = format!("it answers a web page to GET {path}");
+        return Err(ElizaOsError::Unreadable(reason));
+    }
+    json::from_js(body)
+        .map(|answer: Enveloped<T>| answer.data)
+        .map_err(|_| {
+            let reason = format!("it answers something else to GET {path}");
+            ElizaOsError::Unreadable(reason)
+        })
+}
+
 /// Reads a body; `None` if it is too long.
 async fn body(mut response: Response) -> anyhow::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
@@ -263,4 +298,36 @@ async fn body(mut response: Response) -> anyhow::Result<Option<Vec<u8>>> {
         }
     }
     Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_arrives_too_slowly_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let dripping = tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            assert!(connection.read(&mut request).await.unwrap() > 0);
+            let head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n";
+            connection.write_all(head).await.unwrap();
+            while connection.write_all(b" ").await.is_ok() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+        let base = format!("http://{address}").parse().unwrap();
+        let reader = ElizaOsReader {
+            max_duration: Duration::from_millis(300),
+            ..ElizaOsReader::new(base, None, None).unwrap()
+        };
+        let error = reader.channels().await.unwrap_err().to_string();
+        assert!(error.contains("no complete answer within 300ms"), "{error}");
+        dripping.abort();
+    }
 }

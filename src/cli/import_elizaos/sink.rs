@@ -5,15 +5,17 @@ use std::mem;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
-use tokio::runtime::Runtime;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::super::connection::{ApiRefusal, ServerConnection};
 use super::super::data_dir;
 use super::super::import_lines;
+use super::super::output::note;
+use super::super::server_client::in_use;
 use super::conversation::ArchivedConversation;
 use super::pages::Limits;
 use crate::domain::id::SessionId;
+use crate::process::server_lock::{MAX_WAIT, ServerLock, WAIT_INTERVAL};
 use crate::settings::Config;
 use crate::store::error::ImportError;
 
@@ -48,7 +50,7 @@ const BUSY_WAIT: Duration = Duration::from_secs(1);
 
 /// Stores conversations.
 pub(super) enum Sink<'a> {
-    Running(ServerConnection, &'a Runtime),
+    Running(ServerConnection),
     Offline(Database<'a>),
 }
 
@@ -70,40 +72,60 @@ pub(super) enum ImportOutcome {
     Refused(String),
 }
 
-type Results = Vec<(ArchivedConversation, ImportOutcome)>;
+pub(super) type Results = Vec<(ArchivedConversation, ImportOutcome)>;
 
 impl<'a> Sink<'a> {
-    /// Opens the place for sessions with some of these ids.
-    pub(super) fn open(
-        config: &'a Config,
-        runtime: &'a Runtime,
-        ids: &[SessionId],
-    ) -> anyhow::Result<Self> {
-        if let Some(server) = ServerConnection::running(&config.storage.database())? {
-            return Ok(Self::Running(server, runtime));
+    /// Opens the place for sessions. Returns an error if they could not be written there.
+    pub(super) fn open(config: &'a Config) -> anyhow::Result<Self> {
+        if let Some(server) = running(config)? {
+            return Ok(Self::Running(server));
         }
+        data_dir::require_writable(config)?;
         Ok(Self::Offline(Database {
             config,
-            stored: stored(config, ids)?,
+            stored: HashSet::new(),
             batch: Vec::new(),
         }))
     }
 
+    /// Finds out which of these sessions are in the database.
+    pub(super) fn find(&mut self, ids: &[SessionId]) -> anyhow::Result<()> {
+        let Self::Offline(database) = self else {
+            return Ok(());
+        };
+        let config = database.config;
+        let path = config.storage.database();
+        if import_lines::is_missing(&path)? {
+            return Ok(());
+        }
+        let Some(opened) = data_dir::open(config)? else {
+            let server = running(config)?.ok_or_else(|| in_use(&path))?;
+            *self = Self::Running(server);
+            return Ok(());
+        };
+        for id in ids {
+            if opened.has_session(*id)? {
+                database.stored.insert(*id);
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn limits(&self) -> Limits {
         match self {
-            Self::Running(..) => ONLINE,
+            Self::Running(_) => ONLINE,
             Self::Offline(_) => OFFLINE,
         }
     }
 
     /// Whether a session exists.
-    pub(super) fn has(&self, id: SessionId) -> anyhow::Result<bool> {
-        let (server, runtime) = match self {
-            Self::Running(server, runtime) => (server, runtime),
+    pub(super) async fn has(&self, id: SessionId) -> anyhow::Result<bool> {
+        let server = match self {
+            Self::Running(server) => server,
             Self::Offline(database) => return Ok(database.stored.contains(&id)),
         };
         let path = format!("/api/messaging/sessions/{id}");
-        let Err(error) = runtime.block_on(server.json(Method::GET, &path, None)) else {
+        let Err(error) = server.json(Method::GET, &path, None).await else {
             return Ok(true);
         };
         match error.downcast_ref::<ApiRefusal>().map(|it| it.status) {
@@ -113,45 +135,57 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Stores a conversation, at once or with later ones. Returns what became of those that are done.
-    pub(super) fn add(&mut self, conversation: ArchivedConversation) -> anyhow::Result<Results> {
+    /// Stores a conversation, at once or with later ones. Appends to `done` what became of those
+    /// that are done.
+    pub(super) async fn add(
+        &mut self,
+        conversation: ArchivedConversation,
+        done: &mut Results,
+    ) -> anyhow::Result<()> {
         match self {
-            Self::Running(server, runtime) => {
-                let outcome = runtime.block_on(send(server, &conversation))?;
-                Ok(vec![(conversation, outcome)])
+            Self::Running(server) => {
+                let outcome = send(server, &conversation).await?;
+                done.push((conversation, outcome));
+                Ok(())
             }
             Self::Offline(database) => {
                 database.batch.push(conversation);
                 if database.is_full() {
-                    return database.write();
+                    return self.flush(done).await;
                 }
-                Ok(Vec::new())
+                Ok(())
             }
         }
     }
 
-    /// Stores the rest.
-    pub(super) fn finish(&mut self) -> anyhow::Result<Results> {
-        match self {
-            Self::Running(..) => Ok(Vec::new()),
-            Self::Offline(database) => database.write(),
+    /// Stores what was collected. If a server has started meanwhile, it receives this and the rest.
+    pub(super) async fn flush(&mut self, done: &mut Results) -> anyhow::Result<()> {
+        let Self::Offline(database) = self else {
+            return Ok(());
+        };
+        if database.batch.is_empty() {
+            return Ok(());
         }
+        let Some(server) = database.write_or_find_server(done).await? else {
+            return Ok(());
+        };
+        note("a server has started meanwhile, and receives the sessions");
+        for conversation in mem::take(&mut database.batch) {
+            let outcome = send(&server, &conversation).await?;
+            done.push((conversation, outcome));
+        }
+        *self = Self::Running(server);
+        Ok(())
     }
 }
 
-/// Returns which of these sessions are in the database.
-fn stored(config: &Config, ids: &[SessionId]) -> anyhow::Result<HashSet<SessionId>> {
-    if import_lines::is_missing(&config.storage.database())? {
-        return Ok(HashSet::new());
+/// Connects to the server that holds the data, unless it is about to end.
+fn running(config: &Config) -> anyhow::Result<Option<ServerConnection>> {
+    let holder = ServerLock::holder(&config.storage.data_dir);
+    if holder.is_some_and(|holder| holder.is_brief()) {
+        return Ok(None);
     }
-    let database = data_dir::require(config)?;
-    let mut stored = HashSet::new();
-    for id in ids {
-        if database.has_session(*id)? {
-            stored.insert(*id);
-        }
-    }
-    Ok(stored)
+    ServerConnection::running(&config.storage.database())
 }
 
 /// Sends a conversation to the running server, whole or not at all.
@@ -160,7 +194,7 @@ async fn send(
     conversation: &ArchivedConversation,
 ) -> anyhow::Result<ImportOutcome> {
     let lines = conversation.lines();
-    if lines.len() > MAX_REQUEST_BYTES {
+    if lines.len() > MAX_REQUEST_BYTES || conversation.items.len() > MAX_REQUEST_LINES {
         return Ok(ImportOutcome::Refused(ONLINE.exceeded()));
     }
     for attempt in 1.. {
@@ -191,37 +225,50 @@ impl Database<'_> {
         items >= MAX_BATCH_ITEMS || bytes >= MAX_BATCH_BYTES
     }
 
+    /// Writes the batch. Returns a server instead if one has started meanwhile.
+    async fn write_or_find_server(
+        &mut self,
+        done: &mut Results,
+    ) -> anyhow::Result<Option<ServerConnection>> {
+        let deadline = Instant::now() + MAX_WAIT;
+        loop {
+            if let Some(server) = running(self.config)? {
+                return Ok(Some(server));
+            }
+            match self.write(done) {
+                // A server that starts has locked the data before it listens.
+                Err(_) if data_dir::is_held(self.config) => {
+                    if Instant::now() > deadline {
+                        return Err(in_use(&self.config.storage.database()));
+                    }
+                    sleep(WAIT_INTERVAL).await;
+                }
+                written => return written.map(|()| None),
+            }
+        }
+    }
+
     /// Writes the batch in one transaction, without the conversations that cannot be stored.
-    fn write(&mut self) -> anyhow::Result<Results> {
-        let mut results = Vec::new();
-        let mut batch = mem::take(&mut self.batch);
-        while !batch.is_empty() {
-            let items = batch.iter().flat_map(|it| &it.items);
+    fn write(&mut self, done: &mut Results) -> anyhow::Result<()> {
+        while !self.batch.is_empty() {
+            let items = self.batch.iter().flat_map(|it| &it.items);
             let mut lines = (1..).zip(items.map(|item| Ok(item.clone())));
             let Err(error) = import_lines::merge(self.config, &mut lines) else {
                 break;
             };
-            let (at, outcome) = match error.downcast_ref() {
-                Some(ImportError::Exists { number, .. }) => {
-                    (position(&batch, *number), ImportOutcome::Exists)
+            let (number, outcome) = match error.downcast_ref() {
+                Some(ImportError::Exists { number, .. }) => (*number, ImportOutcome::Exists),
+                Some(ImportError::Line { number, reason }) => {
+                    (*number, ImportOutcome::Refused(reason.clone()))
                 }
-                Some(ImportError::Line { number, reason }) => (
-                    position(&batch, *number),
-                    ImportOutcome::Refused(reason.clone()),
-                ),
-                _ => (None, ImportOutcome::Exists),
+                _ => return Err(error),
             };
-            let Some(at) = at else {
-                return Err(error);
-            };
-            results.push((batch.remove(at), outcome));
+            let at = position(&self.batch, number).ok_or(error)?;
+            done.push((self.batch.remove(at), outcome));
         }
-        results.extend(
-            batch
-                .into_iter()
-                .map(|stored| (stored, ImportOutcome::Stored)),
-        );
-        Ok(results)
+        let stored = self.batch.drain(..);
+        done.extend(stored.map(|stored| (stored, ImportOutcome::Stored)));
+        Ok(())
     }
 }
 

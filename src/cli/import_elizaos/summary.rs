@@ -1,9 +1,13 @@
 //! What an import from `ElizaOS` reports.
 
+use anyhow::bail;
 use serde::Serialize;
 
 use super::super::check::counted;
 use super::super::output::{one_line, print, print_json};
+
+/// The longest name in the output, in characters.
+const MAX_NAME_CHARS: usize = 100;
 
 /// The result.
 #[derive(Debug, Default, Serialize)]
@@ -17,6 +21,8 @@ pub(super) struct Summary {
     /// The sessions that existed already.
     pub(super) skipped: u64,
     pub(super) left_out: Vec<LeftOutChannel>,
+    /// How many of them because the other server failed.
+    pub(super) failed: u64,
 }
 
 /// A channel that cannot be a session.
@@ -45,16 +51,28 @@ impl LeftOutChannel {
 impl Summary {
     pub(super) fn leave_out(&mut self, id: &str, name: &str, reason: String) {
         self.left_out.push(LeftOutChannel {
-            channel_id: id.to_owned(),
-            name: name.to_owned(),
+            channel_id: cut(id),
+            name: cut(name),
             reason,
         });
     }
 
     pub(super) fn report(&self, is_json: bool) -> anyhow::Result<()> {
         if is_json {
-            return print_json(self);
+            print_json(self)?;
+        } else {
+            self.print()?;
         }
+        if self.failed > 0 {
+            bail!(
+                "{} left out because ElizaOS failed; run the command again to go on",
+                counted(self.failed, "channel")
+            );
+        }
+        Ok(())
+    }
+
+    fn print(&self) -> anyhow::Result<()> {
         for channel in &self.left_out {
             print(&one_line(&channel.line()))?;
         }
@@ -81,5 +99,13 @@ impl Summary {
             "{imported} imported; {} skipped, which existed; {left_out} left out",
             self.skipped
         )
+    }
+}
+
+/// Returns a name from the other server, cut if it is long.
+pub(super) fn cut(name: &str) -> String {
+    match name.char_indices().nth(MAX_NAME_CHARS) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
     }
 }
