@@ -103,7 +103,7 @@ impl Import<'_> {
         let source = Source {
             config,
             reader,
-            agents: KnownAgents::new(theirs, ours.into_iter(), reader.base()),
+            agents: KnownAgents::new(theirs, ours.into_iter(), reader.base(), reader.variable()),
         };
         let bar = Bar::new(CHANNELS, "reading");
         let total = channels.len() as u64;

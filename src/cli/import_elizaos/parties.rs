@@ -48,8 +48,8 @@ pub(super) struct KnownAgents {
     /// The names of the server's agents.
     theirs: BTreeMap<Uuid, String>,
     ours: BTreeSet<Uuid>,
-    /// The address of the server.
-    address: String,
+    /// The address of the server, and the variable of its key, as arguments.
+    access: String,
 }
 
 impl KnownAgents {
@@ -57,6 +57,7 @@ impl KnownAgents {
         theirs: Vec<ServerAgent>,
         ours: impl Iterator<Item = AgentId>,
         base: &Url,
+        key_variable: Option<&str>,
     ) -> Self {
         let theirs = theirs.into_iter().filter_map(|agent| {
             let name = agent.name.given().ok().flatten();
@@ -65,7 +66,10 @@ impl KnownAgents {
         Self {
             theirs: theirs.collect(),
             ours: ours.map(|id| id.0).collect(),
-            address: shown(base),
+            access: match key_variable {
+                None => shown(base),
+                Some(variable) => format!("{} --api-key-env {variable}", shown(base)),
+            },
         }
     }
 
@@ -109,9 +113,9 @@ impl KnownAgents {
         };
         let argument = argument(name);
         let advice = if self.theirs.contains_key(&id) {
-            let address = &self.address;
+            let access = &self.access;
             let command =
-                format!("sessiond agents new {argument} --backend elizaos --base-url {address}");
+                format!("sessiond agents new {argument} --backend elizaos --base-url {access}");
             if derive_uuid(name.trim()) == id {
                 format!("`{command}` adds it")
             } else {

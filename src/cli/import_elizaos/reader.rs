@@ -95,6 +95,11 @@ impl ElizaOsReader {
         &self.base
     }
 
+    /// Returns the variable that holds the key.
+    pub(super) fn variable(&self) -> Option<&str> {
+        self.variable.as_deref()
+    }
+
     /// Returns all channels. It is the first request, so an answer of another kind means that the
     /// address is not that of an `ElizaOS` server.
     pub(super) async fn channels(&self) -> anyhow::Result<Vec<Channel>> {
