@@ -74,15 +74,19 @@ pub fn main() -> ExitCode {
         if output::is_closed(&error) {
             return ExitCode::from(output::CLOSED);
         }
-        // To standard error, since the log may not have been started.
-        output::note(&format!("{error:#}"));
+        let stopped = error.downcast_ref::<StoppedBySignal>();
+        // The sender of the signal knows that.
+        let is_known = stopped.is_some() && error.chain().len() == 1;
+        if !is_known {
+            // To standard error, since the log may not have been started.
+            output::note(&format!("{error:#}"));
+        }
         if error.is::<UsageError>() {
             return ExitCode::from(USAGE);
         }
-        if let Some(stopped) = error.downcast_ref::<StoppedBySignal>() {
-            return ExitCode::from(stopped.exit_code());
-        }
-        ExitCode::FAILURE
+        stopped.map_or(ExitCode::FAILURE, |stopped| {
+            ExitCode::from(stopped.exit_code())
+        })
     })
 }
 

@@ -10,12 +10,13 @@ use uuid::Uuid;
 use super::super::agent_names::NamedAgent;
 use super::super::connection::{ApiRefusal, ServerConnection};
 use super::super::output::one_line;
+use super::super::stopped_by_signal::StoppedBySignal;
 use super::events::{Events, StreamedEvent};
 use super::input::{Entered, Input};
 use super::reply::{StreamedReply, Unanswered};
 use super::screen::Screen;
 use super::sessions::{self, ChatSession, Listed, is_refused};
-use super::stops::{Stopped, Stops};
+use super::stops::Stops;
 
 /// How long a chat waits for a server that is away.
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
@@ -170,7 +171,7 @@ impl<'a> Conversation<'a> {
             } else {
                 tokio::select! {
                     entered = input.next(prompt) => entered?,
-                    stop = self.stops.next() => return Err(Stopped(stop).into()),
+                    stop = self.stops.next() => return Err(StoppedBySignal::from(stop).into()),
                 }
             };
             match entered {
@@ -387,8 +388,8 @@ impl<'a> Conversation<'a> {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            let is_final =
-                error.is::<Stopped>() || error.downcast_ref().is_some_and(ApiRefusal::is_final);
+            let is_final = error.is::<StoppedBySignal>()
+                || error.downcast_ref().is_some_and(ApiRefusal::is_final);
             if is_final || Instant::now() >= deadline {
                 return Err(error);
             }

@@ -9,12 +9,13 @@ use tokio::time::{Instant, interval};
 
 use super::super::connection::ServerConnection;
 use super::super::hidden_input::Modes;
+use super::super::stopped_by_signal::StoppedBySignal;
 use super::conversation::{Conversation, PATIENCE};
 use super::events::StreamedEvent;
 use super::input::Entered;
 use super::reply::{StreamedReply, Unanswered};
 use super::sessions;
-use super::stops::{Stop, Stopped};
+use super::stops::Stop;
 use super::terminal::typed;
 
 /// How often the terminal is read while a reply is streamed.
@@ -155,7 +156,7 @@ impl Conversation<'_> {
                         if stopping.is_some() || stop != Stop::Interrupt {
                             // The terminal may be gone.
                             let _ = reply.abandon();
-                            return Err(Stopped(stop).into());
+                            return Err(StoppedBySignal::from(stop).into());
                         }
                         stopping = Some(stop);
                         true
@@ -166,7 +167,7 @@ impl Conversation<'_> {
                     reply.screen().note("(stopping)")?;
                     let cancelling = sessions::cancel(self.connection, &session.id, message);
                     match self.stops.interrupting(cancelling).await {
-                        Err(error) if error.is::<Stopped>() => return Err(error),
+                        Err(error) if error.is::<StoppedBySignal>() => return Err(error),
                         Err(error) => {
                             let text = format!("(the reply was not stopped: {error:#})");
                             reply.screen().note(&text)?;
@@ -189,7 +190,7 @@ impl Conversation<'_> {
         let failure = self.stops.interrupting(ending).await?;
         match failure {
             _ if is_stopped && !is_interactive => Err(match stopping {
-                Some(stop) => Stopped(stop).into(),
+                Some(stop) => StoppedBySignal::from(stop).into(),
                 None => Unanswered("it was stopped".to_owned()).into(),
             }),
             None => Ok(()),

@@ -13,14 +13,13 @@ mod terminal;
 use std::env;
 use std::io::ErrorKind;
 use std::path;
-use std::process;
 
 use tokio::runtime::Runtime;
 
 use self::conversation::Conversation;
 use self::input::Input;
 use self::screen::Screen;
-use self::stops::{Stopped, Stops};
+use self::stops::Stops;
 use super::agent_names::{self, NamedAgent};
 use super::commands::ChatArgs;
 use super::connection::ServerConnection;
@@ -28,6 +27,7 @@ use super::data_dir;
 use super::hidden_input::Modes;
 use super::server_choice::connect_elsewhere;
 use super::server_client::find_server;
+use super::stopped_by_signal::StoppedBySignal;
 use super::usage_error::UsageError;
 use crate::agents::registry::{BackendContext, Registry};
 use crate::app::{EffectiveSetting, SettingSource};
@@ -45,15 +45,11 @@ pub(super) fn run(config: &Config, args: &ChatArgs) -> anyhow::Result<()> {
     drop(modes);
     // A thread may still wait for input.
     runtime.shutdown_background();
-    let Some(stopped) = ended
-        .as_ref()
-        .err()
-        .and_then(|error| error.downcast_ref::<Stopped>())
-    else {
-        return ended;
-    };
-    screen::leave();
-    process::exit(stopped.exit_code())
+    ended.inspect_err(|error| {
+        if error.is::<StoppedBySignal>() {
+            screen::leave();
+        }
+    })
 }
 
 /// Checks the id of the session, before anything is asked or started.

@@ -2,6 +2,7 @@
 
 use tokio::signal::unix::SignalKind;
 
+use super::super::stopped_by_signal::StoppedBySignal;
 use crate::process::signals::{self, Signals};
 
 /// The signals that stop a reply or the chat, which no longer end the process.
@@ -21,20 +22,14 @@ pub(super) enum Stop {
     Hangup,
 }
 
-/// The error of what a signal has stopped.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("stopped by a signal")]
-pub(super) struct Stopped(pub(super) Stop);
-
-impl Stopped {
-    /// Returns the exit code of a process that the signal itself has ended, as shells report it.
-    pub(super) fn exit_code(self) -> i32 {
-        let signal = match self.0 {
+impl From<Stop> for StoppedBySignal {
+    fn from(stop: Stop) -> Self {
+        let kind = match stop {
             Stop::Interrupt => SignalKind::interrupt(),
             Stop::Terminate => SignalKind::terminate(),
             Stop::Hangup => SignalKind::hangup(),
         };
-        128 + signal.as_raw_value()
+        Self::new(kind.as_raw_value())
     }
 }
 
@@ -66,7 +61,7 @@ impl Stops {
     ) -> anyhow::Result<T> {
         tokio::select! {
             done = work => done,
-            stop = self.next() => Err(Stopped(stop).into()),
+            stop = self.next() => Err(StoppedBySignal::from(stop).into()),
         }
     }
 }

@@ -219,7 +219,7 @@ async fn unless_stopped<T>(
 ) -> Result<T, StoppedBySignal> {
     tokio::select! {
         biased;
-        signal = stop => Err(StoppedBySignal { signal: u8::try_from(signal).unwrap_or_default() }),
+        signal = stop => Err(StoppedBySignal::new(signal)),
         done = work => Ok(done),
     }
 }

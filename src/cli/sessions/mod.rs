@@ -6,7 +6,6 @@ mod text;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
-use std::process;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
@@ -21,6 +20,7 @@ use super::check::counted;
 use super::connection::ServerConnection;
 use super::hidden_input::Modes;
 use super::output::{note, print, print_json};
+use super::stopped_by_signal::StoppedBySignal;
 use super::usage_error::UsageError;
 use super::{confirm, server_choice};
 use crate::clock::Clock;
@@ -37,27 +37,23 @@ pub(super) fn run(config: &Config, args: &SessionsArgs) -> anyhow::Result<()> {
     drop(modes);
     // A thread may still wait for input.
     runtime.shutdown_background();
-    if let Some(number) = ended? {
-        // The exit code of a process that the signal itself has ended, as shells report it.
-        process::exit(128 + number);
-    }
-    Ok(())
+    ended
 }
 
-/// Connects and acts. Returns the number of the signal that has interrupted it, if one has.
-async fn until_stopped(config: &Config, args: &SessionsArgs) -> anyhow::Result<Option<i32>> {
+/// Connects and acts, until a signal stops it.
+async fn until_stopped(config: &Config, args: &SessionsArgs) -> anyhow::Result<()> {
     let mut stop = pin!(signals::stop_signal_number());
     let url = args.url.as_deref();
     let connection = tokio::select! {
         connected = server_choice::connect_to_stored(config, url) => connected?,
-        number = &mut stop => return Ok(Some(number)),
+        number = &mut stop => return Err(StoppedBySignal::new(number).into()),
     };
     let ended = tokio::select! {
-        ended = act(&connection, args) => ended.map(|()| None),
-        number = &mut stop => Ok(Some(number)),
+        ended = act(&connection, args) => ended,
+        number = &mut stop => Err(StoppedBySignal::new(number).into()),
     };
     let closed = connection.close().await;
-    ended.and_then(|stopped| closed.map(|()| stopped))
+    ended.and(closed)
 }
 
 /// Checks the arguments, before anything is asked or started.
