@@ -1,8 +1,9 @@
 //! What the packages install, from files, without a network and without a Rust toolchain: a server
 //! with which one can talk within a minute.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -49,14 +50,16 @@ impl Machine {
         command
     }
 
-    /// Starts the installed server, talks with the built-in agent, and stops it.
+    /// Starts the installed server, talks with the built-in agent over HTTP and from the terminal,
+    /// and stops the server.
     async fn talk(&self, program: &str) {
         let program = self.home().join(program);
         let mut server = Server::builder()
-            .program(program)
+            .program(program.clone())
             .env("PATH", &self.path)
             .start();
         let answer = converse(&server).await;
+        let chat = self.chat(&program, &server);
         let elapsed = self.start.elapsed();
         // Before anything else can fail: a kill would end the launcher, and not the server.
         let status = server.terminate();
@@ -65,7 +68,22 @@ impl Machine {
         let reply = answer["agentResponse"]["text"].as_str();
         let is_right = reply.is_some_and(|reply| reply.contains("Ada"));
         assert!(is_right, "{answer}");
+        let reply = String::from_utf8(chat.expect("it runs").stdout).expect("UTF-8");
+        assert!(reply.contains("Ada"), "{reply}");
         assert!(elapsed < TALK_LIMIT, "after {elapsed:?}");
+    }
+    /// Says something with the chat of the program.
+    fn chat(&self, program: &Path, server: &Server) -> std::io::Result<Output> {
+        let mut chat = Command::new(program);
+        chat.arg("chat").env_clear().env("PATH", &self.path);
+        chat.env("HOME", self.home())
+            .env("DATA_DIR", server.data_dir());
+        chat.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut chat = chat.spawn()?;
+        if let Some(mut input) = chat.stdin.take() {
+            input.write_all(b"Hi, my name is Ada.\n")?;
+        }
+        chat.wait_with_output()
     }
 }
 
