@@ -9,7 +9,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method, Request, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::embedded::EmbeddedStart;
@@ -20,6 +20,7 @@ use super::server_client::{builder, find_server, root_cause, text};
 use crate::agents::client::address::without_secrets;
 use crate::agents::client::http_client;
 use crate::json;
+use crate::process::server_lock::MAX_WAIT;
 use crate::settings::Config;
 use crate::transport::local_socket;
 
@@ -228,18 +229,23 @@ impl ServerConnection {
             Some(token) => request.bearer_auth(token.expose_secret()),
             None => request,
         };
-        let request = request.build().map_err(root_cause)?;
-        let again = request.try_clone();
-        let mut response = self.execute(request).await?;
-        if let (Err(error), Some(again)) = (&response, again)
-            && self.can_repeat(error, &again).await?
-        {
-            response = self.execute(again).await?;
-        }
-        match response {
-            Ok(response) if response.status().is_success() => Ok(response),
-            Ok(response) => Err(self.refused(response).await),
-            Err(error) => Err(self.unanswered(error)),
+        let mut request = request.build().map_err(root_cause)?;
+        let deadline = Instant::now() + MAX_WAIT;
+        loop {
+            let again = request.try_clone();
+            let error = match self.execute(request).await? {
+                Ok(response) if response.status().is_success() => return Ok(response),
+                Ok(response) => return Err(self.refused(response).await),
+                Err(error) => error,
+            };
+            // The server that takes over may be about to end, too.
+            let Some(again) = again.filter(|_| Instant::now() < deadline) else {
+                return Err(self.unanswered(error));
+            };
+            if !self.can_repeat(&error, &again).await? {
+                return Err(self.unanswered(error));
+            }
+            request = again;
         }
     }
 

@@ -57,6 +57,7 @@ impl LocalServer {
             return Ok(false);
         }
         *embedded = find_or_start(&self.database, &self.start).await?;
+        self.note_holder();
         Ok(true)
     }
 
